@@ -1,0 +1,155 @@
+//! One usage figure: a sample with its provenance, or a typed reason why there is none. Missing is never zero.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, reason::Missing};
+
+/// What the integers of a [`Sample`] count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    /// Billionths of a core: PodMetrics are that fine (`199994503n`).
+    Nanocores,
+    Bytes,
+}
+
+/// Where a figure was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Source {
+    /// `metrics.k8s.io/v1beta1` PodMetrics.
+    PodMetrics,
+    /// kubelet `/stats/summary` through the API server's node proxy.
+    KubeletSummary,
+}
+
+impl Source {
+    /// The name that people see, and that JSON carries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PodMetrics => "metrics.k8s.io",
+            Self::KubeletSummary => "kubelet",
+        }
+    }
+}
+
+/// Whether what was measured is the disk alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Basis {
+    /// What the figure's name says.
+    Own,
+    /// Capacity above 1.1 × the claim: the whole file system that the volume sits on.
+    SharedFilesystem,
+}
+
+/// A measured amount out of an allocated one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    pub unit: Unit,
+    pub used: u64,
+    /// The allocation (CPU, memory) or capacity (disk).
+    pub of: u64,
+    /// When it was sampled, by its source's clock.
+    pub at: Millis,
+    /// Length of the window that a rate was taken over; 0 for an instant.
+    pub window_ms: u32,
+    pub source: Source,
+    pub basis: Basis,
+    /// Older than three intervals of its source: shown as old, never as fresh.
+    pub stale: bool,
+}
+
+impl Sample {
+    /// Whole percent, truncated, out of millicores and bytes rounded up as Kubernetes rounds quantities.
+    /// Above 100 where more is used than allocated. An allocation of 0 gives 0.
+    pub fn percent(&self) -> u64 {
+        ratio(self.rounded(), self.of, 100)
+    }
+
+    /// The contract's percent: [`Self::percent`] held to 0–100.
+    pub fn contract_percent(&self) -> u8 {
+        self.percent().min(100) as u8
+    }
+
+    /// Percent in thousandths, from the exact amounts.
+    pub fn percent_milli(&self) -> u64 {
+        ratio(self.used, self.of, 100_000)
+    }
+
+    fn rounded(&self) -> u64 {
+        match self.unit {
+            Unit::Nanocores => self.used.div_ceil(1_000_000).saturating_mul(1_000_000),
+            Unit::Bytes => self.used,
+        }
+    }
+}
+
+/// `used × scale ÷ of`, truncated; 0 of 0 is 0.
+pub fn ratio(used: u64, of: u64, scale: u64) -> u64 {
+    if of == 0 {
+        return 0;
+    }
+    u64::try_from(u128::from(used) * u128::from(scale) / u128::from(of)).unwrap_or(u64::MAX)
+}
+
+/// A figure as the page and the API show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Figure {
+    Known(Sample),
+    Missing(Missing),
+}
+
+impl Figure {
+    pub fn sample(&self) -> Option<&Sample> {
+        match self {
+            Self::Known(sample) => Some(sample),
+            Self::Missing(_) => None,
+        }
+    }
+
+    pub fn missing(&self) -> Option<&Missing> {
+        match self {
+            Self::Known(_) => None,
+            Self::Missing(missing) => Some(missing),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(unit: Unit, used: u64, of: u64) -> Sample {
+        Sample {
+            unit,
+            used,
+            of,
+            at: 0,
+            window_ms: 0,
+            source: Source::PodMetrics,
+            basis: Basis::Own,
+            stale: false,
+        }
+    }
+
+    #[test]
+    fn cpu_percent_rounds_nanocores_up_to_millicores() {
+        // metrics-server reads a guest at exactly 20 % as 199994503n.
+        assert_eq!(sample(Unit::Nanocores, 199_994_503, 1_000_000_000).percent(), 20);
+        assert_eq!(sample(Unit::Nanocores, 199_000_000, 1_000_000_000).percent(), 19);
+    }
+
+    #[test]
+    fn percent_truncates_and_the_contract_is_held_to_100() {
+        let over = sample(Unit::Bytes, 5 << 30, 4 << 30);
+        assert_eq!((over.percent(), over.contract_percent()), (125, 100));
+        assert_eq!(sample(Unit::Bytes, 999, 1000).percent(), 99);
+        assert_eq!(sample(Unit::Bytes, 2, 3).percent_milli(), 66_666);
+    }
+
+    #[test]
+    fn nothing_allocated_and_absurd_amounts_do_not_panic() {
+        assert_eq!(sample(Unit::Bytes, 7, 0).percent(), 0);
+        let absurd = sample(Unit::Nanocores, u64::MAX, 1);
+        assert_eq!(absurd.contract_percent(), 100);
+        assert_eq!(absurd.percent_milli(), u64::MAX);
+    }
+}

@@ -1,0 +1,203 @@
+//! Numbers as people read them. Integer arithmetic only: float formatting costs the browser half 8 kB.
+
+use super::{
+    Millis,
+    figure::{Sample, Unit},
+};
+
+const GI: u32 = 30;
+const TI: u32 = 40;
+
+/// Bytes as an exact Kubernetes quantity in Gi: `12Gi`, `1.5Gi`, never rounded.
+/// Any number of bytes is a finite decimal of Gi, of 30 digits at most.
+pub fn gi_exact(bytes: u64) -> String {
+    let mut out = (bytes >> GI).to_string();
+    let mut rest = bytes & ((1 << GI) - 1);
+    if rest > 0 {
+        out.push('.');
+    }
+    while rest > 0 {
+        rest *= 10;
+        out.push(digit(rest >> GI));
+        rest &= (1 << GI) - 1;
+    }
+    out.push_str("Gi");
+    out
+}
+
+/// An amount for the eye: digits and unit apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amount {
+    pub digits: String,
+    pub unit: &'static str,
+}
+
+/// Bytes in Gi with as many decimals as `decimals`, rounded half up, thousands grouped, trailing zeros kept.
+pub fn gi(bytes: u64, decimals: u32) -> String {
+    fixed(u128::from(bytes), 1 << GI, decimals)
+}
+
+/// Bytes as a total: Gi, from 10,000 Gi on Ti; decimals only where they are not zero.
+pub fn total_bytes(bytes: u64) -> Amount {
+    let (shift, unit) = if bytes >= 10_000 << GI { (TI, "Ti") } else { (GI, "Gi") };
+    Amount { digits: trim(fixed(u128::from(bytes), 1 << shift, 1)), unit }
+}
+
+/// Nanocores as vCPU with two decimals, rounded half up.
+pub fn vcpu(nanocores: u64) -> String {
+    fixed(u128::from(nanocores), 1_000_000_000, 2)
+}
+
+/// An allocation: as short as it is exact to two decimals, `4`, `1.5`, `0.25`.
+pub fn allocation(unit: Unit, amount: u64) -> String {
+    trim(match unit {
+        Unit::Nanocores => vcpu(amount),
+        Unit::Bytes => gi(amount, 2),
+    })
+}
+
+/// A sample's used amount in the unit of its allocation.
+pub fn used(sample: &Sample) -> String {
+    match sample.unit {
+        Unit::Nanocores => vcpu(sample.used),
+        Unit::Bytes => gi(sample.used, 2),
+    }
+}
+
+/// Thousands grouped with commas.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, c) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A span of time in one unit: `14 s`, `2 min`, `3 h`, `5 d`. Negative spans count as none.
+pub fn span(millis: Millis) -> String {
+    let seconds = (millis / 1000).max(0);
+    let (number, unit) = match seconds {
+        0..120 => (seconds, " s"),
+        120..7_200 => (seconds / 60, " min"),
+        7_200..172_800 => (seconds / 3_600, " h"),
+        _ => (seconds / 86_400, " d"),
+    };
+    let mut out = number.to_string();
+    out.push_str(unit);
+    out
+}
+
+/// A moment in UTC, `2026-03-04 09:12 UTC` (civil-from-days after Hinnant's public description).
+pub fn utc_minute(at: Millis) -> String {
+    let minutes = at.div_euclid(60_000);
+    let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    let mut out = year.to_string();
+    for (separator, number) in [('-', month), ('-', day), (' ', minute / 60), (':', minute % 60)] {
+        out.push(separator);
+        out.push(digit((number / 10) as u64));
+        out.push(digit((number % 10) as u64));
+    }
+    out.push_str(" UTC");
+    out
+}
+
+/// `amount ÷ per` with a fixed number of decimals, rounded half up, thousands grouped.
+fn fixed(amount: u128, per: u128, decimals: u32) -> String {
+    let scale = 10u128.pow(decimals);
+    let scaled = (amount * scale + per / 2) / per;
+    let mut out = grouped(u64::try_from(scaled / scale).unwrap_or(u64::MAX));
+    if decimals > 0 {
+        let fraction = (scaled % scale).to_string();
+        out.push('.');
+        for _ in fraction.len()..decimals as usize {
+            out.push('0');
+        }
+        out.push_str(&fraction);
+    }
+    out
+}
+
+fn trim(text: String) -> String {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn digit(value: u64) -> char {
+    char::from(b'0' + (value % 10) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quantity::Quantity;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn memory_is_exact_in_gi() {
+        for (bytes, want) in [
+            (12 << 30, "12Gi"),
+            (3 << 29, "1.5Gi"),
+            (0, "0Gi"),
+            (500_000_000, "0.4656612873077392578125Gi"),
+            (1, "0.000000000931322574615478515625Gi"),
+        ] {
+            assert_eq!(gi_exact(bytes), want);
+        }
+    }
+
+    #[test]
+    fn amounts_for_the_eye() {
+        assert_eq!(gi(5 << 30, 2), "5.00");
+        assert_eq!(gi((1204 << 30) + (6 << 30) / 10, 1), "1,204.6");
+        assert_eq!(vcpu(1_307_000_000), "1.31");
+        assert_eq!(vcpu(995_000_000), "1.00");
+        assert_eq!(allocation(Unit::Nanocores, 4_000_000_000), "4");
+        assert_eq!(allocation(Unit::Bytes, 3 << 29), "1.5");
+        assert_eq!(total_bytes((9634 << 30) + (1 << 29)), Amount { digits: "9,634.5".into(), unit: "Gi" });
+        assert_eq!(total_bytes(118 << 40), Amount { digits: "118".into(), unit: "Ti" });
+        assert_eq!(grouped(1_284), "1,284");
+        assert_eq!(grouped(999), "999");
+    }
+
+    #[test]
+    fn spans_and_moments() {
+        for (ms, want) in [
+            (14_000, "14 s"),
+            (-5, "0 s"),
+            (119_999, "119 s"),
+            (120_000, "2 min"),
+            (7_200_000, "2 h"),
+            (20 * 86_400_000, "20 d"),
+        ] {
+            assert_eq!(span(ms), want);
+        }
+        assert_eq!(utc_minute(1_772_615_520_000), "2026-03-04 09:12 UTC");
+        assert_eq!(utc_minute(0), "1970-01-01 00:00 UTC");
+        assert_eq!(utc_minute(951_825_600_000), "2000-02-29 12:00 UTC");
+    }
+
+    proptest! {
+        #[test]
+        fn exact_gi_reads_back_as_the_same_bytes(bytes in 0u64..(1 << 62)) {
+            prop_assert_eq!(Quantity::parse(&gi_exact(bytes)).unwrap().units(), bytes);
+        }
+
+        #[test]
+        fn no_number_panics(a in any::<u64>(), at in any::<i64>()) {
+            let _ = (gi_exact(a), gi(a, 2), total_bytes(a), vcpu(a), grouped(a), span(at));
+            let _ = utc_minute(at);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Why a figure is missing: one closed list, each with a cause in words and a mend that a person can do.
+
+use serde::{Deserialize, Serialize};
+
+use super::figure::Sample;
+
+/// The closed list. [`Reason::code`] is what JSON carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// Nothing was asked yet: the program has just started.
+    Starting,
+    NotRunning,
+    /// The API group is not served: metrics-server is not installed, or not ready.
+    ApiAbsent,
+    Forbidden,
+    TimedOut,
+    Unreachable,
+    /// The source answered with something that cannot be used.
+    BadAnswer,
+    /// No sample yet: a rate needs two.
+    TooNew,
+    /// The last sample is older than 20 intervals.
+    Expired,
+    NoPod,
+    /// Two VMs share the cut pod name prefix, and nothing truer tells them apart.
+    AmbiguousPod,
+    /// `status.vmName` is empty, and no VirtualMachine names this Wukong as its owner.
+    NoVmName,
+    /// `spec.cpu` or `spec.memory` cannot be read: there is nothing to divide by.
+    NoAllocation,
+    NoVolumes,
+    BlockVolume,
+    /// The source answered without this volume, as it does for hostPath.
+    NotReported,
+    /// The launcher's node is not known, so no kubelet can be asked.
+    NoNode,
+}
+
+impl Reason {
+    pub const ALL: [Self; 17] = [
+        Self::Starting,
+        Self::NotRunning,
+        Self::ApiAbsent,
+        Self::Forbidden,
+        Self::TimedOut,
+        Self::Unreachable,
+        Self::BadAnswer,
+        Self::TooNew,
+        Self::Expired,
+        Self::NoPod,
+        Self::AmbiguousPod,
+        Self::NoVmName,
+        Self::NoAllocation,
+        Self::NoVolumes,
+        Self::BlockVolume,
+        Self::NotReported,
+        Self::NoNode,
+    ];
+
+    /// Stable name for JSON, metrics and documentation.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::NotRunning => "not-running",
+            Self::ApiAbsent => "api-absent",
+            Self::Forbidden => "forbidden",
+            Self::TimedOut => "timed-out",
+            Self::Unreachable => "unreachable",
+            Self::BadAnswer => "bad-answer",
+            Self::TooNew => "too-new",
+            Self::Expired => "expired",
+            Self::NoPod => "no-pod",
+            Self::AmbiguousPod => "ambiguous-pod",
+            Self::NoVmName => "no-vm-name",
+            Self::NoAllocation => "no-allocation",
+            Self::NoVolumes => "no-volumes",
+            Self::BlockVolume => "block-volume",
+            Self::NotReported => "not-reported",
+            Self::NoNode => "no-node",
+        }
+    }
+
+    /// The cause in a few plain words, for a card.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Starting => "not asked yet, the dashboard has just started",
+            Self::NotRunning => "not running",
+            Self::ApiAbsent => "the API is not installed in this cluster",
+            Self::Forbidden => "this dashboard may not read it",
+            Self::TimedOut => "no answer in time",
+            Self::Unreachable => "cannot be reached",
+            Self::BadAnswer => "the answer could not be used",
+            Self::TooNew => "too new, the metrics API needs two samples",
+            Self::Expired => "the last sample is too old to count",
+            Self::NoPod => "no launcher pod found",
+            Self::AmbiguousPod => "two VMs share this pod's cut name",
+            Self::NoVmName => "status.vmName is empty, and no VirtualMachine names this Wukong as its owner",
+            Self::NoAllocation => "its allocation cannot be read",
+            Self::NoVolumes => "no volumes",
+            Self::BlockVolume => "a block volume",
+            Self::NotReported => "the kubelet does not report this volume",
+            Self::NoNode => "its node is not known",
+        }
+    }
+}
+
+/// A missing figure: why, in which detail, and the last value that was seen, with its age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    pub reason: Reason,
+    /// What exactly is missing, e.g. the permission `list pods.metrics.k8s.io`; empty where the reason says all.
+    pub detail: String,
+    /// What a person can do: a sentence or a command; empty where there is nothing to mend.
+    pub mend: String,
+    pub last: Option<Sample>,
+}
+
+impl From<Reason> for Missing {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: String::new(), mend: String::new(), last: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_reason_has_its_own_code_and_words() {
+        let codes: HashSet<_> = Reason::ALL.iter().map(|r| r.code()).collect();
+        let texts: HashSet<_> = Reason::ALL.iter().map(|r| r.text()).collect();
+        assert_eq!((codes.len(), texts.len()), (Reason::ALL.len(), Reason::ALL.len()));
+    }
+}

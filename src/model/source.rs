@@ -1,0 +1,110 @@
+//! The health of each source, as people and machines see it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, reason::Reason};
+
+/// Everything that the program reads from the cluster, in the order in which pages list it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SourceId {
+    Wukongs,
+    VirtualMachines,
+    Instances,
+    Pods,
+    Claims,
+    PodMetrics,
+    Kubelet,
+}
+
+impl SourceId {
+    pub const ALL: [Self; 7] = [
+        Self::Wukongs,
+        Self::VirtualMachines,
+        Self::Instances,
+        Self::Pods,
+        Self::Claims,
+        Self::PodMetrics,
+        Self::Kubelet,
+    ];
+
+    /// Stable name for JSON, metrics, anchors.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Wukongs => "wukongs",
+            Self::VirtualMachines => "virtualmachines",
+            Self::Instances => "virtualmachineinstances",
+            Self::Pods => "pods",
+            Self::Claims => "persistentvolumeclaims",
+            Self::PodMetrics => "metrics.k8s.io",
+            Self::Kubelet => "kubelet",
+        }
+    }
+
+    /// The permission that the source needs, in the words of RBAC.
+    pub fn permission(self) -> &'static str {
+        match self {
+            Self::Wukongs => "list and watch wukongs.vm.novasphere.dev",
+            Self::VirtualMachines => "list and watch virtualmachines.kubevirt.io",
+            Self::Instances => "list and watch virtualmachineinstances.kubevirt.io",
+            Self::Pods => "list and watch pods",
+            Self::Claims => "list and watch persistentvolumeclaims",
+            Self::PodMetrics => "list pods.metrics.k8s.io",
+            Self::Kubelet => "get nodes/proxy",
+        }
+    }
+
+    /// What it gives, in a few words.
+    pub fn gives(self) -> &'static str {
+        match self {
+            Self::Wukongs => "inventory",
+            Self::VirtualMachines => "true status",
+            Self::Instances => "node, migration, volumes",
+            Self::Pods => "whose figures are whose",
+            Self::Claims => "volume mode and size",
+            Self::PodMetrics => "CPU, memory",
+            Self::Kubelet => "disk per claim",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceState {
+    /// Not tried to the end yet.
+    Starting,
+    Healthy,
+    Degraded,
+    Forbidden,
+    /// The API is not installed.
+    Absent,
+}
+
+impl SourceState {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Forbidden => "forbidden",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// One source's state at the time of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceHealth {
+    pub id: SourceId,
+    pub state: SourceState,
+    /// Why it is not healthy; none when it is, or has not been tried.
+    pub reason: Option<Reason>,
+    /// The last error in plain words, nodes and permissions named; empty when there is none.
+    pub error: String,
+    /// What a person can do; empty when nothing is wrong.
+    pub mend: String,
+    pub last_success: Option<Millis>,
+    /// A watch's last received bytes, bookmarks included; none for a source that is polled.
+    pub last_bytes: Option<Millis>,
+    /// Running VMs of which this source's figures are missing, and old.
+    pub vms_missing: u32,
+    pub vms_stale: u32,
+}

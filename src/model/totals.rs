@@ -1,0 +1,105 @@
+//! Cluster totals. A percentage divides what is used by the allocation of the same measured VMs.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    figure::{Basis, Sample, ratio},
+    vm::{Status, Vm},
+};
+
+/// VMs by state. `migrating` ones are running ones; `pending` includes those being created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub total: u32,
+    pub running: u32,
+    pub stopped: u32,
+    pub error: u32,
+    pub pending: u32,
+    pub unknown: u32,
+    pub migrating: u32,
+}
+
+impl Counts {
+    fn add(&mut self, vm: &Vm) {
+        self.total += 1;
+        *match vm.summary.status {
+            Status::Running => &mut self.running,
+            Status::Stopped => &mut self.stopped,
+            Status::Error => &mut self.error,
+            Status::Pending | Status::Creating => &mut self.pending,
+            Status::Unknown => &mut self.unknown,
+        } += 1;
+        self.migrating += u32::from(!vm.summary.migrating_to.is_empty());
+    }
+}
+
+/// What is used by the VMs that could be measured, and what those were allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    pub used: u64,
+    pub of: u64,
+    pub vms: u32,
+}
+
+impl Measured {
+    fn add(&mut self, sample: Option<&Sample>) {
+        if let Some(sample) = sample {
+            self.used = self.used.saturating_add(sample.used);
+            self.of = self.of.saturating_add(sample.of);
+            self.vms += 1;
+        }
+    }
+
+    /// Whole percent, truncated; none where nothing was measured.
+    pub fn percent(&self) -> Option<u64> {
+        (self.vms > 0).then(|| ratio(self.used, self.of, 100))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    pub counts: Counts,
+    /// Σ allocated memory in bytes over all VMs in whatever phase, and how many could not be read.
+    pub memory: u64,
+    pub memory_unreadable: u32,
+    /// Σ allocated CPU in nanocores over all VMs.
+    pub cpu: u64,
+    pub cpu_used: Measured,
+    pub memory_used: Measured,
+    /// Over volumes that are no shared file system; `vms` counts those with all volumes known.
+    pub disk_used: Measured,
+}
+
+impl Totals {
+    pub fn of<'a>(vms: impl IntoIterator<Item = &'a Vm>) -> Self {
+        let mut totals = Self::default();
+        for vm in vms {
+            totals.add(vm);
+        }
+        totals
+    }
+
+    fn add(&mut self, vm: &Vm) {
+        let summary = &vm.summary;
+        self.counts.add(vm);
+        self.memory = self.memory.saturating_add(summary.memory.unwrap_or(0));
+        self.memory_unreadable += u32::from(summary.memory.is_none());
+        self.cpu = self.cpu.saturating_add(summary.cpu.unwrap_or(0));
+        self.cpu_used.add(summary.usage.cpu.sample());
+        self.memory_used.add(summary.usage.memory.sample());
+        if summary.status == Status::Running {
+            self.add_disk(vm);
+        }
+    }
+
+    fn add_disk(&mut self, vm: &Vm) {
+        for sample in vm.volumes.iter().filter_map(|volume| volume.usage.sample()) {
+            if sample.basis == Basis::Own {
+                self.disk_used.used = self.disk_used.used.saturating_add(sample.used);
+                self.disk_used.of = self.disk_used.of.saturating_add(sample.of);
+            }
+        }
+        let usage = &vm.summary.usage;
+        self.disk_used.vms += u32::from(usage.disk_volumes > 0 && usage.disk_known == usage.disk_volumes);
+    }
+}

@@ -1,0 +1,136 @@
+//! One virtual machine: what was ordered, where it runs, what it uses.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, figure::Figure};
+
+/// Which object stands for the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    Wukong,
+    VirtualMachine,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wukong => "Wukong",
+            Self::VirtualMachine => "VirtualMachine",
+        }
+    }
+}
+
+/// The contract's `status`: the Wukong phases, and `Unknown` for an object that has none yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Status {
+    Running,
+    Creating,
+    Pending,
+    Error,
+    Stopped,
+    Unknown,
+}
+
+impl Status {
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Creating, Self::Pending, Self::Error, Self::Stopped, Self::Unknown];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Creating => "Creating",
+            Self::Pending => "Pending",
+            Self::Error => "Error",
+            Self::Stopped => "Stopped",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// A network of the VM: spec and status joined by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    pub name: String,
+    pub mode: String,
+    pub interface: String,
+    pub ip_address: String,
+    pub mac_address: String,
+}
+
+/// A disk as ordered in the spec.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    pub name: String,
+    pub size: String,
+    pub storage_class_name: String,
+    pub boot: bool,
+    pub image: String,
+}
+
+/// A volume of the VM, and what is known of its usage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub name: String,
+    pub claim: String,
+    /// Size as ordered, in bytes; none where no object says it.
+    pub size: Option<u64>,
+    pub block: bool,
+    pub storage_class: String,
+    pub usage: Figure,
+}
+
+/// The three figures of a VM. Disk is the sum over the volumes whose usage is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub cpu: Figure,
+    pub memory: Figure,
+    pub disk: Figure,
+    /// Volumes that `disk` counts, of `volumes`.
+    pub disk_known: u32,
+    pub disk_volumes: u32,
+}
+
+/// What a card or a row shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmSummary {
+    pub kind: Kind,
+    pub namespace: String,
+    pub name: String,
+    pub status: Status,
+    /// KubeVirt's own word, where readable: `Migrating`, `Paused`, `ErrorUnschedulable` …
+    pub kubevirt_status: String,
+    /// Empty where the VM is on none.
+    pub node: String,
+    /// The target of a live migration that is under way, else empty.
+    pub migrating_to: String,
+    pub ip_address: String,
+    /// Allocated CPU in nanocores, memory in bytes; none where the spec cannot be read.
+    pub cpu: Option<u64>,
+    pub memory: Option<u64>,
+    /// Σ ordered disk sizes in bytes, of those that can be read.
+    pub disk: u64,
+    pub usage: Usage,
+}
+
+/// All of one VM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vm {
+    pub uid: String,
+    pub summary: VmSummary,
+    /// `spec.memory` as written.
+    pub memory_text: String,
+    pub os_image: String,
+    pub created: Millis,
+    /// The KubeVirt VirtualMachine and launcher pod that the figures are of; empty where there is none.
+    pub vm_name: String,
+    pub pod: String,
+    pub networks: Vec<Network>,
+    pub disks: Vec<Disk>,
+    pub volumes: Vec<Volume>,
+}
+
+impl Vm {
+    pub fn key(&self) -> (&str, &str) {
+        (&self.summary.namespace, &self.summary.name)
+    }
+}
