@@ -146,13 +146,10 @@ fn two_vms_that_share_a_cut_name_get_none_with_a_reason_unless_a_label_tells() {
 fn completed_pods_linger_and_do_not_count() {
     let mut done = pod("a", "virt-launcher-web-vm-old11", "n1");
     done.phase = "Succeeded".into();
-    let mut world = with_pods(
-        vec![done, pod("a", "virt-launcher-web-vm-new22", "n2")],
-        vec![
-            sample("a", "virt-launcher-web-vm-old11", 900, GI),
-            sample("a", "virt-launcher-web-vm-new22", 100, GI),
-        ],
-    );
+    let mut world = with_pods(vec![done], vec![sample("a", "virt-launcher-web-vm-old11", 900, GI)]);
+    assert_eq!(milli(&web(&mut world)), Err(Reason::NoPod));
+    world.apply(Observation::Pods(applied(pod("a", "virt-launcher-web-vm-new22", "n2"))));
+    world.apply(metrics(vec![sample("a", "virt-launcher-web-vm-new22", 100, GI)]));
     assert_eq!(milli(&web(&mut world)), Ok(100));
 }
 
