@@ -3,7 +3,7 @@
 // Joins JavaScript into one file and the stylesheets into another, names the folder by its content, and puts a brotli
 // and a gzip copy beside each file, so that the program compresses nothing while it serves.
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
@@ -18,7 +18,7 @@ const FIRST_STYLES = ["tokens.css", "base.css"]; // what the others build on; th
 const COMPRESSED_ALREADY = /\.(png|jpe?g|webp|avif|woff2)$/;
 
 const filesIn = (dir) =>
-  readdirSync(dir, { withFileTypes: true, recursive: true })
+  (existsSync(dir) ? readdirSync(dir, { withFileTypes: true, recursive: true }) : [])
     .filter((entry) => entry.isFile())
     .map((entry) => relative(dir, join(entry.parentPath ?? entry.path, entry.name)))
     .sort();
@@ -56,6 +56,13 @@ function copyFiles(out) {
   for (const name of filesIn("public")) write(out, name, readFileSync(join("public", name)));
 }
 
+/** Browsers and robots ask for these at the root, whatever the page says; everything else of public/ lives under pkg/. */
+function copyRootFiles() {
+  for (const name of filesIn("public").filter((name) => ["favicon.ico", "robots.txt"].includes(name))) {
+    copyFileSync(join("public", name), join(site, name));
+  }
+}
+
 function contentHash(dir) {
   const hash = createHash("sha256");
   for (const name of filesIn(dir)) hash.update(`${name}\0`).update(readFileSync(join(dir, name)));
@@ -76,6 +83,7 @@ mkdirSync(staging, { recursive: true });
 joinScripts(staging);
 joinStyles(staging);
 copyFiles(staging);
+copyRootFiles();
 
 const hash = contentHash(staging);
 const names = filesIn(staging);
@@ -87,7 +95,6 @@ write(site, "manifest.json", JSON.stringify({
   wasm: address(MAIN),
   preload: [],
   chunks: names.filter((name) => name.endsWith(".wasm") && name !== MAIN).map(address),
-  public: Object.fromEntries(filesIn("public").map((name) => [name, address(name)])),
 }, null, 2) + "\n");
 
 compress(staging);
