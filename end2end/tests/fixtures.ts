@@ -34,6 +34,8 @@ export const test = base.extend<{ faults: string[]; troubled: boolean; guard: vo
   guard: [async ({ page, troubled, faults }, use) => {
     const origin = (url: string) => new URL(url).origin;
     page.on("console", (message) => {
+      // A page with status 404 is an error to the console; of other answers the response below tells more.
+      if (message.text().startsWith("Failed to load resource")) return;
       if (["error", "warning", "assert"].includes(message.type())) faults.push(`console: ${message.text()}`);
     });
     page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
