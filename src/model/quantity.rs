@@ -157,7 +157,8 @@ fn binary(whole: &str, fraction: &str, shift: u32) -> Result<Quantity, QuantityE
     // A limb is under 10^18 and 2^shift at most 2^60: no product reaches 2^121.
     let low = low << shift;
     let part = (high << shift) + low / TEN_18;
-    let inexact = low % TEN_18 != 0 || part % NANO != 0 || rest.bytes().any(|b| b != b'0');
+    let inexact =
+        !low.is_multiple_of(TEN_18) || !part.is_multiple_of(NANO) || rest.bytes().any(|b| b != b'0');
     let sum = whole + part / NANO + u128::from(inexact);
     if sum > LIMIT { Err(QuantityError::TooLarge) } else { Ok(Quantity(sum)) }
 }

@@ -19,11 +19,15 @@ pub enum Reason {
     BadAnswer,
     /// No sample yet: a rate needs two.
     TooNew,
+    /// The metrics API answers, but without this VM's pod, which is not new: its node is not scraped.
+    NotSampled,
     /// The last sample is older than 20 intervals.
     Expired,
     NoPod,
     /// Two VMs share the cut pod name prefix, and nothing truer tells them apart.
     AmbiguousPod,
+    /// More than one launcher pod lives, and nothing says which holds the guest.
+    TwoPods,
     /// `status.vmName` is empty, and no VirtualMachine names this Wukong as its owner.
     NoVmName,
     /// `spec.cpu` or `spec.memory` cannot be read: there is nothing to divide by.
@@ -37,7 +41,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Starting,
         Self::NotRunning,
         Self::ApiAbsent,
@@ -46,9 +50,11 @@ impl Reason {
         Self::Unreachable,
         Self::BadAnswer,
         Self::TooNew,
+        Self::NotSampled,
         Self::Expired,
         Self::NoPod,
         Self::AmbiguousPod,
+        Self::TwoPods,
         Self::NoVmName,
         Self::NoAllocation,
         Self::NoVolumes,
@@ -68,9 +74,11 @@ impl Reason {
             Self::Unreachable => "unreachable",
             Self::BadAnswer => "bad-answer",
             Self::TooNew => "too-new",
+            Self::NotSampled => "not-sampled",
             Self::Expired => "expired",
             Self::NoPod => "no-pod",
             Self::AmbiguousPod => "ambiguous-pod",
+            Self::TwoPods => "two-pods",
             Self::NoVmName => "no-vm-name",
             Self::NoAllocation => "no-allocation",
             Self::NoVolumes => "no-volumes",
@@ -91,9 +99,11 @@ impl Reason {
             Self::Unreachable => "cannot be reached",
             Self::BadAnswer => "the answer could not be used",
             Self::TooNew => "too new, the metrics API needs two samples",
+            Self::NotSampled => "the metrics API has no sample of its pod",
             Self::Expired => "the last sample is too old to count",
             Self::NoPod => "no launcher pod found",
             Self::AmbiguousPod => "two VMs share this pod's cut name",
+            Self::TwoPods => "two launcher pods, and nothing says which holds the guest",
             Self::NoVmName => "status.vmName is empty, and no VirtualMachine names this Wukong as its owner",
             Self::NoAllocation => "its allocation cannot be read",
             Self::NoVolumes => "no volumes",

@@ -218,3 +218,29 @@ pub struct VolumeStats {
     /// When the kubelet measured it; none where it does not say: then the time of the answer counts.
     pub at: Option<Millis>,
 }
+
+/// Facts that stand for one named object.
+pub trait Named {
+    fn namespace(&self) -> &str;
+    fn name(&self) -> &str;
+
+    fn key(&self) -> Key {
+        Key::new(self.namespace(), self.name())
+    }
+}
+
+macro_rules! named {
+    ($($facts:ty),*) => {$(
+        impl Named for $facts {
+            fn namespace(&self) -> &str {
+                &self.namespace
+            }
+
+            fn name(&self) -> &str {
+                &self.name
+            }
+        }
+    )*};
+}
+
+named!(WukongFacts, VmFacts, InstanceFacts, PodFacts, ClaimFacts, PodMetricsFacts);

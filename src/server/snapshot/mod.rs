@@ -1,3 +1,58 @@
-//! The pure core: facts in, [`Snapshot`] out. No I/O; time is an argument.
+//! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
 pub mod facts;
+mod health;
+mod inventory;
+mod join;
+mod mend;
+mod pods;
+pub mod publish;
+#[cfg(test)]
+mod tests;
+mod usage;
+pub mod view;
+mod volumes;
+mod world;
+
+use std::sync::Arc;
+
+use crate::model::{Millis, source::SourceHealth, totals::Totals, vm::Vm};
+
+pub use world::World;
+
+/// Everything that readers may know, at one moment. Swapped whole.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Grows with every snapshot that differs from the one before.
+    pub seq: u64,
+    pub at: Millis,
+    /// By name, then namespace.
+    pub vms: Vec<Arc<Vm>>,
+    pub totals: Totals,
+    pub sources: Vec<SourceHealth>,
+    /// When the cluster last answered anything.
+    pub heard: Option<Millis>,
+    /// Every source was tried once.
+    pub ready: bool,
+    /// Nodes that hold Running VMs: whose kubelets are worth asking.
+    pub nodes: Arc<[String]>,
+}
+
+/// What a viewer may see. Every reader of a snapshot takes it; today it is always all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    #[default]
+    All,
+}
+
+/// When a figure is old, and when it is none: in intervals of its source.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub metrics_interval: Millis,
+    pub disk_interval: Millis,
+}
+
+/// Intervals after which a figure is shown as old.
+pub const STALE_AFTER: Millis = 3;
+/// Intervals after which a figure counts as missing.
+pub const MISSING_AFTER: Millis = 20;

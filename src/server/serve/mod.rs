@@ -1,0 +1,3 @@
+//! Reads the snapshot, never the cluster.
+
+pub mod reader;

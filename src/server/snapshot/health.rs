@@ -1,0 +1,200 @@
+//! How well each source answers, and what its silence costs.
+
+use std::collections::BTreeMap;
+
+use super::{
+    facts::SourceError,
+    inventory::Joined,
+    mend,
+    world::{NodeVolumes, World},
+};
+use crate::model::{
+    Millis,
+    figure::Figure,
+    reason::Reason,
+    source::{SourceHealth, SourceId, SourceState},
+    vm::Status,
+};
+
+/// The record of one watch or poll.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Track {
+    pub last_success: Option<Millis>,
+    pub last_bytes: Option<Millis>,
+    /// The failure that has not been followed by a success.
+    pub error: Option<SourceError>,
+}
+
+impl Track {
+    pub fn succeeded(&mut self, at: Millis) {
+        self.last_success = Some(at);
+        self.error = None;
+    }
+
+    /// Bytes on a watch: a success only if the list before it was one.
+    pub fn alive(&mut self, at: Millis) {
+        self.last_bytes = Some(at);
+        if self.error.is_none() && self.last_success.is_some() {
+            self.last_success = Some(at);
+        }
+    }
+
+    pub fn failed(&mut self, error: SourceError) {
+        self.error = Some(error);
+    }
+
+    fn tried(&self) -> bool {
+        self.last_success.is_some() || self.error.is_some()
+    }
+}
+
+/// What all scopes of one source come to.
+struct Summary {
+    tried: bool,
+    last_success: Option<Millis>,
+    last_bytes: Option<Millis>,
+    errors: Vec<SourceError>,
+    asked: usize,
+}
+
+impl World {
+    pub(super) fn health(&self, vms: &[Joined], nodes: &[String]) -> Vec<SourceHealth> {
+        let costs = Costs::of(vms);
+        SourceId::ALL.into_iter().map(|id| describe(id, self.summarise(id, nodes), &costs)).collect()
+    }
+
+    fn summarise(&self, id: SourceId, nodes: &[String]) -> Summary {
+        if id == SourceId::Kubelet { self.summarise_kubelets(nodes) } else { self.summarise_tracks(id) }
+    }
+
+    fn summarise_tracks(&self, id: SourceId) -> Summary {
+        let tracks: Vec<&Track> =
+            self.tracks.iter().filter(|((source, _), _)| *source == id).map(|(_, track)| track).collect();
+        Summary {
+            tried: !tracks.is_empty() && tracks.iter().all(|track| track.tried()),
+            // The oldest: one silent namespace must show.
+            last_success: tracks.iter().map(|track| track.last_success).min().flatten(),
+            last_bytes: tracks.iter().filter_map(|track| track.last_bytes).min(),
+            errors: tracks.iter().filter_map(|track| track.error.clone()).collect(),
+            asked: tracks.len(),
+        }
+    }
+
+    /// Over the nodes that are worth asking; without any there is nothing to be wrong.
+    fn summarise_kubelets(&self, nodes: &[String]) -> Summary {
+        let known: Vec<&NodeVolumes> = nodes.iter().filter_map(|node| self.kubelets.get(node)).collect();
+        Summary {
+            tried: known.len() == nodes.len() && self.inventory_tried(),
+            last_success: known.iter().filter_map(|kubelet| kubelet.answered).max(),
+            last_bytes: None,
+            errors: known.iter().filter_map(|kubelet| kubelet.error.clone()).collect(),
+            asked: nodes.len(),
+        }
+    }
+
+    fn inventory_tried(&self) -> bool {
+        [SourceId::Wukongs, SourceId::VirtualMachines, SourceId::Instances, SourceId::Pods]
+            .into_iter()
+            .all(|id| self.summarise_tracks(id).tried)
+    }
+
+    /// The standing error of a source that denies or lacks everything, for the figures that it should give.
+    pub(super) fn metrics_error(&self, namespace: &str) -> Option<&SourceError> {
+        let own = (SourceId::PodMetrics, Some(namespace.to_owned()));
+        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(SourceId::PodMetrics, None)))?;
+        track.error.as_ref()
+    }
+
+    /// Whether PodMetrics were ever answered for this namespace.
+    pub(super) fn metrics_answered(&self, namespace: &str) -> bool {
+        let own = (SourceId::PodMetrics, Some(namespace.to_owned()));
+        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(SourceId::PodMetrics, None)));
+        track.is_some_and(|track| track.last_success.is_some())
+    }
+
+    /// When the cluster last answered anything.
+    pub(super) fn heard(&self) -> Option<Millis> {
+        let tracks = self.tracks.values().filter_map(|track| track.last_success.max(track.last_bytes));
+        tracks.chain(self.kubelets.values().filter_map(|kubelet| kubelet.answered)).max()
+    }
+}
+
+fn describe(id: SourceId, summary: Summary, costs: &Costs) -> SourceHealth {
+    let (vms_missing, vms_stale) = costs.by_source.get(&id).copied().unwrap_or_default();
+    let reason = summary.errors.first().map(|error| error.reason);
+    SourceHealth {
+        id,
+        state: state(&summary),
+        reason,
+        error: words(&summary),
+        mend: reason.map(|reason| mend::source(id, reason)).unwrap_or_default(),
+        last_success: summary.last_success,
+        last_bytes: summary.last_bytes,
+        vms_missing,
+        vms_stale,
+    }
+}
+
+fn state(summary: &Summary) -> SourceState {
+    let all = |reason| {
+        summary.errors.len() == summary.asked && summary.errors.iter().all(|error| error.reason == reason)
+    };
+    match () {
+        () if summary.errors.is_empty() && summary.tried => SourceState::Healthy,
+        () if summary.errors.is_empty() => SourceState::Starting,
+        () if all(Reason::Forbidden) => SourceState::Forbidden,
+        () if all(Reason::ApiAbsent) => SourceState::Absent,
+        () => SourceState::Degraded,
+    }
+}
+
+/// At most three errors in full, and how many more there are.
+fn words(summary: &Summary) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<&str> = summary.errors.iter().take(SHOWN).map(|error| error.detail.as_str()).collect();
+    let mut text = shown.join("; ");
+    if summary.errors.len() > SHOWN {
+        text.push_str(&format!("; and {} more", summary.errors.len() - SHOWN));
+    }
+    text
+}
+
+/// How many running VMs miss, or have only old, figures of each source.
+struct Costs {
+    by_source: BTreeMap<SourceId, (u32, u32)>,
+}
+
+impl Costs {
+    fn of(vms: &[Joined]) -> Self {
+        let mut costs = Self { by_source: BTreeMap::new() };
+        for joined in vms.iter().filter(|joined| joined.vm.summary.status == Status::Running) {
+            let usage = &joined.vm.summary.usage;
+            costs.add(SourceId::PodMetrics, [&usage.cpu, &usage.memory].into_iter());
+            costs.add(SourceId::Kubelet, joined.vm.volumes.iter().map(|volume| &volume.usage));
+        }
+        costs
+    }
+
+    fn add<'a>(&mut self, id: SourceId, figures: impl Iterator<Item = &'a Figure> + Clone) {
+        let missing =
+            figures.clone().filter_map(Figure::missing).any(|missing| is_the_sources(missing.reason));
+        let stale = figures.filter_map(Figure::sample).any(|sample| sample.stale);
+        let cost = self.by_source.entry(id).or_default();
+        cost.0 += u32::from(missing);
+        cost.1 += u32::from(stale && !missing);
+    }
+}
+
+/// Whether a figure is missing because of its source, not because of what the VM is.
+fn is_the_sources(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ApiAbsent
+            | Reason::Forbidden
+            | Reason::TimedOut
+            | Reason::Unreachable
+            | Reason::BadAnswer
+            | Reason::Expired
+            | Reason::TooNew
+    )
+}

@@ -1,0 +1,203 @@
+//! The join itself: each VM with its pod, its samples and its volumes.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Snapshot,
+    facts::Migration,
+    inventory::{Entry, Joined, SharedPrefixes},
+    pods::{Launchers, Pod, Wanted},
+    usage::{Quest, Subject},
+    volumes::{self, Place, Reports},
+    world::World,
+};
+use crate::model::{
+    Millis,
+    figure::Unit,
+    quantity::Quantity,
+    reason::Reason,
+    source::{SourceId, SourceState},
+    totals::Totals,
+    vm::{Status, Vm, VmSummary},
+};
+
+const NANOCORES: u64 = 1_000_000_000;
+
+/// Indexes over the world that every VM is looked up in.
+struct Indexes<'a> {
+    launchers: Launchers<'a>,
+    shared: SharedPrefixes<'a>,
+    reports: Reports<'a>,
+}
+
+impl World {
+    /// All that is known, joined as of `now`.
+    pub fn join(&mut self, now: Millis) -> Snapshot {
+        self.seq += 1;
+        let entries = self.inventory();
+        let indexes = Indexes {
+            launchers: Launchers::of(self),
+            shared: SharedPrefixes::of(&entries),
+            reports: Reports::of(self),
+        };
+        let mut vms: Vec<Joined> = entries
+            .iter()
+            .map(|entry| Joined { vm: Arc::new(self.join_one(entry, &indexes, now)) })
+            .collect();
+        vms.sort_by(|a, b| order(&a.vm).cmp(&order(&b.vm)));
+        let nodes = nodes(&vms);
+        let sources = self.health(&vms, &nodes);
+        let vms: Vec<Arc<Vm>> = vms.into_iter().map(|joined| joined.vm).collect();
+        Snapshot {
+            seq: self.seq,
+            at: now,
+            totals: Totals::of(vms.iter().map(|vm| &**vm)),
+            ready: sources.iter().all(|source| source.state != SourceState::Starting),
+            sources,
+            heard: self.heard(),
+            nodes,
+            vms,
+        }
+    }
+
+    /// Whether pods of the namespace were ever read.
+    pub(super) fn pods_readable(&self, namespace: &str) -> bool {
+        let own = (SourceId::Pods, Some(namespace.to_owned()));
+        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(SourceId::Pods, None)));
+        track.is_some_and(|track| track.last_success.is_some())
+    }
+
+    fn join_one(&self, entry: &Entry, indexes: &Indexes, now: Millis) -> Vm {
+        let (status, namespace) = (entry.status(), entry.namespace());
+        let running = status == Status::Running;
+        let pod = self.pod(entry, indexes, running);
+        let node = node(entry, pod.as_ref().ok());
+        let place = Place { namespace, node, running };
+        let ordered = volumes::ordered(entry.wukong, entry.instance);
+        let volumes: Vec<_> =
+            ordered.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
+        let (cpu, memory) = (cpu(entry), memory(entry));
+        let subject = Subject { namespace, name: entry.name(), running, pod };
+        let quest = Quest { unit: Unit::Nanocores, allocated: cpu, read: |facts| facts.cpu_nanocores };
+        let cpu_figure = self.usage(&subject, &quest, now);
+        let quest = Quest { unit: Unit::Bytes, allocated: memory, read: |facts| facts.memory_bytes };
+        let memory_figure = self.usage(&subject, &quest, now);
+        let usage = volumes::usage(cpu_figure, memory_figure, &volumes, running);
+        let summary = VmSummary {
+            kind: entry.kind,
+            namespace: namespace.to_owned(),
+            name: entry.name().to_owned(),
+            status,
+            kubevirt_status: entry.vm.map(|vm| vm.printable_status.clone()).unwrap_or_default(),
+            node: node.to_owned(),
+            migrating_to: migrating_to(entry, running).to_owned(),
+            ip_address: ip_address(entry),
+            cpu,
+            memory,
+            disk: disk_size(entry, &volumes),
+            usage,
+        };
+        describe(entry, summary, volumes, subject.pod.ok())
+    }
+
+    fn pod<'a>(&self, entry: &Entry<'a>, indexes: &Indexes<'a>, running: bool) -> Result<Pod<'a>, Reason> {
+        if !running {
+            return Err(Reason::NotRunning);
+        }
+        if entry.vm_name.is_empty() {
+            return Err(Reason::NoVmName);
+        }
+        let wanted = Wanted {
+            namespace: entry.namespace(),
+            vm_name: entry.vm_name,
+            instance: entry.instance,
+            node: entry.wukong.map_or("", |wukong| &wukong.node_name),
+        };
+        indexes.launchers.find(wanted, |prefix| indexes.shared.contains(wanted.namespace, prefix))
+    }
+}
+
+fn order(vm: &Vm) -> (&str, &str, &str) {
+    (&vm.summary.name, &vm.summary.namespace, &vm.uid)
+}
+
+fn nodes(vms: &[Joined]) -> Arc<[String]> {
+    let running = vms.iter().map(|joined| &joined.vm.summary).filter(|vm| vm.status == Status::Running);
+    let distinct: BTreeSet<&String> = running.map(|vm| &vm.node).filter(|node| !node.is_empty()).collect();
+    distinct.into_iter().cloned().collect()
+}
+
+/// Where the guest is: KubeVirt's word, then the pod's, then the Wukong's.
+fn node<'a>(entry: &Entry<'a>, pod: Option<&Pod<'a>>) -> &'a str {
+    let said = [
+        entry.instance.map_or("", |instance| &instance.node_name),
+        pod.map_or("", |pod| pod.node),
+        entry.wukong.map_or("", |wukong| &wukong.node_name),
+    ];
+    said.into_iter().find(|node| !node.is_empty()).unwrap_or("")
+}
+
+fn migrating_to<'a>(entry: &Entry<'a>, running: bool) -> &'a str {
+    let under_way = |migration: &&Migration| !migration.completed && !migration.failed;
+    let migration = entry.instance.and_then(|instance| instance.migration.as_ref()).filter(under_way);
+    migration.filter(|_| running).map_or("", |migration| &migration.target_node)
+}
+
+fn ip_address(entry: &Entry) -> String {
+    let of_instance = entry.instance.map(|instance| instance.ip_address.as_str());
+    let of_wukong =
+        entry.wukong.into_iter().flat_map(|wukong| &wukong.networks).map(|n| n.ip_address.as_str());
+    of_instance.into_iter().chain(of_wukong).find(|ip| !ip.is_empty()).unwrap_or("").to_owned()
+}
+
+/// Allocated nanocores.
+fn cpu(entry: &Entry) -> Option<u64> {
+    match entry.wukong {
+        Some(wukong) => wukong.cpu.filter(|cores| *cores > 0)?.checked_mul(NANOCORES),
+        None => entry.vm?.cpu_milli?.checked_mul(NANOCORES / 1000),
+    }
+}
+
+/// Allocated bytes.
+fn memory(entry: &Entry) -> Option<u64> {
+    Quantity::parse(memory_text(entry)).ok().map(Quantity::units).filter(|bytes| *bytes > 0)
+}
+
+fn memory_text<'a>(entry: &Entry<'a>) -> &'a str {
+    match (entry.wukong, entry.vm) {
+        (Some(wukong), _) => &wukong.memory,
+        (None, Some(vm)) => &vm.memory,
+        (None, None) => "",
+    }
+}
+
+/// What was ordered: the spec's disks, else the volumes' sizes.
+fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
+    let disks = entry.wukong.map(|wukong| wukong.disks.as_slice()).unwrap_or_default();
+    let ordered = disks.iter().filter_map(|disk| Quantity::parse(&disk.size).ok()).map(Quantity::units);
+    let sum = ordered.fold(0u64, u64::saturating_add);
+    if sum > 0 { sum } else { volumes.iter().filter_map(|v| v.size).fold(0, u64::saturating_add) }
+}
+
+fn describe(
+    entry: &Entry,
+    summary: VmSummary,
+    volumes: Vec<crate::model::vm::Volume>,
+    pod: Option<Pod>,
+) -> Vm {
+    let wukong = entry.wukong;
+    let guest_os = entry.instance.map(|instance| instance.guest_os.clone()).unwrap_or_default();
+    let created = wukong.map(|wukong| wukong.created).or(entry.vm.map(|vm| vm.created));
+    Vm {
+        uid: wukong.map(|w| w.uid.clone()).or(entry.vm.map(|vm| vm.uid.clone())).unwrap_or_default(),
+        summary,
+        memory_text: memory_text(entry).to_owned(),
+        os_image: wukong.map_or(guest_os, |wukong| wukong.os_image.clone()),
+        created: created.unwrap_or_default(),
+        vm_name: entry.vm_name.to_owned(),
+        pod: pod.map(|pod| pod.name.to_owned()).unwrap_or_default(),
+        networks: wukong.map(|wukong| wukong.networks.clone()).unwrap_or_default(),
+        disks: wukong.map(|wukong| wukong.disks.clone()).unwrap_or_default(),
+        volumes,
+    }
+}

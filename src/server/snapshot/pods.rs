@@ -1,0 +1,196 @@
+//! Which launcher pod holds a VM's guest. A name prefix is no match, and two live pods are never summed.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    facts::{InstanceFacts, PodFacts, PodMetricsFacts},
+    world::World,
+};
+use crate::model::reason::Reason;
+
+const LAUNCHER: &str = "virt-launcher-";
+/// `generateName` is cut to this many characters before five random ones are put behind it
+/// (`k8s.io/apiserver` `names.SimpleNameGenerator`: 63 − 5).
+const MAX_GENERATED_PREFIX: usize = 58;
+const RANDOM_SUFFIX: usize = 5;
+
+/// A launcher pod as the join sees it: from the pod itself, or, where pods cannot be read, from its PodMetrics.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pod<'a> {
+    pub uid: &'a str,
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub node: &'a str,
+    pub created: Option<i64>,
+    created_by: &'a str,
+    domain: &'a str,
+    done: bool,
+    running: bool,
+}
+
+impl<'a> From<&'a PodFacts> for Pod<'a> {
+    fn from(facts: &'a PodFacts) -> Self {
+        Self {
+            uid: &facts.uid,
+            namespace: &facts.namespace,
+            name: &facts.name,
+            node: &facts.node_name,
+            created: Some(facts.created),
+            created_by: &facts.created_by,
+            domain: &facts.domain,
+            done: matches!(facts.phase.as_str(), "Succeeded" | "Failed"),
+            running: facts.phase == "Running" && !facts.deleting,
+        }
+    }
+}
+
+impl<'a> From<&'a PodMetricsFacts> for Pod<'a> {
+    fn from(facts: &'a PodMetricsFacts) -> Self {
+        Self {
+            uid: "",
+            namespace: &facts.namespace,
+            name: &facts.name,
+            node: "",
+            created: None,
+            created_by: &facts.created_by,
+            domain: "",
+            done: false,
+            running: true,
+        }
+    }
+}
+
+/// The VM whose pod is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub namespace: &'a str,
+    pub vm_name: &'a str,
+    pub instance: Option<&'a InstanceFacts>,
+    /// The node that the Wukong names: the last resort between two live pods.
+    pub node: &'a str,
+}
+
+type ByNames<'a, T> = HashMap<(&'a str, &'a str), T>;
+
+/// All launcher pods, by what can tell whose they are.
+pub(super) struct Launchers<'a> {
+    by_creator: HashMap<&'a str, Vec<Pod<'a>>>,
+    by_domain: ByNames<'a, Vec<Pod<'a>>>,
+    by_prefix: ByNames<'a, Vec<Pod<'a>>>,
+    instances: HashSet<&'a str>,
+}
+
+impl<'a> Launchers<'a> {
+    pub fn of(world: &'a World) -> Self {
+        let mut launchers = Self {
+            by_creator: HashMap::new(),
+            by_domain: HashMap::new(),
+            by_prefix: HashMap::new(),
+            instances: world.instances.values().map(|instance| instance.uid.as_str()).collect(),
+        };
+        world.pods.values().for_each(|facts| launchers.add(facts.into()));
+        let metrics = world.metrics.values().map(|received| &received.facts);
+        metrics
+            .filter(|facts| !world.pods_readable(&facts.namespace))
+            .for_each(|facts| launchers.add(facts.into()));
+        launchers
+    }
+
+    fn add(&mut self, pod: Pod<'a>) {
+        if !pod.created_by.is_empty() {
+            self.by_creator.entry(pod.created_by).or_default().push(pod);
+        }
+        if !pod.domain.is_empty() {
+            self.by_domain.entry((pod.namespace, pod.domain)).or_default().push(pod);
+        }
+        if let Some(prefix) = generated_prefix(pod.name) {
+            self.by_prefix.entry((pod.namespace, prefix)).or_default().push(pod);
+        }
+    }
+
+    /// The pod that holds the guest, or why there is none.
+    /// `shared` tells whether another VM of the namespace has the same cut name prefix.
+    pub fn find(&self, wanted: Wanted<'a>, shared: impl Fn(&str) -> bool) -> Result<Pod<'a>, Reason> {
+        if let Some(pod) = self.by_uid(wanted) {
+            return pod;
+        }
+        let key = (wanted.namespace, wanted.vm_name);
+        let by_domain = self.not_others(self.by_domain.get(&key), wanted);
+        if !by_domain.is_empty() {
+            return choose(&by_domain, wanted);
+        }
+        let prefix = cut_prefix(wanted.vm_name);
+        let mut by_name = self.not_others(self.by_prefix.get(&(wanted.namespace, prefix.as_str())), wanted);
+        by_name.retain(|pod| pod.domain.is_empty());
+        if !by_name.is_empty() && shared(&prefix) {
+            return Err(Reason::AmbiguousPod);
+        }
+        choose(&by_name, wanted)
+    }
+
+    /// By the label `kubevirt.io/created-by`: the truest sign there is.
+    fn by_uid(&self, wanted: Wanted<'a>) -> Option<Result<Pod<'a>, Reason>> {
+        let pods = self.by_creator.get(wanted.instance?.uid.as_str())?;
+        let own: Vec<_> = pods.iter().copied().filter(|pod| pod.namespace == wanted.namespace).collect();
+        (!own.is_empty()).then(|| choose(&own, wanted))
+    }
+
+    /// Leaves out pods that say they belong to another instance.
+    fn not_others(&self, pods: Option<&Vec<Pod<'a>>>, wanted: Wanted<'a>) -> Vec<Pod<'a>> {
+        let others = |pod: &Pod| {
+            !pod.created_by.is_empty()
+                && (wanted.instance.is_some() || self.instances.contains(pod.created_by))
+        };
+        pods.map(|pods| pods.iter().copied().filter(|pod| !others(pod)).collect()).unwrap_or_default()
+    }
+}
+
+/// Of several pods the one that holds the guest.
+fn choose<'a>(pods: &[Pod<'a>], wanted: Wanted<'_>) -> Result<Pod<'a>, Reason> {
+    let live: Vec<Pod<'a>> = pods.iter().copied().filter(|pod| !pod.done).collect();
+    match live.as_slice() {
+        [] => Err(Reason::NoPod),
+        [pod] => Ok(*pod),
+        _ => wanted
+            .instance
+            .and_then(|instance| said_by_instance(&live, instance))
+            .or_else(|| only(&live, |pod| pod.running))
+            .or_else(|| only(&live, |pod| !wanted.node.is_empty() && pod.node == wanted.node))
+            .ok_or(Reason::TwoPods),
+    }
+}
+
+/// `status.nodeName` moves to the target only when the guest has; then `activePods`, then `migrationState`.
+fn said_by_instance<'a>(live: &[Pod<'a>], instance: &InstanceFacts) -> Option<Pod<'a>> {
+    let node = instance.node_name.as_str();
+    let active = |pod: &Pod| instance.active_pods.get(pod.uid).is_some_and(|on| on == node);
+    let migrated = instance.migration.as_ref().map_or("", |migration| {
+        if migration.completed && !migration.failed { &migration.target_pod } else { &migration.source_pod }
+    });
+    only(live, |pod| !node.is_empty() && pod.node == node)
+        .or_else(|| only(live, |pod| !node.is_empty() && active(pod)))
+        .or_else(|| only(live, |pod| pod.name == migrated))
+}
+
+fn only<'a>(pods: &[Pod<'a>], holds: impl Fn(&Pod) -> bool) -> Option<Pod<'a>> {
+    let mut matching = pods.iter().filter(|pod| holds(pod));
+    matching.next().filter(|_| matching.next().is_none()).copied()
+}
+
+/// What Kubernetes makes of the VM's `generateName` before the random characters.
+pub(super) fn cut_prefix(vm_name: &str) -> String {
+    let mut prefix = format!("{LAUNCHER}{vm_name}-");
+    let end = (0..=MAX_GENERATED_PREFIX.min(prefix.len())).rev().find(|at| prefix.is_char_boundary(*at));
+    prefix.truncate(end.unwrap_or(0));
+    prefix
+}
+
+/// A launcher pod's name without its five random characters.
+fn generated_prefix(name: &str) -> Option<&str> {
+    let at = name.len().checked_sub(RANDOM_SUFFIX)?;
+    if !name.is_char_boundary(at) || !name.starts_with(LAUNCHER) {
+        return None;
+    }
+    let (prefix, suffix) = name.split_at(at);
+    suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()).then_some(prefix)
+}

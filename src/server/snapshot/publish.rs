@@ -1,0 +1,71 @@
+//! The one writer: takes observations in, publishes whole snapshots, at most one a second.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Limits, Snapshot, World, facts::Observation};
+use crate::model::Millis;
+
+/// Shortest time between two snapshots.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// Figures age without any observation: join again after this long.
+const REJOIN_EVERY: Duration = Duration::from_secs(2);
+/// Observations taken in before the next look at the clock.
+const BATCH: usize = 1024;
+
+/// Where snapshots go.
+pub struct Outlets {
+    pub snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Nodes whose kubelets are worth asking: back to the collectors.
+    pub nodes: watch::Sender<Arc<[String]>>,
+}
+
+/// Runs until shut down, or until nothing can send observations any more.
+pub async fn run(
+    limits: Limits,
+    clock: fn() -> Millis,
+    mut observations: mpsc::Receiver<Observation>,
+    outlets: Outlets,
+    shutdown: CancellationToken,
+) {
+    let mut world = World::new(limits);
+    let mut tick = interval(PUBLISH_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut batch = Vec::with_capacity(BATCH);
+    let (mut dirty, mut joined) = (true, Instant::now());
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            received = observations.recv_many(&mut batch, BATCH) => {
+                if received == 0 {
+                    return;
+                }
+                dirty = true;
+                batch.drain(..).for_each(|observation| world.apply(observation));
+            }
+            _ = tick.tick() => {
+                if dirty || joined.elapsed() >= REJOIN_EVERY {
+                    publish(&mut world, clock(), &outlets);
+                    (dirty, joined) = (false, Instant::now());
+                }
+            }
+        }
+    }
+}
+
+fn publish(world: &mut World, now: Millis, outlets: &Outlets) {
+    let snapshot = world.join(now);
+    outlets.nodes.send_if_modified(|nodes| {
+        let changed = **nodes != *snapshot.nodes;
+        if changed {
+            *nodes = snapshot.nodes.clone();
+        }
+        changed
+    });
+    outlets.snapshots.send_replace(Arc::new(snapshot));
+}

@@ -1,0 +1,127 @@
+//! CPU and memory of one VM, from its launcher pod's PodMetrics.
+
+use super::facts::{Key, PodMetricsFacts, SourceError};
+use super::{
+    MISSING_AFTER, STALE_AFTER, mend,
+    pods::Pod,
+    world::{Received, World},
+};
+use crate::model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Source, Unit},
+    reason::{Missing, Reason},
+};
+
+/// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.
+const NEW_FOR: Millis = 180_000;
+
+/// The VM whose figures are made.
+pub(super) struct Subject<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub running: bool,
+    pub pod: Result<Pod<'a>, Reason>,
+}
+
+/// One of the two figures: what is allocated, and how to read what is used.
+pub(super) struct Quest {
+    pub unit: Unit,
+    pub allocated: Option<u64>,
+    pub read: fn(&PodMetricsFacts) -> Option<u64>,
+}
+
+impl World {
+    pub(super) fn usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Figure {
+        self.try_usage(subject, quest, now).map_or_else(Figure::Missing, Figure::Known)
+    }
+
+    fn try_usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Result<Sample, Missing> {
+        let missing = |reason| Missing {
+            mend: mend::figure(reason, subject.namespace, subject.name, ""),
+            ..Missing::from(reason)
+        };
+        if !subject.running {
+            return Err(missing(Reason::NotRunning));
+        }
+        let denial = self.metrics_error(subject.namespace).filter(|error| denies(error));
+        let pod = match (&subject.pod, denial) {
+            (Ok(pod), _) => pod,
+            (Err(_), Some(error)) => return Err(failed(error, None)),
+            (Err(reason), None) => return Err(missing(*reason)),
+        };
+        let allocated = quest.allocated.ok_or_else(|| missing(Reason::NoAllocation))?;
+        let Some(received) = self.metrics.get(&Key::new(pod.namespace, pod.name)) else {
+            return Err(self.unsampled(pod, now, missing));
+        };
+        let used = (quest.read)(&received.facts).ok_or_else(|| missing(Reason::BadAnswer))?;
+        let (sample, age) = self.sample(received, quest.unit, used, allocated, now);
+        match denial {
+            Some(error) => Err(failed(error, Some(sample))),
+            None if age.expired => Err(self.expired(subject.namespace, sample)),
+            None => Ok(sample),
+        }
+    }
+
+    /// No sample at all: because the source fails, was not asked, or does not have this pod.
+    fn unsampled(&self, pod: &Pod, now: Millis, missing: impl Fn(Reason) -> Missing) -> Missing {
+        let new = pod.created.is_none_or(|created| now - created < NEW_FOR);
+        match self.metrics_error(pod.namespace) {
+            Some(error) => failed(error, None),
+            None if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
+            None if new => missing(Reason::TooNew),
+            None => Missing {
+                mend: format!("kubectl top pod -n {} {}; is its node Ready?", pod.namespace, pod.name),
+                ..missing(Reason::NotSampled)
+            },
+        }
+    }
+
+    fn sample(
+        &self,
+        received: &Received<PodMetricsFacts>,
+        unit: Unit,
+        used: u64,
+        of: u64,
+        now: Millis,
+    ) -> (Sample, Age) {
+        let facts = &received.facts;
+        let interval = self.limits.metrics_interval.max(Millis::from(facts.window_ms));
+        let age = Age::new(now, facts.at, received.first_seen, interval);
+        let (source, basis, stale) = (Source::PodMetrics, Basis::Own, age.stale);
+        (Sample { unit, used, of, at: facts.at, window_ms: facts.window_ms, source, basis, stale }, age)
+    }
+
+    fn expired(&self, namespace: &str, last: Sample) -> Missing {
+        match self.metrics_error(namespace) {
+            Some(error) => failed(error, Some(last)),
+            None => Missing { last: Some(last), ..Missing::from(Reason::Expired) },
+        }
+    }
+}
+
+/// Whether the source said no, as opposed to saying nothing.
+fn denies(error: &SourceError) -> bool {
+    matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent)
+}
+
+fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
+    let mend = mend::source(crate::model::source::SourceId::PodMetrics, error.reason);
+    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
+}
+
+/// How old a sample is, against its interval. Counted from the sample's own time, or from when it was first
+/// received where that is longer ago: a clock that runs ahead, or a source that repeats itself, hides nothing.
+pub(super) struct Age {
+    pub stale: bool,
+    pub expired: bool,
+}
+
+impl Age {
+    pub fn new(now: Millis, at: Millis, first_seen: Millis, interval: Millis) -> Self {
+        let age = now.saturating_sub(at).max(now.saturating_sub(first_seen));
+        Self {
+            stale: age > interval.saturating_mul(STALE_AFTER),
+            expired: age > interval.saturating_mul(MISSING_AFTER),
+        }
+    }
+}
