@@ -3,6 +3,7 @@
 //! One crate, two halves: `ssr` is the native server, `hydrate` the WebAssembly that takes over in the browser.
 //! ARCHITECTURE.md holds the map.
 
+pub mod app;
 pub mod model;
 #[cfg(feature = "ssr")]
 pub mod server;

@@ -9,6 +9,7 @@ mod flags;
 mod parse;
 mod validate;
 
+pub use parse::is_dns_label;
 pub use validate::{Mistake, Refusal, read};
 
 /// What to do, and how to log while doing it.

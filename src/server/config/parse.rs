@@ -58,7 +58,9 @@ pub fn log_format(text: &str) -> Result<LogFormat, Expected> {
 
 pub fn log_filter(text: &str) -> Result<String, Expected> {
     let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
-    parsed.map(|_| text.to_owned()).map_err(|_| "log directives such as info or wukong_dashboard=debug".into())
+    parsed
+        .map(|_| text.to_owned())
+        .map_err(|_| "log directives such as info or wukong_dashboard=debug".into())
 }
 
 /// RFC 1123 label, which every namespace's name is.
@@ -78,7 +80,7 @@ fn check_host(host: &str) -> Result<&str, Expected> {
     let authority = host.parse::<http::uri::Authority>().ok();
     let plain = authority.filter(|a| !a.host().is_empty() && !host.contains(['@', '*', '/']));
     let whole = plain.is_some_and(|a| a.host().len() == host.len() || a.port_u16().is_some());
-    whole.then_some(host).ok_or_else(|| {
-        format!("host names, comma-separated, each with or without a port; {host:?} is none")
-    })
+    whole
+        .then_some(host)
+        .ok_or_else(|| format!("host names, comma-separated, each with or without a port; {host:?} is none"))
 }

@@ -5,8 +5,8 @@ use std::{ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration
 use clap::Parser;
 
 use super::{
-    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, SimConfig, SimSize,
-    Task,
+    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, SimConfig,
+    SimSize, Task,
     flags::{CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags, SizeFlags},
     parse::{self, Expected},
 };
@@ -101,12 +101,7 @@ impl Check {
         Invocation { log: self.log(&flags.log, rust_log), task: Task::Sim(sim) }
     }
 
-    fn config(
-        &mut self,
-        kubernetes: KubernetesConfig,
-        http: &HttpFlags,
-        collect: &CollectFlags,
-    ) -> Config {
+    fn config(&mut self, kubernetes: KubernetesConfig, http: &HttpFlags, collect: &CollectFlags) -> Config {
         let seed_port = ([127, 0, 0, 1], 8081).into();
         Config {
             listen: self.value("--listen (WUKONG_LISTEN)", &http.listen, seed_port, parse::socket),
@@ -175,9 +170,8 @@ impl Check {
         SimSize {
             vms: self.value("--vms (WUKONG_VMS)", &flags.vms, 60, count(VMS)),
             nodes: self.value("--nodes (WUKONG_NODES)", &flags.nodes, 6, count(NODES)),
-            seed: self.value("--seed (WUKONG_SEED)", &flags.seed, 1, |text| {
-                parse::number(text, &(0..=u64::MAX))
-            }),
+            seed: self
+                .value("--seed (WUKONG_SEED)", &flags.seed, 1, |text| parse::number(text, &(0..=u64::MAX))),
         }
     }
 

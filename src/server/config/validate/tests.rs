@@ -80,7 +80,8 @@ fn a_bad_log_filter_is_a_mistake_like_any_other() {
 
 #[test]
 fn lists_are_trimmed_and_kept_once() {
-    let config = config(&["--namespace", " a, b,,a,", "--allowed-hosts", "Dash.Example.com, x:8443,[::1]:80"]);
+    let config =
+        config(&["--namespace", " a, b,,a,", "--allowed-hosts", "Dash.Example.com, x:8443,[::1]:80"]);
     assert_eq!(config.collect.namespaces, Some(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(config.http.allowed_hosts, ["dash.example.com", "x:8443", "[::1]:80"]);
 }
@@ -95,8 +96,13 @@ fn an_empty_value_is_one_that_was_not_given() {
 
 #[test]
 fn unknown_flags_and_commands_are_wrong_usage() {
-    for line in [&["--nope"][..], &["fly"], &["--listen"], &["demo", "--kubeconfig", "x"], &["sim", "--namespace", "x"]]
-    {
+    for line in [
+        &["--nope"][..],
+        &["fly"],
+        &["--listen"],
+        &["demo", "--kubeconfig", "x"],
+        &["sim", "--namespace", "x"],
+    ] {
         match read_line(line) {
             Err(Refusal::Clap(error)) => assert_eq!(error.exit_code(), 2, "{line:?}"),
             other => panic!("{line:?} gave {other:?}"),
@@ -111,7 +117,9 @@ fn the_help_tells_unit_default_and_variable_of_every_flag() {
     command.debug_assert();
     for name in ["", "demo", "sim"] {
         let command = if name.is_empty() { &mut command } else { command.find_subcommand_mut(name).unwrap() };
-        for flag in command.get_arguments().filter(|a| !["help", "version", "tls"].contains(&a.get_id().as_str())) {
+        for flag in
+            command.get_arguments().filter(|a| !["help", "version", "tls"].contains(&a.get_id().as_str()))
+        {
             assert!(flag.get_help().is_some() && flag.get_env().is_some(), "{name} {flag}");
         }
     }
