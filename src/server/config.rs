@@ -44,6 +44,8 @@ pub struct Config {
 pub struct KubernetesConfig {
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
+    /// A kubeconfig's text, which goes before all others: the built-in simulated cluster's.
+    pub embedded: Option<String>,
 }
 
 /// What is asked of the cluster, how often, and for how long.

@@ -79,6 +79,7 @@ impl Check {
         let kubernetes = KubernetesConfig {
             kubeconfig: given(flags.kubeconfig.as_deref()).map(PathBuf::from),
             context: given(flags.context.as_deref()).map(str::to_owned),
+            embedded: None,
         };
         let config = self.config(kubernetes, &flags.http, &flags.collect);
         Invocation { log: self.log(&flags.log, rust_log), task: Task::Serve(config) }

@@ -33,15 +33,16 @@ pub fn router(app: App) -> Router {
     for path in app.assets.at_root() {
         files = files.route(&format!("/{path}"), get(assets::serve));
     }
-    let routes = pages::router(&app)
+    let mut routes = pages::router(&app)
         .merge(documents)
         .merge(files)
         .route("/api/vms", get(rest::vms))
-        .route("/api", get(async || rest::not_found()))
-        .route("/api/{*rest}", get(async || rest::not_found()))
-        .route("/fn/{*rest}", get(async || rest::not_found()))
         .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .with_state(app.clone());
+        .route("/readyz", get(health::ready));
+    // What does not exist here is a problem for programs; elsewhere it is a page.
+    for path in ["/api", "/api/", "/api/{*rest}", "/fn/", "/fn/{*rest}", "/pkg/"] {
+        routes = routes.route(path, get(rest::not_found));
+    }
+    let routes = routes.with_state(app.clone());
     layers::around(routes, app)
 }

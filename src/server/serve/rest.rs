@@ -69,9 +69,9 @@ pub async fn sources(State(app): State<App>) -> Response {
     fresh(&snapshot.sources.iter().map(json::SourceJson::new).collect::<Vec<_>>())
 }
 
-/// Any other path under `/api`.
-pub fn not_found() -> ApiError {
-    ApiError::NotFound("no such part of the API".into())
+/// Any other path that programs ask for.
+pub async fn not_found() -> ApiError {
+    ApiError::NotFound("there is nothing at this address".into())
 }
 
 #[derive(Debug, Deserialize)]

@@ -114,7 +114,7 @@ fn unknown_flags_and_commands_are_wrong_usage() {
 fn the_help_tells_unit_default_and_variable_of_every_flag() {
     use clap::CommandFactory;
     let mut command = Flags::command();
-    command.debug_assert();
+    command.clone().debug_assert();
     for name in ["", "demo", "sim"] {
         let command = if name.is_empty() { &mut command } else { command.find_subcommand_mut(name).unwrap() };
         for flag in
