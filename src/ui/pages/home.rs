@@ -11,7 +11,7 @@ use crate::{
     ui::{
         components::{
             card::card,
-            empty::{Empty, empty, starting},
+            empty::{Empty, empty},
             filters::Filters,
             notices::notices,
             pager::pager,
@@ -61,15 +61,11 @@ fn list(feed: Feed<HomeView>) -> impl IntoView {
 fn head(view: &HomeView) -> impl IntoView + use<> {
     let sources = &view.frame.sources;
     let any = view.totals.counts.total > 0;
-    let why = match Empty::of(view) {
-        None if !view.frame.ready => Some(starting(sources)),
-        why => why,
-    };
     view! {
         {any.then(|| summary(&view.totals, view.query.status))}
         {notices(sources)}
         {any.then(|| view! { <Filters view /> })}
-        {why.map(empty)}
+        {Empty::of(view).map(empty)}
     }
 }
 
