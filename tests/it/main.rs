@@ -1,3 +1,5 @@
-//! Tests of the whole program, in one binary.
+//! Integration tests, one binary: the borders between folders, the program against the simulated cluster, and
+//! the program against a real control plane.
 
+mod borders;
 mod program;

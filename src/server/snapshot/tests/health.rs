@@ -1,0 +1,96 @@
+//! What a source's failure is called, and what it costs.
+
+use super::*;
+use crate::model::source::SourceState;
+
+fn watch_failed(source: SourceId, reason: Reason) -> Observation {
+    Observation::WatchFailed { source, namespace: None, error: refused(reason) }
+}
+
+#[test]
+fn all_well_is_healthy_and_ready() {
+    let snapshot = world().join(NOW);
+    assert!(snapshot.ready);
+    assert!(
+        snapshot.sources.iter().all(|source| source.state == SourceState::Healthy),
+        "{:?}",
+        snapshot.sources
+    );
+    assert_eq!(snapshot.heard, Some(NOW));
+}
+
+#[test]
+fn a_refused_watch_keeps_what_was_known() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    world.apply(watch_failed(SourceId::Wukongs, Reason::Forbidden));
+    let snapshot = world.join(NOW);
+    assert_eq!(snapshot.vms.len(), 1);
+    let health = health(&snapshot, SourceId::Wukongs);
+    assert_eq!((health.state, health.reason), (SourceState::Forbidden, Some(Reason::Forbidden)));
+    assert!(health.mend.contains("deploy/rbac.yaml"));
+}
+
+#[test]
+fn an_absent_crd_takes_its_objects_and_comes_back() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    world.apply(watch_failed(SourceId::Wukongs, Reason::ApiAbsent));
+    let snapshot = world.join(NOW);
+    assert_eq!((snapshot.vms.len(), health(&snapshot, SourceId::Wukongs).state), (0, SourceState::Absent));
+    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    let snapshot = world.join(NOW);
+    assert_eq!((snapshot.vms.len(), health(&snapshot, SourceId::Wukongs).state), (1, SourceState::Healthy));
+}
+
+#[test]
+fn bytes_on_a_watch_keep_it_fresh_but_do_not_excuse_a_failure() {
+    let mut world = world();
+    world.apply(Observation::WatchAlive { source: SourceId::Pods, namespace: None, at: NOW + 5 });
+    assert_eq!(health(&world.join(NOW), SourceId::Pods).last_success, Some(NOW + 5));
+    world.apply(watch_failed(SourceId::Pods, Reason::Unreachable));
+    world.apply(Observation::WatchAlive { source: SourceId::Pods, namespace: None, at: NOW + 9 });
+    let health = health(&world.join(NOW), SourceId::Pods);
+    assert_eq!((health.state, health.last_success), (SourceState::Degraded, Some(NOW + 5)));
+}
+
+#[test]
+fn one_failing_node_of_two_degrades_and_says_whom_it_costs() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
+    world.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
+    add_vm(&mut world, "a", "db", 500, GI);
+    world.apply(Observation::Instances(applied(instance("a", "db-vm", "n2"))));
+    assert_eq!(health(&world.join(NOW), SourceId::Kubelet).state, SourceState::Starting);
+    world.apply(summary("n2", vec![]));
+    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
+    let health = health(&world.join(NOW), SourceId::Kubelet);
+    assert_eq!((health.state, health.vms_missing), (SourceState::Degraded, 1));
+}
+
+#[test]
+fn in_namespaces_the_oldest_one_speaks_for_the_source() {
+    let mut world = silent_world();
+    let replaced = |namespace: &str, at| {
+        Observation::Wukongs(Change::Replaced { namespace: Some(namespace.into()), items: vec![], at })
+    };
+    world.apply(replaced("a", NOW));
+    world.apply(replaced("b", NOW - 60_000));
+    assert_eq!(health(&world.join(NOW), SourceId::Wukongs).last_success, Some(NOW - 60_000));
+}
+
+#[test]
+fn a_relist_of_one_namespace_leaves_the_others_alone() {
+    let mut world = world();
+    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web"), wukong("b", "web")])));
+    let items = vec![wukong("a", "new")];
+    world.apply(Observation::Wukongs(Change::Replaced { namespace: Some("a".into()), items, at: NOW }));
+    let names: Vec<_> = world
+        .join(NOW)
+        .vms
+        .iter()
+        .map(|vm| format!("{}/{}", vm.summary.namespace, vm.summary.name))
+        .collect();
+    assert_eq!(names, ["a/new", "b/web"]);
+}

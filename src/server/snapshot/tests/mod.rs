@@ -1,0 +1,157 @@
+//! One test for each trap of the join; the fixture says only what a test is about.
+
+mod health;
+mod pods;
+mod property;
+mod usage;
+mod view;
+mod volumes;
+
+use std::sync::Arc;
+
+use super::{Limits, Snapshot, World, facts::*};
+use crate::model::{Millis, reason::Reason, source::SourceId, vm::Vm};
+
+/// The moment of the tests.
+pub const NOW: Millis = 1_800_000_000_000;
+pub const GI: u64 = 1 << 30;
+const SECOND: Millis = 1_000;
+
+pub const LIMITS: Limits = Limits { metrics_interval: 15 * SECOND, disk_interval: 60 * SECOND };
+
+/// A world in which every source has answered, with nothing in it.
+pub fn world() -> World {
+    let mut world = silent_world();
+    world.apply(Observation::Wukongs(replaced(vec![])));
+    world.apply(Observation::VirtualMachines(replaced(vec![])));
+    world.apply(Observation::Instances(replaced(vec![])));
+    world.apply(Observation::Pods(replaced(vec![])));
+    world.apply(Observation::Claims(replaced(vec![])));
+    world.apply(metrics(vec![]));
+    world
+}
+
+pub fn silent_world() -> World {
+    World::new(LIMITS)
+}
+
+pub fn replaced<T>(items: Vec<T>) -> Change<T> {
+    Change::Replaced { namespace: None, items, at: NOW }
+}
+
+pub fn applied<T>(item: T) -> Change<T> {
+    Change::Applied { item, at: NOW }
+}
+
+pub fn metrics(items: Vec<PodMetricsFacts>) -> Observation {
+    Observation::PodMetrics { namespace: None, at: NOW, result: Ok(items) }
+}
+
+pub fn refused(reason: Reason) -> SourceError {
+    SourceError { reason, detail: format!("{reason:?}, in words") }
+}
+
+/// A running Wukong of 2 cores and 4Gi, its VM named `{name}-vm`.
+pub fn wukong(namespace: &str, name: &str) -> WukongFacts {
+    WukongFacts {
+        uid: format!("wukong-{namespace}-{name}"),
+        namespace: namespace.into(),
+        name: name.into(),
+        cpu: Some(2),
+        memory: "4Gi".into(),
+        phase: "Running".into(),
+        vm_name: format!("{name}-vm"),
+        ..Default::default()
+    }
+}
+
+pub fn instance(namespace: &str, vm_name: &str, node: &str) -> InstanceFacts {
+    InstanceFacts {
+        uid: format!("vmi-{namespace}-{vm_name}"),
+        namespace: namespace.into(),
+        name: vm_name.into(),
+        phase: "Running".into(),
+        node_name: node.into(),
+        ..Default::default()
+    }
+}
+
+/// A bare pod: nothing but its name tells whose it is.
+pub fn pod(namespace: &str, name: &str, node: &str) -> PodFacts {
+    PodFacts {
+        uid: format!("pod-{namespace}-{name}"),
+        namespace: namespace.into(),
+        name: name.into(),
+        node_name: node.into(),
+        phase: "Running".into(),
+        created: NOW - 3_600 * SECOND,
+        ..Default::default()
+    }
+}
+
+/// Figures of a pod, sampled 10 s ago over 15 s.
+pub fn sample(namespace: &str, name: &str, milli: u64, memory: u64) -> PodMetricsFacts {
+    PodMetricsFacts {
+        namespace: namespace.into(),
+        name: name.into(),
+        created_by: String::new(),
+        cpu_nanocores: Some(milli * 1_000_000),
+        memory_bytes: Some(memory),
+        at: NOW - 10 * SECOND,
+        window_ms: 15_000,
+    }
+}
+
+pub fn stats(namespace: &str, claim: &str, used: u64, capacity: u64) -> VolumeStats {
+    VolumeStats {
+        pod_namespace: namespace.into(),
+        pod_name: "virt-launcher-any-aaaaa".into(),
+        volume: "disk".into(),
+        claim: Some((namespace.into(), claim.into())),
+        used: Some(used),
+        capacity: Some(capacity),
+        available: Some(capacity.saturating_sub(used)),
+        inodes: Some(1000),
+        at: Some(NOW - 30 * SECOND),
+        ..Default::default()
+    }
+}
+
+pub fn summary(node: &str, stats: Vec<VolumeStats>) -> Observation {
+    Observation::Summary { node: node.into(), at: NOW, result: Ok(stats) }
+}
+
+/// A Wukong with its instance on `n1`, its labelled launcher pod, and that pod's figures.
+pub fn add_vm(world: &mut World, namespace: &str, name: &str, milli: u64, memory: u64) {
+    let vm_name = format!("{name}-vm");
+    let instance = instance(namespace, &vm_name, "n1");
+    let pod_name = format!("virt-launcher-{vm_name}-abc12");
+    let mut pod = pod(namespace, &pod_name, "n1");
+    pod.created_by = instance.uid.clone();
+    world.apply(Observation::Wukongs(applied(wukong(namespace, name))));
+    world.apply(Observation::Instances(applied(instance)));
+    world.apply(Observation::Pods(applied(pod)));
+    world.apply(metrics(vec![sample(namespace, &pod_name, milli, memory)]));
+}
+
+pub fn find(snapshot: &Snapshot, namespace: &str, name: &str) -> Arc<Vm> {
+    let found = snapshot.vms.iter().find(|vm| vm.key() == (namespace, name));
+    found.unwrap_or_else(|| panic!("no {namespace}/{name}")).clone()
+}
+
+/// The one VM `a/web` as joined now.
+pub fn web(world: &mut World) -> Arc<Vm> {
+    find(&world.join(NOW), "a", "web")
+}
+
+pub fn milli(vm: &Vm) -> Result<u64, Reason> {
+    used(&vm.summary.usage.cpu).map(|nanocores| nanocores / 1_000_000)
+}
+
+pub fn used(figure: &crate::model::figure::Figure) -> Result<u64, Reason> {
+    figure.sample().map(|sample| sample.used).ok_or_else(|| figure.missing().unwrap().reason)
+}
+
+pub fn health(snapshot: &Snapshot, id: SourceId) -> crate::model::source::SourceHealth {
+    snapshot.sources.iter().find(|source| source.id == id).unwrap().clone()
+}

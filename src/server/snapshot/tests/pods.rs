@@ -1,0 +1,251 @@
+//! Whose pod is it?
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::server::snapshot::pods::cut_prefix;
+
+fn with_pods(pods: Vec<PodFacts>, samples: Vec<PodMetricsFacts>) -> World {
+    let mut world = world();
+    world.apply(Observation::Wukongs(applied(wukong("a", "web"))));
+    world.apply(Observation::Pods(replaced(pods)));
+    world.apply(metrics(samples));
+    world
+}
+
+#[test]
+fn a_name_prefix_is_no_match() {
+    let mut named = wukong("a", "web");
+    named.vm_name = "web".into();
+    let mut world = with_pods(
+        vec![pod("a", "virt-launcher-web-db-x7k2p", "n1")],
+        vec![sample("a", "virt-launcher-web-db-x7k2p", 900, GI)],
+    );
+    world.apply(Observation::Wukongs(applied(named)));
+    assert_eq!(milli(&web(&mut world)), Err(Reason::NoPod));
+    world.apply(Observation::Pods(applied(pod("a", "virt-launcher-web-q9w8e", "n1"))));
+    world.apply(metrics(vec![sample("a", "virt-launcher-web-q9w8e", 100, GI)]));
+    assert_eq!(milli(&web(&mut world)), Ok(100));
+}
+
+#[test]
+fn the_creators_uid_beats_a_name_that_fits() {
+    let mut labelled = pod("a", "virt-launcher-renamed-zzzzz", "n1");
+    labelled.created_by = "vmi-a-web-vm".into();
+    let mut world = with_pods(
+        vec![pod("a", "virt-launcher-web-vm-abc12", "n1"), labelled],
+        vec![
+            sample("a", "virt-launcher-web-vm-abc12", 900, GI),
+            sample("a", "virt-launcher-renamed-zzzzz", 100, GI),
+        ],
+    );
+    world.apply(Observation::Instances(applied(instance("a", "web-vm", "n1"))));
+    assert_eq!(milli(&web(&mut world)), Ok(100));
+}
+
+#[test]
+fn a_pod_of_another_instance_is_never_taken_by_name() {
+    let mut other = pod("a", "virt-launcher-web-vm-abc12", "n1");
+    other.created_by = "vmi-of-yesterday".into();
+    let mut world = with_pods(vec![other], vec![sample("a", "virt-launcher-web-vm-abc12", 900, GI)]);
+    world.apply(Observation::Instances(applied(instance("a", "web-vm", "n1"))));
+    assert_eq!(milli(&web(&mut world)), Err(Reason::NoPod));
+}
+
+#[test]
+fn the_domain_annotation_beats_the_name() {
+    let mut annotated = pod("a", "virt-launcher-other-zzzzz", "n1");
+    annotated.domain = "web-vm".into();
+    let mut not_ours = pod("a", "virt-launcher-web-vm-abc12", "n1");
+    not_ours.domain = "another".into();
+    let mut world = with_pods(
+        vec![not_ours, annotated],
+        vec![
+            sample("a", "virt-launcher-web-vm-abc12", 900, GI),
+            sample("a", "virt-launcher-other-zzzzz", 100, GI),
+        ],
+    );
+    assert_eq!(milli(&web(&mut world)), Ok(100));
+}
+
+#[test]
+fn without_instances_the_seeds_path_works() {
+    let mut world = silent_world();
+    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    for source in [SourceId::VirtualMachines, SourceId::Instances] {
+        let error = refused(Reason::Forbidden);
+        world.apply(Observation::WatchFailed { source, namespace: None, error });
+    }
+    world.apply(Observation::Pods(replaced(vec![pod("a", "virt-launcher-web-vm-abc12", "n1")])));
+    world.apply(metrics(vec![sample("a", "virt-launcher-web-vm-abc12", 100, GI)]));
+    assert_eq!(milli(&web(&mut world)), Ok(100));
+}
+
+#[test]
+fn without_pods_the_metrics_own_labels_do() {
+    let mut world = silent_world();
+    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    world.apply(Observation::Instances(replaced(vec![instance("a", "web-vm", "n1")])));
+    let error = refused(Reason::Forbidden);
+    world.apply(Observation::WatchFailed { source: SourceId::Pods, namespace: None, error });
+    let mut item = sample("a", "virt-launcher-zzzzz", 100, GI);
+    item.created_by = "vmi-a-web-vm".into();
+    world.apply(metrics(vec![item]));
+    assert_eq!(milli(&web(&mut world)), Ok(100));
+}
+
+#[test]
+fn the_same_name_in_two_namespaces_is_two_vms() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 100, GI);
+    add_vm(&mut world, "b", "web", 700, 2 * GI);
+    let snapshot = world.join(NOW);
+    assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(100));
+    assert_eq!(milli(&find(&snapshot, "b", "web")), Ok(700));
+}
+
+fn long(tail: &str) -> String {
+    format!("customer-analytics-warehouse-replica-eu-central-1-{tail}")
+}
+
+fn long_named(tail: &str) -> WukongFacts {
+    WukongFacts { vm_name: long(tail), ..wukong("a", tail) }
+}
+
+#[test]
+fn long_names_are_cut_as_kubernetes_cuts_them() {
+    assert_eq!(cut_prefix("web"), "virt-launcher-web-");
+    assert_eq!(cut_prefix(&long("one")).len(), 58);
+    let name = format!("{}k2p9x", cut_prefix(&long("one")));
+    let mut world = with_pods(vec![pod("a", &name, "n1")], vec![sample("a", &name, 100, GI)]);
+    world.apply(Observation::Wukongs(applied(long_named("one"))));
+    assert_eq!(milli(&find(&world.join(NOW), "a", "one")), Ok(100));
+}
+
+#[test]
+fn two_vms_that_share_a_cut_name_get_none_with_a_reason_unless_a_label_tells() {
+    let name = format!("{}k2p9x", cut_prefix(&long("one")));
+    let mut world = with_pods(vec![pod("a", &name, "n1")], vec![sample("a", &name, 100, GI)]);
+    world.apply(Observation::Wukongs(applied(long_named("one"))));
+    world.apply(Observation::Wukongs(applied(long_named("two"))));
+    let snapshot = world.join(NOW);
+    for vm in ["one", "two"] {
+        assert_eq!(milli(&find(&snapshot, "a", vm)), Err(Reason::AmbiguousPod));
+    }
+    let mut labelled = pod("a", &name, "n1");
+    labelled.created_by = format!("vmi-a-{}", long("two"));
+    world.apply(Observation::Pods(applied(labelled)));
+    world.apply(Observation::Instances(applied(instance("a", &long("one"), "n1"))));
+    world.apply(Observation::Instances(applied(instance("a", &long("two"), "n1"))));
+    let snapshot = world.join(NOW);
+    assert_eq!(milli(&find(&snapshot, "a", "one")), Err(Reason::NoPod));
+    assert_eq!(milli(&find(&snapshot, "a", "two")), Ok(100));
+}
+
+#[test]
+fn completed_pods_linger_and_do_not_count() {
+    let mut done = pod("a", "virt-launcher-web-vm-old11", "n1");
+    done.phase = "Succeeded".into();
+    let mut world = with_pods(vec![done], vec![sample("a", "virt-launcher-web-vm-old11", 900, GI)]);
+    assert_eq!(milli(&web(&mut world)), Err(Reason::NoPod));
+    world.apply(Observation::Pods(applied(pod("a", "virt-launcher-web-vm-new22", "n2"))));
+    world.apply(metrics(vec![sample("a", "virt-launcher-web-vm-new22", 100, GI)]));
+    assert_eq!(milli(&web(&mut world)), Ok(100));
+}
+
+/// Source on `n1` uses 800 m, target on `n2` idles at 5 m.
+fn migrating(instance: Option<InstanceFacts>) -> World {
+    let (mut source, mut target) =
+        (pod("a", "virt-launcher-web-vm-src11", "n1"), pod("a", "virt-launcher-web-vm-tgt22", "n2"));
+    if let Some(instance) = &instance {
+        source.created_by = instance.uid.clone();
+        target.created_by = instance.uid.clone();
+    }
+    let samples = vec![
+        sample("a", "virt-launcher-web-vm-tgt22", 5, GI),
+        sample("a", "virt-launcher-web-vm-src11", 800, GI),
+    ];
+    let mut world = with_pods(vec![target, source], samples);
+    instance.into_iter().for_each(|instance| world.apply(Observation::Instances(applied(instance))));
+    world
+}
+
+fn migration(completed: bool, failed: bool) -> Migration {
+    Migration {
+        source_node: "n1".into(),
+        target_node: "n2".into(),
+        source_pod: "virt-launcher-web-vm-src11".into(),
+        target_pod: "virt-launcher-web-vm-tgt22".into(),
+        completed,
+        failed,
+    }
+}
+
+#[test]
+fn of_a_migrating_vms_two_pods_the_one_with_the_guest_counts() {
+    let under_way =
+        InstanceFacts { migration: Some(migration(false, false)), ..instance("a", "web-vm", "n1") };
+    let vm = web(&mut migrating(Some(under_way)));
+    assert_eq!(
+        (milli(&vm), vm.summary.migrating_to.as_str(), vm.summary.node.as_str()),
+        (Ok(800), "n2", "n1")
+    );
+
+    let moved = InstanceFacts { migration: Some(migration(true, false)), ..instance("a", "web-vm", "n2") };
+    let vm = web(&mut migrating(Some(moved)));
+    assert_eq!((milli(&vm), vm.summary.migrating_to.as_str(), vm.summary.node.as_str()), (Ok(5), "", "n2"));
+}
+
+#[test]
+fn migration_state_or_active_pods_decide_where_the_node_does_not() {
+    for (completed, failed, want) in [(false, false, 800), (true, true, 800), (true, false, 5)] {
+        let said =
+            InstanceFacts { migration: Some(migration(completed, failed)), ..instance("a", "web-vm", "") };
+        assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(want), "{completed} {failed}");
+    }
+    // Both pods on one node by mistake of a stale pod object: the uid in activePods tells.
+    let active = BTreeMap::from([("pod-a-virt-launcher-web-vm-tgt22".to_owned(), "n3".to_owned())]);
+    let said = InstanceFacts { active_pods: active, ..instance("a", "web-vm", "n3") };
+    assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(5));
+}
+
+#[test]
+fn without_the_instance_the_wukongs_node_decides_else_nobody() {
+    let mut world = migrating(None);
+    assert_eq!(milli(&web(&mut world)), Err(Reason::TwoPods));
+    world.apply(Observation::Wukongs(applied(WukongFacts { node_name: "n1".into(), ..wukong("a", "web") })));
+    assert_eq!(milli(&web(&mut world)), Ok(800));
+}
+
+#[test]
+fn without_the_instance_a_pod_that_is_not_running_yet_is_not_taken() {
+    let mut world = migrating(None);
+    let mut pending = pod("a", "virt-launcher-web-vm-tgt22", "n2");
+    pending.phase = "Pending".into();
+    world.apply(Observation::Pods(applied(pending)));
+    assert_eq!(milli(&web(&mut world)), Ok(800));
+}
+
+#[test]
+fn an_empty_vm_name_is_filled_by_the_owner_never_by_a_guess() {
+    let mut world = with_pods(
+        vec![pod("a", "virt-launcher-web-abc12", "n1"), pod("a", "virt-launcher-web-vm-abc12", "n1")],
+        vec![
+            sample("a", "virt-launcher-web-abc12", 900, GI),
+            sample("a", "virt-launcher-web-vm-abc12", 100, GI),
+        ],
+    );
+    world.apply(Observation::Wukongs(applied(WukongFacts { vm_name: String::new(), ..wukong("a", "web") })));
+    assert_eq!(milli(&web(&mut world)), Err(Reason::NoVmName));
+    let owned = VmFacts {
+        uid: "vm".into(),
+        namespace: "a".into(),
+        name: "web-vm".into(),
+        owner_wukong: "wukong-a-web".into(),
+        printable_status: "Running".into(),
+        ..Default::default()
+    };
+    world.apply(Observation::VirtualMachines(applied(owned)));
+    assert_eq!(milli(&web(&mut world)), Ok(100));
+    assert_eq!(world.join(NOW).vms.len(), 1, "the owned VirtualMachine is no second VM");
+}

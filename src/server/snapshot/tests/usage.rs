@@ -1,0 +1,223 @@
+//! CPU and memory: Running only, exact, aged, and never zero for missing.
+
+use super::*;
+use crate::model::vm::{Kind, Status};
+
+fn one() -> World {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, 3 * GI);
+    world
+}
+
+fn vm_facts(status: &str) -> VmFacts {
+    VmFacts {
+        uid: "vm".into(),
+        namespace: "a".into(),
+        name: "web-vm".into(),
+        printable_status: status.into(),
+        cpu_milli: Some(1500),
+        memory: "2Gi".into(),
+        ..Default::default()
+    }
+}
+
+fn fail(world: &mut World, reason: Reason) {
+    let result = Err(refused(reason));
+    world.apply(Observation::PodMetrics { namespace: None, at: NOW, result });
+}
+
+#[test]
+fn used_out_of_allocated() {
+    let vm = web(&mut one());
+    let usage = &vm.summary.usage;
+    let (cpu, memory) = (usage.cpu.sample().unwrap(), usage.memory.sample().unwrap());
+    assert_eq!((cpu.percent(), cpu.of), (25, 2_000_000_000));
+    assert_eq!((memory.percent(), memory.of, memory.window_ms), (75, 4 * GI, 15_000));
+    assert!(!cpu.stale);
+}
+
+#[test]
+fn only_a_running_vm_is_measured() {
+    for (phase, want) in [
+        ("Stopped", Status::Stopped),
+        ("Error", Status::Error),
+        ("Failed", Status::Error),
+        ("Pending", Status::Pending),
+        ("", Status::Unknown),
+    ] {
+        let mut world = one();
+        world.apply(Observation::Wukongs(applied(WukongFacts { phase: phase.into(), ..wukong("a", "web") })));
+        let vm = web(&mut world);
+        assert_eq!((vm.summary.status, milli(&vm)), (want, Err(Reason::NotRunning)), "{phase}");
+    }
+}
+
+#[test]
+fn kubevirts_own_word_is_truer_than_the_phase() {
+    for (printable, want) in [
+        ("Running", Status::Running),
+        ("Migrating", Status::Running),
+        ("Paused", Status::Running),
+        ("Stopped", Status::Stopped),
+        ("Starting", Status::Creating),
+        ("WaitingForVolumeBinding", Status::Pending),
+        ("CrashLoopBackOff", Status::Error),
+        ("ErrorUnschedulable", Status::Error),
+        ("Unknown", Status::Running),
+        ("", Status::Running),
+    ] {
+        let mut world = one();
+        world.apply(Observation::VirtualMachines(applied(vm_facts(printable))));
+        let vm = web(&mut world);
+        assert_eq!((vm.summary.status, vm.summary.kubevirt_status.as_str()), (want, printable));
+    }
+}
+
+#[test]
+fn more_than_allocated_is_said_exactly() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, 5 * GI);
+    let sample = *web(&mut world).summary.usage.memory.sample().unwrap();
+    assert_eq!((sample.percent(), sample.contract_percent()), (125, 100));
+}
+
+#[test]
+fn a_pod_without_samples_is_too_new_or_not_scraped_never_idle() {
+    let mut world = one();
+    world.apply(Observation::Pods(applied(PodFacts {
+        created: NOW - 20_000,
+        created_by: "vmi-a-new-vm".into(),
+        ..pod("a", "virt-launcher-new-vm-abc12", "n1")
+    })));
+    world.apply(Observation::Wukongs(applied(wukong("a", "new"))));
+    assert_eq!(milli(&find(&world.join(NOW), "a", "new")), Err(Reason::TooNew));
+    assert_eq!(milli(&find(&world.join(NOW + 600_000), "a", "new")), Err(Reason::NotSampled));
+}
+
+#[test]
+fn a_quantity_that_cannot_be_read_is_unknown_alone() {
+    let mut world = one();
+    let mut item = sample("a", "virt-launcher-web-vm-abc12", 0, 3 * GI);
+    item.cpu_nanocores = None;
+    world.apply(metrics(vec![item]));
+    let vm = web(&mut world);
+    assert_eq!(milli(&vm), Err(Reason::BadAnswer));
+    assert_eq!(used(&vm.summary.usage.memory), Ok(3 * GI));
+}
+
+#[test]
+fn an_allocation_that_cannot_be_read_takes_only_its_own_figure() {
+    let mut world = one();
+    world.apply(Observation::Wukongs(applied(WukongFacts { memory: "4 gigs".into(), ..wukong("a", "web") })));
+    let snapshot = world.join(NOW);
+    let vm = find(&snapshot, "a", "web");
+    assert_eq!(used(&vm.summary.usage.memory), Err(Reason::NoAllocation));
+    assert_eq!(milli(&vm), Ok(500));
+    assert_eq!((snapshot.totals.memory, snapshot.totals.memory_unreadable), (0, 1));
+}
+
+#[test]
+fn stale_after_three_intervals_missing_after_twenty_with_the_last_value() {
+    let mut world = one();
+    let at = NOW - 10_000;
+    let cpu =
+        |world: &mut World, age: Millis| find(&world.join(at + age), "a", "web").summary.usage.cpu.clone();
+    assert!(!cpu(&mut world, 45_000).sample().unwrap().stale);
+    assert!(cpu(&mut world, 45_001).sample().unwrap().stale);
+    assert!(cpu(&mut world, 300_000).sample().is_some());
+    let missing = cpu(&mut world, 300_001).missing().cloned().unwrap();
+    assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Expired, 500_000_000));
+}
+
+#[test]
+fn the_interval_is_never_shorter_than_the_samples_own_window() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
+    item.window_ms = 60_000;
+    world.apply(metrics(vec![item]));
+    let stale = |world: &mut World, age| {
+        find(&world.join(NOW - 10_000 + age), "a", "web").summary.usage.cpu.sample().unwrap().stale
+    };
+    assert!(!stale(&mut world, 180_000));
+    assert!(stale(&mut world, 180_001));
+}
+
+#[test]
+fn a_source_that_repeats_itself_or_runs_ahead_still_ages() {
+    let mut world = one();
+    let mut frozen = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
+    frozen.at = NOW + 3_600_000;
+    for second in 0..60 {
+        let at = NOW + second * 1000;
+        world.apply(Observation::PodMetrics { namespace: None, at, result: Ok(vec![frozen.clone()]) });
+    }
+    let snapshot = world.join(NOW + 59_000);
+    assert!(find(&snapshot, "a", "web").summary.usage.cpu.sample().unwrap().stale);
+}
+
+#[test]
+fn silence_ages_but_a_denial_counts_at_once() {
+    for reason in [Reason::TimedOut, Reason::Unreachable, Reason::BadAnswer] {
+        let mut world = one();
+        fail(&mut world, reason);
+        assert_eq!(milli(&web(&mut world)), Ok(500), "{reason:?}");
+        let old = find(&world.join(NOW + 600_000), "a", "web");
+        assert_eq!(milli(&old), Err(reason));
+    }
+    for reason in [Reason::Forbidden, Reason::ApiAbsent] {
+        let mut world = one();
+        fail(&mut world, reason);
+        let vm = web(&mut world);
+        let missing = vm.summary.usage.cpu.missing().unwrap();
+        assert_eq!((missing.reason, missing.last.unwrap().used), (reason, 500_000_000));
+        assert!(!missing.detail.is_empty() && !missing.mend.is_empty());
+    }
+}
+
+#[test]
+fn a_sample_that_vanishes_ages_and_does_not_turn_to_zero() {
+    let mut world = one();
+    world.apply(metrics(vec![]));
+    assert_eq!(milli(&web(&mut world)), Ok(500));
+}
+
+#[test]
+fn nothing_asked_yet_is_said_so() {
+    let mut world = silent_world();
+    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    world.apply(Observation::Pods(replaced(vec![pod("a", "virt-launcher-web-vm-abc12", "n1")])));
+    let snapshot = world.join(NOW);
+    assert_eq!(milli(&find(&snapshot, "a", "web")), Err(Reason::Starting));
+    assert!(!snapshot.ready);
+}
+
+#[test]
+fn a_virtual_machine_that_no_wukong_owns_stands_beside() {
+    let mut world = one();
+    world
+        .apply(Observation::VirtualMachines(applied(VmFacts { name: "lone".into(), ..vm_facts("Running") })));
+    world.apply(Observation::Pods(applied(pod("a", "virt-launcher-lone-abc12", "n1"))));
+    world.apply(metrics(vec![sample("a", "virt-launcher-lone-abc12", 750, GI)]));
+    let snapshot = world.join(NOW);
+    let lone = find(&snapshot, "a", "lone");
+    assert_eq!(
+        (lone.summary.kind, lone.summary.usage.cpu.sample().unwrap().percent()),
+        (Kind::VirtualMachine, 50)
+    );
+    assert_eq!(snapshot.totals.counts.total, 2);
+}
+
+#[test]
+fn a_totals_percentage_is_of_the_measured_vms() {
+    let mut world = one();
+    let idle = WukongFacts { phase: "Stopped".into(), memory: "60Gi".into(), ..wukong("a", "idle") };
+    world.apply(Observation::Wukongs(applied(idle)));
+    let totals = world.join(NOW).totals;
+    assert_eq!(totals.memory, 64 * GI);
+    assert_eq!(
+        (totals.memory_used.of, totals.memory_used.vms, totals.memory_used.percent()),
+        (4 * GI, 1, Some(75))
+    );
+    assert_eq!((totals.counts.running, totals.counts.stopped), (1, 1));
+}

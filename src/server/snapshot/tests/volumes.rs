@@ -1,0 +1,190 @@
+//! Disk: a claim counts once, raw devices are unknown, and what is no disk of the VM is left out.
+
+use super::*;
+use crate::model::figure::Basis;
+
+fn volume(name: &str, claim: &str, size: &str) -> WukongVolume {
+    WukongVolume { name: name.into(), claim: claim.into(), size: size.into() }
+}
+
+fn with_volumes(volumes: Vec<WukongVolume>) -> World {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    world.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
+    world
+}
+
+fn two() -> World {
+    with_volumes(vec![volume("root", "web-root", "20Gi"), volume("data", "web-data", "40Gi")])
+}
+
+fn disk(world: &mut World) -> Result<(u64, u64), Reason> {
+    let vm = web(world);
+    let figure = &vm.summary.usage.disk;
+    figure.sample().map(|sample| (sample.used, sample.of)).ok_or_else(|| figure.missing().unwrap().reason)
+}
+
+#[test]
+fn the_sum_over_the_volumes_that_are_known() {
+    let mut world = two();
+    world.apply(summary(
+        "n1",
+        vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)],
+    ));
+    assert_eq!(disk(&mut world), Ok((6 * GI, 60 * GI)));
+    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
+    let usage = web(&mut world).summary.usage.clone();
+    assert_eq!((usage.disk_known, usage.disk_volumes), (1, 2));
+}
+
+#[test]
+fn a_claim_of_the_same_name_in_another_namespace_is_another_claim() {
+    let mut world = two();
+    world.apply(summary("n1", vec![stats("b", "web-root", 5 * GI, 20 * GI)]));
+    assert_eq!(disk(&mut world), Err(Reason::NotReported));
+}
+
+#[test]
+fn the_seeds_volume_name_and_the_pods_volume_name_tell_the_claim() {
+    let mut world = two();
+    let named = |volume: &str| VolumeStats {
+        claim: None,
+        volume: volume.into(),
+        pod_name: "virt-launcher-web-vm-abc12".into(),
+        ..stats("a", "", GI, 20 * GI)
+    };
+    world.apply(summary("n1", vec![named("kubernetes.io~pvc/web-root")]));
+    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
+    world.apply(summary("n1", vec![named("datadisk")]));
+    assert_eq!(disk(&mut world), Err(Reason::NotReported));
+    let mut pod = pod("a", "virt-launcher-web-vm-abc12", "n1");
+    pod.created_by = "vmi-a-web-vm".into();
+    pod.claims = vec![("datadisk".into(), "web-data".into())];
+    world.apply(Observation::Pods(applied(pod)));
+    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
+}
+
+#[test]
+fn a_claim_mounted_twice_counts_once_from_the_guests_node() {
+    let mut world = two();
+    let older = VolumeStats { at: Some(NOW - 50_000), ..stats("a", "web-root", 5 * GI, 20 * GI) };
+    world.apply(summary("n1", vec![older.clone(), older]));
+    world.apply(summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
+    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
+    let twice = vec![volume("root", "web-root", "20Gi"), volume("again", "web-root", "20Gi")];
+    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: twice, ..wukong("a", "web") })));
+    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
+}
+
+#[test]
+fn a_block_volume_is_unknown_not_empty() {
+    let zeros = VolumeStats { available: Some(0), inodes: Some(0), ..stats("a", "web-root", 0, 20 * GI) };
+    let mut world = two();
+    world.apply(summary("n1", vec![zeros, stats("a", "web-data", 4 * GI, 40 * GI)]));
+    assert_eq!(disk(&mut world), Ok((4 * GI, 40 * GI)));
+    let vm = web(&mut world);
+    assert_eq!((used(&vm.volumes[0].usage), vm.volumes[0].block), (Err(Reason::BlockVolume), true));
+    let claim =
+        ClaimFacts { namespace: "a".into(), name: "web-data".into(), block: true, ..Default::default() };
+    world.apply(Observation::Claims(applied(claim)));
+    assert_eq!(disk(&mut world), Err(Reason::BlockVolume));
+}
+
+#[test]
+fn an_empty_file_system_is_zero_not_unknown() {
+    let mut world = two();
+    world.apply(summary("n1", vec![stats("a", "web-root", 0, 20 * GI)]));
+    assert_eq!(disk(&mut world), Ok((0, 20 * GI)));
+}
+
+#[test]
+fn capacity_is_the_sources_else_the_size() {
+    let mut world = two();
+    let unsized_stats = VolumeStats { capacity: None, available: None, ..stats("a", "web-root", GI, 0) };
+    world.apply(summary("n1", vec![unsized_stats]));
+    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
+}
+
+#[test]
+fn a_shared_file_system_counts_for_the_vm_and_not_for_totals() {
+    let mut world = two();
+    world.apply(summary(
+        "n1",
+        vec![stats("a", "web-root", 300 * GI, 500 * GI), stats("a", "web-data", GI, 40 * GI)],
+    ));
+    let snapshot = world.join(NOW);
+    let vm = find(&snapshot, "a", "web");
+    assert_eq!(vm.summary.usage.disk.sample().unwrap().basis, Basis::SharedFilesystem);
+    assert_eq!(vm.summary.usage.disk.sample().unwrap().of, 540 * GI);
+    assert_eq!((snapshot.totals.disk_used.used, snapshot.totals.disk_used.of), (GI, 40 * GI));
+}
+
+#[test]
+fn without_the_wukongs_volumes_the_instances_count_less_its_state() {
+    let mut world = with_volumes(vec![]);
+    assert_eq!(disk(&mut world), Err(Reason::NoVolumes));
+    let volumes = [("rootdisk", "web-root"), ("state", "persistent-state-for-web-vm-x7k2p")];
+    let volumes = volumes.map(|(name, claim)| InstanceVolume { name: name.into(), claim: claim.into() });
+    world.apply(Observation::Instances(applied(InstanceFacts {
+        volumes: volumes.into(),
+        ..instance("a", "web-vm", "n1")
+    })));
+    let persistent = stats("a", "persistent-state-for-web-vm-x7k2p", 9 * GI, 10 * GI);
+    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI), persistent]));
+    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
+}
+
+#[test]
+fn a_dead_node_costs_its_own_volumes_only() {
+    let mut world = two();
+    add_vm(&mut world, "b", "other", 100, GI);
+    let there = instance("b", "other-vm", "n2");
+    world.apply(Observation::Instances(applied(there)));
+    let other = WukongFacts { volumes: vec![volume("root", "o", "20Gi")], ..wukong("b", "other") };
+    world.apply(Observation::Wukongs(applied(other)));
+    world.apply(summary("n2", vec![stats("b", "o", GI, 20 * GI)]));
+    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
+    let snapshot = world.join(NOW);
+    assert_eq!(used(&find(&snapshot, "b", "other").summary.usage.disk), Ok(GI));
+    let missing = find(&snapshot, "a", "web").summary.usage.disk.missing().cloned().unwrap();
+    assert_eq!(missing.reason, Reason::TimedOut);
+    assert!(missing.mend.contains("n1"), "{}", missing.mend);
+}
+
+#[test]
+fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
+    let mut world = two();
+    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    world.apply(Observation::Summary {
+        node: "n1".into(),
+        at: NOW,
+        result: Err(refused(Reason::Unreachable)),
+    });
+    let at = NOW - 30_000;
+    let root = |world: &mut World, age| find(&world.join(at + age), "a", "web").volumes[0].usage.clone();
+    assert!(!root(&mut world, 180_000).sample().unwrap().stale);
+    assert!(root(&mut world, 180_001).sample().unwrap().stale);
+    let missing = root(&mut world, 1_200_001).missing().cloned().unwrap();
+    assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Unreachable, GI));
+}
+
+#[test]
+fn a_forbidden_kubelet_is_said_at_once() {
+    let mut world = two();
+    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::Forbidden)) });
+    assert_eq!(disk(&mut world), Err(Reason::Forbidden));
+}
+
+#[test]
+fn a_stopped_vms_volumes_are_listed_without_usage() {
+    let mut world = two();
+    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    let volumes = vec![volume("root", "web-root", "20Gi")];
+    let stopped = WukongFacts { phase: "Stopped".into(), volumes, ..wukong("a", "web") };
+    world.apply(Observation::Wukongs(applied(stopped)));
+    let vm = web(&mut world);
+    assert_eq!((used(&vm.summary.usage.disk), vm.volumes.len()), (Err(Reason::NotRunning), 1));
+    assert_eq!(vm.summary.disk, 20 * GI);
+}

@@ -1,0 +1,164 @@
+//! Keeps the folders' imports honest: the flow is one way, `model` and the join do no I/O, the simulated
+//! cluster knows nothing of the program that it tests.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A folder or file of `src`, and the paths of this crate that it may name.
+struct Border {
+    place: &'static str,
+    may_name: &'static [&'static str],
+}
+
+const BORDERS: &[Border] = &[
+    Border { place: "model", may_name: &["crate::model"] },
+    Border { place: "server/snapshot", may_name: &["crate::model", "crate::server::snapshot"] },
+    Border { place: "server/k8s", may_name: &["crate::model", "crate::server::k8s"] },
+    Border {
+        place: "server/collect",
+        may_name: &[
+            "crate::model",
+            "crate::server::clock",
+            "crate::server::collect",
+            "crate::server::config",
+            "crate::server::k8s",
+            "crate::server::snapshot::facts",
+        ],
+    },
+    Border {
+        place: "server/serve",
+        may_name: &[
+            "crate::app",
+            "crate::model",
+            "crate::server::clock",
+            "crate::server::config",
+            "crate::server::serve",
+            "crate::server::snapshot",
+            "crate::server_fns",
+        ],
+    },
+    Border { place: "ui", may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui"] },
+    Border { place: "app.rs", may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui"] },
+    Border { place: "sim", may_name: &["crate::sim"] },
+];
+
+/// Crates that do I/O or tell the time: none of a pure folder's business.
+const IMPURE: &[&str] =
+    &["kube::", "axum::", "reqwest::", "std::fs", "std::net", "SystemTime", "Instant::now", "tracing::"];
+const PURE: &[&str] = &["model", "server/snapshot"];
+/// The one writer waits and ticks; it is the only file of the join that does.
+const EXCEPT: &str = "server/snapshot/publish.rs";
+
+#[test]
+fn folders_name_only_what_comes_before_them() {
+    let mut broken = Vec::new();
+    for border in BORDERS {
+        for file in rust_files(&src().join(border.place)) {
+            let strays = crate_paths(&fs::read_to_string(&file).unwrap());
+            let strays = strays.into_iter().filter(|path| !allowed(path, border.may_name));
+            broken.extend(strays.map(|path| format!("{}: {path}", file.display())));
+        }
+    }
+    assert!(broken.is_empty(), "imports that cross a border:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn pure_folders_do_no_io_and_read_no_clock() {
+    let mut broken = Vec::new();
+    for file in
+        PURE.iter().flat_map(|place| rust_files(&src().join(place))).filter(|file| !file.ends_with(EXCEPT))
+    {
+        let text = code(&fs::read_to_string(&file).unwrap());
+        broken.extend(
+            IMPURE
+                .iter()
+                .filter(|name| text.contains(**name))
+                .map(|name| format!("{}: {name}", file.display())),
+        );
+    }
+    assert!(broken.is_empty(), "a pure folder does I/O:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn the_scan_sees_nested_imports() {
+    let text = "use crate::{\n    model::Millis,\n    server::{clock, snapshot::{Scope, facts::Key}},\n};\nlet x = crate::app::App;";
+    let want = [
+        "crate::model::Millis",
+        "crate::server::clock",
+        "crate::server::snapshot::Scope",
+        "crate::server::snapshot::facts::Key",
+        "crate::app::App",
+    ];
+    assert_eq!(crate_paths(text), want);
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn allowed(path: &str, may_name: &[&str]) -> bool {
+    may_name
+        .iter()
+        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+}
+
+fn rust_files(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        return vec![place.to_owned()];
+    }
+    let entries = fs::read_dir(place).unwrap_or_else(|e| panic!("{}: {e}", place.display()));
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = paths
+        .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Without comment lines: prose may name what code may not.
+fn code(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Every path that starts with `crate::`, braces of `use` trees written out.
+fn crate_paths(text: &str) -> Vec<String> {
+    let text = code(text);
+    let starts = text
+        .match_indices("crate::")
+        .filter(|(at, _)| !text[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$'));
+    starts.flat_map(|(at, _)| expand("crate", &text[at + "crate::".len()..]).0).collect()
+}
+
+/// Reads one branch of a `use` tree; answers its paths and how many bytes it took.
+fn expand(prefix: &str, text: &str) -> (Vec<String>, usize) {
+    if text.starts_with('{') {
+        return expand_list(prefix, text);
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let path = format!("{prefix}::{}", &text[..end]);
+    match text[end..].strip_prefix("::") {
+        Some(rest) if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '{') => {
+            let (paths, taken) = expand(&path, rest);
+            (paths, end + 2 + taken)
+        }
+        _ => (vec![path], end),
+    }
+}
+
+fn expand_list(prefix: &str, text: &str) -> (Vec<String>, usize) {
+    let (mut paths, mut at) = (Vec::new(), 1);
+    loop {
+        at += text[at..].find(|c: char| !c.is_whitespace() && c != ',').unwrap_or(text.len() - at);
+        if text[at..].is_empty() || text[at..].starts_with('}') {
+            return (paths, at + 1);
+        }
+        let (more, taken) = expand(prefix, &text[at..]);
+        paths.extend(more);
+        // `as name` and the like.
+        at += taken;
+        at += text[at..].find([',', '}']).unwrap_or(text.len() - at);
+    }
+}
