@@ -3,7 +3,7 @@
 //! One crate, two halves: `ssr` is the native server, `hydrate` the WebAssembly that takes over in the browser.
 //! ARCHITECTURE.md holds the map.
 
-// A page is one type, as deep as its markup: rendering it in a future goes past the compiler's 128.
+// Views are deeply nested types.
 #![recursion_limit = "256"]
 
 pub mod app;
