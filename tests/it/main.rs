@@ -2,3 +2,4 @@
 //! the program against a real control plane.
 
 mod borders;
+mod real_cluster;
