@@ -64,6 +64,14 @@ pub fn used(sample: &Sample) -> String {
     }
 }
 
+/// Thousandths of a percent with one decimal, truncated as the contract's whole percents are: `25.8`.
+pub fn percent(milli: u64) -> String {
+    let mut out = grouped(milli / 1000);
+    out.push('.');
+    out.push(digit(milli % 1000 / 100));
+    out
+}
+
 /// Thousands grouped with commas.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -167,6 +175,8 @@ mod tests {
         assert_eq!(allocation(Unit::Bytes, 3 << 29), "1.5");
         assert_eq!(total_bytes((9634 << 30) + (1 << 29)), Amount { digits: "9,634.5".into(), unit: "Gi" });
         assert_eq!(total_bytes(118 << 40), Amount { digits: "118".into(), unit: "Ti" });
+        assert_eq!(percent(25_899), "25.8");
+        assert_eq!(percent(1_250_000), "1,250.0");
         assert_eq!(grouped(1_284), "1,284");
         assert_eq!(grouped(999), "999");
     }

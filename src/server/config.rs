@@ -1,6 +1,34 @@
 //! What the program was told, validated: nothing behind this file reads flags or the environment.
+//!
+//! [`flags`] holds the command line as it was typed, [`validate`] turns it into these types or into one report of
+//! every mistake in it.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+mod flags;
+mod parse;
+mod validate;
+
+pub use parse::is_dns_label;
+pub use validate::{Mistake, Refusal, read};
+
+/// What to do, and how to log while doing it.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    pub log: LogConfig,
+    pub task: Task,
+}
+
+/// One of the program's commands.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Serve a real cluster.
+    Serve(Config),
+    /// Serve the built-in simulated cluster.
+    Demo(Config, SimSize),
+    /// Run the simulated cluster alone.
+    Sim(SimConfig),
+}
 
 /// Everything that `serve` needs to run.
 #[derive(Clone, Debug)]
@@ -16,6 +44,8 @@ pub struct Config {
 pub struct KubernetesConfig {
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
+    /// A kubeconfig's text, which goes before all others: the built-in simulated cluster's.
+    pub embedded: Option<String>,
 }
 
 /// What is asked of the cluster, how often, and for how long.
@@ -54,6 +84,38 @@ impl Default for CollectConfig {
 /// How the program answers browsers.
 #[derive(Clone, Debug, Default)]
 pub struct HttpConfig {
-    /// Host headers that are answered; empty: every one.
+    /// Host headers that are answered, in lower case, each with or without a port; empty: every one.
     pub allowed_hosts: Vec<String>,
+}
+
+/// The simulated cluster's size; the same seed gives the same cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SimSize {
+    pub vms: u32,
+    pub nodes: u32,
+    pub seed: u64,
+}
+
+/// The simulated cluster as a program of its own.
+#[derive(Clone, Debug)]
+pub struct SimConfig {
+    pub size: SimSize,
+    pub listen: SocketAddr,
+    pub tls: bool,
+    /// Where to write a kubeconfig that leads to it.
+    pub kubeconfig_out: Option<PathBuf>,
+}
+
+/// What is written to standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    pub format: LogFormat,
+    /// Directives of `tracing_subscriber::EnvFilter`, known to parse.
+    pub filter: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
 }

@@ -1,6 +1,110 @@
 //! The native half: cluster → `collect` → `snapshot` → `serve`. Wiring lives here.
 
 pub mod clock;
+pub mod collect;
 pub mod config;
+pub mod log;
 pub mod serve;
 pub mod snapshot;
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::Millis;
+
+use self::{
+    collect::client::{self, Cluster},
+    config::{CollectConfig, Config, HttpConfig},
+    serve::{App, Assets, Patience, reader::Reader},
+    snapshot::{
+        Limits, Snapshot,
+        publish::{self, Outlets},
+        view::Identity,
+    },
+};
+
+/// Observations on their way; collectors wait while the join is behind.
+const OBSERVATIONS: usize = 256;
+
+/// Collects, joins and serves until `shutdown`.
+pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+    Server::prepare(config).await?.run(listener, shutdown).await
+}
+
+/// A program that knows which cluster it will read, and has not begun.
+pub struct Server {
+    cluster: Cluster,
+    identity: Identity,
+    assets: Assets,
+    collect: CollectConfig,
+    http: HttpConfig,
+}
+
+impl Server {
+    /// Finds the cluster's address and credentials. The cluster itself need not answer yet.
+    pub async fn prepare(config: Config) -> anyhow::Result<Self> {
+        let Config { kubernetes, collect, http, .. } = config;
+        let cluster = client::connect(&kubernetes, &collect).await.context(NO_CLUSTER)?;
+        let identity = Identity {
+            cluster: cluster.name.clone(),
+            demo: kubernetes.embedded.is_some(),
+            refresh: millis(collect.metrics_interval.min(collect.disk_interval)) as u32,
+        };
+        let assets = Assets::embedded().context("the embedded files are not those of a build")?;
+        Ok(Self { cluster, identity, assets, collect, http })
+    }
+
+    /// Runs until `shutdown`, or until one of its parts ends by itself, which none should.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let (snapshots, reader) = watch::channel(Arc::new(Snapshot::default()));
+        let mut pipeline = pipeline(self.cluster, &self.collect, snapshots, &shutdown);
+        let reader = Reader::new(reader, self.identity, clock::now);
+        let router = serve::router(App::new(reader, self.assets, &self.http));
+        let answering = tokio::spawn(serve::listen(listener, router, Patience::default(), shutdown.clone()));
+        let ended = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            ended = pipeline.join_next() => ended,
+        };
+        shutdown.cancel();
+        answering.await.context("the HTTP server failed")?;
+        match ended {
+            Some(ended) => bail!("a collector or the join ended by itself: {ended:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+const NO_CLUSTER: &str = "there is no cluster to read (`wukong-dashboard demo` shows a simulated one)";
+
+/// The two tasks between the cluster and the snapshots.
+fn pipeline(
+    cluster: Cluster,
+    config: &CollectConfig,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
+    let (sender, observations) = mpsc::channel(OBSERVATIONS);
+    let (nodes, asked_nodes) = watch::channel(Arc::from([]));
+    let limits = Limits {
+        metrics_interval: millis(config.metrics_interval),
+        disk_interval: millis(config.disk_interval),
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(collect::run(cluster, config.clone(), sender, asked_nodes, shutdown.clone()));
+    let outlets = Outlets { snapshots, nodes };
+    tasks.spawn(publish::run(limits, clock::now, observations, outlets, shutdown.clone()));
+    tasks
+}
+
+/// Intervals are an hour at most: no sum of them leaves the range.
+fn millis(duration: std::time::Duration) -> Millis {
+    duration.as_millis() as Millis
+}

@@ -1,3 +1,48 @@
-//! Reads the snapshot, never the cluster.
+//! Reads the snapshot, never the cluster. Every route is on this screen; what happens around them is in [`layers`].
 
+mod assets;
+mod connection;
+mod encoding;
+mod error;
+mod etag;
+mod health;
+mod hosts;
+mod layers;
+mod pages;
 pub mod reader;
+mod rest;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use axum::{Router, routing::get};
+
+pub use assets::Assets;
+pub use connection::{Patience, listen};
+pub use state::App;
+
+/// The whole HTTP surface.
+pub fn router(app: App) -> Router {
+    let documents = Router::new()
+        .route("/api/vms/stats", get(rest::stats))
+        .route("/api/vms/{name}", get(rest::vm))
+        .route("/api/stats", get(rest::totals))
+        .route("/api/sources", get(rest::sources))
+        .layer(layers::compression());
+    let mut files = Router::new().route("/pkg/{*path}", get(assets::serve));
+    for path in app.assets.at_root() {
+        files = files.route(&format!("/{path}"), get(assets::serve));
+    }
+    let mut routes = pages::router(&app)
+        .merge(documents)
+        .merge(files)
+        .route("/api/vms", get(rest::vms))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    // What does not exist here is a problem for programs; elsewhere it is a page.
+    for path in ["/api", "/api/", "/api/{*rest}", "/fn/", "/fn/{*rest}", "/pkg/"] {
+        routes = routes.route(path, get(rest::not_found));
+    }
+    let routes = routes.with_state(app.clone());
+    layers::around(routes, app)
+}

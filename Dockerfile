@@ -1,0 +1,28 @@
+# Build: docker build --tag wukong-dashboard .
+# Run:   docker run --read-only --cap-drop ALL --publish 127.0.0.1:8081:8081 wukong-dashboard demo --listen 0.0.0.0:8081
+#
+# The image holds one static file and runs as nobody in particular, without a shell. Its health check is the program's
+# own `/healthz` and `/readyz`, asked by Kubernetes (deploy/deployment.yaml): a HEALTHCHECK line would need a client
+# inside the image.
+
+FROM node:22-bookworm-slim AS node
+
+FROM rust:1.95-slim-bookworm AS build
+COPY --from=node /usr/local/bin/node /usr/local/bin/node
+COPY --from=node /usr/local/lib/node_modules /usr/local/lib/node_modules
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
+WORKDIR /src
+ENV WUKONG_TARGET=x86_64-unknown-linux-musl XDG_CACHE_HOME=/cache
+# Tools first: they change seldom, and their layer survives a change of the sources.
+COPY Cargo.lock rust-toolchain.toml ./
+COPY scripts scripts
+COPY end2end/package.json end2end/package-lock.json end2end/
+RUN scripts/setup build
+COPY . .
+RUN install -D "$(scripts/build)" /out/wukong-dashboard
+
+FROM scratch
+COPY --from=build /out/wukong-dashboard /wukong-dashboard
+USER 65532:65532
+EXPOSE 8081
+ENTRYPOINT ["/wukong-dashboard"]

@@ -1,0 +1,162 @@
+// What must be on the pages with and without JavaScript. Figures are compared with the REST API's.
+import { address, card, cards, expect, json, settled, test, vms, type Vm } from "./fixtures";
+
+type Stats = { total: number; running: number; stopped: number; error: number; pending: number; totalMemory: string };
+
+test("the home page leads with the allocated memory, exact", async ({ page, demo }) => {
+  const stats = await json<Stats>(demo, "/api/stats");
+  await page.goto("/");
+  const lead = page.getByRole("region", { name: "Cluster totals" });
+  const amount = stats.totalMemory.replace(/Gi$/, "");
+  expect((await lead.innerText()).replaceAll(",", "")).toContain(amount);
+  await expect(lead).toContainText(/allocated/);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
+});
+
+test("states are counted, and each count leads to its VMs", async ({ page, demo }) => {
+  const stats = await json<Stats>(demo, "/api/stats");
+  await page.goto("/");
+  const counts = page.getByRole("list", { name: "VMs by state" });
+  await expect(counts.getByRole("link", { name: /^Total/ })).toContainText(String(stats.total));
+  await expect(counts.getByRole("link", { name: /^Running/ })).toContainText(String(stats.running));
+  await expect(counts.getByRole("link", { name: /^Stopped/ })).toContainText(String(stats.stopped));
+  await counts.getByRole("link", { name: /^Stopped/ }).click();
+  await expect(page).toHaveURL(/status=stopped/i);
+  await expect(cards(page)).toHaveCount(stats.stopped);
+});
+
+test("a running VM's card has three meters, with the figures of the API", async ({ page, demo }) => {
+  const vm = pick(await vms(demo), (vm) => !!vm.metrics && !vm.usage.disk.missing);
+  await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
+  for (const name of ["CPU", "Memory", "Disk"]) {
+    const meter = card(page, vm).getByRole("meter", { name });
+    await expect(meter).toHaveAttribute("aria-valuetext", /\d.* of .*\d+ %/);
+    await expect(meter).toHaveAttribute("title", /ago|old/);
+  }
+});
+
+test("a missing figure is a dash and a reason, never a zero", async ({ page, demo }) => {
+  const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing && !vm.usage.cpu.missing);
+  await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
+  const it = card(page, vm);
+  await expect(it.getByRole("meter", { name: "CPU" })).toBeVisible();
+  await expect(it.getByRole("meter", { name: "Disk" })).toHaveCount(0);
+  await expect(it).toContainText("unknown");
+  await expect(it.locator(".reason")).toContainText(/Disk/);
+});
+
+test("the node that does not answer is told once, with what to do", async ({ page, demo }) => {
+  const all = await vms(demo);
+  const dead = all.filter((vm) => ["timed-out", "unreachable"].includes(vm.usage.disk.missing?.reason ?? ""));
+  expect(dead.length, "the demo has a dead node").toBeGreaterThan(0);
+  await page.goto("/");
+  const notice = page.getByRole("complementary", { name: "Degraded source" }).filter({ hasText: dead[0].nodeName });
+  await expect(notice).toHaveCount(1);
+  await notice.getByRole("link", { name: "What to do" }).click();
+  await expect(page).toHaveURL(/\/sources/);
+  await expect(page.getByRole("table", { name: "Sources" })).toContainText(/Degraded/);
+});
+
+test("50 cards a page; next and previous are links", async ({ page, demo }) => {
+  const { total } = await json<Stats>(demo, "/api/stats");
+  await page.goto("/");
+  await expect(cards(page)).toHaveCount(50);
+  const first = await cards(page).first().getByRole("heading").innerText();
+  const pager = page.getByRole("navigation", { name: "Result pages" });
+  await pager.getByRole("link", { name: "Next" }).click();
+  await expect(page).toHaveURL(/page=2/);
+  await expect(pager).toContainText(`51–100 of ${total}`);
+  await expect(cards(page)).toHaveCount(50);
+  await pager.getByRole("link", { name: "Previous" }).click();
+  await expect(page).not.toHaveURL(/page=2/);
+  await expect(cards(page).first().getByRole("heading")).toHaveText(first);
+});
+
+test("text, namespace and sort are one form whose state is the address", async ({ page, demo }) => {
+  const vm = pick(await vms(demo), (vm) => vm.status === "Running");
+  await page.goto("/");
+  const form = page.locator("form.filters");
+  await form.getByRole("searchbox").fill(vm.name);
+  await form.getByLabel("Namespace").selectOption(vm.namespace);
+  await form.getByLabel("Sort").selectOption({ label: "CPU" });
+  await form.getByRole("button", { name: "Apply" }).click();
+  await expect(page).toHaveURL(new RegExp(`namespace=${vm.namespace}`));
+  await expect(card(page, vm)).toHaveCount(1);
+  await expect(form.getByRole("searchbox")).toHaveValue(vm.name);
+  await expect(form.getByLabel("Namespace")).toHaveValue(vm.namespace);
+  await page.goBack();
+  await expect(form.getByRole("searchbox")).toHaveValue("");
+  await expect(cards(page)).toHaveCount(50);
+});
+
+test("sorting by CPU puts the highest first", async ({ page }) => {
+  await page.goto("/?sort=cpu&status=Running");
+  const percents = await cards(page).getByRole("meter", { name: "CPU" })
+    .evaluateAll((meters) => meters.map((meter) => Number(/([\d,]+) %$/.exec(meter.getAttribute("aria-valuetext") ?? "")?.[1].replace(",", ""))));
+  expect(percents.length).toBeGreaterThan(10);
+  expect(percents).toEqual([...percents].sort((a, b) => b - a));
+});
+
+test("nothing found says so, and how to get back", async ({ page }) => {
+  await page.goto("/?q=no-such-machine");
+  await expect(cards(page)).toHaveCount(0);
+  await page.getByRole("main").getByRole("link", { name: "Clear the filters" }).click();
+  await expect(cards(page)).toHaveCount(50);
+});
+
+test("a VM's page has its facts, figures and volumes", async ({ page, demo }) => {
+  const vm = pick(await vms(demo), (vm) => !!vm.metrics && !vm.usage.disk.missing);
+  await page.goto(address(vm));
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(vm.name);
+  const main = page.getByRole("main");
+  for (const fact of [vm.namespace, vm.nodeName, "Running", "Launcher pod", "Image"]) await expect(main).toContainText(fact);
+  await expect(page.getByRole("table", { name: "Volumes" }).getByRole("row")).not.toHaveCount(1);
+  await expect(main).toContainText("metrics.k8s.io");
+});
+
+test("a VM's page says why a figure is unknown", async ({ page, demo }) => {
+  const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing && !vm.usage.cpu.missing);
+  await page.goto(address(vm));
+  await expect(page.getByRole("main")).toContainText("unknown");
+  await expect(page.getByRole("main")).toContainText(/why/i);
+});
+
+test("from a card to its VM and back", async ({ page, demo }) => {
+  await page.goto("/");
+  const link = cards(page).first().getByRole("heading").getByRole("link");
+  const name = await link.innerText();
+  await link.click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(name);
+  await page.getByRole("navigation", { name: "Breadcrumb" }).getByRole("link", { name: "VMs" }).click();
+  await expect(cards(page)).toHaveCount(50);
+});
+
+test("the sources page tells of every source", async ({ page, demo }) => {
+  await page.goto("/sources");
+  const table = page.getByRole("table", { name: "Sources" });
+  await expect(table).toContainText("metrics.k8s.io");
+  await expect(table).toContainText(/kubelet/i);
+  await expect(table).toContainText("Healthy");
+});
+
+test("every page says that this is a demo", async ({ page }) => {
+  for (const path of ["/", "/sources"]) {
+    await page.goto(path);
+    await expect(page.getByRole("banner")).toContainText(/demo/i);
+  }
+});
+
+for (const [path, status] of [["/vms/nowhere/nothing", 404], ["/no/such/page", 404], ["/?page=x", 400], ["/?sort=age", 400]] as const) {
+  test(`${path} is a page with status ${status}`, async ({ page }) => {
+    const response = await page.goto(path);
+    expect(response?.status()).toBe(status);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expect(page.getByRole("banner").getByRole("link", { name: /home/ })).toBeVisible();
+  });
+}
+
+function pick(all: Vm[], wanted: (vm: Vm) => boolean): Vm {
+  const vm = all.find(wanted);
+  if (!vm) throw new Error("the demo has no such VM");
+  return vm;
+}

@@ -1,0 +1,74 @@
+// What the page says when something breaks: the server, the cluster behind it, nothing at all in a hidden tab.
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startProgram } from "../program.mjs";
+import { card, cards, expect, freshness, hydrated, open, PROGRAM, settled, test, vms } from "./fixtures";
+
+const FAST = ["--metrics-interval", "2s", "--disk-interval", "2s", "--metrics-deadline", "1s", "--kubelet-deadline", "1s", "--watch-idle", "5s"];
+
+test.describe(() => {
+  test.use({ troubled: true });
+
+  test("a server that goes away is told, its last figures stay, and it is found again", async ({ page }) => {
+    const first = await startProgram(PROGRAM, ["demo", ...FAST]);
+    await settled(first);
+    await page.goto(first.url);
+    await hydrated(page);
+    await first.stop();
+    await expect(freshness(page)).toHaveText(/reconnecting/i, { timeout: 30_000 });
+    await expect(cards(page)).toHaveCount(50);
+    const second = await startProgram(PROGRAM, ["demo", ...FAST], { port: first.port });
+    await expect(freshness(page)).toHaveText(/^live$/i, { timeout: 15_000 });
+    await second.stop();
+  });
+
+  test("a cluster that goes away makes the page stale, then figures missing; the page stays up", async ({ page }) => {
+    test.setTimeout(180_000);
+    const kubeconfig = join(await mkdtemp(join(tmpdir(), "wukong-")), "kubeconfig");
+    const sim = await startProgram(PROGRAM, ["sim", "--vms", "20", "--nodes", "3", "--kubeconfig-out", kubeconfig]);
+    const server = await startProgram(PROGRAM, ["--kubeconfig", kubeconfig, ...FAST]);
+    await settled(server);
+    const vm = (await vms(server)).find((vm) => vm.metrics)!;
+    await page.goto(`${server.url}/`);
+    await hydrated(page);
+    await sim.stop();
+    await expect(freshness(page)).toHaveText(/stale/i, { timeout: 30_000 });
+    await expect(page.getByRole("complementary", { name: "Degraded source" }).first()).toBeVisible();
+    // 20 intervals of 2 s: what is that old counts no more.
+    await expect(card(page, vm).getByRole("meter", { name: "CPU" })).toHaveCount(0, { timeout: 70_000 });
+    await expect(card(page, vm)).toContainText("unknown");
+    const again = await startProgram(PROGRAM, ["sim", "--vms", "20", "--nodes", "3", "--kubeconfig-out", kubeconfig], { port: sim.port });
+    await expect(freshness(page)).toHaveText(/^live$/i, { timeout: 15_000 });
+    await expect(card(page, vm).getByRole("meter", { name: "CPU" })).toHaveCount(1, { timeout: 30_000 });
+    await Promise.all([server.stop(), again.stop()]);
+  });
+});
+
+test("a hidden tab asks nothing; seen again, it asks at once", async ({ page }) => {
+  const fast = await startProgram(PROGRAM, ["demo", ...FAST]);
+  await settled(fast);
+  let asked = 0;
+  page.on("request", (request) => { if (request.url().includes("/fn/")) asked += 1; });
+  await page.goto(fast.url);
+  await hydrated(page);
+  await page.waitForRequest(/\/fn\//);
+  await show(page, false);
+  await page.waitForTimeout(500); // a question that was under way
+  const before = asked;
+  await page.waitForTimeout(8_000); // four polls
+  expect(asked - before).toBe(0);
+  const next = page.waitForRequest(/\/fn\//, { timeout: 2_000 });
+  await show(page, true);
+  await next;
+  await fast.stop();
+});
+
+/** What the browser does when a tab is covered or seen again. */
+async function show(page: import("@playwright/test").Page, visible: boolean) {
+  await page.evaluate((visible) => {
+    Object.defineProperty(document, "hidden", { value: !visible, configurable: true });
+    Object.defineProperty(document, "visibilityState", { value: visible ? "visible" : "hidden", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+  }, visible);
+}

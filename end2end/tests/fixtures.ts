@@ -1,0 +1,85 @@
+// What every spec starts from: a demo server for each worker, and a guard that no page may trip.
+import { test as base, expect, type Page } from "@playwright/test";
+import { startProgram } from "../program.mjs";
+
+export { expect };
+export const PROGRAM = process.env.WUKONG_PROGRAM ?? "wukong-dashboard";
+export const PAGES = ["/", "/sources"]; // and one VM's page, whose address the server tells
+
+export type Server = Awaited<ReturnType<typeof startProgram>>;
+type Figure = { missing?: { reason: string; detail: string } };
+export type Vm = {
+  name: string; namespace: string; status: string; nodeName: string; memory: string;
+  metrics: null | { cpuUsage: number; memoryUsage: number; diskUsage: number };
+  usage: { cpu: Figure; memory: Figure; disk: Figure };
+};
+
+export const test = base.extend<{ faults: string[]; troubled: boolean; guard: void }, { demo: Server }>({
+  // Two pages of cards, and every state that the simulated cluster can show.
+  demo: [async ({}, use) => {
+    const server = await startProgram(PROGRAM, ["demo", "--vms", "120", "--nodes", "8", "--seed", "1"]);
+    await settled(server);
+    await use(server);
+    await server.stop();
+  }, { scope: "worker", timeout: 90_000 }],
+
+  baseURL: async ({ demo }, use) => use(demo.url),
+
+  // For specs that break things on purpose: a refused connection is an error on the console then.
+  troubled: [false, { option: true }],
+
+  faults: async ({ baseURL }, use) => use([]),
+
+  // Nothing on the console, no uncaught error, no refused script or style, nobody else is asked for anything.
+  guard: [async ({ page, troubled, faults }, use) => {
+    const origin = (url: string) => new URL(url).origin;
+    page.on("console", (message) => {
+      // A page with status 404 is an error to the console; of other answers the response below tells more.
+      if (message.text().startsWith("Failed to load resource")) return;
+      if (["error", "warning", "assert"].includes(message.type())) faults.push(`console: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
+    page.on("request", (request) => {
+      const url = request.url();
+      if (/^https?:/.test(url) && page.url().startsWith("http") && origin(url) !== origin(page.url())) faults.push(`third party: ${url}`);
+    });
+    page.on("response", (response) => {
+      if (response.status() >= 400 && !response.request().isNavigationRequest()) faults.push(`${response.status()}: ${response.url()}`);
+    });
+    await use();
+    if (!troubled) expect(faults, "what the page complained about").toEqual([]);
+  }, { auto: true }],
+});
+
+export async function json<T>(server: Server, path: string): Promise<T> {
+  const response = await fetch(server.url + path);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return await response.json() as T;
+}
+
+export const vms = (server: Server) => json<Vm[]>(server, "/api/vms");
+export const address = (vm: Vm) => `/vms/${vm.namespace}/${vm.name}`;
+
+/** Waits until each running VM's disk was read or is known not to be readable: a first cycle has gone by. */
+export async function settled(server: Server) {
+  await expect.poll(async () => {
+    const running = (await vms(server)).filter((vm) => vm.status === "Running");
+    const waiting = running.filter((vm) => [vm.usage.disk, vm.usage.cpu].some((figure) => figure.missing?.reason === "starting"));
+    return running.length > 0 && waiting.length === 0;
+  }, { timeout: 60_000, message: "the first cycle of figures" }).toBe(true);
+}
+
+/** The bar's word, e.g. `live`. */
+export const freshness = (page: Page) => page.getByRole("banner").getByRole("status");
+
+/** Opens a page and waits until WebAssembly has taken it over: only then is it live. */
+export async function open(page: Page, path: string) {
+  await page.goto(path);
+  await hydrated(page);
+}
+
+export const hydrated = (page: Page) => expect(freshness(page)).toHaveText(/^live$/i);
+
+export const cards = (page: Page) => page.getByRole("main").getByRole("article");
+export const card = (page: Page, vm: Vm) =>
+  cards(page).filter({ has: page.locator(`a[href^="${address(vm)}"]`) });

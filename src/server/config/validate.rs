@@ -1,0 +1,208 @@
+//! Raw flags → [`Invocation`]. Every value is looked at before anything is refused.
+
+use std::{ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+use super::{
+    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, SimConfig,
+    SimSize, Task,
+    flags::{CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags, SizeFlags},
+    parse::{self, Expected},
+};
+
+const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
+const VMS: RangeInclusive<u64> = 1..=10_000;
+const NODES: RangeInclusive<u64> = 1..=500;
+const LOG_FILTER: &str = "info";
+
+/// Why no invocation came out.
+#[derive(Debug)]
+pub enum Refusal {
+    /// clap's own answer: help, version, or a flag that does not exist.
+    Clap(clap::Error),
+    /// Values that cannot be used, all of them.
+    Mistakes(Vec<Mistake>),
+}
+
+/// A value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The flag and its environment variable.
+    pub setting: &'static str,
+    pub value: String,
+    pub expected: Expected,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?} cannot be used, expected {}", self.setting, self.value, self.expected)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clap(error) => error.fmt(f),
+            Self::Mistakes(mistakes) => {
+                for mistake in mistakes {
+                    writeln!(f, "error: {mistake}")?;
+                }
+                writeln!(f, "\nFor every setting, try --help.")
+            }
+        }
+    }
+}
+
+/// Reads the command line and the environment.
+pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Result<Invocation, Refusal> {
+    let flags = Flags::try_parse_from(arguments).map_err(Refusal::Clap)?;
+    let mut check = Check::default();
+    let invocation = match flags.command {
+        None => check.serve(&flags.serve, rust_log),
+        Some(Command::Demo(demo)) => check.demo(&demo, rust_log),
+        Some(Command::Sim(sim)) => check.sim(&sim, rust_log),
+    };
+    if check.mistakes.is_empty() { Ok(invocation) } else { Err(Refusal::Mistakes(check.mistakes)) }
+}
+
+/// Collects mistakes, and stands in a default for each so that the rest is looked at too.
+#[derive(Default)]
+struct Check {
+    mistakes: Vec<Mistake>,
+}
+
+impl Check {
+    fn serve(&mut self, flags: &ServeFlags, rust_log: &str) -> Invocation {
+        let kubernetes = KubernetesConfig {
+            kubeconfig: given(flags.kubeconfig.as_deref()).map(PathBuf::from),
+            context: given(flags.context.as_deref()).map(str::to_owned),
+            embedded: None,
+        };
+        let config = self.config(kubernetes, &flags.http, &flags.collect);
+        Invocation { log: self.log(&flags.log, rust_log), task: Task::Serve(config) }
+    }
+
+    fn demo(&mut self, flags: &DemoFlags, rust_log: &str) -> Invocation {
+        let size = self.size(&flags.size);
+        let config = self.config(KubernetesConfig::default(), &flags.http, &flags.collect);
+        Invocation { log: self.log(&flags.log, rust_log), task: Task::Demo(config, size) }
+    }
+
+    fn sim(&mut self, flags: &SimFlags, rust_log: &str) -> Invocation {
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let sim = SimConfig {
+            size: self.size(&flags.size),
+            listen: self.value("--listen (WUKONG_SIM_LISTEN)", &flags.listen, any_port, parse::socket),
+            tls: flags.tls,
+            kubeconfig_out: given(flags.kubeconfig_out.as_deref()).map(PathBuf::from),
+        };
+        Invocation { log: self.log(&flags.log, rust_log), task: Task::Sim(sim) }
+    }
+
+    fn config(&mut self, kubernetes: KubernetesConfig, http: &HttpFlags, collect: &CollectFlags) -> Config {
+        let seed_port = ([127, 0, 0, 1], 8081).into();
+        Config {
+            listen: self.value("--listen (WUKONG_LISTEN)", &http.listen, seed_port, parse::socket),
+            kubernetes,
+            collect: self.collect(collect),
+            http: HttpConfig {
+                allowed_hosts: self.value(
+                    "--allowed-hosts (WUKONG_ALLOWED_HOSTS)",
+                    &http.allowed_hosts,
+                    Vec::new(),
+                    parse::hosts,
+                ),
+            },
+        }
+    }
+
+    fn collect(&mut self, flags: &CollectFlags) -> CollectConfig {
+        let default = CollectConfig::default();
+        let within = |range: RangeInclusive<Duration>| move |text: &str| parse::duration(text, &range);
+        CollectConfig {
+            namespaces: self.value("--namespace (NAMESPACE)", &flags.namespace, None, parse::namespaces),
+            metrics_interval: self.value(
+                "--metrics-interval (WUKONG_METRICS_INTERVAL)",
+                &flags.metrics_interval,
+                default.metrics_interval,
+                within(INTERVAL),
+            ),
+            disk_interval: self.value(
+                "--disk-interval (WUKONG_DISK_INTERVAL)",
+                &flags.disk_interval,
+                default.disk_interval,
+                within(INTERVAL),
+            ),
+            metrics_deadline: self.value(
+                "--metrics-deadline (WUKONG_METRICS_DEADLINE)",
+                &flags.metrics_deadline,
+                default.metrics_deadline,
+                within(DEADLINE),
+            ),
+            kubelet_deadline: self.value(
+                "--kubelet-deadline (WUKONG_KUBELET_DEADLINE)",
+                &flags.kubelet_deadline,
+                default.kubelet_deadline,
+                within(DEADLINE),
+            ),
+            kubelet_concurrency: self.value(
+                "--kubelet-concurrency (WUKONG_KUBELET_CONCURRENCY)",
+                &flags.kubelet_concurrency,
+                default.kubelet_concurrency,
+                |text| parse::number(text, &CONCURRENCY).map(|number| number as usize),
+            ),
+            watch_idle: self.value(
+                "--watch-idle (WUKONG_WATCH_IDLE)",
+                &flags.watch_idle,
+                default.watch_idle,
+                within(INTERVAL),
+            ),
+            answer_limit: default.answer_limit,
+        }
+    }
+
+    fn size(&mut self, flags: &SizeFlags) -> SimSize {
+        let count = |range: RangeInclusive<u64>| {
+            move |text: &str| parse::number(text, &range).map(|number| number as u32)
+        };
+        SimSize {
+            vms: self.value("--vms (WUKONG_VMS)", &flags.vms, 60, count(VMS)),
+            nodes: self.value("--nodes (WUKONG_NODES)", &flags.nodes, 6, count(NODES)),
+            seed: self
+                .value("--seed (WUKONG_SEED)", &flags.seed, 1, |text| parse::number(text, &(0..=u64::MAX))),
+        }
+    }
+
+    fn log(&mut self, flags: &LogFlags, rust_log: &str) -> LogConfig {
+        let format = "--log-format (WUKONG_LOG_FORMAT)";
+        LogConfig {
+            format: self.value(format, &flags.log_format, LogFormat::Text, parse::log_format),
+            filter: self.value("RUST_LOG", rust_log, LOG_FILTER.to_owned(), parse::log_filter),
+        }
+    }
+
+    /// An empty value is one that was not given: manifests often set a variable to nothing.
+    fn value<T>(
+        &mut self,
+        setting: &'static str,
+        text: &str,
+        default: T,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> T {
+        let Some(text) = given(Some(text)) else { return default };
+        parse(text).unwrap_or_else(|expected| {
+            self.mistakes.push(Mistake { setting, value: text.to_owned(), expected });
+            default
+        })
+    }
+}
+
+fn given(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

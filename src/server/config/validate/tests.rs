@@ -1,0 +1,126 @@
+use super::*;
+
+fn read_line(line: &[&str]) -> Result<Invocation, Refusal> {
+    let words = std::iter::once("wukong-dashboard").chain(line.iter().copied());
+    read(words.map(OsString::from), "")
+}
+
+fn mistakes(line: &[&str]) -> Vec<Mistake> {
+    match read_line(line) {
+        Err(Refusal::Mistakes(mistakes)) => mistakes,
+        other => panic!("{line:?} gave {other:?}"),
+    }
+}
+
+fn config(line: &[&str]) -> Config {
+    match read_line(line).expect("a valid line").task {
+        Task::Serve(config) | Task::Demo(config, _) => config,
+        Task::Sim(sim) => panic!("{sim:?}"),
+    }
+}
+
+#[test]
+fn the_defaults_of_the_help_are_the_defaults_of_the_program() {
+    let config = config(&[]);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(format!("{:?}", config.collect), format!("{:?}", CollectConfig::default()));
+    assert!(config.http.allowed_hosts.is_empty() && config.kubernetes.kubeconfig.is_none());
+    let Task::Demo(_, size) = read_line(&["demo"]).unwrap().task else { panic!("no demo") };
+    assert_eq!(size, Check::default().size(&empty_size()));
+}
+
+fn empty_size() -> SizeFlags {
+    SizeFlags { vms: String::new(), nodes: String::new(), seed: String::new() }
+}
+
+#[test]
+fn every_bad_value_names_its_setting() {
+    for (flag, bad) in [
+        ("--listen", &["8081", "localhost:8081", "127.0.0.1", "127.0.0.1:99999", ":80"][..]),
+        ("--namespace", &["A", "a_b", "-a", "a-", "a.b", "ok,B", "x/y", "ü"][..]),
+        ("--metrics-interval", &["15", "999ms", "61m", "-1s", "soon"][..]),
+        ("--disk-interval", &["0s", "2h", "1 parsec"][..]),
+        ("--metrics-deadline", &["99ms", "6m"][..]),
+        ("--kubelet-deadline", &["0s", "1h"][..]),
+        ("--kubelet-concurrency", &["0", "1025", "-1", "many", "1.5"][..]),
+        ("--watch-idle", &["10ms", "1day"][..]),
+        ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b"][..]),
+        ("--log-format", &["xml", "JSON"][..]),
+    ] {
+        for value in bad {
+            let found = mistakes(&[&format!("{flag}={value}")]);
+            assert_eq!(found.len(), 1, "{flag}={value}: {found:?}");
+            assert!(found[0].setting.starts_with(flag), "{found:?}");
+            assert_eq!(found[0].value, *value);
+        }
+    }
+    for (flag, value) in [("--vms", "0"), ("--vms", "10001"), ("--nodes", "501"), ("--seed", "x")] {
+        for command in ["demo", "sim"] {
+            assert!(mistakes(&[command, flag, value])[0].setting.starts_with(flag), "{command} {flag}");
+        }
+    }
+}
+
+#[test]
+fn all_mistakes_come_in_one_report() {
+    let found = mistakes(&["--listen=x", "--namespace=UP", "--metrics-interval=0s", "--log-format=xml"]);
+    assert_eq!(found.len(), 4, "{found:?}");
+    let report = Refusal::Mistakes(found).to_string();
+    for setting in ["--listen", "NAMESPACE", "WUKONG_METRICS_INTERVAL", "--log-format"] {
+        assert!(report.contains(setting), "{report}");
+    }
+}
+
+#[test]
+fn a_bad_log_filter_is_a_mistake_like_any_other() {
+    let refusal = read(["wukong-dashboard", "--listen=x"].map(OsString::from), "a=b=c").unwrap_err();
+    let Refusal::Mistakes(found) = refusal else { panic!("{refusal}") };
+    assert_eq!(found.iter().map(|m| m.setting).collect::<Vec<_>>(), ["--listen (WUKONG_LISTEN)", "RUST_LOG"]);
+}
+
+#[test]
+fn lists_are_trimmed_and_kept_once() {
+    let config =
+        config(&["--namespace", " a, b,,a,", "--allowed-hosts", "Dash.Example.com, x:8443,[::1]:80"]);
+    assert_eq!(config.collect.namespaces, Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(config.http.allowed_hosts, ["dash.example.com", "x:8443", "[::1]:80"]);
+}
+
+#[test]
+fn an_empty_value_is_one_that_was_not_given() {
+    let config = config(&["--namespace=", "--listen=", "--metrics-interval=", "--kubeconfig="]);
+    assert_eq!(config.collect.namespaces, None);
+    assert_eq!(config.listen.port(), 8081);
+    assert_eq!(config.kubernetes.kubeconfig, None);
+}
+
+#[test]
+fn unknown_flags_and_commands_are_wrong_usage() {
+    for line in [
+        &["--nope"][..],
+        &["fly"],
+        &["--listen"],
+        &["demo", "--kubeconfig", "x"],
+        &["sim", "--namespace", "x"],
+    ] {
+        match read_line(line) {
+            Err(Refusal::Clap(error)) => assert_eq!(error.exit_code(), 2, "{line:?}"),
+            other => panic!("{line:?} gave {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_help_tells_unit_default_and_variable_of_every_flag() {
+    use clap::CommandFactory;
+    let mut command = Flags::command();
+    command.clone().debug_assert();
+    for name in ["", "demo", "sim"] {
+        let command = if name.is_empty() { &mut command } else { command.find_subcommand_mut(name).unwrap() };
+        for flag in
+            command.get_arguments().filter(|a| !["help", "version", "tls"].contains(&a.get_id().as_str()))
+        {
+            assert!(flag.get_help().is_some() && flag.get_env().is_some(), "{name} {flag}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Which content coding a client takes (RFC 9110, 12.5.3), out of those that are compressed beforehand.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Brotli,
+    Gzip,
+    Identity,
+}
+
+impl Encoding {
+    /// The value of `Content-Encoding`; none for the bytes as they are.
+    pub fn header(self) -> Option<HeaderValue> {
+        match self {
+            Self::Brotli => Some(HeaderValue::from_static("br")),
+            Self::Gzip => Some(HeaderValue::from_static("gzip")),
+            Self::Identity => None,
+        }
+    }
+}
+
+/// The coding that the client likes best; the smaller one where it does not care. A client that refuses all of
+/// them gets the bytes as they are.
+pub fn negotiate(headers: &HeaderMap) -> Encoding {
+    let accepted = Accepted::read(headers);
+    let (brotli, gzip) = (accepted.weight("br"), accepted.weight("gzip"));
+    let identity = accepted.identity.unwrap_or(0);
+    if brotli > 0 && brotli >= gzip && brotli >= identity {
+        Encoding::Brotli
+    } else if gzip > 0 && gzip >= identity {
+        Encoding::Gzip
+    } else {
+        Encoding::Identity
+    }
+}
+
+/// Weights in thousandths; none where the header does not name the coding.
+#[derive(Default)]
+struct Accepted {
+    brotli: Option<u16>,
+    gzip: Option<u16>,
+    identity: Option<u16>,
+    rest: Option<u16>,
+}
+
+impl Accepted {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut accepted = Self::default();
+        let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
+        for item in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
+            let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
+            let weight = Some(weight(parameters));
+            match coding.trim().to_ascii_lowercase().as_str() {
+                "br" => accepted.brotli = weight,
+                "gzip" | "x-gzip" => accepted.gzip = weight,
+                "identity" => accepted.identity = weight,
+                "*" => accepted.rest = weight,
+                _ => {}
+            }
+        }
+        accepted
+    }
+
+    fn weight(&self, coding: &str) -> u16 {
+        let named = if coding == "br" { self.brotli } else { self.gzip };
+        named.or(self.rest).unwrap_or(0)
+    }
+}
+
+/// `q=0.5` as 500; 1000 where it is not given, 0 where it cannot be read.
+fn weight(parameters: &str) -> u16 {
+    let quality = parameters.split(';').find_map(|p| p.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='));
+    let Some(quality) = quality else { return 1000 };
+    match quality.trim().parse::<f32>() {
+        Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * 1000.0) as u16,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_decides_and_the_smaller_one_wins_a_tie() {
+        use Encoding::*;
+        for (accept, want) in [
+            ("gzip, deflate, br, zstd", Brotli),
+            ("br;q=0.5, gzip", Gzip),
+            ("gzip;q=0.8, br;q=0.9", Brotli),
+            ("br;q=0, gzip", Gzip),
+            ("*", Brotli),
+            ("*;q=0.1, gzip;q=0", Brotli),
+            ("identity, br;q=0.5", Identity),
+            ("GZIP", Gzip),
+            ("deflate", Identity),
+            ("", Identity),
+            ("br;q=nonsense", Identity),
+            ("br;q=2", Identity),
+            ("br;q=NaN", Identity),
+            ("*;q=0", Identity),
+            ("brx", Identity),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
+            assert_eq!(negotiate(&headers), want, "{accept}");
+        }
+        assert_eq!(negotiate(&HeaderMap::new()), Identity);
+    }
+}

@@ -1,0 +1,144 @@
+//! The one error that leaves the program: status, words for the caller, nothing internal.
+
+use std::borrow::Cow;
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+pub type ApiResult<T> = Result<T, ApiError>;
+
+/// What can go wrong while a request is answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    #[error("{field}: {expected}")]
+    BadField { field: &'static str, expected: Cow<'static, str> },
+    #[error("{0}")]
+    BadRequest(&'static str),
+    #[error("{0}")]
+    NotFound(Cow<'static, str>),
+    #[error("{name} exists in more than one namespace: say which with ?namespace=")]
+    Ambiguous { name: String, namespaces: Vec<String> },
+    #[error("only GET and HEAD are answered")]
+    Method,
+    #[error("the URL is longer than {0} bytes")]
+    UrlTooLong(usize),
+    #[error("this host name is not served here")]
+    Misdirected,
+    #[error("{0}")]
+    Unavailable(&'static str),
+    /// The cause is in the log; callers need not know it.
+    #[error("the server failed to answer; its log says why")]
+    Internal,
+}
+
+impl ApiError {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadField { .. } | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Ambiguous { .. } => StatusCode::CONFLICT,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        let mut problem = Problem::new(self.status(), self.to_string());
+        match self {
+            Self::BadField { field, .. } => problem.field = Some(field),
+            Self::Ambiguous { namespaces, .. } => problem.namespaces = namespaces.clone(),
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.problem().into_response();
+        if self == Self::Method {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
+}
+
+/// A problem of RFC 9457. It rides along in the response's extensions, so that [`super::layers`] can tell it to a
+/// person as a page.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    r#type: &'static str,
+    pub title: &'static str,
+    #[serde(serialize_with = "as_number")]
+    pub status: StatusCode,
+    pub detail: String,
+    /// The parameter that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    /// The namespaces to choose from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    namespaces: Vec<String>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, detail: String) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { r#type: "about:blank", title, status, detail, field: None, namespaces: Vec::new() }
+    }
+
+    /// The problem of a status that came without words of our own.
+    pub fn of_status(status: StatusCode) -> Self {
+        let detail = match status {
+            StatusCode::SERVICE_UNAVAILABLE => "no answer was ready in time",
+            StatusCode::PAYLOAD_TOO_LARGE => "the request carries more than this server reads",
+            _ => status.canonical_reason().unwrap_or("the request could not be answered"),
+        };
+        Self::new(status, detail.to_owned())
+    }
+
+    /// The same for people: no script, no data of the request.
+    pub fn page(&self, stylesheet: &str) -> String {
+        let (title, detail) = (self.title, escape(&self.detail));
+        format!(
+            concat!(
+                r#"<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">"#,
+                r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#,
+                r#"<title>{status} {title}</title><link rel="stylesheet" href="{style}"></head>"#,
+                r#"<body><main><h1>{title}</h1><p>{detail}</p><p><a href="/">All virtual machines</a></p>"#,
+                r#"</main></body></html>"#
+            ),
+            status = self.status.as_u16(),
+            title = title,
+            style = stylesheet,
+            detail = detail,
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Numbers and texts always serialise.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (self.status, Body::from(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,241 @@
+//! Everything that happens around a handler, outermost first, each with its reason.
+
+use std::{any::Any, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{Html, IntoResponse, Response},
+};
+use leptos::nonce::Nonce;
+use tower::ServiceBuilder;
+use tower_http::{
+    CompressionLevel, catch_panic::CatchPanicLayer, classify::ServerErrorsFailureClass,
+    compression::CompressionLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer, trace::TraceLayer,
+};
+use tracing::Span;
+
+use super::{
+    error::{ApiError, Problem},
+    hosts,
+    state::App,
+};
+
+/// Every answer comes out of memory; one that takes this long never will.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Nothing that is asked of this server has a body.
+const LONGEST_BODY: usize = 4 << 10;
+/// Bytes of path and query. A list's longest query is under 4 kB.
+const LONGEST_URL: usize = 8 << 10;
+
+/// Wraps every route.
+pub fn around(router: Router, app: App) -> Router {
+    router.layer(
+        ServiceBuilder::new()
+            // Seen at RUST_LOG=debug; a failure at any level. The path alone: a query can hold what people typed.
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(span)
+                    .on_request(())
+                    .on_response(log_response)
+                    .on_failure(log_failure),
+            )
+            // Problems are JSON for programs and a page for people, wherever below they come from.
+            .layer(middleware::from_fn_with_state(app.clone(), present))
+            // No answer leaves without them, not even one about a panic.
+            .layer(middleware::from_fn(secure))
+            // A bug costs one answer, not the connection and what else is on it.
+            .layer(CatchPanicLayer::custom(panicked))
+            // What nobody should have sent goes no further.
+            .layer(middleware::from_fn_with_state(app, guard))
+            // Bodies are never wanted: a large one is refused before it is read.
+            .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
+            // A handler that hangs must not hold its connection for ever.
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT)),
+    )
+}
+
+/// For answers that are made anew each time. Assets and the list of VMs are compressed beforehand.
+pub fn compression() -> CompressionLayer {
+    // 4 is where brotli still writes a page in a few milliseconds.
+    CompressionLayer::new().br(true).gzip(true).quality(CompressionLevel::Precise(4))
+}
+
+/// Pages show this moment, and their nonce must not be used twice.
+pub async fn never_stored(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+    response
+}
+
+fn span(request: &Request) -> Span {
+    tracing::debug_span!("http", method = %request.method(), path = request.uri().path())
+}
+
+fn log_response(response: &Response, latency: Duration, _: &Span) {
+    tracing::debug!(status = response.status().as_u16(), ms = latency.as_millis() as u64, "answered");
+}
+
+fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {
+    // Not ready and timed out are states that probes ask for; they are no fault of this program.
+    match failure {
+        ServerErrorsFailureClass::StatusCode(StatusCode::SERVICE_UNAVAILABLE) => {}
+        failure => tracing::error!(%failure, ms = latency.as_millis() as u64, "request failed"),
+    }
+}
+
+fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let cause = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(cause, "a handler panicked");
+    ApiError::Internal.into_response()
+}
+
+/// Whether a path is for programs; everything else is for people.
+fn is_machine(path: &str) -> bool {
+    path == "/api"
+        || ["/api/", SERVER_FUNCTIONS, "/pkg/", "/healthz", "/readyz"]
+            .iter()
+            .any(|start| path.starts_with(start))
+}
+
+async fn present(State(app): State<App>, request: Request, next: Next) -> Response {
+    let machine = is_machine(request.uri().path());
+    let mut response = next.run(request).await;
+    if !response.status().is_client_error() && !response.status().is_server_error() {
+        return response;
+    }
+    if wordless(&response) {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = Problem::of_status(response.status()).into_response();
+        allow.map(|allow| response.headers_mut().insert(header::ALLOW, allow));
+    }
+    match response.extensions_mut().remove::<Problem>() {
+        Some(problem) if !machine => page(&problem, response, &app),
+        _ => response,
+    }
+}
+
+/// An error of a layer, which knows nothing of problems.
+fn wordless(response: &Response) -> bool {
+    response.body().size_hint().exact() == Some(0) || response.status() == StatusCode::PAYLOAD_TOO_LARGE
+}
+
+fn page(problem: &Problem, from: Response, app: &App) -> Response {
+    let html = Html(problem.page(&app.assets.bundle().css));
+    let mut response = (problem.status, html).into_response();
+    for (name, value) in from.headers() {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+/// Mints the nonce that a page's inline scripts carry, and says what browsers may do with the answer.
+async fn secure(mut request: Request, next: Next) -> Response {
+    let nonce = (!is_machine(request.uri().path())).then(Nonce::new);
+    if let Some(nonce) = &nonce {
+        request.extensions_mut().insert(nonce.clone());
+    }
+    let mut response = next.run(request).await;
+    let policy =
+        nonce.and_then(|nonce| page_policy(&nonce)).unwrap_or(HeaderValue::from_static(NO_PAGE_POLICY));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+const SECURITY_HEADERS: [(&str, &str); 6] = [
+    ("x-content-type-options", "nosniff"),
+    // Names of VMs and filters are in our URLs: they are nobody else's business.
+    ("referrer-policy", "no-referrer"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    // For browsers that do not know `frame-ancestors`.
+    ("x-frame-options", "DENY"),
+];
+
+/// An answer for programs that a browser opens as a page may load and run nothing.
+const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; \
+         form-action 'self'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).ok()
+}
+
+async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if let Err(error) = check(&request, &app) {
+        return error.into_response();
+    }
+    if request.uri().path().starts_with(SERVER_FUNCTIONS) {
+        adapt(&mut request);
+    }
+    next.run(request).await
+}
+
+fn check(request: &Request, app: &App) -> Result<(), ApiError> {
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        return Err(ApiError::Method);
+    }
+    let url = request.uri().path_and_query().map_or("", |url| url.as_str());
+    if url.len() > LONGEST_URL {
+        return Err(ApiError::UrlTooLong(LONGEST_URL));
+    }
+    if !url.starts_with('/') || !is_decodable(url) {
+        return Err(ApiError::BadRequest("the URL is not valid percent-encoded UTF-8"));
+    }
+    hosts::check(request, &app.allowed_hosts)
+}
+
+/// Where the browser's half asks.
+pub const SERVER_FUNCTIONS: &str = "/fn/";
+
+/// Server functions are found by method, and know GET alone: the router cuts the body off an answer to HEAD.
+/// They send a browser that navigates to them back to its referrer: nobody is to be sent anywhere.
+fn adapt(request: &mut Request<Body>) {
+    *request.method_mut() = Method::GET;
+    let headers: &mut HeaderMap = request.headers_mut();
+    headers.remove(header::REFERER);
+}
+
+/// Every `%` starts a byte in hex, the bytes are UTF-8, and none is a control character.
+fn is_decodable(url: &str) -> bool {
+    if !url.contains('%') {
+        return true;
+    }
+    let mut bytes = Vec::with_capacity(url.len());
+    let mut rest = url.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let (byte, tail) = match (first, tail) {
+            (b'%', [high, low, tail @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, tail),
+                _ => return false,
+            },
+            (b'%', _) => return false,
+            (byte, tail) => (*byte, tail),
+        };
+        bytes.push(byte);
+        rest = tail;
+    }
+    std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains(char::is_control))
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}

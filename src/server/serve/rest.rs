@@ -1,0 +1,136 @@
+//! The REST API: every answer is read from the snapshot. Field by field it is in [`json`].
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::{ApiError, ApiResult},
+    state::App,
+};
+use crate::{
+    model::vm::{Kind, Vm},
+    server::{
+        config::is_dns_label,
+        snapshot::{Scope, Snapshot},
+    },
+};
+
+mod json;
+mod listing;
+
+pub use listing::Listings;
+
+/// Kubernetes' own limit for names of objects.
+const LONGEST_NAME: usize = 253;
+
+/// `GET /api/vms`
+pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Response> {
+    app.listings.of(app.scope(), app.reader.snapshot()).await?.respond(&headers).await
+}
+
+/// `GET /api/vms/{name}`, with `?namespace=` where the name alone is not enough.
+pub async fn vm(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> ApiResult<Response> {
+    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read"))?;
+    let namespace = namespace(parameters)?;
+    one(&app, &name, namespace.as_deref())
+}
+
+/// `GET /api/stats` and `/api/vms/stats`. A VM that is itself called `stats` answers to
+/// `/api/vms/stats?namespace=NAMESPACE`.
+pub async fn stats(
+    State(app): State<App>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> ApiResult<Response> {
+    match namespace(parameters)? {
+        Some(namespace) => one(&app, "stats", Some(&namespace)),
+        None => totals(State(app)).await,
+    }
+}
+
+/// `GET /api/stats`
+pub async fn totals(State(app): State<App>) -> ApiResult<Response> {
+    Ok(fresh(&json::StatsJson::new(&app.reader.snapshot().totals)))
+}
+
+/// `GET /api/sources`
+pub async fn sources(State(app): State<App>) -> Response {
+    let snapshot = app.reader.snapshot();
+    fresh(&snapshot.sources.iter().map(json::SourceJson::new).collect::<Vec<_>>())
+}
+
+/// Any other path that programs ask for.
+pub async fn not_found() -> ApiError {
+    ApiError::NotFound("there is nothing at this address".into())
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Parameters {
+    namespace: Option<String>,
+}
+
+fn namespace(parameters: Result<Query<Parameters>, QueryRejection>) -> ApiResult<Option<String>> {
+    let bad = ApiError::BadField {
+        field: "namespace",
+        expected: "expected the name of one namespace: a-z, 0-9 and inner dashes, at most 63 characters"
+            .into(),
+    };
+    let Ok(Query(Parameters { namespace })) = parameters else { return Err(bad) };
+    match namespace {
+        Some(namespace) if !is_dns_label(&namespace) => Err(bad),
+        namespace => Ok(namespace),
+    }
+}
+
+fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
+    if name.len() > LONGEST_NAME {
+        return Err(ApiError::BadField { field: "name", expected: "expected at most 253 characters".into() });
+    }
+    let snapshot = app.reader.snapshot();
+    let vm = find(&snapshot, app.scope(), name, namespace)?;
+    Ok(fresh(&json::VmJson::new(vm)))
+}
+
+/// A Wukong goes before a VirtualMachine of the same name in the same namespace that it does not own.
+fn find<'a>(snapshot: &'a Snapshot, _scope: Scope, name: &str, namespace: Option<&str>) -> ApiResult<&'a Vm> {
+    let mut found: BTreeMap<&str, &Vm> = BTreeMap::new();
+    let named = snapshot.vms.iter().filter(|vm| vm.summary.name == name);
+    for vm in named.filter(|vm| namespace.is_none_or(|wanted| vm.summary.namespace == wanted)) {
+        let first = found.entry(&vm.summary.namespace).or_insert(vm);
+        if vm.summary.kind == Kind::Wukong {
+            *first = vm;
+        }
+    }
+    match found.len() {
+        1 => found.into_values().next().ok_or(ApiError::Internal),
+        0 => Err(unknown(snapshot.ready)),
+        _ => Err(ApiError::Ambiguous {
+            name: name.to_owned(),
+            namespaces: found.into_keys().map(str::to_owned).collect(),
+        }),
+    }
+}
+
+fn unknown(ready: bool) -> ApiError {
+    ApiError::NotFound(match ready {
+        true => "no such virtual machine".into(),
+        false => "no such virtual machine so far: the cluster is still being read".into(),
+    })
+}
+
+/// JSON that belongs to this moment.
+fn fresh(value: &impl Serialize) -> Response {
+    let mut response = Json(value).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,172 @@
+//! A router over a snapshot that the test holds, and answers read to their end.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, Method, Request, StatusCode},
+};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::{
+    model::{
+        figure::{Basis, Figure, Sample, Source, Unit},
+        reason::{Missing, Reason},
+        totals::Totals,
+        vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
+    },
+    server::{
+        config::HttpConfig,
+        serve::{App, Assets, reader::Reader, router},
+        snapshot::{Snapshot, view::Identity},
+    },
+};
+
+pub struct Server {
+    pub router: Router,
+    pub snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
+    }
+}
+
+impl Server {
+    pub fn new(vms: Vec<Vm>) -> Self {
+        Self::with(vms, HttpConfig::default())
+    }
+
+    pub fn with(vms: Vec<Vm>, http: HttpConfig) -> Self {
+        let (snapshots, receiver) = watch::channel(Arc::new(snapshot(1, vms)));
+        let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
+        let app = App::new(Reader::new(receiver, identity, || 0), site(), &http);
+        Self { router: router(app), snapshots }
+    }
+
+    pub fn publish(&self, seq: u64, vms: Vec<Vm>) {
+        self.snapshots.send_replace(Arc::new(snapshot(seq, vms)));
+    }
+
+    pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(self.router.clone(), request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn get(&self, url: &str) -> Answer {
+        self.send(Method::GET, url, &[]).await
+    }
+}
+
+pub async fn answer(router: Router, request: Request<Body>) -> Answer {
+    let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+pub fn snapshot(seq: u64, vms: Vec<Vm>) -> Snapshot {
+    let totals = Totals::of(&vms);
+    Snapshot { seq, vms: vms.into_iter().map(Arc::new).collect(), totals, ready: true, ..Snapshot::default() }
+}
+
+fn site() -> Assets {
+    let file = |path: &str, content: &'static str| (path.to_owned(), Cow::Borrowed(content.as_bytes()));
+    Assets::new([
+        file("manifest.json", r#"{"css": "/pkg/h1/app.css", "chunks": []}"#),
+        file("pkg/h1/app.css", "plain css"),
+        file("pkg/h1/app.css.br", "brotli css"),
+        file("pkg/h1/app.css.gz", "gzip css"),
+        file("pkg/h1/app.wasm", "wasm"),
+        file("robots.txt", "robots"),
+    ])
+    .unwrap()
+}
+
+pub fn sample(unit: Unit, used: u64, of: u64) -> Sample {
+    let source = if unit == Unit::Nanocores { Source::PodMetrics } else { Source::KubeletSummary };
+    Sample { unit, used, of, at: 7_000, window_ms: 15_500, source, basis: Basis::Own, stale: false }
+}
+
+pub fn known(unit: Unit, used: u64, of: u64) -> Figure {
+    Figure::Known(sample(unit, used, of))
+}
+
+pub fn missing(reason: Reason) -> Figure {
+    Figure::Missing(Missing::from(reason))
+}
+
+const GI: u64 = 1 << 30;
+
+/// A running VM of 2 cores and 4Gi whose figures are all known.
+pub fn vm(namespace: &str, name: &str) -> Vm {
+    let usage = Usage {
+        cpu: known(Unit::Nanocores, 500_000_000, 2_000_000_000),
+        memory: known(Unit::Bytes, GI, 4 * GI),
+        disk: known(Unit::Bytes, GI, 10 * GI),
+        disk_known: 1,
+        disk_volumes: 1,
+    };
+    let summary = VmSummary {
+        kind: Kind::Wukong,
+        namespace: namespace.into(),
+        name: name.into(),
+        status: Status::Running,
+        kubevirt_status: "Running".into(),
+        node: "node-1".into(),
+        migrating_to: String::new(),
+        ip_address: "10.0.0.5".into(),
+        cpu: Some(2_000_000_000),
+        memory: Some(4 * GI),
+        disk: 10 * GI,
+        usage,
+    };
+    Vm {
+        uid: format!("uid-{namespace}-{name}"),
+        summary,
+        memory_text: "4Gi".into(),
+        os_image: "debian-13".into(),
+        created: 1_700_000_000_000,
+        vm_name: format!("{name}-vm"),
+        pod: format!("virt-launcher-{name}-vm-abcde"),
+        networks: vec![Network {
+            name: "default".into(),
+            mode: "bridge".into(),
+            interface: "eth0".into(),
+            ip_address: "10.0.0.5".into(),
+            mac_address: "02:00:00:00:00:01".into(),
+        }],
+        disks: vec![Disk {
+            name: "root".into(),
+            size: "10Gi".into(),
+            storage_class_name: "fast".into(),
+            boot: true,
+            image: "debian-13".into(),
+        }],
+        volumes: vec![Volume {
+            name: "root".into(),
+            claim: "web-root".into(),
+            size: Some(10 * GI),
+            block: false,
+            storage_class: "fast".into(),
+            usage: known(Unit::Bytes, GI, 10 * GI),
+        }],
+    }
+}

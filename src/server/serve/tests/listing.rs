@@ -1,0 +1,93 @@
+//! `/api/vms` as bytes: tags, codings, and what is shared.
+
+use std::io::Read;
+
+use axum::http::Method;
+
+use super::fixture::*;
+
+fn many() -> Vec<crate::model::vm::Vm> {
+    (0..40).map(|n| vm("shop", &format!("web-{n}"))).collect()
+}
+
+#[tokio::test]
+async fn known_content_is_not_sent_again() {
+    let server = Server::new(many());
+    let first = server.get("/api/vms").await;
+    let tag = first.header("etag").to_owned();
+    assert_eq!((first.status.as_u16(), first.header("vary")), (200, "accept-encoding"));
+    for known in [tag.clone(), tag.trim_start_matches("W/").to_owned(), format!("\"x\", {tag}"), "*".into()] {
+        let again = server.send(Method::GET, "/api/vms", &[("if-none-match", &known)]).await;
+        assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{known}");
+        assert_eq!(again.header("etag"), tag);
+    }
+    let other = server.send(Method::GET, "/api/vms", &[("if-none-match", "\"other\"")]).await;
+    assert_eq!(other.status, 200);
+}
+
+#[tokio::test]
+async fn a_new_snapshot_has_a_new_tag_only_if_it_differs() {
+    let server = Server::new(many());
+    let first = server.get("/api/vms").await;
+    server.publish(2, many());
+    assert_eq!(server.get("/api/vms").await.header("etag"), first.header("etag"));
+    server.publish(3, many().split_off(1));
+    let third = server.get("/api/vms").await;
+    assert_ne!(third.header("etag"), first.header("etag"));
+    assert_eq!(third.json().as_array().unwrap().len(), 39);
+}
+
+#[tokio::test]
+async fn every_coding_holds_the_same_bytes() {
+    let server = Server::new(many());
+    let plain = server.get("/api/vms").await;
+    assert_eq!(plain.header("content-encoding"), "");
+    for (accept, coding) in [("gzip, br", "br"), ("gzip", "gzip"), ("zstd", ""), ("br;q=0", "")] {
+        let answer = server.send(Method::GET, "/api/vms", &[("accept-encoding", accept)]).await;
+        assert_eq!(answer.header("content-encoding"), coding, "{accept}");
+        assert_eq!(answer.header("etag"), plain.header("etag"), "{accept}");
+        assert_eq!(decode(coding, &answer.body), plain.body, "{accept}");
+        assert!(coding.is_empty() || answer.body.len() < plain.body.len() / 4, "{accept}");
+    }
+}
+
+fn decode(coding: &str, body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match coding {
+        "br" => brotli::Decompressor::new(body, 4096).read_to_end(&mut plain),
+        "gzip" => flate2::read::GzDecoder::new(body).read_to_end(&mut plain),
+        _ => (&mut &*body).read_to_end(&mut plain),
+    }
+    .unwrap();
+    plain
+}
+
+#[tokio::test]
+async fn compressed_bytes_are_made_once_and_outlive_equal_snapshots() {
+    let server = Server::new(many());
+    let ask = async || server.send(Method::GET, "/api/vms", &[("accept-encoding", "br")]).await.body;
+    let first = ask().await;
+    server.publish(2, many());
+    let second = ask().await;
+    // The same memory, not just the same bytes.
+    assert_eq!(first.as_ptr(), second.as_ptr());
+    server.publish(3, many().split_off(1));
+    assert_ne!(first.as_ptr(), ask().await.as_ptr());
+}
+
+#[tokio::test]
+async fn those_who_ask_at_once_share_one_answer() {
+    let server = Server::new(many());
+    let ask = || server.send(Method::GET, "/api/vms", &[("accept-encoding", "gzip")]);
+    let answers = futures::future::join_all((0..16).map(|_| ask())).await;
+    assert!(answers.iter().all(|answer| answer.body.as_ptr() == answers[0].body.as_ptr()));
+}
+
+#[tokio::test]
+async fn an_older_snapshot_never_replaces_a_newer_one() {
+    let server = Server::new(many());
+    server.publish(5, many().split_off(1));
+    let newer = server.get("/api/vms").await;
+    server.publish(4, many());
+    assert_eq!(server.get("/api/vms").await.header("etag"), newer.header("etag"));
+}

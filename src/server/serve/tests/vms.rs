@@ -1,0 +1,180 @@
+//! The REST contract.
+
+use serde_json::{Value, json};
+
+use super::fixture::*;
+use crate::model::{
+    figure::{Figure, Unit},
+    reason::{Missing, Reason},
+    vm::{Kind, Status, Vm},
+};
+
+const GI: u64 = 1 << 30;
+
+async fn one(vm: Vm) -> Value {
+    Server::new(vec![vm]).get("/api/vms").await.json()[0].clone()
+}
+
+#[tokio::test]
+async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
+    let sample = |used: u64, key: &str, of: u64, unit: &str, percent: f64, source: &str| {
+        json!({"used": used, key: of, "unit": unit, "percent": percent, "source": source, "sampledAt": 7000,
+               "windowSeconds": 15.5, "stale": false, "basis": "own"})
+    };
+    let disk = sample(GI, "capacity", 10 * GI, "bytes", 10.0, "kubelet");
+    let want = json!({
+        "id": "uid-shop-web", "name": "web", "namespace": "shop", "status": "Running", "cpu": 2, "memory": "4Gi",
+        "nodeName": "node-1", "ipAddress": "10.0.0.5", "osImage": "debian-13", "createdAt": 1_700_000_000_000_u64,
+        "networks": [{"name": "default", "interface": "eth0", "ipAddress": "10.0.0.5",
+                      "macAddress": "02:00:00:00:00:01", "mode": "bridge"}],
+        "disks": [{"name": "root", "size": "10Gi", "storageClassName": "fast", "boot": true, "image": "debian-13"}],
+        "metrics": {"cpuUsage": 25, "memoryUsage": 25, "diskUsage": 10},
+        "kind": "Wukong", "kubevirtStatus": "Running", "migratingTo": "", "vmName": "web-vm",
+        "pod": "virt-launcher-web-vm-abcde", "memoryBytes": 4 * GI, "cpuMillicores": 2000,
+        "usage": {
+            "cpu": sample(500_000_000, "allocated", 2_000_000_000, "nanocores", 25.0, "metrics.k8s.io"),
+            "memory": sample(GI, "allocated", 4 * GI, "bytes", 25.0, "kubelet"),
+            "disk": disk, "diskKnown": 1, "diskVolumes": 1,
+        },
+        "volumes": [{"name": "root", "claim": "web-root", "sizeBytes": 10 * GI, "block": false,
+                     "storageClass": "fast", "usage": disk}],
+    });
+    assert_eq!(one(vm("shop", "web")).await, want);
+}
+
+#[tokio::test]
+async fn metrics_are_null_unless_cpu_and_memory_are_both_known() {
+    for (spoil, part) in [(0, "cpu"), (1, "memory")] {
+        let mut vm = vm("shop", "web");
+        let usage = &mut vm.summary.usage;
+        *[&mut usage.cpu, &mut usage.memory][spoil] = missing(Reason::Forbidden);
+        let vm = one(vm).await;
+        assert_eq!(vm["metrics"], Value::Null, "{part}");
+        assert_eq!(vm["usage"][part]["missing"]["reason"], "forbidden");
+    }
+    let mut stopped = vm("shop", "web");
+    stopped.summary.status = Status::Stopped;
+    assert_eq!(one(stopped).await["metrics"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_unknown_disk_is_0_in_the_contract_and_says_why_beside_it() {
+    let mut vm = vm("shop", "web");
+    let last = Some(sample(Unit::Bytes, GI, 10 * GI));
+    let (detail, mend) = ("get nodes/proxy".to_owned(), "kubectl create …".to_owned());
+    vm.summary.usage.disk = Figure::Missing(Missing { reason: Reason::Expired, detail, mend, last });
+    let vm = one(vm).await;
+    assert_eq!(vm["metrics"], json!({"cpuUsage": 25, "memoryUsage": 25, "diskUsage": 0}));
+    let missing = &vm["usage"]["disk"]["missing"];
+    assert_eq!(missing["reason"], "expired");
+    assert_eq!(missing["detail"], "get nodes/proxy");
+    assert_eq!(missing["mend"], "kubectl create …");
+    assert_eq!((&missing["last"]["used"], &missing["last"]["sampledAt"]), (&json!(GI), &json!(7000)));
+    assert!(missing["text"].as_str().is_some_and(|text| !text.is_empty()));
+}
+
+#[tokio::test]
+async fn contract_percentages_are_held_to_100_and_the_exact_ones_are_not() {
+    let mut vm = vm("shop", "web");
+    vm.summary.usage.memory = known(Unit::Bytes, 5 * GI, 4 * GI);
+    let vm = one(vm).await;
+    assert_eq!(vm["metrics"]["memoryUsage"], 100);
+    assert_eq!(vm["usage"]["memory"]["percent"], 125.0);
+}
+
+#[tokio::test]
+async fn cores_are_whole_numbers_where_they_are_whole_and_null_where_unreadable() {
+    for (cpu, cores, milli) in [
+        (Some(4_000_000_000), json!(4), json!(4000)),
+        (Some(500_000_000), json!(0.5), json!(500)),
+        (None, Value::Null, Value::Null),
+    ] {
+        let mut vm = vm("shop", "web");
+        vm.summary.cpu = cpu;
+        let vm = one(vm).await;
+        assert_eq!((&vm["cpu"], &vm["cpuMillicores"]), (&cores, &milli), "{cpu:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_in_two_namespaces_is_decided_by_the_namespace() {
+    let server = Server::new(vec![vm("a", "web"), vm("b", "web"), vm("a", "db")]);
+    let both = server.get("/api/vms/web").await;
+    assert_eq!((both.status.as_u16(), both.header("content-type")), (409, "application/problem+json"));
+    assert_eq!(both.json()["namespaces"], json!(["a", "b"]));
+    assert_eq!(server.get("/api/vms/web?namespace=b").await.json()["id"], "uid-b-web");
+    assert_eq!(server.get("/api/vms/db").await.json()["id"], "uid-a-db");
+    for unknown in ["/api/vms/nope", "/api/vms/db?namespace=b", "/api/vms/%F0%9F%98%80"] {
+        assert_eq!(server.get(unknown).await.status, 404, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn a_wukong_goes_before_a_virtual_machine_of_its_name() {
+    let mut other = vm("a", "web");
+    (other.uid, other.summary.kind) = ("other".into(), Kind::VirtualMachine);
+    let server = Server::new(vec![other, vm("a", "web")]);
+    assert_eq!(server.get("/api/vms/web").await.json()["id"], "uid-a-web");
+}
+
+#[tokio::test]
+async fn a_bad_namespace_is_named() {
+    let server = Server::new(vec![vm("a", "web")]);
+    for bad in ["", "A", "a_b", "a&namespace=b", "a%2Fb", "a%20"] {
+        let answer = server.get(&format!("/api/vms/web?namespace={bad}")).await;
+        assert_eq!(answer.status, 400, "{bad}");
+        assert_eq!(answer.json()["field"], "namespace", "{bad}");
+    }
+    let long = server.get(&format!("/api/vms/{}", "x".repeat(254))).await;
+    assert_eq!((long.status.as_u16(), &long.json()["field"]), (400, &json!("name")));
+}
+
+#[tokio::test]
+async fn a_vm_called_stats_is_reachable() {
+    let server = Server::new(vec![vm("a", "stats"), vm("a", "web")]);
+    assert_eq!(server.get("/api/vms/stats").await.json()["total"], 2);
+    assert_eq!(server.get("/api/vms/stats?namespace=a").await.json()["id"], "uid-a-stats");
+}
+
+#[tokio::test]
+async fn totals_are_exact() {
+    let mut vms = vec![vm("a", "web"), vm("a", "db"), vm("b", "old"), vm("b", "new"), vm("b", "odd")];
+    (vms[1].summary.cpu, vms[1].summary.memory) = (Some(500_000_000), Some(3 << 29));
+    vms[1].summary.usage.cpu = missing(Reason::TooNew);
+    for (vm, status) in [(2, Status::Stopped), (3, Status::Creating), (4, Status::Error)] {
+        let summary = &mut vms[vm].summary;
+        (summary.status, summary.usage.cpu) = (status, missing(Reason::NotRunning));
+        summary.usage.memory = missing(Reason::NotRunning);
+    }
+    vms[4].summary.memory = None;
+    let server = Server::new(vms);
+    let stats = server.get("/api/stats").await.json();
+    assert_eq!(stats, server.get("/api/vms/stats").await.json());
+    for (key, want) in [
+        ("total", json!(5)),
+        ("running", json!(2)),
+        ("stopped", json!(1)),
+        ("error", json!(1)),
+        ("pending", json!(1)),
+        ("totalCpu", json!(8.5)),
+        ("totalMemory", json!("13.5Gi")),
+        ("unknown", json!(0)),
+        ("migrating", json!(0)),
+        ("totalCpuMillicores", json!(8500)),
+        ("totalMemoryBytes", json!(27 * (GI / 2))),
+        ("memoryUnreadable", json!(1)),
+    ] {
+        assert_eq!(stats[key], want, "{key}");
+    }
+    let cpu = json!({"used": 500_000_000, "allocated": 2_000_000_000_u64, "unit": "nanocores", "percent": 25.0,
+                     "measuredVms": 1});
+    assert_eq!(stats["usage"]["cpu"], cpu);
+    assert_eq!(stats["usage"]["disk"]["capacity"], json!(20 * GI));
+}
+
+#[tokio::test]
+async fn nothing_measured_has_no_percentage() {
+    let stats = Server::new(vec![]).get("/api/stats").await.json();
+    assert_eq!(stats["usage"]["memory"]["percent"], Value::Null);
+    assert_eq!((&stats["totalMemory"], &stats["totalCpu"]), (&json!("0Gi"), &json!(0)));
+}

@@ -1,0 +1,105 @@
+//! One figure of the VM page in full: amount, source, age, what it is of; or why it is missing, and what it last was.
+
+use leptos::{either::EitherOf3, prelude::*};
+
+use super::meter::{Gauge, bar, level, of, unit, value_text};
+use crate::{
+    model::{
+        Millis,
+        figure::{Basis, Figure, Sample},
+        format,
+        reason::{Missing, Reason},
+    },
+    ui::words,
+};
+
+pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + use<> {
+    let content = match gauge.figure {
+        Figure::Known(sample) => EitherOf3::A(known(gauge.name, sample, note, now)),
+        Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
+            EitherOf3::B(off(gauge))
+        }
+        Figure::Missing(missing) => EitherOf3::C(unknown(gauge, missing, now)),
+    };
+    view! {
+        <section class="figure">
+            <h3>{gauge.label}</h3>
+            {content}
+        </section>
+    }
+}
+
+fn known(name: &str, sample: &Sample, note: String, now: Millis) -> impl IntoView + use<> {
+    let shared = (sample.basis == Basis::SharedFilesystem).then(|| {
+        view! { <p class="reason">"Of the whole file system that the volume sits on, not of the volume alone."</p> }
+    });
+    let over = (sample.percent() > 100).then(|| {
+        view! { <p class="reason">"Above 100 %: the launcher pod’s overhead counts."</p> }
+    });
+    view! {
+        <div
+            class=["gauge", level(sample)].concat()
+            role="meter"
+            aria-label=name.to_owned()
+            aria-valuemin="0"
+            aria-valuemax="100"
+            aria-valuenow=sample.percent().min(100).to_string()
+            aria-valuetext=value_text(sample)
+        >
+            <span class="big">{format::percent(sample.percent_milli())} " %"</span>
+            <span class="fig">
+                <b>{format::used(sample)}</b>
+                {of(sample.unit, Some(sample.of))}
+                {note}
+            </span>
+            {bar(Some(sample.percent()))}
+        </div>
+        {shared}
+        {over}
+        {origin(sample, now)}
+    }
+}
+
+fn origin(sample: &Sample, now: Millis) -> impl IntoView + use<> {
+    let age = if sample.stale { words::old(now, sample.at) } else { words::ago(now, sample.at) };
+    view! {
+        <p class="small">
+            {words::provenance(sample)} ", sampled "
+            <span class=if sample.stale { "aged" } else { "" }>{age}</span>
+        </p>
+    }
+}
+
+fn off(gauge: Gauge<'_>) -> impl IntoView + use<> {
+    let allocated = gauge.allocated.map_or("allocation unreadable".to_owned(), |amount| {
+        [&format::allocation(gauge.unit, amount), unit(gauge.unit), " allocated"].concat()
+    });
+    view! {
+        <p class="fig">{allocated}</p>
+        <p class="small">"Not measured: the VM is not running."</p>
+    }
+}
+
+fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + use<> {
+    view! {
+        <div class="gauge unknown">
+            <span class="big">
+                <span aria-hidden="true">"—"</span>
+                <span class="vh">"unknown"</span>
+            </span>
+            <span class="fig">"used"{of(gauge.unit, gauge.allocated)}</span>
+            {bar(None)}
+        </div>
+        <p class="reason">
+            {["Unknown: ", missing.reason.text(), ". "].concat()} <a href="#why">"What to do"</a>
+        </p>
+        {missing.last.map(|last| view! { <p class="small">{last_words(&last, now)}</p> })}
+    }
+}
+
+/// `Last known: 5.62 of 8 Gi, 70 %, 6 min ago.`
+pub fn last_words(last: &Sample, now: Millis) -> String {
+    // The age that follows says that it is old.
+    let fresh = Sample { stale: false, ..*last };
+    ["Last known: ", &value_text(&fresh), ", ", &words::ago(now, last.at), "."].concat()
+}

@@ -1,0 +1,151 @@
+//! The list's name and what narrows it: a GET form, which the browser's half submits without a reload.
+
+use leptos::{ev::SubmitEvent, prelude::*};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+use web_sys::{Event, HtmlFormElement, HtmlSelectElement, wasm_bindgen::JsCast};
+
+use super::{
+    icon::{Icon, icon},
+    topbar::read_query,
+};
+use crate::{
+    model::{
+        query::{Order, Query, Sort},
+        vm::Status,
+    },
+    ui::words,
+};
+
+/// What the form shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Choices {
+    pub query: Query,
+    pub matching: u32,
+    pub namespaces: Vec<String>,
+    pub nodes: Vec<String>,
+}
+
+#[component]
+pub fn Filters(choices: Memo<Option<Choices>>) -> impl IntoView {
+    let go = use_navigate();
+    let apply = move |form: &HtmlFormElement| {
+        let target = read_query(form).to_query_string();
+        let here = choices.with_untracked(|now| now.as_ref().map(|now| now.query.to_query_string()));
+        if here.as_ref() != Some(&target) {
+            go(&["/", &target].concat(), NavigateOptions { scroll: false, ..NavigateOptions::default() });
+        }
+    };
+    let submit = {
+        let apply = apply.clone();
+        move |event: SubmitEvent| {
+            event.prevent_default();
+            apply(&event_target(&event));
+        }
+    };
+    let change = move |event: Event| {
+        if let Some(form) = changed_form(&event) {
+            apply(&form);
+        }
+    };
+    view! {
+        <form class="filters" action="/" autocomplete="off" on:submit=submit on:change=change>
+            {move || choices.with(|choices| choices.as_ref().map(fields))}
+        </form>
+    }
+}
+
+/// The form of the field that changed. Another figure to sort by starts with that figure's own order.
+fn changed_form(event: &Event) -> Option<HtmlFormElement> {
+    let target = event.target()?;
+    if let Some(select) = target.dyn_ref::<HtmlSelectElement>() {
+        let form = select.form()?;
+        if select.name() == "sort" {
+            let order = form.query_selector("select[name=order]").ok().flatten()?;
+            order.unchecked_into::<HtmlSelectElement>().set_value("");
+        }
+        return Some(form);
+    }
+    None
+}
+
+fn fields(choices: &Choices) -> impl IntoView + use<> {
+    let query = &choices.query;
+    let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
+    let clear = query.is_filtered().then(|| view! { <a href="/">"Clear"</a> });
+    view! {
+        <h2>
+            "Virtual machines "
+            <small>
+                <span role="status">{words::range(query.page, choices.matching)}</span>
+                {words::sorted_by(query)}
+            </small>
+        </h2>
+        <label class="field text">
+            <span class="vh">"Text"</span>
+            {icon(Icon::Search)}
+            <input
+                type="search"
+                name="q"
+                maxlength="253"
+                placeholder="Filter by text"
+                value=query.q.clone()
+                prop:value=query.q.clone()
+            />
+        </label>
+        {select("Namespace", "namespace", named(&choices.namespaces), &query.namespace)}
+        {select("Status", "status", statuses(), query.status.map_or("", Status::name))}
+        {select("Node", "node", named(&choices.nodes), &query.node)}
+        {select("Sort", "sort", sorts(), query.sort.code())}
+        {select("Order", "order", orders(), order)}
+        <button class="button">"Apply"</button>
+        {clear}
+    }
+}
+
+type Options = Vec<(String, String)>;
+
+fn select(label: &'static str, name: &'static str, options: Options, chosen: &str) -> impl IntoView + use<> {
+    let options: Vec<_> = options
+        .into_iter()
+        .map(|(value, text)| {
+            let chosen = value == chosen;
+            view! {
+                <option value=value selected=chosen prop:selected=chosen>
+                    {text}
+                </option>
+            }
+        })
+        .collect();
+    view! {
+        <label class="field">
+            <span>{label}</span>
+            <select name=name>{options}</select>
+        </label>
+    }
+}
+
+/// `All`, then names that stand for themselves.
+fn named(names: &[String]) -> Options {
+    let all = (String::new(), "All".to_owned());
+    core::iter::once(all).chain(names.iter().map(|name| (name.clone(), name.clone()))).collect()
+}
+
+fn statuses() -> Options {
+    named(&Status::ALL.map(|status| status.name().to_owned()))
+}
+
+fn sorts() -> Options {
+    let words = |sort| match sort {
+        Sort::Name => "Name",
+        Sort::Cpu => "CPU",
+        Sort::Memory => "Memory",
+        Sort::Disk => "Disk",
+    };
+    Sort::ALL.map(|sort| (sort.code().to_owned(), words(sort).to_owned())).to_vec()
+}
+
+fn orders() -> Options {
+    [("", "Usual"), (Order::Asc.code(), "Ascending"), (Order::Desc.code(), "Descending")]
+        .map(|(code, word)| (code.to_owned(), word.to_owned()))
+        .to_vec()
+}

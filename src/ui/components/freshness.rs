@@ -1,0 +1,46 @@
+//! Is this now? The word is announced when it changes; the age beside it ticks silently.
+
+use leptos::prelude::*;
+
+use super::icon::{Icon, icon};
+use crate::{
+    model::{Millis, format},
+    ui::{
+        live::{Freshness, Live},
+        words,
+    },
+};
+
+#[component]
+pub fn FreshnessLine() -> impl IntoView {
+    let live = expect_context::<Live>();
+    let freshness = Memo::new(move |_| live.freshness());
+    move || {
+        let (class, drawing, word) = look(freshness.get());
+        view! {
+            <p class=class>
+                {icon(drawing)} <b role="status">{word}</b>
+                <span>{move || tail(freshness.get(), live.now.get(), live.age())}</span>
+            </p>
+        }
+    }
+}
+
+fn look(freshness: Freshness) -> (&'static str, Icon, &'static str) {
+    match freshness {
+        Freshness::Snapshot => ("live snapshot", Icon::Clock, "snapshot"),
+        Freshness::Starting => ("live starting", Icon::Pending, "starting"),
+        Freshness::Live => ("live", Icon::Live, "live"),
+        Freshness::Stale => ("live stale", Icon::Clock, "stale"),
+        Freshness::Reconnecting => ("live reconnecting", Icon::Retry, "reconnecting"),
+    }
+}
+
+/// A page that no script keeps fresh carries its time, which stays true; the others their age.
+fn tail(freshness: Freshness, now: Millis, age: Option<Millis>) -> String {
+    match (freshness, age) {
+        (Freshness::Snapshot, _) if now > 0 => "· ".to_owned() + &format::utc_minute(now)[11..],
+        (_, Some(age)) => "· ".to_owned() + &words::ago(age, 0),
+        (_, None) => String::new(),
+    }
+}

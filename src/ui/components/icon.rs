@@ -1,0 +1,53 @@
+//! A drawing out of the sprite. It never stands alone: a word is always beside it.
+
+use leptos::prelude::*;
+
+/// The symbols of [`super::sprite`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Icon {
+    Brand,
+    Running,
+    Stopped,
+    Error,
+    Pending,
+    Migrating,
+    Healthy,
+    Warn,
+    Forbidden,
+    Nothing,
+    Live,
+    Clock,
+    Retry,
+    Search,
+    Theme,
+}
+
+impl Icon {
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Brand => "#i-brand",
+            Self::Running => "#i-running",
+            Self::Stopped => "#i-stopped",
+            Self::Error => "#i-error",
+            Self::Pending => "#i-pending",
+            Self::Migrating => "#i-migrating",
+            Self::Healthy => "#i-healthy",
+            Self::Warn => "#i-warn",
+            Self::Forbidden => "#i-forbidden",
+            Self::Nothing => "#i-nothing",
+            Self::Live => "#i-live",
+            Self::Clock => "#i-clock",
+            Self::Retry => "#i-retry",
+            Self::Search => "#i-search",
+            Self::Theme => "#i-theme",
+        }
+    }
+}
+
+pub fn icon(icon: Icon) -> impl IntoView {
+    view! {
+        <svg class="i" aria-hidden="true">
+            <use_ href=icon.id() />
+        </svg>
+    }
+}

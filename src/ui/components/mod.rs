@@ -1,0 +1,17 @@
+//! One component a file; its styles are in `style/` under the same name.
+
+pub mod card;
+pub mod empty;
+pub mod figure;
+pub mod filters;
+pub mod freshness;
+pub mod icon;
+pub mod meter;
+pub mod notices;
+pub mod pager;
+pub mod sheet;
+pub mod sprite;
+pub mod state;
+pub mod summary;
+pub mod topbar;
+pub mod why;

@@ -1,0 +1,105 @@
+//! What is wrong with the sources, what it costs, and what to do: a line a source, three lines at most.
+
+use leptos::prelude::*;
+
+use super::icon::{Icon, icon};
+use crate::{
+    model::source::{SourceHealth, SourceId, SourceState},
+    ui::words,
+};
+
+const LINES: usize = 3;
+
+/// The sources that people must hear of. An API that is not installed is no fault while no figure misses it.
+pub fn troubled(sources: &[SourceHealth]) -> Vec<SourceHealth> {
+    let troubled = |source: &&SourceHealth| match source.state {
+        SourceState::Starting | SourceState::Healthy => false,
+        SourceState::Absent => source.vms_missing + source.vms_stale > 0,
+        SourceState::Degraded | SourceState::Forbidden => true,
+    };
+    sources.iter().filter(troubled).cloned().collect()
+}
+
+pub fn notices(troubled: &[SourceHealth]) -> impl IntoView + use<> {
+    let more = troubled.len().saturating_sub(LINES);
+    // The last line must hold all that have none of their own.
+    let shown = if more > 0 { LINES - 1 } else { LINES };
+    let rest = (more > 0).then(|| {
+        let count = words::count_of((more + 1) as u32, "source", "sources");
+        view! {
+            <p class="notice">
+                {icon(Icon::Warn)}
+                <span>{count} " more in trouble. " <a href="/sources">"See all sources"</a></span>
+            </p>
+        }
+    });
+    let lines = troubled.iter().take(shown).map(notice).collect_view();
+    (!troubled.is_empty()).then(|| {
+        view! {
+            <aside class="notices" aria-label="Sources in trouble">
+                {lines}
+                {rest}
+            </aside>
+        }
+    })
+}
+
+fn notice(source: &SourceHealth) -> impl IntoView + use<> {
+    let error = if source.error.is_empty() {
+        source.reason.map_or("", |reason| reason.text()).to_owned()
+    } else {
+        source.error.clone()
+    };
+    let mend =
+        (!source.mend.is_empty()).then(|| view! { <span class="mend">{source.mend.clone()}</span> " " });
+    view! {
+        <p class="notice">
+            {icon(Icon::Warn)}
+            <span>
+                <b>{cost(source)}</b>
+                " "
+                {[source.id.code(), ": ", &error].concat()}
+                ". "
+                {mend}
+                <a href=["/sources#", source.id.code()].concat()>
+                    "What to do" <span class="vh">" about " {source.id.code()}</span>
+                </a>
+            </span>
+        </p>
+    }
+}
+
+/// `CPU, memory: unknown for 12 VMs, old for 3 VMs.`
+pub fn cost(source: &SourceHealth) -> String {
+    let mut costs = Vec::new();
+    if source.vms_missing > 0 {
+        costs.push("unknown for ".to_owned() + &words::vms(source.vms_missing));
+    }
+    if source.vms_stale > 0 {
+        costs.push("old for ".to_owned() + &words::vms(source.vms_stale));
+    }
+    if costs.is_empty() {
+        costs.push(lost(source.id).to_owned());
+    }
+    [figure(source.id), ": ", &costs.join(", "), "."].concat()
+}
+
+fn figure(id: SourceId) -> &'static str {
+    match id {
+        SourceId::PodMetrics => "CPU, memory",
+        SourceId::Kubelet => "Disk",
+        SourceId::Wukongs => "Wukongs",
+        SourceId::VirtualMachines => "VirtualMachines",
+        SourceId::Instances => "Nodes and migrations",
+        SourceId::Pods => "Launcher pods",
+        SourceId::Claims => "Volume modes",
+    }
+}
+
+/// What a source costs that gives no figure of its own, or none that is missed yet.
+fn lost(id: SourceId) -> &'static str {
+    match id {
+        SourceId::PodMetrics | SourceId::Kubelet => "the last figures stand for now",
+        _ => "the list may be incomplete or old",
+    }
+}

@@ -1,0 +1,50 @@
+//! A table. On a narrow screen its rows become blocks of labelled lines, hence the labels and the explicit roles, which
+//! `display: block` would take from the elements.
+
+use leptos::prelude::*;
+
+/// A column: its head, and whether it holds numbers.
+#[derive(Clone, Copy)]
+pub struct Column(pub &'static str, pub bool);
+
+pub fn sheet(caption: &'static str, columns: &[Column], rows: AnyView) -> impl IntoView + use<> {
+    let heads: Vec<_> = columns
+        .iter()
+        .map(|Column(head, number)| {
+            view! {
+                <th role="columnheader" scope="col" class=if *number { "n" } else { "" }>
+                    {*head}
+                </th>
+            }
+        })
+        .collect();
+    view! {
+        <table class="sheet" role="table">
+            <caption class="vh">{caption}</caption>
+            <thead role="rowgroup">
+                <tr role="row">{heads}</tr>
+            </thead>
+            <tbody role="rowgroup">{rows}</tbody>
+        </table>
+    }
+}
+
+/// A cell. An empty text is a dash, which a narrow screen leaves out.
+pub fn cell(head: &'static str, text: String) -> impl IntoView {
+    let none = text.is_empty();
+    view! {
+        <td role="cell" data-th=head class=if none { "none" } else { "" }>
+            {if none { "–".to_owned() } else { text }}
+        </td>
+    }
+}
+
+/// A cell that holds a number.
+pub fn number(head: &'static str, text: String) -> impl IntoView {
+    let none = text.is_empty();
+    view! {
+        <td role="cell" data-th=head class=if none { "n none" } else { "n" }>
+            {if none { "–".to_owned() } else { text }}
+        </td>
+    }
+}

@@ -1,0 +1,57 @@
+//! A state: shape, word and hue; only what needs a look is tinted.
+
+use leptos::prelude::*;
+
+use super::icon::{Icon, icon};
+use crate::model::{
+    source::SourceState,
+    vm::{Status, VmSummary},
+};
+
+/// Class, drawing and word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    pub class: &'static str,
+    icon: Icon,
+    word: &'static str,
+}
+
+impl State {
+    pub fn of_status(status: Status) -> Self {
+        let (class, icon) = match status {
+            Status::Running => ("running", Icon::Running),
+            Status::Creating | Status::Pending => ("pending", Icon::Pending),
+            Status::Error => ("error", Icon::Error),
+            Status::Stopped => ("stopped", Icon::Stopped),
+            Status::Unknown => ("unclear", Icon::Nothing),
+        };
+        Self { class, icon, word: status.name() }
+    }
+
+    /// A guest that is being migrated runs, and says so by its own word.
+    pub fn of_vm(vm: &VmSummary) -> Self {
+        if vm.migrating_to.is_empty() {
+            return Self::of_status(vm.status);
+        }
+        Self { class: "migrating", icon: Icon::Migrating, word: "Migrating" }
+    }
+
+    pub fn of_source(state: SourceState) -> Self {
+        let (class, icon, word) = match state {
+            SourceState::Starting => ("pending", Icon::Pending, "Starting"),
+            SourceState::Healthy => ("healthy", Icon::Healthy, "Healthy"),
+            SourceState::Degraded => ("degraded", Icon::Warn, "Degraded"),
+            SourceState::Forbidden => ("forbidden", Icon::Forbidden, "Forbidden"),
+            SourceState::Absent => ("absent", Icon::Nothing, "Absent"),
+        };
+        Self { class, icon, word }
+    }
+}
+
+pub fn state(state: State) -> impl IntoView {
+    view! {
+        <span class=["state ", state.class].concat()>
+            {icon(state.icon)} <span class="word">{state.word}</span>
+        </span>
+    }
+}

@@ -1,0 +1,144 @@
+//! Why figures are unknown: cause, detail, mend, and commands with which a person can look for themselves.
+
+use leptos::prelude::*;
+
+use super::figure::last_words;
+use crate::{
+    model::{
+        Millis,
+        reason::Missing,
+        vm::{Kind, Status, Vm},
+    },
+    ui::words,
+};
+
+/// Figures of one VM that are missing for one cause.
+struct Gap {
+    what: Vec<String>,
+    missing: Missing,
+}
+
+pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
+    let gaps = gaps(vm);
+    let items: Vec<_> = gaps.iter().map(|gap| item(gap, now)).collect();
+    (!items.is_empty()).then(|| {
+        view! {
+            <h2 id="why">"Why is this unknown?"</h2>
+            <section class="panel" aria-labelledby="why">
+                {items}
+            </section>
+        }
+    })
+}
+
+/// Commands that show what this page is made of.
+pub fn commands(vm: &Vm) -> impl IntoView + use<> {
+    let text = command_lines(vm).join("\n");
+    view! {
+        <h2>"See for yourself"</h2>
+        <pre class="code" tabindex="0" role="region" aria-label="kubectl commands">
+            <code>{text}</code>
+        </pre>
+    }
+}
+
+fn command_lines(vm: &Vm) -> Vec<String> {
+    let summary = &vm.summary;
+    let namespace = ["kubectl -n ", &summary.namespace, " "].concat();
+    let object = match summary.kind {
+        Kind::Wukong => "wukong ",
+        Kind::VirtualMachine => "virtualmachine ",
+    };
+    let mut lines = vec![[&namespace, "get ", object, &summary.name, " -o yaml"].concat()];
+    if !vm.vm_name.is_empty() {
+        lines.push([&namespace, "get virtualmachineinstance ", &vm.vm_name, " -o yaml"].concat());
+    }
+    if !vm.pod.is_empty() {
+        lines.push([&namespace, "top pod ", &vm.pod, " --containers"].concat());
+    }
+    if !summary.node.is_empty() {
+        lines.push(["kubectl get --raw /api/v1/nodes/", &summary.node, "/proxy/stats/summary"].concat());
+    }
+    lines
+}
+
+/// Volumes first named by the figure that they make incomplete; a VM that does not run lacks nothing.
+fn gaps(vm: &Vm) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    if vm.summary.status != Status::Running {
+        return gaps;
+    }
+    let usage = &vm.summary.usage;
+    for (what, figure) in [("CPU", &usage.cpu), ("Memory", &usage.memory)] {
+        push(&mut gaps, what, figure.missing());
+    }
+    let whole_disk = vm.volumes.iter().all(|volume| volume.usage.missing().is_none());
+    if whole_disk {
+        push(&mut gaps, "Disk", usage.disk.missing());
+    }
+    for volume in &vm.volumes {
+        push(&mut gaps, &["Volume ", &volume.name].concat(), volume.usage.missing());
+    }
+    gaps
+}
+
+fn push(gaps: &mut Vec<Gap>, what: &str, missing: Option<&Missing>) {
+    let Some(missing) = missing else { return };
+    let same = |gap: &&mut Gap| {
+        (gap.missing.reason, &gap.missing.detail, &gap.missing.mend)
+            == (missing.reason, &missing.detail, &missing.mend)
+    };
+    match gaps.iter_mut().find(same) {
+        Some(gap) => gap.what.push(what.to_owned()),
+        None => gaps.push(Gap { what: vec![what.to_owned()], missing: missing.clone() }),
+    }
+}
+
+fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
+    let what: Vec<&str> = gap.what.iter().map(String::as_str).collect();
+    let missing = &gap.missing;
+    let detail = (!missing.detail.is_empty()).then(|| view! { <p>{missing.detail.clone()}</p> });
+    let mend = (!missing.mend.is_empty()).then(|| {
+        view! {
+            <div>
+                <h3>"Mend"</h3>
+                {mend(&missing.mend)}
+            </div>
+        }
+    });
+    let last = missing.last.map(|last| view! { <p class="small">{last_words(&last, now)}</p> });
+    view! {
+        <div class="gap">
+            <div>
+                <p>
+                    <b>{words::list(&what)}</b>
+                    ": "
+                    {missing.reason.text()}
+                    "."
+                </p>
+                {detail}
+                {last}
+            </div>
+            {mend}
+        </div>
+    }
+}
+
+/// What to do, its command apart where it ends in one: a click selects that.
+pub fn mend(text: &str) -> impl IntoView + use<> {
+    let at = text.find("kubectl ").unwrap_or(text.len());
+    let (words, command) = text.split_at(at);
+    let words = words.trim_end_matches([' ', ':']);
+    let words = (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
+    let command = (!command.is_empty()).then(|| {
+        view! {
+            <pre class="code">
+                <code>{command.to_owned()}</code>
+            </pre>
+        }
+    });
+    view! {
+        {words}
+        {command}
+    }
+}

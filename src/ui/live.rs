@@ -1,0 +1,129 @@
+//! Is this now? What the server last said, how long ago, and whether it can still be reached.
+
+use core::time::Duration;
+
+use leptos::prelude::*;
+
+use super::feed;
+use crate::model::{
+    Millis,
+    view::{Frame, SourcesView},
+};
+
+/// How the page stands with the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A rendered page that nothing keeps fresh: no script runs in it (yet).
+    Page,
+    Live,
+    /// The last question got no answer.
+    Lost,
+}
+
+/// What the bar says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    Snapshot,
+    Starting,
+    Live,
+    Stale,
+    Reconnecting,
+}
+
+/// One for the whole app, in context.
+#[derive(Clone, Copy)]
+pub struct Live {
+    /// What the server last said of itself; none before it said anything.
+    pub frame: RwSignal<Option<Frame>>,
+    pub link: RwSignal<Link>,
+    /// The server's clock, as far as the browser can tell: what ages are counted to. On the server, and until the
+    /// browser's half runs, the time at which the page was cut, so that both render the same words.
+    pub now: RwSignal<Millis>,
+    /// The server's clock less the browser's.
+    offset: StoredValue<Millis>,
+}
+
+impl Live {
+    pub fn provide() {
+        let frame = feed::first::<SourcesView>(&()).map(|view| view.frame);
+        let now = frame.as_ref().map_or(0, |frame| frame.now);
+        let live = Self {
+            frame: RwSignal::new(frame),
+            link: RwSignal::new(Link::Page),
+            now: RwSignal::new(now),
+            offset: StoredValue::new(0),
+        };
+        provide_context(live);
+        // Runs in the browser only.
+        Effect::new(move |_| live.start());
+    }
+
+    /// The server answered with this around its answer.
+    pub fn heard(self, frame: Frame) {
+        self.offset.set_value(frame.now - browser_clock());
+        self.now.set(frame.now);
+        if self.frame.with_untracked(|old| old.as_ref() != Some(&frame)) {
+            self.frame.set(Some(frame));
+        }
+        self.set_link(Link::Live);
+    }
+
+    pub fn lost(self) {
+        self.set_link(Link::Lost);
+    }
+
+    pub fn freshness(self) -> Freshness {
+        let frame = self.frame.read();
+        let (heard, stale_after) = frame.as_ref().map_or((None, 0), |f| (f.heard, f.stale_after));
+        freshness(self.link.get(), heard, stale_after, self.now.get())
+    }
+
+    /// The age of what the cluster last said.
+    pub fn age(self) -> Option<Millis> {
+        let heard = self.frame.with(|frame| frame.as_ref().and_then(|frame| frame.heard));
+        heard.map(|heard| self.now.get() - heard)
+    }
+
+    fn start(self) {
+        if let Some(now) = self.frame.with_untracked(|frame| frame.as_ref().map(|frame| frame.now)) {
+            self.offset.set_value(now - browser_clock());
+        }
+        self.set_link(Link::Live);
+        set_interval(move || self.now.set(browser_clock() + self.offset.get_value()), Duration::from_secs(1));
+    }
+
+    fn set_link(self, link: Link) {
+        if self.link.get_untracked() != link {
+            self.link.set(link);
+        }
+    }
+}
+
+fn freshness(link: Link, heard: Option<Millis>, stale_after: u32, now: Millis) -> Freshness {
+    match (link, heard) {
+        (Link::Page, _) => Freshness::Snapshot,
+        (Link::Lost, _) => Freshness::Reconnecting,
+        (Link::Live, None) => Freshness::Starting,
+        (Link::Live, Some(heard)) if now - heard > Millis::from(stale_after) => Freshness::Stale,
+        (Link::Live, Some(_)) => Freshness::Live,
+    }
+}
+
+fn browser_clock() -> Millis {
+    js_sys::Date::now() as Millis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_live_only_while_the_cluster_speaks_and_the_server_answers() {
+        let at = |link, heard, now| freshness(link, heard, 45_000, now);
+        assert_eq!(at(Link::Live, Some(0), 45_000), Freshness::Live);
+        assert_eq!(at(Link::Live, Some(0), 45_001), Freshness::Stale);
+        assert_eq!(at(Link::Live, None, 0), Freshness::Starting);
+        assert_eq!(at(Link::Lost, Some(0), 1), Freshness::Reconnecting);
+        assert_eq!(at(Link::Page, Some(0), 1), Freshness::Snapshot, "without a script nothing is live");
+    }
+}
