@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use super::{
     clock::{Clock, Millis, millis},
     figures,
-    guest::{DiskMode, Guest, PodPhase},
+    guest::{Guest, PodPhase},
+    hardware::DiskMode,
     load::VolumeFigures,
     node::{Kubelet, Node, PlainPod},
     objects::{self, Body, Part, Sampled, Tenant},

@@ -175,6 +175,6 @@ impl Guest {
                 *seed = self.seed ^ (number as u64 + 1);
             }
         }
-        self.networks = vec![super::guest::Network::pod(self.seed)];
+        self.networks = vec![super::hardware::Network::lan(self.seed)];
     }
 }
