@@ -155,7 +155,7 @@ impl Guest {
                 self.incarnation = 1;
                 self.started = if state == State::Error { started } else { room.now };
                 let node = if state == State::Error { "" } else { room.live(index) };
-                self.launch(&node.to_owned(), PodPhase::Pending, self.started);
+                self.launch(node, PodPhase::Pending, self.started);
             }
             State::Pending | State::Stopped => {}
         }
