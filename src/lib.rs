@@ -3,6 +3,9 @@
 //! One crate, two halves: `ssr` is the native server, `hydrate` the WebAssembly that takes over in the browser.
 //! ARCHITECTURE.md holds the map.
 
+// Views are deeply nested types.
+#![recursion_limit = "256"]
+
 pub mod app;
 pub mod model;
 #[cfg(feature = "ssr")]

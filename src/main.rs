@@ -95,7 +95,7 @@ async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Res
 
 fn options(size: SimSize, listen: SocketAddr, tls: bool) -> sim::Options {
     let SimSize { vms, nodes, seed } = size;
-    sim::Options { vms, nodes, seed, tls, listen }
+    sim::Options { vms, nodes, seed, tls, listen, ..sim::Options::default() }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -1,6 +1,6 @@
 //! The log, on standard error: standard output belongs to the address.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -8,7 +8,10 @@ use super::config::{LogConfig, LogFormat};
 
 /// Starts logging. Later calls change nothing.
 pub fn start(config: &LogConfig) {
-    let log = fmt().with_writer(io::stderr).with_env_filter(EnvFilter::new(&config.filter));
+    let log = fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_env_filter(EnvFilter::new(&config.filter));
     // Only a second start can fail.
     let _ = match config.format {
         LogFormat::Text => log.try_init(),

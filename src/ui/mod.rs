@@ -10,3 +10,6 @@ pub mod feed;
 pub mod live;
 pub mod pages;
 pub mod words;
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests;

@@ -1,0 +1,330 @@
+//! Whole pages, rendered as the server renders them, from a snapshot made by hand.
+
+mod sample;
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+use leptos_meta::ServerMetaContext;
+use leptos_router::location::RequestUrl;
+use sample::NOW;
+use tokio::sync::watch;
+
+use crate::{
+    app::{Bundle, shell},
+    model::{
+        figure::Figure,
+        reason::Reason,
+        source::{SourceHealth, SourceState},
+        totals::Totals,
+        vm::Vm,
+    },
+    server::{
+        serve::reader::Reader,
+        snapshot::{Scope, Snapshot, view::Identity},
+    },
+};
+
+struct Page {
+    status: u16,
+    html: String,
+}
+
+impl Page {
+    /// The HTML from the first `from` to the next `to`.
+    fn part(&self, from: &str, to: &str) -> &str {
+        let start = self.html.find(from).unwrap_or_else(|| panic!("no {from} in {}", self.html));
+        let end = self.html[start..].find(to).map_or(self.html.len(), |end| start + end);
+        &self.html[start..end]
+    }
+
+    fn card(&self, name: &str) -> &str {
+        self.part(&format!("aria-labelledby=\"{name}\""), "</article>")
+    }
+
+    /// The text of the page without tags and comments, blanks joined.
+    fn text(&self) -> String {
+        text(&self.html)
+    }
+}
+
+fn text(html: &str) -> String {
+    let mut out = String::new();
+    for piece in html.split('<') {
+        out.push_str(piece.split_once('>').map_or("", |(_, text)| text));
+        out.push(' ');
+    }
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn snapshot(vms: Vec<Vm>, sources: Vec<SourceHealth>) -> Snapshot {
+    Snapshot {
+        totals: Totals::of(&vms),
+        vms: vms.into_iter().map(Arc::new).collect(),
+        sources,
+        at: NOW,
+        heard: Some(NOW - 3_000),
+        ready: true,
+        ..Snapshot::default()
+    }
+}
+
+fn render(url: &str, snapshot: Snapshot) -> Page {
+    render_in(url, Some(snapshot), Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() })
+}
+
+fn render_in(url: &str, snapshot: Option<Snapshot>, bundle: Bundle) -> Page {
+    let response = ResponseOptions::default();
+    let html = Owner::new().with(|| {
+        if let Some(snapshot) = snapshot {
+            let (_sender, receiver) = watch::channel(Arc::new(snapshot));
+            let identity = Identity { cluster: "prod-hz-1".into(), demo: false, refresh: 15_000 };
+            provide_context(Reader::new(receiver, identity, || NOW));
+            provide_context(Scope::All);
+        }
+        provide_context(RequestUrl::new(url));
+        provide_context(response.clone());
+        provide_context(ServerMetaContext::new().0);
+        shell(bundle).to_html()
+    });
+    let status = response.0.read().unwrap().status.map_or(200, |status| status.as_u16());
+    Page { status, html }
+}
+
+fn home() -> Page {
+    render("/", snapshot(sample::vms(), sample::sources()))
+}
+
+#[test]
+fn the_home_page_is_complete_without_javascript() {
+    let page = home();
+    let text = page.text();
+    assert_eq!(page.status, 200);
+    assert_eq!(page.html.matches("<article").count(), 13);
+    for expected in [
+        "prod-hz-1",
+        "1.31 of 4 vCPU",
+        "32 %",
+        "5.62 of 8 Gi",
+        "21.40 of 40 Gi",
+        "metrics.k8s.io 14 s ago",
+        "kubelet 31 s ago",
+        "1–13 of 13",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+    assert!(!page.html.contains("<script type=\"module\""), "no browser half, no script for it");
+    assert!(!page.html.contains(" style="), "the content security policy forbids inline styles");
+}
+
+#[test]
+fn the_allocated_memory_is_exact() {
+    let mut vms = sample::vms();
+    vms[0].summary.memory = Some((8 << 30) + 500_000_000);
+    let page = render("/", snapshot(vms, sample::sources()));
+    assert!(page.part("class=\"summary\"", "</section>").contains("372.4656612873077392578125Gi"));
+    assert!(text(page.part("class=\"lead\"", "</section>")).contains("exactly 372.4656612873077392578125Gi"));
+    let plain = home();
+    let lead = text(plain.part("class=\"lead\"", "</section>"));
+    assert!(lead.contains("372 Gi allocated") && !lead.contains("exactly"), "{lead}");
+}
+
+#[test]
+fn what_is_missing_is_a_dash_with_its_reason_and_no_meter() {
+    let page = home();
+    let card = page.card("staging/api-gateway-01");
+    assert_eq!(card.matches("role=\"meter\"").count(), 1, "only the disk has a value: {card}");
+    let text = text(card);
+    assert!(text.contains("unknown of 2 vCPU"), "{text}");
+    assert!(text.contains("CPU, memory: too new, the metrics API needs two samples."), "{text}");
+    assert!(!text.contains(" 0 %") && !text.contains("0.00"), "missing is never zero: {text}");
+}
+
+#[test]
+fn above_100_percent_the_exact_figure_stands() {
+    let page = home();
+    let card = page.card("shop/cache-redis-02");
+    assert!(card.contains("meter over") && card.contains("125 %"), "{card}");
+    assert!(
+        card.contains("aria-valuenow=\"100\"") && card.contains("aria-valuetext=\"5.00 of 4 Gi, 125 %\"")
+    );
+    assert!(card.contains("<rect width=\"100%\""));
+    assert!(text(card).contains("Memory above 100 %: the launcher pod’s overhead counts."));
+}
+
+#[test]
+fn an_old_figure_is_never_shown_as_fresh() {
+    let page = home();
+    let card = page.card("legacy/erp-old");
+    assert_eq!(card.matches("meter aging").count(), 3);
+    assert!(card.contains("28 %, an old figure"), "{card}");
+    assert!(text(card).contains("metrics.k8s.io 2 min old"), "{card}");
+}
+
+#[test]
+fn states_are_told_apart_in_words() {
+    let page = home();
+    assert!(text(page.card("shop/frontend-canary")).contains("4 vCPU allocated"));
+    assert!(!page.card("shop/frontend-canary").contains("class=\"bar\""), "what is off has no bar");
+    assert!(text(page.card("ci/gpu-trainer")).contains("KubeVirt says ErrorUnschedulable."));
+    assert!(text(page.card("ops/monitoring-01")).contains("Migrating"));
+    assert!(text(page.card("payments/db-postgres-0")).contains("Disk: 1 of 4 volumes unknown."));
+    assert!(text(page.card("data/kafka-broker-3")).contains("unknown of 500 Gi"));
+}
+
+#[test]
+fn a_source_in_trouble_says_what_it_costs_and_what_to_do() {
+    let page = render("/", snapshot(sample::vms(), sample::broken_sources()));
+    let text = page.text();
+    assert!(text.contains("CPU, memory: unknown for 1,197 VMs."), "{text}");
+    assert!(text.contains("Disk: unknown for 2 VMs, old for 19 VMs."), "{text}");
+    assert!(text.contains("403: may not list pods.metrics.k8s.io") && page.html.contains("/sources#kubelet"));
+    assert!(!text.contains("virtualmachines.kubevirt.io is not served"), "absent, and nothing misses it");
+}
+
+#[test]
+fn never_more_than_three_lines_of_trouble() {
+    let trouble = |mut source: SourceHealth| {
+        source.state = SourceState::Degraded;
+        source
+    };
+    let sources = sample::sources().into_iter().map(trouble).collect();
+    let page = render("/", snapshot(sample::vms(), sources));
+    assert_eq!(page.html.matches("class=\"notice\"").count(), 3);
+    assert!(page.text().contains("5 sources more in trouble."));
+}
+
+#[test]
+fn a_query_narrows_the_list_and_stays_in_the_form_and_the_links() {
+    let page = render("/?q=api&namespace=payments&sort=cpu", snapshot(sample::vms(), sample::sources()));
+    assert_eq!(page.html.matches("<article").count(), 1);
+    assert!(page.html.contains("value=\"api\""));
+    assert!(page.text().contains("1 of 1 , by CPU, highest first"), "{}", page.text());
+    let many: Vec<Vm> = (0..120)
+        .map(|n| {
+            sample::vm(
+                "ns",
+                &format!("vm-{n:03}"),
+                "node-a",
+                (1, 1, 1),
+                [sample::cpu(1, 1), sample::memory(1, 1), sample::disk(1, 1)],
+            )
+        })
+        .collect();
+    let page = render("/?page=2&q=vm", snapshot(many, sample::sources()));
+    assert_eq!(page.html.matches("<article").count(), 50);
+    assert!(page.html.contains("href=\"/?q=vm&amp;page=3\"") || page.html.contains("href=\"/?q=vm&page=3\""));
+    assert!(page.html.contains("href=\"/?q=vm\""), "page 1 has no parameter");
+}
+
+#[test]
+fn what_cannot_be_understood_is_a_400_that_names_the_field() {
+    let page = render("/?page=0", snapshot(sample::vms(), sample::sources()));
+    assert_eq!(page.status, 400);
+    assert!(page.text().contains("The parameter page must be a whole number from 1"), "{}", page.text());
+}
+
+#[test]
+fn empty_lists_say_why() {
+    let all = snapshot(sample::vms(), sample::sources());
+    assert!(render("/?q=kafak", all).text().contains("No VM matches. Clear the filters"));
+    assert!(render("/", snapshot(vec![], sample::sources())).text().contains("No virtual machines"));
+    let mut absent = sample::sources();
+    for source in &mut absent[..2] {
+        source.state = SourceState::Absent;
+        source.mend = "Install KubeVirt".into();
+    }
+    let text = render("/", snapshot(vec![], absent)).text();
+    assert!(
+        text.contains("Neither the Wukong nor the KubeVirt") && text.contains("Install KubeVirt"),
+        "{text}"
+    );
+    let mut starting = snapshot(vec![], sample::sources());
+    starting.ready = false;
+    starting.sources[0].state = SourceState::Starting;
+    assert!(render("/", starting).text().contains("6 of 7 sources have answered."));
+}
+
+#[test]
+fn a_vm_page_tells_all_of_a_vm() {
+    let page = render("/vms/payments/db-postgres-0", snapshot(sample::vms(), sample::sources()));
+    let text = page.text();
+    assert_eq!(page.status, 200);
+    for expected in [
+        "25.7 % 2.06 of 8 vCPU",
+        "metrics.k8s.io, 15 s window , sampled 14 s ago",
+        "· 3 of 4 volumes",
+        "2026-03-04 09:12 UTC",
+        "virt-launcher-db-postgres-0-vm-x7k2p",
+        "Volume data : a block volume",
+        "install qemu-guest-agent",
+        "kubectl -n payments top pod virt-launcher-db-postgres-0-vm-x7k2p --containers",
+        "02:8e:4f:11:0c:7a",
+        "longhorn-2r",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+}
+
+#[test]
+fn an_expired_figure_keeps_its_last_value_and_age() {
+    let page = render("/vms/legacy/frozen-erp", snapshot(sample::vms(), sample::sources()));
+    let text = page.text();
+    assert!(text.contains("Unknown: the last sample is too old to count."), "{text}");
+    assert!(text.contains("Last known: 7.00 of 8 Gi, 87 %, 6 min ago."), "{text}");
+}
+
+#[test]
+fn no_such_vm_and_no_such_page_are_404() {
+    let page = render("/vms/payments/nothing", snapshot(sample::vms(), sample::sources()));
+    assert_eq!(page.status, 404);
+    assert!(page.text().contains("There is no nothing in the namespace payments"), "{}", page.text());
+    let page = render("/nowhere", snapshot(sample::vms(), sample::sources()));
+    assert_eq!(page.status, 404);
+    assert!(page.text().contains("There is no page at this address."));
+}
+
+#[test]
+fn the_sources_page_names_state_permission_error_and_mend() {
+    let page = render("/sources", snapshot(sample::vms(), sample::broken_sources()));
+    let text = page.text();
+    assert!(text.contains("4 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
+    assert!(
+        text.contains("needs list pods.metrics.k8s.io") && text.contains("kubectl apply -f deploy/rbac.yaml")
+    );
+    assert!(page.html.contains("id=\"metrics.k8s.io\""), "notices link here");
+}
+
+#[test]
+fn names_from_the_cluster_are_text_never_markup() {
+    let mut vms = sample::vms();
+    vms.truncate(1);
+    vms[0].summary.name = "<img src=x onerror=alert(1)>\"'".into();
+    vms[0].summary.usage.disk = Figure::Missing(Reason::Forbidden.into());
+    vms[0].summary.kubevirt_status = "<b>".into();
+    let page = render("/", snapshot(vms, sample::sources()));
+    assert!(!page.html.contains("<img") && !page.html.contains("<b>."), "{}", page.html);
+    assert!(page.html.contains("href=\"/vms/payments/%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E%22%27\""));
+}
+
+#[test]
+fn the_browsers_half_is_one_module_script_and_its_preloads() {
+    let bundle = Bundle {
+        css: "/pkg/0/app.css".into(),
+        js: "/pkg/0/app.js".into(),
+        wasm: "/pkg/0/app.wasm".into(),
+        preload: vec!["/pkg/0/chunk.wasm".into()],
+    };
+    let page = render_in("/", Some(snapshot(sample::vms(), sample::sources())), bundle);
+    let head = page.part("<head>", "</head>");
+    assert!(head.contains("<script type=\"module\" src=\"/pkg/0/app.js\">"), "{head}");
+    assert_eq!(head.matches("rel=\"preload\"").count(), 2, "{head}");
+    assert!(head.contains("<script src=\"/pkg/0/theme.js\">") && head.contains("/pkg/0/favicon.svg"));
+}
+
+#[test]
+fn a_page_without_a_reader_renders_all_the_same() {
+    let page = render_in("/", None, Bundle::default());
+    assert!(page.html.contains("<main"), "as when the routes are listed");
+}

@@ -1,0 +1,243 @@
+//! A small cluster with a VM in every state that a page must tell apart.
+
+use crate::model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Source, Unit},
+    reason::{Missing, Reason},
+    source::{SourceHealth, SourceId, SourceState},
+    vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
+};
+
+pub const NOW: Millis = 1_795_359_600_000;
+const GI: u64 = 1 << 30;
+const CORE: u64 = 1_000_000_000;
+
+/// `used` of `of` in thousandths of a core.
+pub fn cpu(used_milli: u64, cores: u64) -> Figure {
+    known(Unit::Nanocores, used_milli * 1_000_000, cores * CORE, Source::PodMetrics)
+}
+
+/// `used` of `of` in hundredths of a Gi.
+pub fn memory(used: u64, gi: u64) -> Figure {
+    known(Unit::Bytes, used * GI / 100, gi * GI, Source::PodMetrics)
+}
+
+pub fn disk(used: u64, gi: u64) -> Figure {
+    known(Unit::Bytes, used * GI / 100, gi * GI, Source::KubeletSummary)
+}
+
+fn known(unit: Unit, used: u64, of: u64, source: Source) -> Figure {
+    let (age, window_ms) = if source == Source::PodMetrics { (14_000, 15_000) } else { (31_000, 0) };
+    let (at, basis) = (NOW - age, Basis::Own);
+    Figure::Known(Sample { unit, used, of, at, window_ms, source, basis, stale: false })
+}
+
+pub fn missing(reason: Reason, detail: &str, mend: &str) -> Figure {
+    Figure::Missing(Missing { reason, detail: detail.into(), mend: mend.into(), last: None })
+}
+
+pub fn stale(figure: Figure) -> Figure {
+    match figure {
+        Figure::Known(sample) => Figure::Known(Sample { stale: true, at: NOW - 130_000, ..sample }),
+        missing => missing,
+    }
+}
+
+/// A running VM whose disk is one known volume.
+pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage: [Figure; 3]) -> Vm {
+    let [cpu, memory, disk] = usage;
+    let volume = Volume {
+        name: "rootdisk".into(),
+        claim: [name, "-root"].concat(),
+        size: Some(size.2 * GI),
+        block: false,
+        storage_class: "longhorn-2r".into(),
+        usage: disk.clone(),
+    };
+    Vm {
+        uid: [namespace, name].concat(),
+        summary: VmSummary {
+            kind: Kind::Wukong,
+            namespace: namespace.into(),
+            name: name.into(),
+            status: Status::Running,
+            kubevirt_status: "Running".into(),
+            node: node.into(),
+            migrating_to: String::new(),
+            ip_address: "10.244.1.23".into(),
+            cpu: Some(size.0 * CORE),
+            memory: Some(size.1 * GI),
+            disk: size.2 * GI,
+            usage: Usage { cpu, memory, disk, disk_known: 1, disk_volumes: 1 },
+        },
+        memory_text: [&size.1.to_string(), "Gi"].concat(),
+        os_image: "debian-12-postgres-16".into(),
+        created: 1_772_615_520_000,
+        vm_name: [name, "-vm"].concat(),
+        pod: ["virt-launcher-", name, "-vm-x7k2p"].concat(),
+        networks: vec![Network {
+            name: "default".into(),
+            mode: "masquerade".into(),
+            interface: "eth0".into(),
+            ip_address: "10.244.1.23".into(),
+            mac_address: "02:8e:4f:11:0c:7a".into(),
+        }],
+        disks: vec![Disk {
+            name: "rootdisk".into(),
+            size: [&size.2.to_string(), "Gi"].concat(),
+            storage_class_name: "longhorn-2r".into(),
+            boot: true,
+            image: "debian-12".into(),
+        }],
+        volumes: vec![volume],
+    }
+}
+
+/// A VM that does not run.
+pub fn idle(namespace: &str, name: &str, status: Status, says: &str, size: (u64, u64, u64)) -> Vm {
+    let off = || Figure::Missing(Reason::NotRunning.into());
+    let mut vm = vm(namespace, name, "", size, [off(), off(), off()]);
+    vm.summary.status = status;
+    vm.summary.kubevirt_status = says.into();
+    vm.summary.ip_address.clear();
+    vm.summary.usage.disk_known = 0;
+    vm.pod.clear();
+    vm
+}
+
+pub fn vms() -> Vec<Vm> {
+    let block = || {
+        missing(
+            Reason::BlockVolume,
+            "",
+            "Only the guest can tell: install qemu-guest-agent in it, or use a file system volume.",
+        )
+    };
+    let new = || missing(Reason::TooNew, "", "Wait for two samples, half a minute as a rule.");
+    let mut migrating =
+        vm("ops", "monitoring-01", "node-b", (4, 16, 160), [cpu(820, 4), memory(911, 16), disk(8800, 160)]);
+    migrating.summary.migrating_to = "node-d".into();
+    let mut partial = vm(
+        "payments",
+        "db-postgres-0",
+        "node-a",
+        (8, 32, 690),
+        [cpu(2060, 8), memory(2291, 32), disk(7120, 190)],
+    );
+    partial.summary.usage.disk_known = 3;
+    partial.summary.usage.disk_volumes = 4;
+    partial.volumes.push(Volume {
+        name: "data".into(),
+        claim: "db-postgres-0-data".into(),
+        size: Some(500 * GI),
+        block: true,
+        storage_class: "longhorn-2r".into(),
+        usage: block(),
+    });
+    let mut expired =
+        vm("legacy", "frozen-erp", "node-c", (2, 8, 80), [cpu(100, 2), memory(700, 8), disk(4000, 80)]);
+    let last = expired.summary.usage.memory.sample().map(|sample| Sample {
+        at: NOW - 400_000,
+        stale: true,
+        ..*sample
+    });
+    expired.summary.usage.memory = Figure::Missing(Missing {
+        reason: Reason::Expired,
+        detail: "metrics-server has not answered for 6 min".into(),
+        mend: "Look at metrics-server: kubectl -n kube-system get pods -l k8s-app=metrics-server".into(),
+        last,
+    });
+    let mut blocked =
+        vm("data", "kafka-broker-3", "node-g", (8, 32, 500), [cpu(3300, 8), memory(1800, 32), block()]);
+    blocked.summary.usage.disk_known = 0;
+    blocked.volumes[0].block = true;
+    vec![
+        vm(
+            "payments",
+            "api-gateway-01",
+            "node-a",
+            (4, 8, 40),
+            [cpu(1310, 4), memory(562, 8), disk(2140, 40)],
+        ),
+        vm("staging", "api-gateway-01", "node-f", (2, 4, 20), [new(), new(), disk(610, 20)]),
+        vm(
+            "ci",
+            "build-runner-17",
+            "node-e",
+            (8, 16, 200),
+            [cpu(7780, 8), memory(1136, 16), disk(18620, 200)],
+        ),
+        vm("shop", "cache-redis-02", "node-b", (2, 4, 20), [cpu(380, 2), memory(500, 4), disk(380, 20)]),
+        vm(
+            "analytics",
+            "customer-analytics-warehouse-replica-eu-central-1-candidate-26b",
+            "node-h",
+            (16, 128, 2000),
+            [cpu(2940, 16), memory(9000, 128), disk(99000, 2000)],
+        ),
+        partial,
+        expired,
+        vm(
+            "legacy",
+            "erp-old",
+            "node-c",
+            (4, 16, 256),
+            [stale(cpu(1120, 4)), stale(memory(1280, 16)), stale(disk(14830, 256))],
+        ),
+        idle("shop", "frontend-canary", Status::Stopped, "Stopped", (4, 8, 60)),
+        idle("ci", "gpu-trainer", Status::Error, "ErrorUnschedulable", (16, 96, 200)),
+        blocked,
+        idle("staging", "new-vm", Status::Creating, "Provisioning", (2, 4, 20)),
+        migrating,
+    ]
+}
+
+pub fn healthy(id: SourceId) -> SourceHealth {
+    let watch = !matches!(id, SourceId::PodMetrics | SourceId::Kubelet);
+    SourceHealth {
+        id,
+        state: SourceState::Healthy,
+        reason: None,
+        error: String::new(),
+        mend: String::new(),
+        last_success: Some(NOW - 3_000),
+        last_bytes: watch.then_some(NOW - 3_000),
+        vms_missing: 0,
+        vms_stale: 0,
+    }
+}
+
+pub fn sources() -> Vec<SourceHealth> {
+    SourceId::ALL.map(healthy).to_vec()
+}
+
+pub fn broken_sources() -> Vec<SourceHealth> {
+    let mut sources = sources();
+    sources[5] = SourceHealth {
+        state: SourceState::Forbidden,
+        reason: Some(Reason::Forbidden),
+        error: "403: may not list pods.metrics.k8s.io".into(),
+        mend: "Allow the dashboard's service account to list pods.metrics.k8s.io: kubectl apply -f deploy/rbac.yaml".into(),
+        vms_missing: 1_197,
+        ..sources[5].clone()
+    };
+    sources[6] = SourceHealth {
+        state: SourceState::Degraded,
+        reason: Some(Reason::TimedOut),
+        error: "node-c: no answer within 4 s".into(),
+        mend: "Look at the nodes that do not answer: kubectl get nodes; is port 10250 open?".into(),
+        vms_missing: 2,
+        vms_stale: 19,
+        ..sources[6].clone()
+    };
+    sources[1] = SourceHealth {
+        state: SourceState::Absent,
+        reason: Some(Reason::ApiAbsent),
+        error: "virtualmachines.kubevirt.io is not served".into(),
+        mend: "Install KubeVirt, or look why its CRDs are gone: kubectl get crd | grep kubevirt.io".into(),
+        last_success: None,
+        last_bytes: None,
+        ..sources[1].clone()
+    };
+    sources
+}
