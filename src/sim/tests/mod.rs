@@ -1,0 +1,1 @@
+//! The simulated cluster asked over its socket.
