@@ -204,7 +204,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (gone, here) = (dir.path().join("gone"), dir.path().join("here"));
         std::fs::write(&here, TWO).unwrap();
-        let config = |kubeconfig: PathBuf| KubernetesConfig { kubeconfig: Some(kubeconfig), ..Default::default() };
+        let config =
+            |kubeconfig: PathBuf| KubernetesConfig { kubeconfig: Some(kubeconfig), ..Default::default() };
         let connect = async |path| connect(&config(path), &CollectConfig::default()).await.map(|c| c.name);
         assert!(matches!(connect(gone.clone()).await, Err(ConnectError::File { path, .. }) if path == gone));
         let list = env::join_paths([&gone, &here]).unwrap();
