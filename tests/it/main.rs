@@ -3,3 +3,4 @@
 
 mod borders;
 mod program;
+mod real_cluster;

@@ -120,6 +120,8 @@ impl Feed {
                 std::future::pending::<()>().await;
             }
             if self.handicap.dropped {
+                // The answer's head goes out first: the watch was open when it broke.
+                tokio::time::sleep(Duration::from_millis(10)).await;
                 return self.end(Some(Err(io::ErrorKind::ConnectionReset.into())));
             }
             if self.handicap.gone {

@@ -64,7 +64,7 @@ async fn pod_metrics_are_asked_for_at_once_and_at_each_interval() {
         assert_eq!((facts.at, facts.window_ms), (1000, 63_000));
     }
     let took = started.elapsed();
-    assert!((800..1500).contains(&took.as_millis()), "{took:?}");
+    assert!((800..3000).contains(&took.as_millis()), "{took:?}");
 }
 
 #[tokio::test]
@@ -138,9 +138,35 @@ async fn a_hanging_node_delays_nobody() {
         }
     }
     assert!(answered >= 4 * 19, "{answered}");
-    let asked = server.asked(&summary_path("n19"));
-    let gaps = asked.windows(2).map(|pair| pair[1].at - pair[0].at);
-    assert!(gaps.max().unwrap() < Duration::from_millis(1400));
+    assert!(longest_gap(&server, "n19", Duration::ZERO) < Duration::from_millis(1900));
+}
+
+/// Between two requests to a node, once this much time has passed since the first.
+fn longest_gap(server: &Server, node: &str, after: Duration) -> Duration {
+    let asked = server.asked(&summary_path(node));
+    let from = asked[0].at + after;
+    let gaps = asked.windows(2).filter(|pair| pair[0].at >= from).map(|pair| pair[1].at - pair[0].at);
+    gaps.max().expect("asked twice")
+}
+
+#[tokio::test]
+async fn many_hanging_nodes_delay_nobody_once_they_are_known() {
+    let server = Server::start(|asked, _| match node_of(asked) {
+        Some(node) if node.starts_with("hung") => hang(),
+        Some(node) => summary(node),
+        None => quiet(asked),
+    });
+    let config = CollectConfig {
+        kubelet_deadline: Duration::from_millis(900),
+        kubelet_concurrency: 4,
+        disk_interval: Duration::from_secs(1),
+        ..config()
+    };
+    let nodes: Vec<_> = (0..12).map(|n| format!("hung{n}")).chain(["well".to_owned()]).collect();
+    let nodes: Vec<_> = nodes.iter().map(String::as_str).collect();
+    let mut collector = Collector::start(&server, config, &nodes).await;
+    collector.during(Duration::from_secs(8)).await;
+    assert!(longest_gap(&server, "well", Duration::from_millis(500)) < Duration::from_millis(1900));
 }
 
 #[tokio::test]
@@ -213,7 +239,7 @@ async fn a_new_target_is_asked_at_once_and_a_lost_one_no_more() {
     let moved = Instant::now();
     collector.targets.send_replace(names(&["new", "../../../../api/v1/secrets"]));
     collector.summary("new").await.unwrap();
-    assert!(moved.elapsed() < Duration::from_millis(300));
+    assert!(moved.elapsed() < Duration::from_millis(600));
     collector.during(Duration::from_millis(1000)).await;
     assert_eq!(server.asked(&summary_path("old")).len(), 1);
     assert!(server.asked(&summary_path("new")).len() >= 2);
