@@ -3,7 +3,8 @@
 use super::{
     clock::Millis,
     dice::hash,
-    guest::{Disk, DiskMode, Guest, Launcher},
+    guest::{Guest, Launcher},
+    hardware::{Disk, DiskMode},
     load::{Fill, Usage, VolumeFigures},
     node::PlainPod,
     objects::{Body, Part, Sampled, Tenant, attachment, labels},

@@ -3,7 +3,8 @@
 use super::{
     clock::Millis,
     dice,
-    load::{self, Fill, Load, Profile},
+    hardware::{Disk, Network},
+    load::{self, Load, Profile},
 };
 
 /// A VM, and the Wukong that ordered it.
@@ -47,39 +48,6 @@ pub enum State {
     Stopped,
     /// No node can take it.
     Error,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Disk {
-    pub name: String,
-    pub claim: String,
-    /// A quantity.
-    pub size: String,
-    pub storage_class: String,
-    pub boot: bool,
-    pub image: String,
-    pub mode: DiskMode,
-    pub fill: Fill,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskMode {
-    Filesystem,
-    Block,
-    /// A directory of a file system of this many bytes, as NFS and local provisioners give.
-    Shared(u64),
-    /// Plugged in while running: mounted by an attachment pod, not by the launcher.
-    Hotplug,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
-    pub name: String,
-    /// `masquerade`, `bridge` …; empty: not written.
-    pub mode: String,
-    pub interface: String,
-    pub ip_address: String,
-    pub mac_address: String,
 }
 
 /// A launcher pod.
@@ -134,7 +102,7 @@ impl Guest {
             incarnation: 0,
             started: 0,
             disks: vec![Disk::new(name, "root", "10Gi")],
-            networks: vec![Network::pod(seed)],
+            networks: vec![Network::lan(seed)],
             launchers: Vec::new(),
             next_serial: 0,
             migration: None,
@@ -331,68 +299,6 @@ impl Guest {
             "hp-volume-{}",
             dice::suffix(self.seed, &["attachment", &disk.claim, &self.incarnation.to_string()])
         )
-    }
-}
-
-impl Disk {
-    /// A half-filled file system volume of a guest.
-    pub fn new(guest: &str, name: &str, size: &str) -> Self {
-        let claim = format!("{guest}-{name}");
-        let seed = dice::hash(0, &[&claim]);
-        Self {
-            name: name.to_owned(),
-            claim,
-            size: size.to_owned(),
-            storage_class: "ceph-rbd".to_owned(),
-            boot: name == "root",
-            image: String::new(),
-            mode: DiskMode::Filesystem,
-            fill: Fill::Curve { seed, share: 0.5 },
-        }
-    }
-
-    pub fn mode(mut self, mode: DiskMode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    pub fn storage_class(mut self, name: &str) -> Self {
-        self.storage_class = name.to_owned();
-        self
-    }
-
-    /// Exact figures of an ext4 volume.
-    pub fn holds(self, used: u64, capacity: u64) -> Self {
-        self.figures(load::VolumeFigures::of_ext4(used, capacity))
-    }
-
-    /// Exact figures, whatever they are.
-    pub fn figures(mut self, figures: load::VolumeFigures) -> Self {
-        self.fill = Fill::Fixed(figures);
-        self
-    }
-
-    pub fn bytes(&self) -> u64 {
-        load::bytes(&self.size).unwrap_or(0)
-    }
-
-    pub fn is_block(&self) -> bool {
-        self.mode == DiskMode::Block
-    }
-}
-
-impl Network {
-    /// The pod network.
-    pub fn pod(seed: u64) -> Self {
-        let mut dice = dice::Dice::of(seed, &["network"]);
-        let bytes: Vec<u64> = (0..6).map(|_| dice.below(254) + 1).collect();
-        Self {
-            name: "default".to_owned(),
-            mode: "masquerade".to_owned(),
-            interface: "enp1s0".to_owned(),
-            ip_address: format!("10.{}.{}.{}", 128 + bytes[0] % 64, bytes[1], bytes[2]),
-            mac_address: format!("52:54:00:{:02x}:{:02x}:{:02x}", bytes[3], bytes[4], bytes[5]),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ mod dice;
 mod faults;
 mod figures;
 mod guest;
+mod hardware;
 mod http;
 mod life;
 mod load;
@@ -36,7 +37,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, Millis};
 pub use faults::{Class, Fault, FaultId, Faults, Target};
-pub use guest::{Disk, DiskMode, Guest, Launcher, Migration, Network, PodPhase, State};
+pub use guest::{Guest, Launcher, Migration, PodPhase, State};
+pub use hardware::{Disk, DiskMode, Network};
 pub use load::{Fill, Load, Profile, VolumeFigures};
 pub use node::{Kubelet, Node, Owner, PlainPod};
 pub use requests::Requests;

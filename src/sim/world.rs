@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use super::{
     clock::{Clock, Millis, millis},
     figures,
-    guest::{DiskMode, Guest, PodPhase},
+    guest::{Guest, PodPhase},
+    hardware::DiskMode,
     load::VolumeFigures,
     node::{Kubelet, Node, PlainPod},
     objects::{self, Body, Part, Sampled, Tenant},
@@ -50,6 +51,7 @@ struct State {
 }
 
 pub type Object = Arc<Entry<Body>>;
+pub type Change = Arc<Event<Body>>;
 
 impl World {
     pub(super) fn new(scenario: Scenario, clock: Clock, pace: Pace, window: usize) -> Self {
@@ -225,11 +227,7 @@ impl World {
     }
 
     /// The changes after `revision`, and the revision up to which they go.
-    pub(super) fn since(
-        &self,
-        resource: Resource,
-        revision: u64,
-    ) -> Result<(Vec<Arc<Event<Body>>>, u64), Expired> {
+    pub(super) fn since(&self, resource: Resource, revision: u64) -> Result<(Vec<Change>, u64), Expired> {
         let state = reading(&self.state);
         Ok((state.store.since(resource, revision)?, state.store.revision()))
     }

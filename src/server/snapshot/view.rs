@@ -7,7 +7,7 @@ use crate::model::{
     figure::Figure,
     query::{PAGE_SIZE, Query, Sort},
     view::{Frame, HomeView, SourcesView, VmView},
-    vm::{Vm, VmSummary},
+    vm::{Status, Vm, VmSummary},
 };
 
 use super::{STALE_AFTER, Scope, Snapshot};
@@ -72,8 +72,13 @@ fn matches(vm: &Vm, query: &Query) -> bool {
     let summary = &vm.summary;
     (query.namespace.is_empty() || summary.namespace == query.namespace)
         && (query.node.is_empty() || summary.node == query.node || summary.migrating_to == query.node)
-        && query.status.is_none_or(|status| summary.status == status)
+        && query.status.is_none_or(|status| is_counted_as(summary.status, status))
         && (query.q.is_empty() || contains(vm, &query.q.to_lowercase()))
+}
+
+/// As in the totals: what is being created is pending.
+fn is_counted_as(status: Status, wanted: Status) -> bool {
+    status == wanted || (wanted, status) == (Status::Pending, Status::Creating)
 }
 
 fn contains(vm: &Vm, text: &str) -> bool {

@@ -9,7 +9,8 @@ use super::{
     template::{Quoted, Template, put},
 };
 use crate::sim::{
-    guest::{Disk, DiskMode, Guest, State},
+    guest::{Guest, State},
+    hardware::{Disk, DiskMode},
     resource::Resource,
 };
 

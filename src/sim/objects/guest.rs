@@ -7,7 +7,8 @@ use super::{
 };
 use crate::sim::{
     clock::rfc3339,
-    guest::{Disk, Guest, Network, State},
+    guest::{Guest, State},
+    hardware::{Disk, DiskMode, Network},
 };
 
 pub fn render(out: &mut String, part: Part, guest: &Guest, revision: u64) {
@@ -52,12 +53,10 @@ pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: 
         "disks" => domain_disks(out, guest),
         "volumes" => instance_volumes(out, guest),
         "interfaces" => join(out, &guest.networks, |out, network| {
-            let mode = if network.mode.is_empty() { "bridge" } else { &network.mode };
             put!(
                 out,
-                r#"{{"macAddress":{},{}:{{}},"model":"virtio","name":{}}}"#,
+                r#"{{"bridge":{{}},"macAddress":{},"model":"virtio","name":{}}}"#,
                 Quoted(&network.mac_address),
-                Quoted(mode),
                 Quoted(&network.name)
             );
         }),
@@ -101,11 +100,7 @@ pub fn is_up(guest: &Guest) -> bool {
 }
 
 fn virt_network(out: &mut String, network: &Network) {
-    if network.name == "default" {
-        out.push_str(r#"{"name":"default","pod":{}}"#);
-    } else {
-        put!(out, r#"{{"multus":{{"networkName":{0}}},"name":{0}}}"#, Quoted(&network.name));
-    }
+    put!(out, r#"{{"multus":{{"networkName":{0}}},"name":{0}}}"#, Quoted(&network.name));
 }
 
 /// With a comma after each, because the template's own cloud-init disk follows.
@@ -120,12 +115,11 @@ fn domain_disks(out: &mut String, guest: &Guest) {
 }
 
 fn instance_volumes(out: &mut String, guest: &Guest) {
-    use crate::sim::guest::DiskMode::Hotplug;
     for disk in &guest.disks {
         let (name, claim) = (Quoted(&disk.name), Quoted(&disk.claim));
         match (disk.boot, disk.mode) {
             (true, _) => put!(out, r#"{{"dataVolume":{{"name":{claim}}},"name":{name}}},"#),
-            (_, Hotplug) => put!(
+            (_, DiskMode::Hotplug) => put!(
                 out,
                 r#"{{"name":{name},"persistentVolumeClaim":{{"claimName":{claim},"hotpluggable":true}}}},"#
             ),

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::sim::{
     clock::rfc3339,
-    guest::{Disk, DiskMode, Guest, Migration, State},
+    guest::{Guest, Migration, State},
+    hardware::{Disk, DiskMode},
     resource::Resource,
 };
 

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::sim::{
     clock::rfc3339,
-    guest::{DiskMode, Guest, Launcher, PodPhase},
+    guest::{Guest, Launcher, PodPhase},
+    hardware::{Disk, DiskMode},
     node::Node,
     resource::Resource,
 };
@@ -75,7 +76,7 @@ fn freezer(out: &mut String, guest: &Guest, verb: &str) {
 }
 
 /// A hotplugged disk is mounted by its attachment pod, not here.
-fn mounted(guest: &Guest) -> impl Iterator<Item = &crate::sim::guest::Disk> {
+fn mounted(guest: &Guest) -> impl Iterator<Item = &Disk> {
     guest.disks.iter().filter(|disk| disk.mode != DiskMode::Hotplug)
 }
 

@@ -9,7 +9,8 @@ use super::{
     template::{Quoted, Template, join, put},
 };
 use crate::sim::{
-    guest::{Disk, Guest, State},
+    guest::{Guest, State},
+    hardware::Disk,
     resource::Resource,
 };
 

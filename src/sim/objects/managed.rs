@@ -59,7 +59,7 @@ fn fields(value: &Value) -> Value {
         Value::Object(map) => {
             let inner = map
                 .iter()
-                .filter(|(name, value)| !(UNMANAGED.contains(&name.as_str()) && !value.is_object()))
+                .filter(|(name, value)| !UNMANAGED.contains(&name.as_str()) || value.is_object())
                 .map(|(name, value)| (format!("f:{name}"), fields(value)));
             inner.collect::<Map<_, _>>().into()
         }

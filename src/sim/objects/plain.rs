@@ -9,7 +9,8 @@ use super::{
 };
 use crate::sim::{
     clock::rfc3339,
-    guest::{Disk, Guest},
+    guest::Guest,
+    hardware::Disk,
     node::{Owner, PlainPod},
     resource::Resource,
 };

@@ -9,7 +9,8 @@ use super::{
     template::{Quoted, Template, join, put},
 };
 use crate::sim::{
-    guest::{Disk, Guest, State},
+    guest::{Guest, State},
+    hardware::{Disk, Network},
     resource::Resource,
 };
 
@@ -38,13 +39,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
             }
         }
         "disks" => join(out, &guest.disks, ordered_disk),
-        "networks" => join(out, &guest.networks, |out, network| {
-            put!(out, r#"{{"name":{}"#, Quoted(&network.name));
-            if !network.mode.is_empty() {
-                put!(out, r#","mode":{}"#, Quoted(&network.mode));
-            }
-            out.push('}');
-        }),
+        "networks" => join(out, &guest.networks, ordered_network),
         "observedNetworks" => observed_networks(out, guest),
         "volumes" => join(out, &guest.disks, |out, disk| {
             let bound = guest.state != State::Pending;
@@ -84,6 +79,14 @@ fn ordered_disk(out: &mut String, disk: &Disk) {
         put!(out, r#","image":{}"#, Quoted(&disk.image));
     }
     out.push('}');
+}
+
+fn ordered_network(out: &mut String, network: &Network) {
+    put!(out, r#"{{"name":{}"#, Quoted(&network.name));
+    if !network.kind.is_empty() {
+        put!(out, r#","type":{}"#, Quoted(&network.kind));
+    }
+    put!(out, r#","bridgeName":{},"ipConfig":{{"mode":"dhcp"}}}}"#, Quoted(&format!("br-{}", network.name)));
 }
 
 /// Addresses are known once the guest runs.

@@ -3,7 +3,8 @@
 use super::Room;
 use crate::sim::{
     clock::{DAY, HOUR, MINUTE, Millis},
-    guest::{Disk, DiskMode, Guest, PodPhase, State},
+    guest::{Guest, PodPhase, State},
+    hardware::{Disk, DiskMode},
     load::{Fill, Load, Profile},
 };
 

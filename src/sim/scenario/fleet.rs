@@ -4,7 +4,8 @@ use super::Room;
 use crate::sim::{
     clock::{DAY, MINUTE, Millis},
     dice::Dice,
-    guest::{Disk, Guest, State},
+    guest::{Guest, State},
+    hardware::Disk,
     load::{Fill, Profile},
 };
 

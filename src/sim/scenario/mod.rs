@@ -155,7 +155,7 @@ impl Guest {
                 self.incarnation = 1;
                 self.started = if state == State::Error { started } else { room.now };
                 let node = if state == State::Error { "" } else { room.live(index) };
-                self.launch(&node.to_owned(), PodPhase::Pending, self.started);
+                self.launch(node, PodPhase::Pending, self.started);
             }
             State::Pending | State::Stopped => {}
         }
@@ -175,6 +175,6 @@ impl Guest {
                 *seed = self.seed ^ (number as u64 + 1);
             }
         }
-        self.networks = vec![super::guest::Network::pod(self.seed)];
+        self.networks = vec![super::hardware::Network::lan(self.seed)];
     }
 }

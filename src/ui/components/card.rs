@@ -192,7 +192,8 @@ fn age(index: usize, sample: &Sample, now: Millis) -> impl IntoView + use<> {
     view! {
         {if index > 0 { " · " } else { "" }}
         <span class=class>
-            {sample.stale.then(|| icon(Icon::Clock))} {[sample.source.name(), " ", &time].concat()}
+            {sample.stale.then(|| view! { {icon(Icon::Clock)} " " })}
+            {[sample.source.name(), " ", &time].concat()}
         </span>
     }
 }

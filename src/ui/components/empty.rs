@@ -24,13 +24,16 @@ impl Empty {
         match (view.matching, view.totals.counts.total) {
             (1.., _) => None,
             (0, 1..) => Some(Self::NoMatch),
-            (0, 0) if !view.frame.ready => {
-                let answered = sources.iter().filter(|source| source.state != SourceState::Starting).count();
-                Some(Self::Starting(answered, sources.len()))
-            }
+            (0, 0) if !view.frame.ready => Some(starting(sources)),
             (0, 0) => Some(nothing(sources)),
         }
     }
+}
+
+/// The first round of questions is not over: what is there so far may be a part.
+pub fn starting(sources: &[SourceHealth]) -> Empty {
+    let answered = sources.iter().filter(|source| source.state != SourceState::Starting).count();
+    Empty::Starting(answered, sources.len())
 }
 
 /// No VM in a cluster whose sources were all tried.

@@ -2,7 +2,6 @@
 
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
-use web_sys::{Event, HtmlFormElement, HtmlSelectElement, wasm_bindgen::JsCast};
 
 use super::{
     icon::{Icon, icon},
@@ -28,44 +27,17 @@ pub struct Choices {
 #[component]
 pub fn Filters(choices: Memo<Option<Choices>>) -> impl IntoView {
     let go = use_navigate();
-    let apply = move |form: &HtmlFormElement| {
-        let target = read_query(form).to_query_string();
-        let here = choices.with_untracked(|now| now.as_ref().map(|now| now.query.to_query_string()));
-        if here.as_ref() != Some(&target) {
-            go(&["/", &target].concat(), NavigateOptions { scroll: false, ..NavigateOptions::default() });
-        }
-    };
-    let submit = {
-        let apply = apply.clone();
-        move |event: SubmitEvent| {
-            event.prevent_default();
-            apply(&event_target(&event));
-        }
-    };
-    let change = move |event: Event| {
-        if let Some(form) = changed_form(&event) {
-            apply(&form);
-        }
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let query = read_query(&event_target(&event));
+        let there = NavigateOptions { scroll: false, ..NavigateOptions::default() };
+        go(&["/", &query.to_query_string()].concat(), there);
     };
     view! {
-        <form class="filters" action="/" autocomplete="off" on:submit=submit on:change=change>
+        <form class="filters" action="/" autocomplete="off" on:submit=submit>
             {move || choices.with(|choices| choices.as_ref().map(fields))}
         </form>
     }
-}
-
-/// The form of the field that changed. Another figure to sort by starts with that figure's own order.
-fn changed_form(event: &Event) -> Option<HtmlFormElement> {
-    let target = event.target()?;
-    if let Some(select) = target.dyn_ref::<HtmlSelectElement>() {
-        let form = select.form()?;
-        if select.name() == "sort" {
-            let order = form.query_selector("select[name=order]").ok().flatten()?;
-            order.unchecked_into::<HtmlSelectElement>().set_value("");
-        }
-        return Some(form);
-    }
-    None
 }
 
 fn fields(choices: &Choices) -> impl IntoView + use<> {

@@ -9,7 +9,7 @@ use crate::{
         format,
         reason::Reason,
     },
-    ui::words,
+    ui::{live::Live, words},
 };
 
 /// From this percent on a figure needs a look.
@@ -87,6 +87,8 @@ pub fn of(kind: Unit, allocated: Option<u64>) -> String {
 
 fn known(gauge: Gauge<'_>, sample: &Sample) -> impl IntoView + use<> {
     let percent = sample.percent();
+    let now = expect_context::<Live>().now;
+    let (provenance, at) = (words::provenance(sample), sample.at);
     view! {
         <div
             class=["meter", level(sample)].concat()
@@ -96,7 +98,7 @@ fn known(gauge: Gauge<'_>, sample: &Sample) -> impl IntoView + use<> {
             aria-valuemax="100"
             aria-valuenow=percent.min(100).to_string()
             aria-valuetext=value_text(sample)
-            title=words::provenance(sample)
+            title=move || [&provenance, ", sampled ", &words::ago(now.get(), at)].concat()
         >
             {label(gauge.label)}
             <span class="fig">

@@ -33,9 +33,9 @@ pub fn summary(totals: &Totals, chosen: Option<Status>) -> impl IntoView + use<>
 
 fn memory(totals: &Totals) -> impl IntoView + use<> {
     let exact = format::gi_exact(totals.memory);
-    let amount = format::total_bytes(totals.memory);
-    // The large number is short; where that rounds it, the exact one stands below.
-    let rounded = [&amount.digits.replace(',', ""), amount.unit].concat() != exact;
+    let digits = format::allocation(Unit::Bytes, totals.memory);
+    // The large number has two decimals; where that rounds it, the exact one stands below.
+    let rounded = [&digits.replace(',', ""), "Gi"].concat() != exact;
     let below = rounded.then(|| view! { <span class="exact">"exactly " {exact.clone()}</span> });
     let unreadable = (totals.memory_unreadable > 0).then(|| {
         let count = words::vms(totals.memory_unreadable);
@@ -45,10 +45,8 @@ fn memory(totals: &Totals) -> impl IntoView + use<> {
         <section class="lead">
             <h3>"Memory"</h3>
             <p class="amount" title=exact>
-                <b>{amount.digits}</b>
-                " "
-                {amount.unit}
-                " "
+                <b>{digits}</b>
+                " Gi "
                 <span>"allocated"</span>
             </p>
             {measured("Memory", Unit::Bytes, totals.memory_used)}

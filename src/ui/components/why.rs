@@ -124,12 +124,10 @@ fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
     }
 }
 
-/// What to do, its command apart where it ends in one: a click selects that.
+/// What to do, its command apart: a click selects that.
 pub fn mend(text: &str) -> impl IntoView + use<> {
-    let at = text.find("kubectl ").unwrap_or(text.len());
-    let (words, command) = text.split_at(at);
-    let words = words.trim_end_matches([' ', ':']);
-    let words = (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
+    let (before, command, after) = parts(text);
+    let paragraph = |words: &str| (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
     let command = (!command.is_empty()).then(|| {
         view! {
             <pre class="code">
@@ -138,7 +136,28 @@ pub fn mend(text: &str) -> impl IntoView + use<> {
         }
     });
     view! {
-        {words}
+        {paragraph(before)}
         {command}
+        {paragraph(after)}
+    }
+}
+
+/// `Look at the nodes: kubectl get nodes; is the port open?` → words, command, words.
+fn parts(text: &str) -> (&str, &str, &str) {
+    let (before, rest) = text.split_at(text.find("kubectl ").unwrap_or(text.len()));
+    let (command, after) = rest.split_once("; ").unwrap_or((rest, ""));
+    (before.trim_end_matches([' ', ':']), command, after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mend_is_words_around_a_command() {
+        let mend = "Look at the nodes: kubectl get nodes; is port 10250 open?";
+        assert_eq!(parts(mend), ("Look at the nodes", "kubectl get nodes", "is port 10250 open?"));
+        assert_eq!(parts("kubectl get crd | grep kubevirt"), ("", "kubectl get crd | grep kubevirt", ""));
+        assert_eq!(parts("Wait a little."), ("Wait a little.", "", ""));
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     ui::{
         components::{
             card::card,
-            empty::{Empty, empty},
+            empty::{Empty, empty, starting},
             filters::{Choices, Filters},
             notices::{notices, troubled},
             pager::pager,
@@ -55,6 +55,9 @@ pub fn Home() -> impl IntoView {
 
 /// Each part wakes when it changed, and no other.
 fn list(feed: Feed<HomeView>) -> impl IntoView {
+    // Totals of a cluster without a known VM would be zeros that nobody measured.
+    let any = feed.part(|view| view.totals.counts.total > 0);
+    let some = move || any.get().unwrap_or_default();
     let totals = feed.part(|view| (view.totals, view.query.status));
     let troubles = feed.part(|view| troubled(&view.frame.sources));
     let choices = feed.part(|view| Choices {
@@ -64,12 +67,15 @@ fn list(feed: Feed<HomeView>) -> impl IntoView {
         nodes: view.nodes.clone(),
     });
     let pages = feed.part(|view| (view.query.clone(), view.pages, view.matching));
-    let nothing = feed.part(Empty::of);
+    let nothing = feed.part(|view| match Empty::of(view) {
+        None if !view.frame.ready => Some(starting(&view.frame.sources)),
+        empty => empty,
+    });
     view! {
         <h1 class="vh">"Virtual machines"</h1>
-        {move || totals.get().map(|(totals, chosen)| summary(&totals, chosen))}
+        {move || totals.get().filter(|_| some()).map(|(totals, chosen)| summary(&totals, chosen))}
         {move || troubles.with(|troubled| troubled.as_ref().map(|troubled| notices(troubled)))}
-        <Filters choices />
+        {move || some().then(|| view! { <Filters choices /> })}
         {move || nothing.get().flatten().map(empty)}
         {cards(feed)}
         {move || pages.get().map(|(query, pages, matching)| pager(&query, pages, matching))}

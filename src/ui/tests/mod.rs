@@ -123,7 +123,7 @@ fn the_allocated_memory_is_exact() {
     let mut vms = sample::vms();
     vms[0].summary.memory = Some((8 << 30) + 500_000_000);
     let page = render("/", snapshot(vms, sample::sources()));
-    assert!(page.part("class=\"summary\"", "</section>").contains("372.4656612873077392578125Gi"));
+    assert!(page.part("class=\"lead\"", "</section>").contains("title=\"372.4656612873077392578125Gi"));
     assert!(text(page.part("class=\"lead\"", "</section>")).contains("exactly 372.4656612873077392578125Gi"));
     let plain = home();
     let lead = text(plain.part("class=\"lead\"", "</section>"));
@@ -243,7 +243,21 @@ fn empty_lists_say_why() {
     let mut starting = snapshot(vec![], sample::sources());
     starting.ready = false;
     starting.sources[0].state = SourceState::Starting;
-    assert!(render("/", starting).text().contains("6 of 7 sources have answered."));
+    let text = render("/", starting).text();
+    assert!(text.contains("6 of 7 sources have answered.") && !text.contains("0 Gi"), "{text}");
+    let mut half = snapshot(sample::vms(), sample::sources());
+    half.ready = false;
+    assert!(
+        render("/", half).text().contains("Collecting for the first time."),
+        "a part of the list is no list"
+    );
+}
+
+#[test]
+fn each_count_leads_to_as_many_cards() {
+    let pending = render("/?status=Pending", snapshot(sample::vms(), sample::sources()));
+    assert!(text(pending.part("class=\"counts\"", "</ul>")).contains("Pending 1"));
+    assert_eq!(pending.html.matches("<article").count(), 1, "what is being created is pending");
 }
 
 #[test]
