@@ -112,6 +112,55 @@ fn the_log_is_json_where_it_is_asked_for() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_read_is_not_told_to_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubeconfig");
+    let server = format!("http://{}", garbled());
+    let user = r#"{"name": "u", "user": {"token": "s3cret-token"}}"#;
+    let kubeconfig = format!(
+        r#"{{"apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{user}],
+            "clusters": [{{"name": "k", "cluster": {{"server": "{server}"}}}}],
+            "contexts": [{{"name": "c", "context": {{"cluster": "k", "user": "u"}}}}]}}"#
+    );
+    std::fs::write(&path, kubeconfig).unwrap();
+    let (mut running, address) = Running::start(
+        program(&["--listen=127.0.0.1:0", "--metrics-interval=1s", "--kubeconfig"])
+            .arg(&path)
+            .env("RUST_LOG", "trace")
+            .stderr(Stdio::piped()),
+    );
+    let begun = Instant::now();
+    while !get(address, "/readyz").contains("200 OK") && begun.elapsed() < DRAIN {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
+    let mut log = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("/readyz"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+/// A server that answers everything with the beginning of a list.
+fn garbled() -> SocketAddr {
+    use std::io::Write;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head);
+            let body = r#"{"kind": "PodList", "items": [{"userData": "password: s3cret-in-a-vm"#;
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    address
+}
+
+#[test]
 fn the_simulated_cluster_alone_writes_a_kubeconfig_for_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();

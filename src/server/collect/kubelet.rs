@@ -48,6 +48,8 @@ pub async fn poll(
             changed = targets.changed(), if publishing => publishing = changed.is_ok(),
             Some(done) = round.asked.join_next() => round.finish(done)?,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            // No node to ask, and nobody who could name one any more.
+            else => return Err(Closed),
         }
     }
 }

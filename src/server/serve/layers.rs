@@ -88,13 +88,8 @@ fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {
     }
 }
 
-fn panicked(cause: Box<dyn Any + Send>) -> Response {
-    let cause = cause
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| cause.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    tracing::error!(cause, "a handler panicked");
+/// The log has the message: see `server::log`.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
 }
 
