@@ -9,6 +9,7 @@ pub mod components;
 pub mod feed;
 pub mod live;
 pub mod pages;
+pub mod ready;
 pub mod words;
 
 #[cfg(all(test, feature = "ssr"))]

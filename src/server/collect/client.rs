@@ -79,7 +79,8 @@ fn kubeconfig_words(error: &KubeconfigError) -> String {
     }
 }
 
-/// The cluster that is at hand as text; else that of `--kubeconfig` or `KUBECONFIG`, else of the pod this runs in, else of `~/.kube/config`.
+/// The cluster that is at hand as text; else that of `--kubeconfig` or `KUBECONFIG`, else of the pod this runs
+/// in, else of `~/.kube/config`.
 pub async fn connect(
     kubernetes: &KubernetesConfig,
     collect: &CollectConfig,
@@ -204,8 +205,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (gone, here) = (dir.path().join("gone"), dir.path().join("here"));
         std::fs::write(&here, TWO).unwrap();
-        let config =
-            |kubeconfig: PathBuf| KubernetesConfig { kubeconfig: Some(kubeconfig), ..Default::default() };
+        let config = |kubeconfig: PathBuf| KubernetesConfig {
+            kubeconfig: Some(kubeconfig),
+            ..KubernetesConfig::default()
+        };
         let connect = async |path| connect(&config(path), &CollectConfig::default()).await.map(|c| c.name);
         assert!(matches!(connect(gone.clone()).await, Err(ConnectError::File { path, .. }) if path == gone));
         let list = env::join_paths([&gone, &here]).unwrap();

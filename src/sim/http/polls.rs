@@ -55,7 +55,9 @@ pub async fn summary(cluster: &Cluster, name: &str) -> Response {
 /// Allowed, unless a fault forbids just that.
 pub fn review(cluster: &Cluster, body: &[u8]) -> Response {
     let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
-        return status::bad_request("the body of the request is not a SelfSubjectAccessReview");
+        // Newer clients send protobuf at first.
+        let message = "the body of the request was in an unknown format - accepted media types include: application/json";
+        return status::status(415, "UnsupportedMediaType", message);
     };
     let allowed = !forbidden(cluster, &review["spec"]["resourceAttributes"]);
     review["metadata"] = json!({"creationTimestamp": null});

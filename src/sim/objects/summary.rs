@@ -40,6 +40,8 @@ fn node_stats(out: &mut String, node: &Node, tenants: &[Tenant], at: Millis) {
         rfc3339(node.created)
     );
     processor(out, 180_000_000, at);
+    out.push(',');
+    memory(out, 140 << 20, None, at);
     put!(out, r#"}}],"startTime":"{}","#, rfc3339(node.created));
     processor(out, nanos, at);
     out.push(',');

@@ -10,12 +10,8 @@ use crate::sim::{
 
 pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
     let mut all = vec![
-        on(room, 0, vm("shop", "web", 2, "4Gi", "nginx-1.27", Profile::Web, 0.46).vm_name("web")),
-        on(
-            room,
-            1,
-            vm("shop", "web-db", 4, "16Gi", "postgres-16", Profile::Database, 0.71).vm_name("web-db"),
-        ),
+        on(room, 0, vm("shop", "web", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.46).vm_name("web")),
+        on(room, 1, vm("shop", "web-db", 4, "16Gi", "debian-13", Profile::Database, 0.71).vm_name("web-db")),
         migrating(room, vm("payments", "api-gateway-01", 4, "8Gi", "ubuntu-24.04", Profile::Web, 0.52)),
         fixed(on(room, 2, nearly_full())),
         fixed(down(room, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
@@ -29,14 +25,14 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
             room,
             0,
         ),
-        fixed(vm("shop", "search-02", 4, "12Gi", "opensearch-2.19", Profile::Steady, 0.6)).placed(
+        fixed(vm("shop", "search-02", 4, "12Gi", "rocky-10", Profile::Steady, 0.6)).placed(
             State::Creating,
             room,
             1,
         ),
         fixed(on(room, 6, shared_file_system())),
         fixed(too_new(room)),
-        on(room, 7, vm("staging", "db-postgres-0", 2, "4Gi", "postgres-16", Profile::Idle, 0.38)),
+        on(room, 7, vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38)),
         on(room, 8, long_name()),
         fixed(lingering(room)),
         fixed(on(room, 9, hotplugged())),
@@ -99,12 +95,12 @@ fn with_data(mut guest: Guest, size: &str, share: f64) -> Guest {
 }
 
 fn nearly_full() -> Guest {
-    with_data(vm("data", "db-postgres-0", 8, "32Gi", "postgres-16", Profile::Database, 0.86), "500Gi", 0.95)
+    with_data(vm("data", "db-postgres-0", 8, "32Gi", "debian-13", Profile::Database, 0.86), "500Gi", 0.95)
 }
 
 /// The launcher's overhead takes its pod past what the guest was given.
 fn over_allocated() -> Guest {
-    vm("payments", "cache-redis-01", 2, "8Gi", "redis-8", Profile::Steady, 1.07)
+    vm("payments", "cache-redis-01", 2, "8Gi", "alpine-3.22", Profile::Steady, 1.07)
 }
 
 fn block_volume() -> Guest {

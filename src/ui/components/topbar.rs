@@ -11,12 +11,15 @@ use super::{
     freshness::FreshnessLine,
     icon::{Icon, icon},
 };
-use crate::{model::query::Query, ui::live::Live};
+use crate::{
+    model::query::Query,
+    ui::{live::Live, ready::ready},
+};
 
 #[component]
 pub fn Topbar() -> impl IntoView {
     follow_pages();
-    view! {
+    ready(view! {
         <header class="topbar">
             <a class="brand" href="/">
                 {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" home"</span>
@@ -30,7 +33,7 @@ pub fn Topbar() -> impl IntoView {
                 {icon(Icon::Theme)}
             </button>
         </header>
-    }
+    })
 }
 
 #[component]

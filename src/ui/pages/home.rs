@@ -23,6 +23,7 @@ use crate::{
         },
         feed::Feed,
         live::Live,
+        ready::ready,
     },
 };
 
@@ -43,14 +44,14 @@ pub fn Home() -> impl IntoView {
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
         ["VMs · ", &name, " · wukong-dashboard"].concat()
     };
-    view! {
+    ready(view! {
         <Title text=title />
         {move || match bad.get() {
             Some(bad) => Either::Left(bad_query(bad)),
             None if there.get() => Either::Right(Either::Left(list(feed))),
             None => Either::Right(Either::Right(loading(feed.failed))),
         }}
-    }
+    })
 }
 
 /// Each part wakes when it changed, and no other.

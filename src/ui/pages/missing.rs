@@ -3,19 +3,19 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use crate::{model::query::BadParam, server_fns::respond_with};
+use crate::{model::query::BadParam, server_fns::respond_with, ui::ready::ready};
 
 /// No page of this address.
 #[component]
 pub fn NotFound() -> impl IntoView {
     respond_with(404);
-    view! {
+    ready(view! {
         <Title text="Not found · wukong-dashboard" />
         <div class="empty">
             <h1>"Not found"</h1>
             <p>"There is no page at this address. " <a href="/">"See all virtual machines"</a></p>
         </div>
-    }
+    })
 }
 
 /// No VM of this name.

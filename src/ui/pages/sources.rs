@@ -19,6 +19,7 @@ use crate::{
         },
         feed::Feed,
         live::Live,
+        ready::ready,
         words,
     },
 };
@@ -37,7 +38,7 @@ impl LazyRoute for SourcesRoute {
         let feed = this.feed;
         let now = expect_context::<Live>().now;
         let sources = feed.part(|view| view.frame.clone());
-        view! {
+        ready(view! {
             <Title text="Sources · wukong-dashboard" />
             <div class="head">
                 <h1>"Sources"</h1>
@@ -46,7 +47,7 @@ impl LazyRoute for SourcesRoute {
                 Some(frame) => leptos::either::Either::Left(page(frame, now.get())),
                 None => leptos::either::Either::Right(loading(feed.failed)),
             })}
-        }
+        })
         .into_any()
     }
 }

@@ -29,6 +29,7 @@ use crate::{
         },
         feed::Feed,
         live::Live,
+        ready::ready,
         words,
     },
 };
@@ -59,7 +60,7 @@ impl LazyRoute for VmRoute {
         let title =
             move || key.with(|(namespace, name)| [name, " · ", namespace, " · wukong-dashboard"].concat());
         let vm = feed.part(|view| view.vm.clone());
-        view! {
+        ready(view! {
             <Title text=title />
             {move || vm.with(|vm| match vm {
                 None => EitherOf3::A(loading(feed.failed)),
@@ -69,7 +70,7 @@ impl LazyRoute for VmRoute {
                 }
                 Some(Some(vm)) => EitherOf3::C(page(vm, now.get())),
             })}
-        }
+        })
         .into_any()
     }
 }
