@@ -95,15 +95,16 @@ fn the_first_line_is_the_address_and_a_signal_ends_it() {
 
 #[test]
 fn the_log_is_json_where_it_is_asked_for() {
+    let log = Log::new();
     let (mut running, address) = Running::start(
         program(&["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0", "--log-format=json"])
             .env("RUST_LOG", "debug")
-            .stderr(Stdio::piped()),
+            .stderr(log.writer()),
     );
     get(address, "/api/vms?token=not-for-the-log");
     Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
-    let mut log = String::new();
-    running.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    running.0.wait().unwrap();
+    let log = log.read();
     assert!(log.lines().count() > 0 && log.contains("/api/vms"), "{log}");
     assert!(!log.contains("not-for-the-log"), "{log}");
     for line in log.lines() {
@@ -113,6 +114,7 @@ fn the_log_is_json_where_it_is_asked_for() {
 
 #[test]
 fn an_answer_that_cannot_be_read_is_not_told_to_the_log() {
+    let log = Log::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
     let server = format!("http://{}", garbled());
@@ -127,15 +129,15 @@ fn an_answer_that_cannot_be_read_is_not_told_to_the_log() {
         program(&["--listen=127.0.0.1:0", "--metrics-interval=1s", "--kubeconfig"])
             .arg(&path)
             .env("RUST_LOG", "trace")
-            .stderr(Stdio::piped()),
+            .stderr(log.writer()),
     );
     let begun = Instant::now();
     while !get(address, "/readyz").contains("200 OK") && begun.elapsed() < DRAIN {
         std::thread::sleep(Duration::from_millis(100));
     }
     Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
-    let mut log = String::new();
-    running.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    running.0.wait().unwrap();
+    let log = log.read();
     assert!(log.contains("/readyz"), "{log}");
     assert!(!log.contains("s3cret"), "{log}");
 }
@@ -171,6 +173,23 @@ fn the_simulated_cluster_alone_writes_a_kubeconfig_for_its_owner() {
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(std::fs::read_to_string(&path).unwrap().contains("apiVersion"));
+}
+
+/// Standard error in a file: a pipe that nobody reads meanwhile would stop the program when it is full.
+struct Log(tempfile::NamedTempFile);
+
+impl Log {
+    fn new() -> Self {
+        Self(tempfile::NamedTempFile::new().unwrap())
+    }
+
+    fn writer(&self) -> Stdio {
+        self.0.reopen().unwrap().into()
+    }
+
+    fn read(&self) -> String {
+        std::fs::read_to_string(self.0.path()).unwrap()
+    }
 }
 
 /// A program that is killed when the test is over.
