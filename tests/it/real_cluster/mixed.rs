@@ -55,6 +55,7 @@ fn ordinary() -> Vec<Machine> {
         Machine {
             vm: "",
             labelled: false,
+            lingering: true,
             cores: 2,
             memory: "2Gi",
             nanocores: 226_000_000,
@@ -104,6 +105,7 @@ fn ambiguous() -> Vec<Machine> {
             disks: vec![Disk::new("mover-root", 10 * GI, 4 * GI + 300_000_000)],
             ..Machine::new("prod", "mover")
         },
+        // It came from elsewhere, where its pod has ended.
         Machine {
             node: "node-b",
             lingering: true,

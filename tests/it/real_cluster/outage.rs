@@ -34,7 +34,8 @@ fn the_page_outlives_the_api_server_and_is_fresh_again_soon_after_it() {
         let fresh = all_right(&program, &machines, RECOVERY).await;
         let healthy = within(RECOVERY.saturating_sub(ready.elapsed()), async || {
             let sources = program.get("/api/sources").await.json();
-            check(all_healthy(&sources), || sources.to_string())
+            let ill = ill(&sources);
+            check(ill.is_empty(), || format!("{ill:?}"))
         });
         let healthy = healthy.await;
         cluster.measured().await;
@@ -69,6 +70,6 @@ async fn last_heard(program: &Program) -> i64 {
     sources.as_array().into_iter().flatten().filter_map(times).max().unwrap_or_default()
 }
 
-fn all_healthy(sources: &Value) -> bool {
-    sources.as_array().is_some_and(|sources| sources.iter().all(|source| source["state"] == "healthy"))
+fn ill(sources: &Value) -> Vec<&Value> {
+    sources.as_array().into_iter().flatten().filter(|source| source["state"] != "healthy").collect()
 }

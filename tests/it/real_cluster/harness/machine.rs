@@ -41,7 +41,7 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// Whether pods carry KubeVirt's label and annotation that tell whose they are.
     pub labelled: bool,
-    /// Whether a Completed pod of an earlier run is still there.
+    /// Whether the instance's Completed pod is still there, as a migration's source is until it is swept away.
     pub lingering: bool,
 }
 
@@ -164,22 +164,23 @@ impl Machine {
         for disk in &self.disks {
             api.create(&self.claim(disk)).await;
         }
+        let mut instance = Value::Null;
+        if self.runs() && !self.vm.is_empty() {
+            instance = api.create(&self.instance()).await;
+        }
+        let uid = text(&instance["metadata"]["uid"]);
         if self.lingering {
-            let mut pod = self.pod_object("a0000", self.node, "");
+            let mut pod = self.pod_object("a0000", self.node, uid);
             pod["status"] = json!({"phase": "Succeeded"});
             api.create(&pod).await;
         }
         if self.runs() {
-            self.start(api, kubelets).await;
+            self.start(uid, api, kubelets).await;
         }
     }
 
-    async fn start(&self, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
-        let mut instance = Value::Null;
-        if !self.vm.is_empty() {
-            instance = api.create(&self.instance()).await;
-        }
-        let uid = instance["metadata"]["uid"].as_str().unwrap_or_default();
+    /// Its pods, as the instance `uid`; empty where there is none.
+    async fn start(&self, uid: &str, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
         let pod = api.create(&self.pod_object("x7k2p", self.node, uid)).await;
         let mut active = json!({});
         active[text(&pod["metadata"]["uid"])] = json!(self.node);
