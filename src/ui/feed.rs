@@ -2,10 +2,11 @@
 
 use core::{
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
 };
+use std::sync::Arc;
 
 use leptos::{prelude::*, reactive::spawn_local_scoped_with_cancellation, server::SharedValue};
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,13 +24,13 @@ use crate::{
 const DEADLINE: u32 = 8_000;
 /// The longest pause between two tries, in milliseconds: a fault that heals shows within 10 s.
 const LONGEST_PAUSE: u32 = 5_000;
+/// No page asks more often, whatever the server says.
+const SHORTEST_REFRESH: u32 = 1_000;
 
 /// A view that a server function gives.
 pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What is asked for.
     type Key: Clone + PartialEq + Send + Sync + 'static;
-    /// Whether the old view may stand while another is fetched.
-    const KEPT: bool;
 
     fn ask(key: &Self::Key) -> impl Future<Output = Result<Self, Failure>> + Send + 'static;
     fn frame(&self) -> &Frame;
@@ -37,7 +38,6 @@ pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
 impl View for HomeView {
     type Key = Query;
-    const KEPT: bool = true;
 
     fn ask(query: &Query) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
         server_fns::home(
@@ -58,7 +58,6 @@ impl View for HomeView {
 
 impl View for VmView {
     type Key = (String, String);
-    const KEPT: bool = false;
 
     fn ask((namespace, name): &Self::Key) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
         server_fns::vm(namespace.clone(), name.clone())
@@ -71,7 +70,6 @@ impl View for VmView {
 
 impl View for SourcesView {
     type Key = ();
-    const KEPT: bool = true;
 
     fn ask((): &()) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
         server_fns::sources()
@@ -100,15 +98,7 @@ fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Option<T> {
 /// The last good answer; a failure never takes it away.
 pub struct Feed<T: View> {
     pub view: RwSignal<Option<T>>,
-    /// What is being asked for, and none that was asked for earlier is it.
-    pub waiting: RwSignal<bool>,
-    pub failed: RwSignal<bool>,
-    live: Live,
-    key: Signal<Option<T::Key>>,
-    /// The pending timer, and the owner of the pending question: dropping that takes the question back.
-    timer: StoredValue<Option<TimeoutHandle>>,
-    question: StoredValue<Option<Owner>>,
-    misses: StoredValue<u32>,
+    pub pulse: Pulse,
 }
 
 impl<T: View> Clone for Feed<T> {
@@ -120,56 +110,87 @@ impl<T: View> Clone for Feed<T> {
 impl<T: View> Copy for Feed<T> {}
 
 impl<T: View> Feed<T> {
-    /// Follows `key`; with none there is nothing to ask.
-    pub fn follow(key: Signal<Option<T::Key>>) -> Self {
-        let view = key.get_untracked().and_then(|key| first::<T>(&key));
-        let feed = Self {
-            view: RwSignal::new(view),
+    /// Follows `key`, which may read signals; with none there is nothing to ask.
+    pub fn follow(key: impl Fn() -> Option<T::Key> + Send + Sync + 'static) -> Self {
+        let rendered = untrack(&key).and_then(|key| first::<T>(&key));
+        let refresh = rendered.as_ref().map(|view| view.frame().refresh);
+        let view = RwSignal::new(rendered);
+        let ask = move || {
+            let answer = T::ask(&key()?);
+            let question: Question = Box::pin(async move {
+                let answer = answer.await.ok()?;
+                let frame = answer.frame().clone();
+                view.set(Some(answer));
+                Some(frame)
+            });
+            Some(question)
+        };
+        Self { view, pulse: Pulse::start(Arc::new(ask), refresh) }
+    }
+
+    /// Draws the view, if there is one.
+    pub fn draw<U>(self, draw: impl FnOnce(&T) -> U) -> Option<U> {
+        self.view.with(|view| view.as_ref().map(draw))
+    }
+}
+
+/// Puts a view into its place, and gives what it said of the server; none where there was no answer.
+type Question = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
+type Ask = Arc<dyn Fn() -> Option<Question> + Send + Sync>;
+
+/// When the next question is asked, and what became of the last. Of no type: it is the same for every page.
+#[derive(Clone, Copy)]
+pub struct Pulse {
+    /// What is wanted now has been asked for and is not there yet.
+    pub waiting: RwSignal<bool>,
+    pub failed: RwSignal<bool>,
+    live: Live,
+    ask: StoredValue<Ask>,
+    refresh: StoredValue<u32>,
+    /// The pending timer, and the owner of the pending question: dropping that takes the question back.
+    timer: StoredValue<Option<TimeoutHandle>>,
+    question: StoredValue<Option<Owner>>,
+    misses: StoredValue<u32>,
+}
+
+impl Pulse {
+    /// `refresh` is none where nothing was rendered yet.
+    fn start(ask: Ask, refresh: Option<u32>) -> Self {
+        let pulse = Self {
             waiting: RwSignal::new(false),
             failed: RwSignal::new(false),
             live: expect_context(),
-            key,
+            ask: StoredValue::new(ask),
+            refresh: StoredValue::new(refresh.unwrap_or_default()),
             timer: StoredValue::new(None),
             question: StoredValue::new(None),
             misses: StoredValue::new(0),
         };
-        // Effects and what they start run in the browser only.
-        Effect::new(move |before: Option<()>| feed.key_changed(before.is_none()));
-        Effect::new(move |_| feed.watch_visibility());
-        on_cleanup(move || feed.stop());
-        feed
+        // Effects, and what they start, run in the browser only.
+        Effect::new(move |before: Option<()>| pulse.asked_for(before.is_none() && refresh.is_some()));
+        Effect::new(move |_| pulse.watch_visibility());
+        on_cleanup(move || pulse.stop());
+        pulse
     }
 
-    /// A part of the view, which wakes its readers only when that part changed.
-    pub fn part<U>(self, part: impl Fn(&T) -> U + Send + Sync + 'static) -> Memo<Option<U>>
-    where
-        U: PartialEq + Send + Sync + 'static,
-    {
-        Memo::new(move |_| self.view.with(|view| view.as_ref().map(&part)))
-    }
-
-    fn key_changed(self, first: bool) {
-        let Some(key) = self.key.get() else { return self.stop() };
-        let rendered = first && self.view.with_untracked(Option::is_some);
-        if rendered {
-            return self.pause(self.refresh());
+    /// Runs whenever something else is asked for. What was `rendered` is there already.
+    fn asked_for(self, rendered: bool) {
+        // Made in any case: making it reads the signals that bring this back. Only awaiting it asks the server.
+        let ask = self.ask.get_value();
+        match ask() {
+            Some(_) if rendered => self.pause(self.refresh.get_value()),
+            Some(question) => {
+                self.waiting.set(true);
+                self.send(question);
+            }
+            None => self.stop(),
         }
-        if !T::KEPT {
-            self.view.set(None);
-        }
-        self.waiting.set(true);
-        self.ask(key);
     }
 
     /// Nobody looks at a hidden page; one that is seen again is asked for at once.
     fn watch_visibility(self) {
-        let look = move || {
-            if !document().hidden() {
-                self.ask_again();
-            }
-        };
-        let shown = window_event_listener_untyped("visibilitychange", move |_| look());
-        let online = window_event_listener_untyped("online", move |_| look());
+        let shown = window_event_listener_untyped("visibilitychange", move |_| self.ask_again());
+        let online = window_event_listener_untyped("online", move |_| self.ask_again());
         on_cleanup(move || {
             shown.remove();
             online.remove();
@@ -177,54 +198,48 @@ impl<T: View> Feed<T> {
     }
 
     fn ask_again(self) {
-        if let Some(Some(key)) = self.key.try_get_untracked()
-            && !document().hidden()
+        if !document().hidden()
+            && let Some(ask) = self.ask.try_get_value()
+            && let Some(question) = untrack(|| ask())
         {
-            self.ask(key);
+            self.send(question);
         }
     }
 
-    fn ask(self, key: T::Key) {
+    fn send(self, question: Question) {
         self.stop();
         let owner = Owner::new();
         owner.with(|| {
             spawn_local_scoped_with_cancellation(async move {
-                let answer = T::ask(&key).await;
-                self.answered(answer);
+                let frame = question.await;
+                self.answered(frame);
             });
         });
         self.question.set_value(Some(owner));
-        self.set_timer(DEADLINE, move || self.answered(Err(Failure::NoAnswer)));
+        self.set_timer(DEADLINE, move || self.answered(None));
     }
 
-    fn answered(self, answer: Result<T, Failure>) {
-        match answer {
-            Ok(view) => {
-                self.misses.set_value(0);
-                self.live.heard(view.frame().clone());
-                self.view.set(Some(view));
-                self.waiting.set(false);
-                self.failed.set(false);
-                self.pause(self.refresh());
-            }
-            Err(_) => {
-                let misses = self.misses.get_value().saturating_add(1);
-                self.misses.set_value(misses);
-                self.live.lost();
-                self.failed.set(true);
-                self.pause(back_off(misses, (js_sys::Math::random() * 1024.0) as u32));
-            }
-        }
+    fn answered(self, frame: Option<Frame>) {
+        let Some(frame) = frame else { return self.missed() };
+        self.misses.set_value(0);
+        self.refresh.set_value(frame.refresh);
+        self.waiting.set(false);
+        self.failed.set(false);
+        self.live.heard(frame);
+        self.pause(self.refresh.get_value());
     }
 
-    fn refresh(self) -> u32 {
-        self.view.with_untracked(|view| {
-            view.as_ref().map_or(LONGEST_PAUSE, |view| view.frame().refresh.max(1_000))
-        })
+    fn missed(self) {
+        let misses = self.misses.get_value().saturating_add(1);
+        self.misses.set_value(misses);
+        self.failed.set(true);
+        self.live.lost();
+        self.pause(back_off(misses, (js_sys::Math::random() * 1024.0) as u32));
     }
 
     fn pause(self, millis: u32) {
         self.stop();
+        let millis = if self.failed.get_untracked() { millis } else { millis.max(SHORTEST_REFRESH) };
         self.set_timer(millis, move || self.ask_again());
     }
 

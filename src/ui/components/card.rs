@@ -15,7 +15,7 @@ use crate::{
         reason::Reason,
         vm::{Status, VmSummary},
     },
-    ui::{live::Live, words},
+    ui::words,
 };
 
 /// The address of a VM's page.
@@ -27,7 +27,7 @@ pub fn vm_address(namespace: &str, name: &str) -> String {
     address
 }
 
-pub fn card(vm: &VmSummary) -> impl IntoView + use<> {
+pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
     let what = State::of_vm(vm);
     let id = [&vm.namespace, "/", &vm.name].concat();
     let labelled_by = id.clone();
@@ -40,9 +40,9 @@ pub fn card(vm: &VmSummary) -> impl IntoView + use<> {
                 {state(what)}
                 {place(vm)}
             </header>
-            <div class="meters">{meters(vm)}</div>
+            <div class="meters">{meters(vm, now)}</div>
             {reasons(vm)}
-            <footer>{ages(vm)}</footer>
+            <footer>{ages(vm, now)}</footer>
         </article>
     }
 }
@@ -68,11 +68,11 @@ fn place(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
     let gauge = |label, unit, figure, allocated| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running })
+        meter(Gauge { label, name: label, unit, figure, allocated, running }, now)
     };
     (
         gauge("CPU", Unit::Nanocores, &usage.cpu, vm.cpu),
@@ -171,19 +171,15 @@ fn has_unknown(vm: &VmSummary) -> bool {
             || labelled(vm).iter().any(|(_, figure)| figure.missing().is_some()))
 }
 
-/// Each source with its age, which ticks by itself: an old figure must never pass for a new one.
-fn ages(vm: &VmSummary) -> impl IntoView + use<> {
-    let mut samples: Vec<Sample> = Vec::new();
+/// Each source with its age: an old figure must never pass for a new one.
+fn ages(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+    let mut samples: Vec<&Sample> = Vec::new();
     for sample in labelled(vm).into_iter().filter_map(|(_, figure)| figure.sample()) {
         if !samples.iter().any(|seen| (seen.source, seen.at) == (sample.source, sample.at)) {
-            samples.push(*sample);
+            samples.push(sample);
         }
     }
-    let now = expect_context::<Live>().now;
-    move || {
-        let now = now.get();
-        samples.iter().enumerate().map(|(index, sample)| age(index, sample, now)).collect_view()
-    }
+    samples.into_iter().enumerate().map(|(index, sample)| age(index, sample, now)).collect::<Vec<_>>()
 }
 
 fn age(index: usize, sample: &Sample, now: Millis) -> impl IntoView + use<> {

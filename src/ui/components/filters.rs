@@ -9,23 +9,15 @@ use super::{
 };
 use crate::{
     model::{
-        query::{Order, Query, Sort},
+        query::{Order, Sort},
+        view::HomeView,
         vm::Status,
     },
     ui::words,
 };
 
-/// What the form shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Choices {
-    pub query: Query,
-    pub matching: u32,
-    pub namespaces: Vec<String>,
-    pub nodes: Vec<String>,
-}
-
 #[component]
-pub fn Filters(choices: Memo<Option<Choices>>) -> impl IntoView {
+pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
     let go = use_navigate();
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
@@ -33,44 +25,38 @@ pub fn Filters(choices: Memo<Option<Choices>>) -> impl IntoView {
         let there = NavigateOptions { scroll: false, ..NavigateOptions::default() };
         go(&["/", &query.to_query_string()].concat(), there);
     };
-    view! {
-        <form class="filters" action="/" autocomplete="off" on:submit=submit>
-            {move || choices.with(|choices| choices.as_ref().map(fields))}
-        </form>
-    }
-}
-
-fn fields(choices: &Choices) -> impl IntoView + use<> {
-    let query = &choices.query;
+    let query = &view.query;
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
     let clear = query.is_filtered().then(|| view! { <a href="/">"Clear"</a> });
     view! {
-        <h2>
-            "Virtual machines "
-            <small>
-                <span role="status">{words::range(query.page, choices.matching)}</span>
-                {words::sorted_by(query)}
-            </small>
-        </h2>
-        <label class="field text">
-            <span class="vh">"Text"</span>
-            {icon(Icon::Search)}
-            <input
-                type="search"
-                name="q"
-                maxlength="253"
-                placeholder="Filter by text"
-                value=query.q.clone()
-                prop:value=query.q.clone()
-            />
-        </label>
-        {select("Namespace", "namespace", named(&choices.namespaces), &query.namespace)}
-        {select("Status", "status", statuses(), query.status.map_or("", Status::name))}
-        {select("Node", "node", named(&choices.nodes), &query.node)}
-        {select("Sort", "sort", sorts(), query.sort.code())}
-        {select("Order", "order", orders(), order)}
-        <button class="button">"Apply"</button>
-        {clear}
+        <form class="filters" action="/" autocomplete="off" on:submit=submit>
+            <h2>
+                "Virtual machines "
+                <small>
+                    <span role="status">{words::range(query.page, view.matching)}</span>
+                    {words::sorted_by(query)}
+                </small>
+            </h2>
+            <label class="field text">
+                <span class="vh">"Text"</span>
+                {icon(Icon::Search)}
+                <input
+                    type="search"
+                    name="q"
+                    maxlength="253"
+                    placeholder="Filter by text"
+                    value=query.q.clone()
+                    prop:value=query.q.clone()
+                />
+            </label>
+            {select("Namespace", "namespace", named(&view.namespaces), &query.namespace)}
+            {select("Status", "status", statuses(), query.status.map_or("", Status::name))}
+            {select("Node", "node", named(&view.nodes), &query.node)}
+            {select("Sort", "sort", sorts(), query.sort.code())}
+            {select("Order", "order", orders(), order)}
+            <button class="button">"Apply"</button>
+            {clear}
+        </form>
     }
 }
 

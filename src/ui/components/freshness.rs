@@ -14,13 +14,13 @@ use crate::{
 #[component]
 pub fn FreshnessLine() -> impl IntoView {
     let live = expect_context::<Live>();
-    let freshness = Memo::new(move |_| live.freshness());
     move || {
-        let (class, drawing, word) = look(freshness.get());
+        let freshness = live.freshness();
+        let (class, drawing, word) = look(freshness);
         view! {
             <p class=class>
                 {icon(drawing)} <b role="status">{word}</b>
-                <span>{move || tail(freshness.get(), live.now.get(), live.age())}</span>
+                <span>{tail(freshness, live.now.get(), live.age())}</span>
             </p>
         }
     }

@@ -1,15 +1,16 @@
 //! One figure on one line: label, used of allocated, percent, bar. Missing is never zero: a dash, a hatched bar, and
 //! no `role="meter"`, because there is no value.
 
-use leptos::{either::EitherOf3, prelude::*};
+use leptos::{either::Either, prelude::*};
 
 use crate::{
     model::{
+        Millis,
         figure::{Figure, Sample, Unit},
         format,
         reason::Reason,
     },
-    ui::{live::Live, words},
+    ui::words,
 };
 
 /// From this percent on a figure needs a look.
@@ -28,13 +29,13 @@ pub struct Gauge<'a> {
     pub running: bool,
 }
 
-pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
+pub fn meter(gauge: Gauge<'_>, now: Millis) -> impl IntoView + use<> {
     match gauge.figure {
         Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
-            EitherOf3::A(off(gauge))
+            Either::Left(off(gauge))
         }
-        Figure::Missing(missing) => EitherOf3::B(unknown(gauge, missing.reason)),
-        Figure::Known(sample) => EitherOf3::C(known(gauge, sample)),
+        Figure::Missing(missing) => Either::Right(shown(gauge, Face::unknown(gauge, missing.reason))),
+        Figure::Known(sample) => Either::Right(shown(gauge, Face::known(sample, now))),
     }
 }
 
@@ -85,47 +86,69 @@ pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     }
 }
 
-fn known(gauge: Gauge<'_>, sample: &Sample) -> impl IntoView + use<> {
-    let percent = sample.percent();
-    let now = expect_context::<Live>().now;
-    let (provenance, at) = (words::provenance(sample), sample.at);
-    view! {
-        <div
-            class=["meter", level(sample)].concat()
-            role="meter"
-            aria-label=gauge.name.to_owned()
-            aria-valuemin="0"
-            aria-valuemax="100"
-            aria-valuenow=percent.min(100).to_string()
-            aria-valuetext=value_text(sample)
-            title=move || [&provenance, ", sampled ", &words::ago(now.get(), at)].concat()
-        >
-            {label(gauge.label)}
-            <span class="fig">
-                <b>{format::used(sample)}</b>
-                {of(sample.unit, Some(sample.of))}
-            </span>
-            " "
-            <span class="pct">{words::percent(percent)}</span>
-            {bar(Some(percent))}
-        </div>
+/// What a meter says. Known and unknown have the same elements, so that one can become the other.
+struct Face {
+    class: String,
+    digits: String,
+    of: String,
+    percent: String,
+    title: String,
+    /// Percent, and the whole in words; none is no meter.
+    value: Option<(u64, String)>,
+}
+
+impl Face {
+    fn known(sample: &Sample, now: Millis) -> Self {
+        let percent = sample.percent();
+        Self {
+            class: ["meter", level(sample)].concat(),
+            digits: format::used(sample),
+            of: of(sample.unit, Some(sample.of)),
+            percent: words::percent(percent),
+            title: [&words::provenance(sample), ", sampled ", &words::ago(now, sample.at)].concat(),
+            value: Some((percent, value_text(sample))),
+        }
+    }
+
+    fn unknown(gauge: Gauge<'_>, reason: Reason) -> Self {
+        Self {
+            class: "meter unknown".to_owned(),
+            digits: "—".to_owned(),
+            of: of(gauge.unit, gauge.allocated),
+            percent: "—".to_owned(),
+            title: ["Unknown: ", reason.text()].concat(),
+            value: None,
+        }
     }
 }
 
-fn unknown(gauge: Gauge<'_>, reason: Reason) -> impl IntoView + use<> {
+fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
+    let known = face.value.is_some();
+    let (percent, text) = face.value.unzip();
+    // A dash is nothing to hear: the word beside it is.
+    let unheard = (!known).then_some("true");
     view! {
-        <div class="meter unknown" title=["Unknown: ", reason.text()].concat()>
+        <div
+            class=face.class
+            title=face.title
+            role=known.then_some("meter")
+            aria-label=known.then(|| gauge.name.to_owned())
+            aria-valuemin=known.then_some("0")
+            aria-valuemax=known.then_some("100")
+            aria-valuenow=percent.map(|percent| percent.min(100).to_string())
+            aria-valuetext=text
+        >
             {label(gauge.label)}
             <span class="fig">
-                <b aria-hidden="true">"—"</b>
-                <span class="vh">"unknown"</span>
-                {of(gauge.unit, gauge.allocated)}
+                <b aria-hidden=unheard>{face.digits}</b>
+                {(!known).then(|| view! { <span class="vh">"unknown"</span> })}
+                {face.of}
             </span>
             " "
-            <span class="pct" aria-hidden="true">
-                "—"
+            <span class="pct" aria-hidden=unheard>
+                {face.percent}
             </span>
-            {bar(None)}
+            {bar(percent)}
         </div>
     }
 }

@@ -11,16 +11,17 @@ use crate::{
 const LINES: usize = 3;
 
 /// The sources that people must hear of. An API that is not installed is no fault while no figure misses it.
-pub fn troubled(sources: &[SourceHealth]) -> Vec<SourceHealth> {
+fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
     let troubled = |source: &&SourceHealth| match source.state {
         SourceState::Starting | SourceState::Healthy => false,
         SourceState::Absent => source.vms_missing + source.vms_stale > 0,
         SourceState::Degraded | SourceState::Forbidden => true,
     };
-    sources.iter().filter(troubled).cloned().collect()
+    sources.iter().filter(troubled).collect()
 }
 
-pub fn notices(troubled: &[SourceHealth]) -> impl IntoView + use<> {
+pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
+    let troubled = troubled(sources);
     let more = troubled.len().saturating_sub(LINES);
     // The last line must hold all that have none of their own.
     let shown = if more > 0 { LINES - 1 } else { LINES };
@@ -33,7 +34,7 @@ pub fn notices(troubled: &[SourceHealth]) -> impl IntoView + use<> {
             </p>
         }
     });
-    let lines = troubled.iter().take(shown).map(notice).collect_view();
+    let lines: Vec<_> = troubled.iter().take(shown).map(|source| notice(source)).collect();
     (!troubled.is_empty()).then(|| {
         view! {
             <aside class="notices" aria-label="Sources in trouble">

@@ -39,13 +39,10 @@ pub fn Topbar() -> impl IntoView {
 #[component]
 fn Cluster() -> impl IntoView {
     let frame = expect_context::<Live>().frame;
-    let cluster = Memo::new(move |_| {
-        frame
-            .with(|frame| frame.as_ref().map(|frame| (frame.cluster.clone(), frame.demo)))
-            .unwrap_or_default()
-    });
     move || {
-        let (name, demo) = cluster.get();
+        let (name, demo) = frame
+            .with(|frame| frame.as_ref().map(|frame| (frame.cluster.clone(), frame.demo)))
+            .unwrap_or_default();
         let demo = demo.then(|| {
             view! {
                 <span class="demo" title="A simulated cluster: none of these machines exist">
@@ -66,16 +63,18 @@ fn Cluster() -> impl IntoView {
 #[component]
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
-    let current = move |sources: bool| (path.read().starts_with("/sources") == sources).then_some("page");
-    view! {
-        <nav class="pages" aria-label="Pages">
-            <a href="/" aria-current=move || current(false)>
-                "VMs"
-            </a>
-            <a href="/sources" aria-current=move || current(true)>
-                "Sources"
-            </a>
-        </nav>
+    move || {
+        let sources = path.read().starts_with("/sources");
+        view! {
+            <nav class="pages" aria-label="Pages">
+                <a href="/" aria-current=(!sources).then_some("page")>
+                    "VMs"
+                </a>
+                <a href="/sources" aria-current=sources.then_some("page")>
+                    "Sources"
+                </a>
+            </nav>
+        }
     }
 }
 

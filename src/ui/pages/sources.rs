@@ -1,6 +1,6 @@
 //! Sources: what each gives, how it fares, what its silence costs, and the mend.
 
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -24,29 +24,26 @@ use crate::{
     },
 };
 
-pub struct SourcesRoute {
-    feed: Feed<SourcesView>,
-}
+pub struct SourcesRoute;
 
 #[lazy_route]
 impl LazyRoute for SourcesRoute {
     fn data() -> Self {
-        Self { feed: Feed::follow(Signal::derive(|| Some(()))) }
+        Self
     }
 
-    fn view(this: Self) -> AnyView {
-        let feed = this.feed;
+    fn view(_this: Self) -> AnyView {
+        let feed = Feed::<SourcesView>::follow(|| Some(()));
         let now = expect_context::<Live>().now;
-        let sources = feed.part(|view| view.frame.clone());
         ready(view! {
             <Title text="Sources · wukong-dashboard" />
             <div class="head">
                 <h1>"Sources"</h1>
             </div>
-            {move || sources.with(|frame| match frame {
-                Some(frame) => leptos::either::Either::Left(page(frame, now.get())),
-                None => leptos::either::Either::Right(loading(feed.failed)),
-            })}
+            {move || match feed.draw(|view| page(&view.frame, now.get())) {
+                Some(page) => Either::Left(page),
+                None => Either::Right(loading(feed.pulse.failed)),
+            }}
         })
         .into_any()
     }

@@ -34,42 +34,40 @@ use crate::{
     },
 };
 
-pub struct VmRoute {
-    feed: Feed<VmView>,
-    key: Memo<(String, String)>,
-}
+/// All of it is made in `view`, which comes with the page's own code: `data` would be in everybody's.
+pub struct VmRoute;
 
 #[lazy_route]
 impl LazyRoute for VmRoute {
     fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
         let params = use_params_map();
-        let key = Memo::new(move |_| {
+        let key = move || {
             let part = |name| params.with(|params| params.get(name)).unwrap_or_default();
             (part("namespace"), part("name"))
-        });
-        let feed = Feed::<VmView>::follow(Signal::derive(move || Some(key.get())));
+        };
+        let feed = Feed::<VmView>::follow(move || Some(key()));
         if feed.view.with_untracked(|view| view.as_ref().is_some_and(|view| view.vm.is_none())) {
             respond_with(404);
         }
-        Self { feed, key }
-    }
-
-    fn view(this: Self) -> AnyView {
-        let VmRoute { feed, key } = this;
         let now = expect_context::<Live>().now;
-        let title =
-            move || key.with(|(namespace, name)| [name, " · ", namespace, " · wukong-dashboard"].concat());
-        let vm = feed.part(|view| view.vm.clone());
+        let title = move || {
+            let (namespace, name) = key();
+            [&name, " · ", &namespace, " · wukong-dashboard"].concat()
+        };
         ready(view! {
             <Title text=title />
-            {move || vm.with(|vm| match vm {
-                None => EitherOf3::A(loading(feed.failed)),
-                Some(None) => {
-                    let (namespace, name) = key.get();
-                    EitherOf3::B(no_vm(namespace, name))
-                }
-                Some(Some(vm)) => EitherOf3::C(page(vm, now.get())),
-            })}
+            {move || {
+                let (namespace, name) = key();
+                feed.view.with(|view| match view.as_ref().map(|view| &view.vm) {
+                    Some(Some(vm)) if vm.key() == (&namespace, &name) => EitherOf3::A(page(vm, now.get())),
+                    Some(None) => EitherOf3::B(no_vm(namespace, name)),
+                    _ => EitherOf3::C(loading(feed.pulse.failed)),
+                })
+            }}
         })
         .into_any()
     }
@@ -210,7 +208,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
             {cell(VOLUME[2].0, volume.storage_class.clone())}
             {cell(VOLUME[3].0, if volume.block { "Block" } else { "Filesystem" }.to_owned())}
             <td role="cell" class="full" data-th=VOLUME[4].0>
-                {meter(gauge)}
+                {meter(gauge, now)}
             </td>
             <td role="cell" data-th=VOLUME[5].0>
                 {source}
