@@ -1,7 +1,15 @@
 import { defineConfig } from "@playwright/test";
 import { browserOptions } from "./program.mjs";
 
-// `script` runs everything; `no-script` runs again, in a browser without JavaScript, what must work there too.
+// On the demo: `script` runs everything, `no-script` runs again, in a browser without JavaScript, what must work there
+// too. BASE_URL names a program that runs already, on a real control plane: `real-cluster` alone looks at that.
+const projects = process.env.BASE_URL
+  ? [{ name: "real-cluster", testMatch: /real\.spec\.ts/ }]
+  : [
+      { name: "script", testIgnore: /real\.spec\.ts/ },
+      { name: "no-script", testMatch: /complete\.spec\.ts/, use: { javaScriptEnabled: false } },
+    ];
+
 export default defineConfig({
   testDir: "tests",
   timeout: 60_000,
@@ -13,8 +21,5 @@ export default defineConfig({
   outputDir: "test-results",
   reporter: process.env.PLAYWRIGHT_JSON_OUTPUT_NAME ? [["list"], ["json"]] : [["list"]],
   use: { launchOptions: browserOptions, viewport: { width: 1440, height: 900 }, trace: "retain-on-failure" },
-  projects: [
-    { name: "script" },
-    { name: "no-script", testMatch: /complete\.spec\.ts/, use: { javaScriptEnabled: false } },
-  ],
+  projects,
 });

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what sourcing scripts use
 # What every script here shares; sourced, never run. Tools and build output live in one cache folder outside the clone:
 # `git clean` cannot lose half an hour of compiling, and a deleted cache only costs time.
 

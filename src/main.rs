@@ -74,8 +74,11 @@ async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
 }
 
 async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let cluster = sim::start(options(size, any_port, false)).await.context("the simulated cluster")?;
+    let mut options = options(size);
+    // A demo that is asked more often has something new to say more often.
+    options.metrics_interval = options.metrics_interval.min(config.collect.metrics_interval);
+    options.volumes_interval = options.volumes_interval.min(config.collect.disk_interval);
+    let cluster = sim::start(options).await?;
     config.kubernetes.embedded = Some(cluster.kubeconfig());
     let result = serve(config, shutdown).await;
     cluster.shutdown().await;
@@ -83,19 +86,19 @@ async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) ->
 }
 
 async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let cluster = sim::start(options(config.size, config.listen, config.tls)).await?;
+    let SimConfig { size, listen, tls, .. } = config;
+    let cluster = sim::start(sim::Options { listen, tls, ..options(size) }).await?;
     if let Some(path) = &config.kubeconfig_out {
         write_private(path, &cluster.kubeconfig()).with_context(|| format!("writing {}", path.display()))?;
     }
-    announce(if config.tls { "https" } else { "http" }, cluster.address());
+    announce(if tls { "https" } else { "http" }, cluster.address());
     shutdown.cancelled().await;
     cluster.shutdown().await;
     Ok(())
 }
 
-fn options(size: SimSize, listen: SocketAddr, tls: bool) -> sim::Options {
-    let SimSize { vms, nodes, seed } = size;
-    sim::Options { vms, nodes, seed, tls, listen }
+fn options(SimSize { vms, nodes, seed }: SimSize) -> sim::Options {
+    sim::Options { vms, nodes, seed, ..sim::Options::default() }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

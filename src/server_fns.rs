@@ -26,7 +26,10 @@ pub enum Failure {
 impl FromServerFnError for Failure {
     type Encoder = PostcardEncoding;
 
-    fn from_server_fn_error(_: ServerFnErrorErr) -> Self {
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        if matches!(error, ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_)) {
+            respond_with(400);
+        }
         Self::NoAnswer
     }
 }

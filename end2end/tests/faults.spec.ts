@@ -3,7 +3,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startProgram } from "../program.mjs";
-import { card, cards, expect, freshness, hydrated, open, PROGRAM, settled, test, vms } from "./fixtures";
+import { card, cards, expect, freshness, hydrated, open, PROGRAM, settled, test, troubles, vms } from "./fixtures";
 
 const FAST = ["--metrics-interval", "2s", "--disk-interval", "2s", "--metrics-deadline", "1s", "--kubelet-deadline", "1s", "--watch-idle", "5s"];
 
@@ -34,7 +34,7 @@ test.describe(() => {
     await hydrated(page);
     await sim.stop();
     await expect(freshness(page)).toHaveText(/stale/i, { timeout: 30_000 });
-    await expect(page.getByRole("complementary", { name: "Degraded source" }).first()).toBeVisible();
+    await expect(troubles(page)).toBeVisible();
     // 20 intervals of 2 s: what is that old counts no more.
     await expect(card(page, vm).getByRole("meter", { name: "CPU" })).toHaveCount(0, { timeout: 70_000 });
     await expect(card(page, vm)).toContainText("unknown");

@@ -6,7 +6,7 @@ export { expect };
 export const PROGRAM = process.env.WUKONG_PROGRAM ?? "wukong-dashboard";
 export const PAGES = ["/", "/sources"]; // and one VM's page, whose address the server tells
 
-export type Server = Awaited<ReturnType<typeof startProgram>>;
+export type Server = { url: string };
 type Figure = { missing?: { reason: string; detail: string } };
 export type Vm = {
   name: string; namespace: string; status: string; nodeName: string; memory: string;
@@ -17,6 +17,7 @@ export type Vm = {
 export const test = base.extend<{ faults: string[]; troubled: boolean; guard: void }, { demo: Server }>({
   // Two pages of cards, and every state that the simulated cluster can show.
   demo: [async ({}, use) => {
+    if (process.env.BASE_URL) return await use({ url: process.env.BASE_URL.replace(/\/$/, "") });
     const server = await startProgram(PROGRAM, ["demo", "--vms", "120", "--nodes", "8", "--seed", "1"]);
     await settled(server);
     await use(server);
@@ -80,6 +81,9 @@ export async function open(page: Page, path: string) {
 
 export const hydrated = (page: Page) => expect(freshness(page)).toHaveText(/^live$/i);
 
+/** The notices over the list. */
+export const troubles = (page: Page) => page.getByRole("complementary", { name: "Sources in trouble" });
+
 export const cards = (page: Page) => page.getByRole("main").getByRole("article");
 export const card = (page: Page, vm: Vm) =>
-  cards(page).filter({ has: page.locator(`a[href^="${address(vm)}"]`) });
+  cards(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });

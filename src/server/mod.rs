@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod collect;
 pub mod config;
+pub mod k8s;
 pub mod log;
 pub mod serve;
 pub mod snapshot;
@@ -51,7 +52,7 @@ impl Server {
     /// Finds the cluster's address and credentials. The cluster itself need not answer yet.
     pub async fn prepare(config: Config) -> anyhow::Result<Self> {
         let Config { kubernetes, collect, http, .. } = config;
-        let cluster = client::connect(&kubernetes, &collect).await.context(NO_CLUSTER)?;
+        let cluster = client::connect(&kubernetes, &collect).await?;
         let identity = Identity {
             cluster: cluster.name.clone(),
             demo: kubernetes.embedded.is_some(),
@@ -81,8 +82,6 @@ impl Server {
         }
     }
 }
-
-const NO_CLUSTER: &str = "there is no cluster to read (`wukong-dashboard demo` shows a simulated one)";
 
 /// The two tasks between the cluster and the snapshots.
 fn pipeline(

@@ -1,29 +1,235 @@
 //! The simulated cluster: it speaks the Kubernetes HTTP API over a loopback socket, and knows nothing of `server`.
+//!
+//! It writes its own JSON, so that it is an independent peer of the program, and it is what `demo` shows. It proves
+//! nothing about a real API server.
 
-use std::{io, net::SocketAddr};
+mod clock;
+mod dice;
+mod faults;
+mod figures;
+mod guest;
+mod hardware;
+mod http;
+mod life;
+mod load;
+mod node;
+mod objects;
+mod requests;
+mod resource;
+mod scenario;
+mod serve;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod world;
 
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_rustls::rustls;
+use tokio_util::sync::CancellationToken;
+
+pub use clock::{Clock, Millis};
+pub use faults::{Class, Fault, FaultId, Faults, Target};
+pub use guest::{Guest, Launcher, Migration, PodPhase, State};
+pub use hardware::{Disk, DiskMode, Network};
+pub use load::{Fill, Load, Profile, VolumeFigures};
+pub use node::{Kubelet, Node, Owner, PlainPod};
+pub use requests::Requests;
+pub use resource::{KUBEVIRT_GROUP, METRICS_GROUP, Resource, WUKONG_GROUP};
+pub use scenario::Scenario;
+pub use world::{Pace, World};
+
+/// What the cluster is made of, and how it behaves.
+#[derive(Clone, Debug)]
 pub struct Options {
     pub vms: u32,
     pub nodes: u32,
     pub seed: u64,
     pub tls: bool,
+    /// Port 0 takes a free one: [`Handle::address`] tells which.
     pub listen: SocketAddr,
+    /// In place of `vms` and `nodes`: exactly this content.
+    pub scenario: Option<Scenario>,
+    /// metrics-server's resolution.
+    pub metrics_interval: Duration,
+    /// How often kubelets measure volumes.
+    pub volumes_interval: Duration,
+    pub bookmark_interval: Duration,
+    /// Time between two steps of what happens by itself; none: nothing does.
+    pub life: Option<Duration>,
+    /// Changes that watches can look back on.
+    pub window: usize,
+    pub clock: Clock,
 }
 
-pub struct Handle(SocketAddr);
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            vms: 30,
+            nodes: 4,
+            seed: 7,
+            tls: false,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            scenario: None,
+            metrics_interval: Duration::from_secs(15),
+            volumes_interval: Duration::from_secs(60),
+            bookmark_interval: Duration::from_secs(5),
+            life: Some(Duration::from_secs(30)),
+            window: 10_000,
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl Options {
+    /// A cluster in which nothing is and nothing happens, for tests: figures are taken ten times a second.
+    pub fn empty() -> Self {
+        Self::exactly(Scenario::empty())
+    }
+
+    /// The same with this content.
+    pub fn exactly(scenario: Scenario) -> Self {
+        Self {
+            scenario: Some(scenario),
+            metrics_interval: Duration::from_millis(100),
+            volumes_interval: Duration::from_millis(100),
+            bookmark_interval: Duration::from_millis(500),
+            life: None,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    #[error("the simulated cluster cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the simulated cluster cannot make its certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("the simulated cluster cannot use its certificate: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A running cluster. It ends when this is dropped, or, in good order, by [`Handle::shutdown`].
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    authority: Option<String>,
+    world: Arc<World>,
+    faults: Arc<Faults>,
+    requests: Arc<Requests>,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+/// Builds the cluster and serves it until the handle is dropped or shut down.
+pub async fn start(options: Options) -> Result<Handle, SimError> {
+    let unbound = |source| SimError::Listen { address: options.listen, source };
+    let listener = TcpListener::bind(options.listen).await.map_err(unbound)?;
+    let address = listener.local_addr().map_err(unbound)?;
+    let tls = options.tls.then(|| tls::acceptor(&address.ip().to_string())).transpose()?;
+    let (acceptor, authority) = tls.unzip();
+
+    let (seed, life) = (options.seed, options.life);
+    let bookmark_interval = options.bookmark_interval;
+    let world = Arc::new(build(options));
+    let (faults, requests) = (Arc::new(Faults::default()), Arc::new(Requests::default()));
+    let cluster = http::Cluster {
+        world: world.clone(),
+        faults: faults.clone(),
+        requests: requests.clone(),
+        bookmark_interval,
+    };
+    let stop = CancellationToken::new();
+    let server = serve::serve(listener, acceptor, http::router(Arc::new(cluster)), stop.clone());
+    if let Some(pace) = life {
+        let (world, stop) = (world.clone(), stop.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(life::live(world, pace, seed)).await });
+    }
+    let server = tokio::spawn(server);
+    Ok(Handle { address, authority, world, faults, requests, stop, server })
+}
 
 impl Handle {
     pub fn address(&self) -> SocketAddr {
-        self.0
+        self.address
     }
 
+    /// `http://…` or `https://…`.
+    pub fn url(&self) -> String {
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// A kubeconfig with the context `demo`, trusting this run's certificate authority where there is one.
     pub fn kubeconfig(&self) -> String {
-        "apiVersion: v1\n".into()
+        let trust = self.authority.as_ref().map_or(String::new(), |pem| {
+            format!("\n      certificate-authority-data: {}", BASE64_STANDARD.encode(pem))
+        });
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n  - name: demo\n    cluster:\n      server: {}{trust}\nusers:\n  \
+             - name: demo\n    user: {{}}\ncontexts:\n  - name: demo\n    context:\n      cluster: demo\n      user: \
+             demo\ncurrent-context: demo\n",
+            self.url()
+        )
     }
 
-    pub async fn shutdown(self) {}
+    /// The authority's certificate in PEM, where TLS is on.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    pub fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Ends every connection and waits until they are gone.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        if let Err(error) = (&mut self.server).await {
+            tracing::error!(%error, "the simulated cluster broke off");
+        }
+    }
 }
 
-pub async fn start(options: Options) -> io::Result<Handle> {
-    Ok(Handle(options.listen))
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn build(options: Options) -> World {
+    let now = options.clock.now();
+    let scenario =
+        options.scenario.unwrap_or_else(|| Scenario::demo(options.vms, options.nodes, options.seed, now));
+    let pace = Pace { metrics: options.metrics_interval, volumes: options.volumes_interval };
+    World::new(scenario, options.clock, pace, options.window)
+}
+
+/// Locks here guard plain data: after a panic elsewhere it is still whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn reading<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writing<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,3 +2,5 @@
 //! the program against a real control plane.
 
 mod borders;
+mod program;
+mod real_cluster;

@@ -1,16 +1,235 @@
-//! Placeholder until the collectors arrive.
+//! Which cluster, as whom, and through what.
 
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+
+use super::transport::{Pulses, WatchdogLayer};
 use crate::server::config::{CollectConfig, KubernetesConfig};
 
+/// TCP and TLS handshake together. Short, since a cluster that comes back should be met again within 10 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Where a pod finds its service account's token.
+const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// A cluster that can be asked.
+#[derive(Clone)]
 pub struct Cluster {
+    pub client: Client,
+    /// The kubeconfig's context, or `in-cluster`.
     pub name: String,
+    pub(super) pulses: Pulses,
 }
 
+/// Why there is no cluster to ask. Nothing here was sent over the network yet.
+///
+/// Other errors are told in words, not kept as a source: a YAML error quotes the lines around it, an exec plugin's
+/// its output, a proxy's its address, and each of them can hold a credential.
 #[derive(Debug, thiserror::Error)]
-#[error("no kubeconfig, and not inside a cluster")]
-pub struct ConnectError;
+pub enum ConnectError {
+    #[error(
+        "no cluster is configured: there is no --kubeconfig or KUBECONFIG, no service account of a pod, and no \
+         ~/.kube/config.\nTo see the dashboard without a cluster, run `wukong-dashboard demo`"
+    )]
+    NoCluster,
+    #[error("cannot use the kubeconfig {path}: {why}")]
+    File { path: PathBuf, why: String },
+    #[error("cannot use the kubeconfig: {0}")]
+    Kubeconfig(String),
+    #[error("the kubeconfig has no context named {0}")]
+    NoContext(String),
+    #[error("cannot use the pod's service account: {0}")]
+    ServiceAccount(#[from] InClusterError),
+    #[error("cannot set up the connection to the cluster: {0}")]
+    Client(String),
+}
 
-pub async fn connect(kubernetes: &KubernetesConfig, _: &CollectConfig) -> Result<Cluster, ConnectError> {
-    let known = kubernetes.embedded.is_some() || kubernetes.kubeconfig.is_some();
-    if known { Ok(Cluster { name: "placeholder".into() }) } else { Err(ConnectError) }
+impl From<KubeconfigError> for ConnectError {
+    fn from(error: KubeconfigError) -> Self {
+        Self::Kubeconfig(kubeconfig_words(&error))
+    }
+}
+
+impl From<kube::Error> for ConnectError {
+    fn from(error: kube::Error) -> Self {
+        Self::Client(match error {
+            kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
+                "a proxy is set (HTTPS_PROXY, or proxy-url in the kubeconfig), and proxies are not supported"
+                    .into()
+            }
+            kube::Error::Auth(_) => "its credentials cannot be obtained".into(),
+            other => other.to_string(),
+        })
+    }
+}
+
+fn kubeconfig_words(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(_) => "it is not the YAML of a kubeconfig".into(),
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The cluster that is at hand as text; else that of `--kubeconfig` or `KUBECONFIG`, else of the pod this runs
+/// in, else of `~/.kube/config`.
+pub async fn connect(
+    kubernetes: &KubernetesConfig,
+    collect: &CollectConfig,
+) -> Result<Cluster, ConnectError> {
+    let context = kubernetes.context.as_deref();
+    if let Some(yaml) = &kubernetes.embedded {
+        return from_kubeconfig_text(yaml, context, collect).await;
+    }
+    let named = kubernetes.kubeconfig.clone().or_else(|| env::var_os("KUBECONFIG").map(PathBuf::from));
+    if let Some(paths) = named.filter(|paths| !paths.as_os_str().is_empty()) {
+        return from_kubeconfig(read_files(&paths)?, context, collect).await;
+    }
+    // A pod's service account has no contexts: who names one means a kubeconfig.
+    if context.is_none() && in_pod() {
+        return Cluster::new(Config::incluster()?, "in-cluster".into(), collect);
+    }
+    let home = env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config"));
+    match home.filter(|path| path.is_file()) {
+        Some(path) => from_kubeconfig(read_file(&path)?, context, collect).await,
+        None => Err(ConnectError::NoCluster),
+    }
+}
+
+/// The cluster of a kubeconfig that is at hand as text.
+pub async fn from_kubeconfig_text(
+    yaml: &str,
+    context: Option<&str>,
+    collect: &CollectConfig,
+) -> Result<Cluster, ConnectError> {
+    from_kubeconfig(Kubeconfig::from_yaml(yaml)?, context, collect).await
+}
+
+async fn from_kubeconfig(
+    kubeconfig: Kubeconfig,
+    context: Option<&str>,
+    collect: &CollectConfig,
+) -> Result<Cluster, ConnectError> {
+    let context = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone());
+    let known = |name: &String| kubeconfig.contexts.iter().any(|context| context.name == *name);
+    if let Some(unknown) = context.as_ref().filter(|name| !known(name)) {
+        return Err(ConnectError::NoContext(unknown.clone()));
+    }
+    let name = context.clone().unwrap_or_default();
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    Cluster::new(Config::from_custom_kubeconfig(kubeconfig, &options).await?, name, collect)
+}
+
+/// `KUBECONFIG` may list several files, of which those that exist are merged.
+fn read_files(paths: &Path) -> Result<Kubeconfig, ConnectError> {
+    let paths: Vec<PathBuf> = env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()).collect();
+    let several = paths.len() > 1 && paths.iter().any(|path| path.exists());
+    let mut merged = Kubeconfig::default();
+    for path in paths.iter().filter(|path| !several || path.exists()) {
+        merged = merged.merge(read_file(path)?)?;
+    }
+    Ok(merged)
+}
+
+fn read_file(path: &Path) -> Result<Kubeconfig, ConnectError> {
+    Kubeconfig::read_from(path)
+        .map_err(|error| ConnectError::File { path: path.into(), why: kubeconfig_words(&error) })
+}
+
+fn in_pod() -> bool {
+    env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(SERVICE_ACCOUNT_TOKEN).exists()
+}
+
+impl Cluster {
+    fn new(mut config: Config, name: String, collect: &CollectConfig) -> Result<Self, ConnectError> {
+        // It would ask about ten times for each dead node; polls and watches have their own patience.
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // A quiet watch is no dead one: the watchdog below knows the difference.
+        config.read_timeout = None;
+        if is_loopback(&config.cluster_url) {
+            config.proxy_url = None;
+        }
+        let pulses = Pulses::default();
+        let watchdog = WatchdogLayer { pulses: pulses.clone(), watch_idle: collect.watch_idle };
+        let builder = ClientBuilder::try_from(config)?;
+        Ok(Self { client: builder.with_layer(&watchdog).build(), name, pulses })
+    }
+}
+
+/// A proxy of the environment is not meant for this machine itself.
+fn is_loopback(url: &http::Uri) -> bool {
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = r#"{"current-context": "a", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"token": "s3cret"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}, {"name": "b", "context": {"cluster": "c", "user": "u"}}]}"#;
+
+    async fn text(yaml: &str, context: Option<&str>) -> Result<String, String> {
+        let cluster = from_kubeconfig_text(yaml, context, &CollectConfig::default()).await;
+        cluster.map(|cluster| cluster.name).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn the_context_gives_the_name() {
+        assert_eq!(text(TWO, None).await.unwrap(), "a");
+        assert_eq!(text(TWO, Some("b")).await.unwrap(), "b");
+        assert_eq!(text(TWO, Some("c")).await.unwrap_err(), "the kubeconfig has no context named c");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_kubeconfig_is_an_error_without_its_secrets() {
+        for yaml in ["", "{}", "users: [", "users: [{name: u, user: {token: [s3cret]}}]"] {
+            let error = text(yaml, None).await.unwrap_err();
+            assert!(!error.contains("s3cret"), "{error}");
+            assert!(error.starts_with("cannot use the kubeconfig"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_named_must_exist_and_a_list_may_have_gaps() {
+        let dir = tempfile::tempdir().unwrap();
+        let (gone, here) = (dir.path().join("gone"), dir.path().join("here"));
+        std::fs::write(&here, TWO).unwrap();
+        let config = |kubeconfig: PathBuf| KubernetesConfig {
+            kubeconfig: Some(kubeconfig),
+            ..KubernetesConfig::default()
+        };
+        let connect = async |path| connect(&config(path), &CollectConfig::default()).await.map(|c| c.name);
+        assert!(matches!(connect(gone.clone()).await, Err(ConnectError::File { path, .. }) if path == gone));
+        let list = env::join_paths([&gone, &here]).unwrap();
+        assert_eq!(connect(list.into()).await.unwrap(), "a");
+    }
+
+    #[test]
+    fn without_a_cluster_the_demo_is_named() {
+        assert!(ConnectError::NoCluster.to_string().contains("wukong-dashboard demo"));
+    }
+
+    #[test]
+    fn loopback_is_known() {
+        for (url, want) in [
+            ("http://127.0.0.1:80", true),
+            ("https://[::1]:6443", true),
+            ("http://localhost", true),
+            ("https://10.0.0.1", false),
+            ("https://localhost.example.org", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), want, "{url}");
+        }
+    }
 }

@@ -1,21 +1,127 @@
-//! Placeholder until the collectors arrive.
+//! All cluster I/O. Watches and polls become [`Observation`]s on a channel; no object is kept here.
+//!
+//! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
 
 pub mod client;
+mod error;
+mod kinds;
+mod kubelet;
+mod metrics_api;
+mod poll;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod watch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch as published},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
-use self::client::Cluster;
+pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
+use self::{
+    kinds::Kind,
+    poll::{Asker, Pace},
+};
 use super::{config::CollectConfig, snapshot::facts::Observation};
+use crate::model::Millis;
 
+/// The label selector of launcher pods.
+const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
+
+/// Follows the cluster until `shutdown`, or until nobody receives. `targets` are the nodes that hold Running VMs.
+/// To return before `shutdown` is a failure of this program: nothing is followed any more.
 pub async fn run(
-    _cluster: Cluster,
-    _config: CollectConfig,
-    _observations: mpsc::Sender<Observation>,
-    _nodes: watch::Receiver<Arc<[String]>>,
+    cluster: Cluster,
+    config: CollectConfig,
+    observations: mpsc::Sender<Observation>,
+    targets: published::Receiver<Arc<[String]>>,
     shutdown: CancellationToken,
 ) {
-    shutdown.cancelled().await;
+    let outlet = Outlet(observations);
+    let mut sources = Sources { tasks: JoinSet::new(), cluster, config, outlet };
+    for namespace in sources.scopes() {
+        sources.watch_all(&namespace);
+        sources.poll_metrics(namespace);
+    }
+    sources.poll_kubelets(targets);
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = sources.first_end() => {}
+    }
+    sources.tasks.shutdown().await;
+}
+
+struct Sources {
+    tasks: JoinSet<Result<(), Closed>>,
+    cluster: Cluster,
+    config: CollectConfig,
+    outlet: Outlet,
+}
+
+impl Sources {
+    /// The namespaces to stay in; one none for all of them.
+    fn scopes(&self) -> Vec<Option<String>> {
+        match &self.config.namespaces {
+            Some(namespaces) => namespaces.iter().cloned().map(Some).collect(),
+            None => vec![None],
+        }
+    }
+
+    fn watch_all(&mut self, namespace: &Option<String>) {
+        self.watch::<kinds::Wukongs>(namespace);
+        self.watch::<kinds::VirtualMachines>(namespace);
+        self.watch::<kinds::Instances>(namespace);
+        self.watch::<kinds::Pods>(namespace);
+        self.watch::<kinds::Claims>(namespace);
+    }
+
+    fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
+        let (cluster, outlet) = (self.cluster.clone(), self.outlet.clone());
+        self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.watch_idle, outlet));
+    }
+
+    fn poll_metrics(&mut self, namespace: Option<String>) {
+        let asker = self.asker(self.config.metrics_deadline);
+        let pace = Pace::new(self.config.metrics_interval);
+        self.tasks.spawn(metrics_api::poll(asker, namespace, pace, self.outlet.clone()));
+    }
+
+    fn poll_kubelets(&mut self, targets: published::Receiver<Arc<[String]>>) {
+        let asker = self.asker(self.config.kubelet_deadline);
+        let (config, outlet) = (self.config.clone(), self.outlet.clone());
+        self.tasks.spawn(async move { kubelet::poll(asker, &config, targets, outlet).await });
+    }
+
+    fn asker(&self, deadline: Duration) -> Asker {
+        Asker { client: self.cluster.client.clone(), deadline, limit: self.config.answer_limit }
+    }
+
+    /// No source ends by itself: nobody receives, or one has panicked.
+    async fn first_end(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await {
+            tracing::error!(%error, "a source failed inside this program");
+        }
+    }
+}
+
+/// Nobody receives any more.
+#[derive(Clone, Copy, Debug)]
+struct Closed;
+
+/// Where observations go.
+#[derive(Clone, Debug)]
+struct Outlet(mpsc::Sender<Observation>);
+
+impl Outlet {
+    async fn send(&self, observation: Observation) -> Result<(), Closed> {
+        self.0.send(observation).await.map_err(|_| Closed)
+    }
+}
+
+fn now() -> Millis {
+    jiff::Timestamp::now().as_millisecond()
 }

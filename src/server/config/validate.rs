@@ -16,7 +16,8 @@ const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
 const VMS: RangeInclusive<u64> = 1..=10_000;
 const NODES: RangeInclusive<u64> = 1..=500;
-const LOG_FILTER: &str = "info";
+/// kube's client logs whole answers that it cannot decode, and each failure that `collect` logs in words.
+const LOG_FILTER: &str = "info,kube_client=off";
 
 /// Why no invocation came out.
 #[derive(Debug)]

@@ -88,13 +88,8 @@ fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {
     }
 }
 
-fn panicked(cause: Box<dyn Any + Send>) -> Response {
-    let cause = cause
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| cause.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    tracing::error!(cause, "a handler panicked");
+/// The log has the message: see `server::log`.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
 }
 
@@ -207,10 +202,11 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
 pub const SERVER_FUNCTIONS: &str = "/fn/";
 
 /// Server functions are found by method, and know GET alone: the router cuts the body off an answer to HEAD.
-/// They send a browser that navigates to them back to its referrer: nobody is to be sent anywhere.
+/// They send whoever takes HTML back to the referrer, as after a form: nobody is to be sent anywhere.
 fn adapt(request: &mut Request<Body>) {
     *request.method_mut() = Method::GET;
     let headers: &mut HeaderMap = request.headers_mut();
+    headers.remove(header::ACCEPT);
     headers.remove(header::REFERER);
 }
 

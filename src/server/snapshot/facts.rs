@@ -32,7 +32,8 @@ pub enum Observation {
     Instances(Change<InstanceFacts>),
     Pods(Change<PodFacts>),
     Claims(Change<ClaimFacts>),
-    /// Bytes arrived on a watch (a bookmark will do). `namespace` is none for a cluster-wide watch.
+    /// Bytes arrived on a watch (a bookmark will do, or that it was opened). `namespace` is none for a cluster-wide
+    /// watch. It follows a list that succeeded, and ends a [`Self::WatchFailed`] after which nothing was listed.
     WatchAlive {
         source: SourceId,
         namespace: Option<String>,

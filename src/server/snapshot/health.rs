@@ -31,11 +31,13 @@ impl Track {
         self.error = None;
     }
 
-    /// Bytes on a watch: a success only if the list before it was one.
+    /// Bytes on a watch: a success if there was a list before it. A watch that broke off and is reopened where it
+    /// was lists nothing again, so this is all that ends its failure; one that lost its API lists anew first.
     pub fn alive(&mut self, at: Millis) {
         self.last_bytes = Some(at);
-        if self.error.is_none() && self.last_success.is_some() {
-            self.last_success = Some(at);
+        let absent = self.error.as_ref().is_some_and(|error| error.reason == Reason::ApiAbsent);
+        if self.last_success.is_some() && !absent {
+            self.succeeded(at);
         }
     }
 

@@ -128,8 +128,10 @@ struct MetricsJson {
 
 impl MetricsJson {
     fn new(status: Status, usage: &Usage) -> Option<Self> {
-        let running = (status == Status::Running).then_some(())?;
-        let (cpu, memory, ()) = (usage.cpu.sample()?, usage.memory.sample()?, running);
+        if status != Status::Running {
+            return None;
+        }
+        let (cpu, memory) = (usage.cpu.sample()?, usage.memory.sample()?);
         Some(Self {
             cpu_usage: cpu.contract_percent(),
             memory_usage: memory.contract_percent(),
@@ -402,7 +404,7 @@ fn percent(used: u64, of: u64) -> Option<f64> {
 
 /// A whole number where it is one, else a fraction: `4`, `0.5`.
 fn decimal(amount: u64, per: u64) -> Option<serde_json::Number> {
-    if amount % per == 0 {
+    if amount.is_multiple_of(per) {
         Some((amount / per).into())
     } else {
         serde_json::Number::from_f64(amount as f64 / per as f64)

@@ -43,15 +43,33 @@ fn an_absent_crd_takes_its_objects_and_comes_back() {
     assert_eq!((snapshot.vms.len(), health(&snapshot, SourceId::Wukongs).state), (1, SourceState::Healthy));
 }
 
+fn bytes_at(at: Millis) -> Observation {
+    Observation::WatchAlive { source: SourceId::Pods, namespace: None, at }
+}
+
 #[test]
-fn bytes_on_a_watch_keep_it_fresh_but_do_not_excuse_a_failure() {
+fn bytes_on_a_watch_keep_it_fresh_and_end_its_failure() {
     let mut world = world();
-    world.apply(Observation::WatchAlive { source: SourceId::Pods, namespace: None, at: NOW + 5 });
+    world.apply(bytes_at(NOW + 5));
     assert_eq!(health(&world.join(NOW), SourceId::Pods).last_success, Some(NOW + 5));
     world.apply(watch_failed(SourceId::Pods, Reason::Unreachable));
-    world.apply(Observation::WatchAlive { source: SourceId::Pods, namespace: None, at: NOW + 9 });
+    assert_eq!(health(&world.join(NOW), SourceId::Pods).state, SourceState::Degraded);
+    // Reopened where it was: nothing is listed again, and in a quiet cluster nothing changes either.
+    world.apply(bytes_at(NOW + 9));
     let health = health(&world.join(NOW), SourceId::Pods);
-    assert_eq!((health.state, health.last_success), (SourceState::Degraded, Some(NOW + 5)));
+    assert_eq!((health.state, health.last_success), (SourceState::Healthy, Some(NOW + 9)));
+}
+
+#[test]
+fn bytes_on_a_watch_excuse_no_list_that_failed() {
+    let mut world = silent_world();
+    world.apply(watch_failed(SourceId::Pods, Reason::Unreachable));
+    world.apply(bytes_at(NOW));
+    assert_eq!(health(&world.join(NOW), SourceId::Pods).state, SourceState::Degraded);
+    let mut world = self::world();
+    world.apply(watch_failed(SourceId::Pods, Reason::ApiAbsent));
+    world.apply(bytes_at(NOW));
+    assert_eq!(health(&world.join(NOW), SourceId::Pods).state, SourceState::Absent);
 }
 
 #[test]

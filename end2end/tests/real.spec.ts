@@ -1,0 +1,38 @@
+// The same pages on a real control plane: end2end/cluster/with-cluster.sh gives the address in BASE_URL.
+import { address, card, cards, expect, freshness, json, open, test, vms } from "./fixtures";
+
+test("every VM of the cluster is a card with the API's figures, and stays fresh", async ({ page, demo }) => {
+  const all = await vms(demo);
+  await open(page, "/");
+  await expect(cards(page)).toHaveCount(Math.min(all.length, 50));
+  const measured = all.filter((vm) => vm.metrics);
+  expect(measured.length).toBeGreaterThan(0);
+  for (const vm of measured) {
+    await expect(card(page, vm).getByRole("meter", { name: "CPU" })).toHaveAttribute("aria-valuetext", /\d+ %$/);
+  }
+  for (const vm of all.filter((vm) => vm.status === "Running" && vm.usage.cpu.missing)) {
+    await expect(card(page, vm).getByRole("meter", { name: "CPU" })).toHaveCount(0);
+    await expect(card(page, vm)).toContainText("unknown");
+  }
+  await page.waitForResponse(/\/fn\/home/, { timeout: 30_000 });
+  await expect(freshness(page)).toHaveText(/^live$/i);
+});
+
+test("the totals are the API's", async ({ page, demo }) => {
+  const stats = await json<{ total: number; totalMemory: string }>(demo, "/api/stats");
+  await open(page, "/");
+  await expect(page.getByRole("link", { name: /^Total/ })).toContainText(String(stats.total));
+  const lead = await page.getByRole("region", { name: "Cluster totals" }).innerText();
+  expect(lead.replaceAll(",", "")).toContain(stats.totalMemory.replace(/Gi$/, ""));
+});
+
+test("a VM's page and the sources, by way of the links", async ({ page, demo }) => {
+  const vm = (await vms(demo)).find((vm) => vm.metrics)!;
+  await open(page, "/");
+  await card(page, vm).getByRole("heading").getByRole("link").click();
+  await expect(page).toHaveURL(new RegExp(`${address(vm)}$`));
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(vm.name);
+  await expect(page.getByRole("main")).toContainText("metrics.k8s.io");
+  await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Sources" }).click();
+  await expect(page.getByRole("table", { name: "Sources" })).toContainText("Healthy");
+});

@@ -1,0 +1,159 @@
+//! Launcher pods and PersistentVolumeClaims.
+
+use super::{Kind, created};
+use crate::{
+    model::{quantity::Quantity, source::SourceId},
+    server::{
+        k8s::{
+            core::{ClaimSpec, ClaimStatus, PodSpec, PodStatus, PodVolume},
+            lenient::Scalar,
+            meta::Object,
+        },
+        snapshot::facts::{Change, ClaimFacts, Key, Observation, PodFacts},
+    },
+};
+
+#[derive(Clone, Debug)]
+pub struct Pods;
+
+impl Kind for Pods {
+    const SOURCE: SourceId = SourceId::Pods;
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "Pod";
+    const PLURAL: &'static str = "pods";
+    const LABELS: Option<&'static str> = Some(super::super::LAUNCHERS);
+
+    type Spec = PodSpec;
+    type Status = PodStatus;
+    type Facts = PodFacts;
+
+    fn facts(object: Object<PodSpec, PodStatus>) -> PodFacts {
+        let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
+        PodFacts {
+            created: created(&meta.creation_timestamp),
+            deleting: !meta.deletion_timestamp.is_empty(),
+            created_by: meta.labels.0.created_by.0,
+            domain: meta.annotations.0.domain.0,
+            uid: meta.uid.0,
+            namespace: meta.namespace.0,
+            name: meta.name.0,
+            node_name: spec.node_name.0,
+            phase: status.phase.0,
+            claims: spec.volumes.0.into_iter().filter_map(claim).collect(),
+        }
+    }
+
+    fn key(facts: &PodFacts) -> Key {
+        Key::new(&facts.namespace, &facts.name)
+    }
+
+    fn observation(change: Change<PodFacts>) -> Observation {
+        Observation::Pods(change)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Claims;
+
+impl Kind for Claims {
+    const SOURCE: SourceId = SourceId::Claims;
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "PersistentVolumeClaim";
+    const PLURAL: &'static str = "persistentvolumeclaims";
+
+    type Spec = ClaimSpec;
+    type Status = ClaimStatus;
+    type Facts = ClaimFacts;
+
+    fn facts(object: Object<ClaimSpec, ClaimStatus>) -> ClaimFacts {
+        let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
+        ClaimFacts {
+            namespace: meta.namespace.0,
+            name: meta.name.0,
+            block: &*spec.volume_mode == "Block",
+            capacity: bytes(&status.capacity.storage).or_else(|| bytes(&spec.resources.requests.storage)),
+            storage_class: spec.storage_class_name.0,
+        }
+    }
+
+    fn key(facts: &ClaimFacts) -> Key {
+        Key::new(&facts.namespace, &facts.name)
+    }
+
+    fn observation(change: Change<ClaimFacts>) -> Observation {
+        Observation::Claims(change)
+    }
+}
+
+fn claim(volume: PodVolume) -> Option<(String, String)> {
+    let claim = volume.persistent_volume_claim.0.claim_name.0;
+    (!claim.is_empty()).then_some((volume.name.0, claim))
+}
+
+fn bytes(quantity: &Scalar) -> Option<u64> {
+    Some(Quantity::parse(quantity.given()?).ok()?.units())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::read, *};
+
+    #[test]
+    fn a_launcher_pod() {
+        let facts = read::<Pods>(
+            r#"{"metadata": {"name": "virt-launcher-web-x7k2p", "namespace": "prod", "uid": "p-1", "resourceVersion": "9",
+                "creationTimestamp": "1970-01-01T00:00:01Z", "deletionTimestamp": "1970-01-01T00:00:02Z",
+                "labels": {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": "vmi-1"},
+                "annotations": {"kubevirt.io/domain": "web", "other": "x"}, "managedFields": [{"fieldsV1": {"f:a": {}}}]},
+            "spec": {"nodeName": "n1", "containers": [{"name": "compute"}], "volumes": [
+                {"name": "root", "persistentVolumeClaim": {"claimName": "web-root"}}, {"name": "token", "projected": {}}, 7]},
+            "status": {"phase": "Running", "conditions": []}}"#,
+        );
+        let want = PodFacts {
+            uid: "p-1".into(),
+            namespace: "prod".into(),
+            name: "virt-launcher-web-x7k2p".into(),
+            node_name: "n1".into(),
+            phase: "Running".into(),
+            created: 1000,
+            deleting: true,
+            created_by: "vmi-1".into(),
+            domain: "web".into(),
+            claims: vec![("root".into(), "web-root".into())],
+        };
+        assert_eq!(facts, Some(want));
+    }
+
+    #[test]
+    fn fields_of_the_wrong_type_are_absent() {
+        let facts = read::<Pods>(
+            r#"{"metadata": {"name": "a", "namespace": "b", "labels": ["x"], "annotations": 1, "creationTimestamp": 5},
+            "spec": {"nodeName": {}, "volumes": "none"}, "status": null}"#,
+        );
+        assert_eq!(facts, Some(PodFacts { name: "a".into(), namespace: "b".into(), ..PodFacts::default() }));
+    }
+
+    #[test]
+    fn claims_have_capacity_else_request() {
+        for (rest, block, capacity) in [
+            (
+                r#""spec": {"volumeMode": "Block", "resources": {"requests": {"storage": "1Gi"}}}, "status": {"capacity": {"storage": "2Gi"}}"#,
+                true,
+                Some(2 << 30),
+            ),
+            (
+                r#""spec": {"volumeMode": "Filesystem", "resources": {"requests": {"storage": 4096}}}, "status": {"phase": "Pending"}"#,
+                false,
+                Some(4096),
+            ),
+            (r#""spec": {}, "status": {"capacity": {"storage": "much"}}"#, false, None),
+            (r#""spec": [], "status": {"capacity": {"storage": "-1Gi"}}"#, false, None),
+        ] {
+            let json = format!(r#"{{"metadata": {{"name": "a", "namespace": "b"}}, {rest}}}"#);
+            let facts = read::<Claims>(&json).unwrap();
+            assert_eq!((facts.block, facts.capacity), (block, capacity), "{rest}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! KubeVirt's VirtualMachines and VirtualMachineInstances.
+
+use super::{Kind, created};
+use crate::{
+    model::{quantity::Quantity, source::SourceId},
+    server::{
+        k8s::{
+            kubevirt::{
+                Cpu, Domain, InstanceSpec, InstanceStatus, MigrationState, VirtualMachineSpec,
+                VirtualMachineStatus, Volume,
+            },
+            lenient::{Obj, Scalar},
+            meta::{Metadata, Object},
+        },
+        snapshot::facts::{Change, InstanceFacts, InstanceVolume, Key, Migration, Observation, VmFacts},
+    },
+};
+
+#[derive(Clone, Debug)]
+pub struct VirtualMachines;
+
+impl Kind for VirtualMachines {
+    const SOURCE: SourceId = SourceId::VirtualMachines;
+    const GROUP: &'static str = "kubevirt.io";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "VirtualMachine";
+    const PLURAL: &'static str = "virtualmachines";
+
+    type Spec = VirtualMachineSpec;
+    type Status = VirtualMachineStatus;
+    type Facts = VmFacts;
+
+    fn facts(object: Object<VirtualMachineSpec, VirtualMachineStatus>) -> VmFacts {
+        let Object { metadata: Obj(meta), spec, status } = object;
+        let domain = spec.0.template.0.spec.0.domain.0;
+        VmFacts {
+            owner_wukong: owner_wukong(&meta),
+            created: created(&meta.creation_timestamp),
+            uid: meta.uid.0,
+            namespace: meta.namespace.0,
+            name: meta.name.0,
+            printable_status: status.0.printable_status.0,
+            cpu_milli: cpu_milli(&domain),
+            memory: memory(domain),
+        }
+    }
+
+    fn key(facts: &VmFacts) -> Key {
+        Key::new(&facts.namespace, &facts.name)
+    }
+
+    fn observation(change: Change<VmFacts>) -> Observation {
+        Observation::VirtualMachines(change)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Instances;
+
+impl Kind for Instances {
+    const SOURCE: SourceId = SourceId::Instances;
+    const GROUP: &'static str = "kubevirt.io";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "VirtualMachineInstance";
+    const PLURAL: &'static str = "virtualmachineinstances";
+
+    type Spec = InstanceSpec;
+    type Status = InstanceStatus;
+    type Facts = InstanceFacts;
+
+    fn facts(object: Object<InstanceSpec, InstanceStatus>) -> InstanceFacts {
+        let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
+        let guest_os = status.guest_os_info.0;
+        let interfaces = status.interfaces.0.into_iter().map(|interface| interface.ip_address.0);
+        InstanceFacts {
+            uid: meta.uid.0,
+            namespace: meta.namespace.0,
+            name: meta.name.0,
+            phase: status.phase.0,
+            node_name: status.node_name.0,
+            active_pods: status.active_pods.0,
+            migration: migration(status.migration_state.0),
+            volumes: spec.volumes.0.into_iter().filter_map(volume).collect(),
+            ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
+            guest_os: if guest_os.pretty_name.is_empty() { guest_os.name.0 } else { guest_os.pretty_name.0 },
+        }
+    }
+
+    fn key(facts: &InstanceFacts) -> Key {
+        Key::new(&facts.namespace, &facts.name)
+    }
+
+    fn observation(change: Change<InstanceFacts>) -> Observation {
+        Observation::Instances(change)
+    }
+}
+
+fn owner_wukong(meta: &Metadata) -> String {
+    let of_group = |api_version: &str| api_version.split('/').next() == Some("vm.novasphere.dev");
+    let owners = meta.owner_references.iter().filter(|o| &*o.kind == "Wukong" && of_group(&o.api_version));
+    // Only one owner can be the controller; where none is, the first will do.
+    owners.max_by_key(|owner| owner.controller.0).map(|owner| owner.uid.0.clone()).unwrap_or_default()
+}
+
+/// vCPU in millicores: the topology, else the limit, else the request, as KubeVirt itself chooses.
+fn cpu_milli(domain: &Domain) -> Option<u64> {
+    let resources = &domain.resources;
+    topology_milli(&domain.cpu)
+        .or_else(|| quantity_milli(&resources.limits.cpu))
+        .or_else(|| quantity_milli(&resources.requests.cpu))
+}
+
+/// None where no part is given, or one is no number.
+fn topology_milli(cpu: &Cpu) -> Option<u64> {
+    let parts = [&cpu.sockets, &cpu.cores, &cpu.threads];
+    let given = parts.into_iter().filter(|part| part.given().is_some());
+    // KubeVirt takes 0 for "not given".
+    let product = |sum: u64, part: &Scalar| Some(sum.saturating_mul(part.count()?.max(1)));
+    let mut given = given.peekable();
+    given.peek()?;
+    given.try_fold(1000, product)
+}
+
+fn quantity_milli(quantity: &Scalar) -> Option<u64> {
+    Some(Quantity::parse(quantity.given()?).ok()?.nanos().div_ceil(1_000_000))
+}
+
+/// Memory as written: what the guest is given, else the request, else the limit.
+fn memory(domain: Domain) -> String {
+    let resources = domain.resources.0;
+    let candidates = [domain.memory.0.guest, resources.requests.0.memory, resources.limits.0.memory];
+    candidates.into_iter().map(|text| text.0).find(|text| !text.is_empty()).unwrap_or_default()
+}
+
+fn migration(state: MigrationState) -> Option<Migration> {
+    let known = !(state.source_node.is_empty() && state.target_node.is_empty());
+    known.then_some(Migration {
+        source_node: state.source_node.0,
+        target_node: state.target_node.0,
+        source_pod: state.source_pod.0,
+        target_pod: state.target_pod.0,
+        completed: state.completed.0,
+        failed: state.failed.0,
+    })
+}
+
+fn volume(volume: Volume) -> Option<InstanceVolume> {
+    let claims = [volume.persistent_volume_claim.0.claim_name, volume.data_volume.0.name];
+    let claim = claims.into_iter().find(|claim| !claim.is_empty())?;
+    Some(InstanceVolume { name: volume.name.0, claim: claim.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::read, *};
+
+    fn vm(domain: &str) -> VmFacts {
+        let json = format!(
+            r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "spec": {{"running": true, "template": {{"spec": {{"domain": {domain}}}}}}}}}"#
+        );
+        read::<VirtualMachines>(&json).unwrap()
+    }
+
+    #[test]
+    fn vcpu_and_memory_of_a_template() {
+        for (domain, cpu, memory) in [
+            (
+                r#"{"cpu": {"sockets": 2, "cores": 4, "threads": 1, "model": "host"}, "memory": {"guest": "4Gi"}}"#,
+                Some(8000),
+                "4Gi",
+            ),
+            (r#"{"cpu": {"cores": "3"}, "resources": {"requests": {"memory": 1024}}}"#, Some(3000), "1024"),
+            (r#"{"cpu": {"sockets": 0, "cores": 2}}"#, Some(2000), ""),
+            (
+                r#"{"cpu": {"model": "host"}, "resources": {"limits": {"cpu": "1500m", "memory": "1Gi"}, "requests": {"cpu": 1}}}"#,
+                Some(1500),
+                "1Gi",
+            ),
+            (
+                r#"{"resources": {"requests": {"cpu": 2, "memory": "2Gi"}, "limits": {"memory": "3Gi"}}}"#,
+                Some(2000),
+                "2Gi",
+            ),
+            (r#"{"cpu": {"cores": 18446744073709551615, "sockets": 9}}"#, Some(u64::MAX), ""),
+            (r#"{"cpu": {"cores": "many"}}"#, None, ""),
+            (r#"{"cpu": 4, "memory": "4Gi"}"#, None, ""),
+            ("{}", None, ""),
+        ] {
+            let facts = vm(domain);
+            assert_eq!((facts.cpu_milli, &*facts.memory), (cpu, memory), "{domain}");
+        }
+    }
+
+    #[test]
+    fn the_owner_is_a_wukong_of_our_group() {
+        for (owners, want) in [
+            (
+                r#"[{"apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Wukong", "uid": "w", "controller": true}]"#,
+                "w",
+            ),
+            (
+                r#"[{"apiVersion": "vm.novasphere.dev/v2", "kind": "Wukong", "uid": "x"},
+                    {"apiVersion": "vm.novasphere.dev/v2", "kind": "Wukong", "uid": "w", "controller": true}]"#,
+                "w",
+            ),
+            (r#"[{"apiVersion": "other.dev/v1", "kind": "Wukong", "uid": "w"}]"#, ""),
+            (r#"[{"apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Pool", "uid": "w"}, 3]"#, ""),
+            ("null", ""),
+        ] {
+            let json =
+                format!(r#"{{"metadata": {{"name": "a", "namespace": "b", "ownerReferences": {owners}}}}}"#);
+            assert_eq!(read::<VirtualMachines>(&json).unwrap().owner_wukong, want, "{owners}");
+        }
+    }
+
+    #[test]
+    fn an_instance_in_migration() {
+        let facts = read::<Instances>(
+            r#"{"metadata": {"name": "web", "namespace": "prod", "uid": "vmi-1", "labels": {"a": 1}},
+            "spec": {"domain": {"cpu": {"cores": 2}}, "volumes": [
+                {"name": "root", "persistentVolumeClaim": {"claimName": "web-root"}},
+                {"name": "data", "dataVolume": {"name": "web-data", "hotpluggable": true}},
+                {"name": "init", "cloudInitNoCloud": {"userData": "x"}},
+                {"name": "boot", "containerDisk": {"image": "x"}},
+                {"name": "base", "ephemeral": {"persistentVolumeClaim": {"claimName": "shared"}}},
+                "odd"]},
+            "status": {"phase": "Running", "nodeName": "n1", "activePods": {"p1": "n1", "p2": "n2", "p3": 4},
+                "interfaces": [{"name": "x"}, {"ipAddress": "10.0.0.9"}],
+                "guestOSInfo": {"name": "Debian", "prettyName": "Debian GNU/Linux 12"},
+                "migrationState": {"sourceNode": "n1", "targetNode": "n2", "targetPod": "virt-launcher-web-2", "completed": false}}}"#,
+        )
+        .unwrap();
+        let volumes: Vec<_> = facts.volumes.iter().map(|v| (&*v.name, &*v.claim)).collect();
+        assert_eq!(volumes, [("root", "web-root"), ("data", "web-data")]);
+        assert_eq!(facts.active_pods, [("p1", "n1"), ("p2", "n2")].map(|(p, n)| (p.into(), n.into())).into());
+        let migration = facts.migration.unwrap();
+        assert_eq!(
+            (&*migration.target_pod, &*migration.source_pod, migration.completed),
+            ("virt-launcher-web-2", "", false)
+        );
+        assert_eq!((&*facts.ip_address, &*facts.guest_os), ("10.0.0.9", "Debian GNU/Linux 12"));
+    }
+
+    #[test]
+    fn fields_of_the_wrong_type_are_absent() {
+        let facts = read::<Instances>(
+            r#"{"metadata": {"name": "a", "namespace": "b", "uid": 4}, "spec": {"volumes": {"x": 1}},
+            "status": {"phase": [], "activePods": [1], "migrationState": "none", "interfaces": 3, "guestOSInfo": false}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            facts,
+            InstanceFacts { name: "a".into(), namespace: "b".into(), ..InstanceFacts::default() }
+        );
+    }
+}

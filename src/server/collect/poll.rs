@@ -1,0 +1,227 @@
+//! One polled request, and when to ask again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kube::client::Body;
+use rand::Rng;
+use tokio::time::{Instant, timeout};
+
+use super::{error::Failure, transport::OwnDeadline};
+
+/// No back-off is longer: an API server that comes back is followed within this and a cycle.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
+/// After the API server was away its own parts start up (authorisation, aggregated APIs): errors within this
+/// time are asked about again soon.
+const SETTLING: Duration = Duration::from_secs(10);
+/// Honoured of a `Retry-After`.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Read of an answer that is an error, so that its connection can be used again.
+const ERROR_BODY: usize = 16 << 10;
+/// An answer larger than this is decoded away from the tasks that wait for other answers: it takes milliseconds.
+const DECODE_INLINE: usize = 256 << 10;
+
+/// How one request is asked.
+#[derive(Clone)]
+pub struct Asker {
+    pub client: kube::Client,
+    pub deadline: Duration,
+    /// Bytes of the largest answer that is read.
+    pub limit: usize,
+}
+
+impl Asker {
+    /// One request, asked once, decoded by `decode`.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        path: &str,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let answer = timeout(self.deadline, self.get(path)).await;
+        let answer = answer.unwrap_or(Err(Failure::Late(self.deadline)));
+        tracing::debug!(path, took = ?started.elapsed(), ok = answer.is_ok(), "asked");
+        decode_apart(answer?, decode).await.ok_or(Failure::Undecodable)
+    }
+
+    async fn get(&self, path: &str) -> Result<Bytes, Failure> {
+        let request = Request::get(path).header(header::ACCEPT, "application/json").extension(OwnDeadline);
+        let request = request.body(Body::empty()).map_err(|_| Failure::BadName)?;
+        let response = self.client.send(request).await.map_err(|error| Failure::Transport(error.into()))?;
+        let code = response.status();
+        if code == StatusCode::OK {
+            return read(response.into_body(), self.limit).await;
+        }
+        let retry_after = retry_after(response.headers());
+        // What it says is not used.
+        let _ = read(response.into_body(), ERROR_BODY).await;
+        Err(Failure::Status { code, retry_after })
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
+    let collected = Limited::new(body, limit).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(|error| {
+        if error.is::<LengthLimitError>() { Failure::TooLarge(limit) } else { Failure::Transport(error) }
+    })
+}
+
+async fn decode_apart<T: Send + 'static>(
+    answer: Bytes,
+    decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+) -> Option<T> {
+    if answer.len() <= DECODE_INLINE {
+        return decode(&answer);
+    }
+    tokio::task::spawn_blocking(move || decode(&answer)).await.ok().flatten()
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// Doubling waits with jitter, so that what failed together does not return together.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Half to all of 0.5, 1, 2, 4, 5, 5 … seconds.
+    pub fn wait(&mut self) -> Duration {
+        let longest = SHORTEST_BACKOFF.saturating_mul(1 << self.failures.min(8)).min(LONGEST_BACKOFF);
+        self.failures = self.failures.saturating_add(1);
+        longest.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
+}
+
+/// When a poll is due again.
+#[derive(Debug)]
+pub struct Pace {
+    interval: Duration,
+    backoff: Backoff,
+    unsettled_until: Option<Instant>,
+}
+
+impl Pace {
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, backoff: Backoff::default(), unsettled_until: None }
+    }
+
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// The wait from the start of a poll that succeeded.
+    pub fn succeeded(&mut self) -> Duration {
+        self.backoff.reset();
+        self.interval
+    }
+
+    /// The wait from now on. What a person has to mend (403, 404) is asked about at the interval.
+    pub fn failed(&mut self, failure: &Failure, now: Instant) -> Duration {
+        match failure {
+            Failure::Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after } => {
+                self.soon().max(retry_after.unwrap_or_default())
+            }
+            Failure::Status { code, .. } if code.is_client_error() && !self.settling(now) => self.interval,
+            Failure::Transport(_) | Failure::Late(_) => {
+                self.away(now);
+                self.soon()
+            }
+            _ => self.soon(),
+        }
+    }
+
+    /// The API server did not answer.
+    pub fn away(&mut self, now: Instant) {
+        self.unsettled_until = Some(now + SETTLING);
+    }
+
+    /// Whether it did not answer a moment ago.
+    pub fn settling(&self, now: Instant) -> bool {
+        self.unsettled_until.is_some_and(|until| now < until)
+    }
+
+    /// A back-off that is not longer than the interval.
+    pub fn soon(&mut self) -> Duration {
+        self.backoff.wait().min(self.interval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(15);
+
+    fn status(code: u16) -> Failure {
+        Failure::Status { code: StatusCode::from_u16(code).unwrap(), retry_after: None }
+    }
+
+    #[test]
+    fn backoff_grows_to_five_seconds_and_starts_again() {
+        let mut backoff = Backoff::default();
+        for most in [500, 1000, 2000, 4000, 5000, 5000] {
+            let wait = backoff.wait().as_millis();
+            assert!((most / 2..=most).contains(&wait), "{wait} of {most}");
+        }
+        (0..100).for_each(|_| assert!(backoff.wait() <= LONGEST_BACKOFF));
+        backoff.reset();
+        assert!(backoff.wait() <= SHORTEST_BACKOFF);
+    }
+
+    #[test]
+    fn what_a_person_must_mend_waits_for_the_interval() {
+        for (failure, soon) in [
+            (status(403), false),
+            (status(404), false),
+            (status(401), false),
+            (status(503), true),
+            (status(429), true),
+            (Failure::Undecodable, true),
+            (Failure::Late(INTERVAL), true),
+            (Failure::Transport("gone".into()), true),
+        ] {
+            let wait = Pace::new(INTERVAL).failed(&failure, Instant::now());
+            assert_eq!(wait <= LONGEST_BACKOFF, soon, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_denial_while_the_api_server_starts_up_is_asked_about_soon() {
+        let (mut pace, then) = (Pace::new(INTERVAL), Instant::now());
+        pace.failed(&Failure::Transport("refused".into()), then);
+        assert!(pace.failed(&status(403), then + Duration::from_secs(1)) <= LONGEST_BACKOFF);
+        assert_eq!(pace.failed(&status(403), then + SETTLING), INTERVAL);
+    }
+
+    #[test]
+    fn a_retry_is_never_later_than_the_interval_but_for_retry_after() {
+        let mut pace = Pace::new(Duration::from_millis(100));
+        assert!((0..20).all(|_| pace.failed(&status(500), Instant::now()) <= Duration::from_millis(100)));
+        let asked = |seconds| Failure::Status {
+            code: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(pace.failed(&asked(20), Instant::now()), Duration::from_secs(20));
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_held_to_a_minute() {
+        for (text, want) in
+            [("3", Some(3)), (" 7 ", Some(7)), ("9999", Some(60)), ("soon", None), ("-1", None)]
+        {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, text.parse().unwrap())]);
+            assert_eq!(retry_after(&headers), want.map(Duration::from_secs), "{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The collector over real HTTP: a small server on loopback plays each API server that can be met.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{from_kubeconfig_text, run};
+use crate::{
+    model::{reason::Reason, source::SourceId},
+    server::{
+        config::CollectConfig,
+        snapshot::facts::{Change, Observation, SourceError},
+    },
+};
+
+mod polls;
+mod watches;
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(20);
+
+/// What the server says to one request; `n` is how many times the path was asked before.
+type Script = dyn Fn(&Asked, usize) -> Response + Send + Sync;
+
+#[derive(Clone, Debug)]
+struct Asked {
+    at: Instant,
+    path: String,
+    query: String,
+}
+
+impl Asked {
+    fn is_watch(&self) -> bool {
+        self.query.contains("watch=true")
+    }
+}
+
+/// An API server of which every request is remembered. It has a runtime of its own, so that its end closes its
+/// connections too.
+struct Server {
+    url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    runtime: Option<Runtime>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    asked: Arc<Mutex<Vec<Asked>>>,
+    counts: Arc<Mutex<HashMap<String, usize>>>,
+    script: Arc<Script>,
+}
+
+impl Server {
+    fn start(script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> Self {
+        Self::listen("127.0.0.1:0", script)
+    }
+
+    fn listen(address: &str, script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> Self {
+        let listener = std::net::TcpListener::bind(address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Shared { asked: Arc::default(), counts: Arc::default(), script: Arc::new(script) };
+        let asked = shared.asked.clone();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.spawn(async move {
+            let app = Router::new().fallback(answer).with_state(shared);
+            axum::serve(TcpListener::from_std(listener).unwrap(), app).await
+        });
+        Self { url, asked, runtime: Some(runtime) }
+    }
+
+    /// Its address, free again once its connections are closed.
+    async fn stop(self) -> String {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        drop(self);
+        while std::net::TcpListener::bind(&address).is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        address
+    }
+
+    fn asked(&self, path: &str) -> Vec<Asked> {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+async fn answer(State(shared): State<Shared>, request: Request) -> Response {
+    let uri = request.uri();
+    let asked =
+        Asked { at: Instant::now(), path: uri.path().into(), query: uri.query().unwrap_or_default().into() };
+    shared.asked.lock().unwrap().push(asked.clone());
+    let n = {
+        let mut counts = shared.counts.lock().unwrap();
+        let count = counts.entry(format!("{} {}", asked.is_watch(), asked.path)).or_default();
+        *count += 1;
+        *count - 1
+    };
+    let response = (shared.script)(&asked, n);
+    if response.extensions().get::<Hang>().is_some() {
+        std::future::pending::<()>().await;
+    }
+    response
+}
+
+/// The collector at work on one server.
+struct Collector {
+    observations: mpsc::Receiver<Observation>,
+    targets: watch::Sender<Arc<[String]>>,
+    shutdown: CancellationToken,
+}
+
+impl Collector {
+    async fn start(server: &Server, config: CollectConfig, nodes: &[&str]) -> Self {
+        let kubeconfig = format!(
+            r#"{{"current-context": "test", "clusters": [{{"name": "c", "cluster": {{"server": "{}"}}}}],
+            "users": [{{"name": "u", "user": {{"token": "t"}}}}], "contexts": [{{"name": "test", "context": {{"cluster": "c", "user": "u"}}}}]}}"#,
+            server.url
+        );
+        let cluster = from_kubeconfig_text(&kubeconfig, None, &config).await.unwrap();
+        let (sender, observations) = mpsc::channel(64);
+        let (targets, receiver) = watch::channel(names(nodes));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(run(cluster, config, sender, receiver, shutdown.clone()));
+        Self { observations, targets, shutdown }
+    }
+
+    /// The first observation from now on that `pick` takes.
+    async fn next<T>(&mut self, mut pick: impl FnMut(Observation) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let observation = self.observations.recv().await.expect("the collector ended");
+                if let Some(found) = pick(observation) {
+                    return found;
+                }
+            }
+        };
+        timeout(LONG, found).await.expect("nothing of the kind was observed")
+    }
+
+    /// The names of the next complete list of Wukongs.
+    async fn wukongs(&mut self) -> Vec<String> {
+        self.next(|observation| match observation {
+            Observation::Wukongs(Change::Replaced { items, .. }) => {
+                Some(items.into_iter().map(|item| item.name).collect())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    async fn watch_error(&mut self, source: SourceId) -> SourceError {
+        self.next(|observation| match observation {
+            Observation::WatchFailed { source: failed, error, .. } if failed == source => Some(error),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Everything observed in this time.
+    async fn during(&mut self, time: Duration) -> Vec<Observation> {
+        let end = Instant::now() + time;
+        let mut seen = Vec::new();
+        while let Ok(Some(observation)) = tokio::time::timeout_at(end, self.observations.recv()).await {
+            seen.push(observation);
+        }
+        seen
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn names(nodes: &[&str]) -> Arc<[String]> {
+    nodes.iter().map(|&node| node.to_owned()).collect()
+}
+
+/// Intervals that nobody waits for.
+fn config() -> CollectConfig {
+    CollectConfig {
+        metrics_interval: Duration::from_secs(60),
+        disk_interval: Duration::from_secs(60),
+        watch_idle: Duration::from_secs(30),
+        ..CollectConfig::default()
+    }
+}
+
+fn json(body: impl Into<String>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
+}
+
+/// An error as the Kubernetes API gives it.
+fn status(code: u16, reason: &str) -> Response {
+    let body = format!(
+        r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"token t is bad","reason":"{reason}","code":{code}}}"#
+    );
+    (StatusCode::from_u16(code).unwrap(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn list(names: &[&str]) -> Response {
+    let items: Vec<_> = names.iter().map(|name| wukong(name)).collect();
+    json(format!(
+        r#"{{"kind":"List","apiVersion":"v1","metadata":{{"resourceVersion":"10"}},"items":[{}]}}"#,
+        items.join(",")
+    ))
+}
+
+fn wukong(name: &str) -> String {
+    format!(
+        r#"{{"metadata":{{"name":"{name}","namespace":"prod","uid":"{name}","resourceVersion":"11","managedFields":[{{}}]}},"spec":{{"cpu":2,"memory":"4Gi"}}}}"#
+    )
+}
+
+/// A watch that says these lines, then nothing for ever.
+fn watch_of(lines: &[String]) -> Response {
+    let lines: Vec<_> = lines.iter().map(|line| format!("{line}\n")).collect();
+    let endless = stream::unfold(lines.into_iter(), |mut lines| async {
+        match lines.next() {
+            Some(line) => Some((Ok::<_, Infallible>(line), lines)),
+            None => std::future::pending().await,
+        }
+    });
+    Body::from_stream(endless).into_response()
+}
+
+#[derive(Clone)]
+struct Hang;
+
+/// A response that never begins.
+fn hang() -> Response {
+    Extension(Hang).into_response()
+}
+
+/// A healthy, empty, quiet cluster.
+fn quiet(asked: &Asked) -> Response {
+    match asked.path.as_str() {
+        _ if asked.is_watch() => watch_of(&[]),
+        path if path.starts_with("/apis/metrics.k8s.io/") => json(r#"{"items":[]}"#),
+        path if path.ends_with("/proxy/stats/summary") => json(r#"{"pods":[]}"#),
+        _ => list(&[]),
+    }
+}

@@ -1,0 +1,265 @@
+//! One watched collection: list, then watch, relist when the watch has lost its place.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use kube::{
+    Api,
+    runtime::watcher::{self, Event, watcher},
+};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+
+use super::{
+    Closed, Cluster, Outlet,
+    error::Access,
+    kinds::{Kind, Watched},
+    now,
+    poll::Backoff,
+    transport::Pulse,
+};
+use crate::{
+    model::Millis,
+    server::snapshot::facts::{Change, Observation},
+};
+
+/// Objects to a page of a list: 6 MB of pods.
+const PAGE: u32 = 500;
+/// kube-runtime allows watches of under 295 s.
+const LONGEST_WATCH: u64 = 290;
+/// Bytes on a watch are told of no more often than this.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
+/// A watch that has not failed for this long is well again.
+const CALM: Duration = Duration::from_secs(10);
+
+/// Follows a collection for ever, or until nobody listens.
+pub async fn follow<K: Kind>(
+    cluster: Cluster,
+    namespace: Option<String>,
+    watch_idle: Duration,
+    outlet: Outlet,
+) -> Result<(), Closed> {
+    let mut follower = Follower::<K>::new(&cluster, namespace, outlet);
+    let config = watch_config::<K>(watch_idle);
+    loop {
+        let api = follower.api(&cluster);
+        follower.run(pin!(watcher(api, config.clone()))).await?;
+        tracing::debug!(resource = K::PLURAL, namespace = follower.access.namespace, "listing anew");
+    }
+}
+
+/// The server is asked to end each watch well before the client would call it dead. So a quiet watch on a server
+/// without bookmarks is not taken for a dead one, and a permission that was taken away shows within this time.
+fn watch_config<K: Kind>(watch_idle: Duration) -> watcher::Config {
+    let seconds = (watch_idle * 2 / 3).as_secs().clamp(1, LONGEST_WATCH);
+    let config = watcher::Config::default().page_size(PAGE).timeout(seconds as u32);
+    match K::LABELS {
+        Some(labels) => config.labels(labels),
+        None => config,
+    }
+}
+
+struct Follower<K: Kind> {
+    access: Access,
+    outlet: Outlet,
+    pulse: Arc<Pulse>,
+    /// The last byte that was told of.
+    told: Millis,
+    ticks: Interval,
+    backoff: Backoff,
+    /// The last failure, and how many there were in a row.
+    failed_at: Option<Instant>,
+    failures: u32,
+    /// The list that is being read.
+    listed: Vec<K::Facts>,
+    warned: bool,
+}
+
+/// What to do after an error.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Relist,
+}
+
+impl<K: Kind> Follower<K> {
+    fn new(cluster: &Cluster, namespace: Option<String>, outlet: Outlet) -> Self {
+        let mut ticks = interval(ALIVE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            pulse: cluster.pulses.of(&K::path(namespace.as_deref())),
+            access: Access { resource: K::resource(), namespace },
+            outlet,
+            told: 0,
+            ticks,
+            backoff: Backoff::default(),
+            failed_at: None,
+            failures: 0,
+            listed: Vec::new(),
+            warned: false,
+        }
+    }
+
+    fn api(&self, cluster: &Cluster) -> Api<Watched<K>> {
+        match &self.access.namespace {
+            Some(namespace) => Api::namespaced(cluster.client.clone(), namespace),
+            None => Api::all(cluster.client.clone()),
+        }
+    }
+
+    /// Until only a new list will help.
+    async fn run(
+        &mut self,
+        mut events: impl StreamExt<Item = Result<Event<Watched<K>>, watcher::Error>> + Unpin,
+    ) -> Result<(), Closed> {
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                _ = self.ticks.tick() => {
+                    self.tell_alive().await?;
+                    continue;
+                }
+            };
+            let next = match event {
+                Some(Ok(event)) => self.take(event).await?,
+                Some(Err(error)) => self.failed(&error).await?,
+                None => Next::Relist,
+            };
+            if next == Next::Relist {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn take(&mut self, event: Event<Watched<K>>) -> Result<Next, Closed> {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => {
+                let facts = self.usable(object);
+                self.listed.extend(facts);
+            }
+            Event::InitDone => {
+                let (items, namespace) = (std::mem::take(&mut self.listed), self.access.namespace.clone());
+                self.send(Change::Replaced { namespace, items, at: now() }).await?;
+            }
+            Event::Apply(object) => {
+                if let Some(item) = self.usable(object) {
+                    self.send(Change::Applied { item, at: now() }).await?;
+                }
+            }
+            Event::Delete(object) => {
+                if let Some(facts) = self.usable(object) {
+                    self.send(Change::Deleted { key: K::key(&facts), at: now() }).await?;
+                }
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// None, and one warning, for an object that has no name or namespace.
+    fn usable(&mut self, object: Watched<K>) -> Option<K::Facts> {
+        if object.facts.is_none() && !std::mem::replace(&mut self.warned, true) {
+            tracing::warn!(
+                resource = K::PLURAL,
+                "dropped an object without name or namespace; more go unsaid"
+            );
+        }
+        object.facts
+    }
+
+    async fn failed(&mut self, error: &watcher::Error) -> Result<Next, Closed> {
+        self.count_failure();
+        // To have lost one's place is nothing wrong, and is mended by the list that follows: unless it goes on.
+        if !lost_place(error) || self.failures > 2 {
+            let error = self.access.watch_error(error);
+            tracing::debug!(resource = K::PLURAL, ?error, "watch failed");
+            self.told = self.pulse.last();
+            let namespace = self.access.namespace.clone();
+            self.outlet.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;
+        }
+        sleep(self.backoff.wait()).await;
+        Ok(after(error))
+    }
+
+    async fn tell_alive(&mut self) -> Result<(), Closed> {
+        let at = self.pulse.last();
+        if at <= self.told {
+            return Ok(());
+        }
+        self.told = at;
+        let namespace = self.access.namespace.clone();
+        self.outlet.send(Observation::WatchAlive { source: K::SOURCE, namespace, at }).await
+    }
+
+    /// Failures are in a row while less than [`CALM`] lies between them: a list that succeeds before each watch
+    /// that fails is no recovery, and must not be asked for in a hot loop.
+    fn count_failure(&mut self) {
+        if self.failed_at.is_none_or(|at| at.elapsed() > CALM) {
+            self.backoff.reset();
+            self.failures = 0;
+        }
+        self.failed_at = Some(Instant::now());
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    async fn send(&self, change: Change<K::Facts>) -> Result<(), Closed> {
+        self.outlet.send(K::observation(change)).await
+    }
+}
+
+fn lost_place(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        watcher::Error::WatchError(status) => status.code == 410,
+        _ => false,
+    }
+}
+
+/// kube-runtime goes on from where it was, which is wrong where that place is gone: a watch that starts with 410
+/// or 404 would be tried for ever, and an event that could not be read would be missing for ever.
+fn after(error: &watcher::Error) -> Next {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            if status.code == 403 || status.code == 429 || status.code >= 500 {
+                Next::GoOn
+            } else {
+                Next::Relist
+            }
+        }
+        watcher::Error::WatchFailed(kube::Error::SerdeError(_) | kube::Error::Api(_)) => Next::Relist,
+        watcher::Error::WatchError(_) => Next::Relist,
+        _ => Next::GoOn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::kinds::Pods, *};
+    use kube::core::Status;
+
+    fn api(code: u16) -> kube::Error {
+        kube::Error::Api(Status::default().with_code(code).boxed())
+    }
+
+    #[test]
+    fn a_watch_that_lost_its_place_lists_anew() {
+        for (code, next) in [
+            (410, Next::Relist),
+            (404, Next::Relist),
+            (403, Next::GoOn),
+            (429, Next::GoOn),
+            (503, Next::GoOn),
+        ] {
+            assert_eq!(after(&watcher::Error::WatchStartFailed(api(code))), next, "{code}");
+        }
+        let unread = serde_json::from_str::<u8>("x").unwrap_err();
+        assert_eq!(after(&watcher::Error::WatchFailed(kube::Error::SerdeError(unread))), Next::Relist);
+    }
+
+    #[test]
+    fn the_server_ends_a_watch_before_the_client_gives_it_up() {
+        for (idle, want) in [(90, 60), (3, 2), (1, 1), (0, 1), (3600, 290)] {
+            assert_eq!(watch_config::<Pods>(Duration::from_secs(idle)).timeout, Some(want), "{idle}");
+        }
+    }
+}

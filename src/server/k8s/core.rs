@@ -1,0 +1,58 @@
+//! `v1`: launcher pods and PersistentVolumeClaims.
+
+use serde::Deserialize;
+
+use super::lenient::{List, Obj, Scalar, Text};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodSpec {
+    pub node_name: Text,
+    pub volumes: List<PodVolume>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodVolume {
+    pub name: Text,
+    pub persistent_volume_claim: Obj<ClaimSource>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimSource {
+    pub claim_name: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodStatus {
+    pub phase: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimSpec {
+    /// `Filesystem` or `Block`.
+    pub volume_mode: Text,
+    pub storage_class_name: Text,
+    pub resources: Obj<Resources>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    pub requests: Obj<Storage>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClaimStatus {
+    pub capacity: Obj<Storage>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Storage {
+    pub storage: Scalar,
+}

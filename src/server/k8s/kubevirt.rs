@@ -1,0 +1,128 @@
+//! `kubevirt.io/v1`: VirtualMachine and VirtualMachineInstance.
+
+use serde::Deserialize;
+
+use super::lenient::{Flag, List, Map, Obj, Scalar, Text};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VirtualMachineSpec {
+    pub template: Obj<Template>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Template {
+    pub spec: Obj<InstanceSpec>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VirtualMachineStatus {
+    pub printable_status: Text,
+}
+
+/// The spec of a VirtualMachineInstance, and of a VirtualMachine's template.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InstanceSpec {
+    pub domain: Obj<Domain>,
+    pub volumes: List<Volume>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Domain {
+    pub cpu: Obj<Cpu>,
+    pub memory: Obj<Memory>,
+    pub resources: Obj<Resources>,
+}
+
+/// The guest sees sockets × cores × threads; one that is not given counts as 1.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Cpu {
+    pub sockets: Scalar,
+    pub cores: Scalar,
+    pub threads: Scalar,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    pub guest: Scalar,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    pub requests: Obj<Amounts>,
+    pub limits: Obj<Amounts>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Amounts {
+    pub cpu: Scalar,
+    pub memory: Scalar,
+}
+
+/// Only the two kinds that are disks backed by a claim: container disks, cloud-init and the like have none, and an
+/// `ephemeral` volume's claim is a read-only base that many VMs share.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Volume {
+    pub name: Text,
+    pub persistent_volume_claim: Obj<ClaimSource>,
+    pub data_volume: Obj<DataVolumeSource>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimSource {
+    pub claim_name: Text,
+}
+
+/// A DataVolume's claim has its name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DataVolumeSource {
+    pub name: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InstanceStatus {
+    pub phase: Text,
+    pub node_name: Text,
+    /// Launcher pod uid → node.
+    pub active_pods: Map,
+    pub migration_state: Obj<MigrationState>,
+    pub interfaces: List<Interface>,
+    #[serde(rename = "guestOSInfo")]
+    pub guest_os_info: Obj<GuestOs>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MigrationState {
+    pub source_node: Text,
+    pub target_node: Text,
+    pub source_pod: Text,
+    pub target_pod: Text,
+    pub completed: Flag,
+    pub failed: Flag,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Interface {
+    pub ip_address: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GuestOs {
+    pub pretty_name: Text,
+    pub name: Text,
+}

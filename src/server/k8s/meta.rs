@@ -1,0 +1,54 @@
+//! What is used of `metadata`, and the shape that every watched object shares.
+
+use serde::Deserialize;
+
+use super::lenient::{Flag, List, Obj, Text};
+
+/// A watched object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "S: Deserialize<'de> + Default, T: Deserialize<'de> + Default"))]
+pub struct Object<S, T> {
+    pub metadata: Obj<Metadata>,
+    pub spec: Obj<S>,
+    pub status: Obj<T>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Metadata {
+    pub name: Text,
+    pub namespace: Text,
+    pub uid: Text,
+    pub resource_version: Text,
+    pub creation_timestamp: Text,
+    /// Set while the object is being deleted.
+    pub deletion_timestamp: Text,
+    pub labels: Obj<Labels>,
+    pub annotations: Obj<Annotations>,
+    pub owner_references: List<Owner>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Labels {
+    /// The VMI's uid, on launcher pods and on the PodMetrics that carry over their labels.
+    #[serde(rename = "kubevirt.io/created-by")]
+    pub created_by: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Annotations {
+    /// The VMI's name, on launcher pods.
+    #[serde(rename = "kubevirt.io/domain")]
+    pub domain: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Owner {
+    pub api_version: Text,
+    pub kind: Text,
+    pub uid: Text,
+    pub controller: Flag,
+}

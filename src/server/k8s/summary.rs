@@ -1,0 +1,163 @@
+//! The kubelet's `/stats/summary`, as far as volumes go.
+//!
+//! Pods and volumes stay raw slices of the answer until they are looked at: an odd one costs itself alone, and
+//! the CPU, memory and network sections of each pod, most of the answer, are never copied.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::lenient::nullable;
+
+/// An answer without `pods` is no summary: it is refused, not taken for an empty one.
+#[derive(Deserialize)]
+pub struct Summary<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pods: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStats<'a> {
+    #[serde(borrow)]
+    pub pod_ref: PodRef<'a>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    volume: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub struct PodRef<'a> {
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    #[serde(borrow)]
+    pub namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub uid: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeUsage<'a> {
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub time: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub pvc_ref: Option<ClaimRef<'a>>,
+    #[serde(borrow, default)]
+    used_bytes: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    capacity_bytes: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    available_bytes: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    inodes: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub struct ClaimRef<'a> {
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    #[serde(borrow)]
+    pub namespace: Cow<'a, str>,
+}
+
+impl<'a> Summary<'a> {
+    /// The pods that can be read.
+    pub fn pods(&self) -> impl Iterator<Item = PodStats<'a>> {
+        self.pods.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok())
+    }
+}
+
+impl<'a> PodStats<'a> {
+    /// The volumes that can be read.
+    pub fn volumes(&self) -> impl Iterator<Item = VolumeUsage<'a>> {
+        self.volume.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok())
+    }
+}
+
+impl VolumeUsage<'_> {
+    pub fn used(&self) -> Option<u64> {
+        amount(self.used_bytes)
+    }
+
+    pub fn capacity(&self) -> Option<u64> {
+        amount(self.capacity_bytes)
+    }
+
+    pub fn available(&self) -> Option<u64> {
+        amount(self.available_bytes)
+    }
+
+    pub fn inodes(&self) -> Option<u64> {
+        amount(self.inodes)
+    }
+}
+
+/// A whole number under 2^63, the most that Kubernetes counts to; anything else is not known.
+fn amount(raw: Option<&RawValue>) -> Option<u64> {
+    raw?.get().parse().ok().filter(|number| *number < 1 << 63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (volume, used, capacity, available, inodes) of every readable volume.
+    type Row = (String, Option<u64>, Option<u64>, Option<u64>, Option<u64>);
+
+    fn rows(json: &str) -> Vec<Row> {
+        let summary: Summary<'_> = serde_json::from_str(json).unwrap_or_else(|e| panic!("{json}: {e}"));
+        let volumes = summary.pods().flat_map(|pod| pod.volumes().collect::<Vec<_>>());
+        volumes.map(|v| (v.name.to_string(), v.used(), v.capacity(), v.available(), v.inodes())).collect()
+    }
+
+    fn one(volume: &str) -> Vec<Row> {
+        rows(&format!(
+            r#"{{"node":{{"nodeName":"n","cpu":{{}}}},"pods":[{{"podRef":{{"name":"p","namespace":"d"}},"volume":[{volume}]}}]}}"#
+        ))
+    }
+
+    #[test]
+    fn figures_are_whole_numbers_or_unknown() {
+        for (value, want) in [
+            ("5", Some(5)),
+            ("0", Some(0)),
+            ("9223372036854775807", Some((1 << 63) - 1)),
+            ("9223372036854775808", None),
+            ("-1", None),
+            ("1.5", None),
+            ("1e999", None),
+            ("\"5\"", None),
+            ("null", None),
+            ("{}", None),
+        ] {
+            let got = one(&format!(r#"{{"name":"v","usedBytes":{value},"capacityBytes":9,"extra":[1]}}"#));
+            assert_eq!(got, [("v".to_owned(), want, Some(9), None, None)], "{value}");
+        }
+    }
+
+    #[test]
+    fn an_odd_volume_costs_itself_alone() {
+        let got = one(r#"{"name":7},"x",{"usedBytes":1},{"name":"ok","usedBytes":2}"#);
+        assert_eq!(got, [("ok".to_owned(), Some(2), None, None, None)]);
+    }
+
+    #[test]
+    fn an_odd_pod_costs_itself_alone() {
+        let json = r#"{"pods":[1,{"podRef":"x"},{"podRef":{"name":"p","namespace":"d"},"volume":"none"},
+            {"podRef":{"name":"p","namespace":"d","uid":"u"},"volume":[{"name":"ok","inodes":3}]},
+            {"podRef":{"name":"q","namespace":"d"},"volume":null},{"podRef":{"name":"r","namespace":"d"}}]}"#;
+        assert_eq!(rows(json), [("ok".to_owned(), None, None, None, Some(3))]);
+    }
+
+    #[test]
+    fn what_is_no_summary_is_refused() {
+        for json in ["{}", "[]", "null", r#"{"pods":{}}"#, r#"{"pods":[}"#, r#"{"pods":[{"podRef""#, "<html>"]
+        {
+            assert!(serde_json::from_str::<Summary<'_>>(json).is_err(), "{json}");
+        }
+        assert!(rows(r#"{"pods":null}"#).is_empty());
+    }
+}

@@ -1,0 +1,72 @@
+//! The time that the simulated cluster goes by: the system's, or one that a test holds in its hand.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Milliseconds since the Unix epoch.
+pub type Millis = i64;
+
+pub const SECOND: Millis = 1_000;
+pub const MINUTE: Millis = 60 * SECOND;
+pub const HOUR: Millis = 60 * MINUTE;
+pub const DAY: Millis = 24 * HOUR;
+
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// Stands still until [`Clock::advance`] moves it.
+    pub fn fixed(now: Millis) -> Self {
+        Self(Some(Arc::new(AtomicI64::new(now))))
+    }
+
+    pub fn now(&self) -> Millis {
+        match &self.0 {
+            Some(held) => held.load(Ordering::Relaxed),
+            None => millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+        }
+    }
+
+    /// Moves a fixed clock; the system's moves by itself.
+    pub fn advance(&self, by: Duration) {
+        if let Some(held) = &self.0 {
+            held.fetch_add(millis(by), Ordering::Relaxed);
+        }
+    }
+}
+
+pub fn millis(duration: Duration) -> Millis {
+    duration.as_millis().try_into().unwrap_or(Millis::MAX)
+}
+
+/// RFC 3339 in whole seconds, as Kubernetes writes `metav1.Time`.
+pub fn rfc3339(at: Millis) -> String {
+    jiff::Timestamp::from_second(at.div_euclid(SECOND)).unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_seconds_in_utc() {
+        assert_eq!(rfc3339(1_700_000_000_999), "2023-11-14T22:13:20Z");
+        assert_eq!(rfc3339(Millis::MAX), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_fixed_clock_moves_only_when_told() {
+        let clock = Clock::fixed(5);
+        clock.clone().advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), 1_005);
+    }
+}

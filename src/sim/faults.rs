@@ -1,0 +1,225 @@
+//! Faults that can be injected while the cluster runs, and what they hit.
+
+use std::{sync::Mutex, time::Duration};
+
+use tokio::sync::broadcast;
+
+use super::{locked, resource::Resource};
+
+/// What a request asks for, as faults and counts tell requests apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    Discovery,
+    List(Resource),
+    Watch(Resource),
+    Get(Resource),
+    /// PodMetrics.
+    Metrics,
+    /// A node's `/stats/summary`.
+    Summary(String),
+    /// A SelfSubjectAccessReview.
+    Review,
+    Other,
+}
+
+/// The requests that a fault hits, or that are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Any,
+    Discovery,
+    List(Resource),
+    Watch(Resource),
+    Get(Resource),
+    /// Lists, watches and gets of a resource.
+    Objects(Resource),
+    Watches,
+    Metrics,
+    Summaries,
+    Summary(String),
+    /// Paths that start so.
+    Path(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers this much later.
+    Latency(Duration),
+    /// Never answers, even once the fault is removed.
+    Hang,
+    /// Answers with a `Status` object of this code, and perhaps `Retry-After` seconds.
+    Status { code: u16, retry_after: Option<u64> },
+    /// Resets the connection instead of answering.
+    Reset,
+    /// Cuts the connection after so many bytes of the body.
+    Truncate(usize),
+    /// Answers 200 with text that is no JSON.
+    BadJson,
+    /// Answers with numbers for strings and strings for numbers.
+    WrongTypes,
+    /// Watches are cut, at once and again after each opening.
+    Drop,
+    /// Watches stay open without a byte; one that fell silent stays so when the fault is removed.
+    Silence,
+    /// The next watches are told 410: their revision is gone.
+    Gone,
+}
+
+/// Names a fault for its removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultId(u64);
+
+#[derive(Debug)]
+pub struct Faults {
+    rules: Mutex<Rules>,
+    /// Targets whose open watches must go now.
+    cuts: broadcast::Sender<Target>,
+    /// Targets whose open watches must fall silent now.
+    silenced: broadcast::Sender<Target>,
+}
+
+#[derive(Debug, Default)]
+struct Rules {
+    next: u64,
+    list: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    id: FaultId,
+    target: Target,
+    fault: Fault,
+    /// How often it still strikes; none: until it is removed.
+    left: Option<u32>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { rules: Mutex::default(), cuts: broadcast::channel(64).0, silenced: broadcast::channel(64).0 }
+    }
+}
+
+impl Faults {
+    /// Strikes every matching request until it is removed.
+    pub fn add(&self, target: Target, fault: Fault) -> FaultId {
+        self.insert(target, fault, None)
+    }
+
+    /// Strikes the next `times` matching requests.
+    pub fn add_times(&self, target: Target, fault: Fault, times: u32) -> FaultId {
+        self.insert(target, fault, Some(times))
+    }
+
+    pub fn remove(&self, id: FaultId) {
+        locked(&self.rules).list.retain(|rule| rule.id != id);
+    }
+
+    pub fn clear(&self) {
+        locked(&self.rules).list.clear();
+    }
+
+    /// Cuts the open watches once; they may be opened again.
+    pub fn drop_watches(&self, target: Target) {
+        // Nobody listens where no watch is open.
+        let _ = self.cuts.send(target);
+    }
+
+    /// The faults that strike this request, counted down.
+    pub(super) fn meet(&self, class: &Class, path: &str) -> Vec<Fault> {
+        let is_watch = matches!(class, Class::Watch(_));
+        let mut rules = locked(&self.rules);
+        let mut met = Vec::new();
+        for rule in rules.list.iter_mut().filter(|rule| is_watch || !rule.fault.is_of_watches()) {
+            if rule.left != Some(0) && rule.target.hits(class, path) {
+                rule.left = rule.left.map(|left| left - 1);
+                met.push(rule.fault.clone());
+            }
+        }
+        rules.list.retain(|rule| rule.left != Some(0));
+        met
+    }
+
+    /// True while such requests are refused with 403.
+    pub(super) fn forbids(&self, class: &Class, path: &str) -> bool {
+        let forbidden = |rule: &Rule| matches!(rule.fault, Fault::Status { code: 403, .. });
+        locked(&self.rules).list.iter().any(|rule| forbidden(rule) && rule.target.hits(class, path))
+    }
+
+    pub(super) fn cuts(&self) -> broadcast::Receiver<Target> {
+        self.cuts.subscribe()
+    }
+
+    pub(super) fn silenced(&self) -> broadcast::Receiver<Target> {
+        self.silenced.subscribe()
+    }
+
+    fn insert(&self, target: Target, fault: Fault, left: Option<u32>) -> FaultId {
+        let signal = match fault {
+            Fault::Drop => Some(&self.cuts),
+            Fault::Silence => Some(&self.silenced),
+            _ => None,
+        };
+        let mut rules = locked(&self.rules);
+        rules.next += 1;
+        let id = FaultId(rules.next);
+        rules.list.push(Rule { id, target: target.clone(), fault, left });
+        if let Some(signal) = signal {
+            // Nobody listens where no watch is open.
+            let _ = signal.send(target);
+        }
+        id
+    }
+}
+
+impl Fault {
+    pub fn status(code: u16) -> Self {
+        Self::Status { code, retry_after: None }
+    }
+
+    fn is_of_watches(&self) -> bool {
+        matches!(self, Self::Drop | Self::Silence | Self::Gone)
+    }
+}
+
+impl Target {
+    pub(super) fn hits(&self, class: &Class, path: &str) -> bool {
+        match (self, class) {
+            (Self::Any, _)
+            | (Self::Discovery, Class::Discovery)
+            | (Self::Metrics, Class::Metrics)
+            | (Self::Summaries, Class::Summary(_))
+            | (Self::Watches, Class::Watch(_)) => true,
+            (Self::List(want), Class::List(got))
+            | (Self::Watch(want), Class::Watch(got))
+            | (Self::Get(want), Class::Get(got))
+            | (Self::Objects(want), Class::List(got) | Class::Watch(got) | Class::Get(got)) => want == got,
+            (Self::Summary(want), Class::Summary(got)) => want == got,
+            (Self::Path(start), _) => path.starts_with(start),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_strikes_its_target_as_often_as_it_was_told() {
+        let faults = Faults::default();
+        faults.add_times(Target::Metrics, Fault::status(503), 2);
+        let summary = Class::Summary("n1".into());
+        assert_eq!(faults.meet(&summary, "/").len(), 0);
+        let strikes = (0..4).map(|_| faults.meet(&Class::Metrics, "/").len());
+        assert_eq!(strikes.collect::<Vec<_>>(), [1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn watch_faults_leave_lists_alone() {
+        let faults = Faults::default();
+        let id = faults.add(Target::Objects(Resource::Pods), Fault::Gone);
+        assert!(faults.meet(&Class::List(Resource::Pods), "/").is_empty());
+        assert_eq!(faults.meet(&Class::Watch(Resource::Pods), "/"), [Fault::Gone]);
+        faults.remove(id);
+        assert!(faults.meet(&Class::Watch(Resource::Pods), "/").is_empty());
+    }
+}

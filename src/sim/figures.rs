@@ -1,0 +1,130 @@
+//! What metrics-server and the kubelets measure: each pod's usage and volumes at the time of a scrape.
+
+use super::{
+    clock::Millis,
+    dice::hash,
+    guest::{Guest, Launcher},
+    hardware::{Disk, DiskMode},
+    load::{Fill, Usage, VolumeFigures},
+    node::PlainPod,
+    objects::{Body, Part, Sampled, Tenant, attachment, labels},
+};
+
+/// One scrape of one node.
+#[derive(Clone, Copy, Debug)]
+pub struct Scrape {
+    pub at: Millis,
+    pub window_ms: u32,
+}
+
+/// The last scrape of `node` before `now`: nodes are asked one after another, so each has its own moment.
+pub fn scrape(node: &str, now: Millis, interval: Millis) -> Scrape {
+    let interval = interval.max(1);
+    let offset = (hash(0, &["scrape", node]) % interval.unsigned_abs()) as Millis;
+    let round = (now - offset).div_euclid(interval);
+    // Two scrapes are never exactly one interval apart.
+    let jitter = (hash(round.unsigned_abs(), &[node]) % (interval.unsigned_abs() / 100 + 1)) as Millis;
+    Scrape { at: round * interval + offset, window_ms: u32::try_from(interval + jitter).unwrap_or(u32::MAX) }
+}
+
+pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Scrape) -> Sampled {
+    Sampled {
+        namespace: guest.namespace.clone(),
+        name: guest.pod_name(pod.serial),
+        labels: labels(&Body::Guest(Part::Launcher(pod.serial), guest.clone())),
+        at: scrape.at,
+        window_ms: scrape.window_ms,
+        containers: launcher_containers(guest, pod, scrape.at),
+    }
+}
+
+pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
+    Sampled {
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        labels: pod.labels.clone(),
+        at: scrape.at,
+        window_ms: scrape.window_ms,
+        containers: vec![(pod.app.clone(), plain_usage(pod, scrape.at))],
+    }
+}
+
+pub fn launcher_tenant(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Millis) -> Tenant {
+    let mounted = guest.disks.iter().filter(|disk| disk.mode != DiskMode::Hotplug);
+    let claims =
+        mounted.map(|disk| (disk.name.clone(), Some(disk.claim.clone()), disk_figures(disk, volumes_at)));
+    let scratch =
+        ["private", "public", "sockets", "virt-bin-share-dir", "libvirt-runtime", "ephemeral-disks"];
+    let scratch = scratch.into_iter().chain(["container-disks", "hotplug-disks"]);
+    Tenant {
+        namespace: guest.namespace.clone(),
+        name: guest.pod_name(pod.serial),
+        uid: guest.pod_uid(pod.serial),
+        created: pod.created,
+        containers: launcher_containers(guest, pod, at),
+        volumes: claims.chain(scratch.map(|name| (name.to_owned(), None, scratch_figures(name)))).collect(),
+    }
+}
+
+/// The pod that holds a hotplugged disk.
+pub fn attachment_tenant(guest: &Guest, disk: &Disk, at: Millis, volumes_at: Millis) -> Tenant {
+    let pod = attachment(guest, disk);
+    let mut tenant = plain_tenant(&pod, at);
+    tenant.volumes.push((disk.name.clone(), Some(disk.claim.clone()), disk_figures(disk, volumes_at)));
+    tenant
+}
+
+pub fn plain_tenant(pod: &PlainPod, at: Millis) -> Tenant {
+    Tenant {
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        uid: pod.uid(),
+        created: pod.created,
+        containers: vec![(pod.app.clone(), plain_usage(pod, at))],
+        volumes: vec![
+            ("config".to_owned(), None, scratch_figures("config")),
+            (pod.token_volume(), None, scratch_figures("token")),
+        ],
+    }
+}
+
+fn disk_figures(disk: &Disk, at: Millis) -> VolumeFigures {
+    match (disk.mode, &disk.fill) {
+        (_, Fill::Fixed(figures)) => *figures,
+        (DiskMode::Block, _) => VolumeFigures::of_block(disk.bytes()),
+        (DiskMode::Shared(capacity), fill) => fill.figures(capacity, at),
+        // ext4 keeps about a fiftieth of a disk for itself.
+        (_, fill) => fill.figures(disk.bytes() - disk.bytes() / 50, at),
+    }
+}
+
+fn launcher_containers(guest: &Guest, pod: &Launcher, at: Millis) -> Vec<(String, Usage)> {
+    let usage = guest.load_of(pod).usage(guest.cpu, guest.memory_bytes(), at);
+    vec![("compute".to_owned(), usage)]
+}
+
+/// An ordinary pod is about a core and 512 MiB.
+fn plain_usage(pod: &PlainPod, at: Millis) -> Usage {
+    pod.load.usage(1, 512 << 20, at)
+}
+
+/// An `emptyDir` or a projected volume: a few KiB on the node's own file system.
+fn scratch_figures(name: &str) -> VolumeFigures {
+    let used = 4096 * (1 + hash(0, &[name]) % 40);
+    VolumeFigures::of_ext4(used, 467 << 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_holds_for_an_interval_and_is_never_ahead() {
+        for now in (1_000_000..1_060_000).step_by(700) {
+            let found = scrape("worker-1", now, 15_000);
+            assert!(found.at <= now && now - found.at < 15_000);
+            assert!((15_000..=15_150).contains(&found.window_ms));
+        }
+        assert_ne!(scrape("worker-1", 1_000_000, 15_000).at, scrape("worker-2", 1_000_000, 15_000).at);
+    }
+}

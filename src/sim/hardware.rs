@@ -1,0 +1,103 @@
+//! A guest's disks and networks.
+
+use super::{
+    dice,
+    load::{self, Fill},
+};
+
+/// A disk, and the claim that it lies on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disk {
+    pub name: String,
+    pub claim: String,
+    /// A quantity.
+    pub size: String,
+    pub storage_class: String,
+    pub boot: bool,
+    pub image: String,
+    pub mode: DiskMode,
+    pub fill: Fill,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskMode {
+    Filesystem,
+    Block,
+    /// A directory of a file system of this many bytes, as NFS and local provisioners give.
+    Shared(u64),
+    /// Plugged in while running: mounted by an attachment pod, not by the launcher.
+    Hotplug,
+}
+
+/// A network, ordered and observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub name: String,
+    /// `bridge`, `macvlan`, `sriov` or `ovs`; empty: not written.
+    pub kind: String,
+    pub interface: String,
+    pub ip_address: String,
+    pub mac_address: String,
+}
+
+impl Disk {
+    /// A half-filled file system volume of a guest.
+    pub fn new(guest: &str, name: &str, size: &str) -> Self {
+        let claim = format!("{guest}-{name}");
+        let seed = dice::hash(0, &[&claim]);
+        Self {
+            name: name.to_owned(),
+            claim,
+            size: size.to_owned(),
+            storage_class: "ceph-rbd".to_owned(),
+            boot: name == "root",
+            image: String::new(),
+            mode: DiskMode::Filesystem,
+            fill: Fill::Curve { seed, share: 0.5 },
+        }
+    }
+
+    pub fn mode(mut self, mode: DiskMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    pub fn storage_class(mut self, name: &str) -> Self {
+        self.storage_class = name.to_owned();
+        self
+    }
+
+    /// Exact figures of an ext4 volume.
+    pub fn holds(self, used: u64, capacity: u64) -> Self {
+        self.figures(load::VolumeFigures::of_ext4(used, capacity))
+    }
+
+    /// Exact figures, whatever they are.
+    pub fn figures(mut self, figures: load::VolumeFigures) -> Self {
+        self.fill = Fill::Fixed(figures);
+        self
+    }
+
+    pub fn bytes(&self) -> u64 {
+        load::bytes(&self.size).unwrap_or(0)
+    }
+
+    pub fn is_block(&self) -> bool {
+        self.mode == DiskMode::Block
+    }
+}
+
+impl Network {
+    /// A bridged network with an address of its own.
+    pub fn lan(seed: u64) -> Self {
+        let mut dice = dice::Dice::of(seed, &["network"]);
+        let bytes: Vec<u64> = (0..6).map(|_| dice.below(254) + 1).collect();
+        Self {
+            name: "lan".to_owned(),
+            kind: "bridge".to_owned(),
+            interface: "enp1s0".to_owned(),
+            ip_address: format!("10.{}.{}.{}", 128 + bytes[0] % 64, bytes[1], bytes[2]),
+            mac_address: format!("52:54:00:{:02x}:{:02x}:{:02x}", bytes[3], bytes[4], bytes[5]),
+        }
+    }
+}

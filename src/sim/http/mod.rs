@@ -1,0 +1,147 @@
+//! The Kubernetes HTTP API of the simulated cluster: every request is counted, meets its faults, and is answered.
+
+mod discovery;
+mod list;
+mod path;
+mod polls;
+mod query;
+mod selector;
+mod spoil;
+mod status;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::State,
+    http::{Method, Request},
+    response::Response,
+};
+
+use super::{
+    faults::{Class, Fault, Faults},
+    requests::Requests,
+    serve::Fuse,
+    world::World,
+};
+use path::Ask;
+use query::ListQuery;
+use watch::Handicap;
+
+/// Largest body that is read: reviews are small.
+const BODY_LIMIT: usize = 1 << 20;
+
+#[derive(Debug)]
+pub struct Cluster {
+    pub world: Arc<World>,
+    pub faults: Arc<Faults>,
+    pub requests: Arc<Requests>,
+    pub bookmark_interval: Duration,
+}
+
+pub fn router(cluster: Arc<Cluster>) -> Router {
+    Router::new().fallback(answer).with_state(cluster)
+}
+
+async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> Response {
+    let path = request.uri().path().to_owned();
+    let ask = path::parse(&path);
+    let query = ListQuery::parse(request.uri());
+    let class = classify(&ask, query.as_ref().is_ok_and(|query| query.watch));
+    cluster.requests.record(class.clone(), &path, format!("{} {}", request.method(), request.uri()));
+
+    let faults = cluster.faults.meet(&class, &path);
+    let mut handicap = Handicap::default();
+    for fault in &faults {
+        match fault {
+            Fault::Latency(time) => tokio::time::sleep(*time).await,
+            Fault::Hang => std::future::pending().await,
+            Fault::Status { code, retry_after } => return injected(*code, *retry_after, &class),
+            Fault::Reset => blow_fuse(&request),
+            Fault::Drop => handicap.dropped = true,
+            Fault::Silence => handicap.silent = true,
+            Fault::Gone => handicap.gone = true,
+            Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
+        }
+    }
+    let response = match query {
+        Ok(query) => dispatch(&cluster, &ask, query, request, &path, handicap).await,
+        Err(refusal) => *refusal,
+    };
+    spoil::spoil(response, &faults).await
+}
+
+async fn dispatch(
+    cluster: &Arc<Cluster>,
+    ask: &Ask<'_>,
+    query: ListQuery,
+    request: Request<Body>,
+    path: &str,
+    handicap: Handicap,
+) -> Response {
+    if !cluster.world.is_installed(ask.group()) || *ask == Ask::Unknown {
+        return status::no_such_path();
+    }
+    if *ask == Ask::Review && request.method() == Method::POST {
+        let body = to_bytes(request.into_body(), BODY_LIMIT).await.unwrap_or_default();
+        return polls::review(cluster, &body);
+    }
+    if request.method() != Method::GET {
+        return status::method_not_allowed();
+    }
+    match *ask {
+        Ask::Version => discovery::version(),
+        Ask::Health => status::text("ok"),
+        Ask::CoreVersions => discovery::core_versions(),
+        Ask::Groups => discovery::groups(&cluster.world),
+        Ask::Group(name) => discovery::group(name),
+        Ask::Resources { group, version } => discovery::resources(group, version),
+        Ask::Objects { resource, namespace } if query.watch => {
+            watch::watch(cluster, resource, namespace, query, path, handicap)
+        }
+        Ask::Objects { resource, namespace } => list::list(&cluster.world, resource, namespace, &query),
+        Ask::Object { resource, namespace, name } => list::get(&cluster.world, resource, namespace, name),
+        Ask::PodMetrics { .. } if query.watch => status::method_not_allowed(),
+        Ask::PodMetrics { namespace } => polls::metrics(cluster, namespace, &query),
+        Ask::OnePodMetrics { namespace, name } => polls::one_metrics(cluster, namespace, name),
+        Ask::Summary { node } => polls::summary(cluster, node).await,
+        Ask::Review | Ask::Unknown => status::method_not_allowed(),
+    }
+}
+
+fn classify(ask: &Ask<'_>, watch: bool) -> Class {
+    match ask {
+        Ask::Objects { resource, .. } if watch => Class::Watch(*resource),
+        Ask::Objects { resource, .. } => Class::List(*resource),
+        Ask::Object { resource, .. } => Class::Get(*resource),
+        Ask::PodMetrics { .. } | Ask::OnePodMetrics { .. } => Class::Metrics,
+        Ask::Summary { node } => Class::Summary((*node).to_owned()),
+        Ask::Review => Class::Review,
+        Ask::Version | Ask::CoreVersions | Ask::Groups | Ask::Group(_) | Ask::Resources { .. } => {
+            Class::Discovery
+        }
+        Ask::Health | Ask::Unknown => Class::Other,
+    }
+}
+
+fn injected(code: u16, retry_after: Option<u64>, class: &Class) -> Response {
+    let (verb, qualified) = match class {
+        Class::List(resource) => ("list", resource.api().qualified()),
+        Class::Watch(resource) => ("watch", resource.api().qualified()),
+        Class::Get(resource) => ("get", resource.api().qualified()),
+        Class::Metrics => ("list", "pods.metrics.k8s.io".to_owned()),
+        Class::Summary(_) => ("get", "nodes/proxy".to_owned()),
+        Class::Review => ("create", "selfsubjectaccessreviews.authorization.k8s.io".to_owned()),
+        Class::Discovery | Class::Other => ("get", "path".to_owned()),
+    };
+    status::injected(code, retry_after, verb, &qualified)
+}
+
+/// The connection is reset as soon as anything is written to it.
+fn blow_fuse(request: &Request<Body>) {
+    if let Some(fuse) = request.extensions().get::<Fuse>() {
+        fuse.blow();
+    }
+}

@@ -1,0 +1,102 @@
+//! What happens by itself: a live migration ends and another begins, a VM is stopped and started again.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    clock::{MINUTE, Millis},
+    dice::Dice,
+    guest::{Guest, PodPhase, State},
+    node::Kubelet,
+    world::World,
+};
+
+/// Pods of a finished migration stay this long.
+const LINGER: Millis = 5 * MINUTE;
+/// A VM is stopped or started in one step of so many.
+const STEPS_PER_SWITCH: u64 = 4;
+
+/// Takes a step each `pace`, for ever.
+pub async fn live(world: Arc<World>, pace: Duration, seed: u64) {
+    let mut step = 0;
+    loop {
+        tokio::time::sleep(pace).await;
+        step += 1;
+        take_step(&world, seed, step);
+    }
+}
+
+/// One step, the same for the same seed, number and world.
+pub fn take_step(world: &World, seed: u64, number: u64) {
+    let mut dice = Dice::of(seed, &["life", &number.to_string()]);
+    let guests: Vec<_> = world.guests().into_iter().filter(|guest| !guest.fixture).collect();
+    end_migrations(world, &guests);
+    clear_up(world, &guests);
+    // One migration, and one more for each two thousand VMs.
+    for _ in 0..=guests.len() / 2_000 {
+        begin_migration(world, &guests, &mut dice);
+    }
+    if number.is_multiple_of(STEPS_PER_SWITCH) {
+        switch(world, &guests, &mut dice);
+    }
+}
+
+fn end_migrations(world: &World, guests: &[Arc<Guest>]) {
+    for guest in guests.iter().filter(|guest| guest.migrating().is_some()) {
+        world.finish_migration(&guest.namespace, &guest.name, false);
+    }
+}
+
+/// Finished pods of old migrations go.
+fn clear_up(world: &World, guests: &[Arc<Guest>]) {
+    let before = world.clock.now() - LINGER;
+    let old = |guest: &Guest| {
+        guest.migration.as_ref().and_then(|migration| migration.ended).is_some_and(|at| at < before)
+    };
+    for guest in guests.iter().filter(|guest| old(guest) && guest.launchers.len() > 1) {
+        world.change(&guest.namespace, &guest.name, |guest| {
+            guest.launchers.retain(|pod| matches!(pod.phase, PodPhase::Running | PodPhase::Pending));
+            guest.migration = None;
+        });
+    }
+}
+
+fn begin_migration(world: &World, guests: &[Arc<Guest>], dice: &mut Dice) {
+    let nodes: Vec<_> = world.nodes().into_iter().filter(|node| node.kubelet == Kubelet::Answers).collect();
+    let live = |name: &str| nodes.iter().any(|node| node.name == name);
+    let movable = |guest: &&Arc<Guest>| {
+        guest.state == State::Running
+            && guest.migration.is_none()
+            && guest.holder().is_some_and(|pod| live(&pod.node))
+    };
+    let Some(guest) = pick(guests.iter().filter(movable), dice) else { return };
+    let source = guest.holder().map(|pod| pod.node.clone()).unwrap_or_default();
+    if let Some(target) = pick(nodes.iter().filter(|node| node.name != source), dice) {
+        world.start_migration(&guest.namespace, &guest.name, &target.name);
+    }
+}
+
+/// Starts the VM that an earlier step stopped, else stops one.
+fn switch(world: &World, guests: &[Arc<Guest>], dice: &mut Dice) {
+    let now = world.clock.now();
+    let stopped = guests.iter().filter(|guest| guest.state == State::Stopped && guest.incarnation > 0);
+    if let Some(guest) = pick(stopped, dice) {
+        let nodes: Vec<_> =
+            world.nodes().into_iter().filter(|node| node.kubelet == Kubelet::Answers).collect();
+        if let Some(node) = pick(nodes.iter(), dice) {
+            world.change(&guest.namespace, &guest.name, |guest| guest.start(&node.name, now));
+        }
+        return;
+    }
+    let running = guests.iter().filter(|guest| guest.state == State::Running && guest.migration.is_none());
+    if let Some(guest) = pick(running, dice) {
+        world.change(&guest.namespace, &guest.name, Guest::stop);
+    }
+}
+
+fn pick<T>(items: impl Iterator<Item = T>, dice: &mut Dice) -> Option<T> {
+    let mut items: Vec<T> = items.collect();
+    match items.len() {
+        0 => None,
+        count => Some(items.swap_remove(dice.below(count as u64) as usize)),
+    }
+}

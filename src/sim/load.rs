@@ -1,0 +1,267 @@
+//! How busy a guest is: a function of its seed and of time alone, so that a run can be repeated and no state is kept.
+
+use std::f64::consts::TAU;
+
+use super::{
+    clock::{DAY, HOUR, MINUTE, Millis, SECOND},
+    dice::{hash, mix, unit},
+};
+
+/// What a guest does all day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Follows people: a working day with an evening shoulder, quiet at night and at weekends.
+    Web,
+    /// Follows people, damped, with a backup at night.
+    Database,
+    /// Idle, then busy for hours at night.
+    Batch,
+    /// Builds: minutes at full power, then nothing; mostly in working hours.
+    Runner,
+    /// Even.
+    Steady,
+    /// Next to nothing.
+    Idle,
+    /// At its limit.
+    Hot,
+}
+
+/// What a guest or one of its pods uses.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Load {
+    /// `memory` is the share of the ordered memory that the working set swings about.
+    Curve { profile: Profile, seed: u64, memory: f64 },
+    /// Quantities, sent as they are written here.
+    Fixed { cpu: String, memory: String },
+    /// A migration's target before it takes over, or a launcher whose guest has not begun.
+    Waiting,
+}
+
+/// What stands on a disk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fill {
+    /// A share of the capacity, which grows slowly and is cleaned up now and then.
+    Curve {
+        seed: u64,
+        share: f64,
+    },
+    Fixed(VolumeFigures),
+}
+
+/// The figures of one volume in a kubelet's summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeFigures {
+    pub used: u64,
+    pub capacity: u64,
+    pub available: u64,
+    pub inodes: u64,
+    pub inodes_free: u64,
+    pub inodes_used: u64,
+}
+
+/// CPU and memory as Kubernetes quantities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub cpu: String,
+    pub memory: String,
+}
+
+const MIB: f64 = 1_048_576.0;
+
+impl Load {
+    /// Usage at `at` of a guest with so many cores and bytes.
+    pub fn usage(&self, cores: u32, memory_bytes: u64, at: Millis) -> Usage {
+        match self {
+            Self::Fixed { cpu, memory } => Usage { cpu: cpu.clone(), memory: memory.clone() },
+            Self::Waiting => quantities(0.003, 58.0 * MIB),
+            Self::Curve { profile, seed, memory } => {
+                let share = profile.cpu_share(*seed, at);
+                let resident = memory + 0.03 * (smooth(*seed ^ 0x6d, at, 20 * MINUTE) - 0.5);
+                // The launcher itself costs about 3 millicores.
+                quantities(share * f64::from(cores) + 0.003, resident * memory_bytes as f64)
+            }
+        }
+    }
+}
+
+impl Profile {
+    /// The share of the guest's cores that is busy: `0.0..=1.0`.
+    pub fn cpu_share(self, seed: u64, at: Millis) -> f64 {
+        let hour = hour_of_day(at, seed);
+        let people = people(hour) * if weekend(at) { 0.55 } else { 1.0 };
+        let drift = smooth(seed, at, 4 * MINUTE);
+        let share = match self {
+            Self::Web => 0.06 + 0.42 * people + 0.14 * drift + 0.25 * burst(seed, at, 6 * MINUTE, 0.06),
+            Self::Database => 0.10 + 0.24 * people + 0.08 * drift + 0.35 * window(hour, 1.5, 2.8),
+            Self::Batch => 0.02 + 0.03 * drift + (0.6 + 0.25 * drift) * window(hour, 0.5, 5.0),
+            Self::Runner => 0.02 + 0.93 * burst(seed, at, 9 * MINUTE, 0.15 + 0.45 * people),
+            Self::Steady => 0.22 + 0.10 * drift + 0.05 * people,
+            Self::Idle => 0.01 + 0.02 * drift,
+            Self::Hot => 0.95 + 0.05 * drift,
+        };
+        let noise = 0.97 + 0.06 * unit(mix(seed ^ (at / (15 * SECOND)) as u64));
+        (share * noise).clamp(0.0, 1.0)
+    }
+}
+
+impl Fill {
+    pub fn figures(&self, capacity: u64, at: Millis) -> VolumeFigures {
+        match self {
+            Self::Fixed(figures) => *figures,
+            Self::Curve { seed, share } => {
+                // Grows by up to 4 % of the disk over 6 to 30 days, then a clean-up takes it back.
+                let period = 6 * DAY + (unit(mix(*seed)) * 24.0 * DAY as f64) as Millis;
+                let phase = (mix(seed ^ 1) % period.unsigned_abs()) as Millis;
+                let grown = (at + phase).rem_euclid(period) as f64 / period as f64;
+                let used = capacity as f64 * (share + 0.04 * (grown - 0.5)).clamp(0.0, 1.0);
+                // Whole blocks of 4 KiB, as file systems count.
+                VolumeFigures::of_ext4(used as u64 & !0xfff, capacity)
+            }
+        }
+    }
+}
+
+impl VolumeFigures {
+    /// An ext4 volume with one image file on it: 16 MiB are reserved, and an inode stands for each 16 KiB.
+    pub fn of_ext4(used: u64, capacity: u64) -> Self {
+        let inodes = (capacity >> 14).max(16);
+        let available = capacity.saturating_sub(used).saturating_sub(16 << 20);
+        Self { used, capacity, available, inodes, inodes_free: inodes - 12, inodes_used: 12 }
+    }
+
+    /// What the kubelet knows of a block volume: its size.
+    pub fn of_block(capacity: u64) -> Self {
+        Self { capacity, ..Self::default() }
+    }
+}
+
+/// Bytes of a quantity with a binary or decimal suffix; none for what this simulator never writes itself.
+pub fn bytes(quantity: &str) -> Option<u64> {
+    let split = quantity.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(quantity.len());
+    let (number, suffix) = quantity.split_at(split);
+    let unit = match suffix {
+        "" => 1.0,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => MIB,
+        "Gi" => MIB * 1024.0,
+        "Ti" => MIB * MIB,
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|number| (number * unit) as u64)
+}
+
+/// metrics-server writes CPU in nanocores and memory in KiB.
+fn quantities(cores: f64, bytes: f64) -> Usage {
+    let nanos = (cores.max(0.0) * 1e9) as u64;
+    Usage { cpu: format!("{nanos}n"), memory: format!("{}Ki", (bytes.max(0.0) / 1024.0) as u64) }
+}
+
+/// Hour of the day in UTC, each guest's own day up to an hour early or late.
+fn hour_of_day(at: Millis, seed: u64) -> f64 {
+    let shift = (unit(mix(seed ^ 2)) - 0.5) * 2.0;
+    (at.rem_euclid(DAY) as f64 / HOUR as f64 + shift).rem_euclid(24.0)
+}
+
+/// How awake people are: 0 at four in the morning, 1 in the afternoon.
+fn people(hour: f64) -> f64 {
+    let wave = 0.5 - 0.5 * (TAU * (hour - 3.5) / 24.0).cos();
+    wave.powf(1.4)
+}
+
+fn weekend(at: Millis) -> bool {
+    // The epoch was a Thursday.
+    matches!(at.div_euclid(DAY).rem_euclid(7), 2 | 3)
+}
+
+/// 1 between two hours of the day, with shoulders of a quarter of an hour.
+fn window(hour: f64, from: f64, to: f64) -> f64 {
+    ((hour - from).min(to - hour) * 4.0 + 1.0).clamp(0.0, 1.0)
+}
+
+/// Value noise: a random number for each `grid`, blended in between.
+fn smooth(seed: u64, at: Millis, grid: Millis) -> f64 {
+    let (slot, rest) = (at.div_euclid(grid), at.rem_euclid(grid) as f64 / grid as f64);
+    let (a, b) = (slot_value(seed, slot), slot_value(seed, slot + 1));
+    let blend = rest * rest * (3.0 - 2.0 * rest);
+    a + (b - a) * blend
+}
+
+/// With probability `chance` a slot is busy: it rises in its first tenth and falls in its last.
+fn burst(seed: u64, at: Millis, slot: Millis, chance: f64) -> f64 {
+    let (index, rest) = (at.div_euclid(slot), at.rem_euclid(slot) as f64 / slot as f64);
+    let busy = slot_value(seed ^ 3, index) < chance;
+    if busy { (rest * 10.0).min((1.0 - rest) * 10.0).min(1.0) } else { 0.0 }
+}
+
+fn slot_value(seed: u64, slot: Millis) -> f64 {
+    unit(hash(seed, &[]).wrapping_add(mix(slot as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Wednesday, so that no weekend damps it.
+    const NOON: Millis = 1_700_049_600_000;
+    const ALL: [Profile; 7] = [
+        Profile::Web,
+        Profile::Database,
+        Profile::Batch,
+        Profile::Runner,
+        Profile::Steady,
+        Profile::Idle,
+        Profile::Hot,
+    ];
+
+    fn mean(profile: Profile, from: Millis) -> f64 {
+        let samples = 200;
+        (0..samples).map(|n| profile.cpu_share(n, from + (n as i64) * MINUTE / 4)).sum::<f64>()
+            / samples as f64
+    }
+
+    #[test]
+    fn shares_stay_within_the_guest() {
+        for profile in ALL {
+            for n in 0..2_000 {
+                let share = profile.cpu_share(n, NOON + (n as i64) * 7 * MINUTE);
+                assert!((0.0..=1.0).contains(&share), "{profile:?} {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn web_follows_the_day_and_batch_the_night() {
+        let night = NOON + 14 * HOUR;
+        assert!(mean(Profile::Web, NOON + 2 * HOUR) > 2.0 * mean(Profile::Web, night));
+        assert!(mean(Profile::Batch, night) > 5.0 * mean(Profile::Batch, NOON));
+        assert!(mean(Profile::Hot, NOON) > 0.9);
+    }
+
+    #[test]
+    fn noise_covers_its_range() {
+        let values: Vec<f64> = (0..1_000).map(|n| slot_value(n, n as i64 * 3)).collect();
+        assert!(values.iter().any(|v| *v < 0.05) && values.iter().any(|v| *v > 0.95));
+        assert!((values.iter().sum::<f64>() / 1_000.0 - 0.5).abs() < 0.05);
+    }
+
+    #[test]
+    fn disks_grow_slowly_and_add_up() {
+        let fill = Fill::Curve { seed: 9, share: 0.5 };
+        let (now, later) = (fill.figures(10 << 30, NOON), fill.figures(10 << 30, NOON + HOUR));
+        assert!(later.used >= now.used && later.used - now.used < 10 << 20, "{now:?} {later:?}");
+        assert!(now.used + now.available <= now.capacity);
+        assert_eq!(now.inodes, now.inodes_free + now.inodes_used);
+    }
+
+    #[test]
+    fn quantities_of_the_scenario_are_read() {
+        for (text, want) in [("1.5Gi", 1_610_612_736), ("500M", 500_000_000), ("8589934592", 8_589_934_592)] {
+            assert_eq!(bytes(text), Some(want));
+        }
+        assert_eq!(bytes("lots"), None);
+    }
+}

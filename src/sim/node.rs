@@ -1,0 +1,115 @@
+//! Machines, and the ordinary pods that share them with the virtual ones.
+
+use super::{
+    clock::Millis,
+    dice::{self, Dice},
+    load::{Load, Profile},
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub name: String,
+    pub cores: u32,
+    pub memory_bytes: u64,
+    pub created: Millis,
+    pub kubelet: Kubelet,
+}
+
+/// What becomes of a question to the node's kubelet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kubelet {
+    Answers,
+    /// The machine is there, nothing listens on port 10250.
+    Refuses,
+    /// The machine is gone: no answer ever.
+    Hangs,
+}
+
+/// A pod that has nothing to do with a VM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainPod {
+    pub seed: u64,
+    pub namespace: String,
+    pub name: String,
+    pub app: String,
+    pub image: String,
+    pub node: String,
+    pub created: Millis,
+    pub labels: Vec<(String, String)>,
+    pub owner: Owner,
+    /// Volume name and claim; none for a pod without storage.
+    pub claim: Option<(String, String)>,
+    pub load: Load,
+}
+
+/// The controller of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub api_version: &'static str,
+    pub kind: &'static str,
+    pub name: String,
+    pub uid: String,
+}
+
+impl Node {
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            cores: 64,
+            memory_bytes: 256 << 30,
+            created: 0,
+            kubelet: Kubelet::Answers,
+        }
+    }
+
+    pub fn kubelet(mut self, kubelet: Kubelet) -> Self {
+        self.kubelet = kubelet;
+        self
+    }
+
+    pub fn ip(&self) -> String {
+        let mut dice = Dice::of(0, &["node", &self.name]);
+        format!("10.20.{}.{}", dice.below(254), dice.below(253) + 1)
+    }
+
+    pub fn uid(&self) -> String {
+        dice::uid(0, &["node", &self.name])
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.kubelet == Kubelet::Answers
+    }
+}
+
+impl PlainPod {
+    pub fn new(namespace: &str, name: &str, app: &str, image: &str, node: &str) -> Self {
+        let seed = dice::hash(0, &["plain", namespace, name]);
+        Self {
+            seed,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            app: app.to_owned(),
+            image: image.to_owned(),
+            node: node.to_owned(),
+            created: 0,
+            labels: vec![("app.kubernetes.io/name".to_owned(), app.to_owned())],
+            owner: Owner {
+                api_version: "apps/v1",
+                kind: "ReplicaSet",
+                name: app.to_owned(),
+                uid: dice::uid(0, &["owner", app]),
+            },
+            claim: None,
+            load: Load::Curve { profile: Profile::Idle, seed, memory: 0.3 },
+        }
+    }
+
+    pub fn uid(&self) -> String {
+        dice::uid(self.seed, &["pod", &self.namespace, &self.name])
+    }
+
+    /// The volume of its service account's token.
+    pub fn token_volume(&self) -> String {
+        format!("kube-api-access-{}", dice::suffix(self.seed, &["token"]))
+    }
+}

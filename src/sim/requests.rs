@@ -1,0 +1,80 @@
+//! What was asked of the cluster: tests count calls with it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{
+    faults::{Class, Target},
+    locked,
+};
+
+/// Lines of the log that are kept.
+const LOG_LINES: usize = 10_000;
+
+#[derive(Debug, Default)]
+pub struct Requests {
+    seen: Mutex<Seen>,
+    open_watches: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    counts: BTreeMap<(Class, String), u64>,
+    log: VecDeque<String>,
+}
+
+impl Requests {
+    pub fn total(&self) -> u64 {
+        self.count(&Target::Any)
+    }
+
+    pub fn count(&self, target: &Target) -> u64 {
+        let seen = locked(&self.seen);
+        seen.counts.iter().filter(|((class, path), _)| target.hits(class, path)).map(|(_, count)| count).sum()
+    }
+
+    /// Requests by path, without the query.
+    pub fn by_path(&self) -> BTreeMap<String, u64> {
+        let mut paths = BTreeMap::new();
+        for ((_, path), count) in &locked(&self.seen).counts {
+            *paths.entry(path.clone()).or_default() += count;
+        }
+        paths
+    }
+
+    /// The latest requests, oldest first: `GET /api/v1/pods?limit=500`.
+    pub fn log(&self) -> Vec<String> {
+        locked(&self.seen).log.iter().cloned().collect()
+    }
+
+    pub fn reset(&self) {
+        *locked(&self.seen) = Seen::default();
+    }
+
+    /// Watches that are open now.
+    pub fn open_watches(&self) -> usize {
+        self.open_watches.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn record(&self, class: Class, path: &str, line: String) {
+        let mut seen = locked(&self.seen);
+        *seen.counts.entry((class, path.to_owned())).or_default() += 1;
+        seen.log.push_back(line);
+        if seen.log.len() > LOG_LINES {
+            seen.log.pop_front();
+        }
+    }
+
+    pub(super) fn watch_opened(&self) {
+        self.open_watches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn watch_closed(&self) {
+        self.open_watches.fetch_sub(1, Ordering::Relaxed);
+    }
+}

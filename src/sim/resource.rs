@@ -1,0 +1,160 @@
+//! The resources that the simulated cluster keeps, in the words of Kubernetes discovery.
+
+/// A stored and watched resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    Namespaces,
+    Nodes,
+    Pods,
+    Claims,
+    VirtualMachines,
+    Instances,
+    Wukongs,
+}
+
+/// How the API names a resource.
+#[derive(Debug)]
+pub struct Api {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub plural: &'static str,
+    pub singular: &'static str,
+    pub kind: &'static str,
+    pub short: &'static [&'static str],
+    pub namespaced: bool,
+}
+
+pub const METRICS_GROUP: &str = "metrics.k8s.io";
+pub const KUBEVIRT_GROUP: &str = "kubevirt.io";
+pub const WUKONG_GROUP: &str = "vm.novasphere.dev";
+pub const REVIEW_GROUP: &str = "authorization.k8s.io";
+
+impl Resource {
+    pub const ALL: [Self; 7] = [
+        Self::Namespaces,
+        Self::Nodes,
+        Self::Pods,
+        Self::Claims,
+        Self::VirtualMachines,
+        Self::Instances,
+        Self::Wukongs,
+    ];
+
+    pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|resource| {
+            let api = resource.api();
+            (api.group, api.version, api.plural) == (group, version, plural)
+        })
+    }
+
+    pub fn api(self) -> &'static Api {
+        match self {
+            Self::Namespaces => &NAMESPACES,
+            Self::Nodes => &NODES,
+            Self::Pods => &PODS,
+            Self::Claims => &CLAIMS,
+            Self::VirtualMachines => &VIRTUAL_MACHINES,
+            Self::Instances => &INSTANCES,
+            Self::Wukongs => &WUKONGS,
+        }
+    }
+
+    /// The store's key: `namespace/name`, or the name alone. It sorts as etcd's keys do.
+    pub fn key(self, namespace: &str, name: &str) -> String {
+        if self.api().namespaced { format!("{namespace}/{name}") } else { name.to_owned() }
+    }
+}
+
+impl Api {
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `plural.group`, as error messages name a resource.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// Typed lists of the core group leave `kind` and `apiVersion` out of their items; custom resources keep them.
+    pub fn items_carry_kind(&self) -> bool {
+        !self.group.is_empty()
+    }
+}
+
+static NAMESPACES: Api = Api {
+    group: "",
+    version: "v1",
+    plural: "namespaces",
+    singular: "namespace",
+    kind: "Namespace",
+    short: &["ns"],
+    namespaced: false,
+};
+static NODES: Api = Api {
+    group: "",
+    version: "v1",
+    plural: "nodes",
+    singular: "node",
+    kind: "Node",
+    short: &["no"],
+    namespaced: false,
+};
+static PODS: Api = Api {
+    group: "",
+    version: "v1",
+    plural: "pods",
+    singular: "pod",
+    kind: "Pod",
+    short: &["po"],
+    namespaced: true,
+};
+static CLAIMS: Api = Api {
+    group: "",
+    version: "v1",
+    plural: "persistentvolumeclaims",
+    singular: "persistentvolumeclaim",
+    kind: "PersistentVolumeClaim",
+    short: &["pvc"],
+    namespaced: true,
+};
+static VIRTUAL_MACHINES: Api = Api {
+    group: KUBEVIRT_GROUP,
+    version: "v1",
+    plural: "virtualmachines",
+    singular: "virtualmachine",
+    kind: "VirtualMachine",
+    short: &["vm", "vms"],
+    namespaced: true,
+};
+static INSTANCES: Api = Api {
+    group: KUBEVIRT_GROUP,
+    version: "v1",
+    plural: "virtualmachineinstances",
+    singular: "virtualmachineinstance",
+    kind: "VirtualMachineInstance",
+    short: &["vmi", "vmis"],
+    namespaced: true,
+};
+static WUKONGS: Api = Api {
+    group: WUKONG_GROUP,
+    version: "v1alpha1",
+    plural: "wukongs",
+    singular: "wukong",
+    kind: "Wukong",
+    short: &["wk"],
+    namespaced: true,
+};
+/// Computed at each request, never stored; so it is no [`Resource`].
+pub static POD_METRICS: Api = Api {
+    group: METRICS_GROUP,
+    version: "v1beta1",
+    plural: "pods",
+    singular: "",
+    kind: "PodMetrics",
+    short: &[],
+    namespaced: true,
+};

@@ -1,0 +1,156 @@
+//! The VMs that show one thing each, the most telling first.
+
+use super::Room;
+use crate::sim::{
+    clock::{DAY, HOUR, MINUTE, Millis},
+    guest::{Guest, PodPhase, State},
+    hardware::{Disk, DiskMode},
+    load::{Fill, Load, Profile},
+};
+
+pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
+    let mut all = vec![
+        on(room, 0, vm("shop", "web", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.46).vm_name("web")),
+        on(room, 1, vm("shop", "web-db", 4, "16Gi", "debian-13", Profile::Database, 0.71).vm_name("web-db")),
+        migrating(room, vm("payments", "api-gateway-01", 4, "8Gi", "ubuntu-24.04", Profile::Web, 0.52)),
+        fixed(on(room, 2, nearly_full())),
+        fixed(down(room, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
+        fixed(vm("payments", "ledger-batch-01", 8, "32Gi", "rhel-9.6", Profile::Batch, 0.4)),
+        fixed(on(room, 3, vm("ci", "runner-large-01", 8, "16Gi", "ubuntu-24.04", Profile::Hot, 0.58))),
+        fixed(on(room, 4, over_allocated())),
+        fixed(on(room, 5, block_volume())),
+        fixed(gpu().placed(State::Error, room, 0)),
+        fixed(vm("ci", "runner-small-08", 2, "2048Mi", "ubuntu-24.04", Profile::Runner, 0.3)).placed(
+            State::Pending,
+            room,
+            0,
+        ),
+        fixed(vm("shop", "search-02", 4, "12Gi", "rocky-10", Profile::Steady, 0.6)).placed(
+            State::Creating,
+            room,
+            1,
+        ),
+        fixed(on(room, 6, shared_file_system())),
+        fixed(too_new(room)),
+        on(room, 7, vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38)),
+        on(room, 8, long_name()),
+        fixed(lingering(room)),
+        fixed(on(room, 9, hotplugged())),
+        fixed(
+            on(room, 10, vm("data", "legacy-erp", 4, "8589934592", "windows-2022", Profile::Web, 0.77))
+                .without_wukong(),
+        ),
+        on(room, 11, vm("monitoring", "prometheus-0", 4, "16Gi", "debian-13", Profile::Steady, 0.83)),
+        fixed(down(room, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
+        on(room, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
+        on(room, 14, vm("shop", "edge-cache-01", 2, "1.5Gi", "debian-13", Profile::Steady, 0.69)),
+    ];
+    for (index, guest) in all.iter_mut().enumerate() {
+        guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
+        // Who was started at no time in particular has run since it was made.
+        let created = guest.created;
+        guest.started = if guest.started == 0 { created } else { guest.started };
+        guest.launchers.iter_mut().filter(|pod| pod.created == 0).for_each(|pod| pod.created = created);
+    }
+    all
+}
+
+/// A VM that is stopped, with a root disk of 20Gi and a data disk.
+pub fn vm(ns: &str, name: &str, cpu: u32, memory: &str, image: &str, profile: Profile, share: f64) -> Guest {
+    let mut guest = Guest::new(ns, name).cpu(cpu).memory(memory);
+    guest.os_image = image.to_owned();
+    guest.load = Load::Curve { profile, seed: guest.seed, memory: share };
+    let mut root = Disk::new(name, "root", "20Gi");
+    root.image = format!("{image}.qcow2");
+    root.fill = Fill::Curve { seed: guest.seed, share: 0.15 + share / 3.0 };
+    guest.disks(vec![root])
+}
+
+fn on(room: &Room, index: usize, mut guest: Guest) -> Guest {
+    guest.start(room.live(index), 0);
+    guest
+}
+
+fn down(room: &Room, mut guest: Guest) -> Guest {
+    guest.start(room.dead(), 0);
+    guest
+}
+
+fn fixed(mut guest: Guest) -> Guest {
+    guest.fixture = true;
+    guest
+}
+
+fn migrating(room: &Room, guest: Guest) -> Guest {
+    let mut guest = on(room, 0, guest);
+    guest.start_migration(room.live(1), room.now - MINUTE / 2);
+    guest
+}
+
+fn with_data(mut guest: Guest, size: &str, share: f64) -> Guest {
+    let mut disk = Disk::new(&guest.name, "data", size);
+    disk.fill = Fill::Curve { seed: guest.seed ^ 1, share };
+    guest.disks.push(disk);
+    guest
+}
+
+fn nearly_full() -> Guest {
+    with_data(vm("data", "db-postgres-0", 8, "32Gi", "debian-13", Profile::Database, 0.86), "500Gi", 0.95)
+}
+
+/// The launcher's overhead takes its pod past what the guest was given.
+fn over_allocated() -> Guest {
+    vm("payments", "cache-redis-01", 2, "8Gi", "alpine-3.22", Profile::Steady, 1.07)
+}
+
+fn block_volume() -> Guest {
+    let mut guest = vm("data", "analytics-warehouse", 16, "64Gi", "rocky-10", Profile::Batch, 0.55);
+    guest.disks.push(
+        Disk::new("analytics-warehouse", "lake", "2Ti").mode(DiskMode::Block).storage_class("ceph-rbd-block"),
+    );
+    guest
+}
+
+fn gpu() -> Guest {
+    vm("payments", "fraud-model-gpu", 16, "128Gi", "ubuntu-24.04", Profile::Hot, 0.7)
+}
+
+/// Its claim of 200Gi is a directory of a filer of 40Ti, and the kubelet reports the filer.
+fn shared_file_system() -> Guest {
+    let mut guest = vm("shop", "media-nfs-01", 2, "4Gi", "debian-13", Profile::Web, 0.42);
+    let mut disk =
+        Disk::new("media-nfs-01", "media", "200Gi").mode(DiskMode::Shared(40 << 40)).storage_class("nfs-csi");
+    disk.fill = Fill::Curve { seed: guest.seed ^ 2, share: 0.61 };
+    guest.disks.push(disk);
+    guest
+}
+
+fn too_new(room: &Room) -> Guest {
+    let mut guest = vm("ci", "runner-ephemeral-41f2", 2, "4Gi", "ubuntu-24.04", Profile::Runner, 0.3);
+    guest.start(room.live(2), room.now);
+    guest.launchers.iter_mut().for_each(|pod| pod.measured = false);
+    guest
+}
+
+/// Its VirtualMachine's name is as long as names may be: 63 characters; its pod's is cut.
+fn long_name() -> Guest {
+    let name = "quarterly-regulatory-reporting-aggregator-europe-west-node-1";
+    vm("data", name, 4, "16Gi", "rhel-9.6", Profile::Batch, 0.48)
+}
+
+/// The pod of an earlier start stands beside the running one, `Completed`.
+fn lingering(room: &Room) -> Guest {
+    let mut guest = vm("shop", "orders-worker-05", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.57);
+    guest.start(room.live(1), room.now - 30 * HOUR);
+    guest.launchers[0].phase = PodPhase::Succeeded;
+    guest.start(room.live(2), room.now - 26 * HOUR);
+    guest
+}
+
+fn hotplugged() -> Guest {
+    let mut guest = vm("payments", "billing-archive", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.44);
+    let mut disk = Disk::new("billing-archive", "archive-2025", "100Gi").mode(DiskMode::Hotplug);
+    disk.fill = Fill::Curve { seed: guest.seed ^ 3, share: 0.72 };
+    guest.disks.push(disk);
+    guest
+}

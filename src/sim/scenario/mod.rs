@@ -1,0 +1,180 @@
+//! Who exists: a demo cluster that shows every state a VM can be in, of any size, the same for the same seed.
+
+mod cast;
+mod fleet;
+
+use super::{
+    clock::{DAY, HOUR, Millis},
+    dice::{self, Dice},
+    guest::{Guest, PodPhase, State},
+    node::{Kubelet, Node, PlainPod},
+};
+
+/// The cluster's content at its start.
+#[derive(Clone, Debug, Default)]
+pub struct Scenario {
+    pub nodes: Vec<Node>,
+    pub guests: Vec<Guest>,
+    pub pods: Vec<PlainPod>,
+}
+
+impl Scenario {
+    /// Nothing at all: a test adds what it wants.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    pub fn node(mut self, node: Node) -> Self {
+        self.nodes.push(node);
+        self
+    }
+
+    pub fn guest(mut self, guest: Guest) -> Self {
+        self.guests.push(guest);
+        self
+    }
+
+    pub fn pod(mut self, pod: PlainPod) -> Self {
+        self.pods.push(pod);
+        self
+    }
+
+    /// A believable cluster. The cast of [`cast`] comes first, so that a small one shows as much as it can.
+    pub fn demo(vms: u32, nodes: u32, seed: u64, now: Millis) -> Self {
+        // Ages are counted from midnight, so that a day's runs are alike.
+        let today = now.div_euclid(DAY) * DAY;
+        let nodes = machines(nodes.max(1), seed, today);
+        let room =
+            Room { names: nodes.iter().map(|node| node.name.clone()).collect(), down: dead(&nodes), now };
+        let mut guests = cast::cast(&room, today);
+        guests.truncate(vms as usize);
+        let more = vms - guests.len() as u32;
+        guests.extend(fleet::fleet(more, &room, seed, today));
+        guests.iter_mut().enumerate().for_each(|(index, guest)| guest.finish(index as u64, seed));
+        let pods = daemons(&nodes, today);
+        Self { nodes, guests, pods }
+    }
+}
+
+/// Where guests can be put.
+pub(super) struct Room {
+    names: Vec<String>,
+    down: Vec<bool>,
+    now: Millis,
+}
+
+impl Room {
+    /// A node whose kubelet answers.
+    fn live(&self, index: usize) -> &str {
+        let count = self.names.len();
+        (0..count)
+            .map(|step| (index + step) % count)
+            .find(|index| !self.down[*index])
+            .map_or(&self.names[0], |index| &self.names[index])
+    }
+
+    /// Any node, dead ones too.
+    fn any(&self, index: usize) -> &str {
+        &self.names[index % self.names.len()]
+    }
+
+    /// The dead node, or the last where all live.
+    fn dead(&self) -> &str {
+        let index = self.down.iter().position(|down| *down).unwrap_or(self.names.len() - 1);
+        &self.names[index]
+    }
+}
+
+fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
+    let width = if count > 99 { 3 } else { 2 };
+    (0..count)
+        .map(|index| {
+            let mut node = Node::new(&format!("worker-{:0width$}", index + 1));
+            let mut dice = Dice::of(seed, &["node", &node.name]);
+            node.created = today - (200 + dice.below(400) as Millis) * DAY;
+            (node.cores, node.memory_bytes) =
+                *dice.pick(&[(64, 256 << 30), (96, 384 << 30), (64, 512 << 30)]);
+            node.kubelet = fate(index, count);
+            node
+        })
+        .collect()
+}
+
+/// The last of each hundred nodes refuses, and in a large cluster one of them hangs. Fewer than three nodes all live.
+fn fate(index: u32, count: u32) -> Kubelet {
+    match () {
+        () if count < 3 => Kubelet::Answers,
+        () if index == 149 => Kubelet::Hangs,
+        () if index % 100 == 99 || (count < 100 && index + 1 == count) => Kubelet::Refuses,
+        () => Kubelet::Answers,
+    }
+}
+
+fn dead(nodes: &[Node]) -> Vec<bool> {
+    nodes.iter().map(|node| !node.is_ready()).collect()
+}
+
+/// What every cluster runs besides VMs.
+fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {
+    let named = |namespace: &str, app: &str, image: &str, node: &Node| {
+        let name = format!("{app}-{}", dice::suffix(0, &[app, &node.name]));
+        let mut pod = PlainPod::new(namespace, &name, app, image, &node.name);
+        pod.created = today - 30 * DAY;
+        pod
+    };
+    let mut pods: Vec<_> = nodes
+        .iter()
+        .flat_map(|node| {
+            [
+                named("kubevirt", "virt-handler", "quay.io/kubevirt/virt-handler:v1.6.2", node),
+                named("kube-system", "kube-proxy", "registry.k8s.io/kube-proxy:v1.34.1", node),
+            ]
+        })
+        .collect();
+    if let Some(node) = nodes.first() {
+        pods.push(named("kube-system", "coredns", "registry.k8s.io/coredns/coredns:v1.12.1", node));
+        pods.push(named(
+            "kube-system",
+            "metrics-server",
+            "registry.k8s.io/metrics-server/metrics-server:v0.8.0",
+            node,
+        ));
+        pods.push(named("kubevirt", "virt-api", "quay.io/kubevirt/virt-api:v1.6.2", node));
+        pods.push(named("kubevirt", "virt-controller", "quay.io/kubevirt/virt-controller:v1.6.2", node));
+    }
+    pods
+}
+
+impl Guest {
+    /// Puts it into a state other than running, with the pods that belong to it.
+    fn placed(mut self, state: State, room: &Room, index: usize) -> Self {
+        let started = room.now - 3 * HOUR;
+        match state {
+            State::Running => self.start(room.any(index), self.created),
+            State::Creating | State::Error => {
+                self.incarnation = 1;
+                self.started = if state == State::Error { started } else { room.now };
+                let node = if state == State::Error { "" } else { room.live(index) };
+                self.launch(node, PodPhase::Pending, self.started);
+            }
+            State::Pending | State::Stopped => {}
+        }
+        self.state = state;
+        self
+    }
+
+    /// Curves and uids of this run of the demo.
+    fn finish(&mut self, index: u64, seed: u64) {
+        use super::load::{Fill, Load};
+        self.seed = dice::hash(seed, &[&self.namespace, &self.name]) ^ index;
+        if let Load::Curve { seed, .. } = &mut self.load {
+            *seed = self.seed;
+        }
+        for (number, disk) in self.disks.iter_mut().enumerate() {
+            if let Fill::Curve { seed, .. } = &mut disk.fill {
+                *seed = self.seed ^ (number as u64 + 1);
+            }
+        }
+        self.networks = vec![super::hardware::Network::lan(self.seed)];
+    }
+}

@@ -1,0 +1,8 @@
+//! The simulated cluster asked over its socket, by plain HTTP and by a Kubernetes client.
+
+mod api;
+mod content;
+mod faulty;
+mod polled;
+mod support;
+mod watching;

@@ -1,0 +1,28 @@
+//! A certificate authority for one run, and the server's certificate that it signs.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls_pki_types::PrivateKeyDer;
+use tokio_rustls::{TlsAcceptor, rustls};
+
+use super::SimError;
+
+/// The acceptor, and the authority's certificate in PEM, which clients trust.
+pub fn acceptor(host: &str) -> Result<(TlsAcceptor, String), SimError> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+
+    let key = KeyPair::generate()?;
+    let names = [host, "127.0.0.1", "localhost"].map(str::to_owned);
+    let certificate = CertificateParams::new(names)?.signed_by(&key, &authority)?;
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
+    Ok((TlsAcceptor::from(Arc::new(config)), authority.pem()))
+}

@@ -1,0 +1,226 @@
+//! The program as it is started: its exit codes, its first line, its end.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
+/// DESIGN §5: SIGTERM drains within 10 s.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Without anything that this machine could add: no kubeconfig, no namespace, no log filter.
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env_clear().env("HOME", "/nonexistent").current_dir("/");
+    command
+}
+
+fn output(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().expect("no signal ended it"), text(stdout), text(stderr))
+}
+
+#[test]
+fn wrong_usage_is_2_and_tells_every_mistake() {
+    let (code, stdout, stderr) = output(
+        program(&["--listen", "nowhere", "--metrics-interval", "0s"])
+            .env("NAMESPACE", "Not_A_Namespace")
+            .env("RUST_LOG", "a=b=c"),
+    );
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    for told in ["WUKONG_LISTEN", "\"nowhere\"", "--metrics-interval", "NAMESPACE", "RUST_LOG"] {
+        assert!(stderr.contains(told), "{told} is not in:\n{stderr}");
+    }
+    for line in [&["--nope"][..], &["fly"], &["demo", "--context", "x"]] {
+        assert_eq!(output(&mut program(line)).0, 2, "{line:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_failure() {
+    for (line, told) in [
+        (&["--help"][..], "[env: WUKONG_LISTEN]"),
+        (&["demo", "--help"], "[default: 15s]"),
+        (&["sim", "--help"], "--kubeconfig-out"),
+        (&["--version"], "wukong-dashboard "),
+    ] {
+        let (code, stdout, _) = output(&mut program(line));
+        assert_eq!(code, 0, "{line:?}");
+        assert!(stdout.contains(told), "{told} is not in:\n{stdout}");
+    }
+}
+
+#[test]
+fn without_a_cluster_it_fails_and_names_the_demo() {
+    let (code, stdout, stderr) = output(&mut program(&["--listen", "127.0.0.1:0"]));
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("wukong-dashboard demo"), "{stderr}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_failure_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, stderr) = output(&mut program(&["demo", "--vms=3", "--nodes=1", "--listen", &address]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains(&address), "{stderr}");
+}
+
+#[test]
+fn the_environment_reaches_a_command_too() {
+    let (_, address) =
+        Running::start(program(&["demo", "--vms=3", "--nodes=1"]).env("WUKONG_LISTEN", "127.0.0.1:0"));
+    assert_ne!(address.port(), 8081);
+}
+
+#[test]
+fn the_first_line_is_the_address_and_a_signal_ends_it() {
+    for signal in ["-TERM", "-INT"] {
+        let (mut running, address) =
+            Running::start(&mut program(&["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0"]));
+        assert!(get(address, "/healthz").contains("200 OK"));
+        let kept_open = std::net::TcpStream::connect(address).unwrap();
+        let begun = Instant::now();
+        Command::new("kill").args([signal, &running.0.id().to_string()]).status().unwrap();
+        let status = running.0.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{signal}");
+        assert!(begun.elapsed() < DRAIN, "{signal}: {:?}", begun.elapsed());
+        drop(kept_open);
+    }
+}
+
+#[test]
+fn the_log_is_json_where_it_is_asked_for() {
+    let log = Log::new();
+    let (mut running, address) = Running::start(
+        program(&["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0", "--log-format=json"])
+            .env("RUST_LOG", "debug")
+            .stderr(log.writer()),
+    );
+    get(address, "/api/vms?token=not-for-the-log");
+    Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
+    running.0.wait().unwrap();
+    let log = log.read();
+    assert!(log.lines().count() > 0 && log.contains("/api/vms"), "{log}");
+    assert!(!log.contains("not-for-the-log"), "{log}");
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_not_told_to_the_log() {
+    let log = Log::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubeconfig");
+    let server = format!("http://{}", garbled());
+    let user = r#"{"name": "u", "user": {"token": "s3cret-token"}}"#;
+    let kubeconfig = format!(
+        r#"{{"apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{user}],
+            "clusters": [{{"name": "k", "cluster": {{"server": "{server}"}}}}],
+            "contexts": [{{"name": "c", "context": {{"cluster": "k", "user": "u"}}}}]}}"#
+    );
+    std::fs::write(&path, kubeconfig).unwrap();
+    let (mut running, address) = Running::start(
+        program(&["--listen=127.0.0.1:0", "--metrics-interval=1s", "--kubeconfig"])
+            .arg(&path)
+            .env("RUST_LOG", "trace")
+            .stderr(log.writer()),
+    );
+    let begun = Instant::now();
+    while !get(address, "/readyz").contains("200 OK") && begun.elapsed() < DRAIN {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Command::new("kill").arg(running.0.id().to_string()).status().unwrap();
+    running.0.wait().unwrap();
+    let log = log.read();
+    assert!(log.contains("/readyz"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+/// A server that answers everything with the beginning of a list.
+fn garbled() -> SocketAddr {
+    use std::io::Write;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head);
+            let body = r#"{"kind": "PodList", "items": [{"userData": "password: s3cret-in-a-vm"#;
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    address
+}
+
+#[test]
+fn the_simulated_cluster_alone_writes_a_kubeconfig_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubeconfig");
+    let file = path.to_str().unwrap();
+    let (_running, _) =
+        Running::start(&mut program(&["sim", "--vms=3", "--nodes=1", "--kubeconfig-out", file]));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("apiVersion"));
+}
+
+/// Standard error in a file: a pipe that nobody reads meanwhile would stop the program when it is full.
+struct Log(tempfile::NamedTempFile);
+
+impl Log {
+    fn new() -> Self {
+        Self(tempfile::NamedTempFile::new().unwrap())
+    }
+
+    fn writer(&self) -> Stdio {
+        self.0.reopen().unwrap().into()
+    }
+
+    fn read(&self) -> String {
+        std::fs::read_to_string(self.0.path()).unwrap()
+    }
+}
+
+/// A program that is killed when the test is over.
+struct Running(Child);
+
+impl Running {
+    /// Starts, and reads the address on the first line.
+    fn start(command: &mut Command) -> (Self, SocketAddr) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let running = Self(child);
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let (_, address) =
+            line.trim_end().split_once("listening on http://").unwrap_or_else(|| panic!("{line:?}"));
+        (running, address.parse().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}

@@ -1,0 +1,124 @@
+//! What the program asks of the API server, counted in the API server's own audit log.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    figures::settled,
+    harness::{
+        access::Access,
+        audit::Asked,
+        program::{DISK_INTERVAL, METRICS_INTERVAL, Program},
+        shared::{Cluster, NODES, on_the_cluster},
+    },
+};
+
+/// The node without a running VM: the last one.
+const IDLE: &str = NODES[3];
+const VIEWS: [&str; 5] = ["/", "/vms/prod/hot", "/api/vms", "/api/vms/hot", "/api/stats"];
+
+#[test]
+#[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
+fn a_hundred_page_views_ask_the_cluster_nothing() {
+    on_the_cluster(async |cluster| {
+        let (access, program) = cluster.program("views").await;
+        settled(&program, cluster).await;
+        let window = Window::open(cluster, &access);
+        for view in VIEWS.iter().cycle().take(100) {
+            assert_eq!(program.get(view).await.status, 200, "{view}");
+        }
+        window.close().await.is_the_background_alone();
+    });
+}
+
+#[test]
+#[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
+fn a_cycle_is_one_metrics_list_and_one_summary_per_node() {
+    on_the_cluster(async |cluster| {
+        let (access, program) = cluster.program("cycle").await;
+        settled(&program, cluster).await;
+        let window = Window::open(cluster, &access);
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        let seen = window.close().await;
+        seen.is_the_background_alone();
+        seen.is_no_less_than_the_background();
+        reads_only(cluster, &access, &program).await;
+    });
+}
+
+/// From its start to now, the program read.
+async fn reads_only(cluster: &Cluster, access: &Access, program: &Program) {
+    assert_eq!(program.get("/readyz").await.status, 200);
+    let asked = cluster.plane.audit().of(&access.user());
+    assert!(asked.iter().any(|request| request.verb == "watch"), "{asked:?}");
+    let review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    for request in asked {
+        let reads = ["get", "list", "watch"].contains(&request.verb.as_str());
+        assert!(reads || request.uri == review, "{request:?}");
+    }
+}
+
+/// A stretch of time in the audit log.
+struct Window<'a> {
+    cluster: &'a Cluster,
+    user: String,
+    before: usize,
+    start: Instant,
+}
+
+/// What was asked in it.
+struct Seen {
+    asked: Vec<Asked>,
+    elapsed: Duration,
+}
+
+impl<'a> Window<'a> {
+    fn open(cluster: &'a Cluster, access: &Access) -> Self {
+        let user = access.user();
+        let before = cluster.plane.audit().of(&user).len();
+        Self { cluster, user, before, start: Instant::now() }
+    }
+
+    async fn close(self) -> Seen {
+        let elapsed = self.start.elapsed();
+        // What was asked last may not be written yet.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let asked = self.cluster.plane.audit().of(&self.user).split_off(self.before);
+        Seen { asked, elapsed: elapsed + Duration::from_millis(200) }
+    }
+}
+
+impl Seen {
+    fn lists(&self) -> usize {
+        self.asked.iter().filter(|request| request.lists_metrics()).count()
+    }
+
+    fn summaries(&self, node: &str) -> usize {
+        self.asked.iter().filter(|request| request.summary_of() == Some(node)).count()
+    }
+
+    /// Cycles that begin in the window: one more than fit, where one begins at its very start.
+    fn cycles(&self, interval: Duration) -> usize {
+        (self.elapsed.as_millis() / interval.as_millis()) as usize
+    }
+
+    fn is_the_background_alone(&self) {
+        let known = |request: &&Asked| request.lists_metrics() || request.summary_of().is_some();
+        let others: Vec<&Asked> = self.asked.iter().filter(|request| !known(request)).collect();
+        assert!(others.is_empty(), "neither a metrics list nor a summary: {others:?}");
+        assert!(self.lists() <= self.cycles(METRICS_INTERVAL) + 1, "{} in {:?}", self.lists(), self.elapsed);
+        assert_eq!(self.summaries(IDLE), 0, "a node without running VMs is asked");
+        for node in NODES {
+            let summaries = self.summaries(node);
+            assert!(summaries <= self.cycles(DISK_INTERVAL) + 1, "{node}: {summaries} in {:?}", self.elapsed);
+        }
+    }
+
+    /// A loaded machine may make a cycle or two late.
+    fn is_no_less_than_the_background(&self) {
+        assert!(self.lists() + 2 >= self.cycles(METRICS_INTERVAL), "{} in {:?}", self.lists(), self.elapsed);
+        for node in NODES.into_iter().filter(|node| *node != IDLE) {
+            let summaries = self.summaries(node);
+            assert!(summaries + 2 >= self.cycles(DISK_INTERVAL), "{node}: {summaries} in {:?}", self.elapsed);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What was really asked of the API server, from its audit log.
+
+use std::{collections::HashSet, path::PathBuf};
+
+use serde_json::Value;
+
+/// Requests of every service account, without bodies; a watch is logged as soon as it is answered.
+pub const POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    userGroups: ["system:serviceaccounts"]
+  - level: None
+"#;
+
+#[derive(Clone)]
+pub struct Audit {
+    log: PathBuf,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub verb: String,
+    pub uri: String,
+}
+
+impl Asked {
+    pub fn lists_metrics(&self) -> bool {
+        self.verb == "list" && self.uri.starts_with("/apis/metrics.k8s.io/")
+    }
+
+    /// The node whose kubelet was asked for its summary.
+    pub fn summary_of(&self) -> Option<&str> {
+        self.uri.strip_prefix("/api/v1/nodes/")?.strip_suffix("/proxy/stats/summary")
+    }
+}
+
+impl Audit {
+    pub fn new(log: PathBuf) -> Self {
+        Self { log }
+    }
+
+    /// Everything that `user` has asked so far, each request once.
+    pub fn of(&self, user: &str) -> Vec<Asked> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut seen = HashSet::new();
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|event| event["user"]["username"] == user)
+            .filter(|event| seen.insert(event["auditID"].to_string()))
+            .map(|event| Asked {
+                verb: event["verb"].as_str().unwrap_or_default().to_owned(),
+                uri: event["requestURI"].as_str().unwrap_or_default().to_owned(),
+            })
+            .collect()
+    }
+}

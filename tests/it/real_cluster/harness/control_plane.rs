@@ -1,0 +1,288 @@
+//! etcd and kube-apiserver, with metrics-server where it is wanted. end2end/cluster/build.sh builds them.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+    time::Duration,
+};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{
+    api::{Api, documents},
+    audit::{self, Audit},
+    pki::{Authority, Pair, signing_key},
+    process::Process,
+    wait::{check, within},
+};
+
+const ADMIN_TOKEN: &str = "administrator-of-the-tests";
+/// etcd and kube-apiserver take 3 s on an idle machine.
+const START: Duration = Duration::from_secs(90);
+
+pub struct ControlPlane {
+    /// Left behind on purpose: run-tests.sh removes it, or says where it is when a test failed.
+    dir: PathBuf,
+    number: u8,
+    assets: PathBuf,
+    authority: Authority,
+    api_server: Mutex<Option<Process>>,
+    metrics_server: Mutex<Option<Process>>,
+    _etcd: Process,
+    /// The administrator's client.
+    pub api: Api,
+}
+
+impl ControlPlane {
+    /// Starts number `number`, which has 10.90.`number`.0/24 to itself.
+    pub async fn start(number: u8) -> Self {
+        let assets = std::env::var_os("WUKONG_CLUSTER_ASSETS")
+            .expect("these tests run in a network namespace: end2end/cluster/run-tests.sh makes it");
+        let dir = TempDir::with_prefix(format!("control-plane-{number}-")).unwrap().keep();
+        let authority = Authority::new();
+        let api = Api::new(&url(number), authority.der(), ADMIN_TOKEN);
+        let assets = PathBuf::from(assets);
+        let etcd = start_etcd(&assets, host(number), &dir);
+        let plane = Self {
+            dir,
+            number,
+            assets,
+            authority,
+            api_server: Mutex::default(),
+            metrics_server: Mutex::default(),
+            _etcd: etcd,
+            api,
+        };
+        plane.write_certificates();
+        plane.start_api_server();
+        plane.ready().await;
+        plane
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn url(&self) -> String {
+        url(self.number)
+    }
+
+    /// An address of this control plane's own: 1 is the API server's, the nodes follow.
+    pub fn address(&self, last: u8, port: u16) -> SocketAddr {
+        (IpAddr::V4(Ipv4Addr::new(10, 90, self.number, last)), port).into()
+    }
+
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.dir().join("audit.log"))
+    }
+
+    /// A client with another's token.
+    pub fn api_as(&self, token: &str) -> Api {
+        Api::new(&self.url(), self.authority.der(), token)
+    }
+
+    /// A certificate for the address `last`, signed by the cluster's authority.
+    pub fn certificate(&self, name: &str, last: u8) -> Pair {
+        self.authority.issue(name, None, &[self.address(last, 0).ip().to_string()])
+    }
+
+    /// A kubeconfig file with a token in it.
+    pub fn kubeconfig(&self, name: &str, token: &str) -> PathBuf {
+        let authority = self.dir().join("ca.crt");
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "tests",
+            "clusters": [{"name": "tests", "cluster": {"server": self.url(), "certificate-authority": authority}}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": name}}],
+        });
+        let path = self.dir().join(format!("{name}.kubeconfig"));
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+
+    /// The administrator's.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig("admin", ADMIN_TOKEN)
+    }
+
+    /// Kills the API server. Its data stay in etcd.
+    pub fn stop_api_server(&self) {
+        self.api_server.lock().unwrap().take();
+    }
+
+    /// Starts it; [`Self::ready`] tells when it serves.
+    pub fn start_api_server(&self) {
+        let process = Process::start(&mut self.api_server_command(), "kube-apiserver", self.dir());
+        *self.api_server.lock().unwrap() = Some(process);
+    }
+
+    pub async fn ready(&self) {
+        let ready = within(START, async || self.api.text("/readyz").await.map_err(|e| e.to_string())).await;
+        if let Err(why) = ready {
+            let obituary = self.api_server.lock().unwrap().as_mut().map(Process::obituary);
+            panic!("kube-apiserver: {why}; {}", obituary.unwrap_or_default());
+        }
+    }
+
+    /// Installs the project's CRDs and waits until they are served.
+    pub async fn install_crds(&self) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("end2end/cluster/crds");
+        for entry in std::fs::read_dir(folder).expect("the CRDs") {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            for crd in documents(&text) {
+                self.api.create(&crd).await;
+            }
+        }
+        for path in ["/apis/vm.novasphere.dev/v1alpha1/wukongs", "/apis/kubevirt.io/v1/virtualmachines"] {
+            self.served(path, START).await;
+        }
+        self.served("/apis/kubevirt.io/v1/virtualmachineinstances", START).await;
+    }
+
+    /// Waits until a path answers.
+    pub async fn served(&self, path: &str, limit: Duration) {
+        let answered = within(limit, async || {
+            let code = self.api.status(path).await;
+            check(code == 200, || format!("GET {path} gives {code}"))
+        });
+        if let Err(why) = answered.await {
+            let obituary = self.metrics_server.lock().unwrap().as_mut().map(Process::obituary);
+            panic!("{why}; metrics-server: {}", obituary.unwrap_or_default());
+        }
+    }
+
+    /// Registers an aggregated metrics API that listens on `address`.
+    pub async fn register_metrics_api(&self, address: SocketAddr) {
+        let port = json!({"name": "https", "port": 443, "targetPort": address.port(), "protocol": "TCP"});
+        let endpoint = json!({"addresses": [address.ip()], "conditions": {"ready": true}});
+        let labels = json!({"kubernetes.io/service-name": "metrics-server"});
+        for object in [
+            json!({"apiVersion": "v1", "kind": "Service",
+                "metadata": {"name": "metrics-server", "namespace": "kube-system"}, "spec": {"ports": [port]}}),
+            json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                "metadata": {"name": "metrics-server", "namespace": "kube-system", "labels": labels},
+                "ports": [{"name": "https", "port": address.port()}], "endpoints": [endpoint]}),
+            json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+                "metadata": {"name": "v1beta1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "insecureSkipTLSVerify": true,
+                    "groupPriorityMinimum": 100, "versionPriority": 100,
+                    "service": {"namespace": "kube-system", "name": "metrics-server"}}}),
+        ] {
+            self.api.create(&object).await;
+        }
+    }
+
+    /// Where metrics-server listens.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.address(2, 4443)
+    }
+
+    /// Starts metrics-server. Its first figures come two scrapes later.
+    pub fn start_metrics_server(&self) {
+        let config = self.admin_kubeconfig();
+        let address = self.metrics_address();
+        let pair = self.certificate("metrics-server", 2).write(self.dir(), "metrics-server");
+        let mut command = Command::new(self.assets.join("metrics-server"));
+        for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
+            command.arg(format!("--{flag}={}", config.display()));
+        }
+        command
+            .arg(format!("--bind-address={}", address.ip()))
+            .arg(format!("--secure-port={}", address.port()))
+            .arg(format!("--tls-cert-file={}", pair.certificate.display()))
+            .arg(format!("--tls-private-key-file={}", pair.key.display()))
+            // It refuses to start unless the resolution is larger than the timeout, and than 10 s.
+            .args(["--metric-resolution=10s", "--kubelet-request-timeout=5s"])
+            .args(["--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP"]);
+        let process = Process::start(&mut command, "metrics-server", self.dir());
+        *self.metrics_server.lock().unwrap() = Some(process);
+    }
+
+    pub fn stop_metrics_server(&self) {
+        self.metrics_server.lock().unwrap().take();
+    }
+
+    fn write_certificates(&self) {
+        let dir = self.dir();
+        std::fs::write(dir.join("ca.crt"), self.authority.pem()).unwrap();
+        let names = [host(self.number), "10.91.0.1".into(), "kubernetes.default.svc".into()];
+        self.authority.issue("kube-apiserver", None, &names).write(dir, "api-server");
+        self.authority.issue("front-proxy", None, &[]).write(dir, "front-proxy");
+        self.authority.issue("kubelet-client", Some("system:masters"), &[]).write(dir, "kubelet-client");
+        signing_key(dir);
+        let admin = format!("{ADMIN_TOKEN},admin,admin,\"system:masters\"\n");
+        std::fs::write(dir.join("tokens.csv"), admin).unwrap();
+        std::fs::write(dir.join("audit-policy.yaml"), audit::POLICY).unwrap();
+    }
+
+    fn api_server_command(&self) -> Command {
+        let mut command = Command::new(self.assets.join("kube-apiserver"));
+        let host = host(self.number);
+        command
+            .arg(format!("--etcd-servers=http://{host}:2379"))
+            .args([format!("--bind-address={host}"), format!("--advertise-address={host}")])
+            .args(["--secure-port=6443", "--service-cluster-ip-range=10.91.0.0/24"])
+            // RBAC on, as in any cluster. No controller makes the default service accounts, so none is demanded.
+            .args(["--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"])
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            // Endpoints rather than the Service's address, which nothing routes here.
+            .arg("--enable-aggregator-routing=true")
+            .args([
+                "--requestheader-username-headers=X-Remote-User",
+                "--requestheader-group-headers=X-Remote-Group",
+            ])
+            .args([
+                "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+                "--requestheader-allowed-names=front-proxy",
+            ])
+            // Else the node proxy resolves the node's name.
+            .arg("--kubelet-preferred-address-types=InternalIP");
+        for (flag, file) in FILES {
+            command.arg(format!("--{flag}={}", self.dir().join(file).display()));
+        }
+        command
+    }
+}
+
+/// Flags of kube-apiserver that name a file.
+const FILES: [(&str, &str); 14] = [
+    ("tls-cert-file", "api-server.crt"),
+    ("tls-private-key-file", "api-server.key"),
+    ("client-ca-file", "ca.crt"),
+    ("token-auth-file", "tokens.csv"),
+    ("service-account-signing-key-file", "service-accounts.key"),
+    ("service-account-key-file", "service-accounts.crt"),
+    ("requestheader-client-ca-file", "ca.crt"),
+    ("proxy-client-cert-file", "front-proxy.crt"),
+    ("proxy-client-key-file", "front-proxy.key"),
+    ("kubelet-client-certificate", "kubelet-client.crt"),
+    ("kubelet-client-key", "kubelet-client.key"),
+    ("audit-policy-file", "audit-policy.yaml"),
+    ("audit-log-path", "audit.log"),
+    ("cert-dir", "certificates"),
+];
+
+fn start_etcd(assets: &Path, host: String, dir: &Path) -> Process {
+    let mut command = Command::new(assets.join("etcd"));
+    command
+        .arg(format!("--data-dir={}", dir.join("etcd").display()))
+        .arg(format!("--listen-client-urls=http://{host}:2379"))
+        .arg(format!("--advertise-client-urls=http://{host}:2379"))
+        .arg(format!("--listen-peer-urls=http://{host}:2380"))
+        .arg(format!("--initial-advertise-peer-urls=http://{host}:2380"))
+        .arg(format!("--initial-cluster=default=http://{host}:2380"))
+        // The data need not outlive the machine's power.
+        .args(["--unsafe-no-fsync", "--log-level=warn"]);
+    Process::start(&mut command, "etcd", dir)
+}
+
+fn host(number: u8) -> String {
+    format!("10.90.{number}.1")
+}
+
+fn url(number: u8) -> String {
+    format!("https://{}:6443", host(number))
+}

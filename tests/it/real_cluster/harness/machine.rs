@@ -1,0 +1,317 @@
+//! A virtual machine as the operators leave it in a cluster: Wukong, KubeVirt objects, pods, claims and what it uses.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    api::Api,
+    kubelet::{ContainerLoad, Kubelet, PodLoad, VolumeLoad},
+};
+
+pub const MI: u64 = 1 << 20;
+pub const GI: u64 = 1 << 30;
+
+/// What the launcher's second container uses: a sum over containers that forgets it shows.
+const SIDECAR: ContainerLoad =
+    ContainerLoad { name: "guest-console-log", nanocores: 2_000_000, bytes: 8 * MI };
+
+/// See the module. The default is a running VM of a Wukong with all its KubeVirt objects.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub namespace: &'static str,
+    pub name: &'static str,
+    pub owner: Owner,
+    /// `Wukong.status.vmName`; the VirtualMachine's name where there is no Wukong.
+    pub vm_name: &'static str,
+    /// The VirtualMachine that there is; empty for none.
+    pub vm: &'static str,
+    /// `Wukong.status.phase` and `VirtualMachine.status.printableStatus`.
+    pub phase: &'static str,
+    pub printable: &'static str,
+    /// Where the guest runs; empty for nowhere.
+    pub node: &'static str,
+    /// Where a live migration takes it.
+    pub target: &'static str,
+    pub cores: u64,
+    pub memory: &'static str,
+    /// What the pod uses, all containers.
+    pub nanocores: u64,
+    pub bytes: u64,
+    pub disks: Vec<Disk>,
+    /// Whether pods carry KubeVirt's label and annotation that tell whose they are.
+    pub labelled: bool,
+    /// Whether the instance's Completed pod is still there, as a migration's source is until it is swept away.
+    pub lingering: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Wukong,
+    Nobody,
+}
+
+#[derive(Clone, Debug)]
+pub struct Disk {
+    pub claim: &'static str,
+    pub size: u64,
+    pub used: u64,
+    /// What the kubelet takes for its capacity.
+    pub capacity: u64,
+    pub told: Told,
+}
+
+/// How a kubelet names a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    ByReference,
+    /// The seed's name for a claim, without `pvcRef`.
+    BySeedName,
+    /// The pod's name for the volume, without `pvcRef`.
+    ByPodVolume,
+    /// A raw device: capacity and zeros.
+    Block,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            namespace: "prod",
+            name: "",
+            owner: Owner::Wukong,
+            vm_name: "",
+            vm: "",
+            phase: "Running",
+            printable: "Running",
+            node: "node-a",
+            target: "",
+            cores: 1,
+            memory: "1Gi",
+            nanocores: 0,
+            bytes: 0,
+            disks: Vec::new(),
+            labelled: true,
+            lingering: false,
+        }
+    }
+}
+
+impl Disk {
+    pub fn new(claim: &'static str, size: u64, used: u64) -> Self {
+        Self { claim, size, used, capacity: size, told: Told::ByReference }
+    }
+
+    fn volume(&self) -> VolumeLoad {
+        let block = self.told == Told::Block;
+        VolumeLoad {
+            name: match self.told {
+                Told::BySeedName => format!("kubernetes.io~pvc/{}", self.claim),
+                _ => pod_volume(self.claim),
+            },
+            claim: matches!(self.told, Told::ByReference | Told::Block).then(|| self.claim.to_owned()),
+            used: if block { 0 } else { self.used },
+            capacity: self.capacity,
+            inodes: if block { 0 } else { 1_310_720 },
+        }
+    }
+}
+
+/// The pod's name for a claim's volume. Never the claim's own, so that nothing matches by luck.
+fn pod_volume(claim: &str) -> String {
+    format!("vol-{claim}")
+}
+
+impl Machine {
+    /// A Wukong `name` whose VirtualMachine has the same name.
+    pub fn new(namespace: &'static str, name: &'static str) -> Self {
+        Self { namespace, name, vm_name: name, vm: name, ..Self::default() }
+    }
+
+    /// The pod that holds the guest.
+    pub fn pod(&self) -> String {
+        format!("virt-launcher-{}-x7k2p", self.launcher())
+    }
+
+    fn launcher(&self) -> &'static str {
+        if self.vm.is_empty() { self.vm_name } else { self.vm }
+    }
+
+    pub fn runs(&self) -> bool {
+        !self.node.is_empty()
+    }
+
+    /// How many pods of it a kubelet measures.
+    pub fn pods(&self) -> usize {
+        usize::from(self.runs()) + usize::from(!self.target.is_empty())
+    }
+
+    /// `spec.memory` in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let (number, unit) = self.memory.split_at(self.memory.len() - 2);
+        let number: f64 = number.parse().expect("a number");
+        (number * if unit == "Gi" { GI } else { MI } as f64) as u64
+    }
+
+    /// Puts it all into the cluster.
+    pub async fn install(&self, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
+        let wukong = match self.owner {
+            Owner::Wukong => Some(api.create(&self.wukong()).await),
+            Owner::Nobody => None,
+        };
+        if !self.vm.is_empty() {
+            api.create(&self.virtual_machine(wukong.as_ref())).await;
+        }
+        for disk in &self.disks {
+            api.create(&self.claim(disk)).await;
+        }
+        let mut instance = Value::Null;
+        if self.runs() && !self.vm.is_empty() {
+            instance = api.create(&self.instance()).await;
+        }
+        let uid = text(&instance["metadata"]["uid"]);
+        if self.lingering {
+            let mut pod = self.pod_object("a0000", self.node, uid);
+            pod["status"] = json!({"phase": "Succeeded"});
+            api.create(&pod).await;
+        }
+        if self.runs() {
+            self.start(uid, api, kubelets).await;
+        }
+    }
+
+    /// Its pods, as the instance `uid`; empty where there is none.
+    async fn start(&self, uid: &str, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
+        let pod = api.create(&self.pod_object("x7k2p", self.node, uid)).await;
+        let mut active = json!({});
+        active[text(&pod["metadata"]["uid"])] = json!(self.node);
+        kubelets[self.node].set(self.load(&pod, self.nanocores, self.bytes));
+        if !self.target.is_empty() {
+            let target = api.create(&self.pod_object("b9999", self.target, uid)).await;
+            active[text(&target["metadata"]["uid"])] = json!(self.target);
+            // The guest is not there yet: next to nothing is used.
+            kubelets[self.target].set(self.load(&target, 11_000_000, 48 * MI));
+        }
+        if !self.vm.is_empty() {
+            let path = format!(
+                "/apis/kubevirt.io/v1/namespaces/{}/virtualmachineinstances/{}/status",
+                self.namespace, self.vm
+            );
+            api.patch(&path, &json!({"status": {"activePods": active}})).await;
+        }
+    }
+
+    fn load(&self, pod: &Value, nanocores: u64, bytes: u64) -> PodLoad {
+        let compute = ContainerLoad {
+            name: "compute",
+            nanocores: nanocores - SIDECAR.nanocores,
+            bytes: bytes - SIDECAR.bytes,
+        };
+        PodLoad {
+            namespace: self.namespace.to_owned(),
+            name: text(&pod["metadata"]["name"]).to_owned(),
+            uid: text(&pod["metadata"]["uid"]).to_owned(),
+            containers: vec![compute, SIDECAR],
+            volumes: self.disks.iter().map(Disk::volume).collect(),
+        }
+    }
+
+    fn wukong(&self) -> Value {
+        let disks = self.disks.iter().enumerate().map(|(n, disk)| {
+            json!({"name": format!("disk-{n}"), "size": format!("{}Gi", disk.size / GI),
+                "storageClassName": "standard", "boot": n == 0})
+        });
+        let volumes = self.disks.iter().enumerate().map(|(n, disk)| {
+            json!({"name": format!("disk-{n}"), "pvcName": disk.claim, "bound": true,
+                "size": format!("{}Gi", disk.size / GI)})
+        });
+        json!({
+            "apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Wukong",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {"cpu": self.cores, "memory": self.memory, "osImage": "debian-13",
+                "disks": disks.collect::<Vec<_>>(), "networks": [{"name": "default", "type": "bridge"}]},
+            "status": {"phase": self.phase, "vmName": self.vm_name, "nodeName": self.node,
+                "volumes": volumes.collect::<Vec<_>>()},
+        })
+    }
+
+    fn virtual_machine(&self, wukong: Option<&Value>) -> Value {
+        let mut vm = json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+            "metadata": {"name": self.vm, "namespace": self.namespace},
+            "spec": {"runStrategy": "Always", "template": {"spec": {"domain": self.domain()}}},
+            "status": {"printableStatus": self.printable, "ready": self.runs()},
+        });
+        if let Some(wukong) = wukong {
+            vm["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Wukong", "controller": true,
+                "name": self.name, "uid": wukong["metadata"]["uid"],
+            }]);
+        }
+        vm
+    }
+
+    fn domain(&self) -> Value {
+        json!({"cpu": {"cores": self.cores, "sockets": 1, "threads": 1}, "memory": {"guest": self.memory},
+            "devices": {}})
+    }
+
+    fn instance(&self) -> Value {
+        let claims = self.disks.iter().enumerate().map(|(n, disk)| {
+            json!({"name": format!("disk-{n}"), "persistentVolumeClaim": {"claimName": disk.claim}})
+        });
+        let mut instance = json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+            "metadata": {"name": self.vm, "namespace": self.namespace},
+            "spec": {"domain": self.domain(), "volumes": claims.collect::<Vec<_>>()},
+            "status": {"phase": "Running", "nodeName": self.node,
+                "interfaces": [{"name": "default", "ipAddress": "10.244.1.7"}]},
+        });
+        if !self.target.is_empty() {
+            instance["status"]["migrationState"] = json!({
+                "sourceNode": self.node, "targetNode": self.target,
+                "sourcePod": self.pod(), "targetPod": format!("virt-launcher-{}-b9999", self.launcher()),
+                "startTimestamp": "2026-01-01T00:00:00Z",
+            });
+        }
+        instance
+    }
+
+    fn pod_object(&self, suffix: &str, node: &str, created_by: &str) -> Value {
+        let volumes = self.disks.iter().map(|disk| {
+            json!({"name": pod_volume(disk.claim), "persistentVolumeClaim": {"claimName": disk.claim}})
+        });
+        let container = |name: &str| json!({"name": name, "image": "quay.io/kubevirt/virt-launcher"});
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": format!("virt-launcher-{}-{suffix}", self.launcher()), "namespace": self.namespace,
+                "labels": {"kubevirt.io": "virt-launcher"},
+            },
+            "spec": {"nodeName": node, "automountServiceAccountToken": false, "restartPolicy": "Never",
+                "containers": [container("compute"), container(SIDECAR.name)],
+                "volumes": volumes.collect::<Vec<_>>()},
+            "status": {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"},
+        });
+        if self.labelled && !created_by.is_empty() {
+            pod["metadata"]["labels"]["kubevirt.io/created-by"] = json!(created_by);
+            pod["metadata"]["annotations"] = json!({"kubevirt.io/domain": self.vm});
+        }
+        pod
+    }
+
+    fn claim(&self, disk: &Disk) -> Value {
+        let mode = if disk.told == Told::Block { "Block" } else { "Filesystem" };
+        let size = format!("{}Gi", disk.size / GI);
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": disk.claim, "namespace": self.namespace},
+            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "volumeMode": mode,
+                "resources": {"requests": {"storage": size}}},
+            "status": {"phase": "Bound", "capacity": {"storage": size}},
+        })
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

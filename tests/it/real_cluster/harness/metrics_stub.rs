@@ -1,0 +1,81 @@
+//! A metrics API of the test's own, where metrics-server's window of 10 s would make a test last for minutes.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{Json, Router, extract::State, routing::get};
+use serde_json::{Value, json};
+
+use super::{control_plane::ControlPlane, tls::Server};
+
+const ROOT: &str = "/apis/metrics.k8s.io/v1beta1";
+
+/// A pod, and since when its sample is the same one: none while it is measured anew for each answer.
+struct Sampled {
+    namespace: String,
+    pod: String,
+    frozen: Option<String>,
+}
+
+#[derive(Clone, Default)]
+struct Samples(Arc<Mutex<Vec<Sampled>>>);
+
+/// Serves until it is dropped.
+pub struct MetricsStub {
+    samples: Samples,
+    _server: Server,
+}
+
+impl MetricsStub {
+    /// Registers and serves `metrics.k8s.io` with windows of 1 s.
+    pub async fn start(plane: &ControlPlane) -> Self {
+        let samples = Samples::default();
+        let router = Router::new()
+            .route(ROOT, get(resources))
+            .route(&format!("{ROOT}/pods"), get(pods))
+            .with_state(samples.clone());
+        let address = plane.metrics_address();
+        let server = Server::start(address, &plane.certificate("metrics", 2), router).await;
+        plane.register_metrics_api(address).await;
+        Self { samples, _server: server }
+    }
+
+    pub fn add(&self, namespace: &str, pod: String) {
+        let sampled = Sampled { namespace: namespace.to_owned(), pod, frozen: None };
+        self.samples.0.lock().unwrap().push(sampled);
+    }
+
+    /// From now on the pod's sample is repeated, as by a metrics API whose scrapes fail.
+    pub fn freeze(&self, pod: &str) {
+        for sampled in self.samples.0.lock().unwrap().iter_mut().filter(|sampled| sampled.pod == pod) {
+            sampled.frozen = Some(now());
+        }
+    }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+async fn resources() -> Json<Value> {
+    let pods = json!({"name": "pods", "singularName": "", "namespaced": true, "kind": "PodMetrics",
+        "verbs": ["get", "list"]});
+    Json(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "metrics.k8s.io/v1beta1",
+        "resources": [pods]}))
+}
+
+async fn pods(State(samples): State<Samples>) -> Json<Value> {
+    let samples = samples.0.lock().unwrap();
+    let items: Vec<Value> = samples.iter().map(item).collect();
+    Json(
+        json!({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}),
+    )
+}
+
+fn item(sampled: &Sampled) -> Value {
+    json!({
+        "metadata": {"name": sampled.pod, "namespace": sampled.namespace,
+            "labels": {"kubevirt.io": "virt-launcher"}},
+        "timestamp": sampled.frozen.clone().unwrap_or_else(now), "window": "1s",
+        "containers": [{"name": "compute", "usage": {"cpu": "125m", "memory": "256Mi"}}],
+    })
+}

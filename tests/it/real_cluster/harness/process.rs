@@ -1,0 +1,50 @@
+//! A server process of the test's own: its output goes to a file, and it ends with its owner.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// Lines of a log that a failure shows.
+const TAIL: usize = 15;
+
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it; standard error, and standard output unless it is piped, go to `NAME.log` in `dir`.
+    pub fn start(command: &mut Command, name: &str, dir: &Path) -> Self {
+        let log = dir.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log).expect("a log file");
+        command.stdin(Stdio::null()).stderr(file);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        Self { child, log }
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// The end of what it wrote, and how it ended if it did.
+    pub fn obituary(&mut self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        let state = match self.child.try_wait() {
+            Ok(Some(status)) => status.to_string(),
+            _ => "still running".to_owned(),
+        };
+        format!("{state}; the end of {}:\n{tail}", self.log.display())
+    }
+}
+
+impl Drop for Process {
+    /// At once and without asking: what is tested is the other side's answer to that.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

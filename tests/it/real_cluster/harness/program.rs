@@ -1,0 +1,116 @@
+//! The program itself, as its users start it: the executable, a kubeconfig, an address on its first line.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::process::Process;
+
+const START: Duration = Duration::from_secs(20);
+const ANSWER: Duration = Duration::from_secs(5);
+/// Intervals that keep the tests short.
+pub const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+pub const DISK_INTERVAL: Duration = Duration::from_secs(2);
+
+pub struct Program {
+    _process: Process,
+    pub url: String,
+    http: reqwest::Client,
+}
+
+/// An HTTP answer.
+pub struct Answer {
+    pub status: u16,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+impl Program {
+    /// Starts it and waits for the address that it prints. Its log is `NAME.log` in `dir`.
+    pub fn start(kubeconfig: &Path, name: &str, dir: &Path) -> Self {
+        let executable =
+            std::env::var_os("WUKONG_BIN").unwrap_or(env!("CARGO_BIN_EXE_wukong-dashboard").into());
+        let mut command = Command::new(executable);
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("WUKONG_") {
+                command.env_remove(variable);
+            }
+        }
+        let duration = |duration: Duration| format!("{}s", duration.as_secs());
+        command
+            .env_remove("NAMESPACE")
+            .env_remove("KUBECONFIG")
+            .args(["--listen", "127.0.0.1:0"])
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .args(["--metrics-interval", &duration(METRICS_INTERVAL)])
+            .args(["--disk-interval", &duration(DISK_INTERVAL)])
+            .stdout(Stdio::piped());
+        let mut process = Process::start(&mut command, name, dir);
+        let line = first_line(&mut process);
+        let Some(url) = line.trim_end().strip_prefix("listening on ") else {
+            panic!("the first line of standard output is {line:?}; {}", process.obituary());
+        };
+        let http = reqwest::Client::builder().timeout(ANSWER).build().unwrap();
+        Self { url: url.to_owned(), http, _process: process }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.try_get(path).await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    }
+
+    pub async fn try_get(&self, path: &str) -> Result<Answer, reqwest::Error> {
+        let response = self.http.get(format!("{}{path}", self.url)).send().await?;
+        Ok(Answer { status: response.status().as_u16(), text: response.text().await? })
+    }
+
+    pub async fn vms(&self) -> Vec<Value> {
+        match self.get("/api/vms").await.json() {
+            Value::Array(vms) => vms,
+            other => panic!("GET /api/vms: {other}"),
+        }
+    }
+
+    /// One VM of the list.
+    pub async fn vm(&self, namespace: &str, name: &str) -> Result<Value, String> {
+        let vms = self.vms().await;
+        let found = vms.iter().find(|vm| vm["namespace"] == namespace && vm["name"] == name);
+        found.cloned().ok_or_else(|| format!("{namespace}/{name} is not among {} VMs", vms.len()))
+    }
+
+    /// One source's health.
+    pub async fn source(&self, id: &str) -> Value {
+        let answer = self.get("/api/sources").await.json();
+        let sources = answer.as_array().or(answer["sources"].as_array()).expect("a list of sources");
+        sources
+            .iter()
+            .find(|source| source["id"] == id)
+            .cloned()
+            .unwrap_or_else(|| panic!("no {id}: {answer}"))
+    }
+}
+
+fn first_line(process: &mut Process) -> String {
+    let output = process.child().stdout.take().expect("standard output");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(output);
+        let mut line = String::new();
+        let _ = lines.read_line(&mut line);
+        let _ = sender.send(line);
+        // Read on, or a later line would break the program's pipe.
+        let _ = std::io::copy(&mut lines, &mut std::io::sink());
+    });
+    receiver.recv_timeout(START).unwrap_or_default()
+}
