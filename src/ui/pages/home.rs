@@ -1,7 +1,6 @@
 //! Home: what the cluster has given away, what of it is used, and 50 VMs of those that match.
 
 use leptos::{either::EitherOf3, prelude::*};
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 use super::{loading, missing::bad_query};
@@ -16,6 +15,7 @@ use crate::{
             notices::notices,
             pager::pager,
             summary::summary,
+            title::title,
         },
         feed::Feed,
         live::Live,
@@ -33,13 +33,13 @@ pub fn Home() -> impl IntoView {
     let feed = Feed::<HomeView>::follow(move || query().ok());
     let there = Memo::new(move |_| feed.view.with(Option::is_some));
     let cluster = expect_context::<Live>().frame;
-    let title = move || {
+    let text = move || {
         let name =
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
         ["VMs · ", &name, " · wukong-dashboard"].concat()
     };
     ready(view! {
-        <Title text=title />
+        {title(text)}
         {move || match query() {
             Err(bad) => EitherOf3::A(bad_query(bad)),
             Ok(_) if there.get() => EitherOf3::B(list(feed)),
