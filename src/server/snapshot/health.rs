@@ -1,10 +1,9 @@
 //! How well each source answers, and what its silence costs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     facts::SourceError,
-    inventory::Joined,
     mend,
     world::{NodeVolumes, World},
 };
@@ -13,7 +12,7 @@ use crate::model::{
     figure::Figure,
     reason::Reason,
     source::{SourceHealth, SourceId, SourceState},
-    vm::Status,
+    vm::{Status, Vm},
 };
 
 /// The record of one watch or poll.
@@ -60,7 +59,7 @@ struct Summary {
 }
 
 impl World {
-    pub(super) fn health(&self, vms: &[Joined], nodes: &[String]) -> Vec<SourceHealth> {
+    pub(super) fn health(&self, vms: &[Arc<Vm>], nodes: &[String]) -> Vec<SourceHealth> {
         let costs = Costs::of(vms);
         SourceId::ALL.into_iter().map(|id| describe(id, self.summarise(id, nodes), &costs)).collect()
     }
@@ -167,12 +166,12 @@ struct Costs {
 }
 
 impl Costs {
-    fn of(vms: &[Joined]) -> Self {
+    fn of(vms: &[Arc<Vm>]) -> Self {
         let mut costs = Self { by_source: BTreeMap::new() };
-        for joined in vms.iter().filter(|joined| joined.vm.summary.status == Status::Running) {
-            let usage = &joined.vm.summary.usage;
+        for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
+            let usage = &vm.summary.usage;
             costs.add(SourceId::PodMetrics, [&usage.cpu, &usage.memory].into_iter());
-            costs.add(SourceId::Kubelet, joined.vm.volumes.iter().map(|volume| &volume.usage));
+            costs.add(SourceId::Kubelet, vm.volumes.iter().map(|volume| &volume.usage));
         }
         costs
     }

@@ -1,16 +1,13 @@
 //! Who is there: every Wukong, and every VirtualMachine that no Wukong owns; each with its KubeVirt objects.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use super::{
     facts::{InstanceFacts, Key, VmFacts, WukongFacts},
     pods::cut_prefix,
     world::World,
 };
-use crate::model::vm::{Kind, Status, Vm};
+use crate::model::vm::{Kind, Status};
 
 /// One VM before it is joined with its figures.
 pub(super) struct Entry<'a> {
@@ -20,11 +17,6 @@ pub(super) struct Entry<'a> {
     pub instance: Option<&'a InstanceFacts>,
     /// The VirtualMachine's name; empty where nothing tells it.
     pub vm_name: &'a str,
-}
-
-/// A joined VM.
-pub(super) struct Joined {
-    pub vm: Arc<Vm>,
 }
 
 impl<'a> Entry<'a> {

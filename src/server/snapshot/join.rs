@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Snapshot,
     facts::Migration,
-    inventory::{Entry, Joined, SharedPrefixes},
+    inventory::{Entry, SharedPrefixes},
     pods::{Launchers, Pod, Wanted},
     usage::{Quest, Subject},
     volumes::{self, Place, Reports},
@@ -33,21 +33,11 @@ struct Indexes<'a> {
 impl World {
     /// All that is known, joined as of `now`.
     pub fn join(&mut self, now: Millis) -> Snapshot {
+        let vms = self.join_all(now);
         self.seq += 1;
-        let entries = self.inventory();
-        let indexes = Indexes {
-            launchers: Launchers::of(self),
-            shared: SharedPrefixes::of(&entries),
-            reports: Reports::of(self),
-        };
-        let mut vms: Vec<Joined> = entries
-            .iter()
-            .map(|entry| Joined { vm: Arc::new(self.join_one(entry, &indexes, now)) })
-            .collect();
-        vms.sort_by(|a, b| order(&a.vm).cmp(&order(&b.vm)));
+        self.last.clone_from(&vms);
         let nodes = nodes(&vms);
         let sources = self.health(&vms, &nodes);
-        let vms: Vec<Arc<Vm>> = vms.into_iter().map(|joined| joined.vm).collect();
         Snapshot {
             seq: self.seq,
             at: now,
@@ -57,6 +47,27 @@ impl World {
             heard: self.heard(),
             nodes,
             vms,
+        }
+    }
+
+    fn join_all(&self, now: Millis) -> Vec<Arc<Vm>> {
+        let entries = self.inventory();
+        let indexes = Indexes {
+            launchers: Launchers::of(self),
+            shared: SharedPrefixes::of(&entries),
+            reports: Reports::of(self),
+        };
+        let join = |entry| self.unless_same(self.join_one(entry, &indexes, now));
+        let mut vms: Vec<Arc<Vm>> = entries.iter().map(join).collect();
+        vms.sort_by(|a, b| order(a).cmp(&order(b)));
+        vms
+    }
+
+    /// The last snapshot's VM where nothing about it changed: two snapshots side by side share most of their memory.
+    fn unless_same(&self, vm: Vm) -> Arc<Vm> {
+        match self.last.binary_search_by(|last| order(last).cmp(&order(&vm))) {
+            Ok(at) if *self.last[at] == vm => self.last[at].clone(),
+            _ => Arc::new(vm),
         }
     }
 
@@ -121,8 +132,8 @@ fn order(vm: &Vm) -> (&str, &str, &str) {
     (&vm.summary.name, &vm.summary.namespace, &vm.uid)
 }
 
-fn nodes(vms: &[Joined]) -> Arc<[String]> {
-    let running = vms.iter().map(|joined| &joined.vm.summary).filter(|vm| vm.status == Status::Running);
+fn nodes(vms: &[Arc<Vm>]) -> Arc<[String]> {
+    let running = vms.iter().map(|vm| &vm.summary).filter(|vm| vm.status == Status::Running);
     let distinct: BTreeSet<&String> = running.map(|vm| &vm.node).filter(|node| !node.is_empty()).collect();
     distinct.into_iter().cloned().collect()
 }

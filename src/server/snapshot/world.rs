@@ -1,6 +1,9 @@
 //! All that the sources have said so far. The writer alone owns it, so nothing here is locked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     Limits,
@@ -10,7 +13,7 @@ use super::{
     },
     health::Track,
 };
-use crate::model::{Millis, source::SourceId};
+use crate::model::{Millis, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
 pub(super) type Objects<T> = HashMap<Key, T>;
@@ -45,6 +48,8 @@ pub struct World {
     /// Each source's record, by namespace where it is asked by namespace.
     pub(super) tracks: BTreeMap<(SourceId, Option<String>), Track>,
     pub(super) seq: u64,
+    /// The VMs of the last snapshot, in its order.
+    pub(super) last: Vec<Arc<Vm>>,
 }
 
 /// Samples of pods that are gone are dropped after this many intervals: their last value has no reader any more.
@@ -63,6 +68,7 @@ impl World {
             kubelets: HashMap::new(),
             tracks: BTreeMap::new(),
             seq: 0,
+            last: Vec::new(),
         }
     }
 

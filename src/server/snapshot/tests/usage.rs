@@ -221,3 +221,16 @@ fn a_totals_percentage_is_of_the_measured_vms() {
     );
     assert_eq!((totals.counts.running, totals.counts.stopped), (1, 1));
 }
+
+#[test]
+fn a_vm_of_which_nothing_changed_is_shared_between_snapshots() {
+    let mut world = one();
+    add_vm(&mut world, "a", "db", 100, GI);
+    let before = world.join(NOW);
+    let again = world.join(NOW + 1);
+    assert!(Arc::ptr_eq(&find(&before, "a", "web"), &find(&again, "a", "web")));
+    world.apply(metrics(vec![sample("a", "virt-launcher-web-vm-abc12", 900, GI)]));
+    let after = world.join(NOW + 2);
+    assert_eq!(milli(&find(&after, "a", "web")), Ok(900));
+    assert!(Arc::ptr_eq(&find(&again, "a", "db"), &find(&after, "a", "db")));
+}
