@@ -69,9 +69,21 @@ struct Follower<K: Kind> {
     /// The last failure, and how many there were in a row.
     failed_at: Option<Instant>,
     failures: u32,
+    trouble: Option<Trouble>,
     /// The list that is being read.
     listed: Vec<K::Facts>,
     warned: bool,
+}
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// No answer.
+    Away,
+    /// An answer that is an error.
+    Refused,
+    /// What is watched from is forgotten, as it is after the API server started anew.
+    LostPlace,
 }
 
 /// What to do after an error.
@@ -94,6 +106,7 @@ impl<K: Kind> Follower<K> {
             backoff: Backoff::default(),
             failed_at: None,
             failures: 0,
+            trouble: None,
             listed: Vec::new(),
             warned: false,
         }
@@ -168,8 +181,16 @@ impl<K: Kind> Follower<K> {
 
     async fn failed(&mut self, error: &watcher::Error) -> Result<Next, Closed> {
         self.count_failure();
-        // To have lost one's place is nothing wrong, and is mended by the list that follows: unless it goes on.
-        if !lost_place(error) || self.failures > 2 {
+        let trouble = Trouble::of(error);
+        match (self.trouble.replace(trouble), trouble) {
+            // To have lost one's place is nothing wrong, and is mended by the list that follows: unless it goes on.
+            (before, Trouble::LostPlace) if before != Some(Trouble::LostPlace) => return Ok(after(error)),
+            // The server is back and its parts start up, authorisation and storage among them: that takes a second
+            // or two, so the long waits of the outage are over.
+            (Some(Trouble::Away), Trouble::Refused) => self.backoff.reset(),
+            _ => {}
+        }
+        if trouble != Trouble::LostPlace || self.failures > 2 {
             let error = self.access.watch_error(error);
             tracing::debug!(resource = K::PLURAL, ?error, "watch failed");
             self.told = self.pulse.last();
@@ -196,6 +217,7 @@ impl<K: Kind> Follower<K> {
         if self.failed_at.is_none_or(|at| at.elapsed() > CALM) {
             self.backoff.reset();
             self.failures = 0;
+            self.trouble = None;
         }
         self.failed_at = Some(Instant::now());
         self.failures = self.failures.saturating_add(1);
@@ -206,12 +228,15 @@ impl<K: Kind> Follower<K> {
     }
 }
 
-fn lost_place(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
-        watcher::Error::WatchError(status) => status.code == 410,
-        _ => false,
+impl Trouble {
+    fn of(error: &watcher::Error) -> Self {
+        let status = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status,
+            watcher::Error::WatchError(status) => status,
+            _ => return Self::Away,
+        };
+        if status.code == 410 { Self::LostPlace } else { Self::Refused }
     }
 }
 

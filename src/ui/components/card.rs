@@ -48,22 +48,16 @@ pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
 }
 
 fn place(vm: &VmSummary) -> impl IntoView + use<> {
-    let node = if vm.node.is_empty() { "no node".to_owned() } else { vm.node.clone() };
-    let target = (!vm.migrating_to.is_empty()).then(|| {
-        view! {
-            <span role="img" aria-label="to">
-                "→"
-            </span>
-            " "
-            {vm.migrating_to.clone()}
-        }
-    });
-    let ip = (!vm.ip_address.is_empty()).then(|| view! { <span>{vm.ip_address.clone()}</span> });
+    let node = match (vm.node.as_str(), vm.migrating_to.as_str()) {
+        ("", _) => "no node".to_owned(),
+        (node, "") => node.to_owned(),
+        (node, target) => [node, " → ", target].concat(),
+    };
     view! {
         <p class="where">
             <b>{vm.namespace.clone()}</b>
-            <span>{node} " " {target}</span>
-            {ip}
+            <span>{node}</span>
+            <span>{vm.ip_address.clone()}</span>
         </p>
     }
 }

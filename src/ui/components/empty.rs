@@ -1,39 +1,49 @@
 //! Where there are no cards: why not, and what to do.
 
-use leptos::{either::EitherOf3, prelude::*};
+use leptos::prelude::*;
 
 use crate::model::{
     source::{SourceHealth, SourceId, SourceState},
     view::HomeView,
 };
 
-/// Why the list is empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Empty {
-    NoMatch,
-    /// Sources that have answered, of those there are.
-    Starting(usize, usize),
-    /// Title, cause and mend.
-    Nothing(&'static str, &'static str, String),
+/// Why the list is empty, or only begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Empty {
+    title: &'static str,
+    cause: String,
+    mend: String,
+    /// Address and words of the way on.
+    link: (&'static str, &'static str),
 }
 
+const SOURCES: (&str, &str) = ("/sources", "See what each source says");
+
 impl Empty {
-    /// None where there is something to show.
+    /// None where the list is there, whole.
     pub fn of(view: &HomeView) -> Option<Self> {
         let sources = &view.frame.sources;
-        match (view.matching, view.totals.counts.total) {
-            (1.., _) => None,
-            (0, 1..) => Some(Self::NoMatch),
-            (0, 0) if !view.frame.ready => Some(starting(sources)),
-            (0, 0) => Some(nothing(sources)),
+        let any = view.totals.counts.total > 0;
+        match view.matching {
+            _ if !view.frame.ready => Some(starting(sources)),
+            0 if any => {
+                Some(Self { title: "No VM matches.", link: ("/", "Clear the filters"), ..Self::default() })
+            }
+            0 => Some(nothing(sources)),
+            _ => None,
         }
     }
 }
 
 /// The first round of questions is not over: what is there so far may be a part.
-pub fn starting(sources: &[SourceHealth]) -> Empty {
+fn starting(sources: &[SourceHealth]) -> Empty {
     let answered = sources.iter().filter(|source| source.state != SourceState::Starting).count();
-    Empty::Starting(answered, sources.len())
+    Empty {
+        title: "Collecting for the first time.",
+        cause: format!("{answered} of {} sources have answered.", sources.len()),
+        mend: String::new(),
+        link: SOURCES,
+    }
 }
 
 /// No VM in a cluster whose sources were all tried.
@@ -42,50 +52,34 @@ fn nothing(sources: &[SourceHealth]) -> Empty {
         .iter()
         .filter(|source| matches!(source.id, SourceId::Wukongs | SourceId::VirtualMachines))
         .collect();
-    let all = |state| !inventory.is_empty() && inventory.iter().all(|source| source.state == state);
-    let mend =
-        inventory.iter().map(|source| source.mend.clone()).find(|mend| !mend.is_empty()).unwrap_or_default();
-    if all(SourceState::Absent) {
+    let fine = |source: &&SourceHealth| matches!(source.state, SourceState::Healthy | SourceState::Absent);
+    let (title, cause) = if inventory.iter().all(|source| source.state == SourceState::Absent) {
         let cause =
             "Neither the Wukong nor the KubeVirt VirtualMachine resource is installed in this cluster.";
-        return Empty::Nothing("Nothing to show yet", cause, mend);
-    }
-    if inventory.iter().any(|source| !matches!(source.state, SourceState::Healthy | SourceState::Absent)) {
-        let cause = "The list of virtual machines could not be read, so that there may be some.";
-        return Empty::Nothing("No virtual machine is known", cause, mend);
-    }
-    let cause = "This cluster has no virtual machine. One that is made shows up here by itself.";
-    Empty::Nothing("No virtual machines", cause, String::new())
+        ("Nothing to show yet.", cause)
+    } else if inventory.iter().all(fine) {
+        ("No virtual machines.", "One that is made shows up here by itself.")
+    } else {
+        ("No virtual machine is known.", "The list could not be read, so that there may be some.")
+    };
+    let mend = inventory.iter().map(|source| source.mend.as_str()).find(|mend| !mend.is_empty());
+    let mend = if inventory.iter().any(|source| source.state == SourceState::Healthy) { None } else { mend };
+    Empty { title, cause: cause.to_owned(), mend: mend.unwrap_or_default().to_owned(), link: SOURCES }
 }
 
 pub fn empty(why: Empty) -> impl IntoView {
-    let content = match why {
-        Empty::NoMatch => EitherOf3::A(view! {
+    let (address, words) = why.link;
+    view! {
+        <div class="empty">
             <p>
-                <b>"No VM matches."</b>
+                <b>{why.title}</b>
                 " "
-                <a href="/">"Clear the filters"</a>
+                {why.cause}
             </p>
-        }),
-        Empty::Starting(answered, all) => EitherOf3::B(view! {
+            {(!why.mend.is_empty()).then(|| view! { <p class="mend">{why.mend}</p> })}
             <p>
-                <b>"Collecting for the first time."</b>
-                {format!(" {answered} of {all} sources have answered.")}
+                <a href=address>{words}</a>
             </p>
-        }),
-        Empty::Nothing(title, cause, mend) => {
-            let mend = (!mend.is_empty()).then(|| view! { <p class="mend">{mend}</p> });
-            EitherOf3::C(view! {
-                <p>
-                    <b>{title}</b>
-                </p>
-                <p>{cause}</p>
-                {mend}
-                <p>
-                    <a href="/sources">"See what each source says"</a>
-                </p>
-            })
-        }
-    };
-    view! { <div class="empty">{content}</div> }
+        </div>
+    }
 }

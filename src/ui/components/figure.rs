@@ -2,7 +2,7 @@
 
 use leptos::{either::EitherOf3, prelude::*};
 
-use super::meter::{Gauge, bar, level, of, unit, value_text};
+use super::meter::{Gauge, allocated, bar, level, of, value_text};
 use crate::{
     model::{
         Millis,
@@ -71,11 +71,8 @@ fn origin(sample: &Sample, now: Millis) -> impl IntoView + use<> {
 }
 
 fn off(gauge: Gauge<'_>) -> impl IntoView + use<> {
-    let allocated = gauge.allocated.map_or("allocation unreadable".to_owned(), |amount| {
-        [&format::allocation(gauge.unit, amount), unit(gauge.unit), " allocated"].concat()
-    });
     view! {
-        <p class="fig">{allocated}</p>
+        <p class="fig">{allocated(gauge)}</p>
         <p class="small">"Not measured: the VM is not running."</p>
     }
 }

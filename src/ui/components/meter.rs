@@ -1,7 +1,7 @@
 //! One figure on one line: label, used of allocated, percent, bar. Missing is never zero: a dash, a hatched bar, and
 //! no `role="meter"`, because there is no value.
 
-use leptos::{either::Either, prelude::*};
+use leptos::prelude::*;
 
 use crate::{
     model::{
@@ -30,13 +30,14 @@ pub struct Gauge<'a> {
 }
 
 pub fn meter(gauge: Gauge<'_>, now: Millis) -> impl IntoView + use<> {
-    match gauge.figure {
+    let face = match gauge.figure {
         Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
-            Either::Left(off(gauge))
+            Face::off(gauge)
         }
-        Figure::Missing(missing) => Either::Right(shown(gauge, Face::unknown(gauge, missing.reason))),
-        Figure::Known(sample) => Either::Right(shown(gauge, Face::known(sample, now))),
-    }
+        Figure::Missing(missing) => Face::unknown(gauge, missing.reason),
+        Figure::Known(sample) => Face::known(sample, now),
+    };
+    shown(gauge, face)
 }
 
 /// The classes and the bar's length that belong to a percent.
@@ -71,7 +72,7 @@ pub fn value_text(sample: &Sample) -> String {
     text
 }
 
-pub fn unit(unit: Unit) -> &'static str {
+fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Nanocores => " vCPU",
         Unit::Bytes => " Gi",
@@ -86,7 +87,7 @@ pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     }
 }
 
-/// What a meter says. Known and unknown have the same elements, so that one can become the other.
+/// What a meter says. All have the same elements: each kind of its own costs the browser's half.
 struct Face {
     class: String,
     digits: String,
@@ -95,6 +96,7 @@ struct Face {
     title: String,
     /// Percent, and the whole in words; none is no meter.
     value: Option<(u64, String)>,
+    bar: bool,
 }
 
 impl Face {
@@ -107,6 +109,7 @@ impl Face {
             percent: words::percent(percent),
             title: [&words::provenance(sample), ", sampled ", &words::ago(now, sample.at)].concat(),
             value: Some((percent, value_text(sample))),
+            bar: true,
         }
     }
 
@@ -118,6 +121,20 @@ impl Face {
             percent: "—".to_owned(),
             title: ["Unknown: ", reason.text()].concat(),
             value: None,
+            bar: true,
+        }
+    }
+
+    /// What does not run has an allocation, and nothing to measure.
+    fn off(gauge: Gauge<'_>) -> Self {
+        Self {
+            class: "meter off".to_owned(),
+            digits: allocated(gauge),
+            of: String::new(),
+            percent: String::new(),
+            title: "Not measured: the VM is not running".to_owned(),
+            value: None,
+            bar: false,
         }
     }
 }
@@ -126,7 +143,7 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
     let known = face.value.is_some();
     let (percent, text) = face.value.unzip();
     // A dash is nothing to hear: the word beside it is.
-    let unheard = (!known).then_some("true");
+    let dash = (!known && face.bar).then_some("true");
     view! {
         <div
             class=face.class
@@ -140,26 +157,24 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
         >
             {label(gauge.label)}
             <span class="fig">
-                <b aria-hidden=unheard>{face.digits}</b>
-                {(!known).then(|| view! { <span class="vh">"unknown"</span> })}
+                <b aria-hidden=dash>{face.digits}</b>
+                {dash.map(|_| view! { <span class="vh">"unknown"</span> })}
                 {face.of}
             </span>
             " "
-            <span class="pct" aria-hidden=unheard>
+            <span class="pct" aria-hidden=dash>
                 {face.percent}
             </span>
-            {bar(percent)}
+            {face.bar.then(|| bar(percent))}
         </div>
     }
 }
 
-fn off(gauge: Gauge<'_>) -> impl IntoView + use<> {
-    let amount = match gauge.allocated {
+/// `4 vCPU allocated`.
+pub fn allocated(gauge: Gauge<'_>) -> String {
+    match gauge.allocated {
         Some(amount) => [&format::allocation(gauge.unit, amount), unit(gauge.unit), " allocated"].concat(),
         None => "allocation unreadable".to_owned(),
-    };
-    view! {
-        <div class="meter off">{label(gauge.label)} <span class="fig">{amount}</span></div>
     }
 }
 

@@ -13,5 +13,6 @@ pub mod sheet;
 pub mod sprite;
 pub mod state;
 pub mod summary;
+pub mod title;
 pub mod topbar;
 pub mod why;

@@ -1,6 +1,6 @@
 //! Which part of the list this is, and plain links to the parts before and after.
 
-use leptos::{either::Either, prelude::*};
+use leptos::prelude::*;
 
 use crate::{model::query::Query, ui::words};
 
@@ -20,20 +20,18 @@ pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView +
     })
 }
 
+/// A link, or what is left of one where there is nothing to go to.
 fn step(query: &Query, page: Option<u32>, word: &'static str, rel: &'static str) -> impl IntoView + use<> {
-    match page {
-        Some(page) => {
-            let address = ["/", &Query { page, ..query.clone() }.to_query_string()].concat();
-            Either::Left(view! {
-                <a class="button" href=address rel=rel>
-                    {word}
-                </a>
-            })
-        }
-        None => Either::Right(view! {
-            <a class="button" role="link" aria-disabled="true">
-                {word}
-            </a>
-        }),
+    let address = page.map(|page| ["/", &Query { page, ..query.clone() }.to_query_string()].concat());
+    view! {
+        <a
+            class="button"
+            href=address
+            rel=rel
+            role=page.is_none().then_some("link")
+            aria-disabled=page.is_none().then_some("true")
+        >
+            {word}
+        </a>
     }
 }

@@ -23,120 +23,119 @@ pub fn summary(totals: &Totals, chosen: Option<Status>) -> impl IntoView + use<>
             <h2 class="vh" id="totals">
                 "Cluster totals"
             </h2>
-            {memory(totals)}
-            {cpu(totals)}
-            {disk(totals)}
+            {[memory(totals), cpu(totals), disk(totals)].map(total)}
             {counts(&totals.counts, chosen)}
         </section>
     }
 }
 
-fn memory(totals: &Totals) -> impl IntoView + use<> {
+/// One total, of whatever kind: the same elements for all, because each kind of its own costs the browser's half.
+struct Total {
+    class: &'static str,
+    label: &'static str,
+    title: String,
+    digits: String,
+    words: String,
+    unit: Unit,
+    used: Measured,
+    /// Small print, a line each.
+    notes: Vec<String>,
+}
+
+fn memory(totals: &Totals) -> Total {
     let exact = format::gi_exact(totals.memory);
     let digits = format::allocation(Unit::Bytes, totals.memory);
+    let mut notes = vec![words::of_all(totals.memory_used.vms, totals.counts.running) + " measured"];
     // The large number has two decimals; where that rounds it, the exact one stands below.
-    let rounded = [&digits.replace(',', ""), "Gi"].concat() != exact;
-    let below = rounded.then(|| view! { <span class="exact">"exactly " {exact.clone()}</span> });
-    let unreadable = (totals.memory_unreadable > 0).then(|| {
-        let count = words::vms(totals.memory_unreadable);
-        view! { <span>{count} " without a readable spec.memory"</span> }
-    });
-    view! {
-        <section class="lead">
-            <h3>"Memory"</h3>
-            <p class="amount" title=exact>
-                <b>{digits}</b>
-                " Gi "
-                <span>"allocated"</span>
-            </p>
-            {measured("Memory", Unit::Bytes, totals.memory_used)}
-            <p class="sub">
-                {used(Unit::Bytes, totals.memory_used)}
-                <span>{words::of_all(totals.memory_used.vms, totals.counts.running)} " measured"</span>
-                {below}
-                {unreadable}
-            </p>
-        </section>
+    if [&digits.replace(',', ""), "Gi"].concat() != exact {
+        notes.push(["exactly ", &exact].concat());
+    }
+    if totals.memory_unreadable > 0 {
+        notes.push(words::vms(totals.memory_unreadable) + " without a readable spec.memory");
+    }
+    Total {
+        class: "lead",
+        label: "Memory",
+        title: exact,
+        digits,
+        words: " Gi allocated".to_owned(),
+        unit: Unit::Bytes,
+        used: totals.memory_used,
+        notes,
     }
 }
 
-fn cpu(totals: &Totals) -> impl IntoView + use<> {
-    view! {
-        <section>
-            <h3>"vCPU"</h3>
-            <p class="amount">
-                <b>{format::allocation(Unit::Nanocores, totals.cpu)}</b>
-                " "
-                <span>"allocated"</span>
-            </p>
-            {measured("vCPU", Unit::Nanocores, totals.cpu_used)}
-            <p class="sub">
-                {used(Unit::Nanocores, totals.cpu_used)}
-                <span>{words::of_all(totals.cpu_used.vms, totals.counts.running)} " measured"</span>
-            </p>
-        </section>
+fn cpu(totals: &Totals) -> Total {
+    Total {
+        class: "",
+        label: "vCPU",
+        title: "Sum of the cores of all VMs, in whatever state".to_owned(),
+        digits: format::allocation(Unit::Nanocores, totals.cpu),
+        words: " allocated".to_owned(),
+        unit: Unit::Nanocores,
+        used: totals.cpu_used,
+        notes: vec![words::of_all(totals.cpu_used.vms, totals.counts.running) + " measured"],
     }
 }
 
-fn disk(totals: &Totals) -> impl IntoView + use<> {
-    let known = totals.disk_used.of > 0;
-    let (digits, unit) = if known {
+fn disk(totals: &Totals) -> Total {
+    let (digits, unit) = if totals.disk_used.of > 0 {
         let amount = format::total_bytes(totals.disk_used.of);
         (amount.digits, amount.unit)
     } else {
         ("—".to_owned(), "")
     };
+    Total {
+        class: "",
+        label: "Disk",
+        title: "The volumes whose usage is known".to_owned(),
+        digits,
+        words: [" ", unit, " capacity"].concat(),
+        unit: Unit::Bytes,
+        used: totals.disk_used,
+        notes: vec![words::of_all(totals.disk_used.vms, totals.counts.running) + " fully known"],
+    }
+}
+
+fn total(total: Total) -> impl IntoView {
+    let Total { unit, used, .. } = total;
+    let percent = share(used);
+    let known = percent.is_some();
+    let (digits, tail, text) = match percent {
+        Some(percent) => {
+            let (digits, share) = (amount(unit, used.used), words::percent(percent));
+            let text = [&digits, " of ", &amount(unit, used.of), ", ", &share].concat();
+            (digits, [" used · ", &share].concat(), Some(text))
+        }
+        None => ("—".to_owned(), " used: unknown".to_owned(), None),
+    };
+    let notes: Vec<_> = total.notes.into_iter().map(|note| view! { <span>{note}</span> }).collect();
     view! {
-        <section>
-            <h3>"Disk"</h3>
-            <p class="amount" title="The volumes whose usage is known">
-                <b>{digits}</b>
-                " "
-                {unit}
-                " "
-                <span>"capacity"</span>
+        <section class=total.class>
+            <h3>{total.label}</h3>
+            <p class="amount" title=total.title>
+                <b>{total.digits}</b>
+                {total.words}
             </p>
-            {measured("Disk", Unit::Bytes, totals.disk_used)}
+            <div
+                class=if known { "total" } else { "total unknown" }
+                role=known.then_some("meter")
+                aria-label=known.then_some(total.label)
+                aria-valuemin=known.then_some("0")
+                aria-valuemax=known.then_some("100")
+                aria-valuenow=percent.map(|percent| percent.min(100).to_string())
+                aria-valuetext=text
+            >
+                {bar(percent)}
+            </div>
             <p class="sub">
-                {used(Unit::Bytes, totals.disk_used)}
-                <span>{words::of_all(totals.disk_used.vms, totals.counts.running)} " fully known"</span>
+                <span>
+                    <b>{digits}</b>
+                    {tail}
+                </span>
+                {notes}
             </p>
         </section>
-    }
-}
-
-/// The bar of a total: of what those VMs are allocated that could be measured.
-fn measured(label: &'static str, unit: Unit, total: Measured) -> impl IntoView {
-    let percent = share(total);
-    let text = percent.map(|percent| {
-        [&amount(unit, total.used), " of ", &amount(unit, total.of), ", ", &words::percent(percent)].concat()
-    });
-    let number = |number: u64| percent.map(|_| number.to_string());
-    view! {
-        <div
-            class=if percent.is_some() { "total" } else { "total unknown" }
-            role=percent.map(|_| "meter")
-            aria-label=percent.map(|_| label)
-            aria-valuemin=number(0)
-            aria-valuemax=number(100)
-            aria-valuenow=percent.map(|percent| percent.min(100).to_string())
-            aria-valuetext=text
-        >
-            {bar(percent)}
-        </div>
-    }
-}
-
-fn used(unit: Unit, total: Measured) -> impl IntoView {
-    let (used, percent) = match share(total) {
-        Some(percent) => (amount(unit, total.used), [" used · ", &words::percent(percent)].concat()),
-        None => ("—".to_owned(), " used: unknown".to_owned()),
-    };
-    view! {
-        <span>
-            <b>{used}</b>
-            {percent}
-        </span>
     }
 }
 
@@ -156,11 +155,16 @@ fn amount(unit: Unit, amount: u64) -> String {
 }
 
 fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
-    let row = |status: Status, count| {
-        let query = Query { status: Some(status), ..Query::default() };
-        count_row(State::of_status(status), count, query, chosen == Some(status))
-    };
-    let unknown = (counts.unknown > 0).then(|| row(Status::Unknown, counts.unknown));
+    let row = |status: Status, count| count_row(status, count, chosen == Some(status));
+    let mut rows = vec![
+        row(Status::Running, counts.running),
+        row(Status::Stopped, counts.stopped),
+        row(Status::Error, counts.error),
+        row(Status::Pending, counts.pending),
+    ];
+    if counts.unknown > 0 {
+        rows.push(row(Status::Unknown, counts.unknown));
+    }
     view! {
         <ul class="counts" aria-label="VMs by state">
             <li>
@@ -169,20 +173,17 @@ fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
                     <b>{format::grouped(counts.total.into())}</b>
                 </a>
             </li>
-            {row(Status::Running, counts.running)}
-            {row(Status::Stopped, counts.stopped)}
-            {row(Status::Error, counts.error)}
-            {row(Status::Pending, counts.pending)}
-            {unknown}
+            {rows}
         </ul>
     }
 }
 
-fn count_row(what: State, count: u32, query: Query, chosen: bool) -> impl IntoView {
+fn count_row(status: Status, count: u32, chosen: bool) -> impl IntoView {
+    let query = Query { status: Some(status), ..Query::default() };
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
             <a href=["/", &query.to_query_string()].concat() aria-current=chosen.then_some("true")>
-                {state(what)} <b>{format::grouped(count.into())}</b>
+                {state(State::of_status(status))} <b>{format::grouped(count.into())}</b>
             </a>
         </li>
     }

@@ -1,7 +1,6 @@
 //! Home: what the cluster has given away, what of it is used, and 50 VMs of those that match.
 
 use leptos::{either::EitherOf3, prelude::*};
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 use super::{loading, missing::bad_query};
@@ -11,11 +10,12 @@ use crate::{
     ui::{
         components::{
             card::card,
-            empty::{Empty, empty, starting},
+            empty::{Empty, empty},
             filters::Filters,
             notices::notices,
             pager::pager,
             summary::summary,
+            title::title,
         },
         feed::Feed,
         live::Live,
@@ -33,13 +33,13 @@ pub fn Home() -> impl IntoView {
     let feed = Feed::<HomeView>::follow(move || query().ok());
     let there = Memo::new(move |_| feed.view.with(Option::is_some));
     let cluster = expect_context::<Live>().frame;
-    let title = move || {
+    let text = move || {
         let name =
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
         ["VMs · ", &name, " · wukong-dashboard"].concat()
     };
     ready(view! {
-        <Title text=title />
+        {title(text)}
         {move || match query() {
             Err(bad) => EitherOf3::A(bad_query(bad)),
             Ok(_) if there.get() => EitherOf3::B(list(feed)),
@@ -61,15 +61,11 @@ fn list(feed: Feed<HomeView>) -> impl IntoView {
 fn head(view: &HomeView) -> impl IntoView + use<> {
     let sources = &view.frame.sources;
     let any = view.totals.counts.total > 0;
-    let why = match Empty::of(view) {
-        None if !view.frame.ready => Some(starting(sources)),
-        why => why,
-    };
     view! {
         {any.then(|| summary(&view.totals, view.query.status))}
         {notices(sources)}
         {any.then(|| view! { <Filters view /> })}
-        {why.map(empty)}
+        {Empty::of(view).map(empty)}
     }
 }
 

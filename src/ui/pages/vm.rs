@@ -4,7 +4,6 @@ use leptos::{
     either::{Either, EitherOf3},
     prelude::*,
 };
-use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
 
 use super::{loading, missing::no_vm};
@@ -25,6 +24,7 @@ use crate::{
             meter::{Gauge, meter},
             sheet::{Column, cell, number, sheet},
             state::{State, state},
+            title::title,
             why::{commands, why},
         },
         feed::Feed,
@@ -54,12 +54,12 @@ impl LazyRoute for VmRoute {
             respond_with(404);
         }
         let now = expect_context::<Live>().now;
-        let title = move || {
+        let text = move || {
             let (namespace, name) = key();
             [&name, " · ", &namespace, " · wukong-dashboard"].concat()
         };
         ready(view! {
-            <Title text=title />
+            {title(text)}
             {move || {
                 let (namespace, name) = key();
                 feed.view.with(|view| match view.as_ref().map(|view| &view.vm) {

@@ -254,3 +254,25 @@ async fn an_api_server_that_comes_back_is_followed_again() {
     assert!(back.elapsed() < Duration::from_millis(5500), "{:?}", back.elapsed());
     assert!(server.asked(WUKONGS).iter().all(Asked::is_watch), "it goes on where it was");
 }
+
+/// What a real kube-apiserver says in its first seconds: authorisation is not read yet, then storage starts, then
+/// the old place is forgotten. Each costs a wait, and all together no more than the page may be old for.
+#[tokio::test]
+async fn an_api_server_that_starts_up_is_followed_soon_after_it_is_ready() {
+    let server = Server::start(|asked, _| quiet(asked));
+    let mut collector = Collector::start(&server, config(), &[]).await;
+    collector.wukongs().await;
+    let address = server.stop().await;
+    collector.during(Duration::from_secs(8)).await;
+    let back = Instant::now();
+    let _server = Server::listen(&address, |asked, n| match (asked.path.as_str(), asked.is_watch()) {
+        (WUKONGS, true) if n == 0 => status(403, "Forbidden"),
+        (WUKONGS, true) if n == 1 => status(429, "TooManyRequests"),
+        (WUKONGS, true) if n == 2 => status(410, "Expired"),
+        (WUKONGS, false) => list(&["new"]),
+        _ => quiet(asked),
+    });
+    while collector.wukongs().await != ["new"] {}
+    // The last wait of the outage is 5 s at most, the two that follow are 0.5 s and 1 s.
+    assert!(back.elapsed() < Duration::from_millis(7500), "{:?}", back.elapsed());
+}
