@@ -1,9 +1,8 @@
 # Build: docker build --tag wukong-dashboard .
-# Run:   docker run --read-only --cap-drop ALL --publish 127.0.0.1:8081:8081 wukong-dashboard demo --listen 0.0.0.0:8081
+# Run:   docker run --read-only --cap-drop ALL --publish 127.0.0.1:8081:8081 wukong-dashboard demo
 #
-# The image holds one static file and runs as nobody in particular, without a shell. Its health check is the program's
-# own `/healthz` and `/readyz`, asked by Kubernetes (deploy/deployment.yaml): a HEALTHCHECK line would need a client
-# inside the image.
+# The image holds one static file and runs as nobody in particular, without a shell: the health check is the program
+# itself. Kubernetes asks /healthz and /readyz instead (deploy/deployment.yaml).
 
 FROM node:22-bookworm-slim AS node
 
@@ -24,5 +23,8 @@ RUN install -D "$(scripts/build)" /out/wukong-dashboard
 FROM scratch
 COPY --from=build /out/wukong-dashboard /wukong-dashboard
 USER 65532:65532
+# Both the program and its health check read it; a flag given to the program alone would not reach the other.
+ENV WUKONG_LISTEN=0.0.0.0:8081
 EXPOSE 8081
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/wukong-dashboard", "healthcheck"]
 ENTRYPOINT ["/wukong-dashboard"]

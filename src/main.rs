@@ -21,6 +21,7 @@ use wukong_dashboard::{
         Server,
         config::{self, Config, Invocation, LogFormat, Refusal, SimConfig, SimSize, Task},
         log,
+        serve::ask_health,
     },
     sim,
 };
@@ -59,6 +60,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             Task::Serve(config) => serve(config, shutdown).await,
             Task::Demo(config, size) => demo(config, size, shutdown).await,
             Task::Sim(config) => simulate(config, shutdown).await,
+            Task::Healthcheck(address) => Ok(ask_health(address).await?),
         }
     });
     runtime.shutdown_timeout(LAST_THREADS);

@@ -28,6 +28,8 @@ pub enum Task {
     Demo(Config, SimSize),
     /// Run the simulated cluster alone.
     Sim(SimConfig),
+    /// Ask the dashboard at this address whether it is alive.
+    Healthcheck(SocketAddr),
 }
 
 /// Everything that `serve` needs to run.

@@ -175,6 +175,19 @@ fn the_simulated_cluster_alone_writes_a_kubeconfig_for_its_owner() {
     assert!(std::fs::read_to_string(&path).unwrap().contains("apiVersion"));
 }
 
+#[test]
+fn a_container_can_ask_for_its_health_without_a_shell() {
+    let (mut running, address) =
+        Running::start(&mut program(&["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0"]));
+    let asked = format!("--listen=0.0.0.0:{}", address.port());
+    assert_eq!(output(&mut program(&["healthcheck", &asked])).0, 0);
+    let by_environment = format!("0.0.0.0:{}", address.port());
+    assert_eq!(output(program(&["healthcheck"]).env("WUKONG_LISTEN", by_environment)).0, 0);
+    running.0.kill().unwrap();
+    running.0.wait().unwrap();
+    assert_eq!(output(&mut program(&["healthcheck", &asked])).0, 1);
+}
+
 /// Standard error in a file: a pipe that nobody reads meanwhile would stop the program when it is full.
 struct Log(tempfile::NamedTempFile);
 

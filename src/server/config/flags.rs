@@ -24,6 +24,9 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run the simulated cluster alone, for any Kubernetes client
     Sim(SimFlags),
+    /// Ask the dashboard that listens at --listen whether it is alive: a container's health check, without a shell
+    #[command(hide = true)]
+    Healthcheck(HttpFlags),
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! Raw flags → [`Invocation`]. Every value is looked at before anything is refused.
 
-use std::{ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
@@ -65,6 +65,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Re
         None => check.serve(&flags.serve, rust_log),
         Some(Command::Demo(demo)) => check.demo(&demo, rust_log),
         Some(Command::Sim(sim)) => check.sim(&sim, rust_log),
+        Some(Command::Healthcheck(http)) => check.healthcheck(&http),
     };
     if check.mistakes.is_empty() { Ok(invocation) } else { Err(Refusal::Mistakes(check.mistakes)) }
 }
@@ -103,10 +104,20 @@ impl Check {
         Invocation { log: self.log(&flags.log, rust_log), task: Task::Sim(sim) }
     }
 
-    fn config(&mut self, kubernetes: KubernetesConfig, http: &HttpFlags, collect: &CollectFlags) -> Config {
+    /// It says all that it has to say with its exit code.
+    fn healthcheck(&mut self, http: &HttpFlags) -> Invocation {
+        let log = LogConfig { format: LogFormat::Text, filter: String::new() };
+        Invocation { log, task: Task::Healthcheck(self.listen(http)) }
+    }
+
+    fn listen(&mut self, http: &HttpFlags) -> SocketAddr {
         let seed_port = ([127, 0, 0, 1], 8081).into();
+        self.value("--listen (WUKONG_LISTEN)", &http.listen, seed_port, parse::socket)
+    }
+
+    fn config(&mut self, kubernetes: KubernetesConfig, http: &HttpFlags, collect: &CollectFlags) -> Config {
         Config {
-            listen: self.value("--listen (WUKONG_LISTEN)", &http.listen, seed_port, parse::socket),
+            listen: self.listen(http),
             kubernetes,
             collect: self.collect(collect),
             http: HttpConfig {

@@ -19,6 +19,7 @@ use axum::{Router, routing::get};
 
 pub use assets::Assets;
 pub use connection::{Patience, listen};
+pub use health::ask as ask_health;
 pub use state::App;
 
 /// The whole HTTP surface.

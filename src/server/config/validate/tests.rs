@@ -15,7 +15,7 @@ fn mistakes(line: &[&str]) -> Vec<Mistake> {
 fn config(line: &[&str]) -> Config {
     match read_line(line).expect("a valid line").task {
         Task::Serve(config) | Task::Demo(config, _) => config,
-        Task::Sim(sim) => panic!("{sim:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
