@@ -23,7 +23,7 @@ test.describe(() => {
     await second.stop();
   });
 
-  test("a cluster that goes away makes the page stale, then figures missing; the page stays up", async ({ page }) => {
+  test("a cluster that goes away makes the page stale and its figures old; the page stays up", async ({ page }) => {
     test.setTimeout(180_000);
     const kubeconfig = join(await mkdtemp(join(tmpdir(), "wukong-")), "kubeconfig");
     const sim = await startProgram(PROGRAM, ["sim", "--vms", "20", "--nodes", "3", "--kubeconfig-out", kubeconfig]);
@@ -35,12 +35,12 @@ test.describe(() => {
     await sim.stop();
     await expect(freshness(page)).toHaveText(/stale/i, { timeout: 30_000 });
     await expect(troubles(page)).toBeVisible();
-    // 20 intervals of 2 s: what is that old counts no more.
-    await expect(card(page, vm).getByRole("meter", { name: "CPU" })).toHaveCount(0, { timeout: 70_000 });
-    await expect(card(page, vm)).toContainText("unknown");
+    // The simulated samples span 15 s: three of those, and the figure is old. That it expires is tested without a browser.
+    const cpu = card(page, vm).getByRole("meter", { name: "CPU" });
+    await expect(cpu).toHaveClass(/aging/, { timeout: 70_000 });
     const again = await startProgram(PROGRAM, ["sim", "--vms", "20", "--nodes", "3", "--kubeconfig-out", kubeconfig], { port: sim.port });
     await expect(freshness(page)).toHaveText(/^live$/i, { timeout: 15_000 });
-    await expect(card(page, vm).getByRole("meter", { name: "CPU" })).toHaveCount(1, { timeout: 30_000 });
+    await expect(cpu).not.toHaveClass(/aging/, { timeout: 40_000 });
     await Promise.all([server.stop(), again.stop()]);
   });
 });
