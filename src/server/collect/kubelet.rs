@@ -26,9 +26,12 @@ use crate::{
             summary::{PodRef, Summary, VolumeUsage},
             time,
         },
-        snapshot::facts::{Observation, SourceError, VolumeStats},
+        snapshot::facts::{Key, Observation, SourceError, VolumeRef, VolumeStats},
     },
 };
+
+/// The seed's volume name for a claim, beside `pvcRef`.
+const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 
 /// Asks every target at once, then each at its interval, until nobody listens.
 pub async fn poll(
@@ -286,22 +289,30 @@ fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Vec<VolumeStat
 fn of_interest(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> bool {
     let of_a_vm = pod.name.starts_with("virt-launcher-") || pod.name.starts_with("hp-volume-");
     volume.pvc_ref.is_some()
-        || volume.name.starts_with("kubernetes.io~pvc/")
+        || volume.name.starts_with(PVC_PREFIX)
         || of_a_vm && !volume.name.starts_with("kube-api-access-")
 }
 
 fn volume_stats(pod: &PodRef<'_>, volume: VolumeUsage<'_>) -> VolumeStats {
     VolumeStats {
-        pod_namespace: pod.namespace.to_string(),
-        pod_name: pod.name.to_string(),
-        pod_uid: pod.uid.to_string(),
+        of: volume_ref(pod, &volume),
         used: volume.used(),
         capacity: volume.capacity(),
         available: volume.available(),
         inodes: volume.inodes(),
         at: volume.time.as_deref().and_then(time::rfc3339).filter(|at: &Millis| *at > 0),
-        claim: volume.pvc_ref.map(|claim| (claim.namespace.into_owned(), claim.name.into_owned())),
-        volume: volume.name.into_owned(),
+    }
+}
+
+/// `pvcRef` first, then the seed's volume name, then the pod's volume of that name.
+fn volume_ref(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> VolumeRef {
+    match (&volume.pvc_ref, volume.name.strip_prefix(PVC_PREFIX)) {
+        (Some(claim), _) => VolumeRef::Claim(Key::new(&claim.namespace, &claim.name)),
+        (None, Some(claim)) => VolumeRef::Claim(Key::new(&pod.namespace, claim)),
+        (None, None) => VolumeRef::PodVolume {
+            pod: Key::new(&pod.namespace, &pod.name),
+            volume: volume.name.as_ref().into(),
+        },
     }
 }
 
@@ -322,26 +333,32 @@ mod tests {
     #[test]
     fn volumes_of_vms_and_claims_are_kept() {
         let stats = decode(ANSWER.as_bytes(), None).unwrap();
-        let names: Vec<_> = stats.iter().map(|v| (&*v.pod_namespace, &*v.volume, v.used)).collect();
+        let claim = |name| VolumeRef::Claim(Key::new("prod", name));
+        let volume = |namespace, pod, volume: &str| VolumeRef::PodVolume {
+            pod: Key::new(namespace, pod),
+            volume: volume.into(),
+        };
+        let got: Vec<_> = stats.iter().map(|v| (v.of.clone(), v.used)).collect();
         assert_eq!(
-            names,
+            got,
             [
-                ("prod", "root", Some(5)),
-                ("prod", "data", Some(1)),
-                ("prod", "kubernetes.io~pvc/old", Some(3)),
-                ("dev", "hot", None)
+                (claim("web-root"), Some(5)),
+                (volume("prod", "virt-launcher-web-x", "data"), Some(1)),
+                (claim("old"), Some(3)),
+                (volume("dev", "hp-volume-x", "hot"), None)
             ]
         );
         let root = &stats[0];
         assert_eq!((root.capacity, root.available, root.inodes), (Some(9), Some(4), Some(7)));
-        assert_eq!(root.claim, Some(("prod".into(), "web-root".into())));
-        assert_eq!((&*root.pod_uid, root.at), ("p-1", Some(1_772_615_520_000)));
+        assert_eq!(root.at, Some(1_772_615_520_000));
     }
 
     #[test]
     fn other_namespaces_are_not_looked_at() {
         let stats = decode(ANSWER.as_bytes(), Some(&["dev".to_owned()])).unwrap();
-        assert_eq!(stats.iter().map(|v| &*v.volume).collect::<Vec<_>>(), ["hot"]);
+        assert!(
+            matches!(stats.as_slice(), [VolumeStats { of: VolumeRef::PodVolume { pod, .. }, .. }] if *pod.namespace == *"dev")
+        );
     }
 
     #[test]

@@ -32,8 +32,6 @@ pub struct PodRef<'a> {
     pub name: Cow<'a, str>,
     #[serde(borrow)]
     pub namespace: Cow<'a, str>,
-    #[serde(borrow, default)]
-    pub uid: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]

@@ -2,8 +2,6 @@
 //!
 //! `collect` makes these out of wire types and sends them as [`Observation`]s; nothing here knows Kubernetes JSON.
 
-use std::collections::BTreeMap;
-
 use crate::model::{
     Millis,
     reason::Reason,
@@ -134,8 +132,8 @@ pub struct InstanceFacts {
     pub phase: String,
     pub node_name: String,
     /// `status.activePods`: launcher pod uid → node.
-    pub active_pods: BTreeMap<String, String>,
-    pub migration: Option<Migration>,
+    pub active_pods: Vec<(String, String)>,
+    pub migration: Option<Box<Migration>>,
     /// Disks backed by a claim, in the order of the spec.
     pub volumes: Vec<InstanceVolume>,
     pub ip_address: String,
@@ -178,6 +176,14 @@ pub struct PodFacts {
     pub claims: Vec<(String, String)>,
 }
 
+impl PodFacts {
+    /// The claim that is mounted as this volume.
+    pub fn claim_of(&self, volume: &str) -> Option<&str> {
+        let mut claims = self.claims.iter();
+        claims.find(|(name, _)| name == volume).map(|(_, claim)| claim.as_str())
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimFacts {
     pub namespace: String,
@@ -203,21 +209,24 @@ pub struct PodMetricsFacts {
 }
 
 /// One volume of one pod, as the kubelet's summary has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeStats {
-    pub pod_namespace: String,
-    pub pod_name: String,
-    pub pod_uid: String,
-    /// The pod's volume name, or `kubernetes.io~pvc/NAME`.
-    pub volume: String,
-    /// `pvcRef`, as (namespace, name).
-    pub claim: Option<(String, String)>,
+    pub of: VolumeRef,
     pub used: Option<u64>,
     pub capacity: Option<u64>,
     pub available: Option<u64>,
     pub inodes: Option<u64>,
     /// When the kubelet measured it; none where it does not say: then the time of the answer counts.
     pub at: Option<Millis>,
+}
+
+/// What a kubelet says that its figures are of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeRef {
+    /// A claim that it names: `pvcRef`, or the volume name `kubernetes.io~pvc/NAME`.
+    Claim(Key),
+    /// A volume of a pod: which claim that is, if any, the pod's spec says.
+    PodVolume { pod: Key, volume: Box<str> },
 }
 
 /// Facts that stand for one named object.

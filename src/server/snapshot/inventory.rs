@@ -98,18 +98,18 @@ impl World {
         wukong: &'a WukongFacts,
         by_owner: &HashMap<&str, Vec<&'a VmFacts>>,
     ) -> Entry<'a> {
-        let named = self.vms.get(&Key::new(&wukong.namespace, &wukong.vm_name));
+        let named = self.vms.get(&Key::new(&wukong.namespace, &wukong.vm_name)).map(Box::as_ref);
         let vm = named.or_else(|| match by_owner.get(wukong.uid.as_str()).map(Vec::as_slice) {
             Some([vm]) if wukong.vm_name.is_empty() => Some(*vm),
             _ => None,
         });
         let vm_name = if wukong.vm_name.is_empty() { vm.map_or("", |vm| &vm.name) } else { &wukong.vm_name };
-        let instance = self.instances.get(&Key::new(&wukong.namespace, vm_name));
+        let instance = self.instances.get(&Key::new(&wukong.namespace, vm_name)).map(Box::as_ref);
         Entry { kind: Kind::Wukong, wukong: Some(wukong), vm, instance, vm_name }
     }
 
     fn of_vm<'a>(&'a self, vm: &'a VmFacts) -> Entry<'a> {
-        let instance = self.instances.get(&Key::new(&vm.namespace, &vm.name));
+        let instance = self.instances.get(&Key::new(&vm.namespace, &vm.name)).map(Box::as_ref);
         Entry { kind: Kind::VirtualMachine, wukong: None, vm: Some(vm), instance, vm_name: &vm.name }
     }
 }

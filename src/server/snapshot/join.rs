@@ -150,7 +150,7 @@ fn node<'a>(entry: &Entry<'a>, pod: Option<&Pod<'a>>) -> &'a str {
 
 fn migrating_to<'a>(entry: &Entry<'a>, running: bool) -> &'a str {
     let under_way = |migration: &&Migration| !migration.completed && !migration.failed;
-    let migration = entry.instance.and_then(|instance| instance.migration.as_ref()).filter(under_way);
+    let migration = entry.instance.and_then(|instance| instance.migration.as_deref()).filter(under_way);
     migration.filter(|_| running).map_or("", |migration| &migration.target_node)
 }
 

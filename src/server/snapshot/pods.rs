@@ -70,25 +70,29 @@ pub(super) struct Wanted<'a> {
     pub node: &'a str,
 }
 
-type ByNames<'a, T> = HashMap<(&'a str, &'a str), T>;
+type ByNames<'a> = HashMap<(&'a str, &'a str), Places>;
+/// Places in the list of all pods: as a rule one.
+type Places = Vec<u32>;
 
 /// All launcher pods, by what can tell whose they are.
 pub(super) struct Launchers<'a> {
-    by_creator: HashMap<&'a str, Vec<Pod<'a>>>,
-    by_domain: ByNames<'a, Vec<Pod<'a>>>,
-    by_prefix: ByNames<'a, Vec<Pod<'a>>>,
+    pods: Vec<Pod<'a>>,
+    by_creator: HashMap<&'a str, Places>,
+    by_domain: ByNames<'a>,
+    by_prefix: ByNames<'a>,
     instances: HashSet<&'a str>,
 }
 
 impl<'a> Launchers<'a> {
     pub fn of(world: &'a World) -> Self {
         let mut launchers = Self {
-            by_creator: HashMap::new(),
+            pods: Vec::with_capacity(world.pods.len()),
+            by_creator: HashMap::with_capacity(world.pods.len()),
             by_domain: HashMap::new(),
             by_prefix: HashMap::new(),
             instances: world.instances.values().map(|instance| instance.uid.as_str()).collect(),
         };
-        world.pods.values().for_each(|facts| launchers.add(facts.into()));
+        world.pods.values().for_each(|facts| launchers.add(facts.as_ref().into()));
         let metrics = world.metrics.values().map(|received| &received.facts);
         metrics
             .filter(|facts| !world.pods_readable(&facts.namespace))
@@ -97,15 +101,21 @@ impl<'a> Launchers<'a> {
     }
 
     fn add(&mut self, pod: Pod<'a>) {
+        let place = self.pods.len() as u32;
         if !pod.created_by.is_empty() {
-            self.by_creator.entry(pod.created_by).or_default().push(pod);
+            self.by_creator.entry(pod.created_by).or_default().push(place);
         }
         if !pod.domain.is_empty() {
-            self.by_domain.entry((pod.namespace, pod.domain)).or_default().push(pod);
+            self.by_domain.entry((pod.namespace, pod.domain)).or_default().push(place);
         }
         if let Some(prefix) = generated_prefix(pod.name) {
-            self.by_prefix.entry((pod.namespace, prefix)).or_default().push(pod);
+            self.by_prefix.entry((pod.namespace, prefix)).or_default().push(place);
         }
+        self.pods.push(pod);
+    }
+
+    fn at<'s>(&'s self, places: Option<&'s Places>) -> impl Iterator<Item = Pod<'a>> + 's {
+        places.into_iter().flatten().map(|place| self.pods[*place as usize])
     }
 
     /// The pod that holds the guest, or why there is none.
@@ -130,18 +140,18 @@ impl<'a> Launchers<'a> {
 
     /// By the label `kubevirt.io/created-by`: the truest sign there is.
     fn by_uid(&self, wanted: Wanted<'a>) -> Option<Result<Pod<'a>, Reason>> {
-        let pods = self.by_creator.get(wanted.instance?.uid.as_str())?;
-        let own: Vec<_> = pods.iter().copied().filter(|pod| pod.namespace == wanted.namespace).collect();
+        let pods = self.at(self.by_creator.get(wanted.instance?.uid.as_str()));
+        let own: Vec<_> = pods.filter(|pod| pod.namespace == wanted.namespace).collect();
         (!own.is_empty()).then(|| choose(&own, wanted))
     }
 
     /// Leaves out pods that say they belong to another instance.
-    fn not_others(&self, pods: Option<&Vec<Pod<'a>>>, wanted: Wanted<'a>) -> Vec<Pod<'a>> {
+    fn not_others(&self, places: Option<&Places>, wanted: Wanted<'a>) -> Vec<Pod<'a>> {
         let others = |pod: &Pod| {
             !pod.created_by.is_empty()
                 && (wanted.instance.is_some() || self.instances.contains(pod.created_by))
         };
-        pods.map(|pods| pods.iter().copied().filter(|pod| !others(pod)).collect()).unwrap_or_default()
+        self.at(places).filter(|pod| !others(pod)).collect()
     }
 }
 
@@ -163,7 +173,7 @@ fn choose<'a>(pods: &[Pod<'a>], wanted: Wanted<'_>) -> Result<Pod<'a>, Reason> {
 /// `status.nodeName` moves to the target only when the guest has; then `activePods`, then `migrationState`.
 fn said_by_instance<'a>(live: &[Pod<'a>], instance: &InstanceFacts) -> Option<Pod<'a>> {
     let node = instance.node_name.as_str();
-    let active = |pod: &Pod| instance.active_pods.get(pod.uid).is_some_and(|on| on == node);
+    let active = |pod: &Pod| instance.active_pods.iter().any(|(uid, on)| uid == pod.uid && on == node);
     let migrated = instance.migration.as_ref().map_or("", |migration| {
         if migration.completed && !migration.failed { &migration.target_pod } else { &migration.source_pod }
     });

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    facts::{InstanceFacts, Key, VolumeStats, WukongFacts},
+    facts::{InstanceFacts, Key, VolumeRef, VolumeStats, WukongFacts},
     mend,
     usage::Age,
     world::{NodeVolumes, World},
@@ -16,8 +16,6 @@ use crate::model::{
     vm::{Usage, Volume},
 };
 
-/// The seed's volume name for a claim, beside `pvcRef`.
-const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 /// KubeVirt keeps TPM and EFI state in a claim of this name: no disk of the VM.
 const STATE_CLAIM: &str = "persistent-state-for-";
 
@@ -42,16 +40,11 @@ pub(super) struct Reports<'a> {
 
 impl<'a> Reports<'a> {
     pub fn of(world: &'a World) -> Self {
-        let claims_of: HashMap<(&str, &str), &[(String, String)]> = world
-            .pods
-            .values()
-            .map(|pod| ((pod.namespace.as_str(), pod.name.as_str()), pod.claims.as_slice()))
-            .collect();
         let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
         for (node, kubelet) in &world.kubelets {
             let Some(answered) = kubelet.answered else { continue };
             for stats in &kubelet.stats {
-                if let Some(claim) = claim_of(stats, &claims_of) {
+                if let Some(claim) = claim_of(stats, world) {
                     by_claim.entry(claim).or_default().push(Report { node, stats, answered });
                 }
             }
@@ -66,20 +59,14 @@ impl<'a> Reports<'a> {
     }
 }
 
-/// `pvcRef` first, then the seed's volume name, then the pod's volume of that name.
-fn claim_of<'a>(
-    stats: &'a VolumeStats,
-    claims_of: &HashMap<(&str, &str), &'a [(String, String)]>,
-) -> Option<(&'a str, &'a str)> {
-    if let Some((namespace, name)) = &stats.claim {
-        return Some((namespace, name));
+/// The claim that the kubelet named, else that of the pod's volume, should the pod have been heard of since.
+fn claim_of<'a>(stats: &'a VolumeStats, world: &'a World) -> Option<(&'a str, &'a str)> {
+    match &stats.of {
+        VolumeRef::Claim(claim) => Some((&claim.namespace, &claim.name)),
+        VolumeRef::PodVolume { pod, volume } => {
+            Some((&pod.namespace, world.pods.get(pod)?.claim_of(volume)?))
+        }
     }
-    if let Some(name) = stats.volume.strip_prefix(PVC_PREFIX) {
-        return Some((&stats.pod_namespace, name));
-    }
-    let claims = claims_of.get(&(stats.pod_namespace.as_str(), stats.pod_name.as_str()))?;
-    let (_, claim) = claims.iter().find(|(volume, _)| *volume == stats.volume)?;
-    Some((&stats.pod_namespace, claim))
 }
 
 /// A volume as ordered.

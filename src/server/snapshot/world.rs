@@ -9,14 +9,15 @@ use super::{
     Limits,
     facts::{
         Change, ClaimFacts, InstanceFacts, Key, Named, Observation, PodFacts, PodMetricsFacts, SourceError,
-        VmFacts, VolumeStats, WukongFacts,
+        VmFacts, VolumeRef, VolumeStats, WukongFacts,
     },
     health::Track,
 };
 use crate::model::{Millis, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
-pub(super) type Objects<T> = HashMap<Key, T>;
+/// Boxed: the table of a map is up to twice as large as what is in it.
+pub(super) type Objects<T> = HashMap<Key, Box<T>>;
 
 /// A sample and when this very sample was first received: a source whose clock runs ahead, or that repeats
 /// itself, still ages.
@@ -144,16 +145,30 @@ impl World {
             Some(old) if old.facts.at == facts.at => old.first_seen,
             _ => now,
         };
-        self.metrics.insert(key, Received { facts, first_seen });
+        self.metrics.insert(key, Box::new(Received { facts, first_seen }));
     }
 
     fn summary(&mut self, node: String, at: Millis, result: Result<Vec<VolumeStats>, SourceError>) {
         let kubelet = self.kubelets.entry(node).or_default();
         match result {
-            Ok(stats) => *kubelet = NodeVolumes { stats, answered: Some(at), error: None },
+            Ok(stats) => {
+                let stats = stats.into_iter().filter_map(|stats| of_a_claim(stats, &self.pods)).collect();
+                *kubelet = NodeVolumes { stats, answered: Some(at), error: None };
+            }
             Err(error) => kubelet.error = Some(error),
         }
     }
+}
+
+/// Names the claim of a pod's volume, and drops a volume that is none: half of what a launcher mounts. What is told
+/// of a pod that is not known yet is kept as it is.
+fn of_a_claim(mut stats: VolumeStats, pods: &Objects<PodFacts>) -> Option<VolumeStats> {
+    if let VolumeRef::PodVolume { pod, volume } = &stats.of
+        && let Some(facts) = pods.get(pod)
+    {
+        stats.of = VolumeRef::Claim(Key::new(&pod.namespace, facts.claim_of(volume)?));
+    }
+    Some(stats)
 }
 
 fn clear<T>(objects: &mut Objects<T>, namespace: Option<&str>) {
@@ -172,12 +187,12 @@ fn change_in<T: Named>(
     match change {
         Change::Replaced { namespace, items, at } => {
             clear(objects, namespace.as_deref());
-            objects.extend(items.into_iter().map(|item| (item.key(), item)));
+            objects.extend(items.into_iter().map(|item| (item.key(), Box::new(item))));
             tracks.entry((source, namespace)).or_default().succeeded(at);
         }
         Change::Applied { item, at } => {
             touch(tracks, source, item.namespace(), at);
-            objects.insert(item.key(), item);
+            objects.insert(item.key(), Box::new(item));
         }
         Change::Deleted { key, at } => {
             touch(tracks, source, &key.namespace, at);

@@ -78,7 +78,7 @@ impl Kind for Instances {
             name: meta.name.0,
             phase: status.phase.0,
             node_name: status.node_name.0,
-            active_pods: status.active_pods.0,
+            active_pods: status.active_pods.0.into_iter().collect(),
             migration: migration(status.migration_state.0),
             volumes: spec.volumes.0.into_iter().filter_map(volume).collect(),
             ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
@@ -132,15 +132,17 @@ fn memory(domain: Domain) -> String {
     candidates.into_iter().map(|text| text.0).find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-fn migration(state: MigrationState) -> Option<Migration> {
+fn migration(state: MigrationState) -> Option<Box<Migration>> {
     let known = !(state.source_node.is_empty() && state.target_node.is_empty());
-    known.then_some(Migration {
-        source_node: state.source_node.0,
-        target_node: state.target_node.0,
-        source_pod: state.source_pod.0,
-        target_pod: state.target_pod.0,
-        completed: state.completed.0,
-        failed: state.failed.0,
+    known.then(|| {
+        Box::new(Migration {
+            source_node: state.source_node.0,
+            target_node: state.target_node.0,
+            source_pod: state.source_pod.0,
+            target_pod: state.target_pod.0,
+            completed: state.completed.0,
+            failed: state.failed.0,
+        })
     })
 }
 
@@ -232,7 +234,7 @@ mod tests {
         .unwrap();
         let volumes: Vec<_> = facts.volumes.iter().map(|v| (&*v.name, &*v.claim)).collect();
         assert_eq!(volumes, [("root", "web-root"), ("data", "web-data")]);
-        assert_eq!(facts.active_pods, [("p1", "n1"), ("p2", "n2")].map(|(p, n)| (p.into(), n.into())).into());
+        assert_eq!(facts.active_pods, [("p1", "n1"), ("p2", "n2")].map(|(p, n)| (p.into(), n.into())));
         let migration = facts.migration.unwrap();
         assert_eq!(
             (&*migration.target_pod, &*migration.source_pod, migration.completed),

@@ -104,16 +104,12 @@ pub fn sample(namespace: &str, name: &str, milli: u64, memory: u64) -> PodMetric
 
 pub fn stats(namespace: &str, claim: &str, used: u64, capacity: u64) -> VolumeStats {
     VolumeStats {
-        pod_namespace: namespace.into(),
-        pod_name: "virt-launcher-any-aaaaa".into(),
-        volume: "disk".into(),
-        claim: Some((namespace.into(), claim.into())),
+        of: VolumeRef::Claim(Key::new(namespace, claim)),
         used: Some(used),
         capacity: Some(capacity),
         available: Some(capacity.saturating_sub(used)),
         inodes: Some(1000),
         at: Some(NOW - 30 * SECOND),
-        ..Default::default()
     }
 }
 

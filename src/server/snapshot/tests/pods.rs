@@ -1,6 +1,5 @@
 //! Whose pod is it?
 
-use std::collections::BTreeMap;
 
 use super::*;
 use crate::server::snapshot::pods::cut_prefix;
@@ -184,14 +183,15 @@ fn migration(completed: bool, failed: bool) -> Migration {
 #[test]
 fn of_a_migrating_vms_two_pods_the_one_with_the_guest_counts() {
     let under_way =
-        InstanceFacts { migration: Some(migration(false, false)), ..instance("a", "web-vm", "n1") };
+        InstanceFacts { migration: Some(migration(false, false).into()), ..instance("a", "web-vm", "n1") };
     let vm = web(&mut migrating(Some(under_way)));
     assert_eq!(
         (milli(&vm), vm.summary.migrating_to.as_str(), vm.summary.node.as_str()),
         (Ok(800), "n2", "n1")
     );
 
-    let moved = InstanceFacts { migration: Some(migration(true, false)), ..instance("a", "web-vm", "n2") };
+    let moved =
+        InstanceFacts { migration: Some(migration(true, false).into()), ..instance("a", "web-vm", "n2") };
     let vm = web(&mut migrating(Some(moved)));
     assert_eq!((milli(&vm), vm.summary.migrating_to.as_str(), vm.summary.node.as_str()), (Ok(5), "", "n2"));
 }
@@ -199,12 +199,14 @@ fn of_a_migrating_vms_two_pods_the_one_with_the_guest_counts() {
 #[test]
 fn migration_state_or_active_pods_decide_where_the_node_does_not() {
     for (completed, failed, want) in [(false, false, 800), (true, true, 800), (true, false, 5)] {
-        let said =
-            InstanceFacts { migration: Some(migration(completed, failed)), ..instance("a", "web-vm", "") };
+        let said = InstanceFacts {
+            migration: Some(migration(completed, failed).into()),
+            ..instance("a", "web-vm", "")
+        };
         assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(want), "{completed} {failed}");
     }
     // Both pods on one node by mistake of a stale pod object: the uid in activePods tells.
-    let active = BTreeMap::from([("pod-a-virt-launcher-web-vm-tgt22".to_owned(), "n3".to_owned())]);
+    let active = vec![("pod-a-virt-launcher-web-vm-tgt22".to_owned(), "n3".to_owned())];
     let said = InstanceFacts { active_pods: active, ..instance("a", "web-vm", "n3") };
     assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(5));
 }

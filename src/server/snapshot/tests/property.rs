@@ -41,7 +41,9 @@ prop_compose! {
 prop_compose! {
     fn any_stats()(namespace in namespace(), claim in name(), used in any::<Option<u64>>(),
         capacity in any::<Option<u64>>(), at in any::<Option<Millis>>(), named in any::<bool>()) -> VolumeStats {
-        VolumeStats { used, capacity, at, claim: named.then(|| (namespace.clone(), claim.clone())), ..stats(&namespace, &claim, 0, 0) }
+        let pod = Key::new(&namespace, "virt-launcher-any-aaaaa");
+        let of = if named { VolumeRef::Claim(Key::new(&namespace, &claim)) } else { VolumeRef::PodVolume { pod, volume: "disk".into() } };
+        VolumeStats { of, used, capacity, at, ..stats(&namespace, &claim, 0, 0) }
     }
 }
 

@@ -46,23 +46,21 @@ fn a_claim_of_the_same_name_in_another_namespace_is_another_claim() {
 }
 
 #[test]
-fn the_seeds_volume_name_and_the_pods_volume_name_tell_the_claim() {
+fn the_pods_volume_name_tells_the_claim() {
     let mut world = two();
     let named = |volume: &str| VolumeStats {
-        claim: None,
-        volume: volume.into(),
-        pod_name: "virt-launcher-web-vm-abc12".into(),
+        of: VolumeRef::PodVolume { pod: Key::new("a", "virt-launcher-web-vm-xyz98"), volume: volume.into() },
         ..stats("a", "", GI, 20 * GI)
     };
-    world.apply(summary("n1", vec![named("kubernetes.io~pvc/web-root")]));
-    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
-    world.apply(summary("n1", vec![named("datadisk")]));
+    world.apply(summary("n1", vec![named("datadisk"), named("private")]));
     assert_eq!(disk(&mut world), Err(Reason::NotReported));
-    let mut pod = pod("a", "virt-launcher-web-vm-abc12", "n1");
+    let mut pod = pod("a", "virt-launcher-web-vm-xyz98", "n1");
     pod.created_by = "vmi-a-web-vm".into();
     pod.claims = vec![("datadisk".into(), "web-data".into())];
     world.apply(Observation::Pods(applied(pod)));
-    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
+    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)), "the pod became known after its kubelet answered");
+    world.apply(summary("n1", vec![named("datadisk"), named("private")]));
+    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)), "the pod was known before");
 }
 
 #[test]
