@@ -26,6 +26,7 @@ use self::{
     serve::{App, Assets, Patience, reader::Reader},
     snapshot::{
         Limits, Snapshot,
+        facts::Targets,
         publish::{self, Outlets},
         view::Identity,
     },
@@ -91,14 +92,16 @@ fn pipeline(
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let (sender, observations) = mpsc::channel(OBSERVATIONS);
-    let (nodes, asked_nodes) = watch::channel(Arc::from([]));
+    let (targets, asked) = watch::channel(Targets::default());
     let limits = Limits {
         metrics_interval: millis(config.metrics_interval),
         disk_interval: millis(config.disk_interval),
+        ceph_interval: config.ceph.as_ref().map_or(0, |ceph| millis(ceph.interval)),
+        disk_sources: config.asked_disk_sources(),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(collect::run(cluster, config.clone(), sender, asked_nodes, shutdown.clone()));
-    let outlets = Outlets { snapshots, nodes };
+    tasks.spawn(collect::run(cluster, config.clone(), sender, asked, shutdown.clone()));
+    let outlets = Outlets { snapshots, targets };
     tasks.spawn(publish::run(limits, clock::now, observations, outlets, shutdown.clone()));
     tasks
 }

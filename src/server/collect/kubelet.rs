@@ -4,7 +4,10 @@
 //! and never take more than half of the slots. A node that fails is asked once a cycle like any other; only while
 //! the API server itself is away is everything held back, and one node asked until it answers again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::{
     sync::watch,
@@ -19,14 +22,16 @@ use super::{
     poll::{Asker, Pace},
 };
 use crate::{
-    model::{Millis, reason::Reason},
+    model::{Millis, figure::Source, reason::Reason},
     server::{
         config::CollectConfig,
         k8s::{
             summary::{PodRef, Summary, VolumeUsage},
             time,
         },
-        snapshot::facts::{Key, Observation, SourceError, VolumeRef, VolumeStats},
+        snapshot::facts::{
+            Key, NodeTarget, Observation, SourceError, SummaryFacts, Targets, VolumeRef, VolumeStats,
+        },
     },
 };
 
@@ -37,14 +42,14 @@ const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 pub async fn poll(
     asker: Asker,
     config: &CollectConfig,
-    mut targets: watch::Receiver<Arc<[String]>>,
+    mut targets: watch::Receiver<Targets>,
     outlet: Outlet,
 ) -> Result<(), Closed> {
     let mut round = Round::new(asker, config, outlet);
     let mut publishing = true;
     loop {
-        let names = targets.borrow_and_update().clone();
-        round.aim(&names);
+        let nodes = targets.borrow_and_update().nodes.clone();
+        round.aim(&nodes);
         round.start_due();
         let due = round.next_start();
         tokio::select! {
@@ -111,12 +116,13 @@ impl Round {
     }
 
     /// New nodes are due at once; those that hold no VM any more are forgotten.
-    fn aim(&mut self, names: &[String]) {
-        self.nodes.retain(|name, node| node.asked || names.contains(name));
-        for name in names {
-            if !self.nodes.contains_key(name) {
+    fn aim(&mut self, targets: &[NodeTarget]) {
+        let wanted: HashSet<&str> = targets.iter().map(|target| &*target.name).collect();
+        self.nodes.retain(|name, node| node.asked || wanted.contains(name.as_str()));
+        for NodeTarget { name, .. } in targets {
+            if !self.nodes.contains_key(&**name) {
                 let node = Node { due: Instant::now(), asked: false, suspect: false };
-                self.nodes.insert(name.clone(), node);
+                self.nodes.insert(name.to_string(), node);
             }
         }
     }
@@ -229,7 +235,8 @@ async fn ask(
         Err(failure) if failure.is_transport() => Outcome::Away,
         Err(_) => Outcome::Failed,
     };
-    let result = result.map_err(|failure| describe(node, &failure));
+    let proxied = |volumes| SummaryFacts { source: Source::KubeletProxy, volumes };
+    let result = result.map(proxied).map_err(|failure| describe(node, &failure));
     outlet.send(Observation::Summary { node: node.to_owned(), at: now(), result }).await?;
     Ok(outcome)
 }

@@ -13,7 +13,7 @@ mod tests;
 mod transport;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     sync::{mpsc, watch as published},
@@ -26,19 +26,22 @@ use self::{
     kinds::Kind,
     poll::{Asker, Pace},
 };
-use super::{config::CollectConfig, snapshot::facts::Observation};
+use super::{
+    config::CollectConfig,
+    snapshot::facts::{Observation, Targets},
+};
 use crate::model::Millis;
 
 /// The label selector of launcher pods.
 const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
 
-/// Follows the cluster until `shutdown`, or until nobody receives. `targets` are the nodes that hold Running VMs.
+/// Follows the cluster until `shutdown`, or until nobody receives. `targets` are what to ask of: nodes that hold Running VMs, their guests, their images.
 /// To return before `shutdown` is a failure of this program: nothing is followed any more.
 pub async fn run(
     cluster: Cluster,
     config: CollectConfig,
     observations: mpsc::Sender<Observation>,
-    targets: published::Receiver<Arc<[String]>>,
+    targets: published::Receiver<Targets>,
     shutdown: CancellationToken,
 ) {
     let outlet = Outlet(observations);
@@ -90,7 +93,7 @@ impl Sources {
         self.tasks.spawn(metrics_api::poll(asker, namespace, pace, self.outlet.clone()));
     }
 
-    fn poll_kubelets(&mut self, targets: published::Receiver<Arc<[String]>>) {
+    fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
         let asker = self.asker(self.config.kubelet_deadline);
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
         self.tasks.spawn(async move { kubelet::poll(asker, &config, targets, outlet).await });

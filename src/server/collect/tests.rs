@@ -28,7 +28,7 @@ use crate::{
     model::{reason::Reason, source::SourceId},
     server::{
         config::CollectConfig,
-        snapshot::facts::{Change, Observation, SourceError},
+        snapshot::facts::{Change, NodeTarget, Observation, SourceError, Targets},
     },
 };
 
@@ -130,7 +130,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
 /// The collector at work on one server.
 struct Collector {
     observations: mpsc::Receiver<Observation>,
-    targets: watch::Sender<Arc<[String]>>,
+    targets: watch::Sender<Targets>,
     shutdown: CancellationToken,
 }
 
@@ -198,8 +198,9 @@ impl Drop for Collector {
     }
 }
 
-fn names(nodes: &[&str]) -> Arc<[String]> {
-    nodes.iter().map(|&node| node.to_owned()).collect()
+fn names(nodes: &[&str]) -> Targets {
+    let nodes = nodes.iter().map(|&node| NodeTarget { name: node.into(), address: None });
+    Targets { nodes: nodes.collect(), ..Targets::default() }
 }
 
 /// Intervals that nobody waits for.

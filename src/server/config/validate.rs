@@ -172,7 +172,7 @@ impl Check {
                 default.watch_idle,
                 within(INTERVAL),
             ),
-            answer_limit: default.answer_limit,
+            ..default
         }
     }
 

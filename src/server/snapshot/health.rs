@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    facts::SourceError,
+    facts::{Key, NodeTarget, SourceError, Targets},
     mend,
-    world::{NodeVolumes, World},
+    world::{GuestDisks, NodeVolumes, World},
 };
 use crate::model::{
     Millis,
@@ -59,13 +59,46 @@ struct Summary {
 }
 
 impl World {
-    pub(super) fn health(&self, vms: &[Arc<Vm>], nodes: &[String]) -> Vec<SourceHealth> {
+    pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
         let costs = Costs::of(vms);
-        SourceId::ALL.into_iter().map(|id| describe(id, self.summarise(id, nodes), &costs)).collect()
+        let describe = |id| match self.limits.asks(id) {
+            true => describe(id, self.summarise(id, targets), &costs),
+            false => not_configured(id),
+        };
+        SourceId::ALL.into_iter().map(describe).collect()
     }
 
-    fn summarise(&self, id: SourceId, nodes: &[String]) -> Summary {
-        if id == SourceId::Kubelet { self.summarise_kubelets(nodes) } else { self.summarise_tracks(id) }
+    fn summarise(&self, id: SourceId, targets: &Targets) -> Summary {
+        match id {
+            SourceId::Kubelet => self.summarise_kubelets(&targets.nodes),
+            SourceId::GuestAgent => self.summarise_guests(&targets.guests),
+            SourceId::Prometheus => self.summarise_prometheus(),
+            _ => self.summarise_tracks(id),
+        }
+    }
+
+    /// A round that was answered in part is no failure, and not well either.
+    fn summarise_prometheus(&self) -> Summary {
+        let mut summary = self.summarise_tracks(SourceId::Prometheus);
+        summary.tried |= !summary.errors.is_empty();
+        let warned = |detail: &String| SourceError { reason: Reason::BadAnswer, detail: detail.clone() };
+        if summary.errors.is_empty() {
+            summary.errors.extend(self.prometheus.warnings.iter().map(warned));
+        }
+        summary
+    }
+
+    /// Over the guests that are worth asking.
+    fn summarise_guests(&self, targets: &[Key]) -> Summary {
+        let known: Vec<&GuestDisks> = targets.iter().filter_map(|key| self.guests.get(key)).collect();
+        Summary {
+            // Guests are asked a few at a time: one answer is proof enough that they can be.
+            tried: (targets.is_empty() || !known.is_empty()) && self.inventory_tried(),
+            last_success: known.iter().filter_map(|guest| guest.answered).max(),
+            last_bytes: None,
+            errors: known.iter().filter_map(|guest| guest.error.clone()).collect(),
+            asked: known.len(),
+        }
     }
 
     fn summarise_tracks(&self, id: SourceId) -> Summary {
@@ -82,8 +115,9 @@ impl World {
     }
 
     /// Over the nodes that are worth asking; without any there is nothing to be wrong.
-    fn summarise_kubelets(&self, nodes: &[String]) -> Summary {
-        let known: Vec<&NodeVolumes> = nodes.iter().filter_map(|node| self.kubelets.get(node)).collect();
+    fn summarise_kubelets(&self, nodes: &[NodeTarget]) -> Summary {
+        let known: Vec<&NodeVolumes> =
+            nodes.iter().filter_map(|node| self.kubelets.get(&*node.name)).collect();
         Summary {
             tried: known.len() == nodes.len() && self.inventory_tried(),
             last_success: known.iter().filter_map(|kubelet| kubelet.answered).max(),
@@ -117,6 +151,20 @@ impl World {
     pub(super) fn heard(&self) -> Option<Millis> {
         let tracks = self.tracks.values().filter_map(|track| track.last_success.max(track.last_bytes));
         tracks.chain(self.kubelets.values().filter_map(|kubelet| kubelet.answered)).max()
+    }
+}
+
+fn not_configured(id: SourceId) -> SourceHealth {
+    SourceHealth {
+        id,
+        state: SourceState::NotConfigured,
+        reason: None,
+        error: String::new(),
+        mend: mend::configure(id).to_owned(),
+        last_success: None,
+        last_bytes: None,
+        vms_missing: 0,
+        vms_stale: 0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The join itself: each VM with its pod, its samples and its volumes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Snapshot,
@@ -36,8 +36,8 @@ impl World {
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);
-        let nodes = nodes(&vms);
-        let sources = self.health(&vms, &nodes);
+        let targets = self.targets(&vms);
+        let sources = self.health(&vms, &targets);
         Snapshot {
             seq: self.seq,
             at: now,
@@ -45,7 +45,7 @@ impl World {
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
             heard: self.heard(),
-            nodes,
+            targets,
             vms,
         }
     }
@@ -130,12 +130,6 @@ impl World {
 
 fn order(vm: &Vm) -> (&str, &str, &str) {
     (&vm.summary.name, &vm.summary.namespace, &vm.uid)
-}
-
-fn nodes(vms: &[Arc<Vm>]) -> Arc<[String]> {
-    let running = vms.iter().map(|vm| &vm.summary).filter(|vm| vm.status == Status::Running);
-    let distinct: BTreeSet<&String> = running.map(|vm| &vm.node).filter(|node| !node.is_empty()).collect();
-    distinct.into_iter().cloned().collect()
 }
 
 /// Where the guest is: KubeVirt's word, then the pod's, then the Wukong's.

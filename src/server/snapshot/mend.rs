@@ -18,6 +18,15 @@ pub(super) fn source(id: SourceId, reason: Reason) -> String {
     }
 }
 
+/// How a source is asked that is not.
+pub(super) fn configure(id: SourceId) -> &'static str {
+    match id {
+        SourceId::Prometheus => "Say where it is: --prometheus-url (WUKONG_PROMETHEUS_URL).",
+        SourceId::Ceph => "Say where its dashboard is: --ceph-url (WUKONG_CEPH_URL).",
+        _ => "Name it in --disk-sources (WUKONG_DISK_SOURCES).",
+    }
+}
+
 fn absent(id: SourceId) -> &'static str {
     match id {
         SourceId::Wukongs => {

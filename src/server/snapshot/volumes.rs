@@ -199,7 +199,7 @@ fn sample(report: &Report, used: u64, of: u64, size: Option<u64>, stale: bool) -
         of,
         at: report.at(),
         window_ms: 0,
-        source: Source::KubeletSummary,
+        source: Source::KubeletProxy,
         basis: if shared { Basis::SharedFilesystem } else { Basis::Own },
         stale,
     }

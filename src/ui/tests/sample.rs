@@ -23,7 +23,7 @@ pub fn memory(used: u64, gi: u64) -> Figure {
 }
 
 pub fn disk(used: u64, gi: u64) -> Figure {
-    known(Unit::Bytes, used * GI / 100, gi * GI, Source::KubeletSummary)
+    known(Unit::Bytes, used * GI / 100, gi * GI, Source::KubeletProxy)
 }
 
 fn known(unit: Unit, used: u64, of: u64, source: Source) -> Figure {

@@ -82,6 +82,12 @@ impl Kind for Instances {
             migration: migration(status.migration_state.0),
             volumes: spec.volumes.0.into_iter().filter_map(volume).collect(),
             ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
+            agent_connected: false,
+            cpu_milli: None,
+            memory: String::new(),
+            hugepages: false,
+            owner_vm: String::new(),
+            created: created(&meta.creation_timestamp),
             guest_os: if guest_os.pretty_name.is_empty() { guest_os.name.0 } else { guest_os.pretty_name.0 },
         }
     }
@@ -149,7 +155,7 @@ fn migration(state: MigrationState) -> Option<Box<Migration>> {
 fn volume(volume: Volume) -> Option<InstanceVolume> {
     let claims = [volume.persistent_volume_claim.0.claim_name, volume.data_volume.0.name];
     let claim = claims.into_iter().find(|claim| !claim.is_empty())?;
-    Some(InstanceVolume { name: volume.name.0, claim: claim.0 })
+    Some(InstanceVolume { name: volume.name.0, claim: claim.0, serial: String::new() })
 }
 
 #[cfg(test)]

@@ -395,6 +395,7 @@ fn basis(basis: Basis) -> &'static str {
     match basis {
         Basis::Own => "own",
         Basis::SharedFilesystem => "shared-filesystem",
+        Basis::Backend => "backend",
     }
 }
 

@@ -101,7 +101,7 @@ fn site() -> Assets {
 }
 
 pub fn sample(unit: Unit, used: u64, of: u64) -> Sample {
-    let source = if unit == Unit::Nanocores { Source::PodMetrics } else { Source::KubeletSummary };
+    let source = if unit == Unit::Nanocores { Source::PodMetrics } else { Source::KubeletProxy };
     Sample { unit, used, of, at: 7_000, window_ms: 15_500, source, basis: Basis::Own, stale: false }
 }
 

@@ -1,6 +1,5 @@
 //! Whose pod is it?
 
-
 use super::*;
 use crate::server::snapshot::pods::cut_prefix;
 
