@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, reason::Missing};
+use super::{Millis, reason::Missing, source::SourceId};
 
 /// What the integers of a [`Sample`] count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,18 @@ impl Source {
             Self::GuestAgent => "guest-agent",
             Self::Longhorn => "longhorn",
             Self::Ceph => "ceph",
+        }
+    }
+
+    /// Whose health it hangs on.
+    pub fn id(self) -> SourceId {
+        match self {
+            Self::PodMetrics => SourceId::PodMetrics,
+            Self::KubeletProxy | Self::KubeletDirect => SourceId::Kubelet,
+            Self::Prometheus => SourceId::Prometheus,
+            Self::GuestAgent => SourceId::GuestAgent,
+            Self::Longhorn => SourceId::Longhorn,
+            Self::Ceph => SourceId::Ceph,
         }
     }
 

@@ -41,6 +41,14 @@ impl SourceId {
     pub const DISK: [Self; 5] =
         [Self::Kubelet, Self::Prometheus, Self::GuestAgent, Self::Longhorn, Self::Ceph];
 
+    /// Whether others are asked before it: nothing is lost without it until a figure is.
+    pub fn is_second(self) -> bool {
+        matches!(
+            self,
+            Self::PersistentVolumes | Self::Prometheus | Self::GuestAgent | Self::Longhorn | Self::Ceph
+        )
+    }
+
     /// Stable name for JSON, metrics, anchors.
     pub fn code(self) -> &'static str {
         match self {
@@ -138,6 +146,9 @@ pub struct SourceHealth {
     pub last_success: Option<Millis>,
     /// A watch's last received bytes, bookmarks included; none for a source that is polled.
     pub last_bytes: Option<Millis>,
+    /// VMs and volumes that show a figure of this source.
+    pub vms: u32,
+    pub volumes: u32,
     /// Running VMs of which this source's figures are missing, and old.
     pub vms_missing: u32,
     pub vms_stale: u32,

@@ -1,6 +1,6 @@
 //! How well each source answers, and what its silence costs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     facts::{Key, NodeTarget, SourceError, Targets},
@@ -10,9 +10,9 @@ use super::{
 use crate::model::{
     Millis,
     figure::Figure,
-    reason::Reason,
+    reason::{Missing, Reason},
     source::{SourceHealth, SourceId, SourceState},
-    vm::{Status, Vm},
+    vm::{Status, Vm, Volume},
 };
 
 /// The record of one watch or poll.
@@ -60,9 +60,8 @@ struct Summary {
 
 impl World {
     pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
-        let costs = Costs::of(vms);
         let describe = |id| match self.limits.asks(id) {
-            true => describe(id, self.summarise(id, targets), &costs),
+            true => describe(id, self.summarise(id, targets), tally(id, vms)),
             false => not_configured(id),
         };
         SourceId::ALL.into_iter().map(describe).collect()
@@ -163,13 +162,14 @@ fn not_configured(id: SourceId) -> SourceHealth {
         mend: mend::configure(id).to_owned(),
         last_success: None,
         last_bytes: None,
+        vms: 0,
+        volumes: 0,
         vms_missing: 0,
         vms_stale: 0,
     }
 }
 
-fn describe(id: SourceId, summary: Summary, costs: &Costs) -> SourceHealth {
-    let (vms_missing, vms_stale) = costs.by_source.get(&id).copied().unwrap_or_default();
+fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
     let reason = summary.errors.first().map(|error| error.reason);
     SourceHealth {
         id,
@@ -179,8 +179,10 @@ fn describe(id: SourceId, summary: Summary, costs: &Costs) -> SourceHealth {
         mend: reason.map(|reason| mend::source(id, reason)).unwrap_or_default(),
         last_success: summary.last_success,
         last_bytes: summary.last_bytes,
-        vms_missing,
-        vms_stale,
+        vms: tally.vms,
+        volumes: tally.volumes,
+        vms_missing: tally.missing,
+        vms_stale: tally.stale,
     }
 }
 
@@ -208,30 +210,53 @@ fn words(summary: &Summary) -> String {
     text
 }
 
-/// How many running VMs miss, or have only old, figures of each source.
-struct Costs {
-    by_source: BTreeMap<SourceId, (u32, u32)>,
+/// What running VMs have of one source.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    vms: u32,
+    volumes: u32,
+    missing: u32,
+    stale: u32,
 }
 
-impl Costs {
-    fn of(vms: &[Arc<Vm>]) -> Self {
-        let mut costs = Self { by_source: BTreeMap::new() };
-        for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
-            let usage = &vm.summary.usage;
-            costs.add(SourceId::PodMetrics, [&usage.cpu, &usage.memory].into_iter());
-            costs.add(SourceId::Kubelet, vm.volumes.iter().map(|volume| &volume.usage));
-        }
-        costs
+impl Tally {
+    /// One VM's figures of the source, known or not.
+    fn add(&mut self, figures: &[&Figure], volumes: u32) {
+        let missing = |missing: &Missing| is_the_sources(missing.reason);
+        let lacks = figures.iter().filter_map(|figure| figure.missing()).any(missing);
+        let old = figures.iter().filter_map(|figure| figure.sample()).any(|sample| sample.stale);
+        self.vms += u32::from(figures.iter().any(|figure| figure.sample().is_some()));
+        self.volumes += volumes;
+        self.missing += u32::from(lacks);
+        self.stale += u32::from(old && !lacks);
     }
+}
 
-    fn add<'a>(&mut self, id: SourceId, figures: impl Iterator<Item = &'a Figure> + Clone) {
-        let missing =
-            figures.clone().filter_map(Figure::missing).any(|missing| is_the_sources(missing.reason));
-        let stale = figures.filter_map(Figure::sample).any(|sample| sample.stale);
-        let cost = self.by_source.entry(id).or_default();
-        cost.0 += u32::from(missing);
-        cost.1 += u32::from(stale && !missing);
+fn tally(id: SourceId, vms: &[Arc<Vm>]) -> Tally {
+    let mut tally = Tally::default();
+    for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
+        let usage = [&vm.summary.usage.cpu, &vm.summary.usage.memory];
+        let of_usage = usage.into_iter().filter(|figure| source_of(figure) == id);
+        let of_volumes: Vec<&Figure> = vm.volumes.iter().filter_map(|volume| shown(volume, id)).collect();
+        let known = of_volumes.iter().filter(|figure| figure.sample().is_some()).count() as u32;
+        let figures: Vec<&Figure> = of_usage.chain(of_volumes).collect();
+        tally.add(&figures, known);
     }
+    tally
+}
+
+/// CPU and memory that nobody gave are missed of metrics.k8s.io.
+fn source_of(figure: &Figure) -> SourceId {
+    figure.sample().map_or(SourceId::PodMetrics, |sample| sample.source.id())
+}
+
+/// The volume's figure where it is of this source, or what keeps this source where no other knows it either.
+fn shown(volume: &Volume, id: SourceId) -> Option<&Figure> {
+    if volume.source == id {
+        return Some(&volume.usage);
+    }
+    let unknown = volume.usage.sample().is_none();
+    volume.readings.iter().find(|reading| unknown && reading.source == id).map(|reading| &reading.figure)
 }
 
 /// Whether a figure is missing because of its source, not because of what the VM is.

@@ -72,10 +72,21 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str, node: &str) ->
         Reason::NotReported if !node.is_empty() => {
             format!("kubectl get --raw /api/v1/nodes/{node}/proxy/stats/summary")
         }
-        Reason::BlockVolume => {
+        Reason::BlockVolume | Reason::AgentOff => {
             "Only the guest can tell: install qemu-guest-agent in it, or use a file system volume.".to_owned()
         }
+        Reason::Hugepages => {
+            "Say where Prometheus is (--prometheus-url): the guest's own memory is there.".to_owned()
+        }
         _ => String::new(),
+    }
+}
+
+/// The mend of a guest whose agent fails.
+pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> String {
+    match reason {
+        Reason::Forbidden => source(SourceId::GuestAgent, reason),
+        _ => format!("Look at the agent: kubectl -n {namespace} get virtualmachineinstance {name} -o yaml"),
     }
 }
 

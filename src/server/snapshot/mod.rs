@@ -1,12 +1,14 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
 pub mod facts;
+mod guest;
 mod health;
 mod inventory;
 mod join;
 mod mend;
 mod pods;
 pub mod publish;
+mod readings;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -10,12 +10,14 @@ use crate::{
 
 const LINES: usize = 3;
 
-/// The sources that people must hear of. An API that is not installed is no fault while no figure misses it.
+/// The sources that people must hear of. An API that is not installed is no fault while no figure misses it, and a
+/// second source none while the first one has every figure.
 fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
+    let costs = |source: &SourceHealth| source.vms_missing + source.vms_stale > 0;
     let troubled = |source: &&SourceHealth| match source.state {
         SourceState::Starting | SourceState::Healthy | SourceState::NotConfigured => false,
-        SourceState::Absent => source.vms_missing + source.vms_stale > 0,
-        SourceState::Degraded | SourceState::Forbidden => true,
+        SourceState::Absent => costs(source),
+        SourceState::Degraded | SourceState::Forbidden => costs(source) || !source.id.is_second(),
     };
     sources.iter().filter(troubled).collect()
 }

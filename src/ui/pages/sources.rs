@@ -49,9 +49,10 @@ impl LazyRoute for SourcesRoute {
     }
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column("Source", false),
     Column("State", false),
+    Column("VMs, volumes", true),
     Column("VMs unknown", true),
     Column("VMs old", true),
     Column("Last success", true),
@@ -77,6 +78,7 @@ fn tally(sources: &[SourceHealth]) -> String {
         SourceState::Degraded,
         SourceState::Forbidden,
         SourceState::Absent,
+        SourceState::NotConfigured,
         SourceState::Starting,
     ];
     let count = |state| sources.iter().filter(|source| source.state == state).count();
@@ -87,6 +89,15 @@ fn tally(sources: &[SourceHealth]) -> String {
         .map(|(count, state)| format!("{count} {}", state.code()))
         .collect();
     parts.join(", ") + "."
+}
+
+/// `41`, `41, 87`: VMs and volumes that show a figure of it.
+fn served(source: &SourceHealth) -> String {
+    match (source.vms, source.volumes) {
+        (0, 0) => String::new(),
+        (vms, 0) => format::grouped(vms.into()),
+        (vms, volumes) => [&format::grouped(vms.into()), ", ", &format::grouped(volumes.into())].concat(),
+    }
 }
 
 fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
@@ -104,11 +115,12 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
             <td role="cell" data-th=COLUMNS[1].0>
                 {state(State::of_source(source.state))}
             </td>
-            {number(COLUMNS[2].0, count(source.vms_missing))}
-            {number(COLUMNS[3].0, count(source.vms_stale))}
-            {number(COLUMNS[4].0, ago(source.last_success))}
-            {number(COLUMNS[5].0, ago(source.last_bytes))}
-            <td role="cell" class=if none { "full none" } else { "full" } data-th=COLUMNS[6].0>
+            {number(COLUMNS[2].0, served(source))}
+            {number(COLUMNS[3].0, count(source.vms_missing))}
+            {number(COLUMNS[4].0, count(source.vms_stale))}
+            {number(COLUMNS[5].0, ago(source.last_success))}
+            {number(COLUMNS[6].0, ago(source.last_bytes))}
+            <td role="cell" class=if none { "full none" } else { "full" } data-th=COLUMNS[7].0>
                 {none.then_some("–")}
                 {error}
                 {advice}

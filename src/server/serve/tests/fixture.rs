@@ -167,6 +167,9 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
             block: false,
             storage_class: "fast".into(),
             usage: known(Unit::Bytes, GI, 10 * GI),
+            source: crate::model::source::SourceId::Kubelet,
+            readings: Vec::new(),
         }],
+        guest: Default::default(),
     }
 }

@@ -1,8 +1,10 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
 mod health;
+mod inventory;
 mod pods;
 mod property;
+mod sources;
 mod usage;
 mod view;
 mod volumes;
@@ -79,6 +81,7 @@ pub fn instance(namespace: &str, vm_name: &str, node: &str) -> InstanceFacts {
         name: vm_name.into(),
         phase: "Running".into(),
         node_name: node.into(),
+        owner_vm: format!("vm-{namespace}-{vm_name}"),
         ..Default::default()
     }
 }
