@@ -18,8 +18,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use wukong_dashboard::{
     server::{
-        Server,
-        config::{self, Config, Invocation, LogFormat, Refusal, SimConfig, SimSize, Task},
+        Server, check,
+        config::{self, Config, Invocation, LogFormat, Output, Refusal, SimConfig, SimSize, Task},
         log,
         serve::ask_health,
     },
@@ -43,7 +43,10 @@ fn main() -> ExitCode {
 
 fn start(Invocation { log: log_config, task }: Invocation) -> ExitCode {
     log::start(&log_config);
-    let Err(error) = run(task) else { return ExitCode::SUCCESS };
+    let error = match run(task) {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
     match log_config.format {
         LogFormat::Text => eprintln!("error: {error:#}"),
         LogFormat::Json => tracing::error!("{error:#}"),
@@ -51,17 +54,19 @@ fn start(Invocation { log: log_config, task }: Invocation) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run(task: Task) -> anyhow::Result<()> {
+fn run(task: Task) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new()?;
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::spawn(cancel_on_signal(signals()?, shutdown.clone()));
         match task {
-            Task::Serve(config) => serve(config, shutdown).await,
-            Task::Demo(config, size) => demo(config, size, shutdown).await,
-            Task::Sim(config) => simulate(config, shutdown).await,
-            Task::Healthcheck(address) => Ok(ask_health(address).await?),
+            Task::Serve(config) => serve(config, shutdown).await?,
+            Task::Demo(config, size) => demo(config, size, shutdown).await?,
+            Task::Sim(config) => simulate(config, shutdown).await?,
+            Task::Check(config, output) => return check(config, output).await,
+            Task::Healthcheck(address) => ask_health(address).await?,
         }
+        Ok(ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(LAST_THREADS);
     result
@@ -85,6 +90,17 @@ async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) ->
     let result = serve(config, shutdown).await;
     cluster.shutdown().await;
     result
+}
+
+/// Something that is missing is no failure of this program, and still exit code 1.
+async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
+    let report = check::run(&config).await?;
+    let text = match output {
+        Output::Text => report.text(),
+        Output::Json => serde_json::to_string_pretty(&report)? + "\n",
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Result<()> {

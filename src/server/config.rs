@@ -30,8 +30,17 @@ pub enum Task {
     Demo(Config, SimSize),
     /// Run the simulated cluster alone.
     Sim(SimConfig),
+    /// Ask every source once, and say what is missing.
+    Check(Config, Output),
     /// Ask the dashboard at this address whether it is alive.
     Healthcheck(SocketAddr),
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    Text,
+    Json,
 }
 
 /// Everything that `serve` needs to run.

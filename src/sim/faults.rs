@@ -56,6 +56,14 @@ pub enum Fault {
     BadJson,
     /// Answers with numbers for strings and strings for numbers.
     WrongTypes,
+    /// Answers 200 without a byte.
+    Empty,
+    /// Answers with numbers that cannot be: negative, 2⁶³ and above, `NaN`.
+    Absurd,
+    /// Puts so many bytes of white space before the answer.
+    Bulk(usize),
+    /// Sends the asker elsewhere.
+    Redirect,
     /// Watches are cut, at once and again after each opening.
     Drop,
     /// Watches stay open without a byte; one that fell silent stays so when the fault is removed.

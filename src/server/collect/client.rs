@@ -79,6 +79,14 @@ fn kubeconfig_words(error: &KubeconfigError) -> String {
     }
 }
 
+/// Why a request of the client failed, without what its answer or its credentials said.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("the API server answers {}", status.code),
+        other => super::error::transport_error(other).detail,
+    }
+}
+
 /// The cluster that is at hand as text; else that of `--kubeconfig` or `KUBECONFIG`, else of the pod this runs
 /// in, else of `~/.kube/config`.
 pub async fn connect(

@@ -11,7 +11,7 @@ use std::{
 use http::StatusCode;
 use kube::runtime::watcher;
 
-use super::transport::Silent;
+use super::transport::{NoWatch, Silent};
 use crate::{model::reason::Reason, server::snapshot::facts::SourceError};
 
 /// A collection, and where it is asked for.
@@ -152,6 +152,9 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
 fn known_cause(error: &(dyn StdError + 'static)) -> Option<(Reason, &'static str)> {
     if error.is::<Silent>() {
         return Some((Reason::TimedOut, "the API server has gone silent"));
+    }
+    if error.is::<NoWatch>() {
+        return Some((Reason::BadAnswer, "the API server ends watches before their first line"));
     }
     if error.is::<rustls::Error>() {
         return Some((

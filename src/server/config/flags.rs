@@ -24,6 +24,8 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run the simulated cluster alone, for any Kubernetes client
     Sim(SimFlags),
+    /// Ask every source once, and say what is missing and how to mend it; exit code 1 where something is
+    Check(CheckFlags),
     /// Ask the dashboard that listens at --listen whether it is alive: a container's health check, without a shell
     #[command(hide = true)]
     Healthcheck(HttpFlags),
@@ -51,6 +53,23 @@ pub struct DemoFlags {
     pub size: SizeFlags,
     #[command(flatten)]
     pub http: HttpFlags,
+    #[command(flatten)]
+    pub collect: CollectFlags,
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckFlags {
+    /// Form of the report on standard output: text or json
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub output: String,
+    /// File that says which cluster and as whom; else $KUBECONFIG, the service account, ~/.kube/config
+    #[arg(long, value_name = "FILE", env = "WUKONG_KUBECONFIG", hide_env_values = true)]
+    pub kubeconfig: Option<String>,
+    /// Context of the kubeconfig; else its current one
+    #[arg(long, value_name = "NAME", env = "WUKONG_CONTEXT", hide_env_values = true)]
+    pub context: Option<String>,
     #[command(flatten)]
     pub collect: CollectFlags,
     #[command(flatten)]

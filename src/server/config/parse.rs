@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use super::LogFormat;
+use super::{LogFormat, Output};
 
 /// What a value should have been, in words that follow "expected".
 pub type Expected = String;
@@ -52,6 +52,14 @@ pub fn log_format(text: &str) -> Result<LogFormat, Expected> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
+        _ => Err("text or json".to_owned()),
+    }
+}
+
+pub fn output(text: &str) -> Result<Output, Expected> {
+    match text {
+        "text" => Ok(Output::Text),
+        "json" => Ok(Output::Json),
         _ => Err("text or json".to_owned()),
     }
 }

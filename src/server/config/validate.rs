@@ -5,9 +5,12 @@ use std::{ffi::OsString, fmt, net::SocketAddr, ops::RangeInclusive, path::PathBu
 use clap::Parser;
 
 use super::{
-    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, SimConfig,
+    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, Output, SimConfig,
     SimSize, Task,
-    flags::{CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags, SizeFlags},
+    flags::{
+        CheckFlags, CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags,
+        SizeFlags,
+    },
     parse::{self, Expected},
 };
 
@@ -65,6 +68,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Re
         None => check.serve(&flags.serve, rust_log),
         Some(Command::Demo(demo)) => check.demo(&demo, rust_log),
         Some(Command::Sim(sim)) => check.sim(&sim, rust_log),
+        Some(Command::Check(flags)) => check.check(&flags, rust_log),
         Some(Command::Healthcheck(http)) => check.healthcheck(&http),
     };
     if check.mistakes.is_empty() { Ok(invocation) } else { Err(Refusal::Mistakes(check.mistakes)) }
@@ -78,13 +82,23 @@ struct Check {
 
 impl Check {
     fn serve(&mut self, flags: &ServeFlags, rust_log: &str) -> Invocation {
-        let kubernetes = KubernetesConfig {
-            kubeconfig: given(flags.kubeconfig.as_deref()).map(PathBuf::from),
-            context: given(flags.context.as_deref()).map(str::to_owned),
-            embedded: None,
-        };
+        let kubernetes = kubernetes(flags.kubeconfig.as_deref(), flags.context.as_deref());
         let config = self.config(kubernetes, &flags.http, &flags.collect);
         Invocation { log: self.log(&flags.log, rust_log), task: Task::Serve(config) }
+    }
+
+    /// Its log is for those who ask for it: the report says all that went wrong.
+    fn check(&mut self, flags: &CheckFlags, rust_log: &str) -> Invocation {
+        let kubernetes = kubernetes(flags.kubeconfig.as_deref(), flags.context.as_deref());
+        let config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            kubernetes,
+            collect: self.collect(&flags.collect),
+            http: HttpConfig::default(),
+        };
+        let output = self.value("--output", &flags.output, Output::Text, parse::output);
+        let quiet = if rust_log.is_empty() { "off" } else { rust_log };
+        Invocation { log: self.log(&flags.log, quiet), task: Task::Check(config, output) }
     }
 
     fn demo(&mut self, flags: &DemoFlags, rust_log: &str) -> Invocation {
@@ -209,6 +223,14 @@ impl Check {
             self.mistakes.push(Mistake { setting, value: text.to_owned(), expected });
             default
         })
+    }
+}
+
+fn kubernetes(kubeconfig: Option<&str>, context: Option<&str>) -> KubernetesConfig {
+    KubernetesConfig {
+        kubeconfig: given(kubeconfig).map(PathBuf::from),
+        context: given(context).map(str::to_owned),
+        embedded: None,
     }
 }
 

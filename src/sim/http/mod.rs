@@ -63,7 +63,13 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
             Fault::Drop => handicap.dropped = true,
             Fault::Silence => handicap.silent = true,
             Fault::Gone => handicap.gone = true,
-            Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
+            Fault::Redirect => return status::redirect(&path),
+            Fault::Truncate(_)
+            | Fault::BadJson
+            | Fault::WrongTypes
+            | Fault::Empty
+            | Fault::Absurd
+            | Fault::Bulk(_) => {}
         }
     }
     let response = match query {

@@ -71,6 +71,14 @@ pub fn injected(code: u16, retry_after: Option<u64>, verb: &str, qualified: &str
     response
 }
 
+/// Whoever follows it with credentials hands them to a stranger.
+pub fn redirect(path: &str) -> Response {
+    let mut response = answer(307, "text/plain; charset=utf-8", Body::empty());
+    let elsewhere = HeaderValue::try_from(format!("http://elsewhere.invalid{path}"));
+    response.headers_mut().extend(elsewhere.map(|to| (header::LOCATION, to)));
+    response
+}
+
 pub fn json(code: u16, body: impl Into<Body>) -> Response {
     answer(code, "application/json", body.into())
 }

@@ -1,0 +1,403 @@
+//! The fault matrix: every source × every way to fail × before and after its first success. For each: no panic, no
+//! invented figure, no other source's figures touched, the right reason, few requests, and fresh figures soon after.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    model::{
+        figure::Figure,
+        reason::Reason,
+        source::{SourceHealth, SourceId, SourceState},
+        vm::Vm,
+    },
+    server::{
+        collect::from_kubeconfig_text,
+        config::CollectConfig,
+        snapshot::{MISSING_AFTER, Snapshot},
+    },
+    sim::{self, Disk, Fault, Guest, Node, Options, Resource, Scenario, Target},
+};
+
+/// Kubelets and metrics-server give times in whole seconds: with less, what is fresh would look stale.
+const INTERVAL: Duration = Duration::from_millis(800);
+const DEADLINE: Duration = Duration::from_millis(500);
+/// Between two snapshots, and what a busy machine adds.
+const SLACK: Duration = Duration::from_millis(2500);
+/// A watch backs off for 5 s at most; DESIGN §6 allows 10 s.
+const WATCH_RECOVERY: Duration = Duration::from_secs(10);
+const RETRY_AFTER: u64 = 1;
+const LIMIT: usize = 1 << 20;
+const CELLS_AT_ONCE: usize = 32;
+
+const GI: u64 = 1 << 30;
+const CPU: u64 = 500_000_000;
+const MEMORY: u64 = GI;
+const DISK: u64 = 5 * GI;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Metrics,
+    Kubelet,
+    Watch(Resource),
+}
+
+impl Victim {
+    const ALL: [Self; 7] = [
+        Self::Metrics,
+        Self::Kubelet,
+        Self::Watch(Resource::Wukongs),
+        Self::Watch(Resource::VirtualMachines),
+        Self::Watch(Resource::Instances),
+        Self::Watch(Resource::Pods),
+        Self::Watch(Resource::Claims),
+    ];
+
+    fn target(self) -> Target {
+        match self {
+            Self::Metrics => Target::Metrics,
+            Self::Kubelet => Target::Summaries,
+            Self::Watch(resource) => Target::Objects(resource),
+        }
+    }
+
+    fn id(self) -> SourceId {
+        match self {
+            Self::Metrics => SourceId::PodMetrics,
+            Self::Kubelet => SourceId::Kubelet,
+            Self::Watch(Resource::Wukongs) => SourceId::Wukongs,
+            Self::Watch(Resource::VirtualMachines) => SourceId::VirtualMachines,
+            Self::Watch(Resource::Instances) => SourceId::Instances,
+            Self::Watch(Resource::Pods) => SourceId::Pods,
+            Self::Watch(_) => SourceId::Claims,
+        }
+    }
+
+    fn is_watch(self) -> bool {
+        matches!(self, Self::Watch(_))
+    }
+
+    /// The figures of a VM that are this source's.
+    fn own(self, vm: &Vm) -> Vec<&Figure> {
+        let usage = &vm.summary.usage;
+        match self {
+            Self::Metrics => vec![&usage.cpu, &usage.memory],
+            Self::Kubelet => vec![&usage.disk],
+            Self::Watch(_) => vec![],
+        }
+    }
+
+    fn others(self, vm: &Vm) -> Vec<&Figure> {
+        let usage = &vm.summary.usage;
+        match self {
+            Self::Metrics => vec![&usage.disk],
+            Self::Kubelet => vec![&usage.cpu, &usage.memory],
+            Self::Watch(_) => vec![],
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Slow,
+    Hang,
+    Reset,
+    ResetMidBody,
+    Status(u16),
+    Empty,
+    BadJson,
+    WrongTypes,
+    Absurd,
+    Bulk,
+    Redirect,
+}
+
+impl Trouble {
+    const ALL: [Self; 16] = [
+        Self::Slow,
+        Self::Hang,
+        Self::Reset,
+        Self::ResetMidBody,
+        Self::Status(401),
+        Self::Status(403),
+        Self::Status(404),
+        Self::Status(429),
+        Self::Status(500),
+        Self::Status(503),
+        Self::Empty,
+        Self::BadJson,
+        Self::WrongTypes,
+        Self::Absurd,
+        Self::Bulk,
+        Self::Redirect,
+    ];
+
+    fn fault(self) -> Fault {
+        match self {
+            Self::Slow => Fault::Latency(DEADLINE * 3),
+            Self::Hang => Fault::Hang,
+            Self::Reset => Fault::Reset,
+            Self::ResetMidBody => Fault::Truncate(40),
+            Self::Status(429) => Fault::Status { code: 429, retry_after: Some(RETRY_AFTER) },
+            Self::Status(code) => Fault::status(code),
+            Self::Empty => Fault::Empty,
+            Self::BadJson => Fault::BadJson,
+            Self::WrongTypes => Fault::WrongTypes,
+            Self::Absurd => Fault::Absurd,
+            Self::Bulk => Fault::Bulk(50 << 20),
+            Self::Redirect => Fault::Redirect,
+        }
+    }
+
+    /// An API server stores no object of other types, and is asked for lists in pages; its lists have a deadline of
+    /// their own, longer than a test waits.
+    fn strikes(self, victim: Victim) -> bool {
+        let odd = matches!(self, Self::WrongTypes | Self::Absurd | Self::Bulk | Self::Slow | Self::Hang);
+        !(victim.is_watch() && odd)
+    }
+
+    fn reasons(self, victim: Victim) -> &'static [Reason] {
+        match self {
+            Self::Slow | Self::Hang => &[Reason::TimedOut],
+            Self::Reset | Self::ResetMidBody if victim.is_watch() => {
+                &[Reason::Unreachable, Reason::BadAnswer]
+            }
+            Self::Reset | Self::ResetMidBody => &[Reason::Unreachable],
+            Self::Status(401 | 403) => &[Reason::Forbidden],
+            Self::Status(404) if victim == Victim::Kubelet => &[Reason::Unreachable],
+            Self::Status(404) => &[Reason::ApiAbsent],
+            Self::Status(_) => &[Reason::Unreachable],
+            Self::WrongTypes | Self::Absurd => {
+                &[Reason::BadAnswer, Reason::NotReported, Reason::BlockVolume, Reason::TooNew]
+            }
+            // A watch that is answered so ends at once; its list, that it cannot be read.
+            Self::Empty | Self::BadJson | Self::Bulk | Self::Redirect => &[Reason::BadAnswer],
+        }
+    }
+
+    /// An answer like any other, but for what is in it.
+    fn is_an_answer(self) -> bool {
+        matches!(self, Self::WrongTypes | Self::Absurd)
+    }
+}
+
+struct Cell {
+    victim: Victim,
+    trouble: Trouble,
+    /// Whether the source had answered before.
+    after: bool,
+}
+
+/// A cluster of two VMs on two nodes, and the pipeline that follows it.
+struct Rig {
+    sim: sim::Handle,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn scenario() -> Scenario {
+    let guest = |name: &str, node: &str| {
+        let disks = vec![Disk::new(name, "root", "20Gi").holds(DISK, 20 * GI)];
+        Guest::new("prod", name).cpu(2).memory("4Gi").disks(disks).uses("500m", "1Gi").running_on(node, 0)
+    };
+    Scenario::empty()
+        .node(Node::new("n1"))
+        .node(Node::new("n2"))
+        .guest(guest("web", "n1"))
+        .guest(guest("db", "n2"))
+}
+
+impl Rig {
+    async fn start(fault: Option<(Target, Fault)>) -> Self {
+        let sim = sim::start(Options::exactly(scenario())).await.unwrap();
+        if let Some((target, fault)) = fault {
+            sim.faults().add(target, fault);
+        }
+        let config = CollectConfig {
+            metrics_interval: INTERVAL,
+            disk_interval: INTERVAL,
+            metrics_deadline: DEADLINE,
+            kubelet_deadline: DEADLINE,
+            answer_limit: LIMIT,
+            disk_sources: vec![SourceId::Kubelet],
+            ..CollectConfig::default()
+        };
+        let cluster = from_kubeconfig_text(&sim.kubeconfig(), None, &config).await.unwrap();
+        let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+        let shutdown = CancellationToken::new();
+        let mut tasks = crate::server::pipeline(cluster, &config, sender, &shutdown);
+        tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
+        Self { sim, snapshots, shutdown }
+    }
+
+    /// The first snapshot from now on of which this holds; none in time: what the last one lacked.
+    async fn within(
+        &mut self,
+        time: Duration,
+        holds: impl Fn(&Snapshot) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let end = Instant::now() + time;
+        loop {
+            let lacking = match holds(&self.snapshots.borrow_and_update()) {
+                Ok(()) => return Ok(()),
+                Err(lacking) => lacking,
+            };
+            match tokio::time::timeout_at(end, self.snapshots.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err("the pipeline ended".to_owned()),
+                Err(_) => return Err(format!("not within {time:?}: {lacking}")),
+            }
+        }
+    }
+}
+
+fn source(snapshot: &Snapshot, id: SourceId) -> Result<&SourceHealth, String> {
+    snapshot.sources.iter().find(|source| source.id == id).ok_or_else(|| format!("no source {id:?}"))
+}
+
+/// Both VMs, every figure true and fresh, every source well.
+fn all_well(snapshot: &Snapshot) -> Result<(), String> {
+    let states = snapshot.sources.iter().map(|source| (source.id, source.state));
+    let ill: Vec<_> = states
+        .filter(|(_, state)| !matches!(state, SourceState::Healthy | SourceState::NotConfigured))
+        .collect();
+    if !ill.is_empty() || snapshot.vms.len() != 2 {
+        return Err(format!("{} VMs, {ill:?}", snapshot.vms.len()));
+    }
+    snapshot.vms.iter().try_for_each(|vm| {
+        let usage = &vm.summary.usage;
+        [&usage.cpu, &usage.memory, &usage.disk].into_iter().try_for_each(|figure| fresh(vm, figure))
+    })
+}
+
+fn fresh(vm: &Vm, figure: &Figure) -> Result<(), String> {
+    match figure.sample() {
+        Some(sample) if !sample.stale => Ok(()),
+        _ => Err(format!("{}: {figure:?}", vm.summary.name)),
+    }
+}
+
+/// A figure that is shown is the one that the cluster has, whatever else was said.
+fn nothing_invented(snapshot: &Snapshot) -> Result<(), String> {
+    snapshot.vms.iter().try_for_each(|vm| {
+        let usage = &vm.summary.usage;
+        let figures = [(&usage.cpu, CPU), (&usage.memory, MEMORY), (&usage.disk, DISK)];
+        figures.into_iter().try_for_each(|(figure, truth)| {
+            let last = figure.missing().and_then(|missing| missing.last);
+            match figure.sample().copied().or(last) {
+                Some(sample) if sample.used != truth => Err(format!("invented: {figure:?}, not {truth}")),
+                _ => Ok(()),
+            }
+        })
+    })
+}
+
+impl Cell {
+    fn name(&self) -> String {
+        let when = if self.after { "after" } else { "before" };
+        format!("{:?} × {:?} × {when}", self.victim, self.trouble)
+    }
+
+    async fn run(&self) -> Result<(), String> {
+        let fault = (self.victim.target(), self.trouble.fault());
+        let mut rig = Rig::start((!self.after).then(|| fault.clone())).await;
+        if self.after {
+            rig.within(INTERVAL + DEADLINE + SLACK * 2, all_well).await?;
+            rig.sim.faults().add(fault.0.clone(), fault.1);
+            if self.victim.is_watch() {
+                rig.sim.faults().drop_watches(fault.0);
+            }
+        }
+        let begun = Instant::now();
+        rig.sim.requests().reset();
+        self.under_way(&mut rig).await?;
+        self.few_requests(&rig, begun.elapsed())?;
+        rig.sim.faults().clear();
+        let retry_after =
+            Duration::from_secs(if self.trouble == Trouble::Status(429) { RETRY_AFTER } else { 0 });
+        let recovery = if self.victim.is_watch() { WATCH_RECOVERY } else { INTERVAL + DEADLINE + SLACK };
+        rig.within(recovery + retry_after, all_well).await.map_err(|why| format!("recovery {why}"))?;
+        nothing_invented(&rig.snapshots.borrow())
+    }
+
+    /// What must show while the fault lasts.
+    async fn under_way(&self, rig: &mut Rig) -> Result<(), String> {
+        let expiry = INTERVAL * MISSING_AFTER as u32;
+        let time = if self.after && !self.victim.is_watch() { expiry } else { Duration::ZERO };
+        let reasons = self.trouble.reasons(self.victim);
+        rig.within(time + DEADLINE + SLACK * 2, |snapshot| {
+            nothing_invented(snapshot)?;
+            self.source_says(source(snapshot, self.victim.id())?)?;
+            if !self.victim.is_watch() && snapshot.vms.len() != 2 {
+                return Err(format!("{} VMs", snapshot.vms.len()));
+            }
+            snapshot.vms.iter().try_for_each(|vm| {
+                self.victim.others(vm).into_iter().try_for_each(|figure| fresh(vm, figure))?;
+                self.victim.own(vm).into_iter().try_for_each(|figure| match figure.missing() {
+                    Some(missing) if !reasons.contains(&missing.reason) => {
+                        Err(format!("reason {:?}, none of {reasons:?}", missing.reason))
+                    }
+                    Some(missing) if self.after && !self.trouble.is_an_answer() && missing.last.is_none() => {
+                        Err(format!("no last value: {missing:?}"))
+                    }
+                    Some(_) => Ok(()),
+                    None => Err(format!("still shown: {figure:?}")),
+                })
+            })
+        })
+        .await
+    }
+
+    fn source_says(&self, health: &SourceHealth) -> Result<(), String> {
+        if self.trouble.is_an_answer() {
+            return Ok(());
+        }
+        match health.reason {
+            Some(reason)
+                if self.trouble.reasons(self.victim).contains(&reason) && !health.error.is_empty() =>
+            {
+                Ok(())
+            }
+            _ => Err(format!("{health:?}")),
+        }
+    }
+
+    /// No source is asked more often because it fails: once an interval, or after a back-off that is half of it at
+    /// least. A watch that cannot be opened is tried a few times a second at most.
+    fn few_requests(&self, rig: &Rig, time: Duration) -> Result<(), String> {
+        let per_interval = if self.victim == Victim::Kubelet { 2 } else { 1 };
+        let rounds = time.div_duration_f64(INTERVAL / 2).ceil() as u64 + 2;
+        let (asked, most) = (rig.sim.requests().count(&self.victim.target()), rounds * per_interval);
+        if asked > most { Err(format!("asked {asked} times in {time:?}, at most {most}")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_source_fails_alone_and_comes_back() {
+    let mut cells = Vec::new();
+    for victim in Victim::ALL {
+        for trouble in Trouble::ALL.into_iter().filter(|trouble| trouble.strikes(victim)) {
+            cells.extend([false, true].map(|after| Cell { victim, trouble, after }));
+        }
+    }
+    let (count, begun) = (cells.len(), Instant::now());
+    let run =
+        |cell: Cell| async move { cell.run().await.map_err(|why| format!("{}: {why}", cell.name())).err() };
+    let failed: Vec<String> = stream::iter(cells)
+        .map(|cell| tokio::spawn(run(cell)))
+        .buffer_unordered(CELLS_AT_ONCE)
+        .filter_map(|done| async { done.unwrap_or_else(|panic| Some(panic.to_string())) })
+        .collect()
+        .await;
+    eprintln!("fault matrix: {count} cells in {:?}", begun.elapsed());
+    assert!(failed.is_empty(), "{} of {count} cells:\n{}", failed.len(), failed.join("\n"));
+}
