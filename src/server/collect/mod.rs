@@ -2,12 +2,15 @@
 //!
 //! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
 
+mod ceph;
 pub mod client;
 mod error;
 mod kinds;
 mod kubelet;
 mod metrics_api;
+mod outside;
 mod poll;
+mod prometheus;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -23,10 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
 use self::{
+    ceph::Ceph,
     kinds::Kind,
     kubelet::Askers,
     metrics_api::MetricsApi,
     poll::{Asker, Pace, Source},
+    prometheus::Prometheus,
 };
 use super::{
     config::CollectConfig,
@@ -52,6 +57,7 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
+    sources.poll_prometheus();
     sources.poll_disks(targets);
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -100,8 +106,22 @@ impl Sources {
 
     fn poll_disks(&mut self, targets: published::Receiver<Targets>) {
         let asked = self.config.asked_disk_sources();
+        if asked.contains(&SourceId::Ceph)
+            && let Some(config) = self.config.ceph.clone()
+        {
+            let interval = config.interval;
+            self.follow(Ceph::new(config, self.config.answer_limit, targets.clone()), interval);
+        }
         if asked.contains(&SourceId::Kubelet) {
             self.poll_kubelets(targets);
+        }
+    }
+
+    /// CPU and memory are worth asking of a Prometheus that is not asked for disks.
+    fn poll_prometheus(&mut self) {
+        if let Some(config) = &self.config.prometheus {
+            let source = Prometheus::new(config.clone(), &self.config);
+            self.follow(source, self.config.metrics_interval);
         }
     }
 

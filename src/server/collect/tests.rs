@@ -33,8 +33,10 @@ use crate::{
     },
 };
 
+mod ceph;
 mod kubelets;
 mod polls;
+mod prometheus;
 mod tls;
 mod watches;
 
