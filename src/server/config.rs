@@ -9,6 +9,7 @@ use crate::model::source::SourceId;
 
 mod flags;
 mod parse;
+mod sources;
 mod validate;
 
 pub use parse::is_dns_label;

@@ -1,12 +1,10 @@
 //! `metrics.k8s.io/v1beta1`: one list of PodMetrics a cycle.
 
-use tokio::time::{Instant, sleep_until};
-
 use super::{
     Closed, Outlet,
     error::{Access, Failure, UNAUTHORIZED, seconds, source_error, transport_error},
     now,
-    poll::{Asker, Pace},
+    poll::{Asker, Source},
 };
 use crate::{
     model::{Millis, quantity::Quantity, reason::Reason},
@@ -20,29 +18,32 @@ use crate::{
     },
 };
 
-/// Asks at once, then at each interval, until nobody listens.
-pub async fn poll(
+/// PodMetrics of one namespace, or of all.
+pub struct MetricsApi {
     asker: Asker,
     namespace: Option<String>,
-    mut pace: Pace,
-    outlet: Outlet,
-) -> Result<(), Closed> {
-    let path = path(namespace.as_deref());
-    let access = Access { resource: "pods.metrics.k8s.io".into(), namespace: namespace.clone() };
-    loop {
-        let started = Instant::now();
+    path: String,
+    access: Access,
+}
+
+impl MetricsApi {
+    pub fn new(asker: Asker, namespace: Option<String>) -> Self {
+        let path = path(namespace.as_deref());
+        let access = Access { resource: "pods.metrics.k8s.io".into(), namespace: namespace.clone() };
+        Self { asker, namespace, path, access }
+    }
+}
+
+impl Source for MetricsApi {
+    async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
         let at = now();
-        let result = asker.ask(&path, move |answer| decode(answer, at)).await;
-        let due = match &result {
-            Ok(_) => started + pace.succeeded(),
-            Err(failure) => {
-                let now = Instant::now();
-                now + pace.failed(failure, now)
-            }
+        let (result, failure) = match self.asker.ask(&self.path, move |answer| decode(answer, at)).await {
+            Ok(facts) => (Ok(facts), None),
+            Err(failure) => (Err(describe(&self.access, &failure)), Some(failure)),
         };
-        let result = result.map_err(|failure| describe(&access, &failure));
-        outlet.send(Observation::PodMetrics { namespace: namespace.clone(), at: now(), result }).await?;
-        sleep_until(due).await;
+        let namespace = self.namespace.clone();
+        outlet.send(Observation::PodMetrics { namespace, at: now(), result }).await?;
+        Ok(failure)
     }
 }
 
@@ -70,6 +71,7 @@ fn describe(access: &Access, failure: &Failure) -> SourceError {
         Failure::TooLarge(_) | Failure::Undecodable | Failure::BadName => {
             source_error(Reason::BadAnswer, format!("metrics.k8s.io: {failure}"))
         }
+        Failure::Own(error) => error.clone(),
     }
 }
 

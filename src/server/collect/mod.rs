@@ -2,18 +2,21 @@
 //!
 //! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
 
+mod ceph;
 pub mod client;
 mod error;
 mod kinds;
 mod kubelet;
 mod metrics_api;
+mod outside;
 mod poll;
+mod prometheus;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch as published},
@@ -23,14 +26,18 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
 use self::{
+    ceph::Ceph,
     kinds::Kind,
-    poll::{Asker, Pace},
+    kubelet::Askers,
+    metrics_api::MetricsApi,
+    poll::{Asker, Pace, Source},
+    prometheus::Prometheus,
 };
 use super::{
     config::CollectConfig,
     snapshot::facts::{Observation, Targets},
 };
-use crate::model::Millis;
+use crate::model::{Millis, source::SourceId};
 
 /// The label selector of launcher pods.
 const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
@@ -50,7 +57,8 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
-    sources.poll_kubelets(targets);
+    sources.poll_prometheus();
+    sources.poll_disks(targets);
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = sources.first_end() => {}
@@ -89,14 +97,46 @@ impl Sources {
 
     fn poll_metrics(&mut self, namespace: Option<String>) {
         let asker = self.asker(self.config.metrics_deadline);
-        let pace = Pace::new(self.config.metrics_interval);
-        self.tasks.spawn(metrics_api::poll(asker, namespace, pace, self.outlet.clone()));
+        self.follow(MetricsApi::new(asker, namespace), self.config.metrics_interval);
+    }
+
+    fn follow(&mut self, source: impl Source + 'static, interval: Duration) {
+        self.tasks.spawn(poll::follow(source, Pace::new(interval), self.outlet.clone()));
+    }
+
+    fn poll_disks(&mut self, targets: published::Receiver<Targets>) {
+        let asked = self.config.asked_disk_sources();
+        if asked.contains(&SourceId::Ceph)
+            && let Some(config) = self.config.ceph.clone()
+        {
+            let interval = config.interval;
+            self.follow(Ceph::new(config, self.config.answer_limit, targets.clone()), interval);
+        }
+        if asked.contains(&SourceId::Kubelet) {
+            self.poll_kubelets(targets);
+        }
+    }
+
+    /// CPU and memory are worth asking of a Prometheus that is not asked for disks.
+    fn poll_prometheus(&mut self) {
+        if let Some(config) = &self.config.prometheus {
+            let source = Prometheus::new(config.clone(), &self.config);
+            self.follow(source, self.config.metrics_interval);
+        }
     }
 
     fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
-        let asker = self.asker(self.config.kubelet_deadline);
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
-        self.tasks.spawn(async move { kubelet::poll(asker, &config, targets, outlet).await });
+        let proxy = self.asker(config.kubelet_deadline);
+        let direct = self.cluster.kubelets.clone().map(|client| Asker { client, ..proxy.clone() });
+        let askers = Askers {
+            proxy,
+            direct,
+            access: config.kubelet.access,
+            port: config.kubelet.port,
+            namespaces: config.namespaces.as_deref().map(Arc::from),
+        };
+        self.tasks.spawn(async move { kubelet::poll(askers, &config, targets, outlet).await });
     }
 
     fn asker(&self, deadline: Duration) -> Asker {

@@ -14,9 +14,9 @@ use super::{
     parse::{self, Expected},
 };
 
-const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
-const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
-const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
+pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
 const VMS: RangeInclusive<u64> = 1..=10_000;
 const NODES: RangeInclusive<u64> = 1..=500;
 /// kube's client logs whole answers that it cannot decode, and each failure that `collect` logs in words.
@@ -76,8 +76,8 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Re
 
 /// Collects mistakes, and stands in a default for each so that the rest is looked at too.
 #[derive(Default)]
-struct Check {
-    mistakes: Vec<Mistake>,
+pub(super) struct Check {
+    pub(super) mistakes: Vec<Mistake>,
 }
 
 impl Check {
@@ -147,7 +147,6 @@ impl Check {
 
     fn collect(&mut self, flags: &CollectFlags) -> CollectConfig {
         let default = CollectConfig::default();
-        let within = |range: RangeInclusive<Duration>| move |text: &str| parse::duration(text, &range);
         CollectConfig {
             namespaces: self.value("--namespace (NAMESPACE)", &flags.namespace, None, parse::namespaces),
             metrics_interval: self.value(
@@ -186,7 +185,28 @@ impl Check {
                 default.watch_idle,
                 within(INTERVAL),
             ),
-            ..default
+            disk_sources: self.value(
+                "--disk-sources (WUKONG_DISK_SOURCES)",
+                &flags.sources.disk_sources,
+                default.disk_sources,
+                parse::disk_sources,
+            ),
+            kubelet: self.kubelet(&flags.sources),
+            prometheus: self.prometheus(&flags.sources),
+            ceph: self.ceph(&flags.sources),
+            guest_concurrency: self.value(
+                "--guest-agent-concurrency (WUKONG_GUEST_AGENT_CONCURRENCY)",
+                &flags.sources.guest_agent_concurrency,
+                default.guest_concurrency,
+                |text| parse::number(text, &CONCURRENCY).map(|number| number as usize),
+            ),
+            guest_deadline: self.value(
+                "--guest-agent-deadline (WUKONG_GUEST_AGENT_DEADLINE)",
+                &flags.sources.guest_agent_deadline,
+                default.guest_deadline,
+                within(DEADLINE),
+            ),
+            answer_limit: default.answer_limit,
         }
     }
 
@@ -211,7 +231,7 @@ impl Check {
     }
 
     /// An empty value is one that was not given: manifests often set a variable to nothing.
-    fn value<T>(
+    pub(super) fn value<T>(
         &mut self,
         setting: &'static str,
         text: &str,
@@ -234,7 +254,11 @@ fn kubernetes(kubeconfig: Option<&str>, context: Option<&str>) -> KubernetesConf
     }
 }
 
-fn given(text: Option<&str>) -> Option<&str> {
+pub(super) fn within(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<Duration, Expected> {
+    move |text| parse::duration(text, &range)
+}
+
+pub(super) fn given(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 

@@ -292,7 +292,8 @@ pub struct SummaryFacts {
     pub volumes: Vec<VolumeStats>,
 }
 
-/// What one round of queries gave. A query that failed leaves its part empty and says so in `warnings`.
+/// What one round of queries gave. A query that failed leaves its part empty and says so in `warnings`; volumes that
+/// were told before stand instead, each with its own time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrometheusFacts {
     /// `kubelet_volume_stats_*`, each claim once, from the kubelet whose sample is newest.
