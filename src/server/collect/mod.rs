@@ -4,6 +4,7 @@
 
 pub mod client;
 mod error;
+mod guest_agent;
 mod kinds;
 mod kubelet;
 mod metrics_api;
@@ -30,7 +31,7 @@ use super::{
     config::CollectConfig,
     snapshot::facts::{Observation, Targets},
 };
-use crate::model::Millis;
+use crate::model::{Millis, source::SourceId};
 
 /// The label selector of launcher pods.
 const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
@@ -50,6 +51,8 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
+    sources.watch_backends();
+    sources.poll_guests(targets.clone());
     sources.poll_kubelets(targets);
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -82,6 +85,18 @@ impl Sources {
         self.watch::<kinds::Claims>(namespace);
     }
 
+    /// What leads from a claim to its backend. `--namespace` does not narrow it: PersistentVolumes are in none, and
+    /// Longhorn keeps its volumes in its own.
+    fn watch_backends(&mut self) {
+        let asked = self.config.asked_disk_sources();
+        if asked.contains(&SourceId::Longhorn) {
+            self.watch::<kinds::LonghornVolumes>(&None);
+        }
+        if asked.contains(&SourceId::Longhorn) || asked.contains(&SourceId::Ceph) {
+            self.watch::<kinds::PersistentVolumes>(&None);
+        }
+    }
+
     fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
         let (cluster, outlet) = (self.cluster.clone(), self.outlet.clone());
         self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.watch_idle, outlet));
@@ -97,6 +112,15 @@ impl Sources {
         let asker = self.asker(self.config.kubelet_deadline);
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
         self.tasks.spawn(async move { kubelet::poll(asker, &config, targets, outlet).await });
+    }
+
+    fn poll_guests(&mut self, targets: published::Receiver<Targets>) {
+        if !self.config.asked_disk_sources().contains(&SourceId::GuestAgent) {
+            return;
+        }
+        let asker = self.asker(self.config.guest_deadline);
+        let (config, outlet) = (self.config.clone(), self.outlet.clone());
+        self.tasks.spawn(async move { guest_agent::poll(asker, &config, targets, outlet).await });
     }
 
     fn asker(&self, deadline: Duration) -> Asker {

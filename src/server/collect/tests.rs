@@ -32,6 +32,7 @@ use crate::{
     },
 };
 
+mod guests;
 mod polls;
 mod watches;
 

@@ -4,10 +4,13 @@
 //! the wrong type counts as absent: one odd object must not cost the list that it is in.
 
 pub mod core;
+pub mod guest_agent;
 pub mod kubevirt;
 pub mod lenient;
+pub mod longhorn;
 pub mod meta;
 pub mod pod_metrics;
+pub mod storage;
 pub mod summary;
 pub mod time;
 pub mod wukong;
