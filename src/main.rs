@@ -4,7 +4,7 @@ use std::{
     env,
     io::{self, Write},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -19,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use wukong_dashboard::{
     server::{
         Server, check,
-        config::{self, Config, Invocation, LogFormat, Output, Refusal, SimConfig, SimSize, Task},
+        config::{
+            self, CephConfig, CollectConfig, Config, Invocation, KubeletAccess, LogFormat, Output,
+            PrometheusConfig, Refusal, SimConfig, SimSize, Task,
+        },
         log,
         serve::ask_health,
     },
@@ -87,6 +90,12 @@ async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) ->
     options.volumes_interval = options.volumes_interval.min(config.collect.disk_interval);
     let cluster = sim::start(options).await?;
     config.kubernetes.embedded = Some(cluster.kubeconfig());
+    // A made-up node's address may be somebody's real machine.
+    config.collect.kubelet.access = KubeletAccess::Proxy;
+    let secrets = Secrets::create().inspect_err(|error| {
+        tracing::warn!(%error, "no private folder for the demo's credentials: it goes without Ceph");
+    });
+    ask_beside(&mut config.collect, &cluster, secrets.as_ref().ok())?;
     let result = serve(config, shutdown).await;
     cluster.shutdown().await;
     result
@@ -101,6 +110,62 @@ async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The Prometheus and the Ceph that stand beside the simulated cluster.
+fn ask_beside(
+    collect: &mut CollectConfig,
+    cluster: &sim::Handle,
+    secrets: Option<&Secrets>,
+) -> anyhow::Result<()> {
+    collect.prometheus.get_or_insert(PrometheusConfig {
+        url: cluster.prometheus_url().parse()?,
+        bearer_token_file: None,
+        basic_auth_file: None,
+        ca: None,
+        matchers: Vec::new(),
+        tenant: None,
+        deadline: collect.metrics_deadline,
+    });
+    if let Some(secrets) = secrets {
+        collect.ceph.get_or_insert(CephConfig {
+            url: cluster.ceph_url().parse()?,
+            user_file: secrets.write("user", &cluster.ceph().user)?,
+            password_file: secrets.write("password", &cluster.ceph().password)?,
+            ca: None,
+            // As far apart as the 5 min of a real cluster are from its minute.
+            interval: collect.disk_interval * 5,
+            budget: Duration::from_secs(30),
+            deadline: collect.metrics_deadline,
+        });
+    }
+    Ok(())
+}
+
+/// A folder for the demo's credentials, which are read from files. It goes when the demo ends.
+struct Secrets(PathBuf);
+
+impl Secrets {
+    /// Fails where the folder exists: then it is somebody else's.
+    fn create() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = env::temp_dir().join(format!("wukong-demo-{:016x}", rand::random::<u64>()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    fn write(&self, name: &str, content: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(name);
+        write_private(&path, content)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        // What cannot be removed is of no use to anybody: it led to a peer that is gone.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Result<()> {

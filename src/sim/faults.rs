@@ -17,6 +17,11 @@ pub enum Class {
     Metrics,
     /// A node's `/stats/summary`.
     Summary(String),
+    /// What a guest's agent says.
+    Filesystems,
+    /// A query of Prometheus, and a request to Ceph's dashboard: they have sockets of their own.
+    Prometheus,
+    Ceph,
     /// A SelfSubjectAccessReview.
     Review,
     Other,
@@ -36,6 +41,10 @@ pub enum Target {
     Metrics,
     Summaries,
     Summary(String),
+    /// Guest agents.
+    Filesystems,
+    Prometheus,
+    Ceph,
     /// Paths that start so.
     Path(String),
 }
@@ -56,13 +65,13 @@ pub enum Fault {
     BadJson,
     /// Answers with numbers for strings and strings for numbers.
     WrongTypes,
-    /// Answers 200 without a byte.
+    /// Answers 200 with this for every number: `-1`, `9223372036854775808`, `NaN`.
+    Numbers(&'static str),
+    /// Answers 200 with nothing.
     Empty,
-    /// Answers with numbers that cannot be: negative, 2⁶³ and above, `NaN`.
-    Absurd,
-    /// Puts so many bytes of white space before the answer.
-    Bulk(usize),
-    /// Sends the asker elsewhere.
+    /// Answers with so many bytes more.
+    Swollen(usize),
+    /// Answers 302, to where nothing listens.
     Redirect,
     /// Watches are cut, at once and again after each opening.
     Drop,
@@ -195,6 +204,9 @@ impl Target {
             | (Self::Discovery, Class::Discovery)
             | (Self::Metrics, Class::Metrics)
             | (Self::Summaries, Class::Summary(_))
+            | (Self::Filesystems, Class::Filesystems)
+            | (Self::Prometheus, Class::Prometheus)
+            | (Self::Ceph, Class::Ceph)
             | (Self::Watches, Class::Watch(_)) => true,
             (Self::List(want), Class::List(got))
             | (Self::Watch(want), Class::Watch(got))

@@ -5,6 +5,7 @@
 mod ceph;
 pub mod client;
 mod error;
+mod guest_agent;
 mod kinds;
 mod kubelet;
 mod metrics_api;
@@ -57,6 +58,8 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
+    sources.watch_backends();
+    sources.poll_guests(targets.clone());
     sources.poll_prometheus();
     sources.poll_disks(targets);
     tokio::select! {
@@ -88,6 +91,18 @@ impl Sources {
         self.watch::<kinds::Instances>(namespace);
         self.watch::<kinds::Pods>(namespace);
         self.watch::<kinds::Claims>(namespace);
+    }
+
+    /// What leads from a claim to its backend. `--namespace` does not narrow it: PersistentVolumes are in none, and
+    /// Longhorn keeps its volumes in its own.
+    fn watch_backends(&mut self) {
+        let asked = self.config.asked_disk_sources();
+        if asked.contains(&SourceId::Longhorn) {
+            self.watch::<kinds::LonghornVolumes>(&None);
+        }
+        if asked.contains(&SourceId::Longhorn) || asked.contains(&SourceId::Ceph) {
+            self.watch::<kinds::PersistentVolumes>(&None);
+        }
     }
 
     fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
@@ -137,6 +152,15 @@ impl Sources {
             namespaces: config.namespaces.as_deref().map(Arc::from),
         };
         self.tasks.spawn(async move { kubelet::poll(askers, &config, targets, outlet).await });
+    }
+
+    fn poll_guests(&mut self, targets: published::Receiver<Targets>) {
+        if !self.config.asked_disk_sources().contains(&SourceId::GuestAgent) {
+            return;
+        }
+        let asker = self.asker(self.config.guest_deadline);
+        let (config, outlet) = (self.config.clone(), self.outlet.clone());
+        self.tasks.spawn(async move { guest_agent::poll(asker, &config, targets, outlet).await });
     }
 
     fn asker(&self, deadline: Duration) -> Asker {

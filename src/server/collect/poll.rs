@@ -66,14 +66,25 @@ impl Asker {
         path: &str,
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
+        self.ask_recoded(path, decode, |code, _| code).await
+    }
+
+    /// The same of a server whose errors say in words what their code does not: `recode` gives the code that one of
+    /// them should have, by the start of its body.
+    pub async fn ask_recoded<T: Send + 'static>(
+        &self,
+        path: &str,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+        recode: fn(StatusCode, &[u8]) -> StatusCode,
+    ) -> Result<T, Failure> {
         let started = Instant::now();
-        let answer = timeout(self.deadline, self.get(path)).await;
+        let answer = timeout(self.deadline, self.get(path, recode)).await;
         let answer = answer.unwrap_or(Err(Failure::Late(self.deadline)));
         tracing::debug!(path, took = ?started.elapsed(), ok = answer.is_ok(), "asked");
         decode_apart(answer?, decode).await.ok_or(Failure::Undecodable)
     }
 
-    async fn get(&self, path: &str) -> Result<Bytes, Failure> {
+    async fn get(&self, path: &str, recode: fn(StatusCode, &[u8]) -> StatusCode) -> Result<Bytes, Failure> {
         let request = Request::get(path).header(header::ACCEPT, "application/json").extension(OwnDeadline);
         let request = request.body(Body::empty()).map_err(|_| Failure::BadName)?;
         let response = self.client.send(request).await.map_err(|error| Failure::Transport(error.into()))?;
@@ -82,9 +93,9 @@ impl Asker {
             return read(response.into_body(), self.limit).await;
         }
         let retry_after = retry_after(response.headers());
-        // What it says is not used.
-        let _ = read(response.into_body(), ERROR_BODY).await;
-        Err(Failure::Status { code, retry_after })
+        // What it says goes no further than this.
+        let says = read(response.into_body(), ERROR_BODY).await.unwrap_or_default();
+        Err(Failure::Status { code: recode(code, &says), retry_after })
     }
 }
 

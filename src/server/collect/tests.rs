@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod ceph;
+mod guests;
 mod kubelets;
 mod polls;
 mod prometheus;

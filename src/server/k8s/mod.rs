@@ -6,11 +6,14 @@
 
 pub mod ceph;
 pub mod core;
+pub mod guest_agent;
 pub mod kubevirt;
 pub mod lenient;
+pub mod longhorn;
 pub mod meta;
 pub mod pod_metrics;
 pub mod prometheus;
+pub mod storage;
 pub mod summary;
 pub mod time;
 pub mod wukong;

@@ -110,13 +110,14 @@ enum Trouble {
     Empty,
     BadJson,
     WrongTypes,
-    Absurd,
+    /// Of all numbers this one.
+    Absurd(&'static str),
     Bulk,
     Redirect,
 }
 
 impl Trouble {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Slow,
         Self::Hang,
         Self::Reset,
@@ -130,7 +131,9 @@ impl Trouble {
         Self::Empty,
         Self::BadJson,
         Self::WrongTypes,
-        Self::Absurd,
+        Self::Absurd("-1"),
+        Self::Absurd("9223372036854775808"),
+        Self::Absurd("NaN"),
         Self::Bulk,
         Self::Redirect,
     ];
@@ -146,8 +149,8 @@ impl Trouble {
             Self::Empty => Fault::Empty,
             Self::BadJson => Fault::BadJson,
             Self::WrongTypes => Fault::WrongTypes,
-            Self::Absurd => Fault::Absurd,
-            Self::Bulk => Fault::Bulk(50 << 20),
+            Self::Absurd(number) => Fault::Numbers(number),
+            Self::Bulk => Fault::Swollen(50 << 20),
             Self::Redirect => Fault::Redirect,
         }
     }
@@ -155,7 +158,7 @@ impl Trouble {
     /// An API server stores no object of other types, and is asked for lists in pages; its lists have a deadline of
     /// their own, longer than a test waits.
     fn strikes(self, victim: Victim) -> bool {
-        let odd = matches!(self, Self::WrongTypes | Self::Absurd | Self::Bulk | Self::Slow | Self::Hang);
+        let odd = matches!(self, Self::WrongTypes | Self::Absurd(_) | Self::Bulk | Self::Slow | Self::Hang);
         !(victim.is_watch() && odd)
     }
 
@@ -170,7 +173,7 @@ impl Trouble {
             Self::Status(404) if victim == Victim::Kubelet => &[Reason::Unreachable],
             Self::Status(404) => &[Reason::ApiAbsent],
             Self::Status(_) => &[Reason::Unreachable],
-            Self::WrongTypes | Self::Absurd => {
+            Self::WrongTypes | Self::Absurd(_) => {
                 &[Reason::BadAnswer, Reason::NotReported, Reason::BlockVolume, Reason::TooNew]
             }
             // A watch that is answered so ends at once; its list, that it cannot be read.
@@ -180,7 +183,7 @@ impl Trouble {
 
     /// An answer like any other, but for what is in it.
     fn is_an_answer(self) -> bool {
-        matches!(self, Self::WrongTypes | Self::Absurd)
+        matches!(self, Self::WrongTypes | Self::Absurd(_))
     }
 }
 

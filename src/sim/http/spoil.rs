@@ -19,10 +19,10 @@ pub async fn spoil(mut response: Response, faults: &[Fault]) -> Response {
         let body = match fault {
             Fault::Truncate(limit) => truncated(body, *limit),
             Fault::BadJson => Body::from("{\"kind\":\"List\",\"items\":[{\"metadata\":{\"name\":\"tor"),
-            Fault::WrongTypes => changed(body, swap).await,
-            Fault::Absurd => changed(body, exaggerate).await,
+            Fault::WrongTypes => changed(body, wrong_type).await,
+            Fault::Numbers(text) => changed(body, |value| other_number(value, text)).await,
             Fault::Empty => Body::empty(),
-            Fault::Bulk(bytes) => bulky(body, *bytes),
+            Fault::Swollen(bytes) => swollen(body, *bytes),
             _ => body,
         };
         response = Response::from_parts(parts, body);
@@ -47,59 +47,53 @@ fn truncated(body: Body, limit: usize) -> Body {
     Body::from_stream(head.chain(stream::once(async { Err(io::ErrorKind::ConnectionAborted.into()) })))
 }
 
-/// White space is what JSON may begin with, at any length.
-fn bulky(body: Body, bytes: usize) -> Body {
-    const PIECE: usize = 1 << 16;
-    let pieces = stream::iter(std::iter::repeat_n((), bytes.div_ceil(PIECE)));
-    let space = pieces.map(|()| Ok(Bytes::from_static(&[b' '; PIECE])));
-    Body::from_stream(space.chain(body.into_data_stream().map(|chunk| chunk.map_err(io::Error::other))))
+/// The same JSON, and so much white space behind it.
+fn swollen(body: Body, bytes: usize) -> Body {
+    let piece = Bytes::from_static(&[b' '; 1 << 14]);
+    let pieces = bytes.div_ceil(piece.len());
+    let tail = stream::iter(std::iter::repeat_n(piece, pieces)).map(Ok);
+    Body::from_stream(body.into_data_stream().chain(tail))
 }
 
-async fn changed(body: Body, change: fn(&mut Value)) -> Body {
+/// Each value is changed, except in what tells the kind of object.
+async fn changed(body: Body, change: impl Fn(&mut Value)) -> Body {
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Body::from(bytes) };
-    change(&mut value);
+    each(&mut value, &change);
     Body::from(value.to_string())
 }
 
-/// All that is no name or version of the object itself.
-fn content(map: &mut serde_json::Map<String, Value>) -> impl Iterator<Item = &mut Value> {
-    let kept = ["kind", "apiVersion", "resourceVersion", "metadata"];
-    map.iter_mut().filter(move |(name, _)| !kept.contains(&name.as_str())).map(|(_, value)| value)
-}
-
-/// Each number becomes one that cannot be, of the three kinds that there are; a quantity in a string likewise.
-fn exaggerate(value: &mut Value) {
+fn each(value: &mut Value, change: &impl Fn(&mut Value)) {
     match value {
-        Value::Object(map) => content(map).for_each(exaggerate),
-        Value::Array(items) => items.iter_mut().for_each(exaggerate),
-        Value::Number(number) => {
-            *value = match number.as_u64().unwrap_or_default() % 3 {
-                0 => Value::from(-5),
-                1 => Value::from(1_u64 << 63),
-                _ => Value::from(1e300),
-            }
+        Value::Object(map) => {
+            let kept = ["kind", "apiVersion", "resourceVersion", "metadata"];
+            map.iter_mut()
+                .filter(|(name, _)| !kept.contains(&name.as_str()))
+                .for_each(|(_, value)| each(value, change));
         }
-        Value::String(text) if text.parse::<f64>().is_ok() => *value = Value::from("NaN"),
-        Value::String(text) if is_quantity(text) => text.insert(0, '-'),
-        _ => {}
+        Value::Array(items) => items.iter_mut().for_each(|item| each(item, change)),
+        value => change(value),
     }
 }
 
-/// `199994503n`, `2Gi`; no time, address or uid.
-fn is_quantity(text: &str) -> bool {
-    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    suffix.len() < text.len()
-        && matches!(suffix, "n" | "u" | "m" | "k" | "M" | "G" | "Ki" | "Mi" | "Gi" | "Ti")
+/// Each number becomes a string and each string a number.
+fn wrong_type(value: &mut Value) {
+    *value = match value {
+        Value::Number(number) => Value::String(format!("about {number}")),
+        Value::String(_) => Value::from(-1.5),
+        _ => Value::Array(vec![]),
+    };
 }
 
-/// Each number becomes a string and each string a number.
-fn swap(value: &mut Value) {
-    match value {
-        Value::Object(map) => content(map).for_each(swap),
-        Value::Array(items) => items.iter_mut().for_each(swap),
-        Value::Number(number) => *value = Value::String(format!("about {number}")),
-        Value::String(_) => *value = Value::from(-1.5),
-        Value::Bool(_) | Value::Null => *value = Value::Array(vec![]),
+/// Each number, written as one or as text, becomes this one; what is none in JSON, such as `NaN`, becomes text.
+fn other_number(value: &mut Value, text: &str) {
+    let is_number = match value {
+        Value::Number(_) => true,
+        Value::String(written) => written.parse::<f64>().is_ok(),
+        _ => false,
+    };
+    if is_number {
+        let number = serde_json::from_str(text).ok().filter(|_| value.is_number());
+        *value = number.unwrap_or_else(|| Value::String(text.to_owned()));
     }
 }

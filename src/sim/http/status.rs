@@ -71,11 +71,10 @@ pub fn injected(code: u16, retry_after: Option<u64>, verb: &str, qualified: &str
     response
 }
 
-/// Whoever follows it with credentials hands them to a stranger.
-pub fn redirect(path: &str) -> Response {
-    let mut response = answer(307, "text/plain; charset=utf-8", Body::empty());
-    let elsewhere = HeaderValue::try_from(format!("http://elsewhere.invalid{path}"));
-    response.headers_mut().extend(elsewhere.map(|to| (header::LOCATION, to)));
+/// To where nothing listens.
+pub fn redirect() -> Response {
+    let mut response = answer(302, "text/html", Body::from("<a href=\"/login\">Found</a>.\n"));
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("http://127.0.0.1:1/login"));
     response
 }
 
