@@ -70,11 +70,15 @@ pub fn documents(yaml: &str) -> Vec<Value> {
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
-/// The path of the collection that an object belongs to. A plural is the kind and an `s` in all that is used here.
+/// The path of the collection that an object belongs to.
 fn collection(object: &Value) -> String {
     let version = object["apiVersion"].as_str().expect("apiVersion");
     let root = if version.contains('/') { "/apis" } else { "/api" };
-    let plural = format!("{}s", object["kind"].as_str().expect("kind").to_lowercase());
+    let kind = object["kind"].as_str().expect("kind").to_lowercase();
+    let plural = match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
+    };
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{plural}"),
         None => format!("{root}/{version}/{plural}"),
