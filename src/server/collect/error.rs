@@ -164,7 +164,7 @@ fn known_cause(peer: &str, error: &(dyn StdError + 'static)) -> Option<(Reason, 
         return Some((Reason::TimedOut, format!("{peer} has gone silent")));
     }
     if error.is::<NoWatch>() {
-        return Some((Reason::BadAnswer, "the API server ends watches before their first line"));
+        return Some((Reason::BadAnswer, format!("{peer} ends watches before their first line")));
     }
     if error.is::<rustls::Error>() {
         let words = format!("the TLS handshake with {peer} failed: check its CA and name");

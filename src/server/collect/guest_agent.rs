@@ -500,6 +500,7 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
             source_error(Reason::BadAnswer, format!("guest agent of {namespace}/{name}: {failure}"))
         }
         Failure::BadName => source_error(Reason::NotReported, "the name of its instance is not valid"),
+        Failure::Own(error) => error.clone(),
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Command {
     /// Run the simulated cluster alone, for any Kubernetes client
     Sim(SimFlags),
     /// Ask every source once, and say what is missing and how to mend it; exit code 1 where something is
-    Check(CheckFlags),
+    Check(Box<CheckFlags>),
     /// Ask the dashboard that listens at --listen whether it is alive: a container's health check, without a shell
     #[command(hide = true)]
     Healthcheck(HttpFlags),
