@@ -4,3 +4,4 @@
 mod borders;
 mod program;
 mod real_cluster;
+mod sources;
