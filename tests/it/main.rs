@@ -6,3 +6,4 @@ mod deploy;
 mod docs;
 mod program;
 mod real_cluster;
+mod sources;

@@ -249,6 +249,7 @@ impl Round {
         let Ok(Asked { guest, started, outcome }) = done else {
             // A panic while asking: which guest it was is lost with the task, so all are asked anew.
             tracing::error!("asking a guest agent failed inside this program");
+            self.asked = JoinSet::new();
             self.scopes.clear();
             self.aimed = Arc::default();
             return Ok(());
@@ -494,6 +495,11 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
                 format!("the guest agent of {namespace}/{name} is not connected"),
             ),
             410 => source_error(Reason::NotRunning, format!("{namespace}/{name} has no instance any more")),
+            // What virt-api says when virt-handler, or the launcher, does not answer it.
+            code @ (500 | 502) => source_error(
+                Reason::Unreachable,
+                format!("the guest agent of {namespace}/{name} cannot be reached ({code})"),
+            ),
             code => access.status_error(code, "get"),
         },
         Failure::TooLarge(_) | Failure::Undecodable => {
@@ -662,7 +668,7 @@ mod tests {
             (409, Reason::AgentOff, "prod/web"),
             (410, Reason::NotRunning, "prod/web"),
             (429, Reason::Unreachable, "fewer requests"),
-            (500, Reason::Unreachable, "unavailable (500)"),
+            (500, Reason::Unreachable, "prod/web cannot be reached (500)"),
             (503, Reason::Unreachable, "unavailable (503)"),
             (504, Reason::TimedOut, "timed out"),
             (302, Reason::BadAnswer, "302"),

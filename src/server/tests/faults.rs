@@ -1,7 +1,7 @@
 //! The fault matrix: every source × every way to fail × before and after its first success. For each: no panic, no
 //! invented figure, no other source's figures touched, the right reason, few requests, and fresh figures soon after.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use tokio::{sync::watch, time::Instant};
@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     model::{
         figure::Figure,
-        reason::Reason,
+        reason::{Missing, Reason},
         source::{SourceHealth, SourceId, SourceState},
         vm::Vm,
     },
     server::{
         collect::from_kubeconfig_text,
-        config::CollectConfig,
+        config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
         snapshot::{MISSING_AFTER, Snapshot},
     },
-    sim::{self, Disk, Fault, Guest, Node, Options, Resource, Scenario, Target},
+    sim::{self, Backend, Disk, DiskMode, Fault, Guest, Node, Options, Resource, Scenario, Target},
 };
 
 /// Kubelets and metrics-server give times in whole seconds: with less, what is fresh would look stale.
@@ -42,24 +42,35 @@ const DISK: u64 = 5 * GI;
 enum Victim {
     Metrics,
     Kubelet,
+    Prometheus,
+    Guests,
+    Ceph,
     Watch(Resource),
 }
 
 impl Victim {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 12] = [
         Self::Metrics,
         Self::Kubelet,
+        Self::Prometheus,
+        Self::Guests,
+        Self::Ceph,
         Self::Watch(Resource::Wukongs),
         Self::Watch(Resource::VirtualMachines),
         Self::Watch(Resource::Instances),
         Self::Watch(Resource::Pods),
         Self::Watch(Resource::Claims),
+        Self::Watch(Resource::PersistentVolumes),
+        Self::Watch(Resource::LonghornVolumes),
     ];
 
     fn target(self) -> Target {
         match self {
             Self::Metrics => Target::Metrics,
             Self::Kubelet => Target::Summaries,
+            Self::Prometheus => Target::Prometheus,
+            Self::Guests => Target::Filesystems,
+            Self::Ceph => Target::Ceph,
             Self::Watch(resource) => Target::Objects(resource),
         }
     }
@@ -68,10 +79,15 @@ impl Victim {
         match self {
             Self::Metrics => SourceId::PodMetrics,
             Self::Kubelet => SourceId::Kubelet,
+            Self::Prometheus => SourceId::Prometheus,
+            Self::Guests => SourceId::GuestAgent,
+            Self::Ceph => SourceId::Ceph,
             Self::Watch(Resource::Wukongs) => SourceId::Wukongs,
             Self::Watch(Resource::VirtualMachines) => SourceId::VirtualMachines,
             Self::Watch(Resource::Instances) => SourceId::Instances,
             Self::Watch(Resource::Pods) => SourceId::Pods,
+            Self::Watch(Resource::PersistentVolumes) => SourceId::PersistentVolumes,
+            Self::Watch(Resource::LonghornVolumes) => SourceId::Longhorn,
             Self::Watch(_) => SourceId::Claims,
         }
     }
@@ -80,24 +96,45 @@ impl Victim {
         matches!(self, Self::Watch(_))
     }
 
-    /// The figures of a VM that are this source's.
-    fn own(self, vm: &Vm) -> Vec<&Figure> {
-        let usage = &vm.summary.usage;
+    /// Requests of one round.
+    fn requests(self) -> u64 {
         match self {
-            Self::Metrics => vec![&usage.cpu, &usage.memory],
-            Self::Kubelet => vec![&usage.disk],
-            Self::Watch(_) => vec![],
+            Self::Prometheus => 6,
+            Self::Ceph => 4,
+            Self::Kubelet | Self::Guests => 2,
+            Self::Metrics | Self::Watch(_) => 1,
         }
     }
 
-    fn others(self, vm: &Vm) -> Vec<&Figure> {
-        let usage = &vm.summary.usage;
-        match self {
-            Self::Metrics => vec![&usage.disk],
-            Self::Kubelet => vec![&usage.cpu, &usage.memory],
-            Self::Watch(_) => vec![],
+    /// A figure is this source's where it gave it, or where it is asked and nobody else gave it.
+    fn owns(self, name: &str, figure: &Figure) -> bool {
+        match (figure.sample(), self) {
+            (Some(sample), _) => sample.source.id() == self.id(),
+            (None, Self::Metrics) => matches!(name, "cpu" | "memory"),
+            (None, Self::Kubelet) => name == "root",
+            (None, Self::Prometheus) => name == "scraped",
+            (None, Self::Guests) => name == "inside",
+            (None, Self::Ceph) => name == "image",
+            (None, Self::Watch(_)) => false,
         }
     }
+
+    /// What keeps this source from a volume that nobody else knows.
+    fn missing(self, vm: &Vm, name: &str, figure: &Figure) -> Option<Missing> {
+        let of_volume = vm.volumes.iter().find(|volume| volume.name == name).and_then(|volume| {
+            let first = (volume.source == self.id()).then_some(&volume.usage);
+            let other = volume.readings.iter().find(|reading| reading.source == self.id());
+            first.or(other.map(|reading| &reading.figure))
+        });
+        of_volume.unwrap_or(figure).missing().cloned()
+    }
+}
+
+/// CPU, memory and each volume, by name.
+fn figures(vm: &Vm) -> Vec<(&str, &Figure)> {
+    let usage = &vm.summary.usage;
+    let volumes = vm.volumes.iter().map(|volume| (volume.name.as_str(), &volume.usage));
+    [("cpu", &usage.cpu), ("memory", &usage.memory)].into_iter().chain(volumes).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +208,20 @@ impl Trouble {
             Self::Reset | Self::ResetMidBody => &[Reason::Unreachable],
             Self::Status(401 | 403) => &[Reason::Forbidden],
             Self::Status(404) if victim == Victim::Kubelet => &[Reason::Unreachable],
+            Self::Status(404) if matches!(victim, Victim::Prometheus | Victim::Ceph) => {
+                &[Reason::BadAnswer, Reason::ApiAbsent, Reason::Unreachable]
+            }
             Self::Status(404) => &[Reason::ApiAbsent],
             Self::Status(_) => &[Reason::Unreachable],
-            Self::WrongTypes | Self::Absurd(_) => {
-                &[Reason::BadAnswer, Reason::NotReported, Reason::BlockVolume, Reason::TooNew]
-            }
+            Self::WrongTypes | Self::Absurd(_) => &[
+                Reason::BadAnswer,
+                Reason::NotReported,
+                Reason::BlockVolume,
+                Reason::TooNew,
+                Reason::NotSampled,
+                Reason::NoFastDiff,
+                Reason::Expired,
+            ],
             // A watch that is answered so ends at once; its list, that it cannot be read.
             Self::Empty | Self::BadJson | Self::Bulk | Self::Redirect => &[Reason::BadAnswer],
         }
@@ -199,6 +245,7 @@ struct Rig {
     sim: sim::Handle,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     shutdown: CancellationToken,
+    _folder: tempfile::TempDir,
 }
 
 impl Drop for Rig {
@@ -207,9 +254,17 @@ impl Drop for Rig {
     }
 }
 
+/// Each VM has a volume for each source that is the only one to know it, whatever else knows of it too.
 fn scenario() -> Scenario {
     let guest = |name: &str, node: &str| {
-        let disks = vec![Disk::new(name, "root", "20Gi").holds(DISK, 20 * GI)];
+        let disk = |of: &str| Disk::new(name, of, "20Gi").holds(DISK, 20 * GI);
+        let disks = vec![
+            disk("root"),
+            disk("scraped").unlisted(),
+            disk("inside").mode(DiskMode::Block).serial("S1"),
+            disk("lake").mode(DiskMode::Block).on(Backend::Longhorn),
+            disk("image").mode(DiskMode::Block).on(Backend::Rbd { fast_diff: true }),
+        ];
         Guest::new("prod", name).cpu(2).memory("4Gi").disks(disks).uses("500m", "1Gi").running_on(node, 0)
     };
     Scenario::empty()
@@ -219,9 +274,39 @@ fn scenario() -> Scenario {
         .guest(guest("db", "n2"))
 }
 
+/// What a cluster without faults shows, once everything of it is known.
+type Truth = HashMap<(String, String), u64>;
+
+async fn truth() -> Truth {
+    let mut rig = Rig::start(None).await;
+    rig.within(Duration::from_secs(20), all_well).await.unwrap();
+    let snapshot = rig.snapshots.borrow().clone();
+    let of = |vm: &Arc<Vm>| {
+        let known = |(name, figure): (&str, &Figure)| {
+            ((vm.summary.name.clone(), name.to_owned()), figure.sample().unwrap().used)
+        };
+        figures(vm).into_iter().map(known).collect::<Vec<_>>()
+    };
+    let truth: Truth = snapshot.vms.iter().flat_map(of).collect();
+    let of_web = |name: &str| truth[&("web".to_owned(), name.to_owned())];
+    assert_eq!([of_web("cpu"), of_web("memory"), of_web("root")], [CPU, MEMORY, DISK]);
+    let web = snapshot.vms.iter().find(|vm| vm.summary.name == "web").unwrap();
+    let sources: Vec<_> = web.volumes.iter().map(|volume| volume.source).collect();
+    let want =
+        [SourceId::Kubelet, SourceId::Prometheus, SourceId::GuestAgent, SourceId::Longhorn, SourceId::Ceph];
+    assert_eq!(sources, want, "a volume of each source");
+    truth
+}
+
 impl Rig {
     async fn start(fault: Option<(Target, Fault)>) -> Self {
         let sim = sim::start(Options::exactly(scenario())).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let secret = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
         if let Some((target, fault)) = fault {
             sim.faults().add(target, fault);
         }
@@ -230,8 +315,27 @@ impl Rig {
             disk_interval: INTERVAL,
             metrics_deadline: DEADLINE,
             kubelet_deadline: DEADLINE,
+            kubelet: KubeletConfig { access: KubeletAccess::Proxy, ..KubeletConfig::default() },
+            guest_deadline: DEADLINE,
             answer_limit: LIMIT,
-            disk_sources: vec![SourceId::Kubelet],
+            prometheus: Some(PrometheusConfig {
+                url: sim.prometheus_url().parse().unwrap(),
+                bearer_token_file: None,
+                basic_auth_file: None,
+                ca: None,
+                matchers: vec![],
+                tenant: None,
+                deadline: DEADLINE,
+            }),
+            ceph: Some(CephConfig {
+                url: sim.ceph_url().parse().unwrap(),
+                user_file: secret("user", &sim.ceph().user),
+                password_file: secret("password", &sim.ceph().password),
+                ca: None,
+                interval: INTERVAL,
+                budget: DEADLINE * 4,
+                deadline: DEADLINE,
+            }),
             ..CollectConfig::default()
         };
         let cluster = from_kubeconfig_text(&sim.kubeconfig(), None, &config).await.unwrap();
@@ -239,7 +343,7 @@ impl Rig {
         let shutdown = CancellationToken::new();
         let mut tasks = crate::server::pipeline(cluster, &config, sender, &shutdown);
         tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
-        Self { sim, snapshots, shutdown }
+        Self { sim, snapshots, shutdown, _folder: folder }
     }
 
     /// The first snapshot from now on of which this holds; none in time: what the last one lacked.
@@ -276,29 +380,29 @@ fn all_well(snapshot: &Snapshot) -> Result<(), String> {
     if !ill.is_empty() || snapshot.vms.len() != 2 {
         return Err(format!("{} VMs, {ill:?}", snapshot.vms.len()));
     }
-    snapshot.vms.iter().try_for_each(|vm| {
-        let usage = &vm.summary.usage;
-        [&usage.cpu, &usage.memory, &usage.disk].into_iter().try_for_each(|figure| fresh(vm, figure))
-    })
+    snapshot
+        .vms
+        .iter()
+        .try_for_each(|vm| figures(vm).into_iter().try_for_each(|(name, figure)| fresh(vm, name, figure)))
 }
 
-fn fresh(vm: &Vm, figure: &Figure) -> Result<(), String> {
+fn fresh(vm: &Vm, name: &str, figure: &Figure) -> Result<(), String> {
     match figure.sample() {
         Some(sample) if !sample.stale => Ok(()),
-        _ => Err(format!("{}: {figure:?}", vm.summary.name)),
+        _ => Err(format!("{} {name}: {figure:?}", vm.summary.name)),
     }
 }
 
 /// A figure that is shown is the one that the cluster has, whatever else was said.
-fn nothing_invented(snapshot: &Snapshot) -> Result<(), String> {
+fn nothing_invented(snapshot: &Snapshot, truth: &Truth) -> Result<(), String> {
     snapshot.vms.iter().try_for_each(|vm| {
-        let usage = &vm.summary.usage;
-        let figures = [(&usage.cpu, CPU), (&usage.memory, MEMORY), (&usage.disk, DISK)];
-        figures.into_iter().try_for_each(|(figure, truth)| {
+        figures(vm).into_iter().try_for_each(|(name, figure)| {
             let last = figure.missing().and_then(|missing| missing.last);
-            match figure.sample().copied().or(last) {
-                Some(sample) if sample.used != truth => Err(format!("invented: {figure:?}, not {truth}")),
-                _ => Ok(()),
+            let want = truth.get(&(vm.summary.name.clone(), name.to_owned()));
+            match (figure.sample().copied().or(last), want) {
+                (Some(sample), Some(want)) if sample.used == *want => Ok(()),
+                (None, _) => Ok(()),
+                (Some(_), want) => Err(format!("invented: {name} {figure:?}, not {want:?}")),
             }
         })
     })
@@ -310,7 +414,7 @@ impl Cell {
         format!("{:?} × {:?} × {when}", self.victim, self.trouble)
     }
 
-    async fn run(&self) -> Result<(), String> {
+    async fn run(&self, truth: &Truth) -> Result<(), String> {
         let fault = (self.victim.target(), self.trouble.fault());
         let mut rig = Rig::start((!self.after).then(|| fault.clone())).await;
         if self.after {
@@ -322,38 +426,51 @@ impl Cell {
         }
         let begun = Instant::now();
         rig.sim.requests().reset();
-        self.under_way(&mut rig).await?;
+        self.under_way(&mut rig, truth).await?;
         self.few_requests(&rig, begun.elapsed())?;
         rig.sim.faults().clear();
+        // A refused login is not tried again soon, so that it never locks the account.
+        if self.victim == Victim::Ceph && matches!(self.trouble, Trouble::Status(401 | 403)) {
+            return Ok(());
+        }
         let retry_after =
             Duration::from_secs(if self.trouble == Trouble::Status(429) { RETRY_AFTER } else { 0 });
         let recovery = if self.victim.is_watch() { WATCH_RECOVERY } else { INTERVAL + DEADLINE + SLACK };
         rig.within(recovery + retry_after, all_well).await.map_err(|why| format!("recovery {why}"))?;
-        nothing_invented(&rig.snapshots.borrow())
+        nothing_invented(&rig.snapshots.borrow(), truth)
     }
 
     /// What must show while the fault lasts.
-    async fn under_way(&self, rig: &mut Rig) -> Result<(), String> {
+    async fn under_way(&self, rig: &mut Rig, truth: &Truth) -> Result<(), String> {
         let expiry = INTERVAL * MISSING_AFTER as u32;
         let time = if self.after && !self.victim.is_watch() { expiry } else { Duration::ZERO };
         let reasons = self.trouble.reasons(self.victim);
         rig.within(time + DEADLINE + SLACK * 2, |snapshot| {
-            nothing_invented(snapshot)?;
+            nothing_invented(snapshot, truth)?;
             self.source_says(source(snapshot, self.victim.id())?)?;
             if !self.victim.is_watch() && snapshot.vms.len() != 2 {
                 return Err(format!("{} VMs", snapshot.vms.len()));
             }
+            if self.victim.is_watch() {
+                return Ok(());
+            }
             snapshot.vms.iter().try_for_each(|vm| {
-                self.victim.others(vm).into_iter().try_for_each(|figure| fresh(vm, figure))?;
-                self.victim.own(vm).into_iter().try_for_each(|figure| match figure.missing() {
-                    Some(missing) if !reasons.contains(&missing.reason) => {
-                        Err(format!("reason {:?}, none of {reasons:?}", missing.reason))
+                figures(vm).into_iter().try_for_each(|(name, figure)| {
+                    if !self.victim.owns(name, figure) {
+                        return fresh(vm, name, figure);
                     }
-                    Some(missing) if self.after && !self.trouble.is_an_answer() && missing.last.is_none() => {
-                        Err(format!("no last value: {missing:?}"))
+                    match self.victim.missing(vm, name, figure) {
+                        Some(missing) if !reasons.contains(&missing.reason) => {
+                            Err(format!("{name}: reason {:?}, none of {reasons:?}", missing.reason))
+                        }
+                        Some(missing)
+                            if self.after && !self.trouble.is_an_answer() && missing.last.is_none() =>
+                        {
+                            Err(format!("{name}: no last value: {missing:?}"))
+                        }
+                        Some(_) => Ok(()),
+                        None => Err(format!("{name} still shown: {figure:?}")),
                     }
-                    Some(_) => Ok(()),
-                    None => Err(format!("still shown: {figure:?}")),
                 })
             })
         })
@@ -377,9 +494,9 @@ impl Cell {
     /// No source is asked more often because it fails: once an interval, or after a back-off that is half of it at
     /// least. A watch that cannot be opened is tried a few times a second at most.
     fn few_requests(&self, rig: &Rig, time: Duration) -> Result<(), String> {
-        let per_interval = if self.victim == Victim::Kubelet { 2 } else { 1 };
         let rounds = time.div_duration_f64(INTERVAL / 2).ceil() as u64 + 2;
-        let (asked, most) = (rig.sim.requests().count(&self.victim.target()), rounds * per_interval);
+        let (asked, most) =
+            (rig.sim.requests().count(&self.victim.target()), rounds * self.victim.requests());
         if asked > most { Err(format!("asked {asked} times in {time:?}, at most {most}")) } else { Ok(()) }
     }
 }
@@ -393,8 +510,11 @@ async fn every_source_fails_alone_and_comes_back() {
         }
     }
     let (count, begun) = (cells.len(), Instant::now());
-    let run =
-        |cell: Cell| async move { cell.run().await.map_err(|why| format!("{}: {why}", cell.name())).err() };
+    let truth = Arc::new(truth().await);
+    let run = |cell: Cell| {
+        let truth = truth.clone();
+        async move { cell.run(&truth).await.map_err(|why| format!("{}: {why}", cell.name())).err() }
+    };
     let failed: Vec<String> = stream::iter(cells)
         .map(|cell| tokio::spawn(run(cell)))
         .buffer_unordered(CELLS_AT_ONCE)

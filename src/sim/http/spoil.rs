@@ -85,11 +85,17 @@ fn wrong_type(value: &mut Value) {
     };
 }
 
+/// `12`, `0.5`, and quantities such as `199994503n`.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    digits.parse::<f64>().is_ok() && text.len() - digits.len() <= 2
+}
+
 /// Each number, written as one or as text, becomes this one; what is none in JSON, such as `NaN`, becomes text.
 fn other_number(value: &mut Value, text: &str) {
     let is_number = match value {
         Value::Number(_) => true,
-        Value::String(written) => written.parse::<f64>().is_ok(),
+        Value::String(written) => is_number(written),
         _ => false,
     };
     if is_number {

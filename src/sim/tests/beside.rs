@@ -226,10 +226,10 @@ async fn what_is_wrong_is_told_as_ceph_does() {
     }
     sim.ceph().expire_tokens();
     assert_eq!(client.get("/api/block/image", "2.0").await.0, 401);
-    sim.ceph().set_token_ttl(Duration::from_millis(50));
+    sim.ceph().set_token_ttl(Duration::from_secs(2));
     let client = Client::new(&sim).await;
     assert_eq!(client.get("/api/block/image", "2.0").await.0, 200);
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
     assert_eq!(client.get("/api/block/image", "2.0").await.0, 401);
     sim.faults().add_times(Target::Ceph, Fault::status(503), 1);
     assert_eq!(client.get("/api/block/image", "2.0").await.0, 503);
