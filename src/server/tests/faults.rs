@@ -30,7 +30,6 @@ const SLACK: Duration = Duration::from_millis(2500);
 /// A watch backs off for 5 s at most; DESIGN §6 allows 10 s.
 const WATCH_RECOVERY: Duration = Duration::from_secs(10);
 const RETRY_AFTER: u64 = 1;
-const LIMIT: usize = 1 << 20;
 const CELLS_AT_ONCE: usize = 32;
 
 const GI: u64 = 1 << 30;
@@ -317,7 +316,7 @@ impl Rig {
             kubelet_deadline: DEADLINE,
             kubelet: KubeletConfig { access: KubeletAccess::Proxy, ..KubeletConfig::default() },
             guest_deadline: DEADLINE,
-            answer_limit: LIMIT,
+
             prometheus: Some(PrometheusConfig {
                 url: sim.prometheus_url().parse().unwrap(),
                 bearer_token_file: None,
@@ -373,9 +372,9 @@ fn source(snapshot: &Snapshot, id: SourceId) -> Result<&SourceHealth, String> {
 
 /// Both VMs, every figure true and fresh, every source well.
 fn all_well(snapshot: &Snapshot) -> Result<(), String> {
-    let states = snapshot.sources.iter().map(|source| (source.id, source.state));
+    let states = snapshot.sources.iter().map(|source| (source.id, source.state, &source.error));
     let ill: Vec<_> = states
-        .filter(|(_, state)| !matches!(state, SourceState::Healthy | SourceState::NotConfigured))
+        .filter(|(_, state, _)| !matches!(state, SourceState::Healthy | SourceState::NotConfigured))
         .collect();
     if !ill.is_empty() || snapshot.vms.len() != 2 {
         return Err(format!("{} VMs, {ill:?}", snapshot.vms.len()));
