@@ -27,15 +27,13 @@ struct Data<'a> {
     result: Vec<&'a RawValue>,
 }
 
-/// One series: the samples of a range, or the one of an instant.
+/// One series: its samples of the last minutes.
 #[derive(Deserialize)]
 pub struct Series<'a> {
     #[serde(borrow)]
     pub metric: Labels<'a>,
     #[serde(borrow, default)]
     values: Vec<(f64, &'a str)>,
-    #[serde(borrow, default)]
-    value: Option<(f64, &'a str)>,
 }
 
 #[derive(Deserialize)]
@@ -70,10 +68,32 @@ impl<'a> Answer<'a> {
 impl Series<'_> {
     /// The newest sample: its time, and its value where that is an amount that can be.
     pub fn last(&self) -> Option<(Millis, Option<f64>)> {
-        let (seconds, value) = self.values.last().copied().or(self.value)?;
-        let value = value.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+        let (seconds, value) = self.values.last().copied()?;
+        let value = value.parse().ok().filter(|value| possible(*value));
         Some((millis(seconds)?, value))
     }
+}
+
+impl Series<'_> {
+    /// How much a counter grows in a second, and over how many milliseconds that was seen. None for a single sample.
+    ///
+    /// Not left to the server's `rate()`, which divides by the whole of its window: a guest that has run for a tenth
+    /// of it would seem to use a tenth.
+    pub fn growth(&self) -> Option<(f64, u32)> {
+        let known =
+            |(seconds, value): &(f64, &str)| Some((*seconds, value.parse().ok().filter(|v| possible(*v))?));
+        let samples: Vec<(f64, f64)> = self.values.iter().filter_map(known).collect();
+        let window = samples.last()?.0 - samples.first()?.0;
+        // A counter that fell began anew.
+        let grown =
+            |pair: &[(f64, f64)]| if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
+        let growth: f64 = samples.windows(2).map(grown).sum();
+        (window > 0.0).then(|| (growth / window, (window * 1000.0).round() as u32))
+    }
+}
+
+fn possible(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
 }
 
 /// Seconds since the epoch, within what a clock can show.
@@ -114,16 +134,31 @@ mod tests {
         ] {
             let got = lasts(&format!(r#"[{{"metric":{{}},"values":[[1,"7"],[2.5,"{value}"]]}}]"#));
             assert_eq!(got, [Some((2500, want))], "{value}");
-            let got = lasts(&format!(r#"[{{"metric":{{}},"value":[2.5,"{value}"]}}]"#));
-            assert_eq!(got, [Some((2500, want))], "{value}");
+        }
+    }
+
+    #[test]
+    fn a_counter_grows_over_the_time_that_it_was_seen() {
+        for (samples, want) in [
+            (r#"[10,"1"],[20,"3"],[30,"5"]"#, Some((0.2, 20_000))),
+            (r#"[10,"5"],[20,"7"],[30,"1"],[40,"4"]"#, Some((0.2, 30_000))),
+            (r#"[10,"5"],[20.5,"5"]"#, Some((0.0, 10_500))),
+            (r#"[10,"1"],[20,"NaN"],[30,"5"]"#, Some((0.2, 20_000))),
+            (r#"[10,"1"]"#, None),
+            (r#"[10,"1"],[10,"2"]"#, None),
+            ("", None),
+        ] {
+            let json = format!(r#"{{"metric":{{}},"values":[{samples}]}}"#);
+            let series: Series<'_> = serde_json::from_str(&json).unwrap();
+            assert_eq!(series.growth(), want, "{samples}");
         }
     }
 
     #[test]
     fn an_odd_series_costs_itself_alone() {
-        let odd = r#"[7,null,{"metric":3},{"metric":{},"values":[[1,2]]},{"metric":{"name":7},"value":[1,"1"]},
-            {"metric":{},"values":[["1","2"]]},{"metric":{"x":"y"},"value":[1,"3"],"histogram":[1,{}]},
-            {"metric":{},"value":[1e300,"1"]},{"metric":{}}]"#;
+        let odd = r#"[7,null,{"metric":3},{"metric":{},"values":[[1,2]]},{"metric":{"name":7},"values":[[1,"1"]]},
+            {"metric":{},"values":[["1","2"]]},{"metric":{"x":"y"},"values":[[1,"3"]],"histograms":[[1,{}]]},
+            {"metric":{},"values":[[1e300,"1"]]},{"metric":{}}]"#;
         assert_eq!(lasts(odd), [Some((1000, Some(3.0))), None, None]);
     }
 

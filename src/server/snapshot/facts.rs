@@ -309,7 +309,7 @@ pub struct PrometheusFacts {
 pub struct InstanceSample {
     pub namespace: String,
     pub name: String,
-    /// Rate of `kubevirt_vmi_cpu_usage_seconds_total`.
+    /// Growth of `kubevirt_vmi_cpu_usage_seconds_total` between two samples, `cpu_window_ms` apart.
     pub cpu_nanocores: Option<u64>,
     pub cpu_window_ms: u32,
     /// `kubevirt_vmi_memory_resident_bytes`: the host's view.

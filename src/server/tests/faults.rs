@@ -30,7 +30,7 @@ const SLACK: Duration = Duration::from_millis(2500);
 /// A watch backs off for 5 s at most; DESIGN §6 allows 10 s.
 const WATCH_RECOVERY: Duration = Duration::from_secs(10);
 const RETRY_AFTER: u64 = 1;
-const CELLS_AT_ONCE: usize = 32;
+const CELLS_AT_ONCE: usize = 24;
 
 const GI: u64 = 1 << 30;
 const CPU: u64 = 500_000_000;
@@ -299,7 +299,10 @@ async fn truth() -> Truth {
 
 impl Rig {
     async fn start(fault: Option<(Target, Fault)>) -> Self {
-        let sim = sim::start(Options::exactly(scenario())).await.unwrap();
+        let options = Options::exactly(scenario());
+        // A Prometheus that scrapes ten times a second has megabytes to say of two VMs.
+        let options = Options { metrics_interval: INTERVAL, volumes_interval: INTERVAL, ..options };
+        let sim = sim::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let secret = |name: &str, text: &str| {
             let path = folder.path().join(name);

@@ -127,12 +127,12 @@ impl Guard {
 
     fn words(&self) -> Failure {
         let next = match WAITS.get(self.times.saturating_sub(1)) {
-            Some(wait) => format!("not before {}", humantime::format_duration(*wait)),
-            None => "not again".to_owned(),
+            Some(wait) => format!("in {}, or once their files change", humantime::format_duration(*wait)),
+            None => "once their files change".to_owned(),
         };
         let detail = format!(
-            "Ceph refuses the login: check its user and password. So that the account is not locked, they are \
-             tried {next}, or once their files change"
+            "Ceph refuses the login: check its user and password. So that the account is not locked, the next try \
+             is {next}"
         );
         Failure::Own(source_error(Reason::Forbidden, detail))
     }
@@ -158,7 +158,7 @@ mod tests {
             }
         }
         assert_eq!(tries, [0, 15, 135]);
-        assert!(guard.words().to_string().contains("not again"), "{}", guard.words());
+        assert!(guard.words().to_string().ends_with("is once their files change"), "{}", guard.words());
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         }
         assert!(guard.check(&credentials("other"), now).is_ok());
         let words = guard.refused(credentials("other"), now).to_string();
-        assert!(words.contains("not before 15m") && !words.contains("other"), "{words}");
+        assert!(words.contains("is in 15m, or once") && !words.contains("other"), "{words}");
         assert!(guard.check(&credentials("other"), now).is_err());
         assert!(guard.check(&credentials("other"), now + WAITS[0]).is_ok());
     }

@@ -212,6 +212,23 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_login_that_may_have_been_a_bad_one_waits_longest() {
+        let config = CephConfig {
+            url: "http://c".parse().unwrap(),
+            user_file: "/user".into(),
+            password_file: "/password".into(),
+            ca: None,
+            interval: Duration::from_secs(300),
+            budget: Duration::from_secs(60),
+            deadline: Duration::from_secs(15),
+        };
+        let ceph = Ceph::new(config, 1, watch::channel(Targets::default()).1);
+        let late = Failure::Late(Duration::from_secs(15));
+        let patience = [None, Some(&Failure::Undecodable), Some(&late)].map(|failure| ceph.patience(failure));
+        assert_eq!(patience, [30, 30, 300].map(Duration::from_secs));
+    }
+
     #[test]
     fn images_are_asked_for_by_pool() {
         let image =

@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::query::RATE_MS;
 use crate::{
     model::Millis,
     server::{
-        k8s::prometheus::{Answer, Labels},
+        k8s::prometheus::{Answer, Labels, Series},
         snapshot::facts::{InstanceSample, Key, VolumeRef, VolumeStats},
     },
 };
@@ -34,8 +33,15 @@ pub struct Part<T> {
 }
 
 pub type Memory = HashMap<Key, Scrape<3>>;
-/// Nanocores, and when.
-pub type Cpu = HashMap<Key, (Millis, u64)>;
+pub type Cpu = HashMap<Key, Rate>;
+
+/// Nanocores between the samples of one scrape target; none where there is but one sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    at: Millis,
+    nanos: Option<u64>,
+    window_ms: u32,
+}
 
 /// What one scrape target told of one thing: the amounts of the metrics that were looked for, in their order.
 #[derive(Clone, Debug)]
@@ -59,15 +65,18 @@ pub fn memory(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Memory>> {
 
 pub fn cpu(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Cpu>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let found = answer.series().filter_map(|series| {
-        let (at, cores) = series.last()?;
-        let nanos = Some(cores? * 1e9).filter(|nanos| *nanos < ABSURD)?;
-        Some((key(&series.metric, &series.metric.name, ours)?, (at, nanos.ceil() as u64)))
-    });
-    Some(part(found.collect(), &answer))
+    let mut found = Cpu::new();
+    for series in answer.series() {
+        if let (Some(key), Some(rate)) = (key(&series.metric, &series.metric.name, ours), Rate::of(&series))
+            && found.get(&key).is_none_or(|other| other.at < rate.at)
+        {
+            found.insert(key, rate);
+        }
+    }
+    Some(part(found, &answer))
 }
 
-/// Both parts of each instance. The time is that of the memory's sample, a rate being of now.
+/// Both parts of each instance. The time is that of the memory's sample, which is of the same scrape.
 pub fn instances(memory: Memory, mut cpu: Cpu) -> Vec<InstanceSample> {
     let mut samples = Vec::with_capacity(memory.len().max(cpu.len()));
     for (key, scrape) in memory {
@@ -78,15 +87,15 @@ pub fn instances(memory: Memory, mut cpu: Cpu) -> Vec<InstanceSample> {
     samples
 }
 
-fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<(Millis, u64)>) -> InstanceSample {
+fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<Rate>) -> InstanceSample {
     let amount = |n| scrape.as_ref().and_then(|scrape: &Scrape<3>| scrape.amount(n));
-    let at = scrape.as_ref().map(|scrape| scrape.at).or(rate.map(|(at, _)| at));
+    let at = scrape.as_ref().map(|scrape| scrape.at).or(rate.map(|rate| rate.at));
     InstanceSample {
         memory_bytes: amount(0),
         guest_available: amount(1),
         guest_usable: amount(2),
-        cpu_nanocores: rate.map(|(_, nanos)| nanos),
-        cpu_window_ms: rate.map_or(0, |_| RATE_MS),
+        cpu_nanocores: rate.and_then(|rate| rate.nanos),
+        cpu_window_ms: rate.map_or(0, |rate| rate.window_ms),
         at: at.unwrap_or_default(),
         namespace: key.namespace.into(),
         name: key.name.into(),
@@ -124,6 +133,19 @@ fn newest<const N: usize>(
         }
     }
     chosen
+}
+
+impl Rate {
+    fn of(series: &Series<'_>) -> Option<Self> {
+        let (at, _) = series.last()?;
+        let (cores, window_ms) = series.growth().unzip();
+        let nanos = cores.map(|cores| cores * 1e9).filter(|nanos| *nanos < ABSURD);
+        Some(Self {
+            at,
+            nanos: nanos.map(|nanos| nanos.ceil() as u64),
+            window_ms: window_ms.unwrap_or_default(),
+        })
+    }
 }
 
 impl<const N: usize> Default for Scrape<N> {
@@ -219,14 +241,23 @@ mod tests {
             ]);
             assert_eq!((stats.used, stats.capacity, stats.at), (None, Some(9), Some(60_000)), "{value}");
         }
-        let cores = |value: &str| {
-            let series = format!(r#"{{"metric":{{"namespace":"a","name":"b"}},"value":[60,"{value}"]}}"#);
-            let found = cpu(&json(&[series]), None).unwrap().found;
-            found.get(&Key::new("a", "b")).copied()
-        };
-        assert_eq!(cores("0.199994503"), Some((60_000, 199_994_503)));
-        assert_eq!(cores("0.0000000011"), Some((60_000, 2)));
-        assert_eq!([cores("NaN"), cores("-1"), cores("1e12")], [None; 3]);
+    }
+
+    /// Nanocores and window of `prod/web`.
+    fn rate(all: &[String]) -> (Option<u64>, u32) {
+        let found = cpu(&json(all), None).unwrap().found;
+        let rate = found[&Key::new("prod", "web")];
+        (rate.nanos, rate.window_ms)
+    }
+
+    #[test]
+    fn cpu_is_what_the_newer_host_saw_rounded_up() {
+        let on = |node: &str, samples| series("c", &format!(r#""name":"web","node":"{node}""#), samples);
+        let old = on("n1", r#"[30,"1"],[40,"9"]"#);
+        assert_eq!(rate(&[on("n2", r#"[40,"1"],[50,"3"]"#), old.clone()]), (Some(200_000_000), 10_000));
+        assert_eq!(rate(&[old.clone(), on("n2", r#"[0,"0"],[60,"0.00000001"]"#)]), (Some(1), 60_000));
+        assert_eq!(rate(&[old, on("n2", r#"[50,"3"]"#)]), (None, 0), "too new to tell");
+        assert_eq!(rate(&[on("n1", r#"[1,"0"],[2,"1e12"]"#)]), (None, 1000));
     }
 
     #[test]
@@ -261,12 +292,13 @@ mod tests {
         let part = part.unwrap();
         assert_eq!(part.remarks, ["one store is away"]);
         let web = Key::new("prod", "web");
-        let cpu = Cpu::from([(web, (90_000, 5)), (Key::new("prod", "idle"), (91_000, 0))]);
+        let rate = |at, nanos| Rate { at, nanos: Some(nanos), window_ms: 30_000 };
+        let cpu = Cpu::from([(web, rate(60_000, 5)), (Key::new("prod", "idle"), rate(91_000, 0))]);
         let mut samples = instances(part.found, cpu);
         samples.sort_by(|a, b| a.name.cmp(&b.name));
         let [idle, web] = samples.as_slice() else { panic!("{samples:?}") };
         assert_eq!((idle.cpu_nanocores, idle.memory_bytes, idle.at), (Some(0), None, 91_000));
-        assert_eq!((web.cpu_nanocores, web.cpu_window_ms, web.at), (Some(5), 300_000, 60_000));
+        assert_eq!((web.cpu_nanocores, web.cpu_window_ms, web.at), (Some(5), 30_000, 60_000));
         assert_eq!(
             (web.memory_bytes, web.guest_available, web.guest_usable),
             (Some(300), Some(1000), Some(600))

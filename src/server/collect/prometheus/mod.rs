@@ -1,7 +1,7 @@
 //! A Prometheus-compatible API: three instant queries a round, whatever the number of VMs.
 //!
-//! The volumes' and the memory's queries ask for the samples of the last minutes, not for "the value now": only so
-//! does each value come with its own time, which tells how old it is, and which of two kubelets spoke last.
+//! Each asks for the samples of the last minutes, not for "the value now": only so does a value come with its own
+//! time, which tells how old it is, and which of two kubelets spoke last.
 
 mod answer;
 mod query;

@@ -5,9 +5,6 @@ use std::fmt::Write;
 /// How far back samples are looked for: two scrapes at the slowest that is common (one a minute), and of the most
 /// frequent (15 s) no more than an answer for 10,000 claims can hold.
 const SAMPLES: &str = "3m";
-/// The window of the CPU's rate: four samples of a scrape a minute, of which one may be missing.
-const RATE: &str = "5m";
-pub const RATE_MS: u32 = 300_000;
 
 /// The queries of each round.
 pub struct Scope {
@@ -22,14 +19,10 @@ impl Scope {
         let volumes = "kubelet_volume_stats_(used|capacity|available)_bytes|kubelet_volume_stats_inodes";
         let memory = "kubevirt_vmi_memory_(available|usable|resident)_bytes";
         let cpu = "kubevirt_vmi_cpu_usage_seconds_total";
-        // Inside, replicas of a scraper that see the same counter; outside, the hosts that a guest moved between.
-        let cpu = format!(
-            r#"sum by (namespace, name) (max by (namespace, name, node) (rate({{__name__="{cpu}"{ours}}}[{RATE}])))"#
-        );
         Self {
             volumes: format!(r#"{{__name__=~"{volumes}"{ours}}}[{SAMPLES}]"#),
             memory: format!(r#"{{__name__=~"{memory}"{ours}}}[{SAMPLES}]"#),
-            cpu,
+            cpu: format!(r#"{{__name__="{cpu}"{ours}}}[{SAMPLES}]"#),
         }
     }
 
@@ -41,7 +34,7 @@ impl Scope {
         &self.memory
     }
 
-    /// Cores, for each instance.
+    /// Seconds that were used, for each instance.
     pub fn cpu(&self) -> &str {
         &self.cpu
     }

@@ -51,7 +51,7 @@ fn well(asked: &Asked) -> Response {
         query if query.contains("memory") => {
             r#"{"metric":{"__name__":"kubevirt_vmi_memory_usable_bytes","namespace":"prod","name":"web"},"values":[[60,"7"]]}"#
         }
-        _ => r#"{"metric":{"namespace":"prod","name":"web"},"value":[61,"0.25"]}"#,
+        _ => r#"{"metric":{"namespace":"prod","name":"web"},"values":[[50,"1"],[60,"3.5"]]}"#,
     };
     json(format!(
         r#"{{"status":"success","data":{{"resultType":"x","result":[{result}]}},"warnings":["a store is\naway"]}}"#
