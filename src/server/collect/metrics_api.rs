@@ -105,11 +105,17 @@ fn sum<'a>(
 }
 
 fn nanos(quantity: &Scalar) -> Option<u64> {
-    Some(Quantity::parse(quantity.given()?).ok()?.nanos())
+    credible(Quantity::parse(quantity.given()?).ok()?.nanos())
 }
 
 fn bytes(quantity: &Scalar) -> Option<u64> {
-    Some(Quantity::parse(quantity.given()?).ok()?.units())
+    credible(Quantity::parse(quantity.given()?).ok()?.units())
+}
+
+/// Under 2^63, the most that Kubernetes counts to. Above it a quantity stands for its largest number, which nobody
+/// measured.
+fn credible(amount: u64) -> Option<u64> {
+    Some(amount).filter(|amount| *amount < 1 << 63)
 }
 
 #[cfg(test)]
@@ -155,6 +161,7 @@ mod tests {
                 None,
                 None,
             ),
+            (r#"[{"usage": {"cpu": "9223372036854775808", "memory": "9223372036854775808"}}]"#, None, None),
             (r#"[{"name": "x"}]"#, None, None),
             ("[]", None, None),
             ("null", None, None),
