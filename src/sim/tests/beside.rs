@@ -92,6 +92,15 @@ async fn guests_come_as_instants_and_rates() {
     assert_eq!(cpu.len(), 1);
     assert_eq!(cpu[0]["metric"], json!({"name": "one-vm", "namespace": "a"}));
     assert_eq!(cpu[0]["value"], json!([1_700_049_600.0, "0.25"]));
+    let counter = result(&sim, "kubevirt_vmi_cpu_usage_seconds_total{name=\"one-vm\"}[3m]").await;
+    let samples = counter[0]["values"].as_array().unwrap();
+    let of =
+        |n: usize| (samples[n][0].as_f64().unwrap(), samples[n][1].as_str().unwrap().parse::<f64>().unwrap());
+    assert_eq!(samples.len(), 12);
+    for n in 1..12 {
+        let ((before, low), (at, high)) = (of(n - 1), of(n));
+        assert!(((high - low) / (at - before) - 0.25).abs() < 1e-6, "{samples:?}");
+    }
     let memory = result(&sim, "kubevirt_vmi_memory_resident_bytes").await;
     let values: Vec<_> = memory.iter().map(|one| one["value"][1].as_str().unwrap()).collect();
     assert_eq!(values, ["2147483648", "1073741824"]);
@@ -100,6 +109,25 @@ async fn guests_come_as_instants_and_rates() {
     let available = number(&result(&sim, &guest("kubevirt_vmi_memory_available_bytes")).await);
     let usable = number(&result(&sim, &guest("kubevirt_vmi_memory_usable_bytes")).await);
     assert!(usable < available && available < 4.0 * 1024.0 * 1024.0 * 1024.0);
+}
+
+#[tokio::test]
+async fn a_counter_that_starts_anew_only_ever_falls_to_what_was_used_since() {
+    let midnight = NOW - NOW.rem_euclid(86_400_000);
+    let clock = Clock::fixed(midnight + 60_000);
+    let options = Options { clock, metrics_interval: Duration::from_secs(15), ..Options::empty() };
+    let sim = start(options).await.unwrap();
+    sim.world().put(Guest::new("a", "one").uses("2", "1Gi").running_on("n1", midnight - 86_400_000));
+    let counter = result(&sim, "kubevirt_vmi_cpu_usage_seconds_total[3m]").await;
+    let values: Vec<f64> = counter[0]["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sample| sample[1].as_str().unwrap().parse().unwrap())
+        .collect();
+    let falls: Vec<_> = values.windows(2).filter(|pair| pair[1] < pair[0]).collect();
+    assert_eq!(falls.len(), 1, "{values:?}");
+    assert!(falls[0][1] <= 30.0 && falls[0][0] > 86_000.0 * 2.0 - 100.0, "{values:?}");
 }
 
 #[tokio::test]
