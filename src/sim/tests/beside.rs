@@ -1,11 +1,22 @@
 //! The Prometheus and the Ceph dashboard that stand beside the cluster.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{self, ClientConfig, RootCertStore},
+};
 
-use super::support::empty;
-use crate::sim::{Backend, Clock, Disk, DiskMode, Fault, Guest, Handle, Kubelet, Options, Target, start};
+use super::support::{empty, get};
+use crate::sim::{
+    Backend, Clock, Disk, DiskMode, Fault, Guest, Handle, Kubelet, Node, Options, Scenario, Target, start,
+};
 
 const NOW: i64 = 1_700_049_600_000;
 
@@ -281,4 +292,46 @@ async fn too_many_bad_logins_lock_the_account() {
     assert_eq!((code, &answer["code"]), (400, &json!("invalid_credentials")), "the same answer");
     sim.ceph().unlock();
     assert_eq!(Client::login(&sim, &user, &password).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_kubelet_can_be_asked_straight_at_its_own_address() {
+    let scenario = Scenario::empty().node(Node::new("n1").direct()).node(Node::new("n2"));
+    let sim = start(Options::exactly(scenario)).await.unwrap();
+    sim.world().put(Guest::new("a", "one").running_on("n1", 0));
+    let (port, authority) = sim.kubelets().expect("Linux has a whole network of loopback addresses");
+    let pods = get(&sim, "/api/v1/pods").await;
+    let address = pods["items"][0]["status"]["hostIP"].as_str().unwrap();
+    assert!(address.starts_with("127."), "{address}");
+
+    let summary = straight(address, port, authority).await.unwrap();
+    assert_eq!(summary["node"]["nodeName"], "n1");
+    assert!(summary.to_string().contains("one-root"));
+    sim.faults().add_times(Target::Summary("n1".into()), Fault::status(403), 1);
+    assert_eq!(straight(address, port, authority).await.unwrap()["code"], 403);
+    assert_eq!(sim.requests().count(&Target::Path("/stats/summary".into())), 2);
+    sim.world().set_kubelet("n1", Kubelet::Refuses);
+    assert!(straight(address, port, authority).await.is_err());
+    assert!(
+        straight(&Node::new("n2").ip(), port, authority).await.is_err(),
+        "it is asked through the API server"
+    );
+    sim.shutdown().await;
+}
+
+/// One request over TLS, spoken by hand: the tests' client has none.
+async fn straight(address: &str, port: u16, authority: &str) -> std::io::Result<Value> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect((address, port)).await?;
+    let name = ServerName::try_from(address.to_owned()).unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    stream.write_all(b"GET /stats/summary HTTP/1.0\r\nhost: kubelet\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok(serde_json::from_str(body)?)
 }
