@@ -90,10 +90,8 @@ async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) ->
     options.volumes_interval = options.volumes_interval.min(config.collect.disk_interval);
     let cluster = sim::start(options).await?;
     config.kubernetes.embedded = Some(cluster.kubeconfig());
-    // A made-up node's address may be somebody's real machine.
-    config.collect.kubelet.access = KubeletAccess::Proxy;
     let secrets = Secrets::create().inspect_err(|error| {
-        tracing::warn!(%error, "no private folder for the demo's credentials: it goes without Ceph");
+        tracing::warn!(%error, "no private folder for the demo's credentials: it goes without Ceph and direct kubelets");
     });
     ask_beside(&mut config.collect, &cluster, secrets.as_ref().ok())?;
     let result = serve(config, shutdown).await;
@@ -127,6 +125,13 @@ fn ask_beside(
         tenant: None,
         deadline: collect.metrics_deadline,
     });
+    match (cluster.kubelets(), secrets) {
+        (Some((port, authority)), Some(secrets)) => {
+            let ca = Some(secrets.write("kubelet-ca.pem", authority)?);
+            collect.kubelet = config::KubeletConfig { port, ca, ..collect.kubelet.clone() };
+        }
+        _ => collect.kubelet.access = KubeletAccess::Proxy,
+    }
     if let Some(secrets) = secrets {
         collect.ceph.get_or_insert(CephConfig {
             url: cluster.ceph_url().parse()?,

@@ -6,6 +6,7 @@
 mod ceph;
 mod clock;
 mod dice;
+mod direct;
 mod faults;
 mod figures;
 mod guest;
@@ -127,14 +128,22 @@ pub enum SimError {
 pub struct Handle {
     address: SocketAddr,
     authority: Option<String>,
-    prometheus: SocketAddr,
-    dashboard: SocketAddr,
-    ceph: Arc<Ceph>,
+    beside: Beside,
     world: Arc<World>,
     faults: Arc<Faults>,
     requests: Arc<Requests>,
     stop: CancellationToken,
     server: JoinHandle<()>,
+}
+
+/// What stands beside the API server.
+#[derive(Debug)]
+struct Beside {
+    prometheus: SocketAddr,
+    dashboard: SocketAddr,
+    ceph: Arc<Ceph>,
+    /// The port of those that can be asked straight, and their authority's certificate in PEM.
+    kubelets: Option<(u16, String)>,
 }
 
 /// Builds the cluster and serves it until the handle is dropped or shut down.
@@ -143,7 +152,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let beside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (for_prometheus, prometheus) = listen(beside).await?;
     let (for_ceph, dashboard) = listen(beside).await?;
-    let tls = options.tls.then(|| tls::acceptor(&address.ip().to_string())).transpose()?;
+    let tls = options.tls.then(|| tls::acceptor(&[address.ip().to_string()])).transpose()?;
     let (acceptor, authority) = tls.unzip();
 
     let (seed, life) = (options.seed, options.life);
@@ -158,11 +167,18 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     });
     let (ceph, stop) = (Arc::new(Ceph::new(seed)), CancellationToken::new());
     let of_ceph = Arc::new(ceph::Dashboard { cluster: cluster.clone(), ceph: ceph.clone() });
-    let servers = [
+    let kubelets = direct::listen(&cluster).await?;
+    let mut servers = vec![
         serve::serve(listener, acceptor, http::router(cluster.clone()), stop.clone()),
         serve::serve(for_prometheus, None, prometheus::router(cluster), stop.clone()),
         serve::serve(for_ceph, None, ceph::router(of_ceph), stop.clone()),
     ];
+    let kubelets = kubelets.map(|kubelets| {
+        servers.extend(kubelets.listeners.into_iter().map(|(listener, router)| {
+            serve::serve(listener, Some(kubelets.acceptor.clone()), router, stop.clone())
+        }));
+        (kubelets.port, kubelets.authority)
+    });
     if let Some(pace) = life {
         let (world, stop) = (world.clone(), stop.clone());
         tokio::spawn(async move { stop.run_until_cancelled(life::live(world, pace, seed)).await });
@@ -170,7 +186,8 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let server = tokio::spawn(async move {
         futures::future::join_all(servers).await;
     });
-    Ok(Handle { address, authority, prometheus, dashboard, ceph, world, faults, requests, stop, server })
+    let beside = Beside { prometheus, dashboard, ceph, kubelets };
+    Ok(Handle { address, authority, beside, world, faults, requests, stop, server })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
@@ -206,16 +223,21 @@ impl Handle {
 
     /// Base address of a Prometheus that has scraped the cluster.
     pub fn prometheus_url(&self) -> String {
-        format!("http://{}", self.prometheus)
+        format!("http://{}", self.beside.prometheus)
     }
 
     /// Base address of the ceph-mgr dashboard; its one account is [`Ceph::user`]'s.
     pub fn ceph_url(&self) -> String {
-        format!("http://{}", self.dashboard)
+        format!("http://{}", self.beside.dashboard)
     }
 
     pub fn ceph(&self) -> &Ceph {
-        &self.ceph
+        &self.beside.ceph
+    }
+
+    /// Port and authority of the kubelets that can be asked straight, if there are any.
+    pub fn kubelets(&self) -> Option<(u16, &str)> {
+        self.beside.kubelets.as_ref().map(|(port, authority)| (*port, authority.as_str()))
     }
 
     /// The authority's certificate in PEM, where TLS is on.

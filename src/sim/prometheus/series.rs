@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::query::Selector;
 use crate::sim::{
-    clock::{MINUTE, Millis, millis},
+    clock::{DAY, MINUTE, Millis, SECOND, millis},
     dice,
     figures::{self, Scrape, disk_figures},
     guest::{Guest, Launcher},
@@ -14,8 +14,8 @@ use crate::sim::{
 
 /// An instant vector looks back this far.
 const LOOKBACK: Millis = 5 * MINUTE;
-/// Points that a rate is the mean of.
-const RATE_POINTS: Millis = 5;
+/// A guest's CPU counts as even for this long.
+const EVEN: Millis = 5 * MINUTE;
 
 type OfVolume = fn(&VolumeFigures) -> u64;
 type OfGuest = fn(&Figures) -> f64;
@@ -33,7 +33,8 @@ const GUESTS: [(&str, OfGuest); 3] = [
     ("kubevirt_vmi_memory_resident_bytes", |figures| figures.resident),
     ("kubevirt_vmi_memory_usable_bytes", |figures| figures.usable),
 ];
-/// Only its rate is answered: a counter of all time is not kept.
+/// A counter that starts anew when its guest does, when that has moved to another node, and each midnight: nothing is
+/// kept here that it could be counted on from.
 const CPU: &str = "kubevirt_vmi_cpu_usage_seconds_total";
 
 pub struct Series {
@@ -47,7 +48,7 @@ pub struct Series {
 enum Measure {
     Volume(Arc<Guest>, usize, OfVolume),
     Memory(Arc<Guest>, OfGuest),
-    Cpu(Arc<Guest>, u32),
+    Cpu(Arc<Guest>),
 }
 
 /// A guest's memory in bytes.
@@ -70,7 +71,7 @@ impl World {
             if let Some(holder) = guest.holder().filter(|holder| self.is_scraped(holder)) {
                 let memory = GUESTS.into_iter().filter(|(name, _)| wanted(name));
                 let memory = memory.map(|(name, of)| (name, Measure::Memory(guest.clone(), of)));
-                let cpu = wanted(CPU).then(|| (CPU, Measure::Cpu(guest.clone(), holder.serial)));
+                let cpu = wanted(CPU).then(|| (CPU, Measure::Cpu(guest.clone())));
                 let all = memory.chain(cpu);
                 found.extend(all.map(|(name, measure)| self.of_guest(guest, holder, name, measure)));
             }
@@ -144,9 +145,30 @@ impl Series {
         let last = self.scrape(now).at;
         let times =
             (0..).map(|n| last - n * interval).take_while(|at| *at > now - range && *at >= self.since());
-        let mut samples: Vec<_> = times.filter_map(|at| Some((at, self.at(at)?))).collect();
-        samples.reverse();
+        let mut times: Vec<_> = times.collect();
+        times.reverse();
+        match &self.measure {
+            Measure::Cpu(guest) => self.counted(guest, &times),
+            _ => times.into_iter().filter_map(|at| Some((at, self.at(at)?))).collect(),
+        }
+    }
+
+    /// Each sample counts on from the one before.
+    fn counted(&self, guest: &Guest, times: &[Millis]) -> Vec<(Millis, f64)> {
+        let mut samples: Vec<(Millis, f64)> = Vec::with_capacity(times.len());
+        for at in times {
+            let from = self.counts_from(*at);
+            let value = match samples.last() {
+                Some((before, value)) if *before >= from => value + seconds(guest, *before, *at),
+                _ => seconds(guest, from, *at),
+            };
+            samples.push((*at, value));
+        }
         samples
+    }
+
+    fn counts_from(&self, at: Millis) -> Millis {
+        self.since().max(at.div_euclid(DAY) * DAY)
     }
 
     pub fn latest(&self, now: Millis) -> Option<f64> {
@@ -156,15 +178,12 @@ impl Series {
 
     /// Of a counter; a rate needs two samples.
     pub fn rate(&self, now: Millis, range: Millis) -> Option<f64> {
-        let Measure::Cpu(guest, serial) = &self.measure else { return None };
+        let Measure::Cpu(guest) = &self.measure else { return None };
         let from = (now - range).max(self.since());
         if now - from < 2 * millis(self.pace.metrics) {
             return None;
         }
-        let pod = guest.launcher(*serial)?;
-        let times = (1..=RATE_POINTS).map(|n| from + (now - from) * n / RATE_POINTS);
-        let cores = times.map(|at| guest.load_of(pod).usage(guest.cpu, guest.memory_bytes(), at).cores());
-        Some(cores.sum::<f64>() / RATE_POINTS as f64)
+        Some(seconds(guest, from, now) * SECOND as f64 / (now - from) as f64)
     }
 
     fn scrape(&self, now: Millis) -> Scrape {
@@ -174,7 +193,8 @@ impl Series {
     /// There are no samples of what was not there.
     fn since(&self) -> Millis {
         match &self.measure {
-            Measure::Volume(guest, ..) | Measure::Memory(guest, _) | Measure::Cpu(guest, _) => guest.started,
+            Measure::Volume(guest, ..) | Measure::Memory(guest, _) => guest.started,
+            Measure::Cpu(guest) => guest.settled(),
         }
     }
 
@@ -185,9 +205,21 @@ impl Series {
                 Some(of(&disk_figures(guest.disks.get(*index)?, measured)) as f64)
             }
             Measure::Memory(guest, of) => Some(of(&figures_of(guest, at))),
-            Measure::Cpu(..) => None,
+            Measure::Cpu(guest) => Some(seconds(guest, self.counts_from(at), at)),
         }
     }
+}
+
+/// CPU seconds between two moments.
+fn seconds(guest: &Guest, from: Millis, to: Millis) -> f64 {
+    let (mut at, mut sum) = (from, 0.0);
+    while at < to {
+        let slot = at.div_euclid(EVEN) * EVEN;
+        let end = (slot + EVEN).min(to);
+        sum += guest.load.cores(guest.cpu, slot + EVEN / 2) * (end - at) as f64 / SECOND as f64;
+        at = end;
+    }
+    sum
 }
 
 /// The guest's kernel keeps a thirtieth for itself; what it can still use is what its load leaves of the rest.

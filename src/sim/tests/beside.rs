@@ -1,11 +1,22 @@
 //! The Prometheus and the Ceph dashboard that stand beside the cluster.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{self, ClientConfig, RootCertStore},
+};
 
-use super::support::empty;
-use crate::sim::{Backend, Clock, Disk, DiskMode, Fault, Guest, Handle, Kubelet, Options, Target, start};
+use super::support::{empty, get};
+use crate::sim::{
+    Backend, Clock, Disk, DiskMode, Fault, Guest, Handle, Kubelet, Node, Options, Scenario, Target, start,
+};
 
 const NOW: i64 = 1_700_049_600_000;
 
@@ -92,6 +103,15 @@ async fn guests_come_as_instants_and_rates() {
     assert_eq!(cpu.len(), 1);
     assert_eq!(cpu[0]["metric"], json!({"name": "one-vm", "namespace": "a"}));
     assert_eq!(cpu[0]["value"], json!([1_700_049_600.0, "0.25"]));
+    let counter = result(&sim, "kubevirt_vmi_cpu_usage_seconds_total{name=\"one-vm\"}[3m]").await;
+    let samples = counter[0]["values"].as_array().unwrap();
+    let of =
+        |n: usize| (samples[n][0].as_f64().unwrap(), samples[n][1].as_str().unwrap().parse::<f64>().unwrap());
+    assert_eq!(samples.len(), 12);
+    for n in 1..12 {
+        let ((before, low), (at, high)) = (of(n - 1), of(n));
+        assert!(((high - low) / (at - before) - 0.25).abs() < 1e-6, "{samples:?}");
+    }
     let memory = result(&sim, "kubevirt_vmi_memory_resident_bytes").await;
     let values: Vec<_> = memory.iter().map(|one| one["value"][1].as_str().unwrap()).collect();
     assert_eq!(values, ["2147483648", "1073741824"]);
@@ -100,6 +120,25 @@ async fn guests_come_as_instants_and_rates() {
     let available = number(&result(&sim, &guest("kubevirt_vmi_memory_available_bytes")).await);
     let usable = number(&result(&sim, &guest("kubevirt_vmi_memory_usable_bytes")).await);
     assert!(usable < available && available < 4.0 * 1024.0 * 1024.0 * 1024.0);
+}
+
+#[tokio::test]
+async fn a_counter_that_starts_anew_only_ever_falls_to_what_was_used_since() {
+    let midnight = NOW - NOW.rem_euclid(86_400_000);
+    let clock = Clock::fixed(midnight + 60_000);
+    let options = Options { clock, metrics_interval: Duration::from_secs(15), ..Options::empty() };
+    let sim = start(options).await.unwrap();
+    sim.world().put(Guest::new("a", "one").uses("2", "1Gi").running_on("n1", midnight - 86_400_000));
+    let counter = result(&sim, "kubevirt_vmi_cpu_usage_seconds_total[3m]").await;
+    let values: Vec<f64> = counter[0]["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sample| sample[1].as_str().unwrap().parse().unwrap())
+        .collect();
+    let falls: Vec<_> = values.windows(2).filter(|pair| pair[1] < pair[0]).collect();
+    assert_eq!(falls.len(), 1, "{values:?}");
+    assert!(falls[0][1] <= 30.0 && falls[0][0] > 86_000.0 * 2.0 - 100.0, "{values:?}");
 }
 
 #[tokio::test]
@@ -253,4 +292,46 @@ async fn too_many_bad_logins_lock_the_account() {
     assert_eq!((code, &answer["code"]), (400, &json!("invalid_credentials")), "the same answer");
     sim.ceph().unlock();
     assert_eq!(Client::login(&sim, &user, &password).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_kubelet_can_be_asked_straight_at_its_own_address() {
+    let scenario = Scenario::empty().node(Node::new("n1").direct()).node(Node::new("n2"));
+    let sim = start(Options::exactly(scenario)).await.unwrap();
+    sim.world().put(Guest::new("a", "one").running_on("n1", 0));
+    let (port, authority) = sim.kubelets().expect("Linux has a whole network of loopback addresses");
+    let pods = get(&sim, "/api/v1/pods").await;
+    let address = pods["items"][0]["status"]["hostIP"].as_str().unwrap();
+    assert!(address.starts_with("127."), "{address}");
+
+    let summary = straight(address, port, authority).await.unwrap();
+    assert_eq!(summary["node"]["nodeName"], "n1");
+    assert!(summary.to_string().contains("one-root"));
+    sim.faults().add_times(Target::Summary("n1".into()), Fault::status(403), 1);
+    assert_eq!(straight(address, port, authority).await.unwrap()["code"], 403);
+    assert_eq!(sim.requests().count(&Target::Path("/stats/summary".into())), 2);
+    sim.world().set_kubelet("n1", Kubelet::Refuses);
+    assert!(straight(address, port, authority).await.is_err());
+    assert!(
+        straight(&Node::new("n2").ip(), port, authority).await.is_err(),
+        "it is asked through the API server"
+    );
+    sim.shutdown().await;
+}
+
+/// One request over TLS, spoken by hand: the tests' client has none.
+async fn straight(address: &str, port: u16, authority: &str) -> std::io::Result<Value> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect((address, port)).await?;
+    let name = ServerName::try_from(address.to_owned()).unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    stream.write_all(b"GET /stats/summary HTTP/1.0\r\nhost: kubelet\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok(serde_json::from_str(body)?)
 }
