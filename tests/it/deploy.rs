@@ -111,7 +111,8 @@ fn the_namespaced_tier_stays_in_its_namespaces() {
     let objects = objects("namespaced");
     let of = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>();
     assert!(of("ClusterRole").is_empty() && of("ClusterRoleBinding").is_empty());
-    let namespaces = |kind| of(kind).iter().map(|o| text(&o["metadata"]["namespace"])).collect::<BTreeSet<_>>();
+    let namespaces =
+        |kind| of(kind).iter().map(|o| text(&o["metadata"]["namespace"])).collect::<BTreeSet<_>>();
     let told = arguments(&objects).into_iter().find_map(|a| Some(a.strip_prefix("--namespace=")?.to_owned()));
     let told = told.expect("the Deployment names its namespaces");
     assert_eq!(namespaces("Role"), told.split(',').collect());
@@ -125,11 +126,15 @@ fn every_permission_that_a_source_names_is_in_a_tier() {
     let mut granted = grants("nodes-stats");
     granted.extend(grants("nodes-proxy"));
     for id in SourceId::ALL.into_iter().filter(|id| !matches!(id, SourceId::Prometheus | SourceId::Ceph)) {
-        let words: Vec<&str> = id.permission().split(' ').filter(|word| !["and", "or"].contains(word)).collect();
+        let words: Vec<&str> =
+            id.permission().split(' ').filter(|word| !["and", "or"].contains(word)).collect();
         let (verbs, resources): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| VERBS.contains(word));
         assert!(!verbs.is_empty() && !resources.is_empty(), "{}", id.permission());
         for (verb, resource) in verbs.iter().flat_map(|verb| resources.iter().map(move |r| (*verb, *r))) {
-            assert!(granted.contains(&(verb.to_owned(), resource.to_owned())), "{verb} {resource} is in no tier");
+            assert!(
+                granted.contains(&(verb.to_owned(), resource.to_owned())),
+                "{verb} {resource} is in no tier"
+            );
         }
     }
 }

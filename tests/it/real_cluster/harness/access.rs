@@ -33,7 +33,8 @@ impl Access {
         let name = format!("{SHIPPED}-{test}");
         let api = plane.api.clone();
         let objects: Vec<Value> = deploy::objects(tier).iter().map(|object| renamed(object, &name)).collect();
-        for object in objects.iter().filter(|object| ["Namespace", "ServiceAccount"].contains(&kind(object))) {
+        for object in objects.iter().filter(|object| ["Namespace", "ServiceAccount"].contains(&kind(object)))
+        {
             api.create(object).await;
         }
         for object in objects.iter().filter(|object| object["apiVersion"] == RBAC) {
