@@ -21,12 +21,12 @@ const ROUNDS: Duration = Duration::from_secs(12);
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn one_login_lasts_for_many_rounds() {
     on_the_storage_cluster(async |storage| {
-        let before = storage.ceph.logins();
+        let before = storage.ceph.logins().await;
         let program = with_ceph(storage, "ceph-rounds", PASSWORD).await;
         within(FIRST_FIGURES, async || figures(&program).await).await.unwrap();
         tokio::time::sleep(ROUNDS).await;
         figures(&program).await.unwrap();
-        let after = storage.ceph.logins();
+        let after = storage.ceph.logins().await;
         assert_eq!((after.accepted - before.accepted, after.refused - before.refused), (1, 0));
     });
 }
@@ -36,12 +36,12 @@ fn one_login_lasts_for_many_rounds() {
 fn a_token_that_has_expired_is_renewed() {
     on_the_storage_cluster(async |storage| {
         storage.ceph.token_lifetime(5);
-        let before = storage.ceph.logins();
+        let before = storage.ceph.logins().await;
         let program = with_ceph(storage, "ceph-expiry", PASSWORD).await;
         let outcome = stays_fresh(&program).await;
         storage.ceph.token_lifetime(28_800);
         outcome.unwrap();
-        let after = storage.ceph.logins();
+        let after = storage.ceph.logins().await;
         let logins = after.accepted - before.accepted;
         assert!((2..=6).contains(&logins), "{logins} logins");
         assert_eq!(after.refused, before.refused);
@@ -62,7 +62,7 @@ async fn stays_fresh(program: &Program) -> Result<(), String> {
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn a_wrong_password_does_not_lock_the_account() {
     on_the_storage_cluster(async |storage| {
-        let before = storage.ceph.logins();
+        let before = storage.ceph.logins().await;
         let program = with_ceph(storage, "ceph-refused", "guessed").await;
         within(FIRST_FIGURES, async || {
             let source = program.source("ceph").await;
@@ -72,7 +72,7 @@ fn a_wrong_password_does_not_lock_the_account() {
         .await
         .unwrap();
         tokio::time::sleep(ROUNDS).await;
-        let refused = storage.ceph.logins().refused - before.refused;
+        let refused = storage.ceph.logins().await.refused - before.refused;
         assert!((1..=2).contains(&refused), "{refused} logins in {ROUNDS:?}");
         assert!(storage.ceph.account_is_open());
         drop(program);

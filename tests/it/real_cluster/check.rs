@@ -27,11 +27,11 @@ fn what_is_missing_is_named_and_ends_with_1() {
 fn a_source_that_refuses_is_named_without_its_password() {
     on_the_storage_cluster(async |storage| {
         let access = Access::of_tier(&storage.plane, "check-ceph", "nodes-stats", &[]).await;
-        let before = storage.ceph.logins();
+        let before = storage.ceph.logins().await;
         let (code, wrong) = report(&access, &storage.ceph_flags("check-ceph", "guessed"));
         assert_eq!(code, 1, "{wrong}");
         assert!(!wrong.to_string().contains("guessed"), "{wrong}");
-        assert_eq!(storage.ceph.logins().refused, before.refused + 1, "one real request");
+        assert_eq!(storage.ceph.logins().await.refused, before.refused + 1, "one real request");
         let (_, right) = report(&access, &storage.ceph_flags("check-ceph", PASSWORD));
         assert_ne!(wrong, right);
         assert!(!right.to_string().contains(PASSWORD), "{right}");

@@ -20,6 +20,7 @@ const FSID: &str = "11111111-2222-4333-8444-555555555555";
 const OSD: &str = "99999999-2222-4333-8444-555555555555";
 /// 10 s on an idle machine.
 const START: Duration = Duration::from_secs(120);
+const LOGGED: Duration = Duration::from_secs(1);
 /// `timeout`'s, for one command.
 const PATIENCE: &str = "30";
 pub const POOL: &str = "rbdpool";
@@ -58,7 +59,8 @@ impl Ceph {
             std::fs::create_dir_all(dir.join(folder)).unwrap();
         }
         std::fs::write(dir.join("ceph.conf"), config(&dir, address)).unwrap();
-        let pair = plane.certificate("ceph", LAST).write(&dir, "dashboard");
+        // The dashboard checks its key, and only knows how to with RSA.
+        let pair = plane.rsa_certificate("ceph", LAST).write(&dir, "dashboard");
         keyrings(&dir);
         let monitor = start_monitor(&dir, address);
         configure_dashboard(&dir, address, &pair.certificate, &pair.key);
@@ -114,8 +116,9 @@ impl Ceph {
         run(&self.dir, "ceph", &["dashboard", "ac-user-enable", USER]);
     }
 
-    /// From the manager's log.
-    pub fn logins(&self) -> Logins {
+    /// From the manager's log, which is written behind the answers.
+    pub async fn logins(&self) -> Logins {
+        tokio::time::sleep(LOGGED).await;
         let log = std::fs::read_to_string(self.dir.join("mgr.x.log")).unwrap_or_default();
         let count = |status: &str| {
             let is = |line: &&str| {

@@ -98,6 +98,11 @@ impl ControlPlane {
         self.authority.der()
     }
 
+    /// The same with an RSA key.
+    pub fn rsa_certificate(&self, name: &str, last: u8) -> Pair {
+        self.authority.issue_rsa(name, &[self.address(last, 0).ip().to_string()])
+    }
+
     /// A kubeconfig file with a token in it.
     pub fn kubeconfig(&self, name: &str, token: &str) -> PathBuf {
         let authority = self.authority_file();
