@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write,
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -74,6 +75,7 @@ pub struct VolumeLoad {
 
 /// One node with its kubelet.
 pub struct Kubelet {
+    address: IpAddr,
     stub: Arc<Stub>,
     _server: Server,
 }
@@ -132,7 +134,11 @@ impl Kubelet {
                 },
             }))
             .await;
-        Self { stub, _server: server }
+        Self { address: address.ip(), stub, _server: server }
+    }
+
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// From now on the pod uses this much.

@@ -212,12 +212,13 @@ impl Machine {
 
     /// Its pods, as the instance `uid`; empty where there is none.
     async fn start(&self, uid: &str, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
-        let pod = api.create(&self.pod_object("x7k2p", self.node, uid)).await;
+        let pod = api.create(&on(&kubelets[self.node], self.pod_object("x7k2p", self.node, uid))).await;
         let mut active = json!({});
         active[text(&pod["metadata"]["uid"])] = json!(self.node);
         kubelets[self.node].set(self.load(&pod, self.nanocores, self.bytes));
         if !self.target.is_empty() {
-            let target = api.create(&self.pod_object("b9999", self.target, uid)).await;
+            let target = self.pod_object("b9999", self.target, uid);
+            let target = api.create(&on(&kubelets[self.target], target)).await;
             active[text(&target["metadata"]["uid"])] = json!(self.target);
             // The guest is not there yet: next to nothing is used.
             kubelets[self.target].set(self.load(&target, 11_000_000, 48 * MI));
@@ -389,6 +390,13 @@ impl Machine {
         }
         objects
     }
+}
+
+/// With the address of its node, as the kubelet reports it of every pod that it has started.
+fn on(kubelet: &Kubelet, mut pod: Value) -> Value {
+    pod["status"]["hostIP"] = json!(kubelet.address());
+    pod["status"]["hostIPs"] = json!([{"ip": kubelet.address()}]);
+    pod
 }
 
 fn text(value: &Value) -> &str {
