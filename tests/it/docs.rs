@@ -1,9 +1,13 @@
 //! The pages in docs/ say what the program says: no reason and no source is left out, none is made up.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
 use wukong_dashboard::model::{reason::Reason, source::SourceId};
 
+use crate::program::PROGRAM;
+
+const README: &str = include_str!("../../README.md");
+const CHINESE: &str = include_str!("../../README.zh-CN.md");
 const REASONS: &str = include_str!("../../docs/reasons.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
 
@@ -44,6 +48,41 @@ fn links_into_the_reasons_lead_somewhere() {
         SOURCES.split("reasons.md#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     assert!(!links.is_empty());
     assert!(links.iter().all(|link| codes.contains(link)), "{links:?}");
+}
+
+#[test]
+fn every_flag_is_explained() {
+    let help = help(&[]);
+    let told: BTreeSet<&str> = flags(README).chain(flags(SOURCES)).collect();
+    let untold: Vec<&str> =
+        flags(&help).filter(|flag| !["--help", "--version"].contains(flag) && !told.contains(flag)).collect();
+    assert!(untold.is_empty(), "neither in README.md nor in docs/sources.md: {untold:?}");
+}
+
+#[test]
+#[ignore = "until the flags of Prometheus, Ceph and guest agents are read"]
+fn every_flag_that_is_explained_is_there() {
+    let help = ["demo", "sim", "check"].map(|command| help(&[command])).concat() + &help(&[]);
+    let known: BTreeSet<&str> = flags(&help).collect();
+    let pages = [README, CHINESE, SOURCES, REASONS];
+    let unknown: BTreeSet<&str> =
+        pages.into_iter().flat_map(flags).filter(|flag| !known.contains(flag) && *flag != "--raw").collect();
+    assert!(unknown.is_empty(), "the program does not know {unknown:?}");
+}
+
+fn help(command: &[&str]) -> String {
+    let output = Command::new(PROGRAM).args(command).arg("--help").env("COLUMNS", "200").output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whatever begins with two hyphens and a letter, behind a blank, a bracket or a backtick.
+fn flags(page: &str) -> impl Iterator<Item = &str> {
+    let starts = page.match_indices("--").filter(|(at, _)| page[..*at].ends_with([' ', '`', '(', '"']));
+    let flags = starts.map(|(at, _)| {
+        let end = page[at..].find(|c: char| c != '-' && !c.is_ascii_lowercase()).unwrap_or(page.len() - at);
+        &page[at..at + end]
+    });
+    flags.filter(|flag| flag.len() > 3 && flag[2..].starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 /// Second-level headings, each with what stands under it.
