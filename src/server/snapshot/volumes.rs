@@ -128,7 +128,7 @@ impl World {
             name: ordered.name.to_owned(),
             claim: ordered.claim.to_owned(),
             size,
-            block: block || usage.missing().is_some_and(|missing| missing.reason == Reason::BlockVolume),
+            block: block || is_raw(&usage) || readings.iter().any(|reading| is_raw(&reading.figure)),
             storage_class: facts.map(|facts| facts.storage_class.clone()).unwrap_or_default(),
             source,
             usage,
@@ -151,12 +151,23 @@ impl World {
             return (none(Reason::NotConfigured), readings);
         }
         let known = readings.iter().position(|reading| reading.figure.sample().is_some());
-        let taken = readings.remove(known.unwrap_or(0));
+        // Of a raw device the host's sources never know more than that: a backend that could tell says what it lacks.
+        let backend = readings.iter().position(|reading| wanted.block && is_backend(reading.source));
+        let taken = readings.remove(known.or(backend).unwrap_or(0));
         if known.is_some() {
             readings.retain(|reading| reading.figure.sample().is_some());
         }
         (taken, readings)
     }
+}
+
+fn is_backend(source: SourceId) -> bool {
+    matches!(source, SourceId::Longhorn | SourceId::Ceph)
+}
+
+/// What the kubelet told by its zeros.
+fn is_raw(figure: &Figure) -> bool {
+    figure.missing().is_some_and(|missing| missing.reason == Reason::BlockVolume)
 }
 
 /// The VM's disk figure: the sum over the volumes that are known.

@@ -306,7 +306,8 @@ fn the_sources_page_names_state_permission_error_and_mend() {
     let text = page.text();
     assert!(text.contains("9 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
     assert!(
-        text.contains("needs list pods.metrics.k8s.io") && text.contains("kubectl apply -f deploy/rbac.yaml")
+        text.contains("needs list pods.metrics.k8s.io")
+            && text.contains("kubectl apply -f deploy/cluster/rbac.yaml")
     );
     assert!(page.html.contains("id=\"metrics.k8s.io\""), "notices link here");
 }

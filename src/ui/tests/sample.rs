@@ -226,7 +226,7 @@ pub fn broken_sources() -> Vec<SourceHealth> {
         state: SourceState::Forbidden,
         reason: Some(Reason::Forbidden),
         error: "403: may not list pods.metrics.k8s.io".into(),
-        mend: "Allow the dashboard's service account to list pods.metrics.k8s.io: kubectl apply -f deploy/rbac.yaml".into(),
+        mend: "Allow the dashboard's service account to list pods.metrics.k8s.io: kubectl apply -f deploy/cluster/rbac.yaml".into(),
         vms_missing: 1_197,
         ..sources[metrics].clone()
     };

@@ -184,14 +184,14 @@ fn where_none_knows_each_source_says_why() {
     ceph(&mut world, "block-root", None);
     prometheus(&mut world, vec![]);
     let root = volume(&mut world, "block-root");
-    assert_eq!(shown(&root.usage), Err(Reason::BlockVolume));
+    assert_eq!((shown(&root.usage), root.block), (Err(Reason::NoFastDiff), true));
     let want = [
+        (SourceId::Kubelet, Err(Reason::BlockVolume)),
         (SourceId::Prometheus, Err(Reason::BlockVolume)),
         (SourceId::GuestAgent, Err(Reason::AgentOff)),
-        (SourceId::Ceph, Err(Reason::NoFastDiff)),
     ];
     assert_eq!(readings(&root), want);
-    let mend = &root.readings[2].figure.missing().unwrap().mend;
+    let mend = &root.usage.missing().unwrap().mend;
     assert!(mend.contains("rbd object-map rebuild rbd/block-root"), "{mend}");
     ceph(&mut world, "block-root", Some(GI));
     assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));
