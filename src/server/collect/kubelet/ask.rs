@@ -23,8 +23,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Proxy {
-        /// Straight was denied a while ago: to allow that would be enough.
-        denied: bool,
+        /// How it went straight a while ago: to mend that would be enough.
+        straight: Option<Direct>,
     },
     Direct(IpAddr),
     /// Straight, and through the API server should that fail.
@@ -70,11 +70,11 @@ impl Askers {
     pub async fn ask(self, node: String, way: Way, outlet: Outlet) -> Option<Asked> {
         let started = Instant::now();
         let (direct, told) = match way {
-            Way::Proxy { denied } => (None, self.proxied(&node, denied).await),
+            Way::Proxy { straight } => (None, self.proxied(&node, straight).await),
             Way::Direct(address) => self.straight(&node, address).await,
             Way::Either(address) => match self.straight(&node, address).await {
                 (direct, told) if told.outcome == Outcome::Answered => (direct, told),
-                (direct, _) => (direct, self.proxied(&node, direct == Some(Direct::Denied)).await),
+                (direct, _) => (direct, self.proxied(&node, direct).await),
             },
             Way::Nowhere => (None, Told::failed(no_address(&node))),
         };
@@ -83,7 +83,7 @@ impl Askers {
         Some(Asked { node, started, outcome, proxied, direct })
     }
 
-    async fn proxied(&self, node: &str, denied: bool) -> Told {
+    async fn proxied(&self, node: &str, straight: Option<Direct>) -> Told {
         let Some(path) = path(node) else { return Told::failed(bad_name()) };
         let outcome = |failure: &Failure| match failure {
             Failure::Late(_) => Outcome::Late,
@@ -91,7 +91,7 @@ impl Askers {
             _ => Outcome::Failed,
         };
         let volumes = self.volumes(&self.proxy, &path).await;
-        Told::of(Source::KubeletProxy, volumes, outcome, |failure| describe_proxied(node, denied, failure))
+        Told::of(Source::KubeletProxy, volumes, outcome, |failure| describe_proxied(node, straight, failure))
     }
 
     async fn straight(&self, node: &str, address: IpAddr) -> (Option<Direct>, Told) {
@@ -168,10 +168,10 @@ fn no_address(node: &str) -> SourceError {
     )
 }
 
-fn describe_proxied(node: &str, denied: bool, failure: &Failure) -> SourceError {
+fn describe_proxied(node: &str, straight: Option<Direct>, failure: &Failure) -> SourceError {
     match failure {
         Failure::Transport(error) => transport_error(error.as_ref()),
-        Failure::Status { code, .. } => proxied_status(node, denied, code.as_u16()),
+        Failure::Status { code, .. } => proxied_status(node, straight, code.as_u16()),
         other => describe(node, other),
     }
 }
@@ -197,12 +197,20 @@ fn describe(node: &str, failure: &Failure) -> SourceError {
     }
 }
 
-fn proxied_status(node: &str, denied: bool, code: u16) -> SourceError {
+fn proxied_status(node: &str, straight: Option<Direct>, code: u16) -> SourceError {
     match code {
         401 => source_error(Reason::Forbidden, UNAUTHORIZED),
-        403 if denied => {
+        403 if straight == Some(Direct::Denied) => {
             source_error(Reason::Forbidden, format!("get nodes/stats or nodes/proxy (node {node})"))
         }
+        // As it is where kubelets sign their certificates themselves.
+        403 if straight == Some(Direct::Failed) => source_error(
+            Reason::Forbidden,
+            format!(
+                "get nodes/proxy (node {node}); straight, no connection could be made: is its certificate of \
+                 --kubelet-ca or the cluster's authority, and port 10250 open?"
+            ),
+        ),
         403 => source_error(Reason::Forbidden, format!("get nodes/proxy (node {node})")),
         404 => source_error(Reason::Unreachable, format!("node {node} or its summary does not exist (404)")),
         504 => source_error(Reason::TimedOut, format!("the kubelet of {node} timed out (504)")),
@@ -260,13 +268,16 @@ mod tests {
     #[test]
     fn every_failure_names_its_node() {
         for code in [403, 404, 418, 500, 502, 503, 504] {
-            for error in [proxied_status("n7", false, code), direct_status("n7", code)] {
+            for error in [proxied_status("n7", None, code), direct_status("n7", code)] {
                 assert!(error.detail.contains("n7"), "{error:?}");
             }
         }
-        let details =
-            [proxied_status("n7", false, 403), proxied_status("n7", true, 403), direct_status("n7", 403)]
-                .map(|error| (error.reason, error.detail));
+        let details = [
+            proxied_status("n7", None, 403),
+            proxied_status("n7", Some(Direct::Denied), 403),
+            direct_status("n7", 403),
+        ]
+        .map(|error| (error.reason, error.detail));
         let want = ["get nodes/proxy", "get nodes/stats or nodes/proxy", "get nodes/stats"]
             .map(|permission| (Reason::Forbidden, format!("{permission} (node n7)")));
         assert_eq!(details, want);

@@ -78,11 +78,11 @@ enum Straight {
     Closed(Closure),
 }
 
-/// Straight does not work: until when it is not tried, and whether it is a permission that lacks.
+/// Straight does not work: until when it is not tried, and how it went.
 #[derive(Clone, Copy, Debug)]
 struct Closure {
     until: Instant,
-    denied: bool,
+    how: Direct,
 }
 
 /// What came of asking one node.
@@ -177,9 +177,9 @@ impl Round {
             (KubeletAccess::Direct, None) => Way::Nowhere,
             (KubeletAccess::Auto, Some(address)) if self.askers.direct.is_some() => {
                 let closed = self.closure(node).filter(|closed| now < closed.until);
-                closed.map_or(Way::Either(address), |Closure { denied, .. }| Way::Proxy { denied })
+                closed.map_or(Way::Either(address), |Closure { how, .. }| Way::Proxy { straight: Some(how) })
             }
-            _ => Way::Proxy { denied: false },
+            _ => Way::Proxy { straight: None },
         }
     }
 
@@ -243,7 +243,7 @@ impl Round {
             (self.failed_straight, self.closed) = (0, None);
             return Straight::Works;
         }
-        let closed = Closure { until: now + DIRECT_AGAIN, denied: direct == Direct::Denied };
+        let closed = Closure { until: now + DIRECT_AGAIN, how: direct };
         self.failed_straight += 1;
         if self.failed_straight >= DIRECT_HOPELESS {
             self.closed = Some(closed);
