@@ -27,8 +27,14 @@ fn the_namespaced_tier_shows_its_namespace_and_asks_for_no_other() {
     on_the_storage_cluster(async |storage| {
         let (access, program) = storage.program("tier-namespaced", "namespaced", &["--namespace=prod"]).await;
         within(FIRST_FIGURES, async || all_measured(&program, storage).await).await.unwrap();
+        // Guests are asked one after the other, each at its own moment.
+        within(FIRST_FIGURES, async || {
+            let four = program.vm("prod", "four").await?;
+            known(&four, "four-guest", "guest-agent", "own", 3 * GI + 777, 9 * GI)
+        })
+        .await
+        .unwrap();
         let four = program.vm("prod", "four").await.unwrap();
-        known(&four, "four-guest", "guest-agent", "own", 3 * GI + 777, 9 * GI).unwrap();
         assert!(volume(&four, "four-image").unwrap()["usage"]["missing"]["reason"].is_string(), "{four}");
         let kubelet = program.source("kubelet").await;
         assert_eq!(kubelet["state"], "forbidden", "{kubelet}");
