@@ -132,6 +132,13 @@ impl SourceState {
     }
 }
 
+/// Percentiles of the time that answers took, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    pub p50: u32,
+    pub p99: u32,
+}
+
 /// One source's state at the time of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceHealth {
@@ -146,6 +153,8 @@ pub struct SourceHealth {
     pub last_success: Option<Millis>,
     /// A watch's last received bytes, bookmarks included; none for a source that is polled.
     pub last_bytes: Option<Millis>,
+    /// Of a source that is polled, over its last answers.
+    pub latency: Option<Latency>,
     /// VMs and volumes that show a figure of this source.
     pub vms: u32,
     pub volumes: u32,

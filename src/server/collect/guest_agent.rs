@@ -25,7 +25,7 @@ use super::{
     poll::{Asker, Pace},
 };
 use crate::{
-    model::reason::Reason,
+    model::{reason::Reason, source::SourceId},
     server::{
         config::{CollectConfig, is_dns_label},
         k8s::guest_agent::{self as wire, FilesystemList},
@@ -420,6 +420,7 @@ impl Scope {
 }
 
 async fn ask(asker: &Asker, guest: &Key, access: &Access, outlet: &Outlet) -> Result<Outcome, Closed> {
+    let started = Instant::now();
     let result = match path(guest) {
         Some(path) => asker.ask_recoded(&path, decode, recode).await,
         None => Err(Failure::BadName),
@@ -430,6 +431,9 @@ async fn ask(asker: &Asker, guest: &Key, access: &Access, outlet: &Outlet) -> Re
         Ok(filesystems) => (Outcome::Answered, Ok(filesystems)),
         Err((outcome, error)) => (outcome, Err(error)),
     };
+    if outcome == Outcome::Answered {
+        outlet.took(SourceId::GuestAgent, started).await?;
+    }
     send(outlet, guest, result).await?;
     Ok(outcome)
 }

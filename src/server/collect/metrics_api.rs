@@ -7,7 +7,7 @@ use super::{
     poll::{Asker, Source},
 };
 use crate::{
-    model::{Millis, quantity::Quantity, reason::Reason},
+    model::{Millis, quantity::Quantity, reason::Reason, source::SourceId},
     server::{
         k8s::{
             lenient::Scalar,
@@ -35,6 +35,8 @@ impl MetricsApi {
 }
 
 impl Source for MetricsApi {
+    const ID: SourceId = SourceId::PodMetrics;
+
     async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
         let at = now();
         let (result, failure) = match self.asker.ask(&self.path, move |answer| decode(answer, at)).await {

@@ -187,6 +187,12 @@ impl Outlet {
     async fn send(&self, observation: Observation) -> Result<(), Closed> {
         self.0.send(observation).await.map_err(|_| Closed)
     }
+
+    /// How long a source took to answer.
+    async fn took(&self, source: SourceId, started: tokio::time::Instant) -> Result<(), Closed> {
+        let millis = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+        self.send(Observation::Took { source, millis }).await
+    }
 }
 
 fn now() -> Millis {

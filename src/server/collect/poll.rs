@@ -10,6 +10,7 @@ use rand::Rng;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Closed, Outlet, error::Failure, transport::OwnDeadline};
+use crate::model::source::SourceId;
 
 /// No back-off is longer: an API server that comes back is followed within this and a cycle.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ const DECODE_INLINE: usize = 256 << 10;
 
 /// A source that is asked as a whole, again and again.
 pub trait Source: Send {
+    const ID: SourceId;
+
     /// One round: what was said is sent; what went wrong decides when the next one is.
     fn round(&mut self, outlet: &Outlet) -> impl Future<Output = Result<Option<Failure>, Closed>> + Send;
 
@@ -36,11 +39,14 @@ pub trait Source: Send {
 }
 
 /// Asks at once, then at each interval, until nobody listens.
-pub async fn follow(mut source: impl Source, mut pace: Pace, outlet: Outlet) -> Result<(), Closed> {
+pub async fn follow<S: Source>(mut source: S, mut pace: Pace, outlet: Outlet) -> Result<(), Closed> {
     loop {
         let started = Instant::now();
         let due = match source.round(&outlet).await? {
-            None => started + pace.succeeded(),
+            None => {
+                outlet.took(S::ID, started).await?;
+                started + pace.succeeded()
+            }
             Some(failure) => {
                 let now = Instant::now();
                 now + pace.failed(&failure, now)

@@ -70,6 +70,11 @@ pub enum Observation {
         at: Millis,
         result: Result<Vec<Filesystem>, SourceError>,
     },
+    /// How long a source took to answer: one request, or a round of them.
+    Took {
+        source: SourceId,
+        millis: u32,
+    },
     /// The answer of a Ceph cluster to one round: images that were looked for and are not there are left out.
     Ceph {
         at: Millis,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     facts::{Key, NodeTarget, SourceError, Targets},
+    latency::Latencies,
     mend,
     world::{GuestDisks, NodeVolumes, World},
 };
@@ -61,7 +62,10 @@ struct Summary {
 impl World {
     pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
         let describe = |id| match self.limits.asks(id) {
-            true => describe(id, self.summarise(id, targets), tally(id, vms)),
+            true => SourceHealth {
+                latency: self.latencies.get(&id).and_then(Latencies::percentiles),
+                ..describe(id, self.summarise(id, targets), tally(id, vms))
+            },
             false => not_configured(id),
         };
         SourceId::ALL.into_iter().map(describe).collect()
@@ -162,6 +166,7 @@ fn not_configured(id: SourceId) -> SourceHealth {
         mend: mend::configure(id).to_owned(),
         last_success: None,
         last_bytes: None,
+        latency: None,
         vms: 0,
         volumes: 0,
         vms_missing: 0,
@@ -179,6 +184,7 @@ fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
         mend: reason.map(|reason| mend::source(id, reason)).unwrap_or_default(),
         last_success: summary.last_success,
         last_bytes: summary.last_bytes,
+        latency: None,
         vms: tally.vms,
         volumes: tally.volumes,
         vms_missing: tally.missing,

@@ -5,6 +5,7 @@ mod guest;
 mod health;
 mod inventory;
 mod join;
+mod latency;
 mod mend;
 mod pods;
 pub mod publish;

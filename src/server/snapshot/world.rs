@@ -13,6 +13,7 @@ use super::{
         SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
     },
     health::Track,
+    latency::Latencies,
 };
 use crate::model::{Millis, figure::Source, source::SourceId, vm::Vm};
 
@@ -80,6 +81,7 @@ pub struct World {
     pub(super) ceph: Images,
     /// Each source's record, by namespace where it is asked by namespace.
     pub(super) tracks: BTreeMap<(SourceId, Option<String>), Track>,
+    pub(super) latencies: BTreeMap<SourceId, Latencies>,
     pub(super) seq: u64,
     /// The VMs of the last snapshot, in its order.
     pub(super) last: Vec<Arc<Vm>>,
@@ -105,6 +107,7 @@ impl World {
             prometheus: Queried::default(),
             ceph: Images::default(),
             tracks: BTreeMap::new(),
+            latencies: BTreeMap::new(),
             seq: 0,
             last: Vec::new(),
         }
@@ -143,6 +146,7 @@ impl World {
             Observation::LonghornVolumes(change) => {
                 change_in(&mut self.longhorn, &mut self.tracks, SourceId::Longhorn, change);
             }
+            Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
             Observation::Prometheus { at, result } => self.queried(at, result),
             Observation::Filesystems { instance, at, result } => self.filesystems(instance, at, result),
             Observation::Ceph { at, result } => self.images(at, result),

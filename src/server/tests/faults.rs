@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     model::{
-        figure::{Figure, Layer},
+        figure::{Figure, Layer, Sample, Source},
         reason::{Missing, Reason},
         source::{SourceHealth, SourceId, SourceState},
         vm::Vm,
@@ -397,6 +397,12 @@ fn fresh(vm: &Vm, name: &str, figure: &Figure) -> Result<(), String> {
     }
 }
 
+/// Prometheus' CPU is a counter's growth over a time: as exact as a division of the two.
+fn is_same(sample: &Sample, want: u64) -> bool {
+    let rate = sample.window_ms > 0 && sample.source == Source::Prometheus;
+    sample.used.abs_diff(want) <= if rate { want / 1_000_000 } else { 0 }
+}
+
 /// A figure that is shown is the one that the cluster has, whatever else was said.
 fn nothing_invented(snapshot: &Snapshot, truth: &Truth) -> Result<(), String> {
     snapshot.vms.iter().try_for_each(|vm| {
@@ -404,7 +410,7 @@ fn nothing_invented(snapshot: &Snapshot, truth: &Truth) -> Result<(), String> {
             let last = figure.missing().and_then(|missing| missing.last);
             let want = truth.get(&(vm.vm_name.clone(), name.to_owned()));
             match (figure.sample().copied().or(last), want) {
-                (Some(sample), Some(want)) if sample.used == *want => Ok(()),
+                (Some(sample), Some(want)) if is_same(&sample, *want) => Ok(()),
                 // Where claims cannot be read, the simulated kubelet's word on a raw device stands.
                 (Some(sample), _) if sample.source.layer() == Layer::Image && sample.used == DISK => Ok(()),
                 (None, _) => Ok(()),

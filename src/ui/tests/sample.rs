@@ -4,7 +4,7 @@ use crate::model::{
     Millis,
     figure::{Basis, Figure, Sample, Source, Unit},
     reason::{Missing, Reason},
-    source::{SourceHealth, SourceId, SourceState},
+    source::{Latency, SourceHealth, SourceId, SourceState},
     vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
 };
 
@@ -207,6 +207,7 @@ pub fn healthy(id: SourceId) -> SourceHealth {
         mend: String::new(),
         last_success: Some(NOW - 3_000),
         last_bytes: watch.then_some(NOW - 3_000),
+        latency: (!watch).then_some(Latency { p50: 12, p99: 340 }),
         vms: 0,
         volumes: 0,
         vms_missing: 0,

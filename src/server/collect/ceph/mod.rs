@@ -29,7 +29,7 @@ use super::{
     poll::Source,
 };
 use crate::{
-    model::reason::Reason,
+    model::{reason::Reason, source::SourceId},
     server::{
         config::CephConfig,
         snapshot::facts::{Image, ImageStats, Observation, SourceError, Targets},
@@ -107,6 +107,8 @@ impl Ceph {
 }
 
 impl Source for Ceph {
+    const ID: SourceId = SourceId::Ceph;
+
     /// Without an image to ask for it logs in all the same: a wrong password should not wait for the first VM.
     async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
         let images = self.targets.borrow_and_update().images.clone();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Outcome, answer};
 use crate::{
-    model::{figure::Source, reason::Reason},
+    model::{figure::Source, reason::Reason, source::SourceId},
     server::{
         collect::{
             Outlet,
@@ -79,6 +79,9 @@ impl Askers {
             Way::Nowhere => (None, Told::failed(no_address(&node))),
         };
         let Told { outcome, result, proxied } = told;
+        if outcome == Outcome::Answered {
+            outlet.took(SourceId::Kubelet, started).await.ok()?;
+        }
         outlet.send(Observation::Summary { node: node.clone(), at: now(), result }).await.ok()?;
         Some(Asked { node, started, outcome, proxied, direct })
     }

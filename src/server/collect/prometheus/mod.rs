@@ -116,6 +116,8 @@ impl Prometheus {
 }
 
 impl Source for Prometheus {
+    const ID: SourceId = SourceId::Prometheus;
+
     async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
         let (result, failure) = match self.ask().await {
             Ok(facts) => (Ok(facts), None),

@@ -108,6 +108,9 @@ pub struct SourceJson<'a> {
     last_success: Option<Millis>,
     /// A watch's last bytes, bookmarks included; null for a source that is polled.
     last_bytes: Option<Millis>,
+    /// Of the last answers, in milliseconds; null for a watch, and before the first answer.
+    latency_p50_ms: Option<u32>,
+    latency_p99_ms: Option<u32>,
     /// VMs and volumes that show a figure of this source.
     vms: u32,
     volumes: u32,
@@ -127,6 +130,8 @@ impl<'a> SourceJson<'a> {
             mend: &health.mend,
             last_success: health.last_success,
             last_bytes: health.last_bytes,
+            latency_p50_ms: health.latency.map(|latency| latency.p50),
+            latency_p99_ms: health.latency.map(|latency| latency.p99),
             vms: health.vms,
             volumes: health.volumes,
             vms_missing: health.vms_missing,
