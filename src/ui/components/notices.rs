@@ -11,13 +11,17 @@ use crate::{
 const LINES: usize = 3;
 
 /// The sources that people must hear of. An API that is not installed is no fault while no figure misses it, and a
-/// second source none while the first one has every figure.
+/// second source none while the first one has every figure, or is to blame itself.
 fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
     let costs = |source: &SourceHealth| source.vms_missing + source.vms_stale > 0;
+    let first_costs = sources.iter().any(|source| !source.id.is_second() && costs(source));
     let troubled = |source: &&SourceHealth| match source.state {
         SourceState::Starting | SourceState::Healthy | SourceState::NotConfigured => false,
         SourceState::Absent => costs(source),
-        SourceState::Degraded | SourceState::Forbidden => costs(source) || !source.id.is_second(),
+        SourceState::Degraded | SourceState::Forbidden if source.id.is_second() => {
+            costs(source) && !first_costs
+        }
+        SourceState::Degraded | SourceState::Forbidden => true,
     };
     sources.iter().filter(troubled).collect()
 }
