@@ -1,8 +1,8 @@
 # Build: docker build --tag wukong-dashboard .
 # Run:   docker run --read-only --cap-drop ALL --publish 127.0.0.1:8081:8081 wukong-dashboard demo
 #
-# The image holds one static file and runs as nobody in particular, without a shell: the health check is the program
-# itself. Kubernetes asks /healthz and /readyz instead (deploy/deployment.yaml).
+# The image holds one static file and the public authorities, and runs as nobody in particular, without a shell: the
+# health check is the program itself. Kubernetes asks /healthz and /readyz instead (deploy/deployment.yaml).
 
 FROM node:22-bookworm-slim AS node
 
@@ -21,6 +21,8 @@ COPY . .
 RUN install -D "$(scripts/build)" /out/wukong-dashboard
 
 FROM scratch
+# For a kubeconfig, a Prometheus or a Ceph whose certificate a public authority signed.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/wukong-dashboard /wukong-dashboard
 USER 65532:65532
 # Both the program and its health check read it; a flag given to the program alone would not reach the other.

@@ -4,7 +4,7 @@ use std::{
     env,
     io::{self, Write},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -18,8 +18,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use wukong_dashboard::{
     server::{
-        Server,
-        config::{self, Config, Invocation, LogFormat, Refusal, SimConfig, SimSize, Task},
+        Server, check,
+        config::{
+            self, CephConfig, CollectConfig, Config, Invocation, KubeletAccess, LogFormat, Output,
+            PrometheusConfig, Refusal, SimConfig, SimSize, Task,
+        },
         log,
         serve::ask_health,
     },
@@ -50,7 +53,10 @@ fn main() -> ExitCode {
 
 fn start(Invocation { log: log_config, task }: Invocation) -> ExitCode {
     log::start(&log_config);
-    let Err(error) = run(task) else { return ExitCode::SUCCESS };
+    let error = match run(task) {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
     match log_config.format {
         LogFormat::Text => eprintln!("error: {error:#}"),
         LogFormat::Json => tracing::error!("{error:#}"),
@@ -58,17 +64,19 @@ fn start(Invocation { log: log_config, task }: Invocation) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run(task: Task) -> anyhow::Result<()> {
+fn run(task: Task) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new()?;
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::spawn(cancel_on_signal(signals()?, shutdown.clone()));
         match task {
-            Task::Serve(config) => serve(config, shutdown).await,
-            Task::Demo(config, size) => demo(config, size, shutdown).await,
-            Task::Sim(config) => simulate(config, shutdown).await,
-            Task::Healthcheck(address) => Ok(ask_health(address).await?),
+            Task::Serve(config) => serve(config, shutdown).await?,
+            Task::Demo(config, size) => demo(config, size, shutdown).await?,
+            Task::Sim(config) => simulate(config, shutdown).await?,
+            Task::Check(config, output) => return check(config, output).await,
+            Task::Healthcheck(address) => ask_health(address).await?,
         }
+        Ok(ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(LAST_THREADS);
     result
@@ -89,9 +97,87 @@ async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) ->
     options.volumes_interval = options.volumes_interval.min(config.collect.disk_interval);
     let cluster = sim::start(options).await?;
     config.kubernetes.embedded = Some(cluster.kubeconfig());
+    let secrets = Secrets::create().inspect_err(|error| {
+        tracing::warn!(%error, "no private folder for the demo's credentials: it goes without Ceph and direct kubelets");
+    });
+    ask_beside(&mut config.collect, &cluster, secrets.as_ref().ok())?;
     let result = serve(config, shutdown).await;
     cluster.shutdown().await;
     result
+}
+
+/// Something that is missing is no failure of this program, and still exit code 1.
+async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
+    let report = check::run(&config).await?;
+    let text = match output {
+        Output::Text => report.text(),
+        Output::Json => serde_json::to_string_pretty(&report)? + "\n",
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The Prometheus and the Ceph that stand beside the simulated cluster.
+fn ask_beside(
+    collect: &mut CollectConfig,
+    cluster: &sim::Handle,
+    secrets: Option<&Secrets>,
+) -> anyhow::Result<()> {
+    collect.prometheus.get_or_insert(PrometheusConfig {
+        url: cluster.prometheus_url().parse()?,
+        bearer_token_file: None,
+        basic_auth_file: None,
+        ca: None,
+        matchers: Vec::new(),
+        tenant: None,
+        deadline: collect.metrics_deadline,
+    });
+    match (cluster.kubelets(), secrets) {
+        (Some((port, authority)), Some(secrets)) => {
+            let ca = Some(secrets.write("kubelet-ca.pem", authority)?);
+            collect.kubelet = config::KubeletConfig { port, ca, ..collect.kubelet.clone() };
+        }
+        _ => collect.kubelet.access = KubeletAccess::Proxy,
+    }
+    if let Some(secrets) = secrets {
+        collect.ceph.get_or_insert(CephConfig {
+            url: cluster.ceph_url().parse()?,
+            user_file: secrets.write("user", &cluster.ceph().user)?,
+            password_file: secrets.write("password", &cluster.ceph().password)?,
+            ca: None,
+            // As far apart as the 5 min of a real cluster are from its minute.
+            interval: collect.disk_interval * 5,
+            budget: Duration::from_secs(30),
+            deadline: collect.metrics_deadline,
+        });
+    }
+    Ok(())
+}
+
+/// A folder for the demo's credentials, which are read from files. It goes when the demo ends.
+struct Secrets(PathBuf);
+
+impl Secrets {
+    /// Fails where the folder exists: then it is somebody else's.
+    fn create() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = env::temp_dir().join(format!("wukong-demo-{:016x}", rand::random::<u64>()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    fn write(&self, name: &str, content: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(name);
+        write_private(&path, content)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        // What cannot be removed is of no use to anybody: it led to a peer that is gone.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Result<()> {

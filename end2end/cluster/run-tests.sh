@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs tests/it/real_cluster: the program against a real etcd, kube-apiserver and metrics-server.
+# Runs tests/it/real_cluster: the program against a real etcd, kube-apiserver, metrics-server, Prometheus and Ceph.
 #
 #   end2end/cluster/run-tests.sh [FILTER and options of the test binary]
 #
@@ -8,7 +8,7 @@
 #
 #   IT_BIN      the built test binary; else cargo builds it
 #   WUKONG_BIN  the program under test; else the one that cargo built beside the tests
-#   LIMIT       seconds until all is killed; 900
+#   LIMIT       seconds until all is killed; 1500
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$here/../..
@@ -37,6 +37,6 @@ status=0
 unshare $user --net --pid --fork --kill-child --mount-proc sh -c '
     ip link set lo up && ip address add 10.90.0.1/16 dev lo || exit 1
     timeout --foreground --kill-after=5 "$@"
-    exit $?' sh "${LIMIT:-900}" "$IT_BIN" --ignored --test-threads=1 "$@" || status=$?
+    exit $?' sh "${LIMIT:-1500}" "$IT_BIN" --ignored --test-threads=1 "$@" || status=$?
 if [ "$status" = 0 ]; then rm -rf "$TMPDIR"; else echo "cluster: logs are in $TMPDIR" >&2; fi
 exit "$status"

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, reason::Missing};
+use super::{Millis, reason::Missing, source::SourceId};
 
 /// What the integers of a [`Sample`] count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,38 @@ pub enum Source {
     /// `metrics.k8s.io/v1beta1` PodMetrics.
     PodMetrics,
     /// kubelet `/stats/summary` through the API server's node proxy.
-    KubeletSummary,
+    KubeletProxy,
+    /// The same, straight from the kubelet.
+    KubeletDirect,
+    /// A Prometheus-compatible API.
+    Prometheus,
+    /// The agent in the guest, through KubeVirt's `filesystemlist`.
+    GuestAgent,
+    /// `volumes.longhorn.io`.
+    Longhorn,
+    /// The REST API of a Ceph cluster's manager.
+    Ceph,
+}
+
+/// What a disk figure looks at. Figures of two layers are never added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Layer {
+    /// File systems in the guest.
+    Guest,
+    /// The image that the host sees: `disk.img` on a claim.
+    Image,
+    /// What the storage backend has allocated: with snapshots, before replication.
+    Backend,
+}
+
+impl Layer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Image => "image",
+            Self::Backend => "backend",
+        }
+    }
 }
 
 impl Source {
@@ -26,7 +57,33 @@ impl Source {
     pub fn name(self) -> &'static str {
         match self {
             Self::PodMetrics => "metrics.k8s.io",
-            Self::KubeletSummary => "kubelet",
+            Self::KubeletProxy => "kubelet",
+            Self::KubeletDirect => "kubelet-direct",
+            Self::Prometheus => "prometheus",
+            Self::GuestAgent => "guest-agent",
+            Self::Longhorn => "longhorn",
+            Self::Ceph => "ceph",
+        }
+    }
+
+    /// Whose health it hangs on.
+    pub fn id(self) -> SourceId {
+        match self {
+            Self::PodMetrics => SourceId::PodMetrics,
+            Self::KubeletProxy | Self::KubeletDirect => SourceId::Kubelet,
+            Self::Prometheus => SourceId::Prometheus,
+            Self::GuestAgent => SourceId::GuestAgent,
+            Self::Longhorn => SourceId::Longhorn,
+            Self::Ceph => SourceId::Ceph,
+        }
+    }
+
+    /// The layer of the disk figures that it gives.
+    pub fn layer(self) -> Layer {
+        match self {
+            Self::GuestAgent => Layer::Guest,
+            Self::PodMetrics | Self::KubeletProxy | Self::KubeletDirect | Self::Prometheus => Layer::Image,
+            Self::Longhorn | Self::Ceph => Layer::Backend,
         }
     }
 }
@@ -38,6 +95,8 @@ pub enum Basis {
     Own,
     /// Capacity above 1.1 × the claim: the whole file system that the volume sits on.
     SharedFilesystem,
+    /// What the storage backend has allocated, since no guest or image source knows.
+    Backend,
 }
 
 /// A measured amount out of an allocated one.

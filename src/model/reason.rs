@@ -38,10 +38,18 @@ pub enum Reason {
     NotReported,
     /// The launcher's node is not known, so no kubelet can be asked.
     NoNode,
+    /// The guest agent is not connected.
+    AgentOff,
+    /// The backend cannot say what the image takes: RBD's fast-diff is off or invalid.
+    NoFastDiff,
+    /// The source needs an address that was not given.
+    NotConfigured,
+    /// Memory of hugepages, which the launcher's working set does not count.
+    Hugepages,
 }
 
 impl Reason {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Starting,
         Self::NotRunning,
         Self::ApiAbsent,
@@ -61,6 +69,10 @@ impl Reason {
         Self::BlockVolume,
         Self::NotReported,
         Self::NoNode,
+        Self::AgentOff,
+        Self::NoFastDiff,
+        Self::NotConfigured,
+        Self::Hugepages,
     ];
 
     /// Stable name for JSON, metrics and documentation.
@@ -85,6 +97,10 @@ impl Reason {
             Self::BlockVolume => "block-volume",
             Self::NotReported => "not-reported",
             Self::NoNode => "no-node",
+            Self::AgentOff => "agent-off",
+            Self::NoFastDiff => "no-fast-diff",
+            Self::NotConfigured => "not-configured",
+            Self::Hugepages => "hugepages",
         }
     }
 
@@ -108,8 +124,12 @@ impl Reason {
             Self::NoAllocation => "its allocation cannot be read",
             Self::NoVolumes => "no volumes",
             Self::BlockVolume => "a block volume",
-            Self::NotReported => "the kubelet does not report this volume",
+            Self::NotReported => "no source reports this volume",
             Self::NoNode => "its node is not known",
+            Self::AgentOff => "no guest agent is connected",
+            Self::NoFastDiff => "the image has no valid fast-diff",
+            Self::NotConfigured => "no address of this source is configured",
+            Self::Hugepages => "hugepages are not in the pod’s working set",
         }
     }
 }

@@ -2,13 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, figure::Figure};
+use super::{
+    Millis,
+    figure::{Figure, Sample},
+    source::SourceId,
+};
 
 /// Which object stands for the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     Wukong,
     VirtualMachine,
+    /// An instance that no VirtualMachine controls.
+    VirtualMachineInstance,
 }
 
 impl Kind {
@@ -16,6 +22,7 @@ impl Kind {
         match self {
             Self::Wukong => "Wukong",
             Self::VirtualMachine => "VirtualMachine",
+            Self::VirtualMachineInstance => "VirtualMachineInstance",
         }
     }
 }
@@ -76,7 +83,18 @@ pub struct Volume {
     pub size: Option<u64>,
     pub block: bool,
     pub storage_class: String,
+    /// Of the first source that knows it; where none does, of the first that was asked.
+    pub source: SourceId,
     pub usage: Figure,
+    /// What other sources know of it; where none does, what keeps each of them. Never added to `usage`.
+    pub readings: Vec<Reading>,
+}
+
+/// What one source says of one volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    pub source: SourceId,
+    pub figure: Figure,
 }
 
 /// The three figures of a VM. Disk is the sum over the volumes whose usage is known.
@@ -127,6 +145,29 @@ pub struct Vm {
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,
     pub volumes: Vec<Volume>,
+    pub guest: Guest,
+}
+
+/// What is seen from inside the guest. It stands beside the host's figures, in place of none of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// Memory that the guest cannot do without, of what it sees: hugepages are in it.
+    pub memory: Option<Sample>,
+    pub filesystems: Vec<GuestFilesystem>,
+    /// When the agent answered.
+    pub at: Option<Millis>,
+}
+
+/// One file system that the guest's agent reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestFilesystem {
+    pub disk: String,
+    pub mount_point: String,
+    pub kind: String,
+    pub used: Option<u64>,
+    pub total: Option<u64>,
+    /// The claim of the VM's volume that it lies on; empty where no serial tells.
+    pub claim: String,
 }
 
 impl Vm {

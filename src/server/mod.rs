@@ -1,5 +1,6 @@
 //! The native half: cluster → `collect` → `snapshot` → `serve`. Wiring lives here.
 
+pub mod check;
 pub mod clock;
 pub mod collect;
 pub mod config;
@@ -7,6 +8,8 @@ pub mod k8s;
 pub mod log;
 pub mod serve;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -25,7 +28,8 @@ use self::{
     config::{CollectConfig, Config, HttpConfig},
     serve::{App, Assets, Patience, reader::Reader},
     snapshot::{
-        Limits, Snapshot,
+        Limits, Snapshot, World,
+        facts::Targets,
         publish::{self, Outlets},
         view::Identity,
     },
@@ -64,7 +68,9 @@ impl Server {
 
     /// Runs until `shutdown`, or until one of its parts ends by itself, which none should.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (snapshots, reader) = watch::channel(Arc::new(Snapshot::default()));
+        // Of a world that nobody has spoken of: every source is starting, and the first reader is told so.
+        let first = World::new(limits(&self.collect)).join(clock::now());
+        let (snapshots, reader) = watch::channel(Arc::new(first));
         let mut pipeline = pipeline(self.cluster, &self.collect, snapshots, &shutdown);
         let reader = Reader::new(reader, self.identity, clock::now);
         let router = serve::router(App::new(reader, self.assets, &self.http));
@@ -91,16 +97,21 @@ fn pipeline(
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let (sender, observations) = mpsc::channel(OBSERVATIONS);
-    let (nodes, asked_nodes) = watch::channel(Arc::from([]));
-    let limits = Limits {
+    let (targets, asked) = watch::channel(Targets::default());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(collect::run(cluster, config.clone(), sender, asked, shutdown.clone()));
+    let outlets = Outlets { snapshots, targets };
+    tasks.spawn(publish::run(limits(config), clock::now, observations, outlets, shutdown.clone()));
+    tasks
+}
+
+fn limits(config: &CollectConfig) -> Limits {
+    Limits {
         metrics_interval: millis(config.metrics_interval),
         disk_interval: millis(config.disk_interval),
-    };
-    let mut tasks = JoinSet::new();
-    tasks.spawn(collect::run(cluster, config.clone(), sender, asked_nodes, shutdown.clone()));
-    let outlets = Outlets { snapshots, nodes };
-    tasks.spawn(publish::run(limits, clock::now, observations, outlets, shutdown.clone()));
-    tasks
+        ceph_interval: config.ceph.as_ref().map_or(0, |ceph| millis(ceph.interval)),
+        disk_sources: config.asked_disk_sources(),
+    }
 }
 
 /// Intervals are an hour at most: no sum of them leaves the range.

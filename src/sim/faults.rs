@@ -17,6 +17,11 @@ pub enum Class {
     Metrics,
     /// A node's `/stats/summary`.
     Summary(String),
+    /// What a guest's agent says.
+    Filesystems,
+    /// A query of Prometheus, and a request to Ceph's dashboard: they have sockets of their own.
+    Prometheus,
+    Ceph,
     /// A SelfSubjectAccessReview.
     Review,
     Other,
@@ -36,6 +41,10 @@ pub enum Target {
     Metrics,
     Summaries,
     Summary(String),
+    /// Guest agents.
+    Filesystems,
+    Prometheus,
+    Ceph,
     /// Paths that start so.
     Path(String),
 }
@@ -56,6 +65,14 @@ pub enum Fault {
     BadJson,
     /// Answers with numbers for strings and strings for numbers.
     WrongTypes,
+    /// Answers 200 with this for every number: `-1`, `9223372036854775808`, `NaN`.
+    Numbers(&'static str),
+    /// Answers 200 with nothing.
+    Empty,
+    /// Answers with so many bytes more.
+    Swollen(usize),
+    /// Answers 302, to where nothing listens.
+    Redirect,
     /// Watches are cut, at once and again after each opening.
     Drop,
     /// Watches stay open without a byte; one that fell silent stays so when the fault is removed.
@@ -187,6 +204,9 @@ impl Target {
             | (Self::Discovery, Class::Discovery)
             | (Self::Metrics, Class::Metrics)
             | (Self::Summaries, Class::Summary(_))
+            | (Self::Filesystems, Class::Filesystems)
+            | (Self::Prometheus, Class::Prometheus)
+            | (Self::Ceph, Class::Ceph)
             | (Self::Watches, Class::Watch(_)) => true,
             (Self::List(want), Class::List(got))
             | (Self::Watch(want), Class::Watch(got))

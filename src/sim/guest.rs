@@ -19,6 +19,14 @@ pub struct Guest {
     pub has_wukong: bool,
     /// The operator has written `status.vmName`.
     pub tells_vm_name: bool,
+    /// False: a VirtualMachineInstance that stands alone.
+    pub has_machine: bool,
+    /// Its size is written there, not in the VirtualMachine.
+    pub instancetype: Option<String>,
+    /// Page size, where its memory is of hugepages: then hardly any of it is in the pod's working set.
+    pub hugepages: Option<String>,
+    /// An agent runs in it and is connected.
+    pub agent: bool,
     pub created: Millis,
     pub cpu: u32,
     /// A quantity, written as a person would.
@@ -94,6 +102,10 @@ impl Guest {
             vm_name: format!("{name}-vm"),
             has_wukong: true,
             tells_vm_name: true,
+            has_machine: true,
+            instancetype: None,
+            hugepages: None,
+            agent: true,
             created: 0,
             cpu: 1,
             memory: "1Gi".to_owned(),
@@ -146,6 +158,26 @@ impl Guest {
     pub fn without_wukong(mut self) -> Self {
         self.has_wukong = false;
         self.vm_name = self.name.clone();
+        self
+    }
+
+    /// An instance that no VirtualMachine stands for.
+    pub fn standalone(self) -> Self {
+        Self { has_machine: false, ..self.without_wukong() }
+    }
+
+    pub fn instancetype(mut self, name: &str) -> Self {
+        self.instancetype = Some(name.to_owned());
+        self
+    }
+
+    pub fn hugepages(mut self, page_size: &str) -> Self {
+        self.hugepages = Some(page_size.to_owned());
+        self
+    }
+
+    pub fn without_agent(mut self) -> Self {
+        self.agent = false;
         self
     }
 
@@ -280,6 +312,16 @@ impl Guest {
 
     pub fn instance_uid_of(&self, incarnation: u32) -> String {
         self.uid(&format!("instance-{incarnation}"))
+    }
+
+    /// The PersistentVolume of a disk, and its Longhorn volume.
+    pub fn volume_name(&self, disk: &Disk) -> String {
+        format!("pvc-{}", self.uid(&format!("claim-{}", disk.claim)))
+    }
+
+    /// The RBD image of a disk, as ceph-csi names it.
+    pub fn image_name(&self, disk: &Disk) -> String {
+        format!("csi-vol-{}", self.uid(&format!("image-{}", disk.claim)))
     }
 
     pub fn pod_uid(&self, serial: u32) -> String {

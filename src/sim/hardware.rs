@@ -1,6 +1,7 @@
 //! A guest's disks and networks.
 
 use super::{
+    clock::Millis,
     dice,
     load::{self, Fill},
 };
@@ -17,7 +18,29 @@ pub struct Disk {
     pub image: String,
     pub mode: DiskMode,
     pub fill: Fill,
+    /// What the guest sees as its serial; empty: the spec sets none.
+    pub serial: String,
+    pub backend: Backend,
+    /// The kubelet's metrics tell of it, and its summary does not.
+    pub unlisted: bool,
 }
+
+/// What a claim lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// A CSI driver that nobody can ask for figures.
+    San,
+    /// An image in Ceph, which cannot say what it takes without fast-diff.
+    Rbd {
+        fast_diff: bool,
+    },
+    Longhorn,
+    /// A directory of the node: no kubelet has figures of one.
+    HostPath,
+}
+
+/// The pool of every RBD image.
+pub const POOL: &str = "vms";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskMode {
@@ -49,16 +72,40 @@ impl Disk {
             name: name.to_owned(),
             claim,
             size: size.to_owned(),
-            storage_class: "ceph-rbd".to_owned(),
+            storage_class: "san-gold".to_owned(),
             boot: name == "root",
             image: String::new(),
             mode: DiskMode::Filesystem,
             fill: Fill::Curve { seed, share: 0.5 },
+            serial: String::new(),
+            backend: Backend::San,
+            unlisted: false,
         }
     }
 
     pub fn mode(mut self, mode: DiskMode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// On this backend, and of its storage class.
+    pub fn on(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self.storage_class(match backend {
+            Backend::San => "san-gold",
+            Backend::Rbd { .. } => "rook-ceph-block",
+            Backend::Longhorn => "longhorn",
+            Backend::HostPath => "host-path",
+        })
+    }
+
+    pub fn serial(mut self, serial: &str) -> Self {
+        self.serial = serial.to_owned();
+        self
+    }
+
+    pub fn unlisted(mut self) -> Self {
+        self.unlisted = true;
         self
     }
 
@@ -80,6 +127,21 @@ impl Disk {
 
     pub fn bytes(&self) -> u64 {
         load::bytes(&self.size).unwrap_or(0)
+    }
+
+    /// What the guest has written, whether or not a kubelet can see it.
+    pub fn held(&self, at: Millis) -> u64 {
+        self.fill.figures(self.bytes(), at).used
+    }
+
+    /// What the backend has set aside for that, in pieces of 4 MiB, and for what the guest has deleted since.
+    pub fn allocated(&self, at: Millis) -> u64 {
+        let held = self.held(at);
+        (held + held / 20).div_ceil(4 << 20) * (4 << 20)
+    }
+
+    pub fn is_hotplugged(&self) -> bool {
+        self.mode == DiskMode::Hotplug
     }
 
     pub fn is_block(&self) -> bool {

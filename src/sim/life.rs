@@ -89,7 +89,12 @@ fn switch(world: &World, guests: &[Arc<Guest>], dice: &mut Dice) {
     }
     let running = guests.iter().filter(|guest| guest.state == State::Running && guest.migration.is_none());
     if let Some(guest) = pick(running, dice) {
-        world.change(&guest.namespace, &guest.name, Guest::stop);
+        // This very step may have begun to migrate it.
+        world.change(&guest.namespace, &guest.name, |guest| {
+            if guest.migration.is_none() {
+                guest.stop();
+            }
+        });
     }
 }
 

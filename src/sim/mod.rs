@@ -3,8 +3,10 @@
 //! It writes its own JSON, so that it is an independent peer of the program, and it is what `demo` shows. It proves
 //! nothing about a real API server.
 
+mod ceph;
 mod clock;
 mod dice;
+mod direct;
 mod faults;
 mod figures;
 mod guest;
@@ -14,6 +16,7 @@ mod life;
 mod load;
 mod node;
 mod objects;
+mod prometheus;
 mod requests;
 mod resource;
 mod scenario;
@@ -35,14 +38,17 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::rustls;
 use tokio_util::sync::CancellationToken;
 
+pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
 pub use faults::{Class, Fault, FaultId, Faults, Target};
 pub use guest::{Guest, Launcher, Migration, PodPhase, State};
-pub use hardware::{Disk, DiskMode, Network};
+pub use hardware::{Backend, Disk, DiskMode, Network};
 pub use load::{Fill, Load, Profile, VolumeFigures};
 pub use node::{Kubelet, Node, Owner, PlainPod};
 pub use requests::Requests;
-pub use resource::{KUBEVIRT_GROUP, METRICS_GROUP, Resource, WUKONG_GROUP};
+pub use resource::{
+    KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, Resource, SUBRESOURCE_GROUP, WUKONG_GROUP,
+};
 pub use scenario::Scenario;
 pub use world::{Pace, World};
 
@@ -72,7 +78,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            vms: 30,
+            vms: 40,
             nodes: 4,
             seed: 7,
             tls: false,
@@ -122,6 +128,7 @@ pub enum SimError {
 pub struct Handle {
     address: SocketAddr,
     authority: Option<String>,
+    beside: Beside,
     world: Arc<World>,
     faults: Arc<Faults>,
     requests: Arc<Requests>,
@@ -129,32 +136,65 @@ pub struct Handle {
     server: JoinHandle<()>,
 }
 
+/// What stands beside the API server.
+#[derive(Debug)]
+struct Beside {
+    prometheus: SocketAddr,
+    dashboard: SocketAddr,
+    ceph: Arc<Ceph>,
+    /// The port of those that can be asked straight, and their authority's certificate in PEM.
+    kubelets: Option<(u16, String)>,
+}
+
 /// Builds the cluster and serves it until the handle is dropped or shut down.
 pub async fn start(options: Options) -> Result<Handle, SimError> {
-    let unbound = |source| SimError::Listen { address: options.listen, source };
-    let listener = TcpListener::bind(options.listen).await.map_err(unbound)?;
-    let address = listener.local_addr().map_err(unbound)?;
-    let tls = options.tls.then(|| tls::acceptor(&address.ip().to_string())).transpose()?;
+    let (listener, address) = listen(options.listen).await?;
+    let beside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (for_prometheus, prometheus) = listen(beside).await?;
+    let (for_ceph, dashboard) = listen(beside).await?;
+    let tls = options.tls.then(|| tls::acceptor(&[address.ip().to_string()])).transpose()?;
     let (acceptor, authority) = tls.unzip();
 
     let (seed, life) = (options.seed, options.life);
     let bookmark_interval = options.bookmark_interval;
     let world = Arc::new(build(options));
     let (faults, requests) = (Arc::new(Faults::default()), Arc::new(Requests::default()));
-    let cluster = http::Cluster {
+    let cluster = Arc::new(http::Cluster {
         world: world.clone(),
         faults: faults.clone(),
         requests: requests.clone(),
         bookmark_interval,
-    };
-    let stop = CancellationToken::new();
-    let server = serve::serve(listener, acceptor, http::router(Arc::new(cluster)), stop.clone());
+    });
+    let (ceph, stop) = (Arc::new(Ceph::new(seed)), CancellationToken::new());
+    let of_ceph = Arc::new(ceph::Dashboard { cluster: cluster.clone(), ceph: ceph.clone() });
+    let kubelets = direct::listen(&cluster).await?;
+    let mut servers = vec![
+        serve::serve(listener, acceptor, http::router(cluster.clone()), stop.clone()),
+        serve::serve(for_prometheus, None, prometheus::router(cluster), stop.clone()),
+        serve::serve(for_ceph, None, ceph::router(of_ceph), stop.clone()),
+    ];
+    let kubelets = kubelets.map(|kubelets| {
+        servers.extend(kubelets.listeners.into_iter().map(|(listener, router)| {
+            serve::serve(listener, Some(kubelets.acceptor.clone()), router, stop.clone())
+        }));
+        (kubelets.port, kubelets.authority)
+    });
     if let Some(pace) = life {
         let (world, stop) = (world.clone(), stop.clone());
         tokio::spawn(async move { stop.run_until_cancelled(life::live(world, pace, seed)).await });
     }
-    let server = tokio::spawn(server);
-    Ok(Handle { address, authority, world, faults, requests, stop, server })
+    let server = tokio::spawn(async move {
+        futures::future::join_all(servers).await;
+    });
+    let beside = Beside { prometheus, dashboard, ceph, kubelets };
+    Ok(Handle { address, authority, beside, world, faults, requests, stop, server })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
+    let unbound = |source| SimError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(unbound)?;
+    let bound = listener.local_addr().map_err(unbound)?;
+    Ok((listener, bound))
 }
 
 impl Handle {
@@ -179,6 +219,25 @@ impl Handle {
              demo\ncurrent-context: demo\n",
             self.url()
         )
+    }
+
+    /// Base address of a Prometheus that has scraped the cluster.
+    pub fn prometheus_url(&self) -> String {
+        format!("http://{}", self.beside.prometheus)
+    }
+
+    /// Base address of the ceph-mgr dashboard; its one account is [`Ceph::user`]'s.
+    pub fn ceph_url(&self) -> String {
+        format!("http://{}", self.beside.dashboard)
+    }
+
+    pub fn ceph(&self) -> &Ceph {
+        &self.beside.ceph
+    }
+
+    /// Port and authority of the kubelets that can be asked straight, if there are any.
+    pub fn kubelets(&self) -> Option<(u16, &str)> {
+        self.beside.kubelets.as_ref().map(|(port, authority)| (*port, authority.as_str()))
     }
 
     /// The authority's certificate in PEM, where TLS is on.

@@ -13,6 +13,8 @@ pub struct Node {
     pub memory_bytes: u64,
     pub created: Millis,
     pub kubelet: Kubelet,
+    /// Its kubelet can be asked straight, too.
+    pub direct: bool,
 }
 
 /// What becomes of a question to the node's kubelet.
@@ -59,6 +61,7 @@ impl Node {
             memory_bytes: 256 << 30,
             created: 0,
             kubelet: Kubelet::Answers,
+            direct: false,
         }
     }
 
@@ -67,9 +70,15 @@ impl Node {
         self
     }
 
+    pub fn direct(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
+    /// A loopback address: who asks a made-up kubelet straight must not reach somebody's real machine.
     pub fn ip(&self) -> String {
         let mut dice = Dice::of(0, &["node", &self.name]);
-        format!("10.20.{}.{}", dice.below(254), dice.below(253) + 1)
+        format!("127.{}.{}.{}", dice.below(254) + 1, dice.below(254), dice.below(253) + 1)
     }
 
     pub fn uid(&self) -> String {

@@ -10,6 +10,8 @@ pub enum Resource {
     VirtualMachines,
     Instances,
     Wukongs,
+    PersistentVolumes,
+    LonghornVolumes,
 }
 
 /// How the API names a resource.
@@ -27,10 +29,13 @@ pub struct Api {
 pub const METRICS_GROUP: &str = "metrics.k8s.io";
 pub const KUBEVIRT_GROUP: &str = "kubevirt.io";
 pub const WUKONG_GROUP: &str = "vm.novasphere.dev";
+pub const LONGHORN_GROUP: &str = "longhorn.io";
+/// KubeVirt's aggregated API, which answers for guests.
+pub const SUBRESOURCE_GROUP: &str = "subresources.kubevirt.io";
 pub const REVIEW_GROUP: &str = "authorization.k8s.io";
 
 impl Resource {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Namespaces,
         Self::Nodes,
         Self::Pods,
@@ -38,6 +43,8 @@ impl Resource {
         Self::VirtualMachines,
         Self::Instances,
         Self::Wukongs,
+        Self::PersistentVolumes,
+        Self::LonghornVolumes,
     ];
 
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
@@ -56,6 +63,8 @@ impl Resource {
             Self::VirtualMachines => &VIRTUAL_MACHINES,
             Self::Instances => &INSTANCES,
             Self::Wukongs => &WUKONGS,
+            Self::PersistentVolumes => &PERSISTENT_VOLUMES,
+            Self::LonghornVolumes => &LONGHORN_VOLUMES,
         }
     }
 
@@ -146,6 +155,24 @@ static WUKONGS: Api = Api {
     singular: "wukong",
     kind: "Wukong",
     short: &["wk"],
+    namespaced: true,
+};
+static PERSISTENT_VOLUMES: Api = Api {
+    group: "",
+    version: "v1",
+    plural: "persistentvolumes",
+    singular: "persistentvolume",
+    kind: "PersistentVolume",
+    short: &["pv"],
+    namespaced: false,
+};
+static LONGHORN_VOLUMES: Api = Api {
+    group: LONGHORN_GROUP,
+    version: "v1beta2",
+    plural: "volumes",
+    singular: "volume",
+    kind: "Volume",
+    short: &["lhv"],
     namespaced: true,
 };
 /// Computed at each request, never stored; so it is no [`Resource`].

@@ -9,14 +9,14 @@ use tokio_rustls::{TlsAcceptor, rustls};
 use super::SimError;
 
 /// The acceptor, and the authority's certificate in PEM, which clients trust.
-pub fn acceptor(host: &str) -> Result<(TlsAcceptor, String), SimError> {
+pub fn acceptor(hosts: &[String]) -> Result<(TlsAcceptor, String), SimError> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
     let key = KeyPair::generate()?;
-    let names = [host, "127.0.0.1", "localhost"].map(str::to_owned);
-    let certificate = CertificateParams::new(names)?.signed_by(&key, &authority)?;
+    let names = ["127.0.0.1", "localhost"].map(str::to_owned).into_iter().chain(hosts.iter().cloned());
+    let certificate = CertificateParams::new(names.collect::<Vec<_>>())?.signed_by(&key, &authority)?;
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use super::{
     clock::{Clock, Millis, millis},
     figures,
-    guest::{Guest, PodPhase},
-    hardware::DiskMode,
+    guest::{self, Guest, Launcher, PodPhase},
+    hardware::{Backend, DiskMode},
     load::VolumeFigures,
     node::{Kubelet, Node, PlainPod},
     objects::{self, Body, Part, Sampled, Tenant},
@@ -73,6 +73,10 @@ impl World {
     /// Adds a VM or replaces the one of that name; objects that change are told to watches.
     pub fn put(&self, guest: Guest) {
         self.write(|state| state.put_guest(guest));
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// False if there is no such VM.
@@ -252,6 +256,20 @@ impl World {
             .collect()
     }
 
+    /// The guest of a VirtualMachineInstance.
+    pub(super) fn instance(&self, namespace: &str, name: &str) -> Option<Arc<Guest>> {
+        match &self.get(Resource::Instances, &key(namespace, name))?.body {
+            Body::Guest(Part::Instance, guest) => Some(guest.clone()),
+            _ => None,
+        }
+    }
+
+    /// A scraper reaches the pod's node, and the pod runs.
+    pub(super) fn is_scraped(&self, pod: &Launcher) -> bool {
+        let node = self.node(&pod.node);
+        pod.phase == PodPhase::Running && node.is_some_and(|node| node.kubelet == Kubelet::Answers)
+    }
+
     /// The node's summary as JSON.
     pub(super) fn summary(&self, node: &Node) -> String {
         let now = self.clock.now();
@@ -311,6 +329,9 @@ impl State {
     /// The namespace and the nodes that a VM names exist.
     fn settle(&mut self, guest: &Guest) {
         self.put_namespace(&guest.namespace);
+        if guest.disks.iter().any(|disk| disk.backend == Backend::Longhorn) {
+            self.put_namespace(objects::LONGHORN_NAMESPACE);
+        }
         for launcher in &guest.launchers {
             if !launcher.node.is_empty() && !self.nodes.contains_key(&launcher.node) {
                 self.put_node(Node::new(&launcher.node));
@@ -342,12 +363,23 @@ impl State {
 fn parts(guest: &Arc<Guest>) -> Vec<(Resource, String, Body)> {
     let namespace = &guest.namespace;
     let body = |part| Body::Guest(part, guest.clone());
-    let mut parts = vec![(Resource::VirtualMachines, key(namespace, &guest.vm_name), body(Part::Machine))];
+    let mut parts = Vec::new();
+    if guest.has_machine {
+        parts.push((Resource::VirtualMachines, key(namespace, &guest.vm_name), body(Part::Machine)));
+    }
     if guest.has_wukong {
         parts.push((Resource::Wukongs, key(namespace, &guest.name), body(Part::Wukong)));
     }
     for (index, disk) in guest.disks.iter().enumerate() {
         parts.push((Resource::Claims, key(namespace, &disk.claim), body(Part::Claim(index))));
+        if guest.state != guest::State::Pending {
+            let name = guest.volume_name(disk);
+            if disk.backend == Backend::Longhorn {
+                let key = key(objects::LONGHORN_NAMESPACE, &name);
+                parts.push((Resource::LonghornVolumes, key, body(Part::LonghornVolume(index))));
+            }
+            parts.push((Resource::PersistentVolumes, name, body(Part::PersistentVolume(index))));
+        }
     }
     for pod in &guest.launchers {
         let name = guest.pod_name(pod.serial);

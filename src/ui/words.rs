@@ -2,7 +2,7 @@
 
 use crate::model::{
     Millis,
-    figure::Sample,
+    figure::{Basis, Layer, Sample},
     format,
     query::{Order, PAGE_SIZE, Query, Sort},
 };
@@ -74,6 +74,16 @@ pub fn provenance(sample: &Sample) -> String {
         out.push_str(" window");
     }
     out
+}
+
+/// What a disk figure is of, where that is not the volume's own image; empty where it is.
+pub fn basis(sample: &Sample) -> &'static str {
+    match (sample.basis, sample.source.layer()) {
+        (Basis::SharedFilesystem, _) => "of the whole file system that the volume sits on",
+        (Basis::Backend, _) | (_, Layer::Backend) => "what the storage backend has allocated",
+        (Basis::Own, Layer::Guest) => "of the file systems in the guest",
+        (Basis::Own, Layer::Image) => "",
+    }
 }
 
 /// `CPU, memory`: the first word as it stands, the others in lower case unless they are acronyms.

@@ -39,6 +39,17 @@ const BORDERS: &[Border] = &[
             "crate::server_fns",
         ],
     },
+    Border {
+        place: "server/check",
+        may_name: &[
+            "crate::model",
+            "crate::server::check",
+            "crate::server::collect::client",
+            "crate::server::config",
+            "crate::server::pipeline",
+            "crate::server::snapshot",
+        ],
+    },
     Border { place: "ui", may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui"] },
     Border { place: "app.rs", may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui"] },
     Border { place: "sim", may_name: &["crate::sim"] },

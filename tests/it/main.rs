@@ -1,6 +1,9 @@
-//! Integration tests, one binary: the borders between folders, the program against the simulated cluster, and
-//! the program against a real control plane.
+//! Integration tests, one binary: the borders between folders, manifests and documentation, the program against the
+//! simulated cluster, and the program against a real control plane.
 
 mod borders;
+mod deploy;
+mod docs;
 mod program;
 mod real_cluster;
+mod sources;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
 /// DESIGN §5: SIGTERM drains within 10 s.
 const DRAIN: Duration = Duration::from_secs(10);
 

@@ -6,17 +6,26 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use kube::{
     Client, Config,
-    client::ClientBuilder,
+    client::{ClientBuilder, ConfigExt},
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use tower::{BoxError, Layer, ServiceExt};
+
 use super::transport::{Pulses, WatchdogLayer};
-use crate::server::config::{CollectConfig, KubernetesConfig};
+use crate::server::config::{CollectConfig, KubeletAccess, KubeletConfig, KubernetesConfig};
 
 /// TCP and TLS handshake together. Short, since a cluster that comes back should be met again within 10 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A kubelet is near: one that is not met within this is behind a firewall, and asked through the API server.
+const KUBELET_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where a pod finds its service account's token.
 const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
@@ -27,6 +36,8 @@ pub struct Cluster {
     /// The kubeconfig's context, or `in-cluster`.
     pub name: String,
     pub(super) pulses: Pulses,
+    /// The same credentials for kubelets themselves; its requests name the whole address.
+    pub(super) kubelets: Option<Client>,
 }
 
 /// Why there is no cluster to ask. Nothing here was sent over the network yet.
@@ -50,6 +61,8 @@ pub enum ConnectError {
     ServiceAccount(#[from] InClusterError),
     #[error("cannot set up the connection to the cluster: {0}")]
     Client(String),
+    #[error("cannot use --kubelet-ca {path}: {why}")]
+    KubeletCa { path: PathBuf, why: String },
 }
 
 impl From<KubeconfigError> for ConnectError {
@@ -76,6 +89,14 @@ fn kubeconfig_words(error: &KubeconfigError) -> String {
         KubeconfigError::Parse(_) => "it is not the YAML of a kubeconfig".into(),
         KubeconfigError::ReadConfig(error, _) => error.to_string(),
         other => other.to_string(),
+    }
+}
+
+/// Why a request of the client failed, without what its answer or its credentials said.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("the API server answers {}", status.code),
+        other => super::error::transport_error(other).detail,
     }
 }
 
@@ -158,15 +179,65 @@ impl Cluster {
         if is_loopback(&config.cluster_url) {
             config.proxy_url = None;
         }
+        if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) && config.root_cert.is_none() {
+            // Nothing to verify: a machine without any certificate authority can be its client too.
+            config.root_cert = Some(Vec::new());
+        }
+        let kubelets = kubelet_client(&config, &collect.kubelet)?;
         let pulses = Pulses::default();
         let watchdog = WatchdogLayer { pulses: pulses.clone(), watch_idle: collect.watch_idle };
         let builder = ClientBuilder::try_from(config)?;
-        Ok(Self { client: builder.with_layer(&watchdog).build(), name, pulses })
+        Ok(Self { client: builder.with_layer(&watchdog).build(), name, pulses, kubelets })
     }
 }
 
+/// None where kubelets are not to be asked straight, or cannot be: without an authority to tell a kubelet by, the
+/// credentials would go to whoever answers at its address; and a kubelet knows no impersonation.
+fn kubelet_client(cluster: &Config, kubelet: &KubeletConfig) -> Result<Option<Client>, ConnectError> {
+    let mut config = cluster.clone();
+    if let Some(path) = &kubelet.ca {
+        (config.root_cert, config.root_cert_file) = (Some(certificates(path)?), None);
+    }
+    let auth = &config.auth_info;
+    let impersonates = auth.impersonate.is_some() || auth.impersonate_groups.is_some();
+    let known = config.root_cert.is_some() || kubelet.insecure_tls;
+    let wanted = match kubelet.access {
+        KubeletAccess::Proxy => false,
+        KubeletAccess::Auto => known && !impersonates,
+        KubeletAccess::Direct => true,
+    };
+    config.accept_invalid_certs = kubelet.insecure_tls;
+    config.tls_server_name = None;
+    wanted.then(|| straight(&config)).transpose().map_err(ConnectError::from)
+}
+
+/// A client without an address of its own.
+fn straight(config: &Config) -> Result<Client, kube::Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(KUBELET_CONNECT_TIMEOUT));
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    // Each is asked once a minute: connections kept until then would cost more than they spare.
+    let http = HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+    let service = ServiceExt::<http::Request<kube::client::Body>>::map_err(http, BoxError::from);
+    let namespace = config.default_namespace.clone();
+    Ok(match config.auth_layer()? {
+        Some(auth) => Client::new(auth.layer(service), namespace),
+        None => Client::new(service, namespace),
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, ConnectError> {
+    let refuse = |why: String| ConnectError::KubeletCa { path: path.into(), why };
+    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.ok().filter(|found| !found.is_empty());
+    let found = found.ok_or_else(|| refuse("it holds no certificates in PEM".to_owned()))?;
+    Ok(found.into_iter().map(|certificate| certificate.to_vec()).collect())
+}
+
 /// A proxy of the environment is not meant for this machine itself.
-fn is_loopback(url: &http::Uri) -> bool {
+pub(super) fn is_loopback(url: &http::Uri) -> bool {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }

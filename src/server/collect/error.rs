@@ -11,7 +11,7 @@ use std::{
 use http::StatusCode;
 use kube::runtime::watcher;
 
-use super::transport::Silent;
+use super::transport::{NoWatch, Silent};
 use crate::{model::reason::Reason, server::snapshot::facts::SourceError};
 
 /// A collection, and where it is asked for.
@@ -77,6 +77,7 @@ impl Access {
     }
 }
 
+const API_SERVER: &str = "the API server";
 pub const UNAUTHORIZED: &str = "the API server does not accept this dashboard's credentials (401)";
 
 pub fn source_error(reason: Reason, detail: impl Into<String>) -> SourceError {
@@ -99,17 +100,20 @@ pub enum Failure {
     Undecodable,
     /// What should be asked for is not askable.
     BadName,
+    /// Nothing was asked, or not all: why is known already.
+    Own(SourceError),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Late(deadline) => write!(f, "no answer within {}", seconds(*deadline)),
-            Self::Transport(error) => f.write_str(transport_words(error.as_ref()).1),
+            Self::Transport(error) => f.write_str(&transport_words(API_SERVER, error.as_ref()).1),
             Self::Status { code, .. } => write!(f, "answered {}", code.as_u16()),
             Self::TooLarge(limit) => write!(f, "the answer is over the limit of {limit} bytes"),
             Self::Undecodable => f.write_str("the answer cannot be decoded"),
             Self::BadName => f.write_str("not a valid name"),
+            Self::Own(error) => f.write_str(&error.detail),
         }
     }
 }
@@ -126,14 +130,20 @@ pub fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs_f64())
 }
 
-/// What kept a request from being answered.
+/// What kept a request to the API server from being answered.
 pub fn transport_error(error: &(dyn StdError + 'static)) -> SourceError {
-    let (reason, words) = transport_words(error);
+    peer_error(API_SERVER, error)
+}
+
+/// What kept a request to this peer from being answered.
+pub fn peer_error(peer: &str, error: &(dyn StdError + 'static)) -> SourceError {
+    let (reason, words) = transport_words(peer, error);
     source_error(reason, words)
 }
 
-fn transport_words(error: &(dyn StdError + 'static)) -> (Reason, &'static str) {
-    causes(error).find_map(known_cause).unwrap_or((Reason::Unreachable, "the API server cannot be reached"))
+fn transport_words(peer: &str, error: &(dyn StdError + 'static)) -> (Reason, String) {
+    let known = causes(error).find_map(|error| known_cause(peer, error));
+    known.unwrap_or_else(|| (Reason::Unreachable, format!("{peer} cannot be reached")))
 }
 
 /// The error and what lies under it. An `io::Error` hides what it wraps from `source`, so it is opened too.
@@ -149,36 +159,37 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
     }
 }
 
-fn known_cause(error: &(dyn StdError + 'static)) -> Option<(Reason, &'static str)> {
+fn known_cause(peer: &str, error: &(dyn StdError + 'static)) -> Option<(Reason, String)> {
     if error.is::<Silent>() {
-        return Some((Reason::TimedOut, "the API server has gone silent"));
+        return Some((Reason::TimedOut, format!("{peer} has gone silent")));
+    }
+    if error.is::<NoWatch>() {
+        return Some((Reason::BadAnswer, format!("{peer} ends watches before their first line")));
     }
     if error.is::<rustls::Error>() {
-        return Some((
-            Reason::Unreachable,
-            "the TLS handshake with the API server failed: check its CA and name",
-        ));
+        let words = format!("the TLS handshake with {peer} failed: check its CA and name");
+        return Some((Reason::Unreachable, words));
     }
     if error.is::<kube::client::AuthError>() {
-        return Some((Reason::Forbidden, "this dashboard's credentials cannot be read"));
+        return Some((Reason::Forbidden, "this dashboard's credentials cannot be read".to_owned()));
     }
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        return io_cause(error.kind());
+    if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
+        return Some((Reason::Unreachable, format!("{peer} closed the connection")));
     }
-    None
+    io_cause(peer, error.downcast_ref::<io::Error>()?.kind())
 }
 
-fn io_cause(kind: ErrorKind) -> Option<(Reason, &'static str)> {
+fn io_cause(peer: &str, kind: ErrorKind) -> Option<(Reason, String)> {
     Some(match kind {
-        ErrorKind::ConnectionRefused => (Reason::Unreachable, "the API server refuses connections"),
-        ErrorKind::TimedOut => (Reason::TimedOut, "the API server does not answer"),
+        ErrorKind::ConnectionRefused => (Reason::Unreachable, format!("{peer} refuses connections")),
+        ErrorKind::TimedOut => (Reason::TimedOut, format!("{peer} does not answer")),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-            (Reason::Unreachable, "there is no route to the API server")
+            (Reason::Unreachable, format!("there is no route to {peer}"))
         }
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe
-        | ErrorKind::UnexpectedEof => (Reason::Unreachable, "the API server closed the connection"),
+        | ErrorKind::UnexpectedEof => (Reason::Unreachable, format!("{peer} closed the connection")),
         _ => return None,
     })
 }

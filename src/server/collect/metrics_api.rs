@@ -1,15 +1,13 @@
 //! `metrics.k8s.io/v1beta1`: one list of PodMetrics a cycle.
 
-use tokio::time::{Instant, sleep_until};
-
 use super::{
     Closed, Outlet,
     error::{Access, Failure, UNAUTHORIZED, seconds, source_error, transport_error},
     now,
-    poll::{Asker, Pace},
+    poll::{Asker, Source},
 };
 use crate::{
-    model::{Millis, quantity::Quantity, reason::Reason},
+    model::{Millis, quantity::Quantity, reason::Reason, source::SourceId},
     server::{
         k8s::{
             lenient::Scalar,
@@ -20,29 +18,34 @@ use crate::{
     },
 };
 
-/// Asks at once, then at each interval, until nobody listens.
-pub async fn poll(
+/// PodMetrics of one namespace, or of all.
+pub struct MetricsApi {
     asker: Asker,
     namespace: Option<String>,
-    mut pace: Pace,
-    outlet: Outlet,
-) -> Result<(), Closed> {
-    let path = path(namespace.as_deref());
-    let access = Access { resource: "pods.metrics.k8s.io".into(), namespace: namespace.clone() };
-    loop {
-        let started = Instant::now();
+    path: String,
+    access: Access,
+}
+
+impl MetricsApi {
+    pub fn new(asker: Asker, namespace: Option<String>) -> Self {
+        let path = path(namespace.as_deref());
+        let access = Access { resource: "pods.metrics.k8s.io".into(), namespace: namespace.clone() };
+        Self { asker, namespace, path, access }
+    }
+}
+
+impl Source for MetricsApi {
+    const ID: SourceId = SourceId::PodMetrics;
+
+    async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
         let at = now();
-        let result = asker.ask(&path, move |answer| decode(answer, at)).await;
-        let due = match &result {
-            Ok(_) => started + pace.succeeded(),
-            Err(failure) => {
-                let now = Instant::now();
-                now + pace.failed(failure, now)
-            }
+        let (result, failure) = match self.asker.ask(&self.path, move |answer| decode(answer, at)).await {
+            Ok(facts) => (Ok(facts), None),
+            Err(failure) => (Err(describe(&self.access, &failure)), Some(failure)),
         };
-        let result = result.map_err(|failure| describe(&access, &failure));
-        outlet.send(Observation::PodMetrics { namespace: namespace.clone(), at: now(), result }).await?;
-        sleep_until(due).await;
+        let namespace = self.namespace.clone();
+        outlet.send(Observation::PodMetrics { namespace, at: now(), result }).await?;
+        Ok(failure)
     }
 }
 
@@ -70,6 +73,7 @@ fn describe(access: &Access, failure: &Failure) -> SourceError {
         Failure::TooLarge(_) | Failure::Undecodable | Failure::BadName => {
             source_error(Reason::BadAnswer, format!("metrics.k8s.io: {failure}"))
         }
+        Failure::Own(error) => error.clone(),
     }
 }
 
@@ -103,11 +107,17 @@ fn sum<'a>(
 }
 
 fn nanos(quantity: &Scalar) -> Option<u64> {
-    Some(Quantity::parse(quantity.given()?).ok()?.nanos())
+    credible(Quantity::parse(quantity.given()?).ok()?.nanos())
 }
 
 fn bytes(quantity: &Scalar) -> Option<u64> {
-    Some(Quantity::parse(quantity.given()?).ok()?.units())
+    credible(Quantity::parse(quantity.given()?).ok()?.units())
+}
+
+/// Under 2^63, the most that Kubernetes counts to. Above it a quantity stands for its largest number, which nobody
+/// measured.
+fn credible(amount: u64) -> Option<u64> {
+    Some(amount).filter(|amount| *amount < 1 << 63)
 }
 
 #[cfg(test)]
@@ -153,6 +163,7 @@ mod tests {
                 None,
                 None,
             ),
+            (r#"[{"usage": {"cpu": "9223372036854775808", "memory": "9223372036854775808"}}]"#, None, None),
             (r#"[{"name": "x"}]"#, None, None),
             ("[]", None, None),
             ("null", None, None),

@@ -2,12 +2,16 @@
 //!
 //! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
 
+mod ceph;
 pub mod client;
 mod error;
+mod guest_agent;
 mod kinds;
 mod kubelet;
 mod metrics_api;
+mod outside;
 mod poll;
+mod prometheus;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -23,22 +27,29 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
 use self::{
+    ceph::Ceph,
     kinds::Kind,
-    poll::{Asker, Pace},
+    kubelet::Askers,
+    metrics_api::MetricsApi,
+    poll::{Asker, Pace, Source},
+    prometheus::Prometheus,
 };
-use super::{config::CollectConfig, snapshot::facts::Observation};
-use crate::model::Millis;
+use super::{
+    config::CollectConfig,
+    snapshot::facts::{Observation, Targets},
+};
+use crate::model::{Millis, source::SourceId};
 
 /// The label selector of launcher pods.
 const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
 
-/// Follows the cluster until `shutdown`, or until nobody receives. `targets` are the nodes that hold Running VMs.
+/// Follows the cluster until `shutdown`, or until nobody receives. `targets` are what to ask of: nodes that hold Running VMs, their guests, their images.
 /// To return before `shutdown` is a failure of this program: nothing is followed any more.
 pub async fn run(
     cluster: Cluster,
     config: CollectConfig,
     observations: mpsc::Sender<Observation>,
-    targets: published::Receiver<Arc<[String]>>,
+    targets: published::Receiver<Targets>,
     shutdown: CancellationToken,
 ) {
     let outlet = Outlet(observations);
@@ -47,7 +58,10 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
-    sources.poll_kubelets(targets);
+    sources.watch_backends();
+    sources.poll_guests(targets.clone());
+    sources.poll_prometheus();
+    sources.poll_disks(targets);
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = sources.first_end() => {}
@@ -79,6 +93,18 @@ impl Sources {
         self.watch::<kinds::Claims>(namespace);
     }
 
+    /// What leads from a claim to its backend. `--namespace` does not narrow it: PersistentVolumes are in none, and
+    /// Longhorn keeps its volumes in its own.
+    fn watch_backends(&mut self) {
+        let asked = self.config.asked_disk_sources();
+        if asked.contains(&SourceId::Longhorn) {
+            self.watch::<kinds::LonghornVolumes>(&None);
+        }
+        if asked.contains(&SourceId::Longhorn) || asked.contains(&SourceId::Ceph) {
+            self.watch::<kinds::PersistentVolumes>(&None);
+        }
+    }
+
     fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
         let (cluster, outlet) = (self.cluster.clone(), self.outlet.clone());
         self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.watch_idle, outlet));
@@ -86,14 +112,55 @@ impl Sources {
 
     fn poll_metrics(&mut self, namespace: Option<String>) {
         let asker = self.asker(self.config.metrics_deadline);
-        let pace = Pace::new(self.config.metrics_interval);
-        self.tasks.spawn(metrics_api::poll(asker, namespace, pace, self.outlet.clone()));
+        self.follow(MetricsApi::new(asker, namespace), self.config.metrics_interval);
     }
 
-    fn poll_kubelets(&mut self, targets: published::Receiver<Arc<[String]>>) {
-        let asker = self.asker(self.config.kubelet_deadline);
+    fn follow(&mut self, source: impl Source + 'static, interval: Duration) {
+        self.tasks.spawn(poll::follow(source, Pace::new(interval), self.outlet.clone()));
+    }
+
+    fn poll_disks(&mut self, targets: published::Receiver<Targets>) {
+        let asked = self.config.asked_disk_sources();
+        if asked.contains(&SourceId::Ceph)
+            && let Some(config) = self.config.ceph.clone()
+        {
+            let interval = config.interval;
+            self.follow(Ceph::new(config, self.config.answer_limit, targets.clone()), interval);
+        }
+        if asked.contains(&SourceId::Kubelet) {
+            self.poll_kubelets(targets);
+        }
+    }
+
+    /// CPU and memory are worth asking of a Prometheus that is not asked for disks.
+    fn poll_prometheus(&mut self) {
+        if let Some(config) = &self.config.prometheus {
+            let source = Prometheus::new(config.clone(), &self.config);
+            self.follow(source, self.config.metrics_interval);
+        }
+    }
+
+    fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
-        self.tasks.spawn(async move { kubelet::poll(asker, &config, targets, outlet).await });
+        let proxy = self.asker(config.kubelet_deadline);
+        let direct = self.cluster.kubelets.clone().map(|client| Asker { client, ..proxy.clone() });
+        let askers = Askers {
+            proxy,
+            direct,
+            access: config.kubelet.access,
+            port: config.kubelet.port,
+            namespaces: config.namespaces.as_deref().map(Arc::from),
+        };
+        self.tasks.spawn(async move { kubelet::poll(askers, &config, targets, outlet).await });
+    }
+
+    fn poll_guests(&mut self, targets: published::Receiver<Targets>) {
+        if !self.config.asked_disk_sources().contains(&SourceId::GuestAgent) {
+            return;
+        }
+        let asker = self.asker(self.config.guest_deadline);
+        let (config, outlet) = (self.config.clone(), self.outlet.clone());
+        self.tasks.spawn(async move { guest_agent::poll(asker, &config, targets, outlet).await });
     }
 
     fn asker(&self, deadline: Duration) -> Asker {
@@ -119,6 +186,12 @@ struct Outlet(mpsc::Sender<Observation>);
 impl Outlet {
     async fn send(&self, observation: Observation) -> Result<(), Closed> {
         self.0.send(observation).await.map_err(|_| Closed)
+    }
+
+    /// How long a source took to answer.
+    async fn took(&self, source: SourceId, started: tokio::time::Instant) -> Result<(), Closed> {
+        let millis = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+        self.send(Observation::Took { source, millis }).await
     }
 }
 

@@ -7,9 +7,10 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
 use rand::Rng;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{error::Failure, transport::OwnDeadline};
+use super::{Closed, Outlet, error::Failure, transport::OwnDeadline};
+use crate::model::source::SourceId;
 
 /// No back-off is longer: an API server that comes back is followed within this and a cycle.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -23,6 +24,37 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 const ERROR_BODY: usize = 16 << 10;
 /// An answer larger than this is decoded away from the tasks that wait for other answers: it takes milliseconds.
 const DECODE_INLINE: usize = 256 << 10;
+
+/// A source that is asked as a whole, again and again.
+pub trait Source: Send {
+    const ID: SourceId;
+
+    /// One round: what was said is sent; what went wrong decides when the next one is.
+    fn round(&mut self, outlet: &Outlet) -> impl Future<Output = Result<Option<Failure>, Closed>> + Send;
+
+    /// Until the next round, which its pace wants at `due`.
+    fn wait(&mut self, due: Instant) -> impl Future<Output = ()> + Send {
+        sleep_until(due)
+    }
+}
+
+/// Asks at once, then at each interval, until nobody listens.
+pub async fn follow<S: Source>(mut source: S, mut pace: Pace, outlet: Outlet) -> Result<(), Closed> {
+    loop {
+        let started = Instant::now();
+        let due = match source.round(&outlet).await? {
+            None => {
+                outlet.took(S::ID, started).await?;
+                started + pace.succeeded()
+            }
+            Some(failure) => {
+                let now = Instant::now();
+                now + pace.failed(&failure, now)
+            }
+        };
+        source.wait(due).await;
+    }
+}
 
 /// How one request is asked.
 #[derive(Clone)]
@@ -40,14 +72,25 @@ impl Asker {
         path: &str,
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
+        self.ask_recoded(path, decode, |code, _| code).await
+    }
+
+    /// The same of a server whose errors say in words what their code does not: `recode` gives the code that one of
+    /// them should have, by the start of its body.
+    pub async fn ask_recoded<T: Send + 'static>(
+        &self,
+        path: &str,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+        recode: fn(StatusCode, &[u8]) -> StatusCode,
+    ) -> Result<T, Failure> {
         let started = Instant::now();
-        let answer = timeout(self.deadline, self.get(path)).await;
+        let answer = timeout(self.deadline, self.get(path, recode)).await;
         let answer = answer.unwrap_or(Err(Failure::Late(self.deadline)));
         tracing::debug!(path, took = ?started.elapsed(), ok = answer.is_ok(), "asked");
         decode_apart(answer?, decode).await.ok_or(Failure::Undecodable)
     }
 
-    async fn get(&self, path: &str) -> Result<Bytes, Failure> {
+    async fn get(&self, path: &str, recode: fn(StatusCode, &[u8]) -> StatusCode) -> Result<Bytes, Failure> {
         let request = Request::get(path).header(header::ACCEPT, "application/json").extension(OwnDeadline);
         let request = request.body(Body::empty()).map_err(|_| Failure::BadName)?;
         let response = self.client.send(request).await.map_err(|error| Failure::Transport(error.into()))?;
@@ -56,9 +99,9 @@ impl Asker {
             return read(response.into_body(), self.limit).await;
         }
         let retry_after = retry_after(response.headers());
-        // What it says is not used.
-        let _ = read(response.into_body(), ERROR_BODY).await;
-        Err(Failure::Status { code, retry_after })
+        // What it says goes no further than this.
+        let says = read(response.into_body(), ERROR_BODY).await.unwrap_or_default();
+        Err(Failure::Status { code: recode(code, &says), retry_after })
     }
 }
 
@@ -69,7 +112,8 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
     })
 }
 
-async fn decode_apart<T: Send + 'static>(
+/// Runs `decode` where it holds nobody up.
+pub async fn decode_apart<T: Send + 'static>(
     answer: Bytes,
     decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
 ) -> Option<T> {
@@ -79,7 +123,7 @@ async fn decode_apart<T: Send + 'static>(
     tokio::task::spawn_blocking(move || decode(&answer)).await.ok().flatten()
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
@@ -132,7 +176,7 @@ impl Pace {
             Failure::Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after } => {
                 self.soon().max(retry_after.unwrap_or_default())
             }
-            Failure::Status { code, .. } if code.is_client_error() && !self.settling(now) => self.interval,
+            Failure::Status { code, .. } if is_of_people(*code) && !self.settling(now) => self.interval,
             Failure::Transport(_) | Failure::Late(_) => {
                 self.away(now);
                 self.soon()
@@ -141,7 +185,7 @@ impl Pace {
         }
     }
 
-    /// The API server did not answer.
+    /// The peer did not answer.
     pub fn away(&mut self, now: Instant) {
         self.unsettled_until = Some(now + SETTLING);
     }
@@ -155,6 +199,11 @@ impl Pace {
     pub fn soon(&mut self) -> Duration {
         self.backoff.wait().min(self.interval)
     }
+}
+
+/// What only a person can change: a denial, a wrong address.
+fn is_of_people(code: StatusCode) -> bool {
+    code.is_client_error() || code.is_redirection()
 }
 
 #[cfg(test)]
@@ -185,6 +234,7 @@ mod tests {
             (status(403), false),
             (status(404), false),
             (status(401), false),
+            (status(302), false),
             (status(503), true),
             (status(429), true),
             (Failure::Undecodable, true),

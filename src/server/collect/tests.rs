@@ -11,8 +11,9 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
+    serve::Listener,
 };
 use futures::stream;
 use tokio::{
@@ -28,11 +29,16 @@ use crate::{
     model::{reason::Reason, source::SourceId},
     server::{
         config::CollectConfig,
-        snapshot::facts::{Change, Observation, SourceError},
+        snapshot::facts::{Change, NodeTarget, Observation, SourceError, Targets},
     },
 };
 
+mod ceph;
+mod guests;
+mod kubelets;
 mod polls;
+mod prometheus;
+mod tls;
 mod watches;
 
 /// Longer than anything here takes.
@@ -46,11 +52,18 @@ struct Asked {
     at: Instant,
     path: String,
     query: String,
+    headers: HeaderMap,
+    body: String,
 }
 
 impl Asked {
     fn is_watch(&self) -> bool {
         self.query.contains("watch=true")
+    }
+
+    /// Empty where it is not sent.
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -76,14 +89,23 @@ impl Server {
 
     fn listen(address: &str, script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> Self {
         let listener = std::net::TcpListener::bind(address).unwrap();
-        listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::serve(listener, url, script, |listener| listener)
+    }
+
+    fn serve<L: Listener<Addr: std::fmt::Debug>>(
+        listener: std::net::TcpListener,
+        url: String,
+        script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
+        wrap: impl FnOnce(TcpListener) -> L + Send + 'static,
+    ) -> Self {
+        listener.set_nonblocking(true).unwrap();
         let shared = Shared { asked: Arc::default(), counts: Arc::default(), script: Arc::new(script) };
         let asked = shared.asked.clone();
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.spawn(async move {
             let app = Router::new().fallback(answer).with_state(shared);
-            axum::serve(TcpListener::from_std(listener).unwrap(), app).await
+            axum::serve(wrap(TcpListener::from_std(listener).unwrap()), app).await
         });
         Self { url, asked, runtime: Some(runtime) }
     }
@@ -110,9 +132,15 @@ impl Drop for Server {
 }
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
-    let uri = request.uri();
-    let asked =
-        Asked { at: Instant::now(), path: uri.path().into(), query: uri.query().unwrap_or_default().into() };
+    let (request, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let asked = Asked {
+        at: Instant::now(),
+        path: request.uri.path().into(),
+        query: request.uri.query().unwrap_or_default().into(),
+        headers: request.headers,
+        body: String::from_utf8(body.into()).unwrap(),
+    };
     shared.asked.lock().unwrap().push(asked.clone());
     let n = {
         let mut counts = shared.counts.lock().unwrap();
@@ -130,12 +158,16 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
 /// The collector at work on one server.
 struct Collector {
     observations: mpsc::Receiver<Observation>,
-    targets: watch::Sender<Arc<[String]>>,
+    targets: watch::Sender<Targets>,
     shutdown: CancellationToken,
 }
 
 impl Collector {
     async fn start(server: &Server, config: CollectConfig, nodes: &[&str]) -> Self {
+        Self::aim(server, config, names(nodes)).await
+    }
+
+    async fn aim(server: &Server, config: CollectConfig, aims: Targets) -> Self {
         let kubeconfig = format!(
             r#"{{"current-context": "test", "clusters": [{{"name": "c", "cluster": {{"server": "{}"}}}}],
             "users": [{{"name": "u", "user": {{"token": "t"}}}}], "contexts": [{{"name": "test", "context": {{"cluster": "c", "user": "u"}}}}]}}"#,
@@ -143,7 +175,7 @@ impl Collector {
         );
         let cluster = from_kubeconfig_text(&kubeconfig, None, &config).await.unwrap();
         let (sender, observations) = mpsc::channel(64);
-        let (targets, receiver) = watch::channel(names(nodes));
+        let (targets, receiver) = watch::channel(aims);
         let shutdown = CancellationToken::new();
         tokio::spawn(run(cluster, config, sender, receiver, shutdown.clone()));
         Self { observations, targets, shutdown }
@@ -198,8 +230,9 @@ impl Drop for Collector {
     }
 }
 
-fn names(nodes: &[&str]) -> Arc<[String]> {
-    nodes.iter().map(|&node| node.to_owned()).collect()
+fn names(nodes: &[&str]) -> Targets {
+    let nodes = nodes.iter().map(|&node| NodeTarget { name: node.into(), address: None });
+    Targets { nodes: nodes.collect(), ..Targets::default() }
 }
 
 /// Intervals that nobody waits for.
@@ -248,6 +281,26 @@ fn watch_of(lines: &[String]) -> Response {
         }
     });
     Body::from_stream(endless).into_response()
+}
+
+/// A peer that reads a request, says this, and closes or resets the connection. Answers its address.
+fn curt(words: &'static str) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(words.as_bytes());
+        }
+    });
+    url
+}
+
+/// An address where nobody listens.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
 }
 
 #[derive(Clone)]

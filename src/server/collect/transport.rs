@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use kube::client::Body;
 use pin_project_lite::pin_project;
@@ -38,6 +38,15 @@ const REOPEN: Duration = Duration::from_secs(1);
 #[error("no byte for {0:?}")]
 pub struct Silent(pub Duration);
 
+/// A watch that ends within this time without a line was none: what an answer of another kind looks like, or a proxy
+/// that ends whatever it does not know.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// A watch was answered with something else.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the watch ended before its first line")]
+pub struct NoWatch;
+
 /// Marks a request whose caller keeps its own deadline.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnDeadline;
@@ -46,6 +55,8 @@ pub struct OwnDeadline;
 #[derive(Debug, Default)]
 pub struct Pulse {
     last: AtomicI64,
+    /// The last watch ended before its first line: that one opens is no sign of life any more, until one has a line.
+    short: AtomicBool,
     opened: Mutex<Option<Instant>>,
 }
 
@@ -153,16 +164,38 @@ impl Guard {
             Some(silence) => timeout(silence, response).await.map_err(|_| Silent(silence))??,
             None => response.await?,
         };
-        if response.status().is_success() {
-            self.beat();
+        if let Some(pulse) = &self.pulse {
+            self.opened(pulse, response.status())?;
         }
-        Ok(response.map(|body| Guarded { body, timer: self.silence.map(sleep), guard: self }))
+        // What an error says is no watch, and is read as an error.
+        let pulse = self.pulse.filter(|_| response.status().is_success());
+        let (guard, timer) = (Self { pulse, ..self }, self.silence.map(sleep));
+        Ok(response.map(|body| Guarded { body, timer, guard, opened: Instant::now(), lines: false }))
     }
 
-    fn beat(&self) {
-        if let Some(pulse) = &self.pulse {
+    fn opened(&self, pulse: &Pulse, status: StatusCode) -> Result<(), NoWatch> {
+        if status.is_success() && !pulse.short.load(Ordering::Relaxed) {
             pulse.beat();
         }
+        if status.is_redirection() { Err(NoWatch) } else { Ok(()) }
+    }
+
+    /// A line is an event or a bookmark; less than one is nothing that a watch could go on from.
+    fn received(&self, data: &[u8]) -> bool {
+        let line = data.contains(&b'\n');
+        if let Some(pulse) = self.pulse.as_ref().filter(|_| line) {
+            pulse.short.store(false, Ordering::Relaxed);
+            pulse.beat();
+        }
+        line
+    }
+
+    /// Whether a watch that ends now, perhaps broken off, was one.
+    fn ended(&self, opened: Instant, broken: bool, lines: bool) -> Result<(), NoWatch> {
+        let Some(pulse) = &self.pulse else { return Ok(()) };
+        let short = !lines && (broken || opened.elapsed() < SHORT);
+        pulse.short.store(short, Ordering::Relaxed);
+        if short { Err(NoWatch) } else { Ok(()) }
     }
 }
 
@@ -174,6 +207,9 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
         guard: Guard,
+        opened: Instant,
+        // Whether a line was received.
+        lines: bool,
     }
 }
 
@@ -191,13 +227,24 @@ where
         let mut this = self.project();
         let silence = this.guard.silence.unwrap_or_default();
         if let Poll::Ready(frame) = this.body.poll_frame(cx) {
-            if matches!(frame, Some(Ok(_))) {
-                this.guard.beat();
+            if let Some(Ok(frame)) = &frame {
+                *this.lines |= frame.data_ref().is_some_and(|data| this.guard.received(data));
                 if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                     timer.reset(Instant::now() + silence);
                 }
             }
-            return Poll::Ready(frame);
+            let ended = match &frame {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(_)) => this.guard.ended(*this.opened, true, *this.lines),
+                None => this.guard.ended(*this.opened, false, *this.lines),
+            };
+            // It is told once: who polls on after an end is told of the end.
+            *this.lines |= ended.is_err();
+            return Poll::Ready(match (frame, ended) {
+                // kube takes a connection that is cut for the end of a watch.
+                (None | Some(Err(_)), Err(none)) => Some(Err(none.into())),
+                (frame, _) => frame,
+            });
         }
         match this.timer.as_mut().as_pin_mut() {
             Some(timer) => ready!(timer.poll(cx)),
@@ -223,7 +270,8 @@ mod tests {
 
     fn guarded<S>(stream: S, silence: Duration) -> Guarded<StreamBody<S>> {
         let guard = Guard { silence: Some(silence), pulse: Some(Arc::default()) };
-        Guarded { body: StreamBody::new(stream), timer: Some(sleep(silence)), guard }
+        let opened = Instant::now();
+        Guarded { body: StreamBody::new(stream), timer: Some(sleep(silence)), guard, opened, lines: false }
     }
 
     fn bytes(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
@@ -239,7 +287,7 @@ mod tests {
                 std::future::pending::<()>().await;
             }
             sleep(BEAT).await;
-            Some((bytes("x"), n + 1))
+            Some((bytes("x\n"), n + 1))
         });
         let started = Instant::now();
         // In all, the bytes take longer than silence is borne.
@@ -255,8 +303,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_ends_in_time_is_left_alone() {
-        let body = guarded(stream::iter([bytes("a"), bytes("b")]), BEAT);
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+        let body = guarded(stream::iter([bytes("a"), bytes("b\n")]), BEAT);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab\n");
+    }
+
+    #[tokio::test]
+    async fn a_watch_without_a_line_was_none_and_its_opening_no_sign_of_life() {
+        for frames in [vec![], vec![bytes("{\"type\"")]] {
+            let body = guarded(stream::iter(frames), BEAT);
+            let pulse = body.guard.pulse.clone().unwrap();
+            let error = body.collect().await.unwrap_err();
+            assert!(error.downcast_ref::<NoWatch>().is_some(), "{error}");
+            let guard = Guard { silence: None, pulse: Some(pulse.clone()) };
+            guard.opened(&pulse, StatusCode::OK).unwrap();
+            assert_eq!(pulse.last(), 0, "it opened, as the one before it");
+            assert!(guard.received(b"{}\n") && pulse.last() > 0);
+        }
+        let guard = Guard { silence: None, pulse: Some(Arc::default()) };
+        assert!(
+            guard.ended(Instant::now() - SHORT, false, false).is_ok(),
+            "a quiet one that has had its time"
+        );
+        assert!(guard.opened(&Pulse::default(), StatusCode::TEMPORARY_REDIRECT).is_err());
     }
 
     #[test]

@@ -21,9 +21,11 @@ pub struct Flags {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a simulated cluster that is built in: nothing else is needed
-    Demo(DemoFlags),
+    Demo(Box<DemoFlags>),
     /// Run the simulated cluster alone, for any Kubernetes client
     Sim(SimFlags),
+    /// Ask every source once, and say what is missing and how to mend it; exit code 1 where something is
+    Check(Box<CheckFlags>),
     /// Ask the dashboard that listens at --listen whether it is alive: a container's health check, without a shell
     #[command(hide = true)]
     Healthcheck(HttpFlags),
@@ -51,6 +53,23 @@ pub struct DemoFlags {
     pub size: SizeFlags,
     #[command(flatten)]
     pub http: HttpFlags,
+    #[command(flatten)]
+    pub collect: CollectFlags,
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckFlags {
+    /// Form of the report on standard output: text or json
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub output: String,
+    /// File that says which cluster and as whom; else $KUBECONFIG, the service account, ~/.kube/config
+    #[arg(long, value_name = "FILE", env = "WUKONG_KUBECONFIG", hide_env_values = true)]
+    pub kubeconfig: Option<String>,
+    /// Context of the kubeconfig; else its current one
+    #[arg(long, value_name = "NAME", env = "WUKONG_CONTEXT", hide_env_values = true)]
+    pub context: Option<String>,
     #[command(flatten)]
     pub collect: CollectFlags,
     #[command(flatten)]
@@ -117,6 +136,87 @@ pub struct CollectFlags {
     #[arg(long, value_name = "DURATION", env = "WUKONG_WATCH_IDLE", hide_env_values = true)]
     #[arg(default_value = "90s")]
     pub watch_idle: String,
+    #[command(flatten)]
+    pub sources: SourceFlags,
+}
+
+/// The sources of disk figures, and those beside the API server.
+#[derive(Debug, Args)]
+pub struct SourceFlags {
+    /// Where disk figures come from, comma-separated, the first that knows a volume wins; others are not asked
+    #[arg(long, value_name = "SOURCES", env = "WUKONG_DISK_SOURCES", hide_env_values = true)]
+    #[arg(default_value = "kubelet,prometheus,guest-agent,longhorn,ceph")]
+    pub disk_sources: String,
+    /// Way to the kubelets: proxy (through the API server), direct, or auto (direct where that works)
+    #[arg(long, value_name = "WAY", env = "WUKONG_KUBELET_ACCESS", hide_env_values = true)]
+    #[arg(default_value = "auto")]
+    pub kubelet_access: String,
+    /// File with the authority (PEM) of the kubelets' certificates; else the cluster's
+    #[arg(long, value_name = "FILE", env = "WUKONG_KUBELET_CA", hide_env_values = true)]
+    pub kubelet_ca: Option<String>,
+    /// Accept any certificate of a kubelet; whoever answers at its address then gets the credentials (true or false)
+    #[arg(long, value_name = "BOOL", env = "WUKONG_KUBELET_INSECURE_TLS", hide_env_values = true)]
+    #[arg(default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub kubelet_insecure_tls: String,
+    /// Port of the kubelets, 1 to 65535
+    #[arg(long, value_name = "PORT", env = "WUKONG_KUBELET_PORT", hide_env_values = true)]
+    #[arg(default_value = "10250")]
+    pub kubelet_port: String,
+    /// Address of a Prometheus-compatible API, without /api/v1; without it none is asked
+    #[arg(long, value_name = "URL", env = "WUKONG_PROMETHEUS_URL", hide_env_values = true)]
+    pub prometheus_url: Option<String>,
+    /// File with the bearer token for Prometheus, read anew each time
+    #[arg(long, value_name = "FILE", env = "WUKONG_PROMETHEUS_BEARER_TOKEN_FILE", hide_env_values = true)]
+    pub prometheus_bearer_token_file: Option<String>,
+    /// File with user:password for Prometheus, read anew each time
+    #[arg(long, value_name = "FILE", env = "WUKONG_PROMETHEUS_BASIC_AUTH_FILE", hide_env_values = true)]
+    pub prometheus_basic_auth_file: Option<String>,
+    /// File with the authority (PEM) of Prometheus' certificate; else the system's
+    #[arg(long, value_name = "FILE", env = "WUKONG_PROMETHEUS_CA", hide_env_values = true)]
+    pub prometheus_ca: Option<String>,
+    /// Labels that every series must have, such as cluster=a,env=b
+    #[arg(long, value_name = "LABELS", env = "WUKONG_PROMETHEUS_MATCHERS", hide_env_values = true)]
+    #[arg(default_value = "")]
+    pub prometheus_matchers: String,
+    /// Tenant, sent as X-Scope-OrgID; or any header, such as THANOS-TENANT: a
+    #[arg(long, value_name = "TENANT", env = "WUKONG_PROMETHEUS_TENANT", hide_env_values = true)]
+    pub prometheus_tenant: Option<String>,
+    /// Longest wait for one answer of Prometheus, 100ms to 5m
+    #[arg(long, value_name = "DURATION", env = "WUKONG_PROMETHEUS_DEADLINE", hide_env_values = true)]
+    #[arg(default_value = "10s")]
+    pub prometheus_deadline: String,
+    /// Address of a ceph-mgr's dashboard; without it none is asked
+    #[arg(long, value_name = "URL", env = "WUKONG_CEPH_URL", hide_env_values = true)]
+    pub ceph_url: Option<String>,
+    /// File with the name of a user of Ceph's dashboard who may read rbd-image
+    #[arg(long, value_name = "FILE", env = "WUKONG_CEPH_USER_FILE", hide_env_values = true)]
+    pub ceph_user_file: Option<String>,
+    /// File with the password of that user
+    #[arg(long, value_name = "FILE", env = "WUKONG_CEPH_PASSWORD_FILE", hide_env_values = true)]
+    pub ceph_password_file: Option<String>,
+    /// File with the authority (PEM) of the dashboard's certificate; else the system's
+    #[arg(long, value_name = "FILE", env = "WUKONG_CEPH_CA", hide_env_values = true)]
+    pub ceph_ca: Option<String>,
+    /// Time between two readings of Ceph, 1s to 1h
+    #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_INTERVAL", hide_env_values = true)]
+    #[arg(default_value = "5m")]
+    pub ceph_interval: String,
+    /// Longest time that one reading of Ceph may take, 100ms to 1h, no shorter than --ceph-deadline
+    #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_BUDGET", hide_env_values = true)]
+    #[arg(default_value = "60s")]
+    pub ceph_budget: String,
+    /// Longest wait for one answer of Ceph, 100ms to 5m
+    #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_DEADLINE", hide_env_values = true)]
+    #[arg(default_value = "15s")]
+    pub ceph_deadline: String,
+    /// Guest agents asked at the same time, 1 to 1024
+    #[arg(long, value_name = "NUMBER", env = "WUKONG_GUEST_AGENT_CONCURRENCY", hide_env_values = true)]
+    #[arg(default_value = "8")]
+    pub guest_agent_concurrency: String,
+    /// Longest wait for one guest agent's answer, 100ms to 5m
+    #[arg(long, value_name = "DURATION", env = "WUKONG_GUEST_AGENT_DEADLINE", hide_env_values = true)]
+    #[arg(default_value = "5s")]
+    pub guest_agent_deadline: String,
 }
 
 #[derive(Debug, Args)]

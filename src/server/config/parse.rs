@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use super::LogFormat;
+use super::{KubeletAccess, LogFormat, Output};
+use crate::model::source::SourceId;
 
 /// What a value should have been, in words that follow "expected".
 pub type Expected = String;
@@ -56,11 +57,91 @@ pub fn log_format(text: &str) -> Result<LogFormat, Expected> {
     }
 }
 
+pub fn output(text: &str) -> Result<Output, Expected> {
+    match text {
+        "text" => Ok(Output::Text),
+        "json" => Ok(Output::Json),
+        _ => Err("text or json".to_owned()),
+    }
+}
+
 pub fn log_filter(text: &str) -> Result<String, Expected> {
     let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
     parsed
         .map(|_| text.to_owned())
         .map_err(|_| "log directives such as info or wukong_dashboard=debug".into())
+}
+
+/// Sources of disk figures in the order given, each once.
+pub fn disk_sources(text: &str) -> Result<Vec<SourceId>, Expected> {
+    let mut found = Vec::new();
+    for name in items(text) {
+        let known = SourceId::DISK.into_iter().find(|id| id.code() == name);
+        let id = known.ok_or_else(|| {
+            let all = SourceId::DISK.map(SourceId::code).join(", ");
+            format!("disk sources, comma-separated, out of {all}; {name:?} is none")
+        })?;
+        if !found.contains(&id) {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+pub fn kubelet_access(text: &str) -> Result<KubeletAccess, Expected> {
+    match text {
+        "auto" => Ok(KubeletAccess::Auto),
+        "proxy" => Ok(KubeletAccess::Proxy),
+        "direct" => Ok(KubeletAccess::Direct),
+        _ => Err("auto, proxy or direct".to_owned()),
+    }
+}
+
+pub fn flag(text: &str) -> Result<bool, Expected> {
+    text.parse().map_err(|_| "true or false".to_owned())
+}
+
+/// The base address of an HTTP API.
+pub fn url(text: &str) -> Result<http::Uri, Expected> {
+    let url = text.parse::<http::Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()));
+    let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")));
+    let url = url.filter(|url| url.query().is_none() && !text.contains('#'));
+    url.ok_or_else(|| "an address such as https://prometheus.example.org/prefix".to_owned())
+}
+
+/// Whether an address has a user, a password or a query, where keys stand too.
+pub fn holds_credentials(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    url.contains('?') || authority.split(['/', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
+/// `cluster=a,env=b`
+pub fn matchers(text: &str) -> Result<Vec<(String, String)>, Expected> {
+    let pair = |item: &str| {
+        let (label, value) = item.split_once('=')?;
+        let (label, value) = (label.trim(), value.trim());
+        (is_label(label) && !value.is_empty()).then(|| (label.to_owned(), value.to_owned()))
+    };
+    items(text)
+        .map(|item| pair(item).ok_or_else(|| format!("labels such as cluster=a,env=b; {item:?} is none")))
+        .collect()
+}
+
+/// A label of Prometheus.
+fn is_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// A tenant's name, or the header that names it.
+pub fn tenant(text: &str) -> Result<(String, String), Expected> {
+    let (header, name) = text.split_once(':').unwrap_or(("X-Scope-OrgID", text));
+    let (header, name) = (header.trim(), name.trim());
+    let valid = http::HeaderName::try_from(header).is_ok_and(|name| name != http::header::AUTHORIZATION)
+        && http::HeaderValue::try_from(name).is_ok()
+        && !name.is_empty();
+    let expected = || "a tenant's name, or a header such as THANOS-TENANT: a".to_owned();
+    valid.then(|| (header.to_owned(), name.to_owned())).ok_or_else(expected)
 }
 
 /// RFC 1123 label, which every namespace's name is.

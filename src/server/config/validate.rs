@@ -5,15 +5,18 @@ use std::{ffi::OsString, fmt, net::SocketAddr, ops::RangeInclusive, path::PathBu
 use clap::Parser;
 
 use super::{
-    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, SimConfig,
+    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, Output, SimConfig,
     SimSize, Task,
-    flags::{CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags, SizeFlags},
+    flags::{
+        CheckFlags, CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags,
+        SizeFlags,
+    },
     parse::{self, Expected},
 };
 
-const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
-const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
-const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
+pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
 const VMS: RangeInclusive<u64> = 1..=10_000;
 const NODES: RangeInclusive<u64> = 1..=500;
 /// kube's client logs whole answers that it cannot decode, and each failure that `collect` logs in words.
@@ -65,6 +68,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Re
         None => check.serve(&flags.serve, rust_log),
         Some(Command::Demo(demo)) => check.demo(&demo, rust_log),
         Some(Command::Sim(sim)) => check.sim(&sim, rust_log),
+        Some(Command::Check(flags)) => check.check(&flags, rust_log),
         Some(Command::Healthcheck(http)) => check.healthcheck(&http),
     };
     if check.mistakes.is_empty() { Ok(invocation) } else { Err(Refusal::Mistakes(check.mistakes)) }
@@ -72,19 +76,29 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Re
 
 /// Collects mistakes, and stands in a default for each so that the rest is looked at too.
 #[derive(Default)]
-struct Check {
-    mistakes: Vec<Mistake>,
+pub(super) struct Check {
+    pub(super) mistakes: Vec<Mistake>,
 }
 
 impl Check {
     fn serve(&mut self, flags: &ServeFlags, rust_log: &str) -> Invocation {
-        let kubernetes = KubernetesConfig {
-            kubeconfig: given(flags.kubeconfig.as_deref()).map(PathBuf::from),
-            context: given(flags.context.as_deref()).map(str::to_owned),
-            embedded: None,
-        };
+        let kubernetes = kubernetes(flags.kubeconfig.as_deref(), flags.context.as_deref());
         let config = self.config(kubernetes, &flags.http, &flags.collect);
         Invocation { log: self.log(&flags.log, rust_log), task: Task::Serve(config) }
+    }
+
+    /// Its log is for those who ask for it: the report says all that went wrong.
+    fn check(&mut self, flags: &CheckFlags, rust_log: &str) -> Invocation {
+        let kubernetes = kubernetes(flags.kubeconfig.as_deref(), flags.context.as_deref());
+        let config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            kubernetes,
+            collect: self.collect(&flags.collect),
+            http: HttpConfig::default(),
+        };
+        let output = self.value("--output", &flags.output, Output::Text, parse::output);
+        let quiet = if rust_log.is_empty() { "off" } else { rust_log };
+        Invocation { log: self.log(&flags.log, quiet), task: Task::Check(config, output) }
     }
 
     fn demo(&mut self, flags: &DemoFlags, rust_log: &str) -> Invocation {
@@ -133,7 +147,6 @@ impl Check {
 
     fn collect(&mut self, flags: &CollectFlags) -> CollectConfig {
         let default = CollectConfig::default();
-        let within = |range: RangeInclusive<Duration>| move |text: &str| parse::duration(text, &range);
         CollectConfig {
             namespaces: self.value("--namespace (NAMESPACE)", &flags.namespace, None, parse::namespaces),
             metrics_interval: self.value(
@@ -172,6 +185,27 @@ impl Check {
                 default.watch_idle,
                 within(INTERVAL),
             ),
+            disk_sources: self.value(
+                "--disk-sources (WUKONG_DISK_SOURCES)",
+                &flags.sources.disk_sources,
+                default.disk_sources,
+                parse::disk_sources,
+            ),
+            kubelet: self.kubelet(&flags.sources),
+            prometheus: self.prometheus(&flags.sources),
+            ceph: self.ceph(&flags.sources),
+            guest_concurrency: self.value(
+                "--guest-agent-concurrency (WUKONG_GUEST_AGENT_CONCURRENCY)",
+                &flags.sources.guest_agent_concurrency,
+                default.guest_concurrency,
+                |text| parse::number(text, &CONCURRENCY).map(|number| number as usize),
+            ),
+            guest_deadline: self.value(
+                "--guest-agent-deadline (WUKONG_GUEST_AGENT_DEADLINE)",
+                &flags.sources.guest_agent_deadline,
+                default.guest_deadline,
+                within(DEADLINE),
+            ),
             answer_limit: default.answer_limit,
         }
     }
@@ -197,7 +231,7 @@ impl Check {
     }
 
     /// An empty value is one that was not given: manifests often set a variable to nothing.
-    fn value<T>(
+    pub(super) fn value<T>(
         &mut self,
         setting: &'static str,
         text: &str,
@@ -212,7 +246,19 @@ impl Check {
     }
 }
 
-fn given(text: Option<&str>) -> Option<&str> {
+fn kubernetes(kubeconfig: Option<&str>, context: Option<&str>) -> KubernetesConfig {
+    KubernetesConfig {
+        kubeconfig: given(kubeconfig).map(PathBuf::from),
+        context: given(context).map(str::to_owned),
+        embedded: None,
+    }
+}
+
+pub(super) fn within(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<Duration, Expected> {
+    move |text| parse::duration(text, &range)
+}
+
+pub(super) fn given(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 

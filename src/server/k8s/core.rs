@@ -28,6 +28,8 @@ pub struct ClaimSource {
 #[serde(default)]
 pub struct PodStatus {
     pub phase: Text,
+    #[serde(rename = "hostIP")]
+    pub host_ip: Text,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -36,6 +38,7 @@ pub struct ClaimSpec {
     /// `Filesystem` or `Block`.
     pub volume_mode: Text,
     pub storage_class_name: Text,
+    pub volume_name: Text,
     pub resources: Obj<Resources>,
 }
 

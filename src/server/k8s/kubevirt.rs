@@ -36,6 +36,21 @@ pub struct Domain {
     pub cpu: Obj<Cpu>,
     pub memory: Obj<Memory>,
     pub resources: Obj<Resources>,
+    pub devices: Obj<Devices>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Devices {
+    pub disks: List<Disk>,
+}
+
+/// A volume of that name, as the guest sees it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    pub name: Text,
+    pub serial: Text,
 }
 
 /// The guest sees sockets × cores × threads; one that is not given counts as 1.
@@ -51,6 +66,13 @@ pub struct Cpu {
 #[serde(default)]
 pub struct Memory {
     pub guest: Scalar,
+    pub hugepages: Obj<Hugepages>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Hugepages {
+    pub page_size: Scalar,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -65,6 +87,10 @@ pub struct Resources {
 pub struct Amounts {
     pub cpu: Scalar,
     pub memory: Scalar,
+    #[serde(rename = "hugepages-2Mi")]
+    pub hugepages_2mi: Scalar,
+    #[serde(rename = "hugepages-1Gi")]
+    pub hugepages_1gi: Scalar,
 }
 
 /// Only the two kinds that are disks backed by a claim: container disks, cloud-init and the like have none, and an
@@ -101,6 +127,25 @@ pub struct InstanceStatus {
     pub interfaces: List<Interface>,
     #[serde(rename = "guestOSInfo")]
     pub guest_os_info: Obj<GuestOs>,
+    pub conditions: List<Condition>,
+    /// With what was hot-plugged.
+    #[serde(rename = "currentCPUTopology")]
+    pub current_cpu_topology: Obj<Cpu>,
+    pub memory: Obj<MemoryStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    pub r#type: Text,
+    pub status: Text,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MemoryStatus {
+    /// With what was hot-plugged.
+    pub guest_current: Scalar,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -52,6 +52,11 @@ impl Scalar {
     pub fn count(&self) -> Option<u64> {
         self.0.parse().ok()
     }
+
+    /// The same, under 2^63: the most that Kubernetes counts to. More than that is no size of anything.
+    pub fn bytes(&self) -> Option<u64> {
+        self.count().filter(|count| *count < 1 << 63)
+    }
 }
 
 macro_rules! reads_as {

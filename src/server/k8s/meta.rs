@@ -13,6 +13,10 @@ pub struct Object<S, T> {
     pub status: Obj<T>,
 }
 
+/// A spec or status of which nothing is used.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Nothing {}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {

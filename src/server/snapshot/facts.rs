@@ -2,8 +2,11 @@
 //!
 //! `collect` makes these out of wire types and sends them as [`Observation`]s; nothing here knows Kubernetes JSON.
 
+use std::{net::IpAddr, sync::Arc};
+
 use crate::model::{
     Millis,
+    figure::Source,
     reason::Reason,
     source::SourceId,
     vm::{Disk, Network},
@@ -30,6 +33,8 @@ pub enum Observation {
     Instances(Change<InstanceFacts>),
     Pods(Change<PodFacts>),
     Claims(Change<ClaimFacts>),
+    PersistentVolumes(Change<PersistentVolumeFacts>),
+    LonghornVolumes(Change<LonghornFacts>),
     /// Bytes arrived on a watch (a bookmark will do, or that it was opened). `namespace` is none for a cluster-wide
     /// watch. It follows a list that succeeded, and ends a [`Self::WatchFailed`] after which nothing was listed.
     WatchAlive {
@@ -52,8 +57,46 @@ pub enum Observation {
     Summary {
         node: String,
         at: Millis,
-        result: Result<Vec<VolumeStats>, SourceError>,
+        result: Result<SummaryFacts, SourceError>,
     },
+    /// The answer of a Prometheus to one round of queries.
+    Prometheus {
+        at: Millis,
+        result: Result<PrometheusFacts, SourceError>,
+    },
+    /// The answer of one guest's agent.
+    Filesystems {
+        instance: Key,
+        at: Millis,
+        result: Result<Vec<Filesystem>, SourceError>,
+    },
+    /// How long a source took to answer: one request, or a round of them.
+    Took {
+        source: SourceId,
+        millis: u32,
+    },
+    /// The answer of a Ceph cluster to one round: images that were looked for and are not there are left out.
+    Ceph {
+        at: Millis,
+        result: Result<Vec<ImageStats>, SourceError>,
+    },
+}
+
+/// What collectors should ask of, as the join knows it: which nodes, guests and images have a Running VM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    pub nodes: Arc<[NodeTarget]>,
+    /// Instances whose guest agent is connected.
+    pub guests: Arc<[Key]>,
+    /// RBD images behind claims of VMs.
+    pub images: Arc<[Image]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeTarget {
+    pub name: Box<str>,
+    /// `status.hostIP` of a launcher pod there; none where no pod says it.
+    pub address: Option<IpAddr>,
 }
 
 /// How a watched collection changed.
@@ -138,6 +181,17 @@ pub struct InstanceFacts {
     pub volumes: Vec<InstanceVolume>,
     pub ip_address: String,
     pub guest_os: String,
+    /// Condition `AgentConnected`.
+    pub agent_connected: bool,
+    /// What the guest has now, hot-plugged CPU and memory included: vCPUs × 1000, and memory as written; none and
+    /// empty where the instance does not say.
+    pub cpu_milli: Option<u64>,
+    pub memory: String,
+    /// Memory is of hugepages: the launcher's working set does not count it.
+    pub hugepages: bool,
+    /// uid of the VirtualMachine that controls it; empty for an instance that stands alone.
+    pub owner_vm: String,
+    pub created: Millis,
 }
 
 /// `status.migrationState`, as far as it tells which pod holds the guest.
@@ -156,6 +210,8 @@ pub struct Migration {
 pub struct InstanceVolume {
     pub name: String,
     pub claim: String,
+    /// Serial of the disk that the guest sees it as; empty where the spec sets none.
+    pub serial: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -168,6 +224,8 @@ pub struct PodFacts {
     pub phase: String,
     pub created: Millis,
     pub deleting: bool,
+    /// `status.hostIP`: its node's address.
+    pub host_ip: Option<IpAddr>,
     /// Label `kubevirt.io/created-by`: the VMI's uid.
     pub created_by: String,
     /// Annotation `kubevirt.io/domain`: the VMI's name.
@@ -192,6 +250,8 @@ pub struct ClaimFacts {
     /// Bytes: `status.capacity.storage`, else the request.
     pub capacity: Option<u64>,
     pub storage_class: String,
+    /// The PersistentVolume that it is bound to; empty while it is bound to none.
+    pub volume_name: String,
 }
 
 /// One item of a PodMetrics list, containers summed.
@@ -229,6 +289,94 @@ pub enum VolumeRef {
     PodVolume { pod: Key, volume: Box<str> },
 }
 
+/// One kubelet's summary, and which way it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummaryFacts {
+    /// [`Source::KubeletProxy`] or [`Source::KubeletDirect`].
+    pub source: Source,
+    pub volumes: Vec<VolumeStats>,
+}
+
+/// What one round of queries gave. A query that failed leaves its part empty and says so in `warnings`; volumes that
+/// were told before stand instead, each with its own time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrometheusFacts {
+    /// `kubelet_volume_stats_*`, each claim once, from the kubelet whose sample is newest.
+    pub volumes: Vec<VolumeStats>,
+    /// `kubevirt_vmi_*`.
+    pub instances: Vec<InstanceSample>,
+    /// What the server warned of, and which part of the round failed, in plain words.
+    pub warnings: Vec<String>,
+}
+
+/// What KubeVirt's own metrics say of one VirtualMachineInstance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceSample {
+    pub namespace: String,
+    pub name: String,
+    /// Growth of `kubevirt_vmi_cpu_usage_seconds_total` between two samples, `cpu_window_ms` apart.
+    pub cpu_nanocores: Option<u64>,
+    pub cpu_window_ms: u32,
+    /// `kubevirt_vmi_memory_resident_bytes`: the host's view.
+    pub memory_bytes: Option<u64>,
+    /// `kubevirt_vmi_memory_available_bytes` and `…_usable_bytes`: the guest's own view, hugepages included.
+    pub guest_available: Option<u64>,
+    pub guest_usable: Option<u64>,
+    pub at: Millis,
+}
+
+/// A file system as the guest's agent reports it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filesystem {
+    pub disk_name: String,
+    pub mount_point: String,
+    pub kind: String,
+    pub used: Option<u64>,
+    pub total: Option<u64>,
+    /// Serials of the disks that it lies on; empty where the agent does not say.
+    pub serials: Vec<String>,
+}
+
+/// `rbd` pool, namespace (empty: the default one) and image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Image {
+    pub pool: Box<str>,
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageStats {
+    pub image: Image,
+    pub size: u64,
+    /// `total_disk_usage`: with snapshots, before replication; none without a valid fast-diff.
+    pub used: Option<u64>,
+}
+
+/// A PersistentVolume, as far as it leads from a claim to its backend. `namespace` is always empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PersistentVolumeFacts {
+    pub namespace: String,
+    pub name: String,
+    pub claim_namespace: String,
+    pub claim_name: String,
+    /// `spec.csi.driver` and `volumeHandle`; empty where it is no CSI volume.
+    pub driver: String,
+    pub handle: String,
+    /// Where `spec.csi.volumeAttributes` name an RBD image.
+    pub image: Option<Box<Image>>,
+}
+
+/// `volumes.longhorn.io`: the backend of a volume whose handle is this name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LonghornFacts {
+    pub namespace: String,
+    pub name: String,
+    /// `spec.size` and `status.actualSize` in bytes.
+    pub size: Option<u64>,
+    pub actual_size: Option<u64>,
+}
+
 /// Facts that stand for one named object.
 pub trait Named {
     fn namespace(&self) -> &str;
@@ -253,4 +401,13 @@ macro_rules! named {
     )*};
 }
 
-named!(WukongFacts, VmFacts, InstanceFacts, PodFacts, ClaimFacts, PodMetricsFacts);
+named!(
+    WukongFacts,
+    VmFacts,
+    InstanceFacts,
+    PodFacts,
+    ClaimFacts,
+    PodMetricsFacts,
+    PersistentVolumeFacts,
+    LonghornFacts
+);

@@ -1,18 +1,19 @@
 //! How well each source answers, and what its silence costs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    facts::SourceError,
+    facts::{Key, NodeTarget, SourceError, Targets},
+    latency::Latencies,
     mend,
-    world::{NodeVolumes, World},
+    world::{GuestDisks, NodeVolumes, World},
 };
 use crate::model::{
     Millis,
     figure::Figure,
-    reason::Reason,
+    reason::{Missing, Reason},
     source::{SourceHealth, SourceId, SourceState},
-    vm::{Status, Vm},
+    vm::{Status, Vm, Volume},
 };
 
 /// The record of one watch or poll.
@@ -59,13 +60,48 @@ struct Summary {
 }
 
 impl World {
-    pub(super) fn health(&self, vms: &[Arc<Vm>], nodes: &[String]) -> Vec<SourceHealth> {
-        let costs = Costs::of(vms);
-        SourceId::ALL.into_iter().map(|id| describe(id, self.summarise(id, nodes), &costs)).collect()
+    pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
+        let describe = |id| match self.limits.asks(id) {
+            true => SourceHealth {
+                latency: self.latencies.get(&id).and_then(Latencies::percentiles),
+                ..describe(id, self.summarise(id, targets), tally(id, vms))
+            },
+            false => not_configured(id),
+        };
+        SourceId::ALL.into_iter().map(describe).collect()
     }
 
-    fn summarise(&self, id: SourceId, nodes: &[String]) -> Summary {
-        if id == SourceId::Kubelet { self.summarise_kubelets(nodes) } else { self.summarise_tracks(id) }
+    fn summarise(&self, id: SourceId, targets: &Targets) -> Summary {
+        match id {
+            SourceId::Kubelet => self.summarise_kubelets(&targets.nodes),
+            SourceId::GuestAgent => self.summarise_guests(&targets.guests),
+            SourceId::Prometheus => self.summarise_prometheus(),
+            _ => self.summarise_tracks(id),
+        }
+    }
+
+    /// A round that was answered in part is no failure, and not well either.
+    fn summarise_prometheus(&self) -> Summary {
+        let mut summary = self.summarise_tracks(SourceId::Prometheus);
+        summary.tried |= !summary.errors.is_empty();
+        let warned = |detail: &String| SourceError { reason: Reason::BadAnswer, detail: detail.clone() };
+        if summary.errors.is_empty() {
+            summary.errors.extend(self.prometheus.warnings.iter().map(warned));
+        }
+        summary
+    }
+
+    /// Over the guests that are worth asking.
+    fn summarise_guests(&self, targets: &[Key]) -> Summary {
+        let known: Vec<&GuestDisks> = targets.iter().filter_map(|key| self.guests.get(key)).collect();
+        Summary {
+            // Guests are asked a few at a time: one answer is proof enough that they can be.
+            tried: (targets.is_empty() || !known.is_empty()) && self.inventory_tried(),
+            last_success: known.iter().filter_map(|guest| guest.answered).max(),
+            last_bytes: None,
+            errors: known.iter().filter_map(|guest| guest.error.clone()).collect(),
+            asked: known.len(),
+        }
     }
 
     fn summarise_tracks(&self, id: SourceId) -> Summary {
@@ -82,8 +118,9 @@ impl World {
     }
 
     /// Over the nodes that are worth asking; without any there is nothing to be wrong.
-    fn summarise_kubelets(&self, nodes: &[String]) -> Summary {
-        let known: Vec<&NodeVolumes> = nodes.iter().filter_map(|node| self.kubelets.get(node)).collect();
+    fn summarise_kubelets(&self, nodes: &[NodeTarget]) -> Summary {
+        let known: Vec<&NodeVolumes> =
+            nodes.iter().filter_map(|node| self.kubelets.get(&*node.name)).collect();
         Summary {
             tried: known.len() == nodes.len() && self.inventory_tried(),
             last_success: known.iter().filter_map(|kubelet| kubelet.answered).max(),
@@ -120,8 +157,24 @@ impl World {
     }
 }
 
-fn describe(id: SourceId, summary: Summary, costs: &Costs) -> SourceHealth {
-    let (vms_missing, vms_stale) = costs.by_source.get(&id).copied().unwrap_or_default();
+fn not_configured(id: SourceId) -> SourceHealth {
+    SourceHealth {
+        id,
+        state: SourceState::NotConfigured,
+        reason: None,
+        error: String::new(),
+        mend: mend::configure(id).to_owned(),
+        last_success: None,
+        last_bytes: None,
+        latency: None,
+        vms: 0,
+        volumes: 0,
+        vms_missing: 0,
+        vms_stale: 0,
+    }
+}
+
+fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
     let reason = summary.errors.first().map(|error| error.reason);
     SourceHealth {
         id,
@@ -131,8 +184,11 @@ fn describe(id: SourceId, summary: Summary, costs: &Costs) -> SourceHealth {
         mend: reason.map(|reason| mend::source(id, reason)).unwrap_or_default(),
         last_success: summary.last_success,
         last_bytes: summary.last_bytes,
-        vms_missing,
-        vms_stale,
+        latency: None,
+        vms: tally.vms,
+        volumes: tally.volumes,
+        vms_missing: tally.missing,
+        vms_stale: tally.stale,
     }
 }
 
@@ -160,30 +216,53 @@ fn words(summary: &Summary) -> String {
     text
 }
 
-/// How many running VMs miss, or have only old, figures of each source.
-struct Costs {
-    by_source: BTreeMap<SourceId, (u32, u32)>,
+/// What running VMs have of one source.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    vms: u32,
+    volumes: u32,
+    missing: u32,
+    stale: u32,
 }
 
-impl Costs {
-    fn of(vms: &[Arc<Vm>]) -> Self {
-        let mut costs = Self { by_source: BTreeMap::new() };
-        for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
-            let usage = &vm.summary.usage;
-            costs.add(SourceId::PodMetrics, [&usage.cpu, &usage.memory].into_iter());
-            costs.add(SourceId::Kubelet, vm.volumes.iter().map(|volume| &volume.usage));
-        }
-        costs
+impl Tally {
+    /// One VM's figures of the source, known or not.
+    fn add(&mut self, figures: &[&Figure], volumes: u32) {
+        let missing = |missing: &Missing| is_the_sources(missing.reason);
+        let lacks = figures.iter().filter_map(|figure| figure.missing()).any(missing);
+        let old = figures.iter().filter_map(|figure| figure.sample()).any(|sample| sample.stale);
+        self.vms += u32::from(figures.iter().any(|figure| figure.sample().is_some()));
+        self.volumes += volumes;
+        self.missing += u32::from(lacks);
+        self.stale += u32::from(old && !lacks);
     }
+}
 
-    fn add<'a>(&mut self, id: SourceId, figures: impl Iterator<Item = &'a Figure> + Clone) {
-        let missing =
-            figures.clone().filter_map(Figure::missing).any(|missing| is_the_sources(missing.reason));
-        let stale = figures.filter_map(Figure::sample).any(|sample| sample.stale);
-        let cost = self.by_source.entry(id).or_default();
-        cost.0 += u32::from(missing);
-        cost.1 += u32::from(stale && !missing);
+fn tally(id: SourceId, vms: &[Arc<Vm>]) -> Tally {
+    let mut tally = Tally::default();
+    for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
+        let usage = [&vm.summary.usage.cpu, &vm.summary.usage.memory];
+        let of_usage = usage.into_iter().filter(|figure| source_of(figure) == id);
+        let of_volumes: Vec<&Figure> = vm.volumes.iter().filter_map(|volume| shown(volume, id)).collect();
+        let known = of_volumes.iter().filter(|figure| figure.sample().is_some()).count() as u32;
+        let figures: Vec<&Figure> = of_usage.chain(of_volumes).collect();
+        tally.add(&figures, known);
     }
+    tally
+}
+
+/// CPU and memory that nobody gave are missed of metrics.k8s.io.
+fn source_of(figure: &Figure) -> SourceId {
+    figure.sample().map_or(SourceId::PodMetrics, |sample| sample.source.id())
+}
+
+/// The volume's figure where it is of this source, or what keeps this source where no other knows it either.
+fn shown(volume: &Volume, id: SourceId) -> Option<&Figure> {
+    if volume.source == id {
+        return Some(&volume.usage);
+    }
+    let unknown = volume.usage.sample().is_none();
+    volume.readings.iter().find(|reading| unknown && reading.source == id).map(|reading| &reading.figure)
 }
 
 /// Whether a figure is missing because of its source, not because of what the VM is.

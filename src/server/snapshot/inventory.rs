@@ -1,4 +1,5 @@
-//! Who is there: every Wukong, and every VirtualMachine that no Wukong owns; each with its KubeVirt objects.
+//! Who is there: every Wukong, every VirtualMachine that no Wukong owns, and every instance that stands alone; each
+//! with its KubeVirt objects.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +8,10 @@ use super::{
     pods::cut_prefix,
     world::World,
 };
-use crate::model::vm::{Kind, Status};
+use crate::model::{
+    source::SourceId,
+    vm::{Kind, Status},
+};
 
 /// One VM before it is joined with its figures.
 pub(super) struct Entry<'a> {
@@ -21,25 +25,30 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     pub fn namespace(&self) -> &'a str {
-        match (self.wukong, self.vm) {
-            (Some(wukong), _) => &wukong.namespace,
-            (None, Some(vm)) => &vm.namespace,
-            (None, None) => "",
-        }
+        self.key().0
     }
 
     pub fn name(&self) -> &'a str {
-        match (self.wukong, self.vm) {
-            (Some(wukong), _) => &wukong.name,
-            (None, Some(vm)) => &vm.name,
-            (None, None) => "",
+        self.key().1
+    }
+
+    fn key(&self) -> (&'a str, &'a str) {
+        match (self.wukong, self.vm, self.instance) {
+            (Some(wukong), _, _) => (&wukong.namespace, &wukong.name),
+            (None, Some(vm), _) => (&vm.namespace, &vm.name),
+            (None, None, Some(instance)) => (&instance.namespace, &instance.name),
+            (None, None, None) => ("", ""),
         }
     }
 
     /// KubeVirt's word where it can be read, else the Wukong's phase.
     pub fn status(&self) -> Status {
         let said = self.vm.and_then(|vm| from_kubevirt(&vm.printable_status));
-        said.unwrap_or_else(|| self.wukong.map_or(Status::Unknown, |wukong| from_phase(&wukong.phase)))
+        said.unwrap_or_else(|| match (self.wukong, self.instance) {
+            (Some(wukong), _) => from_phase(&wukong.phase),
+            (None, Some(instance)) => from_instance(&instance.phase),
+            (None, None) => Status::Unknown,
+        })
     }
 }
 
@@ -55,6 +64,18 @@ fn from_kubevirt(printable: &str) -> Option<Status> {
         // CrashLoopBackOff, ErrorUnschedulable, ErrImagePull, ImagePullBackOff, ErrorPvcNotFound, DataVolumeError …
         _ => Status::Error,
     })
+}
+
+/// `VirtualMachineInstance.status.phase`.
+fn from_instance(phase: &str) -> Status {
+    match phase {
+        "Running" => Status::Running,
+        "Pending" => Status::Pending,
+        "Scheduling" | "Scheduled" | "WaitingForSync" => Status::Creating,
+        "Succeeded" => Status::Stopped,
+        "Failed" => Status::Error,
+        _ => Status::Unknown,
+    }
 }
 
 /// `Wukong.status.phase`, older operators' words included.
@@ -82,7 +103,27 @@ impl World {
                 && !owners.contains(vm.owner_wukong.as_str())
         });
         entries.extend(free.map(|vm| self.of_vm(vm)));
+        entries.extend(self.alone(&taken));
         entries
+    }
+
+    /// Instances that no VirtualMachine controls; all that no Wukong names where VirtualMachines cannot be read.
+    fn alone<'a>(&'a self, taken: &HashSet<(&str, &str)>) -> Vec<Entry<'a>> {
+        let free = |instance: &&InstanceFacts| {
+            let key = (instance.namespace.as_str(), instance.name.as_str());
+            let controlled = !instance.owner_vm.is_empty() && self.listed(SourceId::VirtualMachines, key.0);
+            let known = self.vms.contains_key(&Key::new(key.0, key.1));
+            !controlled && !known && !taken.contains(&key)
+        };
+        let instances = self.instances.values().map(|instance| &**instance).filter(free);
+        let entry = |instance: &'a InstanceFacts| Entry {
+            kind: Kind::VirtualMachineInstance,
+            wukong: None,
+            vm: None,
+            instance: Some(instance),
+            vm_name: &instance.name,
+        };
+        instances.map(entry).collect()
     }
 
     fn by_owner(&self) -> HashMap<&str, Vec<&VmFacts>> {

@@ -1,6 +1,6 @@
 //! The join itself: each VM with its pod, its samples and its volumes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Snapshot,
@@ -18,7 +18,7 @@ use crate::model::{
     reason::Reason,
     source::{SourceId, SourceState},
     totals::Totals,
-    vm::{Status, Vm, VmSummary},
+    vm::{Guest, Status, Vm, VmSummary},
 };
 
 const NANOCORES: u64 = 1_000_000_000;
@@ -36,8 +36,8 @@ impl World {
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);
-        let nodes = nodes(&vms);
-        let sources = self.health(&vms, &nodes);
+        let targets = self.targets(&vms);
+        let sources = self.health(&vms, &targets);
         Snapshot {
             seq: self.seq,
             at: now,
@@ -45,7 +45,7 @@ impl World {
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
             heard: self.heard(),
-            nodes,
+            targets,
             vms,
         }
     }
@@ -71,10 +71,10 @@ impl World {
         }
     }
 
-    /// Whether pods of the namespace were ever read.
-    pub(super) fn pods_readable(&self, namespace: &str) -> bool {
-        let own = (SourceId::Pods, Some(namespace.to_owned()));
-        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(SourceId::Pods, None)));
+    /// Whether objects of the namespace were ever listed.
+    pub(super) fn listed(&self, id: SourceId, namespace: &str) -> bool {
+        let own = (id, Some(namespace.to_owned()));
+        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(id, None)));
         track.is_some_and(|track| track.last_success.is_some())
     }
 
@@ -83,15 +83,25 @@ impl World {
         let running = status == Status::Running;
         let pod = self.pod(entry, indexes, running);
         let node = node(entry, pod.as_ref().ok());
-        let place = Place { namespace, node, running };
+        let place = Place { namespace, node, running, instance: entry.instance };
         let ordered = volumes::ordered(entry.wukong, entry.instance);
         let volumes: Vec<_> =
             ordered.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
         let (cpu, memory) = (cpu(entry), memory(entry));
-        let subject = Subject { namespace, name: entry.name(), running, pod };
-        let quest = Quest { unit: Unit::Nanocores, allocated: cpu, read: |facts| facts.cpu_nanocores };
+        let subject = Subject { namespace, name: entry.name(), running, pod, instance: entry.instance };
+        let quest = Quest {
+            unit: Unit::Nanocores,
+            allocated: cpu,
+            read: |facts| facts.cpu_nanocores,
+            of_instance: |sample| Some((sample.cpu_nanocores?, sample.cpu_window_ms)),
+        };
         let cpu_figure = self.usage(&subject, &quest, now);
-        let quest = Quest { unit: Unit::Bytes, allocated: memory, read: |facts| facts.memory_bytes };
+        let quest = Quest {
+            unit: Unit::Bytes,
+            allocated: memory,
+            read: |facts| facts.memory_bytes,
+            of_instance: |sample| Some((sample.memory_bytes?, 0)),
+        };
         let memory_figure = self.usage(&subject, &quest, now);
         let usage = volumes::usage(cpu_figure, memory_figure, &volumes, running);
         let summary = VmSummary {
@@ -108,7 +118,8 @@ impl World {
             disk: disk_size(entry, &volumes),
             usage,
         };
-        describe(entry, summary, volumes, subject.pod.ok())
+        let guest = self.guest(entry, running, now);
+        describe(entry, summary, (volumes, guest), subject.pod.ok())
     }
 
     fn pod<'a>(&self, entry: &Entry<'a>, indexes: &Indexes<'a>, running: bool) -> Result<Pod<'a>, Reason> {
@@ -130,12 +141,6 @@ impl World {
 
 fn order(vm: &Vm) -> (&str, &str, &str) {
     (&vm.summary.name, &vm.summary.namespace, &vm.uid)
-}
-
-fn nodes(vms: &[Arc<Vm>]) -> Arc<[String]> {
-    let running = vms.iter().map(|vm| &vm.summary).filter(|vm| vm.status == Status::Running);
-    let distinct: BTreeSet<&String> = running.map(|vm| &vm.node).filter(|node| !node.is_empty()).collect();
-    distinct.into_iter().cloned().collect()
 }
 
 /// Where the guest is: KubeVirt's word, then the pod's, then the Wukong's.
@@ -165,8 +170,14 @@ fn ip_address(entry: &Entry) -> String {
 fn cpu(entry: &Entry) -> Option<u64> {
     match entry.wukong {
         Some(wukong) => wukong.cpu.filter(|cores| *cores > 0)?.checked_mul(NANOCORES),
-        None => entry.vm?.cpu_milli?.checked_mul(NANOCORES / 1000),
+        None => cpu_milli(entry)?.checked_mul(NANOCORES / 1000),
     }
+}
+
+/// What the guest has now (hot-plugged, or of an instance type), else what its template orders.
+fn cpu_milli(entry: &Entry) -> Option<u64> {
+    let now = entry.instance.and_then(|instance| instance.cpu_milli);
+    now.or(entry.vm.and_then(|vm| vm.cpu_milli))
 }
 
 /// Allocated bytes.
@@ -175,10 +186,11 @@ fn memory(entry: &Entry) -> Option<u64> {
 }
 
 fn memory_text<'a>(entry: &Entry<'a>) -> &'a str {
+    let now = entry.instance.map_or("", |instance| &instance.memory);
     match (entry.wukong, entry.vm) {
         (Some(wukong), _) => &wukong.memory,
-        (None, Some(vm)) => &vm.memory,
-        (None, None) => "",
+        (None, Some(vm)) if now.is_empty() => &vm.memory,
+        (None, _) => now,
     }
 }
 
@@ -193,22 +205,28 @@ fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
 fn describe(
     entry: &Entry,
     summary: VmSummary,
-    volumes: Vec<crate::model::vm::Volume>,
+    (volumes, guest): (Vec<crate::model::vm::Volume>, Guest),
     pod: Option<Pod>,
 ) -> Vm {
     let wukong = entry.wukong;
     let guest_os = entry.instance.map(|instance| instance.guest_os.clone()).unwrap_or_default();
-    let created = wukong.map(|wukong| wukong.created).or(entry.vm.map(|vm| vm.created));
+    let (uid, created) = match entry {
+        Entry { wukong: Some(wukong), .. } => (&wukong.uid, wukong.created),
+        Entry { vm: Some(vm), .. } => (&vm.uid, vm.created),
+        Entry { instance: Some(instance), .. } => (&instance.uid, instance.created),
+        _ => (&String::new(), 0),
+    };
     Vm {
-        uid: wukong.map(|w| w.uid.clone()).or(entry.vm.map(|vm| vm.uid.clone())).unwrap_or_default(),
+        uid: uid.clone(),
         summary,
         memory_text: memory_text(entry).to_owned(),
         os_image: wukong.map_or(guest_os, |wukong| wukong.os_image.clone()),
-        created: created.unwrap_or_default(),
+        created,
         vm_name: entry.vm_name.to_owned(),
         pod: pod.map(|pod| pod.name.to_owned()).unwrap_or_default(),
         networks: wukong.map(|wukong| wukong.networks.clone()).unwrap_or_default(),
         disks: wukong.map(|wukong| wukong.disks.clone()).unwrap_or_default(),
         volumes,
+        guest,
     }
 }

@@ -1,12 +1,16 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
 pub mod facts;
+mod guest;
 mod health;
 mod inventory;
 mod join;
+mod latency;
 mod mend;
 mod pods;
 pub mod publish;
+mod readings;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -16,7 +20,12 @@ mod world;
 
 use std::sync::Arc;
 
-use crate::model::{Millis, source::SourceHealth, totals::Totals, vm::Vm};
+use crate::model::{
+    Millis,
+    source::{SourceHealth, SourceId},
+    totals::Totals,
+    vm::Vm,
+};
 
 pub use world::World;
 
@@ -34,8 +43,8 @@ pub struct Snapshot {
     pub heard: Option<Millis>,
     /// Every source was tried once.
     pub ready: bool,
-    /// Nodes that hold Running VMs: whose kubelets are worth asking.
-    pub nodes: Arc<[String]>,
+    /// Whose kubelets, guests and images are worth asking.
+    pub targets: facts::Targets,
 }
 
 /// What a viewer may see. Every reader of a snapshot takes it; today it is always all.
@@ -46,10 +55,24 @@ pub enum Scope {
 }
 
 /// When a figure is old, and when it is none: in intervals of its source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     pub metrics_interval: Millis,
     pub disk_interval: Millis,
+    /// How often Ceph is asked.
+    pub ceph_interval: Millis,
+    /// The disk sources that are asked, in the order in which a volume takes them.
+    pub disk_sources: Vec<SourceId>,
+}
+
+impl Limits {
+    /// Whether anybody asks this source.
+    pub fn asks(&self, id: SourceId) -> bool {
+        match id {
+            SourceId::PersistentVolumes => self.asks(SourceId::Longhorn) || self.asks(SourceId::Ceph),
+            id => !SourceId::DISK.contains(&id) || self.disk_sources.contains(&id),
+        }
+    }
 }
 
 /// Intervals after which a figure is shown as old.

@@ -6,7 +6,7 @@ use super::{
     facts::{InstanceFacts, PodFacts, PodMetricsFacts},
     world::World,
 };
-use crate::model::reason::Reason;
+use crate::model::{reason::Reason, source::SourceId};
 
 const LAUNCHER: &str = "virt-launcher-";
 /// `generateName` is cut to this many characters before five random ones are put behind it
@@ -95,7 +95,7 @@ impl<'a> Launchers<'a> {
         world.pods.values().for_each(|facts| launchers.add(facts.as_ref().into()));
         let metrics = world.metrics.values().map(|received| &received.facts);
         metrics
-            .filter(|facts| !world.pods_readable(&facts.namespace))
+            .filter(|facts| !world.listed(SourceId::Pods, &facts.namespace))
             .for_each(|facts| launchers.add(facts.into()));
         launchers
     }

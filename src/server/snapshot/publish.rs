@@ -8,7 +8,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, Snapshot, World, facts::Observation};
+use super::{
+    Limits, Snapshot, World,
+    facts::{Observation, Targets},
+};
 use crate::model::Millis;
 
 /// Shortest time between two snapshots.
@@ -21,8 +24,8 @@ const BATCH: usize = 1024;
 /// Where snapshots go.
 pub struct Outlets {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
-    /// Nodes whose kubelets are worth asking: back to the collectors.
-    pub nodes: watch::Sender<Arc<[String]>>,
+    /// What is worth asking of: back to the collectors.
+    pub targets: watch::Sender<Targets>,
 }
 
 /// Runs until shut down, or until nothing can send observations any more.
@@ -60,10 +63,10 @@ pub async fn run(
 
 fn publish(world: &mut World, now: Millis, outlets: &Outlets) {
     let snapshot = world.join(now);
-    outlets.nodes.send_if_modified(|nodes| {
-        let changed = **nodes != *snapshot.nodes;
+    outlets.targets.send_if_modified(|targets| {
+        let changed = *targets != snapshot.targets;
         if changed {
-            *nodes = snapshot.nodes.clone();
+            *targets = snapshot.targets.clone();
         }
         changed
     });

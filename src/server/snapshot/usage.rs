@@ -1,6 +1,6 @@
 //! CPU and memory of one VM, from its launcher pod's PodMetrics.
 
-use super::facts::{Key, PodMetricsFacts, SourceError};
+use super::facts::{InstanceFacts, InstanceSample, Key, PodMetricsFacts, SourceError};
 use super::{
     MISSING_AFTER, STALE_AFTER, mend,
     pods::Pod,
@@ -10,6 +10,7 @@ use crate::model::{
     Millis,
     figure::{Basis, Figure, Sample, Source, Unit},
     reason::{Missing, Reason},
+    source::SourceId,
 };
 
 /// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.
@@ -21,6 +22,7 @@ pub(super) struct Subject<'a> {
     pub name: &'a str,
     pub running: bool,
     pub pod: Result<Pod<'a>, Reason>,
+    pub instance: Option<&'a InstanceFacts>,
 }
 
 /// One of the two figures: what is allocated, and how to read what is used.
@@ -28,11 +30,39 @@ pub(super) struct Quest {
     pub unit: Unit,
     pub allocated: Option<u64>,
     pub read: fn(&PodMetricsFacts) -> Option<u64>,
+    /// The same of KubeVirt's own metrics, with its window.
+    pub of_instance: fn(&InstanceSample) -> Option<(u64, u32)>,
 }
 
 impl World {
     pub(super) fn usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Figure {
-        self.try_usage(subject, quest, now).map_or_else(Figure::Missing, Figure::Known)
+        match self.try_usage(subject, quest, now) {
+            Ok(sample) => Figure::Known(sample),
+            Err(missing) => {
+                let second = self.of_prometheus_instance(subject, quest, now);
+                second
+                    .filter(|_| missing.reason != Reason::Hugepages)
+                    .map_or(Figure::Missing(missing), Figure::Known)
+            }
+        }
+    }
+
+    /// KubeVirt's own metrics, where metrics.k8s.io has no figure. They name the instance: no pod is looked for.
+    fn of_prometheus_instance(&self, subject: &Subject, quest: &Quest, now: Millis) -> Option<Sample> {
+        let instance = subject.instance.filter(|_| subject.running)?;
+        let of = quest.allocated?;
+        let sample = self.prometheus.instances.get(&Key::new(&instance.namespace, &instance.name))?;
+        let (used, window_ms) = (quest.of_instance)(sample)?;
+        let interval = self.limits.metrics_interval;
+        let age = Age::new(now, sample.at, sample.at, interval);
+        let (unit, at, source) = (quest.unit, sample.at, Source::Prometheus);
+        let known = Sample { unit, used, of, at, window_ms, source, basis: Basis::Own, stale: age.stale };
+        (!age.expired && !self.denied(SourceId::Prometheus)).then_some(known)
+    }
+
+    fn denied(&self, id: SourceId) -> bool {
+        let track = self.tracks.get(&(id, None));
+        track.and_then(|track| track.error.as_ref()).is_some_and(denies)
     }
 
     fn try_usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Result<Sample, Missing> {
@@ -58,6 +88,12 @@ impl World {
         match denial {
             Some(error) => Err(failed(error, Some(sample))),
             None if age.expired => Err(self.expired(subject.namespace, sample)),
+            // The pod's working set is without them: a number, but not of this memory.
+            None if quest.unit == Unit::Bytes
+                && subject.instance.is_some_and(|instance| instance.hugepages) =>
+            {
+                Err(Missing { last: Some(sample), ..missing(Reason::Hugepages) })
+            }
             None => Ok(sample),
         }
     }
@@ -105,7 +141,7 @@ fn denies(error: &SourceError) -> bool {
 }
 
 fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
-    let mend = mend::source(crate::model::source::SourceId::PodMetrics, error.reason);
+    let mend = mend::source(SourceId::PodMetrics, error.reason);
     Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
 }
 

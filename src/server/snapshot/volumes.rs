@@ -3,17 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    facts::{InstanceFacts, Key, VolumeRef, VolumeStats, WukongFacts},
-    mend,
-    usage::Age,
-    world::{NodeVolumes, World},
+    facts::{InstanceFacts, Key, LonghornFacts, VolumeRef, VolumeStats, WukongFacts},
+    readings::Wanted,
+    world::World,
 };
 use crate::model::{
     Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
+    figure::{Basis, Figure, Sample, Source},
     quantity::Quantity,
-    reason::{Missing, Reason},
-    vm::{Usage, Volume},
+    reason::Reason,
+    source::SourceId,
+    vm::{Reading, Usage, Volume},
 };
 
 /// KubeVirt keeps TPM and EFI state in a claim of this name: no disk of the VM.
@@ -21,10 +21,11 @@ const STATE_CLAIM: &str = "persistent-state-for-";
 
 /// One kubelet's word on a claim.
 #[derive(Clone, Copy)]
-struct Report<'a> {
+pub(super) struct Report<'a> {
     node: &'a str,
-    stats: &'a VolumeStats,
-    answered: Millis,
+    pub source: Source,
+    pub stats: &'a VolumeStats,
+    pub answered: Millis,
 }
 
 impl Report<'_> {
@@ -33,28 +34,38 @@ impl Report<'_> {
     }
 }
 
-/// What all kubelets say, by claim.
+/// What all kubelets say, by claim, and what Longhorn does, by volume.
 pub(super) struct Reports<'a> {
     by_claim: HashMap<(&'a str, &'a str), Vec<Report<'a>>>,
+    /// Longhorn volumes by name; none for a name that two namespaces share.
+    longhorn: HashMap<&'a str, Option<&'a LonghornFacts>>,
 }
 
 impl<'a> Reports<'a> {
     pub fn of(world: &'a World) -> Self {
         let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
         for (node, kubelet) in &world.kubelets {
-            let Some(answered) = kubelet.answered else { continue };
+            let Some((answered, source)) = kubelet.answered.zip(kubelet.source) else { continue };
             for stats in &kubelet.stats {
                 if let Some(claim) = claim_of(stats, world) {
-                    by_claim.entry(claim).or_default().push(Report { node, stats, answered });
+                    by_claim.entry(claim).or_default().push(Report { node, source, stats, answered });
                 }
             }
         }
-        Self { by_claim }
+        let mut longhorn = HashMap::new();
+        for volume in world.longhorn.values() {
+            longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
+        }
+        Self { by_claim, longhorn }
+    }
+
+    pub fn longhorn(&self, name: &str) -> Option<&'a LonghornFacts> {
+        self.longhorn.get(name).copied().flatten()
     }
 
     /// The report from the node that holds the guest, else the newest.
-    fn best(&self, namespace: &str, claim: &str, node: &str) -> Option<Report<'a>> {
-        let reports = self.by_claim.get(&(namespace, claim))?;
+    pub fn best(&self, claim: &Key, node: &str) -> Option<Report<'a>> {
+        let reports = self.by_claim.get(&(&*claim.namespace, &*claim.name))?;
         reports.iter().copied().max_by_key(|report| (report.node == node, report.at()))
     }
 }
@@ -72,7 +83,7 @@ fn claim_of<'a>(stats: &'a VolumeStats, world: &'a World) -> Option<(&'a str, &'
 /// A volume as ordered.
 pub(super) struct Ordered<'a> {
     name: &'a str,
-    claim: &'a str,
+    pub claim: &'a str,
     size: &'a str,
 }
 
@@ -101,108 +112,62 @@ pub(super) struct Place<'a> {
     /// Empty where it is not known.
     pub node: &'a str,
     pub running: bool,
+    pub instance: Option<&'a InstanceFacts>,
 }
 
 impl World {
     pub(super) fn volume(&self, ordered: &Ordered, place: &Place, reports: &Reports, now: Millis) -> Volume {
-        let facts = self.claims.get(&Key::new(place.namespace, ordered.claim));
+        let claim = Key::new(place.namespace, ordered.claim);
+        let facts = self.claims.get(&claim);
         let size = Quantity::parse(ordered.size).ok().map(Quantity::units);
         let size = facts.and_then(|facts| facts.capacity).or(size);
         let block = facts.is_some_and(|facts| facts.block);
-        let usage = self.try_volume(ordered.claim, size, block, place, reports, now);
+        let wanted = Wanted { ordered, claim, size, block, place };
+        let (Reading { source, figure: usage }, readings) = self.resolve(&wanted, reports, now);
         Volume {
             name: ordered.name.to_owned(),
             claim: ordered.claim.to_owned(),
             size,
-            block: block || usage.as_ref().is_err_and(|missing| missing.reason == Reason::BlockVolume),
+            block: block || is_raw(&usage) || readings.iter().any(|reading| is_raw(&reading.figure)),
             storage_class: facts.map(|facts| facts.storage_class.clone()).unwrap_or_default(),
-            usage: usage.map_or_else(Figure::Missing, Figure::Known),
+            source,
+            usage,
+            readings,
         }
     }
 
-    fn try_volume(
-        &self,
-        claim: &str,
-        size: Option<u64>,
-        block: bool,
-        place: &Place,
-        reports: &Reports,
-        now: Millis,
-    ) -> Result<Sample, Missing> {
-        let missing = |reason| Missing {
-            mend: mend::figure(reason, place.namespace, claim, place.node),
-            ..Missing::from(reason)
-        };
-        if !place.running {
-            return Err(missing(Reason::NotRunning));
+    /// The first source that knows the volume; what the others know of it, or why none does.
+    fn resolve(&self, wanted: &Wanted, reports: &Reports, now: Millis) -> (Reading, Vec<Reading>) {
+        let first = self.limits.disk_sources.first().copied().unwrap_or(SourceId::Kubelet);
+        let none = |reason: Reason| Reading { source: first, figure: Figure::Missing(reason.into()) };
+        if !wanted.place.running {
+            return (none(Reason::NotRunning), Vec::new());
         }
-        if block {
-            return Err(missing(Reason::BlockVolume));
+        let sources = self.limits.disk_sources.iter();
+        let mut readings: Vec<Reading> = sources
+            .filter_map(|id| Some(Reading { source: *id, figure: self.reading(*id, wanted, reports, now)? }))
+            .collect();
+        if readings.is_empty() {
+            return (none(Reason::NotConfigured), readings);
         }
-        let kubelet = self.kubelets.get(place.node);
-        let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
-        let Some(report) = reports.best(place.namespace, claim, place.node) else {
-            return Err(unreported(kubelet, place, missing));
-        };
-        if is_block(report.stats) {
-            return Err(missing(Reason::BlockVolume));
+        let known = readings.iter().position(|reading| reading.figure.sample().is_some());
+        // Of a raw device the host's sources never know more than that: a backend that could tell says what it lacks.
+        let backend = readings.iter().position(|reading| wanted.block && is_backend(reading.source));
+        let taken = readings.remove(known.or(backend).unwrap_or(0));
+        if known.is_some() {
+            readings.retain(|reading| reading.figure.sample().is_some());
         }
-        let used = report.stats.used.ok_or_else(|| missing(Reason::NotReported))?;
-        let capacity = report.stats.capacity.filter(|capacity| *capacity > 0).or(size);
-        let of = capacity.ok_or_else(|| missing(Reason::NotReported))?;
-        let age = Age::new(now, report.at(), report.at(), self.limits.disk_interval);
-        let sample = sample(&report, used, of, size, age.stale);
-        let failed = |error: &super::facts::SourceError| Missing {
-            reason: error.reason,
-            detail: error.detail.clone(),
-            mend: mend::kubelet(error.reason, place.node),
-            last: Some(sample),
-        };
-        match error {
-            Some(error) if error.reason == Reason::Forbidden => Err(failed(error)),
-            Some(error) if age.expired => Err(failed(error)),
-            None if age.expired => Err(Missing { last: Some(sample), ..missing(Reason::Expired) }),
-            _ => Ok(sample),
-        }
+        (taken, readings)
     }
 }
 
-/// No kubelet has the claim: because it fails, was not asked, or does not know it.
-fn unreported(kubelet: Option<&NodeVolumes>, place: &Place, missing: impl Fn(Reason) -> Missing) -> Missing {
-    if place.node.is_empty() {
-        return missing(Reason::NoNode);
-    }
-    match kubelet {
-        None => missing(Reason::Starting),
-        Some(NodeVolumes { error: Some(error), .. }) => Missing {
-            reason: error.reason,
-            detail: error.detail.clone(),
-            mend: mend::kubelet(error.reason, place.node),
-            last: None,
-        },
-        Some(_) => missing(Reason::NotReported),
-    }
+fn is_backend(source: SourceId) -> bool {
+    matches!(source, SourceId::Longhorn | SourceId::Ceph)
 }
 
-/// A raw device has a size, but the kubelet cannot see into it: it reports zeros, not "unknown".
-fn is_block(stats: &VolumeStats) -> bool {
-    let zero = |value: Option<u64>| value.unwrap_or(0) == 0;
-    zero(stats.used) && zero(stats.available) && zero(stats.inodes) && !zero(stats.capacity)
-}
-
-fn sample(report: &Report, used: u64, of: u64, size: Option<u64>, stale: bool) -> Sample {
-    // Local and NFS volumes report the whole file system that they sit on.
-    let shared = size.is_some_and(|size| u128::from(of) * 10 > u128::from(size) * 11);
-    Sample {
-        unit: Unit::Bytes,
-        used,
-        of,
-        at: report.at(),
-        window_ms: 0,
-        source: Source::KubeletSummary,
-        basis: if shared { Basis::SharedFilesystem } else { Basis::Own },
-        stale,
-    }
+/// What the kubelet told by its zeros.
+fn is_raw(figure: &Figure) -> bool {
+    figure.missing().is_some_and(|missing| missing.reason == Reason::BlockVolume)
 }
 
 /// The VM's disk figure: the sum over the volumes that are known.
@@ -220,7 +185,8 @@ pub(super) fn disk(volumes: &[Volume], running: bool) -> Figure {
     }
 }
 
-/// A sum is as old as its oldest part, and as little the VM's own as its least own part.
+/// A sum is as old as its oldest part, and as little the VM's own as its least own part. Its source is the first
+/// volume's: each volume says its own.
 fn add(sum: Sample, next: Sample) -> Sample {
     Sample {
         used: sum.used.saturating_add(next.used),

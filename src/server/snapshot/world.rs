@@ -8,12 +8,14 @@ use std::{
 use super::{
     Limits,
     facts::{
-        Change, ClaimFacts, InstanceFacts, Key, Named, Observation, PodFacts, PodMetricsFacts, SourceError,
-        VmFacts, VolumeRef, VolumeStats, WukongFacts,
+        Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key, LonghornFacts,
+        Named, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts, PrometheusFacts, SourceError,
+        SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
     },
     health::Track,
+    latency::Latencies,
 };
-use crate::model::{Millis, source::SourceId, vm::Vm};
+use crate::model::{Millis, figure::Source, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
 /// Boxed: the table of a map is up to twice as large as what is in it.
@@ -30,9 +32,35 @@ pub(super) struct Received<T> {
 /// What is known of one node's kubelet.
 #[derive(Debug, Default)]
 pub(super) struct NodeVolumes {
+    /// Which way the stats came.
+    pub source: Option<Source>,
     pub stats: Vec<VolumeStats>,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
+}
+
+/// What is known of one guest's file systems.
+#[derive(Debug, Default)]
+pub(super) struct GuestDisks {
+    pub filesystems: Vec<Filesystem>,
+    pub answered: Option<Millis>,
+    pub error: Option<SourceError>,
+}
+
+/// The last round of queries that was answered.
+#[derive(Debug, Default)]
+pub(super) struct Queried {
+    pub volumes: HashMap<Key, VolumeStats>,
+    pub instances: HashMap<Key, InstanceSample>,
+    pub warnings: Vec<String>,
+    pub answered: Option<Millis>,
+}
+
+/// The last images that Ceph told of.
+#[derive(Debug, Default)]
+pub(super) struct Images {
+    pub stats: HashMap<Image, ImageStats>,
+    pub answered: Option<Millis>,
 }
 
 /// See the module.
@@ -46,8 +74,14 @@ pub struct World {
     pub(super) claims: Objects<ClaimFacts>,
     pub(super) metrics: Objects<Received<PodMetricsFacts>>,
     pub(super) kubelets: HashMap<String, NodeVolumes>,
+    pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
+    pub(super) longhorn: Objects<LonghornFacts>,
+    pub(super) guests: HashMap<Key, GuestDisks>,
+    pub(super) prometheus: Queried,
+    pub(super) ceph: Images,
     /// Each source's record, by namespace where it is asked by namespace.
     pub(super) tracks: BTreeMap<(SourceId, Option<String>), Track>,
+    pub(super) latencies: BTreeMap<SourceId, Latencies>,
     pub(super) seq: u64,
     /// The VMs of the last snapshot, in its order.
     pub(super) last: Vec<Arc<Vm>>,
@@ -67,7 +101,13 @@ impl World {
             claims: Objects::new(),
             metrics: Objects::new(),
             kubelets: HashMap::new(),
+            persistent_volumes: Objects::new(),
+            longhorn: Objects::new(),
+            guests: HashMap::new(),
+            prometheus: Queried::default(),
+            ceph: Images::default(),
             tracks: BTreeMap::new(),
+            latencies: BTreeMap::new(),
             seq: 0,
             last: Vec::new(),
         }
@@ -95,6 +135,21 @@ impl World {
             }
             Observation::PodMetrics { namespace, at, result } => self.pod_metrics(namespace, at, result),
             Observation::Summary { node, at, result } => self.summary(node, at, result),
+            Observation::PersistentVolumes(change) => {
+                change_in(
+                    &mut self.persistent_volumes,
+                    &mut self.tracks,
+                    SourceId::PersistentVolumes,
+                    change,
+                );
+            }
+            Observation::LonghornVolumes(change) => {
+                change_in(&mut self.longhorn, &mut self.tracks, SourceId::Longhorn, change);
+            }
+            Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
+            Observation::Prometheus { at, result } => self.queried(at, result),
+            Observation::Filesystems { instance, at, result } => self.filesystems(instance, at, result),
+            Observation::Ceph { at, result } => self.images(at, result),
         }
     }
 
@@ -117,7 +172,13 @@ impl World {
             SourceId::Instances => clear(&mut self.instances, namespace),
             SourceId::Pods => clear(&mut self.pods, namespace),
             SourceId::Claims => clear(&mut self.claims, namespace),
-            SourceId::PodMetrics | SourceId::Kubelet => {}
+            SourceId::PersistentVolumes => clear(&mut self.persistent_volumes, namespace),
+            SourceId::Longhorn => clear(&mut self.longhorn, namespace),
+            SourceId::PodMetrics
+            | SourceId::Kubelet
+            | SourceId::Prometheus
+            | SourceId::GuestAgent
+            | SourceId::Ceph => {}
         }
     }
 
@@ -139,6 +200,14 @@ impl World {
         self.track(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
+    /// The PersistentVolume behind a claim, should each name the other.
+    pub(super) fn persistent_volume(&self, claim: &Key) -> Option<&PersistentVolumeFacts> {
+        let bound = &self.claims.get(claim)?.volume_name;
+        let volume = self.persistent_volumes.get(&Key::new("", bound))?;
+        let names = (volume.claim_namespace.as_str(), volume.claim_name.as_str());
+        (names == (&*claim.namespace, &*claim.name)).then_some(volume)
+    }
+
     fn sampled(&mut self, facts: PodMetricsFacts, now: Millis) {
         let key = facts.key();
         let first_seen = match self.metrics.get(&key) {
@@ -148,14 +217,53 @@ impl World {
         self.metrics.insert(key, Box::new(Received { facts, first_seen }));
     }
 
-    fn summary(&mut self, node: String, at: Millis, result: Result<Vec<VolumeStats>, SourceError>) {
+    fn summary(&mut self, node: String, at: Millis, result: Result<SummaryFacts, SourceError>) {
         let kubelet = self.kubelets.entry(node).or_default();
         match result {
-            Ok(stats) => {
-                let stats = stats.into_iter().filter_map(|stats| of_a_claim(stats, &self.pods)).collect();
-                *kubelet = NodeVolumes { stats, answered: Some(at), error: None };
+            Ok(SummaryFacts { source, volumes }) => {
+                let stats = volumes.into_iter().filter_map(|stats| of_a_claim(stats, &self.pods)).collect();
+                *kubelet = NodeVolumes { source: Some(source), stats, answered: Some(at), error: None };
             }
             Err(error) => kubelet.error = Some(error),
+        }
+    }
+
+    fn queried(&mut self, at: Millis, result: Result<PrometheusFacts, SourceError>) {
+        let facts = match result {
+            Ok(facts) => facts,
+            Err(error) => return self.track(SourceId::Prometheus, None).failed(error),
+        };
+        let claimed = facts.volumes.into_iter().filter_map(|stats| match &stats.of {
+            VolumeRef::Claim(claim) => Some((claim.clone(), stats)),
+            VolumeRef::PodVolume { .. } => None,
+        });
+        let sampled =
+            facts.instances.into_iter().map(|sample| (Key::new(&sample.namespace, &sample.name), sample));
+        self.prometheus = Queried {
+            volumes: claimed.collect(),
+            instances: sampled.collect(),
+            warnings: facts.warnings,
+            answered: Some(at),
+        };
+        self.track(SourceId::Prometheus, None).succeeded(at);
+    }
+
+    fn filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
+        let guest = self.guests.entry(instance).or_default();
+        match result {
+            Ok(filesystems) => *guest = GuestDisks { filesystems, answered: Some(at), error: None },
+            Err(error) => guest.error = Some(error),
+        }
+    }
+
+    fn images(&mut self, at: Millis, result: Result<Vec<ImageStats>, SourceError>) {
+        match result {
+            Ok(stats) => {
+                let stats = stats.into_iter().map(|stats| (stats.image.clone(), stats)).collect();
+                self.ceph = Images { stats, answered: Some(at) };
+                self.track(SourceId::Ceph, None).succeeded(at);
+            }
+            Err(error) => self.track(SourceId::Ceph, None).failed(error),
         }
     }
 }

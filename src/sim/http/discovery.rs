@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::status;
 use crate::sim::{
-    resource::{Api, POD_METRICS, REVIEW_GROUP, Resource},
+    resource::{Api, POD_METRICS, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP},
     world::World,
 };
 
@@ -70,6 +70,15 @@ pub fn resources(group: &str, version: &str) -> Response {
             "verbs": ["create"],
         }));
     }
+    if (group, version) == (SUBRESOURCE_GROUP, "v1") {
+        list.push(json!({
+            "name": "virtualmachineinstances/filesystemlist",
+            "singularName": "",
+            "namespaced": true,
+            "kind": "VirtualMachineInstanceFileSystemList",
+            "verbs": ["get"],
+        }));
+    }
     if list.is_empty() {
         return status::no_such_path();
     }
@@ -84,8 +93,9 @@ pub fn resources(group: &str, version: &str) -> Response {
 
 /// The named groups with their only versions.
 fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let apis = [Resource::VirtualMachines, Resource::Wukongs].into_iter().map(|resource| resource.api());
-    apis.chain([&POD_METRICS]).map(|api| (api.group, api.version)).chain([(REVIEW_GROUP, "v1")])
+    let apis = [Resource::VirtualMachines, Resource::Wukongs, Resource::LonghornVolumes];
+    let apis = apis.into_iter().map(|resource| resource.api()).chain([&POD_METRICS]);
+    apis.map(|api| (api.group, api.version)).chain([(SUBRESOURCE_GROUP, "v1"), (REVIEW_GROUP, "v1")])
 }
 
 fn group_object(group: &str, version: &str) -> Value {

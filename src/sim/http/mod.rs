@@ -6,8 +6,8 @@ mod path;
 mod polls;
 mod query;
 mod selector;
-mod spoil;
-mod status;
+pub mod spoil;
+pub mod status;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -21,7 +21,9 @@ use axum::{
 };
 
 use super::{
+    ceph,
     faults::{Class, Fault, Faults},
+    prometheus,
     requests::Requests,
     serve::Fuse,
     world::World,
@@ -50,27 +52,56 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
     let ask = path::parse(&path);
     let query = ListQuery::parse(request.uri());
     let class = classify(&ask, query.as_ref().is_ok_and(|query| query.watch));
-    cluster.requests.record(class.clone(), &path, format!("{} {}", request.method(), request.uri()));
-
-    let faults = cluster.faults.meet(&class, &path);
-    let mut handicap = Handicap::default();
-    for fault in &faults {
-        match fault {
-            Fault::Latency(time) => tokio::time::sleep(*time).await,
-            Fault::Hang => std::future::pending().await,
-            Fault::Status { code, retry_after } => return injected(*code, *retry_after, &class),
-            Fault::Reset => blow_fuse(&request),
-            Fault::Drop => handicap.dropped = true,
-            Fault::Silence => handicap.silent = true,
-            Fault::Gone => handicap.gone = true,
-            Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
-        }
-    }
+    let faults = match meet(&cluster, &class, Caller::of(&request)).await {
+        Ok(faults) => faults,
+        Err(struck) => return struck,
+    };
+    let has = |fault: &Fault| faults.contains(fault);
+    let (dropped, silent, gone) = (has(&Fault::Drop), has(&Fault::Silence), has(&Fault::Gone));
+    let handicap = Handicap { dropped, silent, gone };
     let response = match query {
         Ok(query) => dispatch(&cluster, &ask, query, request, &path, handicap).await,
         Err(refusal) => *refusal,
     };
     spoil::spoil(response, &faults).await
+}
+
+/// What faults need to know of a request; the request itself cannot be looked at from another thread.
+pub struct Caller {
+    path: String,
+    line: String,
+    fuse: Option<Fuse>,
+}
+
+impl Caller {
+    pub fn of(request: &Request<Body>) -> Self {
+        Self {
+            path: request.uri().path().to_owned(),
+            line: format!("{} {}", request.method(), request.uri()),
+            fuse: request.extensions().get::<Fuse>().cloned(),
+        }
+    }
+}
+
+/// Counts the request, and lets its faults strike: an error is their answer. Those that strike the body are left.
+pub async fn meet(cluster: &Cluster, class: &Class, caller: Caller) -> Result<Vec<Fault>, Response> {
+    let Caller { path, line, fuse } = caller;
+    cluster.requests.record(class.clone(), &path, line);
+    let faults = cluster.faults.meet(class, &path);
+    for fault in &faults {
+        match fault {
+            Fault::Latency(time) => tokio::time::sleep(*time).await,
+            Fault::Hang => std::future::pending().await,
+            Fault::Status { code, retry_after } => return Err(injected(*code, *retry_after, class)),
+            Fault::Redirect => return Err(status::redirect()),
+            // The connection is reset as soon as anything is written to it.
+            Fault::Reset => fuse.iter().for_each(Fuse::blow),
+            Fault::Drop | Fault::Silence | Fault::Gone => {}
+            Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
+            Fault::Empty | Fault::Swollen(_) | Fault::Numbers(_) => {}
+        }
+    }
+    Ok(faults)
 }
 
 async fn dispatch(
@@ -107,6 +138,7 @@ async fn dispatch(
         Ask::PodMetrics { namespace } => polls::metrics(cluster, namespace, &query),
         Ask::OnePodMetrics { namespace, name } => polls::one_metrics(cluster, namespace, name),
         Ask::Summary { node } => polls::summary(cluster, node).await,
+        Ask::Filesystems { namespace, name } => polls::filesystems(cluster, namespace, name).await,
         Ask::Review | Ask::Unknown => status::method_not_allowed(),
     }
 }
@@ -118,6 +150,7 @@ fn classify(ask: &Ask<'_>, watch: bool) -> Class {
         Ask::Object { resource, .. } => Class::Get(*resource),
         Ask::PodMetrics { .. } | Ask::OnePodMetrics { .. } => Class::Metrics,
         Ask::Summary { node } => Class::Summary((*node).to_owned()),
+        Ask::Filesystems { .. } => Class::Filesystems,
         Ask::Review => Class::Review,
         Ask::Version | Ask::CoreVersions | Ask::Groups | Ask::Group(_) | Ask::Resources { .. } => {
             Class::Discovery
@@ -133,15 +166,13 @@ fn injected(code: u16, retry_after: Option<u64>, class: &Class) -> Response {
         Class::Get(resource) => ("get", resource.api().qualified()),
         Class::Metrics => ("list", "pods.metrics.k8s.io".to_owned()),
         Class::Summary(_) => ("get", "nodes/proxy".to_owned()),
+        Class::Filesystems => {
+            ("get", "virtualmachineinstances/filesystemlist.subresources.kubevirt.io".to_owned())
+        }
         Class::Review => ("create", "selfsubjectaccessreviews.authorization.k8s.io".to_owned()),
+        Class::Prometheus => return prometheus::injected(code, retry_after),
+        Class::Ceph => return ceph::injected(code, retry_after),
         Class::Discovery | Class::Other => ("get", "path".to_owned()),
     };
     status::injected(code, retry_after, verb, &qualified)
-}
-
-/// The connection is reset as soon as anything is written to it.
-fn blow_fuse(request: &Request<Body>) {
-    if let Some(fuse) = request.extensions().get::<Fuse>() {
-        fuse.blow();
-    }
 }

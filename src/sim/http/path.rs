@@ -1,6 +1,6 @@
 //! From a path to what it asks for.
 
-use crate::sim::resource::{METRICS_GROUP, REVIEW_GROUP, Resource};
+use crate::sim::resource::{METRICS_GROUP, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask<'a> {
@@ -9,12 +9,34 @@ pub enum Ask<'a> {
     CoreVersions,
     Groups,
     Group(&'a str),
-    Resources { group: &'a str, version: &'a str },
-    Objects { resource: Resource, namespace: Option<&'a str> },
-    Object { resource: Resource, namespace: &'a str, name: &'a str },
-    PodMetrics { namespace: Option<&'a str> },
-    OnePodMetrics { namespace: &'a str, name: &'a str },
-    Summary { node: &'a str },
+    Resources {
+        group: &'a str,
+        version: &'a str,
+    },
+    Objects {
+        resource: Resource,
+        namespace: Option<&'a str>,
+    },
+    Object {
+        resource: Resource,
+        namespace: &'a str,
+        name: &'a str,
+    },
+    PodMetrics {
+        namespace: Option<&'a str>,
+    },
+    OnePodMetrics {
+        namespace: &'a str,
+        name: &'a str,
+    },
+    Summary {
+        node: &'a str,
+    },
+    /// Of a guest's agent.
+    Filesystems {
+        namespace: &'a str,
+        name: &'a str,
+    },
     Review,
     Unknown,
 }
@@ -33,6 +55,7 @@ pub fn parse(path: &str) -> Ask<'_> {
         ["apis", group, version] => Ask::Resources { group, version },
         ["apis", REVIEW_GROUP, "v1", "selfsubjectaccessreviews"] => Ask::Review,
         ["apis", METRICS_GROUP, "v1beta1", rest @ ..] => pod_metrics(rest),
+        ["apis", SUBRESOURCE_GROUP, "v1", rest @ ..] => subresource(rest),
         ["apis", group, version, rest @ ..] => objects(group, version, rest),
         _ => Ask::Unknown,
     }
@@ -66,6 +89,15 @@ fn pod_metrics<'a>(rest: &[&'a str]) -> Ask<'a> {
     }
 }
 
+fn subresource<'a>(rest: &[&'a str]) -> Ask<'a> {
+    match *rest {
+        ["namespaces", namespace, "virtualmachineinstances", name, "filesystemlist"] => {
+            Ask::Filesystems { namespace, name }
+        }
+        _ => Ask::Unknown,
+    }
+}
+
 impl Ask<'_> {
     /// The API group that must be installed; core and reviews always are.
     pub fn group(&self) -> &str {
@@ -73,6 +105,7 @@ impl Ask<'_> {
             Self::Group(group) | Self::Resources { group, .. } => group,
             Self::Objects { resource, .. } | Self::Object { resource, .. } => resource.api().group,
             Self::PodMetrics { .. } | Self::OnePodMetrics { .. } => METRICS_GROUP,
+            Self::Filesystems { .. } => SUBRESOURCE_GROUP,
             _ => "",
         }
     }
@@ -102,6 +135,19 @@ mod tests {
                 Ask::Objects { resource: Resource::VirtualMachines, namespace: None },
             ),
             ("/apis/metrics.k8s.io/v1beta1/namespaces/a/pods", Ask::PodMetrics { namespace: Some("a") }),
+            (
+                "/apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/b/filesystemlist",
+                Ask::Filesystems { namespace: "a", name: "b" },
+            ),
+            (
+                "/apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/b/console",
+                Ask::Unknown,
+            ),
+            (
+                "/apis/longhorn.io/v1beta2/volumes",
+                Ask::Objects { resource: Resource::LonghornVolumes, namespace: None },
+            ),
+            ("/api/v1/namespaces/a/persistentvolumes", Ask::Unknown),
             ("/api/v1/secrets", Ask::Unknown),
             ("/api/v1/namespaces/a/nodes", Ask::Unknown),
             ("/", Ask::Unknown),

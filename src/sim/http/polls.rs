@@ -12,9 +12,10 @@ use super::{
 };
 use crate::sim::{
     faults::Class,
+    guest::State,
     node::Kubelet,
-    objects::{Sampled, list_head, pod_metrics},
-    resource::{POD_METRICS, Resource},
+    objects::{self, Sampled, list_head, pod_metrics},
+    resource::{KUBEVIRT_GROUP, POD_METRICS, Resource, SUBRESOURCE_GROUP},
 };
 
 /// metrics-server knows selectors, but neither pages nor watches.
@@ -52,6 +53,41 @@ pub async fn summary(cluster: &Cluster, name: &str) -> Response {
     }
 }
 
+/// virt-api asks virt-handler on the guest's node, which answers with what it last heard of the agent.
+pub async fn filesystems(cluster: &Cluster, namespace: &str, name: &str) -> Response {
+    const QUALIFIED: &str = "virtualmachineinstance.kubevirt.io";
+    if !cluster.world.is_installed(KUBEVIRT_GROUP) {
+        return status::no_such_path();
+    }
+    let Some(guest) = cluster.world.instance(namespace, name) else {
+        return status::not_found(QUALIFIED, name);
+    };
+    let off = |why: &str| {
+        let message = format!("Operation cannot be fulfilled on {QUALIFIED} \"{name}\": {why}");
+        status::status(409, "Conflict", &message)
+    };
+    let Some(holder) = guest.holder().filter(|_| guest.state == State::Running) else {
+        return off("VMI is not running");
+    };
+    if !guest.agent {
+        return off("VMI does not have guest agent connected");
+    }
+    match cluster.world.node(&holder.node).map_or(Kubelet::Answers, |node| node.kubelet) {
+        Kubelet::Answers => {
+            let mut out = String::new();
+            objects::filesystems(&mut out, &guest, cluster.world.clock.now());
+            status::json(200, out)
+        }
+        Kubelet::Hangs => std::future::pending().await,
+        // A node whose kubelet is gone has no pods that answer.
+        Kubelet::Refuses => {
+            let message =
+                format!("Cannot GET request https://{}:8186: connect: connection refused", holder.node);
+            status::status(500, "InternalError", &message)
+        }
+    }
+}
+
 /// Allowed, unless a fault forbids just that.
 pub fn review(cluster: &Cluster, body: &[u8]) -> Response {
     let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
@@ -73,6 +109,11 @@ fn forbidden(cluster: &Cluster, attributes: &Value) -> bool {
         ("", "nodes", "proxy") => {
             let node = text("name");
             (format!("/api/v1/nodes/{node}/proxy/stats/summary"), Some(Class::Summary(node.to_owned())))
+        }
+        (SUBRESOURCE_GROUP, "virtualmachineinstances", "filesystemlist") => {
+            let path =
+                format!("/apis/{group}/v1/{scope}virtualmachineinstances/{}/filesystemlist", text("name"));
+            (path, Some(Class::Filesystems))
         }
         _ => {
             let version =

@@ -19,7 +19,10 @@ pub async fn spoil(mut response: Response, faults: &[Fault]) -> Response {
         let body = match fault {
             Fault::Truncate(limit) => truncated(body, *limit),
             Fault::BadJson => Body::from("{\"kind\":\"List\",\"items\":[{\"metadata\":{\"name\":\"tor"),
-            Fault::WrongTypes => wrong_types(body).await,
+            Fault::WrongTypes => changed(body, wrong_type).await,
+            Fault::Numbers(text) => changed(body, |value| other_number(value, text)).await,
+            Fault::Empty => Body::empty(),
+            Fault::Swollen(bytes) => swollen(body, *bytes),
             _ => body,
         };
         response = Response::from_parts(parts, body);
@@ -44,25 +47,59 @@ fn truncated(body: Body, limit: usize) -> Body {
     Body::from_stream(head.chain(stream::once(async { Err(io::ErrorKind::ConnectionAborted.into()) })))
 }
 
-/// Each number becomes a string and each string a number, except in what tells the kind of object.
-async fn wrong_types(body: Body) -> Body {
+/// The same JSON, and so much white space behind it.
+fn swollen(body: Body, bytes: usize) -> Body {
+    let piece = Bytes::from_static(&[b' '; 1 << 14]);
+    let pieces = bytes.div_ceil(piece.len());
+    let tail = stream::iter(std::iter::repeat_n(piece, pieces)).map(Ok);
+    Body::from_stream(body.into_data_stream().chain(tail))
+}
+
+/// Each value is changed, except in what tells the kind of object.
+async fn changed(body: Body, change: impl Fn(&mut Value)) -> Body {
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Body::from(bytes) };
-    swap(&mut value);
+    each(&mut value, &change);
     Body::from(value.to_string())
 }
 
-fn swap(value: &mut Value) {
+fn each(value: &mut Value, change: &impl Fn(&mut Value)) {
     match value {
         Value::Object(map) => {
             let kept = ["kind", "apiVersion", "resourceVersion", "metadata"];
             map.iter_mut()
                 .filter(|(name, _)| !kept.contains(&name.as_str()))
-                .for_each(|(_, value)| swap(value));
+                .for_each(|(_, value)| each(value, change));
         }
-        Value::Array(items) => items.iter_mut().for_each(swap),
-        Value::Number(number) => *value = Value::String(format!("about {number}")),
-        Value::String(_) => *value = Value::from(-1.5),
-        Value::Bool(_) | Value::Null => *value = Value::Array(vec![]),
+        Value::Array(items) => items.iter_mut().for_each(|item| each(item, change)),
+        value => change(value),
+    }
+}
+
+/// Each number becomes a string and each string a number.
+fn wrong_type(value: &mut Value) {
+    *value = match value {
+        Value::Number(number) => Value::String(format!("about {number}")),
+        Value::String(_) => Value::from(-1.5),
+        _ => Value::Array(vec![]),
+    };
+}
+
+/// `12`, `0.5`, and quantities such as `199994503n`.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    digits.parse::<f64>().is_ok() && text.len() - digits.len() <= 2
+}
+
+/// Each number, written as one or as text, becomes this one; what is none in JSON, such as `NaN`, becomes text.
+fn other_number(value: &mut Value, text: &str) {
+    let is_number = match value {
+        Value::Number(_) => true,
+        Value::String(written) => is_number(written),
+        _ => false,
+    };
+    if is_number {
+        let number = serde_json::from_str(text).ok().filter(|_| value.is_number());
+        *value = number.unwrap_or_else(|| Value::String(text.to_owned()));
     }
 }

@@ -71,6 +71,13 @@ pub fn injected(code: u16, retry_after: Option<u64>, verb: &str, qualified: &str
     response
 }
 
+/// To where nothing listens.
+pub fn redirect() -> Response {
+    let mut response = answer(302, "text/html", Body::from("<a href=\"/login\">Found</a>.\n"));
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("http://127.0.0.1:1/login"));
+    response
+}
+
 pub fn json(code: u16, body: impl Into<Body>) -> Response {
     answer(code, "application/json", body.into())
 }

@@ -6,11 +6,12 @@ use super::{
     Part,
     guest::{fill, sample},
     managed::{Manager, complete},
+    persistent_volume,
     template::{Quoted, Template, put},
 };
 use crate::sim::{
     guest::{Guest, State},
-    hardware::{Disk, DiskMode},
+    hardware::Disk,
     resource::Resource,
 };
 
@@ -30,7 +31,6 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
 });
 
 fn write(template: &Template, out: &mut String, guest: &Guest, disk: &Disk, revision: u64) {
-    let shared = matches!(disk.mode, DiskMode::Shared(_));
     let bound = guest.state != State::Pending;
     template.render(out, |out, place| match place {
         "claim" => put!(out, "{}", Quoted(&disk.claim)),
@@ -38,12 +38,11 @@ fn write(template: &Template, out: &mut String, guest: &Guest, disk: &Disk, revi
         "volumeUid" => out.push_str(&guest.uid(&format!("data-volume-{}", disk.claim))),
         "size" => put!(out, "{}", Quoted(&disk.size)),
         "storageClass" => put!(out, "{}", Quoted(&disk.storage_class)),
-        "provisioner" if shared => out.push_str("nfs.csi.k8s.io"),
-        "provisioner" => out.push_str("rook-ceph.rbd.csi.ceph.com"),
+        "provisioner" => out.push_str(persistent_volume::driver(disk)),
         "accessMode" => out.push_str("ReadWriteMany"),
         "volumeMode" => out.push_str(if disk.is_block() { "Block" } else { "Filesystem" }),
         "volumeName" if bound => {
-            put!(out, r#""volumeName":"pvc-{}","#, guest.uid(&format!("claim-{}", disk.claim)));
+            put!(out, r#""volumeName":"{}","#, guest.volume_name(disk));
         }
         "volumeName" => {}
         "status" if bound => put!(

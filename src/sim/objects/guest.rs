@@ -1,7 +1,7 @@
 //! What the objects of one guest have in common: dispatch, and the places that several templates share.
 
 use super::{
-    Part, claim, instance, labels, launcher, machine,
+    Part, claim, instance, labels, launcher, longhorn, machine, persistent_volume,
     template::{Quoted, join, put},
     wukong,
 };
@@ -28,6 +28,16 @@ pub fn render(out: &mut String, part: Part, guest: &Guest, revision: u64) {
                 claim::render(out, guest, disk, revision);
             }
         }
+        Part::PersistentVolume(index) => {
+            if let Some(disk) = guest.disks.get(index) {
+                persistent_volume::render(out, guest, disk, revision);
+            }
+        }
+        Part::LonghornVolume(index) => {
+            if let Some(disk) = guest.disks.get(index) {
+                longhorn::render(out, guest, disk, revision);
+            }
+        }
     }
 }
 
@@ -50,6 +60,11 @@ pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: 
         "memory" => put!(out, "{}", Quoted(&guest.memory)),
         "os" => put!(out, "{}", Quoted(&guest.os_image)),
         "userData" => put!(out, "{}", Quoted(&user_data(guest))),
+        "hugepages" => {
+            if let Some(size) = &guest.hugepages {
+                put!(out, r#","hugepages":{{"pageSize":{}}}"#, Quoted(size));
+            }
+        }
         "disks" => domain_disks(out, guest),
         "volumes" => instance_volumes(out, guest),
         "interfaces" => join(out, &guest.networks, |out, network| {
@@ -107,7 +122,11 @@ fn virt_network(out: &mut String, network: &Network) {
 fn domain_disks(out: &mut String, guest: &Guest) {
     for disk in &guest.disks {
         let order = if disk.boot { r#""bootOrder":1,"# } else { "" };
-        put!(out, r#"{{{order}"disk":{{"bus":"virtio"}},"name":{}}},"#, Quoted(&disk.name));
+        put!(out, r#"{{{order}"disk":{{"bus":"virtio"}},"name":{}"#, Quoted(&disk.name));
+        if !disk.serial.is_empty() {
+            put!(out, r#","serial":{}"#, Quoted(&disk.serial));
+        }
+        out.push_str("},");
     }
     if is_windows(guest) {
         out.push_str(r#"{"cdrom":{"bus":"sata"},"name":"virtio-drivers"},"#);

@@ -33,6 +33,13 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
 fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
     template.render(out, |out, place| match place {
         "created" => out.push_str(&rfc3339(guest.started)),
+        "owner" if guest.has_machine => put!(
+            out,
+            r#""ownerReferences":[{{"apiVersion":"kubevirt.io/v1","kind":"VirtualMachine","name":{},"uid":"{}","controller":true,"blockOwnerDeletion":true}}],"#,
+            Quoted(&guest.vm_name),
+            guest.uid("machine")
+        ),
+        "owner" => {}
         "maxGuest" => put!(out, "{}Mi", (guest.memory_bytes() >> 20) * 4),
         "placement" => placement(out, guest),
         "conditions" => conditions(out, guest),
@@ -78,15 +85,17 @@ fn conditions(out: &mut String, guest: &Guest) {
         condition(out, "Ready", false, at, "GuestNotRunning", "Guest VM is not reported as running");
         return;
     }
-    for kind in ["Ready", "LiveMigratable", "StorageLiveMigratable", "DataVolumesReady"] {
+    join(out, ["Ready", "LiveMigratable", "StorageLiveMigratable", "DataVolumesReady"], |out, kind| {
         condition(out, kind, true, at, "", "");
+    });
+    if guest.agent {
         out.push(',');
+        condition(out, "AgentConnected", true, guest.started + 40_000, "", "");
     }
-    condition(out, "AgentConnected", true, guest.started + 40_000, "", "");
 }
 
 fn guest_os(out: &mut String, guest: &Guest) {
-    if !is_up(guest) {
+    if !is_up(guest) || !guest.agent {
         out.push_str("{}");
         return;
     }
@@ -106,13 +115,14 @@ fn guest_os(out: &mut String, guest: &Guest) {
 }
 
 fn observed_interfaces(out: &mut String, guest: &Guest) {
+    let source = if guest.agent { ", guest-agent" } else { "" };
     if !is_up(guest) {
         return;
     }
     join(out, &guest.networks, |out, network| {
         put!(
             out,
-            r#"{{"infoSource":"domain, guest-agent","interfaceName":{},"ipAddress":{},"ipAddresses":[{1}],"linkState":"up","mac":{},"name":{},"podInterfaceName":"eth0","queueCount":{}}}"#,
+            r#"{{"infoSource":"domain{source}","interfaceName":{},"ipAddress":{},"ipAddresses":[{1}],"linkState":"up","mac":{},"name":{},"podInterfaceName":"eth0","queueCount":{}}}"#,
             Quoted(&network.interface),
             Quoted(&network.ip_address),
             Quoted(&network.mac_address),

@@ -20,6 +20,8 @@ pub fn of_guest(part: Part, guest: &Guest) -> Labels {
         Part::Launcher(serial) => labels.extend(of_launcher(guest, serial)),
         Part::Attachment => labels.push(label("kubevirt.io", "hotplug-disk")),
         Part::Claim(_) => labels.extend(of_claim()),
+        Part::PersistentVolume(_) => labels.clear(),
+        Part::LonghornVolume(_) => labels = vec![label("longhornvolume", "true")],
     }
     labels
 }

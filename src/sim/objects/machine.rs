@@ -31,6 +31,16 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
 fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
     template.render(out, |out, place| match place {
         "owner" => owner(out, guest),
+        "ordered" => ordered(out, guest),
+        "instancetype" => {
+            if let Some(name) = &guest.instancetype {
+                put!(
+                    out,
+                    r#""instancetype":{{"kind":"VirtualMachineClusterInstancetype","name":{}}},"preference":{{"kind":"VirtualMachineClusterPreference","name":"linux.virtio.net"}},"#,
+                    Quoted(name)
+                );
+            }
+        }
         "dataVolumes" => data_volumes(out, guest),
         "runStrategy" => out.push_str(if guest.state == State::Stopped { "Halted" } else { "Always" }),
         "conditions" => conditions(out, guest),
@@ -65,6 +75,20 @@ fn owner(out: &mut String, guest: &Guest) {
     }
 }
 
+/// CPU and memory; an instancetype has them in the template's stead.
+fn ordered(out: &mut String, guest: &Guest) {
+    if guest.instancetype.is_none() {
+        put!(
+            out,
+            r#""cpu":{{"cores":{},"sockets":1,"threads":1}},"memory":{{"guest":{}"#,
+            guest.cpu,
+            Quoted(&guest.memory)
+        );
+        fill(out, "hugepages", Part::Machine, guest, 0);
+        out.push_str("},");
+    }
+}
+
 /// CDI makes the boot disk's claim out of an image.
 fn data_volumes(out: &mut String, guest: &Guest) {
     out.push_str(r#""dataVolumeTemplates":["#);
@@ -88,8 +112,10 @@ fn conditions(out: &mut String, guest: &Guest) {
             condition(out, "Ready", true, at, "", "");
             out.push(',');
             condition(out, "LiveMigratable", true, at, "", "");
-            out.push(',');
-            condition(out, "AgentConnected", true, at, "", "");
+            if guest.agent {
+                out.push(',');
+                condition(out, "AgentConnected", true, at, "", "");
+            }
         }
         State::Error => {
             let message = "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.";

@@ -2,14 +2,17 @@
 //! of megabytes of pods and instances once they are written out.
 
 mod claim;
+mod filesystems;
 mod guest;
 mod instance;
 mod labels;
 mod launcher;
+mod longhorn;
 mod machine;
 mod managed;
 mod metrics;
 mod node;
+mod persistent_volume;
 mod plain;
 mod summary;
 mod template;
@@ -25,6 +28,8 @@ use super::{
     resource::{Api, Resource},
 };
 
+pub use filesystems::filesystems;
+pub use longhorn::NAMESPACE as LONGHORN_NAMESPACE;
 pub use metrics::{Sampled, pod_metrics};
 pub use plain::attachment;
 pub use summary::{Tenant, summary};
@@ -51,6 +56,8 @@ pub enum Part {
     /// The pods that hold hotplugged disks; they are kept as plain pods.
     Attachment,
     Claim(usize),
+    PersistentVolume(usize),
+    LonghornVolume(usize),
 }
 
 /// Label names and values of an object.

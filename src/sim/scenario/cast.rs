@@ -4,7 +4,7 @@ use super::Room;
 use crate::sim::{
     clock::{DAY, HOUR, MINUTE, Millis},
     guest::{Guest, PodPhase, State},
-    hardware::{Disk, DiskMode},
+    hardware::{Backend, Disk, DiskMode},
     load::{Fill, Load, Profile},
 };
 
@@ -44,6 +44,18 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
         fixed(down(room, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
         on(room, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
         on(room, 14, vm("shop", "edge-cache-01", 2, "1.5Gi", "debian-13", Profile::Steady, 0.69)),
+        fixed(on(room, 15, on_longhorn())),
+        fixed(on(room, 16, on_ceph())),
+        fixed(on(room, 17, without_fast_diff())),
+        fixed(on(room, 18, unknown_everywhere())),
+        fixed(on(room, 19, known_to_prometheus_alone())),
+        fixed(on(
+            room,
+            20,
+            vm("staging", "scratch-vmi-01", 1, "2Gi", "alpine-3.22", Profile::Idle, 0.4).standalone(),
+        )),
+        fixed(on(room, 21, of_an_instancetype())),
+        fixed(on(room, 22, on_hugepages())),
     ];
     for (index, guest) in all.iter_mut().enumerate() {
         guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
@@ -105,10 +117,66 @@ fn over_allocated() -> Guest {
 
 fn block_volume() -> Guest {
     let mut guest = vm("data", "analytics-warehouse", 16, "64Gi", "rocky-10", Profile::Batch, 0.55);
-    guest.disks.push(
-        Disk::new("analytics-warehouse", "lake", "2Ti").mode(DiskMode::Block).storage_class("ceph-rbd-block"),
-    );
     guest
+        .disks
+        .push(Disk::new("analytics-warehouse", "lake", "2Ti").mode(DiskMode::Block).serial("LAKE-2019-07"));
+    guest.disks[0] = guest.disks[0].clone().serial("ROOT-2019-07");
+    guest
+}
+
+/// A block volume whose guest says nothing: only the backend can tell what it takes.
+fn on_longhorn() -> Guest {
+    let guest = vm("data", "mongo-shard-01", 4, "16Gi", "debian-13", Profile::Database, 0.64);
+    with_block(guest, "data", "200Gi", 0.43, Backend::Longhorn)
+}
+
+fn on_ceph() -> Guest {
+    let guest = vm("data", "elastic-hot-01", 8, "32Gi", "rocky-10", Profile::Steady, 0.7);
+    with_block(guest, "shards", "500Gi", 0.58, Backend::Rbd { fast_diff: true })
+}
+
+/// Not even the backend can tell.
+fn without_fast_diff() -> Guest {
+    let guest = vm("payments", "vault-backup-01", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.35);
+    with_block(guest, "backup", "100Gi", 0.3, Backend::Rbd { fast_diff: false })
+}
+
+fn with_block(guest: Guest, disk: &str, size: &str, share: f64, backend: Backend) -> Guest {
+    let mut guest = guest.without_agent();
+    let mut disk = Disk::new(&guest.name, disk, size).mode(DiskMode::Block).on(backend);
+    disk.fill = Fill::Curve { seed: guest.seed ^ 4, share };
+    guest.disks.push(disk);
+    guest
+}
+
+/// It runs, and nothing knows its only disk: a directory of the node.
+fn unknown_everywhere() -> Guest {
+    let mut guest = vm("ci", "firmware-lab-01", 2, "4Gi", "debian-13", Profile::Runner, 0.4).without_agent();
+    guest.disks[0] = guest.disks[0].clone().on(Backend::HostPath);
+    guest
+}
+
+/// Its kubelet's summary leaves the data disk out, its metrics do not.
+fn known_to_prometheus_alone() -> Guest {
+    let mut guest = with_data(
+        vm("monitoring", "thanos-store-01", 4, "16Gi", "debian-13", Profile::Steady, 0.66),
+        "300Gi",
+        0.47,
+    );
+    guest.disks[1].unlisted = true;
+    guest
+}
+
+fn of_an_instancetype() -> Guest {
+    vm("shop", "catalog-api-01", 2, "8Gi", "rhel-9.6", Profile::Web, 0.5)
+        .without_wukong()
+        .instancetype("u1.large")
+}
+
+fn on_hugepages() -> Guest {
+    vm("payments", "dpdk-gateway-01", 8, "16Gi", "rhel-9.6", Profile::Hot, 0.6)
+        .without_wukong()
+        .hugepages("1Gi")
 }
 
 fn gpu() -> Guest {

@@ -5,7 +5,7 @@ use crate::sim::{
     clock::{DAY, MINUTE, Millis},
     dice::Dice,
     guest::{Guest, State},
-    hardware::Disk,
+    hardware::{Backend, Disk},
     load::{Fill, Profile},
 };
 
@@ -90,10 +90,16 @@ fn member(
         let size = *dice.pick(family.data);
         let mut disk = Disk::new(name, "data", size);
         disk.fill = Fill::Curve { seed: guest.seed ^ 1, share: 0.1 + 0.75 * dice.unit() };
-        guest.disks.push(disk);
+        guest.disks.push(disk.on(backend(index)));
     }
     let state = state(index, &mut dice);
+    guest.agent = dice.below(3) > 0;
     guest.placed(state, room, index)
+}
+
+/// Data disks lie on every backend in turn.
+fn backend(index: usize) -> Backend {
+    [Backend::San, Backend::Rbd { fast_diff: true }, Backend::Longhorn][index % 3]
 }
 
 /// The first few run; later one in ten does not.

@@ -95,6 +95,8 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
             (node.cores, node.memory_bytes) =
                 *dice.pick(&[(64, 256 << 30), (96, 384 << 30), (64, 512 << 30)]);
             node.kubelet = fate(index, count);
+            // A third of them, and no more than the sockets of a small machine.
+            node.direct = index % 3 == 1 && index < 24;
             node
         })
         .collect()

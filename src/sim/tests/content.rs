@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use serde_json::Value;
 
 use super::support::{demo, get, items, names};
@@ -13,7 +13,7 @@ const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 const MACHINES: &str = "/apis/kubevirt.io/v1/virtualmachines";
 const INSTANCES: &str = "/apis/kubevirt.io/v1/virtualmachineinstances";
 
-fn paths() -> [String; 7] {
+fn paths() -> [String; 9] {
     Resource::ALL.map(|resource| {
         let api = resource.api();
         let root = if api.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", api.group) };
@@ -32,9 +32,12 @@ fn at<'a>(item: &'a Value, pointer: &str) -> &'a str {
 #[tokio::test]
 async fn objects_are_of_real_size() {
     let sim = demo().await;
-    for (path, least) in
-        [("/api/v1/pods?labelSelector=kubevirt.io%3Dvirt-launcher", 12_000), (INSTANCES, 8_000)]
-    {
+    for (path, least) in [
+        ("/api/v1/pods?labelSelector=kubevirt.io%3Dvirt-launcher", 12_000),
+        (INSTANCES, 8_000),
+        ("/apis/longhorn.io/v1beta2/volumes", 4_000),
+        ("/api/v1/persistentvolumes", 1_800),
+    ] {
         for item in items(&get(&sim, path).await) {
             let size = item.to_string().len();
             assert!(size >= least && size < 3 * least, "{path} {}: {size}", at(item, "/metadata/name"));
@@ -52,6 +55,7 @@ async fn typed_clients_can_read_every_core_object() {
     let sim = demo().await;
     read::<Pod>(&get(&sim, "/api/v1/pods").await);
     read::<PersistentVolumeClaim>(&get(&sim, "/api/v1/persistentvolumeclaims").await);
+    read::<PersistentVolume>(&get(&sim, "/api/v1/persistentvolumes").await);
     read::<Node>(&get(&sim, "/api/v1/nodes").await);
     read::<Namespace>(&get(&sim, "/api/v1/namespaces").await);
 }
@@ -71,11 +75,11 @@ async fn the_same_seed_gives_the_same_cluster_and_another_another() {
 async fn every_state_is_shown() {
     let sim = demo().await;
     let wukongs = get(&sim, WUKONGS).await;
-    assert_eq!(items(&wukongs).len(), 29, "one VirtualMachine has no Wukong");
+    assert_eq!(items(&wukongs).len(), 36, "three VirtualMachines and an instance have no Wukong");
     let phases: BTreeSet<_> = items(&wukongs).iter().map(|item| at(item, "/status/phase")).collect();
     assert_eq!(phases, BTreeSet::from(["Pending", "Creating", "Running", "Stopped", "Error"]));
     let machines = get(&sim, MACHINES).await;
-    assert_eq!(items(&machines).len(), 30);
+    assert_eq!(items(&machines).len(), 39, "an instance stands alone");
     let words: BTreeSet<_> =
         items(&machines).iter().map(|item| at(item, "/status/printableStatus")).collect();
     assert!(words.contains("Migrating") && words.contains("ErrorUnschedulable"));

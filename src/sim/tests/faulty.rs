@@ -132,3 +132,22 @@ async fn clearing_heals_everything() {
     sim.faults().clear();
     assert_eq!(ask(&sim, "/version").await.0, 200);
 }
+
+#[tokio::test]
+async fn bodies_are_emptied_swollen_and_filled_with_absurd_numbers() {
+    let sim = demo().await;
+    sim.faults().add_times(Target::Metrics, Fault::Empty, 1);
+    assert_eq!(raw(&sim, METRICS).await.unwrap(), "");
+    let whole = raw(&sim, METRICS).await.unwrap().len();
+    sim.faults().add_times(Target::Metrics, Fault::Swollen(1 << 20), 1);
+    let swollen = raw(&sim, METRICS).await.unwrap();
+    assert!(swollen.len() >= whole + (1 << 20));
+    assert!(serde_json::from_str::<serde_json::Value>(&swollen).is_ok());
+    let path = "/api/v1/nodes/worker-01/proxy/stats/summary";
+    for number in ["-1", "9223372036854775808"] {
+        sim.faults().add_times(Target::Summaries, Fault::Numbers(number), 1);
+        let odd = get(&sim, path).await;
+        assert_eq!(odd["node"]["cpu"]["usageNanoCores"].to_string(), number);
+        assert!(odd["node"]["nodeName"].is_string());
+    }
+}

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::{
         Millis,
-        figure::{Basis, Figure, Sample, Unit},
+        figure::{Figure, Sample, Unit},
         query::encode,
         reason::Reason,
         vm::{Status, VmSummary},
@@ -103,8 +103,9 @@ pub fn reasons_text(vm: &VmSummary) -> String {
         let volumes = words::count_of(usage.disk_volumes, "volume", "volumes");
         sentences.push(["Disk: ", &unknown.to_string(), " of ", &volumes, " unknown."].concat());
     }
-    if usage.disk.sample().is_some_and(|sample| sample.basis == Basis::SharedFilesystem) {
-        sentences.push("Disk: of the whole file system that the volume sits on.".to_owned());
+    let basis = usage.disk.sample().map_or("", words::basis);
+    if !basis.is_empty() {
+        sentences.push(["Disk: ", basis, "."].concat());
     }
     sentences.extend(overhead(vm));
     if !vm.migrating_to.is_empty() {

@@ -37,10 +37,12 @@ impl Empty {
 
 /// The first round of questions is not over: what is there so far may be a part.
 fn starting(sources: &[SourceHealth]) -> Empty {
-    let answered = sources.iter().filter(|source| source.state != SourceState::Starting).count();
+    let states =
+        || sources.iter().map(|source| source.state).filter(|state| *state != SourceState::NotConfigured);
+    let answered = states().filter(|state| *state != SourceState::Starting).count();
     Empty {
         title: "Collecting for the first time.",
-        cause: format!("{answered} of {} sources have answered.", sources.len()),
+        cause: format!("{answered} of {} sources have answered.", states().count()),
         mend: String::new(),
         link: SOURCES,
     }

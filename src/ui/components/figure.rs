@@ -6,7 +6,7 @@ use super::meter::{Gauge, allocated, bar, level, of, value_text};
 use crate::{
     model::{
         Millis,
-        figure::{Basis, Figure, Sample},
+        figure::{Figure, Sample},
         format,
         reason::{Missing, Reason},
     },
@@ -30,9 +30,8 @@ pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + us
 }
 
 fn known(name: &str, sample: &Sample, note: String, now: Millis) -> impl IntoView + use<> {
-    let shared = (sample.basis == Basis::SharedFilesystem).then(|| {
-        view! { <p class="reason">"Of the whole file system that the volume sits on, not of the volume alone."</p> }
-    });
+    let basis = words::basis(sample);
+    let basis = (!basis.is_empty()).then(|| view! { <p class="reason">"Disk: " {basis} "."</p> });
     let over = (sample.percent() > 100).then(|| {
         view! { <p class="reason">"Above 100 %: the launcher pod’s overhead counts."</p> }
     });
@@ -54,7 +53,7 @@ fn known(name: &str, sample: &Sample, note: String, now: Millis) -> impl IntoVie
             </span>
             {bar(Some(sample.percent()))}
         </div>
-        {shared}
+        {basis}
         {over}
         {origin(sample, now)}
     }

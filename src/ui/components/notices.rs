@@ -10,11 +10,17 @@ use crate::{
 
 const LINES: usize = 3;
 
-/// The sources that people must hear of. An API that is not installed is no fault while no figure misses it.
+/// The sources that people must hear of. An API that is not installed is no fault while no figure misses it, and a
+/// second source none while the first one has every figure, or is to blame itself.
 fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
+    let costs = |source: &SourceHealth| source.vms_missing + source.vms_stale > 0;
+    let first_costs = sources.iter().any(|source| !source.id.is_second() && costs(source));
     let troubled = |source: &&SourceHealth| match source.state {
-        SourceState::Starting | SourceState::Healthy => false,
-        SourceState::Absent => source.vms_missing + source.vms_stale > 0,
+        SourceState::Starting | SourceState::Healthy | SourceState::NotConfigured => false,
+        SourceState::Absent => costs(source),
+        SourceState::Degraded | SourceState::Forbidden if source.id.is_second() => {
+            costs(source) && !first_costs
+        }
         SourceState::Degraded | SourceState::Forbidden => true,
     };
     sources.iter().filter(troubled).collect()
@@ -89,6 +95,11 @@ fn figure(id: SourceId) -> &'static str {
     match id {
         SourceId::PodMetrics => "CPU, memory",
         SourceId::Kubelet => "Disk",
+        SourceId::Prometheus => "Disk, guest memory",
+        SourceId::GuestAgent => "File systems in guests",
+        SourceId::PersistentVolumes => "Backends of claims",
+        SourceId::Longhorn => "Longhorn volumes",
+        SourceId::Ceph => "RBD images",
         SourceId::Wukongs => "Wukongs",
         SourceId::VirtualMachines => "VirtualMachines",
         SourceId::Instances => "Nodes and migrations",
@@ -100,7 +111,13 @@ fn figure(id: SourceId) -> &'static str {
 /// What a source costs that gives no figure of its own, or none that is missed yet.
 fn lost(id: SourceId) -> &'static str {
     match id {
-        SourceId::PodMetrics | SourceId::Kubelet => "the last figures stand for now",
+        SourceId::PodMetrics
+        | SourceId::Kubelet
+        | SourceId::Prometheus
+        | SourceId::GuestAgent
+        | SourceId::Longhorn
+        | SourceId::Ceph => "the last figures stand for now",
+        SourceId::PersistentVolumes => "backends cannot be matched to claims",
         _ => "the list may be incomplete or old",
     }
 }

@@ -43,6 +43,7 @@ impl State {
             SourceState::Degraded => ("degraded", Icon::Warn, "Degraded"),
             SourceState::Forbidden => ("forbidden", Icon::Forbidden, "Forbidden"),
             SourceState::Absent => ("absent", Icon::Nothing, "Absent"),
+            SourceState::NotConfigured => ("absent", Icon::Nothing, "Not configured"),
         };
         Self { class, icon, word }
     }

@@ -48,6 +48,7 @@ fn command_lines(vm: &Vm) -> Vec<String> {
     let object = match summary.kind {
         Kind::Wukong => "wukong ",
         Kind::VirtualMachine => "virtualmachine ",
+        Kind::VirtualMachineInstance => "virtualmachineinstance ",
     };
     let mut lines = vec![[&namespace, "get ", object, &summary.name, " -o yaml"].concat()];
     if !vm.vm_name.is_empty() {
@@ -78,6 +79,10 @@ fn gaps(vm: &Vm) -> Vec<Gap> {
     }
     for volume in &vm.volumes {
         push(&mut gaps, &["Volume ", &volume.name].concat(), volume.usage.missing());
+        for reading in &volume.readings {
+            let what = ["Volume ", &volume.name, " of ", reading.source.code()].concat();
+            push(&mut gaps, &what, reading.figure.missing());
+        }
     }
     gaps
 }

@@ -10,18 +10,18 @@ use super::{loading, missing::no_vm};
 use crate::{
     model::{
         Millis,
-        figure::{Basis, Unit},
+        figure::{Sample, Unit},
         format,
         query::Query,
         view::VmView,
-        vm::{Disk, Network, Status, Vm, Volume},
+        vm::{Disk, Guest, GuestFilesystem, Network, Status, Vm, Volume},
     },
     server_fns::respond_with,
     ui::{
         components::{
             card::reasons_text,
             figure::figure,
-            meter::{Gauge, meter},
+            meter::{Gauge, meter, value_text},
             sheet::{Column, cell, number, sheet},
             state::{State, state},
             title::title,
@@ -92,6 +92,7 @@ fn page(vm: &Vm, now: Millis) -> impl IntoView + use<> {
         <h2>"Usage"</h2>
         {figures(vm, now)}
         {volumes(vm, now)}
+        {guest(&vm.guest, now)}
         {why(vm, now)}
         {networks(&vm.networks)}
         {disks(&vm.disks)}
@@ -189,11 +190,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         running,
     };
     let source = match (sample, volume.usage.missing()) {
-        (Some(sample), _) => {
-            let shared = sample.basis == Basis::SharedFilesystem;
-            let text = [sample.source.name(), if shared { ", whole file system" } else { "" }].concat();
-            Either::Left(text)
-        }
+        (Some(sample), _) => Either::Left(origin(sample)),
         (None, missing) => {
             let reason = missing.map_or("", |missing| missing.reason.text());
             Either::Right(view! { <a href="#why">{reason}</a> })
@@ -212,8 +209,74 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
             </td>
             <td role="cell" data-th=VOLUME[5].0>
                 {source}
+                {others(volume, now)}
             </td>
             {number(VOLUME[6].0, sample.map(|sample| words::ago(now, sample.at)).unwrap_or_default())}
+        </tr>
+    }
+}
+
+/// `longhorn: what the storage backend has allocated`.
+fn origin(sample: &Sample) -> String {
+    let basis = words::basis(sample);
+    [sample.source.name(), if basis.is_empty() { "" } else { ": " }, basis].concat()
+}
+
+/// What other sources know of the volume. Nothing of it is in the figure.
+fn others(volume: &Volume, now: Millis) -> Vec<impl IntoView + use<>> {
+    let known = volume.readings.iter().filter_map(|reading| reading.figure.sample());
+    known
+        .map(|sample| {
+            let age = words::ago(now, sample.at);
+            let text = ["also ", &origin(sample), ", ", &value_text(sample), ", ", &age].concat();
+            view! { <small>{text}</small> }
+        })
+        .collect()
+}
+
+const FILESYSTEM: [Column; 5] = [
+    Column("Mounted at", false),
+    Column("Type", false),
+    Column("Device", false),
+    Column("Claim", false),
+    Column("Used / size", true),
+];
+
+/// What the guest itself says: beside the host's figures, in place of none of them.
+fn guest(guest: &Guest, now: Millis) -> Option<impl IntoView + use<>> {
+    let memory = guest.memory.map(|sample| {
+        let text =
+            [&value_text(&sample), ", ", sample.source.name(), ", ", &words::ago(now, sample.at)].concat();
+        view! { <p>"Memory as the guest sees it: " {text} "."</p> }
+    });
+    let asked = guest.at.map(|at| {
+        view! { <p class="small">"File systems by the guest agent, " {words::ago(now, at)} "."</p> }
+    });
+    let rows: Vec<_> = guest.filesystems.iter().map(filesystem).collect();
+    let sheet = (!rows.is_empty()).then(|| sheet("File systems in the guest", &FILESYSTEM, rows.into_any()));
+    (memory.is_some() || asked.is_some()).then(|| {
+        view! {
+            <h2>"Inside the guest"</h2>
+            {memory}
+            {sheet}
+            {asked}
+        }
+    })
+}
+
+fn filesystem(filesystem: &GuestFilesystem) -> impl IntoView + use<> {
+    let amount =
+        |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| format::allocation(Unit::Bytes, bytes));
+    let used = [&amount(filesystem.used), " / ", &amount(filesystem.total), " Gi"].concat();
+    view! {
+        <tr role="row">
+            <th role="rowheader" scope="row">
+                {filesystem.mount_point.clone()}
+            </th>
+            {cell(FILESYSTEM[1].0, filesystem.kind.clone())}
+            {cell(FILESYSTEM[2].0, filesystem.disk.clone())}
+            {cell(FILESYSTEM[3].0, filesystem.claim.clone())}
+            {number(FILESYSTEM[4].0, used)}
         </tr>
     }
 }

@@ -243,8 +243,9 @@ fn empty_lists_say_why() {
     let mut starting = snapshot(vec![], sample::sources());
     starting.ready = false;
     starting.sources[0].state = SourceState::Starting;
+    starting.sources[11].state = SourceState::NotConfigured;
     let text = render("/", starting).text();
-    assert!(text.contains("6 of 7 sources have answered.") && !text.contains("0 Gi"), "{text}");
+    assert!(text.contains("10 of 11 sources have answered.") && !text.contains("0 Gi"), "{text}");
     let mut half = snapshot(sample::vms(), sample::sources());
     half.ready = false;
     assert!(
@@ -303,9 +304,10 @@ fn no_such_vm_and_no_such_page_are_404() {
 fn the_sources_page_names_state_permission_error_and_mend() {
     let page = render("/sources", snapshot(sample::vms(), sample::broken_sources()));
     let text = page.text();
-    assert!(text.contains("4 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
+    assert!(text.contains("9 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
     assert!(
-        text.contains("needs list pods.metrics.k8s.io") && text.contains("kubectl apply -f deploy/rbac.yaml")
+        text.contains("needs list pods.metrics.k8s.io")
+            && text.contains("kubectl apply -f deploy/cluster/rbac.yaml")
     );
     assert!(page.html.contains("id=\"metrics.k8s.io\""), "notices link here");
 }

@@ -4,7 +4,7 @@ use crate::model::{
     Millis,
     figure::{Basis, Figure, Sample, Source, Unit},
     reason::{Missing, Reason},
-    source::{SourceHealth, SourceId, SourceState},
+    source::{Latency, SourceHealth, SourceId, SourceState},
     vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
 };
 
@@ -23,7 +23,7 @@ pub fn memory(used: u64, gi: u64) -> Figure {
 }
 
 pub fn disk(used: u64, gi: u64) -> Figure {
-    known(Unit::Bytes, used * GI / 100, gi * GI, Source::KubeletSummary)
+    known(Unit::Bytes, used * GI / 100, gi * GI, Source::KubeletProxy)
 }
 
 fn known(unit: Unit, used: u64, of: u64, source: Source) -> Figure {
@@ -53,6 +53,8 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         block: false,
         storage_class: "longhorn-2r".into(),
         usage: disk.clone(),
+        source: SourceId::Kubelet,
+        readings: Vec::new(),
     };
     Vm {
         uid: [namespace, name].concat(),
@@ -90,6 +92,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
             image: "debian-12".into(),
         }],
         volumes: vec![volume],
+        guest: Default::default(),
     }
 }
 
@@ -133,6 +136,8 @@ pub fn vms() -> Vec<Vm> {
         block: true,
         storage_class: "longhorn-2r".into(),
         usage: block(),
+        source: SourceId::Kubelet,
+        readings: Vec::new(),
     });
     let mut expired =
         vm("legacy", "frozen-erp", "node-c", (2, 8, 80), [cpu(100, 2), memory(700, 8), disk(4000, 80)]);
@@ -193,7 +198,7 @@ pub fn vms() -> Vec<Vm> {
 }
 
 pub fn healthy(id: SourceId) -> SourceHealth {
-    let watch = !matches!(id, SourceId::PodMetrics | SourceId::Kubelet);
+    let watch = !SourceId::DISK.contains(&id) && id != SourceId::PodMetrics;
     SourceHealth {
         id,
         state: SourceState::Healthy,
@@ -202,6 +207,9 @@ pub fn healthy(id: SourceId) -> SourceHealth {
         mend: String::new(),
         last_success: Some(NOW - 3_000),
         last_bytes: watch.then_some(NOW - 3_000),
+        latency: (!watch).then_some(Latency { p50: 12, p99: 340 }),
+        vms: 0,
+        volumes: 0,
         vms_missing: 0,
         vms_stale: 0,
     }
@@ -213,22 +221,24 @@ pub fn sources() -> Vec<SourceHealth> {
 
 pub fn broken_sources() -> Vec<SourceHealth> {
     let mut sources = sources();
-    sources[5] = SourceHealth {
+    let [metrics, kubelet] = [SourceId::PodMetrics, SourceId::Kubelet]
+        .map(|id| SourceId::ALL.iter().position(|own| *own == id).unwrap());
+    sources[metrics] = SourceHealth {
         state: SourceState::Forbidden,
         reason: Some(Reason::Forbidden),
         error: "403: may not list pods.metrics.k8s.io".into(),
-        mend: "Allow the dashboard's service account to list pods.metrics.k8s.io: kubectl apply -f deploy/rbac.yaml".into(),
+        mend: "Allow the dashboard's service account to list pods.metrics.k8s.io: kubectl apply -f deploy/cluster/rbac.yaml".into(),
         vms_missing: 1_197,
-        ..sources[5].clone()
+        ..sources[metrics].clone()
     };
-    sources[6] = SourceHealth {
+    sources[kubelet] = SourceHealth {
         state: SourceState::Degraded,
         reason: Some(Reason::TimedOut),
         error: "node-c: no answer within 4 s".into(),
         mend: "Look at the nodes that do not answer: kubectl get nodes; is port 10250 open?".into(),
         vms_missing: 2,
         vms_stale: 19,
-        ..sources[6].clone()
+        ..sources[kubelet].clone()
     };
     sources[1] = SourceHealth {
         state: SourceState::Absent,

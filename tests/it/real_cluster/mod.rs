@@ -1,15 +1,23 @@
-//! The program against a real etcd, kube-apiserver and metrics-server, with RBAC on and stub kubelets below.
+//! The program against a real etcd, kube-apiserver and metrics-server, with RBAC on and stub kubelets below, and against
+//! a real Prometheus and a real Ceph.
 //!
 //! They need a network namespace of their own, so a plain `cargo test` lists them as ignored, with this reason;
 //! `end2end/cluster/run-tests.sh` makes the namespace and runs them.
 
 mod baseline;
 mod browser;
+mod ceph;
+mod check;
 mod cost;
+mod direct;
 mod figures;
 mod harness;
 mod late_crds;
+mod layers;
 mod mixed;
 mod outage;
+mod peers;
 mod permissions;
+mod prometheus;
 mod staleness;
+mod tiers;

@@ -33,8 +33,7 @@ fn the_page_outlives_the_api_server_and_is_fresh_again_soon_after_it() {
         let machines: Vec<&Machine> = cluster.machines.iter().collect();
         let fresh = all_right(&program, &machines, RECOVERY).await;
         let healthy = within(RECOVERY.saturating_sub(ready.elapsed()), async || {
-            let sources = program.get("/api/sources").await.json();
-            let ill = ill(&sources);
+            let ill = program.ill().await;
             check(ill.is_empty(), || format!("{ill:?}"))
         });
         let healthy = healthy.await;
@@ -68,8 +67,4 @@ async fn last_heard(program: &Program) -> i64 {
     let sources = program.get("/api/sources").await.json();
     let times = |source: &Value| source["lastSuccess"].as_i64().max(source["lastBytes"].as_i64());
     sources.as_array().into_iter().flatten().filter_map(times).max().unwrap_or_default()
-}
-
-fn ill(sources: &Value) -> Vec<&Value> {
-    sources.as_array().into_iter().flatten().filter(|source| source["state"] != "healthy").collect()
 }

@@ -133,9 +133,7 @@ fn says(missing: &Value, permission: &str) {
 async fn mended(program: &Program, cluster: &Cluster, limit: Duration) {
     let machines: Vec<&Machine> = cluster.machines.iter().collect();
     all_right(program, &machines, limit).await.unwrap();
-    let sources = program.get("/api/sources").await.json();
-    let ill: Vec<&Value> =
-        sources.as_array().unwrap().iter().filter(|source| source["state"] != "healthy").collect();
+    let ill = program.ill().await;
     assert!(ill.is_empty(), "{ill:?}");
 }
 

@@ -39,6 +39,7 @@ impl Kind for Pods {
             namespace: meta.namespace.0,
             name: meta.name.0,
             node_name: spec.node_name.0,
+            host_ip: status.host_ip.0.parse().ok(),
             phase: status.phase.0,
             claims: spec.volumes.0.into_iter().filter_map(claim).collect(),
         }
@@ -75,6 +76,7 @@ impl Kind for Claims {
             block: &*spec.volume_mode == "Block",
             capacity: bytes(&status.capacity.storage).or_else(|| bytes(&spec.resources.requests.storage)),
             storage_class: spec.storage_class_name.0,
+            volume_name: spec.volume_name.0,
         }
     }
 
@@ -109,7 +111,7 @@ mod tests {
                 "annotations": {"kubevirt.io/domain": "web", "other": "x"}, "managedFields": [{"fieldsV1": {"f:a": {}}}]},
             "spec": {"nodeName": "n1", "containers": [{"name": "compute"}], "volumes": [
                 {"name": "root", "persistentVolumeClaim": {"claimName": "web-root"}}, {"name": "token", "projected": {}}, 7]},
-            "status": {"phase": "Running", "conditions": []}}"#,
+            "status": {"phase": "Running", "hostIP": "10.1.0.7", "conditions": []}}"#,
         );
         let want = PodFacts {
             uid: "p-1".into(),
@@ -119,6 +121,7 @@ mod tests {
             phase: "Running".into(),
             created: 1000,
             deleting: true,
+            host_ip: "10.1.0.7".parse().ok(),
             created_by: "vmi-1".into(),
             domain: "web".into(),
             claims: vec![("root".into(), "web-root".into())],

@@ -6,11 +6,11 @@ use crate::{
     server::{
         k8s::{
             kubevirt::{
-                Cpu, Domain, InstanceSpec, InstanceStatus, MigrationState, VirtualMachineSpec,
-                VirtualMachineStatus, Volume,
+                Amounts, Condition, Cpu, Disk, Domain, InstanceSpec, InstanceStatus, MigrationState,
+                VirtualMachineSpec, VirtualMachineStatus, Volume,
             },
             lenient::{Obj, Scalar},
-            meta::{Metadata, Object},
+            meta::{Metadata, Object, Owner},
         },
         snapshot::facts::{Change, InstanceFacts, InstanceVolume, Key, Migration, Observation, VmFacts},
     },
@@ -34,14 +34,14 @@ impl Kind for VirtualMachines {
         let Object { metadata: Obj(meta), spec, status } = object;
         let domain = spec.0.template.0.spec.0.domain.0;
         VmFacts {
-            owner_wukong: owner_wukong(&meta),
+            owner_wukong: owner_wukong(&meta).unwrap_or_default(),
             created: created(&meta.creation_timestamp),
             uid: meta.uid.0,
             namespace: meta.namespace.0,
             name: meta.name.0,
             printable_status: status.0.printable_status.0,
             cpu_milli: cpu_milli(&domain),
-            memory: memory(domain),
+            memory: memory(&domain),
         }
     }
 
@@ -70,7 +70,8 @@ impl Kind for Instances {
 
     fn facts(object: Object<InstanceSpec, InstanceStatus>) -> InstanceFacts {
         let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
-        let guest_os = status.guest_os_info.0;
+        let (guest_os, domain) = (status.guest_os_info.0, spec.domain.0);
+        let owner_vm = controlling_vm(&meta).unwrap_or_default();
         let interfaces = status.interfaces.0.into_iter().map(|interface| interface.ip_address.0);
         InstanceFacts {
             uid: meta.uid.0,
@@ -80,8 +81,14 @@ impl Kind for Instances {
             node_name: status.node_name.0,
             active_pods: status.active_pods.0.into_iter().collect(),
             migration: migration(status.migration_state.0),
-            volumes: spec.volumes.0.into_iter().filter_map(volume).collect(),
+            volumes: volumes(spec.volumes.0, &domain.devices.disks),
             ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
+            agent_connected: status.conditions.iter().any(agent_connected),
+            cpu_milli: topology_milli(&status.current_cpu_topology).or_else(|| cpu_milli(&domain)),
+            memory: status.memory.guest_current.given().map_or_else(|| memory(&domain), str::to_owned),
+            hugepages: domain.memory.hugepages.page_size.given().is_some(),
+            owner_vm,
+            created: created(&meta.creation_timestamp),
             guest_os: if guest_os.pretty_name.is_empty() { guest_os.name.0 } else { guest_os.pretty_name.0 },
         }
     }
@@ -95,11 +102,25 @@ impl Kind for Instances {
     }
 }
 
-fn owner_wukong(meta: &Metadata) -> String {
-    let of_group = |api_version: &str| api_version.split('/').next() == Some("vm.novasphere.dev");
-    let owners = meta.owner_references.iter().filter(|o| &*o.kind == "Wukong" && of_group(&o.api_version));
-    // Only one owner can be the controller; where none is, the first will do.
-    owners.max_by_key(|owner| owner.controller.0).map(|owner| owner.uid.0.clone()).unwrap_or_default()
+/// uid of the Wukong that owns it. Only one owner can be the controller; where none is, the last will do.
+fn owner_wukong(meta: &Metadata) -> Option<String> {
+    let owner = owners(meta, "vm.novasphere.dev", "Wukong").max_by_key(|owner| owner.controller.0)?;
+    Some(owner.uid.0.clone())
+}
+
+/// uid of the VirtualMachine that an instance is of; one that stands alone, or in a replica set, has none.
+fn controlling_vm(meta: &Metadata) -> Option<String> {
+    let owner = owners(meta, "kubevirt.io", "VirtualMachine").find(|owner| owner.controller.0)?;
+    Some(owner.uid.0.clone())
+}
+
+fn owners<'a>(meta: &'a Metadata, group: &str, kind: &str) -> impl Iterator<Item = &'a Owner> {
+    let of_group = move |api_version: &str| api_version.split('/').next() == Some(group);
+    meta.owner_references.iter().filter(move |owner| &*owner.kind == kind && of_group(&owner.api_version))
+}
+
+fn agent_connected(condition: &Condition) -> bool {
+    &*condition.r#type == "AgentConnected" && &*condition.status == "True"
 }
 
 /// vCPU in millicores: the topology, else the limit, else the request, as KubeVirt itself chooses.
@@ -125,11 +146,20 @@ fn quantity_milli(quantity: &Scalar) -> Option<u64> {
     Some(Quantity::parse(quantity.given()?).ok()?.nanos().div_ceil(1_000_000))
 }
 
-/// Memory as written: what the guest is given, else the request, else the limit.
-fn memory(domain: Domain) -> String {
-    let resources = domain.resources.0;
-    let candidates = [domain.memory.0.guest, resources.requests.0.memory, resources.limits.0.memory];
-    candidates.into_iter().map(|text| text.0).find(|text| !text.is_empty()).unwrap_or_default()
+/// Memory as written: what the guest is given, else hugepages, the limit, the request. A page size is no amount.
+fn memory(domain: &Domain) -> String {
+    let (limits, requests) = (&*domain.resources.limits, &*domain.resources.requests);
+    let hugepages =
+        |of: &'_ Amounts| of.hugepages_1gi.given().or(of.hugepages_2mi.given()).map(str::to_owned);
+    let given = |scalar: &Scalar| scalar.given().map(str::to_owned);
+    let candidates = [
+        given(&domain.memory.guest),
+        hugepages(limits),
+        hugepages(requests),
+        given(&limits.memory),
+        given(&requests.memory),
+    ];
+    candidates.into_iter().flatten().next().unwrap_or_default()
 }
 
 fn migration(state: MigrationState) -> Option<Box<Migration>> {
@@ -146,10 +176,16 @@ fn migration(state: MigrationState) -> Option<Box<Migration>> {
     })
 }
 
-fn volume(volume: Volume) -> Option<InstanceVolume> {
+fn volumes(volumes: Vec<Volume>, disks: &[Disk]) -> Vec<InstanceVolume> {
+    volumes.into_iter().filter_map(|of| volume(of, disks)).collect()
+}
+
+fn volume(volume: Volume, disks: &[Disk]) -> Option<InstanceVolume> {
+    let disk = disks.iter().find(|disk| disk.name == volume.name);
+    let serial = disk.map(|disk| disk.serial.0.clone()).unwrap_or_default();
     let claims = [volume.persistent_volume_claim.0.claim_name, volume.data_volume.0.name];
     let claim = claims.into_iter().find(|claim| !claim.is_empty())?;
-    Some(InstanceVolume { name: volume.name.0, claim: claim.0 })
+    Some(InstanceVolume { name: volume.name.0, claim: claim.0, serial })
 }
 
 #[cfg(test)]
@@ -181,7 +217,22 @@ mod tests {
             (
                 r#"{"resources": {"requests": {"cpu": 2, "memory": "2Gi"}, "limits": {"memory": "3Gi"}}}"#,
                 Some(2000),
-                "2Gi",
+                "3Gi",
+            ),
+            (
+                r#"{"memory": {"hugepages": {"pageSize": "1Gi"}}, "resources": {"requests": {"memory": "6Gi", "hugepages-1Gi": "4Gi"}}}"#,
+                None,
+                "4Gi",
+            ),
+            (
+                r#"{"memory": {"hugepages": {"pageSize": "2Mi"}}, "resources": {"requests": {"memory": "6Gi"}}}"#,
+                None,
+                "6Gi",
+            ),
+            (
+                r#"{"memory": {"guest": "5Gi"}, "resources": {"limits": {"hugepages-2Mi": "4Gi"}}}"#,
+                None,
+                "5Gi",
             ),
             (r#"{"cpu": {"cores": 18446744073709551615, "sockets": 9}}"#, Some(u64::MAX), ""),
             (r#"{"cpu": {"cores": "many"}}"#, None, ""),
@@ -241,6 +292,99 @@ mod tests {
             ("virt-launcher-web-2", "", false)
         );
         assert_eq!((&*facts.ip_address, &*facts.guest_os), ("10.0.0.9", "Debian GNU/Linux 12"));
+    }
+
+    fn instance(rest: &str) -> InstanceFacts {
+        let json = format!(r#"{{"metadata": {{"name": "a", "namespace": "b"}}, {rest}}}"#);
+        read::<Instances>(&json).unwrap()
+    }
+
+    #[test]
+    fn what_was_hot_plugged_goes_before_what_was_ordered() {
+        let spec = r#""spec": {"domain": {"cpu": {"cores": 2, "sockets": 1}, "memory": {"guest": "4Gi"}}}"#;
+        for (status, cpu, memory) in [
+            (
+                r#"{"currentCPUTopology": {"cores": 2, "sockets": 3, "threads": 2}, "memory": {"guestAtBoot": "4Gi", "guestCurrent": "6Gi", "guestRequested": "8Gi"}}"#,
+                Some(12_000),
+                "6Gi",
+            ),
+            (
+                r#"{"currentCPUTopology": {"cores": "two"}, "memory": {"guestAtBoot": "4Gi"}}"#,
+                Some(2000),
+                "4Gi",
+            ),
+            (r#"{"currentCPUTopology": 5, "memory": "6Gi"}"#, Some(2000), "4Gi"),
+        ] {
+            let facts = instance(&format!(r#"{spec}, "status": {status}"#));
+            assert_eq!((facts.cpu_milli, &*facts.memory), (cpu, memory), "{status}");
+        }
+        let facts = instance(r#""spec": {"domain": {}}, "status": {}"#);
+        assert_eq!((facts.cpu_milli, &*facts.memory), (None, ""));
+    }
+
+    #[test]
+    fn hugepages_are_told_by_their_page_size() {
+        for (memory, want) in [
+            (r#"{"hugepages": {"pageSize": "2Mi"}}"#, true),
+            (r#"{"hugepages": {}}"#, false),
+            (r#"{"hugepages": true}"#, false),
+            ("{}", false),
+        ] {
+            let facts = instance(&format!(r#""spec": {{"domain": {{"memory": {memory}}}}}"#));
+            assert_eq!(facts.hugepages, want, "{memory}");
+        }
+    }
+
+    #[test]
+    fn an_agent_is_connected_only_if_the_condition_is_true() {
+        for (conditions, want) in [
+            (r#"[{"type": "Ready", "status": "True"}, {"type": "AgentConnected", "status": "True"}]"#, true),
+            (r#"[{"type": "AgentConnected", "status": "False"}]"#, false),
+            (r#"[{"type": "AgentConnected", "status": true}]"#, false),
+            (r#"[{"type": "Ready", "status": "True"}, 4]"#, false),
+            (r#""AgentConnected""#, false),
+        ] {
+            let facts = instance(&format!(r#""status": {{"conditions": {conditions}}}"#));
+            assert_eq!(facts.agent_connected, want, "{conditions}");
+        }
+    }
+
+    #[test]
+    fn an_instance_is_of_the_vm_that_controls_it() {
+        for (owner, want) in [
+            (
+                r#"{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "uid": "vm-1", "controller": true}"#,
+                "vm-1",
+            ),
+            (r#"{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "uid": "vm-1"}"#, ""),
+            (
+                r#"{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstanceReplicaSet", "uid": "r", "controller": true}"#,
+                "",
+            ),
+            (
+                r#"{"apiVersion": "other.io/v1", "kind": "VirtualMachine", "uid": "vm-1", "controller": true}"#,
+                "",
+            ),
+        ] {
+            let json = format!(
+                r#"{{"metadata": {{"name": "a", "namespace": "b", "creationTimestamp": "1970-01-01T00:00:01Z", "ownerReferences": [{owner}]}}}}"#
+            );
+            let facts = read::<Instances>(&json).unwrap();
+            assert_eq!((&*facts.owner_vm, facts.created), (want, 1000), "{owner}");
+        }
+    }
+
+    #[test]
+    fn a_volume_has_the_serial_of_the_disk_of_its_name() {
+        let facts = instance(
+            r#""spec": {"domain": {"devices": {"disks": [{"name": "hot", "serial": "S-HOT"}, {"name": "root", "disk": {"bus": "virtio"}},
+                {"name": "none", "serial": "S-NONE"}, {"name": "odd", "serial": 7}, 3]}}, "volumes": [
+                {"name": "root", "dataVolume": {"name": "web-root"}},
+                {"name": "hot", "persistentVolumeClaim": {"claimName": "web-hot", "hotpluggable": true}},
+                {"name": "odd", "persistentVolumeClaim": {"claimName": "web-odd"}}]}"#,
+        );
+        let serials: Vec<_> = facts.volumes.iter().map(|v| (&*v.claim, &*v.serial)).collect();
+        assert_eq!(serials, [("web-root", ""), ("web-hot", "S-HOT"), ("web-odd", "")]);
     }
 
     #[test]

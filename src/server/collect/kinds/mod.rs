@@ -2,6 +2,7 @@
 
 mod core;
 mod kubevirt;
+mod storage;
 mod wukong;
 
 use std::{borrow::Cow, fmt::Debug, marker::PhantomData};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 pub use self::{
     core::{Claims, Pods},
     kubevirt::{Instances, VirtualMachines},
+    storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,
 };
 use crate::{
@@ -30,6 +32,7 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     const KIND: &'static str;
     const PLURAL: &'static str;
     const LABELS: Option<&'static str> = None;
+    const SCOPE: Scope = Scope::Namespaced;
 
     type Spec: DeserializeOwned + Default;
     type Status: DeserializeOwned + Default;
@@ -50,11 +53,18 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     }
 }
 
+/// Where objects of a kind live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Namespaced,
+    Cluster,
+}
+
 /// An object on its way in: facts already, and the version that the watch goes on from.
 #[derive(Clone, Debug)]
 pub struct Watched<K: Kind> {
     meta: ObjectMeta,
-    /// None where the object has no name or namespace: nothing could refer to it.
+    /// None where the object has no name, or no namespace and should have one: nothing could refer to it.
     pub facts: Option<K::Facts>,
     kind: PhantomData<K>,
 }
@@ -63,7 +73,8 @@ impl<'de, K: Kind> Deserialize<'de> for Watched<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Obj(object) = Obj::<Object<K::Spec, K::Status>>::deserialize(deserializer)?;
         let resource_version = Some(object.metadata.resource_version.0.clone());
-        let named = !object.metadata.name.is_empty() && !object.metadata.namespace.is_empty();
+        let placed = K::SCOPE == Scope::Cluster || !object.metadata.namespace.is_empty();
+        let named = placed && !object.metadata.name.is_empty();
         Ok(Self {
             meta: ObjectMeta { resource_version, ..ObjectMeta::default() },
             facts: named.then(|| K::facts(object)),
@@ -74,6 +85,7 @@ impl<'de, K: Kind> Deserialize<'de> for Watched<K> {
 
 impl<K: Kind> Resource for Watched<K> {
     type DynamicType = ();
+    /// Of a kind at cluster scope too: only ever asked for in all namespaces, where it makes no difference.
     type Scope = NamespaceResourceScope;
 
     fn kind(_: &()) -> Cow<'_, str> {

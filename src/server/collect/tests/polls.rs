@@ -1,7 +1,7 @@
 //! PodMetrics and kubelet summaries: late, dead, lying and oversized answers.
 
 use super::*;
-use crate::server::snapshot::facts::{PodMetricsFacts, VolumeStats};
+use crate::server::snapshot::facts::{PodMetricsFacts, SummaryFacts, VolumeStats};
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/pods";
 
@@ -30,7 +30,9 @@ impl Collector {
 
     async fn summary(&mut self, of: &str) -> Result<Vec<VolumeStats>, SourceError> {
         self.next(|observation| match observation {
-            Observation::Summary { node, result, .. } if node == of => Some(result),
+            Observation::Summary { node, result, .. } if node == of => {
+                Some(result.map(|facts| facts.volumes))
+            }
             _ => None,
         })
         .await
@@ -213,7 +215,9 @@ async fn a_lying_node_costs_itself_alone() {
     while results.len() < 4 {
         let (node, result) = collector
             .next(|observation| match observation {
-                Observation::Summary { node, result, .. } => Some((node, result)),
+                Observation::Summary { node, result, .. } => {
+                    Some((node, result.map(|facts: SummaryFacts| facts.volumes)))
+                }
                 _ => None,
             })
             .await;

@@ -4,6 +4,9 @@ use super::*;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 
+const PERSISTENT_VOLUMES: &str = "/api/v1/persistentvolumes";
+const LONGHORN_VOLUMES: &str = "/apis/longhorn.io/v1beta2/volumes";
+
 fn event(kind: &str, name: &str) -> String {
     format!(r#"{{"type":"{kind}","object":{}}}"#, wukong(name))
 }
@@ -127,9 +130,74 @@ async fn namespaces_are_never_left() {
     assert_eq!(error.detail, "list virtualmachines.kubevirt.io in namespace dev");
     collector.during(Duration::from_millis(500)).await;
     let asked = server.asked.lock().unwrap();
-    let inside = |path: &str| path.contains("/namespaces/prod/") || path.contains("/namespaces/dev/");
+    // A PersistentVolume is in no namespace, and Longhorn's volumes are in Longhorn's.
+    let inside = |path: &str| {
+        path.contains("/namespaces/prod/")
+            || path.contains("/namespaces/dev/")
+            || [PERSISTENT_VOLUMES, LONGHORN_VOLUMES].contains(&path)
+    };
     assert!(asked.iter().all(|asked| inside(&asked.path)), "{asked:?}");
     assert!(asked.iter().any(|asked| asked.path == "/apis/metrics.k8s.io/v1beta1/namespaces/dev/pods"));
+}
+
+#[tokio::test]
+async fn backends_are_followed_at_cluster_scope() {
+    let volume = r#"{"metadata":{"name":"pvc-1","resourceVersion":"11"},"spec":{"claimRef":{"namespace":"prod","name":"web"},"csi":{"driver":"driver.longhorn.io","volumeHandle":"pvc-1"}}}"#;
+    let longhorn = r#"{"metadata":{"name":"pvc-1","namespace":"longhorn-system","resourceVersion":"11"},"spec":{"size":"10"},"status":{"actualSize":4}}"#;
+    let one = |item: &str| {
+        json(format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"10"}},"items":[{item}]}}"#))
+    };
+    let server = Server::start(move |asked, _| match (asked.path.as_str(), asked.is_watch()) {
+        (PERSISTENT_VOLUMES, false) => one(volume),
+        (LONGHORN_VOLUMES, false) => one(longhorn),
+        (LONGHORN_VOLUMES, true) => {
+            watch_of(&[format!(r#"{{"type":"MODIFIED","object":{}}}"#, longhorn.replace(":4}", ":5}"))])
+        }
+        _ => quiet(asked),
+    });
+    let config = CollectConfig { namespaces: Some(vec!["prod".into()]), ..config() };
+    let mut collector = Collector::start(&server, config, &[]).await;
+    let (mut handle, mut actual) = (None, vec![]);
+    while handle.is_none() || actual.len() < 2 {
+        match collector.next(Some).await {
+            Observation::PersistentVolumes(Change::Replaced { namespace: None, items, .. }) => {
+                handle = Some(items[0].handle.clone());
+            }
+            Observation::LonghornVolumes(Change::Replaced { namespace: None, items, .. }) => {
+                actual.push(items[0].actual_size);
+            }
+            Observation::LonghornVolumes(Change::Applied { item, .. }) => actual.push(item.actual_size),
+            _ => {}
+        }
+    }
+    assert_eq!((handle.as_deref(), actual), (Some("pvc-1"), vec![Some(4), Some(5)]));
+}
+
+#[tokio::test]
+async fn only_the_backends_that_are_asked_are_followed() {
+    let ceph = || {
+        Some(crate::server::config::CephConfig {
+            url: "http://127.0.0.1:1".parse().unwrap(),
+            user_file: "/nowhere".into(),
+            password_file: "/nowhere".into(),
+            ca: None,
+            interval: Duration::from_secs(300),
+            budget: Duration::from_secs(60),
+            deadline: Duration::from_secs(5),
+        })
+    };
+    for (disk_sources, ceph, volumes, longhorn) in [
+        (vec![SourceId::Kubelet, SourceId::Ceph], None, false, false),
+        (vec![SourceId::Kubelet, SourceId::Ceph], ceph(), true, false),
+        (vec![SourceId::Longhorn], None, true, true),
+    ] {
+        let server = Server::start(|asked, _| quiet(asked));
+        let config = CollectConfig { disk_sources, ceph, ..config() };
+        let mut collector = Collector::start(&server, config, &[]).await;
+        collector.during(Duration::from_millis(500)).await;
+        let followed = [PERSISTENT_VOLUMES, LONGHORN_VOLUMES].map(|path| !server.asked(path).is_empty());
+        assert_eq!(followed, [volumes, longhorn]);
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    model::source::SourceId,
+    server::config::{KubeletAccess, KubeletConfig},
+};
 
 fn read_line(line: &[&str]) -> Result<Invocation, Refusal> {
     let words = std::iter::once("wukong-dashboard").chain(line.iter().copied());
@@ -46,17 +50,104 @@ fn every_bad_value_names_its_setting() {
         ("--watch-idle", &["10ms", "1day"][..]),
         ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b"][..]),
         ("--log-format", &["xml", "JSON"][..]),
+        ("--disk-sources", &["kubelets", "kubelet,nfs", "Ceph", "kubelet;ceph"][..]),
+        ("--kubelet-access", &["straight", "AUTO"][..]),
+        ("--kubelet-port", &["0", "65536", "https"][..]),
+        ("--kubelet-insecure-tls", &["yes", "1"][..]),
+        (
+            "--prometheus-url",
+            &["prometheus:9090", "ftp://p", "http://", "p", "http://p/#x", "http://p q"][..],
+        ),
+        ("--prometheus-matchers", &["cluster", "=a", "cluster=", "9a=b", "a-b=c", r#"a="#, "a=b,c"][..]),
+        ("--prometheus-tenant", &["X Y: a", "Authorization: Bearer x", "X-A:", ":a"][..]),
+        ("--prometheus-deadline", &["50ms", "1h"][..]),
+        ("--ceph-interval", &["0s", "1day"][..]),
+        ("--ceph-budget", &["14s", "2h"][..]),
+        ("--ceph-deadline", &["61s", "50ms"][..]),
+        ("--guest-agent-concurrency", &["0", "many"][..]),
+        ("--guest-agent-deadline", &["0s", "1h"][..]),
     ] {
         for value in bad {
             let found = mistakes(&[&format!("{flag}={value}")]);
             assert_eq!(found.len(), 1, "{flag}={value}: {found:?}");
+            // Of the two that must fit, the budget is named.
+            let flag = if flag == "--ceph-deadline" && *value == "61s" { "--ceph-budget" } else { flag };
             assert!(found[0].setting.starts_with(flag), "{found:?}");
-            assert_eq!(found[0].value, *value);
+            assert!(found[0].value == *value || flag == "--ceph-budget", "{found:?}");
         }
     }
     for (flag, value) in [("--vms", "0"), ("--vms", "10001"), ("--nodes", "501"), ("--seed", "x")] {
         for command in ["demo", "sim"] {
             assert!(mistakes(&[command, flag, value])[0].setting.starts_with(flag), "{command} {flag}");
+        }
+    }
+}
+
+#[test]
+fn sources_are_read_as_they_are_given() {
+    let config = config(&[
+        "--disk-sources=guest-agent, kubelet,guest-agent",
+        "--kubelet-access=direct",
+        "--kubelet-ca=/ca",
+        "--kubelet-insecure-tls",
+        "--kubelet-port=443",
+        "--prometheus-url=https://p.example.org/prefix",
+        "--prometheus-bearer-token-file=/token",
+        "--prometheus-matchers=cluster=a, env=b=c",
+        "--prometheus-tenant=THANOS-TENANT: x",
+        "--ceph-url=https://c:8443",
+        "--ceph-user-file=/user",
+        "--ceph-password-file=/password",
+        "--ceph-interval=10m",
+        "--guest-agent-concurrency=3",
+    ])
+    .collect;
+    assert_eq!(config.disk_sources, [SourceId::GuestAgent, SourceId::Kubelet]);
+    let kubelet = KubeletConfig {
+        access: KubeletAccess::Direct,
+        port: 443,
+        ca: Some("/ca".into()),
+        insecure_tls: true,
+    };
+    assert_eq!(config.kubelet, kubelet);
+    let prometheus = config.prometheus.unwrap();
+    assert_eq!(prometheus.url, "https://p.example.org/prefix");
+    assert_eq!(prometheus.matchers, [("cluster".into(), "a".into()), ("env".into(), "b=c".into())]);
+    assert_eq!(prometheus.tenant, Some(("THANOS-TENANT".into(), "x".into())));
+    let ceph = config.ceph.unwrap();
+    let times = [ceph.interval, ceph.budget, ceph.deadline].map(|time| time.as_secs());
+    assert_eq!((times, config.guest_concurrency), ([600, 60, 15], 3));
+}
+
+#[test]
+fn a_tenant_without_a_header_is_a_scope() {
+    let prometheus = config(&["--prometheus-url=http://p", "--prometheus-tenant=a|b"]).collect.prometheus;
+    assert_eq!(prometheus.unwrap().tenant, Some(("X-Scope-OrgID".into(), "a|b".into())));
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_mistakes() {
+    let files = "--ceph-user-file=/u";
+    for line in [
+        &["--ceph-url=https://c"][..],
+        &["--ceph-url=https://c", files],
+        &["--prometheus-bearer-token-file=/t", "--prometheus-basic-auth-file=/b"],
+        &["--ceph-budget=5s"],
+    ] {
+        let found = mistakes(line);
+        assert_eq!(found.len(), 1, "{line:?}: {found:?}");
+    }
+    assert!(config(&[files]).collect.ceph.is_none());
+}
+
+#[test]
+fn an_address_with_a_secret_is_refused_and_not_shown() {
+    for flag in ["--prometheus-url", "--ceph-url"] {
+        for url in ["https://user:s3cret@host", "https://s3cret@host/x", "https://host/?token=s3cret"] {
+            let found = mistakes(&[&format!("{flag}={url}")]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].setting.starts_with(flag));
+            assert!(!Refusal::Mistakes(found).to_string().contains("s3cret"));
         }
     }
 }

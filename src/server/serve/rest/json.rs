@@ -2,18 +2,21 @@
 
 use serde::{Serialize, Serializer};
 
+use self::figure::{FigureJson, Of, SampleJson};
 use crate::{
     model::{
         Millis,
-        figure::{Basis, Figure, Sample, Unit},
-        format,
-        reason::Missing,
-        source::SourceHealth,
-        totals::{Measured, Totals},
-        vm::{Disk, Network, Status, Usage, Vm, Volume},
+        figure::Sample,
+        reason::{Missing, Reason},
+        vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
     },
     server::snapshot::{Scope, Snapshot},
 };
+
+mod figure;
+mod totals;
+
+pub use totals::{SourceJson, StatsJson};
 
 /// All VMs of the scope as a JSON array; `size` is a guess at its bytes.
 pub fn vms(_scope: &Scope, snapshot: &Snapshot, size: usize) -> Vec<u8> {
@@ -50,6 +53,7 @@ pub struct VmJson<'a> {
     cpu_millicores: Option<serde_json::Number>,
     usage: UsageJson<'a>,
     volumes: Vec<VolumeJson<'a>>,
+    guest: GuestJson<'a>,
 }
 
 impl<'a> VmJson<'a> {
@@ -78,6 +82,7 @@ impl<'a> VmJson<'a> {
             cpu_millicores: summary.cpu.and_then(|nanos| decimal(nanos, 1_000_000)),
             usage: UsageJson::new(&summary.usage),
             volumes: vm.volumes.iter().map(VolumeJson::new).collect(),
+            guest: GuestJson::new(&vm.guest),
         }
     }
 }
@@ -131,12 +136,20 @@ impl MetricsJson {
         if status != Status::Running {
             return None;
         }
-        let (cpu, memory) = (usage.cpu.sample()?, usage.memory.sample()?);
+        let (cpu, memory) = (usage.cpu.sample()?, usage.memory.sample().or_else(|| of_hugepages(usage))?);
         Some(Self {
             cpu_usage: cpu.contract_percent(),
             memory_usage: memory.contract_percent(),
             disk_usage: usage.disk.sample().map_or(0, Sample::contract_percent),
         })
+    }
+}
+
+/// The contract's figure is the pod's working set, whatever it leaves out; the exact one is unknown and says why.
+fn of_hugepages(usage: &Usage) -> Option<&Sample> {
+    match usage.memory.missing() {
+        Some(Missing { reason: Reason::Hugepages, last, .. }) => last.as_ref(),
+        _ => None,
     }
 }
 
@@ -163,87 +176,6 @@ impl<'a> UsageJson<'a> {
     }
 }
 
-/// What a used amount is measured against.
-#[derive(Clone, Copy)]
-enum Of {
-    Allocated,
-    Capacity,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum FigureJson<'a> {
-    Known(SampleJson),
-    Missing { missing: MissingJson<'a> },
-}
-
-impl<'a> FigureJson<'a> {
-    fn new(figure: &'a Figure, of: Of) -> Self {
-        match figure {
-            Figure::Known(sample) => Self::Known(SampleJson::new(sample, of)),
-            Figure::Missing(missing) => Self::Missing { missing: MissingJson::new(missing, of) },
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SampleJson {
-    used: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    allocated: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    capacity: Option<u64>,
-    unit: &'static str,
-    /// Exact; above 100 where more is used than allocated; null of nothing allocated.
-    percent: Option<f64>,
-    source: &'static str,
-    sampled_at: Millis,
-    /// Length of the window of a rate; 0 for an instant.
-    window_seconds: f64,
-    stale: bool,
-    basis: &'static str,
-}
-
-impl SampleJson {
-    fn new(sample: &Sample, of: Of) -> Self {
-        Self {
-            used: sample.used,
-            allocated: matches!(of, Of::Allocated).then_some(sample.of),
-            capacity: matches!(of, Of::Capacity).then_some(sample.of),
-            unit: unit(sample.unit),
-            percent: percent(sample.used, sample.of),
-            source: sample.source.name(),
-            sampled_at: sample.at,
-            window_seconds: f64::from(sample.window_ms) / 1000.0,
-            stale: sample.stale,
-            basis: basis(sample.basis),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct MissingJson<'a> {
-    reason: &'static str,
-    text: &'static str,
-    detail: &'a str,
-    mend: &'a str,
-    /// The last value that was seen, with its time.
-    last: Option<SampleJson>,
-}
-
-impl<'a> MissingJson<'a> {
-    fn new(missing: &'a Missing, of: Of) -> Self {
-        Self {
-            reason: missing.reason.code(),
-            text: missing.reason.text(),
-            detail: &missing.detail,
-            mend: &missing.mend,
-            last: missing.last.as_ref().map(|sample| SampleJson::new(sample, of)),
-        }
-    }
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct VolumeJson<'a> {
@@ -252,7 +184,11 @@ struct VolumeJson<'a> {
     size_bytes: Option<u64>,
     block: bool,
     storage_class: &'a str,
+    /// The source of `usage`, known or not.
+    from: &'static str,
     usage: FigureJson<'a>,
+    /// What other sources know of it, or what keeps each of them; never part of `usage`.
+    readings: Vec<ReadingJson<'a>>,
 }
 
 impl<'a> VolumeJson<'a> {
@@ -263,143 +199,63 @@ impl<'a> VolumeJson<'a> {
             size_bytes: volume.size,
             block: volume.block,
             storage_class: &volume.storage_class,
+            from: volume.source.code(),
             usage: FigureJson::new(&volume.usage, Of::Capacity),
+            readings: volume.readings.iter().map(ReadingJson::new).collect(),
         }
     }
 }
 
-/// `GET /api/stats`.
+#[derive(Serialize)]
+struct ReadingJson<'a> {
+    from: &'static str,
+    #[serde(flatten)]
+    figure: FigureJson<'a>,
+}
+
+impl<'a> ReadingJson<'a> {
+    fn new(reading: &'a Reading) -> Self {
+        Self { from: reading.source.code(), figure: FigureJson::new(&reading.figure, Of::Capacity) }
+    }
+}
+
+/// What is seen from inside; beside the host's figures, in place of none of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StatsJson {
-    total: u32,
-    running: u32,
-    stopped: u32,
-    error: u32,
-    /// Those that are being created count as pending.
-    pending: u32,
-    total_cpu: Option<serde_json::Number>,
-    total_memory: String,
-    unknown: u32,
-    migrating: u32,
-    total_cpu_millicores: Option<serde_json::Number>,
-    total_memory_bytes: u64,
-    /// VMs whose memory cannot be read, and that the sum therefore lacks.
-    memory_unreadable: u32,
-    usage: TotalUsageJson,
+struct GuestJson<'a> {
+    memory: Option<SampleJson>,
+    filesystems: Vec<FilesystemJson<'a>>,
+    /// When the agent answered.
+    sampled_at: Option<Millis>,
+}
+
+impl<'a> GuestJson<'a> {
+    fn new(guest: &'a Guest) -> Self {
+        Self {
+            memory: guest.memory.as_ref().map(|sample| SampleJson::new(sample, Of::Allocated)),
+            filesystems: guest.filesystems.iter().map(FilesystemJson::new).collect(),
+            sampled_at: guest.at,
+        }
+    }
 }
 
 #[derive(Serialize)]
-struct TotalUsageJson {
-    cpu: MeasuredJson,
-    memory: MeasuredJson,
-    disk: MeasuredJson,
-}
-
-/// A percentage of the measured VMs, and how many they are.
-#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MeasuredJson {
-    used: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    allocated: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+struct FilesystemJson<'a> {
+    disk: &'a str,
+    mount_point: &'a str,
+    r#type: &'a str,
+    used: Option<u64>,
     capacity: Option<u64>,
-    unit: &'static str,
-    percent: Option<f64>,
-    measured_vms: u32,
+    /// Empty where no serial tells which volume it lies on.
+    claim: &'a str,
 }
 
-impl MeasuredJson {
-    fn new(measured: &Measured, unit: &'static str, of: Of) -> Self {
-        Self {
-            used: measured.used,
-            allocated: matches!(of, Of::Allocated).then_some(measured.of),
-            capacity: matches!(of, Of::Capacity).then_some(measured.of),
-            unit,
-            percent: percent(measured.used, measured.of),
-            measured_vms: measured.vms,
-        }
+impl<'a> FilesystemJson<'a> {
+    fn new(filesystem: &'a GuestFilesystem) -> Self {
+        let GuestFilesystem { disk, mount_point, kind, used, total, claim } = filesystem;
+        Self { disk, mount_point, r#type: kind, used: *used, capacity: *total, claim }
     }
-}
-
-impl StatsJson {
-    pub fn new(totals: &Totals) -> Self {
-        let counts = &totals.counts;
-        Self {
-            total: counts.total,
-            running: counts.running,
-            stopped: counts.stopped,
-            error: counts.error,
-            pending: counts.pending,
-            total_cpu: decimal(totals.cpu, 1_000_000_000),
-            total_memory: format::gi_exact(totals.memory),
-            unknown: counts.unknown,
-            migrating: counts.migrating,
-            total_cpu_millicores: decimal(totals.cpu, 1_000_000),
-            total_memory_bytes: totals.memory,
-            memory_unreadable: totals.memory_unreadable,
-            usage: TotalUsageJson {
-                cpu: MeasuredJson::new(&totals.cpu_used, unit(Unit::Nanocores), Of::Allocated),
-                memory: MeasuredJson::new(&totals.memory_used, unit(Unit::Bytes), Of::Allocated),
-                disk: MeasuredJson::new(&totals.disk_used, unit(Unit::Bytes), Of::Capacity),
-            },
-        }
-    }
-}
-
-/// One entry of `GET /api/sources`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceJson<'a> {
-    id: &'static str,
-    gives: &'static str,
-    permission: &'static str,
-    state: &'static str,
-    reason: Option<&'static str>,
-    error: &'a str,
-    mend: &'a str,
-    last_success: Option<Millis>,
-    /// A watch's last bytes, bookmarks included; null for a source that is polled.
-    last_bytes: Option<Millis>,
-    vms_missing: u32,
-    vms_stale: u32,
-}
-
-impl<'a> SourceJson<'a> {
-    pub fn new(health: &'a SourceHealth) -> Self {
-        Self {
-            id: health.id.code(),
-            gives: health.id.gives(),
-            permission: health.id.permission(),
-            state: health.state.code(),
-            reason: health.reason.map(|reason| reason.code()),
-            error: &health.error,
-            mend: &health.mend,
-            last_success: health.last_success,
-            last_bytes: health.last_bytes,
-            vms_missing: health.vms_missing,
-            vms_stale: health.vms_stale,
-        }
-    }
-}
-
-fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Nanocores => "nanocores",
-        Unit::Bytes => "bytes",
-    }
-}
-
-fn basis(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Own => "own",
-        Basis::SharedFilesystem => "shared-filesystem",
-    }
-}
-
-fn percent(used: u64, of: u64) -> Option<f64> {
-    (of > 0).then(|| used as f64 * 100.0 / of as f64)
 }
 
 /// A whole number where it is one, else a fraction: `4`, `0.5`.

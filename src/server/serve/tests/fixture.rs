@@ -101,7 +101,7 @@ fn site() -> Assets {
 }
 
 pub fn sample(unit: Unit, used: u64, of: u64) -> Sample {
-    let source = if unit == Unit::Nanocores { Source::PodMetrics } else { Source::KubeletSummary };
+    let source = if unit == Unit::Nanocores { Source::PodMetrics } else { Source::KubeletProxy };
     Sample { unit, used, of, at: 7_000, window_ms: 15_500, source, basis: Basis::Own, stale: false }
 }
 
@@ -167,6 +167,9 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
             block: false,
             storage_class: "fast".into(),
             usage: known(Unit::Bytes, GI, 10 * GI),
+            source: crate::model::source::SourceId::Kubelet,
+            readings: Vec::new(),
         }],
+        guest: Default::default(),
     }
 }

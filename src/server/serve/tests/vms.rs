@@ -21,7 +21,8 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
         json!({"used": used, key: of, "unit": unit, "percent": percent, "source": source, "sampledAt": 7000,
                "windowSeconds": 15.5, "stale": false, "basis": "own"})
     };
-    let disk = sample(GI, "capacity", 10 * GI, "bytes", 10.0, "kubelet");
+    let mut disk = sample(GI, "capacity", 10 * GI, "bytes", 10.0, "kubelet");
+    disk["layer"] = json!("image");
     let want = json!({
         "id": "uid-shop-web", "name": "web", "namespace": "shop", "status": "Running", "cpu": 2, "memory": "4Gi",
         "nodeName": "node-1", "ipAddress": "10.0.0.5", "osImage": "debian-13", "createdAt": 1_700_000_000_000_u64,
@@ -37,7 +38,8 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
             "disk": disk, "diskKnown": 1, "diskVolumes": 1,
         },
         "volumes": [{"name": "root", "claim": "web-root", "sizeBytes": 10 * GI, "block": false,
-                     "storageClass": "fast", "usage": disk}],
+                     "storageClass": "fast", "from": "kubelet", "usage": disk, "readings": []}],
+        "guest": {"memory": null, "filesystems": [], "sampledAt": null},
     });
     assert_eq!(one(vm("shop", "web")).await, want);
 }

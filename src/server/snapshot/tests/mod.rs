@@ -1,8 +1,10 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
 mod health;
+mod inventory;
 mod pods;
 mod property;
+mod sources;
 mod usage;
 mod view;
 mod volumes;
@@ -10,14 +12,21 @@ mod volumes;
 use std::sync::Arc;
 
 use super::{Limits, Snapshot, World, facts::*};
-use crate::model::{Millis, reason::Reason, source::SourceId, vm::Vm};
+use crate::model::{Millis, figure::Source, reason::Reason, source::SourceId, vm::Vm};
 
 /// The moment of the tests.
 pub const NOW: Millis = 1_800_000_000_000;
 pub const GI: u64 = 1 << 30;
 const SECOND: Millis = 1_000;
 
-pub const LIMITS: Limits = Limits { metrics_interval: 15 * SECOND, disk_interval: 60 * SECOND };
+pub fn limits() -> Limits {
+    Limits {
+        metrics_interval: 15 * SECOND,
+        disk_interval: 60 * SECOND,
+        ceph_interval: 300 * SECOND,
+        disk_sources: vec![SourceId::Kubelet],
+    }
+}
 
 /// A world in which every source has answered, with nothing in it.
 pub fn world() -> World {
@@ -32,7 +41,7 @@ pub fn world() -> World {
 }
 
 pub fn silent_world() -> World {
-    World::new(LIMITS)
+    World::new(limits())
 }
 
 pub fn replaced<T>(items: Vec<T>) -> Change<T> {
@@ -72,6 +81,7 @@ pub fn instance(namespace: &str, vm_name: &str, node: &str) -> InstanceFacts {
         name: vm_name.into(),
         phase: "Running".into(),
         node_name: node.into(),
+        owner_vm: format!("vm-{namespace}-{vm_name}"),
         ..Default::default()
     }
 }
@@ -114,7 +124,8 @@ pub fn stats(namespace: &str, claim: &str, used: u64, capacity: u64) -> VolumeSt
 }
 
 pub fn summary(node: &str, stats: Vec<VolumeStats>) -> Observation {
-    Observation::Summary { node: node.into(), at: NOW, result: Ok(stats) }
+    let facts = SummaryFacts { source: Source::KubeletProxy, volumes: stats };
+    Observation::Summary { node: node.into(), at: NOW, result: Ok(facts) }
 }
 
 /// A Wukong with its instance on `n1`, its labelled launcher pod, and that pod's figures.

@@ -123,7 +123,11 @@ fn without_the_wukongs_volumes_the_instances_count_less_its_state() {
     let mut world = with_volumes(vec![]);
     assert_eq!(disk(&mut world), Err(Reason::NoVolumes));
     let volumes = [("rootdisk", "web-root"), ("state", "persistent-state-for-web-vm-x7k2p")];
-    let volumes = volumes.map(|(name, claim)| InstanceVolume { name: name.into(), claim: claim.into() });
+    let volumes = volumes.map(|(name, claim)| InstanceVolume {
+        serial: String::new(),
+        name: name.into(),
+        claim: claim.into(),
+    });
     world.apply(Observation::Instances(applied(InstanceFacts {
         volumes: volumes.into(),
         ..instance("a", "web-vm", "n1")

@@ -1,19 +1,18 @@
-//! The program's service account with the project's own manifest, as often as there are tests that want one.
+//! The program's service account with the project's own manifests, as often as there are tests that want one.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{
-    api::{Api, documents},
-    control_plane::ControlPlane,
-};
+use super::{api::Api, control_plane::ControlPlane};
+use crate::deploy;
 
 /// The name in the manifest of namespace, service account, roles and bindings.
 const SHIPPED: &str = "wukong-dashboard";
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 
-/// deploy/rbac.yaml under a name of its own, so that one test's permissions are nobody else's.
+/// What a tier of deploy/ grants, under a name of its own, so that one test's permissions are nobody else's.
 pub struct Access {
     api: Api,
     name: String,
@@ -24,24 +23,29 @@ pub struct Access {
 }
 
 impl Access {
-    /// Applies the manifest and asks the TokenRequest API for a token.
+    /// The tier that needs nothing of the kubelets' certificates.
     pub async fn install(plane: &ControlPlane, test: &str) -> Self {
+        Self::of_tier(plane, test, "nodes-proxy", &[]).await
+    }
+
+    /// Applies the tier's permissions and asks the TokenRequest API for a token. Roles are made in each of `namespaces`.
+    pub async fn of_tier(plane: &ControlPlane, test: &str, tier: &str, namespaces: &[&str]) -> Self {
         let name = format!("{SHIPPED}-{test}");
-        let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/rbac.yaml"));
-        let manifest = manifest.expect("deploy/rbac.yaml").replace(SHIPPED, &name);
         let api = plane.api.clone();
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        api.create(&namespace).await;
-        let objects = documents(&manifest);
-        for object in &objects {
+        let objects: Vec<Value> = deploy::objects(tier).iter().map(|object| renamed(object, &name)).collect();
+        for object in objects.iter().filter(|object| ["Namespace", "ServiceAccount"].contains(&kind(object)))
+        {
             api.create(object).await;
         }
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"expirationSeconds": 3600}});
-        let path = format!("/api/v1/namespaces/{name}/serviceaccounts/{name}/token");
-        let token = api.post(&path, &request).await["status"]["token"].as_str().unwrap().to_owned();
+        for object in objects.iter().filter(|object| object["apiVersion"] == RBAC) {
+            match object["metadata"]["namespace"].is_string() {
+                true => copies(&api, object, namespaces).await,
+                false => drop(api.create(object).await),
+            }
+        }
+        let token = token(&api, &name).await;
         let kubeconfig = plane.kubeconfig(&name, &token);
-        let roles = objects.into_iter().filter(|object| object["kind"] == "ClusterRole").collect();
+        let roles = objects.into_iter().filter(|object| kind(object) == "ClusterRole").collect();
         Self { api, name, roles, token, kubeconfig }
     }
 
@@ -59,7 +63,7 @@ impl Access {
             found |= left != *rules;
             self.put(role, &left).await;
         }
-        assert!(found, "deploy/rbac.yaml does not grant {resource} of {group:?}");
+        assert!(found, "this tier does not grant {resource} of {group:?}");
     }
 
     /// Gives back whatever was taken.
@@ -73,6 +77,30 @@ impl Access {
         let path = format!("{ROLES}/{}", role["metadata"]["name"].as_str().unwrap());
         self.api.patch(&path, &json!({"rules": rules})).await;
     }
+}
+
+fn renamed(object: &Value, name: &str) -> Value {
+    serde_json::from_str(&object.to_string().replace(SHIPPED, name)).expect("the same JSON")
+}
+
+fn kind(object: &Value) -> &str {
+    object["kind"].as_str().unwrap_or_default()
+}
+
+async fn copies(api: &Api, object: &Value, namespaces: &[&str]) {
+    for namespace in namespaces {
+        let mut copy = object.clone();
+        copy["metadata"]["namespace"] = json!(namespace);
+        api.create(&copy).await;
+    }
+}
+
+/// A token of the service account that has its namespace's name.
+async fn token(api: &Api, name: &str) -> String {
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 3600}});
+    let path = format!("/api/v1/namespaces/{name}/serviceaccounts/{name}/token");
+    api.post(&path, &request).await["status"]["token"].as_str().expect("a token").to_owned()
 }
 
 /// The rule without a resource; none where nothing is left of it.

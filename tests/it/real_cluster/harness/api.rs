@@ -33,6 +33,12 @@ impl Api {
         self.client.send(request).await.map_or(0, |response| response.status().as_u16())
     }
 
+    /// Whether the API server would take an object, unknown fields refused.
+    pub async fn would_take(&self, object: &Value) -> Result<Value, kube::Error> {
+        let path = format!("{}?dryRun=All&fieldValidation=Strict", collection(object));
+        self.try_post(&path, object).await
+    }
+
     /// Posts an object, and then its status, which the API server takes apart from it. Returns what is stored.
     pub async fn create(&self, object: &Value) -> Value {
         let collection = collection(object);
@@ -46,9 +52,11 @@ impl Api {
     }
 
     pub async fn post(&self, path: &str, object: &Value) -> Value {
-        self.send(Method::POST, path, "application/json", object)
-            .await
-            .unwrap_or_else(|error| panic!("POST {path} {object}: {error}"))
+        self.try_post(path, object).await.unwrap_or_else(|error| panic!("POST {path} {object}: {error}"))
+    }
+
+    pub async fn try_post(&self, path: &str, object: &Value) -> Result<Value, kube::Error> {
+        self.send(Method::POST, path, "application/json", object).await
     }
 
     pub async fn patch(&self, path: &str, patch: &Value) -> Value {
@@ -70,11 +78,15 @@ pub fn documents(yaml: &str) -> Vec<Value> {
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
-/// The path of the collection that an object belongs to. A plural is the kind and an `s` in all that is used here.
+/// The path of the collection that an object belongs to.
 fn collection(object: &Value) -> String {
     let version = object["apiVersion"].as_str().expect("apiVersion");
     let root = if version.contains('/') { "/apis" } else { "/api" };
-    let plural = format!("{}s", object["kind"].as_str().expect("kind").to_lowercase());
+    let kind = object["kind"].as_str().expect("kind").to_lowercase();
+    let plural = match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
+    };
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{plural}"),
         None => format!("{root}/{version}/{plural}"),

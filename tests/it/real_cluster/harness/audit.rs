@@ -25,6 +25,8 @@ pub struct Audit {
 pub struct Asked {
     pub verb: String,
     pub uri: String,
+    /// The answer's status.
+    pub code: u64,
 }
 
 impl Asked {
@@ -54,6 +56,7 @@ impl Audit {
             .map(|event| Asked {
                 verb: event["verb"].as_str().unwrap_or_default().to_owned(),
                 uri: event["requestURI"].as_str().unwrap_or_default().to_owned(),
+                code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
             })
             .collect()
     }

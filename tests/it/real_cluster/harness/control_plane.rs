@@ -89,9 +89,23 @@ impl ControlPlane {
         self.authority.issue(name, None, &[self.address(last, 0).ip().to_string()])
     }
 
+    /// PEM of the authority that signed every certificate of this cluster.
+    pub fn authority_file(&self) -> PathBuf {
+        self.dir().join("ca.crt")
+    }
+
+    pub fn authority(&self) -> Vec<u8> {
+        self.authority.der()
+    }
+
+    /// The same with an RSA key.
+    pub fn rsa_certificate(&self, name: &str, last: u8) -> Pair {
+        self.authority.issue_rsa(name, &[self.address(last, 0).ip().to_string()])
+    }
+
     /// A kubeconfig file with a token in it.
     pub fn kubeconfig(&self, name: &str, token: &str) -> PathBuf {
-        let authority = self.dir().join("ca.crt");
+        let authority = self.authority_file();
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "tests",
             "clusters": [{"name": "tests", "cluster": {"server": self.url(), "certificate-authority": authority}}],
@@ -101,6 +115,11 @@ impl ControlPlane {
         let path = self.dir().join(format!("{name}.kubeconfig"));
         std::fs::write(&path, config.to_string()).unwrap();
         path
+    }
+
+    /// For servers of the tests that are clients of the cluster's.
+    pub fn admin_token(&self) -> &'static str {
+        ADMIN_TOKEN
     }
 
     /// The administrator's.
@@ -140,6 +159,7 @@ impl ControlPlane {
             self.served(path, START).await;
         }
         self.served("/apis/kubevirt.io/v1/virtualmachineinstances", START).await;
+        self.served("/apis/longhorn.io/v1beta2/volumes", START).await;
     }
 
     /// Waits until a path answers.
@@ -156,20 +176,25 @@ impl ControlPlane {
 
     /// Registers an aggregated metrics API that listens on `address`.
     pub async fn register_metrics_api(&self, address: SocketAddr) {
+        self.register_api("metrics.k8s.io", "v1beta1", "metrics-server", address).await;
+    }
+
+    /// Registers an aggregated API that the Service `service` leads to, and that listens on `address`.
+    pub async fn register_api(&self, group: &str, version: &str, service: &str, address: SocketAddr) {
         let port = json!({"name": "https", "port": 443, "targetPort": address.port(), "protocol": "TCP"});
         let endpoint = json!({"addresses": [address.ip()], "conditions": {"ready": true}});
-        let labels = json!({"kubernetes.io/service-name": "metrics-server"});
+        let labels = json!({"kubernetes.io/service-name": service});
         for object in [
             json!({"apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": "metrics-server", "namespace": "kube-system"}, "spec": {"ports": [port]}}),
+                "metadata": {"name": service, "namespace": "kube-system"}, "spec": {"ports": [port]}}),
             json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-                "metadata": {"name": "metrics-server", "namespace": "kube-system", "labels": labels},
+                "metadata": {"name": service, "namespace": "kube-system", "labels": labels},
                 "ports": [{"name": "https", "port": address.port()}], "endpoints": [endpoint]}),
             json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-                "metadata": {"name": "v1beta1.metrics.k8s.io"},
-                "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "insecureSkipTLSVerify": true,
+                "metadata": {"name": format!("{version}.{group}")},
+                "spec": {"group": group, "version": version, "insecureSkipTLSVerify": true,
                     "groupPriorityMinimum": 100, "versionPriority": 100,
-                    "service": {"namespace": "kube-system", "name": "metrics-server"}}}),
+                    "service": {"namespace": "kube-system", "name": service}}}),
         ] {
             self.api.create(&object).await;
         }

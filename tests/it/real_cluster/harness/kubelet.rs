@@ -1,23 +1,39 @@
-//! A stub kubelet: `/stats/summary` and `/metrics/resource` over HTTPS, with figures that a test sets.
+//! A stub kubelet: `/stats/summary`, `/metrics/resource` and `/metrics` over HTTPS, with figures that a test sets. Whoever
+//! comes without the API server's certificate needs a token, and the API server is asked about it, as kubelets do.
 //!
-//! CPU is a counter that truly advances with time, so that metrics-server has to make the rate of it.
+//! CPU is a counter that truly advances with time, so that metrics-server and Prometheus have to make the rate of it.
 
 use std::{
     collections::BTreeMap,
     fmt::Write,
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Extension, Json, Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{control_plane::ControlPlane, tls::Server};
+use super::{
+    api::Api,
+    control_plane::ControlPlane,
+    pki::Pair,
+    tls::{Peer, Server},
+};
 
 /// The port that every kubelet has.
-const PORT: u16 = 10250;
+pub const PORT: u16 = 10250;
 /// What every counter starts at: metrics-server takes 0 for "no figure".
 const SINCE_BOOT: u128 = 1_000_000_000_000;
+const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 
 /// What one pod uses.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +43,8 @@ pub struct PodLoad {
     pub uid: String,
     pub containers: Vec<ContainerLoad>,
     pub volumes: Vec<VolumeLoad>,
+    /// What KubeVirt's own exporter says of the guest in it.
+    pub guest: Option<GuestLoad>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,6 +52,14 @@ pub struct ContainerLoad {
     pub name: &'static str,
     pub nanocores: u64,
     pub bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct GuestLoad {
+    /// The VirtualMachineInstance's.
+    pub name: &'static str,
+    pub available: u64,
+    pub usable: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -49,11 +75,29 @@ pub struct VolumeLoad {
 
 /// One node with its kubelet.
 pub struct Kubelet {
-    pods: Pods,
+    address: IpAddr,
+    stub: Arc<Stub>,
     _server: Server,
 }
 
-type Pods = Arc<Mutex<BTreeMap<String, Running>>>;
+struct Stub {
+    api: Api,
+    node: String,
+    pods: Mutex<BTreeMap<String, Running>>,
+    /// Answers 503 to everybody.
+    broken: Mutex<bool>,
+    /// Who asked with a token, for what, and what it got.
+    asked: Mutex<Vec<Direct>>,
+}
+
+/// A request that did not come through the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Direct {
+    /// Empty where the token is nobody's.
+    pub user: String,
+    pub path: String,
+    pub status: u16,
+}
 
 struct Running {
     load: PodLoad,
@@ -63,13 +107,20 @@ struct Running {
 impl Kubelet {
     /// Registers the node and answers for it on `last`, an address of the control plane's own.
     pub async fn start(plane: &ControlPlane, node: &str, last: u8) -> Self {
+        Self::with_certificate(plane, node, last, &plane.certificate(node, last)).await
+    }
+
+    /// The same with a certificate of the caller's choice.
+    pub async fn with_certificate(plane: &ControlPlane, node: &str, last: u8, pair: &Pair) -> Self {
         let address = plane.address(last, PORT);
-        let pods = Pods::default();
-        let router = Router::new()
-            .route("/stats/summary", get(summary))
-            .route("/metrics/resource", get(resource_metrics))
-            .with_state(pods.clone());
-        let server = Server::start(address, &plane.certificate(node, last), router).await;
+        let stub = Arc::new(Stub {
+            api: plane.api.clone(),
+            node: node.to_owned(),
+            pods: Mutex::default(),
+            broken: Mutex::default(),
+            asked: Mutex::default(),
+        });
+        let server = Server::with_clients(address, pair, &plane.authority(), router(&stub)).await;
         let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady",
             "lastHeartbeatTime": "2026-01-01T00:00:00Z", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         plane
@@ -83,19 +134,102 @@ impl Kubelet {
                 },
             }))
             .await;
-        Self { pods, _server: server }
+        Self { address: address.ip(), stub, _server: server }
+    }
+
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// From now on the pod uses this much.
     pub fn set(&self, load: PodLoad) {
         let key = format!("{}/{}", load.namespace, load.name);
-        self.pods.lock().unwrap().insert(key, Running { load, since: Instant::now() });
+        self.stub.pods.lock().unwrap().insert(key, Running { load, since: Instant::now() });
+    }
+
+    /// From now on every request is answered 503, or is answered again.
+    pub fn break_down(&self, broken: bool) {
+        *self.stub.broken.lock().unwrap() = broken;
+    }
+
+    /// What was asked with a token so far.
+    pub fn asked(&self) -> Vec<Direct> {
+        self.stub.asked.lock().unwrap().clone()
     }
 }
 
-async fn summary(State(pods): State<Pods>) -> Json<Value> {
+fn router(stub: &Arc<Stub>) -> Router {
+    Router::new()
+        .route("/stats/summary", get(summary))
+        .route("/metrics/resource", get(resource_metrics))
+        .route("/metrics", get(volume_metrics))
+        .route("/virt-handler/metrics", get(guest_metrics))
+        .layer(from_fn_with_state(stub.clone(), guard))
+        .with_state(stub.clone())
+}
+
+async fn guard(
+    State(stub): State<Arc<Stub>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if *stub.broken.lock().unwrap() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    // The API server's client certificate is of system:masters, who may everything.
+    if peer.certified {
+        return next.run(request).await;
+    }
+    let path = request.uri().path().to_owned();
+    let (user, verdict) = stub.judge(bearer(request.headers()), &path).await;
+    stub.asked.lock().unwrap().push(Direct { user, path, status: verdict.as_u16() });
+    if verdict == StatusCode::OK { next.run(request).await } else { verdict.into_response() }
+}
+
+impl Stub {
+    /// Whose token it is, and whether that user may: 401 for nobody's, 403 for another's.
+    async fn judge(&self, token: Option<String>, path: &str) -> (String, StatusCode) {
+        let Some(token) = token else { return (String::new(), StatusCode::UNAUTHORIZED) };
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+            "spec": {"token": token}});
+        let review = self.api.try_post(TOKEN_REVIEWS, &review).await.unwrap_or_default();
+        if review["status"]["authenticated"] != true {
+            return (String::new(), StatusCode::UNAUTHORIZED);
+        }
+        let user = &review["status"]["user"];
+        let status = if self.may(user, path).await { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        (user["username"].as_str().unwrap_or_default().to_owned(), status)
+    }
+
+    async fn may(&self, user: &Value, path: &str) -> bool {
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
+            "user": user["username"], "groups": user["groups"],
+            "resourceAttributes": {"verb": "get", "resource": "nodes", "subresource": subresource(path),
+                "name": self.node},
+        }});
+        let review = self.api.try_post(ACCESS_REVIEWS, &review).await.unwrap_or_default();
+        review["status"]["allowed"] == true
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Some(value.strip_prefix("Bearer ")?.to_owned())
+}
+
+/// As the kubelet's own authoriser maps its paths.
+fn subresource(path: &str) -> &'static str {
+    match path.split('/').nth(1) {
+        Some("stats") => "stats",
+        Some("metrics" | "virt-handler") => "metrics",
+        _ => "proxy",
+    }
+}
+
+async fn summary(State(stub): State<Arc<Stub>>) -> Json<Value> {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let pods = pods.lock().unwrap();
+    let pods = stub.pods.lock().unwrap();
     let pods: Vec<Value> = pods.values().map(|pod| pod_summary(&pod.load, &now)).collect();
     Json(json!({"node": {"nodeName": "stub"}, "pods": pods}))
 }
@@ -107,11 +241,10 @@ fn pod_summary(load: &PodLoad, now: &str) -> Value {
 }
 
 fn volume_summary(volume: &VolumeLoad, load: &PodLoad, now: &str) -> Value {
-    let block = volume.inodes == 0;
     let mut summary = json!({
         "time": now, "name": volume.name,
         "capacityBytes": volume.capacity, "usedBytes": volume.used,
-        "availableBytes": if block { 0 } else { volume.capacity - volume.used },
+        "availableBytes": volume.available(),
         "inodes": volume.inodes, "inodesFree": volume.inodes / 2, "inodesUsed": volume.inodes / 2,
     });
     if let Some(claim) = &volume.claim {
@@ -120,15 +253,21 @@ fn volume_summary(volume: &VolumeLoad, load: &PodLoad, now: &str) -> Value {
     summary
 }
 
+impl VolumeLoad {
+    fn available(&self) -> u64 {
+        if self.inodes == 0 { 0 } else { self.capacity - self.used }
+    }
+}
+
 /// Prometheus text, as metrics-server reads it: each sample with its time in milliseconds.
-async fn resource_metrics(State(pods): State<Pods>) -> String {
+async fn resource_metrics(State(stub): State<Arc<Stub>>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let at = now.as_millis();
     let mut text = String::new();
     let node_cpu = now.as_secs_f64();
     let _ = writeln!(text, "node_cpu_usage_seconds_total {node_cpu} {at}");
     let _ = writeln!(text, "node_memory_working_set_bytes 4294967296 {at}");
-    for pod in pods.lock().unwrap().values() {
+    for pod in stub.pods.lock().unwrap().values() {
         for container in &pod.load.containers {
             container_metrics(&mut text, pod, container, at);
         }
@@ -141,10 +280,61 @@ fn container_metrics(text: &mut String, pod: &Running, container: &ContainerLoad
         r#"container="{}",namespace="{}",pod="{}""#,
         container.name, pod.load.namespace, pod.load.name
     );
-    // Milliseconds, because that is how fine the sample's time is.
-    let used = pod.since.elapsed().as_millis() * u128::from(container.nanocores) / 1000;
-    let (seconds, rest) = ((SINCE_BOOT + used) / 1_000_000_000, (SINCE_BOOT + used) % 1_000_000_000);
-    let _ = writeln!(text, "container_cpu_usage_seconds_total{{{labels}}} {seconds}.{rest:09} {at}");
+    let seconds = pod.cpu_seconds(container.nanocores);
+    let _ = writeln!(text, "container_cpu_usage_seconds_total{{{labels}}} {seconds} {at}");
     let _ = writeln!(text, "container_memory_working_set_bytes{{{labels}}} {} {at}", container.bytes);
     let _ = writeln!(text, "container_start_time_seconds{{{labels}}} {} {at}", at / 1000 - 3600);
+}
+
+impl Running {
+    /// What a load of `nanocores` has come to, in decimal.
+    fn cpu_seconds(&self, nanocores: u64) -> String {
+        // Milliseconds, because that is how fine a sample's time is.
+        let used = SINCE_BOOT + self.since.elapsed().as_millis() * u128::from(nanocores) / 1000;
+        format!("{}.{:09}", used / 1_000_000_000, used % 1_000_000_000)
+    }
+}
+
+/// The kubelet's own, as far as volumes go: a claim once for each pod that mounts it, without the pod's name.
+async fn volume_metrics(State(stub): State<Arc<Stub>>) -> String {
+    let mut text = String::new();
+    for pod in stub.pods.lock().unwrap().values() {
+        for volume in &pod.load.volumes {
+            claim_metrics(&mut text, &pod.load.namespace, volume);
+        }
+    }
+    text
+}
+
+fn claim_metrics(text: &mut String, namespace: &str, volume: &VolumeLoad) {
+    let Some(claim) = &volume.claim else { return };
+    let labels = format!(r#"namespace="{namespace}",persistentvolumeclaim="{claim}""#);
+    for (name, value) in [
+        ("used_bytes", volume.used),
+        ("capacity_bytes", volume.capacity),
+        ("available_bytes", volume.available()),
+        ("inodes", volume.inodes),
+        ("inodes_free", volume.inodes / 2),
+        ("inodes_used", volume.inodes / 2),
+    ] {
+        let _ = writeln!(text, "kubelet_volume_stats_{name}{{{labels}}} {value}");
+    }
+}
+
+/// KubeVirt's virt-handler, which is a server of its own beside the kubelet.
+async fn guest_metrics(State(stub): State<Arc<Stub>>) -> String {
+    let mut text = String::new();
+    for pod in stub.pods.lock().unwrap().values() {
+        let Some(guest) = &pod.load.guest else { continue };
+        let labels =
+            format!(r#"node="{}",namespace="{}",name="{}""#, stub.node, pod.load.namespace, guest.name);
+        let containers = &pod.load.containers;
+        let cpu = pod.cpu_seconds(containers.iter().map(|container| container.nanocores).sum());
+        let resident: u64 = containers.iter().map(|container| container.bytes).sum();
+        let _ = writeln!(text, "kubevirt_vmi_cpu_usage_seconds_total{{{labels}}} {cpu}");
+        let _ = writeln!(text, "kubevirt_vmi_memory_resident_bytes{{{labels}}} {resident}");
+        let _ = writeln!(text, "kubevirt_vmi_memory_available_bytes{{{labels}}} {}", guest.available);
+        let _ = writeln!(text, "kubevirt_vmi_memory_usable_bytes{{{labels}}} {}", guest.usable);
+    }
+    text
 }

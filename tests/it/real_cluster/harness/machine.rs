@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     api::Api,
-    kubelet::{ContainerLoad, Kubelet, PodLoad, VolumeLoad},
+    kubelet::{ContainerLoad, GuestLoad, Kubelet, PodLoad, VolumeLoad},
 };
 
 pub const MI: u64 = 1 << 20;
@@ -43,6 +43,8 @@ pub struct Machine {
     pub labelled: bool,
     /// Whether the instance's Completed pod is still there, as a migration's source is until it is swept away.
     pub lingering: bool,
+    /// Condition `AgentConnected`.
+    pub agent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,21 @@ pub struct Disk {
     /// What the kubelet takes for its capacity.
     pub capacity: u64,
     pub told: Told,
+    /// What the claim's PersistentVolume leads to.
+    pub backend: Backend,
+    /// By which the guest's agent names the disk; empty for none.
+    pub serial: &'static str,
+}
+
+/// Where a PersistentVolume's driver keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// There is no PersistentVolume.
+    None,
+    /// The `volumes.longhorn.io` of this name, and what it has allocated.
+    Longhorn(&'static str, u64),
+    /// An image of the pool `rbdpool`, as ceph-csi notes it.
+    Rbd(&'static str),
 }
 
 /// How a kubelet names a volume.
@@ -92,13 +109,24 @@ impl Default for Machine {
             disks: Vec::new(),
             labelled: true,
             lingering: false,
+            agent: false,
         }
     }
 }
 
 impl Disk {
     pub fn new(claim: &'static str, size: u64, used: u64) -> Self {
-        Self { claim, size, used, capacity: size, told: Told::ByReference }
+        let (told, backend) = (Told::ByReference, Backend::None);
+        Self { claim, size, used, capacity: size, told, backend, serial: "" }
+    }
+
+    /// A raw device, of which a kubelet knows the size alone.
+    pub fn block(claim: &'static str, size: u64) -> Self {
+        Self { told: Told::Block, ..Self::new(claim, size, 0) }
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.told == Told::Block { "Block" } else { "Filesystem" }
     }
 
     fn volume(&self) -> VolumeLoad {
@@ -163,6 +191,9 @@ impl Machine {
         }
         for disk in &self.disks {
             api.create(&self.claim(disk)).await;
+            for object in self.backend(disk) {
+                api.create(&object).await;
+            }
         }
         let mut instance = Value::Null;
         if self.runs() && !self.vm.is_empty() {
@@ -181,12 +212,13 @@ impl Machine {
 
     /// Its pods, as the instance `uid`; empty where there is none.
     async fn start(&self, uid: &str, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
-        let pod = api.create(&self.pod_object("x7k2p", self.node, uid)).await;
+        let pod = api.create(&on(&kubelets[self.node], self.pod_object("x7k2p", self.node, uid))).await;
         let mut active = json!({});
         active[text(&pod["metadata"]["uid"])] = json!(self.node);
         kubelets[self.node].set(self.load(&pod, self.nanocores, self.bytes));
         if !self.target.is_empty() {
-            let target = api.create(&self.pod_object("b9999", self.target, uid)).await;
+            let target = self.pod_object("b9999", self.target, uid);
+            let target = api.create(&on(&kubelets[self.target], target)).await;
             active[text(&target["metadata"]["uid"])] = json!(self.target);
             // The guest is not there yet: next to nothing is used.
             kubelets[self.target].set(self.load(&target, 11_000_000, 48 * MI));
@@ -212,7 +244,14 @@ impl Machine {
             uid: text(&pod["metadata"]["uid"]).to_owned(),
             containers: vec![compute, SIDECAR],
             volumes: self.disks.iter().map(Disk::volume).collect(),
+            guest: (!self.vm.is_empty()).then(|| self.guest()),
         }
+    }
+
+    /// What the guest says of its memory: some of it is the firmware's, half of it is free.
+    pub fn guest(&self) -> GuestLoad {
+        let available = self.memory_bytes() - 64 * MI;
+        GuestLoad { name: self.vm, available, usable: available / 2 }
     }
 
     fn wukong(&self) -> Value {
@@ -251,8 +290,12 @@ impl Machine {
     }
 
     fn domain(&self) -> Value {
+        let disks = self.disks.iter().enumerate().filter(|(_, disk)| !disk.serial.is_empty());
+        let disks = disks.map(|(n, disk)| {
+            json!({"name": format!("disk-{n}"), "serial": disk.serial, "disk": {"bus": "virtio"}})
+        });
         json!({"cpu": {"cores": self.cores, "sockets": 1, "threads": 1}, "memory": {"guest": self.memory},
-            "devices": {}})
+            "devices": {"disks": disks.collect::<Vec<_>>()}})
     }
 
     fn instance(&self) -> Value {
@@ -266,6 +309,9 @@ impl Machine {
             "status": {"phase": "Running", "nodeName": self.node,
                 "interfaces": [{"name": "default", "ipAddress": "10.244.1.7"}]},
         });
+        if self.agent {
+            instance["status"]["conditions"] = json!([{"type": "AgentConnected", "status": "True"}]);
+        }
         if !self.target.is_empty() {
             instance["status"]["migrationState"] = json!({
                 "sourceNode": self.node, "targetNode": self.target,
@@ -300,16 +346,57 @@ impl Machine {
     }
 
     fn claim(&self, disk: &Disk) -> Value {
-        let mode = if disk.told == Told::Block { "Block" } else { "Filesystem" };
         let size = format!("{}Gi", disk.size / GI);
-        json!({
+        let mut claim = json!({
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": disk.claim, "namespace": self.namespace},
-            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "volumeMode": mode,
+            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "volumeMode": disk.mode(),
                 "resources": {"requests": {"storage": size}}},
             "status": {"phase": "Bound", "capacity": {"storage": size}},
-        })
+        });
+        if disk.backend != Backend::None {
+            claim["spec"]["volumeName"] = json!(self.persistent_volume(disk));
+        }
+        claim
     }
+
+    fn persistent_volume(&self, disk: &Disk) -> String {
+        format!("pvc-{}-{}", self.namespace, disk.claim)
+    }
+
+    /// The PersistentVolume, and what Longhorn's controller would make for it.
+    fn backend(&self, disk: &Disk) -> Vec<Value> {
+        let csi = match disk.backend {
+            Backend::None => return Vec::new(),
+            Backend::Longhorn(handle, _) => json!({"driver": "driver.longhorn.io", "volumeHandle": handle}),
+            Backend::Rbd(image) => json!({"driver": "rbd.csi.ceph.com",
+                "volumeHandle": format!("0001-0009-rook-ceph-0000000000000001-{image}"),
+                "volumeAttributes": {"clusterID": "rook-ceph", "pool": "rbdpool", "imageName": image}}),
+        };
+        let mut objects = vec![json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.persistent_volume(disk)},
+            "spec": {"capacity": {"storage": format!("{}Gi", disk.size / GI)}, "accessModes": ["ReadWriteOnce"],
+                "storageClassName": "standard", "volumeMode": disk.mode(), "csi": csi,
+                "claimRef": {"kind": "PersistentVolumeClaim", "namespace": self.namespace, "name": disk.claim}},
+            "status": {"phase": "Bound"},
+        })];
+        if let Backend::Longhorn(handle, actual) = disk.backend {
+            objects.push(json!({
+                "apiVersion": "longhorn.io/v1beta2", "kind": "Volume",
+                "metadata": {"name": handle, "namespace": "longhorn-system"},
+                "spec": {"size": disk.size.to_string(), "numberOfReplicas": 3, "frontend": "blockdev"},
+                "status": {"actualSize": actual, "state": "attached", "robustness": "healthy"},
+            }));
+        }
+        objects
+    }
+}
+
+/// With the address of its node, as the kubelet reports it of every pod that it has started.
+fn on(kubelet: &Kubelet, mut pod: Value) -> Value {
+    pod["status"]["hostIP"] = json!(kubelet.address());
+    pod["status"]["hostIPs"] = json!([{"ip": kubelet.address()}]);
+    pod
 }
 
 fn text(value: &Value) -> &str {

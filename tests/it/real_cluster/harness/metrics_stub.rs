@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::get,
+};
 use serde_json::{Value, json};
 
 use super::{control_plane::ControlPlane, tls::Server};
@@ -32,6 +36,7 @@ impl MetricsStub {
         let router = Router::new()
             .route(ROOT, get(resources))
             .route(&format!("{ROOT}/pods"), get(pods))
+            .route(&format!("{ROOT}/namespaces/{{namespace}}/pods"), get(pods_of))
             .with_state(samples.clone());
         let address = plane.metrics_address();
         let server = Server::start(address, &plane.certificate("metrics", 2), router).await;
@@ -64,8 +69,16 @@ async fn resources() -> Json<Value> {
 }
 
 async fn pods(State(samples): State<Samples>) -> Json<Value> {
+    list(&samples, |_| true)
+}
+
+async fn pods_of(State(samples): State<Samples>, Path(namespace): Path<String>) -> Json<Value> {
+    list(&samples, |sampled| sampled.namespace == namespace)
+}
+
+fn list(samples: &Samples, wanted: impl Fn(&Sampled) -> bool) -> Json<Value> {
     let samples = samples.0.lock().unwrap();
-    let items: Vec<Value> = samples.iter().map(item).collect();
+    let items: Vec<Value> = samples.iter().filter(|sampled| wanted(sampled)).map(item).collect();
     Json(
         json!({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}),
     )

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use rcgen::{
@@ -45,11 +46,22 @@ impl Authority {
 
     /// A certificate for a server at these addresses and names, which is a client's too.
     pub fn issue(&self, name: &str, organisation: Option<&str>, addresses: &[String]) -> Pair {
+        self.sign(name, organisation, addresses, KeyPair::generate().unwrap())
+    }
+
+    /// The same with an RSA key, for servers that take no other. ring signs with such a key and makes none.
+    pub fn issue_rsa(&self, name: &str, addresses: &[String]) -> Pair {
+        let made = Command::new("openssl").args(["genpkey", "-algorithm", "RSA", "-quiet"]).output();
+        let made = made.expect("openssl");
+        let key = String::from_utf8(made.stdout).expect("PEM");
+        self.sign(name, None, addresses, KeyPair::from_pem(&key).expect("an RSA key"))
+    }
+
+    fn sign(&self, name: &str, organisation: Option<&str>, addresses: &[String], key: KeyPair) -> Pair {
         let mut params = named(name, organisation);
         params.subject_alt_names = CertificateParams::new(addresses).unwrap().subject_alt_names;
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }

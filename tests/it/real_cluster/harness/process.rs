@@ -28,6 +28,13 @@ impl Process {
         &mut self.child
     }
 
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().expect("kill");
+        assert!(sent.success(), "kill -{signal} {id}: {sent}");
+    }
+
     /// The end of what it wrote, and how it ended if it did.
     pub fn obituary(&mut self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The program itself, as its users start it: the executable, a kubeconfig, an address on its first line.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
@@ -39,23 +40,20 @@ impl Answer {
 impl Program {
     /// Starts it and waits for the address that it prints. Its log is `NAME.log` in `dir`.
     pub fn start(kubeconfig: &Path, name: &str, dir: &Path) -> Self {
-        let executable =
-            std::env::var_os("WUKONG_BIN").unwrap_or(env!("CARGO_BIN_EXE_wukong-dashboard").into());
-        let mut command = Command::new(executable);
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("WUKONG_") {
-                command.env_remove(variable);
-            }
-        }
+        Self::with::<&str>(kubeconfig, name, dir, &[])
+    }
+
+    /// The same with further flags.
+    pub fn with<F: AsRef<OsStr>>(kubeconfig: &Path, name: &str, dir: &Path, flags: &[F]) -> Self {
+        let mut command = executable();
         let duration = |duration: Duration| format!("{}s", duration.as_secs());
         command
-            .env_remove("NAMESPACE")
-            .env_remove("KUBECONFIG")
             .args(["--listen", "127.0.0.1:0"])
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(["--metrics-interval", &duration(METRICS_INTERVAL)])
             .args(["--disk-interval", &duration(DISK_INTERVAL)])
+            .args(flags)
             .stdout(Stdio::piped());
         let mut process = Process::start(&mut command, name, dir);
         let line = first_line(&mut process);
@@ -89,12 +87,42 @@ impl Program {
         found.cloned().ok_or_else(|| format!("{namespace}/{name} is not among {} VMs", vms.len()))
     }
 
+    /// Sources that are configured and not healthy.
+    pub async fn ill(&self) -> Vec<Value> {
+        let sources = self.get("/api/sources").await.json();
+        let sources = sources.as_array().expect("a list of sources").iter();
+        let well = |source: &&Value| ["healthy", "not configured"].iter().any(|s| source["state"] == *s);
+        sources.filter(|source| !well(source)).cloned().collect()
+    }
+
     /// One source's health; null before the first snapshot.
     pub async fn source(&self, id: &str) -> Value {
         let sources = self.get("/api/sources").await.json();
         let sources = sources.as_array().expect("a list of sources");
         sources.iter().find(|source| source["id"] == id).cloned().unwrap_or_default()
     }
+}
+
+/// `check --output json`, run to its end: the exit code and standard output.
+pub fn checked(kubeconfig: &Path, flags: &[String]) -> (i32, String) {
+    let mut command = executable();
+    command.args(["check", "--output", "json", "--kubeconfig"]).arg(kubeconfig).args(flags);
+    let output = command.stdin(Stdio::null()).output().expect("the program");
+    let code = output.status.code().expect("no signal ended it");
+    (code, String::from_utf8(output.stdout).expect("text"))
+}
+
+/// The program without anything that this machine's environment would tell it.
+fn executable() -> Command {
+    let executable = std::env::var_os("WUKONG_BIN").unwrap_or(env!("CARGO_BIN_EXE_wukong-dashboard").into());
+    let mut command = Command::new(executable);
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("WUKONG_") {
+            command.env_remove(variable);
+        }
+    }
+    command.env_remove("NAMESPACE").env_remove("KUBECONFIG");
+    command
 }
 
 fn first_line(process: &mut Process) -> String {

@@ -49,7 +49,7 @@ pub fn alone(test: impl Future<Output = ()>) {
 }
 
 /// The stub kubelets live on it as long as the shared cluster does.
-fn runtime() -> &'static Runtime {
+pub(super) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"))
 }

@@ -1,0 +1,62 @@
+//! `wukong-dashboard check`: connection, permissions, every source asked once, and what share of the VMs that covers.
+
+mod permissions;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::report::{Check, Report, Verdict};
+use super::{
+    collect::client::{self, Cluster, ConnectError},
+    config::{CollectConfig, Config},
+    snapshot::Snapshot,
+};
+
+/// For answers on their way through the join, over the longest deadline of a source.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Asks everything once. An error is one of the configuration: what a cluster answers is in the report.
+pub async fn run(config: &Config) -> Result<Report, ConnectError> {
+    let cluster = client::connect(&config.kubernetes, &config.collect).await?;
+    let version = cluster.client.apiserver_version();
+    let version = tokio::time::timeout(config.collect.metrics_deadline, version).await;
+    let version = match version {
+        Ok(Ok(info)) => Ok(info.git_version),
+        Ok(Err(error)) => Err(client::words(&error)),
+        Err(_) => Err("no answer in time".to_owned()),
+    };
+    let reachable = version.is_ok();
+    let mut report = Report::new(&cluster.name, version);
+    if reachable {
+        report.permissions(permissions::ask(&cluster.client, &config.collect).await);
+        let snapshot = first_snapshot(cluster, &config.collect).await;
+        report.snapshot(&snapshot);
+    }
+    Ok(report)
+}
+
+/// The first snapshot in which every source was tried, or the last one before the longest deadline.
+async fn first_snapshot(cluster: Cluster, config: &CollectConfig) -> Arc<Snapshot> {
+    let (sender, mut snapshots) = watch::channel(Arc::new(Snapshot::default()));
+    let shutdown = CancellationToken::new();
+    let mut pipeline = super::pipeline(cluster, config, sender, &shutdown);
+    let deadlines = [config.metrics_deadline, config.kubelet_deadline, config.guest_deadline];
+    let own = config.prometheus.as_ref().map(|prometheus| prometheus.deadline);
+    let budget = config.ceph.as_ref().map(|ceph| ceph.budget);
+    let longest = deadlines.into_iter().chain(own).chain(budget).max().unwrap_or_default();
+    let until = Instant::now() + longest + MARGIN;
+    // Whichever it is, what is there is what there is to tell.
+    let _ = timeout_at(until, snapshots.wait_for(|snapshot| snapshot.ready)).await;
+    let snapshot = snapshots.borrow().clone();
+    shutdown.cancel();
+    pipeline.shutdown().await;
+    snapshot
+}

@@ -1,0 +1,141 @@
+//! What this dashboard's credentials may do, by SelfSubjectAccessReview: the one thing that it ever creates.
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+
+use crate::{model::source::SourceId, server::config::CollectConfig};
+
+/// Reviews under way at the same time.
+const AT_ONCE: usize = 8;
+
+/// One permission that a source needs.
+#[derive(Clone, Copy, Debug)]
+struct Needed {
+    source: SourceId,
+    verbs: &'static [&'static str],
+    group: &'static str,
+    resource: &'static str,
+    subresource: &'static str,
+    namespaced: bool,
+}
+
+/// The answer to one question.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    pub source: SourceId,
+    /// `list pods.metrics.k8s.io in namespace prod`
+    pub what: String,
+    /// In words where it could not be asked.
+    pub allowed: Result<bool, String>,
+}
+
+const FOLLOW: &[&str] = &["list", "watch"];
+
+const fn needed(source: SourceId, verbs: &'static [&'static str], group: &'static str) -> Needed {
+    Needed { source, verbs, group, resource: "", subresource: "", namespaced: true }
+}
+
+const NEEDED: [Needed; 11] = [
+    Needed { resource: "wukongs", ..needed(SourceId::Wukongs, FOLLOW, "vm.novasphere.dev") },
+    Needed { resource: "virtualmachines", ..needed(SourceId::VirtualMachines, FOLLOW, "kubevirt.io") },
+    Needed { resource: "virtualmachineinstances", ..needed(SourceId::Instances, FOLLOW, "kubevirt.io") },
+    Needed { resource: "pods", ..needed(SourceId::Pods, FOLLOW, "") },
+    Needed { resource: "persistentvolumeclaims", ..needed(SourceId::Claims, FOLLOW, "") },
+    Needed {
+        resource: "persistentvolumes",
+        namespaced: false,
+        ..needed(SourceId::PersistentVolumes, FOLLOW, "")
+    },
+    Needed { resource: "pods", ..needed(SourceId::PodMetrics, &["list"], "metrics.k8s.io") },
+    Needed {
+        resource: "nodes",
+        subresource: "stats",
+        namespaced: false,
+        ..needed(SourceId::Kubelet, &["get"], "")
+    },
+    Needed {
+        resource: "nodes",
+        subresource: "proxy",
+        namespaced: false,
+        ..needed(SourceId::Kubelet, &["get"], "")
+    },
+    Needed {
+        resource: "virtualmachineinstances",
+        subresource: "filesystemlist",
+        ..needed(SourceId::GuestAgent, &["get"], "subresources.kubevirt.io")
+    },
+    Needed { resource: "volumes", namespaced: false, ..needed(SourceId::Longhorn, FOLLOW, "longhorn.io") },
+];
+
+/// Asks for every permission of every source that is asked.
+pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<Allowed> {
+    let asked = config.asked_disk_sources();
+    let wanted = |needed: &&Needed| match needed.source {
+        SourceId::PersistentVolumes => {
+            asked.iter().any(|id| matches!(id, SourceId::Longhorn | SourceId::Ceph))
+        }
+        id => !SourceId::DISK.contains(&id) || asked.contains(&id),
+    };
+    let questions = NEEDED.iter().filter(wanted).flat_map(|needed| questions(needed, config));
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    stream::iter(questions.collect::<Vec<_>>())
+        .map(|(source, what, attributes)| {
+            let (api, deadline) = (api.clone(), config.metrics_deadline);
+            async move {
+                let answer = tokio::time::timeout(deadline, review(&api, attributes)).await;
+                let allowed = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+                Allowed { source, what, allowed }
+            }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await
+}
+
+fn questions(needed: &Needed, config: &CollectConfig) -> Vec<(SourceId, String, ResourceAttributes)> {
+    let everywhere = vec![None];
+    let scopes = match &config.namespaces {
+        Some(namespaces) if needed.namespaced => namespaces.iter().cloned().map(Some).collect(),
+        _ => everywhere,
+    };
+    let asked = |(scope, verb): (&Option<String>, &&str)| {
+        let attributes = ResourceAttributes {
+            group: Some(needed.group.to_owned()),
+            resource: Some(needed.resource.to_owned()),
+            subresource: Some(needed.subresource.to_owned()).filter(|name| !name.is_empty()),
+            verb: Some((*verb).to_owned()),
+            namespace: scope.clone(),
+            ..ResourceAttributes::default()
+        };
+        (needed.source, words(needed, verb, scope.as_deref()), attributes)
+    };
+    scopes.iter().flat_map(|scope| needed.verbs.iter().map(move |verb| (scope, verb))).map(asked).collect()
+}
+
+fn words(needed: &Needed, verb: &str, namespace: Option<&str>) -> String {
+    let mut words = format!("{verb} {}", needed.resource);
+    if !needed.subresource.is_empty() {
+        words = format!("{words}/{}", needed.subresource);
+    }
+    if !needed.group.is_empty() {
+        words = format!("{words}.{}", needed.group);
+    }
+    match namespace {
+        Some(namespace) => format!("{words} in namespace {namespace}"),
+        None => words,
+    }
+}
+
+async fn review(api: &Api<SelfSubjectAccessReview>, attributes: ResourceAttributes) -> Result<bool, String> {
+    let spec = SelfSubjectAccessReviewSpec {
+        resource_attributes: Some(attributes),
+        ..SelfSubjectAccessReviewSpec::default()
+    };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let answer = api.create(&PostParams::default(), &review).await;
+    let answer = answer.map_err(|error| crate::server::collect::client::words(&error))?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}

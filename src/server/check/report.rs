@@ -1,0 +1,202 @@
+//! What was found, in the order in which a person would mend it; as text, and as JSON. Pure.
+
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+
+use serde::Serialize;
+
+use super::permissions::Allowed;
+use crate::{
+    model::{
+        figure::Figure,
+        reason::Reason,
+        source::{SourceHealth, SourceId, SourceState},
+        vm::{Status, Vm},
+    },
+    server::snapshot::Snapshot,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Ok,
+    /// Something is missing that costs figures, or may.
+    Missing,
+    /// Not there, and nothing lost by it.
+    Unused,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub category: &'static str,
+    pub check: String,
+    pub verdict: Verdict,
+    /// What exactly was found; empty where the check says it.
+    pub detail: String,
+    /// What a person can do; empty where there is nothing to mend.
+    pub mend: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub ok: bool,
+    pub checks: Vec<Check>,
+}
+
+const API: &str = "kubernetes-api";
+const PERMISSIONS: &str = "permissions";
+const SOURCES: &str = "sources";
+const COVERAGE: &str = "coverage";
+
+impl Report {
+    /// `version` is the API server's, or why it did not say.
+    pub fn new(cluster: &str, version: Result<String, String>) -> Self {
+        let mut report = Self { ok: true, checks: Vec::new() };
+        let (check, verdict, detail) = match version {
+            Ok(version) => {
+                (format!("the API server of {cluster} answers: {version}"), Verdict::Ok, String::new())
+            }
+            Err(why) => (format!("the API server of {cluster} answers"), Verdict::Missing, why),
+        };
+        let mend = match verdict {
+            Verdict::Missing => "Look at the cluster: kubectl version; is the kubeconfig's address right?",
+            _ => "",
+        };
+        report.add(Check { category: API, check, verdict, detail, mend: mend.to_owned() });
+        report
+    }
+
+    fn add(&mut self, check: Check) {
+        self.ok &= check.verdict != Verdict::Missing;
+        self.checks.push(check);
+    }
+
+    pub fn permissions(&mut self, answers: Vec<Allowed>) {
+        let may = |allowed: &Allowed| allowed.allowed == Ok(true);
+        // Either way leads to the kubelets.
+        let kubelet = answers.iter().any(|allowed| allowed.source == SourceId::Kubelet && may(allowed));
+        for answer in answers {
+            let (verdict, detail) = match &answer.allowed {
+                Ok(true) => (Verdict::Ok, String::new()),
+                Ok(false) if answer.source == SourceId::Kubelet && kubelet => {
+                    (Verdict::Unused, "denied; kubelets are reached the other way".to_owned())
+                }
+                Ok(false) => (Verdict::Missing, "denied".to_owned()),
+                Err(why) => (Verdict::Missing, why.clone()),
+            };
+            let mend = match verdict {
+                Verdict::Missing => "Grant it: README.md, deploy/, has a tier for each use.".to_owned(),
+                _ => String::new(),
+            };
+            self.add(Check { category: PERMISSIONS, check: answer.what, verdict, detail, mend });
+        }
+    }
+
+    pub fn snapshot(&mut self, snapshot: &Snapshot) {
+        let inventory = inventory_known(&snapshot.sources);
+        for source in &snapshot.sources {
+            self.add(of_source(source, inventory));
+        }
+        self.coverage(&snapshot.vms);
+    }
+
+    fn coverage(&mut self, vms: &[Arc<Vm>]) {
+        let running: Vec<&Vm> =
+            vms.iter().map(|vm| &**vm).filter(|vm| vm.summary.status == Status::Running).collect();
+        for (name, figure) in FIGURES {
+            let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
+            let missing = running.iter().filter_map(|vm| figure(vm)).map(Reason::text);
+            missing.for_each(|text| *gaps.entry(text).or_default() += 1);
+            let lacking: usize = gaps.values().sum();
+            let detail: Vec<_> = gaps.iter().map(|(text, count)| format!("{count}: {text}")).collect();
+            self.add(Check {
+                category: COVERAGE,
+                check: format!(
+                    "{name} known for {} of {} running VMs",
+                    running.len() - lacking,
+                    running.len()
+                ),
+                verdict: if lacking == 0 { Verdict::Ok } else { Verdict::Missing },
+                detail: detail.join("; "),
+                mend: String::new(),
+            });
+        }
+    }
+
+    /// For a terminal, as `linkerd check` has it: a mark, what was looked at, and below it what to do.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let mut category = "";
+        for check in &self.checks {
+            if check.category != category {
+                category = check.category;
+                // Writing into a string cannot fail.
+                let _ = writeln!(
+                    out,
+                    "{}{category}\n{}",
+                    if out.is_empty() { "" } else { "\n" },
+                    "-".repeat(category.len())
+                );
+            }
+            let _ = writeln!(out, "{} {}", mark(check.verdict), check.check);
+            for line in [&check.detail, &check.mend].into_iter().filter(|line| !line.is_empty()) {
+                let _ = writeln!(out, "    {line}");
+            }
+        }
+        let _ = writeln!(out, "\nStatus: {}", if self.ok { "all well" } else { "something is missing" });
+        out
+    }
+}
+
+type MissingFigure = fn(&Vm) -> Option<Reason>;
+
+const FIGURES: [(&str, MissingFigure); 3] = [
+    ("CPU", |vm| reason(&vm.summary.usage.cpu)),
+    ("memory", |vm| reason(&vm.summary.usage.memory)),
+    ("disk", disk_reason),
+];
+
+fn reason(figure: &Figure) -> Option<Reason> {
+    figure.missing().map(|missing| missing.reason)
+}
+
+/// Of the first volume that nobody knows: a disk known in part is not known. A VM without volumes lacks nothing.
+fn disk_reason(vm: &Vm) -> Option<Reason> {
+    vm.volumes.iter().find_map(|volume| reason(&volume.usage))
+}
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "√",
+        Verdict::Missing => "×",
+        Verdict::Unused => "-",
+    }
+}
+
+/// Whether VMs are known of at all: one of two resources is enough.
+fn inventory_known(sources: &[SourceHealth]) -> bool {
+    let inventory = [SourceId::Wukongs, SourceId::VirtualMachines];
+    sources.iter().any(|source| inventory.contains(&source.id) && source.state == SourceState::Healthy)
+}
+
+fn of_source(source: &SourceHealth, inventory: bool) -> Check {
+    let lost = source.vms_missing > 0;
+    let verdict = match source.state {
+        SourceState::Healthy => Verdict::Ok,
+        SourceState::NotConfigured => Verdict::Unused,
+        SourceState::Absent if source.id.is_second() && !lost => Verdict::Unused,
+        SourceState::Absent
+            if matches!(source.id, SourceId::Wukongs | SourceId::VirtualMachines) && inventory =>
+        {
+            Verdict::Unused
+        }
+        _ => Verdict::Missing,
+    };
+    let mut check = format!("{}: {}", source.id.code(), source.state.code());
+    match (source.vms, source.volumes) {
+        (0, 0) => {}
+        (vms, 0) => check.push_str(&format!(", figures of {vms} VMs")),
+        (vms, volumes) => check.push_str(&format!(", figures of {vms} VMs, {volumes} volumes")),
+    }
+    Check { category: SOURCES, check, verdict, detail: source.error.clone(), mend: source.mend.clone() }
+}

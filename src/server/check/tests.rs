@@ -1,0 +1,118 @@
+//! What the report says of what was found.
+
+use super::{permissions::Allowed, *};
+use crate::{
+    model::{
+        reason::Reason,
+        source::{SourceId, SourceState},
+    },
+    server::snapshot::{Limits, World, facts::*},
+};
+
+const NOW: i64 = 1_800_000_000_000;
+
+/// Two running VMs of one volume each, one of them on a raw device.
+fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
+    let limits =
+        Limits { metrics_interval: 15_000, disk_interval: 60_000, ceph_interval: 300_000, disk_sources };
+    let mut world = World::new(limits);
+    let all = |items| Change::Replaced { namespace: None, items, at: NOW };
+    let wukong = |name: &str| WukongFacts {
+        uid: name.into(),
+        namespace: "a".into(),
+        name: name.into(),
+        cpu: Some(1),
+        memory: "1Gi".into(),
+        phase: "Running".into(),
+        vm_name: name.into(),
+        node_name: "n1".into(),
+        volumes: vec![WukongVolume { name: "root".into(), claim: name.into(), size: "9".into() }],
+        ..Default::default()
+    };
+    world.apply(Observation::Wukongs(all(vec![wukong("web"), wukong("db")])));
+    world.apply(Observation::VirtualMachines(Change::Replaced { namespace: None, items: vec![], at: NOW }));
+    world.apply(Observation::Instances(Change::Replaced { namespace: None, items: vec![], at: NOW }));
+    world.apply(Observation::Pods(Change::Replaced { namespace: None, items: vec![], at: NOW }));
+    let claim = ClaimFacts { namespace: "a".into(), name: "db".into(), block: true, ..Default::default() };
+    world.apply(Observation::Claims(Change::Replaced { namespace: None, items: vec![claim], at: NOW }));
+    let volumes = vec![VolumeStats {
+        of: VolumeRef::Claim(Key::new("a", "web")),
+        used: Some(3),
+        capacity: Some(9),
+        available: Some(6),
+        inodes: Some(1),
+        at: Some(NOW),
+    }];
+    let facts = SummaryFacts { source: crate::model::figure::Source::KubeletProxy, volumes };
+    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
+    let error = SourceError { reason: Reason::Forbidden, detail: "list pods.metrics.k8s.io".into() };
+    world.apply(Observation::PodMetrics { namespace: None, at: NOW, result: Err(error) });
+    world.join(NOW)
+}
+
+fn line(report: &Report, check: &str) -> Check {
+    let found = report.checks.iter().find(|line| line.check.starts_with(check));
+    found.unwrap_or_else(|| panic!("no {check} in {}", report.text())).clone()
+}
+
+fn well() -> Report {
+    Report::new("test", Ok("v1.36.1".into()))
+}
+
+#[test]
+fn coverage_counts_whole_disks_and_groups_the_reasons() {
+    let mut report = well();
+    report.snapshot(&snapshot(vec![SourceId::Kubelet]));
+    let disk = line(&report, "disk");
+    assert_eq!((&*disk.check, disk.verdict), ("disk known for 1 of 2 running VMs", Verdict::Missing));
+    assert_eq!(disk.detail, "1: a block volume");
+    let metrics = line(&report, "metrics.k8s.io");
+    assert_eq!((&*metrics.check, metrics.verdict), ("metrics.k8s.io: forbidden", Verdict::Missing));
+    assert!(!report.ok && metrics.mend.contains("kubectl apply"), "{metrics:?}");
+    assert_eq!(line(&report, "prometheus").verdict, Verdict::Unused);
+    assert_eq!(line(&report, "kubelet").check, "kubelet: healthy, figures of 1 VMs, 1 volumes");
+}
+
+#[test]
+fn an_absent_resource_is_missed_only_where_no_other_gives_the_vms() {
+    let health = |id, state| {
+        let of = |snapshot: Snapshot| snapshot.sources.into_iter().find(|source| source.id == id).unwrap();
+        SourceHealth { state, ..of(snapshot(vec![])) }
+    };
+    use crate::model::source::SourceHealth;
+    for (other, want) in [(SourceState::Healthy, Verdict::Unused), (SourceState::Absent, Verdict::Missing)] {
+        let mut report = well();
+        let sources =
+            vec![health(SourceId::Wukongs, SourceState::Absent), health(SourceId::VirtualMachines, other)];
+        report.snapshot(&Snapshot { sources, ..Snapshot::default() });
+        assert_eq!(line(&report, "wukongs").verdict, want, "{other:?}");
+    }
+}
+
+#[test]
+fn one_way_to_the_kubelets_is_enough() {
+    let asked = |what: &str, allowed| Allowed { source: SourceId::Kubelet, what: what.into(), allowed };
+    let mut report = well();
+    report.permissions(vec![asked("get nodes/stats", Ok(false)), asked("get nodes/proxy", Ok(true))]);
+    assert_eq!((report.ok, line(&report, "get nodes/stats").verdict), (true, Verdict::Unused));
+    let mut report = well();
+    report
+        .permissions(vec![asked("get nodes/stats", Ok(false)), asked("get nodes/proxy", Err("503".into()))]);
+    assert_eq!((report.ok, line(&report, "get nodes/proxy").verdict), (false, Verdict::Missing));
+}
+
+#[test]
+fn text_and_json_say_the_same() {
+    let mut report = Report::new("test", Err("refused".into()));
+    assert!(!report.ok);
+    report.snapshot(&snapshot(vec![SourceId::Kubelet]));
+    let text = report.text();
+    assert!(
+        text.starts_with("kubernetes-api\n--------------\n× the API server of test answers\n    refused\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("\nStatus: something is missing\n"), "{text}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((&json["ok"], &json["checks"][0]["verdict"]), (&false.into(), &"missing".into()));
+    assert_eq!(json["checks"].as_array().unwrap().len(), report.checks.len());
+}

@@ -1,0 +1,288 @@
+//! One request to one kubelet: straight, through the API server, or through it where straight does not work.
+
+use std::{net::IpAddr, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{Outcome, answer};
+use crate::{
+    model::{figure::Source, reason::Reason, source::SourceId},
+    server::{
+        collect::{
+            Outlet,
+            error::{Failure, UNAUTHORIZED, peer_error, seconds, source_error, transport_error},
+            now,
+            poll::Asker,
+        },
+        config::KubeletAccess,
+        snapshot::facts::{Observation, SourceError, SummaryFacts, VolumeStats},
+    },
+};
+
+/// Which way a kubelet is asked this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Proxy {
+        /// How it went straight a while ago: to mend that would be enough.
+        straight: Option<Direct>,
+    },
+    Direct(IpAddr),
+    /// Straight, and through the API server should that fail.
+    Either(IpAddr),
+    /// Only straight is wanted, and where to is not known.
+    Nowhere,
+}
+
+/// How a request straight to the kubelet went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direct {
+    Answered,
+    Denied,
+    Failed,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+pub struct Askers {
+    pub proxy: Asker,
+    /// None: kubelets are only asked through the API server.
+    pub direct: Option<Asker>,
+    pub access: KubeletAccess,
+    pub port: u16,
+    pub namespaces: Option<Arc<[String]>>,
+}
+
+/// The end of the requests to one node.
+pub struct Asked {
+    pub node: String,
+    pub started: Instant,
+    pub outcome: Outcome,
+    /// The outcome is of a request through the API server.
+    pub proxied: bool,
+    /// None where it was not asked straight.
+    pub direct: Option<Direct>,
+}
+
+type Volumes = Result<Vec<VolumeStats>, Failure>;
+
+impl Askers {
+    /// Asks one node, and tells what it said. None: nobody listens any more.
+    pub async fn ask(self, node: String, way: Way, outlet: Outlet) -> Option<Asked> {
+        let started = Instant::now();
+        let (direct, told) = match way {
+            Way::Proxy { straight } => (None, self.proxied(&node, straight).await),
+            Way::Direct(address) => self.straight(&node, address).await,
+            Way::Either(address) => match self.straight(&node, address).await {
+                (direct, told) if told.outcome == Outcome::Answered => (direct, told),
+                (direct, _) => (direct, self.proxied(&node, direct).await),
+            },
+            Way::Nowhere => (None, Told::failed(no_address(&node))),
+        };
+        let Told { outcome, result, proxied } = told;
+        if outcome == Outcome::Answered {
+            outlet.took(SourceId::Kubelet, started).await.ok()?;
+        }
+        outlet.send(Observation::Summary { node: node.clone(), at: now(), result }).await.ok()?;
+        Some(Asked { node, started, outcome, proxied, direct })
+    }
+
+    async fn proxied(&self, node: &str, straight: Option<Direct>) -> Told {
+        let Some(path) = path(node) else { return Told::failed(bad_name()) };
+        let outcome = |failure: &Failure| match failure {
+            Failure::Late(_) => Outcome::Late,
+            failure if failure.is_transport() => Outcome::Away,
+            _ => Outcome::Failed,
+        };
+        let volumes = self.volumes(&self.proxy, &path).await;
+        Told::of(Source::KubeletProxy, volumes, outcome, |failure| describe_proxied(node, straight, failure))
+    }
+
+    async fn straight(&self, node: &str, address: IpAddr) -> (Option<Direct>, Told) {
+        let Some(asker) = &self.direct else { return (None, Told::failed(no_address(node))) };
+        let volumes = self.volumes(asker, &url(address, self.port)).await;
+        let direct = match &volumes {
+            Ok(_) => Direct::Answered,
+            Err(Failure::Status { code, .. }) if matches!(code.as_u16(), 401 | 403) => Direct::Denied,
+            Err(_) => Direct::Failed,
+        };
+        // Whatever keeps one kubelet from answering says nothing of the API server.
+        let outcome = |failure: &Failure| match failure {
+            Failure::Late(_) => Outcome::Late,
+            _ => Outcome::Failed,
+        };
+        let describe = |failure: &Failure| describe_direct(node, failure);
+        (Some(direct), Told::of(Source::KubeletDirect, volumes, outcome, describe))
+    }
+
+    async fn volumes(&self, asker: &Asker, url: &str) -> Volumes {
+        let namespaces = self.namespaces.clone();
+        asker.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await
+    }
+}
+
+/// What came of one request, for the join and for the next round.
+struct Told {
+    outcome: Outcome,
+    result: Result<SummaryFacts, SourceError>,
+    proxied: bool,
+}
+
+impl Told {
+    fn of(
+        source: Source,
+        volumes: Volumes,
+        outcome: impl Fn(&Failure) -> Outcome,
+        describe: impl Fn(&Failure) -> SourceError,
+    ) -> Self {
+        let outcome = volumes.as_ref().map_or_else(outcome, |_| Outcome::Answered);
+        let facts = |volumes| SummaryFacts { source, volumes };
+        let result = volumes.map(facts).map_err(|failure| describe(&failure));
+        Self { outcome, result, proxied: source == Source::KubeletProxy }
+    }
+
+    /// Nobody was asked.
+    fn failed(error: SourceError) -> Self {
+        Self { outcome: Outcome::Failed, result: Err(error), proxied: false }
+    }
+}
+
+/// None for what cannot be a node's name. Names come from objects that their users write, a Wukong's status among
+/// them: one with slashes would choose which path this program's credentials are used on.
+fn path(node: &str) -> Option<String> {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let (first, last) = (node.bytes().next(), node.bytes().next_back());
+    let valid = node.len() <= 253 && outer(first) && outer(last) && node.bytes().all(inner);
+    valid.then(|| format!("/api/v1/nodes/{node}/proxy/stats/summary"))
+}
+
+fn url(address: IpAddr, port: u16) -> String {
+    format!("https://{}/stats/summary", std::net::SocketAddr::new(address, port))
+}
+
+fn bad_name() -> SourceError {
+    source_error(Reason::NoNode, "the name of its node is not valid")
+}
+
+fn no_address(node: &str) -> SourceError {
+    source_error(
+        Reason::NoNode,
+        format!("no pod says the address of {node}, whose kubelet is asked straight"),
+    )
+}
+
+fn describe_proxied(node: &str, straight: Option<Direct>, failure: &Failure) -> SourceError {
+    match failure {
+        Failure::Transport(error) => transport_error(error.as_ref()),
+        Failure::Status { code, .. } => proxied_status(node, straight, code.as_u16()),
+        other => describe(node, other),
+    }
+}
+
+fn describe_direct(node: &str, failure: &Failure) -> SourceError {
+    match failure {
+        Failure::Transport(error) => peer_error(&format!("the kubelet of {node}"), error.as_ref()),
+        Failure::Status { code, .. } => direct_status(node, code.as_u16()),
+        other => describe(node, other),
+    }
+}
+
+/// What is the same either way.
+fn describe(node: &str, failure: &Failure) -> SourceError {
+    match failure {
+        Failure::Late(deadline) => source_error(
+            Reason::TimedOut,
+            format!("no answer from the kubelet of {node} within {}", seconds(*deadline)),
+        ),
+        Failure::BadName => bad_name(),
+        Failure::Own(error) => error.clone(),
+        other => source_error(Reason::BadAnswer, format!("kubelet of {node}: {other}")),
+    }
+}
+
+fn proxied_status(node: &str, straight: Option<Direct>, code: u16) -> SourceError {
+    match code {
+        401 => source_error(Reason::Forbidden, UNAUTHORIZED),
+        403 if straight == Some(Direct::Denied) => {
+            source_error(Reason::Forbidden, format!("get nodes/stats or nodes/proxy (node {node})"))
+        }
+        // As it is where kubelets sign their certificates themselves.
+        403 if straight == Some(Direct::Failed) => source_error(
+            Reason::Forbidden,
+            format!(
+                "get nodes/proxy (node {node}); straight, no connection could be made: is its certificate of \
+                 --kubelet-ca or the cluster's authority, and port 10250 open?"
+            ),
+        ),
+        403 => source_error(Reason::Forbidden, format!("get nodes/proxy (node {node})")),
+        404 => source_error(Reason::Unreachable, format!("node {node} or its summary does not exist (404)")),
+        504 => source_error(Reason::TimedOut, format!("the kubelet of {node} timed out (504)")),
+        429 => source_error(Reason::Unreachable, "the API server asks for fewer requests (429)"),
+        500..=599 => source_error(
+            Reason::Unreachable,
+            format!("the API server cannot reach the kubelet of {node} ({code})"),
+        ),
+        _ => source_error(Reason::BadAnswer, format!("the kubelet of {node} answers {code}")),
+    }
+}
+
+fn direct_status(node: &str, code: u16) -> SourceError {
+    let (reason, words) = match code {
+        401 => (Reason::Forbidden, "does not accept this dashboard's credentials"),
+        403 => return source_error(Reason::Forbidden, format!("get nodes/stats (node {node})")),
+        404 => (Reason::Unreachable, "has no summary"),
+        429 => (Reason::Unreachable, "asks for fewer requests"),
+        504 => (Reason::TimedOut, "timed out"),
+        500..=599 => (Reason::Unreachable, "is unavailable"),
+        _ => return source_error(Reason::BadAnswer, format!("the kubelet of {node} answers {code}")),
+    };
+    source_error(reason, format!("the kubelet of {node} {words} ({code})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_choose_another_path() {
+        assert_eq!(
+            path("node-1.example.org").unwrap(),
+            "/api/v1/nodes/node-1.example.org/proxy/stats/summary"
+        );
+        for name in ["", ".", "..", "../../secrets", "a/b", "a?b", "a%2fb", "a b", "A", "-a", "a.", "a#"] {
+            assert_eq!(path(name), None, "{name}");
+        }
+        assert_eq!(path(&"a".repeat(254)), None);
+    }
+
+    #[test]
+    fn an_address_of_either_kind_makes_a_url() {
+        for (address, want) in [
+            ("10.0.0.7", "https://10.0.0.7:10250/stats/summary"),
+            ("fd00::7", "https://[fd00::7]:10250/stats/summary"),
+            ("::ffff:10.0.0.7", "https://[::ffff:10.0.0.7]:10250/stats/summary"),
+        ] {
+            let url = url(address.parse().unwrap(), 10250);
+            assert_eq!(url, want);
+            assert!(url.parse::<http::Uri>().is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn every_failure_names_its_node() {
+        for code in [403, 404, 418, 500, 502, 503, 504] {
+            for error in [proxied_status("n7", None, code), direct_status("n7", code)] {
+                assert!(error.detail.contains("n7"), "{error:?}");
+            }
+        }
+        let details = [
+            proxied_status("n7", None, 403),
+            proxied_status("n7", Some(Direct::Denied), 403),
+            direct_status("n7", 403),
+        ]
+        .map(|error| (error.reason, error.detail));
+        let want = ["get nodes/proxy", "get nodes/stats or nodes/proxy", "get nodes/stats"]
+            .map(|permission| (Reason::Forbidden, format!("{permission} (node n7)")));
+        assert_eq!(details, want);
+    }
+}

@@ -1,0 +1,286 @@
+//! HTTP to what is not the API server: certificates and credentials of its own, no redirect followed, every answer
+//! held to a deadline and a size.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, Uri};
+use reqwest::{Certificate, Client, RequestBuilder, Response, Url, redirect};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    client::is_loopback,
+    error::{Failure, peer_error, seconds, source_error},
+    poll::{decode_apart, retry_after},
+};
+use crate::{model::reason::Reason, server::snapshot::facts::SourceError};
+
+/// TCP and TLS handshake together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One peer, and how it is spoken to. Its CA file is read anew for each round: authorities are rotated too.
+pub struct Site {
+    /// As people know it: `Prometheus`.
+    pub name: &'static str,
+    url: Uri,
+    ca: Option<PathBuf>,
+    deadline: Duration,
+    /// Bytes of the largest answer that is read.
+    limit: usize,
+    /// The client, and the CA file that it was made of.
+    client: Option<(Option<Vec<u8>>, Client)>,
+}
+
+/// A site for the length of one round.
+#[derive(Clone)]
+pub struct Session {
+    client: Client,
+    base: Url,
+    deadline: Duration,
+    limit: usize,
+}
+
+/// An answer that is a success.
+pub struct Reply {
+    pub headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Site {
+    pub fn new(name: &'static str, url: Uri, ca: Option<PathBuf>, deadline: Duration, limit: usize) -> Self {
+        Self { name, url, ca, deadline, limit, client: None }
+    }
+
+    pub async fn open(&mut self) -> Result<Session, Failure> {
+        let base = Url::parse(&self.url.to_string()).map_err(|_| Failure::BadName)?;
+        let client = self.client().await?;
+        Ok(Session { client, base, deadline: self.deadline, limit: self.limit })
+    }
+
+    async fn client(&mut self) -> Result<Client, Failure> {
+        let pem = match &self.ca {
+            Some(path) => Some(read(path, &format!("the CA file of {}", self.name)).await?),
+            None => None,
+        };
+        if let Some((_, client)) = self.client.as_ref().filter(|(of, _)| *of == pem) {
+            return Ok(client.clone());
+        }
+        let client = build(pem.as_deref(), is_loopback(&self.url)).ok_or_else(|| {
+            let detail = format!("the CA file of {} holds no certificates in PEM", self.name);
+            Failure::Own(source_error(Reason::Unreachable, detail))
+        })?;
+        self.client = Some((pem, client.clone()));
+        Ok(client)
+    }
+
+    /// A failure in words. `credentials` is what a person should look at when they are refused.
+    pub fn describe(&self, credentials: &str, failure: &Failure) -> SourceError {
+        let name = self.name;
+        match failure {
+            Failure::Late(deadline) => {
+                let detail = format!("no answer from {name} within {}", seconds(*deadline));
+                source_error(Reason::TimedOut, detail)
+            }
+            Failure::Transport(error) => peer_error(name, error.as_ref()),
+            Failure::Status { code, .. } => describe_status(name, credentials, code.as_u16()),
+            Failure::TooLarge(_) | Failure::Undecodable => {
+                source_error(Reason::BadAnswer, format!("{name}: {failure}"))
+            }
+            Failure::BadName => source_error(Reason::Unreachable, format!("the address of {name} is none")),
+            Failure::Own(error) => error.clone(),
+        }
+    }
+}
+
+/// None where the CA is none. Without one the system's authorities count, and those that are built in: a container's
+/// image has none of its own. `direct`: a proxy of the environment is not meant for it.
+fn build(ca: Option<&[u8]>, direct: bool) -> Option<Client> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("wukong-dashboard/", env!("CARGO_PKG_VERSION")))
+        // A small answer that unpacks to a large one is no smaller to us.
+        .no_gzip()
+        .no_brotli()
+        .use_rustls_tls();
+    if direct {
+        builder = builder.no_proxy();
+    }
+    if let Some(ca) = ca {
+        let bundle = Certificate::from_pem_bundle(ca).ok().filter(|bundle| !bundle.is_empty())?;
+        builder = bundle.into_iter().fold(builder.tls_built_in_root_certs(false), |builder, certificate| {
+            builder.add_root_certificate(certificate)
+        });
+    }
+    builder.build().ok()
+}
+
+fn describe_status(name: &str, credentials: &str, code: u16) -> SourceError {
+    let (reason, words) = match code {
+        300..=399 => (Reason::BadAnswer, "a redirect: give the address that it leads to".to_owned()),
+        401 => (Reason::Forbidden, format!("check its {credentials}")),
+        403 => (Reason::Forbidden, format!("its {credentials} may not ask this")),
+        404 => (Reason::BadAnswer, "check the path of its address".to_owned()),
+        408 | 504 => (Reason::TimedOut, "it did not manage in time".to_owned()),
+        429 => (Reason::Unreachable, "it asks for fewer requests".to_owned()),
+        500..=599 => (Reason::Unreachable, "it is not well".to_owned()),
+        _ => (Reason::BadAnswer, "it does not understand what it is asked".to_owned()),
+    };
+    source_error(reason, format!("{name} answers {code}: {words}"))
+}
+
+impl Session {
+    /// The address of something behind the base address; each segment is escaped as a whole.
+    pub fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    pub fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    pub fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Sends one request, once.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let started = Instant::now();
+        let reply = timeout(self.deadline, self.receive(request)).await;
+        let reply = reply.unwrap_or(Err(Failure::Late(self.deadline)));
+        tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = reply.is_ok(), "asked");
+        reply
+    }
+
+    async fn receive(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let mut response = request.send().await.map_err(transport)?;
+        let code = response.status();
+        if !code.is_success() {
+            // What it says is not used.
+            return Err(Failure::Status { code, retry_after: retry_after(response.headers()) });
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Reply { headers, body: self.body(response).await? })
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Bytes, Failure> {
+        let too_large = Failure::TooLarge(self.limit);
+        if response.content_length().is_some_and(|length| length > self.limit as u64) {
+            return Err(too_large);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            if body.len() + chunk.len() > self.limit {
+                return Err(too_large);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+/// The address is left out: it is nobody's business but the configuration's.
+fn transport(error: reqwest::Error) -> Failure {
+    Failure::Transport(error.without_url().into())
+}
+
+impl Reply {
+    pub async fn decode<T: Send + 'static>(
+        self,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        decode_apart(self.body, decode).await.ok_or(Failure::Undecodable)
+    }
+}
+
+impl Failure {
+    pub fn is_status(&self, code: u16) -> bool {
+        matches!(self, Self::Status { code: got, .. } if *got == StatusCode::from_u16(code).unwrap_or_default())
+    }
+}
+
+/// A credential from a file, without the white space around it. `what` names the file in words.
+pub async fn secret(path: &Path, what: &str) -> Result<String, Failure> {
+    let text = String::from_utf8(read(path, what).await?).map(|text| text.trim().to_owned());
+    match text {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => {
+            let detail = format!("{what}, {}, holds no line of text", path.display());
+            Err(Failure::Own(source_error(Reason::Forbidden, detail)))
+        }
+    }
+}
+
+async fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+    tokio::fs::read(path).await.map_err(|error| {
+        let detail = format!("{what}, {}, cannot be read: {}", path.display(), error.kind());
+        Failure::Own(source_error(Reason::Forbidden, detail))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(base: &str) -> Session {
+        let client = build(None, true).unwrap();
+        Session { client, base: base.parse().unwrap(), deadline: CONNECT_TIMEOUT, limit: 1 }
+    }
+
+    #[test]
+    fn a_path_is_put_behind_the_base_address() {
+        for (base, want) in [
+            ("http://p:9090", "http://p:9090/api/v1/query"),
+            ("http://p:9090/", "http://p:9090/api/v1/query"),
+            ("https://p/prefix", "https://p/prefix/api/v1/query"),
+            ("https://p/prefix/", "https://p/prefix/api/v1/query"),
+        ] {
+            assert_eq!(session(base).url(&["api", "v1", "query"]).as_str(), want);
+        }
+    }
+
+    #[test]
+    fn a_segment_stays_one() {
+        let url = session("http://c/").url(&["api", "block", "image", "pool/a b/../x?y#z%"]);
+        assert_eq!(url.as_str(), "http://c/api/block/image/pool%2Fa%20b%2F..%2Fx%3Fy%23z%25");
+    }
+
+    #[test]
+    fn every_status_is_told_in_words_that_name_the_site() {
+        for (code, reason) in [
+            (301, Reason::BadAnswer),
+            (400, Reason::BadAnswer),
+            (401, Reason::Forbidden),
+            (403, Reason::Forbidden),
+            (404, Reason::BadAnswer),
+            (422, Reason::BadAnswer),
+            (429, Reason::Unreachable),
+            (500, Reason::Unreachable),
+            (503, Reason::Unreachable),
+            (504, Reason::TimedOut),
+        ] {
+            let error = describe_status("Prometheus", "token", code);
+            assert_eq!(error.reason, reason, "{code}");
+            assert!(error.detail.starts_with(&format!("Prometheus answers {code}: ")), "{}", error.detail);
+        }
+        assert_eq!(
+            describe_status("Prometheus", "token", 401).detail,
+            "Prometheus answers 401: check its token"
+        );
+    }
+
+    #[test]
+    fn what_is_no_authority_is_refused() {
+        assert!(build(None, false).is_some());
+        for ca in ["", "x", "-----BEGIN CERTIFICATE-----\nnope\n-----END CERTIFICATE-----\n"] {
+            assert!(build(Some(ca.as_bytes()), false).is_none(), "{ca}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Series → facts. Of one thing that two scrapes tell of, such as a claim that moved from one kubelet to another, the
+//! newer counts, and counts whole: the used bytes of one kubelet never meet the capacity of another.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    model::Millis,
+    server::{
+        k8s::prometheus::{Answer, Labels, Series},
+        snapshot::facts::{InstanceSample, Key, VolumeRef, VolumeStats},
+    },
+};
+
+const VOLUMES: [&str; 4] = [
+    "kubelet_volume_stats_used_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_inodes",
+];
+const MEMORY: [&str; 3] = [
+    "kubevirt_vmi_memory_resident_bytes",
+    "kubevirt_vmi_memory_available_bytes",
+    "kubevirt_vmi_memory_usable_bytes",
+];
+/// Amounts from here on are no amounts.
+const ABSURD: f64 = (1u64 << 63) as f64;
+
+/// What one query gave, and what the server remarked on it.
+#[derive(Clone, Debug, Default)]
+pub struct Part<T> {
+    pub found: T,
+    pub remarks: Vec<String>,
+}
+
+pub type Memory = HashMap<Key, Scrape<3>>;
+pub type Cpu = HashMap<Key, Rate>;
+
+/// Nanocores between the samples of one scrape target; none where there is but one sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    at: Millis,
+    nanos: Option<u64>,
+    window_ms: u32,
+}
+
+/// What one scrape target told of one thing: the amounts of the metrics that were looked for, in their order.
+#[derive(Clone, Debug)]
+pub struct Scrape<const N: usize> {
+    at: Millis,
+    samples: [Option<(Millis, Option<u64>)>; N],
+}
+
+pub fn volumes(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Vec<VolumeStats>>> {
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let key = |labels: &Labels<'_>| key(labels, &labels.persistentvolumeclaim, ours);
+    let found = newest(&answer, VOLUMES, key).into_iter();
+    Some(part(found.map(|(claim, scrape)| scrape.volume(claim)).collect(), &answer))
+}
+
+pub fn memory(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Memory>> {
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let found = newest(&answer, MEMORY, |labels| key(labels, &labels.name, ours));
+    Some(part(found, &answer))
+}
+
+pub fn cpu(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Cpu>> {
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let mut found = Cpu::new();
+    for series in answer.series() {
+        if let (Some(key), Some(rate)) = (key(&series.metric, &series.metric.name, ours), Rate::of(&series))
+            && found.get(&key).is_none_or(|other| other.at < rate.at)
+        {
+            found.insert(key, rate);
+        }
+    }
+    Some(part(found, &answer))
+}
+
+/// Both parts of each instance. The time is that of the memory's sample, which is of the same scrape.
+pub fn instances(memory: Memory, mut cpu: Cpu) -> Vec<InstanceSample> {
+    let mut samples = Vec::with_capacity(memory.len().max(cpu.len()));
+    for (key, scrape) in memory {
+        let rate = cpu.remove(&key);
+        samples.push(instance(key, Some(scrape), rate));
+    }
+    samples.extend(cpu.into_iter().map(|(key, rate)| instance(key, None, Some(rate))));
+    samples
+}
+
+fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<Rate>) -> InstanceSample {
+    let amount = |n| scrape.as_ref().and_then(|scrape: &Scrape<3>| scrape.amount(n));
+    let at = scrape.as_ref().map(|scrape| scrape.at).or(rate.map(|rate| rate.at));
+    InstanceSample {
+        memory_bytes: amount(0),
+        guest_available: amount(1),
+        guest_usable: amount(2),
+        cpu_nanocores: rate.and_then(|rate| rate.nanos),
+        cpu_window_ms: rate.map_or(0, |rate| rate.window_ms),
+        at: at.unwrap_or_default(),
+        namespace: key.namespace.into(),
+        name: key.name.into(),
+    }
+}
+
+fn part<T>(found: T, answer: &Answer<'_>) -> Part<T> {
+    Part { found, remarks: answer.remarks().map(str::to_owned).collect() }
+}
+
+/// None for what has no name, and for what a server that ignores matchers tells of other namespaces.
+fn key(labels: &Labels<'_>, name: &str, ours: Option<&[String]>) -> Option<Key> {
+    let namespace = labels.of_namespace();
+    let is_ours = ours.is_none_or(|ours| ours.iter().any(|own| own == namespace));
+    (is_ours && !namespace.is_empty() && !name.is_empty()).then(|| Key::new(namespace, name))
+}
+
+fn newest<const N: usize>(
+    answer: &Answer<'_>,
+    metrics: [&str; N],
+    key: impl Fn(&Labels<'_>) -> Option<Key>,
+) -> HashMap<Key, Scrape<N>> {
+    let mut targets: BTreeMap<(Key, String), Scrape<N>> = BTreeMap::new();
+    for series in answer.series() {
+        let metric = metrics.iter().position(|metric| *metric == series.metric.metric);
+        if let (Some(n), Some(key), Some(last)) = (metric, key(&series.metric), series.last()) {
+            let target = format!("{} {}", series.metric.instance, series.metric.node);
+            targets.entry((key, target)).or_default().add(n, last);
+        }
+    }
+    let mut chosen: HashMap<Key, Scrape<N>> = HashMap::new();
+    for ((key, _), scrape) in targets {
+        if chosen.get(&key).is_none_or(|other| other.at < scrape.at) {
+            chosen.insert(key, scrape);
+        }
+    }
+    chosen
+}
+
+impl Rate {
+    fn of(series: &Series<'_>) -> Option<Self> {
+        let (at, _) = series.last()?;
+        let (cores, window_ms) = series.growth().unzip();
+        let nanos = cores.map(|cores| cores * 1e9).filter(|nanos| *nanos < ABSURD);
+        Some(Self {
+            at,
+            nanos: nanos.map(|nanos| nanos.ceil() as u64),
+            window_ms: window_ms.unwrap_or_default(),
+        })
+    }
+}
+
+impl<const N: usize> Default for Scrape<N> {
+    fn default() -> Self {
+        Self { at: 0, samples: [None; N] }
+    }
+}
+
+impl<const N: usize> Scrape<N> {
+    fn add(&mut self, n: usize, (at, value): (Millis, Option<f64>)) {
+        self.at = self.at.max(at);
+        if self.samples[n].is_none_or(|(known, _)| known < at) {
+            let amount = value.filter(|value| *value < ABSURD).map(|value| value.round() as u64);
+            self.samples[n] = Some((at, amount));
+        }
+    }
+
+    fn amount(&self, n: usize) -> Option<u64> {
+        self.samples[n]?.1
+    }
+}
+
+impl Scrape<4> {
+    /// Its time is that of the used bytes: the others hardly change.
+    fn volume(self, claim: Key) -> VolumeStats {
+        VolumeStats {
+            of: VolumeRef::Claim(claim),
+            used: self.amount(0),
+            capacity: self.amount(1),
+            available: self.amount(2),
+            inodes: self.amount(3),
+            at: Some(self.samples[0].map_or(self.at, |(at, _)| at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(series: &[String]) -> Vec<u8> {
+        let series = series.join(",");
+        format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}},"warnings":["one store is away"]}}"#)
+            .into_bytes()
+    }
+
+    /// `labels` are those that are not always there.
+    fn series(metric: &str, labels: &str, samples: &str) -> String {
+        format!(r#"{{"metric":{{"__name__":"{metric}","namespace":"prod",{labels}}},"values":[{samples}]}}"#)
+    }
+
+    fn of_claim(series: &[String]) -> VolumeStats {
+        let mut found = volumes(&json(series), None).unwrap().found;
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    const ON_N1: &str = r#""persistentvolumeclaim":"root","instance":"10.0.0.1:10250","node":"n1""#;
+    const ON_N2: &str = r#""persistentvolumeclaim":"root","instance":"10.0.0.2:10250","node":"n2""#;
+
+    #[test]
+    fn of_two_kubelets_the_newer_counts_whole() {
+        let stats = of_claim(&[
+            series(VOLUMES[0], ON_N1, r#"[10,"1"],[60,"500"]"#),
+            series(VOLUMES[1], ON_N1, r#"[60,"1000"]"#),
+            series(VOLUMES[3], ON_N1, r#"[60,"7"]"#),
+            series(VOLUMES[1], ON_N2, r#"[120,"2000"]"#),
+            series(VOLUMES[0], ON_N2, r#"[90,"3"],[120,"400"]"#),
+        ]);
+        assert_eq!((stats.used, stats.capacity, stats.inodes), (Some(400), Some(2000), None));
+        assert_eq!(stats.at, Some(120_000));
+    }
+
+    #[test]
+    fn the_zeros_of_a_block_volume_pass_as_they_are() {
+        let zero = |metric| series(metric, ON_N1, r#"[60,"0"]"#);
+        let stats = of_claim(&[
+            zero(VOLUMES[0]),
+            series(VOLUMES[1], ON_N1, r#"[60,"1073741824"]"#),
+            zero(VOLUMES[2]),
+            zero(VOLUMES[3]),
+        ]);
+        let amounts = [stats.used, stats.capacity, stats.available, stats.inodes];
+        assert_eq!(amounts, [Some(0), Some(1 << 30), Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn what_is_no_amount_is_unknown() {
+        for value in ["NaN", "+Inf", "-1", "9223372036854775808", "1e300"] {
+            let stats = of_claim(&[
+                series(VOLUMES[0], ON_N1, &format!(r#"[30,"5"],[60,"{value}"]"#)),
+                series(VOLUMES[1], ON_N1, r#"[60,"9"]"#),
+            ]);
+            assert_eq!((stats.used, stats.capacity, stats.at), (None, Some(9), Some(60_000)), "{value}");
+        }
+    }
+
+    /// Nanocores and window of `prod/web`.
+    fn rate(all: &[String]) -> (Option<u64>, u32) {
+        let found = cpu(&json(all), None).unwrap().found;
+        let rate = found[&Key::new("prod", "web")];
+        (rate.nanos, rate.window_ms)
+    }
+
+    #[test]
+    fn cpu_is_what_the_newer_host_saw_rounded_up() {
+        let on = |node: &str, samples| series("c", &format!(r#""name":"web","node":"{node}""#), samples);
+        let old = on("n1", r#"[30,"1"],[40,"9"]"#);
+        assert_eq!(rate(&[on("n2", r#"[40,"1"],[50,"3"]"#), old.clone()]), (Some(200_000_000), 10_000));
+        assert_eq!(rate(&[old.clone(), on("n2", r#"[0,"0"],[60,"0.00000001"]"#)]), (Some(1), 60_000));
+        assert_eq!(rate(&[old, on("n2", r#"[50,"3"]"#)]), (None, 0), "too new to tell");
+        assert_eq!(rate(&[on("n1", r#"[1,"0"],[2,"1e12"]"#)]), (None, 1000));
+    }
+
+    #[test]
+    fn other_namespaces_and_nameless_series_are_left_out() {
+        let all = json(&[
+            series(VOLUMES[0], ON_N1, r#"[60,"1"]"#),
+            series(VOLUMES[0], r#""persistentvolumeclaim":"""#, r#"[60,"1"]"#),
+            series("kubelet_volume_stats_inodes_used", ON_N1, r#"[60,"1"]"#),
+            series(VOLUMES[0], r#""persistentvolumeclaim":"x","exported_namespace":"dev""#, r#"[60,"1"]"#),
+        ]);
+        let claims = |ours: Option<&[String]>| {
+            let mut found: Vec<_> = volumes(&all, ours).unwrap().found.into_iter().map(|v| v.of).collect();
+            found.sort_by_key(|of| format!("{of:?}"));
+            found
+        };
+        let claim = |namespace, name| VolumeRef::Claim(Key::new(namespace, name));
+        assert_eq!(claims(None), [claim("dev", "x"), claim("prod", "root")]);
+        assert_eq!(claims(Some(&["dev".into()])), [claim("dev", "x")]);
+    }
+
+    #[test]
+    fn memory_and_cpu_of_an_instance_meet() {
+        let on = r#""name":"web","node":"n1""#;
+        let part = memory(
+            &json(&[
+                series(MEMORY[0], on, r#"[60,"300"]"#),
+                series(MEMORY[1], on, r#"[60,"1000"]"#),
+                series(MEMORY[2], on, r#"[60,"600"]"#),
+            ]),
+            None,
+        );
+        let part = part.unwrap();
+        assert_eq!(part.remarks, ["one store is away"]);
+        let web = Key::new("prod", "web");
+        let rate = |at, nanos| Rate { at, nanos: Some(nanos), window_ms: 30_000 };
+        let cpu = Cpu::from([(web, rate(60_000, 5)), (Key::new("prod", "idle"), rate(91_000, 0))]);
+        let mut samples = instances(part.found, cpu);
+        samples.sort_by(|a, b| a.name.cmp(&b.name));
+        let [idle, web] = samples.as_slice() else { panic!("{samples:?}") };
+        assert_eq!((idle.cpu_nanocores, idle.memory_bytes, idle.at), (Some(0), None, 91_000));
+        assert_eq!((web.cpu_nanocores, web.cpu_window_ms, web.at), (Some(5), 30_000, 60_000));
+        assert_eq!(
+            (web.memory_bytes, web.guest_available, web.guest_usable),
+            (Some(300), Some(1000), Some(600))
+        );
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for answer in ["", "{}", r#"{"status":"error","error":"x"}"#, r#"{"data":{"result":[{"metric""#] {
+            assert!(volumes(answer.as_bytes(), None).is_none(), "{answer}");
+        }
+        assert!(volumes(&json(&[]), None).unwrap().found.is_empty());
+    }
+}

@@ -1,0 +1,227 @@
+//! A Prometheus-compatible API: three instant queries a round, whatever the number of VMs.
+//!
+//! Each asks for the samples of the last minutes, not for "the value now": only so does a value come with its own
+//! time, which tells how old it is, and which of two kubelets spoke last.
+
+mod answer;
+mod query;
+
+use std::{sync::Arc, time::Duration};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::Instant;
+
+use self::{answer::Part, query::Scope};
+use super::{
+    Closed, Outlet,
+    error::{Failure, source_error},
+    now,
+    outside::{Session, Site, secret},
+    poll::Source,
+};
+use crate::{
+    model::{reason::Reason, source::SourceId},
+    server::{
+        config::{CollectConfig, PrometheusConfig},
+        snapshot::facts::{Observation, PrometheusFacts, VolumeStats},
+    },
+};
+
+/// What a person should look at when Prometheus refuses.
+const CREDENTIALS: &str = "token or password";
+/// Shown of what a server remarks, and of each remark, in characters.
+const REMARKS: usize = 5;
+const REMARK: usize = 200;
+
+pub struct Prometheus {
+    site: Site,
+    config: PrometheusConfig,
+    scope: Scope,
+    namespaces: Option<Arc<[String]>>,
+    /// None: not asked for disks.
+    disks: Option<Disks>,
+}
+
+/// The volumes of the last answer. They stand until the next: each has a time of its own.
+struct Disks {
+    interval: Duration,
+    due: Instant,
+    last: Part<Vec<VolumeStats>>,
+}
+
+impl Prometheus {
+    pub fn new(config: PrometheusConfig, collect: &CollectConfig) -> Self {
+        let (url, ca) = (config.url.clone(), config.ca.clone());
+        let asked = collect.asked_disk_sources().contains(&SourceId::Prometheus);
+        Self {
+            site: Site::new("Prometheus", url, ca, config.deadline, collect.answer_limit),
+            scope: Scope::new(&config.matchers, collect.namespaces.as_deref()),
+            namespaces: collect.namespaces.as_deref().map(Arc::from),
+            disks: asked.then(|| Disks::new(collect.disk_interval)),
+            config,
+        }
+    }
+
+    /// The queries side by side. A round is a failure when none of them was answered.
+    async fn ask(&mut self) -> Result<PrometheusFacts, Failure> {
+        let api = self.open().await?;
+        let started = Instant::now();
+        let volumes = async {
+            let due = self.disks.as_ref().is_some_and(|disks| disks.due <= started);
+            if due { Some(api.query(self.scope.volumes(), answer::volumes).await) } else { None }
+        };
+        let (memory, cpu, volumes) = tokio::join!(
+            api.query(self.scope.memory(), answer::memory),
+            api.query(self.scope.cpu(), answer::cpu),
+            volumes
+        );
+        let mut tally = Tally::default();
+        let memory = tally.count("memory", memory, &self.site);
+        let cpu = tally.count("CPU", cpu, &self.site);
+        let volumes = volumes.and_then(|volumes| tally.count("disk usage", volumes, &self.site));
+        if let (Some(disks), Some(volumes)) = (&mut self.disks, volumes) {
+            (disks.last, disks.due) = (volumes, started + disks.interval);
+        }
+        let warnings = tally.end()?;
+        Ok(self.facts(memory.unwrap_or_default(), cpu.unwrap_or_default(), warnings))
+    }
+
+    fn facts(
+        &self,
+        memory: Part<answer::Memory>,
+        cpu: Part<answer::Cpu>,
+        mut warnings: Vec<String>,
+    ) -> PrometheusFacts {
+        let disks = self.disks.as_ref().map(|disks| disks.last.clone()).unwrap_or_default();
+        let mut remarks: Vec<String> = [disks.remarks, memory.remarks, cpu.remarks].concat();
+        remarks.sort();
+        remarks.dedup();
+        warnings.extend(remarks.iter().take(REMARKS).map(|remark| legible(remark)));
+        PrometheusFacts {
+            volumes: disks.found,
+            instances: answer::instances(memory.found, cpu.found),
+            warnings,
+        }
+    }
+
+    async fn open(&mut self) -> Result<Api, Failure> {
+        Ok(Api {
+            session: self.site.open().await?,
+            headers: headers(&self.config).await?,
+            timeout: format!("{}ms", self.config.deadline.as_millis()),
+            namespaces: self.namespaces.clone(),
+        })
+    }
+}
+
+impl Source for Prometheus {
+    const ID: SourceId = SourceId::Prometheus;
+
+    async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
+        let (result, failure) = match self.ask().await {
+            Ok(facts) => (Ok(facts), None),
+            Err(failure) => (Err(self.site.describe(CREDENTIALS, &failure)), Some(failure)),
+        };
+        outlet.send(Observation::Prometheus { at: now(), result }).await?;
+        Ok(failure)
+    }
+}
+
+impl Disks {
+    fn new(interval: Duration) -> Self {
+        Self { interval, due: Instant::now(), last: Part::default() }
+    }
+}
+
+/// What came of a round's queries.
+#[derive(Default)]
+struct Tally {
+    answered: bool,
+    failure: Option<Failure>,
+    warnings: Vec<String>,
+}
+
+impl Tally {
+    fn count<T>(&mut self, what: &str, result: Result<T, Failure>, site: &Site) -> Option<T> {
+        match result {
+            Ok(found) => {
+                self.answered = true;
+                Some(found)
+            }
+            Err(failure) => {
+                let words = site.describe(CREDENTIALS, &failure).detail;
+                self.warnings.push(format!("no {what}: {words}"));
+                self.failure.get_or_insert(failure);
+                None
+            }
+        }
+    }
+
+    fn end(self) -> Result<Vec<String>, Failure> {
+        match self.failure {
+            Some(failure) if !self.answered => Err(failure),
+            _ => Ok(self.warnings),
+        }
+    }
+}
+
+/// The API for the length of one round.
+struct Api {
+    session: Session,
+    headers: HeaderMap,
+    /// After which the server need not go on: nobody waits any more.
+    timeout: String,
+    namespaces: Option<Arc<[String]>>,
+}
+
+impl Api {
+    async fn query<T: Send + 'static>(
+        &self,
+        query: &str,
+        decode: fn(&[u8], Option<&[String]>) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let mut url = self.session.url(&["api", "v1", "query"]);
+        url.query_pairs_mut().append_pair("query", query).append_pair("timeout", &self.timeout);
+        let request = self.session.get(url).headers(self.headers.clone());
+        let reply = self.session.send(request).await?;
+        let namespaces = self.namespaces.clone();
+        reply.decode(move |answer| decode(answer, namespaces.as_deref())).await
+    }
+}
+
+/// Whom to ask as, and for which tenant.
+async fn headers(config: &PrometheusConfig) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    if let Some(authorization) = authorization(config).await? {
+        headers.insert(header::AUTHORIZATION, authorization);
+    }
+    if let Some((name, value)) = &config.tenant {
+        let name = HeaderName::try_from(name).map_err(|_| Failure::BadName)?;
+        headers.insert(name, HeaderValue::try_from(value).map_err(|_| Failure::BadName)?);
+    }
+    Ok(headers)
+}
+
+async fn authorization(config: &PrometheusConfig) -> Result<Option<HeaderValue>, Failure> {
+    let value = match (&config.bearer_token_file, &config.basic_auth_file) {
+        (Some(path), _) => format!("Bearer {}", secret(path, "the token file of Prometheus").await?),
+        (None, Some(path)) => {
+            let login = secret(path, "the user and password file of Prometheus").await?;
+            format!("Basic {}", BASE64_STANDARD.encode(login))
+        }
+        (None, None) => return Ok(None),
+    };
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        let detail = "the token file of Prometheus holds more than one line";
+        Failure::Own(source_error(Reason::Forbidden, detail))
+    })?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+/// One line of a length that can be shown.
+fn legible(remark: &str) -> String {
+    let line: String = remark.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REMARK).collect();
+    format!("Prometheus: {line}")
+}

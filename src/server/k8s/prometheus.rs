@@ -1,0 +1,179 @@
+//! The answer of a Prometheus-compatible API to an instant query.
+//!
+//! Series stay raw slices of the answer until they are looked at: an odd one costs itself alone.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::lenient::nullable;
+use crate::model::Millis;
+
+/// An answer without `data`, as an error is, is refused and not taken for an empty one.
+#[derive(Deserialize)]
+pub struct Answer<'a> {
+    #[serde(borrow)]
+    data: Data<'a>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    warnings: Vec<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "nullable")]
+    infos: Vec<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    result: Vec<&'a RawValue>,
+}
+
+/// One series: its samples of the last minutes.
+#[derive(Deserialize)]
+pub struct Series<'a> {
+    #[serde(borrow)]
+    pub metric: Labels<'a>,
+    #[serde(borrow, default)]
+    values: Vec<(f64, &'a str)>,
+}
+
+#[derive(Deserialize)]
+pub struct Labels<'a> {
+    #[serde(borrow, default, rename = "__name__")]
+    pub metric: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub namespace: Cow<'a, str>,
+    /// What `namespace` was before the scrape put its own in that place.
+    #[serde(borrow, default)]
+    pub exported_namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub persistentvolumeclaim: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub node: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub instance: Cow<'a, str>,
+}
+
+impl<'a> Answer<'a> {
+    pub fn series(&self) -> impl Iterator<Item = Series<'a>> {
+        self.data.result.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok())
+    }
+
+    pub fn remarks(&self) -> impl Iterator<Item = &str> {
+        self.warnings.iter().chain(&self.infos).map(|remark| &**remark)
+    }
+}
+
+impl Series<'_> {
+    /// The newest sample: its time, and its value where that is an amount that can be.
+    pub fn last(&self) -> Option<(Millis, Option<f64>)> {
+        let (seconds, value) = self.values.last().copied()?;
+        let value = value.parse().ok().filter(|value| possible(*value));
+        Some((millis(seconds)?, value))
+    }
+}
+
+impl Series<'_> {
+    /// How much a counter grows in a second, and over how many milliseconds that was seen. None for a single sample.
+    ///
+    /// Not left to the server's `rate()`, which divides by the whole of its window: a guest that has run for a tenth
+    /// of it would seem to use a tenth.
+    pub fn growth(&self) -> Option<(f64, u32)> {
+        let known =
+            |(seconds, value): &(f64, &str)| Some((*seconds, value.parse().ok().filter(|v| possible(*v))?));
+        let samples: Vec<(f64, f64)> = self.values.iter().filter_map(known).collect();
+        let window = samples.last()?.0 - samples.first()?.0;
+        // A counter that fell began anew.
+        let grown =
+            |pair: &[(f64, f64)]| if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
+        let growth: f64 = samples.windows(2).map(grown).sum();
+        (window > 0.0).then(|| (growth / window, (window * 1000.0).round() as u32))
+    }
+}
+
+fn possible(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+/// Seconds since the epoch, within what a clock can show.
+fn millis(seconds: f64) -> Option<Millis> {
+    let millis = (seconds * 1000.0).round();
+    (0.0..=253_402_300_799_999.0).contains(&millis).then_some(millis as Millis)
+}
+
+impl Labels<'_> {
+    /// The namespace of what was measured.
+    pub fn of_namespace(&self) -> &str {
+        if self.exported_namespace.is_empty() { &self.namespace } else { &self.exported_namespace }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lasts(result: &str) -> Vec<Option<(Millis, Option<f64>)>> {
+        let json = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":{result}}}}}"#);
+        let answer: Answer<'_> = serde_json::from_str(&json).unwrap();
+        answer.series().map(|series| series.last()).collect()
+    }
+
+    #[test]
+    fn values_are_strings_and_not_all_of_them_are_amounts() {
+        for (value, want) in [
+            ("5", Some(5.0)),
+            ("1.5e+10", Some(1.5e10)),
+            ("0", Some(0.0)),
+            ("-0.5", None),
+            ("NaN", None),
+            ("+Inf", None),
+            ("-Inf", None),
+            ("many", None),
+            ("", None),
+        ] {
+            let got = lasts(&format!(r#"[{{"metric":{{}},"values":[[1,"7"],[2.5,"{value}"]]}}]"#));
+            assert_eq!(got, [Some((2500, want))], "{value}");
+        }
+    }
+
+    #[test]
+    fn a_counter_grows_over_the_time_that_it_was_seen() {
+        for (samples, want) in [
+            (r#"[10,"1"],[20,"3"],[30,"5"]"#, Some((0.2, 20_000))),
+            (r#"[10,"5"],[20,"7"],[30,"1"],[40,"4"]"#, Some((0.2, 30_000))),
+            (r#"[10,"5"],[20.5,"5"]"#, Some((0.0, 10_500))),
+            (r#"[10,"1"],[20,"NaN"],[30,"5"]"#, Some((0.2, 20_000))),
+            (r#"[10,"1"]"#, None),
+            (r#"[10,"1"],[10,"2"]"#, None),
+            ("", None),
+        ] {
+            let json = format!(r#"{{"metric":{{}},"values":[{samples}]}}"#);
+            let series: Series<'_> = serde_json::from_str(&json).unwrap();
+            assert_eq!(series.growth(), want, "{samples}");
+        }
+    }
+
+    #[test]
+    fn an_odd_series_costs_itself_alone() {
+        let odd = r#"[7,null,{"metric":3},{"metric":{},"values":[[1,2]]},{"metric":{"name":7},"values":[[1,"1"]]},
+            {"metric":{},"values":[["1","2"]]},{"metric":{"x":"y"},"values":[[1,"3"]],"histograms":[[1,{}]]},
+            {"metric":{},"values":[[1e300,"1"]]},{"metric":{}}]"#;
+        assert_eq!(lasts(odd), [Some((1000, Some(3.0))), None, None]);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for json in [
+            "",
+            "{}",
+            "[]",
+            r#"{"status":"error","errorType":"bad_data"}"#,
+            r#"{"data":{"result":3}}"#,
+            "<html>",
+        ] {
+            assert!(serde_json::from_str::<Answer<'_>>(json).is_err(), "{json}");
+        }
+        assert!(lasts("null").is_empty());
+    }
+}

@@ -1,0 +1,113 @@
+//! One figure: value, unit, source, age and basis; or why there is none.
+
+use serde::Serialize;
+
+use crate::model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Unit},
+    reason::Missing,
+};
+
+/// What a used amount is measured against.
+#[derive(Clone, Copy)]
+pub enum Of {
+    Allocated,
+    Capacity,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum FigureJson<'a> {
+    Known(SampleJson),
+    Missing { missing: MissingJson<'a> },
+}
+
+impl<'a> FigureJson<'a> {
+    pub fn new(figure: &'a Figure, of: Of) -> Self {
+        match figure {
+            Figure::Known(sample) => Self::Known(SampleJson::new(sample, of)),
+            Figure::Missing(missing) => Self::Missing { missing: MissingJson::new(missing, of) },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SampleJson {
+    used: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocated: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity: Option<u64>,
+    unit: &'static str,
+    /// Exact; above 100 where more is used than allocated; null of nothing allocated.
+    percent: Option<f64>,
+    source: &'static str,
+    /// `image`, `guest` or `backend`; null for CPU and memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer: Option<&'static str>,
+    sampled_at: Millis,
+    /// Length of the window of a rate; 0 for an instant.
+    window_seconds: f64,
+    stale: bool,
+    basis: &'static str,
+}
+
+impl SampleJson {
+    pub fn new(sample: &Sample, of: Of) -> Self {
+        Self {
+            used: sample.used,
+            allocated: matches!(of, Of::Allocated).then_some(sample.of),
+            capacity: matches!(of, Of::Capacity).then_some(sample.of),
+            unit: unit(sample.unit),
+            percent: percent(sample.used, sample.of),
+            source: sample.source.name(),
+            layer: matches!(of, Of::Capacity).then(|| sample.source.layer().name()),
+            sampled_at: sample.at,
+            window_seconds: f64::from(sample.window_ms) / 1000.0,
+            stale: sample.stale,
+            basis: basis(sample.basis),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct MissingJson<'a> {
+    reason: &'static str,
+    text: &'static str,
+    detail: &'a str,
+    mend: &'a str,
+    /// The last value that was seen, with its time.
+    last: Option<SampleJson>,
+}
+
+impl<'a> MissingJson<'a> {
+    fn new(missing: &'a Missing, of: Of) -> Self {
+        Self {
+            reason: missing.reason.code(),
+            text: missing.reason.text(),
+            detail: &missing.detail,
+            mend: &missing.mend,
+            last: missing.last.as_ref().map(|sample| SampleJson::new(sample, of)),
+        }
+    }
+}
+
+pub fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Nanocores => "nanocores",
+        Unit::Bytes => "bytes",
+    }
+}
+
+fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Own => "own",
+        Basis::SharedFilesystem => "shared-filesystem",
+        Basis::Backend => "backend",
+    }
+}
+
+pub fn percent(used: u64, of: u64) -> Option<f64> {
+    (of > 0).then(|| used as f64 * 100.0 / of as f64)
+}

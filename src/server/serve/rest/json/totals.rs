@@ -1,0 +1,141 @@
+//! What `GET /api/stats` and `/api/sources` answer.
+
+use serde::Serialize;
+
+use super::{
+    decimal,
+    figure::{Of, percent, unit},
+};
+use crate::model::{
+    Millis,
+    figure::Unit,
+    format,
+    source::SourceHealth,
+    totals::{Measured, Totals},
+};
+
+/// `GET /api/stats`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatsJson {
+    total: u32,
+    running: u32,
+    stopped: u32,
+    error: u32,
+    /// Those that are being created count as pending.
+    pending: u32,
+    total_cpu: Option<serde_json::Number>,
+    total_memory: String,
+    unknown: u32,
+    migrating: u32,
+    total_cpu_millicores: Option<serde_json::Number>,
+    total_memory_bytes: u64,
+    /// VMs whose memory cannot be read, and that the sum therefore lacks.
+    memory_unreadable: u32,
+    usage: TotalUsageJson,
+}
+
+#[derive(Serialize)]
+struct TotalUsageJson {
+    cpu: MeasuredJson,
+    memory: MeasuredJson,
+    disk: MeasuredJson,
+}
+
+/// A percentage of the measured VMs, and how many they are.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MeasuredJson {
+    used: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocated: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity: Option<u64>,
+    unit: &'static str,
+    percent: Option<f64>,
+    measured_vms: u32,
+}
+
+impl MeasuredJson {
+    fn new(measured: &Measured, unit: &'static str, of: Of) -> Self {
+        Self {
+            used: measured.used,
+            allocated: matches!(of, Of::Allocated).then_some(measured.of),
+            capacity: matches!(of, Of::Capacity).then_some(measured.of),
+            unit,
+            percent: percent(measured.used, measured.of),
+            measured_vms: measured.vms,
+        }
+    }
+}
+
+impl StatsJson {
+    pub fn new(totals: &Totals) -> Self {
+        let counts = &totals.counts;
+        Self {
+            total: counts.total,
+            running: counts.running,
+            stopped: counts.stopped,
+            error: counts.error,
+            pending: counts.pending,
+            total_cpu: decimal(totals.cpu, 1_000_000_000),
+            total_memory: format::gi_exact(totals.memory),
+            unknown: counts.unknown,
+            migrating: counts.migrating,
+            total_cpu_millicores: decimal(totals.cpu, 1_000_000),
+            total_memory_bytes: totals.memory,
+            memory_unreadable: totals.memory_unreadable,
+            usage: TotalUsageJson {
+                cpu: MeasuredJson::new(&totals.cpu_used, unit(Unit::Nanocores), Of::Allocated),
+                memory: MeasuredJson::new(&totals.memory_used, unit(Unit::Bytes), Of::Allocated),
+                disk: MeasuredJson::new(&totals.disk_used, unit(Unit::Bytes), Of::Capacity),
+            },
+        }
+    }
+}
+
+/// One entry of `GET /api/sources`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceJson<'a> {
+    id: &'static str,
+    gives: &'static str,
+    permission: &'static str,
+    state: &'static str,
+    reason: Option<&'static str>,
+    error: &'a str,
+    mend: &'a str,
+    last_success: Option<Millis>,
+    /// A watch's last bytes, bookmarks included; null for a source that is polled.
+    last_bytes: Option<Millis>,
+    /// Of the last answers, in milliseconds; null for a watch, and before the first answer.
+    latency_p50_ms: Option<u32>,
+    latency_p99_ms: Option<u32>,
+    /// VMs and volumes that show a figure of this source.
+    vms: u32,
+    volumes: u32,
+    vms_missing: u32,
+    vms_stale: u32,
+}
+
+impl<'a> SourceJson<'a> {
+    pub fn new(health: &'a SourceHealth) -> Self {
+        Self {
+            id: health.id.code(),
+            gives: health.id.gives(),
+            permission: health.id.permission(),
+            state: health.state.code(),
+            reason: health.reason.map(|reason| reason.code()),
+            error: &health.error,
+            mend: &health.mend,
+            last_success: health.last_success,
+            last_bytes: health.last_bytes,
+            latency_p50_ms: health.latency.map(|latency| latency.p50),
+            latency_p99_ms: health.latency.map(|latency| latency.p99),
+            vms: health.vms,
+            volumes: health.volumes,
+            vms_missing: health.vms_missing,
+            vms_stale: health.vms_stale,
+        }
+    }
+}

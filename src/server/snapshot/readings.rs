@@ -1,0 +1,257 @@
+//! What each source says of one volume. Three layers (guest, image, backend): a volume takes one of them, and never
+//! a sum.
+
+use super::{
+    facts::{Filesystem, InstanceFacts, Key, SourceError, VolumeStats},
+    mend,
+    usage::Age,
+    volumes::{Ordered, Place, Reports},
+    world::World,
+};
+use crate::model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Source, Unit},
+    reason::{Missing, Reason},
+    source::SourceId,
+};
+
+/// The CSI driver whose volume handles are names of Longhorn volumes.
+const LONGHORN_DRIVER: &str = "driver.longhorn.io";
+
+/// The volume that is looked for.
+pub(super) struct Wanted<'a> {
+    pub ordered: &'a Ordered<'a>,
+    pub claim: Key,
+    pub size: Option<u64>,
+    pub block: bool,
+    pub place: &'a Place<'a>,
+}
+
+impl Wanted<'_> {
+    fn missing(&self, reason: Reason) -> Missing {
+        Missing {
+            mend: mend::figure(reason, self.place.namespace, self.ordered.claim, self.place.node),
+            ..Missing::from(reason)
+        }
+    }
+}
+
+/// A figure that a source has, before it is known whether it still counts.
+struct Found<'a> {
+    sample: Sample,
+    /// How often its source is asked.
+    interval: Millis,
+    /// The failure that stands since.
+    error: Option<&'a SourceError>,
+    mend: String,
+}
+
+impl World {
+    /// None where the source has nothing to do with the volume.
+    pub(super) fn reading(
+        &self,
+        source: SourceId,
+        wanted: &Wanted,
+        reports: &Reports,
+        now: Millis,
+    ) -> Option<Figure> {
+        let found = match source {
+            SourceId::Kubelet => self.of_kubelet(wanted, reports),
+            SourceId::Prometheus => self.of_prometheus(wanted),
+            SourceId::GuestAgent => self.of_guest(wanted)?,
+            SourceId::Longhorn => self.of_longhorn(wanted, reports)?,
+            SourceId::Ceph => self.of_ceph(wanted)?,
+            _ => return None,
+        };
+        let figure = found.and_then(|found| judge(found, wanted, now));
+        Some(figure.map_or_else(Figure::Missing, Figure::Known))
+    }
+
+    fn of_kubelet(&self, wanted: &Wanted, reports: &Reports) -> Result<Found<'_>, Missing> {
+        if wanted.block {
+            return Err(wanted.missing(Reason::BlockVolume));
+        }
+        let kubelet = self.kubelets.get(wanted.place.node);
+        let Some(report) = reports.best(&wanted.claim, wanted.place.node) else {
+            return Err(match kubelet {
+                _ if wanted.place.node.is_empty() => wanted.missing(Reason::NoNode),
+                None => wanted.missing(Reason::Starting),
+                Some(kubelet) => match &kubelet.error {
+                    Some(error) => failed(error, mend::kubelet(error.reason, wanted.place.node), None),
+                    None => wanted.missing(Reason::NotReported),
+                },
+            });
+        };
+        let sample = image_sample(report.stats, report.source, report.answered, wanted)?;
+        let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
+        let mend = error.map(|error| mend::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
+        Ok(Found { sample, interval: self.limits.disk_interval, error, mend })
+    }
+
+    fn of_prometheus(&self, wanted: &Wanted) -> Result<Found<'_>, Missing> {
+        if wanted.block {
+            return Err(wanted.missing(Reason::BlockVolume));
+        }
+        let error = self.standing_error(SourceId::Prometheus);
+        let Some(answered) = self.prometheus.answered else {
+            return Err(self.silent(SourceId::Prometheus, wanted));
+        };
+        let Some(stats) = self.prometheus.volumes.get(&wanted.claim) else {
+            return Err(match error {
+                Some(error) => failed(error, mend::source(SourceId::Prometheus, error.reason), None),
+                None => wanted.missing(Reason::NotReported),
+            });
+        };
+        let sample = image_sample(stats, Source::Prometheus, answered, wanted)?;
+        Ok(self.found(SourceId::Prometheus, sample, self.limits.disk_interval))
+    }
+
+    fn of_guest(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
+        let instance = wanted.place.instance?;
+        if !instance.agent_connected {
+            return Some(Err(wanted.missing(Reason::AgentOff)));
+        }
+        let key = Key::new(&instance.namespace, &instance.name);
+        let Some(guest) = self.guests.get(&key) else {
+            return Some(Err(wanted.missing(Reason::Starting)));
+        };
+        let mended = |error: &SourceError| mend::guest(error.reason, &instance.namespace, &instance.name);
+        let Some(answered) = guest.answered else {
+            let error = guest.error.as_ref();
+            return Some(Err(error.map_or_else(
+                || wanted.missing(Reason::Starting),
+                |error| failed(error, mended(error), None),
+            )));
+        };
+        let Some((used, of)) = filled(&guest.filesystems, instance, wanted.ordered.claim) else {
+            let detail = "no file system in the guest names this disk by a serial of its own".to_owned();
+            return Some(Err(Missing { detail, ..wanted.missing(Reason::NotReported) }));
+        };
+        let sample = sample(used, of, answered, Source::GuestAgent, Basis::Own);
+        let error = guest.error.as_ref();
+        let mend = error.map(mended).unwrap_or_default();
+        Some(Ok(Found { sample, interval: self.limits.disk_interval, error, mend }))
+    }
+
+    fn of_longhorn(&self, wanted: &Wanted, reports: &Reports) -> Option<Result<Found<'_>, Missing>> {
+        let volume =
+            self.persistent_volume(&wanted.claim).filter(|volume| volume.driver == LONGHORN_DRIVER)?;
+        let Some(longhorn) = reports.longhorn(&volume.handle) else {
+            return Some(Err(self.silent(SourceId::Longhorn, wanted)));
+        };
+        let amounts = longhorn.actual_size.zip(longhorn.size.or(wanted.size));
+        let Some((used, of)) = amounts else { return Some(Err(wanted.missing(Reason::NotReported))) };
+        // Watched: it holds for as long as the watch lives. To the interval, so that it does not change each second.
+        let heard = self.heard_of(SourceId::Longhorn).unwrap_or_default();
+        let at = heard - heard % self.limits.disk_interval.max(1);
+        let sample = sample(used, of, at, Source::Longhorn, Basis::Backend);
+        Some(Ok(self.found(SourceId::Longhorn, sample, self.limits.disk_interval)))
+    }
+
+    fn of_ceph(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
+        let image = self.persistent_volume(&wanted.claim)?.image.as_deref()?;
+        let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(image)) else {
+            return Some(Err(self.silent(SourceId::Ceph, wanted)));
+        };
+        let Some(used) = stats.used else {
+            let mend = format!(
+                "rbd feature enable {0}/{1} fast-diff object-map && rbd object-map rebuild {0}/{1}",
+                image.pool, image.name
+            );
+            return Some(Err(Missing { mend, ..Missing::from(Reason::NoFastDiff) }));
+        };
+        let sample = sample(used, stats.size, answered, Source::Ceph, Basis::Backend);
+        Some(Ok(self.found(SourceId::Ceph, sample, self.limits.ceph_interval)))
+    }
+
+    fn found(&self, id: SourceId, sample: Sample, interval: Millis) -> Found<'_> {
+        let error = self.standing_error(id);
+        let mend = error.map(|error| mend::source(id, error.reason)).unwrap_or_default();
+        Found { sample, interval, error, mend }
+    }
+
+    /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
+    fn silent(&self, id: SourceId, wanted: &Wanted) -> Missing {
+        match self.standing_error(id) {
+            Some(error) => failed(error, mend::source(id, error.reason), None),
+            None if self.heard_of(id).is_none() => wanted.missing(Reason::Starting),
+            None => wanted.missing(Reason::NotReported),
+        }
+    }
+
+    fn standing_error(&self, id: SourceId) -> Option<&SourceError> {
+        self.tracks.get(&(id, None))?.error.as_ref()
+    }
+
+    fn heard_of(&self, id: SourceId) -> Option<Millis> {
+        self.tracks.get(&(id, None))?.last_success
+    }
+}
+
+/// Whether what was found still counts: a denial ends it at once, silence with time.
+fn judge(found: Found, wanted: &Wanted, now: Millis) -> Result<Sample, Missing> {
+    let age = Age::new(now, found.sample.at, found.sample.at, found.interval);
+    let sample = Sample { stale: age.stale, ..found.sample };
+    match found.error {
+        Some(error) if error.reason == Reason::Forbidden || age.expired => {
+            Err(failed(error, found.mend, Some(sample)))
+        }
+        None if age.expired => Err(Missing { last: Some(sample), ..wanted.missing(Reason::Expired) }),
+        _ => Ok(sample),
+    }
+}
+
+fn failed(error: &SourceError, mend: String, last: Option<Sample>) -> Missing {
+    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
+}
+
+fn sample(used: u64, of: u64, at: Millis, source: Source, basis: Basis) -> Sample {
+    Sample { unit: Unit::Bytes, used, of, at, window_ms: 0, source, basis, stale: false }
+}
+
+/// `answered` stands in for a time of its own.
+fn image_sample(
+    stats: &VolumeStats,
+    source: Source,
+    answered: Millis,
+    wanted: &Wanted,
+) -> Result<Sample, Missing> {
+    if is_block(stats) {
+        return Err(wanted.missing(Reason::BlockVolume));
+    }
+    let capacity = stats.capacity.filter(|capacity| *capacity > 0).or(wanted.size);
+    let amounts = stats.used.zip(capacity).ok_or_else(|| wanted.missing(Reason::NotReported));
+    let (used, of) = amounts?;
+    // Local and NFS volumes report the whole file system that they sit on.
+    let shared = wanted.size.is_some_and(|size| u128::from(of) * 10 > u128::from(size) * 11);
+    let basis = if shared { Basis::SharedFilesystem } else { Basis::Own };
+    Ok(sample(used, of, stats.at.unwrap_or(answered), source, basis))
+}
+
+/// A raw device has a size, but the kubelet cannot see into it: it reports zeros, not "unknown".
+fn is_block(stats: &VolumeStats) -> bool {
+    let zero = |value: Option<u64>| value.unwrap_or(0) == 0;
+    zero(stats.used) && zero(stats.available) && zero(stats.inodes) && !zero(stats.capacity)
+}
+
+/// The file systems on the claim's disk, each device once however often it is mounted. None where the disk has no
+/// serial that is its alone, where a file system spans other disks too, or where one of them is not known.
+fn filled(filesystems: &[Filesystem], instance: &InstanceFacts, claim: &str) -> Option<(u64, u64)> {
+    let serial = serial_of(instance, claim)?;
+    let mut on_disk: Vec<&Filesystem> =
+        filesystems.iter().filter(|fs| fs.serials.iter().any(|own| own == serial)).collect();
+    on_disk.sort_by(|a, b| a.disk_name.cmp(&b.disk_name));
+    on_disk.dedup_by(|a, b| a.disk_name == b.disk_name);
+    if on_disk.is_empty() || on_disk.iter().any(|fs| fs.serials.iter().any(|other| other != serial)) {
+        return None;
+    }
+    on_disk.iter().try_fold((0u64, 0u64), |(used, of), fs| {
+        Some((used.checked_add(fs.used?)?, of.checked_add(fs.total?)?))
+    })
+}
+
+pub(super) fn serial_of<'a>(instance: &'a InstanceFacts, claim: &str) -> Option<&'a str> {
+    let serial = &instance.volumes.iter().find(|volume| volume.claim == claim)?.serial;
+    let alike = instance.volumes.iter().filter(|volume| volume.serial == *serial).count();
+    (!serial.is_empty() && alike == 1).then_some(serial)
+}

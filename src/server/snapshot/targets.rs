@@ -1,0 +1,58 @@
+//! What is worth asking of: nodes, guests and images that have a Running VM.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use super::{
+    facts::{Image, Key, NodeTarget, Targets},
+    world::World,
+};
+use crate::model::{
+    source::SourceId,
+    vm::{Status, Vm},
+};
+
+impl World {
+    pub(super) fn targets(&self, vms: &[Arc<Vm>]) -> Targets {
+        let running: Vec<&Vm> =
+            vms.iter().map(|vm| &**vm).filter(|vm| vm.summary.status == Status::Running).collect();
+        Targets {
+            nodes: self.nodes(&running),
+            guests: self.guests_of(&running),
+            images: self.images_of(&running),
+        }
+    }
+
+    fn nodes(&self, running: &[&Vm]) -> Arc<[NodeTarget]> {
+        let names: BTreeSet<&str> =
+            running.iter().map(|vm| vm.summary.node.as_str()).filter(|node| !node.is_empty()).collect();
+        let addresses: HashMap<&str, IpAddr> =
+            self.pods.values().filter_map(|pod| Some((pod.node_name.as_str(), pod.host_ip?))).collect();
+        let target = |name: &str| NodeTarget { name: name.into(), address: addresses.get(name).copied() };
+        names.into_iter().map(target).collect()
+    }
+
+    fn guests_of(&self, running: &[&Vm]) -> Arc<[Key]> {
+        if !self.limits.asks(SourceId::GuestAgent) {
+            return Arc::default();
+        }
+        let key = |vm: &&Vm| Key::new(&vm.summary.namespace, &vm.vm_name);
+        let connected = |key: &Key| self.instances.get(key).is_some_and(|instance| instance.agent_connected);
+        running.iter().map(key).filter(connected).collect()
+    }
+
+    fn images_of(&self, running: &[&Vm]) -> Arc<[Image]> {
+        if !self.limits.asks(SourceId::Ceph) {
+            return Arc::default();
+        }
+        let claims = running
+            .iter()
+            .flat_map(|vm| vm.volumes.iter().map(|volume| Key::new(&vm.summary.namespace, &volume.claim)));
+        let images: BTreeSet<&Image> =
+            claims.filter_map(|claim| self.persistent_volume(&claim)?.image.as_deref()).collect();
+        images.into_iter().cloned().collect()
+    }
+}

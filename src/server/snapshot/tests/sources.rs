@@ -1,0 +1,371 @@
+//! Six sources of disk figures: the first that knows a volume gives its figure, and layers are never added up.
+
+use super::*;
+use crate::model::{
+    figure::{Basis, Figure, Layer, Sample},
+    vm::{Reading, Volume},
+};
+
+fn all() -> World {
+    let disk_sources = SourceId::DISK.to_vec();
+    let mut world = World::new(Limits { disk_sources, ..limits() });
+    world.apply(Observation::Claims(replaced(vec![])));
+    world.apply(Observation::Pods(replaced(vec![])));
+    world.apply(Observation::PersistentVolumes(replaced(vec![])));
+    world.apply(Observation::LonghornVolumes(replaced(vec![])));
+    add_vm(&mut world, "a", "web", 500, GI);
+    world
+}
+
+/// The VM's volumes, of 20 Gi each; those named `block…` are raw devices.
+fn with(world: &mut World, names: &[&str], serials: &[(&str, &str)]) {
+    let volumes = names.iter().map(|name| WukongVolume {
+        name: (*name).into(),
+        claim: format!("web-{name}"),
+        size: "20Gi".into(),
+    });
+    world.apply(Observation::Wukongs(applied(WukongFacts {
+        volumes: volumes.collect(),
+        ..wukong("a", "web")
+    })));
+    let volumes = names.iter().map(|name| InstanceVolume {
+        name: (*name).into(),
+        claim: format!("web-{name}"),
+        serial: serials.iter().find(|(of, _)| of == name).map_or("", |(_, serial)| serial).into(),
+    });
+    world.apply(Observation::Instances(applied(InstanceFacts {
+        volumes: volumes.collect(),
+        agent_connected: !serials.is_empty(),
+        ..instance("a", "web-vm", "n1")
+    })));
+    for name in names {
+        world.apply(Observation::Claims(applied(ClaimFacts {
+            namespace: "a".into(),
+            name: format!("web-{name}"),
+            block: name.starts_with("block"),
+            capacity: Some(20 * GI),
+            volume_name: format!("pv-{name}"),
+            ..Default::default()
+        })));
+    }
+}
+
+fn persistent(world: &mut World, name: &str, driver: &str, image: Option<Image>) {
+    world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
+        name: format!("pv-{name}"),
+        claim_namespace: "a".into(),
+        claim_name: format!("web-{name}"),
+        driver: driver.into(),
+        handle: format!("handle-{name}"),
+        image: image.map(Box::new),
+        ..Default::default()
+    })));
+}
+
+fn longhorn(world: &mut World, name: &str, actual: u64) {
+    persistent(world, name, "driver.longhorn.io", None);
+    world.apply(Observation::LonghornVolumes(applied(LonghornFacts {
+        namespace: "longhorn-system".into(),
+        name: format!("handle-{name}"),
+        size: Some(20 * GI),
+        actual_size: Some(actual),
+    })));
+}
+
+fn image(name: &str) -> Image {
+    Image { pool: "rbd".into(), namespace: "".into(), name: name.into() }
+}
+
+fn ceph(world: &mut World, name: &str, used: Option<u64>) {
+    persistent(world, name, "rbd.csi.ceph.com", Some(image(name)));
+    let stats = ImageStats { image: image(name), size: 20 * GI, used };
+    world.apply(Observation::Ceph { at: NOW, result: Ok(vec![stats]) });
+}
+
+fn prometheus(world: &mut World, volumes: Vec<VolumeStats>) {
+    let facts = PrometheusFacts { volumes, ..Default::default() };
+    world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+}
+
+fn agent(world: &mut World, filesystems: Vec<Filesystem>) {
+    let instance = Key::new("a", "web-vm");
+    world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(filesystems) });
+}
+
+fn fs(disk: &str, mount: &str, serial: &str, used: u64, total: u64) -> Filesystem {
+    Filesystem {
+        disk_name: disk.into(),
+        mount_point: mount.into(),
+        kind: "ext4".into(),
+        used: Some(used),
+        total: Some(total),
+        serials: vec![serial.into()],
+    }
+}
+
+fn volume(world: &mut World, name: &str) -> Volume {
+    web(world).volumes.iter().find(|volume| volume.name == name).unwrap().clone()
+}
+
+fn shown(figure: &Figure) -> Result<(&'static str, u64), Reason> {
+    let sample = |sample: &Sample| (sample.source.name(), sample.used / GI);
+    figure.sample().map(sample).ok_or_else(|| figure.missing().unwrap().reason)
+}
+
+fn readings(volume: &Volume) -> Vec<(SourceId, Result<u64, Reason>)> {
+    let of = |reading: &Reading| (reading.source, shown(&reading.figure).map(|(_, used)| used));
+    volume.readings.iter().map(of).collect()
+}
+
+#[test]
+fn four_volumes_each_from_another_source() {
+    let mut world = all();
+    with(&mut world, &["root", "data", "block-guest", "block-lake"], &[("block-guest", "S1")]);
+    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    prometheus(&mut world, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
+    agent(&mut world, vec![fs("vdc1", "/srv", "S1", 3 * GI, 19 * GI)]);
+    longhorn(&mut world, "block-lake", 30 * GI);
+    let vm = web(&mut world);
+    let got: Vec<_> = vm.volumes.iter().map(|volume| shown(&volume.usage)).collect();
+    assert_eq!(
+        got,
+        [Ok(("kubelet", 5)), Ok(("prometheus", 7)), Ok(("guest-agent", 3)), Ok(("longhorn", 30))]
+    );
+    let disk = vm.summary.usage.disk.sample().unwrap();
+    assert_eq!((disk.used, disk.of), (45 * GI, 79 * GI));
+    assert_eq!(disk.basis, Basis::Backend, "one of its parts is an allocation");
+    let totals = world.join(NOW).totals;
+    assert_eq!((totals.disk_used.used, totals.disk_used.of), (15 * GI, 59 * GI), "file systems alone");
+}
+
+#[test]
+fn three_sources_that_disagree_are_shown_apart_and_one_counts() {
+    let mut world = all();
+    with(&mut world, &["root"], &[("root", "S1")]);
+    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    agent(&mut world, vec![fs("vda1", "/", "S1", 4 * GI, 19 * GI)]);
+    longhorn(&mut world, "root", 12 * GI);
+    let root = volume(&mut world, "root");
+    assert_eq!(shown(&root.usage), Ok(("kubelet", 5)));
+    assert_eq!(readings(&root), [(SourceId::GuestAgent, Ok(4)), (SourceId::Longhorn, Ok(12))]);
+    assert_eq!(root.usage.sample().unwrap().source.layer(), Layer::Image);
+    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
+
+    // The order of the operator decides within guest and image; the backend still comes last.
+    world.limits.disk_sources = vec![SourceId::GuestAgent, SourceId::Kubelet, SourceId::Longhorn];
+    assert_eq!(disk(&mut world), Ok((4 * GI, 19 * GI)));
+}
+
+fn disk(world: &mut World) -> Result<(u64, u64), Reason> {
+    let vm = web(world);
+    let figure = &vm.summary.usage.disk;
+    figure.sample().map(|sample| (sample.used, sample.of)).ok_or_else(|| figure.missing().unwrap().reason)
+}
+
+#[test]
+fn a_backend_counts_only_where_no_file_system_is_known_and_says_so() {
+    let mut world = all();
+    with(&mut world, &["root"], &[]);
+    longhorn(&mut world, "root", 12 * GI);
+    world.apply(summary("n1", vec![]));
+    let root = volume(&mut world, "root");
+    assert_eq!(
+        (shown(&root.usage), root.usage.sample().unwrap().basis),
+        (Ok(("longhorn", 12)), Basis::Backend)
+    );
+    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    assert_eq!(shown(&volume(&mut world, "root").usage), Ok(("kubelet", 5)));
+}
+
+#[test]
+fn where_none_knows_each_source_says_why() {
+    let mut world = all();
+    with(&mut world, &["block-root"], &[]);
+    ceph(&mut world, "block-root", None);
+    prometheus(&mut world, vec![]);
+    let root = volume(&mut world, "block-root");
+    assert_eq!((shown(&root.usage), root.block), (Err(Reason::NoFastDiff), true));
+    let want = [
+        (SourceId::Kubelet, Err(Reason::BlockVolume)),
+        (SourceId::Prometheus, Err(Reason::BlockVolume)),
+        (SourceId::GuestAgent, Err(Reason::AgentOff)),
+    ];
+    assert_eq!(readings(&root), want);
+    let mend = &root.usage.missing().unwrap().mend;
+    assert!(mend.contains("rbd object-map rebuild rbd/block-root"), "{mend}");
+    ceph(&mut world, "block-root", Some(GI));
+    assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));
+}
+
+#[test]
+fn a_file_system_belongs_to_a_volume_by_a_serial_that_is_its_alone() {
+    for (serials, filesystems, want) in [
+        (vec![("root", "S1")], vec![fs("vda1", "/", "S1", GI, 9 * GI)], Ok(1)),
+        // Mounted twice, and a second file system.
+        (
+            vec![("root", "S1")],
+            vec![
+                fs("vda1", "/", "S1", GI, 9 * GI),
+                fs("vda1", "/home", "S1", GI, 9 * GI),
+                fs("vda2", "/boot", "S1", GI, GI),
+            ],
+            Ok(2),
+        ),
+        (
+            vec![("root", "S1"), ("data", "S1")],
+            vec![fs("vda1", "/", "S1", GI, 9 * GI)],
+            Err(Reason::NotReported),
+        ),
+        (vec![("root", "S1")], vec![fs("vda1", "/", "", GI, 9 * GI)], Err(Reason::NotReported)),
+        // One of two is not known: their sum is not either.
+        (
+            vec![("root", "S1")],
+            vec![
+                fs("vda1", "/", "S1", GI, 9 * GI),
+                Filesystem { used: None, ..fs("vda2", "/var", "S1", 0, GI) },
+            ],
+            Err(Reason::NotReported),
+        ),
+        // A logical volume over two disks.
+        (
+            vec![("root", "S1"), ("data", "S2")],
+            vec![Filesystem { serials: vec!["S1".into(), "S2".into()], ..fs("dm-0", "/", "", GI, 9 * GI) }],
+            Err(Reason::NotReported),
+        ),
+    ] {
+        let mut world = all();
+        world.limits.disk_sources = vec![SourceId::GuestAgent];
+        with(&mut world, &["root", "data"], &serials);
+        agent(&mut world, filesystems.clone());
+        let got = shown(&volume(&mut world, "root").usage).map(|(_, used)| used);
+        assert_eq!(got, want, "{serials:?} {filesystems:?}");
+    }
+}
+
+#[test]
+fn what_maps_to_no_volume_is_shown_as_the_guests() {
+    let mut world = all();
+    with(&mut world, &["root"], &[("root", "S1")]);
+    agent(&mut world, vec![fs("vda1", "/", "S1", GI, 9 * GI), fs("sr0", "/cd", "other", GI, GI)]);
+    let vm = web(&mut world);
+    let claims: Vec<_> = vm.guest.filesystems.iter().map(|fs| (&*fs.mount_point, &*fs.claim)).collect();
+    assert_eq!(claims, [("/", "web-root"), ("/cd", "")]);
+    let later = find(&world.join(NOW + 3_600_000), "a", "web");
+    assert_eq!((later.guest.filesystems.len(), later.guest.at), (0, None), "an hour old is nothing");
+}
+
+#[test]
+fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
+    let mut world = all();
+    with(&mut world, &["root"], &[]);
+    longhorn(&mut world, "root", 12 * GI);
+    world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
+        name: "pv-root".into(),
+        claim_namespace: "b".into(),
+        claim_name: "web-root".into(),
+        driver: "driver.longhorn.io".into(),
+        handle: "handle-root".into(),
+        ..Default::default()
+    })));
+    world.apply(summary("n1", vec![]));
+    assert_eq!(shown(&volume(&mut world, "root").usage), Err(Reason::NotReported));
+}
+
+#[test]
+fn a_failing_source_takes_nothing_of_another_and_keeps_its_last_value() {
+    let mut world = all();
+    with(&mut world, &["root", "data"], &[]);
+    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    prometheus(&mut world, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
+    let failed = |reason| Observation::Prometheus { at: NOW, result: Err(refused(reason)) };
+    world.apply(failed(Reason::TimedOut));
+    assert_eq!(shown(&volume(&mut world, "data").usage), Ok(("prometheus", 7)), "silence ages");
+    world.apply(failed(Reason::Forbidden));
+    let data = volume(&mut world, "data");
+    let of_prometheus = data.readings.iter().find(|reading| reading.source == SourceId::Prometheus).unwrap();
+    let missing = of_prometheus.figure.missing().unwrap();
+    assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Forbidden, 7 * GI));
+    assert_eq!(shown(&volume(&mut world, "root").usage), Ok(("kubelet", 5)));
+}
+
+fn sampled(sample: InstanceSample) -> Observation {
+    let sample = InstanceSample { namespace: "a".into(), name: "web-vm".into(), at: NOW - 5_000, ..sample };
+    let facts = PrometheusFacts { instances: vec![sample], ..Default::default() };
+    Observation::Prometheus { at: NOW, result: Ok(facts) }
+}
+
+#[test]
+fn kubevirts_own_metrics_stand_in_for_metrics_that_are_missing() {
+    let sample = InstanceSample {
+        cpu_nanocores: Some(7),
+        cpu_window_ms: 300_000,
+        memory_bytes: Some(9),
+        ..Default::default()
+    };
+    let mut world = all();
+    world.apply(sampled(sample.clone()));
+    assert_eq!(milli(&web(&mut world)), Ok(500), "metrics.k8s.io comes first");
+    world.apply(Observation::PodMetrics {
+        namespace: None,
+        at: NOW,
+        result: Err(refused(Reason::ApiAbsent)),
+    });
+    let vm = web(&mut world);
+    let (cpu, memory) = (vm.summary.usage.cpu.sample().unwrap(), vm.summary.usage.memory.sample().unwrap());
+    assert_eq!((cpu.used, cpu.window_ms, cpu.source.name()), (7, 300_000, "prometheus"));
+    assert_eq!((memory.used, memory.source.name()), (9, "prometheus"));
+    let stopped = WukongFacts { phase: "Stopped".into(), ..wukong("a", "web") };
+    world.apply(Observation::Wukongs(applied(stopped)));
+    assert_eq!(milli(&web(&mut world)), Err(Reason::NotRunning));
+}
+
+#[test]
+fn the_guests_own_memory_stands_beside_the_hosts() {
+    let mut world = all();
+    let guest =
+        InstanceSample { guest_available: Some(4 * GI), guest_usable: Some(GI), ..Default::default() };
+    world.apply(sampled(guest));
+    let vm = web(&mut world);
+    let memory = vm.guest.memory.unwrap();
+    assert_eq!((memory.used, memory.of), (3 * GI, 4 * GI));
+    assert_eq!(vm.summary.usage.memory.sample().unwrap().used, GI);
+    let odd = InstanceSample { guest_available: Some(GI), guest_usable: Some(4 * GI), ..Default::default() };
+    world.apply(sampled(odd));
+    assert_eq!(web(&mut world).guest.memory, None, "more usable than there is");
+}
+
+#[test]
+fn of_hugepages_the_pods_working_set_says_nothing() {
+    let mut world = all();
+    let huge = InstanceFacts { hugepages: true, ..instance("a", "web-vm", "n1") };
+    world.apply(Observation::Instances(applied(huge)));
+    let vm = web(&mut world);
+    let missing = vm.summary.usage.memory.missing().unwrap();
+    assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Hugepages, GI));
+    assert_eq!(milli(&vm), Ok(500), "its CPU is known all the same");
+}
+
+#[test]
+fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
+    let snapshot = world().join(NOW);
+    for id in [SourceId::Prometheus, SourceId::Ceph, SourceId::GuestAgent, SourceId::PersistentVolumes] {
+        assert_eq!(health(&snapshot, id).state, crate::model::source::SourceState::NotConfigured, "{id:?}");
+    }
+    assert!(snapshot.ready);
+}
+
+#[test]
+fn collectors_are_told_of_what_running_vms_need() {
+    let mut world = all();
+    with(&mut world, &["root"], &[("root", "S1")]);
+    ceph(&mut world, "root", Some(1));
+    let address = "10.0.0.7".parse().ok();
+    let pod = PodFacts { host_ip: address, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
+    world.apply(Observation::Pods(applied(pod)));
+    let targets = world.join(NOW).targets;
+    assert_eq!(*targets.nodes, [NodeTarget { name: "n1".into(), address }]);
+    assert_eq!((&*targets.guests, &*targets.images), (&[Key::new("a", "web-vm")][..], &[image("root")][..]));
+    let stopped = WukongFacts { phase: "Stopped".into(), ..wukong("a", "web") };
+    world.apply(Observation::Wukongs(applied(stopped)));
+    assert_eq!(world.join(NOW).targets, Targets::default());
+}

@@ -1,0 +1,3 @@
+//! The pipeline as a whole, against the simulated cluster.
+
+mod faults;

@@ -1,0 +1,128 @@
+//! A Prometheus beside the cluster, as far as `/api/v1/query` goes: it has scraped every kubelet and virt-handler that
+//! answers.
+
+mod pattern;
+mod query;
+mod series;
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Query, State},
+    http::{Method, Request, Uri, header},
+    response::Response,
+};
+
+use super::{
+    clock::{Millis, SECOND},
+    faults::Class,
+    http::{Caller, Cluster, meet, spoil, status},
+    objects::{Quoted, join, put},
+};
+use query::Expr;
+
+const BODY_LIMIT: usize = 1 << 20;
+
+pub fn router(cluster: Arc<Cluster>) -> Router {
+    Router::new().fallback(answer).with_state(cluster)
+}
+
+async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> Response {
+    let faults = match meet(&cluster, &Class::Prometheus, Caller::of(&request)).await {
+        Ok(faults) => faults,
+        Err(struck) => return struck,
+    };
+    let response = match request.uri().path() {
+        "/-/ready" | "/-/healthy" => status::text("Prometheus Server is Ready.\n"),
+        "/api/v1/query" => instant(&cluster, request).await,
+        _ => status::no_such_path(),
+    };
+    spoil::spoil(response, &faults).await
+}
+
+async fn instant(cluster: &Cluster, request: Request<Body>) -> Response {
+    let Some(given) = parameters(request).await else { return bad_data("the parameters cannot be read") };
+    let text = |name: &str| given.get(name).map(String::as_str);
+    let now = match text("time").map(str::parse::<f64>) {
+        None => cluster.world.clock.now(),
+        Some(Ok(seconds)) if seconds.is_finite() => (seconds * SECOND as f64) as Millis,
+        Some(_) => return bad_data("invalid parameter \"time\""),
+    };
+    match query::parse(text("query").unwrap_or_default()) {
+        Ok(expr) => evaluated(cluster, &expr, now),
+        Err(why) => bad_data(&format!("invalid parameter \"query\": {why}")),
+    }
+}
+
+/// Those of the query, or of a form that was posted.
+async fn parameters(request: Request<Body>) -> Option<HashMap<String, String>> {
+    let posted = request.method() == Method::POST;
+    let uri = match posted {
+        true => {
+            let form = to_bytes(request.into_body(), BODY_LIMIT).await.ok()?;
+            Uri::builder().path_and_query(format!("/?{}", std::str::from_utf8(&form).ok()?)).build().ok()?
+        }
+        false => request.into_parts().0.uri,
+    };
+    Query::<HashMap<String, String>>::try_from_uri(&uri).ok().map(|Query(given)| given)
+}
+
+fn evaluated(cluster: &Cluster, expr: &Expr, now: Millis) -> Response {
+    let mut out = String::from(r#"{"status":"success","data":{"resultType":""#);
+    match expr {
+        Expr::Range(selector, range) => {
+            out.push_str(r#"matrix","result":["#);
+            let found = cluster.world.series(selector);
+            let sampled = found.iter().map(|series| (series, series.samples(now, *range)));
+            join(&mut out, sampled.filter(|(_, samples)| !samples.is_empty()), |out, (series, samples)| {
+                metric(out, &series.labels);
+                out.push_str(r#","values":["#);
+                join(out, samples, |out, (at, value)| sample(out, at, value));
+                out.push_str("]}");
+            });
+        }
+        _ => {
+            out.push_str(r#"vector","result":["#);
+            join(&mut out, expr.vector(&cluster.world, now), |out, (labels, value)| {
+                metric(out, &labels);
+                out.push_str(r#","value":"#);
+                sample(out, now, value);
+                out.push('}');
+            });
+        }
+    }
+    out.push_str("]}}");
+    status::json(200, out)
+}
+
+fn metric(out: &mut String, labels: &[(String, String)]) {
+    out.push_str(r#"{"metric":{"#);
+    join(out, labels, |out, (name, value)| put!(out, "{}:{}", Quoted(name), Quoted(value)));
+    out.push('}');
+}
+
+/// Times are seconds, values text.
+fn sample(out: &mut String, at: Millis, value: f64) {
+    put!(out, r#"[{}.{:03},"{value}"]"#, at.div_euclid(SECOND), at.rem_euclid(SECOND));
+}
+
+fn bad_data(why: &str) -> Response {
+    status::json(400, format!(r#"{{"status":"error","errorType":"bad_data","error":{}}}"#, Quoted(why)))
+}
+
+/// The answer of an injected status, in the API's own words.
+pub fn injected(code: u16, retry_after: Option<u64>) -> Response {
+    let kind = match code {
+        503 => "unavailable",
+        500 => "internal",
+        _ => "execution",
+    };
+    let body = format!(r#"{{"status":"error","errorType":"{kind}","error":"an error that was asked for"}}"#);
+    let mut response = status::json(code, body);
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}

@@ -1,0 +1,185 @@
+//! The manifests in deploy/: what each tier grants, and nothing more.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+use wukong_dashboard::model::source::SourceId;
+
+use crate::program::PROGRAM;
+
+/// The tiers, least first.
+pub const TIERS: [&str; 4] = ["namespaced", "cluster", "nodes-stats", "nodes-proxy"];
+const VERBS: [&str; 3] = ["get", "list", "watch"];
+
+/// Everything that `kubectl apply -k deploy/TIER` makes. As much of kustomize as deploy/ uses: resources, `namespace`
+/// for what has none, and patches that append one value.
+pub fn objects(tier: &str) -> Vec<Value> {
+    build(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(tier))
+}
+
+fn build(folder: &Path) -> Vec<Value> {
+    let kustomization = documents(&folder.join("kustomization.yaml")).remove(0);
+    for key in kustomization.as_object().expect("a mapping").keys() {
+        let known = ["apiVersion", "kind", "resources", "namespace", "patches"].contains(&key.as_str());
+        assert!(known, "{}: this test does not know {key}", folder.display());
+    }
+    let resources = list(&kustomization["resources"]).iter().map(|resource| folder.join(text(resource)));
+    let mut objects: Vec<Value> =
+        resources.flat_map(|path| if path.is_dir() { build(&path) } else { documents(&path) }).collect();
+    if let Some(namespace) = kustomization["namespace"].as_str() {
+        objects.iter_mut().for_each(|object| object["metadata"]["namespace"] = namespace.into());
+    }
+    for patch in list(&kustomization["patches"]) {
+        apply(patch, &mut objects);
+    }
+    objects
+}
+
+fn apply(patch: &Value, objects: &mut [Value]) {
+    let of = |object: &&mut Value| {
+        object["kind"] == patch["target"]["kind"] && object["metadata"]["name"] == patch["target"]["name"]
+    };
+    let object = objects.iter_mut().find(of).unwrap_or_else(|| panic!("{patch} has no target"));
+    let operations: Vec<Value> = serde_saphyr::from_str(text(&patch["patch"])).expect("YAML");
+    for operation in operations {
+        assert_eq!(operation["op"], "add", "{operation}");
+        let place = text(&operation["path"]).strip_suffix("/-").expect("an append");
+        let place = object.pointer_mut(place).and_then(Value::as_array_mut).expect("a list to append to");
+        place.push(operation["value"].clone());
+    }
+}
+
+fn documents(path: &PathBuf) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    documents.into_iter().filter(|document| !document.is_null()).collect()
+}
+
+/// `(verb, resource)` of every rule that a tier grants, the resource as RBAC's errors write it.
+fn grants(tier: &str) -> BTreeSet<(String, String)> {
+    let mut grants = BTreeSet::new();
+    for role in objects(tier).iter().filter(|object| text(&object["kind"]).ends_with("Role")) {
+        for rule in list(&role["rules"]) {
+            grants.extend(pairs(rule));
+        }
+    }
+    grants
+}
+
+fn pairs(rule: &Value) -> impl Iterator<Item = (String, String)> {
+    let mut pairs = Vec::new();
+    for group in list(&rule["apiGroups"]).iter().map(text) {
+        for resource in list(&rule["resources"]).iter().map(text) {
+            let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+            pairs.extend(list(&rule["verbs"]).iter().map(|verb| (text(verb).to_owned(), name.clone())));
+        }
+    }
+    pairs.into_iter()
+}
+
+#[test]
+fn every_tier_only_reads() {
+    for tier in TIERS {
+        let grants = grants(tier);
+        assert!(!grants.is_empty(), "{tier}");
+        for (verb, resource) in grants {
+            assert!(VERBS.contains(&verb.as_str()), "{tier}: {verb} {resource}");
+            assert!(!resource.contains('*') && !resource.contains("secret"), "{tier}: {verb} {resource}");
+        }
+    }
+}
+
+#[test]
+fn a_tier_with_nodes_adds_one_permission_to_the_cluster_tier() {
+    let cluster = grants("cluster");
+    assert!(cluster.iter().all(|(_, resource)| !resource.starts_with("nodes")), "{cluster:?}");
+    for (tier, resource) in [("nodes-stats", "nodes/stats"), ("nodes-proxy", "nodes/proxy")] {
+        let grants = grants(tier);
+        let more: Vec<_> = grants.difference(&cluster).collect();
+        assert_eq!(more, [&("get".to_owned(), resource.to_owned())], "{tier}");
+        assert!(cluster.is_subset(&grants), "{tier}");
+    }
+}
+
+#[test]
+fn the_namespaced_tier_stays_in_its_namespaces() {
+    let objects = objects("namespaced");
+    let of = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>();
+    assert!(of("ClusterRole").is_empty() && of("ClusterRoleBinding").is_empty());
+    let namespaces =
+        |kind| of(kind).iter().map(|o| text(&o["metadata"]["namespace"])).collect::<BTreeSet<_>>();
+    let told = arguments(&objects).into_iter().find_map(|a| Some(a.strip_prefix("--namespace=")?.to_owned()));
+    let told = told.expect("the Deployment names its namespaces");
+    assert_eq!(namespaces("Role"), told.split(',').collect());
+    assert_eq!(namespaces("RoleBinding"), namespaces("Role"));
+    assert!(grants("namespaced").is_subset(&grants("cluster")));
+}
+
+/// What a source's own words say that it needs.
+#[test]
+fn every_permission_that_a_source_names_is_in_a_tier() {
+    let mut granted = grants("nodes-stats");
+    granted.extend(grants("nodes-proxy"));
+    for id in SourceId::ALL.into_iter().filter(|id| !matches!(id, SourceId::Prometheus | SourceId::Ceph)) {
+        let words: Vec<&str> =
+            id.permission().split(' ').filter(|word| !["and", "or"].contains(word)).collect();
+        let (verbs, resources): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| VERBS.contains(word));
+        assert!(!verbs.is_empty() && !resources.is_empty(), "{}", id.permission());
+        for (verb, resource) in verbs.iter().flat_map(|verb| resources.iter().map(move |r| (*verb, *r))) {
+            assert!(
+                granted.contains(&(verb.to_owned(), resource.to_owned())),
+                "{verb} {resource} is in no tier"
+            );
+        }
+    }
+}
+
+#[test]
+fn whoever_is_bound_is_the_account_that_the_pod_runs_as() {
+    for tier in TIERS {
+        let objects = objects(tier);
+        let account = |kind: &str| objects.iter().find(|o| o["kind"] == kind).expect("one of each").clone();
+        let (runs, made) = (account("Deployment"), account("ServiceAccount"));
+        assert_eq!(runs["spec"]["template"]["spec"]["serviceAccountName"], made["metadata"]["name"]);
+        assert_eq!(runs["metadata"]["namespace"], made["metadata"]["namespace"]);
+        for binding in objects.iter().filter(|object| text(&object["kind"]).ends_with("RoleBinding")) {
+            let subject = &binding["subjects"][0];
+            assert_eq!(subject["name"], made["metadata"]["name"], "{tier}");
+            assert_eq!(subject["namespace"], made["metadata"]["namespace"], "{tier}");
+            let role = |o: &&Value| {
+                o["kind"] == binding["roleRef"]["kind"] && o["metadata"]["name"] == binding["roleRef"]["name"]
+            };
+            assert!(objects.iter().any(|object| role(&object)), "{tier}: {binding}");
+        }
+    }
+}
+
+#[test]
+fn the_program_knows_every_flag_of_every_tier() {
+    let help = Command::new(PROGRAM).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for argument in TIERS.iter().flat_map(|tier| arguments(&objects(tier))) {
+        let flag = argument.split('=').next().unwrap();
+        assert!(help.contains(&format!("{flag} <")), "{flag} is not in:\n{help}");
+    }
+}
+
+/// The Deployment's.
+fn arguments(objects: &[Value]) -> Vec<String> {
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+    let arguments = list(&deployment["spec"]["template"]["spec"]["containers"][0]["args"]);
+    arguments.iter().map(|argument| text(argument).to_owned()).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

@@ -1,0 +1,117 @@
+//! KubeVirt's aggregated API, as far as guest agents go: `virtualmachineinstances/filesystemlist`, with answers that a test
+//! sets.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{control_plane::ControlPlane, tls::Server};
+
+const GROUP: &str = "subresources.kubevirt.io";
+const ROOT: &str = "/apis/subresources.kubevirt.io/v1";
+/// The address that it has in every control plane.
+const LAST: u8 = 3;
+const PORT: u16 = 8443;
+
+/// A file system as a guest tells of it.
+#[derive(Clone, Debug)]
+pub struct GuestFilesystem {
+    pub mount_point: &'static str,
+    pub used: u64,
+    pub total: u64,
+    /// Of the disk that it lies on.
+    pub serial: &'static str,
+}
+
+#[derive(Clone, Default)]
+struct Guests(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    connected: BTreeMap<String, Vec<GuestFilesystem>>,
+    asked: Vec<String>,
+}
+
+/// Serves until it is dropped.
+pub struct Agents {
+    guests: Guests,
+    _server: Server,
+}
+
+impl Agents {
+    /// Registers and serves `subresources.kubevirt.io`.
+    pub async fn start(plane: &ControlPlane) -> Self {
+        let guests = Guests::default();
+        let list = format!("{ROOT}/namespaces/{{namespace}}/virtualmachineinstances/{{name}}/filesystemlist");
+        let router = Router::new()
+            .route(ROOT, get(resources))
+            .route(&list, get(filesystems))
+            .with_state(guests.clone());
+        let address = plane.address(LAST, PORT);
+        let server = Server::start(address, &plane.certificate("virt-api", LAST), router).await;
+        plane.register_api(GROUP, "v1", "virt-api", address).await;
+        Self { guests, _server: server }
+    }
+
+    /// From now on the instance's agent says this; before, and for all others, there is none: 409.
+    pub fn set(&self, namespace: &str, name: &str, filesystems: Vec<GuestFilesystem>) {
+        let key = format!("{namespace}/{name}");
+        self.guests.0.lock().unwrap().connected.insert(key, filesystems);
+    }
+
+    /// `namespace/name` of each request so far.
+    pub fn asked(&self) -> Vec<String> {
+        self.guests.0.lock().unwrap().asked.clone()
+    }
+}
+
+async fn resources() -> Json<Value> {
+    let list = json!({"name": "virtualmachineinstances/filesystemlist", "singularName": "", "namespaced": true,
+        "kind": "VirtualMachineInstanceFileSystemList", "verbs": ["get"]});
+    Json(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "subresources.kubevirt.io/v1",
+        "resources": [list]}))
+}
+
+async fn filesystems(
+    State(guests): State<Guests>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    let mut state = guests.0.lock().unwrap();
+    let key = format!("{namespace}/{name}");
+    state.asked.push(key.clone());
+    match state.connected.get(&key) {
+        Some(filesystems) => Json(list(filesystems)).into_response(),
+        None => (StatusCode::CONFLICT, Json(no_agent(&name))).into_response(),
+    }
+}
+
+fn list(filesystems: &[GuestFilesystem]) -> Value {
+    let item = |(n, filesystem): (usize, &GuestFilesystem)| {
+        json!({"diskName": format!("vd{}1", (b'a' + n as u8) as char), "mountPoint": filesystem.mount_point,
+            "fileSystemType": "ext4", "usedBytes": filesystem.used, "totalBytes": filesystem.total,
+            "disk": [{"serial": filesystem.serial, "busType": "virtio"}]})
+    };
+    let items: Vec<Value> = filesystems.iter().enumerate().map(item).collect();
+    json!({"kind": "VirtualMachineInstanceFileSystemList", "apiVersion": "subresources.kubevirt.io/v1",
+        "metadata": {}, "items": items})
+}
+
+/// As KubeVirt words it.
+fn no_agent(name: &str) -> Value {
+    let message = format!(
+        "Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io \"{name}\": \
+         VMI does not have guest agent connected"
+    );
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+        "reason": "Conflict", "code": 409})
+}
