@@ -117,7 +117,7 @@ async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The Prometheus and the Ceph that stand beside the simulated cluster.
+/// The Prometheus and the Ceph that stand beside the simulated cluster, and its kubelets that can be asked straight.
 fn ask_beside(
     collect: &mut CollectConfig,
     cluster: &sim::Handle,

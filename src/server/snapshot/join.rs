@@ -33,6 +33,9 @@ struct Indexes<'a> {
 impl World {
     /// All that is known, joined as of `now`.
     pub fn join(&mut self, now: Millis) -> Snapshot {
+        // What the guest of an instance that is gone once said has no reader, and no later word takes its place.
+        let Self { guests, instances, .. } = self;
+        guests.retain(|instance, _| instances.contains_key(instance));
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);

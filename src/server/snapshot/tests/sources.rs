@@ -255,6 +255,19 @@ fn what_maps_to_no_volume_is_shown_as_the_guests() {
 }
 
 #[test]
+fn a_guest_that_is_gone_is_forgotten() {
+    let mut world = all();
+    with(&mut world, &["root"], &[("root", "S1")]);
+    agent(&mut world, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
+    world.join(NOW);
+    assert_eq!(world.guests.len(), 1);
+    let deleted = Change::Deleted { key: Key::new("a", "web-vm"), at: NOW };
+    world.apply(Observation::Instances(deleted));
+    world.join(NOW);
+    assert!(world.guests.is_empty());
+}
+
+#[test]
 fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
     let mut world = all();
     with(&mut world, &["root"], &[]);
