@@ -42,4 +42,8 @@ locked() { # NAME COMMAND…
 }
 
 # Where scripts/build leaves the program. WUKONG_TARGET is a Rust target triple, e.g. x86_64-unknown-linux-musl.
-program() { echo "$CARGO_TARGET_DIR/${WUKONG_TARGET:+$WUKONG_TARGET/}release/wukong-dashboard"; }
+program() {
+  local profile=release
+  [ -z "${WUKONG_QUICK:-}" ] || profile=debug
+  echo "$CARGO_TARGET_DIR/${WUKONG_TARGET:+$WUKONG_TARGET/}$profile/wukong-dashboard"
+}

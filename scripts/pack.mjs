@@ -13,6 +13,7 @@ const esbuild = require("esbuild");
 
 const [bound, site] = process.argv.slice(2);
 const TARGET = ["chrome123", "firefox121", "safari17.5"]; // light-dark() and subgrid are the newest things that the styles use
+const QUICK = Boolean(process.env.WUKONG_QUICK); // for work on the pages: nobody waits for the smallest file then
 const STYLE = "style";
 const FIRST_STYLES = ["tokens.css", "base.css"]; // what the others build on; the rest follows by name
 const COMPRESSED_ALREADY = /\.(png|jpe?g|webp|avif|woff2)$/;
@@ -72,9 +73,9 @@ function contentHash(dir) {
 function compress(dir) {
   for (const name of filesIn(dir).filter((name) => !COMPRESSED_ALREADY.test(name))) {
     const content = readFileSync(join(dir, name));
-    const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length };
+    const params = { [constants.BROTLI_PARAM_QUALITY]: QUICK ? 1 : 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length };
     write(dir, `${name}.br`, brotliCompressSync(content, { params }));
-    write(dir, `${name}.gz`, gzipSync(content, { level: 9 }));
+    write(dir, `${name}.gz`, gzipSync(content, { level: QUICK ? 1 : 9 }));
   }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod figure;
 pub mod format;
+pub mod history;
 pub mod quantity;
 pub mod query;
 pub mod reason;
