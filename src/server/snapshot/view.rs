@@ -47,6 +47,7 @@ pub fn home(snapshot: &Snapshot, identity: &Identity, _: &Scope, query: &Query, 
         matching: matching.len() as u32,
         pages,
         vms: vms.map(|vm| vm.summary.clone()).collect(),
+        sparks: Vec::new(),
         namespaces: facet(&snapshot.vms, |vm| &vm.namespace),
         nodes: facet(&snapshot.vms, |vm| &vm.node),
     }
