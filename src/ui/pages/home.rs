@@ -85,10 +85,14 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
 /// Drawn again each second, for its ages; a few words of that reach the document.
 fn one_card(feed: Feed<HomeView>, wanted: (String, String)) -> impl IntoView {
     let now = expect_context::<Live>().now;
-    let is_wanted = move |vm: &&VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
+    let is_wanted = move |vm: &VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
     move || {
         let now = now.get();
-        feed.draw(|view| view.vms.iter().find(&is_wanted).map(|vm| card(vm, now))).flatten()
+        feed.draw(|view| {
+            let place = view.vms.iter().position(&is_wanted)?;
+            Some(card(&view.vms[place], view.sparks.get(place), now))
+        })
+        .flatten()
     }
 }
 
