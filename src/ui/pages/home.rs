@@ -62,7 +62,7 @@ fn head(view: &HomeView) -> impl IntoView + use<> {
     let sources = &view.frame.sources;
     let any = view.totals.counts.total > 0;
     view! {
-        {any.then(|| summary(&view.totals, view.query.status))}
+        {any.then(|| summary(&view.totals, &view.query))}
         {notices(sources)}
         {any.then(|| view! { <Filters view /> })}
         {Empty::of(view).map(empty)}
