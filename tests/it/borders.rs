@@ -37,6 +37,7 @@ const BORDERS: &[Border] = &[
             "crate::server::serve",
             "crate::server::snapshot",
             "crate::server_fns",
+            "crate::words",
         ],
     },
     Border {
@@ -50,8 +51,15 @@ const BORDERS: &[Border] = &[
             "crate::server::snapshot",
         ],
     },
-    Border { place: "ui", may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui"] },
-    Border { place: "app.rs", may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui"] },
+    Border {
+        place: "ui",
+        may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui", "crate::words"],
+    },
+    Border {
+        place: "app.rs",
+        may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui", "crate::words"],
+    },
+    Border { place: "words", may_name: &["crate::model", "crate::words"] },
     Border { place: "sim", may_name: &["crate::sim"] },
 ];
 
