@@ -6,6 +6,7 @@
 
 pub mod axis;
 pub mod hint;
+pub mod past;
 mod path;
 mod plot;
 pub mod spark;

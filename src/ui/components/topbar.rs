@@ -12,7 +12,10 @@ use super::{
     freshness::FreshnessLine,
     icon::{Icon, icon},
 };
-use crate::ui::{live::Live, ready::ready};
+use crate::{
+    ui::{live::Live, ready::ready},
+    words::t,
+};
 
 #[component]
 pub fn Topbar() -> impl IntoView {
@@ -62,15 +65,19 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let sources = path.read().starts_with("/sources");
+        let [insights, sources] = ["/insights", "/sources"].map(|page| path.read().starts_with(page));
+        let page = |href, current: bool, name| {
+            view! {
+                <a href=href aria-current=current.then_some("page")>
+                    {name}
+                </a>
+            }
+        };
         view! {
             <nav class="pages" aria-label="Pages">
-                <a href="/" aria-current=(!sources).then_some("page")>
-                    "VMs"
-                </a>
-                <a href="/sources" aria-current=sources.then_some("page")>
-                    "Sources"
-                </a>
+                {page("/", !insights && !sources, "VMs")}
+                {page("/insights", insights, t!(insights.title))}
+                {page("/sources", sources, "Sources")}
             </nav>
         }
     }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 pub mod home;
+pub mod insights;
 pub mod missing;
 pub mod sources;
 pub mod table;
