@@ -9,6 +9,7 @@ mod health;
 mod hosts;
 mod layers;
 mod pages;
+pub mod past;
 pub mod reader;
 mod rest;
 mod state;
@@ -27,6 +28,8 @@ pub fn router(app: App) -> Router {
     let documents = Router::new()
         .route("/api/vms/stats", get(rest::stats))
         .route("/api/vms/{name}", get(rest::vm))
+        .route("/api/vms/{name}/history", get(rest::history))
+        .route("/api/insights", get(rest::insights))
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
         .layer(layers::compression());
