@@ -82,7 +82,7 @@ pub struct MissingJson<'a> {
 }
 
 impl<'a> MissingJson<'a> {
-    fn new(missing: &'a Missing, of: Of) -> Self {
+    pub fn new(missing: &'a Missing, of: Of) -> Self {
         Self {
             reason: missing.reason.code(),
             text: missing.reason.text(),
