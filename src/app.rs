@@ -11,7 +11,9 @@ use leptos_router::{
 use crate::ui::{
     components::{sprite::Sprite, topbar::Topbar},
     live::Live,
-    pages::{home::HomeRoute, insights::InsightsRoute, missing::NotFound, sources::SourcesRoute, vm::VmRoute},
+    pages::{
+        home::HomeRoute, insights::InsightsRoute, missing::NotFound, sources::SourcesRoute, vm::VmRoute,
+    },
 };
 use crate::words::{Lang, t};
 

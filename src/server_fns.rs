@@ -152,7 +152,7 @@ mod door {
         params::parse(query).map_err(refuse)
     }
 
-    fn refuse(bad: BadParam) -> Failure {
+    pub fn refuse(bad: BadParam) -> Failure {
         set_status(400);
         Failure::BadParam(bad)
     }

@@ -31,9 +31,13 @@ fn unreadable() -> BadParam {
     BadParam { field: "query".to_owned(), expected: "percent-encoded text in UTF-8".to_owned() }
 }
 
+/// Those of the insights' query that the list's has not.
+const INSIGHT_FIELDS: [&str; 2] = ["kind", "resource"];
+
 impl From<BadParam> for ApiError {
     fn from(BadParam { field, expected }: BadParam) -> Self {
-        let field = Query::FIELDS.into_iter().find(|known| *known == field).unwrap_or("query");
+        let mut fields = Query::FIELDS.into_iter().chain(INSIGHT_FIELDS);
+        let field = fields.find(|known| *known == field).unwrap_or("query");
         Self::BadField { field, expected: Cow::Owned(["expected ", &expected].concat()) }
     }
 }

@@ -4,7 +4,7 @@ use crate::model::{
     Millis,
     query::{PAGE_SIZE, Query},
     view::{Frame, HomeView, SourcesView, VmView},
-    vm::Vm,
+    vm::{Vm, VmSummary},
 };
 
 use super::{STALE_AFTER, Scope, Snapshot, select::Selection};
