@@ -89,14 +89,23 @@ impl Default for Query {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadParam {
     pub field: String,
-    pub expected: String,
+    pub expected: Expected,
 }
 
-impl core::fmt::Display for BadParam {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.field)?;
-        f.write_str(": expected ")?;
-        f.write_str(&self.expected)
+/// What it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expected {
+    /// A text of at most 253 characters.
+    Text,
+    /// A whole number from 1.
+    Number,
+    /// One of some codes: `asc or desc`.
+    OneOf(String),
+}
+
+impl From<&str> for Expected {
+    fn from(codes: &str) -> Self {
+        Self::OneOf(codes.to_owned())
     }
 }
 
@@ -109,7 +118,7 @@ impl Query {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let text = |field: &str| {
             let text = value(field).unwrap_or_default();
-            if text.len() > MAX_TEXT { Err(bad(field, "at most 253 characters")) } else { Ok(text) }
+            if text.len() > MAX_TEXT { Err(bad(field, Expected::Text)) } else { Ok(text) }
         };
         let sort = match value("sort") {
             None => Sort::Name,
@@ -128,7 +137,7 @@ impl Query {
         let page = match value("page") {
             None => 1,
             Some(v) => {
-                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", "a whole number from 1"))?
+                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", Expected::Number))?
             }
         };
         Ok(Self {
@@ -169,8 +178,8 @@ impl Query {
 
 const STATUSES: &str = "Running, Creating, Pending, Error, Stopped or Unknown";
 
-fn bad(field: &str, expected: &str) -> BadParam {
-    BadParam { field: field.to_owned(), expected: expected.to_owned() }
+fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
+    BadParam { field: field.to_owned(), expected: expected.into() }
 }
 
 fn pick<T: Copy>(all: &[T], code: impl Fn(T) -> &'static str, text: &str) -> Option<T> {

@@ -5,7 +5,10 @@ use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prel
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 
 use super::{layers, state::App};
-use crate::app::{self, shell};
+use crate::{
+    app::{self, shell},
+    words::Lang,
+};
 
 /// Every page and server function, and the page for what does not exist.
 pub fn router(app: &App) -> Router<App> {
@@ -30,9 +33,12 @@ fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         provide_context(app.reader.clone());
         provide_context(app.scope());
-        let nonce = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Nonce>().cloned());
-        if let Some(nonce) = nonce {
+        let parts = use_context::<Parts>();
+        if let Some(nonce) = parts.as_ref().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
             provide_context(nonce);
+        }
+        if let Some(lang) = parts.as_ref().and_then(|parts| parts.extensions.get::<Lang>().copied()) {
+            provide_context(lang);
         }
     }
 }

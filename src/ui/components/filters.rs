@@ -14,6 +14,7 @@ use crate::{
         vm::Status,
     },
     ui::words,
+    words::{self as names, t, text},
 };
 
 #[component]
@@ -27,34 +28,34 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
     };
     let query = &view.query;
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
-    let clear = query.is_filtered().then(|| view! { <a href="/">"Clear"</a> });
+    let clear = query.is_filtered().then(|| view! { <a href="/">{t!(list.clear)}</a> });
     view! {
         <form class="filters" action="/" autocomplete="off" on:submit=submit>
             <h2>
-                "Virtual machines "
+                {t!(list.heading)} " "
                 <small>
                     <span role="status">{words::range(query.page, view.matching)}</span>
                     {words::sorted_by(query)}
                 </small>
             </h2>
             <label class="field text">
-                <span class="vh">"Text"</span>
+                <span class="vh">{t!(list.text)}</span>
                 {icon(Icon::Search)}
                 <input
                     type="search"
                     name="q"
                     maxlength="253"
-                    placeholder="Filter by text"
+                    placeholder=t!(list.text_hint)
                     value=query.q.clone()
                     prop:value=query.q.clone()
                 />
             </label>
-            {select("Namespace", "namespace", named(&view.namespaces), &query.namespace)}
-            {select("Status", "status", statuses(), query.status.map_or("", Status::name))}
-            {select("Node", "node", named(&view.nodes), &query.node)}
-            {select("Sort", "sort", sorts(), query.sort.code())}
-            {select("Order", "order", orders(), order)}
-            <button class="button">"Apply"</button>
+            {select(t!(list.namespace), "namespace", named(&view.namespaces), &query.namespace)}
+            {select(t!(list.status), "status", statuses(), query.status.map_or("", Status::name))}
+            {select(t!(list.node), "node", named(&view.nodes), &query.node)}
+            {select(t!(list.sort), "sort", sorts(), query.sort.code())}
+            {select(t!(list.order), "order", orders(), order)}
+            <button class="button">{t!(list.apply)}</button>
             {clear}
         </form>
     }
@@ -84,26 +85,30 @@ fn select(label: &'static str, name: &'static str, options: Options, chosen: &st
 
 /// `All`, then names that stand for themselves.
 fn named(names: &[String]) -> Options {
-    let all = (String::new(), "All".to_owned());
-    core::iter::once(all).chain(names.iter().map(|name| (name.clone(), name.clone()))).collect()
+    core::iter::once(all()).chain(names.iter().map(|name| (name.clone(), name.clone()))).collect()
+}
+
+fn all() -> (String, String) {
+    (String::new(), t!(list.all).to_owned())
 }
 
 fn statuses() -> Options {
-    named(&Status::ALL.map(|status| status.name().to_owned()))
+    let option = |status: Status| (status.name().to_owned(), text(names::status(status)).to_owned());
+    core::iter::once(all()).chain(Status::ALL.map(option)).collect()
 }
 
 fn sorts() -> Options {
     let words = |sort| match sort {
-        Sort::Name => "Name",
-        Sort::Cpu => "CPU",
-        Sort::Memory => "Memory",
-        Sort::Disk => "Disk",
+        Sort::Name => t!(list.name),
+        Sort::Cpu => t!(figure.cpu),
+        Sort::Memory => t!(figure.memory),
+        Sort::Disk => t!(figure.disk),
     };
     Sort::ALL.map(|sort| (sort.code().to_owned(), words(sort).to_owned())).to_vec()
 }
 
 fn orders() -> Options {
-    [("", "Usual"), (Order::Asc.code(), "Ascending"), (Order::Desc.code(), "Descending")]
+    [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
         .map(|(code, word)| (code.to_owned(), word.to_owned()))
         .to_vec()
 }

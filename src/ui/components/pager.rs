@@ -2,19 +2,19 @@
 
 use leptos::prelude::*;
 
-use crate::{model::query::Query, ui::words};
+use crate::{model::query::Query, ui::words, words::t};
 
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
     let previous = (query.page > 1).then(|| query.page - 1);
     let next = (query.page < pages).then(|| query.page + 1);
-    let place = format!("Page {} of {}", query.page, pages);
+    let place = t!(list.page, page = query.page.to_string(), pages = pages.to_string());
     (pages > 1).then(|| {
         view! {
-            <nav class="pager" aria-label="Result pages">
+            <nav class="pager" aria-label=t!(list.pages)>
                 <span>{words::range(query.page, matching)}</span>
-                {step(query, previous, "Previous", "prev")}
+                {step(query, previous, t!(list.previous), "prev")}
                 <span class="place">{place}</span>
-                {step(query, next, "Next", "next")}
+                {step(query, next, t!(list.next), "next")}
             </nav>
         }
     })

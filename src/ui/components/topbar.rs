@@ -1,4 +1,4 @@
-//! The bar over every page: brand, cluster, pages, search, freshness, theme.
+//! The bar over every page: brand, cluster, pages, search, freshness, language, theme.
 
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::{
@@ -10,10 +10,12 @@ use web_sys::{FocusOptions, FormData, HtmlElement, HtmlFormElement, wasm_bindgen
 use super::{
     freshness::FreshnessLine,
     icon::{Icon, icon},
+    languages::Languages,
 };
 use crate::{
     model::query::Query,
     ui::{live::Live, ready::ready},
+    words::t,
 };
 
 #[component]
@@ -22,14 +24,15 @@ pub fn Topbar() -> impl IntoView {
     ready(view! {
         <header class="topbar">
             <a class="brand" href="/">
-                {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" home"</span>
+                {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" " {t!(topbar.home)}</span>
             </a>
             <Cluster />
             <Pages />
             <Search />
             <FreshnessLine />
+            <Languages />
             // theme.js listens for it, and shows it: without a script it could do nothing.
-            <button class="theme button" type="button" aria-label="Switch between light and dark">
+            <button class="theme button" type="button" aria-label=t!(topbar.theme)>
                 {icon(Icon::Theme)}
             </button>
         </header>
@@ -45,14 +48,14 @@ fn Cluster() -> impl IntoView {
             .unwrap_or_default();
         let demo = demo.then(|| {
             view! {
-                <span class="demo" title="A simulated cluster: none of these machines exist">
-                    "demo" <span class="wide">": simulated cluster"</span>
+                <span class="demo" title=t!(topbar.demo_title)>
+                    {t!(topbar.demo)} <span class="wide">{t!(topbar.demo_cluster)}</span>
                 </span>
             }
         });
         view! {
             <span class="cluster">
-                <span class="vh">"Cluster "</span>
+                <span class="vh">{t!(topbar.cluster)} " "</span>
                 {name}
             </span>
             {demo}
@@ -66,12 +69,12 @@ fn Pages() -> impl IntoView {
     move || {
         let sources = path.read().starts_with("/sources");
         view! {
-            <nav class="pages" aria-label="Pages">
+            <nav class="pages" aria-label=t!(topbar.pages)>
                 <a href="/" aria-current=(!sources).then_some("page")>
-                    "VMs"
+                    {t!(topbar.vms)}
                 </a>
                 <a href="/sources" aria-current=sources.then_some("page")>
-                    "Sources"
+                    {t!(topbar.sources)}
                 </a>
             </nav>
         }
@@ -96,8 +99,8 @@ fn Search() -> impl IntoView {
                 name="q"
                 maxlength="253"
                 autocomplete="off"
-                aria-label="Find a VM by name, IP or node"
-                placeholder="Find a VM by name, IP or node"
+                aria-label=t!(topbar.find)
+                placeholder=t!(topbar.find)
             />
         </form>
     }

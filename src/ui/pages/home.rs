@@ -21,6 +21,7 @@ use crate::{
         live::Live,
         ready::ready,
     },
+    words::t,
 };
 
 #[component]
@@ -36,7 +37,7 @@ pub fn Home() -> impl IntoView {
     let text = move || {
         let name =
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
-        ["VMs · ", &name, " · wukong-dashboard"].concat()
+        t!(list.title, cluster = name)
     };
     ready(view! {
         {title(text)}
@@ -50,7 +51,7 @@ pub fn Home() -> impl IntoView {
 
 fn list(feed: Feed<HomeView>) -> impl IntoView {
     view! {
-        <h1 class="vh">"Virtual machines"</h1>
+        <h1 class="vh">{t!(list.heading)}</h1>
         {move || feed.draw(head)}
         {cards(feed)}
         {move || feed.draw(|view| pager(&view.query, view.pages, view.matching))}
