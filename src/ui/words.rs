@@ -68,16 +68,30 @@ pub fn range(page: u32, matching: u32) -> String {
 }
 
 /// `, by name`, `, by CPU, lowest first`.
-pub fn sorted_by(query: &Query) -> &'static str {
-    match (query.sort, query.order) {
-        (Sort::Name, Order::Asc) => t!(list.by_name),
-        (Sort::Name, Order::Desc) => t!(list.by_name_down),
-        (Sort::Cpu, Order::Desc) => t!(list.by_cpu),
-        (Sort::Cpu, Order::Asc) => t!(list.by_cpu_up),
-        (Sort::Memory, Order::Desc) => t!(list.by_memory),
-        (Sort::Memory, Order::Asc) => t!(list.by_memory_up),
-        (Sort::Disk, Order::Desc) => t!(list.by_disk),
-        (Sort::Disk, Order::Asc) => t!(list.by_disk_up),
+pub fn sorted_by(query: &Query) -> String {
+    let sort = lower(sort(query.sort));
+    match (query.sort.is_figure(), query.order) {
+        (false, Order::Asc) => t!(list.sorted, sort = sort),
+        (false, Order::Desc) => t!(list.sorted_down, sort = sort),
+        (true, Order::Desc) => t!(list.sorted_highest, sort = sort),
+        (true, Order::Asc) => t!(list.sorted_lowest, sort = sort),
+    }
+}
+
+/// `CPU used`.
+pub fn sort(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Name => t!(list.name),
+        Sort::Namespace => t!(list.namespace),
+        Sort::Node => t!(list.node),
+        Sort::Status => t!(list.status),
+        Sort::Cpu => t!(figure.cpu),
+        Sort::Memory => t!(figure.memory),
+        Sort::Disk => t!(figure.disk),
+        Sort::CpuUsed => t!(list.cpu_used),
+        Sort::MemoryUsed => t!(list.memory_used),
+        Sort::DiskUsed => t!(list.disk_used),
+        Sort::Age => t!(list.age),
     }
 }
 
@@ -115,7 +129,11 @@ pub fn list(labels: &[&str]) -> String {
 }
 
 fn lower(label: &str) -> String {
-    if label.bytes().all(|b| b.is_ascii_uppercase()) { label.to_owned() } else { label.to_ascii_lowercase() }
+    if label.bytes().take(2).all(|b| b.is_ascii_uppercase()) {
+        label.to_owned()
+    } else {
+        label.to_ascii_lowercase()
+    }
 }
 
 #[cfg(all(test, feature = "ssr"))]

@@ -3,7 +3,7 @@
 use super::{key, text};
 use crate::model::{
     message::Key,
-    query::{BadParam, Expected},
+    query::Expected,
     reason::Reason,
     source::{SourceId, SourceState},
     vm::Status,
@@ -106,13 +106,17 @@ fn expected_in(expected: &Expected, line: fn(Key) -> &'static str) -> String {
         Expected::Text => line(key!(expected.text)).to_owned(),
         Expected::Number => line(key!(expected.number)).to_owned(),
         Expected::OneOf(codes) => codes.replace(" or ", line(key!(expected.or))),
+        Expected::SomeOf(codes) => {
+            [&codes.replace(" and ", line(key!(expected.and))), line(key!(expected.commas))].concat()
+        }
+        Expected::Encoded => line(key!(expected.encoded)).to_owned(),
     }
 }
 
 /// In English, for programs.
 #[cfg(feature = "ssr")]
-impl core::fmt::Display for BadParam {
+impl core::fmt::Display for Expected {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}: expected {}", self.field, expected_in(&self.expected, super::english))
+        f.write_str(&expected_in(self, super::english))
     }
 }

@@ -10,6 +10,7 @@ mod hosts;
 mod language;
 mod layers;
 mod pages;
+pub mod params;
 pub mod reader;
 mod rest;
 mod state;

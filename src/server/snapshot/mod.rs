@@ -1,5 +1,6 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
+pub mod attention;
 pub mod facts;
 mod guest;
 mod health;
@@ -10,6 +11,7 @@ mod mend;
 mod pods;
 pub mod publish;
 mod readings;
+pub mod select;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use crate::words::t;
 pub mod home;
 pub mod missing;
 pub mod sources;
+pub mod table;
 pub mod vm;
 
 /// While a page that was moved to is being fetched.

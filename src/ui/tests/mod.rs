@@ -430,6 +430,7 @@ const TERMS: &[&str] = &[
     "image",
     "metrics",
     "EN",
+    "page",
     "yaml",
     "top",
     "containers",
