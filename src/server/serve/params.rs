@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap};
 use axum::{extract::Query as Pairs, http::Uri};
 
 use super::error::ApiError;
-use crate::model::query::{BadParam, Query};
+use crate::model::query::{BadParam, Expected, Query};
 
 /// Reads a query string, with or without its question mark; of parameters that are not the list's own nothing is said.
 pub fn parse(query: &str) -> Result<Query, BadParam> {
@@ -28,7 +28,7 @@ fn read(pairs: HashMap<String, String>) -> Result<Query, BadParam> {
 }
 
 fn unreadable() -> BadParam {
-    BadParam { field: "query".to_owned(), expected: "percent-encoded text in UTF-8".to_owned() }
+    BadParam { field: "query".to_owned(), expected: Expected::Encoded }
 }
 
 /// Those of the insights' query that the list's has not.
@@ -38,7 +38,7 @@ impl From<BadParam> for ApiError {
     fn from(BadParam { field, expected }: BadParam) -> Self {
         let mut fields = Query::FIELDS.into_iter().chain(INSIGHT_FIELDS);
         let field = fields.find(|known| *known == field).unwrap_or("query");
-        Self::BadField { field, expected: Cow::Owned(["expected ", &expected].concat()) }
+        Self::BadField { field, expected: Cow::Owned(format!("expected {expected}")) }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         history::Span,
         insight::{Filling, Silence, Sizing, Verdict, Window},
     },
+    ui::words,
     words::t,
 };
 
@@ -86,13 +87,13 @@ fn drawn_from(window: &Window) -> String {
 pub fn window_words(window: &Window) -> String {
     let share = (u64::from(window.known) * 100 / u64::from(window.all.max(1))).to_string();
     let until = axis::moment(Span::Week, window.to);
-    t!(hint.window, length = format::span(window.to - window.from), until = until, share = share)
+    t!(hint.window, length = words::span(window.to - window.from), until = until, share = share)
 }
 
 fn silent(silence: &Silence) -> String {
     match silence {
         Silence::TooShort { minutes, needed } => {
-            let time = |minutes: u32| format::span(i64::from(minutes) * 60_000);
+            let time = |minutes: u32| words::span(i64::from(minutes) * 60_000);
             t!(hint.young, needed = time(*needed), have = time(*minutes))
         }
         Silence::Steady => t!(hint.steady).to_owned(),

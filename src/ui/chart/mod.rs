@@ -41,9 +41,9 @@ pub fn charts(past: &Past, fulls: Memo<Fulls>, cursor: Cursor) -> impl IntoView 
     };
     view! {
         <div class="charts">
-            {one(0, t!(insights.cpu), &history.cpu, hint::sizing(&hints.cpu))}
-            {one(1, t!(insights.memory), &history.memory, hint::sizing(&hints.memory))}
-            {one(2, t!(insights.disk), &history.disk, hint::filling(&hints.disk))}
+            {one(0, t!(figure.cpu), &history.cpu, hint::sizing(&hints.cpu))}
+            {one(1, t!(figure.memory), &history.memory, hint::sizing(&hints.memory))}
+            {one(2, t!(figure.disk), &history.disk, hint::filling(&hints.disk))}
         </div>
     }
 }

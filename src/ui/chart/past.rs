@@ -2,7 +2,7 @@
 
 use leptos::{either::EitherOf3, prelude::*};
 
-use super::{Cursor, Fulls, charts, hint, spans, words};
+use super::{Cursor, Fulls, charts, hint, spans, words as said};
 use crate::{
     model::{
         figure::{Figure, Unit},
@@ -15,7 +15,7 @@ use crate::{
         components::{card::vm_address, why::mend},
         feed::Feed,
     },
-    words::t,
+    words::{reason, t, text},
 };
 
 pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoView {
@@ -38,7 +38,7 @@ pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoV
                     origin(&past.history),
                 )),
                 None if feed.view.with(Option::is_some) => EitherOf3::B(view! { <p>{t!(chart.nothing)}</p> }),
-                None => EitherOf3::C(view! { <p role="status">{words::fetching(feed.pulse.failed.get())}</p> }),
+                None => EitherOf3::C(view! { <p role="status">{said::fetching(feed.pulse.failed.get())}</p> }),
             })}
         </div>
     }
@@ -64,20 +64,21 @@ fn fulls(vm: &Vm) -> Fulls {
 /// Why a part of it is not there, and the mend.
 fn lacks(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
     missing.map(|missing| {
-        let (reason, detail) = (missing.reason.text(), missing.detail.as_str());
-        let text = match detail {
-            "" => t!(chart.lacks, reason = reason),
-            detail => t!(chart.lacks_detail, reason = reason, detail = detail),
+        let why = text(reason(missing.reason));
+        let words = if missing.detail.is_empty() {
+            t!(chart.lacks, reason = why)
+        } else {
+            t!(chart.lacks_detail, reason = why, detail = missing.detail.text())
         };
         view! {
             <div class="lacks">
-                <p>{text}</p>
-                {mend(&missing.mend)}
+                <p>{words}</p>
+                {mend(&missing.mend.text())}
             </div>
         }
     })
 }
 
 fn origin(history: &History) -> impl IntoView + use<> {
-    view! { <p class="small">{words::origin(history)}</p> }
+    view! { <p class="small">{said::origin(history)}</p> }
 }

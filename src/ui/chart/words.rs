@@ -100,7 +100,7 @@ fn gaps(span: Span, series: &Series) -> Vec<String> {
 
 /// While there is no history to draw.
 pub fn fetching(failed: bool) -> &'static str {
-    if failed { t!(chart.failed) } else { t!(chart.fetching) }
+    if failed { t!(page.no_answer) } else { t!(chart.fetching) }
 }
 
 /// Where all of it comes from, and how to read the axes.

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::{model::query::Query, ui::words};
+use crate::{model::query::Query, ui::words, words::t};
 
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
     let address = |page| Query { page, ..query.clone() }.address();
@@ -18,14 +18,14 @@ pub fn turn(
 ) -> Option<impl IntoView + use<>> {
     let previous = (page > 1).then(|| address(page - 1));
     let next = (page < pages).then(|| address(page + 1));
-    let place = format!("Page {page} of {pages}");
+    let place = t!(list.page, page = page.to_string(), pages = pages.to_string());
     (pages > 1).then(|| {
         view! {
-            <nav class="pager" aria-label="Result pages">
+            <nav class="pager" aria-label=t!(list.pages)>
                 <span>{words::range(page, matching)}</span>
-                {step(previous, "Previous", "prev")}
+                {step(previous, t!(list.previous), "prev")}
                 <span class="place">{place}</span>
-                {step(next, "Next", "next")}
+                {step(next, t!(list.next), "next")}
             </nav>
         }
     })

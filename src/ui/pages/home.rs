@@ -39,6 +39,7 @@ use crate::{
         live::Live,
         ready::ready,
     },
+    words::t,
 };
 
 /// The route: the code of the view that the address names is there before the page is made, so that what the server
@@ -83,7 +84,7 @@ fn Home() -> impl IntoView {
     let text = move || {
         let name =
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
-        ["VMs · ", &name, " · wukong-dashboard"].concat()
+        t!(list.title, cluster = name)
     };
     ready(view! {
         {title(text)}
@@ -117,7 +118,7 @@ fn shown(query: Memo<Result<Query, crate::model::query::BadParam>>) -> RwSignal<
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
     view! {
-        <h1 class="vh">"Virtual machines"</h1>
+        <h1 class="vh">{t!(list.heading)}</h1>
         {move || feed.draw(head)}
         {move || match shown.get() {
             ViewKind::Cards => Either::Left(cards(feed)),

@@ -58,7 +58,7 @@ impl LazyRoute for InsightsRoute {
         let feed = Feed::<InsightsView>::follow(move || query().ok());
         let class = move || if feed.pulse.waiting.get() { "insights busy" } else { "insights" };
         ready(view! {
-            <Title text=[t!(insights.title), " · wukong-dashboard"].concat() />
+            <Title text=t!(insights.page_title) />
             {move || match query() {
                 Err(bad) => EitherOf3::A(bad_query(bad)),
                 Ok(_) => {
@@ -205,9 +205,9 @@ fn kind_word(kind: FindingKind) -> &'static str {
 
 fn resource_word(resource: Resource) -> &'static str {
     match resource {
-        Resource::Cpu => t!(insights.cpu),
-        Resource::Memory => t!(insights.memory),
-        Resource::Disk => t!(insights.disk),
+        Resource::Cpu => t!(figure.cpu),
+        Resource::Memory => t!(figure.memory),
+        Resource::Disk => t!(figure.disk),
     }
 }
 
@@ -230,16 +230,16 @@ fn Filters<'a>(view: &'a InsightsView) -> impl IntoView + use<> {
             </h2>
             {select(t!(insights.kind), "kind", kinds(), query.kind.map_or("", FindingKind::code))}
             {select(t!(insights.resource), "resource", resources(), query.resource.map_or("", Resource::code))}
-            {select(t!(insights.namespace), "namespace", named(&view.namespaces), &query.namespace)}
-            {select(t!(insights.sort), "sort", sorts(), query.sort.code())}
-            {select(t!(insights.order), "order", orders(), order)}
-            <button class="button">{t!(insights.apply)}</button>
+            {select(t!(list.namespace), "namespace", named(&view.namespaces), &query.namespace)}
+            {select(t!(list.sort), "sort", sorts(), query.sort.code())}
+            {select(t!(list.order), "order", orders(), order)}
+            <button class="button">{t!(list.apply)}</button>
         </form>
     }
 }
 
 fn any() -> Options {
-    vec![(String::new(), t!(insights.any).to_owned())]
+    vec![(String::new(), t!(list.all).to_owned())]
 }
 
 fn named(names: &[String]) -> Options {
@@ -265,7 +265,7 @@ fn resources() -> Options {
 fn sort_word(sort: InsightSort) -> &'static str {
     match sort {
         InsightSort::Urgency => t!(insights.urgency),
-        InsightSort::Name => t!(insights.name),
+        InsightSort::Name => t!(list.name),
         InsightSort::Usage => t!(insights.usage),
         InsightSort::Reclaimable => t!(insights.back),
         InsightSort::Days => t!(insights.days),
@@ -277,13 +277,9 @@ fn sorts() -> Options {
 }
 
 fn orders() -> Options {
-    [
-        ("", t!(insights.usual)),
-        (Order::Asc.code(), t!(insights.ascending)),
-        (Order::Desc.code(), t!(insights.descending)),
-    ]
-    .map(|(code, word)| (code.to_owned(), word.to_owned()))
-    .to_vec()
+    [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
+        .map(|(code, word)| (code.to_owned(), word.to_owned()))
+        .to_vec()
 }
 
 /// Heads of the columns, by what a click on them sorts, and whether they hold numbers.

@@ -41,6 +41,7 @@ use crate::{
         ready::ready,
         words,
     },
+    words::{self as names, key, t, text},
 };
 
 /// All of it is made in `view`, which comes with the page's own code: `data` would be in everybody's.
@@ -73,12 +74,12 @@ impl LazyRoute for VmRoute {
             (_, Shown::Nothing) => respond_with(404),
             _ => {}
         }
-        let text = move || {
+        let words = move || {
             let (namespace, name) = key();
             [&name, " · ", &namespace, " · wukong-dashboard"].concat()
         };
         ready(view! {
-            {title(text)}
+            {title(words)}
             {move || match (span(), state.get()) {
                 (Err(bad), _) => EitherOf4::A(bad_query(bad)),
                 (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, span)),
@@ -103,7 +104,7 @@ enum Shown {
 
 fn asked_span(text: Option<String>) -> Result<Span, BadParam> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Span::default()) };
-    let bad = || BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".to_owned() };
+    let bad = || BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() };
     Span::parse(&text).ok_or_else(bad)
 }
 
@@ -114,7 +115,7 @@ fn pair((namespace, name): &(String, String)) -> (&str, &str) {
 /// The charts are drawn again when there is a new point; what stands around them each second, for its ages.
 fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
     view! {
-        {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>"Usage"</h2> {figures(vm, now)} })}
+        {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>{t!(vm.usage)}</h2> {figures(vm, now)} })}
         {past(feed, history, span)}
         {ticking(
             feed,
@@ -149,8 +150,8 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
     let note = reasons_text(summary);
     view! {
         <div class="head">
-            <nav class="crumbs" aria-label="Breadcrumb">
-                <a href="/">"VMs"</a>
+            <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
+                <a href="/">{t!(topbar.vms)}</a>
                 " / "
                 <a href=list.address()>{summary.namespace.clone()}</a>
             </nav>
@@ -170,25 +171,26 @@ fn facts(vm: &Vm) -> impl IntoView + use<> {
     };
     let cpu = summary.cpu.map(|cpu| format::allocation(Unit::Nanocores, cpu)).unwrap_or_default();
     let memory = summary.memory.map(format::gi_exact).unwrap_or_default();
-    let written = if vm.memory_text.is_empty() || vm.memory_text == memory {
-        String::new()
+    let memory = if vm.memory_text.is_empty() || vm.memory_text == memory {
+        memory
     } else {
-        [" (written ", &vm.memory_text, ")"].concat()
+        t!(vm.written, exact = memory, written = vm.memory_text)
     };
-    let volumes = words::count_of(vm.volumes.len() as u32, "volume", "volumes");
+    let volumes = words::volumes(vm.volumes.len() as u32);
+    let disks = t!(vm.disks_sum, volumes = volumes, amount = format::allocation(Unit::Bytes, summary.disk));
     let facts = [
-        ("Namespace", summary.namespace.clone()),
-        ("Node", node),
-        ("IP", summary.ip_address.clone()),
-        ("vCPU", cpu),
-        ("Memory", memory + &written),
-        ("Disks", [&volumes, ", ", &format::allocation(Unit::Bytes, summary.disk), " Gi"].concat()),
-        ("Image", vm.os_image.clone()),
-        ("Created", if vm.created > 0 { format::utc_minute(vm.created) } else { String::new() }),
-        ("Object", [summary.kind.name(), " ", &summary.name].concat()),
-        ("KubeVirt status", summary.kubevirt_status.clone()),
-        ("VirtualMachine", vm.vm_name.clone()),
-        ("Launcher pod", vm.pod.clone()),
+        (t!(vm.namespace), summary.namespace.clone()),
+        (t!(vm.node), node),
+        (t!(vm.ip), summary.ip_address.clone()),
+        (t!(figure.vcpu), cpu),
+        (t!(figure.memory), memory),
+        (t!(vm.disks), disks),
+        (t!(vm.image), vm.os_image.clone()),
+        (t!(vm.created), if vm.created > 0 { format::utc_minute(vm.created) } else { String::new() }),
+        (t!(vm.object), [summary.kind.name(), " ", &summary.name].concat()),
+        (t!(vm.kubevirt_status), summary.kubevirt_status.clone()),
+        (t!(vm.virtual_machine), vm.vm_name.clone()),
+        (t!(vm.launcher_pod), vm.pod.clone()),
     ];
     let facts: Vec<_> = facts.into_iter().map(|(name, value)| fact(name, value)).collect();
     view! { <dl class="facts">{facts}</dl> }
@@ -209,7 +211,7 @@ fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
     let usage = &summary.usage;
     let running = summary.status == Status::Running;
     let counted = if usage.disk_known < usage.disk_volumes {
-        format!(" · {} of {} volumes", usage.disk_known, usage.disk_volumes)
+        t!(vm.counted, known = usage.disk_known.to_string(), volumes = words::volumes(usage.disk_volumes))
     } else {
         String::new()
     };
@@ -224,27 +226,28 @@ fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
     };
     view! {
         <div class="figures">
-            {figure(gauge("CPU", Unit::Nanocores, &usage.cpu, summary.cpu), String::new(), now)}
-            {figure(gauge("Memory", Unit::Bytes, &usage.memory, summary.memory), String::new(), now)}
-            {figure(gauge("Disk", Unit::Bytes, &usage.disk, Some(summary.disk)), counted, now)}
+            {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu), String::new(), now)}
+            {figure(gauge(t!(figure.memory), Unit::Bytes, &usage.memory, summary.memory), String::new(), now)}
+            {figure(gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(summary.disk)), counted, now)}
         </div>
     }
 }
 
 const VOLUME: [Column; 7] = [
-    Column("Volume", false),
-    Column("Claim", false),
-    Column("Storage class", false),
-    Column("Mode", false),
-    Column("Used / capacity", false),
-    Column("Source", false),
-    Column("Sampled", true),
+    Column(key!(vm.volume), false),
+    Column(key!(vm.claim), false),
+    Column(key!(vm.storage_class), false),
+    Column(key!(vm.mode), false),
+    Column(key!(vm.used_capacity), false),
+    Column(key!(vm.source), false),
+    Column(key!(vm.sampled), true),
 ];
 
 fn volumes(vm: &Vm, now: Millis) -> impl IntoView + use<> {
     let running = vm.summary.status == Status::Running;
     let rows: Vec<_> = vm.volumes.iter().map(|row| volume(row, running, now)).collect();
-    (!rows.is_empty()).then(|| view! { <h2>"Volumes"</h2> {sheet("Volumes", &VOLUME, rows.into_any())} })
+    (!rows.is_empty())
+        .then(|| view! { <h2>{t!(vm.volumes)}</h2> {sheet(t!(vm.volumes), &VOLUME, rows.into_any())} })
 }
 
 fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> {
@@ -261,7 +264,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
     let source = match (sample, volume.usage.missing()) {
         (Some(sample), _) => Either::Left(origin(sample)),
         (None, missing) => {
-            let reason = missing.map_or("", |missing| missing.reason.text());
+            let reason = missing.map_or("", |missing| text(names::reason(missing.reason)));
             Either::Right(view! { <a href="#why">{reason}</a> })
         }
     };
@@ -272,11 +275,11 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
             </th>
             {cell(VOLUME[1].0, volume.claim.clone())}
             {cell(VOLUME[2].0, volume.storage_class.clone())}
-            {cell(VOLUME[3].0, if volume.block { "Block" } else { "Filesystem" }.to_owned())}
-            <td role="cell" class="full" data-th=VOLUME[4].0>
+            {cell(VOLUME[3].0, if volume.block { t!(vm.block) } else { t!(vm.filesystem) }.to_owned())}
+            <td role="cell" class="full" data-th=text(VOLUME[4].0)>
                 {meter(gauge, now)}
             </td>
-            <td role="cell" data-th=VOLUME[5].0>
+            <td role="cell" data-th=text(VOLUME[5].0)>
                 {source}
                 {others(volume, now)}
             </td>
@@ -288,7 +291,8 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
 /// `longhorn: what the storage backend has allocated`.
 fn origin(sample: &Sample) -> String {
     let basis = words::basis(sample);
-    [sample.source.name(), if basis.is_empty() { "" } else { ": " }, basis].concat()
+    let source = sample.source.name();
+    if basis.is_empty() { source.to_owned() } else { t!(vm.origin, source = source, basis = basis) }
 }
 
 /// What other sources know of the volume. Nothing of it is in the figure.
@@ -297,35 +301,34 @@ fn others(volume: &Volume, now: Millis) -> Vec<impl IntoView + use<>> {
     known
         .map(|sample| {
             let age = words::ago(now, sample.at);
-            let text = ["also ", &origin(sample), ", ", &value_text(sample), ", ", &age].concat();
-            view! { <small>{text}</small> }
+            let other = t!(vm.also, origin = origin(sample), value = value_text(sample), ago = age);
+            view! { <small>{other}</small> }
         })
         .collect()
 }
 
 const FILESYSTEM: [Column; 5] = [
-    Column("Mounted at", false),
-    Column("Type", false),
-    Column("Device", false),
-    Column("Claim", false),
-    Column("Used / size", true),
+    Column(key!(vm.mounted), false),
+    Column(key!(vm.kind), false),
+    Column(key!(vm.device), false),
+    Column(key!(vm.claim), false),
+    Column(key!(vm.used_size), true),
 ];
 
 /// What the guest itself says: beside the host's figures, in place of none of them.
 fn guest(guest: &Guest, now: Millis) -> Option<impl IntoView + use<>> {
     let memory = guest.memory.map(|sample| {
-        let text =
-            [&value_text(&sample), ", ", sample.source.name(), ", ", &words::ago(now, sample.at)].concat();
-        view! { <p>"Memory as the guest sees it: " {text} "."</p> }
+        let (value, ago) = (value_text(&sample), words::ago(now, sample.at));
+        view! { <p>{t!(vm.guest_memory, value = value, source = sample.source.name(), ago = ago)}</p> }
     });
     let asked = guest.at.map(|at| {
-        view! { <p class="small">"File systems by the guest agent, " {words::ago(now, at)} "."</p> }
+        view! { <p class="small">{t!(vm.guest_asked, ago = words::ago(now, at))}</p> }
     });
     let rows: Vec<_> = guest.filesystems.iter().map(filesystem).collect();
-    let sheet = (!rows.is_empty()).then(|| sheet("File systems in the guest", &FILESYSTEM, rows.into_any()));
+    let sheet = (!rows.is_empty()).then(|| sheet(t!(vm.guest_filesystems), &FILESYSTEM, rows.into_any()));
     (memory.is_some() || asked.is_some()).then(|| {
         view! {
-            <h2>"Inside the guest"</h2>
+            <h2>{t!(vm.guest)}</h2>
             {memory}
             {sheet}
             {asked}
@@ -351,11 +354,11 @@ fn filesystem(filesystem: &GuestFilesystem) -> impl IntoView + use<> {
 }
 
 const NETWORK: [Column; 5] = [
-    Column("Network", false),
-    Column("Mode", false),
-    Column("Interface", false),
-    Column("IP", false),
-    Column("MAC", false),
+    Column(key!(vm.network), false),
+    Column(key!(vm.mode), false),
+    Column(key!(vm.interface), false),
+    Column(key!(vm.ip), false),
+    Column(key!(vm.mac), false),
 ];
 
 fn networks(networks: &[Network]) -> impl IntoView + use<> {
@@ -366,31 +369,34 @@ fn networks(networks: &[Network]) -> impl IntoView + use<> {
             row(&network.name, &NETWORK, cells.map(String::clone))
         })
         .collect();
-    (!rows.is_empty()).then(|| view! { <h2>"Networks"</h2> {sheet("Networks", &NETWORK, rows.into_any())} })
+    (!rows.is_empty())
+        .then(|| view! { <h2>{t!(vm.networks)}</h2> {sheet(t!(vm.networks), &NETWORK, rows.into_any())} })
 }
 
 const DISK: [Column; 5] = [
-    Column("Disk", false),
-    Column("Size", false),
-    Column("Storage class", false),
-    Column("Boot", false),
-    Column("Image", false),
+    Column(key!(vm.disk), false),
+    Column(key!(vm.size), false),
+    Column(key!(vm.storage_class), false),
+    Column(key!(vm.boot), false),
+    Column(key!(vm.image), false),
 ];
 
 fn disks(disks: &[Disk]) -> impl IntoView + use<> {
     let rows: Vec<_> = disks
         .iter()
         .map(|disk| {
-            let boot = if disk.boot { "yes" } else { "" }.to_owned();
+            let boot = if disk.boot { t!(vm.yes) } else { "" }.to_owned();
             let cells = [disk.size.clone(), disk.storage_class_name.clone(), boot, disk.image.clone()];
             row(&disk.name, &DISK, cells)
         })
         .collect();
-    (!rows.is_empty()).then(|| view! { <h2>"Disks as ordered"</h2> {sheet("Disks", &DISK, rows.into_any())} })
+    (!rows.is_empty())
+        .then(|| view! { <h2>{t!(vm.ordered)}</h2> {sheet(t!(vm.disks), &DISK, rows.into_any())} })
 }
 
 fn row(name: &str, columns: &'static [Column; 5], cells: [String; 4]) -> impl IntoView + use<> {
-    let cells: Vec<_> = columns[1..].iter().zip(cells).map(|(column, text)| cell(column.0, text)).collect();
+    let cells: Vec<_> =
+        columns[1..].iter().zip(cells).map(|(column, content)| cell(column.0, content)).collect();
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">

@@ -17,6 +17,7 @@ use crate::{
         serve::past::Past,
         snapshot::{Limits, history::Store, insight},
     },
+    words::Lang,
 };
 
 const MINUTE: Millis = 60_000;
@@ -66,7 +67,7 @@ fn render(url: &str, store: Store) -> Page {
     let drawn = insight::draw(&all.vms, &store, NOW);
     let past = Past::new(Arc::new(store), watch::channel(Arc::new(drawn)).1, None);
     let bundle = Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() };
-    render_with(url, Some(reader(all).with_past(past)), bundle)
+    render_with(url, Some(reader(all).with_past(past)), bundle, Lang::English)
 }
 
 /// An hour at 10 % CPU, 93 % memory and 75 % disk, without samples from 30 to 20 minutes ago.
@@ -108,7 +109,10 @@ fn spans_are_links_and_the_chosen_one_says_so() {
     let page = render("/vms/payments/api-gateway-01?span=24h", an_hour());
     let spans = page.part("class=\"seg\"", "</nav>");
     assert!(spans.contains("href=\"/vms/payments/api-gateway-01?span=7d#history\""), "{spans}");
-    assert!(spans.contains("href=\"/vms/payments/api-gateway-01#history\""), "the usual one has no parameter");
+    assert!(
+        spans.contains("href=\"/vms/payments/api-gateway-01#history\""),
+        "the usual one has no parameter"
+    );
     let chosen = spans.split("aria-current=\"true\"").nth(1).unwrap();
     assert!(chosen.starts_with('>') && text(&["<a", chosen].concat()).starts_with("24 h"), "{spans}");
 }
@@ -152,7 +156,10 @@ fn a_card_has_the_last_hour_of_each_figure() {
     let card = page.card("payments/api-gateway-01");
     assert_eq!(card.matches("<svg class=\"spark\" viewBox=\"0 0 29 100\"").count(), 3, "{card}");
     assert!(card.contains("aria-hidden=\"true\"><path d=\"M0 90l"), "10 % is near the floor: {card}");
-    assert!(!render("/", Store::default()).html.contains("class=\"spark\""), "of nothing there is no drawing");
+    assert!(
+        !render("/", Store::default()).html.contains("class=\"spark\""),
+        "of nothing there is no drawing"
+    );
 }
 
 #[test]
@@ -191,6 +198,6 @@ fn without_enough_of_a_past_insights_say_what_they_need() {
     assert!(text.contains("Not enough of a past yet. A finding needs 24 h"), "{text}");
     assert!(!text.contains("could be given back") && !text.contains("0 Gi"), "{text}");
     let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
-    let page = render_with("/insights", Some(reader(all)), Bundle::default());
+    let page = render_with("/insights", Some(reader(all)), Bundle::default(), Lang::English);
     assert!(page.text().contains("Nothing was looked at yet."), "{}", page.text());
 }
