@@ -135,7 +135,7 @@ pub enum Silence {
     Steady,
     /// It grows, but not in a line that could be carried on.
     Unclear,
-    /// It grows, and will be full in more than a year.
+    /// It grows, and will be full in more than 90 days.
     Far,
 }
 

@@ -124,7 +124,8 @@ impl Store {
         // Key, pointer and control byte of each bucket of the map; and the two counts before what an `Arc` holds.
         let table = timelines.capacity() * 8 / 7 * (size_of::<(Box<str>, Arc<Mutex<Timeline>>)>() + 1);
         let each = |(uid, timeline): (&Box<str>, &Arc<Mutex<Timeline>>)| {
-            let rings = lock(timeline).fine.bytes() + lock(timeline).coarse.bytes();
+            let timeline = lock(timeline);
+            let rings = timeline.fine.bytes() + timeline.coarse.bytes();
             uid.len() + 16 + size_of::<Mutex<Timeline>>() + rings
         };
         table + timelines.iter().map(each).sum::<usize>()

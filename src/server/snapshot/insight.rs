@@ -47,7 +47,7 @@ const STILL: f64 = 0.25;
 /// The slow bound of a credible line is no longer than this many times the estimate.
 const WIDEST: f64 = 3.0;
 /// Days beyond which nothing is foretold.
-const FAR: f64 = 365.0;
+const FAR: f64 = 90.0;
 /// Of the normal distribution: 95 % within.
 const Z: f64 = 1.96;
 
