@@ -11,7 +11,7 @@ use leptos_router::{
 use crate::ui::{
     components::{sprite::Sprite, topbar::Topbar},
     live::Live,
-    pages::{home::Home, missing::NotFound, sources::SourcesRoute, vm::VmRoute},
+    pages::{home::HomeRoute, missing::NotFound, sources::SourcesRoute, vm::VmRoute},
 };
 use crate::words::{Lang, t};
 
@@ -96,7 +96,7 @@ pub fn App() -> impl IntoView {
             <Topbar />
             <main id="main" tabindex="-1">
                 <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view=Home ssr=SsrMode::Async />
+                    <Route path=path!("/") view=HomeRoute ssr=SsrMode::Async />
                     <Route
                         path=path!("/vms/:namespace/:name")
                         view={Lazy::<VmRoute>::new()}

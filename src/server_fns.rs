@@ -34,28 +34,10 @@ impl FromServerFnError for Failure {
     }
 }
 
-/// The list page. Parameters are those of the page's own address, and are checked alike.
+/// The list page. `query` is the query string of the page's own address, and is checked alike.
 #[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard)]
-pub async fn home(
-    #[server(default)] q: String,
-    #[server(default)] namespace: String,
-    #[server(default)] status: String,
-    #[server(default)] node: String,
-    #[server(default)] sort: String,
-    #[server(default)] order: String,
-    #[server(default)] page: String,
-) -> Result<HomeView, Failure> {
-    let get = |field: &str| match field {
-        "q" => Some(q.clone()),
-        "namespace" => Some(namespace.clone()),
-        "status" => Some(status.clone()),
-        "node" => Some(node.clone()),
-        "sort" => Some(sort.clone()),
-        "order" => Some(order.clone()),
-        "page" => Some(page.clone()),
-        _ => None,
-    };
-    let query = crate::model::query::Query::parse(get).map_err(door::refuse)?;
+pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
+    let query = door::query(&query)?;
     door::with_reader(|reader, scope| reader.home(scope, &query))
 }
 
@@ -123,13 +105,38 @@ pub fn respond_with(status: u16) {
     let _ = status;
 }
 
+/// A cookie's value: of the request that is being answered, or of the browser.
+pub fn kept_cookie(name: &str) -> Option<String> {
+    #[cfg(feature = "ssr")]
+    let cookies = door::cookies()?;
+    #[cfg(not(feature = "ssr"))]
+    let cookies = js_sys::Reflect::get(&document(), &"cookie".into()).ok()?.as_string()?;
+    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+/// Has the browser remember a choice for a year. The value must need no quoting.
+pub fn keep_cookie(name: &str, value: &str) {
+    let cookie = [name, "=", value, "; Path=/; Max-Age=31536000; SameSite=Lax"].concat();
+    #[cfg(feature = "ssr")]
+    door::set_cookie(&cookie);
+    #[cfg(not(feature = "ssr"))]
+    let _ = js_sys::Reflect::set(&document(), &"cookie".into(), &cookie.into());
+}
+
 #[cfg(feature = "ssr")]
 mod door {
     use leptos::prelude::use_context;
     use leptos_axum::ResponseOptions;
 
     use super::{BadParam, Failure};
-    use crate::server::{serve::reader::Reader, snapshot::Scope};
+    use crate::{
+        model::query::Query,
+        server::{
+            serve::{params, reader::Reader},
+            snapshot::Scope,
+        },
+    };
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
     pub fn with_reader<T>(read: impl FnOnce(&Reader, &Scope) -> T) -> Result<T, Failure> {
@@ -141,9 +148,27 @@ mod door {
         use_context::<Reader>().zip(use_context::<Scope>()).ok_or(Failure::NoAnswer)
     }
 
+    pub fn query(query: &str) -> Result<Query, Failure> {
+        params::parse(query).map_err(refuse)
+    }
+
     pub fn refuse(bad: BadParam) -> Failure {
         set_status(400);
         Failure::BadParam(bad)
+    }
+
+    /// The `Cookie` header of the request that is being answered.
+    pub fn cookies() -> Option<String> {
+        let parts = use_context::<http::request::Parts>()?;
+        Some(parts.headers.get(http::header::COOKIE)?.to_str().ok()?.to_owned())
+    }
+
+    pub fn set_cookie(cookie: &str) {
+        if let (Some(response), Ok(cookie)) =
+            (use_context::<ResponseOptions>(), http::HeaderValue::from_str(cookie))
+        {
+            response.append_header(http::header::SET_COOKIE, cookie);
+        }
     }
 
     pub fn set_status(status: u16) {

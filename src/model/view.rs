@@ -45,9 +45,25 @@ pub struct HomeView {
     pub vms: Vec<VmSummary>,
     /// The last hour of each of `vms`, in their order.
     pub sparks: Vec<Sparks>,
-    /// Every namespace and node that has a VM, for the filters.
-    pub namespaces: Vec<String>,
-    pub nodes: Vec<String>,
+    pub facets: Facets,
+}
+
+/// What each filter would leave, if it alone were chosen anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facets {
+    /// Every namespace and node that has a VM, by name.
+    pub namespaces: Vec<Facet>,
+    pub nodes: Vec<Facet>,
+    /// In the order of `Status::ALL`; what is being created is pending too.
+    pub statuses: [u32; 6],
+    /// VMs that need a look.
+    pub attention: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facet {
+    pub name: String,
+    pub vms: u32,
 }
 
 /// One VM's page.

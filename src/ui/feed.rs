@@ -40,15 +40,7 @@ impl View for HomeView {
     type Key = Query;
 
     fn ask(query: &Query) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
-        server_fns::home(
-            query.q.clone(),
-            query.namespace.clone(),
-            query.status.map_or("", |status| status.name()).to_owned(),
-            query.node.clone(),
-            query.sort.code().to_owned(),
-            query.order.code().to_owned(),
-            query.page.to_string(),
-        )
+        server_fns::home(query.to_query_string())
     }
 
     fn frame(&self) -> &Frame {

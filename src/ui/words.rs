@@ -52,16 +52,30 @@ pub fn range(page: u32, matching: u32) -> String {
 }
 
 /// `, by name`, `, by CPU, lowest first`.
-pub fn sorted_by(query: &Query) -> &'static str {
-    match (query.sort, query.order) {
-        (Sort::Name, Order::Asc) => ", by name",
-        (Sort::Name, Order::Desc) => ", by name, Z to A",
-        (Sort::Cpu, Order::Desc) => ", by CPU, highest first",
-        (Sort::Cpu, Order::Asc) => ", by CPU, lowest first",
-        (Sort::Memory, Order::Desc) => ", by memory, highest first",
-        (Sort::Memory, Order::Asc) => ", by memory, lowest first",
-        (Sort::Disk, Order::Desc) => ", by disk, highest first",
-        (Sort::Disk, Order::Asc) => ", by disk, lowest first",
+pub fn sorted_by(query: &Query) -> String {
+    let tail = match (query.sort.is_figure(), query.order) {
+        (false, Order::Asc) => "",
+        (false, Order::Desc) => ", Z to A",
+        (true, Order::Desc) => ", highest first",
+        (true, Order::Asc) => ", lowest first",
+    };
+    [", by ", &lower(sort(query.sort)), tail].concat()
+}
+
+/// `CPU used`.
+pub fn sort(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Name => "Name",
+        Sort::Namespace => "Namespace",
+        Sort::Node => "Node",
+        Sort::Status => "Status",
+        Sort::Cpu => "CPU",
+        Sort::Memory => "Memory",
+        Sort::Disk => "Disk",
+        Sort::CpuUsed => "CPU used",
+        Sort::MemoryUsed => "Memory used",
+        Sort::DiskUsed => "Disk used",
+        Sort::Age => "Age of figures",
     }
 }
 
@@ -101,7 +115,11 @@ pub fn list(labels: &[&str]) -> String {
 }
 
 fn lower(label: &str) -> String {
-    if label.bytes().all(|b| b.is_ascii_uppercase()) { label.to_owned() } else { label.to_ascii_lowercase() }
+    if label.bytes().take(2).all(|b| b.is_ascii_uppercase()) {
+        label.to_owned()
+    } else {
+        label.to_ascii_lowercase()
+    }
 }
 
 #[cfg(test)]

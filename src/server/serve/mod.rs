@@ -9,6 +9,7 @@ mod health;
 mod hosts;
 mod layers;
 mod pages;
+pub mod params;
 pub mod past;
 pub mod reader;
 mod rest;

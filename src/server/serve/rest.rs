@@ -18,7 +18,6 @@ use crate::{
     model::{
         history::Span,
         insight::InsightQuery,
-        query::BadParam,
         vm::{Kind, Vm},
     },
     server::{
@@ -172,15 +171,6 @@ fn unknown(ready: bool) -> ApiError {
         true => "no such virtual machine".into(),
         false => "no such virtual machine so far: the cluster is still being read".into(),
     })
-}
-
-impl From<BadParam> for ApiError {
-    fn from(bad: BadParam) -> Self {
-        // The list of fields is closed: each is named in the query that refused it.
-        let fields = ["kind", "resource", "namespace", "sort", "order", "page"];
-        let field = fields.into_iter().find(|field| *field == bad.field).unwrap_or("query");
-        Self::BadField { field, expected: format!("expected {}", bad.expected).into() }
-    }
 }
 
 /// JSON that belongs to this moment.

@@ -1,6 +1,7 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
 pub mod archive;
+pub mod attention;
 pub mod facts;
 mod guest;
 mod health;
@@ -14,6 +15,7 @@ mod mend;
 mod pods;
 pub mod publish;
 mod readings;
+pub mod select;
 mod targets;
 #[cfg(test)]
 mod tests;

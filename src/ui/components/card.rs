@@ -38,7 +38,7 @@ pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
                     <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
                 </h3>
                 {state(what)}
-                {place(vm)}
+                {location(vm)}
             </header>
             <div class="meters">{meters(vm, now)}</div>
             {reasons(vm)}
@@ -47,12 +47,16 @@ pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
     }
 }
 
-fn place(vm: &VmSummary) -> impl IntoView + use<> {
-    let node = match (vm.node.as_str(), vm.migrating_to.as_str()) {
-        ("", _) => "no node".to_owned(),
+/// The node, and where a migration leads; empty where the VM is on none.
+pub fn place(vm: &VmSummary) -> String {
+    match (vm.node.as_str(), vm.migrating_to.as_str()) {
         (node, "") => node.to_owned(),
         (node, target) => [node, " → ", target].concat(),
-    };
+    }
+}
+
+fn location(vm: &VmSummary) -> impl IntoView + use<> {
+    let node = if vm.node.is_empty() { "no node".to_owned() } else { place(vm) };
     view! {
         <p class="where">
             <b>{vm.namespace.clone()}</b>

@@ -19,6 +19,9 @@ pub enum Icon {
     Clock,
     Retry,
     Search,
+    Cards,
+    Table,
+    Download,
     Theme,
 }
 
@@ -39,6 +42,9 @@ impl Icon {
             Self::Clock => "#i-clock",
             Self::Retry => "#i-retry",
             Self::Search => "#i-search",
+            Self::Cards => "#i-cards",
+            Self::Table => "#i-table",
+            Self::Download => "#i-download",
             Self::Theme => "#i-theme",
         }
     }

@@ -22,7 +22,7 @@ pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView +
 
 /// A link, or what is left of one where there is nothing to go to.
 fn step(query: &Query, page: Option<u32>, word: &'static str, rel: &'static str) -> impl IntoView + use<> {
-    let address = page.map(|page| ["/", &Query { page, ..query.clone() }.to_query_string()].concat());
+    let address = page.map(|page| Query { page, ..query.clone() }.address());
     view! {
         <a
             class="button"

@@ -17,14 +17,14 @@ use crate::{
     ui::words,
 };
 
-pub fn summary(totals: &Totals, chosen: Option<Status>) -> impl IntoView + use<> {
+pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
     view! {
         <section class="summary" aria-labelledby="totals">
             <h2 class="vh" id="totals">
                 "Cluster totals"
             </h2>
             {[memory(totals), cpu(totals), disk(totals)].map(total)}
-            {counts(&totals.counts, chosen)}
+            {counts(&totals.counts, query)}
         </section>
     }
 }
@@ -154,8 +154,9 @@ fn amount(unit: Unit, amount: u64) -> String {
     }
 }
 
-fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
-    let row = |status: Status, count| count_row(status, count, chosen == Some(status));
+fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
+    let all = query.unfiltered();
+    let row = |status: Status, count| count_row(&all, status, count, query.status == Some(status));
     let mut rows = vec![
         row(Status::Running, counts.running),
         row(Status::Stopped, counts.stopped),
@@ -168,7 +169,7 @@ fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
     view! {
         <ul class="counts" aria-label="VMs by state">
             <li>
-                <a href="/" aria-current=chosen.is_none().then_some("true")>
+                <a href=all.address() aria-current=query.status.is_none().then_some("true")>
                     <span>"Total"</span>
                     <b>{format::grouped(counts.total.into())}</b>
                 </a>
@@ -178,11 +179,11 @@ fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
     }
 }
 
-fn count_row(status: Status, count: u32, chosen: bool) -> impl IntoView {
-    let query = Query { status: Some(status), ..Query::default() };
+fn count_row(all: &Query, status: Status, count: u32, chosen: bool) -> impl IntoView + use<> {
+    let query = Query { status: Some(status), ..all.clone() };
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
-            <a href=["/", &query.to_query_string()].concat() aria-current=chosen.then_some("true")>
+            <a href=query.address() aria-current=chosen.then_some("true")>
                 {state(State::of_status(status))} <b>{format::grouped(count.into())}</b>
             </a>
         </li>

@@ -8,13 +8,11 @@ use leptos_router::{
 use web_sys::{FocusOptions, FormData, HtmlElement, HtmlFormElement, wasm_bindgen::JsCast};
 
 use super::{
+    filters::read_query,
     freshness::FreshnessLine,
     icon::{Icon, icon},
 };
-use crate::{
-    model::query::Query,
-    ui::{live::Live, ready::ready},
-};
+use crate::ui::{live::Live, ready::ready};
 
 #[component]
 pub fn Topbar() -> impl IntoView {
@@ -85,7 +83,9 @@ fn Search() -> impl IntoView {
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let form = event_target::<HtmlFormElement>(&event);
-        go(&["/", &read_query(&form).to_query_string()].concat(), NavigateOptions::default());
+        if let Ok(fields) = FormData::new_with_form(&form) {
+            go(&read_query(&fields).address(), NavigateOptions::default());
+        }
         form.reset();
     };
     view! {
@@ -101,12 +101,6 @@ fn Search() -> impl IntoView {
             />
         </form>
     }
-}
-
-/// The query that a form's fields make, by the rules of the address.
-pub fn read_query(form: &HtmlFormElement) -> Query {
-    let fields = FormData::new_with_form(form).ok();
-    Query::parse(|field| fields.as_ref()?.get(field).as_string()).unwrap_or_default()
 }
 
 /// After a move to another page the keyboard goes on in its content, as after a load. Runs in the browser only.

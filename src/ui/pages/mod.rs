@@ -5,6 +5,7 @@ use leptos::prelude::*;
 pub mod home;
 pub mod missing;
 pub mod sources;
+pub mod table;
 pub mod vm;
 
 /// While a page that was moved to is being fetched.

@@ -82,7 +82,7 @@ fn page(vm: &Vm, now: Millis) -> impl IntoView + use<> {
             <nav class="crumbs" aria-label="Breadcrumb">
                 <a href="/">"VMs"</a>
                 " / "
-                <a href=["/", &list.to_query_string()].concat()>{summary.namespace.clone()}</a>
+                <a href=list.address()>{summary.namespace.clone()}</a>
             </nav>
             <h1>{summary.name.clone()}</h1>
             {state(State::of_vm(summary))}

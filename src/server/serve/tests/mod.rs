@@ -6,4 +6,5 @@ mod fixture;
 mod http;
 mod listing;
 mod pages;
+mod past;
 mod vms;
