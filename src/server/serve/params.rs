@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashMap};
 use axum::{extract::Query as Pairs, http::Uri};
 
 use super::error::ApiError;
-use crate::model::query::{BadParam, Expected, Query};
+use crate::model::{
+    insight::InsightQuery,
+    query::{BadParam, Expected, Query},
+};
 
 /// Reads a query string, with or without its question mark; of parameters that are not the list's own nothing is said.
 pub fn parse(query: &str) -> Result<Query, BadParam> {
@@ -31,13 +34,10 @@ fn unreadable() -> BadParam {
     BadParam { field: "query".to_owned(), expected: Expected::Encoded }
 }
 
-/// Those of the insights' query that the list's has not.
-const INSIGHT_FIELDS: [&str; 2] = ["kind", "resource"];
-
 impl From<BadParam> for ApiError {
     fn from(BadParam { field, expected }: BadParam) -> Self {
-        let mut fields = Query::FIELDS.into_iter().chain(INSIGHT_FIELDS);
-        let field = fields.find(|known| *known == field).unwrap_or("query");
+        let mut known = Query::FIELDS.into_iter().chain(InsightQuery::FIELDS);
+        let field = known.find(|known| *known == field).unwrap_or("query");
         Self::BadField { field, expected: Cow::Owned(format!("expected {expected}")) }
     }
 }

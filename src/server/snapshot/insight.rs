@@ -42,6 +42,8 @@ const LEAST_RISE: f64 = 5.0;
 /// How far half of the hours may be off the line: in tenths of a percent, or in hundredths of the rise.
 const SCATTER: f64 = 1.0;
 const SCATTER_OF_RISE: f64 = 0.08;
+/// How far the newest hour may be: a disk that has just been cleaned up tells of its end no more.
+const NEWEST_OF_RISE: f64 = 0.2;
 /// The last third of the day grows at least so much of the whole day's slope, or the growth has ended.
 const STILL: f64 = 0.25;
 /// The slow bound of a credible line is no longer than this many times the estimate.
@@ -243,9 +245,11 @@ impl Line {
         let mut at_zero: Vec<f64> = points.iter().map(|(x, y)| y - self.slope * x).collect();
         let base = median(&mut at_zero);
         let mut off: Vec<f64> = at_zero.iter().map(|own| (own - base).abs()).collect();
+        let newest = off.last().copied().unwrap_or_default();
         let last = &points[points.len() * 2 / 3..];
         self.low > 0.0
             && self.slope <= self.low * WIDEST
+            && newest <= (2.0 * SCATTER).max(rise * NEWEST_OF_RISE)
             && median(&mut off) <= SCATTER.max(rise * SCATTER_OF_RISE)
             && median(&mut slopes(last)) >= self.slope * STILL
     }
