@@ -65,7 +65,7 @@ pub async fn history(
 
 #[cfg(feature = "ssr")]
 fn bad_span() -> BadParam {
-    BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".to_owned() }
+    BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() }
 }
 
 /// What histories suggest, as a list. Parameters are those of the page's own address.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     figure::{Unit, ratio},
-    query::{BadParam, Order, encode},
+    query::{BadParam, Expected, Order, encode},
 };
 
 /// Rows on one page.
@@ -299,7 +299,7 @@ impl InsightQuery {
         let order = pick(value("order"), "order", &[Order::Asc, Order::Desc], Order::code, "asc or desc")?;
         let namespace = value("namespace").unwrap_or_default();
         if namespace.len() > MAX_TEXT {
-            return Err(bad("namespace", "at most 253 characters"));
+            return Err(bad("namespace", Expected::Text));
         }
         let page = value("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0));
         Ok(Self {
@@ -308,7 +308,7 @@ impl InsightQuery {
             namespace,
             sort,
             order: order.unwrap_or(sort.default_order()),
-            page: page.ok_or_else(|| bad("page", "a whole number from 1"))?,
+            page: page.ok_or_else(|| bad("page", Expected::Number))?,
         })
     }
 
@@ -345,8 +345,8 @@ fn pick<T: Copy>(
     text.map(find).transpose()
 }
 
-fn bad(field: &str, expected: &str) -> BadParam {
-    BadParam { field: field.to_owned(), expected: expected.to_owned() }
+fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
+    BadParam { field: field.to_owned(), expected: expected.into() }
 }
 
 fn push(out: &mut String, key: &str, value: &str) {

@@ -14,7 +14,10 @@ struct Border {
 
 const BORDERS: &[Border] = &[
     Border { place: "model", may_name: &["crate::model"] },
-    Border { place: "server/snapshot", may_name: &["crate::model", "crate::server::snapshot"] },
+    Border {
+        place: "server/snapshot",
+        may_name: &["crate::model", "crate::server::snapshot", "crate::words"],
+    },
     Border { place: "server/k8s", may_name: &["crate::model", "crate::server::k8s"] },
     Border {
         place: "server/collect",
@@ -50,6 +53,7 @@ const BORDERS: &[Border] = &[
             "crate::server::config",
             "crate::server::pipeline",
             "crate::server::snapshot",
+            "crate::words",
         ],
     },
     Border {

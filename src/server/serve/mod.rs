@@ -7,6 +7,7 @@ mod error;
 mod etag;
 mod health;
 mod hosts;
+mod language;
 mod layers;
 mod pages;
 pub mod params;

@@ -14,6 +14,7 @@ use super::{layers, state::App};
 use crate::{
     app::{self, shell},
     model::history::Span,
+    words::Lang,
 };
 
 /// Every page and server function, and the page for what does not exist.
@@ -58,9 +59,12 @@ fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         provide_context(app.reader.clone());
         provide_context(app.scope());
-        let nonce = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Nonce>().cloned());
-        if let Some(nonce) = nonce {
+        let parts = use_context::<Parts>();
+        if let Some(nonce) = parts.as_ref().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
             provide_context(nonce);
+        }
+        if let Some(lang) = parts.as_ref().and_then(|parts| parts.extensions.get::<Lang>().copied()) {
+            provide_context(lang);
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::{extract::Query as Pairs, http::Uri};
 use super::error::ApiError;
 use crate::model::{
     insight::InsightQuery,
-    query::{BadParam, Query},
+    query::{BadParam, Expected, Query},
 };
 
 /// Reads a query string, with or without its question mark; of parameters that are not the list's own nothing is said.
@@ -31,14 +31,14 @@ fn read(pairs: HashMap<String, String>) -> Result<Query, BadParam> {
 }
 
 fn unreadable() -> BadParam {
-    BadParam { field: "query".to_owned(), expected: "percent-encoded text in UTF-8".to_owned() }
+    BadParam { field: "query".to_owned(), expected: Expected::Encoded }
 }
 
 impl From<BadParam> for ApiError {
     fn from(BadParam { field, expected }: BadParam) -> Self {
         let mut known = Query::FIELDS.into_iter().chain(InsightQuery::FIELDS);
         let field = known.find(|known| *known == field).unwrap_or("query");
-        Self::BadField { field, expected: Cow::Owned(["expected ", &expected].concat()) }
+        Self::BadField { field, expected: Cow::Owned(format!("expected {expected}")) }
     }
 }
 

@@ -45,7 +45,7 @@ pub async fn vm(
     name: Result<Path<String>, PathRejection>,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> ApiResult<Response> {
-    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read"))?;
+    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read".into()))?;
     let namespace = namespace(parameters)?;
     one(&app, &name, namespace.as_deref())
 }

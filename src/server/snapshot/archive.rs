@@ -11,14 +11,17 @@ use super::{
     facts::{Key, SourceError},
     mend,
 };
-use crate::model::{
-    Millis,
-    figure::Layer,
-    history::{History, Keeper, Point, Series, Span},
-    insight::Resource,
-    reason::{Missing, Reason},
-    source::SourceId,
-    vm::{Vm, Volume},
+use crate::{
+    model::{
+        Millis,
+        figure::Layer,
+        history::{History, Keeper, Point, Series, Span},
+        insight::Resource,
+        reason::{Missing, Reason},
+        source::SourceId,
+        vm::{Vm, Volume},
+    },
+    words::msg,
 };
 
 /// Questions that wait; who asks more waits with them.
@@ -150,23 +153,21 @@ pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
 /// No archive is configured.
 pub fn not_configured() -> Missing {
     Missing {
-        detail: "the dashboard's own memory holds a day".to_owned(),
-        mend: mend::configure(SourceId::Prometheus).to_owned(),
+        detail: msg!(chart.memory_holds),
+        mend: mend::configure(SourceId::Prometheus),
         ..Reason::NotConfigured.into()
     }
 }
 
 fn failed(error: &SourceError) -> Missing {
     let mend = mend::source(SourceId::Prometheus, error.reason);
-    Missing { reason: error.reason, detail: error.detail.clone(), mend, last: None }
+    Missing { reason: error.reason, detail: error.detail.as_str().into(), mend, last: None }
 }
 
 fn unrecorded() -> Missing {
     Missing {
-        detail: "Prometheus has no samples of this VM in this span".to_owned(),
-        mend:
-            "See whether Prometheus scrapes virt-handler and the kubelets: up{job=~\".*kubevirt.*|kubelet\"}"
-                .to_owned(),
+        detail: msg!(chart.not_recorded),
+        mend: msg!(chart.see_scraped, query = "up{job=~\".*kubevirt.*|kubelet\"}"),
         ..Reason::NotReported.into()
     }
 }

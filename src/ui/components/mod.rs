@@ -6,6 +6,7 @@ pub mod figure;
 pub mod filters;
 pub mod freshness;
 pub mod icon;
+pub mod languages;
 pub mod meter;
 pub mod notices;
 pub mod pager;

@@ -4,6 +4,7 @@ mod connection;
 mod files;
 mod fixture;
 mod http;
+mod language;
 mod listing;
 mod pages;
 mod past;

@@ -20,7 +20,7 @@ pub struct HistoryJson<'a> {
     /// `memory`, `prometheus` or `both`.
     keeper: &'static str,
     /// Why all or a part is not there; null where nothing keeps it.
-    lacks: Option<MissingJson<'a>>,
+    lacks: Option<MissingJson>,
     cpu: SeriesJson,
     memory: SeriesJson,
     disk: SeriesJson,
