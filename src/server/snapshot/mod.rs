@@ -5,6 +5,7 @@ mod guest;
 mod health;
 mod inventory;
 mod join;
+mod kubelet;
 mod latency;
 mod mend;
 mod pods;

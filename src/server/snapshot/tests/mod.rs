@@ -2,6 +2,7 @@
 
 mod health;
 mod inventory;
+mod kubelets;
 mod pods;
 mod property;
 mod sources;
