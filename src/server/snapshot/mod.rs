@@ -10,6 +10,7 @@ pub mod insight;
 mod inventory;
 mod join;
 pub mod keeper;
+mod kubelet;
 mod latency;
 mod mend;
 mod pods;

@@ -5,6 +5,7 @@ mod health;
 mod history;
 mod insight;
 mod inventory;
+mod kubelets;
 mod pods;
 mod property;
 mod sources;
