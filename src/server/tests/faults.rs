@@ -612,7 +612,7 @@ impl Cell {
             Some(reason)
                 if self.trouble.reasons(self.victim).contains(&reason)
                     && !health.error.is_empty()
-                    && health.error.contains(self.trouble.words()) =>
+                    && health.error.to_string().contains(self.trouble.words()) =>
             {
                 Ok(())
             }
