@@ -2,9 +2,14 @@
 
 use leptos::prelude::*;
 
-use crate::model::{
-    source::{SourceHealth, SourceId, SourceState},
-    view::HomeView,
+use crate::{
+    model::{
+        query::Query,
+        source::{SourceHealth, SourceId, SourceState},
+        view::HomeView,
+        vm::Status,
+    },
+    words::t,
 };
 
 /// Why the list is empty, or only begun.
@@ -14,10 +19,8 @@ pub struct Empty {
     cause: String,
     mend: String,
     /// Address and words of the way on.
-    link: (&'static str, &'static str),
+    link: (String, &'static str),
 }
-
-const SOURCES: (&str, &str) = ("/sources", "See what each source says");
 
 impl Empty {
     /// None where the list is there, whole.
@@ -26,12 +29,38 @@ impl Empty {
         let any = view.totals.counts.total > 0;
         match view.matching {
             _ if !view.frame.ready => Some(starting(sources)),
-            0 if any => {
-                Some(Self { title: "No VM matches.", link: ("/", "Clear the filters"), ..Self::default() })
-            }
+            0 if any => Some(unmatched(&view.query)),
             0 => Some(nothing(sources)),
             _ => None,
         }
+    }
+}
+
+fn sources_link() -> (String, &'static str) {
+    ("/sources".to_owned(), "See what each source says")
+}
+
+/// The filter in words, so that a typing error shows.
+fn unmatched(query: &Query) -> Empty {
+    let mut parts = Vec::new();
+    for (word, value) in [
+        (t!(filter.text), query.q.as_str()),
+        (t!(filter.namespace), &query.namespace),
+        (t!(filter.status), query.status.map_or("", Status::name)),
+        (t!(filter.node), &query.node),
+    ] {
+        if !value.is_empty() {
+            parts.push(t!(filter.is, name = word, value = value));
+        }
+    }
+    if query.attention {
+        parts.push(t!(filter.attention).to_owned());
+    }
+    Empty {
+        title: t!(filter.none),
+        cause: parts.join(", "),
+        mend: String::new(),
+        link: (query.unfiltered().address(), t!(filter.clear)),
     }
 }
 
@@ -44,7 +73,7 @@ fn starting(sources: &[SourceHealth]) -> Empty {
         title: "Collecting for the first time.",
         cause: format!("{answered} of {} sources have answered.", states().count()),
         mend: String::new(),
-        link: SOURCES,
+        link: sources_link(),
     }
 }
 
@@ -66,7 +95,7 @@ fn nothing(sources: &[SourceHealth]) -> Empty {
     };
     let mend = inventory.iter().map(|source| source.mend.as_str()).find(|mend| !mend.is_empty());
     let mend = if inventory.iter().any(|source| source.state == SourceState::Healthy) { None } else { mend };
-    Empty { title, cause: cause.to_owned(), mend: mend.unwrap_or_default().to_owned(), link: SOURCES }
+    Empty { title, cause: cause.to_owned(), mend: mend.unwrap_or_default().to_owned(), link: sources_link() }
 }
 
 pub fn empty(why: Empty) -> impl IntoView {

@@ -16,6 +16,7 @@ use crate::{
         vm::Status,
     },
     ui::words,
+    words::t,
 };
 
 #[component]
@@ -60,7 +61,8 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
                     checked=query.attention
                     prop:checked=query.attention
                 />
-                "Needs attention "
+                {t!(filter.attention)}
+                " "
                 <b>{format::grouped(facets.attention.into())}</b>
             </label>
             {["by", "color", "columns"].map(|field| hidden(query, field))}
@@ -69,7 +71,7 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
                 "Apply"
             </button>
             {clear}
-            <span class="seg" role="group" aria-label="View">
+            <span class="seg" role="group" aria-label=t!(filter.view)>
                 {VIEWS.map(|kind| switch(kind, query.view == kind))}
             </span>
         </form>
@@ -107,8 +109,8 @@ const VIEWS: [ViewKind; 2] = [ViewKind::Cards, ViewKind::Table];
 
 fn switch(kind: ViewKind, chosen: bool) -> impl IntoView {
     let (drawing, word) = match kind {
-        ViewKind::Cards => (Icon::Cards, "Cards"),
-        ViewKind::Table | ViewKind::Map => (Icon::Table, "Table"),
+        ViewKind::Cards => (Icon::Cards, t!(filter.cards)),
+        ViewKind::Table | ViewKind::Map => (Icon::Table, t!(filter.table)),
     };
     view! {
         <button name="view" value=kind.code() aria-current=chosen.then_some("true")>

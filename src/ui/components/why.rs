@@ -10,6 +10,7 @@ use crate::{
         vm::{Kind, Status, Vm},
     },
     ui::words,
+    words::t,
 };
 
 /// Figures of one VM that are missing for one cause.
@@ -36,9 +37,12 @@ pub fn commands(vm: &Vm) -> impl IntoView + use<> {
     let text = command_lines(vm).join("\n");
     view! {
         <h2>"See for yourself"</h2>
-        <pre class="code" tabindex="0" role="region" aria-label="kubectl commands">
-            <code>{text}</code>
-        </pre>
+        <div class="command">
+            <pre class="code" tabindex="0" role="region" aria-label="kubectl commands">
+                <code>{text}</code>
+            </pre>
+            {copy()}
+        </div>
     }
 }
 
@@ -135,15 +139,27 @@ pub fn mend(text: &str) -> impl IntoView + use<> {
     let paragraph = |words: &str| (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
     let command = (!command.is_empty()).then(|| {
         view! {
-            <pre class="code">
-                <code>{command.to_owned()}</code>
-            </pre>
+            <div class="command">
+                <pre class="code">
+                    <code>{command.to_owned()}</code>
+                </pre>
+                {copy()}
+            </div>
         }
     });
     view! {
         {paragraph(before)}
         {command}
         {paragraph(after)}
+    }
+}
+
+/// `public/keys.js` listens for it; without a script it is not shown.
+fn copy() -> impl IntoView {
+    view! {
+        <button class="copy button" type="button" data-copied=t!(keys.copied)>
+            <span>{t!(keys.copy)}</span>
+        </button>
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{
             notices::notices,
             pager::pager,
             summary::summary,
+            take::take,
             title::title,
         },
         feed::Feed,
@@ -122,6 +123,7 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
             ViewKind::Table | ViewKind::Map => Either::Right(arrived(TableView::view(TableView))),
         }}
         {move || feed.draw(|view| pager(&view.query, view.pages, view.matching))}
+        {move || feed.draw(|view| (view.matching > 0).then(|| take(&view.query)))}
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
         feed::Feed,
         ready::ready,
     },
+    words::t,
 };
 
 /// Code of its own, which comes when the table is first asked for. Its feed is the list's, in context.
@@ -68,7 +69,7 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
     view! {
         {move || feed.draw(|view| choice(&view.query, columns.get()))}
         <table class=class role="table" hidden=empty>
-            <caption class="vh">"Virtual machines"</caption>
+            <caption class="vh">{t!(table.caption)}</caption>
             <thead role="rowgroup">
                 {move || feed.draw(|view| heads(&view.query, columns.get()))}
             </thead>
@@ -84,14 +85,14 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
 /// A column's head, the class of its cells, and what a click on the head sorts by.
 fn look(column: Column) -> (&'static str, &'static str, Option<Sort>) {
     match column {
-        Column::Namespace => ("Namespace", "ns", Some(Sort::Namespace)),
-        Column::Status => ("State", "st", Some(Sort::Status)),
-        Column::Node => ("Node", "node", Some(Sort::Node)),
-        Column::Ip => ("IP", "ip", None),
-        Column::Cpu => ("CPU", "m", Some(Sort::Cpu)),
-        Column::Memory => ("Memory", "m", Some(Sort::Memory)),
-        Column::Disk => ("Disk", "m", Some(Sort::Disk)),
-        Column::Age => ("Sampled", "age n", Some(Sort::Age)),
+        Column::Namespace => (t!(table.namespace), "ns", Some(Sort::Namespace)),
+        Column::Status => (t!(table.state), "st", Some(Sort::Status)),
+        Column::Node => (t!(table.node), "node", Some(Sort::Node)),
+        Column::Ip => (t!(table.ip), "ip", None),
+        Column::Cpu => (t!(table.cpu), "m", Some(Sort::Cpu)),
+        Column::Memory => (t!(table.memory), "m", Some(Sort::Memory)),
+        Column::Disk => (t!(table.disk), "m", Some(Sort::Disk)),
+        Column::Age => (t!(table.sampled), "age n", Some(Sort::Age)),
     }
 }
 
@@ -104,7 +105,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
             <li>
                 <a href=query.address() class=if shown { "on" } else { "" }>
                     {icon(if shown { Icon::Healthy } else { Icon::Nothing })} " " {look(column).0}
-                    <span class="vh">{if shown { ": shown, hide" } else { ": hidden, show" }}</span>
+                    <span class="vh">{if shown { t!(table.shown) } else { t!(table.hidden) }}</span>
                 </a>
             </li>
         }
@@ -112,7 +113,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
     let links: Vec<_> = Column::ALL.into_iter().map(link).collect();
     view! {
         <details class="columns">
-            <summary>"Columns"</summary>
+            <summary>{t!(table.columns)}</summary>
             <ul>{links}</ul>
         </details>
     }
@@ -120,7 +121,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
 
 fn heads(query: &Query, columns: Columns) -> impl IntoView + use<> {
     let heads = Column::ALL.into_iter().filter(|column| columns.has(*column)).map(look);
-    let heads: Vec<_> = core::iter::once(("Name", "", Some(Sort::Name)))
+    let heads: Vec<_> = core::iter::once((t!(table.name), "", Some(Sort::Name)))
         .chain(heads)
         .map(|head| self::head(query, head))
         .collect();
@@ -192,9 +193,9 @@ fn cell(vm: &VmSummary, column: Column, now: Millis) -> AnyView {
         Column::Status => state(State::of_vm(vm)).into_any(),
         Column::Node => dash(place(vm)),
         Column::Ip => dash(vm.ip_address.clone()),
-        Column::Cpu => figure(vm, "CPU", Unit::Nanocores, &usage.cpu, vm.cpu, now),
-        Column::Memory => figure(vm, "Memory", Unit::Bytes, &usage.memory, vm.memory, now),
-        Column::Disk => figure(vm, "Disk", Unit::Bytes, &usage.disk, Some(vm.disk), now),
+        Column::Cpu => figure(vm, t!(table.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, now),
+        Column::Memory => figure(vm, t!(table.memory), Unit::Bytes, &usage.memory, vm.memory, now),
+        Column::Disk => figure(vm, t!(table.disk), Unit::Bytes, &usage.disk, Some(vm.disk), now),
         Column::Age => age(vm, now),
     }
 }
@@ -225,13 +226,13 @@ fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) ->
         <div class="meter unknown">
             <span class="fig">
                 <b aria-hidden="true">"—"</b>
-                <span class="vh">"unknown"</span>
+                <span class="vh">{t!(table.unknown)}</span>
                 {of}
             </span>
             " "
             <a class="pct" href=vm_address(&vm.namespace, &vm.name) + "#why" title=reason>
-                "why?"
-                <span class="vh">{[" ", name, " of ", &vm.name, " is unknown: ", reason].concat()}</span>
+                {t!(table.why)}
+                <span class="vh">" " {t!(table.why_of, figure = name, vm = vm.name, reason = reason)}</span>
             </a>
             {bar(None)}
         </div>
