@@ -5,6 +5,7 @@
 pub mod figure;
 pub mod format;
 pub mod history;
+pub mod insight;
 pub mod quantity;
 pub mod query;
 pub mod reason;

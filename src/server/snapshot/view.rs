@@ -44,6 +44,7 @@ pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Que
         matching: selection.vms.len() as u32,
         pages,
         vms: vms.map(|vm| vm.summary.clone()).collect(),
+        sparks: Vec::new(),
         facets: selection.facets,
     }
 }
