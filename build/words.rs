@@ -80,8 +80,8 @@ fn read(language: &str) -> io::Result<Texts> {
     let json: Value = serde_json::from_str(&file).map_err(|error| bad(&error.to_string()))?;
     let mut texts = Texts::new();
     flatten("", &json, &mut texts).map_err(|key| bad(&format!("{key} is no text")))?;
-    match texts.iter().find(|(_, text)| text.is_empty() || text.contains(char::is_control)) {
-        Some((key, _)) => Err(bad(&format!("{key} is empty, or has more than one line"))),
+    match texts.iter().find(|(_, text)| text.contains(char::is_control)) {
+        Some((key, _)) => Err(bad(&format!("{key} has more than one line"))),
         None => Ok(texts),
     }
 }
@@ -115,8 +115,9 @@ fn stem(key: &str) -> &str {
 }
 
 /// One module a section; in it a constant for each plain text and a type for each that has something to fill in.
+/// `messages` has the latter once more, for texts that one writes and another reads.
 fn keys(texts: &Texts) -> io::Result<String> {
-    let mut sections = BTreeMap::<&str, String>::new();
+    let mut sections = BTreeMap::<&str, [String; 2]>::new();
     for (index, key) in texts.keys().enumerate() {
         if key.ends_with(".other") {
             continue;
@@ -126,42 +127,87 @@ fn keys(texts: &Texts) -> io::Result<String> {
                 "locales/{FIRST}.json: {key} is not of the form section.key"
             )));
         };
-        let code = sections.entry(section).or_default();
-        code.push_str(&definition(name, index, &names(texts, key), stem(key) != key));
+        let text = Text { name, index, names: names(texts, key), plural: stem(key) != key };
+        let [own, messages] = sections.entry(section).or_default();
+        own.push_str(&if text.names.is_empty() { text.constant() } else { text.filled() });
+        if !text.names.is_empty() {
+            messages.push_str(&text.message());
+        }
     }
-    let modules = sections
-        .into_iter()
-        .map(|(section, code)| format!("pub mod {section} {{\n    use crate::words::Key;\n{code}}}\n"));
+    let module = |section: &str, code: &str| format!("pub mod {section} {{ use super::*;\n{code}}}\n");
+    let own: String = sections.iter().map(|(section, [own, _])| module(section, own)).collect();
+    let messages: String =
+        sections.iter().map(|(section, [_, messages])| module(section, messages)).collect();
     Ok(format!(
-        "/// How many lines a table has.\npub const COUNT: usize = {};\n{}",
-        texts.len(),
-        modules.collect::<String>()
+        "use crate::model::message::{{Key, Message}};\n\
+         /// How many lines a table has.\npub const COUNT: usize = {};\n{own}\
+         #[cfg(feature = \"ssr\")]\npub mod messages {{ use super::Message; use super::Key;\n{messages}}}\n",
+        texts.len()
     ))
 }
 
-fn definition(name: &str, index: usize, names: &BTreeSet<String>, plural: bool) -> String {
-    if names.is_empty() {
-        return format!("    pub const {name}: Key = Key({index});\n");
+/// A text, as code names it.
+struct Text<'a> {
+    name: &'a str,
+    index: usize,
+    names: BTreeSet<String>,
+    plural: bool,
+}
+
+impl Text<'_> {
+    fn constant(&self) -> String {
+        format!("pub const {}: Key = Key({});\n", self.name, self.index)
     }
-    let of = |name: &String| if plural && name == COUNT { "u32" } else { "str" };
-    let fields: String = names.iter().map(|name| format!("pub {name}: &'a {}, ", of(name))).collect();
-    let arguments: String = names
-        .iter()
-        .map(|name| {
-            if of(name) == "u32" {
-                format!("&crate::words::count(*self.{name}), ")
+
+    fn filled(&self) -> String {
+        let argument = |name: &str| {
+            if self.counts(name) {
+                format!("&crate::words::count(*self.{name})")
             } else {
-                format!("self.{name}, ")
+                format!("self.{name}")
             }
-        })
-        .collect();
-    let key = if plural {
-        format!("crate::words::form(Key({index}), *self.{COUNT})")
-    } else {
-        format!("Key({index})")
-    };
-    format!(
-        "    pub struct {name}<'a> {{ {fields}}}\n    impl {name}<'_> {{\n        pub fn text(self) -> String {{ \
-         crate::words::fill({key}, &[{arguments}]) }}\n    }}\n"
-    )
+        };
+        format!(
+            "pub struct {0}<'a> {{ {1} }}\n\
+             impl {0}<'_> {{ pub fn text(self) -> String {{ crate::words::fill({2}, &[{3}]) }} }}\n",
+            self.name,
+            self.each(|name| format!("pub {name}: &'a {}", if self.counts(name) { "u32" } else { "str" })),
+            self.key("*self.n"),
+            self.each(argument),
+        )
+    }
+
+    fn message(&self) -> String {
+        let argument = |name: &str| {
+            if self.counts(name) {
+                format!("crate::words::count(self.{name}).into()")
+            } else {
+                format!("self.{name}")
+            }
+        };
+        format!(
+            "pub struct {0} {{ {1} }}\n\
+             impl {0} {{ pub fn message(self) -> Message {{ Message::Said({2}, vec![{3}]) }} }}\n",
+            self.name,
+            self.each(|name| format!("pub {name}: {}", if self.counts(name) { "u32" } else { "Message" })),
+            self.key("self.n"),
+            self.each(argument),
+        )
+    }
+
+    fn key(&self, n: &str) -> String {
+        if self.plural {
+            format!("crate::words::form(Key({}), {n})", self.index)
+        } else {
+            format!("Key({})", self.index)
+        }
+    }
+
+    fn counts(&self, name: &str) -> bool {
+        self.plural && name == COUNT
+    }
+
+    fn each(&self, code: impl Fn(&str) -> String) -> String {
+        self.names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ")
+    }
 }

@@ -7,7 +7,7 @@ import type { Page } from "@playwright/test";
 const form = (page: Page) => page.locator("form.filters");
 const table = (page: Page) => page.getByRole("table", { name: "Virtual machines" });
 const rows = (page: Page) => table(page).locator("tbody").getByRole("row");
-const head = (page: Page, name: string) => table(page).getByRole("columnheader", { name });
+const head = (page: Page, name: string) => table(page).getByRole("columnheader", { name, exact: true });
 const view = (page: Page, name: string) => form(page).getByRole("group", { name: "View" }).getByRole("button", { name });
 const scriptOnly = () => test.skip(({ javaScriptEnabled }) => javaScriptEnabled === false, "needs a script");
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     figure::{Unit, ratio},
-    query::{BadParam, Order, encode},
+    query::{BadParam, Expected, Order, encode},
 };
 
 /// Rows on one page.
@@ -135,7 +135,7 @@ pub enum Silence {
     Steady,
     /// It grows, but not in a line that could be carried on.
     Unclear,
-    /// It grows, and will be full in more than a year.
+    /// It grows, and will be full in more than 90 days.
     Far,
 }
 
@@ -289,6 +289,8 @@ const RESOURCES: &str = "cpu, memory or disk";
 const SORTS: &str = "urgency, name, usage, reclaimable or days";
 
 impl InsightQuery {
+    pub const FIELDS: [&str; 6] = ["kind", "resource", "namespace", "sort", "order", "page"];
+
     /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
@@ -297,7 +299,7 @@ impl InsightQuery {
         let order = pick(value("order"), "order", &[Order::Asc, Order::Desc], Order::code, "asc or desc")?;
         let namespace = value("namespace").unwrap_or_default();
         if namespace.len() > MAX_TEXT {
-            return Err(bad("namespace", "at most 253 characters"));
+            return Err(bad("namespace", Expected::Text));
         }
         let page = value("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0));
         Ok(Self {
@@ -306,7 +308,7 @@ impl InsightQuery {
             namespace,
             sort,
             order: order.unwrap_or(sort.default_order()),
-            page: page.ok_or_else(|| bad("page", "a whole number from 1"))?,
+            page: page.ok_or_else(|| bad("page", Expected::Number))?,
         })
     }
 
@@ -343,8 +345,8 @@ fn pick<T: Copy>(
     text.map(find).transpose()
 }
 
-fn bad(field: &str, expected: &str) -> BadParam {
-    BadParam { field: field.to_owned(), expected: expected.to_owned() }
+fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
+    BadParam { field: field.to_owned(), expected: expected.into() }
 }
 
 fn push(out: &mut String, key: &str, value: &str) {

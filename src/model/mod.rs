@@ -6,6 +6,7 @@ pub mod figure;
 pub mod format;
 pub mod history;
 pub mod insight;
+pub mod message;
 pub mod quantity;
 pub mod query;
 pub mod reason;

@@ -252,14 +252,27 @@ impl Default for Query {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadParam {
     pub field: String,
-    pub expected: String,
+    pub expected: Expected,
 }
 
-impl core::fmt::Display for BadParam {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.field)?;
-        f.write_str(": expected ")?;
-        f.write_str(&self.expected)
+/// What it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expected {
+    /// A text of at most 253 characters.
+    Text,
+    /// A whole number from 1.
+    Number,
+    /// One of some codes: `asc or desc`.
+    OneOf(String),
+    /// Some of some codes, with commas between: `cpu and memory`.
+    SomeOf(String),
+    /// A query that can be read at all.
+    Encoded,
+}
+
+impl From<&str> for Expected {
+    fn from(codes: &str) -> Self {
+        Self::OneOf(codes.to_owned())
     }
 }
 
@@ -293,7 +306,7 @@ impl Query {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let text = |field: &str| {
             let text = value(field).unwrap_or_default();
-            if text.len() > MAX_TEXT { Err(bad(field, "at most 253 characters")) } else { Ok(text) }
+            if text.len() > MAX_TEXT { Err(bad(field, Expected::Text)) } else { Ok(text) }
         };
         let one_of = |field: &str, codes: &[&str], expected: &str| match value(field) {
             None => Ok(None),
@@ -306,12 +319,14 @@ impl Query {
         let color = one_of("color", &Measure::CODES, "cpu, memory or disk")?;
         let columns = match value("columns") {
             None => None,
-            Some(v) => Some(Columns::parse(&v).ok_or_else(|| bad("columns", COLUMNS))?),
+            Some(v) => {
+                Some(Columns::parse(&v).ok_or_else(|| bad("columns", Expected::SomeOf(COLUMNS.to_owned())))?)
+            }
         };
         let page = match value("page") {
             None => 1,
             Some(v) => {
-                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", "a whole number from 1"))?
+                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", Expected::Number))?
             }
         };
         Ok(Self {
@@ -403,10 +418,10 @@ const STATUS_CODES: [&str; 6] = ["Running", "Creating", "Pending", "Error", "Sto
 const STATUSES: &str = "Running, Creating, Pending, Error, Stopped or Unknown";
 const SORTS: &str =
     "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used or age";
-const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, disk and age, with commas between";
+const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, disk and age";
 
-fn bad(field: &str, expected: &str) -> BadParam {
-    BadParam { field: field.to_owned(), expected: expected.to_owned() }
+fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
+    BadParam { field: field.to_owned(), expected: expected.into() }
 }
 
 fn index(codes: &[&str], text: &str) -> Option<usize> {

@@ -24,7 +24,7 @@ fn arguments_go_where_the_language_wants_them() {
 fn numbers_choose_the_form() {
     let vms = |n: u32| t!(count.vms, n = n);
     assert_eq!([vms(0), vms(1), vms(1_284)], ["0 VMs", "1 VM", "1,284 VMs"]);
-    assert_eq!(within(Lang::Chinese, || [vms(1), vms(2)]), ["1 台", "2 台"]);
+    assert_eq!(within(Lang::Chinese, || [vms(1), vms(2)]), ["1 台虚拟机", "2 台虚拟机"]);
 }
 
 #[test]

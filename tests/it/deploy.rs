@@ -8,7 +8,10 @@ use std::{
 };
 
 use serde_json::Value;
-use wukong_dashboard::model::source::SourceId;
+use wukong_dashboard::{
+    model::source::SourceId,
+    words::{english, permission},
+};
 
 use crate::program::PROGRAM;
 
@@ -126,10 +129,10 @@ fn every_permission_that_a_source_names_is_in_a_tier() {
     let mut granted = grants("nodes-stats");
     granted.extend(grants("nodes-proxy"));
     for id in SourceId::ALL.into_iter().filter(|id| !matches!(id, SourceId::Prometheus | SourceId::Ceph)) {
-        let words: Vec<&str> =
-            id.permission().split(' ').filter(|word| !["and", "or"].contains(word)).collect();
+        let permission = english(permission(id));
+        let words: Vec<&str> = permission.split(' ').filter(|word| !["and", "or"].contains(word)).collect();
         let (verbs, resources): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| VERBS.contains(word));
-        assert!(!verbs.is_empty() && !resources.is_empty(), "{}", id.permission());
+        assert!(!verbs.is_empty() && !resources.is_empty(), "{permission}");
         for (verb, resource) in verbs.iter().flat_map(|verb| resources.iter().map(move |r| (*verb, *r))) {
             assert!(
                 granted.contains(&(verb.to_owned(), resource.to_owned())),

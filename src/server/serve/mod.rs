@@ -7,9 +7,11 @@ mod error;
 mod etag;
 mod health;
 mod hosts;
+mod language;
 mod layers;
 mod pages;
 pub mod params;
+pub mod past;
 pub mod reader;
 mod rest;
 mod state;
@@ -30,6 +32,8 @@ pub fn router(app: App) -> Router {
         .route("/api/vms/{name}", get(rest::vm))
         .route("/api/vms.csv", get(rest::csv))
         .route("/api/vms.json", get(rest::json))
+        .route("/api/vms/{name}/history", get(rest::history))
+        .route("/api/insights", get(rest::insights))
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
         .layer(layers::compression());

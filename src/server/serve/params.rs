@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashMap};
 use axum::{extract::Query as Pairs, http::Uri};
 
 use super::error::ApiError;
-use crate::model::query::{BadParam, Query};
+use crate::model::{
+    insight::InsightQuery,
+    query::{BadParam, Expected, Query},
+};
 
 /// Reads a query string, with or without its question mark; of parameters that are not the list's own nothing is said.
 pub fn parse(query: &str) -> Result<Query, BadParam> {
@@ -28,13 +31,14 @@ fn read(pairs: HashMap<String, String>) -> Result<Query, BadParam> {
 }
 
 fn unreadable() -> BadParam {
-    BadParam { field: "query".to_owned(), expected: "percent-encoded text in UTF-8".to_owned() }
+    BadParam { field: "query".to_owned(), expected: Expected::Encoded }
 }
 
 impl From<BadParam> for ApiError {
     fn from(BadParam { field, expected }: BadParam) -> Self {
-        let field = Query::FIELDS.into_iter().find(|known| *known == field).unwrap_or("query");
-        Self::BadField { field, expected: Cow::Owned(["expected ", &expected].concat()) }
+        let mut known = Query::FIELDS.into_iter().chain(InsightQuery::FIELDS);
+        let field = known.find(|known| *known == field).unwrap_or("query");
+        Self::BadField { field, expected: Cow::Owned(format!("expected {expected}")) }
     }
 }
 

@@ -16,43 +16,44 @@ use crate::{
         vm::Status,
     },
     ui::words,
-    words::t,
+    words::{self as names, t, text},
 };
 
 #[component]
 pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
     let (query, facets) = (&view.query, &view.facets);
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
-    let clear = query.is_filtered().then(|| view! { <a href=query.unfiltered().address()>"Clear"</a> });
+    let clear =
+        query.is_filtered().then(|| view! { <a href=query.unfiltered().address()>{t!(list.clear)}</a> });
     // The address, not the answer, which may be of a text before the last one: nobody's typing is taken back.
     let address = use_query_map();
-    let text = move || address.with(|address| address.get("q")).unwrap_or_default();
+    let typed = move || address.with(|address| address.get("q")).unwrap_or_default();
     view! {
         <form class="filters" action="/" autocomplete="off" on:submit=submit(query.clone())>
             <h2>
-                "Virtual machines "
+                {t!(list.heading)} " "
                 <small>
                     <span role="status">{words::range(query.page, view.matching)}</span>
                     {words::sorted_by(query)}
                 </small>
             </h2>
             <label class="field text">
-                <span class="vh">"Text"</span>
+                <span class="vh">{t!(list.text)}</span>
                 {icon(Icon::Search)}
                 <input
                     type="search"
                     name="q"
                     maxlength="253"
-                    placeholder="Filter by text"
+                    placeholder=t!(list.text_hint)
                     value=query.q.clone()
-                    prop:value=text
+                    prop:value=typed
                 />
             </label>
-            {select("Namespace", "namespace", named(&facets.namespaces), &query.namespace)}
-            {select("Status", "status", statuses(&facets.statuses), query.status.map_or("", Status::name))}
-            {select("Node", "node", named(&facets.nodes), &query.node)}
-            {select("Sort", "sort", sorts(), query.sort.code())}
-            {select("Order", "order", orders(), order)}
+            {select(t!(list.namespace), "namespace", named(&facets.namespaces), &query.namespace)}
+            {select(t!(list.status), "status", statuses(&facets.statuses), query.status.map_or("", Status::name))}
+            {select(t!(list.node), "node", named(&facets.nodes), &query.node)}
+            {select(t!(list.sort), "sort", sorts(), query.sort.code())}
+            {select(t!(list.order), "order", orders(), order)}
             <label class="field check">
                 <input
                     type="checkbox"
@@ -61,17 +62,16 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
                     checked=query.attention
                     prop:checked=query.attention
                 />
-                {t!(filter.attention)}
-                " "
+                {t!(list.attention)} " "
                 <b>{format::grouped(facets.attention.into())}</b>
             </label>
             {["by", "color", "columns"].map(|field| hidden(query, field))}
             // The first button: Enter presses it, and the view stays.
             <button class="button" name="view" value=query.view.code()>
-                "Apply"
+                {t!(list.apply)}
             </button>
             {clear}
-            <span class="seg" role="group" aria-label=t!(filter.view)>
+            <span class="seg" role="group" aria-label=t!(list.view)>
                 {VIEWS.map(|kind| switch(kind, query.view == kind))}
             </span>
         </form>
@@ -109,8 +109,8 @@ const VIEWS: [ViewKind; 2] = [ViewKind::Cards, ViewKind::Table];
 
 fn switch(kind: ViewKind, chosen: bool) -> impl IntoView {
     let (drawing, word) = match kind {
-        ViewKind::Cards => (Icon::Cards, t!(filter.cards)),
-        ViewKind::Table | ViewKind::Map => (Icon::Table, t!(filter.table)),
+        ViewKind::Cards => (Icon::Cards, t!(list.cards)),
+        ViewKind::Table | ViewKind::Map => (Icon::Table, t!(list.table)),
     };
     view! {
         <button name="view" value=kind.code() aria-current=chosen.then_some("true")>
@@ -120,9 +120,15 @@ fn switch(kind: ViewKind, chosen: bool) -> impl IntoView {
     }
 }
 
-type Options = Vec<(String, String)>;
+/// Value and word of each choice.
+pub type Options = Vec<(String, String)>;
 
-fn select(label: &'static str, name: &'static str, options: Options, chosen: &str) -> impl IntoView + use<> {
+pub fn select(
+    label: &'static str,
+    name: &'static str,
+    options: Options,
+    chosen: &str,
+) -> impl IntoView + use<> {
     let options: Vec<_> = options
         .into_iter()
         .map(|(value, text)| {
@@ -149,12 +155,14 @@ fn named(facets: &[Facet]) -> Options {
 }
 
 fn statuses(counts: &[u32; 6]) -> Options {
-    let option = |(status, count): (Status, &u32)| (status.name().to_owned(), counted(status.name(), *count));
+    let option = |(status, count): (Status, &u32)| {
+        (status.name().to_owned(), counted(text(names::status(status)), *count))
+    };
     core::iter::once(all()).chain(Status::ALL.into_iter().zip(counts).map(option)).collect()
 }
 
 fn all() -> (String, String) {
-    (String::new(), "All".to_owned())
+    (String::new(), t!(list.all).to_owned())
 }
 
 fn counted(name: &str, count: u32) -> String {
@@ -166,7 +174,7 @@ fn sorts() -> Options {
 }
 
 fn orders() -> Options {
-    [("", "Usual"), (Order::Asc.code(), "Ascending"), (Order::Desc.code(), "Descending")]
+    [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
         .map(|(code, word)| (code.to_owned(), word.to_owned()))
         .to_vec()
 }

@@ -7,6 +7,7 @@ pub mod filters;
 pub mod freshness;
 pub mod icon;
 pub mod keys;
+pub mod languages;
 pub mod meter;
 pub mod notices;
 pub mod pager;

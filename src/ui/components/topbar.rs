@@ -1,4 +1,4 @@
-//! The bar over every page: brand, cluster, pages, search, freshness, theme.
+//! The bar over every page: brand, cluster, pages, search, freshness, language, theme.
 
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::{
@@ -11,8 +11,12 @@ use super::{
     filters::read_query,
     freshness::FreshnessLine,
     icon::{Icon, icon},
+    languages::Languages,
 };
-use crate::ui::{live::Live, ready::ready};
+use crate::{
+    ui::{live::Live, ready::ready},
+    words::t,
+};
 
 #[component]
 pub fn Topbar() -> impl IntoView {
@@ -20,14 +24,15 @@ pub fn Topbar() -> impl IntoView {
     ready(view! {
         <header class="topbar">
             <a class="brand" href="/">
-                {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" home"</span>
+                {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" " {t!(topbar.home)}</span>
             </a>
             <Cluster />
             <Pages />
             <Search />
             <FreshnessLine />
+            <Languages />
             // theme.js listens for it, and shows it: without a script it could do nothing.
-            <button class="theme button" type="button" aria-label="Switch between light and dark">
+            <button class="theme button" type="button" aria-label=t!(topbar.theme)>
                 {icon(Icon::Theme)}
             </button>
         </header>
@@ -43,14 +48,14 @@ fn Cluster() -> impl IntoView {
             .unwrap_or_default();
         let demo = demo.then(|| {
             view! {
-                <span class="demo" title="A simulated cluster: none of these machines exist">
-                    "demo" <span class="wide">": simulated cluster"</span>
+                <span class="demo" title=t!(topbar.demo_title)>
+                    {t!(topbar.demo)} <span class="wide">{t!(topbar.demo_cluster)}</span>
                 </span>
             }
         });
         view! {
             <span class="cluster">
-                <span class="vh">"Cluster "</span>
+                <span class="vh">{t!(topbar.cluster)} " "</span>
                 {name}
             </span>
             {demo}
@@ -62,15 +67,19 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let sources = path.read().starts_with("/sources");
+        let [insights, sources] = ["/insights", "/sources"].map(|page| path.read().starts_with(page));
+        let page = |href, current: bool, name| {
+            view! {
+                <a href=href aria-current=current.then_some("page")>
+                    {name}
+                </a>
+            }
+        };
         view! {
-            <nav class="pages" aria-label="Pages">
-                <a href="/" aria-current=(!sources).then_some("page")>
-                    "VMs"
-                </a>
-                <a href="/sources" aria-current=sources.then_some("page")>
-                    "Sources"
-                </a>
+            <nav class="pages" aria-label=t!(topbar.pages)>
+                {page("/", !insights && !sources, t!(topbar.vms))}
+                {page("/insights", insights, t!(insights.title))}
+                {page("/sources", sources, t!(topbar.sources))}
             </nav>
         }
     }
@@ -96,8 +105,8 @@ fn Search() -> impl IntoView {
                 name="q"
                 maxlength="253"
                 autocomplete="off"
-                aria-label="Find a VM by name, IP or node"
-                placeholder="Find a VM by name, IP or node"
+                aria-label=t!(topbar.find)
+                placeholder=t!(topbar.find)
             />
         </form>
     }

@@ -18,6 +18,8 @@ use leptos_router::{ChooseView, LazyRoute, hooks::use_query_map};
 use super::{loading, missing::bad_query, table::TableView};
 use crate::{
     model::{
+        Millis,
+        history::Sparks,
         query::{Query, ViewKind},
         view::HomeView,
         vm::VmSummary,
@@ -38,6 +40,7 @@ use crate::{
         live::Live,
         ready::ready,
     },
+    words::t,
 };
 
 /// The route: the code of the view that the address names is there before the page is made, so that what the server
@@ -84,7 +87,7 @@ fn Home() -> impl IntoView {
     let text = move || {
         let name =
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
-        ["VMs · ", &name, " · wukong-dashboard"].concat()
+        t!(list.title, cluster = name)
     };
     ready(view! {
         {title(text)}
@@ -118,7 +121,7 @@ fn shown(query: Memo<Result<Query, crate::model::query::BadParam>>) -> RwSignal<
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
     view! {
-        <h1 class="vh">"Virtual machines"</h1>
+        <h1 class="vh">{t!(list.heading)}</h1>
         {move || feed.draw(head)}
         {move || match shown.get() {
             ViewKind::Cards => Either::Left(cards(feed)),
@@ -170,13 +173,17 @@ pub fn keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<(String, String)> + Send +
 pub fn one<V>(
     feed: Feed<HomeView>,
     wanted: (String, String),
-    draw: impl Fn(&VmSummary, crate::model::Millis) -> V,
+    draw: impl Fn(&VmSummary, Option<&Sparks>, Millis) -> V,
 ) -> impl Fn() -> Option<V> {
     let now = expect_context::<Live>().now;
-    let is_wanted = move |vm: &&VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
+    let is_wanted = move |vm: &VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
     move || {
         let now = now.get();
-        feed.draw(|view| view.vms.iter().find(&is_wanted).map(|vm| draw(vm, now))).flatten()
+        feed.draw(|view| {
+            let place = view.vms.iter().position(&is_wanted)?;
+            Some(draw(&view.vms[place], view.sparks.get(place), now))
+        })
+        .flatten()
     }
 }
 

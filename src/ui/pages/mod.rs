@@ -2,7 +2,10 @@
 
 use leptos::prelude::*;
 
+use crate::words::t;
+
 pub mod home;
+pub mod insights;
 pub mod missing;
 pub mod sources;
 pub mod table;
@@ -10,8 +13,7 @@ pub mod vm;
 
 /// While a page that was moved to is being fetched.
 fn loading(failed: RwSignal<bool>) -> impl IntoView {
-    let words =
-        move || if failed.get() { "The dashboard does not answer. Trying again." } else { "Loading." };
+    let words = move || if failed.get() { t!(page.no_answer) } else { t!(page.loading) };
     view! {
         <p class="empty" role="status">
             {words}

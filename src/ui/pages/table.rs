@@ -8,7 +8,7 @@ use crate::{
     model::{
         Millis,
         figure::{Figure, Unit},
-        format,
+        history::Sparks,
         query::{Column, Columns, Order, Query, Sort},
         reason::Missing,
         view::HomeView,
@@ -24,8 +24,9 @@ use crate::{
         },
         feed::Feed,
         ready::ready,
+        words,
     },
-    words::t,
+    words::{self as names, t, text},
 };
 
 /// Code of its own, which comes when the table is first asked for. Its feed is the list's, in context.
@@ -64,12 +65,12 @@ fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
 fn table(feed: Feed<HomeView>) -> impl IntoView {
     let columns = chosen(feed);
     let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
-    let row = move |vm: &VmSummary, now| row(vm, columns.get(), now);
+    let row = move |vm: &VmSummary, _: Option<&Sparks>, now| row(vm, columns.get(), now);
     let empty = move || feed.draw(|view| view.vms.is_empty()).unwrap_or(true);
     view! {
         {move || feed.draw(|view| choice(&view.query, columns.get()))}
         <table class=class role="table" hidden=empty>
-            <caption class="vh">{t!(table.caption)}</caption>
+            <caption class="vh">{t!(list.heading)}</caption>
             <thead role="rowgroup">
                 {move || feed.draw(|view| heads(&view.query, columns.get()))}
             </thead>
@@ -85,14 +86,14 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
 /// A column's head, the class of its cells, and what a click on the head sorts by.
 fn look(column: Column) -> (&'static str, &'static str, Option<Sort>) {
     match column {
-        Column::Namespace => (t!(table.namespace), "ns", Some(Sort::Namespace)),
-        Column::Status => (t!(table.state), "st", Some(Sort::Status)),
-        Column::Node => (t!(table.node), "node", Some(Sort::Node)),
-        Column::Ip => (t!(table.ip), "ip", None),
-        Column::Cpu => (t!(table.cpu), "m", Some(Sort::Cpu)),
-        Column::Memory => (t!(table.memory), "m", Some(Sort::Memory)),
-        Column::Disk => (t!(table.disk), "m", Some(Sort::Disk)),
-        Column::Age => (t!(table.sampled), "age n", Some(Sort::Age)),
+        Column::Namespace => (t!(list.namespace), "ns", Some(Sort::Namespace)),
+        Column::Status => (t!(list.state), "st", Some(Sort::Status)),
+        Column::Node => (t!(list.node), "node", Some(Sort::Node)),
+        Column::Ip => (t!(list.ip), "ip", None),
+        Column::Cpu => (t!(figure.cpu), "m", Some(Sort::Cpu)),
+        Column::Memory => (t!(figure.memory), "m", Some(Sort::Memory)),
+        Column::Disk => (t!(figure.disk), "m", Some(Sort::Disk)),
+        Column::Age => (t!(list.sampled), "age n", Some(Sort::Age)),
     }
 }
 
@@ -105,7 +106,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
             <li>
                 <a href=query.address() class=if shown { "on" } else { "" }>
                     {icon(if shown { Icon::Healthy } else { Icon::Nothing })} " " {look(column).0}
-                    <span class="vh">{if shown { t!(table.shown) } else { t!(table.hidden) }}</span>
+                    <span class="vh">{if shown { t!(list.shown) } else { t!(list.hidden) }}</span>
                 </a>
             </li>
         }
@@ -113,7 +114,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
     let links: Vec<_> = Column::ALL.into_iter().map(link).collect();
     view! {
         <details class="columns">
-            <summary>{t!(table.columns)}</summary>
+            <summary>{t!(list.columns)}</summary>
             <ul>{links}</ul>
         </details>
     }
@@ -121,7 +122,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
 
 fn heads(query: &Query, columns: Columns) -> impl IntoView + use<> {
     let heads = Column::ALL.into_iter().filter(|column| columns.has(*column)).map(look);
-    let heads: Vec<_> = core::iter::once((t!(table.name), "", Some(Sort::Name)))
+    let heads: Vec<_> = core::iter::once((t!(list.name), "", Some(Sort::Name)))
         .chain(heads)
         .map(|head| self::head(query, head))
         .collect();
@@ -193,9 +194,9 @@ fn cell(vm: &VmSummary, column: Column, now: Millis) -> AnyView {
         Column::Status => state(State::of_vm(vm)).into_any(),
         Column::Node => dash(place(vm)),
         Column::Ip => dash(vm.ip_address.clone()),
-        Column::Cpu => figure(vm, t!(table.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, now),
-        Column::Memory => figure(vm, t!(table.memory), Unit::Bytes, &usage.memory, vm.memory, now),
-        Column::Disk => figure(vm, t!(table.disk), Unit::Bytes, &usage.disk, Some(vm.disk), now),
+        Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, now),
+        Column::Memory => figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, now),
+        Column::Disk => figure(vm, t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk), now),
         Column::Age => age(vm, now),
     }
 }
@@ -215,24 +216,24 @@ fn figure(
     let running = vm.status == Status::Running;
     match figure {
         Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
-        _ => meter(Gauge { label: "", name, unit, figure, allocated, running }, now).into_any(),
+        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, spark: None }, now).into_any(),
     }
 }
 
 /// Where a percent would stand is the way to the reason and the mend.
 fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) -> impl IntoView + use<> {
-    let reason = missing.reason.text();
+    let reason = text(names::reason(missing.reason));
     view! {
         <div class="meter unknown">
             <span class="fig">
                 <b aria-hidden="true">"—"</b>
-                <span class="vh">{t!(table.unknown)}</span>
+                <span class="vh">{t!(figure.unknown)}</span>
                 {of}
             </span>
             " "
             <a class="pct" href=vm_address(&vm.namespace, &vm.name) + "#why" title=reason>
-                {t!(table.why)}
-                <span class="vh">" " {t!(table.why_of, figure = name, vm = vm.name, reason = reason)}</span>
+                {t!(list.why)}
+                <span class="vh">" " {t!(list.why_of, figure = name, vm = vm.name, reason = reason)}</span>
             </a>
             {bar(None)}
         </div>
@@ -248,7 +249,7 @@ fn age(vm: &VmSummary, now: Millis) -> AnyView {
         None => "–".into_any(),
         Some(at) => view! {
             <span class=if stale { "aged" } else { "" }>
-                {stale.then(|| view! { {icon(Icon::Clock)} " " })} {format::span(now - at)}
+                {stale.then(|| view! { {icon(Icon::Clock)} " " })} {words::span(now - at)}
             </span>
         }
         .into_any(),

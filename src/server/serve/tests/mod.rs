@@ -5,6 +5,8 @@ mod download;
 mod files;
 pub mod fixture;
 mod http;
+mod language;
 mod listing;
 mod pages;
+mod past;
 mod vms;
