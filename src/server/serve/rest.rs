@@ -58,7 +58,7 @@ pub async fn history(
     name: Result<Path<String>, PathRejection>,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> ApiResult<Response> {
-    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read"))?;
+    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read".into()))?;
     let span = span(&parameters)?;
     let namespace = namespace(parameters)?;
     check_length(&name)?;
@@ -73,7 +73,8 @@ pub async fn insights(
     State(app): State<App>,
     parameters: Result<Query<BTreeMap<String, String>>, QueryRejection>,
 ) -> ApiResult<Response> {
-    let Query(parameters) = parameters.map_err(|_| ApiError::BadRequest("the parameters cannot be read"))?;
+    let Query(parameters) =
+        parameters.map_err(|_| ApiError::BadRequest("the parameters cannot be read".into()))?;
     let query = InsightQuery::parse(|field| parameters.get(field).cloned()).map_err(ApiError::from)?;
     Ok(fresh(&json::InsightsJson::new(&app.reader.insights(&app.scope(), &query))))
 }

@@ -242,8 +242,9 @@ impl Line {
 
     /// It rises for sure, the points lie on it, it has not ended, and the bounds say something.
     fn is_credible(&self, points: &[(f64, f64)], rise: f64) -> bool {
-        let mut at_zero: Vec<f64> = points.iter().map(|(x, y)| y - self.slope * x).collect();
-        let base = median(&mut at_zero);
+        let at_zero: Vec<f64> = points.iter().map(|(x, y)| y - self.slope * x).collect();
+        // Of a copy: a median puts its values in order, and the newest has to stay the last.
+        let base = median(&mut at_zero.clone());
         let mut off: Vec<f64> = at_zero.iter().map(|own| (own - base).abs()).collect();
         let newest = off.last().copied().unwrap_or_default();
         let last = &points[points.len() * 2 / 3..];

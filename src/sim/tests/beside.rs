@@ -77,7 +77,7 @@ async fn the_past_is_told_step_by_step_and_no_further_than_now() {
     assert_eq!((code, &answer["data"]["resultType"]), (200, &json!("matrix")));
     let series = &answer["data"]["result"].as_array().unwrap()[..];
     let [one] = series else { panic!("{answer}") };
-    assert_eq!(one["metric"], json!({"namespace": "a", "name": "one"}));
+    assert_eq!(one["metric"], json!({"namespace": "a", "name": "one-vm"}));
     let values = one["values"].as_array().unwrap();
     assert_eq!(values.len(), 24, "it has been there for a day: {values:?}");
     assert!(values.iter().all(|value| value[1] == (2u64 << 30).to_string()));

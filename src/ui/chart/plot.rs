@@ -46,7 +46,7 @@ pub fn plot(subject: &Subject) -> impl IntoView + use<> {
     view! {
         <div class="plot">
             <svg role="img" aria-label=words::told(name, *span, series)>
-                <svg viewBox=view_box preserveAspectRatio="none">
+                <svg viewBox=view_box preserveAspectRatio="none" aria-hidden="true">
                     {drawing(series)} {needle(series.clone(), *cursor)}
                 </svg>
                 {labels()}

@@ -19,6 +19,7 @@ use crate::{
         figure::Unit,
         format,
         insight::{Finding, FindingKind, Insight, InsightQuery, InsightSort, InsightTotals, Resource},
+        message::Key,
         query::Order,
         view::InsightsView,
     },
@@ -38,7 +39,7 @@ use crate::{
         ready::ready,
         words,
     },
-    words::{Key, key, t, text},
+    words::{key, t, text},
 };
 
 pub struct InsightsRoute;
