@@ -31,6 +31,7 @@ pub fn router(app: App) -> Router {
         .route("/api/vms/{name}", get(rest::vm))
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
+        .route("/api/groups", get(rest::groups))
         .layer(layers::compression());
     let mut files = Router::new().route("/pkg/{*path}", get(assets::serve));
     for path in app.assets.at_root() {

@@ -7,11 +7,13 @@ use tokio::sync::watch;
 use crate::{
     model::{
         Millis,
+        groups::{GroupsQuery, GroupsView},
+        map::MapNames,
         query::Query,
         view::{HomeView, SourcesView, VmView},
     },
     server::snapshot::{
-        Scope, Snapshot,
+        Scope, Snapshot, groups,
         view::{self, Identity},
     },
 };
@@ -38,6 +40,15 @@ impl Reader {
 
     pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
         view::vm(&self.snapshot(), &self.identity, scope, namespace, name, (self.clock)())
+    }
+
+    /// Who the cells of one block of the query's map are.
+    pub fn map_names(&self, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
+        view::map_names(&self.snapshot(), scope, query, group, block)
+    }
+
+    pub fn groups(&self, scope: &Scope, query: &GroupsQuery) -> GroupsView {
+        groups::view(&self.snapshot(), &self.identity, scope, query, (self.clock)())
     }
 
     pub fn sources(&self, scope: &Scope) -> SourcesView {

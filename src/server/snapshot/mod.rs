@@ -2,11 +2,13 @@
 
 pub mod attention;
 pub mod facts;
+pub mod groups;
 mod guest;
 mod health;
 mod inventory;
 mod join;
 mod latency;
+pub mod map;
 mod mend;
 mod pods;
 pub mod publish;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Millis,
+    groups::Node,
     source::{SourceHealth, SourceId},
     totals::Totals,
     vm::Vm,
@@ -40,6 +43,8 @@ pub struct Snapshot {
     /// By name, then namespace.
     pub vms: Vec<Arc<Vm>>,
     pub totals: Totals,
+    /// By name; none while they cannot be read.
+    pub nodes: Arc<[Node]>,
     pub sources: Vec<SourceHealth>,
     /// When the cluster last answered anything.
     pub heard: Option<Millis>,

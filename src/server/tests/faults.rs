@@ -48,7 +48,7 @@ enum Victim {
 }
 
 impl Victim {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Metrics,
         Self::Kubelet,
         Self::Prometheus,
@@ -61,6 +61,7 @@ impl Victim {
         Self::Watch(Resource::Claims),
         Self::Watch(Resource::PersistentVolumes),
         Self::Watch(Resource::LonghornVolumes),
+        Self::Watch(Resource::Nodes),
     ];
 
     fn target(self) -> Target {
@@ -87,6 +88,7 @@ impl Victim {
             Self::Watch(Resource::Pods) => SourceId::Pods,
             Self::Watch(Resource::PersistentVolumes) => SourceId::PersistentVolumes,
             Self::Watch(Resource::LonghornVolumes) => SourceId::Longhorn,
+            Self::Watch(Resource::Nodes) => SourceId::Nodes,
             Self::Watch(_) => SourceId::Claims,
         }
     }

@@ -14,8 +14,10 @@ use crate::{
 };
 
 mod figure;
+mod groups;
 mod totals;
 
+pub use groups::GroupsJson;
 pub use totals::{SourceJson, StatsJson};
 
 /// All VMs of the scope as a JSON array; `size` is a guess at its bytes.

@@ -3,6 +3,7 @@
 mod connection;
 mod files;
 mod fixture;
+mod groups;
 mod http;
 mod language;
 mod listing;

@@ -1,7 +1,9 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
+mod groups;
 mod health;
 mod inventory;
+mod map;
 mod pods;
 mod property;
 mod sources;
@@ -36,6 +38,7 @@ pub fn world() -> World {
     world.apply(Observation::Instances(replaced(vec![])));
     world.apply(Observation::Pods(replaced(vec![])));
     world.apply(Observation::Claims(replaced(vec![])));
+    world.apply(Observation::Nodes(replaced(vec![])));
     world.apply(metrics(vec![]));
     world
 }
