@@ -67,15 +67,23 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let sources = path.read().starts_with("/sources");
+        let path = path.read();
+        let here = |start| path.starts_with(start);
+        let pages = [
+            ("/", t!(topbar.vms), !here("/sources") && !here("/groups")),
+            ("/groups", t!(topbar.nodes), here("/groups")),
+            ("/sources", t!(topbar.sources), here("/sources")),
+        ];
+        let links = pages.map(|(address, word, here)| {
+            view! {
+                <a href=address aria-current=here.then_some("page")>
+                    {word}
+                </a>
+            }
+        });
         view! {
             <nav class="pages" aria-label=t!(topbar.pages)>
-                <a href="/" aria-current=(!sources).then_some("page")>
-                    {t!(topbar.vms)}
-                </a>
-                <a href="/sources" aria-current=sources.then_some("page")>
-                    {t!(topbar.sources)}
-                </a>
+                {links}
             </nav>
         }
     }

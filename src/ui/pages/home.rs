@@ -35,6 +35,7 @@ use crate::{
         },
         feed::Feed,
         live::Live,
+        map::MapView,
         ready::ready,
     },
     words::t,
@@ -63,7 +64,8 @@ fn kind(code: String) -> ViewKind {
 async fn fetch(kind: ViewKind) {
     match kind {
         ViewKind::Cards => {}
-        ViewKind::Table | ViewKind::Map => TableView::preload().await,
+        ViewKind::Table => TableView::preload().await,
+        ViewKind::Map => MapView::preload().await,
     }
 }
 
@@ -120,7 +122,8 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
         {move || feed.draw(head)}
         {move || match shown.get() {
             ViewKind::Cards => Either::Left(cards(feed)),
-            ViewKind::Table | ViewKind::Map => Either::Right(arrived(TableView::view(TableView))),
+            ViewKind::Table => Either::Right(arrived(TableView::view(TableView))),
+            ViewKind::Map => Either::Right(arrived(MapView::view(MapView))),
         }}
         {move || feed.draw(|view| pager(&view.query, view.pages, view.matching))}
     }

@@ -1,5 +1,6 @@
 //! Whole pages, rendered as the server renders them, from a snapshot made by hand.
 
+mod groups;
 mod sample;
 
 use std::sync::Arc;
