@@ -11,7 +11,10 @@ use leptos_router::{
 use crate::ui::{
     components::{sprite::Sprite, topbar::Topbar},
     live::Live,
-    pages::{groups::GroupsRoute, home::HomeRoute, missing::NotFound, sources::SourcesRoute, vm::VmRoute},
+    pages::{
+        groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
+        sources::SourcesRoute, vm::VmRoute,
+    },
 };
 use crate::words::{Lang, t};
 
@@ -105,6 +108,11 @@ pub fn App() -> impl IntoView {
                     <Route
                         path=path!("/groups")
                         view={Lazy::<GroupsRoute>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/insights")
+                        view={Lazy::<InsightsRoute>::new()}
                         ssr=SsrMode::Async
                     />
                     <Route

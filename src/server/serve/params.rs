@@ -7,6 +7,7 @@ use axum::{extract::Query as Pairs, http::Uri};
 use super::error::ApiError;
 use crate::model::{
     groups::GroupsQuery,
+    insight::InsightQuery,
     query::{BadParam, Expected, Query},
 };
 
@@ -52,7 +53,8 @@ fn unreadable() -> BadParam {
 
 impl From<BadParam> for ApiError {
     fn from(BadParam { field, expected }: BadParam) -> Self {
-        let field = Query::FIELDS.into_iter().find(|known| *known == field).unwrap_or("query");
+        let mut known = Query::FIELDS.into_iter().chain(InsightQuery::FIELDS);
+        let field = known.find(|known| *known == field).unwrap_or("query");
         Self::BadField { field, expected: Cow::Owned(format!("expected {expected}")) }
     }
 }

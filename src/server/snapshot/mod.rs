@@ -1,12 +1,16 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
+pub mod archive;
 pub mod attention;
 pub mod facts;
 pub mod groups;
 mod guest;
 mod health;
+pub mod history;
+pub mod insight;
 mod inventory;
 mod join;
+pub mod keeper;
 mod latency;
 pub mod map;
 mod mend;

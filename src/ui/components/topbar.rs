@@ -67,23 +67,21 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let path = path.read();
-        let here = |start| path.starts_with(start);
-        let pages = [
-            ("/", t!(topbar.vms), !here("/sources") && !here("/groups")),
-            ("/groups", t!(topbar.nodes), here("/groups")),
-            ("/sources", t!(topbar.sources), here("/sources")),
-        ];
-        let links = pages.map(|(address, word, here)| {
+        let [nodes, insights, sources] =
+            ["/groups", "/insights", "/sources"].map(|page| path.read().starts_with(page));
+        let page = |href, current: bool, name| {
             view! {
-                <a href=address aria-current=here.then_some("page")>
-                    {word}
+                <a href=href aria-current=current.then_some("page")>
+                    {name}
                 </a>
             }
-        });
+        };
         view! {
             <nav class="pages" aria-label=t!(topbar.pages)>
-                {links}
+                {page("/", !nodes && !insights && !sources, t!(topbar.vms))}
+                {page("/groups", nodes, t!(topbar.nodes))}
+                {page("/insights", insights, t!(insights.title))}
+                {page("/sources", sources, t!(topbar.sources))}
             </nav>
         }
     }

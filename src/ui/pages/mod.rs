@@ -6,6 +6,7 @@ use crate::words::t;
 
 pub mod groups;
 pub mod home;
+pub mod insights;
 pub mod missing;
 pub mod sources;
 pub mod table;

@@ -15,9 +15,11 @@ use crate::{
 
 mod figure;
 mod groups;
+mod past;
 mod totals;
 
 pub use groups::GroupsJson;
+pub use past::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
 /// All VMs of the scope as a JSON array; `size` is a guess at its bytes.

@@ -1,7 +1,10 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
+mod archive;
 mod groups;
 mod health;
+mod history;
+mod insight;
 mod inventory;
 mod map;
 mod pods;
