@@ -12,7 +12,8 @@ use crate::ui::{
     components::{keys::Keys, sprite::Sprite, topbar::Topbar},
     live::Live,
     pages::{
-        home::HomeRoute, insights::InsightsRoute, missing::NotFound, sources::SourcesRoute, vm::VmRoute,
+        groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
+        sources::SourcesRoute, vm::VmRoute,
     },
 };
 use crate::words::{Lang, t};
@@ -104,6 +105,11 @@ pub fn App() -> impl IntoView {
                     <Route
                         path=path!("/vms/:namespace/:name")
                         view={Lazy::<VmRoute>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/groups")
+                        view={Lazy::<GroupsRoute>::new()}
                         ssr=SsrMode::Async
                     />
                     <Route

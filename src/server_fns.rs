@@ -10,6 +10,8 @@ use server_fn::{
 };
 
 use crate::model::{
+    groups::GroupsView,
+    map::MapNames,
     query::BadParam,
     view::{HistoryView, HomeView, InsightsView, SourcesView, VmView},
 };
@@ -39,6 +41,24 @@ impl FromServerFnError for Failure {
 pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
     let query = door::query(&query)?;
     door::with_reader(|reader, scope| reader.home(scope, &query))
+}
+
+/// Who the cells of one block of the list's map are. `query` is that of the page.
+#[server(name = GetMapNames, prefix = "/fn", endpoint = "map-names", input = GetUrl, output = Postcard)]
+pub async fn map_names(
+    #[server(default)] query: String,
+    #[server(default)] group: String,
+    #[server(default)] block: u32,
+) -> Result<MapNames, Failure> {
+    let query = door::query(&query)?;
+    door::with_reader(|reader, scope| reader.map_names(scope, &query, &group, block))
+}
+
+/// Nodes or namespaces. `query` is the query string of the page's own address.
+#[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard)]
+pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Failure> {
+    let query = door::groups_query(&query)?;
+    door::with_reader(|reader, scope| reader.groups(scope, &query))
 }
 
 /// One VM's page.
@@ -131,7 +151,7 @@ mod door {
 
     use super::{BadParam, Failure};
     use crate::{
-        model::query::Query,
+        model::{groups::GroupsQuery, query::Query},
         server::{
             serve::{params, reader::Reader},
             snapshot::Scope,
@@ -150,6 +170,10 @@ mod door {
 
     pub fn query(query: &str) -> Result<Query, Failure> {
         params::parse(query).map_err(refuse)
+    }
+
+    pub fn groups_query(query: &str) -> Result<GroupsQuery, Failure> {
+        params::groups(query).map_err(refuse)
     }
 
     pub fn refuse(bad: BadParam) -> Failure {

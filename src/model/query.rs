@@ -78,8 +78,8 @@ pub enum Order {
 }
 
 impl Order {
-    const ALL: [Self; 2] = [Self::Asc, Self::Desc];
-    const CODES: [&str; 2] = ["asc", "desc"];
+    pub(super) const ALL: [Self; 2] = [Self::Asc, Self::Desc];
+    pub(super) const CODES: [&str; 2] = ["asc", "desc"];
 
     pub fn code(self) -> &'static str {
         Self::CODES[self as usize]
@@ -125,7 +125,7 @@ pub enum GroupBy {
 
 impl GroupBy {
     pub const ALL: [Self; 2] = [Self::Node, Self::Namespace];
-    const CODES: [&str; 2] = ["node", "namespace"];
+    pub(super) const CODES: [&str; 2] = ["node", "namespace"];
 
     pub fn code(self) -> &'static str {
         Self::CODES[self as usize]
@@ -420,15 +420,15 @@ const SORTS: &str =
     "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used or age";
 const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, disk and age";
 
-fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
+pub(super) fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
     BadParam { field: field.to_owned(), expected: expected.into() }
 }
 
-fn index(codes: &[&str], text: &str) -> Option<usize> {
+pub(super) fn index(codes: &[&str], text: &str) -> Option<usize> {
     codes.iter().position(|code| code.eq_ignore_ascii_case(text))
 }
 
-fn push(out: &mut String, key: &str, value: &str) {
+pub(super) fn push(out: &mut String, key: &str, value: &str) {
     if value.is_empty() {
         return;
     }

@@ -13,6 +13,7 @@ pub enum SourceId {
     Pods,
     Claims,
     PersistentVolumes,
+    Nodes,
     PodMetrics,
     Kubelet,
     Prometheus,
@@ -22,13 +23,14 @@ pub enum SourceId {
 }
 
 impl SourceId {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Wukongs,
         Self::VirtualMachines,
         Self::Instances,
         Self::Pods,
         Self::Claims,
         Self::PersistentVolumes,
+        Self::Nodes,
         Self::PodMetrics,
         Self::Kubelet,
         Self::Prometheus,
@@ -41,11 +43,16 @@ impl SourceId {
     pub const DISK: [Self; 5] =
         [Self::Kubelet, Self::Prometheus, Self::GuestAgent, Self::Longhorn, Self::Ceph];
 
-    /// Whether others are asked before it: nothing is lost without it until a figure is.
+    /// Whether no figure of a VM hangs on it, or others are asked before it: nothing is lost without it until a figure is.
     pub fn is_second(self) -> bool {
         matches!(
             self,
-            Self::PersistentVolumes | Self::Prometheus | Self::GuestAgent | Self::Longhorn | Self::Ceph
+            Self::PersistentVolumes
+                | Self::Nodes
+                | Self::Prometheus
+                | Self::GuestAgent
+                | Self::Longhorn
+                | Self::Ceph
         )
     }
 
@@ -58,6 +65,7 @@ impl SourceId {
             Self::Pods => "pods",
             Self::Claims => "persistentvolumeclaims",
             Self::PersistentVolumes => "persistentvolumes",
+            Self::Nodes => "nodes",
             Self::PodMetrics => "metrics.k8s.io",
             Self::Kubelet => "kubelet",
             Self::Prometheus => "prometheus",

@@ -46,6 +46,8 @@ pub struct HomeView {
     /// The last hour of each of `vms`, in their order.
     pub sparks: Vec<Sparks>,
     pub facets: Facets,
+    /// [`super::map::Map`], packed, in place of `vms`; empty where the query asks for no map.
+    pub map: Vec<u8>,
 }
 
 /// What each filter would leave, if it alone were chosen anew.

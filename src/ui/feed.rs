@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{codec::Compact, live::Live};
 use crate::{
     model::{
+        groups::{GroupsQuery, GroupsView},
         history::Span,
         insight::{FindingKind, InsightQuery, Resource},
         query::Query,
@@ -43,6 +44,19 @@ impl View for HomeView {
 
     fn ask(query: &Query) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
         server_fns::home(query.to_query_string())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl View for GroupsView {
+    type Key = GroupsQuery;
+
+    fn ask(query: &GroupsQuery) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        let address = query.address();
+        server_fns::groups(address.split_once('?').map_or("", |(_, query)| query).to_owned())
     }
 
     fn frame(&self) -> &Frame {

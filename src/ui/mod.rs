@@ -9,6 +9,7 @@ pub mod codec;
 pub mod components;
 pub mod feed;
 pub mod live;
+pub mod map;
 pub mod pages;
 pub mod ready;
 pub mod words;

@@ -100,7 +100,8 @@ fn every_tier_only_reads() {
 #[test]
 fn a_tier_with_nodes_adds_one_permission_to_the_cluster_tier() {
     let cluster = grants("cluster");
-    assert!(cluster.iter().all(|(_, resource)| !resource.starts_with("nodes")), "{cluster:?}");
+    assert!(cluster.iter().all(|(_, resource)| !resource.starts_with("nodes/")), "{cluster:?}");
+    assert!(cluster.contains(&("watch".to_owned(), "nodes".to_owned())), "{cluster:?}");
     for (tier, resource) in [("nodes-stats", "nodes/stats"), ("nodes-proxy", "nodes/proxy")] {
         let grants = grants(tier);
         let more: Vec<_> = grants.difference(&cluster).collect();
@@ -121,6 +122,7 @@ fn the_namespaced_tier_stays_in_its_namespaces() {
     assert_eq!(namespaces("Role"), told.split(',').collect());
     assert_eq!(namespaces("RoleBinding"), namespaces("Role"));
     assert!(grants("namespaced").is_subset(&grants("cluster")));
+    assert!(grants("namespaced").iter().all(|(_, resource)| !resource.starts_with("nodes")));
 }
 
 /// What a source's own words say that it needs.

@@ -60,6 +60,7 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
+    sources.watch_nodes();
     sources.watch_backends();
     sources.poll_guests(targets.clone());
     sources.poll_prometheus();
@@ -93,6 +94,11 @@ impl Sources {
         self.watch::<kinds::Instances>(namespace);
         self.watch::<kinds::Pods>(namespace);
         self.watch::<kinds::Claims>(namespace);
+    }
+
+    /// Nodes are in no namespace: `--namespace` does not narrow them.
+    fn watch_nodes(&mut self) {
+        self.watch::<kinds::Nodes>(&None);
     }
 
     /// What leads from a claim to its backend. `--namespace` does not narrow it: PersistentVolumes are in none, and

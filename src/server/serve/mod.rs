@@ -36,6 +36,7 @@ pub fn router(app: App) -> Router {
         .route("/api/insights", get(rest::insights))
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
+        .route("/api/groups", get(rest::groups))
         .layer(layers::compression());
     let mut files = Router::new().route("/pkg/{*path}", get(assets::serve));
     for path in app.assets.at_root() {

@@ -6,6 +6,7 @@ use axum::{extract::Query as Pairs, http::Uri};
 
 use super::error::ApiError;
 use crate::model::{
+    groups::GroupsQuery,
     insight::InsightQuery,
     query::{BadParam, Expected, Query},
 };
@@ -15,6 +16,22 @@ pub fn parse(query: &str) -> Result<Query, BadParam> {
     let query = query.strip_prefix('?').unwrap_or(query);
     let uri = Uri::builder().path_and_query(["/?", query].concat()).build();
     uri.ok().and_then(|uri| pairs(&uri)).map_or_else(|| Err(unreadable()), read)
+}
+
+/// The query of nodes or namespaces.
+pub fn groups(query: &str) -> Result<GroupsQuery, BadParam> {
+    let query = query.strip_prefix('?').unwrap_or(query);
+    let uri = Uri::builder().path_and_query(["/?", query].concat()).build();
+    uri.ok().and_then(|uri| pairs(&uri)).map_or_else(|| Err(unreadable()), read_groups)
+}
+
+/// The same out of a request's address.
+pub fn groups_of_uri(uri: &Uri) -> Result<GroupsQuery, ApiError> {
+    Ok(pairs(uri).map_or_else(|| Err(unreadable()), read_groups)?)
+}
+
+fn read_groups(pairs: HashMap<String, String>) -> Result<GroupsQuery, BadParam> {
+    GroupsQuery::parse(|field| pairs.get(field).cloned())
 }
 
 /// The same out of a request's address.

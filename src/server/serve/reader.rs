@@ -7,14 +7,16 @@ use tokio::sync::watch;
 use crate::{
     model::{
         Millis,
+        groups::{GroupsQuery, GroupsView},
         history::{Span, Sparks},
         insight::InsightQuery,
+        map::MapNames,
         query::Query,
         view::{self as views, HistoryView, HomeView, InsightsView, SourcesView, VmView},
         vm::{Vm, VmSummary},
     },
     server::snapshot::{
-        Scope, Snapshot, insight,
+        Scope, Snapshot, groups, insight,
         view::{self, Identity},
     },
 };
@@ -62,6 +64,15 @@ impl Reader {
 
     pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
         view::vm(&self.snapshot(), &self.identity, scope, namespace, name, (self.clock)())
+    }
+
+    /// Who the cells of one block of the query's map are.
+    pub fn map_names(&self, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
+        view::map_names(&self.snapshot(), scope, query, group, block)
+    }
+
+    pub fn groups(&self, scope: &Scope, query: &GroupsQuery) -> GroupsView {
+        groups::view(&self.snapshot(), &self.identity, scope, query, (self.clock)())
     }
 
     pub async fn history(&self, scope: &Scope, namespace: &str, name: &str, span: Span) -> HistoryView {

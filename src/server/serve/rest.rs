@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::{ApiError, ApiResult},
+    params,
     state::App,
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     },
     server::{
         config::is_dns_label,
-        snapshot::{Scope, Snapshot},
+        snapshot::{self, Scope, Snapshot},
     },
 };
 
@@ -100,6 +101,15 @@ pub async fn totals(State(app): State<App>) -> ApiResult<Response> {
 pub async fn sources(State(app): State<App>) -> Response {
     let snapshot = app.reader.snapshot();
     fresh(&snapshot.sources.iter().map(json::SourceJson::new).collect::<Vec<_>>())
+}
+
+/// `GET /api/groups`: every node or namespace, sorted, and the largest consumers.
+pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+    let query = params::groups_of_uri(&uri)?;
+    let (scope, snapshot) = (app.scope(), app.reader.snapshot());
+    let groups = snapshot::groups::groups(&snapshot, &scope, &query);
+    let top = snapshot::groups::top(&snapshot, &scope, &query.namespace);
+    Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, &snapshot.sources)))
 }
 
 /// Any other path that programs ask for.

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod attention;
 pub mod facts;
+pub mod groups;
 mod guest;
 mod health;
 pub mod history;
@@ -12,6 +13,7 @@ mod join;
 pub mod keeper;
 mod kubelet;
 mod latency;
+pub mod map;
 mod mend;
 mod pods;
 pub mod publish;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Millis,
+    groups::Node,
     source::{SourceHealth, SourceId},
     totals::Totals,
     vm::Vm,
@@ -45,6 +48,8 @@ pub struct Snapshot {
     /// By name, then namespace.
     pub vms: Vec<Arc<Vm>>,
     pub totals: Totals,
+    /// By name; none while they cannot be read.
+    pub nodes: Arc<[Node]>,
     pub sources: Vec<SourceHealth>,
     /// When the cluster last answered anything.
     pub heard: Option<Millis>,

@@ -2,12 +2,13 @@
 
 use crate::model::{
     Millis,
-    query::{PAGE_SIZE, Query},
+    map::MapNames,
+    query::{PAGE_SIZE, Query, ViewKind},
     view::{Frame, HomeView, SourcesView, VmView},
     vm::{Vm, VmSummary},
 };
 
-use super::{STALE_AFTER, Scope, Snapshot, select::Selection};
+use super::{STALE_AFTER, Scope, Snapshot, map, select::Selection};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -33,6 +34,11 @@ pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
 
 pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Query, now: Millis) -> HomeView {
     let mut selection = Selection::of(snapshot, scope, query);
+    let matching = selection.vms.len() as u32;
+    let map = match query.view {
+        ViewKind::Map => map::map(&std::mem::take(&mut selection.vms), query.by, query.color).pack(),
+        ViewKind::Cards | ViewKind::Table => Vec::new(),
+    };
     selection.sort(query);
     let pages = (selection.vms.len() as u32).div_ceil(PAGE_SIZE).max(1);
     let page = query.page.clamp(1, pages);
@@ -41,12 +47,19 @@ pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Que
         frame: frame(snapshot, identity, now),
         totals: snapshot.totals,
         query: Query { page, ..query.clone() },
-        matching: selection.vms.len() as u32,
+        matching,
         pages,
         vms: vms.map(|vm| vm.summary.clone()).collect(),
         sparks: Vec::new(),
         facets: selection.facets,
+        map,
     }
+}
+
+/// Who the cells of one block of the query's map are.
+pub fn map_names(snapshot: &Snapshot, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
+    let selection = Selection::of(snapshot, scope, query);
+    map::names(&selection.vms, query.by, query.color, group, block)
 }
 
 pub fn vm(

@@ -28,13 +28,18 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
     // The address, not the answer, which may be of a text before the last one: nobody's typing is taken back.
     let address = use_query_map();
     let typed = move || address.with(|address| address.get("q")).unwrap_or_default();
+    // The map has all of them, each in its place.
+    let (range, sorted) = match query.view {
+        ViewKind::Map => (words::vms(view.matching), String::new()),
+        _ => (words::range(query.page, view.matching), words::sorted_by(query)),
+    };
     view! {
         <form class="filters" action="/" autocomplete="off" on:submit=submit(query.clone())>
             <h2>
                 {t!(list.heading)} " "
                 <small>
-                    <span role="status">{words::range(query.page, view.matching)}</span>
-                    {words::sorted_by(query)}
+                    <span role="status">{range}</span>
+                    {sorted}
                 </small>
             </h2>
             <label class="field text">
@@ -105,12 +110,13 @@ fn hidden(query: &Query, field: &'static str) -> Option<impl IntoView + use<>> {
     (!value.is_empty()).then(|| view! { <input type="hidden" name=field value=value /> })
 }
 
-const VIEWS: [ViewKind; 2] = [ViewKind::Cards, ViewKind::Table];
+const VIEWS: [ViewKind; 3] = ViewKind::ALL;
 
 fn switch(kind: ViewKind, chosen: bool) -> impl IntoView {
     let (drawing, word) = match kind {
         ViewKind::Cards => (Icon::Cards, t!(list.cards)),
-        ViewKind::Table | ViewKind::Map => (Icon::Table, t!(list.table)),
+        ViewKind::Table => (Icon::Table, t!(list.table)),
+        ViewKind::Map => (Icon::Map, t!(list.map)),
     };
     view! {
         <button name="view" value=kind.code() aria-current=chosen.then_some("true")>

@@ -21,6 +21,7 @@ pub enum Icon {
     Search,
     Cards,
     Table,
+    Map,
     Download,
     Theme,
 }
@@ -44,6 +45,7 @@ impl Icon {
             Self::Search => "#i-search",
             Self::Cards => "#i-cards",
             Self::Table => "#i-table",
+            Self::Map => "#i-map",
             Self::Download => "#i-download",
             Self::Theme => "#i-theme",
         }

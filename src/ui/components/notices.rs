@@ -99,6 +99,7 @@ fn figure(id: SourceId) -> &'static str {
         SourceId::Prometheus => t!(notice.prometheus),
         SourceId::GuestAgent => t!(notice.guest_agent),
         SourceId::PersistentVolumes => t!(notice.persistent_volumes),
+        SourceId::Nodes => t!(notice.nodes),
         SourceId::Longhorn => t!(notice.longhorn),
         SourceId::Ceph => t!(notice.ceph),
         SourceId::Wukongs => t!(notice.wukongs),
@@ -119,6 +120,7 @@ fn lost(id: SourceId) -> &'static str {
         | SourceId::Longhorn
         | SourceId::Ceph => t!(notice.last_stands),
         SourceId::PersistentVolumes => t!(notice.unmatched),
+        SourceId::Nodes => t!(notice.overcommitted),
         _ => t!(notice.maybe_old),
     }
 }

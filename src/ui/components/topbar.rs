@@ -67,7 +67,8 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let [insights, sources] = ["/insights", "/sources"].map(|page| path.read().starts_with(page));
+        let [nodes, insights, sources] =
+            ["/groups", "/insights", "/sources"].map(|page| path.read().starts_with(page));
         let page = |href, current: bool, name| {
             view! {
                 <a href=href aria-current=current.then_some("page")>
@@ -77,7 +78,8 @@ fn Pages() -> impl IntoView {
         };
         view! {
             <nav class="pages" aria-label=t!(topbar.pages)>
-                {page("/", !insights && !sources, t!(topbar.vms))}
+                {page("/", !nodes && !insights && !sources, t!(topbar.vms))}
+                {page("/groups", nodes, t!(topbar.nodes))}
                 {page("/insights", insights, t!(insights.title))}
                 {page("/sources", sources, t!(topbar.sources))}
             </nav>

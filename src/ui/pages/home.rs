@@ -38,6 +38,7 @@ use crate::{
         },
         feed::Feed,
         live::Live,
+        map::MapView,
         ready::ready,
     },
     words::t,
@@ -66,7 +67,8 @@ fn kind(code: String) -> ViewKind {
 async fn fetch(kind: ViewKind) {
     match kind {
         ViewKind::Cards => {}
-        ViewKind::Table | ViewKind::Map => TableView::preload().await,
+        ViewKind::Table => TableView::preload().await,
+        ViewKind::Map => MapView::preload().await,
     }
 }
 
@@ -125,7 +127,8 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
         {move || feed.draw(head)}
         {move || match shown.get() {
             ViewKind::Cards => Either::Left(cards(feed)),
-            ViewKind::Table | ViewKind::Map => Either::Right(arrived(TableView::view(TableView))),
+            ViewKind::Table => Either::Right(arrived(TableView::view(TableView))),
+            ViewKind::Map => Either::Right(arrived(MapView::view(MapView))),
         }}
         {move || feed.draw(|view| pager(&view.query, view.pages, view.matching))}
         {move || feed.draw(|view| (view.matching > 0).then(|| take(&view.query)))}

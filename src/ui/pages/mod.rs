@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::words::t;
 
+pub mod groups;
 pub mod home;
 pub mod insights;
 pub mod missing;

@@ -1,5 +1,6 @@
 //! Whole pages, rendered as the server renders them, from a snapshot made by hand.
 
+mod groups;
 mod past;
 mod sample;
 
@@ -258,9 +259,9 @@ fn empty_lists_say_why() {
     let mut starting = snapshot(vec![], sample::sources());
     starting.ready = false;
     starting.sources[0].state = SourceState::Starting;
-    starting.sources[11].state = SourceState::NotConfigured;
+    starting.sources[12].state = SourceState::NotConfigured;
     let text = render("/", starting).text();
-    assert!(text.contains("10 of 11 sources have answered.") && !text.contains("0 Gi"), "{text}");
+    assert!(text.contains("11 of 12 sources have answered.") && !text.contains("0 Gi"), "{text}");
     let mut half = snapshot(sample::vms(), sample::sources());
     half.ready = false;
     assert!(
@@ -319,7 +320,7 @@ fn no_such_vm_and_no_such_page_are_404() {
 fn the_sources_page_names_state_permission_error_and_mend() {
     let page = render("/sources", snapshot(sample::vms(), sample::broken_sources()));
     let text = page.text();
-    assert!(text.contains("9 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
+    assert!(text.contains("10 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
     assert!(
         text.contains("needs list pods.metrics.k8s.io")
             && text.contains("kubectl apply -f deploy/cluster/rbac.yaml")

@@ -14,9 +14,11 @@ use crate::{
 };
 
 mod figure;
+mod groups;
 mod past;
 mod totals;
 
+pub use groups::GroupsJson;
 pub use past::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 

@@ -4,6 +4,7 @@ mod connection;
 mod download;
 mod files;
 pub mod fixture;
+mod groups;
 mod http;
 mod language;
 mod listing;

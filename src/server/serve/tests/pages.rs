@@ -22,6 +22,12 @@ async fn pages_have_the_status_of_what_they_say() {
         ("/vms/../../etc/passwd", 404),
         ("/vms/a/%2e%2e", 404),
         ("//", 404),
+        ("/?view=map&by=namespace&color=disk", 200),
+        ("/?view=map&by=pod", 400),
+        ("/groups", 200),
+        ("/groups?by=namespace&sort=disk&page=2", 200),
+        ("/groups?by=pod", 400),
+        ("/groups/x", 404),
         ("/sources", 200),
         ("/nope", 404),
     ] {

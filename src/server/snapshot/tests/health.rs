@@ -19,6 +19,7 @@ fn all_well_is_healthy_and_ready() {
         SourceId::Instances,
         SourceId::Pods,
         SourceId::Claims,
+        SourceId::Nodes,
         SourceId::PodMetrics,
         SourceId::Kubelet,
     ];
