@@ -35,7 +35,7 @@ async function healthyServer() {
 async function pagesOf(url) {
   const vms = await (await fetch(`${url}/api/vms`)).json();
   const vm = vms.find((vm) => vm.status === "Running" && vm.volumes.length > 1) ?? vms[0];
-  return { home: "/", vm: `/vms/${vm.namespace}/${vm.name}`, sources: "/sources" };
+  return { home: "/", vm: `/vms/${vm.namespace}/${vm.name}`, insights: "/insights", sources: "/sources" };
 }
 
 async function picture(browser, url, path, locale, scheme, width, file) {

@@ -11,7 +11,9 @@ use leptos_router::{
 use crate::ui::{
     components::{sprite::Sprite, topbar::Topbar},
     live::Live,
-    pages::{home::HomeRoute, missing::NotFound, sources::SourcesRoute, vm::VmRoute},
+    pages::{
+        home::HomeRoute, insights::InsightsRoute, missing::NotFound, sources::SourcesRoute, vm::VmRoute,
+    },
 };
 use crate::words::{Lang, t};
 
@@ -100,6 +102,11 @@ pub fn App() -> impl IntoView {
                     <Route
                         path=path!("/vms/:namespace/:name")
                         view={Lazy::<VmRoute>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/insights")
+                        view={Lazy::<InsightsRoute>::new()}
                         ssr=SsrMode::Async
                     />
                     <Route

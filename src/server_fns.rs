@@ -11,7 +11,7 @@ use server_fn::{
 
 use crate::model::{
     query::BadParam,
-    view::{HomeView, SourcesView, VmView},
+    view::{HistoryView, HomeView, InsightsView, SourcesView, VmView},
 };
 
 /// Why a view could not be had.
@@ -45,6 +45,50 @@ pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure>
 #[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     door::with_reader(|reader, scope| reader.vm(scope, &namespace, &name))
+}
+
+/// The past of one VM: `1h`, `24h`, `7d` or `30d`. The one function that may have to wait: for an archive.
+#[server(name = GetHistory, prefix = "/fn", endpoint = "history", input = GetUrl, output = Postcard)]
+pub async fn history(
+    namespace: String,
+    name: String,
+    #[server(default)] span: String,
+) -> Result<HistoryView, Failure> {
+    use crate::model::history::Span;
+    let span = match span.as_str() {
+        "" => Span::default(),
+        code => Span::parse(code).ok_or_else(|| door::refuse(bad_span()))?,
+    };
+    let (reader, scope) = door::reader()?;
+    Ok(reader.history(&scope, &namespace, &name, span).await)
+}
+
+#[cfg(feature = "ssr")]
+fn bad_span() -> BadParam {
+    BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() }
+}
+
+/// What histories suggest, as a list. Parameters are those of the page's own address.
+#[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
+pub async fn insights(
+    #[server(default)] kind: String,
+    #[server(default)] resource: String,
+    #[server(default)] namespace: String,
+    #[server(default)] sort: String,
+    #[server(default)] order: String,
+    #[server(default)] page: String,
+) -> Result<InsightsView, Failure> {
+    let get = |field: &str| match field {
+        "kind" => Some(kind.clone()),
+        "resource" => Some(resource.clone()),
+        "namespace" => Some(namespace.clone()),
+        "sort" => Some(sort.clone()),
+        "order" => Some(order.clone()),
+        "page" => Some(page.clone()),
+        _ => None,
+    };
+    let query = crate::model::insight::InsightQuery::parse(get).map_err(door::refuse)?;
+    door::with_reader(|reader, scope| reader.insights(scope, &query))
 }
 
 /// The sources page, and what every page shows around its content.
@@ -96,17 +140,19 @@ mod door {
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
     pub fn with_reader<T>(read: impl FnOnce(&Reader, &Scope) -> T) -> Result<T, Failure> {
-        match (use_context::<Reader>(), use_context::<Scope>()) {
-            (Some(reader), Some(scope)) => Ok(read(&reader, &scope)),
-            _ => Err(Failure::NoAnswer),
-        }
+        let (reader, scope) = reader()?;
+        Ok(read(&reader, &scope))
+    }
+
+    pub fn reader() -> Result<(Reader, Scope), Failure> {
+        use_context::<Reader>().zip(use_context::<Scope>()).ok_or(Failure::NoAnswer)
     }
 
     pub fn query(query: &str) -> Result<Query, Failure> {
         params::parse(query).map_err(refuse)
     }
 
-    fn refuse(bad: BadParam) -> Failure {
+    pub fn refuse(bad: BadParam) -> Failure {
         set_status(400);
         Failure::BadParam(bad)
     }

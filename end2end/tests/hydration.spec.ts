@@ -7,7 +7,7 @@ const marked = (nodes: Element[], key: string) => nodes.filter((node) => (node a
 
 test("the server's nodes stay, on every page", async ({ page, demo }) => {
   const vm = (await vms(demo)).find((vm) => vm.metrics)!;
-  for (const path of ["/", "/?page=2&sort=memory", address(vm), "/sources"]) {
+  for (const path of ["/", "/?page=2&sort=memory", address(vm), `${address(vm)}?span=24h`, "/insights", "/sources"]) {
     // The script is held back until the server's nodes are marked.
     let release = () => {};
     const held = new Promise<void>((resolve) => { release = resolve; });

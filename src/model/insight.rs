@@ -135,7 +135,7 @@ pub enum Silence {
     Steady,
     /// It grows, but not in a line that could be carried on.
     Unclear,
-    /// It grows, and will be full in more than a year.
+    /// It grows, and will be full in more than 90 days.
     Far,
 }
 
@@ -289,6 +289,8 @@ const RESOURCES: &str = "cpu, memory or disk";
 const SORTS: &str = "urgency, name, usage, reclaimable or days";
 
 impl InsightQuery {
+    pub const FIELDS: [&str; 6] = ["kind", "resource", "namespace", "sort", "order", "page"];
+
     /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());

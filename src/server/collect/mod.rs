@@ -26,6 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
+pub use self::prometheus::Historian;
 use self::{
     ceph::Ceph,
     kinds::Kind,

@@ -11,6 +11,7 @@ mod language;
 mod layers;
 mod pages;
 pub mod params;
+pub mod past;
 pub mod reader;
 mod rest;
 mod state;
@@ -29,6 +30,8 @@ pub fn router(app: App) -> Router {
     let documents = Router::new()
         .route("/api/vms/stats", get(rest::stats))
         .route("/api/vms/{name}", get(rest::vm))
+        .route("/api/vms/{name}/history", get(rest::history))
+        .route("/api/insights", get(rest::insights))
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
         .layer(layers::compression());

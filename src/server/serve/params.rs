@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashMap};
 use axum::{extract::Query as Pairs, http::Uri};
 
 use super::error::ApiError;
-use crate::model::query::{BadParam, Expected, Query};
+use crate::model::{
+    insight::InsightQuery,
+    query::{BadParam, Expected, Query},
+};
 
 /// Reads a query string, with or without its question mark; of parameters that are not the list's own nothing is said.
 pub fn parse(query: &str) -> Result<Query, BadParam> {
@@ -33,7 +36,8 @@ fn unreadable() -> BadParam {
 
 impl From<BadParam> for ApiError {
     fn from(BadParam { field, expected }: BadParam) -> Self {
-        let field = Query::FIELDS.into_iter().find(|known| *known == field).unwrap_or("query");
+        let mut known = Query::FIELDS.into_iter().chain(InsightQuery::FIELDS);
+        let field = known.find(|known| *known == field).unwrap_or("query");
         Self::BadField { field, expected: Cow::Owned(format!("expected {expected}")) }
     }
 }

@@ -1,11 +1,15 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
+pub mod archive;
 pub mod attention;
 pub mod facts;
 mod guest;
 mod health;
+pub mod history;
+pub mod insight;
 mod inventory;
 mod join;
+pub mod keeper;
 mod latency;
 mod mend;
 mod pods;

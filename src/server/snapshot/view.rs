@@ -4,7 +4,7 @@ use crate::model::{
     Millis,
     query::{PAGE_SIZE, Query},
     view::{Frame, HomeView, SourcesView, VmView},
-    vm::Vm,
+    vm::{Vm, VmSummary},
 };
 
 use super::{STALE_AFTER, Scope, Snapshot, select::Selection};
@@ -52,13 +52,25 @@ pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Que
 pub fn vm(
     snapshot: &Snapshot,
     identity: &Identity,
-    _: &Scope,
+    scope: &Scope,
     namespace: &str,
     name: &str,
     now: Millis,
 ) -> VmView {
-    let vm = snapshot.vms.iter().find(|vm| vm.key() == (namespace, name));
-    VmView { frame: frame(snapshot, identity, now), vm: vm.map(|vm| Vm::clone(vm)) }
+    let vm = find(snapshot, scope, namespace, name);
+    VmView { frame: frame(snapshot, identity, now), vm: vm.cloned() }
+}
+
+pub fn find<'a>(snapshot: &'a Snapshot, _: &Scope, namespace: &str, name: &str) -> Option<&'a Vm> {
+    snapshot.vms.iter().find(|vm| vm.key() == (namespace, name)).map(|vm| &**vm)
+}
+
+/// The VM that a summary is of.
+pub fn of_summary<'a>(snapshot: &'a Snapshot, summary: &VmSummary) -> Option<&'a Vm> {
+    let key = (&summary.name, &summary.namespace);
+    let first = snapshot.vms.partition_point(|vm| (&vm.summary.name, &vm.summary.namespace) < key);
+    let alike = snapshot.vms[first..].iter().take_while(|vm| vm.key() == (key.1.as_str(), key.0.as_str()));
+    alike.map(|vm| &**vm).find(|vm| vm.summary.kind == summary.kind)
 }
 
 pub fn sources(snapshot: &Snapshot, identity: &Identity, _: &Scope, now: Millis) -> SourcesView {

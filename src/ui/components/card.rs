@@ -11,6 +11,7 @@ use crate::{
     model::{
         Millis,
         figure::{Figure, Sample, Unit},
+        history::Sparks,
         query::encode,
         reason::Reason,
         vm::{Status, VmSummary},
@@ -28,7 +29,7 @@ pub fn vm_address(namespace: &str, name: &str) -> String {
     address
 }
 
-pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+pub fn card(vm: &VmSummary, sparks: Option<&Sparks>, now: Millis) -> impl IntoView + use<> {
     let what = State::of_vm(vm);
     let id = [&vm.namespace, "/", &vm.name].concat();
     let labelled_by = id.clone();
@@ -41,7 +42,7 @@ pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
                 {state(what)}
                 {location(vm)}
             </header>
-            <div class="meters">{meters(vm, now)}</div>
+            <div class="meters">{meters(vm, sparks, now)}</div>
             {reasons(vm)}
             <footer>{ages(vm, now)}</footer>
         </article>
@@ -67,16 +68,16 @@ fn location(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary, sparks: Option<&Sparks>, now: Millis) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
-    let gauge = |label, unit, figure, allocated| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running }, now)
+    let gauge = |label, unit, figure, allocated, spark| {
+        meter(Gauge { label, name: label, unit, figure, allocated, running, spark }, now)
     };
     (
-        gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu),
-        gauge(t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory),
-        gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk)),
+        gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, sparks.map(|sparks| &sparks.cpu)),
+        gauge(t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, sparks.map(|sparks| &sparks.memory)),
+        gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk), sparks.map(|sparks| &sparks.disk)),
     )
 }
 

@@ -120,9 +120,15 @@ fn switch(kind: ViewKind, chosen: bool) -> impl IntoView {
     }
 }
 
-type Options = Vec<(String, String)>;
+/// Value and word of each choice.
+pub type Options = Vec<(String, String)>;
 
-fn select(label: &'static str, name: &'static str, options: Options, chosen: &str) -> impl IntoView + use<> {
+pub fn select(
+    label: &'static str,
+    name: &'static str,
+    options: Options,
+    chosen: &str,
+) -> impl IntoView + use<> {
     let options: Vec<_> = options
         .into_iter()
         .map(|(value, text)| {

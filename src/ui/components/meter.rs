@@ -8,9 +8,10 @@ use crate::{
         Millis,
         figure::{Figure, Sample, Unit},
         format,
+        history::Spark,
         reason::Reason,
     },
-    ui::words,
+    ui::{chart::spark::spark, words},
     words::{self as names, t, text},
 };
 
@@ -28,6 +29,8 @@ pub struct Gauge<'a> {
     /// In the unit of the figure; none where it cannot be read.
     pub allocated: Option<u64>,
     pub running: bool,
+    /// The last hour, where it is drawn.
+    pub spark: Option<&'a Spark>,
 }
 
 pub fn meter(gauge: Gauge<'_>, now: Millis) -> impl IntoView + use<> {
@@ -158,6 +161,7 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
             aria-valuetext=value
         >
             {label(gauge.label)}
+            {spark(gauge.spark)}
             <span class="fig">
                 <b aria-hidden=dash>{face.digits}</b>
                 {dash.map(|_| view! { <span class="vh">{t!(figure.unknown)}</span> })}

@@ -67,15 +67,19 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let sources = path.read().starts_with("/sources");
+        let [insights, sources] = ["/insights", "/sources"].map(|page| path.read().starts_with(page));
+        let page = |href, current: bool, name| {
+            view! {
+                <a href=href aria-current=current.then_some("page")>
+                    {name}
+                </a>
+            }
+        };
         view! {
             <nav class="pages" aria-label=t!(topbar.pages)>
-                <a href="/" aria-current=(!sources).then_some("page")>
-                    {t!(topbar.vms)}
-                </a>
-                <a href="/sources" aria-current=sources.then_some("page")>
-                    {t!(topbar.sources)}
-                </a>
+                {page("/", !insights && !sources, t!(topbar.vms))}
+                {page("/insights", insights, t!(insights.title))}
+                {page("/sources", sources, t!(topbar.sources))}
             </nav>
         }
     }

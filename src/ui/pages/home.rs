@@ -18,6 +18,8 @@ use leptos_router::{ChooseView, LazyRoute, hooks::use_query_map};
 use super::{loading, missing::bad_query, table::TableView};
 use crate::{
     model::{
+        Millis,
+        history::Sparks,
         query::{Query, ViewKind},
         view::HomeView,
         vm::VmSummary,
@@ -167,13 +169,17 @@ pub fn keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<(String, String)> + Send +
 pub fn one<V>(
     feed: Feed<HomeView>,
     wanted: (String, String),
-    draw: impl Fn(&VmSummary, crate::model::Millis) -> V,
+    draw: impl Fn(&VmSummary, Option<&Sparks>, Millis) -> V,
 ) -> impl Fn() -> Option<V> {
     let now = expect_context::<Live>().now;
-    let is_wanted = move |vm: &&VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
+    let is_wanted = move |vm: &VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
     move || {
         let now = now.get();
-        feed.draw(|view| view.vms.iter().find(&is_wanted).map(|vm| draw(vm, now))).flatten()
+        feed.draw(|view| {
+            let place = view.vms.iter().position(&is_wanted)?;
+            Some(draw(&view.vms[place], view.sparks.get(place), now))
+        })
+        .flatten()
     }
 }
 

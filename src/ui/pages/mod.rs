@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::words::t;
 
 pub mod home;
+pub mod insights;
 pub mod missing;
 pub mod sources;
 pub mod table;

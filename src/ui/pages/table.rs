@@ -8,6 +8,7 @@ use crate::{
     model::{
         Millis,
         figure::{Figure, Unit},
+        history::Sparks,
         query::{Column, Columns, Order, Query, Sort},
         reason::Missing,
         view::HomeView,
@@ -64,7 +65,7 @@ fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
 fn table(feed: Feed<HomeView>) -> impl IntoView {
     let columns = chosen(feed);
     let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
-    let row = move |vm: &VmSummary, now| row(vm, columns.get(), now);
+    let row = move |vm: &VmSummary, _: Option<&Sparks>, now| row(vm, columns.get(), now);
     let empty = move || feed.draw(|view| view.vms.is_empty()).unwrap_or(true);
     view! {
         {move || feed.draw(|view| choice(&view.query, columns.get()))}
@@ -215,7 +216,7 @@ fn figure(
     let running = vm.status == Status::Running;
     match figure {
         Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
-        _ => meter(Gauge { label: "", name, unit, figure, allocated, running }, now).into_any(),
+        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, spark: None }, now).into_any(),
     }
 }
 

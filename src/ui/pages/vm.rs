@@ -1,23 +1,32 @@
 //! One VM: facts, its three figures in full, volumes, networks, disks, and why what is missing is missing.
 
 use leptos::{
-    either::{Either, EitherOf3},
+    either::{Either, EitherOf4},
     prelude::*,
 };
-use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
+use leptos_router::{
+    LazyRoute,
+    hooks::{use_params_map, use_query_map},
+    lazy_route,
+};
 
-use super::{loading, missing::no_vm};
+use super::{
+    loading,
+    missing::{bad_query, no_vm},
+};
 use crate::{
     model::{
         Millis,
         figure::{Sample, Unit},
         format,
-        query::Query,
-        view::VmView,
+        history::Span,
+        query::{BadParam, Query},
+        view::{HistoryView, VmView},
         vm::{Disk, Guest, GuestFilesystem, Network, Status, Vm, Volume},
     },
     server_fns::respond_with,
     ui::{
+        chart::past::past,
         components::{
             card::reasons_text,
             figure::figure,
@@ -45,36 +54,97 @@ impl LazyRoute for VmRoute {
     }
 
     fn view(_this: Self) -> AnyView {
-        let params = use_params_map();
+        let (params, query) = (use_params_map(), use_query_map());
         let key = move || {
             let part = |name| params.with(|params| params.get(name)).unwrap_or_default();
             (part("namespace"), part("name"))
         };
+        let span = move || asked_span(query.with(|query| query.get("span")));
         let feed = Feed::<VmView>::follow(move || Some(key()));
-        if feed.view.with_untracked(|view| view.as_ref().is_some_and(|view| view.vm.is_none())) {
-            respond_with(404);
+        let history = Feed::<HistoryView>::follow(move || span().ok().map(|span| (key(), span)));
+        let state = Memo::new(move |_| {
+            feed.view.with(|view| match view.as_ref().map(|view| view.vm.as_ref().map(Vm::key)) {
+                Some(Some((namespace, name))) if (namespace, name) == pair(&key()) => Shown::Vm,
+                Some(None) => Shown::Nothing,
+                _ => Shown::Soon,
+            })
+        });
+        match (untrack(span), state.get_untracked()) {
+            (Err(_), _) => respond_with(400),
+            (_, Shown::Nothing) => respond_with(404),
+            _ => {}
         }
-        let now = expect_context::<Live>().now;
         let words = move || {
             let (namespace, name) = key();
             [&name, " · ", &namespace, " · wukong-dashboard"].concat()
         };
         ready(view! {
             {title(words)}
-            {move || {
-                let (namespace, name) = key();
-                feed.view.with(|view| match view.as_ref().map(|view| &view.vm) {
-                    Some(Some(vm)) if vm.key() == (&namespace, &name) => EitherOf3::A(page(vm, now.get())),
-                    Some(None) => EitherOf3::B(no_vm(namespace, name)),
-                    _ => EitherOf3::C(loading(feed.pulse.failed)),
-                })
+            {move || match (span(), state.get()) {
+                (Err(bad), _) => EitherOf4::A(bad_query(bad)),
+                (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, span)),
+                (_, Shown::Nothing) => {
+                    let (namespace, name) = key();
+                    EitherOf4::C(no_vm(namespace, name))
+                }
+                (_, Shown::Soon) => EitherOf4::D(loading(feed.pulse.failed)),
             }}
         })
         .into_any()
     }
 }
 
-fn page(vm: &Vm, now: Millis) -> impl IntoView + use<> {
+/// Which page it is. As long as that stays, the page does.
+#[derive(Clone, Copy, PartialEq)]
+enum Shown {
+    Vm,
+    Nothing,
+    Soon,
+}
+
+fn asked_span(text: Option<String>) -> Result<Span, BadParam> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Span::default()) };
+    let bad = || BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() };
+    Span::parse(&text).ok_or_else(bad)
+}
+
+fn pair((namespace, name): &(String, String)) -> (&str, &str) {
+    (namespace, name)
+}
+
+/// The charts are drawn again when there is a new point; what stands around them each second, for its ages.
+fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
+    view! {
+        {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>{t!(vm.usage)}</h2> {figures(vm, now)} })}
+        {past(feed, history, span)}
+        {ticking(
+            feed,
+            |vm, now| {
+                view! {
+                    {volumes(vm, now)}
+                    {guest(&vm.guest, now)}
+                    {why(vm, now)}
+                    {networks(&vm.networks)}
+                    {disks(&vm.disks)}
+                    {commands(vm)}
+                }
+            },
+        )}
+    }
+}
+
+fn ticking<V: IntoView + 'static>(
+    feed: Feed<VmView>,
+    draw: impl Fn(&Vm, Millis) -> V + Copy + Send + 'static,
+) -> impl IntoView {
+    let now = expect_context::<Live>().now;
+    move || {
+        let now = now.get();
+        feed.draw(|view| view.vm.as_ref().map(|vm| draw(vm, now)))
+    }
+}
+
+fn head(vm: &Vm) -> impl IntoView + use<> {
     let summary = &vm.summary;
     let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
     let note = reasons_text(summary);
@@ -89,15 +159,6 @@ fn page(vm: &Vm, now: Millis) -> impl IntoView + use<> {
             {state(State::of_vm(summary))}
             {(!note.is_empty()).then(|| view! { <p class="reason">{note}</p> })}
         </div>
-        {facts(vm)}
-        <h2>{t!(vm.usage)}</h2>
-        {figures(vm, now)}
-        {volumes(vm, now)}
-        {guest(&vm.guest, now)}
-        {why(vm, now)}
-        {networks(&vm.networks)}
-        {disks(&vm.disks)}
-        {commands(vm)}
     }
 }
 
@@ -154,8 +215,15 @@ fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
     } else {
         String::new()
     };
-    let gauge =
-        |label, unit, figure, allocated| Gauge { label, name: label, unit, figure, allocated, running };
+    let gauge = |label, unit, figure, allocated| Gauge {
+        label,
+        name: label,
+        unit,
+        figure,
+        allocated,
+        running,
+        spark: None,
+    };
     view! {
         <div class="figures">
             {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu), String::new(), now)}
@@ -191,6 +259,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         figure: &volume.usage,
         allocated: volume.size,
         running,
+        spark: None,
     };
     let source = match (sample, volume.usage.missing()) {
         (Some(sample), _) => Either::Left(origin(sample)),

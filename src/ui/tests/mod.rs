@@ -1,5 +1,6 @@
 //! Whole pages, rendered as the server renders them, from a snapshot made by hand.
 
+mod past;
 mod sample;
 
 use std::sync::Arc;
@@ -76,16 +77,24 @@ fn render(url: &str, snapshot: Snapshot) -> Page {
 }
 
 fn render_in(url: &str, snapshot: Option<Snapshot>, bundle: Bundle) -> Page {
-    render_as(url, snapshot, bundle, Lang::English)
+    render_with(url, snapshot.map(reader), bundle, Lang::English)
 }
 
 fn render_as(url: &str, snapshot: Option<Snapshot>, bundle: Bundle, lang: Lang) -> Page {
+    render_with(url, snapshot.map(reader), bundle, lang)
+}
+
+fn reader(snapshot: Snapshot) -> Reader {
+    let (_sender, receiver) = watch::channel(Arc::new(snapshot));
+    let identity = Identity { cluster: "prod-hz-1".into(), demo: false, refresh: 15_000 };
+    Reader::new(receiver, identity, || NOW)
+}
+
+fn render_with(url: &str, reader: Option<Reader>, bundle: Bundle, lang: Lang) -> Page {
     let response = ResponseOptions::default();
     let html = Owner::new().with(|| {
-        if let Some(snapshot) = snapshot {
-            let (_sender, receiver) = watch::channel(Arc::new(snapshot));
-            let identity = Identity { cluster: "prod-hz-1".into(), demo: false, refresh: 15_000 };
-            provide_context(Reader::new(receiver, identity, || NOW));
+        if let Some(reader) = reader {
+            provide_context(reader);
             provide_context(Scope::All);
         }
         provide_context(lang);

@@ -14,8 +14,10 @@ use crate::{
 };
 
 mod figure;
+mod past;
 mod totals;
 
+pub use past::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
 /// All VMs of the scope as a JSON array; `size` is a guess at its bytes.

@@ -7,4 +7,5 @@ mod http;
 mod language;
 mod listing;
 mod pages;
+mod past;
 mod vms;

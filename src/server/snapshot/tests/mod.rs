@@ -1,6 +1,9 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
+mod archive;
 mod health;
+mod history;
+mod insight;
 mod inventory;
 mod pods;
 mod property;

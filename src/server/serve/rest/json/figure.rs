@@ -85,7 +85,7 @@ pub struct MissingJson {
 }
 
 impl MissingJson {
-    fn new(missing: &Missing, of: Of) -> Self {
+    pub fn new(missing: &Missing, of: Of) -> Self {
         Self {
             reason: missing.reason.code(),
             text: english(reason(missing.reason)),
