@@ -16,6 +16,7 @@ const TARGET = ["chrome123", "firefox121", "safari17.5"]; // light-dark() and su
 const QUICK = Boolean(process.env.WUKONG_QUICK); // for work on the pages: nobody waits for the smallest file then
 const STYLE = "style";
 const FIRST_STYLES = ["tokens.css", "base.css"]; // what the others build on; the rest follows by name
+const LAST_STYLES = ["print.css"]; // what overrules the others
 const LOCALES = "locales";
 const FIRST_LANGUAGE = "en"; // its keys count; what another language lacks is read in it
 const COMPRESSED_ALREADY = /\.(png|jpe?g|webp|avif|woff2)$/;
@@ -46,7 +47,7 @@ function joinScripts(out) {
 }
 
 function joinStyles(out) {
-  const rank = (name) => (FIRST_STYLES.indexOf(name) + 1 || FIRST_STYLES.length + 1);
+  const rank = (name) => (FIRST_STYLES.indexOf(name) + 1 || FIRST_STYLES.length + 1 + LAST_STYLES.includes(name));
   const names = filesIn(STYLE).filter((name) => name.endsWith(".css"));
   names.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   const css = names.map((name) => readFileSync(join(STYLE, name), "utf8")).join("\n");
@@ -56,7 +57,10 @@ function joinStyles(out) {
 
 function copyFiles(out) {
   for (const name of filesIn(bound).filter((name) => name.endsWith(".wasm"))) copyFileSync(join(bound, name), join(out, name));
-  for (const name of filesIn("public")) write(out, name, readFileSync(join("public", name)));
+  for (const name of filesIn("public")) {
+    const content = readFileSync(join("public", name));
+    write(out, name, name.endsWith(".js") ? esbuild.transformSync(content, { minify: true, target: TARGET }).code : content);
+  }
 }
 
 /** Browsers and robots ask for these at the root, whatever the page says; everything else of public/ lives under pkg/. */

@@ -9,7 +9,7 @@ use leptos_router::{
 };
 
 use crate::ui::{
-    components::{sprite::Sprite, topbar::Topbar},
+    components::{keys::Keys, sprite::Sprite, topbar::Topbar},
     live::Live,
     pages::{
         groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
@@ -51,6 +51,7 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
                 <link rel="stylesheet" href=bundle.css.clone() />
                 // Not deferred: it sets the chosen theme before the first paint.
                 <script src=bundle.public("theme.js")></script>
+                <script defer src=bundle.public("keys.js")></script>
                 {boot(bundle, lang)}
                 <MetaTags />
             </head>
@@ -58,6 +59,7 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
                 <App />
                 // After the app: what is hydrated ends before it, so that the icons cost the browser's half nothing.
                 <Sprite />
+                <Keys />
             </body>
         </html>
     }

@@ -388,6 +388,18 @@ impl Query {
             || self.attention
     }
 
+    /// The filters alone.
+    pub fn filters(&self) -> Self {
+        Self {
+            q: self.q.clone(),
+            namespace: self.namespace.clone(),
+            status: self.status,
+            node: self.node.clone(),
+            attention: self.attention,
+            ..Self::default()
+        }
+    }
+
     /// The whole list, shown and sorted as before.
     pub fn unfiltered(&self) -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! One virtual machine: what was ordered, where it runs, what it uses.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -161,7 +163,8 @@ pub struct Vm {
 pub struct Guest {
     /// Memory that the guest cannot do without, of what it sees: hugepages are in it.
     pub memory: Option<Sample>,
-    pub filesystems: Vec<GuestFilesystem>,
+    /// Shared between what an agent said and what shows it.
+    pub filesystems: Arc<[GuestFilesystem]>,
     /// When the agent answered.
     pub at: Option<Millis>,
 }

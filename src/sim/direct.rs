@@ -1,7 +1,11 @@
 //! Kubelets that can be asked straight: each at its node's own loopback address, all at one port, over TLS. They take
 //! any credential, as the simulated API server does.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -11,7 +15,6 @@ use axum::{
     response::Response,
 };
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     SimError,
@@ -19,41 +22,58 @@ use super::{
     http::{Caller, Cluster, meet, spoil, status},
     node::Kubelet,
     serve::Fuse,
-    tls,
+    tls::Identity,
 };
 
 pub struct Kubelets {
     pub port: u16,
     /// PEM of the authority that signed their certificate.
     pub authority: String,
-    pub acceptor: TlsAcceptor,
+    pub identity: Identity,
     pub listeners: Vec<(TcpListener, Router)>,
 }
 
+/// Times that a port is looked for which is free at every address.
+const ATTEMPTS: u32 = 10;
+
 /// None where no node is to be asked straight, or the system has no loopback addresses to spare.
 pub async fn listen(cluster: &Arc<Cluster>) -> Result<Option<Kubelets>, SimError> {
-    let (mut port, mut addresses, mut listeners) = (0, Vec::new(), Vec::new());
-    for node in cluster.world.nodes().iter().filter(|node| node.direct) {
-        let Ok(address) = node.ip().parse::<IpAddr>() else { continue };
-        let bound = TcpListener::bind((address, port)).await.and_then(|listener| {
-            port = listener.local_addr()?.port();
-            Ok(listener)
-        });
-        match bound {
+    let nodes = cluster.world.nodes();
+    let direct = nodes.iter().filter(|node| node.direct);
+    let addressed: Vec<(&str, IpAddr)> =
+        direct.filter_map(|node| Some((node.name.as_str(), node.ip().parse().ok()?))).collect();
+    let mut bound = bind(&addressed).await;
+    for _ in 1..ATTEMPTS {
+        if bound.is_ok() {
+            break;
+        }
+        bound = bind(&addressed).await;
+    }
+    let Some((port, bound)) = bound.unwrap_or_default() else { return Ok(None) };
+    let addresses: Vec<String> = bound.iter().map(|(_, listener)| listener.1.to_string()).collect();
+    let (identity, authority) = Identity::of(&addresses)?;
+    let listeners = bound.into_iter().map(|(name, (listener, _))| (listener, router(cluster, name)));
+    Ok(Some(Kubelets { port, authority, identity, listeners: listeners.collect() }))
+}
+
+type Bound<'a> = (u16, Vec<(&'a str, (TcpListener, IpAddr))>);
+
+/// All at the port that the first is given; an error where another socket has it at one of the addresses.
+async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<Bound<'a>>> {
+    let (mut port, mut bound) = (0, Vec::new());
+    for (name, address) in nodes {
+        match TcpListener::bind(SocketAddr::from((*address, port))).await {
             Ok(listener) => {
-                addresses.push(node.ip());
-                listeners.push((listener, router(cluster, &node.name)));
+                port = listener.local_addr()?.port();
+                bound.push((*name, (listener, *address)));
             }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(error) => {
-                tracing::debug!(node = node.name, %error, "simulated cluster: no kubelet to ask straight")
+                tracing::debug!(node = name, %error, "simulated cluster: no kubelet to ask straight");
             }
         }
     }
-    if listeners.is_empty() {
-        return Ok(None);
-    }
-    let (acceptor, authority) = tls::acceptor(&addresses)?;
-    Ok(Some(Kubelets { port, authority, acceptor, listeners }))
+    Ok((!bound.is_empty()).then_some((port, bound)))
 }
 
 #[derive(Debug)]

@@ -25,6 +25,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod wire;
 mod world;
 
 use std::{
@@ -38,6 +39,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::rustls;
 use tokio_util::sync::CancellationToken;
 
+use serve::Door;
+use tls::Identity;
+use wire::Lines;
+
 pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
 pub use faults::{Class, Fault, FaultId, Faults, Target};
@@ -50,6 +55,7 @@ pub use resource::{
     KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, Resource, SUBRESOURCE_GROUP, WUKONG_GROUP,
 };
 pub use scenario::Scenario;
+pub use wire::{Peer, Wire};
 pub use world::{Pace, World};
 
 /// What the cluster is made of, and how it behaves.
@@ -58,6 +64,7 @@ pub struct Options {
     pub vms: u32,
     pub nodes: u32,
     pub seed: u64,
+    /// Of the API server, and of what stands beside it; kubelets are never without.
     pub tls: bool,
     /// Port 0 takes a free one: [`Handle::address`] tells which.
     pub listen: SocketAddr,
@@ -131,6 +138,7 @@ pub struct Handle {
     beside: Beside,
     world: Arc<World>,
     faults: Arc<Faults>,
+    lines: Lines,
     requests: Arc<Requests>,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -152,8 +160,8 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let beside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (for_prometheus, prometheus) = listen(beside).await?;
     let (for_ceph, dashboard) = listen(beside).await?;
-    let tls = options.tls.then(|| tls::acceptor(&[address.ip().to_string()])).transpose()?;
-    let (acceptor, authority) = tls.unzip();
+    let tls = options.tls.then(|| Identity::of(&[address.ip().to_string()])).transpose()?;
+    let (identity, authority) = tls.unzip();
 
     let (seed, life) = (options.seed, options.life);
     let bookmark_interval = options.bookmark_interval;
@@ -168,15 +176,24 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let (ceph, stop) = (Arc::new(Ceph::new(seed)), CancellationToken::new());
     let of_ceph = Arc::new(ceph::Dashboard { cluster: cluster.clone(), ceph: ceph.clone() });
     let kubelets = direct::listen(&cluster).await?;
+    let lines = Lines::default();
+    let serve = |peer, listener, identity: &Option<Identity>, router| {
+        let door = Door { listener, identity: identity.clone(), line: lines.of(peer).clone() };
+        serve::serve(door, router, stop.clone())
+    };
     let mut servers = vec![
-        serve::serve(listener, acceptor, http::router(cluster.clone()), stop.clone()),
-        serve::serve(for_prometheus, None, prometheus::router(cluster), stop.clone()),
-        serve::serve(for_ceph, None, ceph::router(of_ceph), stop.clone()),
+        serve(Peer::ApiServer, listener, &identity, http::router(cluster.clone())),
+        serve(Peer::Prometheus, for_prometheus, &identity, prometheus::router(cluster)),
+        serve(Peer::Ceph, for_ceph, &identity, ceph::router(of_ceph)),
     ];
     let kubelets = kubelets.map(|kubelets| {
-        servers.extend(kubelets.listeners.into_iter().map(|(listener, router)| {
-            serve::serve(listener, Some(kubelets.acceptor.clone()), router, stop.clone())
-        }));
+        let identity = Some(kubelets.identity);
+        servers.extend(
+            kubelets
+                .listeners
+                .into_iter()
+                .map(|(listener, router)| serve(Peer::Kubelets, listener, &identity, router)),
+        );
         (kubelets.port, kubelets.authority)
     });
     if let Some(pace) = life {
@@ -187,7 +204,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
         futures::future::join_all(servers).await;
     });
     let beside = Beside { prometheus, dashboard, ceph, kubelets };
-    Ok(Handle { address, authority, beside, world, faults, requests, stop, server })
+    Ok(Handle { address, authority, beside, world, faults, lines, requests, stop, server })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
@@ -204,8 +221,12 @@ impl Handle {
 
     /// `http://…` or `https://…`.
     pub fn url(&self) -> String {
+        self.url_of(self.address)
+    }
+
+    fn url_of(&self, address: SocketAddr) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{address}")
     }
 
     /// A kubeconfig with the context `demo`, trusting this run's certificate authority where there is one.
@@ -223,12 +244,12 @@ impl Handle {
 
     /// Base address of a Prometheus that has scraped the cluster.
     pub fn prometheus_url(&self) -> String {
-        format!("http://{}", self.beside.prometheus)
+        self.url_of(self.beside.prometheus)
     }
 
     /// Base address of the ceph-mgr dashboard; its one account is [`Ceph::user`]'s.
     pub fn ceph_url(&self) -> String {
-        format!("http://{}", self.beside.dashboard)
+        self.url_of(self.beside.dashboard)
     }
 
     pub fn ceph(&self) -> &Ceph {
@@ -247,6 +268,16 @@ impl Handle {
 
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// From now on this peer meets so who connects; connections that are open are cut.
+    pub fn set_wire(&self, peer: Peer, wire: Wire) {
+        self.lines.of(peer).set(wire);
+    }
+
+    /// Connections that this peer has accepted so far.
+    pub fn connections(&self, peer: Peer) -> u64 {
+        self.lines.of(peer).met()
     }
 
     pub fn requests(&self) -> &Requests {

@@ -14,11 +14,27 @@ use std::{
 use axum::{Extension, Router};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    SimError,
+    tls::Identity,
+    wire::{self, Wire},
+};
+
+/// What is said where a handshake is expected.
+const NO_HANDSHAKE: &[u8] = b"220 smtp.example.org ready\r\n";
+
+/// A socket that is served on.
+pub struct Door {
+    pub listener: TcpListener,
+    /// None: plain HTTP.
+    pub identity: Option<Identity>,
+    pub line: wire::Line,
+}
 
 /// Once blown, the next write resets the connection.
 #[derive(Clone, Debug, Default)]
@@ -30,19 +46,85 @@ impl Fuse {
     }
 }
 
-/// Accepts until `stop`, then drops every connection: watches would never end by themselves.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
-    let tracker = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+/// Accepts until `stop`, then drops every connection: watches would never end by themselves. Each change of the wire
+/// drops them too.
+pub async fn serve(door: Door, router: Router, stop: CancellationToken) {
+    let Door { mut listener, identity, line } = door;
+    let (tracker, mut state) = (TaskTracker::new(), line.follow());
+    while !stop.is_cancelled() {
+        let (now, open) = (*state.borrow_and_update(), stop.child_token());
+        let mut changed = async || {
+            tokio::select! {
+                changed = state.changed() => if changed.is_err() {
+                    // Whoever could change it is gone.
+                    stop.cancel();
+                },
+                () = stop.cancelled() => {}
+            }
         };
-        match accepted {
+        let next = match now {
+            Wire::Refused => refuse(listener, changed()).await,
+            _ => {
+                let accept = accept(&listener, &line, Manners::of(now, &identity), &router, &open, &tracker);
+                tokio::select! { () = accept => {}, () = changed() => {} }
+                Ok(listener)
+            }
+        };
+        open.cancel();
+        listener = match next {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "simulated cluster: cannot listen again"),
+        };
+    }
+    tracker.close();
+    tracker.wait().await;
+}
+
+async fn refuse(listener: TcpListener, changed: impl Future<Output = ()>) -> io::Result<TcpListener> {
+    let closed = wire::close(listener)?;
+    changed.await;
+    wire::open(closed)
+}
+
+/// How a connection is begun.
+#[derive(Clone)]
+enum Manners {
+    Plain,
+    Tls(Identity),
+    Rude,
+}
+
+impl Manners {
+    fn of(wire: Wire, identity: &Option<Identity>) -> Self {
+        let forged =
+            || identity.as_ref().map(Identity::forged).transpose().inspect_err(complain).ok().flatten();
+        match wire {
+            Wire::Garbled => Self::Rude,
+            Wire::Untrusted => forged().map_or(Self::Rude, Self::Tls),
+            Wire::Sound | Wire::Refused => identity.clone().map_or(Self::Plain, Self::Tls),
+        }
+    }
+}
+
+fn complain(error: &SimError) {
+    tracing::error!(%error, "simulated cluster: no certificate");
+}
+
+async fn accept(
+    listener: &TcpListener,
+    line: &wire::Line,
+    manners: Manners,
+    router: &Router,
+    open: &CancellationToken,
+    tracker: &TaskTracker,
+) {
+    loop {
+        match listener.accept().await {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, tls.clone(), router.clone());
-                let stop = stop.clone();
-                tracker.spawn(async move { stop.run_until_cancelled(connection).await });
+                line.meet();
+                let connection = connection(stream, peer, manners.clone(), router.clone());
+                let open = open.clone();
+                tracker.spawn(async move { open.run_until_cancelled(connection).await });
             }
             // Out of file descriptors, or a client that left: neither ends the cluster.
             Err(error) => {
@@ -51,24 +133,23 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
             }
         }
     }
-    tracker.close();
-    tracker.wait().await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router) {
+async fn connection(stream: TcpStream, peer: SocketAddr, manners: Manners, router: Router) {
     // Watch events are small, and should not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "simulated cluster: no TCP_NODELAY");
     }
     let fuse = Fuse::default();
-    let line = Line { stream, fuse: fuse.clone() };
+    let mut line = Line { stream, fuse: fuse.clone() };
     let router = router.layer(Extension(fuse));
-    let result = match tls {
-        None => answer(line, router).await,
-        Some(acceptor) => match acceptor.accept(line).await {
+    let result = match manners {
+        Manners::Plain => answer(line, router).await,
+        Manners::Tls(identity) => match identity.acceptor.accept(line).await {
             Ok(line) => answer(line, router).await,
             Err(error) => Err(error.to_string()),
         },
+        Manners::Rude => line.stream.write_all(NO_HANDSHAKE).await.map_err(|error| error.to_string()),
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error, "simulated cluster: a connection ended");

@@ -8,8 +8,27 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::SimError;
 
-/// The acceptor, and the authority's certificate in PEM, which clients trust.
-pub fn acceptor(hosts: &[String]) -> Result<(TlsAcceptor, String), SimError> {
+/// What a socket shows who connects with TLS.
+#[derive(Clone)]
+pub struct Identity {
+    pub acceptor: TlsAcceptor,
+    hosts: Arc<[String]>,
+}
+
+impl Identity {
+    /// For these addresses; and the authority's certificate in PEM, which clients trust.
+    pub fn of(hosts: &[String]) -> Result<(Self, String), SimError> {
+        let (acceptor, authority) = acceptor(hosts)?;
+        Ok((Self { acceptor, hosts: hosts.into() }, authority))
+    }
+
+    /// The same names, signed by an authority that nobody trusts.
+    pub fn forged(&self) -> Result<Self, SimError> {
+        Ok(Self { acceptor: acceptor(&self.hosts)?.0, hosts: self.hosts.clone() })
+    }
+}
+
+fn acceptor(hosts: &[String]) -> Result<(TlsAcceptor, String), SimError> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;

@@ -12,7 +12,7 @@ use wukong_dashboard::{
     server::{
         collect::{from_kubeconfig_text, run},
         config::CollectConfig,
-        snapshot::facts::{Change, InstanceFacts, Key, Observation, Targets},
+        snapshot::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets},
     },
     sim::{self, Backend, Disk, DiskMode, Guest, Handle, Options, Scenario},
 };
@@ -83,12 +83,15 @@ async fn claims_lead_to_images_and_longhorn_volumes() {
         }
     }
     let (volumes, longhorn) = (volumes.unwrap(), longhorn.unwrap());
-    let of = |claim: &str| volumes.iter().find(|volume| volume.claim_name == claim).unwrap();
-    let image = of("db-rbd").image.as_deref().unwrap();
+    assert_eq!(volumes.iter().filter(|volume| volume.lead.is_none()).count(), 1, "a directory leads nowhere");
+    let of = |claim: &str| {
+        let mut leads = volumes.iter().filter_map(|volume| volume.lead.as_ref());
+        &leads.find(|lead| *lead.claim.name == *claim).unwrap().backend
+    };
+    let Behind::Rbd(image) = of("db-rbd") else { panic!("{:?}", of("db-rbd")) };
     assert_eq!((&*image.pool, &*image.namespace), ("vms", ""));
     assert!(image.name.starts_with("csi-vol-"));
-    assert_eq!((&*of("db-dir").driver, &of("db-dir").image), ("", &None));
-    assert_eq!(of("db-horn").handle, longhorn[0].name);
+    assert_eq!(*of("db-horn"), Behind::Longhorn(longhorn[0].name.as_str().into()));
     assert_eq!(longhorn[0].size, Some(10 << 30));
     assert!(longhorn[0].actual_size.unwrap() >= 1 << 30);
 }

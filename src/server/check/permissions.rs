@@ -1,12 +1,16 @@
-//! What this dashboard's credentials may do, by SelfSubjectAccessReview: the one thing that it ever creates.
+//! What this dashboard's credentials may do, by SelfSubjectAccessReview.
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::{Api, Client, api::PostParams};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use kube::Client;
 
-use crate::{model::source::SourceId, server::config::CollectConfig};
+use crate::{
+    model::source::SourceId,
+    server::{
+        collect::client::{may, words as error_words},
+        config::CollectConfig,
+    },
+};
 
 /// Reviews under way at the same time.
 const AT_ONCE: usize = 8;
@@ -81,12 +85,12 @@ pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<Allowed> {
         id => !SourceId::DISK.contains(&id) || asked.contains(&id),
     };
     let questions = NEEDED.iter().filter(wanted).flat_map(|needed| questions(needed, config));
-    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     stream::iter(questions.collect::<Vec<_>>())
         .map(|(source, what, attributes)| {
-            let (api, deadline) = (api.clone(), config.metrics_deadline);
+            let deadline = config.metrics_deadline;
             async move {
-                let answer = tokio::time::timeout(deadline, review(&api, attributes)).await;
+                let answer = tokio::time::timeout(deadline, may(client, attributes)).await;
+                let answer = answer.map(|answer| answer.map_err(|error| error_words(&error)));
                 let allowed = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
                 Allowed { source, what, allowed }
             }
@@ -128,15 +132,4 @@ fn words(needed: &Needed, verb: &str, namespace: Option<&str>) -> String {
         Some(namespace) => format!("{words} in namespace {namespace}"),
         None => words,
     }
-}
-
-async fn review(api: &Api<SelfSubjectAccessReview>, attributes: ResourceAttributes) -> Result<bool, String> {
-    let spec = SelfSubjectAccessReviewSpec {
-        resource_attributes: Some(attributes),
-        ..SelfSubjectAccessReviewSpec::default()
-    };
-    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-    let answer = api.create(&PostParams::default(), &review).await;
-    let answer = answer.map_err(|error| crate::server::collect::client::words(&error))?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
 }

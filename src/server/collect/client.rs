@@ -10,8 +10,12 @@ use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use kube::{
-    Client, Config,
+    Api, Client, Config,
+    api::PostParams,
     client::{ClientBuilder, ConfigExt},
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
@@ -36,8 +40,28 @@ pub struct Cluster {
     /// The kubeconfig's context, or `in-cluster`.
     pub name: String,
     pub(super) pulses: Pulses,
-    /// The same credentials for kubelets themselves; its requests name the whole address.
-    pub(super) kubelets: Option<Client>,
+    /// The same credentials for kubelets themselves.
+    pub(super) kubelets: Option<Straight>,
+}
+
+/// A client for kubelets: its requests name the whole address.
+#[derive(Clone)]
+pub struct Straight {
+    pub client: Client,
+    config: Config,
+    /// The file of their authority, and what was in it.
+    ca: Option<(PathBuf, Vec<u8>)>,
+}
+
+/// Whether these credentials may do this, by SelfSubjectAccessReview: the one thing that this program ever creates.
+pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, kube::Error> {
+    let spec = SelfSubjectAccessReviewSpec {
+        resource_attributes: Some(attributes),
+        ..SelfSubjectAccessReviewSpec::default()
+    };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// Why there is no cluster to ask. Nothing here was sent over the network yet.
@@ -183,7 +207,7 @@ impl Cluster {
             // Nothing to verify: a machine without any certificate authority can be its client too.
             config.root_cert = Some(Vec::new());
         }
-        let kubelets = kubelet_client(&config, &collect.kubelet)?;
+        let kubelets = Straight::new(&config, &collect.kubelet)?;
         let pulses = Pulses::default();
         let watchdog = WatchdogLayer { pulses: pulses.clone(), watch_idle: collect.watch_idle };
         let builder = ClientBuilder::try_from(config)?;
@@ -191,24 +215,50 @@ impl Cluster {
     }
 }
 
-/// None where kubelets are not to be asked straight, or cannot be: without an authority to tell a kubelet by, the
-/// credentials would go to whoever answers at its address; and a kubelet knows no impersonation.
-fn kubelet_client(cluster: &Config, kubelet: &KubeletConfig) -> Result<Option<Client>, ConnectError> {
-    let mut config = cluster.clone();
-    if let Some(path) = &kubelet.ca {
-        (config.root_cert, config.root_cert_file) = (Some(certificates(path)?), None);
+impl Straight {
+    /// None where kubelets are not to be asked straight, or cannot be: without an authority to tell a kubelet by, the
+    /// credentials would go to whoever answers at its address; and a kubelet knows no impersonation.
+    fn new(cluster: &Config, kubelet: &KubeletConfig) -> Result<Option<Self>, ConnectError> {
+        let (mut config, mut ca) = (cluster.clone(), None);
+        if let Some(path) = &kubelet.ca {
+            let refuse = |why: String| ConnectError::KubeletCa { path: path.into(), why };
+            let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+            trust(&mut config, &pem).map_err(refuse)?;
+            ca = Some((path.clone(), pem));
+        }
+        let auth = &config.auth_info;
+        let impersonates = auth.impersonate.is_some() || auth.impersonate_groups.is_some();
+        let known = config.root_cert.is_some() || kubelet.insecure_tls;
+        let wanted = match kubelet.access {
+            KubeletAccess::Proxy => false,
+            KubeletAccess::Auto => known && !impersonates,
+            KubeletAccess::Direct => true,
+        };
+        config.accept_invalid_certs = kubelet.insecure_tls;
+        config.tls_server_name = None;
+        Ok(if wanted { Some(Self { client: straight(&config)?, config, ca }) } else { None })
     }
-    let auth = &config.auth_info;
-    let impersonates = auth.impersonate.is_some() || auth.impersonate_groups.is_some();
-    let known = config.root_cert.is_some() || kubelet.insecure_tls;
-    let wanted = match kubelet.access {
-        KubeletAccess::Proxy => false,
-        KubeletAccess::Auto => known && !impersonates,
-        KubeletAccess::Direct => true,
-    };
-    config.accept_invalid_certs = kubelet.insecure_tls;
-    config.tls_server_name = None;
-    wanted.then(|| straight(&config)).transpose().map_err(ConnectError::from)
+
+    /// Reads the authority's file again, since authorities are rotated; whether there is another one in it. A file
+    /// that cannot be used leaves the one before: it may be half written.
+    pub async fn renew(&mut self) -> bool {
+        let Some((path, known)) = &mut self.ca else { return false };
+        let pem = match tokio::fs::read(&*path).await {
+            Ok(pem) if pem != *known => pem,
+            _ => return false,
+        };
+        let made = trust(&mut self.config, &pem)
+            .and_then(|()| straight(&self.config).map_err(|error| ConnectError::from(error).to_string()));
+        *known = pem;
+        match made {
+            Ok(client) => self.client = client,
+            Err(why) => {
+                tracing::warn!(path = %path.display(), why, "the new --kubelet-ca cannot be used");
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// A client without an address of its own.
@@ -227,13 +277,13 @@ fn straight(config: &Config) -> Result<Client, kube::Error> {
     })
 }
 
-fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, ConnectError> {
-    let refuse = |why: String| ConnectError::KubeletCa { path: path.into(), why };
-    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+fn trust(config: &mut Config, pem: &[u8]) -> Result<(), String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.ok().filter(|found| !found.is_empty());
-    let found = found.ok_or_else(|| refuse("it holds no certificates in PEM".to_owned()))?;
-    Ok(found.into_iter().map(|certificate| certificate.to_vec()).collect())
+    let found = found.ok_or_else(|| "it holds no certificates in PEM".to_owned())?;
+    config.root_cert = Some(found.into_iter().map(|certificate| certificate.to_vec()).collect());
+    config.root_cert_file = None;
+    Ok(())
 }
 
 /// A proxy of the environment is not meant for this machine itself.

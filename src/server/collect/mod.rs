@@ -15,6 +15,7 @@ mod prometheus;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod turns;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -150,10 +151,9 @@ impl Sources {
     fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
         let proxy = self.asker(config.kubelet_deadline);
-        let direct = self.cluster.kubelets.clone().map(|client| Asker { client, ..proxy.clone() });
         let askers = Askers {
             proxy,
-            direct,
+            straight: self.cluster.kubelets.clone(),
             access: config.kubelet.access,
             port: config.kubelet.port,
             namespaces: config.namespaces.as_deref().map(Arc::from),

@@ -129,19 +129,31 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Doubling waits with jitter, so that what failed together does not return together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Backoff {
     failures: u32,
+    shortest: Duration,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::between(SHORTEST_BACKOFF, LONGEST_BACKOFF)
+    }
 }
 
 impl Backoff {
+    pub fn between(shortest: Duration, longest: Duration) -> Self {
+        Self { failures: 0, shortest, longest }
+    }
+
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Half to all of 0.5, 1, 2, 4, 5, 5 … seconds.
+    /// Half to all of 0.5, 1, 2, 4, 5, 5 … seconds, unless told otherwise.
     pub fn wait(&mut self) -> Duration {
-        let longest = SHORTEST_BACKOFF.saturating_mul(1 << self.failures.min(8)).min(LONGEST_BACKOFF);
+        let longest = self.shortest.saturating_mul(1 << self.failures.min(8)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
         longest.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
@@ -153,11 +165,12 @@ pub struct Pace {
     interval: Duration,
     backoff: Backoff,
     unsettled_until: Option<Instant>,
+    probe_at: Option<Instant>,
 }
 
 impl Pace {
     pub fn new(interval: Duration) -> Self {
-        Self { interval, backoff: Backoff::default(), unsettled_until: None }
+        Self { interval, backoff: Backoff::default(), unsettled_until: None, probe_at: None }
     }
 
     pub fn interval(&self) -> Duration {
@@ -193,6 +206,25 @@ impl Pace {
     /// Whether it did not answer a moment ago.
     pub fn settling(&self, now: Instant) -> bool {
         self.unsettled_until.is_some_and(|until| now < until)
+    }
+
+    /// The peer is away, and all requests are held back but one, after `wait` at least, to see whether it is there
+    /// again. Of many that fail together the first decides when that is.
+    pub fn hold(&mut self, wait: Duration, now: Instant) {
+        self.away(now);
+        if self.probe_at.is_none_or(|at| at <= now) {
+            self.probe_at = Some(now + self.soon().max(wait));
+        }
+    }
+
+    /// While the peer is away: when the one request is due.
+    pub fn probe_at(&self) -> Option<Instant> {
+        self.probe_at
+    }
+
+    /// It answers.
+    pub fn back(&mut self) {
+        self.probe_at = None;
     }
 
     /// A back-off that is not longer than the interval.

@@ -7,10 +7,13 @@ use kube::{
     Api,
     runtime::watcher::{self, Event, watcher},
 };
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
+
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
 use super::{
     Closed, Cluster, Outlet,
+    client::may,
     error::Access,
     kinds::{Kind, Watched},
     now,
@@ -30,6 +33,11 @@ const LONGEST_WATCH: u64 = 290;
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// A watch that has not failed for this long is well again.
 const CALM: Duration = Duration::from_secs(10);
+/// What is refused is asked for again after the first of these, then after twice that, up to the second: each of them
+/// is a 403 in the audit log. A permission that is granted shows sooner, since the API server is asked for it.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// For one answer to whether a permission is there.
+const REVIEW: Duration = Duration::from_secs(5);
 
 /// Follows a collection for ever, or until nobody listens.
 pub async fn follow<K: Kind>(
@@ -59,6 +67,7 @@ fn watch_config<K: Kind>(watch_idle: Duration) -> watcher::Config {
 }
 
 struct Follower<K: Kind> {
+    client: kube::Client,
     access: Access,
     outlet: Outlet,
     pulse: Arc<Pulse>,
@@ -66,6 +75,9 @@ struct Follower<K: Kind> {
     told: Millis,
     ticks: Interval,
     backoff: Backoff,
+    patience: Backoff,
+    /// The API server said that it may, and refused all the same: its word is worth nothing until it does as it says.
+    doubted: bool,
     /// The last failure, and how many there were in a row.
     failed_at: Option<Instant>,
     failures: u32,
@@ -98,12 +110,15 @@ impl<K: Kind> Follower<K> {
         let mut ticks = interval(ALIVE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            client: cluster.client.clone(),
             pulse: cluster.pulses.of(&K::path(namespace.as_deref())),
             access: Access { resource: K::resource(), namespace },
             outlet,
             told: 0,
             ticks,
             backoff: Backoff::default(),
+            patience: Backoff::between(REFUSED.0, REFUSED.1),
+            doubted: false,
             failed_at: None,
             failures: 0,
             trouble: None,
@@ -182,7 +197,8 @@ impl<K: Kind> Follower<K> {
     async fn failed(&mut self, error: &watcher::Error) -> Result<Next, Closed> {
         self.count_failure();
         let trouble = Trouble::of(error);
-        match (self.trouble.replace(trouble), trouble) {
+        let before = self.trouble.replace(trouble);
+        match (before, trouble) {
             // To have lost one's place is nothing wrong, and is mended by the list that follows: unless it goes on.
             (before, Trouble::LostPlace) if before != Some(Trouble::LostPlace) => return Ok(after(error)),
             // The server is back and its parts start up, authorisation and storage among them: that takes a second
@@ -197,8 +213,43 @@ impl<K: Kind> Follower<K> {
             let namespace = self.access.namespace.clone();
             self.outlet.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;
         }
-        sleep(self.backoff.wait()).await;
+        match denied(error).filter(|_| before == Some(Trouble::Refused)) {
+            Some(verb) => self.until_allowed(verb).await,
+            None => sleep(self.backoff.wait()).await,
+        }
         Ok(after(error))
+    }
+
+    /// Until the permission is there, as far as the API server tells, or until it is time to try all the same.
+    async fn until_allowed(&mut self, verb: &str) {
+        let until = Instant::now() + self.patience.wait();
+        while Instant::now() < until {
+            sleep(self.backoff.wait().min(until - Instant::now())).await;
+            if !self.doubted && self.may(verb).await == Some(true) {
+                self.doubted = true;
+                break;
+            }
+        }
+        // All this time is of the same failure.
+        self.failed_at = Some(Instant::now());
+    }
+
+    /// None where there is no answer.
+    async fn may(&self, verb: &str) -> Option<bool> {
+        let attributes = ResourceAttributes {
+            group: Some(K::GROUP.to_owned()),
+            resource: Some(K::PLURAL.to_owned()),
+            verb: Some(verb.to_owned()),
+            namespace: self.access.namespace.clone(),
+            ..ResourceAttributes::default()
+        };
+        timeout(REVIEW, may(&self.client, attributes)).await.ok()?.ok()
+    }
+
+    /// It is followed.
+    fn heard(&mut self) {
+        self.patience.reset();
+        self.doubted = false;
     }
 
     async fn tell_alive(&mut self) -> Result<(), Closed> {
@@ -207,6 +258,7 @@ impl<K: Kind> Follower<K> {
             return Ok(());
         }
         self.told = at;
+        self.heard();
         let namespace = self.access.namespace.clone();
         self.outlet.send(Observation::WatchAlive { source: K::SOURCE, namespace, at }).await
     }
@@ -238,6 +290,16 @@ impl Trouble {
         };
         if status.code == 410 { Self::LostPlace } else { Self::Refused }
     }
+}
+
+/// The verb that is refused, for want of a permission.
+fn denied(error: &watcher::Error) -> Option<&'static str> {
+    let (verb, error) = match error {
+        watcher::Error::InitialListFailed(error) => ("list", error),
+        watcher::Error::WatchStartFailed(error) => ("watch", error),
+        _ => return None,
+    };
+    matches!(error, kube::Error::Api(status) if status.code == 403).then_some(verb)
 }
 
 /// kube-runtime goes on from where it was, which is wrong where that place is gone: a watch that starts with 410

@@ -30,6 +30,8 @@ pub fn router(app: App) -> Router {
     let documents = Router::new()
         .route("/api/vms/stats", get(rest::stats))
         .route("/api/vms/{name}", get(rest::vm))
+        .route("/api/vms.csv", get(rest::csv))
+        .route("/api/vms.json", get(rest::json))
         .route("/api/vms/{name}/history", get(rest::history))
         .route("/api/insights", get(rest::insights))
         .route("/api/stats", get(rest::totals))

@@ -27,9 +27,11 @@ use crate::{
     },
 };
 
+mod download;
 mod json;
 mod listing;
 
+pub use download::{csv, json};
 pub use listing::Listings;
 
 /// Kubernetes' own limit for names of objects.

@@ -354,18 +354,25 @@ pub struct ImageStats {
     pub used: Option<u64>,
 }
 
-/// A PersistentVolume, as far as it leads from a claim to its backend. `namespace` is always empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A PersistentVolume, as far as it leads from a claim to its backend: of one that leads to none only the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistentVolumeFacts {
-    pub namespace: String,
-    pub name: String,
-    pub claim_namespace: String,
-    pub claim_name: String,
-    /// `spec.csi.driver` and `volumeHandle`; empty where it is no CSI volume.
-    pub driver: String,
-    pub handle: String,
-    /// Where `spec.csi.volumeAttributes` name an RBD image.
-    pub image: Option<Box<Image>>,
+    pub name: Box<str>,
+    pub lead: Option<Lead>,
+}
+
+/// The claim that a PersistentVolume is bound to, and what lies behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lead {
+    pub claim: Key,
+    pub backend: Backend,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The name of a Longhorn volume.
+    Longhorn(Box<str>),
+    Rbd(Box<Image>),
 }
 
 /// `volumes.longhorn.io`: the backend of a volume whose handle is this name.
@@ -399,6 +406,11 @@ pub trait Named {
     fn namespace(&self) -> &str;
     fn name(&self) -> &str;
 
+    /// Whether there is anything about it to remember.
+    fn is_of_use(&self) -> bool {
+        true
+    }
+
     fn key(&self) -> Key {
         Key::new(self.namespace(), self.name())
     }
@@ -418,14 +430,19 @@ macro_rules! named {
     )*};
 }
 
-named!(
-    WukongFacts,
-    VmFacts,
-    InstanceFacts,
-    PodFacts,
-    ClaimFacts,
-    PodMetricsFacts,
-    PersistentVolumeFacts,
-    LonghornFacts,
-    NodeFacts
-);
+named!(WukongFacts, VmFacts, InstanceFacts, PodFacts, ClaimFacts, PodMetricsFacts, LonghornFacts, NodeFacts);
+
+/// In no namespace, and most of them lead nowhere.
+impl Named for PersistentVolumeFacts {
+    fn namespace(&self) -> &str {
+        ""
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_of_use(&self) -> bool {
+        self.lead.is_some()
+    }
+}

@@ -1,9 +1,9 @@
 //! What is seen from inside the guest: its own memory, and its file systems.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    facts::{Filesystem, InstanceFacts, Key},
+    facts::{Filesystem, InstanceFacts, Key, SourceError},
     inventory::Entry,
     usage::Age,
     world::World,
@@ -13,6 +13,48 @@ use crate::model::{
     figure::{Basis, Sample, Source, Unit},
     vm::{Guest, GuestFilesystem},
 };
+
+/// What is known of one guest's file systems.
+#[derive(Debug, Default)]
+pub(super) struct GuestDisks {
+    /// As VMs show them, and shared with them: ten thousand guests have a few each.
+    shown: Arc<[GuestFilesystem]>,
+    /// Serials of the disks that each of them lies on.
+    serials: Box<[Box<[Box<str>]>]>,
+    pub answered: Option<Millis>,
+    pub error: Option<SourceError>,
+}
+
+impl GuestDisks {
+    pub fn answered(filesystems: Vec<Filesystem>, instance: Option<&InstanceFacts>, at: Millis) -> Self {
+        let claims = instance.map(claims_by_serial).unwrap_or_default();
+        let serials: Box<[Box<[Box<str>]>]> = filesystems
+            .iter()
+            .map(|fs| fs.serials.iter().map(|serial| serial.as_str().into()).collect())
+            .collect();
+        let shown =
+            filesystems.into_iter().zip(&serials).map(|(fs, serials)| show(fs, claim(serials, &claims)));
+        Self { shown: shown.collect(), serials, answered: Some(at), error: None }
+    }
+
+    /// Each file system, and the disks that it lies on.
+    pub fn filesystems(&self) -> impl Iterator<Item = (&GuestFilesystem, &[Box<str>])> {
+        self.shown.iter().zip(self.serials.iter().map(|serials| &**serials))
+    }
+
+    /// With the claims that the instance has now: they were looked up when the agent answered.
+    fn shown(&self, instance: &InstanceFacts) -> Arc<[GuestFilesystem]> {
+        let claims = claims_by_serial(instance);
+        if self.filesystems().all(|(fs, serials)| fs.claim == claim(serials, &claims)) {
+            return self.shown.clone();
+        }
+        let anew = |(fs, serials): (&GuestFilesystem, &[Box<str>])| GuestFilesystem {
+            claim: claim(serials, &claims).to_owned(),
+            ..fs.clone()
+        };
+        self.filesystems().map(anew).collect()
+    }
+}
 
 impl World {
     pub(super) fn guest(&self, entry: &Entry, running: bool, now: Millis) -> Guest {
@@ -25,9 +67,7 @@ impl World {
             Some((guest, at)) if !Age::new(now, at, at, self.limits.disk_interval).expired => (guest, at),
             _ => return Guest { memory: self.guest_memory(&key, now), ..Guest::default() },
         };
-        let claims = claims_by_serial(instance);
-        let filesystems = guest.filesystems.iter().map(|fs| filesystem(fs, &claims)).collect();
-        Guest { memory: self.guest_memory(&key, now), filesystems, at: Some(at) }
+        Guest { memory: self.guest_memory(&key, now), filesystems: guest.shown(instance), at: Some(at) }
     }
 
     /// `available − usable`: what the guest cannot do without.
@@ -59,17 +99,15 @@ fn claims_by_serial(instance: &InstanceFacts) -> HashMap<&str, Option<&str>> {
     claims
 }
 
-fn filesystem(fs: &Filesystem, claims: &HashMap<&str, Option<&str>>) -> GuestFilesystem {
-    let claim = match fs.serials.as_slice() {
-        [serial] => claims.get(serial.as_str()).copied().flatten(),
-        _ => None,
-    };
-    GuestFilesystem {
-        disk: fs.disk_name.clone(),
-        mount_point: fs.mount_point.clone(),
-        kind: fs.kind.clone(),
-        used: fs.used,
-        total: fs.total,
-        claim: claim.unwrap_or_default().to_owned(),
+/// Empty where no serial tells, or where several disks do.
+fn claim<'a>(serials: &[Box<str>], claims: &HashMap<&str, Option<&'a str>>) -> &'a str {
+    match serials {
+        [serial] => claims.get(&**serial).copied().flatten().unwrap_or_default(),
+        _ => "",
     }
+}
+
+fn show(fs: Filesystem, claim: &str) -> GuestFilesystem {
+    let Filesystem { disk_name: disk, mount_point, kind, used, total, .. } = fs;
+    GuestFilesystem { disk, mount_point, kind, used, total, claim: claim.to_owned() }
 }

@@ -1,19 +1,21 @@
 //! How well each source answers, and what its silence costs.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use super::{
     facts::{Key, NodeTarget, SourceError, Targets},
+    guest::GuestDisks,
+    kubelet::NodeVolumes,
     latency::Latencies,
     mend,
-    world::{GuestDisks, NodeVolumes, World},
+    world::World,
 };
 use crate::{
     model::{
         Millis,
         figure::Figure,
         message::Message,
-        reason::{Missing, Reason},
+        reason::Reason,
         source::{SourceHealth, SourceId, SourceState},
         vm::{Status, Vm, Volume},
     },
@@ -65,14 +67,14 @@ struct Summary {
 
 impl World {
     pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
-        let describe = |id| match self.limits.asks(id) {
+        let describe = |(id, tally)| match self.limits.asks(id) {
             true => SourceHealth {
                 latency: self.latencies.get(&id).and_then(Latencies::percentiles),
-                ..describe(id, self.summarise(id, targets), tally(id, vms))
+                ..describe(id, self.summarise(id, targets), tally)
             },
             false => not_configured(id),
         };
-        SourceId::ALL.into_iter().map(describe).collect()
+        SourceId::ALL.into_iter().zip(tallies(vms)).map(describe).collect()
     }
 
     fn summarise(&self, id: SourceId, targets: &Targets) -> Summary {
@@ -229,30 +231,51 @@ struct Tally {
     stale: u32,
 }
 
-impl Tally {
-    /// One VM's figures of the source, known or not.
-    fn add(&mut self, figures: &[&Figure], volumes: u32) {
-        let missing = |missing: &Missing| is_the_sources(missing.reason);
-        let lacks = figures.iter().filter_map(|figure| figure.missing()).any(missing);
-        let old = figures.iter().filter_map(|figure| figure.sample()).any(|sample| sample.stale);
-        self.vms += u32::from(figures.iter().any(|figure| figure.sample().is_some()));
-        self.volumes += volumes;
-        self.missing += u32::from(lacks);
-        self.stale += u32::from(old && !lacks);
+/// What one VM has of one source.
+#[derive(Clone, Copy, Default)]
+struct Has {
+    known: bool,
+    lacks: bool,
+    old: bool,
+}
+
+impl Has {
+    fn see(&mut self, figure: &Figure) {
+        match figure {
+            Figure::Known(sample) => {
+                self.known = true;
+                self.old |= sample.stale;
+            }
+            Figure::Missing(missing) => self.lacks |= is_the_sources(missing.reason),
+        }
     }
 }
 
-fn tally(id: SourceId, vms: &[Arc<Vm>]) -> Tally {
-    let mut tally = Tally::default();
+type OfEach<T> = [T; SourceId::ALL.len()];
+
+/// Of each source, in the order of [`SourceId::ALL`]. All VMs are walked once, however many sources there are.
+fn tallies(vms: &[Arc<Vm>]) -> OfEach<Tally> {
+    let mut tallies = OfEach::<Tally>::default();
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
-        let usage = [&vm.summary.usage.cpu, &vm.summary.usage.memory];
-        let of_usage = usage.into_iter().filter(|figure| source_of(figure) == id);
-        let of_volumes: Vec<&Figure> = vm.volumes.iter().filter_map(|volume| shown(volume, id)).collect();
-        let known = of_volumes.iter().filter(|figure| figure.sample().is_some()).count() as u32;
-        let figures: Vec<&Figure> = of_usage.chain(of_volumes).collect();
-        tally.add(&figures, known);
+        let mut has = OfEach::<Has>::default();
+        for figure in [&vm.summary.usage.cpu, &vm.summary.usage.memory] {
+            has[index(source_of(figure))].see(figure);
+        }
+        for (id, figure) in vm.volumes.iter().flat_map(shown) {
+            has[index(id)].see(figure);
+            tallies[index(id)].volumes += u32::from(figure.sample().is_some());
+        }
+        for (tally, Has { known, lacks, old }) in tallies.iter_mut().zip(has) {
+            tally.vms += u32::from(known);
+            tally.missing += u32::from(lacks);
+            tally.stale += u32::from(old && !lacks);
+        }
     }
-    tally
+    tallies
+}
+
+fn index(id: SourceId) -> usize {
+    id as usize
 }
 
 /// CPU and memory that nobody gave are missed of metrics.k8s.io.
@@ -260,13 +283,11 @@ fn source_of(figure: &Figure) -> SourceId {
     figure.sample().map_or(SourceId::PodMetrics, |sample| sample.source.id())
 }
 
-/// The volume's figure where it is of this source, or what keeps this source where no other knows it either.
-fn shown(volume: &Volume, id: SourceId) -> Option<&Figure> {
-    if volume.source == id {
-        return Some(&volume.usage);
-    }
+/// The volume's figure, and what keeps the other sources where none knows it.
+fn shown(volume: &Volume) -> impl Iterator<Item = (SourceId, &Figure)> {
     let unknown = volume.usage.sample().is_none();
-    volume.readings.iter().find(|reading| unknown && reading.source == id).map(|reading| &reading.figure)
+    let others = volume.readings.iter().filter(move |reading| unknown && reading.source != volume.source);
+    iter::once((volume.source, &volume.usage)).chain(others.map(|reading| (reading.source, &reading.figure)))
 }
 
 /// Whether a figure is missing because of its source, not because of what the VM is.

@@ -9,7 +9,7 @@ use super::{
     pods::{Launchers, Pod, Wanted},
     usage::{Quest, Subject},
     volumes::{self, Place, Reports},
-    world::World,
+    world::{FORGET_AFTER, World},
 };
 use crate::model::{
     Millis,
@@ -37,6 +37,9 @@ impl World {
         // What the guest of an instance that is gone once said has no reader, and no later word takes its place.
         let Self { guests, instances, .. } = self;
         guests.retain(|instance, _| instances.contains_key(instance));
+        // Nor of a node that is not asked any more, once what it said has expired long ago.
+        let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
+        self.kubelets.retain(|_, kubelet| kubelet.heard >= forget_before);
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);

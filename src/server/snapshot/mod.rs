@@ -11,6 +11,7 @@ pub mod insight;
 mod inventory;
 mod join;
 pub mod keeper;
+mod kubelet;
 mod latency;
 pub mod map;
 mod mend;

@@ -2,7 +2,8 @@
 //! a sum.
 
 use super::{
-    facts::{Filesystem, InstanceFacts, Key, SourceError, VolumeStats},
+    facts::{Backend, InstanceFacts, Key, SourceError, VolumeStats},
+    guest::GuestDisks,
     mend,
     usage::Age,
     volumes::{Ordered, Place, Reports},
@@ -18,9 +19,6 @@ use crate::{
     },
     words::msg,
 };
-
-/// The CSI driver whose volume handles are names of Longhorn volumes.
-const LONGHORN_DRIVER: &str = "driver.longhorn.io";
 
 /// The volume that is looked for.
 pub(super) struct Wanted<'a> {
@@ -89,7 +87,7 @@ impl World {
         let sample = image_sample(report.stats, report.source, report.answered, wanted)?;
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
         let mend = error.map(|error| mend::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
-        Ok(Found { sample, interval: self.limits.disk_interval, error, mend })
+        Ok(Found { sample, interval: report.interval, error, mend })
     }
 
     fn of_prometheus(&self, wanted: &Wanted) -> Result<Found<'_>, Missing> {
@@ -127,7 +125,7 @@ impl World {
                 |error| failed(error, mended(error), None),
             )));
         };
-        let Some((used, of)) = filled(&guest.filesystems, instance, wanted.ordered.claim) else {
+        let Some((used, of)) = filled(guest, instance, wanted.ordered.claim) else {
             let detail = msg!(error.no_serial);
             return Some(Err(Missing { detail, ..wanted.missing(Reason::NotReported) }));
         };
@@ -138,9 +136,8 @@ impl World {
     }
 
     fn of_longhorn(&self, wanted: &Wanted, reports: &Reports) -> Option<Result<Found<'_>, Missing>> {
-        let volume =
-            self.persistent_volume(&wanted.claim).filter(|volume| volume.driver == LONGHORN_DRIVER)?;
-        let Some(longhorn) = reports.longhorn(&volume.handle) else {
+        let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
+        let Some(longhorn) = reports.longhorn(handle) else {
             return Some(Err(self.silent(SourceId::Longhorn, wanted)));
         };
         let amounts = longhorn.actual_size.zip(longhorn.size.or(wanted.size));
@@ -153,8 +150,8 @@ impl World {
     }
 
     fn of_ceph(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
-        let image = self.persistent_volume(&wanted.claim)?.image.as_deref()?;
-        let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(image)) else {
+        let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
+        let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
             return Some(Err(self.silent(SourceId::Ceph, wanted)));
         };
         let Some(used) = stats.used else {
@@ -240,16 +237,17 @@ fn is_block(stats: &VolumeStats) -> bool {
 
 /// The file systems on the claim's disk, each device once however often it is mounted. None where the disk has no
 /// serial that is its alone, where a file system spans other disks too, or where one of them is not known.
-fn filled(filesystems: &[Filesystem], instance: &InstanceFacts, claim: &str) -> Option<(u64, u64)> {
+fn filled(guest: &GuestDisks, instance: &InstanceFacts, claim: &str) -> Option<(u64, u64)> {
     let serial = serial_of(instance, claim)?;
-    let mut on_disk: Vec<&Filesystem> =
-        filesystems.iter().filter(|fs| fs.serials.iter().any(|own| own == serial)).collect();
-    on_disk.sort_by(|a, b| a.disk_name.cmp(&b.disk_name));
-    on_disk.dedup_by(|a, b| a.disk_name == b.disk_name);
-    if on_disk.is_empty() || on_disk.iter().any(|fs| fs.serials.iter().any(|other| other != serial)) {
+    let mut on_disk: Vec<_> =
+        guest.filesystems().filter(|(_, serials)| serials.iter().any(|own| **own == *serial)).collect();
+    on_disk.sort_by(|(a, _), (b, _)| a.disk.cmp(&b.disk));
+    on_disk.dedup_by(|(a, _), (b, _)| a.disk == b.disk);
+    if on_disk.is_empty() || on_disk.iter().any(|(_, serials)| serials.iter().any(|other| **other != *serial))
+    {
         return None;
     }
-    on_disk.iter().try_fold((0u64, 0u64), |(used, of), fs| {
+    on_disk.iter().try_fold((0u64, 0u64), |(used, of), (fs, _)| {
         Some((used.checked_add(fs.used?)?, of.checked_add(fs.total?)?))
     })
 }

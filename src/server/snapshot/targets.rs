@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    facts::{Image, Key, NodeTarget, Targets},
+    facts::{Backend, Image, Key, NodeTarget, Targets},
     world::World,
 };
 use crate::model::{
@@ -51,8 +51,11 @@ impl World {
         let claims = running
             .iter()
             .flat_map(|vm| vm.volumes.iter().map(|volume| Key::new(&vm.summary.namespace, &volume.claim)));
-        let images: BTreeSet<&Image> =
-            claims.filter_map(|claim| self.persistent_volume(&claim)?.image.as_deref()).collect();
+        let image = |claim| match self.backend(&claim)? {
+            Backend::Rbd(image) => Some(&**image),
+            Backend::Longhorn(_) => None,
+        };
+        let images: BTreeSet<&Image> = claims.filter_map(image).collect();
         images.into_iter().cloned().collect()
     }
 }

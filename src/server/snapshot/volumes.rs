@@ -26,6 +26,8 @@ pub(super) struct Report<'a> {
     pub source: Source,
     pub stats: &'a VolumeStats,
     pub answered: Millis,
+    /// In which new figures are to be expected of this kubelet.
+    pub interval: Millis,
 }
 
 impl Report<'_> {
@@ -46,9 +48,11 @@ impl<'a> Reports<'a> {
         let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
         for (node, kubelet) in &world.kubelets {
             let Some((answered, source)) = kubelet.answered.zip(kubelet.source) else { continue };
+            let interval = kubelet.interval(world.limits.disk_interval);
             for stats in &kubelet.stats {
                 if let Some(claim) = claim_of(stats, world) {
-                    by_claim.entry(claim).or_default().push(Report { node, source, stats, answered });
+                    let report = Report { node, source, stats, answered, interval };
+                    by_claim.entry(claim).or_default().push(report);
                 }
             }
         }

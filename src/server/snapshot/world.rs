@@ -8,14 +8,16 @@ use std::{
 use super::{
     Limits,
     facts::{
-        Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key, LonghornFacts,
-        Named, NodeFacts, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts, PrometheusFacts,
-        SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
+        Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key,
+        LonghornFacts, Named, NodeFacts, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts,
+        PrometheusFacts, SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
     },
+    guest::GuestDisks,
     health::Track,
+    kubelet::NodeVolumes,
     latency::Latencies,
 };
-use crate::model::{Millis, figure::Source, source::SourceId, vm::Vm};
+use crate::model::{Millis, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
 /// Boxed: the table of a map is up to twice as large as what is in it.
@@ -27,24 +29,6 @@ pub(super) type Objects<T> = HashMap<Key, Box<T>>;
 pub(super) struct Received<T> {
     pub facts: T,
     pub first_seen: Millis,
-}
-
-/// What is known of one node's kubelet.
-#[derive(Debug, Default)]
-pub(super) struct NodeVolumes {
-    /// Which way the stats came.
-    pub source: Option<Source>,
-    pub stats: Vec<VolumeStats>,
-    pub answered: Option<Millis>,
-    pub error: Option<SourceError>,
-}
-
-/// What is known of one guest's file systems.
-#[derive(Debug, Default)]
-pub(super) struct GuestDisks {
-    pub filesystems: Vec<Filesystem>,
-    pub answered: Option<Millis>,
-    pub error: Option<SourceError>,
 }
 
 /// The last round of queries that was answered.
@@ -88,8 +72,9 @@ pub struct World {
     pub(super) last: Vec<Arc<Vm>>,
 }
 
-/// Samples of pods that are gone are dropped after this many intervals: their last value has no reader any more.
-const FORGET_AFTER: Millis = 240;
+/// What is not told of any more (pods that are gone, nodes that hold no VM) is dropped after this many intervals: its
+/// last value has no reader any more.
+pub(super) const FORGET_AFTER: Millis = 240;
 
 impl World {
     pub fn new(limits: Limits) -> Self {
@@ -206,12 +191,11 @@ impl World {
         self.track(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
-    /// The PersistentVolume behind a claim, should each name the other.
-    pub(super) fn persistent_volume(&self, claim: &Key) -> Option<&PersistentVolumeFacts> {
+    /// What lies behind a claim, should claim and PersistentVolume name each other.
+    pub(super) fn backend(&self, claim: &Key) -> Option<&Backend> {
         let bound = &self.claims.get(claim)?.volume_name;
-        let volume = self.persistent_volumes.get(&Key::new("", bound))?;
-        let names = (volume.claim_namespace.as_str(), volume.claim_name.as_str());
-        (names == (&*claim.namespace, &*claim.name)).then_some(volume)
+        let lead = self.persistent_volumes.get(&Key::new("", bound))?.lead.as_ref()?;
+        (lead.claim == *claim).then_some(&lead.backend)
     }
 
     fn sampled(&mut self, facts: PodMetricsFacts, now: Millis) {
@@ -228,9 +212,9 @@ impl World {
         match result {
             Ok(SummaryFacts { source, volumes }) => {
                 let stats = volumes.into_iter().filter_map(|stats| of_a_claim(stats, &self.pods)).collect();
-                *kubelet = NodeVolumes { source: Some(source), stats, answered: Some(at), error: None };
+                kubelet.answered(source, stats, at, self.limits.disk_interval);
             }
-            Err(error) => kubelet.error = Some(error),
+            Err(error) => kubelet.failed(error, at),
         }
     }
 
@@ -255,9 +239,10 @@ impl World {
     }
 
     fn filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
+        let facts = self.instances.get(&instance);
         let guest = self.guests.entry(instance).or_default();
         match result {
-            Ok(filesystems) => *guest = GuestDisks { filesystems, answered: Some(at), error: None },
+            Ok(filesystems) => *guest = GuestDisks::answered(filesystems, facts.map(|facts| &**facts), at),
             Err(error) => guest.error = Some(error),
         }
     }
@@ -301,12 +286,16 @@ fn change_in<T: Named>(
     match change {
         Change::Replaced { namespace, items, at } => {
             clear(objects, namespace.as_deref());
-            objects.extend(items.into_iter().map(|item| (item.key(), Box::new(item))));
+            let of_use = items.into_iter().filter(Named::is_of_use);
+            objects.extend(of_use.map(|item| (item.key(), Box::new(item))));
             tracks.entry((source, namespace)).or_default().succeeded(at);
         }
         Change::Applied { item, at } => {
             touch(tracks, source, item.namespace(), at);
-            objects.insert(item.key(), Box::new(item));
+            match item.is_of_use() {
+                true => drop(objects.insert(item.key(), Box::new(item))),
+                false => drop(objects.remove(&item.key())),
+            }
         }
         Change::Deleted { key, at } => {
             touch(tracks, source, &key.namespace, at);

@@ -5,8 +5,10 @@ use leptos::prelude::*;
 use crate::{
     model::{
         message::Message,
+        query::Query,
         source::{SourceHealth, SourceId, SourceState},
         view::HomeView,
+        vm::Status,
     },
     words::t,
 };
@@ -18,11 +20,11 @@ pub struct Empty {
     cause: String,
     mend: String,
     /// Address and words of the way on.
-    link: (&'static str, &'static str),
+    link: (String, &'static str),
 }
 
-fn sources_link() -> (&'static str, &'static str) {
-    ("/sources", t!(empty.sources))
+fn sources_link() -> (String, &'static str) {
+    ("/sources".to_owned(), t!(empty.sources))
 }
 
 impl Empty {
@@ -32,12 +34,34 @@ impl Empty {
         let any = view.totals.counts.total > 0;
         match view.matching {
             _ if !view.frame.ready => Some(starting(sources)),
-            0 if any => {
-                Some(Self { title: t!(empty.no_match), link: ("/", t!(empty.clear)), ..Self::default() })
-            }
+            0 if any => Some(unmatched(&view.query)),
             0 => Some(nothing(sources)),
             _ => None,
         }
+    }
+}
+
+/// The filter in words, so that a typing error shows.
+fn unmatched(query: &Query) -> Empty {
+    let mut parts = Vec::new();
+    for (word, value) in [
+        (t!(list.text), query.q.as_str()),
+        (t!(list.namespace), &query.namespace),
+        (t!(list.status), query.status.map_or("", Status::name)),
+        (t!(list.node), &query.node),
+    ] {
+        if !value.is_empty() {
+            parts.push(t!(empty.filter, name = word, value = value));
+        }
+    }
+    if query.attention {
+        parts.push(t!(list.attention).to_owned());
+    }
+    Empty {
+        title: t!(empty.no_match),
+        cause: parts.join(", "),
+        mend: String::new(),
+        link: (query.unfiltered().address(), t!(empty.clear)),
     }
 }
 

@@ -37,9 +37,12 @@ pub fn commands(vm: &Vm) -> impl IntoView + use<> {
     let text = command_lines(vm).join("\n");
     view! {
         <h2>{t!(why.commands)}</h2>
-        <pre class="code" tabindex="0" role="region" aria-label=t!(why.commands_label)>
-            <code>{text}</code>
-        </pre>
+        <div class="command">
+            <pre class="code" tabindex="0" role="region" aria-label=t!(why.commands_label)>
+                <code>{text}</code>
+            </pre>
+            {copy()}
+        </div>
     }
 }
 
@@ -137,15 +140,27 @@ pub fn mend(advice: &str) -> impl IntoView + use<> {
     let paragraph = |words: &str| (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
     let command = (!command.is_empty()).then(|| {
         view! {
-            <pre class="code">
-                <code>{command.to_owned()}</code>
-            </pre>
+            <div class="command">
+                <pre class="code">
+                    <code>{command.to_owned()}</code>
+                </pre>
+                {copy()}
+            </div>
         }
     });
     view! {
         {paragraph(before)}
         {command}
         {paragraph(after)}
+    }
+}
+
+/// `public/keys.js` listens for it; without a script it is not shown.
+fn copy() -> impl IntoView {
+    view! {
+        <button class="copy button" type="button" data-copied=t!(keys.copied)>
+            <span>{t!(keys.copy)}</span>
+        </button>
     }
 }
 

@@ -33,6 +33,7 @@ use crate::{
             notices::notices,
             pager::pager,
             summary::summary,
+            take::take,
             title::title,
         },
         feed::Feed,
@@ -75,7 +76,9 @@ async fn fetch(kind: ViewKind) {
 fn Home() -> impl IntoView {
     let params = use_query_map();
     let query = Memo::new(move |_| params.with(|params| Query::parse(|field| params.get(field))));
-    if query.with_untracked(Result::is_err) {
+    // Of another good query the page hears through its feed: drawn anew it would take the field from under the typing.
+    let bad = Memo::new(move |_| query.get().err());
+    if bad.with_untracked(Option::is_some) {
         respond_with(400);
     }
     let feed = Feed::<HomeView>::follow(move || query.get().ok());
@@ -90,10 +93,10 @@ fn Home() -> impl IntoView {
     };
     ready(view! {
         {title(text)}
-        {move || match query.get() {
-            Err(bad) => EitherOf3::A(bad_query(bad)),
-            Ok(_) if there.get() => EitherOf3::B(list(feed, shown)),
-            Ok(_) => EitherOf3::C(loading(feed.pulse.failed)),
+        {move || match bad.get() {
+            Some(bad) => EitherOf3::A(bad_query(bad)),
+            None if there.get() => EitherOf3::B(list(feed, shown)),
+            None => EitherOf3::C(loading(feed.pulse.failed)),
         }}
     })
 }
@@ -128,6 +131,7 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
             ViewKind::Map => Either::Right(arrived(MapView::view(MapView))),
         }}
         {move || feed.draw(|view| pager(&view.query, view.pages, view.matching))}
+        {move || feed.draw(|view| (view.matching > 0).then(|| take(&view.query)))}
     }
 }
 

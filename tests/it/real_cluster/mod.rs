@@ -10,6 +10,7 @@ mod ceph;
 mod check;
 mod cost;
 mod direct;
+mod faults;
 mod figures;
 mod harness;
 mod late_crds;

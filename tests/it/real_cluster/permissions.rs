@@ -15,7 +15,7 @@ use super::{
     },
 };
 
-/// One cycle and its request, on a busy machine. A watch tries again within 5 s.
+/// One cycle and its request, on a busy machine. A watch asks for its permission within 5 s.
 const POLLED: Duration = Duration::from_secs(5);
 const WATCHED: Duration = Duration::from_secs(10);
 

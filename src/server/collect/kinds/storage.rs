@@ -7,11 +7,16 @@ use crate::{
         k8s::{
             longhorn::{LonghornSpec, LonghornStatus},
             meta::{Nothing, Object},
-            storage::{PersistentVolumeSpec, VolumeAttributes},
+            storage::{Csi, PersistentVolumeSpec, VolumeAttributes},
         },
-        snapshot::facts::{Change, Image, Key, LonghornFacts, Observation, PersistentVolumeFacts},
+        snapshot::facts::{
+            Backend, Change, Image, Key, Lead, LonghornFacts, Observation, PersistentVolumeFacts,
+        },
     },
 };
+
+/// The CSI driver whose volume handles are names of Longhorn volumes.
+const LONGHORN_DRIVER: &str = "driver.longhorn.io";
 
 #[derive(Clone, Debug)]
 pub struct PersistentVolumes;
@@ -30,15 +35,9 @@ impl Kind for PersistentVolumes {
 
     fn facts(object: Object<PersistentVolumeSpec, Nothing>) -> PersistentVolumeFacts {
         let (claim, csi) = (object.spec.0.claim_ref.0, object.spec.0.csi.0);
-        PersistentVolumeFacts {
-            namespace: String::new(),
-            name: object.metadata.0.name.0,
-            claim_namespace: claim.namespace.0,
-            claim_name: claim.name.0,
-            driver: csi.driver.0,
-            handle: csi.volume_handle.0,
-            image: image(csi.volume_attributes.0),
-        }
+        let lead =
+            backend(csi).map(|backend| Lead { claim: Key::new(&claim.namespace, &claim.name), backend });
+        PersistentVolumeFacts { name: object.metadata.0.name.0.into(), lead }
     }
 
     fn key(facts: &PersistentVolumeFacts) -> Key {
@@ -82,6 +81,14 @@ impl Kind for LonghornVolumes {
     }
 }
 
+/// None where no source could tell of it.
+fn backend(csi: Csi) -> Option<Backend> {
+    if *csi.driver == *LONGHORN_DRIVER && !csi.volume_handle.is_empty() {
+        return Some(Backend::Longhorn(csi.volume_handle.0.into()));
+    }
+    image(csi.volume_attributes.0).map(Backend::Rbd)
+}
+
 /// ceph-csi names pool and image of what it provisions. Its driver's name begins with the operator's namespace, so
 /// these two fields alone tell an RBD volume.
 fn image(attributes: VolumeAttributes) -> Option<Box<Image>> {
@@ -114,36 +121,33 @@ mod tests {
                 "nodeStageSecretRef": {"name": "x", "namespace": "y"}, "volumeAttributes": {"clusterID": "rook-ceph",
                 "imageFeatures": "layering", "imageName": "csi-vol-9d", "journalPool": "rbd", "pool": "rbd", "radosNamespace": "tenant"}}}"#,
         );
-        let want = PersistentVolumeFacts {
-            namespace: String::new(),
-            name: "pvc-1".into(),
-            claim_namespace: "prod".into(),
-            claim_name: "web-root".into(),
-            driver: "rook-ceph.rbd.csi.ceph.com".into(),
-            handle: "0001-0009-rook-ceph-0000000000000002-9d".into(),
-            image: Some(Box::new(Image {
-                pool: "rbd".into(),
-                namespace: "tenant".into(),
-                name: "csi-vol-9d".into(),
-            })),
-        };
-        assert_eq!(facts, want);
+        let image = Image { pool: "rbd".into(), namespace: "tenant".into(), name: "csi-vol-9d".into() };
+        let lead = Lead { claim: Key::new("prod", "web-root"), backend: Backend::Rbd(Box::new(image)) };
+        assert_eq!(facts, PersistentVolumeFacts { name: "pvc-1".into(), lead: Some(lead) });
     }
 
     #[test]
-    fn what_is_no_csi_volume_leads_nowhere() {
+    fn a_longhorn_volume_is_named_by_its_handle() {
+        let facts = volume(
+            r#"{"claimRef": {"namespace": "prod", "name": "web"}, "csi": {"driver": "driver.longhorn.io", "volumeHandle": "pvc-9"}}"#,
+        );
+        let lead = Lead { claim: Key::new("prod", "web"), backend: Backend::Longhorn("pvc-9".into()) };
+        assert_eq!(facts.lead, Some(lead));
+    }
+
+    #[test]
+    fn what_is_of_no_backend_leads_nowhere() {
         for spec in [
             r#"{"hostPath": {"path": "/data"}, "claimRef": {"namespace": "prod", "name": "web"}}"#,
             r#"{"csi": "rbd", "claimRef": {"namespace": "prod", "name": "web"}}"#,
             r#"{"csi": {"driver": 1, "volumeHandle": [], "volumeAttributes": "x"}, "claimRef": {"namespace": "prod", "name": "web"}}"#,
+            r#"{"csi": {"driver": "driver.longhorn.io"}, "claimRef": {"namespace": "prod", "name": "web"}}"#,
+            // A pool is no image.
+            r#"{"csi": {"driver": "d", "volumeHandle": "h", "volumeAttributes": {"pool": "rbd"}}}"#,
+            "null",
         ] {
-            let facts = volume(spec);
-            assert_eq!((&*facts.claim_name, &*facts.driver, &*facts.handle), ("web", "", ""), "{spec}");
-            assert_eq!(facts.image, None, "{spec}");
+            assert_eq!(volume(spec), PersistentVolumeFacts { name: "pvc-1".into(), lead: None }, "{spec}");
         }
-        let half = r#"{"csi": {"driver": "d", "volumeHandle": "h", "volumeAttributes": {"pool": "rbd"}}}"#;
-        assert_eq!(volume(half).image, None, "a pool is no image");
-        assert_eq!(volume("null"), PersistentVolumeFacts { name: "pvc-1".into(), ..Default::default() });
     }
 
     #[test]

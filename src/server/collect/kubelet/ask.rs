@@ -10,6 +10,7 @@ use crate::{
     server::{
         collect::{
             Outlet,
+            client::Straight,
             error::{Failure, UNAUTHORIZED, peer_error, seconds, source_error, transport_error},
             now,
             poll::Asker,
@@ -46,7 +47,7 @@ pub enum Direct {
 pub struct Askers {
     pub proxy: Asker,
     /// None: kubelets are only asked through the API server.
-    pub direct: Option<Asker>,
+    pub straight: Option<Straight>,
     pub access: KubeletAccess,
     pub port: u16,
     pub namespaces: Option<Arc<[String]>>,
@@ -59,6 +60,8 @@ pub struct Asked {
     pub outcome: Outcome,
     /// The outcome is of a request through the API server.
     pub proxied: bool,
+    /// That was the only way to be tried.
+    pub began_by_proxy: bool,
     /// None where it was not asked straight.
     pub direct: Option<Direct>,
 }
@@ -68,7 +71,7 @@ type Volumes = Result<Vec<VolumeStats>, Failure>;
 impl Askers {
     /// Asks one node, and tells what it said. None: nobody listens any more.
     pub async fn ask(self, node: String, way: Way, outlet: Outlet) -> Option<Asked> {
-        let started = Instant::now();
+        let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
         let (direct, told) = match way {
             Way::Proxy { straight } => (None, self.proxied(&node, straight).await),
             Way::Direct(address) => self.straight(&node, address).await,
@@ -83,7 +86,7 @@ impl Askers {
             outlet.took(SourceId::Kubelet, started).await.ok()?;
         }
         outlet.send(Observation::Summary { node: node.clone(), at: now(), result }).await.ok()?;
-        Some(Asked { node, started, outcome, proxied, direct })
+        Some(Asked { node, started, outcome, proxied, began_by_proxy, direct })
     }
 
     async fn proxied(&self, node: &str, straight: Option<Direct>) -> Told {
@@ -98,8 +101,11 @@ impl Askers {
     }
 
     async fn straight(&self, node: &str, address: IpAddr) -> (Option<Direct>, Told) {
-        let Some(asker) = &self.direct else { return (None, Told::failed(no_address(node))) };
-        let volumes = self.volumes(asker, &url(address, self.port)).await;
+        let Some(Straight { client, .. }) = &self.straight else {
+            return (None, Told::failed(no_address(node)));
+        };
+        let asker = Asker { client: client.clone(), ..self.proxy.clone() };
+        let volumes = self.volumes(&asker, &url(address, self.port)).await;
         let direct = match &volumes {
             Ok(_) => Direct::Answered,
             Err(Failure::Status { code, .. }) if matches!(code.as_u16(), 401 | 403) => Direct::Denied,

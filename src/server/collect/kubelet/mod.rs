@@ -8,11 +8,7 @@
 mod answer;
 mod ask;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    net::IpAddr,
-    time::Duration,
-};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -22,7 +18,11 @@ use tokio::{
 
 pub use self::ask::Askers;
 use self::ask::{Asked, Direct, Way};
-use super::{Closed, Outlet, poll::Pace};
+use super::{
+    Closed, Outlet,
+    poll::Pace,
+    turns::{Turns, room_for_suspects},
+};
 use crate::server::{
     config::{CollectConfig, KubeletAccess},
     snapshot::facts::{NodeTarget, Targets},
@@ -33,6 +33,8 @@ const DIRECT_AGAIN: Duration = Duration::from_secs(600);
 /// So many kubelets in a row that could not be asked straight stand for all: a firewall or a missing permission
 /// would else cost each node its own attempt.
 const DIRECT_HOPELESS: u32 = 3;
+/// The file of their authority is not read more often.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
 
 /// Asks every target at once, then each at its interval, until nobody listens.
 pub async fn poll(
@@ -46,8 +48,8 @@ pub async fn poll(
     loop {
         let nodes = targets.borrow_and_update().nodes.clone();
         round.aim(&nodes);
-        round.start_due();
-        let due = round.next_start();
+        round.renew().await;
+        let due = round.start_due();
         tokio::select! {
             changed = targets.changed(), if publishing => publishing = changed.is_ok(),
             Some(done) = round.asked.join_next() => round.finish(done)?,
@@ -62,11 +64,6 @@ pub async fn poll(
 #[derive(Debug)]
 struct Node {
     address: Option<IpAddr>,
-    due: Instant,
-    /// The way it is being asked now.
-    asked: Option<Way>,
-    /// It did not answer in time when it was last asked.
-    suspect: bool,
     straight: Straight,
 }
 
@@ -100,15 +97,17 @@ struct Round {
     askers: Askers,
     outlet: Outlet,
     slots: usize,
-    nodes: BTreeMap<String, Node>,
+    nodes: Turns<String, Node>,
+    /// Requests under way through the API server.
+    by_proxy: usize,
     /// None: nobody listens any more.
     asked: JoinSet<Option<Asked>>,
+    /// Of the API server, which kubelets that are asked straight have nothing to do with.
     pace: Pace,
-    /// Set while the API server is away: when one node is asked whether it is back.
-    probe_at: Option<Instant>,
     /// Kubelets in a row that could not be asked straight, and what that means for those not tried yet.
     failed_straight: u32,
     closed: Option<Closure>,
+    renewed: Instant,
 }
 
 impl Round {
@@ -117,65 +116,80 @@ impl Round {
             askers,
             outlet,
             slots: config.kubelet_concurrency.max(1),
-            nodes: BTreeMap::new(),
+            nodes: Turns::default(),
+            by_proxy: 0,
             asked: JoinSet::new(),
             pace: Pace::new(config.disk_interval),
-            probe_at: None,
             failed_straight: 0,
             closed: None,
+            renewed: Instant::now(),
+        }
+    }
+
+    /// Under another authority, what was learned of asking straight does not hold.
+    async fn renew(&mut self) {
+        let Some(straight) = &mut self.askers.straight else { return };
+        if self.renewed.elapsed() < RENEW_EVERY {
+            return;
+        }
+        self.renewed = Instant::now();
+        if straight.renew().await {
+            (self.failed_straight, self.closed) = (0, None);
+            self.nodes.values_mut().for_each(|node| node.straight = Straight::Untried);
         }
     }
 
     /// New nodes are due at once; those that hold no VM any more are forgotten.
     fn aim(&mut self, targets: &[NodeTarget]) {
         let wanted: HashSet<&str> = targets.iter().map(|target| &*target.name).collect();
-        self.nodes.retain(|name, node| node.asked.is_some() || wanted.contains(name.as_str()));
+        self.nodes.keep(|name| wanted.contains(name.as_str()));
         for NodeTarget { name, address } in targets {
-            match self.nodes.get_mut(&**name) {
-                Some(node) => node.moved_to(*address),
-                None => drop(self.nodes.insert(name.to_string(), Node::new(*address))),
+            let name = name.to_string();
+            if !self.nodes.admit(&name, || Node::new(*address), Instant::now())
+                && let Some(node) = self.nodes.get_mut(&name)
+            {
+                node.moved_to(*address);
             }
         }
     }
 
-    /// Starts what is due and has a slot, the longest due first, suspects last.
-    fn start_due(&mut self) {
-        let now = Instant::now();
-        while let Some((name, way)) = self.next_due(now) {
-            self.start(name, way);
+    /// Starts what may start now, the longest due first, suspects last, and says when the next may.
+    fn start_due(&mut self) -> Option<Instant> {
+        loop {
+            let now = Instant::now();
+            match self.next(now) {
+                Some((at, name)) if at <= now => self.start(name, now),
+                later => return later.map(|(at, _)| at),
+            }
         }
     }
 
-    fn next_due(&self, now: Instant) -> Option<(String, Way)> {
+    /// None while every slot is taken, or there is nobody to ask.
+    fn next(&self, now: Instant) -> Option<(Instant, String)> {
         if self.asked.len() >= self.slots {
             return None;
         }
-        let hanging = self.nodes.values().filter(|node| node.asked.is_some() && node.suspect).count();
-        let room_for_suspects = hanging < (self.slots / 2).max(1);
-        let held = self.holds_back(now);
-        let waiting = self.nodes.iter().filter(|(_, node)| node.asked.is_none() && node.due <= now);
-        let allowed = waiting
-            .filter(|(_, node)| !node.suspect || room_for_suspects)
-            .map(|(name, node)| (name, node, self.way(node, now)))
-            .filter(|(_, _, way)| !held || !way.is_proxied());
-        let next = allowed.min_by_key(|(_, node, _)| (node.suspect, node.due));
-        next.map(|(name, _, way)| (name.clone(), way))
-    }
-
-    /// Whether nothing may be asked of an API server that is away: not its time yet, or one request is under way.
-    fn holds_back(&self, now: Instant) -> bool {
-        self.probe_at.is_some_and(|at| now < at || self.asks_by_proxy())
-    }
-
-    fn asks_by_proxy(&self) -> bool {
-        self.nodes.values().any(|node| node.asked.is_some_and(Way::is_proxied))
+        let suspects = self.nodes.hanging() < room_for_suspects(self.slots);
+        let proxied =
+            |name: &String| self.nodes.get(name).is_some_and(|node| self.way(node, now).is_proxied());
+        let Some(probe_at) = self.pace.probe_at() else {
+            let turn = self.nodes.next(now, suspects, |_| true)?;
+            return Some((turn.due, turn.key.clone()));
+        };
+        // While the API server is away, one request at a time sees whether it is back; the others go on.
+        let straight = self.nodes.next(now, suspects, |name| !proxied(name));
+        let straight = straight.map(|turn| (turn.due, turn.key));
+        let probe = self.nodes.next(now, suspects, proxied).filter(|_| self.by_proxy == 0);
+        let probe = probe.map(|turn| (turn.due.max(probe_at), turn.key));
+        let (at, name) = straight.into_iter().chain(probe).min()?;
+        Some((at, name.clone()))
     }
 
     fn way(&self, node: &Node, now: Instant) -> Way {
         match (self.askers.access, node.address) {
             (KubeletAccess::Direct, Some(address)) => Way::Direct(address),
             (KubeletAccess::Direct, None) => Way::Nowhere,
-            (KubeletAccess::Auto, Some(address)) if self.askers.direct.is_some() => {
+            (KubeletAccess::Auto, Some(address)) if self.askers.straight.is_some() => {
                 let closed = self.closure(node).filter(|closed| now < closed.until);
                 closed.map_or(Way::Either(address), |Closure { how, .. }| Way::Proxy { straight: Some(how) })
             }
@@ -192,28 +206,11 @@ impl Round {
         }
     }
 
-    fn start(&mut self, name: String, way: Way) {
-        if let Some(node) = self.nodes.get_mut(&name) {
-            node.asked = Some(way);
-        }
+    fn start(&mut self, name: String, now: Instant) {
+        let Some(way) = self.nodes.get(&name).map(|node| self.way(node, now)) else { return };
+        self.nodes.begin(&name);
+        self.by_proxy += usize::from(way.is_proxied());
         self.asked.spawn(self.askers.clone().ask(name, way, self.outlet.clone()));
-    }
-
-    /// When the earliest node that is waiting for its time, not for a slot, will start.
-    fn next_start(&self) -> Option<Instant> {
-        if self.asked.len() >= self.slots {
-            return None;
-        }
-        let now = Instant::now();
-        let waiting = self.nodes.values().filter(|node| node.asked.is_none());
-        waiting.filter_map(|node| self.start_of(node, now)).min()
-    }
-
-    fn start_of(&self, node: &Node, now: Instant) -> Option<Instant> {
-        match self.probe_at {
-            Some(at) if self.way(node, now).is_proxied() => (!self.asks_by_proxy()).then(|| node.due.max(at)),
-            _ => Some(node.due).filter(|due| *due > now),
-        }
     }
 
     fn finish(&mut self, done: Result<Option<Asked>, JoinError>) -> Result<(), Closed> {
@@ -222,18 +219,19 @@ impl Round {
             // A panic while asking: which node it was is lost with the task, so all are asked anew.
             Err(_) => {
                 tracing::error!("asking a kubelet failed inside this program");
+                self.asked = JoinSet::new();
                 self.nodes.clear();
+                self.by_proxy = 0;
                 return Ok(());
             }
         };
         let due = self.due_again(&asked);
         let learned = asked.direct.map(|direct| self.learn(direct, Instant::now()));
         if let Some(node) = self.nodes.get_mut(&asked.node) {
-            node.asked = None;
-            node.due = due;
-            node.suspect = asked.outcome == Outcome::Late;
             node.straight = learned.unwrap_or(node.straight);
         }
+        self.by_proxy -= usize::from(asked.began_by_proxy);
+        self.nodes.end(&asked.node, due, asked.outcome == Outcome::Late);
         Ok(())
     }
 
@@ -256,10 +254,13 @@ impl Round {
         match asked.outcome {
             // A kubelet says nothing of the API server.
             _ if !asked.proxied => return again,
-            Outcome::Away => return self.hold(),
+            Outcome::Away => {
+                self.pace.hold(Duration::ZERO, Instant::now());
+                return Instant::now();
+            }
             // No proof that the API server is back: a node that hangs looks the same.
             Outcome::Late => {}
-            Outcome::Failed | Outcome::Answered => self.probe_at = None,
+            Outcome::Failed | Outcome::Answered => self.pace.back(),
         }
         if asked.outcome == Outcome::Answered {
             self.pace.succeeded();
@@ -269,21 +270,11 @@ impl Round {
         }
         again
     }
-
-    /// Holds back what goes through the API server; of many that fail together the first decides for how long.
-    fn hold(&mut self) -> Instant {
-        let now = Instant::now();
-        self.pace.away(now);
-        if self.probe_at.is_none_or(|at| at <= now) {
-            self.probe_at = Some(now + self.pace.soon());
-        }
-        now
-    }
 }
 
 impl Node {
     fn new(address: Option<IpAddr>) -> Self {
-        Self { address, due: Instant::now(), asked: None, suspect: false, straight: Straight::Untried }
+        Self { address, straight: Straight::Untried }
     }
 
     /// What was learned of another address does not hold for this one.

@@ -312,4 +312,30 @@ mod tests {
         }
         assert!(volumes(&json(&[]), None).unwrap().found.is_empty());
     }
+
+    /// It is decoded as a whole, away from what waits for others. `cargo test --release --features ssr --lib
+    /// ten_thousand_claims -- --ignored --nocapture` says how long that takes.
+    #[test]
+    #[ignore = "a measurement"]
+    fn the_answer_for_ten_thousand_claims_is_decoded_in_time() {
+        const CLAIMS: usize = 10_000;
+        // 3 minutes at a scrape each 15 s.
+        let samples: Vec<String> =
+            (0..12).map(|n| format!(r#"[{},"{}"]"#, 1_700_000_000 + n * 15, 5_000_000_000u64 + n)).collect();
+        let samples = samples.join(",");
+        let labels = |n: usize| {
+            format!(
+                r#""job":"kubelet","endpoint":"https-metrics","metrics_path":"/metrics","persistentvolumeclaim":"claim-{n}","instance":"10.0.0.{}:10250","node":"node-{}""#,
+                n % 250,
+                n % 500
+            )
+        };
+        let all = (0..CLAIMS).flat_map(|n| VOLUMES.map(|metric| series(metric, &labels(n), &samples)));
+        let answer = json(&all.collect::<Vec<_>>());
+        let begun = std::time::Instant::now();
+        let found = volumes(&answer, None).unwrap().found;
+        let took = begun.elapsed();
+        eprintln!("{} MB of {CLAIMS} claims decoded in {took:?}", answer.len() >> 20);
+        assert_eq!(found.len(), CLAIMS);
+    }
 }

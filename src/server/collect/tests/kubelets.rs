@@ -198,3 +198,27 @@ async fn kubelets_go_on_while_the_api_server_is_away_and_say_nothing_of_it() {
     // One of eight is tried, at its back-off.
     assert!((2..=10).contains(&failures), "{failures}");
 }
+
+/// Under a wrong authority no kubelet can be told by its certificate; once the file holds the right one, it can.
+#[tokio::test]
+async fn a_new_authority_in_the_file_is_taken_without_a_restart() {
+    let (api, kubelets, others) = (proxy(), Secure::start(|_, _| empty()), Secure::start(|_, _| empty()));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::copy(others.ca(), &ca).unwrap();
+    let mut config = straight(&kubelets, KubeletAccess::Auto);
+    config.kubelet.ca = Some(ca.clone());
+    let mut collector = Collector::aim(&api, config, nodes(&[("n", "127.0.0.1")])).await;
+    assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));
+    // Half written: nothing changes.
+    std::fs::write(&ca, "-----BEGIN CERTIFICATE-----").unwrap();
+    collector.during(Duration::from_millis(3500)).await;
+    assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));
+    std::fs::copy(kubelets.ca(), &ca).unwrap();
+    for _ in 0..20 {
+        if collector.told("n").await == Ok(Source::KubeletDirect) {
+            return;
+        }
+    }
+    panic!("the new authority is not taken");
+}

@@ -1,6 +1,7 @@
 //! List and watch: what is installed late, denied, silent, outdated or broken.
 
 use super::*;
+use crate::server::snapshot::facts::Backend;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 
@@ -162,7 +163,7 @@ async fn backends_are_followed_at_cluster_scope() {
     while handle.is_none() || actual.len() < 2 {
         match collector.next(Some).await {
             Observation::PersistentVolumes(Change::Replaced { namespace: None, items, .. }) => {
-                handle = Some(items[0].handle.clone());
+                handle = items[0].lead.clone().map(|lead| lead.backend);
             }
             Observation::LonghornVolumes(Change::Replaced { namespace: None, items, .. }) => {
                 actual.push(items[0].actual_size);
@@ -171,7 +172,7 @@ async fn backends_are_followed_at_cluster_scope() {
             _ => {}
         }
     }
-    assert_eq!((handle.as_deref(), actual), (Some("pvc-1"), vec![Some(4), Some(5)]));
+    assert_eq!((handle, actual), (Some(Backend::Longhorn("pvc-1".into())), vec![Some(4), Some(5)]));
 }
 
 #[tokio::test]
@@ -368,4 +369,54 @@ async fn an_api_server_that_starts_up_is_followed_soon_after_it_is_ready() {
     while collector.wukongs().await != ["new"] {}
     // The last wait of the outage is 5 s at most, the two that follow are 0.5 s and 1 s.
     assert!(back.elapsed() < Duration::from_millis(7500), "{:?}", back.elapsed());
+}
+
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+fn review(allowed: bool) -> Response {
+    json(&format!(
+        r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","metadata":{{}},"spec":{{}},"status":{{"allowed":{allowed}}}}}"#
+    ))
+}
+
+/// Each of them is a 403 in the audit log, for ever: whether the permission is there is asked for instead.
+#[tokio::test]
+async fn what_is_refused_is_hardly_asked_for_again_until_it_is_allowed() {
+    let granted = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_granted = {
+        let granted = granted.clone();
+        move || granted.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    let server = Server::start(move |asked, _| match asked.path.as_str() {
+        WUKONGS if !is_granted() => status(403, "Forbidden"),
+        REVIEWS => review(is_granted()),
+        _ => quiet(asked),
+    });
+    let mut collector = Collector::start(&server, config(), &[]).await;
+    let error = collector.watch_error(SourceId::Wukongs).await;
+    assert_eq!(error.reason, Reason::Forbidden);
+    collector.during(Duration::from_secs(9)).await;
+    let (refused, reviews) = (server.asked(WUKONGS).len(), server.asked(REVIEWS));
+    assert!(refused <= 4, "{refused} in 9 s, where a back-off of 5 s would make 5 to 8");
+    assert!((3..=8).contains(&reviews.len()), "{}", reviews.len());
+    let asks = ["\"list\"", "\"wukongs\"", "\"vm.novasphere.dev\""];
+    assert!(asks.iter().all(|word| reviews[0].body.contains(word)), "{}", reviews[0].body);
+    let then = Instant::now();
+    granted.store(true, std::sync::atomic::Ordering::Relaxed);
+    collector.wukongs().await;
+    assert!(then.elapsed() < Duration::from_millis(6500), "{:?}", then.elapsed());
+}
+
+/// A proxy may answer reviews for somebody else: then only time helps.
+#[tokio::test]
+async fn a_permission_that_is_only_said_to_be_there_makes_no_hot_loop() {
+    let server = Server::start(|asked, _| match asked.path.as_str() {
+        WUKONGS => status(403, "Forbidden"),
+        REVIEWS => review(true),
+        _ => quiet(asked),
+    });
+    let mut collector = Collector::start(&server, config(), &[]).await;
+    collector.during(Duration::from_secs(8)).await;
+    let (refused, reviews) = (server.asked(WUKONGS).len(), server.asked(REVIEWS).len());
+    assert!((2..=5).contains(&refused) && reviews <= 2, "{refused} refusals, {reviews} reviews");
 }

@@ -1,8 +1,9 @@
 //! Through the real router, with a snapshot made by hand.
 
 mod connection;
+mod download;
 mod files;
-mod fixture;
+pub mod fixture;
 mod groups;
 mod http;
 mod language;

@@ -120,3 +120,22 @@ fn a_relist_of_one_namespace_leaves_the_others_alone() {
         .collect();
     assert_eq!(names, ["a/new", "b/web"]);
 }
+
+#[test]
+fn the_sources_stand_in_one_order() {
+    let in_order: Vec<_> = SourceId::ALL.iter().map(|id| *id as usize).collect();
+    assert_eq!(in_order, (0..SourceId::ALL.len()).collect::<Vec<_>>(), "tallies are kept by number");
+}
+
+#[test]
+fn a_node_that_is_not_asked_any_more_is_forgotten_in_time() {
+    let mut world = world();
+    world.apply(summary("n1", vec![]));
+    world.join(NOW + 240 * 60 * SECOND);
+    assert_eq!(world.kubelets.len(), 1, "a VM that has just left it may show what it said");
+    let failed =
+        Observation::Summary { node: "n2".into(), at: NOW + SECOND, result: Err(refused(Reason::TimedOut)) };
+    world.apply(failed);
+    world.join(NOW + 240 * 60 * SECOND + 1);
+    assert_eq!(world.kubelets.keys().collect::<Vec<_>>(), ["n2"]);
+}

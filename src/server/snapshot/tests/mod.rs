@@ -6,6 +6,7 @@ mod health;
 mod history;
 mod insight;
 mod inventory;
+mod kubelets;
 mod map;
 mod pods;
 mod property;

@@ -1,6 +1,6 @@
 //! Six sources of disk figures: the first that knows a volume gives its figure, and layers are never added up.
 
-use super::*;
+use super::{super::guest::GuestDisks, *};
 use crate::model::{
     figure::{Basis, Figure, Layer, Sample},
     vm::{Reading, Volume},
@@ -50,20 +50,14 @@ fn with(world: &mut World, names: &[&str], serials: &[(&str, &str)]) {
     }
 }
 
-fn persistent(world: &mut World, name: &str, driver: &str, image: Option<Image>) {
-    world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
-        name: format!("pv-{name}"),
-        claim_namespace: "a".into(),
-        claim_name: format!("web-{name}"),
-        driver: driver.into(),
-        handle: format!("handle-{name}"),
-        image: image.map(Box::new),
-        ..Default::default()
-    })));
+fn persistent(world: &mut World, name: &str, backend: Backend) {
+    let lead = Lead { claim: Key::new("a", &format!("web-{name}")), backend };
+    let name = format!("pv-{name}").into();
+    world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts { name, lead: Some(lead) })));
 }
 
 fn longhorn(world: &mut World, name: &str, actual: u64) {
-    persistent(world, name, "driver.longhorn.io", None);
+    persistent(world, name, Backend::Longhorn(format!("handle-{name}").into()));
     world.apply(Observation::LonghornVolumes(applied(LonghornFacts {
         namespace: "longhorn-system".into(),
         name: format!("handle-{name}"),
@@ -77,7 +71,7 @@ fn image(name: &str) -> Image {
 }
 
 fn ceph(world: &mut World, name: &str, used: Option<u64>) {
-    persistent(world, name, "rbd.csi.ceph.com", Some(image(name)));
+    persistent(world, name, Backend::Rbd(Box::new(image(name))));
     let stats = ImageStats { image: image(name), size: 20 * GI, used };
     world.apply(Observation::Ceph { at: NOW, result: Ok(vec![stats]) });
 }
@@ -254,6 +248,20 @@ fn what_maps_to_no_volume_is_shown_as_the_guests() {
     assert_eq!((later.guest.filesystems.len(), later.guest.at), (0, None), "an hour old is nothing");
 }
 
+/// Ten thousand guests have a few each: they stand once, whoever shows them.
+#[test]
+fn file_systems_are_shared_with_what_shows_them_until_disks_change_places() {
+    let mut world = all();
+    with(&mut world, &["root", "data"], &[("root", "S1"), ("data", "S2")]);
+    agent(&mut world, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
+    let (one, kept) =
+        (web(&mut world), world.guests.values().flat_map(GuestDisks::filesystems).next().unwrap());
+    assert_eq!(one.guest.filesystems[0].claim, "web-root");
+    assert!(std::ptr::eq(&one.guest.filesystems[0], kept.0), "a copy for each VM");
+    with(&mut world, &["root", "data"], &[("root", "S2"), ("data", "S1")]);
+    assert_eq!(web(&mut world).guest.filesystems[0].claim, "web-data");
+}
+
 #[test]
 fn a_guest_that_is_gone_is_forgotten() {
     let mut world = all();
@@ -272,16 +280,26 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
     let mut world = all();
     with(&mut world, &["root"], &[]);
     longhorn(&mut world, "root", 12 * GI);
-    world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
-        name: "pv-root".into(),
-        claim_namespace: "b".into(),
-        claim_name: "web-root".into(),
-        driver: "driver.longhorn.io".into(),
-        handle: "handle-root".into(),
-        ..Default::default()
-    })));
+    let lead = Lead { claim: Key::new("b", "web-root"), backend: Backend::Longhorn("handle-root".into()) };
+    let others = PersistentVolumeFacts { name: "pv-root".into(), lead: Some(lead) };
+    world.apply(Observation::PersistentVolumes(applied(others)));
     world.apply(summary("n1", vec![]));
     assert_eq!(shown(&volume(&mut world, "root").usage), Err(Reason::NotReported));
+}
+
+/// Ten thousand of them would be kept for nothing.
+#[test]
+fn a_persistent_volume_that_leads_nowhere_is_not_kept() {
+    let mut world = all();
+    with(&mut world, &["root", "data"], &[]);
+    longhorn(&mut world, "root", 12 * GI);
+    let local = |name: &str| PersistentVolumeFacts { name: name.into(), lead: None };
+    world.apply(Observation::PersistentVolumes(applied(local("pv-data"))));
+    assert_eq!(world.persistent_volumes.len(), 1);
+    world.apply(Observation::PersistentVolumes(applied(local("pv-root"))));
+    assert!(world.persistent_volumes.is_empty(), "it led somewhere before");
+    world.apply(Observation::PersistentVolumes(replaced(vec![local("pv-root"), local("pv-data")])));
+    assert!(world.persistent_volumes.is_empty());
 }
 
 #[test]

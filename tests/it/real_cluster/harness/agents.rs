@@ -40,6 +40,8 @@ struct Guests(Arc<Mutex<Known>>);
 struct Known {
     connected: BTreeMap<String, Vec<GuestFilesystem>>,
     asked: Vec<String>,
+    /// Nobody is answered.
+    hang: bool,
 }
 
 /// Serves until it is dropped.
@@ -69,6 +71,11 @@ impl Agents {
         self.guests.0.lock().unwrap().connected.insert(key, filesystems);
     }
 
+    /// From now on nobody is answered, or whoever asks is again.
+    pub fn hang(&self, hang: bool) {
+        self.guests.0.lock().unwrap().hang = hang;
+    }
+
     /// `namespace/name` of each request so far.
     pub fn asked(&self) -> Vec<String> {
         self.guests.0.lock().unwrap().asked.clone()
@@ -86,6 +93,10 @@ async fn filesystems(
     State(guests): State<Guests>,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Response {
+    let hangs = guests.0.lock().unwrap().hang;
+    if hangs {
+        std::future::pending::<()>().await;
+    }
     let mut state = guests.0.lock().unwrap();
     let key = format!("{namespace}/{name}");
     state.asked.push(key.clone());

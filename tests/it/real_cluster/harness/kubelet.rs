@@ -13,7 +13,7 @@ use std::{
 
 use axum::{
     Extension, Json, Router,
-    extract::{Request, State},
+    extract::{self, Request},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -84,10 +84,20 @@ struct Stub {
     api: Api,
     node: String,
     pods: Mutex<BTreeMap<String, Running>>,
-    /// Answers 503 to everybody.
-    broken: Mutex<bool>,
+    state: Mutex<State>,
     /// Who asked with a token, for what, and what it got.
     asked: Mutex<Vec<Direct>>,
+}
+
+/// How it meets whoever asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Well,
+    /// Answers 503 to everybody.
+    Broken,
+    /// Answers nobody.
+    Hangs,
 }
 
 /// A request that did not come through the API server.
@@ -117,7 +127,7 @@ impl Kubelet {
             api: plane.api.clone(),
             node: node.to_owned(),
             pods: Mutex::default(),
-            broken: Mutex::default(),
+            state: Mutex::default(),
             asked: Mutex::default(),
         });
         let server = Server::with_clients(address, pair, &plane.authority(), router(&stub)).await;
@@ -149,7 +159,11 @@ impl Kubelet {
 
     /// From now on every request is answered 503, or is answered again.
     pub fn break_down(&self, broken: bool) {
-        *self.stub.broken.lock().unwrap() = broken;
+        self.turn(if broken { State::Broken } else { State::Well });
+    }
+
+    pub fn turn(&self, state: State) {
+        *self.stub.state.lock().unwrap() = state;
     }
 
     /// What was asked with a token so far.
@@ -169,13 +183,16 @@ fn router(stub: &Arc<Stub>) -> Router {
 }
 
 async fn guard(
-    State(stub): State<Arc<Stub>>,
+    extract::State(stub): extract::State<Arc<Stub>>,
     Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
-    if *stub.broken.lock().unwrap() {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let state = *stub.state.lock().unwrap();
+    match state {
+        State::Well => {}
+        State::Broken => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        State::Hangs => return std::future::pending().await,
     }
     // The API server's client certificate is of system:masters, who may everything.
     if peer.certified {
@@ -227,7 +244,7 @@ fn subresource(path: &str) -> &'static str {
     }
 }
 
-async fn summary(State(stub): State<Arc<Stub>>) -> Json<Value> {
+async fn summary(extract::State(stub): extract::State<Arc<Stub>>) -> Json<Value> {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let pods = stub.pods.lock().unwrap();
     let pods: Vec<Value> = pods.values().map(|pod| pod_summary(&pod.load, &now)).collect();
@@ -260,7 +277,7 @@ impl VolumeLoad {
 }
 
 /// Prometheus text, as metrics-server reads it: each sample with its time in milliseconds.
-async fn resource_metrics(State(stub): State<Arc<Stub>>) -> String {
+async fn resource_metrics(extract::State(stub): extract::State<Arc<Stub>>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let at = now.as_millis();
     let mut text = String::new();
@@ -296,7 +313,7 @@ impl Running {
 }
 
 /// The kubelet's own, as far as volumes go: a claim once for each pod that mounts it, without the pod's name.
-async fn volume_metrics(State(stub): State<Arc<Stub>>) -> String {
+async fn volume_metrics(extract::State(stub): extract::State<Arc<Stub>>) -> String {
     let mut text = String::new();
     for pod in stub.pods.lock().unwrap().values() {
         for volume in &pod.load.volumes {
@@ -322,7 +339,7 @@ fn claim_metrics(text: &mut String, namespace: &str, volume: &VolumeLoad) {
 }
 
 /// KubeVirt's virt-handler, which is a server of its own beside the kubelet.
-async fn guest_metrics(State(stub): State<Arc<Stub>>) -> String {
+async fn guest_metrics(extract::State(stub): extract::State<Arc<Stub>>) -> String {
     let mut text = String::new();
     for pod in stub.pods.lock().unwrap().values() {
         let Some(guest) = &pod.load.guest else { continue };

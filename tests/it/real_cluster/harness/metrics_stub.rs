@@ -1,12 +1,16 @@
 //! A metrics API of the test's own, where metrics-server's window of 10 s would make a test last for minutes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     Json, Router,
     extract::{Path, State},
     routing::get,
 };
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{control_plane::ControlPlane, tls::Server};
@@ -21,7 +25,7 @@ struct Sampled {
 }
 
 #[derive(Clone, Default)]
-struct Samples(Arc<Mutex<Vec<Sampled>>>);
+struct Samples(Arc<Mutex<Vec<Sampled>>>, Arc<AtomicBool>);
 
 /// Serves until it is dropped.
 pub struct MetricsStub {
@@ -42,6 +46,11 @@ impl MetricsStub {
         let server = Server::start(address, &plane.certificate("metrics", 2), router).await;
         plane.register_metrics_api(address).await;
         Self { samples, _server: server }
+    }
+
+    /// From now on every list is answered 500, or is answered again.
+    pub fn break_down(&self, broken: bool) {
+        self.samples.1.store(broken, Ordering::Relaxed);
     }
 
     pub fn add(&self, namespace: &str, pod: String) {
@@ -68,20 +77,26 @@ async fn resources() -> Json<Value> {
         "resources": [pods]}))
 }
 
-async fn pods(State(samples): State<Samples>) -> Json<Value> {
+async fn pods(State(samples): State<Samples>) -> Result<Json<Value>, StatusCode> {
     list(&samples, |_| true)
 }
 
-async fn pods_of(State(samples): State<Samples>, Path(namespace): Path<String>) -> Json<Value> {
+async fn pods_of(
+    State(samples): State<Samples>,
+    Path(namespace): Path<String>,
+) -> Result<Json<Value>, StatusCode> {
     list(&samples, |sampled| sampled.namespace == namespace)
 }
 
-fn list(samples: &Samples, wanted: impl Fn(&Sampled) -> bool) -> Json<Value> {
+fn list(samples: &Samples, wanted: impl Fn(&Sampled) -> bool) -> Result<Json<Value>, StatusCode> {
+    if samples.1.load(Ordering::Relaxed) {
+        return Err(StatusCode::INTERNAL_SERVER_ERROR);
+    }
     let samples = samples.0.lock().unwrap();
     let items: Vec<Value> = samples.iter().filter(|sampled| wanted(sampled)).map(item).collect();
-    Json(
+    Ok(Json(
         json!({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}),
-    )
+    ))
 }
 
 fn item(sampled: &Sampled) -> Value {

@@ -25,7 +25,7 @@ pub struct Prometheus {
     address: SocketAddr,
     http: reqwest::Client,
     pub basic_auth_file: PathBuf,
-    _process: Process,
+    process: Process,
 }
 
 impl Prometheus {
@@ -52,7 +52,7 @@ impl Prometheus {
         let process = Process::start(&mut command, "prometheus", plane.dir());
         let authority = reqwest::Certificate::from_der(&plane.authority()).unwrap();
         let http = reqwest::Client::builder().add_root_certificate(authority).build().unwrap();
-        let prometheus = Self { address, http, basic_auth_file, _process: process };
+        let prometheus = Self { address, http, basic_auth_file, process };
         let all = kubelets.len() * JOBS.len();
         let scraped = within(START, async || {
             let up = prometheus.query("sum(up)").await?;
@@ -60,6 +60,11 @@ impl Prometheus {
         });
         scraped.await.unwrap();
         prometheus
+    }
+
+    /// Stops the whole process, as a machine without time does, or lets it go on.
+    pub fn stop(&self, stop: bool) {
+        self.process.signal(if stop { "STOP" } else { "CONT" });
     }
 
     pub fn url(&self) -> String {

@@ -35,7 +35,7 @@ pub struct Storage {
     pub agents: Agents,
     pub prometheus: Prometheus,
     pub ceph: Ceph,
-    _metrics: MetricsStub,
+    pub metrics: MetricsStub,
 }
 
 /// Runs a test on it; the first one starts it.
@@ -74,7 +74,7 @@ impl Storage {
         let prometheus = Prometheus::start(&plane, &NODES.map(|(_, last)| last)).await;
         let ceph = Ceph::start(&plane);
         fill(&ceph);
-        Self { plane, machines, kubelets, agents, prometheus, ceph, _metrics: metrics }
+        Self { plane, machines, kubelets, agents, prometheus, ceph, metrics }
     }
 
     /// The program as a service account of the test's own, with the permissions of a tier.

@@ -1,0 +1,52 @@
+//! What is known of one node's kubelet.
+
+use super::facts::{SourceError, VolumeStats};
+use crate::model::{Millis, figure::Source};
+
+/// A kubelet measures a pod's volumes once in this time, however often it is asked, unless it is told otherwise
+/// (`volumeStatsAggPeriod`).
+const PERIOD: Millis = 60_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct NodeVolumes {
+    /// Which way the stats came.
+    pub source: Option<Source>,
+    pub stats: Vec<VolumeStats>,
+    pub answered: Option<Millis>,
+    pub error: Option<SourceError>,
+    /// When it last answered or failed.
+    pub heard: Millis,
+    /// How far apart two measurements of one volume were, once that was seen.
+    apart: Option<Millis>,
+}
+
+impl NodeVolumes {
+    pub fn answered(&mut self, source: Source, stats: Vec<VolumeStats>, at: Millis, interval: Millis) {
+        let apart = self.seen_apart(&stats, at, interval).or(self.apart);
+        *self = Self { source: Some(source), stats, answered: Some(at), error: None, heard: at, apart };
+    }
+
+    pub fn failed(&mut self, error: SourceError, at: Millis) {
+        (self.error, self.heard) = (Some(error), at);
+    }
+
+    /// The time in which figures are to be expected anew: the longer of how often the kubelet is asked and how often
+    /// it measures. What is asked for more often than it is measured is no older for that.
+    pub fn interval(&self, asked: Millis) -> Millis {
+        asked.max(self.apart.unwrap_or(PERIOD).min(PERIOD))
+    }
+
+    /// Nothing is learned across a silence: it would count as the kubelet's own.
+    fn seen_apart(&self, stats: &[VolumeStats], at: Millis, interval: Millis) -> Option<Millis> {
+        self.answered.filter(|before| at - before <= 2 * interval)?;
+        stats.iter().enumerate().filter_map(|(index, new)| self.apart_from(index, new)).max()
+    }
+
+    /// Volumes mostly come in the order of the answer before.
+    fn apart_from(&self, index: usize, new: &VolumeStats) -> Option<Millis> {
+        let same = |old: &&VolumeStats| old.of == new.of;
+        let old = self.stats.get(index).filter(same).or_else(|| self.stats.iter().find(same))?;
+        Some(new.at? - old.at?).filter(|apart| *apart > 0)
+    }
+}

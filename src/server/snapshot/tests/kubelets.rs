@@ -1,0 +1,46 @@
+//! How old a kubelet's figures may be: it measures once a minute, however often it is asked.
+
+use super::*;
+use crate::model::vm::Volume;
+
+/// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
+fn answered(world: &mut World, at: Millis, measured: Millis) {
+    let stats = VolumeStats { at: Some(measured), ..stats("a", "web-root", 5 * GI, 20 * GI) };
+    let facts = SummaryFacts { source: Source::KubeletProxy, volumes: vec![stats] };
+    world.apply(Observation::Summary { node: "n1".into(), at, result: Ok(facts) });
+}
+
+fn asked_often() -> World {
+    let mut world = World::new(Limits { disk_interval: 3 * SECOND, ..limits() });
+    add_vm(&mut world, "a", "web", 500, GI);
+    let volume = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
+    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![volume], ..wukong("a", "web") })));
+    world
+}
+
+fn stale(world: &mut World, now: Millis) -> Option<bool> {
+    let volume: Volume = find(&world.join(now), "a", "web").volumes[0].clone();
+    volume.usage.sample().map(|sample| sample.stale)
+}
+
+#[test]
+fn what_is_asked_for_more_often_than_it_is_measured_is_not_stale() {
+    let mut world = asked_often();
+    (0..=20).for_each(|n| answered(&mut world, NOW + n * 3 * SECOND, NOW));
+    assert_eq!(stale(&mut world, NOW + 60 * SECOND), Some(false), "a minute old, as it should be");
+    answered(&mut world, NOW + 63 * SECOND, NOW + 60 * SECOND);
+    assert_eq!(stale(&mut world, NOW + 120 * SECOND), Some(false));
+    assert_eq!(stale(&mut world, NOW + 241 * SECOND), Some(true), "three of its own periods");
+    assert_eq!(stale(&mut world, NOW + 60 * SECOND + 20 * 60 * SECOND + 1), None, "and twenty");
+}
+
+#[test]
+fn a_kubelet_that_measures_more_often_is_held_to_that() {
+    let mut world = asked_often();
+    (0..4).for_each(|n| answered(&mut world, NOW + n * 3 * SECOND, NOW + n * 3 * SECOND));
+    assert_eq!(stale(&mut world, NOW + 18 * SECOND), Some(false));
+    assert_eq!(stale(&mut world, NOW + 19 * SECOND), Some(true), "three times 3 s after 9 s");
+    // A silence is no period of its own.
+    answered(&mut world, NOW + 600 * SECOND, NOW + 600 * SECOND);
+    assert_eq!(stale(&mut world, NOW + 610 * SECOND), Some(true));
+}
