@@ -1,10 +1,7 @@
 //! The map, and the pages of nodes and namespaces: complete without JavaScript.
 
 use super::*;
-use crate::{
-    model::{groups::Node, source::SourceId, vm::Status},
-    words::{Lang, within},
-};
+use crate::model::{groups::Node, source::SourceId, vm::Status};
 
 fn with_nodes() -> Snapshot {
     let node = |name: &str, cores: u64, gi: u64| Node {
@@ -98,7 +95,7 @@ fn namespaces_sort_by_their_heads() {
 #[test]
 fn both_pages_speak_chinese() {
     for (address, expected) in [("/?view=map", "图例：CPU使用率"), ("/groups", "用量最高")] {
-        let html = within(Lang::Chinese, || render(address, with_nodes()).html);
+        let html = chinese(address, with_nodes()).html;
         assert!(html.contains(expected), "{html}");
     }
 }
