@@ -32,15 +32,33 @@ impl Reader {
         self.snapshots.borrow().clone()
     }
 
+    /// Tells of every snapshot that comes; it ends with the one who writes them.
+    pub fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
     pub fn home(&self, scope: &Scope, query: &Query) -> HomeView {
-        view::home(&self.snapshot(), &self.identity, scope, query, (self.clock)())
+        self.home_of(&self.snapshot(), scope, query)
     }
 
     pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
-        view::vm(&self.snapshot(), &self.identity, scope, namespace, name, (self.clock)())
+        self.vm_of(&self.snapshot(), scope, namespace, name)
     }
 
     pub fn sources(&self, scope: &Scope) -> SourcesView {
-        view::sources(&self.snapshot(), &self.identity, scope, (self.clock)())
+        self.sources_of(&self.snapshot(), scope)
+    }
+
+    /// The same of a snapshot that the caller holds.
+    pub fn home_of(&self, snapshot: &Snapshot, scope: &Scope, query: &Query) -> HomeView {
+        view::home(snapshot, &self.identity, scope, query, (self.clock)())
+    }
+
+    pub fn vm_of(&self, snapshot: &Snapshot, scope: &Scope, namespace: &str, name: &str) -> VmView {
+        view::vm(snapshot, &self.identity, scope, namespace, name, (self.clock)())
+    }
+
+    pub fn sources_of(&self, snapshot: &Snapshot, scope: &Scope) -> SourcesView {
+        view::sources(snapshot, &self.identity, scope, (self.clock)())
     }
 }

@@ -25,6 +25,7 @@ use crate::{
 mod json;
 mod listing;
 
+pub use json::events;
 pub use listing::Listings;
 
 /// Kubernetes' own limit for names of objects.
@@ -94,7 +95,10 @@ fn namespace(parameters: Result<Query<Parameters>, QueryRejection>) -> ApiResult
 
 fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
     if name.len() > LONGEST_NAME {
-        return Err(ApiError::BadField { field: "name", expected: "expected at most 253 characters".into() });
+        return Err(ApiError::BadField {
+            field: "name".into(),
+            expected: "expected at most 253 characters".into(),
+        });
     }
     let snapshot = app.reader.snapshot();
     let vm = find(&snapshot, app.scope(), name, namespace)?;

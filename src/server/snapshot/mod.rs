@@ -1,6 +1,7 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
 pub mod attention;
+pub mod delta;
 pub mod facts;
 mod guest;
 mod health;

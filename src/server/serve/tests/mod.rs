@@ -2,7 +2,7 @@
 
 mod connection;
 mod files;
-mod fixture;
+pub mod fixture;
 mod http;
 mod listing;
 mod pages;
