@@ -23,7 +23,7 @@ pub mod words;
 pub fn hydrate(texts: String) {
     console_error_panic_hook::set_once();
     if !words::load(texts) {
-        return leptos::logging::console_error("the page's words are not those of this build");
+        return leptos::logging::error!("the page’s words are not those of this build");
     }
     leptos::mount::hydrate_lazy(app::App);
 }

@@ -9,7 +9,9 @@ pub mod components;
 pub mod feed;
 pub mod live;
 pub mod pages;
+mod parts;
 pub mod ready;
+mod stream;
 pub mod words;
 
 #[cfg(all(test, feature = "ssr"))]

@@ -27,23 +27,27 @@ pub fn vm_address(namespace: &str, name: &str) -> String {
     address
 }
 
-pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
-    let what = State::of_vm(vm);
-    let id = [&vm.namespace, "/", &vm.name].concat();
-    let labelled_by = id.clone();
+/// What a card is labelled by: the id of its heading.
+pub fn label(namespace: &str, name: &str) -> String {
+    [namespace, "/", name].concat()
+}
+
+pub fn class(vm: &VmSummary) -> String {
+    ["card ", State::of_vm(vm).class].concat()
+}
+
+/// All but the ages, which tick.
+pub fn card(vm: &VmSummary) -> impl IntoView + use<> {
     view! {
-        <article class=["card ", what.class].concat() aria-labelledby=labelled_by>
-            <header>
-                <h3 id=id>
-                    <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
-                </h3>
-                {state(what)}
-                {location(vm)}
-            </header>
-            <div class="meters">{meters(vm, now)}</div>
-            {reasons(vm)}
-            <footer>{ages(vm, now)}</footer>
-        </article>
+        <header>
+            <h3 id=label(&vm.namespace, &vm.name)>
+                <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
+            </h3>
+            {state(State::of_vm(vm))}
+            {location(vm)}
+        </header>
+        <div class="meters">{meters(vm)}</div>
+        {reasons(vm)}
     }
 }
 
@@ -66,11 +70,11 @@ fn location(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
     let gauge = |label, unit, figure, allocated| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running }, now)
+        meter(Gauge { label, name: label, unit, figure, allocated, running })
     };
     (
         gauge("CPU", Unit::Nanocores, &usage.cpu, vm.cpu),
@@ -171,7 +175,8 @@ fn has_unknown(vm: &VmSummary) -> bool {
 }
 
 /// Each source with its age: an old figure must never pass for a new one.
-fn ages(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+pub fn ages(vm: &VmSummary, now: RwSignal<Millis>) -> impl IntoView + use<> {
+    let now = now.get();
     let mut samples: Vec<&Sample> = Vec::new();
     for sample in labelled(vm).into_iter().filter_map(|(_, figure)| figure.sample()) {
         if !samples.iter().any(|seen| (seen.source, seen.at) == (sample.source, sample.at)) {
