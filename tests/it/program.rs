@@ -206,11 +206,11 @@ impl Log {
 }
 
 /// A program that is killed when the test is over.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Running {
     /// Starts, and reads the address on the first line.
-    fn start(command: &mut Command) -> (Self, SocketAddr) {
+    pub fn start(command: &mut Command) -> (Self, SocketAddr) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let running = Self(child);
