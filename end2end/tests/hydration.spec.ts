@@ -24,16 +24,6 @@ test("the server's nodes stay, on every page", async ({ page, demo }) => {
   }
 });
 
-test("figures are kept fresh through the server functions, the list stays in place", async ({ page }) => {
-  await open(page, "/");
-  await cards(page).evaluateAll(mark, MARK);
-  const answer = await page.waitForResponse(/\/fn\/home/, { timeout: 30_000 });
-  expect(answer.request().method()).toBe("GET");
-  expect(answer.status()).toBe(200);
-  await expect(freshness(page)).toHaveText(/^live$/i);
-  expect(await cards(page).evaluateAll(marked, MARK)).toBe(50);
-});
-
 test("links and the form change the page without loading it again", async ({ page }) => {
   await open(page, "/");
   await page.evaluate((key) => Object.assign(window, { [key]: true }), MARK);

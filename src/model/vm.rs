@@ -133,6 +133,11 @@ pub struct VmSummary {
 }
 
 impl VmSummary {
+    /// Tells rows apart: a Wukong and a VirtualMachine that it does not own may share both names.
+    pub fn key(&self) -> (Kind, &str, &str) {
+        (self.kind, &self.namespace, &self.name)
+    }
+
     /// The time of the oldest figure; none where none is known.
     pub fn oldest(&self) -> Option<Millis> {
         let figures = [&self.usage.cpu, &self.usage.memory, &self.usage.disk];

@@ -11,7 +11,9 @@ pub mod feed;
 pub mod live;
 pub mod map;
 pub mod pages;
+mod parts;
 pub mod ready;
+mod stream;
 pub mod words;
 
 #[cfg(all(test, feature = "ssr"))]

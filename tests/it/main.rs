@@ -4,6 +4,7 @@
 mod borders;
 mod deploy;
 mod docs;
+mod live;
 mod past;
 mod program;
 mod real_cluster;

@@ -206,7 +206,7 @@ impl Log {
 }
 
 /// A program that is killed when the test is over.
-pub struct Running(Child);
+pub struct Running(pub Child);
 
 impl Running {
     /// Starts, and reads the address on the first line.

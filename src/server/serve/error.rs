@@ -35,6 +35,9 @@ pub enum ApiError {
     Misdirected,
     #[error("{0}")]
     Unavailable(&'static str),
+    /// Seconds after which to try again.
+    #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
+    Crowded(u32),
     /// The cause is in the log; callers need not know it.
     #[error("the server failed to answer; its log says why")]
     Internal,
@@ -49,7 +52,7 @@ impl ApiError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -81,9 +84,12 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.problem().into_response();
-        if self == Self::Method {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
+        let header = match self {
+            Self::Method => (header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Self::Crowded(seconds) => (header::RETRY_AFTER, seconds.into()),
+            _ => return response,
+        };
+        response.headers_mut().insert(header.0, header.1);
         response
     }
 }

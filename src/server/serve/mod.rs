@@ -5,8 +5,10 @@ mod connection;
 mod encoding;
 mod error;
 mod etag;
+mod events;
 mod health;
 mod hosts;
+mod impatient;
 mod language;
 mod layers;
 mod pages;
@@ -45,6 +47,8 @@ pub fn router(app: App) -> Router {
     let mut routes = pages::router(&app)
         .merge(documents)
         .merge(files)
+        // Neither compressed, which would hold events back, nor timed: only what leads to the first byte is.
+        .route("/api/events", get(events::events))
         .route("/api/vms", get(rest::vms))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));

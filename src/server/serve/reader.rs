@@ -47,10 +47,13 @@ impl Reader {
         self.snapshots.borrow().clone()
     }
 
+    /// Tells of every snapshot that comes; it ends with the one who writes them.
+    pub fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
     pub fn home(&self, scope: &Scope, query: &Query) -> HomeView {
-        let (snapshot, now) = (self.snapshot(), (self.clock)());
-        let view = view::home(&snapshot, &self.identity, scope, query, now);
-        HomeView { sparks: self.sparks(&snapshot, &view.vms, now), ..view }
+        self.home_of(&self.snapshot(), scope, query)
     }
 
     /// The last hour of each of `vms`.
@@ -63,7 +66,7 @@ impl Reader {
     }
 
     pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
-        view::vm(&self.snapshot(), &self.identity, scope, namespace, name, (self.clock)())
+        self.vm_of(&self.snapshot(), scope, namespace, name)
     }
 
     /// Who the cells of one block of the query's map are.
@@ -100,6 +103,21 @@ impl Reader {
     }
 
     pub fn sources(&self, scope: &Scope) -> SourcesView {
-        view::sources(&self.snapshot(), &self.identity, scope, (self.clock)())
+        self.sources_of(&self.snapshot(), scope)
+    }
+
+    /// The same of a snapshot that the caller holds.
+    pub fn home_of(&self, snapshot: &Snapshot, scope: &Scope, query: &Query) -> HomeView {
+        let now = (self.clock)();
+        let view = view::home(snapshot, &self.identity, scope, query, now);
+        HomeView { sparks: self.sparks(snapshot, &view.vms, now), ..view }
+    }
+
+    pub fn vm_of(&self, snapshot: &Snapshot, scope: &Scope, namespace: &str, name: &str) -> VmView {
+        view::vm(snapshot, &self.identity, scope, namespace, name, (self.clock)())
+    }
+
+    pub fn sources_of(&self, snapshot: &Snapshot, scope: &Scope) -> SourcesView {
+        view::sources(snapshot, &self.identity, scope, (self.clock)())
     }
 }

@@ -32,6 +32,7 @@ mod json;
 mod listing;
 
 pub use download::{csv, json};
+pub use json::events;
 pub use listing::Listings;
 
 /// Kubernetes' own limit for names of objects.

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod attention;
+pub mod delta;
 pub mod facts;
 pub mod groups;
 mod guest;

@@ -29,23 +29,27 @@ pub fn vm_address(namespace: &str, name: &str) -> String {
     address
 }
 
-pub fn card(vm: &VmSummary, sparks: Option<&Sparks>, now: Millis) -> impl IntoView + use<> {
-    let what = State::of_vm(vm);
-    let id = [&vm.namespace, "/", &vm.name].concat();
-    let labelled_by = id.clone();
+/// What a card is labelled by: the id of its heading.
+pub fn label(namespace: &str, name: &str) -> String {
+    [namespace, "/", name].concat()
+}
+
+pub fn class(vm: &VmSummary) -> String {
+    ["card ", State::of_vm(vm).class].concat()
+}
+
+/// All but the ages, which tick.
+pub fn card(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
     view! {
-        <article class=["card ", what.class].concat() aria-labelledby=labelled_by>
-            <header>
-                <h3 id=id>
-                    <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
-                </h3>
-                {state(what)}
-                {location(vm)}
-            </header>
-            <div class="meters">{meters(vm, sparks, now)}</div>
-            {reasons(vm)}
-            <footer>{ages(vm, now)}</footer>
-        </article>
+        <header>
+            <h3 id=label(&vm.namespace, &vm.name)>
+                <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
+            </h3>
+            {state(State::of_vm(vm))}
+            {location(vm)}
+        </header>
+        <div class="meters">{meters(vm, sparks)}</div>
+        {reasons(vm)}
     }
 }
 
@@ -68,11 +72,11 @@ fn location(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary, sparks: Option<&Sparks>, now: Millis) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
     let gauge = |label, unit, figure, allocated, spark| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running, spark }, now)
+        meter(Gauge { label, name: label, unit, figure, allocated, running, spark })
     };
     (
         gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, sparks.map(|sparks| &sparks.cpu)),
@@ -176,7 +180,8 @@ fn has_unknown(vm: &VmSummary) -> bool {
 }
 
 /// Each source with its age: an old figure must never pass for a new one.
-fn ages(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+pub fn ages(vm: &VmSummary, now: RwSignal<Millis>) -> impl IntoView + use<> {
+    let now = now.get();
     let mut samples: Vec<&Sample> = Vec::new();
     for sample in labelled(vm).into_iter().filter_map(|(_, figure)| figure.sample()) {
         if !samples.iter().any(|seen| (seen.source, seen.at) == (sample.source, sample.at)) {

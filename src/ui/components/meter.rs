@@ -5,7 +5,6 @@ use leptos::prelude::*;
 
 use crate::{
     model::{
-        Millis,
         figure::{Figure, Sample, Unit},
         format,
         history::Spark,
@@ -33,13 +32,13 @@ pub struct Gauge<'a> {
     pub spark: Option<&'a Spark>,
 }
 
-pub fn meter(gauge: Gauge<'_>, now: Millis) -> impl IntoView + use<> {
+pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
     let face = match gauge.figure {
         Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
             Face::off(gauge)
         }
         Figure::Missing(missing) => Face::unknown(gauge, missing.reason),
-        Figure::Known(sample) => Face::known(sample, now),
+        Figure::Known(sample) => Face::known(sample),
     };
     shown(gauge, face)
 }
@@ -105,14 +104,15 @@ struct Face {
 }
 
 impl Face {
-    fn known(sample: &Sample, now: Millis) -> Self {
+    fn known(sample: &Sample) -> Self {
         let percent = sample.percent();
         Self {
             class: ["meter", level(sample)].concat(),
             digits: format::used(sample),
             of: of(sample.unit, Some(sample.of)),
             percent: words::percent(percent),
-            title: t!(figure.sampled, origin = words::provenance(sample), ago = words::ago(now, sample.at)),
+            // Its moment and not its age, which would have every meter drawn again each second.
+            title: t!(figure.sampled, origin = words::provenance(sample), at = format::utc_minute(sample.at)),
             value: Some((percent, value_text(sample))),
             bar: true,
         }

@@ -19,6 +19,7 @@ use super::{loading, missing::bad_query, table::TableView};
 use crate::{
     model::{
         Millis,
+        delta::RowKey,
         history::Sparks,
         query::{Query, ViewKind},
         view::HomeView,
@@ -27,7 +28,7 @@ use crate::{
     server_fns::respond_with,
     ui::{
         components::{
-            card::card,
+            card,
             empty::{Empty, empty},
             filters::Filters,
             notices::notices,
@@ -122,16 +123,22 @@ fn shown(query: Memo<Result<Query, crate::model::query::BadParam>>) -> RwSignal<
 }
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
+    let parts = feed.parts;
     view! {
         <h1 class="vh">{t!(list.heading)}</h1>
-        {move || feed.draw(head)}
+        {move || feed.draw_part(parts.head, head)}
+        {move || feed.draw_part(parts.facets, filters)}
+        {move || {
+            parts.head.track();
+            feed.draw_part(parts.list, |view| Empty::of(view).map(empty))
+        }}
         {move || match shown.get() {
             ViewKind::Cards => Either::Left(cards(feed)),
             ViewKind::Table => Either::Right(arrived(TableView::view(TableView))),
             ViewKind::Map => Either::Right(arrived(MapView::view(MapView))),
         }}
-        {move || feed.draw(|view| pager(&view.query, view.pages, view.matching))}
-        {move || feed.draw(|view| (view.matching > 0).then(|| take(&view.query)))}
+        {move || feed.draw_part(parts.list, |view| pager(&view.query, view.pages, view.matching))}
+        {move || feed.draw_part(parts.list, |view| (view.matching > 0).then(|| take(&view.query)))}
     }
 }
 
@@ -145,14 +152,19 @@ fn arrived(view: impl Future<Output = AnyView>) -> Option<AnyView> {
 
 /// Totals and filters of a cluster without a known VM would be zeros that nobody measured, and choices of nothing.
 fn head(view: &HomeView) -> impl IntoView + use<> {
-    let sources = &view.frame.sources;
-    let any = view.totals.counts.total > 0;
     view! {
-        {any.then(|| summary(&view.totals, &view.query))}
-        {notices(sources)}
-        {any.then(|| view! { <Filters view /> })}
-        {Empty::of(view).map(empty)}
+        {any(view).then(|| summary(&view.totals, &view.query))}
+        {notices(&view.frame.sources)}
     }
+}
+
+/// Drawn again when what can be chosen differs, and not under the hands of whoever chooses.
+fn filters(view: &HomeView) -> impl IntoView + use<> {
+    any(view).then(|| view! { <Filters view /> })
+}
+
+fn any(view: &HomeView) -> bool {
+    view.totals.counts.total > 0
 }
 
 /// A card stays the same element for as long as its VM is on the page.
@@ -161,35 +173,46 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
     view! {
         <div class=class>
             <For each=keys(feed) key=Clone::clone let:wanted>
-                {one(feed, wanted, card)}
+                {one_card(feed, wanted)}
             </For>
         </div>
     }
 }
 
-/// Which VMs are on the page, by namespace and name.
-pub fn keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<(String, String)> + Send + Copy {
-    move || feed.draw(|view| view.vms.iter().map(key).collect::<Vec<_>>()).unwrap_or_default()
+/// Each part is drawn again by itself. None holds another: what a part holds is made anew with it.
+fn one_card(feed: Feed<HomeView>, wanted: RowKey) -> impl IntoView {
+    let label = card::label(&wanted.1, &wanted.2);
+    let class = one(feed, wanted.clone(), |vm, _, _| card::class(vm));
+    view! {
+        <article class=move || class().unwrap_or_default() aria-labelledby=label>
+            {one(feed, wanted.clone(), |vm, sparks, _| card::card(vm, sparks))}
+            <footer>{one(feed, wanted, |vm, _, now| card::ages(vm, now))}</footer>
+        </article>
+    }
 }
 
-/// One of them, drawn again each second, for its ages; a few words of that reach the document.
+/// Which VMs are on the page.
+pub fn keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy {
+    move || {
+        let keys = |view: &HomeView| view.vms.iter().map(VmSummary::row_key).collect::<Vec<_>>();
+        feed.draw_part(feed.parts.list, keys).unwrap_or_default()
+    }
+}
+
+/// Something of one of them, drawn again when that VM differs, and with the time where `draw` reads it.
 pub fn one<V>(
     feed: Feed<HomeView>,
-    wanted: (String, String),
-    draw: impl Fn(&VmSummary, Option<&Sparks>, Millis) -> V,
+    wanted: RowKey,
+    draw: impl Fn(&VmSummary, Option<&Sparks>, RwSignal<Millis>) -> V,
 ) -> impl Fn() -> Option<V> {
     let now = expect_context::<Live>().now;
-    let is_wanted = move |vm: &VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
+    let row = feed.parts.row(wanted.clone());
+    let is_wanted = move |vm: &VmSummary| vm.key() == (wanted.0, &wanted.1, &wanted.2);
     move || {
-        let now = now.get();
-        feed.draw(|view| {
+        feed.draw_part(row, |view| {
             let place = view.vms.iter().position(&is_wanted)?;
             Some(draw(&view.vms[place], view.sparks.get(place), now))
         })
         .flatten()
     }
-}
-
-fn key(vm: &VmSummary) -> (String, String) {
-    (vm.namespace.clone(), vm.name.clone())
 }

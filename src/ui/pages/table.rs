@@ -65,14 +65,15 @@ fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
 fn table(feed: Feed<HomeView>) -> impl IntoView {
     let columns = chosen(feed);
     let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
-    let row = move |vm: &VmSummary, _: Option<&Sparks>, now| row(vm, columns.get(), now);
-    let empty = move || feed.draw(|view| view.vms.is_empty()).unwrap_or(true);
+    let row =
+        move |vm: &VmSummary, _: Option<&Sparks>, now: RwSignal<Millis>| row(vm, columns.get(), now.get());
+    let empty = move || feed.draw_part(feed.parts.list, |view| view.vms.is_empty()).unwrap_or(true);
     view! {
-        {move || feed.draw(|view| choice(&view.query, columns.get()))}
+        {move || feed.draw_part(feed.parts.list, |view| choice(&view.query, columns.get()))}
         <table class=class role="table" hidden=empty>
             <caption class="vh">{t!(list.heading)}</caption>
             <thead role="rowgroup">
-                {move || feed.draw(|view| heads(&view.query, columns.get()))}
+                {move || feed.draw_part(feed.parts.list, |view| heads(&view.query, columns.get()))}
             </thead>
             <tbody role="rowgroup">
                 <For each=keys(feed) key=Clone::clone let:wanted>
@@ -194,9 +195,9 @@ fn cell(vm: &VmSummary, column: Column, now: Millis) -> AnyView {
         Column::Status => state(State::of_vm(vm)).into_any(),
         Column::Node => dash(place(vm)),
         Column::Ip => dash(vm.ip_address.clone()),
-        Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, now),
-        Column::Memory => figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, now),
-        Column::Disk => figure(vm, t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk), now),
+        Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu),
+        Column::Memory => figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory),
+        Column::Disk => figure(vm, t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk)),
         Column::Age => age(vm, now),
     }
 }
@@ -211,12 +212,11 @@ fn figure(
     unit: Unit,
     figure: &Figure,
     allocated: Option<u64>,
-    now: Millis,
 ) -> AnyView {
     let running = vm.status == Status::Running;
     match figure {
         Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
-        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, spark: None }, now).into_any(),
+        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, spark: None }).into_any(),
     }
 }
 

@@ -277,7 +277,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
             {cell(VOLUME[2].0, volume.storage_class.clone())}
             {cell(VOLUME[3].0, if volume.block { t!(vm.block) } else { t!(vm.filesystem) }.to_owned())}
             <td role="cell" class="full" data-th=text(VOLUME[4].0)>
-                {meter(gauge, now)}
+                {meter(gauge)}
             </td>
             <td role="cell" data-th=text(VOLUME[5].0)>
                 {source}

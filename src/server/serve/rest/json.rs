@@ -13,6 +13,7 @@ use crate::{
     server::snapshot::{Scope, Snapshot},
 };
 
+pub mod events;
 mod figure;
 mod groups;
 mod past;
