@@ -13,8 +13,21 @@ const CHINESE: &str = include_str!("../../locales/zh-CN.json");
 
 /// A text that is a joint, and nothing in a language without blanks.
 const MAY_BE_EMPTY: &[&str] = &["card.between"];
-/// A name and a unit that are the same everywhere, and a code that KubeVirt uses.
-const NO_WORDS: &[&str] = &["wukong-dashboard", "Running", "Gi"];
+/// A name and a unit that are the same everywhere, a code that KubeVirt uses, and the keyboard's keys.
+const NO_WORDS: &[&str] = &[
+    "wukong-dashboard",
+    "Gi",
+    "Running",
+    "Home",
+    "End",
+    "Enter",
+    "Esc",
+    "Escape",
+    "ArrowRight",
+    "ArrowLeft",
+    "ArrowDown",
+    "ArrowUp",
+];
 
 /// `section.key` → its forms: `""` of a plain text, else `one` and `other`.
 type Texts = BTreeMap<String, BTreeMap<String, String>>;

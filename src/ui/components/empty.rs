@@ -8,9 +8,8 @@ use crate::{
         query::Query,
         source::{SourceHealth, SourceId, SourceState},
         view::HomeView,
-        vm::Status,
     },
-    words::t,
+    words::{self as names, t, text},
 };
 
 /// Why the list is empty, or only begun.
@@ -47,7 +46,7 @@ fn unmatched(query: &Query) -> Empty {
     for (word, value) in [
         (t!(list.text), query.q.as_str()),
         (t!(list.namespace), &query.namespace),
-        (t!(list.status), query.status.map_or("", Status::name)),
+        (t!(list.status), query.status.map_or("", |status| text(names::status(status)))),
         (t!(list.node), &query.node),
     ] {
         if !value.is_empty() {
@@ -59,7 +58,7 @@ fn unmatched(query: &Query) -> Empty {
     }
     Empty {
         title: t!(empty.no_match),
-        cause: parts.join(", "),
+        cause: parts.join(t!(figure.separator)),
         mend: String::new(),
         link: (query.unfiltered().address(), t!(empty.clear)),
     }
