@@ -20,7 +20,7 @@ build: ## the release program, with everything inside it
 run: ## serve the cluster of your kubeconfig (ARGS="--namespace shop")
 	@scripts/run $(ARGS)
 
-screenshots: ## pictures of every page, light and dark, into target/screenshots; the README's into docs/img
+screenshots: ## pictures of every page, both languages, light and dark, into target/screenshots; the README's into docs/img
 	@scripts/screenshots
 
 fmt: ## format the code

@@ -159,6 +159,14 @@ impl Spark {
     pub const TOP: u8 = 125;
 }
 
+/// The three of one VM; each is empty where nothing of the hour is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sparks {
+    pub cpu: Spark,
+    pub memory: Spark,
+    pub disk: Spark,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,11 @@
 
 pub mod figure;
 pub mod format;
+pub mod groups;
 pub mod history;
+pub mod insight;
+pub mod map;
+pub mod message;
 pub mod quantity;
 pub mod query;
 pub mod reason;

@@ -132,6 +132,14 @@ pub struct VmSummary {
     pub usage: Usage,
 }
 
+impl VmSummary {
+    /// The time of the oldest figure; none where none is known.
+    pub fn oldest(&self) -> Option<Millis> {
+        let figures = [&self.usage.cpu, &self.usage.memory, &self.usage.disk];
+        figures.into_iter().filter_map(Figure::sample).map(|sample| sample.at).min()
+    }
+}
+
 /// All of one VM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vm {

@@ -14,8 +14,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{codec::Compact, live::Live};
 use crate::{
     model::{
+        groups::{GroupsQuery, GroupsView},
+        history::Span,
+        insight::{FindingKind, InsightQuery, Resource},
         query::Query,
-        view::{Frame, HomeView, SourcesView, VmView},
+        view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     },
     server_fns::{self, Failure},
 };
@@ -40,15 +43,20 @@ impl View for HomeView {
     type Key = Query;
 
     fn ask(query: &Query) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
-        server_fns::home(
-            query.q.clone(),
-            query.namespace.clone(),
-            query.status.map_or("", |status| status.name()).to_owned(),
-            query.node.clone(),
-            query.sort.code().to_owned(),
-            query.order.code().to_owned(),
-            query.page.to_string(),
-        )
+        server_fns::home(query.to_query_string())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl View for GroupsView {
+    type Key = GroupsQuery;
+
+    fn ask(query: &GroupsQuery) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        let address = query.address();
+        server_fns::groups(address.split_once('?').map_or("", |(_, query)| query).to_owned())
     }
 
     fn frame(&self) -> &Frame {
@@ -61,6 +69,39 @@ impl View for VmView {
 
     fn ask((namespace, name): &Self::Key) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
         server_fns::vm(namespace.clone(), name.clone())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl View for HistoryView {
+    type Key = ((String, String), Span);
+
+    fn ask(
+        ((namespace, name), span): &Self::Key,
+    ) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        server_fns::history(namespace.clone(), name.clone(), span.code().to_owned())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl View for InsightsView {
+    type Key = InsightQuery;
+
+    fn ask(query: &InsightQuery) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        server_fns::insights(
+            query.kind.map_or("", FindingKind::code).to_owned(),
+            query.resource.map_or("", Resource::code).to_owned(),
+            query.namespace.clone(),
+            query.sort.code().to_owned(),
+            query.order.code().to_owned(),
+            query.page.to_string(),
+        )
     }
 
     fn frame(&self) -> &Frame {

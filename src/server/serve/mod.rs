@@ -7,8 +7,11 @@ mod error;
 mod etag;
 mod health;
 mod hosts;
+mod language;
 mod layers;
 mod pages;
+pub mod params;
+pub mod past;
 pub mod reader;
 mod rest;
 mod state;
@@ -27,8 +30,13 @@ pub fn router(app: App) -> Router {
     let documents = Router::new()
         .route("/api/vms/stats", get(rest::stats))
         .route("/api/vms/{name}", get(rest::vm))
+        .route("/api/vms.csv", get(rest::csv))
+        .route("/api/vms.json", get(rest::json))
+        .route("/api/vms/{name}/history", get(rest::history))
+        .route("/api/insights", get(rest::insights))
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
+        .route("/api/groups", get(rest::groups))
         .layer(layers::compression());
     let mut files = Router::new().route("/pkg/{*path}", get(assets::serve));
     for path in app.assets.at_root() {
