@@ -1,6 +1,9 @@
 //! What is known of one node's kubelet.
 
-use super::facts::{SourceError, VolumeStats};
+use super::{
+    MISSING_AFTER,
+    facts::{SourceError, VolumeStats},
+};
 use crate::model::{Millis, figure::Source};
 
 /// A kubelet measures a pod's volumes once in this time, however often it is asked, unless it is told otherwise
@@ -37,9 +40,9 @@ impl NodeVolumes {
         asked.max(self.apart.unwrap_or(PERIOD).min(PERIOD))
     }
 
-    /// Nothing is learned across a silence: it would count as the kubelet's own.
+    /// Nothing is learned across a silence in which all expired: it would count as the kubelet's own.
     fn seen_apart(&self, stats: &[VolumeStats], at: Millis, interval: Millis) -> Option<Millis> {
-        self.answered.filter(|before| at - before <= 2 * interval)?;
+        self.answered.filter(|before| at - before <= MISSING_AFTER * interval)?;
         stats.iter().enumerate().filter_map(|(index, new)| self.apart_from(index, new)).max()
     }
 

@@ -20,6 +20,9 @@ use crate::{
     words::msg,
 };
 
+/// A kube-apiserver has something to say on each watch about once in this time, if only that nothing has changed.
+const BOOKMARKS: Millis = 60_000;
+
 /// The volume that is looked for.
 pub(super) struct Wanted<'a> {
     pub ordered: &'a Ordered<'a>,
@@ -146,7 +149,7 @@ impl World {
         let heard = self.heard_of(SourceId::Longhorn).unwrap_or_default();
         let at = heard - heard % self.limits.disk_interval.max(1);
         let sample = sample(used, of, at, Source::Longhorn, Basis::Backend);
-        Some(Ok(self.found(SourceId::Longhorn, sample, self.limits.disk_interval)))
+        Some(Ok(self.found(SourceId::Longhorn, sample, self.limits.disk_interval.max(BOOKMARKS))))
     }
 
     fn of_ceph(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {

@@ -400,3 +400,17 @@ fn collectors_are_told_of_what_running_vms_need() {
     world.apply(Observation::Wukongs(applied(stopped)));
     assert_eq!(world.join(NOW).targets, Targets::default());
 }
+
+/// Its watch says something once a minute, however often others are asked.
+#[test]
+fn what_is_watched_is_not_stale_between_two_bookmarks() {
+    let mut world = all();
+    world.limits.disk_interval = 3_000;
+    with(&mut world, &["block-lake"], &[]);
+    longhorn(&mut world, "block-lake", 12 * GI);
+    let stale = |world: &mut World, at| {
+        let figure = find(&world.join(NOW + at), "a", "web").volumes[0].usage.clone();
+        figure.sample().map(|sample| sample.stale)
+    };
+    assert_eq!((stale(&mut world, 90_000), stale(&mut world, 190_000)), (Some(false), Some(true)));
+}
