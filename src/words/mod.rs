@@ -15,7 +15,7 @@ pub use names::{expected, gives, permission, reason, source_state, status};
 use crate::model::message::{Key, Message};
 
 /// What `locales/en.json` has: a constant or a type for each text.
-#[allow(non_camel_case_types, non_upper_case_globals, unused_imports)]
+#[allow(clippy::module_inception, non_camel_case_types, non_upper_case_globals, unused_imports)]
 pub mod keys {
     include!(concat!(env!("OUT_DIR"), "/keys.rs"));
 }
