@@ -4,7 +4,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "@playwright/test";
-import { browserOptions, startProgram } from "./program.mjs";
+import { browserOptions, openAlive, startProgram } from "./program.mjs";
 
 const [program, out] = process.argv.slice(2);
 const WIDTHS = [390, 1440, 2560];
@@ -35,12 +35,12 @@ async function healthyServer() {
 async function pagesOf(url) {
   const vms = await (await fetch(`${url}/api/vms`)).json();
   const vm = vms.find((vm) => vm.status === "Running" && vm.volumes.length > 1) ?? vms[0];
-  return { home: "/", vm: `/vms/${vm.namespace}/${vm.name}`, insights: "/insights", sources: "/sources" };
+  return { home: "/", table: "/?view=table", map: "/?view=map", groups: "/groups?by=node", vm: `/vms/${vm.namespace}/${vm.name}`, insights: "/insights", sources: "/sources" };
 }
 
 async function picture(browser, url, path, locale, scheme, width, file) {
   const page = await browser.newPage({ locale, colorScheme: scheme, viewport: { width, height: Math.round(width * (width < 800 ? 2 : 0.62)) } });
-  await page.goto(url + path, { waitUntil: "networkidle" });
+  await openAlive(page, url + path);
   await page.screenshot({ path: file });
   await page.close();
 }

@@ -1,7 +1,7 @@
 // node size.mjs PROGRAM: opens the demo's home page in a browser with an empty cache and adds up JavaScript, WebAssembly,
 // CSS and words as they came over the wire. Fails above LIMIT, or when a file came uncompressed.
 import { chromium } from "@playwright/test";
-import { browserOptions, startProgram } from "./program.mjs";
+import { browserOptions, openAlive, startProgram } from "./program.mjs";
 
 const LIMIT = 160_000; // bytes; 1 kB = 1000 bytes
 // By name: Chromium calls a preloaded file "other", whatever it is.
@@ -22,7 +22,7 @@ page.on("requestfinished", async (request) => {
     })),
   );
 });
-await page.goto(server.url, { waitUntil: "networkidle" });
+await openAlive(page, server.url);
 const rows = await Promise.all(files);
 await browser.close();
 await server.stop();
