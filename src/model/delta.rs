@@ -57,7 +57,7 @@ pub enum Slot {
     /// The row that stood in this place, unchanged.
     Old(u16),
     /// One that is new here, or differs, and its last hour where the view shows that.
-    New(VmSummary, Option<Sparks>),
+    New(Box<VmSummary>, Option<Sparks>),
 }
 
 /// Of one VM's page.
@@ -151,7 +151,7 @@ fn rows(
             Slot::New(row, spark) => {
                 changed.list |= old.get(place).is_none_or(|old| old.key() != row.key());
                 changed.rows.push(row.row_key());
-                (row, spark)
+                (*row, spark)
             }
         };
         rows.push(row);

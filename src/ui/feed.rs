@@ -257,11 +257,13 @@ impl<T: View> Feed<T> {
 /// Puts a view into its place, and gives what it said of the server; none where there was no answer.
 type Question = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
 
+/// The question for what is wanted now, and the address of its stream.
+type Wanted = (Question, Option<String>);
+
 /// What depends on the type of the view.
 #[derive(Clone)]
 struct Work {
-    /// The question for what is wanted now, and the address of its stream.
-    ask: Arc<dyn Fn() -> Option<(Question, Option<String>)> + Send + Sync>,
+    ask: Arc<dyn Fn() -> Option<Wanted> + Send + Sync>,
     /// Takes in an event, and gives what the view says of the server after it.
     take: Arc<dyn Fn(&[u8]) -> Option<Frame> + Send + Sync>,
 }
@@ -328,7 +330,7 @@ impl Pulse {
         }
     }
 
-    fn wanted(self) -> Option<(Question, Option<String>)> {
+    fn wanted(self) -> Option<Wanted> {
         (self.work.try_get_value()?.ask)()
     }
 
@@ -350,7 +352,7 @@ impl Pulse {
         }
     }
 
-    fn begin(self, (question, address): (Question, Option<String>)) {
+    fn begin(self, (question, address): Wanted) {
         if document().hidden() {
             return self.stop();
         }

@@ -6,8 +6,10 @@ use leptos::wasm_bindgen::{JsCast, closure::Closure};
 use leptos::web_sys::{Event, EventSource, MessageEvent};
 use send_wrapper::SendWrapper;
 
+type Handler = Closure<dyn FnMut(Event)>;
+
 /// The source, and what it calls. The browser has one thread; the server, which has many, never holds one.
-pub struct Stream(SendWrapper<(EventSource, Closure<dyn FnMut(Event)>)>);
+pub struct Stream(SendWrapper<(EventSource, Handler)>);
 
 impl Stream {
     /// `query` says which view. `heard` is told each message's id and data, and nothing once the stream has ended.

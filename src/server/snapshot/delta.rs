@@ -93,7 +93,7 @@ fn slots(before: &HomeView, after: &HomeView) -> Vec<Slot> {
         let same = |from: &usize| before.vms[*from] == *vm && before.sparks.get(*from) == spark;
         match places.get(&vm.key()).copied().filter(same).and_then(|from| from.try_into().ok()) {
             Some(from) => Slot::Old(from),
-            None => Slot::New(vm.clone(), spark.cloned()),
+            None => Slot::New(Box::new(vm.clone()), spark.cloned()),
         }
     };
     after.vms.iter().enumerate().map(slot).collect()

@@ -123,12 +123,12 @@ impl Store {
         let timelines = self.vms.read().unwrap();
         // Key, pointer and control byte of each bucket of the map; and the two counts before what an `Arc` holds.
         let table = timelines.capacity() * 8 / 7 * (size_of::<(Box<str>, Arc<Mutex<Timeline>>)>() + 1);
-        let each = |(uid, timeline): (&Box<str>, &Arc<Mutex<Timeline>>)| {
+        let each = |uid: &str, timeline: &Mutex<Timeline>| {
             let timeline = lock(timeline);
             let rings = timeline.fine.bytes() + timeline.coarse.bytes();
             uid.len() + 16 + size_of::<Mutex<Timeline>>() + rings
         };
-        table + timelines.iter().map(each).sum::<usize>()
+        table + timelines.iter().map(|(uid, timeline)| each(uid, timeline)).sum::<usize>()
     }
 }
 
@@ -304,7 +304,7 @@ fn mean(points: impl Iterator<Item = Point>) -> Point {
     let (sum, count) = points
         .filter_map(Point::tenths)
         .fold((0u64, 0u64), |(sum, count), tenths| (sum + u64::from(tenths), count + 1));
-    if count == 0 { Point::GAP } else { Point::from_tenths((sum + count / 2) / count) }
+    (sum + count / 2).checked_div(count).map_or(Point::GAP, Point::from_tenths)
 }
 
 /// The newest points of one grid, of all figures side by side.

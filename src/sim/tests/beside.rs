@@ -80,7 +80,8 @@ async fn the_past_is_told_step_by_step_and_no_further_than_now() {
     assert_eq!(one["metric"], json!({"namespace": "a", "name": "one-vm"}));
     let values = one["values"].as_array().unwrap();
     assert_eq!(values.len(), 24, "it has been there for a day: {values:?}");
-    assert!(values.iter().all(|value| value[1] == (2u64 << 30).to_string()));
+    let memory = (2u64 << 30).to_string();
+    assert!(values.iter().all(|value| value[1] == memory));
     assert_eq!(values.last().unwrap()[0], json!(end as f64));
     // A counter grows by a quarter of a core.
     let query = r#"max by (name,node) ({__name__="kubevirt_vmi_cpu_usage_seconds_total",namespace="a"})"#;

@@ -43,6 +43,9 @@ struct Fetched {
     cells: Vec<u8>,
 }
 
+/// Leads to an address.
+type Go = Box<dyn Fn(&str) + Send + Sync>;
+
 type Known = HashMap<(String, usize), Fetched>;
 
 #[derive(Clone, Copy)]
@@ -54,7 +57,7 @@ pub struct Pointer {
     /// The block that is being asked for.
     asked: StoredValue<Option<(String, usize)>>,
     tip: NodeRef<html::Div>,
-    go: StoredValue<Box<dyn Fn(&str) + Send + Sync>>,
+    go: StoredValue<Go>,
 }
 
 impl Pointer {

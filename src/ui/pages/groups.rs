@@ -346,7 +346,7 @@ fn used(head: &'static str, measured: &Measured, unit: Unit) -> impl IntoView + 
         Some(90..) => "meter hot",
         Some(_) => "meter",
     };
-    let value = percent.map(|percent| numbers::percent(percent));
+    let value = percent.map(numbers::percent);
     let spoken = text.clone().zip(value.clone()).map(|(text, value)| [&text, ", ", &value].concat());
     view! {
         <td role="cell" data-th=head>

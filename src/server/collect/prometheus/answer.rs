@@ -314,9 +314,8 @@ mod tests {
     }
 
     /// It is decoded as a whole, away from what waits for others. `cargo test --release --features ssr --lib
-    /// ten_thousand_claims -- --ignored --nocapture` says how long that takes.
+    /// ten_thousand_claims -- --nocapture` says how long that takes.
     #[test]
-    #[ignore = "a measurement"]
     fn the_answer_for_ten_thousand_claims_is_decoded_in_time() {
         const CLAIMS: usize = 10_000;
         // 3 minutes at a scrape each 15 s.

@@ -374,7 +374,7 @@ async fn an_api_server_that_starts_up_is_followed_soon_after_it_is_ready() {
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 fn review(allowed: bool) -> Response {
-    json(&format!(
+    json(format!(
         r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","metadata":{{}},"spec":{{}},"status":{{"allowed":{allowed}}}}}"#
     ))
 }

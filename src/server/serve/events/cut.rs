@@ -24,7 +24,7 @@ use crate::{
 pub enum Cut {
     /// The rows once more in full, for those who read JSON; empty for others.
     List(HomeView, Vec<Arc<Vm>>),
-    Vm(VmView),
+    Vm(Box<VmView>),
     Sources(SourcesView),
 }
 
@@ -39,7 +39,9 @@ impl Cut {
                 };
                 Self::List(home, rows)
             }
-            View::Vm { namespace, name } => Self::Vm(reader.vm_of(snapshot, scope, namespace, name)),
+            View::Vm { namespace, name } => {
+                Self::Vm(Box::new(reader.vm_of(snapshot, scope, namespace, name)))
+            }
             View::Sources => Self::Sources(reader.sources_of(snapshot, scope)),
         }
     }

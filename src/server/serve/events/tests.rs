@@ -376,11 +376,8 @@ async fn streams_end_with_the_program_and_none_begins_after() {
     client.event().await;
     let Server { router, app, snapshots } = server;
     drop(snapshots);
-    loop {
-        match client.block().await {
-            Some(block) => assert_eq!(block, ":"),
-            None => break,
-        }
+    while let Some(block) = client.block().await {
+        assert_eq!(block, ":");
     }
     let late = router.oneshot(Request::get("/api/events").body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!((late.status().as_u16(), app.events.views()), (503, 0));

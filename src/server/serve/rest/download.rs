@@ -227,7 +227,8 @@ mod tests {
     #[test]
     fn pieces_join_without_a_seam() {
         for count in [0, 1, CHUNK, CHUNK + 1] {
-            let vms = vec![Arc::new(crate::server::serve::tests::fixture::vm("shop", "web")); count];
+            let vm = Arc::new(crate::server::serve::tests::fixture::vm("shop", "web"));
+            let vms = vec![vm; count];
             let json: Vec<u8> = pieces(vms.clone(), array).flatten().collect();
             let read: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
             assert_eq!(read.len(), count);

@@ -180,9 +180,9 @@ fn a_vm_that_is_gone_is_forgotten_after_a_day_and_its_successor_begins_anew() {
     let store = Store::default();
     record(&store, START, 100, 15_000, START);
     let next = Arc::new(vm_of("next", figure(START + MINUTE, 700, 15_000), missing(), missing()));
-    store.record(&[next.clone()], &limits(), START + MINUTE);
+    store.record(std::slice::from_ref(&next), &limits(), START + MINUTE);
     assert_eq!(store.history("next", Span::Hour, START + MINUTE).cpu.stats().unwrap().known, 1);
-    store.record(&[next.clone()], &limits(), START + 23 * HOUR);
+    store.record(std::slice::from_ref(&next), &limits(), START + 23 * HOUR);
     store.forget(START + 23 * HOUR);
     assert_eq!(store.len(), 2);
     store.record(&[next], &limits(), START + 24 * HOUR);
