@@ -20,13 +20,14 @@ pub(super) struct NodeVolumes {
     pub error: Option<SourceError>,
     /// When it last answered or failed.
     pub heard: Millis,
-    /// How far apart two measurements of one volume were, once that was seen.
+    /// The least that two measurements of one volume were apart, once that was seen.
     apart: Option<Millis>,
 }
 
 impl NodeVolumes {
     pub fn answered(&mut self, source: Source, stats: Vec<VolumeStats>, at: Millis, interval: Millis) {
-        let apart = self.seen_apart(&stats, at, interval).or(self.apart);
+        // The least that was seen: a slow round, or one that was left out, makes a distance longer and never shorter.
+        let apart = self.seen_apart(&stats, at, interval).into_iter().chain(self.apart).min();
         *self = Self { source: Some(source), stats, answered: Some(at), error: None, heard: at, apart };
     }
 
