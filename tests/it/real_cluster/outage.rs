@@ -25,6 +25,8 @@ fn the_page_outlives_the_api_server_and_is_fresh_again_soon_after_it() {
     on_the_cluster(async |cluster| {
         let (_access, program) = cluster.program("outage").await;
         settled(&program, cluster).await;
+        // Two measurements of each kubelet: until then it is taken to measure once a minute, as kubelets do.
+        tokio::time::sleep(3 * DISK_INTERVAL).await;
         cluster.plane.stop_api_server();
         let outcome = stays_up_and_ages(&program).await;
         cluster.plane.start_api_server();
