@@ -3,6 +3,10 @@
 //! `WUKONG_SITE_DIR` names the folder that `make build` fills: `manifest.json`, `pkg/HASH/…` and the public files,
 //! each beside its `.br` and `.gz`. Without it the stylesheet and the public files alone are taken from the sources:
 //! pages then work as they do without JavaScript, so that a plain `cargo build` needs no other tool.
+//! Both halves need the keys of `locales/`: see `build/words.rs`.
+
+#[path = "build/words.rs"]
+mod words;
 
 use std::{
     env, fs,
@@ -14,6 +18,7 @@ use std::{
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-env-changed=WUKONG_SITE_DIR");
     println!("cargo:rerun-if-changed=build.rs");
+    words::generate()?;
     if env::var_os("CARGO_FEATURE_SSR").is_none() {
         return Ok(());
     }
@@ -30,6 +35,7 @@ fn given(dir: &Path) -> io::Result<PathBuf> {
     if !dir.join("manifest.json").is_file() {
         return Err(io::Error::other(format!("WUKONG_SITE_DIR={} holds no manifest.json", dir.display())));
     }
+    words::check(dir)?;
     dir.canonicalize()
 }
 

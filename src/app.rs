@@ -9,10 +9,14 @@ use leptos_router::{
 };
 
 use crate::ui::{
-    components::{sprite::Sprite, topbar::Topbar},
+    components::{keys::Keys, sprite::Sprite, topbar::Topbar},
     live::Live,
-    pages::{home::Home, missing::NotFound, sources::SourcesRoute, vm::VmRoute},
+    pages::{
+        groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
+        sources::SourcesRoute, vm::VmRoute,
+    },
 };
+use crate::words::{Lang, t};
 
 /// Addresses of the browser's half, as the build named them. Without `js` pages are plain HTML, and complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,9 +39,10 @@ impl Bundle {
 
 /// The whole document. Rendered on the server only.
 pub fn shell(bundle: Bundle) -> impl IntoView {
+    let lang = use_context::<Lang>().unwrap_or_default().tag();
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html lang=lang>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -46,23 +51,26 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
                 <link rel="stylesheet" href=bundle.css.clone() />
                 // Not deferred: it sets the chosen theme before the first paint.
                 <script src=bundle.public("theme.js")></script>
-                {boot(bundle)}
+                <script defer src=bundle.public("keys.js")></script>
+                {boot(bundle, lang)}
                 <MetaTags />
             </head>
             <body>
                 <App />
                 // After the app: what is hydrated ends before it, so that the icons cost the browser's half nothing.
                 <Sprite />
+                <Keys />
             </body>
         </html>
     }
 }
 
 /// What starts the browser's half. A file and no inline script: the content security policy needs no exception.
-fn boot(bundle: Bundle) -> Option<impl IntoView> {
+fn boot(bundle: Bundle, lang: &str) -> Option<impl IntoView> {
     if bundle.js.is_empty() {
         return None;
     }
+    let words = bundle.public(&[lang, ".txt"].concat());
     let (wasm, scripts): (Vec<_>, Vec<_>) =
         bundle.preload.into_iter().chain([bundle.wasm]).partition(|address| address.ends_with(".wasm"));
     let wasm = wasm.into_iter().map(|address| {
@@ -72,6 +80,7 @@ fn boot(bundle: Bundle) -> Option<impl IntoView> {
     let scripts = scripts.map(|address| view! { <link rel="modulepreload" href=address /> });
     Some(view! {
         {wasm.collect_view()}
+        <link rel="preload" r#as="fetch" crossorigin="" href=words />
         {scripts.collect_view()}
         <script type="module" src=bundle.js></script>
     })
@@ -87,15 +96,25 @@ pub fn App() -> impl IntoView {
         <Router>
             // `external` keeps the router's hands off: only the browser itself moves the focus along.
             <a class="vh skip" href="#main" rel="external">
-                "Skip to content"
+                {t!(page.skip)}
             </a>
             <Topbar />
             <main id="main" tabindex="-1">
                 <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view=Home ssr=SsrMode::Async />
+                    <Route path=path!("/") view=HomeRoute ssr=SsrMode::Async />
                     <Route
                         path=path!("/vms/:namespace/:name")
                         view={Lazy::<VmRoute>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/groups")
+                        view={Lazy::<GroupsRoute>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/insights")
+                        view={Lazy::<InsightsRoute>::new()}
                         ssr=SsrMode::Async
                     />
                     <Route
