@@ -4,56 +4,12 @@
 // the classes of crates that are linked in, whether anybody makes one or not, with all the code behind them.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Section, afterDescription, leb, rewritten, text, toLeb, toText } from "./wasm.mjs";
 
 const [bound, name] = process.argv.slice(2);
 const wasmFile = join(bound, `${name}_bg.wasm`);
 const glueFile = join(bound, `${name}.js`);
 const GLUE_MODULE = `./${name}_bg.js`;
-const IMPORTS = 2, EXPORTS = 7; // section ids of WebAssembly's binary format
-
-/** Numbers in LEB128. */
-function leb(bytes, at) {
-  let value = 0, shift = 0;
-  for (;;) {
-    const byte = bytes[at++];
-    value += (byte & 127) * 2 ** shift;
-    shift += 7;
-    if (byte < 128) return [value, at];
-  }
-}
-
-function toLeb(value) {
-  const out = [];
-  do {
-    out.push((value % 128) | (value >= 128 ? 128 : 0));
-    value = Math.floor(value / 128);
-  } while (value > 0);
-  return Buffer.from(out);
-}
-
-const text = (bytes, at) => {
-  const [length, start] = leb(bytes, at);
-  return [bytes.toString("utf8", start, start + length), start + length];
-};
-const toText = (string) => Buffer.concat([toLeb(Buffer.byteLength(string)), Buffer.from(string)]);
-
-/** Where an import's description ends: its kind decides. */
-function afterDescription(bytes, at) {
-  const limits = (at) => {
-    const flags = bytes[at];
-    let [, end] = leb(bytes, at + 1);
-    if (flags & 1) [, end] = leb(bytes, end);
-    return end;
-  };
-  switch (bytes[at]) {
-    case 0: return leb(bytes, at + 1)[1];
-    case 1: return limits(at + 2);
-    case 2: return limits(at + 1);
-    case 3: return at + 3;
-    case 4: return leb(bytes, at + 2)[1];
-    default: throw new Error(`an import of kind ${bytes[at]}`);
-  }
-}
 
 /** a, b, …, z, aa, … */
 function short(index) {
@@ -100,22 +56,28 @@ function isUnused(field, glue) {
   return classes(glue).some((name) => !madeBy(glue, name) && new RegExp(`^(__wbg_)?${name.toLowerCase()}_`).test(field));
 }
 
+/** Without the classes themselves, and what waits for their objects to be collected. */
+function withoutUnmade(glue) {
+  for (const name of classes(glue).filter((name) => !madeBy(glue, name))) {
+    glue = glue.replace(new RegExp(`^export class ${name} \\{\\n[\\s\\S]*?^\\}\\n(if \\(Symbol\\.dispose\\) ${name}\\..*\\n)?`, "m"), "");
+    glue = glue.replace(new RegExp(`^const ${name}Finalization = [^;]*;\\n`, "m"), "");
+    if (glue.includes(name)) throw new Error(`the glue still says ${name}`);
+  }
+  return glue;
+}
+
 let glue = readFileSync(glueFile, "utf8");
 const wasm = readFileSync(wasmFile);
 const names = new Map(), dropped = [];
-const out = [wasm.subarray(0, 8)];
-for (let at = 8; at < wasm.length;) {
-  const id = wasm[at];
-  const [size, begin] = leb(wasm, at + 1);
-  let content = wasm.subarray(begin, begin + size);
-  if (id === IMPORTS) content = renameImports(content, names);
-  if (id === EXPORTS) content = dropExports(content, glue, dropped);
-  out.push(Buffer.from([id]), toLeb(content.length), content);
-  at = begin + size;
-}
+const out = rewritten(wasm, (id, section) => {
+  if (id === Section.imports) return renameImports(section, names);
+  if (id === Section.exports) return dropExports(section, glue, dropped);
+  return section;
+});
+glue = withoutUnmade(glue);
 glue = glue.replace(/^( {8})(\w+)(: function\()/gm, (all, indent, field, rest) => names.has(field) ? indent + names.get(field) + rest : all);
 const left = [...names.keys()].filter((field) => glue.includes(`${field}:`));
 if (left.length > 0) throw new Error(`the glue still says ${left.slice(0, 3).join(", ")}`);
-writeFileSync(wasmFile, Buffer.concat(out));
+writeFileSync(wasmFile, out);
 writeFileSync(glueFile, glue);
 console.error(`renamed ${names.size} imports, dropped ${dropped.length} exports`);
