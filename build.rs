@@ -47,10 +47,11 @@ fn from_sources() -> io::Result<PathBuf> {
         fs::remove_dir_all(&site)?;
     }
     let public = files(Path::new("public"))?;
-    let css = stylesheet()?;
-    let folder = format!("pkg/{}", hash(&css, &public)?);
+    let [css, later] = [stylesheet("style")?, stylesheet("style/later")?];
+    let folder = format!("pkg/{}", hash(&[&css, &later], &public)?);
     fs::create_dir_all(site.join(&folder))?;
     fs::write(site.join(&folder).join("app.css"), css)?;
+    fs::write(site.join(&folder).join("later.css"), later)?;
     for file in &public {
         let name = file.file_name().unwrap_or_default();
         // Browsers and robots ask for these at the root, whatever a page says.
@@ -61,10 +62,10 @@ fn from_sources() -> io::Result<PathBuf> {
     Ok(site)
 }
 
-/// The stylesheets as one: what the others build on, then the rest by name. (The bundle has the same order.)
-fn stylesheet() -> io::Result<String> {
+/// A folder's stylesheets as one: what the others build on, then the rest by name. (The bundle has the same order.)
+fn stylesheet(folder: &str) -> io::Result<String> {
     const FIRST: [&str; 2] = ["tokens.css", "base.css"];
-    let mut sheets = files(Path::new("style"))?;
+    let mut sheets = files(Path::new(folder))?;
     sheets.retain(|path| path.extension().is_some_and(|extension| extension == "css"));
     let rank = |path: &PathBuf| FIRST.iter().position(|first| path.ends_with(first)).unwrap_or(FIRST.len());
     sheets.sort_by_key(rank);
@@ -72,7 +73,7 @@ fn stylesheet() -> io::Result<String> {
 }
 
 /// Of the names and contents: it stands in the address of each, which may be cached for ever.
-fn hash(css: &str, public: &[PathBuf]) -> io::Result<String> {
+fn hash(css: &[&String], public: &[PathBuf]) -> io::Result<String> {
     let mut hasher = DefaultHasher::new();
     css.hash(&mut hasher);
     for path in public {

@@ -1,4 +1,5 @@
-//! Makes of `locales/*.json` what `src/words` needs: a key for each text, and the texts of each language as a table.
+//! Makes of `locales/` what `src/words` needs: a key for each text, and the texts of each language as two tables: what
+//! the first page says, and what only the others do (`locales/later`), which a browser fetches along with their code.
 //!
 //! A table has one line a text, in the order of the keys. A placeholder `{name}` stands in it as one control character
 //! that says which of the text's arguments, sorted by name, goes there: filling needs no search. `scripts/pack.mjs`
@@ -15,6 +16,8 @@ use serde_json::Value;
 /// The language whose keys count; what another lacks is read in this one.
 const FIRST: &str = "en";
 const LANGUAGES: [&str; 2] = [FIRST, "zh-CN"];
+/// Folders of `locales/`, and of its tables.
+const PARTS: [&str; 2] = ["", "later"];
 /// The forms of a text that depends on a number. Languages without a form for one thing have the other alone.
 const FORMS: [&str; 2] = ["one", "other"];
 /// The number that such a text depends on.
@@ -28,9 +31,9 @@ pub fn generate() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build");
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
     let out = Path::new(&out);
-    fs::write(out.join("keys.rs"), keys(&read(FIRST)?)?)?;
-    for language in LANGUAGES {
-        fs::write(out.join(format!("{language}.txt")), table(language)?)?;
+    fs::write(out.join("keys.rs"), keys()?)?;
+    for (name, table) in tables()? {
+        fs::write(out.join(name), table)?;
     }
     Ok(())
 }
@@ -38,15 +41,11 @@ pub fn generate() -> io::Result<()> {
 /// The bundle's tables are those of this source.
 pub fn check(site: &Path) -> io::Result<()> {
     let folders = fs::read_dir(site.join("pkg"))?.collect::<Result<Vec<_>, _>>()?;
-    for language in LANGUAGES {
-        let own = table(language)?;
+    for (name, table) in tables()? {
         for folder in &folders {
-            let file = folder.path().join(format!("{language}.txt"));
-            if fs::read_to_string(&file)? != own {
-                let text = format!(
-                    "{} is not what locales/{language}.json says: make the bundle anew",
-                    file.display()
-                );
+            let file = folder.path().join(&name);
+            if fs::read_to_string(&file)? != table {
+                let text = format!("{} is not what locales/ says: make the bundle anew", file.display());
                 return Err(io::Error::other(text));
             }
         }
@@ -54,9 +53,19 @@ pub fn check(site: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn table(language: &str) -> io::Result<String> {
-    let first = read(FIRST)?;
-    let own = read(language)?;
+/// File names and contents.
+fn tables() -> io::Result<Vec<(String, String)>> {
+    let each = LANGUAGES.iter().flat_map(|language| PARTS.iter().map(move |part| (*language, *part)));
+    each.map(|(language, part)| {
+        let dot = if part.is_empty() { "" } else { "." };
+        Ok((format!("{language}{dot}{part}.txt"), table(part, language)?))
+    })
+    .collect()
+}
+
+fn table(part: &str, language: &str) -> io::Result<String> {
+    let first = read(part, FIRST)?;
+    let own = read(part, language)?;
     let lines = first.iter().map(|(key, text)| {
         let names = names(&first, key);
         let other = key.strip_suffix(".one").map(|stem| format!("{stem}.other"));
@@ -73,10 +82,10 @@ fn mark(text: &str, names: &BTreeSet<String>) -> String {
     })
 }
 
-fn read(language: &str) -> io::Result<Texts> {
-    let path = format!("locales/{language}.json");
+fn read(part: &str, language: &str) -> io::Result<Texts> {
+    let path = Path::new("locales").join(part).join(format!("{language}.json"));
     let file = fs::read_to_string(&path)?;
-    let bad = |what: &str| io::Error::other(format!("{path}: {what}"));
+    let bad = |what: &str| io::Error::other(format!("{}: {what}", path.display()));
     let json: Value = serde_json::from_str(&file).map_err(|error| bad(&error.to_string()))?;
     let mut texts = Texts::new();
     flatten("", &json, &mut texts).map_err(|key| bad(&format!("{key} is no text")))?;
@@ -116,16 +125,17 @@ fn stem(key: &str) -> &str {
 
 /// One module a section; in it a constant for each plain text and a type for each that has something to fill in.
 /// `messages` has the latter once more, for texts that one writes and another reads.
-fn keys(texts: &Texts) -> io::Result<String> {
+fn keys() -> io::Result<String> {
+    let [first, later] = PARTS.map(|part| read(part, FIRST));
+    let (first, later) = (first?, later?);
     let mut sections = BTreeMap::<&str, [String; 2]>::new();
-    for (index, key) in texts.keys().enumerate() {
+    let all = [&first, &later].into_iter().flat_map(|texts| texts.keys().map(move |key| (texts, key)));
+    for (index, (texts, key)) in all.enumerate() {
         if key.ends_with(".other") {
             continue;
         }
         let Some((section, name)) = stem(key).split_once('.').filter(|(_, name)| !name.contains('.')) else {
-            return Err(io::Error::other(format!(
-                "locales/{FIRST}.json: {key} is not of the form section.key"
-            )));
+            return Err(io::Error::other(format!("locales: {key} is not of the form section.key")));
         };
         let text = Text { name, index, names: names(texts, key), plural: stem(key) != key };
         let [own, messages] = sections.entry(section).or_default();
@@ -140,9 +150,10 @@ fn keys(texts: &Texts) -> io::Result<String> {
         sections.iter().map(|(section, [_, messages])| module(section, messages)).collect();
     Ok(format!(
         "use crate::model::message::{{Key, Message}};\n\
-         /// How many lines a table has.\npub const COUNT: usize = {};\n{own}\
+         /// How many lines the tables have.\npub const COUNTS: [usize; 2] = [{}, {}];\n{own}\
          #[cfg(feature = \"ssr\")]\npub mod messages {{ use super::Message; use super::Key;\n{messages}}}\n",
-        texts.len()
+        first.len(),
+        later.len()
     ))
 }
 

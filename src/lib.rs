@@ -29,5 +29,5 @@ pub fn hydrate(texts: String) {
         leptos::logging::error!("the page's words are not those of this build");
         return;
     }
-    leptos::mount::hydrate_lazy(app::App);
+    js_sys::futures::spawn_local(app::take_over());
 }

@@ -12,7 +12,12 @@ use std::sync::Arc;
 use leptos::{prelude::*, reactive::spawn_local_scoped_with_cancellation, server::SharedValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{codec::Compact, live::Live, parts::Parts, stream::Stream};
+use super::{
+    codec::{self, Compact},
+    live::Live,
+    parts::Parts,
+    stream::Stream,
+};
 use crate::{
     model::{
         delta::{Changed, Update},
@@ -260,12 +265,14 @@ type Question = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
 /// The question for what is wanted now, and the address of its stream.
 type Wanted = (Question, Option<String>);
 
+/// Takes in an event, and gives what the view says of the server after it.
+type Take = dyn Fn(&[u8]) -> Option<Frame> + Send + Sync;
+
 /// What depends on the type of the view.
 #[derive(Clone)]
 struct Work {
     ask: Arc<dyn Fn() -> Option<Wanted> + Send + Sync>,
-    /// Takes in an event, and gives what the view says of the server after it.
-    take: Arc<dyn Fn(&[u8]) -> Option<Frame> + Send + Sync>,
+    take: Arc<Take>,
 }
 
 /// How the view is followed, and what became of the last attempt. Of no type: it is the same for every page.
@@ -379,8 +386,7 @@ impl Pulse {
         let Some((id, data)) = event else { return self.broke_off() };
         // A message without an id is a sign of life.
         if !data.starts_with('-') {
-            let Some(frame) =
-                Stream::decode(&data).and_then(|event| (self.work.try_get_value()?.take)(&event))
+            let Some(frame) = codec::bytes(&data).and_then(|event| (self.work.try_get_value()?.take)(&event))
             else {
                 self.state.update_value(|state| state.last.clear());
                 return self.broke_off();

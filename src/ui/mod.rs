@@ -13,6 +13,7 @@ pub mod map;
 pub mod pages;
 mod parts;
 pub mod ready;
+pub mod route;
 mod stream;
 pub mod words;
 

@@ -1,7 +1,6 @@
 //! The browser's own reader of server-sent events, for as long as it is held. It reconnects to nothing by itself: what
 //! becomes of a broken stream is decided in `feed`.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use leptos::wasm_bindgen::{JsCast, closure::Closure};
 use leptos::web_sys::{Event, EventSource, MessageEvent};
 use send_wrapper::SendWrapper;
@@ -25,10 +24,6 @@ impl Stream {
         source.set_onmessage(Some(heard.as_ref().unchecked_ref()));
         source.set_onerror(Some(heard.as_ref().unchecked_ref()));
         Some(Self(SendWrapper::new((source, heard))))
-    }
-
-    pub fn decode(data: &str) -> Option<Vec<u8>> {
-        STANDARD.decode(data).ok()
     }
 }
 

@@ -3,8 +3,9 @@
 //! `t!(section.key)` is a text, `t!(section.key, name = value)` one with something to fill in; a key or a name that
 //! `locales/en.json` does not have does not compile. `msg!` is the same as a [`Message`], for what the server writes and
 //! each reader reads in a language of their own. The server holds all languages and asks the request's context for the
-//! one to use. The browser's half holds none: the page's script fetches the one table that the page needs, beside the
-//! WebAssembly, so that nobody downloads what they do not read, and texts need no waiting once the page is alive.
+//! one to use. The browser's half holds none: the page's script fetches the table of the page's language beside the
+//! WebAssembly, so that nobody downloads what they do not read, and texts need no waiting once the page is alive. What
+//! the first page does not say (`locales/later`) comes with the other pages' code.
 
 mod lang;
 mod names;
@@ -132,9 +133,15 @@ mod table {
     use super::{Key, Lang};
 
     static TABLES: LazyLock<[Vec<&str>; 2]> = LazyLock::new(|| {
-        let en = include_str!(concat!(env!("OUT_DIR"), "/en.txt"));
-        let zh = include_str!(concat!(env!("OUT_DIR"), "/zh-CN.txt"));
-        [en, zh].map(|table| table.split('\n').collect())
+        let en = [
+            include_str!(concat!(env!("OUT_DIR"), "/en.txt")),
+            include_str!(concat!(env!("OUT_DIR"), "/en.later.txt")),
+        ];
+        let zh = [
+            include_str!(concat!(env!("OUT_DIR"), "/zh-CN.txt")),
+            include_str!(concat!(env!("OUT_DIR"), "/zh-CN.later.txt")),
+        ];
+        [en, zh].map(|parts| parts.iter().flat_map(|part| part.split('\n')).collect())
     });
 
     pub fn line(index: usize) -> &'static str {
@@ -159,24 +166,64 @@ mod table {
 }
 
 #[cfg(not(feature = "ssr"))]
-pub use table::load;
+pub use table::{later, load};
+
+/// On the server every word is there.
+#[cfg(feature = "ssr")]
+pub async fn later() -> bool {
+    true
+}
 
 #[cfg(not(feature = "ssr"))]
 mod table {
     use std::sync::OnceLock;
 
-    use super::keys;
+    use js_sys::{Promise, futures::JsFuture};
+    use wasm_bindgen::prelude::*;
 
-    static TABLE: OnceLock<Vec<&'static str>> = OnceLock::new();
+    use super::keys::COUNTS;
+
+    type Table = OnceLock<Vec<&'static str>>;
+
+    static FIRST: Table = Table::new();
+    static LATER: Table = Table::new();
+
+    #[wasm_bindgen]
+    extern "C" {
+        /// Of the page's script: the words, and the styles with them, that the first page does without.
+        #[wasm_bindgen(js_name = wukongLater)]
+        fn fetch_later() -> Promise;
+    }
 
     /// Takes the page's table over. False where it is not that of this build: its words would stand in wrong places.
     pub fn load(texts: String) -> bool {
+        fill(&FIRST, texts, COUNTS[0])
+    }
+
+    /// Brings the words of every page but the first. False where they cannot be had now.
+    pub async fn later() -> bool {
+        LATER.get().is_some() || {
+            let texts = JsFuture::from(fetch_later())
+                .await
+                .ok()
+                .and_then(|texts| texts.as_string())
+                .unwrap_or_default();
+            // Two pages may have waited for them.
+            LATER.get().is_some() || fill(&LATER, texts, COUNTS[1])
+        }
+    }
+
+    fn fill(table: &Table, texts: String, count: usize) -> bool {
         let lines: Vec<&'static str> = texts.leak().split('\n').collect();
-        lines.len() == keys::COUNT && TABLE.set(lines).is_ok()
+        lines.len() == count && table.set(lines).is_ok()
     }
 
     pub fn line(index: usize) -> &'static str {
-        TABLE.get().and_then(|lines| lines.get(index)).copied().unwrap_or_default()
+        let (table, index) = match index.checked_sub(COUNTS[0]) {
+            Some(index) => (&LATER, index),
+            None => (&FIRST, index),
+        };
+        table.get().and_then(|lines| lines.get(index)).copied().unwrap_or_default()
     }
 }
 

@@ -8,8 +8,10 @@ use std::{
 
 use serde_json::Value;
 
-const ENGLISH: &str = include_str!("../../locales/en.json");
-const CHINESE: &str = include_str!("../../locales/zh-CN.json");
+const ENGLISH: [&str; 2] =
+    [include_str!("../../locales/en.json"), include_str!("../../locales/later/en.json")];
+const CHINESE: [&str; 2] =
+    [include_str!("../../locales/zh-CN.json"), include_str!("../../locales/later/zh-CN.json")];
 
 /// A text that is a joint, and nothing in a language without blanks.
 const MAY_BE_EMPTY: &[&str] = &["card.between"];
@@ -32,13 +34,16 @@ const NO_WORDS: &[&str] = &[
 /// `section.key` → its forms: `""` of a plain text, else `one` and `other`.
 type Texts = BTreeMap<String, BTreeMap<String, String>>;
 
-fn read(json: &str) -> Texts {
-    let sections: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(json).unwrap();
+fn sections(json: &str) -> BTreeMap<String, BTreeMap<String, Value>> {
+    serde_json::from_str(json).unwrap()
+}
+
+fn read(parts: [&str; 2]) -> Texts {
     let forms = |value: Value| match value {
         Value::String(text) => BTreeMap::from([(String::new(), text)]),
         forms => serde_json::from_value(forms).expect("a text, or its forms"),
     };
-    let texts = sections.into_iter().flat_map(|(section, keys)| {
+    let texts = parts.into_iter().flat_map(sections).flat_map(|(section, keys)| {
         keys.into_iter().map(move |(key, value)| (format!("{section}.{key}"), forms(value)))
     });
     texts.collect()
@@ -114,6 +119,51 @@ fn every_text_is_used() {
     let texts = read(ENGLISH);
     let unused: Vec<_> = texts.keys().filter(|key| !used(key)).collect();
     assert!(unused.is_empty(), "nobody says {unused:?}");
+}
+
+/// The browser has the words of `locales/later` only once it has asked for them, which the code of these does.
+const LATER: &[&str] = &[
+    "chart",
+    "map",
+    "pages/groups.rs",
+    "pages/insights.rs",
+    "pages/sources.rs",
+    "pages/table.rs",
+    "pages/vm.rs",
+];
+/// Parts of pages that the server alone writes.
+const WRITTEN_ONCE: &str = "components/keys.rs";
+
+#[test]
+fn the_first_page_says_nothing_that_comes_later() {
+    let ui = src().join("ui");
+    let later: Vec<_> = sections(ENGLISH[1]).into_keys().collect();
+    let said = |file: &Path| {
+        let code: String = code(file).split_whitespace().collect();
+        later
+            .iter()
+            .filter(|section| {
+                ["t!(", "key!("].iter().any(|call| code.contains(&[call, section.as_str(), "."].concat()))
+            })
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let mut seen = 0;
+    for file in rust_files(&ui) {
+        let name = file.strip_prefix(&ui).unwrap();
+        if LATER.iter().any(|later| name.starts_with(later)) {
+            seen += said(&file).len();
+        } else if name != Path::new(WRITTEN_ONCE) {
+            assert!(
+                said(&file).is_empty(),
+                "{} says {:?}, which may not be there yet",
+                name.display(),
+                said(&file)
+            );
+        }
+    }
+    assert!(seen > 5, "the others do");
+    assert!(sections(ENGLISH[0]).keys().all(|section| !later.contains(section)), "a section is in one place");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn Pages() -> impl IntoView {
             <nav class="pages" aria-label=t!(topbar.pages)>
                 {page("/", !nodes && !insights && !sources, t!(topbar.vms))}
                 {page("/groups", nodes, t!(topbar.nodes))}
-                {page("/insights", insights, t!(insights.title))}
+                {page("/insights", insights, t!(topbar.insights))}
                 {page("/sources", sources, t!(topbar.sources))}
             </nav>
         }

@@ -12,8 +12,9 @@ use leptos::{
     either::{Either, EitherOf3},
     prelude::*,
     reactive::spawn_local_scoped_with_cancellation,
+    web_sys::UrlSearchParams,
 };
-use leptos_router::{ChooseView, LazyRoute, hooks::use_query_map};
+use leptos_router::{LazyRoute, hooks::use_query_map};
 
 use super::{loading, missing::bad_query, table::TableView};
 use crate::{
@@ -41,36 +42,47 @@ use crate::{
         live::Live,
         map::MapView,
         ready::ready,
+        route::Page,
     },
-    words::t,
+    words::{self, t},
 };
 
 /// The route: the code of the view that the address names is there before the page is made, so that what the server
 /// rendered is taken over as it stands.
-#[derive(Clone)]
-pub struct HomeRoute;
-
-impl ChooseView for HomeRoute {
-    async fn choose(self) -> AnyView {
-        let params = use_query_map();
-        fetch(params.with_untracked(|params| params.get("view").map_or(ViewKind::Cards, kind))).await;
-        Home().into_any()
-    }
-
-    async fn preload(&self) {}
+pub fn page() -> Page {
+    Page::first(
+        || {
+            let wanted = use_query_map().with_untracked(|params| params.get("view").map(kind));
+            Box::pin(async move {
+                fetch(wanted.unwrap_or_default()).await;
+                Home().into_any()
+            })
+        },
+        || {
+            let search = window().location().search().unwrap_or_default();
+            let params = UrlSearchParams::new_with_str(&search).ok();
+            let wanted = params.and_then(|params| params.get("view")).map(kind);
+            Box::pin(async move { _ = fetch(wanted.unwrap_or_default()).await })
+        },
+    )
 }
 
 fn kind(code: String) -> ViewKind {
     Query::parse(|field| (field == "view").then(|| code.clone())).map(|query| query.view).unwrap_or_default()
 }
 
-/// Brings a view's code. On the server all of it is there.
-async fn fetch(kind: ViewKind) {
-    match kind {
-        ViewKind::Cards => {}
-        ViewKind::Table => TableView::preload().await,
-        ViewKind::Map => MapView::preload().await,
+/// Brings a view's words and code; false where they cannot be had now. On the server all of it is there.
+async fn fetch(kind: ViewKind) -> bool {
+    if kind == ViewKind::Cards {
+        return true;
     }
+    let there = words::later().await;
+    match kind {
+        ViewKind::Table if there => TableView::preload().await,
+        ViewKind::Map if there => MapView::preload().await,
+        _ => {}
+    }
+    there
 }
 
 #[component]
@@ -112,8 +124,7 @@ fn shown(query: Memo<Result<Query, crate::model::query::BadParam>>) -> RwSignal<
         let kind = wanted.get();
         if shown.get_untracked() != kind {
             spawn_local_scoped_with_cancellation(async move {
-                fetch(kind).await;
-                if wanted.get_untracked() == kind {
+                if fetch(kind).await && wanted.get_untracked() == kind {
                     shown.set(kind);
                 }
             });

@@ -12,8 +12,8 @@ pub mod sources;
 pub mod table;
 pub mod vm;
 
-/// While a page that was moved to is being fetched.
-fn loading(failed: RwSignal<bool>) -> impl IntoView {
+/// While a page that was moved to is being fetched, or where it cannot be had.
+pub fn loading(failed: RwSignal<bool>) -> impl IntoView {
     let words = move || if failed.get() { t!(page.no_answer) } else { t!(page.loading) };
     view! {
         <p class="empty" role="status">

@@ -23,7 +23,7 @@ use crate::{
 
 pub enum Cut {
     /// The rows once more in full, for those who read JSON; empty for others.
-    List(HomeView, Vec<Arc<Vm>>),
+    List(Box<HomeView>, Vec<Arc<Vm>>),
     Vm(Box<VmView>),
     Sources(SourcesView),
 }
@@ -37,7 +37,7 @@ impl Cut {
                     Format::Json => home.vms.iter().filter_map(|vm| whole(snapshot, vm)).collect(),
                     Format::Postcard => Vec::new(),
                 };
-                Self::List(home, rows)
+                Self::List(Box::new(home), rows)
             }
             View::Vm { namespace, name } => {
                 Self::Vm(Box::new(reader.vm_of(snapshot, scope, namespace, name)))
