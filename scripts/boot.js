@@ -10,11 +10,15 @@ async function words(part) {
   return answer.text();
 }
 
-/** The server links these styles where the page needs them. */
+/** The server links these styles where the page needs them; a link that failed would never be tried again. */
 function styles() {
   const { href } = beside("later.css");
   if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
-  return new Promise((onload, onerror) => document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload, onerror })));
+  return new Promise((onload, fail) => {
+    const onerror = () => (link.remove(), fail());
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload, onerror });
+    document.head.append(link);
+  });
 }
 
 // What the first page does without. The others' code asks for it; the words of a try that failed are empty.

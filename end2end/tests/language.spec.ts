@@ -98,7 +98,7 @@ test.describe("a page with JavaScript", () => {
     await expect(bar(page).getByRole("status")).toHaveText("实时");
     await cards(page).first().getByRole("link").first().click();
     await expect(page.getByRole("main")).toContainText("用量");
-    expect(words).toEqual(["zh-CN.txt"]);
+    expect(words).toEqual(["zh-CN.txt", "zh-CN.later.txt"]);
   });
 
   test("keeps the language while it moves from page to page and lives on", async ({ page }) => {

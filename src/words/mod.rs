@@ -214,8 +214,8 @@ mod table {
     }
 
     fn fill(table: &Table, texts: String, count: usize) -> bool {
-        let lines: Vec<&'static str> = texts.leak().split('\n').collect();
-        lines.len() == count && table.set(lines).is_ok()
+        // Kept for ever only where it is taken: what cannot be had is asked for again and again.
+        texts.split('\n').count() == count && table.set(texts.leak().split('\n').collect()).is_ok()
     }
 
     pub fn line(index: usize) -> &'static str {

@@ -158,8 +158,8 @@ pub fn mend(advice: &str) -> impl IntoView + use<> {
 /// `public/keys.js` listens for it; without a script it is not shown.
 fn copy() -> impl IntoView {
     view! {
-        <button class="copy button" type="button" data-copied=t!(keys.copied)>
-            <span>{t!(keys.copy)}</span>
+        <button class="copy button" type="button" data-copied=t!(why.copied)>
+            <span>{t!(why.copy)}</span>
         </button>
     }
 }
