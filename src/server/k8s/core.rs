@@ -1,11 +1,8 @@
-//! `v1`: launcher pods, PersistentVolumeClaims and nodes.
+//! `v1`: launcher pods and PersistentVolumeClaims.
 
 use serde::Deserialize;
 
-use super::{
-    kubevirt::Condition,
-    lenient::{Flag, List, Obj, Scalar, Text},
-};
+use super::lenient::{List, Obj, Scalar, Text};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -61,24 +58,4 @@ pub struct ClaimStatus {
 #[serde(default)]
 pub struct Storage {
     pub storage: Scalar,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct NodeSpec {
-    pub unschedulable: Flag,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct NodeStatus {
-    pub allocatable: Obj<Allocatable>,
-    pub conditions: List<Condition>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Allocatable {
-    pub cpu: Scalar,
-    pub memory: Scalar,
 }

@@ -10,16 +10,12 @@ use super::{
     mend,
     world::World,
 };
-use crate::{
-    model::{
-        Millis,
-        figure::Figure,
-        message::Message,
-        reason::Reason,
-        source::{SourceHealth, SourceId, SourceState},
-        vm::{Status, Vm, Volume},
-    },
-    words::msg,
+use crate::model::{
+    Millis,
+    figure::Figure,
+    reason::Reason,
+    source::{SourceHealth, SourceId, SourceState},
+    vm::{Status, Vm, Volume},
 };
 
 /// The record of one watch or poll.
@@ -168,8 +164,8 @@ fn not_configured(id: SourceId) -> SourceHealth {
         id,
         state: SourceState::NotConfigured,
         reason: None,
-        error: Message::default(),
-        mend: mend::configure(id),
+        error: String::new(),
+        mend: mend::configure(id).to_owned(),
         last_success: None,
         last_bytes: None,
         latency: None,
@@ -212,14 +208,14 @@ fn state(summary: &Summary) -> SourceState {
 }
 
 /// At most three errors in full, and how many more there are.
-fn words(summary: &Summary) -> Message {
+fn words(summary: &Summary) -> String {
     const SHOWN: usize = 3;
-    let mut shown: Vec<Message> =
-        summary.errors.iter().take(SHOWN).map(|error| error.detail.clone().into()).collect();
+    let shown: Vec<&str> = summary.errors.iter().take(SHOWN).map(|error| error.detail.as_str()).collect();
+    let mut text = shown.join("; ");
     if summary.errors.len() > SHOWN {
-        shown.push(msg!(error.more, count = (summary.errors.len() - SHOWN).to_string()));
+        text.push_str(&format!("; and {} more", summary.errors.len() - SHOWN));
     }
-    Message::List(shown)
+    text
 }
 
 /// What running VMs have of one source.

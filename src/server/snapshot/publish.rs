@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Limits, Snapshot, World,
     facts::{Observation, Targets},
-    history::Store,
 };
 use crate::model::Millis;
 
@@ -27,8 +26,6 @@ pub struct Outlets {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     /// What is worth asking of: back to the collectors.
     pub targets: watch::Sender<Targets>,
-    /// What is kept of each.
-    pub history: Arc<Store>,
 }
 
 /// Runs until shut down, or until nothing can send observations any more.
@@ -39,7 +36,7 @@ pub async fn run(
     outlets: Outlets,
     shutdown: CancellationToken,
 ) {
-    let mut world = World::new(limits.clone());
+    let mut world = World::new(limits);
     let mut tick = interval(PUBLISH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -56,7 +53,7 @@ pub async fn run(
             }
             _ = tick.tick() => {
                 if dirty || joined.elapsed() >= REJOIN_EVERY {
-                    publish(&mut world, &limits, clock(), &outlets);
+                    publish(&mut world, clock(), &outlets);
                     (dirty, joined) = (false, Instant::now());
                 }
             }
@@ -64,9 +61,8 @@ pub async fn run(
     }
 }
 
-fn publish(world: &mut World, limits: &Limits, now: Millis, outlets: &Outlets) {
+fn publish(world: &mut World, now: Millis, outlets: &Outlets) {
     let snapshot = world.join(now);
-    outlets.history.record(&snapshot.vms, limits, now);
     outlets.targets.send_if_modified(|targets| {
         let changed = *targets != snapshot.targets;
         if changed {

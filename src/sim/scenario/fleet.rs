@@ -89,12 +89,7 @@ fn member(
     if !family.data.is_empty() {
         let size = *dice.pick(family.data);
         let mut disk = Disk::new(name, "data", size);
-        let share = 0.1 + 0.75 * dice.unit();
-        disk.fill = match family.name {
-            // Logs: there is always one whose disk will soon be full.
-            "loki" => Fill::Filling { seed: guest.seed ^ 1 },
-            _ => Fill::Curve { seed: guest.seed ^ 1, share },
-        };
+        disk.fill = Fill::Curve { seed: guest.seed ^ 1, share: 0.1 + 0.75 * dice.unit() };
         guest.disks.push(disk.on(backend(index)));
     }
     let state = state(index, &mut dice);

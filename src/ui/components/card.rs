@@ -11,13 +11,11 @@ use crate::{
     model::{
         Millis,
         figure::{Figure, Sample, Unit},
-        history::Sparks,
         query::encode,
         reason::Reason,
         vm::{Status, VmSummary},
     },
     ui::words,
-    words::{self as names, t, text},
 };
 
 /// The address of a VM's page.
@@ -29,40 +27,32 @@ pub fn vm_address(namespace: &str, name: &str) -> String {
     address
 }
 
-/// What a card is labelled by: the id of its heading.
-pub fn label(namespace: &str, name: &str) -> String {
-    [namespace, "/", name].concat()
-}
-
-pub fn class(vm: &VmSummary) -> String {
-    ["card ", State::of_vm(vm).class].concat()
-}
-
-/// All but the ages, which tick.
-pub fn card(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
+pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+    let what = State::of_vm(vm);
+    let id = [&vm.namespace, "/", &vm.name].concat();
+    let labelled_by = id.clone();
     view! {
-        <header>
-            <h3 id=label(&vm.namespace, &vm.name)>
-                <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
-            </h3>
-            {state(State::of_vm(vm))}
-            {location(vm)}
-        </header>
-        <div class="meters">{meters(vm, sparks)}</div>
-        {reasons(vm)}
+        <article class=["card ", what.class].concat() aria-labelledby=labelled_by>
+            <header>
+                <h3 id=id>
+                    <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
+                </h3>
+                {state(what)}
+                {place(vm)}
+            </header>
+            <div class="meters">{meters(vm, now)}</div>
+            {reasons(vm)}
+            <footer>{ages(vm, now)}</footer>
+        </article>
     }
 }
 
-/// The node, and where a migration leads; empty where the VM is on none.
-pub fn place(vm: &VmSummary) -> String {
-    match (vm.node.as_str(), vm.migrating_to.as_str()) {
+fn place(vm: &VmSummary) -> impl IntoView + use<> {
+    let node = match (vm.node.as_str(), vm.migrating_to.as_str()) {
+        ("", _) => "no node".to_owned(),
         (node, "") => node.to_owned(),
         (node, target) => [node, " → ", target].concat(),
-    }
-}
-
-fn location(vm: &VmSummary) -> impl IntoView + use<> {
-    let node = if vm.node.is_empty() { t!(card.no_node).to_owned() } else { place(vm) };
+    };
     view! {
         <p class="where">
             <b>{vm.namespace.clone()}</b>
@@ -72,31 +62,31 @@ fn location(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
-    let gauge = |label, unit, figure, allocated, spark| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running, spark })
+    let gauge = |label, unit, figure, allocated| {
+        meter(Gauge { label, name: label, unit, figure, allocated, running }, now)
     };
     (
-        gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, sparks.map(|sparks| &sparks.cpu)),
-        gauge(t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, sparks.map(|sparks| &sparks.memory)),
-        gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk), sparks.map(|sparks| &sparks.disk)),
+        gauge("CPU", Unit::Nanocores, &usage.cpu, vm.cpu),
+        gauge("Memory", Unit::Bytes, &usage.memory, vm.memory),
+        gauge("Disk", Unit::Bytes, &usage.disk, Some(vm.disk)),
     )
 }
 
 fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
-    let said = reasons_text(vm);
+    let text = reasons_text(vm);
     let why = has_unknown(vm).then(|| {
         let address = vm_address(&vm.namespace, &vm.name) + "#why";
         view! {
             " "
             <a href=address>
-                {t!(card.why)} <span class="vh">" " {vm.name.clone()}</span>
+                "Why?" <span class="vh">" " {vm.name.clone()}</span>
             </a>
         }
     });
-    (!said.is_empty()).then(|| view! { <p class="reason">{said} {why}</p> })
+    (!text.is_empty()).then(|| view! { <p class="reason">{text} {why}</p> })
 }
 
 /// What a reader must know to read the meters right; empty where they say it all.
@@ -110,33 +100,34 @@ pub fn reasons_text(vm: &VmSummary) -> String {
     let usage = &vm.usage;
     if usage.disk.sample().is_some() && usage.disk_known < usage.disk_volumes {
         let unknown = usage.disk_volumes - usage.disk_known;
-        let volumes = words::volumes(usage.disk_volumes);
-        sentences.push(t!(card.disk_partly, unknown = unknown.to_string(), volumes = volumes));
+        let volumes = words::count_of(usage.disk_volumes, "volume", "volumes");
+        sentences.push(["Disk: ", &unknown.to_string(), " of ", &volumes, " unknown."].concat());
     }
     let basis = usage.disk.sample().map_or("", words::basis);
     if !basis.is_empty() {
-        sentences.push(t!(figure.basis, basis = basis));
+        sentences.push(["Disk: ", basis, "."].concat());
     }
     sentences.extend(overhead(vm));
     if !vm.migrating_to.is_empty() {
-        sentences.push(t!(card.migrating, node = vm.migrating_to));
+        sentences.push(["Figures are the source pod’s until ", &vm.migrating_to, " takes over."].concat());
     } else if !vm.kubevirt_status.is_empty() && vm.kubevirt_status != "Running" {
-        sentences.push(t!(card.kubevirt, status = vm.kubevirt_status));
+        sentences.push(["KubeVirt says ", &vm.kubevirt_status, "."].concat());
     }
-    sentences.join(t!(card.between))
+    sentences.join(" ")
 }
 
 /// Why a VM that does not run has no meters.
 fn idle(vm: &VmSummary) -> String {
     let mut text = match vm.status {
-        Status::Stopped => t!(card.off),
-        Status::Error => t!(card.not_running),
-        _ => t!(card.not_yet),
+        Status::Stopped => "Not measured while off.",
+        Status::Error => "Not running.",
+        _ => "Not running yet.",
     }
     .to_owned();
     if !vm.kubevirt_status.is_empty() && vm.kubevirt_status != vm.status.name() {
-        text.push_str(t!(card.between));
-        text.push_str(&t!(card.kubevirt, status = vm.kubevirt_status));
+        text.push_str(" KubeVirt says ");
+        text.push_str(&vm.kubevirt_status);
+        text.push('.');
     }
     text
 }
@@ -151,9 +142,8 @@ fn missing(vm: &VmSummary) -> Vec<String> {
             None => found.push((missing.reason, vec![label])),
         }
     }
-    let sentence = |(reason, labels): (Reason, Vec<_>)| {
-        t!(card.missing, figures = words::list(&labels), reason = text(names::reason(reason)))
-    };
+    let sentence =
+        |(reason, labels): (Reason, Vec<_>)| [&words::list(&labels), ": ", reason.text(), "."].concat();
     found.into_iter().map(sentence).collect()
 }
 
@@ -162,15 +152,12 @@ fn overhead(vm: &VmSummary) -> Option<String> {
     let over = |figure: &Figure| figure.sample().is_some_and(|sample| sample.percent() > 100);
     let labels: Vec<_> =
         labelled(vm).into_iter().take(2).filter(|(_, figure)| over(figure)).map(|(label, _)| label).collect();
-    (!labels.is_empty()).then(|| t!(card.overhead, figures = words::list(&labels)))
+    let tail = " above 100 %: the launcher pod’s overhead counts.";
+    (!labels.is_empty()).then(|| words::list(&labels) + tail)
 }
 
 fn labelled(vm: &VmSummary) -> [(&'static str, &Figure); 3] {
-    [
-        (t!(figure.cpu), &vm.usage.cpu),
-        (t!(figure.memory), &vm.usage.memory),
-        (t!(figure.disk), &vm.usage.disk),
-    ]
+    [("CPU", &vm.usage.cpu), ("Memory", &vm.usage.memory), ("Disk", &vm.usage.disk)]
 }
 
 fn has_unknown(vm: &VmSummary) -> bool {
@@ -180,8 +167,7 @@ fn has_unknown(vm: &VmSummary) -> bool {
 }
 
 /// Each source with its age: an old figure must never pass for a new one.
-pub fn ages(vm: &VmSummary, now: RwSignal<Millis>) -> impl IntoView + use<> {
-    let now = now.get();
+fn ages(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
     let mut samples: Vec<&Sample> = Vec::new();
     for sample in labelled(vm).into_iter().filter_map(|(_, figure)| figure.sample()) {
         if !samples.iter().any(|seen| (seen.source, seen.at) == (sample.source, sample.at)) {

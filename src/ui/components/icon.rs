@@ -19,10 +19,6 @@ pub enum Icon {
     Clock,
     Retry,
     Search,
-    Cards,
-    Table,
-    Map,
-    Download,
     Theme,
 }
 
@@ -43,10 +39,6 @@ impl Icon {
             Self::Clock => "#i-clock",
             Self::Retry => "#i-retry",
             Self::Search => "#i-search",
-            Self::Cards => "#i-cards",
-            Self::Table => "#i-table",
-            Self::Map => "#i-map",
-            Self::Download => "#i-download",
             Self::Theme => "#i-theme",
         }
     }

@@ -5,13 +5,12 @@ use leptos::prelude::*;
 
 use crate::{
     model::{
+        Millis,
         figure::{Figure, Sample, Unit},
         format,
-        history::Spark,
         reason::Reason,
     },
-    ui::{chart::spark::spark, words},
-    words::{self as names, t, text},
+    ui::words,
 };
 
 /// From this percent on a figure needs a look.
@@ -28,17 +27,15 @@ pub struct Gauge<'a> {
     /// In the unit of the figure; none where it cannot be read.
     pub allocated: Option<u64>,
     pub running: bool,
-    /// The last hour, where it is drawn.
-    pub spark: Option<&'a Spark>,
 }
 
-pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
+pub fn meter(gauge: Gauge<'_>, now: Millis) -> impl IntoView + use<> {
     let face = match gauge.figure {
         Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
             Face::off(gauge)
         }
         Figure::Missing(missing) => Face::unknown(gauge, missing.reason),
-        Figure::Known(sample) => Face::known(sample),
+        Figure::Known(sample) => Face::known(sample, now),
     };
     shown(gauge, face)
 }
@@ -65,29 +62,28 @@ pub fn bar(percent: Option<u64>) -> impl IntoView {
 
 /// `1.31 of 4 vCPU, 32 %`: all of it at once, for people who do not see the bar.
 pub fn value_text(sample: &Sample) -> String {
-    let (used, of) = (format::used(sample), of(sample.unit, Some(sample.of)));
-    let percent = words::percent(sample.percent());
+    let mut text = format::used(sample);
+    text.push_str(&of(sample.unit, Some(sample.of)));
+    text.push_str(", ");
+    text.push_str(&words::percent(sample.percent()));
     if sample.stale {
-        t!(figure.value_old, used = used, of = of, percent = percent)
-    } else {
-        t!(figure.value, used = used, of = of, percent = percent)
+        text.push_str(", an old figure");
     }
+    text
 }
 
-/// `4 vCPU`, `8 Gi`.
-fn amount(unit: Unit, amount: u64) -> String {
-    let word = match unit {
-        Unit::Nanocores => t!(figure.vcpu),
-        Unit::Bytes => "Gi",
-    };
-    [&format::allocation(unit, amount), " ", word].concat()
+fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Nanocores => " vCPU",
+        Unit::Bytes => " Gi",
+    }
 }
 
 /// ` of 4 vCPU`.
 pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     match allocated {
-        Some(allocated) => t!(figure.of, amount = amount(kind, allocated)),
-        None => t!(figure.of_unreadable).to_owned(),
+        Some(amount) => [" of ", &format::allocation(kind, amount), unit(kind)].concat(),
+        None => " of an unreadable allocation".to_owned(),
     }
 }
 
@@ -104,15 +100,14 @@ struct Face {
 }
 
 impl Face {
-    fn known(sample: &Sample) -> Self {
+    fn known(sample: &Sample, now: Millis) -> Self {
         let percent = sample.percent();
         Self {
             class: ["meter", level(sample)].concat(),
             digits: format::used(sample),
             of: of(sample.unit, Some(sample.of)),
             percent: words::percent(percent),
-            // Its moment and not its age, which would have every meter drawn again each second.
-            title: t!(figure.sampled, origin = words::provenance(sample), at = format::utc_minute(sample.at)),
+            title: [&words::provenance(sample), ", sampled ", &words::ago(now, sample.at)].concat(),
             value: Some((percent, value_text(sample))),
             bar: true,
         }
@@ -124,7 +119,7 @@ impl Face {
             digits: "—".to_owned(),
             of: of(gauge.unit, gauge.allocated),
             percent: "—".to_owned(),
-            title: t!(figure.unknown_why, reason = text(names::reason(reason))),
+            title: ["Unknown: ", reason.text()].concat(),
             value: None,
             bar: true,
         }
@@ -137,7 +132,7 @@ impl Face {
             digits: allocated(gauge),
             of: String::new(),
             percent: String::new(),
-            title: t!(figure.not_measured).to_owned(),
+            title: "Not measured: the VM is not running".to_owned(),
             value: None,
             bar: false,
         }
@@ -146,7 +141,7 @@ impl Face {
 
 fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
     let known = face.value.is_some();
-    let (percent, value) = face.value.unzip();
+    let (percent, text) = face.value.unzip();
     // A dash is nothing to hear: the word beside it is.
     let dash = (!known && face.bar).then_some("true");
     view! {
@@ -158,13 +153,12 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
             aria-valuemin=known.then_some("0")
             aria-valuemax=known.then_some("100")
             aria-valuenow=percent.map(|percent| percent.min(100).to_string())
-            aria-valuetext=value
+            aria-valuetext=text
         >
             {label(gauge.label)}
-            {spark(gauge.spark)}
             <span class="fig">
                 <b aria-hidden=dash>{face.digits}</b>
-                {dash.map(|_| view! { <span class="vh">{t!(figure.unknown)}</span> })}
+                {dash.map(|_| view! { <span class="vh">"unknown"</span> })}
                 {face.of}
             </span>
             " "
@@ -179,8 +173,8 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
 /// `4 vCPU allocated`.
 pub fn allocated(gauge: Gauge<'_>) -> String {
     match gauge.allocated {
-        Some(allocated) => t!(figure.allocated, amount = amount(gauge.unit, allocated)),
-        None => t!(figure.unreadable).to_owned(),
+        Some(amount) => [&format::allocation(gauge.unit, amount), unit(gauge.unit), " allocated"].concat(),
+        None => "allocation unreadable".to_owned(),
     }
 }
 

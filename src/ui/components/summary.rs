@@ -15,17 +15,16 @@ use crate::{
         vm::Status,
     },
     ui::words,
-    words::{MARK, around, t},
 };
 
-pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
+pub fn summary(totals: &Totals, chosen: Option<Status>) -> impl IntoView + use<> {
     view! {
         <section class="summary" aria-labelledby="totals">
             <h2 class="vh" id="totals">
-                {t!(total.title)}
+                "Cluster totals"
             </h2>
             {[memory(totals), cpu(totals), disk(totals)].map(total)}
-            {counts(&totals.counts, query)}
+            {counts(&totals.counts, chosen)}
         </section>
     }
 }
@@ -35,8 +34,8 @@ struct Total {
     class: &'static str,
     label: &'static str,
     title: String,
-    /// The number, and what stands before and after it.
-    amount: (String, String, String),
+    digits: String,
+    words: String,
     unit: Unit,
     used: Measured,
     /// Small print, a line each.
@@ -46,19 +45,20 @@ struct Total {
 fn memory(totals: &Totals) -> Total {
     let exact = format::gi_exact(totals.memory);
     let digits = format::allocation(Unit::Bytes, totals.memory);
-    let mut notes = vec![measured(totals.memory_used, totals)];
+    let mut notes = vec![words::of_all(totals.memory_used.vms, totals.counts.running) + " measured"];
     // The large number has two decimals; where that rounds it, the exact one stands below.
     if [&digits.replace(',', ""), "Gi"].concat() != exact {
-        notes.push(t!(total.exactly, amount = exact));
+        notes.push(["exactly ", &exact].concat());
     }
     if totals.memory_unreadable > 0 {
-        notes.push(t!(total.unreadable, vms = words::vms(totals.memory_unreadable)));
+        notes.push(words::vms(totals.memory_unreadable) + " without a readable spec.memory");
     }
     Total {
         class: "lead",
-        label: t!(figure.memory),
+        label: "Memory",
         title: exact,
-        amount: set(digits, &t!(total.memory, amount = MARK)),
+        digits,
+        words: " Gi allocated".to_owned(),
         unit: Unit::Bytes,
         used: totals.memory_used,
         notes,
@@ -68,12 +68,13 @@ fn memory(totals: &Totals) -> Total {
 fn cpu(totals: &Totals) -> Total {
     Total {
         class: "",
-        label: t!(figure.vcpu),
-        title: t!(total.cpu_title).to_owned(),
-        amount: set(format::allocation(Unit::Nanocores, totals.cpu), &t!(total.cpu, amount = MARK)),
+        label: "vCPU",
+        title: "Sum of the cores of all VMs, in whatever state".to_owned(),
+        digits: format::allocation(Unit::Nanocores, totals.cpu),
+        words: " allocated".to_owned(),
         unit: Unit::Nanocores,
         used: totals.cpu_used,
-        notes: vec![measured(totals.cpu_used, totals)],
+        notes: vec![words::of_all(totals.cpu_used.vms, totals.counts.running) + " measured"],
     }
 }
 
@@ -86,45 +87,35 @@ fn disk(totals: &Totals) -> Total {
     };
     Total {
         class: "",
-        label: t!(figure.disk),
-        title: t!(total.disk_title).to_owned(),
-        amount: set(digits, &t!(total.disk, amount = MARK, unit = unit)),
+        label: "Disk",
+        title: "The volumes whose usage is known".to_owned(),
+        digits,
+        words: [" ", unit, " capacity"].concat(),
         unit: Unit::Bytes,
         used: totals.disk_used,
-        notes: vec![t!(total.known, count = words::of_all(totals.disk_used.vms, totals.counts.running))],
+        notes: vec![words::of_all(totals.disk_used.vms, totals.counts.running) + " fully known"],
     }
-}
-
-fn measured(measured: Measured, totals: &Totals) -> String {
-    t!(total.measured, count = words::of_all(measured.vms, totals.counts.running))
-}
-
-/// A number in its place in a text.
-fn set(digits: String, text: &str) -> (String, String, String) {
-    let (before, after) = around(text);
-    (before, digits, after)
 }
 
 fn total(total: Total) -> impl IntoView {
     let Total { unit, used, .. } = total;
     let percent = share(used);
     let known = percent.is_some();
-    let ((before, digits, after), value) = match percent {
+    let (digits, tail, text) = match percent {
         Some(percent) => {
             let (digits, share) = (amount(unit, used.used), words::percent(percent));
-            let value = t!(total.value, used = digits, all = amount(unit, used.of), percent = share);
-            (set(digits, &t!(total.used, amount = MARK, percent = share)), Some(value))
+            let text = [&digits, " of ", &amount(unit, used.of), ", ", &share].concat();
+            (digits, [" used · ", &share].concat(), Some(text))
         }
-        None => (set("—".to_owned(), &t!(total.used_unknown, amount = MARK)), None),
+        None => ("—".to_owned(), " used: unknown".to_owned(), None),
     };
     let notes: Vec<_> = total.notes.into_iter().map(|note| view! { <span>{note}</span> }).collect();
     view! {
         <section class=total.class>
             <h3>{total.label}</h3>
             <p class="amount" title=total.title>
-                {total.amount.0}
-                <b>{total.amount.1}</b>
-                {total.amount.2}
+                <b>{total.digits}</b>
+                {total.words}
             </p>
             <div
                 class=if known { "total" } else { "total unknown" }
@@ -133,15 +124,14 @@ fn total(total: Total) -> impl IntoView {
                 aria-valuemin=known.then_some("0")
                 aria-valuemax=known.then_some("100")
                 aria-valuenow=percent.map(|percent| percent.min(100).to_string())
-                aria-valuetext=value
+                aria-valuetext=text
             >
                 {bar(percent)}
             </div>
             <p class="sub">
                 <span>
-                    {before}
                     <b>{digits}</b>
-                    {after}
+                    {tail}
                 </span>
                 {notes}
             </p>
@@ -164,9 +154,8 @@ fn amount(unit: Unit, amount: u64) -> String {
     }
 }
 
-fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
-    let all = query.unfiltered();
-    let row = |status: Status, count| count_row(&all, status, count, query.status == Some(status));
+fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
+    let row = |status: Status, count| count_row(status, count, chosen == Some(status));
     let mut rows = vec![
         row(Status::Running, counts.running),
         row(Status::Stopped, counts.stopped),
@@ -177,10 +166,10 @@ fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
         rows.push(row(Status::Unknown, counts.unknown));
     }
     view! {
-        <ul class="counts" aria-label=t!(total.by_state)>
+        <ul class="counts" aria-label="VMs by state">
             <li>
-                <a href=all.address() aria-current=query.status.is_none().then_some("true")>
-                    <span>{t!(total.all)}</span>
+                <a href="/" aria-current=chosen.is_none().then_some("true")>
+                    <span>"Total"</span>
                     <b>{format::grouped(counts.total.into())}</b>
                 </a>
             </li>
@@ -189,11 +178,11 @@ fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
     }
 }
 
-fn count_row(all: &Query, status: Status, count: u32, chosen: bool) -> impl IntoView + use<> {
-    let query = Query { status: Some(status), ..all.clone() };
+fn count_row(status: Status, count: u32, chosen: bool) -> impl IntoView {
+    let query = Query { status: Some(status), ..Query::default() };
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
-            <a href=query.address() aria-current=chosen.then_some("true")>
+            <a href=["/", &query.to_query_string()].concat() aria-current=chosen.then_some("true")>
                 {state(State::of_status(status))} <b>{format::grouped(count.into())}</b>
             </a>
         </li>

@@ -2,7 +2,6 @@
 
 mod core;
 mod kubevirt;
-mod node;
 mod storage;
 mod wukong;
 
@@ -14,7 +13,6 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 pub use self::{
     core::{Claims, Pods},
     kubevirt::{Instances, VirtualMachines},
-    node::Nodes,
     storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,
 };

@@ -13,14 +13,9 @@ use crate::{
     server::snapshot::{Scope, Snapshot},
 };
 
-pub mod events;
 mod figure;
-mod groups;
-mod past;
 mod totals;
 
-pub use groups::GroupsJson;
-pub use past::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
 /// All VMs of the scope as a JSON array; `size` is a guess at its bytes.
@@ -56,7 +51,7 @@ pub struct VmJson<'a> {
     pod: &'a str,
     memory_bytes: Option<u64>,
     cpu_millicores: Option<serde_json::Number>,
-    usage: UsageJson,
+    usage: UsageJson<'a>,
     volumes: Vec<VolumeJson<'a>>,
     guest: GuestJson<'a>,
 }
@@ -160,17 +155,17 @@ fn of_hugepages(usage: &Usage) -> Option<&Sample> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct UsageJson {
-    cpu: FigureJson,
-    memory: FigureJson,
-    disk: FigureJson,
+struct UsageJson<'a> {
+    cpu: FigureJson<'a>,
+    memory: FigureJson<'a>,
+    disk: FigureJson<'a>,
     /// Volumes that `disk` counts, and all volumes.
     disk_known: u32,
     disk_volumes: u32,
 }
 
-impl UsageJson {
-    fn new(usage: &Usage) -> Self {
+impl<'a> UsageJson<'a> {
+    fn new(usage: &'a Usage) -> Self {
         Self {
             cpu: FigureJson::new(&usage.cpu, Of::Allocated),
             memory: FigureJson::new(&usage.memory, Of::Allocated),
@@ -191,9 +186,9 @@ struct VolumeJson<'a> {
     storage_class: &'a str,
     /// The source of `usage`, known or not.
     from: &'static str,
-    usage: FigureJson,
+    usage: FigureJson<'a>,
     /// What other sources know of it, or what keeps each of them; never part of `usage`.
-    readings: Vec<ReadingJson>,
+    readings: Vec<ReadingJson<'a>>,
 }
 
 impl<'a> VolumeJson<'a> {
@@ -212,14 +207,14 @@ impl<'a> VolumeJson<'a> {
 }
 
 #[derive(Serialize)]
-struct ReadingJson {
+struct ReadingJson<'a> {
     from: &'static str,
     #[serde(flatten)]
-    figure: FigureJson,
+    figure: FigureJson<'a>,
 }
 
-impl ReadingJson {
-    fn new(reading: &Reading) -> Self {
+impl<'a> ReadingJson<'a> {
+    fn new(reading: &'a Reading) -> Self {
         Self { from: reading.source.code(), figure: FigureJson::new(&reading.figure, Of::Capacity) }
     }
 }

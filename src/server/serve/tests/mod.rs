@@ -1,13 +1,9 @@
 //! Through the real router, with a snapshot made by hand.
 
 mod connection;
-mod download;
 mod files;
-pub mod fixture;
-mod groups;
+mod fixture;
 mod http;
-mod language;
 mod listing;
 mod pages;
-mod past;
 mod vms;

@@ -2,13 +2,10 @@
 
 use serde::Serialize;
 
-use crate::{
-    model::{
-        Millis,
-        figure::{Basis, Figure, Sample, Unit},
-        reason::Missing,
-    },
-    words::{english, reason},
+use crate::model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Unit},
+    reason::Missing,
 };
 
 /// What a used amount is measured against.
@@ -20,13 +17,13 @@ pub enum Of {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-pub enum FigureJson {
+pub enum FigureJson<'a> {
     Known(SampleJson),
-    Missing { missing: MissingJson },
+    Missing { missing: MissingJson<'a> },
 }
 
-impl FigureJson {
-    pub fn new(figure: &Figure, of: Of) -> Self {
+impl<'a> FigureJson<'a> {
+    pub fn new(figure: &'a Figure, of: Of) -> Self {
         match figure {
             Figure::Known(sample) => Self::Known(SampleJson::new(sample, of)),
             Figure::Missing(missing) => Self::Missing { missing: MissingJson::new(missing, of) },
@@ -75,22 +72,22 @@ impl SampleJson {
 }
 
 #[derive(Serialize)]
-pub struct MissingJson {
+pub struct MissingJson<'a> {
     reason: &'static str,
     text: &'static str,
-    detail: String,
-    mend: String,
+    detail: &'a str,
+    mend: &'a str,
     /// The last value that was seen, with its time.
     last: Option<SampleJson>,
 }
 
-impl MissingJson {
-    pub fn new(missing: &Missing, of: Of) -> Self {
+impl<'a> MissingJson<'a> {
+    fn new(missing: &'a Missing, of: Of) -> Self {
         Self {
             reason: missing.reason.code(),
-            text: english(reason(missing.reason)),
-            detail: missing.detail.to_string(),
-            mend: missing.mend.to_string(),
+            text: missing.reason.text(),
+            detail: &missing.detail,
+            mend: &missing.mend,
             last: missing.last.as_ref().map(|sample| SampleJson::new(sample, of)),
         }
     }

@@ -6,15 +6,12 @@ use super::{
     decimal,
     figure::{Of, percent, unit},
 };
-use crate::{
-    model::{
-        Millis,
-        figure::Unit,
-        format,
-        source::SourceHealth,
-        totals::{Measured, Totals},
-    },
-    words::{english, gives, permission},
+use crate::model::{
+    Millis,
+    figure::Unit,
+    format,
+    source::SourceHealth,
+    totals::{Measured, Totals},
 };
 
 /// `GET /api/stats`.
@@ -100,14 +97,14 @@ impl StatsJson {
 /// One entry of `GET /api/sources`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SourceJson {
+pub struct SourceJson<'a> {
     id: &'static str,
     gives: &'static str,
     permission: &'static str,
     state: &'static str,
     reason: Option<&'static str>,
-    error: String,
-    mend: String,
+    error: &'a str,
+    mend: &'a str,
     last_success: Option<Millis>,
     /// A watch's last bytes, bookmarks included; null for a source that is polled.
     last_bytes: Option<Millis>,
@@ -121,16 +118,16 @@ pub struct SourceJson {
     vms_stale: u32,
 }
 
-impl SourceJson {
-    pub fn new(health: &SourceHealth) -> Self {
+impl<'a> SourceJson<'a> {
+    pub fn new(health: &'a SourceHealth) -> Self {
         Self {
             id: health.id.code(),
-            gives: english(gives(health.id)),
-            permission: english(permission(health.id)),
+            gives: health.id.gives(),
+            permission: health.id.permission(),
             state: health.state.code(),
             reason: health.reason.map(|reason| reason.code()),
-            error: health.error.to_string(),
-            mend: health.mend.to_string(),
+            error: &health.error,
+            mend: &health.mend,
             last_success: health.last_success,
             last_bytes: health.last_bytes,
             latency_p50_ms: health.latency.map(|latency| latency.p50),
