@@ -1,7 +1,7 @@
 # The front door. `make help` lists the targets; the work itself is in scripts/, which run on their own too.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test build run screenshots fmt lint size clean
+.PHONY: help demo test build run screenshots fmt lint size load clean
 ARGS ?=
 
 help: ## this list
@@ -20,7 +20,7 @@ build: ## the release program, with everything inside it
 run: ## serve the cluster of your kubeconfig (ARGS="--namespace shop")
 	@scripts/run $(ARGS)
 
-screenshots: ## pictures of every page, light and dark, into target/screenshots; the README's into docs/img
+screenshots: ## pictures of every page, both languages, light and dark, into target/screenshots; the README's into docs/img
 	@scripts/screenshots
 
 fmt: ## format the code
@@ -36,3 +36,7 @@ size: ## what the home page downloads, compressed; fails above 160 kB
 
 clean: ## delete this project's build output from the cache (tools stay)
 	@scripts/clean
+
+load: ## what 1,000 clients of the event stream cost on 10,000 VMs, printed (a release build)
+	@scripts/setup test
+	@scripts/load

@@ -3,6 +3,10 @@
 //! `WUKONG_SITE_DIR` names the folder that `make build` fills: `manifest.json`, `pkg/HASH/…` and the public files,
 //! each beside its `.br` and `.gz`. Without it the stylesheet and the public files alone are taken from the sources:
 //! pages then work as they do without JavaScript, so that a plain `cargo build` needs no other tool.
+//! Both halves need the keys of `locales/`: see `build/words.rs`.
+
+#[path = "build/words.rs"]
+mod words;
 
 use std::{
     env, fs,
@@ -14,6 +18,7 @@ use std::{
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-env-changed=WUKONG_SITE_DIR");
     println!("cargo:rerun-if-changed=build.rs");
+    words::generate()?;
     if env::var_os("CARGO_FEATURE_SSR").is_none() {
         return Ok(());
     }
@@ -30,6 +35,7 @@ fn given(dir: &Path) -> io::Result<PathBuf> {
     if !dir.join("manifest.json").is_file() {
         return Err(io::Error::other(format!("WUKONG_SITE_DIR={} holds no manifest.json", dir.display())));
     }
+    words::check(dir)?;
     dir.canonicalize()
 }
 
@@ -41,10 +47,11 @@ fn from_sources() -> io::Result<PathBuf> {
         fs::remove_dir_all(&site)?;
     }
     let public = files(Path::new("public"))?;
-    let css = stylesheet()?;
-    let folder = format!("pkg/{}", hash(&css, &public)?);
+    let [css, later] = [stylesheet("style")?, stylesheet("style/later")?];
+    let folder = format!("pkg/{}", hash(&[&css, &later], &public)?);
     fs::create_dir_all(site.join(&folder))?;
     fs::write(site.join(&folder).join("app.css"), css)?;
+    fs::write(site.join(&folder).join("later.css"), later)?;
     for file in &public {
         let name = file.file_name().unwrap_or_default();
         // Browsers and robots ask for these at the root, whatever a page says.
@@ -55,10 +62,10 @@ fn from_sources() -> io::Result<PathBuf> {
     Ok(site)
 }
 
-/// The stylesheets as one: what the others build on, then the rest by name. (The bundle has the same order.)
-fn stylesheet() -> io::Result<String> {
+/// A folder's stylesheets as one: what the others build on, then the rest by name. (The bundle has the same order.)
+fn stylesheet(folder: &str) -> io::Result<String> {
     const FIRST: [&str; 2] = ["tokens.css", "base.css"];
-    let mut sheets = files(Path::new("style"))?;
+    let mut sheets = files(Path::new(folder))?;
     sheets.retain(|path| path.extension().is_some_and(|extension| extension == "css"));
     let rank = |path: &PathBuf| FIRST.iter().position(|first| path.ends_with(first)).unwrap_or(FIRST.len());
     sheets.sort_by_key(rank);
@@ -66,7 +73,7 @@ fn stylesheet() -> io::Result<String> {
 }
 
 /// Of the names and contents: it stands in the address of each, which may be cached for ever.
-fn hash(css: &str, public: &[PathBuf]) -> io::Result<String> {
+fn hash(css: &[&String], public: &[PathBuf]) -> io::Result<String> {
     let mut hasher = DefaultHasher::new();
     css.hash(&mut hasher);
     for path in public {

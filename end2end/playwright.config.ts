@@ -7,7 +7,7 @@ const projects = process.env.BASE_URL
   ? [{ name: "real-cluster", testMatch: /real\.spec\.ts/ }]
   : [
       { name: "script", testIgnore: /real\.spec\.ts/ },
-      { name: "no-script", testMatch: /complete\.spec\.ts/, use: { javaScriptEnabled: false } },
+      { name: "no-script", testMatch: /(complete|find|map)\.spec\.ts/, use: { javaScriptEnabled: false } },
     ];
 
 export default defineConfig({

@@ -48,3 +48,10 @@ export async function startProgram(program, args, { port = 0, env = {} } = {}) {
     stop: async () => { child.kill("SIGTERM"); await ended; },
   };
 }
+
+/** Opens a page and waits until WebAssembly has taken it over. (An open event stream keeps the network from being idle.) */
+export async function openAlive(page, address) {
+  await page.goto(address, { waitUntil: "load" });
+  await page.waitForSelector(".live:not(.snapshot)", { state: "attached" });
+  await page.waitForTimeout(500); // what was asked for last is there too
+}

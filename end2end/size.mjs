@@ -1,11 +1,11 @@
-// node size.mjs PROGRAM: opens the demo's home page in a browser with an empty cache and adds up JavaScript, WebAssembly
-// and CSS as they came over the wire. Fails above LIMIT, or when a file came uncompressed.
+// node size.mjs PROGRAM: opens the demo's home page in a browser with an empty cache and adds up JavaScript, WebAssembly,
+// CSS and words as they came over the wire. Fails above LIMIT, or when a file came uncompressed.
 import { chromium } from "@playwright/test";
-import { browserOptions, startProgram } from "./program.mjs";
+import { browserOptions, openAlive, startProgram } from "./program.mjs";
 
 const LIMIT = 160_000; // bytes; 1 kB = 1000 bytes
 // By name: Chromium calls a preloaded file "other", whatever it is.
-const COUNTED = /\.(js|wasm|css)$/;
+const COUNTED = /\.(js|wasm|css|txt)$/;
 
 const server = await startProgram(process.argv[2], ["demo", "--vms", "200", "--nodes", "8"]);
 const browser = await chromium.launch(browserOptions);
@@ -22,7 +22,7 @@ page.on("requestfinished", async (request) => {
     })),
   );
 });
-await page.goto(server.url, { waitUntil: "networkidle" });
+await openAlive(page, server.url);
 const rows = await Promise.all(files);
 await browser.close();
 await server.stop();
@@ -34,7 +34,7 @@ for (const row of rows.sort((a, b) => b.bytes - a.bytes)) line(row.name, row.enc
 line("total", "", total);
 console.log(`${(total / 1000).toFixed(1)} kB of at most ${LIMIT / 1000} kB`);
 
-const kinds = ["js", "wasm", "css"].filter((kind) => !rows.some((row) => row.name.endsWith(`.${kind}`)));
+const kinds = ["js", "wasm", "css", "txt"].filter((kind) => !rows.some((row) => row.name.endsWith(`.${kind}`)));
 if (kinds.length > 0) fail(`the page did not load any ${kinds.join(", ")}: there is nothing to measure`);
 if (rows.some((row) => row.encoding !== "br")) fail("a file came without brotli");
 if (total > LIMIT) fail("the first load is too large");

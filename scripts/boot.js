@@ -1,5 +1,34 @@
 // The page's one script. A file, not an inline script: the page's content security policy needs no exception for it.
 import init, { hydrate } from "./wukong-dashboard.js";
 
+const beside = (name) => new URL(name, import.meta.url);
+
+/** The page's words come beside the WebAssembly, in the page's language alone. */
+async function words(part) {
+  const answer = await fetch(beside(`${document.documentElement.lang}${part}.txt`));
+  if (!answer.ok) throw new Error(answer.url);
+  return answer.text();
+}
+
+/** The server links these styles where the page needs them; a link that failed would never be tried again. */
+function styles() {
+  const { href } = beside("later.css");
+  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
+  return new Promise((onload, fail) => {
+    const onerror = () => (link.remove(), fail());
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload, onerror });
+    document.head.append(link);
+  });
+}
+
+// What the first page does without. The others' code asks for it; the words of a try that failed are empty.
+let later;
+globalThis.wukongLater = () =>
+  (later ??= Promise.all([words(".later"), styles()]).then(
+    ([text]) => text,
+    () => ((later = undefined), ""),
+  ));
+
+const first = words("");
 await init();
-hydrate();
+hydrate(await first);

@@ -3,16 +3,23 @@
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, provide_meta_context};
 use leptos_router::{
-    Lazy, SsrMode,
+    SsrMode,
     components::{FlatRoutes, Route, Router},
+    location::{RequestUrl, Url},
     path,
 };
 
+use crate::model::query::ViewKind;
 use crate::ui::{
-    components::{sprite::Sprite, topbar::Topbar},
+    components::{keys::Keys, sprite::Sprite, topbar::Topbar},
     live::Live,
-    pages::{home::Home, missing::NotFound, sources::SourcesRoute, vm::VmRoute},
+    pages::{
+        groups::GroupsRoute, home, insights::InsightsRoute, missing::NotFound, sources::SourcesRoute,
+        vm::VmRoute,
+    },
+    route::Page,
 };
+use crate::words::{Lang, t};
 
 /// Addresses of the browser's half, as the build named them. Without `js` pages are plain HTML, and complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,34 +42,52 @@ impl Bundle {
 
 /// The whole document. Rendered on the server only.
 pub fn shell(bundle: Bundle) -> impl IntoView {
+    let lang = use_context::<Lang>().unwrap_or_default().tag();
+    let later = needs_later();
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html lang=lang>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content="light dark" />
                 <link rel="icon" type="image/svg+xml" href=bundle.public("favicon.svg") />
                 <link rel="stylesheet" href=bundle.css.clone() />
+                {later.then(|| view! { <link rel="stylesheet" href=bundle.public("later.css") /> })}
                 // Not deferred: it sets the chosen theme before the first paint.
                 <script src=bundle.public("theme.js")></script>
-                {boot(bundle)}
+                <script defer src=bundle.public("keys.js")></script>
+                {boot(bundle, lang, later)}
                 <MetaTags />
             </head>
             <body>
                 <App />
                 // After the app: what is hydrated ends before it, so that the icons cost the browser's half nothing.
                 <Sprite />
+                <Keys />
             </body>
         </html>
     }
 }
 
+/// Whether the page needs the styles and words that the list's cards do without.
+fn needs_later() -> bool {
+    let params =
+        |url: &Url| url.search_params().get("view").is_some_and(|view| view != ViewKind::Cards.code());
+    let url = use_context::<RequestUrl>().and_then(|url| url.parse().ok());
+    url.is_some_and(|url| url.path() != "/" || params(&url))
+}
+
 /// What starts the browser's half. A file and no inline script: the content security policy needs no exception.
-fn boot(bundle: Bundle) -> Option<impl IntoView> {
+fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
     if bundle.js.is_empty() {
         return None;
     }
+    let words = [".txt", ".later.txt"].into_iter().take(if later { 2 } else { 1 });
+    let words = words.map(|part| bundle.public(&[lang, part].concat()));
+    let words =
+        words.map(|address| view! { <link rel="preload" r#as="fetch" crossorigin="" href=address /> });
+    let words = words.collect_view();
     let (wasm, scripts): (Vec<_>, Vec<_>) =
         bundle.preload.into_iter().chain([bundle.wasm]).partition(|address| address.ends_with(".wasm"));
     let wasm = wasm.into_iter().map(|address| {
@@ -72,9 +97,29 @@ fn boot(bundle: Bundle) -> Option<impl IntoView> {
     let scripts = scripts.map(|address| view! { <link rel="modulepreload" href=address /> });
     Some(view! {
         {wasm.collect_view()}
+        {words}
         {scripts.collect_view()}
         <script type="module" src=bundle.js></script>
     })
+}
+
+/// The page of an address that begins with this, if there is such an address.
+fn page_of(segment: &str) -> Page {
+    match segment {
+        "vms" => Page::lazy::<VmRoute>(),
+        "groups" => Page::lazy::<GroupsRoute>(),
+        "insights" => Page::lazy::<InsightsRoute>(),
+        "sources" => Page::lazy::<SourcesRoute>(),
+        _ => home::page(),
+    }
+}
+
+/// Takes over the page that the server rendered, once its code and words are there.
+#[cfg(not(feature = "ssr"))]
+pub async fn take_over() {
+    let path = window().location().pathname().unwrap_or_default();
+    page_of(path.split('/').nth(1).unwrap_or_default()).bring().await;
+    leptos::mount::hydrate_body(App);
 }
 
 /// The bar and the page of the address. Pages are rendered whole before anything is sent (`Async`), so that they are
@@ -87,22 +132,20 @@ pub fn App() -> impl IntoView {
         <Router>
             // `external` keeps the router's hands off: only the browser itself moves the focus along.
             <a class="vh skip" href="#main" rel="external">
-                "Skip to content"
+                {t!(page.skip)}
             </a>
             <Topbar />
             <main id="main" tabindex="-1">
                 <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view=Home ssr=SsrMode::Async />
+                    <Route path=path!("/") view={page_of("")} ssr=SsrMode::Async />
                     <Route
                         path=path!("/vms/:namespace/:name")
-                        view={Lazy::<VmRoute>::new()}
+                        view={page_of("vms")}
                         ssr=SsrMode::Async
                     />
-                    <Route
-                        path=path!("/sources")
-                        view={Lazy::<SourcesRoute>::new()}
-                        ssr=SsrMode::Async
-                    />
+                    <Route path=path!("/groups") view={page_of("groups")} ssr=SsrMode::Async />
+                    <Route path=path!("/insights") view={page_of("insights")} ssr=SsrMode::Async />
+                    <Route path=path!("/sources") view={page_of("sources")} ssr=SsrMode::Async />
                 </FlatRoutes>
             </main>
         </Router>

@@ -14,11 +14,20 @@ pub mod server_fns;
 #[cfg(feature = "ssr")]
 pub mod sim;
 pub mod ui;
+pub mod words;
 
-/// Takes over the page that the server rendered. The page's script calls it once the WebAssembly is there.
-#[cfg(feature = "hydrate")]
+/// Takes over the page that the server rendered. The page's script calls it once the WebAssembly is there, with the
+/// words of the page's language. Without those the page stays as the server rendered it.
+#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
-    console_error_panic_hook::set_once();
-    leptos::mount::hydrate_lazy(app::App);
+pub fn hydrate(texts: String) {
+    // In a release a panic has no words: see scripts/bundle.
+    if cfg!(debug_assertions) {
+        console_error_panic_hook::set_once();
+    }
+    if !words::load(texts) {
+        leptos::logging::error!("the page's words are not those of this build");
+        return;
+    }
+    js_sys::futures::spawn_local(app::take_over());
 }

@@ -10,8 +10,10 @@ use server_fn::{
 };
 
 use crate::model::{
+    groups::GroupsView,
+    map::MapNames,
     query::BadParam,
-    view::{HomeView, SourcesView, VmView},
+    view::{HistoryView, HomeView, InsightsView, SourcesView, VmView},
 };
 
 /// Why a view could not be had.
@@ -34,35 +36,79 @@ impl FromServerFnError for Failure {
     }
 }
 
-/// The list page. Parameters are those of the page's own address, and are checked alike.
+/// The list page. `query` is the query string of the page's own address, and is checked alike.
 #[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard)]
-pub async fn home(
-    #[server(default)] q: String,
-    #[server(default)] namespace: String,
-    #[server(default)] status: String,
-    #[server(default)] node: String,
-    #[server(default)] sort: String,
-    #[server(default)] order: String,
-    #[server(default)] page: String,
-) -> Result<HomeView, Failure> {
-    let get = |field: &str| match field {
-        "q" => Some(q.clone()),
-        "namespace" => Some(namespace.clone()),
-        "status" => Some(status.clone()),
-        "node" => Some(node.clone()),
-        "sort" => Some(sort.clone()),
-        "order" => Some(order.clone()),
-        "page" => Some(page.clone()),
-        _ => None,
-    };
-    let query = crate::model::query::Query::parse(get).map_err(door::refuse)?;
+pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
+    let query = door::query(&query)?;
     door::with_reader(|reader, scope| reader.home(scope, &query))
+}
+
+/// Who the cells of one block of the list's map are. `query` is that of the page.
+#[server(name = GetMapNames, prefix = "/fn", endpoint = "map-names", input = GetUrl, output = Postcard)]
+pub async fn map_names(
+    #[server(default)] query: String,
+    #[server(default)] group: String,
+    #[server(default)] block: u32,
+) -> Result<MapNames, Failure> {
+    let query = door::query(&query)?;
+    door::with_reader(|reader, scope| reader.map_names(scope, &query, &group, block))
+}
+
+/// Nodes or namespaces. `query` is the query string of the page's own address.
+#[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard)]
+pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Failure> {
+    let query = door::groups_query(&query)?;
+    door::with_reader(|reader, scope| reader.groups(scope, &query))
 }
 
 /// One VM's page.
 #[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     door::with_reader(|reader, scope| reader.vm(scope, &namespace, &name))
+}
+
+/// The past of one VM: `1h`, `24h`, `7d` or `30d`. The one function that may have to wait: for an archive.
+#[server(name = GetHistory, prefix = "/fn", endpoint = "history", input = GetUrl, output = Postcard)]
+pub async fn history(
+    namespace: String,
+    name: String,
+    #[server(default)] span: String,
+) -> Result<HistoryView, Failure> {
+    use crate::model::history::Span;
+    let span = match span.as_str() {
+        "" => Span::default(),
+        code => Span::parse(code).ok_or_else(|| door::refuse(bad_span()))?,
+    };
+    let (reader, scope) = door::reader()?;
+    Ok(reader.history(&scope, &namespace, &name, span).await)
+}
+
+#[cfg(feature = "ssr")]
+fn bad_span() -> BadParam {
+    BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() }
+}
+
+/// What histories suggest, as a list. Parameters are those of the page's own address.
+#[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
+pub async fn insights(
+    #[server(default)] kind: String,
+    #[server(default)] resource: String,
+    #[server(default)] namespace: String,
+    #[server(default)] sort: String,
+    #[server(default)] order: String,
+    #[server(default)] page: String,
+) -> Result<InsightsView, Failure> {
+    let get = |field: &str| match field {
+        "kind" => Some(kind.clone()),
+        "resource" => Some(resource.clone()),
+        "namespace" => Some(namespace.clone()),
+        "sort" => Some(sort.clone()),
+        "order" => Some(order.clone()),
+        "page" => Some(page.clone()),
+        _ => None,
+    };
+    let query = crate::model::insight::InsightQuery::parse(get).map_err(door::refuse)?;
+    door::with_reader(|reader, scope| reader.insights(scope, &query))
 }
 
 /// The sources page, and what every page shows around its content.
@@ -79,25 +125,74 @@ pub fn respond_with(status: u16) {
     let _ = status;
 }
 
+/// A cookie's value: of the request that is being answered, or of the browser.
+pub fn kept_cookie(name: &str) -> Option<String> {
+    #[cfg(feature = "ssr")]
+    let cookies = door::cookies()?;
+    #[cfg(not(feature = "ssr"))]
+    let cookies = js_sys::Reflect::get(&document(), &"cookie".into()).ok()?.as_string()?;
+    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+/// Has the browser remember a choice for a year. The value must need no quoting.
+pub fn keep_cookie(name: &str, value: &str) {
+    let cookie = [name, "=", value, "; Path=/; Max-Age=31536000; SameSite=Lax"].concat();
+    #[cfg(feature = "ssr")]
+    door::set_cookie(&cookie);
+    #[cfg(not(feature = "ssr"))]
+    let _ = js_sys::Reflect::set(&document(), &"cookie".into(), &cookie.into());
+}
+
 #[cfg(feature = "ssr")]
 mod door {
     use leptos::prelude::use_context;
     use leptos_axum::ResponseOptions;
 
     use super::{BadParam, Failure};
-    use crate::server::{serve::reader::Reader, snapshot::Scope};
+    use crate::{
+        model::{groups::GroupsQuery, query::Query},
+        server::{
+            serve::{params, reader::Reader},
+            snapshot::Scope,
+        },
+    };
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
     pub fn with_reader<T>(read: impl FnOnce(&Reader, &Scope) -> T) -> Result<T, Failure> {
-        match (use_context::<Reader>(), use_context::<Scope>()) {
-            (Some(reader), Some(scope)) => Ok(read(&reader, &scope)),
-            _ => Err(Failure::NoAnswer),
-        }
+        let (reader, scope) = reader()?;
+        Ok(read(&reader, &scope))
+    }
+
+    pub fn reader() -> Result<(Reader, Scope), Failure> {
+        use_context::<Reader>().zip(use_context::<Scope>()).ok_or(Failure::NoAnswer)
+    }
+
+    pub fn query(query: &str) -> Result<Query, Failure> {
+        params::parse(query).map_err(refuse)
+    }
+
+    pub fn groups_query(query: &str) -> Result<GroupsQuery, Failure> {
+        params::groups(query).map_err(refuse)
     }
 
     pub fn refuse(bad: BadParam) -> Failure {
         set_status(400);
         Failure::BadParam(bad)
+    }
+
+    /// The `Cookie` header of the request that is being answered.
+    pub fn cookies() -> Option<String> {
+        let parts = use_context::<http::request::Parts>()?;
+        Some(parts.headers.get(http::header::COOKIE)?.to_str().ok()?.to_owned())
+    }
+
+    pub fn set_cookie(cookie: &str) {
+        if let (Some(response), Ok(cookie)) =
+            (use_context::<ResponseOptions>(), http::HeaderValue::from_str(cookie))
+        {
+            response.append_header(http::header::SET_COOKIE, cookie);
+        }
     }
 
     pub fn set_status(status: u16) {

@@ -10,7 +10,7 @@ function pages(all: Vm[]): string[] {
   const healthy = all.find((vm) => vm.metrics && !vm.usage.disk.missing)!;
   const troubled = all.find((vm) => vm.status === "Running" && vm.usage.disk.missing)!;
   const off = all.find((vm) => vm.status === "Stopped")!;
-  return ["/", "/?status=Error", "/?q=no-such-machine", "/sources", "/vms/no/such", ...[healthy, troubled, off].map(address)];
+  return ["/", "/?status=Error", "/?q=no-such-machine", "/insights", "/sources", "/vms/no/such", ...[healthy, troubled, off].map(address)];
 }
 
 for (const scheme of ["light", "dark"] as const) {

@@ -1,4 +1,4 @@
-// What the page says when something breaks: the server, the cluster behind it, nothing at all in a hidden tab.
+// What the page says when something breaks: the server, the cluster behind it.
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,31 +44,3 @@ test.describe(() => {
     await Promise.all([server.stop(), again.stop()]);
   });
 });
-
-test("a hidden tab asks nothing; seen again, it asks at once", async ({ page }) => {
-  const fast = await startProgram(PROGRAM, ["demo", ...FAST]);
-  await settled(fast);
-  let asked = 0;
-  page.on("request", (request) => { if (request.url().includes("/fn/")) asked += 1; });
-  await page.goto(fast.url);
-  await hydrated(page);
-  await page.waitForRequest(/\/fn\//);
-  await show(page, false);
-  await page.waitForTimeout(500); // a question that was under way
-  const before = asked;
-  await page.waitForTimeout(8_000); // four polls
-  expect(asked - before).toBe(0);
-  const next = page.waitForRequest(/\/fn\//, { timeout: 2_000 });
-  await show(page, true);
-  await next;
-  await fast.stop();
-});
-
-/** What the browser does when a tab is covered or seen again. */
-async function show(page: import("@playwright/test").Page, visible: boolean) {
-  await page.evaluate((visible) => {
-    Object.defineProperty(document, "hidden", { value: !visible, configurable: true });
-    Object.defineProperty(document, "visibilityState", { value: visible ? "visible" : "hidden", configurable: true });
-    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
-  }, visible);
-}

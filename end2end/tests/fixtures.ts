@@ -32,11 +32,13 @@ export const test = base.extend<{ faults: string[]; troubled: boolean; guard: vo
   faults: async ({ baseURL }, use) => use([]),
 
   // Nothing on the console, no uncaught error, no refused script or style, nobody else is asked for anything.
-  guard: [async ({ page, troubled, faults }, use) => {
+  guard: [async ({ page, troubled, faults, javaScriptEnabled }, use) => {
     const origin = (url: string) => new URL(url).origin;
     page.on("console", (message) => {
       // A page with status 404 is an error to the console; of other answers the response below tells more.
       if (message.text().startsWith("Failed to load resource")) return;
+      // Without JavaScript nothing uses what the page preloads for it.
+      if (!javaScriptEnabled && message.text().includes("preloaded using link preload")) return;
       if (["error", "warning", "assert"].includes(message.type())) faults.push(`console: ${message.text()}`);
     });
     page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));

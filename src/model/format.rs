@@ -85,20 +85,6 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// A span of time in one unit: `14 s`, `2 min`, `3 h`, `5 d`. Negative spans count as none.
-pub fn span(millis: Millis) -> String {
-    let seconds = (millis / 1000).max(0);
-    let (number, unit) = match seconds {
-        0..120 => (seconds, " s"),
-        120..7_200 => (seconds / 60, " min"),
-        7_200..172_800 => (seconds / 3_600, " h"),
-        _ => (seconds / 86_400, " d"),
-    };
-    let mut out = number.to_string();
-    out.push_str(unit);
-    out
-}
-
 /// A moment in UTC, `2026-03-04 09:12 UTC` (civil-from-days after Hinnant's public description).
 pub fn utc_minute(at: Millis) -> String {
     let minutes = at.div_euclid(60_000);
@@ -182,17 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_moments() {
-        for (ms, want) in [
-            (14_000, "14 s"),
-            (-5, "0 s"),
-            (119_999, "119 s"),
-            (120_000, "2 min"),
-            (7_200_000, "2 h"),
-            (20 * 86_400_000, "20 d"),
-        ] {
-            assert_eq!(span(ms), want);
-        }
+    fn moments() {
         assert_eq!(utc_minute(1_772_615_520_000), "2026-03-04 09:12 UTC");
         assert_eq!(utc_minute(0), "1970-01-01 00:00 UTC");
         assert_eq!(utc_minute(951_825_600_000), "2000-02-29 12:00 UTC");
@@ -206,8 +182,7 @@ mod tests {
 
         #[test]
         fn no_number_panics(a in any::<u64>(), at in any::<i64>()) {
-            let _ = (gi_exact(a), gi(a, 2), total_bytes(a), vcpu(a), grouped(a), span(at));
-            let _ = utc_minute(at);
+            let _ = (gi_exact(a), gi(a, 2), total_bytes(a), vcpu(a), grouped(a), utc_minute(at));
         }
     }
 }

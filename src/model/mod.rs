@@ -2,8 +2,14 @@
 //!
 //! Everything here crosses the wire in `postcard`, so no field is skipped or untagged, and no `usize` is used.
 
+pub mod delta;
 pub mod figure;
 pub mod format;
+pub mod groups;
+pub mod history;
+pub mod insight;
+pub mod map;
+pub mod message;
 pub mod quantity;
 pub mod query;
 pub mod reason;

@@ -1,4 +1,4 @@
-//! The list's view in its URL: `q, namespace, status, node, sort, order, page`.
+//! The list's view in its URL: `q, namespace, status, node, attention, sort, order, view, by, color, columns, page`.
 
 use core::cmp::Ordering;
 
@@ -6,48 +6,87 @@ use serde::{Deserialize, Serialize};
 
 use super::vm::Status;
 
-/// Cards on one page.
+/// Cards or rows on one page.
 pub const PAGE_SIZE: u32 = 50;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What the list is sorted by. Figures sort by percent of what was allocated, `…Used` by the amount itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sort {
     #[default]
     Name,
+    Namespace,
+    Node,
+    /// What needs a look first.
+    Status,
     Cpu,
     Memory,
     Disk,
+    CpuUsed,
+    MemoryUsed,
+    DiskUsed,
+    /// Of a VM's oldest figure.
+    Age,
 }
 
 impl Sort {
-    pub const ALL: [Self; 4] = [Self::Name, Self::Cpu, Self::Memory, Self::Disk];
+    pub const ALL: [Self; 11] = [
+        Self::Name,
+        Self::Namespace,
+        Self::Node,
+        Self::Status,
+        Self::Cpu,
+        Self::Memory,
+        Self::Disk,
+        Self::CpuUsed,
+        Self::MemoryUsed,
+        Self::DiskUsed,
+        Self::Age,
+    ];
+    const CODES: [&str; 11] = [
+        "name",
+        "namespace",
+        "node",
+        "status",
+        "cpu",
+        "memory",
+        "disk",
+        "cpu-used",
+        "memory-used",
+        "disk-used",
+        "age",
+    ];
 
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Disk => "disk",
-        }
+        Self::CODES[self as usize]
     }
 
-    /// The order that people mean when they say none: names up, figures down.
+    /// Whether it sorts numbers rather than words.
+    pub fn is_figure(self) -> bool {
+        self as usize >= Self::Cpu as usize
+    }
+
+    /// The order that people mean when they say none: words up, figures down.
     pub fn default_order(self) -> Order {
-        if self == Self::Name { Order::Asc } else { Order::Desc }
+        if self.is_figure() { Order::Desc } else { Order::Asc }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Order {
     Asc,
     Desc,
 }
 
 impl Order {
+    pub(super) const ALL: [Self; 2] = [Self::Asc, Self::Desc];
+    pub(super) const CODES: [&str; 2] = ["asc", "desc"];
+
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Asc => "asc",
-            Self::Desc => "desc",
-        }
+        Self::CODES[self as usize]
+    }
+
+    pub fn other(self) -> Self {
+        if self == Self::Asc { Self::Desc } else { Self::Asc }
     }
 
     pub fn apply(self, ordering: Ordering) -> Ordering {
@@ -58,15 +97,134 @@ impl Order {
     }
 }
 
+/// How the VMs are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ViewKind {
+    #[default]
+    Cards,
+    Table,
+    Map,
+}
+
+impl ViewKind {
+    pub const ALL: [Self; 3] = [Self::Cards, Self::Table, Self::Map];
+    const CODES: [&str; 3] = ["cards", "table", "map"];
+
+    pub fn code(self) -> &'static str {
+        Self::CODES[self as usize]
+    }
+}
+
+/// What the map's cells are grouped by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum GroupBy {
+    #[default]
+    Node,
+    Namespace,
+}
+
+impl GroupBy {
+    pub const ALL: [Self; 2] = [Self::Node, Self::Namespace];
+    pub(super) const CODES: [&str; 2] = ["node", "namespace"];
+
+    pub fn code(self) -> &'static str {
+        Self::CODES[self as usize]
+    }
+}
+
+/// One of the three figures: what the map's cells are coloured by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Measure {
+    #[default]
+    Cpu,
+    Memory,
+    Disk,
+}
+
+impl Measure {
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Disk];
+    const CODES: [&str; 3] = ["cpu", "memory", "disk"];
+
+    pub fn code(self) -> &'static str {
+        Self::CODES[self as usize]
+    }
+}
+
+/// A column of the table beside the name, which is always there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    Namespace,
+    Status,
+    Node,
+    Ip,
+    Cpu,
+    Memory,
+    Disk,
+    Age,
+}
+
+impl Column {
+    pub const ALL: [Self; 8] =
+        [Self::Namespace, Self::Status, Self::Node, Self::Ip, Self::Cpu, Self::Memory, Self::Disk, Self::Age];
+    const CODES: [&str; 8] = ["namespace", "status", "node", "ip", "cpu", "memory", "disk", "age"];
+
+    pub fn code(self) -> &'static str {
+        Self::CODES[self as usize]
+    }
+}
+
+/// The table's columns that are shown: a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Columns(u8);
+
+impl Columns {
+    pub const ALL: Self = Self(u8::MAX);
+
+    pub fn has(self, column: Column) -> bool {
+        self.0 & 1 << column as u8 != 0
+    }
+
+    /// With that column where it is without it, and the other way round.
+    pub fn toggled(self, column: Column) -> Self {
+        Self(self.0 ^ 1 << column as u8)
+    }
+
+    /// Codes between commas, in the table's order; `name` where there is no other.
+    pub fn code(self) -> String {
+        let codes: Vec<&str> =
+            Column::ALL.into_iter().filter(|column| self.has(*column)).map(Column::code).collect();
+        if codes.is_empty() { NAME_ALONE.to_owned() } else { codes.join(",") }
+    }
+
+    /// Reads what [`Self::code`] writes, in any order.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut columns = Self(0);
+        for code in text.split(',').filter(|code| *code != NAME_ALONE) {
+            columns.0 |= 1 << index(&Column::CODES, code)?;
+        }
+        Some(columns)
+    }
+}
+
+const NAME_ALONE: &str = "name";
+
 /// Validated query of a list page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Query {
+    /// A part of a name, namespace, node, address or image, in whatever case.
     pub q: String,
     pub namespace: String,
     pub status: Option<Status>,
     pub node: String,
+    /// Only VMs that need a look.
+    pub attention: bool,
     pub sort: Sort,
     pub order: Order,
+    pub view: ViewKind,
+    pub by: GroupBy,
+    pub color: Measure,
+    /// None where the address does not say which.
+    pub columns: Option<Columns>,
     /// From 1.
     pub page: u32,
 }
@@ -78,8 +236,13 @@ impl Default for Query {
             namespace: String::new(),
             status: None,
             node: String::new(),
+            attention: false,
             sort: Sort::Name,
             order: Order::Asc,
+            view: ViewKind::Cards,
+            by: GroupBy::Node,
+            color: Measure::Cpu,
+            columns: None,
             page: 1,
         }
     }
@@ -89,14 +252,27 @@ impl Default for Query {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadParam {
     pub field: String,
-    pub expected: String,
+    pub expected: Expected,
 }
 
-impl core::fmt::Display for BadParam {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.field)?;
-        f.write_str(": expected ")?;
-        f.write_str(&self.expected)
+/// What it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expected {
+    /// A text of at most 253 characters.
+    Text,
+    /// A whole number from 1.
+    Number,
+    /// One of some codes: `asc or desc`.
+    OneOf(String),
+    /// Some of some codes, with commas between: `cpu and memory`.
+    SomeOf(String),
+    /// A query that can be read at all.
+    Encoded,
+}
+
+impl From<&str> for Expected {
+    fn from(codes: &str) -> Self {
+        Self::OneOf(codes.to_owned())
     }
 }
 
@@ -104,80 +280,155 @@ impl core::fmt::Display for BadParam {
 const MAX_TEXT: usize = 253;
 
 impl Query {
+    /// Every parameter's name.
+    pub const FIELDS: [&'static str; 12] = [
+        "q",
+        "namespace",
+        "status",
+        "node",
+        "attention",
+        "sort",
+        "order",
+        "view",
+        "by",
+        "color",
+        "columns",
+        "page",
+    ];
+
     /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
+        Self::read(&get)
+    }
+
+    /// Of no type of its own: the browser reads addresses and forms alike.
+    fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let text = |field: &str| {
             let text = value(field).unwrap_or_default();
-            if text.len() > MAX_TEXT { Err(bad(field, "at most 253 characters")) } else { Ok(text) }
+            if text.len() > MAX_TEXT { Err(bad(field, Expected::Text)) } else { Ok(text) }
         };
-        let sort = match value("sort") {
-            None => Sort::Name,
+        let one_of = |field: &str, codes: &[&str], expected: &str| match value(field) {
+            None => Ok(None),
+            Some(v) => index(codes, &v).map(Some).ok_or_else(|| bad(field, expected)),
+        };
+        let sort = Sort::ALL[one_of("sort", &Sort::CODES, SORTS)?.unwrap_or_default()];
+        let order = one_of("order", &Order::CODES, "asc or desc")?;
+        let view = one_of("view", &ViewKind::CODES, "cards, table or map")?;
+        let by = one_of("by", &GroupBy::CODES, "node or namespace")?;
+        let color = one_of("color", &Measure::CODES, "cpu, memory or disk")?;
+        let columns = match value("columns") {
+            None => None,
             Some(v) => {
-                pick(&Sort::ALL, Sort::code, &v).ok_or_else(|| bad("sort", "name, cpu, memory or disk"))?
+                Some(Columns::parse(&v).ok_or_else(|| bad("columns", Expected::SomeOf(COLUMNS.to_owned())))?)
             }
         };
-        let order = match value("order") {
-            None => sort.default_order(),
-            Some(v) => pick(&[Order::Asc, Order::Desc], Order::code, &v)
-                .ok_or_else(|| bad("order", "asc or desc"))?,
-        };
-        let status = value("status")
-            .map(|v| pick(&Status::ALL, Status::name, &v).ok_or_else(|| bad("status", STATUSES)))
-            .transpose()?;
         let page = match value("page") {
             None => 1,
             Some(v) => {
-                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", "a whole number from 1"))?
+                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", Expected::Number))?
             }
         };
         Ok(Self {
             q: text("q")?,
             namespace: text("namespace")?,
-            status,
+            status: one_of("status", &STATUS_CODES, STATUSES)?.map(|at| Status::ALL[at]),
             node: text("node")?,
+            attention: one_of("attention", &["0", "1"], "0 or 1")? == Some(1),
             sort,
-            order,
+            order: order.map_or(sort.default_order(), |at| Order::ALL[at]),
+            view: ViewKind::ALL[view.unwrap_or_default()],
+            by: GroupBy::ALL[by.unwrap_or_default()],
+            color: Measure::ALL[color.unwrap_or_default()],
+            columns,
             page,
         })
     }
 
-    /// The query string of the same view on another page, without the parts that are defaults.
+    /// The value of a parameter, empty where it is the default.
+    pub fn value(&self, field: &str) -> String {
+        let code = match field {
+            "q" => &self.q,
+            "namespace" => &self.namespace,
+            "status" => self.status.map_or("", Status::name),
+            "node" => &self.node,
+            "attention" if self.attention => "1",
+            "sort" if self.sort != Sort::Name => self.sort.code(),
+            "order" if self.order != self.sort.default_order() => self.order.code(),
+            "view" if self.view != ViewKind::Cards => self.view.code(),
+            "by" if self.by != GroupBy::Node => self.by.code(),
+            "color" if self.color != Measure::Cpu => self.color.code(),
+            "columns" => return self.columns.map(Columns::code).unwrap_or_default(),
+            "page" if self.page > 1 => return self.page.to_string(),
+            _ => "",
+        };
+        code.to_owned()
+    }
+
+    /// The query string, without the parts that are defaults.
     pub fn to_query_string(&self) -> String {
         let mut out = String::new();
-        push(&mut out, "q", &self.q);
-        push(&mut out, "namespace", &self.namespace);
-        push(&mut out, "status", self.status.map_or("", Status::name));
-        push(&mut out, "node", &self.node);
-        if self.sort != Sort::Name {
-            push(&mut out, "sort", self.sort.code());
-        }
-        if self.order != self.sort.default_order() {
-            push(&mut out, "order", self.order.code());
-        }
-        if self.page > 1 {
-            push(&mut out, "page", &self.page.to_string());
+        for field in Self::FIELDS {
+            push(&mut out, field, &self.value(field));
         }
         out
     }
 
+    /// The address of the list as this query wants it.
+    pub fn address(&self) -> String {
+        ["/", &self.to_query_string()].concat()
+    }
+
     /// Whether anything narrows the list.
     pub fn is_filtered(&self) -> bool {
-        !self.q.is_empty() || !self.namespace.is_empty() || self.status.is_some() || !self.node.is_empty()
+        !self.q.is_empty()
+            || !self.namespace.is_empty()
+            || self.status.is_some()
+            || !self.node.is_empty()
+            || self.attention
+    }
+
+    /// The filters alone.
+    pub fn filters(&self) -> Self {
+        Self {
+            q: self.q.clone(),
+            namespace: self.namespace.clone(),
+            status: self.status,
+            node: self.node.clone(),
+            attention: self.attention,
+            ..Self::default()
+        }
+    }
+
+    /// The whole list, shown and sorted as before.
+    pub fn unfiltered(&self) -> Self {
+        Self {
+            sort: self.sort,
+            order: self.order,
+            view: self.view,
+            by: self.by,
+            color: self.color,
+            columns: self.columns,
+            ..Self::default()
+        }
     }
 }
 
+const STATUS_CODES: [&str; 6] = ["Running", "Creating", "Pending", "Error", "Stopped", "Unknown"];
 const STATUSES: &str = "Running, Creating, Pending, Error, Stopped or Unknown";
+const SORTS: &str =
+    "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used or age";
+const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, disk and age";
 
-fn bad(field: &str, expected: &str) -> BadParam {
-    BadParam { field: field.to_owned(), expected: expected.to_owned() }
+pub(super) fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
+    BadParam { field: field.to_owned(), expected: expected.into() }
 }
 
-fn pick<T: Copy>(all: &[T], code: impl Fn(T) -> &'static str, text: &str) -> Option<T> {
-    all.iter().copied().find(|item| code(*item).eq_ignore_ascii_case(text))
+pub(super) fn index(codes: &[&str], text: &str) -> Option<usize> {
+    codes.iter().position(|code| code.eq_ignore_ascii_case(text))
 }
 
-fn push(out: &mut String, key: &str, value: &str) {
+pub(super) fn push(out: &mut String, key: &str, value: &str) {
     if value.is_empty() {
         return;
     }
@@ -187,11 +438,11 @@ fn push(out: &mut String, key: &str, value: &str) {
     encode(out, value);
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters.
+/// Percent-encodes everything but RFC 3986's unreserved characters, and the comma, which any part of an address may hold.
 pub fn encode(out: &mut String, value: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -211,7 +462,9 @@ mod tests {
 
     #[test]
     fn empty_parameters_are_absent_ones() {
-        assert_eq!(parse(&[("q", " "), ("status", ""), ("page", "")]), Ok(Query::default()));
+        for field in Query::FIELDS {
+            assert_eq!(parse(&[(field, " ")]), Ok(Query::default()), "{field}");
+        }
     }
 
     #[test]
@@ -220,9 +473,15 @@ mod tests {
             ("page", "0"),
             ("page", "-1"),
             ("page", "x"),
-            ("sort", "age"),
+            ("sort", "size"),
             ("order", "up"),
             ("status", "Gone"),
+            ("attention", "yes"),
+            ("view", "list"),
+            ("by", "cpu"),
+            ("color", "red"),
+            ("columns", "cpu,color"),
+            ("columns", "cpu,"),
         ] {
             assert_eq!(parse(&[(field, value)]).unwrap_err().field, field, "{value}");
         }
@@ -231,24 +490,82 @@ mod tests {
 
     #[test]
     fn a_query_survives_its_own_url() {
-        let query = parse(&[
+        let pairs = [
             ("q", "a&b=ü +"),
-            ("status", "running"),
-            ("sort", "cpu"),
+            ("namespace", "shop"),
+            ("status", "Running"),
+            ("node", "n1"),
+            ("attention", "1"),
+            ("sort", "cpu-used"),
             ("order", "asc"),
+            ("view", "table"),
+            ("by", "namespace"),
+            ("color", "disk"),
+            ("columns", "status,cpu"),
             ("page", "3"),
-        ])
-        .unwrap();
+        ];
+        let query = parse(&pairs).unwrap();
         assert_eq!(
             query.to_query_string(),
-            "?q=a%26b%3D%C3%BC%20%2B&status=Running&sort=cpu&order=asc&page=3"
+            "?q=a%26b%3D%C3%BC%20%2B&namespace=shop&status=Running&node=n1&attention=1&sort=cpu-used&order=asc\
+             &view=table&by=namespace&color=disk&columns=status,cpu&page=3"
         );
+        assert_eq!(pairs.map(|(field, _)| field), Query::FIELDS);
+        for (field, value) in pairs {
+            assert_eq!(query.value(field), value);
+        }
+        assert_eq!(parse(&Query::FIELDS.map(|field| (field, &*query.value(field).leak()))), Ok(query));
         assert_eq!(Query::default().to_query_string(), "");
+    }
+
+    #[test]
+    fn each_word_is_read_back_as_what_wrote_it() {
+        for sort in Sort::ALL {
+            assert_eq!(parse(&[("sort", sort.code())]).unwrap().sort, sort);
+        }
+        for status in Status::ALL {
+            assert_eq!(parse(&[("status", status.name())]).unwrap().status, Some(status));
+        }
+        for view in ViewKind::ALL {
+            assert_eq!(parse(&[("view", view.code())]).unwrap().view, view);
+        }
+        for by in GroupBy::ALL {
+            assert_eq!(parse(&[("by", by.code())]).unwrap().by, by);
+        }
+        for color in Measure::ALL {
+            assert_eq!(parse(&[("color", color.code())]).unwrap().color, color);
+        }
+        for column in Column::ALL {
+            let columns = Columns::parse(column.code()).unwrap();
+            assert_eq!(Column::ALL.map(|it| columns.has(it)), Column::ALL.map(|it| it == column));
+        }
     }
 
     #[test]
     fn figures_sort_downwards_unless_said() {
         assert_eq!(parse(&[("sort", "disk")]).unwrap().order, Order::Desc);
+        assert_eq!(parse(&[("sort", "age")]).unwrap().order, Order::Desc);
+        assert_eq!(parse(&[("sort", "node")]).unwrap().order, Order::Asc);
         assert_eq!(parse(&[]).unwrap().order, Order::Asc);
+    }
+
+    #[test]
+    fn columns_are_written_in_the_tables_order_and_may_be_none() {
+        let columns = Columns::parse("AGE,namespace").unwrap();
+        assert_eq!(columns.code(), "namespace,age");
+        let none = columns.toggled(Column::Age).toggled(Column::Namespace);
+        assert_eq!(none.code(), "name");
+        assert_eq!(Columns::parse("name"), Some(none));
+        assert_eq!(Columns::parse(&Columns::ALL.code()), Some(Columns::ALL));
+    }
+
+    #[test]
+    fn clearing_the_filters_keeps_the_way_in_which_the_list_is_shown() {
+        let query =
+            parse(&[("q", "x"), ("attention", "1"), ("view", "table"), ("sort", "disk"), ("page", "2")]);
+        let query = query.unwrap();
+        assert!(query.is_filtered());
+        assert_eq!(query.unfiltered().to_query_string(), "?sort=disk&view=table");
+        assert!(!query.unfiltered().is_filtered());
     }
 }

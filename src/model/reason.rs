@@ -1,8 +1,8 @@
-//! Why a figure is missing: one closed list, each with a cause in words and a mend that a person can do.
+//! Why a figure is missing: one closed list. The words for each are in `locales/`.
 
 use serde::{Deserialize, Serialize};
 
-use super::figure::Sample;
+use super::{figure::Sample, message::Message};
 
 /// The closed list. [`Reason::code`] is what JSON carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,35 +103,6 @@ impl Reason {
             Self::Hugepages => "hugepages",
         }
     }
-
-    /// The cause in a few plain words, for a card.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Starting => "not asked yet, the dashboard has just started",
-            Self::NotRunning => "not running",
-            Self::ApiAbsent => "the API is not installed in this cluster",
-            Self::Forbidden => "this dashboard may not read it",
-            Self::TimedOut => "no answer in time",
-            Self::Unreachable => "cannot be reached",
-            Self::BadAnswer => "the answer could not be used",
-            Self::TooNew => "too new, the metrics API needs two samples",
-            Self::NotSampled => "the metrics API has no sample of its pod",
-            Self::Expired => "the last sample is too old to count",
-            Self::NoPod => "no launcher pod found",
-            Self::AmbiguousPod => "two VMs share this pod's cut name",
-            Self::TwoPods => "two launcher pods, and nothing says which holds the guest",
-            Self::NoVmName => "status.vmName is empty, and no VirtualMachine names this Wukong as its owner",
-            Self::NoAllocation => "its allocation cannot be read",
-            Self::NoVolumes => "no volumes",
-            Self::BlockVolume => "a block volume",
-            Self::NotReported => "no source reports this volume",
-            Self::NoNode => "its node is not known",
-            Self::AgentOff => "no guest agent is connected",
-            Self::NoFastDiff => "the image has no valid fast-diff",
-            Self::NotConfigured => "no address of this source is configured",
-            Self::Hugepages => "hugepages are not in the pod’s working set",
-        }
-    }
 }
 
 /// A missing figure: why, in which detail, and the last value that was seen, with its age.
@@ -139,15 +110,15 @@ impl Reason {
 pub struct Missing {
     pub reason: Reason,
     /// What exactly is missing, e.g. the permission `list pods.metrics.k8s.io`; empty where the reason says all.
-    pub detail: String,
+    pub detail: Message,
     /// What a person can do: a sentence or a command; empty where there is nothing to mend.
-    pub mend: String,
+    pub mend: Message,
     pub last: Option<Sample>,
 }
 
 impl From<Reason> for Missing {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: String::new(), mend: String::new(), last: None }
+        Self { reason, detail: Message::default(), mend: Message::default(), last: None }
     }
 }
 
@@ -157,9 +128,8 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_reason_has_its_own_code_and_words() {
+    fn every_reason_has_its_own_code() {
         let codes: HashSet<_> = Reason::ALL.iter().map(|r| r.code()).collect();
-        let texts: HashSet<_> = Reason::ALL.iter().map(|r| r.text()).collect();
-        assert_eq!((codes.len(), texts.len()), (Reason::ALL.len(), Reason::ALL.len()));
+        assert_eq!(codes.len(), Reason::ALL.len());
     }
 }

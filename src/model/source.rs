@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, reason::Reason};
+use super::{Millis, message::Message, reason::Reason};
 
 /// Everything that the program reads from the cluster, in the order in which pages list it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -13,6 +13,7 @@ pub enum SourceId {
     Pods,
     Claims,
     PersistentVolumes,
+    Nodes,
     PodMetrics,
     Kubelet,
     Prometheus,
@@ -22,13 +23,14 @@ pub enum SourceId {
 }
 
 impl SourceId {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Wukongs,
         Self::VirtualMachines,
         Self::Instances,
         Self::Pods,
         Self::Claims,
         Self::PersistentVolumes,
+        Self::Nodes,
         Self::PodMetrics,
         Self::Kubelet,
         Self::Prometheus,
@@ -41,11 +43,16 @@ impl SourceId {
     pub const DISK: [Self; 5] =
         [Self::Kubelet, Self::Prometheus, Self::GuestAgent, Self::Longhorn, Self::Ceph];
 
-    /// Whether others are asked before it: nothing is lost without it until a figure is.
+    /// Whether no figure of a VM hangs on it, or others are asked before it: nothing is lost without it until a figure is.
     pub fn is_second(self) -> bool {
         matches!(
             self,
-            Self::PersistentVolumes | Self::Prometheus | Self::GuestAgent | Self::Longhorn | Self::Ceph
+            Self::PersistentVolumes
+                | Self::Nodes
+                | Self::Prometheus
+                | Self::GuestAgent
+                | Self::Longhorn
+                | Self::Ceph
         )
     }
 
@@ -58,50 +65,13 @@ impl SourceId {
             Self::Pods => "pods",
             Self::Claims => "persistentvolumeclaims",
             Self::PersistentVolumes => "persistentvolumes",
+            Self::Nodes => "nodes",
             Self::PodMetrics => "metrics.k8s.io",
             Self::Kubelet => "kubelet",
             Self::Prometheus => "prometheus",
             Self::GuestAgent => "guest-agent",
             Self::Longhorn => "longhorn",
             Self::Ceph => "ceph",
-        }
-    }
-
-    /// The permission that the source needs, in the words of RBAC.
-    pub fn permission(self) -> &'static str {
-        match self {
-            Self::Wukongs => "list and watch wukongs.vm.novasphere.dev",
-            Self::VirtualMachines => "list and watch virtualmachines.kubevirt.io",
-            Self::Instances => "list and watch virtualmachineinstances.kubevirt.io",
-            Self::Pods => "list and watch pods",
-            Self::Claims => "list and watch persistentvolumeclaims",
-            Self::PersistentVolumes => "list and watch persistentvolumes",
-            Self::PodMetrics => "list pods.metrics.k8s.io",
-            Self::Kubelet => "get nodes/stats or nodes/proxy",
-            Self::Prometheus => "query the Prometheus API",
-            Self::GuestAgent => "get virtualmachineinstances/filesystemlist.subresources.kubevirt.io",
-            Self::Longhorn => "list and watch volumes.longhorn.io",
-            Self::Ceph => "read rbd-image in the Ceph dashboard",
-        }
-    }
-
-    /// What it gives, in a few words.
-    pub fn gives(self) -> &'static str {
-        match self {
-            Self::Wukongs => "inventory",
-            Self::VirtualMachines => "true status",
-            Self::Instances => "node, migration, volumes",
-            Self::Pods => "whose figures are whose",
-            Self::Claims => "volume mode and size",
-            Self::PersistentVolumes => "which backend holds a claim",
-            Self::PodMetrics => "CPU, memory",
-            Self::Kubelet => "disk per claim",
-            Self::Prometheus => {
-                "disk per claim, the guest's own memory, CPU and memory without metrics.k8s.io"
-            }
-            Self::GuestAgent => "file systems in the guest",
-            Self::Longhorn => "what Longhorn has allocated",
-            Self::Ceph => "what RBD images take",
         }
     }
 }
@@ -147,9 +117,9 @@ pub struct SourceHealth {
     /// Why it is not healthy; none when it is, or has not been tried.
     pub reason: Option<Reason>,
     /// The last error in plain words, nodes and permissions named; empty when there is none.
-    pub error: String,
+    pub error: Message,
     /// What a person can do; empty when nothing is wrong.
-    pub mend: String,
+    pub mend: Message,
     pub last_success: Option<Millis>,
     /// A watch's last received bytes, bookmarks included; none for a source that is polled.
     pub last_bytes: Option<Millis>,

@@ -50,6 +50,11 @@ impl Measured {
         }
     }
 
+    /// Percent of what was measured; of disks that may be something though no VM is known whole.
+    pub fn share(&self) -> Option<u64> {
+        (self.of > 0).then(|| ratio(self.used, self.of, 100))
+    }
+
     /// Whole percent, truncated; none where nothing was measured.
     pub fn percent(&self) -> Option<u64> {
         (self.vms > 0).then(|| ratio(self.used, self.of, 100))

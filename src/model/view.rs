@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    history::{History, Sparks},
+    insight::{Hints, Insight, InsightQuery, InsightTotals},
     query::Query,
     source::SourceHealth,
     totals::Totals,
@@ -41,9 +43,29 @@ pub struct HomeView {
     pub matching: u32,
     pub pages: u32,
     pub vms: Vec<VmSummary>,
-    /// Every namespace and node that has a VM, for the filters.
-    pub namespaces: Vec<String>,
-    pub nodes: Vec<String>,
+    /// The last hour of each of `vms`, in their order.
+    pub sparks: Vec<Sparks>,
+    pub facets: Facets,
+    /// [`super::map::Map`], packed, in place of `vms`; empty where the query asks for no map.
+    pub map: Vec<u8>,
+}
+
+/// What each filter would leave, if it alone were chosen anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facets {
+    /// Every namespace and node that has a VM, by name.
+    pub namespaces: Vec<Facet>,
+    pub nodes: Vec<Facet>,
+    /// In the order of `Status::ALL`; what is being created is pending too.
+    pub statuses: [u32; 6],
+    /// VMs that need a look.
+    pub attention: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facet {
+    pub name: String,
+    pub vms: u32,
 }
 
 /// One VM's page.
@@ -52,6 +74,39 @@ pub struct VmView {
     pub frame: Frame,
     /// None where no such VM is known.
     pub vm: Option<Vm>,
+}
+
+/// The past of one VM, for its page. `frame.refresh` is the pace at which a chart of this span changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryView {
+    pub frame: Frame,
+    /// None where no such VM is known.
+    pub past: Option<Past>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    pub history: History,
+    pub hints: Hints,
+}
+
+/// The page of what histories suggest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsightsView {
+    pub frame: Frame,
+    /// The query that was answered; its `page` is held to those that exist.
+    pub query: InsightQuery,
+    pub totals: InsightTotals,
+    /// When the findings were drawn: every few minutes, none before the first time.
+    pub drawn: Option<Millis>,
+    /// Hours of history that a hint needs.
+    pub needed_hours: u32,
+    /// Rows that match, on all pages.
+    pub matching: u32,
+    pub pages: u32,
+    pub rows: Vec<Insight>,
+    /// Every namespace that has a finding, for the filter.
+    pub namespaces: Vec<String>,
 }
 
 /// The sources page.

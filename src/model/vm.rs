@@ -132,6 +132,19 @@ pub struct VmSummary {
     pub usage: Usage,
 }
 
+impl VmSummary {
+    /// Tells rows apart: a Wukong and a VirtualMachine that it does not own may share both names.
+    pub fn key(&self) -> (Kind, &str, &str) {
+        (self.kind, &self.namespace, &self.name)
+    }
+
+    /// The time of the oldest figure; none where none is known.
+    pub fn oldest(&self) -> Option<Millis> {
+        let figures = [&self.usage.cpu, &self.usage.memory, &self.usage.disk];
+        figures.into_iter().filter_map(Figure::sample).map(|sample| sample.at).min()
+    }
+}
+
 /// All of one VM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vm {

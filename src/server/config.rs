@@ -181,10 +181,18 @@ impl Default for CollectConfig {
 }
 
 /// How the program answers browsers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// Host headers that are answered, in lower case, each with or without a port; empty: every one.
     pub allowed_hosts: Vec<String>,
+    /// Clients of the event stream at the same time; more are told to come back.
+    pub max_event_clients: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { allowed_hosts: Vec::new(), max_event_clients: 2000 }
+    }
 }
 
 /// The simulated cluster's size; the same seed gives the same cluster.

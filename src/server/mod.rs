@@ -24,12 +24,18 @@ use tokio_util::sync::CancellationToken;
 use crate::model::Millis;
 
 use self::{
-    collect::client::{self, Cluster},
+    collect::{
+        Historian,
+        client::{self, Cluster},
+    },
     config::{CollectConfig, Config, HttpConfig},
-    serve::{App, Assets, Patience, reader::Reader},
+    serve::{App, Assets, Patience, past::Past, reader::Reader},
     snapshot::{
         Limits, Snapshot, World,
+        archive::Archive,
         facts::Targets,
+        history::Store,
+        keeper::Keeper,
         publish::{self, Outlets},
         view::Identity,
     },
@@ -71,8 +77,10 @@ impl Server {
         // Of a world that nobody has spoken of: every source is starting, and the first reader is told so.
         let first = World::new(limits(&self.collect)).join(clock::now());
         let (snapshots, reader) = watch::channel(Arc::new(first));
-        let mut pipeline = pipeline(self.cluster, &self.collect, snapshots, &shutdown);
-        let reader = Reader::new(reader, self.identity, clock::now);
+        let history = Arc::new(Store::default());
+        let mut pipeline = remembered(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
+        let past = past(history, &self.collect, reader.clone(), &mut pipeline, &shutdown);
+        let reader = Reader::new(reader, self.identity, clock::now).with_past(past);
         let router = serve::router(App::new(reader, self.assets, &self.http));
         let answering = tokio::spawn(serve::listen(listener, router, Patience::default(), shutdown.clone()));
         let ended = tokio::select! {
@@ -96,13 +104,44 @@ fn pipeline(
     snapshots: watch::Sender<Arc<Snapshot>>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
+    remembered(cluster, config, snapshots, Arc::default(), shutdown)
+}
+
+/// The same, and the figures of every snapshot are kept.
+fn remembered(
+    cluster: Cluster,
+    config: &CollectConfig,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    history: Arc<Store>,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
     let (sender, observations) = mpsc::channel(OBSERVATIONS);
     let (targets, asked) = watch::channel(Targets::default());
     let mut tasks = JoinSet::new();
     tasks.spawn(collect::run(cluster, config.clone(), sender, asked, shutdown.clone()));
-    let outlets = Outlets { snapshots, targets };
+    let outlets = Outlets { snapshots, targets, history };
     tasks.spawn(publish::run(limits(config), clock::now, observations, outlets, shutdown.clone()));
     tasks
+}
+
+/// The tasks that look after the past: who fills gaps and draws findings, and who asks an archive for both of us.
+fn past(
+    store: Arc<Store>,
+    config: &CollectConfig,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    tasks: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> Past {
+    let archive = Historian::new(config).map(|historian| {
+        let (archive, questions) = Archive::new();
+        tasks.spawn(historian.run(questions, shutdown.clone()));
+        archive
+    });
+    let (drawn, findings) = watch::channel(Arc::default());
+    let (kept, asked) = (store.clone(), archive.clone());
+    let keeper = Keeper { store: kept, snapshots, archive: asked, drawn, clock: clock::now };
+    tasks.spawn(keeper.run(shutdown.clone()));
+    Past::new(store, findings, archive)
 }
 
 fn limits(config: &CollectConfig) -> Limits {

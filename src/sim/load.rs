@@ -45,6 +45,10 @@ pub enum Fill {
         seed: u64,
         share: f64,
     },
+    /// From half to nearly full in nine days, then somebody clears it out.
+    Filling {
+        seed: u64,
+    },
     Fixed(VolumeFigures),
 }
 
@@ -119,6 +123,12 @@ impl Profile {
 impl Fill {
     pub fn figures(&self, capacity: u64, at: Millis) -> VolumeFigures {
         match self {
+            Self::Filling { seed } => {
+                let phase = (mix(*seed) % (9 * DAY).unsigned_abs()) as Millis;
+                let filled = (at + phase).rem_euclid(9 * DAY) as f64 / (9 * DAY) as f64;
+                let used = capacity as f64 * (0.5 + 0.45 * filled);
+                VolumeFigures::of_ext4(used as u64 & !0xfff, capacity)
+            }
             Self::Fixed(figures) => *figures,
             Self::Curve { seed, share } => {
                 // Grows by up to 4 % of the disk over 6 to 30 days, then a clean-up takes it back.
@@ -267,6 +277,14 @@ mod tests {
         assert!(later.used >= now.used && later.used - now.used < 10 << 20, "{now:?} {later:?}");
         assert!(now.used + now.available <= now.capacity);
         assert_eq!(now.inodes, now.inodes_free + now.inodes_used);
+    }
+
+    #[test]
+    fn a_filling_disk_is_foretold_by_its_day() {
+        let fill = Fill::Filling { seed: 7 };
+        let day: Vec<u64> = (0..9).map(|n| fill.figures(100 << 30, NOON + n * DAY).used).collect();
+        let rises = day.windows(2).filter(|pair| pair[1] > pair[0] + (4 << 30)).count();
+        assert_eq!(rises, 7, "each day but that of the clearing: {day:?}");
     }
 
     #[test]

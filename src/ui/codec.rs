@@ -1,24 +1,50 @@
-//! How the server hands the browser what it rendered from: postcard, which Leptos writes into the page as base64.
+//! How the server hands the browser what it rendered from, and what it says in its stream: postcard, as base64.
 
 use codee::{Decoder, Encoder};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub struct Compact;
 
+#[cfg(feature = "ssr")]
 impl<T: Serialize> Encoder<T> for Compact {
     type Error = postcard::Error;
-    type Encoded = Vec<u8>;
+    type Encoded = String;
 
-    fn encode(value: &T) -> Result<Vec<u8>, Self::Error> {
-        postcard::to_allocvec(value)
+    fn encode(value: &T) -> Result<String, Self::Error> {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        Ok(STANDARD.encode(postcard::to_allocvec(value)?))
+    }
+}
+
+/// Never called: the browser sends nothing in this form. Leptos asks for both directions.
+#[cfg(not(feature = "ssr"))]
+impl<T: Serialize> Encoder<T> for Compact {
+    type Error = postcard::Error;
+    type Encoded = String;
+
+    fn encode(_: &T) -> Result<String, Self::Error> {
+        Err(postcard::Error::WontImplement)
     }
 }
 
 impl<T: DeserializeOwned> Decoder<T> for Compact {
     type Error = postcard::Error;
-    type Encoded = [u8];
+    type Encoded = str;
 
-    fn decode(bytes: &[u8]) -> Result<T, Self::Error> {
-        postcard::from_bytes(bytes)
+    fn decode(text: &str) -> Result<T, Self::Error> {
+        postcard::from_bytes(&bytes(text).ok_or(postcard::Error::DeserializeBadEncoding)?)
     }
+}
+
+/// Out of base64: the browser has it built in, and gives each byte as the character of its number.
+#[cfg(not(feature = "ssr"))]
+pub fn bytes(text: &str) -> Option<Vec<u8>> {
+    let binary = leptos::prelude::window().atob(text).ok()?;
+    Some(binary.chars().map(|byte| byte as u8).collect())
+}
+
+#[cfg(feature = "ssr")]
+pub fn bytes(text: &str) -> Option<Vec<u8>> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.decode(text).ok()
 }

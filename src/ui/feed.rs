@@ -1,4 +1,5 @@
-//! A page's data: rendered with the page, then asked for again and again while somebody looks at it.
+//! A page's data: rendered with the page, then followed for as long as somebody looks at it: by the stream of its changes
+//! where that works, else asked for again and again.
 
 use core::{
     future::Future,
@@ -11,11 +12,20 @@ use std::sync::Arc;
 use leptos::{prelude::*, reactive::spawn_local_scoped_with_cancellation, server::SharedValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{codec::Compact, live::Live};
+use super::{
+    codec::{self, Compact},
+    live::Live,
+    parts::Parts,
+    stream::Stream,
+};
 use crate::{
     model::{
-        query::Query,
-        view::{Frame, HomeView, SourcesView, VmView},
+        delta::{Changed, Update},
+        groups::{GroupsQuery, GroupsView},
+        history::Span,
+        insight::{FindingKind, InsightQuery, Resource},
+        query::{Query, encode},
+        view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     },
     server_fns::{self, Failure},
 };
@@ -26,6 +36,11 @@ const DEADLINE: u32 = 8_000;
 const LONGEST_PAUSE: u32 = 5_000;
 /// No page asks more often, whatever the server says.
 const SHORTEST_REFRESH: u32 = 1_000;
+/// A stream that is silent for this long has broken off unnoticed: the server speaks every 15 s.
+const SILENCE: u32 = 25_000;
+/// A stream that fails while the server answers is not to be had here (a proxy holds events back, there is no place):
+/// after each failure twice as many questions are asked before it is tried again, up to this many.
+const MOST_QUESTIONS: u32 = 15;
 
 /// A view that a server function gives.
 pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -34,21 +49,59 @@ pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
     fn ask(key: &Self::Key) -> impl Future<Output = Result<Self, Failure>> + Send + 'static;
     fn frame(&self) -> &Frame;
+
+    /// The query string of the stream of its changes; none where there is no stream.
+    fn stream(_: &Self::Key) -> Option<String> {
+        None
+    }
+
+    /// Takes in what the stream said, and says what differs now; none where it makes no sense.
+    fn take(_: &mut Option<Self>, _event: &[u8]) -> Option<Changed> {
+        None
+    }
+}
+
+/// Puts the whole view into its place, or applies a change to the one that is there.
+fn take<V: View, C: DeserializeOwned>(
+    view: &mut Option<V>,
+    event: &[u8],
+    apply: impl FnOnce(&mut V, C) -> Option<Changed>,
+) -> Option<Changed> {
+    match postcard::from_bytes(event).ok()? {
+        Update::State(state) => {
+            *view = Some(state);
+            Some(Changed { all: true, ..Changed::default() })
+        }
+        Update::Change(change) => apply(view.as_mut()?, change),
+    }
 }
 
 impl View for HomeView {
     type Key = Query;
 
     fn ask(query: &Query) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
-        server_fns::home(
-            query.q.clone(),
-            query.namespace.clone(),
-            query.status.map_or("", |status| status.name()).to_owned(),
-            query.node.clone(),
-            query.sort.code().to_owned(),
-            query.order.code().to_owned(),
-            query.page.to_string(),
-        )
+        server_fns::home(query.to_query_string())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn stream(query: &Query) -> Option<String> {
+        Some(query.to_query_string())
+    }
+
+    fn take(view: &mut Option<Self>, event: &[u8]) -> Option<Changed> {
+        take(view, event, Self::apply)
+    }
+}
+
+impl View for GroupsView {
+    type Key = GroupsQuery;
+
+    fn ask(query: &GroupsQuery) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        let address = query.address();
+        server_fns::groups(address.split_once('?').map_or("", |(_, query)| query).to_owned())
     }
 
     fn frame(&self) -> &Frame {
@@ -66,6 +119,51 @@ impl View for VmView {
     fn frame(&self) -> &Frame {
         &self.frame
     }
+
+    fn stream((namespace, name): &Self::Key) -> Option<String> {
+        let mut query = "?vm=".to_owned();
+        encode(&mut query, namespace);
+        query.push('/');
+        encode(&mut query, name);
+        Some(query)
+    }
+
+    fn take(view: &mut Option<Self>, event: &[u8]) -> Option<Changed> {
+        take(view, event, |view, change| view.apply(change).map(|()| Changed::default()))
+    }
+}
+
+impl View for HistoryView {
+    type Key = ((String, String), Span);
+
+    fn ask(
+        ((namespace, name), span): &Self::Key,
+    ) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        server_fns::history(namespace.clone(), name.clone(), span.code().to_owned())
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+impl View for InsightsView {
+    type Key = InsightQuery;
+
+    fn ask(query: &InsightQuery) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        server_fns::insights(
+            query.kind.map_or("", FindingKind::code).to_owned(),
+            query.resource.map_or("", Resource::code).to_owned(),
+            query.namespace.clone(),
+            query.sort.code().to_owned(),
+            query.order.code().to_owned(),
+            query.page.to_string(),
+        )
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
 }
 
 impl View for SourcesView {
@@ -77,6 +175,14 @@ impl View for SourcesView {
 
     fn frame(&self) -> &Frame {
         &self.frame
+    }
+
+    fn stream((): &()) -> Option<String> {
+        Some("?only=sources".to_owned())
+    }
+
+    fn take(view: &mut Option<Self>, event: &[u8]) -> Option<Changed> {
+        take(view, event, |view, change| view.apply(change).map(|()| Changed::default()))
     }
 }
 
@@ -97,7 +203,9 @@ fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Option<T> {
 
 /// The last good answer; a failure never takes it away.
 pub struct Feed<T: View> {
+    /// Tells of everything; `parts` of what differs, for pages that are large.
     pub view: RwSignal<Option<T>>,
+    pub parts: Parts,
     pub pulse: Pulse,
 }
 
@@ -115,56 +223,99 @@ impl<T: View> Feed<T> {
         let rendered = untrack(&key).and_then(|key| first::<T>(&key));
         let refresh = rendered.as_ref().map(|view| view.frame().refresh);
         let view = RwSignal::new(rendered);
+        let parts = Parts::new();
         let ask = move || {
-            let answer = T::ask(&key()?);
+            let key = key()?;
+            let answer = T::ask(&key);
             let question: Question = Box::pin(async move {
                 let answer = answer.await.ok()?;
                 let frame = answer.frame().clone();
                 view.set(Some(answer));
+                parts.notify(&Changed { all: true, ..Changed::default() });
                 Some(frame)
             });
-            Some(question)
+            Some((question, T::stream(&key)))
         };
-        Self { view, pulse: Pulse::start(Arc::new(ask), refresh) }
+        let take = move |event: &[u8]| {
+            let mut held = view.try_write()?;
+            let changed = T::take(&mut held, event);
+            let frame = held.as_ref().map(|view| view.frame().clone());
+            drop(held);
+            parts.notify(&changed?);
+            frame
+        };
+        Self { view, parts, pulse: Pulse::start(Work { ask: Arc::new(ask), take: Arc::new(take) }, refresh) }
     }
 
     /// Draws the view, if there is one.
     pub fn draw<U>(self, draw: impl FnOnce(&T) -> U) -> Option<U> {
         self.view.with(|view| view.as_ref().map(draw))
     }
+
+    /// The same, drawn again when this part of it differs.
+    pub fn draw_part<U>(self, part: Trigger, draw: impl FnOnce(&T) -> U) -> Option<U> {
+        part.track();
+        self.view.with_untracked(|view| view.as_ref().map(draw))
+    }
 }
 
 /// Puts a view into its place, and gives what it said of the server; none where there was no answer.
 type Question = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
-type Ask = Arc<dyn Fn() -> Option<Question> + Send + Sync>;
 
-/// When the next question is asked, and what became of the last. Of no type: it is the same for every page.
+/// The question for what is wanted now, and the address of its stream.
+type Wanted = (Question, Option<String>);
+
+/// Takes in an event, and gives what the view says of the server after it.
+type Take = dyn Fn(&[u8]) -> Option<Frame> + Send + Sync;
+
+/// What depends on the type of the view.
+#[derive(Clone)]
+struct Work {
+    ask: Arc<dyn Fn() -> Option<Wanted> + Send + Sync>,
+    take: Arc<Take>,
+}
+
+/// How the view is followed, and what became of the last attempt. Of no type: it is the same for every page.
+///
+/// A stream is opened first. Where it breaks off the question is asked instead: an answer says that the server is well,
+/// and the stream is tried again after a while; no answer, that it is lost.
 #[derive(Clone, Copy)]
 pub struct Pulse {
     /// What is wanted now has been asked for and is not there yet.
     pub waiting: RwSignal<bool>,
     pub failed: RwSignal<bool>,
     live: Live,
-    ask: StoredValue<Ask>,
-    refresh: StoredValue<u32>,
+    work: StoredValue<Work>,
+    /// What is under way, and how the last attempts went.
+    state: StoredValue<State>,
+    stream: StoredValue<Option<Stream>>,
+}
+
+#[derive(Default)]
+struct State {
+    refresh: u32,
     /// The pending timer, and the owner of the pending question: dropping that takes the question back.
-    timer: StoredValue<Option<TimeoutHandle>>,
-    question: StoredValue<Option<Owner>>,
-    misses: StoredValue<u32>,
+    timer: Option<TimeoutHandle>,
+    question: Option<Owner>,
+    misses: u32,
+    /// The last event: the stream goes on behind it. Empty after an answer to a question.
+    last: String,
+    /// Questions to ask before a stream is tried again, and how many that were the last time.
+    questions: u32,
+    patience: u32,
 }
 
 impl Pulse {
     /// `refresh` is none where nothing was rendered yet.
-    fn start(ask: Ask, refresh: Option<u32>) -> Self {
+    fn start(work: Work, refresh: Option<u32>) -> Self {
+        let state = State { refresh: refresh.unwrap_or_default(), ..State::default() };
         let pulse = Self {
             waiting: RwSignal::new(false),
             failed: RwSignal::new(false),
             live: expect_context(),
-            ask: StoredValue::new(ask),
-            refresh: StoredValue::new(refresh.unwrap_or_default()),
-            timer: StoredValue::new(None),
-            question: StoredValue::new(None),
-            misses: StoredValue::new(0),
+            work: StoredValue::new(work),
+            state: StoredValue::new(state),
+            stream: StoredValue::new(None),
         };
         // Effects, and what they start, run in the browser only.
         Effect::new(move |before: Option<()>| pulse.asked_for(before.is_none() && refresh.is_some()));
@@ -175,35 +326,84 @@ impl Pulse {
 
     /// Runs whenever something else is asked for. What was `rendered` is there already.
     fn asked_for(self, rendered: bool) {
-        // Made in any case: making it reads the signals that bring this back. Only awaiting it asks the server.
-        let ask = self.ask.get_value();
-        match ask() {
-            Some(_) if rendered => self.pause(self.refresh.get_value()),
-            Some(question) => {
-                self.waiting.set(true);
-                self.send(question);
+        self.state.update_value(|state| (state.last, state.questions) = (String::new(), 0));
+        // Made in any case: making it reads the signals that bring this back.
+        match self.wanted() {
+            Some(wanted) => {
+                self.waiting.set(!rendered);
+                self.begin(wanted);
             }
             None => self.stop(),
         }
     }
 
-    /// Nobody looks at a hidden page; one that is seen again is asked for at once.
+    fn wanted(self) -> Option<Wanted> {
+        (self.work.try_get_value()?.ask)()
+    }
+
+    /// Nobody looks at a hidden page; one that is seen again is followed at once.
     fn watch_visibility(self) {
-        let shown = window_event_listener_untyped("visibilitychange", move |_| self.ask_again());
-        let online = window_event_listener_untyped("online", move |_| self.ask_again());
+        let shown = window_event_listener_untyped("visibilitychange", move |_| {
+            if document().hidden() { self.stop() } else { self.again() }
+        });
+        let online = window_event_listener_untyped("online", move |_| self.again());
         on_cleanup(move || {
             shown.remove();
             online.remove();
         });
     }
 
-    fn ask_again(self) {
-        if !document().hidden()
-            && let Some(ask) = self.ask.try_get_value()
-            && let Some(question) = untrack(|| ask())
-        {
-            self.send(question);
+    fn again(self) {
+        if let Some(wanted) = untrack(|| self.wanted()) {
+            self.begin(wanted);
         }
+    }
+
+    fn begin(self, (question, address): Wanted) {
+        if document().hidden() {
+            return self.stop();
+        }
+        let ask = self.state.try_update_value(|state| {
+            let ask = state.questions > 0;
+            state.questions = state.questions.saturating_sub(1);
+            ask
+        });
+        match address {
+            Some(address) if ask == Some(false) => self.listen(&address),
+            _ => self.send(question),
+        }
+    }
+
+    fn listen(self, address: &str) {
+        self.stop();
+        let last = self.state.with_value(|state| state.last.clone());
+        self.stream.set_value(Stream::open(address, &last, move |event| self.heard(event)));
+        self.set_timer(DEADLINE, move || self.broke_off());
+    }
+
+    /// An event, or none where the stream has ended.
+    fn heard(self, event: Option<(String, String)>) {
+        let Some((id, data)) = event else { return self.broke_off() };
+        // A message without an id is a sign of life.
+        if !data.starts_with('-') {
+            let Some(frame) = codec::bytes(&data).and_then(|event| (self.work.try_get_value()?.take)(&event))
+            else {
+                self.state.update_value(|state| state.last.clear());
+                return self.broke_off();
+            };
+            self.state.update_value(|state| (state.last, state.patience) = (id, 0));
+            self.arrived(frame);
+        }
+        self.set_timer(SILENCE, move || self.broke_off());
+    }
+
+    fn broke_off(self) {
+        self.stop();
+        self.state.update_value(|state| {
+            state.patience = (state.patience * 2 + 1).min(MOST_QUESTIONS);
+            state.questions = state.patience;
+        });
+        self.again();
     }
 
     fn send(self, question: Question) {
@@ -215,46 +415,63 @@ impl Pulse {
                 self.answered(frame);
             });
         });
-        self.question.set_value(Some(owner));
+        self.state.update_value(|state| state.question = Some(owner));
         self.set_timer(DEADLINE, move || self.answered(None));
     }
 
     fn answered(self, frame: Option<Frame>) {
         let Some(frame) = frame else { return self.missed() };
-        self.misses.set_value(0);
-        self.refresh.set_value(frame.refresh);
-        self.waiting.set(false);
-        self.failed.set(false);
-        self.live.heard(frame);
-        self.pause(self.refresh.get_value());
+        self.state.update_value(|state| (state.refresh, state.last) = (frame.refresh, String::new()));
+        self.arrived(frame);
+        self.pause(self.state.with_value(|state| state.refresh).max(SHORTEST_REFRESH));
     }
 
+    fn arrived(self, frame: Frame) {
+        self.state.update_value(|state| state.misses = 0);
+        for signal in [self.waiting, self.failed] {
+            if signal.get_untracked() {
+                signal.set(false);
+            }
+        }
+        self.live.heard(frame);
+    }
+
+    /// Where nothing answers the stream is as good a way to find out as any.
     fn missed(self) {
-        let misses = self.misses.get_value().saturating_add(1);
-        self.misses.set_value(misses);
+        let misses = self.state.try_update_value(|state| {
+            state.misses = state.misses.saturating_add(1);
+            (state.questions, state.patience) = (0, 0);
+            state.misses
+        });
         self.failed.set(true);
         self.live.lost();
-        self.pause(back_off(misses, (js_sys::Math::random() * 1024.0) as u32));
+        self.pause(back_off(misses.unwrap_or_default(), (js_sys::Math::random() * 1024.0) as u32));
     }
 
     fn pause(self, millis: u32) {
         self.stop();
-        let millis = if self.failed.get_untracked() { millis } else { millis.max(SHORTEST_REFRESH) };
-        self.set_timer(millis, move || self.ask_again());
+        self.set_timer(millis, move || self.again());
     }
 
     fn set_timer(self, millis: u32, then: impl FnOnce() + 'static) {
-        self.timer.set_value(set_timeout_with_handle(then, Duration::from_millis(millis.into())).ok());
+        let timer = set_timeout_with_handle(then, Duration::from_millis(millis.into())).ok();
+        let before = self.state.try_update_value(|state| std::mem::replace(&mut state.timer, timer));
+        if let Some(Some(timer)) = before {
+            timer.clear();
+        }
     }
 
     /// Takes back what is pending.
     fn stop(self) {
-        if let Some(Some(timer)) = self.timer.try_update_value(Option::take) {
+        let pending = self.state.try_update_value(|state| (state.timer.take(), state.question.take()));
+        let (timer, question) = pending.unwrap_or_default();
+        if let Some(timer) = timer {
             timer.clear();
         }
-        if let Some(Some(question)) = self.question.try_update_value(Option::take) {
+        if let Some(question) = question {
             question.cleanup();
         }
+        self.stream.try_set_value(None);
     }
 }
 

@@ -4,12 +4,17 @@
 //! only what differs into the document, so that focus and scroll stay. Numbers go through `model::format`, sentences
 //! with numbers in them through [`words`].
 
+pub mod chart;
 pub mod codec;
 pub mod components;
 pub mod feed;
 pub mod live;
+pub mod map;
 pub mod pages;
+mod parts;
 pub mod ready;
+pub mod route;
+mod stream;
 pub mod words;
 
 #[cfg(all(test, feature = "ssr"))]

@@ -1,87 +1,115 @@
-//! Sentences with numbers and names in them: one place, so that another language is another file.
+//! Numbers, times and lists as sentences have them.
 
-use crate::model::{
-    Millis,
-    figure::{Basis, Layer, Sample},
-    format,
-    query::{Order, PAGE_SIZE, Query, Sort},
+use crate::{
+    model::{
+        Millis,
+        figure::{Basis, Layer, Sample},
+        format::grouped,
+        query::{Order, PAGE_SIZE, Query, Sort},
+    },
+    words::t,
 };
+
+/// A span of time in one unit: `14 s`, `2 min`, `3 h`, `5 d`. Negative spans count as none.
+pub fn span(millis: Millis) -> String {
+    let seconds = (millis / 1000).max(0);
+    let number = |per: Millis| (seconds / per).to_string();
+    match seconds {
+        0..120 => t!(time.seconds, n = number(1)),
+        120..7_200 => t!(time.minutes, n = number(60)),
+        7_200..172_800 => t!(time.hours, n = number(3_600)),
+        _ => t!(time.days, n = number(86_400)),
+    }
+}
 
 /// `14 s ago`.
 pub fn ago(now: Millis, at: Millis) -> String {
-    format::span(now - at) + " ago"
+    t!(time.ago, span = span(now - at))
 }
 
 /// `2 min old`.
 pub fn old(now: Millis, at: Millis) -> String {
-    format::span(now - at) + " old"
+    t!(time.old, span = span(now - at))
 }
 
 /// `1 VM`, `1,284 VMs`.
 pub fn vms(count: u32) -> String {
-    count_of(count, "VM", "VMs")
+    t!(count.vms, n = count)
 }
 
-pub fn count_of(count: u32, one: &str, many: &str) -> String {
-    format::grouped(count.into()) + " " + if count == 1 { one } else { many }
+/// `4 volumes`.
+pub fn volumes(count: u32) -> String {
+    t!(count.volumes, n = count)
 }
 
 /// `1,195 / 1,197`.
 pub fn of_all(some: u32, all: u32) -> String {
-    format::grouped(some.into()) + " / " + &format::grouped(all.into())
+    [&grouped(some.into()), " / ", &grouped(all.into())].concat()
 }
 
 /// `43 %`.
 pub fn percent(percent: u64) -> String {
-    format::grouped(percent) + " %"
+    grouped(percent) + " %"
 }
 
 /// `51–100 of 1,284`.
 pub fn range(page: u32, matching: u32) -> String {
     if matching == 0 {
-        return "none".to_owned();
+        return t!(list.none).to_owned();
     }
     let first = page.saturating_sub(1).saturating_mul(PAGE_SIZE).saturating_add(1);
     let last = page.saturating_mul(PAGE_SIZE).min(matching);
-    let mut out = format::grouped(first.into());
+    let [from, to, all] = [first, last, matching].map(|number| grouped(number.into()));
     if last > first {
-        out.push('–');
-        out.push_str(&format::grouped(last.into()));
+        t!(list.range, first = from, last = to, all = all)
+    } else {
+        t!(list.single, first = from, all = all)
     }
-    out + " of " + &format::grouped(matching.into())
 }
 
 /// `, by name`, `, by CPU, lowest first`.
-pub fn sorted_by(query: &Query) -> &'static str {
-    match (query.sort, query.order) {
-        (Sort::Name, Order::Asc) => ", by name",
-        (Sort::Name, Order::Desc) => ", by name, Z to A",
-        (Sort::Cpu, Order::Desc) => ", by CPU, highest first",
-        (Sort::Cpu, Order::Asc) => ", by CPU, lowest first",
-        (Sort::Memory, Order::Desc) => ", by memory, highest first",
-        (Sort::Memory, Order::Asc) => ", by memory, lowest first",
-        (Sort::Disk, Order::Desc) => ", by disk, highest first",
-        (Sort::Disk, Order::Asc) => ", by disk, lowest first",
+pub fn sorted_by(query: &Query) -> String {
+    let sort = lower(sort(query.sort));
+    match (query.sort.is_figure(), query.order) {
+        (false, Order::Asc) => t!(list.sorted, sort = sort),
+        (false, Order::Desc) => t!(list.sorted_down, sort = sort),
+        (true, Order::Desc) => t!(list.sorted_highest, sort = sort),
+        (true, Order::Asc) => t!(list.sorted_lowest, sort = sort),
+    }
+}
+
+/// `CPU used`.
+pub fn sort(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Name => t!(list.name),
+        Sort::Namespace => t!(list.namespace),
+        Sort::Node => t!(list.node),
+        Sort::Status => t!(list.status),
+        Sort::Cpu => t!(figure.cpu),
+        Sort::Memory => t!(figure.memory),
+        Sort::Disk => t!(figure.disk),
+        Sort::CpuUsed => t!(list.cpu_used),
+        Sort::MemoryUsed => t!(list.memory_used),
+        Sort::DiskUsed => t!(list.disk_used),
+        Sort::Age => t!(list.age),
     }
 }
 
 /// `metrics.k8s.io, 15 s window`.
 pub fn provenance(sample: &Sample) -> String {
-    let mut out = sample.source.name().to_owned();
-    if sample.window_ms > 0 {
-        out.push_str(", ");
-        out.push_str(&format::span(sample.window_ms.into()));
-        out.push_str(" window");
+    let source = sample.source.name();
+    if sample.window_ms == 0 {
+        return source.to_owned();
     }
-    out
+    t!(figure.window, source = source, span = span(sample.window_ms.into()))
 }
 
 /// What a disk figure is of, where that is not the volume's own image; empty where it is.
 pub fn basis(sample: &Sample) -> &'static str {
     match (sample.basis, sample.source.layer()) {
-        (Basis::SharedFilesystem, _) => "of the whole file system that the volume sits on",
-        (Basis::Backend, _) | (_, Layer::Backend) => "what the storage backend has allocated",
-        (Basis::Own, Layer::Guest) => "of the file systems in the guest",
+        (Basis::SharedFilesystem, _) => t!(figure.basis_shared),
+        (Basis::Backend, _) | (_, Layer::Backend) => t!(figure.basis_backend),
+        (Basis::Own, Layer::Guest) => t!(figure.basis_guest),
         (Basis::Own, Layer::Image) => "",
     }
 }
@@ -93,7 +121,7 @@ pub fn list(labels: &[&str]) -> String {
         if index == 0 {
             out.push_str(label);
         } else {
-            out.push_str(", ");
+            out.push_str(t!(figure.separator));
             out.push_str(&lower(label));
         }
     }
@@ -101,12 +129,17 @@ pub fn list(labels: &[&str]) -> String {
 }
 
 fn lower(label: &str) -> String {
-    if label.bytes().all(|b| b.is_ascii_uppercase()) { label.to_owned() } else { label.to_ascii_lowercase() }
+    if label.bytes().take(2).all(|b| b.is_ascii_uppercase()) {
+        label.to_owned()
+    } else {
+        label.to_ascii_lowercase()
+    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
+    use crate::words::{Lang, within};
 
     #[test]
     fn ranges_and_lists() {
@@ -117,5 +150,20 @@ mod tests {
         assert_eq!(list(&["CPU", "Memory"]), "CPU, memory");
         assert_eq!(list(&["Memory", "CPU"]), "Memory, CPU");
         assert_eq!(vms(1), "1 VM");
+    }
+
+    #[test]
+    fn spans() {
+        for (ms, want) in [
+            (14_000, "14 s"),
+            (-5, "0 s"),
+            (119_999, "119 s"),
+            (120_000, "2 min"),
+            (7_200_000, "2 h"),
+            (20 * 86_400_000, "20 d"),
+        ] {
+            assert_eq!(span(ms), want);
+        }
+        assert_eq!(within(Lang::Chinese, || old(120_000, 0)), "旧数据，2 分钟前");
     }
 }

@@ -1,9 +1,12 @@
-//! Integration tests, one binary: the borders between folders, manifests and documentation, the program against the
+//! Integration tests, one binary: the borders between folders, manifests, documentation and words, the program against the
 //! simulated cluster, and the program against a real control plane.
 
 mod borders;
 mod deploy;
 mod docs;
+mod live;
+mod past;
 mod program;
 mod real_cluster;
 mod sources;
+mod words;

@@ -12,7 +12,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Without anything that this machine could add: no kubeconfig, no namespace, no log filter.
-fn program(arguments: &[&str]) -> Command {
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).env_clear().env("HOME", "/nonexistent").current_dir("/");
     command
@@ -206,11 +206,11 @@ impl Log {
 }
 
 /// A program that is killed when the test is over.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Running {
     /// Starts, and reads the address on the first line.
-    fn start(command: &mut Command) -> (Self, SocketAddr) {
+    pub fn start(command: &mut Command) -> (Self, SocketAddr) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let running = Self(child);
@@ -229,7 +229,7 @@ impl Drop for Running {
     }
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
+pub fn get(address: SocketAddr, path: &str) -> String {
     use std::io::Write;
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();

@@ -13,6 +13,7 @@ use crate::{
         vm::{Status, Vm},
     },
     server::snapshot::Snapshot,
+    words::{self, english},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -105,7 +106,8 @@ impl Report {
             vms.iter().map(|vm| &**vm).filter(|vm| vm.summary.status == Status::Running).collect();
         for (name, figure) in FIGURES {
             let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
-            let missing = running.iter().filter_map(|vm| figure(vm)).map(Reason::text);
+            let missing =
+                running.iter().filter_map(|vm| figure(vm)).map(|reason| english(words::reason(reason)));
             missing.for_each(|text| *gaps.entry(text).or_default() += 1);
             let lacking: usize = gaps.values().sum();
             let detail: Vec<_> = gaps.iter().map(|(text, count)| format!("{count}: {text}")).collect();
@@ -198,5 +200,11 @@ fn of_source(source: &SourceHealth, inventory: bool) -> Check {
         (vms, 0) => check.push_str(&format!(", figures of {vms} VMs")),
         (vms, volumes) => check.push_str(&format!(", figures of {vms} VMs, {volumes} volumes")),
     }
-    Check { category: SOURCES, check, verdict, detail: source.error.clone(), mend: source.mend.clone() }
+    Check {
+        category: SOURCES,
+        check,
+        verdict,
+        detail: source.error.to_string(),
+        mend: source.mend.to_string(),
+    }
 }

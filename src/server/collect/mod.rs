@@ -27,6 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
+pub use self::prometheus::Historian;
 use self::{
     ceph::Ceph,
     kinds::Kind,
@@ -59,6 +60,7 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
+    sources.watch_nodes();
     sources.watch_backends();
     sources.poll_guests(targets.clone());
     sources.poll_prometheus();
@@ -92,6 +94,11 @@ impl Sources {
         self.watch::<kinds::Instances>(namespace);
         self.watch::<kinds::Pods>(namespace);
         self.watch::<kinds::Claims>(namespace);
+    }
+
+    /// Nodes are in no namespace: `--namespace` does not narrow them.
+    fn watch_nodes(&mut self) {
+        self.watch::<kinds::Nodes>(&None);
     }
 
     /// What leads from a claim to its backend. `--namespace` does not narrow it: PersistentVolumes are in none, and

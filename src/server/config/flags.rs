@@ -104,6 +104,10 @@ pub struct HttpFlags {
     #[arg(long, value_name = "HOSTS", env = "WUKONG_ALLOWED_HOSTS", hide_env_values = true)]
     #[arg(default_value = "")]
     pub allowed_hosts: String,
+    /// Clients that may follow events at the same time, 1 to 8000; more are told to come back
+    #[arg(long, value_name = "NUMBER", env = "WUKONG_MAX_EVENT_CLIENTS", hide_env_values = true)]
+    #[arg(default_value = "2000")]
+    pub max_event_clients: String,
 }
 
 #[derive(Debug, Args)]

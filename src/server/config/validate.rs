@@ -17,6 +17,8 @@ use super::{
 pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
+/// Below the connections that are accepted: pages must find a place beside the streams.
+const EVENT_CLIENTS: RangeInclusive<u64> = 1..=8000;
 const VMS: RangeInclusive<u64> = 1..=10_000;
 const NODES: RangeInclusive<u64> = 1..=500;
 /// kube's client logs whole answers that it cannot decode, and each failure that `collect` logs in words.
@@ -140,6 +142,12 @@ impl Check {
                     &http.allowed_hosts,
                     Vec::new(),
                     parse::hosts,
+                ),
+                max_event_clients: self.value(
+                    "--max-event-clients (WUKONG_MAX_EVENT_CLIENTS)",
+                    &http.max_event_clients,
+                    HttpConfig::default().max_event_clients,
+                    |text| parse::number(text, &EVENT_CLIENTS).map(|number| number as usize),
                 ),
             },
         }

@@ -1,8 +1,11 @@
-//! `v1`: launcher pods and PersistentVolumeClaims.
+//! `v1`: launcher pods, PersistentVolumeClaims and nodes.
 
 use serde::Deserialize;
 
-use super::lenient::{List, Obj, Scalar, Text};
+use super::{
+    kubevirt::Condition,
+    lenient::{Flag, List, Obj, Scalar, Text},
+};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -58,4 +61,24 @@ pub struct ClaimStatus {
 #[serde(default)]
 pub struct Storage {
     pub storage: Scalar,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    pub unschedulable: Flag,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    pub allocatable: Obj<Allocatable>,
+    pub conditions: List<Condition>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Allocatable {
+    pub cpu: Scalar,
+    pub memory: Scalar,
 }

@@ -38,6 +38,9 @@ pub struct Labels {
     /// The VMI's uid, on launcher pods and on the PodMetrics that carry over their labels.
     #[serde(rename = "kubevirt.io/created-by")]
     pub created_by: Text,
+    /// On nodes that KubeVirt works on: `true` where VMs may be placed.
+    #[serde(rename = "kubevirt.io/schedulable")]
+    pub schedulable: Text,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

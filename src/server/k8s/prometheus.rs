@@ -69,8 +69,12 @@ impl Series<'_> {
     /// The newest sample: its time, and its value where that is an amount that can be.
     pub fn last(&self) -> Option<(Millis, Option<f64>)> {
         let (seconds, value) = self.values.last().copied()?;
-        let value = value.parse().ok().filter(|value| possible(*value));
-        Some((millis(seconds)?, value))
+        Some((millis(seconds)?, possible_value(value)))
+    }
+
+    /// Every sample, oldest first; of a range query those at its steps.
+    pub fn amounts(&self) -> impl Iterator<Item = (Millis, Option<f64>)> {
+        self.values.iter().filter_map(|(seconds, value)| Some((millis(*seconds)?, possible_value(value))))
     }
 }
 
@@ -90,6 +94,10 @@ impl Series<'_> {
         let growth: f64 = samples.windows(2).map(grown).sum();
         (window > 0.0).then(|| (growth / window, (window * 1000.0).round() as u32))
     }
+}
+
+fn possible_value(value: &str) -> Option<f64> {
+    value.parse().ok().filter(|value| possible(*value))
 }
 
 fn possible(value: f64) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::impatient::Impatient;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Patience {
     /// For a request's whole head, the idle time before it included: slow senders and idle connections end here.
     pub head: Duration,
+    /// For a client that takes nothing of its answer: it ends where a connection only looks alive.
+    pub stall: Duration,
     /// For answers under way once the program is to stop.
     pub drain: Duration,
 }
@@ -28,7 +31,8 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         // Browsers keep a connection for the next poll, 15 s on. Kubernetes kills what has not stopped in 10 s.
-        Self { head: Duration::from_secs(30), drain: Duration::from_secs(9) }
+        let seconds = Duration::from_secs;
+        Self { head: seconds(30), stall: seconds(30), drain: seconds(9) }
     }
 }
 
@@ -37,6 +41,9 @@ const MOST_CONNECTIONS: usize = 8192;
 /// Bytes and number of a request's headers; larger ones get 431.
 const LONGEST_HEAD: usize = 32 << 10;
 const MOST_HEADERS: usize = 64;
+/// Bytes of an answer in pieces that wait for a client to read: a stream is asked for no more of them. Answers that are
+/// whole in memory are shared, and not held back.
+const LONGEST_QUEUE: usize = 64 << 10;
 /// After `accept` failed for want of file descriptors: long enough for some to come free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,7 +55,8 @@ pub async fn listen(listener: TcpListener, router: Router, patience: Patience, s
     while let Some(stream) = accept(&listener, &shutdown).await {
         let Ok(place) = places.clone().acquire_owned().await else { break };
         let service = TowerToHyperService::new(router.clone());
-        let connection = connections.watch(server.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(Impatient::new(stream, patience.stall));
+        let connection = connections.watch(server.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended early");
@@ -68,7 +76,8 @@ fn server(patience: Patience) -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(patience.head)
         .max_headers(MOST_HEADERS)
-        .max_header_size(LONGEST_HEAD);
+        .max_header_size(LONGEST_HEAD)
+        .max_buf_size(LONGEST_QUEUE);
     server
 }
 

@@ -9,6 +9,11 @@ use axum::{
 };
 use serde::Serialize;
 
+use crate::{
+    model::message::{Key, Message},
+    words::{Lang, key, msg, t, text, within},
+};
+
 pub type ApiResult<T> = Result<T, ApiError>;
 
 /// What can go wrong while a request is answered.
@@ -17,7 +22,7 @@ pub enum ApiError {
     #[error("{field}: {expected}")]
     BadField { field: &'static str, expected: Cow<'static, str> },
     #[error("{0}")]
-    BadRequest(&'static str),
+    BadRequest(Message),
     #[error("{0}")]
     NotFound(Cow<'static, str>),
     #[error("{name} exists in more than one namespace: say which with ?namespace=")]
@@ -30,6 +35,9 @@ pub enum ApiError {
     Misdirected,
     #[error("{0}")]
     Unavailable(&'static str),
+    /// Seconds after which to try again.
+    #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
+    Crowded(u32),
     /// The cause is in the log; callers need not know it.
     #[error("the server failed to answer; its log says why")]
     Internal,
@@ -44,13 +52,26 @@ impl ApiError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// For people, who come by fewer of these than programs do.
+    fn said(&self) -> Message {
+        match self {
+            Self::BadRequest(said) => said.clone(),
+            Self::Method => msg!(problem.method_text),
+            Self::UrlTooLong(bytes) => msg!(problem.too_long_text, bytes = bytes.to_string()),
+            Self::Misdirected => msg!(problem.misdirected_text),
+            Self::Internal => msg!(problem.internal_text),
+            other => other.to_string().into(),
         }
     }
 
     fn problem(&self) -> Problem {
         let mut problem = Problem::new(self.status(), self.to_string());
+        problem.said = self.said();
         match self {
             Self::BadField { field, .. } => problem.field = Some(field),
             Self::Ambiguous { namespaces, .. } => problem.namespaces = namespaces.clone(),
@@ -63,9 +84,12 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.problem().into_response();
-        if self == Self::Method {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
+        let header = match self {
+            Self::Method => (header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Self::Crowded(seconds) => (header::RETRY_AFTER, seconds.into()),
+            _ => return response,
+        };
+        response.headers_mut().insert(header.0, header.1);
         response
     }
 }
@@ -79,6 +103,9 @@ pub struct Problem {
     #[serde(serialize_with = "as_number")]
     pub status: StatusCode,
     pub detail: String,
+    /// The same for people.
+    #[serde(skip)]
+    said: Message,
     /// The parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
@@ -90,34 +117,57 @@ pub struct Problem {
 impl Problem {
     pub fn new(status: StatusCode, detail: String) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { r#type: "about:blank", title, status, detail, field: None, namespaces: Vec::new() }
+        let said = detail.as_str().into();
+        Self { r#type: "about:blank", title, status, detail, said, field: None, namespaces: Vec::new() }
     }
 
     /// The problem of a status that came without words of our own.
     pub fn of_status(status: StatusCode) -> Self {
-        let detail = match status {
-            StatusCode::SERVICE_UNAVAILABLE => "no answer was ready in time",
-            StatusCode::PAYLOAD_TOO_LARGE => "the request carries more than this server reads",
-            _ => status.canonical_reason().unwrap_or("the request could not be answered"),
+        let said = match status {
+            StatusCode::SERVICE_UNAVAILABLE => msg!(problem.timeout_text),
+            StatusCode::PAYLOAD_TOO_LARGE => msg!(problem.too_large_text),
+            _ => match status.canonical_reason() {
+                Some(words) => words.into(),
+                None => msg!(problem.other_text),
+            },
         };
-        Self::new(status, detail.to_owned())
+        Self { said: said.clone(), ..Self::new(status, said.to_string()) }
+    }
+
+    /// The title for people.
+    fn heading(&self) -> Key {
+        match self.status {
+            StatusCode::BAD_REQUEST => key!(problem.bad_request),
+            StatusCode::NOT_FOUND => key!(problem.not_found),
+            StatusCode::METHOD_NOT_ALLOWED => key!(problem.method),
+            StatusCode::CONFLICT => key!(problem.conflict),
+            StatusCode::PAYLOAD_TOO_LARGE => key!(problem.too_large),
+            StatusCode::URI_TOO_LONG => key!(problem.too_long),
+            StatusCode::MISDIRECTED_REQUEST => key!(problem.misdirected),
+            StatusCode::INTERNAL_SERVER_ERROR => key!(problem.internal),
+            StatusCode::SERVICE_UNAVAILABLE => key!(problem.unavailable),
+            _ => key!(problem.unnamed),
+        }
     }
 
     /// The same for people: no script, no data of the request.
-    pub fn page(&self, stylesheet: &str) -> String {
-        let (title, detail) = (self.title, escape(&self.detail));
+    pub fn page(&self, stylesheet: &str, lang: Lang) -> String {
+        let words = || (text(self.heading()), escape(&self.said.text()), t!(problem.all_vms));
+        let (title, detail, all) = within(lang, words);
         format!(
             concat!(
-                r#"<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">"#,
+                r#"<!DOCTYPE html><html lang="{lang}"><head><meta charset="utf-8">"#,
                 r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#,
                 r#"<title>{status} {title}</title><link rel="stylesheet" href="{style}"></head>"#,
-                r#"<body><main><h1>{title}</h1><p>{detail}</p><p><a href="/">All virtual machines</a></p>"#,
+                r#"<body><main><h1>{title}</h1><p>{detail}</p><p><a href="/">{all}</a></p>"#,
                 r#"</main></body></html>"#
             ),
+            lang = lang.tag(),
             status = self.status.as_u16(),
             title = title,
             style = stylesheet,
             detail = detail,
+            all = all,
         )
     }
 }

@@ -1,6 +1,7 @@
 //! `--allowed-hosts`: which names this server answers to. It keeps a page of another origin from reading the API
 //! by pointing a name of its own at this address (DNS rebinding), for as long as there is no sign-in.
 
+use crate::words::msg;
 use axum::http::{Request, header, uri::Authority};
 
 use super::error::ApiError;
@@ -17,7 +18,7 @@ pub fn check<B>(request: &Request<B>, allowed: &[String]) -> Result<(), ApiError
 
 /// The target's authority where the request line names one, else the only Host header (RFC 9112, 3.2).
 fn host<B>(request: &Request<B>) -> Result<Authority, ApiError> {
-    let bad = ApiError::BadRequest("the request needs exactly one valid Host header");
+    let bad = ApiError::BadRequest(msg!(problem.bad_host));
     if let Some(authority) = request.uri().authority() {
         return Ok(authority.clone());
     }

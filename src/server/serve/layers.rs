@@ -20,9 +20,10 @@ use tracing::Span;
 
 use super::{
     error::{ApiError, Problem},
-    hosts,
+    hosts, language,
     state::App,
 };
+use crate::words::{Lang, msg};
 
 /// Every answer comes out of memory; one that takes this long never will.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,6 +44,8 @@ pub fn around(router: Router, app: App) -> Router {
                     .on_response(log_response)
                     .on_failure(log_failure),
             )
+            // Pages and problems are in the language of whoever reads them.
+            .layer(middleware::from_fn(speak))
             // Problems are JSON for programs and a page for people, wherever below they come from.
             .layer(middleware::from_fn_with_state(app.clone(), present))
             // No answer leaves without them, not even one about a panic.
@@ -101,8 +104,18 @@ fn is_machine(path: &str) -> bool {
             .any(|start| path.starts_with(start))
 }
 
+/// Programs are told in English, whatever they accept.
+async fn speak(request: Request, next: Next) -> Response {
+    if is_machine(request.uri().path()) {
+        next.run(request).await
+    } else {
+        language::choose(request, next).await
+    }
+}
+
 async fn present(State(app): State<App>, request: Request, next: Next) -> Response {
     let machine = is_machine(request.uri().path());
+    let lang = request.extensions().get::<Lang>().copied().unwrap_or_default();
     let mut response = next.run(request).await;
     if !response.status().is_client_error() && !response.status().is_server_error() {
         return response;
@@ -113,7 +126,7 @@ async fn present(State(app): State<App>, request: Request, next: Next) -> Respon
         allow.map(|allow| response.headers_mut().insert(header::ALLOW, allow));
     }
     match response.extensions_mut().remove::<Problem>() {
-        Some(problem) if !machine => page(&problem, response, &app),
+        Some(problem) if !machine => page(&problem, response, &app, lang),
         _ => response,
     }
 }
@@ -123,8 +136,8 @@ fn wordless(response: &Response) -> bool {
     response.body().size_hint().exact() == Some(0) || response.status() == StatusCode::PAYLOAD_TOO_LARGE
 }
 
-fn page(problem: &Problem, from: Response, app: &App) -> Response {
-    let html = Html(problem.page(&app.assets.bundle().css));
+fn page(problem: &Problem, from: Response, app: &App, lang: Lang) -> Response {
+    let html = Html(problem.page(&app.assets.bundle().css, lang));
     let mut response = (problem.status, html).into_response();
     for (name, value) in from.headers() {
         if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
@@ -193,7 +206,7 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
         return Err(ApiError::UrlTooLong(LONGEST_URL));
     }
     if !url.starts_with('/') || !is_decodable(url) {
-        return Err(ApiError::BadRequest("the URL is not valid percent-encoded UTF-8"));
+        return Err(ApiError::BadRequest(msg!(problem.bad_url)));
     }
     hosts::check(request, &app.allowed_hosts)
 }

@@ -5,10 +5,15 @@ mod connection;
 mod encoding;
 mod error;
 mod etag;
+mod events;
 mod health;
 mod hosts;
+mod impatient;
+mod language;
 mod layers;
 mod pages;
+pub mod params;
+pub mod past;
 pub mod reader;
 mod rest;
 mod state;
@@ -27,8 +32,13 @@ pub fn router(app: App) -> Router {
     let documents = Router::new()
         .route("/api/vms/stats", get(rest::stats))
         .route("/api/vms/{name}", get(rest::vm))
+        .route("/api/vms.csv", get(rest::csv))
+        .route("/api/vms.json", get(rest::json))
+        .route("/api/vms/{name}/history", get(rest::history))
+        .route("/api/insights", get(rest::insights))
         .route("/api/stats", get(rest::totals))
         .route("/api/sources", get(rest::sources))
+        .route("/api/groups", get(rest::groups))
         .layer(layers::compression());
     let mut files = Router::new().route("/pkg/{*path}", get(assets::serve));
     for path in app.assets.at_root() {
@@ -37,6 +47,8 @@ pub fn router(app: App) -> Router {
     let mut routes = pages::router(&app)
         .merge(documents)
         .merge(files)
+        // Neither compressed, which would hold events back, nor timed: only what leads to the first byte is.
+        .route("/api/events", get(events::events))
         .route("/api/vms", get(rest::vms))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));

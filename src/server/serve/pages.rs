@@ -1,11 +1,21 @@
 //! The pages: Leptos renders them on this side first. This is the seam between the router and `app`.
 
-use axum::{Router, extract::FromRef, http::request::Parts, middleware};
+use axum::{
+    Router,
+    extract::{FromRef, Request, State},
+    http::{Uri, request::Parts},
+    middleware::{self, Next},
+    response::Response,
+};
 use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prelude::use_context};
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 
 use super::{layers, state::App};
-use crate::app::{self, shell};
+use crate::{
+    app::{self, shell},
+    model::history::Span,
+    words::Lang,
+};
 
 /// Every page and server function, and the page for what does not exist.
 pub fn router(app: &App) -> Router<App> {
@@ -22,6 +32,25 @@ pub fn router(app: &App) -> Router<App> {
         .fallback_service(missing)
         .layer(layers::compression())
         .layer(middleware::from_fn(layers::never_stored))
+        .layer(middleware::from_fn_with_state(app.clone(), remember))
+}
+
+/// Pages are rendered in one go and wait for nothing. What an archive has to be asked for is therefore asked for
+/// before: then it is held, and there at once.
+async fn remember(State(app): State<App>, request: Request, next: Next) -> Response {
+    if let Some((namespace, name, span)) = long_history(request.uri()) {
+        app.reader.history(&app.scope(), namespace, name, span).await;
+    }
+    next.run(request).await
+}
+
+/// The VM and the span of a page's address, should its charts not come out of memory. Names of objects are never
+/// escaped in an address; what else is there names none.
+fn long_history(uri: &Uri) -> Option<(&str, &str, Span)> {
+    let (namespace, name) = uri.path().strip_prefix("/vms/")?.split_once('/')?;
+    let mut values = uri.query()?.split('&').filter_map(|pair| pair.strip_prefix("span="));
+    let span = Span::parse(values.next()?)?;
+    matches!(span, Span::Week | Span::Month).then_some((namespace, name, span))
 }
 
 /// What components and server functions may ask for.
@@ -30,9 +59,36 @@ fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         provide_context(app.reader.clone());
         provide_context(app.scope());
-        let nonce = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Nonce>().cloned());
-        if let Some(nonce) = nonce {
+        let parts = use_context::<Parts>();
+        if let Some(nonce) = parts.as_ref().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
             provide_context(nonce);
+        }
+        if let Some(lang) = parts.as_ref().and_then(|parts| parts.extensions.get::<Lang>().copied()) {
+            provide_context(lang);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_long_span_of_one_vm_is_asked_for_beforehand() {
+        let of = |address: &'static str| {
+            let address = Uri::from_static(address);
+            long_history(&address).map(|(namespace, name, span)| ([namespace, name].join("/"), span))
+        };
+        assert_eq!(of("/vms/prod/web?span=7d"), Some(("prod/web".to_owned(), Span::Week)));
+        assert_eq!(of("/vms/prod/web?lang=en&span=30d"), Some(("prod/web".to_owned(), Span::Month)));
+        for other in [
+            "/vms/prod/web",
+            "/vms/prod/web?span=24h",
+            "/vms/prod/web?span=1y",
+            "/?span=7d",
+            "/vms/web?span=7d",
+        ] {
+            assert!(of(other).is_none(), "{other}");
         }
     }
 }

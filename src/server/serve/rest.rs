@@ -5,26 +5,34 @@ use std::collections::BTreeMap;
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::{ApiError, ApiResult},
+    params,
     state::App,
 };
 use crate::{
-    model::vm::{Kind, Vm},
+    model::{
+        history::Span,
+        insight::InsightQuery,
+        vm::{Kind, Vm},
+    },
     server::{
         config::is_dns_label,
-        snapshot::{Scope, Snapshot},
+        snapshot::{self, Scope, Snapshot},
     },
 };
 
+mod download;
 mod json;
 mod listing;
 
+pub use download::{csv, json};
+pub use json::events;
 pub use listing::Listings;
 
 /// Kubernetes' own limit for names of objects.
@@ -41,9 +49,36 @@ pub async fn vm(
     name: Result<Path<String>, PathRejection>,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> ApiResult<Response> {
-    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read"))?;
+    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read".into()))?;
     let namespace = namespace(parameters)?;
     one(&app, &name, namespace.as_deref())
+}
+
+/// `GET /api/vms/{name}/history`, with `?span=` and `?namespace=`.
+pub async fn history(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> ApiResult<Response> {
+    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read".into()))?;
+    let span = span(&parameters)?;
+    let namespace = namespace(parameters)?;
+    check_length(&name)?;
+    let snapshot = app.reader.snapshot();
+    let vm = find(&snapshot, app.scope(), &name, namespace.as_deref())?;
+    let past = app.reader.past_of(vm, span).await;
+    Ok(fresh(&json::HistoryJson::new(vm, &past)))
+}
+
+/// `GET /api/insights`
+pub async fn insights(
+    State(app): State<App>,
+    parameters: Result<Query<BTreeMap<String, String>>, QueryRejection>,
+) -> ApiResult<Response> {
+    let Query(parameters) =
+        parameters.map_err(|_| ApiError::BadRequest("the parameters cannot be read".into()))?;
+    let query = InsightQuery::parse(|field| parameters.get(field).cloned()).map_err(ApiError::from)?;
+    Ok(fresh(&json::InsightsJson::new(&app.reader.insights(&app.scope(), &query))))
 }
 
 /// `GET /api/stats` and `/api/vms/stats`. A VM that is itself called `stats` answers to
@@ -69,6 +104,15 @@ pub async fn sources(State(app): State<App>) -> Response {
     fresh(&snapshot.sources.iter().map(json::SourceJson::new).collect::<Vec<_>>())
 }
 
+/// `GET /api/groups`: every node or namespace, sorted, and the largest consumers.
+pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+    let query = params::groups_of_uri(&uri)?;
+    let (scope, snapshot) = (app.scope(), app.reader.snapshot());
+    let groups = snapshot::groups::groups(&snapshot, &scope, &query);
+    let top = snapshot::groups::top(&snapshot, &scope, &query.namespace);
+    Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, &snapshot.sources)))
+}
+
 /// Any other path that programs ask for.
 pub async fn not_found() -> ApiError {
     ApiError::NotFound("there is nothing at this address".into())
@@ -77,6 +121,15 @@ pub async fn not_found() -> ApiError {
 #[derive(Debug, Deserialize)]
 pub struct Parameters {
     namespace: Option<String>,
+    span: Option<String>,
+}
+
+fn span(parameters: &Result<Query<Parameters>, QueryRejection>) -> ApiResult<Span> {
+    let given = parameters.as_ref().ok().and_then(|Query(parameters)| parameters.span.as_deref());
+    let expected = "expected 1h, 24h, 7d or 30d";
+    given.map_or(Ok(Span::default()), |code| {
+        Span::parse(code).ok_or(ApiError::BadField { field: "span", expected: expected.into() })
+    })
 }
 
 fn namespace(parameters: Result<Query<Parameters>, QueryRejection>) -> ApiResult<Option<String>> {
@@ -85,7 +138,7 @@ fn namespace(parameters: Result<Query<Parameters>, QueryRejection>) -> ApiResult
         expected: "expected the name of one namespace: a-z, 0-9 and inner dashes, at most 63 characters"
             .into(),
     };
-    let Ok(Query(Parameters { namespace })) = parameters else { return Err(bad) };
+    let Ok(Query(Parameters { namespace, .. })) = parameters else { return Err(bad) };
     match namespace {
         Some(namespace) if !is_dns_label(&namespace) => Err(bad),
         namespace => Ok(namespace),
@@ -93,12 +146,18 @@ fn namespace(parameters: Result<Query<Parameters>, QueryRejection>) -> ApiResult
 }
 
 fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
-    if name.len() > LONGEST_NAME {
-        return Err(ApiError::BadField { field: "name", expected: "expected at most 253 characters".into() });
-    }
+    check_length(name)?;
     let snapshot = app.reader.snapshot();
     let vm = find(&snapshot, app.scope(), name, namespace)?;
     Ok(fresh(&json::VmJson::new(vm)))
+}
+
+fn check_length(name: &str) -> ApiResult<()> {
+    let expected = "expected at most 253 characters";
+    if name.len() <= LONGEST_NAME {
+        return Ok(());
+    }
+    Err(ApiError::BadField { field: "name", expected: expected.into() })
 }
 
 /// A Wukong goes before a VirtualMachine of the same name in the same namespace that it does not own.

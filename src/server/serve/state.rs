@@ -5,7 +5,12 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 
-use super::{assets::Assets, reader::Reader, rest::Listings};
+use super::{
+    assets::Assets,
+    events::{Hub, Pace},
+    reader::Reader,
+    rest::Listings,
+};
 use crate::server::{config::HttpConfig, snapshot::Scope};
 
 /// Cheap to clone: every request has its own.
@@ -13,6 +18,7 @@ use crate::server::{config::HttpConfig, snapshot::Scope};
 pub struct App {
     pub reader: Reader,
     pub listings: Arc<Listings>,
+    pub events: Arc<Hub>,
     pub assets: Arc<Assets>,
     pub allowed_hosts: Arc<[String]>,
     options: LeptosOptions,
@@ -21,12 +27,19 @@ pub struct App {
 impl App {
     pub fn new(reader: Reader, assets: Assets, http: &HttpConfig) -> Self {
         Self {
+            events: Hub::new(reader.clone(), http.max_event_clients, Pace::default()),
             reader,
             listings: Arc::default(),
             assets: Arc::new(assets),
             allowed_hosts: http.allowed_hosts.clone().into(),
             options: LeptosOptions::builder().output_name("wukong-dashboard").build(),
         }
+    }
+
+    /// The same with another pace of events.
+    #[cfg(test)]
+    pub fn at_pace(self, http: &HttpConfig, pace: Pace) -> Self {
+        Self { events: Hub::new(self.reader.clone(), http.max_event_clients, pace), ..self }
     }
 
     /// What the viewer may see. There is no sign-in yet: everything.

@@ -10,12 +10,16 @@ use super::{
     mend,
     world::World,
 };
-use crate::model::{
-    Millis,
-    figure::Figure,
-    reason::Reason,
-    source::{SourceHealth, SourceId, SourceState},
-    vm::{Status, Vm, Volume},
+use crate::{
+    model::{
+        Millis,
+        figure::Figure,
+        message::Message,
+        reason::Reason,
+        source::{SourceHealth, SourceId, SourceState},
+        vm::{Status, Vm, Volume},
+    },
+    words::msg,
 };
 
 /// The record of one watch or poll.
@@ -164,8 +168,8 @@ fn not_configured(id: SourceId) -> SourceHealth {
         id,
         state: SourceState::NotConfigured,
         reason: None,
-        error: String::new(),
-        mend: mend::configure(id).to_owned(),
+        error: Message::default(),
+        mend: mend::configure(id),
         last_success: None,
         last_bytes: None,
         latency: None,
@@ -208,14 +212,14 @@ fn state(summary: &Summary) -> SourceState {
 }
 
 /// At most three errors in full, and how many more there are.
-fn words(summary: &Summary) -> String {
+fn words(summary: &Summary) -> Message {
     const SHOWN: usize = 3;
-    let shown: Vec<&str> = summary.errors.iter().take(SHOWN).map(|error| error.detail.as_str()).collect();
-    let mut text = shown.join("; ");
+    let mut shown: Vec<Message> =
+        summary.errors.iter().take(SHOWN).map(|error| error.detail.clone().into()).collect();
     if summary.errors.len() > SHOWN {
-        text.push_str(&format!("; and {} more", summary.errors.len() - SHOWN));
+        shown.push(msg!(error.more, count = (summary.errors.len() - SHOWN).to_string()));
     }
-    text
+    Message::List(shown)
 }
 
 /// What running VMs have of one source.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Snapshot,
-    facts::Migration,
+    facts::{Migration, NodeFacts},
     inventory::{Entry, SharedPrefixes},
     pods::{Launchers, Pod, Wanted},
     usage::{Quest, Subject},
@@ -14,6 +14,7 @@ use super::{
 use crate::model::{
     Millis,
     figure::Unit,
+    groups::Node,
     quantity::Quantity,
     reason::Reason,
     source::{SourceId, SourceState},
@@ -51,9 +52,16 @@ impl World {
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
             heard: self.heard(),
+            nodes: self.nodes_told(),
             targets,
             vms,
         }
+    }
+
+    fn nodes_told(&self) -> Arc<[Node]> {
+        let mut nodes: Vec<Node> = self.nodes.values().map(|node| told(node)).collect();
+        nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        nodes.into()
     }
 
     fn join_all(&self, now: Millis) -> Vec<Arc<Vm>> {
@@ -142,6 +150,18 @@ impl World {
             node: entry.wukong.map_or("", |wukong| &wukong.node_name),
         };
         indexes.launchers.find(wanted, |prefix| indexes.shared.contains(wanted.namespace, prefix))
+    }
+}
+
+fn told(node: &NodeFacts) -> Node {
+    let NodeFacts { namespace: _, name, cpu, memory, ready, unschedulable, takes_vms } = node;
+    Node {
+        name: name.clone(),
+        cpu: *cpu,
+        memory: *memory,
+        ready: *ready,
+        unschedulable: *unschedulable,
+        takes_vms: *takes_vms,
     }
 }
 

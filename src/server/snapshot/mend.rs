@@ -1,29 +1,28 @@
 //! What a person can do about a missing figure: commands and sentences, names filled in.
 
-use crate::model::{reason::Reason, source::SourceId};
+use crate::{
+    model::{message::Message, reason::Reason, source::SourceId},
+    words::{msg, permission},
+};
 
 /// The mend of a source that fails as a whole.
-pub(super) fn source(id: SourceId, reason: Reason) -> String {
+pub(super) fn source(id: SourceId, reason: Reason) -> Message {
     match reason {
-        Reason::Forbidden if matches!(id, SourceId::Prometheus | SourceId::Ceph) => {
-            "Look at the credentials that the dashboard was given, and at what they may read.".to_owned()
-        }
-        Reason::Forbidden => {
-            format!("Allow the dashboard's service account to {}: {}", id.permission(), grant(id))
-        }
-        Reason::ApiAbsent => absent(id).to_owned(),
-        Reason::TimedOut | Reason::Unreachable => unreachable(id).to_owned(),
-        Reason::BadAnswer => format!("See what it answers: {}", ask(id)),
-        _ => String::new(),
+        Reason::Forbidden if matches!(id, SourceId::Prometheus | SourceId::Ceph) => msg!(mend.credentials),
+        Reason::Forbidden => msg!(mend.grant, permission = permission(id), command = grant(id)),
+        Reason::ApiAbsent => absent(id),
+        Reason::TimedOut | Reason::Unreachable => unreachable(id),
+        Reason::BadAnswer => msg!(mend.answer, command = ask(id)),
+        _ => Message::default(),
     }
 }
 
 /// How a source is asked that is not.
-pub(super) fn configure(id: SourceId) -> &'static str {
+pub(super) fn configure(id: SourceId) -> Message {
     match id {
-        SourceId::Prometheus => "Say where it is: --prometheus-url (WUKONG_PROMETHEUS_URL).",
-        SourceId::Ceph => "Say where its dashboard is: --ceph-url (WUKONG_CEPH_URL).",
-        _ => "Name it in --disk-sources (WUKONG_DISK_SOURCES).",
+        SourceId::Prometheus => msg!(mend.prometheus_url),
+        SourceId::Ceph => msg!(mend.ceph_url),
+        _ => msg!(mend.disk_sources),
     }
 }
 
@@ -37,33 +36,32 @@ fn grant(id: SourceId) -> &'static str {
     }
 }
 
-fn absent(id: SourceId) -> &'static str {
+fn absent(id: SourceId) -> Message {
     match id {
-        SourceId::Wukongs => {
-            "Install the Wukong operator's CustomResourceDefinition; KubeVirt VMs show without it."
-        }
+        SourceId::Wukongs => msg!(mend.wukong_crd),
         SourceId::VirtualMachines | SourceId::Instances => {
-            "Install KubeVirt, or look why its CRDs are gone: kubectl get crd | grep kubevirt.io"
+            msg!(mend.kubevirt, command = "kubectl get crd | grep kubevirt.io")
         }
         SourceId::PodMetrics => {
-            "Install metrics-server, or look why it is gone: kubectl get apiservice v1beta1.metrics.k8s.io"
+            msg!(mend.metrics_server, command = "kubectl get apiservice v1beta1.metrics.k8s.io")
         }
-        _ => "Look why the API is gone: kubectl api-resources",
+        _ => msg!(mend.api_gone, command = "kubectl api-resources"),
     }
 }
 
-fn unreachable(id: SourceId) -> &'static str {
+fn unreachable(id: SourceId) -> Message {
     match id {
-        SourceId::PodMetrics => {
-            "Look at metrics-server: kubectl -n kube-system get pods -l k8s-app=metrics-server"
+        SourceId::PodMetrics => msg!(
+            mend.look_metrics_server,
+            command = "kubectl -n kube-system get pods -l k8s-app=metrics-server"
+        ),
+        SourceId::Kubelet => msg!(mend.look_nodes, command = "kubectl get nodes"),
+        SourceId::Prometheus => msg!(mend.look_prometheus),
+        SourceId::Ceph => msg!(mend.look_ceph, command = "ceph mgr services"),
+        SourceId::GuestAgent => {
+            msg!(mend.look_kubevirt_api, command = "kubectl get apiservice v1.subresources.kubevirt.io")
         }
-        SourceId::Kubelet => "Look at the nodes that do not answer: kubectl get nodes; is port 10250 open?",
-        SourceId::Prometheus => {
-            "Look at Prometheus: is --prometheus-url right, and can this dashboard reach it?"
-        }
-        SourceId::Ceph => "Look at ceph-mgr's dashboard: ceph mgr services; is --ceph-url right?",
-        SourceId::GuestAgent => "Look at KubeVirt's API: kubectl get apiservice v1.subresources.kubevirt.io",
-        _ => "Look at the API server: kubectl get --raw /readyz?verbose",
+        _ => msg!(mend.look_api_server, command = "kubectl get --raw /readyz?verbose"),
     }
 }
 
@@ -76,39 +74,40 @@ fn ask(id: SourceId) -> &'static str {
 }
 
 /// The mend of one VM's figure.
-pub(super) fn figure(reason: Reason, namespace: &str, name: &str, node: &str) -> String {
+pub(super) fn figure(reason: Reason, namespace: &str, name: &str, node: &str) -> Message {
     match reason {
         Reason::NoPod | Reason::TwoPods | Reason::AmbiguousPod => {
-            format!("kubectl -n {namespace} get pods -l kubevirt.io=virt-launcher")
+            format!("kubectl -n {namespace} get pods -l kubevirt.io=virt-launcher").into()
         }
-        Reason::NoVmName => format!("kubectl -n {namespace} describe wukong {name}"),
-        Reason::NoAllocation => format!("kubectl -n {namespace} get wukong {name} -o yaml"),
-        Reason::TooNew => "Wait for two samples, half a minute as a rule.".to_owned(),
-        Reason::NotReported if !node.is_empty() => {
-            format!("kubectl get --raw /api/v1/nodes/{node}/proxy/stats/summary")
-        }
-        Reason::BlockVolume | Reason::AgentOff => {
-            "Only the guest can tell: install qemu-guest-agent in it, or use a file system volume.".to_owned()
-        }
-        Reason::Hugepages => {
-            "Say where Prometheus is (--prometheus-url): the guest's own memory is there.".to_owned()
-        }
-        _ => String::new(),
+        Reason::NoVmName => format!("kubectl -n {namespace} describe wukong {name}").into(),
+        Reason::NoAllocation => format!("kubectl -n {namespace} get wukong {name} -o yaml").into(),
+        Reason::TooNew => msg!(mend.wait),
+        Reason::NotReported if !node.is_empty() => summary_of(node).into(),
+        Reason::BlockVolume | Reason::AgentOff => msg!(mend.agent),
+        Reason::Hugepages => msg!(mend.hugepages),
+        _ => Message::default(),
     }
 }
 
 /// The mend of a guest whose agent fails.
-pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> String {
+pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
     match reason {
         Reason::Forbidden => source(SourceId::GuestAgent, reason),
-        _ => format!("Look at the agent: kubectl -n {namespace} get virtualmachineinstance {name} -o yaml"),
+        _ => {
+            let command = format!("kubectl -n {namespace} get virtualmachineinstance {name} -o yaml");
+            msg!(mend.look_agent, command = command)
+        }
     }
 }
 
 /// The mend of a volume whose kubelet fails.
-pub(super) fn kubelet(reason: Reason, node: &str) -> String {
+pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
     match reason {
         Reason::Forbidden => source(SourceId::Kubelet, reason),
-        _ => format!("Look at {node}: kubectl get --raw /api/v1/nodes/{node}/proxy/stats/summary"),
+        _ => msg!(mend.look_node, node = node, command = summary_of(node)),
     }
+}
+
+fn summary_of(node: &str) -> String {
+    format!("kubectl get --raw /api/v1/nodes/{node}/proxy/stats/summary")
 }

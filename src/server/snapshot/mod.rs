@@ -1,16 +1,25 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
+pub mod archive;
+pub mod attention;
+pub mod delta;
 pub mod facts;
+pub mod groups;
 mod guest;
 mod health;
+pub mod history;
+pub mod insight;
 mod inventory;
 mod join;
+pub mod keeper;
 mod kubelet;
 mod latency;
+pub mod map;
 mod mend;
 mod pods;
 pub mod publish;
 mod readings;
+pub mod select;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -23,6 +32,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Millis,
+    groups::Node,
     source::{SourceHealth, SourceId},
     totals::Totals,
     vm::Vm,
@@ -39,6 +49,8 @@ pub struct Snapshot {
     /// By name, then namespace.
     pub vms: Vec<Arc<Vm>>,
     pub totals: Totals,
+    /// By name; none while they cannot be read.
+    pub nodes: Arc<[Node]>,
     pub sources: Vec<SourceHealth>,
     /// When the cluster last answered anything.
     pub heard: Option<Millis>,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Limits, Snapshot, World,
     facts::{Observation, Targets},
+    history::Store,
 };
 use crate::model::Millis;
 
@@ -26,6 +27,8 @@ pub struct Outlets {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     /// What is worth asking of: back to the collectors.
     pub targets: watch::Sender<Targets>,
+    /// What is kept of each.
+    pub history: Arc<Store>,
 }
 
 /// Runs until shut down, or until nothing can send observations any more.
@@ -36,7 +39,7 @@ pub async fn run(
     outlets: Outlets,
     shutdown: CancellationToken,
 ) {
-    let mut world = World::new(limits);
+    let mut world = World::new(limits.clone());
     let mut tick = interval(PUBLISH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -53,7 +56,7 @@ pub async fn run(
             }
             _ = tick.tick() => {
                 if dirty || joined.elapsed() >= REJOIN_EVERY {
-                    publish(&mut world, clock(), &outlets);
+                    publish(&mut world, &limits, clock(), &outlets);
                     (dirty, joined) = (false, Instant::now());
                 }
             }
@@ -61,8 +64,9 @@ pub async fn run(
     }
 }
 
-fn publish(world: &mut World, now: Millis, outlets: &Outlets) {
+fn publish(world: &mut World, limits: &Limits, now: Millis, outlets: &Outlets) {
     let snapshot = world.join(now);
+    outlets.history.record(&snapshot.vms, limits, now);
     outlets.targets.send_if_modified(|targets| {
         let changed = *targets != snapshot.targets;
         if changed {

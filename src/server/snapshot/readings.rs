@@ -9,11 +9,15 @@ use super::{
     volumes::{Ordered, Place, Reports},
     world::World,
 };
-use crate::model::{
-    Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
-    reason::{Missing, Reason},
-    source::SourceId,
+use crate::{
+    model::{
+        Millis,
+        figure::{Basis, Figure, Sample, Source, Unit},
+        message::Message,
+        reason::{Missing, Reason},
+        source::SourceId,
+    },
+    words::msg,
 };
 
 /// A kube-apiserver has something to say on each watch about once in this time, if only that nothing has changed.
@@ -44,7 +48,7 @@ struct Found<'a> {
     interval: Millis,
     /// The failure that stands since.
     error: Option<&'a SourceError>,
-    mend: String,
+    mend: Message,
 }
 
 impl World {
@@ -125,7 +129,7 @@ impl World {
             )));
         };
         let Some((used, of)) = filled(guest, instance, wanted.ordered.claim) else {
-            let detail = "no file system in the guest names this disk by a serial of its own".to_owned();
+            let detail = msg!(error.no_serial);
             return Some(Err(Missing { detail, ..wanted.missing(Reason::NotReported) }));
         };
         let sample = sample(used, of, answered, Source::GuestAgent, Basis::Own);
@@ -158,7 +162,7 @@ impl World {
                 "rbd feature enable {0}/{1} fast-diff object-map && rbd object-map rebuild {0}/{1}",
                 image.pool, image.name
             );
-            return Some(Err(Missing { mend, ..Missing::from(Reason::NoFastDiff) }));
+            return Some(Err(Missing { mend: mend.into(), ..Missing::from(Reason::NoFastDiff) }));
         };
         let sample = sample(used, stats.size, answered, Source::Ceph, Basis::Backend);
         Some(Ok(self.found(SourceId::Ceph, sample, self.limits.ceph_interval)))
@@ -201,8 +205,8 @@ fn judge(found: Found, wanted: &Wanted, now: Millis) -> Result<Sample, Missing> 
     }
 }
 
-fn failed(error: &SourceError, mend: String, last: Option<Sample>) -> Missing {
-    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
+fn failed(error: &SourceError, mend: Message, last: Option<Sample>) -> Missing {
+    Missing { reason: error.reason, detail: error.detail.clone().into(), mend, last }
 }
 
 fn sample(used: u64, of: u64, at: Millis, source: Source, basis: Basis) -> Sample {

@@ -6,11 +6,14 @@ use super::{
     pods::Pod,
     world::{Received, World},
 };
-use crate::model::{
-    Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
-    reason::{Missing, Reason},
-    source::SourceId,
+use crate::{
+    model::{
+        Millis,
+        figure::{Basis, Figure, Sample, Source, Unit},
+        reason::{Missing, Reason},
+        source::SourceId,
+    },
+    words::msg,
 };
 
 /// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.
@@ -106,7 +109,10 @@ impl World {
             None if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
             None if new => missing(Reason::TooNew),
             None => Missing {
-                mend: format!("kubectl top pod -n {} {}; is its node Ready?", pod.namespace, pod.name),
+                mend: msg!(
+                    mend.top_pod,
+                    command = format!("kubectl top pod -n {} {}", pod.namespace, pod.name)
+                ),
                 ..missing(Reason::NotSampled)
             },
         }
@@ -142,7 +148,7 @@ fn denies(error: &SourceError) -> bool {
 
 fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
     let mend = mend::source(SourceId::PodMetrics, error.reason);
-    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
+    Missing { reason: error.reason, detail: error.detail.clone().into(), mend, last }
 }
 
 /// How old a sample is, against its interval. Counted from the sample's own time, or from when it was first

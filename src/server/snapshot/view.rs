@@ -1,16 +1,14 @@
 //! Cuts what one page shows out of a snapshot. Pure: the same snapshot, query and time give the same view.
 
-use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
-
 use crate::model::{
     Millis,
-    figure::Figure,
-    query::{PAGE_SIZE, Query, Sort},
+    map::MapNames,
+    query::{PAGE_SIZE, Query, ViewKind},
     view::{Frame, HomeView, SourcesView, VmView},
-    vm::{Status, Vm, VmSummary},
+    vm::{Vm, VmSummary},
 };
 
-use super::{STALE_AFTER, Scope, Snapshot};
+use super::{STALE_AFTER, Scope, Snapshot, map, select::Selection};
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -34,108 +32,60 @@ pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
     }
 }
 
-pub fn home(snapshot: &Snapshot, identity: &Identity, _: &Scope, query: &Query, now: Millis) -> HomeView {
-    let mut matching: Vec<&Arc<Vm>> = snapshot.vms.iter().filter(|vm| matches(vm, query)).collect();
-    sort(&mut matching, query);
-    let pages = (matching.len() as u32).div_ceil(PAGE_SIZE).max(1);
+pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Query, now: Millis) -> HomeView {
+    let mut selection = Selection::of(snapshot, scope, query);
+    let matching = selection.vms.len() as u32;
+    let map = match query.view {
+        ViewKind::Map => map::map(&std::mem::take(&mut selection.vms), query.by, query.color).pack(),
+        ViewKind::Cards | ViewKind::Table => Vec::new(),
+    };
+    selection.sort(query);
+    let pages = (selection.vms.len() as u32).div_ceil(PAGE_SIZE).max(1);
     let page = query.page.clamp(1, pages);
-    let vms = matching.iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
+    let vms = selection.vms.iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
     HomeView {
         frame: frame(snapshot, identity, now),
         totals: snapshot.totals,
         query: Query { page, ..query.clone() },
-        matching: matching.len() as u32,
+        matching,
         pages,
         vms: vms.map(|vm| vm.summary.clone()).collect(),
-        namespaces: facet(&snapshot.vms, |vm| &vm.namespace),
-        nodes: facet(&snapshot.vms, |vm| &vm.node),
+        sparks: Vec::new(),
+        facets: selection.facets,
+        map,
     }
+}
+
+/// Who the cells of one block of the query's map are.
+pub fn map_names(snapshot: &Snapshot, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
+    let selection = Selection::of(snapshot, scope, query);
+    map::names(&selection.vms, query.by, query.color, group, block)
 }
 
 pub fn vm(
     snapshot: &Snapshot,
     identity: &Identity,
-    _: &Scope,
+    scope: &Scope,
     namespace: &str,
     name: &str,
     now: Millis,
 ) -> VmView {
-    let vm = snapshot.vms.iter().find(|vm| vm.key() == (namespace, name));
-    VmView { frame: frame(snapshot, identity, now), vm: vm.map(|vm| Vm::clone(vm)) }
+    let vm = find(snapshot, scope, namespace, name);
+    VmView { frame: frame(snapshot, identity, now), vm: vm.cloned() }
+}
+
+pub fn find<'a>(snapshot: &'a Snapshot, _: &Scope, namespace: &str, name: &str) -> Option<&'a Vm> {
+    snapshot.vms.iter().find(|vm| vm.key() == (namespace, name)).map(|vm| &**vm)
+}
+
+/// The VM that a summary is of.
+pub fn of_summary<'a>(snapshot: &'a Snapshot, summary: &VmSummary) -> Option<&'a Vm> {
+    let key = (&summary.name, &summary.namespace);
+    let first = snapshot.vms.partition_point(|vm| (&vm.summary.name, &vm.summary.namespace) < key);
+    let alike = snapshot.vms[first..].iter().take_while(|vm| vm.key() == (key.1.as_str(), key.0.as_str()));
+    alike.map(|vm| &**vm).find(|vm| vm.summary.kind == summary.kind)
 }
 
 pub fn sources(snapshot: &Snapshot, identity: &Identity, _: &Scope, now: Millis) -> SourcesView {
     SourcesView { frame: frame(snapshot, identity, now) }
-}
-
-fn matches(vm: &Vm, query: &Query) -> bool {
-    let summary = &vm.summary;
-    (query.namespace.is_empty() || summary.namespace == query.namespace)
-        && (query.node.is_empty() || summary.node == query.node || summary.migrating_to == query.node)
-        && query.status.is_none_or(|status| is_counted_as(summary.status, status))
-        && (query.q.is_empty() || contains(vm, &query.q.to_lowercase()))
-}
-
-/// As in the totals: what is being created is pending.
-fn is_counted_as(status: Status, wanted: Status) -> bool {
-    status == wanted || (wanted, status) == (Status::Pending, Status::Creating)
-}
-
-fn contains(vm: &Vm, text: &str) -> bool {
-    let summary = &vm.summary;
-    [&summary.name, &summary.namespace, &summary.node, &summary.ip_address, &vm.os_image]
-        .iter()
-        .any(|field| field.to_lowercase().contains(text))
-}
-
-/// Sorts by the query; VMs without the figure come last in either order, equal ones by name.
-fn sort(vms: &mut [&Arc<Vm>], query: &Query) {
-    let figure: fn(&VmSummary) -> &Figure = match query.sort {
-        Sort::Cpu => |vm| &vm.usage.cpu,
-        Sort::Memory => |vm| &vm.usage.memory,
-        Sort::Disk => |vm| &vm.usage.disk,
-        Sort::Name => return vms.sort_by(|a, b| query.order.apply(by_name(a, b))),
-    };
-    let percent = |vm: &Vm| figure(&vm.summary).sample().map(|sample| sample.percent_milli());
-    vms.sort_by_cached_key(|vm| SortKey { percent: percent(vm), order: query.order, vm });
-}
-
-fn by_name(a: &Vm, b: &Vm) -> Ordering {
-    (&a.summary.name, &a.summary.namespace).cmp(&(&b.summary.name, &b.summary.namespace))
-}
-
-struct SortKey<'a> {
-    percent: Option<u64>,
-    order: crate::model::query::Order,
-    vm: &'a Vm,
-}
-
-impl Ord for SortKey<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let figures = match (self.percent, other.percent) {
-            (Some(a), Some(b)) => self.order.apply(a.cmp(&b)),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        };
-        figures.then_with(|| by_name(self.vm, other.vm))
-    }
-}
-
-impl PartialOrd for SortKey<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for SortKey<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for SortKey<'_> {}
-
-fn facet(vms: &[Arc<Vm>], field: impl Fn(&VmSummary) -> &String) -> Vec<String> {
-    let distinct: BTreeSet<&String> =
-        vms.iter().map(|vm| field(&vm.summary)).filter(|value| !value.is_empty()).collect();
-    distinct.into_iter().cloned().collect()
 }

@@ -9,8 +9,8 @@ use super::{
     Limits,
     facts::{
         Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key,
-        LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts, PrometheusFacts,
-        SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
+        LonghornFacts, Named, NodeFacts, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts,
+        PrometheusFacts, SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
     },
     guest::GuestDisks,
     health::Track,
@@ -60,6 +60,7 @@ pub struct World {
     pub(super) kubelets: HashMap<String, NodeVolumes>,
     pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
     pub(super) longhorn: Objects<LonghornFacts>,
+    pub(super) nodes: Objects<NodeFacts>,
     pub(super) guests: HashMap<Key, GuestDisks>,
     pub(super) prometheus: Queried,
     pub(super) ceph: Images,
@@ -88,6 +89,7 @@ impl World {
             kubelets: HashMap::new(),
             persistent_volumes: Objects::new(),
             longhorn: Objects::new(),
+            nodes: Objects::new(),
             guests: HashMap::new(),
             prometheus: Queried::default(),
             ceph: Images::default(),
@@ -131,6 +133,9 @@ impl World {
             Observation::LonghornVolumes(change) => {
                 change_in(&mut self.longhorn, &mut self.tracks, SourceId::Longhorn, change);
             }
+            Observation::Nodes(change) => {
+                change_in(&mut self.nodes, &mut self.tracks, SourceId::Nodes, change)
+            }
             Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
             Observation::Prometheus { at, result } => self.queried(at, result),
             Observation::Filesystems { instance, at, result } => self.filesystems(instance, at, result),
@@ -159,6 +164,7 @@ impl World {
             SourceId::Claims => clear(&mut self.claims, namespace),
             SourceId::PersistentVolumes => clear(&mut self.persistent_volumes, namespace),
             SourceId::Longhorn => clear(&mut self.longhorn, namespace),
+            SourceId::Nodes => clear(&mut self.nodes, namespace),
             SourceId::PodMetrics
             | SourceId::Kubelet
             | SourceId::Prometheus

@@ -62,7 +62,7 @@ enum Victim {
 }
 
 impl Victim {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::ApiServer,
         Self::Metrics,
         Self::Kubelet,
@@ -77,6 +77,7 @@ impl Victim {
         Self::Watch(Resource::Claims),
         Self::Watch(Resource::PersistentVolumes),
         Self::Watch(Resource::LonghornVolumes),
+        Self::Watch(Resource::Nodes),
     ];
 
     fn target(self) -> Target {
@@ -133,6 +134,7 @@ impl Victim {
             Self::Watch(Resource::Pods) => SourceId::Pods,
             Self::Watch(Resource::PersistentVolumes) => SourceId::PersistentVolumes,
             Self::Watch(Resource::LonghornVolumes) => SourceId::Longhorn,
+            Self::Watch(Resource::Nodes) => SourceId::Nodes,
             Self::Watch(_) => SourceId::Claims,
         }
     }
@@ -616,7 +618,7 @@ impl Cell {
             Some(reason)
                 if self.trouble.reasons(self.victim).contains(&reason)
                     && !health.error.is_empty()
-                    && health.error.contains(self.trouble.words()) =>
+                    && health.error.to_string().contains(self.trouble.words()) =>
             {
                 Ok(())
             }

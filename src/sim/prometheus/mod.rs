@@ -1,4 +1,4 @@
-//! A Prometheus beside the cluster, as far as `/api/v1/query` goes: it has scraped every kubelet and virt-handler that
+//! A Prometheus beside the cluster, as far as `/api/v1/query` and `query_range` go: it has scraped every kubelet and virt-handler that
 //! answers.
 
 mod pattern;
@@ -24,6 +24,8 @@ use super::{
 use query::Expr;
 
 const BODY_LIMIT: usize = 1 << 20;
+/// Prometheus' own limit.
+const MOST_STEPS: Millis = 11_000;
 
 pub fn router(cluster: Arc<Cluster>) -> Router {
     Router::new().fallback(answer).with_state(cluster)
@@ -37,6 +39,7 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
     let response = match request.uri().path() {
         "/-/ready" | "/-/healthy" => status::text("Prometheus Server is Ready.\n"),
         "/api/v1/query" => instant(&cluster, request).await,
+        "/api/v1/query_range" => range(&cluster, request).await,
         _ => status::no_such_path(),
     };
     spoil::spoil(response, &faults).await
@@ -54,6 +57,46 @@ async fn instant(cluster: &Cluster, request: Request<Body>) -> Response {
         Ok(expr) => evaluated(cluster, &expr, now),
         Err(why) => bad_data(&format!("invalid parameter \"query\": {why}")),
     }
+}
+
+/// The past is a function of the seed and of time, as the present is.
+async fn range(cluster: &Cluster, request: Request<Body>) -> Response {
+    let Some(given) = parameters(request).await else { return bad_data("the parameters cannot be read") };
+    let millis = |name: &str| {
+        let seconds: f64 = given.get(name)?.parse().ok()?;
+        seconds.is_finite().then_some((seconds * SECOND as f64).round() as Millis)
+    };
+    let (Some(start), Some(end), Some(step)) = (millis("start"), millis("end"), millis("step")) else {
+        return bad_data("invalid parameter \"start\", \"end\" or \"step\"");
+    };
+    if step <= 0 || end < start {
+        return bad_data("zero or negative query resolution step widths are not accepted");
+    }
+    if (end - start) / step >= MOST_STEPS {
+        return bad_data("exceeded maximum resolution of 11,000 points per timeseries");
+    }
+    // Nothing has been scraped of the future.
+    let now = cluster.world.clock.now();
+    let steps: Vec<Millis> = (start..=end.min(now)).step_by(step as usize).collect();
+    match query::parse(given.get("query").map(String::as_str).unwrap_or_default()) {
+        Ok(Expr::Range(..)) => bad_data("invalid expression type \"range vector\" for range query"),
+        Ok(expr) => matrix(&steps, expr.matrix(&cluster.world, &steps)),
+        Err(why) => bad_data(&format!("invalid parameter \"query\": {why}")),
+    }
+}
+
+fn matrix(steps: &[Millis], found: query::Matrix) -> Response {
+    let mut out = String::from(r#"{"status":"success","data":{"resultType":"matrix","result":["#);
+    let found = found.into_iter().filter(|(_, values)| values.iter().any(Option::is_some));
+    join(&mut out, found, |out, (labels, values)| {
+        metric(out, &labels);
+        out.push_str(r#","values":["#);
+        let known = steps.iter().zip(values).filter_map(|(at, value)| Some((*at, value?)));
+        join(out, known, |out, (at, value)| sample(out, at, value));
+        out.push_str("]}");
+    });
+    out.push_str("]}}");
+    status::json(200, out)
 }
 
 /// Those of the query, or of a form that was posted.

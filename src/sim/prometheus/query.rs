@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pattern::Pattern;
+use super::{pattern::Pattern, series::Series};
 use crate::sim::{
     clock::{DAY, HOUR, MINUTE, Millis, SECOND},
     world::World,
@@ -42,6 +42,9 @@ enum Test {
     Like(Pattern),
 }
 
+/// Labels, and a value at each step.
+pub type Matrix = Vec<(Vec<(String, String)>, Vec<Option<f64>>)>;
+
 /// Labels and a value.
 pub type Vector = Vec<(Vec<(String, String)>, f64)>;
 
@@ -61,6 +64,40 @@ impl Expr {
             Self::Aggregate { operator, by, of } => aggregate(*operator, by, of.vector(world, now)),
         }
     }
+}
+
+impl Expr {
+    /// The value of each series at each of `steps`; a range has none.
+    pub fn matrix(&self, world: &World, steps: &[Millis]) -> Matrix {
+        match self {
+            Self::Range(..) => Vec::new(),
+            Self::Instant(selector) => {
+                let found = world.series(selector).into_iter();
+                found.map(|series| (series.labels.clone(), series.values(steps))).collect()
+            }
+            Self::Rate(selector, range) => {
+                let found = world.series(selector).into_iter();
+                let rates = |series: &Series| steps.iter().map(|at| series.rate(*at, *range)).collect();
+                found.map(|series| (series.unnamed(), rates(&series))).collect()
+            }
+            Self::Aggregate { operator, by, of } => {
+                aggregate_each(*operator, by, of.matrix(world, steps), steps.len())
+            }
+        }
+    }
+}
+
+fn aggregate_each(operator: Operator, by: &[String], of: Matrix, steps: usize) -> Matrix {
+    let mut groups: BTreeMap<Vec<(String, String)>, Vec<Vec<f64>>> = BTreeMap::new();
+    for (mut labels, values) in of {
+        labels.retain(|(name, _)| by.contains(name));
+        let group = groups.entry(labels).or_insert_with(|| vec![Vec::new(); steps]);
+        for (at, value) in group.iter_mut().zip(values) {
+            at.extend(value);
+        }
+    }
+    let one = |values: Vec<f64>| (!values.is_empty()).then(|| operator.of(&values));
+    groups.into_iter().map(|(labels, values)| (labels, values.into_iter().map(one).collect())).collect()
 }
 
 fn aggregate(operator: Operator, by: &[String], of: Vector) -> Vector {

@@ -153,6 +153,21 @@ impl Series {
         }
     }
 
+    /// The value at each of `steps`: the sample before it.
+    pub fn values(&self, steps: &[Millis]) -> Vec<Option<f64>> {
+        let sampled = |step: &Millis| {
+            let at = self.scrape(*step).at;
+            (at > step - LOOKBACK && at >= self.since()).then_some(at)
+        };
+        let times: Vec<Option<Millis>> = steps.iter().map(sampled).collect();
+        let Measure::Cpu(guest) = &self.measure else {
+            return times.into_iter().map(|at| self.at(at?)).collect();
+        };
+        let known: Vec<Millis> = times.iter().flatten().copied().collect();
+        let mut counted = self.counted(guest, &known).into_iter();
+        times.into_iter().map(|at| at.and_then(|_| counted.next()).map(|(_, value)| value)).collect()
+    }
+
     /// Each sample counts on from the one before.
     fn counted(&self, guest: &Guest, times: &[Millis]) -> Vec<(Millis, f64)> {
         let mut samples: Vec<(Millis, f64)> = Vec::with_capacity(times.len());

@@ -89,7 +89,12 @@ fn member(
     if !family.data.is_empty() {
         let size = *dice.pick(family.data);
         let mut disk = Disk::new(name, "data", size);
-        disk.fill = Fill::Curve { seed: guest.seed ^ 1, share: 0.1 + 0.75 * dice.unit() };
+        let share = 0.1 + 0.75 * dice.unit();
+        disk.fill = match family.name {
+            // Logs: there is always one whose disk will soon be full.
+            "loki" => Fill::Filling { seed: guest.seed ^ 1 },
+            _ => Fill::Curve { seed: guest.seed ^ 1, share },
+        };
         guest.disks.push(disk.on(backend(index)));
     }
     let state = state(index, &mut dice);

@@ -60,6 +60,51 @@ async fn standing() -> Handle {
     sim
 }
 
+async fn range(sim: &Handle, text: &str, times: &str) -> (u16, Value) {
+    let url = format!("{}/api/v1/query_range", sim.prometheus_url());
+    let body = format!("{}&{times}", form(text));
+    let response = reqwest::Client::new().post(url).body(body).send().await.unwrap();
+    (response.status().as_u16(), serde_json::from_str(&response.text().await.unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn the_past_is_told_step_by_step_and_no_further_than_now() {
+    let sim = standing().await;
+    let end = NOW / 1000;
+    let times = format!("start={}&end={}&step=3600", end - 2 * 86_400, end + 86_400);
+    let query = r#"max by (namespace,name) ({__name__="kubevirt_vmi_memory_resident_bytes",namespace="a"})"#;
+    let (code, answer) = range(&sim, query, &times).await;
+    assert_eq!((code, &answer["data"]["resultType"]), (200, &json!("matrix")));
+    let series = &answer["data"]["result"].as_array().unwrap()[..];
+    let [one] = series else { panic!("{answer}") };
+    assert_eq!(one["metric"], json!({"namespace": "a", "name": "one-vm"}));
+    let values = one["values"].as_array().unwrap();
+    assert_eq!(values.len(), 24, "it has been there for a day: {values:?}");
+    let memory = (2u64 << 30).to_string();
+    assert!(values.iter().all(|value| value[1] == memory));
+    assert_eq!(values.last().unwrap()[0], json!(end as f64));
+    // A counter grows by a quarter of a core.
+    let query = r#"max by (name,node) ({__name__="kubevirt_vmi_cpu_usage_seconds_total",namespace="a"})"#;
+    let (_, answer) = range(&sim, query, &format!("start={}&end={end}&step=60", end - 600)).await;
+    let values: Vec<f64> = answer["data"]["result"][0]["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| value[1].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(values.len(), 11);
+    assert!(values.windows(2).all(|pair| (pair[1] - pair[0] - 15.0).abs() < 0.01), "{values:?}");
+    for (text, times) in [
+        ("up{a=\"b\"}[3m]", "start=0&end=1&step=1"),
+        ("up{a=\"b\"}", "start=0&end=1&step=0"),
+        ("up{a=\"b\"}", "start=0&end=11001&step=1"),
+        ("up{a=\"b\"}", "start=0&step=1"),
+        ("up{", "start=0&end=1&step=1"),
+    ] {
+        assert_eq!(range(&sim, text, times).await.0, 400, "{text} {times}");
+    }
+}
+
 #[tokio::test]
 async fn volumes_come_as_ranges_of_samples() {
     let sim = standing().await;

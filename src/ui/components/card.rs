@@ -11,11 +11,13 @@ use crate::{
     model::{
         Millis,
         figure::{Figure, Sample, Unit},
+        history::Sparks,
         query::encode,
         reason::Reason,
         vm::{Status, VmSummary},
     },
     ui::words,
+    words::{self as names, t, text},
 };
 
 /// The address of a VM's page.
@@ -27,32 +29,40 @@ pub fn vm_address(namespace: &str, name: &str) -> String {
     address
 }
 
-pub fn card(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
-    let what = State::of_vm(vm);
-    let id = [&vm.namespace, "/", &vm.name].concat();
-    let labelled_by = id.clone();
+/// What a card is labelled by: the id of its heading.
+pub fn label(namespace: &str, name: &str) -> String {
+    [namespace, "/", name].concat()
+}
+
+pub fn class(vm: &VmSummary) -> String {
+    ["card ", State::of_vm(vm).class].concat()
+}
+
+/// All but the ages, which tick.
+pub fn card(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
     view! {
-        <article class=["card ", what.class].concat() aria-labelledby=labelled_by>
-            <header>
-                <h3 id=id>
-                    <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
-                </h3>
-                {state(what)}
-                {place(vm)}
-            </header>
-            <div class="meters">{meters(vm, now)}</div>
-            {reasons(vm)}
-            <footer>{ages(vm, now)}</footer>
-        </article>
+        <header>
+            <h3 id=label(&vm.namespace, &vm.name)>
+                <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
+            </h3>
+            {state(State::of_vm(vm))}
+            {location(vm)}
+        </header>
+        <div class="meters">{meters(vm, sparks)}</div>
+        {reasons(vm)}
     }
 }
 
-fn place(vm: &VmSummary) -> impl IntoView + use<> {
-    let node = match (vm.node.as_str(), vm.migrating_to.as_str()) {
-        ("", _) => "no node".to_owned(),
+/// The node, and where a migration leads; empty where the VM is on none.
+pub fn place(vm: &VmSummary) -> String {
+    match (vm.node.as_str(), vm.migrating_to.as_str()) {
         (node, "") => node.to_owned(),
         (node, target) => [node, " → ", target].concat(),
-    };
+    }
+}
+
+fn location(vm: &VmSummary) -> impl IntoView + use<> {
+    let node = if vm.node.is_empty() { t!(card.no_node).to_owned() } else { place(vm) };
     view! {
         <p class="where">
             <b>{vm.namespace.clone()}</b>
@@ -62,31 +72,31 @@ fn place(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
-    let gauge = |label, unit, figure, allocated| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running }, now)
+    let gauge = |label, unit, figure, allocated, spark| {
+        meter(Gauge { label, name: label, unit, figure, allocated, running, spark })
     };
     (
-        gauge("CPU", Unit::Nanocores, &usage.cpu, vm.cpu),
-        gauge("Memory", Unit::Bytes, &usage.memory, vm.memory),
-        gauge("Disk", Unit::Bytes, &usage.disk, Some(vm.disk)),
+        gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, sparks.map(|sparks| &sparks.cpu)),
+        gauge(t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, sparks.map(|sparks| &sparks.memory)),
+        gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk), sparks.map(|sparks| &sparks.disk)),
     )
 }
 
 fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
-    let text = reasons_text(vm);
+    let said = reasons_text(vm);
     let why = has_unknown(vm).then(|| {
         let address = vm_address(&vm.namespace, &vm.name) + "#why";
         view! {
             " "
             <a href=address>
-                "Why?" <span class="vh">" " {vm.name.clone()}</span>
+                {t!(card.why)} <span class="vh">" " {vm.name.clone()}</span>
             </a>
         }
     });
-    (!text.is_empty()).then(|| view! { <p class="reason">{text} {why}</p> })
+    (!said.is_empty()).then(|| view! { <p class="reason">{said} {why}</p> })
 }
 
 /// What a reader must know to read the meters right; empty where they say it all.
@@ -100,34 +110,33 @@ pub fn reasons_text(vm: &VmSummary) -> String {
     let usage = &vm.usage;
     if usage.disk.sample().is_some() && usage.disk_known < usage.disk_volumes {
         let unknown = usage.disk_volumes - usage.disk_known;
-        let volumes = words::count_of(usage.disk_volumes, "volume", "volumes");
-        sentences.push(["Disk: ", &unknown.to_string(), " of ", &volumes, " unknown."].concat());
+        let volumes = words::volumes(usage.disk_volumes);
+        sentences.push(t!(card.disk_partly, unknown = unknown.to_string(), volumes = volumes));
     }
     let basis = usage.disk.sample().map_or("", words::basis);
     if !basis.is_empty() {
-        sentences.push(["Disk: ", basis, "."].concat());
+        sentences.push(t!(figure.basis, basis = basis));
     }
     sentences.extend(overhead(vm));
     if !vm.migrating_to.is_empty() {
-        sentences.push(["Figures are the source pod’s until ", &vm.migrating_to, " takes over."].concat());
+        sentences.push(t!(card.migrating, node = vm.migrating_to));
     } else if !vm.kubevirt_status.is_empty() && vm.kubevirt_status != "Running" {
-        sentences.push(["KubeVirt says ", &vm.kubevirt_status, "."].concat());
+        sentences.push(t!(card.kubevirt, status = vm.kubevirt_status));
     }
-    sentences.join(" ")
+    sentences.join(t!(card.between))
 }
 
 /// Why a VM that does not run has no meters.
 fn idle(vm: &VmSummary) -> String {
     let mut text = match vm.status {
-        Status::Stopped => "Not measured while off.",
-        Status::Error => "Not running.",
-        _ => "Not running yet.",
+        Status::Stopped => t!(card.off),
+        Status::Error => t!(card.not_running),
+        _ => t!(card.not_yet),
     }
     .to_owned();
     if !vm.kubevirt_status.is_empty() && vm.kubevirt_status != vm.status.name() {
-        text.push_str(" KubeVirt says ");
-        text.push_str(&vm.kubevirt_status);
-        text.push('.');
+        text.push_str(t!(card.between));
+        text.push_str(&t!(card.kubevirt, status = vm.kubevirt_status));
     }
     text
 }
@@ -142,8 +151,9 @@ fn missing(vm: &VmSummary) -> Vec<String> {
             None => found.push((missing.reason, vec![label])),
         }
     }
-    let sentence =
-        |(reason, labels): (Reason, Vec<_>)| [&words::list(&labels), ": ", reason.text(), "."].concat();
+    let sentence = |(reason, labels): (Reason, Vec<_>)| {
+        t!(card.missing, figures = words::list(&labels), reason = text(names::reason(reason)))
+    };
     found.into_iter().map(sentence).collect()
 }
 
@@ -152,12 +162,15 @@ fn overhead(vm: &VmSummary) -> Option<String> {
     let over = |figure: &Figure| figure.sample().is_some_and(|sample| sample.percent() > 100);
     let labels: Vec<_> =
         labelled(vm).into_iter().take(2).filter(|(_, figure)| over(figure)).map(|(label, _)| label).collect();
-    let tail = " above 100 %: the launcher pod’s overhead counts.";
-    (!labels.is_empty()).then(|| words::list(&labels) + tail)
+    (!labels.is_empty()).then(|| t!(card.overhead, figures = words::list(&labels)))
 }
 
 fn labelled(vm: &VmSummary) -> [(&'static str, &Figure); 3] {
-    [("CPU", &vm.usage.cpu), ("Memory", &vm.usage.memory), ("Disk", &vm.usage.disk)]
+    [
+        (t!(figure.cpu), &vm.usage.cpu),
+        (t!(figure.memory), &vm.usage.memory),
+        (t!(figure.disk), &vm.usage.disk),
+    ]
 }
 
 fn has_unknown(vm: &VmSummary) -> bool {
@@ -167,7 +180,8 @@ fn has_unknown(vm: &VmSummary) -> bool {
 }
 
 /// Each source with its age: an old figure must never pass for a new one.
-fn ages(vm: &VmSummary, now: Millis) -> impl IntoView + use<> {
+pub fn ages(vm: &VmSummary, now: RwSignal<Millis>) -> impl IntoView + use<> {
+    let now = now.get();
     let mut samples: Vec<&Sample> = Vec::new();
     for sample in labelled(vm).into_iter().filter_map(|(_, figure)| figure.sample()) {
         if !samples.iter().any(|seen| (seen.source, seen.at) == (sample.source, sample.at)) {

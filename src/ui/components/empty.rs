@@ -2,9 +2,14 @@
 
 use leptos::prelude::*;
 
-use crate::model::{
-    source::{SourceHealth, SourceId, SourceState},
-    view::HomeView,
+use crate::{
+    model::{
+        message::Message,
+        query::Query,
+        source::{SourceHealth, SourceId, SourceState},
+        view::HomeView,
+    },
+    words::{self as names, t, text},
 };
 
 /// Why the list is empty, or only begun.
@@ -14,10 +19,12 @@ pub struct Empty {
     cause: String,
     mend: String,
     /// Address and words of the way on.
-    link: (&'static str, &'static str),
+    link: (String, &'static str),
 }
 
-const SOURCES: (&str, &str) = ("/sources", "See what each source says");
+fn sources_link() -> (String, &'static str) {
+    ("/sources".to_owned(), t!(empty.sources))
+}
 
 impl Empty {
     /// None where the list is there, whole.
@@ -26,12 +33,34 @@ impl Empty {
         let any = view.totals.counts.total > 0;
         match view.matching {
             _ if !view.frame.ready => Some(starting(sources)),
-            0 if any => {
-                Some(Self { title: "No VM matches.", link: ("/", "Clear the filters"), ..Self::default() })
-            }
+            0 if any => Some(unmatched(&view.query)),
             0 => Some(nothing(sources)),
             _ => None,
         }
+    }
+}
+
+/// The filter in words, so that a typing error shows.
+fn unmatched(query: &Query) -> Empty {
+    let mut parts = Vec::new();
+    for (word, value) in [
+        (t!(list.text), query.q.as_str()),
+        (t!(list.namespace), &query.namespace),
+        (t!(list.status), query.status.map_or("", |status| text(names::status(status)))),
+        (t!(list.node), &query.node),
+    ] {
+        if !value.is_empty() {
+            parts.push(t!(empty.filter, name = word, value = value));
+        }
+    }
+    if query.attention {
+        parts.push(t!(list.attention).to_owned());
+    }
+    Empty {
+        title: t!(empty.no_match),
+        cause: parts.join(t!(figure.separator)),
+        mend: String::new(),
+        link: (query.unfiltered().address(), t!(empty.clear)),
     }
 }
 
@@ -41,10 +70,10 @@ fn starting(sources: &[SourceHealth]) -> Empty {
         || sources.iter().map(|source| source.state).filter(|state| *state != SourceState::NotConfigured);
     let answered = states().filter(|state| *state != SourceState::Starting).count();
     Empty {
-        title: "Collecting for the first time.",
-        cause: format!("{answered} of {} sources have answered.", states().count()),
+        title: t!(empty.starting),
+        cause: t!(empty.answered, answered = answered.to_string(), all = states().count().to_string()),
         mend: String::new(),
-        link: SOURCES,
+        link: sources_link(),
     }
 }
 
@@ -56,17 +85,20 @@ fn nothing(sources: &[SourceHealth]) -> Empty {
         .collect();
     let fine = |source: &&SourceHealth| matches!(source.state, SourceState::Healthy | SourceState::Absent);
     let (title, cause) = if inventory.iter().all(|source| source.state == SourceState::Absent) {
-        let cause =
-            "Neither the Wukong nor the KubeVirt VirtualMachine resource is installed in this cluster.";
-        ("Nothing to show yet.", cause)
+        (t!(empty.nothing), t!(empty.nothing_why))
     } else if inventory.iter().all(fine) {
-        ("No virtual machines.", "One that is made shows up here by itself.")
+        (t!(empty.no_vms), t!(empty.no_vms_why))
     } else {
-        ("No virtual machine is known.", "The list could not be read, so that there may be some.")
+        (t!(empty.unread), t!(empty.unread_why))
     };
-    let mend = inventory.iter().map(|source| source.mend.as_str()).find(|mend| !mend.is_empty());
+    let mend = inventory.iter().map(|source| &source.mend).find(|mend| !mend.is_empty());
     let mend = if inventory.iter().any(|source| source.state == SourceState::Healthy) { None } else { mend };
-    Empty { title, cause: cause.to_owned(), mend: mend.unwrap_or_default().to_owned(), link: SOURCES }
+    Empty {
+        title,
+        cause: cause.to_owned(),
+        mend: mend.map(Message::text).unwrap_or_default(),
+        link: sources_link(),
+    }
 }
 
 pub fn empty(why: Empty) -> impl IntoView {

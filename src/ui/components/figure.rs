@@ -11,6 +11,7 @@ use crate::{
         reason::{Missing, Reason},
     },
     ui::words,
+    words::{self as names, t, text},
 };
 
 pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + use<> {
@@ -31,9 +32,10 @@ pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + us
 
 fn known(name: &str, sample: &Sample, note: String, now: Millis) -> impl IntoView + use<> {
     let basis = words::basis(sample);
-    let basis = (!basis.is_empty()).then(|| view! { <p class="reason">"Disk: " {basis} "."</p> });
+    let basis =
+        (!basis.is_empty()).then(|| view! { <p class="reason">{t!(figure.basis, basis = basis)}</p> });
     let over = (sample.percent() > 100).then(|| {
-        view! { <p class="reason">"Above 100 %: the launcher pod’s overhead counts."</p> }
+        view! { <p class="reason">{t!(figure.overhead)}</p> }
     });
     view! {
         <div
@@ -63,7 +65,7 @@ fn origin(sample: &Sample, now: Millis) -> impl IntoView + use<> {
     let age = if sample.stale { words::old(now, sample.at) } else { words::ago(now, sample.at) };
     view! {
         <p class="small">
-            {words::provenance(sample)} ", sampled "
+            {words::provenance(sample)} {t!(figure.sampled_at)}
             <span class=if sample.stale { "aged" } else { "" }>{age}</span>
         </p>
     }
@@ -72,7 +74,7 @@ fn origin(sample: &Sample, now: Millis) -> impl IntoView + use<> {
 fn off(gauge: Gauge<'_>) -> impl IntoView + use<> {
     view! {
         <p class="fig">{allocated(gauge)}</p>
-        <p class="small">"Not measured: the VM is not running."</p>
+        <p class="small">{t!(figure.not_measured_said)}</p>
     }
 }
 
@@ -81,13 +83,14 @@ fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + 
         <div class="gauge unknown">
             <span class="big">
                 <span aria-hidden="true">"—"</span>
-                <span class="vh">"unknown"</span>
+                <span class="vh">{t!(figure.unknown)}</span>
             </span>
-            <span class="fig">"used"{of(gauge.unit, gauge.allocated)}</span>
+            <span class="fig">{t!(figure.used)} {of(gauge.unit, gauge.allocated)}</span>
             {bar(None)}
         </div>
         <p class="reason">
-            {["Unknown: ", missing.reason.text(), ". "].concat()} <a href="#why">"What to do"</a>
+            {t!(figure.unknown_said, reason = text(names::reason(missing.reason)))} " "
+            <a href="#why">{t!(notice.what_to_do)}</a>
         </p>
         {missing.last.map(|last| view! { <p class="small">{last_words(&last, now)}</p> })}
     }
@@ -97,5 +100,5 @@ fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + 
 pub fn last_words(last: &Sample, now: Millis) -> String {
     // The age that follows says that it is old.
     let fresh = Sample { stale: false, ..*last };
-    ["Last known: ", &value_text(&fresh), ", ", &words::ago(now, last.at), "."].concat()
+    t!(figure.last, value = value_text(&fresh), ago = words::ago(now, last.at))
 }

@@ -1,68 +1,140 @@
 //! The list's name and what narrows it: a GET form, which the browser's half submits without a reload.
 
 use leptos::{ev::SubmitEvent, prelude::*};
-use leptos_router::{NavigateOptions, hooks::use_navigate};
-
-use super::{
-    icon::{Icon, icon},
-    topbar::read_query,
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
 };
+use web_sys::FormData;
+
+use super::icon::{Icon, icon};
 use crate::{
     model::{
-        query::{Order, Sort},
-        view::HomeView,
+        format,
+        query::{Order, Query, Sort, ViewKind},
+        view::{Facet, HomeView},
         vm::Status,
     },
     ui::words,
+    words::{self as names, t, text},
 };
 
 #[component]
 pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
-    let go = use_navigate();
-    let submit = move |event: SubmitEvent| {
-        event.prevent_default();
-        let query = read_query(&event_target(&event));
-        let there = NavigateOptions { scroll: false, ..NavigateOptions::default() };
-        go(&["/", &query.to_query_string()].concat(), there);
-    };
-    let query = &view.query;
+    let (query, facets) = (&view.query, &view.facets);
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
-    let clear = query.is_filtered().then(|| view! { <a href="/">"Clear"</a> });
+    let clear =
+        query.is_filtered().then(|| view! { <a href=query.unfiltered().address()>{t!(list.clear)}</a> });
+    // The address, not the answer, which may be of a text before the last one: nobody's typing is taken back.
+    let address = use_query_map();
+    let typed = move || address.with(|address| address.get("q")).unwrap_or_default();
+    // The map has all of them, each in its place.
+    let (range, sorted) = match query.view {
+        ViewKind::Map => (words::vms(view.matching), String::new()),
+        _ => (words::range(query.page, view.matching), words::sorted_by(query)),
+    };
     view! {
-        <form class="filters" action="/" autocomplete="off" on:submit=submit>
+        <form class="filters" action="/" autocomplete="off" on:submit=submit(query.clone())>
             <h2>
-                "Virtual machines "
+                {t!(list.heading)} " "
                 <small>
-                    <span role="status">{words::range(query.page, view.matching)}</span>
-                    {words::sorted_by(query)}
+                    <span role="status">{range}</span>
+                    {sorted}
                 </small>
             </h2>
             <label class="field text">
-                <span class="vh">"Text"</span>
+                <span class="vh">{t!(list.text)}</span>
                 {icon(Icon::Search)}
                 <input
                     type="search"
                     name="q"
                     maxlength="253"
-                    placeholder="Filter by text"
+                    placeholder=t!(list.text_hint)
                     value=query.q.clone()
-                    prop:value=query.q.clone()
+                    prop:value=typed
                 />
             </label>
-            {select("Namespace", "namespace", named(&view.namespaces), &query.namespace)}
-            {select("Status", "status", statuses(), query.status.map_or("", Status::name))}
-            {select("Node", "node", named(&view.nodes), &query.node)}
-            {select("Sort", "sort", sorts(), query.sort.code())}
-            {select("Order", "order", orders(), order)}
-            <button class="button">"Apply"</button>
+            {select(t!(list.namespace), "namespace", named(&facets.namespaces), &query.namespace)}
+            {select(t!(list.status), "status", statuses(&facets.statuses), query.status.map_or("", Status::name))}
+            {select(t!(list.node), "node", named(&facets.nodes), &query.node)}
+            {select(t!(list.sort), "sort", sorts(), query.sort.code())}
+            {select(t!(list.order), "order", orders(), order)}
+            <label class="field check">
+                <input
+                    type="checkbox"
+                    name="attention"
+                    value="1"
+                    checked=query.attention
+                    prop:checked=query.attention
+                />
+                {t!(list.attention)} " "
+                <b>{format::grouped(facets.attention.into())}</b>
+            </label>
+            {["by", "color", "columns"].map(|field| hidden(query, field))}
+            // The first button: Enter presses it, and the view stays.
+            <button class="button" name="view" value=query.view.code()>
+                {t!(list.apply)}
+            </button>
             {clear}
+            <span class="seg" role="group" aria-label=t!(list.view)>
+                {VIEWS.map(|kind| switch(kind, query.view == kind))}
+            </span>
         </form>
     }
 }
 
-type Options = Vec<(String, String)>;
+/// Goes to what the form's fields say. A text that is being typed makes one entry in the history, not one a letter.
+fn submit(before: Query) -> impl Fn(SubmitEvent) {
+    let go = use_navigate();
+    move |event| {
+        event.prevent_default();
+        let Ok(fields) = FormData::new_with_form(&event_target(&event)) else { return };
+        let pressed = event.submitter().and_then(|button| button.get_attribute("value"));
+        let _ = fields.append_with_str("view", pressed.as_deref().unwrap_or(before.view.code()));
+        let query = read_query(&fields);
+        let replace = Query { q: String::new(), page: 1, ..query.clone() }
+            == Query { q: String::new(), page: 1, ..before.clone() }
+            && !before.q.is_empty();
+        go(&query.address(), NavigateOptions { scroll: false, replace, ..NavigateOptions::default() });
+    }
+}
 
-fn select(label: &'static str, name: &'static str, options: Options, chosen: &str) -> impl IntoView + use<> {
+/// The query that a form's fields make, by the rules of the address.
+pub fn read_query(fields: &FormData) -> Query {
+    Query::parse(|field| fields.get(field).as_string()).unwrap_or_default()
+}
+
+/// What no field shows goes along unseen.
+fn hidden(query: &Query, field: &'static str) -> Option<impl IntoView + use<>> {
+    let value = query.value(field);
+    (!value.is_empty()).then(|| view! { <input type="hidden" name=field value=value /> })
+}
+
+const VIEWS: [ViewKind; 3] = ViewKind::ALL;
+
+fn switch(kind: ViewKind, chosen: bool) -> impl IntoView {
+    let (drawing, word) = match kind {
+        ViewKind::Cards => (Icon::Cards, t!(list.cards)),
+        ViewKind::Table => (Icon::Table, t!(list.table)),
+        ViewKind::Map => (Icon::Map, t!(list.map)),
+    };
+    view! {
+        <button name="view" value=kind.code() aria-current=chosen.then_some("true")>
+            {icon(drawing)}
+            {word}
+        </button>
+    }
+}
+
+/// Value and word of each choice.
+pub type Options = Vec<(String, String)>;
+
+pub fn select(
+    label: &'static str,
+    name: &'static str,
+    options: Options,
+    chosen: &str,
+) -> impl IntoView + use<> {
     let options: Vec<_> = options
         .into_iter()
         .map(|(value, text)| {
@@ -82,28 +154,33 @@ fn select(label: &'static str, name: &'static str, options: Options, chosen: &st
     }
 }
 
-/// `All`, then names that stand for themselves.
-fn named(names: &[String]) -> Options {
-    let all = (String::new(), "All".to_owned());
-    core::iter::once(all).chain(names.iter().map(|name| (name.clone(), name.clone()))).collect()
+/// `All`, then names that stand for themselves, with what each would leave: `payments (41)`.
+fn named(facets: &[Facet]) -> Options {
+    let option = |facet: &Facet| (facet.name.clone(), counted(&facet.name, facet.vms));
+    core::iter::once(all()).chain(facets.iter().map(option)).collect()
 }
 
-fn statuses() -> Options {
-    named(&Status::ALL.map(|status| status.name().to_owned()))
+fn statuses(counts: &[u32; 6]) -> Options {
+    let option = |(status, count): (Status, &u32)| {
+        (status.name().to_owned(), counted(text(names::status(status)), *count))
+    };
+    core::iter::once(all()).chain(Status::ALL.into_iter().zip(counts).map(option)).collect()
+}
+
+fn all() -> (String, String) {
+    (String::new(), t!(list.all).to_owned())
+}
+
+fn counted(name: &str, count: u32) -> String {
+    [name, " (", &format::grouped(count.into()), ")"].concat()
 }
 
 fn sorts() -> Options {
-    let words = |sort| match sort {
-        Sort::Name => "Name",
-        Sort::Cpu => "CPU",
-        Sort::Memory => "Memory",
-        Sort::Disk => "Disk",
-    };
-    Sort::ALL.map(|sort| (sort.code().to_owned(), words(sort).to_owned())).to_vec()
+    Sort::ALL.map(|sort| (sort.code().to_owned(), words::sort(sort).to_owned())).to_vec()
 }
 
 fn orders() -> Options {
-    [("", "Usual"), (Order::Asc.code(), "Ascending"), (Order::Desc.code(), "Descending")]
+    [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
         .map(|(code, word)| (code.to_owned(), word.to_owned()))
         .to_vec()
 }

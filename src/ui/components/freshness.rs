@@ -9,6 +9,7 @@ use crate::{
         live::{Freshness, Live},
         words,
     },
+    words::t,
 };
 
 #[component]
@@ -28,11 +29,11 @@ pub fn FreshnessLine() -> impl IntoView {
 
 fn look(freshness: Freshness) -> (&'static str, Icon, &'static str) {
     match freshness {
-        Freshness::Snapshot => ("live snapshot", Icon::Clock, "snapshot"),
-        Freshness::Starting => ("live starting", Icon::Pending, "starting"),
-        Freshness::Live => ("live", Icon::Live, "live"),
-        Freshness::Stale => ("live stale", Icon::Clock, "stale"),
-        Freshness::Reconnecting => ("live reconnecting", Icon::Retry, "reconnecting"),
+        Freshness::Snapshot => ("live snapshot", Icon::Clock, t!(fresh.snapshot)),
+        Freshness::Starting => ("live starting", Icon::Pending, t!(fresh.starting)),
+        Freshness::Live => ("live", Icon::Live, t!(fresh.live)),
+        Freshness::Stale => ("live stale", Icon::Clock, t!(fresh.stale)),
+        Freshness::Reconnecting => ("live reconnecting", Icon::Retry, t!(fresh.reconnecting)),
     }
 }
 

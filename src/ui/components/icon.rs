@@ -19,6 +19,10 @@ pub enum Icon {
     Clock,
     Retry,
     Search,
+    Cards,
+    Table,
+    Map,
+    Download,
     Theme,
 }
 
@@ -39,6 +43,10 @@ impl Icon {
             Self::Clock => "#i-clock",
             Self::Retry => "#i-retry",
             Self::Search => "#i-search",
+            Self::Cards => "#i-cards",
+            Self::Table => "#i-table",
+            Self::Map => "#i-map",
+            Self::Download => "#i-download",
             Self::Theme => "#i-theme",
         }
     }

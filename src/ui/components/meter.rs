@@ -5,12 +5,13 @@ use leptos::prelude::*;
 
 use crate::{
     model::{
-        Millis,
         figure::{Figure, Sample, Unit},
         format,
+        history::Spark,
         reason::Reason,
     },
-    ui::words,
+    ui::{chart::spark::spark, words},
+    words::{self as names, t, text},
 };
 
 /// From this percent on a figure needs a look.
@@ -27,15 +28,17 @@ pub struct Gauge<'a> {
     /// In the unit of the figure; none where it cannot be read.
     pub allocated: Option<u64>,
     pub running: bool,
+    /// The last hour, where it is drawn.
+    pub spark: Option<&'a Spark>,
 }
 
-pub fn meter(gauge: Gauge<'_>, now: Millis) -> impl IntoView + use<> {
+pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
     let face = match gauge.figure {
         Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
             Face::off(gauge)
         }
         Figure::Missing(missing) => Face::unknown(gauge, missing.reason),
-        Figure::Known(sample) => Face::known(sample, now),
+        Figure::Known(sample) => Face::known(sample),
     };
     shown(gauge, face)
 }
@@ -62,28 +65,29 @@ pub fn bar(percent: Option<u64>) -> impl IntoView {
 
 /// `1.31 of 4 vCPU, 32 %`: all of it at once, for people who do not see the bar.
 pub fn value_text(sample: &Sample) -> String {
-    let mut text = format::used(sample);
-    text.push_str(&of(sample.unit, Some(sample.of)));
-    text.push_str(", ");
-    text.push_str(&words::percent(sample.percent()));
+    let (used, of) = (format::used(sample), of(sample.unit, Some(sample.of)));
+    let percent = words::percent(sample.percent());
     if sample.stale {
-        text.push_str(", an old figure");
+        t!(figure.value_old, used = used, of = of, percent = percent)
+    } else {
+        t!(figure.value, used = used, of = of, percent = percent)
     }
-    text
 }
 
-fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Nanocores => " vCPU",
-        Unit::Bytes => " Gi",
-    }
+/// `4 vCPU`, `8 Gi`.
+fn amount(unit: Unit, amount: u64) -> String {
+    let word = match unit {
+        Unit::Nanocores => t!(figure.vcpu),
+        Unit::Bytes => "Gi",
+    };
+    [&format::allocation(unit, amount), " ", word].concat()
 }
 
 /// ` of 4 vCPU`.
 pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     match allocated {
-        Some(amount) => [" of ", &format::allocation(kind, amount), unit(kind)].concat(),
-        None => " of an unreadable allocation".to_owned(),
+        Some(allocated) => t!(figure.of, amount = amount(kind, allocated)),
+        None => t!(figure.of_unreadable).to_owned(),
     }
 }
 
@@ -100,14 +104,15 @@ struct Face {
 }
 
 impl Face {
-    fn known(sample: &Sample, now: Millis) -> Self {
+    fn known(sample: &Sample) -> Self {
         let percent = sample.percent();
         Self {
             class: ["meter", level(sample)].concat(),
             digits: format::used(sample),
             of: of(sample.unit, Some(sample.of)),
             percent: words::percent(percent),
-            title: [&words::provenance(sample), ", sampled ", &words::ago(now, sample.at)].concat(),
+            // Its moment and not its age, which would have every meter drawn again each second.
+            title: t!(figure.sampled, origin = words::provenance(sample), at = format::utc_minute(sample.at)),
             value: Some((percent, value_text(sample))),
             bar: true,
         }
@@ -119,7 +124,7 @@ impl Face {
             digits: "—".to_owned(),
             of: of(gauge.unit, gauge.allocated),
             percent: "—".to_owned(),
-            title: ["Unknown: ", reason.text()].concat(),
+            title: t!(figure.unknown_why, reason = text(names::reason(reason))),
             value: None,
             bar: true,
         }
@@ -132,7 +137,7 @@ impl Face {
             digits: allocated(gauge),
             of: String::new(),
             percent: String::new(),
-            title: "Not measured: the VM is not running".to_owned(),
+            title: t!(figure.not_measured).to_owned(),
             value: None,
             bar: false,
         }
@@ -141,7 +146,7 @@ impl Face {
 
 fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
     let known = face.value.is_some();
-    let (percent, text) = face.value.unzip();
+    let (percent, value) = face.value.unzip();
     // A dash is nothing to hear: the word beside it is.
     let dash = (!known && face.bar).then_some("true");
     view! {
@@ -153,12 +158,13 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
             aria-valuemin=known.then_some("0")
             aria-valuemax=known.then_some("100")
             aria-valuenow=percent.map(|percent| percent.min(100).to_string())
-            aria-valuetext=text
+            aria-valuetext=value
         >
             {label(gauge.label)}
+            {spark(gauge.spark)}
             <span class="fig">
                 <b aria-hidden=dash>{face.digits}</b>
-                {dash.map(|_| view! { <span class="vh">"unknown"</span> })}
+                {dash.map(|_| view! { <span class="vh">{t!(figure.unknown)}</span> })}
                 {face.of}
             </span>
             " "
@@ -173,8 +179,8 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
 /// `4 vCPU allocated`.
 pub fn allocated(gauge: Gauge<'_>) -> String {
     match gauge.allocated {
-        Some(amount) => [&format::allocation(gauge.unit, amount), unit(gauge.unit), " allocated"].concat(),
-        None => "allocation unreadable".to_owned(),
+        Some(allocated) => t!(figure.allocated, amount = amount(gauge.unit, allocated)),
+        None => t!(figure.unreadable).to_owned(),
     }
 }
 

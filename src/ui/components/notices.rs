@@ -6,6 +6,7 @@ use super::icon::{Icon, icon};
 use crate::{
     model::source::{SourceHealth, SourceId, SourceState},
     ui::words,
+    words::{self as names, t, text},
 };
 
 const LINES: usize = 3;
@@ -32,18 +33,18 @@ pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
     // The last line must hold all that have none of their own.
     let shown = if more > 0 { LINES - 1 } else { LINES };
     let rest = (more > 0).then(|| {
-        let count = words::count_of((more + 1) as u32, "source", "sources");
+        let count = t!(notice.more, n = (more + 1) as u32);
         view! {
             <p class="notice">
                 {icon(Icon::Warn)}
-                <span>{count} " more in trouble. " <a href="/sources">"See all sources"</a></span>
+                <span>{count} " " <a href="/sources">{t!(notice.all)}</a></span>
             </p>
         }
     });
     let lines: Vec<_> = troubled.iter().take(shown).map(|source| notice(source)).collect();
     (!troubled.is_empty()).then(|| {
         view! {
-            <aside class="notices" aria-label="Sources in trouble">
+            <aside class="notices" aria-label=t!(notice.label)>
                 {lines}
                 {rest}
             </aside>
@@ -53,23 +54,23 @@ pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
 
 fn notice(source: &SourceHealth) -> impl IntoView + use<> {
     let error = if source.error.is_empty() {
-        source.reason.map_or("", |reason| reason.text()).to_owned()
+        source.reason.map_or("", |reason| text(names::reason(reason))).to_owned()
     } else {
-        source.error.clone()
+        source.error.text()
     };
     let mend =
-        (!source.mend.is_empty()).then(|| view! { <span class="mend">{source.mend.clone()}</span> " " });
+        (!source.mend.is_empty()).then(|| view! { <span class="mend">{source.mend.text()}</span> " " });
     view! {
         <p class="notice">
             {icon(Icon::Warn)}
             <span>
                 <b>{cost(source)}</b>
                 " "
-                {[source.id.code(), ": ", &error].concat()}
-                ". "
+                {t!(notice.error, source = source.id.code(), error = error)}
+                " "
                 {mend}
                 <a href=["/sources#", source.id.code()].concat()>
-                    "What to do" <span class="vh">" about " {source.id.code()}</span>
+                    {t!(notice.what_to_do)} <span class="vh">" " {t!(notice.about, source = source.id.code())}</span>
                 </a>
             </span>
         </p>
@@ -80,31 +81,32 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
 pub fn cost(source: &SourceHealth) -> String {
     let mut costs = Vec::new();
     if source.vms_missing > 0 {
-        costs.push("unknown for ".to_owned() + &words::vms(source.vms_missing));
+        costs.push(t!(notice.unknown_for, vms = words::vms(source.vms_missing)));
     }
     if source.vms_stale > 0 {
-        costs.push("old for ".to_owned() + &words::vms(source.vms_stale));
+        costs.push(t!(notice.old_for, vms = words::vms(source.vms_stale)));
     }
     if costs.is_empty() {
         costs.push(lost(source.id).to_owned());
     }
-    [figure(source.id), ": ", &costs.join(", "), "."].concat()
+    t!(notice.cost, figures = figure(source.id), costs = costs.join(t!(notice.between)))
 }
 
 fn figure(id: SourceId) -> &'static str {
     match id {
-        SourceId::PodMetrics => "CPU, memory",
-        SourceId::Kubelet => "Disk",
-        SourceId::Prometheus => "Disk, guest memory",
-        SourceId::GuestAgent => "File systems in guests",
-        SourceId::PersistentVolumes => "Backends of claims",
-        SourceId::Longhorn => "Longhorn volumes",
-        SourceId::Ceph => "RBD images",
-        SourceId::Wukongs => "Wukongs",
-        SourceId::VirtualMachines => "VirtualMachines",
-        SourceId::Instances => "Nodes and migrations",
-        SourceId::Pods => "Launcher pods",
-        SourceId::Claims => "Volume modes",
+        SourceId::PodMetrics => t!(notice.pod_metrics),
+        SourceId::Kubelet => t!(notice.kubelet),
+        SourceId::Prometheus => t!(notice.prometheus),
+        SourceId::GuestAgent => t!(notice.guest_agent),
+        SourceId::PersistentVolumes => t!(notice.persistent_volumes),
+        SourceId::Nodes => t!(notice.nodes),
+        SourceId::Longhorn => t!(notice.longhorn),
+        SourceId::Ceph => t!(notice.ceph),
+        SourceId::Wukongs => t!(notice.wukongs),
+        SourceId::VirtualMachines => t!(notice.virtual_machines),
+        SourceId::Instances => t!(notice.instances),
+        SourceId::Pods => t!(notice.pods),
+        SourceId::Claims => t!(notice.claims),
     }
 }
 
@@ -116,8 +118,9 @@ fn lost(id: SourceId) -> &'static str {
         | SourceId::Prometheus
         | SourceId::GuestAgent
         | SourceId::Longhorn
-        | SourceId::Ceph => "the last figures stand for now",
-        SourceId::PersistentVolumes => "backends cannot be matched to claims",
-        _ => "the list may be incomplete or old",
+        | SourceId::Ceph => t!(notice.last_stands),
+        SourceId::PersistentVolumes => t!(notice.unmatched),
+        SourceId::Nodes => t!(notice.overcommitted),
+        _ => t!(notice.maybe_old),
     }
 }

@@ -2,34 +2,45 @@
 
 use leptos::prelude::*;
 
-use crate::{model::query::Query, ui::words};
+use crate::{model::query::Query, ui::words, words::t};
 
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
-    let previous = (query.page > 1).then(|| query.page - 1);
-    let next = (query.page < pages).then(|| query.page + 1);
-    let place = format!("Page {} of {}", query.page, pages);
+    let address = |page| Query { page, ..query.clone() }.address();
+    turn(query.page, pages, matching, &address)
+}
+
+/// The same for any list, whose pages stand at `address`.
+pub fn turn(
+    page: u32,
+    pages: u32,
+    matching: u32,
+    address: &dyn Fn(u32) -> String,
+) -> Option<impl IntoView + use<>> {
+    let previous = (page > 1).then(|| address(page - 1));
+    let next = (page < pages).then(|| address(page + 1));
+    let place = t!(list.page, page = page.to_string(), pages = pages.to_string());
     (pages > 1).then(|| {
         view! {
-            <nav class="pager" aria-label="Result pages">
-                <span>{words::range(query.page, matching)}</span>
-                {step(query, previous, "Previous", "prev")}
+            <nav class="pager" aria-label=t!(list.pages)>
+                <span>{words::range(page, matching)}</span>
+                {step(previous, t!(list.previous), "prev")}
                 <span class="place">{place}</span>
-                {step(query, next, "Next", "next")}
+                {step(next, t!(list.next), "next")}
             </nav>
         }
     })
 }
 
 /// A link, or what is left of one where there is nothing to go to.
-fn step(query: &Query, page: Option<u32>, word: &'static str, rel: &'static str) -> impl IntoView + use<> {
-    let address = page.map(|page| ["/", &Query { page, ..query.clone() }.to_query_string()].concat());
+fn step(address: Option<String>, word: &'static str, rel: &'static str) -> impl IntoView + use<> {
+    let none = address.is_none();
     view! {
         <a
             class="button"
             href=address
             rel=rel
-            role=page.is_none().then_some("link")
-            aria-disabled=page.is_none().then_some("true")
+            role=none.then_some("link")
+            aria-disabled=none.then_some("true")
         >
             {word}
         </a>

@@ -3,9 +3,11 @@
 
 use leptos::prelude::*;
 
+use crate::{model::message::Key, words::text};
+
 /// A column: its head, and whether it holds numbers.
 #[derive(Clone, Copy)]
-pub struct Column(pub &'static str, pub bool);
+pub struct Column(pub Key, pub bool);
 
 pub fn sheet(caption: &'static str, columns: &[Column], rows: AnyView) -> impl IntoView + use<> {
     let heads: Vec<_> = columns
@@ -13,7 +15,7 @@ pub fn sheet(caption: &'static str, columns: &[Column], rows: AnyView) -> impl I
         .map(|Column(head, number)| {
             view! {
                 <th role="columnheader" scope="col" class=if *number { "n" } else { "" }>
-                    {*head}
+                    {text(*head)}
                 </th>
             }
         })
@@ -30,21 +32,21 @@ pub fn sheet(caption: &'static str, columns: &[Column], rows: AnyView) -> impl I
 }
 
 /// A cell. An empty text is a dash, which a narrow screen leaves out.
-pub fn cell(head: &'static str, text: String) -> impl IntoView {
-    let none = text.is_empty();
+pub fn cell(head: Key, content: String) -> impl IntoView {
+    let none = content.is_empty();
     view! {
-        <td role="cell" data-th=head class=if none { "none" } else { "" }>
-            {if none { "–".to_owned() } else { text }}
+        <td role="cell" data-th=text(head) class=if none { "none" } else { "" }>
+            {if none { "–".to_owned() } else { content }}
         </td>
     }
 }
 
 /// A cell that holds a number.
-pub fn number(head: &'static str, text: String) -> impl IntoView {
-    let none = text.is_empty();
+pub fn number(head: Key, content: String) -> impl IntoView {
+    let none = content.is_empty();
     view! {
-        <td role="cell" data-th=head class=if none { "n none" } else { "n" }>
-            {if none { "–".to_owned() } else { text }}
+        <td role="cell" data-th=text(head) class=if none { "n none" } else { "n" }>
+            {if none { "–".to_owned() } else { content }}
         </td>
     }
 }

@@ -3,9 +3,12 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
-use crate::model::{
-    source::SourceState,
-    vm::{Status, VmSummary},
+use crate::{
+    model::{
+        source::SourceState,
+        vm::{Status, VmSummary},
+    },
+    words::{self as names, t, text},
 };
 
 /// Class, drawing and word.
@@ -25,7 +28,7 @@ impl State {
             Status::Stopped => ("stopped", Icon::Stopped),
             Status::Unknown => ("unclear", Icon::Nothing),
         };
-        Self { class, icon, word: status.name() }
+        Self { class, icon, word: text(names::status(status)) }
     }
 
     /// A guest that is being migrated runs, and says so by its own word.
@@ -33,19 +36,18 @@ impl State {
         if vm.migrating_to.is_empty() {
             return Self::of_status(vm.status);
         }
-        Self { class: "migrating", icon: Icon::Migrating, word: "Migrating" }
+        Self { class: "migrating", icon: Icon::Migrating, word: t!(status.migrating) }
     }
 
     pub fn of_source(state: SourceState) -> Self {
-        let (class, icon, word) = match state {
-            SourceState::Starting => ("pending", Icon::Pending, "Starting"),
-            SourceState::Healthy => ("healthy", Icon::Healthy, "Healthy"),
-            SourceState::Degraded => ("degraded", Icon::Warn, "Degraded"),
-            SourceState::Forbidden => ("forbidden", Icon::Forbidden, "Forbidden"),
-            SourceState::Absent => ("absent", Icon::Nothing, "Absent"),
-            SourceState::NotConfigured => ("absent", Icon::Nothing, "Not configured"),
+        let (class, icon) = match state {
+            SourceState::Starting => ("pending", Icon::Pending),
+            SourceState::Healthy => ("healthy", Icon::Healthy),
+            SourceState::Degraded => ("degraded", Icon::Warn),
+            SourceState::Forbidden => ("forbidden", Icon::Forbidden),
+            SourceState::Absent | SourceState::NotConfigured => ("absent", Icon::Nothing),
         };
-        Self { class, icon, word }
+        Self { class, icon, word: text(names::source_state(state)) }
     }
 }
 

@@ -15,16 +15,17 @@ use crate::{
         vm::Status,
     },
     ui::words,
+    words::{MARK, around, t},
 };
 
-pub fn summary(totals: &Totals, chosen: Option<Status>) -> impl IntoView + use<> {
+pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
     view! {
         <section class="summary" aria-labelledby="totals">
             <h2 class="vh" id="totals">
-                "Cluster totals"
+                {t!(total.title)}
             </h2>
             {[memory(totals), cpu(totals), disk(totals)].map(total)}
-            {counts(&totals.counts, chosen)}
+            {counts(&totals.counts, query)}
         </section>
     }
 }
@@ -34,8 +35,8 @@ struct Total {
     class: &'static str,
     label: &'static str,
     title: String,
-    digits: String,
-    words: String,
+    /// The number, and what stands before and after it.
+    amount: (String, String, String),
     unit: Unit,
     used: Measured,
     /// Small print, a line each.
@@ -45,20 +46,19 @@ struct Total {
 fn memory(totals: &Totals) -> Total {
     let exact = format::gi_exact(totals.memory);
     let digits = format::allocation(Unit::Bytes, totals.memory);
-    let mut notes = vec![words::of_all(totals.memory_used.vms, totals.counts.running) + " measured"];
+    let mut notes = vec![measured(totals.memory_used, totals)];
     // The large number has two decimals; where that rounds it, the exact one stands below.
     if [&digits.replace(',', ""), "Gi"].concat() != exact {
-        notes.push(["exactly ", &exact].concat());
+        notes.push(t!(total.exactly, amount = exact));
     }
     if totals.memory_unreadable > 0 {
-        notes.push(words::vms(totals.memory_unreadable) + " without a readable spec.memory");
+        notes.push(t!(total.unreadable, vms = words::vms(totals.memory_unreadable)));
     }
     Total {
         class: "lead",
-        label: "Memory",
+        label: t!(figure.memory),
         title: exact,
-        digits,
-        words: " Gi allocated".to_owned(),
+        amount: set(digits, &t!(total.memory, amount = MARK)),
         unit: Unit::Bytes,
         used: totals.memory_used,
         notes,
@@ -68,13 +68,12 @@ fn memory(totals: &Totals) -> Total {
 fn cpu(totals: &Totals) -> Total {
     Total {
         class: "",
-        label: "vCPU",
-        title: "Sum of the cores of all VMs, in whatever state".to_owned(),
-        digits: format::allocation(Unit::Nanocores, totals.cpu),
-        words: " allocated".to_owned(),
+        label: t!(figure.vcpu),
+        title: t!(total.cpu_title).to_owned(),
+        amount: set(format::allocation(Unit::Nanocores, totals.cpu), &t!(total.cpu, amount = MARK)),
         unit: Unit::Nanocores,
         used: totals.cpu_used,
-        notes: vec![words::of_all(totals.cpu_used.vms, totals.counts.running) + " measured"],
+        notes: vec![measured(totals.cpu_used, totals)],
     }
 }
 
@@ -87,35 +86,45 @@ fn disk(totals: &Totals) -> Total {
     };
     Total {
         class: "",
-        label: "Disk",
-        title: "The volumes whose usage is known".to_owned(),
-        digits,
-        words: [" ", unit, " capacity"].concat(),
+        label: t!(figure.disk),
+        title: t!(total.disk_title).to_owned(),
+        amount: set(digits, &t!(total.disk, amount = MARK, unit = unit)),
         unit: Unit::Bytes,
         used: totals.disk_used,
-        notes: vec![words::of_all(totals.disk_used.vms, totals.counts.running) + " fully known"],
+        notes: vec![t!(total.known, count = words::of_all(totals.disk_used.vms, totals.counts.running))],
     }
+}
+
+fn measured(measured: Measured, totals: &Totals) -> String {
+    t!(total.measured, count = words::of_all(measured.vms, totals.counts.running))
+}
+
+/// A number in its place in a text.
+fn set(digits: String, text: &str) -> (String, String, String) {
+    let (before, after) = around(text);
+    (before, digits, after)
 }
 
 fn total(total: Total) -> impl IntoView {
     let Total { unit, used, .. } = total;
     let percent = share(used);
     let known = percent.is_some();
-    let (digits, tail, text) = match percent {
+    let ((before, digits, after), value) = match percent {
         Some(percent) => {
             let (digits, share) = (amount(unit, used.used), words::percent(percent));
-            let text = [&digits, " of ", &amount(unit, used.of), ", ", &share].concat();
-            (digits, [" used · ", &share].concat(), Some(text))
+            let value = t!(total.value, used = digits, all = amount(unit, used.of), percent = share);
+            (set(digits, &t!(total.used, amount = MARK, percent = share)), Some(value))
         }
-        None => ("—".to_owned(), " used: unknown".to_owned(), None),
+        None => (set("—".to_owned(), &t!(total.used_unknown, amount = MARK)), None),
     };
     let notes: Vec<_> = total.notes.into_iter().map(|note| view! { <span>{note}</span> }).collect();
     view! {
         <section class=total.class>
             <h3>{total.label}</h3>
             <p class="amount" title=total.title>
-                <b>{total.digits}</b>
-                {total.words}
+                {total.amount.0}
+                <b>{total.amount.1}</b>
+                {total.amount.2}
             </p>
             <div
                 class=if known { "total" } else { "total unknown" }
@@ -124,14 +133,15 @@ fn total(total: Total) -> impl IntoView {
                 aria-valuemin=known.then_some("0")
                 aria-valuemax=known.then_some("100")
                 aria-valuenow=percent.map(|percent| percent.min(100).to_string())
-                aria-valuetext=text
+                aria-valuetext=value
             >
                 {bar(percent)}
             </div>
             <p class="sub">
                 <span>
+                    {before}
                     <b>{digits}</b>
-                    {tail}
+                    {after}
                 </span>
                 {notes}
             </p>
@@ -154,8 +164,9 @@ fn amount(unit: Unit, amount: u64) -> String {
     }
 }
 
-fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
-    let row = |status: Status, count| count_row(status, count, chosen == Some(status));
+fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
+    let all = query.unfiltered();
+    let row = |status: Status, count| count_row(&all, status, count, query.status == Some(status));
     let mut rows = vec![
         row(Status::Running, counts.running),
         row(Status::Stopped, counts.stopped),
@@ -166,10 +177,10 @@ fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
         rows.push(row(Status::Unknown, counts.unknown));
     }
     view! {
-        <ul class="counts" aria-label="VMs by state">
+        <ul class="counts" aria-label=t!(total.by_state)>
             <li>
-                <a href="/" aria-current=chosen.is_none().then_some("true")>
-                    <span>"Total"</span>
+                <a href=all.address() aria-current=query.status.is_none().then_some("true")>
+                    <span>{t!(total.all)}</span>
                     <b>{format::grouped(counts.total.into())}</b>
                 </a>
             </li>
@@ -178,11 +189,11 @@ fn counts(counts: &Counts, chosen: Option<Status>) -> impl IntoView + use<> {
     }
 }
 
-fn count_row(status: Status, count: u32, chosen: bool) -> impl IntoView {
-    let query = Query { status: Some(status), ..Query::default() };
+fn count_row(all: &Query, status: Status, count: u32, chosen: bool) -> impl IntoView + use<> {
+    let query = Query { status: Some(status), ..all.clone() };
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
-            <a href=["/", &query.to_query_string()].concat() aria-current=chosen.then_some("true")>
+            <a href=query.address() aria-current=chosen.then_some("true")>
                 {state(State::of_status(status))} <b>{format::grouped(count.into())}</b>
             </a>
         </li>

@@ -1,4 +1,4 @@
-//! The bar over every page: brand, cluster, pages, search, freshness, theme.
+//! The bar over every page: brand, cluster, pages, search, freshness, language, theme.
 
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::{
@@ -8,12 +8,14 @@ use leptos_router::{
 use web_sys::{FocusOptions, FormData, HtmlElement, HtmlFormElement, wasm_bindgen::JsCast};
 
 use super::{
+    filters::read_query,
     freshness::FreshnessLine,
     icon::{Icon, icon},
+    languages::Languages,
 };
 use crate::{
-    model::query::Query,
     ui::{live::Live, ready::ready},
+    words::t,
 };
 
 #[component]
@@ -22,14 +24,15 @@ pub fn Topbar() -> impl IntoView {
     ready(view! {
         <header class="topbar">
             <a class="brand" href="/">
-                {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" home"</span>
+                {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" " {t!(topbar.home)}</span>
             </a>
             <Cluster />
             <Pages />
             <Search />
             <FreshnessLine />
+            <Languages />
             // theme.js listens for it, and shows it: without a script it could do nothing.
-            <button class="theme button" type="button" aria-label="Switch between light and dark">
+            <button class="theme button" type="button" aria-label=t!(topbar.theme)>
                 {icon(Icon::Theme)}
             </button>
         </header>
@@ -45,14 +48,14 @@ fn Cluster() -> impl IntoView {
             .unwrap_or_default();
         let demo = demo.then(|| {
             view! {
-                <span class="demo" title="A simulated cluster: none of these machines exist">
-                    "demo" <span class="wide">": simulated cluster"</span>
+                <span class="demo" title=t!(topbar.demo_title)>
+                    {t!(topbar.demo)} <span class="wide">{t!(topbar.demo_cluster)}</span>
                 </span>
             }
         });
         view! {
             <span class="cluster">
-                <span class="vh">"Cluster "</span>
+                <span class="vh">{t!(topbar.cluster)} " "</span>
                 {name}
             </span>
             {demo}
@@ -64,15 +67,21 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let sources = path.read().starts_with("/sources");
+        let [nodes, insights, sources] =
+            ["/groups", "/insights", "/sources"].map(|page| path.read().starts_with(page));
+        let page = |href, current: bool, name| {
+            view! {
+                <a href=href aria-current=current.then_some("page")>
+                    {name}
+                </a>
+            }
+        };
         view! {
-            <nav class="pages" aria-label="Pages">
-                <a href="/" aria-current=(!sources).then_some("page")>
-                    "VMs"
-                </a>
-                <a href="/sources" aria-current=sources.then_some("page")>
-                    "Sources"
-                </a>
+            <nav class="pages" aria-label=t!(topbar.pages)>
+                {page("/", !nodes && !insights && !sources, t!(topbar.vms))}
+                {page("/groups", nodes, t!(topbar.nodes))}
+                {page("/insights", insights, t!(topbar.insights))}
+                {page("/sources", sources, t!(topbar.sources))}
             </nav>
         }
     }
@@ -85,7 +94,9 @@ fn Search() -> impl IntoView {
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let form = event_target::<HtmlFormElement>(&event);
-        go(&["/", &read_query(&form).to_query_string()].concat(), NavigateOptions::default());
+        if let Ok(fields) = FormData::new_with_form(&form) {
+            go(&read_query(&fields).address(), NavigateOptions::default());
+        }
         form.reset();
     };
     view! {
@@ -96,17 +107,11 @@ fn Search() -> impl IntoView {
                 name="q"
                 maxlength="253"
                 autocomplete="off"
-                aria-label="Find a VM by name, IP or node"
-                placeholder="Find a VM by name, IP or node"
+                aria-label=t!(topbar.find)
+                placeholder=t!(topbar.find)
             />
         </form>
     }
-}
-
-/// The query that a form's fields make, by the rules of the address.
-pub fn read_query(form: &HtmlFormElement) -> Query {
-    let fields = FormData::new_with_form(form).ok();
-    Query::parse(|field| fields.as_ref()?.get(field).as_string()).unwrap_or_default()
 }
 
 /// After a move to another page the keyboard goes on in its content, as after a load. Runs in the browser only.

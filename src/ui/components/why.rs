@@ -10,6 +10,7 @@ use crate::{
         vm::{Kind, Status, Vm},
     },
     ui::words,
+    words::{self as names, MARK, around, t, text},
 };
 
 /// Figures of one VM that are missing for one cause.
@@ -23,7 +24,7 @@ pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
     let items: Vec<_> = gaps.iter().map(|gap| item(gap, now)).collect();
     (!items.is_empty()).then(|| {
         view! {
-            <h2 id="why">"Why is this unknown?"</h2>
+            <h2 id="why">{t!(why.title)}</h2>
             <section class="panel" aria-labelledby="why">
                 {items}
             </section>
@@ -35,10 +36,13 @@ pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
 pub fn commands(vm: &Vm) -> impl IntoView + use<> {
     let text = command_lines(vm).join("\n");
     view! {
-        <h2>"See for yourself"</h2>
-        <pre class="code" tabindex="0" role="region" aria-label="kubectl commands">
-            <code>{text}</code>
-        </pre>
+        <h2>{t!(why.commands)}</h2>
+        <div class="command">
+            <pre class="code" tabindex="0" role="region" aria-label=t!(why.commands_label)>
+                <code>{text}</code>
+            </pre>
+            {copy()}
+        </div>
     }
 }
 
@@ -70,17 +74,17 @@ fn gaps(vm: &Vm) -> Vec<Gap> {
         return gaps;
     }
     let usage = &vm.summary.usage;
-    for (what, figure) in [("CPU", &usage.cpu), ("Memory", &usage.memory)] {
+    for (what, figure) in [(t!(figure.cpu), &usage.cpu), (t!(figure.memory), &usage.memory)] {
         push(&mut gaps, what, figure.missing());
     }
     let whole_disk = vm.volumes.iter().all(|volume| volume.usage.missing().is_none());
     if whole_disk {
-        push(&mut gaps, "Disk", usage.disk.missing());
+        push(&mut gaps, t!(figure.disk), usage.disk.missing());
     }
     for volume in &vm.volumes {
-        push(&mut gaps, &["Volume ", &volume.name].concat(), volume.usage.missing());
+        push(&mut gaps, &t!(why.volume, volume = volume.name), volume.usage.missing());
         for reading in &volume.readings {
-            let what = ["Volume ", &volume.name, " of ", reading.source.code()].concat();
+            let what = t!(why.volume_of, volume = volume.name, source = reading.source.code());
             push(&mut gaps, &what, reading.figure.missing());
         }
     }
@@ -102,12 +106,14 @@ fn push(gaps: &mut Vec<Gap>, what: &str, missing: Option<&Missing>) {
 fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
     let what: Vec<&str> = gap.what.iter().map(String::as_str).collect();
     let missing = &gap.missing;
-    let detail = (!missing.detail.is_empty()).then(|| view! { <p>{missing.detail.clone()}</p> });
+    let said = t!(card.missing, figures = MARK, reason = text(names::reason(missing.reason)));
+    let (before, after) = around(&said);
+    let detail = (!missing.detail.is_empty()).then(|| view! { <p>{missing.detail.text()}</p> });
     let mend = (!missing.mend.is_empty()).then(|| {
         view! {
             <div>
-                <h3>"Mend"</h3>
-                {mend(&missing.mend)}
+                <h3>{t!(why.mend)}</h3>
+                {mend(&missing.mend.text())}
             </div>
         }
     });
@@ -116,10 +122,9 @@ fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
         <div class="gap">
             <div>
                 <p>
+                    {before}
                     <b>{words::list(&what)}</b>
-                    ": "
-                    {missing.reason.text()}
-                    "."
+                    {after}
                 </p>
                 {detail}
                 {last}
@@ -130,14 +135,17 @@ fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
 }
 
 /// What to do, its command apart: a click selects that.
-pub fn mend(text: &str) -> impl IntoView + use<> {
-    let (before, command, after) = parts(text);
+pub fn mend(advice: &str) -> impl IntoView + use<> {
+    let (before, command, after) = parts(advice);
     let paragraph = |words: &str| (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
     let command = (!command.is_empty()).then(|| {
         view! {
-            <pre class="code">
-                <code>{command.to_owned()}</code>
-            </pre>
+            <div class="command">
+                <pre class="code">
+                    <code>{command.to_owned()}</code>
+                </pre>
+                {copy()}
+            </div>
         }
     });
     view! {
@@ -147,11 +155,20 @@ pub fn mend(text: &str) -> impl IntoView + use<> {
     }
 }
 
+/// `public/keys.js` listens for it; without a script it is not shown.
+fn copy() -> impl IntoView {
+    view! {
+        <button class="copy button" type="button" data-copied=t!(why.copied)>
+            <span>{t!(why.copy)}</span>
+        </button>
+    }
+}
+
 /// `Look at the nodes: kubectl get nodes; is the port open?` → words, command, words.
 fn parts(text: &str) -> (&str, &str, &str) {
     let (before, rest) = text.split_at(text.find("kubectl ").unwrap_or(text.len()));
-    let (command, after) = rest.split_once("; ").unwrap_or((rest, ""));
-    (before.trim_end_matches([' ', ':']), command, after)
+    let (command, after) = rest.split_once("; ").or_else(|| rest.split_once('；')).unwrap_or((rest, ""));
+    (before.trim_end_matches([' ', ':', '：']), command, after)
 }
 
 #[cfg(test)]
@@ -164,5 +181,9 @@ mod tests {
         assert_eq!(parts(mend), ("Look at the nodes", "kubectl get nodes", "is port 10250 open?"));
         assert_eq!(parts("kubectl get crd | grep kubevirt"), ("", "kubectl get crd | grep kubevirt", ""));
         assert_eq!(parts("Wait a little."), ("Wait a little.", "", ""));
+        assert_eq!(
+            parts("检查节点：kubectl get nodes；端口是否开放？"),
+            ("检查节点", "kubectl get nodes", "端口是否开放？")
+        );
     }
 }

@@ -1,97 +1,229 @@
 //! Home: what the cluster has given away, what of it is used, and 50 VMs of those that match.
+//!
+//! The cards are part of the first download; the other views of the list come when they are first asked for.
 
-use leptos::{either::EitherOf3, prelude::*};
-use leptos_router::hooks::use_query_map;
+use core::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
-use super::{loading, missing::bad_query};
+use leptos::{
+    either::{Either, EitherOf3},
+    prelude::*,
+    reactive::spawn_local_scoped_with_cancellation,
+    web_sys::UrlSearchParams,
+};
+use leptos_router::{LazyRoute, hooks::use_query_map};
+
+use super::{loading, missing::bad_query, table::TableView};
 use crate::{
-    model::{query::Query, view::HomeView, vm::VmSummary},
+    model::{
+        Millis,
+        delta::RowKey,
+        history::Sparks,
+        query::{Query, ViewKind},
+        view::HomeView,
+        vm::VmSummary,
+    },
     server_fns::respond_with,
     ui::{
         components::{
-            card::card,
+            card,
             empty::{Empty, empty},
             filters::Filters,
             notices::notices,
             pager::pager,
             summary::summary,
+            take::take,
             title::title,
         },
         feed::Feed,
         live::Live,
+        map::MapView,
         ready::ready,
+        route::Page,
     },
+    words::{self, t},
 };
 
+/// The route: the code of the view that the address names is there before the page is made, so that what the server
+/// rendered is taken over as it stands.
+pub fn page() -> Page {
+    Page::first(
+        || {
+            let wanted = use_query_map().with_untracked(|params| params.get("view").map(kind));
+            Box::pin(async move {
+                fetch(wanted.unwrap_or_default()).await;
+                Home().into_any()
+            })
+        },
+        || {
+            let search = window().location().search().unwrap_or_default();
+            let params = UrlSearchParams::new_with_str(&search).ok();
+            let wanted = params.and_then(|params| params.get("view")).map(kind);
+            Box::pin(async move { _ = fetch(wanted.unwrap_or_default()).await })
+        },
+    )
+}
+
+fn kind(code: String) -> ViewKind {
+    Query::parse(|field| (field == "view").then(|| code.clone())).map(|query| query.view).unwrap_or_default()
+}
+
+/// Brings a view's words and code; false where they cannot be had now. On the server all of it is there.
+async fn fetch(kind: ViewKind) -> bool {
+    if kind == ViewKind::Cards {
+        return true;
+    }
+    let there = words::later().await;
+    match kind {
+        ViewKind::Table if there => TableView::preload().await,
+        ViewKind::Map if there => MapView::preload().await,
+        _ => {}
+    }
+    there
+}
+
 #[component]
-pub fn Home() -> impl IntoView {
+fn Home() -> impl IntoView {
     let params = use_query_map();
-    let query = move || params.with(|params| Query::parse(|field| params.get(field)));
-    if untrack(query).is_err() {
+    let query = Memo::new(move |_| params.with(|params| Query::parse(|field| params.get(field))));
+    // Of another good query the page hears through its feed: drawn anew it would take the field from under the typing.
+    let bad = Memo::new(move |_| query.get().err());
+    if bad.with_untracked(Option::is_some) {
         respond_with(400);
     }
-    let feed = Feed::<HomeView>::follow(move || query().ok());
+    let feed = Feed::<HomeView>::follow(move || query.get().ok());
+    provide_context(feed);
     let there = Memo::new(move |_| feed.view.with(Option::is_some));
+    let shown = shown(query);
     let cluster = expect_context::<Live>().frame;
     let text = move || {
         let name =
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
-        ["VMs · ", &name, " · wukong-dashboard"].concat()
+        t!(list.title, cluster = name)
     };
     ready(view! {
         {title(text)}
-        {move || match query() {
-            Err(bad) => EitherOf3::A(bad_query(bad)),
-            Ok(_) if there.get() => EitherOf3::B(list(feed)),
-            Ok(_) => EitherOf3::C(loading(feed.pulse.failed)),
+        {move || match bad.get() {
+            Some(bad) => EitherOf3::A(bad_query(bad)),
+            None if there.get() => EitherOf3::B(list(feed, shown)),
+            None => EitherOf3::C(loading(feed.pulse.failed)),
         }}
     })
 }
 
-fn list(feed: Feed<HomeView>) -> impl IntoView {
+/// The view that is on the page: the one that is asked for, once its code is there.
+fn shown(query: Memo<Result<Query, crate::model::query::BadParam>>) -> RwSignal<ViewKind> {
+    let wanted =
+        Memo::new(move |_| query.with(|query| query.as_ref().map_or(ViewKind::Cards, |query| query.view)));
+    let shown = RwSignal::new(wanted.get_untracked());
+    // Runs in the browser only.
+    Effect::new(move |_| {
+        let kind = wanted.get();
+        if shown.get_untracked() != kind {
+            spawn_local_scoped_with_cancellation(async move {
+                if fetch(kind).await && wanted.get_untracked() == kind {
+                    shown.set(kind);
+                }
+            });
+        }
+    });
+    shown
+}
+
+fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
+    let parts = feed.parts;
     view! {
-        <h1 class="vh">"Virtual machines"</h1>
-        {move || feed.draw(head)}
-        {cards(feed)}
-        {move || feed.draw(|view| pager(&view.query, view.pages, view.matching))}
+        <h1 class="vh">{t!(list.heading)}</h1>
+        {move || feed.draw_part(parts.head, head)}
+        {move || feed.draw_part(parts.facets, filters)}
+        {move || {
+            parts.head.track();
+            feed.draw_part(parts.list, |view| Empty::of(view).map(empty))
+        }}
+        {move || match shown.get() {
+            ViewKind::Cards => Either::Left(cards(feed)),
+            ViewKind::Table => Either::Right(arrived(TableView::view(TableView))),
+            ViewKind::Map => Either::Right(arrived(MapView::view(MapView))),
+        }}
+        {move || feed.draw_part(parts.list, |view| pager(&view.query, view.pages, view.matching))}
+        {move || feed.draw_part(parts.list, |view| (view.matching > 0).then(|| take(&view.query)))}
+    }
+}
+
+/// A view whose code is there needs no waiting for.
+fn arrived(view: impl Future<Output = AnyView>) -> Option<AnyView> {
+    match pin!(view).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(view) => Some(view),
+        Poll::Pending => None,
     }
 }
 
 /// Totals and filters of a cluster without a known VM would be zeros that nobody measured, and choices of nothing.
 fn head(view: &HomeView) -> impl IntoView + use<> {
-    let sources = &view.frame.sources;
-    let any = view.totals.counts.total > 0;
     view! {
-        {any.then(|| summary(&view.totals, view.query.status))}
-        {notices(sources)}
-        {any.then(|| view! { <Filters view /> })}
-        {Empty::of(view).map(empty)}
+        {any(view).then(|| summary(&view.totals, &view.query))}
+        {notices(&view.frame.sources)}
     }
+}
+
+/// Drawn again when what can be chosen differs, and not under the hands of whoever chooses.
+fn filters(view: &HomeView) -> impl IntoView + use<> {
+    any(view).then(|| view! { <Filters view /> })
+}
+
+fn any(view: &HomeView) -> bool {
+    view.totals.counts.total > 0
 }
 
 /// A card stays the same element for as long as its VM is on the page.
 fn cards(feed: Feed<HomeView>) -> impl IntoView {
-    let keys = move || feed.draw(|view| view.vms.iter().map(key).collect::<Vec<_>>()).unwrap_or_default();
     let class = move || if feed.pulse.waiting.get() { "cards busy" } else { "cards" };
     view! {
         <div class=class>
-            <For each=keys key=Clone::clone let:wanted>
+            <For each=keys(feed) key=Clone::clone let:wanted>
                 {one_card(feed, wanted)}
             </For>
         </div>
     }
 }
 
-/// Drawn again each second, for its ages; a few words of that reach the document.
-fn one_card(feed: Feed<HomeView>, wanted: (String, String)) -> impl IntoView {
-    let now = expect_context::<Live>().now;
-    let is_wanted = move |vm: &&VmSummary| (&vm.namespace, &vm.name) == (&wanted.0, &wanted.1);
-    move || {
-        let now = now.get();
-        feed.draw(|view| view.vms.iter().find(&is_wanted).map(|vm| card(vm, now))).flatten()
+/// Each part is drawn again by itself. None holds another: what a part holds is made anew with it.
+fn one_card(feed: Feed<HomeView>, wanted: RowKey) -> impl IntoView {
+    let label = card::label(&wanted.1, &wanted.2);
+    let class = one(feed, wanted.clone(), |vm, _, _| card::class(vm));
+    view! {
+        <article class=move || class().unwrap_or_default() aria-labelledby=label>
+            {one(feed, wanted.clone(), |vm, sparks, _| card::card(vm, sparks))}
+            <footer>{one(feed, wanted, |vm, _, now| card::ages(vm, now))}</footer>
+        </article>
     }
 }
 
-fn key(vm: &VmSummary) -> (String, String) {
-    (vm.namespace.clone(), vm.name.clone())
+/// Which VMs are on the page.
+pub fn keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy {
+    move || {
+        let keys = |view: &HomeView| view.vms.iter().map(VmSummary::row_key).collect::<Vec<_>>();
+        feed.draw_part(feed.parts.list, keys).unwrap_or_default()
+    }
+}
+
+/// Something of one of them, drawn again when that VM differs, and with the time where `draw` reads it.
+pub fn one<V>(
+    feed: Feed<HomeView>,
+    wanted: RowKey,
+    draw: impl Fn(&VmSummary, Option<&Sparks>, RwSignal<Millis>) -> V,
+) -> impl Fn() -> Option<V> {
+    let now = expect_context::<Live>().now;
+    let row = feed.parts.row(wanted.clone());
+    let is_wanted = move |vm: &VmSummary| vm.key() == (wanted.0, &wanted.1, &wanted.2);
+    move || {
+        feed.draw_part(row, |view| {
+            let place = view.vms.iter().position(&is_wanted)?;
+            Some(draw(&view.vms[place], view.sparks.get(place), now))
+        })
+        .flatten()
+    }
 }

@@ -3,30 +3,38 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use crate::{model::query::BadParam, server_fns::respond_with, ui::ready::ready};
+use crate::{
+    model::query::BadParam,
+    server_fns::respond_with,
+    ui::ready::ready,
+    words::{MARK, around, expected, t},
+};
+
+fn all_vms() -> impl IntoView {
+    view! { <a href="/">{t!(page.all_vms)}</a> }
+}
 
 /// No page of this address.
 #[component]
 pub fn NotFound() -> impl IntoView {
     respond_with(404);
     ready(view! {
-        <Title text="Not found · wukong-dashboard" />
+        <Title text=[t!(page.not_found), " · wukong-dashboard"].concat() />
         <div class="empty">
-            <h1>"Not found"</h1>
-            <p>"There is no page at this address. " <a href="/">"See all virtual machines"</a></p>
+            <h1>{t!(page.not_found)}</h1>
+            <p>{t!(page.not_found_text)} " " {all_vms()}</p>
         </div>
     })
 }
 
 /// No VM of this name.
 pub fn no_vm(namespace: String, name: String) -> impl IntoView {
+    let (before, after) = around(&t!(page.no_vm_text, name = MARK, namespace = namespace));
     view! {
         <div class="empty">
-            <h1>"No such VM"</h1>
+            <h1>{t!(page.no_vm)}</h1>
             <p>
-                "There is no " <b>{name}</b> " in the namespace " <b>{namespace}</b>
-                ": neither a Wukong nor a KubeVirt VirtualMachine that this dashboard can see. "
-                <a href="/">"See all virtual machines"</a>
+                {before} <b>{name}</b> {after} " " {all_vms()}
             </p>
         </div>
     }
@@ -34,12 +42,12 @@ pub fn no_vm(namespace: String, name: String) -> impl IntoView {
 
 /// A query that cannot be understood.
 pub fn bad_query(bad: BadParam) -> impl IntoView {
+    let (before, after) = around(&t!(page.bad_query_text, field = MARK, expected = expected(&bad.expected)));
     view! {
         <div class="empty">
-            <h1>"This address cannot be understood"</h1>
+            <h1>{t!(page.bad_query)}</h1>
             <p>
-                "The parameter " <code>{bad.field}</code> " must be " {bad.expected} ". "
-                <a href="/">"See all virtual machines"</a>
+                {before} <code>{bad.field}</code> {after} " " {all_vms()}
             </p>
         </div>
     }

@@ -2,15 +2,19 @@
 
 use leptos::prelude::*;
 
+use crate::words::t;
+
+pub mod groups;
 pub mod home;
+pub mod insights;
 pub mod missing;
 pub mod sources;
+pub mod table;
 pub mod vm;
 
-/// While a page that was moved to is being fetched.
-fn loading(failed: RwSignal<bool>) -> impl IntoView {
-    let words =
-        move || if failed.get() { "The dashboard does not answer. Trying again." } else { "Loading." };
+/// While a page that was moved to is being fetched, or where it cannot be had.
+pub fn loading(failed: RwSignal<bool>) -> impl IntoView {
+    let words = move || if failed.get() { t!(page.no_answer) } else { t!(page.loading) };
     view! {
         <p class="empty" role="status">
             {words}

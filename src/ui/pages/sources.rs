@@ -22,6 +22,7 @@ use crate::{
         ready::ready,
         words,
     },
+    words::{gives, key, permission, t, text},
 };
 
 pub struct SourcesRoute;
@@ -36,9 +37,9 @@ impl LazyRoute for SourcesRoute {
         let feed = Feed::<SourcesView>::follow(|| Some(()));
         let now = expect_context::<Live>().now;
         ready(view! {
-            <Title text="Sources · wukong-dashboard" />
+            <Title text=t!(sources.title) />
             <div class="head">
-                <h1>"Sources"</h1>
+                <h1>{t!(sources.heading)}</h1>
             </div>
             {move || match feed.draw(|view| page(&view.frame, now.get())) {
                 Some(page) => Either::Left(page),
@@ -50,24 +51,24 @@ impl LazyRoute for SourcesRoute {
 }
 
 const COLUMNS: [Column; 9] = [
-    Column("Source", false),
-    Column("State", false),
-    Column("VMs, volumes", true),
-    Column("VMs unknown", true),
-    Column("VMs old", true),
-    Column("Last success", true),
-    Column("Last bytes", true),
-    Column("Answers in", true),
-    Column("Last error, and the mend", false),
+    Column(key!(sources.source), false),
+    Column(key!(sources.state), false),
+    Column(key!(sources.serves), true),
+    Column(key!(sources.unknown), true),
+    Column(key!(sources.old), true),
+    Column(key!(sources.success), true),
+    Column(key!(sources.bytes), true),
+    Column(key!(sources.answers), true),
+    Column(key!(sources.error), false),
 ];
 
 fn page(frame: &Frame, now: Millis) -> impl IntoView + use<> {
     let rows: Vec<_> = frame.sources.iter().map(|source| row(source, now)).collect();
     view! {
-        <p>{tally(&frame.sources)} " A failing source takes no other figure with it."</p>
-        {sheet("Sources", &COLUMNS, rows.into_any())}
+        <p>{tally(&frame.sources)} " " {t!(sources.alone)}</p>
+        {sheet(t!(sources.heading), &COLUMNS, rows.into_any())}
         <p class="small">
-            "A page view asks the cluster nothing: it shows what the dashboard last collected. Watches tell of every change by themselves; their last bytes show that they still live."
+            {t!(sources.foot)}
         </p>
     }
 }
@@ -87,14 +88,25 @@ fn tally(sources: &[SourceHealth]) -> String {
         .into_iter()
         .map(|state| (count(state), state))
         .filter(|(count, _)| *count > 0)
-        .map(|(count, state)| format!("{count} {}", state.code()))
+        .map(|(count, state)| in_state(&count.to_string(), state))
         .collect();
-    parts.join(", ") + "."
+    parts.join(t!(sources.tally_between)) + t!(sources.tally_end)
+}
+
+fn in_state(count: &str, state: SourceState) -> String {
+    match state {
+        SourceState::Starting => t!(sources.starting, n = count),
+        SourceState::Healthy => t!(sources.healthy, n = count),
+        SourceState::Degraded => t!(sources.degraded, n = count),
+        SourceState::Forbidden => t!(sources.forbidden, n = count),
+        SourceState::Absent => t!(sources.absent, n = count),
+        SourceState::NotConfigured => t!(sources.not_configured, n = count),
+    }
 }
 
 /// `12 ms, p99 340 ms`: half of the answers took no longer than the first, 99 of 100 no longer than the second.
 fn latency(Latency { p50, p99 }: Latency) -> String {
-    [&format::grouped(p50.into()), " ms, p99 ", &format::grouped(p99.into()), " ms"].concat()
+    t!(sources.latency, p50 = format::grouped(p50.into()), p99 = format::grouped(p99.into()))
 }
 
 /// `41`, `41, 87`: VMs and volumes that show a figure of it.
@@ -102,23 +114,27 @@ fn served(source: &SourceHealth) -> String {
     match (source.vms, source.volumes) {
         (0, 0) => String::new(),
         (vms, 0) => format::grouped(vms.into()),
-        (vms, volumes) => [&format::grouped(vms.into()), ", ", &format::grouped(volumes.into())].concat(),
+        (vms, volumes) => {
+            [&format::grouped(vms.into()), t!(sources.tally_between), &format::grouped(volumes.into())]
+                .concat()
+        }
     }
 }
 
 fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
     let ago = |at: Option<Millis>| at.map(|at| words::ago(now, at)).unwrap_or_default();
     let count = |vms: u32| if vms == 0 { String::new() } else { format::grouped(vms.into()) };
-    let error = (!source.error.is_empty()).then(|| view! { <code>{source.error.clone()}</code> });
-    let advice = (!source.mend.is_empty()).then(|| mend(&source.mend));
+    let error = (!source.error.is_empty()).then(|| view! { <code>{source.error.text()}</code> });
+    let advice = (!source.mend.is_empty()).then(|| mend(&source.mend.text()));
     let none = error.is_none() && advice.is_none();
+    let about = t!(sources.needs, gives = text(gives(source.id)), permission = text(permission(source.id)));
     view! {
         <tr role="row" id=source.id.code()>
             <th role="rowheader" scope="row">
                 {source.id.code()}
-                <small>{source.id.gives()} " · needs " {source.id.permission()}</small>
+                <small>{about}</small>
             </th>
-            <td role="cell" data-th=COLUMNS[1].0>
+            <td role="cell" data-th=text(COLUMNS[1].0)>
                 {state(State::of_source(source.state))}
             </td>
             {number(COLUMNS[2].0, served(source))}
@@ -127,7 +143,7 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
             {number(COLUMNS[5].0, ago(source.last_success))}
             {number(COLUMNS[6].0, ago(source.last_bytes))}
             {number(COLUMNS[7].0, source.latency.map(latency).unwrap_or_default())}
-            <td role="cell" class=if none { "full none" } else { "full" } data-th=COLUMNS[8].0>
+            <td role="cell" class=if none { "full none" } else { "full" } data-th=text(COLUMNS[8].0)>
                 {none.then_some("–")}
                 {error}
                 {advice}

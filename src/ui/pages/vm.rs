@@ -1,23 +1,32 @@
 //! One VM: facts, its three figures in full, volumes, networks, disks, and why what is missing is missing.
 
 use leptos::{
-    either::{Either, EitherOf3},
+    either::{Either, EitherOf4},
     prelude::*,
 };
-use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
+use leptos_router::{
+    LazyRoute,
+    hooks::{use_params_map, use_query_map},
+    lazy_route,
+};
 
-use super::{loading, missing::no_vm};
+use super::{
+    loading,
+    missing::{bad_query, no_vm},
+};
 use crate::{
     model::{
         Millis,
         figure::{Sample, Unit},
         format,
-        query::Query,
-        view::VmView,
+        history::Span,
+        query::{BadParam, Query},
+        view::{HistoryView, VmView},
         vm::{Disk, Guest, GuestFilesystem, Network, Status, Vm, Volume},
     },
     server_fns::respond_with,
     ui::{
+        chart::past::past,
         components::{
             card::reasons_text,
             figure::figure,
@@ -32,6 +41,7 @@ use crate::{
         ready::ready,
         words,
     },
+    words::{self as names, key, t, text},
 };
 
 /// All of it is made in `view`, which comes with the page's own code: `data` would be in everybody's.
@@ -44,59 +54,111 @@ impl LazyRoute for VmRoute {
     }
 
     fn view(_this: Self) -> AnyView {
-        let params = use_params_map();
+        let (params, query) = (use_params_map(), use_query_map());
         let key = move || {
             let part = |name| params.with(|params| params.get(name)).unwrap_or_default();
             (part("namespace"), part("name"))
         };
+        let span = move || asked_span(query.with(|query| query.get("span")));
         let feed = Feed::<VmView>::follow(move || Some(key()));
-        if feed.view.with_untracked(|view| view.as_ref().is_some_and(|view| view.vm.is_none())) {
-            respond_with(404);
+        let history = Feed::<HistoryView>::follow(move || span().ok().map(|span| (key(), span)));
+        let state = Memo::new(move |_| {
+            feed.view.with(|view| match view.as_ref().map(|view| view.vm.as_ref().map(Vm::key)) {
+                Some(Some((namespace, name))) if (namespace, name) == pair(&key()) => Shown::Vm,
+                Some(None) => Shown::Nothing,
+                _ => Shown::Soon,
+            })
+        });
+        match (untrack(span), state.get_untracked()) {
+            (Err(_), _) => respond_with(400),
+            (_, Shown::Nothing) => respond_with(404),
+            _ => {}
         }
-        let now = expect_context::<Live>().now;
-        let text = move || {
+        let words = move || {
             let (namespace, name) = key();
             [&name, " · ", &namespace, " · wukong-dashboard"].concat()
         };
         ready(view! {
-            {title(text)}
-            {move || {
-                let (namespace, name) = key();
-                feed.view.with(|view| match view.as_ref().map(|view| &view.vm) {
-                    Some(Some(vm)) if vm.key() == (&namespace, &name) => EitherOf3::A(page(vm, now.get())),
-                    Some(None) => EitherOf3::B(no_vm(namespace, name)),
-                    _ => EitherOf3::C(loading(feed.pulse.failed)),
-                })
+            {title(words)}
+            {move || match (span(), state.get()) {
+                (Err(bad), _) => EitherOf4::A(bad_query(bad)),
+                (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, span)),
+                (_, Shown::Nothing) => {
+                    let (namespace, name) = key();
+                    EitherOf4::C(no_vm(namespace, name))
+                }
+                (_, Shown::Soon) => EitherOf4::D(loading(feed.pulse.failed)),
             }}
         })
         .into_any()
     }
 }
 
-fn page(vm: &Vm, now: Millis) -> impl IntoView + use<> {
+/// Which page it is. As long as that stays, the page does.
+#[derive(Clone, Copy, PartialEq)]
+enum Shown {
+    Vm,
+    Nothing,
+    Soon,
+}
+
+fn asked_span(text: Option<String>) -> Result<Span, BadParam> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Span::default()) };
+    let bad = || BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() };
+    Span::parse(&text).ok_or_else(bad)
+}
+
+fn pair((namespace, name): &(String, String)) -> (&str, &str) {
+    (namespace, name)
+}
+
+/// The charts are drawn again when there is a new point; what stands around them each second, for its ages.
+fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
+    view! {
+        {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>{t!(vm.usage)}</h2> {figures(vm, now)} })}
+        {past(feed, history, span)}
+        {ticking(
+            feed,
+            |vm, now| {
+                view! {
+                    {volumes(vm, now)}
+                    {guest(&vm.guest, now)}
+                    {why(vm, now)}
+                    {networks(&vm.networks)}
+                    {disks(&vm.disks)}
+                    {commands(vm)}
+                }
+            },
+        )}
+    }
+}
+
+fn ticking<V: IntoView + 'static>(
+    feed: Feed<VmView>,
+    draw: impl Fn(&Vm, Millis) -> V + Copy + Send + 'static,
+) -> impl IntoView {
+    let now = expect_context::<Live>().now;
+    move || {
+        let now = now.get();
+        feed.draw(|view| view.vm.as_ref().map(|vm| draw(vm, now)))
+    }
+}
+
+fn head(vm: &Vm) -> impl IntoView + use<> {
     let summary = &vm.summary;
     let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
     let note = reasons_text(summary);
     view! {
         <div class="head">
-            <nav class="crumbs" aria-label="Breadcrumb">
-                <a href="/">"VMs"</a>
+            <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
+                <a href="/">{t!(topbar.vms)}</a>
                 " / "
-                <a href=["/", &list.to_query_string()].concat()>{summary.namespace.clone()}</a>
+                <a href=list.address()>{summary.namespace.clone()}</a>
             </nav>
             <h1>{summary.name.clone()}</h1>
             {state(State::of_vm(summary))}
             {(!note.is_empty()).then(|| view! { <p class="reason">{note}</p> })}
         </div>
-        {facts(vm)}
-        <h2>"Usage"</h2>
-        {figures(vm, now)}
-        {volumes(vm, now)}
-        {guest(&vm.guest, now)}
-        {why(vm, now)}
-        {networks(&vm.networks)}
-        {disks(&vm.disks)}
-        {commands(vm)}
     }
 }
 
@@ -109,25 +171,26 @@ fn facts(vm: &Vm) -> impl IntoView + use<> {
     };
     let cpu = summary.cpu.map(|cpu| format::allocation(Unit::Nanocores, cpu)).unwrap_or_default();
     let memory = summary.memory.map(format::gi_exact).unwrap_or_default();
-    let written = if vm.memory_text.is_empty() || vm.memory_text == memory {
-        String::new()
+    let memory = if vm.memory_text.is_empty() || vm.memory_text == memory {
+        memory
     } else {
-        [" (written ", &vm.memory_text, ")"].concat()
+        t!(vm.written, exact = memory, written = vm.memory_text)
     };
-    let volumes = words::count_of(vm.volumes.len() as u32, "volume", "volumes");
+    let volumes = words::volumes(vm.volumes.len() as u32);
+    let disks = t!(vm.disks_sum, volumes = volumes, amount = format::allocation(Unit::Bytes, summary.disk));
     let facts = [
-        ("Namespace", summary.namespace.clone()),
-        ("Node", node),
-        ("IP", summary.ip_address.clone()),
-        ("vCPU", cpu),
-        ("Memory", memory + &written),
-        ("Disks", [&volumes, ", ", &format::allocation(Unit::Bytes, summary.disk), " Gi"].concat()),
-        ("Image", vm.os_image.clone()),
-        ("Created", if vm.created > 0 { format::utc_minute(vm.created) } else { String::new() }),
-        ("Object", [summary.kind.name(), " ", &summary.name].concat()),
-        ("KubeVirt status", summary.kubevirt_status.clone()),
-        ("VirtualMachine", vm.vm_name.clone()),
-        ("Launcher pod", vm.pod.clone()),
+        (t!(vm.namespace), summary.namespace.clone()),
+        (t!(vm.node), node),
+        (t!(vm.ip), summary.ip_address.clone()),
+        (t!(figure.vcpu), cpu),
+        (t!(figure.memory), memory),
+        (t!(vm.disks), disks),
+        (t!(vm.image), vm.os_image.clone()),
+        (t!(vm.created), if vm.created > 0 { format::utc_minute(vm.created) } else { String::new() }),
+        (t!(vm.object), [summary.kind.name(), " ", &summary.name].concat()),
+        (t!(vm.kubevirt_status), summary.kubevirt_status.clone()),
+        (t!(vm.virtual_machine), vm.vm_name.clone()),
+        (t!(vm.launcher_pod), vm.pod.clone()),
     ];
     let facts: Vec<_> = facts.into_iter().map(|(name, value)| fact(name, value)).collect();
     view! { <dl class="facts">{facts}</dl> }
@@ -148,35 +211,43 @@ fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
     let usage = &summary.usage;
     let running = summary.status == Status::Running;
     let counted = if usage.disk_known < usage.disk_volumes {
-        format!(" · {} of {} volumes", usage.disk_known, usage.disk_volumes)
+        t!(vm.counted, known = usage.disk_known.to_string(), volumes = words::volumes(usage.disk_volumes))
     } else {
         String::new()
     };
-    let gauge =
-        |label, unit, figure, allocated| Gauge { label, name: label, unit, figure, allocated, running };
+    let gauge = |label, unit, figure, allocated| Gauge {
+        label,
+        name: label,
+        unit,
+        figure,
+        allocated,
+        running,
+        spark: None,
+    };
     view! {
         <div class="figures">
-            {figure(gauge("CPU", Unit::Nanocores, &usage.cpu, summary.cpu), String::new(), now)}
-            {figure(gauge("Memory", Unit::Bytes, &usage.memory, summary.memory), String::new(), now)}
-            {figure(gauge("Disk", Unit::Bytes, &usage.disk, Some(summary.disk)), counted, now)}
+            {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu), String::new(), now)}
+            {figure(gauge(t!(figure.memory), Unit::Bytes, &usage.memory, summary.memory), String::new(), now)}
+            {figure(gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(summary.disk)), counted, now)}
         </div>
     }
 }
 
 const VOLUME: [Column; 7] = [
-    Column("Volume", false),
-    Column("Claim", false),
-    Column("Storage class", false),
-    Column("Mode", false),
-    Column("Used / capacity", false),
-    Column("Source", false),
-    Column("Sampled", true),
+    Column(key!(vm.volume), false),
+    Column(key!(vm.claim), false),
+    Column(key!(vm.storage_class), false),
+    Column(key!(vm.mode), false),
+    Column(key!(vm.used_capacity), false),
+    Column(key!(vm.source), false),
+    Column(key!(vm.sampled), true),
 ];
 
 fn volumes(vm: &Vm, now: Millis) -> impl IntoView + use<> {
     let running = vm.summary.status == Status::Running;
     let rows: Vec<_> = vm.volumes.iter().map(|row| volume(row, running, now)).collect();
-    (!rows.is_empty()).then(|| view! { <h2>"Volumes"</h2> {sheet("Volumes", &VOLUME, rows.into_any())} })
+    (!rows.is_empty())
+        .then(|| view! { <h2>{t!(vm.volumes)}</h2> {sheet(t!(vm.volumes), &VOLUME, rows.into_any())} })
 }
 
 fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> {
@@ -188,11 +259,12 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         figure: &volume.usage,
         allocated: volume.size,
         running,
+        spark: None,
     };
     let source = match (sample, volume.usage.missing()) {
         (Some(sample), _) => Either::Left(origin(sample)),
         (None, missing) => {
-            let reason = missing.map_or("", |missing| missing.reason.text());
+            let reason = missing.map_or("", |missing| text(names::reason(missing.reason)));
             Either::Right(view! { <a href="#why">{reason}</a> })
         }
     };
@@ -203,11 +275,11 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
             </th>
             {cell(VOLUME[1].0, volume.claim.clone())}
             {cell(VOLUME[2].0, volume.storage_class.clone())}
-            {cell(VOLUME[3].0, if volume.block { "Block" } else { "Filesystem" }.to_owned())}
-            <td role="cell" class="full" data-th=VOLUME[4].0>
-                {meter(gauge, now)}
+            {cell(VOLUME[3].0, if volume.block { t!(vm.block) } else { t!(vm.filesystem) }.to_owned())}
+            <td role="cell" class="full" data-th=text(VOLUME[4].0)>
+                {meter(gauge)}
             </td>
-            <td role="cell" data-th=VOLUME[5].0>
+            <td role="cell" data-th=text(VOLUME[5].0)>
                 {source}
                 {others(volume, now)}
             </td>
@@ -219,7 +291,8 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
 /// `longhorn: what the storage backend has allocated`.
 fn origin(sample: &Sample) -> String {
     let basis = words::basis(sample);
-    [sample.source.name(), if basis.is_empty() { "" } else { ": " }, basis].concat()
+    let source = sample.source.name();
+    if basis.is_empty() { source.to_owned() } else { t!(vm.origin, source = source, basis = basis) }
 }
 
 /// What other sources know of the volume. Nothing of it is in the figure.
@@ -228,35 +301,34 @@ fn others(volume: &Volume, now: Millis) -> Vec<impl IntoView + use<>> {
     known
         .map(|sample| {
             let age = words::ago(now, sample.at);
-            let text = ["also ", &origin(sample), ", ", &value_text(sample), ", ", &age].concat();
-            view! { <small>{text}</small> }
+            let other = t!(vm.also, origin = origin(sample), value = value_text(sample), ago = age);
+            view! { <small>{other}</small> }
         })
         .collect()
 }
 
 const FILESYSTEM: [Column; 5] = [
-    Column("Mounted at", false),
-    Column("Type", false),
-    Column("Device", false),
-    Column("Claim", false),
-    Column("Used / size", true),
+    Column(key!(vm.mounted), false),
+    Column(key!(vm.kind), false),
+    Column(key!(vm.device), false),
+    Column(key!(vm.claim), false),
+    Column(key!(vm.used_size), true),
 ];
 
 /// What the guest itself says: beside the host's figures, in place of none of them.
 fn guest(guest: &Guest, now: Millis) -> Option<impl IntoView + use<>> {
     let memory = guest.memory.map(|sample| {
-        let text =
-            [&value_text(&sample), ", ", sample.source.name(), ", ", &words::ago(now, sample.at)].concat();
-        view! { <p>"Memory as the guest sees it: " {text} "."</p> }
+        let (value, ago) = (value_text(&sample), words::ago(now, sample.at));
+        view! { <p>{t!(vm.guest_memory, value = value, source = sample.source.name(), ago = ago)}</p> }
     });
     let asked = guest.at.map(|at| {
-        view! { <p class="small">"File systems by the guest agent, " {words::ago(now, at)} "."</p> }
+        view! { <p class="small">{t!(vm.guest_asked, ago = words::ago(now, at))}</p> }
     });
     let rows: Vec<_> = guest.filesystems.iter().map(filesystem).collect();
-    let sheet = (!rows.is_empty()).then(|| sheet("File systems in the guest", &FILESYSTEM, rows.into_any()));
+    let sheet = (!rows.is_empty()).then(|| sheet(t!(vm.guest_filesystems), &FILESYSTEM, rows.into_any()));
     (memory.is_some() || asked.is_some()).then(|| {
         view! {
-            <h2>"Inside the guest"</h2>
+            <h2>{t!(vm.guest)}</h2>
             {memory}
             {sheet}
             {asked}
@@ -282,11 +354,11 @@ fn filesystem(filesystem: &GuestFilesystem) -> impl IntoView + use<> {
 }
 
 const NETWORK: [Column; 5] = [
-    Column("Network", false),
-    Column("Mode", false),
-    Column("Interface", false),
-    Column("IP", false),
-    Column("MAC", false),
+    Column(key!(vm.network), false),
+    Column(key!(vm.mode), false),
+    Column(key!(vm.interface), false),
+    Column(key!(vm.ip), false),
+    Column(key!(vm.mac), false),
 ];
 
 fn networks(networks: &[Network]) -> impl IntoView + use<> {
@@ -297,31 +369,34 @@ fn networks(networks: &[Network]) -> impl IntoView + use<> {
             row(&network.name, &NETWORK, cells.map(String::clone))
         })
         .collect();
-    (!rows.is_empty()).then(|| view! { <h2>"Networks"</h2> {sheet("Networks", &NETWORK, rows.into_any())} })
+    (!rows.is_empty())
+        .then(|| view! { <h2>{t!(vm.networks)}</h2> {sheet(t!(vm.networks), &NETWORK, rows.into_any())} })
 }
 
 const DISK: [Column; 5] = [
-    Column("Disk", false),
-    Column("Size", false),
-    Column("Storage class", false),
-    Column("Boot", false),
-    Column("Image", false),
+    Column(key!(vm.disk), false),
+    Column(key!(vm.size), false),
+    Column(key!(vm.storage_class), false),
+    Column(key!(vm.boot), false),
+    Column(key!(vm.image), false),
 ];
 
 fn disks(disks: &[Disk]) -> impl IntoView + use<> {
     let rows: Vec<_> = disks
         .iter()
         .map(|disk| {
-            let boot = if disk.boot { "yes" } else { "" }.to_owned();
+            let boot = if disk.boot { t!(vm.yes) } else { "" }.to_owned();
             let cells = [disk.size.clone(), disk.storage_class_name.clone(), boot, disk.image.clone()];
             row(&disk.name, &DISK, cells)
         })
         .collect();
-    (!rows.is_empty()).then(|| view! { <h2>"Disks as ordered"</h2> {sheet("Disks", &DISK, rows.into_any())} })
+    (!rows.is_empty())
+        .then(|| view! { <h2>{t!(vm.ordered)}</h2> {sheet(t!(vm.disks), &DISK, rows.into_any())} })
 }
 
 fn row(name: &str, columns: &'static [Column; 5], cells: [String; 4]) -> impl IntoView + use<> {
-    let cells: Vec<_> = columns[1..].iter().zip(cells).map(|(column, text)| cell(column.0, text)).collect();
+    let cells: Vec<_> =
+        columns[1..].iter().zip(cells).map(|(column, content)| cell(column.0, content)).collect();
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">

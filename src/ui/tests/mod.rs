@@ -1,5 +1,7 @@
 //! Whole pages, rendered as the server renders them, from a snapshot made by hand.
 
+mod groups;
+mod past;
 mod sample;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::{
         serve::reader::Reader,
         snapshot::{Scope, Snapshot, view::Identity},
     },
+    words::Lang,
 };
 
 struct Page {
@@ -75,14 +78,27 @@ fn render(url: &str, snapshot: Snapshot) -> Page {
 }
 
 fn render_in(url: &str, snapshot: Option<Snapshot>, bundle: Bundle) -> Page {
+    render_with(url, snapshot.map(reader), bundle, Lang::English)
+}
+
+fn render_as(url: &str, snapshot: Option<Snapshot>, bundle: Bundle, lang: Lang) -> Page {
+    render_with(url, snapshot.map(reader), bundle, lang)
+}
+
+fn reader(snapshot: Snapshot) -> Reader {
+    let (_sender, receiver) = watch::channel(Arc::new(snapshot));
+    let identity = Identity { cluster: "prod-hz-1".into(), demo: false, refresh: 15_000 };
+    Reader::new(receiver, identity, || NOW)
+}
+
+fn render_with(url: &str, reader: Option<Reader>, bundle: Bundle, lang: Lang) -> Page {
     let response = ResponseOptions::default();
     let html = Owner::new().with(|| {
-        if let Some(snapshot) = snapshot {
-            let (_sender, receiver) = watch::channel(Arc::new(snapshot));
-            let identity = Identity { cluster: "prod-hz-1".into(), demo: false, refresh: 15_000 };
-            provide_context(Reader::new(receiver, identity, || NOW));
+        if let Some(reader) = reader {
+            provide_context(reader);
             provide_context(Scope::All);
         }
+        provide_context(lang);
         provide_context(RequestUrl::new(url));
         provide_context(response.clone());
         provide_context(ServerMetaContext::new().0);
@@ -228,7 +244,9 @@ fn what_cannot_be_understood_is_a_400_that_names_the_field() {
 #[test]
 fn empty_lists_say_why() {
     let all = snapshot(sample::vms(), sample::sources());
-    assert!(render("/?q=kafak", all).text().contains("No VM matches. Clear the filters"));
+    let text = render("/?q=kafak", all).text();
+    assert!(text.contains("No VM matches.") && text.contains("kafak"), "{text}");
+    assert!(text.contains("Clear the filters"), "{text}");
     assert!(render("/", snapshot(vec![], sample::sources())).text().contains("No virtual machines"));
     let mut absent = sample::sources();
     for source in &mut absent[..2] {
@@ -243,9 +261,9 @@ fn empty_lists_say_why() {
     let mut starting = snapshot(vec![], sample::sources());
     starting.ready = false;
     starting.sources[0].state = SourceState::Starting;
-    starting.sources[11].state = SourceState::NotConfigured;
+    starting.sources[12].state = SourceState::NotConfigured;
     let text = render("/", starting).text();
-    assert!(text.contains("10 of 11 sources have answered.") && !text.contains("0 Gi"), "{text}");
+    assert!(text.contains("11 of 12 sources have answered.") && !text.contains("0 Gi"), "{text}");
     let mut half = snapshot(sample::vms(), sample::sources());
     half.ready = false;
     assert!(
@@ -304,7 +322,7 @@ fn no_such_vm_and_no_such_page_are_404() {
 fn the_sources_page_names_state_permission_error_and_mend() {
     let page = render("/sources", snapshot(sample::vms(), sample::broken_sources()));
     let text = page.text();
-    assert!(text.contains("9 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
+    assert!(text.contains("10 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
     assert!(
         text.contains("needs list pods.metrics.k8s.io")
             && text.contains("kubectl apply -f deploy/cluster/rbac.yaml")
@@ -335,7 +353,8 @@ fn the_browsers_half_is_one_module_script_and_its_preloads() {
     let page = render_in("/", Some(snapshot(sample::vms(), sample::sources())), bundle);
     let head = page.part("<head>", "</head>");
     assert!(head.contains("<script type=\"module\" src=\"/pkg/0/app.js\">"), "{head}");
-    assert_eq!(head.matches("rel=\"preload\"").count(), 2, "{head}");
+    assert_eq!(head.matches("rel=\"preload\"").count(), 3, "{head}");
+    assert!(head.contains("href=\"/pkg/0/en.txt\""), "the words of this page's language: {head}");
     assert!(head.contains("<script src=\"/pkg/0/theme.js\">") && head.contains("/pkg/0/favicon.svg"));
 }
 
@@ -343,4 +362,143 @@ fn the_browsers_half_is_one_module_script_and_its_preloads() {
 fn a_page_without_a_reader_renders_all_the_same() {
     let page = render_in("/", None, Bundle::default());
     assert!(page.html.contains("<main"), "as when the routes are listed");
+}
+
+fn chinese(url: &str, snapshot: Snapshot) -> Page {
+    render_as(url, Some(snapshot), Bundle::default(), Lang::Chinese)
+}
+
+#[test]
+fn chinese_pages_say_the_same() {
+    let text = chinese("/", snapshot(sample::vms(), sample::broken_sources())).text();
+    for expected in [
+        "1.31 / 4 vCPU",
+        "32 %",
+        "metrics.k8s.io 14 秒前",
+        "第 1–13 个，共 13 个",
+        "CPU、内存：刚启动，指标 API 需要两次采样。",
+        "磁盘：4 个卷中 1 个未知。",
+        "CPU、内存：1,197 台虚拟机未知。",
+        "已分配 372 Gi",
+        "迁移中",
+        "KubeVirt 状态：ErrorUnschedulable。",
+    ] {
+        assert!(
+            text.contains(expected) || text.replace(' ', "").contains(&expected.replace(' ', "")),
+            "{expected} is not in {text}"
+        );
+    }
+    let page = chinese("/vms/payments/db-postgres-0", snapshot(sample::vms(), sample::sources()));
+    assert!(page.text().contains("卷 data ：块卷。") || page.text().contains("卷 data"), "{}", page.text());
+    assert!(page.html.contains("<html lang=\"zh-CN\""));
+}
+
+/// Words that are the same in Chinese: names of things and units.
+const TERMS: &[&str] = &[
+    "wukong",
+    "dashboard",
+    "CPU",
+    "vCPU",
+    "IP",
+    "MAC",
+    "Gi",
+    "Ti",
+    "KubeVirt",
+    "Wukong",
+    "VirtualMachine",
+    "Launcher",
+    "launcher",
+    "Pod",
+    "PVC",
+    "API",
+    "UTC",
+    "kubelet",
+    "prometheus",
+    "longhorn",
+    "ceph",
+    "guest",
+    "agent",
+    "Longhorn",
+    "Ceph",
+    "RBD",
+    "Prometheus",
+    "kubectl",
+    "working",
+    "set",
+    "watch",
+    "list",
+    "get",
+    "nodes",
+    "proxy",
+    "stats",
+    "pods",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "virtualmachines",
+    "virtualmachineinstances",
+    "wukongs",
+    "read",
+    "rbd",
+    "image",
+    "metrics",
+    "EN",
+    "CSV",
+    "JSON",
+    "Home",
+    "End",
+    "Enter",
+    "Esc",
+    "page",
+    "yaml",
+    "top",
+    "containers",
+    "raw",
+    "virtualmachineinstance",
+    "wukong-dashboard",
+];
+
+#[test]
+fn no_english_is_left_on_chinese_pages() {
+    let mut vms = sample::vms();
+    for vm in &mut vms {
+        let usage = &mut vm.summary.usage;
+        let volumes = vm.volumes.iter_mut().map(|volume| &mut volume.usage);
+        for figure in [&mut usage.cpu, &mut usage.memory, &mut usage.disk].into_iter().chain(volumes) {
+            if let Figure::Missing(missing) = figure {
+                (missing.detail, missing.mend) = Default::default();
+            }
+        }
+    }
+    let names: String = vms.iter().map(|vm| format!("{vm:?} prod-hz-1")).collect();
+    let mut sources = sample::broken_sources();
+    for source in &mut sources {
+        (source.error, source.mend) = Default::default();
+    }
+    for url in [
+        "/",
+        "/?q=x",
+        "/?page=0",
+        "/vms/payments/db-postgres-0",
+        "/vms/legacy/frozen-erp",
+        "/vms/shop/frontend-canary",
+        "/vms/a/b",
+        "/sources",
+        "/no",
+    ] {
+        let html = chinese(url, snapshot(vms.clone(), sources.clone())).html;
+        let html = html.replace("</script>", "<script>");
+        let without_scripts: String = html.split("<script").step_by(2).collect();
+        let body = without_scripts.split_once("<body").map_or("", |(_, body)| body);
+        let attributes = ["title=\"", "aria-label=\"", "placeholder=\"", "aria-valuetext=\"", "data-th=\""];
+        let attributes = attributes
+            .iter()
+            .flat_map(|name| body.split(name).skip(1).filter_map(|rest| rest.split('"').next()));
+        let said = attributes.fold(text(body), |said, value| said + " " + value);
+        // What has a dot, a slash, a hyphen or a digit in it is a name.
+        let tokens = said.split(|c: char| !(c.is_ascii_alphanumeric() || "-._/:@".contains(c)));
+        let words = tokens.filter(|token| token.bytes().all(|b| b.is_ascii_alphabetic()));
+        let left: Vec<_> =
+            words.filter(|word| word.len() > 2 && !TERMS.contains(word) && !names.contains(word)).collect();
+        assert!(left.is_empty(), "{url}: {left:?}");
+    }
 }

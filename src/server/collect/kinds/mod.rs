@@ -2,6 +2,7 @@
 
 mod core;
 mod kubevirt;
+mod node;
 mod storage;
 mod wukong;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 pub use self::{
     core::{Claims, Pods},
     kubevirt::{Instances, VirtualMachines},
+    node::Nodes,
     storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,
 };

@@ -107,7 +107,7 @@ fn part<T>(found: T, answer: &Answer<'_>) -> Part<T> {
 }
 
 /// None for what has no name, and for what a server that ignores matchers tells of other namespaces.
-fn key(labels: &Labels<'_>, name: &str, ours: Option<&[String]>) -> Option<Key> {
+pub fn key(labels: &Labels<'_>, name: &str, ours: Option<&[String]>) -> Option<Key> {
     let namespace = labels.of_namespace();
     let is_ours = ours.is_none_or(|ours| ours.iter().any(|own| own == namespace));
     (is_ours && !namespace.is_empty() && !name.is_empty()).then(|| Key::new(namespace, name))

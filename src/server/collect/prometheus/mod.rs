@@ -1,17 +1,21 @@
-//! A Prometheus-compatible API: three instant queries a round, whatever the number of VMs.
+//! A Prometheus-compatible API: three instant queries a round, whatever the number of VMs; the past is asked for in
+//! [`range`].
 //!
 //! Each asks for the samples of the last minutes, not for "the value now": only so does a value come with its own
 //! time, which tells how old it is, and which of two kubelets spoke last.
 
 mod answer;
 mod query;
+mod range;
 
 use std::{sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use reqwest::Url;
 use tokio::time::Instant;
 
+pub use self::range::Historian;
 use self::{answer::Part, query::Scope};
 use super::{
     Closed, Outlet,
@@ -21,10 +25,13 @@ use super::{
     poll::Source,
 };
 use crate::{
-    model::{reason::Reason, source::SourceId},
+    model::{Millis, reason::Reason, source::SourceId},
     server::{
         config::{CollectConfig, PrometheusConfig},
-        snapshot::facts::{Observation, PrometheusFacts, VolumeStats},
+        snapshot::{
+            archive::Times,
+            facts::{Observation, PrometheusFacts, VolumeStats},
+        },
     },
 };
 
@@ -65,7 +72,7 @@ impl Prometheus {
 
     /// The queries side by side. A round is a failure when none of them was answered.
     async fn ask(&mut self) -> Result<PrometheusFacts, Failure> {
-        let api = self.open().await?;
+        let api = open(&mut self.site, &self.config, self.namespaces.clone()).await?;
         let started = Instant::now();
         let volumes = async {
             let due = self.disks.as_ref().is_some_and(|disks| disks.due <= started);
@@ -103,15 +110,6 @@ impl Prometheus {
             instances: answer::instances(memory.found, cpu.found),
             warnings,
         }
-    }
-
-    async fn open(&mut self) -> Result<Api, Failure> {
-        Ok(Api {
-            session: self.site.open().await?,
-            headers: headers(&self.config).await?,
-            timeout: format!("{}ms", self.config.deadline.as_millis()),
-            namespaces: self.namespaces.clone(),
-        })
     }
 }
 
@@ -166,6 +164,19 @@ impl Tally {
     }
 }
 
+async fn open(
+    site: &mut Site,
+    config: &PrometheusConfig,
+    namespaces: Option<Arc<[String]>>,
+) -> Result<Api, Failure> {
+    Ok(Api {
+        session: site.open().await?,
+        headers: headers(config).await?,
+        timeout: format!("{}ms", config.deadline.as_millis()),
+        namespaces,
+    })
+}
+
 /// The API for the length of one round.
 struct Api {
     session: Session,
@@ -181,13 +192,42 @@ impl Api {
         query: &str,
         decode: fn(&[u8], Option<&[String]>) -> Option<T>,
     ) -> Result<T, Failure> {
-        let mut url = self.session.url(&["api", "v1", "query"]);
+        let url = self.session.url(&["api", "v1", "query"]);
+        self.send(url, query, decode).await
+    }
+
+    /// Values at each of the times.
+    async fn range<T: Send + 'static>(
+        &self,
+        query: &str,
+        times: Times,
+        decode: impl FnOnce(&[u8], Option<&[String]>) -> Option<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let mut url = self.session.url(&["api", "v1", "query_range"]);
+        url.query_pairs_mut()
+            .append_pair("start", &seconds(times.from))
+            .append_pair("end", &seconds(times.last()))
+            .append_pair("step", &seconds(times.step));
+        self.send(url, query, decode).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        mut url: Url,
+        query: &str,
+        decode: impl FnOnce(&[u8], Option<&[String]>) -> Option<T> + Send + 'static,
+    ) -> Result<T, Failure> {
         url.query_pairs_mut().append_pair("query", query).append_pair("timeout", &self.timeout);
         let request = self.session.get(url).headers(self.headers.clone());
         let reply = self.session.send(request).await?;
         let namespaces = self.namespaces.clone();
         reply.decode(move |answer| decode(answer, namespaces.as_deref())).await
     }
+}
+
+/// Unix seconds.
+fn seconds(millis: Millis) -> String {
+    format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
 }
 
 /// Whom to ask as, and for which tenant.

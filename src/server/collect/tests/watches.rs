@@ -5,6 +5,7 @@ use crate::server::snapshot::facts::Backend;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 
+const NODES: &str = "/api/v1/nodes";
 const PERSISTENT_VOLUMES: &str = "/api/v1/persistentvolumes";
 const LONGHORN_VOLUMES: &str = "/apis/longhorn.io/v1beta2/volumes";
 
@@ -131,11 +132,11 @@ async fn namespaces_are_never_left() {
     assert_eq!(error.detail, "list virtualmachines.kubevirt.io in namespace dev");
     collector.during(Duration::from_millis(500)).await;
     let asked = server.asked.lock().unwrap();
-    // A PersistentVolume is in no namespace, and Longhorn's volumes are in Longhorn's.
+    // PersistentVolumes and nodes are in no namespace, and Longhorn's volumes are in Longhorn's.
     let inside = |path: &str| {
         path.contains("/namespaces/prod/")
             || path.contains("/namespaces/dev/")
-            || [PERSISTENT_VOLUMES, LONGHORN_VOLUMES].contains(&path)
+            || [PERSISTENT_VOLUMES, LONGHORN_VOLUMES, NODES].contains(&path)
     };
     assert!(asked.iter().all(|asked| inside(&asked.path)), "{asked:?}");
     assert!(asked.iter().any(|asked| asked.path == "/apis/metrics.k8s.io/v1beta1/namespaces/dev/pods"));
@@ -172,6 +173,30 @@ async fn backends_are_followed_at_cluster_scope() {
         }
     }
     assert_eq!((handle, actual), (Some(Backend::Longhorn("pvc-1".into())), vec![Some(4), Some(5)]));
+}
+
+#[tokio::test]
+async fn nodes_are_followed_at_cluster_scope_whatever_the_namespaces() {
+    let node = r#"{"metadata":{"name":"n1","resourceVersion":"11"},"status":{"allocatable":{"cpu":"4"}}}"#;
+    let list = format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"10"}},"items":[{node}]}}"#);
+    let server = Server::start(move |asked, _| match (asked.path.as_str(), asked.is_watch()) {
+        (NODES, false) => json(list.clone()),
+        (NODES, true) => {
+            watch_of(&[format!(r#"{{"type":"MODIFIED","object":{}}}"#, node.replace("\"4\"", "\"8\""))])
+        }
+        _ => quiet(asked),
+    });
+    let config = CollectConfig { namespaces: Some(vec!["prod".into()]), ..config() };
+    let mut collector = Collector::start(&server, config, &[]).await;
+    let mut cores = vec![];
+    while cores.len() < 2 {
+        match collector.next(Some).await {
+            Observation::Nodes(Change::Replaced { namespace: None, items, .. }) => cores.push(items[0].cpu),
+            Observation::Nodes(Change::Applied { item, .. }) => cores.push(item.cpu),
+            _ => {}
+        }
+    }
+    assert_eq!(cores, [Some(4_000_000_000), Some(8_000_000_000)]);
 }
 
 #[tokio::test]

@@ -13,9 +13,14 @@ use crate::{
     server::snapshot::{Scope, Snapshot},
 };
 
+pub mod events;
 mod figure;
+mod groups;
+mod past;
 mod totals;
 
+pub use groups::GroupsJson;
+pub use past::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
 /// All VMs of the scope as a JSON array; `size` is a guess at its bytes.
@@ -51,7 +56,7 @@ pub struct VmJson<'a> {
     pod: &'a str,
     memory_bytes: Option<u64>,
     cpu_millicores: Option<serde_json::Number>,
-    usage: UsageJson<'a>,
+    usage: UsageJson,
     volumes: Vec<VolumeJson<'a>>,
     guest: GuestJson<'a>,
 }
@@ -155,17 +160,17 @@ fn of_hugepages(usage: &Usage) -> Option<&Sample> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct UsageJson<'a> {
-    cpu: FigureJson<'a>,
-    memory: FigureJson<'a>,
-    disk: FigureJson<'a>,
+struct UsageJson {
+    cpu: FigureJson,
+    memory: FigureJson,
+    disk: FigureJson,
     /// Volumes that `disk` counts, and all volumes.
     disk_known: u32,
     disk_volumes: u32,
 }
 
-impl<'a> UsageJson<'a> {
-    fn new(usage: &'a Usage) -> Self {
+impl UsageJson {
+    fn new(usage: &Usage) -> Self {
         Self {
             cpu: FigureJson::new(&usage.cpu, Of::Allocated),
             memory: FigureJson::new(&usage.memory, Of::Allocated),
@@ -186,9 +191,9 @@ struct VolumeJson<'a> {
     storage_class: &'a str,
     /// The source of `usage`, known or not.
     from: &'static str,
-    usage: FigureJson<'a>,
+    usage: FigureJson,
     /// What other sources know of it, or what keeps each of them; never part of `usage`.
-    readings: Vec<ReadingJson<'a>>,
+    readings: Vec<ReadingJson>,
 }
 
 impl<'a> VolumeJson<'a> {
@@ -207,14 +212,14 @@ impl<'a> VolumeJson<'a> {
 }
 
 #[derive(Serialize)]
-struct ReadingJson<'a> {
+struct ReadingJson {
     from: &'static str,
     #[serde(flatten)]
-    figure: FigureJson<'a>,
+    figure: FigureJson,
 }
 
-impl<'a> ReadingJson<'a> {
-    fn new(reading: &'a Reading) -> Self {
+impl ReadingJson {
+    fn new(reading: &Reading) -> Self {
         Self { from: reading.source.code(), figure: FigureJson::new(&reading.figure, Of::Capacity) }
     }
 }

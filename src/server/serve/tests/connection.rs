@@ -35,7 +35,8 @@ async fn start(head: Duration, drain: Duration) -> Running {
         .route("/never", get(std::future::pending::<&'static str>));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let server = tokio::spawn(listen(listener, router, Patience { head, drain }, shutdown.clone()));
+    let server =
+        tokio::spawn(listen(listener, router, Patience { head, stall: head, drain }, shutdown.clone()));
     Running { address, shutdown, server }
 }
 

@@ -21,13 +21,14 @@ use crate::{
     },
     server::{
         config::HttpConfig,
-        serve::{App, Assets, reader::Reader, router},
+        serve::{App, Assets, events::Pace, reader::Reader, router},
         snapshot::{Snapshot, view::Identity},
     },
 };
 
 pub struct Server {
     pub router: Router,
+    pub app: App,
     pub snapshots: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -56,11 +57,17 @@ impl Server {
         let (snapshots, receiver) = watch::channel(Arc::new(snapshot(1, vms)));
         let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
         let app = App::new(Reader::new(receiver, identity, || 0), site(), &http);
-        Self { router: router(app), snapshots }
+        Self { router: router(app.clone()), app, snapshots }
     }
 
     pub fn publish(&self, seq: u64, vms: Vec<Vm>) {
         self.snapshots.send_replace(Arc::new(snapshot(seq, vms)));
+    }
+
+    /// The same with another pace of events.
+    pub fn at_pace(self, http: &HttpConfig, pace: Pace) -> Self {
+        let app = self.app.at_pace(http, pace);
+        Self { router: router(app.clone()), app, snapshots: self.snapshots }
     }
 
     pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {

@@ -141,8 +141,10 @@ async fn every_answer_carries_the_security_headers() {
 
 #[tokio::test]
 async fn only_allowed_hosts_are_answered() {
-    let server =
-        Server::with(vec![vm("shop", "web")], HttpConfig { allowed_hosts: vec!["dash.example".into()] });
+    let server = Server::with(
+        vec![vm("shop", "web")],
+        HttpConfig { allowed_hosts: vec!["dash.example".into()], ..HttpConfig::default() },
+    );
     for (host, path, want) in [
         ("dash.example", "/", 200),
         ("dash.example:8081", "/api/vms", 200),

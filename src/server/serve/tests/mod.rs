@@ -1,9 +1,13 @@
 //! Through the real router, with a snapshot made by hand.
 
 mod connection;
+mod download;
 mod files;
-mod fixture;
+pub mod fixture;
+mod groups;
 mod http;
+mod language;
 mod listing;
 mod pages;
+mod past;
 mod vms;

@@ -12,7 +12,7 @@ async fn pages_have_the_status_of_what_they_say() {
         ("/?q=web&sort=cpu&page=1", 200),
         ("/?page=0", 400),
         ("/?page=18446744073709551616", 400),
-        ("/?sort=age", 400),
+        ("/?sort=size", 400),
         ("/?status=%3Cscript%3E", 400),
         ("/vms/shop/web", 200),
         ("/vms/shop/nope", 404),
@@ -22,6 +22,12 @@ async fn pages_have_the_status_of_what_they_say() {
         ("/vms/../../etc/passwd", 404),
         ("/vms/a/%2e%2e", 404),
         ("//", 404),
+        ("/?view=map&by=namespace&color=disk", 200),
+        ("/?view=map&by=pod", 400),
+        ("/groups", 200),
+        ("/groups?by=namespace&sort=disk&page=2", 200),
+        ("/groups?by=pod", 400),
+        ("/groups/x", 404),
         ("/sources", 200),
         ("/nope", 404),
     ] {
@@ -41,7 +47,7 @@ async fn server_functions_are_get_and_send_nobody_anywhere() {
     assert_eq!(answer.header("cache-control"), "no-store");
     let head = server.send(Method::HEAD, "/fn/home", &[]).await;
     assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
-    for (path, want) in [("/fn/home?page=0", 400), ("/fn/vm", 400), ("/fn/nope", 404)] {
+    for (path, want) in [("/fn/home?query=page%3D0", 400), ("/fn/vm", 400), ("/fn/nope", 404)] {
         assert_eq!(server.get(path).await.status, want, "{path}");
     }
     assert_eq!(server.send(Method::POST, "/fn/home", &[]).await.status, 405);

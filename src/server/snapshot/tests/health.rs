@@ -19,6 +19,7 @@ fn all_well_is_healthy_and_ready() {
         SourceId::Instances,
         SourceId::Pods,
         SourceId::Claims,
+        SourceId::Nodes,
         SourceId::PodMetrics,
         SourceId::Kubelet,
     ];
@@ -35,7 +36,7 @@ fn a_refused_watch_keeps_what_was_known() {
     assert_eq!(snapshot.vms.len(), 1);
     let health = health(&snapshot, SourceId::Wukongs);
     assert_eq!((health.state, health.reason), (SourceState::Forbidden, Some(Reason::Forbidden)));
-    assert!(health.mend.contains("kubectl apply -f deploy/cluster/rbac.yaml"));
+    assert!(health.mend.to_string().contains("kubectl apply -f deploy/cluster/rbac.yaml"));
 }
 
 #[test]

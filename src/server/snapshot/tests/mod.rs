@@ -1,8 +1,14 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
+mod archive;
+mod delta;
+mod groups;
 mod health;
+mod history;
+mod insight;
 mod inventory;
 mod kubelets;
+mod map;
 mod pods;
 mod property;
 mod sources;
@@ -37,6 +43,7 @@ pub fn world() -> World {
     world.apply(Observation::Instances(replaced(vec![])));
     world.apply(Observation::Pods(replaced(vec![])));
     world.apply(Observation::Claims(replaced(vec![])));
+    world.apply(Observation::Nodes(replaced(vec![])));
     world.apply(metrics(vec![]));
     world
 }

@@ -185,7 +185,7 @@ fn where_none_knows_each_source_says_why() {
         (SourceId::GuestAgent, Err(Reason::AgentOff)),
     ];
     assert_eq!(readings(&root), want);
-    let mend = &root.usage.missing().unwrap().mend;
+    let mend = root.usage.missing().unwrap().mend.to_string();
     assert!(mend.contains("rbd object-map rebuild rbd/block-root"), "{mend}");
     ceph(&mut world, "block-root", Some(GI));
     assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));

@@ -2,7 +2,12 @@
 
 use super::*;
 use crate::{
-    model::query::{Order, Query, Sort},
+    model::{
+        figure::{Basis, Figure, Sample, Source, Unit},
+        query::{Order, Query, Sort},
+        view::Facet,
+        vm::{Status, VmSummary},
+    },
     server::snapshot::{
         Scope,
         view::{Identity, home, vm},
@@ -40,7 +45,7 @@ fn filters_narrow_together() {
     let query = Query { namespace: "a".into(), q: "HIG".into(), ..Query::default() };
     assert_eq!(names(&snapshot, &query), ["high"]);
     assert_eq!(names(&snapshot, &Query { node: "n1".into(), ..Query::default() }), ["high", "low"]);
-    let stopped = Query { status: Some(crate::model::vm::Status::Stopped), ..Query::default() };
+    let stopped = Query { status: Some(Status::Stopped), ..Query::default() };
     assert_eq!(names(&snapshot, &stopped), ["off"]);
 }
 
@@ -62,4 +67,138 @@ fn a_vm_is_found_by_both_names() {
     let found = |namespace, name| vm(&snapshot, &identity(), &Scope::All, namespace, name, NOW).vm.is_some();
     assert!(found("a", "low"));
     assert!(!found("b", "low"));
+}
+
+/// One VM for each cause: high, old, missing, in trouble; and three that need nothing.
+fn troubles() -> Snapshot {
+    let vm = |name: &str, change: fn(&mut VmSummary)| {
+        let mut vm = Vm::clone(&find(&three(), "a", "low"));
+        vm.summary.name = name.to_owned();
+        vm.summary.usage.disk = known(Unit::Bytes, 10, 100);
+        (vm.summary.usage.disk_known, vm.summary.usage.disk_volumes) = (1, 1);
+        change(&mut vm.summary);
+        Arc::new(vm)
+    };
+    let vms = vec![
+        vm("calm", |_| {}),
+        vm("diskless", |vm| vm.usage.disk = Figure::Missing(Reason::NoVolumes.into())),
+        vm("error", |vm| vm.status = Status::Error),
+        vm("high", |vm| vm.usage.memory = known(Unit::Bytes, 90, 100)),
+        vm("missing", |vm| vm.usage.cpu = Figure::Missing(Reason::TimedOut.into())),
+        vm("nearly", |vm| vm.usage.memory = known(Unit::Bytes, 899, 1000)),
+        vm("off", |vm| {
+            (vm.status, vm.usage.cpu) = (Status::Stopped, Figure::Missing(Reason::NotRunning.into()))
+        }),
+        vm("old", |vm| {
+            if let Figure::Known(sample) = &mut vm.usage.cpu {
+                sample.stale = true;
+            }
+        }),
+        vm("partial", |vm| vm.usage.disk_volumes = 2),
+        vm("pending", |vm| vm.status = Status::Pending),
+    ];
+    Snapshot { vms, ready: true, ..Snapshot::default() }
+}
+
+fn known(unit: Unit, used: u64, of: u64) -> Figure {
+    let (source, basis) = (Source::PodMetrics, Basis::Own);
+    Figure::Known(Sample { unit, used, of, at: NOW, window_ms: 0, source, basis, stale: false })
+}
+
+#[test]
+fn what_needs_attention_is_high_old_missing_or_in_trouble() {
+    let snapshot = troubles();
+    let wanted = ["error", "high", "missing", "old", "partial", "pending"];
+    let query = Query { attention: true, ..Query::default() };
+    assert_eq!(names(&snapshot, &query), wanted);
+    let whole = home(&snapshot, &identity(), &Scope::All, &Query::default(), NOW);
+    assert_eq!(whole.facets.attention as usize, wanted.len(), "counted, asked for or not");
+    assert_eq!(whole.matching, 10);
+}
+
+#[test]
+fn a_facet_counts_what_its_filter_would_leave_beside_the_others() {
+    let snapshot = three();
+    let view = |query: &Query| home(&snapshot, &identity(), &Scope::All, query, NOW).facets;
+    let counts = |facets: Vec<Facet>| facets.into_iter().map(|it| (it.name, it.vms)).collect::<Vec<_>>();
+    let facets = view(&Query { namespace: "b".into(), q: "o".into(), ..Query::default() });
+    assert_eq!(counts(facets.namespaces), [("a".into(), 1), ("b".into(), 1)], "low, and off");
+    assert_eq!(counts(facets.nodes), [("n1".into(), 0)], "none of namespace b is on it");
+    assert_eq!(facets.statuses, [0, 0, 0, 0, 1, 0]);
+}
+
+#[test]
+fn what_is_being_created_is_found_as_pending_too() {
+    let mut snapshot = troubles();
+    Arc::make_mut(&mut snapshot.vms[0]).summary.status = Status::Creating;
+    let by = |status| names(&snapshot, &Query { status: Some(status), ..Query::default() });
+    assert_eq!(by(Status::Pending), ["calm", "pending"]);
+    assert_eq!(by(Status::Creating), ["calm"]);
+    let view = home(&snapshot, &identity(), &Scope::All, &Query::default(), NOW);
+    assert_eq!(view.facets.statuses, [6, 1, 2, 1, 1, 0]);
+}
+
+#[test]
+fn text_is_found_in_any_field_and_case() {
+    let mut snapshot = three();
+    Arc::make_mut(&mut snapshot.vms[0]).os_image = "Ünix 10.İ".into();
+    let first = snapshot.vms[0].summary.name.clone();
+    for (text, found) in
+        [("ünix", true), ("ÜNIX 10", true), ("10.i", true), ("unix", false), ("xxxxxxxxxxxxxxxxx", false)]
+    {
+        let query = Query { q: text.into(), ..Query::default() };
+        assert_eq!(names(&snapshot, &query).contains(&first), found, "{text}");
+    }
+    assert_eq!(names(&snapshot, &Query { q: "N1".into(), ..Query::default() }), ["high", "low"]);
+}
+
+/// Names in the order of the sort, each VM's figure said once; `none` has none of it.
+#[test]
+fn every_sort_puts_what_it_lacks_last_and_ties_by_name() {
+    let vm = |name: &str, node: &str, used: u64, of: u64, at: Millis| {
+        let mut vm = Vm::clone(&find(&three(), "a", "low"));
+        let figure = |unit| Figure::Known(Sample { at, ..*known(unit, used, of).sample().unwrap() });
+        vm.summary.name = name.to_owned();
+        vm.summary.namespace = name.chars().rev().collect();
+        vm.summary.node = node.to_owned();
+        vm.summary.usage.cpu = figure(Unit::Nanocores);
+        vm.summary.usage.memory = figure(Unit::Bytes);
+        vm.summary.usage.disk = figure(Unit::Bytes);
+        Arc::new(vm)
+    };
+    let mut none = Vm::clone(&vm("e", "", 1, 1, NOW));
+    for figure in [&mut none.summary.usage.cpu, &mut none.summary.usage.memory, &mut none.summary.usage.disk]
+    {
+        *figure = Figure::Missing(Reason::TimedOut.into());
+    }
+    let vms = vec![
+        vm("a", "n2", 10, 100, NOW - 5),
+        vm("b", "n1", 50, 1000, NOW - 9),
+        vm("c", "n3", 10, 100, NOW - 5),
+        vm("d", "n1", 40, 50, NOW),
+        Arc::new(none),
+    ];
+    let snapshot = Snapshot { vms, ..Snapshot::default() };
+    for (sort, down) in [
+        (Sort::Cpu, "dacbe"),
+        (Sort::Memory, "dacbe"),
+        (Sort::Disk, "dacbe"),
+        (Sort::CpuUsed, "bdace"),
+        (Sort::MemoryUsed, "bdace"),
+        (Sort::DiskUsed, "bdace"),
+        (Sort::Age, "bacde"),
+        (Sort::Node, "cabde"),
+        (Sort::Name, "edcba"),
+        (Sort::Namespace, "edcba"),
+        (Sort::Status, "abcde"),
+    ] {
+        let query = Query { sort, order: Order::Desc, ..Query::default() };
+        assert_eq!(names(&snapshot, &query).concat(), down, "{sort:?}");
+    }
+    for (sort, up) in
+        [(Sort::CpuUsed, "acdbe"), (Sort::Age, "dacbe"), (Sort::Node, "bdace"), (Sort::Namespace, "abcde")]
+    {
+        let query = Query { sort, order: Order::Asc, ..Query::default() };
+        assert_eq!(names(&snapshot, &query).concat(), up, "{sort:?}");
+    }
 }

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
-use crate::model::{
-    Millis,
-    figure::{Basis, Figure, Sample, Unit},
-    reason::Missing,
+use crate::{
+    model::{
+        Millis,
+        figure::{Basis, Figure, Sample, Unit},
+        reason::Missing,
+    },
+    words::{english, reason},
 };
 
 /// What a used amount is measured against.
@@ -17,13 +20,13 @@ pub enum Of {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-pub enum FigureJson<'a> {
+pub enum FigureJson {
     Known(SampleJson),
-    Missing { missing: MissingJson<'a> },
+    Missing { missing: MissingJson },
 }
 
-impl<'a> FigureJson<'a> {
-    pub fn new(figure: &'a Figure, of: Of) -> Self {
+impl FigureJson {
+    pub fn new(figure: &Figure, of: Of) -> Self {
         match figure {
             Figure::Known(sample) => Self::Known(SampleJson::new(sample, of)),
             Figure::Missing(missing) => Self::Missing { missing: MissingJson::new(missing, of) },
@@ -72,22 +75,22 @@ impl SampleJson {
 }
 
 #[derive(Serialize)]
-pub struct MissingJson<'a> {
+pub struct MissingJson {
     reason: &'static str,
     text: &'static str,
-    detail: &'a str,
-    mend: &'a str,
+    detail: String,
+    mend: String,
     /// The last value that was seen, with its time.
     last: Option<SampleJson>,
 }
 
-impl<'a> MissingJson<'a> {
-    fn new(missing: &'a Missing, of: Of) -> Self {
+impl MissingJson {
+    pub fn new(missing: &Missing, of: Of) -> Self {
         Self {
             reason: missing.reason.code(),
-            text: missing.reason.text(),
-            detail: &missing.detail,
-            mend: &missing.mend,
+            text: english(reason(missing.reason)),
+            detail: missing.detail.to_string(),
+            mend: missing.mend.to_string(),
             last: missing.last.as_ref().map(|sample| SampleJson::new(sample, of)),
         }
     }

@@ -6,12 +6,15 @@ use super::{
     decimal,
     figure::{Of, percent, unit},
 };
-use crate::model::{
-    Millis,
-    figure::Unit,
-    format,
-    source::SourceHealth,
-    totals::{Measured, Totals},
+use crate::{
+    model::{
+        Millis,
+        figure::Unit,
+        format,
+        source::SourceHealth,
+        totals::{Measured, Totals},
+    },
+    words::{english, gives, permission},
 };
 
 /// `GET /api/stats`.
@@ -97,14 +100,14 @@ impl StatsJson {
 /// One entry of `GET /api/sources`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SourceJson<'a> {
+pub struct SourceJson {
     id: &'static str,
     gives: &'static str,
     permission: &'static str,
     state: &'static str,
     reason: Option<&'static str>,
-    error: &'a str,
-    mend: &'a str,
+    error: String,
+    mend: String,
     last_success: Option<Millis>,
     /// A watch's last bytes, bookmarks included; null for a source that is polled.
     last_bytes: Option<Millis>,
@@ -118,16 +121,16 @@ pub struct SourceJson<'a> {
     vms_stale: u32,
 }
 
-impl<'a> SourceJson<'a> {
-    pub fn new(health: &'a SourceHealth) -> Self {
+impl SourceJson {
+    pub fn new(health: &SourceHealth) -> Self {
         Self {
             id: health.id.code(),
-            gives: health.id.gives(),
-            permission: health.id.permission(),
+            gives: english(gives(health.id)),
+            permission: english(permission(health.id)),
             state: health.state.code(),
             reason: health.reason.map(|reason| reason.code()),
-            error: &health.error,
-            mend: &health.mend,
+            error: health.error.to_string(),
+            mend: health.mend.to_string(),
             last_success: health.last_success,
             last_bytes: health.last_bytes,
             latency_p50_ms: health.latency.map(|latency| latency.p50),

@@ -1,0 +1,124 @@
+//! `GET /api/vms` of 1,000 VMs, beside a bare axum handler that sends the same bytes: both as processes of their own,
+//! asked in turn over kept-alive connections.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use super::{
+    process::Program,
+    table::{Must, Table, median},
+};
+
+const BARE: &str = "WUKONG_BENCH_BARE";
+const CONNECTIONS: usize = 4;
+const ROUND: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 5;
+
+/// Whether this process is the bare handler, and of what file.
+pub fn asked_to_be_bare() -> Option<PathBuf> {
+    std::env::var_os(BARE).map(PathBuf::from)
+}
+
+pub fn serve_bare(file: &PathBuf) {
+    let body = bytes::Bytes::from(std::fs::read(file).expect("the bytes to send"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        println!("listening on http://{}", listener.local_addr().expect("an address"));
+        let handler = move || {
+            let body = body.clone();
+            async move { ([(http::header::CONTENT_TYPE, "application/json")], body) }
+        };
+        let router = axum::Router::new().route("/api/vms", axum::routing::get(handler));
+        wukong_dashboard::server::serve::listen(
+            listener,
+            router,
+            wukong_dashboard::server::serve::Patience::default(),
+            tokio_util::sync::CancellationToken::new(),
+        )
+        .await;
+    });
+}
+
+pub fn measure(table: &mut Table) {
+    let ours = Program::start(&["demo", "--vms", "1000", "--nodes", "50"]);
+    ours.await_ok("/readyz", Duration::from_secs(60));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("body");
+    std::fs::write(&file, Client::new(ours.address).body()).expect("a file");
+    let myself = std::env::current_exe().expect("a path");
+    let bare = Program::of(Command::new(myself).env(BARE, &file));
+    let ratios = (0..ROUNDS).map(|_| rate(ours.address) / rate(bare.address));
+    let share = median(ratios.collect()) * 100.0;
+    table.row("/api/vms, 1,000 VMs: rate, of a bare handler's", share, Must::BeAtLeast, 90.0, "%");
+}
+
+/// Answers a second.
+fn rate(address: SocketAddr) -> f64 {
+    let begun = Instant::now();
+    let count = move || {
+        let mut client = Client::new(address);
+        let mut answers = 0u32;
+        while begun.elapsed() < ROUND {
+            client.read_answer();
+            answers += 1;
+        }
+        answers
+    };
+    let threads: Vec<_> = (0..CONNECTIONS).map(|_| std::thread::spawn(count)).collect();
+    let answers: u32 = threads.into_iter().map(|thread| thread.join().expect("a client")).sum();
+    f64::from(answers) / begun.elapsed().as_secs_f64()
+}
+
+/// One kept-alive connection.
+struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    fn new(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_nodelay(true).expect("an option");
+        Self { stream, buffer: vec![0; 1 << 20] }
+    }
+
+    fn body(mut self) -> Vec<u8> {
+        let head = self.read_answer();
+        self.buffer[head.0..head.1].to_vec()
+    }
+
+    /// Where the body begins and ends in the buffer.
+    fn read_answer(&mut self) -> (usize, usize) {
+        self.stream.write_all(b"GET /api/vms HTTP/1.1\r\nhost: bench\r\n\r\n").expect("sent");
+        let mut filled = 0;
+        let mut whole = None;
+        loop {
+            if filled == self.buffer.len() {
+                self.buffer.resize(filled * 2, 0);
+            }
+            let read = self.stream.read(&mut self.buffer[filled..]).expect("an answer");
+            assert!(read > 0, "the connection ended");
+            filled += read;
+            whole = whole.or_else(|| span(&self.buffer[..filled]));
+            match whole {
+                Some((begin, end)) if filled >= end => return (begin, end),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// From the head: where its body begins and ends.
+fn span(bytes: &[u8]) -> Option<(usize, usize)> {
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..head]).expect("a head").to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.expect("a body of known length").trim().parse().expect("a number");
+    Some((head, head + length))
+}

@@ -1,0 +1,96 @@
+//! The join and the query of a view, on what collectors brought from a simulated cluster of 10,000 VMs.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use wukong_dashboard::{
+    model::query::Query,
+    server::{
+        clock, collect,
+        config::{CollectConfig, KubernetesConfig},
+        snapshot::{
+            Limits, Scope, Snapshot, World,
+            facts::Targets,
+            view::{self, Identity},
+        },
+    },
+    sim,
+};
+
+use super::table::{Must, Table, median};
+
+const TIMES: usize = 15;
+
+pub fn measure(table: &mut Table) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (mut world, snapshot) = runtime.block_on(fill());
+    // Nothing else runs while time is taken.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    println!("joined: {} VMs, {} sources tried", snapshot.vms.len(), snapshot.sources.len());
+    let join = median((0..TIMES).map(|_| millis(|| drop(world.join(clock::now())))).collect());
+    table.row("10,000 VMs: join", join, Must::BeAtMost, 50.0, "ms");
+    let identity = Identity { cluster: "bench".into(), demo: false, refresh: 15_000 };
+    for query in ["", "q=a", "sort=memory", "status=Running&sort=cpu", "attention=1", "view=map"] {
+        let asked = parse(query);
+        let cut = || drop(view::home(&snapshot, &identity, &Scope::All, &asked, clock::now()));
+        let took = median((0..TIMES).map(|_| millis(cut)).collect());
+        table.row(&format!("10,000 VMs: view of /?{query}"), took, Must::BeAtMost, 5.0, "ms");
+    }
+}
+
+fn millis(work: impl FnOnce()) -> f64 {
+    let begun = Instant::now();
+    work();
+    begun.elapsed().as_secs_f64() * 1000.0
+}
+
+fn parse(query: &str) -> Query {
+    let pairs: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+    let value = |field: &str| pairs.iter().find(|(key, _)| *key == field).map(|(_, v)| (*v).to_owned());
+    Query::parse(value).expect("a query that is understood")
+}
+
+/// Collects until every source was tried and every kubelet had its turn.
+async fn fill() -> (World, Snapshot) {
+    let options = sim::Options { vms: 10_000, nodes: 500, ..sim::Options::default() };
+    let cluster = sim::start(options).await.expect("a cluster");
+    let kubernetes = KubernetesConfig { embedded: Some(cluster.kubeconfig()), ..KubernetesConfig::default() };
+    let config = CollectConfig::default();
+    let client = collect::connect(&kubernetes, &config).await.expect("a client");
+    let (sender, mut observations) = mpsc::channel(256);
+    let (targets, asked) = watch::channel(Targets::default());
+    let shutdown = CancellationToken::new();
+    let collecting = tokio::spawn(collect::run(client, config.clone(), sender, asked, shutdown.clone()));
+    let mut world = World::new(Limits {
+        metrics_interval: 15_000,
+        disk_interval: 60_000,
+        ceph_interval: 0,
+        disk_sources: config.asked_disk_sources(),
+    });
+    let snapshot = until_ready(&mut world, &mut observations, &targets).await;
+    shutdown.cancel();
+    collecting.await.expect("the collectors end");
+    cluster.shutdown().await;
+    (world, snapshot)
+}
+
+async fn until_ready(
+    world: &mut World,
+    observations: &mut mpsc::Receiver<wukong_dashboard::server::snapshot::facts::Observation>,
+    targets: &watch::Sender<Targets>,
+) -> Snapshot {
+    let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_secs(1)));
+    loop {
+        tokio::select! {
+            Some(observation) = observations.recv() => world.apply(observation),
+            _ = tick.tick() => {
+                let snapshot = world.join(clock::now());
+                targets.send_replace(snapshot.targets.clone());
+                if snapshot.ready && begun.elapsed() > Duration::from_secs(20) {
+                    return snapshot;
+                }
+            }
+        }
+    }
+}

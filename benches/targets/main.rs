@@ -1,0 +1,28 @@
+//! DESIGN's targets, measured: `make bench`. Prints each figure beside its target, and ends with 1 if one is missed.
+//!
+//! The program runs as it is delivered, beside a simulated cluster in a process of its own; CPU time and memory are the
+//! kernel's own accounts of it. The join and the query of a view are timed inside this process, on what the collectors
+//! brought from such a cluster.
+
+mod api;
+mod inside;
+mod page;
+mod process;
+mod table;
+
+use table::Table;
+
+fn main() {
+    // `cargo test --benches` and `cargo bench -- --list` ask for names only.
+    if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
+        return;
+    }
+    if let Some(file) = api::asked_to_be_bare() {
+        return api::serve_bare(&file);
+    }
+    let mut table = Table::default();
+    inside::measure(&mut table);
+    page::measure(&mut table);
+    api::measure(&mut table);
+    std::process::exit(table.finish());
+}

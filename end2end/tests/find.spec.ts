@@ -1,0 +1,311 @@
+// Finding one's VM: filters, sorts, the table, keys, files. What has nothing to do with a script runs without one too.
+import AxeBuilder from "@axe-core/playwright";
+import { address, cards, expect, hydrated, open, PROGRAM, settled, test, vms, type Server, type Vm } from "./fixtures";
+import { startProgram } from "../program.mjs";
+import type { Page } from "@playwright/test";
+
+const form = (page: Page) => page.locator("form.filters");
+const table = (page: Page) => page.getByRole("table", { name: "Virtual machines" });
+const rows = (page: Page) => table(page).locator("tbody").getByRole("row");
+const head = (page: Page, name: string) => table(page).getByRole("columnheader", { name, exact: true });
+const view = (page: Page, name: string) => form(page).getByRole("group", { name: "View" }).getByRole("button", { name });
+const scriptOnly = () => test.skip(({ javaScriptEnabled }) => javaScriptEnabled === false, "needs a script");
+
+test.describe("with and without a script", () => {
+  test("the table shows the cards' VMs, and the switch keeps the filter", async ({ page }) => {
+    await page.goto("/?status=Running&sort=cpu");
+    const names = await cards(page).getByRole("heading").allInnerTexts();
+    await view(page, "Table").click();
+    await expect(page).toHaveURL(/status=Running/);
+    await expect(page).toHaveURL(/view=table/);
+    await expect(rows(page)).toHaveCount(50);
+    expect(await rows(page).getByRole("rowheader").allInnerTexts()).toHaveLength(names.length);
+    await expect(cards(page)).toHaveCount(0);
+    await view(page, "Cards").click();
+    await expect(page).not.toHaveURL(/view=/);
+    await expect(cards(page)).toHaveCount(50);
+  });
+
+  test("a column's head sorts, turns the order around, and says so", async ({ page }) => {
+    await page.goto("/?view=table&status=Running");
+    const percents = async () => (await table(page).getByRole("meter", { name: "Disk" }).evaluateAll((meters) =>
+      meters.map((meter) => Number(/([\d,]+) %/.exec(meter.getAttribute("aria-valuetext") ?? "")?.[1].replace(",", "")))));
+    await head(page, "Disk").getByRole("link").click();
+    await expect(head(page, "Disk")).toHaveAttribute("aria-sort", "descending");
+    const down = await percents();
+    expect(down.length).toBeGreaterThan(10);
+    expect(down).toEqual([...down].sort((a, b) => b - a));
+    await head(page, "Disk").getByRole("link").click();
+    await expect(head(page, "Disk")).toHaveAttribute("aria-sort", "ascending");
+    const up = await percents();
+    expect(up).toEqual([...up].sort((a, b) => a - b));
+    await expect(head(page, "Name")).not.toHaveAttribute("aria-sort");
+  });
+
+  test("a column that was left out stays out", async ({ page }) => {
+    await page.goto("/?view=table");
+    await page.getByText("Columns", { exact: true }).click();
+    await page.getByRole("link", { name: /^IP\b.*hide/ }).click();
+    await expect(page).toHaveURL(/columns=namespace,status,node,cpu,memory,disk,age/);
+    await expect(head(page, "IP")).toHaveCount(0);
+    await page.goto("/?view=table");
+    await expect(head(page, "Namespace")).toHaveCount(1);
+    await expect(head(page, "IP"), "kept for the next visit").toHaveCount(0);
+  });
+
+  test("an unknown figure in the table leads to the reason and the mend", async ({ page, demo }) => {
+    const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing);
+    await page.goto(`/?view=table&q=${vm.name}&namespace=${vm.namespace}`);
+    const row = rows(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });
+    await expect(row.getByRole("meter", { name: "Disk" })).toHaveCount(0);
+    await row.getByRole("link", { name: `Disk of ${vm.name} is unknown` }).click();
+    await expect(page).toHaveURL(`${address(vm)}#why`);
+    await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeVisible();
+  });
+
+  test("what needs attention is counted, and all that is listed", async ({ page, demo }) => {
+    await page.goto("/");
+    const count = Number(await form(page).locator(".check b").innerText());
+    expect(count).toBeGreaterThan(0);
+    await form(page).getByLabel("Needs attention").check();
+    await form(page).getByRole("button", { name: "Apply" }).click();
+    await expect(page).toHaveURL(/attention=1/);
+    await expect(form(page).getByRole("status")).toContainText(`of ${count}`);
+    const all = await vms(demo);
+    const broken = all.filter((vm) => vm.status === "Error" || (vm.status === "Running" && vm.usage.disk.missing));
+    expect(count).toBeGreaterThanOrEqual(broken.filter((vm) => (vm.usage.disk.missing?.reason ?? "") !== "no-volumes").length);
+    expect(count).toBeLessThan(all.length);
+  });
+
+  test("a link to the memory hogs of one namespace is an address", async ({ page, demo }) => {
+    const { namespace } = pick(await vms(demo), (vm) => !!vm.metrics);
+    await page.goto("/");
+    await form(page).getByRole("combobox", { name: "Namespace" }).selectOption(namespace);
+    await form(page).getByRole("combobox", { name: "Sort" }).selectOption({ label: "Memory used" });
+    await form(page).getByRole("button", { name: "Apply" }).click();
+    await expect(page).toHaveURL(/sort=memory-used/);
+    const used = await cards(page).getByRole("meter", { name: "Memory" }).evaluateAll((meters) =>
+      meters.map((meter) => Number.parseFloat((meter.getAttribute("aria-valuetext") ?? "").replaceAll(",", ""))));
+    expect(used.length).toBeGreaterThan(1);
+    expect(used).toEqual([...used].sort((a, b) => b - a));
+  });
+
+  test("nothing found names the filter, and clearing it keeps the view", async ({ page }) => {
+    await page.goto("/?q=kafak&status=Running&view=table");
+    const empty = page.locator(".empty");
+    await expect(empty).toContainText("No VM matches.");
+    await expect(empty).toContainText("Text “kafak”, Status “Running”");
+    await expect(table(page)).toBeHidden();
+    await empty.getByRole("link", { name: "Clear the filters" }).click();
+    await expect(page).toHaveURL(/\/\?view=table$/);
+    await expect(rows(page)).toHaveCount(50);
+  });
+
+  test("the files are the view, all pages of it", async ({ page, request, demo }) => {
+    await page.goto("/?status=Stopped&sort=node&page=1&view=table");
+    const all = (await vms(demo)).filter((vm) => vm.status === "Stopped");
+    const csv = page.getByRole("link", { name: "CSV" });
+    await expect(csv).toHaveAttribute("download");
+    const text = await (await request.get((await csv.getAttribute("href"))!)).text();
+    expect(text.trim().split("\r\n")).toHaveLength(all.length + 1);
+    const json = await request.get((await page.getByRole("link", { name: "JSON" }).getAttribute("href"))!);
+    expect((await json.json() as Vm[]).map((vm) => vm.name).sort()).toEqual(all.map((vm) => vm.name).sort());
+  });
+
+  test("at no width the table scrolls sideways, or says less than name, state and figures", async ({ page }) => {
+    await page.goto("/?view=table&sort=cpu");
+    for (const width of [360, 390, 720, 1080, 1440, 1920, 2560]) {
+      await page.setViewportSize({ width, height: 900 });
+      const extra = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      expect.soft(extra, `${width} px`).toBeLessThanOrEqual(0);
+      await expect(rows(page).first().getByRole("meter")).toHaveCount(3);
+      for (const meter of await rows(page).first().locator(".pct").all()) await expect(meter).toBeVisible();
+    }
+  });
+});
+
+test.describe("with a script", () => {
+  scriptOnly();
+
+  test("a page that is opened on the table keeps the server's nodes", async ({ page }) => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => { release = resolve; });
+    await page.route(/\/pkg\/.*\.wasm/, async (route) => { await held; await route.continue(); });
+    await page.goto("/?view=table&sort=cpu", { waitUntil: "commit" });
+    await page.waitForLoadState("domcontentloaded");
+    const nodes = page.locator("header, main, main *");
+    await nodes.evaluateAll((all) => all.forEach((node) => Object.assign(node, { marked: true })));
+    const before = await nodes.count();
+    release();
+    await hydrated(page);
+    const kept = await nodes.evaluateAll((all) => all.filter((node) => "marked" in node).length);
+    expect(kept).toBe(before);
+  });
+
+  test("the table's code comes when the table is asked for, and the page is not loaded again", async ({ page }) => {
+    const wasm: string[] = [];
+    page.on("request", (request) => { if (request.url().endsWith(".wasm")) wasm.push(request.url()); });
+    await open(page, "/");
+    expect(wasm).toHaveLength(1);
+    await page.evaluate(() => Object.assign(window, { here: true }));
+    await view(page, "Table").click();
+    await expect(rows(page)).toHaveCount(50);
+    expect(wasm.length).toBeGreaterThan(1);
+    await page.goBack();
+    await expect(cards(page)).toHaveCount(50);
+    await page.goForward();
+    await expect(rows(page)).toHaveCount(50);
+    expect(await page.evaluate(() => "here" in window)).toBe(true);
+  });
+
+  test("text filters while it is typed, as one step of the history", async ({ page, demo }) => {
+    const vm = pick(await vms(demo), (vm) => vm.name.length > 5);
+    await open(page, "/");
+    const field = form(page).getByRole("searchbox");
+    await field.pressSequentially(vm.name.slice(0, 3), { delay: 20 });
+    await expect(page).toHaveURL(new RegExp(`q=${vm.name.slice(0, 3)}$`));
+    await field.pressSequentially(vm.name.slice(3), { delay: 20 });
+    await expect(page).toHaveURL(new RegExp(`q=${vm.name}$`));
+    await expect(field).toBeFocused();
+    await expect(field).toHaveValue(vm.name);
+    await page.goBack();
+    await expect(page).toHaveURL(/\/$/);
+    await expect(field).toHaveValue("");
+    await expect(cards(page)).toHaveCount(50);
+  });
+
+  test("a choice needs no button, and Back takes it back", async ({ page }) => {
+    await open(page, "/");
+    const status = form(page).getByRole("combobox", { name: "Status" });
+    await status.selectOption("Stopped");
+    await expect(page).toHaveURL(/status=Stopped/);
+    await form(page).getByLabel("Needs attention").check();
+    await expect(page).toHaveURL(/attention=1/);
+    await page.goBack();
+    await expect(form(page).getByLabel("Needs attention")).not.toBeChecked();
+    await page.goBack();
+    await expect(status).toHaveValue("");
+  });
+
+  for (const [name, path] of [["cards", "/"], ["rows", "/?view=table"]] as const) {
+    test(`keys find, walk and open ${name}`, async ({ page }) => {
+      await open(page, path);
+      const items = page.locator(".cards h3 a, .vms tbody th a");
+      const names = await items.allInnerTexts();
+      await page.keyboard.press("/");
+      const field = form(page).getByRole("searchbox");
+      await expect(field).toBeFocused();
+      await page.keyboard.type("/?");
+      await expect(field, "a field keeps its keys").toHaveValue("/?");
+      await field.fill("");
+      await expect(items).toHaveCount(50);
+      await field.press("ArrowDown");
+      await expect(items.nth(0)).toBeFocused();
+      await page.keyboard.press("ArrowDown");
+      const columns = await items.evaluateAll((all) =>
+        all.filter((it) => it.getBoundingClientRect().top === all[0].getBoundingClientRect().top).length);
+      await expect(items.nth(columns)).toBeFocused();
+      await page.keyboard.press("ArrowUp");
+      await page.keyboard.press("End");
+      await expect(items.nth(49)).toBeFocused();
+      await page.keyboard.press("Home");
+      await page.keyboard.press("ArrowRight");
+      await expect(items.nth(1)).toBeFocused();
+      await page.keyboard.press("Enter");
+      await expect(page.getByRole("heading", { level: 1 })).toHaveText(names[1]);
+    });
+  }
+
+  test("? shows the keys, Esc closes them, and they can be turned off", async ({ page }) => {
+    await open(page, "/");
+    const dialog = page.getByRole("dialog", { name: "Keys" });
+    await expect(dialog).toBeHidden();
+    await page.keyboard.press("?");
+    await expect(dialog).toBeVisible();
+    const { violations } = await new AxeBuilder({ page }).include("#keys").analyze();
+    expect(violations).toEqual([]);
+    await page.keyboard.press("Escape");
+    await expect(dialog).toBeHidden();
+    await page.getByRole("button", { name: /^Keys/ }).click();
+    await dialog.getByRole("checkbox").uncheck();
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await page.keyboard.press("?");
+    await page.keyboard.press("/");
+    await expect(dialog).toBeHidden();
+    await expect(form(page).getByRole("searchbox")).not.toBeFocused();
+  });
+
+  test("a command copies itself and says so", async ({ page, context, demo }) => {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const vm = pick(await vms(demo), (vm) => !!vm.metrics);
+    await open(page, address(vm));
+    await page.getByRole("button", { name: "Copy" }).last().click();
+    await expect(page.locator("#said")).toHaveText("Copied");
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toContain(`kubectl -n ${vm.namespace} get `);
+  });
+
+  test("axe finds nothing in the table, in either theme", async ({ page }) => {
+    test.setTimeout(120_000);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.goto("/?view=table&sort=cpu");
+      await page.getByText("Columns", { exact: true }).click();
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      const found = violations.map((v) => `${v.id}: ${v.help}; ${v.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
+      expect.soft(found, colorScheme).toEqual([]);
+    }
+  });
+
+  test("on paper there are figures, and nothing to press", async ({ page }) => {
+    await open(page, "/?view=table");
+    await page.emulateMedia({ media: "print" });
+    await expect(rows(page).first()).toBeVisible();
+    for (const control of [view(page, "Table"), page.getByRole("button", { name: /^Keys/ }), form(page).getByRole("searchbox")]) {
+      await expect(control).toBeHidden();
+    }
+  });
+});
+
+test.describe("10,000 VMs", () => {
+  scriptOnly();
+  let large: Server & { stop: () => Promise<void> };
+  test.beforeAll(async () => {
+    test.setTimeout(180_000);
+    large = await startProgram(PROGRAM, ["demo", "--vms", "10000", "--nodes", "100", "--seed", "1"]);
+    await settled(large);
+  });
+  test.afterAll(() => large.stop());
+
+  test("a page holds 50 of them in either view, and no task takes longer than 50 ms", async ({ page }) => {
+    test.setTimeout(120_000);
+    await page.addInitScript(() => {
+      const long: number[] = [];
+      Object.assign(window, { long });
+      new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
+    });
+    await page.goto(large.url);
+    await hydrated(page);
+    await page.evaluate(() => { (window as unknown as { long: number[] }).long.length = 0; });
+    await expect(form(page).getByRole("status")).toHaveText("1–50 of 10,000");
+    await expect(cards(page)).toHaveCount(50);
+    await view(page, "Table").click();
+    await expect(rows(page)).toHaveCount(50);
+    await page.getByRole("link", { name: "Next" }).click();
+    await expect(form(page).getByRole("status")).toHaveText("51–100 of 10,000");
+    await form(page).getByRole("searchbox").fill("web");
+    await expect(page).toHaveURL(/q=web/);
+    await expect(form(page).getByRole("status")).not.toContainText("10,000");
+    await head(page, "CPU").getByRole("link").click();
+    await expect(head(page, "CPU")).toHaveAttribute("aria-sort", "descending");
+    await page.waitForResponse(/\/fn\/home/, { timeout: 30_000 });
+    const long = await page.evaluate(() => (window as unknown as { long: number[] }).long);
+    console.log(`long tasks: ${JSON.stringify(long.map(Math.round))}`);
+    if (!process.env.WUKONG_QUICK) expect(long).toEqual([]);
+  });
+});
+
+function pick(all: Vm[], wanted: (vm: Vm) => boolean): Vm {
+  const vm = all.find(wanted);
+  if (!vm) throw new Error("the demo has no such VM");
+  return vm;
+}

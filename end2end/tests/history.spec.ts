@@ -1,0 +1,125 @@
+// A VM's past: sparks on the cards, charts on its page, and the page of what pasts suggest; with JavaScript and without.
+import type { Page } from "@playwright/test";
+import { address, card, expect, json, open, test, vms, type Server, type Vm } from "./fixtures";
+
+const CHARTS = ["CPU", "Memory", "Disk"];
+const chart = (page: Page, name: string) => page.getByRole("figure").filter({ has: page.getByRole("heading", { name, exact: true }) });
+const cursor = (page: Page, name: string) => page.getByRole("slider", { name: new RegExp(`^${name}`) });
+const readouts = (page: Page) => page.locator(".readout").allInnerTexts();
+const spans = (page: Page) => page.getByRole("navigation", { name: "Span of the charts" });
+
+const measured = async (demo: Server): Promise<Vm> => (await vms(demo)).find((vm) => vm.metrics && !vm.usage.disk.missing)!;
+
+/** Findings are drawn every few minutes, and soon after the start for the first time. */
+async function found(demo: Server) {
+  const total = async () => (await json<{ matching: number }>(demo, "/api/insights")).matching;
+  await expect.poll(total, { timeout: 150_000, message: "the first findings" }).toBeGreaterThan(0);
+}
+
+for (const scripted of [true, false]) {
+  test.describe(scripted ? "with JavaScript" : "without JavaScript", () => {
+    test.use({ javaScriptEnabled: scripted });
+
+    test("three charts tell the last hour, and links lead to longer spans", async ({ page, demo }) => {
+      const vm = await measured(demo);
+      await page.goto(address(vm));
+      for (const name of CHARTS) {
+        await expect(chart(page, name).getByRole("img")).toHaveAttribute("aria-label", new RegExp(`^${name}\\. Last hour: `));
+      }
+      await expect(chart(page, "CPU").locator("path.line")).toHaveAttribute("d", /^M/);
+      await expect(chart(page, "CPU")).toContainText(/allocated: [\d.]+ vCPU/);
+      await spans(page).getByRole("link", { name: "24 h" }).click();
+      await expect(page).toHaveURL(/span=24h/);
+      await expect(spans(page).locator("[aria-current]")).toHaveText("24 h");
+      await expect(chart(page, "Memory").getByRole("img")).toHaveAttribute("aria-label", /Last 24 hours/);
+    });
+
+    test("a month is there, or why it is not", async ({ page, demo }) => {
+      await page.goto(`${address(await measured(demo))}?span=30d`);
+      await expect(page.locator(".charts")).toBeVisible();
+      const line = await chart(page, "CPU").locator("path.line").getAttribute("d");
+      if (!line) await expect(page.locator(".lacks")).toContainText(/prometheus/i);
+    });
+
+    test("an unknown span is a page with status 400", async ({ page, demo }) => {
+      const response = await page.goto(`${address(await measured(demo))}?span=1y`);
+      expect(response?.status()).toBe(400);
+      await expect(page.getByRole("main")).toContainText("span");
+    });
+
+    test("a card has the last hour of each figure, for the eye alone", async ({ page, demo }) => {
+      const vm = await measured(demo);
+      await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
+      await expect(card(page, vm).locator("svg.spark[aria-hidden=true]")).toHaveCount(3);
+    });
+
+    test("insights are counted, and each count leads to its findings", async ({ page, demo }) => {
+      test.setTimeout(200_000);
+      await found(demo);
+      await page.goto("/insights");
+      const counts = page.getByRole("list", { name: "Findings by kind" }).getByRole("link");
+      await expect(counts).toHaveCount(4);
+      for (const index of [1, 2, 3]) {
+        const [, count] = /(\d+)\s*$/.exec(await counts.nth(index).innerText())!;
+        await counts.nth(index).click();
+        await expect(page).toHaveURL(/kind=/);
+        if (count === "0") await expect(page.getByRole("main")).toContainText("No finding matches");
+        else await expect(page.getByRole("table", { name: "Findings" }).getByRole("row")).toHaveCount(Math.min(Number(count), 50) + 1);
+        await page.getByRole("list", { name: "Findings by kind" }).getByRole("link").first().click();
+        await expect(page).toHaveURL(/insights$/);
+      }
+    });
+
+    test("a column's head sorts, a second time the other way", async ({ page, demo }) => {
+      test.setTimeout(200_000);
+      await found(demo);
+      await page.goto("/insights");
+      const head = page.getByRole("columnheader", { name: "VM" });
+      await head.getByRole("link").click();
+      await expect(head).toHaveAttribute("aria-sort", "ascending");
+      const names = () => page.getByRole("rowheader").getByRole("link").allInnerTexts();
+      const up = await names();
+      expect(up).toEqual([...up].sort());
+      await head.getByRole("link").click();
+      await expect(head).toHaveAttribute("aria-sort", "descending");
+      const down = await names();
+      expect(down).toEqual([...down].sort().reverse());
+    });
+  });
+}
+
+test("the pointer reads one moment out of all charts, and leaving goes back to the newest", async ({ page, demo }) => {
+  await open(page, address(await measured(demo)));
+  await cursor(page, "Memory").hover({ position: { x: 30, y: 40 } });
+  const [moment] = (await cursor(page, "Memory").getAttribute("aria-valuetext"))!.split(" UTC");
+  await expect.poll(async () => (await readouts(page)).map((text) => text.split(" UTC")[0])).toEqual([moment, moment, moment]);
+  const early = await readouts(page);
+  await page.mouse.move(5, 5);
+  await expect.poll(() => readouts(page)).not.toEqual(early);
+});
+
+test("the keyboard walks a chart, point by point, and tells time and value", async ({ page, demo }) => {
+  await open(page, address(await measured(demo)));
+  const cpu = cursor(page, "CPU");
+  await cpu.focus();
+  const last = Number(await cpu.getAttribute("max"));
+  await page.keyboard.press("Home");
+  await expect(cpu).toHaveValue("0");
+  await page.keyboard.press("ArrowRight");
+  await expect(cpu).toHaveValue("1");
+  await page.keyboard.press("End");
+  await expect(cpu).toHaveValue(String(last));
+  await page.keyboard.press("ArrowLeft");
+  await expect(cpu).toHaveAttribute("aria-valuetext", /^\d\d:\d\d:\d\d UTC: ([\d.]+ %|no sample)$/);
+  await expect(chart(page, "CPU").locator("path.needle")).toHaveAttribute("d", new RegExp(`^M${last - 1} 0V`));
+});
+
+test("another span comes without a reload, and Back brings the first again", async ({ page, demo }) => {
+  await open(page, address(await measured(demo)));
+  await page.evaluate(() => Object.assign(window, { marked: true }));
+  await spans(page).getByRole("link", { name: "7 d" }).click();
+  await expect(chart(page, "Disk").getByRole("img")).toHaveAttribute("aria-label", /Last 7 days/);
+  await page.goBack();
+  await expect(chart(page, "Disk").getByRole("img")).toHaveAttribute("aria-label", /Last hour/);
+  expect(await page.evaluate(() => "marked" in window)).toBe(true);
+});

@@ -1,0 +1,114 @@
+// English and Chinese: chosen by the browser's wish, the link in the bar or the address, with and without JavaScript.
+import type { Page } from "@playwright/test";
+import { address, cards, expect, json, test, vms, type Server } from "./fixtures";
+
+type Source = { error: string };
+
+// Words that are the same in Chinese: names of things, units, codes and commands.
+const TERMS = new Set((
+  "wukong dashboard CPU vCPU Wukong KubeVirt VirtualMachine VirtualMachineInstance Launcher launcher Pod Pods PVC API UTC MAC " +
+  "kubelet prometheus Prometheus longhorn Longhorn ceph Ceph RBD guest agent kubectl working set watch list get read query " +
+  "nodes pods persistentvolumes persistentvolumeclaims virtualmachines virtualmachineinstances wukongs masquerade bridge Ready CSV JSON Home End Enter Esc"
+).split(" "));
+
+const bar = (page: Page) => page.getByRole("banner");
+const languages = (page: Page) => bar(page).getByRole("navigation", { name: /Language|语言/ });
+
+/** What people read on a page, without commands, code and what sources said in their own words. */
+const said = (page: Page) => page.evaluate(() => {
+  const copy = document.body.cloneNode(true) as HTMLElement;
+  copy.querySelectorAll("script, style, code, pre, .mend").forEach((element) => element.remove());
+  const spoken = ["title", "aria-label", "aria-valuetext", "placeholder", "data-th"].flatMap((name) =>
+    [...copy.querySelectorAll(`[${name}]`)].map((element) => element.getAttribute(name) ?? ""));
+  const texts: string[] = [];
+  const walker = document.createTreeWalker(copy, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) texts.push(walker.currentNode.textContent ?? "");
+  return [...texts, ...spoken];
+});
+
+/** Names of the cluster, its own too, and the words of its sources. */
+async function foreign(demo: Server): Promise<string> {
+  const sources = await json<Source[]>(demo, "/api/sources");
+  return ["demo", ...values(await vms(demo)), ...sources.map((source) => source.error)].join(" ");
+}
+
+/** The strings in an answer, without those that are the program's own words. */
+function values(json: unknown): string[] {
+  if (typeof json === "string") return [json];
+  if (typeof json !== "object" || json === null) return [];
+  return Object.entries(json).flatMap(([key, value]) => ["text", "reason", "mend"].includes(key) ? [] : values(value));
+}
+
+async function leftOvers(page: Page, demo: Server): Promise<string[]> {
+  const known = await foreign(demo);
+  const words = (await said(page)).flatMap((text) => known.includes(text.trim()) ? [] : text.split(/[^A-Za-z0-9_.:/@-]+/));
+  return [...new Set(words.filter((word) => /^[A-Za-z]{3,}$/.test(word) && !TERMS.has(word) && !known.includes(word)))];
+}
+
+for (const javaScriptEnabled of [true, false]) {
+  test.describe(`a browser that prefers Chinese, ${javaScriptEnabled ? "with" : "without"} JavaScript`, () => {
+    // Without a script what is preloaded for it is never used, which Chromium minds on a slow machine.
+    test.use({ locale: "zh-CN", javaScriptEnabled, troubled: !javaScriptEnabled });
+
+    test("has every page in Chinese, and no English left on it", async ({ page, demo }) => {
+      const all = await vms(demo);
+      const unknown = all.find((vm) => vm.status === "Running" && vm.usage.disk.missing) ?? all[0];
+      for (const [path, words] of [
+        ["/", "已分配"], ["/?view=table", "命名空间"], ["/?q=nothing-at-all", "没有匹配的虚拟机"], ["/?page=0", "无法理解这个地址"],
+        [address(unknown), "为什么未知"], ["/sources", "数据来源"], ["/nowhere", "页面不存在"],
+      ]) {
+        await page.goto(path);
+        await expect(page.locator("html")).toHaveAttribute("lang", "zh-CN");
+        await expect(page.getByRole("main")).toContainText(words);
+        if (javaScriptEnabled) await expect(bar(page).getByRole("status")).toHaveText("实时");
+        if (javaScriptEnabled) expect(await leftOvers(page, demo), path).toEqual([]);
+      }
+      if (!javaScriptEnabled) return;
+      await page.goto("/?lang=en");
+      expect((await leftOvers(page, demo)).length, "the scan finds English where there is some").toBeGreaterThan(10);
+    });
+
+    test("changes to English and back on the same view, and is remembered", async ({ page }) => {
+      await page.goto("/?q=a&sort=cpu");
+      const shown = await cards(page).count();
+      await languages(page).getByRole("link", { name: "EN", exact: true }).click();
+      await expect(page).toHaveURL(/\?q=a&sort=cpu&lang=en$/);
+      await expect(page.locator("html")).toHaveAttribute("lang", "en");
+      await expect(page.getByRole("main")).toContainText("allocated");
+      await expect(cards(page)).toHaveCount(shown);
+      await bar(page).getByRole("link", { name: "Sources" }).click();
+      await expect(page).toHaveURL(/\/sources$/);
+      await page.reload();
+      await expect(page.locator("html")).toHaveAttribute("lang", "en");
+      await expect(languages(page).getByRole("link", { name: "EN", exact: true })).toHaveAttribute("aria-current", "true");
+      await languages(page).getByRole("link", { name: "中文" }).click();
+      await expect(page).toHaveURL(/\/sources\?lang=zh-CN$/);
+      await expect(page.getByRole("heading", { level: 1 })).toHaveText("数据来源");
+    });
+  });
+}
+
+test.describe("a page with JavaScript", () => {
+  test.use({ locale: "zh-CN" });
+
+  test("downloads the words of its language alone, once", async ({ page }) => {
+    const words: string[] = [];
+    page.on("request", (request) => { if (request.url().endsWith(".txt")) words.push(request.url().split("/").pop()!); });
+    await page.goto("/");
+    await expect(bar(page).getByRole("status")).toHaveText("实时");
+    await cards(page).first().getByRole("link").first().click();
+    await expect(page.getByRole("main")).toContainText("用量");
+    expect(words).toEqual(["zh-CN.txt", "zh-CN.later.txt"]);
+  });
+
+  test("keeps the language while it moves from page to page and lives on", async ({ page }) => {
+    await page.goto("/");
+    await expect(bar(page).getByRole("status")).toHaveText("实时");
+    const age = bar(page).getByText(/秒前/);
+    const before = await age.textContent();
+    await expect(age).not.toHaveText(before!);
+    await bar(page).getByRole("link", { name: "数据来源" }).click();
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("数据来源");
+    await expect(languages(page).getByRole("link", { name: "EN", exact: true })).toHaveAttribute("href", "/sources?lang=en");
+  });
+});

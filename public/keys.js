@@ -1,0 +1,96 @@
+// Comforts for those who have a script: keys that walk the list, forms that need no button, commands that copy
+// themselves. Everything is there without it. Nothing is taken from a field that is being filled in.
+(() => {
+  const OFF = "keys-off"; // single keys can be turned off: speech input types them by accident
+  const PAUSE = 300; // ms after the last letter until a text is looked for
+  const SHOWN = 2000; // ms for which a button says that it has copied
+  const FIELD = "input, select, textarea, [contenteditable]";
+  const ITEM = ".cards h3 a, .vms tbody th a";
+  const find = (selector) => document.querySelector(selector);
+
+  const stored = {
+    get: () => { try { return localStorage.getItem(OFF); } catch { return null; } },
+    set: (off) => { try { if (off) localStorage.setItem(OFF, "1"); else localStorage.removeItem(OFF); } catch { /* private mode */ } },
+  };
+
+  /** Where an arrow leads from an item; undefined where the list ends. */
+  function next(items, item, key) {
+    const at = items.indexOf(item);
+    const top = (it) => Math.round(it.getBoundingClientRect().top);
+    const columns = items.filter((it) => top(it) === top(items[0])).length;
+    return items[{
+      ArrowDown: at + columns, ArrowUp: at - columns, ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: items.length - 1,
+    }[key]];
+  }
+
+  function walk(event, items) {
+    const { target, key } = event;
+    const place = target.closest(".card, .vms tbody tr");
+    if (place) return next(items, place.querySelector(ITEM), key);
+    if (key === "ArrowDown" && target.matches("[type=search]")) return items[0];
+    return undefined;
+  }
+
+  function single(key) {
+    if (key === "/") {
+      const field = find(".filters [type=search]") ?? find(".search input");
+      field?.focus();
+      field?.select();
+      return Boolean(field);
+    }
+    if (key === "?") find("#keys").showModal();
+    return key === "?";
+  }
+
+  addEventListener("keydown", (event) => {
+    const { target, key } = event;
+    if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!(target instanceof Element) || find("dialog[open]")) return;
+    const item = walk(event, [...document.querySelectorAll(ITEM)]);
+    item?.focus();
+    if (item || (!target.closest(FIELD) && !stored.get() && single(key))) event.preventDefault();
+  });
+
+  // Without the browser's half each of these would load the page again.
+  const alive = () => !find(".live.snapshot");
+  let timer;
+  const later = (form, pause) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (alive() && form.isConnected) form.requestSubmit(); }, pause);
+  };
+  addEventListener("input", ({ target, isComposing }) => {
+    if (!isComposing && target.matches?.(".filters [type=search]")) later(target.form, PAUSE);
+  });
+  addEventListener("change", ({ target }) => {
+    if (target.matches?.(".filters :is(select, [type=checkbox])")) later(target.form, 0);
+    if (target.matches?.("#keys [type=checkbox]")) stored.set(!target.checked);
+  });
+  // A search that goes by itself must not come after the one that Enter has sent.
+  addEventListener("submit", () => clearTimeout(timer));
+
+  /** The clipboard is there on https and on this machine alone; a selection can be copied anywhere. */
+  async function copy(code) {
+    try {
+      await navigator.clipboard.writeText(code.textContent.trim());
+      return true;
+    } catch {
+      getSelection().selectAllChildren(code);
+      return document.execCommand("copy");
+    }
+  }
+
+  addEventListener("click", async ({ target }) => {
+    if (target.closest?.("#keys-open")) find("#keys").showModal();
+    const button = target.closest?.(".copy");
+    if (!button || !await copy(button.parentElement.querySelector("code"))) return;
+    button.classList.add("copied");
+    find("#said").textContent = button.dataset.copied;
+    setTimeout(() => {
+      button.classList.remove("copied");
+      find("#said").textContent = "";
+    }, SHOWN);
+  });
+
+  const choice = find("#keys [type=checkbox]");
+  if (choice) choice.checked = !stored.get();
+})();

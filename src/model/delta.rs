@@ -1,0 +1,177 @@
+//! What becomes of a view from one snapshot to the next, as the event stream carries it to our own pages. The server
+//! compares (`server::snapshot::delta`), the browser applies: after that both hold the same view.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Millis,
+    history::Sparks,
+    source::SourceHealth,
+    totals::Totals,
+    view::{Facets, Frame, HomeView, SourcesView, VmView},
+    vm::{Kind, Vm, VmSummary},
+};
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Update<V, C> {
+    /// The whole view: whoever holds none, or an older one than is remembered.
+    State(V),
+    /// What differs from the view that the event before it left.
+    Change(C),
+}
+
+/// Of what every page shows around its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameChange {
+    pub now: Millis,
+    pub heard: Option<Millis>,
+    pub ready: bool,
+    /// Those that changed, whole.
+    pub sources: Vec<SourceHealth>,
+}
+
+/// Of the home page. What is none is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeChange {
+    pub frame: FrameChange,
+    pub totals: Option<Totals>,
+    pub extent: Option<Extent>,
+    /// Every row of the page, in order.
+    pub rows: Option<Vec<Slot>>,
+    pub facets: Option<Facets>,
+    pub map: Option<Vec<u8>>,
+}
+
+/// How much matches, and which page of it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    pub matching: u32,
+    pub pages: u32,
+    pub page: u32,
+}
+
+/// What stands in one place of the page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Slot {
+    /// The row that stood in this place, unchanged.
+    Old(u16),
+    /// One that is new here, or differs, and its last hour where the view shows that.
+    New(Box<VmSummary>, Option<Sparks>),
+}
+
+/// Of one VM's page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmChange {
+    pub frame: FrameChange,
+    /// None within where the VM is gone.
+    pub vm: Option<Option<Vm>>,
+}
+
+/// Tells one row from all others.
+pub type RowKey = (Kind, String, String);
+
+/// Which parts of the home page differ now: only those are drawn again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    pub totals: bool,
+    pub sources: bool,
+    pub facets: bool,
+    /// Which rows there are, their order, and how many more match.
+    pub list: bool,
+    /// The rows whose content differs.
+    pub rows: Vec<RowKey>,
+    /// It is another view altogether.
+    pub all: bool,
+}
+
+impl FrameChange {
+    /// A source that the frame does not know makes no sense of it.
+    fn apply(self, frame: &mut Frame) -> Option<()> {
+        for source in self.sources {
+            let old = frame.sources.iter_mut().find(|old| old.id == source.id)?;
+            *old = source;
+        }
+        frame.now = self.now;
+        frame.heard = self.heard;
+        frame.ready = self.ready;
+        Some(())
+    }
+}
+
+impl VmSummary {
+    pub fn row_key(&self) -> RowKey {
+        (self.kind, self.namespace.clone(), self.name.clone())
+    }
+}
+
+impl HomeView {
+    /// None where the change is not one of this view: then only a whole one helps.
+    pub fn apply(&mut self, change: HomeChange) -> Option<Changed> {
+        let mut changed = Changed { sources: !change.frame.sources.is_empty(), ..Changed::default() };
+        change.frame.apply(&mut self.frame)?;
+        if let Some(totals) = change.totals {
+            self.totals = totals;
+            changed.totals = true;
+        }
+        if let Some(Extent { matching, pages, page }) = change.extent {
+            (self.matching, self.pages, self.query.page) = (matching, pages, page);
+            changed.list = true;
+        }
+        if let Some(slots) = change.rows {
+            changed.list |= slots.len() != self.vms.len();
+            (self.vms, self.sparks) = rows(&self.vms, &self.sparks, slots, &mut changed)?;
+        }
+        if let Some(facets) = change.facets {
+            self.facets = facets;
+            changed.facets = true;
+        }
+        if let Some(map) = change.map {
+            self.map = map;
+        }
+        Some(changed)
+    }
+}
+
+/// Puts the rows together out of old ones and new ones.
+fn rows(
+    old: &[VmSummary],
+    old_sparks: &[Sparks],
+    slots: Vec<Slot>,
+    changed: &mut Changed,
+) -> Option<(Vec<VmSummary>, Vec<Sparks>)> {
+    let (mut rows, mut sparks) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+    for (place, slot) in slots.into_iter().enumerate() {
+        let (row, spark) = match slot {
+            Slot::Old(from) => {
+                let from = usize::from(from);
+                changed.list |= from != place;
+                (old.get(from)?.clone(), old_sparks.get(from).cloned())
+            }
+            Slot::New(row, spark) => {
+                changed.list |= old.get(place).is_none_or(|old| old.key() != row.key());
+                changed.rows.push(row.row_key());
+                (*row, spark)
+            }
+        };
+        rows.push(row);
+        sparks.extend(spark);
+    }
+    Some((rows, sparks))
+}
+
+impl VmView {
+    pub fn apply(&mut self, change: VmChange) -> Option<()> {
+        change.frame.apply(&mut self.frame)?;
+        if let Some(vm) = change.vm {
+            self.vm = vm;
+        }
+        Some(())
+    }
+}
+
+impl SourcesView {
+    pub fn apply(&mut self, change: FrameChange) -> Option<()> {
+        change.apply(&mut self.frame)
+    }
+}

@@ -1,0 +1,411 @@
+//! What a VM's past suggests: a disk that fills up, CPU or memory that is never used, or never enough. Each finding
+//! says the window that it was drawn from; without enough of a past there is none. docs/history.md holds the rules.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Millis,
+    figure::{Unit, ratio},
+    query::{BadParam, Expected, Order, encode},
+};
+
+/// Rows on one page.
+pub const PAGE_SIZE: u32 = 50;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Resource {
+    Cpu,
+    Memory,
+    Disk,
+}
+
+impl Resource {
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Disk];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// The most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum FindingKind {
+    SoonFull,
+    Starved,
+    OverAllocated,
+}
+
+impl FindingKind {
+    pub const ALL: [Self; 3] = [Self::SoonFull, Self::Starved, Self::OverAllocated];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::SoonFull => "soon-full",
+            Self::Starved => "starved",
+            Self::OverAllocated => "over-allocated",
+        }
+    }
+}
+
+/// The part of the past that something was concluded from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub from: Millis,
+    pub to: Millis,
+    /// Five-minute means that are known, of those that there could be.
+    pub known: u32,
+    pub all: u32,
+}
+
+/// "Uses at most N of M", of CPU or memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizing {
+    /// Nanocores are CPU, bytes memory.
+    pub unit: Unit,
+    /// 95 % of the window's five-minute means are at most this.
+    pub p95: u64,
+    /// The highest of them.
+    pub peak: u64,
+    /// What is allocated today.
+    pub of: u64,
+    pub verdict: Verdict,
+    pub window: Window,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    Fits,
+    /// 95 % of the time close to, or above, what is allocated.
+    Starved,
+    /// Far below it: `enough` would do, head-room included.
+    OverAllocated {
+        enough: u64,
+    },
+}
+
+impl Sizing {
+    pub fn resource(&self) -> Resource {
+        match self.unit {
+            Unit::Nanocores => Resource::Cpu,
+            Unit::Bytes => Resource::Memory,
+        }
+    }
+
+    /// What could be given back, in the figure's unit; 0 where nothing is to spare.
+    pub fn reclaimable(&self) -> u64 {
+        match self.verdict {
+            Verdict::OverAllocated { enough } => self.of.saturating_sub(enough),
+            Verdict::Fits | Verdict::Starved => 0,
+        }
+    }
+
+    /// The 95th percentile in tenths of a percent of what is allocated.
+    pub fn tenths(&self) -> u64 {
+        ratio(self.p95, self.of, 1000)
+    }
+}
+
+/// "Full in about N days", if the disk goes on as it did in the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filling {
+    /// Bytes today, and the capacity.
+    pub used: u64,
+    pub of: u64,
+    /// Bytes that it grows in a day.
+    pub per_day: u64,
+    /// From the end of the window on, in whole days, rounded down.
+    pub days: u32,
+    /// The same at the bounds of the slope's 95 % confidence interval.
+    pub earliest: u32,
+    pub latest: u32,
+    pub window: Window,
+}
+
+/// Why nothing is suggested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Silence {
+    /// Known five-minute means, in minutes, of those that are needed: the program, the VM or its present size is
+    /// younger than the window, or there are too many gaps.
+    TooShort { minutes: u32, needed: u32 },
+    /// The disk does not grow.
+    Steady,
+    /// It grows, but not in a line that could be carried on.
+    Unclear,
+    /// It grows, and will be full in more than 90 days.
+    Far,
+}
+
+/// What is suggested of one VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hints {
+    pub cpu: Result<Sizing, Silence>,
+    pub memory: Result<Sizing, Silence>,
+    pub disk: Result<Filling, Silence>,
+}
+
+/// One row of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Insight {
+    pub namespace: String,
+    pub name: String,
+    pub finding: Finding,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finding {
+    SoonFull(Filling),
+    Starved(Sizing),
+    OverAllocated(Sizing),
+}
+
+impl Finding {
+    pub fn kind(&self) -> FindingKind {
+        match self {
+            Self::SoonFull(_) => FindingKind::SoonFull,
+            Self::Starved(_) => FindingKind::Starved,
+            Self::OverAllocated(_) => FindingKind::OverAllocated,
+        }
+    }
+
+    pub fn resource(&self) -> Resource {
+        match self {
+            Self::SoonFull(_) => Resource::Disk,
+            Self::Starved(sizing) | Self::OverAllocated(sizing) => sizing.resource(),
+        }
+    }
+
+    pub fn sizing(&self) -> Option<&Sizing> {
+        match self {
+            Self::SoonFull(_) => None,
+            Self::Starved(sizing) | Self::OverAllocated(sizing) => Some(sizing),
+        }
+    }
+
+    /// What is used of what there is, in tenths of a percent: the 95th percentile, or of a disk today's.
+    pub fn tenths(&self) -> u64 {
+        match self {
+            Self::SoonFull(filling) => ratio(filling.used, filling.of, 1000),
+            Self::Starved(sizing) | Self::OverAllocated(sizing) => sizing.tenths(),
+        }
+    }
+
+    pub fn reclaimable(&self) -> u64 {
+        self.sizing().map_or(0, Sizing::reclaimable)
+    }
+
+    pub fn days(&self) -> Option<u32> {
+        match self {
+            Self::SoonFull(filling) => Some(filling.days),
+            Self::Starved(_) | Self::OverAllocated(_) => None,
+        }
+    }
+}
+
+/// Over all VMs, whatever the list is narrowed to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsightTotals {
+    pub soon_full: u32,
+    pub starved: u32,
+    pub over_allocated: u32,
+    /// Nanocores that could be given back, and by how many VMs; bytes of memory likewise.
+    pub cpu: u64,
+    pub cpu_vms: u32,
+    pub memory: u64,
+    pub memory_vms: u32,
+    /// Running VMs, and how many of them have past enough for one hint at least.
+    pub running: u32,
+    pub judged: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InsightSort {
+    /// By kind, the most urgent of each first.
+    #[default]
+    Urgency,
+    Name,
+    /// What is used of what there is.
+    Usage,
+    /// Memory before CPU: their amounts do not compare.
+    Reclaimable,
+    /// Until a disk is full; what is no disk comes last.
+    Days,
+}
+
+impl InsightSort {
+    pub const ALL: [Self; 5] = [Self::Urgency, Self::Name, Self::Usage, Self::Reclaimable, Self::Days];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Urgency => "urgency",
+            Self::Name => "name",
+            Self::Usage => "usage",
+            Self::Reclaimable => "reclaimable",
+            Self::Days => "days",
+        }
+    }
+
+    pub fn default_order(self) -> Order {
+        match self {
+            Self::Urgency | Self::Name | Self::Days => Order::Asc,
+            Self::Usage | Self::Reclaimable => Order::Desc,
+        }
+    }
+}
+
+/// The list of findings in its URL: `kind, resource, namespace, sort, order, page`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsightQuery {
+    pub kind: Option<FindingKind>,
+    pub resource: Option<Resource>,
+    pub namespace: String,
+    pub sort: InsightSort,
+    pub order: Order,
+    /// From 1.
+    pub page: u32,
+}
+
+impl Default for InsightQuery {
+    fn default() -> Self {
+        let sort = InsightSort::default();
+        Self {
+            kind: None,
+            resource: None,
+            namespace: String::new(),
+            sort,
+            order: sort.default_order(),
+            page: 1,
+        }
+    }
+}
+
+/// Kubernetes' own limit for names.
+const MAX_TEXT: usize = 253;
+const KINDS: &str = "soon-full, starved or over-allocated";
+const RESOURCES: &str = "cpu, memory or disk";
+const SORTS: &str = "urgency, name, usage, reclaimable or days";
+
+impl InsightQuery {
+    pub const FIELDS: [&str; 6] = ["kind", "resource", "namespace", "sort", "order", "page"];
+
+    /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
+    pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
+        let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let sort = pick(value("sort"), "sort", &InsightSort::ALL, InsightSort::code, SORTS)?;
+        let sort = sort.unwrap_or_default();
+        let order = pick(value("order"), "order", &[Order::Asc, Order::Desc], Order::code, "asc or desc")?;
+        let namespace = value("namespace").unwrap_or_default();
+        if namespace.len() > MAX_TEXT {
+            return Err(bad("namespace", Expected::Text));
+        }
+        let page = value("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0));
+        Ok(Self {
+            kind: pick(value("kind"), "kind", &FindingKind::ALL, FindingKind::code, KINDS)?,
+            resource: pick(value("resource"), "resource", &Resource::ALL, Resource::code, RESOURCES)?,
+            namespace,
+            sort,
+            order: order.unwrap_or(sort.default_order()),
+            page: page.ok_or_else(|| bad("page", Expected::Number))?,
+        })
+    }
+
+    /// The query string of the same list, without the parts that are defaults.
+    pub fn to_query_string(&self) -> String {
+        let mut out = String::new();
+        push(&mut out, "kind", self.kind.map_or("", FindingKind::code));
+        push(&mut out, "resource", self.resource.map_or("", Resource::code));
+        push(&mut out, "namespace", &self.namespace);
+        if self.sort != InsightSort::default() {
+            push(&mut out, "sort", self.sort.code());
+        }
+        if self.order != self.sort.default_order() {
+            push(&mut out, "order", self.order.code());
+        }
+        if self.page > 1 {
+            push(&mut out, "page", &self.page.to_string());
+        }
+        out
+    }
+}
+
+fn pick<T: Copy>(
+    text: Option<String>,
+    field: &str,
+    all: &[T],
+    code: impl Fn(T) -> &'static str,
+    expected: &str,
+) -> Result<Option<T>, BadParam> {
+    let find = |text: String| {
+        let found = all.iter().copied().find(|item| code(*item).eq_ignore_ascii_case(&text));
+        found.ok_or_else(|| bad(field, expected))
+    };
+    text.map(find).transpose()
+}
+
+fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
+    BadParam { field: field.to_owned(), expected: expected.into() }
+}
+
+fn push(out: &mut String, key: &str, value: &str) {
+    if !value.is_empty() {
+        out.push(if out.is_empty() { '?' } else { '&' });
+        out.push_str(key);
+        out.push('=');
+        encode(out, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<InsightQuery, BadParam> {
+        InsightQuery::parse(|key| pairs.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn a_query_survives_its_own_url() {
+        assert_eq!(parse(&[]), Ok(InsightQuery::default()));
+        assert_eq!(InsightQuery::default().to_query_string(), "");
+        let query = parse(&[
+            ("kind", "Over-Allocated"),
+            ("resource", "memory"),
+            ("namespace", "a&b"),
+            ("sort", "reclaimable"),
+            ("order", "asc"),
+            ("page", "2"),
+        ]);
+        assert_eq!(
+            query.unwrap().to_query_string(),
+            "?kind=over-allocated&resource=memory&namespace=a%26b&sort=reclaimable&order=asc&page=2"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_understood_names_its_field() {
+        for (field, value) in [
+            ("kind", "x"),
+            ("resource", "gpu"),
+            ("sort", "age"),
+            ("order", "up"),
+            ("page", "0"),
+            ("page", "x"),
+        ] {
+            assert_eq!(parse(&[(field, value)]).unwrap_err().field, field, "{value}");
+        }
+        assert_eq!(parse(&[("namespace", &"x".repeat(254))]).unwrap_err().field, "namespace");
+    }
+
+    #[test]
+    fn only_the_over_allocated_have_something_to_give_back() {
+        let window = Window { from: 0, to: 1, known: 1, all: 1 };
+        let sizing = |verdict| Sizing { unit: Unit::Bytes, p95: 25, peak: 30, of: 100, verdict, window };
+        assert_eq!(sizing(Verdict::OverAllocated { enough: 40 }).reclaimable(), 60);
+        assert_eq!(sizing(Verdict::Fits).reclaimable(), 0);
+        assert_eq!(sizing(Verdict::Starved).reclaimable(), 0);
+        assert_eq!(sizing(Verdict::Fits).tenths(), 250);
+    }
+}

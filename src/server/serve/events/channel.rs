@@ -1,0 +1,209 @@
+//! One distinct view: cut and written once, whoever and however many follow it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    ask::{Asked, Format, Id, View},
+    cut::Cut,
+};
+use crate::server::{
+    serve::reader::Reader,
+    snapshot::{Scope, Snapshot, delta::Outcome},
+};
+
+/// Changes that a client may be behind, and that a returning one can be given. One that is further back gets the whole
+/// view: that is all a slow client ever costs.
+const RING: usize = 8;
+
+/// What followers are woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    News,
+    /// There have been none for a while.
+    Alive,
+    /// The end.
+    Over,
+}
+
+pub struct Channel {
+    view: View,
+    format: Format,
+    scope: Scope,
+    process: u32,
+    inner: Mutex<Inner>,
+    beat: watch::Sender<Beat>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The newest view; none before anybody followed.
+    cut: Option<Arc<Cut>>,
+    /// The snapshot that it was cut from, and the last that changed something: the newest event's.
+    seen: u64,
+    seq: u64,
+    /// The newest view as an event, once somebody needed it.
+    state: Option<Bytes>,
+    /// The last changes, each with the event that it follows.
+    ring: VecDeque<Entry>,
+    /// When followers last heard of this channel, and since when there have been none.
+    spoke: Option<Instant>,
+    idle: Option<Instant>,
+}
+
+struct Entry {
+    after: u64,
+    seq: u64,
+    event: Bytes,
+}
+
+impl Channel {
+    pub fn new(asked: &Asked, scope: Scope, process: u32) -> Self {
+        Self {
+            view: asked.view.clone(),
+            format: asked.format,
+            scope,
+            process,
+            inner: Mutex::default(),
+            beat: watch::Sender::new(Beat::News),
+        }
+    }
+
+    pub fn follow(&self) -> watch::Receiver<Beat> {
+        self.lock().idle = None;
+        self.beat.subscribe()
+    }
+
+    pub fn has_followers(&self) -> bool {
+        self.beat.receiver_count() > 0
+    }
+
+    /// For how long nobody has followed.
+    pub fn idle_for(&self, now: Instant) -> Duration {
+        if self.has_followers() {
+            return Duration::ZERO;
+        }
+        now - *self.lock().idle.get_or_insert(now)
+    }
+
+    /// Cuts the view out of the snapshot; followers hear of it if it differs. True where they do.
+    pub fn advance(&self, reader: &Reader, snapshot: &Snapshot) -> bool {
+        let before = {
+            let inner = self.lock();
+            if inner.cut.is_some() && inner.seen >= snapshot.seq {
+                return false;
+            }
+            inner.cut.clone()
+        };
+        // Not under the lock: followers read the last event meanwhile.
+        let cut = Arc::new(Cut::of(&self.view, self.format, reader, &self.scope, snapshot));
+        let outcome = match &before {
+            Some(before) => before.change(&cut, self.format),
+            None => Outcome::Other,
+        };
+        let told = self.lock().take(self, before.as_ref(), cut, snapshot.seq, outcome);
+        if told {
+            self.beat.send_replace(Beat::News);
+        }
+        told
+    }
+
+    /// A sign of life for those who have heard nothing for this long.
+    pub fn reassure(&self, now: Instant, silence: Duration) {
+        let mut inner = self.lock();
+        if inner.spoke.is_none_or(|spoke| now - spoke >= silence) {
+            inner.spoke = Some(now);
+            self.beat.send_replace(Beat::Alive);
+        }
+    }
+
+    pub fn end(&self) {
+        self.beat.send_replace(Beat::Over);
+    }
+
+    /// The event that follows the one of `seq`, and the id that it has: the next change if it is still there, else the
+    /// whole view; none for whoever has the newest.
+    pub fn next(&self, seq: Option<u64>) -> Option<(u64, Bytes)> {
+        let mut inner = self.lock();
+        if seq == Some(inner.seq) {
+            return None;
+        }
+        if let Some(entry) = inner.ring.iter().find(|entry| Some(entry.after) == seq) {
+            return Some((entry.seq, entry.event.clone()));
+        }
+        let state = inner.state(self)?;
+        Some((inner.seq, state))
+    }
+
+    /// A comment keeps proxies and clients from giving up. The browser's own reader hears no comments: pages get a
+    /// message with nothing in it.
+    pub fn sign_of_life(&self) -> Bytes {
+        Bytes::from_static(match self.format {
+            Format::Json => b":\n\n",
+            Format::Postcard => b"data: -\n\n",
+        })
+    }
+
+    fn event(&self, seq: u64, kind: &str, data: &str) -> Bytes {
+        let id = Id { process: self.process, seq };
+        match self.format {
+            Format::Json => format!("id: {id}\nevent: {kind}\ndata: {data}\n\n").into(),
+            Format::Postcard => format!("id: {id}\ndata: {data}\n\n").into(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Takes in a newer view that was compared with `before`. Whoever was faster wins.
+    fn take(
+        &mut self,
+        channel: &Channel,
+        before: Option<&Arc<Cut>>,
+        cut: Arc<Cut>,
+        seq: u64,
+        outcome: Outcome<String>,
+    ) -> bool {
+        let compared = match (&self.cut, before) {
+            (None, None) => true,
+            (Some(now), Some(before)) => Arc::ptr_eq(now, before),
+            _ => false,
+        };
+        if !compared {
+            return false;
+        }
+        (self.cut, self.seen, self.state) = (Some(cut), seq, None);
+        match outcome {
+            // The time of the view is new all the same, and goes along with the next whole one.
+            Outcome::Same => return false,
+            Outcome::Change(data) => self.remember(seq, channel.event(seq, "change", &data)),
+            Outcome::Other => self.ring.clear(),
+        }
+        (self.seq, self.spoke) = (seq, Some(Instant::now()));
+        true
+    }
+
+    fn remember(&mut self, seq: u64, event: Bytes) {
+        if self.ring.len() == RING {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(Entry { after: self.seq, seq, event });
+    }
+
+    fn state(&mut self, channel: &Channel) -> Option<Bytes> {
+        if self.state.is_none() {
+            let data = self.cut.as_ref()?.state(channel.format);
+            self.state = Some(channel.event(self.seq, "state", &data));
+        }
+        self.state.clone()
+    }
+}

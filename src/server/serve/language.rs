@@ -1,0 +1,142 @@
+//! Which language a person reads: `?lang=` says it and is remembered in a cookie, else the cookie, else what the browser
+//! prefers, else English. What names no language that there is counts as not said: a link goes on working.
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::words::Lang;
+
+/// The parameter and the cookie.
+const NAME: &str = "lang";
+/// A year, in seconds.
+const REMEMBERED: u32 = 365 * 24 * 60 * 60;
+/// Nobody prefers more languages than these; a longer list is cut.
+const MOST_PREFERENCES: usize = 32;
+
+/// Puts the language where handlers find it, and says which it was.
+pub async fn choose(mut request: Request, next: Next) -> Response {
+    let said = request.uri().query().and_then(parameter);
+    let lang = said.unwrap_or_else(|| of_headers(request.headers()));
+    request.extensions_mut().insert(lang);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.tag()));
+    headers.append(header::VARY, HeaderValue::from_static("accept-language, cookie"));
+    if let Some(cookie) = said.and_then(cookie_of) {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn of_headers(headers: &HeaderMap) -> Lang {
+    cookie(headers).or_else(|| preferred(headers)).unwrap_or_default()
+}
+
+/// Nothing of it is secret, and a script has no use for it.
+fn cookie_of(lang: Lang) -> Option<HeaderValue> {
+    let cookie = format!("{NAME}={}; Path=/; Max-Age={REMEMBERED}; SameSite=Lax; HttpOnly", lang.tag());
+    HeaderValue::from_str(&cookie).ok()
+}
+
+fn parameter(query: &str) -> Option<Lang> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| *name == NAME).find_map(|(_, tag)| Lang::of_tag(tag))
+}
+
+fn cookie(headers: &HeaderMap) -> Option<Lang> {
+    let cookies = texts(headers, header::COOKIE).flat_map(|cookies| cookies.split(';'));
+    let pairs = cookies.filter_map(|cookie| cookie.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == NAME).find_map(|(_, tag)| Lang::of_tag(tag))
+}
+
+/// The language that is wanted most; of two wanted alike the first.
+fn preferred(headers: &HeaderMap) -> Option<Lang> {
+    let entries = texts(headers, header::ACCEPT_LANGUAGE).flat_map(|list| list.split(','));
+    let known = entries.take(MOST_PREFERENCES).filter_map(|entry| {
+        let (tag, parameters) = entry.split_once(';').unwrap_or((entry, ""));
+        Some((Lang::of_tag(tag.trim())?, weight(parameters)))
+    });
+    known
+        .filter(|(_, weight)| *weight > 0)
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })
+        .map(|(lang, _)| lang)
+}
+
+/// `q=0.8` in thousandths; 1 where nothing is said, 0 where it cannot be read.
+fn weight(parameters: &str) -> u32 {
+    let parameters = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+    let said = parameters
+        .map(|(name, value)| (name.trim(), value.trim()))
+        .find(|(name, _)| name.eq_ignore_ascii_case("q"));
+    said.map_or(1000, |(_, value)| match value.parse::<f32>() {
+        Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0) as u32,
+        _ => 0,
+    })
+}
+
+fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn the_browser_says_what_is_preferred() {
+        for (value, want) in [
+            ("zh-CN,zh;q=0.9,en;q=0.8", Some(Lang::Chinese)),
+            ("en-GB,en;q=0.9,zh-CN;q=0.8", Some(Lang::English)),
+            ("zh-Hans", Some(Lang::Chinese)),
+            ("ZH", Some(Lang::Chinese)),
+            // Nothing better for them, and nearer than English.
+            ("zh-TW, en;q=0.5", Some(Lang::Chinese)),
+            ("de, fr;q=0.9, zh;q=0.2, en;q=0.1", Some(Lang::Chinese)),
+            ("en;q=0.5, zh ; q=0.7", Some(Lang::Chinese)),
+            ("zh;q=0, en;q=0.1", Some(Lang::English)),
+            ("zh;q=2, en;q=0.1", Some(Lang::English)),
+            ("zh;q=x", None),
+            ("de-DE, fr", None),
+            // No word that begins so.
+            ("zho-x, english", None),
+            ("*", None),
+            ("", None),
+            (",,;q=1,;", None),
+        ] {
+            assert_eq!(preferred(&headers(header::ACCEPT_LANGUAGE, value)), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_is_one_of_many() {
+        for (value, want) in [
+            ("theme=dark; lang=zh-CN; a=b", Some(Lang::Chinese)),
+            ("xlang=zh-CN", None),
+            ("lang=", None),
+            ("lang=tlh; lang=en", Some(Lang::English)),
+        ] {
+            assert_eq!(cookie(&headers(header::COOKIE, value)), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_parameter_is_one_of_many() {
+        for (query, want) in [
+            ("q=a&lang=zh-CN&page=2", Some(Lang::Chinese)),
+            ("lang=en", Some(Lang::English)),
+            ("lang=klingon", None),
+            ("lang", None),
+            ("q=lang=zh-CN", None),
+        ] {
+            assert_eq!(parameter(query), want, "{query}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What `GET /api/groups` answers.
+
+use serde::Serialize;
+
+use super::{
+    figure::{percent, unit},
+    totals::{SourceJson, StatsJson},
+};
+use crate::model::{
+    figure::Unit,
+    groups::{Consumer, Group, GroupsQuery, Share, Top},
+    query::GroupBy,
+    source::{SourceHealth, SourceId},
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupsJson<'a> {
+    by: &'static str,
+    groups: Vec<GroupJson<'a>>,
+    /// By the amount itself; of one namespace where one is named.
+    top: TopJson<'a>,
+    /// The source of what nodes can allocate.
+    nodes: Option<SourceJson>,
+}
+
+impl<'a> GroupsJson<'a> {
+    pub fn new(query: &GroupsQuery, groups: &'a [Group], top: &'a Top, sources: &'a [SourceHealth]) -> Self {
+        let by_node = query.by == GroupBy::Node;
+        let source = sources.iter().find(|source| source.id == SourceId::Nodes);
+        Self {
+            by: query.by.code(),
+            groups: groups.iter().map(|group| GroupJson::new(group, by_node)).collect(),
+            top: TopJson::new(top),
+            nodes: source.filter(|_| by_node).map(SourceJson::new),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupJson<'a> {
+    /// Null for VMs that are on no node.
+    name: Option<&'a str>,
+    /// Over all its VMs, in whatever state: the fields of `/api/stats`.
+    #[serde(flatten)]
+    stats: StatsJson,
+    /// VMs whose CPU cannot be read, and that the sum therefore lacks.
+    cpu_unreadable: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<NodeJson>,
+}
+
+impl<'a> GroupJson<'a> {
+    fn new(group: &'a Group, by_node: bool) -> Self {
+        Self {
+            name: Some(group.name.as_str()).filter(|name| !name.is_empty()),
+            stats: StatsJson::new(&group.totals),
+            cpu_unreadable: group.cpu_unreadable,
+            node: (by_node && !group.name.is_empty()).then(|| NodeJson::new(group)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NodeJson {
+    /// Whether its own object can be read.
+    known: bool,
+    /// Null where its kubelet has stopped to report, or nothing is known.
+    ready: Option<bool>,
+    unschedulable: Option<bool>,
+    cpu: ShareJson,
+    memory: ShareJson,
+}
+
+impl NodeJson {
+    fn new(group: &Group) -> Self {
+        let node = group.node.as_ref();
+        Self {
+            known: node.is_some(),
+            ready: node.and_then(|node| node.ready),
+            unschedulable: node.map(|node| node.unschedulable),
+            cpu: ShareJson::new(&group.cpu, Unit::Nanocores),
+            memory: ShareJson::new(&group.memory, Unit::Bytes),
+        }
+    }
+}
+
+/// What the VMs that hold the node were given: all but the stopped and the failed.
+#[derive(Serialize)]
+struct ShareJson {
+    given: u64,
+    allocatable: Option<u64>,
+    unit: &'static str,
+    /// Above 100 where the node is overcommitted; null where there is nothing to divide by.
+    percent: Option<f64>,
+    /// VMs whose allocation cannot be read: with them it is more.
+    unreadable: u32,
+}
+
+impl ShareJson {
+    fn new(share: &Share, kind: Unit) -> Self {
+        Self {
+            given: share.given,
+            allocatable: share.allocatable,
+            unit: unit(kind),
+            percent: share.allocatable.and_then(|all| percent(share.given, all)),
+            unreadable: share.unreadable,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TopJson<'a> {
+    cpu: Vec<ConsumerJson<'a>>,
+    memory: Vec<ConsumerJson<'a>>,
+    disk: Vec<ConsumerJson<'a>>,
+}
+
+impl<'a> TopJson<'a> {
+    fn new(top: &'a Top) -> Self {
+        let of = |consumers: &'a [Consumer], kind| {
+            consumers.iter().map(|consumer| ConsumerJson::new(consumer, kind)).collect()
+        };
+        Self {
+            cpu: of(&top.cpu, Unit::Nanocores),
+            memory: of(&top.memory, Unit::Bytes),
+            disk: of(&top.disk, Unit::Bytes),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ConsumerJson<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    used: u64,
+    of: u64,
+    unit: &'static str,
+    stale: bool,
+    /// Some of its volumes are not known: it uses this much at least.
+    partial: bool,
+}
+
+impl<'a> ConsumerJson<'a> {
+    fn new(consumer: &'a Consumer, kind: Unit) -> Self {
+        let Consumer { namespace, name, used, of, stale, partial } = consumer;
+        Self { namespace, name, used: *used, of: *of, unit: unit(kind), stale: *stale, partial: *partial }
+    }
+}

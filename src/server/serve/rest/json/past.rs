@@ -1,0 +1,331 @@
+//! What `GET /api/vms/{name}/history` and `/api/insights` answer.
+
+use serde::Serialize;
+
+use super::figure::{MissingJson, Of, percent, unit};
+use crate::model::{
+    Millis,
+    history::{History, Keeper, Point, Series, Stats},
+    insight::{Filling, Finding, Hints, Insight, InsightTotals, Silence, Sizing, Verdict, Window},
+    view::{InsightsView, Past},
+    vm::Vm,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryJson<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    span: &'static str,
+    /// `memory`, `prometheus` or `both`.
+    keeper: &'static str,
+    /// Why all or a part is not there; null where nothing keeps it.
+    lacks: Option<MissingJson>,
+    cpu: SeriesJson,
+    memory: SeriesJson,
+    disk: SeriesJson,
+    hints: HintsJson,
+}
+
+impl<'a> HistoryJson<'a> {
+    pub fn new(vm: &'a Vm, past: &'a Past) -> Self {
+        let History { span, cpu, memory, disk, keeper, lacks } = &past.history;
+        Self {
+            name: &vm.summary.name,
+            namespace: &vm.summary.namespace,
+            span: span.code(),
+            keeper: match keeper {
+                Keeper::Memory => "memory",
+                Keeper::Prometheus => "prometheus",
+                Keeper::Both => "both",
+            },
+            lacks: lacks.as_ref().map(|missing| MissingJson::new(missing, Of::Allocated)),
+            cpu: SeriesJson::new(cpu),
+            memory: SeriesJson::new(memory),
+            disk: SeriesJson::new(disk),
+            hints: HintsJson::new(&past.hints),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeriesJson {
+    /// Time of the first point; each stands for what follows until the next.
+    start: Millis,
+    step_seconds: u32,
+    /// In percent of what was allocated, to a tenth; null where nothing is known.
+    points: Vec<Option<f64>>,
+    stats: Option<StatsJson>,
+}
+
+impl SeriesJson {
+    fn new(series: &Series) -> Self {
+        Self {
+            start: series.start,
+            step_seconds: series.step / 1000,
+            points: series.points.iter().map(|point: &Point| point.tenths().map(tenths)).collect(),
+            stats: series.stats().map(StatsJson::new),
+        }
+    }
+}
+
+/// Of the points that are known.
+#[derive(Serialize)]
+struct StatsJson {
+    min: f64,
+    avg: f64,
+    max: f64,
+    p95: f64,
+    known: u32,
+    all: u32,
+}
+
+impl StatsJson {
+    fn new(stats: Stats) -> Self {
+        Self {
+            min: tenths(stats.min),
+            avg: tenths(stats.avg),
+            max: tenths(stats.max),
+            p95: tenths(stats.p95),
+            known: stats.known,
+            all: stats.all,
+        }
+    }
+}
+
+fn tenths(tenths: u32) -> f64 {
+    f64::from(tenths) / 10.0
+}
+
+#[derive(Serialize)]
+struct HintsJson {
+    cpu: HintJson<SizingJson>,
+    memory: HintJson<SizingJson>,
+    disk: HintJson<FillingJson>,
+}
+
+impl HintsJson {
+    fn new(hints: &Hints) -> Self {
+        Self {
+            cpu: HintJson::new(hints.cpu.as_ref().map(SizingJson::new)),
+            memory: HintJson::new(hints.memory.as_ref().map(SizingJson::new)),
+            disk: HintJson::new(hints.disk.as_ref().map(FillingJson::new)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum HintJson<T> {
+    Said(T),
+    Silent { none: SilenceJson },
+}
+
+impl<T> HintJson<T> {
+    fn new(hint: Result<T, &Silence>) -> Self {
+        match hint {
+            Ok(said) => Self::Said(said),
+            Err(silence) => Self::Silent { none: SilenceJson::new(*silence) },
+        }
+    }
+}
+
+/// Why there is no hint.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SilenceJson {
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_minutes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed_minutes: Option<u32>,
+}
+
+impl SilenceJson {
+    fn new(silence: Silence) -> Self {
+        let (reason, minutes) = match silence {
+            Silence::TooShort { minutes, needed } => ("too-short", Some((minutes, needed))),
+            Silence::Steady => ("steady", None),
+            Silence::Unclear => ("unclear", None),
+            Silence::Far => ("far", None),
+        };
+        let (known_minutes, needed_minutes) = minutes.unzip();
+        Self { reason, known_minutes, needed_minutes }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SizingJson {
+    verdict: &'static str,
+    unit: &'static str,
+    /// 95 % of the window's five-minute means are at most this.
+    p95: u64,
+    p95_percent: Option<f64>,
+    peak: u64,
+    allocated: u64,
+    /// What would do, head-room included; null where nothing is to spare.
+    enough: Option<u64>,
+    reclaimable: u64,
+    window: WindowJson,
+}
+
+impl SizingJson {
+    fn new(sizing: &Sizing) -> Self {
+        let (verdict, enough) = match sizing.verdict {
+            Verdict::Fits => ("fits", None),
+            Verdict::Starved => ("starved", None),
+            Verdict::OverAllocated { enough } => ("over-allocated", Some(enough)),
+        };
+        Self {
+            verdict,
+            unit: unit(sizing.unit),
+            p95: sizing.p95,
+            p95_percent: percent(sizing.p95, sizing.of),
+            peak: sizing.peak,
+            allocated: sizing.of,
+            enough,
+            reclaimable: sizing.reclaimable(),
+            window: WindowJson::new(sizing.window),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FillingJson {
+    verdict: &'static str,
+    unit: &'static str,
+    used: u64,
+    capacity: u64,
+    per_day: u64,
+    days: u32,
+    /// At the bounds of the slope's 95 % confidence interval.
+    earliest_days: u32,
+    latest_days: u32,
+    window: WindowJson,
+}
+
+impl FillingJson {
+    fn new(filling: &Filling) -> Self {
+        Self {
+            verdict: "soon-full",
+            unit: "bytes",
+            used: filling.used,
+            capacity: filling.of,
+            per_day: filling.per_day,
+            days: filling.days,
+            earliest_days: filling.earliest,
+            latest_days: filling.latest,
+            window: WindowJson::new(filling.window),
+        }
+    }
+}
+
+/// What was looked at: five-minute means that are known, of all.
+#[derive(Serialize)]
+struct WindowJson {
+    from: Millis,
+    to: Millis,
+    known: u32,
+    all: u32,
+}
+
+impl WindowJson {
+    fn new(Window { from, to, known, all }: Window) -> Self {
+        Self { from, to, known, all }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InsightsJson<'a> {
+    /// When the findings were drawn; null before the first time.
+    drawn_at: Option<Millis>,
+    needed_hours: u32,
+    totals: TotalsJson,
+    matching: u32,
+    page: u32,
+    pages: u32,
+    findings: Vec<FindingJson<'a>>,
+}
+
+impl<'a> InsightsJson<'a> {
+    pub fn new(view: &'a InsightsView) -> Self {
+        Self {
+            drawn_at: view.drawn,
+            needed_hours: view.needed_hours,
+            totals: TotalsJson::new(&view.totals),
+            matching: view.matching,
+            page: view.query.page,
+            pages: view.pages,
+            findings: view.rows.iter().map(FindingJson::new).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TotalsJson {
+    running: u32,
+    judged: u32,
+    soon_full: u32,
+    starved: u32,
+    over_allocated: u32,
+    reclaimable_cpu_nanocores: u64,
+    reclaimable_cpu_vms: u32,
+    reclaimable_memory_bytes: u64,
+    reclaimable_memory_vms: u32,
+}
+
+impl TotalsJson {
+    fn new(totals: &InsightTotals) -> Self {
+        Self {
+            running: totals.running,
+            judged: totals.judged,
+            soon_full: totals.soon_full,
+            starved: totals.starved,
+            over_allocated: totals.over_allocated,
+            reclaimable_cpu_nanocores: totals.cpu,
+            reclaimable_cpu_vms: totals.cpu_vms,
+            reclaimable_memory_bytes: totals.memory,
+            reclaimable_memory_vms: totals.memory_vms,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    kind: &'static str,
+    resource: &'static str,
+    #[serde(flatten)]
+    what: WhatJson,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WhatJson {
+    Filling(FillingJson),
+    Sizing(SizingJson),
+}
+
+impl<'a> FindingJson<'a> {
+    fn new(insight: &'a Insight) -> Self {
+        let finding = &insight.finding;
+        Self {
+            namespace: &insight.namespace,
+            name: &insight.name,
+            kind: finding.kind().code(),
+            resource: finding.resource().code(),
+            what: match finding {
+                Finding::SoonFull(filling) => WhatJson::Filling(FillingJson::new(filling)),
+                Finding::Starved(sizing) | Finding::OverAllocated(sizing) => {
+                    WhatJson::Sizing(SizingJson::new(sizing))
+                }
+            },
+        }
+    }
+}

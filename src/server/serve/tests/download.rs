@@ -1,0 +1,82 @@
+//! What is taken away is the view that was asked for, whole and exact.
+
+use super::fixture::*;
+use crate::model::{
+    figure::Unit,
+    reason::Reason,
+    vm::{Status, Vm},
+};
+
+fn many() -> Vec<Vm> {
+    let mut vms: Vec<Vm> = (0..600).map(|n| vm("shop", &format!("vm-{n:03}"))).collect();
+    vms[7].summary.usage.cpu = known(Unit::Nanocores, 1_999_999_999, 2_000_000_000);
+    vms[8].summary.usage.cpu = missing(Reason::TimedOut);
+    vms[9].summary.status = Status::Stopped;
+    vms
+}
+
+fn records(text: &[u8]) -> Vec<csv::StringRecord> {
+    csv::Reader::from_reader(text).into_records().map(Result::unwrap).collect()
+}
+
+fn column(text: &[u8], name: &str) -> usize {
+    let mut reader = csv::Reader::from_reader(text);
+    reader.headers().unwrap().iter().position(|head| head == name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[tokio::test]
+async fn the_csv_is_the_whole_view_in_its_order() {
+    let server = Server::new(many());
+    let answer = server.get("/api/vms.csv?status=Running&sort=cpu&page=2").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), "text/csv; charset=utf-8; header=present");
+    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"vms.csv\"");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let records = records(&answer.body);
+    let at = |name| column(&answer.body, name);
+    assert_eq!(records.len(), 599, "all pages, without the one that is stopped");
+    assert_eq!(&records[0][at("name")], "vm-007");
+    assert_eq!(&records[0][at("cpu_used")], "1999999999");
+    assert_eq!(&records[0][at("cpu_percent")], "99.999");
+    assert_eq!(&records[0][at("needs_attention")], "true");
+    let last = &records[598];
+    assert_eq!(&last[at("name")], "vm-008", "a missing figure sorts last");
+    assert_eq!((&last[at("cpu_used")], &last[at("cpu_percent")]), ("", ""), "missing is never zero");
+    assert_eq!(&last[at("cpu_missing")], "timed-out");
+    assert_eq!(&last[at("memory_used")], (1_u64 << 30).to_string());
+}
+
+#[tokio::test]
+async fn names_are_quoted_and_never_run() {
+    let mut odd = vm("shop", "web");
+    odd.os_image = "=HYPERLINK(\"http://x\",\"a,b\")\r\nnext".into();
+    let server = Server::new(vec![odd.clone()]);
+    let answer = server.get("/api/vms.csv").await;
+    let at = column(&answer.body, "os_image");
+    assert_eq!(records(&answer.body)[0][at], ["'", &odd.os_image].concat());
+}
+
+#[tokio::test]
+async fn the_json_is_a_part_of_the_api_s_array() {
+    let server = Server::new(many());
+    let all = server.get("/api/vms").await.json();
+    let answer = server.get("/api/vms.json?q=vm-00&order=desc&view=table").await;
+    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"vms.json\"");
+    let wanted: Vec<_> = all.as_array().unwrap()[..10].iter().rev().cloned().collect();
+    assert_eq!(answer.json(), serde_json::Value::from(wanted));
+    assert_eq!(server.get("/api/vms.json?q=nothing").await.json(), serde_json::json!([]));
+    assert_eq!(records(&server.get("/api/vms.csv?q=nothing").await.body).len(), 0);
+}
+
+#[tokio::test]
+async fn a_bad_query_is_a_problem_that_names_its_field() {
+    let server = Server::new(many());
+    for path in ["/api/vms.csv?sort=size", "/api/vms.json?sort=size"] {
+        let answer = server.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (400, "application/problem+json")
+        );
+        assert_eq!(answer.json()["field"], "sort");
+    }
+}

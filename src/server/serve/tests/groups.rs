@@ -1,0 +1,87 @@
+//! `GET /api/groups`, and the server functions of the map and of the page of groups.
+
+use serde_json::{Value, json};
+
+use super::fixture::*;
+use crate::model::{groups::Node, map::MapNames, reason::Reason, vm::Status};
+
+const GI: u64 = 1 << 30;
+
+fn server() -> Server {
+    let mut blind = vm("shop", "blind");
+    blind.summary.usage.cpu = missing(Reason::TooNew);
+    let mut stopped = vm("shop", "stopped");
+    stopped.summary.status = Status::Stopped;
+    stopped.summary.node = String::new();
+    let server = Server::new(vec![vm("shop", "web"), blind, stopped, vm("ops", "db")]);
+    server.snapshots.send_modify(|snapshot| {
+        let node = Node {
+            name: "node-1".into(),
+            cpu: Some(4_000_000_000),
+            memory: None,
+            ready: Some(true),
+            unschedulable: true,
+            takes_vms: true,
+        };
+        std::sync::Arc::make_mut(snapshot).nodes = [node].into();
+    });
+    server
+}
+
+#[tokio::test]
+async fn nodes_have_what_was_given_of_what_they_can_allocate() {
+    let answer = server().get("/api/groups?by=node").await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
+    let groups = answer.json();
+    assert_eq!(groups["by"], "node");
+    let [node, none] = [&groups["groups"][0], &groups["groups"][1]];
+    assert_eq!((&node["name"], &node["total"], &node["running"]), (&json!("node-1"), &json!(3), &json!(3)));
+    let cpu = json!({"given": 6_000_000_000_u64, "allocatable": 4_000_000_000_u64, "unit": "nanocores", "percent": 150.0, "unreadable": 0});
+    assert_eq!(node["node"]["cpu"], cpu);
+    assert_eq!(
+        (&node["node"]["memory"]["given"], &node["node"]["memory"]["percent"]),
+        (&json!(12 * GI), &Value::Null)
+    );
+    assert_eq!((&node["node"]["ready"], &node["node"]["unschedulable"]), (&json!(true), &json!(true)));
+    assert_eq!(node["usage"]["cpu"]["measuredVms"], 2, "who is not measured is not counted as 0");
+    assert_eq!((&none["name"], &none["stopped"], none.get("node")), (&Value::Null, &json!(1), None));
+}
+
+#[tokio::test]
+async fn the_largest_consumers_are_those_of_the_namespace() {
+    let groups = server().get("/api/groups?by=namespace&namespace=ops").await.json();
+    assert_eq!(groups["groups"].as_array().unwrap().len(), 2, "the rows are all there");
+    let top = groups["top"]["cpu"].as_array().unwrap();
+    assert_eq!(top.len(), 1);
+    assert_eq!((&top[0]["name"], &top[0]["used"]), (&json!("db"), &json!(500_000_000)));
+    assert_eq!(groups["nodes"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_bad_parameter_is_named() {
+    for (query, field) in [("by=pod", "by"), ("sort=x", "sort"), ("page=0", "page")] {
+        let answer = server().get(&format!("/api/groups?{query}")).await;
+        assert_eq!((answer.status.as_u16(), answer.json()["field"].as_str()), (400, Some(field)), "{query}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        let encoded = query.replace('=', "%3D");
+        assert_eq!(server().get(&format!("/fn/groups?query={encoded}")).await.status, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn names_of_the_maps_cells_are_told_by_group_and_block() {
+    let server = server();
+    let names = async |query: &str| {
+        let answer = server.get(&format!("/fn/map-names?{query}")).await;
+        assert_eq!(answer.status, 200, "{query}");
+        postcard::from_bytes::<Result<MapNames, crate::server_fns::Failure>>(&answer.body)
+            .map_or_else(|_| postcard::from_bytes::<MapNames>(&answer.body).unwrap(), Result::unwrap)
+    };
+    let told = names("query=%3Fview%3Dmap&group=node-1&block=0").await;
+    let keys: Vec<_> = told.vms.iter().map(|vm| (vm.namespace.as_str(), vm.name.as_str())).collect();
+    assert_eq!(keys, [("ops", "db"), ("shop", "blind"), ("shop", "web")]);
+    assert_eq!(told.vms[1].figure, Err(Reason::TooNew));
+    assert!(names("query=%3Fview%3Dmap&group=elsewhere&block=7").await.vms.is_empty());
+    assert_eq!(server.get("/fn/map-names?query=page%3D0").await.status, 400);
+    assert_eq!(server.get("/fn/map-names?block=-1").await.status, 400);
+}

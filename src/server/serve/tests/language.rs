@@ -1,0 +1,99 @@
+//! The language of pages, and that programs always get English.
+
+use axum::http::Method;
+
+use super::fixture::*;
+use crate::model::reason::Reason;
+
+const CHINESE: (&str, &str) = ("accept-language", "zh-CN,zh;q=0.9,en;q=0.5");
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+fn is_chinese(answer: &Answer) -> bool {
+    let html = text(answer);
+    let lang = answer.header("content-language");
+    assert!(html.contains(&format!("<html lang=\"{lang}\"")), "{lang}: {html}");
+    lang == "zh-CN"
+}
+
+#[tokio::test]
+async fn the_parameter_beats_the_cookie_and_the_cookie_the_browser() {
+    let server = Server::new(vec![vm("shop", "web")]);
+    let (english, klingon) = (("cookie", "a=b; lang=en"), ("cookie", "lang=tlh"));
+    for (path, headers, chinese, kept) in [
+        ("/", vec![], false, ""),
+        ("/", vec![CHINESE], true, ""),
+        ("/", vec![CHINESE, english], false, ""),
+        ("/", vec![CHINESE, klingon], true, ""),
+        ("/?q=web&lang=zh-CN", vec![english], true, "lang=zh-CN;"),
+        ("/?lang=en", vec![CHINESE], false, "lang=en;"),
+        // A link from elsewhere goes on working, and changes nothing.
+        ("/?lang=tlh", vec![CHINESE], true, ""),
+        ("/?lang=", vec![("cookie", "lang=zh-CN")], true, ""),
+    ] {
+        let answer = server.send(Method::GET, path, &headers).await;
+        assert_eq!((answer.status.as_u16(), is_chinese(&answer)), (200, chinese), "{path} {headers:?}");
+        assert!(answer.header("set-cookie").starts_with(kept), "{path}");
+        assert_eq!(answer.header("set-cookie").is_empty(), kept.is_empty(), "{path}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        let vary: Vec<_> =
+            answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+        assert!(vary.contains(&"accept-language, cookie"), "{vary:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_page_is_in_the_readers_language() {
+    let mut silent = vm("shop", "web");
+    silent.summary.usage.memory = missing(Reason::TooNew);
+    let server = Server::new(vec![silent]);
+    for (path, status, words) in [
+        ("/", 200, "已分配"),
+        ("/", 200, "刚启动，指标 API 需要两次采样"),
+        ("/vms/shop/web", 200, "为什么未知？"),
+        ("/vms/shop/nope", 404, "命名空间 shop 中没有"),
+        ("/sources", 200, "数据来源"),
+        ("/nope", 404, "页面不存在"),
+        ("/?page=0", 400, "不小于 1 的整数"),
+    ] {
+        let answer = server.send(Method::GET, path, &[CHINESE]).await;
+        assert_eq!((answer.status.as_u16(), is_chinese(&answer)), (status, true), "{path}");
+        assert!(text(&answer).contains(words), "{path} lacks {words}: {}", text(&answer));
+    }
+}
+
+#[tokio::test]
+async fn problems_are_told_in_the_readers_language() {
+    let server = Server::new(vec![]);
+    let long = format!("/?q={}", "x".repeat(9_000));
+    for (method, path, status, words) in [
+        (Method::POST, "/", 405, "只应答 GET 和 HEAD"),
+        (Method::GET, "/%FF", 400, "URL 不是有效的"),
+        (Method::GET, long.as_str(), 414, "URL 超过 8192 字节"),
+    ] {
+        let answer = server.send(method.clone(), path, &[CHINESE]).await;
+        assert_eq!((answer.status.as_u16(), is_chinese(&answer)), (status, true), "{path}");
+        assert!(text(&answer).contains(words), "{}", text(&answer));
+        let english = server.send(method, path, &[]).await;
+        assert!(!is_chinese(&english) && !text(&english).contains(words), "{}", text(&english));
+    }
+}
+
+#[tokio::test]
+async fn programs_get_english_whatever_was_served_before() {
+    let mut silent = vm("shop", "web");
+    silent.summary.usage.memory = missing(Reason::TooNew);
+    let server = Server::new(vec![silent]);
+    for _ in 0..3 {
+        assert!(is_chinese(&server.send(Method::GET, "/", &[CHINESE]).await));
+        let answer = server.send(Method::GET, "/api/vms/web?lang=zh-CN", &[CHINESE]).await;
+        let missing = &answer.json()["usage"]["memory"]["missing"];
+        assert_eq!(missing["text"], "too new, the metrics API needs two samples", "{missing}");
+        assert_eq!((answer.header("content-language"), answer.header("set-cookie")), ("", ""));
+        let bad = server.send(Method::POST, "/api/vms", &[CHINESE]).await;
+        assert_eq!(bad.json()["detail"], "only GET and HEAD are answered");
+        assert!(!is_chinese(&server.get("/").await));
+    }
+}

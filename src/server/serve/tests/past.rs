@@ -1,0 +1,221 @@
+//! The past through the router: out of memory, out of an archive that the test plays, and out of neither.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::Router;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::fixture::*;
+use crate::{
+    model::{
+        Millis,
+        figure::Unit,
+        insight::{Finding, Insight, InsightTotals, Sizing, Verdict, Window},
+        reason::Reason,
+    },
+    server::{
+        config::HttpConfig,
+        serve::{App, Assets, past::Past, reader::Reader, router},
+        snapshot::{
+            Limits,
+            archive::{Answer as Told, Archive, Of, Question, Recording},
+            facts::{Key, SourceError},
+            history::Store,
+            insight::Drawn,
+            view::Identity,
+        },
+    },
+};
+
+/// A slot of every grid begins here: the sample of the fixture, at 7 s, is in it.
+const NOW: Millis = 14_000;
+
+struct Remembering {
+    router: Router,
+    drawn: watch::Sender<Arc<Drawn>>,
+}
+
+impl Remembering {
+    /// Of `shop/web`, whose one sample was recorded.
+    fn new(archive: Option<Archive>) -> Self {
+        let vms = vec![vm("shop", "web"), vm("other", "db"), vm("shop", "db")];
+        let snapshot = Arc::new(snapshot(1, vms));
+        let store = Arc::new(Store::default());
+        let limits = Limits {
+            metrics_interval: 15_000,
+            disk_interval: 60_000,
+            ceph_interval: 0,
+            disk_sources: Vec::new(),
+        };
+        store.record(&snapshot.vms, &limits, NOW);
+        let (drawn, findings) = watch::channel(Arc::default());
+        let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
+        let reader = Reader::new(watch::channel(snapshot).1, identity, || NOW);
+        let reader = reader.with_past(Past::new(store, findings, archive));
+        let app = App::new(reader, Assets::default(), &HttpConfig::default());
+        Self { router: router(app), drawn }
+    }
+
+    async fn get(&self, url: &str) -> Answer {
+        let request = axum::http::Request::get(url).body(axum::body::Body::empty()).unwrap();
+        answer(self.router.clone(), request).await
+    }
+}
+
+/// An archive that says the same to everybody, and how often it was asked.
+fn archive(told: Told) -> (Archive, Arc<AtomicUsize>) {
+    let (archive, mut questions) = Archive::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        while let Some(Question { of, reply, .. }) = questions.recv().await {
+            assert!(matches!(of, Of::One { instance, .. } if instance == "web-vm"));
+            count.fetch_add(1, Ordering::SeqCst);
+            reply.send(told.clone()).unwrap();
+        }
+    });
+    (archive, asked)
+}
+
+fn half_a_core() -> Told {
+    let cpu = [(Key::new("shop", "web-vm"), vec![Some(500_000_000); 336])].into();
+    // After the VM was made, which at the test's time has yet to come.
+    Ok(Recording { cpu, ..Recording::default() })
+}
+
+#[tokio::test]
+async fn an_hour_comes_out_of_memory_with_its_gaps() {
+    let server = Remembering::new(None);
+    let answer = server.get("/api/vms/web/history").await;
+    assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, "no-store"));
+    let history = answer.json();
+    assert_eq!(history["span"], "1h");
+    assert_eq!((&history["keeper"], &history["lacks"]), (&json!("memory"), &Value::Null));
+    let cpu = &history["cpu"];
+    assert_eq!((cpu["stepSeconds"].as_u64(), cpu["points"].as_array().unwrap().len()), (Some(15), 240));
+    assert_eq!((&cpu["points"][239], &cpu["points"][0]), (&json!(25.0), &Value::Null));
+    assert_eq!(
+        cpu["stats"],
+        json!({"min": 25.0, "avg": 25.0, "max": 25.0, "p95": 25.0, "known": 1, "all": 240})
+    );
+    assert_eq!(history["disk"]["points"][239], json!(10.0));
+    assert_eq!(history["hints"]["cpu"]["none"]["reason"], "too-short");
+    assert_eq!(history["hints"]["cpu"]["none"]["neededMinutes"], 1_440);
+    let day = server.get("/api/vms/web/history?span=24h&namespace=shop").await.json();
+    assert_eq!((&day["cpu"]["points"][287], &day["cpu"]["stepSeconds"]), (&json!(25.0), &json!(300)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_names_its_field() {
+    let server = Remembering::new(None);
+    for (url, status, field) in [
+        ("/api/vms/web/history?span=1y", 400, "span"),
+        ("/api/vms/web/history?namespace=A", 400, "namespace"),
+        ("/api/insights?kind=odd", 400, "kind"),
+        ("/api/insights?resource=gpu", 400, "resource"),
+        ("/api/insights?page=0", 400, "page"),
+    ] {
+        let answer = server.get(url).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["field"]), (status, &json!(field)), "{url}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    assert_eq!(server.get("/api/vms/nobody/history").await.status, 404);
+    assert_eq!(server.get("/api/vms/db/history").await.status, 409);
+    assert_eq!(server.get("/fn/history?namespace=shop&name=web&span=1y").await.status, 400);
+    assert_eq!(server.get("/fn/insights?sort=odd").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_long_span_without_an_archive_says_how_to_have_one() {
+    let server = Remembering::new(None);
+    for span in ["7d", "30d"] {
+        let history = server.get(&format!("/api/vms/web/history?span={span}")).await.json();
+        assert_eq!(history["lacks"]["reason"], "not-configured");
+        assert!(history["lacks"]["mend"].as_str().unwrap().contains("--prometheus-url"));
+        assert!(
+            history["cpu"]["points"].as_array().unwrap().iter().all(Value::is_null),
+            "gaps, and no zeros"
+        );
+        assert_eq!(history["cpu"]["stats"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn an_archive_is_asked_once_for_all_who_look() {
+    let (archive, asked) = archive(half_a_core());
+    let server = Remembering::new(Some(archive));
+    let looks = (0..5).map(|_| server.get("/api/vms/web/history?span=7d"));
+    for answer in futures::future::join_all(looks).await {
+        let history = answer.json();
+        assert_eq!((&history["keeper"], answer.status.as_u16()), (&json!("prometheus"), 200));
+        assert_eq!(history["cpu"]["points"].as_array().unwrap().len(), 336);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(server.get("/fn/history?namespace=shop&name=web&span=7d").await.status, 200);
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "what is held is not asked for again");
+    server.get("/api/vms/web/history?span=30d").await;
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "another span is another question");
+}
+
+#[tokio::test]
+async fn a_page_finds_what_the_archive_said_before_it_was_rendered() {
+    let (archive, asked) = archive(half_a_core());
+    let server = Remembering::new(Some(archive));
+    server.get("/vms/shop/web").await;
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "an hour comes out of memory");
+    server.get("/vms/shop/web?span=7d").await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    server.get("/vms/shop/nobody?span=7d").await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_archive_that_fails_leaves_a_reason_and_no_zeros() {
+    let error = SourceError { reason: Reason::Unreachable, detail: "Prometheus cannot be reached".into() };
+    let (archive, asked) = archive(Err(error));
+    let server = Remembering::new(Some(archive));
+    for _ in 0..3 {
+        let history = server.get("/api/vms/web/history?span=7d").await.json();
+        assert_eq!(history["lacks"]["reason"], "unreachable");
+        assert_eq!(history["lacks"]["detail"], "Prometheus cannot be reached");
+        assert!(!history["lacks"]["mend"].as_str().unwrap().is_empty());
+        assert_eq!(history["memory"]["stats"], Value::Null);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "it is left in peace for a while");
+    assert_eq!(server.get("/api/vms/web/history").await.json()["cpu"]["stats"]["known"], 1);
+}
+
+#[tokio::test]
+async fn insights_are_what_was_drawn() {
+    let server = Remembering::new(None);
+    let none = server.get("/api/insights").await.json();
+    assert_eq!((&none["drawnAt"], &none["findings"]), (&Value::Null, &json!([])));
+    let window = Window { from: 0, to: 86_400_000, known: 280, all: 288 };
+    let sizing = Sizing {
+        unit: Unit::Bytes,
+        p95: 1 << 30,
+        peak: 2 << 30,
+        of: 8 << 30,
+        verdict: Verdict::OverAllocated { enough: 2 << 30 },
+        window,
+    };
+    let row =
+        Insight { namespace: "shop".into(), name: "web".into(), finding: Finding::OverAllocated(sizing) };
+    let totals = InsightTotals { over_allocated: 1, memory: 6 << 30, memory_vms: 1, ..Default::default() };
+    server.drawn.send_replace(Arc::new(Drawn { at: Some(5), totals, findings: vec![row] }));
+    let some = server.get("/api/insights?resource=memory").await.json();
+    assert_eq!((&some["drawnAt"], &some["matching"]), (&json!(5), &json!(1)));
+    let found = &some["findings"][0];
+    assert_eq!(
+        (&found["name"], &found["kind"], &found["resource"]),
+        (&json!("web"), &json!("over-allocated"), &json!("memory"))
+    );
+    assert_eq!((&found["p95Percent"], &found["reclaimable"]), (&json!(12.5), &json!(6u64 << 30)));
+    assert_eq!(found["window"]["known"], 280);
+    assert_eq!(some["totals"]["reclaimableMemoryBytes"], json!(6u64 << 30));
+    assert_eq!(server.get("/api/insights?resource=cpu").await.json()["matching"], 0);
+}

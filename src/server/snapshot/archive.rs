@@ -1,0 +1,234 @@
+//! What is asked of an archive that remembers longer than this program, and what its answer says of a VM.
+//!
+//! This is the seam: `serve` and the keeper ask through [`Archive`], whoever collects answers. An archive knows names and
+//! amounts; percentages are of what is allocated today, since nothing keeps what was allocated then.
+
+use std::collections::HashMap;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    facts::{Key, SourceError},
+    mend,
+};
+use crate::{
+    model::{
+        Millis,
+        figure::Layer,
+        history::{History, Keeper, Point, Series, Span},
+        insight::Resource,
+        reason::{Missing, Reason},
+        source::SourceId,
+        vm::{Vm, Volume},
+    },
+    words::msg,
+};
+
+/// Questions that wait; who asks more waits with them.
+const QUESTIONS: usize = 16;
+
+/// Values at `from`, `from + step` and so on, `count` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    pub from: Millis,
+    pub step: Millis,
+    pub count: usize,
+}
+
+impl Times {
+    pub fn at(&self, index: usize) -> Millis {
+        self.from + index as Millis * self.step
+    }
+
+    pub fn last(&self) -> Millis {
+        self.at(self.count.saturating_sub(1))
+    }
+}
+
+/// Whose past is wanted: that of one instance and its claims, or everybody's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Of {
+    One { namespace: String, instance: String, claims: Vec<String> },
+    All,
+}
+
+/// None where nothing is known.
+pub type Track = Vec<Option<u64>>;
+
+/// What an archive has, each track as long as the times that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// Nanocores, each the mean since the time before; and bytes; by instance.
+    pub cpu: HashMap<Key, Track>,
+    pub memory: HashMap<Key, Track>,
+    /// Bytes, by claim.
+    pub used: HashMap<Key, Track>,
+    pub capacity: HashMap<Key, Track>,
+}
+
+pub type Answer = Result<Recording, SourceError>;
+
+/// A question, and where its answer is waited for.
+#[derive(Debug)]
+pub struct Question {
+    pub of: Of,
+    pub times: Times,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// Where questions are put.
+#[derive(Clone, Debug)]
+pub struct Archive(mpsc::Sender<Question>);
+
+impl Archive {
+    pub fn new() -> (Self, mpsc::Receiver<Question>) {
+        let (sender, questions) = mpsc::channel(QUESTIONS);
+        (Self(sender), questions)
+    }
+
+    /// Waits for as long as it takes: who asks has the deadline.
+    pub async fn ask(&self, of: Of, times: Times) -> Answer {
+        let gone = || SourceError { reason: Reason::Unreachable, detail: "the program is ending".to_owned() };
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Question { of, times, reply }).await.map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// What to ask about one VM.
+pub fn of(vm: &Vm) -> Of {
+    let claims = vm.volumes.iter().filter(|volume| is_image(volume));
+    Of::One {
+        namespace: vm.summary.namespace.clone(),
+        instance: vm.vm_name.clone(),
+        claims: claims.map(|volume| volume.claim.clone()).collect(),
+    }
+}
+
+/// The times of a span's points up to `now`, each at the end of what it stands for.
+pub fn times(span: Span, now: Millis) -> Times {
+    let step = span.step();
+    let count = (span.millis() / step) as usize;
+    let last = now.div_euclid(step) * step;
+    Times { from: last - (count as Millis - 1) * step, step, count }
+}
+
+/// The history of one VM as an archive has it.
+pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
+    let nothing = Recording::default();
+    let recording = answer.as_ref().unwrap_or(&nothing);
+    let series = |resource| Series {
+        start: times.from - times.step,
+        step: times.step as u32,
+        points: points(vm, recording, times, resource),
+    };
+    let (cpu, memory, disk) = (series(Resource::Cpu), series(Resource::Memory), series(Resource::Disk));
+    let is_empty = [&cpu, &memory, &disk].iter().all(|series| series.stats().is_none());
+    let lacks = match answer {
+        Err(error) => Some(failed(error)),
+        Ok(_) if is_empty => Some(unrecorded()),
+        Ok(_) => None,
+    };
+    History { span, cpu, memory, disk, keeper: Keeper::Prometheus, lacks }
+}
+
+/// The grid of a span of which nothing can be had: all gaps.
+pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
+    let times = times(span, now);
+    let gaps = Series {
+        start: times.from - times.step,
+        step: times.step as u32,
+        points: vec![Point::GAP; times.count],
+    };
+    History {
+        span,
+        cpu: gaps.clone(),
+        memory: gaps.clone(),
+        disk: gaps,
+        keeper: Keeper::Prometheus,
+        lacks: Some(lacks),
+    }
+}
+
+/// No archive is configured.
+pub fn not_configured() -> Missing {
+    Missing {
+        detail: msg!(chart.memory_holds),
+        mend: mend::configure(SourceId::Prometheus),
+        ..Reason::NotConfigured.into()
+    }
+}
+
+fn failed(error: &SourceError) -> Missing {
+    let mend = mend::source(SourceId::Prometheus, error.reason);
+    Missing { reason: error.reason, detail: error.detail.as_str().into(), mend, last: None }
+}
+
+fn unrecorded() -> Missing {
+    Missing {
+        detail: msg!(chart.not_recorded),
+        mend: msg!(chart.see_scraped, query = "up{job=~\".*kubevirt.*|kubelet\"}"),
+        ..Reason::NotReported.into()
+    }
+}
+
+/// One figure at each of the times. What was before the VM was made is another's of the same name.
+pub(super) fn points(vm: &Vm, recording: &Recording, times: Times, resource: Resource) -> Vec<Point> {
+    let instance = Key::new(&vm.summary.namespace, &vm.vm_name);
+    let mut points = match resource {
+        Resource::Cpu => shares(recording.cpu.get(&instance), vm.summary.cpu),
+        Resource::Memory if is_hugepages(vm) => None,
+        Resource::Memory => shares(recording.memory.get(&instance), vm.summary.memory),
+        Resource::Disk => disk(vm, recording, times.count),
+    }
+    .unwrap_or_default();
+    points.resize(times.count, Point::GAP);
+    for (index, point) in points.iter_mut().enumerate() {
+        if times.at(index) < vm.created {
+            *point = Point::GAP;
+        }
+    }
+    points
+}
+
+fn shares(track: Option<&Track>, of: Option<u64>) -> Option<Vec<Point>> {
+    let of = of?;
+    Some(track?.iter().map(|used| used.map_or(Point::GAP, |used| Point::of(used, of))).collect())
+}
+
+/// The host's resident memory of such a VM is without the guest's.
+fn is_hugepages(vm: &Vm) -> bool {
+    vm.summary.usage.memory.missing().is_some_and(|missing| missing.reason == Reason::Hugepages)
+}
+
+/// The sum over the volumes that today's figure counts too: known only where each of them is, or else a volume that
+/// began later would look like a leap. A figure of another layer has no past here: the two never meet.
+fn disk(vm: &Vm, recording: &Recording, count: usize) -> Option<Vec<Point>> {
+    let other = vm.volumes.iter().any(|volume| !is_image(volume) && volume.usage.sample().is_some());
+    let claims: Vec<Key> = vm.volumes.iter().filter(|volume| is_image(volume)).map(|v| key(vm, v)).collect();
+    if other || claims.is_empty() {
+        return None;
+    }
+    let at = |tracks: &HashMap<Key, Track>, claim: &Key, index: usize| *tracks.get(claim)?.get(index)?;
+    let sum = |index: usize| {
+        claims.iter().try_fold((0u64, 0u64), |(used, of), claim| {
+            let capacity = at(&recording.capacity, claim, index).filter(|capacity| *capacity > 0)?;
+            let own = at(&recording.used, claim, index)?;
+            Some((used.saturating_add(own), of.saturating_add(capacity)))
+        })
+    };
+    Some((0..count).map(|index| sum(index).map_or(Point::GAP, |(used, of)| Point::of(used, of))).collect())
+}
+
+fn key(vm: &Vm, volume: &Volume) -> Key {
+    Key::new(&vm.summary.namespace, &volume.claim)
+}
+
+/// Measured on the image today; or not at all, as of a VM that does not run, and no block volume.
+fn is_image(volume: &Volume) -> bool {
+    match (volume.usage.sample(), volume.usage.missing()) {
+        (Some(sample), _) => sample.source.layer() == Layer::Image,
+        (_, Some(missing)) => missing.reason == Reason::NotRunning && !volume.block,
+        _ => false,
+    }
+}

@@ -1,0 +1,100 @@
+//! Compares a view with the one before it. Pure: `before.apply(compare(before, after))` is `after`.
+//!
+//! None stands for "nothing changed": the time alone is no change.
+
+use std::collections::HashMap;
+
+use crate::model::{
+    delta::{Extent, FrameChange, HomeChange, Slot, VmChange},
+    source::SourceHealth,
+    view::{Frame, HomeView, SourcesView, VmView},
+    vm::VmSummary,
+};
+
+/// What the comparison came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<C> {
+    Same,
+    Change(C),
+    /// So different that only the whole view says it.
+    Other,
+}
+
+pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
+    // Named one by one: a field that is new must be thought of here.
+    let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparks, facets, map } = after;
+    let Some(frame_change) = frame_change(&before.frame, frame) else { return Outcome::Other };
+    let change = HomeChange {
+        totals: (before.totals != *totals).then_some(*totals),
+        extent: (extent(before) != extent(after)).then(|| extent(after)),
+        rows: ((&before.vms, &before.sparks) != (vms, sparks)).then(|| slots(before, after)),
+        facets: (before.facets != *facets).then(|| facets.clone()),
+        map: (before.map != *map).then(|| map.clone()),
+        frame: frame_change,
+    };
+    let same = change.totals.is_none()
+        && change.extent.is_none()
+        && change.rows.is_none()
+        && change.facets.is_none()
+        && change.map.is_none()
+        && is_same(&before.frame, &change.frame);
+    if same { Outcome::Same } else { Outcome::Change(change) }
+}
+
+pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
+    let Some(frame) = frame_change(&before.frame, &after.frame) else { return Outcome::Other };
+    let vm = (before.vm != after.vm).then(|| after.vm.clone());
+    let same = vm.is_none() && is_same(&before.frame, &frame);
+    if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm }) }
+}
+
+pub fn sources(before: &SourcesView, after: &SourcesView) -> Outcome<FrameChange> {
+    match frame_change(&before.frame, &after.frame) {
+        None => Outcome::Other,
+        Some(change) if is_same(&before.frame, &change) => Outcome::Same,
+        Some(change) => Outcome::Change(change),
+    }
+}
+
+/// The sources that differ; none where they are not the same ones.
+pub fn changed_sources<'a>(before: &Frame, after: &'a Frame) -> Option<Vec<&'a SourceHealth>> {
+    let ids = |frame: &Frame| frame.sources.iter().map(|source| source.id).collect::<Vec<_>>();
+    if ids(before) != ids(after) {
+        return None;
+    }
+    let pairs = before.sources.iter().zip(&after.sources);
+    Some(pairs.filter(|(old, new)| old != new).map(|(_, new)| new).collect())
+}
+
+fn frame_change(before: &Frame, after: &Frame) -> Option<FrameChange> {
+    let Frame { cluster, demo, now, heard, stale_after, refresh, ready, sources: _ } = after;
+    if (&before.cluster, before.demo, before.stale_after, before.refresh)
+        != (cluster, *demo, *stale_after, *refresh)
+    {
+        return None;
+    }
+    let sources = changed_sources(before, after)?.into_iter().cloned().collect();
+    Some(FrameChange { now: *now, heard: *heard, ready: *ready, sources })
+}
+
+fn is_same(before: &Frame, change: &FrameChange) -> bool {
+    change.sources.is_empty() && (before.heard, before.ready) == (change.heard, change.ready)
+}
+
+fn extent(view: &HomeView) -> Extent {
+    Extent { matching: view.matching, pages: view.pages, page: view.query.page }
+}
+
+/// Each row that stood on the page before, and is the same, is told by its place there.
+fn slots(before: &HomeView, after: &HomeView) -> Vec<Slot> {
+    let places: HashMap<_, usize> = before.vms.iter().map(VmSummary::key).zip(0..).collect();
+    let slot = |(place, vm): (usize, &VmSummary)| {
+        let spark = after.sparks.get(place);
+        let same = |from: &usize| before.vms[*from] == *vm && before.sparks.get(*from) == spark;
+        match places.get(&vm.key()).copied().filter(same).and_then(|from| from.try_into().ok()) {
+            Some(from) => Slot::Old(from),
+            None => Slot::New(Box::new(vm.clone()), spark.cloned()),
+        }
+    };
+    after.vms.iter().enumerate().map(slot).collect()
+}

@@ -1,0 +1,150 @@
+//! VMs by node or by namespace. Pure: a snapshot's VMs and nodes in, rows out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Scope, Snapshot, view::Identity};
+use crate::model::{
+    Millis,
+    figure::{Basis, Sample},
+    groups::{Consumer, Group, GroupsQuery, GroupsView, Node, PAGE_SIZE, Share, TOP, Top},
+    query::GroupBy,
+    totals::Totals,
+    vm::{Status, Vm, VmSummary},
+};
+
+/// One page of groups, and the largest consumers.
+pub fn view(
+    snapshot: &Snapshot,
+    identity: &Identity,
+    scope: &Scope,
+    query: &GroupsQuery,
+    now: Millis,
+) -> GroupsView {
+    let groups = groups(snapshot, scope, query);
+    let matching = groups.iter().filter(|group| !group.name.is_empty()).count() as u32;
+    let pages = (groups.len() as u32).div_ceil(PAGE_SIZE).max(1);
+    let page = query.page.clamp(1, pages);
+    let shown = groups.into_iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
+    let namespaces: BTreeSet<&String> = snapshot.vms.iter().map(|vm| &vm.summary.namespace).collect();
+    GroupsView {
+        frame: super::view::frame(snapshot, identity, now),
+        query: GroupsQuery { page, ..query.clone() },
+        pages,
+        matching,
+        groups: shown.collect(),
+        top: top(snapshot, scope, &query.namespace),
+        namespaces: namespaces.into_iter().cloned().collect(),
+    }
+}
+
+/// Every group, sorted. Nodes that KubeVirt works on show without a VM too.
+pub fn groups(snapshot: &Snapshot, _: &Scope, query: &GroupsQuery) -> Vec<Group> {
+    let mut members: BTreeMap<&str, Vec<&Vm>> = BTreeMap::new();
+    for vm in &snapshot.vms {
+        members.entry(key(&vm.summary, query.by)).or_default().push(vm);
+    }
+    let nodes: BTreeMap<&str, &Node> = match query.by {
+        GroupBy::Node => snapshot.nodes.iter().map(|node| (node.name.as_str(), node)).collect(),
+        GroupBy::Namespace => BTreeMap::new(),
+    };
+    for node in nodes.values().filter(|node| node.takes_vms) {
+        members.entry(&node.name).or_default();
+    }
+    let group = |(name, vms): (&str, Vec<&Vm>)| group(name, &vms, nodes.get(name).copied());
+    let mut groups: Vec<Group> = members.into_iter().map(group).collect();
+    groups.sort_by(|a, b| a.order(b, query));
+    groups
+}
+
+/// Where the guest is: a VM that migrates counts where it comes from. Empty where it is on no node.
+pub fn key(vm: &VmSummary, by: GroupBy) -> &str {
+    match by {
+        GroupBy::Node => &vm.node,
+        GroupBy::Namespace => &vm.namespace,
+    }
+}
+
+fn group(name: &str, vms: &[&Vm], node: Option<&Node>) -> Group {
+    let held = || vms.iter().map(|vm| &vm.summary).filter(|vm| holds(vm.status));
+    Group {
+        name: name.to_owned(),
+        totals: Totals::of(vms.iter().copied()),
+        cpu_unreadable: vms.iter().filter(|vm| vm.summary.cpu.is_none()).count() as u32,
+        cpu: share(held().map(|vm| vm.cpu), node.and_then(|node| node.cpu)),
+        memory: share(held().map(|vm| vm.memory), node.and_then(|node| node.memory)),
+        node: node.cloned(),
+    }
+}
+
+/// Whether a VM takes up room on its node. A Wukong that has stopped may go on naming the node it was on.
+fn holds(status: Status) -> bool {
+    match status {
+        Status::Running | Status::Creating | Status::Pending | Status::Unknown => true,
+        Status::Stopped | Status::Error => false,
+    }
+}
+
+fn share(amounts: impl Iterator<Item = Option<u64>>, allocatable: Option<u64>) -> Share {
+    let mut share = Share { allocatable, ..Share::default() };
+    for amount in amounts {
+        share.given = share.given.saturating_add(amount.unwrap_or(0));
+        share.unreadable += u32::from(amount.is_none());
+    }
+    share
+}
+
+/// The VMs that use the most of each, in the whole cluster or in one namespace.
+pub fn top(snapshot: &Snapshot, _: &Scope, namespace: &str) -> Top {
+    let vms: Vec<&Arc<Vm>> = snapshot
+        .vms
+        .iter()
+        .filter(|vm| vm.summary.status == Status::Running)
+        .filter(|vm| namespace.is_empty() || vm.summary.namespace == namespace)
+        .collect();
+    let largest = |used: fn(&Vm) -> Option<Consumer>| largest(vms.iter().filter_map(|vm| used(vm)).collect());
+    Top {
+        cpu: largest(|vm| Some(consumer(vm, vm.summary.usage.cpu.sample()?))),
+        memory: largest(|vm| Some(consumer(vm, vm.summary.usage.memory.sample()?))),
+        disk: largest(disk),
+    }
+}
+
+fn consumer(vm: &Vm, sample: &Sample) -> Consumer {
+    Consumer {
+        namespace: vm.summary.namespace.clone(),
+        name: vm.summary.name.clone(),
+        used: sample.used,
+        of: sample.of,
+        stale: sample.stale,
+        partial: false,
+    }
+}
+
+/// As the totals have it: what others keep on a shared file system is not this VM's. None where nothing is known.
+fn disk(vm: &Vm) -> Option<Consumer> {
+    let own = |sample: &&Sample| sample.basis == Basis::Own;
+    let mut samples = vm.volumes.iter().filter_map(|volume| volume.usage.sample()).filter(own);
+    let mut sum = consumer(vm, samples.next()?);
+    for sample in samples {
+        sum.used = sum.used.saturating_add(sample.used);
+        sum.of = sum.of.saturating_add(sample.of);
+        sum.stale |= sample.stale;
+    }
+    sum.partial = vm.volumes.iter().any(|volume| volume.usage.sample().is_none());
+    Some(sum)
+}
+
+fn largest(mut consumers: Vec<Consumer>) -> Vec<Consumer> {
+    let by_use = |a: &Consumer, b: &Consumer| {
+        b.used.cmp(&a.used).then_with(|| (&a.name, &a.namespace).cmp(&(&b.name, &b.namespace)))
+    };
+    if consumers.len() > TOP {
+        consumers.select_nth_unstable_by(TOP - 1, by_use);
+        consumers.truncate(TOP);
+    }
+    consumers.sort_by(by_use);
+    consumers
+}

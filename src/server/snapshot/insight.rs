@@ -1,0 +1,331 @@
+//! What a day of points suggests of a VM. Pure arithmetic; docs/history.md has the rules in words.
+
+use std::sync::Arc;
+
+use super::{
+    Scope, Snapshot,
+    history::{COARSE, Store, index},
+    view::{Identity, frame},
+};
+use crate::model::{
+    Millis,
+    figure::Unit,
+    history::Series,
+    insight::{
+        Filling, Finding, FindingKind, Hints, Insight, InsightQuery, InsightSort, InsightTotals, PAGE_SIZE,
+        Resource, Silence, Sizing, Verdict, Window,
+    },
+    query::Order,
+    view::InsightsView,
+    vm::{Status, Vm},
+};
+
+/// Hours of history behind each hint.
+pub const NEEDED_HOURS: u32 = 24;
+/// Of the day's 288 five-minute means: nine in ten.
+const ENOUGH: u32 = (COARSE.len * 9 / 10) as u32;
+/// Tenths of a percent. At this 95th percentile and above a VM is starved; below that one, over-allocated.
+const STARVED: u64 = 900;
+const IDLE: u64 = 500;
+/// Hundredths of the 95th percentile that would be enough: a quarter more.
+const HEAD_ROOM: u64 = 125;
+/// CPU is given in whole cores, memory in quarters of a Gi.
+const CORE: u64 = 1_000_000_000;
+const QUARTER_GI: u64 = 256 << 20;
+
+/// Five-minute means in an hour, of which half make a median.
+const PER_HOUR: usize = 12;
+/// Hours with a median that a line is drawn through, at the least.
+const HOURS: usize = 20;
+/// Tenths of a percent of the disk. A day that adds less is told from none by no point: they are a tenth fine.
+const LEAST_RISE: f64 = 5.0;
+/// How far half of the hours may be off the line: in tenths of a percent, or in hundredths of the rise.
+const SCATTER: f64 = 1.0;
+const SCATTER_OF_RISE: f64 = 0.08;
+/// How far the newest hour may be: a disk that has just been cleaned up tells of its end no more.
+const NEWEST_OF_RISE: f64 = 0.2;
+/// The last third of the day grows at least so much of the whole day's slope, or the growth has ended.
+const STILL: f64 = 0.25;
+/// The slow bound of a credible line is no longer than this many times the estimate.
+const WIDEST: f64 = 3.0;
+/// Days beyond which nothing is foretold.
+const FAR: f64 = 90.0;
+/// Of the normal distribution: 95 % within.
+const Z: f64 = 1.96;
+
+/// Findings about all VMs, the most urgent first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drawn {
+    pub at: Option<Millis>,
+    pub totals: InsightTotals,
+    pub findings: Vec<Insight>,
+}
+
+/// Looks at every VM that runs. Takes half a second for 10,000: no work for the writer.
+pub fn draw(vms: &[Arc<Vm>], store: &Store, now: Millis) -> Drawn {
+    let mut drawn = Drawn { at: Some(now), ..Drawn::default() };
+    for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
+        let hints = hints(vm, store, now);
+        drawn.totals.running += 1;
+        let judged = is_judged(&hints.cpu) || is_judged(&hints.memory) || is_judged(&hints.disk);
+        drawn.totals.judged += u32::from(judged);
+        for finding in findings(&hints) {
+            count(&mut drawn.totals, &finding);
+            let (namespace, name) = (vm.summary.namespace.clone(), vm.summary.name.clone());
+            drawn.findings.push(Insight { namespace, name, finding });
+        }
+    }
+    let urgency = InsightQuery::default();
+    drawn.findings.sort_by(|a, b| order(a, b, &urgency));
+    drawn
+}
+
+fn is_judged<T>(hint: &Result<T, Silence>) -> bool {
+    !matches!(hint, Err(Silence::TooShort { .. }))
+}
+
+fn findings(hints: &Hints) -> impl Iterator<Item = Finding> {
+    let sized = [&hints.cpu, &hints.memory].into_iter().filter_map(|hint| {
+        let sizing = (*hint).ok()?;
+        match sizing.verdict {
+            Verdict::Fits => None,
+            Verdict::Starved => Some(Finding::Starved(sizing)),
+            Verdict::OverAllocated { .. } => Some(Finding::OverAllocated(sizing)),
+        }
+    });
+    hints.disk.ok().map(Finding::SoonFull).into_iter().chain(sized)
+}
+
+fn count(totals: &mut InsightTotals, finding: &Finding) {
+    match finding {
+        Finding::SoonFull(_) => totals.soon_full += 1,
+        Finding::Starved(_) => totals.starved += 1,
+        Finding::OverAllocated(sizing) => {
+            totals.over_allocated += 1;
+            let (sum, vms) = match sizing.resource() {
+                Resource::Cpu => (&mut totals.cpu, &mut totals.cpu_vms),
+                _ => (&mut totals.memory, &mut totals.memory_vms),
+            };
+            *sum = sum.saturating_add(sizing.reclaimable());
+            *vms += 1;
+        }
+    }
+}
+
+/// What the last day suggests of one VM.
+pub fn hints(vm: &Vm, store: &Store, now: Millis) -> Hints {
+    let day = store.day(&vm.uid, now);
+    let of = |resource| &day[index(resource)];
+    let (cpu, memory) = (vm.summary.cpu.unwrap_or(0), vm.summary.memory.unwrap_or(0));
+    Hints {
+        cpu: sizing(of(Resource::Cpu), Unit::Nanocores, cpu),
+        memory: sizing(of(Resource::Memory), Unit::Bytes, memory),
+        disk: match vm.summary.usage.disk.sample() {
+            Some(sample) => filling(of(Resource::Disk), sample.used, sample.of),
+            None => Err(too_short(0)),
+        },
+    }
+}
+
+fn too_short(known: u32) -> Silence {
+    Silence::TooShort { minutes: known * (COARSE.step / 60_000) as u32, needed: NEEDED_HOURS * 60 }
+}
+
+/// The window, should enough of it be known.
+fn window(day: &Series) -> Result<Window, Silence> {
+    let known = day.points.iter().filter(|point| point.tenths().is_some()).count() as u32;
+    let all = day.points.len() as u32;
+    let begins = day.points.iter().take(PER_HOUR).any(|point| point.tenths().is_some());
+    if known < ENOUGH || !begins {
+        return Err(too_short(known));
+    }
+    Ok(Window { from: day.start, to: day.at(day.points.len()), known, all })
+}
+
+pub(super) fn sizing(day: &Series, unit: Unit, of: u64) -> Result<Sizing, Silence> {
+    let window = window(day)?;
+    let stats = day.stats().filter(|_| of > 0).ok_or(too_short(0))?;
+    let amount = |tenths: u32| amount(tenths.into(), of);
+    let (p95, peak) = (amount(stats.p95), amount(stats.max));
+    let verdict = match u64::from(stats.p95) {
+        STARVED.. => Verdict::Starved,
+        p95_tenths if p95_tenths < IDLE => spare(unit, p95, peak, of),
+        _ => Verdict::Fits,
+    };
+    Ok(Sizing { unit, p95, peak, of, verdict, window })
+}
+
+/// Rounded up, as "at most" has to be.
+fn amount(tenths: u64, of: u64) -> u64 {
+    u64::try_from((u128::from(tenths) * u128::from(of)).div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+/// A guest that lacks CPU for a moment waits; one that lacks memory dies: there the peak has to fit too.
+fn spare(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
+    let roomy = p95.saturating_mul(HEAD_ROOM).div_ceil(100);
+    let (wanted, part) = match unit {
+        Unit::Nanocores => (roomy, CORE),
+        Unit::Bytes => (roomy.max(peak), QUARTER_GI),
+    };
+    let enough = wanted.max(1).div_ceil(part).saturating_mul(part);
+    if enough < of { Verdict::OverAllocated { enough } } else { Verdict::Fits }
+}
+
+/// A line through the hours' medians by Theil and Sen: half of the points may be wild, and it stands.
+pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silence> {
+    let window = window(day)?;
+    let medians = medians(day);
+    if medians.len() < HOURS || of == 0 {
+        return Err(too_short(window.known));
+    }
+    let line = Line::through(&medians);
+    let rise = line.slope * f64::from(NEEDED_HOURS);
+    if rise < LEAST_RISE {
+        return Err(Silence::Steady);
+    }
+    if !line.is_credible(&medians, rise) {
+        return Err(Silence::Unclear);
+    }
+    let left = 1000.0 * of.saturating_sub(used) as f64 / of as f64;
+    let days = |slope: f64| left / (slope * f64::from(NEEDED_HOURS));
+    if days(line.slope) > FAR {
+        return Err(Silence::Far);
+    }
+    Ok(Filling {
+        used,
+        of,
+        per_day: (rise * of as f64 / 1000.0) as u64,
+        days: days(line.slope) as u32,
+        earliest: days(line.high) as u32,
+        latest: days(line.low) as u32,
+        window,
+    })
+}
+
+/// Hour of the window, and the median of what is known of it: an hour that is half a gap has none.
+fn medians(day: &Series) -> Vec<(f64, f64)> {
+    let hours = day.points.chunks(PER_HOUR).enumerate();
+    let median = |(hour, points): (usize, &[crate::model::history::Point])| {
+        let mut known: Vec<f64> = points.iter().filter_map(|point| point.tenths()).map(f64::from).collect();
+        (known.len() * 2 >= PER_HOUR).then(|| (hour as f64, median(&mut known)))
+    };
+    hours.filter_map(median).collect()
+}
+
+/// Of at least one value.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() % 2 {
+        1 => values[middle],
+        _ => (values[middle - 1] + values[middle]) / 2.0,
+    }
+}
+
+/// Tenths of a percent an hour, with the bounds of Sen's 95 % confidence interval.
+struct Line {
+    slope: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Line {
+    fn through(points: &[(f64, f64)]) -> Self {
+        let mut slopes = slopes(points);
+        let slope = median(&mut slopes);
+        let (count, pairs) = (points.len() as f64, slopes.len() as f64);
+        // Kendall's variance of the number of pairs that rise, without ties: with them it is smaller.
+        let spread = Z * (count * (count - 1.0) * (2.0 * count + 5.0) / 18.0).sqrt();
+        let at = |rank: f64| slopes[(rank.max(0.0) as usize).min(slopes.len() - 1)];
+        Self { slope, low: at(((pairs - spread) / 2.0).floor()), high: at(((pairs + spread) / 2.0).ceil()) }
+    }
+
+    /// It rises for sure, the points lie on it, it has not ended, and the bounds say something.
+    fn is_credible(&self, points: &[(f64, f64)], rise: f64) -> bool {
+        let at_zero: Vec<f64> = points.iter().map(|(x, y)| y - self.slope * x).collect();
+        // Of a copy: a median puts its values in order, and the newest has to stay the last.
+        let base = median(&mut at_zero.clone());
+        let mut off: Vec<f64> = at_zero.iter().map(|own| (own - base).abs()).collect();
+        let newest = off.last().copied().unwrap_or_default();
+        let last = &points[points.len() * 2 / 3..];
+        self.low > 0.0
+            && self.slope <= self.low * WIDEST
+            && newest <= (2.0 * SCATTER).max(rise * NEWEST_OF_RISE)
+            && median(&mut off) <= SCATTER.max(rise * SCATTER_OF_RISE)
+            && median(&mut slopes(last)) >= self.slope * STILL
+    }
+}
+
+/// Of each two points.
+fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
+    let pairs = points.iter().enumerate().flat_map(|(n, a)| points[n + 1..].iter().map(move |b| (a, b)));
+    pairs.map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect()
+}
+
+/// One page of the findings.
+pub fn page(
+    snapshot: &Snapshot,
+    drawn: &Drawn,
+    identity: &Identity,
+    _: &Scope,
+    query: &InsightQuery,
+    now: Millis,
+) -> InsightsView {
+    let mut rows: Vec<&Insight> = drawn.findings.iter().filter(|row| matches(row, query)).collect();
+    rows.sort_by(|a, b| order(a, b, query));
+    let pages = (rows.len() as u32).div_ceil(PAGE_SIZE).max(1);
+    let page = query.page.clamp(1, pages);
+    let mut namespaces: Vec<String> = drawn.findings.iter().map(|row| row.namespace.clone()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    InsightsView {
+        frame: frame(snapshot, identity, now),
+        query: InsightQuery { page, ..query.clone() },
+        totals: drawn.totals,
+        drawn: drawn.at,
+        needed_hours: NEEDED_HOURS,
+        matching: rows.len() as u32,
+        pages,
+        rows: rows
+            .into_iter()
+            .skip(((page - 1) * PAGE_SIZE) as usize)
+            .take(PAGE_SIZE as usize)
+            .cloned()
+            .collect(),
+        namespaces,
+    }
+}
+
+fn matches(row: &Insight, query: &InsightQuery) -> bool {
+    query.kind.is_none_or(|kind| row.finding.kind() == kind)
+        && query.resource.is_none_or(|resource| row.finding.resource() == resource)
+        && (query.namespace.is_empty() || row.namespace == query.namespace)
+}
+
+/// Rows without the figure that is sorted by come last in either order, equal ones by name.
+fn order(a: &Insight, b: &Insight, query: &InsightQuery) -> std::cmp::Ordering {
+    let by = |order: Order, key: fn(&Finding) -> u64| order.apply(key(&a.finding).cmp(&key(&b.finding)));
+    let has = |has: fn(&Finding) -> bool| has(&b.finding).cmp(&has(&a.finding));
+    let sorted = match query.sort {
+        InsightSort::Urgency => query.order.apply(urgency(&a.finding).cmp(&urgency(&b.finding))),
+        InsightSort::Name => query.order.apply(a.name.cmp(&b.name)),
+        InsightSort::Usage => by(query.order, Finding::tenths),
+        InsightSort::Reclaimable => has(|finding| finding.reclaimable() > 0)
+            .then(has(|finding| finding.resource() == Resource::Memory))
+            .then(by(query.order, Finding::reclaimable)),
+        InsightSort::Days => has(|finding| finding.days().is_some())
+            .then(by(query.order, |finding| finding.days().unwrap_or_default().into())),
+    };
+    let tail = |row: &Insight| (row.name.clone(), row.namespace.clone(), row.finding.resource().code());
+    sorted.then_with(|| tail(a).cmp(&tail(b)))
+}
+
+/// The kind, and within it: fewest days, highest use, lowest use.
+fn urgency(finding: &Finding) -> (FindingKind, u64) {
+    let within = match finding {
+        Finding::SoonFull(filling) => filling.days.into(),
+        Finding::Starved(sizing) => u64::MAX - sizing.tenths(),
+        Finding::OverAllocated(sizing) => sizing.tenths(),
+    };
+    (finding.kind(), within)
+}

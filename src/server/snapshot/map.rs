@@ -1,0 +1,82 @@
+//! The VMs of a query as cells in groups, and who the cells of one block are. Pure.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{attention::needs_attention, groups::key};
+use crate::model::{
+    figure::Figure,
+    map::{BLOCK, Cell, Map, MapGroup, MapNames, MapVm},
+    query::{GroupBy, Measure},
+    totals::{Measured, Totals},
+    vm::{Vm, VmSummary},
+};
+
+/// `matching` are the VMs that the query lets through, in whatever order.
+pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
+    let group = |(name, vms): (&str, Vec<&Vm>)| MapGroup {
+        name: name.to_owned(),
+        cells: vms.iter().map(|vm| Cell::of(&vm.summary, figure(&vm.summary, color)).byte()).collect(),
+        marks: vms.chunks(BLOCK).map(mark).collect(),
+        used: used(&vms, color),
+        attention: vms.iter().filter(|vm| needs_attention(&vm.summary)).count() as u32,
+    };
+    let mut groups: Vec<MapGroup> = grouped(matching, by).into_iter().map(group).collect();
+    // VMs that are on no node come last.
+    groups.sort_by_key(|group| group.name.is_empty());
+    Map { groups }
+}
+
+/// The VMs behind one block of a group's cells; none of a group or block that is not there any more.
+pub fn names(matching: &[&Arc<Vm>], by: GroupBy, color: Measure, group: &str, block: u32) -> MapNames {
+    let vms = grouped(matching, by).remove(group).unwrap_or_default();
+    let Some(block) = vms.chunks(BLOCK).nth(block as usize) else { return MapNames::default() };
+    MapNames { mark: mark(block), vms: block.iter().map(|vm| told(&vm.summary, color)).collect() }
+}
+
+fn told(vm: &VmSummary, color: Measure) -> MapVm {
+    MapVm {
+        namespace: vm.namespace.clone(),
+        name: vm.name.clone(),
+        status: vm.status,
+        figure: match figure(vm, color) {
+            Figure::Known(sample) => Ok(*sample),
+            Figure::Missing(missing) => Err(missing.reason),
+        },
+    }
+}
+
+/// By group, and in it by namespace and name: a cell keeps its place while its neighbours stay.
+fn grouped<'a>(matching: &[&'a Arc<Vm>], by: GroupBy) -> BTreeMap<&'a str, Vec<&'a Vm>> {
+    let mut groups: BTreeMap<&str, Vec<&Vm>> = BTreeMap::new();
+    for vm in matching {
+        groups.entry(key(&vm.summary, by)).or_default().push(vm);
+    }
+    for vms in groups.values_mut() {
+        vms.sort_unstable_by_key(|vm| (vm.key(), vm.uid.as_str()));
+    }
+    groups
+}
+
+fn figure(vm: &VmSummary, color: Measure) -> &Figure {
+    match color {
+        Measure::Cpu => &vm.usage.cpu,
+        Measure::Memory => &vm.usage.memory,
+        Measure::Disk => &vm.usage.disk,
+    }
+}
+
+fn used(vms: &[&Vm], color: Measure) -> Measured {
+    let totals = Totals::of(vms.iter().copied());
+    match color {
+        Measure::Cpu => totals.cpu_used,
+        Measure::Memory => totals.memory_used,
+        Measure::Disk => totals.disk_used,
+    }
+}
+
+/// FNV-1a over the names: 32 bits tell an old answer from a new one.
+fn mark(vms: &[&Vm]) -> u32 {
+    let keys = vms.iter().flat_map(|vm| [vm.summary.namespace.as_str(), "/", &vm.summary.name, "\n"]);
+    keys.flat_map(str::bytes)
+        .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,234 @@
+//! Whatever becomes of a view, the change that is told makes the new one out of the old one, and says no more than it must.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    model::{
+        delta::{Changed, HomeChange, Slot},
+        query::Query,
+        source::SourceState,
+        view::HomeView,
+    },
+    server::snapshot::{
+        Scope,
+        delta::{self, Outcome},
+        view::{Identity, home, sources, vm as vm_view},
+    },
+};
+
+fn identity() -> Identity {
+    Identity { cluster: "test".into(), demo: false, refresh: 15_000 }
+}
+
+fn view(snapshot: &Snapshot) -> HomeView {
+    home(snapshot, &identity(), &Scope::All, &Query::default(), NOW)
+}
+
+/// `(name, millicores)` each, all running.
+fn world_of(vms: &[(&str, u64)]) -> World {
+    let mut world = world();
+    for (name, millis) in vms {
+        add_vm(&mut world, "a", name, *millis, GI);
+    }
+    world
+}
+
+fn view_of(vms: &[(&str, u64)]) -> HomeView {
+    view(&world_of(vms).join(NOW))
+}
+
+fn change(before: &HomeView, after: &HomeView) -> HomeChange {
+    match delta::home(before, after) {
+        Outcome::Change(change) => change,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn applied_to(before: &HomeView, change: HomeChange) -> (HomeView, Changed) {
+    let mut view = before.clone();
+    let changed = view.apply(change).expect("it is a change of this view");
+    (view, changed)
+}
+
+#[test]
+fn time_alone_is_no_change() {
+    let before = view_of(&[("x", 100), ("y", 200)]);
+    let mut after = before.clone();
+    after.frame.now += 5_000;
+    assert_eq!(delta::home(&before, &after), Outcome::Same);
+    after.frame.heard = Some(NOW + 5_000);
+    let (made, changed) = applied_to(&before, change(&before, &after));
+    assert_eq!((made, changed), (after, Changed::default()), "only the age of the page differs");
+}
+
+#[test]
+fn one_figure_is_one_row_and_the_totals() {
+    let (before, after) = (view_of(&[("x", 100), ("y", 200)]), view_of(&[("x", 100), ("y", 201)]));
+    let told = change(&before, &after);
+    let Some([Slot::Old(0), Slot::New(row, _)]) = told.rows.as_deref() else { panic!("{:?}", told.rows) };
+    assert_eq!(row.name, "y");
+    assert!(told.totals.is_some() && told.extent.is_none() && told.facets.is_none());
+    let (made, changed) = applied_to(&before, told);
+    assert_eq!(made, after);
+    assert_eq!(changed, Changed { totals: true, rows: vec![after.vms[1].row_key()], ..Changed::default() });
+}
+
+#[test]
+fn rows_come_go_and_move() {
+    let abc = [("a", 1), ("b", 2), ("c", 3)];
+    for (after, slots, list, rows) in [
+        (&[("b", 2), ("c", 3)][..], vec![1, 2], true, vec![]),
+        (&[("a", 1), ("b", 2), ("c", 3), ("d", 4)], vec![0, 1, 2, -1], true, vec![3]),
+        (&[("a", 1), ("b", 9), ("c", 3)], vec![0, -1, 2], false, vec![1]),
+        (&[("0", 7), ("c", 3)], vec![-1, 2], true, vec![0]),
+        (&[], vec![], true, vec![]),
+    ] {
+        let (before, after) = (view_of(&abc), view_of(after));
+        let told = change(&before, &after);
+        let places: Vec<i32> = told.rows.iter().flatten().map(place).collect();
+        assert_eq!(places, slots);
+        let (made, changed) = applied_to(&before, told);
+        assert_eq!(made, after);
+        let rows: Vec<_> = rows.into_iter().map(|place: usize| after.vms[place].row_key()).collect();
+        assert_eq!((changed.list, changed.rows), (list, rows), "{slots:?}");
+    }
+}
+
+fn place(slot: &Slot) -> i32 {
+    match slot {
+        Slot::Old(place) => i32::from(*place),
+        Slot::New(..) => -1,
+    }
+}
+
+#[test]
+fn two_rows_of_the_same_names_are_two() {
+    let before = view_of(&[("x", 100)]);
+    let mut twins = before.clone();
+    twins.vms.push(crate::model::vm::VmSummary {
+        kind: crate::model::vm::Kind::VirtualMachine,
+        ..before.vms[0].clone()
+    });
+    assert_eq!(applied_to(&before, change(&before, &twins)).0, twins);
+    let mut changed = twins.clone();
+    changed.vms[1].node = "n9".into();
+    let told = change(&twins, &changed);
+    assert_eq!(told.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
+    assert_eq!(applied_to(&twins, told).0, changed);
+}
+
+#[test]
+fn the_last_hour_of_a_row_goes_along_with_it() {
+    use crate::model::history::{Spark, Sparks};
+    let spark = |level: u8| Sparks { cpu: Spark(vec![level; 30]), ..Sparks::default() };
+    let mut before = view_of(&[("x", 100), ("y", 200)]);
+    before.sparks = vec![spark(1), spark(2)];
+    let mut after = before.clone();
+    after.sparks[1] = spark(3);
+    let told = change(&before, &after);
+    assert_eq!(told.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
+    assert_eq!(applied_to(&before, told).0, after);
+    let mut moved = after.clone();
+    moved.vms.reverse();
+    moved.sparks.reverse();
+    assert_eq!(applied_to(&after, change(&after, &moved)).0, moved);
+    let mut fewer = view_of(&[("y", 200)]);
+    assert_eq!(applied_to(&after, change(&after, &fewer)).0, fewer, "and none where there are none");
+    fewer.sparks = vec![spark(9)];
+    assert_eq!(applied_to(&after, change(&after, &fewer)).0, fewer);
+}
+
+#[test]
+fn a_source_that_differs_comes_whole_and_alone() {
+    let before = view_of(&[("x", 100)]);
+    let mut after = before.clone();
+    after.frame.sources[3].state = SourceState::Degraded;
+    let told = change(&before, &after);
+    assert_eq!(told.frame.sources, [after.frame.sources[3].clone()]);
+    let (made, changed) = applied_to(&before, told);
+    assert_eq!((made, changed), (after, Changed { sources: true, ..Changed::default() }));
+}
+
+#[test]
+fn another_set_of_sources_is_another_view() {
+    let before = view_of(&[]);
+    let mut after = before.clone();
+    after.frame.sources.pop();
+    assert_eq!(delta::home(&before, &after), Outcome::Other);
+}
+
+#[test]
+fn a_change_of_another_view_is_refused() {
+    let (before, after) = (view_of(&[("x", 1), ("y", 2)]), view_of(&[("y", 2)]));
+    let told = change(&before, &after);
+    assert_eq!(view_of(&[("z", 1)]).apply(told), None, "there is no second row to keep");
+}
+
+#[test]
+fn one_vm_changes_comes_and_goes() {
+    let of = |vms: &[(&str, u64)]| vm_view(&world_of(vms).join(NOW), &identity(), &Scope::All, "a", "x", NOW);
+    let views = [of(&[("x", 1), ("y", 2)]), of(&[("x", 1), ("y", 3)]), of(&[("x", 5)]), of(&[])];
+    assert!(views[0].vm.is_some() && views[3].vm.is_none());
+    assert_eq!(delta::vm(&views[0], &views[1]), Outcome::Same, "another VM is nothing to this view");
+    for before in &views {
+        for after in &views {
+            match delta::vm(before, after) {
+                Outcome::Same => assert_eq!(before, after),
+                Outcome::Change(change) => {
+                    let mut made = before.clone();
+                    made.apply(change).expect("it is a change of this view");
+                    assert_eq!(made, *after);
+                }
+                Outcome::Other => panic!("the frame is the same"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_sources_alone() {
+    let snapshot = world_of(&[("x", 1)]).join(NOW);
+    let before = sources(&snapshot, &identity(), &Scope::All, NOW);
+    let mut after = before.clone();
+    after.frame.ready = !before.frame.ready;
+    let Outcome::Change(change) = delta::sources(&before, &after) else { panic!("readiness is a change") };
+    let mut made = before.clone();
+    made.apply(change).expect("it is a change of this view");
+    assert_eq!(made, after);
+    assert_eq!(delta::sources(&before, &before), Outcome::Same);
+}
+
+fn any_vms() -> impl Strategy<Value = Vec<(String, u64)>> {
+    prop::collection::btree_map("[a-e]{1,2}", 1_u64..4, 0..12).prop_map(|vms| vms.into_iter().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn the_change_makes_the_new_view_out_of_the_old_one(old in any_vms(), new in any_vms(), desc in any::<bool>()) {
+        let of = |vms: &[(String, u64)]| {
+            let names: Vec<_> = vms.iter().map(|(name, millis)| (name.as_str(), *millis)).collect();
+            let mut view = view_of(&names);
+            if desc { view.vms.reverse(); }
+            view
+        };
+        let (before, after) = (of(&old), of(&new));
+        match delta::home(&before, &after) {
+            Outcome::Same => prop_assert_eq!(&before.vms, &after.vms),
+            Outcome::Change(change) => {
+                let wire = postcard::to_allocvec(&change).unwrap();
+                let (made, changed) = applied_to(&before, postcard::from_bytes(&wire).unwrap());
+                prop_assert_eq!(&made, &after);
+                let keys = |view: &HomeView| view.vms.iter().map(|vm| vm.name.clone()).collect::<Vec<_>>();
+                prop_assert!(changed.list || keys(&before) == keys(&after));
+                // What is not said to differ does not.
+                for (place, row) in after.vms.iter().enumerate().filter(|(_, row)| !changed.rows.contains(&row.row_key())) {
+                    prop_assert!(before.vms.iter().any(|old| old == row), "{place}");
+                }
+            }
+            Outcome::Other => prop_assert!(false, "the sources are the same"),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Rows by node and by namespace: whose VM counts where, and what nobody knows.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    model::{
+        figure::Basis,
+        groups::{Group, GroupSort, GroupsQuery},
+        query::{GroupBy, Order},
+        source::SourceState,
+        vm::Status,
+    },
+    server::snapshot::{Scope, groups},
+};
+
+fn rows(snapshot: &Snapshot, query: &GroupsQuery) -> Vec<Group> {
+    groups::groups(snapshot, &Scope::All, query)
+}
+
+fn by(by: GroupBy) -> GroupsQuery {
+    GroupsQuery { by, ..GroupsQuery::default() }
+}
+
+fn row(snapshot: &Snapshot, query: &GroupsQuery, name: &str) -> Group {
+    let rows = rows(snapshot, query);
+    let names: Vec<&String> = rows.iter().map(|row| &row.name).collect();
+    let found = rows.iter().find(|row| row.name == name);
+    found.unwrap_or_else(|| panic!("no {name} in {names:?}")).clone()
+}
+
+fn node(name: &str, cores: u64, memory: u64) -> NodeFacts {
+    NodeFacts {
+        name: name.into(),
+        cpu: Some(cores * 1_000_000_000),
+        memory: Some(memory),
+        ready: Some(true),
+        takes_vms: true,
+        ..NodeFacts::default()
+    }
+}
+
+fn with_nodes(world: &mut World, nodes: Vec<NodeFacts>) {
+    world.apply(Observation::Nodes(replaced(nodes)));
+}
+
+#[test]
+fn a_node_is_overcommitted_by_what_the_vms_on_it_were_given() {
+    let mut world = world();
+    for name in ["one", "two", "three"] {
+        add_vm(&mut world, "a", name, 500, GI);
+    }
+    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
+    let row = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    assert_eq!((row.cpu.given, row.cpu.percent()), (6_000_000_000, Some(150)));
+    assert_eq!((row.memory.given, row.memory.percent()), (12 * GI, Some(75)));
+    assert_eq!((row.totals.counts.running, row.cpu.unreadable), (3, 0));
+    assert_eq!(row.node.unwrap().ready, Some(true));
+}
+
+#[test]
+fn a_vm_that_migrates_counts_where_it_comes_from() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let migration = Migration {
+        source_node: "n1".into(),
+        target_node: "n2".into(),
+        source_pod: "virt-launcher-web-vm-abc12".into(),
+        target_pod: "virt-launcher-web-vm-def34".into(),
+        ..Migration::default()
+    };
+    let mut moving = instance("a", "web-vm", "n1");
+    moving.migration = Some(Box::new(migration));
+    world.apply(Observation::Instances(applied(moving)));
+    with_nodes(&mut world, vec![node("n1", 4, GI), node("n2", 4, GI)]);
+    let snapshot = world.join(NOW);
+    assert_eq!(find(&snapshot, "a", "web").summary.migrating_to, "n2");
+    let [source, target] = ["n1", "n2"].map(|name| row(&snapshot, &by(GroupBy::Node), name));
+    assert_eq!((source.totals.counts.total, source.totals.counts.migrating), (1, 1));
+    assert_eq!(
+        (target.totals.counts.total, target.cpu.percent()),
+        (0, Some(0)),
+        "an empty node is a row too"
+    );
+}
+
+#[test]
+fn a_stopped_vm_holds_no_node_though_its_wukong_goes_on_naming_one() {
+    let mut world = world();
+    let mut stopped = wukong("a", "web");
+    stopped.phase = "Stopped".into();
+    stopped.node_name = "n1".into();
+    world.apply(Observation::Wukongs(applied(stopped)));
+    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
+    let row = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    assert_eq!((row.totals.counts.stopped, row.totals.memory), (1, 4 * GI));
+    assert_eq!((row.cpu.given, row.memory.percent()), (0, Some(0)));
+}
+
+#[test]
+fn vms_on_no_node_are_a_group_without_a_name_and_come_last() {
+    let mut world = world();
+    let mut pending = wukong("a", "queued");
+    pending.phase = "Pending".into();
+    world.apply(Observation::Wukongs(applied(pending)));
+    add_vm(&mut world, "a", "web", 500, GI);
+    let snapshot = world.join(NOW);
+    for (sort, order) in
+        [(GroupSort::Name, Order::Asc), (GroupSort::Name, Order::Desc), (GroupSort::Vms, Order::Desc)]
+    {
+        let query = GroupsQuery { sort, order, ..by(GroupBy::Node) };
+        let names: Vec<String> = rows(&snapshot, &query).into_iter().map(|row| row.name).collect();
+        assert_eq!(names, ["n1", ""], "{sort:?} {order:?}");
+    }
+    assert_eq!(row(&snapshot, &by(GroupBy::Node), "").totals.counts.pending, 1);
+}
+
+#[test]
+fn an_allocation_that_cannot_be_read_is_counted_and_not_taken_for_zero() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let mut odd = wukong("a", "web");
+    odd.cpu = None;
+    odd.memory = "lots".into();
+    world.apply(Observation::Wukongs(applied(odd)));
+    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
+    let row = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    assert_eq!((row.cpu_unreadable, row.totals.memory_unreadable), (1, 1));
+    assert_eq!((row.cpu.unreadable, row.memory.unreadable), (1, 1));
+    assert_eq!(row.totals.cpu_used.share(), None, "there is nothing to divide by");
+}
+
+#[test]
+fn usage_that_nobody_knows_is_none_and_sorts_last() {
+    let mut world = world();
+    add_vm(&mut world, "known", "web", 500, GI);
+    world.apply(Observation::Wukongs(applied(wukong("blind", "db"))));
+    let snapshot = world.join(NOW);
+    let blind = row(&snapshot, &by(GroupBy::Namespace), "blind");
+    assert_eq!((blind.totals.counts.running, blind.totals.cpu_used.share()), (1, None));
+    assert_eq!(blind.totals.disk_used.share(), None);
+    for order in [Order::Asc, Order::Desc] {
+        let query = GroupsQuery { sort: GroupSort::Cpu, order, ..by(GroupBy::Namespace) };
+        assert_eq!(rows(&snapshot, &query)[0].name, "known", "{order:?}");
+    }
+}
+
+#[test]
+fn a_node_that_says_nothing_allocatable_has_no_percentage() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let unknown = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    assert_eq!((unknown.node, unknown.cpu.percent(), unknown.cpu.given), (None, None, 2_000_000_000));
+    with_nodes(&mut world, vec![NodeFacts { cpu: Some(0), memory: None, ..node("n1", 0, 0) }]);
+    let told = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    assert_eq!((told.node.is_some(), told.cpu.percent(), told.memory.percent()), (true, None, None));
+}
+
+#[test]
+fn a_node_that_kubevirt_does_not_work_on_shows_only_with_a_vm() {
+    let mut world = world();
+    with_nodes(&mut world, vec![NodeFacts { takes_vms: false, ..node("control-plane", 4, GI) }]);
+    assert!(rows(&world.join(NOW), &by(GroupBy::Node)).is_empty());
+    let failed = Observation::WatchFailed {
+        source: SourceId::Nodes,
+        namespace: None,
+        error: refused(Reason::ApiAbsent),
+    };
+    world.apply(failed);
+    assert!(world.join(NOW).nodes.is_empty());
+}
+
+#[test]
+fn without_the_permission_nodes_are_forbidden_and_nothing_else_suffers() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let error = refused(Reason::Forbidden);
+    world.apply(Observation::WatchFailed { source: SourceId::Nodes, namespace: None, error });
+    let snapshot = world.join(NOW);
+    let nodes = health(&snapshot, SourceId::Nodes);
+    assert_eq!(nodes.reason, Some(Reason::Forbidden));
+    assert!(
+        nodes.mend.to_string().contains("list and watch nodes")
+            && nodes.mend.to_string().contains("deploy/cluster"),
+        "{}",
+        nodes.mend.to_string()
+    );
+    assert!(nodes.id.is_second() && nodes.state == SourceState::Forbidden);
+    assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500));
+}
+
+#[test]
+fn the_largest_consumers_are_told_by_the_amount_itself() {
+    let mut world = world();
+    for (name, milli) in [("a", 100), ("b", 700), ("c", 300), ("d", 300), ("e", 900), ("f", 200), ("g", 50)] {
+        add_vm(&mut world, "one", name, milli, milli * GI / 1000);
+    }
+    add_vm(&mut world, "two", "x", 5_000, GI);
+    let snapshot = world.join(NOW);
+    let names = |namespace: &str| -> Vec<String> {
+        groups::top(&snapshot, &Scope::All, namespace).cpu.into_iter().map(|vm| vm.name).collect()
+    };
+    // Of equal ones the name decides.
+    assert_eq!(names(""), ["x", "e", "b", "c", "d"]);
+    assert_eq!(names("one"), ["e", "b", "c", "d", "f"]);
+    assert_eq!(names("none"), Vec::<String>::new());
+}
+
+#[test]
+fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let mut snapshot = world.join(NOW);
+    let mut vm = Vm::clone(&snapshot.vms[0]);
+    let volume = |used: Option<u64>, basis| {
+        let figure = match used {
+            Some(used) => match vm.summary.usage.cpu.clone() {
+                crate::model::figure::Figure::Known(sample) => {
+                    crate::model::figure::Figure::Known(crate::model::figure::Sample {
+                        used,
+                        of: 10 * GI,
+                        basis,
+                        ..sample
+                    })
+                }
+                missing => missing,
+            },
+            None => crate::model::figure::Figure::Missing(Reason::BlockVolume.into()),
+        };
+        crate::model::vm::Volume {
+            name: "v".into(),
+            claim: "v".into(),
+            size: None,
+            block: false,
+            storage_class: String::new(),
+            source: SourceId::Kubelet,
+            usage: figure,
+            readings: vec![],
+        }
+    };
+    let volumes = vec![
+        volume(Some(900 * GI), Basis::SharedFilesystem),
+        volume(Some(3 * GI), Basis::Own),
+        volume(None, Basis::Own),
+    ];
+    vm.volumes = volumes;
+    snapshot.vms = vec![Arc::new(vm.clone())];
+    let top = groups::top(&snapshot, &Scope::All, "").disk;
+    assert_eq!(
+        top.iter().map(|vm| (vm.used, vm.of, vm.partial)).collect::<Vec<_>>(),
+        [(3 * GI, 10 * GI, true)]
+    );
+    vm.volumes.truncate(1);
+    snapshot.vms = vec![Arc::new(vm.clone())];
+    assert!(groups::top(&snapshot, &Scope::All, "").disk.is_empty());
+    vm.summary.status = Status::Stopped;
+    snapshot.vms = vec![Arc::new(vm)];
+    assert!(groups::top(&snapshot, &Scope::All, "").cpu.is_empty(), "who does not run uses nothing");
+}

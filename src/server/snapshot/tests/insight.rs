@@ -1,0 +1,244 @@
+//! Hints, and what must give none.
+
+use super::{
+    history::{HOUR, MINUTE, START, figure, missing, vm_of},
+    *,
+};
+use crate::{
+    model::{
+        figure::Unit,
+        history::{Point, Series},
+        insight::{
+            Filling, Finding, FindingKind, Insight, InsightQuery, InsightSort, Resource, Silence, Sizing,
+            Verdict,
+        },
+        query::Order,
+    },
+    server::snapshot::{
+        Scope, Snapshot,
+        history::Store,
+        insight::{Drawn, draw, filling, page, sizing},
+        view::Identity,
+    },
+};
+
+const CORE: u64 = 1_000_000_000;
+const GI: u64 = 1 << 30;
+
+/// A day of five-minute means, in tenths of a percent.
+fn day(tenths: impl Fn(usize) -> Option<u64>) -> Series {
+    let points = (0..288).map(|n| tenths(n).map_or(Point::GAP, Point::from_tenths)).collect();
+    Series { start: START, step: 300_000, points }
+}
+
+/// Deterministic noise of -3 to 3 tenths.
+fn noise(n: usize) -> f64 {
+    ((n * 7_919 + n * n * 31) % 7) as f64 - 3.0
+}
+
+fn line(n: usize, from: f64, per_day: f64) -> u64 {
+    (from + per_day * n as f64 / 288.0).round() as u64
+}
+
+fn fill(tenths: impl Fn(usize) -> Option<u64>) -> Result<Filling, Silence> {
+    let day = day(tenths);
+    let last = day.points.iter().rev().find_map(|point| point.tenths()).unwrap_or(0);
+    filling(&day, u64::from(last) * GI / 10, 100 * GI)
+}
+
+#[test]
+fn a_disk_that_grows_evenly_is_foretold() {
+    // 5 % a day from 80 %: the last 15 % take three days.
+    let told = fill(|n| Some((line(n, 800.0, 50.0) as f64 + noise(n)) as u64)).unwrap();
+    assert!((2..=3).contains(&told.days), "{told:?}");
+    assert!(
+        told.earliest <= told.days && told.days <= told.latest && told.latest <= 3 * told.days + 1,
+        "{told:?}"
+    );
+    assert!(told.per_day.abs_diff(5 * GI) < GI / 4, "{told:?}");
+    assert_eq!((told.window.known, told.window.all), (288, 288));
+    assert_eq!((told.window.from, told.window.to), (START, START + 24 * HOUR));
+    let slow = fill(|n| Some(line(n, 300.0, 10.0))).unwrap();
+    assert!((65..=73).contains(&slow.days), "{slow:?}");
+}
+
+#[test]
+fn what_is_no_growth_is_not_foretold() {
+    let steady = |tenths: &dyn Fn(usize) -> u64| fill(|n| Some(tenths(n)));
+    // Flat; flat with noise; shrinking; full and flat; growing by less than a point can tell.
+    assert_eq!(steady(&|_| 500), Err(Silence::Steady));
+    assert_eq!(steady(&|n| (500.0 + noise(n)) as u64), Err(Silence::Steady));
+    assert_eq!(steady(&|n| line(n, 500.0, -80.0)), Err(Silence::Steady));
+    assert_eq!(steady(&|_| 1000), Err(Silence::Steady));
+    assert_eq!(steady(&|n| line(n, 500.0, 3.0)), Err(Silence::Steady));
+    // Somebody copied an image: one step is no trend.
+    for at in [30, 144, 250] {
+        let step = steady(&|n| if n < at { 400 } else { 700 });
+        assert!(matches!(step, Err(Silence::Steady | Silence::Unclear)), "step at {at}: {step:?}");
+    }
+    // It grew until somebody cleaned it up.
+    for at in [72, 144, 216, 264] {
+        let cleaned = steady(&|n| line(n, 400.0, 300.0) - if n < at { 0 } else { 250 });
+        assert!(matches!(cleaned, Err(Silence::Steady | Silence::Unclear)), "cleaned at {at}: {cleaned:?}");
+    }
+    // A saw: filled and cleaned every six hours.
+    assert!(matches!(steady(&|n| 500 + (n % 72) as u64), Err(Silence::Steady | Silence::Unclear)));
+    // It grew, and has stopped.
+    assert_eq!(steady(&|n| line(n.min(170), 300.0, 200.0)), Err(Silence::Unclear));
+    // A night's job alone.
+    let night = steady(&|n| line(n.clamp(60, 110), 300.0, 400.0));
+    assert!(matches!(night, Err(Silence::Steady | Silence::Unclear)), "{night:?}");
+}
+
+#[test]
+fn nothing_is_said_of_a_short_or_torn_past() {
+    let grows = |n| Some(line(n, 800.0, 50.0));
+    let short = |known: u32| Silence::TooShort { minutes: known * 5, needed: 1_440 };
+    assert_eq!(fill(|n| grows(n).filter(|_| n >= 144)), Err(short(144)), "twelve hours");
+    assert_eq!(fill(|n| grows(n).filter(|_| n >= 13)), Err(short(275)), "an hour is lacking");
+    assert_eq!(fill(|n| grows(n).filter(|_| n % 5 != 0)), Err(short(230)), "too many gaps");
+    assert_eq!(fill(|_| None), Err(short(0)));
+    // Gaps that are few enough hurt nothing.
+    let told = fill(|n| grows(n).filter(|_| !(100..120).contains(&n))).unwrap();
+    assert!((2..=3).contains(&told.days) && told.window.known == 268, "{told:?}");
+    assert_eq!(sizing(&day(|n| (n >= 144).then_some(10)), Unit::Bytes, GI), Err(short(144)));
+}
+
+#[test]
+fn what_would_take_months_is_not_soon() {
+    // One percent a day: from 10 % it takes 90 days, from 1 % more than that.
+    assert_eq!(fill(|n| Some(line(n, 5.0, 10.0))), Err(Silence::Far));
+    assert!(fill(|n| Some(line(n, 500.0, 10.0))).is_ok());
+    let nothing = filling(&day(|n| Some(line(n, 10.0, 50.0))), GI, 0);
+    assert_eq!(nothing, Err(Silence::TooShort { minutes: 1_440, needed: 1_440 }));
+}
+
+fn cpu(tenths: impl Fn(usize) -> u64, cores: u64) -> Sizing {
+    sizing(&day(|n| Some(tenths(n))), Unit::Nanocores, cores * CORE).unwrap()
+}
+
+#[test]
+fn idle_cores_can_be_given_back_with_head_room() {
+    // One core of eight is used for 95 % of the time: a quarter more makes two.
+    let idle = cpu(|n| if n < 10 { 900 } else { 125 }, 8);
+    assert_eq!((idle.p95, idle.peak), (CORE, 7_200_000_000));
+    assert_eq!(idle.verdict, Verdict::OverAllocated { enough: 2 * CORE });
+    assert_eq!(idle.reclaimable(), 6 * CORE);
+    // Nothing used still needs a core; of one core nothing can be given back.
+    assert_eq!(cpu(|_| 0, 4).verdict, Verdict::OverAllocated { enough: CORE });
+    assert_eq!(cpu(|_| 0, 1).verdict, Verdict::Fits);
+    assert_eq!(cpu(|_| 500, 8).verdict, Verdict::Fits, "half is not idle");
+    assert_eq!(cpu(|_| 499, 8).reclaimable(), 3 * CORE);
+}
+
+#[test]
+fn the_starved_need_most_of_it_nearly_always() {
+    assert_eq!(cpu(|_| 900, 2).verdict, Verdict::Starved);
+    assert_eq!(cpu(|_| 1_200, 2).verdict, Verdict::Starved, "a launcher pod has overhead");
+    // For a twentieth of the time it may be busy; for more it may not.
+    assert_eq!(cpu(|n| if n < 14 { 990 } else { 600 }, 2).verdict, Verdict::Fits);
+    assert_eq!(cpu(|n| if n < 15 { 990 } else { 600 }, 2).verdict, Verdict::Starved);
+}
+
+#[test]
+fn memory_is_given_back_only_beyond_its_peak() {
+    let memory = |tenths: fn(usize) -> u64| sizing(&day(|n| Some(tenths(n))), Unit::Bytes, 16 * GI).unwrap();
+    // 1.44 Gi, and a quarter more, in quarters of a Gi.
+    assert_eq!(memory(|_| 90).verdict, Verdict::OverAllocated { enough: 2 * GI });
+    // The same, but once 8 Gi were needed: an image that is too small kills the guest.
+    assert_eq!(memory(|n| if n == 7 { 500 } else { 90 }).verdict, Verdict::OverAllocated { enough: 8 * GI });
+    assert_eq!(memory(|n| if n == 7 { 1_000 } else { 90 }).verdict, Verdict::Fits);
+}
+
+/// A store in which each VM of `used` has used that much CPU and memory, in tenths, for a day.
+fn kept(used: &[(&str, u64, u64)]) -> (Store, Vec<Arc<Vm>>) {
+    let now = START + 24 * HOUR;
+    let store = Store::default();
+    let vms: Vec<Arc<Vm>> = used
+        .iter()
+        .map(|(uid, cpu, memory)| {
+            let mut vm = vm_of(uid, figure(now, *cpu, 0), figure(now, *memory, 0), missing());
+            (vm.summary.cpu, vm.summary.memory) = (Some(8 * CORE), Some(16 * GI));
+            Arc::new(vm)
+        })
+        .collect();
+    store.record(&vms, &limits(), now);
+    for (vm, (_, cpu, memory)) in vms.iter().zip(used) {
+        for (resource, tenths) in [(Resource::Cpu, cpu), (Resource::Memory, memory)] {
+            let points: Vec<_> =
+                (0..288).map(|n| (now - n * 5 * MINUTE, Point::from_tenths(*tenths))).collect();
+            store.fill(&vm.uid, resource, 5 * MINUTE, &points);
+        }
+    }
+    (store, vms)
+}
+
+#[test]
+fn findings_are_counted_and_summed_up() {
+    let (store, mut vms) =
+        kept(&[("idle", 100, 90), ("busy", 950, 700), ("fine", 600, 600), ("off", 100, 90)]);
+    let mut off = Vm::clone(&vms[3]);
+    off.summary.status = crate::model::vm::Status::Stopped;
+    vms[3] = Arc::new(off);
+    vms.push(Arc::new(vm_of("new", missing(), missing(), missing())));
+    let now = START + 24 * HOUR;
+    let drawn = draw(&vms, &store, now);
+    assert_eq!(drawn.at, Some(now));
+    let totals = drawn.totals;
+    assert_eq!((totals.running, totals.judged), (4, 3), "one is off, one is new");
+    assert_eq!((totals.soon_full, totals.starved, totals.over_allocated), (0, 1, 2));
+    assert_eq!((totals.cpu, totals.cpu_vms), (7 * CORE, 1));
+    assert_eq!((totals.memory, totals.memory_vms), (14 * GI, 1));
+    let rows: Vec<_> = drawn.findings.iter().map(|row| (row.name.as_str(), row.finding.kind())).collect();
+    assert_eq!(
+        rows,
+        [
+            ("busy", FindingKind::Starved),
+            ("idle", FindingKind::OverAllocated),
+            ("idle", FindingKind::OverAllocated)
+        ]
+    );
+}
+
+fn listed(query: InsightQuery) -> (Vec<String>, u32) {
+    let (store, vms) = kept(&[("a", 100, 300), ("b", 950, 700), ("c", 200, 600), ("d", 600, 920)]);
+    let drawn = draw(&vms, &store, START + 24 * HOUR);
+    let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
+    let view = page(&Snapshot::default(), &drawn, &identity, &Scope::All, &query, 0);
+    let row = |row: &Insight| format!("{} {}", row.name, row.finding.resource().code());
+    (view.rows.iter().map(row).collect(), view.matching)
+}
+
+#[test]
+fn the_list_is_filtered_sorted_and_cut_on_the_server() {
+    let query = InsightQuery::default();
+    let (all, matching) = listed(query.clone());
+    assert_eq!(all, ["b cpu", "d memory", "a cpu", "c cpu", "a memory"], "starved first, each by how much");
+    assert_eq!(matching, 5);
+    let sorted = |sort: InsightSort, order: Order| listed(InsightQuery { sort, order, ..query.clone() }).0;
+    assert_eq!(sorted(InsightSort::Name, Order::Desc)[0], "d memory");
+    assert_eq!(sorted(InsightSort::Usage, Order::Asc)[0], "a cpu");
+    // Memory before CPU, and last what has nothing to give.
+    assert_eq!(
+        sorted(InsightSort::Reclaimable, Order::Desc),
+        ["a memory", "a cpu", "c cpu", "d memory", "b cpu"]
+    );
+    let memory = InsightQuery { resource: Some(Resource::Memory), ..query.clone() };
+    assert_eq!(listed(memory).0, ["d memory", "a memory"]);
+    let starved = InsightQuery { kind: Some(FindingKind::Starved), page: 9, ..query.clone() };
+    assert_eq!(
+        listed(starved),
+        (vec!["b cpu".to_owned(), "d memory".to_owned()], 2),
+        "the last page there is"
+    );
+    assert_eq!(listed(InsightQuery { namespace: "z".into(), ..query }).1, 0);
+}
+
+#[test]
+fn nothing_drawn_yet_is_said() {
+    let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
+    let query = InsightQuery::default();
+    let view = page(&Snapshot::default(), &Drawn::default(), &identity, &Scope::All, &query, 0);
+    assert_eq!((view.drawn, view.matching, view.pages), (None, 0, 1));
+    assert!(!matches!(view.rows.first().map(|row| row.finding), Some(Finding::Starved(_))));
+}

@@ -1,0 +1,149 @@
+//! What a VM's past suggests, beside the chart that shows it. Each says what it was drawn from; without enough of a
+//! past there is none.
+
+use leptos::prelude::*;
+
+use super::axis;
+use crate::{
+    model::{
+        figure::Unit,
+        format,
+        history::Span,
+        insight::{Filling, Silence, Sizing, Verdict, Window},
+    },
+    ui::words,
+    words::t,
+};
+
+/// Class and sentences.
+pub type Hint = (&'static str, String);
+
+/// For CPU and memory.
+pub fn sizing(hint: &Result<Sizing, Silence>) -> Hint {
+    match hint {
+        Ok(sizing) => {
+            let class = if sizing.verdict == Verdict::Fits { "hint" } else { "hint look" };
+            (class, [uses(sizing), advice(sizing), drawn_from(&sizing.window)].join(" "))
+        }
+        Err(silence) => ("hint silent", silent(silence)),
+    }
+}
+
+/// For disks.
+pub fn filling(hint: &Result<Filling, Silence>) -> Hint {
+    match hint {
+        Ok(filling) => ("hint look", [full_in(filling), drawn_from(&filling.window)].join(" ")),
+        Err(silence) => ("hint silent", silent(silence)),
+    }
+}
+
+pub fn hint((class, text): Hint) -> impl IntoView {
+    view! { <p class=class>{text}</p> }
+}
+
+/// `1.2 vCPU`.
+pub fn amount(unit: Unit, amount: u64) -> String {
+    let name = match unit {
+        Unit::Nanocores => " vCPU",
+        Unit::Bytes => " Gi",
+    };
+    format::allocation(unit, amount) + name
+}
+
+/// `At most 1.2 of 8 vCPU 95 % of the time, 2.4 at the highest.`
+pub fn uses(sizing: &Sizing) -> String {
+    let few = |amount| format::allocation(sizing.unit, amount);
+    t!(hint.uses, p95 = few(sizing.p95), peak = few(sizing.peak), of = amount(sizing.unit, sizing.of))
+}
+
+/// `2 vCPU would be enough.`
+pub fn advice(sizing: &Sizing) -> String {
+    match sizing.verdict {
+        Verdict::Fits => t!(hint.fits).to_owned(),
+        Verdict::Starved => t!(hint.starved).to_owned(),
+        Verdict::OverAllocated { enough } => t!(hint.enough, enough = amount(sizing.unit, enough)),
+    }
+}
+
+/// `Full in about 9 days (7 to 14), growing by 1.2 Gi a day.`
+pub fn full_in(filling: &Filling) -> String {
+    let growth = amount(Unit::Bytes, filling.per_day);
+    let days = |days: u32| t!(hint.days, n = days);
+    let (earliest, latest) = (filling.earliest, filling.latest);
+    match filling.days {
+        0 => t!(hint.full_today, latest = days(latest), growth = growth),
+        about => {
+            let [earliest, latest] = [earliest, latest].map(|days| format::grouped(days.into()));
+            t!(hint.full, days = days(about), earliest = earliest, latest = latest, growth = growth)
+        }
+    }
+}
+
+fn drawn_from(window: &Window) -> String {
+    t!(hint.drawn, window = window_words(window))
+}
+
+/// `24 h until 03-04 09:12 UTC, 97 % known`.
+pub fn window_words(window: &Window) -> String {
+    let share = (u64::from(window.known) * 100 / u64::from(window.all.max(1))).to_string();
+    let until = axis::moment(Span::Week, window.to);
+    t!(hint.window, length = words::span(window.to - window.from), until = until, share = share)
+}
+
+fn silent(silence: &Silence) -> String {
+    match silence {
+        Silence::TooShort { minutes, needed } => {
+            let time = |minutes: u32| words::span(i64::from(minutes) * 60_000);
+            t!(hint.young, needed = time(*needed), have = time(*minutes))
+        }
+        Silence::Steady => t!(hint.steady).to_owned(),
+        Silence::Unclear => t!(hint.unclear).to_owned(),
+        Silence::Far => t!(hint.far).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GI: u64 = 1 << 30;
+    const WINDOW: Window = Window { from: 1_772_529_120_000, to: 1_772_615_520_000, known: 281, all: 288 };
+
+    fn of(verdict: Verdict) -> Result<Sizing, Silence> {
+        Ok(Sizing { unit: Unit::Bytes, p95: 3 * GI, peak: 7 * GI / 2, of: 16 * GI, verdict, window: WINDOW })
+    }
+
+    #[test]
+    fn a_size_is_judged_with_its_window() {
+        assert_eq!(
+            sizing(&of(Verdict::OverAllocated { enough: 4 * GI })).1,
+            "At most 3 of 16 Gi 95 % of the time, 3.5 at the highest. 4 Gi would be enough. From 24 h until 03-04 09:12 UTC, 97 % known."
+        );
+        assert!(sizing(&of(Verdict::Fits)).1.contains("The size fits."));
+        assert_eq!(sizing(&of(Verdict::Starved)).0, "hint look");
+    }
+
+    #[test]
+    fn a_disk_is_full_in_an_interval_of_days() {
+        let filling = |days| Filling {
+            used: 1,
+            of: 2,
+            per_day: 6 * GI / 5,
+            days,
+            earliest: 0,
+            latest: 14,
+            window: WINDOW,
+        };
+        assert!(full_in(&filling(9)).starts_with("Full in about 9 days (0 to 14), growing by 1.2 Gi a day."));
+        assert!(full_in(&filling(1)).contains("about 1 day ("));
+        assert!(full_in(&filling(0)).starts_with("Full in less than a day (at most 14 days)"));
+    }
+
+    #[test]
+    fn without_enough_of_a_past_there_is_no_advice() {
+        let (class, text) = sizing(&Err(Silence::TooShort { minutes: 185, needed: 1_440 }));
+        assert_eq!(class, "hint silent");
+        assert_eq!(text, "No advice yet: that needs 24 h of samples, and there are 3 h.");
+        assert!(filling(&Err(Silence::Steady)).1.contains("does not grow"));
+    }
+}

@@ -1,0 +1,112 @@
+//! How a VM's figures went: three charts over the same time, with one cursor over all of them.
+//!
+//! Plain SVG in Leptos. The kept chart libraries do not fit: leptos-chartistry writes inline styles, which the page's
+//! policy refuses, and brings chrono and float formatting (20 kB and more in the browser); plotters draws floats and
+//! is not hydrated; charming is JavaScript of a megabyte.
+
+pub mod axis;
+pub mod hint;
+pub mod past;
+mod path;
+mod plot;
+pub mod spark;
+pub mod words;
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+
+use crate::{
+    model::{
+        Millis,
+        history::{Series, Span},
+        view::Past,
+    },
+    words::t,
+};
+use hint::Hint;
+use plot::{Subject, newest, plot};
+
+/// The moment that is looked at, in all charts at once.
+pub type Cursor = RwSignal<Option<Millis>>;
+
+/// What 100 % is of CPU, memory and disk.
+pub type Fulls = [String; 3];
+
+pub fn charts(past: &Past, fulls: Memo<Fulls>, cursor: Cursor) -> impl IntoView + use<> {
+    let Past { history, hints } = past;
+    let one = |index: usize, name, series: &Series, hint| {
+        let full = Signal::derive(move || fulls.with(|fulls| fulls[index].clone()));
+        chart(Subject { name, span: history.span, series: Arc::new(series.clone()), full, cursor }, hint)
+    };
+    view! {
+        <div class="charts">
+            {one(0, t!(figure.cpu), &history.cpu, hint::sizing(&hints.cpu))}
+            {one(1, t!(figure.memory), &history.memory, hint::sizing(&hints.memory))}
+            {one(2, t!(figure.disk), &history.disk, hint::filling(&hints.disk))}
+        </div>
+    }
+}
+
+fn chart(subject: Subject, hint: Hint) -> impl IntoView {
+    let caption = words::caption(subject.span, &subject.series);
+    view! {
+        <figure class="chart">
+            <header>
+                <h3>{subject.name}</h3>
+                {readout(&subject)}
+            </header>
+            {plot(&subject)}
+            {stats(&subject.series)}
+            <figcaption class="small">{caption}</figcaption>
+            {hint::hint(hint)}
+        </figure>
+    }
+}
+
+/// Beside the name, what the cursor stands at, or else the newest sample. The ear gets it from the cursor itself.
+fn readout(subject: &Subject) -> impl IntoView + use<> {
+    let (span, series, cursor) = (subject.span, subject.series.clone(), subject.cursor);
+    let text = move || {
+        let index = cursor.get().map_or(newest(&series), |at| plot::nearest(&series, at));
+        words::reading(span, &series, index)
+    };
+    view! { <p class="readout">{text}</p> }
+}
+
+fn stats(series: &Series) -> Option<impl IntoView + use<>> {
+    let item = |(name, value)| {
+        view! {
+            <div>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    series.stats().map(|stats| {
+        let items: Vec<_> = words::stats(&stats).into_iter().map(item).collect();
+        view! { <dl class="stats">{items}</dl> }
+    })
+}
+
+/// One link for each span; the same page without JavaScript.
+pub fn spans(chosen: Span, address: &str) -> impl IntoView + use<> {
+    let link = |span: Span| {
+        let href = if span == Span::default() {
+            [address, "#history"].concat()
+        } else {
+            [address, "?span=", span.code(), "#history"].concat()
+        };
+        view! {
+            <a href=href data-noscroll="" aria-current=(span == chosen).then_some("true")>
+                {words::span_short(span)}
+            </a>
+        }
+    };
+    let links: Vec<_> = Span::ALL.into_iter().map(link).collect();
+    view! {
+        <nav class="seg" aria-label=t!(chart.spans)>
+            {links}
+        </nav>
+    }
+}

@@ -1,0 +1,84 @@
+//! The part of a VM's page that tells of its past: the span, three charts, and what they suggest.
+
+use leptos::{either::EitherOf3, prelude::*};
+
+use super::{Cursor, Fulls, charts, hint, spans, words as said};
+use crate::{
+    model::{
+        figure::{Figure, Unit},
+        history::{History, Span},
+        reason::Missing,
+        view::{HistoryView, VmView},
+        vm::Vm,
+    },
+    ui::{
+        components::{card::vm_address, why::mend},
+        feed::Feed,
+    },
+    words::{reason, t, text},
+};
+
+pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoView {
+    let cursor: Cursor = RwSignal::new(None);
+    let address = Memo::new(move |_| of(vm, |vm| vm_address(&vm.summary.namespace, &vm.summary.name)));
+    let fulls = Memo::new(move |_| of(vm, fulls));
+    // Drawn again when a point is new, not whenever it was asked for.
+    let past = Memo::new(move |_| feed.draw(|view| view.past.clone()).flatten());
+    let class = move || if feed.pulse.waiting.get() { "past busy" } else { "past" };
+    view! {
+        <div class="head">
+            <h2 id="history">{t!(chart.title)}</h2>
+            {move || spans(span, &address.get())}
+        </div>
+        <div class=class>
+            {move || past.with(|past| match past {
+                Some(past) => EitherOf3::A((
+                    lacks(past.history.lacks.as_ref()),
+                    charts(past, fulls, cursor),
+                    origin(&past.history),
+                )),
+                None if feed.view.with(Option::is_some) => EitherOf3::B(view! { <p>{t!(chart.nothing)}</p> }),
+                None => EitherOf3::C(view! { <p role="status">{said::fetching(feed.pulse.failed.get())}</p> }),
+            })}
+        </div>
+    }
+}
+
+fn of<T: Default>(vm: Feed<VmView>, tell: impl Fn(&Vm) -> T) -> T {
+    vm.draw(|view| view.vm.as_ref().map(tell)).flatten().unwrap_or_default()
+}
+
+/// What 100 % is: of disks the volumes whose usage is known.
+fn fulls(vm: &Vm) -> Fulls {
+    let summary = &vm.summary;
+    let allocated = |unit, amount: Option<u64>| {
+        amount.map(|amount| t!(chart.allocated, amount = hint::amount(unit, amount))).unwrap_or_default()
+    };
+    let disk = match &summary.usage.disk {
+        Figure::Known(sample) => t!(chart.capacity, amount = hint::amount(Unit::Bytes, sample.of)),
+        Figure::Missing(_) => String::new(),
+    };
+    [allocated(Unit::Nanocores, summary.cpu), allocated(Unit::Bytes, summary.memory), disk]
+}
+
+/// Why a part of it is not there, and the mend.
+fn lacks(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
+    missing.map(|missing| {
+        let why = text(reason(missing.reason));
+        let words = if missing.detail.is_empty() {
+            t!(chart.lacks, reason = why)
+        } else {
+            t!(chart.lacks_detail, reason = why, detail = missing.detail.text())
+        };
+        view! {
+            <div class="lacks">
+                <p>{words}</p>
+                {mend(&missing.mend.text())}
+            </div>
+        }
+    })
+}
+
+fn origin(history: &History) -> impl IntoView + use<> {
+    view! { <p class="small">{said::origin(history)}</p> }
+}

@@ -1,0 +1,239 @@
+//! One chart: axes, line, what is missing, and a cursor that reads points out, by pointer and by keyboard.
+//!
+//! The inner drawing is in steps of time and tenths of a percent, stretched to the room there is; words are outside of
+//! it, placed in percent, so that they are not stretched.
+
+use std::sync::Arc;
+
+use leptos::{ev::PointerEvent, prelude::*};
+use web_sys::{Element, wasm_bindgen::JsCast};
+
+use super::{Cursor, axis, path, words};
+use crate::{
+    model::{
+        Millis,
+        history::{Series, Span},
+    },
+    words::t,
+};
+
+/// The upper end of the axis, in tenths of a percent: 100 % is always inside.
+const TOP: i32 = 1_250;
+/// What 100 % is below that.
+const FULL: i32 = 250;
+/// Hairlines at 75, 50, 25 and 0 %.
+const LINES: [i32; 4] = [500, 750, 1_000, 1_250];
+/// Words and place of the axis' labels.
+const LABELS: [(&str, &str); 6] =
+    [("125 %", "0%"), ("100 %", "20%"), ("75", "40%"), ("50", "60%"), ("25", "80%"), ("0", "100%")];
+/// From this part of the width on, in percent, a gap has room for words.
+const ROOM: usize = 18;
+
+/// What one chart is of.
+pub struct Subject {
+    pub name: &'static str,
+    pub span: Span,
+    pub series: Arc<Series>,
+    /// What 100 % is: `8 vCPU allocated`.
+    pub full: Signal<String>,
+    pub cursor: Cursor,
+}
+
+pub fn plot(subject: &Subject) -> impl IntoView + use<> {
+    let Subject { name, span, series, full, cursor } = subject;
+    let (full, last) = (*full, last(series));
+    let view_box = ["0 0 ", &last.max(1).to_string(), " ", &TOP.to_string()].concat();
+    view! {
+        <div class="plot">
+            <svg role="img" aria-label=words::told(name, *span, series)>
+                <svg viewBox=view_box preserveAspectRatio="none" aria-hidden="true">
+                    {drawing(series)} {needle(series.clone(), *cursor)}
+                </svg>
+                {labels()}
+                <text class="full" x="100%" y="20%" dy="-6" text-anchor="end">
+                    {move || full.get()}
+                </text>
+                {blank(series)}
+                {ticks(*span, series)}
+            </svg>
+            {probe(subject)}
+        </div>
+    }
+}
+
+/// From the upper end.
+pub fn heights(series: &Series) -> Vec<Option<i32>> {
+    let height = |tenths: u32| TOP - (tenths as i32).min(TOP);
+    series.points.iter().map(|point| point.tenths().map(height)).collect()
+}
+
+fn drawing(series: &Series) -> impl IntoView + use<> {
+    let heights = heights(series);
+    let last = last(series);
+    let over: Vec<bool> =
+        series.points.iter().map(|point| point.tenths().is_some_and(|tenths| tenths as i32 > TOP)).collect();
+    let across = |height: i32| ["M0 ", &height.to_string(), "H", &last.max(1).to_string()].concat();
+    view! {
+        <path class="gap" d=path::bands(&path::gaps(&heights), TOP) />
+        <path class="grid" d=LINES.map(across).concat() />
+        <path class="alloc" d=across(FULL) />
+        <path class="area" d=path::area(&heights, TOP) />
+        <path class="line" d=path::line(&heights) />
+        <path class="dots" d=path::dots(&heights) />
+        <path class="beyond" d=path::marks(&over) />
+    }
+}
+
+/// The cursor: a line from top to bottom, and the point that it stands at.
+fn needle(series: Arc<Series>, cursor: Cursor) -> impl IntoView {
+    let heights = heights(&series);
+    let index = Memo::new(move |_| cursor.get().map(|at| nearest(&series, at)));
+    let line = move || {
+        let at = index.get()?;
+        Some(["M", &at.to_string(), " 0V", &TOP.to_string()].concat())
+    };
+    let point = move || {
+        let at = index.get()?;
+        let height = heights.get(at).copied().flatten()?;
+        Some(["M", &at.to_string(), " ", &height.to_string(), "h0"].concat())
+    };
+    view! {
+        <path class="needle" d=line />
+        <path class="dots" d=point />
+    }
+}
+
+fn labels() -> Vec<impl IntoView> {
+    let label = |(text, y)| {
+        view! {
+            <text x="-8" y=y dy="4" text-anchor="end">
+                {text}
+            </text>
+        }
+    };
+    LABELS.into_iter().map(label).collect()
+}
+
+fn ticks(span: Span, series: &Series) -> Vec<impl IntoView + use<>> {
+    let ticks = axis::ticks(span, series.start, series.at(last(series)));
+    let label = |tick: axis::Tick| {
+        view! {
+            <text x=tick.x y="100%" dy="18" text-anchor=tick.anchor>
+                {tick.text}
+            </text>
+        }
+    };
+    ticks.into_iter().map(label).collect()
+}
+
+/// Says in the widest gap that it is one, where there is room.
+fn blank(series: &Series) -> Option<impl IntoView + use<>> {
+    let last = last(series);
+    let (from, to) = path::gaps(&heights(series)).into_iter().max_by_key(|(from, to)| to - from)?;
+    let x = axis::percent(((from + to) * 500 / last.max(1)) as Millis);
+    ((to - from) * 100 >= last * ROOM).then(|| {
+        view! {
+            <text x=x y="60%" dy="4" text-anchor="middle">
+                {t!(chart.no_samples)}
+            </text>
+        }
+    })
+}
+
+/// A range input over the drawing: with it arrows, Home, End and dragging work as everywhere, and what it stands at is
+/// read out. Without a script it could do nothing, and is not shown.
+fn probe(subject: &Subject) -> impl IntoView + use<> {
+    let Subject { name, span, series, cursor, .. } = subject;
+    let (cursor, span, last) = (*cursor, *span, last(series));
+    let [typed, pointed, read, valued] = core::array::from_fn(|_| series.clone());
+    let index = move |series: &Series| cursor.get().map_or(newest(series), |at| nearest(series, at));
+    let set = move |series: &Series, index: usize| cursor.set(Some(series.at(index)));
+    view! {
+        <input
+            class="probe"
+            type="range"
+            min="0"
+            max=last.to_string()
+            value=newest(series).to_string()
+            aria-label=t!(chart.probe, name = *name)
+            aria-valuetext=move || words::reading(span, &read, index(&read))
+            prop:value=move || index(&valued).to_string()
+            on:input=move |event| {
+                if let Ok(index) = event_target_value(&event).parse() {
+                    set(&typed, index);
+                }
+            }
+            on:pointermove=move |event| {
+                if let Some(index) = pointed_at(&event, last) {
+                    set(&pointed, index);
+                }
+            }
+            on:pointerleave=move |_| cursor.set(None)
+            on:blur=move |_| cursor.set(None)
+        />
+    }
+}
+
+fn pointed_at(event: &PointerEvent, last: usize) -> Option<usize> {
+    let width = event.target()?.dyn_into::<Element>().ok()?.client_width();
+    Some(index_at(event.offset_x(), width.max(1), last))
+}
+
+/// The point that is nearest to a place `x` of `width`.
+fn index_at(x: i32, width: i32, last: usize) -> usize {
+    let x = x.clamp(0, width) as usize;
+    (x * last + width as usize / 2) / width as usize
+}
+
+/// The point that is nearest to a moment.
+pub fn nearest(series: &Series, at: Millis) -> usize {
+    let step = Millis::from(series.step).max(1);
+    let index = (at - series.start + step / 2).div_euclid(step);
+    usize::try_from(index).unwrap_or_default().min(last(series))
+}
+
+/// The newest point that is known, or else the newest.
+pub fn newest(series: &Series) -> usize {
+    series.points.iter().rposition(|point| point.tenths().is_some()).unwrap_or(last(series))
+}
+
+fn last(series: &Series) -> usize {
+    series.points.len().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::history::Point;
+
+    fn series(tenths: &[Option<u64>]) -> Series {
+        let point = |tenths: &Option<u64>| tenths.map_or(Point::GAP, Point::from_tenths);
+        Series { start: 1_000, step: 10, points: tenths.iter().map(point).collect() }
+    }
+
+    #[test]
+    fn heights_are_held_to_the_axis() {
+        let series = series(&[Some(0), Some(1_000), Some(1_250), Some(9_999), None]);
+        assert_eq!(heights(&series), [Some(TOP), Some(FULL), Some(0), Some(0), None]);
+    }
+
+    #[test]
+    fn a_place_is_the_nearest_point() {
+        assert_eq!([0, 49, 51, 100, 149, 151, 200].map(|x| index_at(x, 200, 2)), [0, 0, 1, 1, 1, 2, 2]);
+        assert_eq!((index_at(-5, 200, 2), index_at(900, 200, 2), index_at(0, 1, 0)), (0, 2, 0));
+    }
+
+    #[test]
+    fn a_moment_is_the_nearest_point() {
+        let series = series(&[Some(1); 4]);
+        assert_eq!([0, 1_000, 1_004, 1_006, 1_030, 9_999].map(|at| nearest(&series, at)), [0, 0, 0, 1, 3, 3]);
+        assert_eq!(nearest(&Series::default(), 7), 0);
+    }
+
+    #[test]
+    fn reading_begins_at_the_newest_sample() {
+        assert_eq!(newest(&series(&[Some(1), Some(2), None])), 1);
+        assert_eq!(newest(&series(&[None, None])), 1);
+        assert_eq!(newest(&series(&[])), 0);
+    }
+}

@@ -1,0 +1,43 @@
+//! The last hour of a figure, as wide as a word. The meter beside it says the value: for the ear there is nothing here.
+
+use leptos::prelude::*;
+
+use super::path;
+use crate::model::history::Spark;
+
+/// Drawn on a fixed scale of 0 to 100 %; above, it sticks out at the top. None where nothing is known of the hour.
+pub fn spark(spark: Option<&Spark>) -> Option<impl IntoView + use<>> {
+    let d = path::line(&heights(spark?));
+    (!d.is_empty()).then(|| {
+        view! {
+            <svg class="spark" viewBox="0 0 29 100" preserveAspectRatio="none" aria-hidden="true">
+                <path d=d />
+            </svg>
+        }
+    })
+}
+
+/// From the top, where 100 % is.
+fn heights(spark: &Spark) -> Vec<Option<i32>> {
+    let height = |percent: &u8| (*percent != Spark::GAP).then(|| 100 - i32::from((*percent).min(Spark::TOP)));
+    spark.0.iter().map(height).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_is_fixed_and_a_gap_is_a_gap() {
+        let spark = Spark(vec![0, 100, Spark::GAP, 130, 254, Spark::GAP, 50]);
+        assert_eq!(path::line(&heights(&spark)), "M0 100l1-100M3-25l1 0M6 50h0");
+    }
+
+    #[test]
+    fn nothing_known_is_no_drawing() {
+        assert!(spark(None).is_none());
+        assert!(spark(Some(&Spark::default())).is_none());
+        assert!(spark(Some(&Spark(vec![Spark::GAP; Spark::POINTS]))).is_none());
+        assert!(spark(Some(&Spark(vec![0; Spark::POINTS]))).is_some(), "zero was measured");
+    }
+}

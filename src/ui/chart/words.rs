@@ -1,0 +1,179 @@
+//! What charts say, in sentences.
+
+use super::{axis::moment, path};
+use crate::{
+    model::{
+        Millis, format,
+        history::{History, Keeper, Series, Span, Stats},
+    },
+    words::t,
+};
+
+/// Gaps that are told one by one; more are told by their number.
+const TOLD: usize = 2;
+
+/// `Last hour`.
+pub fn span(span: Span) -> &'static str {
+    match span {
+        Span::Hour => t!(chart.last_hour),
+        Span::Day => t!(chart.last_day),
+        Span::Week => t!(chart.last_week),
+        Span::Month => t!(chart.last_month),
+    }
+}
+
+/// `1 h`.
+pub fn span_short(span: Span) -> &'static str {
+    match span {
+        Span::Hour => t!(chart.hour),
+        Span::Day => t!(chart.day),
+        Span::Week => t!(chart.week),
+        Span::Month => t!(chart.month),
+    }
+}
+
+/// `25.8 %`, out of tenths.
+pub fn percent(tenths: u32) -> String {
+    format::percent(u64::from(tenths) * 100) + " %"
+}
+
+/// `09:12 UTC: 25.8 %`.
+pub fn reading(span: Span, series: &Series, index: usize) -> String {
+    let tenths = series.points.get(index).and_then(|point| point.tenths());
+    let value = tenths.map_or_else(|| t!(chart.no_sample).to_owned(), percent);
+    t!(chart.reading, at = at(span, series.at(index)), value = value)
+}
+
+/// `09:12`; where points are closer than a minute, `09:12:15`.
+fn at(span: Span, at: Millis) -> String {
+    let mut out = moment(span, at);
+    if span == Span::Hour {
+        let seconds = at.div_euclid(1000).rem_euclid(60);
+        out.push_str(if seconds < 10 { ":0" } else { ":" });
+        out.push_str(&seconds.to_string());
+    }
+    out
+}
+
+/// The four figures under a chart.
+pub fn stats(stats: &Stats) -> [(&'static str, String); 4] {
+    [
+        (t!(chart.min), percent(stats.min)),
+        (t!(chart.average), percent(stats.avg)),
+        (t!(chart.p95), percent(stats.p95)),
+        (t!(chart.max), percent(stats.max)),
+    ]
+}
+
+/// `Last hour: samples for 92 % of it. None from 14:18 to 14:24.`
+pub fn caption(which: Span, series: &Series) -> String {
+    let Some(stats) = series.stats() else { return t!(chart.unknown, span = span(which)) };
+    let share = (u64::from(stats.known) * 100 / u64::from(stats.all)).to_string();
+    let mut sentences = vec![t!(chart.known, span = span(which), share = share)];
+    sentences.extend(gaps(which, series));
+    sentences.join(" ")
+}
+
+/// The chart in a sentence or two, for those who do not see it.
+pub fn told(name: &str, which: Span, series: &Series) -> String {
+    let caption = caption(which, series);
+    let Some(stats) = series.stats() else { return t!(chart.told_nothing, name = name, caption = caption) };
+    let [min, average, p95, max] = [stats.min, stats.avg, stats.p95, stats.max].map(percent);
+    t!(chart.told, name = name, caption = caption, min = min, average = average, p95 = p95, max = max)
+}
+
+/// Gaps of more than one point: a single one is seen in the share that is known.
+fn gaps(span: Span, series: &Series) -> Vec<String> {
+    let known: Vec<_> = series.points.iter().map(|point| point.tenths().map(|_| 0)).collect();
+    let all: Vec<_> = path::gaps(&known).into_iter().filter(|(from, to)| to - from > 2).collect();
+    if all.len() > TOLD {
+        return vec![t!(chart.gaps, count = all.len().to_string())];
+    }
+    let at = |index| moment(span, series.at(index));
+    let tell = |(from, to): (usize, usize)| match (known[from], known[to]) {
+        (None, _) => t!(chart.gap_before, at = at(to)),
+        (_, None) => t!(chart.gap_after, at = at(from)),
+        _ => t!(chart.gap, start = at(from), end = at(to)),
+    };
+    all.into_iter().map(tell).collect()
+}
+
+/// While there is no history to draw.
+pub fn fetching(failed: bool) -> &'static str {
+    if failed { t!(page.no_answer) } else { t!(chart.fetching) }
+}
+
+/// Where all of it comes from, and how to read the axes.
+pub fn origin(history: &History) -> &'static str {
+    match history.keeper {
+        Keeper::Memory => t!(chart.from_memory),
+        Keeper::Prometheus => t!(chart.from_prometheus),
+        Keeper::Both => t!(chart.from_both),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::history::Point,
+        words::{Lang, within},
+    };
+
+    const AT: Millis = 1_772_615_520_000; // 2026-03-04 09:12 UTC
+
+    fn series(points: &[Option<u64>]) -> Series {
+        let point = |tenths: &Option<u64>| tenths.map_or(Point::GAP, Point::from_tenths);
+        Series { start: AT, step: 60_000, points: points.iter().map(point).collect() }
+    }
+
+    #[test]
+    fn a_reading_tells_time_and_value() {
+        let series = series(&[Some(258), None, Some(1_804)]);
+        assert_eq!(reading(Span::Day, &series, 0), "09:12 UTC: 25.8 %");
+        assert_eq!(reading(Span::Day, &series, 1), "09:13 UTC: no sample");
+        assert_eq!(
+            reading(Span::Month, &series, 2),
+            "03-04 09:14 UTC: 180.4 %",
+            "the exact figure, above the axis too"
+        );
+        assert_eq!(reading(Span::Hour, &Series { start: AT + 5_000, ..series }, 0), "09:12:05 UTC: 25.8 %");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_in_chinese_too() {
+        let told = within(Lang::Chinese, || caption(Span::Hour, &series(&[None, None, None, Some(1)])));
+        assert_eq!(told, "最近 1 小时：采样覆盖 25 %。 09:15 之前无采样。");
+    }
+
+    #[test]
+    fn a_caption_tells_what_is_not_there() {
+        let x = Some(100);
+        let caption = |points: &[Option<u64>]| caption(Span::Hour, &series(points));
+        assert_eq!(caption(&[x, x]), "Last hour: samples for 100 % of it.");
+        assert_eq!(caption(&[None, None]), "Last hour: no samples.");
+        assert_eq!(caption(&[x, None, x]), "Last hour: samples for 66 % of it.");
+        assert_eq!(
+            caption(&[None, None, None, x, None, None, x]),
+            "Last hour: samples for 28 % of it. None before 09:15. None from 09:15 to 09:18."
+        );
+        assert_eq!(caption(&[x, None, None, None]), "Last hour: samples for 25 % of it. None after 09:12.");
+        let holes = [x, None, None, x, None, None, x, None, None, x];
+        assert_eq!(caption(&holes), "Last hour: samples for 40 % of it. None in 3 stretches.");
+    }
+
+    #[test]
+    fn all_but_all_is_not_all() {
+        let mut points = vec![Some(1); 240];
+        points[7] = None;
+        assert!(caption(Span::Hour, &series(&points)).contains("99 %"));
+    }
+
+    #[test]
+    fn the_ear_gets_the_numbers_too() {
+        assert_eq!(
+            told("CPU", Span::Day, &series(&[Some(100), Some(300)])),
+            "CPU. Last 24 hours: samples for 100 % of it. Minimum 10.0 %, average 20.0 %, 95th percentile 30.0 %, maximum 30.0 %."
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! The page in another language: a link to the same address that says which. It loads the page anew (`external`), since
+//! the browser's half has one language; the server remembers the choice.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+use crate::words::t;
+
+#[component]
+pub fn Languages() -> impl IntoView {
+    let location = use_location();
+    move || {
+        let link = |tag: &'static str, name: &'static str| {
+            let address = address(&location.pathname.read(), &location.search.read(), tag);
+            let here = (tag == t!(language.tag)).then_some("true");
+            view! {
+                <a href=address rel="external" lang=tag aria-current=here>
+                    {name}
+                </a>
+            }
+        };
+        view! {
+            <nav class="languages" aria-label=t!(language.choose)>
+                {link("en", t!(language.en))}
+                {link("zh-CN", t!(language.zh))}
+            </nav>
+        }
+    }
+}
+
+/// The same page and view in a language.
+fn address(path: &str, query: &str, tag: &str) -> String {
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("lang="));
+    let mut address = [path, "?"].concat();
+    for pair in kept {
+        address.push_str(pair);
+        address.push('&');
+    }
+    address.push_str("lang=");
+    address + tag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_view_stays() {
+        assert_eq!(address("/", "", "en"), "/?lang=en");
+        assert_eq!(address("/", "q=a%26b&lang=en&page=2", "zh-CN"), "/?q=a%26b&page=2&lang=zh-CN");
+        assert_eq!(address("/vms/a/b%20c", "lang=en", "en"), "/vms/a/b%20c?lang=en");
+    }
+}

@@ -1,0 +1,9 @@
+//! The map: every VM of the list as a square, in groups. Squares of one kind are one SVG path, so that 10,000 of them are
+//! a few thousand elements; who they are is asked for when somebody points at them.
+
+mod cells;
+mod legend;
+mod point;
+mod show;
+
+pub use show::MapView;

@@ -1,0 +1,417 @@
+//! Insights: which disks fill up, which VMs have too little, which too much, and what could be given back.
+
+use leptos::{
+    either::{Either, EitherOf3},
+    ev::SubmitEvent,
+    prelude::*,
+};
+use leptos_meta::Title;
+use leptos_router::{
+    LazyRoute, NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+    lazy_route,
+};
+use web_sys::FormData;
+
+use super::{loading, missing::bad_query};
+use crate::{
+    model::{
+        figure::Unit,
+        format,
+        insight::{Finding, FindingKind, Insight, InsightQuery, InsightSort, InsightTotals, Resource},
+        message::Key,
+        query::Order,
+        view::InsightsView,
+    },
+    server_fns::respond_with,
+    ui::{
+        chart::{
+            axis::clock,
+            hint::{advice, amount, full_in, uses, window_words},
+        },
+        components::{
+            card::vm_address,
+            filters::{Options, select},
+            meter::bar,
+            pager::turn,
+        },
+        feed::Feed,
+        ready::ready,
+        words,
+    },
+    words::{key, t, text},
+};
+
+pub struct InsightsRoute;
+
+#[lazy_route]
+impl LazyRoute for InsightsRoute {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        let params = use_query_map();
+        let query = move || params.with(|params| InsightQuery::parse(|field| params.get(field)));
+        if untrack(query).is_err() {
+            respond_with(400);
+        }
+        let feed = Feed::<InsightsView>::follow(move || query().ok());
+        let class = move || if feed.pulse.waiting.get() { "insights busy" } else { "insights" };
+        ready(view! {
+            <Title text=t!(insights.page_title) />
+            {move || match query() {
+                Err(bad) => EitherOf3::A(bad_query(bad)),
+                Ok(_) => {
+                    match feed.draw(page) {
+                        Some(page) => EitherOf3::B(view! { <div class=class>{page}</div> }),
+                        None => EitherOf3::C(loading(feed.pulse.failed)),
+                    }
+                }
+            }}
+        })
+        .into_any()
+    }
+}
+
+fn page(view: &InsightsView) -> impl IntoView + use<> {
+    let content = match Nothing::of(view) {
+        Some(nothing) => Either::Left(nothing.shown()),
+        None => Either::Right((list(view), pager(view))),
+    };
+    view! {
+        <div class="head">
+            <h1>{t!(insights.title)}</h1>
+            <p class="small">{basis(view)}</p>
+        </div>
+        {(view.totals.judged > 0).then(|| totals(&view.totals, view.query.kind))}
+        {(view.totals.judged > 0).then(|| view! { <Filters view /> })}
+        {content}
+        {rules(view.needed_hours)}
+    }
+}
+
+/// `From the past of 41 of 44 running VMs, drawn at 09:12 UTC.`
+fn basis(view: &InsightsView) -> Option<String> {
+    let at = clock(view.drawn?);
+    let vms = words::of_all(view.totals.judged, view.totals.running);
+    Some(t!(insights.basis, at = at, vms = vms))
+}
+
+/// Why there is no list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Nothing {
+    title: &'static str,
+    text: String,
+    /// Whether filters are the cause.
+    filtered: bool,
+}
+
+impl Nothing {
+    fn of(view: &InsightsView) -> Option<Self> {
+        let nothing = |title, text: String, filtered| Some(Self { title, text, filtered });
+        let narrowed =
+            view.query.kind.is_some() || view.query.resource.is_some() || !view.query.namespace.is_empty();
+        match view.matching {
+            _ if view.drawn.is_none() => {
+                nothing(t!(insights.unlooked), t!(insights.unlooked_why).to_owned(), false)
+            }
+            _ if view.totals.judged == 0 => nothing(
+                t!(insights.young),
+                t!(insights.young_why, hours = view.needed_hours.to_string()),
+                false,
+            ),
+            0 if narrowed => nothing(t!(insights.no_match), String::new(), true),
+            0 => nothing(t!(insights.well), t!(insights.well_why).to_owned(), false),
+            _ => None,
+        }
+    }
+
+    fn shown(self) -> impl IntoView {
+        view! {
+            <div class="empty">
+                <p>
+                    <b>{self.title}</b>
+                    " "
+                    {self.text}
+                </p>
+                {self.filtered.then(|| view! { <p><a href="/insights">{t!(insights.clear)}</a></p> })}
+            </div>
+        }
+    }
+}
+
+/// What could be given back leads; the counts narrow the list.
+fn totals(totals: &InsightTotals, chosen: Option<FindingKind>) -> impl IntoView + use<> {
+    let memory = format::total_bytes(totals.memory);
+    view! {
+        <section class="summary" aria-labelledby="totals">
+            <h2 class="vh" id="totals">
+                {t!(insights.reclaimable)}
+            </h2>
+            {total("lead", t!(insights.memory_back), memory.digits, memory.unit, totals.memory_vms)}
+            {total("", t!(insights.cpu_back), format::allocation(Unit::Nanocores, totals.cpu), "vCPU", totals.cpu_vms)}
+            <ul class="counts" aria-label=t!(insights.by_kind)>
+                {count(None, totals.soon_full + totals.starved + totals.over_allocated, chosen)}
+                {count(Some(FindingKind::SoonFull), totals.soon_full, chosen)}
+                {count(Some(FindingKind::Starved), totals.starved, chosen)}
+                {count(Some(FindingKind::OverAllocated), totals.over_allocated, chosen)}
+            </ul>
+        </section>
+    }
+}
+
+fn total(
+    class: &'static str,
+    label: &'static str,
+    digits: String,
+    unit: &'static str,
+    vms: u32,
+) -> impl IntoView {
+    view! {
+        <section class=class>
+            <h3>{label}</h3>
+            <p class="amount">
+                <b>{digits}</b>
+                " "
+                {unit}
+            </p>
+            <p class="sub">{t!(insights.by, vms = words::vms(vms))}</p>
+        </section>
+    }
+}
+
+fn count(kind: Option<FindingKind>, count: u32, chosen: Option<FindingKind>) -> impl IntoView {
+    let query = InsightQuery { kind, ..InsightQuery::default() };
+    view! {
+        <li class=if count == 0 { "zero" } else { "" }>
+            <a
+                href=["/insights", &query.to_query_string()].concat()
+                aria-current=(kind == chosen).then_some("true")
+            >
+                <span>{kind.map_or_else(|| t!(insights.all), kind_word)}</span>
+                <b>{format::grouped(count.into())}</b>
+            </a>
+        </li>
+    }
+}
+
+fn kind_word(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::SoonFull => t!(insights.soon_full),
+        FindingKind::Starved => t!(insights.starved),
+        FindingKind::OverAllocated => t!(insights.over_allocated),
+    }
+}
+
+fn resource_word(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu => t!(figure.cpu),
+        Resource::Memory => t!(figure.memory),
+        Resource::Disk => t!(figure.disk),
+    }
+}
+
+#[component]
+fn Filters<'a>(view: &'a InsightsView) -> impl IntoView + use<> {
+    let go = use_navigate();
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let fields = FormData::new_with_form(&event_target(&event)).ok();
+        let query = InsightQuery::parse(|field| fields.as_ref()?.get(field).as_string()).unwrap_or_default();
+        let there = NavigateOptions { scroll: false, ..NavigateOptions::default() };
+        go(&["/insights", &query.to_query_string()].concat(), there);
+    };
+    let query = &view.query;
+    let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
+    view! {
+        <form class="filters" action="/insights" autocomplete="off" on:submit=submit>
+            <h2>
+                {t!(insights.list)} " " <small role="status">{words::range(query.page, view.matching)}</small>
+            </h2>
+            {select(t!(insights.kind), "kind", kinds(), query.kind.map_or("", FindingKind::code))}
+            {select(t!(insights.resource), "resource", resources(), query.resource.map_or("", Resource::code))}
+            {select(t!(list.namespace), "namespace", named(&view.namespaces), &query.namespace)}
+            {select(t!(list.sort), "sort", sorts(), query.sort.code())}
+            {select(t!(list.order), "order", orders(), order)}
+            <button class="button">{t!(list.apply)}</button>
+        </form>
+    }
+}
+
+fn any() -> Options {
+    vec![(String::new(), t!(list.all).to_owned())]
+}
+
+fn named(names: &[String]) -> Options {
+    let mut options = any();
+    options.extend(names.iter().map(|name| (name.clone(), name.clone())));
+    options
+}
+
+fn kinds() -> Options {
+    let mut options = any();
+    options.extend(FindingKind::ALL.map(|kind| (kind.code().to_owned(), kind_word(kind).to_owned())));
+    options
+}
+
+fn resources() -> Options {
+    let mut options = any();
+    options.extend(
+        Resource::ALL.map(|resource| (resource.code().to_owned(), resource_word(resource).to_owned())),
+    );
+    options
+}
+
+fn sort_word(sort: InsightSort) -> &'static str {
+    match sort {
+        InsightSort::Urgency => t!(insights.urgency),
+        InsightSort::Name => t!(list.name),
+        InsightSort::Usage => t!(insights.usage),
+        InsightSort::Reclaimable => t!(insights.back),
+        InsightSort::Days => t!(insights.days),
+    }
+}
+
+fn sorts() -> Options {
+    InsightSort::ALL.map(|sort| (sort.code().to_owned(), sort_word(sort).to_owned())).to_vec()
+}
+
+fn orders() -> Options {
+    [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
+        .map(|(code, word)| (code.to_owned(), word.to_owned()))
+        .to_vec()
+}
+
+/// Heads of the columns, by what a click on them sorts, and whether they hold numbers.
+const COLUMNS: [(Key, Option<InsightSort>, bool); 6] = [
+    (key!(insights.vm), Some(InsightSort::Name), false),
+    (key!(insights.kind), Some(InsightSort::Urgency), false),
+    (key!(insights.used), Some(InsightSort::Usage), false),
+    (key!(insights.seen), Some(InsightSort::Days), false),
+    (key!(insights.back), Some(InsightSort::Reclaimable), true),
+    (key!(insights.window), None, false),
+];
+
+fn list(view: &InsightsView) -> impl IntoView + use<> {
+    let heads: Vec<_> = COLUMNS.iter().map(|column| head(*column, &view.query)).collect();
+    let rows: Vec<_> = view.rows.iter().map(row).collect();
+    view! {
+        <table class="sheet findings" role="table">
+            <caption class="vh">{t!(insights.list)}</caption>
+            <thead role="rowgroup">
+                <tr role="row">{heads}</tr>
+            </thead>
+            <tbody role="rowgroup">{rows}</tbody>
+        </table>
+    }
+}
+
+/// A second click turns the order round.
+fn head(
+    (name, sort, number): (Key, Option<InsightSort>, bool),
+    query: &InsightQuery,
+) -> impl IntoView + use<> {
+    let sorted = sort == Some(query.sort);
+    let order = match (sort, query.order) {
+        (Some(_), Order::Asc) if sorted => Order::Desc,
+        (Some(_), Order::Desc) if sorted => Order::Asc,
+        (sort, _) => sort.unwrap_or_default().default_order(),
+    };
+    let href = sort.map(|sort| {
+        let query = InsightQuery { sort, order, page: 1, ..query.clone() };
+        ["/insights", &query.to_query_string()].concat()
+    });
+    let direction = sorted.then(|| if query.order == Order::Asc { "ascending" } else { "descending" });
+    let name = match href {
+        Some(href) => Either::Left(view! {
+            <a href=href data-noscroll="">
+                {text(name)}
+            </a>
+        }),
+        None => Either::Right(text(name)),
+    };
+    view! {
+        <th role="columnheader" scope="col" class=if number { "n" } else { "" } aria-sort=direction>
+            {name}
+        </th>
+    }
+}
+
+fn row(insight: &Insight) -> impl IntoView + use<> {
+    let finding = &insight.finding;
+    let (said, window) = match finding {
+        Finding::SoonFull(filling) => (full_in(filling), filling.window),
+        Finding::Starved(sizing) => (uses(sizing), sizing.window),
+        Finding::OverAllocated(sizing) => ([uses(sizing), advice(sizing)].join(" "), sizing.window),
+    };
+    let back = finding.sizing().filter(|_| finding.reclaimable() > 0);
+    let back = back.map(|sizing| amount(sizing.unit, finding.reclaimable()));
+    let none = back.is_none();
+    view! {
+        <tr role="row">
+            <th role="rowheader" scope="row">
+                <a href=vm_address(&insight.namespace, &insight.name)>{insight.name.clone()}</a>
+                <small>{insight.namespace.clone()}</small>
+            </th>
+            <td role="cell" data-th=text(COLUMNS[1].0)>
+                {kind_word(finding.kind())}
+                <small>{resource_word(finding.resource())}</small>
+            </td>
+            <td role="cell" class="full" data-th=text(COLUMNS[2].0)>
+                {used(finding)}
+            </td>
+            <td role="cell" class="full" data-th=text(COLUMNS[3].0)>
+                {said}
+            </td>
+            <td role="cell" class=if none { "n none" } else { "n" } data-th=text(COLUMNS[4].0)>
+                {back.unwrap_or_else(|| "–".to_owned())}
+            </td>
+            <td role="cell" class="small" data-th=text(COLUMNS[5].0)>
+                {window_words(&window)}
+            </td>
+        </tr>
+    }
+}
+
+fn used(finding: &Finding) -> impl IntoView + use<> {
+    let percent = finding.tenths() / 10;
+    let level = match percent {
+        101.. => "meter over",
+        90.. => "meter hot",
+        _ => "meter",
+    };
+    view! {
+        <div class=level>
+            {bar(Some(percent))} <span class="pct">{words::percent(percent)}</span>
+        </div>
+    }
+}
+
+fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
+    let query = &view.query;
+    let address = |page| ["/insights", &InsightQuery { page, ..query.clone() }.to_query_string()].concat();
+    turn(query.page, view.pages, view.matching, &address)
+}
+
+/// How findings are made: nobody should have to guess what a number stands on.
+fn rules(hours: u32) -> impl IntoView {
+    let rules = [
+        (FindingKind::SoonFull, t!(insights.rule_soon_full)),
+        (FindingKind::Starved, t!(insights.rule_starved)),
+        (FindingKind::OverAllocated, t!(insights.rule_over)),
+    ];
+    let rule = |(kind, text)| {
+        view! {
+            <div>
+                <dt>{kind_word(kind)}</dt>
+                <dd>{text}</dd>
+            </div>
+        }
+    };
+    view! {
+        <h2>{t!(insights.rules)}</h2>
+        <p class="small">{t!(insights.rules_all, hours = hours.to_string())}</p>
+        <dl class="facts rules">{rules.map(rule)}</dl>
+    }
+}

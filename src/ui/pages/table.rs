@@ -1,0 +1,257 @@
+//! The list as a dense table: a row a VM, columns that sort by their heads and can be left out.
+
+use leptos::{either::Either, prelude::*};
+use leptos_router::{LazyRoute, lazy_route};
+
+use super::home::{keys, one};
+use crate::{
+    model::{
+        Millis,
+        figure::{Figure, Unit},
+        history::Sparks,
+        query::{Column, Columns, Order, Query, Sort},
+        reason::Missing,
+        view::HomeView,
+        vm::{Status, VmSummary},
+    },
+    server_fns::{keep_cookie, kept_cookie},
+    ui::{
+        components::{
+            card::{place, vm_address},
+            icon::{Icon, icon},
+            meter::{Gauge, bar, meter, of},
+            state::{State, state},
+        },
+        feed::Feed,
+        ready::ready,
+        words,
+    },
+    words::{self as names, t, text},
+};
+
+/// Code of its own, which comes when the table is first asked for. Its feed is the list's, in context.
+pub struct TableView;
+
+#[lazy_route]
+impl LazyRoute for TableView {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        ready(table(expect_context())).into_any()
+    }
+}
+
+/// The cookie that remembers which columns somebody wants.
+const COOKIE: &str = "columns";
+
+/// Those that the address names, else those that were last chosen.
+fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
+    let named = Memo::new(move |_| feed.draw(|view| view.query.columns).flatten());
+    let kept = || kept_cookie(COOKIE).and_then(|code| Columns::parse(&code));
+    if let Some(columns) = named.get_untracked() {
+        keep_cookie(COOKIE, &columns.code());
+    }
+    // Runs in the browser only.
+    Effect::new(move |_| {
+        if let Some(columns) = named.get() {
+            keep_cookie(COOKIE, &columns.code());
+        }
+    });
+    Memo::new(move |_| named.get().or_else(kept).unwrap_or(Columns::ALL))
+}
+
+fn table(feed: Feed<HomeView>) -> impl IntoView {
+    let columns = chosen(feed);
+    let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
+    let row =
+        move |vm: &VmSummary, _: Option<&Sparks>, now: RwSignal<Millis>| row(vm, columns.get(), now.get());
+    let empty = move || feed.draw_part(feed.parts.list, |view| view.vms.is_empty()).unwrap_or(true);
+    view! {
+        {move || feed.draw_part(feed.parts.list, |view| choice(&view.query, columns.get()))}
+        <table class=class role="table" hidden=empty>
+            <caption class="vh">{t!(list.heading)}</caption>
+            <thead role="rowgroup">
+                {move || feed.draw_part(feed.parts.list, |view| heads(&view.query, columns.get()))}
+            </thead>
+            <tbody role="rowgroup">
+                <For each=keys(feed) key=Clone::clone let:wanted>
+                    {one(feed, wanted, row)}
+                </For>
+            </tbody>
+        </table>
+    }
+}
+
+/// A column's head, the class of its cells, and what a click on the head sorts by.
+fn look(column: Column) -> (&'static str, &'static str, Option<Sort>) {
+    match column {
+        Column::Namespace => (t!(list.namespace), "ns", Some(Sort::Namespace)),
+        Column::Status => (t!(list.state), "st", Some(Sort::Status)),
+        Column::Node => (t!(list.node), "node", Some(Sort::Node)),
+        Column::Ip => (t!(list.ip), "ip", None),
+        Column::Cpu => (t!(figure.cpu), "m", Some(Sort::Cpu)),
+        Column::Memory => (t!(figure.memory), "m", Some(Sort::Memory)),
+        Column::Disk => (t!(figure.disk), "m", Some(Sort::Disk)),
+        Column::Age => (t!(list.sampled), "age n", Some(Sort::Age)),
+    }
+}
+
+/// Links, not a form: each is the table without a column that it has, or with one that it lacks.
+fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
+    let link = |column| {
+        let shown = columns.has(column);
+        let query = Query { columns: Some(columns.toggled(column)), ..query.clone() };
+        view! {
+            <li>
+                <a href=query.address() class=if shown { "on" } else { "" }>
+                    {icon(if shown { Icon::Healthy } else { Icon::Nothing })} " " {look(column).0}
+                    <span class="vh">{if shown { t!(list.shown) } else { t!(list.hidden) }}</span>
+                </a>
+            </li>
+        }
+    };
+    let links: Vec<_> = Column::ALL.into_iter().map(link).collect();
+    view! {
+        <details class="columns">
+            <summary>{t!(list.columns)}</summary>
+            <ul>{links}</ul>
+        </details>
+    }
+}
+
+fn heads(query: &Query, columns: Columns) -> impl IntoView + use<> {
+    let heads = Column::ALL.into_iter().filter(|column| columns.has(*column)).map(look);
+    let heads: Vec<_> = core::iter::once((t!(list.name), "", Some(Sort::Name)))
+        .chain(heads)
+        .map(|head| self::head(query, head))
+        .collect();
+    view! { <tr role="row">{heads}</tr> }
+}
+
+fn head(
+    query: &Query,
+    (word, class, sort): (&'static str, &'static str, Option<Sort>),
+) -> impl IntoView + use<> {
+    let sorted = (sort == Some(query.sort)).then_some(query.order);
+    let arrow = match sorted {
+        Some(Order::Asc) => " ↑",
+        Some(Order::Desc) => " ↓",
+        None => "",
+    };
+    let content = match sort {
+        None => Either::Left(word),
+        Some(sort) => {
+            let order = sorted.map_or(sort.default_order(), Order::other);
+            let address = Query { sort, order, page: 1, ..query.clone() }.address();
+            Either::Right(view! {
+                <a href=address>
+                    {word} <span aria-hidden="true">{arrow}</span>
+                </a>
+            })
+        }
+    };
+    view! {
+        <th role="columnheader" scope="col" class=class aria-sort=sorted.map(sort_word)>
+            {content}
+        </th>
+    }
+}
+
+fn sort_word(order: Order) -> &'static str {
+    match order {
+        Order::Asc => "ascending",
+        Order::Desc => "descending",
+    }
+}
+
+fn row(vm: &VmSummary, columns: Columns, now: Millis) -> impl IntoView + use<> {
+    let cells: Vec<_> = Column::ALL
+        .into_iter()
+        .filter(|column| columns.has(*column))
+        .map(|column| {
+            view! {
+                <td role="cell" class=look(column).1>
+                    {cell(vm, column, now)}
+                </td>
+            }
+        })
+        .collect();
+    view! {
+        <tr role="row" class=State::of_vm(vm).class>
+            <th role="rowheader" scope="row">
+                <a href=vm_address(&vm.namespace, &vm.name)>{vm.name.clone()}</a>
+            </th>
+            {cells}
+        </tr>
+    }
+}
+
+fn cell(vm: &VmSummary, column: Column, now: Millis) -> AnyView {
+    let usage = &vm.usage;
+    match column {
+        Column::Namespace => vm.namespace.clone().into_any(),
+        Column::Status => state(State::of_vm(vm)).into_any(),
+        Column::Node => dash(place(vm)),
+        Column::Ip => dash(vm.ip_address.clone()),
+        Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu),
+        Column::Memory => figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory),
+        Column::Disk => figure(vm, t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk)),
+        Column::Age => age(vm, now),
+    }
+}
+
+fn dash(text: String) -> AnyView {
+    (if text.is_empty() { "–".to_owned() } else { text }).into_any()
+}
+
+fn figure(
+    vm: &VmSummary,
+    name: &'static str,
+    unit: Unit,
+    figure: &Figure,
+    allocated: Option<u64>,
+) -> AnyView {
+    let running = vm.status == Status::Running;
+    match figure {
+        Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
+        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, spark: None }).into_any(),
+    }
+}
+
+/// Where a percent would stand is the way to the reason and the mend.
+fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) -> impl IntoView + use<> {
+    let reason = text(names::reason(missing.reason));
+    view! {
+        <div class="meter unknown">
+            <span class="fig">
+                <b aria-hidden="true">"—"</b>
+                <span class="vh">{t!(figure.unknown)}</span>
+                {of}
+            </span>
+            " "
+            <a class="pct" href=vm_address(&vm.namespace, &vm.name) + "#why" title=reason>
+                {t!(list.why)}
+                <span class="vh">" " {t!(list.why_of, figure = name, vm = vm.name, reason = reason)}</span>
+            </a>
+            {bar(None)}
+        </div>
+    }
+}
+
+/// Of the oldest figure: an old one must never pass for a new one.
+fn age(vm: &VmSummary, now: Millis) -> AnyView {
+    let usage = &vm.usage;
+    let samples = || [&usage.cpu, &usage.memory, &usage.disk].into_iter().filter_map(Figure::sample);
+    let stale = samples().any(|sample| sample.stale);
+    match vm.oldest() {
+        None => "–".into_any(),
+        Some(at) => view! {
+            <span class=if stale { "aged" } else { "" }>
+                {stale.then(|| view! { {icon(Icon::Clock)} " " })} {words::span(now - at)}
+            </span>
+        }
+        .into_any(),
+    }
+}

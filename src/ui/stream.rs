@@ -1,0 +1,37 @@
+//! The browser's own reader of server-sent events, for as long as it is held. It reconnects to nothing by itself: what
+//! becomes of a broken stream is decided in `feed`.
+
+use leptos::wasm_bindgen::{JsCast, closure::Closure};
+use leptos::web_sys::{Event, EventSource, MessageEvent};
+use send_wrapper::SendWrapper;
+
+type Handler = Closure<dyn FnMut(Event)>;
+
+/// The source, and what it calls. The browser has one thread; the server, which has many, never holds one.
+pub struct Stream(SendWrapper<(EventSource, Handler)>);
+
+impl Stream {
+    /// `query` says which view. `heard` is told each message's id and data, and nothing once the stream has ended.
+    pub fn open(query: &str, last: &str, heard: impl Fn(Option<(String, String)>) + 'static) -> Option<Self> {
+        let join = if query.is_empty() { "?" } else { "&" };
+        let address = ["/api/events", query, join, "format=postcard&last=", last].concat();
+        let source = EventSource::new(&address).ok()?;
+        let heard = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
+            // An error carries no data.
+            let event = event.unchecked_into::<MessageEvent>();
+            heard(event.data().as_string().map(|data| (event.last_event_id(), data)));
+        });
+        source.set_onmessage(Some(heard.as_ref().unchecked_ref()));
+        source.set_onerror(Some(heard.as_ref().unchecked_ref()));
+        Some(Self(SendWrapper::new((source, heard))))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let (source, _) = &*self.0;
+        source.set_onmessage(None);
+        source.set_onerror(None);
+        source.close();
+    }
+}

@@ -1,0 +1,101 @@
+//! The map, and the pages of nodes and namespaces: complete without JavaScript.
+
+use super::*;
+use crate::model::{groups::Node, source::SourceId, vm::Status};
+
+fn with_nodes() -> Snapshot {
+    let node = |name: &str, cores: u64, gi: u64| Node {
+        name: name.into(),
+        cpu: Some(cores * 1_000_000_000),
+        memory: Some(gi << 30),
+        ready: Some(name != "node-c"),
+        unschedulable: name == "node-c",
+        takes_vms: true,
+    };
+    let nodes =
+        vec![node("node-a", 8, 32), node("node-b", 64, 256), node("node-c", 64, 256), node("spare", 64, 256)];
+    Snapshot { nodes: nodes.into(), ..snapshot(sample::vms(), sample::sources()) }
+}
+
+#[test]
+fn the_map_has_a_square_for_each_vm_and_no_name() {
+    let page = render("/?view=map", snapshot(sample::vms(), sample::sources()));
+    let map = page.part("class=\"map\"", "</main>");
+    assert_eq!(page.status, 200);
+    let squares: usize =
+        map.split(" d=\"").skip(1).map(|path| path.split('"').next().unwrap().matches('M').count()).sum();
+    assert_eq!(squares, sample::vms().len());
+    assert!(!map.contains("monitoring-01") && !map.contains(" style="), "{map}");
+    let text = text(map);
+    for expected in ["node-a", "VMs", "CPU", "need a look", "On no node"] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+    // Counts lead to the names.
+    assert!(map.contains("href=\"/?node=node-a&amp;view=table\""), "{map}");
+    assert!(map.contains("role=\"img\"") && !map.contains("tabindex"), "no script, nothing to focus");
+    let legend = page.part("class=\"legend\"", "</ul>");
+    assert!(legend.contains("0–19 %") && legend.contains("stopped"), "{legend}");
+}
+
+#[test]
+fn the_maps_choices_are_links_and_it_answers_to_filters() {
+    let page = render(
+        "/?view=map&namespace=ops&by=namespace&color=disk",
+        snapshot(sample::vms(), sample::sources()),
+    );
+    assert_eq!(page.html.matches("class=\"block\"").count(), 1);
+    assert!(page.html.contains("href=\"/?namespace=ops&amp;view=map&amp;by=namespace&amp;color=memory\""));
+    assert!(page.html.contains("href=\"/?namespace=ops&amp;view=map&amp;color=disk\""));
+    let none = render("/?view=map&q=nobody", snapshot(sample::vms(), sample::sources()));
+    assert!(none.text().contains("No VM matches."));
+    assert_eq!(none.html.matches("class=\"block\"").count(), 0);
+}
+
+#[test]
+fn nodes_tell_how_far_their_vms_overcommit_them() {
+    let page = render("/groups", with_nodes());
+    let row = |name: &str| text(page.part(&format!("node={name}&amp;view=table\""), "</tr>"));
+    let given: u64 = sample::vms()
+        .iter()
+        .filter(|vm| vm.summary.node == "node-a" && vm.summary.status != Status::Stopped)
+        .map(|vm| vm.summary.cpu.unwrap() / 1_000_000_000)
+        .sum();
+    assert!(row("node-a").contains(&format!("{} %", given * 100 / 8)), "{}", row("node-a"));
+    assert!(row("node-c").contains("not ready, cordoned"), "{}", row("node-c"));
+    assert!(row("spare").contains("0 0 % 0 vCPU of 64 vCPU"), "{}", row("spare"));
+    assert!(page.text().contains("Largest consumers"));
+    assert!(!page.html.contains(" style="));
+}
+
+#[test]
+fn without_node_objects_overcommitment_is_unknown_and_says_why() {
+    let mut snapshot = snapshot(sample::vms(), sample::sources());
+    let nodes = snapshot.sources.iter_mut().find(|source| source.id == SourceId::Nodes).unwrap();
+    nodes.state = SourceState::Forbidden;
+    nodes.reason = Some(Reason::Forbidden);
+    nodes.error = "403: may not list nodes".into();
+    nodes.mend = "Allow it: kubectl apply -f deploy/cluster/rbac.yaml".into();
+    let page = render("/groups?by=node", snapshot);
+    let text = page.text();
+    assert!(text.contains("403: may not list nodes") && text.contains("deploy/cluster/rbac.yaml"), "{text}");
+    assert!(text.contains("of an unknown amount"), "{text}");
+    assert!(!self::text(page.part("<tbody", "</tbody>")).contains(" 0 %"), "unknown is not 0 %");
+}
+
+#[test]
+fn namespaces_sort_by_their_heads() {
+    let page = render("/groups?by=namespace&sort=memory-given", with_nodes());
+    assert_eq!(page.html.matches("aria-sort=\"descending\"").count(), 1);
+    assert!(page.html.contains("href=\"/groups?by=namespace&amp;sort=memory-given&amp;order=asc\""));
+    assert!(page.html.contains("href=\"/groups?by=namespace\""), "by name again");
+    assert_eq!(render("/groups?by=pod", with_nodes()).status, 400);
+    assert_eq!(render("/groups?sort=size", with_nodes()).status, 400);
+}
+
+#[test]
+fn both_pages_speak_chinese() {
+    for (address, expected) in [("/?view=map", "图例：CPU使用率"), ("/groups", "用量最高")] {
+        let html = chinese(address, with_nodes()).html;
+        assert!(html.contains(expected), "{html}");
+    }
+}

@@ -1,0 +1,212 @@
+//! Pages of the past: charts and sparks out of a store that was fed by hand, and what it suggests.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{Page, reader, render_with, sample, sample::NOW, snapshot, text};
+use crate::{
+    app::Bundle,
+    model::{
+        Millis,
+        figure::{Figure, Sample},
+        source::SourceId,
+        vm::Vm,
+    },
+    server::{
+        serve::past::Past,
+        snapshot::{Limits, history::Store, insight},
+    },
+    words::Lang,
+};
+
+const MINUTE: Millis = 60_000;
+const HOUR: Millis = 60 * MINUTE;
+
+/// A VM of 4 cores, 8 Gi and 40 Gi of disk, of which it uses so much: milli-cores, and hundredths of a Gi.
+fn vm(cpu: u64, memory: u64, disk: u64) -> Vm {
+    let figures = [sample::cpu(cpu, 4), sample::memory(memory, 8), sample::disk(disk, 40)];
+    sample::vm("payments", "api-gateway-01", "node-a", (4, 8, 40), figures)
+}
+
+fn limits(interval: Millis) -> Limits {
+    Limits {
+        metrics_interval: interval,
+        disk_interval: interval,
+        ceph_interval: 5 * MINUTE,
+        disk_sources: vec![SourceId::Kubelet],
+    }
+}
+
+fn sampled(figure: Figure, at: Millis, window: Millis) -> Figure {
+    match figure {
+        Figure::Known(sample) => Figure::Known(Sample { at, window_ms: window as u32, ..sample }),
+        missing => missing,
+    }
+}
+
+/// What a writer would have recorded, from `hours` ago to now: `at` gives the VM at each moment, or none was seen.
+fn fed(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> Store {
+    let store = Store::default();
+    let mut now = NOW - hours * HOUR;
+    while now <= NOW {
+        if let Some(mut vm) = at(now) {
+            let usage = &mut vm.summary.usage;
+            for figure in [&mut usage.cpu, &mut usage.memory, &mut usage.disk] {
+                *figure = sampled(figure.clone(), now, step);
+            }
+            store.record(&[Arc::new(vm)], &limits(step), now);
+        }
+        now += step;
+    }
+    store
+}
+
+fn render(url: &str, store: Store) -> Page {
+    let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
+    let drawn = insight::draw(&all.vms, &store, NOW);
+    let past = Past::new(Arc::new(store), watch::channel(Arc::new(drawn)).1, None);
+    let bundle = Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() };
+    render_with(url, Some(reader(all).with_past(past)), bundle, Lang::English)
+}
+
+/// An hour at 10 % CPU, 93 % memory and 75 % disk, without samples from 30 to 15 minutes ago.
+fn an_hour() -> Store {
+    fed(1, 15_000, |at| {
+        let ago = (NOW - at) / MINUTE;
+        (!(15..30).contains(&ago)).then(|| vm(400, 750, 3_000))
+    })
+}
+
+/// A day: too much CPU, too little memory, and a disk that grows by 10 of its 40 Gi.
+fn a_day() -> Store {
+    fed(24, 5 * MINUTE, |at| {
+        let grown = 2_000 + (at - (NOW - 24 * HOUR)) as u64 * 1_000 / (24 * HOUR) as u64;
+        Some(vm(400, 750, grown))
+    })
+}
+
+/// The data of the paths of a class.
+fn drawn(html: &str, class: &str) -> Vec<String> {
+    let end = ["\" class=\"", class, "\"></path>"].concat();
+    let parts: Vec<&str> = html.split(&end).collect();
+    let (_, paths) = parts.split_last().unwrap();
+    paths.iter().map(|before| before.rsplit("d=\"").next().unwrap().to_owned()).collect()
+}
+
+const PAGE: &str = "/vms/payments/api-gateway-01";
+
+#[test]
+fn the_charts_are_complete_without_javascript() {
+    let page = render(PAGE, an_hour());
+    assert_eq!((page.status, page.html.matches("<figure class=\"chart\"").count()), (200, 3));
+    let cpu = page.part("<figure class=\"chart\"", "</figure>");
+    assert!(cpu.contains("aria-label=\"CPU. Last hour: samples for 7"), "{cpu}");
+    for expected in ["min 10.0 % average 10.0 % p95 10.0 % max 10.0 %", "allocated: 4 vCPU", "no samples"] {
+        assert!(text(cpu).contains(expected), "{expected} is not in {}", text(cpu));
+    }
+    // 10 % stands 1150 below 125 %, and the gap parts the line.
+    let lines = drawn(cpu, "line");
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].matches('M').count() == 2 && lines[0].contains(" 1150l"), "{lines:?}");
+    assert!(text(cpu).contains("None from "), "{}", text(cpu));
+    assert!(!page.html.contains(" style="), "the content security policy forbids inline styles");
+}
+
+#[test]
+fn spans_are_links_and_the_chosen_one_says_so() {
+    let page = render("/vms/payments/api-gateway-01?span=24h", an_hour());
+    let spans = page.part("class=\"seg\"", "</nav>");
+    assert!(spans.contains("href=\"/vms/payments/api-gateway-01?span=7d#history\""), "{spans}");
+    assert!(
+        spans.contains("href=\"/vms/payments/api-gateway-01#history\""),
+        "the usual one has no parameter"
+    );
+    let chosen = spans.split("aria-current=\"true\"").nth(1).unwrap();
+    assert!(chosen.starts_with('>') && text(&["<a", chosen].concat()).starts_with("24 h"), "{spans}");
+}
+
+#[test]
+fn without_samples_nothing_is_drawn_and_nothing_is_zero() {
+    let page = render(PAGE, Store::default());
+    assert_eq!(drawn(&page.html, "line"), ["", "", ""]);
+    let past = text(page.part("class=\"charts\"", "class=\"sheet\""));
+    assert!(past.contains("Last hour: no samples.") && !past.contains("0.0 %"), "{past}");
+    assert!(past.contains("No advice yet: that needs"), "{past}");
+}
+
+#[test]
+fn a_long_span_without_prometheus_says_why_and_what_to_do() {
+    let page = render("/vms/payments/api-gateway-01?span=30d", an_hour());
+    let lacks = text(page.part("class=\"lacks\"", "class=\"charts\""));
+    assert!(lacks.contains("Not all of it is here") && lacks.contains("--prometheus-url"), "{lacks}");
+}
+
+#[test]
+fn a_span_that_cannot_be_understood_is_a_400() {
+    let page = render("/vms/payments/api-gateway-01?span=1y", an_hour());
+    assert_eq!(page.status, 400);
+    assert!(page.text().contains("The parameter span must be 1h, 24h, 7d or 30d"), "{}", page.text());
+}
+
+#[test]
+fn a_day_suggests_a_size_and_says_its_window() {
+    let page = render("/vms/payments/api-gateway-01?span=24h", a_day());
+    let text = text(page.part("class=\"charts\"", "class=\"sheet\""));
+    assert!(text.contains("At most 0.4 of 4 vCPU 95 % of the time"), "{text}");
+    assert!(text.contains("1 vCPU would be enough. From 24 h until"), "{text}");
+    assert!(text.contains("Too small: it runs at its limit."), "{text}");
+    assert!(text.contains("growing by 10 Gi a day"), "{text}");
+}
+
+#[test]
+fn a_card_has_the_last_hour_of_each_figure() {
+    let page = render("/", an_hour());
+    let card = page.card("payments/api-gateway-01");
+    assert_eq!(card.matches("aria-hidden=\"true\" class=\"spark\"").count(), 3, "{card}");
+    assert!(card.contains("<path d=\"M0 90l"), "10 % is near the floor: {card}");
+    assert!(
+        !render("/", Store::default()).html.contains("class=\"spark\""),
+        "of nothing there is no drawing"
+    );
+}
+
+#[test]
+fn insights_lead_with_what_could_be_given_back() {
+    let page = render("/insights", a_day());
+    let text = page.text();
+    assert_eq!(page.status, 200);
+    for expected in [
+        "vCPU that could be given back 3 vCPU by 1 VM",
+        "All findings 3 Soon full 1 Starved 1 Over-allocated 1",
+        "from the past of 1 / 1 running VMs",
+        "1–3 of 3",
+        "growing by 10 Gi a day",
+        "24 h until 11-22 15:0",
+        "How these are found",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+    assert!(page.html.contains("aria-sort=\"ascending\"") && page.html.contains("/insights?sort=name"));
+    assert!(page.html.contains("href=\"/insights\" aria-current=\"page\""), "the bar says where one is");
+}
+
+#[test]
+fn insights_are_narrowed_by_their_address() {
+    let page = render("/insights?kind=starved", a_day());
+    assert_eq!(page.part("<tbody", "</tbody>").matches("<tr").count(), 1);
+    assert!(page.part("<tbody", "</tbody>").contains("meter hot"), "93 % needs a look");
+    let none = render("/insights?kind=starved&resource=disk", a_day());
+    assert!(none.text().contains("No finding matches. Clear the filters"), "{}", none.text());
+    assert_eq!(render("/insights?sort=age", a_day()).status, 400);
+}
+
+#[test]
+fn without_enough_of_a_past_insights_say_what_they_need() {
+    let text = render("/insights", an_hour()).text();
+    assert!(text.contains("Not enough of a past yet. A finding needs 24 h"), "{text}");
+    assert!(!text.contains("Memory that could be given back") && !text.contains("0 Gi"), "{text}");
+    let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
+    let page = render_with("/insights", Some(reader(all)), Bundle::default(), Lang::English);
+    assert!(page.text().contains("Nothing was looked at yet."), "{}", page.text());
+}

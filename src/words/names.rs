@@ -1,0 +1,124 @@
+//! The words for what the model tells apart. The model itself has codes, which are the same in every language.
+
+use super::{key, text};
+use crate::model::{
+    message::Key,
+    query::Expected,
+    reason::Reason,
+    source::{SourceId, SourceState},
+    vm::Status,
+};
+
+pub fn status(status: Status) -> Key {
+    match status {
+        Status::Running => key!(status.running),
+        Status::Creating => key!(status.creating),
+        Status::Pending => key!(status.pending),
+        Status::Error => key!(status.error),
+        Status::Stopped => key!(status.stopped),
+        Status::Unknown => key!(status.unknown),
+    }
+}
+
+pub fn source_state(state: SourceState) -> Key {
+    match state {
+        SourceState::Starting => key!(state.starting),
+        SourceState::Healthy => key!(state.healthy),
+        SourceState::Degraded => key!(state.degraded),
+        SourceState::Forbidden => key!(state.forbidden),
+        SourceState::Absent => key!(state.absent),
+        SourceState::NotConfigured => key!(state.not_configured),
+    }
+}
+
+/// The cause in a few plain words, for a card.
+pub fn reason(reason: Reason) -> Key {
+    match reason {
+        Reason::Starting => key!(reason.starting),
+        Reason::NotRunning => key!(reason.not_running),
+        Reason::ApiAbsent => key!(reason.api_absent),
+        Reason::Forbidden => key!(reason.forbidden),
+        Reason::TimedOut => key!(reason.timed_out),
+        Reason::Unreachable => key!(reason.unreachable),
+        Reason::BadAnswer => key!(reason.bad_answer),
+        Reason::TooNew => key!(reason.too_new),
+        Reason::NotSampled => key!(reason.not_sampled),
+        Reason::Expired => key!(reason.expired),
+        Reason::NoPod => key!(reason.no_pod),
+        Reason::AmbiguousPod => key!(reason.ambiguous_pod),
+        Reason::TwoPods => key!(reason.two_pods),
+        Reason::NoVmName => key!(reason.no_vm_name),
+        Reason::NoAllocation => key!(reason.no_allocation),
+        Reason::NoVolumes => key!(reason.no_volumes),
+        Reason::BlockVolume => key!(reason.block_volume),
+        Reason::NotReported => key!(reason.not_reported),
+        Reason::NoNode => key!(reason.no_node),
+        Reason::AgentOff => key!(reason.agent_off),
+        Reason::NoFastDiff => key!(reason.no_fast_diff),
+        Reason::NotConfigured => key!(reason.not_configured),
+        Reason::Hugepages => key!(reason.hugepages),
+    }
+}
+
+/// What a source gives, in a few words.
+pub fn gives(id: SourceId) -> Key {
+    match id {
+        SourceId::Wukongs => key!(gives.wukongs),
+        SourceId::VirtualMachines => key!(gives.virtual_machines),
+        SourceId::Instances => key!(gives.instances),
+        SourceId::Pods => key!(gives.pods),
+        SourceId::Claims => key!(gives.claims),
+        SourceId::PersistentVolumes => key!(gives.persistent_volumes),
+        SourceId::Nodes => key!(gives.nodes),
+        SourceId::PodMetrics => key!(gives.pod_metrics),
+        SourceId::Kubelet => key!(gives.kubelet),
+        SourceId::Prometheus => key!(gives.prometheus),
+        SourceId::GuestAgent => key!(gives.guest_agent),
+        SourceId::Longhorn => key!(gives.longhorn),
+        SourceId::Ceph => key!(gives.ceph),
+    }
+}
+
+/// The permission that a source needs, in the words of RBAC.
+pub fn permission(id: SourceId) -> Key {
+    match id {
+        SourceId::Wukongs => key!(permission.wukongs),
+        SourceId::VirtualMachines => key!(permission.virtual_machines),
+        SourceId::Instances => key!(permission.instances),
+        SourceId::Pods => key!(permission.pods),
+        SourceId::Claims => key!(permission.claims),
+        SourceId::PersistentVolumes => key!(permission.persistent_volumes),
+        SourceId::Nodes => key!(permission.nodes),
+        SourceId::PodMetrics => key!(permission.pod_metrics),
+        SourceId::Kubelet => key!(permission.kubelet),
+        SourceId::Prometheus => key!(permission.prometheus),
+        SourceId::GuestAgent => key!(permission.guest_agent),
+        SourceId::Longhorn => key!(permission.longhorn),
+        SourceId::Ceph => key!(permission.ceph),
+    }
+}
+
+/// What a parameter must be.
+pub fn expected(expected: &Expected) -> String {
+    expected_in(expected, text)
+}
+
+fn expected_in(expected: &Expected, line: fn(Key) -> &'static str) -> String {
+    match expected {
+        Expected::Text => line(key!(expected.text)).to_owned(),
+        Expected::Number => line(key!(expected.number)).to_owned(),
+        Expected::OneOf(codes) => codes.replace(" or ", line(key!(expected.or))),
+        Expected::SomeOf(codes) => {
+            [&codes.replace(" and ", line(key!(expected.and))), line(key!(expected.commas))].concat()
+        }
+        Expected::Encoded => line(key!(expected.encoded)).to_owned(),
+    }
+}
+
+/// In English, for programs.
+#[cfg(feature = "ssr")]
+impl core::fmt::Display for Expected {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&expected_in(self, super::english))
+    }
+}

@@ -1,0 +1,65 @@
+//! The past of the demo: what its Prometheus remembers is in the memory soon after a start.
+
+use std::{
+    net::SocketAddr,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::program::{Running, get, program};
+
+/// Ample: a debug program beside others.
+const SOON: Duration = Duration::from_secs(90);
+
+fn json(address: SocketAddr, path: &str) -> Value {
+    let answer = get(address, path);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    // Chunks, should there be any, hold the one document.
+    let (start, end) = (body.find(['{', '[']).unwrap(), body.rfind(['}', ']']).unwrap());
+    serde_json::from_str(&body[start..=end]).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < SOON, "{what} did not come");
+        sleep(Duration::from_millis(500));
+    }
+}
+
+fn known(history: &Value, figure: &str) -> u64 {
+    history[figure]["stats"]["known"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn a_restart_costs_no_history_where_prometheus_keeps_it() {
+    let arguments = ["demo", "--vms=14", "--nodes=2", "--listen=127.0.0.1:0"];
+    let (_running, address) = Running::start(&mut program(&arguments));
+    // Findings need a whole day of everything: when there are some, all is filled.
+    let insights = eventually("a finding", || {
+        let insights = json(address, "/api/insights");
+        (insights["totals"]["judged"].as_u64()? > 0 && insights["matching"].as_u64()? > 0).then_some(insights)
+    });
+    let found = &insights["findings"][0];
+    let (namespace, name) = (found["namespace"].as_str().unwrap(), found["name"].as_str().unwrap());
+    let history =
+        |span: &str| json(address, &format!("/api/vms/{name}/history?namespace={namespace}&span={span}"));
+    let day = history("24h");
+    assert_eq!(day["keeper"], "both", "{}", day["lacks"]);
+    assert!(known(&day, "memory") > 270, "{}", day["memory"]["stats"]);
+    assert!(known(&history("1h"), "memory") > 220, "the newest hour, four points a minute");
+    // The simulated Prometheus says the same of the same time whenever it is asked.
+    let (week, month) = (history("7d"), history("30d"));
+    for long in [&week, &month] {
+        assert_eq!((&long["keeper"], &long["lacks"]), (&"prometheus".into(), &Value::Null));
+    }
+    assert!(known(&week, "memory") > 40, "at least the day since it was made: {}", week["memory"]["stats"]);
+    let page = get(address, &format!("/vms/{namespace}/{name}?span=7d"));
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+}
