@@ -72,10 +72,8 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
 
 /// Whether the page needs the styles and words that the list's cards do without.
 fn needs_later() -> bool {
-    let params =
-        |url: &Url| url.search_params().get("view").is_some_and(|view| view != ViewKind::Cards.code());
     let url = use_context::<RequestUrl>().and_then(|url| url.parse().ok());
-    url.is_some_and(|url| url.path() != "/" || params(&url))
+    url.is_some_and(|url: Url| url.path() != "/" || ViewKind::of_address(url.search()) != ViewKind::Cards)
 }
 
 /// What starts the browser's half. A file and no inline script: the content security policy needs no exception.
@@ -114,12 +112,16 @@ fn page_of(segment: &str) -> Page {
     }
 }
 
-/// Takes over the page that the server rendered, once its code and words are there.
+/// Takes over the page that the server rendered, once its code and words are there. Where they cannot be had the page
+/// stays what it is without scripts: complete.
 #[cfg(not(feature = "ssr"))]
 pub async fn take_over() {
-    let path = window().location().pathname().unwrap_or_default();
-    page_of(path.split('/').nth(1).unwrap_or_default()).bring().await;
-    leptos::mount::hydrate_body(App);
+    let location = window().location();
+    let path = location.pathname().unwrap_or_default();
+    let search = location.search().unwrap_or_default();
+    if page_of(path.split('/').nth(1).unwrap_or_default()).bring(&search).await {
+        leptos::mount::hydrate_body(App);
+    }
 }
 
 /// The bar and the page of the address. Pages are rendered whole before anything is sent (`Async`), so that they are

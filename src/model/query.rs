@@ -113,6 +113,13 @@ impl ViewKind {
     pub fn code(self) -> &'static str {
         Self::CODES[self as usize]
     }
+
+    /// The view that an address with this query string shows.
+    pub fn of_address(search: &str) -> Self {
+        let mut fields = search.trim_start_matches('?').split('&');
+        let code = fields.find_map(|field| field.strip_prefix("view="));
+        Self::ALL.into_iter().find(|kind| code == Some(kind.code())).unwrap_or_default()
+    }
 }
 
 /// What the map's cells are grouped by.

@@ -3,57 +3,61 @@
 use core::{future::Future, pin::Pin};
 
 use leptos::prelude::*;
-use leptos_router::{ChooseView, LazyRoute};
+use leptos_router::{ChooseView, LazyRoute, hooks::use_url};
 
 use super::{pages::loading, ready::ready};
 use crate::words;
 
-type Coming<T> = Pin<Box<dyn Future<Output = T>>>;
+pub type Coming<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A page, and what brings its code and words where they are not there yet.
 #[derive(Clone, Copy)]
 pub struct Page {
+    bring: fn(&str) -> Coming<bool>,
     view: fn() -> Coming<AnyView>,
-    bring: fn() -> Coming<()>,
-    /// It says what the first page does not.
-    later: bool,
 }
 
 impl Page {
-    /// A page that is part of the first download; `bring` gets what its view needs besides.
-    pub fn first(view: fn() -> Coming<AnyView>, bring: fn() -> Coming<()>) -> Self {
-        Self { view, bring, later: false }
+    /// A page that is part of the first download; `bring` gets what an address with this query string needs besides,
+    /// and says whether it is there.
+    pub fn first(bring: fn(&str) -> Coming<bool>, view: fn() -> Coming<AnyView>) -> Self {
+        Self { bring, view }
     }
 
-    /// A page whose code comes when it is first needed.
+    /// A page whose code and words come when it is first needed.
     pub fn lazy<T: LazyRoute>() -> Self {
         Self {
+            bring: |_| {
+                Box::pin(async {
+                    let there = words::later().await;
+                    if there {
+                        T::preload().await;
+                    }
+                    there
+                })
+            },
             view: || Box::pin(async { T::view(T::data()).await }),
-            bring: || Box::pin(T::preload()),
-            later: true,
         }
     }
 
     /// Until all of it is there: what the server rendered is then taken over in one go. Hydration that may wait would be
-    /// a second copy of most of the code.
-    pub async fn bring(self) {
-        if !self.later || words::later().await {
-            (self.bring)().await;
-        }
+    /// a second copy of most of the code. False where it cannot be had.
+    pub async fn bring(self, search: &str) -> bool {
+        (self.bring)(search).await
     }
 }
 
 impl ChooseView for Page {
-    /// Words first: what there are no words for is not shown.
     async fn choose(self) -> AnyView {
-        if !self.later || words::later().await {
-            (self.view)().await
-        } else {
-            ready(loading(RwSignal::new(true))).into_any()
+        let url = use_url().get_untracked();
+        if self.bring(url.search()).await {
+            return (self.view)().await;
         }
+        // The server is away, or another version of it: it can render the page, or the browser says why not.
+        #[cfg(not(feature = "ssr"))]
+        let _ = window().location().assign(&[url.path(), "?", url.search()].concat());
+        ready(loading(RwSignal::new(false))).into_any()
     }
 
-    async fn preload(&self) {
-        self.bring().await;
-    }
+    async fn preload(&self) {}
 }

@@ -12,7 +12,6 @@ use leptos::{
     either::{Either, EitherOf3},
     prelude::*,
     reactive::spawn_local_scoped_with_cancellation,
-    web_sys::UrlSearchParams,
 };
 use leptos_router::{LazyRoute, hooks::use_query_map};
 
@@ -51,24 +50,9 @@ use crate::{
 /// rendered is taken over as it stands.
 pub fn page() -> Page {
     Page::first(
-        || {
-            let wanted = use_query_map().with_untracked(|params| params.get("view").map(kind));
-            Box::pin(async move {
-                fetch(wanted.unwrap_or_default()).await;
-                Home().into_any()
-            })
-        },
-        || {
-            let search = window().location().search().unwrap_or_default();
-            let params = UrlSearchParams::new_with_str(&search).ok();
-            let wanted = params.and_then(|params| params.get("view")).map(kind);
-            Box::pin(async move { _ = fetch(wanted.unwrap_or_default()).await })
-        },
+        |search| Box::pin(fetch(ViewKind::of_address(search))),
+        || Box::pin(async { Home().into_any() }),
     )
-}
-
-fn kind(code: String) -> ViewKind {
-    Query::parse(|field| (field == "view").then(|| code.clone())).map(|query| query.view).unwrap_or_default()
 }
 
 /// Brings a view's words and code; false where they cannot be had now. On the server all of it is there.
