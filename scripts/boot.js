@@ -31,4 +31,5 @@ globalThis.wukongLater = () =>
 
 const first = words("");
 await init();
-hydrate(await first);
+// What it asks names the build: see src/server/serve/build.rs.
+hydrate(await first, `/at/${import.meta.url.split("/").at(-2)}`);

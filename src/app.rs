@@ -33,6 +33,11 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// Which build it is: the folder that its files are in, named by their content.
+    pub fn build(&self) -> &str {
+        self.css.rsplit('/').nth(1).unwrap_or_default()
+    }
+
     /// The address of a file of `public/`, which the build puts beside the stylesheet.
     fn public(&self, name: &str) -> String {
         let folder = self.css.rfind('/').map_or("/", |slash| &self.css[..=slash]);

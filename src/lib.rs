@@ -17,10 +17,10 @@ pub mod ui;
 pub mod words;
 
 /// Takes over the page that the server rendered. The page's script calls it once the WebAssembly is there, with the
-/// words of the page's language. Without those the page stays as the server rendered it.
+/// words of the page's language and the address of its build. Without the words the page stays as the server rendered it.
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate(texts: String) {
+pub fn hydrate(texts: String, build: String) {
     // In a release a panic has no words: see scripts/bundle.
     if cfg!(debug_assertions) {
         console_error_panic_hook::set_once();
@@ -29,5 +29,6 @@ pub fn hydrate(texts: String) {
         leptos::logging::error!("the page's words are not those of this build");
         return;
     }
+    let _ = leptos::server_fn::client::try_set_server_url(build.leak());
     js_sys::futures::spawn_local(app::take_over());
 }

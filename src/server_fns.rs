@@ -23,6 +23,18 @@ pub enum Failure {
     BadParam(BadParam),
     /// The server did not answer, or not with a view.
     NoAnswer,
+    /// The server is of another build than the page: its answers would make no sense.
+    OtherBuild,
+}
+
+impl Failure {
+    /// What a page does about it, besides showing what it has: one of another build loads itself anew.
+    pub fn heed(&self) {
+        #[cfg(not(feature = "ssr"))]
+        if *self == Self::OtherBuild {
+            let _ = window().location().reload();
+        }
+    }
 }
 
 impl FromServerFnError for Failure {

@@ -111,6 +111,22 @@ fast("another view is another stream, and the one before it is closed", async ({
 fast.describe(() => {
   fast.use({ troubled: true });
 
+  fast("a page that outlived its server's build loads itself anew", async ({ page, server }) => {
+    await page.goto(server.url);
+    await hydrated(page);
+    await page.evaluate(() => Object.assign(window, { old: true }));
+    // What a server of another build answers to this page.
+    await page.route(/\/at\/[0-9a-f]{16}\//, (route) => route.fulfill({ status: 409, body: "\u0002" }));
+    const again = page.waitForEvent("load", { timeout: 20_000 });
+    await show(page, false);
+    await show(page, true);
+    await again;
+    await page.unroute(/\/at\/[0-9a-f]{16}\//);
+    await hydrated(page);
+    expect(await page.evaluate(() => "old" in window)).toBe(false);
+    await expect(freshness(page)).toHaveText(/^live$/i, { timeout: 15_000 });
+  });
+
   fast("a server that comes back is caught up with by the stream", async ({ page }) => {
     const seen = watch(page);
     const first = await startProgram(PROGRAM, ["demo", ...FAST]);

@@ -228,7 +228,7 @@ impl<T: View> Feed<T> {
             let key = key()?;
             let answer = T::ask(&key);
             let question: Question = Box::pin(async move {
-                let answer = answer.await.ok()?;
+                let answer = answer.await.inspect_err(Failure::heed).ok()?;
                 let frame = answer.frame().clone();
                 view.set(Some(answer));
                 parts.notify(&Changed { all: true, ..Changed::default() });

@@ -1,6 +1,7 @@
 //! The browser's own reader of server-sent events, for as long as it is held. It reconnects to nothing by itself: what
 //! becomes of a broken stream is decided in `feed`.
 
+use leptos::server_fn::client::get_server_url;
 use leptos::wasm_bindgen::{JsCast, closure::Closure};
 use leptos::web_sys::{Event, EventSource, MessageEvent};
 use send_wrapper::SendWrapper;
@@ -14,7 +15,7 @@ impl Stream {
     /// `query` says which view. `heard` is told each message's id and data, and nothing once the stream has ended.
     pub fn open(query: &str, last: &str, heard: impl Fn(Option<(String, String)>) + 'static) -> Option<Self> {
         let join = if query.is_empty() { "?" } else { "&" };
-        let address = ["/api/events", query, join, "format=postcard&last=", last].concat();
+        let address = [get_server_url(), "/api/events", query, join, "format=postcard&last=", last].concat();
         let source = EventSource::new(&address).ok()?;
         let heard = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
             // An error carries no data.

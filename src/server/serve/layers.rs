@@ -19,6 +19,7 @@ use tower_http::{
 use tracing::Span;
 
 use super::{
+    build,
     error::{ApiError, Problem},
     hosts, language,
     state::App,
@@ -99,7 +100,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 /// Whether a path is for programs; everything else is for people.
 fn is_machine(path: &str) -> bool {
     path == "/api"
-        || ["/api/", SERVER_FUNCTIONS, "/pkg/", "/healthz", "/readyz"]
+        || ["/api/", SERVER_FUNCTIONS, build::PREFIX, "/pkg/", "/healthz", "/readyz"]
             .iter()
             .any(|start| path.starts_with(start))
 }
@@ -191,7 +192,7 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     if let Err(error) = check(&request, &app) {
         return error.into_response();
     }
-    if request.uri().path().starts_with(SERVER_FUNCTIONS) {
+    if [SERVER_FUNCTIONS, build::PREFIX].iter().any(|start| request.uri().path().starts_with(start)) {
         adapt(&mut request);
     }
     next.run(request).await

@@ -1,6 +1,7 @@
 //! Reads the snapshot, never the cluster. Every route is on this screen; what happens around them is in [`layers`].
 
 mod assets;
+mod build;
 mod connection;
 mod encoding;
 mod error;
@@ -56,6 +57,6 @@ pub fn router(app: App) -> Router {
     for path in ["/api", "/api/", "/api/{*rest}", "/fn/", "/fn/{*rest}", "/pkg/"] {
         routes = routes.route(path, get(rest::not_found));
     }
-    let routes = routes.with_state(app.clone());
+    let routes = build::beside(routes.with_state(app.clone()), app.assets.bundle().build());
     layers::around(routes, app)
 }

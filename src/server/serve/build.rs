@@ -1,0 +1,52 @@
+//! `/at/BUILD/…`: what the browser's half of a build asks. It has words as numbers and answers without names, so that
+//! those of another build would make no sense to it: a page that stayed open while the program was replaced is told so,
+//! and loads itself anew.
+
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{StatusCode, Uri, uri::PathAndQuery},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use leptos::server_fn::error::FromServerFnError;
+use tower::ServiceExt;
+
+use crate::server_fns::Failure;
+
+pub const PREFIX: &str = "/at/";
+
+/// Serves `routes`, and the same below the address of this build.
+pub fn beside(routes: Router, build: &str) -> Router {
+    let own = Own { routes: routes.clone(), build: build.into() };
+    routes.route("/at/{build}/{*path}", get(answer).with_state(own))
+}
+
+#[derive(Clone)]
+struct Own {
+    routes: Router,
+    build: std::sync::Arc<str>,
+}
+
+async fn answer(
+    State(own): State<Own>,
+    Path((build, _)): Path<(String, String)>,
+    mut request: Request,
+) -> Response {
+    if build != *own.build {
+        return (StatusCode::CONFLICT, Failure::OtherBuild.ser()).into_response();
+    }
+    if let Some(uri) = below(request.uri(), &build) {
+        *request.uri_mut() = uri;
+    }
+    match own.routes.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// The address behind the build's.
+fn below(uri: &Uri, build: &str) -> Option<Uri> {
+    let address = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?.strip_prefix(build)?;
+    Some(Uri::from(address.parse::<PathAndQuery>().ok()?))
+}
