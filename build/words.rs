@@ -1,5 +1,6 @@
-//! Makes of `locales/` what `src/words` needs: a key for each text, and the texts of each language as two tables: what
-//! the first page says, and what only the others do (`locales/later`), which a browser fetches along with their code.
+//! Makes of `locales/` what `src/words` needs: a key for each text, and the texts of each language as three tables: what
+//! the first page says, what only the others do (`locales/later`), which a browser fetches along with their code, and
+//! what the server alone writes (`locales/server`).
 //!
 //! A table has one line a text, in the order of the keys. A placeholder `{name}` stands in it as one control character
 //! that says which of the text's arguments, sorted by name, goes there: filling needs no search. `scripts/pack.mjs`
@@ -17,7 +18,9 @@ use serde_json::Value;
 const FIRST: &str = "en";
 const LANGUAGES: [&str; 2] = [FIRST, "zh-CN"];
 /// Folders of `locales/`, and of its tables.
-const PARTS: [&str; 2] = ["", "later"];
+const PARTS: [&str; 3] = ["", "later", "server"];
+/// How many of them a browser fetches.
+const FETCHED: usize = 2;
 /// The forms of a text that depends on a number. Languages without a form for one thing have the other alone.
 const FORMS: [&str; 2] = ["one", "other"];
 /// The number that such a text depends on.
@@ -32,7 +35,7 @@ pub fn generate() -> io::Result<()> {
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
     let out = Path::new(&out);
     fs::write(out.join("keys.rs"), keys()?)?;
-    for (name, table) in tables()? {
+    for (name, table) in tables(&PARTS)? {
         fs::write(out.join(name), table)?;
     }
     Ok(())
@@ -41,7 +44,7 @@ pub fn generate() -> io::Result<()> {
 /// The bundle's tables are those of this source.
 pub fn check(site: &Path) -> io::Result<()> {
     let folders = fs::read_dir(site.join("pkg"))?.collect::<Result<Vec<_>, _>>()?;
-    for (name, table) in tables()? {
+    for (name, table) in tables(&PARTS[..FETCHED])? {
         for folder in &folders {
             let file = folder.path().join(&name);
             if fs::read_to_string(&file)? != table {
@@ -54,8 +57,8 @@ pub fn check(site: &Path) -> io::Result<()> {
 }
 
 /// File names and contents.
-fn tables() -> io::Result<Vec<(String, String)>> {
-    let each = LANGUAGES.iter().flat_map(|language| PARTS.iter().map(move |part| (*language, *part)));
+fn tables(parts: &[&'static str]) -> io::Result<Vec<(String, String)>> {
+    let each = LANGUAGES.iter().flat_map(|language| parts.iter().map(move |part| (*language, *part)));
     each.map(|(language, part)| {
         let dot = if part.is_empty() { "" } else { "." };
         Ok((format!("{language}{dot}{part}.txt"), table(part, language)?))
@@ -126,10 +129,9 @@ fn stem(key: &str) -> &str {
 /// One module a section; in it a constant for each plain text and a type for each that has something to fill in.
 /// `messages` has the latter once more, for texts that one writes and another reads.
 fn keys() -> io::Result<String> {
-    let [first, later] = PARTS.map(|part| read(part, FIRST));
-    let (first, later) = (first?, later?);
+    let parts = PARTS.iter().map(|part| read(part, FIRST)).collect::<Result<Vec<_>, _>>()?;
     let mut sections = BTreeMap::<&str, [String; 2]>::new();
-    let all = [&first, &later].into_iter().flat_map(|texts| texts.keys().map(move |key| (texts, key)));
+    let all = parts.iter().flat_map(|texts| texts.keys().map(move |key| (texts, key)));
     for (index, (texts, key)) in all.enumerate() {
         if key.ends_with(".other") {
             continue;
@@ -148,12 +150,11 @@ fn keys() -> io::Result<String> {
     let own: String = sections.iter().map(|(section, [own, _])| module(section, own)).collect();
     let messages: String =
         sections.iter().map(|(section, [_, messages])| module(section, messages)).collect();
+    let counts: Vec<_> = parts[..FETCHED].iter().map(BTreeMap::len).collect();
     Ok(format!(
         "use crate::model::message::{{Key, Message}};\n\
-         /// How many lines the tables have.\npub const COUNTS: [usize; 2] = [{}, {}];\n{own}\
-         #[cfg(feature = \"ssr\")]\npub mod messages {{ use super::Message; use super::Key;\n{messages}}}\n",
-        first.len(),
-        later.len()
+         /// How many lines the tables have that a browser fetches.\npub const COUNTS: [usize; {FETCHED}] = {counts:?};\n{own}\
+         #[cfg(feature = \"ssr\")]\npub mod messages {{ use super::Message; use super::Key;\n{messages}}}\n"
     ))
 }
 

@@ -31,5 +31,5 @@ globalThis.wukongLater = () =>
 
 const first = words("");
 await init();
-// What it asks names the build: see src/server/serve/build.rs.
-hydrate(await first, `/at/${import.meta.url.split("/").at(-2)}`);
+// What it asks names the build and the language: see src/server/serve/build.rs.
+hydrate(await first, `/at/${import.meta.url.split("/").at(-2)}/${document.documentElement.lang}`);

@@ -116,12 +116,12 @@ fast.describe(() => {
     await hydrated(page);
     await page.evaluate(() => Object.assign(window, { old: true }));
     // What a server of another build answers to this page.
-    await page.route(/\/at\/[0-9a-f]{16}\//, (route) => route.fulfill({ status: 409, body: "\u0002" }));
+    await page.route(/\/at\/[0-9a-f]{16}\/en\//, (route) => route.fulfill({ status: 409, body: "\u0002" }));
     const again = page.waitForEvent("load", { timeout: 20_000 });
     await show(page, false);
     await show(page, true);
     await again;
-    await page.unroute(/\/at\/[0-9a-f]{16}\//);
+    await page.unroute(/\/at\/[0-9a-f]{16}\/en\//);
     await hydrated(page);
     expect(await page.evaluate(() => "old" in window)).toBe(false);
     await expect(freshness(page)).toHaveText(/^live$/i, { timeout: 15_000 });

@@ -1,7 +1,7 @@
 //! The languages that there are.
 
 /// A language of `locales/`, in the order of the tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lang {
     #[default]
     English,

@@ -5,7 +5,8 @@
 //! each reader reads in a language of their own. The server holds all languages and asks the request's context for the
 //! one to use. The browser's half holds none: the page's script fetches the table of the page's language beside the
 //! WebAssembly, so that nobody downloads what they do not read, and texts need no waiting once the page is alive. What
-//! the first page does not say (`locales/later`) comes with the other pages' code.
+//! the first page does not say (`locales/later`) comes with the other pages' code; what the server alone writes
+//! (`locales/server`) it never sees, for a `Message` goes out as the reader's words.
 
 mod lang;
 mod names;
@@ -13,7 +14,9 @@ mod names;
 pub use lang::Lang;
 pub use names::{expected, gives, permission, reason, source_state, status};
 
-use crate::model::message::{Key, Message};
+use crate::model::message::Key;
+#[cfg(feature = "ssr")]
+use crate::model::message::Message;
 
 /// What `locales/en.json` has: a constant or a type for each text.
 #[allow(clippy::module_inception, non_camel_case_types, non_upper_case_globals, unused_imports)]
@@ -91,6 +94,7 @@ pub fn count(n: u32) -> String {
     crate::model::format::grouped(n.into())
 }
 
+#[cfg(feature = "ssr")]
 impl Message {
     /// In the reader's language.
     pub fn text(&self) -> String {
@@ -136,10 +140,12 @@ mod table {
         let en = [
             include_str!(concat!(env!("OUT_DIR"), "/en.txt")),
             include_str!(concat!(env!("OUT_DIR"), "/en.later.txt")),
+            include_str!(concat!(env!("OUT_DIR"), "/en.server.txt")),
         ];
         let zh = [
             include_str!(concat!(env!("OUT_DIR"), "/zh-CN.txt")),
             include_str!(concat!(env!("OUT_DIR"), "/zh-CN.later.txt")),
+            include_str!(concat!(env!("OUT_DIR"), "/zh-CN.server.txt")),
         ];
         [en, zh].map(|parts| parts.iter().flat_map(|part| part.split('\n')).collect())
     });

@@ -8,10 +8,16 @@ use std::{
 
 use serde_json::Value;
 
-const ENGLISH: [&str; 2] =
-    [include_str!("../../locales/en.json"), include_str!("../../locales/later/en.json")];
-const CHINESE: [&str; 2] =
-    [include_str!("../../locales/zh-CN.json"), include_str!("../../locales/later/zh-CN.json")];
+const ENGLISH: [&str; 3] = [
+    include_str!("../../locales/en.json"),
+    include_str!("../../locales/later/en.json"),
+    include_str!("../../locales/server/en.json"),
+];
+const CHINESE: [&str; 3] = [
+    include_str!("../../locales/zh-CN.json"),
+    include_str!("../../locales/later/zh-CN.json"),
+    include_str!("../../locales/server/zh-CN.json"),
+];
 
 /// A text that is a joint, and nothing in a language without blanks.
 const MAY_BE_EMPTY: &[&str] = &["card.between"];
@@ -38,7 +44,7 @@ fn sections(json: &str) -> BTreeMap<String, BTreeMap<String, Value>> {
     serde_json::from_str(json).unwrap()
 }
 
-fn read(parts: [&str; 2]) -> Texts {
+fn read(parts: [&str; 3]) -> Texts {
     let forms = |value: Value| match value {
         Value::String(text) => BTreeMap::from([(String::new(), text)]),
         forms => serde_json::from_value(forms).expect("a text, or its forms"),
@@ -121,7 +127,8 @@ fn every_text_is_used() {
     assert!(unused.is_empty(), "nobody says {unused:?}");
 }
 
-/// The browser has the words of `locales/later` only once it has asked for them, which the code of these does.
+/// The browser has the words of `locales/later` only once it has asked for them, which the code of these does, and never
+/// those of `locales/server`.
 const LATER: &[&str] = &[
     "chart",
     "map",
@@ -135,12 +142,12 @@ const LATER: &[&str] = &[
 const WRITTEN_ONCE: &str = "components/keys.rs";
 
 #[test]
-fn the_first_page_says_nothing_that_comes_later() {
+fn pages_say_nothing_that_a_browser_does_not_have() {
     let ui = src().join("ui");
-    let later: Vec<_> = sections(ENGLISH[1]).into_keys().collect();
-    let said = |file: &Path| {
+    let [first, later, server] = ENGLISH.map(|json| sections(json).into_keys().collect::<Vec<_>>());
+    let said = |file: &Path, sections: &[String]| {
         let code: String = code(file).split_whitespace().collect();
-        later
+        sections
             .iter()
             .filter(|section| {
                 ["t!(", "key!("].iter().any(|call| code.contains(&[call, section.as_str(), "."].concat()))
@@ -151,19 +158,21 @@ fn the_first_page_says_nothing_that_comes_later() {
     let mut seen = 0;
     for file in rust_files(&ui) {
         let name = file.strip_prefix(&ui).unwrap();
+        if name == Path::new(WRITTEN_ONCE) {
+            continue;
+        }
+        let (early, never) = (said(&file, &later), said(&file, &server));
+        assert!(never.is_empty(), "{} says {never:?}, which a browser never has", name.display());
         if LATER.iter().any(|later| name.starts_with(later)) {
-            seen += said(&file).len();
-        } else if name != Path::new(WRITTEN_ONCE) {
-            assert!(
-                said(&file).is_empty(),
-                "{} says {:?}, which may not be there yet",
-                name.display(),
-                said(&file)
-            );
+            seen += early.len();
+        } else {
+            assert!(early.is_empty(), "{} says {early:?}, which may not be there yet", name.display());
         }
     }
     assert!(seen > 5, "the others do");
-    assert!(sections(ENGLISH[0]).keys().all(|section| !later.contains(section)), "a section is in one place");
+    let mut all = [first, later, server].concat();
+    all.sort();
+    assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "a section is in one place: {all:?}");
 }
 
 #[test]

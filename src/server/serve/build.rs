@@ -1,6 +1,6 @@
-//! `/at/BUILD/…`: what the browser's half of a build asks. It has words as numbers and answers without names, so that
-//! those of another build would make no sense to it: a page that stayed open while the program was replaced is told so,
-//! and loads itself anew.
+//! `/at/BUILD/LANGUAGE/…`: what the browser's half of a build asks. It reads answers without names, so that those of
+//! another build would make no sense to it: a page that stayed open while the program was replaced is told so, and loads
+//! itself anew. What the server says to people comes in the language that the page is in.
 
 use axum::{
     Router,
@@ -12,14 +12,15 @@ use axum::{
 use leptos::server_fn::error::FromServerFnError;
 use tower::ServiceExt;
 
-use crate::server_fns::Failure;
+use super::error::ApiError;
+use crate::{server_fns::Failure, words::Lang};
 
 pub const PREFIX: &str = "/at/";
 
 /// Serves `routes`, and the same below the address of this build.
 pub fn beside(routes: Router, build: &str) -> Router {
     let own = Own { routes: routes.clone(), build: build.into() };
-    routes.route("/at/{build}/{*path}", get(answer).with_state(own))
+    routes.route("/at/{build}/{lang}/{*path}", get(answer).with_state(own))
 }
 
 #[derive(Clone)]
@@ -30,22 +31,25 @@ struct Own {
 
 async fn answer(
     State(own): State<Own>,
-    Path((build, _)): Path<(String, String)>,
+    Path((build, lang, _)): Path<(String, String, String)>,
     mut request: Request,
 ) -> Response {
     if build != *own.build {
         return (StatusCode::CONFLICT, Failure::OtherBuild.ser()).into_response();
     }
-    if let Some(uri) = below(request.uri(), &build) {
-        *request.uri_mut() = uri;
-    }
+    let known = Lang::of_tag(&lang).zip(below(request.uri(), &[&build, "/", &lang].concat()));
+    let Some((lang, uri)) = known else {
+        return ApiError::NotFound("no such language".into()).into_response();
+    };
+    *request.uri_mut() = uri;
+    request.extensions_mut().insert(lang);
     match own.routes.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }
 }
 
-/// The address behind the build's.
+/// The address behind the build's and its language.
 fn below(uri: &Uri, build: &str) -> Option<Uri> {
     let address = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?.strip_prefix(build)?;
     Some(Uri::from(address.parse::<PathAndQuery>().ok()?))

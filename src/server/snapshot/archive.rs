@@ -153,7 +153,7 @@ pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
 /// No archive is configured.
 pub fn not_configured() -> Missing {
     Missing {
-        detail: msg!(chart.memory_holds),
+        detail: msg!(past.memory_holds),
         mend: mend::configure(SourceId::Prometheus),
         ..Reason::NotConfigured.into()
     }
@@ -166,8 +166,8 @@ fn failed(error: &SourceError) -> Missing {
 
 fn unrecorded() -> Missing {
     Missing {
-        detail: msg!(chart.not_recorded),
-        mend: msg!(chart.see_scraped, query = "up{job=~\".*kubevirt.*|kubelet\"}"),
+        detail: msg!(past.not_recorded),
+        mend: msg!(past.see_scraped, query = "up{job=~\".*kubevirt.*|kubelet\"}"),
         ..Reason::NotReported.into()
     }
 }

@@ -8,6 +8,7 @@ use axum::{
 use crate::{
     model::query::Query,
     server::serve::error::{ApiError, ApiResult},
+    words::Lang,
 };
 
 /// One view.
@@ -28,8 +29,8 @@ pub enum View {
 pub enum Format {
     /// The fields of the rest of the API.
     Json,
-    /// `model::delta` in postcard, in base64: for our own pages.
-    Postcard,
+    /// `model::delta` in postcard, in base64: for our own pages, in their language.
+    Postcard(Lang),
 }
 
 /// An event's id: which process sent it, and of which snapshot it is.
@@ -66,7 +67,7 @@ const LONGEST: usize = 253;
 pub type Pairs = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
 
 /// Reads the query string: `vm=NAMESPACE/NAME`, `only=sources`, else the list's own parameters.
-pub fn read(pairs: Pairs, headers: &HeaderMap) -> ApiResult<Asked> {
+pub fn read(pairs: Pairs, headers: &HeaderMap, lang: Lang) -> ApiResult<Asked> {
     let Ok(Parameters(pairs)) = pairs else {
         return Err(ApiError::BadRequest("the query string cannot be read".into()));
     };
@@ -76,7 +77,7 @@ pub fn read(pairs: Pairs, headers: &HeaderMap) -> ApiResult<Asked> {
         view: view(get, given("vm"), given("only"))?,
         format: match given("format").as_deref() {
             None | Some("json") => Format::Json,
-            Some("postcard") => Format::Postcard,
+            Some("postcard") => Format::Postcard(lang),
             Some(_) => return Err(bad("format", "expected json or postcard")),
         },
         last: last(headers, given("last")),
@@ -120,7 +121,11 @@ mod tests {
 
     fn ask(url: &str, header: Option<&'static str>) -> ApiResult<Asked> {
         let headers = header.map(|value| ("last-event-id".parse().unwrap(), HeaderValue::from_static(value)));
-        read(Parameters::try_from_uri(&url.parse::<Uri>().unwrap()), &HeaderMap::from_iter(headers))
+        read(
+            Parameters::try_from_uri(&url.parse::<Uri>().unwrap()),
+            &HeaderMap::from_iter(headers),
+            Lang::default(),
+        )
     }
 
     #[test]

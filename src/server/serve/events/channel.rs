@@ -146,7 +146,7 @@ impl Channel {
     pub fn sign_of_life(&self) -> Bytes {
         Bytes::from_static(match self.format {
             Format::Json => b":\n\n",
-            Format::Postcard => b"data: -\n\n",
+            Format::Postcard(_) => b"data: -\n\n",
         })
     }
 
@@ -154,7 +154,7 @@ impl Channel {
         let id = Id { process: self.process, seq };
         match self.format {
             Format::Json => format!("id: {id}\nevent: {kind}\ndata: {data}\n\n").into(),
-            Format::Postcard => format!("id: {id}\ndata: {data}\n\n").into(),
+            Format::Postcard(_) => format!("id: {id}\ndata: {data}\n\n").into(),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
             delta::{self, Outcome},
         },
     },
+    words::{Lang, within},
 };
 
 pub enum Cut {
@@ -35,7 +36,7 @@ impl Cut {
                 let home = reader.home_of(snapshot, scope, query);
                 let rows = match format {
                     Format::Json => home.vms.iter().filter_map(|vm| whole(snapshot, vm)).collect(),
-                    Format::Postcard => Vec::new(),
+                    Format::Postcard(_) => Vec::new(),
                 };
                 Self::List(Box::new(home), rows)
             }
@@ -52,21 +53,23 @@ impl Cut {
             (Format::Json, Self::List(view, vms)) => json(&json::ListState::new(view, vms)),
             (Format::Json, Self::Vm(view)) => json(&json::VmState::new(view)),
             (Format::Json, Self::Sources(view)) => json(&json::FrameState::new(&view.frame)),
-            (Format::Postcard, Self::List(view, _)) => postcard(&Update::<_, ()>::State(view)),
-            (Format::Postcard, Self::Vm(view)) => postcard(&Update::<_, ()>::State(view)),
-            (Format::Postcard, Self::Sources(view)) => postcard(&Update::<_, ()>::State(view)),
+            (Format::Postcard(lang), Self::List(view, _)) => postcard(lang, &Update::<_, ()>::State(view)),
+            (Format::Postcard(lang), Self::Vm(view)) => postcard(lang, &Update::<_, ()>::State(view)),
+            (Format::Postcard(lang), Self::Sources(view)) => postcard(lang, &Update::<_, ()>::State(view)),
         }
     }
 
     /// What became of it.
     pub fn change(&self, after: &Self, format: Format) -> Outcome<String> {
         match (format, self, after) {
-            (Format::Postcard, Self::List(before, _), Self::List(after, _)) => {
-                written(delta::home(before, after))
+            (Format::Postcard(lang), Self::List(before, _), Self::List(after, _)) => {
+                written(lang, delta::home(before, after))
             }
-            (Format::Postcard, Self::Vm(before), Self::Vm(after)) => written(delta::vm(before, after)),
-            (Format::Postcard, Self::Sources(before), Self::Sources(after)) => {
-                written(delta::sources(before, after))
+            (Format::Postcard(lang), Self::Vm(before), Self::Vm(after)) => {
+                written(lang, delta::vm(before, after))
+            }
+            (Format::Postcard(lang), Self::Sources(before), Self::Sources(after)) => {
+                written(lang, delta::sources(before, after))
             }
             (Format::Json, Self::List(before, old), Self::List(after, new)) => {
                 told(json::ListChange::between((before, old), (after, new)))
@@ -93,11 +96,11 @@ fn whole(snapshot: &Snapshot, row: &VmSummary) -> Option<Arc<Vm>> {
         .cloned()
 }
 
-fn written<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
+fn written<C: Serialize>(lang: Lang, outcome: Outcome<C>) -> Outcome<String> {
     match outcome {
         Outcome::Same => Outcome::Same,
         Outcome::Other => Outcome::Other,
-        Outcome::Change(change) => Outcome::Change(postcard(&Update::<(), _>::Change(change))),
+        Outcome::Change(change) => Outcome::Change(postcard(lang, &Update::<(), _>::Change(change))),
     }
 }
 
@@ -110,8 +113,8 @@ fn told<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
 }
 
 /// Views hold nothing that postcard cannot write.
-fn postcard(value: &impl Serialize) -> String {
-    STANDARD.encode(postcard::to_allocvec(value).unwrap_or_default())
+fn postcard(lang: Lang, value: &impl Serialize) -> String {
+    STANDARD.encode(within(lang, || postcard::to_allocvec(value)).unwrap_or_default())
 }
 
 /// Numbers and texts always serialise.

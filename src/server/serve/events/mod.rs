@@ -12,19 +12,26 @@ mod tests;
 
 use axum::{
     body::Body,
-    extract::State,
+    extract::{Extension, State},
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 use futures::StreamExt;
 
 use super::{error::ApiResult, state::App};
+use crate::words::Lang;
 
 pub use hub::{Hub, Pace};
 
 /// `GET /api/events`
-pub async fn events(State(app): State<App>, headers: HeaderMap, pairs: ask::Pairs) -> ApiResult<Response> {
-    let asked = ask::read(pairs, &headers)?;
+pub async fn events(
+    State(app): State<App>,
+    lang: Option<Extension<Lang>>,
+    headers: HeaderMap,
+    pairs: ask::Pairs,
+) -> ApiResult<Response> {
+    let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
+    let asked = ask::read(pairs, &headers, lang)?;
     let follower = app.events.follow(&asked, app.scope())?;
     let mut response =
         Response::new(Body::from_stream(follower.events().map(Ok::<_, std::convert::Infallible>)));

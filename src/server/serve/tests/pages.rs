@@ -59,15 +59,22 @@ async fn server_functions_are_get_and_send_nobody_anywhere() {
 async fn a_page_of_another_build_is_told_so_and_one_of_this_is_answered() {
     let server = Server::new(vec![vm("shop", "web")]);
     for path in ["/fn/home", "/fn/vm?namespace=shop&name=web", "/fn/home?query=page%3D0"] {
-        let (plain, named) = (server.get(path).await, server.get(&format!("/at/h1{path}")).await);
+        let (plain, named) = (server.get(path).await, server.get(&format!("/at/h1/en{path}")).await);
         assert_eq!((named.status, named.body), (plain.status, plain.body), "{path}");
-        let other = server.get(&format!("/at/h0{path}")).await;
+        let other = server.get(&format!("/at/h0/en{path}")).await;
         assert_eq!(other.status, 409, "{path}");
         assert_eq!(Failure::de(other.body), Failure::OtherBuild, "{path}");
         assert_eq!(other.header("cache-control"), "no-store", "{path}");
     }
-    assert_eq!(server.get("/at/h0/api/events?only=sources").await.status, 409);
-    for path in ["/at", "/at/h1", "/at/h1/", "/at/h1/fn/nope", "/at/h1/at/h1/fn/home"] {
+    assert_eq!(server.get("/at/h0/en/api/events?only=sources").await.status, 409);
+    for path in [
+        "/at",
+        "/at/h1",
+        "/at/h1/en/",
+        "/at/h1/xx/fn/home",
+        "/at/h1/en/fn/nope",
+        "/at/h1/en/at/h1/en/fn/home",
+    ] {
         assert_eq!(server.get(path).await.status, 404, "{path}");
     }
 }
