@@ -2,12 +2,13 @@ import { defineConfig } from "@playwright/test";
 import { browserOptions } from "./program.mjs";
 
 // On the demo: `script` runs everything, `no-script` runs again, in a browser without JavaScript, what must work there
-// too. BASE_URL names a program that runs already, on a real control plane: `real-cluster` alone looks at that.
+// too, and `crowd` measures once nothing else runs. BASE_URL names a program that runs already, on a real control plane: `real-cluster` alone looks at that.
 const projects = process.env.BASE_URL
   ? [{ name: "real-cluster", testMatch: /real\.spec\.ts/ }]
   : [
-      { name: "script", testIgnore: /real\.spec\.ts/ },
-      { name: "no-script", testMatch: /(complete|find|map)\.spec\.ts/, use: { javaScriptEnabled: false } },
+      { name: "script", testIgnore: /(real|crowd)\.spec\.ts/ },
+      { name: "no-script", testMatch: /(complete|find|map)\.spec\.ts/, grepInvert: /@script/, use: { javaScriptEnabled: false } },
+      { name: "crowd", testMatch: /crowd\.spec\.ts/, dependencies: ["script", "no-script"] },
     ];
 
 export default defineConfig({

@@ -58,9 +58,7 @@ test("nodes say how far they are overcommitted, namespaces what they were given"
   await expect(page.getByRole("table", { name: "Namespaces" })).toBeVisible();
 });
 
-test.describe("with a script", () => {
-  test.skip(({ javaScriptEnabled }) => javaScriptEnabled === false);
-
+test.describe("with a script", { tag: "@script" }, () => {
   const inGroup = (all: Vm[], node: string) => all
     .filter((vm) => vm.nodeName === node)
     .sort((a, b) => (a.namespace === b.namespace ? (a.name < b.name ? -1 : 1) : a.namespace < b.namespace ? -1 : 1));
