@@ -11,7 +11,7 @@ const crowd = test.extend<object, { demo: Server }>({
     await server.stop();
   }, { scope: "worker", timeout: 180_000 }],
 });
-crowd.describe.configure({ mode: "serial", timeout: 120_000 });
+crowd.describe.configure({ mode: "default", timeout: 120_000 });
 
 const LONGEST_TASK = 50; // ms, DESIGN §6
 const MOST_ROWS = 200;

@@ -1,6 +1,6 @@
 // Finding one's VM: filters, sorts, the table, keys, files. What has nothing to do with a script runs without one too.
 import AxeBuilder from "@axe-core/playwright";
-import { address, cards, expect, open, test, vms, type Vm } from "./fixtures";
+import { address, cards, expect, hydrated, open, test, vms, type Vm } from "./fixtures";
 import type { Page } from "@playwright/test";
 
 const form = (page: Page) => page.locator("form.filters");
