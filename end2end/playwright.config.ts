@@ -8,7 +8,8 @@ const projects = process.env.BASE_URL
   : [
       { name: "script", testIgnore: /(real|crowd)\.spec\.ts/ },
       { name: "no-script", testMatch: /(complete|find|map)\.spec\.ts/, grepInvert: /@script/, use: { javaScriptEnabled: false } },
-      { name: "crowd", testMatch: /crowd\.spec\.ts/, dependencies: ["script", "no-script"] },
+      // A trace's pictures of the page are long tasks of their own.
+      { name: "crowd", testMatch: /crowd\.spec\.ts/, dependencies: ["script", "no-script"], use: { trace: "off" as const } },
     ];
 
 export default defineConfig({

@@ -3,6 +3,7 @@
 
 mod cells;
 mod legend;
+mod pieces;
 mod point;
 mod show;
 

@@ -6,6 +6,7 @@ use leptos_router::{LazyRoute, lazy_route};
 use super::{
     cells::block,
     legend::{legend, measure},
+    pieces::Pieces,
     point::{Pointer, tip},
 };
 use crate::model::view::HomeView;
@@ -36,6 +37,7 @@ fn whole(feed: Feed<HomeView>) -> impl IntoView {
     // Both change less often than the view does.
     let map = Memo::new(move |_| feed.draw(|view| Map::unpack(&view.map)).flatten().unwrap_or_default());
     let query = Memo::new(move |_| feed.draw(|view| view.query.clone()).unwrap_or_default());
+    let pieces = Pieces::follow(map, query);
     let pointer = Pointer::new(map, query);
     // Who has no script cannot point at a cell: the squares are a picture then.
     let scripted = RwSignal::new(false);
@@ -54,10 +56,9 @@ fn whole(feed: Feed<HomeView>) -> impl IntoView {
             on:focusout=move |_| pointer.hide()
             on:keydown=move |event| pointer.pressed(&event)
         >
-            {move || {
-                let scripted = scripted.get();
-                query.with(|query| map.with(|map| groups(map, query, scripted)))
-            }}
+            <For each=move || pieces.drawn() key=|(index, _)| *index let((_, piece))>
+                {move || piece.with(|piece| groups(&piece.groups, &piece.query, scripted))}
+            </For>
             {tip(pointer)}
         </div>
     }
@@ -105,11 +106,11 @@ pub fn choice(label: &'static str, links: Vec<(&'static str, String, bool)>) -> 
     }
 }
 
-fn groups(map: &Map, query: &Query, scripted: bool) -> Vec<impl IntoView + use<>> {
-    map.groups.iter().map(|group| self::group(group, query, scripted)).collect()
+fn groups(groups: &[MapGroup], query: &Query, scripted: RwSignal<bool>) -> Vec<impl IntoView + use<>> {
+    groups.iter().map(|group| self::group(group, query, scripted)).collect()
 }
 
-fn group(group: &MapGroup, query: &Query, scripted: bool) -> impl IntoView + use<> {
+fn group(group: &MapGroup, query: &Query, scripted: RwSignal<bool>) -> impl IntoView + use<> {
     let blocks: Vec<_> =
         group.cells.chunks(BLOCK).map(|cells| view! { <span class="block">{block(cells)}</span> }).collect();
     let class = if blocks.len() > 1 { "large" } else { "" };
@@ -129,8 +130,8 @@ fn group(group: &MapGroup, query: &Query, scripted: bool) -> impl IntoView + use
             <p class="small">{counts}</p>
             <div
                 class="cells"
-                role=if scripted { "listbox" } else { "img" }
-                tabindex=scripted.then_some("0")
+                role=move || if scripted.get() { "listbox" } else { "img" }
+                tabindex=move || scripted.get().then_some("0")
                 aria-label=label
             >
                 {blocks}

@@ -1,0 +1,89 @@
+//! The map's groups, a few at a time: each few are drawn in a task of their own, so that the browser answers in between.
+
+use core::time::Duration;
+
+use leptos::prelude::*;
+
+use crate::model::{
+    map::{Map, MapGroup},
+    query::Query,
+};
+
+/// Groups that are drawn in one go.
+const AT_ONCE: usize = 50;
+
+/// Some groups, and the query that they answer.
+#[derive(Clone, Default, PartialEq)]
+pub struct Piece {
+    pub query: Query,
+    pub groups: Vec<MapGroup>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Pieces {
+    map: Memo<Map>,
+    query: Memo<Query>,
+    drawn: RwSignal<Vec<ArcRwSignal<Piece>>>,
+    /// What draws the next one.
+    timer: StoredValue<Option<TimeoutHandle>>,
+}
+
+impl Pieces {
+    pub fn follow(map: Memo<Map>, query: Memo<Query>) -> Self {
+        let pieces = Self { map, query, drawn: RwSignal::new(Vec::new()), timer: StoredValue::new(None) };
+        // What the server rendered is taken over as it stands.
+        let at_first = if is_rendered() { usize::MAX } else { 1 };
+        (0..pieces.count().min(at_first)).for_each(|index| pieces.draw(index));
+        // Runs in the browser only.
+        Effect::new(move |_| {
+            map.track();
+            query.track();
+            pieces.draw_from(0);
+        });
+        on_cleanup(move || pieces.wait_no_more());
+        pieces
+    }
+
+    pub fn drawn(self) -> Vec<(usize, ArcRwSignal<Piece>)> {
+        self.drawn.with(|drawn| drawn.iter().cloned().enumerate().collect())
+    }
+
+    fn count(self) -> usize {
+        self.map.with_untracked(|map| map.groups.len().div_ceil(AT_ONCE))
+    }
+
+    fn draw_from(self, index: usize) {
+        self.wait_no_more();
+        let count = self.count();
+        if index < count {
+            self.draw(index);
+            let next = set_timeout_with_handle(move || self.draw_from(index + 1), Duration::ZERO);
+            self.timer.set_value(next.ok());
+        } else if self.drawn.with_untracked(|drawn| drawn.len() > count) {
+            self.drawn.update(|drawn| drawn.truncate(count));
+        }
+    }
+
+    fn draw(self, index: usize) {
+        let groups = self.map.with_untracked(|map| {
+            map.groups.chunks(AT_ONCE).nth(index).map(<[MapGroup]>::to_vec).unwrap_or_default()
+        });
+        let piece = Piece { query: self.query.get_untracked(), groups };
+        match self.drawn.with_untracked(|drawn| drawn.get(index).cloned()) {
+            Some(drawn) if drawn.with_untracked(|drawn| *drawn == piece) => {}
+            Some(drawn) => drawn.set(piece),
+            None => self.drawn.update(|drawn| drawn.push(ArcRwSignal::new(piece))),
+        }
+    }
+
+    fn wait_no_more(self) {
+        if let Some(Some(timer)) = self.timer.try_update_value(Option::take) {
+            timer.clear();
+        }
+    }
+}
+
+/// On the server, and where the browser takes over what that rendered.
+fn is_rendered() -> bool {
+    cfg!(feature = "ssr") || Owner::current_shared_context().is_some_and(|context| context.during_hydration())
+}
