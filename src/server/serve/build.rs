@@ -5,7 +5,7 @@
 use axum::{
     Router,
     extract::{Path, Request, State},
-    http::{StatusCode, Uri, uri::PathAndQuery},
+    http::{StatusCode, Uri, header, uri::PathAndQuery},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -35,7 +35,8 @@ async fn answer(
     mut request: Request,
 ) -> Response {
     if build != *own.build {
-        return (StatusCode::CONFLICT, Failure::OtherBuild.ser()).into_response();
+        let headers = [(header::CACHE_CONTROL, "no-store")];
+        return (StatusCode::CONFLICT, headers, Failure::OtherBuild.ser()).into_response();
     }
     let known = Lang::of_tag(&lang).zip(below(request.uri(), &[&build, "/", &lang].concat()));
     let Some((lang, uri)) = known else {

@@ -63,7 +63,7 @@ async fn a_page_of_another_build_is_told_so_and_one_of_this_is_answered() {
         assert_eq!((named.status, named.body), (plain.status, plain.body), "{path}");
         let other = server.get(&format!("/at/h0/en{path}")).await;
         assert_eq!(other.status, 409, "{path}");
-        assert_eq!(Failure::de(other.body), Failure::OtherBuild, "{path}");
+        assert_eq!(Failure::de(other.body.clone()), Failure::OtherBuild, "{path}");
         assert_eq!(other.header("cache-control"), "no-store", "{path}");
     }
     assert_eq!(server.get("/at/h0/en/api/events?only=sources").await.status, 409);
