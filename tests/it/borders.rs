@@ -29,6 +29,7 @@ const BORDERS: &[Border] = &[
             "crate::server::k8s",
             "crate::server::snapshot::archive",
             "crate::server::snapshot::facts",
+            "crate::words",
         ],
     },
     Border {

@@ -120,7 +120,7 @@ fn kubeconfig_words(error: &KubeconfigError) -> String {
 pub fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answers {}", status.code),
-        other => super::error::transport_error(other).detail,
+        other => super::error::transport_error(other).detail.to_string(),
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::{
     error::Error as StdError,
-    fmt,
     io::{self, ErrorKind},
     time::Duration,
 };
@@ -12,7 +11,11 @@ use http::StatusCode;
 use kube::runtime::watcher;
 
 use super::transport::{NoWatch, Silent};
-use crate::{model::reason::Reason, server::snapshot::facts::SourceError};
+use crate::{
+    model::{message::Message, reason::Reason},
+    server::snapshot::facts::SourceError,
+    words::msg,
+};
 
 /// A collection, and where it is asked for.
 #[derive(Clone, Debug)]
@@ -25,10 +28,13 @@ pub struct Access {
 
 impl Access {
     /// `list wukongs.vm.novasphere.dev at cluster scope`
-    pub fn permission(&self, verb: &str) -> String {
+    pub fn permission(&self, verb: &str) -> Message {
+        let resource = self.resource.as_str();
         match &self.namespace {
-            Some(namespace) => format!("{verb} {} in namespace {namespace}", self.resource),
-            None => format!("{verb} {} at cluster scope", self.resource),
+            Some(namespace) => {
+                msg!(collect.in_namespace, verb = verb, resource = resource, namespace = namespace.as_str())
+            }
+            None => msg!(collect.everywhere, verb = verb, resource = resource),
         }
     }
 
@@ -40,7 +46,7 @@ impl Access {
             }
             watcher::Error::WatchError(status) => self.status_error(status.code, "watch"),
             watcher::Error::NoResourceVersion => {
-                source_error(Reason::BadAnswer, format!("{} came without a resourceVersion", self.resource))
+                source_error(Reason::BadAnswer, msg!(collect.no_version, resource = self.resource.as_str()))
             }
         }
     }
@@ -49,7 +55,8 @@ impl Access {
         match error {
             kube::Error::Api(status) => self.status_error(status.code, verb),
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
-                source_error(Reason::BadAnswer, format!("the answer to {verb} {} is broken", self.resource))
+                let words = msg!(collect.broken, verb = verb, resource = self.resource.as_str());
+                source_error(Reason::BadAnswer, words)
             }
             other => transport_error(other),
         }
@@ -57,31 +64,50 @@ impl Access {
 
     /// An answer of the API server that is no success.
     pub fn status_error(&self, code: u16, verb: &str) -> SourceError {
-        match code {
-            401 => source_error(Reason::Forbidden, UNAUTHORIZED),
-            403 => source_error(Reason::Forbidden, self.permission(verb)),
-            404 => source_error(Reason::ApiAbsent, format!("this cluster does not serve {}", self.resource)),
-            504 => {
-                source_error(Reason::TimedOut, format!("the API server timed out on {} (504)", self.resource))
+        let (resource, number) = (self.resource.as_str(), code.to_string());
+        let (reason, words) = match code {
+            401 => return unauthorized(msg!(collect.api_server)),
+            403 => (Reason::Forbidden, self.permission(verb)),
+            404 => (Reason::ApiAbsent, msg!(collect.not_served, resource = resource)),
+            504 => (Reason::TimedOut, msg!(collect.slow_resource, resource = resource)),
+            429 => return fewer(msg!(collect.api_server)),
+            500..=599 => (Reason::Unreachable, msg!(collect.no_resource, resource = resource, code = number)),
+            _ => {
+                let words = msg!(collect.answers_to, verb = verb, resource = resource, code = number);
+                (Reason::BadAnswer, words)
             }
-            429 => source_error(Reason::Unreachable, "the API server asks for fewer requests (429)"),
-            500..=599 => source_error(
-                Reason::Unreachable,
-                format!("the API server says {} is unavailable ({code})", self.resource),
-            ),
-            _ => source_error(
-                Reason::BadAnswer,
-                format!("the API server answers {verb} {} with {code}", self.resource),
-            ),
-        }
+        };
+        source_error(reason, words)
     }
 }
 
-const API_SERVER: &str = "the API server";
-pub const UNAUTHORIZED: &str = "the API server does not accept this dashboard's credentials (401)";
+pub fn source_error(reason: Reason, detail: Message) -> SourceError {
+    SourceError { reason, detail }
+}
 
-pub fn source_error(reason: Reason, detail: impl Into<String>) -> SourceError {
-    SourceError { reason, detail: detail.into() }
+/// It does not take the credentials (401).
+pub fn unauthorized(peer: Message) -> SourceError {
+    source_error(Reason::Forbidden, msg!(collect.unauthorized, peer = peer))
+}
+
+/// It is asked too often (429).
+pub fn fewer(peer: Message) -> SourceError {
+    source_error(Reason::Unreachable, msg!(collect.fewer, peer = peer))
+}
+
+/// It did not answer within the deadline.
+pub fn late(peer: impl Into<Message>, deadline: Duration) -> SourceError {
+    source_error(Reason::TimedOut, msg!(collect.late, peer = peer, seconds = seconds(deadline)))
+}
+
+/// What came of it cannot be used, or it cannot be asked.
+pub fn useless(peer: impl Into<Message>, failure: &Failure) -> SourceError {
+    let words = match failure {
+        Failure::TooLarge(limit) => msg!(collect.too_large, bytes = limit.to_string()),
+        Failure::BadName => msg!(collect.bad_name),
+        _ => msg!(collect.undecodable),
+    };
+    source_error(Reason::BadAnswer, msg!(collect.about, peer = peer, words = words))
 }
 
 /// Why one polled request gave nothing.
@@ -104,20 +130,6 @@ pub enum Failure {
     Own(SourceError),
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Late(deadline) => write!(f, "no answer within {}", seconds(*deadline)),
-            Self::Transport(error) => f.write_str(&transport_words(API_SERVER, error.as_ref()).1),
-            Self::Status { code, .. } => write!(f, "answered {}", code.as_u16()),
-            Self::TooLarge(limit) => write!(f, "the answer is over the limit of {limit} bytes"),
-            Self::Undecodable => f.write_str("the answer cannot be decoded"),
-            Self::BadName => f.write_str("not a valid name"),
-            Self::Own(error) => f.write_str(&error.detail),
-        }
-    }
-}
-
 impl Failure {
     /// Whether the API server itself could not be reached, whatever was asked of it.
     pub fn is_transport(&self) -> bool {
@@ -125,25 +137,23 @@ impl Failure {
     }
 }
 
-/// `5 s`, `0.5 s`.
+/// `5`, `0.5`.
 pub fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
+    time.as_secs_f64().to_string()
 }
 
 /// What kept a request to the API server from being answered.
 pub fn transport_error(error: &(dyn StdError + 'static)) -> SourceError {
-    peer_error(API_SERVER, error)
+    peer_error(msg!(collect.api_server), error)
 }
 
 /// What kept a request to this peer from being answered.
-pub fn peer_error(peer: &str, error: &(dyn StdError + 'static)) -> SourceError {
-    let (reason, words) = transport_words(peer, error);
+pub fn peer_error(peer: impl Into<Message>, error: &(dyn StdError + 'static)) -> SourceError {
+    let peer = peer.into();
+    let known = causes(error).find_map(|error| known_cause(&peer, error));
+    let (reason, words) =
+        known.unwrap_or_else(|| (Reason::Unreachable, msg!(collect.unreachable, peer = peer)));
     source_error(reason, words)
-}
-
-fn transport_words(peer: &str, error: &(dyn StdError + 'static)) -> (Reason, String) {
-    let known = causes(error).find_map(|error| known_cause(peer, error));
-    known.unwrap_or_else(|| (Reason::Unreachable, format!("{peer} cannot be reached")))
 }
 
 /// The error and what lies under it. An `io::Error` hides what it wraps from `source`, so it is opened too.
@@ -159,37 +169,37 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
     }
 }
 
-fn known_cause(peer: &str, error: &(dyn StdError + 'static)) -> Option<(Reason, String)> {
+fn known_cause(peer: &Message, error: &(dyn StdError + 'static)) -> Option<(Reason, Message)> {
+    let peer = || peer.clone();
     if error.is::<Silent>() {
-        return Some((Reason::TimedOut, format!("{peer} has gone silent")));
+        return Some((Reason::TimedOut, msg!(collect.silent, peer = peer())));
     }
     if error.is::<NoWatch>() {
-        return Some((Reason::BadAnswer, format!("{peer} ends watches before their first line")));
+        return Some((Reason::BadAnswer, msg!(collect.no_watch, peer = peer())));
     }
     if error.is::<rustls::Error>() {
-        let words = format!("the TLS handshake with {peer} failed: check its CA and name");
-        return Some((Reason::Unreachable, words));
+        return Some((Reason::Unreachable, msg!(collect.tls, peer = peer())));
     }
     if error.is::<kube::client::AuthError>() {
-        return Some((Reason::Forbidden, "this dashboard's credentials cannot be read".to_owned()));
+        return Some((Reason::Forbidden, msg!(collect.no_credentials)));
     }
     if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
-        return Some((Reason::Unreachable, format!("{peer} closed the connection")));
+        return Some((Reason::Unreachable, msg!(collect.closed, peer = peer())));
     }
-    io_cause(peer, error.downcast_ref::<io::Error>()?.kind())
+    io_cause(peer(), error.downcast_ref::<io::Error>()?.kind())
 }
 
-fn io_cause(peer: &str, kind: ErrorKind) -> Option<(Reason, String)> {
+fn io_cause(peer: Message, kind: ErrorKind) -> Option<(Reason, Message)> {
     Some(match kind {
-        ErrorKind::ConnectionRefused => (Reason::Unreachable, format!("{peer} refuses connections")),
-        ErrorKind::TimedOut => (Reason::TimedOut, format!("{peer} does not answer")),
+        ErrorKind::ConnectionRefused => (Reason::Unreachable, msg!(collect.refused, peer = peer)),
+        ErrorKind::TimedOut => (Reason::TimedOut, msg!(collect.unanswered, peer = peer)),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-            (Reason::Unreachable, format!("there is no route to {peer}"))
+            (Reason::Unreachable, msg!(collect.no_route, peer = peer))
         }
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe
-        | ErrorKind::UnexpectedEof => (Reason::Unreachable, format!("{peer} closed the connection")),
+        | ErrorKind::UnexpectedEof => (Reason::Unreachable, msg!(collect.closed, peer = peer)),
         _ => return None,
     })
 }
@@ -197,6 +207,7 @@ fn io_cause(peer: &str, kind: ErrorKind) -> Option<(Reason, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::collect::tests::is_translated;
     use kube::core::Status;
 
     fn wukongs(namespace: Option<&str>) -> Access {
@@ -213,9 +224,10 @@ mod tests {
     fn a_denial_names_the_permission() {
         let listed = watcher::Error::InitialListFailed(api(403));
         let error = wukongs(None).watch_error(&listed);
-        assert_eq!(error, source_error(Reason::Forbidden, "list wukongs.vm.novasphere.dev at cluster scope"));
+        let want = (Reason::Forbidden, "list wukongs.vm.novasphere.dev at cluster scope".to_owned());
+        assert_eq!((error.reason, error.detail.to_string()), want);
         let error = wukongs(Some("prod")).watch_error(&watcher::Error::WatchStartFailed(api(403)));
-        assert_eq!(error.detail, "watch wukongs.vm.novasphere.dev in namespace prod");
+        assert_eq!(error.detail.to_string(), "watch wukongs.vm.novasphere.dev in namespace prod");
     }
 
     #[test]
@@ -233,12 +245,10 @@ mod tests {
         ] {
             let error = wukongs(None).watch_error(&watcher::Error::InitialListFailed(api(code)));
             assert_eq!(error.reason, reason, "{code}");
-            assert!(!error.detail.is_empty());
-            assert!(
-                !error.detail.contains("abc123") && !error.detail.contains("10.0.0.1"),
-                "{}",
-                error.detail
-            );
+            let words = error.detail.to_string();
+            assert!(!words.is_empty());
+            assert!(!words.contains("abc123") && !words.contains("10.0.0.1"), "{words}");
+            assert!(is_translated(&error), "{error:?}");
         }
     }
 
@@ -252,7 +262,9 @@ mod tests {
         ] {
             let words = format!("{error:?}");
             let error = watcher::Error::WatchFailed(kube::Error::ReadEvents(error));
-            assert_eq!(wukongs(None).watch_error(&error).reason, reason, "{words}");
+            let error = wukongs(None).watch_error(&error);
+            assert_eq!(error.reason, reason, "{words}");
+            assert!(is_translated(&error), "{error:?}");
         }
     }
 }

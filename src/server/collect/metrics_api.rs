@@ -2,7 +2,7 @@
 
 use super::{
     Closed, Outlet,
-    error::{Access, Failure, UNAUTHORIZED, seconds, source_error, transport_error},
+    error::{Access, Failure, late, source_error, transport_error, useless},
     now,
     poll::{Asker, Source},
 };
@@ -16,7 +16,10 @@ use crate::{
         },
         snapshot::facts::{Observation, PodMetricsFacts, SourceError},
     },
+    words::msg,
 };
+
+const GROUP: &str = "metrics.k8s.io";
 
 /// PodMetrics of one namespace, or of all.
 pub struct MetricsApi {
@@ -57,22 +60,16 @@ fn path(namespace: Option<&str>) -> String {
 
 fn describe(access: &Access, failure: &Failure) -> SourceError {
     match failure {
-        Failure::Late(deadline) => source_error(
-            Reason::TimedOut,
-            format!("no answer from metrics.k8s.io within {}", seconds(*deadline)),
-        ),
+        Failure::Late(deadline) => late(GROUP, *deadline),
         Failure::Transport(error) => transport_error(error.as_ref()),
         Failure::Status { code, .. } => match code.as_u16() {
-            401 => source_error(Reason::Forbidden, UNAUTHORIZED),
-            404 => source_error(Reason::ApiAbsent, "this cluster does not serve metrics.k8s.io"),
+            404 => source_error(Reason::ApiAbsent, msg!(collect.not_served, resource = GROUP)),
             503 => {
-                source_error(Reason::Unreachable, "the API server says metrics.k8s.io is unavailable (503)")
+                source_error(Reason::Unreachable, msg!(collect.no_resource, resource = GROUP, code = "503"))
             }
             code => access.status_error(code, "list"),
         },
-        Failure::TooLarge(_) | Failure::Undecodable | Failure::BadName => {
-            source_error(Reason::BadAnswer, format!("metrics.k8s.io: {failure}"))
-        }
+        Failure::TooLarge(_) | Failure::Undecodable | Failure::BadName => useless(GROUP, failure),
         Failure::Own(error) => error.clone(),
     }
 }

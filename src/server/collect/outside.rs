@@ -13,10 +13,17 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     client::is_loopback,
-    error::{Failure, peer_error, seconds, source_error},
+    error::{Failure, late, peer_error, source_error, useless},
     poll::{decode_apart, retry_after},
 };
-use crate::{model::reason::Reason, server::snapshot::facts::SourceError};
+use crate::{
+    model::{
+        message::{Key, Message},
+        reason::Reason,
+    },
+    server::snapshot::facts::SourceError,
+    words::msg,
+};
 
 /// TCP and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,35 +68,30 @@ impl Site {
     }
 
     async fn client(&mut self) -> Result<Client, Failure> {
+        let file = msg!(collect.ca_file, peer = self.name);
         let pem = match &self.ca {
-            Some(path) => Some(read(path, &format!("the CA file of {}", self.name)).await?),
+            Some(path) => Some(read(path, &file).await?),
             None => None,
         };
         if let Some((_, client)) = self.client.as_ref().filter(|(of, _)| *of == pem) {
             return Ok(client.clone());
         }
         let client = build(pem.as_deref(), is_loopback(&self.url)).ok_or_else(|| {
-            let detail = format!("the CA file of {} holds no certificates in PEM", self.name);
-            Failure::Own(source_error(Reason::Unreachable, detail))
+            Failure::Own(source_error(Reason::Unreachable, msg!(collect.no_certificates, file = file)))
         })?;
         self.client = Some((pem, client.clone()));
         Ok(client)
     }
 
     /// A failure in words. `credentials` is what a person should look at when they are refused.
-    pub fn describe(&self, credentials: &str, failure: &Failure) -> SourceError {
+    pub fn describe(&self, credentials: Key, failure: &Failure) -> SourceError {
         let name = self.name;
         match failure {
-            Failure::Late(deadline) => {
-                let detail = format!("no answer from {name} within {}", seconds(*deadline));
-                source_error(Reason::TimedOut, detail)
-            }
+            Failure::Late(deadline) => late(name, *deadline),
             Failure::Transport(error) => peer_error(name, error.as_ref()),
             Failure::Status { code, .. } => describe_status(name, credentials, code.as_u16()),
-            Failure::TooLarge(_) | Failure::Undecodable => {
-                source_error(Reason::BadAnswer, format!("{name}: {failure}"))
-            }
-            Failure::BadName => source_error(Reason::Unreachable, format!("the address of {name} is none")),
+            Failure::TooLarge(_) | Failure::Undecodable => useless(name, failure),
+            Failure::BadName => source_error(Reason::Unreachable, msg!(collect.bad_url, peer = name)),
             Failure::Own(error) => error.clone(),
         }
     }
@@ -118,18 +120,19 @@ fn build(ca: Option<&[u8]>, direct: bool) -> Option<Client> {
     builder.build().ok()
 }
 
-fn describe_status(name: &str, credentials: &str, code: u16) -> SourceError {
+fn describe_status(name: &str, credentials: Key, code: u16) -> SourceError {
     let (reason, words) = match code {
-        300..=399 => (Reason::BadAnswer, "a redirect: give the address that it leads to".to_owned()),
-        401 => (Reason::Forbidden, format!("check its {credentials}")),
-        403 => (Reason::Forbidden, format!("its {credentials} may not ask this")),
-        404 => (Reason::BadAnswer, "check the path of its address".to_owned()),
-        408 | 504 => (Reason::TimedOut, "it did not manage in time".to_owned()),
-        429 => (Reason::Unreachable, "it asks for fewer requests".to_owned()),
-        500..=599 => (Reason::Unreachable, "it is not well".to_owned()),
-        _ => (Reason::BadAnswer, "it does not understand what it is asked".to_owned()),
+        300..=399 => (Reason::BadAnswer, msg!(collect.redirect)),
+        401 => (Reason::Forbidden, msg!(collect.check, credentials = credentials)),
+        403 => (Reason::Forbidden, msg!(collect.may_not, credentials = credentials)),
+        404 => (Reason::BadAnswer, msg!(collect.check_path)),
+        408 | 504 => (Reason::TimedOut, msg!(collect.too_slow)),
+        429 => (Reason::Unreachable, msg!(collect.ask_less)),
+        500..=599 => (Reason::Unreachable, msg!(collect.unwell)),
+        _ => (Reason::BadAnswer, msg!(collect.not_understood)),
     };
-    source_error(reason, format!("{name} answers {code}: {words}"))
+    let answers = msg!(collect.answers, peer = name, code = code.to_string());
+    source_error(reason, msg!(collect.about, peer = answers, words = words))
 }
 
 impl Session {
@@ -206,21 +209,23 @@ impl Failure {
     }
 }
 
-/// A credential from a file, without the white space around it. `what` names the file in words.
-pub async fn secret(path: &Path, what: &str) -> Result<String, Failure> {
-    let text = String::from_utf8(read(path, what).await?).map(|text| text.trim().to_owned());
+/// A credential from a file, without the white space around it. `file` is what people call it.
+pub async fn secret(path: &Path, file: Key) -> Result<String, Failure> {
+    let file = file.into();
+    let text = String::from_utf8(read(path, &file).await?).map(|text| text.trim().to_owned());
     match text {
         Ok(text) if !text.is_empty() => Ok(text),
         _ => {
-            let detail = format!("{what}, {}, holds no line of text", path.display());
+            let detail = msg!(collect.no_line, file = file, path = path.display().to_string());
             Err(Failure::Own(source_error(Reason::Forbidden, detail)))
         }
     }
 }
 
-async fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+async fn read(path: &Path, file: &Message) -> Result<Vec<u8>, Failure> {
     tokio::fs::read(path).await.map_err(|error| {
-        let detail = format!("{what}, {}, cannot be read: {}", path.display(), error.kind());
+        let (path, why) = (path.display().to_string(), error.kind().to_string());
+        let detail = msg!(collect.unreadable, file = file.clone(), path = path, why = why);
         Failure::Own(source_error(Reason::Forbidden, detail))
     })
 }
@@ -228,6 +233,7 @@ async fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{server::collect::tests::is_translated, words::key};
 
     fn session(base: &str) -> Session {
         let client = build(None, true).unwrap();
@@ -266,14 +272,14 @@ mod tests {
             (503, Reason::Unreachable),
             (504, Reason::TimedOut),
         ] {
-            let error = describe_status("Prometheus", "token", code);
+            let error = describe_status("Prometheus", key!(collect.token_or_password), code);
             assert_eq!(error.reason, reason, "{code}");
-            assert!(error.detail.starts_with(&format!("Prometheus answers {code}: ")), "{}", error.detail);
+            let words = error.detail.to_string();
+            assert!(words.starts_with(&format!("Prometheus answers {code}: ")), "{words}");
+            assert!(is_translated(&error), "{error:?}");
         }
-        assert_eq!(
-            describe_status("Prometheus", "token", 401).detail,
-            "Prometheus answers 401: check its token"
-        );
+        let refused = describe_status("Prometheus", key!(collect.token_or_password), 401);
+        assert_eq!(refused.detail.to_string(), "Prometheus answers 401: check its token or password");
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::{
         config::CollectConfig,
         snapshot::facts::{Change, NodeTarget, Observation, SourceError, Targets},
     },
+    words::{Lang, within},
 };
 
 mod ceph;
@@ -43,6 +44,12 @@ mod watches;
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
+
+/// Whether a Chinese page says it in Chinese.
+pub fn is_translated(error: &SourceError) -> bool {
+    let words = within(Lang::Chinese, || error.detail.text());
+    words.contains(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+}
 
 /// What the server says to one request; `n` is how many times the path was asked before.
 type Script = dyn Fn(&Asked, usize) -> Response + Send + Sync;

@@ -208,7 +208,7 @@ impl<K: Kind> Follower<K> {
         }
         if trouble != Trouble::LostPlace || self.failures > 2 {
             let error = self.access.watch_error(error);
-            tracing::debug!(resource = K::PLURAL, ?error, "watch failed");
+            tracing::debug!(resource = K::PLURAL, reason = ?error.reason, detail = %error.detail, "watch failed");
             self.told = self.pulse.last();
             let namespace = self.access.namespace.clone();
             self.outlet.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;

@@ -25,6 +25,7 @@ use crate::{
         history::Store,
         insight::Drawn,
     },
+    words::msg,
 };
 
 /// A page waits so long for its charts, well within what the router allows an answer.
@@ -132,6 +133,6 @@ impl Slot {
 }
 
 fn late() -> SourceError {
-    let detail = format!("no answer from Prometheus within {} s", DEADLINE.as_secs());
+    let detail = msg!(collect.late, peer = "Prometheus", seconds = DEADLINE.as_secs().to_string());
     SourceError { reason: Reason::TimedOut, detail }
 }

@@ -88,7 +88,7 @@ impl Archive {
 
     /// Waits for as long as it takes: who asks has the deadline.
     pub async fn ask(&self, of: Of, times: Times) -> Answer {
-        let gone = || SourceError { reason: Reason::Unreachable, detail: "the program is ending".to_owned() };
+        let gone = || SourceError { reason: Reason::Unreachable, detail: msg!(collect.ending) };
         let (reply, answer) = oneshot::channel();
         self.0.send(Question { of, times, reply }).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
@@ -161,7 +161,7 @@ pub fn not_configured() -> Missing {
 
 fn failed(error: &SourceError) -> Missing {
     let mend = mend::source(SourceId::Prometheus, error.reason);
-    Missing { reason: error.reason, detail: error.detail.as_str().into(), mend, last: None }
+    Missing { reason: error.reason, detail: error.detail.clone(), mend, last: None }
 }
 
 fn unrecorded() -> Missing {

@@ -7,6 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 use crate::model::{
     Millis,
     figure::Source,
+    message::Message,
     reason::Reason,
     source::SourceId,
     vm::{Disk, Network},
@@ -123,7 +124,7 @@ pub enum Change<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
     pub reason: Reason,
-    pub detail: String,
+    pub detail: Message,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -307,7 +308,7 @@ pub struct PrometheusFacts {
     /// `kubevirt_vmi_*`.
     pub instances: Vec<InstanceSample>,
     /// What the server warned of, and which part of the round failed, in plain words.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
 }
 
 /// What KubeVirt's own metrics say of one VirtualMachineInstance.

@@ -90,7 +90,7 @@ impl World {
     fn summarise_prometheus(&self) -> Summary {
         let mut summary = self.summarise_tracks(SourceId::Prometheus);
         summary.tried |= !summary.errors.is_empty();
-        let warned = |detail: &String| SourceError { reason: Reason::BadAnswer, detail: detail.clone() };
+        let warned = |detail: &Message| SourceError { reason: Reason::BadAnswer, detail: detail.clone() };
         if summary.errors.is_empty() {
             summary.errors.extend(self.prometheus.warnings.iter().map(warned));
         }
@@ -215,7 +215,7 @@ fn state(summary: &Summary) -> SourceState {
 fn words(summary: &Summary) -> Message {
     const SHOWN: usize = 3;
     let mut shown: Vec<Message> =
-        summary.errors.iter().take(SHOWN).map(|error| error.detail.clone().into()).collect();
+        summary.errors.iter().take(SHOWN).map(|error| error.detail.clone()).collect();
     if summary.errors.len() > SHOWN {
         shown.push(msg!(error.more, count = (summary.errors.len() - SHOWN).to_string()));
     }

@@ -15,7 +15,7 @@ use super::{
     history::{COARSE, FINE, Store},
     insight::{self, Drawn},
 };
-use crate::model::{Millis, insight::Resource, reason::Reason};
+use crate::model::{Millis, insight::Resource, message::Message, reason::Reason};
 
 /// Findings are of a day: minutes change nothing. The first are drawn as soon as the memory is filled.
 const DRAW_EVERY: Duration = Duration::from_secs(120);
@@ -115,7 +115,7 @@ impl Keeper {
 }
 
 fn late() -> SourceError {
-    SourceError { reason: Reason::TimedOut, detail: String::new() }
+    SourceError { reason: Reason::TimedOut, detail: Message::default() }
 }
 
 /// Puts what an archive has of all VMs where they have gaps.

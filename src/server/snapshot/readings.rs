@@ -206,7 +206,7 @@ fn judge(found: Found, wanted: &Wanted, now: Millis) -> Result<Sample, Missing> 
 }
 
 fn failed(error: &SourceError, mend: Message, last: Option<Sample>) -> Missing {
-    Missing { reason: error.reason, detail: error.detail.clone().into(), mend, last }
+    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
 }
 
 fn sample(used: u64, of: u64, at: Millis, source: Source, basis: Basis) -> Sample {

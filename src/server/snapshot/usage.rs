@@ -148,7 +148,7 @@ fn denies(error: &SourceError) -> bool {
 
 fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
     let mend = mend::source(SourceId::PodMetrics, error.reason);
-    Missing { reason: error.reason, detail: error.detail.clone().into(), mend, last }
+    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
 }
 
 /// How old a sample is, against its interval. Counted from the sample's own time, or from when it was first

@@ -17,7 +17,7 @@ use super::{
     kubelet::NodeVolumes,
     latency::Latencies,
 };
-use crate::model::{Millis, source::SourceId, vm::Vm};
+use crate::model::{Millis, message::Message, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
 /// Boxed: the table of a map is up to twice as large as what is in it.
@@ -36,7 +36,7 @@ pub(super) struct Received<T> {
 pub(super) struct Queried {
     pub volumes: HashMap<Key, VolumeStats>,
     pub instances: HashMap<Key, InstanceSample>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Message>,
     pub answered: Option<Millis>,
 }
 

@@ -10,7 +10,7 @@ use reqwest::RequestBuilder;
 use tokio::time::Instant;
 
 use crate::{
-    model::reason::Reason,
+    model::{message::Message, reason::Reason},
     server::{
         collect::{
             error::{Failure, source_error},
@@ -18,6 +18,7 @@ use crate::{
         },
         k8s::ceph,
     },
+    words::{key, msg},
 };
 
 /// The waits after the first and the second refusal of the same credentials.
@@ -80,8 +81,8 @@ impl Login {
 
     async fn credentials(&self) -> Result<Credentials, Failure> {
         Ok(Credentials {
-            user: secret(&self.user_file, "the user file of Ceph").await?,
-            password: secret(&self.password_file, "the password file of Ceph").await?,
+            user: secret(&self.user_file, key!(collect.user_file)).await?,
+            password: secret(&self.password_file, key!(collect.password_file)).await?,
         })
     }
 }
@@ -113,7 +114,7 @@ impl Guard {
     fn check(&self, credentials: &Credentials, now: Instant) -> Result<(), Failure> {
         let others = self.refused.as_ref() != Some(credentials);
         let may = others || self.again.is_some_and(|again| again <= now);
-        if may { Ok(()) } else { Err(self.words()) }
+        if may { Ok(()) } else { Err(self.failure()) }
     }
 
     fn refused(&mut self, credentials: Credentials, now: Instant) -> Failure {
@@ -122,19 +123,20 @@ impl Guard {
         }
         self.again = WAITS.get(self.times).map(|wait| now + *wait);
         self.times += 1;
-        self.words()
+        self.failure()
     }
 
-    fn words(&self) -> Failure {
-        let next = match WAITS.get(self.times.saturating_sub(1)) {
-            Some(wait) => format!("in {}, or once their files change", humantime::format_duration(*wait)),
-            None => "once their files change".to_owned(),
-        };
-        let detail = format!(
-            "Ceph refuses the login: check its user and password. So that the account is not locked, the next try \
-             is {next}"
-        );
-        Failure::Own(source_error(Reason::Forbidden, detail))
+    fn failure(&self) -> Failure {
+        Failure::Own(source_error(Reason::Forbidden, self.words()))
+    }
+
+    fn words(&self) -> Message {
+        match WAITS.get(self.times.saturating_sub(1)) {
+            Some(wait) => {
+                msg!(collect.login_waits, wait = humantime::format_duration(*wait).to_string())
+            }
+            None => msg!(collect.login_ends),
+        }
     }
 }
 
@@ -168,7 +170,8 @@ mod tests {
             guard.refused(credentials("bad"), now);
         }
         assert!(guard.check(&credentials("other"), now).is_ok());
-        let words = guard.refused(credentials("other"), now).to_string();
+        guard.refused(credentials("other"), now);
+        let words = guard.words().to_string();
         assert!(words.contains("is in 15m, or once") && !words.contains("other"), "{words}");
         assert!(guard.check(&credentials("other"), now).is_err());
         assert!(guard.check(&credentials("other"), now + WAITS[0]).is_ok());

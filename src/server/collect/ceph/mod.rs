@@ -29,16 +29,17 @@ use super::{
     poll::Source,
 };
 use crate::{
-    model::{reason::Reason, source::SourceId},
+    model::{message::Key, reason::Reason, source::SourceId},
     server::{
         config::CephConfig,
         snapshot::facts::{Image, ImageStats, Observation, SourceError, Targets},
     },
+    words::{key, msg},
 };
 
 /// The wait between two rounds of which the second is early: for new images, or after a failure.
 const EARLY: Duration = Duration::from_secs(30);
-const CREDENTIALS: &str = "user and password";
+const CREDENTIALS: Key = key!(collect.user_and_password);
 
 pub struct Ceph {
     site: Site,
@@ -76,8 +77,8 @@ impl Ceph {
     }
 
     fn out_of_budget(&self, found: usize, of: usize) -> Failure {
-        let budget = seconds(self.config.budget);
-        let detail = format!("Ceph told of {found} of {of} images within its budget of {budget}");
+        let (found, all, seconds) = (found.to_string(), of.to_string(), seconds(self.config.budget));
+        let detail = msg!(collect.budget, found = found, all = all, seconds = seconds);
         Failure::Own(source_error(Reason::TimedOut, detail))
     }
 

@@ -11,13 +11,14 @@ use crate::{
     server::{
         collect::{
             Closed, Outlet,
-            error::{Access, Failure, seconds, source_error, transport_error},
+            error::{Access, Failure, late, source_error, transport_error, useless},
             now,
             poll::Asker,
         },
         config::is_dns_label,
         snapshot::facts::{Filesystem, Key, Observation, SourceError},
     },
+    words::msg,
 };
 
 pub const RESOURCE: &str = "virtualmachineinstances/filesystemlist.subresources.kubevirt.io";
@@ -102,30 +103,25 @@ fn outcome(access: &Access, guest: &Key, failure: &Failure) -> Outcome {
 }
 
 fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
-    let Key { namespace, name } = guest;
+    let guest = format!("{}/{}", guest.namespace, guest.name);
+    let agent = || msg!(collect.agent, guest = guest.as_str());
     match failure {
-        Failure::Late(deadline) => source_error(
-            Reason::TimedOut,
-            format!("no answer from the guest agent of {namespace}/{name} within {}", seconds(*deadline)),
-        ),
+        Failure::Late(deadline) => late(agent(), *deadline),
         Failure::Transport(error) => transport_error(error.as_ref()),
         Failure::Status { code, .. } => match code.as_u16() {
-            409 => source_error(
-                Reason::AgentOff,
-                format!("the guest agent of {namespace}/{name} is not connected"),
-            ),
-            410 => source_error(Reason::NotRunning, format!("{namespace}/{name} has no instance any more")),
+            409 => source_error(Reason::AgentOff, msg!(collect.agent_off, peer = agent())),
+            410 => source_error(Reason::NotRunning, msg!(collect.no_instance, guest = guest)),
             // What virt-api says when virt-handler, or the launcher, does not answer it.
             code @ (500 | 502) => source_error(
                 Reason::Unreachable,
-                format!("the guest agent of {namespace}/{name} cannot be reached ({code})"),
+                msg!(collect.unreached, peer = agent(), code = code.to_string()),
             ),
             code => access.status_error(code, "get"),
         },
         Failure::TooLarge(_) | Failure::Undecodable => {
-            source_error(Reason::BadAnswer, format!("guest agent of {namespace}/{name}: {failure}"))
+            useless(msg!(collect.of_agent, guest = guest), failure)
         }
-        Failure::BadName => source_error(Reason::NotReported, "the name of its instance is not valid"),
+        Failure::BadName => source_error(Reason::NotReported, msg!(collect.instance_name)),
         Failure::Own(error) => error.clone(),
     }
 }
@@ -133,6 +129,7 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::collect::tests::is_translated;
 
     #[test]
     fn a_name_cannot_choose_another_path() {
@@ -196,9 +193,10 @@ mod tests {
             let code = StatusCode::from_u16(code).unwrap();
             let error = describe(&access, &guest, &Failure::Status { code, retry_after: None });
             assert_eq!(error.reason, reason, "{code}");
-            assert!(error.detail.contains(words), "{code}: {}", error.detail);
+            assert!(error.detail.to_string().contains(words), "{code}: {}", error.detail);
+            assert!(is_translated(&error), "{error:?}");
         }
         let late = describe(&access, &guest, &Failure::Late(Duration::from_secs(5)));
-        assert_eq!(late.detail, "no answer from the guest agent of prod/web within 5 s");
+        assert_eq!(late.detail.to_string(), "no answer from the guest agent of prod/web within 5 s");
     }
 }

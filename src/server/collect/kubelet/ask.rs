@@ -6,19 +6,23 @@ use tokio::time::Instant;
 
 use super::{Outcome, answer};
 use crate::{
-    model::{figure::Source, reason::Reason, source::SourceId},
+    model::{figure::Source, message::Message, reason::Reason, source::SourceId},
     server::{
         collect::{
             Outlet,
             client::Straight,
-            error::{Failure, UNAUTHORIZED, peer_error, seconds, source_error, transport_error},
+            error::{Failure, fewer, late, peer_error, source_error, transport_error, unauthorized, useless},
             now,
             poll::Asker,
         },
         config::KubeletAccess,
         snapshot::facts::{Observation, SourceError, SummaryFacts, VolumeStats},
     },
+    words::{key, msg},
 };
+
+/// The permission to ask through the API server.
+const PROXY: &str = "get nodes/proxy";
 
 /// Which way a kubelet is asked this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,14 +171,11 @@ fn url(address: IpAddr, port: u16) -> String {
 }
 
 fn bad_name() -> SourceError {
-    source_error(Reason::NoNode, "the name of its node is not valid")
+    source_error(Reason::NoNode, msg!(collect.node_name))
 }
 
 fn no_address(node: &str) -> SourceError {
-    source_error(
-        Reason::NoNode,
-        format!("no pod says the address of {node}, whose kubelet is asked straight"),
-    )
+    source_error(Reason::NoNode, msg!(collect.no_address, node = node))
 }
 
 fn describe_proxied(node: &str, straight: Option<Direct>, failure: &Failure) -> SourceError {
@@ -187,7 +188,7 @@ fn describe_proxied(node: &str, straight: Option<Direct>, failure: &Failure) -> 
 
 fn describe_direct(node: &str, failure: &Failure) -> SourceError {
     match failure {
-        Failure::Transport(error) => peer_error(&format!("the kubelet of {node}"), error.as_ref()),
+        Failure::Transport(error) => peer_error(kubelet(node), error.as_ref()),
         Failure::Status { code, .. } => direct_status(node, code.as_u16()),
         other => describe(node, other),
     }
@@ -196,58 +197,66 @@ fn describe_direct(node: &str, failure: &Failure) -> SourceError {
 /// What is the same either way.
 fn describe(node: &str, failure: &Failure) -> SourceError {
     match failure {
-        Failure::Late(deadline) => source_error(
-            Reason::TimedOut,
-            format!("no answer from the kubelet of {node} within {}", seconds(*deadline)),
-        ),
+        Failure::Late(deadline) => late(kubelet(node), *deadline),
         Failure::BadName => bad_name(),
         Failure::Own(error) => error.clone(),
-        other => source_error(Reason::BadAnswer, format!("kubelet of {node}: {other}")),
+        other => useless(msg!(collect.of_kubelet, node = node), other),
     }
 }
 
+fn kubelet(node: &str) -> Message {
+    msg!(collect.kubelet, node = node)
+}
+
 fn proxied_status(node: &str, straight: Option<Direct>, code: u16) -> SourceError {
+    let peer = kubelet(node);
     match code {
-        401 => source_error(Reason::Forbidden, UNAUTHORIZED),
-        403 if straight == Some(Direct::Denied) => {
-            source_error(Reason::Forbidden, format!("get nodes/stats or nodes/proxy (node {node})"))
-        }
+        401 => unauthorized(msg!(collect.api_server)),
+        403 if straight == Some(Direct::Denied) => denied(key!(permission.kubelet), node),
         // As it is where kubelets sign their certificates themselves.
-        403 if straight == Some(Direct::Failed) => source_error(
-            Reason::Forbidden,
-            format!(
-                "get nodes/proxy (node {node}); straight, no connection could be made: is its certificate of \
-                 --kubelet-ca or the cluster's authority, and port 10250 open?"
-            ),
-        ),
-        403 => source_error(Reason::Forbidden, format!("get nodes/proxy (node {node})")),
-        404 => source_error(Reason::Unreachable, format!("node {node} or its summary does not exist (404)")),
-        504 => source_error(Reason::TimedOut, format!("the kubelet of {node} timed out (504)")),
-        429 => source_error(Reason::Unreachable, "the API server asks for fewer requests (429)"),
-        500..=599 => source_error(
-            Reason::Unreachable,
-            format!("the API server cannot reach the kubelet of {node} ({code})"),
-        ),
-        _ => source_error(Reason::BadAnswer, format!("the kubelet of {node} answers {code}")),
+        403 if straight == Some(Direct::Failed) => {
+            let words = vec![denied(PROXY, node).detail, msg!(collect.not_straight)];
+            source_error(Reason::Forbidden, Message::List(words))
+        }
+        403 => denied(PROXY, node),
+        404 => source_error(Reason::Unreachable, msg!(collect.no_node, node = node)),
+        504 => source_error(Reason::TimedOut, msg!(collect.timed_out, peer = peer)),
+        429 => fewer(msg!(collect.api_server)),
+        500..=599 => {
+            source_error(Reason::Unreachable, msg!(collect.not_reached, peer = peer, code = code.to_string()))
+        }
+        _ => odd_status(peer, code),
     }
 }
 
 fn direct_status(node: &str, code: u16) -> SourceError {
-    let (reason, words) = match code {
-        401 => (Reason::Forbidden, "does not accept this dashboard's credentials"),
-        403 => return source_error(Reason::Forbidden, format!("get nodes/stats (node {node})")),
-        404 => (Reason::Unreachable, "has no summary"),
-        429 => (Reason::Unreachable, "asks for fewer requests"),
-        504 => (Reason::TimedOut, "timed out"),
-        500..=599 => (Reason::Unreachable, "is unavailable"),
-        _ => return source_error(Reason::BadAnswer, format!("the kubelet of {node} answers {code}")),
-    };
-    source_error(reason, format!("the kubelet of {node} {words} ({code})"))
+    let peer = kubelet(node);
+    match code {
+        401 => unauthorized(peer),
+        403 => denied("get nodes/stats", node),
+        404 => source_error(Reason::Unreachable, msg!(collect.no_summary, peer = peer)),
+        429 => fewer(peer),
+        504 => source_error(Reason::TimedOut, msg!(collect.timed_out, peer = peer)),
+        500..=599 => {
+            let words = msg!(collect.unavailable, peer = peer, code = code.to_string());
+            source_error(Reason::Unreachable, words)
+        }
+        _ => odd_status(peer, code),
+    }
+}
+
+fn denied(permission: impl Into<Message>, node: &str) -> SourceError {
+    source_error(Reason::Forbidden, msg!(collect.on_node, permission = permission, node = node))
+}
+
+fn odd_status(peer: Message, code: u16) -> SourceError {
+    source_error(Reason::BadAnswer, msg!(collect.answers, peer = peer, code = code.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::collect::tests::is_translated;
 
     #[test]
     fn a_name_cannot_choose_another_path() {
@@ -278,17 +287,25 @@ mod tests {
     fn every_failure_names_its_node() {
         for code in [403, 404, 418, 500, 502, 503, 504] {
             for error in [proxied_status("n7", None, code), direct_status("n7", code)] {
-                assert!(error.detail.contains("n7"), "{error:?}");
+                assert!(error.detail.to_string().contains("n7"), "{error:?}");
+                assert!(is_translated(&error), "{error:?}");
             }
         }
         let details = [
             proxied_status("n7", None, 403),
             proxied_status("n7", Some(Direct::Denied), 403),
             direct_status("n7", 403),
+            proxied_status("n7", Some(Direct::Failed), 403),
         ]
-        .map(|error| (error.reason, error.detail));
-        let want = ["get nodes/proxy", "get nodes/stats or nodes/proxy", "get nodes/stats"]
-            .map(|permission| (Reason::Forbidden, format!("{permission} (node n7)")));
+        .map(|error| (error.reason, error.detail.to_string()));
+        let want = [
+            "get nodes/proxy (node n7)",
+            "get nodes/stats or nodes/proxy (node n7)",
+            "get nodes/stats (node n7)",
+            "get nodes/proxy (node n7); straight, no connection could be made: is its certificate of --kubelet-ca or \
+             the cluster's authority, and port 10250 open?",
+        ]
+        .map(|words| (Reason::Forbidden, words.to_owned()));
         assert_eq!(details, want);
     }
 }

@@ -25,7 +25,12 @@ use super::{
     poll::Source,
 };
 use crate::{
-    model::{Millis, reason::Reason, source::SourceId},
+    model::{
+        Millis,
+        message::{Key, Message},
+        reason::Reason,
+        source::SourceId,
+    },
     server::{
         config::{CollectConfig, PrometheusConfig},
         snapshot::{
@@ -33,10 +38,11 @@ use crate::{
             facts::{Observation, PrometheusFacts, VolumeStats},
         },
     },
+    words::{key, msg},
 };
 
 /// What a person should look at when Prometheus refuses.
-const CREDENTIALS: &str = "token or password";
+const CREDENTIALS: Key = key!(collect.token_or_password);
 /// Shown of what a server remarks, and of each remark, in characters.
 const REMARKS: usize = 5;
 const REMARK: usize = 200;
@@ -84,9 +90,9 @@ impl Prometheus {
             volumes
         );
         let mut tally = Tally::default();
-        let memory = tally.count("memory", memory, &self.site);
-        let cpu = tally.count("CPU", cpu, &self.site);
-        let volumes = volumes.and_then(|volumes| tally.count("disk usage", volumes, &self.site));
+        let memory = tally.count(key!(collect.memory), memory, &self.site);
+        let cpu = tally.count(key!(collect.cpu), cpu, &self.site);
+        let volumes = volumes.and_then(|volumes| tally.count(key!(collect.disk), volumes, &self.site));
         if let (Some(disks), Some(volumes)) = (&mut self.disks, volumes) {
             (disks.last, disks.due) = (volumes, started + disks.interval);
         }
@@ -98,7 +104,7 @@ impl Prometheus {
         &self,
         memory: Part<answer::Memory>,
         cpu: Part<answer::Cpu>,
-        mut warnings: Vec<String>,
+        mut warnings: Vec<Message>,
     ) -> PrometheusFacts {
         let disks = self.disks.as_ref().map(|disks| disks.last.clone()).unwrap_or_default();
         let mut remarks: Vec<String> = [disks.remarks, memory.remarks, cpu.remarks].concat();
@@ -137,26 +143,26 @@ impl Disks {
 struct Tally {
     answered: bool,
     failure: Option<Failure>,
-    warnings: Vec<String>,
+    warnings: Vec<Message>,
 }
 
 impl Tally {
-    fn count<T>(&mut self, what: &str, result: Result<T, Failure>, site: &Site) -> Option<T> {
+    fn count<T>(&mut self, part: Key, result: Result<T, Failure>, site: &Site) -> Option<T> {
         match result {
             Ok(found) => {
                 self.answered = true;
                 Some(found)
             }
             Err(failure) => {
-                let words = site.describe(CREDENTIALS, &failure).detail;
-                self.warnings.push(format!("no {what}: {words}"));
+                let why = site.describe(CREDENTIALS, &failure).detail;
+                self.warnings.push(msg!(collect.lacks, part = part, why = why));
                 self.failure.get_or_insert(failure);
                 None
             }
         }
     }
 
-    fn end(self) -> Result<Vec<String>, Failure> {
+    fn end(self) -> Result<Vec<Message>, Failure> {
         match self.failure {
             Some(failure) if !self.answered => Err(failure),
             _ => Ok(self.warnings),
@@ -245,15 +251,15 @@ async fn headers(config: &PrometheusConfig) -> Result<HeaderMap, Failure> {
 
 async fn authorization(config: &PrometheusConfig) -> Result<Option<HeaderValue>, Failure> {
     let value = match (&config.bearer_token_file, &config.basic_auth_file) {
-        (Some(path), _) => format!("Bearer {}", secret(path, "the token file of Prometheus").await?),
+        (Some(path), _) => format!("Bearer {}", secret(path, key!(collect.token_file)).await?),
         (None, Some(path)) => {
-            let login = secret(path, "the user and password file of Prometheus").await?;
+            let login = secret(path, key!(collect.login_file)).await?;
             format!("Basic {}", BASE64_STANDARD.encode(login))
         }
         (None, None) => return Ok(None),
     };
     let mut value = HeaderValue::try_from(value).map_err(|_| {
-        let detail = "the token file of Prometheus holds more than one line";
+        let detail = msg!(collect.many_lines, file = key!(collect.token_file));
         Failure::Own(source_error(Reason::Forbidden, detail))
     })?;
     value.set_sensitive(true);
@@ -261,7 +267,7 @@ async fn authorization(config: &PrometheusConfig) -> Result<Option<HeaderValue>,
 }
 
 /// One line of a length that can be shown.
-fn legible(remark: &str) -> String {
+fn legible(remark: &str) -> Message {
     let line: String = remark.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REMARK).collect();
-    format!("Prometheus: {line}")
+    msg!(collect.about, peer = "Prometheus", words = line)
 }

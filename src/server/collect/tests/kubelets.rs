@@ -119,7 +119,7 @@ async fn a_kubelet_that_cannot_prove_itself_gets_no_credentials() {
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
     let error = collector.told("n").await.unwrap_err();
     let words = "the TLS handshake with the kubelet of n failed: check its CA and name";
-    assert_eq!((error.reason, &*error.detail), (Reason::Unreachable, words));
+    assert_eq!((error.reason, &*error.detail.to_string()), (Reason::Unreachable, words));
     // Nobody to know it by: then it is not even tried.
     (config.kubelet.ca, config.kubelet.access) = (None, KubeletAccess::Auto);
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
@@ -142,7 +142,7 @@ async fn without_the_proxy_each_failure_names_node_and_permission() {
         let aims = nodes(&[("n", "127.0.0.1"), ("nowhere", "")]);
         let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Direct), aims).await;
         let error = collector.told("n").await.unwrap_err();
-        assert_eq!((error.reason, &*error.detail), (reason, words));
+        assert_eq!((error.reason, &*error.detail.to_string()), (reason, words));
         assert_eq!(collector.told("nowhere").await.unwrap_err().reason, Reason::NoNode);
     }
     assert_eq!([proxied(&api, "n"), proxied(&api, "nowhere")], [0, 0]);
@@ -159,7 +159,7 @@ async fn a_denial_both_ways_names_both_permissions() {
     let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Auto), aims).await;
     for _ in 0..2 {
         let error = collector.told("n").await.unwrap_err();
-        assert_eq!(error.detail, "get nodes/stats or nodes/proxy (node n)");
+        assert_eq!(error.detail.to_string(), "get nodes/stats or nodes/proxy (node n)");
     }
 }
 

@@ -73,7 +73,10 @@ async fn volumes_are_asked_for_at_their_own_interval_and_stand_until_then() {
         assert_eq!((volume.used, volume.capacity, volume.at), (Some(5), Some(9), Some(60_000)));
         let instance = &facts.instances[0];
         assert_eq!((instance.cpu_nanocores, instance.guest_usable), (Some(250_000_000), Some(7)));
-        assert_eq!(facts.warnings, ["Prometheus: a store is away"]);
+        assert_eq!(
+            facts.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["Prometheus: a store is away"]
+        );
     }
     assert_eq!(queries(&server, "kubelet_volume_stats"), 1);
     assert_eq!(queries(&server, "vmi_memory"), 3);
@@ -99,7 +102,11 @@ async fn a_query_that_fails_costs_its_part_and_is_told() {
     let facts = first(&server.url).await.unwrap();
     let instance = &facts.instances[0];
     assert_eq!((instance.cpu_nanocores, instance.guest_usable), (None, Some(7)));
-    assert!(facts.warnings[0].starts_with("no CPU: Prometheus answers 422"), "{:?}", facts.warnings);
+    assert!(
+        facts.warnings[0].to_string().starts_with("no CPU: Prometheus answers 422"),
+        "{:?}",
+        facts.warnings
+    );
 }
 
 #[tokio::test]
@@ -116,7 +123,7 @@ async fn volumes_that_fail_once_stand_with_their_own_time_and_are_asked_for_agai
     for _ in 0..3 {
         let facts = collector.queried().await.unwrap();
         assert_eq!(facts.volumes[0].at, Some(60_000));
-        warned.push(facts.warnings.iter().any(|warning| warning.starts_with("no disk usage: ")));
+        warned.push(facts.warnings.iter().any(|warning| warning.to_string().starts_with("no disk usage: ")));
     }
     assert_eq!(warned, [false, true, false]);
 }
@@ -138,7 +145,7 @@ async fn every_refusal_has_its_reason_in_words() {
                 .into_response()
         });
         let error = first(&server.url).await.unwrap_err();
-        assert_eq!((error.reason, &*error.detail), (reason, words));
+        assert_eq!((error.reason, &*error.detail.to_string()), (reason, words));
         assert!(server.asked("/elsewhere").is_empty(), "it follows redirects");
     }
 }
@@ -161,7 +168,7 @@ async fn answers_that_are_none_are_bad_answers() {
         || Body::from_stream(stream::iter((0..800).map(|_| Ok::<_, Infallible>("y".repeat(1 << 16)))));
     let server = Server::start(move |_, _| endless().into_response());
     let error = first(&server.url).await.unwrap_err();
-    assert_eq!(error.detail, "Prometheus: the answer is over the limit of 4000 bytes");
+    assert_eq!(error.detail.to_string(), "Prometheus: the answer is over the limit of 4000 bytes");
 }
 
 #[tokio::test]
@@ -176,7 +183,7 @@ async fn what_breaks_under_http_has_its_reason_too() {
         (curt("SSH-2.0-OpenSSH\r\n"), Reason::Unreachable, "Prometheus cannot be reached"),
     ] {
         let error = first(&url).await.unwrap_err();
-        assert_eq!((error.reason, &*error.detail), (reason, words), "{url}");
+        assert_eq!((error.reason, &*error.detail.to_string()), (reason, words), "{url}");
     }
 }
 
@@ -210,16 +217,22 @@ async fn credentials_are_read_anew_for_each_round_and_never_shown() {
     let error = collector.queried().await.unwrap_err();
     assert_eq!(error.reason, Reason::Forbidden);
     assert!(
-        error.detail.starts_with("the token file of Prometheus, ") && error.detail.ends_with("not found")
+        error.detail.to_string().starts_with("the token file of Prometheus, ")
+            && error.detail.to_string().ends_with("not found")
     );
     for (text, want) in [(" \n", "holds no line"), ("two\nlines", "more than one line"), ("first\n", "401")] {
         std::fs::write(&file, text).unwrap();
         let error = collector.next(|seen| match seen {
-            Observation::Prometheus { result: Err(error), .. } if error.detail.contains(want) => Some(error),
+            Observation::Prometheus { result: Err(error), .. } if error.detail.to_string().contains(want) => {
+                Some(error)
+            }
             _ => None,
         });
         let error = error.await;
-        assert!(error.reason == Reason::Forbidden && !error.detail.contains("first"), "{error:?}");
+        assert!(
+            error.reason == Reason::Forbidden && !error.detail.to_string().contains("first"),
+            "{error:?}"
+        );
     }
     std::fs::write(&file, "second\n").unwrap();
     while collector.queried().await.is_err() {}
@@ -246,7 +259,7 @@ async fn its_certificate_must_be_of_its_authority() {
     let secure = Secure::start(|asked, _| well(asked));
     let error = first(&secure.server.url).await.unwrap_err();
     let words = "the TLS handshake with Prometheus failed: check its CA and name";
-    assert_eq!((error.reason, &*error.detail), (Reason::Unreachable, words));
+    assert_eq!((error.reason, &*error.detail.to_string()), (Reason::Unreachable, words));
     let api = Server::start(|asked, _| quiet(asked));
     let config = PrometheusConfig { ca: Some(secure.ca()), ..prometheus(&secure.server.url) };
     let mut collector = Collector::start(&api, asks(config), &[]).await;
@@ -258,5 +271,5 @@ async fn its_certificate_must_be_of_its_authority() {
             break error;
         }
     };
-    assert_eq!(error.detail, "the CA file of Prometheus holds no certificates in PEM");
+    assert_eq!(error.detail.to_string(), "the CA file of Prometheus holds no certificates in PEM");
 }

@@ -2,8 +2,17 @@
 
 use axum::http::Method;
 
+use std::sync::Arc;
+
 use super::fixture::*;
-use crate::model::reason::Reason;
+use crate::{
+    model::{reason::Reason, source::SourceId},
+    server::snapshot::{
+        Limits, World,
+        facts::{Observation, SourceError},
+    },
+    words::msg,
+};
 
 const CHINESE: (&str, &str) = ("accept-language", "zh-CN,zh;q=0.9,en;q=0.5");
 
@@ -95,5 +104,40 @@ async fn programs_get_english_whatever_was_served_before() {
         let bad = server.send(Method::POST, "/api/vms", &[CHINESE]).await;
         assert_eq!(bad.json()["detail"], "only GET and HEAD are answered");
         assert!(!is_chinese(&server.get("/").await));
+    }
+}
+
+#[tokio::test]
+async fn what_a_source_said_last_is_in_the_readers_language_and_english_for_programs() {
+    let limits = Limits {
+        metrics_interval: 15_000,
+        disk_interval: 60_000,
+        ceph_interval: 300_000,
+        disk_sources: vec![],
+    };
+    let mut world = World::new(limits);
+    let failed = |source, detail| Observation::WatchFailed {
+        source,
+        namespace: None,
+        error: SourceError { reason: Reason::Unreachable, detail },
+    };
+    let refused = msg!(collect.refused, peer = msg!(collect.api_server));
+    world.apply(failed(SourceId::Wukongs, refused));
+    // Somebody else's words.
+    world.apply(failed(SourceId::Pods, "no such host".into()));
+    let server = Server::new(vec![]);
+    server.snapshots.send_replace(Arc::new(world.join(7_000)));
+    let (english, chinese) = ("the API server refuses connections", "API server 拒绝连接");
+    for (path, headers, words, others) in [
+        ("/sources", vec![], english, chinese),
+        ("/sources", vec![CHINESE], chinese, english),
+        ("/at/h1/en/fn/sources", vec![], english, chinese),
+        ("/at/h1/zh-CN/fn/sources", vec![], chinese, english),
+        ("/api/sources", vec![CHINESE], english, chinese),
+    ] {
+        let answer = server.send(Method::GET, path, &headers).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(text.contains(words) && !text.contains(others), "{path} {headers:?}: {text}");
+        assert!(text.contains("no such host"), "{path} {headers:?}: {text}");
     }
 }

@@ -65,7 +65,7 @@ pub fn metrics(items: Vec<PodMetricsFacts>) -> Observation {
 }
 
 pub fn refused(reason: Reason) -> SourceError {
-    SourceError { reason, detail: format!("{reason:?}, in words") }
+    SourceError { reason, detail: format!("{reason:?}, in words").into() }
 }
 
 /// A running Wukong of 2 cores and 4Gi, its VM named `{name}-vm`.
