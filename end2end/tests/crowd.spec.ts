@@ -68,9 +68,9 @@ crowd("nor while 10,000 squares are drawn", async ({ page }) => {
   await watched(page);
   await view(page, "Map").click();
   await expect(page.locator(".map section").first()).toBeVisible();
-  const count = await page.locator(".map .squares path").evaluateAll((paths) =>
+  const squares = () => page.locator(".map .squares path").evaluateAll((paths) =>
     paths.reduce((sum, path) => sum + (path.getAttribute("d")?.match(/M/g)?.length ?? 0), 0));
-  expect(count).toBe(10_000);
+  await expect.poll(squares).toBe(10_000);
   await noLongTask(page, `map, ${await page.locator(".map *").count()} elements`);
   await page.locator(".block").nth(3).hover();
   await expect(page.locator(".map .here b")).not.toHaveText("…");
