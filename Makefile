@@ -1,7 +1,7 @@
 # The front door. `make help` lists the targets; the work itself is in scripts/, which run on their own too.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test build run screenshots fmt lint size load bench clean
+.PHONY: help demo test build run screenshots fmt lint size bench clean
 ARGS ?=
 
 help: ## this list
@@ -36,10 +36,6 @@ size: ## what the home page downloads, compressed; fails above 160 kB
 
 clean: ## delete this project's build output from the cache (tools stay)
 	@scripts/clean
-
-load: ## what 1,000 clients of the event stream cost on 10,000 VMs, printed (a release build)
-	@scripts/setup test
-	@scripts/load
 
 bench: ## the design's targets for 10,000 VMs, each figure printed beside its own (a release build)
 	@scripts/setup build

@@ -5,12 +5,19 @@
 //! brought from such a cluster.
 
 mod api;
+mod crowd;
+#[path = "../../tests/it/crowd.rs"]
+mod followers;
 mod inside;
 mod page;
 mod process;
 mod table;
 
 use table::Table;
+
+/// As in the program: what takes memory and gives it back is a good part of a join.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     // `cargo test --benches` and `cargo bench -- --list` ask for names only.
@@ -24,5 +31,6 @@ fn main() {
     inside::measure(&mut table);
     page::measure(&mut table);
     api::measure(&mut table);
+    crowd::measure(&mut table);
     std::process::exit(table.finish());
 }

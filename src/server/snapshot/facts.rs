@@ -26,6 +26,16 @@ impl Key {
     }
 }
 
+/// Namespace and name of what is looked up: no [`Key`] is made for it.
+#[derive(Hash)]
+pub struct At<'a>(pub &'a str, pub &'a str);
+
+impl hashbrown::Equivalent<Key> for At<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        (self.1, self.0) == (&*key.name, &*key.namespace)
+    }
+}
+
 /// Something that one of the sources said.
 #[derive(Clone, Debug)]
 pub enum Observation {

@@ -117,14 +117,19 @@ pub fn hints(vm: &Vm, store: &Store, now: Millis) -> Hints {
     let day = store.day(&vm.uid, now);
     let of = |resource| &day[index(resource)];
     let (cpu, memory) = (vm.summary.cpu.unwrap_or(0), vm.summary.memory.unwrap_or(0));
-    Hints {
+    let mut hints = Hints {
         cpu: sizing(of(Resource::Cpu), Unit::Nanocores, cpu),
         memory: sizing(of(Resource::Memory), Unit::Bytes, memory),
         disk: match vm.summary.usage.disk.sample() {
             Some(sample) => filling(of(Resource::Disk), sample.used, sample.of),
             None => Err(too_short(0)),
         },
-    }
+    };
+    // The newest five minutes are not over.
+    let sizings = [&mut hints.cpu, &mut hints.memory].into_iter().flatten().map(|sizing| &mut sizing.window);
+    let fillings = hints.disk.iter_mut().map(|filling| &mut filling.window);
+    sizings.chain(fillings).for_each(|window| window.to = window.to.min(now));
+    hints
 }
 
 fn too_short(known: u32) -> Silence {

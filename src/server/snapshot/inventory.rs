@@ -1,10 +1,10 @@
 //! Who is there: every Wukong, every VirtualMachine that no Wukong owns, and every instance that stands alone; each
 //! with its KubeVirt objects.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use super::{
-    facts::{InstanceFacts, Key, VmFacts, WukongFacts},
+    facts::{At, InstanceFacts, VmFacts, WukongFacts},
     pods::cut_prefix,
     world::World,
 };
@@ -38,6 +38,20 @@ impl<'a> Entry<'a> {
             (None, Some(vm), _) => (&vm.namespace, &vm.name),
             (None, None, Some(instance)) => (&instance.namespace, &instance.name),
             (None, None, None) => ("", ""),
+        }
+    }
+
+    /// As people and lists sort them.
+    pub fn order(&self) -> (&'a str, &'a str, &'a str) {
+        (self.name(), self.namespace(), self.uid())
+    }
+
+    pub fn uid(&self) -> &'a str {
+        match (self.wukong, self.vm, self.instance) {
+            (Some(wukong), _, _) => &wukong.uid,
+            (None, Some(vm), _) => &vm.uid,
+            (None, None, Some(instance)) => &instance.uid,
+            (None, None, None) => "",
         }
     }
 
@@ -112,7 +126,7 @@ impl World {
         let free = |instance: &&InstanceFacts| {
             let key = (instance.namespace.as_str(), instance.name.as_str());
             let controlled = !instance.owner_vm.is_empty() && self.listed(SourceId::VirtualMachines, key.0);
-            let known = self.vms.contains_key(&Key::new(key.0, key.1));
+            let known = self.vms.contains_key(&At(key.0, key.1));
             !controlled && !known && !taken.contains(&key)
         };
         let instances = self.instances.values().map(|instance| &**instance).filter(free);
@@ -139,18 +153,18 @@ impl World {
         wukong: &'a WukongFacts,
         by_owner: &HashMap<&str, Vec<&'a VmFacts>>,
     ) -> Entry<'a> {
-        let named = self.vms.get(&Key::new(&wukong.namespace, &wukong.vm_name)).map(Box::as_ref);
+        let named = self.vms.get(&At(&wukong.namespace, &wukong.vm_name)).map(Box::as_ref);
         let vm = named.or_else(|| match by_owner.get(wukong.uid.as_str()).map(Vec::as_slice) {
             Some([vm]) if wukong.vm_name.is_empty() => Some(*vm),
             _ => None,
         });
         let vm_name = if wukong.vm_name.is_empty() { vm.map_or("", |vm| &vm.name) } else { &wukong.vm_name };
-        let instance = self.instances.get(&Key::new(&wukong.namespace, vm_name)).map(Box::as_ref);
+        let instance = self.instances.get(&At(&wukong.namespace, vm_name)).map(Box::as_ref);
         Entry { kind: Kind::Wukong, wukong: Some(wukong), vm, instance, vm_name }
     }
 
     fn of_vm<'a>(&'a self, vm: &'a VmFacts) -> Entry<'a> {
-        let instance = self.instances.get(&Key::new(&vm.namespace, &vm.name)).map(Box::as_ref);
+        let instance = self.instances.get(&At(&vm.namespace, &vm.name)).map(Box::as_ref);
         Entry { kind: Kind::VirtualMachine, wukong: None, vm: Some(vm), instance, vm_name: &vm.name }
     }
 }

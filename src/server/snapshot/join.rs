@@ -1,6 +1,11 @@
 //! The join itself: each VM with its pod, its samples and its volumes.
 
-use std::sync::Arc;
+use std::{
+    num::NonZero,
+    panic,
+    sync::Arc,
+    thread::{self, available_parallelism},
+};
 
 use super::{
     Snapshot,
@@ -65,24 +70,39 @@ impl World {
     }
 
     fn join_all(&self, now: Millis) -> Vec<Arc<Vm>> {
-        let entries = self.inventory();
+        let entries = sorted(self.inventory());
         let indexes = Indexes {
             launchers: Launchers::of(self),
             shared: SharedPrefixes::of(&entries),
             reports: Reports::of(self),
         };
-        let join = |entry| self.unless_same(self.join_one(entry, &indexes, now));
-        let mut vms: Vec<Arc<Vm>> = entries.iter().map(join).collect();
-        vms.sort_by(|a, b| order(a).cmp(&order(b)));
-        vms
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let at_once = entries.len().div_ceil(cores).max(WORTH_A_THREAD);
+        let (first, others) = entries.split_at(at_once.min(entries.len()));
+        let join = |part| self.join_part(part, &indexes, now);
+        thread::scope(|threads| {
+            let others: Vec<_> =
+                others.chunks(at_once).map(|part| threads.spawn(move || join(part))).collect();
+            let mut vms = join(first);
+            for part in others {
+                vms.extend(part.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+            }
+            vms
+        })
     }
 
-    /// The last snapshot's VM where nothing about it changed: two snapshots side by side share most of their memory.
-    fn unless_same(&self, vm: Vm) -> Arc<Vm> {
-        match self.last.binary_search_by(|last| order(last).cmp(&order(&vm))) {
-            Ok(at) if *self.last[at] == vm => self.last[at].clone(),
-            _ => Arc::new(vm),
-        }
+    /// In the order of the entries. The last snapshot's VM where nothing about it changed: two snapshots side by side
+    /// share most of their memory.
+    fn join_part(&self, entries: &[Entry], indexes: &Indexes, now: Millis) -> Vec<Arc<Vm>> {
+        let Some(first) = entries.first() else { return Vec::new() };
+        let begin = self.last.partition_point(|last| order(last) < first.order());
+        let mut last = self.last[begin..].iter().peekable();
+        let join = |entry: &Entry| {
+            let vm = self.join_one(entry, indexes, now);
+            while last.next_if(|last| order(last) < entry.order()).is_some() {}
+            last.next_if(|last| ***last == vm).cloned().unwrap_or_else(|| Arc::new(vm))
+        };
+        entries.iter().map(join).collect()
     }
 
     /// Whether objects of the namespace were ever listed.
@@ -151,6 +171,26 @@ impl World {
         };
         indexes.launchers.find(wanted, |prefix| indexes.shared.contains(wanted.namespace, prefix))
     }
+}
+
+/// Fewer VMs than this are joined before a thread for them has begun.
+const WORTH_A_THREAD: usize = 1000;
+
+/// By name. Most comparisons need the names' beginnings alone, which lie side by side.
+fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut entries: Vec<_> = entries.into_iter().map(|entry| (beginning(entry.name()), entry)).collect();
+    entries.sort_unstable_by(|(a_begins, a), (b_begins, b)| {
+        a_begins.cmp(b_begins).then_with(|| a.order().cmp(&b.order()))
+    });
+    entries.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// Sorts as the name does, as far as it goes.
+fn beginning(name: &str) -> u128 {
+    let mut bytes = [0; 16];
+    let length = name.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+    u128::from_be_bytes(bytes)
 }
 
 fn told(node: &NodeFacts) -> Node {
@@ -236,14 +276,14 @@ fn describe(
 ) -> Vm {
     let wukong = entry.wukong;
     let guest_os = entry.instance.map(|instance| instance.guest_os.clone()).unwrap_or_default();
-    let (uid, created) = match entry {
-        Entry { wukong: Some(wukong), .. } => (&wukong.uid, wukong.created),
-        Entry { vm: Some(vm), .. } => (&vm.uid, vm.created),
-        Entry { instance: Some(instance), .. } => (&instance.uid, instance.created),
-        _ => (&String::new(), 0),
+    let created = match entry {
+        Entry { wukong: Some(wukong), .. } => wukong.created,
+        Entry { vm: Some(vm), .. } => vm.created,
+        Entry { instance: Some(instance), .. } => instance.created,
+        _ => 0,
     };
     Vm {
-        uid: uid.clone(),
+        uid: entry.uid().to_owned(),
         summary,
         memory_text: memory_text(entry).to_owned(),
         os_image: wukong.map_or(guest_os, |wukong| wukong.os_image.clone()),

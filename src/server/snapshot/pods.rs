@@ -1,6 +1,6 @@
 //! Which launcher pod holds a VM's guest. A name prefix is no match, and two live pods are never summed.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     facts::{InstanceFacts, PodFacts, PodMetricsFacts},

@@ -2,7 +2,7 @@
 //! a sum.
 
 use super::{
-    facts::{Backend, InstanceFacts, Key, SourceError, VolumeStats},
+    facts::{At, Backend, InstanceFacts, Key, SourceError, VolumeStats},
     guest::GuestDisks,
     mend,
     usage::Age,
@@ -116,8 +116,7 @@ impl World {
         if !instance.agent_connected {
             return Some(Err(wanted.missing(Reason::AgentOff)));
         }
-        let key = Key::new(&instance.namespace, &instance.name);
-        let Some(guest) = self.guests.get(&key) else {
+        let Some(guest) = self.guests.get(&At(&instance.namespace, &instance.name)) else {
             return Some(Err(wanted.missing(Reason::Starting)));
         };
         let mended = |error: &SourceError| mend::guest(error.reason, &instance.namespace, &instance.name);

@@ -1,10 +1,8 @@
 //! What is worth asking of: nodes, guests and images that have a Running VM.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use hashbrown::HashMap;
 
 use super::{
     facts::{Backend, Image, Key, NodeTarget, Targets},

@@ -1,6 +1,6 @@
 //! CPU and memory of one VM, from its launcher pod's PodMetrics.
 
-use super::facts::{InstanceFacts, InstanceSample, Key, PodMetricsFacts, SourceError};
+use super::facts::{At, InstanceFacts, InstanceSample, PodMetricsFacts, SourceError};
 use super::{
     MISSING_AFTER, STALE_AFTER, mend,
     pods::Pod,
@@ -54,7 +54,7 @@ impl World {
     fn of_prometheus_instance(&self, subject: &Subject, quest: &Quest, now: Millis) -> Option<Sample> {
         let instance = subject.instance.filter(|_| subject.running)?;
         let of = quest.allocated?;
-        let sample = self.prometheus.instances.get(&Key::new(&instance.namespace, &instance.name))?;
+        let sample = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
         let (used, window_ms) = (quest.of_instance)(sample)?;
         let interval = self.limits.metrics_interval;
         let age = Age::new(now, sample.at, sample.at, interval);
@@ -83,7 +83,7 @@ impl World {
             (Err(reason), None) => return Err(missing(*reason)),
         };
         let allocated = quest.allocated.ok_or_else(|| missing(Reason::NoAllocation))?;
-        let Some(received) = self.metrics.get(&Key::new(pod.namespace, pod.name)) else {
+        let Some(received) = self.metrics.get(&At(pod.namespace, pod.name)) else {
             return Err(self.unsampled(pod, now, missing));
         };
         let used = (quest.read)(&received.facts).ok_or_else(|| missing(Reason::BadAnswer))?;

@@ -1,6 +1,6 @@
 //! A VM's volumes, and what the kubelets know of each. A claim counts once, however often it is mounted.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     facts::{InstanceFacts, Key, LonghornFacts, VolumeRef, VolumeStats, WukongFacts},

@@ -1,14 +1,13 @@
 //! All that the sources have said so far. The writer alone owns it, so nothing here is locked.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use hashbrown::HashMap;
 
 use super::{
     Limits,
     facts::{
-        Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key,
+        At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key,
         LonghornFacts, Named, NodeFacts, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts,
         PrometheusFacts, SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
     },
@@ -194,7 +193,7 @@ impl World {
     /// What lies behind a claim, should claim and PersistentVolume name each other.
     pub(super) fn backend(&self, claim: &Key) -> Option<&Backend> {
         let bound = &self.claims.get(claim)?.volume_name;
-        let lead = self.persistent_volumes.get(&Key::new("", bound))?.lead.as_ref()?;
+        let lead = self.persistent_volumes.get(&At("", bound))?.lead.as_ref()?;
         (lead.claim == *claim).then_some(&lead.backend)
     }
 

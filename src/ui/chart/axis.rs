@@ -4,7 +4,7 @@
 use crate::model::{Millis, format::utc_minute, history::Span};
 
 const MINUTE: Millis = 60_000;
-const HOUR: Millis = 60 * MINUTE;
+pub const HOUR: Millis = 60 * MINUTE;
 const DAY: Millis = 24 * HOUR;
 
 /// One label.

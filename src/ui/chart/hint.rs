@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use super::axis;
+use super::axis::{self, HOUR};
 use crate::{
     model::{
         figure::Unit,
@@ -87,7 +87,9 @@ fn drawn_from(window: &Window) -> String {
 pub fn window_words(window: &Window) -> String {
     let share = (u64::from(window.known) * 100 / u64::from(window.all.max(1))).to_string();
     let until = axis::moment(Span::Week, window.to);
-    t!(hint.window, length = words::span(window.to - window.from), until = until, share = share)
+    // To the nearest hour: the last five minutes of a day are not over.
+    let hours = (window.to - window.from + HOUR / 2) / HOUR;
+    t!(hint.window, length = words::span(hours * HOUR), until = until, share = share)
 }
 
 fn silent(silence: &Silence) -> String {

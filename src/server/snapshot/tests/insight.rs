@@ -17,7 +17,7 @@ use crate::{
     server::snapshot::{
         Scope, Snapshot,
         history::Store,
-        insight::{Drawn, draw, filling, page, sizing},
+        insight::{Drawn, draw, filling, hints, page, sizing},
         view::Identity,
     },
 };
@@ -198,6 +198,13 @@ fn findings_are_counted_and_summed_up() {
             ("idle", FindingKind::OverAllocated)
         ]
     );
+}
+
+#[test]
+fn a_window_ends_now_and_not_with_the_five_minutes_that_are_under_way() {
+    let (store, vms) = kept(&[("idle", 100, 90)]);
+    let now = START + 24 * HOUR + MINUTE;
+    assert_eq!(hints(&vms[0], &store, now).memory.unwrap().window.to, now);
 }
 
 fn listed(query: InsightQuery) -> (Vec<String>, u32) {

@@ -207,6 +207,8 @@ osd pool default size = 1
 osd pool default min size = 1
 osd crush chooseleaf type = 0
 mon allow pool size one = true
+# By default a monitor ends without a word where a twentieth of the disk is free.
+mon data avail crit = 1
 # The default set has a module that fails here; to enable the dashboard later restarts the manager.
 mgr initial modules = dashboard
 mgr tick period = 1

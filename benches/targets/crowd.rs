@@ -1,0 +1,78 @@
+//! Many who look at once: what 1,000 clients of the event stream cost.
+
+use std::{fmt::Display, time::Duration};
+
+use super::{
+    followers::{Crowd, queries},
+    process::Program,
+    table::{Must, Table, median},
+};
+
+const CLIENTS: usize = 1000;
+const SECOND: Duration = Duration::from_secs(1);
+
+pub fn measure(table: &mut Table) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = |vms: &dyn Display, nodes: &dyn Display, arguments: &[&str]| {
+        let kubeconfig = folder.path().join(format!("kubeconfig-{vms}"));
+        let kubeconfig = kubeconfig.to_str().expect("a path in UTF-8").to_owned();
+        let (vms, nodes) = (vms.to_string(), nodes.to_string());
+        let sim = ["sim", "--vms", &vms, "--nodes", &nodes, "--kubeconfig-out", &kubeconfig];
+        let cluster = Program::start(&sim);
+        let server = Program::start(&[&["--kubeconfig", &kubeconfig], arguments].concat());
+        server.await_ok("/readyz", Duration::from_secs(60));
+        (cluster, server)
+    };
+    let (_cluster, server) = start(&100, &4, &["--metrics-interval=2s", "--disk-interval=2s"]);
+    memory(table, &server);
+    drop((_cluster, server));
+    let (_cluster, server) = start(&10_000, &500, &[]);
+    views(table, &server);
+}
+
+/// Views are cut before: what is measured is what clients cost.
+fn memory(table: &mut Table, server: &Program) {
+    let queries = queries(20);
+    let mut crowd = Crowd::new();
+    queries.iter().for_each(|query| crowd.join(server.address, query));
+    // Each view remembers its last eight changes, at one in two seconds.
+    crowd.read_for(25 * SECOND);
+    let before = usual(server, &mut crowd);
+    (queries.len()..CLIENTS).for_each(|n| crowd.join(server.address, &queries[n % queries.len()]));
+    let more = usual(server, &mut crowd) - before;
+    let each = more * 1e6 / 1024.0 / (CLIENTS - queries.len()) as f64;
+    table.row("1,000 clients on 20 views: memory each", each, Must::BeAtMost, 16.0, "KiB");
+}
+
+/// In MB, the middle of many looks: collecting takes some for a moment.
+fn usual(server: &Program, crowd: &mut Crowd) -> f64 {
+    let look = |_| {
+        crowd.read_for(SECOND / 5);
+        server.rss()
+    };
+    median((0..41).map(look).collect())
+}
+
+fn views(table: &mut Table, server: &Program) {
+    // Two cycles of metrics: what is compared is the steady state.
+    std::thread::sleep(30 * SECOND);
+    let mut crowd = Crowd::new();
+    let idle = cores(server, &mut crowd);
+    let queries = queries(200);
+    (0..CLIENTS).for_each(|n| crowd.join(server.address, &queries[n % queries.len()]));
+    crowd.read_for(10 * SECOND);
+    // A tenth of them reads no more.
+    let _stalled = crowd.streams.split_off(CLIENTS * 9 / 10);
+    crowd.delays.clear();
+    let busy = cores(server, &mut crowd);
+    let what = "10,000 VMs, 1,000 clients on 200 views";
+    table.row(&format!("{what}: CPU beside collecting"), busy - idle, Must::BeAtMost, 0.5, "cores");
+    let delay = crowd.p99() as f64;
+    table.row(&format!("{what}, 100 stalled: p99 of a change"), delay, Must::BeAtMost, 1000.0, "ms");
+}
+
+fn cores(server: &Program, crowd: &mut Crowd) -> f64 {
+    let before = server.cpu();
+    crowd.read_for(30 * SECOND);
+    (server.cpu() - before) / 30.0
+}
