@@ -48,12 +48,18 @@ impl World {
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);
-        let targets = self.targets(&vms);
-        let sources = self.health(&vms, &targets);
+        let (totals, (targets, sources)) = both(
+            || Totals::of(vms.iter().map(|vm| &**vm)),
+            || {
+                let targets = self.targets(&vms);
+                let sources = self.health(&vms, &targets);
+                (targets, sources)
+            },
+        );
         Snapshot {
             seq: self.seq,
             at: now,
-            totals: Totals::of(vms.iter().map(|vm| &**vm)),
+            totals,
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
             heard: self.heard(),
@@ -70,12 +76,15 @@ impl World {
     }
 
     fn join_all(&self, now: Millis) -> Vec<Arc<Vm>> {
-        let entries = sorted(self.inventory());
-        let indexes = Indexes {
-            launchers: Launchers::of(self),
-            shared: SharedPrefixes::of(&entries),
-            reports: Reports::of(self),
-        };
+        let ((launchers, reports), (entries, shared)) = both(
+            || (Launchers::of(self), Reports::of(self)),
+            || {
+                let entries = sorted(self.inventory());
+                let shared = SharedPrefixes::of(&entries);
+                (entries, shared)
+            },
+        );
+        let indexes = Indexes { launchers, shared, reports };
         let cores = available_parallelism().map_or(1, NonZero::get);
         let at_once = entries.len().div_ceil(cores).max(WORTH_A_THREAD);
         let (first, others) = entries.split_at(at_once.min(entries.len()));
@@ -171,6 +180,15 @@ impl World {
         };
         indexes.launchers.find(wanted, |prefix| indexes.shared.contains(wanted.namespace, prefix))
     }
+}
+
+/// Each on a core of its own, if there are two.
+fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|threads| {
+        let a = threads.spawn(a);
+        let b = b();
+        (a.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), b)
+    })
 }
 
 /// Fewer VMs than this are joined before a thread for them has begun.
