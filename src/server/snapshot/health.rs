@@ -144,16 +144,20 @@ impl World {
 
     /// The standing error of a source that denies or lacks everything, for the figures that it should give.
     pub(super) fn metrics_error(&self, namespace: &str) -> Option<&SourceError> {
-        let own = (SourceId::PodMetrics, Some(namespace.to_owned()));
-        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(SourceId::PodMetrics, None)))?;
-        track.error.as_ref()
+        self.track_of(SourceId::PodMetrics, namespace)?.error.as_ref()
     }
 
     /// Whether PodMetrics were ever answered for this namespace.
     pub(super) fn metrics_answered(&self, namespace: &str) -> bool {
-        let own = (SourceId::PodMetrics, Some(namespace.to_owned()));
-        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(SourceId::PodMetrics, None)));
-        track.is_some_and(|track| track.last_success.is_some())
+        self.track_of(SourceId::PodMetrics, namespace).is_some_and(|track| track.last_success.is_some())
+    }
+
+    /// The record of what tells of this namespace: its own, else the cluster's. As a rule none has its own, and then no
+    /// name is copied to look for it.
+    pub(super) fn track_of(&self, id: SourceId, namespace: &str) -> Option<&Track> {
+        let mut own = self.tracks.range((id, Some(String::new()))..).take_while(|((of, _), _)| *of == id);
+        let own = own.next().and_then(|_| self.tracks.get(&(id, Some(namespace.to_owned()))));
+        own.or_else(|| self.tracks.get(&(id, None)))
     }
 
     /// When the cluster last answered anything.

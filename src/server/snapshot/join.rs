@@ -116,9 +116,7 @@ impl World {
 
     /// Whether objects of the namespace were ever listed.
     pub(super) fn listed(&self, id: SourceId, namespace: &str) -> bool {
-        let own = (id, Some(namespace.to_owned()));
-        let track = self.tracks.get(&own).or_else(|| self.tracks.get(&(id, None)));
-        track.is_some_and(|track| track.last_success.is_some())
+        self.track_of(id, namespace).is_some_and(|track| track.last_success.is_some())
     }
 
     fn join_one(&self, entry: &Entry, indexes: &Indexes, now: Millis) -> Vm {

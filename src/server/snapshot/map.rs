@@ -1,6 +1,8 @@
 //! The VMs of a query as cells in groups, and who the cells of one block are. Pure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::{attention::needs_attention, groups::key};
 use crate::model::{
@@ -22,7 +24,7 @@ pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
     };
     let mut groups: Vec<MapGroup> = grouped(matching, by).into_iter().map(group).collect();
     // VMs that are on no node come last.
-    groups.sort_by_key(|group| group.name.is_empty());
+    groups.sort_unstable_by(|a, b| (a.name.is_empty(), &a.name).cmp(&(b.name.is_empty(), &b.name)));
     Map { groups }
 }
 
@@ -46,8 +48,8 @@ fn told(vm: &VmSummary, color: Measure) -> MapVm {
 }
 
 /// By group, and in it by namespace and name: a cell keeps its place while its neighbours stay.
-fn grouped<'a>(matching: &[&'a Arc<Vm>], by: GroupBy) -> BTreeMap<&'a str, Vec<&'a Vm>> {
-    let mut groups: BTreeMap<&str, Vec<&Vm>> = BTreeMap::new();
+fn grouped<'a>(matching: &[&'a Arc<Vm>], by: GroupBy) -> HashMap<&'a str, Vec<&'a Vm>> {
+    let mut groups: HashMap<&str, Vec<&Vm>> = HashMap::new();
     for vm in matching {
         groups.entry(key(&vm.summary, by)).or_default().push(vm);
     }
