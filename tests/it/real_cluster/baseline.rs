@@ -91,6 +91,7 @@ fn the_manifest_grants_reading_and_nothing_else() {
             "/api/v1/pods",
             "/api/v1/persistentvolumeclaims",
             "/api/v1/persistentvolumes",
+            "/api/v1/nodes",
             "/apis/longhorn.io/v1beta2/volumes",
         ] {
             assert_eq!(api.status(path).await, 200, "{path}");
@@ -98,7 +99,7 @@ fn the_manifest_grants_reading_and_nothing_else() {
         for path in [
             "/api/v1/secrets",
             "/api/v1/configmaps",
-            "/api/v1/nodes",
+            "/api/v1/nodes/node-a/proxy/metrics",
             "/api/v1/namespaces/prod/pods/web/exec?command=sh",
             "/apis/rbac.authorization.k8s.io/v1/clusterroles",
         ] {
@@ -114,7 +115,7 @@ async fn audited(cluster: &Cluster, access: &Access) {
     let logged = within(Duration::from_secs(5), async || {
         let asked = cluster.plane.audit().of(&access.user());
         let times = asked.iter().filter(|request| **request == wanted).count();
-        check(times == 1 && asked.len() == 12, || format!("{asked:?}"))
+        check(times == 1 && asked.len() == 13, || format!("{asked:?}"))
     });
     logged.await.unwrap();
 }

@@ -134,6 +134,14 @@ fn without_a_metrics_api_cpu_and_memory_come_from_prometheus() {
         })
         .await
         .unwrap();
+        // What memory cannot hold is asked of Prometheus, whose answer is short: it is a minute old.
+        for span in ["7d", "30d"] {
+            let answer = program.get(&format!("/api/vms/only/history?namespace=prod&span={span}")).await;
+            let history = answer.json();
+            let lacks = &history["lacks"];
+            assert!(history["keeper"] == "prometheus", "{history}");
+            assert!(lacks.is_null() || lacks["reason"] == "not-reported", "{span}: {lacks}");
+        }
     });
 }
 
