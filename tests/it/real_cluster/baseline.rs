@@ -99,7 +99,7 @@ fn the_manifest_grants_reading_and_nothing_else() {
         for path in [
             "/api/v1/secrets",
             "/api/v1/configmaps",
-            "/api/v1/nodes/node-a/proxy/metrics",
+            "/api/v1/services",
             "/api/v1/namespaces/prod/pods/web/exec?command=sh",
             "/apis/rbac.authorization.k8s.io/v1/clusterroles",
         ] {
