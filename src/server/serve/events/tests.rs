@@ -20,7 +20,8 @@ use super::Pace;
 use crate::{
     model::{
         delta::{HomeChange, Update},
-        figure::Unit,
+        figure::{Figure, Unit},
+        reason::{Missing, Reason},
         view::HomeView,
         vm::Vm,
     },
@@ -31,6 +32,7 @@ use crate::{
             tests::fixture::{Server, known, vm},
         },
     },
+    words::{Lang, msg, within},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -95,9 +97,13 @@ impl Event {
         serde_json::from_str(&self.data).unwrap_or_else(|e| panic!("{e}: {}", self.data))
     }
 
-    fn update(&self) -> Update<HomeView, HomeChange> {
+    fn bytes(&self) -> Vec<u8> {
         use base64::{Engine, engine::general_purpose::STANDARD};
-        postcard::from_bytes(&STANDARD.decode(&self.data).unwrap()).unwrap()
+        STANDARD.decode(&self.data).unwrap()
+    }
+
+    fn update(&self) -> Update<HomeView, HomeChange> {
+        postcard::from_bytes(&self.bytes()).unwrap()
     }
 }
 
@@ -123,6 +129,25 @@ fn impatient() -> Pace {
 
 fn names(event: &Value) -> Vec<&str> {
     event["vms"].as_array().unwrap().iter().map(|vm| vm["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_page_hears_in_its_own_language_and_a_program_in_english() {
+    let mut broken = vm("shop", "a");
+    let detail = msg!(error.no_serial);
+    broken.summary.usage.disk =
+        Figure::Missing(Missing { detail: detail.clone(), ..Reason::NotReported.into() });
+    let server = Server::new(vec![broken]);
+    let [english, chinese] = [Lang::English, Lang::Chinese].map(|lang| within(lang, || detail.text()));
+    for (lang, words, others) in [("en", &english, &chinese), ("zh-CN", &chinese, &english)] {
+        let url = format!("/at/h1/{lang}/api/events?format=postcard");
+        let event = Client::open(&server, &url, &[]).await.event().await.bytes();
+        let text = String::from_utf8_lossy(&event);
+        assert!(text.contains(words) && !text.contains(others), "{lang}: {text}");
+    }
+    assert_eq!(server.app.events.views(), 2, "what is written otherwise is another view");
+    let event = Client::open(&server, "/at/h1/zh-CN/api/events", &[]).await.event().await;
+    assert!(event.data.contains(&english) && !event.data.contains(&chinese), "{}", event.data);
 }
 
 #[tokio::test]
