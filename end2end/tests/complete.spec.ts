@@ -52,7 +52,7 @@ test("the node that does not answer is told once, with what to do", async ({ pag
   await page.goto("/");
   const notice = troubles(page).getByRole("paragraph").filter({ hasText: dead[0].nodeName });
   await expect(notice).toHaveCount(1);
-  await expect(notice).toContainText(/unknown for \d+ VM/);
+  await expect(notice).toContainText(/not fully known for \d+ VM/);
   await notice.getByRole("link", { name: /What to do/ }).click();
   await expect(page).toHaveURL(/\/sources#kubelet/);
   await expect(page.getByRole("table", { name: "Sources" })).toContainText(/Degraded/);
@@ -79,7 +79,7 @@ test("text, namespace and sort are one form whose state is the address", async (
   const form = page.locator("form.filters");
   await form.getByRole("searchbox").fill(vm.name);
   await form.getByRole("combobox", { name: "Namespace" }).selectOption(vm.namespace);
-  await form.getByRole("combobox", { name: "Sort" }).selectOption({ label: "CPU" });
+  await form.getByRole("combobox", { name: "Sort" }).selectOption({ label: "CPU %" });
   await form.getByRole("button", { name: "Apply" }).click();
   await expect(page).toHaveURL(new RegExp(`namespace=${vm.namespace}`));
   await expect(page).toHaveURL(/sort=cpu/);

@@ -31,7 +31,7 @@ test("links and the form change the page without loading it again", async ({ pag
   await pager.getByRole("link", { name: "Next" }).click();
   await expect(pager).toContainText("51–100");
   const form = page.locator("form.filters");
-  await form.getByRole("combobox", { name: "Sort" }).selectOption({ label: "Memory" });
+  await form.getByRole("combobox", { name: "Sort" }).selectOption({ label: "Memory %" });
   await form.getByRole("button", { name: "Apply" }).click();
   await expect(page).toHaveURL(/sort=memory/i);
   await cards(page).first().getByRole("heading").getByRole("link").click();

@@ -193,8 +193,8 @@ fn states_are_told_apart_in_words() {
 fn a_source_in_trouble_says_what_it_costs_and_what_to_do() {
     let page = render("/", snapshot(sample::vms(), sample::broken_sources()));
     let text = page.text();
-    assert!(text.contains("CPU, memory: unknown for 1,197 VMs."), "{text}");
-    assert!(text.contains("Disk: unknown for 2 VMs, old for 19 VMs."), "{text}");
+    assert!(text.contains("CPU, memory: not fully known for 1,197 VMs."), "{text}");
+    assert!(text.contains("Disk: not fully known for 2 VMs, old for 19 VMs."), "{text}");
     assert!(text.contains("403: may not list pods.metrics.k8s.io") && page.html.contains("/sources#kubelet"));
     assert!(!text.contains("virtualmachines.kubevirt.io is not served"), "absent, and nothing misses it");
 }
@@ -216,7 +216,7 @@ fn a_query_narrows_the_list_and_stays_in_the_form_and_the_links() {
     let page = render("/?q=api&namespace=payments&sort=cpu", snapshot(sample::vms(), sample::sources()));
     assert_eq!(page.html.matches("<article").count(), 1);
     assert!(page.html.contains("value=\"api\""));
-    assert!(page.text().contains("1 of 1 , by CPU, highest first"), "{}", page.text());
+    assert!(page.text().contains("1 of 1 , by CPU %, highest first"), "{}", page.text());
     let many: Vec<Vm> = (0..120)
         .map(|n| {
             sample::vm(
