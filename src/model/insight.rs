@@ -131,7 +131,7 @@ pub enum Silence {
     /// Known five-minute means, in minutes, of those that are needed: the program, the VM or its present size is
     /// younger than the window, or there are too many gaps.
     TooShort { minutes: u32, needed: u32 },
-    /// The disk does not grow.
+    /// The disk hardly grows, if at all.
     Steady,
     /// It grows, but not in a line that could be carried on.
     Unclear,

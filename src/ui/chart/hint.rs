@@ -146,6 +146,6 @@ mod tests {
         let (class, text) = sizing(&Err(Silence::TooShort { minutes: 185, needed: 1_440 }));
         assert_eq!(class, "hint silent");
         assert_eq!(text, "No advice yet: that needs 24 h of samples, and there are 3 h.");
-        assert!(filling(&Err(Silence::Steady)).1.contains("does not grow"));
+        assert!(filling(&Err(Silence::Steady)).1.contains("less than 0.5 % a day"));
     }
 }

@@ -378,7 +378,7 @@ fn chinese_pages_say_the_same() {
         "第 1–13 个，共 13 个",
         "CPU、内存：刚启动，指标 API 需要两次采样。",
         "磁盘：4 个卷中 1 个未知。",
-        "CPU、内存：1,197 台虚拟机未知。",
+        "CPU、内存：1,197 台虚拟机未知或部分未知。",
         "已分配 372 Gi",
         "迁移中",
         "KubeVirt 状态：ErrorUnschedulable。",
