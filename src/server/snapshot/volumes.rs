@@ -189,13 +189,13 @@ pub(super) fn disk(volumes: &[Volume], running: bool) -> Figure {
     }
 }
 
-/// A sum is as old as its oldest part, and as little the VM's own as its least own part. Its source is the first
-/// volume's: each volume says its own.
+/// A sum is as old as its oldest part, whose source it names, and as little the VM's own as its least own part.
 fn add(sum: Sample, next: Sample) -> Sample {
     Sample {
         used: sum.used.saturating_add(next.used),
         of: sum.of.saturating_add(next.of),
         at: sum.at.min(next.at),
+        source: if next.at < sum.at { next.source } else { sum.source },
         stale: sum.stale || next.stale,
         basis: if next.basis == Basis::Own { sum.basis } else { next.basis },
         ..sum

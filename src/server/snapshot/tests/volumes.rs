@@ -1,7 +1,13 @@
 //! Disk: a claim counts once, raw devices are unknown, and what is no disk of the VM is left out.
 
 use super::*;
-use crate::model::figure::Basis;
+use crate::{
+    model::{
+        figure::{Basis, Figure, Sample, Source},
+        vm::Volume,
+    },
+    server::snapshot::volumes,
+};
 
 fn volume(name: &str, claim: &str, size: &str) -> WukongVolume {
     WukongVolume { name: name.into(), claim: claim.into(), size: size.into() }
@@ -36,6 +42,24 @@ fn the_sum_over_the_volumes_that_are_known() {
     assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
     let usage = web(&mut world).summary.usage.clone();
     assert_eq!((usage.disk_known, usage.disk_volumes), (1, 2));
+}
+
+#[test]
+fn a_sum_names_the_source_that_is_as_old_as_it_says() {
+    let mut world = two();
+    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    let root = web(&mut world).volumes[0].clone();
+    let of = |source, at| {
+        let sample = Sample { source, at, ..*root.usage.sample().unwrap() };
+        Volume { usage: Figure::Known(sample), ..root.clone() }
+    };
+    let named = |volumes: &[Volume]| {
+        let figure = volumes::disk(volumes, true);
+        figure.sample().map(|sample| (sample.source, sample.at))
+    };
+    let (fresh, old) = (of(Source::KubeletProxy, 9), of(Source::Ceph, 3));
+    assert_eq!(named(&[fresh.clone(), old.clone()]), Some((Source::Ceph, 3)));
+    assert_eq!(named(&[old, fresh]), Some((Source::Ceph, 3)));
 }
 
 #[test]
