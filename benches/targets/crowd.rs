@@ -1,6 +1,6 @@
 //! Many who look at once: what 1,000 clients of the event stream cost.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use super::{
     followers::{Crowd, queries},
@@ -13,20 +13,19 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub fn measure(table: &mut Table) {
     let folder = tempfile::tempdir().expect("a folder");
-    let start = |vms: &dyn Display, nodes: &dyn Display, arguments: &[&str]| {
+    let start = |vms: &str, nodes: &str, arguments: &[&str]| {
         let kubeconfig = folder.path().join(format!("kubeconfig-{vms}"));
         let kubeconfig = kubeconfig.to_str().expect("a path in UTF-8").to_owned();
-        let (vms, nodes) = (vms.to_string(), nodes.to_string());
-        let sim = ["sim", "--vms", &vms, "--nodes", &nodes, "--kubeconfig-out", &kubeconfig];
-        let cluster = Program::start(&sim);
+        let cluster =
+            Program::start(&["sim", "--vms", vms, "--nodes", nodes, "--kubeconfig-out", &kubeconfig]);
         let server = Program::start(&[&["--kubeconfig", &kubeconfig], arguments].concat());
         server.await_ok("/readyz", Duration::from_secs(60));
         (cluster, server)
     };
-    let (_cluster, server) = start(&100, &4, &["--metrics-interval=2s", "--disk-interval=2s"]);
+    let (_cluster, server) = start("100", "4", &["--metrics-interval=2s", "--disk-interval=2s"]);
     memory(table, &server);
     drop((_cluster, server));
-    let (_cluster, server) = start(&10_000, &500, &[]);
+    let (_cluster, server) = start("10000", "500", &[]);
     views(table, &server);
 }
 

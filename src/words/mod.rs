@@ -18,7 +18,8 @@ use crate::model::message::Key;
 #[cfg(feature = "ssr")]
 use crate::model::message::Message;
 
-/// What `locales/en.json` has: a constant or a type for each text.
+/// What `locales/en.json` has: a constant or a type for each text, called as it is there (hence the names, and a section
+/// `keys`); each section's module uses what its texts need.
 #[allow(clippy::module_inception, non_camel_case_types, non_upper_case_globals, unused_imports)]
 pub mod keys {
     include!(concat!(env!("OUT_DIR"), "/keys.rs"));
