@@ -117,14 +117,14 @@ const SORTS: &str = "name, vms, cpu-given, memory-given, cpu, memory or disk";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     pub name: String,
-    /// Allocatable nanocores and bytes; none where they cannot be read.
+    /// `status.allocatable`: nanocores and bytes; none where it is no quantity.
     pub cpu: Option<u64>,
     pub memory: Option<u64>,
-    /// None where its kubelet has stopped to report.
+    /// Condition `Ready`; none where the node's kubelet has lost touch, or never said.
     pub ready: Option<bool>,
-    /// Cordoned.
+    /// Cordoned: `spec.unschedulable`.
     pub unschedulable: bool,
-    /// KubeVirt may place VMs here.
+    /// KubeVirt's label `kubevirt.io/schedulable`: VMs may be placed here.
     pub takes_vms: bool,
 }
 

@@ -7,6 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 use crate::model::{
     Millis,
     figure::Source,
+    groups::Node,
     message::Message,
     reason::Reason,
     source::SourceId,
@@ -46,7 +47,7 @@ pub enum Observation {
     Claims(Change<ClaimFacts>),
     PersistentVolumes(Change<PersistentVolumeFacts>),
     LonghornVolumes(Change<LonghornFacts>),
-    Nodes(Change<NodeFacts>),
+    Nodes(Change<Node>),
     /// Bytes arrived on a watch (a bookmark will do, or that it was opened). `namespace` is none for a cluster-wide
     /// watch. It follows a list that succeeded, and ends a [`Self::WatchFailed`] after which nothing was listed.
     WatchAlive {
@@ -396,22 +397,6 @@ pub struct LonghornFacts {
     pub actual_size: Option<u64>,
 }
 
-/// A node, as far as it says what VMs may have of it. `namespace` is always empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeFacts {
-    pub namespace: String,
-    pub name: String,
-    /// `status.allocatable`: nanocores and bytes; none where it is no quantity.
-    pub cpu: Option<u64>,
-    pub memory: Option<u64>,
-    /// Condition `Ready`; none where the node's kubelet has lost touch, or never said.
-    pub ready: Option<bool>,
-    /// Cordoned: `spec.unschedulable`.
-    pub unschedulable: bool,
-    /// KubeVirt's label `kubevirt.io/schedulable`: VMs may be placed here.
-    pub takes_vms: bool,
-}
-
 /// Facts that stand for one named object.
 pub trait Named {
     fn namespace(&self) -> &str;
@@ -441,7 +426,18 @@ macro_rules! named {
     )*};
 }
 
-named!(WukongFacts, VmFacts, InstanceFacts, PodFacts, ClaimFacts, PodMetricsFacts, LonghornFacts, NodeFacts);
+named!(WukongFacts, VmFacts, InstanceFacts, PodFacts, ClaimFacts, PodMetricsFacts, LonghornFacts);
+
+/// In no namespace. What its object tells is what readers are told.
+impl Named for Node {
+    fn namespace(&self) -> &str {
+        ""
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
 
 /// In no namespace, and most of them lead nowhere.
 impl Named for PersistentVolumeFacts {

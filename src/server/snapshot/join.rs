@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Snapshot,
-    facts::{Migration, NodeFacts},
+    facts::Migration,
     inventory::{Entry, SharedPrefixes},
     pods::{Launchers, Pod, Wanted},
     usage::{Quest, Subject},
@@ -70,7 +70,7 @@ impl World {
     }
 
     fn nodes_told(&self) -> Arc<[Node]> {
-        let mut nodes: Vec<Node> = self.nodes.values().map(|node| told(node)).collect();
+        let mut nodes: Vec<Node> = self.nodes.values().map(|node| Node::clone(node)).collect();
         nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         nodes.into()
     }
@@ -207,18 +207,6 @@ fn beginning(name: &str) -> u128 {
     let length = name.len().min(bytes.len());
     bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
     u128::from_be_bytes(bytes)
-}
-
-fn told(node: &NodeFacts) -> Node {
-    let NodeFacts { namespace: _, name, cpu, memory, ready, unschedulable, takes_vms } = node;
-    Node {
-        name: name.clone(),
-        cpu: *cpu,
-        memory: *memory,
-        ready: *ready,
-        unschedulable: *unschedulable,
-        takes_vms: *takes_vms,
-    }
 }
 
 fn order(vm: &Vm) -> (&str, &str, &str) {

@@ -8,15 +8,15 @@ use super::{
     Limits,
     facts::{
         At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key,
-        LonghornFacts, Named, NodeFacts, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts,
-        PrometheusFacts, SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
+        LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts, PrometheusFacts,
+        SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
     },
     guest::GuestDisks,
     health::Track,
     kubelet::NodeVolumes,
     latency::Latencies,
 };
-use crate::model::{Millis, message::Message, source::SourceId, vm::Vm};
+use crate::model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
 /// Boxed: the table of a map is up to twice as large as what is in it.
@@ -59,7 +59,7 @@ pub struct World {
     pub(super) kubelets: HashMap<String, NodeVolumes>,
     pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
     pub(super) longhorn: Objects<LonghornFacts>,
-    pub(super) nodes: Objects<NodeFacts>,
+    pub(super) nodes: Objects<Node>,
     pub(super) guests: HashMap<Key, GuestDisks>,
     pub(super) prometheus: Queried,
     pub(super) ceph: Images,

@@ -2,7 +2,7 @@
 
 use super::{Kind, Scope};
 use crate::{
-    model::{quantity::Quantity, source::SourceId},
+    model::{groups::Node, quantity::Quantity, source::SourceId},
     server::{
         k8s::{
             core::{NodeSpec, NodeStatus},
@@ -10,7 +10,7 @@ use crate::{
             lenient::Scalar,
             meta::Object,
         },
-        snapshot::facts::{Change, Key, NodeFacts, Observation},
+        snapshot::facts::{Change, Key, Observation},
     },
 };
 
@@ -27,12 +27,11 @@ impl Kind for Nodes {
 
     type Spec = NodeSpec;
     type Status = NodeStatus;
-    type Facts = NodeFacts;
+    type Facts = Node;
 
-    fn facts(object: Object<NodeSpec, NodeStatus>) -> NodeFacts {
+    fn facts(object: Object<NodeSpec, NodeStatus>) -> Node {
         let (meta, status) = (object.metadata.0, object.status.0);
-        NodeFacts {
-            namespace: String::new(),
+        Node {
             name: meta.name.0,
             cpu: quantity(&status.allocatable.cpu).map(Quantity::nanos).filter(|nanos| *nanos < u64::MAX),
             memory: quantity(&status.allocatable.memory)
@@ -44,11 +43,11 @@ impl Kind for Nodes {
         }
     }
 
-    fn key(facts: &NodeFacts) -> Key {
+    fn key(facts: &Node) -> Key {
         Key::new("", &facts.name)
     }
 
-    fn observation(change: Change<NodeFacts>) -> Observation {
+    fn observation(change: Change<Node>) -> Observation {
         Observation::Nodes(change)
     }
 }
@@ -70,7 +69,7 @@ fn ready(condition: &Condition) -> Option<bool> {
 mod tests {
     use super::{super::read, *};
 
-    fn node(spec: &str, status: &str) -> NodeFacts {
+    fn node(spec: &str, status: &str) -> Node {
         let json = format!(
             r#"{{"metadata": {{"name": "n1", "labels": {{"kubevirt.io/schedulable": "false"}}}}, "spec": {spec}, "status": {status}}}"#
         );
@@ -81,8 +80,7 @@ mod tests {
     fn a_node_says_what_it_can_allocate_and_whether_it_is_ready() {
         let status = r#"{"capacity": {"cpu": "64", "memory": "1Ki"}, "allocatable": {"cpu": "63500m", "memory": "251Ki"},
             "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}]}"#;
-        let want = NodeFacts {
-            namespace: String::new(),
+        let want = Node {
             name: "n1".into(),
             cpu: Some(63_500_000_000),
             memory: Some(251 << 10),

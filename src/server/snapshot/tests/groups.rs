@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     model::{
         figure::Basis,
-        groups::{Group, GroupSort, GroupsQuery},
+        groups::{Group, GroupSort, GroupsQuery, Node},
         query::{GroupBy, Order},
         source::SourceState,
         vm::Status,
@@ -29,18 +29,18 @@ fn row(snapshot: &Snapshot, query: &GroupsQuery, name: &str) -> Group {
     found.unwrap_or_else(|| panic!("no {name} in {names:?}")).clone()
 }
 
-fn node(name: &str, cores: u64, memory: u64) -> NodeFacts {
-    NodeFacts {
+fn node(name: &str, cores: u64, memory: u64) -> Node {
+    Node {
         name: name.into(),
         cpu: Some(cores * 1_000_000_000),
         memory: Some(memory),
         ready: Some(true),
         takes_vms: true,
-        ..NodeFacts::default()
+        ..Node::default()
     }
 }
 
-fn with_nodes(world: &mut World, nodes: Vec<NodeFacts>) {
+fn with_nodes(world: &mut World, nodes: Vec<Node>) {
     world.apply(Observation::Nodes(replaced(nodes)));
 }
 
@@ -151,7 +151,7 @@ fn a_node_that_says_nothing_allocatable_has_no_percentage() {
     add_vm(&mut world, "a", "web", 500, GI);
     let unknown = row(&world.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((unknown.node, unknown.cpu.percent(), unknown.cpu.given), (None, None, 2_000_000_000));
-    with_nodes(&mut world, vec![NodeFacts { cpu: Some(0), memory: None, ..node("n1", 0, 0) }]);
+    with_nodes(&mut world, vec![Node { cpu: Some(0), memory: None, ..node("n1", 0, 0) }]);
     let told = row(&world.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((told.node.is_some(), told.cpu.percent(), told.memory.percent()), (true, None, None));
 }
@@ -159,7 +159,7 @@ fn a_node_that_says_nothing_allocatable_has_no_percentage() {
 #[test]
 fn a_node_that_kubevirt_does_not_work_on_shows_only_with_a_vm() {
     let mut world = world();
-    with_nodes(&mut world, vec![NodeFacts { takes_vms: false, ..node("control-plane", 4, GI) }]);
+    with_nodes(&mut world, vec![Node { takes_vms: false, ..node("control-plane", 4, GI) }]);
     assert!(rows(&world.join(NOW), &by(GroupBy::Node)).is_empty());
     let failed = Observation::WatchFailed {
         source: SourceId::Nodes,
