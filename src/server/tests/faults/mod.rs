@@ -1,0 +1,204 @@
+//! The fault matrix: every source × every way to fail × before and after its first success. For each: no panic, no
+//! invented figure, no other source's figures touched, the right reason, few requests, and fresh figures soon after.
+//!
+//! What comes before any request (nobody listens, no handshake, a certificate of a stranger) strikes whoever is asked
+//! over the same connection: of the API server, nine sources at once.
+
+mod judge;
+mod rig;
+mod trouble;
+mod victim;
+
+use std::{collections::HashMap, io::Write as _, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    model::{
+        figure::{Figure, Layer, Sample, Source},
+        reason::{Missing, Reason},
+        source::{SourceHealth, SourceId, SourceState},
+        vm::Vm,
+    },
+    server::{
+        collect::from_kubeconfig_text,
+        config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
+        snapshot::{MISSING_AFTER, Snapshot},
+    },
+    sim::{
+        self, Backend, Clock, Disk, DiskMode, Fault, Guest, Node, Options, Peer, Resource, Scenario, Target,
+        Wire,
+    },
+};
+
+use judge::*;
+use rig::*;
+use trouble::Trouble;
+use victim::Victim;
+
+/// Kubelets and metrics-server give times in whole seconds: with less, what is fresh would look stale.
+const INTERVAL: Duration = Duration::from_millis(800);
+/// How often volumes are measured: in whole seconds, so that two measurements are one or two of these apart.
+const MEASURED: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_millis(700);
+/// Between two snapshots, and what a busy machine adds.
+const SLACK: Duration = Duration::from_secs(4);
+/// A watch backs off for 5 s at most; DESIGN §6 allows 10 s.
+const WATCH_RECOVERY: Duration = Duration::from_secs(10);
+const RETRY_AFTER: u64 = 1;
+/// On an idle machine of two cores. On one that is not, what is well looks late: WUKONG_FAULTS_AT_ONCE says fewer, and
+/// WUKONG_FAULTS picks the cells whose names hold it, such as `Ceph ×`.
+const CELLS_AT_ONCE: usize = 20;
+
+const GI: u64 = 1 << 30;
+const CPU: u64 = 500_000_000;
+const MEMORY: u64 = GI;
+const DISK: u64 = 5 * GI;
+
+struct Cell {
+    victim: Victim,
+    trouble: Trouble,
+    /// Whether the source had answered before.
+    after: bool,
+}
+
+impl Cell {
+    fn name(&self) -> String {
+        let when = if self.after { "after" } else { "before" };
+        format!("{:?} × {:?} × {when}", self.victim, self.trouble)
+    }
+
+    async fn run(&self, truth: &Truth) -> Result<(), String> {
+        let mut rig = Rig::start(Some(self), !self.after).await;
+        if self.after {
+            rig.within(SLACK * 5, all_well).await.map_err(|why| format!("at first {why}"))?;
+            if self.victim.gave(SourceId::Kubelet) {
+                // So that it is known how often it measures.
+                tokio::time::sleep(MEASURED * 3).await;
+            }
+            self.trouble.strike(self.victim, &rig.sim);
+            if self.victim.is_watch() {
+                rig.sim.faults().drop_watches(self.victim.target());
+            }
+        }
+        let begun = Instant::now();
+        let met = self.victim.peer().map_or(0, |peer| rig.sim.connections(peer));
+        rig.sim.requests().reset();
+        self.under_way(&mut rig, truth).await?;
+        self.few_requests(&rig, met, begun.elapsed())?;
+        self.trouble.heal(self.victim, &rig.sim);
+        // A refused login is not tried again soon, so that it never locks the account.
+        if self.victim == Victim::Ceph && matches!(self.trouble, Trouble::Status(401 | 403)) {
+            return Ok(());
+        }
+        let retry_after =
+            Duration::from_secs(if self.trouble == Trouble::Status(429) { RETRY_AFTER } else { 0 });
+        let watches = self.victim.is_watch() || self.victim == Victim::ApiServer;
+        let recovery = if watches { WATCH_RECOVERY } else { INTERVAL + DEADLINE + SLACK };
+        rig.within(recovery + retry_after, all_well).await.map_err(|why| format!("recovery {why}"))?;
+        nothing_invented(&rig.snapshots.borrow(), truth)
+    }
+
+    /// What must show while the fault lasts.
+    async fn under_way(&self, rig: &mut Rig, truth: &Truth) -> Result<(), String> {
+        let measured = if self.victim.gave(SourceId::Kubelet) { MEASURED * 2 } else { INTERVAL };
+        let expiry = measured * MISSING_AFTER as u32;
+        let time = if self.after && !self.victim.is_watch() { expiry } else { Duration::ZERO };
+        let reasons = self.trouble.reasons(self.victim);
+        rig.within(time + DEADLINE + SLACK * 2, |snapshot| {
+            nothing_invented(snapshot, truth)?;
+            self.victim
+                .sources(self.after)
+                .into_iter()
+                .try_for_each(|id| self.source_says(source(snapshot, id)?))?;
+            let listed = self.after || self.victim != Victim::ApiServer;
+            if listed && !self.victim.is_watch() && snapshot.vms.len() != 2 {
+                return Err(format!("{} VMs", snapshot.vms.len()));
+            }
+            if self.victim.is_watch() {
+                return Ok(());
+            }
+            snapshot.vms.iter().try_for_each(|vm| {
+                figures(vm).into_iter().try_for_each(|(name, figure)| {
+                    if !self.victim.owns(name, figure) {
+                        return fresh(vm, name, figure);
+                    }
+                    match self.victim.missing(vm, name, figure) {
+                        Some(missing) if !reasons.contains(&missing.reason) => {
+                            Err(format!("{name}: reason {:?}, none of {reasons:?}", missing.reason))
+                        }
+                        Some(missing)
+                            if self.after
+                                && !self.trouble.is_an_answer(self.victim)
+                                && missing.last.is_none() =>
+                        {
+                            Err(format!("{name}: no last value: {missing:?}"))
+                        }
+                        Some(_) => Ok(()),
+                        None => Err(format!("{name} still shown: {figure:?}")),
+                    }
+                })
+            })
+        })
+        .await
+    }
+
+    fn source_says(&self, health: &SourceHealth) -> Result<(), String> {
+        if self.trouble.is_an_answer(self.victim) {
+            return Ok(());
+        }
+        match health.reason {
+            Some(reason)
+                if self.trouble.reasons(self.victim).contains(&reason)
+                    && !health.error.is_empty()
+                    && health.error.to_string().contains(self.trouble.words()) =>
+            {
+                Ok(())
+            }
+            _ => Err(format!("{health:?}")),
+        }
+    }
+
+    /// No source is asked more often because it fails: once an interval, or after a back-off that is half of it at
+    /// least. A watch that cannot be opened is tried a few times a second at most.
+    fn few_requests(&self, rig: &Rig, met: u64, time: Duration) -> Result<(), String> {
+        let rounds = time.div_duration_f64(INTERVAL / 2).ceil() as u64 + 2;
+        let most = rounds * self.victim.requests();
+        let asked = match (self.trouble, self.victim.peer()) {
+            // That nobody listens is not counted by anybody.
+            (Trouble::Wire(_), Some(peer)) => rig.sim.connections(peer) - met,
+            _ => rig.sim.requests().count(&self.victim.target()),
+        };
+        if asked > most { Err(format!("asked {asked} times in {time:?}, at most {most}")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_source_fails_alone_and_comes_back() {
+    let mut cells = Vec::new();
+    for victim in Victim::ALL {
+        for trouble in Trouble::ALL.into_iter().filter(|trouble| trouble.strikes(victim)) {
+            cells.extend([false, true].map(|after| Cell { victim, trouble, after }));
+        }
+    }
+    let only = std::env::var("WUKONG_FAULTS").unwrap_or_default();
+    cells.retain(|cell| cell.name().contains(&only));
+    let at_once = std::env::var("WUKONG_FAULTS_AT_ONCE").ok().and_then(|text| text.parse().ok());
+    let (count, begun) = (cells.len(), Instant::now());
+    let truth = Arc::new(truth().await);
+    let run = |cell: Cell| {
+        let truth = truth.clone();
+        async move { cell.run(&truth).await.map_err(|why| format!("{}: {why}", cell.name())).err() }
+    };
+    let failed: Vec<String> = stream::iter(cells)
+        .map(|cell| tokio::spawn(run(cell)))
+        .buffer_unordered(at_once.unwrap_or(CELLS_AT_ONCE))
+        .filter_map(|done| async { done.unwrap_or_else(|panic| Some(panic.to_string())) })
+        .collect()
+        .await;
+    // Not by a macro: the test runner keeps what a test prints that way to itself while it passes.
+    let _ = writeln!(std::io::stderr(), "fault matrix: {count} cells in {:?}", begun.elapsed());
+    assert!(failed.is_empty(), "{} of {count} cells:\n{}", failed.len(), failed.join("\n"));
+}
