@@ -38,13 +38,13 @@ impl<T: DeserializeOwned> Decoder<T> for Compact {
 
 /// Out of base64: the browser has it built in, and gives each byte as the character of its number.
 #[cfg(not(feature = "ssr"))]
-pub fn bytes(text: &str) -> Option<Vec<u8>> {
+fn bytes(text: &str) -> Option<Vec<u8>> {
     let binary = leptos::prelude::window().atob(text).ok()?;
     Some(binary.chars().map(|byte| byte as u8).collect())
 }
 
 #[cfg(feature = "ssr")]
-pub fn bytes(text: &str) -> Option<Vec<u8>> {
+fn bytes(text: &str) -> Option<Vec<u8>> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     STANDARD.decode(text).ok()
 }

@@ -9,15 +9,11 @@ use core::{
 };
 use std::sync::Arc;
 
+use codee::Decoder;
 use leptos::{prelude::*, reactive::spawn_local_scoped_with_cancellation, server::SharedValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    codec::{self, Compact},
-    live::Live,
-    parts::Parts,
-    stream::Stream,
-};
+use super::{codec::Compact, live::Live, parts::Parts, stream::Stream};
 use crate::{
     model::{
         delta::{Changed, Update},
@@ -56,7 +52,7 @@ pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// Takes in what the stream said, and says what differs now; none where it makes no sense.
-    fn take(_: &mut Option<Self>, _event: &[u8]) -> Option<Changed> {
+    fn take(_: &mut Option<Self>, _event: &str) -> Option<Changed> {
         None
     }
 }
@@ -64,10 +60,10 @@ pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 /// Puts the whole view into its place, or applies a change to the one that is there.
 fn take<V: View, C: DeserializeOwned>(
     view: &mut Option<V>,
-    event: &[u8],
+    event: &str,
     apply: impl FnOnce(&mut V, C) -> Option<Changed>,
 ) -> Option<Changed> {
-    match postcard::from_bytes(event).ok()? {
+    match Compact::decode(event).ok()? {
         Update::State(state) => {
             *view = Some(state);
             Some(Changed { all: true, ..Changed::default() })
@@ -91,7 +87,7 @@ impl View for HomeView {
         Some(query.to_query_string())
     }
 
-    fn take(view: &mut Option<Self>, event: &[u8]) -> Option<Changed> {
+    fn take(view: &mut Option<Self>, event: &str) -> Option<Changed> {
         take(view, event, Self::apply)
     }
 }
@@ -128,7 +124,7 @@ impl View for VmView {
         Some(query)
     }
 
-    fn take(view: &mut Option<Self>, event: &[u8]) -> Option<Changed> {
+    fn take(view: &mut Option<Self>, event: &str) -> Option<Changed> {
         take(view, event, |view, change| view.apply(change).map(|()| Changed::default()))
     }
 }
@@ -181,7 +177,7 @@ impl View for SourcesView {
         Some("?only=sources".to_owned())
     }
 
-    fn take(view: &mut Option<Self>, event: &[u8]) -> Option<Changed> {
+    fn take(view: &mut Option<Self>, event: &str) -> Option<Changed> {
         take(view, event, |view, change| view.apply(change).map(|()| Changed::default()))
     }
 }
@@ -236,7 +232,7 @@ impl<T: View> Feed<T> {
             });
             Some((question, T::stream(&key)))
         };
-        let take = move |event: &[u8]| {
+        let take = move |event: &str| {
             let mut held = view.try_write()?;
             let changed = T::take(&mut held, event);
             let frame = held.as_ref().map(|view| view.frame().clone());
@@ -266,7 +262,7 @@ type Question = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
 type Wanted = (Question, Option<String>);
 
 /// Takes in an event, and gives what the view says of the server after it.
-type Take = dyn Fn(&[u8]) -> Option<Frame> + Send + Sync;
+type Take = dyn Fn(&str) -> Option<Frame> + Send + Sync;
 
 /// What depends on the type of the view.
 #[derive(Clone)]
@@ -386,8 +382,7 @@ impl Pulse {
         let Some((id, data)) = event else { return self.broke_off() };
         // A message without an id is a sign of life.
         if !data.starts_with('-') {
-            let Some(frame) = codec::bytes(&data).and_then(|event| (self.work.try_get_value()?.take)(&event))
-            else {
+            let Some(frame) = self.work.try_get_value().and_then(|work| (work.take)(&data)) else {
                 self.state.update_value(|state| state.last.clear());
                 return self.broke_off();
             };

@@ -1,5 +1,9 @@
 //! The browser's own reader of server-sent events, for as long as it is held. It reconnects to nothing by itself: what
-//! becomes of a broken stream is decided in `feed`.
+//! becomes of a broken stream is decided in `feed`, which reads the events with codee.
+//!
+//! The kept readers do not fit: leptos-use's `use_event_source` adds 7.3 kB to a first download that may have 160 (and
+//! each opening leaves three closures behind); gloo-net's says nothing while the browser reconnects by itself, without
+//! jitter, so that a lost server would not show.
 
 use leptos::server_fn::client::get_server_url;
 use leptos::wasm_bindgen::{JsCast, closure::Closure};

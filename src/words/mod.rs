@@ -7,6 +7,9 @@
 //! WebAssembly, so that nobody downloads what they do not read, and texts need no waiting once the page is alive. What
 //! the first page does not say (`locales/later`) comes with the other pages' code; what the server alone writes
 //! (`locales/server`) it never sees, for a `Message` goes out as the reader's words.
+//!
+//! leptos_i18n does the same and is kept, but with a single text it made the first download 36.6 kB larger (its hydration
+//! reads JavaScript values through serde, its context brings cookies and locales of leptos-use), of 160 kB for all.
 
 mod lang;
 mod names;
