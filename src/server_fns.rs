@@ -28,11 +28,18 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What a page does about it, besides showing what it has: one of another build loads itself anew.
+    /// What a page does about it, besides showing what it has: one of another build loads itself anew, after a moment,
+    /// so that all pages do not come at once, and while two builds answer side by side none does again and again.
     pub fn heed(&self) {
         #[cfg(not(feature = "ssr"))]
         if *self == Self::OtherBuild {
-            let _ = window().location().reload();
+            let pause = 2_000 + (js_sys::Math::random() * 3_000.0) as u64;
+            set_timeout(
+                || {
+                    let _ = window().location().reload();
+                },
+                core::time::Duration::from_millis(pause),
+            );
         }
     }
 }

@@ -48,11 +48,21 @@ pub fn vcpu(nanocores: u64) -> String {
     fixed(u128::from(nanocores), 1_000_000_000, 2)
 }
 
-/// An allocation: as short as it is exact to two decimals, `4`, `1.5`, `0.25`.
+/// A total that leads a page: two decimals however large, as far as they are not zero.
+pub fn gi_lead(bytes: u64) -> String {
+    trim(gi(bytes, 2))
+}
+
+/// Bytes in Gi with two decimals, and from 1,000 Gi on with none: they would say nothing, and make columns uneven.
+fn gi_short(bytes: u64) -> String {
+    gi(bytes, if bytes < 1_000 << GI { 2 } else { 0 })
+}
+
+/// An allocation: as short as it is exact to two decimals, `4`, `1.5`, `0.25`; from 1,000 Gi on to whole ones.
 pub fn allocation(unit: Unit, amount: u64) -> String {
     trim(match unit {
         Unit::Nanocores => vcpu(amount),
-        Unit::Bytes => gi(amount, 2),
+        Unit::Bytes => gi_short(amount),
     })
 }
 
@@ -60,7 +70,7 @@ pub fn allocation(unit: Unit, amount: u64) -> String {
 pub fn used(sample: &Sample) -> String {
     match sample.unit {
         Unit::Nanocores => vcpu(sample.used),
-        Unit::Bytes => gi(sample.used, 2),
+        Unit::Bytes => gi_short(sample.used),
     }
 }
 
@@ -159,6 +169,8 @@ mod tests {
         assert_eq!(vcpu(995_000_000), "1.00");
         assert_eq!(allocation(Unit::Nanocores, 4_000_000_000), "4");
         assert_eq!(allocation(Unit::Bytes, 3 << 29), "1.5");
+        assert_eq!(allocation(Unit::Bytes, (2_000 << 30) + (3 << 29)), "2,002");
+        assert_eq!(gi_lead((2_000 << 30) + (3 << 29)), "2,001.5");
         assert_eq!(total_bytes((9634 << 30) + (1 << 29)), Amount { digits: "9,634.5".into(), unit: "Gi" });
         assert_eq!(total_bytes(118 << 40), Amount { digits: "118".into(), unit: "Ti" });
         assert_eq!(percent(25_899), "25.8");

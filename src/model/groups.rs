@@ -214,6 +214,8 @@ pub struct Top {
     pub memory: Vec<Consumer>,
     /// Volumes that are no shared file system, as in the totals.
     pub disk: Vec<Consumer>,
+    /// VMs of which a volume that is known is not counted.
+    pub disk_left_out: u32,
 }
 
 /// The page.

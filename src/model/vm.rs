@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     figure::{Figure, Sample},
+    reason::Missing,
     source::SourceId,
 };
 
@@ -157,6 +158,8 @@ pub struct Vm {
     /// The KubeVirt VirtualMachine and launcher pod that the figures are of; empty where there is none.
     pub vm_name: String,
     pub pod: String,
+    /// Why one in error does not run, and how to look into it.
+    pub trouble: Option<Missing>,
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,
     pub volumes: Vec<Volume>,

@@ -20,6 +20,7 @@ pub struct Template {
 #[serde(default, rename_all = "camelCase")]
 pub struct VirtualMachineStatus {
     pub printable_status: Text,
+    pub conditions: List<Condition>,
 }
 
 /// The spec of a VirtualMachineInstance, and of a VirtualMachine's template.
@@ -139,6 +140,7 @@ pub struct InstanceStatus {
 pub struct Condition {
     pub r#type: Text,
     pub status: Text,
+    pub message: Text,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -175,6 +175,8 @@ pub struct VmFacts {
     /// uid of the Wukong that owns it; empty where none does.
     pub owner_wukong: String,
     pub printable_status: String,
+    /// Why it does not come up, as its conditions say; empty where it is up or off, or they do not say.
+    pub trouble: String,
     /// vCPU in millicores and memory as written in the template; none and empty where the template does not say.
     pub cpu_milli: Option<u64>,
     pub memory: String,

@@ -109,6 +109,7 @@ pub fn top(snapshot: &Snapshot, _: &Scope, namespace: &str) -> Top {
         cpu: largest(|vm| Some(consumer(vm, vm.summary.usage.cpu.sample()?))),
         memory: largest(|vm| Some(consumer(vm, vm.summary.usage.memory.sample()?))),
         disk: largest(disk),
+        disk_left_out: vms.iter().filter(|vm| left_out(vm)).count() as u32,
     }
 }
 
@@ -135,6 +136,11 @@ fn disk(vm: &Vm) -> Option<Consumer> {
     }
     sum.partial = vm.volumes.iter().any(|volume| volume.usage.sample().is_none());
     Some(sum)
+}
+
+/// Whether a volume of it is known, and not counted.
+fn left_out(vm: &Vm) -> bool {
+    vm.volumes.iter().filter_map(|volume| volume.usage.sample()).any(|sample| sample.basis != Basis::Own)
 }
 
 fn largest(mut consumers: Vec<Consumer>) -> Vec<Consumer> {

@@ -1,6 +1,6 @@
 //! How well each source answers, and what its silence costs.
 
-use std::{iter, sync::Arc};
+use std::{collections::BTreeSet, iter, sync::Arc};
 
 use super::{
     facts::{Key, NodeTarget, SourceError, Targets},
@@ -70,20 +70,30 @@ impl World {
         let describe = |(id, tally)| match self.limits.asks(id) {
             true => SourceHealth {
                 latency: self.latencies.get(&id).and_then(Latencies::percentiles),
-                ..describe(id, self.summarise(id, targets), tally)
+                ..describe(id, self.summarise(id, targets, vms), tally)
             },
             false => not_configured(id),
         };
         SourceId::ALL.into_iter().zip(tallies(vms)).map(describe).collect()
     }
 
-    fn summarise(&self, id: SourceId, targets: &Targets) -> Summary {
+    fn summarise(&self, id: SourceId, targets: &Targets, vms: &[Arc<Vm>]) -> Summary {
         match id {
+            SourceId::PodMetrics => self.summarise_metrics(vms),
             SourceId::Kubelet => self.summarise_kubelets(&targets.nodes),
             SourceId::GuestAgent => self.summarise_guests(&targets.guests),
             SourceId::Prometheus => self.summarise_prometheus(),
             _ => self.summarise_tracks(id),
         }
+    }
+
+    /// An answer without the pods of a node is no failure, and not well either.
+    fn summarise_metrics(&self, vms: &[Arc<Vm>]) -> Summary {
+        let mut summary = self.summarise_tracks(SourceId::PodMetrics);
+        if summary.errors.is_empty() {
+            summary.errors.extend(unsampled(vms));
+        }
+        summary
     }
 
     /// A round that was answered in part is no failure, and not well either.
@@ -165,6 +175,21 @@ impl World {
         let tracks = self.tracks.values().filter_map(|track| track.last_success.max(track.last_bytes));
         tracks.chain(self.kubelets.values().filter_map(|kubelet| kubelet.answered)).max()
     }
+}
+
+/// Which nodes' pods the metrics API leaves out, three at most by name.
+fn unsampled(vms: &[Arc<Vm>]) -> Option<SourceError> {
+    const NAMED: usize = 3;
+    let left_out = |vm: &&Arc<Vm>| {
+        vm.summary.usage.cpu.missing().is_some_and(|missing| missing.reason == Reason::NotSampled)
+    };
+    let nodes: BTreeSet<&str> = vms.iter().filter(left_out).map(|vm| &*vm.summary.node).collect();
+    let mut names = nodes.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    if nodes.len() > NAMED {
+        names.push_str(&format!(" +{}", nodes.len() - NAMED));
+    }
+    let detail = msg!(collect.unsampled, nodes = names);
+    (!nodes.is_empty()).then_some(SourceError { reason: Reason::NotSampled, detail })
 }
 
 fn not_configured(id: SourceId) -> SourceHealth {
@@ -305,5 +330,6 @@ fn is_the_sources(reason: Reason) -> bool {
             | Reason::BadAnswer
             | Reason::Expired
             | Reason::TooNew
+            | Reason::NotSampled
     )
 }

@@ -11,6 +11,7 @@ use super::{
     Snapshot,
     facts::Migration,
     inventory::{Entry, SharedPrefixes},
+    mend,
     pods::{Launchers, Pod, Wanted},
     usage::{Quest, Subject},
     volumes::{self, Place, Reports},
@@ -21,7 +22,7 @@ use crate::model::{
     figure::Unit,
     groups::Node,
     quantity::Quantity,
-    reason::Reason,
+    reason::{Missing, Reason},
     source::{SourceId, SourceState},
     totals::Totals,
     vm::{Guest, Status, Vm, VmSummary},
@@ -272,6 +273,16 @@ fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
     if sum > 0 { sum } else { volumes.iter().filter_map(|v| v.size).fold(0, u64::saturating_add) }
 }
 
+/// In KubeVirt's words, of a VM in error.
+fn trouble(entry: &Entry) -> Option<Missing> {
+    let in_error = entry.status() == Status::Error;
+    in_error.then(|| Missing {
+        detail: entry.vm.map(|vm| vm.trouble.as_str()).unwrap_or_default().into(),
+        mend: mend::in_error(entry.namespace(), entry.vm_name, entry.name()),
+        ..Missing::from(Reason::NotRunning)
+    })
+}
+
 fn describe(
     entry: &Entry,
     summary: VmSummary,
@@ -294,6 +305,7 @@ fn describe(
         created,
         vm_name: entry.vm_name.to_owned(),
         pod: pod.map(|pod| pod.name.to_owned()).unwrap_or_default(),
+        trouble: trouble(entry),
         networks: wukong.map(|wukong| wukong.networks.clone()).unwrap_or_default(),
         disks: wukong.map(|wukong| wukong.disks.clone()).unwrap_or_default(),
         volumes,

@@ -1,5 +1,6 @@
 //! What a person can do about a missing figure: commands and sentences, names filled in.
 
+use super::facts::Key;
 use crate::{
     model::{message::Message, reason::Reason, source::SourceId},
     words::{msg, permission},
@@ -13,6 +14,7 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
         Reason::ApiAbsent => absent(id),
         Reason::TimedOut | Reason::Unreachable => unreachable(id),
         Reason::BadAnswer => msg!(mend.answer, command = ask(id)),
+        Reason::NotSampled => msg!(mend.look_sampled, command = "kubectl top nodes"),
         _ => Message::default(),
     }
 }
@@ -74,7 +76,7 @@ fn ask(id: SourceId) -> &'static str {
 }
 
 /// The mend of one VM's figure.
-pub(super) fn figure(reason: Reason, namespace: &str, name: &str, node: &str) -> Message {
+pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
     match reason {
         Reason::NoPod | Reason::TwoPods | Reason::AmbiguousPod => {
             format!("kubectl -n {namespace} get pods -l kubevirt.io=virt-launcher").into()
@@ -82,11 +84,31 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str, node: &str) ->
         Reason::NoVmName => format!("kubectl -n {namespace} describe wukong {name}").into(),
         Reason::NoAllocation => format!("kubectl -n {namespace} get wukong {name} -o yaml").into(),
         Reason::TooNew => msg!(mend.wait),
-        Reason::NotReported if !node.is_empty() => summary_of(node).into(),
-        Reason::BlockVolume | Reason::AgentOff => msg!(mend.agent),
+        Reason::BlockVolume => msg!(mend.agent),
+        Reason::AgentOff => msg!(mend.agent_off),
         Reason::Hugepages => msg!(mend.hugepages),
         _ => Message::default(),
     }
+}
+
+/// Where to look when a VM does not run: KubeVirt's object, or the Wukong that has none.
+pub(super) fn in_error(namespace: &str, vm_name: &str, name: &str) -> Message {
+    let (kind, name) = if vm_name.is_empty() { ("wukong", name) } else { ("virtualmachine", vm_name) };
+    msg!(mend.describe, command = format!("kubectl -n {namespace} describe {kind} {name}"))
+}
+
+/// The mend of a volume that the node's kubelet leaves out.
+pub(super) fn unlisted(node: &str) -> Message {
+    msg!(mend.unlisted, command = summary_of(node))
+}
+
+/// The mend of a claim that Prometheus has no series of.
+pub(super) fn unscraped(claim: &Key) -> Message {
+    let (namespace, name) = (&claim.namespace, &claim.name);
+    let query = format!(
+        r#"kubelet_volume_stats_used_bytes{{namespace="{namespace}",persistentvolumeclaim="{name}"}}"#
+    );
+    msg!(mend.unscraped, query = query)
 }
 
 /// The mend of a guest whose agent fails.

@@ -35,9 +35,14 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     fn missing(&self, reason: Reason) -> Missing {
         Missing {
-            mend: mend::figure(reason, self.place.namespace, self.ordered.claim, self.place.node),
+            mend: mend::figure(reason, self.place.namespace, self.ordered.claim),
             ..Missing::from(reason)
         }
+    }
+
+    /// A source that answers leaves it out; how to look, or what it takes, differs from source to source.
+    fn unreported(&self, mend: Message) -> Missing {
+        Missing { mend, ..Missing::from(Reason::NotReported) }
     }
 }
 
@@ -83,11 +88,12 @@ impl World {
                 None => wanted.missing(Reason::Starting),
                 Some(kubelet) => match &kubelet.error {
                     Some(error) => failed(error, mend::kubelet(error.reason, wanted.place.node), None),
-                    None => wanted.missing(Reason::NotReported),
+                    None => wanted.unreported(mend::unlisted(wanted.place.node)),
                 },
             });
         };
-        let sample = image_sample(report.stats, report.source, report.answered, wanted)?;
+        let unlisted = || mend::unlisted(report.node);
+        let sample = image_sample(report.stats, report.source, report.answered, wanted, unlisted)?;
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
         let mend = error.map(|error| mend::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
         Ok(Found { sample, interval: report.interval, error, mend })
@@ -97,17 +103,18 @@ impl World {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
+        let unscraped = || mend::unscraped(&wanted.claim);
         let error = self.standing_error(SourceId::Prometheus);
         let Some(answered) = self.prometheus.answered else {
-            return Err(self.silent(SourceId::Prometheus, wanted));
+            return Err(self.silent(SourceId::Prometheus, wanted, unscraped));
         };
         let Some(stats) = self.prometheus.volumes.get(&wanted.claim) else {
             return Err(match error {
                 Some(error) => failed(error, mend::source(SourceId::Prometheus, error.reason), None),
-                None => wanted.missing(Reason::NotReported),
+                None => wanted.unreported(unscraped()),
             });
         };
-        let sample = image_sample(stats, Source::Prometheus, answered, wanted)?;
+        let sample = image_sample(stats, Source::Prometheus, answered, wanted, unscraped)?;
         Ok(self.found(SourceId::Prometheus, sample, self.limits.disk_interval))
     }
 
@@ -129,7 +136,7 @@ impl World {
         };
         let Some((used, of)) = filled(guest, instance, wanted.ordered.claim) else {
             let detail = msg!(error.no_serial);
-            return Some(Err(Missing { detail, ..wanted.missing(Reason::NotReported) }));
+            return Some(Err(Missing { detail, ..wanted.unreported(msg!(mend.serial)) }));
         };
         let sample = sample(used, of, answered, Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
@@ -139,11 +146,14 @@ impl World {
 
     fn of_longhorn(&self, wanted: &Wanted, reports: &Reports) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
+        let look = || {
+            msg!(mend.look_longhorn, command = format!("kubectl get volumes.longhorn.io -A | grep {handle}"))
+        };
         let Some(longhorn) = reports.longhorn(handle) else {
-            return Some(Err(self.silent(SourceId::Longhorn, wanted)));
+            return Some(Err(self.silent(SourceId::Longhorn, wanted, look)));
         };
         let amounts = longhorn.actual_size.zip(longhorn.size.or(wanted.size));
-        let Some((used, of)) = amounts else { return Some(Err(wanted.missing(Reason::NotReported))) };
+        let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(look()))) };
         // Watched: it holds for as long as the watch lives. To the interval, so that it does not change each second.
         let heard = self.heard_of(SourceId::Longhorn).unwrap_or_default();
         let at = heard - heard % self.limits.disk_interval.max(1);
@@ -154,7 +164,8 @@ impl World {
     fn of_ceph(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
-            return Some(Err(self.silent(SourceId::Ceph, wanted)));
+            let look = || msg!(mend.look_image, command = format!("rbd info {}/{}", image.pool, image.name));
+            return Some(Err(self.silent(SourceId::Ceph, wanted, look)));
         };
         let Some(used) = stats.used else {
             let mend = format!(
@@ -174,11 +185,11 @@ impl World {
     }
 
     /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
-    fn silent(&self, id: SourceId, wanted: &Wanted) -> Missing {
+    fn silent(&self, id: SourceId, wanted: &Wanted, look: impl Fn() -> Message) -> Missing {
         match self.standing_error(id) {
             Some(error) => failed(error, mend::source(id, error.reason), None),
             None if self.heard_of(id).is_none() => wanted.missing(Reason::Starting),
-            None => wanted.missing(Reason::NotReported),
+            None => wanted.unreported(look()),
         }
     }
 
@@ -218,12 +229,13 @@ fn image_sample(
     source: Source,
     answered: Millis,
     wanted: &Wanted,
+    mend: impl Fn() -> Message,
 ) -> Result<Sample, Missing> {
     if is_block(stats) {
         return Err(wanted.missing(Reason::BlockVolume));
     }
     let capacity = stats.capacity.filter(|capacity| *capacity > 0).or(wanted.size);
-    let amounts = stats.used.zip(capacity).ok_or_else(|| wanted.missing(Reason::NotReported));
+    let amounts = stats.used.zip(capacity).ok_or_else(|| wanted.unreported(mend()));
     let (used, of) = amounts?;
     // Local and NFS volumes report the whole file system that they sit on.
     let shared = wanted.size.is_some_and(|size| u128::from(of) * 10 > u128::from(size) * 11);

@@ -70,7 +70,7 @@ impl World {
 
     fn try_usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Result<Sample, Missing> {
         let missing = |reason| Missing {
-            mend: mend::figure(reason, subject.namespace, subject.name, ""),
+            mend: mend::figure(reason, subject.namespace, subject.name),
             ..Missing::from(reason)
         };
         if !subject.running {

@@ -22,7 +22,7 @@ const STATE_CLAIM: &str = "persistent-state-for-";
 /// One kubelet's word on a claim.
 #[derive(Clone, Copy)]
 pub(super) struct Report<'a> {
-    node: &'a str,
+    pub node: &'a str,
     pub source: Source,
     pub stats: &'a VolumeStats,
     pub answered: Millis,

@@ -107,13 +107,11 @@ pub fn reasons_text(vm: &VmSummary) -> String {
         return sentences.concat();
     }
     sentences.extend(missing(vm));
-    let usage = &vm.usage;
-    if usage.disk.sample().is_some() && usage.disk_known < usage.disk_volumes {
-        let unknown = usage.disk_volumes - usage.disk_known;
-        let volumes = words::volumes(usage.disk_volumes);
-        sentences.push(t!(card.disk_partly, unknown = unknown.to_string(), volumes = volumes));
+    let partly = disk_partly(vm);
+    if !partly.is_empty() {
+        sentences.push(partly);
     }
-    let basis = usage.disk.sample().map_or("", words::basis);
+    let basis = vm.usage.disk.sample().map_or("", words::basis);
     if !basis.is_empty() {
         sentences.push(t!(figure.basis, basis = basis));
     }
@@ -124,6 +122,16 @@ pub fn reasons_text(vm: &VmSummary) -> String {
         sentences.push(t!(card.kubevirt, status = vm.kubevirt_status));
     }
     sentences.join(t!(card.between))
+}
+
+/// `Disk: 1 of 2 volumes unknown.` Empty where all are known, or none.
+pub fn disk_partly(vm: &VmSummary) -> String {
+    let usage = &vm.usage;
+    if usage.disk.sample().is_none() || usage.disk_known >= usage.disk_volumes {
+        return String::new();
+    }
+    let unknown = usage.disk_volumes - usage.disk_known;
+    t!(card.disk_partly, unknown = unknown.to_string(), volumes = words::volumes(usage.disk_volumes))
 }
 
 /// Why a VM that does not run has no meters.
@@ -173,10 +181,12 @@ fn labelled(vm: &VmSummary) -> [(&'static str, &Figure); 3] {
     ]
 }
 
+/// Whether the VM's page has more to say of what is missing.
 fn has_unknown(vm: &VmSummary) -> bool {
-    vm.status == Status::Running
-        && (vm.usage.disk_known < vm.usage.disk_volumes
-            || labelled(vm).iter().any(|(_, figure)| figure.missing().is_some()))
+    vm.status == Status::Error
+        || vm.status == Status::Running
+            && (vm.usage.disk_known < vm.usage.disk_volumes
+                || labelled(vm).iter().any(|(_, figure)| figure.missing().is_some()))
 }
 
 /// Each source with its age: an old figure must never pass for a new one.

@@ -7,6 +7,7 @@ use crate::{
     model::{
         Millis,
         reason::Missing,
+        source::SourceId,
         vm::{Kind, Status, Vm},
     },
     ui::words,
@@ -24,7 +25,7 @@ pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
     let items: Vec<_> = gaps.iter().map(|gap| item(gap, now)).collect();
     (!items.is_empty()).then(|| {
         view! {
-            <h2 id="why">{t!(why.title)}</h2>
+            <h2 id="why">{if vm.trouble.is_some() { t!(why.idle) } else { t!(why.title) }}</h2>
             <section class="panel" aria-labelledby="why">
                 {items}
             </section>
@@ -67,9 +68,11 @@ fn command_lines(vm: &Vm) -> Vec<String> {
     lines
 }
 
-/// Volumes first named by the figure that they make incomplete; a VM that does not run lacks nothing.
+/// Volumes first named by the figure that they make incomplete; a VM that is not meant to run lacks nothing.
 fn gaps(vm: &Vm) -> Vec<Gap> {
     let mut gaps = Vec::new();
+    let all = words::list(&[t!(figure.cpu), t!(figure.memory), t!(figure.disk)]);
+    push(&mut gaps, &all, vm.trouble.as_ref());
     if vm.summary.status != Status::Running {
         return gaps;
     }
@@ -82,10 +85,15 @@ fn gaps(vm: &Vm) -> Vec<Gap> {
         push(&mut gaps, t!(figure.disk), usage.disk.missing());
     }
     for volume in &vm.volumes {
-        push(&mut gaps, &t!(why.volume, volume = volume.name), volume.usage.missing());
+        let asked = |source: SourceId| t!(why.volume_of, volume = volume.name, source = source.code());
+        let what = if volume.readings.is_empty() {
+            t!(why.volume, volume = volume.name)
+        } else {
+            asked(volume.source)
+        };
+        push(&mut gaps, &what, volume.usage.missing());
         for reading in &volume.readings {
-            let what = t!(why.volume_of, volume = volume.name, source = reading.source.code());
-            push(&mut gaps, &what, reading.figure.missing());
+            push(&mut gaps, &asked(reading.source), reading.figure.missing());
         }
     }
     gaps
@@ -164,9 +172,13 @@ fn copy() -> impl IntoView {
     }
 }
 
+/// What commands, and queries, begin with.
+const COMMANDS: [&str; 4] = ["kubectl ", "rbd ", "ceph mgr ", "kubelet_volume_stats_"];
+
 /// `Look at the nodes: kubectl get nodes; is the port open?` → words, command, words.
 fn parts(text: &str) -> (&str, &str, &str) {
-    let (before, rest) = text.split_at(text.find("kubectl ").unwrap_or(text.len()));
+    let command = COMMANDS.into_iter().filter_map(|begins| text.find(begins)).min();
+    let (before, rest) = text.split_at(command.unwrap_or(text.len()));
     let (command, after) = rest.split_once("; ").or_else(|| rest.split_once('；')).unwrap_or((rest, ""));
     (before.trim_end_matches([' ', ':', '：']), command, after)
 }
@@ -181,6 +193,7 @@ mod tests {
         assert_eq!(parts(mend), ("Look at the nodes", "kubectl get nodes", "is port 10250 open?"));
         assert_eq!(parts("kubectl get crd | grep kubevirt"), ("", "kubectl get crd | grep kubevirt", ""));
         assert_eq!(parts("Wait a little."), ("Wait a little.", "", ""));
+        assert_eq!(parts("Is it there: rbd info p/i"), ("Is it there", "rbd info p/i", ""));
         assert_eq!(
             parts("检查节点：kubectl get nodes；端口是否开放？"),
             ("检查节点", "kubectl get nodes", "端口是否开放？")

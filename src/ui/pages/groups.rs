@@ -227,9 +227,9 @@ fn row(group: &Group, query: &GroupsQuery) -> impl IntoView + use<> {
             </td>
             {amount(heads[2].0, cpu)}
             {amount(heads[3].0, memory)}
-            {used(heads[4].0, &totals.cpu_used, Unit::Nanocores)}
-            {used(heads[5].0, &totals.memory_used, Unit::Bytes)}
-            {used(heads[6].0, &totals.disk_used, Unit::Bytes)}
+            {used(heads[4].0, &totals.cpu_used, Unit::Nanocores, totals.counts.running)}
+            {used(heads[5].0, &totals.memory_used, Unit::Bytes, totals.counts.running)}
+            {used(heads[6].0, &totals.disk_used, Unit::Bytes, totals.counts.running)}
         </tr>
     }
 }
@@ -335,12 +335,14 @@ fn amount(head: &'static str, amount: Amount) -> impl IntoView {
     }
 }
 
-/// A meter of the measured VMs; a dash where there is none.
-fn used(head: &'static str, measured: &Measured, unit: Unit) -> impl IntoView + use<> {
+/// A meter of the measured VMs; where none runs there is nothing to measure.
+fn used(head: &'static str, measured: &Measured, unit: Unit, running: u32) -> impl IntoView + use<> {
     let percent = measured.share();
     let text = percent
         .map(|_| t!(groups.of, some = with_unit(measured.used, unit), all = with_unit(measured.of, unit)));
+    let none = percent.is_none() && running == 0;
     let level = match percent {
+        None if none => "meter off",
         None => "meter unknown",
         Some(101..) => "meter over",
         Some(90..) => "meter hot",
@@ -361,7 +363,9 @@ fn used(head: &'static str, measured: &Measured, unit: Unit) -> impl IntoView + 
             >
                 {bar(percent)}
                 <span class="pct">{value.unwrap_or_else(|| "—".to_owned())}</span>
-                <span class="fig">{text.unwrap_or_else(|| t!(map.unknown).to_owned())}</span>
+                <span class="fig">
+                    {text.unwrap_or_else(|| if none { "–" } else { t!(map.unknown) }.to_owned())}
+                </span>
             </div>
         </td>
     }
@@ -369,7 +373,7 @@ fn used(head: &'static str, measured: &Measured, unit: Unit) -> impl IntoView + 
 
 /// Who uses the most of each, in absolute terms.
 fn top(view: &GroupsView) -> impl IntoView + use<> {
-    let Top { cpu, memory, disk } = &view.top;
+    let Top { cpu, memory, disk, disk_left_out } = &view.top;
     let address = |namespace: &str| {
         GroupsQuery { namespace: namespace.to_owned(), page: 1, ..view.query.clone() }.address()
     };
@@ -388,8 +392,8 @@ fn top(view: &GroupsView) -> impl IntoView + use<> {
             {whole}
         </div>
         <div class="tops">
-            {ranking(t!(map.cpu), cpu, Unit::Nanocores)} {ranking(t!(map.memory), memory, Unit::Bytes)}
-            {ranking(t!(map.disk), disk, Unit::Bytes)}
+            {ranking(t!(map.cpu), cpu, Unit::Nanocores, 0)} {ranking(t!(map.memory), memory, Unit::Bytes, 0)}
+            {ranking(t!(map.disk), disk, Unit::Bytes, *disk_left_out)}
         </div>
     }
 }
@@ -421,7 +425,8 @@ fn form(view: &GroupsView) -> impl IntoView + use<> {
     }
 }
 
-fn ranking(name: &'static str, consumers: &[Consumer], unit: Unit) -> impl IntoView + use<> {
+/// `left_out` VMs have a part that is nobody's own.
+fn ranking(name: &'static str, consumers: &[Consumer], unit: Unit, left_out: u32) -> impl IntoView + use<> {
     let rows: Vec<_> = consumers.iter().map(|consumer| ranked(consumer, unit)).collect();
     let none = rows.is_empty().then(|| view! { <p class="small">{t!(groups.none_known)}</p> });
     view! {
@@ -429,6 +434,7 @@ fn ranking(name: &'static str, consumers: &[Consumer], unit: Unit) -> impl IntoV
             <h3>{name}</h3>
             {none}
             <ol>{rows}</ol>
+            {(left_out > 0).then(|| view! { <p class="small">{t!(groups.left_out, n = left_out)}</p> })}
         </section>
     }
 }

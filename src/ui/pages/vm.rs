@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{
         Millis,
-        figure::{Sample, Unit},
+        figure::{Sample, Unit, ratio},
         format,
         history::Span,
         query::{BadParam, Query},
@@ -30,7 +30,7 @@ use crate::{
         components::{
             card::reasons_text,
             figure::figure,
-            meter::{Gauge, meter, value_text},
+            meter::{Gauge, HOT, meter, value_text},
             sheet::{Column, cell, number, sheet},
             state::{State, state},
             title::title,
@@ -148,6 +148,7 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
     let summary = &vm.summary;
     let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
     let note = reasons_text(summary);
+    let mend = vm.trouble.is_some().then(|| view! { <a href="#why">{t!(notice.what_to_do)}</a> });
     view! {
         <div class="head">
             <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
@@ -157,7 +158,7 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
             </nav>
             <h1>{summary.name.clone()}</h1>
             {state(State::of_vm(summary))}
-            {(!note.is_empty()).then(|| view! { <p class="reason">{note}</p> })}
+            {(!note.is_empty()).then(|| view! { <p class="reason">{note} " " {mend}</p> })}
         </div>
     }
 }
@@ -340,6 +341,8 @@ fn filesystem(filesystem: &GuestFilesystem) -> impl IntoView + use<> {
     let amount =
         |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| format::allocation(Unit::Bytes, bytes));
     let used = [&amount(filesystem.used), " / ", &amount(filesystem.total), " Gi"].concat();
+    let percent = filesystem.used.zip(filesystem.total).map(|(used, total)| ratio(used, total, 100));
+    let level = if percent.is_some_and(|percent| percent >= HOT) { "n hot" } else { "n" };
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">
@@ -348,7 +351,9 @@ fn filesystem(filesystem: &GuestFilesystem) -> impl IntoView + use<> {
             {cell(FILESYSTEM[1].0, filesystem.kind.clone())}
             {cell(FILESYSTEM[2].0, filesystem.disk.clone())}
             {cell(FILESYSTEM[3].0, filesystem.claim.clone())}
-            {number(FILESYSTEM[4].0, used)}
+            <td role="cell" class=level data-th=text(FILESYSTEM[4].0)>
+                {used} " " <span class="pct">{percent.map(words::percent)}</span>
+            </td>
         </tr>
     }
 }

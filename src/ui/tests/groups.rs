@@ -46,6 +46,9 @@ fn the_maps_choices_are_links_and_it_answers_to_filters() {
     assert_eq!(page.html.matches("class=\"block\"").count(), 1);
     assert!(page.html.contains("href=\"/?namespace=ops&amp;view=map&amp;by=namespace&amp;color=memory\""));
     assert!(page.html.contains("href=\"/?namespace=ops&amp;view=map&amp;color=disk\""));
+    let sorted = render("/?view=map&sort=cpu", snapshot(sample::vms(), sample::sources()));
+    assert!(!sorted.html.contains("<select name=\"sort\""), "a map has no order to choose");
+    assert!(sorted.html.contains("name=\"sort\" value=\"cpu\""), "and the other views keep theirs");
     let none = render("/?view=map&q=nobody", snapshot(sample::vms(), sample::sources()));
     assert!(none.text().contains("No VM matches."));
     assert_eq!(none.html.matches("class=\"block\"").count(), 0);
@@ -63,6 +66,11 @@ fn nodes_tell_how_far_their_vms_overcommit_them() {
     assert!(row("node-a").contains(&format!("{} %", given * 100 / 8)), "{}", row("node-a"));
     assert!(row("node-c").contains("not ready, cordoned"), "{}", row("node-c"));
     assert!(row("spare").contains("0 0 % 0 vCPU of 64 vCPU"), "{}", row("spare"));
+    assert!(
+        !row("spare").contains("unknown"),
+        "where nothing runs there is nothing to measure: {}",
+        row("spare")
+    );
     assert!(page.text().contains("Largest consumers"));
     assert!(!page.html.contains(" style="));
 }

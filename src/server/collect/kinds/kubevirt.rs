@@ -39,6 +39,7 @@ impl Kind for VirtualMachines {
             uid: meta.uid.0,
             namespace: meta.namespace.0,
             name: meta.name.0,
+            trouble: trouble(&status).to_owned(),
             printable_status: status.0.printable_status.0,
             cpu_milli: cpu_milli(&domain),
             memory: memory(&domain),
@@ -117,6 +118,28 @@ fn controlling_vm(meta: &Metadata) -> Option<String> {
 fn owners<'a>(meta: &'a Metadata, group: &str, kind: &str) -> impl Iterator<Item = &'a Owner> {
     let of_group = move |api_version: &str| api_version.split('/').next() == Some(group);
     meta.owner_references.iter().filter(move |owner| &*owner.kind == kind && of_group(&owner.api_version))
+}
+
+/// Conditions that say why a VM does not come up, the most telling first, and the status that says so.
+const TROUBLES: [(&str, &str); 5] = [
+    ("Failure", "True"),
+    ("PodScheduled", "False"),
+    ("DataVolumesReady", "False"),
+    ("Synchronized", "False"),
+    ("Ready", "False"),
+];
+
+/// Of a VM that is up, or is meant to be off, nothing.
+fn trouble(status: &VirtualMachineStatus) -> &str {
+    let settled = ["", "Running", "Migrating", "Paused", "Stopped", "Stopping", "Terminating"];
+    if settled.contains(&&*status.printable_status) {
+        return "";
+    }
+    let said = |(kind, value): (&str, &str)| {
+        let mut conditions = status.conditions.iter();
+        conditions.find(|of| (&*of.r#type, &*of.status) == (kind, value) && !of.message.is_empty())
+    };
+    TROUBLES.into_iter().find_map(said).map_or("", |condition| &*condition.message)
 }
 
 fn agent_connected(condition: &Condition) -> bool {
@@ -332,6 +355,36 @@ mod tests {
         ] {
             let facts = instance(&format!(r#""spec": {{"domain": {{"memory": {memory}}}}}"#));
             assert_eq!(facts.hugepages, want, "{memory}");
+        }
+    }
+
+    #[test]
+    fn a_vm_that_does_not_come_up_says_why() {
+        let condition = |kind: &str, status: &str, message: &str| {
+            format!(r#"{{"type": "{kind}", "status": "{status}", "message": "{message}"}}"#)
+        };
+        let ready = condition("Ready", "False", "Guest VM is not reported as running");
+        let unscheduled = condition("PodScheduled", "False", "0/4 nodes are available");
+        let failure = condition("Failure", "True", "no quota");
+        for (printable, conditions, want) in [
+            ("ErrorUnschedulable", vec![&ready, &unscheduled], "0/4 nodes are available"),
+            ("ErrorUnschedulable", vec![&unscheduled, &failure], "no quota"),
+            ("CrashLoopBackOff", vec![&ready], "Guest VM is not reported as running"),
+            (
+                "ErrImagePull",
+                vec![&condition("Synchronized", "True", "fine"), &ready],
+                "Guest VM is not reported as running",
+            ),
+            ("ErrorPvcNotFound", vec![&condition("Failure", "True", "")], ""),
+            ("Running", vec![&ready, &failure], ""),
+            ("Stopped", vec![&ready], ""),
+            ("Starting", vec![&"7".to_owned()], ""),
+        ] {
+            let conditions = conditions.into_iter().cloned().collect::<Vec<_>>().join(",");
+            let json = format!(
+                r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "status": {{"printableStatus": "{printable}", "conditions": [{conditions}]}}}}"#
+            );
+            assert_eq!(read::<VirtualMachines>(&json).unwrap().trouble, want, "{printable}");
         }
     }
 

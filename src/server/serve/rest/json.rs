@@ -51,6 +51,8 @@ pub struct VmJson<'a> {
     metrics: Option<MetricsJson>,
     kind: &'static str,
     kubevirt_status: &'a str,
+    /// Why one in error does not run; empty where nothing says.
+    kubevirt_message: String,
     migrating_to: &'a str,
     vm_name: &'a str,
     pod: &'a str,
@@ -80,6 +82,7 @@ impl<'a> VmJson<'a> {
             metrics: MetricsJson::new(summary.status, &summary.usage),
             kind: summary.kind.name(),
             kubevirt_status: &summary.kubevirt_status,
+            kubevirt_message: vm.trouble.as_ref().map(|trouble| trouble.detail.text()).unwrap_or_default(),
             migrating_to: &summary.migrating_to,
             vm_name: &vm.vm_name,
             pod: &vm.pod,

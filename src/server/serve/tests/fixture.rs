@@ -153,6 +153,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         created: 1_700_000_000_000,
         vm_name: format!("{name}-vm"),
         pod: format!("virt-launcher-{name}-vm-abcde"),
+        trouble: None,
         networks: vec![Network {
             name: "default".into(),
             mode: "bridge".into(),

@@ -30,7 +30,7 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
                       "macAddress": "02:00:00:00:00:01", "mode": "bridge"}],
         "disks": [{"name": "root", "size": "10Gi", "storageClassName": "fast", "boot": true, "image": "debian-13"}],
         "metrics": {"cpuUsage": 25, "memoryUsage": 25, "diskUsage": 10},
-        "kind": "Wukong", "kubevirtStatus": "Running", "migratingTo": "", "vmName": "web-vm",
+        "kind": "Wukong", "kubevirtStatus": "Running", "kubevirtMessage": "", "migratingTo": "", "vmName": "web-vm",
         "pod": "virt-launcher-web-vm-abcde", "memoryBytes": 4 * GI, "cpuMillicores": 2000,
         "usage": {
             "cpu": sample(500_000_000, "allocated", 2_000_000_000, "nanocores", 25.0, "metrics.k8s.io"),

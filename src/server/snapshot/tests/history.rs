@@ -59,6 +59,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
         created: 0,
         vm_name: uid.into(),
         pod: String::new(),
+        trouble: None,
         networks: Vec::new(),
         disks: Vec::new(),
         volumes: Vec::new(),

@@ -191,6 +191,33 @@ fn where_none_knows_each_source_says_why() {
     assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));
 }
 
+/// A kubelet's command is no help with Prometheus.
+#[test]
+fn each_source_that_leaves_a_volume_out_has_a_mend_of_its_own() {
+    let mut world = all();
+    with(&mut world, &["root"], &[("root", "S1")]);
+    world.apply(summary("n1", vec![]));
+    prometheus(&mut world, vec![]);
+    agent(&mut world, vec![fs("vda1", "/", "", GI, 9 * GI)]);
+    let root = volume(&mut world, "root");
+    let figures = root.readings.iter().map(|reading| (reading.source, &reading.figure));
+    let mend_of = |wanted| {
+        let mut all = figures.clone().chain([(root.source, &root.usage)]);
+        all.find(|(source, _)| *source == wanted).unwrap().1.missing().unwrap().mend.to_string()
+    };
+    for (source, want) in [
+        (SourceId::Kubelet, "kubectl get --raw /api/v1/nodes/n1/proxy/stats/summary"),
+        (
+            SourceId::Prometheus,
+            r#"kubelet_volume_stats_used_bytes{namespace="a",persistentvolumeclaim="web-root"}"#,
+        ),
+        (SourceId::GuestAgent, "Give the disk a serial of its own (spec.domain.devices.disks[].serial)."),
+    ] {
+        let mend = mend_of(source);
+        assert!(mend.ends_with(want), "{source:?}: {mend}");
+    }
+}
+
 #[test]
 fn a_file_system_belongs_to_a_volume_by_a_serial_that_is_its_alone() {
     for (serials, filesystems, want) in [

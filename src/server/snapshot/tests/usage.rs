@@ -74,6 +74,29 @@ fn kubevirts_own_word_is_truer_than_the_phase() {
 }
 
 #[test]
+fn a_vm_in_error_says_why_and_where_to_look() {
+    let mut world = one();
+    let facts = |printable: &str, trouble: &str| VmFacts { trouble: trouble.into(), ..vm_facts(printable) };
+    world.apply(Observation::VirtualMachines(applied(facts("ErrorUnschedulable", "4 Insufficient gpu"))));
+    let trouble = web(&mut world).trouble.clone().unwrap();
+    assert_eq!(
+        (trouble.reason, trouble.detail.to_string()),
+        (Reason::NotRunning, "4 Insufficient gpu".into())
+    );
+    let mend = trouble.mend.to_string();
+    assert!(mend.ends_with("kubectl -n a describe virtualmachine web-vm"), "{mend}");
+    world.apply(Observation::VirtualMachines(applied(facts("Running", ""))));
+    assert_eq!(web(&mut world).trouble, None);
+    world.apply(Observation::Wukongs(applied(WukongFacts {
+        phase: "Failed".into(),
+        vm_name: String::new(),
+        ..wukong("b", "lost")
+    })));
+    let mend = find(&world.join(NOW), "b", "lost").trouble.clone().unwrap().mend.to_string();
+    assert!(mend.ends_with("kubectl -n b describe wukong lost"), "{mend}");
+}
+
+#[test]
 fn more_than_allocated_is_said_exactly() {
     let mut world = world();
     add_vm(&mut world, "a", "web", 500, 5 * GI);
@@ -91,7 +114,16 @@ fn a_pod_without_samples_is_too_new_or_not_scraped_never_idle() {
     })));
     world.apply(Observation::Wukongs(applied(wukong("a", "new"))));
     assert_eq!(milli(&find(&world.join(NOW), "a", "new")), Err(Reason::TooNew));
-    assert_eq!(milli(&find(&world.join(NOW + 600_000), "a", "new")), Err(Reason::NotSampled));
+    let later = world.join(NOW + 600_000);
+    assert_eq!(milli(&find(&later, "a", "new")), Err(Reason::NotSampled));
+    let health = health(&later, SourceId::PodMetrics);
+    assert_eq!(
+        (health.reason, health.vms_missing),
+        (Some(Reason::NotSampled), 2),
+        "and one that has expired"
+    );
+    assert_eq!(health.error.to_string(), "no samples of launcher pods on n1");
+    assert!(health.mend.to_string().ends_with("kubectl top nodes"));
 }
 
 #[test]

@@ -111,10 +111,13 @@ impl ShareJson {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct TopJson<'a> {
     cpu: Vec<ConsumerJson<'a>>,
     memory: Vec<ConsumerJson<'a>>,
     disk: Vec<ConsumerJson<'a>>,
+    /// VMs of which a volume that is known is not counted: on a shared file system, or known to its backend alone.
+    disk_left_out: u32,
 }
 
 impl<'a> TopJson<'a> {
@@ -126,6 +129,7 @@ impl<'a> TopJson<'a> {
             cpu: of(&top.cpu, Unit::Nanocores),
             memory: of(&top.memory, Unit::Bytes),
             disk: of(&top.disk, Unit::Bytes),
+            disk_left_out: top.disk_left_out,
         }
     }
 }
