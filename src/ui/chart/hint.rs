@@ -72,6 +72,7 @@ pub fn full_in(filling: &Filling) -> String {
     let (earliest, latest) = (filling.earliest, filling.latest);
     match filling.days {
         0 => t!(hint.full_today, latest = days(latest), growth = growth),
+        about if earliest == latest => t!(hint.full_exact, days = days(about), growth = growth),
         about => {
             let [earliest, latest] = [earliest, latest].map(|days| format::grouped(days.into()));
             t!(hint.full, days = days(about), earliest = earliest, latest = latest, growth = growth)
@@ -136,6 +137,8 @@ mod tests {
             latest: 14,
             window: WINDOW,
         };
+        let exact = Filling { earliest: 7, latest: 7, ..filling(7) };
+        assert!(full_in(&exact).starts_with("Full in about 7 days (give or take a day), growing by"));
         assert!(full_in(&filling(9)).starts_with("Full in about 9 days (0 to 14), growing by 1.2 Gi a day."));
         assert!(full_in(&filling(1)).contains("about 1 day ("));
         assert!(full_in(&filling(0)).starts_with("Full in less than a day (at most 14 days)"));

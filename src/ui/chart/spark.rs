@@ -5,10 +5,12 @@ use leptos::prelude::*;
 use super::path;
 use crate::model::history::Spark;
 
-/// Drawn on a fixed scale of 0 to 100 %; above, it sticks out at the top. None where nothing is known of the hour.
+/// Drawn on a fixed scale of 0 to 100 %; above, it sticks out at the top. None where no more is known of the hour than the
+/// meter says.
 pub fn spark(spark: Option<&Spark>) -> Option<impl IntoView + use<>> {
-    let d = path::line(&heights(spark?));
-    (!d.is_empty()).then(|| {
+    let heights = heights(spark?);
+    (heights.iter().flatten().count() > 1).then(|| {
+        let d = path::line(&heights);
         view! {
             <svg class="spark" viewBox="0 0 29 100" preserveAspectRatio="none" aria-hidden="true">
                 <path d=d />
@@ -39,5 +41,6 @@ mod tests {
         assert!(spark(Some(&Spark::default())).is_none());
         assert!(spark(Some(&Spark(vec![Spark::GAP; Spark::POINTS]))).is_none());
         assert!(spark(Some(&Spark(vec![0; Spark::POINTS]))).is_some(), "zero was measured");
+        assert!(spark(Some(&Spark(vec![Spark::GAP, 7, Spark::GAP]))).is_none(), "a dot is no past");
     }
 }

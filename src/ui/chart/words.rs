@@ -11,6 +11,8 @@ use crate::{
 
 /// Gaps that are told one by one; more are told by their number.
 const TOLD: usize = 2;
+/// No sample since this long is no gap yet.
+const COMING: Millis = 120_000;
 
 /// `Last hour`.
 pub fn span(span: Span) -> &'static str {
@@ -82,10 +84,14 @@ pub fn told(name: &str, which: Span, series: &Series) -> String {
     t!(chart.told, name = name, caption = caption, min = min, average = average, p95 = p95, max = max)
 }
 
-/// Gaps of more than one point: a single one is seen in the share that is known.
+/// Gaps of more than one point: a single one is seen in the share that is known. A last one may be a sample that is on
+/// its way: disks are measured once a minute.
 fn gaps(span: Span, series: &Series) -> Vec<String> {
     let known: Vec<_> = series.points.iter().map(|point| point.tenths().map(|_| 0)).collect();
     let all: Vec<_> = path::gaps(&known).into_iter().filter(|(from, to)| to - from > 2).collect();
+    let coming = (COMING / Millis::from(series.step).max(1)) as usize;
+    let all: Vec<_> =
+        all.into_iter().filter(|(from, to)| known[*to].is_some() || to - from > coming).collect();
     if all.len() > TOLD {
         return vec![t!(chart.gaps, count = all.len().to_string())];
     }
@@ -158,6 +164,14 @@ mod tests {
             "Last hour: samples for 28 % of it. None before 09:15. None from 09:15 to 09:18."
         );
         assert_eq!(caption(&[x, None, None, None]), "Last hour: samples for 25 % of it. None after 09:12.");
+        let often = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 8]].concat()) };
+        assert_eq!(
+            super::caption(Span::Hour, &often),
+            "Last hour: samples for 11 % of it.",
+            "the next is due"
+        );
+        let often = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 9]].concat()) };
+        assert!(super::caption(Span::Hour, &often).ends_with("None after 09:12."));
         let holes = [x, None, None, x, None, None, x, None, None, x];
         assert_eq!(caption(&holes), "Last hour: samples for 40 % of it. None in 3 stretches.");
     }

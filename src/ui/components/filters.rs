@@ -29,9 +29,11 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
     let address = use_query_map();
     let typed = move || address.with(|address| address.get("q")).unwrap_or_default();
     // The map has all of them, each in its place.
-    let (range, sorted) = match query.view {
-        ViewKind::Map => (words::vms(view.matching), String::new()),
-        _ => (words::range(query.page, view.matching), words::sorted_by(query)),
+    let map = query.view == ViewKind::Map;
+    let (range, sorted) = if map {
+        (words::vms(view.matching), String::new())
+    } else {
+        (words::range(query.page, view.matching), words::sorted_by(query))
     };
     view! {
         <form class="filters" action="/" autocomplete="off" on:submit=submit(query.clone())>
@@ -57,8 +59,12 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
             {select(t!(list.namespace), "namespace", named(&facets.namespaces), &query.namespace)}
             {select(t!(list.status), "status", statuses(&facets.statuses), query.status.map_or("", Status::name))}
             {select(t!(list.node), "node", named(&facets.nodes), &query.node)}
-            {select(t!(list.sort), "sort", sorts(), query.sort.code())}
-            {select(t!(list.order), "order", orders(), order)}
+            {(!map).then(|| {
+                (
+                    select(t!(list.sort), "sort", sorts(), query.sort.code()),
+                    select(t!(list.order), "order", orders(), order),
+                )
+            })}
             <label class="field check">
                 <input
                     type="checkbox"
@@ -71,6 +77,7 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
                 <b>{format::grouped(facets.attention.into())}</b>
             </label>
             {["by", "color", "columns"].map(|field| hidden(query, field))}
+            {map.then(|| ["sort", "order"].map(|field| hidden(query, field)))}
             // The first button: Enter presses it, and the view stays.
             <button class="button" name="view" value=query.view.code()>
                 {t!(list.apply)}

@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// From this percent on a figure needs a look.
-const HOT: u64 = 90;
+pub const HOT: u64 = 90;
+
+/// The longest text, in bytes, that leaves room for the last hour on the narrowest card.
+const SHORT: usize = 19;
 
 /// What a meter is drawn from. An empty label draws none, for tables.
 #[derive(Clone, Copy)]
@@ -146,6 +149,8 @@ impl Face {
 
 fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
     let known = face.value.is_some();
+    // Beside a longer text no hour can be read.
+    let short = face.digits.len() + face.of.len() <= SHORT;
     let (percent, value) = face.value.unzip();
     // A dash is nothing to hear: the word beside it is.
     let dash = (!known && face.bar).then_some("true");
@@ -161,7 +166,7 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
             aria-valuetext=value
         >
             {label(gauge.label)}
-            {spark(gauge.spark)}
+            {spark(gauge.spark.filter(|_| short))}
             <span class="fig">
                 <b aria-hidden=dash>{face.digits}</b>
                 {dash.map(|_| view! { <span class="vh">{t!(figure.unknown)}</span> })}

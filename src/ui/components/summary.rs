@@ -19,10 +19,11 @@ use crate::{
 };
 
 pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
+    let filtered = query.is_filtered();
     view! {
         <section class="summary" aria-labelledby="totals">
-            <h2 class="vh" id="totals">
-                {t!(total.title)}
+            <h2 class=if filtered { "" } else { "vh" } id="totals">
+                {if filtered { t!(total.unfiltered) } else { t!(total.title) }}
             </h2>
             {[memory(totals), cpu(totals), disk(totals)].map(total)}
             {counts(&totals.counts, query)}
@@ -45,7 +46,7 @@ struct Total {
 
 fn memory(totals: &Totals) -> Total {
     let exact = format::gi_exact(totals.memory);
-    let digits = format::allocation(Unit::Bytes, totals.memory);
+    let digits = format::gi_lead(totals.memory);
     let mut notes = vec![measured(totals.memory_used, totals)];
     // The large number has two decimals; where that rounds it, the exact one stands below.
     if [&digits.replace(',', ""), "Gi"].concat() != exact {

@@ -17,7 +17,7 @@ use crate::{
     server_fns::{keep_cookie, kept_cookie},
     ui::{
         components::{
-            card::{place, vm_address},
+            card::{disk_partly, place, vm_address},
             icon::{Icon, icon},
             meter::{Gauge, bar, meter, of},
             state::{State, state},
@@ -104,7 +104,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
         let shown = columns.has(column);
         let query = Query { columns: Some(columns.toggled(column)), ..query.clone() };
         view! {
-            <li>
+            <li class=look(column).1>
                 <a href=query.address() class=if shown { "on" } else { "" }>
                     {icon(if shown { Icon::Healthy } else { Icon::Nothing })} " " {look(column).0}
                     <span class="vh">{if shown { t!(list.shown) } else { t!(list.hidden) }}</span>
@@ -197,7 +197,7 @@ fn cell(vm: &VmSummary, column: Column, now: Millis) -> AnyView {
         Column::Ip => dash(vm.ip_address.clone()),
         Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu),
         Column::Memory => figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory),
-        Column::Disk => figure(vm, t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk)),
+        Column::Disk => disk(vm),
         Column::Age => age(vm, now),
     }
 }
@@ -218,6 +218,28 @@ fn figure(
         Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
         _ => meter(Gauge { label: "", name, unit, figure, allocated, running, spark: None }).into_any(),
     }
+}
+
+/// With the way to the volumes that the figure lacks.
+fn disk(vm: &VmSummary) -> AnyView {
+    let meter = figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk));
+    let lacks = disk_partly(vm);
+    if lacks.is_empty() {
+        return meter;
+    }
+    let title = lacks.clone();
+    view! {
+        <div class="partly">
+            {meter} " "
+            <a href=vm_address(&vm.namespace, &vm.name) + "#why" title=title>
+                <span aria-hidden="true">
+                    "+" {(vm.usage.disk_volumes - vm.usage.disk_known).to_string()} " ?"
+                </span>
+                <span class="vh">{lacks} " " {vm.name.clone()}</span>
+            </a>
+        </div>
+    }
+    .into_any()
 }
 
 /// Where a percent would stand is the way to the reason and the mend.
