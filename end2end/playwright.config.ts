@@ -2,14 +2,15 @@ import { defineConfig } from "@playwright/test";
 import { browserOptions } from "./program.mjs";
 
 // On the demo: `script` runs everything, `no-script` runs again, in a browser without JavaScript, what must work there
-// too, and `crowd` measures once nothing else runs. BASE_URL names a program that runs already, on a real control plane: `real-cluster` alone looks at that.
+// too, `crowd` measures once nothing else runs, and `many` looks at 10,000 VMs last. BASE_URL names a program that runs already, on a real control plane: `real-cluster` alone looks at that.
 const projects = process.env.BASE_URL
   ? [{ name: "real-cluster", testMatch: /real\.spec\.ts/ }]
   : [
-      { name: "script", testIgnore: /(real|crowd)\.spec\.ts/ },
-      { name: "no-script", testMatch: /(complete|find|map)\.spec\.ts/, grepInvert: /@script/, use: { javaScriptEnabled: false } },
+      { name: "script", testIgnore: /(real|crowd|many)\.spec\.ts/ },
+      { name: "no-script", testMatch: /(complete|few|find|map)\.spec\.ts/, grepInvert: /@script/, use: { javaScriptEnabled: false } },
       // A trace's pictures of the page are long tasks of their own.
       { name: "crowd", testMatch: /crowd\.spec\.ts/, dependencies: ["script", "no-script"], use: { trace: "off" as const } },
+      { name: "many", testMatch: /many\.spec\.ts/, dependencies: ["crowd"] },
     ];
 
 export default defineConfig({

@@ -50,7 +50,10 @@ test("the node that does not answer is told once, with what to do", async ({ pag
   const dead = all.filter((vm) => ["timed-out", "unreachable"].includes(vm.usage.disk.missing?.reason ?? ""));
   expect(dead.length, "the demo has a dead node").toBeGreaterThan(0);
   await page.goto("/");
-  const notice = troubles(page).getByRole("paragraph").filter({ hasText: dead[0].nodeName });
+  // By each of the two that cannot reach it.
+  await expect(troubles(page).getByRole("paragraph").filter({ hasText: dead[0].nodeName })).toHaveCount(2);
+  await expect(troubles(page)).toContainText(/CPU, memory: not fully known for \d+ VM.*no samples of launcher pods on/);
+  const notice = troubles(page).getByRole("paragraph").filter({ hasText: /the kubelet of/ });
   await expect(notice).toHaveCount(1);
   await expect(notice).toContainText(/not fully known for \d+ VM/);
   await notice.getByRole("link", { name: /What to do/ }).click();

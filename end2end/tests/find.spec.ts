@@ -29,7 +29,8 @@ test.describe("with and without a script", () => {
     await page.goto("/?view=table&status=Running");
     const percents = async () => (await table(page).getByRole("meter", { name: "Disk" }).evaluateAll((meters) =>
       meters.map((meter) => Number(/([\d,]+) %/.exec(meter.getAttribute("aria-valuetext") ?? "")?.[1].replace(",", "")))));
-    await head(page, "Disk").getByRole("link").click();
+    // All of the head, not its word alone.
+    await head(page, "Disk").click({ position: { x: 4, y: 3 } });
     await expect(head(page, "Disk")).toHaveAttribute("aria-sort", "descending");
     const down = await percents();
     expect(down.length).toBeGreaterThan(10);
@@ -44,6 +45,10 @@ test.describe("with and without a script", () => {
   test("a column that was left out stays out", async ({ page }) => {
     await page.goto("/?view=table");
     await page.getByText("Columns", { exact: true }).click();
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await expect(head(page, "IP")).toBeHidden();
+    await expect(page.getByRole("link", { name: /^IP\b/ }), "what has no room is not offered").toBeHidden();
+    await page.setViewportSize({ width: 1920, height: 900 });
     await page.getByRole("link", { name: /^IP\b.*hide/ }).click();
     await expect(page).toHaveURL(/columns=namespace,status,node,cpu,memory,disk,age/);
     await expect(head(page, "IP")).toHaveCount(0);
@@ -60,6 +65,18 @@ test.describe("with and without a script", () => {
     await row.getByRole("link", { name: `Disk of ${vm.name} is unknown` }).click();
     await expect(page).toHaveURL(`${address(vm)}#why`);
     await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeVisible();
+  });
+
+  test("a disk that is known in part says so in its row", async ({ page, demo }) => {
+    const vm = pick(await vms(demo), ({ usage }) => usage.diskKnown > 0 && usage.diskKnown < usage.diskVolumes);
+    for (const width of [1440, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.goto(`/?view=table&q=${vm.name}&namespace=${vm.namespace}`);
+      const row = rows(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });
+      await expect(row.getByRole("meter", { name: "Disk" })).toBeVisible();
+      await row.getByRole("link", { name: /^Disk: \d+ of \d+ volumes unknown/ }).click();
+      await expect(page).toHaveURL(`${address(vm)}#why`);
+    }
   });
 
   test("what needs attention is counted, and all that is listed", async ({ page, demo }) => {
@@ -120,6 +137,13 @@ test.describe("with and without a script", () => {
       const row = rows(page).filter({ has: page.getByRole("meter", { name: "CPU" }) }).filter({ has: page.getByRole("meter", { name: "Disk" }) }).first();
       await expect(row.getByRole("meter")).toHaveCount(3);
       for (const meter of await row.locator(".pct").all()) await expect(meter).toBeVisible();
+      // Each figure's head stands above it.
+      for (const name of ["CPU", "Memory", "Disk"]) {
+        const [above, below] = [await head(page, name).boundingBox(), await row.getByRole("meter", { name }).boundingBox()];
+        expect(Math.abs(above!.y - (await head(page, "Name").boundingBox())!.y), `${name} at ${width} px`).toBeLessThan(12);
+        expect(below!.x + below!.width / 2, `${name} at ${width} px`).toBeGreaterThan(above!.x - 2);
+        expect(below!.x + below!.width / 2, `${name} at ${width} px`).toBeLessThan(above!.x + above!.width + 2);
+      }
     }
   });
 });

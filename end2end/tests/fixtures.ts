@@ -11,7 +11,7 @@ type Figure = { missing?: { reason: string; detail: string } };
 export type Vm = {
   name: string; namespace: string; status: string; nodeName: string; memory: string;
   metrics: null | { cpuUsage: number; memoryUsage: number; diskUsage: number };
-  usage: { cpu: Figure; memory: Figure; disk: Figure };
+  usage: { cpu: Figure; memory: Figure; disk: Figure; diskKnown: number; diskVolumes: number };
 };
 
 export const test = base.extend<{ faults: string[]; troubled: boolean; guard: void }, { demo: Server }>({

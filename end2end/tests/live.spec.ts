@@ -118,9 +118,11 @@ fast.describe(() => {
     // What a server of another build answers to this page.
     await page.route(/\/at\/[0-9a-f]{16}\/en\//, (route) => route.fulfill({ status: 409, body: "\u0002" }));
     const again = page.waitForEvent("load", { timeout: 20_000 });
+    const asked = Date.now();
     await show(page, false);
     await show(page, true);
     await again;
+    expect(Date.now() - asked, "two builds behind one Service send no page round and round").toBeGreaterThan(1_900);
     await page.unroute(/\/at\/[0-9a-f]{16}\/en\//);
     await hydrated(page);
     expect(await page.evaluate(() => "old" in window)).toBe(false);

@@ -1,10 +1,9 @@
 //! Keeps the folders' imports honest: the flow is one way, `model` and the join do no I/O, the simulated
 //! cluster knows nothing of the program that it tests.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+
+use crate::code::{rust_files, src};
 
 /// A folder or file of `src`, and the paths of this crate that it may name.
 struct Border {
@@ -121,32 +120,10 @@ fn the_scan_sees_nested_imports() {
     assert_eq!(crate_paths(text), want);
 }
 
-fn src() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
-
 fn allowed(path: &str, may_name: &[&str]) -> bool {
     may_name
         .iter()
         .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
-}
-
-/// Tests may stand anywhere and name anything: they are left out.
-fn rust_files(place: &Path) -> Vec<PathBuf> {
-    if place.file_name().is_some_and(|name| name == "tests" || name == "tests.rs") {
-        return Vec::new();
-    }
-    if place.is_file() {
-        return vec![place.to_owned()];
-    }
-    let entries = fs::read_dir(place).unwrap_or_else(|e| panic!("{}: {e}", place.display()));
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = paths
-        .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] })
-        .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
-        .collect();
-    files.sort();
-    files
 }
 
 /// Without comment lines: prose may name what code may not.

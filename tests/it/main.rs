@@ -2,6 +2,7 @@
 //! simulated cluster, and the program against a real control plane.
 
 mod borders;
+mod code;
 mod crowd;
 mod deploy;
 mod docs;

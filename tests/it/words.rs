@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde_json::Value;
+
+use crate::code::{rust_files, src};
 
 const ENGLISH: [&str; 3] = [
     include_str!("../../locales/en.json"),
@@ -238,10 +240,6 @@ fn literals(code: &str) -> Vec<(usize, usize)> {
     found
 }
 
-fn src() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
-
 /// Without comments, and without the tests at its end.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
@@ -251,15 +249,4 @@ fn code(file: &Path) -> String {
         .filter(|line| !line.trim_start().starts_with("//"))
         .map(|line| line.split(" // ").next().unwrap_or(line).to_owned() + "\n")
         .collect()
-}
-
-fn rust_files(place: &Path) -> Vec<PathBuf> {
-    if place.file_name().is_some_and(|name| name == "tests" || name == "tests.rs") {
-        return Vec::new();
-    }
-    if place.is_file() {
-        return vec![place.to_owned()];
-    }
-    let entries = fs::read_dir(place).unwrap_or_else(|e| panic!("{}: {e}", place.display()));
-    entries.flat_map(|entry| rust_files(&entry.unwrap().path())).collect()
 }

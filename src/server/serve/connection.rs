@@ -1,8 +1,7 @@
 //! Accepts connections and ends them: HTTP/1.1, with a limit on everything that a client can make us hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use super::impatient::Impatient;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -15,6 +14,7 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 
 /// How long clients are waited for.
@@ -55,7 +55,7 @@ pub async fn listen(listener: TcpListener, router: Router, patience: Patience, s
     while let Some(stream) = accept(&listener, &shutdown).await {
         let Ok(place) = places.clone().acquire_owned().await else { break };
         let service = TowerToHyperService::new(router.clone());
-        let stream = TokioIo::new(Impatient::new(stream, patience.stall));
+        let stream = TokioIo::new(impatient(stream, patience.stall));
         let connection = connections.watch(server.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -68,6 +68,13 @@ pub async fn listen(listener: TcpListener, router: Router, patience: Patience, s
     if timeout(patience.drain, connections.shutdown()).await.is_err() {
         tracing::warn!("some clients had not read their answers in time");
     }
+}
+
+/// Ends with an error once the client has taken nothing of what waits for it for this long.
+fn impatient(stream: TcpStream, stall: Duration) -> Pin<Box<TimeoutWriter<TcpStream>>> {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(stall));
+    Box::pin(stream)
 }
 
 fn server(patience: Patience) -> http1::Builder {

@@ -9,7 +9,6 @@ mod etag;
 mod events;
 mod health;
 mod hosts;
-mod impatient;
 mod language;
 mod layers;
 mod pages;

@@ -1,0 +1,55 @@
+// Every page, in both themes and languages, at three widths: what `few` looks at with 30 VMs, `many` with 10,000.
+import AxeBuilder from "@axe-core/playwright";
+import { startProgram } from "../program.mjs";
+import { PROGRAM, address, expect, settled, test, vms, type Server, type Vm } from "./fixtures";
+
+const WIDTHS = [390, 1440, 2560];
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** A demo of this many VMs, one for each worker. */
+export const demoOf = (...options: string[]) =>
+  test.extend<object, { demo: Server }>({
+    demo: [async ({}, use) => {
+      const server = await startProgram(PROGRAM, ["demo", "--seed", "1", ...options]);
+      await settled(server);
+      await use(server);
+      await server.stop();
+    }, { scope: "worker", timeout: 180_000 }],
+  });
+
+function pages(all: Vm[]): string[] {
+  const known = all.find((vm) => vm.metrics && !vm.usage.disk.missing)!;
+  const unknown = all.find((vm) => vm.status === "Running" && vm.usage.disk.missing)!;
+  const failed = all.find((vm) => vm.status === "Error")!;
+  return ["/", "/?view=table", "/?view=map", "/?view=map&by=namespace&color=disk", "/?attention=1", "/groups", "/groups?by=namespace", "/insights", "/sources", ...[known, unknown, failed].map(address)];
+}
+
+/** Nothing sticks out, nobody is shut out, one heading leads, in the reader's language. (The guard hears the console.) */
+export function everywhere(sized: typeof test) {
+  for (const colorScheme of ["light", "dark"] as const) {
+    for (const locale of ["en", "zh-CN"]) {
+      sized.describe(`${colorScheme}, ${locale}`, () => {
+        sized.use({ colorScheme, locale });
+
+        sized("every page fits, and axe finds nothing", async ({ page, demo, javaScriptEnabled }) => {
+          sized.setTimeout(300_000);
+          for (const path of pages(await vms(demo))) {
+            await page.goto(path);
+            await expect.soft(page.locator("html"), path).toHaveAttribute("lang", locale);
+            await expect.soft(page.getByRole("heading", { level: 1 }), path).toHaveCount(1);
+            expect.soft(await page.locator("article, tbody tr").count(), path).toBeLessThanOrEqual(200);
+            for (const width of WIDTHS) {
+              await page.setViewportSize({ width, height: 900 });
+              const extra = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+              expect.soft(extra, `${path} at ${width} px`).toBeLessThanOrEqual(0);
+            }
+            if (!javaScriptEnabled) continue; // axe is a script of the page's
+            const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
+            const found = violations.map((v) => `${v.id}: ${v.help}; ${v.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
+            expect.soft(found, path).toEqual([]);
+          }
+        });
+      });
+    }
+  }
+}

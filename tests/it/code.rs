@@ -1,0 +1,28 @@
+//! The program's own source, for the tests that read it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+pub fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Tests may stand anywhere and name anything: they are left out.
+pub fn rust_files(place: &Path) -> Vec<PathBuf> {
+    if place.file_name().is_some_and(|name| name == "tests" || name == "tests.rs") {
+        return Vec::new();
+    }
+    if place.is_file() {
+        return vec![place.to_owned()];
+    }
+    let entries = fs::read_dir(place).unwrap_or_else(|e| panic!("{}: {e}", place.display()));
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = paths
+        .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
+        .collect();
+    files.sort();
+    files
+}
