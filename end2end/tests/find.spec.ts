@@ -134,11 +134,12 @@ test.describe("with and without a script", () => {
       await page.setViewportSize({ width, height: 900 });
       const extra = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       expect.soft(extra, `${width} px`).toBeLessThanOrEqual(0);
-      const row = rows(page).filter({ has: page.getByRole("meter", { name: "CPU" }) }).filter({ has: page.getByRole("meter", { name: "Disk" }) }).first();
+      const figures = ["CPU", "Memory", "Disk"];
+      const row = figures.reduce((rows, name) => rows.filter({ has: page.getByRole("meter", { name }) }), rows(page)).first();
       await expect(row.getByRole("meter")).toHaveCount(3);
       for (const meter of await row.locator(".pct").all()) await expect(meter).toBeVisible();
       // Each figure's head stands above it.
-      for (const name of ["CPU", "Memory", "Disk"]) {
+      for (const name of figures) {
         const [above, below] = [await head(page, name).boundingBox(), await row.getByRole("meter", { name }).boundingBox()];
         expect(Math.abs(above!.y - (await head(page, "Name").boundingBox())!.y), `${name} at ${width} px`).toBeLessThan(12);
         expect(below!.x + below!.width / 2, `${name} at ${width} px`).toBeGreaterThan(above!.x - 2);

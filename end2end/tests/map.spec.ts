@@ -119,6 +119,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => { release = resolve; });
     await page.route(/\/pkg\/.*\.wasm/, async (route) => { await held; await route.continue(); });
+    await page.route(/\/api\/events/, () => {}); // nor does anything change meanwhile
     await page.goto("/?view=map", { waitUntil: "commit" });
     await page.waitForLoadState("domcontentloaded");
     const drawn = page.locator(".map section, .map path");

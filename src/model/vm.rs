@@ -158,8 +158,8 @@ pub struct Vm {
     /// The KubeVirt VirtualMachine and launcher pod that the figures are of; empty where there is none.
     pub vm_name: String,
     pub pod: String,
-    /// Why one in error does not run, and how to look into it.
-    pub trouble: Option<Missing>,
+    /// Why one in error does not run, and how to look into it. Few have it: ten thousand are not made larger by it.
+    pub trouble: Option<Box<Missing>>,
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,
     pub volumes: Vec<Volume>,

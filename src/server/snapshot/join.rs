@@ -274,12 +274,14 @@ fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
 }
 
 /// In KubeVirt's words, of a VM in error.
-fn trouble(entry: &Entry) -> Option<Missing> {
+fn trouble(entry: &Entry) -> Option<Box<Missing>> {
     let in_error = entry.status() == Status::Error;
-    in_error.then(|| Missing {
-        detail: entry.vm.map(|vm| vm.trouble.as_str()).unwrap_or_default().into(),
-        mend: mend::in_error(entry.namespace(), entry.vm_name, entry.name()),
-        ..Missing::from(Reason::NotRunning)
+    in_error.then(|| {
+        Box::new(Missing {
+            detail: entry.vm.map(|vm| vm.trouble.as_str()).unwrap_or_default().into(),
+            mend: mend::in_error(entry.namespace(), entry.vm_name, entry.name()),
+            ..Missing::from(Reason::NotRunning)
+        })
     })
 }
 

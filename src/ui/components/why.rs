@@ -72,7 +72,7 @@ fn command_lines(vm: &Vm) -> Vec<String> {
 fn gaps(vm: &Vm) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let all = words::list(&[t!(figure.cpu), t!(figure.memory), t!(figure.disk)]);
-    push(&mut gaps, &all, vm.trouble.as_ref());
+    push(&mut gaps, &all, vm.trouble.as_deref());
     if vm.summary.status != Status::Running {
         return gaps;
     }

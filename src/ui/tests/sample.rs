@@ -106,10 +106,13 @@ pub fn idle(namespace: &str, name: &str, status: Status, says: &str, size: (u64,
     vm.summary.ip_address.clear();
     vm.summary.usage.disk_known = 0;
     vm.pod.clear();
-    vm.trouble = (status == Status::Error).then(|| Missing {
-        detail: "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.".into(),
-        mend: "See what the cluster says of it: kubectl -n ci describe virtualmachine gpu-trainer".into(),
-        ..Missing::from(Reason::NotRunning)
+    vm.trouble = (status == Status::Error).then(|| {
+        Missing {
+            detail: "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.".into(),
+            mend: "See what the cluster says of it: kubectl -n ci describe virtualmachine gpu-trainer".into(),
+            ..Missing::from(Reason::NotRunning)
+        }
+        .into()
     });
     vm
 }
