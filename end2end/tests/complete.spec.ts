@@ -58,6 +58,7 @@ test("the node that does not answer is told once, with what to do", async ({ pag
   await expect(notice).toContainText(/not fully known for \d+ VM/);
   await notice.getByRole("link", { name: /What to do/ }).click();
   await expect(page).toHaveURL(/\/sources#kubelet/);
+  await expect(page.getByRole("row").filter({ hasText: /the kubelet of/ })).toBeInViewport();
   await expect(page.getByRole("table", { name: "Sources" })).toContainText(/Degraded/);
 });
 
@@ -127,6 +128,13 @@ test("a VM's page has its facts, figures and volumes", async ({ page, demo }) =>
   for (const fact of [vm.namespace, vm.nodeName, "Running", "Launcher pod", "Image"]) await expect(main).toContainText(fact);
   await expect(page.getByRole("table", { name: "Volumes" }).getByRole("row")).not.toHaveCount(1);
   await expect(main).toContainText("metrics.k8s.io");
+});
+
+test("from a card the reason is one click away, in view", async ({ page, demo }) => {
+  const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing);
+  await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
+  await card(page, vm).getByRole("link", { name: /^Why/ }).click();
+  await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeInViewport();
 });
 
 test("a VM's page says why a figure is unknown", async ({ page, demo }) => {

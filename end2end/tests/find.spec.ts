@@ -64,7 +64,7 @@ test.describe("with and without a script", () => {
     await expect(row.getByRole("meter", { name: "Disk" })).toHaveCount(0);
     await row.getByRole("link", { name: `Disk of ${vm.name} is unknown` }).click();
     await expect(page).toHaveURL(`${address(vm)}#why`);
-    await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeInViewport();
   });
 
   test("a disk that is known in part says so in its row", async ({ page, demo }) => {
@@ -74,8 +74,12 @@ test.describe("with and without a script", () => {
       await page.goto(`/?view=table&q=${vm.name}&namespace=${vm.namespace}`);
       const row = rows(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });
       await expect(row.getByRole("meter", { name: "Disk" })).toBeVisible();
-      await row.getByRole("link", { name: /^Disk: \d+ of \d+ volumes unknown/ }).click();
+      const [mark, percent] = [row.getByRole("link", { name: /^Disk: \d+ of \d+ volumes unknown/ }), row.getByRole("meter", { name: "Disk" }).locator(".pct")];
+      const [marked, told] = [(await mark.boundingBox())!, (await percent.boundingBox())!];
+      expect(marked.x >= told.x + told.width - 1 || marked.y >= told.y + told.height - 1, `apart from the percent at ${width} px`).toBe(true);
+      await mark.click();
       await expect(page).toHaveURL(`${address(vm)}#why`);
+      await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeInViewport();
     }
   });
 
@@ -138,6 +142,10 @@ test.describe("with and without a script", () => {
       const row = figures.reduce((rows, name) => rows.filter({ has: page.getByRole("meter", { name }) }), rows(page)).first();
       await expect(row.getByRole("meter")).toHaveCount(3);
       for (const meter of await row.locator(".pct").all()) await expect(meter).toBeVisible();
+      // Bars can be compared: those of a column are of one length.
+      const lengths = await rows(page).getByRole("meter", { name: "Disk" }).locator(".bar").evaluateAll((bars) =>
+        bars.filter((bar) => !bar.closest(".over")).map((bar) => Math.round(bar.getBoundingClientRect().width)));
+      expect(new Set(lengths).size, `lengths of bars at ${width} px: ${lengths}`).toBe(1);
       // Each figure's head stands above it.
       for (const name of figures) {
         const [above, below] = [await head(page, name).boundingBox(), await row.getByRole("meter", { name }).boundingBox()];

@@ -53,12 +53,17 @@ pub fn gi_lead(bytes: u64) -> String {
     trim(gi(bytes, 2))
 }
 
-/// Bytes in Gi with two decimals, and from 1,000 Gi on with none: they would say nothing, and make columns uneven.
+/// Bytes in Gi in four digits or so: more would say nothing, and make columns uneven.
 fn gi_short(bytes: u64) -> String {
-    gi(bytes, if bytes < 1_000 << GI { 2 } else { 0 })
+    let decimals = match bytes >> GI {
+        0..100 => 2,
+        100..1_000 => 1,
+        _ => 0,
+    };
+    gi(bytes, decimals)
 }
 
-/// An allocation: as short as it is exact to two decimals, `4`, `1.5`, `0.25`; from 1,000 Gi on to whole ones.
+/// An allocation, without zeros at its end: `4`, `1.5`, `0.25`.
 pub fn allocation(unit: Unit, amount: u64) -> String {
     trim(match unit {
         Unit::Nanocores => vcpu(amount),

@@ -273,13 +273,13 @@ fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
     if sum > 0 { sum } else { volumes.iter().filter_map(|v| v.size).fold(0, u64::saturating_add) }
 }
 
-/// In KubeVirt's words, of a VM in error.
+/// In KubeVirt's words, of a VM that does not come up.
 fn trouble(entry: &Entry) -> Option<Box<Missing>> {
-    let in_error = entry.status() == Status::Error;
-    in_error.then(|| {
+    let stuck = matches!(entry.status(), Status::Error | Status::Pending);
+    stuck.then(|| {
         Box::new(Missing {
             detail: entry.vm.map(|vm| vm.trouble.as_str()).unwrap_or_default().into(),
-            mend: mend::in_error(entry.namespace(), entry.vm_name, entry.name()),
+            mend: mend::stuck(entry.namespace(), entry.vm_name, entry.name()),
             ..Missing::from(Reason::NotRunning)
         })
     })

@@ -86,13 +86,12 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
         Reason::TooNew => msg!(mend.wait),
         Reason::BlockVolume => msg!(mend.agent),
         Reason::AgentOff => msg!(mend.agent_off),
-        Reason::Hugepages => msg!(mend.hugepages),
         _ => Message::default(),
     }
 }
 
 /// Where to look when a VM does not run: KubeVirt's object, or the Wukong that has none.
-pub(super) fn in_error(namespace: &str, vm_name: &str, name: &str) -> Message {
+pub(super) fn stuck(namespace: &str, vm_name: &str, name: &str) -> Message {
     let (kind, name) = if vm_name.is_empty() { ("wukong", name) } else { ("virtualmachine", vm_name) };
     msg!(mend.describe, command = format!("kubectl -n {namespace} describe {kind} {name}"))
 }
@@ -126,8 +125,26 @@ pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
 pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
     match reason {
         Reason::Forbidden => source(SourceId::Kubelet, reason),
+        Reason::Unreachable | Reason::TimedOut => msg!(mend.node_down, node = node, command = describe(node)),
         _ => msg!(mend.look_node, node = node, command = summary_of(node)),
     }
+}
+
+/// The mend of a pod of which metrics-server has no sample.
+pub(super) fn unsampled(node: &str, namespace: &str, pod: &str) -> Message {
+    match node {
+        "" => msg!(mend.top_pod, command = format!("kubectl top pod -n {namespace} {pod}")),
+        _ => msg!(mend.unscraped_node, node = node, command = describe(node)),
+    }
+}
+
+/// The mend of memory that no pod's working set counts. `told`: by a Prometheus.
+pub(super) fn hugepages(told: bool) -> Message {
+    if told { msg!(mend.hugepages_guest) } else { msg!(mend.hugepages) }
+}
+
+fn describe(node: &str) -> String {
+    format!("kubectl describe node {node}")
 }
 
 fn summary_of(node: &str) -> String {

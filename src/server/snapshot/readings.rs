@@ -23,6 +23,9 @@ use crate::{
 /// A kube-apiserver has something to say on each watch about once in this time, if only that nothing has changed.
 const BOOKMARKS: Millis = 60_000;
 
+/// What more there is to say of a volume that a source does not have, and the mend.
+type Advice = (Message, Message);
+
 /// The volume that is looked for.
 pub(super) struct Wanted<'a> {
     pub ordered: &'a Ordered<'a>,
@@ -41,8 +44,8 @@ impl Wanted<'_> {
     }
 
     /// A source that answers leaves it out; how to look, or what it takes, differs from source to source.
-    fn unreported(&self, mend: Message) -> Missing {
-        Missing { mend, ..Missing::from(Reason::NotReported) }
+    fn unreported(&self, (detail, mend): Advice) -> Missing {
+        Missing { detail, mend, ..Missing::from(Reason::NotReported) }
     }
 }
 
@@ -88,11 +91,11 @@ impl World {
                 None => wanted.missing(Reason::Starting),
                 Some(kubelet) => match &kubelet.error {
                     Some(error) => failed(error, mend::kubelet(error.reason, wanted.place.node), None),
-                    None => wanted.unreported(mend::unlisted(wanted.place.node)),
+                    None => wanted.unreported((msg!(error.no_host_path), mend::unlisted(wanted.place.node))),
                 },
             });
         };
-        let unlisted = || mend::unlisted(report.node);
+        let unlisted = || (msg!(error.no_host_path), mend::unlisted(report.node));
         let sample = image_sample(report.stats, report.source, report.answered, wanted, unlisted)?;
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
         let mend = error.map(|error| mend::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
@@ -103,7 +106,7 @@ impl World {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
-        let unscraped = || mend::unscraped(&wanted.claim);
+        let unscraped = || (Message::default(), mend::unscraped(&wanted.claim));
         let error = self.standing_error(SourceId::Prometheus);
         let Some(answered) = self.prometheus.answered else {
             return Err(self.silent(SourceId::Prometheus, wanted, unscraped));
@@ -135,8 +138,7 @@ impl World {
             )));
         };
         let Some((used, of)) = filled(guest, instance, wanted.ordered.claim) else {
-            let detail = msg!(error.no_serial);
-            return Some(Err(Missing { detail, ..wanted.unreported(msg!(mend.serial)) }));
+            return Some(Err(wanted.unreported((msg!(error.no_serial), msg!(mend.serial)))));
         };
         let sample = sample(used, of, answered, Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
@@ -147,7 +149,8 @@ impl World {
     fn of_longhorn(&self, wanted: &Wanted, reports: &Reports) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
         let look = || {
-            msg!(mend.look_longhorn, command = format!("kubectl get volumes.longhorn.io -A | grep {handle}"))
+            let command = format!("kubectl get volumes.longhorn.io -A | grep {handle}");
+            (Message::default(), msg!(mend.look_longhorn, command = command))
         };
         let Some(longhorn) = reports.longhorn(handle) else {
             return Some(Err(self.silent(SourceId::Longhorn, wanted, look)));
@@ -164,7 +167,10 @@ impl World {
     fn of_ceph(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
-            let look = || msg!(mend.look_image, command = format!("rbd info {}/{}", image.pool, image.name));
+            let look = || {
+                let command = format!("rbd info {}/{}", image.pool, image.name);
+                (Message::default(), msg!(mend.look_image, command = command))
+            };
             return Some(Err(self.silent(SourceId::Ceph, wanted, look)));
         };
         let Some(used) = stats.used else {
@@ -185,7 +191,7 @@ impl World {
     }
 
     /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
-    fn silent(&self, id: SourceId, wanted: &Wanted, look: impl Fn() -> Message) -> Missing {
+    fn silent(&self, id: SourceId, wanted: &Wanted, look: impl Fn() -> Advice) -> Missing {
         match self.standing_error(id) {
             Some(error) => failed(error, mend::source(id, error.reason), None),
             None if self.heard_of(id).is_none() => wanted.missing(Reason::Starting),
@@ -229,13 +235,13 @@ fn image_sample(
     source: Source,
     answered: Millis,
     wanted: &Wanted,
-    mend: impl Fn() -> Message,
+    advice: impl Fn() -> Advice,
 ) -> Result<Sample, Missing> {
     if is_block(stats) {
         return Err(wanted.missing(Reason::BlockVolume));
     }
     let capacity = stats.capacity.filter(|capacity| *capacity > 0).or(wanted.size);
-    let amounts = stats.used.zip(capacity).ok_or_else(|| wanted.unreported(mend()));
+    let amounts = stats.used.zip(capacity).ok_or_else(|| wanted.unreported(advice()));
     let (used, of) = amounts?;
     // Local and NFS volumes report the whole file system that they sit on.
     let shared = wanted.size.is_some_and(|size| u128::from(of) * 10 > u128::from(size) * 11);

@@ -6,14 +6,11 @@ use super::{
     pods::Pod,
     world::{Received, World},
 };
-use crate::{
-    model::{
-        Millis,
-        figure::{Basis, Figure, Sample, Source, Unit},
-        reason::{Missing, Reason},
-        source::SourceId,
-    },
-    words::msg,
+use crate::model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Source, Unit},
+    reason::{Missing, Reason},
+    source::SourceId,
 };
 
 /// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.
@@ -95,7 +92,8 @@ impl World {
             None if quest.unit == Unit::Bytes
                 && subject.instance.is_some_and(|instance| instance.hugepages) =>
             {
-                Err(Missing { last: Some(sample), ..missing(Reason::Hugepages) })
+                let mend = mend::hugepages(self.limits.asks(SourceId::Prometheus));
+                Err(Missing { last: Some(sample), mend, ..missing(Reason::Hugepages) })
             }
             None => Ok(sample),
         }
@@ -109,10 +107,7 @@ impl World {
             None if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
             None if new => missing(Reason::TooNew),
             None => Missing {
-                mend: msg!(
-                    mend.top_pod,
-                    command = format!("kubectl top pod -n {} {}", pod.namespace, pod.name)
-                ),
+                mend: mend::unsampled(pod.node, pod.namespace, pod.name),
                 ..missing(Reason::NotSampled)
             },
         }

@@ -85,13 +85,15 @@ fn meters(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
     )
 }
 
+/// The link is the browser's own (`external`), as are all to a place within another page: what the router fetches is not
+/// there yet when it would scroll to it.
 fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
     let said = reasons_text(vm);
     let why = has_unknown(vm).then(|| {
         let address = vm_address(&vm.namespace, &vm.name) + "#why";
         view! {
             " "
-            <a href=address>
+            <a href=address rel="external">
                 {t!(card.why)} <span class="vh">" " {vm.name.clone()}</span>
             </a>
         }
@@ -183,7 +185,7 @@ fn labelled(vm: &VmSummary) -> [(&'static str, &Figure); 3] {
 
 /// Whether the VM's page has more to say of what is missing.
 fn has_unknown(vm: &VmSummary) -> bool {
-    vm.status == Status::Error
+    matches!(vm.status, Status::Error | Status::Pending)
         || vm.status == Status::Running
             && (vm.usage.disk_known < vm.usage.disk_volumes
                 || labelled(vm).iter().any(|(_, figure)| figure.missing().is_some()))

@@ -92,8 +92,13 @@ fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + 
             {t!(figure.unknown_said, reason = text(names::reason(missing.reason)))} " "
             <a href="#why">{t!(notice.what_to_do)}</a>
         </p>
-        {missing.last.map(|last| view! { <p class="small">{last_words(&last, now)}</p> })}
+        {last_of(missing).map(|last| view! { <p class="small">{last_words(&last, now)}</p> })}
     }
+}
+
+/// The last value, where it was one of this figure: without its hugepages a memory is another.
+pub fn last_of(missing: &Missing) -> Option<Sample> {
+    missing.last.filter(|_| missing.reason != Reason::Hugepages)
 }
 
 /// `Last known: 5.62 of 8 Gi, 70 %, 6 min ago.`

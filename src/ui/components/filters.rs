@@ -42,6 +42,7 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
                 <small>
                     <span role="status">{range}</span>
                     {sorted}
+                    {query.is_filtered().then_some(t!(total.unfiltered))}
                 </small>
             </h2>
             <label class="field text">

@@ -69,7 +69,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
                 {t!(notice.error, source = source.id.code(), error = error)}
                 " "
                 {mend}
-                <a href=["/sources#", source.id.code()].concat()>
+                <a href=["/sources#", source.id.code()].concat() rel="external">
                     {t!(notice.what_to_do)} <span class="vh">" " {t!(notice.about, source = source.id.code())}</span>
                 </a>
             </span>

@@ -19,11 +19,10 @@ use crate::{
 };
 
 pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
-    let filtered = query.is_filtered();
     view! {
         <section class="summary" aria-labelledby="totals">
-            <h2 class=if filtered { "" } else { "vh" } id="totals">
-                {if filtered { t!(total.unfiltered) } else { t!(total.title) }}
+            <h2 class="vh" id="totals">
+                {t!(total.title)}
             </h2>
             {[memory(totals), cpu(totals), disk(totals)].map(total)}
             {counts(&totals.counts, query)}
@@ -112,9 +111,10 @@ fn total(total: Total) -> impl IntoView {
     let known = percent.is_some();
     let ((before, digits, after), value) = match percent {
         Some(percent) => {
-            let (digits, share) = (amount(unit, used.used), words::percent(percent));
-            let value = t!(total.value, used = digits, all = amount(unit, used.of), percent = share);
-            (set(digits, &t!(total.used, amount = MARK, percent = share)), Some(value))
+            let (digits, all, share) =
+                (amount(unit, used.used), amount(unit, used.of), words::percent(percent));
+            let value = t!(total.value, used = digits, all = all, percent = share);
+            (set(digits, &t!(total.used, amount = MARK, all = all, percent = share)), Some(value))
         }
         None => (set("—".to_owned(), &t!(total.used_unknown, amount = MARK)), None),
     };

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::figure::last_words;
+use super::figure::{last_of, last_words};
 use crate::{
     model::{
         Millis,
@@ -125,7 +125,7 @@ fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
             </div>
         }
     });
-    let last = missing.last.map(|last| view! { <p class="small">{last_words(&last, now)}</p> });
+    let last = last_of(missing).map(|last| view! { <p class="small">{last_words(&last, now)}</p> });
     view! {
         <div class="gap">
             <div>

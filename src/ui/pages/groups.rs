@@ -144,7 +144,7 @@ fn lacking(source: &SourceHealth) -> Option<impl IntoView + use<>> {
                 <p>
                     {state(State::of_source(source.state))} " "
                     <b>{t!(groups.lacking)}</b> " " {error} " "
-                    <a href="/sources#nodes">{t!(groups.see_source)}</a>
+                    <a href="/sources#nodes" rel="external">{t!(groups.see_source)}</a>
                 </p>
                 {(!source.mend.is_empty()).then(|| mend(&source.mend.text()))}
             </div>

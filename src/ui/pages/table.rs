@@ -220,23 +220,22 @@ fn figure(
     }
 }
 
-/// With the way to the volumes that the figure lacks.
+/// With the way to the volumes that the figure lacks. Its room is there in each row, so that bars are of one length.
 fn disk(vm: &VmSummary) -> AnyView {
-    let meter = figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk));
     let lacks = disk_partly(vm);
-    if lacks.is_empty() {
-        return meter;
-    }
-    let title = lacks.clone();
-    view! {
-        <div class="partly">
-            {meter} " "
-            <a href=vm_address(&vm.namespace, &vm.name) + "#why" title=title>
-                <span aria-hidden="true">
-                    "+" {(vm.usage.disk_volumes - vm.usage.disk_known).to_string()} " ?"
-                </span>
+    let lacking = (!lacks.is_empty()).then(|| {
+        let count = (vm.usage.disk_volumes - vm.usage.disk_known).to_string();
+        let title = lacks.clone();
+        view! {
+            <a href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=title>
+                <span aria-hidden="true">{["+", &count, " ?"].concat()}</span>
                 <span class="vh">{lacks} " " {vm.name.clone()}</span>
             </a>
+        }
+    });
+    view! {
+        <div class="partly">
+            {figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk))} " " <span>{lacking}</span>
         </div>
     }
     .into_any()
@@ -253,7 +252,7 @@ fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) ->
                 {of}
             </span>
             " "
-            <a class="pct" href=vm_address(&vm.namespace, &vm.name) + "#why" title=reason>
+            <a class="pct" href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=reason>
                 {t!(list.why)}
                 <span class="vh">" " {t!(list.why_of, figure = name, vm = vm.name, reason = reason)}</span>
             </a>

@@ -266,7 +266,11 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         (Some(sample), _) => Either::Left(origin(sample)),
         (None, missing) => {
             let reason = missing.map_or("", |missing| text(names::reason(missing.reason)));
-            Either::Right(view! { <a href="#why">{reason}</a> })
+            if running {
+                Either::Right(view! { <a href="#why">{reason}</a> })
+            } else {
+                Either::Left(reason.to_owned())
+            }
         }
     };
     view! {

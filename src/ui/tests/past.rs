@@ -155,7 +155,7 @@ fn a_day_suggests_a_size_and_says_its_window() {
     let text = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(text.contains("At most 0.4 of 4 vCPU 95 % of the time"), "{text}");
     assert!(text.contains("1 vCPU would be enough. From 24 h until"), "{text}");
-    assert!(text.contains("Too small: it runs at its limit."), "{text}");
+    assert!(text.contains("Often at its limit: it may be too small."), "{text}");
     assert!(text.contains("growing by 10 Gi a day"), "{text}");
 }
 
