@@ -62,6 +62,15 @@ test("the node that does not answer is told once, with what to do", async ({ pag
   await expect(page.getByRole("table", { name: "Sources" })).toContainText(/Degraded/);
 });
 
+test("a notice leads to the VMs that it counts, and each says why", async ({ page, demo }) => {
+  const unknown = (await vms(demo)).find((vm) => vm.usage.disk.missing?.reason === "unreachable")!;
+  await page.goto("/");
+  await troubles(page).getByRole("link", { name: /^Disk: not fully known for \d+ VM/ }).click();
+  await expect(page).toHaveURL(/attention=1/);
+  await expect(card(page, unknown)).toContainText("Disk: the source cannot be reached.");
+  await expect(card(page, unknown).getByRole("link", { name: /^Why/ })).toBeVisible();
+});
+
 test("50 cards a page; next and previous are links", async ({ page, demo }) => {
   const { total } = await json<Stats>(demo, "/api/stats");
   await page.goto("/");

@@ -77,7 +77,7 @@ fn placement(out: &mut String, guest: &Guest) {
 fn conditions(out: &mut String, guest: &Guest) {
     let at = guest.settled();
     if guest.state == State::Error {
-        let message = "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.";
+        let message = "0/6 nodes are available: 6 Insufficient nvidia.com/gpu.";
         condition(out, "PodScheduled", false, at, "Unschedulable", message);
         return;
     }

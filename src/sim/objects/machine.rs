@@ -118,7 +118,7 @@ fn conditions(out: &mut String, guest: &Guest) {
             }
         }
         State::Error => {
-            let message = "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.";
+            let message = "0/6 nodes are available: 6 Insufficient nvidia.com/gpu.";
             condition(out, "Ready", false, at, "PodNotExists", "the pod was not scheduled");
             out.push(',');
             condition(out, "PodScheduled", false, at, "Unschedulable", message);

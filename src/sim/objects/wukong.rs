@@ -112,7 +112,7 @@ fn conditions(out: &mut String, guest: &Guest) {
         State::Stopped => ("Halted", "The virtual machine is stopped"),
         State::Creating => ("VirtualMachineStarting", "The launcher pod is being started"),
         State::Pending => ("WaitingForVolumeBinding", "Not every volume is bound yet"),
-        State::Error => ("Unschedulable", "0/4 nodes are available: 4 Insufficient nvidia.com/gpu."),
+        State::Error => ("Unschedulable", "0/6 nodes are available: 6 Insufficient nvidia.com/gpu."),
     };
     condition(out, "Ready", guest.state == State::Running, guest.settled(), reason, message);
     out.push(',');

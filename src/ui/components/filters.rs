@@ -168,11 +168,18 @@ fn named(facets: &[Facet]) -> Options {
     core::iter::once(all()).chain(facets.iter().map(option)).collect()
 }
 
+/// Who is being created is pending too, and stands below it.
 fn statuses(counts: &[u32; 6]) -> Options {
-    let option = |(status, count): (Status, &u32)| {
-        (status.name().to_owned(), counted(text(names::status(status)), *count))
+    let option = |status: Status| {
+        let part = if status == Status::Creating { "– " } else { "" };
+        (
+            status.name().to_owned(),
+            [part, &counted(text(names::status(status)), counts[status as usize])].concat(),
+        )
     };
-    core::iter::once(all()).chain(Status::ALL.into_iter().zip(counts).map(option)).collect()
+    let [running, creating, pending, rest @ ..] = Status::ALL;
+    let [error, stopped, unknown] = rest;
+    core::iter::once(all()).chain([running, pending, creating, error, stopped, unknown].map(option)).collect()
 }
 
 fn all() -> (String, String) {

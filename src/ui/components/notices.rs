@@ -4,7 +4,10 @@ use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
 use crate::{
-    model::source::{SourceHealth, SourceId, SourceState},
+    model::{
+        query::Query,
+        source::{SourceHealth, SourceId, SourceState},
+    },
     ui::words,
     words::{self as names, t, text},
 };
@@ -64,7 +67,9 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
         <p class="notice">
             {icon(Icon::Warn)}
             <span>
-                <b>{cost(source)}</b>
+                <b>
+                    <a href=(source.vms_missing + source.vms_stale > 0).then(attention)>{cost(source)}</a>
+                </b>
                 " "
                 {t!(notice.error, source = source.id.code(), error = error)}
                 " "
@@ -75,6 +80,11 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
             </span>
         </p>
     }
+}
+
+/// The list of those that need a look: they say why, each for itself.
+pub fn attention() -> String {
+    Query { attention: true, ..Query::default() }.address()
 }
 
 /// `CPU, memory: unknown for 12 VMs, old for 3 VMs.`

@@ -25,7 +25,10 @@ pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
     let items: Vec<_> = gaps.iter().map(|gap| item(gap, now)).collect();
     (!items.is_empty()).then(|| {
         view! {
-            <h2 id="why">{if vm.trouble.is_some() { t!(why.idle) } else { t!(why.title) }}</h2>
+            <h2 id="why">
+                {if vm.trouble.is_some() { t!(why.idle) } else { t!(why.title) }} " "
+                <small>{vm.summary.name.clone()}</small>
+            </h2>
             <section class="panel" aria-labelledby="why">
                 {items}
             </section>

@@ -8,11 +8,13 @@ use super::loading;
 use crate::{
     model::{
         Millis, format,
+        message::Key,
         source::{Latency, SourceHealth, SourceState},
         view::{Frame, SourcesView},
     },
     ui::{
         components::{
+            notices::attention,
             sheet::{Column, number, sheet},
             state::{State, state},
             why::mend,
@@ -121,9 +123,20 @@ fn served(source: &SourceHealth) -> String {
     }
 }
 
+/// A number of VMs, and the way to them.
+fn lost(head: Key, vms: u32) -> impl IntoView {
+    let them = (vms > 0).then(|| view! { <a href=attention()>{format::grouped(vms.into())}</a> });
+    let none = them.is_none();
+    view! {
+        <td role="cell" data-th=text(head) class=if none { "n none" } else { "n" }>
+            {none.then_some("–")}
+            {them}
+        </td>
+    }
+}
+
 fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
     let ago = |at: Option<Millis>| at.map(|at| words::ago(now, at)).unwrap_or_default();
-    let count = |vms: u32| if vms == 0 { String::new() } else { format::grouped(vms.into()) };
     let error = (!source.error.is_empty()).then(|| view! { <code>{source.error.text()}</code> });
     let advice = (!source.mend.is_empty()).then(|| mend(&source.mend.text()));
     let none = error.is_none() && advice.is_none();
@@ -138,8 +151,8 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
                 {state(State::of_source(source.state))}
             </td>
             {number(COLUMNS[2].0, served(source))}
-            {number(COLUMNS[3].0, count(source.vms_missing))}
-            {number(COLUMNS[4].0, count(source.vms_stale))}
+            {lost(COLUMNS[3].0, source.vms_missing)}
+            {lost(COLUMNS[4].0, source.vms_stale)}
             {number(COLUMNS[5].0, ago(source.last_success))}
             {number(COLUMNS[6].0, ago(source.last_bytes))}
             {number(COLUMNS[7].0, source.latency.map(latency).unwrap_or_default())}
