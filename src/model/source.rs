@@ -131,4 +131,6 @@ pub struct SourceHealth {
     /// Running VMs of which this source's figures are missing, and old.
     pub vms_missing: u32,
     pub vms_stale: u32,
+    /// The one node that it fails for; empty where it fails for several, or as a whole.
+    pub node: String,
 }

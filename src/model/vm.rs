@@ -158,7 +158,7 @@ pub struct Vm {
     /// The KubeVirt VirtualMachine and launcher pod that the figures are of; empty where there is none.
     pub vm_name: String,
     pub pod: String,
-    /// Why one in error does not run, and how to look into it. Few have it: ten thousand are not made larger by it.
+    /// Why one in error, or pending, does not run, and how to look into it. Few have it: it makes the others no larger.
     pub trouble: Option<Box<Missing>>,
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,

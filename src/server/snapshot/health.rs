@@ -63,6 +63,8 @@ struct Summary {
     last_bytes: Option<Millis>,
     errors: Vec<SourceError>,
     asked: usize,
+    /// The nodes that it fails for, where it is asked for each.
+    nodes: Vec<String>,
 }
 
 impl World {
@@ -90,8 +92,10 @@ impl World {
     /// An answer without the pods of a node is no failure, and not well either.
     fn summarise_metrics(&self, vms: &[Arc<Vm>]) -> Summary {
         let mut summary = self.summarise_tracks(SourceId::PodMetrics);
-        if summary.errors.is_empty() {
-            summary.errors.extend(unsampled(vms));
+        let nodes = unsampled(vms);
+        if summary.errors.is_empty() && !nodes.is_empty() {
+            summary.errors.push(left_out(&nodes));
+            summary.nodes = nodes.into_iter().map(str::to_owned).collect();
         }
         summary
     }
@@ -117,6 +121,7 @@ impl World {
             last_bytes: None,
             errors: known.iter().filter_map(|guest| guest.error.clone()).collect(),
             asked: known.len(),
+            nodes: Vec::new(),
         }
     }
 
@@ -130,11 +135,13 @@ impl World {
             last_bytes: tracks.iter().filter_map(|track| track.last_bytes).min(),
             errors: tracks.iter().filter_map(|track| track.error.clone()).collect(),
             asked: tracks.len(),
+            nodes: Vec::new(),
         }
     }
 
     /// Over the nodes that are worth asking; without any there is nothing to be wrong.
     fn summarise_kubelets(&self, nodes: &[NodeTarget]) -> Summary {
+        let fails = |node: &&NodeTarget| self.kubelets.get(&*node.name).is_some_and(|of| of.error.is_some());
         let known: Vec<&NodeVolumes> =
             nodes.iter().filter_map(|node| self.kubelets.get(&*node.name)).collect();
         Summary {
@@ -143,6 +150,7 @@ impl World {
             last_bytes: None,
             errors: known.iter().filter_map(|kubelet| kubelet.error.clone()).collect(),
             asked: nodes.len(),
+            nodes: nodes.iter().filter(|node| fails(node)).map(|node| node.name.to_string()).collect(),
         }
     }
 
@@ -177,19 +185,22 @@ impl World {
     }
 }
 
-/// Which nodes' pods the metrics API leaves out, three at most by name.
-fn unsampled(vms: &[Arc<Vm>]) -> Option<SourceError> {
-    const NAMED: usize = 3;
-    let left_out = |vm: &&Arc<Vm>| {
+/// The nodes whose pods the metrics API leaves out.
+fn unsampled(vms: &[Arc<Vm>]) -> BTreeSet<&str> {
+    let unsampled = |vm: &&Arc<Vm>| {
         vm.summary.usage.cpu.missing().is_some_and(|missing| missing.reason == Reason::NotSampled)
     };
-    let nodes: BTreeSet<&str> = vms.iter().filter(left_out).map(|vm| &*vm.summary.node).collect();
+    vms.iter().filter(unsampled).map(|vm| &*vm.summary.node).collect()
+}
+
+/// Three at most by name.
+fn left_out(nodes: &BTreeSet<&str>) -> SourceError {
+    const NAMED: usize = 3;
     let mut names = nodes.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     if nodes.len() > NAMED {
         names.push_str(&format!(" +{}", nodes.len() - NAMED));
     }
-    let detail = msg!(collect.unsampled, nodes = names);
-    (!nodes.is_empty()).then_some(SourceError { reason: Reason::NotSampled, detail })
+    SourceError { reason: Reason::NotSampled, detail: msg!(collect.unsampled, nodes = names) }
 }
 
 fn not_configured(id: SourceId) -> SourceHealth {
@@ -206,6 +217,7 @@ fn not_configured(id: SourceId) -> SourceHealth {
         volumes: 0,
         vms_missing: 0,
         vms_stale: 0,
+        node: String::new(),
     }
 }
 
@@ -224,6 +236,7 @@ fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
         volumes: tally.volumes,
         vms_missing: tally.missing,
         vms_stale: tally.stale,
+        node: if let [node] = summary.nodes.as_slice() { node.clone() } else { String::new() },
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a person can do about a missing figure: commands and sentences, names filled in.
 
-use super::facts::Key;
+use std::borrow::Cow;
+
+use super::facts::{Image, Key};
 use crate::{
     model::{message::Message, reason::Reason, source::SourceId},
     words::{msg, permission},
@@ -110,6 +112,40 @@ pub(super) fn unscraped(claim: &Key) -> Message {
     msg!(mend.unscraped, query = query)
 }
 
+/// The mend of a volume that Longhorn does not know.
+pub(super) fn longhorn(handle: &str) -> Message {
+    msg!(
+        mend.look_longhorn,
+        command = format!("kubectl get volumes.longhorn.io -A | grep {}", quoted(handle))
+    )
+}
+
+/// The mend of an image that Ceph does not know.
+pub(super) fn image(image: &Image) -> Message {
+    msg!(mend.look_image, command = format!("rbd info {}", spec(image)))
+}
+
+/// The mend of an image whose objects Ceph cannot count.
+pub(super) fn fast_diff(image: &Image) -> Message {
+    let image = spec(image);
+    format!("rbd feature enable {image} fast-diff object-map && rbd object-map rebuild {image}").into()
+}
+
+/// `pool/namespace/image`, the namespace only where there is one.
+fn spec(Image { pool, namespace, name }: &Image) -> String {
+    let parts = [pool, namespace, name].into_iter().filter(|part| !part.is_empty());
+    parts.map(|part| quoted(part)).collect::<Vec<_>>().join("/")
+}
+
+/// As a shell takes it for one word: nobody checks what a PersistentVolume calls its backend.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match word.bytes().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")).into(),
+    }
+}
+
 /// The mend of a guest whose agent fails.
 pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
     match reason {
@@ -149,4 +185,24 @@ fn describe(node: &str) -> String {
 
 fn summary_of(node: &str) -> String {
     format!("kubectl get --raw /api/v1/nodes/{node}/proxy/stats/summary")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_a_command() {
+        for (name, want) in [
+            ("pvc-1_a.b", "pvc-1_a.b"),
+            ("a b", "'a b'"),
+            ("a;rm -r x", "'a;rm -r x'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(quoted(name), want);
+        }
+        let image =
+            |namespace: &str| Image { pool: "p".into(), namespace: namespace.into(), name: "i j".into() };
+        assert_eq!((spec(&image("")), spec(&image("n"))), ("p/'i j'".into(), "p/n/'i j'".into()));
+    }
 }

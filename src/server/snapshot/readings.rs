@@ -148,10 +148,7 @@ impl World {
 
     fn of_longhorn(&self, wanted: &Wanted, reports: &Reports) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
-        let look = || {
-            let command = format!("kubectl get volumes.longhorn.io -A | grep {handle}");
-            (Message::default(), msg!(mend.look_longhorn, command = command))
-        };
+        let look = || (Message::default(), mend::longhorn(handle));
         let Some(longhorn) = reports.longhorn(handle) else {
             return Some(Err(self.silent(SourceId::Longhorn, wanted, look)));
         };
@@ -167,18 +164,12 @@ impl World {
     fn of_ceph(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
-            let look = || {
-                let command = format!("rbd info {}/{}", image.pool, image.name);
-                (Message::default(), msg!(mend.look_image, command = command))
-            };
+            let look = || (Message::default(), mend::image(image));
             return Some(Err(self.silent(SourceId::Ceph, wanted, look)));
         };
         let Some(used) = stats.used else {
-            let mend = format!(
-                "rbd feature enable {0}/{1} fast-diff object-map && rbd object-map rebuild {0}/{1}",
-                image.pool, image.name
-            );
-            return Some(Err(Missing { mend: mend.into(), ..Missing::from(Reason::NoFastDiff) }));
+            let mend = mend::fast_diff(image);
+            return Some(Err(Missing { mend, ..Missing::from(Reason::NoFastDiff) }));
         };
         let sample = sample(used, stats.size, answered, Source::Ceph, Basis::Backend);
         Some(Ok(self.found(SourceId::Ceph, sample, self.limits.ceph_interval)))

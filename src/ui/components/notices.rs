@@ -68,7 +68,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
             {icon(Icon::Warn)}
             <span>
                 <b>
-                    <a href=(source.vms_missing + source.vms_stale > 0).then(attention)>{cost(source)}</a>
+                    <a href=(source.vms_missing + source.vms_stale > 0).then(|| attention(source))>{cost(source)}</a>
                 </b>
                 " "
                 {t!(notice.error, source = source.id.code(), error = error)}
@@ -83,8 +83,8 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
 }
 
 /// The list of those that need a look: they say why, each for itself.
-pub fn attention() -> String {
-    Query { attention: true, ..Query::default() }.address()
+pub fn attention(source: &SourceHealth) -> String {
+    Query { attention: true, node: source.node.clone(), ..Query::default() }.address()
 }
 
 /// `CPU, memory: unknown for 12 VMs, old for 3 VMs.`

@@ -124,8 +124,8 @@ fn served(source: &SourceHealth) -> String {
 }
 
 /// A number of VMs, and the way to them.
-fn lost(head: Key, vms: u32) -> impl IntoView {
-    let them = (vms > 0).then(|| view! { <a href=attention()>{format::grouped(vms.into())}</a> });
+fn lost(head: Key, source: &SourceHealth, vms: u32) -> impl IntoView + use<> {
+    let them = (vms > 0).then(|| view! { <a href=attention(source)>{format::grouped(vms.into())}</a> });
     let none = them.is_none();
     view! {
         <td role="cell" data-th=text(head) class=if none { "n none" } else { "n" }>
@@ -151,8 +151,8 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
                 {state(State::of_source(source.state))}
             </td>
             {number(COLUMNS[2].0, served(source))}
-            {lost(COLUMNS[3].0, source.vms_missing)}
-            {lost(COLUMNS[4].0, source.vms_stale)}
+            {lost(COLUMNS[3].0, source, source.vms_missing)}
+            {lost(COLUMNS[4].0, source, source.vms_stale)}
             {number(COLUMNS[5].0, ago(source.last_success))}
             {number(COLUMNS[6].0, ago(source.last_bytes))}
             {number(COLUMNS[7].0, source.latency.map(latency).unwrap_or_default())}

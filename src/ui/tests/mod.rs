@@ -200,6 +200,14 @@ fn a_source_in_trouble_says_what_it_costs_and_what_to_do() {
 }
 
 #[test]
+fn a_notice_leads_to_the_vms_that_it_counts() {
+    let page = render("/", snapshot(sample::vms(), sample::broken_sources()));
+    let notices = page.part("class=\"notices\"", "</aside>");
+    assert!(notices.contains("href=\"/?attention=1\""), "of all nodes: {notices}");
+    assert!(notices.contains("href=\"/?node=node-c&amp;attention=1\""), "of one node: {notices}");
+}
+
+#[test]
 fn never_more_than_three_lines_of_trouble() {
     let trouble = |mut source: SourceHealth| {
         source.state = SourceState::Degraded;

@@ -221,6 +221,7 @@ pub fn healthy(id: SourceId) -> SourceHealth {
         volumes: 0,
         vms_missing: 0,
         vms_stale: 0,
+        node: String::new(),
     }
 }
 
@@ -247,6 +248,7 @@ pub fn broken_sources() -> Vec<SourceHealth> {
         mend: "Look at the nodes that do not answer: kubectl get nodes; is port 10250 open?".into(),
         vms_missing: 2,
         vms_stale: 19,
+        node: "node-c".into(),
         ..sources[kubelet].clone()
     };
     sources[1] = SourceHealth {

@@ -93,6 +93,10 @@ fn one_failing_node_of_two_degrades_and_says_whom_it_costs() {
     world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
     let health = health(&world.join(NOW), SourceId::Kubelet);
     assert_eq!((health.state, health.vms_missing), (SourceState::Degraded, 1));
+    assert_eq!(health.node, "n1", "its VMs can be listed");
+    world.apply(Observation::Summary { node: "n2".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
+    let both = super::health(&world.join(NOW), SourceId::Kubelet);
+    assert_eq!(both.node, "", "there is no list of two nodes");
 }
 
 #[test]

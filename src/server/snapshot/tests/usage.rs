@@ -124,6 +124,7 @@ fn a_pod_without_samples_is_too_new_or_not_scraped_never_idle() {
     );
     assert_eq!(health.error.to_string(), "no samples of launcher pods on n1");
     assert!(health.mend.to_string().ends_with("kubectl top nodes"));
+    assert_eq!(health.node, "n1");
 }
 
 #[test]
