@@ -28,8 +28,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What a page does about it, besides showing what it has: one of another build loads itself anew, after a moment,
-    /// so that all pages do not come at once, and while two builds answer side by side none does again and again.
+    /// What a page does about it, besides showing what it has: one of another build loads itself anew. After a moment:
+    /// all pages do not come at once, and where two builds answer side by side none loads faster than every few seconds.
     pub fn heed(&self) {
         #[cfg(not(feature = "ssr"))]
         if *self == Self::OtherBuild {

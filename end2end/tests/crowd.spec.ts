@@ -1,16 +1,9 @@
 // 10,000 VMs on 500 nodes, with the machine to itself: what the browser does while one looks, types and waits.
 import type { Page } from "@playwright/test";
-import { startProgram } from "../program.mjs";
-import { PROGRAM, cards, expect, hydrated, settled, test, type Server } from "./fixtures";
+import { demoOf } from "./everywhere";
+import { cards, expect, hydrated } from "./fixtures";
 
-const crowd = test.extend<object, { demo: Server }>({
-  demo: [async ({}, use) => {
-    const server = await startProgram(PROGRAM, ["demo", "--vms", "10000", "--nodes", "500", "--seed", "1"]);
-    await settled(server);
-    await use(server);
-    await server.stop();
-  }, { scope: "worker", timeout: 180_000 }],
-});
+const crowd = demoOf("--vms", "10000", "--nodes", "500");
 crowd.describe.configure({ mode: "default", timeout: 120_000 });
 
 const LONGEST_TASK = 50; // ms, DESIGN §6

@@ -1,10 +1,8 @@
 // Every page, in both themes and languages, at three widths: what `few` looks at with 30 VMs, `many` with 10,000.
-import AxeBuilder from "@axe-core/playwright";
 import { startProgram } from "../program.mjs";
-import { PROGRAM, address, expect, settled, test, vms, type Server, type Vm } from "./fixtures";
+import { PROGRAM, address, expect, settled, sideways, test, violations, vms, type Server, type Vm } from "./fixtures";
 
 const WIDTHS = [390, 1440, 2560];
-const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 /** A demo of this many VMs, one for each worker. */
 export const demoOf = (...options: string[]) =>
@@ -40,13 +38,10 @@ export function everywhere(sized: typeof test) {
             expect.soft(await page.locator("article, tbody tr").count(), path).toBeLessThanOrEqual(200);
             for (const width of WIDTHS) {
               await page.setViewportSize({ width, height: 900 });
-              const extra = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-              expect.soft(extra, `${path} at ${width} px`).toBeLessThanOrEqual(0);
+              expect.soft(await sideways(page), `${path} at ${width} px`).toBeLessThanOrEqual(0);
             }
             if (!javaScriptEnabled) continue; // axe is a script of the page's
-            const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
-            const found = violations.map((v) => `${v.id}: ${v.help}; ${v.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
-            expect.soft(found, path).toEqual([]);
+            expect.soft(await violations(page), path).toEqual([]);
           }
         });
       });

@@ -1,6 +1,6 @@
 // Finding one's VM: filters, sorts, the table, keys, files. What has nothing to do with a script runs without one too.
 import AxeBuilder from "@axe-core/playwright";
-import { address, cards, expect, hydrated, open, test, vms, type Vm } from "./fixtures";
+import { address, cards, expect, hydrated, open, sideways, test, vms, type Vm } from "./fixtures";
 import type { Page } from "@playwright/test";
 
 const form = (page: Page) => page.locator("form.filters");
@@ -136,8 +136,7 @@ test.describe("with and without a script", () => {
     await page.goto("/?view=table&sort=cpu");
     for (const width of [360, 390, 720, 1080, 1440, 1920, 2560]) {
       await page.setViewportSize({ width, height: 900 });
-      const extra = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect.soft(extra, `${width} px`).toBeLessThanOrEqual(0);
+      expect.soft(await sideways(page), `${width} px`).toBeLessThanOrEqual(0);
       const figures = ["CPU", "Memory", "Disk"];
       const row = figures.reduce((rows, name) => rows.filter({ has: page.getByRole("meter", { name }) }), rows(page)).first();
       await expect(row.getByRole("meter")).toHaveCount(3);

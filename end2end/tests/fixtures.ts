@@ -1,4 +1,5 @@
 // What every spec starts from: a demo server for each worker, and a guard that no page may trip.
+import AxeBuilder from "@axe-core/playwright";
 import { test as base, expect, type Page } from "@playwright/test";
 import { startProgram } from "../program.mjs";
 
@@ -89,3 +90,15 @@ export const troubles = (page: Page) => page.getByRole("complementary", { name: 
 export const cards = (page: Page) => page.getByRole("main").getByRole("article");
 export const card = (page: Page, vm: Vm) =>
   cards(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });
+
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** What axe finds on the page, a line each. */
+export async function violations(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
+  return violations.map((v) => `${v.id}: ${v.help}; ${v.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
+}
+
+/** By how many pixels the page is wider than the window. */
+export const sideways = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

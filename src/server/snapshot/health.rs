@@ -92,8 +92,9 @@ impl World {
     /// An answer without the pods of a node is no failure, and not well either.
     fn summarise_metrics(&self, vms: &[Arc<Vm>]) -> Summary {
         let mut summary = self.summarise_tracks(SourceId::PodMetrics);
-        let nodes = unsampled(vms);
-        if summary.errors.is_empty() && !nodes.is_empty() {
+        // One that fails as a whole says so already.
+        let nodes = if summary.errors.is_empty() { unsampled(vms) } else { BTreeSet::new() };
+        if !nodes.is_empty() {
             summary.errors.push(left_out(&nodes));
             summary.nodes = nodes.into_iter().map(str::to_owned).collect();
         }

@@ -174,7 +174,7 @@ pub(super) fn unsampled(node: &str, namespace: &str, pod: &str) -> Message {
     }
 }
 
-/// The mend of memory that no pod's working set counts. `told`: by a Prometheus.
+/// The mend of memory that no pod's working set counts. `told`: by a Prometheus, so that the VM's page shows it.
 pub(super) fn hugepages(told: bool) -> Message {
     if told { msg!(mend.hugepages_guest) } else { msg!(mend.hugepages) }
 }

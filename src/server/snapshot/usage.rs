@@ -92,7 +92,10 @@ impl World {
             None if quest.unit == Unit::Bytes
                 && subject.instance.is_some_and(|instance| instance.hugepages) =>
             {
-                let mend = mend::hugepages(self.limits.asks(SourceId::Prometheus));
+                let told = subject.instance.is_some_and(|instance| {
+                    self.prometheus.instances.contains_key(&At(&instance.namespace, &instance.name))
+                });
+                let mend = mend::hugepages(told);
                 Err(Missing { last: Some(sample), mend, ..missing(Reason::Hugepages) })
             }
             None => Ok(sample),

@@ -401,6 +401,13 @@ fn of_hugepages_the_pods_working_set_says_nothing() {
     let missing = vm.summary.usage.memory.missing().unwrap();
     assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Hugepages, GI));
     assert_eq!(milli(&vm), Ok(500), "its CPU is known all the same");
+    let mend = |vm: &Vm| vm.summary.usage.memory.missing().unwrap().mend.to_string();
+    assert!(mend(&vm).contains("--prometheus-url"), "none has told of it: {}", mend(&vm));
+    let guest =
+        InstanceSample { guest_available: Some(4 * GI), guest_usable: Some(GI), ..Default::default() };
+    world.apply(sampled(guest));
+    let vm = web(&mut world);
+    assert!(vm.guest.memory.is_some() && mend(&vm).contains("Inside the guest"), "{}", mend(&vm));
 }
 
 #[test]
