@@ -1,0 +1,70 @@
+//! One VM's page.
+
+use super::*;
+
+#[test]
+fn a_vm_page_tells_all_of_a_vm() {
+    let page = render("/vms/payments/db-postgres-0", snapshot(sample::vms(), sample::sources()));
+    let text = page.text();
+    assert_eq!(page.status, 200);
+    for expected in [
+        "25.7 % 2.06 of 8 vCPU",
+        "metrics.k8s.io, 15 s window , sampled 14 s ago",
+        "· 3 of 4 volumes",
+        "2026-03-04 09:12 UTC",
+        "virt-launcher-db-postgres-0-vm-x7k2p",
+        "Volume data : a block volume",
+        "install qemu-guest-agent",
+        "kubectl -n payments top pod virt-launcher-db-postgres-0-vm-x7k2p --containers",
+        "02:8e:4f:11:0c:7a",
+        "longhorn-2r",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
+}
+
+#[test]
+fn a_vm_in_error_says_why_and_how_to_look() {
+    let all = || snapshot(sample::vms(), sample::sources());
+    let card = render("/?q=gpu", all());
+    assert!(card.card("ci/gpu-trainer").contains("href=\"/vms/ci/gpu-trainer#why\""));
+    let text = text(render("/vms/ci/gpu-trainer", all()).part("id=\"why\"", "</section>"));
+    assert!(text.contains("CPU, memory, disk : not running."), "{text}");
+    assert!(
+        text.contains("4 Insufficient nvidia.com/gpu.") && text.contains("kubectl -n ci describe"),
+        "{text}"
+    );
+    let stopped = render("/vms/shop/frontend-canary", all());
+    assert!(!stopped.html.contains("id=\"why\""), "what is off needs no mend");
+}
+
+#[test]
+fn a_full_file_system_in_a_guest_stands_out() {
+    let mut vms = sample::vms();
+    let fs = |mount_point: &str, used, total| crate::model::vm::GuestFilesystem {
+        mount_point: mount_point.into(),
+        used,
+        total,
+        ..Default::default()
+    };
+    vms[0].guest.filesystems = [
+        fs("/", Some(95 << 30), Some(100 << 30)),
+        fs("/srv", Some(1 << 30), Some(100 << 30)),
+        fs("/x", None, None),
+    ]
+    .into();
+    vms[0].guest.at = Some(NOW);
+    let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
+    let (hot, well) = (page.part(">/<", "</tr>"), page.part(">/srv<", "</tr>"));
+    assert!(hot.contains("n hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
+    assert!(!well.contains("hot") && text(well).contains("1 / 100 Gi 1 %"), "{well}");
+    assert!(!text(page.part(">/x<", "</tr>")).contains('%'));
+}
+
+#[test]
+fn an_expired_figure_keeps_its_last_value_and_age() {
+    let page = render("/vms/legacy/frozen-erp", snapshot(sample::vms(), sample::sources()));
+    let text = page.text();
+    assert!(text.contains("Unknown: the last sample is too old to count."), "{text}");
+    assert!(text.contains("Last known: 7.00 of 8 Gi, 87 %, 6 min ago."), "{text}");
+}
