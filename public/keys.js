@@ -65,8 +65,13 @@
     if (target.matches?.(".filters :is(select, [type=checkbox])")) later(target.form, 0);
     if (target.matches?.("#keys [type=checkbox]")) stored.set(!target.checked);
   });
-  // A search that goes by itself must not come after the one that Enter has sent.
-  addEventListener("submit", () => clearTimeout(timer));
+  // A search that goes by itself must not come after the one that Enter has sent, nor take back a page opened meanwhile.
+  const stay = () => clearTimeout(timer);
+  addEventListener("submit", stay);
+  addEventListener("popstate", stay);
+  addEventListener("click", ({ target, ctrlKey, metaKey, shiftKey }) => {
+    if (target.closest?.("a[href]") && !ctrlKey && !metaKey && !shiftKey) stay();
+  });
 
   /** The clipboard is there on https and on this machine alone; a selection can be copied anywhere. */
   async function copy(code) {

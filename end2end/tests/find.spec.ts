@@ -256,6 +256,23 @@ test.describe("with a script", { tag: "@script" }, () => {
     });
   }
 
+  test("a search that was still to go does not take a page back that was opened meanwhile", async ({ page }) => {
+    await open(page, "/");
+    let asked = false;
+    await page.route(/\/pkg\/.*split.*\.wasm/, async (route) => {
+      asked = true;
+      await new Promise((resolve) => setTimeout(resolve, 800)); // longer than a search waits
+      await route.continue();
+    });
+    const first = cards(page).first().getByRole("heading").getByRole("link");
+    const name = await first.innerText();
+    await form(page).getByRole("searchbox").pressSequentially("ab");
+    await first.evaluate((link: HTMLElement) => link.click());
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText(name);
+    await expect(page).toHaveURL(/\/vms\//);
+    expect(asked, "the page's code was to be had later").toBe(true);
+  });
+
   test("? shows the keys, Esc closes them, and they can be turned off", async ({ page }) => {
     await open(page, "/");
     const dialog = page.getByRole("dialog", { name: "Keys" });
