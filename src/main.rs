@@ -23,41 +23,21 @@ use wukong_dashboard::{
             self, CephConfig, CollectConfig, Config, Invocation, KubeletAccess, LogFormat, Output,
             PrometheusConfig, Refusal, SimConfig, SimSize, Task,
         },
-        log,
+        log, memory,
         serve::ask_health,
     },
     sim,
 };
 
-/// The system's allocator keeps what thousands of short-lived objects leave behind.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// `mi_option_purge_delay`, in milliseconds: the bindings name the option behind it, not this one.
-const PURGE_DELAY: libmimalloc_sys::mi_option_t = libmimalloc_sys::mi_option_use_numa_nodes - 1;
-
 /// What still runs on threads when everything else has ended is not waited for any longer.
 const LAST_THREADS: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    // A list of every VM comes and goes within milliseconds, and is tens of megabytes: given back at once, it does not
-    // stand beside the next one.
-    // SAFETY: sets a number that the allocator reads with its next purge.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) };
-    use_small_pages();
+    memory::use_small_pages();
     let filter = env::var("RUST_LOG").unwrap_or_default();
     match config::read(env::args_os(), &filter) {
         Ok(invocation) => start(invocation),
         Err(refusal) => refuse(&refusal),
-    }
-}
-
-/// In pages of 2 MB the buffers of a client who follows events, which are hardly used, take twice what is in them.
-fn use_small_pages() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: sets a flag of this process that the kernel reads with each page fault; no pointer is passed.
-    unsafe {
-        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
     }
 }
 

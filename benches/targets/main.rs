@@ -15,10 +15,6 @@ mod table;
 
 use table::Table;
 
-/// As in the program: what takes memory and gives it back is a good part of a join.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     // `cargo test --benches` and `cargo bench -- --list` ask for names only.
     if std::env::args().any(|argument| argument == "--list" || argument == "--test") {

@@ -6,6 +6,7 @@ pub mod collect;
 pub mod config;
 pub mod k8s;
 pub mod log;
+pub mod memory;
 pub mod serve;
 pub mod snapshot;
 #[cfg(test)]

@@ -54,6 +54,17 @@ fn help_and_version_are_no_failure() {
     }
 }
 
+/// The allocator finds its settings by a name, and says nothing when there are none under it.
+#[test]
+fn the_allocator_takes_its_settings() {
+    let (code, _, stderr) = output(program(&["--version"]).env("_RJEM_MALLOC_CONF", "stats_print:true"));
+    assert_eq!(code, 0);
+    for told in ["opt.narenas: 2", "opt.dirty_decay_ms: 100 ", "opt.muzzy_decay_ms: 0 "] {
+        assert!(stderr.contains(told), "{told:?} is not in:\n{stderr}");
+    }
+    assert!(!stderr.contains("Invalid conf"), "{stderr}");
+}
+
 #[test]
 fn without_a_cluster_it_fails_and_names_the_demo() {
     let (code, stdout, stderr) = output(&mut program(&["--listen", "127.0.0.1:0"]));
