@@ -70,7 +70,7 @@
   addEventListener("submit", stay);
   addEventListener("popstate", stay);
   addEventListener("click", ({ target, ctrlKey, metaKey, shiftKey }) => {
-    if (target.closest?.("a[href]") && !ctrlKey && !metaKey && !shiftKey) stay();
+    if (target.closest?.("a[href]:not([download])") && !ctrlKey && !metaKey && !shiftKey) stay();
   });
 
   /** The clipboard is there on https and on this machine alone; a selection can be copied anywhere. */

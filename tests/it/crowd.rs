@@ -22,7 +22,7 @@ impl Crowd {
 
     pub fn join(&mut self, address: SocketAddr, query: &str) {
         let mut stream = TcpStream::connect(address).unwrap();
-        // In one piece, as browsers send it: a head in pieces makes the server's buffer for it twice as large.
+        // In one piece, as browsers send it: a head in pieces costs the server some 9 kB more while the client stays.
         let head = format!("GET /api/events{query} HTTP/1.1\r\nhost: {address}\r\n\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let mut head = [0; 15];
