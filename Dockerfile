@@ -13,7 +13,7 @@ RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 WORKDIR /src
 ENV WUKONG_TARGET=x86_64-unknown-linux-musl XDG_CACHE_HOME=/cache
 # Tools first: they change seldom, and their layer survives a change of the sources.
-COPY Cargo.lock rust-toolchain.toml ./
+COPY rust-toolchain.toml ./
 COPY scripts scripts
 COPY end2end/package.json end2end/package-lock.json end2end/
 RUN scripts/setup build

@@ -5,6 +5,10 @@
 //! pages then work as they do without JavaScript, so that a plain `cargo build` needs no other tool.
 //! Both halves need the keys of `locales/`: see `build/words.rs`.
 
+#[path = "build/styles.rs"]
+mod styles;
+#[path = "build/tables.rs"]
+mod tables;
 #[path = "build/words.rs"]
 mod words;
 
@@ -35,7 +39,6 @@ fn given(dir: &Path) -> io::Result<PathBuf> {
     if !dir.join("manifest.json").is_file() {
         return Err(io::Error::other(format!("WUKONG_SITE_DIR={} holds no manifest.json", dir.display())));
     }
-    words::check(dir)?;
     dir.canonicalize()
 }
 
@@ -47,11 +50,12 @@ fn from_sources() -> io::Result<PathBuf> {
         fs::remove_dir_all(&site)?;
     }
     let public = files(Path::new("public"))?;
-    let [css, later] = [stylesheet("style")?, stylesheet("style/later")?];
-    let folder = format!("pkg/{}", hash(&[&css, &later], &public)?);
+    let sheets = styles::sheets()?;
+    let folder = format!("pkg/{}", hash(&sheets, &public)?);
     fs::create_dir_all(site.join(&folder))?;
-    fs::write(site.join(&folder).join("app.css"), css)?;
-    fs::write(site.join(&folder).join("later.css"), later)?;
+    for (name, css) in &sheets {
+        fs::write(site.join(&folder).join(name), css)?;
+    }
     for file in &public {
         let name = file.file_name().unwrap_or_default();
         // Browsers and robots ask for these at the root, whatever a page says.
@@ -62,20 +66,10 @@ fn from_sources() -> io::Result<PathBuf> {
     Ok(site)
 }
 
-/// A folder's stylesheets as one: what the others build on, then the rest by name. (The bundle has the same order.)
-fn stylesheet(folder: &str) -> io::Result<String> {
-    const FIRST: [&str; 2] = ["tokens.css", "base.css"];
-    let mut sheets = files(Path::new(folder))?;
-    sheets.retain(|path| path.extension().is_some_and(|extension| extension == "css"));
-    let rank = |path: &PathBuf| FIRST.iter().position(|first| path.ends_with(first)).unwrap_or(FIRST.len());
-    sheets.sort_by_key(rank);
-    sheets.iter().map(|path| fs::read_to_string(path).map(|css| css + "\n")).collect()
-}
-
 /// Of the names and contents: it stands in the address of each, which may be cached for ever.
-fn hash(css: &[&String], public: &[PathBuf]) -> io::Result<String> {
+fn hash(sheets: &[(&str, String)], public: &[PathBuf]) -> io::Result<String> {
     let mut hasher = DefaultHasher::new();
-    css.hash(&mut hasher);
+    sheets.hash(&mut hasher);
     for path in public {
         (path, fs::read(path)?).hash(&mut hasher);
     }

@@ -3,7 +3,7 @@
 import { chromium } from "@playwright/test";
 import { browserOptions, openAlive, startProgram } from "./program.mjs";
 
-const LIMIT = 160_000; // bytes; 1 kB = 1000 bytes
+const LIMIT = 200_000; // bytes; 1 kB = 1000 bytes
 // By name: Chromium calls a preloaded file "other", whatever it is.
 const COUNTED = /\.(js|wasm|css|txt)$/;
 

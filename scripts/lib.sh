@@ -9,8 +9,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/wukong-dashboard
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 
-# Versions that no lock file holds. wasm-bindgen's is read from Cargo.lock: the crate and the tool must be equal.
-WASM_SPLIT_VERSION=0.2.4
+# How both halves are built: `release`, or `demo`, which compiles in a fraction of the time and optimises little.
+PROFILE=${WUKONG_PROFILE:-release}
+[[ $PROFILE = release || $PROFILE = demo ]] || { echo "error: WUKONG_PROFILE is release or demo, not $PROFILE" >&2 && exit 2; }
 
 cd "$ROOT"
 mkdir -p "$CACHE"
@@ -21,15 +22,21 @@ die() {
   exit 1
 }
 
-locked_version() { # CRATE: its version in Cargo.lock
-  awk -v crate="\"$1\"" '$1 == "name" && $3 == crate { getline; gsub(/"/, "", $3); print $3; exit }' Cargo.lock
+# Views of one erased type compile in a third of the time: what cargo-leptos does too while somebody works on pages.
+ERASED="--cfg erase_components"
+[ "$PROFILE" = release ] || [[ ${RUSTFLAGS:-} = *"$ERASED"* ]] || export RUSTFLAGS="${RUSTFLAGS:-} $ERASED"
+
+# This machine, as Rust names it.
+host() { rustc -vV | sed -n 's/^host: //p'; }
+
+# Where a build is. Everything that leads from a clone to the program is one of these steps.
+STEPS=5
+step() { # NUMBER WHAT-IT-DOES HOW-LONG-THE-FIRST-TIME
+  say "step $1 of $STEPS: $2 (the first time $3 on two cores)"
 }
 
 # The npm tools are installed once for each package-lock.json; end2end/node_modules is a link to them.
 npm_dir() { echo "$CACHE/npm/$(sha256sum end2end/package-lock.json | cut -c1-16)"; }
-
-wasm_bindgen_dir() { echo "$CACHE/tools/wasm-bindgen-$(locked_version wasm-bindgen)"; }
-wasm_split_dir() { echo "$CACHE/tools/wasm-split-$WASM_SPLIT_VERSION"; }
 
 # Runs a command under a lock of the cache: two clones may build at the same time.
 locked() { # NAME COMMAND…
@@ -41,9 +48,19 @@ locked() { # NAME COMMAND…
   ) 9>"$CACHE/$name.lock"
 }
 
-# Where scripts/build leaves the program. WUKONG_TARGET is a Rust target triple, e.g. x86_64-unknown-linux-musl.
+# What the program is compiled for: WUKONG_TARGET, a Rust target triple such as x86_64-unknown-linux-musl, else this
+# machine. The demo names its machine: then RUSTFLAGS do not reach macros and build scripts, and both halves share them.
+target() {
+  if [ -n "${WUKONG_TARGET:-}" ] || [ "$PROFILE" = release ]; then
+    echo "${WUKONG_TARGET:-}"
+  else
+    host
+  fi
+}
+
+# Where scripts/build leaves the program.
 program() {
-  local profile=release
-  [ -z "${WUKONG_QUICK:-}" ] || profile=debug
-  echo "$CARGO_TARGET_DIR/${WUKONG_TARGET:+$WUKONG_TARGET/}$profile/wukong-dashboard"
+  local target
+  target=$(target)
+  echo "$CARGO_TARGET_DIR/${target:+$target/}$PROFILE/wukong-dashboard"
 }

@@ -28,8 +28,6 @@ pub struct Bundle {
     /// A module script that fetches `wasm` and calls `hydrate()`.
     pub js: String,
     pub wasm: String,
-    /// More that the first page needs: scripts and WebAssembly.
-    pub preload: Vec<String>,
 }
 
 impl Bundle {
@@ -91,17 +89,9 @@ fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
     let words =
         words.map(|address| view! { <link rel="preload" r#as="fetch" crossorigin="" href=address /> });
     let words = words.collect_view();
-    let (wasm, scripts): (Vec<_>, Vec<_>) =
-        bundle.preload.into_iter().chain([bundle.wasm]).partition(|address| address.ends_with(".wasm"));
-    let wasm = wasm.into_iter().map(|address| {
-        view! { <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="" href=address /> }
-    });
-    let scripts = scripts.into_iter().filter(|address| !address.is_empty());
-    let scripts = scripts.map(|address| view! { <link rel="modulepreload" href=address /> });
     Some(view! {
-        {wasm.collect_view()}
+        <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="" href=bundle.wasm />
         {words}
-        {scripts.collect_view()}
         <script type="module" src=bundle.js></script>
     })
 }

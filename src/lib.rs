@@ -21,10 +21,7 @@ pub mod words;
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate(texts: String, build: String) {
-    // In a release a panic has no words: see scripts/bundle.
-    if cfg!(debug_assertions) {
-        console_error_panic_hook::set_once();
-    }
+    console_error_panic_hook::set_once();
     if !words::load(texts) {
         leptos::logging::error!("the page's words are not those of this build");
         return;

@@ -3,14 +3,14 @@
 //! A list of every VM comes and goes within milliseconds and is tens of megabytes, on whatever thread asked for it. The
 //! system's allocator keeps what such lists leave behind; of 10,000 VMs jemalloc holds a sixth less than mimalloc does.
 
-use tikv_jemallocator::Jemalloc;
-
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Read by jemalloc when the program starts. Two arenas, not four a core: what one thread frees another can use. What is
 /// free goes back within 0.1 s: it does not stand beside the next list, and what an answer needs is there for the next.
 // SAFETY: the name is jemalloc's own, and it expects a pointer to a string that ends with a zero.
+#[cfg(feature = "jemalloc")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
 pub static SETTINGS: &[u8; 46] = b"narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0\0";
 

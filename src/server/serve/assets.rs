@@ -176,9 +176,8 @@ struct Manifest {
     css: String,
     js: String,
     wasm: String,
-    preload: Vec<String>,
 }
 
-fn bundle(Manifest { css, js, wasm, preload }: Manifest) -> Bundle {
-    Bundle { css, js, wasm, preload }
+fn bundle(Manifest { css, js, wasm }: Manifest) -> Bundle {
+    Bundle { css, js, wasm }
 }

@@ -1,0 +1,34 @@
+//! Joins a folder's stylesheets into one.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// What the others build on.
+const FIRST: [&str; 2] = ["tokens.css", "base.css"];
+/// What overrules the others.
+const LAST: [&str; 1] = ["print.css"];
+
+/// The two sheets of a build: what the first page needs, and what the other pages need besides.
+pub fn sheets() -> io::Result<[(&'static str, String); 2]> {
+    Ok([("app.css", join("style")?), ("later.css", join("style/later")?)])
+}
+
+/// In the order of [`FIRST`], then by name, then [`LAST`].
+fn join(folder: &str) -> io::Result<String> {
+    let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    let mut sheets: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    sheets.retain(|path| path.extension().is_some_and(|extension| extension == "css"));
+    sheets.sort_by_cached_key(|path| (rank(path), path.clone()));
+    sheets.iter().map(|path| Ok(fs::read_to_string(path)? + "\n")).collect()
+}
+
+fn rank(path: &Path) -> usize {
+    let at = |list: &[&str]| list.iter().position(|name| path.ends_with(name));
+    match (at(&FIRST), at(&LAST)) {
+        (Some(place), _) => place,
+        (None, None) => FIRST.len(),
+        (None, Some(place)) => FIRST.len() + 1 + place,
+    }
+}

@@ -1,0 +1,96 @@
+//! Makes a table of each file of `locales/`: what the server writes with, and a browser fetches.
+//!
+//! A table has one line a text, in the order of the keys. A placeholder `{name}` stands in it as one control character
+//! that says which of the text's arguments, sorted by name, goes there: filling needs no search.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+use serde_json::Value;
+
+/// The language whose keys count. What another language lacks is read in this one.
+pub const FIRST: &str = "en";
+const LANGUAGES: [&str; 2] = [FIRST, "zh-CN"];
+/// Folders of `locales/`: what the first page says, what the other pages say, what the server alone writes.
+pub const PARTS: [&str; 3] = ["", "later", "server"];
+/// A browser fetches the tables of the first so many parts.
+pub const FETCHED: usize = 2;
+/// The forms of a text that depends on a number. Languages without a form for one thing have the other alone.
+const FORMS: [&str; 2] = ["one", "other"];
+
+/// `section.key` → text, or `section.key.one` and `section.key.other`.
+pub type Texts = BTreeMap<String, String>;
+
+/// File names and contents.
+pub fn tables(parts: &[&'static str]) -> io::Result<Vec<(String, String)>> {
+    let each = LANGUAGES.iter().flat_map(|language| parts.iter().map(move |part| (*language, *part)));
+    each.map(|(language, part)| {
+        let dot = if part.is_empty() { "" } else { "." };
+        Ok((format!("{language}{dot}{part}.txt"), table(part, language)?))
+    })
+    .collect()
+}
+
+fn table(part: &str, language: &str) -> io::Result<String> {
+    let first = read(part, FIRST)?;
+    let own = read(part, language)?;
+    let lines = first.iter().map(|(key, text)| {
+        let names = names(&first, key);
+        let other = key.strip_suffix(".one").map(|stem| format!("{stem}.other"));
+        let own = own.get(key).or_else(|| own.get(&other?)).unwrap_or(text);
+        mark(own, &names)
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Placeholders as control characters: the first argument is 1.
+fn mark(text: &str, names: &BTreeSet<String>) -> String {
+    names.iter().enumerate().fold(text.to_owned(), |text, (index, name)| {
+        text.replace(&format!("{{{name}}}"), &char::from(index as u8 + 1).to_string())
+    })
+}
+
+/// The texts of one file: the keys of one part in one language.
+pub fn read(part: &str, language: &str) -> io::Result<Texts> {
+    let path = Path::new("locales").join(part).join(format!("{language}.json"));
+    let file = fs::read_to_string(&path)?;
+    let bad = |what: &str| io::Error::other(format!("{}: {what}", path.display()));
+    let json: Value = serde_json::from_str(&file).map_err(|error| bad(&error.to_string()))?;
+    let mut texts = Texts::new();
+    flatten("", &json, &mut texts).map_err(|key| bad(&format!("{key} is no text")))?;
+    match texts.iter().find(|(_, text)| text.contains(char::is_control)) {
+        Some((key, _)) => Err(bad(&format!("{key} has more than one line"))),
+        None => Ok(texts),
+    }
+}
+
+fn flatten(path: &str, value: &Value, into: &mut Texts) -> Result<(), String> {
+    match value {
+        Value::String(text) => {
+            into.insert(path.to_owned(), text.clone());
+            Ok(())
+        }
+        Value::Object(members) => members.iter().try_for_each(|(name, value)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            flatten(&path, value, into)
+        }),
+        _ => Err(path.to_owned()),
+    }
+}
+
+/// The placeholders of a text, in all of its forms.
+pub fn names(texts: &Texts, key: &str) -> BTreeSet<String> {
+    let stem = stem(key);
+    let forms = texts.iter().filter(|(other, _)| self::stem(other) == stem);
+    let names =
+        forms.flat_map(|(_, text)| text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)));
+    names.map(str::to_owned).collect()
+}
+
+/// The key that code names: without the form.
+pub fn stem(key: &str) -> &str {
+    FORMS.iter().find_map(|form| key.strip_suffix(form)?.strip_suffix('.')).unwrap_or(key)
+}

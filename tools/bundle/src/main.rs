@@ -1,0 +1,57 @@
+//! `bundle WASM NAME DIR`: what `wasm-split-cli` and `wasm-bindgen` do as programs, and what `build.rs` knows of styles and words.
+//!
+//! Reads the browser's half as cargo linked it, with relocations. Writes to DIR: `NAME_bg.wasm` and `NAME.js` as
+//! wasm-bindgen makes them, the chunks of lazy routes and their loader as wasm-split makes them, the stylesheets, and
+//! each table of words that a browser fetches. It runs in the root of the repository.
+
+#[path = "../../../build/styles.rs"]
+mod styles;
+#[path = "../../../build/tables.rs"]
+mod tables;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
+use wasm_split_cli_support::{Options, transform};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [wasm, name, out] = arguments.as_slice() else { bail!("usage: bundle WASM NAME DIR") };
+    let (wasm, out) = (Path::new(wasm), Path::new(out));
+    fs::create_dir_all(out)?;
+    let main = split(wasm, name, out)?;
+    bind(&main, name, out)?;
+    // The bound module stands in its place.
+    fs::remove_file(&main)?;
+    for (file, css) in styles::sheets()? {
+        fs::write(out.join(file), css)?;
+    }
+    for (file, table) in tables::tables(&tables::PARTS[..tables::FETCHED])? {
+        fs::write(out.join(file), table)?;
+    }
+    Ok(())
+}
+
+/// Cuts the chunks out; returns the path of the module that is left, which is still to be bound.
+fn split(wasm: &Path, name: &str, out: &Path) -> Result<PathBuf> {
+    let input = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+    let main = out.join(format!("{name}.wasm"));
+    let script = format!("./{name}.js");
+    let mut options = Options::new(&input);
+    options.output_dir = out;
+    options.main_out_path = &main;
+    options.main_module = &script;
+    transform(options).map_err(|error| anyhow::anyhow!("wasm-split: {error:?}"))?;
+    Ok(main)
+}
+
+/// `--keep-lld-exports`: the chunks import the memory's symbols that the linker exports.
+fn bind(main: &Path, name: &str, out: &Path) -> Result<()> {
+    let mut bindgen = Bindgen::new();
+    bindgen.web(true)?.input_path(main).out_name(name).typescript(false).keep_lld_exports(true);
+    bindgen.generate(out).context("wasm-bindgen")
+}
