@@ -83,6 +83,7 @@ pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Fail
 /// One VM's page.
 #[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
+    door::check_vm(&namespace, &name)?;
     door::with_reader(|reader, scope| reader.vm(scope, &namespace, &name))
 }
 
@@ -93,40 +94,16 @@ pub async fn history(
     name: String,
     #[server(default)] span: String,
 ) -> Result<HistoryView, Failure> {
-    use crate::model::history::Span;
-    let span = match span.as_str() {
-        "" => Span::default(),
-        code => Span::parse(code).ok_or_else(|| door::refuse(bad_span()))?,
-    };
+    door::check_vm(&namespace, &name)?;
+    let span = door::span(&span)?;
     let (reader, scope) = door::reader()?;
     Ok(reader.history(&scope, &namespace, &name, span).await)
 }
 
-#[cfg(feature = "ssr")]
-fn bad_span() -> BadParam {
-    BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() }
-}
-
-/// What histories suggest, as a list. Parameters are those of the page's own address.
+/// What histories suggest, as a list. `query` is the query string of the page's own address.
 #[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
-pub async fn insights(
-    #[server(default)] kind: String,
-    #[server(default)] resource: String,
-    #[server(default)] namespace: String,
-    #[server(default)] sort: String,
-    #[server(default)] order: String,
-    #[server(default)] page: String,
-) -> Result<InsightsView, Failure> {
-    let get = |field: &str| match field {
-        "kind" => Some(kind.clone()),
-        "resource" => Some(resource.clone()),
-        "namespace" => Some(namespace.clone()),
-        "sort" => Some(sort.clone()),
-        "order" => Some(order.clone()),
-        "page" => Some(page.clone()),
-        _ => None,
-    };
-    let query = crate::model::insight::InsightQuery::parse(get).map_err(door::refuse)?;
+pub async fn insights(#[server(default)] query: String) -> Result<InsightsView, Failure> {
+    let query = door::insights_query(&query)?;
     door::with_reader(|reader, scope| reader.insights(scope, &query))
 }
 
@@ -170,11 +147,8 @@ mod door {
 
     use super::{BadParam, Failure};
     use crate::{
-        model::{groups::GroupsQuery, query::Query},
-        server::{
-            serve::{params, reader::Reader},
-            snapshot::Scope,
-        },
+        model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query},
+        server::{serve::reader::Reader, snapshot::Scope},
     };
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
@@ -188,14 +162,26 @@ mod door {
     }
 
     pub fn query(query: &str) -> Result<Query, Failure> {
-        params::parse(query).map_err(refuse)
+        Query::of_address(query).map_err(refuse)
     }
 
     pub fn groups_query(query: &str) -> Result<GroupsQuery, Failure> {
-        params::groups(query).map_err(refuse)
+        GroupsQuery::of_address(query).map_err(refuse)
     }
 
-    pub fn refuse(bad: BadParam) -> Failure {
+    pub fn insights_query(query: &str) -> Result<InsightQuery, Failure> {
+        InsightQuery::of_address(query).map_err(refuse)
+    }
+
+    pub fn span(code: &str) -> Result<Span, Failure> {
+        Span::of_text(code.trim()).map_err(refuse)
+    }
+
+    pub fn check_vm(namespace: &str, name: &str) -> Result<(), Failure> {
+        name::check_vm(namespace, name).map_err(refuse)
+    }
+
+    fn refuse(bad: BadParam) -> Failure {
         set_status(400);
         Failure::BadParam(bad)
     }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     figure::ratio,
+    name::is_dns_label,
+    params::Params,
     query::{BadParam, Expected, GroupBy, Order, bad, index, push},
     totals::Totals,
     view::Frame,
@@ -65,10 +67,13 @@ impl Default for GroupsQuery {
     }
 }
 
-/// Kubernetes names have at most this many characters.
-const MAX_NAME: usize = 253;
-
 impl GroupsQuery {
+    /// Reads the query string of an address.
+    pub fn of_address(query: &str) -> Result<Self, BadParam> {
+        let params = Params::parse(query)?;
+        Self::parse(|field| params.get(field))
+    }
+
     /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
@@ -77,8 +82,8 @@ impl GroupsQuery {
             Some(v) => index(codes, &v).map(Some).ok_or_else(|| bad(field, expected)),
         };
         let namespace = value("namespace").unwrap_or_default();
-        if namespace.len() > MAX_NAME {
-            return Err(bad("namespace", Expected::Text));
+        if !namespace.is_empty() && !is_dns_label(&namespace) {
+            return Err(bad("namespace", Expected::Namespace));
         }
         let by = one_of("by", &GroupBy::CODES, "node or namespace")?.unwrap_or_default();
         let sort = GroupSort::ALL[one_of("sort", &GroupSort::CODES, SORTS)?.unwrap_or_default()];

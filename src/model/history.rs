@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, figure::ratio, reason::Missing};
+use super::{
+    Millis,
+    figure::ratio,
+    params::Params,
+    query::{BadParam, bad},
+    reason::Missing,
+};
 
 /// How far back a chart reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +35,19 @@ impl Span {
 
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|span| span.code() == code)
+    }
+
+    /// The span that an address names; an hour where it names none.
+    pub fn of_address(query: &str) -> Result<Self, BadParam> {
+        Self::of_text(Params::parse(query)?.get("span").as_deref().unwrap_or_default())
+    }
+
+    /// The same out of the parameter's value, which may be empty.
+    pub fn of_text(code: &str) -> Result<Self, BadParam> {
+        match code {
+            "" => Ok(Self::default()),
+            code => Self::parse(code).ok_or_else(|| bad("span", "1h, 24h, 7d or 30d")),
+        }
     }
 
     pub fn millis(self) -> Millis {
@@ -196,6 +215,11 @@ mod tests {
     fn a_span_is_read_from_its_code() {
         assert!(Span::ALL.into_iter().all(|span| Span::parse(span.code()) == Some(span)));
         assert_eq!(Span::parse("1y"), None);
+        assert_eq!(Span::of_address("a=b&span=%37d"), Ok(Span::Week));
+        assert_eq!(Span::of_address("span="), Ok(Span::Hour));
+        for bad in ["span=1y", "span=7d&span=7d", "span=7d%00", "span=%2537d"] {
+            assert_eq!(Span::of_address(bad).unwrap_err().field, "span", "{bad}");
+        }
         assert!(Span::ALL.into_iter().all(|span| span.millis() % span.step() == 0));
     }
 }

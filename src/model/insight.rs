@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     figure::{Unit, ratio},
+    name::is_dns_label,
+    params::Params,
     query::{BadParam, Expected, Order, encode},
 };
 
@@ -282,14 +284,16 @@ impl Default for InsightQuery {
     }
 }
 
-/// Kubernetes' own limit for names.
-const MAX_TEXT: usize = 253;
 const KINDS: &str = "soon-full, starved or over-allocated";
 const RESOURCES: &str = "cpu, memory or disk";
 const SORTS: &str = "urgency, name, usage, reclaimable or days";
 
 impl InsightQuery {
-    pub const FIELDS: [&str; 6] = ["kind", "resource", "namespace", "sort", "order", "page"];
+    /// Reads the query string of an address.
+    pub fn of_address(query: &str) -> Result<Self, BadParam> {
+        let params = Params::parse(query)?;
+        Self::parse(|field| params.get(field))
+    }
 
     /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
@@ -298,8 +302,8 @@ impl InsightQuery {
         let sort = sort.unwrap_or_default();
         let order = pick(value("order"), "order", &[Order::Asc, Order::Desc], Order::code, "asc or desc")?;
         let namespace = value("namespace").unwrap_or_default();
-        if namespace.len() > MAX_TEXT {
-            return Err(bad("namespace", Expected::Text));
+        if !namespace.is_empty() && !is_dns_label(&namespace) {
+            return Err(bad("namespace", Expected::Namespace));
         }
         let page = value("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0));
         Ok(Self {
@@ -373,14 +377,14 @@ mod tests {
         let query = parse(&[
             ("kind", "Over-Allocated"),
             ("resource", "memory"),
-            ("namespace", "a&b"),
+            ("namespace", "a-b"),
             ("sort", "reclaimable"),
             ("order", "asc"),
             ("page", "2"),
         ]);
         assert_eq!(
             query.unwrap().to_query_string(),
-            "?kind=over-allocated&resource=memory&namespace=a%26b&sort=reclaimable&order=asc&page=2"
+            "?kind=over-allocated&resource=memory&namespace=a-b&sort=reclaimable&order=asc&page=2"
         );
     }
 

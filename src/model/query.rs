@@ -4,7 +4,11 @@ use core::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::vm::Status;
+use super::{
+    name::{is_dns_label, is_dns_subdomain},
+    params::Params,
+    vm::Status,
+};
 
 /// Cards or rows on one page.
 pub const PAGE_SIZE: u32 = 50;
@@ -114,11 +118,10 @@ impl ViewKind {
         Self::CODES[self as usize]
     }
 
-    /// The view that an address with this query string shows.
+    /// The view that an address with this query string shows; cards where the address cannot be understood.
     pub fn of_address(search: &str) -> Self {
-        let mut fields = search.trim_start_matches('?').split('&');
-        let code = fields.find_map(|field| field.strip_prefix("view="));
-        Self::ALL.into_iter().find(|kind| code == Some(kind.code())).unwrap_or_default()
+        let code = Params::parse(search).ok().and_then(|params| params.get("view"));
+        code.and_then(|code| index(&Self::CODES, &code)).map(|at| Self::ALL[at]).unwrap_or_default()
     }
 }
 
@@ -267,14 +270,24 @@ pub struct BadParam {
 pub enum Expected {
     /// A text of at most 253 characters.
     Text,
+    /// A name that a namespace can have.
+    Namespace,
+    /// A name that a node or a virtual machine can have.
+    Name,
     /// A whole number from 1.
     Number,
     /// One of some codes: `asc or desc`.
     OneOf(String),
     /// Some of some codes, with commas between: `cpu and memory`.
     SomeOf(String),
-    /// A query that can be read at all.
+    /// Bytes of UTF-8, percent-encoded where they need it.
     Encoded,
+    /// A text all of whose characters are seen.
+    Visible,
+    /// A parameter that stands once.
+    Single,
+    /// No more parameters than are read.
+    ParamCount,
 }
 
 impl From<&str> for Expected {
@@ -283,7 +296,7 @@ impl From<&str> for Expected {
     }
 }
 
-/// Longest text that a filter takes: Kubernetes names have at most 253 characters.
+/// Longest text that is looked for: Kubernetes names have at most 253 characters.
 const MAX_TEXT: usize = 253;
 
 impl Query {
@@ -303,6 +316,12 @@ impl Query {
         "page",
     ];
 
+    /// Reads the query string of an address.
+    pub fn of_address(query: &str) -> Result<Self, BadParam> {
+        let params = Params::parse(query)?;
+        Self::read(&|field| params.get(field))
+    }
+
     /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         Self::read(&get)
@@ -314,6 +333,10 @@ impl Query {
         let text = |field: &str| {
             let text = value(field).unwrap_or_default();
             if text.len() > MAX_TEXT { Err(bad(field, Expected::Text)) } else { Ok(text) }
+        };
+        let name = |field: &str, is_name: fn(&str) -> bool, expected| match value(field) {
+            Some(name) if !is_name(&name) => Err(bad(field, expected)),
+            name => Ok(name.unwrap_or_default()),
         };
         let one_of = |field: &str, codes: &[&str], expected: &str| match value(field) {
             None => Ok(None),
@@ -338,9 +361,9 @@ impl Query {
         };
         Ok(Self {
             q: text("q")?,
-            namespace: text("namespace")?,
+            namespace: name("namespace", is_dns_label, Expected::Namespace)?,
             status: one_of("status", &STATUS_CODES, STATUSES)?.map(|at| Status::ALL[at]),
-            node: text("node")?,
+            node: name("node", is_dns_subdomain, Expected::Name)?,
             attention: one_of("attention", &["0", "1"], "0 or 1")? == Some(1),
             sort,
             order: order.map_or(sort.default_order(), |at| Order::ALL[at]),
@@ -493,6 +516,8 @@ mod tests {
             assert_eq!(parse(&[(field, value)]).unwrap_err().field, field, "{value}");
         }
         assert_eq!(parse(&[("q", &"x".repeat(254))]).unwrap_err().field, "q");
+        assert_eq!(parse(&[("namespace", "a.b")]).unwrap_err().field, "namespace");
+        assert_eq!(parse(&[("node", "a b")]).unwrap_err().field, "node");
     }
 
     #[test]
@@ -545,6 +570,27 @@ mod tests {
         for column in Column::ALL {
             let columns = Columns::parse(column.code()).unwrap();
             assert_eq!(Column::ALL.map(|it| columns.has(it)), Column::ALL.map(|it| it == column));
+        }
+    }
+
+    #[test]
+    fn the_view_of_an_address_is_that_of_its_query() {
+        for (address, want) in [
+            ("?view=table", ViewKind::Table),
+            ("view=%74able", ViewKind::Table),
+            ("view=TABLE&q=a", ViewKind::Table),
+            ("q=view=map&view=+map", ViewKind::Map),
+            ("", ViewKind::Cards),
+            ("view=list", ViewKind::Cards),
+            ("view=map&view=map", ViewKind::Cards),
+            ("view=map&q=%00", ViewKind::Cards),
+        ] {
+            assert_eq!(ViewKind::of_address(address), want, "{address}");
+            assert_eq!(
+                Query::of_address(address).map_or(ViewKind::Cards, |query| query.view),
+                want,
+                "{address}"
+            );
         }
     }
 

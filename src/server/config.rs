@@ -12,7 +12,6 @@ mod parse;
 mod sources;
 mod validate;
 
-pub use parse::is_dns_label;
 pub use validate::{Mistake, Refusal, read};
 
 /// What to do, and how to log while doing it.

@@ -19,7 +19,7 @@ use crate::{
         delta::{Changed, Update},
         groups::{GroupsQuery, GroupsView},
         history::Span,
-        insight::{FindingKind, InsightQuery, Resource},
+        insight::InsightQuery,
         query::{Query, encode},
         view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     },
@@ -147,14 +147,7 @@ impl View for InsightsView {
     type Key = InsightQuery;
 
     fn ask(query: &InsightQuery) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
-        server_fns::insights(
-            query.kind.map_or("", FindingKind::code).to_owned(),
-            query.resource.map_or("", Resource::code).to_owned(),
-            query.namespace.clone(),
-            query.sort.code().to_owned(),
-            query.order.code().to_owned(),
-            query.page.to_string(),
-        )
+        server_fns::insights(query.to_query_string())
     }
 
     fn frame(&self) -> &Frame {

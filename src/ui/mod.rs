@@ -4,6 +4,7 @@
 //! only what differs into the document, so that focus and scroll stay. Numbers go through `model::format`, sentences
 //! with numbers in them through [`words`].
 
+pub mod address;
 pub mod chart;
 pub mod codec;
 pub mod components;

@@ -15,6 +15,8 @@ mod lang;
 mod names;
 
 pub use lang::Lang;
+#[cfg(feature = "ssr")]
+pub use names::expected_message;
 pub use names::{expected, gives, permission, reason, source_state, status};
 
 use crate::model::message::Key;

@@ -1,6 +1,8 @@
 //! The words for what the model tells apart. The model itself has codes, which are the same in every language.
 
 use super::{key, text};
+#[cfg(feature = "ssr")]
+use crate::model::message::Message;
 use crate::model::{
     message::Key,
     query::Expected,
@@ -105,13 +107,34 @@ pub fn expected(expected: &Expected) -> String {
 
 fn expected_in(expected: &Expected, line: fn(Key) -> &'static str) -> String {
     match expected {
-        Expected::Text => line(key!(expected.text)).to_owned(),
-        Expected::Number => line(key!(expected.number)).to_owned(),
         Expected::OneOf(codes) => codes.replace(" or ", line(key!(expected.or))),
         Expected::SomeOf(codes) => {
             [&codes.replace(" and ", line(key!(expected.and))), line(key!(expected.commas))].concat()
         }
-        Expected::Encoded => line(key!(expected.encoded)).to_owned(),
+        other => line(expected_key(other)).to_owned(),
+    }
+}
+
+/// The whole text of what is not one of some codes.
+fn expected_key(expected: &Expected) -> Key {
+    match expected {
+        Expected::Text | Expected::OneOf(_) | Expected::SomeOf(_) => key!(expected.text),
+        Expected::Namespace => key!(expected.namespace),
+        Expected::Name => key!(expected.name),
+        Expected::Number => key!(expected.number),
+        Expected::Encoded => key!(expected.encoded),
+        Expected::Visible => key!(expected.visible),
+        Expected::Single => key!(expected.single),
+        Expected::ParamCount => key!(expected.param_count),
+    }
+}
+
+/// The same for whoever reads it later; codes are the same in every language.
+#[cfg(feature = "ssr")]
+pub fn expected_message(expected: &Expected) -> Message {
+    match expected {
+        Expected::OneOf(codes) | Expected::SomeOf(codes) => codes.as_str().into(),
+        other => expected_key(other).into(),
     }
 }
 

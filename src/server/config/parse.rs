@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use super::{KubeletAccess, LogFormat, Output};
-use crate::model::source::SourceId;
+use crate::model::{name::is_dns_label, source::SourceId};
 
 /// What a value should have been, in words that follow "expected".
 pub type Expected = String;
@@ -142,15 +142,6 @@ pub fn tenant(text: &str) -> Result<(String, String), Expected> {
         && !name.is_empty();
     let expected = || "a tenant's name, or a header such as THANOS-TENANT: a".to_owned();
     valid.then(|| (header.to_owned(), name.to_owned())).ok_or_else(expected)
-}
-
-/// RFC 1123 label, which every namespace's name is.
-pub fn is_dns_label(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {

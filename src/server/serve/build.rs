@@ -12,7 +12,7 @@ use axum::{
 use leptos::server_fn::error::FromServerFnError;
 use tower::ServiceExt;
 
-use super::error::ApiError;
+use super::{error::ApiError, layers::SERVER_FUNCTIONS};
 use crate::{server_fns::Failure, words::Lang};
 
 pub const PREFIX: &str = "/at/";
@@ -40,7 +40,7 @@ async fn answer(
     }
     let known = Lang::of_tag(&lang).zip(below(request.uri(), &[&build, "/", &lang].concat()));
     let Some((lang, uri)) = known else {
-        return ApiError::NotFound("no such language".into()).into_response();
+        return ApiError::NotFound("there is nothing at this address".into()).into_response();
     };
     *request.uri_mut() = uri;
     request.extensions_mut().insert(lang);
@@ -50,8 +50,14 @@ async fn answer(
     }
 }
 
+/// What the browser's half asks for. Pages and files have one address each.
+const ASKED: [&str; 2] = [SERVER_FUNCTIONS, "/api/events"];
+
 /// The address behind the build's and its language.
 fn below(uri: &Uri, build: &str) -> Option<Uri> {
     let address = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?.strip_prefix(build)?;
+    if !ASKED.iter().any(|start| address.starts_with(start)) {
+        return None;
+    }
     Some(Uri::from(address.parse::<PathAndQuery>().ok()?))
 }

@@ -10,8 +10,12 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    model::message::{Key, Message},
-    words::{Lang, key, msg, t, text, within},
+    model::{
+        markup::escape,
+        message::{Key, Message},
+        query::{BadParam, Expected},
+    },
+    words::{Lang, expected_message, key, msg, t, text, within},
 };
 
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -19,12 +23,15 @@ pub type ApiResult<T> = Result<T, ApiError>;
 /// What can go wrong while a request is answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    #[error("{field}: {expected}")]
-    BadField { field: &'static str, expected: Cow<'static, str> },
+    #[error("{}: expected {}", .0.field, .0.expected)]
+    BadField(BadParam),
     #[error("{0}")]
     BadRequest(Message),
     #[error("{0}")]
     NotFound(Cow<'static, str>),
+    /// A part of the path where a name stands.
+    #[error("no virtual machine can have this name: expected {}", Expected::Name)]
+    NoName,
     #[error("{name} exists in more than one namespace: say which with ?namespace=")]
     Ambiguous { name: String, namespaces: Vec<String> },
     #[error("only GET and HEAD are answered")]
@@ -46,8 +53,8 @@ pub enum ApiError {
 impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadField { .. } | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::BadField(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) | Self::NoName => StatusCode::NOT_FOUND,
             Self::Ambiguous { .. } => StatusCode::CONFLICT,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
@@ -60,7 +67,12 @@ impl ApiError {
     /// For people, who come by fewer of these than programs do.
     fn said(&self) -> Message {
         match self {
+            Self::BadField(BadParam { field, expected }) => {
+                msg!(page.bad_query_text, field = field.as_str(), expected = expected_message(expected))
+            }
             Self::BadRequest(said) => said.clone(),
+            Self::NotFound(_) => msg!(problem.not_found_text),
+            Self::NoName => msg!(problem.no_name_text, expected = expected_message(&Expected::Name)),
             Self::Method => msg!(problem.method_text),
             Self::UrlTooLong(bytes) => msg!(problem.too_long_text, bytes = bytes.to_string()),
             Self::Misdirected => msg!(problem.misdirected_text),
@@ -73,11 +85,18 @@ impl ApiError {
         let mut problem = Problem::new(self.status(), self.to_string());
         problem.said = self.said();
         match self {
-            Self::BadField { field, .. } => problem.field = Some(field),
+            Self::BadField(bad) => problem.field = Some(bad.field.clone()),
+            Self::NoName => problem.field = Some("name".to_owned()),
             Self::Ambiguous { namespaces, .. } => problem.namespaces = namespaces.clone(),
             _ => {}
         }
         problem
+    }
+}
+
+impl From<BadParam> for ApiError {
+    fn from(bad: BadParam) -> Self {
+        Self::BadField(bad)
     }
 }
 
@@ -108,7 +127,7 @@ pub struct Problem {
     said: Message,
     /// The parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<String>,
     /// The namespaces to choose from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     namespaces: Vec<String>,
@@ -187,8 +206,4 @@ impl IntoResponse for Problem {
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -8,7 +8,8 @@ use axum::{
     response::Response,
 };
 
-use crate::words::Lang;
+use super::address;
+use crate::{model::params::Params, words::Lang};
 
 /// The parameter and the cookie.
 const NAME: &str = "lang";
@@ -19,7 +20,7 @@ const MOST_PREFERENCES: usize = 32;
 
 /// Puts the language where handlers find it, and says which it was.
 pub async fn choose(mut request: Request, next: Next) -> Response {
-    let said = request.uri().query().and_then(parameter);
+    let said = parameter(address::query(request.uri()));
     let lang = said.unwrap_or_else(|| of_headers(request.headers()));
     request.extensions_mut().insert(lang);
     let mut response = next.run(request).await;
@@ -43,8 +44,7 @@ fn cookie_of(lang: Lang) -> Option<HeaderValue> {
 }
 
 fn parameter(query: &str) -> Option<Lang> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| *name == NAME).find_map(|(_, tag)| Lang::of_tag(tag))
+    Lang::of_tag(&Params::parse(query).ok()?.get(NAME)?)
 }
 
 fn cookie(headers: &HeaderMap) -> Option<Lang> {
@@ -132,6 +132,9 @@ mod tests {
         for (query, want) in [
             ("q=a&lang=zh-CN&page=2", Some(Lang::Chinese)),
             ("lang=en", Some(Lang::English)),
+            ("l%61ng=zh%2DCN", Some(Lang::Chinese)),
+            ("lang=", None),
+            ("lang=en&lang=zh-CN", None),
             ("lang=klingon", None),
             ("lang", None),
             ("q=lang=zh-CN", None),

@@ -19,12 +19,12 @@ use tower_http::{
 use tracing::Span;
 
 use super::{
-    build,
+    address, build,
     error::{ApiError, Problem},
     hosts, language,
     state::App,
 };
-use crate::words::{Lang, msg};
+use crate::words::Lang;
 
 /// Every answer comes out of memory; one that takes this long never will.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -206,9 +206,7 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
     if url.len() > LONGEST_URL {
         return Err(ApiError::UrlTooLong(LONGEST_URL));
     }
-    if !url.starts_with('/') || !is_decodable(url) {
-        return Err(ApiError::BadRequest(msg!(problem.bad_url)));
-    }
+    address::check(request.uri())?;
     hosts::check(request, &app.allowed_hosts)
 }
 
@@ -222,30 +220,4 @@ fn adapt(request: &mut Request<Body>) {
     let headers: &mut HeaderMap = request.headers_mut();
     headers.remove(header::ACCEPT);
     headers.remove(header::REFERER);
-}
-
-/// Every `%` starts a byte in hex, the bytes are UTF-8, and none is a control character.
-fn is_decodable(url: &str) -> bool {
-    if !url.contains('%') {
-        return true;
-    }
-    let mut bytes = Vec::with_capacity(url.len());
-    let mut rest = url.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let (byte, tail) = match (first, tail) {
-            (b'%', [high, low, tail @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, tail),
-                _ => return false,
-            },
-            (b'%', _) => return false,
-            (byte, tail) => (*byte, tail),
-        };
-        bytes.push(byte);
-        rest = tail;
-    }
-    std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains(char::is_control))
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }

@@ -1,5 +1,6 @@
 //! Reads the snapshot, never the cluster. Every route is on this screen; what happens around them is in [`layers`].
 
+mod address;
 mod assets;
 mod build;
 mod connection;
@@ -12,7 +13,7 @@ mod hosts;
 mod language;
 mod layers;
 mod pages;
-pub mod params;
+mod params;
 pub mod past;
 pub mod reader;
 mod rest;

@@ -5,12 +5,12 @@ use axum::{
     extract::{FromRef, Request, State},
     http::{Uri, request::Parts},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prelude::use_context};
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 
-use super::{layers, state::App};
+use super::{address, layers, state::App};
 use crate::{
     app::{self, shell},
     model::history::Span,
@@ -33,23 +33,30 @@ pub fn router(app: &App) -> Router<App> {
         .layer(layers::compression())
         .layer(middleware::from_fn(layers::never_stored))
         .layer(middleware::from_fn_with_state(app.clone(), remember))
+        .layer(middleware::from_fn(check))
+}
+
+/// What no page has in its address is not rendered.
+async fn check(request: Request, next: Next) -> Response {
+    match address::check_page(request.uri()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
 /// Pages are rendered in one go and wait for nothing. What an archive has to be asked for is therefore asked for
 /// before: then it is held, and there at once.
 async fn remember(State(app): State<App>, request: Request, next: Next) -> Response {
     if let Some((namespace, name, span)) = long_history(request.uri()) {
-        app.reader.history(&app.scope(), namespace, name, span).await;
+        app.reader.history(&app.scope(), &namespace, &name, span).await;
     }
     next.run(request).await
 }
 
-/// The VM and the span of a page's address, should its charts not come out of memory. Names of objects are never
-/// escaped in an address; what else is there names none.
-fn long_history(uri: &Uri) -> Option<(&str, &str, Span)> {
-    let (namespace, name) = uri.path().strip_prefix("/vms/")?.split_once('/')?;
-    let mut values = uri.query()?.split('&').filter_map(|pair| pair.strip_prefix("span="));
-    let span = Span::parse(values.next()?)?;
+/// The VM and the span of a page's address, should its charts not come out of memory.
+fn long_history(uri: &Uri) -> Option<(String, String, Span)> {
+    let (namespace, name) = address::vm_of_page(uri)?;
+    let span = Span::of_address(address::query(uri)).ok()?;
     matches!(span, Span::Week | Span::Month).then_some((namespace, name, span))
 }
 
@@ -81,12 +88,15 @@ mod tests {
         };
         assert_eq!(of("/vms/prod/web?span=7d"), Some(("prod/web".to_owned(), Span::Week)));
         assert_eq!(of("/vms/prod/web?lang=en&span=30d"), Some(("prod/web".to_owned(), Span::Month)));
+        assert_eq!(of("/vms/prod/%77eb?span=%37d"), Some(("prod/web".to_owned(), Span::Week)));
         for other in [
             "/vms/prod/web",
             "/vms/prod/web?span=24h",
             "/vms/prod/web?span=1y",
             "/?span=7d",
             "/vms/web?span=7d",
+            "/vms/prod/Web?span=7d",
+            "/vms/prod/web?span=7d&span=7d",
         ] {
             assert!(of(other).is_none(), "{other}");
         }

@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
+    address,
     error::{ApiError, ApiResult},
     params,
     state::App,
 };
 use crate::{
     model::{
-        history::Span,
+        groups::GroupsQuery,
         insight::InsightQuery,
+        name::is_dns_subdomain,
+        params::Params,
         vm::{Kind, Vm},
     },
-    server::{
-        config::is_dns_label,
-        snapshot::{self, Scope, Snapshot},
-    },
+    server::snapshot::{self, Scope, Snapshot},
 };
 
 mod download;
@@ -35,9 +35,6 @@ pub use download::{csv, json};
 pub use json::events;
 pub use listing::Listings;
 
-/// Kubernetes' own limit for names of objects.
-const LONGEST_NAME: usize = 253;
-
 /// `GET /api/vms`
 pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Response> {
     app.listings.of(app.scope(), app.reader.snapshot()).await?.respond(&headers).await
@@ -47,10 +44,10 @@ pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Respon
 pub async fn vm(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    parameters: Result<Query<Parameters>, QueryRejection>,
+    params: Params,
 ) -> ApiResult<Response> {
-    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read".into()))?;
-    let namespace = namespace(parameters)?;
+    let name = vm_name(name)?;
+    let namespace = params::namespace(&params)?;
     one(&app, &name, namespace.as_deref())
 }
 
@@ -58,12 +55,10 @@ pub async fn vm(
 pub async fn history(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    parameters: Result<Query<Parameters>, QueryRejection>,
+    params: Params,
 ) -> ApiResult<Response> {
-    let Path(name) = name.map_err(|_| ApiError::BadRequest("the name in the path cannot be read".into()))?;
-    let span = span(&parameters)?;
-    let namespace = namespace(parameters)?;
-    check_length(&name)?;
+    let name = vm_name(name)?;
+    let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
     let snapshot = app.reader.snapshot();
     let vm = find(&snapshot, app.scope(), &name, namespace.as_deref())?;
     let past = app.reader.past_of(vm, span).await;
@@ -71,23 +66,15 @@ pub async fn history(
 }
 
 /// `GET /api/insights`
-pub async fn insights(
-    State(app): State<App>,
-    parameters: Result<Query<BTreeMap<String, String>>, QueryRejection>,
-) -> ApiResult<Response> {
-    let Query(parameters) =
-        parameters.map_err(|_| ApiError::BadRequest("the parameters cannot be read".into()))?;
-    let query = InsightQuery::parse(|field| parameters.get(field).cloned()).map_err(ApiError::from)?;
+pub async fn insights(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+    let query = InsightQuery::of_address(address::query(&uri))?;
     Ok(fresh(&json::InsightsJson::new(&app.reader.insights(&app.scope(), &query))))
 }
 
 /// `GET /api/stats` and `/api/vms/stats`. A VM that is itself called `stats` answers to
 /// `/api/vms/stats?namespace=NAMESPACE`.
-pub async fn stats(
-    State(app): State<App>,
-    parameters: Result<Query<Parameters>, QueryRejection>,
-) -> ApiResult<Response> {
-    match namespace(parameters)? {
+pub async fn stats(State(app): State<App>, params: Params) -> ApiResult<Response> {
+    match params::namespace(&params)? {
         Some(namespace) => one(&app, "stats", Some(&namespace)),
         None => totals(State(app)).await,
     }
@@ -106,7 +93,7 @@ pub async fn sources(State(app): State<App>) -> Response {
 
 /// `GET /api/groups`: every node or namespace, sorted, and the largest consumers.
 pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
-    let query = params::groups_of_uri(&uri)?;
+    let query = GroupsQuery::of_address(address::query(&uri))?;
     let (scope, snapshot) = (app.scope(), app.reader.snapshot());
     let groups = snapshot::groups::groups(&snapshot, &scope, &query);
     let top = snapshot::groups::top(&snapshot, &scope, &query.namespace);
@@ -118,46 +105,16 @@ pub async fn not_found() -> ApiError {
     ApiError::NotFound("there is nothing at this address".into())
 }
 
-#[derive(Debug, Deserialize)]
-pub struct Parameters {
-    namespace: Option<String>,
-    span: Option<String>,
-}
-
-fn span(parameters: &Result<Query<Parameters>, QueryRejection>) -> ApiResult<Span> {
-    let given = parameters.as_ref().ok().and_then(|Query(parameters)| parameters.span.as_deref());
-    let expected = "expected 1h, 24h, 7d or 30d";
-    given.map_or(Ok(Span::default()), |code| {
-        Span::parse(code).ok_or(ApiError::BadField { field: "span", expected: expected.into() })
-    })
-}
-
-fn namespace(parameters: Result<Query<Parameters>, QueryRejection>) -> ApiResult<Option<String>> {
-    let bad = ApiError::BadField {
-        field: "namespace",
-        expected: "expected the name of one namespace: a-z, 0-9 and inner dashes, at most 63 characters"
-            .into(),
-    };
-    let Ok(Query(Parameters { namespace, .. })) = parameters else { return Err(bad) };
-    match namespace {
-        Some(namespace) if !is_dns_label(&namespace) => Err(bad),
-        namespace => Ok(namespace),
-    }
+/// The name in the path, decoded once.
+fn vm_name(name: Result<Path<String>, PathRejection>) -> ApiResult<String> {
+    let Ok(Path(name)) = name else { return Err(ApiError::NoName) };
+    if is_dns_subdomain(&name) { Ok(name) } else { Err(ApiError::NoName) }
 }
 
 fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
-    check_length(name)?;
     let snapshot = app.reader.snapshot();
     let vm = find(&snapshot, app.scope(), name, namespace)?;
     Ok(fresh(&json::VmJson::new(vm)))
-}
-
-fn check_length(name: &str) -> ApiResult<()> {
-    let expected = "expected at most 253 characters";
-    if name.len() <= LONGEST_NAME {
-        return Ok(());
-    }
-    Err(ApiError::BadField { field: "name", expected: expected.into() })
 }
 
 /// A Wukong goes before a VirtualMachine of the same name in the same namespace that it does not own.

@@ -1,21 +1,19 @@
 //! The list's name and what narrows it: a GET form, which the browser's half submits without a reload.
 
 use leptos::{ev::SubmitEvent, prelude::*};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_query_map},
-};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
 use web_sys::FormData;
 
 use super::icon::{Icon, icon};
 use crate::{
     model::{
         format,
+        params::Params,
         query::{Order, Query, Sort, ViewKind},
         view::{Facet, HomeView},
         vm::Status,
     },
-    ui::words,
+    ui::{address::use_query, words},
     words::{self as names, t, text},
 };
 
@@ -26,8 +24,8 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
     let clear =
         query.is_filtered().then(|| view! { <a href=query.unfiltered().address()>{t!(list.clear)}</a> });
     // The address, not the answer, which may be of a text before the last one: nobody's typing is taken back.
-    let address = use_query_map();
-    let typed = move || address.with(|address| address.get("q")).unwrap_or_default();
+    let params = use_query(Params::parse);
+    let typed = move || params.with(|params| params.as_ref().ok()?.get("q")).unwrap_or_default();
     // The map has all of them, each in its place.
     let map = query.view == ViewKind::Map;
     let (range, sorted) = if map {

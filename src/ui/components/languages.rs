@@ -4,7 +4,10 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-use crate::words::t;
+use crate::{
+    model::{params::Params, query::encode},
+    words::t,
+};
 
 #[component]
 pub fn Languages() -> impl IntoView {
@@ -30,10 +33,12 @@ pub fn Languages() -> impl IntoView {
 
 /// The same page and view in a language.
 fn address(path: &str, query: &str, tag: &str) -> String {
-    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("lang="));
+    let params = Params::parse(query).unwrap_or_default();
     let mut address = [path, "?"].concat();
-    for pair in kept {
-        address.push_str(pair);
+    for (name, value) in params.iter().filter(|(name, _)| *name != "lang") {
+        encode(&mut address, name);
+        address.push('=');
+        encode(&mut address, value);
         address.push('&');
     }
     address.push_str("lang=");
@@ -48,6 +53,7 @@ mod tests {
     fn the_view_stays() {
         assert_eq!(address("/", "", "en"), "/?lang=en");
         assert_eq!(address("/", "q=a%26b&lang=en&page=2", "zh-CN"), "/?q=a%26b&page=2&lang=zh-CN");
+        assert_eq!(address("/", "l%61ng=en&q=a+b&page", "en"), "/?q=a%20b&page=&lang=en");
         assert_eq!(address("/vms/a/b%20c", "lang=en", "en"), "/vms/a/b%20c?lang=en");
     }
 }

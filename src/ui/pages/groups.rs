@@ -1,7 +1,7 @@
 //! Nodes or namespaces: what each group was given and uses, how far its VMs overcommit a node, and who uses the most.
 
 use leptos::{either::Either, prelude::*};
-use leptos_router::{LazyRoute, hooks::use_query_map, lazy_route};
+use leptos_router::{LazyRoute, lazy_route};
 
 use super::{loading, missing::bad_query};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     },
     server_fns::respond_with,
     ui::{
+        address::use_query,
         components::{
             card::vm_address,
             meter::bar,
@@ -39,19 +40,18 @@ impl LazyRoute for GroupsRoute {
     }
 
     fn view(_this: Self) -> AnyView {
-        let params = use_query_map();
-        let query = move || params.with(|params| GroupsQuery::parse(|field| params.get(field)));
-        if untrack(query).is_err() {
+        let query = use_query(GroupsQuery::of_address);
+        if query.with_untracked(Result::is_err) {
             respond_with(400);
         }
-        let feed = Feed::<GroupsView>::follow(move || query().ok());
+        let feed = Feed::<GroupsView>::follow(move || query.get().ok());
         let text = move || {
-            let by = query().map(|query| query.by).unwrap_or_default();
+            let by = query.get().map(|query| query.by).unwrap_or_default();
             t!(groups.title, name = name_of(by))
         };
         ready(view! {
             {title(text)}
-            {move || match query() {
+            {move || match query.get() {
                 Err(bad) => Either::Left(bad_query(bad)),
                 Ok(_) => {
                     Either::Right(

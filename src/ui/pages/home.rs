@@ -13,7 +13,7 @@ use leptos::{
     prelude::*,
     reactive::spawn_local_scoped_with_cancellation,
 };
-use leptos_router::{LazyRoute, hooks::use_query_map};
+use leptos_router::LazyRoute;
 
 use super::{loading, missing::bad_query, table::TableView};
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     },
     server_fns::respond_with,
     ui::{
+        address::use_query,
         components::{
             card,
             empty::{Empty, empty},
@@ -71,8 +72,7 @@ async fn fetch(kind: ViewKind) -> bool {
 
 #[component]
 fn Home() -> impl IntoView {
-    let params = use_query_map();
-    let query = Memo::new(move |_| params.with(|params| Query::parse(|field| params.get(field))));
+    let query = use_query(Query::of_address);
     // Of another good query the page hears through its feed: drawn anew it would take the field from under the typing.
     let bad = Memo::new(move |_| query.get().err());
     if bad.with_untracked(Option::is_some) {

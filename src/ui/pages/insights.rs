@@ -5,12 +5,7 @@ use leptos::{
     ev::SubmitEvent,
     prelude::*,
 };
-use leptos_meta::Title;
-use leptos_router::{
-    LazyRoute, NavigateOptions,
-    hooks::{use_navigate, use_query_map},
-    lazy_route,
-};
+use leptos_router::{LazyRoute, NavigateOptions, hooks::use_navigate, lazy_route};
 use web_sys::FormData;
 
 use super::{loading, missing::bad_query};
@@ -25,6 +20,7 @@ use crate::{
     },
     server_fns::respond_with,
     ui::{
+        address::use_query,
         chart::{
             axis::clock,
             hint::{advice, amount, full_in, uses, window_words},
@@ -34,6 +30,7 @@ use crate::{
             filters::{Options, select},
             meter::bar,
             pager::turn,
+            title::title,
         },
         feed::Feed,
         ready::ready,
@@ -51,16 +48,15 @@ impl LazyRoute for InsightsRoute {
     }
 
     fn view(_this: Self) -> AnyView {
-        let params = use_query_map();
-        let query = move || params.with(|params| InsightQuery::parse(|field| params.get(field)));
-        if untrack(query).is_err() {
+        let query = use_query(InsightQuery::of_address);
+        if query.with_untracked(Result::is_err) {
             respond_with(400);
         }
-        let feed = Feed::<InsightsView>::follow(move || query().ok());
+        let feed = Feed::<InsightsView>::follow(move || query.get().ok());
         let class = move || if feed.pulse.waiting.get() { "insights busy" } else { "insights" };
         ready(view! {
-            <Title text=t!(insights.page_title) />
-            {move || match query() {
+            {title(|| t!(insights.page_title).to_owned())}
+            {move || match query.get() {
                 Err(bad) => EitherOf3::A(bad_query(bad)),
                 Ok(_) => {
                     match feed.draw(page) {

@@ -1,12 +1,11 @@
 //! Pages for addresses that lead nowhere, with the status that says so.
 
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 use crate::{
     model::query::BadParam,
     server_fns::respond_with,
-    ui::ready::ready,
+    ui::{components::title::title, ready::ready},
     words::{MARK, around, expected, t},
 };
 
@@ -19,7 +18,7 @@ fn all_vms() -> impl IntoView {
 pub fn NotFound() -> impl IntoView {
     respond_with(404);
     ready(view! {
-        <Title text=[t!(page.not_found), " · wukong-dashboard"].concat() />
+        {title(|| [t!(page.not_found), " · wukong-dashboard"].concat())}
         <div class="empty">
             <h1>{t!(page.not_found)}</h1>
             <p>{t!(page.not_found_text)} " " {all_vms()}</p>

@@ -1,7 +1,6 @@
 //! Sources: what each gives, how it fares, what its silence costs, and the mend.
 
 use leptos::{either::Either, prelude::*};
-use leptos_meta::Title;
 use leptos_router::{LazyRoute, lazy_route};
 
 use super::loading;
@@ -17,6 +16,7 @@ use crate::{
             notices::attention,
             sheet::{Column, number, sheet},
             state::{State, state},
+            title::title,
             why::mend,
         },
         feed::Feed,
@@ -39,7 +39,7 @@ impl LazyRoute for SourcesRoute {
         let feed = Feed::<SourcesView>::follow(|| Some(()));
         let now = expect_context::<Live>().now;
         ready(view! {
-            <Title text=t!(sources.title) />
+            {title(|| t!(sources.title).to_owned())}
             <div class="head">
                 <h1>{t!(sources.heading)}</h1>
             </div>

@@ -4,11 +4,7 @@ use leptos::{
     either::{Either, EitherOf4},
     prelude::*,
 };
-use leptos_router::{
-    LazyRoute,
-    hooks::{use_params_map, use_query_map},
-    lazy_route,
-};
+use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
 
 use super::{
     loading,
@@ -20,12 +16,14 @@ use crate::{
         figure::{Sample, Unit, ratio},
         format,
         history::Span,
-        query::{BadParam, Query},
+        name::check_vm,
+        query::Query,
         view::{HistoryView, VmView},
         vm::{Disk, Guest, GuestFilesystem, Network, Status, Vm, Volume},
     },
     server_fns::respond_with,
     ui::{
+        address::use_query,
         chart::past::past,
         components::{
             card::reasons_text,
@@ -54,22 +52,25 @@ impl LazyRoute for VmRoute {
     }
 
     fn view(_this: Self) -> AnyView {
-        let (params, query) = (use_params_map(), use_query_map());
+        let (params, span) = (use_params_map(), use_query(Span::of_address));
         let key = move || {
             let part = |name| params.with(|params| params.get(name)).unwrap_or_default();
             (part("namespace"), part("name"))
         };
-        let span = move || asked_span(query.with(|query| query.get("span")));
-        let feed = Feed::<VmView>::follow(move || Some(key()));
-        let history = Feed::<HistoryView>::follow(move || span().ok().map(|span| (key(), span)));
+        let named = move || Some(key()).filter(|(namespace, name)| check_vm(namespace, name).is_ok());
+        let feed = Feed::<VmView>::follow(named);
+        let history = Feed::<HistoryView>::follow(move || Some((named()?, span.get().ok()?)));
         let state = Memo::new(move |_| {
+            if named().is_none() {
+                return Shown::Nothing;
+            }
             feed.view.with(|view| match view.as_ref().map(|view| view.vm.as_ref().map(Vm::key)) {
                 Some(Some((namespace, name))) if (namespace, name) == pair(&key()) => Shown::Vm,
                 Some(None) => Shown::Nothing,
                 _ => Shown::Soon,
             })
         });
-        match (untrack(span), state.get_untracked()) {
+        match (span.get_untracked(), state.get_untracked()) {
             (Err(_), _) => respond_with(400),
             (_, Shown::Nothing) => respond_with(404),
             _ => {}
@@ -80,7 +81,7 @@ impl LazyRoute for VmRoute {
         };
         ready(view! {
             {title(words)}
-            {move || match (span(), state.get()) {
+            {move || match (span.get(), state.get()) {
                 (Err(bad), _) => EitherOf4::A(bad_query(bad)),
                 (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, span)),
                 (_, Shown::Nothing) => {
@@ -100,12 +101,6 @@ enum Shown {
     Vm,
     Nothing,
     Soon,
-}
-
-fn asked_span(text: Option<String>) -> Result<Span, BadParam> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Span::default()) };
-    let bad = || BadParam { field: "span".to_owned(), expected: "1h, 24h, 7d or 30d".into() };
-    Span::parse(&text).ok_or_else(bad)
 }
 
 fn pair((namespace, name): &(String, String)) -> (&str, &str) {

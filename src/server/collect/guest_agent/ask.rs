@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::answer;
 use crate::{
-    model::{reason::Reason, source::SourceId},
+    model::{name::check_vm, reason::Reason, source::SourceId},
     server::{
         collect::{
             Closed, Outlet,
@@ -15,7 +15,6 @@ use crate::{
             now,
             poll::Asker,
         },
-        config::is_dns_label,
         snapshot::facts::{Filesystem, Key, Observation, SourceError},
     },
     words::msg,
@@ -67,8 +66,7 @@ pub async fn send(
 /// credentials are used on.
 fn path(guest: &Key) -> Option<String> {
     let Key { namespace, name } = guest;
-    let valid = is_dns_label(namespace) && name.len() <= 253 && name.split('.').all(is_dns_label);
-    valid.then(|| {
+    check_vm(namespace, name).is_ok().then(|| {
         format!(
             "/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances/{name}/filesystemlist"
         )

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Outcome, answer};
 use crate::{
-    model::{figure::Source, message::Message, reason::Reason, source::SourceId},
+    model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId},
     server::{
         collect::{
             Outlet,
@@ -159,11 +159,7 @@ impl Told {
 /// None for what cannot be a node's name. Names come from objects that their users write, a Wukong's status among
 /// them: one with slashes would choose which path this program's credentials are used on.
 fn path(node: &str) -> Option<String> {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-    let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let (first, last) = (node.bytes().next(), node.bytes().next_back());
-    let valid = node.len() <= 253 && outer(first) && outer(last) && node.bytes().all(inner);
-    valid.then(|| format!("/api/v1/nodes/{node}/proxy/stats/summary"))
+    is_dns_subdomain(node).then(|| format!("/api/v1/nodes/{node}/proxy/stats/summary"))
 }
 
 fn url(address: IpAddr, port: u16) -> String {
@@ -264,7 +260,9 @@ mod tests {
             path("node-1.example.org").unwrap(),
             "/api/v1/nodes/node-1.example.org/proxy/stats/summary"
         );
-        for name in ["", ".", "..", "../../secrets", "a/b", "a?b", "a%2fb", "a b", "A", "-a", "a.", "a#"] {
+        for name in
+            ["", ".", "..", "../../secrets", "a/b", "a?b", "a%2fb", "a b", "A", "-a", "a.", "a..b", "a#"]
+        {
             assert_eq!(path(name), None, "{name}");
         }
         assert_eq!(path(&"a".repeat(254)), None);

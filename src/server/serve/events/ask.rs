@@ -1,13 +1,10 @@
 //! What a client of `/api/events` asks for: one view, in one form, from the event on that it last had.
 
-use axum::{
-    extract::{Query as Parameters, rejection::QueryRejection},
-    http::HeaderMap,
-};
+use axum::http::HeaderMap;
 
 use crate::{
-    model::query::Query,
-    server::serve::error::{ApiError, ApiResult},
+    model::{name::check_vm, params::Params, query::Query},
+    server::serve::{error::ApiResult, params::bad},
     words::Lang,
 };
 
@@ -61,41 +58,30 @@ pub struct Asked {
     pub last: Option<Id>,
 }
 
-/// Of names and ids; Kubernetes' own limit for names of objects.
-const LONGEST: usize = 253;
-
-pub type Pairs = Result<Parameters<Vec<(String, String)>>, QueryRejection>;
-
-/// Reads the query string: `vm=NAMESPACE/NAME`, `only=sources`, else the list's own parameters.
-pub fn read(pairs: Pairs, headers: &HeaderMap, lang: Lang) -> ApiResult<Asked> {
-    let Ok(Parameters(pairs)) = pairs else {
-        return Err(ApiError::BadRequest("the query string cannot be read".into()));
-    };
-    let get = |field: &str| pairs.iter().find(|(name, _)| name == field).map(|(_, value)| value.clone());
-    let given = |field: &str| get(field).filter(|value| !value.is_empty());
+/// Reads the parameters: `vm=NAMESPACE/NAME`, `only=sources`, else the list's own.
+pub fn read(params: &Params, headers: &HeaderMap, lang: Lang) -> ApiResult<Asked> {
     Ok(Asked {
-        view: view(get, given("vm"), given("only"))?,
-        format: match given("format").as_deref() {
+        view: view(params)?,
+        format: match params.get("format").as_deref() {
             None | Some("json") => Format::Json,
             Some("postcard") => Format::Postcard(lang),
-            Some(_) => return Err(bad("format", "expected json or postcard")),
+            Some(_) => return Err(bad("format", "json or postcard")),
         },
-        last: last(headers, given("last")),
+        last: last(headers, params.get("last")),
     })
 }
 
-fn view(get: impl Fn(&str) -> Option<String>, vm: Option<String>, only: Option<String>) -> ApiResult<View> {
-    match (vm, only.as_deref()) {
-        (None, None) => Ok(View::List(Query::parse(get)?)),
-        (Some(vm), None) => match vm.split_once('/') {
-            Some((namespace, name)) if is_name(namespace) && is_name(name) => {
-                Ok(View::Vm { namespace: namespace.to_owned(), name: name.to_owned() })
-            }
-            _ => Err(bad("vm", "expected NAMESPACE/NAME")),
-        },
+fn view(params: &Params) -> ApiResult<View> {
+    match (params.get("vm"), params.get("only").as_deref()) {
+        (None, None) => Ok(View::List(Query::parse(|field| params.get(field))?)),
+        (Some(vm), None) => {
+            let (namespace, name) = vm.split_once('/').unwrap_or_default();
+            check_vm(namespace, name).map_err(|_| bad("vm", "NAMESPACE/NAME"))?;
+            Ok(View::Vm { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
         (None, Some("sources")) => Ok(View::Sources),
-        (None, Some(_)) => Err(bad("only", "expected sources")),
-        (Some(_), Some(_)) => Err(bad("only", "expected either vm or only")),
+        (None, Some(_)) => Err(bad("only", "sources")),
+        (Some(_), Some(_)) => Err(bad("only", "either vm or only")),
     }
 }
 
@@ -105,27 +91,17 @@ fn last(headers: &HeaderMap, parameter: Option<String>) -> Option<Id> {
     Id::parse(header.map(str::to_owned).or(parameter)?.as_str())
 }
 
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= LONGEST && !text.contains('/')
-}
-
-fn bad(field: &'static str, expected: &'static str) -> ApiError {
-    ApiError::BadField { field, expected: expected.into() }
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderValue, Uri};
+    use axum::http::HeaderValue;
 
     use super::*;
+    use crate::{model::query::BadParam, server::serve::error::ApiError};
 
     fn ask(url: &str, header: Option<&'static str>) -> ApiResult<Asked> {
         let headers = header.map(|value| ("last-event-id".parse().unwrap(), HeaderValue::from_static(value)));
-        read(
-            Parameters::try_from_uri(&url.parse::<Uri>().unwrap()),
-            &HeaderMap::from_iter(headers),
-            Lang::default(),
-        )
+        let params = Params::parse(url.trim_start_matches('/'))?;
+        read(&params, &HeaderMap::from_iter(headers), Lang::default())
     }
 
     #[test]
@@ -147,11 +123,16 @@ mod tests {
             ("/?vm=/web", "vm"),
             ("/?vm=shop/", "vm"),
             ("/?vm=a/b/c", "vm"),
+            ("/?vm=A/b", "vm"),
+            ("/?vm=a/%2e%2e", "vm"),
+            ("/?vm=a/b&vm=a/b", "vm"),
             ("/?only=everything", "only"),
             ("/?only=sources&vm=a/b", "only"),
             ("/?format=xml", "format"),
         ] {
-            let Err(ApiError::BadField { field, .. }) = ask(url, None) else { panic!("{url} is taken") };
+            let Err(ApiError::BadField(BadParam { field, .. })) = ask(url, None) else {
+                panic!("{url} is taken")
+            };
             assert_eq!(field, want, "{url}");
         }
     }

@@ -19,7 +19,7 @@ use axum::{
 use futures::StreamExt;
 
 use super::{error::ApiResult, state::App};
-use crate::words::Lang;
+use crate::{model::params::Params, words::Lang};
 
 pub use hub::{Hub, Pace};
 
@@ -28,10 +28,10 @@ pub async fn events(
     State(app): State<App>,
     lang: Option<Extension<Lang>>,
     headers: HeaderMap,
-    pairs: ask::Pairs,
+    params: Params,
 ) -> ApiResult<Response> {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
-    let asked = ask::read(pairs, &headers, lang)?;
+    let asked = ask::read(&params, &headers, lang)?;
     let follower = app.events.follow(&asked, app.scope())?;
     let mut response =
         Response::new(Body::from_stream(follower.events().map(Ok::<_, std::convert::Infallible>)));

@@ -6,8 +6,8 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{OriginalUri, State},
-    http::{HeaderValue, header},
+    extract::State,
+    http::{HeaderValue, Uri, header},
     response::Response,
 };
 use futures::stream;
@@ -16,10 +16,11 @@ use super::json::VmJson;
 use crate::{
     model::{
         figure::Figure,
+        query::Query,
         vm::{Vm, VmSummary},
     },
     server::{
-        serve::{error::ApiResult, params, state::App},
+        serve::{address, error::ApiResult, state::App},
         snapshot::{attention::needs_attention, select::Selection},
     },
 };
@@ -28,21 +29,21 @@ use crate::{
 const CHUNK: usize = 256;
 
 /// `GET /api/vms.csv`, with the parameters of the list.
-pub async fn csv(State(app): State<App>, OriginalUri(uri): OriginalUri) -> ApiResult<Response> {
+pub async fn csv(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     let vms = selected(&app, &uri)?;
     let chunks = pieces(vms, |chunk, first, _| table(chunk, first));
     Ok(attachment(chunks, "text/csv; charset=utf-8; header=present", "attachment; filename=\"vms.csv\""))
 }
 
 /// `GET /api/vms.json`, with the parameters of the list: an array like that of `/api/vms`.
-pub async fn json(State(app): State<App>, OriginalUri(uri): OriginalUri) -> ApiResult<Response> {
+pub async fn json(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     let vms = selected(&app, &uri)?;
     let chunks = pieces(vms, array);
     Ok(attachment(chunks, "application/json", "attachment; filename=\"vms.json\""))
 }
 
-fn selected(app: &App, uri: &axum::http::Uri) -> ApiResult<Vec<Arc<Vm>>> {
-    let query = params::of_uri(uri)?;
+fn selected(app: &App, uri: &Uri) -> ApiResult<Vec<Arc<Vm>>> {
+    let query = Query::of_address(address::query(uri))?;
     let snapshot = app.reader.snapshot();
     let mut selection = Selection::of(&snapshot, &app.scope(), &query);
     selection.sort(&query);

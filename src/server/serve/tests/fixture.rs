@@ -94,7 +94,7 @@ pub fn snapshot(seq: u64, vms: Vec<Vm>) -> Snapshot {
     Snapshot { seq, vms: vms.into_iter().map(Arc::new).collect(), totals, ready: true, ..Snapshot::default() }
 }
 
-fn site() -> Assets {
+pub fn site() -> Assets {
     let file = |path: &str, content: &'static str| (path.to_owned(), Cow::Borrowed(content.as_bytes()));
     Assets::new([
         file("manifest.json", r#"{"css": "/pkg/h1/app.css", "chunks": []}"#),

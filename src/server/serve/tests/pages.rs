@@ -74,6 +74,9 @@ async fn a_page_of_another_build_is_told_so_and_one_of_this_is_answered() {
         "/at/h1/xx/fn/home",
         "/at/h1/en/fn/nope",
         "/at/h1/en/at/h1/en/fn/home",
+        "/at/h1/en/sources",
+        "/at/h1/en/api/vms",
+        "/at/h1/en/pkg/h1/app.css",
     ] {
         assert_eq!(server.get(path).await.status, 404, "{path}");
     }

@@ -126,7 +126,7 @@ async fn what_cannot_be_understood_names_its_field() {
     assert_eq!(server.get("/api/vms/nobody/history").await.status, 404);
     assert_eq!(server.get("/api/vms/db/history").await.status, 409);
     assert_eq!(server.get("/fn/history?namespace=shop&name=web&span=1y").await.status, 400);
-    assert_eq!(server.get("/fn/insights?sort=odd").await.status, 400);
+    assert_eq!(server.get("/fn/insights?query=sort%3Dodd").await.status, 400);
 }
 
 #[tokio::test]
@@ -171,6 +171,26 @@ async fn a_page_finds_what_the_archive_said_before_it_was_rendered() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     server.get("/vms/shop/nobody?span=7d").await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_page_reads_its_address_as_what_comes_before_it_does() {
+    for (url, status, wanted) in [
+        ("/vms/shop/web?lang=en&span=%37d", 200, 1),
+        ("/vms/%73hop/%77eb?%73pan=7d", 200, 1),
+        ("/vms/shop/web?span=+7d+", 200, 1),
+        ("/vms/shop/web?span=7d&span=1h", 400, 0),
+        ("/vms/shop/web?span=1h&span=7d", 400, 0),
+        ("/vms/shop/web?span=%2537d", 400, 0),
+        ("/vms/shop/%2577eb?span=7d", 404, 0),
+        ("/vms/shop/web/?span=7d", 404, 0),
+        ("/vms//web?span=7d", 404, 0),
+    ] {
+        let (archive, asked) = archive(half_a_core());
+        let server = Remembering::new(Some(archive));
+        let answer = server.get(url).await;
+        assert_eq!((answer.status.as_u16(), asked.load(Ordering::SeqCst)), (status, wanted), "{url}");
+    }
 }
 
 #[tokio::test]

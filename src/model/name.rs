@@ -1,0 +1,95 @@
+//! Names as Kubernetes takes them. Everything that asks whether a text can be a name asks here.
+//!
+//! The rules are those of `k8s.io/apimachinery/pkg/util/validation`: `IsDNS1123Label` for namespaces, `IsDNS1123Subdomain` for
+//! nodes, pods, claims and custom resources.
+
+use super::query::{BadParam, Expected};
+
+/// `DNS1123LabelMaxLength` and `DNS1123SubdomainMaxLength`, in bytes.
+const LABEL: usize = 63;
+const SUBDOMAIN: usize = 253;
+
+/// An RFC 1123 label: what a namespace is called.
+pub fn is_dns_label(text: &str) -> bool {
+    text.len() <= LABEL && is_part(text)
+}
+
+/// An RFC 1123 subdomain: what a virtual machine or a node is called. Its parts may be longer than a label.
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= SUBDOMAIN && text.split('.').all(is_part)
+}
+
+fn is_part(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// The namespace and name of a virtual machine; which of them is none.
+pub fn check_vm(namespace: &str, name: &str) -> Result<(), BadParam> {
+    let bad = |field: &str, expected| Err(BadParam { field: field.to_owned(), expected });
+    match (is_dns_label(namespace), is_dns_subdomain(name)) {
+        (true, true) => Ok(()),
+        (false, _) => bad("namespace", Expected::Namespace),
+        (_, false) => bad("name", Expected::Name),
+    }
+}
+
+/// The name as part of a command, or `placeholder` for a text that Kubernetes takes for no name: somebody copies the command
+/// into a shell, and objects that Kubernetes does not check (a Wukong's status) say it.
+pub fn in_command<'a>(name: &'a str, placeholder: &'static str) -> &'a str {
+    if is_dns_subdomain(name) { name } else { placeholder }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_kubernetes() {
+        let long = ["x".repeat(200), "y".repeat(52)].join(".");
+        for (text, label, subdomain) in [
+            ("a", true, true),
+            ("0", true, true),
+            ("web-01", true, true),
+            ("a--b", true, true),
+            (&"x".repeat(63), true, true),
+            (&"x".repeat(64), false, true),
+            ("web.shop", false, true),
+            (&long, false, true),
+            (&"x".repeat(253), false, true),
+            (&"x".repeat(254), false, false),
+            ("", false, false),
+            ("-a", false, false),
+            ("a-", false, false),
+            ("A", false, false),
+            ("a_b", false, false),
+            (".a", false, false),
+            ("a.", false, false),
+            ("a..b", false, false),
+            ("a.-b", false, false),
+            ("..", false, false),
+            ("a/b", false, false),
+            ("a b", false, false),
+            ("a\n", false, false),
+            ("é", false, false),
+        ] {
+            assert_eq!((is_dns_label(text), is_dns_subdomain(text)), (label, subdomain), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_vm_is_named_by_both() {
+        let field = |namespace, name| check_vm(namespace, name).err().map(|bad| bad.field);
+        assert_eq!(field("shop", "web.a"), None);
+        assert_eq!(field("shop.a", "web").as_deref(), Some("namespace"));
+        assert_eq!(field("shop", "Web").as_deref(), Some("name"));
+    }
+
+    #[test]
+    fn a_command_holds_names_and_no_other_words() {
+        assert_eq!(in_command("node-1.example", "NODE"), "node-1.example");
+        for text in ["", "a; rm -rf x", "$(id)", "-f", "a\nb"] {
+            assert_eq!(in_command(text, "NODE"), "NODE");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The query of the page's address, read as the API reads it.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_url;
+
+use crate::model::query::BadParam;
+
+/// What `read` makes of the query string; it follows the address. (`use_query_map` decodes twice: see `model::params`.)
+pub fn use_query<T: PartialEq + Send + Sync + 'static>(
+    read: fn(&str) -> Result<T, BadParam>,
+) -> Memo<Result<T, BadParam>> {
+    let url = use_url();
+    Memo::new(move |_| url.with(|url| read(url.search())))
+}
