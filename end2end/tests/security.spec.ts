@@ -1,6 +1,6 @@
 // The browser is told to trust this page's own files and nothing else. (Every spec fails on a refused script or a
 // request to somebody else: see the guard in fixtures.ts.)
-import { expect, open, test } from "./fixtures";
+import { address, card, expect, hydrated, open, test, vms } from "./fixtures";
 
 test("the policy allows no inline script or style and no eval", async ({ page }) => {
   const response = await page.goto("/");
@@ -40,3 +40,49 @@ for (const method of ["post", "put", "delete", "patch"] as const) {
     }
   });
 }
+
+// Ends the title, and has a browser that follows it load another page at once.
+const EVIL = '</title><meta http-equiv=refresh content="0;url=https://evil.example"><x-evil>';
+
+test("markup in the path of an address leads nowhere", async ({ page, demo }) => {
+  const path = `/vms/a/${encodeURIComponent(EVIL)}`;
+  const response = await page.goto(path, { waitUntil: "networkidle" });
+  expect(response!.status()).toBe(404);
+  await expect(page).toHaveTitle("404 Not Found");
+  await expect(page.locator("meta[http-equiv], x-evil")).toHaveCount(0);
+  expect(page.url()).toBe(demo.url + path);
+});
+
+test("markup in a parameter is the text that was looked for", async ({ page }) => {
+  await open(page, `/?q=${encodeURIComponent(EVIL)}`);
+  await expect(page.getByRole("main").getByRole("searchbox")).toHaveValue(EVIL);
+  await expect(page.locator("meta[http-equiv], x-evil")).toHaveCount(0);
+  await expect(page).toHaveTitle(/wukong-dashboard/);
+});
+
+test("a title is the text of the page, whoever writes it", async ({ page, demo }) => {
+  const [vm] = await vms(demo);
+  const title = `${vm.name} · ${vm.namespace} · wukong-dashboard`;
+  // As the server wrote it, then as the browser's half does, also after a move to the page.
+  await page.goto(address(vm), { waitUntil: "commit" });
+  await expect(page).toHaveTitle(title);
+  await hydrated(page);
+  await expect(page).toHaveTitle(title);
+  await open(page, `/?q=${vm.name}&namespace=${vm.namespace}`);
+  await card(page, vm).getByRole("heading").getByRole("link").click();
+  await expect(page).toHaveTitle(title);
+});
+
+test("an address is decoded once, by the server and by the browser", async ({ page }) => {
+  const field = page.getByRole("main").getByRole("searchbox");
+  for (const [query, text] of [["%2525", "%25"], ["%252B", "%2B"], ["a%2Bb+c", "a+b c"], ["%25ff", "%ff"]]) {
+    await page.goto(`/?q=${query}`, { waitUntil: "commit" });
+    await expect(field).toHaveValue(text);
+    await hydrated(page);
+    await expect(field).toHaveValue(text);
+    // A move within the page, which the browser's half reads by itself.
+    await page.getByRole("main").getByRole("button", { name: "Table", exact: true }).click();
+    await expect(page).toHaveURL(/view=table/);
+    await expect(field).toHaveValue(text);
+  }
+});

@@ -67,6 +67,9 @@ pub enum Fault {
     WrongTypes,
     /// Answers 200 with this for every number: `-1`, `9223372036854775808`, `NaN`.
     Numbers(&'static str),
+    /// Answers 200 with `tail` behind every text that is no code, number or time; `%` in it stands for the field's path,
+    /// such as `spec.osImage`. Names, by which objects know each other, get it only where `names` says so.
+    Texts { tail: &'static str, names: bool },
     /// Answers 200 with nothing.
     Empty,
     /// Answers with so many bytes more.

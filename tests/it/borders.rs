@@ -107,6 +107,51 @@ fn pure_folders_do_no_io_and_read_no_clock() {
     assert!(broken.is_empty(), "a pure folder does I/O:\n{}", broken.join("\n"));
 }
 
+/// What writes a text into a page as it is, or reads an address by rules of its own, and the files that may.
+const FEW_PLACES: [(&str, &[&str]); 8] = [
+    ("leptos_meta", &["ui/components/title.rs", "src/app.rs"]),
+    ("<Title", &["ui/components/title.rs"]),
+    ("inner_html", &[]),
+    ("innerHTML", &[]),
+    ("use_query_map", &[]),
+    ("extract::Query", &[]),
+    ("OriginalUri", &[]),
+    ("form_urlencoded", &[]),
+];
+
+#[test]
+fn titles_are_written_and_addresses_are_read_in_few_places() {
+    let places = ["ui", "app.rs", "server/serve", "server_fns.rs"].map(|place| src().join(place));
+    let files: Vec<_> = places.iter().flat_map(|place| rust_files(place)).collect();
+    let mut broken = Vec::new();
+    for file in &files {
+        let text = code(&fs::read_to_string(file).unwrap());
+        let strays = FEW_PLACES.iter().filter(|(name, _)| text.contains(name));
+        let strays = strays.filter(|(_, places)| !places.iter().any(|place| file.ends_with(place)));
+        broken.extend(strays.map(|(name, _)| format!("{}: {name}", file.display())));
+    }
+    assert!(broken.is_empty(), "names are text, and an address has one meaning:\n{}", broken.join("\n"));
+    assert!(files.iter().any(|file| file.ends_with("ui/components/title.rs")));
+}
+
+#[test]
+fn scripts_write_text_and_no_markup() {
+    for folder in ["public", "scripts"] {
+        for entry in fs::read_dir(src().join("..").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "js") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for name in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
+            {
+                assert!(!text.contains(name), "{}: {name}", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn the_scan_sees_nested_imports() {
     let text = "use crate::{\n    model::Millis,\n    server::{clock, snapshot::{Scope, facts::Key}},\n};\nlet x = crate::app::App;";

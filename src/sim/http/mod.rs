@@ -98,7 +98,7 @@ pub async fn meet(cluster: &Cluster, class: &Class, caller: Caller) -> Result<Ve
             Fault::Reset => fuse.iter().for_each(Fuse::blow),
             Fault::Drop | Fault::Silence | Fault::Gone => {}
             Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
-            Fault::Empty | Fault::Swollen(_) | Fault::Numbers(_) => {}
+            Fault::Empty | Fault::Swollen(_) | Fault::Numbers(_) | Fault::Texts { .. } => {}
         }
     }
     Ok(faults)

@@ -1,5 +1,7 @@
 //! Faults in the body of an answer: cut short, no JSON, or JSON of the wrong types.
 
+mod texts;
+
 use std::io;
 
 use axum::{
@@ -21,6 +23,7 @@ pub async fn spoil(mut response: Response, faults: &[Fault]) -> Response {
             Fault::BadJson => Body::from("{\"kind\":\"List\",\"items\":[{\"metadata\":{\"name\":\"tor"),
             Fault::WrongTypes => changed(body, wrong_type).await,
             Fault::Numbers(text) => changed(body, |value| other_number(value, text)).await,
+            Fault::Texts { tail, names } => rewritten(body, |value| texts::append(value, tail, *names)).await,
             Fault::Empty => Body::empty(),
             Fault::Swollen(bytes) => swollen(body, *bytes),
             _ => body,
@@ -57,9 +60,13 @@ fn swollen(body: Body, bytes: usize) -> Body {
 
 /// Each value is changed, except in what tells the kind of object.
 async fn changed(body: Body, change: impl Fn(&mut Value)) -> Body {
+    rewritten(body, |value| each(value, &change)).await
+}
+
+async fn rewritten(body: Body, rewrite: impl Fn(&mut Value)) -> Body {
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Body::from(bytes) };
-    each(&mut value, &change);
+    rewrite(&mut value);
     Body::from(value.to_string())
 }
 

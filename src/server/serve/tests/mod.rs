@@ -5,6 +5,7 @@ mod download;
 mod files;
 pub mod fixture;
 mod groups;
+mod hostile;
 mod html;
 mod http;
 mod language;

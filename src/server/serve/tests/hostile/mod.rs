@@ -1,0 +1,74 @@
+//! Text out of addresses, headers, objects and guests stays text: whole pages are read as a browser reads them.
+
+mod address;
+mod cluster;
+mod model;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+};
+
+use super::{
+    fixture::{self, Answer},
+    html::Page,
+};
+
+/// Header and value that ask for a page in each language.
+const LANGUAGES: [(&str, &str); 2] = [("accept-language", "en"), ("accept-language", "zh-CN")];
+
+/// The pages that need no VM of their own.
+const PAGES: [&str; 9] = [
+    "/",
+    "/?view=table",
+    "/?view=map",
+    "/?view=map&by=namespace",
+    "/groups",
+    "/groups?by=namespace",
+    "/insights",
+    "/sources",
+    "/nope",
+];
+
+async fn ask(router: &Router, url: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    fixture::answer(router.clone(), request.body(Body::empty()).unwrap()).await
+}
+
+/// What a browser makes of an answer. Only pages are markup to it: anything else must say what it is, and that this is
+/// not to be guessed.
+fn read(url: &str, answer: &Answer) -> Page {
+    let kind = answer.header("content-type");
+    if !kind.starts_with("text/html") {
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{url}: {kind}");
+        assert!(!["", "image/svg+xml", "text/xml", "application/xml"].contains(&kind), "{url}: {kind}");
+        return Page::default();
+    }
+    let page = Page::read(std::str::from_utf8(&answer.body).unwrap());
+    assert!(page.leaks.is_empty(), "{url}:\n{}", page.leaks.join("\n"));
+    page
+}
+
+/// The page in both languages, without a leak in either; what both show.
+async fn page(router: &Router, url: &str, status: StatusCode) -> Page {
+    let mut pages = Vec::new();
+    for language in LANGUAGES {
+        let answer = ask(router, url, &[language]).await;
+        assert_eq!(answer.status, status, "{url}");
+        pages.push(read(url, &answer));
+    }
+    let chinese = pages.pop().unwrap_or_default();
+    let english = pages.pop().unwrap_or_default();
+    assert_eq!(english.marks(), chinese.marks(), "{url}: the languages show the same");
+    english
+}
+
+/// Of `wanted` what the page does not show.
+fn absent<'a>(page: &Page, wanted: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let shown = page.marks();
+    wanted.into_iter().filter(|mark| !shown.contains(*mark)).collect()
+}
