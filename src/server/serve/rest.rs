@@ -27,6 +27,7 @@ use crate::{
     server::snapshot::{self, Scope, Snapshot},
 };
 
+mod cell;
 mod download;
 mod json;
 mod listing;
