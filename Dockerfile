@@ -26,7 +26,8 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/wukong-dashboard /wukong-dashboard
 USER 65532:65532
 # Both the program and its health check read it; a flag given to the program alone would not reach the other.
-ENV WUKONG_LISTEN=0.0.0.0:8081
+# Every address of IPv4 and IPv6: clusters have either, or both.
+ENV WUKONG_LISTEN=:8081
 EXPOSE 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/wukong-dashboard", "healthcheck"]
 ENTRYPOINT ["/wukong-dashboard"]

@@ -20,10 +20,10 @@ use wukong_dashboard::{
     server::{
         Server, check,
         config::{
-            self, CephConfig, CollectConfig, Config, Invocation, KubeletAccess, LogFormat, Output,
+            self, CephConfig, CollectConfig, Config, Invocation, KubeletAccess, Listen, LogFormat, Output,
             PrometheusConfig, Refusal, SimConfig, SimSize, Task,
         },
-        log, memory,
+        listen, log, memory,
         serve::ask_health,
     },
     sim,
@@ -64,7 +64,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             Task::Demo(config, size) => demo(config, size, shutdown).await?,
             Task::Sim(config) => simulate(config, shutdown).await?,
             Task::Check(config, output) => return check(config, output).await,
-            Task::Healthcheck(address) => ask_health(address).await?,
+            Task::Healthcheck(listen) => ask_health(&listen::within_reach(listen)).await?,
         }
         Ok(ExitCode::SUCCESS)
     });
@@ -75,7 +75,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let address = config.listen;
     let server = Server::prepare(config).await?;
-    let listener = bind(address).await?;
+    let listener = bind(address)?;
     announce("http", listener.local_addr()?);
     server.run(listener, shutdown).await
 }
@@ -186,8 +186,8 @@ fn options(SimSize { vms, nodes, seed }: SimSize) -> sim::Options {
     sim::Options { vms, nodes, seed, ..sim::Options::default() }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn bind(listen: Listen) -> anyhow::Result<TcpListener> {
+    listen::bind(listen).with_context(|| format!("cannot listen on {listen}"))
 }
 
 /// The first line of standard output. Nobody may be reading it.

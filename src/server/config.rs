@@ -3,7 +3,7 @@
 //! [`flags`] holds the command line as it was typed, [`validate`] turns it into these types or into one report of
 //! every mistake in it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::model::source::SourceId;
 
@@ -33,7 +33,26 @@ pub enum Task {
     /// Ask every source once, and say what is missing.
     Check(Config, Output),
     /// Ask the dashboard at this address whether it is alive.
-    Healthcheck(SocketAddr),
+    Healthcheck(Listen),
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Address(SocketAddr),
+    /// Every address of every family that there is, which is what `:8081` means to Go.
+    EveryFamily {
+        port: u16,
+    },
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::EveryFamily { port } => write!(f, ":{port}"),
+        }
+    }
 }
 
 /// How a report is written.
@@ -46,7 +65,7 @@ pub enum Output {
 /// Everything that `serve` needs to run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub listen: SocketAddr,
+    pub listen: Listen,
     pub kubernetes: KubernetesConfig,
     pub collect: CollectConfig,
     pub http: HttpConfig,

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod k8s;
+pub mod listen;
 pub mod log;
 pub mod memory;
 pub mod serve;

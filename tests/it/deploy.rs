@@ -174,6 +174,17 @@ fn the_program_knows_every_flag_of_every_tier() {
     }
 }
 
+/// On a cluster of IPv6 alone, what listens on `0.0.0.0` is never found well by its probes.
+#[test]
+fn the_pod_and_the_image_listen_on_every_family() {
+    for tier in TIERS {
+        let arguments = arguments(&objects(tier));
+        assert!(arguments.contains(&"--listen=:8081".to_owned()), "{tier}: {arguments:?}");
+    }
+    let image = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();
+    assert!(image.contains("ENV WUKONG_LISTEN=:8081\n"), "{image}");
+}
+
 /// The Deployment's.
 fn arguments(objects: &[Value]) -> Vec<String> {
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");

@@ -96,7 +96,7 @@ pub struct SimFlags {
 
 #[derive(Debug, Args)]
 pub struct HttpFlags {
-    /// Address and port of the pages and the API; port 0 takes a free one
+    /// Address and port of the pages and the API; :PORT takes every IPv4 and IPv6 address, port 0 a free port
     #[arg(long, value_name = "ADDRESS:PORT", env = "WUKONG_LISTEN", hide_env_values = true)]
     #[arg(default_value = "127.0.0.1:8081")]
     pub listen: String,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use super::{KubeletAccess, LogFormat, Output};
+use super::{KubeletAccess, Listen, LogFormat, Output};
 use crate::model::{name::is_dns_label, source::SourceId};
 
 /// What a value should have been, in words that follow "expected".
@@ -10,6 +10,17 @@ pub type Expected = String;
 
 pub fn socket(text: &str) -> Result<SocketAddr, Expected> {
     text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:8081 or [::]:8081".to_owned())
+}
+
+/// An address and a port; or a port alone, as `:8081`, for every address.
+pub fn listen(text: &str) -> Result<Listen, Expected> {
+    let port = text.strip_prefix(':').and_then(|port| port.parse().ok());
+    let every = port.map(|port| Listen::EveryFamily { port });
+    let address = || text.parse().ok().map(Listen::Address);
+    every.or_else(address).ok_or_else(|| {
+        "an IP address and a port, such as 127.0.0.1:8081 or [::1]:8081, or :8081 for every address"
+            .to_owned()
+    })
 }
 
 pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Expected> {

@@ -1,12 +1,12 @@
 //! Raw flags → [`Invocation`]. Every value is looked at before anything is refused.
 
-use std::{ffi::OsString, fmt, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
 use super::{
-    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, LogConfig, LogFormat, Output, SimConfig,
-    SimSize, Task,
+    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, Listen, LogConfig, LogFormat, Output,
+    SimConfig, SimSize, Task,
     flags::{
         CheckFlags, CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags,
         SizeFlags,
@@ -93,7 +93,7 @@ impl Check {
     fn check(&mut self, flags: &CheckFlags, rust_log: &str) -> Invocation {
         let kubernetes = kubernetes(flags.kubeconfig.as_deref(), flags.context.as_deref());
         let config = Config {
-            listen: ([127, 0, 0, 1], 0).into(),
+            listen: Listen::Address(([127, 0, 0, 1], 0).into()),
             kubernetes,
             collect: self.collect(&flags.collect),
             http: HttpConfig::default(),
@@ -126,9 +126,9 @@ impl Check {
         Invocation { log, task: Task::Healthcheck(self.listen(http)) }
     }
 
-    fn listen(&mut self, http: &HttpFlags) -> SocketAddr {
-        let seed_port = ([127, 0, 0, 1], 8081).into();
-        self.value("--listen (WUKONG_LISTEN)", &http.listen, seed_port, parse::socket)
+    fn listen(&mut self, http: &HttpFlags) -> Listen {
+        let seed_port = Listen::Address(([127, 0, 0, 1], 8081).into());
+        self.value("--listen (WUKONG_LISTEN)", &http.listen, seed_port, parse::listen)
     }
 
     fn config(&mut self, kubernetes: KubernetesConfig, http: &HttpFlags, collect: &CollectFlags) -> Config {

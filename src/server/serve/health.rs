@@ -1,10 +1,6 @@
 //! For whoever starts and restarts the program: alive, and ready.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::extract::State;
 use tokio::{
@@ -28,9 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const QUESTION: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const ALIVE: &[u8] = b"HTTP/1.1 200";
 
-/// Asks the program that listens at `address` whether it is alive, for containers that hold no other client.
-pub async fn ask(address: SocketAddr) -> io::Result<()> {
-    timeout(PATIENCE, ask_patiently(within_reach(address))).await?
+/// Asks the program that listens at one of these addresses whether it is alive, for containers that hold no other client.
+pub async fn ask(addresses: &[SocketAddr]) -> io::Result<()> {
+    let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in addresses {
+        let patience = PATIENCE / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        outcome = timeout(patience, ask_patiently(*address)).await.unwrap_or_else(|late| Err(late.into()));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 async fn ask_patiently(address: SocketAddr) -> io::Result<()> {
@@ -39,16 +43,6 @@ async fn ask_patiently(address: SocketAddr) -> io::Result<()> {
     let mut status = [0; ALIVE.len()];
     stream.read_exact(&mut status).await?;
     if status == ALIVE { Ok(()) } else { Err(io::Error::other(format!("{address} is not well"))) }
-}
-
-/// Whoever listens on every address is reached on this machine's own.
-fn within_reach(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }
 
 /// Ready once every source was tried: a source that is forbidden must not hide the page that says so.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     model::source::SourceId,
-    server::config::{KubeletAccess, KubeletConfig},
+    server::config::{KubeletAccess, KubeletConfig, Listen},
 };
 
 fn read_line(line: &[&str]) -> Result<Invocation, Refusal> {
@@ -40,7 +40,10 @@ fn empty_size() -> SizeFlags {
 #[test]
 fn every_bad_value_names_its_setting() {
     for (flag, bad) in [
-        ("--listen", &["8081", "localhost:8081", "127.0.0.1", "127.0.0.1:99999", ":80"][..]),
+        (
+            "--listen",
+            &["8081", "localhost:8081", "127.0.0.1", "127.0.0.1:99999", ":", ":99999", ":http", "::1:80"][..],
+        ),
         ("--namespace", &["A", "a_b", "-a", "a-", "a.b", "ok,B", "x/y", "ü"][..]),
         ("--metrics-interval", &["15", "999ms", "61m", "-1s", "soon"][..]),
         ("--disk-interval", &["0s", "2h", "1 parsec"][..]),
@@ -181,8 +184,21 @@ fn lists_are_trimmed_and_kept_once() {
 fn an_empty_value_is_one_that_was_not_given() {
     let config = config(&["--namespace=", "--listen=", "--metrics-interval=", "--kubeconfig="]);
     assert_eq!(config.collect.namespaces, None);
-    assert_eq!(config.listen.port(), 8081);
+    assert_eq!(config.listen, Listen::Address(([127, 0, 0, 1], 8081).into()));
     assert_eq!(config.kubernetes.kubeconfig, None);
+}
+
+#[test]
+fn a_port_alone_is_every_address() {
+    for (text, want) in [
+        (":8081", Listen::EveryFamily { port: 8081 }),
+        (":0", Listen::EveryFamily { port: 0 }),
+        ("0.0.0.0:8081", Listen::Address(([0, 0, 0, 0], 8081).into())),
+        ("[::]:8081", Listen::Address("[::]:8081".parse().unwrap())),
+    ] {
+        let listen = config(&["--listen", text]).listen;
+        assert_eq!((listen, listen.to_string()), (want, text.to_owned()));
+    }
 }
 
 #[test]
