@@ -13,6 +13,8 @@ pub enum Reason {
     /// The API group is not served: metrics-server is not installed, or not ready.
     ApiAbsent,
     Forbidden,
+    /// The API server or a kubelet does not accept this program's credentials, or there are none to send.
+    Unauthenticated,
     TimedOut,
     Unreachable,
     /// The source answered with something that cannot be used.
@@ -49,11 +51,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Starting,
         Self::NotRunning,
         Self::ApiAbsent,
         Self::Forbidden,
+        Self::Unauthenticated,
         Self::TimedOut,
         Self::Unreachable,
         Self::BadAnswer,
@@ -82,6 +85,7 @@ impl Reason {
             Self::NotRunning => "not-running",
             Self::ApiAbsent => "api-absent",
             Self::Forbidden => "forbidden",
+            Self::Unauthenticated => "unauthenticated",
             Self::TimedOut => "timed-out",
             Self::Unreachable => "unreachable",
             Self::BadAnswer => "bad-answer",

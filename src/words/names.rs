@@ -40,6 +40,7 @@ pub fn reason(reason: Reason) -> Key {
         Reason::NotRunning => key!(reason.not_running),
         Reason::ApiAbsent => key!(reason.api_absent),
         Reason::Forbidden => key!(reason.forbidden),
+        Reason::Unauthenticated => key!(reason.unauthenticated),
         Reason::TimedOut => key!(reason.timed_out),
         Reason::Unreachable => key!(reason.unreachable),
         Reason::BadAnswer => key!(reason.bad_answer),

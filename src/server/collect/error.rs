@@ -87,7 +87,7 @@ pub fn source_error(reason: Reason, detail: Message) -> SourceError {
 
 /// It does not take the credentials (401).
 pub fn unauthorized(peer: Message) -> SourceError {
-    source_error(Reason::Forbidden, msg!(collect.unauthorized, peer = peer))
+    source_error(Reason::Unauthenticated, msg!(collect.unauthorized, peer = peer))
 }
 
 /// It is asked too often (429).
@@ -181,7 +181,7 @@ fn known_cause(peer: &Message, error: &(dyn StdError + 'static)) -> Option<(Reas
         return Some((Reason::Unreachable, msg!(collect.tls, peer = peer())));
     }
     if error.is::<kube::client::AuthError>() {
-        return Some((Reason::Forbidden, msg!(collect.no_credentials)));
+        return Some((Reason::Unauthenticated, msg!(collect.no_credentials)));
     }
     if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
         return Some((Reason::Unreachable, msg!(collect.closed, peer = peer())));
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn every_status_has_a_reason_and_leaks_nothing() {
         for (code, reason) in [
-            (401, Reason::Forbidden),
+            (401, Reason::Unauthenticated),
             (403, Reason::Forbidden),
             (404, Reason::ApiAbsent),
             (429, Reason::Unreachable),

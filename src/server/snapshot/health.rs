@@ -339,6 +339,7 @@ fn is_the_sources(reason: Reason) -> bool {
         reason,
         Reason::ApiAbsent
             | Reason::Forbidden
+            | Reason::Unauthenticated
             | Reason::TimedOut
             | Reason::Unreachable
             | Reason::BadAnswer

@@ -21,6 +21,7 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
     match reason {
         Reason::Forbidden if matches!(id, SourceId::Prometheus | SourceId::Ceph) => msg!(mend.credentials),
         Reason::Forbidden => msg!(mend.grant, permission = permission(id), command = grant(id)),
+        Reason::Unauthenticated => msg!(mend.authenticate, command = "wukong-dashboard check"),
         Reason::ApiAbsent => absent(id),
         Reason::TimedOut | Reason::Unreachable => unreachable(id),
         Reason::BadAnswer => msg!(mend.answer, command = ask(id)),
@@ -159,7 +160,7 @@ fn quoted(word: &str) -> Cow<'_, str> {
 /// The mend of a guest whose agent fails.
 pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
     match reason {
-        Reason::Forbidden => source(SourceId::GuestAgent, reason),
+        Reason::Forbidden | Reason::Unauthenticated => source(SourceId::GuestAgent, reason),
         _ => {
             let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
             let command = format!("kubectl -n {namespace} get virtualmachineinstance {name} -o yaml");
@@ -172,7 +173,7 @@ pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
 pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
     let node = in_command(node, NODE);
     match reason {
-        Reason::Forbidden => source(SourceId::Kubelet, reason),
+        Reason::Forbidden | Reason::Unauthenticated => source(SourceId::Kubelet, reason),
         Reason::Unreachable | Reason::TimedOut => msg!(mend.node_down, node = node, command = describe(node)),
         _ => msg!(mend.look_node, node = node, command = summary_of(node)),
     }

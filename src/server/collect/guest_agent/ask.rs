@@ -169,7 +169,7 @@ mod tests {
         let (guest, access) =
             (Key::new("prod", "web"), Access { resource: RESOURCE.into(), namespace: None });
         for (code, reason, words) in [
-            (401, Reason::Forbidden, "credentials"),
+            (401, Reason::Unauthenticated, "credentials"),
             (
                 403,
                 Reason::Forbidden,

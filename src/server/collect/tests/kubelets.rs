@@ -134,7 +134,7 @@ async fn a_kubelet_that_cannot_prove_itself_gets_no_credentials() {
 async fn without_the_proxy_each_failure_names_node_and_permission() {
     let api = proxy();
     for (code, reason, words) in [
-        (401, Reason::Forbidden, "the kubelet of n does not accept this dashboard's credentials (401)"),
+        (401, Reason::Unauthenticated, "the kubelet of n does not accept this dashboard's credentials (401)"),
         (403, Reason::Forbidden, "get nodes/stats (node n)"),
         (503, Reason::Unreachable, "the kubelet of n is unavailable (503)"),
     ] {

@@ -91,6 +91,9 @@ impl Trouble {
                 &[Reason::Unreachable, Reason::BadAnswer]
             }
             Self::Reset | Self::ResetMidBody => &[Reason::Unreachable],
+            Self::Status(401) if !matches!(victim, Victim::Prometheus | Victim::Ceph) => {
+                &[Reason::Unauthenticated]
+            }
             Self::Status(401 | 403) => &[Reason::Forbidden],
             Self::Status(404) if matches!(victim, Victim::Kubelet | Victim::Straight) => {
                 &[Reason::Unreachable]
