@@ -8,10 +8,13 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use crate::model::source::SourceId;
 
 mod flags;
+mod no_proxy;
 mod parse;
+mod proxy;
 mod sources;
 mod validate;
 
+pub use proxy::{Protocol, Proxy, ProxyRules, is_loopback, parse_address};
 pub use validate::{Mistake, Refusal, read};
 
 /// What to do, and how to log while doing it.
@@ -104,6 +107,8 @@ pub struct CollectConfig {
     /// Guest agents asked at the same time, and the longest wait for each.
     pub guest_concurrency: usize,
     pub guest_deadline: Duration,
+    /// The proxies of the environment.
+    pub proxies: ProxyRules,
 }
 
 impl CollectConfig {
@@ -194,6 +199,7 @@ impl Default for CollectConfig {
             ceph: None,
             guest_concurrency: 8,
             guest_deadline: Duration::from_secs(5),
+            proxies: ProxyRules::default(),
         }
     }
 }

@@ -66,7 +66,7 @@ impl Server {
         let Config { kubernetes, collect, http, .. } = config;
         let cluster = client::connect(&kubernetes, &collect).await?;
         let identity = Identity {
-            cluster: cluster.name.clone(),
+            cluster: cluster.summary.context.clone(),
             demo: kubernetes.embedded.is_some(),
             refresh: millis(collect.metrics_interval.min(collect.disk_interval)) as u32,
         };

@@ -26,6 +26,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// Asks everything once. An error is one of the configuration: what a cluster answers is in the report.
 pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     let cluster = client::connect(&config.kubernetes, &config.collect).await?;
+    let credentials = cluster.obtain_credentials().await;
     let version = cluster.client.apiserver_version();
     let version = tokio::time::timeout(config.collect.metrics_deadline, version).await;
     let version = match version {
@@ -34,7 +35,7 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
         Err(_) => Err("no answer in time".to_owned()),
     };
     let reachable = version.is_ok();
-    let mut report = Report::new(&cluster.name, version);
+    let mut report = Report::new(&cluster.summary, credentials, version);
     if reachable {
         report.permissions(permissions::ask(&cluster.client, &config.collect).await);
         let snapshot = first_snapshot(cluster, &config.collect).await;

@@ -12,7 +12,10 @@ use crate::{
         source::{SourceHealth, SourceId, SourceState},
         vm::{Status, Vm},
     },
-    server::snapshot::Snapshot,
+    server::{
+        collect::client::{CredentialError, Summary},
+        snapshot::Snapshot,
+    },
     words::{self, english},
 };
 
@@ -44,6 +47,7 @@ pub struct Report {
     pub checks: Vec<Check>,
 }
 
+const CONNECTION: &str = "connection";
 const API: &str = "kubernetes-api";
 const PERMISSIONS: &str = "permissions";
 const SOURCES: &str = "sources";
@@ -51,8 +55,14 @@ const COVERAGE: &str = "coverage";
 
 impl Report {
     /// `version` is the API server's, or why it did not say.
-    pub fn new(cluster: &str, version: Result<String, String>) -> Self {
+    pub fn new(
+        cluster: &Summary,
+        credentials: Result<(), CredentialError>,
+        version: Result<String, String>,
+    ) -> Self {
         let mut report = Self { ok: true, checks: Vec::new() };
+        report.connection(cluster, credentials);
+        let cluster = &cluster.context;
         let (check, verdict, detail) = match version {
             Ok(version) => {
                 (format!("the API server of {cluster} answers: {version}"), Verdict::Ok, String::new())
@@ -60,11 +70,31 @@ impl Report {
             Err(why) => (format!("the API server of {cluster} answers"), Verdict::Missing, why),
         };
         let mend = match verdict {
-            Verdict::Missing => "Look at the cluster: kubectl version; is the kubeconfig's address right?",
+            Verdict::Missing => {
+                "See whether kubectl gets an answer with the same kubeconfig: kubectl version"
+            }
             _ => "",
         };
         report.add(Check { category: API, check, verdict, detail, mend: mend.to_owned() });
         report
+    }
+
+    /// Which cluster, by which way, and as whom.
+    fn connection(&mut self, cluster: &Summary, credentials: Result<(), CredentialError>) {
+        let proxy = cluster.proxy.as_deref().unwrap_or("none");
+        let facts = [
+            format!("context: {}", cluster.context),
+            format!("address: {}", cluster.address),
+            format!("proxy: {proxy}"),
+        ];
+        for check in facts {
+            let (detail, mend) = (String::new(), String::new());
+            self.add(Check { category: CONNECTION, check, verdict: Verdict::Ok, detail, mend });
+        }
+        let verdict = if credentials.is_ok() { Verdict::Ok } else { Verdict::Missing };
+        let detail = credentials.err().map(|error| error.to_string()).unwrap_or_default();
+        let check = format!("credentials: {}", cluster.credentials);
+        self.add(Check { category: CONNECTION, check, verdict, detail, mend: String::new() });
     }
 
     fn add(&mut self, check: Check) {

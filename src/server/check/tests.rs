@@ -1,6 +1,10 @@
 //! What the report says of what was found.
 
-use super::{permissions::Allowed, *};
+use super::{
+    super::collect::client::{CredentialError, Summary},
+    permissions::Allowed,
+    *,
+};
 use crate::{
     model::{
         reason::Reason,
@@ -55,8 +59,29 @@ fn line(report: &Report, check: &str) -> Check {
     found.unwrap_or_else(|| panic!("no {check} in {}", report.text())).clone()
 }
 
+fn summary() -> Summary {
+    Summary {
+        context: "test".into(),
+        address: "https://10.0.0.1:6443".into(),
+        proxy: None,
+        credentials: "token file".into(),
+    }
+}
+
 fn well() -> Report {
-    Report::new("test", Ok("v1.36.1".into()))
+    Report::new(&summary(), Ok(()), Ok("v1.36.1".into()))
+}
+
+#[test]
+fn the_way_to_the_cluster_comes_first() {
+    let proxied = Summary { proxy: Some("http://proxy:3128".into()), ..summary() };
+    let late = CredentialError::PluginFailed { plugin: "aws".into(), code: 255 };
+    let report = Report::new(&proxied, Err(late), Err("401".into()));
+    let text = report.text();
+    let want = "connection\n----------\n√ context: test\n√ address: https://10.0.0.1:6443\n√ proxy: http://proxy:3128\n\
+                × credentials: token file\n    the credential plugin aws failed with exit code 255: run kubectl";
+    assert!(text.starts_with(want), "{text}");
+    assert_eq!((line(&well(), "proxy").check, report.ok), ("proxy: none".into(), false));
 }
 
 #[test]
@@ -103,16 +128,14 @@ fn one_way_to_the_kubelets_is_enough() {
 
 #[test]
 fn text_and_json_say_the_same() {
-    let mut report = Report::new("test", Err("refused".into()));
+    let mut report = Report::new(&summary(), Ok(()), Err("refused".into()));
     assert!(!report.ok);
     report.snapshot(&snapshot(vec![SourceId::Kubelet]));
     let text = report.text();
-    assert!(
-        text.starts_with("kubernetes-api\n--------------\n× the API server of test answers\n    refused\n"),
-        "{text}"
-    );
+    let api = "\nkubernetes-api\n--------------\n× the API server of test answers\n    refused\n";
+    assert!(text.contains(api), "{text}");
     assert!(text.ends_with("\nStatus: something is missing\n"), "{text}");
     let json = serde_json::to_value(&report).unwrap();
-    assert_eq!((&json["ok"], &json["checks"][0]["verdict"]), (&false.into(), &"missing".into()));
+    assert_eq!((&json["ok"], &json["checks"][4]["verdict"]), (&false.into(), &"missing".into()));
     assert_eq!(json["checks"].as_array().unwrap().len(), report.checks.len());
 }

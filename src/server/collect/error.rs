@@ -10,7 +10,10 @@ use std::{
 use http::StatusCode;
 use kube::runtime::watcher;
 
-use super::transport::{NoWatch, Silent};
+use super::{
+    connect::{CredentialError, ProxyError},
+    transport::{NoWatch, Silent},
+};
 use crate::{
     model::{message::Message, reason::Reason},
     server::snapshot::facts::SourceError,
@@ -180,8 +183,11 @@ fn known_cause(peer: &Message, error: &(dyn StdError + 'static)) -> Option<(Reas
     if error.is::<rustls::Error>() {
         return Some((Reason::Unreachable, msg!(collect.tls, peer = peer())));
     }
-    if error.is::<kube::client::AuthError>() {
-        return Some((Reason::Unauthenticated, msg!(collect.no_credentials)));
+    if let Some(error) = error.downcast_ref::<CredentialError>() {
+        return Some(error.describe());
+    }
+    if let Some(error) = error.downcast_ref::<ProxyError>() {
+        return Some(error.describe());
     }
     if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
         return Some((Reason::Unreachable, msg!(collect.closed, peer = peer())));

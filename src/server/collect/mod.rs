@@ -4,6 +4,7 @@
 
 mod ceph;
 pub mod client;
+mod connect;
 mod error;
 mod guest_agent;
 mod kinds;
@@ -133,7 +134,8 @@ impl Sources {
             && let Some(config) = self.config.ceph.clone()
         {
             let interval = config.interval;
-            self.follow(Ceph::new(config, self.config.answer_limit, targets.clone()), interval);
+            let ceph = Ceph::new(config, self.config.answer_limit, targets.clone());
+            self.follow(ceph.through(&self.config.proxies), interval);
         }
         if asked.contains(&SourceId::Kubelet) {
             self.poll_kubelets(targets);

@@ -12,7 +12,6 @@ use reqwest::{Certificate, Client, RequestBuilder, Response, Url, redirect};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    client::is_loopback,
     error::{Failure, late, peer_error, source_error, useless},
     poll::{decode_apart, retry_after},
 };
@@ -21,7 +20,10 @@ use crate::{
         message::{Key, Message},
         reason::Reason,
     },
-    server::snapshot::facts::SourceError,
+    server::{
+        config::{Protocol, Proxy, ProxyRules},
+        snapshot::facts::SourceError,
+    },
     words::msg,
 };
 
@@ -34,6 +36,7 @@ pub struct Site {
     pub name: &'static str,
     url: Uri,
     ca: Option<PathBuf>,
+    proxy: Option<Proxy>,
     deadline: Duration,
     /// Bytes of the largest answer that is read.
     limit: usize,
@@ -58,7 +61,13 @@ pub struct Reply {
 
 impl Site {
     pub fn new(name: &'static str, url: Uri, ca: Option<PathBuf>, deadline: Duration, limit: usize) -> Self {
-        Self { name, url, ca, deadline, limit, client: None }
+        Self { name, url, ca, proxy: None, deadline, limit, client: None }
+    }
+
+    /// The proxy that the environment names for it, if any, by the rules that hold for the API server.
+    pub fn through(self, proxies: &ProxyRules) -> Self {
+        let url = Url::parse(&self.url.to_string()).ok();
+        Self { proxy: url.and_then(|url| proxies.proxy_for(&url).cloned()), ..self }
     }
 
     pub async fn open(&mut self) -> Result<Session, Failure> {
@@ -76,7 +85,7 @@ impl Site {
         if let Some((_, client)) = self.client.as_ref().filter(|(of, _)| *of == pem) {
             return Ok(client.clone());
         }
-        let client = build(pem.as_deref(), is_loopback(&self.url)).ok_or_else(|| {
+        let client = build(pem.as_deref(), self.proxy.as_ref()).ok_or_else(|| {
             Failure::Own(source_error(Reason::Unreachable, msg!(collect.no_certificates, file = file)))
         })?;
         self.client = Some((pem, client.clone()));
@@ -98,8 +107,8 @@ impl Site {
 }
 
 /// None where the CA is none. Without one the system's authorities count, and those that are built in: a container's
-/// image has none of its own. `direct`: a proxy of the environment is not meant for it.
-fn build(ca: Option<&[u8]>, direct: bool) -> Option<Client> {
+/// image has none of its own.
+fn build(ca: Option<&[u8]>, proxy: Option<&Proxy>) -> Option<Client> {
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
@@ -107,9 +116,11 @@ fn build(ca: Option<&[u8]>, direct: bool) -> Option<Client> {
         // A small answer that unpacks to a large one is no smaller to us.
         .no_gzip()
         .no_brotli()
-        .use_rustls_tls();
-    if direct {
-        builder = builder.no_proxy();
+        .use_rustls_tls()
+        // Which proxy is decided here, not by reqwest's own rules.
+        .no_proxy();
+    if let Some(proxy) = proxy {
+        builder = builder.proxy(to_reqwest(proxy)?);
     }
     if let Some(ca) = ca {
         let bundle = Certificate::from_pem_bundle(ca).ok().filter(|bundle| !bundle.is_empty())?;
@@ -118,6 +129,15 @@ fn build(ca: Option<&[u8]>, direct: bool) -> Option<Client> {
         });
     }
     builder.build().ok()
+}
+
+fn to_reqwest(proxy: &Proxy) -> Option<reqwest::Proxy> {
+    let made = reqwest::Proxy::all(proxy.url().clone()).ok()?;
+    Some(match proxy.login() {
+        // A SOCKS proxy's login is taken from its address.
+        Some((user, password)) if proxy.protocol() != Protocol::Socks => made.basic_auth(&user, &password),
+        _ => made,
+    })
 }
 
 fn describe_status(name: &str, credentials: Key, code: u16) -> SourceError {
@@ -236,7 +256,7 @@ mod tests {
     use crate::{server::collect::tests::is_translated, words::key};
 
     fn session(base: &str) -> Session {
-        let client = build(None, true).unwrap();
+        let client = build(None, None).unwrap();
         Session { client, base: base.parse().unwrap(), deadline: CONNECT_TIMEOUT, limit: 1 }
     }
 
@@ -284,9 +304,9 @@ mod tests {
 
     #[test]
     fn what_is_no_authority_is_refused() {
-        assert!(build(None, false).is_some());
+        assert!(build(None, None).is_some());
         for ca in ["", "x", "-----BEGIN CERTIFICATE-----\nnope\n-----END CERTIFICATE-----\n"] {
-            assert!(build(Some(ca.as_bytes()), false).is_none(), "{ca}");
+            assert!(build(Some(ca.as_bytes()), None).is_none(), "{ca}");
         }
     }
 }

@@ -35,10 +35,13 @@ use crate::{
 };
 
 mod ceph;
+mod connect;
+mod credentials;
 mod guests;
 mod kubelets;
 mod polls;
 mod prometheus;
+mod proxies;
 mod tls;
 mod watches;
 

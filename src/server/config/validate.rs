@@ -6,7 +6,7 @@ use clap::Parser;
 
 use super::{
     CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, Listen, LogConfig, LogFormat, Output,
-    SimConfig, SimSize, Task,
+    ProxyRules, SimConfig, SimSize, Task,
     flags::{
         CheckFlags, CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags,
         SizeFlags,
@@ -215,6 +215,7 @@ impl Check {
                 within(DEADLINE),
             ),
             answer_limit: default.answer_limit,
+            proxies: ProxyRules::from_env(),
         }
     }
 

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     model::{message::Key, reason::Reason, source::SourceId},
     server::{
-        config::CephConfig,
+        config::{CephConfig, ProxyRules},
         snapshot::facts::{Image, ImageStats, Observation, SourceError, Targets},
     },
     words::{key, msg},
@@ -60,6 +60,11 @@ impl Ceph {
         let login = Login::new(config.user_file.clone(), config.password_file.clone());
         let patience = EARLY.min(config.interval);
         Self { site, config, login, targets, asked: Arc::default(), started: None, patience, failed: false }
+    }
+
+    /// Through the proxy that the environment names for it, if any.
+    pub fn through(self, proxies: &ProxyRules) -> Self {
+        Self { site: self.site.through(proxies), ..self }
     }
 
     /// Fills `found`; what goes wrong ends the round, or costs the rest of one pool.

@@ -68,7 +68,8 @@ impl Prometheus {
         let (url, ca) = (config.url.clone(), config.ca.clone());
         let asked = collect.asked_disk_sources().contains(&SourceId::Prometheus);
         Self {
-            site: Site::new("Prometheus", url, ca, config.deadline, collect.answer_limit),
+            site: Site::new("Prometheus", url, ca, config.deadline, collect.answer_limit)
+                .through(&collect.proxies),
             scope: Scope::new(&config.matchers, collect.namespaces.as_deref()),
             namespaces: collect.namespaces.as_deref().map(Arc::from),
             disks: asked.then(|| Disks::new(collect.disk_interval)),

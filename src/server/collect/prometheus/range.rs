@@ -42,6 +42,7 @@ impl Historian {
         let config = collect.prometheus.clone()?;
         let (url, ca) = (config.url.clone(), config.ca.clone());
         let site = Site::new("Prometheus", url, ca, config.deadline, collect.answer_limit);
+        let site = site.through(&collect.proxies);
         Some(Self { site, config, namespaces: collect.namespaces.as_deref().map(Arc::from) })
     }
 

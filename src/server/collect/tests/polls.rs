@@ -20,7 +20,7 @@ fn node_of(asked: &Asked) -> Option<&str> {
 }
 
 impl Collector {
-    async fn metrics(&mut self) -> Result<Vec<PodMetricsFacts>, SourceError> {
+    pub async fn metrics(&mut self) -> Result<Vec<PodMetricsFacts>, SourceError> {
         self.next(|observation| match observation {
             Observation::PodMetrics { result, .. } => Some(result),
             _ => None,

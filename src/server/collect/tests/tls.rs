@@ -35,7 +35,7 @@ impl Secure {
     }
 }
 
-fn acceptor() -> (TlsAcceptor, String) {
+pub fn acceptor() -> (TlsAcceptor, String) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

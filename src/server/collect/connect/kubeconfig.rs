@@ -1,0 +1,279 @@
+//! A kubeconfig: its files, how they are merged, and what one of its contexts names; all as client-go has it
+//! (`tools/clientcmd/loader.go`, `merge.go`, `client_config.go`).
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
+
+use super::ConnectError;
+
+/// Go's decoder: it takes padding as it should be, and any bits behind the last byte.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
+/// Where a kubeconfig is, so that it can be read again.
+#[derive(Clone, Debug)]
+pub enum Place {
+    Text(Arc<str>),
+    /// One file, or a list as KUBECONFIG has it.
+    Files(Vec<PathBuf>),
+}
+
+impl Place {
+    /// The files of `--kubeconfig` or KUBECONFIG. A list may have gaps; a single file must exist, and one of a list must.
+    pub fn of_list(paths: &Path) -> Self {
+        Self::Files(env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()).collect())
+    }
+
+    /// Whether it can say something else the next time.
+    pub fn may_change(&self) -> bool {
+        matches!(self, Self::Files(_))
+    }
+
+    pub fn read(&self) -> Result<Kubeconfig, ConnectError> {
+        match self {
+            Self::Text(yaml) => {
+                let text = Kubeconfig::from_yaml(yaml);
+                text.map(without_blanks).map_err(|error| ConnectError::Kubeconfig(describe(&error)))
+            }
+            Self::Files(paths) => merge_files(paths),
+        }
+    }
+}
+
+/// Merged in their order: of each name the first entry counts, and the first current context that is not empty. Relative
+/// paths are those of their own file.
+fn merge_files(paths: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
+    let may_miss = paths.len() > 1 && paths.iter().any(|path| path.exists());
+    let mut merged = Kubeconfig::default();
+    for path in paths.iter().filter(|path| !may_miss || path.exists()) {
+        let next = Kubeconfig::read_from(path).map(without_blanks);
+        merged = next
+            .and_then(|next| merged.merge(next))
+            .map_err(|error| ConnectError::File { path: path.clone(), why: describe(&error) })?;
+    }
+    Ok(merged)
+}
+
+/// An empty name is none: kube's merge takes it for the name of a context.
+fn without_blanks(mut kubeconfig: Kubeconfig) -> Kubeconfig {
+    kubeconfig.current_context = kubeconfig.current_context.filter(|name| !name.is_empty());
+    kubeconfig
+}
+
+/// Without what the file says: YAML's own errors quote the lines around them, which can hold a credential.
+fn describe(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(_) => "it is not the YAML of a kubeconfig".into(),
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// One context, and what it names.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub name: String,
+    pub cluster_name: String,
+    pub cluster: Cluster,
+    /// Empty where the context names nobody.
+    pub user_name: String,
+    /// Without anything in it where the kubeconfig has no such user: client-go goes on without credentials too.
+    pub user: AuthInfo,
+    pub namespace: Option<String>,
+}
+
+impl Context {
+    /// The context that is wanted, else the current one.
+    pub fn choose(kubeconfig: Kubeconfig, wanted: Option<&str>) -> Result<Self, ConnectError> {
+        let Kubeconfig { contexts, clusters, auth_infos, current_context, .. } = kubeconfig;
+        let names = || contexts.iter().map(|context| context.name.as_str()).collect::<Vec<_>>().join(", ");
+        if contexts.is_empty() {
+            return Err(ConnectError::NoContexts);
+        }
+        let Some(name) = wanted.map(str::to_owned).or(current_context) else {
+            return Err(ConnectError::NoCurrentContext { contexts: names() });
+        };
+        let Some(context) = contexts.iter().find(|context| context.name == name) else {
+            return Err(ConnectError::NoContext { name, contexts: names() });
+        };
+        let context = context.context.clone().unwrap_or_default();
+        let cluster_name = context.cluster;
+        let cluster = clusters.into_iter().find(|cluster| cluster.name == cluster_name);
+        let Some(cluster) = cluster else {
+            return Err(ConnectError::NoClusterOfContext { context: name, cluster: cluster_name });
+        };
+        let user_name = context.user.unwrap_or_default();
+        let user = auth_infos.into_iter().find(|user| user.name == user_name);
+        Ok(Self {
+            name,
+            cluster_name,
+            cluster: cluster.cluster.unwrap_or_default(),
+            user_name,
+            user: user.and_then(|user| user.auth_info).unwrap_or_default(),
+            namespace: context.namespace.filter(|namespace| !namespace.is_empty()),
+        })
+    }
+}
+
+/// The bytes of a `…-data` field. Line breaks do not count, as for Go, and no other blanks either: YAML makes blanks of the
+/// line breaks of a folded text.
+pub fn decode_data(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    BASE64.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(yaml: &str, wanted: Option<&str>) -> Result<Context, String> {
+        let place = Place::Text(yaml.into());
+        let context = place.read().and_then(|kubeconfig| Context::choose(kubeconfig, wanted));
+        context.map_err(|error| error.to_string())
+    }
+
+    const TWO: &str = "
+clusters: [{name: c, cluster: {server: 'https://10.0.0.1:6443'}}]
+users: [{name: u, user: {token: s3cret}}]
+contexts: [{name: a, context: {cluster: c, user: u}}, {name: b, context: {cluster: c}}, {name: lost, context: {cluster: gone, user: u}}]
+";
+
+    #[test]
+    fn a_context_is_the_named_one_or_the_current_one() {
+        let current = format!("current-context: b\n{TWO}");
+        for (yaml, wanted, want) in
+            [(TWO, Some("a"), "a/u"), (&current, None, "b/"), (&current, Some("a"), "a/u")]
+        {
+            let Context { name, user_name, .. } = choose(yaml, wanted).unwrap();
+            assert_eq!(format!("{name}/{user_name}"), want);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_there_is() {
+        let empty = format!("current-context: ''\n{TWO}");
+        for (yaml, wanted, want) in [
+            (
+                TWO,
+                None,
+                "the kubeconfig sets no current context: choose one with --context or `kubectl config use-context` \
+                 (a, b, lost)",
+            ),
+            (
+                &empty,
+                None,
+                "the kubeconfig sets no current context: choose one with --context or `kubectl config \
+                 use-context` (a, b, lost)",
+            ),
+            (
+                TWO,
+                Some("x"),
+                "the kubeconfig has no context named x: choose one of a, b, lost with --context",
+            ),
+            (
+                TWO,
+                Some("lost"),
+                "the context lost names the cluster gone, which the kubeconfig does not have: add it, or choose \
+                 another context with --context",
+            ),
+            ("{}", None, "the kubeconfig has no contexts: is it the right file? See `kubectl config view`"),
+            (
+                "",
+                Some("a"),
+                "the kubeconfig has no contexts: is it the right file? See `kubectl config view`",
+            ),
+        ] {
+            assert_eq!(choose(yaml, wanted).unwrap_err(), want);
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_is_refused_without_its_secrets() {
+        for yaml in ["users: [", "users: [{name: u, user: {token: [s3cret]}}]", "s3cret: {{"] {
+            let error = choose(yaml, None).unwrap_err();
+            assert!(error.starts_with("cannot use the kubeconfig") && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    /// The rules and the example of kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig.
+    #[test]
+    fn files_are_merged_as_client_go_merges_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let first = write(
+            "one/config",
+            "current-context: ''\nusers: [{name: red, user: {username: x}}]\ncontexts: []\n\
+             clusters: [{name: c, cluster: {server: 'https://one', certificate-authority: ca.pem}}]\n",
+        );
+        let second = write(
+            "two/config",
+            "current-context: b\nusers: [{name: red, user: {token: t}}, {name: blue, user: {tokenFile: token}}]\n\
+             contexts: [{name: b, context: {cluster: c, user: blue}}]\nclusters: [{name: c, cluster: {server: 'https://two'}}]\n",
+        );
+        let third =
+            write("three/config", "current-context: z\ncontexts: [{name: b, context: {cluster: z}}]\n");
+        let list = env::join_paths([&folder.path().join("gone"), &first, &second, &third]).unwrap();
+        let merged = Place::of_list(Path::new(&list)).read().unwrap();
+        let red =
+            merged.auth_infos.iter().find(|user| user.name == "red").unwrap().auth_info.clone().unwrap();
+        assert!(
+            red.token.is_none() && red.username.as_deref() == Some("x"),
+            "the first red user, and only that"
+        );
+        let context = Context::choose(merged, None).unwrap();
+        assert_eq!((&*context.name, &*context.user_name), ("b", "blue"), "the first that is not empty");
+        assert_eq!(context.cluster.server.as_deref(), Some("https://one"));
+        let of = |folder_name: &str, file: &str| {
+            folder.path().join(folder_name).join(file).to_str().unwrap().to_owned()
+        };
+        assert_eq!(context.cluster.certificate_authority, Some(of("one", "ca.pem")));
+        assert_eq!(context.user.token_file, Some(of("two", "token")));
+    }
+
+    #[test]
+    fn a_single_file_must_exist_and_a_list_must_hold_one_that_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gone, there) = (folder.path().join("gone"), folder.path().join("there"));
+        std::fs::write(&there, TWO).unwrap();
+        for (list, found) in [(vec![&gone], false), (vec![&gone, &gone], false), (vec![&gone, &there], true)]
+        {
+            let list = env::join_paths(list).unwrap();
+            let read = Place::of_list(Path::new(&list)).read();
+            match read {
+                Ok(kubeconfig) => assert!(found && kubeconfig.contexts.len() == 3),
+                Err(ConnectError::File { path, .. }) => assert!(!found && path == gone),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn base64_may_have_line_breaks() {
+        for text in ["aGVs\nbG8g\r\nd29ybGQ=\n", "aGVsbG8gd29ybGQ=", "aGVs bG8g d29ybGQ=", "aGVsbG8gd29ybGR="]
+        {
+            assert_eq!(decode_data(text).as_deref(), Some(&b"hello world"[..]), "{text:?}");
+        }
+        for text in ["aGVsbG8gd29ybGQ", "a!", "=", "aGVsbG8gd29ybGQ=="] {
+            assert_eq!(decode_data(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Reaching the cluster as kubectl does: which cluster ([`target`], [`kubeconfig`]), through which proxy
+//! (`config::ProxyRules`, [`dial`]), and as whom ([`user`], [`plugin`], [`credentials`], [`authenticate`]).
+//!
+//! kube is the transport. Its own reading of kubeconfigs, proxies and plugins is left alone: kube 5 matches NO_PROXY
+//! against the proxy's own address and ignores proxies in a pod (`config/file_loader.rs`, `proxy_url`), knows no `socks5h`
+//! and no login to a SOCKS proxy (`client/builder.rs`), refuses base64 with line breaks (`config/file_config.rs`), and runs
+//! a plugin once for each client, without a deadline, and never again after a 401 (`client/auth/mod.rs`).
+
+mod authenticate;
+mod credentials;
+mod dial;
+mod error;
+mod kubeconfig;
+mod plugin;
+mod target;
+mod user;
+
+pub use self::{
+    authenticate::{Authenticated, OnRefusal},
+    credentials::Credentials,
+    dial::Connections,
+    error::{ConnectError, CredentialError, ProxyError},
+    kubeconfig::Place,
+    target::{Summary, Target, find, of_kubeconfig},
+};

@@ -1,0 +1,129 @@
+use super::*;
+use crate::server::collect::connect::kubeconfig::Place;
+
+fn user(yaml: &str) -> Result<User, String> {
+    let text = format!(
+        "current-context: a\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: 'https://a'}}}}]\nusers: [{{name: u, user: {yaml}}}]"
+    );
+    let context = Context::choose(Place::Text(text.into()).read().unwrap(), None).unwrap();
+    User::of_context(&context).map_err(|error| error.to_string())
+}
+
+async fn sent(user: &User) -> String {
+    let material = user.load().await.unwrap();
+    material.authorization.map_or_else(String::new, |header| header.to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_token_goes_before_a_password_and_both_before_a_plugin() {
+    let plugin = "exec: {apiVersion: client.authentication.k8s.io/v1, command: 'false'}";
+    for (yaml, header, kind) in [
+        ("{token: t, username: u, password: p}".to_owned(), "Bearer t", "token"),
+        (format!("{{token: t, {plugin}}}"), "Bearer t", "token"),
+        (format!("{{username: u, password: 'p:', {plugin}}}"), "Basic dTpwOg==", "user and password"),
+        ("{username: u}".into(), "Basic dTo=", "user and password"),
+        ("{token: \" t\\n\"}".into(), "Bearer t", "token"),
+        ("{}".into(), "", "none"),
+        ("{token: '', username: ''}".into(), "", "none"),
+    ] {
+        let user = user(&yaml).unwrap();
+        assert_eq!((sent(&user).await, user.describe()), (header.to_owned(), kind.to_owned()), "{yaml}");
+    }
+    assert_eq!(user(&format!("{{{plugin}}}")).unwrap().describe(), "credential plugin false");
+    let certified = format!("{{client-certificate: /c, client-key: /k, {plugin}}}");
+    assert_eq!(user(&certified).unwrap().describe(), "client certificate");
+}
+
+#[tokio::test]
+async fn a_token_file_is_read_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, " one\n").unwrap();
+    let alone = user(&format!("{{tokenFile: '{}'}}", path.display())).unwrap();
+    let beside = user(&format!("{{token: t, tokenFile: '{}'}}", path.display())).unwrap();
+    assert_eq!((sent(&alone).await, sent(&beside).await), ("Bearer one".into(), "Bearer one".into()));
+    std::fs::write(&path, "two").unwrap();
+    assert_eq!((sent(&alone).await, alone.describe()), ("Bearer two".into(), "token file".into()));
+    for text in ["", " \n", "two\nlines", "\u{7f}"] {
+        std::fs::write(&path, text).unwrap();
+        let error = alone.load().await.err().unwrap();
+        assert!(!error.to_string().contains("lines\n"), "{error}");
+        assert_eq!(sent(&beside).await, "Bearer t", "{text:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let error = alone.load().await.err().unwrap();
+    assert!(
+        matches!(error, CredentialError::Unreadable { why: std::io::ErrorKind::NotFound, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_data_before_files_and_never_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pem");
+    std::fs::write(&path, "from the file").unwrap();
+    let file = path.display();
+    let both = user(&format!(
+        "{{client-certificate-data: \"aGVs\\nbG8=\\n\", client-certificate: '{file}', client-key: '{file}'}}"
+    ));
+    let identity = both.as_ref().unwrap().load().await.unwrap().identity.unwrap();
+    assert_eq!((&*identity.certificate, &*identity.key), (&b"hello"[..], &b"from the file"[..]));
+    let both = both.unwrap();
+    assert_eq!(
+        (both.describe(), both.may_change(), both.bears_secret()),
+        ("client certificate".into(), true, false)
+    );
+    for (yaml, want) in [
+        ("{client-certificate-data: aGVsbG8=}", "needs both"),
+        ("{client-key: /key}", "needs both"),
+        (
+            "{client-certificate-data: 'a!', client-key: /key}",
+            "client-certificate-data of the user u is not base64",
+        ),
+        ("{client-certificate: /crt, client-key-data: 'a!'}", "client-key-data of the user u is not base64"),
+    ] {
+        let error = user(yaml).unwrap_err();
+        assert!(error.contains(want), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn providers_that_kubectl_dropped_are_refused_with_what_replaces_them() {
+    for (yaml, want) in [
+        ("{auth-provider: {name: gcp, config: {cmd-path: /bin/gcloud}}}", "gke-gcloud-auth-plugin"),
+        ("{auth-provider: {name: azure}}", "kubelogin"),
+        ("{auth-provider: {name: openstack}}", "exec"),
+        ("{token: t, auth-provider: {name: gcp}}", "gke-gcloud-auth-plugin"),
+        ("{auth-provider: {name: oidc, config: {refresh-token: s3cret}}}", "run kubectl once"),
+        ("{auth-provider: {name: oidc, config: {id-token: ''}}}", "run kubectl once"),
+        ("{token: \"s3cret\\nx\"}", "cannot be sent"),
+    ] {
+        let error = user(yaml).unwrap_err();
+        assert!(error.contains(want) && !error.contains("s3cret"), "{yaml}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_is_sent_and_its_refresh_token_is_not_used() {
+    let payload = BASE64_URL_SAFE_NO_PAD.encode(r#"{"iss":"x","exp":1893456000.5}"#);
+    let yaml =
+        format!("{{auth-provider: {{name: oidc, config: {{id-token: a.{payload}.c, refresh-token: r}}}}}}");
+    let oidc = user(&yaml).unwrap();
+    assert_eq!(sent(&oidc).await, format!("Bearer a.{payload}.c"));
+    let Method::IdToken(_, ends) = oidc.method else { panic!() };
+    assert_eq!(ends, Some("2030-01-01T00:00:00Z".parse().unwrap()));
+    for token in ["opaque", "a.b.c", "a.!.c", ""] {
+        assert_eq!(end_of(token), None, "{token}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let all = user(
+        "{token: s3cret, username: s3cret, password: s3cret, client-certificate-data: czNjcmV0, client-key-data: czNjcmV0}",
+    );
+    let shown = format!("{:?}", all.unwrap());
+    assert!(!shown.contains("s3cret") && !shown.contains("115, 51"), "{shown}");
+}
