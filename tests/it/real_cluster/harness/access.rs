@@ -54,6 +54,25 @@ impl Access {
         format!("system:serviceaccount:{0}:{0}", self.name)
     }
 
+    /// A token that is good for as long as the Secret of this name is there, which [`Self::end_token`] removes.
+    pub async fn token_until(&self, secret: &str) -> String {
+        let name = &self.name;
+        let object =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": name}});
+        let uid = self.api.create(&object).await["metadata"]["uid"].clone();
+        let bound = json!({"kind": "Secret", "apiVersion": "v1", "name": secret, "uid": uid});
+        let spec = json!({"expirationSeconds": 3600, "boundObjectRef": bound});
+        request(&self.api, name, &spec).await
+    }
+
+    pub async fn end_token(&self, secret: &str) {
+        self.api.delete(&format!("/api/v1/namespaces/{0}/secrets/{secret}", self.name)).await;
+    }
+
+    pub async fn another_token(&self) -> String {
+        token(&self.api, &self.name).await
+    }
+
     /// Takes the permission for a resource away (`*`: for the whole group). Panics if it was not granted.
     pub async fn revoke(&self, group: &str, resource: &str) {
         let mut found = false;
@@ -97,8 +116,11 @@ async fn copies(api: &Api, object: &Value, namespaces: &[&str]) {
 
 /// A token of the service account that has its namespace's name.
 async fn token(api: &Api, name: &str) -> String {
-    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-        "spec": {"expirationSeconds": 3600}});
+    request(api, name, &json!({"expirationSeconds": 3600})).await
+}
+
+async fn request(api: &Api, name: &str, spec: &Value) -> String {
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
     let path = format!("/api/v1/namespaces/{name}/serviceaccounts/{name}/token");
     api.post(&path, &request).await["status"]["token"].as_str().expect("a token").to_owned()
 }

@@ -65,6 +65,11 @@ impl Api {
             .unwrap_or_else(|error| panic!("PATCH {path} {patch}: {error}"))
     }
 
+    pub async fn delete(&self, path: &str) {
+        let deleted = self.send(Method::DELETE, path, "application/json", &Value::Null).await;
+        deleted.unwrap_or_else(|error| panic!("DELETE {path}: {error}"));
+    }
+
     async fn send(&self, method: Method, path: &str, kind: &str, body: &Value) -> Result<Value, kube::Error> {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let request = Request::builder().method(method).uri(path).header("content-type", kind);

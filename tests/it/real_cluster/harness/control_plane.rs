@@ -1,14 +1,14 @@
 //! etcd and kube-apiserver, with metrics-server where it is wanted. end2end/cluster/build.sh builds them.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
     time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
@@ -26,7 +26,7 @@ const START: Duration = Duration::from_secs(90);
 pub struct ControlPlane {
     /// Left behind on purpose: run-tests.sh removes it, or says where it is when a test failed.
     dir: PathBuf,
-    number: u8,
+    network: Network,
     assets: PathBuf,
     authority: Authority,
     api_server: Mutex<Option<Process>>,
@@ -36,19 +36,59 @@ pub struct ControlPlane {
     pub api: Api,
 }
 
+/// The addresses of one control plane.
+#[derive(Clone, Copy, Debug)]
+pub enum Network {
+    /// 10.90.N.0/24
+    V4(u8),
+    /// fd00:90::/112
+    V6,
+}
+
+impl Network {
+    fn ip(self, last: u8) -> IpAddr {
+        match self {
+            Self::V4(number) => Ipv4Addr::new(10, 90, number, last).into(),
+            Self::V6 => Ipv6Addr::new(0xfd00, 0x90, 0, 0, 0, 0, 0, last.into()).into(),
+        }
+    }
+
+    /// Of the API server and etcd.
+    fn host(self) -> String {
+        self.ip(1).to_string()
+    }
+
+    /// Of Services; nothing routes there.
+    fn services(self) -> (&'static str, &'static str) {
+        match self {
+            Self::V4(_) => ("10.91.0.0/24", "10.91.0.1"),
+            Self::V6 => ("fd00:91::/112", "fd00:91::1"),
+        }
+    }
+
+    fn url(self, scheme: &str, port: u16) -> String {
+        format!("{scheme}://{}", SocketAddr::from((self.ip(1), port)))
+    }
+}
+
 impl ControlPlane {
     /// Starts number `number`, which has 10.90.`number`.0/24 to itself.
     pub async fn start(number: u8) -> Self {
+        Self::start_on(Network::V4(number)).await
+    }
+
+    pub async fn start_on(network: Network) -> Self {
         let assets = std::env::var_os("WUKONG_CLUSTER_ASSETS")
             .expect("these tests run in a network namespace: end2end/cluster/run-tests.sh makes it");
-        let dir = TempDir::with_prefix(format!("control-plane-{number}-")).unwrap().keep();
+        let prefix = format!("control-plane-{network:?}-");
+        let dir = TempDir::with_prefix(prefix.replace(['(', ')'], "")).unwrap().keep();
         let authority = Authority::new();
-        let api = Api::new(&url(number), authority.der(), ADMIN_TOKEN);
+        let api = Api::new(&network.url("https", 6443), authority.der(), ADMIN_TOKEN);
         let assets = PathBuf::from(assets);
-        let etcd = start_etcd(&assets, host(number), &dir);
+        let etcd = start_etcd(&assets, network, &dir);
         let plane = Self {
             dir,
-            number,
+            network,
             assets,
             authority,
             api_server: Mutex::default(),
@@ -67,12 +107,12 @@ impl ControlPlane {
     }
 
     pub fn url(&self) -> String {
-        url(self.number)
+        self.network.url("https", 6443)
     }
 
     /// An address of this control plane's own: 1 is the API server's, the nodes follow.
     pub fn address(&self, last: u8, port: u16) -> SocketAddr {
-        (IpAddr::V4(Ipv4Addr::new(10, 90, self.number, last)), port).into()
+        (self.network.ip(last), port).into()
     }
 
     pub fn audit(&self) -> Audit {
@@ -87,6 +127,11 @@ impl ControlPlane {
     /// A certificate for the address `last`, signed by the cluster's authority.
     pub fn certificate(&self, name: &str, last: u8) -> Pair {
         self.authority.issue(name, None, &[self.address(last, 0).ip().to_string()])
+    }
+
+    /// A certificate by which the API server knows its holder as `user`, for a while.
+    pub fn client_certificate(&self, user: &str, life: Duration) -> Pair {
+        self.authority.issue_for(user, life)
     }
 
     /// PEM of the authority that signed every certificate of this cluster.
@@ -105,11 +150,19 @@ impl ControlPlane {
 
     /// A kubeconfig file with a token in it.
     pub fn kubeconfig(&self, name: &str, token: &str) -> PathBuf {
-        let authority = self.authority_file();
+        self.kubeconfig_of(name, json!({"token": token}), json!({}))
+    }
+
+    /// A kubeconfig file with this user, and more fields of the cluster.
+    pub fn kubeconfig_of(&self, name: &str, user: Value, more: Value) -> PathBuf {
+        let mut cluster = json!({"server": self.url(), "certificate-authority": self.authority_file()});
+        for (field, value) in more.as_object().into_iter().flatten() {
+            cluster[field] = value.clone();
+        }
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "tests",
-            "clusters": [{"name": "tests", "cluster": {"server": self.url(), "certificate-authority": authority}}],
-            "users": [{"name": name, "user": {"token": token}}],
+            "clusters": [{"name": "tests", "cluster": cluster}],
+            "users": [{"name": name, "user": user}],
             "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": name}}],
         });
         let path = self.dir().join(format!("{name}.kubeconfig"));
@@ -233,7 +286,7 @@ impl ControlPlane {
     fn write_certificates(&self) {
         let dir = self.dir();
         std::fs::write(dir.join("ca.crt"), self.authority.pem()).unwrap();
-        let names = [host(self.number), "10.91.0.1".into(), "kubernetes.default.svc".into()];
+        let names = [self.network.host(), self.network.services().1.into(), "kubernetes.default.svc".into()];
         self.authority.issue("kube-apiserver", None, &names).write(dir, "api-server");
         self.authority.issue("front-proxy", None, &[]).write(dir, "front-proxy");
         self.authority.issue("kubelet-client", Some("system:masters"), &[]).write(dir, "kubelet-client");
@@ -245,11 +298,11 @@ impl ControlPlane {
 
     fn api_server_command(&self) -> Command {
         let mut command = Command::new(self.assets.join("kube-apiserver"));
-        let host = host(self.number);
+        let (host, services) = (self.network.host(), self.network.services().0);
         command
-            .arg(format!("--etcd-servers=http://{host}:2379"))
+            .arg(format!("--etcd-servers={}", self.network.url("http", 2379)))
             .args([format!("--bind-address={host}"), format!("--advertise-address={host}")])
-            .args(["--secure-port=6443", "--service-cluster-ip-range=10.91.0.0/24"])
+            .args(["--secure-port=6443", &format!("--service-cluster-ip-range={services}")])
             // RBAC on, as in any cluster. No controller makes the default service accounts, so none is demanded.
             .args(["--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"])
             .arg("--service-account-issuer=https://kubernetes.default.svc")
@@ -290,24 +343,17 @@ const FILES: [(&str, &str); 14] = [
     ("cert-dir", "certificates"),
 ];
 
-fn start_etcd(assets: &Path, host: String, dir: &Path) -> Process {
+fn start_etcd(assets: &Path, network: Network, dir: &Path) -> Process {
+    let (clients, peers) = (network.url("http", 2379), network.url("http", 2380));
     let mut command = Command::new(assets.join("etcd"));
     command
         .arg(format!("--data-dir={}", dir.join("etcd").display()))
-        .arg(format!("--listen-client-urls=http://{host}:2379"))
-        .arg(format!("--advertise-client-urls=http://{host}:2379"))
-        .arg(format!("--listen-peer-urls=http://{host}:2380"))
-        .arg(format!("--initial-advertise-peer-urls=http://{host}:2380"))
-        .arg(format!("--initial-cluster=default=http://{host}:2380"))
+        .arg(format!("--listen-client-urls={clients}"))
+        .arg(format!("--advertise-client-urls={clients}"))
+        .arg(format!("--listen-peer-urls={peers}"))
+        .arg(format!("--initial-advertise-peer-urls={peers}"))
+        .arg(format!("--initial-cluster=default={peers}"))
         // The data need not outlive the machine's power.
         .args(["--unsafe-no-fsync", "--log-level=warn"]);
     Process::start(&mut command, "etcd", dir)
-}
-
-fn host(number: u8) -> String {
-    format!("10.90.{number}.1")
-}
-
-fn url(number: u8) -> String {
-    format!("https://{}:6443", host(number))
 }

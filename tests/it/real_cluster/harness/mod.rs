@@ -13,6 +13,7 @@ pub mod pki;
 pub mod process;
 pub mod program;
 pub mod prometheus;
+pub mod proxy;
 pub mod shared;
 pub mod storage;
 pub mod tls;

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
 
 use rcgen::{
@@ -47,6 +48,16 @@ impl Authority {
     /// A certificate for a server at these addresses and names, which is a client's too.
     pub fn issue(&self, name: &str, organisation: Option<&str>, addresses: &[String]) -> Pair {
         self.sign(name, organisation, addresses, KeyPair::generate().unwrap())
+    }
+
+    /// A client's certificate that ends soon.
+    pub fn issue_for(&self, name: &str, life: Duration) -> Pair {
+        let mut params = named(name, None);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_after = (SystemTime::now() + life).into();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
     /// The same with an RSA key, for servers that take no other. ring signs with such a key and makes none.

@@ -35,6 +35,10 @@ impl Process {
         assert!(sent.success(), "kill -{signal} {id}: {sent}");
     }
 
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of what it wrote, and how it ended if it did.
     pub fn obituary(&mut self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! The program itself, as its users start it: the executable, a kubeconfig, an address on its first line.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
     time::Duration,
@@ -20,9 +20,22 @@ pub const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 pub const DISK_INTERVAL: Duration = Duration::from_secs(2);
 
 pub struct Program {
-    _process: Process,
+    process: Process,
     pub url: String,
     http: reqwest::Client,
+}
+
+/// How the program is started.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Its log is `NAME.log`.
+    pub name: String,
+    /// Of `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// Of `--listen`; a free port of this machine's own address where it is empty.
+    pub listen: String,
+    pub variables: Vec<(&'static str, OsString)>,
+    pub flags: Vec<OsString>,
 }
 
 /// An HTTP answer.
@@ -37,6 +50,60 @@ impl Answer {
     }
 }
 
+impl Start {
+    /// Starts it and waits for the address that it prints.
+    pub fn run(self, dir: &Path) -> Program {
+        let mut process = Process::start(&mut self.command(), &self.name, dir);
+        let line = first_line(&mut process);
+        let Some(url) = line.trim_end().strip_prefix("listening on ") else {
+            panic!("the first line of standard output is {line:?}; {}", process.obituary());
+        };
+        let http = reqwest::Client::builder().timeout(ANSWER).no_proxy().build().unwrap();
+        Program { url: url.to_owned(), http, process }
+    }
+
+    /// Starts it, which it refuses: the exit code and standard error.
+    pub fn refused(self) -> (i32, String) {
+        let output = self.command().stdin(Stdio::null()).output().expect("the program");
+        (output.status.code().expect("no signal ended it"), String::from_utf8(output.stderr).expect("text"))
+    }
+
+    /// `check` in the same circumstances: the exit code and standard output.
+    pub fn check(self, output: &str) -> (i32, String) {
+        let mut command = executable();
+        command.args(["check", "--output", output]).args(&self.flags).envs(self.variables);
+        if let Some(kubeconfig) = self.kubeconfig {
+            command.arg("--kubeconfig").arg(kubeconfig);
+        }
+        let output = command.stdin(Stdio::null()).output().expect("the program");
+        let code = output.status.code().expect("no signal ended it");
+        (code, String::from_utf8(output.stdout).expect("text"))
+    }
+
+    /// The exit code of `healthcheck` for a program that listens there.
+    pub fn healthcheck(listen: &str) -> i32 {
+        let status = executable().args(["healthcheck", "--listen", listen]).status().expect("the program");
+        status.code().expect("no signal ended it")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = executable();
+        let duration = |duration: Duration| format!("{}s", duration.as_secs());
+        let listen = if self.listen.is_empty() { "127.0.0.1:0" } else { &self.listen };
+        command
+            .args(["--listen", listen])
+            .args(["--metrics-interval", &duration(METRICS_INTERVAL)])
+            .args(["--disk-interval", &duration(DISK_INTERVAL)])
+            .args(&self.flags)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped());
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.arg("--kubeconfig").arg(kubeconfig);
+        }
+        command
+    }
+}
+
 impl Program {
     /// Starts it and waits for the address that it prints. Its log is `NAME.log` in `dir`.
     pub fn start(kubeconfig: &Path, name: &str, dir: &Path) -> Self {
@@ -45,23 +112,18 @@ impl Program {
 
     /// The same with further flags.
     pub fn with<F: AsRef<OsStr>>(kubeconfig: &Path, name: &str, dir: &Path, flags: &[F]) -> Self {
-        let mut command = executable();
-        let duration = |duration: Duration| format!("{}s", duration.as_secs());
-        command
-            .args(["--listen", "127.0.0.1:0"])
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args(["--metrics-interval", &duration(METRICS_INTERVAL)])
-            .args(["--disk-interval", &duration(DISK_INTERVAL)])
-            .args(flags)
-            .stdout(Stdio::piped());
-        let mut process = Process::start(&mut command, name, dir);
-        let line = first_line(&mut process);
-        let Some(url) = line.trim_end().strip_prefix("listening on ") else {
-            panic!("the first line of standard output is {line:?}; {}", process.obituary());
+        let start = Start {
+            name: name.to_owned(),
+            kubeconfig: Some(kubeconfig.to_owned()),
+            flags: flags.iter().map(|flag| flag.as_ref().to_owned()).collect(),
+            ..Start::default()
         };
-        let http = reqwest::Client::builder().timeout(ANSWER).build().unwrap();
-        Self { url: url.to_owned(), http, _process: process }
+        start.run(dir)
+    }
+
+    /// What it wrote to its log.
+    pub fn log(&self) -> String {
+        self.process.log()
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -105,11 +167,8 @@ impl Program {
 
 /// `check --output json`, run to its end: the exit code and standard output.
 pub fn checked(kubeconfig: &Path, flags: &[String]) -> (i32, String) {
-    let mut command = executable();
-    command.args(["check", "--output", "json", "--kubeconfig"]).arg(kubeconfig).args(flags);
-    let output = command.stdin(Stdio::null()).output().expect("the program");
-    let code = output.status.code().expect("no signal ended it");
-    (code, String::from_utf8(output.stdout).expect("text"))
+    let flags = flags.iter().map(OsString::from).collect();
+    Start { kubeconfig: Some(kubeconfig.to_owned()), flags, ..Start::default() }.check("json")
 }
 
 /// The program without anything that this machine's environment would tell it.
@@ -121,7 +180,9 @@ fn executable() -> Command {
             command.env_remove(variable);
         }
     }
-    command.env_remove("NAMESPACE").env_remove("KUBECONFIG");
+    for variable in ["NAMESPACE", "KUBECONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
+        command.env_remove(variable).env_remove(variable.to_lowercase());
+    }
     command
 }
 
