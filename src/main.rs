@@ -4,7 +4,7 @@ use std::{
     env,
     io::{self, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use wukong_dashboard::{
             self, CephConfig, CollectConfig, Config, Invocation, KubeletAccess, Listen, LogFormat, Output,
             PrometheusConfig, Refusal, SimConfig, SimSize, Task,
         },
-        listen, log, memory,
+        listen, log, memory, private_file,
         serve::ask_health,
     },
     sim,
@@ -158,7 +158,7 @@ impl Secrets {
 
     fn write(&self, name: &str, content: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
-        write_private(&path, content)?;
+        private_file::write(&path, content)?;
         Ok(path)
     }
 }
@@ -174,7 +174,8 @@ async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Res
     let SimConfig { size, listen, tls, .. } = config;
     let cluster = sim::start(sim::Options { listen, tls, ..options(size) }).await?;
     if let Some(path) = &config.kubeconfig_out {
-        write_private(path, &cluster.kubeconfig()).with_context(|| format!("writing {}", path.display()))?;
+        private_file::write(path, &cluster.kubeconfig())
+            .with_context(|| format!("writing {}", path.display()))?;
     }
     announce(if tls { "https" } else { "http" }, cluster.address());
     shutdown.cancelled().await;
@@ -193,14 +194,6 @@ fn bind(listen: Listen) -> anyhow::Result<TcpListener> {
 /// The first line of standard output. Nobody may be reading it.
 fn announce(scheme: &str, address: SocketAddr) {
     let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
-}
-
-/// A kubeconfig holds credentials: nobody else may read it.
-fn write_private(path: &Path, content: &str) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(content.as_bytes())
 }
 
 fn signals() -> io::Result<(Signal, Signal)> {

@@ -8,6 +8,7 @@ pub mod k8s;
 pub mod listen;
 pub mod log;
 pub mod memory;
+pub mod private_file;
 pub mod serve;
 pub mod snapshot;
 #[cfg(test)]

@@ -1,0 +1,82 @@
+//! Files that hold credentials: nobody but their owner may read them, and nobody finds half of one.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use tempfile::NamedTempFile;
+
+/// Writes a file that its owner alone may read and write (0600), whole or not at all. A file or a link of that name is
+/// replaced, and not written to: its mode, and who else has it open, are of no matter. Fails for what is no regular file,
+/// such as a folder or a device.
+pub fn write(path: &Path, content: &str) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it exists, and is not a regular file"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // In the same folder: only within one file system can it be renamed. Its mode is 0600 from the start.
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(content.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn whatever_was_there_the_file_is_private_and_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubeconfig");
+        write(&path, "first").unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap(), mode(&path)), ("first".to_owned(), 0o600));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        // Somebody has it open already.
+        let mut open = fs::File::open(&path).unwrap();
+        write(&path, "second").unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap(), mode(&path)), ("second".to_owned(), 0o600));
+        assert_eq!(io::read_to_string(&mut open).unwrap(), "first", "they see nothing of the new one");
+        assert_eq!(names(folder.path()), ["kubeconfig"]);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("kubeconfig"), folder.path().join("other"));
+        fs::write(&other, "somebody's").unwrap();
+        symlink(&other, &path).unwrap();
+        write(&path, "secret").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "somebody's");
+        assert_eq!((fs::read_to_string(&path).unwrap(), mode(&path)), ("secret".to_owned(), 0o600));
+        fs::remove_file(&path).unwrap();
+        symlink(folder.path().join("gone"), &path).unwrap();
+        write(&path, "secret").unwrap();
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn what_is_no_file_stays_and_nothing_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(folder.path(), "secret").is_err());
+        assert!(write(Path::new("/dev/null"), "secret").is_err());
+        assert!(write(&folder.path().join("no/such"), "secret").is_err());
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+}
