@@ -296,7 +296,7 @@ pub struct VolumeStats {
 }
 
 /// What a kubelet says that its figures are of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum VolumeRef {
     /// A claim that it names: `pvcRef`, or the volume name `kubernetes.io~pvc/NAME`.
     Claim(Key),

@@ -64,7 +64,7 @@ impl World {
         let answered = known.and_then(|guest| Some((guest, guest.answered?)));
         // What an agent said long ago stands for nothing any more.
         let (guest, at) = match answered {
-            Some((guest, at)) if !Age::new(now, at, at, self.limits.disk_interval).expired => (guest, at),
+            Some((guest, at)) if !Age::new(now, at, self.limits.disk_interval).expired => (guest, at),
             _ => return Guest { memory: self.guest_memory(&key, now), ..Guest::default() },
         };
         Guest { memory: self.guest_memory(&key, now), filesystems: guest.shown(instance), at: Some(at) }
@@ -74,7 +74,7 @@ impl World {
     fn guest_memory(&self, instance: &Key, now: Millis) -> Option<Sample> {
         let sample = self.prometheus.instances.get(instance)?;
         let (of, usable) = sample.guest_available.zip(sample.guest_usable)?;
-        let age = Age::new(now, sample.at, sample.at, self.limits.metrics_interval);
+        let age = Age::new(now, sample.at, self.limits.metrics_interval);
         let known = Sample {
             unit: Unit::Bytes,
             used: of.checked_sub(usable)?,

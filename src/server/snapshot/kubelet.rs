@@ -2,7 +2,8 @@
 
 use super::{
     MISSING_AFTER,
-    facts::{SourceError, VolumeStats},
+    ahead::Ahead,
+    facts::{SourceError, VolumeRef, VolumeStats},
 };
 use crate::model::{Millis, figure::Source};
 
@@ -22,13 +23,18 @@ pub(super) struct NodeVolumes {
     pub heard: Millis,
     /// The least that two measurements of one volume were apart, once that was seen.
     apart: Option<Millis>,
+    ahead: Ahead<VolumeRef>,
 }
 
 impl NodeVolumes {
-    pub fn answered(&mut self, source: Source, stats: Vec<VolumeStats>, at: Millis, interval: Millis) {
+    pub fn answered(&mut self, source: Source, mut stats: Vec<VolumeStats>, at: Millis, interval: Millis) {
+        let times = stats.iter_mut().filter_map(|VolumeStats { of, at, .. }| Some((&*of, at.as_mut()?)));
+        self.ahead.settle(at, times);
         // The least that was seen: a slow round, or one that was left out, makes a distance longer and never shorter.
         let apart = self.seen_apart(&stats, at, interval).into_iter().chain(self.apart).min();
-        *self = Self { source: Some(source), stats, answered: Some(at), error: None, heard: at, apart };
+        let ahead = std::mem::take(&mut self.ahead);
+        *self =
+            Self { source: Some(source), stats, answered: Some(at), error: None, heard: at, apart, ahead };
     }
 
     pub fn failed(&mut self, error: SourceError, at: Millis) {

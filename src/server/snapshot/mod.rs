@@ -1,5 +1,6 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
+mod ahead;
 pub mod archive;
 pub mod attention;
 pub mod delta;

@@ -201,7 +201,7 @@ impl World {
 
 /// Whether what was found still counts: a denial ends it at once, silence with time.
 fn judge(found: Found, wanted: &Wanted, now: Millis) -> Result<Sample, Missing> {
-    let age = Age::new(now, found.sample.at, found.sample.at, found.interval);
+    let age = Age::new(now, found.sample.at, found.interval);
     let sample = Sample { stale: age.stale, ..found.sample };
     match found.error {
         Some(error) if error.reason == Reason::Forbidden || age.expired => {

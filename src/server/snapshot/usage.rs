@@ -14,7 +14,9 @@ use crate::model::{
 };
 
 /// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.
-const NEW_FOR: Millis = 180_000;
+pub(super) const NEW_FOR: Millis = 180_000;
+/// A metrics API measures over minutes at most: a longer window does not keep a figure fresh any longer.
+const LONGEST_WINDOW: Millis = 600_000;
 
 /// The VM whose figures are made.
 pub(super) struct Subject<'a> {
@@ -54,7 +56,7 @@ impl World {
         let sample = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
         let (used, window_ms) = (quest.of_instance)(sample)?;
         let interval = self.limits.metrics_interval;
-        let age = Age::new(now, sample.at, sample.at, interval);
+        let age = Age::new(now, sample.at, interval);
         let (unit, at, source) = (quest.unit, sample.at, Source::Prometheus);
         let known = Sample { unit, used, of, at, window_ms, source, basis: Basis::Own, stale: age.stale };
         (!age.expired && !self.denied(SourceId::Prometheus)).then_some(known)
@@ -104,7 +106,7 @@ impl World {
 
     /// No sample at all: because the source fails, was not asked, or does not have this pod.
     fn unsampled(&self, pod: &Pod, now: Millis, missing: impl Fn(Reason) -> Missing) -> Missing {
-        let new = pod.created.is_none_or(|created| now - created < NEW_FOR);
+        let new = pod.created.is_none_or(|created| is_new(created, now));
         match self.metrics_error(pod.namespace) {
             Some(error) => failed(error, None),
             None if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
@@ -125,10 +127,13 @@ impl World {
         now: Millis,
     ) -> (Sample, Age) {
         let facts = &received.facts;
-        let interval = self.limits.metrics_interval.max(Millis::from(facts.window_ms));
-        let age = Age::new(now, facts.at, received.first_seen, interval);
+        let window = Millis::from(facts.window_ms).min(LONGEST_WINDOW);
+        let interval = self.limits.metrics_interval.max(window);
+        // A time that lies ahead of when the sample was first received is that of another clock.
+        let at = facts.at.min(received.first_seen);
+        let age = Age::new(now, at, interval);
         let (source, basis, stale) = (Source::PodMetrics, Basis::Own, age.stale);
-        (Sample { unit, used, of, at: facts.at, window_ms: facts.window_ms, source, basis, stale }, age)
+        (Sample { unit, used, of, at, window_ms: facts.window_ms, source, basis, stale }, age)
     }
 
     fn expired(&self, namespace: &str, last: Sample) -> Missing {
@@ -149,16 +154,21 @@ fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
     Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
 }
 
-/// How old a sample is, against its interval. Counted from the sample's own time, or from when it was first
-/// received where that is longer ago: a clock that runs ahead, or a source that repeats itself, hides nothing.
+/// Whether what was created then is still coming up. A time that lies far ahead says nothing: a clock is off.
+pub(super) fn is_new(created: Millis, now: Millis) -> bool {
+    now.saturating_sub(created).saturating_abs() < NEW_FOR
+}
+
+/// How old a sample is, against its interval. No sample's time lies ahead of when it was received: see [`super::ahead`].
 pub(super) struct Age {
     pub stale: bool,
     pub expired: bool,
 }
 
 impl Age {
-    pub fn new(now: Millis, at: Millis, first_seen: Millis, interval: Millis) -> Self {
-        let age = now.saturating_sub(at).max(now.saturating_sub(first_seen));
+    pub fn new(now: Millis, at: Millis, interval: Millis) -> Self {
+        // One of the future was received before this program's own clock was set back: nobody knows how old it is.
+        let age = now.saturating_sub(at).saturating_abs();
         Self {
             stale: age > interval.saturating_mul(STALE_AFTER),
             expired: age > interval.saturating_mul(MISSING_AFTER),

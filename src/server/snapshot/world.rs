@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::{
     Limits,
+    ahead::Ahead,
     facts::{
         At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key,
         LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts, PrometheusFacts,
@@ -37,6 +38,8 @@ pub(super) struct Queried {
     pub instances: HashMap<Key, InstanceSample>,
     pub warnings: Vec<Message>,
     pub answered: Option<Millis>,
+    volumes_ahead: Ahead<Key>,
+    instances_ahead: Ahead<Key>,
 }
 
 /// The last images that Ceph told of.
@@ -228,12 +231,14 @@ impl World {
         });
         let sampled =
             facts.instances.into_iter().map(|sample| (Key::new(&sample.namespace, &sample.name), sample));
-        self.prometheus = Queried {
-            volumes: claimed.collect(),
-            instances: sampled.collect(),
-            warnings: facts.warnings,
-            answered: Some(at),
-        };
+        let Queried { mut volumes_ahead, mut instances_ahead, .. } = std::mem::take(&mut self.prometheus);
+        let (mut volumes, mut instances): (HashMap<Key, VolumeStats>, HashMap<Key, InstanceSample>) =
+            (claimed.collect(), sampled.collect());
+        volumes_ahead
+            .settle(at, volumes.iter_mut().filter_map(|(key, stats)| Some((key, stats.at.as_mut()?))));
+        instances_ahead.settle(at, instances.iter_mut().map(|(key, sample)| (key, &mut sample.at)));
+        let (warnings, answered) = (facts.warnings, Some(at));
+        self.prometheus = Queried { volumes, instances, warnings, answered, volumes_ahead, instances_ahead };
         self.track(SourceId::Prometheus, None).succeeded(at);
     }
 

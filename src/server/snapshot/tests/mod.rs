@@ -1,6 +1,7 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
 mod archive;
+mod clocks;
 mod delta;
 mod groups;
 mod health;
