@@ -48,10 +48,14 @@ pub enum Reason {
     NotConfigured,
     /// Memory of hugepages, which the launcher's working set does not count.
     Hugepages,
+    /// Too many questions wait for the source already.
+    Busy,
+    /// Another Wukong names the same VirtualMachine, and shows its figures.
+    SharedVm,
 }
 
 impl Reason {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Starting,
         Self::NotRunning,
         Self::ApiAbsent,
@@ -76,6 +80,8 @@ impl Reason {
         Self::NoFastDiff,
         Self::NotConfigured,
         Self::Hugepages,
+        Self::Busy,
+        Self::SharedVm,
     ];
 
     /// Stable name for JSON, metrics and documentation.
@@ -105,6 +111,8 @@ impl Reason {
             Self::NoFastDiff => "no-fast-diff",
             Self::NotConfigured => "not-configured",
             Self::Hugepages => "hugepages",
+            Self::Busy => "busy",
+            Self::SharedVm => "shared-vm",
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     figure::{Figure, Sample},
+    message::Message,
     reason::Missing,
     source::SourceId,
 };
@@ -160,6 +161,8 @@ pub struct Vm {
     pub pod: String,
     /// Why one in error, or pending, does not run, and how to look into it. Few have it: it makes the others no larger.
     pub trouble: Option<Box<Missing>>,
+    /// What its objects contradict each other in, where they disagree about who shows the VM.
+    pub conflict: Option<Box<Message>>,
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,
     pub volumes: Vec<Volume>,

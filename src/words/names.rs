@@ -60,6 +60,8 @@ pub fn reason(reason: Reason) -> Key {
         Reason::NoFastDiff => key!(reason.no_fast_diff),
         Reason::NotConfigured => key!(reason.not_configured),
         Reason::Hugepages => key!(reason.hugepages),
+        Reason::Busy => key!(reason.busy),
+        Reason::SharedVm => key!(reason.shared_vm),
     }
 }
 

@@ -56,6 +56,7 @@ pub struct Annotations {
 pub struct Owner {
     pub api_version: Text,
     pub kind: Text,
+    pub name: Text,
     pub uid: Text,
     pub controller: Flag,
 }

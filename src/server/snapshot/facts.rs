@@ -172,8 +172,10 @@ pub struct VmFacts {
     pub namespace: String,
     pub name: String,
     pub created: Millis,
-    /// uid of the Wukong that owns it; empty where none does.
+    /// uid and name of the Wukong that its owner references name; empty where they name none. The object's writer
+    /// chooses them: see `inventory`.
     pub owner_wukong: String,
+    pub owner_name: String,
     pub printable_status: String,
     /// Why it does not come up, as its conditions say; empty where it is up or off, or they do not say.
     pub trouble: String,

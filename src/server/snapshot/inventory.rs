@@ -1,16 +1,24 @@
-//! Who is there: every Wukong, every VirtualMachine that no Wukong owns, and every instance that stands alone; each
-//! with its KubeVirt objects.
+//! Who is there: every Wukong, every VirtualMachine that no Wukong shows, and every instance that stands alone; each
+//! with its KubeVirt objects. Owner references are the word of the object's writer: none of them hides a VM.
+
+use std::cell::LazyCell;
 
 use hashbrown::{HashMap, HashSet};
 
 use super::{
     facts::{At, InstanceFacts, VmFacts, WukongFacts},
     pods::cut_prefix,
+    usage::is_new,
     world::World,
 };
-use crate::model::{
-    source::SourceId,
-    vm::{Kind, Status},
+use crate::{
+    model::{
+        Millis,
+        message::Message,
+        source::SourceId,
+        vm::{Kind, Status},
+    },
+    words::msg,
 };
 
 /// One VM before it is joined with its figures.
@@ -19,8 +27,9 @@ pub(super) struct Entry<'a> {
     pub wukong: Option<&'a WukongFacts>,
     pub vm: Option<&'a VmFacts>,
     pub instance: Option<&'a InstanceFacts>,
-    /// The VirtualMachine's name; empty where nothing tells it.
+    /// The VirtualMachine's name; empty where nothing tells it, or another entry shows it.
     pub vm_name: &'a str,
+    pub conflict: Option<Conflict<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -53,6 +62,27 @@ impl<'a> Entry<'a> {
             (None, None, Some(instance)) => &instance.uid,
             (None, None, None) => "",
         }
+    }
+
+    /// The contradiction in words.
+    pub fn conflict(&self) -> Option<Box<Message>> {
+        let claimed = self.vm.map_or("", |vm| &vm.owner_name);
+        let namespace = self.namespace();
+        Some(Box::new(match self.conflict? {
+            Conflict::Shared(other) => {
+                msg!(owner.shared, vm = other.vm_name.as_str(), wukong = other.name.as_str())
+            }
+            Conflict::NamesOther => msg!(owner.names_other, vm = self.vm_name, wukong = claimed),
+            Conflict::NoSuchOwner => msg!(owner.unknown, wukong = claimed, namespace = namespace),
+            Conflict::OtherVm(owner) => {
+                msg!(owner.other_vm, wukong = owner.name.as_str(), vm = owner.vm_name.as_str())
+            }
+            Conflict::SeveralVms(owner) => msg!(owner.several, wukong = owner.name.as_str()),
+        }))
+    }
+
+    pub fn is_shown_elsewhere(&self) -> bool {
+        matches!(self.conflict, Some(Conflict::Shared(_)))
     }
 
     /// KubeVirt's word where it can be read, else the Wukong's phase.
@@ -105,29 +135,38 @@ fn from_phase(phase: &str) -> Status {
 }
 
 impl World {
-    pub(super) fn inventory(&self) -> Vec<Entry<'_>> {
-        let by_owner = self.by_owner();
+    /// Each VM once, whatever owner references and `status.vmName` say. A VirtualMachine is shown by the Wukong whose
+    /// `status.vmName` names it: of several the one that it names as its owner, else the oldest. One that no Wukong names
+    /// is shown by the Wukong that it names as its owner, if that has no `status.vmName` and no other VirtualMachine names
+    /// it; else by itself.
+    pub(super) fn inventory(&self, now: Millis) -> Vec<Entry<'_>> {
+        let owners = Owners::of(self);
         let mut entries: Vec<Entry> =
-            self.wukongs.values().map(|wukong| self.of_wukong(wukong, &by_owner)).collect();
-        let taken: HashSet<(&str, &str)> =
-            entries.iter().map(|entry| (entry.namespace(), entry.vm_name)).collect();
-        let owners: HashSet<&str> = self.wukongs.values().map(|wukong| wukong.uid.as_str()).collect();
-        let free = self.vms.values().filter(|vm| {
-            !taken.contains(&(vm.namespace.as_str(), vm.name.as_str()))
-                && !owners.contains(vm.owner_wukong.as_str())
-        });
-        entries.extend(free.map(|vm| self.of_vm(vm)));
-        entries.extend(self.alone(&taken));
+            self.wukongs.values().map(|wukong| self.of_wukong(wukong, &owners)).collect();
+        let taken: HashSet<(&str, &str)> = entries
+            .iter()
+            .filter(|entry| !entry.vm_name.is_empty())
+            .map(|entry| (entry.namespace(), entry.vm_name))
+            .collect();
+        let free = self.vms.values().filter(|vm| !taken.contains(&(vm.namespace.as_str(), vm.name.as_str())));
+        entries.extend(free.map(|vm| self.of_vm(vm, &owners)));
+        entries.extend(self.alone(&taken, now));
         entries
     }
 
     /// Instances that no VirtualMachine controls; all that no Wukong names where VirtualMachines cannot be read.
-    fn alone<'a>(&'a self, taken: &HashSet<(&str, &str)>) -> Vec<Entry<'a>> {
+    fn alone<'a>(&'a self, taken: &HashSet<(&str, &str)>, now: Millis) -> Vec<Entry<'a>> {
+        let uids = LazyCell::new(|| self.vms.values().map(|vm| vm.uid.as_str()).collect::<HashSet<&str>>());
         let free = |instance: &&InstanceFacts| {
             let key = (instance.namespace.as_str(), instance.name.as_str());
-            let controlled = !instance.owner_vm.is_empty() && self.listed(SourceId::VirtualMachines, key.0);
             let known = self.vms.contains_key(&At(key.0, key.1));
-            !controlled && !known && !taken.contains(&key)
+            // Its VirtualMachine is on its way, or was deleted a moment ago. KubeVirt gives both the same name, so a known
+            // one of another name does not control it, whatever the instance's owner reference says.
+            let awaited = !instance.owner_vm.is_empty()
+                && self.listed(SourceId::VirtualMachines, key.0)
+                && !uids.contains(instance.owner_vm.as_str())
+                && is_new(instance.created, now);
+            !awaited && !known && !taken.contains(&key)
         };
         let instances = self.instances.values().map(|instance| &**instance).filter(free);
         let entry = |instance: &'a InstanceFacts| Entry {
@@ -136,36 +175,121 @@ impl World {
             vm: None,
             instance: Some(instance),
             vm_name: &instance.name,
+            conflict: None,
         };
         instances.map(entry).collect()
     }
 
-    fn by_owner(&self) -> HashMap<&str, Vec<&VmFacts>> {
-        let mut by_owner: HashMap<&str, Vec<&VmFacts>> = HashMap::new();
-        for vm in self.vms.values().filter(|vm| !vm.owner_wukong.is_empty()) {
-            by_owner.entry(&vm.owner_wukong).or_default().push(vm);
+    fn of_wukong<'a>(&'a self, wukong: &'a WukongFacts, owners: &Owners<'a>) -> Entry<'a> {
+        let none = Entry {
+            kind: Kind::Wukong,
+            wukong: Some(wukong),
+            vm: None,
+            instance: None,
+            vm_name: "",
+            conflict: None,
+        };
+        let key = (wukong.namespace.as_str(), wukong.vm_name.as_str());
+        if let Some(shown_by) = owners.by_vm_name.get(&key).filter(|first| first.name != wukong.name) {
+            return Entry { conflict: Some(Conflict::Shared(shown_by)), ..none };
         }
-        by_owner
-    }
-
-    fn of_wukong<'a>(
-        &'a self,
-        wukong: &'a WukongFacts,
-        by_owner: &HashMap<&str, Vec<&'a VmFacts>>,
-    ) -> Entry<'a> {
-        let named = self.vms.get(&At(&wukong.namespace, &wukong.vm_name)).map(Box::as_ref);
-        let vm = named.or_else(|| match by_owner.get(wukong.uid.as_str()).map(Vec::as_slice) {
-            Some([vm]) if wukong.vm_name.is_empty() => Some(*vm),
-            _ => None,
-        });
+        let named = self.vms.get(&At(key.0, key.1)).map(Box::as_ref);
+        let vm = named.or_else(|| owners.only_vm_of(wukong));
         let vm_name = if wukong.vm_name.is_empty() { vm.map_or("", |vm| &vm.name) } else { &wukong.vm_name };
-        let instance = self.instances.get(&At(&wukong.namespace, vm_name)).map(Box::as_ref);
-        Entry { kind: Kind::Wukong, wukong: Some(wukong), vm, instance, vm_name }
+        let instance = self.instances.get(&At(key.0, vm_name)).map(Box::as_ref);
+        let other = vm.filter(|vm| !vm.owner_wukong.is_empty() && vm.owner_wukong != wukong.uid);
+        Entry { vm, instance, vm_name, conflict: other.map(|_| Conflict::NamesOther), ..none }
     }
 
-    fn of_vm<'a>(&'a self, vm: &'a VmFacts) -> Entry<'a> {
+    fn of_vm<'a>(&'a self, vm: &'a VmFacts, owners: &Owners<'a>) -> Entry<'a> {
         let instance = self.instances.get(&At(&vm.namespace, &vm.name)).map(Box::as_ref);
-        Entry { kind: Kind::VirtualMachine, wukong: None, vm: Some(vm), instance, vm_name: &vm.name }
+        let conflict = self.conflict_of(vm, owners);
+        Entry {
+            kind: Kind::VirtualMachine,
+            wukong: None,
+            vm: Some(vm),
+            instance,
+            vm_name: &vm.name,
+            conflict,
+        }
+    }
+
+    /// Why the Wukong that a VirtualMachine names as its owner does not show it. Nothing where Wukongs were not read.
+    fn conflict_of<'a>(&self, vm: &'a VmFacts, owners: &Owners<'a>) -> Option<Conflict<'a>> {
+        if vm.owner_wukong.is_empty() || !self.listed(SourceId::Wukongs, &vm.namespace) {
+            return None;
+        }
+        Some(match owners.wukong_of(vm) {
+            None => Conflict::NoSuchOwner,
+            Some(owner) if owner.vm_name.is_empty() => Conflict::SeveralVms(owner),
+            Some(owner) => Conflict::OtherVm(owner),
+        })
+    }
+}
+
+/// A contradiction between objects about who shows a VM.
+#[derive(Clone, Copy)]
+pub(super) enum Conflict<'a> {
+    /// Of a Wukong: `status.vmName` names a VM that this other Wukong shows.
+    Shared(&'a WukongFacts),
+    /// Of a Wukong: its VirtualMachine names another owner.
+    NamesOther,
+    /// Of a VirtualMachine: the Wukong that it names as its owner is not in its namespace.
+    NoSuchOwner,
+    /// The Wukong that it names as its owner names another VirtualMachine.
+    OtherVm(&'a WukongFacts),
+    /// That Wukong names none, and several VirtualMachines name it.
+    SeveralVms(&'a WukongFacts),
+}
+
+/// Who may show which VirtualMachine. An owner is in the same namespace, as Kubernetes has it.
+struct Owners<'a> {
+    /// By namespace and uid.
+    wukongs: HashMap<(&'a str, &'a str), &'a WukongFacts>,
+    /// The one Wukong that shows the VM of a namespace and name.
+    by_vm_name: HashMap<(&'a str, &'a str), &'a WukongFacts>,
+    /// VirtualMachines that no Wukong names, by namespace and the owner's uid.
+    vms: HashMap<(&'a str, &'a str), Vec<&'a VmFacts>>,
+}
+
+impl<'a> Owners<'a> {
+    fn of(world: &'a World) -> Self {
+        let mut owners = Self { wukongs: HashMap::new(), by_vm_name: HashMap::new(), vms: HashMap::new() };
+        for wukong in world.wukongs.values().map(|wukong| &**wukong) {
+            owners.wukongs.insert((&wukong.namespace, &wukong.uid), wukong);
+            owners.claim(wukong, world);
+        }
+        for vm in world.vms.values().filter(|vm| !vm.owner_wukong.is_empty()) {
+            if !owners.by_vm_name.contains_key(&(vm.namespace.as_str(), vm.name.as_str())) {
+                owners.vms.entry((&vm.namespace, &vm.owner_wukong)).or_default().push(vm);
+            }
+        }
+        owners
+    }
+
+    /// Takes the VM that a Wukong names, unless one with a better claim has it.
+    fn claim(&mut self, wukong: &'a WukongFacts, world: &'a World) {
+        if wukong.vm_name.is_empty() {
+            return;
+        }
+        let owner = world.vms.get(&At(&wukong.namespace, &wukong.vm_name)).map_or("", |vm| &vm.owner_wukong);
+        let rank = |wukong: &'a WukongFacts| (wukong.uid != owner, wukong.created, &wukong.name, &wukong.uid);
+        let first = self.by_vm_name.entry((&wukong.namespace, &wukong.vm_name)).or_insert(wukong);
+        if rank(wukong) < rank(first) {
+            *first = wukong;
+        }
+    }
+
+    fn wukong_of(&self, vm: &VmFacts) -> Option<&'a WukongFacts> {
+        self.wukongs.get(&(vm.namespace.as_str(), vm.owner_wukong.as_str())).copied()
+    }
+
+    /// The VirtualMachine of a Wukong that names none.
+    fn only_vm_of(&self, wukong: &WukongFacts) -> Option<&'a VmFacts> {
+        match self.vms.get(&(wukong.namespace.as_str(), wukong.uid.as_str())).map(Vec::as_slice) {
+            Some([vm]) if wukong.vm_name.is_empty() && self.wukong_of(vm)?.name == wukong.name => Some(vm),
+            _ => None,
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl World {
         let ((launchers, reports), (entries, shared)) = both(
             || (Launchers::of(self), Reports::of(self)),
             || {
-                let entries = sorted(self.inventory());
+                let entries = sorted(self.inventory(now));
                 let shared = SharedPrefixes::of(&entries);
                 (entries, shared)
             },
@@ -169,7 +169,7 @@ impl World {
             return Err(Reason::NotRunning);
         }
         if entry.vm_name.is_empty() {
-            return Err(Reason::NoVmName);
+            return Err(if entry.is_shown_elsewhere() { Reason::SharedVm } else { Reason::NoVmName });
         }
         let wanted = Wanted {
             namespace: entry.namespace(),
@@ -308,6 +308,7 @@ fn describe(
         vm_name: entry.vm_name.to_owned(),
         pod: pod.map(|pod| pod.name.to_owned()).unwrap_or_default(),
         trouble: trouble(entry),
+        conflict: entry.conflict(),
         networks: wukong.map(|wukong| wukong.networks.clone()).unwrap_or_default(),
         disks: wukong.map(|wukong| wukong.disks.clone()).unwrap_or_default(),
         volumes,

@@ -143,6 +143,7 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
     let summary = &vm.summary;
     let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
     let note = reasons_text(summary);
+    let conflict = vm.conflict.as_ref().map(|conflict| view! { <p class="reason">{conflict.text()}</p> });
     let mend = vm.trouble.is_some().then(|| view! { <a href="#why">{t!(notice.what_to_do)}</a> });
     view! {
         <div class="head">
@@ -154,6 +155,7 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
             <h1>{summary.name.clone()}</h1>
             {state(State::of_vm(summary))}
             {(!note.is_empty()).then(|| view! { <p class="reason">{note} " " {mend}</p> })}
+            {conflict}
         </div>
     }
 }

@@ -78,6 +78,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         vm_name: [name, "-vm"].concat(),
         pod: ["virt-launcher-", name, "-vm-x7k2p"].concat(),
         trouble: None,
+        conflict: None,
         networks: vec![Network {
             name: "default".into(),
             mode: "masquerade".into(),

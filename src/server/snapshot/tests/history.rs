@@ -60,6 +60,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
         vm_name: uid.into(),
         pod: String::new(),
         trouble: None,
+        conflict: None,
         networks: Vec::new(),
         disks: Vec::new(),
         volumes: Vec::new(),

@@ -50,7 +50,8 @@ fn an_instance_shows_once_beside_its_vm_or_wukong() {
     world.apply(Observation::VirtualMachines(applied(vm("db"))));
     world.apply(Observation::Instances(applied(controlled("db"))));
     // Its VirtualMachine is on its way, or was deleted a moment ago: no VM of its own.
-    world.apply(Observation::Instances(applied(controlled("late"))));
+    let late = InstanceFacts { created: NOW - 5 * SECOND, ..controlled("late") };
+    world.apply(Observation::Instances(applied(late)));
     assert_eq!(
         shown(&mut world),
         [(Kind::VirtualMachine, "db".to_owned()), (Kind::Wukong, "web".to_owned())]
@@ -95,4 +96,141 @@ fn what_a_wukong_orders_is_its_own_word() {
     add_vm(&mut world, "a", "web", 500, GI);
     world.apply(Observation::Instances(applied(plugged)));
     assert_eq!(web(&mut world).summary.memory, Some(4 * GI));
+}
+
+fn owned(namespace: &str, name: &str, uid: &str) -> VmFacts {
+    VmFacts {
+        uid: format!("vm-{namespace}-{name}"),
+        namespace: namespace.into(),
+        owner_wukong: uid.into(),
+        owner_name: format!("name-of-{uid}"),
+        ..vm(name)
+    }
+}
+
+fn naming(namespace: &str, name: &str, vm_name: &str) -> WukongFacts {
+    WukongFacts { vm_name: vm_name.into(), ..wukong(namespace, name) }
+}
+
+/// Kind, name, VirtualMachine and contradiction of every entry of one namespace.
+fn entries(wukongs: Vec<WukongFacts>, vms: Vec<VmFacts>) -> Vec<(Kind, String, String, String)> {
+    let mut world = world();
+    world.apply(Observation::Wukongs(replaced(wukongs)));
+    world.apply(Observation::VirtualMachines(replaced(vms)));
+    let entry = |vm: &Arc<Vm>| {
+        let conflict = vm.conflict.as_ref().map(ToString::to_string).unwrap_or_default();
+        (vm.summary.kind, vm.summary.name.clone(), vm.vm_name.clone(), conflict)
+    };
+    world.join(NOW).vms.iter().map(entry).collect()
+}
+
+#[test]
+fn an_owner_reference_hides_no_vm() {
+    let w = |name: &str, vm: &str| (Kind::Wukong, name.to_owned(), vm.to_owned());
+    let v = |name: &str| (Kind::VirtualMachine, name.to_owned(), name.to_owned());
+    for (what, wukongs, vms, want) in [
+        (
+            "the Wukong names its VM",
+            vec![naming("a", "web", "x")],
+            vec![owned("a", "x", "wukong-a-web")],
+            vec![(w("web", "x"), "")],
+        ),
+        (
+            "the Wukong names none: its only VM",
+            vec![naming("a", "web", "")],
+            vec![owned("a", "x", "wukong-a-web")],
+            vec![(w("web", "x"), "")],
+        ),
+        (
+            "a tenant's VM names a Wukong that has another one",
+            vec![naming("a", "web", "x")],
+            vec![owned("a", "x", "wukong-a-web"), owned("a", "y", "wukong-a-web")],
+            vec![(w("web", "x"), ""), (v("y"), "the Wukong web, whose status.vmName is x.")],
+        ),
+        (
+            "a Wukong of another namespace",
+            vec![naming("b", "web", "")],
+            vec![owned("a", "x", "wukong-b-web")],
+            vec![(w("web", ""), ""), (v("x"), "name-of-wukong-b-web, which is not in the namespace a.")],
+        ),
+        (
+            "a Wukong that does not exist",
+            vec![],
+            vec![owned("a", "x", "gone")],
+            vec![(v("x"), "name-of-gone, which is not in the namespace a.")],
+        ),
+        (
+            "two VMs of a Wukong that names none",
+            vec![naming("a", "web", "")],
+            vec![owned("a", "x", "wukong-a-web"), owned("a", "y", "wukong-a-web")],
+            vec![
+                (w("web", ""), ""),
+                (v("x"), "as other VirtualMachines do"),
+                (v("y"), "as other VirtualMachines do"),
+            ],
+        ),
+        (
+            "two Wukongs name one VM: it says whose it is",
+            vec![naming("a", "old", "x"), naming("a", "web", "x")],
+            vec![owned("a", "x", "wukong-a-web")],
+            vec![(w("old", ""), "names the VM x, which the Wukong web names too."), (w("web", "x"), "")],
+        ),
+        (
+            "it says nothing: the older Wukong",
+            vec![
+                WukongFacts { created: 2, ..naming("a", "a", "x") },
+                WukongFacts { created: 1, ..naming("a", "b", "x") },
+            ],
+            vec![],
+            vec![(w("a", ""), "which the Wukong b names too."), (w("b", "x"), "")],
+        ),
+        (
+            "one Wukong names it, it names another",
+            vec![naming("a", "web", "x"), naming("a", "other", "")],
+            vec![owned("a", "x", "wukong-a-other")],
+            vec![
+                (w("other", ""), ""),
+                (w("web", "x"), "names another owner, the Wukong name-of-wukong-a-other."),
+            ],
+        ),
+    ] {
+        let got = entries(wukongs, vms);
+        assert_eq!(got.len(), want.len(), "{what}: {got:?}");
+        for ((kind, name, vm, conflict), (entry, words)) in got.into_iter().zip(want) {
+            assert_eq!((kind, name, vm), entry, "{what}");
+            assert_eq!(conflict.is_empty(), words.is_empty(), "{what}: {conflict}");
+            assert!(conflict.contains(words), "{what}: {conflict}");
+        }
+    }
+}
+
+#[test]
+fn of_two_wukongs_with_one_vm_the_other_has_no_figures_and_says_why() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    world.apply(Observation::Wukongs(applied(WukongFacts { created: 1, ..naming("a", "twin", "web-vm") })));
+    let snapshot = world.join(NOW);
+    assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500));
+    assert_eq!(milli(&find(&snapshot, "a", "twin")), Err(Reason::SharedVm));
+    assert_eq!(snapshot.totals.cpu_used.used, 500_000_000, "it is counted once");
+}
+
+#[test]
+fn an_instance_that_names_another_vms_uid_is_not_hidden() {
+    let mut world = world();
+    world.apply(Observation::VirtualMachines(replaced(vec![vm("db")])));
+    let forged = InstanceFacts { owner_vm: "vm-db".into(), ..instance("a", "miner", "n1") };
+    let unknown = InstanceFacts { owner_vm: "no such uid".into(), ..instance("a", "old", "n1") };
+    world.apply(Observation::Instances(replaced(vec![forged, unknown])));
+    assert_eq!(shown(&mut world).len(), 3, "{:?}", shown(&mut world));
+}
+
+#[test]
+fn while_wukongs_cannot_be_read_no_owner_contradicts() {
+    let mut world = silent_world();
+    let error = refused(Reason::Forbidden);
+    world.apply(Observation::WatchFailed { source: SourceId::Wukongs, namespace: None, error });
+    world.apply(Observation::VirtualMachines(replaced(vec![owned("a", "x", "wukong-a-web")])));
+    let snapshot = world.join(NOW);
+    assert_eq!(snapshot.vms[0].conflict, None);
 }

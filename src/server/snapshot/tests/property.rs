@@ -69,6 +69,22 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// Few names and uids, so that objects meet.
+    fn any_owned()(namespace in namespace(), name in "[xyz]", owner in "(wukong-[ab]-[pq])?", vm_uid in "vm-[ab]-[xyz]")
+        -> (VmFacts, InstanceFacts) {
+        let vm = VmFacts { uid: format!("vm-{namespace}-{name}"), namespace: namespace.clone(), name: name.clone(),
+            owner_wukong: owner, printable_status: "Running".into(), ..Default::default() };
+        (vm, InstanceFacts { owner_vm: vm_uid, ..instance(&namespace, &name, "n1") })
+    }
+}
+
+prop_compose! {
+    fn any_naming()(namespace in namespace(), name in "[pq]", vm_name in "[xyz]?", created in 0..3i64) -> WukongFacts {
+        WukongFacts { vm_name, created, ..wukong(&namespace, &name) }
+    }
+}
+
 /// Whether nothing about the pod says that it belongs to somebody else.
 fn may_be_of(pod: &PodFacts, vm: &Vm) -> bool {
     let generated = crate::server::snapshot::pods::cut_prefix(&vm.vm_name);
@@ -86,6 +102,34 @@ proptest! {
         let second = world.join(now);
         prop_assert_eq!(first.vms, second.vms);
         prop_assert_eq!(first.totals, second.totals);
+    }
+
+    #[test]
+    fn every_vm_is_shown_exactly_once(
+        wukongs in prop::collection::vec(any_naming(), 0..5),
+        vms in prop::collection::vec(any_owned(), 0..7),
+        with_vms in any::<bool>(),
+    ) {
+        let mut world = world();
+        let (vms, instances): (Vec<_>, Vec<_>) = vms.into_iter().unzip();
+        let place = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
+        let mut all: std::collections::BTreeSet<_> = instances.iter().map(|i| place(&i.namespace, &i.name)).collect();
+        world.apply(Observation::Wukongs(replaced(wukongs)));
+        world.apply(Observation::Instances(replaced(instances)));
+        if with_vms {
+            all.extend(vms.iter().map(|vm| place(&vm.namespace, &vm.name)));
+            world.apply(Observation::VirtualMachines(replaced(vms)));
+        }
+        let snapshot = world.join(NOW);
+        let mut shown: Vec<_> = snapshot.vms.iter().filter(|vm| !vm.vm_name.is_empty())
+            .map(|vm| place(&vm.summary.namespace, &vm.vm_name)).collect();
+        shown.sort();
+        let count = shown.len();
+        shown.dedup();
+        prop_assert_eq!(shown.len(), count, "a VM is shown twice: {:?}", shown);
+        prop_assert!(all.iter().all(|vm| shown.contains(vm)), "{:?} of {:?}", shown, all);
+        let wukongs = snapshot.vms.iter().filter(|vm| vm.summary.kind == crate::model::vm::Kind::Wukong).count();
+        prop_assert_eq!(wukongs, world.wukongs.len());
     }
 
     #[test]
