@@ -97,7 +97,7 @@ pub async fn history(
     door::check_vm(&namespace, &name)?;
     let span = door::span(&span)?;
     let (reader, scope) = door::reader()?;
-    Ok(reader.history(&scope, &namespace, &name, span).await)
+    Ok(reader.history(door::requester(), &scope, &namespace, &name, span).await)
 }
 
 /// What histories suggest, as a list. `query` is the query string of the page's own address.
@@ -148,7 +148,10 @@ mod door {
     use super::{BadParam, Failure};
     use crate::{
         model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query},
-        server::{serve::reader::Reader, snapshot::Scope},
+        server::{
+            serve::{past, reader::Reader},
+            snapshot::{Scope, archive::Requester},
+        },
     };
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
@@ -159,6 +162,12 @@ mod door {
 
     pub fn reader() -> Result<(Reader, Scope), Failure> {
         use_context::<Reader>().zip(use_context::<Scope>()).ok_or(Failure::NoAnswer)
+    }
+
+    /// Who asks, for what viewers share.
+    pub fn requester() -> Requester {
+        use_context::<http::request::Parts>()
+            .map_or_else(Requester::default, |parts| past::requester(&parts.extensions))
     }
 
     pub fn query(query: &str) -> Result<Query, Failure> {

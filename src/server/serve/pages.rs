@@ -10,7 +10,7 @@ use axum::{
 use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prelude::use_context};
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 
-use super::{address, layers, state::App};
+use super::{address, layers, past, state::App};
 use crate::{
     app::{self, shell},
     model::history::Span,
@@ -48,7 +48,8 @@ async fn check(request: Request, next: Next) -> Response {
 /// before: then it is held, and there at once.
 async fn remember(State(app): State<App>, request: Request, next: Next) -> Response {
     if let Some((namespace, name, span)) = long_history(request.uri()) {
-        app.reader.history(&app.scope(), &namespace, &name, span).await;
+        let requester = past::requester(request.extensions());
+        app.reader.history(requester, &app.scope(), &namespace, &name, span).await;
     }
     next.run(request).await
 }

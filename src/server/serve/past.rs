@@ -1,5 +1,8 @@
 //! The past for readers: out of memory at once; longer spans out of an archive, asked once for all who look at the
 //! same VM, held for a while, and never waited for without an end.
+//!
+//! Viewers share the archive's queue fairly, and what is held too: see [`Requester`]. Whose a request is stands in its
+//! extensions; a request without one counts as everybody's.
 
 use std::{
     collections::HashMap,
@@ -8,7 +11,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OnceCell, watch},
+    sync::watch,
     time::{Instant, timeout},
 };
 
@@ -20,7 +23,7 @@ use crate::{
         vm::Vm,
     },
     server::snapshot::{
-        archive::{self, Archive},
+        archive::{self, Archive, Requester},
         facts::SourceError,
         history::Store,
         insight::Drawn,
@@ -34,37 +37,51 @@ const DEADLINE: Duration = Duration::from_secs(6);
 /// long enough that a crowd of viewers does not ask again at once.
 const STANDS: Duration = Duration::from_secs(180);
 const FAILURE_STANDS: Duration = Duration::from_secs(10);
-/// Answers that are held, of 2 to 3 kB each.
+/// Answers that are held, of 2 to 3 kB each. Beyond it the oldest goes of the requester who has the most of them.
 const HELD: usize = 256;
+
+/// Who asks, as far as anything tells requests apart.
+pub fn requester(extensions: &http::Extensions) -> Requester {
+    extensions.get().copied().unwrap_or_default()
+}
 
 /// Everything that is known of the past.
 #[derive(Clone)]
 pub struct Past {
     pub store: Arc<Store>,
     pub drawn: watch::Receiver<Arc<Drawn>>,
-    archive: Option<Arc<Asked>>,
+    archive: Option<Arc<LongTerm>>,
 }
 
-struct Asked {
+/// An archive, and its answers of the last minutes.
+struct LongTerm {
     archive: Archive,
-    answers: Mutex<HashMap<(String, Span), Slot>>,
+    deadline: Duration,
+    held: Mutex<HashMap<(String, Span), Held>>,
 }
 
 #[derive(Clone)]
-struct Slot {
-    asked: Instant,
-    answer: Arc<OnceCell<Arc<Held>>>,
-}
-
 struct Held {
+    since: Instant,
+    /// Who asked for it.
+    by: Requester,
     times: archive::Times,
-    answer: archive::Answer,
+    answer: Arc<archive::Answer>,
 }
 
 impl Past {
     pub fn new(store: Arc<Store>, drawn: watch::Receiver<Arc<Drawn>>, archive: Option<Archive>) -> Self {
-        let asked = |archive| Arc::new(Asked { archive, answers: Mutex::default() });
-        Self { store, drawn, archive: archive.map(asked) }
+        let long_term = |archive| Arc::new(LongTerm { archive, deadline: DEADLINE, held: Mutex::default() });
+        Self { store, drawn, archive: archive.map(long_term) }
+    }
+
+    /// The same with another deadline.
+    #[cfg(test)]
+    pub fn within(self, deadline: Duration) -> Self {
+        let other = |old: Arc<LongTerm>| {
+            Arc::new(LongTerm { archive: old.archive.clone(), deadline, held: Mutex::default() })
+        };
+        Self { archive: self.archive.map(other), ..self }
     }
 
     /// A past of which nothing was ever kept.
@@ -73,66 +90,93 @@ impl Past {
     }
 
     /// Ready at once, but for a long span that nobody has asked about lately.
-    pub async fn history(&self, vm: &Vm, span: Span, now: Millis) -> History {
+    pub async fn history(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> History {
         match (span, &self.archive) {
             (Span::Hour | Span::Day, _) => self.store.history(&vm.uid, span, now),
             (_, None) => archive::without(span, now, archive::not_configured()),
-            (_, Some(asked)) => {
-                let held = asked.held(vm, span, now).await;
-                archive::history(vm, span, held.times, &held.answer)
+            (_, Some(long_term)) => {
+                let Held { times, answer, .. } = long_term.held(requester, vm, span, now).await;
+                archive::history(vm, span, times, &answer)
             }
         }
     }
 }
 
-impl Asked {
-    async fn held(&self, vm: &Vm, span: Span, now: Millis) -> Arc<Held> {
-        let answer = self.slot(&vm.uid, span).answer;
-        if let Some(held) = answer.get() {
-            return held.clone();
+impl LongTerm {
+    async fn held(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> Held {
+        let key = (vm.uid.clone(), span);
+        if let Some(held) = self.find(&key, requester) {
+            return held;
         }
-        // Whoever comes first asks; should that one leave, the next who waits goes on.
-        answer.get_or_init(|| self.ask(vm, span, now)).await.clone()
-    }
-
-    async fn ask(&self, vm: &Vm, span: Span, now: Millis) -> Arc<Held> {
         let times = archive::times(span, now);
-        let answer = timeout(DEADLINE, self.archive.ask(archive::of(vm), times)).await;
-        Arc::new(Held { times, answer: answer.unwrap_or_else(|_| Err(late())) })
+        let answer = self.ask(requester, vm, times).await;
+        let held = Held { since: Instant::now(), by: requester, times, answer };
+        // That there was no room for one requester's question says nothing to the next.
+        if !held.is(Reason::Busy) {
+            self.keep(key, held.clone());
+        }
+        held
     }
 
-    fn slot(&self, uid: &str, span: Span) -> Slot {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (uid.to_owned(), span);
-        if let Some(slot) = answers.get(&key).filter(|slot| slot.stands()) {
-            return slot.clone();
-        }
-        if answers.len() >= HELD {
-            answers.retain(|_, slot| slot.stands());
-        }
-        if answers.len() >= HELD
-            && let Some(oldest) =
-                answers.iter().min_by_key(|(_, slot)| slot.asked).map(|(key, _)| key.clone())
-        {
-            answers.remove(&oldest);
-        }
-        let slot = Slot { asked: Instant::now(), answer: Arc::default() };
-        answers.insert(key, slot.clone());
-        slot
-    }
-}
-
-impl Slot {
-    fn stands(&self) -> bool {
-        let longest = match self.answer.get() {
-            Some(held) if held.answer.is_err() => DEADLINE + FAILURE_STANDS,
-            _ => STANDS,
+    /// The same question of several is asked once: the archive's queue sees to that.
+    async fn ask(&self, requester: Requester, vm: &Vm, times: archive::Times) -> Arc<archive::Answer> {
+        let mut ticket = match self.archive.ask(requester, archive::of(vm), times) {
+            Ok(ticket) => ticket,
+            Err(error) => return Arc::new(Err(error)),
         };
-        self.asked.elapsed() < longest
+        match timeout(self.deadline, ticket.answer()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(why)) => Arc::new(Err(why.into())),
+            Err(_) if ticket.is_waiting() => Arc::new(Err(archive::busy())),
+            Err(_) => Arc::new(Err(late(self.deadline))),
+        }
+    }
+
+    fn find(&self, key: &(String, Span), requester: Requester) -> Option<Held> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(key).filter(|held| held.stands() && held.is_for(requester)).cloned()
+    }
+
+    fn keep(&self, key: (String, Span), answer: Held) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() >= HELD && !held.contains_key(&key) {
+            held.retain(|_, held| held.stands());
+        }
+        if held.len() >= HELD
+            && !held.contains_key(&key)
+            && let Some(oldest) = oldest_of_the_greediest(&held)
+        {
+            held.remove(&oldest);
+        }
+        held.insert(key, answer);
     }
 }
 
-fn late() -> SourceError {
-    let detail = msg!(collect.late, peer = "Prometheus", seconds = DEADLINE.as_secs().to_string());
+/// So that one viewer who looks at everything pushes out what they asked for themselves.
+fn oldest_of_the_greediest(held: &HashMap<(String, Span), Held>) -> Option<(String, Span)> {
+    let mut counts: HashMap<Requester, usize> = HashMap::new();
+    held.values().for_each(|held| *counts.entry(held.by).or_default() += 1);
+    let (greediest, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    let theirs = held.iter().filter(|(_, held)| held.by == greediest);
+    theirs.min_by_key(|(_, held)| held.since).map(|(key, _)| key.clone())
+}
+
+impl Held {
+    fn stands(&self) -> bool {
+        self.since.elapsed() < if self.answer.is_err() { FAILURE_STANDS } else { STANDS }
+    }
+
+    /// That one requester's question came too late, perhaps behind others of theirs, says nothing to another.
+    fn is_for(&self, requester: Requester) -> bool {
+        self.by == requester || !self.is(Reason::TimedOut)
+    }
+
+    fn is(&self, reason: Reason) -> bool {
+        self.answer.as_ref().as_ref().is_err_and(|error| error.reason == reason)
+    }
+}
+
+fn late(deadline: Duration) -> SourceError {
+    let detail = msg!(collect.late, peer = "Prometheus", seconds = deadline.as_secs().to_string());
     SourceError { reason: Reason::TimedOut, detail }
 }

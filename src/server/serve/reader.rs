@@ -16,7 +16,9 @@ use crate::{
         vm::{Vm, VmSummary},
     },
     server::snapshot::{
-        Scope, Snapshot, groups, insight,
+        Scope, Snapshot,
+        archive::Requester,
+        groups, insight,
         view::{self, Identity},
     },
 };
@@ -78,22 +80,29 @@ impl Reader {
         groups::view(&self.snapshot(), &self.identity, scope, query, (self.clock)())
     }
 
-    pub async fn history(&self, scope: &Scope, namespace: &str, name: &str, span: Span) -> HistoryView {
+    pub async fn history(
+        &self,
+        requester: Requester,
+        scope: &Scope,
+        namespace: &str,
+        name: &str,
+        span: Span,
+    ) -> HistoryView {
         let (snapshot, now) = (self.snapshot(), (self.clock)());
         let frame = view::frame(&snapshot, &self.identity, now);
         let pace = u32::try_from(span.step()).unwrap_or(LONGEST_REFRESH).min(LONGEST_REFRESH);
         let frame = views::Frame { refresh: frame.refresh.max(pace), ..frame };
         let past = match view::find(&snapshot, scope, namespace, name) {
-            Some(vm) => Some(self.past_of(vm, span).await),
+            Some(vm) => Some(self.past_of(requester, vm, span).await),
             None => None,
         };
         HistoryView { frame, past }
     }
 
     /// Of a VM that the viewer may see.
-    pub async fn past_of(&self, vm: &Vm, span: Span) -> views::Past {
+    pub async fn past_of(&self, requester: Requester, vm: &Vm, span: Span) -> views::Past {
         let now = (self.clock)();
-        let history = self.past.history(vm, span, now).await;
+        let history = self.past.history(requester, vm, span, now).await;
         views::Past { history, hints: insight::hints(vm, &self.past.store, now) }
     }
 

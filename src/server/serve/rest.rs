@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
@@ -24,7 +24,7 @@ use crate::{
         params::Params,
         vm::{Kind, Vm},
     },
-    server::snapshot::{self, Scope, Snapshot},
+    server::snapshot::{self, Scope, Snapshot, archive::Requester},
 };
 
 mod cell;
@@ -55,6 +55,7 @@ pub async fn vm(
 /// `GET /api/vms/{name}/history`, with `?span=` and `?namespace=`.
 pub async fn history(
     State(app): State<App>,
+    requester: Option<Extension<Requester>>,
     name: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> ApiResult<Response> {
@@ -62,7 +63,8 @@ pub async fn history(
     let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
     let snapshot = app.reader.snapshot();
     let vm = find(&snapshot, app.scope(), &name, namespace.as_deref())?;
-    let past = app.reader.past_of(vm, span).await;
+    let Extension(requester) = requester.unwrap_or_default();
+    let past = app.reader.past_of(requester, vm, span).await;
     Ok(fresh(&json::HistoryJson::new(vm, &past)))
 }
 

@@ -3,10 +3,12 @@
 //! This is the seam: `serve` and the keeper ask through [`Archive`], whoever collects answers. An archive knows names and
 //! amounts; percentages are of what is allocated today, since nothing keeps what was allocated then.
 
-use std::collections::HashMap;
+mod queue;
 
-use tokio::sync::{mpsc, oneshot};
+use std::{collections::HashMap, sync::Arc};
 
+use self::queue::{Full, Shared};
+pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered};
 use super::{
     facts::{Key, SourceError},
     mend,
@@ -23,9 +25,6 @@ use crate::{
     },
     words::msg,
 };
-
-/// Questions that wait; who asks more waits with them.
-const QUESTIONS: usize = 16;
 
 /// Values at `from`, `from + step` and so on, `count` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,31 +67,42 @@ pub struct Recording {
 
 pub type Answer = Result<Recording, SourceError>;
 
-/// A question, and where its answer is waited for.
-#[derive(Debug)]
-pub struct Question {
-    pub of: Of,
-    pub times: Times,
-    pub reply: oneshot::Sender<Answer>,
-}
-
 /// Where questions are put.
 #[derive(Clone, Debug)]
-pub struct Archive(mpsc::Sender<Question>);
+pub struct Archive(Arc<Shared>);
 
 impl Archive {
-    pub fn new() -> (Self, mpsc::Receiver<Question>) {
-        let (sender, questions) = mpsc::channel(QUESTIONS);
-        (Self(sender), questions)
+    pub fn new() -> (Self, Questions) {
+        let shared = Arc::new(Shared::default());
+        (Self(shared.clone()), Questions(shared))
     }
 
-    /// Waits for as long as it takes: who asks has the deadline.
-    pub async fn ask(&self, of: Of, times: Times) -> Answer {
-        let gone = || SourceError { reason: Reason::Unreachable, detail: msg!(collect.ending) };
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Question { of, times, reply }).await.map_err(|_| gone())?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
+    /// Takes the question in, or says at once that there are too many.
+    pub fn ask(&self, requester: Requester, of: Of, times: Times) -> Result<Ticket, SourceError> {
+        self.0.ask(requester, of, times).map_err(|Full| busy())
     }
+
+    /// Asks, and waits for as long as it takes: the caller has the deadline.
+    pub async fn answer(&self, requester: Requester, of: Of, times: Times) -> Arc<Answer> {
+        match self.ask(requester, of, times) {
+            Ok(mut ticket) => ticket.answer().await.unwrap_or_else(|why| Arc::new(Err(why.into()))),
+            Err(error) => Arc::new(Err(error)),
+        }
+    }
+}
+
+impl From<Unanswered> for SourceError {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Displaced => busy(),
+            Unanswered::Gone => SourceError { reason: Reason::Unreachable, detail: msg!(collect.ending) },
+        }
+    }
+}
+
+/// Too many questions wait already.
+pub fn busy() -> SourceError {
+    SourceError { reason: Reason::Busy, detail: msg!(past.busy) }
 }
 
 /// What to ask about one VM.
@@ -117,10 +127,12 @@ pub fn times(span: Span, now: Millis) -> Times {
 pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
     let nothing = Recording::default();
     let recording = answer.as_ref().unwrap_or(&nothing);
+    // A span ends within a step of now.
+    let created = created(vm, times.last() + times.step);
     let series = |resource| Series {
         start: times.from - times.step,
         step: times.step as u32,
-        points: points(vm, recording, times, resource),
+        points: points(vm, created, recording, times, resource),
     };
     let (cpu, memory, disk) = (series(Resource::Cpu), series(Resource::Memory), series(Resource::Disk));
     let is_empty = [&cpu, &memory, &disk].iter().all(|series| series.stats().is_none());
@@ -172,8 +184,19 @@ fn unrecorded() -> Missing {
     }
 }
 
-/// One figure at each of the times. What was before the VM was made is another's of the same name.
-pub(super) fn points(vm: &Vm, recording: &Recording, times: Times, resource: Resource) -> Vec<Point> {
+/// When the VM was made; a time that lies ahead tells nothing, since the clock that set it is off.
+pub(super) fn created(vm: &Vm, now: Millis) -> Millis {
+    if vm.created > now { 0 } else { vm.created }
+}
+
+/// One figure at each of the times. What was before the VM was created is another's of the same name.
+pub(super) fn points(
+    vm: &Vm,
+    created: Millis,
+    recording: &Recording,
+    times: Times,
+    resource: Resource,
+) -> Vec<Point> {
     let instance = Key::new(&vm.summary.namespace, &vm.vm_name);
     let mut points = match resource {
         Resource::Cpu => shares(recording.cpu.get(&instance), vm.summary.cpu),
@@ -184,7 +207,7 @@ pub(super) fn points(vm: &Vm, recording: &Recording, times: Times, resource: Res
     .unwrap_or_default();
     points.resize(times.count, Point::GAP);
     for (index, point) in points.iter_mut().enumerate() {
-        if times.at(index) < vm.created {
+        if times.at(index) < created {
             *point = Point::GAP;
         }
     }

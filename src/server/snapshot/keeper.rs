@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Snapshot,
-    archive::{Archive, Of, Recording, Times, points},
+    archive::{Answer, Archive, Of, Recording, Requester, Times, created, points},
     facts::SourceError,
     history::{COARSE, FINE, Store},
     insight::{self, Drawn},
@@ -88,12 +88,13 @@ impl Keeper {
         let mut pause = PAUSE;
         while let Some(times) = plan.next() {
             let started = Instant::now();
-            let answer = timeout(PATIENCE, archive.ask(Of::All, times)).await;
-            match answer.unwrap_or_else(|_| Err(late())) {
-                Ok(recording) => {
-                    self.take(recording, times).await;
+            let answer = timeout(PATIENCE, archive.answer(Requester::Backfill, Of::All, times)).await;
+            let answer = answer.unwrap_or_else(|_| Arc::new(Err(late())));
+            match &*answer {
+                Ok(_) => {
+                    self.take(answer, times).await;
                     pause = PAUSE;
-                    // As long again: half of the archive's attention is everybody else's.
+                    // As long again: Prometheus has others to answer too.
                     sleep(started.elapsed()).await;
                 }
                 Err(error) => {
@@ -106,9 +107,13 @@ impl Keeper {
         self.draw().await;
     }
 
-    async fn take(&self, recording: Recording, times: Times) {
+    async fn take(&self, answer: Arc<Answer>, times: Times) {
         let (store, snapshot) = (self.store.clone(), self.snapshots.borrow().clone());
-        let task = tokio::task::spawn_blocking(move || fill(&store, &snapshot, &recording, times));
+        let task = tokio::task::spawn_blocking(move || {
+            if let Ok(recording) = &*answer {
+                fill(&store, &snapshot, recording, times);
+            }
+        });
         // A panic is logged by its own hook; what was filled stays.
         let _ = task.await;
     }
@@ -122,7 +127,8 @@ fn late() -> SourceError {
 pub(super) fn fill(store: &Store, snapshot: &Snapshot, recording: &Recording, times: Times) {
     for vm in &snapshot.vms {
         for resource in Resource::ALL {
-            let points = points(vm, recording, times, resource).into_iter().enumerate();
+            let points = points(vm, created(vm, snapshot.at), recording, times, resource);
+            let points = points.into_iter().enumerate();
             let points: Vec<_> = points.map(|(index, point)| (times.at(index), point)).collect();
             store.fill(&vm.uid, resource, times.step, &points);
         }

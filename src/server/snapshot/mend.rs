@@ -25,6 +25,7 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
         Reason::ApiAbsent => absent(id),
         Reason::TimedOut | Reason::Unreachable => unreachable(id),
         Reason::BadAnswer => msg!(mend.answer, command = ask(id)),
+        Reason::Busy => msg!(mend.later),
         Reason::NotSampled => msg!(mend.look_sampled, command = "kubectl top nodes"),
         _ => Message::default(),
     }

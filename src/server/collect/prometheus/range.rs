@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, CREDENTIALS, Failure, Site, open, query};
@@ -15,21 +12,19 @@ use crate::{
         config::{CollectConfig, PrometheusConfig},
         k8s::prometheus::{Answer, Labels},
         snapshot::{
-            archive::{self, Question, Recording, Times, Track},
+            archive::{Question, Questions, Recording, Reply, Times, Track},
             facts::Key,
         },
     },
 };
 
-/// Questions under way: one of the keeper's, and some of people's.
-const AT_ONCE: usize = 4;
 /// Amounts from here on are no amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;
 const USED: &str = "kubelet_volume_stats_used_bytes";
 
-type Asked = (oneshot::Sender<archive::Answer>, Result<Recording, Failure>);
+type Asked = (Reply, Result<Recording, Failure>);
 
-/// Answers questions about the past, a few at a time.
+/// Answers questions about the past, as many at a time as their queue gives places.
 pub struct Historian {
     site: Site,
     config: PrometheusConfig,
@@ -46,23 +41,20 @@ impl Historian {
         Some(Self { site, config, namespaces: collect.namespaces.as_deref().map(Arc::from) })
     }
 
-    /// Runs until shut down, or until nobody can ask.
-    pub async fn run(mut self, mut questions: mpsc::Receiver<Question>, shutdown: CancellationToken) {
+    /// Runs until shut down.
+    pub async fn run(mut self, mut questions: Questions, shutdown: CancellationToken) {
         let mut asked: JoinSet<Option<Asked>> = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                question = questions.recv(), if asked.len() < AT_ONCE => match question {
-                    Some(question) => self.begin(question, &mut asked).await,
-                    None => return,
-                },
+                question = questions.next() => self.begin(question, &mut asked).await,
                 Some(answered) = asked.join_next() => self.tell(answered.ok().flatten()),
             }
         }
     }
 
     async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<Asked>>) {
-        let Question { of, times, mut reply } = question;
+        let Question { of, times, reply, .. } = question;
         let queries = query::Past::new(&self.config.matchers, self.namespaces.as_deref(), &of);
         let api = match open(&mut self.site, &self.config, self.namespaces.clone()).await {
             Ok(api) => api,
@@ -79,8 +71,7 @@ impl Historian {
 
     fn tell(&self, asked: Option<Asked>) {
         if let Some((reply, answer)) = asked {
-            // Who asked may have left.
-            let _ = reply.send(answer.map_err(|failure| self.site.describe(CREDENTIALS, &failure)));
+            reply.send(answer.map_err(|failure| self.site.describe(CREDENTIALS, &failure)));
         }
     }
 }

@@ -1,13 +1,20 @@
 //! The past through the router: out of memory, out of an archive that the test plays, and out of neither.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::Router;
+use futures::future::join_all;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::fixture::*;
 use crate::{
@@ -16,13 +23,14 @@ use crate::{
         figure::Unit,
         insight::{Finding, Insight, InsightTotals, Sizing, Verdict, Window},
         reason::Reason,
+        vm::Vm,
     },
     server::{
         config::HttpConfig,
         serve::{App, Assets, past::Past, reader::Reader, router},
         snapshot::{
             Limits,
-            archive::{Answer as Told, Archive, Of, Question, Recording},
+            archive::{Answer as Told, Archive, Of, Question, Recording, Requester},
             facts::{Key, SourceError},
             history::Store,
             insight::Drawn,
@@ -42,7 +50,10 @@ struct Remembering {
 impl Remembering {
     /// Of `shop/web`, whose one sample was recorded.
     fn new(archive: Option<Archive>) -> Self {
-        let vms = vec![vm("shop", "web"), vm("other", "db"), vm("shop", "db")];
+        Self::of(vec![vm("shop", "web"), vm("other", "db"), vm("shop", "db")], archive)
+    }
+
+    fn of(vms: Vec<Vm>, archive: Option<Archive>) -> Self {
         let snapshot = Arc::new(snapshot(1, vms));
         let store = Arc::new(Store::default());
         let limits = Limits {
@@ -55,15 +66,37 @@ impl Remembering {
         let (drawn, findings) = watch::channel(Arc::default());
         let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
         let reader = Reader::new(watch::channel(snapshot).1, identity, || NOW);
-        let reader = reader.with_past(Past::new(store, findings, archive));
+        let reader = reader.with_past(Past::new(store, findings, archive).within(PATIENCE));
         let app = App::new(reader, Assets::default(), &HttpConfig::default());
         Self { router: router(app), drawn }
     }
 
     async fn get(&self, url: &str) -> Answer {
-        let request = axum::http::Request::get(url).body(axum::body::Body::empty()).unwrap();
-        answer(self.router.clone(), request).await
+        self.get_as(Requester::default(), url).await
     }
+
+    async fn get_as(&self, requester: Requester, url: &str) -> Answer {
+        let request = axum::http::Request::get(url).extension(requester).body(axum::body::Body::empty());
+        answer(self.router.clone(), request.unwrap()).await
+    }
+}
+
+/// An archive that takes its time with every question.
+fn slow_archive(takes: Duration) -> Archive {
+    let (archive, mut questions) = Archive::new();
+    tokio::spawn(async move {
+        loop {
+            let question = questions.next().await;
+            tokio::spawn(async move {
+                let told = steady(&question);
+                tokio::select! {
+                    () = question.reply.closed() => {}
+                    () = sleep(takes) => question.reply.send(told),
+                }
+            });
+        }
+    });
+    archive
 }
 
 /// An archive that says the same to everybody, and how often it was asked.
@@ -72,13 +105,21 @@ fn archive(told: Told) -> (Archive, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     tokio::spawn(async move {
-        while let Some(Question { of, reply, .. }) = questions.recv().await {
+        loop {
+            let Question { of, reply, .. } = questions.next().await;
             assert!(matches!(of, Of::One { instance, .. } if instance == "web-vm"));
             count.fetch_add(1, Ordering::SeqCst);
-            reply.send(told.clone()).unwrap();
+            reply.send(told.clone());
         }
     });
     (archive, asked)
+}
+
+/// Half a core of whichever instance is asked about.
+fn steady(Question { of, times, .. }: &Question) -> Told {
+    let Of::One { namespace, instance, .. } = of else { panic!("{of:?}") };
+    let cpu = [(Key::new(namespace, instance), vec![Some(500_000_000); times.count])].into();
+    Ok(Recording { cpu, ..Recording::default() })
 }
 
 fn half_a_core() -> Told {
@@ -149,7 +190,7 @@ async fn an_archive_is_asked_once_for_all_who_look() {
     let (archive, asked) = archive(half_a_core());
     let server = Remembering::new(Some(archive));
     let looks = (0..5).map(|_| server.get("/api/vms/web/history?span=7d"));
-    for answer in futures::future::join_all(looks).await {
+    for answer in join_all(looks).await {
         let history = answer.json();
         assert_eq!((&history["keeper"], answer.status.as_u16()), (&json!("prometheus"), 200));
         assert_eq!(history["cpu"]["points"].as_array().unwrap().len(), 336);
@@ -207,6 +248,108 @@ async fn an_archive_that_fails_leaves_a_reason_and_no_zeros() {
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1, "it is left in peace for a while");
     assert_eq!(server.get("/api/vms/web/history").await.json()["cpu"]["stats"]["known"], 1);
+}
+
+/// Of the tests: a slow answer, and the longest wait for one.
+const SLOW: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Far less than any of them, and ample for what waits for nothing.
+const AT_ONCE: Duration = Duration::from_millis(700);
+const GREEDY: Requester = Requester::Viewer(1);
+const MODEST: Requester = Requester::Viewer(2);
+
+fn many() -> Vec<Vm> {
+    (0..400).map(|n| vm("shop", &format!("vm-{n:03}"))).collect()
+}
+
+fn long(n: usize) -> String {
+    format!("/api/vms/vm-{n:03}/history?span=7d")
+}
+
+#[tokio::test]
+async fn one_viewers_many_long_spans_do_not_starve_others() {
+    let server = Remembering::of(many(), Some(slow_archive(SLOW)));
+    let begun = Instant::now();
+    let greedy = async {
+        let ask = async |n| (server_get(&server, GREEDY, &long(n)).await, begun.elapsed());
+        join_all((0..100).map(ask)).await
+    };
+    let modest = async {
+        sleep(Duration::from_millis(100)).await;
+        let answer = server_get(&server, MODEST, &long(300)).await;
+        (answer, begun.elapsed())
+    };
+    let (greedy, (modest, took)) = tokio::join!(greedy, modest);
+    assert_eq!((&modest["lacks"], &modest["keeper"]), (&Value::Null, &json!("prometheus")));
+    assert!(took < PATIENCE, "{took:?}");
+    let refused: Vec<_> = greedy.iter().filter(|(answer, _)| answer["lacks"]["reason"] == "busy").collect();
+    let at_once = refused.iter().filter(|(_, took)| *took < AT_ONCE).count();
+    assert_eq!(at_once, 92, "of 100, a line of 8 is taken in");
+    assert!(!refused[0].0["lacks"]["mend"].as_str().unwrap().is_empty());
+    assert!(greedy.iter().all(|(_, took)| *took < PATIENCE + AT_ONCE), "nobody waits longer than that");
+}
+
+async fn server_get(server: &Remembering, requester: Requester, url: &str) -> Value {
+    let answer = server.get_as(requester, url).await;
+    assert_eq!(answer.status, 200, "{url}");
+    answer.json()
+}
+
+#[tokio::test]
+async fn that_there_was_no_room_is_not_held_against_the_next() {
+    let server = Remembering::of(many(), Some(slow_archive(SLOW)));
+    let greedy = join_all((0..20).map(async |n| server_get(&server, GREEDY, &long(n)).await));
+    let modest = async {
+        sleep(Duration::from_millis(100)).await;
+        server_get(&server, MODEST, &long(19)).await
+    };
+    let (greedy, modest) = tokio::join!(greedy, modest);
+    assert_eq!(greedy[19]["lacks"]["reason"], "busy");
+    assert_eq!(modest["lacks"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_slow_archive_holds_no_page_but_those_that_ask_it() {
+    let server = Remembering::of(many(), Some(slow_archive(Duration::from_secs(3600))));
+    let begun = Instant::now();
+    let asking = join_all((0..20).map(async |n| server_get(&server, GREEDY, &long(n)).await));
+    let others = async {
+        for url in ["/", "/vms/shop/vm-000", "/vms/shop/vm-000?span=24h", "/sources", "/api/vms"] {
+            assert_eq!(server.get(url).await.status, 200, "{url}");
+        }
+        begun.elapsed()
+    };
+    let (asked, took) = tokio::join!(asking, others);
+    assert!(took < AT_ONCE, "{took:?}");
+    assert!(begun.elapsed() < PATIENCE + AT_ONCE);
+    let late = asked.iter().filter(|answer| answer["lacks"]["reason"] == "timed-out").count();
+    assert_eq!(late, 3, "those that had their turn; the others were told that there is no room");
+}
+
+#[tokio::test]
+async fn one_viewers_answers_do_not_push_out_anothers() {
+    let (archive, mut questions) = Archive::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        loop {
+            let question = questions.next().await;
+            count.fetch_add(1, Ordering::SeqCst);
+            let told = steady(&question);
+            question.reply.send(told);
+        }
+    });
+    let server = Remembering::of(many(), Some(archive));
+    server_get(&server, MODEST, &long(399)).await;
+    for n in 0..300 {
+        server_get(&server, GREEDY, &long(n)).await;
+    }
+    let before = asked.load(Ordering::SeqCst);
+    assert_eq!(before, 301);
+    server_get(&server, MODEST, &long(399)).await;
+    assert_eq!(asked.load(Ordering::SeqCst), before, "it is still held");
+    server_get(&server, GREEDY, &long(0)).await;
+    assert_eq!(asked.load(Ordering::SeqCst), before + 1, "their own oldest is gone");
 }
 
 #[tokio::test]

@@ -102,6 +102,13 @@ fn what_an_earlier_vm_of_the_name_did_is_not_this_ones() {
 }
 
 #[test]
+fn a_vm_created_in_the_future_has_its_past() {
+    let vm = Vm { created: START + 86_400_000, ..vm(Vec::new()) };
+    let told = history(&vm, Span::Week, TIMES, &Ok(recording()));
+    assert_eq!(tenths(&told.cpu), [Some(500), None, Some(1_500)]);
+}
+
+#[test]
 fn hugepages_and_an_unreadable_allocation_have_no_past() {
     let mut vm = vm(Vec::new());
     vm.summary.usage.memory = Figure::Missing(Reason::Hugepages.into());
