@@ -1,7 +1,7 @@
-//! PromQL, as far as this program's kind of client speaks it: a selector with matchers, a range of it, its `rate`, and
-//! aggregations `by` labels.
+//! PromQL, as far as this program's kind of client speaks it: a selector with matchers, a range of it, its `rate`,
+//! aggregations `by` labels, and `or` between vectors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{pattern::Pattern, series::Series};
 use crate::sim::{
@@ -15,6 +15,7 @@ pub enum Expr {
     Range(Selector, Millis),
     Rate(Selector, Millis),
     Aggregate { operator: Operator, by: Vec<String>, of: Box<Expr> },
+    Or(Box<Expr>, Box<Expr>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,7 @@ impl Expr {
                 found.filter_map(|series| Some((series.unnamed(), series.rate(now, *range)?))).collect()
             }
             Self::Aggregate { operator, by, of } => aggregate(*operator, by, of.vector(world, now)),
+            Self::Or(first, second) => either(first.vector(world, now), second.vector(world, now)),
         }
     }
 }
@@ -83,8 +85,22 @@ impl Expr {
             Self::Aggregate { operator, by, of } => {
                 aggregate_each(*operator, by, of.matrix(world, steps), steps.len())
             }
+            // A series has the same labels at every step.
+            Self::Or(first, second) => either(first.matrix(world, steps), second.matrix(world, steps)),
         }
     }
+}
+
+type Named<T> = (Vec<(String, String)>, T);
+
+/// The first, and of the second what has other labels, the metric's name aside.
+fn either<T>(mut first: Vec<Named<T>>, second: Vec<Named<T>>) -> Vec<Named<T>> {
+    let unnamed = |labels: &[(String, String)]| -> Vec<_> {
+        labels.iter().filter(|(name, _)| name != "__name__").cloned().collect()
+    };
+    let known: HashSet<_> = first.iter().map(|(labels, _)| unnamed(labels)).collect();
+    first.extend(second.into_iter().filter(|(labels, _)| !known.contains(&unnamed(labels))));
+    first
 }
 
 fn aggregate_each(operator: Operator, by: &[String], of: Matrix, steps: usize) -> Matrix {
@@ -156,6 +172,19 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn expr(&mut self) -> Result<Expr, String> {
+        let first = self.operand()?;
+        if !self.takes("or ") {
+            return Ok(first);
+        }
+        match (first, self.expr()?) {
+            (Expr::Range(..), _) | (_, Expr::Range(..)) => {
+                Err("set operator \"or\" not allowed in binary range vector expression".to_owned())
+            }
+            (first, second) => Ok(Expr::Or(Box::new(first), Box::new(second))),
+        }
+    }
+
+    fn operand(&mut self) -> Result<Expr, String> {
         let word = self.word();
         let operator = match word {
             "sum" => Operator::Sum,
@@ -350,6 +379,18 @@ mod tests {
         ];
         let sums = aggregate(Operator::Sum, &["a".to_owned()], vector);
         assert_eq!(sums, [(labels(&[("a", "1")]), 5.0), (labels(&[("a", "2")]), 7.0)]);
+    }
+
+    #[test]
+    fn or_adds_what_has_other_labels() {
+        assert!(matches!(parse("max by (a) ({a=\"1\"} or {b=\"2\"})"), Ok(Expr::Aggregate { .. })));
+        assert!(parse("up[5m] or up").is_err() && parse("up or ").is_err());
+        let of = |pairs: &[(&str, &str)], value: f64| (labels(pairs), value);
+        let first = vec![of(&[("__name__", "x"), ("a", "1")], 1.0)];
+        let second =
+            vec![of(&[("__name__", "y"), ("a", "1")], 2.0), of(&[("__name__", "x"), ("a", "2")], 3.0)];
+        let values: Vec<f64> = either(first, second).into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [1.0, 3.0]);
     }
 
     #[test]

@@ -51,23 +51,26 @@ pub struct Past {
     pub volumes: Option<String>,
 }
 
+const USED_AND_CAPACITY: &str = r#"__name__=~"kubelet_volume_stats_(used|capacity)_bytes""#;
+/// Bytes of the claims that one query names. An address that is longer is refused by proxies before Prometheus: the
+/// claims of the whole namespace are asked for then.
+const LONGEST_LIST: usize = 4 << 10;
+
 impl Past {
     pub fn new(matchers: &[(String, String)], namespaces: Option<&[String]>, of: &Of) -> Self {
         let ours = selection(matchers, namespaces);
-        let (instance, claims) = match of {
-            Of::All => (String::new(), Some(String::new())),
-            Of::One { instance, claims, .. } => {
-                let claims: Vec<String> = claims.iter().map(|claim| pattern(claim)).collect();
-                let one = format!(r#",name="{}""#, escaped(instance));
-                let any = format!(r#",persistentvolumeclaim=~"{}""#, claims.join("|"));
-                (one, (!claims.is_empty()).then_some(any))
+        let (namespace, instance, claims) = match of {
+            Of::All => (None, String::new(), Some(String::new())),
+            Of::One { namespace, instance, claims } => {
+                let instance = format!(",{}", matcher("name", std::slice::from_ref(instance)));
+                (Some(namespace.as_str()), instance, claim_matcher(claims))
             }
         };
-        let cpu = format!(r#"{{__name__="kubevirt_vmi_cpu_usage_seconds_total"{ours}{instance}}}"#);
-        let memory = format!(r#"{{__name__="kubevirt_vmi_memory_resident_bytes"{ours}{instance}}}"#);
-        let volumes = |claims| {
-            let volumes =
-                format!(r#"{{__name__=~"kubelet_volume_stats_(used|capacity)_bytes"{ours}{claims}}}"#);
+        let select = |metric: &str, own: &str| selector(metric, &format!("{ours}{own}"), namespace);
+        let cpu = select(r#"__name__="kubevirt_vmi_cpu_usage_seconds_total""#, &instance);
+        let memory = select(r#"__name__="kubevirt_vmi_memory_resident_bytes""#, &instance);
+        let volumes = |claims: String| {
+            let volumes = select(USED_AND_CAPACITY, &claims);
             format!("max by (__name__,namespace,exported_namespace,persistentvolumeclaim) ({volumes})")
         };
         Self {
@@ -78,9 +81,22 @@ impl Past {
     }
 }
 
-/// A name as a regular expression within a string. Of what may stand in names, the dot alone means something there.
-fn pattern(name: &str) -> String {
-    escaped(&name.replace('.', r"\."))
+/// The series of one namespace, which stands in `exported_namespace` where a scrape put its own in its place; or of all.
+fn selector(metric: &str, matchers: &str, namespace: Option<&str>) -> String {
+    let Some(namespace) = namespace else { return format!("{{{metric}{matchers}}}") };
+    let of =
+        |label: &str| format!("{{{metric}{matchers},{}}}", matcher(label, std::slice::from_ref(&namespace)));
+    format!("{} or {}", of("namespace"), of("exported_namespace"))
+}
+
+/// None where there is no claim.
+fn claim_matcher(claims: &[String]) -> Option<String> {
+    let matcher = matcher("persistentvolumeclaim", claims);
+    match claims {
+        [] => None,
+        _ if matcher.len() > LONGEST_LIST => Some(String::new()),
+        _ => Some(format!(",{matcher}")),
+    }
 }
 
 /// `,cluster="a",namespace=~"prod|dev"`
@@ -88,53 +104,44 @@ fn selection(matchers: &[(String, String)], namespaces: Option<&[String]>) -> St
     let mut text = String::new();
     for (label, value) in matchers {
         // Writing to a String does not fail.
-        let _ = write!(text, r#",{label}="{}""#, escaped(value));
+        let _ = write!(text, ",{}", matcher(label, std::slice::from_ref(value)));
     }
     if let Some(namespaces) = namespaces {
-        // DNS labels: none of their characters means anything in a regular expression.
-        let _ = write!(text, r#",namespace=~"{}""#, namespaces.join("|"));
+        let _ = write!(text, ",{}", matcher("namespace", namespaces));
     }
     text
 }
 
+/// A matcher for exactly these values: names are texts, whatever a pattern would make of them.
+fn matcher(label: &str, values: &[impl AsRef<str>]) -> String {
+    match values {
+        [value] => format!(r#"{label}="{}""#, escaped(value.as_ref())),
+        _ => {
+            let literals: Vec<String> = values.iter().map(|value| literal(value.as_ref())).collect();
+            format!(r#"{label}=~"{}""#, escaped(&literals.join("|")))
+        }
+    }
+}
+
+/// What means something in RE2 outside of brackets (`regexp.QuoteMeta` of Go, which Prometheus' patterns are read by).
+const META: &str = r"\.+*?()|[]{}^$";
+
+/// A text as a regular expression that matches it alone.
+fn literal(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for c in text.chars() {
+        if META.contains(c) {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted
+}
+
+/// The inside of a string in double quotes (`strutil.Unquote` of Prometheus: a line's end must be escaped).
 fn escaped(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_stay_in_scope() {
-        let namespaces = ["prod".to_owned(), "dev-1".to_owned()];
-        let scope = Scope::new(&[("cluster".into(), "a".into())], Some(&namespaces));
-        let ours = r#"cluster="a",namespace=~"prod|dev-1"}"#;
-        for query in [scope.volumes(), scope.memory(), scope.cpu()] {
-            assert!(query.contains(ours), "{query}");
-        }
-        assert_eq!(
-            Scope::new(&[], None).volumes(),
-            r#"{__name__=~"kubelet_volume_stats_(used|capacity|available)_bytes|kubelet_volume_stats_inodes"}[3m]"#
-        );
-    }
-
-    #[test]
-    fn the_past_of_one_vm_is_asked_for_by_its_names() {
-        let claims = vec!["root".to_owned(), "data.1".to_owned()];
-        let one = |claims| Of::One { namespace: "prod".into(), instance: "we\"b".into(), claims };
-        let past = Past::new(&[("cluster".into(), "a".into())], None, &one(claims));
-        assert!(past.cpu.ends_with(r#"_total",cluster="a",name="we\"b"})"#), "{}", past.cpu);
-        let volumes = past.volumes.unwrap();
-        assert!(volumes.contains(r#"cluster="a",persistentvolumeclaim=~"root|data\\.1"})"#), "{volumes}");
-        assert_eq!(Past::new(&[], None, &one(Vec::new())).volumes, None);
-        let all = Past::new(&[], Some(&["prod".into()]), &Of::All);
-        assert!(all.volumes.unwrap().ends_with(r#"_bytes",namespace=~"prod"})"#));
-    }
-
-    #[test]
-    fn a_label_cannot_end_its_matcher() {
-        let value = "a\"} or up{x=\"\\\n".to_owned();
-        assert_eq!(selection(&[("cluster".into(), value)], None), r#",cluster="a\"} or up{x=\"\\\n""#);
-    }
-}
+mod tests;

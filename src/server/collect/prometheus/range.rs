@@ -12,7 +12,7 @@ use crate::{
         config::{CollectConfig, PrometheusConfig},
         k8s::prometheus::{Answer, Labels},
         snapshot::{
-            archive::{Question, Questions, Recording, Reply, Times, Track},
+            archive::{Of, Question, Questions, Recording, Reply, Times, Track},
             facts::Key,
         },
     },
@@ -64,7 +64,7 @@ impl Historian {
             tokio::select! {
                 // Nobody waits for it any more.
                 () = reply.closed() => None,
-                answer = ask(&api, &queries, times) => Some((reply, answer)),
+                answer = ask(&api, &queries, &of, times) => Some((reply, answer)),
             }
         });
     }
@@ -77,7 +77,7 @@ impl Historian {
 }
 
 /// The three queries side by side: a past is told whole or not at all, since a part would look like all there was.
-async fn ask(api: &Api, queries: &query::Past, times: Times) -> Result<Recording, Failure> {
+async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Recording, Failure> {
     let before = Times { from: times.from - times.step, count: times.count + 1, ..times };
     let (cpu, memory, volumes) = tokio::try_join!(
         api.range(&queries.cpu, before, move |answer, ours| cpu(answer, ours, before)),
@@ -91,7 +91,20 @@ async fn ask(api: &Api, queries: &query::Past, times: Times) -> Result<Recording
             }
         }
     )?;
-    Ok(Recording { cpu, memory, used: volumes.used, capacity: volumes.capacity })
+    Ok(only(of, Recording { cpu, memory, used: volumes.used, capacity: volumes.capacity }))
+}
+
+/// What was asked for and nothing else, whatever the server made of the query.
+fn only(of: &Of, mut recording: Recording) -> Recording {
+    let Of::One { namespace, instance, claims } = of else { return recording };
+    let is_instance = |key: &Key| *key.namespace == **namespace && *key.name == **instance;
+    let is_claim =
+        |key: &Key| *key.namespace == **namespace && claims.iter().any(|claim| **claim == *key.name);
+    recording.cpu.retain(|key, _| is_instance(key));
+    recording.memory.retain(|key, _| is_instance(key));
+    recording.used.retain(|key, _| is_claim(key));
+    recording.capacity.retain(|key, _| is_claim(key));
+    recording
 }
 
 type Tracks = HashMap<Key, Track>;
@@ -231,6 +244,19 @@ mod tests {
         let want = [Some(1), Some(5), Some(5)];
         assert_eq!(cores(&[old, new]), want);
         assert_eq!(cores(&[new, old]), want);
+    }
+
+    #[test]
+    fn an_answer_about_others_is_left_out() {
+        let keys = [("prod", "web"), ("prod", "db"), ("dev", "web"), ("prod", "root"), ("dev", "root")];
+        let all = || keys.map(|(namespace, name)| (Key::new(namespace, name), vec![Some(1)])).into();
+        let recording = || Recording { cpu: all(), memory: all(), used: all(), capacity: all() };
+        let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: vec!["root".into()] };
+        let told = only(&of, recording());
+        let keys = |tracks: Tracks| tracks.into_keys().collect::<Vec<_>>();
+        assert_eq!([keys(told.cpu), keys(told.memory)], [(); 2].map(|()| vec![Key::new("prod", "web")]));
+        assert_eq!([keys(told.used), keys(told.capacity)], [(); 2].map(|()| vec![Key::new("prod", "root")]));
+        assert_eq!(only(&Of::All, recording()), recording());
     }
 
     #[test]

@@ -1,0 +1,233 @@
+//! Names in queries are texts and never patterns: what a query selects is read back, and is exactly what was wanted.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::sim::{Clock, Disk, Guest, Handle, Options, start};
+
+fn one(namespace: &str, instance: &str, claims: &[&str]) -> Of {
+    let claims = claims.iter().map(|claim| (*claim).to_owned()).collect();
+    Of::One { namespace: namespace.into(), instance: instance.into(), claims }
+}
+
+#[test]
+fn queries_stay_in_scope() {
+    let namespaces = ["prod".to_owned(), "dev-1".to_owned()];
+    let scope = Scope::new(&[("cluster".into(), "a".into())], Some(&namespaces));
+    let ours = r#"cluster="a",namespace=~"prod|dev-1"}"#;
+    for query in [scope.volumes(), scope.memory(), scope.cpu()] {
+        assert!(query.contains(ours), "{query}");
+    }
+    assert_eq!(
+        Scope::new(&[], None).volumes(),
+        r#"{__name__=~"kubelet_volume_stats_(used|capacity|available)_bytes|kubelet_volume_stats_inodes"}[3m]"#
+    );
+}
+
+#[test]
+fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
+    let past = Past::new(&[("cluster".into(), "a".into())], None, &one("prod", "we\"b", &["root", "data.1"]));
+    let cpu = concat!(
+        r#"max by (namespace,exported_namespace,name,node) ("#,
+        r#"{__name__="kubevirt_vmi_cpu_usage_seconds_total",cluster="a",name="we\"b",namespace="prod"} or "#,
+        r#"{__name__="kubevirt_vmi_cpu_usage_seconds_total",cluster="a",name="we\"b",exported_namespace="prod"})"#
+    );
+    assert_eq!(past.cpu, cpu);
+    let volumes = past.volumes.unwrap();
+    let claims = r#",cluster="a",persistentvolumeclaim=~"root|data\\.1",namespace="prod"}"#;
+    assert!(volumes.contains(claims), "{volumes}");
+    assert_eq!(Past::new(&[], None, &one("prod", "web", &[])).volumes, None);
+    let ours = Past::new(&[], Some(&["prod".into(), "dev".into()]), &one("prod", "web", &["root"]));
+    let both = r#",namespace=~"prod|dev",name="web",namespace="prod"}"#;
+    assert!(ours.memory.contains(both), "beside the namespaces of the program: {}", ours.memory);
+    let all = Past::new(&[], Some(&["prod".into()]), &Of::All);
+    assert!(all.volumes.unwrap().ends_with(r#"_bytes",namespace="prod"})"#));
+}
+
+#[test]
+fn a_list_that_makes_the_address_too_long_is_left_out() {
+    let many: Vec<String> = (0..1000).map(|n| format!("claim-{n}")).collect();
+    let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: many };
+    let volumes = Past::new(&[], None, &of).volumes.unwrap();
+    assert!(volumes.len() < 500 && volumes.contains(r#"namespace="prod""#), "{volumes}");
+}
+
+#[test]
+fn a_label_cannot_end_its_matcher() {
+    let value = "a\"} or up{x=\"\\\n".to_owned();
+    assert_eq!(selection(&[("cluster".into(), value)], None), r#",cluster="a\"} or up{x=\"\\\n""#);
+}
+
+/// One matcher as Prometheus reads it.
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    label: String,
+    values: Vec<String>,
+}
+
+/// The matchers of every selector of a query. Panics at whatever is no selector, no string, or a pattern that matches
+/// anything but a list of texts.
+fn read(query: &str) -> Vec<Vec<Read>> {
+    let mut selectors = Vec::new();
+    let mut rest = query;
+    while let Some(begin) = rest.find('{') {
+        rest = &rest[begin + 1..];
+        let mut matchers = Vec::new();
+        while !rest.starts_with('}') {
+            let (matcher, after) = read_matcher(rest.trim_start_matches(','));
+            matchers.push(matcher);
+            rest = after;
+        }
+        selectors.push(matchers);
+    }
+    selectors
+}
+
+fn read_matcher(text: &str) -> (Read, &str) {
+    let end = text.find('=').expect("an operator");
+    let (label, operator) = (text[..end].to_owned(), &text[end..]);
+    let is_label = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    assert!(!label.is_empty() && label.chars().all(is_label), "{label:?}");
+    let (is_pattern, quoted) = match operator.strip_prefix("=~\"") {
+        Some(quoted) => (true, quoted),
+        None => (false, operator.strip_prefix("=\"").expect("a string in double quotes")),
+    };
+    let (value, rest) = read_string(quoted);
+    let values = if is_pattern && label != "__name__" { read_literals(&value) } else { vec![value] };
+    (Read { label, values }, rest)
+}
+
+/// The text up to the closing quote, and what follows it. A line's end must not stand in it.
+fn read_string(text: &str) -> (String, &str) {
+    let (mut value, mut chars) = (String::new(), text.char_indices());
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, &text[at + 1..]),
+            '\n' => panic!("a line ends inside a string"),
+            '\\' => value.push(match chars.next().expect("something escaped").1 {
+                'n' => '\n',
+                same @ ('\\' | '"') => same,
+                other => panic!("\\{other} is no escape that is needed"),
+            }),
+            c => value.push(c),
+        }
+    }
+    panic!("no closing quote")
+}
+
+/// The alternatives of a pattern of plain texts.
+fn read_literals(pattern: &str) -> Vec<String> {
+    let (mut values, mut chars) = (vec![String::new()], pattern.chars());
+    while let Some(c) = chars.next() {
+        let last = values.last_mut().unwrap();
+        match c {
+            '|' => values.push(String::new()),
+            '\\' => {
+                let c = chars.next().expect("something escaped");
+                // `\d` and the like mean classes; an escaped punctuation mark is itself.
+                assert!(c.is_ascii_punctuation(), "\\{c}");
+                last.push(c);
+            }
+            '.' | '+' | '*' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' => {
+                panic!("{c} is a pattern")
+            }
+            c => last.push(c),
+        }
+    }
+    values
+}
+
+fn expected(label: &str, values: &[String]) -> Read {
+    Read { label: label.to_owned(), values: values.to_vec() }
+}
+
+/// Names as tenants write them: valid ones, patterns, and anything.
+fn name() -> impl Strategy<Value = String> {
+    let pattern = proptest::sample::select(vec![
+        "[^x]+",
+        ".*",
+        "a|b",
+        "root)",
+        "(?i)root",
+        "\\d+",
+        "a.b",
+        "x{1,9}",
+        "^a$",
+        "a\nb",
+        "\"",
+        "\\",
+        "\\\"} or up{a=\"",
+    ]);
+    prop_oneof![pattern.prop_map(str::to_owned), "[a-z]{1,8}([-.][a-z0-9]{1,4})?", any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn a_query_selects_exactly_the_names_that_it_was_made_for(
+        namespace in name(),
+        instance in name(),
+        claims in prop::collection::vec(name(), 1..5),
+        value in name(),
+        ours in prop::option::of(prop::collection::vec(name(), 1..3)),
+    ) {
+        let of = Of::One { namespace: namespace.clone(), instance: instance.clone(), claims: claims.clone() };
+        let past = Past::new(&[("cluster".to_owned(), value.clone())], ours.as_deref(), &of);
+        let own = [("name", vec![instance]), ("persistentvolumeclaim", claims)];
+        let queries = [(&past.cpu, &own[0]), (&past.memory, &own[0]), (past.volumes.as_ref().unwrap(), &own[1])];
+        for (query, (label, values)) in queries {
+            let selectors = read(query);
+            prop_assert_eq!(selectors.len(), 2, "{}", query);
+            for (selector, place) in selectors.iter().zip(["namespace", "exported_namespace"]) {
+                let mut want = vec![expected("cluster", std::slice::from_ref(&value))];
+                want.extend(ours.as_deref().map(|ours| expected("namespace", ours)));
+                want.push(expected(label, values));
+                want.push(expected(place, std::slice::from_ref(&namespace)));
+                prop_assert_eq!(&selector[1..], &want[..], "{}", query);
+            }
+        }
+    }
+}
+
+/// The claims, with their namespaces, that a Prometheus selects for these.
+async fn selected(sim: &Handle, claims: &[&str]) -> BTreeSet<(String, String)> {
+    let query = Past::new(&[], None, &one("a", "one-vm", claims)).volumes.unwrap();
+    let mut url: reqwest::Url = format!("{}/api/v1/query_range", sim.prometheus_url()).parse().unwrap();
+    let seconds = |millis: i64| (millis / 1000).to_string();
+    url.query_pairs_mut()
+        .append_pair("query", &query)
+        .append_pair("start", &seconds(NOW - 600_000))
+        .append_pair("end", &seconds(NOW))
+        .append_pair("step", "60");
+    let answer: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert_eq!(answer["status"], "success", "{query}: {answer}");
+    let text = |series: &serde_json::Value, label: &str| series["metric"][label].as_str().unwrap().to_owned();
+    let series = answer["data"]["result"].as_array().unwrap().iter();
+    series.map(|series| (text(series, "namespace"), text(series, "persistentvolumeclaim"))).collect()
+}
+
+const NOW: i64 = 1_700_049_600_000;
+
+/// What a pattern would select as well: other claims of the namespace, and the same names in another one.
+#[tokio::test]
+async fn a_prometheus_selects_the_claims_that_are_named_and_no_others() {
+    let sim = start(Options { clock: Clock::fixed(NOW), ..Options::empty() }).await.unwrap();
+    let names = ["root", "a.b", "axb", "[^x]+", "a|b", "a", "b", ".*", "quo\"te", "back\\slash"];
+    for namespace in ["a", "b"] {
+        let disk = |name: &&str| Disk {
+            claim: (*name).to_owned(),
+            ..Disk::new("one", name, "10Gi").holds(3 << 30, 10 << 30)
+        };
+        let guest = Guest::new(namespace, "one").disks(names.iter().map(disk).collect());
+        sim.world().put(guest.running_on("n1", NOW - 86_400_000));
+    }
+    for name in names {
+        assert_eq!(selected(&sim, &[name]).await, [("a".to_owned(), name.to_owned())].into(), "{name}");
+    }
+    let several = ["[^x]+", "a.b", "a|b"];
+    let want = several.map(|name| ("a".to_owned(), name.to_owned()));
+    assert_eq!(selected(&sim, &several).await, want.into());
+    assert!(selected(&sim, &["[a-z]+", "(?i)ROOT", "r..t"]).await.is_empty());
+    sim.shutdown().await;
+}
