@@ -120,6 +120,8 @@ pub struct SourceHealth {
     pub error: Message,
     /// What a person can do; empty when nothing is wrong.
     pub mend: Message,
+    /// A setting by which its credentials can fall into other hands; empty where there is none.
+    pub warning: Message,
     pub last_success: Option<Millis>,
     /// A watch's last received bytes, bookmarks included; none for a source that is polled.
     pub last_bytes: Option<Millis>,

@@ -129,7 +129,8 @@ impl CollectConfig {
 /// Which way kubelets are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KubeletAccess {
-    /// Straight where that is allowed and answers, else through the API server: for each node by itself.
+    /// Straight where that is allowed and answers, else through the API server: for each node by itself. A kubeconfig's
+    /// token goes through the API server alone.
     #[default]
     Auto,
     Proxy,

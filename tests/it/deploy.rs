@@ -20,7 +20,7 @@ pub const TIERS: [&str; 4] = ["namespaced", "cluster", "nodes-stats", "nodes-pro
 const VERBS: [&str; 3] = ["get", "list", "watch"];
 
 /// Everything that `kubectl apply -k deploy/TIER` makes. As much of kustomize as deploy/ uses: resources, `namespace`
-/// for what has none, and patches that append one value.
+/// for what has none, and patches that append a value, test one, or replace one.
 pub fn objects(tier: &str) -> Vec<Value> {
     build(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(tier))
 }
@@ -50,10 +50,16 @@ fn apply(patch: &Value, objects: &mut [Value]) {
     let object = objects.iter_mut().find(of).unwrap_or_else(|| panic!("{patch} has no target"));
     let operations: Vec<Value> = serde_saphyr::from_str(text(&patch["patch"])).expect("YAML");
     for operation in operations {
-        assert_eq!(operation["op"], "add", "{operation}");
-        let place = text(&operation["path"]).strip_suffix("/-").expect("an append");
-        let place = object.pointer_mut(place).and_then(Value::as_array_mut).expect("a list to append to");
-        place.push(operation["value"].clone());
+        let (path, value) = (text(&operation["path"]), &operation["value"]);
+        match (text(&operation["op"]), path.strip_suffix("/-")) {
+            ("add", Some(list)) => {
+                let list = object.pointer_mut(list).and_then(Value::as_array_mut);
+                list.expect("a list to append to").push(value.clone());
+            }
+            ("test", None) => assert_eq!(object.pointer(path), Some(value), "{operation}"),
+            ("replace", None) => *object.pointer_mut(path).expect("a value to replace") = value.clone(),
+            _ => panic!("this test does not know {operation}"),
+        }
     }
 }
 
@@ -183,6 +189,31 @@ fn the_pod_and_the_image_listen_on_every_family() {
     }
     let image = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();
     assert!(image.contains("ENV WUKONG_LISTEN=:8081\n"), "{image}");
+}
+
+/// A token that may exec through `nodes/proxy`, or that no kubelet would take, goes to the API server alone; the tier whose
+/// token opens statistics and nothing else is the one that sends it to kubelets.
+#[test]
+fn kubelets_receive_a_token_that_opens_statistics_alone() {
+    let base = arguments(&objects("base"));
+    for tier in TIERS {
+        let arguments = arguments(&objects(tier));
+        let told: Vec<_> = arguments.iter().filter(|a| a.starts_with("--kubelet-access")).collect();
+        let want = if tier == "nodes-stats" { "direct" } else { "proxy" };
+        assert_eq!(told, [&format!("--kubelet-access={want}")], "{tier}");
+        let others = |of: &[String]| {
+            of.iter().filter(|a| !a.starts_with("--kubelet-access")).cloned().collect::<BTreeSet<_>>()
+        };
+        assert!(others(&arguments).is_superset(&others(&base)), "{tier} drops a flag: {arguments:?}");
+        let may_exec = grants(tier).contains(&("get".to_owned(), "nodes/proxy".to_owned()));
+        assert!(!may_exec || want == "proxy", "{tier}");
+    }
+}
+
+/// How a tier's Deployment asks kubelets, as a flag.
+pub fn kubelet_access(tier: &str) -> String {
+    let found = arguments(&objects(tier)).into_iter().find(|a| a.starts_with("--kubelet-access="));
+    found.expect("every tier says how kubelets are asked")
 }
 
 /// The Deployment's.

@@ -27,6 +27,8 @@ pub enum Verdict {
     Missing,
     /// Not there, and nothing lost by it.
     Unused,
+    /// It works, and somebody should look at it.
+    Warning,
 }
 
 /// One line of the report.
@@ -127,6 +129,9 @@ impl Report {
         let inventory = inventory_known(&snapshot.sources);
         for source in &snapshot.sources {
             self.add(of_source(source, inventory));
+            if !source.warning.is_empty() {
+                self.add(warning(source));
+            }
         }
         self.coverage(&snapshot.vms);
     }
@@ -202,6 +207,7 @@ fn mark(verdict: Verdict) -> &'static str {
         Verdict::Ok => "√",
         Verdict::Missing => "×",
         Verdict::Unused => "-",
+        Verdict::Warning => "!",
     }
 }
 
@@ -209,6 +215,16 @@ fn mark(verdict: Verdict) -> &'static str {
 fn inventory_known(sources: &[SourceHealth]) -> bool {
     let inventory = [SourceId::Wukongs, SourceId::VirtualMachines];
     sources.iter().any(|source| inventory.contains(&source.id) && source.state == SourceState::Healthy)
+}
+
+fn warning(source: &SourceHealth) -> Check {
+    Check {
+        category: SOURCES,
+        check: format!("{}: a setting to look at", source.id.code()),
+        verdict: Verdict::Warning,
+        detail: source.warning.to_string(),
+        mend: String::new(),
+    }
 }
 
 fn of_source(source: &SourceHealth, inventory: bool) -> Check {

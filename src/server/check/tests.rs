@@ -127,6 +127,24 @@ fn one_way_to_the_kubelets_is_enough() {
 }
 
 #[test]
+fn a_setting_to_look_at_is_said_and_is_no_failure() {
+    let mut world = World::new(Limits {
+        metrics_interval: 15_000,
+        disk_interval: 60_000,
+        ceph_interval: 0,
+        disk_sources: vec![SourceId::Prometheus],
+    });
+    world.apply(Observation::Risk { source: SourceId::Prometheus, detail: "sent unencrypted".into() });
+    let sources = world.join(NOW).sources.into_iter().filter(|source| source.id == SourceId::Prometheus);
+    let healthy = |source| crate::model::source::SourceHealth { state: SourceState::Healthy, ..source };
+    let mut report = well();
+    report.snapshot(&Snapshot { sources: sources.map(healthy).collect(), ..Snapshot::default() });
+    let told = line(&report, "prometheus: a setting");
+    assert_eq!((told.verdict, &*told.detail), (Verdict::Warning, "sent unencrypted"));
+    assert!(report.ok && report.text().contains("! prometheus: a setting"), "{}", report.text());
+}
+
+#[test]
 fn text_and_json_say_the_same() {
     let mut report = Report::new(&summary(), Ok(()), Err("refused".into()));
     assert!(!report.ok);

@@ -33,6 +33,17 @@ pub struct Cluster {
     pub(super) pulses: Pulses,
     /// The same credentials for kubelets themselves.
     pub(super) kubelets: Option<Straight>,
+    /// Credentials go to the API server unencrypted.
+    pub(super) clear_text: bool,
+}
+
+/// Whose the credentials are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// This program's: its pod's service account.
+    Own,
+    /// Those of a kubeconfig: whatever that person may do, they open.
+    Persons,
 }
 
 /// A client for kubelets: its requests name the whole address.
@@ -73,7 +84,7 @@ pub async fn connect(
     Cluster::new(find(kubernetes, &collect.proxies)?, collect).await
 }
 
-/// The cluster of a kubeconfig that is at hand as text.
+/// The cluster of a kubeconfig that is at hand as text, as the simulated cluster writes it for this program.
 pub async fn from_kubeconfig_text(
     yaml: &str,
     context: Option<&str>,
@@ -85,12 +96,12 @@ pub async fn from_kubeconfig_text(
 
 impl Cluster {
     async fn new(target: Target, collect: &CollectConfig) -> Result<Self, ConnectError> {
-        let Target { mut config, proxy, credentials, summary } = target;
+        let Target { mut config, proxy, credentials, personal_token, summary } = target;
         if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) && config.root_cert.is_none() {
             // Nothing to verify: a machine without any certificate authority can be its client too.
             config.root_cert = Some(Vec::new());
         }
-        let kubelets = Straight::new(&config, &credentials, &collect.kubelet)?;
+        let kubelets = Straight::new(&config, &credentials, personal_token, &collect.kubelet)?;
         let connections = Connections::new(config.clone(), proxy);
         connections.try_make()?;
         if let Some(credential) = credentials.obtain_cheap().await? {
@@ -119,10 +130,12 @@ impl Cluster {
 
 impl Straight {
     /// None where kubelets are not to be asked straight, or cannot be: without an authority to tell a kubelet by, the
-    /// credentials would go to whoever answers at its address; and a kubelet knows no impersonation.
+    /// credentials would go to whoever answers at its address; and a kubelet knows no impersonation. A person's token
+    /// opens more than statistics: no kubelet is offered it unless that is asked for.
     fn new(
         cluster: &Config,
         credentials: &Credentials,
+        personal_token: bool,
         kubelet: &KubeletConfig,
     ) -> Result<Option<Self>, ConnectError> {
         let (mut config, mut ca) = (cluster.clone(), None);
@@ -137,7 +150,7 @@ impl Straight {
         let known = config.root_cert.is_some() || kubelet.insecure_tls;
         let wanted = match kubelet.access {
             KubeletAccess::Proxy => false,
-            KubeletAccess::Auto => known && !impersonates,
+            KubeletAccess::Auto => known && !impersonates && !personal_token,
             KubeletAccess::Direct => true,
         };
         config.accept_invalid_certs = kubelet.insecure_tls;

@@ -159,6 +159,11 @@ pub fn peer_error(peer: impl Into<Message>, error: &(dyn StdError + 'static)) ->
     source_error(reason, words)
 }
 
+/// Whether it is about certificates, or whatever else keeps TLS from being spoken.
+pub fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|error| error.is::<rustls::Error>())
+}
+
 /// The error and what lies under it. An `io::Error` hides what it wraps from `source`, so it is opened too.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     // Deeper than any chain that was seen, and an end to one that goes round.

@@ -13,6 +13,7 @@ mod metrics_api;
 mod outside;
 mod poll;
 mod prometheus;
+mod risk;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -56,6 +57,12 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let outlet = Outlet(observations);
+    for (source, detail) in risk::risks(&cluster, &config) {
+        tracing::warn!(source = source.code(), "{detail}");
+        if outlet.send(Observation::Risk { source, detail }).await.is_err() {
+            return;
+        }
+    }
     let mut sources = Sources { tasks: JoinSet::new(), cluster, config, outlet };
     for namespace in sources.scopes() {
         sources.watch_all(&namespace);

@@ -87,7 +87,7 @@ pub struct SimFlags {
     /// Speak TLS, with a certificate made for the run; its CA is in the kubeconfig
     #[arg(long)]
     pub tls: bool,
-    /// Write a kubeconfig that leads to the simulated cluster
+    /// Write a kubeconfig that leads to the simulated cluster, in place of a file of that name; its owner alone may read it
     #[arg(long, value_name = "FILE", env = "WUKONG_SIM_KUBECONFIG_OUT", hide_env_values = true)]
     pub kubeconfig_out: Option<String>,
     #[command(flatten)]
@@ -151,7 +151,8 @@ pub struct SourceFlags {
     #[arg(long, value_name = "SOURCES", env = "WUKONG_DISK_SOURCES", hide_env_values = true)]
     #[arg(default_value = "kubelet,prometheus,guest-agent,longhorn,ceph")]
     pub disk_sources: String,
-    /// Way to the kubelets: proxy (through the API server), direct, or auto (direct where that works)
+    /// Way to the kubelets: proxy (through the API server), direct, or auto (direct where that works, and sends no kubelet a
+    /// kubeconfig's token)
     #[arg(long, value_name = "WAY", env = "WUKONG_KUBELET_ACCESS", hide_env_values = true)]
     #[arg(default_value = "auto")]
     pub kubelet_access: String,

@@ -83,6 +83,12 @@ pub enum Observation {
         at: Millis,
         result: Result<Vec<Filesystem>, SourceError>,
     },
+    /// A setting by which a credential of this source can fall into other hands, in plain words. It stands as long as the
+    /// program runs.
+    Risk {
+        source: SourceId,
+        detail: Message,
+    },
     /// How long a source took to answer: one request, or a round of them.
     Took {
         source: SourceId,

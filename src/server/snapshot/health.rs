@@ -72,6 +72,7 @@ impl World {
         let describe = |(id, tally)| match self.limits.asks(id) {
             true => SourceHealth {
                 latency: self.latencies.get(&id).and_then(Latencies::percentiles),
+                warning: self.risks.get(&id).cloned().unwrap_or_default(),
                 ..describe(id, self.summarise(id, targets, vms), tally)
             },
             false => not_configured(id),
@@ -211,6 +212,7 @@ fn not_configured(id: SourceId) -> SourceHealth {
         reason: None,
         error: Message::default(),
         mend: mend::configure(id),
+        warning: Message::default(),
         last_success: None,
         last_bytes: None,
         latency: None,
@@ -230,6 +232,7 @@ fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
         reason,
         error: words(&summary),
         mend: reason.map(|reason| mend::source(id, reason)).unwrap_or_default(),
+        warning: Message::default(),
         last_success: summary.last_success,
         last_bytes: summary.last_bytes,
         latency: None,

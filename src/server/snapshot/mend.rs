@@ -43,9 +43,8 @@ pub(super) fn configure(id: SourceId) -> Message {
 /// The smallest tier of permissions that has it.
 fn grant(id: SourceId) -> &'static str {
     match id {
-        SourceId::Kubelet => {
-            "kubectl apply -f deploy/nodes-stats/rbac.yaml -f deploy/nodes-stats/networkpolicy.yaml"
-        }
+        // Not the rules alone: the Deployment of the other tiers asks no kubelet straight.
+        SourceId::Kubelet => "kubectl apply -k deploy/nodes-stats",
         _ => "kubectl apply -f deploy/cluster/rbac.yaml",
     }
 }

@@ -69,6 +69,7 @@ pub struct World {
     /// Each source's record, by namespace where it is asked by namespace.
     pub(super) tracks: BTreeMap<(SourceId, Option<String>), Track>,
     pub(super) latencies: BTreeMap<SourceId, Latencies>,
+    pub(super) risks: BTreeMap<SourceId, Message>,
     pub(super) seq: u64,
     /// The VMs of the last snapshot, in its order.
     pub(super) last: Vec<Arc<Vm>>,
@@ -97,6 +98,7 @@ impl World {
             ceph: Images::default(),
             tracks: BTreeMap::new(),
             latencies: BTreeMap::new(),
+            risks: BTreeMap::new(),
             seq: 0,
             last: Vec::new(),
         }
@@ -138,6 +140,7 @@ impl World {
             Observation::Nodes(change) => {
                 change_in(&mut self.nodes, &mut self.tracks, SourceId::Nodes, change)
             }
+            Observation::Risk { source, detail } => drop(self.risks.insert(source, detail)),
             Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
             Observation::Prometheus { at, result } => self.queried(at, result),
             Observation::Filesystems { instance, at, result } => self.filesystems(instance, at, result),

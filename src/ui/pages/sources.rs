@@ -139,7 +139,8 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
     let ago = |at: Option<Millis>| at.map(|at| words::ago(now, at)).unwrap_or_default();
     let error = (!source.error.is_empty()).then(|| view! { <code>{source.error.text()}</code> });
     let advice = (!source.mend.is_empty()).then(|| mend(&source.mend.text()));
-    let none = error.is_none() && advice.is_none();
+    let warning = (!source.warning.is_empty()).then(|| view! { <p>{source.warning.text()}</p> });
+    let none = error.is_none() && advice.is_none() && warning.is_none();
     let about = t!(sources.needs, gives = text(gives(source.id)), permission = text(permission(source.id)));
     view! {
         <tr role="row" id=source.id.code()>
@@ -160,6 +161,7 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
                 {none.then_some("–")}
                 {error}
                 {advice}
+                {warning}
             </td>
         </tr>
     }

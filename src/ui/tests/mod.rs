@@ -329,6 +329,15 @@ fn the_sources_page_names_state_permission_error_and_mend() {
 }
 
 #[test]
+fn a_setting_to_look_at_stands_beside_its_source() {
+    let mut sources = sample::sources();
+    sources[9].warning = "credentials are sent unencrypted".into();
+    let page = render("/sources", snapshot(sample::vms(), sources));
+    let row = page.part("id=\"prometheus\"", "</tr>");
+    assert!(text(row).contains("credentials are sent unencrypted") && text(row).contains("Healthy"), "{row}");
+}
+
+#[test]
 fn names_from_the_cluster_are_text_never_markup() {
     let mut vms = sample::vms();
     vms.truncate(1);

@@ -215,6 +215,7 @@ pub fn healthy(id: SourceId) -> SourceHealth {
         reason: None,
         error: Default::default(),
         mend: Default::default(),
+        warning: Default::default(),
         last_success: Some(NOW - 3_000),
         last_bytes: watch.then_some(NOW - 3_000),
         latency: (!watch).then_some(Latency { p50: 12, p99: 340 }),

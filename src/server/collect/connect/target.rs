@@ -34,6 +34,8 @@ pub struct Target {
     pub config: Config,
     pub proxy: Option<Proxy>,
     pub credentials: Credentials,
+    /// They are those of a kubeconfig and are sent whole: a token that opens whatever its owner may do.
+    pub personal_token: bool,
     pub summary: Summary,
 }
 
@@ -227,7 +229,8 @@ impl Target {
             proxy: proxy.as_ref().map(ToString::to_string),
             credentials,
         };
-        Ok(Self { config, proxy, credentials: Credentials::new(source), summary })
+        let personal_token = source.is_personal_token();
+        Ok(Self { config, proxy, credentials: Credentials::new(source), personal_token, summary })
     }
 }
 
@@ -262,6 +265,11 @@ impl Source {
     /// One that is described nowhere else.
     fn fixed(user: User) -> Self {
         Self { origin: None, user: Mutex::new(user) }
+    }
+
+    /// The simulated cluster's kubeconfig, which is no file, and a pod's service account are this program's own.
+    fn is_personal_token(&self) -> bool {
+        self.origin.is_some() && self.user().bears_secret()
     }
 
     fn user(&self) -> User {

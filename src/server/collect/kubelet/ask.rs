@@ -11,7 +11,10 @@ use crate::{
         collect::{
             Outlet,
             client::Straight,
-            error::{Failure, fewer, late, peer_error, source_error, transport_error, unauthorized, useless},
+            error::{
+                Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized,
+                useless,
+            },
             now,
             poll::Asker,
         },
@@ -184,6 +187,9 @@ fn describe_proxied(node: &str, straight: Option<Direct>, failure: &Failure) -> 
 
 fn describe_direct(node: &str, failure: &Failure) -> SourceError {
     match failure {
+        Failure::Transport(error) if is_tls(error.as_ref()) => {
+            source_error(Reason::Unreachable, msg!(collect.kubelet_tls, peer = kubelet(node)))
+        }
         Failure::Transport(error) => peer_error(kubelet(node), error.as_ref()),
         Failure::Status { code, .. } => direct_status(node, code.as_u16()),
         other => describe(node, other),

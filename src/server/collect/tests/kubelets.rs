@@ -118,7 +118,8 @@ async fn a_kubelet_that_cannot_prove_itself_gets_no_credentials() {
     config.kubelet.access = KubeletAccess::Direct;
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
     let error = collector.told("n").await.unwrap_err();
-    let words = "the TLS handshake with the kubelet of n failed: check its CA and name";
+    let words = "the TLS handshake with the kubelet of n failed: is its certificate signed by --kubelet-ca or the \
+                 cluster's authority, and for this address?";
     assert_eq!((error.reason, &*error.detail.to_string()), (Reason::Unreachable, words));
     // Nobody to know it by: then it is not even tried.
     (config.kubelet.ca, config.kubelet.access) = (None, KubeletAccess::Auto);

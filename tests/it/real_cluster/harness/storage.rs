@@ -22,6 +22,7 @@ use super::{
     prometheus::Prometheus,
     shared::{namespaces, runtime},
 };
+use crate::deploy;
 
 /// Nodes and the addresses of their kubelets.
 const NODES: [(&str, u8); 2] = [("node-a", 11), ("node-b", 12)];
@@ -77,10 +78,16 @@ impl Storage {
         Self { plane, machines, kubelets, agents, prometheus, ceph, metrics }
     }
 
-    /// The program as a service account of the test's own, with the permissions of a tier.
+    /// The program as a service account of the test's own, with a tier's permissions and its way to the kubelets, unless
+    /// `flags` say another.
     pub async fn program<F: AsRef<OsStr>>(&self, test: &str, tier: &str, flags: &[F]) -> (Access, Program) {
         let access = Access::of_tier(&self.plane, test, tier, &["prod"]).await;
-        let program = Program::with(&access.kubeconfig, test, self.plane.dir(), flags);
+        let mut flags: Vec<&OsStr> = flags.iter().map(AsRef::as_ref).collect();
+        let kubelets = deploy::kubelet_access(tier);
+        if !flags.iter().any(|flag| flag.to_string_lossy().starts_with("--kubelet-access")) {
+            flags.push(kubelets.as_ref());
+        }
+        let program = Program::with(&access.kubeconfig, test, self.plane.dir(), &flags);
         (access, program)
     }
 

@@ -108,6 +108,8 @@ pub struct SourceJson {
     reason: Option<&'static str>,
     error: String,
     mend: String,
+    /// A setting by which its credentials can fall into other hands; empty where there is none.
+    warning: String,
     last_success: Option<Millis>,
     /// A watch's last bytes, bookmarks included; null for a source that is polled.
     last_bytes: Option<Millis>,
@@ -131,6 +133,7 @@ impl SourceJson {
             reason: health.reason.map(|reason| reason.code()),
             error: health.error.to_string(),
             mend: health.mend.to_string(),
+            warning: health.warning.to_string(),
             last_success: health.last_success,
             last_bytes: health.last_bytes,
             latency_p50_ms: health.latency.map(|latency| latency.p50),
