@@ -77,7 +77,8 @@ impl Site {
     }
 
     async fn client(&mut self) -> Result<Client, Failure> {
-        let file = msg!(collect.ca_file, peer = self.name);
+        let flag = format!("--{}-ca", self.name.to_ascii_lowercase());
+        let file = msg!(collect.ca_file, peer = self.name, flag = flag);
         let pem = match &self.ca {
             Some(path) => Some(read(path, &file).await?),
             None => None,
@@ -229,23 +230,21 @@ impl Failure {
     }
 }
 
-/// A credential from a file, without the white space around it. `file` is what people call it.
+/// A credential from a file, without the white space around it. `file` is what people call it: readers are told the flag
+/// that names it, and not where it lies.
 pub async fn secret(path: &Path, file: Key) -> Result<String, Failure> {
     let file = file.into();
     let text = String::from_utf8(read(path, &file).await?).map(|text| text.trim().to_owned());
     match text {
         Ok(text) if !text.is_empty() => Ok(text),
-        _ => {
-            let detail = msg!(collect.no_line, file = file, path = path.display().to_string());
-            Err(Failure::Own(source_error(Reason::Forbidden, detail)))
-        }
+        _ => Err(Failure::Own(source_error(Reason::Forbidden, msg!(collect.no_line, file = file)))),
     }
 }
 
 async fn read(path: &Path, file: &Message) -> Result<Vec<u8>, Failure> {
     tokio::fs::read(path).await.map_err(|error| {
-        let (path, why) = (path.display().to_string(), error.kind().to_string());
-        let detail = msg!(collect.unreadable, file = file.clone(), path = path, why = why);
+        tracing::debug!(path = %path.display(), %error, "cannot read a file");
+        let detail = msg!(collect.unreadable, file = file.clone(), why = error.kind().to_string());
         Failure::Own(source_error(Reason::Forbidden, detail))
     })
 }

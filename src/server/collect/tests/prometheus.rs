@@ -217,9 +217,10 @@ async fn credentials_are_read_anew_for_each_round_and_never_shown() {
     let error = collector.queried().await.unwrap_err();
     assert_eq!(error.reason, Reason::Forbidden);
     assert!(
-        error.detail.to_string().starts_with("the token file of Prometheus, ")
+        error.detail.to_string().starts_with("the token file of Prometheus (--prometheus-bearer-token-file)")
             && error.detail.to_string().ends_with("not found")
     );
+    assert!(!error.detail.to_string().contains('/'), "readers are told no path: {}", error.detail);
     for (text, want) in [(" \n", "holds no line"), ("two\nlines", "more than one line"), ("first\n", "401")] {
         std::fs::write(&file, text).unwrap();
         let error = collector.next(|seen| match seen {
@@ -271,5 +272,8 @@ async fn its_certificate_must_be_of_its_authority() {
             break error;
         }
     };
-    assert_eq!(error.detail.to_string(), "the CA file of Prometheus holds no certificates in PEM");
+    assert_eq!(
+        error.detail.to_string(),
+        "the CA file of Prometheus (--prometheus-ca) holds no certificates in PEM"
+    );
 }
