@@ -1,7 +1,7 @@
 # The front door. `make help` lists the targets; the work itself is in scripts/, which run on their own too.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test build run screenshots fmt lint size bench clean
+.PHONY: help demo test build run screenshots fmt lint audit fuzz size bench clean
 ARGS ?=
 
 help: ## this list
@@ -26,8 +26,14 @@ screenshots: ## pictures of every page, both languages, light and dark, into tar
 fmt: ## format the code
 	@cargo fmt --all
 
-lint: ## format check and clippy for both halves
+lint: ## format check, clippy for both halves, licences and sources of what the program is made of
 	@scripts/lint
+
+audit: ## published advisories about what the program is made of (fetches their database)
+	@scripts/audit
+
+fuzz: ## the fuzz targets, a minute each (FUZZ_SECONDS=600); their inputs in fuzz/corpus are part of make test
+	@scripts/fuzz
 
 size: ## what the home page downloads, compressed; fails above 200 kB
 	@scripts/setup test

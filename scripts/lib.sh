@@ -38,6 +38,10 @@ step() { # NUMBER WHAT-IT-DOES HOW-LONG-THE-FIRST-TIME
 # The npm tools are installed once for each package-lock.json; end2end/node_modules is a link to them.
 npm_dir() { echo "$CACHE/npm/$(sha256sum end2end/package-lock.json | cut -c1-16)"; }
 
+# A tool of scripts/tools.txt: installed once for each version.
+wheel_line() { grep "^astral-dev-toolchain-$1==" scripts/tools.txt; }
+wheel_dir() { echo "$CACHE/tools/$1-$(wheel_line "$1" | sha256sum | cut -c1-16)"; }
+
 # Runs a command under a lock of the cache: two clones may build at the same time.
 locked() { # NAME COMMAND…
   local name=$1
