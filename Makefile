@@ -24,7 +24,7 @@ screenshots: ## pictures of every page, both languages, light and dark, into tar
 	@scripts/screenshots
 
 fmt: ## format the code
-	@cargo fmt --all
+	@cargo fmt --all && cargo fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## format check, clippy for both halves, licences and sources of what the program is made of
 	@scripts/lint

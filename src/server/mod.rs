@@ -4,6 +4,9 @@ pub mod check;
 pub mod clock;
 pub mod collect;
 pub mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod k8s;
 pub mod listen;
 pub mod log;

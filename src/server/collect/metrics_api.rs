@@ -75,7 +75,7 @@ fn describe(access: &Access, failure: &Failure) -> SourceError {
 }
 
 /// `at` stands in for a timestamp that cannot be read.
-fn decode(answer: &[u8], at: Millis) -> Option<Vec<PodMetricsFacts>> {
+pub(super) fn decode(answer: &[u8], at: Millis) -> Option<Vec<PodMetricsFacts>> {
     let list: PodMetricsList = serde_json::from_slice(answer).ok()?;
     let facts = list.items.into_iter().map(|item| facts(item.0, at));
     Some(facts.filter(|facts| !facts.name.is_empty() && !facts.namespace.is_empty()).collect())
@@ -94,13 +94,14 @@ fn facts(item: PodMetrics, at: Millis) -> PodMetricsFacts {
     }
 }
 
-/// The sum over containers; none where one is not known, or there are none at all: that is no zero.
+/// The sum over containers. None if one of them is not known, if there are none at all (which is no zero), and if the sum is
+/// beyond what one may be.
 fn sum<'a>(
     mut usages: impl Iterator<Item = &'a Usage>,
     amount: impl Fn(&Usage) -> Option<u64>,
 ) -> Option<u64> {
     let first = amount(usages.next()?)?;
-    usages.try_fold(first, |sum, usage| sum.checked_add(amount(usage)?))
+    usages.try_fold(first, |sum, usage| sum.checked_add(amount(usage)?)).and_then(credible)
 }
 
 fn nanos(quantity: &Scalar) -> Option<u64> {

@@ -6,6 +6,8 @@ mod ceph;
 pub mod client;
 mod connect;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod guest_agent;
 mod kinds;
 mod kubelet;

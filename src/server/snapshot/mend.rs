@@ -93,7 +93,9 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
         Reason::NoPod | Reason::TwoPods | Reason::AmbiguousPod => {
             format!("kubectl -n {namespace} get pods -l kubevirt.io=virt-launcher").into()
         }
-        Reason::NoVmName => format!("kubectl -n {namespace} describe wukong {name}").into(),
+        Reason::NoVmName | Reason::SharedVm => {
+            format!("kubectl -n {namespace} describe wukong {name}").into()
+        }
         Reason::NoAllocation => format!("kubectl -n {namespace} get wukong {name} -o yaml").into(),
         Reason::TooNew => msg!(mend.wait),
         Reason::BlockVolume => msg!(mend.agent),

@@ -15,6 +15,8 @@ mod plugin;
 mod target;
 mod user;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use self::kubeconfig::Context;
 pub use self::{
     authenticate::{Authenticated, OnRefusal},
     credentials::Credentials,

@@ -4,7 +4,7 @@
 //! there are. A denial, or an API that is not there, is the same for all guests: then one of them is asked an
 //! interval, and the others are told why they are not.
 
-mod answer;
+pub(super) mod answer;
 mod ask;
 mod scope;
 

@@ -5,7 +5,7 @@
 //! the API server itself is away are those held back that are asked through it, and one node asked until it
 //! answers again.
 
-mod answer;
+pub(super) mod answer;
 mod ask;
 
 use std::{collections::HashSet, net::IpAddr, time::Duration};

@@ -4,9 +4,9 @@
 //! Each asks for the samples of the last minutes, not for "the value now": only so does a value come with its own
 //! time, which tells how old it is, and which of two kubelets spoke last.
 
-mod answer;
+pub(super) mod answer;
 mod query;
-mod range;
+pub(super) mod range;
 
 use std::{sync::Arc, time::Duration};
 
@@ -268,7 +268,7 @@ async fn authorization(config: &PrometheusConfig) -> Result<Option<HeaderValue>,
     Ok(Some(value))
 }
 
-/// One line of a length that can be shown.
+/// One line of a length that can be shown, without the addresses of stores: readers need not know them.
 fn legible(remark: &str) -> Message {
     let line: String = remark.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REMARK).collect();
     msg!(collect.about, peer = "Prometheus", words = without_addresses(&line))

@@ -197,6 +197,13 @@ fn amount(value: f64) -> Option<u64> {
     (value < ABSURD).then(|| value.round() as u64)
 }
 
+/// Each reading of one answer, put together as if it answered every query.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
+    let Volumes { used, capacity } = volumes(answer, None, times)?;
+    Some(Recording { cpu: cpu(answer, None, times)?, memory: memory(answer, None, times)?, used, capacity })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

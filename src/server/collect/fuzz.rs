@@ -1,0 +1,140 @@
+//! What peers answer, as [`crate::server::fuzz`] runs it: bytes in, facts out, and what every fact promises.
+
+use std::str::from_utf8;
+
+use kube::config::Kubeconfig;
+
+use super::{
+    connect::{ConnectError, Context, Place},
+    guest_agent, kubelet, metrics_api, prometheus,
+};
+use crate::{
+    model::Millis,
+    server::snapshot::{
+        archive::{Recording, Times, Track},
+        facts::{Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+    },
+};
+
+/// One more than the most that Kubernetes counts to.
+const LIMIT: u64 = 1 << 63;
+const NOW: Millis = 1_800_000_000_000;
+const TIMES: Times = Times { from: NOW - 3_600_000, step: 60_000, count: 61 };
+/// What `--namespace` may say.
+const OURS: &str = "prod";
+
+/// Whether a target reads the bytes at all.
+#[cfg(test)]
+pub type Reader = (&'static str, fn(&[u8]) -> bool);
+
+#[cfg(test)]
+pub const READERS: [Reader; 5] = [
+    ("summary", |data| kubelet::answer::decode(data, None).is_some()),
+    ("pod_metrics", |data| metrics_api::decode(data, NOW).is_some()),
+    ("prometheus", |data| prometheus::answer::volumes(data, None).is_some()),
+    ("filesystems", |data| guest_agent::answer::decode(data).is_some()),
+    ("kubeconfig", |data| from_utf8(data).is_ok_and(|text| read_kubeconfig(text).is_ok())),
+];
+
+pub fn summary(data: &[u8]) {
+    let Some(all) = kubelet::answer::decode(data, None) else { return };
+    all.iter().for_each(volume);
+    let ours = kubelet::answer::decode(data, Some(&[OURS.to_owned()])).unwrap_or_default();
+    assert!(ours.len() <= all.len() && ours.iter().all(|stats| all.contains(stats)));
+    let of_a_pod = |stats: &VolumeStats| match &stats.of {
+        VolumeRef::PodVolume { pod, .. } => *pod.namespace == *OURS,
+        VolumeRef::Claim(_) => true,
+    };
+    assert!(ours.iter().all(of_a_pod), "{ours:?}");
+}
+
+fn volume(stats: &VolumeStats) {
+    for amount in [stats.used, stats.capacity, stats.available, stats.inodes] {
+        credible(amount);
+    }
+    assert!(stats.at.is_none_or(|at| at >= 0), "{stats:?}");
+}
+
+pub fn pod_metrics(data: &[u8]) {
+    for PodMetricsFacts { namespace, name, cpu_nanocores, memory_bytes, .. } in
+        metrics_api::decode(data, NOW).unwrap_or_default()
+    {
+        assert!(!namespace.is_empty() && !name.is_empty());
+        credible(cpu_nanocores);
+        credible(memory_bytes);
+    }
+}
+
+/// An answer is read as each of those that a query can have.
+pub fn prometheus(data: &[u8]) {
+    let ours = [OURS.to_owned()];
+    if let Some(part) = prometheus::answer::volumes(data, None) {
+        part.found.iter().for_each(volume);
+        let own = prometheus::answer::volumes(data, Some(&ours)).unwrap_or_default().found;
+        let is_ours =
+            |stats: &VolumeStats| matches!(&stats.of, VolumeRef::Claim(claim) if *claim.namespace == *OURS);
+        assert!(own.iter().all(is_ours), "{own:?}");
+    }
+    if let (Some(memory), Some(cpu)) =
+        (prometheus::answer::memory(data, None), prometheus::answer::cpu(data, None))
+    {
+        prometheus::answer::instances(memory.found, cpu.found).iter().for_each(instance);
+    }
+    if let Some(recording) = prometheus::range::decode_all(data, TIMES) {
+        let Recording { cpu, memory, used, capacity } = recording;
+        cpu.values().for_each(|values| track(values, TIMES.count - 1));
+        [memory, used, capacity]
+            .iter()
+            .flat_map(|of| of.values())
+            .for_each(|values| track(values, TIMES.count));
+    }
+}
+
+fn instance(sample: &InstanceSample) {
+    assert!(!sample.namespace.is_empty() && !sample.name.is_empty(), "{sample:?}");
+    let amounts = [sample.cpu_nanocores, sample.memory_bytes, sample.guest_available, sample.guest_usable];
+    amounts.into_iter().for_each(credible);
+    assert!(sample.at >= 0, "{sample:?}");
+}
+
+fn track(values: &Track, count: usize) {
+    assert_eq!(values.len(), count);
+    values.iter().copied().for_each(credible);
+}
+
+pub fn filesystems(data: &[u8]) {
+    let found = guest_agent::answer::decode(data).unwrap_or_default();
+    assert!(found.len() <= 32, "{}", found.len());
+    for Filesystem { disk_name, mount_point, kind, used, total, serials } in found {
+        assert!([disk_name, mount_point, kind].iter().all(|name| name.len() <= 200));
+        assert!(serials.len() <= 8 && serials.iter().all(|serial| (1..=128).contains(&serial.len())));
+        for amount in [used, total] {
+            credible(amount);
+            assert_ne!(amount, Some(0), "unknown is not nothing");
+        }
+    }
+}
+
+fn read_kubeconfig(text: &str) -> Result<Kubeconfig, ConnectError> {
+    Place::Text(text.into()).read()
+}
+
+/// Whatever a kubeconfig says, what is wrong with it is told without quoting it.
+pub fn kubeconfig(data: &[u8]) {
+    const KNOWN: [&str; 4] = [
+        "cannot use the kubeconfig: it is not the YAML of a kubeconfig",
+        "the kubeconfig has no",
+        "the kubeconfig sets no",
+        "the context ",
+    ];
+    let Ok(text) = from_utf8(data) else { return };
+    let chosen = read_kubeconfig(text).and_then(|kubeconfig| Context::choose(kubeconfig, None));
+    if let Err(error) = chosen {
+        let words = error.to_string();
+        assert!(KNOWN.iter().any(|known| words.starts_with(known)), "{words}");
+    }
+}
+
+fn credible(amount: Option<u64>) {
+    assert!(amount.is_none_or(|amount| amount < LIMIT), "{amount:?}");
+}
