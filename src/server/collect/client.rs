@@ -33,17 +33,6 @@ pub struct Cluster {
     pub(super) pulses: Pulses,
     /// The same credentials for kubelets themselves.
     pub(super) kubelets: Option<Straight>,
-    /// Credentials go to the API server unencrypted.
-    pub(super) clear_text: bool,
-}
-
-/// Whose the credentials are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
-    /// This program's: its pod's service account.
-    Own,
-    /// Those of a kubeconfig: whatever that person may do, they open.
-    Persons,
 }
 
 /// A client for kubelets: its requests name the whole address.

@@ -76,6 +76,7 @@ fn whole(status: Status) -> Vm {
     vm.summary.migrating_to = "node-2".into();
     vm.summary.usage.memory = Figure::Missing(missing(Reason::Hugepages));
     vm.trouble = (status == Status::Error).then(|| Box::new(missing(Reason::NotRunning)));
+    vm.conflict = Some(Box::new("conflict".into()));
     let reading = |reason| Reading { source: SourceId::GuestAgent, figure: Figure::Missing(missing(reason)) };
     let mut unknown = vm.volumes[0].clone();
     unknown.usage = Figure::Missing(missing(Reason::BlockVolume));
@@ -103,6 +104,7 @@ fn source(id: SourceId, state: SourceState) -> SourceHealth {
         state,
         reason: Some(Reason::Unreachable),
         error: "error".into(),
+        warning: "warning".into(),
         mend: "mend: kubectl get nodes; after".into(),
         last_success: Some(1),
         last_bytes: None,
