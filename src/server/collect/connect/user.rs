@@ -14,6 +14,8 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use http::HeaderValue;
 use jiff::Timestamp;
 use kube::config::{AuthInfo, AuthProviderConfig};
+use rustls::{crypto::ring, sign::CertifiedKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use tokio::{fs::File, io::AsyncReadExt};
@@ -78,11 +80,23 @@ pub struct Material {
     pub lifetime: Option<Duration>,
 }
 
-/// A client certificate and its key, in PEM.
+/// A client certificate and its key, in PEM: one that a server can be shown.
 #[derive(PartialEq, Eq)]
 pub struct Identity {
     pub certificate: Vec<u8>,
     pub key: Vec<u8>,
+}
+
+impl Identity {
+    /// Fails unless the two belong together. Files are replaced one after the other, and what is half new is not used.
+    fn new(certificate: Vec<u8>, key: Vec<u8>) -> Result<Arc<Self>, CredentialError> {
+        let refuse = || CredentialError::Certificate;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(refuse)?;
+        let private = PrivateKeyDer::from_pem_slice(&key).map_err(|_| refuse())?;
+        CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|_| refuse())?;
+        Ok(Arc::new(Self { certificate, key }))
+    }
 }
 
 impl User {
@@ -263,7 +277,7 @@ impl Certificate {
 
     async fn load(&self) -> Result<Arc<Identity>, CredentialError> {
         let certificate = self.certificate.load("client certificate").await?;
-        Ok(Arc::new(Identity { certificate, key: self.key.load("client key").await? }))
+        Identity::new(certificate, self.key.load("client key").await?)
     }
 }
 
@@ -304,7 +318,8 @@ impl Material {
             Some(token) => Some(bearer(token.trim()).ok_or(CredentialError::Token)?),
             None => None,
         };
-        let identity = given.certificate.map(|(certificate, key)| Arc::new(Identity { certificate, key }));
+        let identity =
+            given.certificate.map(|(certificate, key)| Identity::new(certificate, key)).transpose()?;
         Ok(Self { authorization, identity, lifetime: given.lifetime })
     }
 

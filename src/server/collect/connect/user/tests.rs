@@ -59,22 +59,34 @@ async fn a_token_file_is_read_each_time() {
     );
 }
 
+/// A certificate and its key, in PEM.
+fn pair() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 #[tokio::test]
 async fn a_certificate_is_data_before_files_and_never_half() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pem");
-    std::fs::write(&path, "from the file").unwrap();
-    let file = path.display();
+    let (path, (certificate, key)) = (folder.path().join("key"), pair());
+    std::fs::write(&path, &key).unwrap();
+    let data = BASE64_STANDARD.encode(&certificate);
+    let (first, rest) = data.split_at(64);
     let both = user(&format!(
-        "{{client-certificate-data: \"aGVs\\nbG8=\\n\", client-certificate: '{file}', client-key: '{file}'}}"
+        "{{client-certificate-data: \"{first}\\n{rest}\\n\", client-certificate: /no/such, client-key: '{}'}}",
+        path.display()
     ));
-    let identity = both.as_ref().unwrap().load().await.unwrap().identity.unwrap();
-    assert_eq!((&*identity.certificate, &*identity.key), (&b"hello"[..], &b"from the file"[..]));
     let both = both.unwrap();
-    assert_eq!(
-        (both.describe(), both.may_change(), both.bears_secret()),
-        ("client certificate".into(), true, false)
-    );
+    let identity = both.load().await.unwrap().identity.unwrap();
+    assert_eq!((&*identity.certificate, &*identity.key), (certificate.as_bytes(), key.as_bytes()));
+    let described = (both.describe(), both.may_change(), both.bears_secret());
+    assert_eq!(described, ("client certificate".into(), true, false));
+    // Another key is there already, and its certificate is not; then half of it; then nothing that is a key.
+    let other = pair().1;
+    for now in [other.as_str(), &key[..key.len() / 2], "", &certificate] {
+        std::fs::write(&path, now).unwrap();
+        assert_eq!(both.load().await.err(), Some(CredentialError::Certificate), "{now}");
+    }
     for (yaml, want) in [
         ("{client-certificate-data: aGVsbG8=}", "needs both"),
         ("{client-key: /key}", "needs both"),
@@ -86,6 +98,21 @@ async fn a_certificate_is_data_before_files_and_never_half() {
     ] {
         let error = user(yaml).unwrap_err();
         assert!(error.contains(want), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn a_plugins_certificate_is_looked_at_before_it_is_used() {
+    let given = |certificate: &str, key: &str| {
+        let certificate = Some((certificate.as_bytes().to_vec(), key.as_bytes().to_vec()));
+        Material::of_plugin(Given { token: None, certificate, lifetime: None }).map(drop)
+    };
+    let ((certificate, key), (_, other)) = (pair(), pair());
+    assert_eq!(given(&certificate, &key), Ok(()));
+    for (certificate, key) in
+        [(certificate.as_str(), other.as_str()), ("c", "k"), (&certificate, ""), ("", &key)]
+    {
+        assert_eq!(given(certificate, key), Err(CredentialError::Certificate));
     }
 }
 
