@@ -322,8 +322,10 @@ async fn a_slow_archive_holds_no_page_but_those_that_ask_it() {
     let (asked, took) = tokio::join!(asking, others);
     assert!(took < AT_ONCE, "{took:?}");
     assert!(begun.elapsed() < PATIENCE + AT_ONCE);
-    let late = asked.iter().filter(|answer| answer["lacks"]["reason"] == "timed-out").count();
-    assert_eq!(late, 3, "those that had their turn; the others were told that there is no room");
+    let count = |reason: &str| asked.iter().filter(|answer| answer["lacks"]["reason"] == reason).count();
+    let (late, busy) = (count("timed-out"), count("busy"));
+    // Three had their turn. Of the five that waited, some are given the places that come free at their own last moment.
+    assert!((3..=8).contains(&late) && late + busy == 20, "{late} late, {busy} without room");
 }
 
 #[tokio::test]
