@@ -95,7 +95,7 @@ impl Client {
 
     /// Where the body begins and ends in the buffer.
     fn read_answer(&mut self) -> (usize, usize) {
-        self.stream.write_all(b"GET /api/vms HTTP/1.1\r\nhost: bench\r\n\r\n").expect("sent");
+        self.stream.write_all(b"GET /api/vms HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
         let mut filled = 0;
         let mut whole = None;
         loop {

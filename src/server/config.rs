@@ -205,18 +205,28 @@ impl Default for CollectConfig {
     }
 }
 
+/// Which Host headers are answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AllowedHosts {
+    /// Of this machine's own names on a loopback listener, every one on any other.
+    #[default]
+    ByListener,
+    /// These, in lower case, each with or without a port; on a loopback listener this machine's own names too.
+    Named(Vec<String>),
+    Every,
+}
+
 /// How the program answers browsers.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Host headers that are answered, in lower case, each with or without a port; empty: every one.
-    pub allowed_hosts: Vec<String>,
+    pub allowed_hosts: AllowedHosts,
     /// Clients of the event stream at the same time; more are told to come back.
     pub max_event_clients: usize,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { allowed_hosts: Vec::new(), max_event_clients: 2000 }
+        Self { allowed_hosts: AllowedHosts::default(), max_event_clients: 2000 }
     }
 }
 

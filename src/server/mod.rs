@@ -87,7 +87,9 @@ impl Server {
         let mut pipeline = remembered(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
         let past = past(history, &self.collect, reader.clone(), &mut pipeline, &shutdown);
         let reader = Reader::new(reader, self.identity, clock::now).with_past(past);
-        let router = serve::router(App::new(reader, self.assets, &self.http));
+        let address = listener.local_addr().context("the listener has no address")?;
+        let app = App::new(reader, self.assets, &self.http).listening_on(address.ip());
+        let router = serve::router(app);
         let answering = tokio::spawn(serve::listen(listener, router, Patience::default(), shutdown.clone()));
         let ended = tokio::select! {
             biased;

@@ -105,6 +105,28 @@ fn the_first_line_is_the_address_and_a_signal_ends_it() {
 }
 
 #[test]
+fn a_loopback_listener_is_not_reached_by_a_name_of_somebody_else() {
+    let demo = ["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0"];
+    let (_own, own) = Running::start(&mut program(&demo));
+    let (_named, named) =
+        Running::start(&mut program(&[&demo[..], &["--allowed-hosts=dash.example"]].concat()));
+    let (_every, every) = Running::start(&mut program(&[&demo[..], &["--allowed-hosts=*"]].concat()));
+    for (host, [own_status, named_status, every_status]) in [
+        ("evil.example", [421, 421, 200]),
+        ("dash.example", [421, 200, 200]),
+        ("localhost:8081", [200, 200, 200]),
+        ("127.0.0.1", [200, 200, 200]),
+        ("[::1]:8081", [200, 200, 200]),
+    ] {
+        for (address, status) in [(own, own_status), (named, named_status), (every, every_status)] {
+            let answer = get_as(address, "/api/vms", host);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+        }
+        assert!(get_as(own, "/healthz", host).contains("200 OK"), "{host}");
+    }
+}
+
+#[test]
 fn the_log_is_json_where_it_is_asked_for() {
     let log = Log::new();
     let (mut running, address) = Running::start(
@@ -241,9 +263,14 @@ impl Drop for Running {
 }
 
 pub fn get(address: SocketAddr, path: &str) -> String {
+    get_as(address, path, &address.to_string())
+}
+
+/// The same under this name.
+fn get_as(address: SocketAddr, path: &str, host: &str) -> String {
     use std::io::Write;
     let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer

@@ -100,7 +100,8 @@ pub struct HttpFlags {
     #[arg(long, value_name = "ADDRESS:PORT", env = "WUKONG_LISTEN", hide_env_values = true)]
     #[arg(default_value = "127.0.0.1:8081")]
     pub listen: String,
-    /// Host headers to answer, comma-separated, each with or without a port; empty answers every one
+    /// Host headers to answer, comma-separated, each with or without a port; * answers every one. On a loopback
+    /// address they add to localhost, 127.0.0.1 and [::1]; on any other, empty answers every one
     #[arg(long, value_name = "HOSTS", env = "WUKONG_ALLOWED_HOSTS", hide_env_values = true)]
     #[arg(default_value = "")]
     pub allowed_hosts: String,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use super::{KubeletAccess, Listen, LogFormat, Output};
+use super::{AllowedHosts, KubeletAccess, Listen, LogFormat, Output};
 use crate::model::{name::is_dns_label, source::SourceId};
 
 /// What a value should have been, in words that follow "expected".
@@ -55,9 +55,14 @@ pub fn namespaces(text: &str) -> Result<Option<Vec<String>>, Expected> {
     Ok((!found.is_empty()).then_some(found))
 }
 
-/// Hosts in lower case, each with or without a port.
-pub fn hosts(text: &str) -> Result<Vec<String>, Expected> {
-    items(text).map(|host| check_host(host).map(str::to_ascii_lowercase)).collect()
+/// Hosts in lower case, each with or without a port; or `*`, alone, for every host.
+pub fn hosts(text: &str) -> Result<AllowedHosts, Expected> {
+    if items(text).eq(["*"]) {
+        return Ok(AllowedHosts::Every);
+    }
+    let hosts: Vec<String> =
+        items(text).map(|host| check_host(host).map(str::to_ascii_lowercase)).collect::<Result<_, _>>()?;
+    Ok(if hosts.is_empty() { AllowedHosts::ByListener } else { AllowedHosts::Named(hosts) })
 }
 
 pub fn log_format(text: &str) -> Result<LogFormat, Expected> {
@@ -163,7 +168,7 @@ fn check_host(host: &str) -> Result<&str, Expected> {
     let authority = host.parse::<http::uri::Authority>().ok();
     let plain = authority.filter(|a| !a.host().is_empty() && !host.contains(['@', '*', '/']));
     let whole = plain.is_some_and(|a| a.host().len() == host.len() || a.port_u16().is_some());
-    whole
-        .then_some(host)
-        .ok_or_else(|| format!("host names, comma-separated, each with or without a port; {host:?} is none"))
+    whole.then_some(host).ok_or_else(|| {
+        format!("host names, comma-separated, each with or without a port, or * alone; {host:?} is none")
+    })
 }

@@ -140,7 +140,7 @@ impl Check {
                 allowed_hosts: self.value(
                     "--allowed-hosts (WUKONG_ALLOWED_HOSTS)",
                     &http.allowed_hosts,
-                    Vec::new(),
+                    HttpConfig::default().allowed_hosts,
                     parse::hosts,
                 ),
                 max_event_clients: self.value(

@@ -38,7 +38,7 @@ pub enum ApiError {
     Method,
     #[error("the URL is longer than {0} bytes")]
     UrlTooLong(usize),
-    #[error("this host name is not served here")]
+    #[error("this host name is not served here; --allowed-hosts names those that are")]
     Misdirected,
     #[error("{0}")]
     Unavailable(&'static str),

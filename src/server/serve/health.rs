@@ -14,6 +14,11 @@ use super::{
     state::App,
 };
 
+/// Whether this is the path of a probe. Probes are answered under any host name, and when every place is taken.
+pub fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
 /// Alive, whatever the cluster does.
 pub async fn alive() -> &'static str {
     "ok\n"

@@ -21,7 +21,7 @@ use tracing::Span;
 use super::{
     address, build,
     error::{ApiError, Problem},
-    hosts, language,
+    language,
     state::App,
 };
 use crate::words::Lang;
@@ -207,7 +207,7 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
         return Err(ApiError::UrlTooLong(LONGEST_URL));
     }
     address::check(request.uri())?;
-    hosts::check(request, &app.allowed_hosts)
+    app.hosts.check(request)
 }
 
 /// Where the browser's half asks.

@@ -1,6 +1,6 @@
 //! What every handler is given.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
@@ -8,10 +8,14 @@ use leptos::config::LeptosOptions;
 use super::{
     assets::Assets,
     events::{Hub, Pace},
+    hosts::Hosts,
     reader::Reader,
     rest::Listings,
 };
-use crate::server::{config::HttpConfig, snapshot::Scope};
+use crate::server::{
+    config::{AllowedHosts, HttpConfig},
+    snapshot::Scope,
+};
 
 /// Cheap to clone: every request has its own.
 #[derive(Clone)]
@@ -20,7 +24,8 @@ pub struct App {
     pub listings: Arc<Listings>,
     pub events: Arc<Hub>,
     pub assets: Arc<Assets>,
-    pub allowed_hosts: Arc<[String]>,
+    pub hosts: Hosts,
+    allowed_hosts: Arc<AllowedHosts>,
     options: LeptosOptions,
 }
 
@@ -31,9 +36,15 @@ impl App {
             reader,
             listings: Arc::default(),
             assets: Arc::new(assets),
-            allowed_hosts: http.allowed_hosts.clone().into(),
+            hosts: Hosts::new(&http.allowed_hosts, None),
+            allowed_hosts: Arc::new(http.allowed_hosts.clone()),
             options: LeptosOptions::builder().output_name("wukong-dashboard").build(),
         }
+    }
+
+    /// The same behind this listener, whose address decides which hosts are answered.
+    pub fn listening_on(self, listener: IpAddr) -> Self {
+        Self { hosts: Hosts::new(&self.allowed_hosts, Some(listener)), ..self }
     }
 
     /// The same with another pace of events.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     model::source::SourceId,
-    server::config::{KubeletAccess, KubeletConfig, Listen, ProxyRules},
+    server::config::{AllowedHosts, KubeletAccess, KubeletConfig, Listen, ProxyRules},
 };
 
 fn read_line(line: &[&str]) -> Result<Invocation, Refusal> {
@@ -30,7 +30,8 @@ fn the_defaults_of_the_help_are_the_defaults_of_the_program() {
     // Those of whoever runs the tests.
     let collect = CollectConfig { proxies: ProxyRules::default(), ..config.collect };
     assert_eq!(format!("{collect:?}"), format!("{:?}", CollectConfig::default()));
-    assert!(config.http.allowed_hosts.is_empty() && config.kubernetes.kubeconfig.is_none());
+    assert_eq!(format!("{:?}", config.http), format!("{:?}", HttpConfig::default()));
+    assert!(config.kubernetes.kubeconfig.is_none());
     let Task::Demo(_, size) = read_line(&["demo"]).unwrap().task else { panic!("no demo") };
     assert_eq!(size, Check::default().size(&empty_size()));
 }
@@ -53,7 +54,7 @@ fn every_bad_value_names_its_setting() {
         ("--kubelet-deadline", &["0s", "1h"][..]),
         ("--kubelet-concurrency", &["0", "1025", "-1", "many", "1.5"][..]),
         ("--watch-idle", &["10ms", "1day"][..]),
-        ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b"][..]),
+        ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b", "*,a", "*:80"][..]),
         ("--log-format", &["xml", "JSON"][..]),
         ("--disk-sources", &["kubelets", "kubelet,nfs", "Ceph", "kubelet;ceph"][..]),
         ("--kubelet-access", &["straight", "AUTO"][..]),
@@ -179,7 +180,20 @@ fn lists_are_trimmed_and_kept_once() {
     let config =
         config(&["--namespace", " a, b,,a,", "--allowed-hosts", "Dash.Example.com, x:8443,[::1]:80"]);
     assert_eq!(config.collect.namespaces, Some(vec!["a".to_owned(), "b".to_owned()]));
-    assert_eq!(config.http.allowed_hosts, ["dash.example.com", "x:8443", "[::1]:80"]);
+    let hosts = ["dash.example.com", "x:8443", "[::1]:80"].map(str::to_owned).to_vec();
+    assert_eq!(config.http.allowed_hosts, AllowedHosts::Named(hosts));
+}
+
+#[test]
+fn a_star_is_every_host_and_nothing_is_what_suits_the_listener() {
+    for (given, want) in
+        [("*", AllowedHosts::Every), (" * ,", AllowedHosts::Every), (",", AllowedHosts::ByListener)]
+    {
+        for command in [&[][..], &["demo"]] {
+            let flag = format!("--allowed-hosts={given}");
+            assert_eq!(config(&[command, &[&flag]].concat()).http.allowed_hosts, want, "{given}");
+        }
+    }
 }
 
 #[test]

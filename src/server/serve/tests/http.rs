@@ -6,9 +6,9 @@ use axum::{Router, body::Body, http::Method, http::Request, routing::get};
 
 use super::fixture::*;
 use crate::server::{
-    config::HttpConfig,
+    config::{AllowedHosts, HttpConfig},
     serve::layers,
-    serve::{App, Assets, reader::Reader},
+    serve::{App, Assets, reader::Reader, router},
     snapshot::{Snapshot, view::Identity},
 };
 
@@ -143,7 +143,10 @@ async fn every_answer_carries_the_security_headers() {
 async fn only_allowed_hosts_are_answered() {
     let server = Server::with(
         vec![vm("shop", "web")],
-        HttpConfig { allowed_hosts: vec!["dash.example".into()], ..HttpConfig::default() },
+        HttpConfig {
+            allowed_hosts: AllowedHosts::Named(vec!["dash.example".into()]),
+            ..HttpConfig::default()
+        },
     );
     for (host, path, want) in [
         ("dash.example", "/", 200),
@@ -155,6 +158,23 @@ async fn only_allowed_hosts_are_answered() {
     ] {
         let answer = server.send(Method::GET, path, &[("host", host)]).await;
         assert_eq!(answer.status, want, "{host} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_loopback_listener_is_not_reached_by_a_name_of_somebody_else() {
+    let Server { app, snapshots, .. } = Server::new(vec![vm("shop", "web")]);
+    let app = app.listening_on([127, 0, 0, 1].into());
+    let server = Server { router: router(app.clone()), app, snapshots };
+    for path in
+        ROUTES.into_iter().chain(["/api/events?only=sources", "/fn/home", "/at/h1/en/fn/home", "/nope"])
+    {
+        let probe = ["/healthz", "/readyz"].contains(&path);
+        for (host, want) in [("evil.example:8081", if probe { 200 } else { 421 }), ("localhost:8081", 200)] {
+            let answer = server.send(Method::HEAD, path, &[("host", host)]).await;
+            let want = if path == "/nope" && want == 200 { 404 } else { want };
+            assert_eq!(answer.status, want, "{host} {path}");
+        }
     }
 }
 
