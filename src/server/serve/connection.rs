@@ -1,6 +1,6 @@
 //! Accepts connections and ends them: HTTP/1.1, with a limit on everything that a client can make us hold.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -14,15 +14,17 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
+
+use super::min_rate::MinRateWriter;
 
 /// How long clients are waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// For a request's whole head, the idle time before it included: slow senders and idle connections end here.
     pub head: Duration,
-    /// For a client that takes nothing of its answer: it ends where a connection only looks alive.
+    /// For a client that takes nothing of its answer, or takes it more slowly than 1 kB/s for longer: it ends where a
+    /// connection only looks alive.
     pub stall: Duration,
     /// For answers under way once the program is to stop.
     pub drain: Duration,
@@ -55,7 +57,7 @@ pub async fn listen(listener: TcpListener, router: Router, patience: Patience, s
     while let Some(stream) = accept(&listener, &shutdown).await {
         let Ok(place) = places.clone().acquire_owned().await else { break };
         let service = TowerToHyperService::new(router.clone());
-        let stream = TokioIo::new(impatient(stream, patience.stall));
+        let stream = TokioIo::new(MinRateWriter::new(stream, patience.stall));
         let connection = connections.watch(server.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -68,13 +70,6 @@ pub async fn listen(listener: TcpListener, router: Router, patience: Patience, s
     if timeout(patience.drain, connections.shutdown()).await.is_err() {
         tracing::warn!("some clients had not read their answers in time");
     }
-}
-
-/// Ends with an error once the client has taken nothing of what waits for it for this long.
-fn impatient(stream: TcpStream, stall: Duration) -> Pin<Box<TimeoutWriter<TcpStream>>> {
-    let mut stream = TimeoutWriter::new(stream);
-    stream.set_timeout(Some(stall));
-    Box::pin(stream)
 }
 
 fn server(patience: Patience) -> http1::Builder {

@@ -12,6 +12,7 @@ mod health;
 mod hosts;
 mod language;
 mod layers;
+mod min_rate;
 mod pages;
 mod params;
 pub mod past;
