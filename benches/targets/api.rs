@@ -38,7 +38,7 @@ pub fn serve_bare(file: &PathBuf) {
         wukong_dashboard::server::serve::listen(
             listener,
             router,
-            wukong_dashboard::server::serve::Patience::default(),
+            wukong_dashboard::server::serve::ConnectionConfig::default(),
             tokio_util::sync::CancellationToken::new(),
         )
         .await;

@@ -5,6 +5,8 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
+
 use crate::model::source::SourceId;
 
 mod flags;
@@ -220,13 +222,15 @@ pub enum AllowedHosts {
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     pub allowed_hosts: AllowedHosts,
+    /// Proxies that say in X-Forwarded-For whose request it is.
+    pub trusted_proxies: Vec<IpNet>,
     /// Clients of the event stream at the same time; more are told to come back.
     pub max_event_clients: usize,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { allowed_hosts: AllowedHosts::default(), max_event_clients: 2000 }
+        Self { allowed_hosts: AllowedHosts::default(), trusted_proxies: Vec::new(), max_event_clients: 2000 }
     }
 }
 

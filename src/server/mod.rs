@@ -11,6 +11,7 @@ pub mod k8s;
 pub mod listen;
 pub mod log;
 pub mod memory;
+mod open_files;
 pub mod private_file;
 pub mod serve;
 pub mod snapshot;
@@ -35,7 +36,7 @@ use self::{
         client::{self, Cluster},
     },
     config::{CollectConfig, Config, HttpConfig},
-    serve::{App, Assets, Patience, past::Past, reader::Reader},
+    serve::{App, Assets, ConnectionConfig, TrustedProxies, past::Past, reader::Reader},
     snapshot::{
         Limits, Snapshot, World,
         archive::Archive,
@@ -90,7 +91,12 @@ impl Server {
         let address = listener.local_addr().context("the listener has no address")?;
         let app = App::new(reader, self.assets, &self.http).listening_on(address.ip());
         let router = serve::router(app);
-        let answering = tokio::spawn(serve::listen(listener, router, Patience::default(), shutdown.clone()));
+        let connections = ConnectionConfig {
+            most: open_files::connections(serve::MOST_CONNECTIONS),
+            proxies: TrustedProxies::new(&self.http.trusted_proxies),
+            ..ConnectionConfig::default()
+        };
+        let answering = tokio::spawn(serve::listen(listener, router, connections, shutdown.clone()));
         let ended = tokio::select! {
             biased;
             () = shutdown.cancelled() => None,

@@ -139,6 +139,7 @@ fn the_log_is_json_where_it_is_asked_for() {
     running.0.wait().unwrap();
     let log = log.read();
     assert!(log.lines().count() > 0 && log.contains("/api/vms"), "{log}");
+    assert!(log.contains(r#""peer":"127.0.0.1""#), "{log}");
     assert!(!log.contains("not-for-the-log"), "{log}");
     for line in log.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));

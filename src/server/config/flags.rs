@@ -105,6 +105,11 @@ pub struct HttpFlags {
     #[arg(long, value_name = "HOSTS", env = "WUKONG_ALLOWED_HOSTS", hide_env_values = true)]
     #[arg(default_value = "")]
     pub allowed_hosts: String,
+    /// Networks of proxies that say in X-Forwarded-For whose request it is, comma-separated; the address counts for
+    /// limits and logs, and never as an identity
+    #[arg(long, value_name = "CIDRS", env = "WUKONG_TRUSTED_PROXIES", hide_env_values = true)]
+    #[arg(default_value = "")]
+    pub trusted_proxies: String,
     /// Clients that may follow events at the same time, 1 to 8000; more are told to come back
     #[arg(long, value_name = "NUMBER", env = "WUKONG_MAX_EVENT_CLIENTS", hide_env_values = true)]
     #[arg(default_value = "2000")]

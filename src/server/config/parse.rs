@@ -1,6 +1,12 @@
 //! One function for each kind of value: text in, value out, or what was expected instead.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+use ipnet::IpNet;
 
 use super::{AllowedHosts, KubeletAccess, Listen, LogFormat, Output};
 use crate::model::{name::is_dns_label, source::SourceId};
@@ -63,6 +69,21 @@ pub fn hosts(text: &str) -> Result<AllowedHosts, Expected> {
     let hosts: Vec<String> =
         items(text).map(|host| check_host(host).map(str::to_ascii_lowercase)).collect::<Result<_, _>>()?;
     Ok(if hosts.is_empty() { AllowedHosts::ByListener } else { AllowedHosts::Named(hosts) })
+}
+
+/// Networks, and addresses as networks of one. IPv4 is written as IPv4: that is what addresses are compared in.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, Expected> {
+    let network = |item: &str| {
+        let network = item.parse().or_else(|_| item.parse().map(|address: IpAddr| IpNet::from(address)));
+        network.ok().filter(|network| network.addr() == network.addr().to_canonical())
+    };
+    items(text)
+        .map(|item| {
+            network(item).ok_or_else(|| {
+                format!("networks such as 10.0.0.0/8 or fd00::/8, comma-separated; {item:?} is none")
+            })
+        })
+        .collect()
 }
 
 pub fn log_format(text: &str) -> Result<LogFormat, Expected> {

@@ -143,6 +143,12 @@ impl Check {
                     HttpConfig::default().allowed_hosts,
                     parse::hosts,
                 ),
+                trusted_proxies: self.value(
+                    "--trusted-proxies (WUKONG_TRUSTED_PROXIES)",
+                    &http.trusted_proxies,
+                    Vec::new(),
+                    parse::networks,
+                ),
                 max_event_clients: self.value(
                     "--max-event-clients (WUKONG_MAX_EVENT_CLIENTS)",
                     &http.max_event_clients,

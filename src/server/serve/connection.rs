@@ -1,8 +1,8 @@
 //! Accepts connections and ends them: HTTP/1.1, with a limit on everything that a client can make us hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -11,12 +11,18 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
 
-use super::min_rate::MinRateWriter;
+use super::{
+    limits::{PeerPermit, PeerSemaphore},
+    min_rate::MinRateWriter,
+    peer::TrustedProxies,
+    reserve::Reserve,
+};
 
 /// How long clients are waited for.
 #[derive(Clone, Copy, Debug)]
@@ -38,68 +44,167 @@ impl Default for Patience {
     }
 }
 
-/// Connections at the same time; more wait in the listener's queue.
-const MOST_CONNECTIONS: usize = 8192;
+/// How many connections are taken, from whom, and for how long.
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig {
+    /// Connections at the same time, beside those that are kept for probes. One peer has half of them at most.
+    pub most: usize,
+    pub patience: Patience,
+    pub proxies: TrustedProxies,
+}
+
+/// Connections at the same time: 1,000 people with six each, and some.
+pub const MOST_CONNECTIONS: usize = 8192;
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self { most: MOST_CONNECTIONS, patience: Patience::default(), proxies: TrustedProxies::default() }
+    }
+}
+
+/// What is known of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    pub address: SocketAddr,
+    /// Every ordinary place was taken: this one is kept for probes, and nothing else is answered.
+    pub probes_only: bool,
+}
+
 /// Bytes and number of a request's headers; larger ones get 431.
 const LONGEST_HEAD: usize = 32 << 10;
 const MOST_HEADERS: usize = 64;
 /// Bytes of an answer in pieces that wait for a client to read: a stream is asked for no more of them. Answers that are
 /// whole in memory are shared, and not held back.
 const LONGEST_QUEUE: usize = 64 << 10;
+/// Bytes that the kernel takes beyond what the client has room for. It takes up to 4 MB by itself (`tcp_wmem`): 8,192
+/// clients who do not read would be 32 GB, which all pods of a node share.
+#[cfg(target_os = "linux")]
+const LONGEST_UNSENT: u32 = 128 << 10;
+/// For the head of a request on a connection that is kept for probes: these ask as soon as they are connected.
+const PROBE_HEAD: Duration = Duration::from_secs(2);
 /// After `accept` failed for want of file descriptors: long enough for some to come free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`, then lets answers under way come to their end.
-pub async fn listen(listener: TcpListener, router: Router, patience: Patience, shutdown: CancellationToken) {
-    let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let server = server(patience);
-    while let Some(stream) = accept(&listener, &shutdown).await {
-        let Ok(place) = places.clone().acquire_owned().await else { break };
-        let service = TowerToHyperService::new(router.clone());
-        let stream = TokioIo::new(MinRateWriter::new(stream, patience.stall));
-        let connection = connections.watch(server.serve_connection(stream, service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
-            }
-            drop(place);
-        });
+pub async fn listen(
+    listener: TcpListener,
+    router: Router,
+    config: ConnectionConfig,
+    shutdown: CancellationToken,
+) {
+    limit_unsent(&listener);
+    let drain = config.patience.drain;
+    let mut server = Server::new(router, config);
+    while let Some((stream, address)) = accept(&listener, &shutdown).await {
+        server.serve(stream, address);
     }
     drop(listener);
-    if timeout(patience.drain, connections.shutdown()).await.is_err() {
+    if timeout(drain, server.connections.shutdown()).await.is_err() {
         tracing::warn!("some clients had not read their answers in time");
     }
 }
 
-fn server(patience: Patience) -> http1::Builder {
-    let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
+struct Server {
+    router: Router,
+    config: ConnectionConfig,
+    ordinary: http1::Builder,
+    for_probes: http1::Builder,
+    places: Arc<PeerSemaphore>,
+    reserve: Reserve,
+    connections: GracefulShutdown,
+}
+
+impl Server {
+    fn new(router: Router, config: ConnectionConfig) -> Self {
+        Self {
+            ordinary: ordinary(config.patience),
+            for_probes: for_probes(),
+            places: PeerSemaphore::new("connections", config.most),
+            reserve: Reserve::default(),
+            connections: GracefulShutdown::new(),
+            router,
+            config,
+        }
+    }
+
+    /// Never waits: a connection that finds no place goes to the reserve, where it soon ends.
+    fn serve(&mut self, stream: TcpStream, address: SocketAddr) {
+        let peer = self.config.proxies.peer_of_connection(address);
+        match self.places.try_acquire(peer) {
+            Ok(place) => {
+                self.spawn(&self.ordinary, stream, address, Some(place));
+            }
+            Err(exhausted) => {
+                self.places.warn_refusal(peer, exhausted);
+                let connection = self.spawn(&self.for_probes, stream, address, None);
+                self.reserve.admit(peer, connection.abort_handle());
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        http: &http1::Builder,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: Option<PeerPermit>,
+    ) -> JoinHandle<()> {
+        let origin = Origin { address, probes_only: place.is_none() };
+        let service = TowerToHyperService::new(Extension(origin).layer(self.router.clone()));
+        let stream = TokioIo::new(MinRateWriter::new(stream, self.config.patience.stall));
+        let connection = self.connections.watch(http.serve_connection(stream, service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, %address, "connection ended early");
+            }
+            drop(place);
+        })
+    }
+}
+
+fn ordinary(patience: Patience) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
         .header_read_timeout(patience.head)
         .max_headers(MOST_HEADERS)
         .max_header_size(LONGEST_HEAD)
         .max_buf_size(LONGEST_QUEUE);
-    server
+    http
 }
 
+/// One request each: hyper says `Connection: close` with the answer.
+fn for_probes() -> http1::Builder {
+    let mut http = ordinary(Patience { head: PROBE_HEAD, ..Patience::default() });
+    http.keep_alive(false);
+    http
+}
+
+/// Connections inherit it from their listener.
+#[cfg(target_os = "linux")]
+fn limit_unsent(listener: &TcpListener) {
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(LONGEST_UNSENT) {
+        tracing::debug!(%error, "the kernel does not limit what it holds of an answer");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_unsent(_: &TcpListener) {}
+
 /// The next connection; none once the program is to stop.
-async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<TcpStream> {
-    loop {
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => return None,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                // Answers are written whole: waiting for more to send only delays them.
-                let _ = stream.set_nodelay(true);
-                return Some(stream);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
+async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
-    }
+    };
+    let (stream, address) = shutdown.run_until_cancelled(accept).await?;
+    // Answers are written whole: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    Some((stream, address))
 }

@@ -45,6 +45,9 @@ pub enum ApiError {
     /// Seconds after which to try again.
     #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
     Crowded(u32),
+    /// Seconds after which to try again.
+    #[error("this server answers as many requests as it can: try again in {0} s")]
+    Busy(u32),
     /// The cause is in the log; callers need not know it.
     #[error("the server failed to answer; its log says why")]
     Internal,
@@ -59,7 +62,7 @@ impl ApiError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::Unavailable(_) | Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Crowded(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -76,6 +79,7 @@ impl ApiError {
             Self::Method => msg!(problem.method_text),
             Self::UrlTooLong(bytes) => msg!(problem.too_long_text, bytes = bytes.to_string()),
             Self::Misdirected => msg!(problem.misdirected_text),
+            Self::Busy(seconds) => msg!(problem.busy_text, seconds = seconds.to_string()),
             Self::Internal => msg!(problem.internal_text),
             other => other.to_string().into(),
         }
@@ -105,7 +109,7 @@ impl IntoResponse for ApiError {
         let mut response = self.problem().into_response();
         let header = match self {
             Self::Method => (header::ALLOW, HeaderValue::from_static("GET, HEAD")),
-            Self::Crowded(seconds) => (header::RETRY_AFTER, seconds.into()),
+            Self::Crowded(seconds) | Self::Busy(seconds) => (header::RETRY_AFTER, seconds.into()),
             _ => return response,
         };
         response.headers_mut().insert(header.0, header.1);

@@ -20,14 +20,18 @@ use tracing::Span;
 
 use super::{
     address, build,
+    connection::Origin,
     error::{ApiError, Problem},
-    language,
+    health, language,
+    peer::Peer,
     state::App,
 };
 use crate::words::Lang;
 
 /// Every answer comes out of memory; one that takes this long never will.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// When to come back to a server whose connections are all taken, in seconds: idle ones end within half a minute.
+const CROWD_RETRY: u32 = 10;
 /// Nothing that is asked of this server has a body.
 const LONGEST_BODY: usize = 4 << 10;
 /// Bytes of path and query. A list's longest query is under 4 kB.
@@ -37,6 +41,8 @@ const LONGEST_URL: usize = 8 << 10;
 pub fn around(router: Router, app: App) -> Router {
     router.layer(
         ServiceBuilder::new()
+            // What comes behind counts and logs by it.
+            .layer(middleware::from_fn_with_state(app.clone(), identify))
             // Seen at RUST_LOG=debug; a failure at any level. The path alone: a query can hold what people typed.
             .layer(
                 TraceLayer::new_for_http()
@@ -76,8 +82,19 @@ pub async fn never_stored(request: Request, next: Next) -> Response {
     response
 }
 
+/// Says whose request it is.
+async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if let Some(Origin { address, .. }) = request.extensions().get() {
+        let peer = app.proxies.peer_of_request(*address, request.headers());
+        request.extensions_mut().insert(peer);
+    }
+    next.run(request).await
+}
+
+/// At the level of a failure, so that a failure says what was asked, and by whom.
 fn span(request: &Request) -> Span {
-    tracing::debug_span!("http", method = %request.method(), path = request.uri().path())
+    let peer = request.extensions().get::<Peer>().map(tracing::field::display);
+    tracing::error_span!("http", method = %request.method(), path = request.uri().path(), peer)
 }
 
 fn log_response(response: &Response, latency: Duration, _: &Span) {
@@ -199,6 +216,10 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
 }
 
 fn check(request: &Request, app: &App) -> Result<(), ApiError> {
+    let kept_for_probes = request.extensions().get::<Origin>().is_some_and(|origin| origin.probes_only);
+    if kept_for_probes && !health::is_probe(request.uri().path()) {
+        return Err(ApiError::Busy(CROWD_RETRY));
+    }
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return Err(ApiError::Method);
     }

@@ -12,11 +12,14 @@ mod health;
 mod hosts;
 mod language;
 mod layers;
+mod limits;
 mod min_rate;
 mod pages;
 mod params;
 pub mod past;
+mod peer;
 pub mod reader;
+mod reserve;
 mod rest;
 mod state;
 #[cfg(test)]
@@ -25,8 +28,10 @@ mod tests;
 use axum::{Router, routing::get};
 
 pub use assets::Assets;
-pub use connection::{Patience, listen};
+pub use connection::{ConnectionConfig, MOST_CONNECTIONS, Patience, listen};
 pub use health::ask as ask_health;
+pub use peer::TrustedProxies;
+pub use reserve::RESERVE;
 pub use state::App;
 
 /// The whole HTTP surface.

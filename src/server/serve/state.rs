@@ -9,6 +9,7 @@ use super::{
     assets::Assets,
     events::{Hub, Pace},
     hosts::Hosts,
+    peer::TrustedProxies,
     reader::Reader,
     rest::Listings,
 };
@@ -24,6 +25,7 @@ pub struct App {
     pub listings: Arc<Listings>,
     pub events: Arc<Hub>,
     pub assets: Arc<Assets>,
+    pub proxies: TrustedProxies,
     pub hosts: Hosts,
     allowed_hosts: Arc<AllowedHosts>,
     options: LeptosOptions,
@@ -36,6 +38,7 @@ impl App {
             reader,
             listings: Arc::default(),
             assets: Arc::new(assets),
+            proxies: TrustedProxies::new(&http.trusted_proxies),
             hosts: Hosts::new(&http.allowed_hosts, None),
             allowed_hosts: Arc::new(http.allowed_hosts.clone()),
             options: LeptosOptions::builder().output_name("wukong-dashboard").build(),

@@ -55,6 +55,7 @@ fn every_bad_value_names_its_setting() {
         ("--kubelet-concurrency", &["0", "1025", "-1", "many", "1.5"][..]),
         ("--watch-idle", &["10ms", "1day"][..]),
         ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b", "*,a", "*:80"][..]),
+        ("--trusted-proxies", &["10.0.0.0/33", "ingress", "10.0.0.0/8/8", "10.0.0", "::ffff:10.0.0.1"][..]),
         ("--log-format", &["xml", "JSON"][..]),
         ("--disk-sources", &["kubelets", "kubelet,nfs", "Ceph", "kubelet;ceph"][..]),
         ("--kubelet-access", &["straight", "AUTO"][..]),
@@ -194,6 +195,15 @@ fn a_star_is_every_host_and_nothing_is_what_suits_the_listener() {
             assert_eq!(config(&[command, &[&flag]].concat()).http.allowed_hosts, want, "{given}");
         }
     }
+}
+
+#[test]
+fn trusted_proxies_are_networks_and_single_addresses() {
+    let proxies = config(&["--trusted-proxies=10.42.0.0/16, 192.0.2.7,fd00::/8"]).http.trusted_proxies;
+    assert_eq!(
+        proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["10.42.0.0/16", "192.0.2.7/32", "fd00::/8"]
+    );
 }
 
 #[test]

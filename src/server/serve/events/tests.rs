@@ -28,7 +28,7 @@ use crate::{
     server::{
         config::HttpConfig,
         serve::{
-            Patience, listen,
+            ConnectionConfig, Patience, listen,
             tests::fixture::{Server, known, vm},
         },
     },
@@ -416,7 +416,8 @@ async fn a_client_that_takes_nothing_is_ended_and_holds_nobody_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let patience = Patience { stall: Duration::from_millis(500), ..Patience::default() };
-    let serving = tokio::spawn(listen(listener, server.router.clone(), patience, shutdown.clone()));
+    let config = ConnectionConfig { patience, ..ConnectionConfig::default() };
+    let serving = tokio::spawn(listen(listener, server.router.clone(), config, shutdown.clone()));
     let stalled = TcpSocket::new_v4().unwrap();
     stalled.set_recv_buffer_size(4096).unwrap();
     let mut stalled = stalled.connect(address).await.unwrap();

@@ -1,20 +1,27 @@
 //! Over real sockets: slow and idle clients, large heads, and the end.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{Router, routing::get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::server::serve::{Patience, listen};
+use super::fixture::{Server, vm};
+use crate::server::{
+    config::HttpConfig,
+    serve::{ConnectionConfig, Patience, RESERVE, TrustedProxies, listen},
+    snapshot::Snapshot,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -22,6 +29,16 @@ struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
+    /// Events end when nobody writes snapshots any more.
+    _snapshots: Option<watch::Sender<Arc<Snapshot>>>,
+}
+
+/// This router, behind a listener.
+async fn start_router(router: Router, config: ConnectionConfig) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let server = tokio::spawn(listen(listener, router, config, shutdown.clone()));
+    Running { address, shutdown, server, _snapshots: None }
 }
 
 async fn start(head: Duration, drain: Duration) -> Running {
@@ -33,11 +50,8 @@ async fn start(head: Duration, drain: Duration) -> Running {
         .route("/", get(async || "here"))
         .route("/slow", get(slow))
         .route("/never", get(std::future::pending::<&'static str>));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let server =
-        tokio::spawn(listen(listener, router, Patience { head, stall: head, drain }, shutdown.clone()));
-    Running { address, shutdown, server }
+    let patience = Patience { head, stall: head, drain };
+    start_router(router, ConnectionConfig { patience, ..ConnectionConfig::default() }).await
 }
 
 impl Running {
@@ -124,4 +138,145 @@ async fn an_answer_that_never_comes_is_not_waited_for_longer_than_the_drain() {
     server.shutdown.cancel();
     timeout(SOON, server.server).await.expect("the drain has an end").unwrap();
     drop(stuck);
+}
+
+/// The program's own router, and so many ordinary places.
+async fn start_small(most: usize, http: HttpConfig) -> Running {
+    let patience = Patience { drain: Duration::from_secs(1), ..Patience::default() };
+    start_server(most, http, patience, 1).await
+}
+
+async fn start_server(most: usize, http: HttpConfig, patience: Patience, vms: usize) -> Running {
+    let proxies = TrustedProxies::new(&http.trusted_proxies);
+    let vms = (0..vms).map(|n| vm("shop", &format!("web-{n}"))).collect();
+    let Server { router, snapshots, .. } = Server::with(vms, http);
+    let running = start_router(router, ConnectionConfig { most, patience, proxies }).await;
+    Running { _snapshots: Some(snapshots), ..running }
+}
+
+impl Running {
+    /// A connection from another of this machine's addresses.
+    async fn connect_from(&self, own: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(IpAddr::from(own), 0)).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    /// What the server says on a connection from this address.
+    async fn ask_from(&self, own: [u8; 4], path: &str) -> String {
+        let mut stream = self.connect_from(own).await;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        timeout(SOON, stream.read_exact(&mut head)).await.expect("an answer").unwrap();
+        String::from_utf8_lossy(&head).into_owned()
+    }
+
+    /// So many connections that hold an ordinary place each: they were answered, and ask nothing more.
+    async fn fill(&self, own: [u8; 4], count: usize) -> Vec<TcpStream> {
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let mut stream = self.connect_from(own).await;
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let mut head = [0; 12];
+            timeout(SOON, stream.read_exact(&mut head)).await.expect("an answer").unwrap();
+            streams.push(stream);
+        }
+        streams
+    }
+}
+
+const HERE: [u8; 4] = [127, 0, 0, 1];
+const THERE: [u8; 4] = [127, 0, 0, 2];
+const ELSEWHERE: [u8; 4] = [127, 0, 0, 3];
+
+#[tokio::test]
+async fn the_end_is_heard_when_all_places_are_taken() {
+    let server = start_small(4, HttpConfig::default()).await;
+    let _idle = (server.fill(HERE, 2).await, server.fill(THERE, 2).await);
+    let _more = [server.connect_from(HERE).await, server.connect_from(THERE).await];
+    server.shutdown.cancel();
+    timeout(SOON, server.server).await.expect("it stops").unwrap();
+}
+
+#[tokio::test]
+async fn probes_are_answered_when_all_places_are_taken_and_nothing_else_is() {
+    let server = start_small(4, HttpConfig::default()).await;
+    let _idle = (server.fill(HERE, 2).await, server.fill(THERE, 2).await);
+    for probe in ["/healthz", "/readyz"] {
+        assert_eq!(server.ask_from(ELSEWHERE, probe).await, "HTTP/1.1 200");
+    }
+    for (path, kind) in [("/api/vms", "application/problem+json"), ("/", "text/html")] {
+        let answer = server.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        for header in
+            ["retry-after: 10\r\n", "connection: close\r\n", "x-content-type-options: nosniff", kind]
+        {
+            assert!(answer.contains(header), "{header} is not in {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_idle_connections_does_not_keep_a_probe_out() {
+    let server = start_small(2, HttpConfig::default()).await;
+    let _idle = (server.fill(HERE, 1).await, server.fill(THERE, 1).await);
+    let mut flood = Vec::new();
+    for _ in 0..RESERVE * 4 {
+        flood.push(server.connect_from(HERE).await);
+    }
+    assert_eq!(server.ask_from(HERE, "/healthz").await, "HTTP/1.1 200");
+    assert_eq!(server.ask_from(ELSEWHERE, "/healthz").await, "HTTP/1.1 200");
+    // The newest of them too are gone long before an ordinary connection would be.
+    for idle in flood {
+        assert_eq!(read(idle).await, "");
+    }
+}
+
+#[tokio::test]
+async fn one_address_takes_half_of_the_places() {
+    let server = start_small(6, HttpConfig::default()).await;
+    let mut idle = server.fill(HERE, 3).await;
+    assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 503");
+    assert_eq!(server.ask_from(THERE, "/api/vms").await, "HTTP/1.1 200");
+    idle.pop();
+    let begun = Instant::now();
+    while server.ask_from(HERE, "/api/vms").await != "HTTP/1.1 200" {
+        assert!(begun.elapsed() < SOON, "the place is free again");
+    }
+}
+
+/// Over a real socket, whose buffers take megabytes before they are full.
+#[tokio::test]
+async fn an_answer_that_is_read_too_slowly_ends_and_a_brisk_reader_is_let_be() {
+    let patience = Patience { stall: Duration::from_secs(1), ..Patience::default() };
+    let server = start_server(2, HttpConfig::default(), patience, 2000).await;
+    let connect = async |own, bytes| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.bind(SocketAddr::new(IpAddr::from(own), 0)).unwrap();
+        let mut stream = socket.connect(server.address).await.unwrap();
+        stream.write_all(b"GET /api/vms HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut buffer = vec![0; bytes];
+        stream.read_exact(&mut buffer[..15]).await.unwrap();
+        assert_eq!(&buffer[..15], b"HTTP/1.1 200 OK");
+        (stream, buffer)
+    };
+    let read = |(mut stream, mut buffer): (TcpStream, Vec<u8>), pause| {
+        tokio::spawn(async move {
+            while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                sleep(pause).await;
+            }
+        })
+    };
+    let slow = read(connect(HERE, 15).await, Duration::from_millis(50));
+    let brisk = read(connect(THERE, 256).await, Duration::from_millis(10));
+    assert_eq!(server.ask_from(HERE, "/api/stats").await, "HTTP/1.1 503", "the slow reader has the place");
+    let begun = Instant::now();
+    while server.ask_from(HERE, "/api/stats").await != "HTTP/1.1 200" {
+        assert!(begun.elapsed() < SOON, "300 bytes a second are let be");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.ask_from(THERE, "/api/stats").await, "HTTP/1.1 503", "25 kB a second are enough");
+    slow.abort();
+    brisk.abort();
 }

@@ -1,0 +1,49 @@
+//! Each connection is an open file, and 1024 of them are what a process may have until it asks for more.
+
+use super::serve::RESERVE;
+
+/// Files of our own, beside clients: the log, watches, kubelets, guest agents and other sources.
+const OWN: u64 = 1024;
+
+/// Raises the limit of open files as far as this many connections need. Returns how many of them fit.
+pub fn connections(most: usize) -> usize {
+    let wanted = (most + RESERVE) as u64 + OWN;
+    let fit = match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) => fitting(limit, most),
+        Err(error) => {
+            tracing::warn!(%error, "cannot learn how many files may be open");
+            most
+        }
+    };
+    if fit < most {
+        tracing::warn!(connections = fit, wanted, "the hard limit of open files (ulimit -Hn) is low");
+    }
+    fit
+}
+
+/// Clients have half of a limit that is too low: without files of its own the program has nothing to show.
+fn fitting(limit: u64, most: usize) -> usize {
+    let kept = (OWN + RESERVE as u64).min(limit / 2);
+    usize::try_from(limit - kept).map_or(most, |left| left.clamp(1, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_sources() {
+        for (limit, want) in [
+            (u64::MAX, 8192),
+            (65_536, 8192),
+            (9248, 8192),
+            (9247, 8191),
+            (4096, 3040),
+            (1024, 512),
+            (1, 1),
+            (0, 1),
+        ] {
+            assert_eq!(fitting(limit, 8192), want, "{limit}");
+        }
+    }
+}
