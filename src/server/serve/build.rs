@@ -2,13 +2,17 @@
 //! another build would make no sense to it: a page that stayed open while the program was replaced is told so, and loads
 //! itself anew. What the server says to people comes in the language that the page is in.
 
+use std::convert::Infallible;
+
 use axum::{
     Router,
+    body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{StatusCode, Uri, header, uri::PathAndQuery},
+    http::{Method, StatusCode, Uri, header, uri::PathAndQuery},
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures::stream;
 use leptos::server_fn::error::FromServerFnError;
 use tower::ServiceExt;
 
@@ -42,9 +46,11 @@ async fn answer(
     let Some((lang, uri)) = known else {
         return ApiError::NotFound("there is nothing at this address".into()).into_response();
     };
+    let is_head = request.method() == Method::HEAD;
     *request.uri_mut() = uri;
     request.extensions_mut().insert(lang);
     match own.routes.oneshot(request).await {
+        Ok(response) if is_head => keep_length(response),
         Ok(response) => response,
         Err(never) => match never {},
     }
@@ -52,6 +58,22 @@ async fn answer(
 
 /// What the browser's half asks for. Pages and files have one address each.
 const ASKED: [&str; 2] = [SERVER_FUNCTIONS, "/api/events"];
+
+/// The inner router has cut the body off an answer to HEAD, and said how long it was if that was known. The outer one would
+/// say of what is left that it is nothing long.
+fn keep_length(response: Response) -> Response {
+    response.map(|_| Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()))
+}
+
+/// The path behind a build's and its language, whichever they are; else the path itself.
+pub fn inner_path(path: &str) -> &str {
+    let inner = path.strip_prefix(PREFIX).and_then(|rest| {
+        let (build, rest) = rest.split_once('/')?;
+        let lang = rest.find('/')?;
+        (!build.is_empty()).then_some(&rest[lang..])
+    });
+    inner.unwrap_or(path)
+}
 
 /// The address behind the build's and its language.
 fn below(uri: &Uri, build: &str) -> Option<Uri> {

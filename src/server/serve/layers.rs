@@ -209,7 +209,7 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     if let Err(error) = check(&request, &app) {
         return error.into_response();
     }
-    if [SERVER_FUNCTIONS, build::PREFIX].iter().any(|start| request.uri().path().starts_with(start)) {
+    if build::inner_path(request.uri().path()).starts_with(SERVER_FUNCTIONS) {
         adapt(&mut request);
     }
     next.run(request).await

@@ -21,6 +21,8 @@ use crate::server::{
 /// Changes that a client may be behind, and that a returning one can be given. One that is further back gets the whole
 /// view: that is all a slow client ever costs.
 const RING: usize = 8;
+/// Bytes of changes that are kept: about those of a whole view, which is sent instead of more.
+const RING_BYTES: usize = 64 << 10;
 
 /// What followers are woken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,42 @@ pub struct Channel {
     beat: watch::Sender<Beat>,
 }
 
+/// One follower's hold on a channel: as long as there is one the channel is kept, and moved on.
+pub struct Subscription {
+    channel: Arc<Channel>,
+    beats: watch::Receiver<Beat>,
+}
+
+impl Subscription {
+    pub fn new(channel: Arc<Channel>) -> Self {
+        let mut inner = channel.lock();
+        inner.followers += 1;
+        inner.idle = None;
+        drop(inner);
+        Self { beats: channel.beat.subscribe(), channel }
+    }
+
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// The next beat; none once the channel is gone.
+    pub async fn beat(&mut self) -> Option<Beat> {
+        self.beats.changed().await.ok()?;
+        Some(*self.beats.borrow_and_update())
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut inner = self.channel.lock();
+        inner.followers -= 1;
+        if inner.followers == 0 {
+            inner.idle = Some(Instant::now());
+        }
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     /// The newest view; none before anybody followed.
@@ -52,9 +90,13 @@ struct Inner {
     state: Option<Bytes>,
     /// The last changes, each with the event that it follows.
     ring: VecDeque<Entry>,
-    /// When followers last heard of this channel, and since when there have been none.
-    spoke: Option<Instant>,
+    /// How many follow, and since when there have been none.
+    followers: usize,
     idle: Option<Instant>,
+    /// When they last heard of this channel.
+    spoke: Option<Instant>,
+    /// A task cuts the view for the clients that came since the last round.
+    cutting: bool,
 }
 
 struct Entry {
@@ -70,33 +112,51 @@ impl Channel {
             format: asked.format,
             scope,
             process,
-            inner: Mutex::default(),
+            // Silence begins now: there is nothing to say before the view is cut.
+            inner: Mutex::new(Inner { spoke: Some(Instant::now()), ..Inner::default() }),
             beat: watch::Sender::new(Beat::News),
         }
     }
 
-    pub fn follow(&self) -> watch::Receiver<Beat> {
-        self.lock().idle = None;
-        self.beat.subscribe()
-    }
-
     pub fn has_followers(&self) -> bool {
-        self.beat.receiver_count() > 0
+        self.lock().followers > 0
     }
 
-    /// For how long nobody has followed.
-    pub fn idle_for(&self, now: Instant) -> Duration {
-        if self.has_followers() {
-            return Duration::ZERO;
-        }
-        now - *self.lock().idle.get_or_insert(now)
+    /// Since when nobody has followed; none while somebody does.
+    pub fn idle_since(&self) -> Option<Instant> {
+        self.lock().idle
+    }
+
+    /// Whether the caller is to cut the view for the clients that wait for this snapshot: the view is older, and no other
+    /// task cuts it.
+    pub fn begin_cut(&self, seq: u64) -> bool {
+        let mut inner = self.lock();
+        !inner.has(seq) && !std::mem::replace(&mut inner.cutting, true)
+    }
+
+    /// Whether the cutting is done: the view is of this snapshot, or no client waits for it. A client that comes later
+    /// begins it again.
+    pub fn end_cut(&self, seq: u64) -> bool {
+        let mut inner = self.lock();
+        inner.cutting = inner.followers > 0 && !inner.has(seq);
+        !inner.cutting
+    }
+
+    /// Ends the cutting without a view: followers wait for the next round.
+    pub fn give_up_cut(&self) {
+        self.lock().cutting = false;
+    }
+
+    /// Wakes every follower. Some may wait for their first view, which is no news to the others.
+    pub fn wake(&self) {
+        self.beat.send_replace(Beat::News);
     }
 
     /// Cuts the view out of the snapshot; followers hear of it if it differs. True where they do.
     pub fn advance(&self, reader: &Reader, snapshot: &Snapshot) -> bool {
         let before = {
             let inner = self.lock();
-            if inner.cut.is_some() && inner.seen >= snapshot.seq {
+            if inner.has(snapshot.seq) {
                 return false;
             }
             inner.cut.clone()
@@ -128,10 +188,10 @@ impl Channel {
     }
 
     /// The event that follows the one of `seq`, and the id that it has: the next change if it is still there, else the
-    /// whole view; none for whoever has the newest.
-    pub fn next(&self, seq: Option<u64>) -> Option<(u64, Bytes)> {
+    /// whole view. None if `seq` is the newest, and until the view is of the snapshot `due` at least.
+    pub fn next(&self, seq: Option<u64>, due: u64) -> Option<(u64, Bytes)> {
         let mut inner = self.lock();
-        if seq == Some(inner.seq) {
+        if !inner.has(due) || seq == Some(inner.seq) {
             return None;
         }
         if let Some(entry) = inner.ring.iter().find(|entry| Some(entry.after) == seq) {
@@ -164,6 +224,11 @@ impl Channel {
 }
 
 impl Inner {
+    /// Whether the view is of this snapshot or a later one.
+    fn has(&self, seq: u64) -> bool {
+        self.cut.is_some() && self.seen >= seq
+    }
+
     /// Takes in a newer view that was compared with `before`. Whoever was faster wins.
     fn take(
         &mut self,
@@ -193,10 +258,12 @@ impl Inner {
     }
 
     fn remember(&mut self, seq: u64, event: Bytes) {
-        if self.ring.len() == RING {
+        self.ring.push_back(Entry { after: self.seq, seq, event });
+        let bytes = |ring: &VecDeque<Entry>| ring.iter().map(|entry| entry.event.len()).sum::<usize>();
+        // The newest is for those who are there.
+        while self.ring.len() > RING || self.ring.len() > 1 && bytes(&self.ring) > RING_BYTES {
             self.ring.pop_front();
         }
-        self.ring.push_back(Entry { after: self.seq, seq, event });
     }
 
     fn state(&mut self, channel: &Channel) -> Option<Bytes> {

@@ -2,28 +2,32 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
+    num::NonZero,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread::available_parallelism,
     time::Duration,
 };
 
-use axum::body::Bytes;
-use futures::{Stream, stream};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
     ask::{Asked, Format, View},
-    channel::{Beat, Channel},
+    channel::{Channel, Subscription},
+    follower::Follower,
 };
 use crate::server::{
     serve::{
         error::{ApiError, ApiResult},
+        limits::{PeerPermit, PeerSemaphore, PermitError},
+        peer::Peer,
         reader::Reader,
     },
     snapshot::{Scope, Snapshot},
@@ -52,9 +56,14 @@ impl Default for Pace {
 const REST: u32 = 2;
 /// When to come back, for a client that found no place, in seconds.
 const RETRY_AFTER: u32 = 30;
+/// Clients for each channel, and the fewest channels. Most people look at what others look at too: the list as it is, the
+/// VM in trouble. A channel holds the view and its last changes, some 250 kB of 50 VMs in JSON: with the 2,000 clients of
+/// the default, 400 channels are 100 MB.
+const CLIENTS_A_CHANNEL: usize = 5;
+const FEWEST_CHANNELS: usize = 16;
 
 /// Equal views of equal viewers, written alike.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     scope: Scope,
     format: Format,
@@ -73,43 +82,60 @@ impl Key {
     }
 }
 
+/// A channel, and what it counts for: its place belongs to the peer that asked for the view first.
+struct Entry {
+    channel: Arc<Channel>,
+    network: Option<IpAddr>,
+    _place: PeerPermit,
+}
+
 pub struct Hub {
     reader: Reader,
     pace: Pace,
     /// Tells this process' events from those of the one before it.
     process: u32,
-    channels: Mutex<HashMap<Key, Arc<Channel>>>,
-    places: Arc<Semaphore>,
+    channels: Mutex<HashMap<Key, Entry>>,
+    /// Places of channels, and of clients.
+    channel_places: Arc<PeerSemaphore>,
+    client_places: Arc<PeerSemaphore>,
+    /// Turns to cut a view that somebody waits for: for half of the cores, so that the rest is answered beside it.
+    cutters: Semaphore,
     running: AtomicBool,
 }
 
 impl Hub {
     pub fn new(reader: Reader, clients: usize, pace: Pace) -> Arc<Self> {
+        let channels = (clients / CLIENTS_A_CHANNEL).max(FEWEST_CHANNELS);
         Arc::new(Self {
             reader,
             pace,
             process: rand::random(),
             channels: Mutex::default(),
-            places: Arc::new(Semaphore::new(clients)),
+            channel_places: PeerSemaphore::new("event channels", channels),
+            client_places: PeerSemaphore::new("event clients", clients),
+            cutters: Semaphore::new(available_parallelism().map_or(1, NonZero::get).div_ceil(2)),
             running: AtomicBool::new(false),
         })
     }
 
-    /// Follows a view, from the event on that the client last had.
-    pub fn follow(self: &Arc<Self>, asked: &Asked, scope: Scope) -> ApiResult<Follower> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| ApiError::Crowded(RETRY_AFTER))?;
+    /// Follows a view, from the event on that the client last had. It does not wait: the view is cut elsewhere, and the
+    /// stream begins with it.
+    pub fn follow(self: &Arc<Self>, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Follower> {
+        let place = self.client_places.try_acquire(peer).map_err(|exhausted| {
+            self.client_places.warn_refusal(peer, exhausted);
+            ApiError::Crowded(RETRY_AFTER)
+        })?;
         self.start();
-        let (channel, beats) = self.channel(asked, scope)?;
-        // Those who come while others follow share what is there, and hear of the next snapshot with them.
-        channel.advance(&self.reader, &self.reader.snapshot());
+        let subscription = self.subscribe(asked, scope, peer)?;
+        let due = self.catch_up(subscription.channel());
         let last = asked.last.filter(|id| id.process == self.process).map(|id| id.seq);
-        Ok(Follower { channel, beats, last, greeted: false, _place: place })
+        Ok(Follower::new(subscription, last, due, place))
     }
 
     /// Clients that hold a place.
     #[cfg(test)]
-    pub fn clients(&self, most: usize) -> usize {
-        most - self.places.available_permits()
+    pub fn clients(&self) -> usize {
+        self.client_places.held()
     }
 
     /// Distinct views that are held.
@@ -119,15 +145,66 @@ impl Hub {
     }
 
     /// Under one lock, so that no channel is dropped, and no end missed, between finding it and following it.
-    fn channel(&self, asked: &Asked, scope: Scope) -> ApiResult<(Arc<Channel>, watch::Receiver<Beat>)> {
+    fn subscribe(&self, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Subscription> {
         let mut channels = self.lock();
         if is_over(&self.reader.follow()) {
             return Err(ApiError::Unavailable("the server is about to stop"));
         }
-        let new = || Arc::new(Channel::new(asked, scope, self.process));
-        let channel = channels.entry(Key::of(asked, scope)).or_insert_with(new).clone();
-        let beats = channel.follow();
-        Ok((channel, beats))
+        let key = Key::of(asked, scope);
+        if let Some(entry) = channels.get(&key) {
+            return Ok(Subscription::new(entry.channel.clone()));
+        }
+        let network = peer.map(Peer::network);
+        let place = self.channel_place(&mut channels, peer).ok_or(ApiError::Crowded(RETRY_AFTER))?;
+        let channel = Arc::new(Channel::new(asked, scope, self.process));
+        let subscription = Subscription::new(channel.clone());
+        channels.insert(key, Entry { channel, network, _place: place });
+        Ok(subscription)
+    }
+
+    /// A place for one more channel. Should there be none, the channel goes that nobody has followed for the longest time;
+    /// of a peer that has all that it may have, one of its own. None where all are followed.
+    fn channel_place(&self, channels: &mut HashMap<Key, Entry>, peer: Option<Peer>) -> Option<PeerPermit> {
+        let network = peer.map(Peer::network);
+        loop {
+            let exhausted = match self.channel_places.try_acquire(peer) {
+                Ok(place) => return Some(place),
+                Err(exhausted) => exhausted,
+            };
+            let may_go = |entry: &Entry| exhausted == PermitError::AllTaken || entry.network == network;
+            let idle = channels.iter().filter(|(_, entry)| may_go(entry));
+            let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
+            let Some((_, key)) = idle.min_by_key(|(since, _)| *since) else {
+                self.channel_places.warn_refusal(peer, exhausted);
+                return None;
+            };
+            let key = key.clone();
+            channels.remove(&key);
+        }
+    }
+
+    /// Has the view cut for somebody who came since the last round. The snapshot that it is to be of.
+    fn catch_up(self: &Arc<Self>, channel: &Arc<Channel>) -> u64 {
+        let due = self.reader.snapshot().seq;
+        if channel.begin_cut(due) {
+            tokio::spawn(self.clone().cut(channel.clone()));
+        }
+        due
+    }
+
+    /// Once for all who wait for it, on a thread where it holds nobody up, and not at all if they are gone by then.
+    async fn cut(self: Arc<Self>, channel: Arc<Channel>) {
+        let Ok(_turn) = self.cutters.acquire().await else { return };
+        while !channel.end_cut(self.reader.snapshot().seq) {
+            let (hub, cut) = (self.clone(), channel.clone());
+            let work = move || cut.advance(&hub.reader, &hub.reader.snapshot());
+            if spawn_blocking(work).await.is_err() {
+                tracing::error!("a view could not be cut: its followers wait for the next snapshot");
+                channel.give_up_cut();
+                break;
+            }
+        }
+        channel.wake();
     }
 
     /// The task begins with the first client: a program that nobody follows does nothing.
@@ -161,10 +238,9 @@ impl Hub {
     /// Moves every view on that somebody follows; how long that took.
     async fn round(self: Arc<Self>, snapshot: Arc<Snapshot>) -> Duration {
         let begun = std::time::Instant::now();
-        let channels: Vec<_> =
-            self.lock().values().filter(|channel| channel.has_followers()).cloned().collect();
+        let channels: Vec<_> = self.lock().values().map(|entry| entry.channel.clone()).collect();
         let work = move || {
-            for channel in channels {
+            for channel in channels.iter().filter(|channel| channel.has_followers()) {
                 channel.advance(&self.reader, &snapshot);
             }
         };
@@ -176,15 +252,15 @@ impl Hub {
 
     fn look_after(&self, now: Instant) {
         let mut channels = self.lock();
-        channels.retain(|_, channel| channel.idle_for(now) < self.pace.keep);
-        channels.values().for_each(|channel| channel.reassure(now, self.pace.heartbeat));
+        channels.retain(|_, entry| entry.channel.idle_since().is_none_or(|idle| now - idle < self.pace.keep));
+        channels.values().for_each(|entry| entry.channel.reassure(now, self.pace.heartbeat));
     }
 
     fn end(&self) {
-        self.lock().drain().for_each(|(_, channel)| channel.end());
+        self.lock().drain().for_each(|(_, entry)| entry.channel.end());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Channel>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -192,48 +268,4 @@ impl Hub {
 /// No snapshot can come any more.
 fn is_over(snapshots: &watch::Receiver<Arc<Snapshot>>) -> bool {
     snapshots.has_changed().is_err()
-}
-
-/// One client. It holds a place for as long as it is there, and no event: the channel has those.
-pub struct Follower {
-    channel: Arc<Channel>,
-    beats: watch::Receiver<Beat>,
-    last: Option<u64>,
-    greeted: bool,
-    _place: OwnedSemaphorePermit,
-}
-
-/// For clients that reconnect by themselves; sent at once, so that they know that they are heard.
-const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
-
-impl Follower {
-    pub fn events(self) -> impl Stream<Item = Bytes> + Send {
-        stream::unfold(self, async |mut follower| Some((follower.next().await?, follower)))
-    }
-
-    /// Asked only when the client has taken what came before: one that does not read skips what it missed.
-    async fn next(&mut self) -> Option<Bytes> {
-        if !std::mem::replace(&mut self.greeted, true) {
-            return Some(GREETING);
-        }
-        loop {
-            if let Some(event) = self.event() {
-                return Some(event);
-            }
-            self.beats.changed().await.ok()?;
-            let beat = *self.beats.borrow_and_update();
-            match beat {
-                // Told before this client followed, or while it read what came before.
-                Beat::News => {}
-                Beat::Alive => return Some(self.event().unwrap_or_else(|| self.channel.sign_of_life())),
-                Beat::Over => return None,
-            }
-        }
-    }
-
-    fn event(&mut self) -> Option<Bytes> {
-        let (seq, event) = self.channel.next(self.last)?;
-        self.last = Some(seq);
-        Some(event)
-    }
 }

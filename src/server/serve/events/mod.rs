@@ -6,35 +6,45 @@
 mod ask;
 mod channel;
 mod cut;
+mod follower;
 mod hub;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
+
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Extension, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     response::Response,
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
-use super::{error::ApiResult, state::App};
+use super::{error::ApiResult, peer::Peer, state::App};
 use crate::{model::params::Params, words::Lang};
 
 pub use hub::{Hub, Pace};
 
-/// `GET /api/events`
+/// `GET /api/events`. HEAD is answered alike, and takes neither a place nor a channel: nothing would come of them.
 pub async fn events(
     State(app): State<App>,
+    method: Method,
     lang: Option<Extension<Lang>>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     params: Params,
 ) -> ApiResult<Response> {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
     let asked = ask::read(&params, &headers, lang)?;
-    let follower = app.events.follow(&asked, app.scope())?;
-    let mut response =
-        Response::new(Body::from_stream(follower.events().map(Ok::<_, std::convert::Infallible>)));
+    let body = if method == Method::HEAD {
+        // Of no length, as the stream that GET gets.
+        Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
+    } else {
+        let follower = app.events.follow(&asked, app.scope(), peer.map(|Extension(peer)| peer))?;
+        Body::from_stream(follower.events().map(Ok::<_, Infallible>))
+    };
+    let mut response = Response::new(body);
     let out = response.headers_mut();
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

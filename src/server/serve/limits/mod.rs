@@ -2,4 +2,4 @@
 
 mod semaphore;
 
-pub use semaphore::{PeerPermit, PeerSemaphore};
+pub use semaphore::{PeerPermit, PeerSemaphore, PermitError};

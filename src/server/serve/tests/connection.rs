@@ -245,6 +245,46 @@ async fn one_address_takes_half_of_the_places() {
     }
 }
 
+fn behind_a_proxy() -> HttpConfig {
+    let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    HttpConfig { trusted_proxies, max_event_clients: 4, ..HttpConfig::default() }
+}
+
+#[tokio::test]
+async fn a_proxy_takes_all_places_and_its_clients_half_each() {
+    let server = start_small(6, behind_a_proxy()).await;
+    let follow = async |forwarded: &str| {
+        let head = format!("GET /api/events HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {forwarded}\r\n\r\n");
+        let mut stream = server.send(&head).await;
+        let mut status = [0; 12];
+        timeout(SOON, stream.read_exact(&mut status)).await.expect("an answer").unwrap();
+        (stream, String::from_utf8_lossy(&status[9..]).into_owned())
+    };
+    let (_one, first) = follow("203.0.113.5").await;
+    let (_two, second) = follow("8.8.8.8, 203.0.113.5").await;
+    let (_three, third) = follow("203.0.113.5").await;
+    let (_four, fourth) = follow("203.0.113.6").await;
+    assert_eq!([first, second, third, fourth], ["200", "200", "503", "200"]);
+    let _more = server.fill(HERE, 2).await;
+    assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 503", "six is all that there is");
+}
+
+#[tokio::test]
+async fn a_stranger_is_one_peer_whatever_it_forwards() {
+    let server = start_small(6, HttpConfig { max_event_clients: 4, ..HttpConfig::default() }).await;
+    let mut statuses = Vec::new();
+    let mut streams = Vec::new();
+    for n in 0..3 {
+        let head = "GET /api/events HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 203.0.113.";
+        let mut stream = server.send(&format!("{head}{n}\r\n\r\n")).await;
+        let mut status = [0; 12];
+        timeout(SOON, stream.read_exact(&mut status)).await.expect("an answer").unwrap();
+        statuses.push(String::from_utf8_lossy(&status[9..]).into_owned());
+        streams.push(stream);
+    }
+    assert_eq!(statuses, ["200", "200", "503"]);
+}
+
 /// Over a real socket, whose buffers take megabytes before they are full.
 #[tokio::test]
 async fn an_answer_that_is_read_too_slowly_ends_and_a_brisk_reader_is_let_be() {

@@ -1,6 +1,14 @@
 //! A router over a snapshot that the test holds, and answers read to their end.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::ThreadId,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -14,6 +22,7 @@ use tower::ServiceExt;
 
 use crate::{
     model::{
+        Millis,
         figure::{Basis, Figure, Sample, Source, Unit},
         reason::{Missing, Reason},
         totals::Totals,
@@ -181,4 +190,62 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         }],
         guest: Default::default(),
     }
+}
+
+/// A clock that counts how often it is read, on which thread, and holds up those who read it while it is shut.
+pub struct Gate {
+    passes: AtomicUsize,
+    shut: Mutex<bool>,
+    opened: Condvar,
+    thread: Mutex<Option<ThreadId>>,
+}
+
+impl Gate {
+    /// Longest hold-up: a test that fails ends.
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    pub const fn new() -> Self {
+        Self {
+            passes: AtomicUsize::new(0),
+            shut: Mutex::new(false),
+            opened: Condvar::new(),
+            thread: Mutex::new(None),
+        }
+    }
+
+    pub fn pass(&self) -> Millis {
+        self.passes.fetch_add(1, Ordering::SeqCst);
+        *self.thread.lock().unwrap() = Some(std::thread::current().id());
+        let shut = self.shut.lock().unwrap();
+        drop(self.opened.wait_timeout_while(shut, Self::LONGEST, |shut| *shut).unwrap());
+        0
+    }
+
+    /// From here on: a router reads the clock for the list of its routes.
+    pub fn shut(&self) {
+        self.passes.store(0, Ordering::SeqCst);
+        *self.shut.lock().unwrap() = true;
+    }
+
+    pub fn open(&self) {
+        *self.shut.lock().unwrap() = false;
+        self.opened.notify_all();
+    }
+
+    pub fn passes(&self) -> usize {
+        self.passes.load(Ordering::SeqCst)
+    }
+
+    pub fn thread(&self) -> Option<ThreadId> {
+        *self.thread.lock().unwrap()
+    }
+}
+
+/// Three VMs, looked at by this clock.
+pub fn server_of(clock: fn() -> Millis) -> Server {
+    let (snapshots, receiver) =
+        watch::channel(Arc::new(snapshot(1, ["a", "b", "c"].map(|name| vm("shop", name)).to_vec())));
+    let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
+    let app = App::new(Reader::new(receiver, identity, clock), site(), &HttpConfig::default());
+    Server { router: router(app.clone()), app, snapshots }
 }

@@ -1,0 +1,58 @@
+//! One client of a channel: what it was last told, and what comes next.
+
+use axum::body::Bytes;
+use futures::{Stream, stream};
+
+use super::channel::{Beat, Subscription};
+use crate::server::serve::limits::PeerPermit;
+
+/// One client. It holds a place for as long as it is there, and no event: the channel has those.
+pub struct Follower {
+    subscription: Subscription,
+    last: Option<u64>,
+    /// The snapshot that was there when it came: it is told of none before.
+    due: u64,
+    greeted: bool,
+    _place: PeerPermit,
+}
+
+/// For clients that reconnect by themselves; sent at once, so that they know that they are heard.
+const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
+
+impl Follower {
+    pub fn new(subscription: Subscription, last: Option<u64>, due: u64, place: PeerPermit) -> Self {
+        Self { subscription, last, due, greeted: false, _place: place }
+    }
+
+    pub fn events(self) -> impl Stream<Item = Bytes> + Send {
+        stream::unfold(self, async |mut follower| Some((follower.next().await?, follower)))
+    }
+
+    /// Asked only when the client has taken what came before: one that does not read skips what it missed.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            return Some(GREETING);
+        }
+        loop {
+            if let Some(event) = self.event() {
+                return Some(event);
+            }
+            match self.subscription.beat().await? {
+                // Told before this client followed, or while it read what came before.
+                Beat::News => {}
+                Beat::Alive => return Some(self.event_or_sign_of_life()),
+                Beat::Over => return None,
+            }
+        }
+    }
+
+    fn event(&mut self) -> Option<Bytes> {
+        let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
+        self.last = Some(seq);
+        Some(event)
+    }
+
+    fn event_or_sign_of_life(&mut self) -> Bytes {
+        self.event().unwrap_or_else(|| self.subscription.channel().sign_of_life())
+    }
+}

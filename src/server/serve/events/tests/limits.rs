@@ -1,0 +1,220 @@
+//! What clients of the event stream can take, and what cutting their views costs others.
+
+use axum::response::Response;
+
+use super::*;
+use crate::{
+    model::Millis,
+    server::serve::{
+        peer::Peer,
+        tests::fixture::{Gate, server_of},
+    },
+};
+
+#[tokio::test]
+async fn head_is_answered_like_get_and_takes_nothing() {
+    let http = HttpConfig { max_event_clients: 1, ..HttpConfig::default() };
+    let server = Server::with(three(), http);
+    for url in ["/api/events", "/at/h1/en/api/events", "/api/events?format=postcard&vm=shop/a"] {
+        let views = server.app.events.views();
+        let head = server.send(Method::HEAD, url, &[]).await;
+        assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{url}");
+        assert_eq!((server.app.events.clients(), server.app.events.views()), (0, views), "{url}");
+        let get = Request::get(url).body(Body::empty()).unwrap();
+        let get = server.router.clone().oneshot(get).await.unwrap();
+        let names = |headers: &axum::http::HeaderMap| {
+            let mut names: Vec<_> = headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&head.headers), names(get.headers()), "{url}");
+        assert_eq!(server.send(Method::HEAD, url, &[]).await.status, 200, "when every place is taken too");
+    }
+    assert_eq!(server.send(Method::HEAD, "/api/events?page=0", &[]).await.status, 400);
+}
+
+/// As `Client::open` does, from this address.
+async fn open_from(server: &Server, url: &str, peer: [u8; 4]) -> Response {
+    let mut request = Request::get(url).body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Peer::new(peer.into()));
+    server.router.clone().oneshot(request).await.unwrap()
+}
+
+fn view(n: usize) -> String {
+    format!("/api/events?q=view-{n}")
+}
+
+const HERE: [u8; 4] = [203, 0, 113, 5];
+const THERE: [u8; 4] = [203, 0, 113, 6];
+
+/// 64 clients may follow 16 views, and one peer makes 8 of these.
+fn sixteen_views() -> Server {
+    let http = HttpConfig { max_event_clients: 64, ..HttpConfig::default() };
+    Server::with(three(), http)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_view_takes_the_place_of_the_one_that_was_left_first() {
+    let server = sixteen_views();
+    let mut followed = Client::open(&server, &view(0), &[]).await;
+    let first = followed.event().await.id;
+    for n in 1..200 {
+        drop(Client::open(&server, &view(n), &[]).await);
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    assert_eq!(server.app.events.views(), 16);
+    server.publish(2, vec![busy("view-0", 100)]);
+    assert_eq!(followed.event().await.kind, "change", "one that is followed goes on");
+    drop(followed);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    // Of those that were left the last 15 are there, and the one that was followed is the last of all.
+    for n in 200..215 {
+        drop(Client::open(&server, &view(n), &[]).await);
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    let mut back = Client::open(&server, &view(0), &[("last-event-id", &first)]).await;
+    assert_eq!(back.event().await.kind, "change", "it is remembered");
+}
+
+#[tokio::test]
+async fn views_that_are_all_followed_are_as_many_as_there_may_be() {
+    let server = sixteen_views();
+    let mut clients = Vec::new();
+    for n in 0..16 {
+        clients.push(Client::open(&server, &view(n), &[]).await);
+    }
+    let refused = server.get(&view(16)).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "30"));
+    assert_eq!(server.app.events.clients(), 16, "the one that was refused holds no place");
+    Client::open(&server, &view(3), &[]).await;
+    clients.pop();
+    Client::open(&server, &view(16), &[]).await;
+    assert_eq!(server.app.events.views(), 16);
+}
+
+#[tokio::test]
+async fn one_peer_fills_half_of_the_views_and_drives_nobody_s_out() {
+    let server = sixteen_views();
+    let theirs = open_from(&server, &view(0), THERE).await;
+    drop(open_from(&server, &view(1), THERE).await);
+    let mut ours = Vec::new();
+    for n in 2..10 {
+        ours.push(open_from(&server, &view(n), HERE).await);
+    }
+    assert_eq!(open_from(&server, &view(10), HERE).await.status(), 503);
+    assert_eq!(server.app.events.views(), 10, "the view that was left is still there");
+    assert_eq!(open_from(&server, &view(0), HERE).await.status(), 200, "a view that is there is shared");
+    ours.pop();
+    for n in 10..20 {
+        assert_eq!(open_from(&server, &view(n), HERE).await.status(), 200, "its own make room");
+    }
+    assert_eq!(server.app.events.views(), 10);
+    assert_eq!(theirs.status(), 200);
+}
+
+/// The clock is read once for each view that is cut.
+fn gated(clock: fn() -> Millis, pace: Pace) -> Server {
+    server_of(clock).at_pace(&HttpConfig::default(), pace)
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let begun = tokio::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < SOON, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_has_its_view_cut_once_and_holds_nobody_up() {
+    static GATE: Gate = Gate::new();
+    let server = gated(|| GATE.pass(), Pace::default());
+    GATE.shut();
+    let begun = tokio::time::Instant::now();
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(Client::open(&server, "/api/events", &[]).await);
+    }
+    let other = server.get("/healthz").await;
+    assert!(
+        begun.elapsed() < SOON && other.status == 200,
+        "nothing waits for the cut: {:?}",
+        begun.elapsed()
+    );
+    eventually("somebody cuts", || GATE.passes() == 1).await;
+    assert_ne!(GATE.thread(), Some(std::thread::current().id()), "not on this thread");
+    GATE.open();
+    for client in &mut crowd {
+        assert_eq!(client.event().await.kind, "state");
+    }
+    assert_eq!(GATE.passes(), 1);
+}
+
+#[tokio::test]
+async fn who_comes_while_an_older_snapshot_is_cut_is_shown_the_newest() {
+    static GATE: Gate = Gate::new();
+    let server = gated(|| GATE.pass(), Pace { tick: Duration::from_secs(60), ..Pace::default() });
+    GATE.shut();
+    let mut first = Client::open(&server, "/api/events", &[]).await;
+    eventually("the first snapshot is cut", || GATE.passes() == 1).await;
+    server.publish(2, vec![busy("a", 700)]);
+    let mut second = Client::open(&server, "/api/events", &[]).await;
+    GATE.open();
+    assert_eq!(names(&second.event().await.json()), ["a"]);
+    let state = first.event().await;
+    if names(&state.json()).len() == 3 {
+        assert_eq!(first.event().await.kind, "change");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_its_view_is_cut_leaves_nothing() {
+    static GATE: Gate = Gate::new();
+    let server = gated(|| GATE.pass(), impatient());
+    GATE.shut();
+    let client = Client::open(&server, "/api/events", &[]).await;
+    eventually("the view is cut", || GATE.passes() == 1).await;
+    drop(client);
+    assert_eq!(server.app.events.clients(), 0, "its place is free at once");
+    GATE.open();
+    eventually("the channel is forgotten", || server.app.events.views() == 0).await;
+}
+
+#[tokio::test]
+async fn views_whose_clients_have_left_are_not_cut_at_all() {
+    static GATE: Gate = Gate::new();
+    let server = gated(|| GATE.pass(), Pace::default());
+    GATE.shut();
+    let turns = std::thread::available_parallelism().unwrap().get().div_ceil(2);
+    let mut first = Vec::new();
+    for n in 0..turns {
+        first.push(Client::open(&server, &view(n), &[]).await);
+    }
+    eventually("every turn is taken", || GATE.passes() == turns).await;
+    for n in turns..turns + 50 {
+        drop(Client::open(&server, &view(n), &[]).await);
+    }
+    GATE.open();
+    for client in &mut first {
+        client.event().await;
+    }
+    Client::open(&server, "/api/events?only=sources", &[]).await.event().await;
+    assert!(GATE.passes() <= turns + 1, "{} cuts", GATE.passes());
+}
+
+#[tokio::test]
+async fn changes_that_are_kept_for_those_who_come_back_are_no_more_than_a_view() {
+    let server = server(Pace::default());
+    let large = |seq: u64| (0..50).map(|n| busy(&format!("vm-{n:02}"), seq)).collect::<Vec<_>>();
+    server.publish(2, large(2));
+    let mut stays = Client::open(&server, "/api/events", &[]).await;
+    let first = stays.event().await.id;
+    let mut bytes = 0;
+    for seq in 3..=7 {
+        server.publish(seq, large(seq));
+        bytes += stays.event().await.data.len();
+    }
+    assert!(bytes > 256 << 10, "{bytes} bytes are no test");
+    let mut back = Client::open(&server, "/api/events", &[("last-event-id", &first)]).await;
+    assert_eq!(back.event().await.kind, "state");
+}
