@@ -97,7 +97,11 @@ pub async fn history(
     door::check_vm(&namespace, &name)?;
     let span = door::span(&span)?;
     let (reader, scope) = door::reader()?;
-    Ok(reader.history(door::requester(), &scope, &namespace, &name, span).await)
+    let history = reader.history(door::requester(), &scope, &namespace, &name, span);
+    Ok(match door::render_permit().filter(|_| span.is_long()) {
+        Some(permit) => permit.release_during(history).await,
+        None => history.await,
+    })
 }
 
 /// What histories suggest, as a list. `query` is the query string of the page's own address.
@@ -149,7 +153,7 @@ mod door {
     use crate::{
         model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query},
         server::{
-            serve::{past, reader::Reader},
+            serve::{RenderPermit, past, reader::Reader},
             snapshot::{Scope, archive::Requester},
         },
     };
@@ -168,6 +172,11 @@ mod door {
     pub fn requester() -> Requester {
         use_context::<http::request::Parts>()
             .map_or_else(Requester::default, |parts| past::requester(&parts.extensions))
+    }
+
+    /// What this answer is computed under.
+    pub fn render_permit() -> Option<RenderPermit> {
+        use_context()
     }
 
     pub fn query(query: &str) -> Result<Query, Failure> {

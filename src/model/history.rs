@@ -50,6 +50,11 @@ impl Span {
         }
     }
 
+    /// Whether it reaches further back than this program remembers by itself.
+    pub fn is_long(self) -> bool {
+        matches!(self, Self::Week | Self::Month)
+    }
+
     pub fn millis(self) -> Millis {
         const HOUR: Millis = 3_600_000;
         match self {

@@ -36,7 +36,9 @@ use self::{
         client::{self, Cluster},
     },
     config::{CollectConfig, Config, HttpConfig},
-    serve::{App, Assets, ConnectionConfig, TrustedProxies, past::Past, reader::Reader},
+    serve::{
+        App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
+    },
     snapshot::{
         Limits, Snapshot, World,
         archive::Archive,
@@ -89,7 +91,9 @@ impl Server {
         let past = past(history, &self.collect, reader.clone(), &mut pipeline, &shutdown);
         let reader = Reader::new(reader, self.identity, clock::now).with_past(past);
         let address = listener.local_addr().context("the listener has no address")?;
-        let app = App::new(reader, self.assets, &self.http).listening_on(address.ip());
+        let threads = RenderThreads::start().context("cannot start threads")?;
+        let limits = WorkLimits::default().on(&threads);
+        let app = App::new(reader, self.assets, &self.http).listening_on(address.ip()).with_limits(limits);
         let router = serve::router(app);
         let connections = ConnectionConfig {
             most: open_files::connections(serve::MOST_CONNECTIONS),

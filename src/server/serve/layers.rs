@@ -29,7 +29,7 @@ use super::{
 use crate::words::Lang;
 
 /// Every answer comes out of memory; one that takes this long never will.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// When to come back to a server whose connections are all taken, in seconds: idle ones end within half a minute.
 const CROWD_RETRY: u32 = 10;
 /// Nothing that is asked of this server has a body.

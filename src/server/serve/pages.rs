@@ -10,7 +10,12 @@ use axum::{
 use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prelude::use_context};
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 
-use super::{address, layers, past, state::App};
+use super::{
+    address, layers,
+    limits::{self, RenderPermit},
+    past,
+    state::App,
+};
 use crate::{
     app::{self, shell},
     model::history::Span,
@@ -31,6 +36,7 @@ pub fn router(app: &App) -> Router<App> {
         .leptos_routes_with_context(app, pages, context, document)
         .fallback_service(missing)
         .layer(layers::compression())
+        .layer(middleware::from_fn_with_state(app.limits.clone(), limits::render_answer))
         .layer(middleware::from_fn(layers::never_stored))
         .layer(middleware::from_fn_with_state(app.clone(), remember))
         .layer(middleware::from_fn(check))
@@ -58,7 +64,7 @@ async fn remember(State(app): State<App>, request: Request, next: Next) -> Respo
 fn long_history(uri: &Uri) -> Option<(String, String, Span)> {
     let (namespace, name) = address::vm_of_page(uri)?;
     let span = Span::of_address(address::query(uri)).ok()?;
-    matches!(span, Span::Week | Span::Month).then_some((namespace, name, span))
+    span.is_long().then_some((namespace, name, span))
 }
 
 /// What components and server functions may ask for.
@@ -70,6 +76,10 @@ fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
         let parts = use_context::<Parts>();
         if let Some(nonce) = parts.as_ref().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
             provide_context(nonce);
+        }
+        if let Some(permit) = parts.as_ref().and_then(|parts| parts.extensions.get::<RenderPermit>().cloned())
+        {
+            provide_context(permit);
         }
         if let Some(lang) = parts.as_ref().and_then(|parts| parts.extensions.get::<Lang>().copied()) {
             provide_context(lang);

@@ -1,11 +1,12 @@
 //! The past for readers: out of memory at once; longer spans out of an archive, asked once for all who look at the
 //! same VM, held for a while, and never waited for without an end.
 //!
-//! Viewers share the archive's queue fairly, and what is held too: see [`Requester`]. Whose a request is stands in its
-//! extensions; a request without one counts as everybody's.
+//! Viewers share the archive's queue fairly, and what is held too: see [`Requester`]. A request of which no peer is known
+//! counts as everybody's.
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use super::peer::Peer;
 use crate::{
     model::{
         Millis,
@@ -40,9 +42,13 @@ const FAILURE_STANDS: Duration = Duration::from_secs(10);
 /// Answers that are held, of 2 to 3 kB each. Beyond it the oldest goes of the requester who has the most of them.
 const HELD: usize = 256;
 
-/// Who asks, as far as anything tells requests apart.
+/// Who asks, as far as anything tells requests apart: the network that other limits count too.
 pub fn requester(extensions: &http::Extensions) -> Requester {
-    extensions.get().copied().unwrap_or_default()
+    extensions.get::<Peer>().map_or_else(Requester::default, |peer| {
+        let mut hasher = DefaultHasher::new();
+        peer.network().hash(&mut hasher);
+        Requester::Viewer(hasher.finish())
+    })
 }
 
 /// Everything that is known of the past.

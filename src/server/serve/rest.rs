@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    Extension, Json,
-    extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, Uri, header},
+    Json,
+    extract::{Extension, Path, State, rejection::PathRejection},
+    http::{Extensions, HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -13,7 +13,8 @@ use serde::Serialize;
 use super::{
     address,
     error::{ApiError, ApiResult},
-    params,
+    limits::RenderPermit,
+    params, past,
     state::App,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
         params::Params,
         vm::{Kind, Vm},
     },
-    server::snapshot::{self, Scope, Snapshot, archive::Requester},
+    server::snapshot::{self, Scope, Snapshot},
 };
 
 mod cell;
@@ -55,7 +56,8 @@ pub async fn vm(
 /// `GET /api/vms/{name}/history`, with `?span=` and `?namespace=`.
 pub async fn history(
     State(app): State<App>,
-    requester: Option<Extension<Requester>>,
+    extensions: Extensions,
+    permit: Option<Extension<RenderPermit>>,
     name: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> ApiResult<Response> {
@@ -63,8 +65,11 @@ pub async fn history(
     let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
     let snapshot = app.reader.snapshot();
     let vm = find(&snapshot, app.scope(), &name, namespace.as_deref())?;
-    let Extension(requester) = requester.unwrap_or_default();
-    let past = app.reader.past_of(requester, vm, span).await;
+    let past = app.reader.past_of(past::requester(&extensions), vm, span);
+    let past = match permit.filter(|_| span.is_long()) {
+        Some(Extension(permit)) => permit.release_during(past).await,
+        None => past.await,
+    };
     Ok(fresh(&json::HistoryJson::new(vm, &past)))
 }
 

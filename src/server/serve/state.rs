@@ -9,6 +9,7 @@ use super::{
     assets::Assets,
     events::{Hub, Pace},
     hosts::Hosts,
+    limits::WorkLimits,
     peer::TrustedProxies,
     reader::Reader,
     rest::Listings,
@@ -25,6 +26,7 @@ pub struct App {
     pub listings: Arc<Listings>,
     pub events: Arc<Hub>,
     pub assets: Arc<Assets>,
+    pub limits: Arc<WorkLimits>,
     pub proxies: TrustedProxies,
     pub hosts: Hosts,
     allowed_hosts: Arc<AllowedHosts>,
@@ -38,6 +40,7 @@ impl App {
             reader,
             listings: Arc::default(),
             assets: Arc::new(assets),
+            limits: Arc::default(),
             proxies: TrustedProxies::new(&http.trusted_proxies),
             hosts: Hosts::new(&http.allowed_hosts, None),
             allowed_hosts: Arc::new(http.allowed_hosts.clone()),
@@ -54,6 +57,11 @@ impl App {
     #[cfg(test)]
     pub fn at_pace(self, http: &HttpConfig, pace: Pace) -> Self {
         Self { events: Hub::new(self.reader.clone(), http.max_event_clients, pace), ..self }
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(self, limits: WorkLimits) -> Self {
+        Self { limits: Arc::new(limits), ..self }
     }
 
     /// What the viewer may see. There is no sign-in yet: everything.

@@ -1,5 +1,59 @@
 //! How much of this server clients may take at once, and how much of that one of them.
+//!
+//! Of the manifest's 384 MiB the program itself takes half with 10,000 VMs. Clients share the other half: 32 MB of answers
+//! that they are sent, 90 MB of downloads, and 100 MB of event channels (`events::hub`).
 
+mod answer;
+mod download;
+mod render;
 mod semaphore;
+mod threads;
 
+pub use answer::send_answer;
+pub use download::send_download;
+pub use render::{RenderPermit, render_answer};
 pub use semaphore::{PeerPermit, PeerSemaphore, PermitError};
+pub use threads::RenderThreads;
+
+use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
+
+use tokio::runtime::Handle;
+
+/// Answers that are computed at once for each core: pages, server functions, and most of the API. They are some
+/// milliseconds of a core each. A few wait for a core, so that none is idle.
+const RENDERS_A_CORE: usize = 4;
+/// Downloads at once. Each keeps the VMs of its snapshot for as long as it is read: some 30 MB of 10,000 VMs.
+const DOWNLOADS: usize = 3;
+/// Bytes of answers that were made and are not yet sent. A slow reader keeps its own for as long as it reads.
+const ANSWER_BYTES: usize = 32 << 20;
+/// Longest wait for a permit: a burst is let through, and nobody waits longer for a refusal than for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// When to come back, in seconds.
+const RETRY_AFTER: u32 = 5;
+
+/// The permits of what is computed for a request, and of what is sent.
+pub struct WorkLimits {
+    renders: Arc<PeerSemaphore>,
+    downloads: Arc<PeerSemaphore>,
+    answers: Arc<PeerSemaphore>,
+    /// Where answers are computed; none: where they are asked for.
+    runtime: Option<Handle>,
+}
+
+impl Default for WorkLimits {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self::new(cores * RENDERS_A_CORE, DOWNLOADS, ANSWER_BYTES)
+    }
+}
+
+impl WorkLimits {
+    pub fn new(renders: usize, downloads: usize, answer_bytes: usize) -> Self {
+        Self {
+            renders: PeerSemaphore::new("renders", renders),
+            downloads: PeerSemaphore::new("downloads", downloads),
+            answers: PeerSemaphore::new("answers, in KiB", answer_bytes / answer::UNIT),
+            runtime: None,
+        }
+    }
+}

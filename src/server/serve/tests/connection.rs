@@ -16,10 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{Server, vm};
+use super::fixture::{self, Gate, Server, vm};
 use crate::server::{
     config::HttpConfig,
-    serve::{ConnectionConfig, Patience, RESERVE, TrustedProxies, listen},
+    serve::{ConnectionConfig, Patience, RESERVE, RenderThreads, TrustedProxies, WorkLimits, listen},
     snapshot::Snapshot,
 };
 
@@ -319,4 +319,33 @@ async fn an_answer_that_is_read_too_slowly_ends_and_a_brisk_reader_is_let_be() {
     assert_eq!(server.ask_from(THERE, "/api/stats").await, "HTTP/1.1 503", "25 kB a second are enough");
     slow.abort();
     brisk.abort();
+}
+
+/// As long as a thread that pages are computed on.
+static HELD_UP: Gate = Gate::new();
+
+#[tokio::test]
+async fn probes_and_events_are_answered_while_every_page_is_held_up() {
+    let threads = RenderThreads::start().unwrap();
+    let server = fixture::server_of(|| HELD_UP.pass());
+    let limits = WorkLimits::default().on(&threads);
+    let Server { router, snapshots, .. } = server.with_limits(limits);
+    let server = start_router(router, ConnectionConfig::default()).await;
+    HELD_UP.shut();
+    let mut pages = Vec::new();
+    for path in ["/", "/groups", "/fn/home", "/api/groups", "/sources"].iter().cycle().take(40) {
+        pages.push(server.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await);
+    }
+    let begun = Instant::now();
+    while HELD_UP.passes() < 2 {
+        assert!(begun.elapsed() < SOON, "a page is computed");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let begun = Instant::now();
+    for path in ["/healthz", "/readyz", "/api/vms", "/api/events?only=sources"] {
+        assert_eq!(server.ask_from(HERE, path).await, "HTTP/1.1 200", "{path}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    HELD_UP.open();
+    drop((pages, snapshots));
 }

@@ -1,10 +1,22 @@
 //! What is taken away is the view that was asked for, whole and exact.
 
+use std::{net::IpAddr, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{Method, Request},
+    response::Response,
+};
+use tower::ServiceExt;
+
 use super::fixture::*;
-use crate::model::{
-    figure::Unit,
-    reason::Reason,
-    vm::{Status, Vm},
+use crate::{
+    model::{
+        figure::Unit,
+        reason::Reason,
+        vm::{Status, Vm},
+    },
+    server::serve::{limits::WorkLimits, peer::Peer},
 };
 
 fn many() -> Vec<Vm> {
@@ -78,5 +90,37 @@ async fn a_bad_query_is_a_problem_that_names_its_field() {
             (400, "application/problem+json")
         );
         assert_eq!(answer.json()["field"], "sort");
+    }
+}
+
+/// A download that is begun, and not read.
+async fn begin(server: &Server, url: &str, peer: IpAddr) -> Response {
+    let mut request = Request::get(url).body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Peer::new(peer));
+    server.router.clone().oneshot(request).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn downloads_that_are_not_read_leave_room_for_others_and_for_all_else() {
+    let server = Server::new(many()).with_limits(WorkLimits::new(8, 4, 1 << 20));
+    let [one, two, three] = [5, 6, 7].map(|last| IpAddr::from([203, 0, 113, last]));
+    let mut held =
+        vec![begin(&server, "/api/vms.csv", one).await, begin(&server, "/api/vms.json", one).await];
+    let refused = begin(&server, "/api/vms.csv", one).await;
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"5".parse().unwrap()));
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    held.extend([begin(&server, "/api/vms.csv", two).await, begin(&server, "/api/vms.csv", two).await]);
+    assert!(held.iter().all(|answer| answer.status() == 200));
+    let begun = tokio::time::Instant::now();
+    assert_eq!(begin(&server, "/api/vms.csv", three).await.status(), 503);
+    assert!(begun.elapsed() <= Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(server.get("/api/stats").await.status, 200, "nobody else is refused");
+    held.pop();
+    let last = begin(&server, "/api/vms.csv", three).await;
+    assert_eq!(last.status(), 200, "one that is dropped is free again");
+    drop((held, last));
+    for _ in 0..5 {
+        assert_eq!(records(&server.get("/api/vms.csv").await.body).len(), 600, "and so is one that is read");
+        assert_eq!(server.send(Method::HEAD, "/api/vms.csv", &[]).await.status, 200);
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     },
     server::{
         config::HttpConfig,
-        serve::{App, Assets, events::Pace, reader::Reader, router},
+        serve::{App, Assets, events::Pace, limits::WorkLimits, reader::Reader, router},
         snapshot::{Snapshot, view::Identity},
     },
 };
@@ -76,6 +76,12 @@ impl Server {
     /// The same with another pace of events.
     pub fn at_pace(self, http: &HttpConfig, pace: Pace) -> Self {
         let app = self.app.at_pace(http, pace);
+        Self { router: router(app.clone()), app, snapshots: self.snapshots }
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(self, limits: WorkLimits) -> Self {
+        let app = self.app.with_limits(limits);
         Self { router: router(app.clone()), app, snapshots: self.snapshots }
     }
 

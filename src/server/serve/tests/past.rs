@@ -27,7 +27,7 @@ use crate::{
     },
     server::{
         config::HttpConfig,
-        serve::{App, Assets, past::Past, reader::Reader, router},
+        serve::{App, Assets, limits::WorkLimits, past::Past, reader::Reader, router},
         snapshot::{
             Limits,
             archive::{Answer as Told, Archive, Of, Question, Recording, Requester},
@@ -68,6 +68,7 @@ impl Remembering {
         let reader = Reader::new(watch::channel(snapshot).1, identity, || NOW);
         let reader = reader.with_past(Past::new(store, findings, archive).within(PATIENCE));
         let app = App::new(reader, Assets::default(), &HttpConfig::default());
+        let app = app.with_limits(WorkLimits::new(2, 1, 1 << 20));
         Self { router: router(app), drawn }
     }
 
@@ -383,4 +384,32 @@ async fn insights_are_what_was_drawn() {
     assert_eq!(found["window"]["known"], 280);
     assert_eq!(some["totals"]["reclaimableMemoryBytes"], json!(6u64 << 30));
     assert_eq!(server.get("/api/insights?resource=cpu").await.json()["matching"], 0);
+}
+
+/// An archive that is asked, and says nothing.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_an_archive_holds_up_no_other() {
+    let (archive, questions) = Archive::new();
+    let server = Remembering::new(Some(archive));
+    let vm = ["/vms/shop/web?span=7d", "/vms/shop/%77eb?span=30d", "/vms/shop/web?span=%37d"];
+    let functions =
+        ["/fn/history?namespace=shop&name=web&span=7d", "/fn/history?span=7d&name=%77eb&namespace=shop"];
+    let rest = ["/api/vms/web/history?span=7d&namespace=shop", "/api/vms/db/history?span=30d&namespace=shop"];
+    let urls = vm.into_iter().chain(functions).chain(rest);
+    let ask = |url: &'static str| {
+        let request = axum::http::Request::get(url).body(axum::body::Body::empty()).unwrap();
+        tokio::spawn(answer(server.router.clone(), request))
+    };
+    let waiting: Vec<_> = urls.map(ask).collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let begun = tokio::time::Instant::now();
+    for url in ["/groups", "/fn/home", "/api/groups", "/api/vms.csv"] {
+        assert_eq!(server.get(url).await.status, 200, "{url}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(waiting.iter().any(|waiting| !waiting.is_finished()), "they still wait");
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap().status, 200);
+    }
+    drop(questions);
 }

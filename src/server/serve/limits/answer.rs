@@ -1,0 +1,144 @@
+//! An answer that is whole in memory counts for as long as it is: until its last byte is sent, however slowly it is read.
+//!
+//! Without that, some hundred clients that each read another snapshot's list at a crawl would hold as many lists.
+
+use std::sync::Arc;
+
+use super::{LONGEST_WAIT, PeerPermit, RETRY_AFTER, WorkLimits, render::collect};
+use crate::server::serve::{
+    error::{ApiError, ApiResult},
+    peer::Peer,
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+
+/// Bytes that a permit stands for.
+pub const UNIT: usize = 1 << 10;
+/// Smaller answers are not counted: those to every connection that there can be are as many bytes as may be.
+const SMALL: usize = 4 << 10;
+
+/// Lets an answer out once there is room for it.
+pub async fn send_answer(
+    State(limits): State<Arc<WorkLimits>>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let (head, body) = collect(next.run(request).await).await?;
+    Ok(Response::from_parts(head, Body::from(limits.hold_answer(peer, body).await?)))
+}
+
+impl WorkLimits {
+    /// The same bytes with a permit for them.
+    pub(super) async fn hold_answer(&self, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Bytes> {
+        if bytes.len() <= SMALL {
+            return Ok(bytes);
+        }
+        let permits = bytes.len().div_ceil(UNIT);
+        let permit = self.answers.acquire_many_within(LONGEST_WAIT, peer, permits).await;
+        let permit = permit.ok_or(ApiError::Busy(RETRY_AFTER))?;
+        Ok(Bytes::from_owner(BytesWithPermit { bytes, _permit: permit }))
+    }
+}
+
+/// The permit goes with the bytes and not with the body: hyper drops the body once it has its last bytes, and keeps these
+/// until they are sent.
+struct BytesWithPermit {
+    bytes: Bytes,
+    _permit: PeerPermit,
+}
+
+impl AsRef<[u8]> for BytesWithPermit {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use axum::{Router, http::Method, middleware, routing::get};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    const SIZE: usize = 10 << 10;
+
+    struct Rig {
+        limits: Arc<WorkLimits>,
+        router: Router,
+    }
+
+    /// Room for six answers of `/large`.
+    fn rig() -> Rig {
+        let limits = Arc::new(WorkLimits::new(1, 1, 6 * SIZE));
+        let router = Router::new()
+            .route("/large", get(async || vec![b'x'; SIZE]))
+            .route("/huge", get(async || vec![b'x'; 100 * SIZE]))
+            .route("/small", get(async || vec![b'x'; SMALL]))
+            .layer(middleware::from_fn_with_state(limits.clone(), send_answer));
+        Rig { limits, router }
+    }
+
+    impl Rig {
+        async fn ask(&self, path: &str, last: u8) -> Response {
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(Peer::new(IpAddr::from([203, 0, 113, last])));
+            self.router.clone().oneshot(request).await.unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_are_not_read_are_no_more_than_there_is_room_for() {
+        let rig = rig();
+        let mut unread = Vec::new();
+        for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200), (6, 200), (6, 200), (7, 503)] {
+            let answer = rig.ask("/large", peer).await;
+            assert_eq!(answer.status(), want, "{peer}");
+            unread.push(answer);
+        }
+        assert_eq!(rig.ask("/small", 7).await.status(), 200);
+        unread.remove(0);
+        assert_eq!(rig.ask("/large", 7).await.status(), 200);
+        drop(unread);
+        assert_eq!(rig.limits.answers.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_count_until_the_last_of_them_is_gone() {
+        let rig = rig();
+        let body = rig.ask("/large", 5).await.into_body();
+        let mut bytes = body.collect().await.unwrap().to_bytes();
+        let rest = bytes.split_off(SIZE / 2);
+        assert_eq!((bytes.len(), rest.len()), (SIZE / 2, SIZE / 2));
+        drop(bytes);
+        assert_eq!(rig.limits.answers.held(), SIZE / UNIT);
+        drop(rest);
+        assert_eq!(rig.limits.answers.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_larger_than_the_room_of_a_peer_is_sent_when_nothing_else_is() {
+        let rig = rig();
+        let huge = rig.ask("/huge", 5).await;
+        assert_eq!(huge.status(), 200);
+        assert_eq!(rig.ask("/huge", 5).await.status(), 503);
+        assert_eq!(rig.ask("/huge", 6).await.status(), 200);
+        assert_eq!(huge.headers()["content-length"], (100 * SIZE).to_string());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn head_is_told_the_length_and_holds_nothing() {
+        let rig = rig();
+        let request = Request::builder().method(Method::HEAD).uri("/large").body(Body::empty()).unwrap();
+        let answer = rig.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.headers()["content-length"], SIZE.to_string());
+        assert_eq!(rig.limits.answers.held(), 0);
+    }
+}
