@@ -1,5 +1,7 @@
 //! What is known of one node's kubelet.
 
+use std::collections::HashMap;
+
 use super::{
     MISSING_AFTER,
     ahead::Ahead,
@@ -50,13 +52,19 @@ impl NodeVolumes {
     /// Nothing is learned across a silence in which all expired: it would count as the kubelet's own.
     fn seen_apart(&self, stats: &[VolumeStats], at: Millis, interval: Millis) -> Option<Millis> {
         self.answered.filter(|before| at - before <= MISSING_AFTER * interval)?;
-        stats.iter().enumerate().filter_map(|(index, new)| self.apart_from(index, new)).max()
+        let mut by_volume = None;
+        let apart = stats.iter().enumerate().filter_map(|(index, new)| {
+            // Volumes mostly come in the order of the answer before.
+            let in_place = self.stats.get(index).filter(|old| old.of == new.of);
+            let old = in_place
+                .or_else(|| by_volume.get_or_insert_with(|| self.by_volume()).get(&new.of).copied())?;
+            Some(new.at? - old.at?).filter(|apart| *apart > 0)
+        });
+        apart.max()
     }
 
-    /// Volumes mostly come in the order of the answer before.
-    fn apart_from(&self, index: usize, new: &VolumeStats) -> Option<Millis> {
-        let same = |old: &&VolumeStats| old.of == new.of;
-        let old = self.stats.get(index).filter(same).or_else(|| self.stats.iter().find(same))?;
-        Some(new.at? - old.at?).filter(|apart| *apart > 0)
+    /// The first of each, should one be told of twice.
+    fn by_volume(&self) -> HashMap<&VolumeRef, &VolumeStats> {
+        self.stats.iter().rev().map(|stats| (&stats.of, stats)).collect()
     }
 }

@@ -44,3 +44,23 @@ fn a_kubelet_that_measures_more_often_is_held_to_that() {
     answered(&mut world, NOW + 600 * SECOND, NOW + 600 * SECOND);
     assert_eq!(stale(&mut world, NOW + 610 * SECOND), Some(true));
 }
+
+/// As a kubelet could answer that means harm: compared each with each they would take minutes.
+#[test]
+fn volumes_in_another_order_are_compared_once_each() {
+    let answer = |at: Millis, reversed: bool| {
+        let name = |n: u32| stats("a", &format!("claim-{n}"), 5 * GI, 20 * GI);
+        let mut volumes: Vec<_> = (0..200_000).map(|n| VolumeStats { at: Some(at), ..name(n) }).collect();
+        if reversed {
+            volumes.reverse();
+        }
+        let result = Ok(SummaryFacts { source: Source::KubeletProxy, volumes });
+        Observation::Summary { node: "n1".into(), at, result }
+    };
+    let mut world = world();
+    let answers = [answer(NOW, false), answer(NOW + SECOND, true), answer(NOW + 2 * SECOND, false)];
+    let begun = std::time::Instant::now();
+    answers.into_iter().for_each(|answer| world.apply(answer));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(world.kubelets["n1"].interval(0), SECOND, "what they were apart is known all the same");
+}
