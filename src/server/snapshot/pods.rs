@@ -71,13 +71,17 @@ pub(super) struct Wanted<'a> {
 }
 
 type ByNames<'a> = HashMap<(&'a str, &'a str), Places>;
-/// Places in the list of all pods: as a rule one.
+/// Places in the list of all pods: one in most cases.
 type Places = Vec<u32>;
+
+/// Pods that are looked at for one VM. A tenant can label thousands of pods as those of one VM, and name that VM in
+/// thousands of Wukongs.
+const MOST_PODS: usize = 64;
 
 /// All launcher pods, by what can tell whose they are.
 pub(super) struct Launchers<'a> {
     pods: Vec<Pod<'a>>,
-    by_creator: HashMap<&'a str, Places>,
+    by_creator: ByNames<'a>,
     by_domain: ByNames<'a>,
     by_prefix: ByNames<'a>,
     instances: HashSet<&'a str>,
@@ -102,16 +106,20 @@ impl<'a> Launchers<'a> {
 
     fn add(&mut self, pod: Pod<'a>) {
         let place = self.pods.len() as u32;
-        if !pod.created_by.is_empty() {
-            self.by_creator.entry(pod.created_by).or_default().push(place);
-        }
-        if !pod.domain.is_empty() {
-            self.by_domain.entry((pod.namespace, pod.domain)).or_default().push(place);
-        }
-        if let Some(prefix) = generated_prefix(pod.name) {
-            self.by_prefix.entry((pod.namespace, prefix)).or_default().push(place);
-        }
         self.pods.push(pod);
+        let Self { pods, by_creator, by_domain, by_prefix, .. } = self;
+        let put = |by_names: &mut ByNames<'a>, name| {
+            admit(by_names.entry((pod.namespace, name)).or_default(), place, pods);
+        };
+        if !pod.created_by.is_empty() {
+            put(by_creator, pod.created_by);
+        }
+        match generated_prefix(pod.name) {
+            // Its name tells nothing that this does not.
+            _ if !pod.domain.is_empty() => put(by_domain, pod.domain),
+            Some(prefix) => put(by_prefix, prefix),
+            None => {}
+        }
     }
 
     fn at<'s>(&'s self, places: Option<&'s Places>) -> impl Iterator<Item = Pod<'a>> + 's {
@@ -130,8 +138,7 @@ impl<'a> Launchers<'a> {
             return choose(&by_domain, wanted);
         }
         let prefix = cut_prefix(wanted.vm_name);
-        let mut by_name = self.not_others(self.by_prefix.get(&(wanted.namespace, prefix.as_str())), wanted);
-        by_name.retain(|pod| pod.domain.is_empty());
+        let by_name = self.not_others(self.by_prefix.get(&(wanted.namespace, prefix.as_str())), wanted);
         if !by_name.is_empty() && shared(&prefix) {
             return Err(Reason::AmbiguousPod);
         }
@@ -140,8 +147,8 @@ impl<'a> Launchers<'a> {
 
     /// By the label `kubevirt.io/created-by`: the truest sign there is.
     fn by_uid(&self, wanted: Wanted<'a>) -> Option<Result<Pod<'a>, Reason>> {
-        let pods = self.at(self.by_creator.get(wanted.instance?.uid.as_str()));
-        let own: Vec<_> = pods.filter(|pod| pod.namespace == wanted.namespace).collect();
+        let key = (wanted.namespace, wanted.instance?.uid.as_str());
+        let own: Vec<_> = self.at(self.by_creator.get(&key)).collect();
         (!own.is_empty()).then(|| choose(&own, wanted))
     }
 
@@ -152,6 +159,17 @@ impl<'a> Launchers<'a> {
                 && (wanted.instance.is_some() || self.instances.contains(pod.created_by))
         };
         self.at(places).filter(|pod| !others(pod)).collect()
+    }
+}
+
+/// Of too many the live ones are kept.
+fn admit(places: &mut Places, place: u32, pods: &[Pod<'_>]) {
+    if places.len() < MOST_PODS {
+        places.push(place);
+    } else if !pods[place as usize].done
+        && let Some(done) = places.iter_mut().find(|place| pods[**place as usize].done)
+    {
+        *done = place;
     }
 }
 

@@ -250,3 +250,37 @@ fn an_empty_vm_name_is_filled_by_the_owner_never_by_a_guess() {
     assert_eq!(milli(&web(&mut world)), Ok(100));
     assert_eq!(world.join(NOW).vms.len(), 1, "the owned VirtualMachine is no second VM");
 }
+
+/// A tenant may make thousands of pods and Wukongs that name one another.
+#[test]
+fn many_pods_and_many_vms_of_one_name_are_not_compared_each_with_each() {
+    let mut world = world();
+    let wukongs = (0..5000).map(|n| WukongFacts { vm_name: "web-vm".into(), ..wukong("a", &n.to_string()) });
+    world.apply(Observation::Wukongs(replaced(wukongs.collect())));
+    let live =
+        |n: u32| PodFacts { domain: "web-vm".into(), ..pod("a", &format!("virt-launcher-x-{n:05}"), "n1") };
+    let done = |n| PodFacts { phase: "Succeeded".into(), ..live(n) };
+    world.apply(Observation::Pods(replaced((1..5000).map(done).chain([live(0)]).collect())));
+    world.apply(metrics(vec![sample("a", "virt-launcher-x-00000", 100, GI)]));
+    let begun = std::time::Instant::now();
+    let snapshot = world.join(NOW);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(
+        milli(&find(&snapshot, "a", "7")),
+        Ok(100),
+        "the one that lives is among those that are looked at"
+    );
+}
+
+#[test]
+fn pods_of_another_namespace_do_not_push_out_a_vms_own() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let uid = "vmi-a-web-vm";
+    for n in 0..200 {
+        let false_one =
+            PodFacts { created_by: uid.into(), ..pod("evil", &format!("virt-launcher-x-{n:05}"), "n1") };
+        world.apply(Observation::Pods(applied(false_one)));
+    }
+    assert_eq!(milli(&web(&mut world)), Ok(500));
+}
