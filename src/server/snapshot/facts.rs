@@ -158,6 +158,9 @@ pub struct WukongFacts {
     /// Spec and status joined by name.
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,
+    /// Disks and volumes over the bound on how many are kept of one object.
+    pub disks_left_out: u32,
+    pub volumes_left_out: u32,
     pub phase: String,
     pub vm_name: String,
     pub node_name: String,
@@ -202,6 +205,8 @@ pub struct InstanceFacts {
     pub migration: Option<Box<Migration>>,
     /// Disks backed by a claim, in the order of the spec.
     pub volumes: Vec<InstanceVolume>,
+    /// Volumes over the bound on how many are kept of one object.
+    pub volumes_left_out: u32,
     pub ip_address: String,
     pub guest_os: String,
     /// Condition `AgentConnected`.

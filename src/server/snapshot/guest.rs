@@ -1,6 +1,9 @@
 //! What is seen from inside the guest: its own memory, and its file systems.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     facts::{Filesystem, InstanceFacts, Key, SourceError},
@@ -21,6 +24,8 @@ pub(super) struct GuestDisks {
     shown: Arc<[GuestFilesystem]>,
     /// Serials of the disks that each of them lies on.
     serials: Box<[Box<[Box<str>]>]>,
+    /// Sorted by their serials.
+    disks: Box<[GuestDisk]>,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
 }
@@ -32,9 +37,16 @@ impl GuestDisks {
             .iter()
             .map(|fs| fs.serials.iter().map(|serial| serial.as_str().into()).collect())
             .collect();
+        let disks = disks(&filesystems);
         let shown =
             filesystems.into_iter().zip(&serials).map(|(fs, serials)| show(fs, claim(serials, &claims)));
-        Self { shown: shown.collect(), serials, answered: Some(at), error: None }
+        Self { shown: shown.collect(), serials, disks, answered: Some(at), error: None }
+    }
+
+    /// Bytes used and in all by the file systems on the disk with this serial.
+    pub fn filled(&self, serial: &str) -> Option<(u64, u64)> {
+        let found = self.disks.binary_search_by(|disk| (*disk.serial).cmp(serial)).ok()?;
+        self.disks[found].filled
     }
 
     /// Each file system, and the disks that it lies on.
@@ -97,6 +109,53 @@ fn claims_by_serial(instance: &InstanceFacts) -> HashMap<&str, Option<&str>> {
         claims.entry(volume.serial.as_str()).and_modify(|shared| *shared = None).or_insert(claim);
     }
     claims
+}
+
+/// What the file systems on one of the guest's disks hold.
+#[derive(Debug)]
+struct GuestDisk {
+    serial: Box<str>,
+    /// Bytes used and in all; none if one of the file systems is not known, or lies on other disks too.
+    filled: Option<(u64, u64)>,
+}
+
+/// A disk whose file systems are being added up, and the names of the devices that they are on.
+struct DiskSum<'a> {
+    filled: Option<(u64, u64)>,
+    devices: HashSet<&'a str>,
+}
+
+impl<'a> DiskSum<'a> {
+    fn new() -> Self {
+        Self { filled: Some((0, 0)), devices: HashSet::new() }
+    }
+
+    /// Each device counts once, however often it is mounted. Two without a name may be one device: their sum is not known.
+    fn add(&mut self, fs: &'a Filesystem) {
+        if !self.devices.insert(&fs.disk_name) {
+            self.filled = self.filled.filter(|_| !fs.disk_name.is_empty());
+            return;
+        }
+        let alone = fs.serials.iter().all(|serial| *serial == fs.serials[0]);
+        let own = fs.used.zip(fs.total).filter(|_| alone);
+        let added = |(used, of): (u64, u64)| {
+            let (more, space) = own?;
+            Some((used.checked_add(more)?, of.checked_add(space)?))
+        };
+        self.filled = self.filled.and_then(added);
+    }
+}
+
+/// Sorted by serial. Every file system is looked at once, whatever the number of volumes.
+fn disks(filesystems: &[Filesystem]) -> Box<[GuestDisk]> {
+    let mut disks: BTreeMap<&str, DiskSum> = BTreeMap::new();
+    for fs in filesystems {
+        let serials: BTreeSet<&str> = fs.serials.iter().map(String::as_str).collect();
+        for serial in serials.into_iter().filter(|serial| !serial.is_empty()) {
+            disks.entry(serial).or_insert_with(DiskSum::new).add(fs);
+        }
+    }
+    disks.into_iter().map(|(serial, sum)| GuestDisk { serial: serial.into(), filled: sum.filled }).collect()
 }
 
 /// Empty where no serial tells, or where several disks do.

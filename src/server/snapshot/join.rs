@@ -126,7 +126,7 @@ impl World {
         let pod = self.pod(entry, indexes, running);
         let node = node(entry, pod.as_ref().ok());
         let place = Place { namespace, node, running, instance: entry.instance };
-        let ordered = volumes::ordered(entry.wukong, entry.instance);
+        let (ordered, left_out) = volumes::ordered(entry.wukong, entry.instance);
         let volumes: Vec<_> =
             ordered.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
         let (cpu, memory) = (cpu(entry), memory(entry));
@@ -145,7 +145,7 @@ impl World {
             of_instance: |sample| Some((sample.memory_bytes?, 0)),
         };
         let memory_figure = self.usage(&subject, &quest, now);
-        let usage = volumes::usage(cpu_figure, memory_figure, &volumes, running);
+        let usage = volumes::usage(cpu_figure, memory_figure, &volumes, left_out, running);
         let summary = VmSummary {
             kind: entry.kind,
             namespace: namespace.to_owned(),
@@ -265,8 +265,12 @@ fn memory_text<'a>(entry: &Entry<'a>) -> &'a str {
     }
 }
 
-/// What was ordered: the spec's disks, else the volumes' sizes.
+/// What was ordered: the spec's disks, else the volumes' sizes. Of a VM whose disks are not all known nothing: a part would
+/// look like all of it.
 fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
+    if entry.wukong.is_some_and(|wukong| wukong.disks_left_out > 0) {
+        return 0;
+    }
     let disks = entry.wukong.map(|wukong| wukong.disks.as_slice()).unwrap_or_default();
     let ordered = disks.iter().filter_map(|disk| Quantity::parse(&disk.size).ok()).map(Quantity::units);
     let sum = ordered.fold(0u64, u64::saturating_add);

@@ -2,8 +2,7 @@
 //! a sum.
 
 use super::{
-    facts::{At, Backend, InstanceFacts, Key, SourceError, VolumeStats},
-    guest::GuestDisks,
+    facts::{At, Backend, Key, SourceError, VolumeStats},
     mend,
     usage::Age,
     volumes::{Ordered, Place, Reports},
@@ -137,7 +136,7 @@ impl World {
                 |error| failed(error, mended(error), None),
             )));
         };
-        let Some((used, of)) = filled(guest, instance, wanted.ordered.claim) else {
+        let Some((used, of)) = guest.filled(wanted.ordered.serial) else {
             return Some(Err(wanted.unreported((msg!(error.no_serial), msg!(mend.serial)))));
         };
         let sample = sample(used, of, answered, Source::GuestAgent, Basis::Own);
@@ -244,27 +243,4 @@ fn image_sample(
 fn is_block(stats: &VolumeStats) -> bool {
     let zero = |value: Option<u64>| value.unwrap_or(0) == 0;
     zero(stats.used) && zero(stats.available) && zero(stats.inodes) && !zero(stats.capacity)
-}
-
-/// The file systems on the claim's disk, each device once however often it is mounted. None where the disk has no
-/// serial that is its alone, where a file system spans other disks too, or where one of them is not known.
-fn filled(guest: &GuestDisks, instance: &InstanceFacts, claim: &str) -> Option<(u64, u64)> {
-    let serial = serial_of(instance, claim)?;
-    let mut on_disk: Vec<_> =
-        guest.filesystems().filter(|(_, serials)| serials.iter().any(|own| **own == *serial)).collect();
-    on_disk.sort_by(|(a, _), (b, _)| a.disk.cmp(&b.disk));
-    on_disk.dedup_by(|(a, _), (b, _)| a.disk == b.disk);
-    if on_disk.is_empty() || on_disk.iter().any(|(_, serials)| serials.iter().any(|other| **other != *serial))
-    {
-        return None;
-    }
-    on_disk.iter().try_fold((0u64, 0u64), |(used, of), (fs, _)| {
-        Some((used.checked_add(fs.used?)?, of.checked_add(fs.total?)?))
-    })
-}
-
-pub(super) fn serial_of<'a>(instance: &'a InstanceFacts, claim: &str) -> Option<&'a str> {
-    let serial = &instance.volumes.iter().find(|volume| volume.claim == claim)?.serial;
-    let alike = instance.volumes.iter().filter(|volume| volume.serial == *serial).count();
-    (!serial.is_empty() && alike == 1).then_some(serial)
 }

@@ -84,6 +84,7 @@ impl Kind for Instances {
             node_name: status.node_name.0,
             active_pods: status.active_pods.0.into_iter().collect(),
             migration: migration(status.migration_state.0),
+            volumes_left_out: 0,
             volumes: volumes(spec.volumes.0, &domain.devices.disks),
             ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
             agent_connected: status.conditions.iter().any(agent_connected),

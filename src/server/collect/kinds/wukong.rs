@@ -40,6 +40,8 @@ impl Kind for Wukongs {
             memory: spec.memory.0,
             os_image: spec.os_image.0,
             networks: networks(spec.networks.0, status.networks.0),
+            disks_left_out: 0,
+            volumes_left_out: 0,
             disks: spec.disks.0.into_iter().map(disk).collect(),
             phase: status.phase.0,
             vm_name: status.vm_name.0,

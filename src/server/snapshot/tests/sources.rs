@@ -247,6 +247,13 @@ fn a_file_system_belongs_to_a_volume_by_a_serial_that_is_its_alone() {
             ],
             Err(Reason::NotReported),
         ),
+        // Two devices without a name, or one that is mounted twice: that is not known.
+        (
+            vec![("root", "S1")],
+            vec![fs("", "/", "S1", GI, 9 * GI), fs("", "/var", "S1", GI, 9 * GI)],
+            Err(Reason::NotReported),
+        ),
+        (vec![("root", "S1")], vec![fs("", "/", "S1", GI, 9 * GI)], Ok(1)),
         // A logical volume over two disks.
         (
             vec![("root", "S1"), ("data", "S2")],

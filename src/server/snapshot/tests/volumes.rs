@@ -214,3 +214,24 @@ fn a_stopped_vms_volumes_are_listed_without_usage() {
     assert_eq!((used(&vm.summary.usage.disk), vm.volumes.len()), (Err(Reason::NotRunning), 1));
     assert_eq!(vm.summary.disk, 20 * GI);
 }
+
+#[test]
+fn a_sum_over_some_of_the_volumes_says_so() {
+    let mut world = two();
+    let volumes = vec![volume("root", "web-root", "20Gi"), volume("data", "web-data", "40Gi")];
+    let cut = WukongFacts { volumes, volumes_left_out: 40, ..wukong("a", "web") };
+    world.apply(Observation::Wukongs(applied(cut)));
+    world.apply(summary(
+        "n1",
+        vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)],
+    ));
+    let usage = web(&mut world).summary.usage.clone();
+    assert_eq!((usage.disk_known, usage.disk_volumes), (2, 42));
+    let disks = vec![crate::model::vm::Disk { size: "1Gi".into(), ..Default::default() }];
+    let cut = WukongFacts { disks, disks_left_out: 3, ..wukong("a", "web") };
+    world.apply(Observation::Wukongs(applied(cut)));
+    assert_eq!(web(&mut world).summary.disk, 0, "what was ordered is not known");
+    let instance = InstanceFacts { volumes_left_out: 5, ..instance("a", "web-vm", "n1") };
+    world.apply(Observation::Instances(applied(instance)));
+    assert_eq!(web(&mut world).summary.usage.disk_volumes, 5);
+}
