@@ -86,6 +86,7 @@ impl World {
         let kubelet = self.kubelets.get(wanted.place.node);
         let Some(report) = reports.best(&wanted.claim, wanted.place.node) else {
             return Err(match kubelet {
+                None if !self.may_be_node(wanted.place.node) => wanted.missing(Reason::NoNode),
                 _ if wanted.place.node.is_empty() => wanted.missing(Reason::NoNode),
                 None => wanted.missing(Reason::Starting),
                 Some(kubelet) => match &kubelet.error {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    facts::{Backend, Image, Key, NodeTarget, Targets},
+    facts::{At, Backend, Image, Key, NodeTarget, Targets},
     world::World,
 };
 use crate::model::{
@@ -25,12 +25,17 @@ impl World {
     }
 
     fn nodes(&self, running: &[&Vm]) -> Arc<[NodeTarget]> {
-        let names: BTreeSet<&str> =
-            running.iter().map(|vm| vm.summary.node.as_str()).filter(|node| !node.is_empty()).collect();
+        let names = running.iter().map(|vm| vm.summary.node.as_str());
+        let names: BTreeSet<&str> = names.filter(|node| self.may_be_node(node)).collect();
         let addresses: HashMap<&str, IpAddr> =
             self.pods.values().filter_map(|pod| Some((pod.node_name.as_str(), pod.host_ip?))).collect();
         let target = |name: &str| NodeTarget { name: name.into(), address: addresses.get(name).copied() };
         names.into_iter().map(target).collect()
+    }
+
+    /// A tenant may write any node into a Wukong. Once the nodes are known, a name that is not among them costs no request.
+    pub(super) fn may_be_node(&self, name: &str) -> bool {
+        !name.is_empty() && (self.nodes.is_empty() || self.nodes.contains_key(&At("", name)))
     }
 
     fn guests_of(&self, running: &[&Vm]) -> Arc<[Key]> {

@@ -442,6 +442,25 @@ fn collectors_are_told_of_what_running_vms_need() {
     assert_eq!(world.join(NOW).targets, Targets::default());
 }
 
+/// A Wukong may name any node: a thousand of them would cost the API server a thousand requests a minute.
+#[test]
+fn a_node_that_is_none_is_not_asked() {
+    let mut world = world();
+    for n in 0..3 {
+        let node_name = format!("node-{n}");
+        let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
+        let wukong = WukongFacts { node_name, volumes, ..wukong("a", &n.to_string()) };
+        world.apply(Observation::Wukongs(applied(wukong)));
+    }
+    let asked = |world: &mut World| world.join(NOW).targets.nodes.len();
+    assert_eq!(asked(&mut world), 3, "nodes cannot be read");
+    let node = |name: &str| crate::model::groups::Node { name: name.into(), ..Default::default() };
+    world.apply(Observation::Nodes(replaced(vec![node("node-1"), node("node-9")])));
+    assert_eq!(asked(&mut world), 1);
+    let volume = find(&world.join(NOW), "a", "2").volumes[0].clone();
+    assert_eq!(volume.usage.missing().map(|missing| missing.reason), Some(Reason::NoNode));
+}
+
 /// Its watch says something once a minute, however often others are asked.
 #[test]
 fn what_is_watched_is_not_stale_between_two_bookmarks() {
