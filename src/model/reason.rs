@@ -52,10 +52,12 @@ pub enum Reason {
     Busy,
     /// Another Wukong names the same VirtualMachine, and shows its figures.
     SharedVm,
+    /// There is more of it than this program reads or keeps.
+    TooLarge,
 }
 
 impl Reason {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Starting,
         Self::NotRunning,
         Self::ApiAbsent,
@@ -82,6 +84,7 @@ impl Reason {
         Self::Hugepages,
         Self::Busy,
         Self::SharedVm,
+        Self::TooLarge,
     ];
 
     /// Stable name for JSON, metrics and documentation.
@@ -113,6 +116,7 @@ impl Reason {
             Self::Hugepages => "hugepages",
             Self::Busy => "busy",
             Self::SharedVm => "shared-vm",
+            Self::TooLarge => "too-large",
         }
     }
 }

@@ -97,8 +97,10 @@ pub struct CollectConfig {
     pub kubelet_deadline: Duration,
     /// Kubelets asked at the same time.
     pub kubelet_concurrency: usize,
-    /// Largest summary or metrics answer that is read, in bytes.
+    /// Largest answer that is read, in bytes; several peers have lower limits of their own.
     pub answer_limit: usize,
+    /// Bytes that the objects of one kind may take; those of one namespace may take half of it.
+    pub collection_limit: usize,
     /// A watch without a byte for this long, bookmarks included, is taken for dead and reopened.
     pub watch_idle: Duration,
     /// Where disk figures come from; each volume takes the first that knows it. Those that are not named are not asked.
@@ -195,6 +197,7 @@ impl Default for CollectConfig {
             kubelet_deadline: Duration::from_secs(5),
             kubelet_concurrency: 16,
             answer_limit: 32 << 20,
+            collection_limit: 64 << 20,
             watch_idle: Duration::from_secs(90),
             disk_sources: SourceId::DISK.to_vec(),
             kubelet: KubeletConfig::default(),

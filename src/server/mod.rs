@@ -32,7 +32,7 @@ use crate::model::Millis;
 
 use self::{
     collect::{
-        Historian,
+        Budget, Historian,
         client::{self, Cluster},
     },
     config::{CollectConfig, Config, HttpConfig},
@@ -87,8 +87,9 @@ impl Server {
         let first = World::new(limits(&self.collect)).join(clock::now());
         let (snapshots, reader) = watch::channel(Arc::new(first));
         let history = Arc::new(Store::default());
+        let budget = self.cluster.budgets.outside.clone();
         let mut pipeline = remembered(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
-        let past = past(history, &self.collect, reader.clone(), &mut pipeline, &shutdown);
+        let past = past(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let reader = Reader::new(reader, self.identity, clock::now).with_past(past);
         let address = listener.local_addr().context("the listener has no address")?;
         let threads = RenderThreads::start().context("cannot start threads")?;
@@ -146,11 +147,12 @@ fn remembered(
 fn past(
     store: Arc<Store>,
     config: &CollectConfig,
+    budget: Budget,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
 ) -> Past {
-    let archive = Historian::new(config).map(|historian| {
+    let archive = Historian::new(config, budget).map(|historian| {
         let (archive, questions) = Archive::new();
         tasks.spawn(historian.run(questions, shutdown.clone()));
         archive

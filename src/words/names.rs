@@ -62,6 +62,7 @@ pub fn reason(reason: Reason) -> Key {
         Reason::Hugepages => key!(reason.hugepages),
         Reason::Busy => key!(reason.busy),
         Reason::SharedVm => key!(reason.shared_vm),
+        Reason::TooLarge => key!(reason.too_large),
     }
 }
 

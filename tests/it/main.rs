@@ -10,5 +10,6 @@ mod live;
 mod past;
 mod program;
 mod real_cluster;
+mod sizes;
 mod sources;
 mod words;

@@ -18,6 +18,7 @@ use tower::{BoxError, Layer, ServiceExt};
 
 pub use super::connect::{ConnectError, CredentialError, Summary};
 use super::{
+    budget::Budgets,
     connect::{Authenticated, Connections, Credentials, OnRefusal, Place, Target, find, of_kubeconfig},
     transport::{Pulses, WatchdogLayer},
 };
@@ -31,6 +32,8 @@ pub struct Cluster {
     pub summary: Summary,
     credentials: Credentials,
     pub(super) pulses: Pulses,
+    /// What the answers of all peers may hold together.
+    pub budgets: Budgets,
     /// The same credentials for kubelets themselves.
     pub(super) kubelets: Option<Straight>,
 }
@@ -108,7 +111,7 @@ impl Cluster {
         });
         let service = config.base_uri_layer().layer(config.extra_headers_layer()?.layer(service));
         let client = ClientBuilder::new(service, config.default_namespace).with_layer(&watchdog).build();
-        Ok(Self { client, summary, credentials, pulses, kubelets })
+        Ok(Self { client, summary, credentials, pulses, budgets: Budgets::default(), kubelets })
     }
 
     /// Waits until there are credentials, however long a plugin takes, or until obtaining them has failed.

@@ -8,7 +8,6 @@ use std::{
 };
 
 use http::StatusCode;
-use kube::runtime::watcher;
 
 use super::{
     connect::{CredentialError, ProxyError},
@@ -41,27 +40,23 @@ impl Access {
         }
     }
 
-    pub fn watch_error(&self, error: &watcher::Error) -> SourceError {
-        match error {
-            watcher::Error::InitialListFailed(error) => self.kube_error(error, "list"),
-            watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-                self.kube_error(error, "watch")
-            }
-            watcher::Error::WatchError(status) => self.status_error(status.code, "watch"),
-            watcher::Error::NoResourceVersion => {
-                source_error(Reason::BadAnswer, msg!(collect.no_version, resource = self.resource.as_str()))
-            }
-        }
+    /// What came has no version that a watch could go on from.
+    pub fn no_version(&self) -> Failure {
+        let words = msg!(collect.no_version, resource = self.resource.as_str());
+        Failure::Own(source_error(Reason::BadAnswer, words))
     }
 
-    fn kube_error(&self, error: &kube::Error, verb: &str) -> SourceError {
-        match error {
-            kube::Error::Api(status) => self.status_error(status.code, verb),
-            kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
-                let words = msg!(collect.broken, verb = verb, resource = self.resource.as_str());
-                source_error(Reason::BadAnswer, words)
+    pub fn follow_error(&self, FollowError { stage, failure }: &FollowError) -> SourceError {
+        let (verb, resource) = (stage.verb(), self.resource.as_str());
+        match failure {
+            Failure::Status { code, .. } => self.status_error(code.as_u16(), verb),
+            Failure::Transport(error) => transport_error(error.as_ref()),
+            Failure::Late(deadline) => late(msg!(collect.api_server), *deadline),
+            Failure::TooLarge(_) | Failure::TooMany(_) => useless(resource, failure),
+            Failure::Undecodable | Failure::BadName => {
+                source_error(Reason::BadAnswer, msg!(collect.broken, verb = verb, resource = resource))
             }
-            other => transport_error(other),
+            Failure::Own(error) => error.clone(),
         }
     }
 
@@ -107,6 +102,7 @@ pub fn late(peer: impl Into<Message>, deadline: Duration) -> SourceError {
 pub fn useless(peer: impl Into<Message>, failure: &Failure) -> SourceError {
     let words = match failure {
         Failure::TooLarge(limit) => msg!(collect.too_large, bytes = limit.to_string()),
+        Failure::TooMany(limit) => msg!(collect.too_many, count = limit.to_string()),
         Failure::BadName => msg!(collect.bad_name),
         _ => msg!(collect.undecodable),
     };
@@ -125,6 +121,8 @@ pub enum Failure {
         retry_after: Option<Duration>,
     },
     TooLarge(usize),
+    /// The answer tells of more things than this.
+    TooMany(usize),
     /// The answer is not what was asked for.
     Undecodable,
     /// What should be asked for is not askable.
@@ -133,7 +131,52 @@ pub enum Failure {
     Own(SourceError),
 }
 
+/// How far a collection was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    List,
+    /// Opening a watch.
+    Open,
+    /// Reading a watch.
+    Read,
+}
+
+impl Stage {
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Open | Self::Read => "watch",
+        }
+    }
+}
+
+/// Why a collection is not followed any further.
+#[derive(Debug)]
+pub struct FollowError {
+    pub stage: Stage,
+    pub failure: Failure,
+}
+
+/// Whether a connection was cut: the usual end of a watch, after minutes. hyper calls it so in words alone where a chunk
+/// broke off.
+pub fn is_cut(error: &(dyn StdError + 'static)) -> bool {
+    let cut = |error: &(dyn StdError + 'static)| {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind == Some(ErrorKind::UnexpectedEof) || error.to_string().contains("unexpected EOF during chunk")
+    };
+    causes(error).any(cut)
+}
+
 impl Failure {
+    /// Whether less of an answer might come: it is too large, or takes too long.
+    pub fn is_of_size(&self) -> bool {
+        match self {
+            Self::TooLarge(_) | Self::Late(_) => true,
+            Self::Transport(error) => causes(error.as_ref()).any(|error| error.is::<Silent>()),
+            _ => false,
+        }
+    }
+
     /// Whether the API server itself could not be reached, whatever was asked of it.
     pub fn is_transport(&self) -> bool {
         matches!(self, Self::Transport(_))
@@ -219,30 +262,31 @@ fn io_cause(peer: Message, kind: ErrorKind) -> Option<(Reason, Message)> {
 mod tests {
     use super::*;
     use crate::server::collect::tests::is_translated;
-    use kube::core::Status;
 
     fn wukongs(namespace: Option<&str>) -> Access {
         Access { resource: "wukongs.vm.novasphere.dev".into(), namespace: namespace.map(Into::into) }
     }
 
-    fn api(code: u16) -> kube::Error {
-        kube::Error::Api(
-            Status::failure("token abc123 at https://10.0.0.1", "Secret").with_code(code).boxed(),
-        )
+    fn api(stage: Stage, code: u16) -> FollowError {
+        let code = StatusCode::from_u16(code).unwrap();
+        FollowError { stage, failure: Failure::Status { code, retry_after: None } }
+    }
+
+    fn broken(error: impl StdError + Send + Sync + 'static) -> FollowError {
+        FollowError { stage: Stage::Read, failure: Failure::Transport(Box::new(error)) }
     }
 
     #[test]
     fn a_denial_names_the_permission() {
-        let listed = watcher::Error::InitialListFailed(api(403));
-        let error = wukongs(None).watch_error(&listed);
+        let error = wukongs(None).follow_error(&api(Stage::List, 403));
         let want = (Reason::Forbidden, "list wukongs.vm.novasphere.dev at cluster scope".to_owned());
         assert_eq!((error.reason, error.detail.to_string()), want);
-        let error = wukongs(Some("prod")).watch_error(&watcher::Error::WatchStartFailed(api(403)));
+        let error = wukongs(Some("prod")).follow_error(&api(Stage::Open, 403));
         assert_eq!(error.detail.to_string(), "watch wukongs.vm.novasphere.dev in namespace prod");
     }
 
     #[test]
-    fn every_status_has_a_reason_and_leaks_nothing() {
+    fn every_status_has_a_reason() {
         for (code, reason) in [
             (401, Reason::Unauthenticated),
             (403, Reason::Forbidden),
@@ -251,14 +295,13 @@ mod tests {
             (500, Reason::Unreachable),
             (503, Reason::Unreachable),
             (504, Reason::TimedOut),
-            (0, Reason::BadAnswer),
+            (302, Reason::BadAnswer),
             (418, Reason::BadAnswer),
         ] {
-            let error = wukongs(None).watch_error(&watcher::Error::InitialListFailed(api(code)));
+            let error = wukongs(None).follow_error(&api(Stage::List, code));
             assert_eq!(error.reason, reason, "{code}");
             let words = error.detail.to_string();
             assert!(!words.is_empty());
-            assert!(!words.contains("abc123") && !words.contains("10.0.0.1"), "{words}");
             assert!(is_translated(&error), "{error:?}");
         }
     }
@@ -272,10 +315,35 @@ mod tests {
             (io::Error::other("what"), Reason::Unreachable),
         ] {
             let words = format!("{error:?}");
-            let error = watcher::Error::WatchFailed(kube::Error::ReadEvents(error));
-            let error = wukongs(None).watch_error(&error);
+            let error = wukongs(None).follow_error(&broken(kube::Error::ReadEvents(error)));
             assert_eq!(error.reason, reason, "{words}");
             assert!(is_translated(&error), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_that_is_no_status_has_its_words_too() {
+        for failure in [
+            Failure::Late(Duration::from_secs(60)),
+            Failure::TooLarge(4096),
+            Failure::TooMany(7),
+            Failure::Undecodable,
+        ] {
+            let error = wukongs(None).follow_error(&FollowError { stage: Stage::List, failure });
+            assert!(is_translated(&error), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_cut_is_known_however_deep() {
+        for (error, cut) in [
+            (io::Error::from(ErrorKind::UnexpectedEof), true),
+            (io::Error::other(io::Error::from(ErrorKind::UnexpectedEof)), true),
+            (io::Error::other("unexpected EOF during chunk size line"), true),
+            (io::Error::from(ErrorKind::ConnectionReset), false),
+            (io::Error::other(Silent(Duration::from_secs(1))), false),
+        ] {
+            assert_eq!(is_cut(&error), cut, "{error:?}");
         }
     }
 }

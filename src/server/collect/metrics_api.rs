@@ -3,23 +3,29 @@
 use super::{
     Closed, Outlet,
     error::{Access, Failure, late, source_error, transport_error, useless},
+    identity::Identity,
+    items::Item,
     now,
+    omissions::Omissions,
     poll::{Asker, Source},
+    quota::Quota,
 };
 use crate::{
     model::{Millis, quantity::Quantity, reason::Reason, source::SourceId},
     server::{
         k8s::{
-            lenient::Scalar,
-            pod_metrics::{PodMetrics, PodMetricsList, Usage},
+            lenient::{List, Obj, Scalar},
+            pod_metrics::{ContainerMetrics, PodMetrics, Usage},
             time,
         },
-        snapshot::facts::{Observation, PodMetricsFacts, SourceError},
+        snapshot::facts::{Key, Observation, PodMetricsFacts, SourceError},
     },
     words::msg,
 };
 
 const GROUP: &str = "metrics.k8s.io";
+/// Held of one sample beside its texts.
+const SAMPLE: usize = size_of::<PodMetricsFacts>() + 64;
 
 /// PodMetrics of one namespace, or of all.
 pub struct MetricsApi {
@@ -27,13 +33,23 @@ pub struct MetricsApi {
     namespace: Option<String>,
     path: String,
     access: Access,
+    /// Bytes of facts that are kept of one list.
+    limit: usize,
+    omissions: Omissions,
 }
 
 impl MetricsApi {
-    pub fn new(asker: Asker, namespace: Option<String>) -> Self {
+    pub fn new(asker: Asker, namespace: Option<String>, limit: usize) -> Self {
         let path = path(namespace.as_deref());
         let access = Access { resource: "pods.metrics.k8s.io".into(), namespace: namespace.clone() };
-        Self { asker, namespace, path, access }
+        Self { asker, namespace, path, access, limit, omissions: Omissions::default() }
+    }
+
+    /// Each sample is decoded as it arrives: the list of 10,000 VMs is 10 MB.
+    async fn ask(&mut self, at: Millis) -> Result<Samples, Failure> {
+        let mut samples = Samples::new(at, self.limit);
+        self.asker.ask_items(&self.path, |item| samples.take(item)).await?;
+        Ok(samples)
     }
 }
 
@@ -41,14 +57,24 @@ impl Source for MetricsApi {
     const ID: SourceId = SourceId::PodMetrics;
 
     async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
-        let at = now();
-        let (result, failure) = match self.asker.ask(&self.path, move |answer| decode(answer, at)).await {
-            Ok(facts) => (Ok(facts), None),
-            Err(failure) => (Err(describe(&self.access, &failure)), Some(failure)),
-        };
+        let asked = self.ask(now()).await;
         let namespace = self.namespace.clone();
-        outlet.send(Observation::PodMetrics { namespace, at: now(), result }).await?;
-        Ok(failure)
+        match asked {
+            Ok(samples) => {
+                self.omissions.replace(samples.omissions);
+                let largest = self.asker.budget.largest();
+                let scope = (Self::ID, self.namespace.as_deref());
+                self.omissions.report(outlet, scope, largest, &samples.quota).await?;
+                let result = Ok(samples.facts);
+                outlet.send(Observation::PodMetrics { namespace, at: now(), result }).await?;
+                Ok(None)
+            }
+            Err(failure) => {
+                let result = Err(describe(&self.access, &failure));
+                outlet.send(Observation::PodMetrics { namespace, at: now(), result }).await?;
+                Ok(Some(failure))
+            }
+        }
     }
 }
 
@@ -69,23 +95,60 @@ fn describe(access: &Access, failure: &Failure) -> SourceError {
             }
             code => access.status_error(code, "list"),
         },
-        Failure::TooLarge(_) | Failure::Undecodable | Failure::BadName => useless(GROUP, failure),
+        Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable | Failure::BadName => {
+            useless(GROUP, failure)
+        }
         Failure::Own(error) => error.clone(),
     }
 }
 
-/// `at` stands in for a timestamp that cannot be read.
+/// The samples of a whole answer.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn decode(answer: &[u8], at: Millis) -> Option<Vec<PodMetricsFacts>> {
-    let list: PodMetricsList = serde_json::from_slice(answer).ok()?;
-    let facts = list.items.into_iter().map(|item| facts(item.0, at));
-    Some(facts.filter(|facts| !facts.name.is_empty() && !facts.namespace.is_empty()).collect())
+    let mut samples = Samples::new(at, usize::MAX);
+    super::items::split_items(answer, |item| samples.take(item))?;
+    Some(samples.facts)
+}
+
+/// The samples of one list.
+struct Samples {
+    facts: Vec<PodMetricsFacts>,
+    quota: Quota,
+    omissions: Omissions,
+    /// Stands in for a timestamp that cannot be read.
+    at: Millis,
+}
+
+impl Samples {
+    fn new(at: Millis, limit: usize) -> Self {
+        Self { facts: Vec::new(), quota: Quota::new(limit), omissions: Omissions::default(), at }
+    }
+
+    /// An item that is odd costs itself alone.
+    fn take(&mut self, item: Item<'_>) {
+        let bytes = match item {
+            Item::Whole(bytes) => bytes,
+            Item::TooLarge(bytes) => return self.omissions.leave_out(Identity::parse(bytes).key(true)),
+        };
+        let Ok(Obj(sample)) = serde_json::from_slice::<Obj<PodMetrics>>(bytes) else { return };
+        let facts = facts(sample, self.at);
+        if facts.name.is_empty() || facts.namespace.is_empty() {
+            return;
+        }
+        let key = Key::new(&facts.namespace, &facts.name);
+        let weight = SAMPLE + facts.namespace.len() + facts.name.len() + facts.created_by.len();
+        if self.quota.admit(&key, weight) {
+            self.facts.push(facts);
+        } else {
+            self.omissions.crowd_out(key);
+        }
+    }
 }
 
 fn facts(item: PodMetrics, at: Millis) -> PodMetricsFacts {
-    let usages = || item.containers.iter().map(|container| &*container.usage);
     PodMetricsFacts {
-        cpu_nanocores: sum(usages(), |usage| nanos(&usage.cpu)),
-        memory_bytes: sum(usages(), |usage| bytes(&usage.memory)),
+        cpu_nanocores: sum(&item.containers, |usage| nanos(&usage.cpu)),
+        memory_bytes: sum(&item.containers, |usage| bytes(&usage.memory)),
         at: time::rfc3339(&item.timestamp).unwrap_or(at),
         window_ms: time::go_duration_ms(&item.window).unwrap_or_default(),
         created_by: item.metadata.0.labels.0.created_by.0,
@@ -96,12 +159,11 @@ fn facts(item: PodMetrics, at: Millis) -> PodMetricsFacts {
 
 /// The sum over containers. None if one of them is not known, if there are none at all (which is no zero), and if the sum is
 /// beyond what one may be.
-fn sum<'a>(
-    mut usages: impl Iterator<Item = &'a Usage>,
-    amount: impl Fn(&Usage) -> Option<u64>,
-) -> Option<u64> {
+fn sum(containers: &List<ContainerMetrics>, amount: impl Fn(&Usage) -> Option<u64>) -> Option<u64> {
+    let mut usages = containers.iter().map(|container| &*container.usage);
     let first = amount(usages.next()?)?;
-    usages.try_fold(first, |sum, usage| sum.checked_add(amount(usage)?)).and_then(credible)
+    let sum = usages.try_fold(first, |sum, usage| sum.checked_add(amount(usage)?));
+    sum.filter(|_| containers.left_out == 0).and_then(credible)
 }
 
 fn nanos(quantity: &Scalar) -> Option<u64> {
@@ -121,14 +183,28 @@ fn credible(amount: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::collect::{
+        budget::Budget,
+        items::{ReadLimits, read_items},
+        tests::body,
+    };
+
+    async fn decode(list: &str, at: Millis) -> Option<Vec<PodMetricsFacts>> {
+        let mut samples = Samples::new(at, 1 << 20);
+        let limits = ReadLimits { answer: 1 << 20, item: 1 << 20 };
+        let (body, lease) = (body(vec![list.to_owned().into()]).await, Budget::new(&[(1, 1 << 20)]).lease());
+        read_items(body, limits, lease, |item| samples.take(item)).await.ok()?;
+        Some(samples.facts)
+    }
 
     fn one(containers: &str) -> PodMetricsFacts {
         let json = format!(
-            r#"{{"kind": "PodMetricsList", "metadata": {{}}, "items": [{{
-            "metadata": {{"name": "virt-launcher-web-x", "namespace": "prod", "labels": {{"kubevirt.io/created-by": "vmi-1", "a": "b"}}}},
-            "timestamp": "2026-03-04T09:12:00Z", "window": "15.123s", "containers": {containers}}}]}}"#
+            r#"{{"metadata": {{"name": "virt-launcher-web-x", "namespace": "prod", "labels": {{"kubevirt.io/created-by": "vmi-1", "a": "b"}}}},
+            "timestamp": "2026-03-04T09:12:00Z", "window": "15.123s", "containers": {containers}}}"#
         );
-        decode(json.as_bytes(), 5).unwrap().remove(0)
+        let mut samples = Samples::new(5, 1 << 20);
+        samples.take(Item::Whole(json.as_bytes()));
+        samples.facts.remove(0)
     }
 
     #[test]
@@ -174,20 +250,43 @@ mod tests {
     }
 
     #[test]
-    fn odd_items_are_left_out_and_odd_times_replaced() {
+    fn a_sum_over_some_of_the_containers_is_none() {
+        let one_of = |count: usize| {
+            let container = r#"{"usage": {"cpu": "1n", "memory": "1"}}"#;
+            let facts = one(&format!("[{}]", vec![container; count].join(",")));
+            (facts.cpu_nanocores, facts.memory_bytes)
+        };
+        assert_eq!(one_of(64), (Some(64), Some(64)));
+        assert_eq!(one_of(65), (None, None));
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_samples_and_no_more() {
+        let mut samples = Samples::new(5, 1 << 16);
+        for n in 0..10_000 {
+            let json = format!(r#"{{"metadata": {{"name": "p{n}", "namespace": "prod"}}}}"#);
+            samples.take(Item::Whole(json.as_bytes()));
+        }
+        samples.take(Item::TooLarge(br#"{"metadata": {"name": "big", "namespace": "prod", "x": "y"#));
+        assert!((50..200).contains(&samples.facts.len()), "{}", samples.facts.len());
+        assert!(samples.omissions.is_crowded());
+    }
+
+    #[tokio::test]
+    async fn odd_items_are_left_out_and_odd_times_replaced() {
         let json = r#"{"items": [7, {"metadata": {"name": "x"}}, {"metadata": {"name": "a", "namespace": "b"},
             "timestamp": "soon", "window": 15, "containers": []}]}"#;
-        let facts = decode(json.as_bytes(), 5).unwrap();
+        let facts = decode(json, 5).await.unwrap();
         assert_eq!(facts.len(), 1);
         assert_eq!((facts[0].at, facts[0].window_ms, &*facts[0].created_by), (5, 0, ""));
     }
 
-    #[test]
-    fn what_is_no_list_is_refused() {
+    #[tokio::test]
+    async fn what_is_no_list_is_refused() {
         for json in ["", "{}", "[]", "null", r#"{"items": 3}"#, r#"{"items": [{"metadata":"#, "<html>"] {
-            assert!(decode(json.as_bytes(), 0).is_none(), "{json}");
+            assert!(decode(json, 0).await.is_none(), "{json}");
         }
-        assert_eq!(decode(br#"{"items": null}"#, 0), Some(vec![]));
+        assert_eq!(decode(r#"{"items": null}"#, 0).await, Some(vec![]));
     }
 
     #[test]

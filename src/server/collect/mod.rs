@@ -2,6 +2,7 @@
 //!
 //! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
 
+mod budget;
 mod ceph;
 pub mod client;
 mod connect;
@@ -9,12 +10,19 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz;
 mod guest_agent;
+mod identity;
+mod items;
+mod kept_objects;
 mod kinds;
 mod kubelet;
+mod lines;
+mod list_watch;
 mod metrics_api;
+mod omissions;
 mod outside;
 mod poll;
 mod prometheus;
+mod quota;
 mod risk;
 #[cfg(test)]
 mod tests;
@@ -31,7 +39,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
-pub use self::prometheus::Historian;
+pub use self::{
+    budget::{Budget, Budgets},
+    prometheus::Historian,
+};
 use self::{
     ceph::Ceph,
     kinds::Kind,
@@ -125,12 +136,13 @@ impl Sources {
 
     fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
         let (cluster, outlet) = (self.cluster.clone(), self.outlet.clone());
-        self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.watch_idle, outlet));
+        self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.clone(), outlet));
     }
 
     fn poll_metrics(&mut self, namespace: Option<String>) {
-        let asker = self.asker(self.config.metrics_deadline);
-        self.follow(MetricsApi::new(asker, namespace), self.config.metrics_interval);
+        let asker = self.asker(self.config.metrics_deadline, &self.cluster.budgets.objects);
+        let source = MetricsApi::new(asker, namespace, self.config.collection_limit / 4);
+        self.follow(source, self.config.metrics_interval);
     }
 
     fn follow(&mut self, source: impl Source + 'static, interval: Duration) {
@@ -143,7 +155,8 @@ impl Sources {
             && let Some(config) = self.config.ceph.clone()
         {
             let interval = config.interval;
-            let ceph = Ceph::new(config, self.config.answer_limit, targets.clone());
+            let budget = self.cluster.budgets.outside.clone();
+            let ceph = Ceph::new(config, self.config.answer_limit, budget, targets.clone());
             self.follow(ceph.through(&self.config.proxies), interval);
         }
         if asked.contains(&SourceId::Kubelet) {
@@ -154,14 +167,16 @@ impl Sources {
     /// CPU and memory are worth asking of a Prometheus that is not asked for disks.
     fn poll_prometheus(&mut self) {
         if let Some(config) = &self.config.prometheus {
-            let source = Prometheus::new(config.clone(), &self.config);
+            let budget = self.cluster.budgets.outside.clone();
+            let source = Prometheus::new(config.clone(), &self.config, budget);
             self.follow(source, self.config.metrics_interval);
         }
     }
 
     fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
-        let proxy = self.asker(config.kubelet_deadline);
+        let proxy = self.asker(config.kubelet_deadline, &self.cluster.budgets.kubelets);
+        let proxy = Asker { limit: proxy.limit.min(proxy.budget.largest()), ..proxy };
         let askers = Askers {
             proxy,
             straight: self.cluster.kubelets.clone(),
@@ -176,13 +191,15 @@ impl Sources {
         if !self.config.asked_disk_sources().contains(&SourceId::GuestAgent) {
             return;
         }
-        let asker = self.asker(self.config.guest_deadline);
+        let asker = self.asker(self.config.guest_deadline, &self.cluster.budgets.guests);
+        let asker = Asker { limit: asker.limit.min(asker.budget.largest()), ..asker };
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
         self.tasks.spawn(async move { guest_agent::poll(asker, &config, targets, outlet).await });
     }
 
-    fn asker(&self, deadline: Duration) -> Asker {
-        Asker { client: self.cluster.client.clone(), deadline, limit: self.config.answer_limit }
+    fn asker(&self, deadline: Duration, budget: &Budget) -> Asker {
+        let (client, limit) = (self.cluster.client.clone(), self.config.answer_limit);
+        Asker { client, deadline, limit, budget: budget.clone() }
     }
 
     /// No source ends by itself: nobody receives, or one has panicked.

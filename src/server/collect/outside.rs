@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, Uri};
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url, redirect};
 use tokio::time::{Instant, timeout};
 
 use super::{
+    budget::Budget,
     error::{Failure, late, peer_error, source_error, useless},
-    poll::{decode_apart, retry_after},
+    poll::{AnswerBytes, append_bounded, decode_apart, retry_after},
 };
 use crate::{
     model::{
@@ -37,9 +38,7 @@ pub struct Site {
     url: Uri,
     ca: Option<PathBuf>,
     proxy: Option<Proxy>,
-    deadline: Duration,
-    /// Bytes of the largest answer that is read.
-    limit: usize,
+    limits: SiteLimits,
     /// The client, and the CA file that it was made of.
     client: Option<(Option<Vec<u8>>, Client)>,
 }
@@ -49,19 +48,28 @@ pub struct Site {
 pub struct Session {
     client: Client,
     base: Url,
-    deadline: Duration,
-    limit: usize,
+    limits: SiteLimits,
 }
 
 /// An answer that is a success.
 pub struct Reply {
     pub headers: HeaderMap,
-    body: Bytes,
+    answer: AnswerBytes,
+}
+
+/// What the answer of a site may take.
+#[derive(Clone)]
+pub struct SiteLimits {
+    pub deadline: Duration,
+    /// Bytes of the largest answer that is read.
+    pub limit: usize,
+    /// What the answers that are under way hold.
+    pub budget: Budget,
 }
 
 impl Site {
-    pub fn new(name: &'static str, url: Uri, ca: Option<PathBuf>, deadline: Duration, limit: usize) -> Self {
-        Self { name, url, ca, proxy: None, deadline, limit, client: None }
+    pub fn new(name: &'static str, url: Uri, ca: Option<PathBuf>, limits: SiteLimits) -> Self {
+        Self { name, url, ca, proxy: None, limits, client: None }
     }
 
     /// The proxy that the environment names for it, if any, by the rules that hold for the API server.
@@ -73,7 +81,7 @@ impl Site {
     pub async fn open(&mut self) -> Result<Session, Failure> {
         let base = Url::parse(&self.url.to_string()).map_err(|_| Failure::BadName)?;
         let client = self.client().await?;
-        Ok(Session { client, base, deadline: self.deadline, limit: self.limit })
+        Ok(Session { client, base, limits: self.limits.clone() })
     }
 
     async fn client(&mut self) -> Result<Client, Failure> {
@@ -100,7 +108,7 @@ impl Site {
             Failure::Late(deadline) => late(name, *deadline),
             Failure::Transport(error) => peer_error(name, error.as_ref()),
             Failure::Status { code, .. } => describe_status(name, credentials, code.as_u16()),
-            Failure::TooLarge(_) | Failure::Undecodable => useless(name, failure),
+            Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => useless(name, failure),
             Failure::BadName => source_error(Reason::Unreachable, msg!(collect.bad_url, peer = name)),
             Failure::Own(error) => error.clone(),
         }
@@ -176,9 +184,9 @@ impl Session {
 
     /// Sends one request, once.
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
-        let started = Instant::now();
-        let reply = timeout(self.deadline, self.receive(request)).await;
-        let reply = reply.unwrap_or(Err(Failure::Late(self.deadline)));
+        let (started, deadline) = (Instant::now(), self.limits.deadline);
+        let reply = timeout(deadline, self.receive(request)).await;
+        let reply = reply.unwrap_or(Err(Failure::Late(deadline)));
         tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = reply.is_ok(), "asked");
         reply
     }
@@ -191,22 +199,19 @@ impl Session {
             return Err(Failure::Status { code, retry_after: retry_after(response.headers()) });
         }
         let headers = std::mem::take(response.headers_mut());
-        Ok(Reply { headers, body: self.body(response).await? })
+        Ok(Reply { headers, answer: self.read(response).await? })
     }
 
-    async fn body(&self, mut response: Response) -> Result<Bytes, Failure> {
-        let too_large = Failure::TooLarge(self.limit);
-        if response.content_length().is_some_and(|length| length > self.limit as u64) {
-            return Err(too_large);
+    async fn read(&self, mut response: Response) -> Result<AnswerBytes, Failure> {
+        let limit = self.limits.limit;
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(Failure::TooLarge(limit));
         }
-        let mut body = BytesMut::new();
+        let (mut bytes, mut lease) = (BytesMut::new(), self.limits.budget.lease());
         while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            if body.len() + chunk.len() > self.limit {
-                return Err(too_large);
-            }
-            body.extend_from_slice(&chunk);
+            append_bounded(&mut bytes, &chunk, limit, &mut lease).await?;
         }
-        Ok(body.freeze())
+        Ok(AnswerBytes { bytes: bytes.freeze(), lease })
     }
 }
 
@@ -220,7 +225,7 @@ impl Reply {
         self,
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
-        decode_apart(self.body, decode).await.ok_or(Failure::Undecodable)
+        decode_apart(self.answer, decode).await.ok_or(Failure::Undecodable)
     }
 }
 
@@ -256,7 +261,8 @@ mod tests {
 
     fn session(base: &str) -> Session {
         let client = build(None, None).unwrap();
-        Session { client, base: base.parse().unwrap(), deadline: CONNECT_TIMEOUT, limit: 1 }
+        let limits = SiteLimits { deadline: CONNECT_TIMEOUT, limit: 1, budget: Budget::new(&[]) };
+        Session { client, base: base.parse().unwrap(), limits }
     }
 
     #[test]

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use kube::client::Body;
 use rand::Rng;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Closed, Outlet, error::Failure, transport::OwnDeadline};
+use super::{
+    Closed, Outlet,
+    budget::{Budget, Lease},
+    error::Failure,
+    items::{Item, ListHead, ReadLimits, read_items},
+    transport::OwnDeadline,
+};
 use crate::model::source::SourceId;
 
 /// No back-off is longer: an API server that comes back is followed within this and a cycle.
@@ -63,6 +69,15 @@ pub struct Asker {
     pub deadline: Duration,
     /// Bytes of the largest answer that is read.
     pub limit: usize,
+    /// What the answers that are under way hold.
+    pub budget: Budget,
+}
+
+/// An answer that was read to its end.
+pub struct AnswerBytes {
+    pub bytes: Bytes,
+    /// Of its bytes, and of what decoding makes of them.
+    pub lease: Lease,
 }
 
 impl Asker {
@@ -83,44 +98,107 @@ impl Asker {
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
         recode: fn(StatusCode, &[u8]) -> StatusCode,
     ) -> Result<T, Failure> {
-        let started = Instant::now();
-        let answer = timeout(self.deadline, self.get(path, recode)).await;
-        let answer = answer.unwrap_or(Err(Failure::Late(self.deadline)));
-        tracing::debug!(path, took = ?started.elapsed(), ok = answer.is_ok(), "asked");
-        decode_apart(answer?, decode).await.ok_or(Failure::Undecodable)
+        let get = async {
+            let body = self.get(path, recode).await?;
+            read_answer(body, self.limit, self.budget.lease()).await
+        };
+        let answer = self.in_time(path, get).await?;
+        decode_apart(answer, decode).await.ok_or(Failure::Undecodable)
     }
 
-    async fn get(&self, path: &str, recode: fn(StatusCode, &[u8]) -> StatusCode) -> Result<Bytes, Failure> {
+    /// One request for a list, asked once. `take` gets each of its items as it arrives.
+    pub async fn ask_items(
+        &self,
+        path: &str,
+        take: impl FnMut(Item<'_>) + Send,
+    ) -> Result<ListHead, Failure> {
+        let limits = ReadLimits { answer: self.limit, item: self.limit.min(self.budget.largest()) };
+        let get = async {
+            let body = self.get(path, |code, _| code).await?;
+            read_items(body, limits, self.budget.lease(), take).await
+        };
+        Ok(self.in_time(path, get).await?.0)
+    }
+
+    async fn in_time<T>(
+        &self,
+        path: &str,
+        get: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let answer = timeout(self.deadline, get).await;
+        let answer = answer.unwrap_or(Err(Failure::Late(self.deadline)));
+        tracing::debug!(path, took = ?started.elapsed(), ok = answer.is_ok(), "asked");
+        answer
+    }
+
+    async fn get(&self, path: &str, recode: fn(StatusCode, &[u8]) -> StatusCode) -> Result<Body, Failure> {
         let request = Request::get(path).header(header::ACCEPT, "application/json").extension(OwnDeadline);
         let request = request.body(Body::empty()).map_err(|_| Failure::BadName)?;
         let response = self.client.send(request).await.map_err(|error| Failure::Transport(error.into()))?;
         let code = response.status();
         if code == StatusCode::OK {
-            return read(response.into_body(), self.limit).await;
+            return Ok(response.into_body());
         }
         let retry_after = retry_after(response.headers());
         // What it says goes no further than this.
-        let says = read(response.into_body(), ERROR_BODY).await.unwrap_or_default();
+        let says = read_error(response.into_body()).await;
         Err(Failure::Status { code: recode(code, &says), retry_after })
     }
 }
 
-async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
-    let collected = Limited::new(body, limit).collect().await;
-    collected.map(|body| body.to_bytes()).map_err(|error| {
-        if error.is::<LengthLimitError>() { Failure::TooLarge(limit) } else { Failure::Transport(error) }
-    })
+/// The whole of an answer of up to `limit` bytes.
+async fn read_answer(mut body: Body, limit: usize, mut lease: Lease) -> Result<AnswerBytes, Failure> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| Failure::Transport(error.into()))?.into_data() else { continue };
+        append_bounded(&mut bytes, &data, limit, &mut lease).await?;
+    }
+    Ok(AnswerBytes { bytes: bytes.freeze(), lease })
+}
+
+/// Puts more of an answer behind what was read of it.
+pub async fn append_bounded(
+    bytes: &mut BytesMut,
+    data: &[u8],
+    limit: usize,
+    lease: &mut Lease,
+) -> Result<(), Failure> {
+    let size = bytes.len() + data.len();
+    if size > limit || !lease.cover(size).await {
+        return Err(Failure::TooLarge(limit));
+    }
+    bytes.extend_from_slice(data);
+    Ok(())
+}
+
+/// What an error says, to its end if that is near.
+pub async fn read_error(mut body: Body) -> Vec<u8> {
+    let mut says = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let data = frame.into_data().unwrap_or_default();
+        if says.len() + data.len() > ERROR_BODY {
+            break;
+        }
+        says.extend_from_slice(&data);
+    }
+    says
 }
 
 /// Runs `decode` where it holds nobody up.
 pub async fn decode_apart<T: Send + 'static>(
-    answer: Bytes,
+    answer: AnswerBytes,
     decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
 ) -> Option<T> {
-    if answer.len() <= DECODE_INLINE {
-        return decode(&answer);
+    let AnswerBytes { bytes, lease } = answer;
+    if bytes.len() <= DECODE_INLINE {
+        return decode(&bytes);
     }
-    tokio::task::spawn_blocking(move || decode(&answer)).await.ok().flatten()
+    let decode = move || {
+        let _until_decoded = lease;
+        decode(&bytes)
+    };
+    tokio::task::spawn_blocking(decode).await.ok().flatten()
 }
 
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {

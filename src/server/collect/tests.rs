@@ -15,7 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
     serve::Listener,
 };
+use bytes::Bytes;
 use futures::stream;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
@@ -42,6 +45,7 @@ mod kubelets;
 mod polls;
 mod prometheus;
 mod proxies;
+mod sizes;
 mod tls;
 mod watches;
 
@@ -52,6 +56,17 @@ const LONG: Duration = Duration::from_secs(20);
 pub fn is_translated(error: &SourceError) -> bool {
     let words = within(Lang::Chinese, || error.detail.text());
     words.contains(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+}
+
+/// The body of an answer that comes in these pieces. The client alone makes bodies of streams.
+pub async fn body(pieces: Vec<Bytes>) -> kube::client::Body {
+    let pieces = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+    let peer = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+        let body = StreamBody::new(stream::iter(pieces.clone()));
+        async move { Ok::<_, Infallible>(http::Response::new(body)) }
+    });
+    let request = http::Request::new(kube::client::Body::empty());
+    kube::Client::new(peer, "default").send(request).await.unwrap().into_body()
 }
 
 /// What the server says to one request; `n` is how many times the path was asked before.

@@ -1,8 +1,7 @@
-//! Under every request: how long silence is borne, and when each watch last received a byte.
+//! Under every request: how long silence is borne, how much is read, and when each watch last received a byte.
 //!
-//! kube-runtime hides bookmarks, and a connection that dies without a packet looks like a quiet cluster. So this
-//! layer sits below it, sees each byte of each watch, and fails a body that has gone silent; kube-runtime then
-//! reopens the watch where it left off.
+//! A connection that dies without a packet looks like a quiet cluster. So this layer sees each byte of each watch, and
+//! fails a body that has gone silent; the watch is then reopened where it left off.
 
 use std::{
     collections::HashMap,
@@ -29,8 +28,8 @@ use crate::model::Millis;
 
 /// A list that sends nothing for this long has failed. A page of 500 objects takes an API server about a second.
 const LIST_SILENCE: Duration = Duration::from_secs(10);
-/// The same watch is not opened more often than this: kube-runtime reopens one that ends in good order at once,
-/// and a broken proxy may end every watch as soon as it has begun.
+/// The same watch is not opened more often than this: one that ends in good order is reopened at once, and a broken proxy
+/// may end every watch as soon as it has begun.
 const REOPEN: Duration = Duration::from_secs(1);
 
 /// Nothing came for this long.
@@ -47,9 +46,21 @@ const SHORT: Duration = Duration::from_millis(500);
 #[error("the watch ended before its first line")]
 pub struct NoWatch;
 
-/// Marks a request whose caller keeps its own deadline.
+/// Marks a request whose caller keeps its own deadline, and reads no more than it can hold.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnDeadline;
+
+/// Marks a request whose caller reads no more than it can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnLimit;
+
+/// Read of the answer to any other request: a review, or the server's version. kube reads those whole.
+const SMALL_ANSWER: usize = 256 << 10;
+
+/// The answer goes on behind what is read of it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the answer is over the limit of {0} bytes")]
+pub struct TooLong(pub usize);
 
 /// When a watch last received a byte.
 #[derive(Debug, Default)]
@@ -136,11 +147,16 @@ impl WatchdogLayer {
     fn guard(&self, request: &Request<Body>) -> Guard {
         let query = request.uri().query().unwrap_or_default();
         if query.split('&').any(|pair| pair == "watch=true") {
-            Guard { silence: Some(self.watch_idle), pulse: Some(self.pulses.of(request.uri().path())) }
-        } else if request.extensions().get::<OwnDeadline>().is_some() {
-            Guard { silence: None, pulse: None }
+            let pulse = Some(self.pulses.of(request.uri().path()));
+            return Guard { silence: Some(self.watch_idle), limit: None, pulse };
+        }
+        let silence = Some(LIST_SILENCE.min(self.watch_idle));
+        if request.extensions().get::<OwnDeadline>().is_some() {
+            Guard { silence: None, limit: None, pulse: None }
+        } else if request.extensions().get::<OwnLimit>().is_some() {
+            Guard { silence, limit: None, pulse: None }
         } else {
-            Guard { silence: Some(LIST_SILENCE.min(self.watch_idle)), pulse: None }
+            Guard { silence, limit: Some(SMALL_ANSWER), pulse: None }
         }
     }
 }
@@ -149,6 +165,8 @@ impl WatchdogLayer {
 #[derive(Clone, Debug)]
 struct Guard {
     silence: Option<Duration>,
+    /// Bytes that are read at most.
+    limit: Option<usize>,
     pulse: Option<Arc<Pulse>>,
 }
 
@@ -170,7 +188,8 @@ impl Guard {
         // What an error says is no watch, and is read as an error.
         let pulse = self.pulse.filter(|_| response.status().is_success());
         let (guard, timer) = (Self { pulse, ..self }, self.silence.map(sleep));
-        Ok(response.map(|body| Guarded { body, timer, guard, opened: Instant::now(), lines: false }))
+        let (opened, lines, received) = (Instant::now(), false, 0);
+        Ok(response.map(|body| Guarded { body, timer, guard, opened, lines, received }))
     }
 
     fn opened(&self, pulse: &Pulse, status: StatusCode) -> Result<(), NoWatch> {
@@ -178,6 +197,12 @@ impl Guard {
             pulse.beat();
         }
         if status.is_redirection() { Err(NoWatch) } else { Ok(()) }
+    }
+
+    /// Counts what was received.
+    fn admit(&self, received: &mut usize, data: &[u8]) -> Result<(), TooLong> {
+        *received = received.saturating_add(data.len());
+        self.limit.filter(|limit| *received > *limit).map_or(Ok(()), |limit| Err(TooLong(limit)))
     }
 
     /// A line is an event or a bookmark; less than one is nothing that a watch could go on from.
@@ -200,7 +225,7 @@ impl Guard {
 }
 
 pin_project! {
-    /// A body that fails when it has been silent for too long.
+    /// A body that fails when it has been silent for too long, or is too long.
     pub struct Guarded<B> {
         #[pin]
         body: B,
@@ -210,6 +235,8 @@ pin_project! {
         opened: Instant,
         // Whether a line was received.
         lines: bool,
+        // Bytes.
+        received: usize,
     }
 }
 
@@ -228,7 +255,12 @@ where
         let silence = this.guard.silence.unwrap_or_default();
         if let Poll::Ready(frame) = this.body.poll_frame(cx) {
             if let Some(Ok(frame)) = &frame {
-                *this.lines |= frame.data_ref().is_some_and(|data| this.guard.received(data));
+                if let Some(data) = frame.data_ref() {
+                    *this.lines |= this.guard.received(data);
+                    if let Err(too_long) = this.guard.admit(this.received, data) {
+                        return Poll::Ready(Some(Err(too_long.into())));
+                    }
+                }
                 if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                     timer.reset(Instant::now() + silence);
                 }
@@ -241,7 +273,7 @@ where
             // It is told once: who polls on after an end is told of the end.
             *this.lines |= ended.is_err();
             return Poll::Ready(match (frame, ended) {
-                // kube takes a connection that is cut for the end of a watch.
+                // A connection that is cut is otherwise the end of a watch.
                 (None | Some(Err(_)), Err(none)) => Some(Err(none.into())),
                 (frame, _) => frame,
             });
@@ -269,9 +301,9 @@ mod tests {
     use http_body_util::{BodyExt, StreamBody};
 
     fn guarded<S>(stream: S, silence: Duration) -> Guarded<StreamBody<S>> {
-        let guard = Guard { silence: Some(silence), pulse: Some(Arc::default()) };
-        let opened = Instant::now();
-        Guarded { body: StreamBody::new(stream), timer: Some(sleep(silence)), guard, opened, lines: false }
+        let guard = Guard { silence: Some(silence), limit: None, pulse: Some(Arc::default()) };
+        let (opened, lines, received) = (Instant::now(), false, 0);
+        Guarded { body: StreamBody::new(stream), timer: Some(sleep(silence)), guard, opened, lines, received }
     }
 
     fn bytes(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
@@ -314,17 +346,34 @@ mod tests {
             let pulse = body.guard.pulse.clone().unwrap();
             let error = body.collect().await.unwrap_err();
             assert!(error.downcast_ref::<NoWatch>().is_some(), "{error}");
-            let guard = Guard { silence: None, pulse: Some(pulse.clone()) };
+            let guard = Guard { silence: None, limit: None, pulse: Some(pulse.clone()) };
             guard.opened(&pulse, StatusCode::OK).unwrap();
             assert_eq!(pulse.last(), 0, "it opened, as the one before it");
             assert!(guard.received(b"{}\n") && pulse.last() > 0);
         }
-        let guard = Guard { silence: None, pulse: Some(Arc::default()) };
+        let guard = Guard { silence: None, limit: None, pulse: Some(Arc::default()) };
         assert!(
             guard.ended(Instant::now() - SHORT, false, false).is_ok(),
             "a quiet one that has had its time"
         );
         assert!(guard.opened(&Pulse::default(), StatusCode::TEMPORARY_REDIRECT).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_kube_reads_whole_is_no_longer_than_a_review() {
+        let layer = WatchdogLayer { pulses: Pulses::default(), watch_idle: Duration::from_secs(90) };
+        let request = |uri: &str| Request::get(uri).body(Body::empty()).unwrap();
+        let mut list = request("/api/v1/pods?limit=500");
+        list.extensions_mut().insert(OwnLimit);
+        let limits = [request("/version"), list, request("/api/v1/pods?watch=true")];
+        let limits = limits.each_ref().map(|request| layer.guard(request).limit);
+        assert_eq!(limits, [Some(SMALL_ANSWER), None, None]);
+
+        let piece = |_| Ok(Frame::data(Bytes::from_static(&[b' '; 1 << 14])));
+        let mut body = guarded(stream::iter((0..1000).map(piece)), BEAT);
+        body.guard = Guard { limit: Some(SMALL_ANSWER), pulse: None, ..body.guard };
+        let error = body.collect().await.unwrap_err();
+        assert!(error.downcast_ref::<TooLong>().is_some(), "{error}");
     }
 
     #[test]

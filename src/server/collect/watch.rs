@@ -1,34 +1,30 @@
 //! One watched collection: list, then watch, relist when the watch has lost its place.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{marker::PhantomData, pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt;
-use kube::{
-    Api,
-    runtime::watcher::{self, Event, watcher},
-};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
-
+use http::StatusCode;
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
     Closed, Cluster, Outlet,
     client::may,
-    error::Access,
-    kinds::{Kind, Watched},
+    error::{Access, Failure, FollowError, Stage},
+    kept_objects::Event,
+    kinds::Kind,
+    list_watch::ListWatch,
     now,
     poll::Backoff,
     transport::Pulse,
 };
 use crate::{
     model::Millis,
-    server::snapshot::facts::{Change, Observation},
+    server::{
+        config::CollectConfig,
+        snapshot::facts::{Change, Observation},
+    },
 };
 
-/// Objects to a page of a list: 6 MB of pods.
-const PAGE: u32 = 500;
-/// kube-runtime allows watches of under 295 s.
-const LONGEST_WATCH: u64 = 290;
 /// Bytes on a watch are told of no more often than this.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// A watch that has not failed for this long is well again.
@@ -38,31 +34,30 @@ const CALM: Duration = Duration::from_secs(10);
 const REFUSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// For one answer to whether a permission is there.
 const REVIEW: Duration = Duration::from_secs(5);
+/// Objects that there was no room for are looked at again this often: others may have left.
+const CROWDED: Duration = Duration::from_secs(300);
 
 /// Follows a collection for ever, or until nobody listens.
 pub async fn follow<K: Kind>(
     cluster: Cluster,
     namespace: Option<String>,
-    watch_idle: Duration,
+    config: CollectConfig,
     outlet: Outlet,
 ) -> Result<(), Closed> {
     let mut follower = Follower::<K>::new(&cluster, namespace, outlet);
-    let config = watch_config::<K>(watch_idle);
+    let mut source = ListWatch::<K>::new(&cluster, follower.access.clone(), &config);
     loop {
-        let api = follower.api(&cluster);
-        follower.run(pin!(watcher(api, config.clone()))).await?;
-        tracing::debug!(resource = K::PLURAL, namespace = follower.access.namespace, "listing anew");
-    }
-}
-
-/// The server is asked to end each watch well before the client would call it dead. So a quiet watch on a server
-/// without bookmarks is not taken for a dead one, and a permission that was taken away shows within this time.
-fn watch_config<K: Kind>(watch_idle: Duration) -> watcher::Config {
-    let seconds = (watch_idle * 2 / 3).as_secs().clamp(1, LONGEST_WATCH);
-    let config = watcher::Config::default().page_size(PAGE).timeout(seconds as u32);
-    match K::LABELS {
-        Some(labels) => config.labels(labels),
-        None => config,
+        let crowded = source.omissions().0.is_crowded();
+        let next = match follower.attend(source.next(), crowded).await? {
+            None => Next::Relist,
+            Some(Ok(event)) => follower.take(event).await?,
+            Some(Err(error)) => follower.failed(&error).await?,
+        };
+        follower.report_omissions(&mut source).await?;
+        if next == Next::Relist {
+            tracing::debug!(resource = K::PLURAL, namespace = follower.access.namespace, "listing again");
+            source.relist();
+        }
     }
 }
 
@@ -82,9 +77,8 @@ struct Follower<K: Kind> {
     failed_at: Option<Instant>,
     failures: u32,
     trouble: Option<Trouble>,
-    /// The list that is being read.
-    listed: Vec<K::Facts>,
-    warned: bool,
+    listed_at: Instant,
+    kind: PhantomData<K>,
 }
 
 /// What kind of failure it was.
@@ -122,79 +116,47 @@ impl<K: Kind> Follower<K> {
             failed_at: None,
             failures: 0,
             trouble: None,
-            listed: Vec::new(),
-            warned: false,
+            listed_at: Instant::now(),
+            kind: PhantomData,
         }
     }
 
-    fn api(&self, cluster: &Cluster) -> Api<Watched<K>> {
-        match &self.access.namespace {
-            Some(namespace) => Api::namespaced(cluster.client.clone(), namespace),
-            None => Api::all(cluster.client.clone()),
-        }
-    }
-
-    /// Until only a new list will help.
-    async fn run(
-        &mut self,
-        mut events: impl StreamExt<Item = Result<Event<Watched<K>>, watcher::Error>> + Unpin,
-    ) -> Result<(), Closed> {
+    /// Waits for what happens next, and says meanwhile that the watch is alive. None: there was no room for some objects, and
+    /// it is time to list again.
+    async fn attend<T>(&mut self, next: impl Future<Output = T>, crowded: bool) -> Result<Option<T>, Closed> {
+        let mut next = pin!(next);
         loop {
-            let event = tokio::select! {
-                event = events.next() => event,
-                _ = self.ticks.tick() => {
-                    self.tell_alive().await?;
-                    continue;
-                }
-            };
-            let next = match event {
-                Some(Ok(event)) => self.take(event).await?,
-                Some(Err(error)) => self.failed(&error).await?,
-                None => Next::Relist,
-            };
-            if next == Next::Relist {
-                return Ok(());
+            tokio::select! {
+                next = &mut next => return Ok(Some(next)),
+                _ = self.ticks.tick() => self.tell_alive().await?,
+            }
+            if crowded && self.listed_at.elapsed() > CROWDED {
+                return Ok(None);
             }
         }
     }
 
-    async fn take(&mut self, event: Event<Watched<K>>) -> Result<Next, Closed> {
-        match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(object) => {
-                let facts = self.usable(object);
-                self.listed.extend(facts);
+    async fn take(&mut self, event: Event<K::Facts>) -> Result<Next, Closed> {
+        let at = now();
+        let change = match event {
+            Event::Listed(items) => {
+                self.listed_at = Instant::now();
+                Change::Replaced { namespace: self.access.namespace.clone(), items, at }
             }
-            Event::InitDone => {
-                let (items, namespace) = (std::mem::take(&mut self.listed), self.access.namespace.clone());
-                self.send(Change::Replaced { namespace, items, at: now() }).await?;
-            }
-            Event::Apply(object) => {
-                if let Some(item) = self.usable(object) {
-                    self.send(Change::Applied { item, at: now() }).await?;
-                }
-            }
-            Event::Delete(object) => {
-                if let Some(facts) = self.usable(object) {
-                    self.send(Change::Deleted { key: K::key(&facts), at: now() }).await?;
-                }
-            }
-        }
+            Event::Applied(item) => Change::Applied { item, at },
+            Event::Deleted(key) => Change::Deleted { key, at },
+        };
+        self.send(change).await?;
         Ok(Next::GoOn)
     }
 
-    /// None, and one warning, for an object that has no name or namespace.
-    fn usable(&mut self, object: Watched<K>) -> Option<K::Facts> {
-        if object.facts.is_none() && !std::mem::replace(&mut self.warned, true) {
-            tracing::warn!(
-                resource = K::PLURAL,
-                "dropped an object without name or namespace; more go unsaid"
-            );
-        }
-        object.facts
+    async fn report_omissions(&self, source: &mut ListWatch<K>) -> Result<(), Closed> {
+        let (largest, (omissions, quota)) = (source.largest(), source.omissions());
+        let scope = (K::SOURCE, self.access.namespace.as_deref());
+        omissions.report(&self.outlet, scope, largest, quota).await
     }
 
-    async fn failed(&mut self, error: &watcher::Error) -> Result<Next, Closed> {
+    async fn failed(&mut self, error: &FollowError) -> Result<Next, Closed> {
         self.count_failure();
         let trouble = Trouble::of(error);
         let before = self.trouble.replace(trouble);
@@ -207,7 +169,7 @@ impl<K: Kind> Follower<K> {
             _ => {}
         }
         if trouble != Trouble::LostPlace || self.failures > 2 {
-            let error = self.access.watch_error(error);
+            let error = self.access.follow_error(error);
             tracing::debug!(resource = K::PLURAL, reason = ?error.reason, detail = %error.detail, "watch failed");
             self.told = self.pulse.last();
             let namespace = self.access.namespace.clone();
@@ -281,51 +243,42 @@ impl<K: Kind> Follower<K> {
 }
 
 impl Trouble {
-    fn of(error: &watcher::Error) -> Self {
-        let status = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status,
-            watcher::Error::WatchError(status) => status,
-            _ => return Self::Away,
-        };
-        if status.code == 410 { Self::LostPlace } else { Self::Refused }
+    fn of(FollowError { failure, .. }: &FollowError) -> Self {
+        match failure {
+            Failure::Status { code: StatusCode::GONE, .. } => Self::LostPlace,
+            Failure::Status { .. } => Self::Refused,
+            _ => Self::Away,
+        }
     }
 }
 
 /// The verb that is refused, for want of a permission.
-fn denied(error: &watcher::Error) -> Option<&'static str> {
-    let (verb, error) = match error {
-        watcher::Error::InitialListFailed(error) => ("list", error),
-        watcher::Error::WatchStartFailed(error) => ("watch", error),
-        _ => return None,
-    };
-    matches!(error, kube::Error::Api(status) if status.code == 403).then_some(verb)
+fn denied(FollowError { stage, failure }: &FollowError) -> Option<&'static str> {
+    let refused = matches!(failure, Failure::Status { code: StatusCode::FORBIDDEN, .. });
+    (refused && *stage != Stage::Read).then_some(stage.verb())
 }
 
-/// kube-runtime goes on from where it was, which is wrong where that place is gone: a watch that starts with 410
-/// or 404 would be tried for ever, and an event that could not be read would be missing for ever.
-fn after(error: &watcher::Error) -> Next {
-    match error {
-        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
-            if status.code == 403 || status.code == 429 || status.code >= 500 {
-                Next::GoOn
-            } else {
-                Next::Relist
-            }
-        }
-        watcher::Error::WatchFailed(kube::Error::SerdeError(_) | kube::Error::Api(_)) => Next::Relist,
-        watcher::Error::WatchError(_) => Next::Relist,
-        _ => Next::GoOn,
+/// A watch goes on from where it was, which is wrong where that place is gone: one that starts with 410 or 404 would be
+/// tried for ever, and an event that could not be read would be missing for ever.
+fn after(FollowError { stage, failure }: &FollowError) -> Next {
+    match (stage, failure) {
+        (Stage::List, _) => Next::GoOn,
+        (Stage::Open, Failure::Status { code, .. }) => match code.as_u16() {
+            403 | 429 | 500.. => Next::GoOn,
+            _ => Next::Relist,
+        },
+        (_, Failure::Transport(_) | Failure::Late(_)) => Next::GoOn,
+        _ => Next::Relist,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::kinds::Pods, *};
-    use kube::core::Status;
+    use super::*;
 
-    fn api(code: u16) -> kube::Error {
-        kube::Error::Api(Status::default().with_code(code).boxed())
+    fn status(stage: Stage, code: u16) -> FollowError {
+        let code = StatusCode::from_u16(code).unwrap();
+        FollowError { stage, failure: Failure::Status { code, retry_after: None } }
     }
 
     #[test]
@@ -337,16 +290,11 @@ mod tests {
             (429, Next::GoOn),
             (503, Next::GoOn),
         ] {
-            assert_eq!(after(&watcher::Error::WatchStartFailed(api(code))), next, "{code}");
+            assert_eq!(after(&status(Stage::Open, code)), next, "{code}");
+            assert_eq!(after(&status(Stage::Read, code)), Next::Relist, "{code}");
         }
-        let unread = serde_json::from_str::<u8>("x").unwrap_err();
-        assert_eq!(after(&watcher::Error::WatchFailed(kube::Error::SerdeError(unread))), Next::Relist);
-    }
-
-    #[test]
-    fn the_server_ends_a_watch_before_the_client_gives_it_up() {
-        for (idle, want) in [(90, 60), (3, 2), (1, 1), (0, 1), (3600, 290)] {
-            assert_eq!(watch_config::<Pods>(Duration::from_secs(idle)).timeout, Some(want), "{idle}");
-        }
+        let failed = |failure| after(&FollowError { stage: Stage::Read, failure });
+        assert_eq!(failed(Failure::Undecodable), Next::Relist);
+        assert_eq!(failed(Failure::Transport("gone".into())), Next::GoOn);
     }
 }

@@ -146,6 +146,10 @@ pub struct CollectFlags {
     #[arg(long, value_name = "DURATION", env = "WUKONG_WATCH_IDLE", hide_env_values = true)]
     #[arg(default_value = "90s")]
     pub watch_idle: String,
+    /// Memory for the objects of one kind, 1Mi to 4Gi, of which one namespace takes half at most; more are left out
+    #[arg(long, value_name = "BYTES", env = "WUKONG_COLLECTION_LIMIT", hide_env_values = true)]
+    #[arg(default_value = "64Mi")]
+    pub collection_limit: String,
     #[command(flatten)]
     pub sources: SourceFlags,
 }

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{AllowedHosts, KubeletAccess, Listen, LogFormat, Output};
-use crate::model::{name::is_dns_label, source::SourceId};
+use crate::model::{name::is_dns_label, quantity::Quantity, source::SourceId};
 
 /// What a value should have been, in words that follow "expected".
 pub type Expected = String;
@@ -43,6 +43,14 @@ pub fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> 
         .ok()
         .filter(in_range)
         .ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// A Kubernetes quantity. The range's ends are whole MiB.
+pub fn bytes(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> {
+    let found = Quantity::parse(text).ok().map(Quantity::units).filter(|bytes| range.contains(bytes));
+    found.ok_or_else(|| {
+        format!("bytes such as 64Mi, from {}Mi to {}Mi", range.start() >> 20, range.end() >> 20)
+    })
 }
 
 /// Namespaces in the order given, each once; none for an empty list.

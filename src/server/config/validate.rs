@@ -17,6 +17,7 @@ use super::{
 pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
+const COLLECTION: RangeInclusive<u64> = 1 << 20..=4 << 30;
 /// Below the connections that are accepted: pages must find a place beside the streams.
 const EVENT_CLIENTS: RangeInclusive<u64> = 1..=8000;
 const VMS: RangeInclusive<u64> = 1..=10_000;
@@ -222,6 +223,12 @@ impl Check {
             ),
             answer_limit: default.answer_limit,
             proxies: ProxyRules::from_env(),
+            collection_limit: self.value(
+                "--collection-limit (WUKONG_COLLECTION_LIMIT)",
+                &flags.collection_limit,
+                default.collection_limit,
+                |text| parse::bytes(text, &COLLECTION).map(|bytes| bytes as usize),
+            ),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Obj, Text, nullable};
+use super::lenient::{Amount, Identifier, Obj, nullable};
 
 /// The answer to a login.
 #[derive(Deserialize)]
@@ -13,7 +13,7 @@ pub struct Login {
 /// The images of one pool: an element of the list's answer. Without them it is refused, not taken for an empty one.
 #[derive(Deserialize)]
 pub struct PoolImages {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable::<_, _, 10_000>")]
     pub value: Vec<Obj<RbdImage>>,
 }
 
@@ -21,45 +21,9 @@ pub struct PoolImages {
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct RbdImage {
-    pub name: Text,
-    pub pool_name: Text,
-    pub namespace: Text,
+    pub name: Identifier,
+    pub pool_name: Identifier,
+    pub namespace: Identifier,
     pub size: Amount,
     pub total_disk_usage: Amount,
-}
-
-/// A whole number of bytes; none for null, or anything else that is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "serde_json::Value")]
-pub struct Amount(pub Option<u64>);
-
-impl From<serde_json::Value> for Amount {
-    fn from(value: serde_json::Value) -> Self {
-        // Beyond this no disk goes: a number of bytes that is no amount.
-        Self(value.as_u64().filter(|bytes| i64::try_from(*bytes).is_ok()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_that_are_none_are_unknown() {
-        for (json, want) in [
-            ("5", Some(5)),
-            ("0", Some(0)),
-            ("null", None),
-            ("-1", None),
-            ("1.5", None),
-            ("9223372036854775808", None),
-            ("1e30", None),
-            (r#""5""#, None),
-            ("{}", None),
-        ] {
-            let text = format!(r#"{{"name":"a","total_disk_usage":{json},"configuration":[{{}}]}}"#);
-            let image: Obj<RbdImage> = serde_json::from_str(&text).unwrap();
-            assert_eq!((image.total_disk_usage.0, image.size.0, &*image.name), (want, None, "a"), "{json}");
-        }
-    }
 }

@@ -4,44 +4,45 @@ use serde::Deserialize;
 
 use super::{
     kubevirt::Condition,
-    lenient::{Flag, List, Obj, Scalar, Text},
+    lenient::{Flag, Identifier, List, Obj, Scalar},
 };
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
-    pub node_name: Text,
-    pub volumes: List<PodVolume>,
+    pub node_name: Identifier,
+    /// KubeVirt mounts some twenty beside the disks.
+    pub volumes: List<PodVolume, 320>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodVolume {
-    pub name: Text,
+    pub name: Identifier,
     pub persistent_volume_claim: Obj<ClaimSource>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClaimSource {
-    pub claim_name: Text,
+    pub claim_name: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodStatus {
-    pub phase: Text,
+    pub phase: Identifier,
     #[serde(rename = "hostIP")]
-    pub host_ip: Text,
+    pub host_ip: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClaimSpec {
     /// `Filesystem` or `Block`.
-    pub volume_mode: Text,
-    pub storage_class_name: Text,
-    pub volume_name: Text,
+    pub volume_mode: Identifier,
+    pub storage_class_name: Identifier,
+    pub volume_name: Identifier,
     pub resources: Obj<Resources>,
 }
 

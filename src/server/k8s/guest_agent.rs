@@ -2,30 +2,31 @@
 
 use serde::Deserialize;
 
-use super::lenient::{List, Obj, Scalar, Text, nullable};
+use super::lenient::{Identifier, List, Obj, ReadableText, Scalar, nullable};
 
 /// An answer without `items` is no list: it is refused, not taken for an empty one.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FilesystemList {
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable::<_, _, 4096>")]
     pub items: Vec<Obj<Filesystem>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Filesystem {
-    pub disk_name: Text,
-    pub mount_point: Text,
-    pub file_system_type: Text,
+    /// By it file systems that lie on one device are told.
+    pub disk_name: Identifier,
+    pub mount_point: ReadableText,
+    pub file_system_type: ReadableText,
     /// 0 where the agent does not say: those of before QEMU 3.1 do not.
     pub used_bytes: Scalar,
     pub total_bytes: Scalar,
     /// Absent in KubeVirt versions that do not pass it on.
-    pub disk: List<DiskOfGuest>,
+    pub disk: List<DiskOfGuest, 8>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DiskOfGuest {
-    pub serial: Text,
+    pub serial: Identifier,
 }

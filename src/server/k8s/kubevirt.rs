@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Flag, List, Map, Obj, Scalar, Text};
+use super::lenient::{Flag, Identifier, List, Map, Obj, ReadableText, Scalar};
+
+/// Kept of one VM: a virtio-scsi controller takes no more disks.
+pub const MOST_DISKS: usize = 256;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -19,7 +22,7 @@ pub struct Template {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VirtualMachineStatus {
-    pub printable_status: Text,
+    pub printable_status: Identifier,
     pub conditions: List<Condition>,
 }
 
@@ -28,7 +31,7 @@ pub struct VirtualMachineStatus {
 #[serde(default)]
 pub struct InstanceSpec {
     pub domain: Obj<Domain>,
-    pub volumes: List<Volume>,
+    pub volumes: List<Volume, MOST_DISKS>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -43,15 +46,15 @@ pub struct Domain {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Devices {
-    pub disks: List<Disk>,
+    pub disks: List<Disk, MOST_DISKS>,
 }
 
 /// A volume of that name, as the guest sees it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Disk {
-    pub name: Text,
-    pub serial: Text,
+    pub name: Identifier,
+    pub serial: Identifier,
 }
 
 /// The guest sees sockets × cores × threads; one that is not given counts as 1.
@@ -99,7 +102,7 @@ pub struct Amounts {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Volume {
-    pub name: Text,
+    pub name: Identifier,
     pub persistent_volume_claim: Obj<ClaimSource>,
     pub data_volume: Obj<DataVolumeSource>,
 }
@@ -107,21 +110,21 @@ pub struct Volume {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClaimSource {
-    pub claim_name: Text,
+    pub claim_name: Identifier,
 }
 
 /// A DataVolume's claim has its name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DataVolumeSource {
-    pub name: Text,
+    pub name: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct InstanceStatus {
-    pub phase: Text,
-    pub node_name: Text,
+    pub phase: Identifier,
+    pub node_name: Identifier,
     /// Launcher pod uid → node.
     pub active_pods: Map,
     pub migration_state: Obj<MigrationState>,
@@ -138,9 +141,9 @@ pub struct InstanceStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Condition {
-    pub r#type: Text,
-    pub status: Text,
-    pub message: Text,
+    pub r#type: Identifier,
+    pub status: Identifier,
+    pub message: ReadableText<1000>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -153,10 +156,10 @@ pub struct MemoryStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MigrationState {
-    pub source_node: Text,
-    pub target_node: Text,
-    pub source_pod: Text,
-    pub target_pod: Text,
+    pub source_node: Identifier,
+    pub target_node: Identifier,
+    pub source_pod: Identifier,
+    pub target_pod: Identifier,
     pub completed: Flag,
     pub failed: Flag,
 }
@@ -164,12 +167,12 @@ pub struct MigrationState {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Interface {
-    pub ip_address: Text,
+    pub ip_address: ReadableText,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GuestOs {
-    pub pretty_name: Text,
-    pub name: Text,
+    pub pretty_name: ReadableText,
+    pub name: ReadableText,
 }

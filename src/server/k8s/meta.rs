@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Flag, List, Obj, Text};
+use super::lenient::{Flag, Identifier, List, Obj};
 
 /// A watched object.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -20,13 +20,13 @@ pub struct Nothing {}
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {
-    pub name: Text,
-    pub namespace: Text,
-    pub uid: Text,
-    pub resource_version: Text,
-    pub creation_timestamp: Text,
+    pub name: Identifier,
+    pub namespace: Identifier,
+    pub uid: Identifier,
+    pub resource_version: Identifier,
+    pub creation_timestamp: Identifier,
     /// Set while the object is being deleted.
-    pub deletion_timestamp: Text,
+    pub deletion_timestamp: Identifier,
     pub labels: Obj<Labels>,
     pub annotations: Obj<Annotations>,
     pub owner_references: List<Owner>,
@@ -37,10 +37,10 @@ pub struct Metadata {
 pub struct Labels {
     /// The VMI's uid, on launcher pods and on the PodMetrics that carry over their labels.
     #[serde(rename = "kubevirt.io/created-by")]
-    pub created_by: Text,
+    pub created_by: Identifier,
     /// On nodes that KubeVirt works on: `true` where VMs may be placed.
     #[serde(rename = "kubevirt.io/schedulable")]
-    pub schedulable: Text,
+    pub schedulable: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -48,15 +48,15 @@ pub struct Labels {
 pub struct Annotations {
     /// The VMI's name, on launcher pods.
     #[serde(rename = "kubevirt.io/domain")]
-    pub domain: Text,
+    pub domain: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Owner {
-    pub api_version: Text,
-    pub kind: Text,
-    pub name: Text,
-    pub uid: Text,
+    pub api_version: Identifier,
+    pub kind: Identifier,
+    pub name: Identifier,
+    pub uid: Identifier,
     pub controller: Flag,
 }

@@ -15,5 +15,6 @@ pub mod pod_metrics;
 pub mod prometheus;
 pub mod storage;
 pub mod summary;
+pub mod text;
 pub mod time;
 pub mod wukong;

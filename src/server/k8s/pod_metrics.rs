@@ -3,24 +3,17 @@
 use serde::Deserialize;
 
 use super::{
-    lenient::{List, Obj, Scalar, Text, nullable},
+    lenient::{Identifier, List, Obj, Scalar},
     meta::Metadata,
 };
-
-/// A list without `items` is no list: it is refused, not taken for an empty one.
-#[derive(Clone, Debug, Deserialize)]
-pub struct PodMetricsList {
-    #[serde(deserialize_with = "nullable")]
-    pub items: Vec<Obj<PodMetrics>>,
-}
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodMetrics {
     pub metadata: Obj<Metadata>,
-    pub timestamp: Text,
+    pub timestamp: Identifier,
     /// What the CPU rate was taken over, a Go duration.
-    pub window: Text,
+    pub window: Identifier,
     pub containers: List<ContainerMetrics>,
 }
 

@@ -10,20 +10,27 @@ use serde_json::value::RawValue;
 use super::lenient::nullable;
 use crate::model::Millis;
 
+/// Series of one answer. With 64 bytes to each they are more than fit into an answer that is read; their slices take 8 MB.
+const MOST_SERIES: usize = 1 << 19;
+/// Samples of one series. Prometheus gives 11,000 at most.
+const MOST_SAMPLES: usize = 1 << 14;
+/// Warnings of one answer: one a block of a store that is away, in a large Thanos.
+const MOST_REMARKS: usize = 10_000;
+
 /// An answer without `data`, as an error is, is refused and not taken for an empty one.
 #[derive(Deserialize)]
 pub struct Answer<'a> {
     #[serde(borrow)]
     data: Data<'a>,
-    #[serde(borrow, default, deserialize_with = "nullable")]
+    #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_REMARKS>")]
     warnings: Vec<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "nullable")]
+    #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_REMARKS>")]
     infos: Vec<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
 struct Data<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable::<_, _, MOST_SERIES>")]
     result: Vec<&'a RawValue>,
 }
 
@@ -32,7 +39,7 @@ struct Data<'a> {
 pub struct Series<'a> {
     #[serde(borrow)]
     pub metric: Labels<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_SAMPLES>")]
     values: Vec<(f64, &'a str)>,
 }
 

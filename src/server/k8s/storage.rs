@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Obj, Text};
+use super::lenient::{Identifier, Obj};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -15,15 +15,15 @@ pub struct PersistentVolumeSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ClaimRef {
-    pub namespace: Text,
-    pub name: Text,
+    pub namespace: Identifier,
+    pub name: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Csi {
-    pub driver: Text,
-    pub volume_handle: Text,
+    pub driver: Identifier,
+    pub volume_handle: Identifier,
     pub volume_attributes: Obj<VolumeAttributes>,
 }
 
@@ -31,8 +31,8 @@ pub struct Csi {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeAttributes {
-    pub pool: Text,
-    pub image_name: Text,
+    pub pool: Identifier,
+    pub image_name: Identifier,
     /// Absent: the pool's default namespace.
-    pub rados_namespace: Text,
+    pub rados_namespace: Identifier,
 }

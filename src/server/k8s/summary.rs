@@ -10,10 +10,14 @@ use serde_json::value::RawValue;
 
 use super::lenient::nullable;
 
+/// Slices that are held of one answer. With 64 bytes to each they are more than any kubelet can say in an answer that is
+/// read, and 2 MB.
+const MOST_SLICES: usize = 1 << 17;
+
 /// An answer without `pods` is no summary: it is refused, not taken for an empty one.
 #[derive(Deserialize)]
 pub struct Summary<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable::<_, _, MOST_SLICES>")]
     pods: Vec<&'a RawValue>,
 }
 
@@ -22,7 +26,7 @@ pub struct Summary<'a> {
 pub struct PodStats<'a> {
     #[serde(borrow)]
     pub pod_ref: PodRef<'a>,
-    #[serde(borrow, default, deserialize_with = "nullable")]
+    #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_SLICES>")]
     volume: Vec<&'a RawValue>,
 }
 

@@ -2,24 +2,28 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Flag, List, Obj, Scalar, Text};
+use super::{
+    kubevirt::MOST_DISKS,
+    lenient::{Flag, Identifier, List, Obj, ReadableText, Scalar},
+};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct WukongSpec {
     pub cpu: Scalar,
     pub memory: Scalar,
-    pub os_image: Text,
+    pub os_image: ReadableText,
     pub networks: List<NetworkSpec>,
-    pub disks: List<DiskSpec>,
+    pub disks: List<DiskSpec, MOST_DISKS>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NetworkSpec {
-    pub name: Text,
+    /// By it the status is found.
+    pub name: Identifier,
     /// `bridge`, `macvlan`, `sriov`, `ovs`.
-    pub r#type: Text,
+    pub r#type: ReadableText,
     pub ip_config: Obj<IpConfig>,
 }
 
@@ -27,43 +31,43 @@ pub struct NetworkSpec {
 #[serde(default)]
 pub struct IpConfig {
     /// `static` or `dhcp`.
-    pub mode: Text,
+    pub mode: ReadableText,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct DiskSpec {
-    pub name: Text,
+    pub name: ReadableText,
     pub size: Scalar,
-    pub storage_class_name: Text,
+    pub storage_class_name: ReadableText,
     pub boot: Flag,
-    pub image: Text,
+    pub image: ReadableText,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct WukongStatus {
     /// `Pending`, `Creating`, `Running`, `Stopped`, `Error`.
-    pub phase: Text,
-    pub vm_name: Text,
-    pub node_name: Text,
+    pub phase: Identifier,
+    pub vm_name: Identifier,
+    pub node_name: Identifier,
     pub networks: List<NetworkStatus>,
-    pub volumes: List<VolumeStatus>,
+    pub volumes: List<VolumeStatus, MOST_DISKS>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NetworkStatus {
-    pub name: Text,
-    pub interface: Text,
-    pub ip_address: Text,
-    pub mac_address: Text,
+    pub name: Identifier,
+    pub interface: ReadableText,
+    pub ip_address: ReadableText,
+    pub mac_address: ReadableText,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeStatus {
-    pub name: Text,
-    pub pvc_name: Text,
+    pub name: ReadableText,
+    pub pvc_name: Identifier,
     pub size: Scalar,
 }

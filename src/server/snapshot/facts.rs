@@ -60,6 +60,12 @@ pub enum Observation {
         namespace: Option<String>,
         error: SourceError,
     },
+    /// What is not known of a source's objects, because there is more of them than is read or kept; empty once all is.
+    Omitted {
+        source: SourceId,
+        namespace: Option<String>,
+        errors: Vec<SourceError>,
+    },
     /// The answer to one PodMetrics list.
     PodMetrics {
         namespace: Option<String>,

@@ -29,6 +29,8 @@ pub(super) struct Track {
     pub last_bytes: Option<Millis>,
     /// The failure that has not been followed by a success.
     pub error: Option<SourceError>,
+    /// What is not known of its objects, because there is more of them than is read or kept.
+    pub omitted: Vec<SourceError>,
 }
 
 impl Track {
@@ -135,7 +137,11 @@ impl World {
             // The oldest: one silent namespace must show.
             last_success: tracks.iter().map(|track| track.last_success).min().flatten(),
             last_bytes: tracks.iter().filter_map(|track| track.last_bytes).min(),
-            errors: tracks.iter().filter_map(|track| track.error.clone()).collect(),
+            errors: tracks
+                .iter()
+                .flat_map(|track| track.error.iter().chain(&track.omitted))
+                .cloned()
+                .collect(),
             asked: tracks.len(),
             nodes: Vec::new(),
         }

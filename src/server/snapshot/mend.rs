@@ -26,6 +26,7 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
         Reason::TimedOut | Reason::Unreachable => unreachable(id),
         Reason::BadAnswer => msg!(mend.answer, command = ask(id)),
         Reason::Busy => msg!(mend.later),
+        Reason::TooLarge => msg!(mend.too_large, command = look(id)),
         Reason::NotSampled => msg!(mend.look_sampled, command = "kubectl top nodes"),
         _ => Message::default(),
     }
@@ -84,6 +85,19 @@ fn ask(id: SourceId) -> &'static str {
         SourceId::Kubelet => "kubectl get --raw /api/v1/nodes/NODE/proxy/stats/summary",
         _ => "kubectl api-resources",
     }
+}
+
+/// How to look at all objects of a source.
+fn look(id: SourceId) -> String {
+    let resource = match id {
+        SourceId::Wukongs => "wukongs.vm.novasphere.dev",
+        SourceId::VirtualMachines => "virtualmachines.kubevirt.io",
+        SourceId::Instances => "virtualmachineinstances.kubevirt.io",
+        SourceId::PodMetrics => "pods.metrics.k8s.io",
+        SourceId::Longhorn => "volumes.longhorn.io",
+        id => id.code(),
+    };
+    format!("kubectl get {resource} --all-namespaces")
 }
 
 /// The mend of one VM's figure.

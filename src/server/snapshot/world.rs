@@ -29,6 +29,8 @@ pub(super) type Objects<T> = HashMap<Key, Box<T>>;
 pub(super) struct Received<T> {
     pub facts: T,
     pub first_seen: Millis,
+    /// When it was last told.
+    pub told: Millis,
 }
 
 /// The last round of queries that was answered.
@@ -78,6 +80,8 @@ pub struct World {
 /// What is not told of any more (pods that are gone, nodes that hold no VM) is dropped after this many intervals: its
 /// last value has no reader any more.
 pub(super) const FORGET_AFTER: Millis = 240;
+/// Samples of pods that are kept. Of more, those alone that the last answer told: pods that are gone leave theirs behind.
+const MOST_SAMPLES: usize = 100_000;
 
 impl World {
     pub fn new(limits: Limits) -> Self {
@@ -123,6 +127,9 @@ impl World {
             Observation::WatchAlive { source, namespace, at } => self.track(source, namespace).alive(at),
             Observation::WatchFailed { source, namespace, error } => {
                 self.watch_failed(source, namespace, error)
+            }
+            Observation::Omitted { source, namespace, errors } => {
+                self.track(source, namespace).omitted = errors;
             }
             Observation::PodMetrics { namespace, at, result } => self.pod_metrics(namespace, at, result),
             Observation::Summary { node, at, result } => self.summary(node, at, result),
@@ -192,7 +199,11 @@ impl World {
             self.sampled(facts, at);
         }
         let forget_before = at - FORGET_AFTER * self.limits.metrics_interval;
-        self.metrics.retain(|_, received| received.first_seen >= forget_before);
+        let crowded = self.metrics.len() > MOST_SAMPLES;
+        self.metrics.retain(|_, received| match crowded {
+            true => received.told == at,
+            false => received.first_seen >= forget_before,
+        });
         self.track(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
@@ -209,7 +220,7 @@ impl World {
             Some(old) if old.facts.at == facts.at => old.first_seen,
             _ => now,
         };
-        self.metrics.insert(key, Box::new(Received { facts, first_seen }));
+        self.metrics.insert(key, Box::new(Received { facts, first_seen, told: now }));
     }
 
     fn summary(&mut self, node: String, at: Millis, result: Result<SummaryFacts, SourceError>) {

@@ -23,9 +23,10 @@ use self::{
 };
 use super::{
     Closed, Outlet,
+    budget::Budget,
     error::{Failure, seconds, source_error},
     now,
-    outside::Site,
+    outside::{Site, SiteLimits},
     poll::Source,
 };
 use crate::{
@@ -40,6 +41,8 @@ use crate::{
 /// The wait between two rounds of which the second is early: for new images, or after a failure.
 const EARLY: Duration = Duration::from_secs(30);
 const CREDENTIALS: Key = key!(collect.user_and_password);
+/// Read of an answer: ten times a page of images.
+const LARGEST_ANSWER: usize = 8 << 20;
 
 pub struct Ceph {
     site: Site,
@@ -55,8 +58,9 @@ pub struct Ceph {
 }
 
 impl Ceph {
-    pub fn new(config: CephConfig, limit: usize, targets: watch::Receiver<Targets>) -> Self {
-        let site = Site::new("Ceph", config.url.clone(), config.ca.clone(), config.deadline, limit);
+    pub fn new(config: CephConfig, limit: usize, budget: Budget, targets: watch::Receiver<Targets>) -> Self {
+        let limits = SiteLimits { deadline: config.deadline, limit: limit.min(LARGEST_ANSWER), budget };
+        let site = Site::new("Ceph", config.url.clone(), config.ca.clone(), limits);
         let login = Login::new(config.user_file.clone(), config.password_file.clone());
         let patience = EARLY.min(config.interval);
         Self { site, config, login, targets, asked: Arc::default(), started: None, patience, failed: false }
@@ -166,7 +170,7 @@ fn by_pool(images: &[Image]) -> BTreeMap<&str, BTreeSet<&Image>> {
 /// Whether the next pool may fare better. A pool whose placement groups are down hangs its requests.
 fn is_of_its_pool(failure: &Failure) -> bool {
     match failure {
-        Failure::Late(_) | Failure::TooLarge(_) | Failure::Undecodable => true,
+        Failure::Late(_) | Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => true,
         Failure::Status { code, .. } => code.as_u16() == 500,
         _ => false,
     }
@@ -231,7 +235,7 @@ mod tests {
             budget: Duration::from_secs(60),
             deadline: Duration::from_secs(15),
         };
-        let ceph = Ceph::new(config, 1, watch::channel(Targets::default()).1);
+        let ceph = Ceph::new(config, 1, Budget::new(&[]), watch::channel(Targets::default()).1);
         let late = Failure::Late(Duration::from_secs(15));
         let patience = [None, Some(&Failure::Undecodable), Some(&late)].map(|failure| ceph.patience(failure));
         assert_eq!(patience, [30, 30, 300].map(Duration::from_secs));

@@ -1,44 +1,48 @@
 //! A guest agent's answer → facts. A guest writes it itself: what is kept of it is bounded, since there may be ten
 //! thousand of them.
 
+use std::collections::HashSet;
+
 use crate::server::{
-    k8s::guest_agent::{self as wire, FilesystemList},
+    k8s::{
+        guest_agent::{self as wire, FilesystemList},
+        lenient::Obj,
+    },
     snapshot::facts::Filesystem,
 };
 
-const FILESYSTEMS: usize = 32;
-const SERIALS: usize = 8;
-/// Bytes of a name; longer ones are cut.
-const LONGEST_NAME: usize = 200;
-/// Bytes of a serial; a longer one is left out, since one that was cut might be another's.
-const LONGEST_SERIAL: usize = 128;
+/// Mounts that are listed. A guest that runs containers has hundreds, of few devices: those of a device that is listed
+/// already are left out beyond this, which no sum misses.
+const MOUNTS: usize = 32;
+/// Devices that one guest may tell of.
+pub const MOST_DEVICES: usize = 128;
 
+/// Of more devices than that, one more than that.
 pub fn decode(answer: &[u8]) -> Option<Vec<Filesystem>> {
     let list: FilesystemList = serde_json::from_slice(answer).ok()?;
-    Some(list.items.into_iter().take(FILESYSTEMS).map(|item| filesystem(item.0)).collect())
+    let (mut listed, mut devices) = (Vec::new(), HashSet::new());
+    for Obj(item) in list.items {
+        let new = item.disk_name.is_empty() || !devices.contains(&*item.disk_name);
+        if (new || listed.len() < MOUNTS) && listed.len() <= MOST_DEVICES {
+            devices.insert(item.disk_name.0.clone());
+            listed.push(filesystem(item));
+        }
+    }
+    Some(listed)
 }
 
 /// A file system that holds nothing still takes something for itself: 0 used is what an agent says that cannot tell.
 fn filesystem(item: wire::Filesystem) -> Filesystem {
     let known = |bytes: Option<u64>| bytes.filter(|bytes| *bytes > 0);
-    let serials = item.disk.0.into_iter().map(|disk| disk.serial.0);
-    let usable = |serial: &String| (1..=LONGEST_SERIAL).contains(&serial.len());
+    let serials = item.disk.items.into_iter().map(|disk| disk.serial.0);
     Filesystem {
         used: known(item.used_bytes.bytes()),
         total: known(item.total_bytes.bytes()),
-        disk_name: cut(item.disk_name.0),
-        mount_point: cut(item.mount_point.0),
-        kind: cut(item.file_system_type.0),
-        serials: serials.filter(usable).take(SERIALS).collect(),
+        disk_name: item.disk_name.0,
+        mount_point: item.mount_point.0,
+        kind: item.file_system_type.0,
+        serials: serials.filter(|serial| !serial.is_empty()).collect(),
     }
-}
-
-fn cut(mut name: String) -> String {
-    if name.len() > LONGEST_NAME {
-        name.truncate(name.floor_char_boundary(LONGEST_NAME));
-        name.shrink_to_fit();
-    }
-    name
 }
 
 #[cfg(test)]
@@ -95,17 +99,26 @@ mod tests {
 
     #[test]
     fn a_guest_cannot_fill_this_program_s_memory() {
-        let (long, cut_short) = ("é".repeat(5000), "é".repeat(LONGEST_NAME / 2));
+        let (long, cut_short) = ("é".repeat(5000), format!("{}…", "é".repeat(199)));
         let item = format!(
             r#"{{"diskName": "{long}", "mountPoint": "{long}", "fileSystemType": "{long}", "disk": [{}{{"serial": "{long}"}}]}}"#,
             r#"{"serial": "s"}, "#.repeat(100)
         );
         let found = one(&item);
-        assert_eq!([&found.disk_name, &found.mount_point, &found.kind], [&cut_short; 3]);
-        assert_eq!(found.serials, vec!["s"; SERIALS]);
+        assert_eq!([&found.mount_point, &found.kind], [&cut_short; 2]);
+        assert_eq!(found.disk_name, "", "cut, it could be another's");
+        assert_eq!(found.serials, vec!["s"; 8]);
         assert_eq!(one(&format!(r#"{{"disk": [{{"serial": "{long}"}}]}}"#)).serials, [""; 0]);
-        let many = format!(r#"{{"items": [{}{{}}]}}"#, "{}, ".repeat(1000));
-        assert_eq!(decode(many.as_bytes()).unwrap().len(), FILESYSTEMS);
+        let odd = one(r#"{"diskName": "vda", "mountPoint": "/\u001b[2J\u202e", "fileSystemType": "ext4\n"}"#);
+        assert_eq!((&*odd.mount_point, &*odd.kind), ("/\u{fffd}[2J\u{fffd}", "ext4 "));
+        let many = |count: usize, name: fn(usize) -> usize| {
+            let items: Vec<_> = (0..count).map(|n| format!(r#"{{"diskName": "vd{}"}}"#, name(n))).collect();
+            decode(format!(r#"{{"items": [{}]}}"#, items.join(",")).as_bytes()).map(|list| list.len())
+        };
+        assert_eq!(many(1000, |n| n % 3), Some(MOUNTS), "the others are of devices that are listed");
+        assert_eq!(many(100, |n| n), Some(100));
+        assert_eq!(many(1000, |n| n), Some(MOST_DEVICES + 1));
+        assert_eq!(many(5000, |_| 0), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::answer;
+use super::answer::{self, MOST_DEVICES};
 use crate::{
     model::{name::check_vm, reason::Reason, source::SourceId},
     server::{
@@ -38,7 +38,7 @@ pub enum Outcome {
 pub async fn ask(asker: &Asker, guest: &Key, access: &Access, outlet: &Outlet) -> Result<Outcome, Closed> {
     let started = Instant::now();
     let result = match path(guest) {
-        Some(path) => asker.ask_recoded(&path, answer::decode, recode).await,
+        Some(path) => asker.ask_recoded(&path, answer::decode, recode).await.and_then(counted),
         None => Err(Failure::BadName),
     };
     let result =
@@ -52,6 +52,10 @@ pub async fn ask(asker: &Asker, guest: &Key, access: &Access, outlet: &Outlet) -
     }
     send(outlet, guest, result).await?;
     Ok(outcome)
+}
+
+fn counted(filesystems: Vec<Filesystem>) -> Result<Vec<Filesystem>, Failure> {
+    if filesystems.len() > MOST_DEVICES { Err(Failure::TooMany(MOST_DEVICES)) } else { Ok(filesystems) }
 }
 
 pub async fn send(
@@ -116,7 +120,7 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
             ),
             code => access.status_error(code, "get"),
         },
-        Failure::TooLarge(_) | Failure::Undecodable => {
+        Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => {
             useless(msg!(collect.of_agent, guest = guest), failure)
         }
         Failure::BadName => source_error(Reason::NotReported, msg!(collect.instance_name)),

@@ -36,8 +36,6 @@ use crate::server::{
     snapshot::facts::{Key, SourceError, Targets},
 };
 
-/// Bytes that are read of an answer.
-const LARGEST_ANSWER: usize = 1 << 20;
 /// Between the starts of two requests, or less where an interval has not that much for each guest.
 const GAP: Duration = Duration::from_millis(100);
 
@@ -101,7 +99,7 @@ struct Round {
 impl Round {
     fn new(asker: Asker, config: &CollectConfig, outlet: Outlet) -> Self {
         Self {
-            asker: Asker { limit: asker.limit.min(LARGEST_ANSWER), ..asker },
+            asker,
             outlet,
             slots: config.guest_concurrency.max(1),
             by_namespace: config.namespaces.is_some(),

@@ -1,6 +1,6 @@
 //! Launcher pods and PersistentVolumeClaims.
 
-use super::{Kind, created};
+use super::{Kind, created, texts};
 use crate::{
     model::{quantity::Quantity, source::SourceId},
     server::{
@@ -20,7 +20,6 @@ impl Kind for Pods {
     const SOURCE: SourceId = SourceId::Pods;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
-    const KIND: &'static str = "Pod";
     const PLURAL: &'static str = "pods";
     const LABELS: Option<&'static str> = Some(super::super::LAUNCHERS);
 
@@ -41,8 +40,22 @@ impl Kind for Pods {
             node_name: spec.node_name.0,
             host_ip: status.host_ip.0.parse().ok(),
             phase: status.phase.0,
-            claims: spec.volumes.0.into_iter().filter_map(claim).collect(),
+            claims: spec.volumes.items.into_iter().filter_map(claim).collect(),
         }
+    }
+
+    fn left_out(object: &Object<PodSpec, PodStatus>) -> u32 {
+        object.spec.volumes.left_out
+    }
+
+    fn weight(facts: &PodFacts) -> usize {
+        let claims =
+            facts.claims.iter().map(|(name, claim)| size_of::<(String, String)>() + texts(&[name, claim]));
+        let own = [&facts.uid, &facts.namespace, &facts.name, &facts.node_name, &facts.phase];
+        size_of::<PodFacts>()
+            + texts(&own)
+            + texts(&[&facts.created_by, &facts.domain])
+            + claims.sum::<usize>()
     }
 
     fn key(facts: &PodFacts) -> Key {
@@ -61,7 +74,6 @@ impl Kind for Claims {
     const SOURCE: SourceId = SourceId::Claims;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
-    const KIND: &'static str = "PersistentVolumeClaim";
     const PLURAL: &'static str = "persistentvolumeclaims";
 
     type Spec = ClaimSpec;
@@ -78,6 +90,11 @@ impl Kind for Claims {
             storage_class: spec.storage_class_name.0,
             volume_name: spec.volume_name.0,
         }
+    }
+
+    fn weight(facts: &ClaimFacts) -> usize {
+        let own = [&facts.namespace, &facts.name, &facts.storage_class, &facts.volume_name];
+        size_of::<ClaimFacts>() + texts(&own)
     }
 
     fn key(facts: &ClaimFacts) -> Key {

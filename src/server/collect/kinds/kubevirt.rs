@@ -1,6 +1,8 @@
 //! KubeVirt's VirtualMachines and VirtualMachineInstances.
 
-use super::{Kind, created};
+use std::collections::HashMap;
+
+use super::{Kind, ROW, created, texts};
 use crate::{
     model::{quantity::Quantity, source::SourceId},
     server::{
@@ -23,7 +25,6 @@ impl Kind for VirtualMachines {
     const SOURCE: SourceId = SourceId::VirtualMachines;
     const GROUP: &'static str = "kubevirt.io";
     const VERSION: &'static str = "v1";
-    const KIND: &'static str = "VirtualMachine";
     const PLURAL: &'static str = "virtualmachines";
 
     type Spec = VirtualMachineSpec;
@@ -48,6 +49,15 @@ impl Kind for VirtualMachines {
         }
     }
 
+    fn left_out(object: &Object<VirtualMachineSpec, VirtualMachineStatus>) -> u32 {
+        object.status.conditions.left_out
+    }
+
+    fn weight(facts: &VmFacts) -> usize {
+        let own = [&facts.uid, &facts.namespace, &facts.name, &facts.owner_wukong, &facts.printable_status];
+        ROW + size_of::<VmFacts>() + texts(&own) + texts(&[&facts.trouble, &facts.memory])
+    }
+
     fn key(facts: &VmFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
@@ -64,7 +74,6 @@ impl Kind for Instances {
     const SOURCE: SourceId = SourceId::Instances;
     const GROUP: &'static str = "kubevirt.io";
     const VERSION: &'static str = "v1";
-    const KIND: &'static str = "VirtualMachineInstance";
     const PLURAL: &'static str = "virtualmachineinstances";
 
     type Spec = InstanceSpec;
@@ -75,17 +84,17 @@ impl Kind for Instances {
         let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
         let (guest_os, domain) = (status.guest_os_info.0, spec.domain.0);
         let owner_vm = controlling_vm(&meta).unwrap_or_default();
-        let interfaces = status.interfaces.0.into_iter().map(|interface| interface.ip_address.0);
+        let interfaces = status.interfaces.items.into_iter().map(|interface| interface.ip_address.0);
         InstanceFacts {
             uid: meta.uid.0,
             namespace: meta.namespace.0,
             name: meta.name.0,
             phase: status.phase.0,
             node_name: status.node_name.0,
-            active_pods: status.active_pods.0.into_iter().collect(),
+            active_pods: status.active_pods.entries.into_iter().collect(),
             migration: migration(status.migration_state.0),
-            volumes_left_out: 0,
-            volumes: volumes(spec.volumes.0, &domain.devices.disks),
+            volumes_left_out: spec.volumes.left_out,
+            volumes: volumes(spec.volumes.items, &domain.devices.disks),
             ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
             agent_connected: status.conditions.iter().any(agent_connected),
             cpu_milli: topology_milli(&status.current_cpu_topology).or_else(|| cpu_milli(&domain)),
@@ -95,6 +104,35 @@ impl Kind for Instances {
             created: created(&meta.creation_timestamp),
             guest_os: if guest_os.pretty_name.is_empty() { guest_os.name.0 } else { guest_os.pretty_name.0 },
         }
+    }
+
+    fn left_out(object: &Object<InstanceSpec, InstanceStatus>) -> u32 {
+        let (spec, status) = (&object.spec, &object.status);
+        let left_out = [
+            spec.volumes.left_out,
+            spec.domain.devices.disks.left_out,
+            status.active_pods.left_out,
+            status.interfaces.left_out,
+            status.conditions.left_out,
+        ];
+        left_out.into_iter().fold(0, u32::saturating_add)
+    }
+
+    fn weight(facts: &InstanceFacts) -> usize {
+        let volumes = facts
+            .volumes
+            .iter()
+            .map(|v| size_of::<InstanceVolume>() + texts(&[&v.name, &v.claim, &v.serial]));
+        let pods =
+            facts.active_pods.iter().map(|(uid, node)| size_of::<(String, String)>() + texts(&[uid, node]));
+        let migration = facts.migration.iter().map(|m| {
+            size_of::<Migration>() + texts(&[&m.source_node, &m.target_node, &m.source_pod, &m.target_pod])
+        });
+        let own =
+            [&facts.uid, &facts.namespace, &facts.name, &facts.phase, &facts.node_name, &facts.owner_vm];
+        let parts: usize = volumes.chain(pods).chain(migration).sum();
+        let guest = texts(&[&facts.ip_address, &facts.guest_os, &facts.memory]);
+        ROW + size_of::<InstanceFacts>() + texts(&own) + guest + parts
     }
 
     fn key(facts: &InstanceFacts) -> Key {
@@ -203,12 +241,15 @@ fn migration(state: MigrationState) -> Option<Box<Migration>> {
 }
 
 fn volumes(volumes: Vec<Volume>, disks: &[Disk]) -> Vec<InstanceVolume> {
-    volumes.into_iter().filter_map(|of| volume(of, disks)).collect()
+    let mut serials: HashMap<&str, &str> = HashMap::with_capacity(disks.len());
+    for disk in disks.iter().filter(|disk| !disk.name.is_empty()) {
+        serials.entry(&*disk.name).or_insert(&*disk.serial);
+    }
+    volumes.into_iter().filter_map(|of| volume(of, &serials)).collect()
 }
 
-fn volume(volume: Volume, disks: &[Disk]) -> Option<InstanceVolume> {
-    let disk = disks.iter().find(|disk| disk.name == volume.name);
-    let serial = disk.map(|disk| disk.serial.0.clone()).unwrap_or_default();
+fn volume(volume: Volume, serials: &HashMap<&str, &str>) -> Option<InstanceVolume> {
+    let serial = serials.get(&*volume.name).copied().unwrap_or_default().to_owned();
     let claims = [volume.persistent_volume_claim.0.claim_name, volume.data_volume.0.name];
     let claim = claims.into_iter().find(|claim| !claim.is_empty())?;
     Some(InstanceVolume { name: volume.name.0, claim: claim.0, serial })

@@ -1,6 +1,6 @@
 //! Nodes: what VMs may have of them.
 
-use super::{Kind, Scope};
+use super::{Kind, Scope, texts};
 use crate::{
     model::{groups::Node, quantity::Quantity, source::SourceId},
     server::{
@@ -21,7 +21,6 @@ impl Kind for Nodes {
     const SOURCE: SourceId = SourceId::Nodes;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
-    const KIND: &'static str = "Node";
     const PLURAL: &'static str = "nodes";
     const SCOPE: Scope = Scope::Cluster;
 
@@ -41,6 +40,14 @@ impl Kind for Nodes {
             unschedulable: object.spec.unschedulable.0,
             takes_vms: !meta.labels.schedulable.is_empty(),
         }
+    }
+
+    fn left_out(object: &Object<NodeSpec, NodeStatus>) -> u32 {
+        object.status.conditions.left_out
+    }
+
+    fn weight(facts: &Node) -> usize {
+        size_of::<Node>() + texts(&[&facts.name])
     }
 
     fn key(facts: &Node) -> Key {

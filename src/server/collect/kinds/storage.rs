@@ -1,6 +1,6 @@
 //! What leads from a claim to its backend: PersistentVolumes, and Longhorn's volumes.
 
-use super::{Kind, Scope};
+use super::{Kind, Scope, texts};
 use crate::{
     model::source::SourceId,
     server::{
@@ -25,7 +25,6 @@ impl Kind for PersistentVolumes {
     const SOURCE: SourceId = SourceId::PersistentVolumes;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
-    const KIND: &'static str = "PersistentVolume";
     const PLURAL: &'static str = "persistentvolumes";
     const SCOPE: Scope = Scope::Cluster;
 
@@ -38,6 +37,19 @@ impl Kind for PersistentVolumes {
         let lead =
             backend(csi).map(|backend| Lead { claim: Key::new(&claim.namespace, &claim.name), backend });
         PersistentVolumeFacts { name: object.metadata.0.name.0.into(), lead }
+    }
+
+    fn weight(facts: &PersistentVolumeFacts) -> usize {
+        let lead = facts.lead.as_ref().map_or(0, |lead| {
+            let backend = match &lead.backend {
+                Backend::Longhorn(volume) => volume.len(),
+                Backend::Rbd(image) => {
+                    size_of::<Image>() + texts(&[&image.pool, &image.namespace, &image.name])
+                }
+            };
+            texts(&[&lead.claim.namespace, &lead.claim.name]) + backend
+        });
+        size_of::<PersistentVolumeFacts>() + texts(&[&facts.name]) + lead
     }
 
     fn key(facts: &PersistentVolumeFacts) -> Key {
@@ -56,7 +68,6 @@ impl Kind for LonghornVolumes {
     const SOURCE: SourceId = SourceId::Longhorn;
     const GROUP: &'static str = "longhorn.io";
     const VERSION: &'static str = "v1beta2";
-    const KIND: &'static str = "Volume";
     const PLURAL: &'static str = "volumes";
 
     type Spec = LonghornSpec;
@@ -70,6 +81,10 @@ impl Kind for LonghornVolumes {
             namespace: object.metadata.0.namespace.0,
             name: object.metadata.0.name.0,
         }
+    }
+
+    fn weight(facts: &LonghornFacts) -> usize {
+        size_of::<LonghornFacts>() + texts(&[&facts.namespace, &facts.name])
     }
 
     fn key(facts: &LonghornFacts) -> Key {

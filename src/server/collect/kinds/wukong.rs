@@ -1,6 +1,8 @@
 //! Wukongs.
 
-use super::{Kind, created};
+use std::collections::HashMap;
+
+use super::{Kind, ROW, created, texts};
 use crate::{
     model::{
         source::SourceId,
@@ -9,7 +11,7 @@ use crate::{
     server::{
         k8s::{
             meta::Object,
-            wukong::{DiskSpec, NetworkSpec, NetworkStatus, WukongSpec, WukongStatus},
+            wukong::{DiskSpec, NetworkSpec, NetworkStatus, VolumeStatus, WukongSpec, WukongStatus},
         },
         snapshot::facts::{Change, Key, Observation, WukongFacts, WukongVolume},
     },
@@ -22,7 +24,6 @@ impl Kind for Wukongs {
     const SOURCE: SourceId = SourceId::Wukongs;
     const GROUP: &'static str = "vm.novasphere.dev";
     const VERSION: &'static str = "v1alpha1";
-    const KIND: &'static str = "Wukong";
     const PLURAL: &'static str = "wukongs";
 
     type Spec = WukongSpec;
@@ -39,20 +40,37 @@ impl Kind for Wukongs {
             cpu: spec.cpu.count(),
             memory: spec.memory.0,
             os_image: spec.os_image.0,
-            networks: networks(spec.networks.0, status.networks.0),
-            disks_left_out: 0,
-            volumes_left_out: 0,
-            disks: spec.disks.0.into_iter().map(disk).collect(),
+            networks: networks(spec.networks.items, status.networks.items),
+            disks_left_out: spec.disks.left_out,
+            disks: spec.disks.items.into_iter().map(disk).collect(),
             phase: status.phase.0,
             vm_name: status.vm_name.0,
             node_name: status.node_name.0,
-            volumes: status
-                .volumes
-                .0
-                .into_iter()
-                .map(|v| WukongVolume { name: v.name.0, claim: v.pvc_name.0, size: v.size.0 })
-                .collect(),
+            volumes_left_out: status.volumes.left_out,
+            volumes: status.volumes.items.into_iter().map(volume).collect(),
         }
+    }
+
+    fn left_out(object: &Object<WukongSpec, WukongStatus>) -> u32 {
+        let (spec, status) = (&object.spec, &object.status);
+        let left_out =
+            [spec.networks.left_out, spec.disks.left_out, status.networks.left_out, status.volumes.left_out];
+        left_out.into_iter().fold(0, u32::saturating_add)
+    }
+
+    fn weight(facts: &WukongFacts) -> usize {
+        let networks = facts.networks.iter().map(|n| {
+            size_of::<Network>() + texts(&[&n.name, &n.mode, &n.interface, &n.ip_address, &n.mac_address])
+        });
+        let disks = facts
+            .disks
+            .iter()
+            .map(|d| size_of::<Disk>() + texts(&[&d.name, &d.size, &d.storage_class_name, &d.image]));
+        let volumes =
+            facts.volumes.iter().map(|v| size_of::<WukongVolume>() + texts(&[&v.name, &v.claim, &v.size]));
+        let own = [&facts.uid, &facts.namespace, &facts.name, &facts.memory, &facts.os_image, &facts.phase];
+        let parts: usize = networks.chain(disks).chain(volumes).sum();
+        ROW + size_of::<WukongFacts>() + texts(&own) + texts(&[&facts.vm_name, &facts.node_name]) + parts
     }
 
     fn key(facts: &WukongFacts) -> Key {
@@ -62,6 +80,10 @@ impl Kind for Wukongs {
     fn observation(change: Change<WukongFacts>) -> Observation {
         Observation::Wukongs(change)
     }
+}
+
+fn volume(volume: VolumeStatus) -> WukongVolume {
+    WukongVolume { name: volume.name.0, claim: volume.pvc_name.0, size: volume.size.0 }
 }
 
 fn disk(disk: DiskSpec) -> Disk {
@@ -75,16 +97,25 @@ fn disk(disk: DiskSpec) -> Disk {
 }
 
 /// The networks of the spec in their order, each with what the status says of it, then those that only the status has.
-fn networks(spec: Vec<NetworkSpec>, mut status: Vec<NetworkStatus>) -> Vec<Network> {
-    let mut joined = Vec::with_capacity(spec.len().max(status.len()));
-    for ordered in spec {
-        let at = status.iter().position(|seen| seen.name == ordered.name);
-        let mode = if ordered.r#type.is_empty() { ordered.ip_config.0.mode } else { ordered.r#type };
-        let seen = at.map(|at| status.remove(at)).unwrap_or_default();
-        joined.push(Network { name: ordered.name.0, mode: mode.0, ..network(seen) });
+/// A status without a name belongs to no network of the spec.
+fn networks(spec: Vec<NetworkSpec>, status: Vec<NetworkStatus>) -> Vec<Network> {
+    let mut joined: Vec<Network> = spec.into_iter().map(ordered).collect();
+    let mut places = HashMap::new();
+    for (place, network) in joined.iter().enumerate().filter(|(_, network)| !network.name.is_empty()) {
+        places.entry(network.name.clone()).or_insert(place);
     }
-    joined.extend(status.into_iter().map(network));
+    for seen in status.into_iter().map(network) {
+        match places.remove(&seen.name) {
+            Some(place) => joined[place] = Network { mode: std::mem::take(&mut joined[place].mode), ..seen },
+            None => joined.push(seen),
+        }
+    }
     joined
+}
+
+fn ordered(spec: NetworkSpec) -> Network {
+    let mode = if spec.r#type.is_empty() { spec.ip_config.0.mode } else { spec.r#type };
+    Network { name: spec.name.0, mode: mode.0, ..Network::default() }
 }
 
 fn network(seen: NetworkStatus) -> Network {

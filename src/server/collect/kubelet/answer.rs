@@ -5,6 +5,7 @@ use crate::{
     server::{
         k8s::{
             summary::{PodRef, Summary, VolumeUsage},
+            text::is_identifier,
             time,
         },
         snapshot::facts::{Key, VolumeRef, VolumeStats},
@@ -14,19 +15,28 @@ use crate::{
 /// The seed's volume name for a claim, beside `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 
+/// Volumes that one kubelet may tell of: 16 on each of 500 pods.
+pub const MOST_VOLUMES: usize = 8192;
+
+/// Of more volumes than that, one more than that.
 pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Vec<VolumeStats>> {
     let summary: Summary<'_> = serde_json::from_slice(answer).ok()?;
     let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
     let mut stats = Vec::new();
     for pod in summary.pods().filter(|pod| ours(&pod.pod_ref)) {
         let used = pod.volumes().filter(|volume| of_interest(&pod.pod_ref, volume));
-        stats.extend(used.map(|volume| volume_stats(&pod.pod_ref, volume)));
+        let room = (MOST_VOLUMES + 1).saturating_sub(stats.len());
+        stats.extend(used.map(|volume| volume_stats(&pod.pod_ref, volume)).take(room));
     }
     Some(stats)
 }
 
-/// Claims, named as such or by the pod of a VM: a pod volume's name leads to its claim.
+/// Claims, named as such or by the pod of a VM: a pod volume's name leads to its claim. What has no possible name is none.
 fn of_interest(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> bool {
+    let claim = volume.pvc_ref.as_ref().map_or(["", ""], |claim| [&claim.namespace, &claim.name]);
+    if ![&*pod.namespace, &*pod.name, &*volume.name].into_iter().chain(claim).all(is_identifier) {
+        return false;
+    }
     let of_a_vm = pod.name.starts_with("virt-launcher-") || pod.name.starts_with("hp-volume-");
     volume.pvc_ref.is_some()
         || volume.name.starts_with(PVC_PREFIX)
@@ -91,6 +101,42 @@ mod tests {
         let root = &stats[0];
         assert_eq!((root.capacity, root.available, root.inodes), (Some(9), Some(4), Some(7)));
         assert_eq!(root.at, Some(1_772_615_520_000));
+    }
+
+    #[test]
+    fn a_kubelet_cannot_fill_this_program_s_memory() {
+        let volume = r#"{"name": "v", "usedBytes": 1}"#;
+        let pod = |volumes: usize| {
+            let volumes = vec![volume; volumes].join(",");
+            format!(r#"{{"podRef": {{"name": "virt-launcher-a", "namespace": "b"}}, "volume": [{volumes}]}}"#)
+        };
+        for (pods, volumes, want) in
+            [(2, 10, 20), (1, 20_000, MOST_VOLUMES + 1), (20, 5000, MOST_VOLUMES + 1)]
+        {
+            let answer = format!(r#"{{"pods": [{}]}}"#, vec![pod(volumes); pods].join(","));
+            assert_eq!(decode(answer.as_bytes(), None).unwrap().len(), want, "{pods} pods of {volumes}");
+        }
+        let zeros = format!(r#"{{"pods": [{}0]}}"#, "0,".repeat(1 << 20));
+        assert!(decode(zeros.as_bytes(), None).is_none(), "each would take eight times its bytes");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_cut_to_one() {
+        let long = "x".repeat(257);
+        let volumes = [
+            format!(r#"{{"name": "{long}", "usedBytes": 1}}"#),
+            format!(r#"{{"name": "v", "pvcRef": {{"name": "{long}", "namespace": "b"}}, "usedBytes": 1}}"#),
+            r#"{"name": "a\u202eb", "usedBytes": 1}"#.to_owned(),
+            r#"{"name": "root", "usedBytes": 1}"#.to_owned(),
+        ];
+        let answer = format!(
+            r#"{{"pods": [{{"podRef": {{"name": "virt-launcher-a", "namespace": "b"}}, "volume": [{}]}}]}}"#,
+            volumes.join(",")
+        );
+        let stats = decode(answer.as_bytes(), None).unwrap();
+        assert!(
+            matches!(&stats[..], [VolumeStats { of: VolumeRef::PodVolume { volume, .. }, .. }] if **volume == *"root")
+        );
     }
 
     #[test]

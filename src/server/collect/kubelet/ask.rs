@@ -4,7 +4,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Outcome, answer};
+use super::{
+    Outcome,
+    answer::{self, MOST_VOLUMES},
+};
 use crate::{
     model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId},
     server::{
@@ -129,7 +132,8 @@ impl Askers {
 
     async fn volumes(&self, asker: &Asker, url: &str) -> Volumes {
         let namespaces = self.namespaces.clone();
-        asker.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await
+        let volumes = asker.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await?;
+        if volumes.len() > MOST_VOLUMES { Err(Failure::TooMany(MOST_VOLUMES)) } else { Ok(volumes) }
     }
 }
 

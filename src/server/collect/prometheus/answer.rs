@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use crate::{
     model::Millis,
     server::{
-        k8s::prometheus::{Answer, Labels, Series},
+        k8s::{
+            prometheus::{Answer, Labels, Series},
+            text::{is_identifier, readable},
+        },
         snapshot::facts::{InstanceSample, Key, VolumeRef, VolumeStats},
     },
 };
@@ -25,11 +28,19 @@ const MEMORY: [&str; 3] = [
 /// Amounts from here on are no amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;
 
+/// Claims, or instances, that one query may tell of, for each scrape target.
+pub const MOST_THINGS: usize = 1 << 16;
+/// Characters that are kept of a remark, and remarks of one answer.
+const REMARK: usize = 200;
+const REMARKS: usize = 100;
+
 /// What one query gave, and what the server remarked on it.
 #[derive(Clone, Debug, Default)]
 pub struct Part<T> {
     pub found: T,
     pub remarks: Vec<String>,
+    /// Series of more things than are kept.
+    pub left_out: usize,
 }
 
 pub type Memory = HashMap<Key, Scrape<3>>;
@@ -53,27 +64,30 @@ pub struct Scrape<const N: usize> {
 pub fn volumes(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Vec<VolumeStats>>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let key = |labels: &Labels<'_>| key(labels, &labels.persistentvolumeclaim, ours);
-    let found = newest(&answer, VOLUMES, key).into_iter();
-    Some(part(found.map(|(claim, scrape)| scrape.volume(claim)).collect(), &answer))
+    let (found, left_out) = newest(&answer, VOLUMES, key);
+    let volumes = found.into_iter().map(|(claim, scrape)| scrape.volume(claim));
+    Some(part(volumes.collect(), left_out, &answer))
 }
 
 pub fn memory(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Memory>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let found = newest(&answer, MEMORY, |labels| key(labels, &labels.name, ours));
-    Some(part(found, &answer))
+    let (found, left_out) = newest(&answer, MEMORY, |labels| key(labels, &labels.name, ours));
+    Some(part(found, left_out, &answer))
 }
 
 pub fn cpu(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Cpu>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let mut found = Cpu::new();
+    let (mut found, mut left_out) = (Cpu::new(), 0);
     for series in answer.series() {
-        if let (Some(key), Some(rate)) = (key(&series.metric, &series.metric.name, ours), Rate::of(&series))
-            && found.get(&key).is_none_or(|other| other.at < rate.at)
-        {
-            found.insert(key, rate);
+        let key = key(&series.metric, &series.metric.name, ours);
+        let (Some(key), Some(rate)) = (key, Rate::of(&series)) else { continue };
+        match found.get(&key) {
+            None if found.len() == MOST_THINGS => left_out += 1,
+            Some(other) if other.at >= rate.at => {}
+            _ => drop(found.insert(key, rate)),
         }
     }
-    Some(part(found, &answer))
+    Some(part(found, left_out, &answer))
 }
 
 /// Both parts of each instance. The time is that of the memory's sample, which is of the same scrape.
@@ -102,28 +116,36 @@ fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<Rate>) -> Instance
     }
 }
 
-fn part<T>(found: T, answer: &Answer<'_>) -> Part<T> {
-    Part { found, remarks: answer.remarks().map(str::to_owned).collect() }
+fn part<T>(found: T, left_out: usize, answer: &Answer<'_>) -> Part<T> {
+    let remarks = answer.remarks().take(REMARKS).map(|remark| readable(remark, REMARK)).collect();
+    Part { found, remarks, left_out }
 }
 
-/// None for what has no name, and for what a server that ignores matchers tells of other namespaces.
+/// None for what has no possible name, and for what a server that ignores matchers tells of other namespaces.
 pub fn key(labels: &Labels<'_>, name: &str, ours: Option<&[String]>) -> Option<Key> {
     let namespace = labels.of_namespace();
     let is_ours = ours.is_none_or(|ours| ours.iter().any(|own| own == namespace));
-    (is_ours && !namespace.is_empty() && !name.is_empty()).then(|| Key::new(namespace, name))
+    let named = [namespace, name].into_iter().all(|name| !name.is_empty() && is_identifier(name));
+    (is_ours && named).then(|| Key::new(namespace, name))
 }
 
+/// Of each the newest, and how many series are of more things than are kept.
 fn newest<const N: usize>(
     answer: &Answer<'_>,
     metrics: [&str; N],
     key: impl Fn(&Labels<'_>) -> Option<Key>,
-) -> HashMap<Key, Scrape<N>> {
+) -> (HashMap<Key, Scrape<N>>, usize) {
     let mut targets: BTreeMap<(Key, String), Scrape<N>> = BTreeMap::new();
+    let mut left_out = 0;
     for series in answer.series() {
         let metric = metrics.iter().position(|metric| *metric == series.metric.metric);
         if let (Some(n), Some(key), Some(last)) = (metric, key(&series.metric), series.last()) {
-            let target = format!("{} {}", series.metric.instance, series.metric.node);
-            targets.entry((key, target)).or_default().add(n, last);
+            let target = (key, format!("{} {}", series.metric.instance, series.metric.node));
+            if targets.len() < MOST_THINGS || targets.contains_key(&target) {
+                targets.entry(target).or_default().add(n, last);
+            } else {
+                left_out += 1;
+            }
         }
     }
     let mut chosen: HashMap<Key, Scrape<N>> = HashMap::new();
@@ -132,7 +154,7 @@ fn newest<const N: usize>(
             chosen.insert(key, scrape);
         }
     }
-    chosen
+    (chosen, left_out)
 }
 
 impl Rate {
@@ -336,5 +358,37 @@ mod tests {
         let took = begun.elapsed();
         eprintln!("{} MB of {CLAIMS} claims decoded in {took:?}", answer.len() >> 20);
         assert_eq!(found.len(), CLAIMS);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_one_answer_tells_of() {
+        let many = |label: &str, metric: &str, count: usize| {
+            let of = |n: usize| series(metric, &format!(r#""{label}":"c{n}""#), r#"[1,"5"],[2,"6"]"#);
+            json(&(0..count).map(of).collect::<Vec<_>>())
+        };
+        let answer = many("persistentvolumeclaim", VOLUMES[0], MOST_THINGS + 7);
+        let part = volumes(&answer, None).unwrap();
+        assert_eq!((part.found.len(), part.left_out), (MOST_THINGS, 7));
+        let part = cpu(&many("name", "kubevirt_vmi_cpu_usage_seconds_total", MOST_THINGS + 7), None).unwrap();
+        assert_eq!((part.found.len(), part.left_out), (MOST_THINGS, 7));
+        let long = "x".repeat(300);
+        let odd = [
+            format!(r#""persistentvolumeclaim":"{long}""#),
+            r#""persistentvolumeclaim":"a\u202eb""#.to_owned(),
+        ];
+        let odd = odd.map(|labels| series(VOLUMES[0], &labels, r#"[1,"5"]"#));
+        assert!(volumes(&json(&odd), None).unwrap().found.is_empty(), "no such claim can be");
+    }
+
+    #[test]
+    fn remarks_are_few_and_can_be_read() {
+        let remark = format!("\\u001b[31m{}", "x".repeat(300));
+        let remarks = vec![format!(r#""{remark}""#); 5000].join(",");
+        let answer = format!(r#"{{"data":{{"result":[]}},"warnings":[{remarks}]}}"#);
+        let part = volumes(answer.as_bytes(), None).unwrap();
+        assert_eq!(part.remarks.len(), REMARKS);
+        assert!(part.remarks[0].starts_with("\u{fffd}[31mxxx") && part.remarks[0].chars().count() == REMARK);
+        let endless = format!(r#"{{"data":{{"result":[{}0]}}}}"#, "0,".repeat(1 << 19));
+        assert!(volumes(endless.as_bytes(), None).is_none(), "each would take eight times its bytes");
     }
 }

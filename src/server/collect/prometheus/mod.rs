@@ -19,9 +19,10 @@ pub use self::range::Historian;
 use self::{answer::Part, query::Scope};
 use super::{
     Closed, Outlet,
+    budget::Budget,
     error::{Failure, source_error},
     now,
-    outside::{Session, Site, secret},
+    outside::{Session, Site, SiteLimits, secret},
     poll::Source,
 };
 use crate::{
@@ -43,9 +44,8 @@ use crate::{
 
 /// What a person should look at when Prometheus refuses.
 const CREDENTIALS: Key = key!(collect.token_or_password);
-/// Shown of what a server remarks, and of each remark, in characters.
+/// Shown of what a server remarks.
 const REMARKS: usize = 5;
-const REMARK: usize = 200;
 
 pub struct Prometheus {
     site: Site,
@@ -64,12 +64,10 @@ struct Disks {
 }
 
 impl Prometheus {
-    pub fn new(config: PrometheusConfig, collect: &CollectConfig) -> Self {
-        let (url, ca) = (config.url.clone(), config.ca.clone());
+    pub fn new(config: PrometheusConfig, collect: &CollectConfig, budget: Budget) -> Self {
         let asked = collect.asked_disk_sources().contains(&SourceId::Prometheus);
         Self {
-            site: Site::new("Prometheus", url, ca, config.deadline, collect.answer_limit)
-                .through(&collect.proxies),
+            site: site(&config, collect, budget),
             scope: Scope::new(&config.matchers, collect.namespaces.as_deref()),
             namespaces: collect.namespaces.as_deref().map(Arc::from),
             disks: asked.then(|| Disks::new(collect.disk_interval)),
@@ -108,10 +106,16 @@ impl Prometheus {
         mut warnings: Vec<Message>,
     ) -> PrometheusFacts {
         let disks = self.disks.as_ref().map(|disks| disks.last.clone()).unwrap_or_default();
+        if disks.left_out + memory.left_out + cpu.left_out > 0 {
+            warnings.push(msg!(collect.more_series, count = answer::MOST_THINGS.to_string()));
+        }
         let mut remarks: Vec<String> = [disks.remarks, memory.remarks, cpu.remarks].concat();
         remarks.sort();
         remarks.dedup();
-        warnings.extend(remarks.iter().take(REMARKS).map(|remark| legible(remark)));
+        let shown = remarks.into_iter().take(REMARKS);
+        warnings.extend(
+            shown.map(|remark| msg!(collect.about, peer = "Prometheus", words = without_addresses(&remark))),
+        );
         PrometheusFacts {
             volumes: disks.found,
             instances: answer::instances(memory.found, cpu.found),
@@ -169,6 +173,11 @@ impl Tally {
             _ => Ok(self.warnings),
         }
     }
+}
+
+fn site(config: &PrometheusConfig, collect: &CollectConfig, budget: Budget) -> Site {
+    let limits = SiteLimits { deadline: config.deadline, limit: collect.answer_limit, budget };
+    Site::new("Prometheus", config.url.clone(), config.ca.clone(), limits).through(&collect.proxies)
 }
 
 async fn open(
@@ -268,13 +277,7 @@ async fn authorization(config: &PrometheusConfig) -> Result<Option<HeaderValue>,
     Ok(Some(value))
 }
 
-/// One line of a length that can be shown, without the addresses of stores: readers need not know them.
-fn legible(remark: &str) -> Message {
-    let line: String = remark.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REMARK).collect();
-    msg!(collect.about, peer = "Prometheus", words = without_addresses(&line))
-}
-
-/// `dial tcp 10.0.0.3:10901: refused` → `dial tcp …: refused`
+/// `dial tcp 10.0.0.3:10901: refused` → `dial tcp …: refused`: readers need not know where stores are.
 fn without_addresses(line: &str) -> String {
     let mut out = String::new();
     for word in line.split_inclusive(|c: char| !is_of_address(c)) {

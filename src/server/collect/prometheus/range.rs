@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, CREDENTIALS, Failure, Site, open, query};
+use super::{Api, Budget, CREDENTIALS, Failure, Site, open, query, site};
 use crate::{
     model::Millis,
     server::{
@@ -33,11 +33,9 @@ pub struct Historian {
 
 impl Historian {
     /// None where no Prometheus is configured.
-    pub fn new(collect: &CollectConfig) -> Option<Self> {
+    pub fn new(collect: &CollectConfig, budget: Budget) -> Option<Self> {
         let config = collect.prometheus.clone()?;
-        let (url, ca) = (config.url.clone(), config.ca.clone());
-        let site = Site::new("Prometheus", url, ca, config.deadline, collect.answer_limit);
-        let site = site.through(&collect.proxies);
+        let site = site(&config, collect, budget);
         Some(Self { site, config, namespaces: collect.namespaces.as_deref().map(Arc::from) })
     }
 

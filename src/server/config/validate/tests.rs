@@ -54,6 +54,7 @@ fn every_bad_value_names_its_setting() {
         ("--kubelet-deadline", &["0s", "1h"][..]),
         ("--kubelet-concurrency", &["0", "1025", "-1", "many", "1.5"][..]),
         ("--watch-idle", &["10ms", "1day"][..]),
+        ("--collection-limit", &["0", "64", "1023Ki", "5Gi", "64MiB", "-64Mi"][..]),
         ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b", "*,a", "*:80"][..]),
         ("--trusted-proxies", &["10.0.0.0/33", "ingress", "10.0.0.0/8/8", "10.0.0", "::ffff:10.0.0.1"][..]),
         ("--log-format", &["xml", "JSON"][..]),

@@ -77,7 +77,8 @@ impl Remembering {
     }
 
     async fn get_as(&self, peer: [u8; 4], url: &str) -> Answer {
-        let request = axum::http::Request::get(url).extension(Peer::new(peer.into())).body(axum::body::Body::empty());
+        let request =
+            axum::http::Request::get(url).extension(Peer::new(peer.into())).body(axum::body::Body::empty());
         answer(self.router.clone(), request.unwrap()).await
     }
 }

@@ -147,3 +147,33 @@ fn a_node_that_is_not_asked_any_more_is_forgotten_in_time() {
     world.join(NOW + 240 * 60 * SECOND + 1);
     assert_eq!(world.kubelets.keys().collect::<Vec<_>>(), ["n2"]);
 }
+
+#[test]
+fn what_is_not_known_of_the_objects_degrades_and_heals() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let omitted = |errors| Observation::Omitted { source: SourceId::Wukongs, namespace: None, errors };
+    world.apply(omitted(vec![refused(Reason::TooLarge)]));
+    // The next list changes nothing about it: it is told for itself.
+    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    let snapshot = world.join(NOW);
+    let health = health(&snapshot, SourceId::Wukongs);
+    assert_eq!((health.state, health.reason), (SourceState::Degraded, Some(Reason::TooLarge)));
+    let mend = health.mend.to_string();
+    assert!(mend.contains("kubectl get wukongs.vm.novasphere.dev --all-namespaces"), "{mend}");
+    assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500), "what is known stands");
+    world.apply(omitted(vec![]));
+    assert_eq!(super::health(&world.join(NOW), SourceId::Wukongs).state, SourceState::Healthy);
+}
+
+#[test]
+fn names_of_pods_that_come_and_go_do_not_add_up() {
+    let mut world = world();
+    for round in 0..12 {
+        let names = (0..10_000).map(|n| format!("p-{round}-{n}"));
+        let items = names.map(|name| sample("a", &name, 1, 1)).collect();
+        let at = NOW + round * SECOND;
+        world.apply(Observation::PodMetrics { namespace: None, at, result: Ok(items) });
+    }
+    assert!(world.metrics.len() <= 100_000, "{}", world.metrics.len());
+}
