@@ -27,10 +27,10 @@ const MARGIN: Duration = Duration::from_secs(5);
 pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     let cluster = client::connect(&config.kubernetes, &config.collect).await?;
     let credentials = cluster.obtain_credentials().await;
-    let version = cluster.client.apiserver_version();
+    let version = client::version(&cluster.client);
     let version = tokio::time::timeout(config.collect.metrics_deadline, version).await;
     let version = match version {
-        Ok(Ok(info)) => Ok(info.git_version),
+        Ok(Ok(version)) => Ok(version),
         Ok(Err(error)) => Err(client::words(&error)),
         Err(_) => Err("no answer in time".to_owned()),
     };

@@ -199,7 +199,8 @@ fn reason(figure: &Figure) -> Option<Reason> {
 
 /// Of the first volume that nobody knows: a disk known in part is not known. A VM without volumes lacks nothing.
 fn disk_reason(vm: &Vm) -> Option<Reason> {
-    vm.volumes.iter().find_map(|volume| reason(&volume.usage))
+    let more = vm.summary.usage.disk_volumes as usize > vm.volumes.len();
+    vm.volumes.iter().find_map(|volume| reason(&volume.usage)).or(more.then_some(Reason::TooLarge))
 }
 
 fn mark(verdict: Verdict) -> &'static str {

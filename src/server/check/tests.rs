@@ -99,6 +99,24 @@ fn coverage_counts_whole_disks_and_groups_the_reasons() {
 }
 
 #[test]
+fn what_is_larger_than_is_read_is_said() {
+    let mut snapshot = snapshot(vec![SourceId::Kubelet]);
+    let wukongs = snapshot.sources.iter_mut().find(|source| source.id == SourceId::Wukongs).unwrap();
+    wukongs.state = SourceState::Degraded;
+    wukongs.error = "1 left out: a/huge".into();
+    for vm in &mut snapshot.vms {
+        Arc::make_mut(vm).summary.usage.disk_volumes = 7;
+    }
+    let mut report = well();
+    report.snapshot(&snapshot);
+    let wukongs = line(&report, "wukongs");
+    assert_eq!((wukongs.verdict, &*wukongs.detail), (Verdict::Missing, "1 left out: a/huge"));
+    let disk = line(&report, "disk");
+    assert_eq!(disk.check, "disk known for 0 of 2 running VMs");
+    assert!(disk.detail.contains("1: larger than this dashboard reads"), "{}", disk.detail);
+}
+
+#[test]
 fn an_absent_resource_is_missed_only_where_no_other_gives_the_vms() {
     let health = |id, state| {
         let of = |snapshot: Snapshot| snapshot.sources.into_iter().find(|source| source.id == id).unwrap();

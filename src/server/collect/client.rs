@@ -22,7 +22,13 @@ use super::{
     connect::{Authenticated, Connections, Credentials, OnRefusal, Place, Target, find, of_kubeconfig},
     transport::{Pulses, WatchdogLayer},
 };
-use crate::server::config::{CollectConfig, KubeletAccess, KubeletConfig, KubernetesConfig};
+use crate::server::{
+    config::{CollectConfig, KubeletAccess, KubeletConfig, KubernetesConfig},
+    k8s::text::readable,
+};
+
+/// Characters that are shown of a version.
+const LONGEST_VERSION: usize = 60;
 
 /// A cluster that can be asked.
 #[derive(Clone)]
@@ -57,6 +63,12 @@ pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool
     let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
     let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+/// The API server's version, as a terminal can show it.
+pub async fn version(client: &Client) -> Result<String, kube::Error> {
+    let info = client.apiserver_version().await?;
+    Ok(readable(&info.git_version, LONGEST_VERSION))
 }
 
 /// Why a request of the client failed, without what its answer or its credentials said.
