@@ -10,9 +10,12 @@ use super::{
 };
 use crate::{
     model::Millis,
-    server::snapshot::{
-        archive::{Recording, Times, Track},
-        facts::{Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+    server::{
+        k8s::text::is_identifier,
+        snapshot::{
+            archive::{Recording, Times, Track},
+            facts::{Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+        },
     },
 };
 
@@ -104,10 +107,13 @@ fn track(values: &Track, count: usize) {
 
 pub fn filesystems(data: &[u8]) {
     let found = guest_agent::answer::decode(data).unwrap_or_default();
-    assert!(found.len() <= 32, "{}", found.len());
+    assert!(found.len() <= guest_agent::answer::MOST_DEVICES + 1, "{}", found.len());
     for Filesystem { disk_name, mount_point, kind, used, total, serials } in found {
-        assert!([disk_name, mount_point, kind].iter().all(|name| name.len() <= 200));
-        assert!(serials.len() <= 8 && serials.iter().all(|serial| (1..=128).contains(&serial.len())));
+        assert!([mount_point, kind].iter().all(|text| text.chars().count() <= 200));
+        assert!(is_identifier(&disk_name));
+        assert!(
+            serials.len() <= 8 && serials.iter().all(|serial| !serial.is_empty() && is_identifier(serial))
+        );
         for amount in [used, total] {
             credible(amount);
             assert_ne!(amount, Some(0), "unknown is not nothing");
