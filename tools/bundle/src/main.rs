@@ -49,9 +49,11 @@ fn split(wasm: &Path, name: &str, out: &Path) -> Result<PathBuf> {
     Ok(main)
 }
 
-/// `--keep-lld-exports`: the chunks import the memory's symbols that the linker exports.
+/// `--keep-lld-exports`: the chunks import the memory's symbols that the linker exports. As the program does and the library
+/// does not, the script knows where its module is.
 fn bind(main: &Path, name: &str, out: &Path) -> Result<()> {
     let mut bindgen = Bindgen::new();
-    bindgen.web(true)?.input_path(main).out_name(name).typescript(false).keep_lld_exports(true);
+    bindgen.web(true)?.input_path(main).out_name(name).typescript(false);
+    bindgen.keep_lld_exports(true).omit_default_module_path(false);
     bindgen.generate(out).context("wasm-bindgen")
 }
