@@ -39,7 +39,8 @@ const DEADLINE: Duration = Duration::from_secs(6);
 /// long enough that a crowd of viewers does not ask again at once.
 const STANDS: Duration = Duration::from_secs(180);
 const FAILURE_STANDS: Duration = Duration::from_secs(10);
-/// Answers that are held, of 2 to 3 kB each. Beyond it the oldest goes of the requester who has the most of them.
+/// Histories that are held, of 2 to 3 kB each: what the archive answered is not, which can be megabytes of a VM with many
+/// claims. Beyond it the oldest goes of the requester who has the most of them.
 const HELD: usize = 256;
 
 /// Who asks, as far as anything tells requests apart: the network that other limits count too.
@@ -71,8 +72,8 @@ struct Held {
     since: Instant,
     /// Who asked for it.
     by: Requester,
-    times: archive::Times,
-    answer: Arc<archive::Answer>,
+    history: History,
+    failed: bool,
 }
 
 impl Past {
@@ -100,10 +101,7 @@ impl Past {
         match (span, &self.archive) {
             (Span::Hour | Span::Day, _) => self.store.history(&vm.uid, span, now),
             (_, None) => archive::without(span, now, archive::not_configured()),
-            (_, Some(long_term)) => {
-                let Held { times, answer, .. } = long_term.held(requester, vm, span, now).await;
-                archive::history(vm, span, times, &answer)
-            }
+            (_, Some(long_term)) => long_term.held(requester, vm, span, now).await.history,
         }
     }
 }
@@ -116,7 +114,8 @@ impl LongTerm {
         }
         let times = archive::times(span, now);
         let answer = self.ask(requester, vm, times).await;
-        let held = Held { since: Instant::now(), by: requester, times, answer };
+        let history = archive::history(vm, span, times, &answer);
+        let held = Held { since: Instant::now(), by: requester, history, failed: answer.is_err() };
         // That there was no room for one requester's question says nothing to the next.
         if !held.is(Reason::Busy) {
             self.keep(key, held.clone());
@@ -169,7 +168,7 @@ fn oldest_of_the_greediest(held: &HashMap<(String, Span), Held>) -> Option<(Stri
 
 impl Held {
     fn stands(&self) -> bool {
-        self.since.elapsed() < if self.answer.is_err() { FAILURE_STANDS } else { STANDS }
+        self.since.elapsed() < if self.failed { FAILURE_STANDS } else { STANDS }
     }
 
     /// That one requester's question came too late, perhaps behind others of theirs, says nothing to another.
@@ -178,7 +177,7 @@ impl Held {
     }
 
     fn is(&self, reason: Reason) -> bool {
-        self.answer.as_ref().as_ref().is_err_and(|error| error.reason == reason)
+        self.failed && self.history.lacks.as_ref().is_some_and(|lacks| lacks.reason == reason)
     }
 }
 

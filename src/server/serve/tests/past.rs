@@ -328,8 +328,8 @@ async fn a_slow_archive_holds_no_page_but_those_that_ask_it() {
     assert!(begun.elapsed() < PATIENCE + AT_ONCE);
     let count = |reason: &str| asked.iter().filter(|answer| answer["lacks"]["reason"] == reason).count();
     let (late, busy) = (count("timed-out"), count("busy"));
-    // Three had their turn. Of the five that waited, some are given the places that come free at their own last moment.
-    assert!((3..=8).contains(&late) && late + busy == 20, "{late} late, {busy} without room");
+    // Three had their turn. Of those that waited, some are given the places that come free at their own last moment.
+    assert!((3..=12).contains(&late) && late + busy == 20, "{late} late, {busy} without room");
 }
 
 #[tokio::test]
