@@ -24,6 +24,11 @@ pub(super) const FINE: Grid = Grid { step: 15_000, len: 240 };
 pub(super) const COARSE: Grid = Grid { step: 300_000, len: 288 };
 /// A VM that is gone is forgotten after this long.
 const KEEP: Millis = COARSE.step * COARSE.len as Millis;
+/// VMs that are gone and not forgotten yet, of 1 to 3 kB each: more than this many are those of somebody who makes and
+/// deletes VMs in a loop, and the first to go are forgotten first.
+const MOST_GONE: usize = 4000;
+/// A VM that no snapshot had for this long is gone.
+const GONE_AFTER: Millis = 60_000;
 /// Rings grow by so many points, and no further than their grid: a doubling would waste a third.
 const GROWTH: usize = 48;
 /// Points of the fine grid in one of a spark: two minutes.
@@ -70,10 +75,20 @@ impl Store {
         }
     }
 
-    /// Drops VMs that were last seen a day ago. Worth a call a minute.
+    /// Drops VMs that were last seen a day ago, and of many that are gone those that went first. Worth a call a minute.
     pub fn forget(&self, now: Millis) {
         let mut timelines = self.vms.write().unwrap_or_else(PoisonError::into_inner);
-        timelines.retain(|_, timeline| lock(timeline).seen > now - KEEP);
+        let mut gone: Vec<Millis> = timelines.values().map(|timeline| lock(timeline).seen).collect();
+        gone.sort_unstable_by(|a, b| b.cmp(a));
+        // The newest snapshot's time, which is not now after this program was suspended.
+        let newest = gone.first().copied().unwrap_or(now);
+        gone.retain(|seen| *seen < newest - GONE_AFTER);
+        // Those that went at the same time go together.
+        let first = gone.get(MOST_GONE).copied().unwrap_or(Millis::MIN);
+        timelines.retain(|_, timeline| {
+            let seen = lock(timeline).seen;
+            seen > now - KEEP && seen >= first
+        });
     }
 
     /// Puts points of an archive where there are gaps; nothing that was measured is overwritten. Each stands for the

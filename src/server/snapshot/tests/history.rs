@@ -194,6 +194,22 @@ fn a_vm_that_is_gone_is_forgotten_after_a_day_and_its_successor_begins_anew() {
 }
 
 #[test]
+fn vms_that_are_made_and_deleted_in_a_loop_leave_a_bounded_past() {
+    let store = Store::default();
+    let vm = |n: usize| Arc::new(vm_of(&format!("vm-{n}"), missing(), missing(), missing()));
+    let churn: Vec<_> = (0..10_000).map(vm).collect();
+    store.record(&churn[..5000], &limits(), START);
+    store.record(&churn[5000..], &limits(), START + MINUTE);
+    let lives = [vm(10_000)];
+    store.record(&lives, &limits(), START + HOUR);
+    store.forget(START + HOUR);
+    assert_eq!(store.len(), 1 + 5000, "what went last is kept");
+    store.record(&lives, &limits(), START + 2 * HOUR);
+    store.forget(START + 3 * HOUR);
+    assert!(store.len() > 1, "the newest snapshot counts: this program may have been suspended");
+}
+
+#[test]
 fn an_archive_fills_gaps_and_overwrites_nothing() {
     let store = Store::default();
     record(&store, START + 30_000, 100, 15_000, START + 30_000);
