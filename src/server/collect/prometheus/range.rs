@@ -21,6 +21,9 @@ use crate::{
 /// Amounts from here on are no amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;
 const USED: &str = "kubelet_volume_stats_used_bytes";
+/// Points of one answer: 16 bytes each are held. More series than were asked for come from a matcher that lets too much in,
+/// or from a scraped page that invents them.
+const MOST_POINTS: usize = 1 << 21;
 
 type Asked = (Reply, Result<Recording, Failure>);
 
@@ -118,6 +121,9 @@ fn cpu(answer: &[u8], ours: Option<&[String]>, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found: HashMap<Key, (usize, Track)> = HashMap::new();
     for series in answer.series() {
+        if found.len() * times.count > MOST_POINTS {
+            return None;
+        }
         let Some(key) = super::answer::key(&series.metric, &series.metric.name, ours) else { continue };
         let counted = spread(series.amounts(), times);
         let Some(began) = counted.iter().position(Option::is_some) else { continue };
@@ -155,6 +161,7 @@ fn memory(answer: &[u8], ours: Option<&[String]>, times: Times) -> Option<Tracks
         if let Some(key) = super::answer::key(labels, &labels.name, ours) {
             found.insert(key, track);
         }
+        found.len()
     })?;
     Some(found)
 }
@@ -166,15 +173,19 @@ fn volumes(answer: &[u8], ours: Option<&[String]>, times: Times) -> Option<Volum
             let tracks = if labels.metric == USED { &mut found.used } else { &mut found.capacity };
             tracks.insert(key, track);
         }
+        found.used.len() + found.capacity.len()
     })?;
     Some(found)
 }
 
-fn gather(answer: &[u8], times: Times, mut take: impl FnMut(&Labels<'_>, Track)) -> Option<()> {
+/// `take` gets each series, and returns how many tracks are held.
+fn gather(answer: &[u8], times: Times, mut take: impl FnMut(&Labels<'_>, Track) -> usize) -> Option<()> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     for series in answer.series() {
         let track = spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
-        take(&series.metric, track);
+        if take(&series.metric, track) * times.count > MOST_POINTS {
+            return None;
+        }
     }
     Some(())
 }
@@ -240,6 +251,21 @@ mod tests {
             assert_eq!(cores(&[(N1, values)]), want, "{values}");
         }
         assert_eq!(cores(&[]), []);
+    }
+
+    /// A page that is scraped can invent any number of series, and each takes as many points as were asked for.
+    #[test]
+    fn more_points_than_are_held_are_no_answer() {
+        let names: Vec<_> =
+            (0..7000).map(|n| format!(r#""name":"{n}","persistentvolumeclaim":"{n}""#)).collect();
+        let series: Vec<_> = names.iter().map(|name| (name.as_str(), r#"[60,"1"]"#)).collect();
+        let answer = json(&series);
+        let times = |count| Times { count, ..TIMES };
+        for (count, is_read) in [(96, true), (336, false)] {
+            assert_eq!(cpu(&answer, None, times(count)).is_some(), is_read, "{count}");
+            assert_eq!(memory(&answer, None, times(count)).is_some(), is_read, "{count}");
+            assert_eq!(volumes(&answer, None, times(count)).is_some(), is_read, "{count}");
+        }
     }
 
     #[test]
