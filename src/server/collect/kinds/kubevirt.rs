@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, ROW, created, texts};
+use super::{Kind, ROW, VOLUME_ROW, created, texts};
 use crate::{
     model::{quantity::Quantity, source::SourceId},
     server::{
@@ -122,7 +122,7 @@ impl Kind for Instances {
         let volumes = facts
             .volumes
             .iter()
-            .map(|v| size_of::<InstanceVolume>() + texts(&[&v.name, &v.claim, &v.serial]));
+            .map(|v| VOLUME_ROW + size_of::<InstanceVolume>() + texts(&[&v.name, &v.claim, &v.serial]));
         let pods =
             facts.active_pods.iter().map(|(uid, node)| size_of::<(String, String)>() + texts(&[uid, node]));
         let migration = facts.migration.iter().map(|m| {

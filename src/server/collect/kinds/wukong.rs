@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, ROW, created, texts};
+use super::{Kind, ROW, VOLUME_ROW, created, texts};
 use crate::{
     model::{
         source::SourceId,
@@ -60,14 +60,17 @@ impl Kind for Wukongs {
 
     fn weight(facts: &WukongFacts) -> usize {
         let networks = facts.networks.iter().map(|n| {
-            size_of::<Network>() + texts(&[&n.name, &n.mode, &n.interface, &n.ip_address, &n.mac_address])
+            2 * size_of::<Network>()
+                + 2 * texts(&[&n.name, &n.mode, &n.interface, &n.ip_address, &n.mac_address])
         });
         let disks = facts
             .disks
             .iter()
-            .map(|d| size_of::<Disk>() + texts(&[&d.name, &d.size, &d.storage_class_name, &d.image]));
-        let volumes =
-            facts.volumes.iter().map(|v| size_of::<WukongVolume>() + texts(&[&v.name, &v.claim, &v.size]));
+            .map(|d| 2 * size_of::<Disk>() + 2 * texts(&[&d.name, &d.size, &d.storage_class_name, &d.image]));
+        let volumes = facts
+            .volumes
+            .iter()
+            .map(|v| VOLUME_ROW + size_of::<WukongVolume>() + texts(&[&v.name, &v.claim, &v.size]));
         let own = [&facts.uid, &facts.namespace, &facts.name, &facts.memory, &facts.os_image, &facts.phase];
         let parts: usize = networks.chain(disks).chain(volumes).sum();
         ROW + size_of::<WukongFacts>() + texts(&own) + texts(&[&facts.vm_name, &facts.node_name]) + parts
