@@ -124,7 +124,7 @@ impl World {
         let (status, namespace) = (entry.status(), entry.namespace());
         let running = status == Status::Running;
         let pod = self.pod(entry, indexes, running);
-        let node = node(entry, pod.as_ref().ok());
+        let node = self.node(entry, pod.as_ref().ok());
         let place = Place { namespace, node, running, instance: entry.instance };
         let (ordered, left_out) = volumes::ordered(entry.wukong, entry.instance);
         let volumes: Vec<_> =
@@ -162,6 +162,26 @@ impl World {
         };
         let guest = self.guest(entry, running, now);
         describe(entry, summary, (volumes, guest), subject.pod.ok())
+    }
+
+    /// Where the guest is: KubeVirt's word, then the pod's, then the Wukong's. A tenant writes that one: it counts only while
+    /// instances cannot be listed, and only for a node that may exist.
+    fn node<'a>(&self, entry: &Entry<'a>, pod: Option<&Pod<'a>>) -> &'a str {
+        let of_instance = entry.instance.map_or("", |instance| instance.node_name.as_str());
+        let of_pod = pod.map_or("", |pod| pod.node);
+        let of_wukong = entry.wukong.map_or("", |wukong| wukong.node_name.as_str());
+        let believed =
+            |node: &&str| self.may_be_node(node) && !self.lists(SourceId::Instances, entry.namespace());
+        [of_instance, of_pod]
+            .into_iter()
+            .find(|node| !node.is_empty())
+            .unwrap_or_else(|| Some(of_wukong).filter(believed).unwrap_or_default())
+    }
+
+    /// Whether a source's objects of this namespace are known: an object that is not there does not exist.
+    fn lists(&self, source: SourceId, namespace: &str) -> bool {
+        self.track_of(source, namespace)
+            .is_some_and(|track| track.error.is_none() && track.last_success.is_some())
     }
 
     fn pod<'a>(&self, entry: &Entry<'a>, indexes: &Indexes<'a>, running: bool) -> Result<Pod<'a>, Reason> {
@@ -212,16 +232,6 @@ fn beginning(name: &str) -> u128 {
 
 fn order(vm: &Vm) -> (&str, &str, &str) {
     (&vm.summary.name, &vm.summary.namespace, &vm.uid)
-}
-
-/// Where the guest is: KubeVirt's word, then the pod's, then the Wukong's.
-fn node<'a>(entry: &Entry<'a>, pod: Option<&Pod<'a>>) -> &'a str {
-    let said = [
-        entry.instance.map_or("", |instance| &instance.node_name),
-        pod.map_or("", |pod| pod.node),
-        entry.wukong.map_or("", |wukong| &wukong.node_name),
-    ];
-    said.into_iter().find(|node| !node.is_empty()).unwrap_or("")
 }
 
 fn migrating_to<'a>(entry: &Entry<'a>, running: bool) -> &'a str {

@@ -85,16 +85,37 @@ fn a_vm_that_migrates_counts_where_it_comes_from() {
 }
 
 #[test]
-fn a_stopped_vm_holds_no_node_though_its_wukong_goes_on_naming_one() {
+fn a_stopped_vm_is_on_no_node_though_its_wukong_goes_on_naming_one() {
     let mut world = world();
     let mut stopped = wukong("a", "web");
     stopped.phase = "Stopped".into();
     stopped.node_name = "n1".into();
     world.apply(Observation::Wukongs(applied(stopped)));
     with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
-    let row = row(&world.join(NOW), &by(GroupBy::Node), "n1");
-    assert_eq!((row.totals.counts.stopped, row.totals.memory), (1, 4 * GI));
-    assert_eq!((row.cpu.given, row.memory.percent()), (0, Some(0)));
+    let snapshot = world.join(NOW);
+    let n1 = row(&snapshot, &by(GroupBy::Node), "n1");
+    assert_eq!((n1.totals.counts.total, n1.cpu.given, n1.memory.percent()), (0, 0, Some(0)));
+    let nowhere = row(&snapshot, &by(GroupBy::Node), "");
+    assert_eq!((nowhere.totals.counts.stopped, nowhere.totals.memory), (1, 4 * GI));
+}
+
+/// A tenant writes `status.nodeName`, and with it the rows of nodes, the list of the filter, and who is asked.
+#[test]
+fn a_wukong_s_word_on_its_node_counts_while_instances_are_unknown_and_for_nodes_that_exist() {
+    let placed = |node: &str| WukongFacts { node_name: node.into(), ..wukong("a", "web") };
+    let node_of = |world: &mut World| find(&world.join(NOW), "a", "web").summary.node.clone();
+    let mut world = world();
+    let error = refused(Reason::Forbidden);
+    world.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });
+    world.apply(Observation::Wukongs(applied(placed("n1"))));
+    assert_eq!(node_of(&mut world), "n1", "neither nodes nor instances are known");
+    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
+    assert_eq!(node_of(&mut world), "n1");
+    world.apply(Observation::Wukongs(applied(placed("n1 "))));
+    assert_eq!(node_of(&mut world), "", "there is no such node");
+    world.apply(Observation::Wukongs(applied(placed("n1"))));
+    world.apply(Observation::Instances(replaced(Vec::new())));
+    assert_eq!(node_of(&mut world), "", "it has no instance, so that it is nowhere");
 }
 
 #[test]

@@ -446,6 +446,8 @@ fn collectors_are_told_of_what_running_vms_need() {
 #[test]
 fn a_node_that_is_none_is_not_asked() {
     let mut world = world();
+    let error = refused(Reason::Forbidden);
+    world.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });
     for n in 0..3 {
         let node_name = format!("node-{n}");
         let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
