@@ -53,8 +53,9 @@ pub struct ConnectionConfig {
     pub proxies: TrustedProxies,
 }
 
-/// Connections at the same time: 1,000 people with six each, and some.
-pub const MOST_CONNECTIONS: usize = 8192;
+/// Connections at the same time: 2,000 people who follow events, and as many that ask for something. With what each may hold
+/// (see below) one peer's half of them is 70 MB.
+pub const MOST_CONNECTIONS: usize = 4096;
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
@@ -70,16 +71,20 @@ pub struct Origin {
     pub probes_only: bool,
 }
 
-/// Bytes and number of a request's headers; larger ones get 431.
-const LONGEST_HEAD: usize = 32 << 10;
+/// Bytes and number of a request's headers; larger ones get 431. The address alone may have 8 KiB.
+const LONGEST_HEAD: usize = 16 << 10;
 const MOST_HEADERS: usize = 64;
 /// Bytes of an answer in pieces that wait for a client to read: a stream is asked for no more of them. Answers that are
-/// whole in memory are shared, and not held back.
-const LONGEST_QUEUE: usize = 64 << 10;
-/// Bytes that the kernel takes beyond what the client has room for. It takes up to 4 MB by itself (`tcp_wmem`): 8,192
-/// clients who do not read would be 32 GB, which all pods of a node share.
+/// whole in memory are shared, and not held back. As many bytes of the requests that follow are read ahead.
+const LONGEST_QUEUE: usize = 16 << 10;
+/// Bytes that the kernel holds of a connection, sent and received. By itself it takes up to 4 MB of an answer (`tcp_wmem`): a
+/// few thousand clients who do not read would be gigabytes, which count as this container's. The kernel doubles both, for
+/// its own needs.
+const SEND_BUFFER: usize = 64 << 10;
+const RECEIVE_BUFFER: usize = 16 << 10;
+/// Of an answer, beyond what the client has room for.
 #[cfg(target_os = "linux")]
-const LONGEST_UNSENT: u32 = 128 << 10;
+const LONGEST_UNSENT: u32 = 32 << 10;
 /// For the head of a request on a connection that is kept for probes: these ask as soon as they are connected.
 const PROBE_HEAD: Duration = Duration::from_secs(2);
 /// After `accept` failed for want of file descriptors: long enough for some to come free.
@@ -92,7 +97,7 @@ pub async fn listen(
     config: ConnectionConfig,
     shutdown: CancellationToken,
 ) {
-    limit_unsent(&listener);
+    limit_buffers(&listener);
     let drain = config.patience.drain;
     let mut server = Server::new(router, config);
     while let Some((stream, address)) = accept(&listener, &shutdown).await {
@@ -180,15 +185,18 @@ fn for_probes() -> http1::Builder {
 }
 
 /// Connections inherit it from their listener.
-#[cfg(target_os = "linux")]
-fn limit_unsent(listener: &TcpListener) {
-    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(LONGEST_UNSENT) {
-        tracing::debug!(%error, "the kernel does not limit what it holds of an answer");
+fn limit_buffers(listener: &TcpListener) {
+    let socket = socket2::SockRef::from(listener);
+    let limits = [
+        socket.set_send_buffer_size(SEND_BUFFER),
+        socket.set_recv_buffer_size(RECEIVE_BUFFER),
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_notsent_lowat(LONGEST_UNSENT),
+    ];
+    for error in limits.into_iter().filter_map(Result::err) {
+        tracing::debug!(%error, "the kernel does not limit what it holds of a connection");
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-fn limit_unsent(_: &TcpListener) {}
 
 /// The next connection; none once the program is to stop.
 async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {

@@ -40,6 +40,9 @@ pub enum ApiError {
     UrlTooLong(usize),
     #[error("this host name is not served here; --allowed-hosts names those that are")]
     Misdirected,
+    /// Its page can read no answer, but could tell by the time that it takes what there is.
+    #[error("a page of another site may link to this server, and not load anything from it")]
+    OtherSite,
     #[error("{0}")]
     Unavailable(&'static str),
     /// Seconds after which to try again.
@@ -62,6 +65,7 @@ impl ApiError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::OtherSite => StatusCode::FORBIDDEN,
             Self::Unavailable(_) | Self::Crowded(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -227,8 +227,21 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
     if url.len() > LONGEST_URL {
         return Err(ApiError::UrlTooLong(LONGEST_URL));
     }
+    if is_loaded_by_another_site(request.headers()) {
+        return Err(ApiError::OtherSite);
+    }
     address::check(request.uri())?;
     app.hosts.check(request)
+}
+
+/// Whether a page elsewhere loads this, as browsers say in Fetch Metadata headers (W3C). It may lead people here, which is a
+/// navigation of the whole window. `same-site` is elsewhere too: another port of this machine is.
+fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
+    let is = |name: &str, values: &[&str]| {
+        headers.get(name).is_some_and(|value| values.iter().any(|v| value == v))
+    };
+    let is_navigation = is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document"]);
+    is("sec-fetch-site", &["cross-site", "same-site"]) && !is_navigation
 }
 
 /// Where the browser's half asks.

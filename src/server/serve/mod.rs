@@ -49,7 +49,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.limits.clone(), limits::render_answer));
     let list = Router::new()
         .route("/api/vms", get(rest::vms))
-        .layer(middleware::from_fn_with_state(app.limits.clone(), limits::send_answer));
+        .layer(middleware::from_fn_with_state(app.limits.clone(), limits::send_list));
     let downloads = Router::new()
         .route("/api/vms.csv", get(rest::csv))
         .route("/api/vms.json", get(rest::json))

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{LONGEST_WAIT, PeerPermit, RETRY_AFTER, WorkLimits, render::collect};
+use super::{LONGEST_WAIT, PeerPermit, PeerSemaphore, RETRY_AFTER, WorkLimits, render::collect};
 use crate::server::serve::{
     error::{ApiError, ApiResult},
     peer::Peer,
@@ -21,27 +21,32 @@ pub const UNIT: usize = 1 << 10;
 /// Smaller answers are not counted: those to every connection that there can be are as many bytes as may be.
 const SMALL: usize = 4 << 10;
 
-/// Lets an answer out once there is room for it.
-pub async fn send_answer(
+/// Lets a list of all VMs out once there is room for it.
+pub async fn send_list(
     State(limits): State<Arc<WorkLimits>>,
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
     let peer = request.extensions().get::<Peer>().copied();
     let (head, body) = collect(next.run(request).await).await?;
-    Ok(Response::from_parts(head, Body::from(limits.hold_answer(peer, body).await?)))
+    Ok(Response::from_parts(head, Body::from(hold(&limits.lists, peer, body).await?)))
+}
+
+/// The same bytes with a permit for them.
+async fn hold(pool: &Arc<PeerSemaphore>, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Bytes> {
+    if bytes.len() <= SMALL {
+        return Ok(bytes);
+    }
+    let permits = bytes.len().div_ceil(UNIT);
+    let permit = pool.acquire_many_within(LONGEST_WAIT, peer, permits).await;
+    let permit = permit.ok_or(ApiError::Busy(RETRY_AFTER))?;
+    Ok(Bytes::from_owner(BytesWithPermit { bytes, _permit: permit }))
 }
 
 impl WorkLimits {
-    /// The same bytes with a permit for them.
+    /// The same answer with a permit for its bytes.
     pub(super) async fn hold_answer(&self, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Bytes> {
-        if bytes.len() <= SMALL {
-            return Ok(bytes);
-        }
-        let permits = bytes.len().div_ceil(UNIT);
-        let permit = self.answers.acquire_many_within(LONGEST_WAIT, peer, permits).await;
-        let permit = permit.ok_or(ApiError::Busy(RETRY_AFTER))?;
-        Ok(Bytes::from_owner(BytesWithPermit { bytes, _permit: permit }))
+        hold(&self.answers, peer, bytes).await
     }
 }
 
@@ -82,7 +87,7 @@ mod tests {
             .route("/large", get(async || vec![b'x'; SIZE]))
             .route("/huge", get(async || vec![b'x'; 100 * SIZE]))
             .route("/small", get(async || vec![b'x'; SMALL]))
-            .layer(middleware::from_fn_with_state(limits.clone(), send_answer));
+            .layer(middleware::from_fn_with_state(limits.clone(), send_list));
         Rig { limits, router }
     }
 
@@ -107,7 +112,7 @@ mod tests {
         unread.remove(0);
         assert_eq!(rig.ask("/large", 7).await.status(), 200);
         drop(unread);
-        assert_eq!(rig.limits.answers.held(), 0);
+        assert_eq!(rig.limits.lists.held(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -118,9 +123,9 @@ mod tests {
         let rest = bytes.split_off(SIZE / 2);
         assert_eq!((bytes.len(), rest.len()), (SIZE / 2, SIZE / 2));
         drop(bytes);
-        assert_eq!(rig.limits.answers.held(), SIZE / UNIT);
+        assert_eq!(rig.limits.lists.held(), SIZE / UNIT);
         drop(rest);
-        assert_eq!(rig.limits.answers.held(), 0);
+        assert_eq!(rig.limits.lists.held(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -134,11 +139,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_reads_lists_slowly_keeps_nobody_from_pages() {
+        let rig = rig();
+        let _lists = [rig.ask("/huge", 5).await, rig.ask("/huge", 6).await];
+        assert_eq!(rig.ask("/huge", 7).await.status(), 503);
+        let page = rig.limits.hold_answer(None, vec![b'x'; SIZE].into()).await;
+        assert!(page.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn head_is_told_the_length_and_holds_nothing() {
         let rig = rig();
         let request = Request::builder().method(Method::HEAD).uri("/large").body(Body::empty()).unwrap();
         let answer = rig.router.clone().oneshot(request).await.unwrap();
         assert_eq!(answer.headers()["content-length"], SIZE.to_string());
-        assert_eq!(rig.limits.answers.held(), 0);
+        assert_eq!(rig.limits.lists.held(), 0);
     }
 }

@@ -1,7 +1,8 @@
 //! How much of this server clients may take at once, and how much of that one of them.
 //!
 //! Of the manifest's 384 MiB the program itself takes half with 10,000 VMs. Clients share the other half: 32 MB of answers
-//! that they are sent, 90 MB of downloads, and 100 MB of event channels (`events::hub`).
+//! that they are sent, 90 MB of downloads, 100 MB of event channels (`events::hub`), and what their connections hold
+//! (`connection`). No single client can have all of it.
 
 mod answer;
 mod download;
@@ -9,7 +10,7 @@ mod render;
 mod semaphore;
 mod threads;
 
-pub use answer::send_answer;
+pub use answer::send_list;
 pub use download::send_download;
 pub use render::{RenderPermit, render_answer};
 pub use semaphore::{PeerPermit, PeerSemaphore, PermitError};
@@ -24,8 +25,10 @@ use tokio::runtime::Handle;
 const RENDERS_A_CORE: usize = 4;
 /// Downloads at once. Each keeps the VMs of its snapshot for as long as it is read: some 30 MB of 10,000 VMs.
 const DOWNLOADS: usize = 3;
-/// Bytes of answers that were made and are not yet sent. A slow reader keeps its own for as long as it reads.
-const ANSWER_BYTES: usize = 32 << 20;
+/// Bytes of answers that were made and are not yet sent. A slow reader keeps its own for as long as it reads: lists of all VMs,
+/// which are megabytes, have bytes of their own, so that no reader of a list keeps others from pages.
+const ANSWER_BYTES: usize = 12 << 20;
+const LIST_BYTES: usize = 20 << 20;
 /// Longest wait for a permit: a burst is let through, and nobody waits longer for a refusal than for an answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// When to come back, in seconds.
@@ -36,6 +39,7 @@ pub struct WorkLimits {
     renders: Arc<PeerSemaphore>,
     downloads: Arc<PeerSemaphore>,
     answers: Arc<PeerSemaphore>,
+    lists: Arc<PeerSemaphore>,
     /// Where answers are computed; none: where they are asked for.
     runtime: Option<Handle>,
 }
@@ -43,7 +47,8 @@ pub struct WorkLimits {
 impl Default for WorkLimits {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        Self::new(cores * RENDERS_A_CORE, DOWNLOADS, ANSWER_BYTES)
+        let lists = PeerSemaphore::new("lists, in KiB", LIST_BYTES / answer::UNIT);
+        Self { lists, ..Self::new(cores * RENDERS_A_CORE, DOWNLOADS, ANSWER_BYTES) }
     }
 }
 
@@ -53,6 +58,7 @@ impl WorkLimits {
             renders: PeerSemaphore::new("renders", renders),
             downloads: PeerSemaphore::new("downloads", downloads),
             answers: PeerSemaphore::new("answers, in KiB", answer_bytes / answer::UNIT),
+            lists: PeerSemaphore::new("lists, in KiB", answer_bytes / answer::UNIT),
             runtime: None,
         }
     }

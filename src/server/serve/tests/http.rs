@@ -178,6 +178,31 @@ async fn a_loopback_listener_is_not_reached_by_a_name_of_somebody_else() {
     }
 }
 
+/// A page elsewhere cannot read an answer, but the time that it takes tells whether a VM exists.
+#[tokio::test]
+async fn a_page_of_another_site_leads_here_and_loads_nothing() {
+    let server = Server::new(vec![vm("shop", "web")]);
+    for (site, mode, dest, want) in [
+        ("cross-site", "no-cors", "image", 403),
+        ("cross-site", "cors", "empty", 403),
+        ("same-site", "no-cors", "empty", 403),
+        ("cross-site", "navigate", "iframe", 403),
+        ("cross-site", "navigate", "document", 200),
+        ("same-site", "navigate", "document", 200),
+        ("same-origin", "cors", "empty", 200),
+        ("none", "navigate", "document", 200),
+    ] {
+        let headers = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+        for path in ["/", "/vms/shop/web", "/vms/shop/web?span=1h", "/api/vms"] {
+            assert_eq!(
+                server.send(Method::GET, path, &headers).await.status,
+                want,
+                "{site} {mode} {dest} {path}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_program_is_ready_once_every_source_was_tried() {
     let server = Server::new(vec![]);
