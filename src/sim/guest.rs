@@ -33,6 +33,9 @@ pub struct Guest {
     pub memory: String,
     pub os_image: String,
     pub state: State,
+    /// Since when its instance is being deleted: the guest ignores its shutdown.
+    pub stopping: Option<Millis>,
+    pub paused: Option<Pause>,
     /// Counts the starts of the VM: each gives a VirtualMachineInstance with a uid of its own.
     pub incarnation: u32,
     pub started: Millis,
@@ -56,6 +59,23 @@ pub enum State {
     Stopped,
     /// No node can take it.
     Error,
+}
+
+/// Who has paused a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    User,
+    IoError,
+}
+
+impl Pause {
+    /// Reason and message of KubeVirt's condition.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::User => ("PausedByUser", "VMI was paused by user"),
+            Self::IoError => ("PausedIOError", "VMI was paused, low-level IO error detected"),
+        }
+    }
 }
 
 /// A launcher pod.
@@ -111,6 +131,8 @@ impl Guest {
             memory: "1Gi".to_owned(),
             os_image: "ubuntu-24.04".to_owned(),
             state: State::Stopped,
+            stopping: None,
+            paused: None,
             incarnation: 0,
             started: 0,
             disks: vec![Disk::new(name, "root", "10Gi")],
@@ -187,6 +209,17 @@ impl Guest {
         self
     }
 
+    /// Being shut down since then.
+    pub fn stopping(mut self, since: Millis) -> Self {
+        self.stopping = Some(since);
+        self
+    }
+
+    pub fn paused(mut self, pause: Pause) -> Self {
+        self.paused = Some(pause);
+        self
+    }
+
     pub fn with_state(mut self, state: State) -> Self {
         self.state = state;
         self
@@ -205,6 +238,7 @@ impl Guest {
     pub fn stop(&mut self) {
         self.state = State::Stopped;
         self.migration = None;
+        (self.stopping, self.paused) = (None, None);
         self.launchers.clear();
     }
 

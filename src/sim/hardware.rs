@@ -18,11 +18,30 @@ pub struct Disk {
     pub image: String,
     pub mode: DiskMode,
     pub fill: Fill,
-    /// What the guest sees as its serial; empty: the spec sets none.
+    /// As the spec sets it; empty where it sets none. The guest reports it in its own spelling.
     pub serial: String,
+    pub bus: Bus,
     pub backend: Backend,
     /// The kubelet's metrics tell of it, and its summary does not.
     pub unlisted: bool,
+}
+
+/// How a disk is attached to the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    Virtio,
+    Scsi,
+    Sata,
+}
+
+impl Bus {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Virtio => "virtio",
+            Self::Scsi => "scsi",
+            Self::Sata => "sata",
+        }
+    }
 }
 
 /// What a claim lies on.
@@ -78,13 +97,23 @@ impl Disk {
             mode: DiskMode::Filesystem,
             fill: Fill::Curve { seed, share: 0.5 },
             serial: String::new(),
+            bus: Bus::Virtio,
             backend: Backend::San,
             unlisted: false,
         }
     }
 
+    /// What is plugged in while running is on the SCSI bus.
     pub fn mode(mut self, mode: DiskMode) -> Self {
         self.mode = mode;
+        if mode == DiskMode::Hotplug {
+            self.bus = Bus::Scsi;
+        }
+        self
+    }
+
+    pub fn bus(mut self, bus: Bus) -> Self {
+        self.bus = bus;
         self
     }
 

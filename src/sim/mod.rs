@@ -46,13 +46,14 @@ use wire::Lines;
 pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
 pub use faults::{Class, Fault, FaultId, Faults, Target};
-pub use guest::{Guest, Launcher, Migration, PodPhase, State};
-pub use hardware::{Backend, Disk, DiskMode, Network};
+pub use guest::{Guest, Launcher, Migration, Pause, PodPhase, State};
+pub use hardware::{Backend, Bus, Disk, DiskMode, Network};
 pub use load::{Fill, Load, Profile, VolumeFigures};
 pub use node::{Kubelet, Node, Owner, PlainPod};
 pub use requests::Requests;
 pub use resource::{
-    KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, Resource, SUBRESOURCE_GROUP, WUKONG_GROUP,
+    INSTANCETYPE_GROUP, KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, Resource, SUBRESOURCE_GROUP,
+    WUKONG_GROUP,
 };
 pub use scenario::Scenario;
 pub use wire::{Peer, Wire};

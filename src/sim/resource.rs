@@ -12,6 +12,8 @@ pub enum Resource {
     Wukongs,
     PersistentVolumes,
     LonghornVolumes,
+    ClusterInstancetypes,
+    Instancetypes,
 }
 
 /// How the API names a resource.
@@ -28,6 +30,7 @@ pub struct Api {
 
 pub const METRICS_GROUP: &str = "metrics.k8s.io";
 pub const KUBEVIRT_GROUP: &str = "kubevirt.io";
+pub const INSTANCETYPE_GROUP: &str = "instancetype.kubevirt.io";
 pub const WUKONG_GROUP: &str = "vm.novasphere.dev";
 pub const LONGHORN_GROUP: &str = "longhorn.io";
 /// KubeVirt's aggregated API, which answers for guests.
@@ -35,7 +38,7 @@ pub const SUBRESOURCE_GROUP: &str = "subresources.kubevirt.io";
 pub const REVIEW_GROUP: &str = "authorization.k8s.io";
 
 impl Resource {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Namespaces,
         Self::Nodes,
         Self::Pods,
@@ -45,6 +48,8 @@ impl Resource {
         Self::Wukongs,
         Self::PersistentVolumes,
         Self::LonghornVolumes,
+        Self::ClusterInstancetypes,
+        Self::Instancetypes,
     ];
 
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
@@ -65,6 +70,8 @@ impl Resource {
             Self::Wukongs => &WUKONGS,
             Self::PersistentVolumes => &PERSISTENT_VOLUMES,
             Self::LonghornVolumes => &LONGHORN_VOLUMES,
+            Self::ClusterInstancetypes => &CLUSTER_INSTANCETYPES,
+            Self::Instancetypes => &INSTANCETYPES,
         }
     }
 
@@ -173,6 +180,24 @@ static LONGHORN_VOLUMES: Api = Api {
     singular: "volume",
     kind: "Volume",
     short: &["lhv"],
+    namespaced: true,
+};
+static CLUSTER_INSTANCETYPES: Api = Api {
+    group: INSTANCETYPE_GROUP,
+    version: "v1beta1",
+    plural: "virtualmachineclusterinstancetypes",
+    singular: "virtualmachineclusterinstancetype",
+    kind: "VirtualMachineClusterInstancetype",
+    short: &["vmclusterinstancetype", "vmcit"],
+    namespaced: false,
+};
+static INSTANCETYPES: Api = Api {
+    group: INSTANCETYPE_GROUP,
+    version: "v1beta1",
+    plural: "virtualmachineinstancetypes",
+    singular: "virtualmachineinstancetype",
+    kind: "VirtualMachineInstancetype",
+    short: &["vminstancetype", "vmit"],
     namespaced: true,
 };
 /// Computed at each request, never stored; so it is no [`Resource`].

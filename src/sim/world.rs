@@ -326,9 +326,15 @@ impl State {
         }
     }
 
-    /// The namespace and the nodes that a VM names exist.
+    /// The namespace, the nodes and the instance type that a VM names exist.
     fn settle(&mut self, guest: &Guest) {
         self.put_namespace(&guest.namespace);
+        if let Some(name) = &guest.instancetype
+            && self.store.get(Resource::ClusterInstancetypes, name).is_none()
+        {
+            let body = Body::Raw(Arc::new(objects::instancetype(name, guest)));
+            self.store.put(Resource::ClusterInstancetypes, name, body);
+        }
         if guest.disks.iter().any(|disk| disk.backend == Backend::Longhorn) {
             self.put_namespace(objects::LONGHORN_NAMESPACE);
         }

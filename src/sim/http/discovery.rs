@@ -93,7 +93,12 @@ pub fn resources(group: &str, version: &str) -> Response {
 
 /// The named groups with their only versions.
 fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let apis = [Resource::VirtualMachines, Resource::Wukongs, Resource::LonghornVolumes];
+    let apis = [
+        Resource::VirtualMachines,
+        Resource::Wukongs,
+        Resource::LonghornVolumes,
+        Resource::ClusterInstancetypes,
+    ];
     let apis = apis.into_iter().map(|resource| resource.api()).chain([&POD_METRICS]);
     apis.map(|api| (api.group, api.version)).chain([(SUBRESOURCE_GROUP, "v1"), (REVIEW_GROUP, "v1")])
 }

@@ -101,6 +101,15 @@ pub fn condition(out: &mut String, kind: &str, met: bool, at: i64, reason: &str,
     out.push('}');
 }
 
+/// The condition that says who has paused the guest, if somebody has. It follows others.
+pub fn paused(out: &mut String, guest: &Guest) {
+    if let Some(pause) = guest.paused {
+        let (reason, message) = pause.words();
+        out.push(',');
+        condition(out, "Paused", true, guest.settled(), reason, message);
+    }
+}
+
 /// KubeVirt's device name of the n-th disk.
 pub fn device(index: usize) -> String {
     format!("vd{}", char::from(b'a' + (index % 24) as u8))
@@ -122,7 +131,8 @@ fn virt_network(out: &mut String, network: &Network) {
 fn domain_disks(out: &mut String, guest: &Guest) {
     for disk in &guest.disks {
         let order = if disk.boot { r#""bootOrder":1,"# } else { "" };
-        put!(out, r#"{{{order}"disk":{{"bus":"virtio"}},"name":{}"#, Quoted(&disk.name));
+        let bus = disk.bus.name();
+        put!(out, r#"{{{order}"disk":{{"bus":"{bus}"}},"name":{}"#, Quoted(&disk.name));
         if !disk.serial.is_empty() {
             put!(out, r#","serial":{}"#, Quoted(&disk.serial));
         }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{
     Part,
-    guest::{condition, device, fill, is_up, sample},
+    guest::{condition, device, fill, is_up, paused, sample},
     managed::{Manager, complete},
     plain::attachment,
     template::{Quoted, Template, join, put},
@@ -40,6 +40,11 @@ fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
             guest.uid("machine")
         ),
         "owner" => {}
+        "deletion" => {
+            if let Some(since) = guest.stopping {
+                put!(out, r#""deletionTimestamp":"{}","deletionGracePeriodSeconds":3600,"#, rfc3339(since));
+            }
+        }
         "maxGuest" => put!(out, "{}Mi", (guest.memory_bytes() >> 20) * 4),
         "placement" => placement(out, guest),
         "conditions" => conditions(out, guest),
@@ -92,6 +97,7 @@ fn conditions(out: &mut String, guest: &Guest) {
         out.push(',');
         condition(out, "AgentConnected", true, guest.started + 40_000, "", "");
     }
+    paused(out, guest);
 }
 
 fn guest_os(out: &mut String, guest: &Guest) {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{
     Part,
-    guest::{condition, device, fill, is_up, sample},
+    guest::{condition, device, fill, is_up, paused, sample},
     managed::{Manager, complete},
     template::{Quoted, Template, join, put},
 };
@@ -42,7 +42,10 @@ fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
             }
         }
         "dataVolumes" => data_volumes(out, guest),
-        "runStrategy" => out.push_str(if guest.state == State::Stopped { "Halted" } else { "Always" }),
+        "runStrategy" => {
+            let halted = guest.state == State::Stopped || guest.stopping.is_some();
+            out.push_str(if halted { "Halted" } else { "Always" });
+        }
         "conditions" => conditions(out, guest),
         "isCreated" => put!(out, "{}", guest.has_instance()),
         "ready" => put!(out, "{}", is_up(guest)),
@@ -55,7 +58,9 @@ fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
 /// KubeVirt's own word for the state.
 fn printable_status(guest: &Guest) -> &'static str {
     match guest.state {
+        State::Running if guest.stopping.is_some() => "Stopping",
         State::Running if guest.migrating().is_some() => "Migrating",
+        State::Running if guest.paused.is_some() => "Paused",
         State::Running => "Running",
         State::Stopped => "Stopped",
         State::Creating => "Starting",
@@ -116,6 +121,7 @@ fn conditions(out: &mut String, guest: &Guest) {
                 out.push(',');
                 condition(out, "AgentConnected", true, at, "", "");
             }
+            paused(out, guest);
         }
         State::Error => {
             let message = "0/6 nodes are available: 6 Insufficient nvidia.com/gpu.";

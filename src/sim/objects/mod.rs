@@ -5,6 +5,7 @@ mod claim;
 mod filesystems;
 mod guest;
 mod instance;
+mod instancetype;
 mod labels;
 mod launcher;
 mod longhorn;
@@ -29,6 +30,7 @@ use super::{
 };
 
 pub use filesystems::filesystems;
+pub use instancetype::instancetype;
 pub use longhorn::NAMESPACE as LONGHORN_NAMESPACE;
 pub use metrics::{Sampled, pod_metrics};
 pub use plain::attachment;

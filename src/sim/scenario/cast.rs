@@ -3,8 +3,8 @@
 use super::Room;
 use crate::sim::{
     clock::{DAY, HOUR, MINUTE, Millis},
-    guest::{Guest, PodPhase, State},
-    hardware::{Backend, Disk, DiskMode},
+    guest::{Guest, Pause, PodPhase, State},
+    hardware::{Backend, Bus, Disk, DiskMode},
     load::{Fill, Load, Profile},
 };
 
@@ -36,10 +36,7 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
         on(room, 8, long_name()),
         fixed(lingering(room)),
         fixed(on(room, 9, hotplugged())),
-        fixed(
-            on(room, 10, vm("data", "legacy-erp", 4, "8589934592", "windows-2022", Profile::Web, 0.77))
-                .without_wukong(),
-        ),
+        fixed(on(room, 10, on_windows())),
         on(room, 11, vm("monitoring", "prometheus-0", 4, "16Gi", "debian-13", Profile::Steady, 0.83)),
         fixed(down(room, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
         on(room, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
@@ -56,6 +53,9 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
         )),
         fixed(on(room, 21, of_an_instancetype())),
         fixed(on(room, 22, on_hugepages())),
+        fixed(stopping(room)),
+        fixed(on(room, 24, paused_by_an_io_error())),
+        fixed(never_started()),
     ];
     for (index, guest) in all.iter_mut().enumerate() {
         guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
@@ -173,6 +173,35 @@ fn of_an_instancetype() -> Guest {
         .instancetype("u1.large")
 }
 
+/// Its block disk is known to the guest alone, which has volumes beside it that are mounted nowhere.
+fn on_windows() -> Guest {
+    let mut guest =
+        vm("data", "legacy-erp", 4, "8589934592", "windows-2022", Profile::Web, 0.77).without_wukong();
+    guest.disks[0] = guest.disks[0].clone().mode(DiskMode::Block).bus(Bus::Sata).serial("ERP-ROOT");
+    guest
+}
+
+/// It ignores its shutdown, and its grace period is an hour.
+fn stopping(room: &Room) -> Guest {
+    let guest = vm("shop", "pos-gateway-01", 2, "4Gi", "rhel-9.6", Profile::Web, 0.51);
+    on(room, 23, guest).stopping(room.now - 20 * MINUTE)
+}
+
+fn paused_by_an_io_error() -> Guest {
+    with_data(
+        vm("data", "build-cache-01", 4, "8Gi", "debian-13", Profile::Idle, 0.47).paused(Pause::IoError),
+        "50Gi",
+        0.62,
+    )
+}
+
+/// What it would start with its instance type says alone.
+fn never_started() -> Guest {
+    vm("staging", "template-check-01", 1, "4Gi", "rhel-9.6", Profile::Idle, 0.4)
+        .without_wukong()
+        .instancetype("u1.medium")
+}
+
 fn on_hugepages() -> Guest {
     vm("payments", "dpdk-gateway-01", 8, "16Gi", "rhel-9.6", Profile::Hot, 0.6)
         .without_wukong()
@@ -217,7 +246,9 @@ fn lingering(room: &Room) -> Guest {
 
 fn hotplugged() -> Guest {
     let mut guest = vm("payments", "billing-archive", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.44);
-    let mut disk = Disk::new("billing-archive", "archive-2025", "100Gi").mode(DiskMode::Hotplug);
+    // `virtctl addvolume` gives it the volume's name for a serial.
+    let mut disk =
+        Disk::new("billing-archive", "archive-2025", "100Gi").mode(DiskMode::Hotplug).serial("archive-2025");
     disk.fill = Fill::Curve { seed: guest.seed ^ 3, share: 0.72 };
     guest.disks.push(disk);
     guest

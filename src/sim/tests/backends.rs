@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::{ask, demo, empty, get, items};
 use crate::sim::{
-    Backend, Disk, DiskMode, Fault, Guest, Handle, KUBEVIRT_GROUP, Kubelet, LONGHORN_GROUP, Resource,
+    Backend, Bus, Disk, DiskMode, Fault, Guest, Handle, KUBEVIRT_GROUP, Kubelet, LONGHORN_GROUP, Resource,
     SUBRESOURCE_GROUP, Target, VolumeFigures,
 };
 
@@ -66,6 +66,39 @@ async fn a_claim_leads_to_its_backend() {
     for path in [VOLUMES, LONGHORN] {
         assert!(items(&get(&sim, path).await).is_empty(), "{path}");
     }
+}
+
+/// As udev, libvirt and the drivers of Windows have it.
+#[tokio::test]
+async fn a_guest_reports_serials_in_the_spelling_of_its_bus() {
+    let sim = empty().await;
+    let long = "7286dfe6-7c44-4057-a8f4-362cc1e7468c";
+    let disks = vec![
+        Disk::new("one", "root", "10Gi").serial(long),
+        Disk::new("one", "ata", "10Gi").bus(Bus::Sata).serial(long),
+        Disk::new("one", "hot", "10Gi").mode(DiskMode::Hotplug).serial(long),
+        Disk::new("one", "bare", "10Gi").mode(DiskMode::Hotplug),
+    ];
+    let mut windows =
+        Guest::new("a", "two").disks(vec![Disk::new("two", "root", "10Gi").bus(Bus::Sata).serial("W")]);
+    windows.os_image = "windows-2022".into();
+    sim.world().put(Guest::new("a", "one").disks(disks).running_on("n1", 0));
+    sim.world().put(windows.running_on("n1", 0));
+    let serials = async |name: &str| -> Vec<(String, u64)> {
+        let found = get(&sim, &agent("a", name)).await;
+        let serial = |fs: &Value| {
+            (fs["disk"][0]["serial"].as_str().unwrap().to_owned(), fs["totalBytes"].as_u64().unwrap())
+        };
+        items(&found).iter().map(serial).collect()
+    };
+    let linux: Vec<String> = serials("one-vm").await.into_iter().map(|(serial, _)| serial).collect();
+    let cut = "7286dfe6-7c44-4057-a";
+    let (ata, hot) = (format!("QEMU_HARDDISK_{cut}"), format!("0QEMU_QEMU_HARDDISK_{long}"));
+    assert_eq!(linux, [cut, cut, &ata, &hot, "0QEMU_QEMU_HARDDISK_drive-ua-bare"]);
+    let windows = serials("two-vm").await;
+    assert!(windows.iter().all(|(serial, _)| serial == "W                   "), "{windows:?}");
+    let sizes: Vec<bool> = windows.iter().map(|(_, total)| *total > 0).collect();
+    assert_eq!(sizes, [false, true, false], "firmware and recovery are mounted nowhere");
 }
 
 #[tokio::test]

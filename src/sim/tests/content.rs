@@ -13,7 +13,7 @@ const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 const MACHINES: &str = "/apis/kubevirt.io/v1/virtualmachines";
 const INSTANCES: &str = "/apis/kubevirt.io/v1/virtualmachineinstances";
 
-fn paths() -> [String; 9] {
+fn paths() -> [String; 11] {
     Resource::ALL.map(|resource| {
         let api = resource.api();
         let root = if api.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", api.group) };
@@ -75,14 +75,16 @@ async fn the_same_seed_gives_the_same_cluster_and_another_another() {
 async fn every_state_is_shown() {
     let sim = demo().await;
     let wukongs = get(&sim, WUKONGS).await;
-    assert_eq!(items(&wukongs).len(), 36, "three VirtualMachines and an instance have no Wukong");
+    assert_eq!(items(&wukongs).len(), 35, "four VirtualMachines and an instance have no Wukong");
     let phases: BTreeSet<_> = items(&wukongs).iter().map(|item| at(item, "/status/phase")).collect();
     assert_eq!(phases, BTreeSet::from(["Pending", "Creating", "Running", "Stopped", "Error"]));
     let machines = get(&sim, MACHINES).await;
     assert_eq!(items(&machines).len(), 39, "an instance stands alone");
     let words: BTreeSet<_> =
         items(&machines).iter().map(|item| at(item, "/status/printableStatus")).collect();
-    assert!(words.contains("Migrating") && words.contains("ErrorUnschedulable"));
+    for word in ["Migrating", "ErrorUnschedulable", "Stopping", "Paused"] {
+        assert!(words.contains(word), "{word}: {words:?}");
+    }
     assert!(names(&machines).iter().any(|name| name.len() == 63));
     let twins = items(&machines).iter().filter(|item| at(item, "/metadata/name") == "db-postgres-0-vm");
     let homes: BTreeSet<_> = twins.map(|item| at(item, "/metadata/namespace")).collect();
