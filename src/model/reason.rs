@@ -54,10 +54,12 @@ pub enum Reason {
     SharedVm,
     /// There is more of it than this program reads or keeps.
     TooLarge,
+    /// KubeVirt has paused the guest because of a fault, as of I/O errors. Its figures are measured all the same.
+    Paused,
 }
 
 impl Reason {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Starting,
         Self::NotRunning,
         Self::ApiAbsent,
@@ -85,6 +87,7 @@ impl Reason {
         Self::Busy,
         Self::SharedVm,
         Self::TooLarge,
+        Self::Paused,
     ];
 
     /// Stable name for JSON, metrics and documentation.
@@ -117,6 +120,7 @@ impl Reason {
             Self::Busy => "busy",
             Self::SharedVm => "shared-vm",
             Self::TooLarge => "too-large",
+            Self::Paused => "paused",
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum SourceId {
     Claims,
     PersistentVolumes,
     Nodes,
+    ClusterInstancetypes,
+    Instancetypes,
     PodMetrics,
     Kubelet,
     Prometheus,
@@ -23,7 +25,7 @@ pub enum SourceId {
 }
 
 impl SourceId {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Wukongs,
         Self::VirtualMachines,
         Self::Instances,
@@ -31,6 +33,8 @@ impl SourceId {
         Self::Claims,
         Self::PersistentVolumes,
         Self::Nodes,
+        Self::ClusterInstancetypes,
+        Self::Instancetypes,
         Self::PodMetrics,
         Self::Kubelet,
         Self::Prometheus,
@@ -49,6 +53,8 @@ impl SourceId {
             self,
             Self::PersistentVolumes
                 | Self::Nodes
+                | Self::ClusterInstancetypes
+                | Self::Instancetypes
                 | Self::Prometheus
                 | Self::GuestAgent
                 | Self::Longhorn
@@ -66,6 +72,8 @@ impl SourceId {
             Self::Claims => "persistentvolumeclaims",
             Self::PersistentVolumes => "persistentvolumes",
             Self::Nodes => "nodes",
+            Self::ClusterInstancetypes => "virtualmachineclusterinstancetypes",
+            Self::Instancetypes => "virtualmachineinstancetypes",
             Self::PodMetrics => "metrics.k8s.io",
             Self::Kubelet => "kubelet",
             Self::Prometheus => "prometheus",

@@ -119,8 +119,11 @@ pub struct VmSummary {
     pub namespace: String,
     pub name: String,
     pub status: Status,
-    /// KubeVirt's own word, where readable: `Migrating`, `Paused`, `ErrorUnschedulable` …
+    /// KubeVirt's own word (`Migrating`, `Paused`, `ErrorUnschedulable` …), or the one that its instance leads to where the
+    /// word cannot be read or is behind.
     pub kubevirt_status: String,
+    /// Why KubeVirt has paused the guest, in its words, where that was a fault; none of any other.
+    pub fault: Option<Box<Message>>,
     /// Empty where the VM is on none.
     pub node: String,
     /// The target of a live migration that is under way, else empty.
@@ -159,8 +162,11 @@ pub struct Vm {
     /// The KubeVirt VirtualMachine and launcher pod that the figures are of; empty where there is none.
     pub vm_name: String,
     pub pod: String,
-    /// Why one in error, or pending, does not run, and how to look into it. Few have it: it makes the others no larger.
+    /// Why one in error, or pending, does not run, or why the guest of a running one stands still, and how to look into
+    /// it. Few have it: it makes the others no larger.
     pub trouble: Option<Box<Missing>>,
+    /// Why it is not known what a VM would start with.
+    pub allocation_gap: Option<Box<Missing>>,
     /// What its objects contradict each other in, where they disagree about who shows the VM.
     pub conflict: Option<Box<Message>>,
     pub networks: Vec<Network>,
@@ -176,7 +182,9 @@ pub struct Guest {
     pub memory: Option<Sample>,
     /// Shared between what an agent said and what shows it.
     pub filesystems: Arc<[GuestFilesystem]>,
-    /// When the agent answered.
+    /// How many more there are. All of them count.
+    pub filesystems_left_out: u32,
+    /// When the agent answered. KubeVirt's launcher asks it every 5 minutes, and passes on what it said last.
     pub at: Option<Millis>,
 }
 
@@ -188,7 +196,7 @@ pub struct GuestFilesystem {
     pub kind: String,
     pub used: Option<u64>,
     pub total: Option<u64>,
-    /// The claim of the VM's volume that it lies on; empty where no serial tells.
+    /// The claim of the VM's one disk that it lies on; empty where that is not known.
     pub claim: String,
 }
 

@@ -63,6 +63,7 @@ pub fn reason(reason: Reason) -> Key {
         Reason::Busy => key!(reason.busy),
         Reason::SharedVm => key!(reason.shared_vm),
         Reason::TooLarge => key!(reason.too_large),
+        Reason::Paused => key!(reason.paused),
     }
 }
 
@@ -76,6 +77,8 @@ pub fn gives(id: SourceId) -> Key {
         SourceId::Claims => key!(gives.claims),
         SourceId::PersistentVolumes => key!(gives.persistent_volumes),
         SourceId::Nodes => key!(gives.nodes),
+        SourceId::ClusterInstancetypes => key!(gives.cluster_instancetypes),
+        SourceId::Instancetypes => key!(gives.instancetypes),
         SourceId::PodMetrics => key!(gives.pod_metrics),
         SourceId::Kubelet => key!(gives.kubelet),
         SourceId::Prometheus => key!(gives.prometheus),
@@ -95,6 +98,8 @@ pub fn permission(id: SourceId) -> Key {
         SourceId::Claims => key!(permission.claims),
         SourceId::PersistentVolumes => key!(permission.persistent_volumes),
         SourceId::Nodes => key!(permission.nodes),
+        SourceId::ClusterInstancetypes => key!(permission.cluster_instancetypes),
+        SourceId::Instancetypes => key!(permission.instancetypes),
         SourceId::PodMetrics => key!(permission.pod_metrics),
         SourceId::Kubelet => key!(permission.kubelet),
         SourceId::Prometheus => key!(permission.prometheus),

@@ -108,7 +108,7 @@ async fn an_instance_says_what_its_guest_has_and_the_agent_what_it_holds() {
     let instances = collector.instances().await;
     let of = |name: &str| instances.iter().find(|instance| instance.name == name).unwrap();
     let (db, huge) = (of("db"), of("huge"));
-    assert_eq!((db.cpu_milli, &*db.memory, &*db.volumes[0].serial), (Some(4000), "8Gi", "S-ROOT"));
+    assert_eq!((db.vcpus, &*db.memory, &*db.disks[0].serial), (Some(4), "8Gi", "S-ROOT"));
     assert_eq!([db.agent_connected, huge.agent_connected], [true, false]);
     assert_eq!([db.hugepages, huge.hugepages], [false, true]);
     assert_eq!([db.owner_vm.is_empty(), huge.owner_vm.is_empty()], [false, true]);

@@ -42,7 +42,7 @@ const fn needed(source: SourceId, verbs: &'static [&'static str], group: &'stati
     Needed { source, verbs, group, resource: "", subresource: "", namespaced: true }
 }
 
-const NEEDED: [Needed; 12] = [
+const NEEDED: [Needed; 14] = [
     Needed { resource: "wukongs", ..needed(SourceId::Wukongs, FOLLOW, "vm.novasphere.dev") },
     Needed { resource: "virtualmachines", ..needed(SourceId::VirtualMachines, FOLLOW, "kubevirt.io") },
     Needed { resource: "virtualmachineinstances", ..needed(SourceId::Instances, FOLLOW, "kubevirt.io") },
@@ -54,6 +54,15 @@ const NEEDED: [Needed; 12] = [
         ..needed(SourceId::PersistentVolumes, FOLLOW, "")
     },
     Needed { resource: "nodes", namespaced: false, ..needed(SourceId::Nodes, FOLLOW, "") },
+    Needed {
+        resource: "virtualmachineclusterinstancetypes",
+        namespaced: false,
+        ..needed(SourceId::ClusterInstancetypes, FOLLOW, "instancetype.kubevirt.io")
+    },
+    Needed {
+        resource: "virtualmachineinstancetypes",
+        ..needed(SourceId::Instancetypes, FOLLOW, "instancetype.kubevirt.io")
+    },
     Needed { resource: "pods", ..needed(SourceId::PodMetrics, &["list"], "metrics.k8s.io") },
     Needed {
         resource: "nodes",

@@ -81,7 +81,7 @@ pub async fn run(
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
     }
-    sources.watch_nodes();
+    sources.watch_cluster();
     sources.watch_backends();
     sources.poll_guests(targets.clone());
     sources.poll_prometheus();
@@ -115,11 +115,13 @@ impl Sources {
         self.watch::<kinds::Instances>(namespace);
         self.watch::<kinds::Pods>(namespace);
         self.watch::<kinds::Claims>(namespace);
+        self.watch::<kinds::Instancetypes>(namespace);
     }
 
-    /// Nodes are in no namespace: `--namespace` does not narrow them.
-    fn watch_nodes(&mut self) {
+    /// In no namespace: `--namespace` does not narrow them.
+    fn watch_cluster(&mut self) {
         self.watch::<kinds::Nodes>(&None);
+        self.watch::<kinds::ClusterInstancetypes>(&None);
     }
 
     /// What leads from a claim to its backend. `--namespace` does not narrow it: PersistentVolumes are in none, and

@@ -16,13 +16,14 @@ pub struct FilesystemList {
 pub struct Filesystem {
     /// By it file systems that lie on one device are told.
     pub disk_name: Identifier,
-    pub mount_point: ReadableText,
+    /// Whole: mount points are compared.
+    pub mount_point: ReadableText<4096>,
     pub file_system_type: ReadableText,
-    /// 0 where the agent does not say: those of before QEMU 3.1 do not.
+    /// 0 where the agent does not say: those of before QEMU 3.1 never do, later ones not of what is not mounted.
     pub used_bytes: Scalar,
     pub total_bytes: Scalar,
-    /// Absent in KubeVirt versions that do not pass it on.
-    pub disk: List<DiskOfGuest, 8>,
+    /// Absent before KubeVirt 1.2, and of what is no disk. Windows lists a disk once for each extent of a volume.
+    pub disk: List<DiskOfGuest, 64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -11,6 +11,47 @@ pub const MOST_DISKS: usize = 256;
 #[serde(default)]
 pub struct VirtualMachineSpec {
     pub template: Obj<Template>,
+    pub instancetype: Obj<InstancetypeMatcher>,
+}
+
+/// Names an instance type of `instancetype.kubevirt.io`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InstancetypeMatcher {
+    pub name: Identifier,
+    pub kind: Identifier,
+    /// The ControllerRevision that holds it.
+    pub revision_name: Identifier,
+    /// A volume that it is inferred from while there is no name.
+    pub infer_from_volume: Identifier,
+}
+
+/// The same in a status, since KubeVirt 1.4.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InstancetypeStatus {
+    pub name: Identifier,
+    pub controller_revision_ref: Obj<NamedRef>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NamedRef {
+    pub name: Identifier,
+}
+
+/// The spec of a `VirtualMachineInstancetype` or a `VirtualMachineClusterInstancetype`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InstancetypeSpec {
+    pub cpu: Obj<InstancetypeAmount>,
+    pub memory: Obj<InstancetypeAmount>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InstancetypeAmount {
+    pub guest: Scalar,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +65,7 @@ pub struct Template {
 pub struct VirtualMachineStatus {
     pub printable_status: Identifier,
     pub conditions: List<Condition>,
+    pub instancetype_ref: Obj<InstancetypeStatus>,
 }
 
 /// The spec of a VirtualMachineInstance, and of a VirtualMachine's template.
@@ -55,9 +97,20 @@ pub struct Devices {
 pub struct Disk {
     pub name: Identifier,
     pub serial: Identifier,
+    /// One of the three says what it is attached as.
+    pub disk: Option<Obj<DiskTarget>>,
+    pub lun: Option<Obj<DiskTarget>>,
+    pub cdrom: Option<Obj<DiskTarget>>,
 }
 
-/// The guest sees sockets × cores × threads; one that is not given counts as 1.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DiskTarget {
+    /// `virtio`, `scsi`, `sata`, `usb`.
+    pub bus: Identifier,
+}
+
+/// The guest sees sockets × cores × threads; one that is not given, or 0, counts as 1.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Cpu {
@@ -91,10 +144,6 @@ pub struct Resources {
 pub struct Amounts {
     pub cpu: Scalar,
     pub memory: Scalar,
-    #[serde(rename = "hugepages-2Mi")]
-    pub hugepages_2mi: Scalar,
-    #[serde(rename = "hugepages-1Gi")]
-    pub hugepages_1gi: Scalar,
 }
 
 /// Only the two kinds that are disks backed by a claim: container disks, cloud-init and the like have none, and an
@@ -143,6 +192,7 @@ pub struct InstanceStatus {
 pub struct Condition {
     pub r#type: Identifier,
     pub status: Identifier,
+    pub reason: Identifier,
     pub message: ReadableText<1000>,
 }
 

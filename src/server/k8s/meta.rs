@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Flag, Identifier, List, Obj};
+use super::lenient::{Amount, Flag, Identifier, List, Obj};
 
 /// A watched object.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Metadata {
     pub namespace: Identifier,
     pub uid: Identifier,
     pub resource_version: Identifier,
+    /// Grows with each change of the spec.
+    pub generation: Amount,
     pub creation_timestamp: Identifier,
     /// Set while the object is being deleted.
     pub deletion_timestamp: Identifier,

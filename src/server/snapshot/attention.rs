@@ -9,15 +9,16 @@ use crate::model::{
 /// From this percent on a figure needs a look; meters turn amber there.
 const HIGH: u64 = 90;
 
-/// A VM that should run and does not, or one that runs with a figure that is high, old or missing. One that was
-/// stopped needs nothing.
+/// A VM that should run and does not, or one that runs with a figure that is high, old or missing, or that a fault has
+/// paused. One that was stopped, or paused by a person, needs nothing.
 pub fn needs_attention(vm: &VmSummary) -> bool {
     let usage = &vm.usage;
     match vm.status {
         Status::Error | Status::Unknown | Status::Pending | Status::Creating => true,
         Status::Stopped => false,
         Status::Running => {
-            [&usage.cpu, &usage.memory, &usage.disk].into_iter().any(needs_a_look)
+            vm.fault.is_some()
+                || [&usage.cpu, &usage.memory, &usage.disk].into_iter().any(needs_a_look)
                 || usage.disk_known < usage.disk_volumes
         }
     }

@@ -2,8 +2,17 @@
 //!
 //! `collect` makes these out of wire types and sends them as [`Observation`]s; nothing here knows Kubernetes JSON.
 
+mod disks;
+mod filesystems;
+mod instancetype;
+
 use std::{net::IpAddr, sync::Arc};
 
+pub use self::{
+    disks::{Bus, DiskKind, InstanceDisk},
+    filesystems::{Devices, Filesystem},
+    instancetype::{InstancetypeFacts, InstancetypeRef},
+};
 use crate::model::{
     Millis,
     figure::Source,
@@ -48,6 +57,8 @@ pub enum Observation {
     PersistentVolumes(Change<PersistentVolumeFacts>),
     LonghornVolumes(Change<LonghornFacts>),
     Nodes(Change<Node>),
+    ClusterInstancetypes(Change<InstancetypeFacts>),
+    Instancetypes(Change<InstancetypeFacts>),
     /// Bytes arrived on a watch (a bookmark will do, or that it was opened). `namespace` is none for a cluster-wide
     /// watch. It follows a list that succeeded, and ends a [`Self::WatchFailed`] after which nothing was listed.
     WatchAlive {
@@ -83,7 +94,7 @@ pub enum Observation {
         at: Millis,
         result: Result<PrometheusFacts, SourceError>,
     },
-    /// The answer of one guest's agent.
+    /// The answer of one guest's agent, put together by device ([`Devices`]).
     Filesystems {
         instance: Key,
         at: Millis,
@@ -192,11 +203,25 @@ pub struct VmFacts {
     pub owner_wukong: String,
     pub owner_name: String,
     pub printable_status: String,
+    /// Has a `deletionTimestamp`.
+    pub deleting: bool,
     /// Why it does not come up, as its conditions say; empty where it is up or off, or they do not say.
     pub trouble: String,
-    /// vCPU in millicores and memory as written in the template; none and empty where the template does not say.
-    pub cpu_milli: Option<u64>,
+    /// KubeVirt copies it from the instance.
+    pub pause: Option<Box<Pause>>,
+    /// vCPUs, and memory as written, that KubeVirt would start its template with. None and empty where the template
+    /// cannot be read, or an instance type says it.
+    pub vcpus: Option<u64>,
     pub memory: String,
+    pub instancetype: Option<Box<InstancetypeRef>>,
+}
+
+/// The condition `Paused` where it is true: the guest is in memory and does not run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pause {
+    /// `PausedByUser`, `PausedIOError`, `PausedByMigrationMonitor`.
+    pub reason: String,
+    pub message: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -205,21 +230,26 @@ pub struct InstanceFacts {
     pub namespace: String,
     pub name: String,
     pub phase: String,
+    /// Has a `deletionTimestamp`: its guest is being shut down, which may take as long as its grace period.
+    pub deleting: bool,
+    pub pause: Option<Box<Pause>>,
     pub node_name: String,
     /// `status.activePods`: launcher pod uid → node.
     pub active_pods: Vec<(String, String)>,
     pub migration: Option<Box<Migration>>,
     /// Disks backed by a claim, in the order of the spec.
     pub volumes: Vec<InstanceVolume>,
+    /// All disks, whatever they are backed by.
+    pub disks: Arc<[InstanceDisk]>,
     /// Volumes over the bound on how many are kept of one object.
     pub volumes_left_out: u32,
     pub ip_address: String,
     pub guest_os: String,
     /// Condition `AgentConnected`.
     pub agent_connected: bool,
-    /// What the guest has now, hot-plugged CPU and memory included: vCPUs × 1000, and memory as written; none and
-    /// empty where the instance does not say.
-    pub cpu_milli: Option<u64>,
+    /// What the guest has now, hot-plugged CPU and memory included: vCPUs, and memory as written; none and empty where
+    /// the instance does not say.
+    pub vcpus: Option<u64>,
     pub memory: String,
     /// Memory is of hugepages: the launcher's working set does not count it.
     pub hugepages: bool,
@@ -244,8 +274,6 @@ pub struct Migration {
 pub struct InstanceVolume {
     pub name: String,
     pub claim: String,
-    /// Serial of the disk that the guest sees it as; empty where the spec sets none.
-    pub serial: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -359,18 +387,6 @@ pub struct InstanceSample {
     pub at: Millis,
 }
 
-/// A file system as the guest's agent reports it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filesystem {
-    pub disk_name: String,
-    pub mount_point: String,
-    pub kind: String,
-    pub used: Option<u64>,
-    pub total: Option<u64>,
-    /// Serials of the disks that it lies on; empty where the agent does not say.
-    pub serials: Vec<String>,
-}
-
 /// `rbd` pool, namespace (empty: the default one) and image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Image {
@@ -447,7 +463,16 @@ macro_rules! named {
     )*};
 }
 
-named!(WukongFacts, VmFacts, InstanceFacts, PodFacts, ClaimFacts, PodMetricsFacts, LonghornFacts);
+named!(
+    WukongFacts,
+    VmFacts,
+    InstanceFacts,
+    InstancetypeFacts,
+    PodFacts,
+    ClaimFacts,
+    PodMetricsFacts,
+    LonghornFacts
+);
 
 /// In no namespace. What its object tells is what readers are told.
 impl Named for Node {

@@ -1,12 +1,11 @@
 //! What is seen from inside the guest: its own memory, and its file systems.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 use super::{
-    facts::{Filesystem, InstanceFacts, Key, SourceError},
+    disk_content::{Device, DiskContent, Gap, fill_disks, owners_of},
+    disk_owner::{Owner, Owners},
+    facts::{Filesystem, InstanceDisk, Key, SourceError},
     inventory::Entry,
     usage::Age,
     world::World,
@@ -17,54 +16,113 @@ use crate::model::{
     vm::{Guest, GuestFilesystem},
 };
 
+/// File systems of one guest that are shown. All count.
+const SHOWN: usize = 32;
+
 /// What is known of one guest's file systems.
 #[derive(Debug, Default)]
 pub(super) struct GuestDisks {
-    /// As VMs show them, and shared with them: ten thousand guests have a few each.
+    /// As VMs show them, and shared with them: ten thousand guests have a few each. They are the first of `devices`.
     shown: Arc<[GuestFilesystem]>,
-    /// Serials of the disks that each of them lies on.
-    serials: Box<[Box<[Box<str>]>]>,
-    /// Sorted by their serials.
-    disks: Box<[GuestDisk]>,
+    devices: Box<[KnownDevice]>,
+    /// The disks that file systems were assigned to, and what each holds; sorted by claim, of those that have one.
+    disks: Arc<[InstanceDisk]>,
+    contents: Box<[(Box<str>, DiskContent)]>,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
 }
 
+/// What is kept of a device beside what is shown of it.
+#[derive(Debug)]
+struct KnownDevice {
+    serials: Box<[Box<str>]>,
+    used: Option<u64>,
+    total: Option<u64>,
+    hidden: bool,
+    named: bool,
+}
+
 impl GuestDisks {
-    pub fn answered(filesystems: Vec<Filesystem>, instance: Option<&InstanceFacts>, at: Millis) -> Self {
-        let claims = instance.map(claims_by_serial).unwrap_or_default();
-        let serials: Box<[Box<[Box<str>]>]> = filesystems
-            .iter()
-            .map(|fs| fs.serials.iter().map(|serial| serial.as_str().into()).collect())
-            .collect();
-        let disks = disks(&filesystems);
-        let shown =
-            filesystems.into_iter().zip(&serials).map(|(fs, serials)| show(fs, claim(serials, &claims)));
-        Self { shown: shown.collect(), serials, disks, answered: Some(at), error: None }
-    }
-
-    /// Bytes used and in all by the file systems on the disk with this serial.
-    pub fn filled(&self, serial: &str) -> Option<(u64, u64)> {
-        let found = self.disks.binary_search_by(|disk| (*disk.serial).cmp(serial)).ok()?;
-        self.disks[found].filled
-    }
-
-    /// Each file system, and the disks that it lies on.
-    pub fn filesystems(&self) -> impl Iterator<Item = (&GuestFilesystem, &[Box<str>])> {
-        self.shown.iter().zip(self.serials.iter().map(|serials| &**serials))
-    }
-
-    /// With the claims that the instance has now: they were looked up when the agent answered.
-    fn shown(&self, instance: &InstanceFacts) -> Arc<[GuestFilesystem]> {
-        let claims = claims_by_serial(instance);
-        if self.filesystems().all(|(fs, serials)| fs.claim == claim(serials, &claims)) {
-            return self.shown.clone();
-        }
-        let anew = |(fs, serials): (&GuestFilesystem, &[Box<str>])| GuestFilesystem {
-            claim: claim(serials, &claims).to_owned(),
-            ..fs.clone()
+    /// Of a guest whose instance has these disks.
+    pub fn answered(mut filesystems: Vec<Filesystem>, disks: &Arc<[InstanceDisk]>, at: Millis) -> Self {
+        let owners = Owners::of(disks);
+        let order = |filesystem: &Filesystem| {
+            let serials = filesystem.serials.iter().map(String::as_str);
+            let own = claim(&owners_of(serials, &owners), disks).is_some();
+            (Reverse(own), filesystem.mount_point.clone(), filesystem.disk_name.clone())
         };
-        self.filesystems().map(anew).collect()
+        filesystems.sort_by_cached_key(order);
+        let devices = filesystems.iter().map(|filesystem| KnownDevice {
+            serials: filesystem.serials.iter().map(|serial| serial.as_str().into()).collect(),
+            used: filesystem.used,
+            total: filesystem.total,
+            hidden: filesystem.hidden,
+            named: !filesystem.disk_name.is_empty(),
+        });
+        let devices = devices.collect();
+        let shown = filesystems.into_iter().take(SHOWN).map(show).collect();
+        let mut known = Self {
+            shown,
+            devices,
+            disks: disks.clone(),
+            contents: Box::default(),
+            answered: Some(at),
+            error: None,
+        };
+        known.reassign(&owners);
+        known
+    }
+
+    /// The instance has these disks now.
+    pub fn assign(&mut self, disks: &Arc<[InstanceDisk]>) {
+        if Arc::ptr_eq(&self.disks, disks) {
+            return;
+        }
+        let changed = self.disks != *disks;
+        self.disks = disks.clone();
+        if changed {
+            self.reassign(&Owners::of(disks));
+        }
+    }
+
+    fn reassign(&mut self, owners: &Owners) {
+        let of_device =
+            |device: &KnownDevice| owners_of(device.serials.iter().map(|serial| &**serial), owners);
+        let owned: Vec<BTreeSet<Owner>> = self.devices.iter().map(of_device).collect();
+        let devices = self.devices.iter().zip(&owned).map(|(device, owners)| Device {
+            named: device.named,
+            used: device.used,
+            total: device.total,
+            hidden: device.hidden,
+            owners,
+        });
+        let contents = self.disks.iter().map(|disk| disk.claim.clone()).zip(fill_disks(&self.disks, devices));
+        let mut contents: Vec<_> = contents.filter(|(claim, _)| !claim.is_empty()).collect();
+        contents.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.contents = contents.into();
+        let claims = owned.iter().map(|owners| claim(owners, &self.disks).unwrap_or_default());
+        let assigned = self.shown.iter().zip(claims);
+        if assigned.clone().any(|(filesystem, claim)| filesystem.claim != claim) {
+            let anew = |(filesystem, claim): (&GuestFilesystem, &str)| GuestFilesystem {
+                claim: claim.to_owned(),
+                ..filesystem.clone()
+            };
+            self.shown = assigned.map(anew).collect();
+        }
+    }
+
+    /// What the file systems on the disk of a claim hold.
+    pub fn content(&self, of: &str) -> DiskContent {
+        let found = self.contents.binary_search_by(|(claim, _)| (**claim).cmp(of));
+        found.map_or(Err(Gap::NoDisk), |at| self.contents[at].1)
+    }
+
+    pub fn shown(&self) -> &Arc<[GuestFilesystem]> {
+        &self.shown
+    }
+
+    pub fn left_out(&self) -> u32 {
+        (self.devices.len() - self.shown.len()) as u32
     }
 }
 
@@ -79,7 +137,26 @@ impl World {
             Some((guest, at)) if !Age::new(now, at, self.limits.disk_interval).expired => (guest, at),
             _ => return Guest { memory: self.guest_memory(&key, now), ..Guest::default() },
         };
-        Guest { memory: self.guest_memory(&key, now), filesystems: guest.shown(instance), at: Some(at) }
+        Guest {
+            memory: self.guest_memory(&key, now),
+            filesystems: guest.shown().clone(),
+            filesystems_left_out: guest.left_out(),
+            at: Some(at),
+        }
+    }
+
+    /// Assigns file systems to the disks that instances have now: all, or those of one instance.
+    pub(super) fn assign_disks(&mut self, changed: Option<&Key>) {
+        let Self { guests, instances, .. } = self;
+        let assign = |key: &Key, guest: &mut GuestDisks| {
+            if let Some(instance) = instances.get(key) {
+                guest.assign(&instance.disks);
+            }
+        };
+        match changed {
+            None => guests.iter_mut().for_each(|(key, guest)| assign(key, guest)),
+            Some(key) => guests.get_mut(key).into_iter().for_each(|guest| assign(key, guest)),
+        }
     }
 
     /// `available − usable`: what the guest cannot do without.
@@ -101,72 +178,19 @@ impl World {
     }
 }
 
-/// A serial that two disks share tells neither.
-fn claims_by_serial(instance: &InstanceFacts) -> HashMap<&str, Option<&str>> {
-    let mut claims = HashMap::new();
-    for volume in instance.volumes.iter().filter(|volume| !volume.serial.is_empty()) {
-        let claim = Some(volume.claim.as_str());
-        claims.entry(volume.serial.as_str()).and_modify(|shared| *shared = None).or_insert(claim);
-    }
-    claims
-}
-
-/// What the file systems on one of the guest's disks hold.
-#[derive(Debug)]
-struct GuestDisk {
-    serial: Box<str>,
-    /// Bytes used and in all; none if one of the file systems is not known, or lies on other disks too.
-    filled: Option<(u64, u64)>,
-}
-
-/// A disk whose file systems are being added up, and the names of the devices that they are on.
-struct DiskSum<'a> {
-    filled: Option<(u64, u64)>,
-    devices: HashSet<&'a str>,
-}
-
-impl<'a> DiskSum<'a> {
-    fn new() -> Self {
-        Self { filled: Some((0, 0)), devices: HashSet::new() }
-    }
-
-    /// Each device counts once, however often it is mounted. Two without a name may be one device: their sum is not known.
-    fn add(&mut self, fs: &'a Filesystem) {
-        if !self.devices.insert(&fs.disk_name) {
-            self.filled = self.filled.filter(|_| !fs.disk_name.is_empty());
-            return;
+/// The claim of the one disk that a device lies on.
+fn claim<'a>(owners: &BTreeSet<Owner>, disks: &'a [InstanceDisk]) -> Option<&'a str> {
+    match owners.first() {
+        Some(Owner::One(place)) if owners.len() == 1 => {
+            Some(&*disks.get(*place)?.claim).filter(|claim| !claim.is_empty())
         }
-        let alone = fs.serials.iter().all(|serial| *serial == fs.serials[0]);
-        let own = fs.used.zip(fs.total).filter(|_| alone);
-        let added = |(used, of): (u64, u64)| {
-            let (more, space) = own?;
-            Some((used.checked_add(more)?, of.checked_add(space)?))
-        };
-        self.filled = self.filled.and_then(added);
+        _ => None,
     }
 }
 
-/// Sorted by serial. Every file system is looked at once, whatever the number of volumes.
-fn disks(filesystems: &[Filesystem]) -> Box<[GuestDisk]> {
-    let mut disks: BTreeMap<&str, DiskSum> = BTreeMap::new();
-    for fs in filesystems {
-        let serials: BTreeSet<&str> = fs.serials.iter().map(String::as_str).collect();
-        for serial in serials.into_iter().filter(|serial| !serial.is_empty()) {
-            disks.entry(serial).or_insert_with(DiskSum::new).add(fs);
-        }
-    }
-    disks.into_iter().map(|(serial, sum)| GuestDisk { serial: serial.into(), filled: sum.filled }).collect()
-}
-
-/// Empty where no serial tells, or where several disks do.
-fn claim<'a>(serials: &[Box<str>], claims: &HashMap<&str, Option<&'a str>>) -> &'a str {
-    match serials {
-        [serial] => claims.get(&**serial).copied().flatten().unwrap_or_default(),
-        _ => "",
-    }
-}
-
-fn show(fs: Filesystem, claim: &str) -> GuestFilesystem {
-    let Filesystem { disk_name: disk, mount_point, kind, used, total, .. } = fs;
-    GuestFilesystem { disk, mount_point, kind, used, total, claim: claim.to_owned() }
+/// Sizes that the agent does not give, or that are another's, are unknown.
+fn show(filesystem: Filesystem) -> GuestFilesystem {
+    let Filesystem { disk_name: disk, mount_point, kind, used, total, hidden, .. } = filesystem;
+    let known = |bytes: Option<u64>| bytes.filter(|bytes| *bytes > 0 && !hidden);
+    GuestFilesystem { disk, mount_point, kind, used: known(used), total: known(total), claim: String::new() }
 }

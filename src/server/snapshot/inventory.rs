@@ -6,18 +6,14 @@ use std::cell::LazyCell;
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    facts::{At, InstanceFacts, VmFacts, WukongFacts},
+    facts::{At, InstanceFacts, Migration, Pause, VmFacts, WukongFacts},
     pods::cut_prefix,
+    status::is_fault,
     usage::is_new,
     world::World,
 };
 use crate::{
-    model::{
-        Millis,
-        message::Message,
-        source::SourceId,
-        vm::{Kind, Status},
-    },
+    model::{Millis, message::Message, source::SourceId, vm::Kind},
     words::msg,
 };
 
@@ -85,52 +81,24 @@ impl<'a> Entry<'a> {
         matches!(self.conflict, Some(Conflict::Shared(_)))
     }
 
-    /// KubeVirt's word where it can be read, else the Wukong's phase.
-    pub fn status(&self) -> Status {
-        let said = self.vm.and_then(|vm| from_kubevirt(&vm.printable_status));
-        said.unwrap_or_else(|| match (self.wukong, self.instance) {
-            (Some(wukong), _) => from_phase(&wukong.phase),
-            (None, Some(instance)) => from_instance(&instance.phase),
-            (None, None) => Status::Unknown,
-        })
+    /// The guest is moving: a migration has begun and not ended.
+    pub fn migration(&self) -> Option<&'a Migration> {
+        let under_way = |migration: &&Migration| !migration.completed && !migration.failed;
+        self.instance.and_then(|instance| instance.migration.as_deref()).filter(under_way)
     }
-}
 
-/// `VirtualMachine.status.printableStatus`. None where it says nothing.
-fn from_kubevirt(printable: &str) -> Option<Status> {
-    Some(match printable {
-        // A paused or migrating guest is in memory: it is measured.
-        "Running" | "Migrating" | "Paused" => Status::Running,
-        "Stopped" | "Stopping" | "Terminating" => Status::Stopped,
-        "Provisioning" | "WaitingForVolumeBinding" | "WaitingForReceiver" => Status::Pending,
-        "Starting" => Status::Creating,
-        "" | "Unknown" => return None,
-        // CrashLoopBackOff, ErrorUnschedulable, ErrImagePull, ImagePullBackOff, ErrorPvcNotFound, DataVolumeError …
-        _ => Status::Error,
-    })
-}
-
-/// `VirtualMachineInstance.status.phase`.
-fn from_instance(phase: &str) -> Status {
-    match phase {
-        "Running" => Status::Running,
-        "Pending" => Status::Pending,
-        "Scheduling" | "Scheduled" | "WaitingForSync" => Status::Creating,
-        "Succeeded" => Status::Stopped,
-        "Failed" => Status::Error,
-        _ => Status::Unknown,
+    /// The instance's condition `Paused`, or the VirtualMachine's copy of it.
+    pub fn pause(&self) -> Option<&'a Pause> {
+        match (self.instance, self.vm) {
+            (Some(instance), _) => instance.pause.as_deref(),
+            (None, Some(vm)) => vm.pause.as_deref(),
+            (None, None) => None,
+        }
     }
-}
 
-/// `Wukong.status.phase`, older operators' words included.
-fn from_phase(phase: &str) -> Status {
-    match phase {
-        "Running" => Status::Running,
-        "Creating" => Status::Creating,
-        "Pending" | "Scheduling" => Status::Pending,
-        "Stopped" => Status::Stopped,
-        "Error" | "Failed" => Status::Error,
-        _ => Status::Unknown,
+    /// [`Self::pause`], where it is a fault.
+    pub fn fault(&self) -> Option<&'a Pause> {
+        self.pause().filter(|pause| is_fault(pause, self.migration().is_some()))
     }
 }
 

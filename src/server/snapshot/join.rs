@@ -9,10 +9,12 @@ use std::{
 
 use super::{
     Snapshot,
-    facts::Migration,
+    allocation::Allocation,
+    facts::Pause,
     inventory::{Entry, SharedPrefixes},
     mend,
     pods::{Launchers, Pod, Wanted},
+    status::{self, InstanceState},
     usage::{Quest, Subject},
     volumes::{self, Place, Reports},
     world::{FORGET_AFTER, World},
@@ -21,14 +23,13 @@ use crate::model::{
     Millis,
     figure::Unit,
     groups::Node,
+    message::Message,
     quantity::Quantity,
     reason::{Missing, Reason},
     source::{SourceId, SourceState},
     totals::Totals,
-    vm::{Guest, Status, Vm, VmSummary},
+    vm::{Guest, Kind, Status, Vm, VmSummary},
 };
-
-const NANOCORES: u64 = 1_000_000_000;
 
 /// Indexes over the world that every VM is looked up in.
 struct Indexes<'a> {
@@ -121,7 +122,8 @@ impl World {
     }
 
     fn join_one(&self, entry: &Entry, indexes: &Indexes, now: Millis) -> Vm {
-        let (status, namespace) = (entry.status(), entry.namespace());
+        let (instance, namespace) = (self.instance_state(entry), entry.namespace());
+        let status = self.status(entry, instance, indexes);
         let running = status == Status::Running;
         let pod = self.pod(entry, indexes, running);
         let node = self.node(entry, pod.as_ref().ok());
@@ -129,7 +131,7 @@ impl World {
         let (ordered, left_out) = volumes::ordered(entry.wukong, entry.instance);
         let volumes: Vec<_> =
             ordered.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
-        let (cpu, memory) = (cpu(entry), memory(entry));
+        let Allocation { cpu, memory, memory_text, gap } = self.allocation(entry);
         let subject = Subject { namespace, name: entry.name(), running, pod, instance: entry.instance };
         let quest = Quest {
             unit: Unit::Nanocores,
@@ -151,7 +153,8 @@ impl World {
             namespace: namespace.to_owned(),
             name: entry.name().to_owned(),
             status,
-            kubevirt_status: entry.vm.map(|vm| vm.printable_status.clone()).unwrap_or_default(),
+            kubevirt_status: kubevirt_word(entry, instance).to_owned(),
+            fault: entry.fault().filter(|_| running).map(|pause| Box::new(fault_message(pause))),
             node: node.to_owned(),
             migrating_to: migrating_to(entry, running).to_owned(),
             ip_address: ip_address(entry),
@@ -161,7 +164,32 @@ impl World {
             usage,
         };
         let guest = self.guest(entry, running, now);
-        describe(entry, summary, (volumes, guest), subject.pod.ok())
+        let vm = describe(entry, summary, (volumes, guest), subject.pod.ok());
+        Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, ..vm }
+    }
+
+    /// An instance that is not there is proof of nothing while instances cannot be listed; and after a refusal the last word
+    /// on one is none any more.
+    fn instance_state<'a>(&self, entry: &Entry<'a>) -> InstanceState<'a> {
+        let track = self.track_of(SourceId::Instances, entry.namespace());
+        let error = track.and_then(|track| track.error.as_ref());
+        let denied = error.is_some_and(|error| matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent));
+        match entry.instance {
+            Some(instance) if !denied || entry.kind == Kind::VirtualMachineInstance => {
+                InstanceState::Present { phase: &instance.phase, deleting: instance.deleting }
+            }
+            None if error.is_none() && track.is_some_and(|track| track.last_success.is_some()) => {
+                InstanceState::Absent
+            }
+            _ => InstanceState::Unreadable,
+        }
+    }
+
+    fn status(&self, entry: &Entry, instance: InstanceState, indexes: &Indexes) -> Status {
+        let (word, deleting) = entry.vm.map_or(("", false), |vm| (vm.printable_status.as_str(), vm.deleting));
+        let pod_alive = || self.pod(entry, indexes, true).is_ok_and(|pod| pod.alive);
+        let phase = entry.wukong.map_or("", |wukong| &wukong.phase);
+        status::status(word, deleting, instance, pod_alive, phase)
     }
 
     /// Where the guest is: KubeVirt's word, then the pod's, then the Wukong's. A tenant writes that one: it counts only while
@@ -235,9 +263,18 @@ fn order(vm: &Vm) -> (&str, &str, &str) {
 }
 
 fn migrating_to<'a>(entry: &Entry<'a>, running: bool) -> &'a str {
-    let under_way = |migration: &&Migration| !migration.completed && !migration.failed;
-    let migration = entry.instance.and_then(|instance| instance.migration.as_deref()).filter(under_way);
-    migration.filter(|_| running).map_or("", |migration| &migration.target_node)
+    entry.migration().filter(|_| running).map_or("", |migration| &migration.target_node)
+}
+
+fn kubevirt_word<'a>(entry: &Entry<'a>, instance: InstanceState) -> &'a str {
+    let (word, deleting) = entry.vm.map_or(("", false), |vm| (vm.printable_status.as_str(), vm.deleting));
+    let (migrating, paused) = (entry.migration().is_some(), entry.pause().is_some());
+    status::kubevirt_status(word, deleting, instance, migrating, paused)
+}
+
+/// In KubeVirt's words.
+fn fault_message(pause: &Pause) -> Message {
+    if pause.message.is_empty() { pause.reason.as_str().into() } else { pause.message.as_str().into() }
 }
 
 fn ip_address(entry: &Entry) -> String {
@@ -245,34 +282,6 @@ fn ip_address(entry: &Entry) -> String {
     let of_wukong =
         entry.wukong.into_iter().flat_map(|wukong| &wukong.networks).map(|n| n.ip_address.as_str());
     of_instance.into_iter().chain(of_wukong).find(|ip| !ip.is_empty()).unwrap_or("").to_owned()
-}
-
-/// Allocated nanocores.
-fn cpu(entry: &Entry) -> Option<u64> {
-    match entry.wukong {
-        Some(wukong) => wukong.cpu.filter(|cores| *cores > 0)?.checked_mul(NANOCORES),
-        None => cpu_milli(entry)?.checked_mul(NANOCORES / 1000),
-    }
-}
-
-/// What the guest has now (hot-plugged, or of an instance type), else what its template orders.
-fn cpu_milli(entry: &Entry) -> Option<u64> {
-    let now = entry.instance.and_then(|instance| instance.cpu_milli);
-    now.or(entry.vm.and_then(|vm| vm.cpu_milli))
-}
-
-/// Allocated bytes.
-fn memory(entry: &Entry) -> Option<u64> {
-    Quantity::parse(memory_text(entry)).ok().map(Quantity::units).filter(|bytes| *bytes > 0)
-}
-
-fn memory_text<'a>(entry: &Entry<'a>) -> &'a str {
-    let now = entry.instance.map_or("", |instance| &instance.memory);
-    match (entry.wukong, entry.vm) {
-        (Some(wukong), _) => &wukong.memory,
-        (None, Some(vm)) if now.is_empty() => &vm.memory,
-        (None, _) => now,
-    }
 }
 
 /// What was ordered: the spec's disks, else the volumes' sizes. Of a VM whose disks are not all known nothing: a part would
@@ -287,16 +296,23 @@ fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
     if sum > 0 { sum } else { volumes.iter().filter_map(|v| v.size).fold(0, u64::saturating_add) }
 }
 
-/// In KubeVirt's words, of a VM that does not come up.
-fn trouble(entry: &Entry) -> Option<Box<Missing>> {
-    let stuck = matches!(entry.status(), Status::Error | Status::Pending);
-    stuck.then(|| {
-        Box::new(Missing {
+/// In KubeVirt's words, of a VM that does not come up, or whose guest stands still because of a fault.
+fn trouble(entry: &Entry, summary: &VmSummary) -> Option<Box<Missing>> {
+    let stuck = matches!(summary.status, Status::Error | Status::Pending);
+    let missing = match &summary.fault {
+        Some(message) => Missing {
+            detail: Message::clone(message),
+            mend: mend::paused(entry.namespace(), entry.vm_name),
+            ..Missing::from(Reason::Paused)
+        },
+        None if stuck => Missing {
             detail: entry.vm.map(|vm| vm.trouble.as_str()).unwrap_or_default().into(),
             mend: mend::stuck(entry.namespace(), entry.vm_name, entry.name()),
             ..Missing::from(Reason::NotRunning)
-        })
-    })
+        },
+        None => return None,
+    };
+    Some(Box::new(missing))
 }
 
 fn describe(
@@ -315,13 +331,14 @@ fn describe(
     };
     Vm {
         uid: entry.uid().to_owned(),
+        trouble: trouble(entry, &summary),
         summary,
-        memory_text: memory_text(entry).to_owned(),
+        memory_text: String::new(),
+        allocation_gap: None,
         os_image: wukong.map_or(guest_os, |wukong| wukong.os_image.clone()),
         created,
         vm_name: entry.vm_name.to_owned(),
         pod: pod.map(|pod| pod.name.to_owned()).unwrap_or_default(),
-        trouble: trouble(entry),
         conflict: entry.conflict(),
         networks: wukong.map(|wukong| wukong.networks.clone()).unwrap_or_default(),
         disks: wukong.map(|wukong| wukong.disks.clone()).unwrap_or_default(),

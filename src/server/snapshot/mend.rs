@@ -95,6 +95,8 @@ fn look(id: SourceId) -> String {
         SourceId::Instances => "virtualmachineinstances.kubevirt.io",
         SourceId::PodMetrics => "pods.metrics.k8s.io",
         SourceId::Longhorn => "volumes.longhorn.io",
+        SourceId::ClusterInstancetypes => "virtualmachineclusterinstancetypes.instancetype.kubevirt.io",
+        SourceId::Instancetypes => "virtualmachineinstancetypes.instancetype.kubevirt.io",
         id => id.code(),
     };
     format!("kubectl get {resource} --all-namespaces")
@@ -112,7 +114,7 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
         }
         Reason::NoAllocation => format!("kubectl -n {namespace} get wukong {name} -o yaml").into(),
         Reason::TooNew => msg!(mend.wait),
-        Reason::BlockVolume => msg!(mend.agent),
+        Reason::BlockVolume => block_volume(true, true),
         Reason::AgentOff => msg!(mend.agent_off),
         _ => Message::default(),
     }
@@ -123,6 +125,51 @@ pub(super) fn stuck(namespace: &str, vm_name: &str, name: &str) -> Message {
     let (kind, name) = if vm_name.is_empty() { ("wukong", name) } else { ("virtualmachine", vm_name) };
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     msg!(mend.describe, command = format!("kubectl -n {namespace} describe {kind} {name}"))
+}
+
+/// Where to look when a fault has paused a guest.
+pub(super) fn paused(namespace: &str, vm_name: &str) -> Message {
+    let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(vm_name, NAME));
+    msg!(mend.paused, command = format!("kubectl -n {namespace} describe virtualmachineinstance {name}"))
+}
+
+/// What a VirtualMachine says of itself.
+pub(super) fn virtual_machine(namespace: &str, name: &str) -> Message {
+    let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
+    msg!(mend.describe, command = format!("kubectl -n {namespace} get virtualmachine {name} -o yaml"))
+}
+
+/// Which instance types there are; `namespace` is empty for those of the cluster.
+pub(super) fn instancetypes(id: SourceId, namespace: &str) -> Message {
+    let command = match namespace {
+        "" => format!("kubectl get {}", id.code()),
+        namespace => format!("kubectl -n {} get {}", in_command(namespace, NAMESPACE), id.code()),
+    };
+    msg!(mend.describe, command = command)
+}
+
+/// The revision of an instance type that a VM starts with.
+pub(super) fn revision(namespace: &str, name: &str) -> Message {
+    let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
+    msg!(mend.describe, command = format!("kubectl -n {namespace} get controllerrevision {name} -o yaml"))
+}
+
+/// What a guest's agent lists, as KubeVirt passes it on.
+pub(super) fn filesystems(namespace: &str, name: &str) -> Message {
+    let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
+    let instances =
+        format!("/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances");
+    msg!(mend.look_filesystems, command = format!("kubectl get --raw {instances}/{name}/filesystemlist"))
+}
+
+/// The mend of a block volume, of which the guest alone can tell.
+pub(super) fn block_volume(needs_serial: bool, needs_agent: bool) -> Message {
+    match (needs_serial, needs_agent) {
+        (true, true) => msg!(mend.agent),
+        (false, true) => msg!(mend.agent_alone),
+        (true, false) => msg!(mend.serial),
+        (false, false) => msg!(mend.agent_tells),
+    }
 }
 
 /// The mend of a volume that the node's kubelet leaves out.

@@ -1,9 +1,12 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
 mod ahead;
+mod allocation;
 pub mod archive;
 pub mod attention;
 pub mod delta;
+mod disk_content;
+mod disk_owner;
 pub mod facts;
 pub mod groups;
 mod guest;
@@ -21,6 +24,7 @@ mod pods;
 pub mod publish;
 mod readings;
 pub mod select;
+mod status;
 mod targets;
 #[cfg(test)]
 mod tests;

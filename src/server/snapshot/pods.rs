@@ -25,6 +25,8 @@ pub(super) struct Pod<'a> {
     created_by: &'a str,
     domain: &'a str,
     done: bool,
+    /// Its phase is `Running`, also while it is being deleted: a drained node's pods are, for as long as guests take.
+    pub alive: bool,
     running: bool,
 }
 
@@ -39,6 +41,7 @@ impl<'a> From<&'a PodFacts> for Pod<'a> {
             created_by: &facts.created_by,
             domain: &facts.domain,
             done: matches!(facts.phase.as_str(), "Succeeded" | "Failed"),
+            alive: facts.phase == "Running",
             running: facts.phase == "Running" && !facts.deleting,
         }
     }
@@ -55,6 +58,7 @@ impl<'a> From<&'a PodMetricsFacts> for Pod<'a> {
             created_by: &facts.created_by,
             domain: "",
             done: false,
+            alive: true,
             running: true,
         }
     }

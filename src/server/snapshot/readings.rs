@@ -2,7 +2,8 @@
 //! a sum.
 
 use super::{
-    facts::{At, Backend, Key, SourceError, VolumeStats},
+    disk_content::{Gap, exceeds, needs_serial},
+    facts::{At, Backend, InstanceFacts, Key, SourceError, VolumeStats},
     mend,
     usage::Age,
     volumes::{Ordered, Place, Reports},
@@ -36,10 +37,18 @@ pub(super) struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn missing(&self, reason: Reason) -> Missing {
-        Missing {
-            mend: mend::figure(reason, self.place.namespace, self.ordered.claim),
-            ..Missing::from(reason)
-        }
+        let mend = match reason {
+            Reason::BlockVolume => self.ask_the_guest(),
+            reason => mend::figure(reason, self.place.namespace, self.ordered.claim),
+        };
+        Missing { mend, ..Missing::from(reason) }
+    }
+
+    /// What keeps the guest from telling what a block volume holds.
+    fn ask_the_guest(&self) -> Message {
+        let Some(instance) = self.place.instance else { return mend::block_volume(true, true) };
+        let disk = instance.disks.iter().find(|disk| *disk.claim == *self.ordered.claim);
+        mend::block_volume(disk.is_none_or(needs_serial), !instance.agent_connected)
     }
 
     /// A source that answers leaves it out; how to look, or what it takes, differs from source to source.
@@ -137,8 +146,12 @@ impl World {
                 |error| failed(error, mended(error), None),
             )));
         };
-        let Some((used, of)) = guest.filled(wanted.ordered.serial) else {
-            return Some(Err(wanted.unreported((msg!(error.no_serial), msg!(mend.serial)))));
+        let (used, of) = match guest.content(wanted.ordered.claim) {
+            Ok((_, of)) if wanted.size.is_some_and(|size| exceeds(of, size)) => {
+                return Some(Err(unknown_content(Gap::Spanning, instance)));
+            }
+            Ok(content) => content,
+            Err(gap) => return Some(Err(unknown_content(gap, instance))),
         };
         let sample = sample(used, of, answered, Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
@@ -210,6 +223,27 @@ fn judge(found: Found, wanted: &Wanted, now: Millis) -> Result<Sample, Missing> 
         None if age.expired => Err(Missing { last: Some(sample), ..wanted.missing(Reason::Expired) }),
         _ => Ok(sample),
     }
+}
+
+/// Why the guest's file systems do not say what a disk holds, and what helps.
+fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
+    let look = || mend::filesystems(&instance.namespace, &instance.name);
+    let (reason, detail, mend) = match gap {
+        Gap::NothingListed => (Reason::Starting, msg!(error.nothing_listed), msg!(mend.agent_polled)),
+        Gap::NoDisk => (Reason::NotReported, msg!(error.no_disk), Message::default()),
+        Gap::NoFilesystem => (Reason::NotReported, msg!(error.no_filesystem), look()),
+        Gap::NoSerial => (Reason::NotReported, msg!(error.no_serial), msg!(mend.serial)),
+        Gap::Lun => (Reason::NotReported, msg!(error.lun_identity), Message::default()),
+        Gap::CdRom => (Reason::NotReported, msg!(error.cdrom_identity), Message::default()),
+        Gap::NoSizes => (Reason::NotReported, msg!(error.no_sizes), msg!(mend.update_agent)),
+        Gap::NoUse => (Reason::NotReported, msg!(error.no_use), look()),
+        Gap::BadSizes => (Reason::BadAnswer, msg!(error.bad_sizes), look()),
+        Gap::Unnamed => (Reason::NotReported, msg!(error.unnamed_devices), look()),
+        Gap::Hidden => (Reason::NotReported, msg!(error.hidden_mount), look()),
+        Gap::Spanning => (Reason::NotReported, msg!(error.spanning), look()),
+        Gap::SharedSerial => (Reason::NotReported, msg!(error.shared_serial), msg!(mend.own_serials)),
+    };
+    Missing { detail, mend, ..Missing::from(reason) }
 }
 
 fn failed(error: &SourceError, mend: Message, last: Option<Sample>) -> Missing {

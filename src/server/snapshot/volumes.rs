@@ -89,8 +89,6 @@ pub(super) struct Ordered<'a> {
     name: &'a str,
     pub claim: &'a str,
     size: &'a str,
-    /// Of the disk that the guest sees it as, where no other of its disks has the same; else empty.
-    pub serial: &'a str,
 }
 
 /// `Wukong.status.volumes`, else the VMI's; and how many were over the bound on the volumes of one object.
@@ -101,41 +99,18 @@ pub(super) fn ordered<'a>(
     let of_wukong = wukong.into_iter().flat_map(|wukong| &wukong.volumes);
     let mut left_out = wukong.map_or(0, |wukong| wukong.volumes_left_out);
     let mut volumes: Vec<Ordered> = of_wukong
-        .map(|volume| Ordered { name: &volume.name, claim: &volume.claim, size: &volume.size, serial: "" })
+        .map(|volume| Ordered { name: &volume.name, claim: &volume.claim, size: &volume.size })
         .filter(|volume| !volume.claim.is_empty())
         .collect();
     if volumes.is_empty() {
         let of_instance = instance.into_iter().flat_map(|instance| &instance.volumes);
-        let order = |v: &'a InstanceVolume| Ordered { name: &v.name, claim: &v.claim, size: "", serial: "" };
+        let order = |v: &'a InstanceVolume| Ordered { name: &v.name, claim: &v.claim, size: "" };
         volumes = of_instance.map(order).collect();
         left_out = left_out.saturating_add(instance.map_or(0, |instance| instance.volumes_left_out));
     }
     let mut seen = HashSet::new();
     volumes.retain(|volume| !volume.claim.starts_with(STATE_CLAIM) && seen.insert(volume.claim));
-    let serials = serials(instance);
-    for volume in &mut volumes {
-        volume.serial = serials.get(volume.claim).copied().unwrap_or_default();
-    }
     (volumes, left_out)
-}
-
-/// By claim, of a guest whose agent could name them.
-fn serials(instance: Option<&InstanceFacts>) -> HashMap<&str, &str> {
-    let connected = instance.filter(|instance| instance.agent_connected);
-    let volumes = || connected.into_iter().flat_map(|instance| &instance.volumes);
-    let mut alike: HashMap<&str, u32> = HashMap::new();
-    for volume in volumes().filter(|volume| !volume.serial.is_empty()) {
-        *alike.entry(&volume.serial).or_default() += 1;
-    }
-    let mut serials = HashMap::new();
-    if alike.is_empty() {
-        return serials;
-    }
-    for volume in volumes() {
-        let own = alike.get(volume.serial.as_str()) == Some(&1);
-        serials.entry(volume.claim.as_str()).or_insert(if own { volume.serial.as_str() } else { "" });
-    }
-    serials
 }
 
 /// Where a VM's volumes are looked for.

@@ -8,9 +8,10 @@ use super::{
     Limits,
     ahead::Ahead,
     facts::{
-        At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample, Key,
-        LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts, PodMetricsFacts, PrometheusFacts,
-        SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats, WukongFacts,
+        At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample,
+        InstancetypeFacts, Key, LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts,
+        PodMetricsFacts, PrometheusFacts, SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats,
+        WukongFacts,
     },
     guest::GuestDisks,
     health::Track,
@@ -58,6 +59,8 @@ pub struct World {
     pub(super) wukongs: Objects<WukongFacts>,
     pub(super) vms: Objects<VmFacts>,
     pub(super) instances: Objects<InstanceFacts>,
+    pub(super) cluster_instancetypes: Objects<InstancetypeFacts>,
+    pub(super) instancetypes: Objects<InstancetypeFacts>,
     pub(super) pods: Objects<PodFacts>,
     pub(super) claims: Objects<ClaimFacts>,
     pub(super) metrics: Objects<Received<PodMetricsFacts>>,
@@ -90,6 +93,8 @@ impl World {
             wukongs: Objects::new(),
             vms: Objects::new(),
             instances: Objects::new(),
+            cluster_instancetypes: Objects::new(),
+            instancetypes: Objects::new(),
             pods: Objects::new(),
             claims: Objects::new(),
             metrics: Objects::new(),
@@ -118,7 +123,15 @@ impl World {
                 change_in(&mut self.vms, &mut self.tracks, SourceId::VirtualMachines, change);
             }
             Observation::Instances(change) => {
+                let changed = match &change {
+                    Change::Applied { item, .. } => Some(item.key()),
+                    Change::Replaced { .. } | Change::Deleted { .. } => None,
+                };
+                let gone = matches!(change, Change::Deleted { .. });
                 change_in(&mut self.instances, &mut self.tracks, SourceId::Instances, change);
+                if !gone {
+                    self.assign_disks(changed.as_ref());
+                }
             }
             Observation::Pods(change) => change_in(&mut self.pods, &mut self.tracks, SourceId::Pods, change),
             Observation::Claims(change) => {
@@ -146,6 +159,15 @@ impl World {
             }
             Observation::Nodes(change) => {
                 change_in(&mut self.nodes, &mut self.tracks, SourceId::Nodes, change)
+            }
+            Observation::ClusterInstancetypes(change) => change_in(
+                &mut self.cluster_instancetypes,
+                &mut self.tracks,
+                SourceId::ClusterInstancetypes,
+                change,
+            ),
+            Observation::Instancetypes(change) => {
+                change_in(&mut self.instancetypes, &mut self.tracks, SourceId::Instancetypes, change);
             }
             Observation::Risk { source, detail } => drop(self.risks.insert(source, detail)),
             Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
@@ -177,6 +199,8 @@ impl World {
             SourceId::PersistentVolumes => clear(&mut self.persistent_volumes, namespace),
             SourceId::Longhorn => clear(&mut self.longhorn, namespace),
             SourceId::Nodes => clear(&mut self.nodes, namespace),
+            SourceId::ClusterInstancetypes => clear(&mut self.cluster_instancetypes, namespace),
+            SourceId::Instancetypes => clear(&mut self.instancetypes, namespace),
             SourceId::PodMetrics
             | SourceId::Kubelet
             | SourceId::Prometheus
@@ -257,10 +281,10 @@ impl World {
     }
 
     fn filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
-        let facts = self.instances.get(&instance);
+        let disks = self.instances.get(&instance).map(|facts| facts.disks.clone()).unwrap_or_default();
         let guest = self.guests.entry(instance).or_default();
         match result {
-            Ok(filesystems) => *guest = GuestDisks::answered(filesystems, facts.map(|facts| &**facts), at),
+            Ok(filesystems) => *guest = GuestDisks::answered(filesystems, &disks, at),
             Err(error) => guest.error = Some(error),
         }
     }

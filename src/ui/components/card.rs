@@ -118,9 +118,12 @@ pub fn reasons_text(vm: &VmSummary) -> String {
         sentences.push(t!(figure.basis, basis = basis));
     }
     sentences.extend(overhead(vm));
+    if let Some(fault) = &vm.fault {
+        sentences.push(t!(card.paused, message = fault.text()));
+    }
     if !vm.migrating_to.is_empty() {
         sentences.push(t!(card.migrating, node = vm.migrating_to));
-    } else if !vm.kubevirt_status.is_empty() && vm.kubevirt_status != "Running" {
+    } else if vm.fault.is_none() && !vm.kubevirt_status.is_empty() && vm.kubevirt_status != "Running" {
         sentences.push(t!(card.kubevirt, status = vm.kubevirt_status));
     }
     sentences.join(t!(card.between))
@@ -186,6 +189,7 @@ fn labelled(vm: &VmSummary) -> [(&'static str, &Figure); 3] {
 /// Whether the VM's page has more to say of what is missing.
 fn has_unknown(vm: &VmSummary) -> bool {
     matches!(vm.status, Status::Error | Status::Pending)
+        || vm.fault.is_some()
         || vm.status == Status::Running
             && (vm.usage.disk_known < vm.usage.disk_volumes
                 || labelled(vm).iter().any(|(_, figure)| figure.missing().is_some()))

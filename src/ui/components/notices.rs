@@ -110,6 +110,7 @@ fn figure(id: SourceId) -> &'static str {
         SourceId::GuestAgent => t!(notice.guest_agent),
         SourceId::PersistentVolumes => t!(notice.persistent_volumes),
         SourceId::Nodes => t!(notice.nodes),
+        SourceId::ClusterInstancetypes | SourceId::Instancetypes => t!(notice.instancetypes),
         SourceId::Longhorn => t!(notice.longhorn),
         SourceId::Ceph => t!(notice.ceph),
         SourceId::Wukongs => t!(notice.wukongs),
@@ -131,6 +132,7 @@ fn lost(id: SourceId) -> &'static str {
         | SourceId::Ceph => t!(notice.last_stands),
         SourceId::PersistentVolumes => t!(notice.unmatched),
         SourceId::Nodes => t!(notice.overcommitted),
+        SourceId::ClusterInstancetypes | SourceId::Instancetypes => t!(notice.size_unknown),
         _ => t!(notice.maybe_old),
     }
 }

@@ -27,7 +27,7 @@ pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
     (!items.is_empty()).then(|| {
         view! {
             <h2 id="why">
-                {if vm.trouble.is_some() { t!(why.idle) } else { t!(why.title) }} " "
+                {heading(vm)} " "
                 <small>{vm.summary.name.clone()}</small>
             </h2>
             <section class="panel" aria-labelledby="why">
@@ -35,6 +35,14 @@ pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
             </section>
         }
     })
+}
+
+fn heading(vm: &Vm) -> &'static str {
+    match (&vm.summary.fault, &vm.trouble) {
+        (Some(_), _) => t!(why.paused),
+        (None, Some(_)) => t!(why.idle),
+        (None, None) => t!(why.title),
+    }
 }
 
 /// Commands that show what this page is made of.
@@ -81,7 +89,10 @@ fn command_lines(vm: &Vm) -> Vec<String> {
 fn gaps(vm: &Vm) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let all = words::list(&[t!(figure.cpu), t!(figure.memory), t!(figure.disk)]);
-    push(&mut gaps, &all, vm.trouble.as_deref());
+    let halted = if vm.summary.fault.is_some() { t!(why.guest) } else { all.as_str() };
+    push(&mut gaps, halted, vm.trouble.as_deref());
+    let size = words::list(&[t!(figure.vcpu), t!(figure.memory)]);
+    push(&mut gaps, &size, vm.allocation_gap.as_deref());
     if vm.summary.status != Status::Running {
         return gaps;
     }

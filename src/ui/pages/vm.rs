@@ -328,11 +328,15 @@ fn guest(guest: &Guest, now: Millis) -> Option<impl IntoView + use<>> {
     });
     let rows: Vec<_> = guest.filesystems.iter().map(filesystem).collect();
     let sheet = (!rows.is_empty()).then(|| sheet(t!(vm.guest_filesystems), &FILESYSTEM, rows.into_any()));
+    let more = (guest.filesystems_left_out > 0).then(|| {
+        view! { <p class="small">{t!(vm.guest_more, n = guest.filesystems_left_out)}</p> }
+    });
     (memory.is_some() || asked.is_some()).then(|| {
         view! {
             <h2>{t!(vm.guest)}</h2>
             {memory}
             {sheet}
+            {more}
             {asked}
         }
     })

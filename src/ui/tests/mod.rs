@@ -270,9 +270,9 @@ fn empty_lists_say_why() {
     let mut starting = snapshot(vec![], sample::sources());
     starting.ready = false;
     starting.sources[0].state = SourceState::Starting;
-    starting.sources[12].state = SourceState::NotConfigured;
+    starting.sources[14].state = SourceState::NotConfigured;
     let text = render("/", starting).text();
-    assert!(text.contains("11 of 12 sources have answered.") && !text.contains("0 Gi"), "{text}");
+    assert!(text.contains("13 of 14 sources have answered.") && !text.contains("0 Gi"), "{text}");
     let mut half = snapshot(sample::vms(), sample::sources());
     half.ready = false;
     assert!(
@@ -320,7 +320,7 @@ fn no_such_vm_and_no_such_page_are_404() {
 fn the_sources_page_names_state_permission_error_and_mend() {
     let page = render("/sources", snapshot(sample::vms(), sample::broken_sources()));
     let text = page.text();
-    assert!(text.contains("10 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
+    assert!(text.contains("12 healthy, 1 degraded, 1 forbidden, 1 absent."), "{text}");
     assert!(
         text.contains("needs list pods.metrics.k8s.io")
             && text.contains("kubectl apply -f deploy/cluster/rbac.yaml")
@@ -331,7 +331,7 @@ fn the_sources_page_names_state_permission_error_and_mend() {
 #[test]
 fn a_setting_to_look_at_stands_beside_its_source() {
     let mut sources = sample::sources();
-    sources[9].warning = "credentials are sent unencrypted".into();
+    sources[11].warning = "credentials are sent unencrypted".into();
     let page = render("/sources", snapshot(sample::vms(), sources));
     let row = page.part("id=\"prometheus\"", "</tr>");
     assert!(text(row).contains("credentials are sent unencrypted") && text(row).contains("Healthy"), "{row}");
@@ -439,6 +439,8 @@ const TERMS: &[&str] = &[
     "persistentvolumeclaims",
     "virtualmachines",
     "virtualmachineinstances",
+    "virtualmachineinstancetypes",
+    "virtualmachineclusterinstancetypes",
     "wukongs",
     "read",
     "rbd",

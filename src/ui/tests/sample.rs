@@ -64,6 +64,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
             name: name.into(),
             status: Status::Running,
             kubevirt_status: "Running".into(),
+            fault: None,
             node: node.into(),
             migrating_to: String::new(),
             ip_address: "10.244.1.23".into(),
@@ -78,6 +79,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         vm_name: [name, "-vm"].concat(),
         pod: ["virt-launcher-", name, "-vm-x7k2p"].concat(),
         trouble: None,
+        allocation_gap: None,
         conflict: None,
         networks: vec![Network {
             name: "default".into(),

@@ -1,6 +1,7 @@
 //! One VM's page.
 
 use super::*;
+use crate::model::{reason::Missing, vm::Status};
 
 #[test]
 fn a_vm_page_tells_all_of_a_vm() {
@@ -57,6 +58,40 @@ fn a_text_that_is_no_name_is_in_no_command() {
 }
 
 #[test]
+fn a_guest_that_a_fault_has_paused_says_why_and_how_to_fix_it() {
+    let mut vms = sample::vms();
+    let (message, mend) = ("VMI was paused, IO error", "Look at its disks: kubectl -n a describe vmi b");
+    vms[0].summary.kubevirt_status = "Paused".into();
+    vms[0].summary.fault = Some(Box::new(message.into()));
+    let (reason, detail, mend) = (Reason::Paused, message.into(), mend.into());
+    vms[0].trouble = Some(Box::new(Missing { detail, mend, ..Missing::from(reason) }));
+    for url in ["/", "/vms/payments/api-gateway-01"] {
+        let text = render(url, snapshot(vms.clone(), sample::sources())).text();
+        assert!(text.contains("KubeVirt has paused the guest: VMI was paused, IO error."), "{url}: {text}");
+        assert!(!text.contains("KubeVirt says Paused"), "it is said once: {text}");
+    }
+    let text = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources())).text();
+    assert!(
+        text.contains("Why is it paused?") && text.contains("Guest : paused because of a fault."),
+        "{text}"
+    );
+    assert!(text.contains("kubectl -n a describe vmi b"), "{text}");
+}
+
+#[test]
+fn a_size_that_is_not_known_says_why_though_the_vm_is_off() {
+    let mut vms = sample::vms();
+    let vm = vms.iter_mut().find(|vm| vm.summary.status == Status::Stopped).unwrap();
+    (vm.summary.cpu, vm.summary.memory) = (None, None);
+    let detail = "its instance type u1 cannot be read".into();
+    vm.allocation_gap = Some(Box::new(Missing { detail, ..Missing::from(Reason::NoAllocation) }));
+    let url = format!("/vms/{}/{}", vm.summary.namespace, vm.summary.name);
+    let text = render(&url, snapshot(vms, sample::sources())).text();
+    assert!(text.contains("vCPU, memory : its allocation cannot be read."), "{text}");
+    assert!(text.contains("its instance type u1 cannot be read"), "{text}");
+}
+
+#[test]
 fn a_full_file_system_in_a_guest_stands_out() {
     let mut vms = sample::vms();
     let fs = |mount_point: &str, used, total| crate::model::vm::GuestFilesystem {
@@ -72,11 +107,13 @@ fn a_full_file_system_in_a_guest_stands_out() {
     ]
     .into();
     vms[0].guest.at = Some(NOW);
+    vms[0].guest.filesystems_left_out = 7;
     let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
     let (hot, well) = (page.part(">/<", "</tr>"), page.part(">/srv<", "</tr>"));
     assert!(hot.contains("n hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
     assert!(!well.contains("hot") && text(well).contains("1 / 100 Gi 1 %"), "{well}");
     assert!(!text(page.part(">/x<", "</tr>")).contains('%'));
+    assert!(page.text().contains("7 more file systems are not listed. They count."), "{}", page.text());
 }
 
 #[test]

@@ -47,13 +47,14 @@ fn the_namespaced_tier_shows_its_namespace_and_asks_for_no_other() {
     });
 }
 
-/// Discovery, self reviews, nodes, PersistentVolumes, Longhorn's volumes in a namespace of their own: nothing that
+/// Discovery, self reviews, nodes, PersistentVolumes, the cluster's instance types, Longhorn's volumes in a namespace of their own: nothing that
 /// other people's namespaces hold.
 fn belongs_to_no_namespace(uri: &str) -> bool {
     let path = uri.split('?').next().unwrap_or_default();
     let discovery = path.split('/').count() <= 4 && !path.starts_with("/api/v1/");
     let longhorn = "/apis/longhorn.io/v1beta2/volumes";
-    let cluster = ["/api/v1/nodes", "/api/v1/persistentvolumes", longhorn, "/version", REVIEWS];
+    let types = "/apis/instancetype.kubevirt.io/v1beta1/virtualmachineclusterinstancetypes";
+    let cluster = ["/api/v1/nodes", "/api/v1/persistentvolumes", longhorn, types, "/version", REVIEWS];
     discovery || cluster.iter().any(|start| path.starts_with(start))
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 pub use self::{
     core::{Claims, Pods},
-    kubevirt::{Instances, VirtualMachines},
+    kubevirt::{ClusterInstancetypes, Instances, Instancetypes, VirtualMachines},
     node::Nodes,
     storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,

@@ -77,6 +77,7 @@ async fn a_connected_guest_is_asked_soon_and_then_once_an_interval() {
         used: Some(5),
         total: Some(9),
         serials: vec!["S1".into()],
+        hidden: false,
     };
     assert_eq!(found, [want]);
     collector.during(Duration::from_millis(4000)).await;

@@ -6,6 +6,8 @@ use crate::server::snapshot::facts::Backend;
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 
 const NODES: &str = "/api/v1/nodes";
+const CLUSTER_INSTANCETYPES: &str =
+    "/apis/instancetype.kubevirt.io/v1beta1/virtualmachineclusterinstancetypes";
 const PERSISTENT_VOLUMES: &str = "/api/v1/persistentvolumes";
 const LONGHORN_VOLUMES: &str = "/apis/longhorn.io/v1beta2/volumes";
 
@@ -133,11 +135,11 @@ async fn namespaces_are_never_left() {
     assert_eq!(error.detail.to_string(), "list virtualmachines.kubevirt.io in namespace dev");
     collector.during(Duration::from_millis(500)).await;
     let asked = server.asked.lock().unwrap();
-    // PersistentVolumes and nodes are in no namespace, and Longhorn's volumes are in Longhorn's.
+    // PersistentVolumes, nodes and the cluster's instance types are in no namespace, and Longhorn's volumes are in Longhorn's.
     let inside = |path: &str| {
         path.contains("/namespaces/prod/")
             || path.contains("/namespaces/dev/")
-            || [PERSISTENT_VOLUMES, LONGHORN_VOLUMES, NODES].contains(&path)
+            || [PERSISTENT_VOLUMES, LONGHORN_VOLUMES, NODES, CLUSTER_INSTANCETYPES].contains(&path)
     };
     assert!(asked.iter().all(|asked| inside(&asked.path)), "{asked:?}");
     assert!(asked.iter().any(|asked| asked.path == "/apis/metrics.k8s.io/v1beta1/namespaces/dev/pods"));

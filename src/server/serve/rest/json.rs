@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use self::figure::{FigureJson, Of, SampleJson};
+use self::figure::{FigureJson, MissingJson, Of, SampleJson};
 use crate::{
     model::{
         Millis,
@@ -61,6 +61,8 @@ pub struct VmJson<'a> {
     pod: &'a str,
     memory_bytes: Option<u64>,
     cpu_millicores: Option<serde_json::Number>,
+    /// Why it is not known what the VM would start with; null where it is.
+    allocation_missing: Option<MissingJson>,
     usage: UsageJson,
     volumes: Vec<VolumeJson<'a>>,
     guest: GuestJson<'a>,
@@ -92,6 +94,10 @@ impl<'a> VmJson<'a> {
             pod: &vm.pod,
             memory_bytes: summary.memory,
             cpu_millicores: summary.cpu.and_then(|nanos| decimal(nanos, 1_000_000)),
+            allocation_missing: vm
+                .allocation_gap
+                .as_ref()
+                .map(|missing| MissingJson::new(missing, Of::Allocated)),
             usage: UsageJson::new(&summary.usage),
             volumes: vm.volumes.iter().map(VolumeJson::new).collect(),
             guest: GuestJson::new(&vm.guest),
@@ -237,6 +243,7 @@ impl ReadingJson {
 struct GuestJson<'a> {
     memory: Option<SampleJson>,
     filesystems: Vec<FilesystemJson<'a>>,
+    filesystems_left_out: u32,
     /// When the agent answered.
     sampled_at: Option<Millis>,
 }
@@ -246,6 +253,7 @@ impl<'a> GuestJson<'a> {
         Self {
             memory: guest.memory.as_ref().map(|sample| SampleJson::new(sample, Of::Allocated)),
             filesystems: guest.filesystems.iter().map(FilesystemJson::new).collect(),
+            filesystems_left_out: guest.filesystems_left_out,
             sampled_at: guest.at,
         }
     }
@@ -259,7 +267,7 @@ struct FilesystemJson<'a> {
     r#type: &'a str,
     used: Option<u64>,
     capacity: Option<u64>,
-    /// Empty where no serial tells which volume it lies on.
+    /// Empty where it is not known which volume it lies on, or that is several.
     claim: &'a str,
 }
 

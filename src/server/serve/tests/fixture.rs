@@ -152,6 +152,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         name: name.into(),
         status: Status::Running,
         kubevirt_status: "Running".into(),
+        fault: None,
         node: "node-1".into(),
         migrating_to: String::new(),
         ip_address: "10.0.0.5".into(),
@@ -169,6 +170,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         vm_name: format!("{name}-vm"),
         pod: format!("virt-launcher-{name}-vm-abcde"),
         trouble: None,
+        allocation_gap: None,
         conflict: None,
         networks: vec![Network {
             name: "default".into(),

@@ -31,7 +31,7 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
         "disks": [{"name": "root", "size": "10Gi", "storageClassName": "fast", "boot": true, "image": "debian-13"}],
         "metrics": {"cpuUsage": 25, "memoryUsage": 25, "diskUsage": 10},
         "kind": "Wukong", "kubevirtStatus": "Running", "kubevirtMessage": "", "migratingTo": "", "vmName": "web-vm",
-        "pod": "virt-launcher-web-vm-abcde", "memoryBytes": 4 * GI, "cpuMillicores": 2000,
+        "pod": "virt-launcher-web-vm-abcde", "memoryBytes": 4 * GI, "cpuMillicores": 2000, "allocationMissing": null,
         "usage": {
             "cpu": sample(500_000_000, "allocated", 2_000_000_000, "nanocores", 25.0, "metrics.k8s.io"),
             "memory": sample(GI, "allocated", 4 * GI, "bytes", 25.0, "kubelet"),
@@ -39,7 +39,7 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
         },
         "volumes": [{"name": "root", "claim": "web-root", "sizeBytes": 10 * GI, "block": false,
                      "storageClass": "fast", "from": "kubelet", "usage": disk, "readings": []}],
-        "guest": {"memory": null, "filesystems": [], "sampledAt": null},
+        "guest": {"memory": null, "filesystems": [], "filesystemsLeftOut": 0, "sampledAt": null},
     });
     assert_eq!(one(vm("shop", "web")).await, want);
 }

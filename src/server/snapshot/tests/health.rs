@@ -20,6 +20,8 @@ fn all_well_is_healthy_and_ready() {
         SourceId::Pods,
         SourceId::Claims,
         SourceId::Nodes,
+        SourceId::ClusterInstancetypes,
+        SourceId::Instancetypes,
         SourceId::PodMetrics,
         SourceId::Kubelet,
     ];

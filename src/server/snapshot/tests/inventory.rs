@@ -9,7 +9,7 @@ fn vm(name: &str) -> VmFacts {
         namespace: "a".into(),
         name: name.into(),
         printable_status: "Running".into(),
-        cpu_milli: Some(2000),
+        vcpus: Some(2),
         memory: "4Gi".into(),
         ..Default::default()
     }
@@ -28,7 +28,7 @@ fn an_instance_that_stands_alone_is_a_vm() {
     let mut world = world();
     let alone = InstanceFacts {
         owner_vm: String::new(),
-        cpu_milli: Some(4000),
+        vcpus: Some(4),
         memory: "8Gi".into(),
         ..instance("a", "solo", "n1")
     };
@@ -74,9 +74,9 @@ fn where_virtual_machines_cannot_be_read_their_instances_show() {
 #[test]
 fn an_instance_type_or_a_hot_plug_is_what_the_instance_reports() {
     let mut world = world();
-    let bare = VmFacts { cpu_milli: None, memory: String::new(), ..vm("typed") };
+    let bare = VmFacts { vcpus: None, memory: String::new(), ..vm("typed") };
     world.apply(Observation::VirtualMachines(replaced(vec![bare, vm("plugged"), vm("off")])));
-    let now = |name: &str| InstanceFacts { cpu_milli: Some(8000), memory: "16Gi".into(), ..controlled(name) };
+    let now = |name: &str| InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..controlled(name) };
     world.apply(Observation::Instances(replaced(vec![now("typed"), now("plugged")])));
     let snapshot = world.join(NOW);
     let size = |name: &str| {
@@ -91,8 +91,7 @@ fn an_instance_type_or_a_hot_plug_is_what_the_instance_reports() {
 #[test]
 fn what_a_wukong_orders_is_its_own_word() {
     let mut world = world();
-    let plugged =
-        InstanceFacts { cpu_milli: Some(8000), memory: "16Gi".into(), ..instance("a", "web-vm", "n1") };
+    let plugged = InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..instance("a", "web-vm", "n1") };
     add_vm(&mut world, "a", "web", 500, GI);
     world.apply(Observation::Instances(applied(plugged)));
     assert_eq!(web(&mut world).summary.memory, Some(4 * GI));

@@ -4,9 +4,11 @@ mod archive;
 mod clocks;
 mod delta;
 mod groups;
+mod guests;
 mod health;
 mod history;
 mod insight;
+mod instancetypes;
 mod inventory;
 mod kubelets;
 mod map;
@@ -45,6 +47,8 @@ pub fn world() -> World {
     world.apply(Observation::Pods(replaced(vec![])));
     world.apply(Observation::Claims(replaced(vec![])));
     world.apply(Observation::Nodes(replaced(vec![])));
+    world.apply(Observation::ClusterInstancetypes(replaced(vec![])));
+    world.apply(Observation::Instancetypes(replaced(vec![])));
     world.apply(metrics(vec![]));
     world
 }

@@ -1,6 +1,6 @@
 //! Six sources of disk figures: the first that knows a volume gives its figure, and layers are never added up.
 
-use super::{super::guest::GuestDisks, *};
+use super::*;
 use crate::model::{
     figure::{Basis, Figure, Layer, Sample},
     vm::{Reading, Volume},
@@ -28,13 +28,18 @@ fn with(world: &mut World, names: &[&str], serials: &[(&str, &str)]) {
         volumes: volumes.collect(),
         ..wukong("a", "web")
     })));
-    let volumes = names.iter().map(|name| InstanceVolume {
+    let volumes =
+        names.iter().map(|name| InstanceVolume { name: (*name).into(), claim: format!("web-{name}") });
+    let disks = names.iter().map(|name| InstanceDisk {
         name: (*name).into(),
-        claim: format!("web-{name}"),
+        bus: Bus::Virtio,
         serial: serials.iter().find(|(of, _)| of == name).map_or("", |(_, serial)| serial).into(),
+        claim: format!("web-{name}").into(),
+        ..Default::default()
     });
     world.apply(Observation::Instances(applied(InstanceFacts {
         volumes: volumes.collect(),
+        disks: disks.collect(),
         agent_connected: !serials.is_empty(),
         ..instance("a", "web-vm", "n1")
     })));
@@ -83,7 +88,9 @@ fn prometheus(world: &mut World, volumes: Vec<VolumeStats>) {
 
 fn agent(world: &mut World, filesystems: Vec<Filesystem>) {
     let instance = Key::new("a", "web-vm");
-    world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(filesystems) });
+    let mut devices = Devices::new(100);
+    filesystems.into_iter().for_each(|filesystem| devices.add(filesystem));
+    world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(devices.finish()) });
 }
 
 fn fs(disk: &str, mount: &str, serial: &str, used: u64, total: u64) -> Filesystem {
@@ -94,7 +101,15 @@ fn fs(disk: &str, mount: &str, serial: &str, used: u64, total: u64) -> Filesyste
         used: Some(used),
         total: Some(total),
         serials: vec![serial.into()],
+        hidden: false,
     }
+}
+
+/// The Wukong's phase alone is behind while there is an instance.
+fn stop(world: &mut World) {
+    let stopped = WukongFacts { phase: "Stopped".into(), ..wukong("a", "web") };
+    world.apply(Observation::Wukongs(applied(stopped)));
+    world.apply(Observation::Instances(Change::Deleted { key: Key::new("a", "web-vm"), at: NOW }));
 }
 
 fn volume(world: &mut World, name: &str) -> Volume {
@@ -211,7 +226,8 @@ fn each_source_that_leaves_a_volume_out_has_a_mend_of_its_own() {
             SourceId::Prometheus,
             r#"kubelet_volume_stats_used_bytes{namespace="a",persistentvolumeclaim="web-root"}"#,
         ),
-        (SourceId::GuestAgent, "Give the disk a serial of its own (spec.domain.devices.disks[].serial)."),
+        // Its serial is set.
+        (SourceId::GuestAgent, "namespaces/a/virtualmachineinstances/web-vm/filesystemlist"),
     ] {
         let mend = mend_of(source);
         assert!(mend.ends_with(want), "{source:?}: {mend}");
@@ -241,10 +257,7 @@ fn a_file_system_belongs_to_a_volume_by_a_serial_that_is_its_alone() {
         // One of two is not known: their sum is not either.
         (
             vec![("root", "S1")],
-            vec![
-                fs("vda1", "/", "S1", GI, 9 * GI),
-                Filesystem { used: None, ..fs("vda2", "/var", "S1", 0, GI) },
-            ],
+            vec![fs("vda1", "/", "S1", GI, 9 * GI), fs("vda2", "/var", "S1", 0, GI)],
             Err(Reason::NotReported),
         ),
         // Two devices without a name, or one that is mounted twice: that is not known.
@@ -288,10 +301,10 @@ fn file_systems_are_shared_with_what_shows_them_until_disks_change_places() {
     let mut world = all();
     with(&mut world, &["root", "data"], &[("root", "S1"), ("data", "S2")]);
     agent(&mut world, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
-    let (one, kept) =
-        (web(&mut world), world.guests.values().flat_map(GuestDisks::filesystems).next().unwrap());
+    let one = web(&mut world);
+    let kept = world.guests.values().next().unwrap().shown();
     assert_eq!(one.guest.filesystems[0].claim, "web-root");
-    assert!(std::ptr::eq(&one.guest.filesystems[0], kept.0), "a copy for each VM");
+    assert!(Arc::ptr_eq(&one.guest.filesystems, kept), "a copy for each VM");
     with(&mut world, &["root", "data"], &[("root", "S2"), ("data", "S1")]);
     assert_eq!(web(&mut world).guest.filesystems[0].claim, "web-data");
 }
@@ -379,8 +392,7 @@ fn kubevirts_own_metrics_stand_in_for_metrics_that_are_missing() {
     let (cpu, memory) = (vm.summary.usage.cpu.sample().unwrap(), vm.summary.usage.memory.sample().unwrap());
     assert_eq!((cpu.used, cpu.window_ms, cpu.source.name()), (7, 300_000, "prometheus"));
     assert_eq!((memory.used, memory.source.name()), (9, "prometheus"));
-    let stopped = WukongFacts { phase: "Stopped".into(), ..wukong("a", "web") };
-    world.apply(Observation::Wukongs(applied(stopped)));
+    stop(&mut world);
     assert_eq!(milli(&web(&mut world)), Err(Reason::NotRunning));
 }
 
@@ -437,8 +449,7 @@ fn collectors_are_told_of_what_running_vms_need() {
     let targets = world.join(NOW).targets;
     assert_eq!(*targets.nodes, [NodeTarget { name: "n1".into(), address }]);
     assert_eq!((&*targets.guests, &*targets.images), (&[Key::new("a", "web-vm")][..], &[image("root")][..]));
-    let stopped = WukongFacts { phase: "Stopped".into(), ..wukong("a", "web") };
-    world.apply(Observation::Wukongs(applied(stopped)));
+    stop(&mut world);
     assert_eq!(world.join(NOW).targets, Targets::default());
 }
 

@@ -15,7 +15,7 @@ fn vm_facts(status: &str) -> VmFacts {
         namespace: "a".into(),
         name: "web-vm".into(),
         printable_status: status.into(),
-        cpu_milli: Some(1500),
+        vcpus: Some(2),
         memory: "2Gi".into(),
         ..Default::default()
     }
@@ -45,7 +45,9 @@ fn only_a_running_vm_is_measured() {
         ("Pending", Status::Pending),
         ("", Status::Unknown),
     ] {
+        // Its instance would tell otherwise, whatever the phase is.
         let mut world = one();
+        world.apply(Observation::Instances(replaced(vec![])));
         world.apply(Observation::Wukongs(applied(WukongFacts { phase: phase.into(), ..wukong("a", "web") })));
         let vm = web(&mut world);
         assert_eq!((vm.summary.status, milli(&vm)), (want, Err(Reason::NotRunning)), "{phase}");
@@ -67,15 +69,82 @@ fn kubevirts_own_word_is_truer_than_the_phase() {
         ("", Status::Running),
     ] {
         let mut world = one();
+        world.apply(Observation::Instances(replaced(vec![])));
         world.apply(Observation::VirtualMachines(applied(vm_facts(printable))));
         let vm = web(&mut world);
         assert_eq!((vm.summary.status, vm.summary.kubevirt_status.as_str()), (want, printable));
     }
 }
 
+/// A guest may ignore its shutdown for as long as its grace period, an hour on Windows.
+#[test]
+fn a_guest_that_is_being_stopped_is_measured_until_it_is_off() {
+    let mut world = one();
+    let mut word = |printable: &str, instance: Option<InstanceFacts>| {
+        world.apply(Observation::VirtualMachines(applied(vm_facts(printable))));
+        world.apply(Observation::Instances(replaced(instance.into_iter().collect())));
+        let vm = web(&mut world);
+        (vm.summary.status, vm.summary.kubevirt_status.clone(), milli(&vm))
+    };
+    let leaving = || InstanceFacts { deleting: true, ..instance("a", "web-vm", "n1") };
+    assert_eq!(word("Stopping", Some(leaving())), (Status::Running, "Stopping".into(), Ok(500)));
+    assert_eq!(word("Running", Some(leaving())), (Status::Running, "Running".into(), Ok(500)));
+    assert_eq!(word("Stopped", Some(leaving())), (Status::Running, "Stopping".into(), Ok(500)));
+    assert_eq!(word("Stopping", None), (Status::Stopped, "Stopping".into(), Err(Reason::NotRunning)));
+    let over = InstanceFacts { phase: "Failed".into(), ..leaving() };
+    assert_eq!(word("Stopped", Some(over)), (Status::Stopped, "Stopped".into(), Err(Reason::NotRunning)));
+}
+
+#[test]
+fn where_instances_cannot_be_read_a_live_pod_tells_that_a_stopping_guest_runs() {
+    let mut world = one();
+    world.apply(Observation::VirtualMachines(applied(vm_facts("Stopping"))));
+    let (source, error) = (SourceId::Instances, refused(Reason::Forbidden));
+    world.apply(Observation::WatchFailed { source, namespace: None, error });
+    assert_eq!((web(&mut world).summary.status, milli(&web(&mut world))), (Status::Running, Ok(500)));
+    let pod = PodFacts { phase: "Succeeded".into(), ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
+    world.apply(Observation::Pods(replaced(vec![pod])));
+    assert_eq!(web(&mut world).summary.status, Status::Stopped);
+}
+
+#[test]
+fn a_guest_that_a_fault_has_paused_says_so() {
+    let message = "VMI was paused, low-level IO error detected";
+    let pause = |reason: &str| Some(Box::new(Pause { reason: reason.into(), message: message.into() }));
+    for (printable, reason, fault) in [
+        ("Paused", "PausedIOError", true),
+        // KubeVirt's word hides it.
+        ("Migrating", "PausedIOError", true),
+        ("Paused", "PausedByUser", false),
+        ("Migrating", "PausedByMigrationMonitor", false),
+    ] {
+        let mut world = one();
+        world.apply(Observation::VirtualMachines(applied(vm_facts(printable))));
+        let moving = Migration { source_node: "n1".into(), target_node: "n2".into(), ..Default::default() };
+        let migration = (printable == "Migrating").then(|| Box::new(moving));
+        let paused = InstanceFacts { pause: pause(reason), migration, ..instance("a", "web-vm", "n1") };
+        world.apply(Observation::Instances(applied(paused)));
+        let vm = web(&mut world);
+        assert_eq!((vm.summary.status, milli(&vm)), (Status::Running, Ok(500)), "it is measured");
+        let said = vm.summary.fault.as_ref().map(|message| message.to_string());
+        assert_eq!(said.as_deref(), fault.then_some(message), "{printable} {reason}");
+        assert_eq!(vm.trouble.as_ref().map(|of| of.reason), fault.then_some(Reason::Paused));
+        let mut calm = vm.summary.clone();
+        calm.usage.disk = crate::model::figure::Figure::Missing(Reason::NoVolumes.into());
+        assert_eq!(super::super::attention::needs_attention(&calm), fault, "{printable} {reason}");
+    }
+    // The VirtualMachine has a copy of the condition.
+    let mut world = one();
+    let facts = VmFacts { pause: pause("PausedIOError"), ..vm_facts("Paused") };
+    world.apply(Observation::VirtualMachines(applied(facts)));
+    world.apply(Observation::Instances(replaced(vec![])));
+    assert!(web(&mut world).summary.fault.is_some());
+}
+
 #[test]
 fn a_vm_in_error_says_why_and_where_to_look() {
     let mut world = one();
+    world.apply(Observation::Instances(replaced(vec![])));
     let facts = |printable: &str, trouble: &str| VmFacts { trouble: trouble.into(), ..vm_facts(printable) };
     world.apply(Observation::VirtualMachines(applied(facts("ErrorUnschedulable", "4 Insufficient gpu"))));
     let trouble = web(&mut world).trouble.clone().unwrap();
@@ -236,7 +305,7 @@ fn a_virtual_machine_that_no_wukong_owns_stands_beside() {
     let lone = find(&snapshot, "a", "lone");
     assert_eq!(
         (lone.summary.kind, lone.summary.usage.cpu.sample().unwrap().percent()),
-        (Kind::VirtualMachine, 50)
+        (Kind::VirtualMachine, 37)
     );
     assert_eq!(snapshot.totals.counts.total, 2);
 }

@@ -147,11 +147,7 @@ fn without_the_wukongs_volumes_the_instances_count_less_its_state() {
     let mut world = with_volumes(vec![]);
     assert_eq!(disk(&mut world), Err(Reason::NoVolumes));
     let volumes = [("rootdisk", "web-root"), ("state", "persistent-state-for-web-vm-x7k2p")];
-    let volumes = volumes.map(|(name, claim)| InstanceVolume {
-        serial: String::new(),
-        name: name.into(),
-        claim: claim.into(),
-    });
+    let volumes = volumes.map(|(name, claim)| InstanceVolume { name: name.into(), claim: claim.into() });
     world.apply(Observation::Instances(applied(InstanceFacts {
         volumes: volumes.into(),
         ..instance("a", "web-vm", "n1")
@@ -210,6 +206,7 @@ fn a_stopped_vms_volumes_are_listed_without_usage() {
     let volumes = vec![volume("root", "web-root", "20Gi")];
     let stopped = WukongFacts { phase: "Stopped".into(), volumes, ..wukong("a", "web") };
     world.apply(Observation::Wukongs(applied(stopped)));
+    world.apply(Observation::Instances(replaced(vec![])));
     let vm = web(&mut world);
     assert_eq!((used(&vm.summary.usage.disk), vm.volumes.len()), (Err(Reason::NotRunning), 1));
     assert_eq!(vm.summary.disk, 20 * GI);

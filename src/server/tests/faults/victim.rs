@@ -63,7 +63,7 @@ impl Victim {
         match self {
             // Before the first list nobody knows a node or a guest to ask.
             Self::ApiServer if after => BEHIND_THE_API_SERVER.to_vec(),
-            Self::ApiServer => BEHIND_THE_API_SERVER[..8].to_vec(),
+            Self::ApiServer => BEHIND_THE_API_SERVER[..10].to_vec(),
             _ => vec![self.id()],
         }
     }
@@ -104,7 +104,7 @@ impl Victim {
             Self::Prometheus => 6,
             Self::Ceph => 4,
             Self::Kubelet | Self::Straight | Self::Guests => 2,
-            Self::ApiServer => 7 + 1 + 2 + 2,
+            Self::ApiServer => 9 + 1 + 2 + 2,
             Self::Metrics | Self::Watch(_) => 1,
         }
     }
@@ -139,7 +139,7 @@ impl Victim {
     }
 }
 
-const BEHIND_THE_API_SERVER: [SourceId; 10] = [
+const BEHIND_THE_API_SERVER: [SourceId; 12] = [
     SourceId::Wukongs,
     SourceId::VirtualMachines,
     SourceId::Instances,
@@ -147,6 +147,8 @@ const BEHIND_THE_API_SERVER: [SourceId; 10] = [
     SourceId::Claims,
     SourceId::PersistentVolumes,
     SourceId::Longhorn,
+    SourceId::ClusterInstancetypes,
+    SourceId::Instancetypes,
     SourceId::PodMetrics,
     SourceId::Kubelet,
     SourceId::GuestAgent,

@@ -213,6 +213,9 @@ impl ControlPlane {
         }
         self.served("/apis/kubevirt.io/v1/virtualmachineinstances", START).await;
         self.served("/apis/longhorn.io/v1beta2/volumes", START).await;
+        for plural in ["virtualmachineinstancetypes", "virtualmachineclusterinstancetypes"] {
+            self.served(&format!("/apis/instancetype.kubevirt.io/v1beta1/{plural}"), START).await;
+        }
     }
 
     /// Waits until a path answers.

@@ -76,6 +76,8 @@ fn whole(status: Status) -> Vm {
     vm.summary.migrating_to = "node-2".into();
     vm.summary.usage.memory = Figure::Missing(missing(Reason::Hugepages));
     vm.trouble = (status == Status::Error).then(|| Box::new(missing(Reason::NotRunning)));
+    vm.summary.fault = (status == Status::Running).then(|| Box::new("fault".into()));
+    vm.allocation_gap = Some(Box::new(missing(Reason::NoAllocation)));
     vm.conflict = Some(Box::new("conflict".into()));
     let reading = |reason| Reading { source: SourceId::GuestAgent, figure: Figure::Missing(missing(reason)) };
     let mut unknown = vm.volumes[0].clone();
@@ -93,6 +95,7 @@ fn whole(status: Status) -> Vm {
             claim: "web-root".into(),
         }]
         .into(),
+        filesystems_left_out: 3,
         at: Some(1),
     };
     vm

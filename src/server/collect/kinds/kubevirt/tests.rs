@@ -1,0 +1,230 @@
+//! Objects of KubeVirt → facts.
+
+use super::{super::read, *};
+use crate::server::snapshot::facts::{Bus, DiskKind};
+
+#[test]
+fn the_owner_is_a_wukong_of_our_group() {
+    for (owners, want) in [
+        (
+            r#"[{"apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Wukong", "uid": "w", "controller": true}]"#,
+            "w",
+        ),
+        (
+            r#"[{"apiVersion": "vm.novasphere.dev/v2", "kind": "Wukong", "uid": "x"},
+                {"apiVersion": "vm.novasphere.dev/v2", "kind": "Wukong", "uid": "w", "controller": true}]"#,
+            "w",
+        ),
+        (r#"[{"apiVersion": "other.dev/v1", "kind": "Wukong", "uid": "w"}]"#, ""),
+        (r#"[{"apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Pool", "uid": "w"}, 3]"#, ""),
+        ("null", ""),
+    ] {
+        let json =
+            format!(r#"{{"metadata": {{"name": "a", "namespace": "b", "ownerReferences": {owners}}}}}"#);
+        assert_eq!(read::<VirtualMachines>(&json).unwrap().owner_wukong, want, "{owners}");
+    }
+}
+
+#[test]
+fn an_instance_in_migration() {
+    let facts = read::<Instances>(
+        r#"{"metadata": {"name": "web", "namespace": "prod", "uid": "vmi-1", "labels": {"a": 1}},
+        "spec": {"domain": {"cpu": {"cores": 2}}, "volumes": [
+            {"name": "root", "persistentVolumeClaim": {"claimName": "web-root"}},
+            {"name": "data", "dataVolume": {"name": "web-data", "hotpluggable": true}},
+            {"name": "init", "cloudInitNoCloud": {"userData": "x"}},
+            {"name": "boot", "containerDisk": {"image": "x"}},
+            {"name": "base", "ephemeral": {"persistentVolumeClaim": {"claimName": "shared"}}},
+            "odd"]},
+        "status": {"phase": "Running", "nodeName": "n1", "activePods": {"p1": "n1", "p2": "n2", "p3": 4},
+            "interfaces": [{"name": "x"}, {"ipAddress": "10.0.0.9"}],
+            "guestOSInfo": {"name": "Debian", "prettyName": "Debian GNU/Linux 12"},
+            "migrationState": {"sourceNode": "n1", "targetNode": "n2", "targetPod": "virt-launcher-web-2", "completed": false}}}"#,
+    )
+    .unwrap();
+    let volumes: Vec<_> = facts.volumes.iter().map(|v| (&*v.name, &*v.claim)).collect();
+    assert_eq!(volumes, [("root", "web-root"), ("data", "web-data")]);
+    assert_eq!(facts.active_pods, [("p1", "n1"), ("p2", "n2")].map(|(p, n)| (p.into(), n.into())));
+    let migration = facts.migration.unwrap();
+    assert_eq!(
+        (&*migration.target_pod, &*migration.source_pod, migration.completed),
+        ("virt-launcher-web-2", "", false)
+    );
+    assert_eq!((&*facts.ip_address, &*facts.guest_os), ("10.0.0.9", "Debian GNU/Linux 12"));
+}
+
+fn instance(rest: &str) -> InstanceFacts {
+    let json = format!(r#"{{"metadata": {{"name": "a", "namespace": "b"}}, {rest}}}"#);
+    read::<Instances>(&json).unwrap()
+}
+
+#[test]
+fn what_was_hot_plugged_goes_before_what_was_ordered() {
+    let spec = r#""spec": {"domain": {"cpu": {"cores": 2, "sockets": 1}, "memory": {"guest": "4Gi"}}}"#;
+    for (status, cpu, memory) in [
+        (
+            r#"{"currentCPUTopology": {"cores": 2, "sockets": 3, "threads": 2}, "memory": {"guestAtBoot": "4Gi", "guestCurrent": "6Gi", "guestRequested": "8Gi"}}"#,
+            Some(12),
+            "6Gi",
+        ),
+        (r#"{"currentCPUTopology": {"cores": "two"}, "memory": {"guestAtBoot": "4Gi"}}"#, Some(2), "4Gi"),
+        (r#"{"currentCPUTopology": {"sockets": 1, "cores": 1, "threads": 0}}"#, Some(1), "4Gi"),
+        (r#"{"currentCPUTopology": 5, "memory": "6Gi"}"#, Some(2), "4Gi"),
+    ] {
+        let facts = instance(&format!(r#"{spec}, "status": {status}"#));
+        assert_eq!((facts.vcpus, &*facts.memory), (cpu, memory), "{status}");
+    }
+    let facts = instance(r#""spec": {"domain": {}}, "status": {}"#);
+    assert_eq!((facts.vcpus, &*facts.memory), (Some(1), ""), "what KubeVirt starts it with");
+}
+
+#[test]
+fn hugepages_are_told_by_their_page_size() {
+    for (memory, want) in [
+        (r#"{"hugepages": {"pageSize": "2Mi"}}"#, true),
+        (r#"{"hugepages": {}}"#, false),
+        (r#"{"hugepages": true}"#, false),
+        ("{}", false),
+    ] {
+        let facts = instance(&format!(r#""spec": {{"domain": {{"memory": {memory}}}}}"#));
+        assert_eq!(facts.hugepages, want, "{memory}");
+    }
+}
+
+#[test]
+fn a_vm_that_does_not_come_up_says_why() {
+    let condition = |kind: &str, status: &str, message: &str| {
+        format!(r#"{{"type": "{kind}", "status": "{status}", "message": "{message}"}}"#)
+    };
+    let ready = condition("Ready", "False", "Guest VM is not reported as running");
+    let unscheduled = condition("PodScheduled", "False", "0/4 nodes are available");
+    let failure = condition("Failure", "True", "no quota");
+    for (printable, conditions, want) in [
+        ("ErrorUnschedulable", vec![&ready, &unscheduled], "0/4 nodes are available"),
+        ("ErrorUnschedulable", vec![&unscheduled, &failure], "no quota"),
+        ("CrashLoopBackOff", vec![&ready], "Guest VM is not reported as running"),
+        (
+            "ErrImagePull",
+            vec![&condition("Synchronized", "True", "fine"), &ready],
+            "Guest VM is not reported as running",
+        ),
+        ("ErrorPvcNotFound", vec![&condition("Failure", "True", "")], ""),
+        ("Running", vec![&ready, &failure], ""),
+        ("Stopped", vec![&ready], ""),
+        ("Starting", vec![&"7".to_owned()], ""),
+    ] {
+        let conditions = conditions.into_iter().cloned().collect::<Vec<_>>().join(",");
+        let json = format!(
+            r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "status": {{"printableStatus": "{printable}", "conditions": [{conditions}]}}}}"#
+        );
+        assert_eq!(read::<VirtualMachines>(&json).unwrap().trouble, want, "{printable}");
+    }
+}
+
+#[test]
+fn an_agent_is_connected_only_if_the_condition_is_true() {
+    for (conditions, want) in [
+        (r#"[{"type": "Ready", "status": "True"}, {"type": "AgentConnected", "status": "True"}]"#, true),
+        (r#"[{"type": "AgentConnected", "status": "False"}]"#, false),
+        (r#"[{"type": "AgentConnected", "status": true}]"#, false),
+        (r#"[{"type": "Ready", "status": "True"}, 4]"#, false),
+        (r#""AgentConnected""#, false),
+    ] {
+        let facts = instance(&format!(r#""status": {{"conditions": {conditions}}}"#));
+        assert_eq!(facts.agent_connected, want, "{conditions}");
+    }
+}
+
+#[test]
+fn an_instance_is_of_the_vm_that_controls_it() {
+    for (owner, want) in [
+        (
+            r#"{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "uid": "vm-1", "controller": true}"#,
+            "vm-1",
+        ),
+        (r#"{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "uid": "vm-1"}"#, ""),
+        (
+            r#"{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstanceReplicaSet", "uid": "r", "controller": true}"#,
+            "",
+        ),
+        (r#"{"apiVersion": "other.io/v1", "kind": "VirtualMachine", "uid": "vm-1", "controller": true}"#, ""),
+    ] {
+        let json = format!(
+            r#"{{"metadata": {{"name": "a", "namespace": "b", "creationTimestamp": "1970-01-01T00:00:01Z", "ownerReferences": [{owner}]}}}}"#
+        );
+        let facts = read::<Instances>(&json).unwrap();
+        assert_eq!((&*facts.owner_vm, facts.created), (want, 1000), "{owner}");
+    }
+}
+
+#[test]
+fn a_disk_has_its_bus_its_serial_and_the_claim_of_the_volume_of_its_name() {
+    let facts = instance(
+        r#""spec": {"domain": {"devices": {"disks": [{"name": "hot", "serial": "S-HOT", "disk": {"bus": "scsi"}},
+            {"name": "root", "disk": {"bus": "virtio"}}, {"name": "raw", "lun": {"bus": "scsi"}, "serial": "S-RAW"},
+            {"name": "iso", "cdrom": {"bus": "sata", "readonly": true}}, {"name": "boot", "serial": "S-BOOT", "disk": {}},
+            {"name": "odd", "serial": 7, "disk": "x", "lun": null}, 3]}}, "volumes": [
+            {"name": "root", "dataVolume": {"name": "web-root"}}, {"name": "boot", "containerDisk": {"image": "x"}},
+            {"name": "raw", "persistentVolumeClaim": {"claimName": "web-raw"}},
+            {"name": "iso", "persistentVolumeClaim": {"claimName": "web-iso"}},
+            {"name": "hot", "persistentVolumeClaim": {"claimName": "web-hot", "hotpluggable": true}},
+            {"name": "odd", "persistentVolumeClaim": {"claimName": "web-odd"}}]}"#,
+    );
+    let disk = |disk: &InstanceDisk| {
+        (disk.name.to_string(), disk.kind, disk.bus, disk.serial.to_string(), disk.claim.to_string())
+    };
+    let want = [
+        ("hot", DiskKind::Disk, Bus::Scsi, "S-HOT", "web-hot"),
+        ("root", DiskKind::Disk, Bus::Virtio, "", "web-root"),
+        ("raw", DiskKind::Lun, Bus::Scsi, "S-RAW", "web-raw"),
+        ("iso", DiskKind::CdRom, Bus::Sata, "", "web-iso"),
+        ("boot", DiskKind::Disk, Bus::Unknown, "S-BOOT", ""),
+        ("odd", DiskKind::Disk, Bus::Unknown, "", "web-odd"),
+    ];
+    let want = want.map(|(name, kind, bus, serial, claim)| {
+        (name.to_owned(), kind, bus, serial.to_owned(), claim.to_owned())
+    });
+    assert_eq!(facts.disks.iter().map(disk).collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn a_pause_is_the_condition_that_is_true() {
+    for (conditions, want) in [
+        (
+            r#"[{"type": "Ready", "status": "False"}, {"type": "Paused", "status": "True", "reason": "PausedIOError", "message": "m"}]"#,
+            Some(("PausedIOError", "m")),
+        ),
+        (r#"[{"type": "Paused", "status": "True"}]"#, Some(("", ""))),
+        (r#"[{"type": "Paused", "status": "False", "reason": "PausedByUser"}]"#, None),
+        ("[]", None),
+    ] {
+        let status = format!(r#""status": {{"conditions": {conditions}}}"#);
+        let pause = instance(&status).pause;
+        assert_eq!(pause.as_ref().map(|of| (&*of.reason, &*of.message)), want, "{conditions}");
+        let vm = format!(r#"{{"metadata": {{"name": "a", "namespace": "b"}}, {status}}}"#);
+        assert_eq!(read::<VirtualMachines>(&vm).unwrap().pause, pause, "KubeVirt copies it to the VM");
+    }
+}
+
+#[test]
+fn an_object_that_is_being_deleted_says_so() {
+    let deleting =
+        r#"{"metadata": {"name": "a", "namespace": "b", "deletionTimestamp": "2026-01-01T00:00:00Z"}}"#;
+    assert!(
+        read::<VirtualMachines>(deleting).unwrap().deleting && read::<Instances>(deleting).unwrap().deleting
+    );
+    assert!(!instance(r#""status": {}"#).deleting);
+}
+
+#[test]
+fn fields_of_the_wrong_type_are_absent() {
+    let facts = read::<Instances>(
+        r#"{"metadata": {"name": "a", "namespace": "b", "uid": 4}, "spec": {"volumes": {"x": 1}},
+        "status": {"phase": [], "activePods": [1], "migrationState": "none", "interfaces": 3, "guestOSInfo": false}}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        facts,
+        InstanceFacts { name: "a".into(), namespace: "b".into(), vcpus: Some(1), ..InstanceFacts::default() }
+    );
+}

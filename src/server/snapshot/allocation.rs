@@ -1,0 +1,91 @@
+//! What a VM was allocated: what its Wukong orders, else what its guest has now, else what KubeVirt would start it with.
+
+use super::{
+    facts::{At, InstancetypeFacts, InstancetypeRef, VmFacts},
+    inventory::Entry,
+    mend,
+    world::World,
+};
+use crate::{
+    model::{
+        quantity::Quantity,
+        reason::{Missing, Reason},
+        source::SourceId,
+    },
+    words::msg,
+};
+
+const NANOCORES: u64 = 1_000_000_000;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Allocation<'a> {
+    /// Nanocores.
+    pub cpu: Option<u64>,
+    /// Bytes, and as written.
+    pub memory: Option<u64>,
+    pub memory_text: &'a str,
+    /// Why an instance type does not say it.
+    pub gap: Option<Box<Missing>>,
+}
+
+impl World {
+    pub(super) fn allocation<'a>(&'a self, entry: &Entry<'a>) -> Allocation<'a> {
+        if let Some(wukong) = entry.wukong {
+            return Allocation::new(wukong.cpu.filter(|cores| *cores > 0), &wukong.memory);
+        }
+        let (vcpus, memory) =
+            entry.instance.map_or((None, ""), |instance| (instance.vcpus, instance.memory.as_str()));
+        let Some(vm) = entry.vm.filter(|_| vcpus.is_none() || memory.is_empty()) else {
+            return Allocation::new(vcpus, memory);
+        };
+        let either = |of: Option<u64>, text: &'a str| {
+            Allocation::new(vcpus.or(of), if memory.is_empty() { text } else { memory })
+        };
+        match &vm.instancetype {
+            None => either(vm.vcpus, &vm.memory),
+            Some(named) => match self.instancetype(vm, named) {
+                Ok(found) => either(found.vcpus, &found.memory),
+                Err(missing) => Allocation { gap: Some(Box::new(missing)), ..either(None, "") },
+            },
+        }
+    }
+
+    /// The instance type of a VirtualMachine, as the VM starts with it.
+    fn instancetype(&self, vm: &VmFacts, named: &InstancetypeRef) -> Result<&InstancetypeFacts, Missing> {
+        let (id, namespace, all) = match named.cluster {
+            true => (SourceId::ClusterInstancetypes, "", &self.cluster_instancetypes),
+            false => (SourceId::Instancetypes, vm.namespace.as_str(), &self.instancetypes),
+        };
+        let missing = |detail, mend| Missing { detail, mend, ..Missing::from(Reason::NoAllocation) };
+        if named.name.is_empty() {
+            let mend = mend::virtual_machine(&vm.namespace, &vm.name);
+            return Err(missing(msg!(size.inferred), mend));
+        }
+        let name = named.name.as_str();
+        let Some(found) = all.get(&At(namespace, name)) else {
+            let track = self.track_of(id, &vm.namespace);
+            return Err(match track.and_then(|track| track.error.as_ref()) {
+                Some(error) => missing(
+                    msg!(size.unreadable, name = name, why = error.detail.clone()),
+                    mend::source(id, error.reason),
+                ),
+                None if track.is_none_or(|track| track.last_success.is_none()) => Reason::Starting.into(),
+                None => missing(msg!(size.no_type, name = name), mend::instancetypes(id, namespace)),
+            });
+        };
+        if !found.may_be_revision(&named.revision) {
+            let mend = mend::revision(&vm.namespace, &named.revision);
+            return Err(missing(msg!(size.earlier, name = name), mend));
+        }
+        Ok(found)
+    }
+}
+
+impl<'a> Allocation<'a> {
+    fn new(vcpus: Option<u64>, memory_text: &'a str) -> Self {
+        let memory = Quantity::parse(memory_text).ok().map(Quantity::units).filter(|bytes| *bytes > 0);
+        let cpu = vcpus.and_then(|vcpus| vcpus.checked_mul(NANOCORES));
+        Self { cpu, memory, memory_text, gap: None }
+    }
+}

@@ -1,0 +1,105 @@
+//! Which disk of an instance a text names that the guest reports as a disk's serial. One serial has several spellings: each
+//! bus, and each guest, cuts it and puts words before it in its own way.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::facts::{Bus, DiskKind, InstanceDisk};
+
+/// Bytes that virtio-blk (`VIRTIO_BLK_ID_BYTES`) and ATA (`drive_serial_str` of qemu hw/ide/core.c) have for a serial.
+const SHORT_SERIAL: usize = 20;
+/// Bytes of a serial on the SCSI pages 0x80 and 0x83 (qemu hw/scsi/scsi-disk.c, `scsi_disk_emulate_vpd_page`).
+const SCSI_SERIAL: usize = 36;
+
+/// All texts by which a guest may report a disk.
+///
+/// Windows reports the serial alone (qga/commands-win32.c, `get_disk_properties`). Linux reports udev's `ID_SERIAL`
+/// (qga/commands-linux.c), which comes from the sysfs attribute on virtio (systemd rules.d/60-persistent-storage.rules), from
+/// scsi_id or sg3_utils on SCSI (src/udev/scsi_id/scsi_serial.c), from ata_id on SATA and usb_id on USB. Where the spec has no
+/// serial, libvirt identifies a SCSI disk by its alias, which KubeVirt makes of its name (`qemuBuildDiskDeviceProps`,
+/// `NewUserDefinedAlias`). KubeVirt passes the serial on for disks alone: a LUN reports the storage's own, a CD-ROM none
+/// (pkg/virt-launcher/virtwrap/converter/storage/disk.go, `convert_v1_Disk_To_api_Disk`).
+pub(super) fn spellings(disk: &InstanceDisk) -> BTreeSet<String> {
+    if disk.kind != DiskKind::Disk {
+        return BTreeSet::new();
+    }
+    match disk.bus {
+        Bus::Virtio => on_virtio(&disk.serial),
+        Bus::Scsi => on_scsi(&disk.name, &disk.serial),
+        Bus::Sata => on_sata(&disk.serial),
+        Bus::Usb => on_usb(&disk.serial),
+        Bus::Unknown => {
+            let of = |bus| spellings(&InstanceDisk { bus, ..disk.clone() });
+            [Bus::Virtio, Bus::Scsi, Bus::Sata, Bus::Usb].into_iter().flat_map(of).collect()
+        }
+    }
+}
+
+fn on_virtio(serial: &str) -> BTreeSet<String> {
+    given(serial).map(|serial| cut(serial, SHORT_SERIAL).to_owned()).into_iter().collect()
+}
+
+fn on_scsi(name: &str, serial: &str) -> BTreeSet<String> {
+    let Some(serial) = given(serial) else {
+        return BTreeSet::from([format!("0QEMU_QEMU_HARDDISK_drive-ua-{name}")]);
+    };
+    let short = cut(serial, SCSI_SERIAL);
+    BTreeSet::from([
+        format!("0QEMU_QEMU_HARDDISK_{serial}"),
+        format!("SQEMU_QEMU_HARDDISK_{short}"),
+        short.to_owned(),
+    ])
+}
+
+fn on_sata(serial: &str) -> BTreeSet<String> {
+    let prefixes = ["QEMU_HARDDISK_", "1ATA_QEMU_HARDDISK_", "SATA_QEMU_HARDDISK_", ""];
+    let serial = given(serial).map(|serial| cut(serial, SHORT_SERIAL));
+    serial.into_iter().flat_map(|serial| prefixes.map(|prefix| [prefix, serial].concat())).collect()
+}
+
+fn on_usb(serial: &str) -> BTreeSet<String> {
+    let spell = |serial: &str| [format!("QEMU_QEMU_HARDDISK_{serial}-0:0"), serial.to_owned()];
+    given(serial).into_iter().flat_map(spell).collect()
+}
+
+fn given(serial: &str) -> Option<&str> {
+    Some(serial).filter(|serial| !serial.is_empty())
+}
+
+/// The first bytes, as far as they are whole characters.
+fn cut(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
+}
+
+/// Whose disk a text names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    /// The place of the one disk in the list of all.
+    One(usize),
+    Nobody,
+    /// The places of all disks that it may name: which of them it does is not known.
+    Several(Vec<usize>),
+}
+
+/// The disks of all texts that the disks of an instance may be reported by.
+pub(super) struct Owners(HashMap<String, Vec<usize>>);
+
+impl Owners {
+    /// Of all disks, also those without a claim: what may name one of these names no other for sure.
+    pub fn of(disks: &[InstanceDisk]) -> Self {
+        let mut owners: HashMap<String, Vec<usize>> = HashMap::new();
+        for (place, disk) in disks.iter().enumerate() {
+            spellings(disk).into_iter().for_each(|text| owners.entry(text).or_default().push(place));
+        }
+        Self(owners)
+    }
+
+    /// Texts are compared whole. Drivers pad serials with blanks (ATA's field has 20 characters).
+    pub fn owner(&self, text: &str) -> Owner {
+        match self.0.get(text.trim()).map(Vec::as_slice) {
+            None | Some([]) => Owner::Nobody,
+            Some([place]) => Owner::One(*place),
+            Some(places) => Owner::Several(places.to_vec()),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How large a VM of an instance type is that does not run.
+
+use super::*;
+use crate::model::vm::Status;
+
+const UID: &str = "7286dfe6-7c44-4057-a8f4-362cc1e7468c";
+
+fn named(cluster: bool, name: &str, revision: &str) -> VmFacts {
+    let named = InstancetypeRef { cluster, name: name.into(), revision: revision.into() };
+    VmFacts {
+        uid: "vm".into(),
+        namespace: "a".into(),
+        name: "web".into(),
+        printable_status: "Stopped".into(),
+        instancetype: Some(Box::new(named)),
+        ..Default::default()
+    }
+}
+
+fn medium(namespace: &str, vcpus: u64) -> InstancetypeFacts {
+    InstancetypeFacts {
+        uid: UID.into(),
+        namespace: namespace.into(),
+        name: "u1.medium".into(),
+        generation: Some(2),
+        vcpus: Some(vcpus),
+        memory: "4Gi".into(),
+    }
+}
+
+/// Both kinds are read: one of the cluster with 1 vCPU, one of the namespace with 6.
+fn typed(vm: VmFacts) -> World {
+    let mut world = world();
+    world.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 1)])));
+    world.apply(Observation::Instancetypes(replaced(vec![medium("a", 6), medium("b", 7)])));
+    world.apply(Observation::VirtualMachines(applied(vm)));
+    world
+}
+
+/// vCPUs and memory in Gi, or why they are not known.
+fn size(world: &mut World) -> Result<(u64, u64), (Reason, String, String)> {
+    let vm = web(world);
+    match &vm.allocation_gap {
+        None => Ok((vm.summary.cpu.unwrap() / 1_000_000_000, vm.summary.memory.unwrap() / GI)),
+        Some(missing) => {
+            assert_eq!((vm.summary.cpu, vm.summary.memory), (None, None), "1 vCPU is the template's default");
+            Err((missing.reason, missing.detail.to_string(), missing.mend.to_string()))
+        }
+    }
+}
+
+#[test]
+fn a_vm_that_never_ran_has_the_size_of_its_instance_type() {
+    assert_eq!(size(&mut typed(named(true, "u1.medium", ""))), Ok((1, 4)));
+    assert_eq!(size(&mut typed(named(false, "u1.medium", ""))), Ok((6, 4)));
+    let revision = format!("web-u1.medium-v1beta1-{UID}-2");
+    assert_eq!(size(&mut typed(named(true, "u1.medium", &revision))), Ok((1, 4)));
+    let mut world = typed(named(true, "u1.medium", ""));
+    assert_eq!(web(&mut world).summary.status, Status::Stopped);
+    assert_eq!(world.join(NOW).totals.memory, 4 * GI);
+    // What its guest has now goes before what it was started with.
+    let now = InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..instance("a", "web", "n1") };
+    world.apply(Observation::Instances(applied(now)));
+    assert_eq!(size(&mut world), Ok((8, 16)));
+}
+
+#[test]
+fn where_its_instance_type_is_not_known_the_size_is_not_and_says_why() {
+    let earlier = format!("web-u1.medium-v1beta1-{UID}-1");
+    for (vm, detail, mend) in [
+        (
+            named(true, "u1.huge", ""),
+            "there is no instance type u1.huge",
+            "get virtualmachineclusterinstancetypes",
+        ),
+        (
+            named(false, "u1.huge", ""),
+            "there is no instance type u1.huge",
+            "-n a get virtualmachineinstancetypes",
+        ),
+        (
+            named(true, "", ""),
+            "infers its instance type from a volume",
+            "-n a get virtualmachine web -o yaml",
+        ),
+        (
+            named(true, "u1.medium", &earlier),
+            "an earlier revision of the instance type u1.medium",
+            "get controllerrevision web-u1.medium",
+        ),
+    ] {
+        let (reason, found, fix) = size(&mut typed(vm)).unwrap_err();
+        assert!(reason == Reason::NoAllocation && found.contains(detail), "{reason:?} {found}");
+        assert!(fix.contains(mend), "{fix}");
+    }
+}
+
+#[test]
+fn a_permission_that_is_missing_is_named_with_its_fix() {
+    let mut world = silent_world();
+    world.apply(Observation::VirtualMachines(applied(named(true, "u1.medium", ""))));
+    assert_eq!(size(&mut world).unwrap_err().0, Reason::Starting);
+    let (source, error) = (SourceId::ClusterInstancetypes, refused(Reason::Forbidden));
+    world.apply(Observation::WatchFailed { source, namespace: None, error });
+    let (reason, detail, fix) = size(&mut world).unwrap_err();
+    assert!(
+        reason == Reason::NoAllocation && detail.contains("u1.medium cannot be read: Forbidden"),
+        "{detail}"
+    );
+    let permission = "list and watch virtualmachineclusterinstancetypes.instancetype.kubevirt.io";
+    assert!(fix.contains(permission) && fix.contains("deploy/cluster/rbac.yaml"), "{fix}");
+    // No VM is measured worse for it, and the source costs no attention by itself.
+    world.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 2)])));
+    assert_eq!(size(&mut world), Ok((2, 4)));
+}
