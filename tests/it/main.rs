@@ -4,6 +4,7 @@
 mod borders;
 mod code;
 mod crowd;
+mod demo;
 mod deploy;
 mod docs;
 mod live;

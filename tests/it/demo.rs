@@ -1,0 +1,63 @@
+//! The demo shows what other people's clusters hold: each case as a VM to look at.
+
+use std::{
+    net::SocketAddr,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::program::{Running, get, program};
+
+/// Guests are asked one after another, and samples are 15 s apart.
+const SOON: Duration = Duration::from_secs(40);
+
+fn vm(address: SocketAddr, name: &str) -> Value {
+    let answer = get(address, &format!("/api/vms/{name}"));
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    serde_json::from_str(body).unwrap_or(Value::Null)
+}
+
+/// Waits until a VM is what it should be.
+fn shows(address: SocketAddr, name: &str, holds: impl Fn(&Value) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let found = vm(address, name);
+        if holds(&found) {
+            return;
+        }
+        assert!(begun.elapsed() < SOON, "{name}: {found:#}");
+        sleep(Duration::from_millis(200));
+    }
+}
+
+/// What the guest agent says of a claim, whether it is the volume's figure or stands beside it.
+fn by_agent<'a>(vm: &'a Value, claim: &str) -> Option<&'a Value> {
+    let volume = vm["volumes"].as_array()?.iter().find(|volume| volume["claim"] == claim)?;
+    let readings = volume["readings"].as_array().into_iter().flatten();
+    [&volume["usage"]].into_iter().chain(readings).find(|figure| figure["source"] == "guest-agent")
+}
+
+#[test]
+fn each_case_of_other_clusters_is_a_vm_of_the_demo() {
+    let (_running, address) = Running::start(&mut program(&["demo", "--listen=127.0.0.1:0"]));
+    // Windows, with volumes that are mounted nowhere, on a bus that pads serials.
+    shows(address, "legacy-erp", |vm| {
+        by_agent(vm, "legacy-erp-root").is_some_and(|known| known["used"].as_u64() > Some(1 << 30))
+    });
+    // Plugged in on the SCSI bus.
+    shows(address, "billing-archive", |vm| by_agent(vm, "billing-archive-archive-2025").is_some());
+    shows(address, "pos-gateway-01", |vm| {
+        vm["status"] == "Running" && vm["kubevirtStatus"] == "Stopping" && vm["usage"]["cpu"]["used"].is_u64()
+    });
+    shows(address, "build-cache-01", |vm| {
+        let message = "VMI was paused, low-level IO error detected";
+        vm["status"] == "Running" && vm["kubevirtStatus"] == "Paused" && vm["kubevirtMessage"] == message
+    });
+    shows(address, "template-check-01", |vm| {
+        vm["status"] == "Stopped" && vm["cpu"] == 1 && vm["memoryBytes"] == 4u64 << 30
+    });
+    let attention = get(address, "/?attention=1");
+    assert!(attention.contains("build-cache-01") && !attention.contains("template-check-01"), "{attention}");
+}
