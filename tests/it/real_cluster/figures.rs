@@ -45,6 +45,18 @@ fn a_migrating_vm_shows_its_sources_figures() {
 
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
+fn a_guest_that_is_being_stopped_runs_until_it_is_off() {
+    on_the_cluster(async |cluster| {
+        let (_access, program) = cluster.program("leaver").await;
+        settled(&program, cluster).await;
+        let vm = program.vm("prod", "leaver").await.unwrap();
+        assert_eq!((&vm["status"], &vm["kubevirtStatus"]), (&json!("Running"), &json!("Stopping")));
+        assert!(vm["usage"]["cpu"]["used"].is_u64() && vm["usage"]["disk"]["used"].is_u64(), "{vm}");
+    });
+}
+
+#[test]
+#[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn a_vm_is_found_by_name_and_namespace() {
     on_the_cluster(async |cluster| {
         let (_access, program) = cluster.program("names").await;

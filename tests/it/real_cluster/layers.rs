@@ -66,6 +66,22 @@ fn a_volume_that_three_sources_disagree_on_takes_the_first_and_shows_the_rest() 
 
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
+fn a_guest_reports_disks_in_the_spelling_of_its_own() {
+    on_the_storage_cluster(async |storage| {
+        let program = everything(storage, "spelling").await;
+        within(FIRST_FIGURES, async || {
+            let windows = program.vm("prod", "windows").await?;
+            known(&windows, "windows-root", "guest-agent", "own", 40 * GI, 79 * GI)?;
+            let plugged = program.vm("prod", "plugged").await?;
+            known(&plugged, "plugged-data", "guest-agent", "own", 3 * GI, 9 * GI)
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn what_no_source_knows_is_missing_with_a_reason() {
     on_the_storage_cluster(async |storage| {
         let program = everything(storage, "nobody").await;

@@ -51,6 +51,18 @@ fn ordinary() -> Vec<Machine> {
             disks: vec![Disk { capacity: 200 * GI, ..Disk::new("solo-root", 10 * GI, 61 * GI) }],
             ..Machine::new("prod", "solo")
         },
+        // Its guest ignores its shutdown: it runs, whatever KubeVirt calls that.
+        Machine {
+            node: "node-c",
+            printable: "Stopping",
+            stopping: true,
+            cores: 2,
+            memory: "2Gi",
+            nanocores: 310_000_000,
+            bytes: 1_100_000_000,
+            disks: vec![Disk::new("leaver-root", 10 * GI, 2 * GI + 200_000_000)],
+            ..Machine::new("prod", "leaver")
+        },
         // Wukong, pod and metrics alone: no KubeVirt object, no label that tells whose pod it is.
         Machine {
             vm: "",

@@ -45,6 +45,8 @@ pub struct Machine {
     pub lingering: bool,
     /// Condition `AgentConnected`.
     pub agent: bool,
+    /// Its instance is being deleted, and its guest ignores that.
+    pub stopping: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +65,9 @@ pub struct Disk {
     pub told: Told,
     /// What the claim's PersistentVolume leads to.
     pub backend: Backend,
-    /// By which the guest's agent names the disk; empty for none.
+    /// Of the spec; empty for none.
     pub serial: &'static str,
+    pub bus: &'static str,
 }
 
 /// Where a PersistentVolume's driver keeps it.
@@ -110,6 +113,7 @@ impl Default for Machine {
             labelled: true,
             lingering: false,
             agent: false,
+            stopping: false,
         }
     }
 }
@@ -117,7 +121,7 @@ impl Default for Machine {
 impl Disk {
     pub fn new(claim: &'static str, size: u64, used: u64) -> Self {
         let (told, backend) = (Told::ByReference, Backend::None);
-        Self { claim, size, used, capacity: size, told, backend, serial: "" }
+        Self { claim, size, used, capacity: size, told, backend, serial: "", bus: "virtio" }
     }
 
     /// A raw device, of which a kubelet knows the size alone.
@@ -208,6 +212,13 @@ impl Machine {
         if self.runs() {
             self.start(uid, api, kubelets).await;
         }
+        if self.stopping {
+            api.delete(&self.instance_path()).await;
+        }
+    }
+
+    fn instance_path(&self) -> String {
+        format!("/apis/kubevirt.io/v1/namespaces/{}/virtualmachineinstances/{}", self.namespace, self.vm)
     }
 
     /// Its pods, as the instance `uid`; empty where there is none.
@@ -224,10 +235,7 @@ impl Machine {
             kubelets[self.target].set(self.load(&target, 11_000_000, 48 * MI));
         }
         if !self.vm.is_empty() {
-            let path = format!(
-                "/apis/kubevirt.io/v1/namespaces/{}/virtualmachineinstances/{}/status",
-                self.namespace, self.vm
-            );
+            let path = format!("{}/status", self.instance_path());
             api.patch(&path, &json!({"status": {"activePods": active}})).await;
         }
     }
@@ -292,7 +300,7 @@ impl Machine {
     fn domain(&self) -> Value {
         let disks = self.disks.iter().enumerate().filter(|(_, disk)| !disk.serial.is_empty());
         let disks = disks.map(|(n, disk)| {
-            json!({"name": format!("disk-{n}"), "serial": disk.serial, "disk": {"bus": "virtio"}})
+            json!({"name": format!("disk-{n}"), "serial": disk.serial, "disk": {"bus": disk.bus}})
         });
         json!({"cpu": {"cores": self.cores, "sockets": 1, "threads": 1}, "memory": {"guest": self.memory},
             "devices": {"disks": disks.collect::<Vec<_>>()}})
@@ -309,6 +317,10 @@ impl Machine {
             "status": {"phase": "Running", "nodeName": self.node,
                 "interfaces": [{"name": "default", "ipAddress": "10.244.1.7"}]},
         });
+        if self.stopping {
+            // KubeVirt's own: the object stays until the guest is off.
+            instance["metadata"]["finalizers"] = json!(["kubevirt.io/virtualMachineControllerFinalize"]);
+        }
         if self.agent {
             instance["status"]["conditions"] = json!([{"type": "AgentConnected", "status": "True"}]);
         }

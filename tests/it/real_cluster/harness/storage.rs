@@ -147,6 +147,17 @@ fn machines() -> Vec<Machine> {
             disks: vec![Disk { backend: Backend::Rbd("slow"), ..Disk::block("nobody-root", 10 * GI) }],
             ..running("nobody")
         },
+        // Windows: volumes beside its own are mounted nowhere.
+        Machine {
+            node: "node-b",
+            disks: vec![Disk { serial: "WIN-ROOT", bus: "sata", ..Disk::block("windows-root", 80 * GI) }],
+            ..running("windows")
+        },
+        // A disk that was plugged in while it ran.
+        Machine {
+            disks: vec![Disk { serial: "data-1", bus: "scsi", ..Disk::block("plugged-data", 10 * GI) }],
+            ..running("plugged")
+        },
         // No agent: nobody asks it.
         Machine {
             agent: false,
@@ -162,6 +173,15 @@ fn tell(agents: &Agents) {
     let filesystem = |serial, used, total| GuestFilesystem { mount_point: "/", used, total, serial };
     agents.set("prod", "four", vec![filesystem("FOURGUEST", 3 * GI + 777, 9 * GI)]);
     agents.set("prod", "three", vec![filesystem("THREE", 4 * GI + 1, 9 * GI)]);
+    let volume = |mount_point, used, total| GuestFilesystem {
+        mount_point,
+        used,
+        total,
+        serial: "WIN-ROOT            ",
+    };
+    let reserved = || volume("System Reserved", 0, 0);
+    agents.set("prod", "windows", vec![reserved(), volume("C:\\", 40 * GI, 79 * GI), reserved()]);
+    agents.set("prod", "plugged", vec![filesystem("0QEMU_QEMU_HARDDISK_data-1", 3 * GI, 9 * GI)]);
 }
 
 fn fill(ceph: &Ceph) {
