@@ -4,12 +4,19 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::claim;
 use crate::server::{
-    k8s::kubevirt::{Disk, Volume},
+    k8s::{
+        kubevirt::{Disk, MOST_DISKS, Volume},
+        lenient::List,
+    },
     snapshot::facts::{Bus, DiskKind, InstanceDisk},
 };
 
-/// A disk is of the volume of its name. Of two disks of one name the first counts.
-pub fn disks(disks: &[Disk], volumes: &[Volume]) -> Arc<[InstanceDisk]> {
+/// A disk is of the volume of its name. Of two disks of one name the first counts. None where the list was cut: a disk that
+/// is not known could be reported as one that is.
+pub fn disks(disks: &List<Disk, MOST_DISKS>, volumes: &[Volume]) -> Arc<[InstanceDisk]> {
+    if disks.left_out > 0 {
+        return Arc::default();
+    }
     let mut claims: HashMap<&str, &str> = HashMap::with_capacity(volumes.len());
     for volume in volumes {
         claims.entry(&*volume.name).or_insert(claim(volume).unwrap_or_default());

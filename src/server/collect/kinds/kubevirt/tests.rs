@@ -188,6 +188,15 @@ fn a_disk_has_its_bus_its_serial_and_the_claim_of_the_volume_of_its_name() {
 }
 
 #[test]
+fn of_more_disks_than_are_kept_none_is_known_by_its_serial() {
+    let disks = |count: usize| {
+        let disks = vec![r#"{"name": "d", "serial": "S", "disk": {"bus": "virtio"}}"#; count].join(",");
+        instance(&format!(r#""spec": {{"domain": {{"devices": {{"disks": [{disks}]}}}}}}"#)).disks.len()
+    };
+    assert_eq!([disks(256), disks(257)], [256, 0]);
+}
+
+#[test]
 fn a_pause_is_the_condition_that_is_true() {
     for (conditions, want) in [
         (
