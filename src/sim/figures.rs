@@ -15,6 +15,8 @@ use super::{
 pub struct Scrape {
     pub at: Millis,
     pub window_ms: u32,
+    /// When it was asked for.
+    pub asked: Millis,
 }
 
 /// The last scrape of `node` before `now`: nodes are asked one after another, so each has its own moment.
@@ -24,7 +26,8 @@ pub fn scrape(node: &str, now: Millis, interval: Millis) -> Scrape {
     let round = (now - offset).div_euclid(interval);
     // Two scrapes are never exactly one interval apart.
     let jitter = (hash(round.unsigned_abs(), &[node]) % (interval.unsigned_abs() / 100 + 1)) as Millis;
-    Scrape { at: round * interval + offset, window_ms: u32::try_from(interval + jitter).unwrap_or(u32::MAX) }
+    let window_ms = u32::try_from(interval + jitter).unwrap_or(u32::MAX);
+    Scrape { at: round * interval + offset, window_ms, asked: now }
 }
 
 pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Scrape) -> Sampled {
@@ -33,6 +36,7 @@ pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Sc
         name: guest.pod_name(pod.serial),
         labels: labels(&Body::Guest(Part::Launcher(pod.serial), guest.clone())),
         at: scrape.at,
+        made: scrape.asked,
         window_ms: scrape.window_ms,
         containers: launcher_containers(guest, pod, scrape.at),
     }
@@ -44,6 +48,7 @@ pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
         name: pod.name.clone(),
         labels: pod.labels.clone(),
         at: scrape.at,
+        made: scrape.asked,
         window_ms: scrape.window_ms,
         containers: vec![(pod.app.clone(), plain_usage(pod, scrape.at))],
     }
@@ -95,6 +100,11 @@ pub fn is_measured(disk: &Disk) -> bool {
 }
 
 pub fn disk_figures(disk: &Disk, at: Millis) -> VolumeFigures {
+    // All claims of a pool are told of alike.
+    if let (Some(pool), Fill::Curve { share, .. }) = (disk.pool(), &disk.fill) {
+        let fill = Fill::Curve { seed: hash(pool, &[&disk.storage_class]), share: *share };
+        return fill.figures(pool, at);
+    }
     match (disk.mode, &disk.fill) {
         (_, Fill::Fixed(figures)) => *figures,
         (DiskMode::Block, _) => VolumeFigures::of_block(disk.bytes()),

@@ -3,7 +3,7 @@
 use super::{
     clock::Millis,
     dice,
-    hardware::{Disk, Network},
+    hardware::{Backend, Disk, Network},
     load::{self, Load, Profile},
 };
 
@@ -353,8 +353,11 @@ impl Guest {
         format!("pvc-{}", self.uid(&format!("claim-{}", disk.claim)))
     }
 
-    /// The RBD image of a disk, as ceph-csi names it.
+    /// The RBD image of a disk, as ceph-csi names it; of a static volume as a person does.
     pub fn image_name(&self, disk: &Disk) -> String {
+        if disk.backend == Backend::StaticRbd {
+            return format!("{}-{}", self.namespace, disk.claim);
+        }
         format!("csi-vol-{}", self.uid(&format!("image-{}", disk.claim)))
     }
 

@@ -53,9 +53,24 @@ pub enum Backend {
     Rbd {
         fast_diff: bool,
     },
+    /// An image in Ceph that is mirrored by snapshots: Ceph counts none of those.
+    MirroredRbd,
+    /// An image in Ceph that somebody made by hand, and a PersistentVolume for it.
+    StaticRbd,
     Longhorn,
     /// A directory of the node: no kubelet has figures of one.
     HostPath,
+    /// A directory of a pool of this many bytes, by KubeVirt's CSI driver: its claim's status says the size of the pool.
+    HostPathCsi(u64),
+    /// A directory of a file system of this many bytes, by the local-path provisioner: claims may be larger together.
+    LocalPath(u64),
+}
+
+impl Backend {
+    /// An image in Ceph.
+    pub fn is_rbd(self) -> bool {
+        matches!(self, Self::Rbd { .. } | Self::MirroredRbd | Self::StaticRbd)
+    }
 }
 
 /// The pool of every RBD image.
@@ -122,9 +137,12 @@ impl Disk {
         self.backend = backend;
         self.storage_class(match backend {
             Backend::San => "san-gold",
-            Backend::Rbd { .. } => "rook-ceph-block",
+            Backend::Rbd { .. } | Backend::MirroredRbd => "rook-ceph-block",
+            Backend::StaticRbd => "",
             Backend::Longhorn => "longhorn",
             Backend::HostPath => "host-path",
+            Backend::HostPathCsi(_) => "hostpath-csi",
+            Backend::LocalPath(_) => "local-path",
         })
     }
 
@@ -167,6 +185,14 @@ impl Disk {
     pub fn allocated(&self, at: Millis) -> u64 {
         let held = self.held(at);
         (held + held / 20).div_ceil(4 << 20) * (4 << 20)
+    }
+
+    /// Bytes of the file system that it is a directory of.
+    pub fn pool(&self) -> Option<u64> {
+        match self.backend {
+            Backend::HostPathCsi(bytes) | Backend::LocalPath(bytes) => Some(bytes),
+            _ => None,
+        }
     }
 
     pub fn is_hotplugged(&self) -> bool {

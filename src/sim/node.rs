@@ -15,6 +15,8 @@ pub struct Node {
     pub kubelet: Kubelet,
     /// Its kubelet can be asked straight, too.
     pub direct: bool,
+    /// Milliseconds that its clock is ahead of all others; negative: behind.
+    pub clock_ahead: Millis,
 }
 
 /// What becomes of a question to the node's kubelet.
@@ -62,7 +64,13 @@ impl Node {
             created: 0,
             kubelet: Kubelet::Answers,
             direct: false,
+            clock_ahead: 0,
         }
+    }
+
+    pub fn clock_ahead(mut self, by: Millis) -> Self {
+        self.clock_ahead = by;
+        self
     }
 
     pub fn kubelet(mut self, kubelet: Kubelet) -> Self {

@@ -244,16 +244,23 @@ impl World {
             let answers = state.nodes.get(node).is_some_and(|node| node.kubelet == Kubelet::Answers);
             answers.then(|| figures::scrape(node, self.clock.now(), millis(self.pace.metrics)))
         };
+        let ahead = |node: &str| state.nodes.get(node).map_or(0, |node| node.clock_ahead);
+        let by_its_node = |sampled: Sampled, node: &str| Sampled { at: sampled.at + ahead(node), ..sampled };
         let guests = state.guests.values().filter(|guest| wanted(&guest.namespace));
         let launchers = guests.flat_map(|guest| {
             let measured =
                 guest.launchers.iter().filter(|pod| pod.phase == PodPhase::Running && pod.measured);
-            measured.filter_map(|pod| Some(figures::sample_launcher(guest, pod, scrape(&pod.node)?)))
+            measured.filter_map(|pod| {
+                let sampled = figures::sample_launcher(guest, pod, scrape(&pod.node)?);
+                Some(by_its_node(sampled, &pod.node))
+            })
         });
         let plain = state.plain.values().filter(|pod| wanted(&pod.namespace));
-        launchers
-            .chain(plain.filter_map(|pod| Some(figures::sample_plain(pod, scrape(&pod.node)?))))
-            .collect()
+        let plain = plain.filter_map(|pod| {
+            let sampled = figures::sample_plain(pod, scrape(&pod.node)?);
+            Some(by_its_node(sampled, &pod.node))
+        });
+        launchers.chain(plain).collect()
     }
 
     /// The guest of a VirtualMachineInstance.
@@ -279,7 +286,8 @@ impl World {
         );
         let tenants = self.tenants(&node.name, at, volumes_at);
         let mut out = String::new();
-        objects::summary(&mut out, node, &tenants, at, volumes_at);
+        let ahead = node.clock_ahead;
+        objects::summary(&mut out, node, &tenants, at + ahead, volumes_at + ahead);
         out
     }
 

@@ -14,6 +14,8 @@ pub struct RbdImage {
     pub size: u64,
     /// With snapshots, before replication; none without fast-diff.
     pub used: Option<u64>,
+    /// By snapshots.
+    pub mirrored: bool,
 }
 
 impl World {
@@ -22,9 +24,15 @@ impl World {
         let (now, mut images) = (self.clock.now(), Vec::new());
         for guest in self.guests().iter().filter(|guest| guest.state != State::Pending) {
             for disk in &guest.disks {
-                if let Backend::Rbd { fast_diff } = disk.backend {
-                    let used = fast_diff.then(|| disk.allocated(now));
-                    images.push(RbdImage { name: guest.image_name(disk), size: disk.bytes(), used });
+                if disk.backend.is_rbd() {
+                    let counted =
+                        !matches!(disk.backend, Backend::Rbd { fast_diff: false } | Backend::MirroredRbd);
+                    images.push(RbdImage {
+                        name: guest.image_name(disk),
+                        size: disk.bytes(),
+                        used: counted.then(|| disk.allocated(now)),
+                        mirrored: disk.backend == Backend::MirroredRbd,
+                    });
                 }
             }
         }
@@ -100,16 +108,18 @@ const OPTIONS: [&str; 62] = [
 ];
 
 pub fn write(out: &mut String, image: &RbdImage) {
-    let RbdImage { name, size, used } = image;
+    let RbdImage { name, size, used, mirrored } = image;
     let usage = used.map_or("null".to_owned(), |used| used.to_string());
     let id = dice::uid(0, &["rbd", name]).replace('-', "");
+    let mode = if *mirrored { "snapshot" } else { "unknown" };
     let (features, names) = match used {
+        _ if *mirrored => (61, r#"["exclusive-lock","fast-diff","layering","object-map"]"#),
         Some(_) => (61, r#"["deep-flatten","exclusive-lock","fast-diff","layering","object-map"]"#),
         None => (1, r#"["layering"]"#),
     };
     put!(
         out,
-        r#"{{"name":"{name}","id":"{}","unique_id":"{POOL}/{name}","pool_name":"{POOL}","namespace":null,"size":{size},"obj_size":4194304,"num_objs":{},"order":22,"block_name_prefix":"rbd_data.{}","image_format":2,"features":{features},"features_name":{names},"data_pool":null,"stripe_count":1,"stripe_unit":4194304,"parent":null,"timestamp":"2026-01-12T08:30:00Z","mirror_mode":"Disabled","metadata":{{}},"snapshots":[],"total_disk_usage":{usage},"disk_usage":{usage},"configuration":["#,
+        r#"{{"name":"{name}","id":"{}","unique_id":"{POOL}/{name}","pool_name":"{POOL}","namespace":null,"size":{size},"obj_size":4194304,"num_objs":{},"order":22,"block_name_prefix":"rbd_data.{}","image_format":2,"features":{features},"features_name":{names},"data_pool":null,"stripe_count":1,"stripe_unit":4194304,"parent":null,"timestamp":"2026-01-12T08:30:00Z","mirror_mode":"{mode}","metadata":{{}},"snapshots":[],"total_disk_usage":{usage},"disk_usage":{usage},"configuration":["#,
         &id[..12],
         size.div_ceil(4 << 20),
         &id[..12],

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::sim::{
     guest::{Guest, State},
-    hardware::Disk,
+    hardware::{Backend, Disk},
     resource::Resource,
 };
 
@@ -29,6 +29,14 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
         write(template, out, &guest, &guest.disks[0], 1);
     })
 });
+
+/// The hostpath provisioner gives what its pool has, in whole GiB (`roundDownCapacityPretty`).
+fn capacity(disk: &Disk) -> String {
+    match disk.backend {
+        Backend::HostPathCsi(pool) => format!("{}Gi", pool >> 30),
+        _ => disk.size.clone(),
+    }
+}
 
 fn write(template: &Template, out: &mut String, guest: &Guest, disk: &Disk, revision: u64) {
     let bound = guest.state != State::Pending;
@@ -48,7 +56,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, disk: &Disk, revi
         "status" if bound => put!(
             out,
             r#"{{"phase":"Bound","accessModes":["ReadWriteMany"],"capacity":{{"storage":{}}}}}"#,
-            Quoted(&disk.size)
+            Quoted(&capacity(disk))
         ),
         "status" => out.push_str(r#"{"phase":"Pending"}"#),
         other => fill(out, other, Part::Claim(0), guest, revision),

@@ -15,7 +15,10 @@ pub struct Sampled {
     pub namespace: String,
     pub name: String,
     pub labels: Labels,
+    /// By the clock of the pod's node.
     pub at: Millis,
+    /// When metrics-server was asked, by its own.
+    pub made: Millis,
     /// Time between the two samples that the rate is of.
     pub window_ms: u32,
     pub containers: Vec<(String, Usage)>,
@@ -30,9 +33,10 @@ pub fn pod_metrics(out: &mut String, sampled: &Sampled, typed: bool) {
     let at = rfc3339(sampled.at);
     put!(
         out,
-        r#""metadata":{{"name":{},"namespace":{},"creationTimestamp":"{at}","labels":"#,
+        r#""metadata":{{"name":{},"namespace":{},"creationTimestamp":"{}","labels":"#,
         Quoted(&sampled.name),
-        Quoted(&sampled.namespace)
+        Quoted(&sampled.namespace),
+        rfc3339(sampled.made)
     );
     labels::write(out, &sampled.labels);
     put!(out, r#"}},"timestamp":"{at}","window":"{}","containers":["#, go_duration(sampled.window_ms));

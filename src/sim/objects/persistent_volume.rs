@@ -22,10 +22,12 @@ pub fn render(out: &mut String, guest: &Guest, disk: &Disk, revision: u64) {
 pub fn driver(disk: &Disk) -> &'static str {
     match (disk.mode, disk.backend) {
         (DiskMode::Shared(_), _) => "nfs.csi.k8s.io",
-        (_, Backend::San) => "csi.san.example.com",
-        (_, Backend::Rbd { .. }) => "rook-ceph.rbd.csi.ceph.com",
+        (_, backend) if backend.is_rbd() => "rook-ceph.rbd.csi.ceph.com",
+        (_, Backend::HostPathCsi(_)) => "kubevirt.io.hostpath-provisioner",
+        (_, Backend::LocalPath(_)) => "rancher.io/local-path",
         (_, Backend::Longhorn) => "driver.longhorn.io",
         (_, Backend::HostPath) => "kubevirt.io/hostpath-provisioner",
+        _ => "csi.san.example.com",
     }
 }
 
@@ -63,6 +65,11 @@ fn source(out: &mut String, guest: &Guest, disk: &Disk) {
         put!(out, r#""hostPath":{{"path":{},"type":"DirectoryOrCreate"}},"#, Quoted(&path));
         return;
     }
+    if let Backend::LocalPath(_) = disk.backend {
+        let path = format!("/opt/local-path-provisioner/{}", guest.volume_name(disk));
+        put!(out, r#""local":{{"path":{}}},"#, Quoted(&path));
+        return;
+    }
     put!(out, r#""csi":{{"driver":"{driver}","fsType":"ext4","volumeHandle":"#);
     let volume = guest.volume_name(disk);
     match (disk.mode, disk.backend) {
@@ -71,6 +78,12 @@ fn source(out: &mut String, guest: &Guest, disk: &Disk) {
             r#""filer.example.com#export#{volume}##","volumeAttributes":{{"server":"filer.example.com","share":"/export","subdir":"{volume}"}}"#
         ),
         (_, Backend::Rbd { fast_diff }) => rbd(out, guest, disk, fast_diff),
+        (_, Backend::MirroredRbd) => rbd(out, guest, disk, true),
+        (_, Backend::StaticRbd) => put!(
+            out,
+            r#""{}","volumeAttributes":{{"clusterID":"rook-ceph","imageFeatures":"layering","pool":"{POOL}","staticVolume":"true"}}"#,
+            guest.image_name(disk)
+        ),
         (_, Backend::Longhorn) => put!(
             out,
             r#""{volume}","volumeAttributes":{{"dataLocality":"disabled","fromBackup":"","fsType":"ext4","migratable":"true","numberOfReplicas":"3","staleReplicaTimeout":"30","storage.kubernetes.io/csiProvisionerIdentity":"1754035200000-8081-{driver}"}}"#

@@ -1,6 +1,6 @@
 //! The VMs that show one thing each, the most telling first.
 
-use super::Room;
+use super::{Room, SKEWED_NODE};
 use crate::sim::{
     clock::{DAY, HOUR, MINUTE, Millis},
     guest::{Guest, Pause, PodPhase, State},
@@ -56,6 +56,17 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
         fixed(stopping(room)),
         fixed(on(room, 24, paused_by_an_io_error())),
         fixed(never_started()),
+        fixed(on(room, 23, on_hostpath_pool("build-cache-01"))),
+        fixed(on(room, 23, on_hostpath_pool("build-cache-02"))),
+        fixed(on(room, 24, on_local_path("kiosk-01"))),
+        fixed(on(room, 24, on_local_path("kiosk-02"))),
+        fixed(on(
+            room,
+            SKEWED_NODE,
+            vm("staging", "clock-lab-01", 2, "4Gi", "debian-13", Profile::Steady, 0.5),
+        )),
+        fixed(on(room, 25, on_mirrored_ceph())),
+        fixed(on(room, 26, on_static_ceph())),
     ];
     for (index, guest) in all.iter_mut().enumerate() {
         guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
@@ -139,6 +150,40 @@ fn on_ceph() -> Guest {
 fn without_fast_diff() -> Guest {
     let guest = vm("payments", "vault-backup-01", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.35);
     with_block(guest, "backup", "100Gi", 0.3, Backend::Rbd { fast_diff: false })
+}
+
+/// Mirrored to another site by snapshots: Ceph has no figure of it.
+fn on_mirrored_ceph() -> Guest {
+    let guest = vm("data", "geo-replica-01", 4, "16Gi", "rhel-9.6", Profile::Database, 0.6);
+    with_block(guest, "data", "200Gi", 0.4, Backend::MirroredRbd)
+}
+
+/// Its PersistentVolume names an image that a person made.
+fn on_static_ceph() -> Guest {
+    let guest = vm("payments", "archive-import-01", 2, "8Gi", "rhel-9.6", Profile::Idle, 0.5);
+    with_block(guest, "import", "100Gi", 0.35, Backend::StaticRbd)
+}
+
+/// A directory of a pool of 39 GiB, which every claim in it is told to have.
+fn on_hostpath_pool(name: &str) -> Guest {
+    in_pool(
+        vm("ci", name, 2, "4Gi", "ubuntu-24.04", Profile::Runner, 0.4),
+        "4Gi",
+        Backend::HostPathCsi(39 << 30),
+    )
+}
+
+/// Claims of 15 GiB each on a file system of 20.
+fn on_local_path(name: &str) -> Guest {
+    in_pool(vm("shop", name, 1, "2Gi", "debian-13", Profile::Idle, 0.4), "15Gi", Backend::LocalPath(20 << 30))
+}
+
+fn in_pool(guest: Guest, size: &str, backend: Backend) -> Guest {
+    let mut guest = guest.without_agent();
+    let mut disk = Disk::new(&guest.name, "data", size).on(backend);
+    disk.fill = Fill::Curve { seed: guest.seed ^ 5, share: 0.6 };
+    guest.disks.push(disk);
+    guest
 }
 
 fn with_block(guest: Guest, disk: &str, size: &str, share: f64, backend: Backend) -> Guest {

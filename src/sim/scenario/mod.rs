@@ -4,7 +4,7 @@ mod cast;
 mod fleet;
 
 use super::{
-    clock::{DAY, HOUR, Millis},
+    clock::{DAY, HOUR, MINUTE, Millis},
     dice::{self, Dice},
     guest::{Guest, PodPhase, State},
     node::{Kubelet, Node, PlainPod},
@@ -97,6 +97,7 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
             node.kubelet = fate(index, count);
             // A third of them, and no more than the sockets of a small machine.
             node.direct = index % 3 == 1 && index < 24;
+            node.clock_ahead = if index as usize == SKEWED_NODE && count > 5 { SKEW } else { 0 };
             node
         })
         .collect()
@@ -115,6 +116,10 @@ fn fate(index: u32, count: u32) -> Kubelet {
 fn dead(nodes: &[Node]) -> Vec<bool> {
     nodes.iter().map(|node| !node.is_ready()).collect()
 }
+
+/// The node whose clock is off, in a cluster of more than so many nodes: 7 minutes behind.
+pub(super) const SKEWED_NODE: usize = 3;
+const SKEW: Millis = -7 * MINUTE;
 
 /// What every cluster runs besides VMs.
 fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {

@@ -87,8 +87,10 @@ fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
+/// Containers of launchers are called by KubeVirt itself.
 fn is_code(path: &str) -> bool {
-    CODES.contains(&last(path)) || path.ends_with("conditions.type")
+    let of_container = ["ontainers.name", "ontainerStatuses.name"].iter().any(|end| path.ends_with(end));
+    CODES.contains(&last(path)) || path.ends_with("conditions.type") || of_container
 }
 
 /// Keys of labels and annotations hold dots of their own: they are told by what they stand in.
