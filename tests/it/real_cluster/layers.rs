@@ -100,6 +100,42 @@ fn what_no_source_knows_is_missing_with_a_reason() {
 
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
+fn a_static_image_is_found_and_a_pool_is_no_vms_own() {
+    on_the_storage_cluster(async |storage| {
+        let program = everything(storage, "others").await;
+        within(FIRST_FIGURES, async || {
+            let vm = program.vm("prod", "static").await?;
+            known(&vm, "static-data", "ceph", "backend", WRITTEN, 10 * GI)?;
+            let vm = program.vm("prod", "pool").await?;
+            known(&vm, "pool-root", "kubelet-direct", "shared-filesystem", 30 * GI, 39 * GI)?;
+            check(vm["metrics"]["diskUsage"] == 76, || vm["metrics"].to_string())
+        })
+        .await
+        .unwrap();
+    });
+}
+
+/// A clock that is off is told, and costs nothing.
+#[test]
+#[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
+fn a_node_whose_clock_is_behind_keeps_its_figures() {
+    on_the_storage_cluster(async |storage| {
+        storage.kubelets["node-b"].set_clock(-420);
+        let program = everything(storage, "clock").await;
+        let told = within(FIRST_FIGURES, async || {
+            let vm = program.vm("prod", "quiet").await?;
+            known(&vm, "quiet-root", "kubelet-direct", "own", 2 * GI, 10 * GI)?;
+            let warning = program.source("kubelet").await["warning"].to_string();
+            check(warning.contains("node-b") && warning.contains("7m behind"), || warning)
+        });
+        let told = told.await;
+        storage.kubelets["node-b"].set_clock(0);
+        told.unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn only_guests_with_an_agent_are_asked() {
     on_the_storage_cluster(async |storage| {
         let (_access, program) =

@@ -7,7 +7,10 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     net::IpAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -85,6 +88,8 @@ struct Stub {
     node: String,
     pods: Mutex<BTreeMap<String, Running>>,
     state: Mutex<State>,
+    /// Seconds that its clock is ahead; negative: behind.
+    clock_ahead: AtomicI64,
     /// Who asked with a token, for what, and what it got.
     asked: Mutex<Vec<Direct>>,
 }
@@ -128,6 +133,7 @@ impl Kubelet {
             node: node.to_owned(),
             pods: Mutex::default(),
             state: Mutex::default(),
+            clock_ahead: AtomicI64::new(0),
             asked: Mutex::default(),
         });
         let server = Server::with_clients(address, pair, &plane.authority(), router(&stub)).await;
@@ -160,6 +166,11 @@ impl Kubelet {
     /// From now on every request is answered 503, or is answered again.
     pub fn break_down(&self, broken: bool) {
         self.turn(if broken { State::Broken } else { State::Well });
+    }
+
+    /// From now on its clock is so many seconds ahead.
+    pub fn set_clock(&self, ahead: i64) {
+        self.stub.clock_ahead.store(ahead, Ordering::Relaxed);
     }
 
     pub fn turn(&self, state: State) {
@@ -245,7 +256,8 @@ fn subresource(path: &str) -> &'static str {
 }
 
 async fn summary(extract::State(stub): extract::State<Arc<Stub>>) -> Json<Value> {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let ahead = jiff::SignedDuration::from_secs(stub.clock_ahead.load(Ordering::Relaxed));
+    let now = (jiff::Timestamp::now() + ahead).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let pods = stub.pods.lock().unwrap();
     let pods: Vec<Value> = pods.values().map(|pod| pod_summary(&pod.load, &now)).collect();
     Json(json!({"node": {"nodeName": "stub"}, "pods": pods}))

@@ -62,6 +62,8 @@ pub struct Disk {
     pub used: u64,
     /// What the kubelet takes for its capacity.
     pub capacity: u64,
+    /// What the claim's status says that it got.
+    pub granted: u64,
     pub told: Told,
     /// What the claim's PersistentVolume leads to.
     pub backend: Backend,
@@ -79,6 +81,10 @@ pub enum Backend {
     Longhorn(&'static str, u64),
     /// An image of the pool `rbdpool`, as ceph-csi notes it.
     Rbd(&'static str),
+    /// The same of an image that a person made: the handle is its name.
+    StaticRbd(&'static str),
+    /// KubeVirt's hostpath driver.
+    HostPathCsi,
 }
 
 /// How a kubelet names a volume.
@@ -121,7 +127,13 @@ impl Default for Machine {
 impl Disk {
     pub fn new(claim: &'static str, size: u64, used: u64) -> Self {
         let (told, backend) = (Told::ByReference, Backend::None);
-        Self { claim, size, used, capacity: size, told, backend, serial: "", bus: "virtio" }
+        Self { claim, size, used, capacity: size, granted: size, told, backend, serial: "", bus: "virtio" }
+    }
+
+    /// A directory of a pool, of which the kubelet, and the claim's status, tell the whole.
+    pub fn in_pool(claim: &'static str, size: u64, used: u64, pool: u64) -> Self {
+        let backend = Backend::HostPathCsi;
+        Self { capacity: pool, granted: pool, backend, ..Self::new(claim, size, used) }
     }
 
     /// A raw device, of which a kubelet knows the size alone.
@@ -364,7 +376,7 @@ impl Machine {
             "metadata": {"name": disk.claim, "namespace": self.namespace},
             "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "volumeMode": disk.mode(),
                 "resources": {"requests": {"storage": size}}},
-            "status": {"phase": "Bound", "capacity": {"storage": size}},
+            "status": {"phase": "Bound", "capacity": {"storage": format!("{}Gi", disk.granted / GI)}},
         });
         if disk.backend != Backend::None {
             claim["spec"]["volumeName"] = json!(self.persistent_volume(disk));
@@ -380,10 +392,19 @@ impl Machine {
     fn backend(&self, disk: &Disk) -> Vec<Value> {
         let csi = match disk.backend {
             Backend::None => return Vec::new(),
+            Backend::StaticRbd(_) | Backend::HostPathCsi => Value::Null,
             Backend::Longhorn(handle, _) => json!({"driver": "driver.longhorn.io", "volumeHandle": handle}),
             Backend::Rbd(image) => json!({"driver": "rbd.csi.ceph.com",
                 "volumeHandle": format!("0001-0009-rook-ceph-0000000000000001-{image}"),
                 "volumeAttributes": {"clusterID": "rook-ceph", "pool": "rbdpool", "imageName": image}}),
+        };
+        let csi = match disk.backend {
+            Backend::StaticRbd(image) => json!({"driver": "rbd.csi.ceph.com", "volumeHandle": image,
+                "volumeAttributes": {"clusterID": "rook-ceph", "pool": "rbdpool", "staticVolume": "true",
+                    "imageFeatures": "layering"}}),
+            Backend::HostPathCsi => json!({"driver": "kubevirt.io.hostpath-provisioner",
+                "volumeHandle": self.persistent_volume(disk)}),
+            _ => csi,
         };
         let mut objects = vec![json!({
             "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.persistent_volume(disk)},

@@ -92,11 +92,17 @@ const JOBS: [(&str, &str); 2] = [("kubelet", "/metrics"), ("kubevirt", "/virt-ha
 
 fn config(plane: &ControlPlane, kubelets: &[u8]) -> Value {
     let targets: Vec<_> = kubelets.iter().map(|last| plane.address(*last, kubelet::PORT)).collect();
+    // Without `honor_labels`, and with a namespace of its own, as a ServiceMonitor gives its targets: what virt-handler says is moved to
+    // `exported_namespace`.
+    let labels = |name: &str| match name {
+        "kubevirt" => json!({"namespace": "kubevirt"}),
+        _ => json!({}),
+    };
     let job = |(name, path): (&str, &str)| {
         json!({"job_name": name, "metrics_path": path, "scheme": "https",
             "authorization": {"credentials": plane.admin_token()},
             "tls_config": {"ca_file": plane.authority_file()},
-            "static_configs": [{"targets": targets}]})
+            "static_configs": [{"targets": targets, "labels": labels(name)}]})
     };
     json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "900ms"},

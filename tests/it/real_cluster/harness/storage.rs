@@ -158,6 +158,21 @@ fn machines() -> Vec<Machine> {
             disks: vec![Disk { serial: "data-1", bus: "scsi", ..Disk::block("plugged-data", 10 * GI) }],
             ..running("plugged")
         },
+        // An image that a person made, and a PersistentVolume for it.
+        Machine {
+            agent: false,
+            disks: vec![Disk {
+                backend: Backend::StaticRbd("by-hand"),
+                ..Disk::block("static-data", 10 * GI)
+            }],
+            ..running("static")
+        },
+        // A directory of a pool that its node shares.
+        Machine {
+            agent: false,
+            disks: vec![Disk::in_pool("pool-root", 4 * GI, 30 * GI, 39 * GI)],
+            ..running("pool")
+        },
         // No agent: nobody asks it.
         Machine {
             agent: false,
@@ -186,6 +201,7 @@ fn tell(agents: &Agents) {
 
 fn fill(ceph: &Ceph) {
     ceph.image("plain", true);
+    ceph.image("by-hand", true);
     ceph.image("slow", false);
     ceph.image("snapped", true);
     ceph.snapshot("snapped");
