@@ -119,6 +119,7 @@ fn ask_beside(
         basic_auth_file: None,
         ca: None,
         matchers: Vec::new(),
+        trusted_namespaces: Vec::new(),
         tenant: None,
         deadline: collect.metrics_deadline,
     });

@@ -93,7 +93,7 @@ impl Source {
 pub enum Basis {
     /// What the figure's name says.
     Own,
-    /// Capacity above 1.1 × the claim: the whole file system that the volume sits on.
+    /// The whole file system that the volume shares with others.
     SharedFilesystem,
     /// What the storage backend has allocated, since no guest or image source knows.
     Backend,

@@ -44,6 +44,8 @@ pub enum Reason {
     AgentOff,
     /// The backend cannot say what the image takes: RBD's fast-diff is off or invalid.
     NoFastDiff,
+    /// The image is mirrored by snapshots: Ceph counts none of those.
+    Mirrored,
     /// The source needs an address that was not given.
     NotConfigured,
     /// Memory of hugepages, which the launcher's working set does not count.
@@ -59,7 +61,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Starting,
         Self::NotRunning,
         Self::ApiAbsent,
@@ -82,6 +84,7 @@ impl Reason {
         Self::NoNode,
         Self::AgentOff,
         Self::NoFastDiff,
+        Self::Mirrored,
         Self::NotConfigured,
         Self::Hugepages,
         Self::Busy,
@@ -115,6 +118,7 @@ impl Reason {
             Self::NoNode => "no-node",
             Self::AgentOff => "agent-off",
             Self::NoFastDiff => "no-fast-diff",
+            Self::Mirrored => "mirrored",
             Self::NotConfigured => "not-configured",
             Self::Hugepages => "hugepages",
             Self::Busy => "busy",

@@ -169,6 +169,8 @@ pub struct PrometheusConfig {
     pub ca: Option<PathBuf>,
     /// Label matchers that every query gets, such as `cluster="a"`.
     pub matchers: Vec<(String, String)>,
+    /// Where exporters run that may speak for other namespaces: KubeVirt's, and the kubelets'.
+    pub trusted_namespaces: Vec<String>,
     /// `X-Scope-OrgID` for Mimir, or any other header that names the tenant.
     pub tenant: Option<(String, String)>,
     pub deadline: Duration,

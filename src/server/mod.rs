@@ -45,11 +45,12 @@ use self::{
         facts::Targets,
         history::Store,
         keeper::Keeper,
-        publish::{self, Outlets},
+        publish::{self, Clocks, Outlets},
         view::Identity,
     },
 };
 
+const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
 /// Observations on their way; collectors wait while the join is behind.
 const OBSERVATIONS: usize = 256;
 
@@ -84,7 +85,7 @@ impl Server {
     /// Runs until `shutdown`, or until one of its parts ends by itself, which none should.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
         // Of a world that nobody has spoken of: every source is starting, and the first reader is told so.
-        let first = World::new(limits(&self.collect)).join(clock::now());
+        let first = World::new(limits(&self.collect)).join(clock::steady());
         let (snapshots, reader) = watch::channel(Arc::new(first));
         let history = Arc::new(Store::default());
         let budget = self.cluster.budgets.outside.clone();
@@ -139,7 +140,7 @@ fn remembered(
     let mut tasks = JoinSet::new();
     tasks.spawn(collect::run(cluster, config.clone(), sender, asked, shutdown.clone()));
     let outlets = Outlets { snapshots, targets, history };
-    tasks.spawn(publish::run(limits(config), clock::now, observations, outlets, shutdown.clone()));
+    tasks.spawn(publish::run(limits(config), CLOCKS, observations, outlets, shutdown.clone()));
     tasks
 }
 

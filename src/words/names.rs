@@ -58,6 +58,7 @@ pub fn reason(reason: Reason) -> Key {
         Reason::NoNode => key!(reason.no_node),
         Reason::AgentOff => key!(reason.agent_off),
         Reason::NoFastDiff => key!(reason.no_fast_diff),
+        Reason::Mirrored => key!(reason.mirrored),
         Reason::NotConfigured => key!(reason.not_configured),
         Reason::Hugepages => key!(reason.hugepages),
         Reason::Busy => key!(reason.busy),

@@ -37,6 +37,9 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     let reachable = version.is_ok();
     let mut report = Report::new(&cluster.summary, credentials, version);
     if reachable {
+        let ahead =
+            tokio::time::timeout(config.collect.metrics_deadline, client::clock_ahead(&cluster.client));
+        report.clock(ahead.await.ok().flatten());
         report.permissions(permissions::ask(&cluster.client, &config.collect).await);
         let snapshot = first_snapshot(cluster, &config.collect).await;
         report.snapshot(&snapshot);

@@ -88,9 +88,7 @@ const NEEDED: [Needed; 14] = [
 pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<Allowed> {
     let asked = config.asked_disk_sources();
     let wanted = |needed: &&Needed| match needed.source {
-        SourceId::PersistentVolumes => {
-            asked.iter().any(|id| matches!(id, SourceId::Longhorn | SourceId::Ceph))
-        }
+        SourceId::PersistentVolumes => asked.iter().any(|id| *id != SourceId::GuestAgent),
         id => !SourceId::DISK.contains(&id) || asked.contains(&id),
     };
     let questions = NEEDED.iter().filter(wanted).flat_map(|needed| questions(needed, config));

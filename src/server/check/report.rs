@@ -49,6 +49,8 @@ pub struct Report {
     pub checks: Vec<Check>,
 }
 
+/// Milliseconds by which clocks may differ without a word.
+const LEAST_SKEW: i64 = 60_000;
 const CONNECTION: &str = "connection";
 const API: &str = "kubernetes-api";
 const PERMISSIONS: &str = "permissions";
@@ -123,6 +125,23 @@ impl Report {
             };
             self.add(Check { category: PERMISSIONS, check: answer.what, verdict, detail, mend });
         }
+    }
+
+    /// By how many milliseconds the API server's clock is ahead of this machine's, if that is known.
+    pub fn clock(&mut self, ahead: Option<i64>) {
+        let Some(ahead) = ahead.filter(|ahead| ahead.abs() > LEAST_SKEW) else { return };
+        let by = std::time::Duration::from_secs(ahead.unsigned_abs() / 1000);
+        let way = if ahead > 0 { "ahead of" } else { "behind" };
+        self.add(Check {
+            category: CONNECTION,
+            check: "the clocks differ".to_owned(),
+            verdict: Verdict::Warning,
+            detail: format!(
+                "the API server's clock is {} {way} this machine's",
+                humantime::format_duration(by)
+            ),
+            mend: "No figure is lost by that. See which one is off: timedatectl".to_owned(),
+        });
     }
 
     pub fn snapshot(&mut self, snapshot: &Snapshot) {
@@ -221,7 +240,7 @@ fn inventory_known(sources: &[SourceHealth]) -> bool {
 fn warning(source: &SourceHealth) -> Check {
     Check {
         category: SOURCES,
-        check: format!("{}: a setting to look at", source.id.code()),
+        check: format!("{}: something to look at", source.id.code()),
         verdict: Verdict::Warning,
         detail: source.warning.to_string(),
         mend: String::new(),

@@ -39,6 +39,7 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
     world.apply(Observation::Pods(Change::Replaced { namespace: None, items: vec![], at: NOW }));
     let claim = ClaimFacts { namespace: "a".into(), name: "db".into(), block: true, ..Default::default() };
     world.apply(Observation::Claims(Change::Replaced { namespace: None, items: vec![claim], at: NOW }));
+    world.apply(Observation::PersistentVolumes(Change::Replaced { namespace: None, items: vec![], at: NOW }));
     let volumes = vec![VolumeStats {
         of: VolumeRef::Claim(Key::new("a", "web")),
         used: Some(3),
@@ -46,8 +47,10 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
         available: Some(6),
         inodes: Some(1),
         at: Some(NOW),
+        node: Box::default(),
     }];
-    let facts = SummaryFacts { source: crate::model::figure::Source::KubeletProxy, volumes };
+    let source = crate::model::figure::Source::KubeletProxy;
+    let facts = SummaryFacts { source, volumes, node_filesystems: Vec::new() };
     world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
     let error = SourceError { reason: Reason::Forbidden, detail: "list pods.metrics.k8s.io".into() };
     world.apply(Observation::PodMetrics { namespace: None, at: NOW, result: Err(error) });
@@ -70,6 +73,23 @@ fn summary() -> Summary {
 
 fn well() -> Report {
     Report::new(&summary(), Ok(()), Ok("v1.36.1".into()))
+}
+
+#[test]
+fn clocks_that_differ_are_told_and_cost_nothing() {
+    for (ahead, want) in [
+        (None, None),
+        (Some(-59_000), None),
+        (Some(-420_500), Some("7m behind")),
+        (Some(3_600_000), Some("1h ahead of")),
+    ] {
+        let mut report = well();
+        report.clock(ahead);
+        assert!(report.ok);
+        let told = report.checks.iter().find(|check| check.check == "the clocks differ");
+        assert_eq!(told.is_some(), want.is_some(), "{ahead:?}");
+        assert!(told.is_none_or(|told| told.detail.contains(want.unwrap_or_default())), "{told:?}");
+    }
 }
 
 #[test]
@@ -157,9 +177,9 @@ fn a_setting_to_look_at_is_said_and_is_no_failure() {
     let healthy = |source| crate::model::source::SourceHealth { state: SourceState::Healthy, ..source };
     let mut report = well();
     report.snapshot(&Snapshot { sources: sources.map(healthy).collect(), ..Snapshot::default() });
-    let told = line(&report, "prometheus: a setting");
+    let told = line(&report, "prometheus: something to look at");
     assert_eq!((told.verdict, &*told.detail), (Verdict::Warning, "sent unencrypted"));
-    assert!(report.ok && report.text().contains("! prometheus: a setting"), "{}", report.text());
+    assert!(report.ok && report.text().contains("! prometheus: something to look at"), "{}", report.text());
 }
 
 #[test]

@@ -71,6 +71,15 @@ pub async fn version(client: &Client) -> Result<String, kube::Error> {
     Ok(readable(&info.git_version, LONGEST_VERSION))
 }
 
+/// How many milliseconds the API server's clock is ahead of this machine's, by the `Date` of an answer; none where it tells none.
+pub async fn clock_ahead(client: &Client) -> Option<i64> {
+    let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
+    let response = client.send(request).await.ok()?;
+    let date = response.headers().get(http::header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(date.timestamp().as_millisecond() - crate::server::clock::now())
+}
+
 /// Why a request of the client failed, without what its answer or its credentials said.
 pub fn words(error: &kube::Error) -> String {
     match error {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{message::Message, reason::Reason},
-    server::snapshot::facts::SourceError,
+    server::{k8s::peer_error::PeerError, snapshot::facts::SourceError},
     words::msg,
 };
 
@@ -49,7 +49,9 @@ impl Access {
     pub fn follow_error(&self, FollowError { stage, failure }: &FollowError) -> SourceError {
         let (verb, resource) = (stage.verb(), self.resource.as_str());
         match failure {
-            Failure::Status { code, .. } => self.status_error(code.as_u16(), verb),
+            Failure::Status { code, .. } | Failure::Refused { code, .. } => {
+                self.status_error(code.as_u16(), verb)
+            }
             Failure::Transport(error) => transport_error(error.as_ref()),
             Failure::Late(deadline) => late(msg!(collect.api_server), *deadline),
             Failure::TooLarge(_) | Failure::TooMany(_) => useless(resource, failure),
@@ -120,6 +122,12 @@ pub enum Failure {
         code: StatusCode,
         retry_after: Option<Duration>,
     },
+    /// The same of a peer outside the cluster, and what it says of it.
+    Refused {
+        code: StatusCode,
+        retry_after: Option<Duration>,
+        says: PeerError,
+    },
     TooLarge(usize),
     /// The answer tells of more things than this.
     TooMany(usize),
@@ -177,6 +185,16 @@ impl Failure {
         }
     }
 
+    /// The status of an answer that was no success, and when to ask again.
+    pub fn status(&self) -> Option<(StatusCode, Option<Duration>)> {
+        match self {
+            Self::Status { code, retry_after } | Self::Refused { code, retry_after, .. } => {
+                Some((*code, *retry_after))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the API server itself could not be reached, whatever was asked of it.
     pub fn is_transport(&self) -> bool {
         matches!(self, Self::Transport(_))
@@ -218,6 +236,11 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
         Some(wrapped) => Some(wrapped),
         None => error.source(),
     }
+}
+
+/// Why a TLS handshake failed, if one did.
+pub fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    causes(error).find_map(|error| error.downcast_ref::<rustls::Error>())
 }
 
 fn known_cause(peer: &Message, error: &(dyn StdError + 'static)) -> Option<(Reason, Message)> {

@@ -6,7 +6,11 @@ use kube::config::Kubeconfig;
 
 use super::{
     connect::{ConnectError, Context, Place},
-    guest_agent, kubelet, metrics_api, prometheus,
+    guest_agent, kubelet, metrics_api,
+    prometheus::{
+        self,
+        identity::{NameLabel, Scope},
+    },
 };
 use crate::{
     model::Millis,
@@ -14,7 +18,7 @@ use crate::{
         k8s::text::is_identifier,
         snapshot::{
             archive::{Recording, Times, Track},
-            facts::{Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+            facts::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
         },
     },
 };
@@ -33,16 +37,18 @@ pub type Reader = (&'static str, fn(&[u8]) -> bool);
 #[cfg(test)]
 pub const READERS: [Reader; 5] = [
     ("summary", |data| kubelet::answer::decode(data, None).is_some()),
-    ("pod_metrics", |data| metrics_api::decode(data, NOW).is_some()),
-    ("prometheus", |data| prometheus::answer::volumes(data, None).is_some()),
+    ("pod_metrics", |data| metrics_api::decode(data).is_some()),
+    ("prometheus", |data| claims(data, &Scope::default()).is_some()),
     ("filesystems", |data| guest_agent::answer::decode(data).is_some()),
     ("kubeconfig", |data| from_utf8(data).is_ok_and(|text| read_kubeconfig(text).is_ok())),
 ];
 
 pub fn summary(data: &[u8]) {
-    let Some(all) = kubelet::answer::decode(data, None) else { return };
+    let Some(kubelet::answer::Volumes { stats: all, .. }) = kubelet::answer::decode(data, None) else {
+        return;
+    };
     all.iter().for_each(volume);
-    let ours = kubelet::answer::decode(data, Some(&[OURS.to_owned()])).unwrap_or_default();
+    let ours = kubelet::answer::decode(data, Some(&[OURS.to_owned()])).unwrap_or_default().stats;
     assert!(ours.len() <= all.len() && ours.iter().all(|stats| all.contains(stats)));
     let of_a_pod = |stats: &VolumeStats| match &stats.of {
         VolumeRef::PodVolume { pod, .. } => *pod.namespace == *OURS,
@@ -59,32 +65,43 @@ fn volume(stats: &VolumeStats) {
 }
 
 pub fn pod_metrics(data: &[u8]) {
-    for PodMetricsFacts { namespace, name, cpu_nanocores, memory_bytes, .. } in
-        metrics_api::decode(data, NOW).unwrap_or_default()
+    for PodMetricsFacts { namespace, name, containers, at, .. } in
+        metrics_api::decode(data).unwrap_or_default()
     {
         assert!(!namespace.is_empty() && !name.is_empty());
-        credible(cpu_nanocores);
-        credible(memory_bytes);
+        assert!(at.is_none_or(|at| at > 0));
+        for ContainerUsage { name, cpu_nanocores, memory_bytes } in containers {
+            assert!(is_identifier(&name));
+            credible(cpu_nanocores);
+            credible(memory_bytes);
+        }
     }
+}
+
+/// The answer to a query of used bytes.
+fn claims(data: &[u8], scope: &Scope) -> Option<Vec<VolumeStats>> {
+    let scrapes = prometheus::answer::scrapes::<4>(data, 0, scope, NameLabel::Claim)?;
+    Some(prometheus::answer::volumes(vec![scrapes]).found)
 }
 
 /// An answer is read as each of those that a query can have.
 pub fn prometheus(data: &[u8]) {
-    let ours = [OURS.to_owned()];
-    if let Some(part) = prometheus::answer::volumes(data, None) {
-        part.found.iter().for_each(volume);
-        let own = prometheus::answer::volumes(data, Some(&ours)).unwrap_or_default().found;
+    let scope = Scope::default();
+    if let Some(found) = claims(data, &scope) {
+        found.iter().for_each(volume);
+        let ours = Scope { namespaces: Some([OURS.to_owned()].into()), ..Scope::default() };
+        let own = claims(data, &ours).unwrap_or_default();
         let is_ours =
             |stats: &VolumeStats| matches!(&stats.of, VolumeRef::Claim(claim) if *claim.namespace == *OURS);
         assert!(own.iter().all(is_ours), "{own:?}");
     }
-    if let (Some(memory), Some(cpu)) =
-        (prometheus::answer::memory(data, None), prometheus::answer::cpu(data, None))
-    {
-        prometheus::answer::instances(memory.found, cpu.found).iter().for_each(instance);
+    let memory = prometheus::answer::scrapes::<3>(data, 0, &scope, NameLabel::Instance);
+    if let (Some(memory), Some(cpu)) = (memory, prometheus::answer::cpu(data, &scope)) {
+        let memory = prometheus::answer::newest(vec![memory]).found;
+        prometheus::answer::instances(memory, cpu.found).iter().for_each(instance);
     }
     if let Some(recording) = prometheus::range::decode_all(data, TIMES) {
-        let Recording { cpu, memory, used, capacity } = recording;
+        let Recording { cpu, memory, used, capacity, .. } = recording;
         cpu.values().for_each(|values| track(values, TIMES.count - 1));
         [memory, used, capacity]
             .iter()

@@ -14,11 +14,11 @@ use crate::{
     model::{Millis, quantity::Quantity, reason::Reason, source::SourceId},
     server::{
         k8s::{
-            lenient::{List, Obj, Scalar},
-            pod_metrics::{ContainerMetrics, PodMetrics, Usage},
+            lenient::{Obj, Scalar},
+            pod_metrics::{ContainerMetrics, PodMetrics},
             time,
         },
-        snapshot::facts::{Key, Observation, PodMetricsFacts, SourceError},
+        snapshot::facts::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError},
     },
     words::msg,
 };
@@ -46,8 +46,8 @@ impl MetricsApi {
     }
 
     /// Each sample is decoded as it arrives: the list of 10,000 VMs is 10 MB.
-    async fn ask(&mut self, at: Millis) -> Result<Samples, Failure> {
-        let mut samples = Samples::new(at, self.limit);
+    async fn ask(&mut self) -> Result<Samples, Failure> {
+        let mut samples = Samples::new(self.limit);
         self.asker.ask_items(&self.path, |item| samples.take(item)).await?;
         Ok(samples)
     }
@@ -57,7 +57,7 @@ impl Source for MetricsApi {
     const ID: SourceId = SourceId::PodMetrics;
 
     async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
-        let asked = self.ask(now()).await;
+        let asked = self.ask().await;
         let namespace = self.namespace.clone();
         match asked {
             Ok(samples) => {
@@ -88,7 +88,7 @@ fn describe(access: &Access, failure: &Failure) -> SourceError {
     match failure {
         Failure::Late(deadline) => late(GROUP, *deadline),
         Failure::Transport(error) => transport_error(error.as_ref()),
-        Failure::Status { code, .. } => match code.as_u16() {
+        Failure::Status { code, .. } | Failure::Refused { code, .. } => match code.as_u16() {
             404 => source_error(Reason::ApiAbsent, msg!(collect.not_served, resource = GROUP)),
             503 => {
                 source_error(Reason::Unreachable, msg!(collect.no_resource, resource = GROUP, code = "503"))
@@ -104,8 +104,8 @@ fn describe(access: &Access, failure: &Failure) -> SourceError {
 
 /// The samples of a whole answer.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn decode(answer: &[u8], at: Millis) -> Option<Vec<PodMetricsFacts>> {
-    let mut samples = Samples::new(at, usize::MAX);
+pub(super) fn decode(answer: &[u8]) -> Option<Vec<PodMetricsFacts>> {
+    let mut samples = Samples::new(usize::MAX);
     super::items::split_items(answer, |item| samples.take(item))?;
     Some(samples.facts)
 }
@@ -115,13 +115,11 @@ struct Samples {
     facts: Vec<PodMetricsFacts>,
     quota: Quota,
     omissions: Omissions,
-    /// Stands in for a timestamp that cannot be read.
-    at: Millis,
 }
 
 impl Samples {
-    fn new(at: Millis, limit: usize) -> Self {
-        Self { facts: Vec::new(), quota: Quota::new(limit), omissions: Omissions::default(), at }
+    fn new(limit: usize) -> Self {
+        Self { facts: Vec::new(), quota: Quota::new(limit), omissions: Omissions::default() }
     }
 
     /// An item that is odd costs itself alone.
@@ -131,12 +129,15 @@ impl Samples {
             Item::TooLarge(bytes) => return self.omissions.leave_out(Identity::parse(bytes).key(true)),
         };
         let Ok(Obj(sample)) = serde_json::from_slice::<Obj<PodMetrics>>(bytes) else { return };
-        let facts = facts(sample, self.at);
+        let facts = facts(sample);
         if facts.name.is_empty() || facts.namespace.is_empty() {
             return;
         }
         let key = Key::new(&facts.namespace, &facts.name);
-        let weight = SAMPLE + facts.namespace.len() + facts.name.len() + facts.created_by.len();
+        let containers =
+            facts.containers.iter().map(|container| size_of::<ContainerUsage>() + container.name.len());
+        let texts = facts.namespace.len() + facts.name.len() + facts.created_by.len();
+        let weight = SAMPLE + texts + containers.sum::<usize>();
         if self.quota.admit(&key, weight) {
             self.facts.push(facts);
         } else {
@@ -145,25 +146,31 @@ impl Samples {
     }
 }
 
-fn facts(item: PodMetrics, at: Millis) -> PodMetricsFacts {
+fn facts(item: PodMetrics) -> PodMetricsFacts {
+    let metadata = item.metadata.0;
     PodMetricsFacts {
-        cpu_nanocores: sum(&item.containers, |usage| nanos(&usage.cpu)),
-        memory_bytes: sum(&item.containers, |usage| bytes(&usage.memory)),
-        at: time::rfc3339(&item.timestamp).unwrap_or(at),
+        containers: item.containers.items.into_iter().map(usage).collect(),
+        containers_left_out: item.containers.left_out,
+        at: moment(&item.timestamp),
+        made: moment(&metadata.creation_timestamp),
         window_ms: time::go_duration_ms(&item.window).unwrap_or_default(),
-        created_by: item.metadata.0.labels.0.created_by.0,
-        namespace: item.metadata.0.namespace.0,
-        name: item.metadata.0.name.0,
+        created_by: metadata.labels.0.created_by.0,
+        namespace: metadata.namespace.0,
+        name: metadata.name.0,
     }
 }
 
-/// The sum over containers. None if one of them is not known, if there are none at all (which is no zero), and if the sum is
-/// beyond what one may be.
-fn sum(containers: &List<ContainerMetrics>, amount: impl Fn(&Usage) -> Option<u64>) -> Option<u64> {
-    let mut usages = containers.iter().map(|container| &*container.usage);
-    let first = amount(usages.next()?)?;
-    let sum = usages.try_fold(first, |sum, usage| sum.checked_add(amount(usage)?));
-    sum.filter(|_| containers.left_out == 0).and_then(credible)
+/// None for Go's zero time (year 1) too: metrics-server writes it where it has no sample.
+fn moment(text: &str) -> Option<Millis> {
+    time::rfc3339(text).filter(|at| *at > 0)
+}
+
+fn usage(container: ContainerMetrics) -> ContainerUsage {
+    ContainerUsage {
+        name: container.name.0.into(),
+        cpu_nanocores: nanos(&container.usage.cpu),
+        memory_bytes: bytes(&container.usage.memory),
+    }
 }
 
 fn nanos(quantity: &Scalar) -> Option<u64> {
@@ -189,8 +196,8 @@ mod tests {
         tests::body,
     };
 
-    async fn decode(list: &str, at: Millis) -> Option<Vec<PodMetricsFacts>> {
-        let mut samples = Samples::new(at, 1 << 20);
+    async fn decode(list: &str) -> Option<Vec<PodMetricsFacts>> {
+        let mut samples = Samples::new(1 << 20);
         let limits = ReadLimits { answer: 1 << 20, item: 1 << 20 };
         let (body, lease) = (body(vec![list.to_owned().into()]).await, Budget::new(&[(1, 1 << 20)]).lease());
         read_items(body, limits, lease, |item| samples.take(item)).await.ok()?;
@@ -199,25 +206,34 @@ mod tests {
 
     fn one(containers: &str) -> PodMetricsFacts {
         let json = format!(
-            r#"{{"metadata": {{"name": "virt-launcher-web-x", "namespace": "prod", "labels": {{"kubevirt.io/created-by": "vmi-1", "a": "b"}}}},
+            r#"{{"metadata": {{"name": "virt-launcher-web-x", "namespace": "prod", "creationTimestamp": "2026-03-04T09:12:07Z",
+                "labels": {{"kubevirt.io/created-by": "vmi-1", "a": "b"}}}},
             "timestamp": "2026-03-04T09:12:00Z", "window": "15.123s", "containers": {containers}}}"#
         );
-        let mut samples = Samples::new(5, 1 << 20);
+        let mut samples = Samples::new(1 << 20);
         samples.take(Item::Whole(json.as_bytes()));
         samples.facts.remove(0)
     }
 
+    fn usage(name: &str, cpu_nanocores: Option<u64>, memory_bytes: Option<u64>) -> ContainerUsage {
+        ContainerUsage { name: name.into(), cpu_nanocores, memory_bytes }
+    }
+
     #[test]
-    fn containers_are_summed_exactly() {
+    fn each_container_is_kept_with_its_name_and_exact_figures() {
         let facts = one(r#"[{"name": "compute", "usage": {"cpu": "199994503n", "memory": "1048576Ki"}},
-                {"name": "guest-console-log", "usage": {"cpu": "1m", "memory": "3000000"}}]"#);
+                {"name": "", "usage": {"cpu": "1m", "memory": "3000000"}}]"#);
         let want = PodMetricsFacts {
             namespace: "prod".into(),
             name: "virt-launcher-web-x".into(),
             created_by: "vmi-1".into(),
-            cpu_nanocores: Some(200_994_503),
-            memory_bytes: Some((1 << 30) + 3_000_000),
-            at: 1_772_615_520_000,
+            containers: vec![
+                usage("compute", Some(199_994_503), Some(1 << 30)),
+                usage("", Some(1_000_000), Some(3_000_000)),
+            ],
+            containers_left_out: 0,
+            at: Some(1_772_615_520_000),
+            made: Some(1_772_615_527_000),
             window_ms: 15_123,
         };
         assert_eq!(facts, want);
@@ -225,44 +241,37 @@ mod tests {
 
     #[test]
     fn an_amount_that_cannot_be_read_is_unknown_and_costs_no_other() {
-        for (containers, cpu, memory) in [
-            (r#"[{"usage": {"cpu": "0", "memory": 0}}]"#, Some(0), Some(0)),
-            (r#"[{"usage": {"cpu": 2, "memory": 4096}}]"#, Some(2_000_000_000), Some(4096)),
-            (r#"[{"usage": {"cpu": "-5m", "memory": "1Gi"}}]"#, None, Some(1 << 30)),
-            (r#"[{"usage": {"cpu": "fast", "memory": "1Gi"}}]"#, None, Some(1 << 30)),
-            (r#"[{"usage": {"cpu": "1m", "memory": "-1"}}]"#, Some(1_000_000), None),
-            (r#"[{"usage": {"cpu": "1m"}}, {"usage": {"memory": "1"}}]"#, None, None),
-            (
-                r#"[{"usage": {"memory": "9223372036854775807"}}, {"usage": {"memory": "9223372036854775807"}}, {"usage": {"memory": "2"}}]"#,
-                None,
-                None,
-            ),
-            (r#"[{"usage": {"cpu": "9223372036854775808", "memory": "9223372036854775808"}}]"#, None, None),
-            (r#"[{"name": "x"}]"#, None, None),
+        for (quantities, cpu, memory) in [
+            (r#"{"cpu": "0", "memory": 0}"#, Some(0), Some(0)),
+            (r#"{"cpu": 2, "memory": 4096}"#, Some(2_000_000_000), Some(4096)),
+            (r#"{"cpu": "-5m", "memory": "1Gi"}"#, None, Some(1 << 30)),
+            (r#"{"cpu": "fast", "memory": "1Gi"}"#, None, Some(1 << 30)),
+            (r#"{"cpu": "1m", "memory": "-1"}"#, Some(1_000_000), None),
+            (r#"{"cpu": "1m"}"#, Some(1_000_000), None),
+            (r#"{"cpu": "9223372036854775808", "memory": "9223372036854775808"}"#, None, None),
             ("[]", None, None),
-            ("null", None, None),
-            ("{}", None, None),
-            ("[3]", None, None),
         ] {
-            let facts = one(containers);
-            assert_eq!((facts.cpu_nanocores, facts.memory_bytes), (cpu, memory), "{containers}");
+            let facts = one(&format!(r#"[{{"name": "compute", "usage": {quantities}}}]"#));
+            assert_eq!(facts.containers, [usage("compute", cpu, memory)], "{quantities}");
         }
+        for none in ["[]", "null", "{}"] {
+            assert!(one(none).containers.is_empty(), "{none}");
+        }
+        assert_eq!(one(r#"[{"name": "x"}]"#).containers, [usage("x", None, None)]);
     }
 
     #[test]
-    fn a_sum_over_some_of_the_containers_is_none() {
-        let one_of = |count: usize| {
-            let container = r#"{"usage": {"cpu": "1n", "memory": "1"}}"#;
-            let facts = one(&format!("[{}]", vec![container; count].join(",")));
-            (facts.cpu_nanocores, facts.memory_bytes)
+    fn containers_over_the_bound_are_counted() {
+        let kept = |count: usize| {
+            let facts = one(&format!("[{}]", vec![r#"{"name": "c"}"#; count].join(",")));
+            (facts.containers.len(), facts.containers_left_out)
         };
-        assert_eq!(one_of(64), (Some(64), Some(64)));
-        assert_eq!(one_of(65), (None, None));
+        assert_eq!((kept(64), kept(67)), ((64, 0), (64, 3)));
     }
 
     #[test]
     fn there_is_room_for_so_many_samples_and_no_more() {
-        let mut samples = Samples::new(5, 1 << 16);
+        let mut samples = Samples::new(1 << 16);
         for n in 0..10_000 {
             let json = format!(r#"{{"metadata": {{"name": "p{n}", "namespace": "prod"}}}}"#);
             samples.take(Item::Whole(json.as_bytes()));
@@ -273,20 +282,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn odd_items_are_left_out_and_odd_times_replaced() {
-        let json = r#"{"items": [7, {"metadata": {"name": "x"}}, {"metadata": {"name": "a", "namespace": "b"},
-            "timestamp": "soon", "window": 15, "containers": []}]}"#;
-        let facts = decode(json, 5).await.unwrap();
-        assert_eq!(facts.len(), 1);
-        assert_eq!((facts[0].at, facts[0].window_ms, &*facts[0].created_by), (5, 0, ""));
+    async fn odd_items_are_left_out_and_odd_times_are_none() {
+        for time in [r#""soon""#, "null", r#""0001-01-01T00:00:00Z""#, "7"] {
+            let json = format!(
+                r#"{{"items": [7, {{"metadata": {{"name": "x"}}}}, {{"metadata": {{"name": "a", "namespace": "b",
+                    "creationTimestamp": {time}}}, "timestamp": {time}, "window": 15, "containers": []}}]}}"#
+            );
+            let facts = decode(&json).await.unwrap();
+            assert_eq!(facts.len(), 1);
+            let PodMetricsFacts { at, made, window_ms, created_by, .. } = &facts[0];
+            assert_eq!((*at, *made, *window_ms, &**created_by), (None, None, 0, ""), "{time}");
+        }
     }
 
     #[tokio::test]
     async fn what_is_no_list_is_refused() {
         for json in ["", "{}", "[]", "null", r#"{"items": 3}"#, r#"{"items": [{"metadata":"#, "<html>"] {
-            assert!(decode(json, 0).await.is_none(), "{json}");
+            assert!(decode(json).await.is_none(), "{json}");
         }
-        assert_eq!(decode(r#"{"items": null}"#, 0).await, Some(vec![]));
+        assert_eq!(decode(r#"{"items": null}"#).await, Some(vec![]));
     }
 
     #[test]

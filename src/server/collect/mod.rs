@@ -2,6 +2,7 @@
 //!
 //! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
 
+mod addresses;
 mod budget;
 mod ceph;
 pub mod client;
@@ -20,6 +21,7 @@ mod list_watch;
 mod metrics_api;
 mod omissions;
 mod outside;
+mod pinned;
 mod poll;
 mod prometheus;
 mod quota;
@@ -52,6 +54,7 @@ use self::{
     prometheus::Prometheus,
 };
 use super::{
+    clock,
     config::CollectConfig,
     snapshot::facts::{Observation, Targets},
 };
@@ -124,14 +127,15 @@ impl Sources {
         self.watch::<kinds::ClusterInstancetypes>(&None);
     }
 
-    /// What leads from a claim to its backend. `--namespace` does not narrow it: PersistentVolumes are in none, and
+    /// What leads from a claim to its backend, and tells whether it shares its file system. `--namespace` does not narrow it: PersistentVolumes are in none, and
     /// Longhorn keeps its volumes in its own.
     fn watch_backends(&mut self) {
         let asked = self.config.asked_disk_sources();
         if asked.contains(&SourceId::Longhorn) {
             self.watch::<kinds::LonghornVolumes>(&None);
         }
-        if asked.contains(&SourceId::Longhorn) || asked.contains(&SourceId::Ceph) {
+        // Of what a guest says it makes no difference who made its volumes.
+        if asked.iter().any(|id| *id != SourceId::GuestAgent) {
             self.watch::<kinds::PersistentVolumes>(&None);
         }
     }
@@ -232,6 +236,7 @@ impl Outlet {
     }
 }
 
+/// When something was received: a moment of the steady clock.
 fn now() -> Millis {
-    jiff::Timestamp::now().as_millisecond()
+    clock::steady()
 }

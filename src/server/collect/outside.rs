@@ -8,12 +8,15 @@ use std::{
 
 use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, Uri};
-use reqwest::{Certificate, Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use rustls::CertificateError;
 use tokio::time::{Instant, timeout};
 
 use super::{
+    addresses::without_addresses,
     budget::Budget,
-    error::{Failure, late, peer_error, source_error, useless},
+    error::{Failure, late, peer_error, source_error, tls_error, useless},
+    pinned,
     poll::{AnswerBytes, append_bounded, decode_apart, retry_after},
 };
 use crate::{
@@ -23,6 +26,7 @@ use crate::{
     },
     server::{
         config::{Protocol, Proxy, ProxyRules},
+        k8s::peer_error::PeerError,
         snapshot::facts::SourceError,
     },
     words::msg,
@@ -30,6 +34,10 @@ use crate::{
 
 /// TCP and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Read of what an error says.
+const ERROR_BODY: usize = 4 << 10;
+/// How to make a certificate that can be verified.
+const NEW_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=HOST -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:HOST -keyout key.pem -out certificate.pem";
 
 /// One peer, and how it is spoken to. Its CA file is read anew for each round: authorities are rotated too.
 pub struct Site {
@@ -85,7 +93,7 @@ impl Site {
     }
 
     async fn client(&mut self) -> Result<Client, Failure> {
-        let flag = format!("--{}-ca", self.name.to_ascii_lowercase());
+        let flag = self.ca_flag();
         let file = msg!(collect.ca_file, peer = self.name, flag = flag);
         let pem = match &self.ca {
             Some(path) => Some(read(path, &file).await?),
@@ -101,17 +109,52 @@ impl Site {
         Ok(client)
     }
 
+    fn ca_flag(&self) -> String {
+        format!("--{}-ca", self.name.to_ascii_lowercase())
+    }
+
     /// A failure in words. `credentials` is what a person should look at when they are refused.
     pub fn describe(&self, credentials: Key, failure: &Failure) -> SourceError {
         let name = self.name;
         match failure {
             Failure::Late(deadline) => late(name, *deadline),
-            Failure::Transport(error) => peer_error(name, error.as_ref()),
-            Failure::Status { code, .. } => describe_status(name, credentials, code.as_u16()),
+            Failure::Transport(error) => tls_error(error.as_ref())
+                .and_then(|error| self.describe_certificate(error))
+                .unwrap_or_else(|| peer_error(name, error.as_ref())),
+            Failure::Status { code, .. } => {
+                describe_status(name, credentials, code.as_u16(), &PeerError::default())
+            }
+            Failure::Refused { code, says, .. } => describe_status(name, credentials, code.as_u16(), says),
             Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => useless(name, failure),
             Failure::BadName => source_error(Reason::Unreachable, msg!(collect.bad_url, peer = name)),
             Failure::Own(error) => error.clone(),
         }
+    }
+}
+
+impl Site {
+    /// None where nothing better can be said than that the handshake failed.
+    fn describe_certificate(&self, error: &rustls::Error) -> Option<SourceError> {
+        let rustls::Error::InvalidCertificate(why) = error else { return None };
+        let peer = self.name;
+        let words = match why {
+            _ if pinned::is_of_dates(error) => msg!(collect.certificate_dates, peer = peer),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                msg!(collect.certificate_name, peer = peer, flag = self.ca_flag())
+            }
+            CertificateError::Other(other) => match other.to_string().as_str() {
+                // Errors of webpki, which rustls has no names for.
+                words if words.contains("UnsupportedCertVersion") => {
+                    msg!(collect.certificate_v1, peer = peer, command = NEW_CERTIFICATE)
+                }
+                words if words.contains("CaUsedAsEndEntity") => {
+                    msg!(collect.certificate_name, peer = peer, flag = self.ca_flag())
+                }
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(source_error(Reason::Unreachable, words))
     }
 }
 
@@ -132,10 +175,7 @@ fn build(ca: Option<&[u8]>, proxy: Option<&Proxy>) -> Option<Client> {
         builder = builder.proxy(to_reqwest(proxy)?);
     }
     if let Some(ca) = ca {
-        let bundle = Certificate::from_pem_bundle(ca).ok().filter(|bundle| !bundle.is_empty())?;
-        builder = bundle.into_iter().fold(builder.tls_built_in_root_certs(false), |builder, certificate| {
-            builder.add_root_certificate(certificate)
-        });
+        builder = builder.use_preconfigured_tls(pinned::config(ca)?);
     }
     builder.build().ok()
 }
@@ -149,16 +189,25 @@ fn to_reqwest(proxy: &Proxy) -> Option<reqwest::Proxy> {
     })
 }
 
-fn describe_status(name: &str, credentials: Key, code: u16) -> SourceError {
+/// What it says itself is put behind that in one line, but of a refusal of credentials: that may repeat them.
+fn describe_status(name: &str, credentials: Key, code: u16, says: &PeerError) -> SourceError {
+    let timed_out = says.kind == "timeout" || says.kind == "canceled";
     let (reason, words) = match code {
         300..=399 => (Reason::BadAnswer, msg!(collect.redirect)),
         401 => (Reason::Forbidden, msg!(collect.check, credentials = credentials)),
         403 => (Reason::Forbidden, msg!(collect.may_not, credentials = credentials)),
         404 => (Reason::BadAnswer, msg!(collect.check_path)),
-        408 | 504 => (Reason::TimedOut, msg!(collect.too_slow)),
+        408 | 499 | 504 => (Reason::TimedOut, msg!(collect.too_slow)),
+        // Prometheus answers so when a query takes longer than it may (`getDefaultErrorCode` in web/api/v1).
+        503 if timed_out => (Reason::TimedOut, msg!(collect.too_slow)),
         429 => (Reason::Unreachable, msg!(collect.ask_less)),
         500..=599 => (Reason::Unreachable, msg!(collect.unwell)),
         _ => (Reason::BadAnswer, msg!(collect.not_understood)),
+    };
+    let words = match reason {
+        Reason::Forbidden => words,
+        _ if says.line.is_empty() => words,
+        _ => msg!(collect.says, words = words, line = without_addresses(&says.line)),
     };
     let answers = msg!(collect.answers, peer = name, code = code.to_string());
     source_error(reason, msg!(collect.about, peer = answers, words = words))
@@ -195,8 +244,9 @@ impl Session {
         let mut response = request.send().await.map_err(transport)?;
         let code = response.status();
         if !code.is_success() {
-            // What it says is not used.
-            return Err(Failure::Status { code, retry_after: retry_after(response.headers()) });
+            let retry_after = retry_after(response.headers());
+            let says = PeerError::read(&read_start(response).await);
+            return Err(Failure::Refused { code, retry_after, says });
         }
         let headers = std::mem::take(response.headers_mut());
         Ok(Reply { headers, answer: self.read(response).await? })
@@ -215,6 +265,19 @@ impl Session {
     }
 }
 
+/// What an error says, as far as it comes in time: the request's deadline is the caller's.
+async fn read_start(mut response: Response) -> Vec<u8> {
+    let mut start = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = ERROR_BODY - start.len();
+        start.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if start.len() == ERROR_BODY {
+            break;
+        }
+    }
+    start
+}
+
 /// The address is left out: it is nobody's business but the configuration's.
 fn transport(error: reqwest::Error) -> Failure {
     Failure::Transport(error.without_url().into())
@@ -231,7 +294,7 @@ impl Reply {
 
 impl Failure {
     pub fn is_status(&self, code: u16) -> bool {
-        matches!(self, Self::Status { code: got, .. } if *got == StatusCode::from_u16(code).unwrap_or_default())
+        self.status().is_some_and(|(got, _)| got == StatusCode::from_u16(code).unwrap_or_default())
     }
 }
 
@@ -297,14 +360,51 @@ mod tests {
             (503, Reason::Unreachable),
             (504, Reason::TimedOut),
         ] {
-            let error = describe_status("Prometheus", key!(collect.token_or_password), code);
+            let nothing = PeerError::default();
+            let error = describe_status("Prometheus", key!(collect.token_or_password), code, &nothing);
             assert_eq!(error.reason, reason, "{code}");
             let words = error.detail.to_string();
             assert!(words.starts_with(&format!("Prometheus answers {code}: ")), "{words}");
             assert!(is_translated(&error), "{error:?}");
         }
-        let refused = describe_status("Prometheus", key!(collect.token_or_password), 401);
-        assert_eq!(refused.detail.to_string(), "Prometheus answers 401: check its token or password");
+    }
+
+    #[test]
+    fn what_the_site_says_is_one_line_and_tells_no_credentials() {
+        for (code, kind, line, reason, want) in [
+            (
+                401,
+                "",
+                "bad token t",
+                Reason::Forbidden,
+                "Prometheus answers 401: check its token or password",
+            ),
+            (
+                422,
+                "execution",
+                "query processing would load too many samples into memory in query execution",
+                Reason::BadAnswer,
+                "Prometheus answers 422: it does not understand what it is asked (it says: query processing would load too many samples into memory in query execution)",
+            ),
+            (
+                503,
+                "timeout",
+                "query timed out in expression evaluation",
+                Reason::TimedOut,
+                "Prometheus answers 503: it did not manage in time (it says: query timed out in expression evaluation)",
+            ),
+            (
+                503,
+                "unavailable",
+                "no store at 10.0.0.3:10901",
+                Reason::Unreachable,
+                "Prometheus answers 503: it is not well (it says: no store at …)",
+            ),
+        ] {
+            let says = PeerError { kind: kind.into(), line: line.into() };
+            let error = describe_status("Prometheus", key!(collect.token_or_password), code, &says);
+            assert_eq!((error.reason, error.detail.to_string().as_str()), (reason, want));
+        }
     }
 
     #[test]

@@ -263,12 +263,12 @@ impl Pace {
 
     /// The wait from now on. What a person has to mend (403, 404) is asked about at the interval.
     pub fn failed(&mut self, failure: &Failure, now: Instant) -> Duration {
-        match failure {
-            Failure::Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after } => {
+        match (failure, failure.status()) {
+            (_, Some((StatusCode::TOO_MANY_REQUESTS, retry_after))) => {
                 self.soon().max(retry_after.unwrap_or_default())
             }
-            Failure::Status { code, .. } if is_of_people(*code) && !self.settling(now) => self.interval,
-            Failure::Transport(_) | Failure::Late(_) => {
+            (_, Some((code, _))) if is_of_people(code) && !self.settling(now) => self.interval,
+            (Failure::Transport(_) | Failure::Late(_), _) => {
                 self.away(now);
                 self.soon()
             }

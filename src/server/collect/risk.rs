@@ -66,6 +66,7 @@ mod tests {
             basic_auth_file: basic.then(|| "/secret/login".into()),
             ca: None,
             matchers: Vec::new(),
+            trusted_namespaces: vec!["kubevirt".into(), "kube-system".into()],
             tenant: None,
             deadline: Duration::from_secs(1),
         }

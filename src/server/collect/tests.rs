@@ -42,6 +42,7 @@ mod connect;
 mod credentials;
 mod guests;
 mod kubelets;
+mod pinned;
 mod polls;
 mod prometheus;
 mod proxies;
@@ -280,6 +281,12 @@ fn status(code: u16, reason: &str) -> Response {
         r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"token t is bad","reason":"{reason}","code":{code}}}"#
     );
     (StatusCode::from_u16(code).unwrap(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// An error in a peer's own words.
+fn says(code: u16, body: &'static str) -> Response {
+    let code = StatusCode::from_u16(code).unwrap();
+    (code, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 fn list(names: &[&str]) -> Response {

@@ -196,6 +196,16 @@ pub struct SourceFlags {
     /// Tenant, sent as X-Scope-OrgID; or any header, such as THANOS-TENANT: a
     #[arg(long, value_name = "TENANT", env = "WUKONG_PROMETHEUS_TENANT", hide_env_values = true)]
     pub prometheus_tenant: Option<String>,
+    /// Namespaces of KubeVirt and of the kubelets' Service, comma-separated; exporters there alone may speak for other
+    /// namespaces, where a scrape does not honour labels
+    #[arg(
+        long,
+        value_name = "NAMESPACES",
+        env = "WUKONG_PROMETHEUS_TRUSTED_NAMESPACES",
+        hide_env_values = true
+    )]
+    #[arg(default_value = "kube-system,kubevirt,openshift-cnv,kubevirt-hyperconverged,harvester-system")]
+    pub prometheus_trusted_namespaces: String,
     /// Longest wait for one answer of Prometheus, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_PROMETHEUS_DEADLINE", hide_env_values = true)]
     #[arg(default_value = "10s")]

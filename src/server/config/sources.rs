@@ -53,6 +53,12 @@ impl Check {
             Vec::new(),
             parse::matchers,
         );
+        let trusted_namespaces = self.value(
+            "--prometheus-trusted-namespaces (WUKONG_PROMETHEUS_TRUSTED_NAMESPACES)",
+            &flags.prometheus_trusted_namespaces,
+            None,
+            parse::namespaces,
+        );
         let tenant = given(flags.prometheus_tenant.as_deref()).unwrap_or_default();
         let tenant = self.value("--prometheus-tenant (WUKONG_PROMETHEUS_TENANT)", tenant, None, |text| {
             parse::tenant(text).map(Some)
@@ -66,6 +72,7 @@ impl Check {
             basic_auth_file: path(basic),
             ca: path(&flags.prometheus_ca),
             matchers,
+            trusted_namespaces: trusted_namespaces.unwrap_or_default(),
             tenant,
             deadline,
         })

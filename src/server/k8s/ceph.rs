@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Amount, Identifier, Obj, nullable};
+use super::lenient::{Amount, Identifier, Names, Obj, nullable};
 
 /// The answer to a login.
 #[derive(Deserialize)]
@@ -26,4 +26,8 @@ pub struct RbdImage {
     pub namespace: Identifier,
     pub size: Amount,
     pub total_disk_usage: Amount,
+    /// Empty where it is not told.
+    pub features_name: Names,
+    /// `snapshot`, or anything else: `journal` may stand at an image that is not mirrored.
+    pub mirror_mode: Identifier,
 }

@@ -13,6 +13,17 @@ pub struct PodSpec {
     pub node_name: Identifier,
     /// KubeVirt mounts some twenty beside the disks.
     pub volumes: List<PodVolume, 320>,
+    pub containers: List<Container>,
+    pub init_containers: List<Container>,
+    pub ephemeral_containers: List<Container>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Container {
+    pub name: Identifier,
+    /// `Always` of an init container that runs beside the others.
+    pub restart_policy: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -29,11 +40,32 @@ pub struct ClaimSource {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct PodStatus {
     pub phase: Identifier,
     #[serde(rename = "hostIP")]
     pub host_ip: Identifier,
+    pub container_statuses: List<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerStatus {
+    pub name: Identifier,
+    pub state: Obj<ContainerState>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    pub running: Obj<RunningState>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RunningState {
+    /// Empty: it does not run.
+    pub started_at: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

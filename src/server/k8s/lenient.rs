@@ -44,6 +44,10 @@ pub struct List<T, const MOST: usize = 64> {
     pub left_out: u32,
 }
 
+/// The first identifiers of an array; empty for anything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names<const MOST: usize = 64>(pub Vec<String>);
+
 /// The first entries of an object whose keys and values are identifiers; others are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Map<const MOST: usize = 64> {
@@ -221,6 +225,16 @@ impl<'de, T: Deserialize<'de> + Default, const MOST: usize> FromJson<'de> for Li
     }
 }
 
+impl<'de, const MOST: usize> FromJson<'de> for Names<MOST> {
+    fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut names = Vec::new();
+        while let Some(MaybeIdentifier(name)) = list.next_element()? {
+            names.extend(name.filter(|_| names.len() < MOST));
+        }
+        Ok(Self(names))
+    }
+}
+
 impl<'de, const MOST: usize> FromJson<'de> for Map<MOST> {
     fn from_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut kept = Self::default();
@@ -307,6 +321,7 @@ deserialize_any_json! {
     [] MaybeIdentifier;
     [T: Deserialize<'de> + Default] Obj<T>;
     [T: Deserialize<'de> + Default, const MOST: usize] List<T, MOST>;
+    [const MOST: usize] Names<MOST>;
     [const MOST: usize] Map<MOST>;
 }
 

@@ -2,13 +2,17 @@
 
 use serde::Deserialize;
 
-use super::lenient::Scalar;
+use super::lenient::{Identifier, Scalar};
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct LonghornSpec {
     /// Bytes, as text: it is an int64 that JSON's numbers might round.
     pub size: Scalar,
+    /// `v1` or `v2`; absent before 1.6.
+    pub data_engine: Identifier,
+    /// The same before 1.6.
+    pub backend_store_driver: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -51,6 +51,14 @@ pub struct Annotations {
     /// The VMI's name, on launcher pods.
     #[serde(rename = "kubevirt.io/domain")]
     pub domain: Identifier,
+    /// Who made a PersistentVolume.
+    #[serde(rename = "pv.kubernetes.io/provisioned-by")]
+    pub provisioned_by: Identifier,
+    /// Who is to make the volume of a claim, by the name of today and of before.
+    #[serde(rename = "volume.kubernetes.io/storage-provisioner")]
+    pub storage_provisioner: Identifier,
+    #[serde(rename = "volume.beta.kubernetes.io/storage-provisioner")]
+    pub storage_provisioner_beta: Identifier,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

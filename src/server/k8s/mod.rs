@@ -11,6 +11,7 @@ pub mod kubevirt;
 pub mod lenient;
 pub mod longhorn;
 pub mod meta;
+pub mod peer_error;
 pub mod pod_metrics;
 pub mod prometheus;
 pub mod storage;

@@ -20,6 +20,8 @@ pub struct PodMetrics {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerMetrics {
+    /// Empty: the pod's own cgroup.
+    pub name: Identifier,
     pub usage: Obj<Usage>,
 }
 

@@ -45,13 +45,17 @@ pub struct Series<'a> {
 
 #[derive(Deserialize)]
 pub struct Labels<'a> {
-    #[serde(borrow, default, rename = "__name__")]
-    pub metric: Cow<'a, str>,
     #[serde(borrow, default)]
     pub namespace: Cow<'a, str>,
-    /// What `namespace` was before the scrape put its own in that place.
+    /// What `namespace`, and others below, were before the scrape put its own in that place.
     #[serde(borrow, default)]
     pub exported_namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub exported_persistentvolumeclaim: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub exported_name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub exported_node: Cow<'a, str>,
     #[serde(borrow, default)]
     pub persistentvolumeclaim: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -115,13 +119,6 @@ fn possible(value: f64) -> bool {
 fn millis(seconds: f64) -> Option<Millis> {
     let millis = (seconds * 1000.0).round();
     (0.0..=253_402_300_799_999.0).contains(&millis).then_some(millis as Millis)
-}
-
-impl Labels<'_> {
-    /// The namespace of what was measured.
-    pub fn of_namespace(&self) -> &str {
-        if self.exported_namespace.is_empty() { &self.namespace } else { &self.exported_namespace }
-    }
 }
 
 #[cfg(test)]

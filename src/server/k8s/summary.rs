@@ -17,8 +17,34 @@ const MOST_SLICES: usize = 1 << 17;
 /// An answer without `pods` is no summary: it is refused, not taken for an empty one.
 #[derive(Deserialize)]
 pub struct Summary<'a> {
+    #[serde(borrow, default)]
+    node: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "nullable::<_, _, MOST_SLICES>")]
     pods: Vec<&'a RawValue>,
+}
+
+/// The file systems that the kubelet lies on, and its images.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NodeStats<'a> {
+    #[serde(borrow)]
+    fs: Option<Capacity<'a>>,
+    #[serde(borrow)]
+    runtime: Option<RuntimeStats<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RuntimeStats<'a> {
+    #[serde(borrow)]
+    image_fs: Option<Capacity<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Capacity<'a> {
+    #[serde(borrow)]
+    capacity_bytes: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +92,14 @@ pub struct ClaimRef<'a> {
 }
 
 impl<'a> Summary<'a> {
+    /// Bytes of the node's own file systems, as far as they can be read.
+    pub fn node_filesystems(&self) -> Vec<u64> {
+        let node = self.node.and_then(|raw| serde_json::from_str::<NodeStats<'_>>(raw.get()).ok());
+        let NodeStats { fs, runtime } = node.unwrap_or_default();
+        let both = [fs, runtime.and_then(|runtime| runtime.image_fs)].into_iter().flatten();
+        both.filter_map(|fs| amount(fs.capacity_bytes)).filter(|bytes| *bytes > 0).collect()
+    }
+
     /// The pods that can be read.
     pub fn pods(&self) -> impl Iterator<Item = PodStats<'a>> {
         self.pods.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok())
@@ -152,6 +186,24 @@ mod tests {
             {"podRef":{"name":"p","namespace":"d","uid":"u"},"volume":[{"name":"ok","inodes":3}]},
             {"podRef":{"name":"q","namespace":"d"},"volume":null},{"podRef":{"name":"r","namespace":"d"}}]}"#;
         assert_eq!(rows(json), [("ok".to_owned(), None, None, None, Some(3))]);
+    }
+
+    #[test]
+    fn the_node_tells_its_file_systems() {
+        for (node, want) in [
+            (
+                r#"{"fs":{"capacityBytes":9,"usedBytes":1},"runtime":{"imageFs":{"capacityBytes":7}},"cpu":{}}"#,
+                vec![9, 7],
+            ),
+            (r#"{"fs":{"capacityBytes":0},"runtime":null}"#, vec![]),
+            (r#"{"fs":7}"#, vec![]),
+            ("7", vec![]),
+            ("null", vec![]),
+        ] {
+            let json = format!(r#"{{"node":{node},"pods":[]}}"#);
+            let summary: Summary<'_> = serde_json::from_str(&json).unwrap();
+            assert_eq!(summary.node_filesystems(), want, "{node}");
+        }
     }
 
     #[test]

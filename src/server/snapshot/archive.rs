@@ -63,6 +63,8 @@ pub struct Recording {
     /// Bytes, by claim.
     pub used: HashMap<Key, Track>,
     pub capacity: HashMap<Key, Track>,
+    /// Why a part of it is not there.
+    pub failures: Vec<SourceError>,
 }
 
 pub type Answer = Result<Recording, SourceError>;
@@ -138,8 +140,10 @@ pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
     let is_empty = [&cpu, &memory, &disk].iter().all(|series| series.stats().is_none());
     let lacks = match answer {
         Err(error) => Some(failed(error)),
-        Ok(_) if is_empty => Some(unrecorded()),
-        Ok(_) => None,
+        Ok(recording) => match recording.failures.first() {
+            Some(error) => Some(failed(error)),
+            None => is_empty.then(unrecorded),
+        },
     };
     History { span, cpu, memory, disk, keeper: Keeper::Prometheus, lacks }
 }

@@ -294,6 +294,17 @@ pub struct PodFacts {
     pub domain: String,
     /// `(pod volume name, claim name)`, claims only.
     pub claims: Vec<(String, String)>,
+    /// Those that run beside each other: containers, init containers that are restarted always, ephemeral containers.
+    /// Empty where they are not known.
+    pub containers: Vec<PodContainer>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodContainer {
+    pub name: Box<str>,
+    /// The pod's sum lacks something without it: a container of the spec that runs, as its status says. Init and ephemeral containers are
+    /// small, and not every metrics API lists them.
+    pub required: bool,
 }
 
 impl PodFacts {
@@ -309,25 +320,55 @@ pub struct ClaimFacts {
     pub namespace: String,
     pub name: String,
     pub block: bool,
-    /// Bytes: `status.capacity.storage`, else the request.
+    /// Bytes: `spec.resources.requests.storage`, and `status.capacity.storage`.
+    pub request: Option<u64>,
     pub capacity: Option<u64>,
     pub storage_class: String,
     /// The PersistentVolume that it is bound to; empty while it is bound to none.
     pub volume_name: String,
+    /// What the claim's own annotation names as its provisioner: less than the PersistentVolume's word, since whoever may write the claim
+    /// writes it.
+    pub provisioner: Provisioner,
 }
 
-/// One item of a PodMetrics list, containers summed.
+/// How volumes of a provisioner lie on their file systems, as far as its name tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provisioner {
+    /// Nothing is known of it.
+    #[default]
+    Unknown,
+    /// A driver that is on no list.
+    Unlisted,
+    /// Each volume is a device, with a file system of its own.
+    Device,
+    /// Volumes are directories: many of them share one file system.
+    Directory,
+}
+
+/// One item of a PodMetrics list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodMetricsFacts {
     pub namespace: String,
     pub name: String,
     /// Label `kubevirt.io/created-by`, which PodMetrics carry over from the pod.
     pub created_by: String,
-    /// None where a container's quantity could not be read: then the sum is not known.
+    pub containers: Vec<ContainerUsage>,
+    /// Containers over the bound on how many are read of one item.
+    pub containers_left_out: u32,
+    /// By the clock of the pod's node; none where it is not told.
+    pub at: Option<Millis>,
+    /// When the item was made (`creationTimestamp`), by the clock of the metrics API; none where it is not told.
+    pub made: Option<Millis>,
+    pub window_ms: u32,
+}
+
+/// What one container uses; none where its quantity could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerUsage {
+    /// Empty: the whole pod, as cAdvisor has it.
+    pub name: Box<str>,
     pub cpu_nanocores: Option<u64>,
     pub memory_bytes: Option<u64>,
-    pub at: Millis,
-    pub window_ms: u32,
 }
 
 /// One volume of one pod, as the kubelet's summary has it.
@@ -340,6 +381,8 @@ pub struct VolumeStats {
     pub inodes: Option<u64>,
     /// When the kubelet measured it; none where it does not say: then the time of the answer counts.
     pub at: Option<Millis>,
+    /// The node that a scrape names; empty where it names none, and of what a kubelet says itself.
+    pub node: Box<str>,
 }
 
 /// What a kubelet says that its figures are of.
@@ -357,6 +400,8 @@ pub struct SummaryFacts {
     /// [`Source::KubeletProxy`] or [`Source::KubeletDirect`].
     pub source: Source,
     pub volumes: Vec<VolumeStats>,
+    /// Bytes of the file systems that the kubelet itself lies on (`node.fs`, `node.runtime.imageFs`).
+    pub node_filesystems: Vec<u64>,
 }
 
 /// What one round of queries gave. A query that failed leaves its part empty and says so in `warnings`; volumes that
@@ -393,28 +438,39 @@ pub struct Image {
     pub pool: Box<str>,
     pub namespace: Box<str>,
     pub name: Box<str>,
+    /// The namespace is not known, as of a static volume: its own is in a ConfigMap of ceph-csi. It is the default one if the
+    /// image is there, else the one namespace of the pool that has an image of this name.
+    pub any_namespace: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageStats {
     pub image: Image,
     pub size: u64,
-    /// `total_disk_usage`: with snapshots, before replication; none without a valid fast-diff.
-    pub used: Option<u64>,
+    /// `total_disk_usage`: bytes with snapshots, before replication.
+    pub used: Result<u64, Uncounted>,
 }
 
-/// A PersistentVolume, as far as it leads from a claim to its backend: of one that leads to none only the name.
+/// Why Ceph does not count what an image takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uncounted {
+    /// It is mirrored by snapshots.
+    Mirrored,
+    /// It has no fast-diff, or nothing tells whether it has.
+    NoFastDiff,
+    /// It has fast-diff, and its object map is invalid.
+    InvalidMap,
+}
+
+/// A PersistentVolume, as far as it tells of the claim that it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistentVolumeFacts {
     pub name: Box<str>,
-    pub lead: Option<Lead>,
-}
-
-/// The claim that a PersistentVolume is bound to, and what lies behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lead {
+    /// The claim that it is bound to; of empty names where it is bound to none.
     pub claim: Key,
-    pub backend: Backend,
+    pub provisioner: Provisioner,
+    /// What lies behind it, where a source could tell of that.
+    pub backend: Option<Backend>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -432,6 +488,17 @@ pub struct LonghornFacts {
     /// `spec.size` and `status.actualSize` in bytes.
     pub size: Option<u64>,
     pub actual_size: Option<u64>,
+    pub engine: LonghornEngine,
+}
+
+/// The data engine of a Longhorn volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LonghornEngine {
+    #[default]
+    V1,
+    V2,
+    /// V2 of a Longhorn before 1.6, which does not count what its volumes take.
+    UncountedV2,
 }
 
 /// Facts that stand for one named object.
@@ -485,7 +552,7 @@ impl Named for Node {
     }
 }
 
-/// In no namespace, and most of them lead nowhere.
+/// In no namespace. One that is bound to no claim is of no use.
 impl Named for PersistentVolumeFacts {
     fn namespace(&self) -> &str {
         ""
@@ -496,6 +563,7 @@ impl Named for PersistentVolumeFacts {
     }
 
     fn is_of_use(&self) -> bool {
-        self.lead.is_some()
+        let tells = self.backend.is_some() || self.provisioner != Provisioner::Unknown;
+        tells && !self.claim.name.is_empty()
     }
 }

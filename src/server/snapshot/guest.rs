@@ -7,12 +7,13 @@ use super::{
     disk_owner::{Owner, Owners},
     facts::{Filesystem, InstanceDisk, Key, SourceError},
     inventory::Entry,
-    usage::Age,
+    receipt::Age,
     world::World,
 };
 use crate::model::{
     Millis,
     figure::{Basis, Sample, Source, Unit},
+    source::SourceId,
     vm::{Guest, GuestFilesystem},
 };
 
@@ -141,7 +142,7 @@ impl World {
             memory: self.guest_memory(&key, now),
             filesystems: guest.shown().clone(),
             filesystems_left_out: guest.left_out(),
-            at: Some(at),
+            at: Some(self.wall(at)),
         }
     }
 
@@ -161,14 +162,14 @@ impl World {
 
     /// `available − usable`: what the guest cannot do without.
     fn guest_memory(&self, instance: &Key, now: Millis) -> Option<Sample> {
-        let sample = self.prometheus.instances.get(instance)?;
+        let (sample, receipt) = self.prometheus.instances.get(instance)?;
         let (of, usable) = sample.guest_available.zip(sample.guest_usable)?;
-        let age = Age::new(now, sample.at, self.limits.metrics_interval);
+        let age = self.age(receipt, now, self.limits.metrics_interval);
         let known = Sample {
             unit: Unit::Bytes,
             used: of.checked_sub(usable)?,
             of,
-            at: sample.at,
+            at: self.taken_at(receipt, SourceId::Prometheus, ""),
             window_ms: 0,
             source: Source::Prometheus,
             basis: Basis::Own,

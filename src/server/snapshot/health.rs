@@ -8,6 +8,7 @@ use super::{
     kubelet::NodeVolumes,
     latency::Latencies,
     mend,
+    skew::describe_own,
     world::World,
 };
 use crate::{
@@ -71,15 +72,35 @@ struct Summary {
 
 impl World {
     pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
+        let wall = |at: Option<Millis>| at.map(|at| self.wall(at));
         let describe = |(id, tally)| match self.limits.asks(id) {
-            true => SourceHealth {
-                latency: self.latencies.get(&id).and_then(Latencies::percentiles),
-                warning: self.risks.get(&id).cloned().unwrap_or_default(),
-                ..describe(id, self.summarise(id, targets, vms), tally)
-            },
+            true => {
+                let described = describe(id, self.summarise(id, targets, vms), tally);
+                SourceHealth {
+                    latency: self.latencies.get(&id).and_then(Latencies::percentiles),
+                    warning: self.warning(id),
+                    last_success: wall(described.last_success),
+                    last_bytes: wall(described.last_bytes),
+                    ..described
+                }
+            }
             false => not_configured(id),
         };
         SourceId::ALL.into_iter().zip(tallies(vms)).map(describe).collect()
+    }
+
+    /// Settings that somebody should look at, and clocks that are off. This program's own is said once, with CPU and memory.
+    fn warning(&self, id: SourceId) -> Message {
+        let clocks = match self.own_skew {
+            Some(own) if id == SourceId::PodMetrics => vec![describe_own(own)],
+            Some(_) => Vec::new(),
+            None => self.skews.describe(id),
+        };
+        let mut warnings: Vec<Message> = self.risks.get(&id).cloned().into_iter().chain(clocks).collect();
+        match warnings.pop() {
+            Some(only) if warnings.is_empty() => only,
+            last => Message::List(warnings.into_iter().chain(last).collect()),
+        }
     }
 
     fn summarise(&self, id: SourceId, targets: &Targets, vms: &[Arc<Vm>]) -> Summary {

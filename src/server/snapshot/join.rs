@@ -39,7 +39,7 @@ struct Indexes<'a> {
 }
 
 impl World {
-    /// All that is known, joined as of `now`.
+    /// All that is known, joined as of `now` of the steady clock; what leaves it is of the wall clock.
     pub fn join(&mut self, now: Millis) -> Snapshot {
         // What the guest of an instance that is gone once said has no reader, and no later word takes its place.
         let Self { guests, instances, .. } = self;
@@ -47,6 +47,8 @@ impl World {
         // Nor of a node that is not asked any more, once what it said has expired long ago.
         let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
         self.kubelets.retain(|_, kubelet| kubelet.heard >= forget_before);
+        self.skews.forget(self.wall(forget_before));
+        self.own_skew = self.skews.own();
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);
@@ -60,11 +62,11 @@ impl World {
         );
         Snapshot {
             seq: self.seq,
-            at: now,
+            at: self.wall(now),
             totals,
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
-            heard: self.heard(),
+            heard: self.heard().map(|heard| self.wall(heard)),
             nodes: self.nodes_told(),
             targets,
             vms,
@@ -81,7 +83,7 @@ impl World {
         let ((launchers, reports), (entries, shared)) = both(
             || (Launchers::of(self), Reports::of(self)),
             || {
-                let entries = sorted(self.inventory(now));
+                let entries = sorted(self.inventory(self.cluster_time(now)));
                 let shared = SharedPrefixes::of(&entries);
                 (entries, shared)
             },
@@ -136,14 +138,14 @@ impl World {
         let quest = Quest {
             unit: Unit::Nanocores,
             allocated: cpu,
-            read: |facts| facts.cpu_nanocores,
+            read: |usage| usage.cpu_nanocores,
             of_instance: |sample| Some((sample.cpu_nanocores?, sample.cpu_window_ms)),
         };
         let cpu_figure = self.usage(&subject, &quest, now);
         let quest = Quest {
             unit: Unit::Bytes,
             allocated: memory,
-            read: |facts| facts.memory_bytes,
+            read: |usage| usage.memory_bytes,
             of_instance: |sample| Some((sample.memory_bytes?, 0)),
         };
         let memory_figure = self.usage(&subject, &quest, now);

@@ -91,8 +91,13 @@ impl Keeper {
             let answer = timeout(PATIENCE, archive.answer(Requester::Backfill, Of::All, times)).await;
             let answer = answer.unwrap_or_else(|_| Arc::new(Err(late())));
             match &*answer {
-                Ok(_) => {
-                    self.take(answer, times).await;
+                Ok(recording) => {
+                    let retry = too_much(&recording.failures) && plan.is_divisible();
+                    self.take(answer.clone(), times).await;
+                    // What is there fills its gaps; what was too much is asked for again, in smaller pieces.
+                    if retry {
+                        plan.again(times, true);
+                    }
                     pause = PAUSE;
                     // As long again: Prometheus has others to answer too.
                     sleep(started.elapsed()).await;
@@ -117,6 +122,10 @@ impl Keeper {
         // A panic is logged by its own hook; what was filled stays.
         let _ = task.await;
     }
+}
+
+fn too_much(failures: &[SourceError]) -> bool {
+    failures.iter().any(|error| matches!(error.reason, Reason::BadAnswer | Reason::TimedOut))
 }
 
 fn late() -> SourceError {
@@ -165,6 +174,11 @@ impl Plan {
         let first = to - (count as Millis - 1) * step;
         self.left.push((from, first - step, step));
         Some(Times { from: first, step, count })
+    }
+
+    /// Whether pieces can still be made smaller.
+    pub fn is_divisible(&self) -> bool {
+        self.count > FEWEST
     }
 
     /// Puts a piece back; smaller, should its answer have been too large.

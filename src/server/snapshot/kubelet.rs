@@ -1,70 +1,132 @@
 //! What is known of one node's kubelet.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::{
     MISSING_AFTER,
-    ahead::Ahead,
-    facts::{SourceError, VolumeRef, VolumeStats},
+    facts::{SourceError, SummaryFacts, VolumeRef, VolumeStats},
+    receipt::Receipt,
+    sharing::Peers,
 };
 use crate::model::{Millis, figure::Source};
 
-/// A kubelet measures a pod's volumes once in this time, however often it is asked, unless it is told otherwise
+/// The longest that a kubelet takes to measure a pod's volumes again, however often it is asked: once in one to two of its periods of a
+/// minute (`JitterUntil(period, 1.0)` in pkg/kubelet/server/stats/volume_stat_calculator.go), unless it is told otherwise
 /// (`volumeStatsAggPeriod`).
-const PERIOD: Millis = 60_000;
+const LONGEST_PERIOD: Millis = 120_000;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct NodeVolumes {
     /// Which way the stats came.
     pub source: Option<Source>,
-    pub stats: Vec<VolumeStats>,
+    /// Each volume once.
+    stats: Vec<VolumeStats>,
+    /// Of each of them.
+    receipts: Vec<Receipt>,
+    /// Bytes of the file systems that it lies on itself.
+    pub filesystems: Vec<u64>,
+    pub peers: Peers,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
     /// When it last answered or failed.
     pub heard: Millis,
     /// The least that two measurements of one volume were apart, once that was seen.
     apart: Option<Millis>,
-    ahead: Ahead<VolumeRef>,
 }
 
 impl NodeVolumes {
-    pub fn answered(&mut self, source: Source, mut stats: Vec<VolumeStats>, at: Millis, interval: Millis) {
-        let times = stats.iter_mut().filter_map(|VolumeStats { of, at, .. }| Some((&*of, at.as_mut()?)));
-        self.ahead.settle(at, times);
+    pub fn answered(&mut self, facts: SummaryFacts, at: Millis, interval: Millis) {
+        let stats = newest_of_each(facts.volumes);
+        let receipts = self.receipts(&stats, at);
         // The least that was seen: a slow round, or one that was left out, makes a distance longer and never shorter.
-        let apart = self.seen_apart(&stats, at, interval).into_iter().chain(self.apart).min();
-        let ahead = std::mem::take(&mut self.ahead);
-        *self =
-            Self { source: Some(source), stats, answered: Some(at), error: None, heard: at, apart, ahead };
+        let apart = self.seen_apart(&stats, &receipts, at, interval).into_iter().chain(self.apart).min();
+        *self = Self {
+            source: Some(facts.source),
+            peers: Peers::new(stats.iter()),
+            stats,
+            receipts,
+            filesystems: facts.node_filesystems,
+            answered: Some(at),
+            error: None,
+            heard: at,
+            apart,
+        };
     }
 
     pub fn failed(&mut self, error: SourceError, at: Millis) {
         (self.error, self.heard) = (Some(error), at);
     }
 
-    /// The time in which figures are to be expected anew: the longer of how often the kubelet is asked and how often
+    pub fn volumes(&self) -> impl Iterator<Item = (&VolumeStats, &Receipt)> {
+        self.stats.iter().zip(&self.receipts)
+    }
+
+    /// The time in which new figures are to be expected: the longer of how often the kubelet is asked and how often
     /// it measures. What is asked for more often than it is measured is no older for that.
     pub fn interval(&self, asked: Millis) -> Millis {
-        asked.max(self.apart.unwrap_or(PERIOD).min(PERIOD))
+        asked.max(self.apart.map_or(LONGEST_PERIOD, |apart| apart.saturating_mul(2)).min(LONGEST_PERIOD))
+    }
+
+    fn receipts(&self, stats: &[VolumeStats], at: Millis) -> Vec<Receipt> {
+        let last = Last::of(self, stats);
+        let receipt =
+            |(index, new): (usize, &VolumeStats)| Receipt::after(last.receipt(index, new), new.at, at);
+        stats.iter().enumerate().map(receipt).collect()
     }
 
     /// Nothing is learned across a silence in which all expired: it would count as the kubelet's own.
-    fn seen_apart(&self, stats: &[VolumeStats], at: Millis, interval: Millis) -> Option<Millis> {
+    fn seen_apart(
+        &self,
+        stats: &[VolumeStats],
+        receipts: &[Receipt],
+        at: Millis,
+        interval: Millis,
+    ) -> Option<Millis> {
         self.answered.filter(|before| at - before <= MISSING_AFTER * interval)?;
-        let mut by_volume = None;
-        let apart = stats.iter().enumerate().filter_map(|(index, new)| {
-            // Volumes mostly come in the order of the answer before.
-            let in_place = self.stats.get(index).filter(|old| old.of == new.of);
-            let old = in_place
-                .or_else(|| by_volume.get_or_insert_with(|| self.by_volume()).get(&new.of).copied())?;
-            Some(new.at? - old.at?).filter(|apart| *apart > 0)
+        let last = Last::of(self, stats);
+        let apart = stats.iter().zip(receipts).enumerate().filter_map(|(index, (new, receipt))| {
+            receipt.fresh_time(at)?;
+            Some(at - last.receipt(index, new)?.first).filter(|apart| *apart > 0)
         });
         apart.max()
     }
+}
 
-    /// The first of each, should one be told of twice.
-    fn by_volume(&self) -> HashMap<&VolumeRef, &VolumeStats> {
-        self.stats.iter().rev().map(|stats| (&stats.of, stats)).collect()
+/// What was said last of the volumes of an answer.
+struct Last<'a> {
+    node: &'a NodeVolumes,
+    /// Empty where volumes come in the order of the answer before, as most do.
+    by_volume: HashMap<&'a VolumeRef, usize>,
+}
+
+impl<'a> Last<'a> {
+    fn of(node: &'a NodeVolumes, stats: &[VolumeStats]) -> Self {
+        let in_order = stats.iter().zip(&node.stats).all(|(new, old)| new.of == old.of)
+            && stats.len() == node.stats.len();
+        let volumes = node.stats.iter().enumerate().filter(|_| !in_order);
+        Self { node, by_volume: volumes.map(|(index, stats)| (&stats.of, index)).collect() }
     }
+
+    fn receipt(&self, index: usize, of: &VolumeStats) -> Option<Receipt> {
+        let index = if self.by_volume.is_empty() { index } else { *self.by_volume.get(&of.of)? };
+        self.node.receipts.get(index).copied()
+    }
+}
+
+/// One volume may be mounted in two pods, each of which is measured by itself.
+fn newest_of_each(stats: Vec<VolumeStats>) -> Vec<VolumeStats> {
+    let mut places: HashMap<VolumeRef, usize> = HashMap::with_capacity(stats.len());
+    let mut newest: Vec<VolumeStats> = Vec::with_capacity(stats.len());
+    for stats in stats {
+        match places.get(&stats.of) {
+            Some(place) if newest[*place].at < stats.at => newest[*place] = stats,
+            Some(_) => {}
+            None => {
+                places.insert(stats.of.clone(), newest.len());
+                newest.push(stats);
+            }
+        }
+    }
+    newest
 }

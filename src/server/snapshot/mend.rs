@@ -205,8 +205,18 @@ pub(super) fn fast_diff(image: &Image) -> Message {
     format!("rbd feature enable {image} fast-diff object-map && rbd object-map rebuild {image}").into()
 }
 
+/// The mend of an image whose object map cannot be trusted.
+pub(super) fn invalid_map(image: &Image) -> Message {
+    format!("rbd object-map rebuild {}", spec(image)).into()
+}
+
+/// The mend of an image that Ceph does not count, since it is mirrored.
+pub(super) fn mirrored(image: &Image) -> Message {
+    msg!(mend.mirrored, command = format!("rbd du {}", spec(image)))
+}
+
 /// `pool/namespace/image`, the namespace only where there is one.
-fn spec(Image { pool, namespace, name }: &Image) -> String {
+fn spec(Image { pool, namespace, name, .. }: &Image) -> String {
     let parts = [pool, namespace, name].into_iter().filter(|part| !part.is_empty());
     parts.map(|part| quoted(part)).collect::<Vec<_>>().join("/")
 }
@@ -305,8 +315,12 @@ mod tests {
         ] {
             assert_eq!(quoted(name), want);
         }
-        let image =
-            |namespace: &str| Image { pool: "p".into(), namespace: namespace.into(), name: "i j".into() };
+        let image = |namespace: &str| Image {
+            pool: "p".into(),
+            namespace: namespace.into(),
+            name: "i j".into(),
+            ..Image::default()
+        };
         assert_eq!((spec(&image("")), spec(&image("n"))), ("p/'i j'".into(), "p/n/'i j'".into()));
     }
 }

@@ -1,9 +1,9 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
-mod ahead;
 mod allocation;
 pub mod archive;
 pub mod attention;
+mod containers;
 pub mod delta;
 mod disk_content;
 mod disk_owner;
@@ -23,7 +23,10 @@ mod mend;
 mod pods;
 pub mod publish;
 mod readings;
+mod receipt;
 pub mod select;
+mod sharing;
+mod skew;
 mod status;
 mod targets;
 #[cfg(test)]
@@ -87,7 +90,8 @@ impl Limits {
     /// Whether anybody asks this source.
     pub fn asks(&self, id: SourceId) -> bool {
         match id {
-            SourceId::PersistentVolumes => self.asks(SourceId::Longhorn) || self.asks(SourceId::Ceph),
+            // They tell who made a volume, and what lies behind it. Of what a guest says neither counts.
+            SourceId::PersistentVolumes => self.disk_sources.iter().any(|id| *id != SourceId::GuestAgent),
             id => !SourceId::DISK.contains(&id) || self.disk_sources.contains(&id),
         }
     }

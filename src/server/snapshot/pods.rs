@@ -3,8 +3,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    facts::{InstanceFacts, PodFacts, PodMetricsFacts},
-    world::World,
+    facts::{InstanceFacts, PodFacts},
+    world::{PodSamples, World},
 };
 use crate::model::{reason::Reason, source::SourceId};
 
@@ -47,8 +47,8 @@ impl<'a> From<&'a PodFacts> for Pod<'a> {
     }
 }
 
-impl<'a> From<&'a PodMetricsFacts> for Pod<'a> {
-    fn from(facts: &'a PodMetricsFacts) -> Self {
+impl<'a> From<&'a PodSamples> for Pod<'a> {
+    fn from(facts: &'a PodSamples) -> Self {
         Self {
             uid: "",
             namespace: &facts.namespace,
@@ -101,7 +101,7 @@ impl<'a> Launchers<'a> {
             instances: world.instances.values().map(|instance| instance.uid.as_str()).collect(),
         };
         world.pods.values().for_each(|facts| launchers.add(facts.as_ref().into()));
-        let metrics = world.metrics.values().map(|received| &received.facts);
+        let metrics = world.metrics.values().map(|samples| &**samples);
         metrics
             .filter(|facts| !world.listed(SourceId::Pods, &facts.namespace))
             .for_each(|facts| launchers.add(facts.into()));

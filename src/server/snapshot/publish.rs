@@ -31,15 +31,25 @@ pub struct Outlets {
     pub history: Arc<Store>,
 }
 
+/// The steady clock, which observations go by, and the wall clock, which people do.
+#[derive(Clone, Copy)]
+pub struct Clocks {
+    pub steady: fn() -> Millis,
+    pub wall: fn() -> Millis,
+}
+
+/// The wall clock was set if it is this far from where it should be: less is how it is kept right.
+const STEP: Millis = 2_000;
+
 /// Runs until shut down, or until nothing can send observations any more.
 pub async fn run(
     limits: Limits,
-    clock: fn() -> Millis,
+    clocks: Clocks,
     mut observations: mpsc::Receiver<Observation>,
     outlets: Outlets,
     shutdown: CancellationToken,
 ) {
-    let mut world = World::new(limits.clone());
+    let (mut world, mut wall_step) = (World::new(limits.clone()), 0);
     let mut tick = interval(PUBLISH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -56,7 +66,14 @@ pub async fn run(
             }
             _ = tick.tick() => {
                 if dirty || joined.elapsed() >= REJOIN_EVERY {
-                    publish(&mut world, &limits, clock(), &outlets);
+                    let now = (clocks.steady)();
+                    let ahead = (clocks.wall)() - now;
+                    if (ahead - wall_step).abs() > STEP {
+                        tracing::warn!(seconds = (ahead - wall_step) / 1000, "the wall clock was set");
+                        wall_step = ahead;
+                        world.set_wall_step(wall_step);
+                    }
+                    publish(&mut world, &limits, now, &outlets);
                     (dirty, joined) = (false, Instant::now());
                 }
             }
@@ -66,7 +83,7 @@ pub async fn run(
 
 fn publish(world: &mut World, limits: &Limits, now: Millis, outlets: &Outlets) {
     let snapshot = world.join(now);
-    outlets.history.record(&snapshot.vms, limits, now);
+    outlets.history.record(&snapshot.vms, limits, snapshot.at);
     outlets.targets.send_if_modified(|targets| {
         let changed = *targets != snapshot.targets;
         if changed {

@@ -3,10 +3,13 @@
 
 use super::{
     disk_content::{Gap, exceeds, needs_serial},
-    facts::{At, Backend, InstanceFacts, Key, SourceError, VolumeStats},
+    facts::{
+        At, Backend, InstanceFacts, Key, LonghornEngine, Provisioner, SourceError, Uncounted, VolumeStats,
+    },
     mend,
-    usage::Age,
-    volumes::{Ordered, Place, Reports},
+    receipt::Age,
+    sharing::{self, ClaimSize, Peers, is_block},
+    volumes::{Ordered, Place, Report, Reports},
     world::World,
 };
 use crate::{
@@ -30,6 +33,7 @@ type Advice = (Message, Message);
 pub(super) struct Wanted<'a> {
     pub ordered: &'a Ordered<'a>,
     pub claim: Key,
+    pub claim_size: ClaimSize,
     pub size: Option<u64>,
     pub block: bool,
     pub place: &'a Place<'a>,
@@ -60,8 +64,7 @@ impl Wanted<'_> {
 /// A figure that a source has, before it is known whether it still counts.
 struct Found<'a> {
     sample: Sample,
-    /// How often its source is asked.
-    interval: Millis,
+    age: Age,
     /// The failure that stands since.
     error: Option<&'a SourceError>,
     mend: Message,
@@ -77,18 +80,18 @@ impl World {
         now: Millis,
     ) -> Option<Figure> {
         let found = match source {
-            SourceId::Kubelet => self.of_kubelet(wanted, reports),
-            SourceId::Prometheus => self.of_prometheus(wanted),
-            SourceId::GuestAgent => self.of_guest(wanted)?,
-            SourceId::Longhorn => self.of_longhorn(wanted, reports)?,
-            SourceId::Ceph => self.of_ceph(wanted)?,
+            SourceId::Kubelet => self.of_kubelet(wanted, reports, now),
+            SourceId::Prometheus => self.of_prometheus(wanted, now),
+            SourceId::GuestAgent => self.of_guest(wanted, now)?,
+            SourceId::Longhorn => self.of_longhorn(wanted, reports, now)?,
+            SourceId::Ceph => self.of_ceph(wanted, now)?,
             _ => return None,
         };
-        let figure = found.and_then(|found| judge(found, wanted, now));
+        let figure = found.and_then(|found| judge(found, wanted));
         Some(figure.map_or_else(Figure::Missing, Figure::Known))
     }
 
-    fn of_kubelet(&self, wanted: &Wanted, reports: &Reports) -> Result<Found<'_>, Missing> {
+    fn of_kubelet(&self, wanted: &Wanted, reports: &Reports, now: Millis) -> Result<Found<'_>, Missing> {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
@@ -105,32 +108,40 @@ impl World {
             });
         };
         let unlisted = || (msg!(error.no_host_path), mend::unlisted(report.node));
-        let sample = image_sample(report.stats, report.source, report.answered, wanted, unlisted)?;
+        let Report { node, source, stats, receipt, interval } = report;
+        let at = self.taken_at(receipt, SourceId::Kubelet, node);
+        let reporter = self.kubelets.get(node);
+        let peers = reporter.map(|node| &node.peers);
+        let (used, of, basis) = self.image_usage(stats, node, peers, wanted, unlisted)?;
+        let sample = sample(used, of, at, source, basis);
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
         let mend = error.map(|error| mend::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
-        Ok(Found { sample, interval: report.interval, error, mend })
+        Ok(Found { sample, age: self.age(receipt, now, interval), error, mend })
     }
 
-    fn of_prometheus(&self, wanted: &Wanted) -> Result<Found<'_>, Missing> {
+    fn of_prometheus(&self, wanted: &Wanted, now: Millis) -> Result<Found<'_>, Missing> {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
         let unscraped = || (Message::default(), mend::unscraped(&wanted.claim));
         let error = self.standing_error(SourceId::Prometheus);
-        let Some(answered) = self.prometheus.answered else {
+        if self.prometheus.answered.is_none() {
             return Err(self.silent(SourceId::Prometheus, wanted, unscraped));
-        };
-        let Some(stats) = self.prometheus.volumes.get(&wanted.claim) else {
+        }
+        let Some((stats, receipt)) = self.prometheus.volumes.get(&wanted.claim) else {
             return Err(match error {
                 Some(error) => failed(error, mend::source(SourceId::Prometheus, error.reason), None),
                 None => wanted.unreported(unscraped()),
             });
         };
-        let sample = image_sample(stats, Source::Prometheus, answered, wanted, unscraped)?;
-        Ok(self.found(SourceId::Prometheus, sample, self.limits.disk_interval))
+        let peers = self.prometheus.peers.get(&stats.node);
+        let at = self.taken_at(receipt, SourceId::Prometheus, "");
+        let (used, of, basis) = self.image_usage(stats, &stats.node, peers, wanted, unscraped)?;
+        let age = self.age(receipt, now, self.limits.disk_interval);
+        Ok(self.found(SourceId::Prometheus, sample(used, of, at, Source::Prometheus, basis), age))
     }
 
-    fn of_guest(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
+    fn of_guest(&self, wanted: &Wanted, now: Millis) -> Option<Result<Found<'_>, Missing>> {
         let instance = wanted.place.instance?;
         if !instance.agent_connected {
             return Some(Err(wanted.missing(Reason::AgentOff)));
@@ -153,13 +164,18 @@ impl World {
             Ok(content) => content,
             Err(gap) => return Some(Err(unknown_content(gap, instance))),
         };
-        let sample = sample(used, of, answered, Source::GuestAgent, Basis::Own);
+        let sample = sample(used, of, self.wall(answered), Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
         let mend = error.map(mended).unwrap_or_default();
-        Some(Ok(Found { sample, interval: self.limits.disk_interval, error, mend }))
+        Some(Ok(Found { sample, age: Age::new(now, answered, self.limits.disk_interval), error, mend }))
     }
 
-    fn of_longhorn(&self, wanted: &Wanted, reports: &Reports) -> Option<Result<Found<'_>, Missing>> {
+    fn of_longhorn(
+        &self,
+        wanted: &Wanted,
+        reports: &Reports,
+        now: Millis,
+    ) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
         let look = || (Message::default(), mend::longhorn(handle));
         let Some(longhorn) = reports.longhorn(handle) else {
@@ -167,31 +183,84 @@ impl World {
         };
         let amounts = longhorn.actual_size.zip(longhorn.size.or(wanted.size));
         let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(look()))) };
+        // Longhorn told no sizes of v2 volumes before 1.6 (longhorn/longhorn#5947): 0 was all that it said.
+        match longhorn.engine {
+            LonghornEngine::UncountedV2 if used == 0 => {
+                return Some(Err(wanted.unreported((msg!(error.longhorn_v2), msg!(mend.longhorn_v2)))));
+            }
+            LonghornEngine::V2 if used == 0 => return Some(Err(wanted.unreported(look()))),
+            _ => {}
+        }
         // Watched: it holds for as long as the watch lives. To the interval, so that it does not change each second.
         let heard = self.heard_of(SourceId::Longhorn).unwrap_or_default();
         let at = heard - heard % self.limits.disk_interval.max(1);
-        let sample = sample(used, of, at, Source::Longhorn, Basis::Backend);
-        Some(Ok(self.found(SourceId::Longhorn, sample, self.limits.disk_interval.max(BOOKMARKS))))
+        let age = Age::new(now, at, self.limits.disk_interval.max(BOOKMARKS));
+        let sample = sample(used, of, self.wall(at), Source::Longhorn, Basis::Backend);
+        Some(Ok(self.found(SourceId::Longhorn, sample, age)))
     }
 
-    fn of_ceph(&self, wanted: &Wanted) -> Option<Result<Found<'_>, Missing>> {
+    fn of_ceph(&self, wanted: &Wanted, now: Millis) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
             let look = || (Message::default(), mend::image(image));
             return Some(Err(self.silent(SourceId::Ceph, wanted, look)));
         };
-        let Some(used) = stats.used else {
-            let mend = mend::fast_diff(image);
-            return Some(Err(Missing { mend, ..Missing::from(Reason::NoFastDiff) }));
+        let used = match stats.used {
+            Ok(used) => used,
+            Err(Uncounted::Mirrored) => {
+                let mend = mend::mirrored(&stats.image);
+                return Some(Err(Missing { mend, ..Missing::from(Reason::Mirrored) }));
+            }
+            Err(Uncounted::NoFastDiff) => {
+                let mend = mend::fast_diff(&stats.image);
+                return Some(Err(Missing { mend, ..Missing::from(Reason::NoFastDiff) }));
+            }
+            Err(Uncounted::InvalidMap) => {
+                let (detail, mend) = (msg!(error.invalid_map), mend::invalid_map(&stats.image));
+                return Some(Err(Missing { detail, mend, ..Missing::from(Reason::NoFastDiff) }));
+            }
         };
-        let sample = sample(used, stats.size, answered, Source::Ceph, Basis::Backend);
-        Some(Ok(self.found(SourceId::Ceph, sample, self.limits.ceph_interval)))
+        let sample = sample(used, stats.size, self.wall(answered), Source::Ceph, Basis::Backend);
+        Some(Ok(self.found(SourceId::Ceph, sample, Age::new(now, answered, self.limits.ceph_interval))))
     }
 
-    fn found(&self, id: SourceId, sample: Sample, interval: Millis) -> Found<'_> {
+    fn found(&self, id: SourceId, sample: Sample, age: Age) -> Found<'_> {
         let error = self.standing_error(id);
         let mend = error.map(|error| mend::source(id, error.reason)).unwrap_or_default();
-        Found { sample, interval, error, mend }
+        Found { sample, age, error, mend }
+    }
+
+    /// Bytes used and in all, and of what: what the kubelet on `node` says of the volume, itself or through Prometheus.
+    fn image_usage(
+        &self,
+        stats: &VolumeStats,
+        node: &str,
+        peers: Option<&Peers>,
+        wanted: &Wanted,
+        advice: impl Fn() -> Advice,
+    ) -> Result<(u64, u64, Basis), Missing> {
+        if is_block(stats) {
+            return Err(wanted.missing(Reason::BlockVolume));
+        }
+        let used = stats.used.ok_or_else(|| wanted.unreported(advice()))?;
+        let Some(of) = stats.capacity else {
+            // Nothing tells that the file system is no larger than the disk: what does not fit it is not on it.
+            let size = wanted.size.filter(|size| used <= *size).ok_or_else(|| wanted.unreported(advice()))?;
+            return Ok((used, size, Basis::Own));
+        };
+        // A driver that says that a volume is unwell says nothing of its usage: the kubelet writes zeros for that.
+        if of == 0 {
+            return Err(wanted.unreported(advice()));
+        }
+        let claim = &wanted.claim;
+        let has_peer = || {
+            let counts = |other: &Key| self.provisioner(other) != Provisioner::Device;
+            peers.zip(stats.available).is_some_and(|(peers, free)| peers.has(claim, of, free, counts))
+        };
+        let filesystems = self.kubelets.get(node).map(|node| node.filesystems.as_slice()).unwrap_or_default();
+        let provisioner = self.provisioner(claim);
+        let basis = sharing::basis(wanted.claim_size, provisioner, of, filesystems, has_peer);
+        Ok((used, of, basis))
     }
 
     /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
@@ -213,12 +282,12 @@ impl World {
 }
 
 /// Whether what was found still counts: a denial ends it at once, silence with time.
-fn judge(found: Found, wanted: &Wanted, now: Millis) -> Result<Sample, Missing> {
-    let age = Age::new(now, found.sample.at, found.interval);
-    let sample = Sample { stale: age.stale, ..found.sample };
-    match found.error {
+fn judge(found: Found, wanted: &Wanted) -> Result<Sample, Missing> {
+    let Found { sample, age, error, mend } = found;
+    let sample = Sample { stale: age.stale, ..sample };
+    match error {
         Some(error) if error.reason == Reason::Forbidden || age.expired => {
-            Err(failed(error, found.mend, Some(sample)))
+            Err(failed(error, mend, Some(sample)))
         }
         None if age.expired => Err(Missing { last: Some(sample), ..wanted.missing(Reason::Expired) }),
         _ => Ok(sample),
@@ -252,30 +321,4 @@ fn failed(error: &SourceError, mend: Message, last: Option<Sample>) -> Missing {
 
 fn sample(used: u64, of: u64, at: Millis, source: Source, basis: Basis) -> Sample {
     Sample { unit: Unit::Bytes, used, of, at, window_ms: 0, source, basis, stale: false }
-}
-
-/// `answered` stands in for a time of its own.
-fn image_sample(
-    stats: &VolumeStats,
-    source: Source,
-    answered: Millis,
-    wanted: &Wanted,
-    advice: impl Fn() -> Advice,
-) -> Result<Sample, Missing> {
-    if is_block(stats) {
-        return Err(wanted.missing(Reason::BlockVolume));
-    }
-    let capacity = stats.capacity.filter(|capacity| *capacity > 0).or(wanted.size);
-    let amounts = stats.used.zip(capacity).ok_or_else(|| wanted.unreported(advice()));
-    let (used, of) = amounts?;
-    // Local and NFS volumes report the whole file system that they sit on.
-    let shared = wanted.size.is_some_and(|size| u128::from(of) * 10 > u128::from(size) * 11);
-    let basis = if shared { Basis::SharedFilesystem } else { Basis::Own };
-    Ok(sample(used, of, stats.at.unwrap_or(answered), source, basis))
-}
-
-/// A raw device has a size, but the kubelet cannot see into it: it reports zeros, not "unknown".
-fn is_block(stats: &VolumeStats) -> bool {
-    let zero = |value: Option<u64>| value.unwrap_or(0) == 0;
-    zero(stats.used) && zero(stats.available) && zero(stats.inodes) && !zero(stats.capacity)
 }

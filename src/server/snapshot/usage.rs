@@ -1,22 +1,28 @@
 //! CPU and memory of one VM, from its launcher pod's PodMetrics.
 
-use super::facts::{At, InstanceFacts, InstanceSample, PodMetricsFacts, SourceError};
 use super::{
-    MISSING_AFTER, STALE_AFTER, mend,
+    containers::{Incomplete, PodUsage},
+    facts::{At, InstanceFacts, InstanceSample, SourceError},
+    mend,
     pods::Pod,
-    world::{Received, World},
+    receipt::Age,
+    world::{PodSample, World},
 };
-use crate::model::{
-    Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
-    reason::{Missing, Reason},
-    source::SourceId,
+use crate::{
+    model::{
+        Millis,
+        figure::{Basis, Figure, Sample, Source, Unit},
+        message::Message,
+        reason::{Missing, Reason},
+        source::SourceId,
+    },
+    words::msg,
 };
 
 /// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.
 pub(super) const NEW_FOR: Millis = 180_000;
 /// A metrics API measures over minutes at most: a longer window does not keep a figure fresh any longer.
-const LONGEST_WINDOW: Millis = 600_000;
+pub(super) const LONGEST_WINDOW: Millis = 600_000;
 
 /// The VM whose figures are made.
 pub(super) struct Subject<'a> {
@@ -31,7 +37,7 @@ pub(super) struct Subject<'a> {
 pub(super) struct Quest {
     pub unit: Unit,
     pub allocated: Option<u64>,
-    pub read: fn(&PodMetricsFacts) -> Option<u64>,
+    pub read: fn(&PodUsage) -> Option<u64>,
     /// The same of KubeVirt's own metrics, with its window.
     pub of_instance: fn(&InstanceSample) -> Option<(u64, u32)>,
 }
@@ -53,11 +59,11 @@ impl World {
     fn of_prometheus_instance(&self, subject: &Subject, quest: &Quest, now: Millis) -> Option<Sample> {
         let instance = subject.instance.filter(|_| subject.running)?;
         let of = quest.allocated?;
-        let sample = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
+        let (sample, receipt) = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
         let (used, window_ms) = (quest.of_instance)(sample)?;
-        let interval = self.limits.metrics_interval;
-        let age = Age::new(now, sample.at, interval);
-        let (unit, at, source) = (quest.unit, sample.at, Source::Prometheus);
+        let age = self.age(receipt, now, self.limits.metrics_interval);
+        let at = self.taken_at(receipt, SourceId::Prometheus, "");
+        let (unit, source) = (quest.unit, Source::Prometheus);
         let known = Sample { unit, used, of, at, window_ms, source, basis: Basis::Own, stale: age.stale };
         (!age.expired && !self.denied(SourceId::Prometheus)).then_some(known)
     }
@@ -82,14 +88,18 @@ impl World {
             (Err(reason), None) => return Err(missing(*reason)),
         };
         let allocated = quest.allocated.ok_or_else(|| missing(Reason::NoAllocation))?;
-        let Some(received) = self.metrics.get(&At(pod.namespace, pod.name)) else {
+        let Some(samples) = self.metrics.get(&At(pod.namespace, pod.name)) else {
             return Err(self.unsampled(pod, now, missing));
         };
-        let used = (quest.read)(&received.facts).ok_or_else(|| missing(Reason::BadAnswer))?;
-        let (sample, age) = self.sample(received, quest.unit, used, allocated, now);
+        let incomplete = samples.incomplete.as_ref().map(describe).unwrap_or_default();
+        let Some(last) = &samples.last else {
+            return Err(Missing { detail: incomplete, ..missing(Reason::BadAnswer) });
+        };
+        let used = (quest.read)(&last.usage).ok_or_else(|| missing(Reason::BadAnswer))?;
+        let (sample, age) = self.sample(last, pod.node, quest.unit, used, allocated, now);
         match denial {
             Some(error) => Err(failed(error, Some(sample))),
-            None if age.expired => Err(self.expired(subject.namespace, sample)),
+            None if age.expired => Err(self.expired(subject.namespace, sample, incomplete)),
             // The pod's working set is without them: a number, but not of this memory.
             None if quest.unit == Unit::Bytes
                 && subject.instance.is_some_and(|instance| instance.hugepages) =>
@@ -106,7 +116,7 @@ impl World {
 
     /// No sample at all: because the source fails, was not asked, or does not have this pod.
     fn unsampled(&self, pod: &Pod, now: Millis, missing: impl Fn(Reason) -> Missing) -> Missing {
-        let new = pod.created.is_none_or(|created| is_new(created, now));
+        let new = pod.created.is_none_or(|created| is_new(created, self.cluster_time(now)));
         match self.metrics_error(pod.namespace) {
             Some(error) => failed(error, None),
             None if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
@@ -118,29 +128,41 @@ impl World {
         }
     }
 
+    /// A moment of the steady clock as the cluster's clocks show it, should this program's be the one that is off.
+    pub(super) fn cluster_time(&self, now: Millis) -> Millis {
+        self.wall(now).saturating_add(self.own_skew.unwrap_or_default())
+    }
+
     fn sample(
         &self,
-        received: &Received<PodMetricsFacts>,
+        last: &PodSample,
+        node: &str,
         unit: Unit,
         used: u64,
         of: u64,
         now: Millis,
     ) -> (Sample, Age) {
-        let facts = &received.facts;
-        let window = Millis::from(facts.window_ms).min(LONGEST_WINDOW);
-        let interval = self.limits.metrics_interval.max(window);
-        // A time that lies ahead of when the sample was first received is that of another clock.
-        let at = facts.at.min(received.first_seen);
-        let age = Age::new(now, at, interval);
+        let window_ms = last.window_ms;
+        let interval = self.limits.metrics_interval.max(Millis::from(window_ms).min(LONGEST_WINDOW));
+        let age = self.age(&last.receipt, now, interval);
+        let at = self.taken_at(&last.receipt, SourceId::PodMetrics, node);
         let (source, basis, stale) = (Source::PodMetrics, Basis::Own, age.stale);
-        (Sample { unit, used, of, at, window_ms: facts.window_ms, source, basis, stale }, age)
+        (Sample { unit, used, of, at, window_ms, source, basis, stale }, age)
     }
 
-    fn expired(&self, namespace: &str, last: Sample) -> Missing {
+    fn expired(&self, namespace: &str, last: Sample, incomplete: Message) -> Missing {
         match self.metrics_error(namespace) {
             Some(error) => failed(error, Some(last)),
-            None => Missing { last: Some(last), ..Missing::from(Reason::Expired) },
+            None => Missing { last: Some(last), detail: incomplete, ..Missing::from(Reason::Expired) },
         }
+    }
+}
+
+/// Why an item is no sample, in words.
+fn describe(incomplete: &Incomplete) -> Message {
+    match incomplete {
+        Incomplete::Empty => msg!(error.no_containers),
+        Incomplete::Without(container) => msg!(error.without_container, container = &**container),
     }
 }
 
@@ -157,21 +179,4 @@ fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
 /// Whether what was created then is still coming up. A time that lies far ahead says nothing: a clock is off.
 pub(super) fn is_new(created: Millis, now: Millis) -> bool {
     now.saturating_sub(created).saturating_abs() < NEW_FOR
-}
-
-/// How old a sample is, against its interval. No sample's time lies ahead of when it was received: see [`super::ahead`].
-pub(super) struct Age {
-    pub stale: bool,
-    pub expired: bool,
-}
-
-impl Age {
-    pub fn new(now: Millis, at: Millis, interval: Millis) -> Self {
-        // One of the future was received before this program's own clock was set back: nobody knows how old it is.
-        let age = now.saturating_sub(at).saturating_abs();
-        Self {
-            stale: age > interval.saturating_mul(STALE_AFTER),
-            expired: age > interval.saturating_mul(MISSING_AFTER),
-        }
-    }
 }

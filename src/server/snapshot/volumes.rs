@@ -5,6 +5,8 @@ use hashbrown::{HashMap, HashSet};
 use super::{
     facts::{InstanceFacts, InstanceVolume, Key, LonghornFacts, VolumeRef, VolumeStats, WukongFacts},
     readings::Wanted,
+    receipt::Receipt,
+    sharing::ClaimSize,
     world::World,
 };
 use crate::model::{
@@ -25,15 +27,9 @@ pub(super) struct Report<'a> {
     pub node: &'a str,
     pub source: Source,
     pub stats: &'a VolumeStats,
-    pub answered: Millis,
+    pub receipt: &'a Receipt,
     /// In which new figures are to be expected of this kubelet.
     pub interval: Millis,
-}
-
-impl Report<'_> {
-    fn at(&self) -> Millis {
-        self.stats.at.unwrap_or(self.answered)
-    }
 }
 
 /// What all kubelets say, by claim, and what Longhorn does, by volume.
@@ -47,11 +43,11 @@ impl<'a> Reports<'a> {
     pub fn of(world: &'a World) -> Self {
         let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
         for (node, kubelet) in &world.kubelets {
-            let Some((answered, source)) = kubelet.answered.zip(kubelet.source) else { continue };
+            let Some(source) = kubelet.source else { continue };
             let interval = kubelet.interval(world.limits.disk_interval);
-            for stats in &kubelet.stats {
+            for (stats, receipt) in kubelet.volumes() {
                 if let Some(claim) = claim_of(stats, world) {
-                    let report = Report { node, source, stats, answered, interval };
+                    let report = Report { node, source, stats, receipt, interval };
                     by_claim.entry(claim).or_default().push(report);
                 }
             }
@@ -70,7 +66,7 @@ impl<'a> Reports<'a> {
     /// The report from the node that holds the guest, else the newest.
     pub fn best(&self, claim: &Key, node: &str) -> Option<Report<'a>> {
         let reports = self.by_claim.get(&(&*claim.namespace, &*claim.name))?;
-        reports.iter().copied().max_by_key(|report| (report.node == node, report.at()))
+        reports.iter().copied().max_by_key(|report| (report.node == node, report.receipt.first))
     }
 }
 
@@ -126,10 +122,13 @@ impl World {
     pub(super) fn volume(&self, ordered: &Ordered, place: &Place, reports: &Reports, now: Millis) -> Volume {
         let claim = Key::new(place.namespace, ordered.claim);
         let facts = self.claims.get(&claim);
-        let size = Quantity::parse(ordered.size).ok().map(Quantity::units);
-        let size = facts.and_then(|facts| facts.capacity).or(size);
         let block = facts.is_some_and(|facts| facts.block);
-        let wanted = Wanted { ordered, claim, size, block, place };
+        let ordered_size = Quantity::parse(ordered.size).ok().map(Quantity::units);
+        let capacity = facts.and_then(|facts| facts.capacity);
+        let request = facts.and_then(|facts| facts.request).or(ordered_size.filter(|_| capacity.is_none()));
+        let claim_size = ClaimSize { request, capacity };
+        let size = claim_size.of_disk(block);
+        let wanted = Wanted { ordered, claim, claim_size, size, block, place };
         let (Reading { source, figure: usage }, readings) = self.resolve(&wanted, reports, now);
         Volume {
             name: ordered.name.to_owned(),

@@ -6,17 +6,21 @@ use hashbrown::HashMap;
 
 use super::{
     Limits,
-    ahead::Ahead,
+    containers::{self, Incomplete, PodUsage},
     facts::{
         At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample,
         InstancetypeFacts, Key, LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts,
-        PodMetricsFacts, PrometheusFacts, SourceError, SummaryFacts, VmFacts, VolumeRef, VolumeStats,
-        WukongFacts,
+        PodMetricsFacts, PrometheusFacts, Provisioner, SourceError, SummaryFacts, VmFacts, VolumeRef,
+        VolumeStats, WukongFacts,
     },
     guest::GuestDisks,
     health::Track,
     kubelet::NodeVolumes,
     latency::Latencies,
+    receipt::{Age, Receipt},
+    sharing::Peers,
+    skew::Skews,
+    usage::LONGEST_WINDOW,
 };
 use crate::model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
 
@@ -24,25 +28,36 @@ use crate::model::{Millis, groups::Node, message::Message, source::SourceId, vm:
 /// Boxed: the table of a map is up to twice as large as what is in it.
 pub(super) type Objects<T> = HashMap<Key, Box<T>>;
 
-/// A sample and when this very sample was first received: a source whose clock runs ahead, or that repeats
-/// itself, still ages.
+/// What metrics.k8s.io says of a pod.
 #[derive(Debug)]
-pub(super) struct Received<T> {
-    pub facts: T,
-    pub first_seen: Millis,
-    /// When it was last told.
+pub(super) struct PodSamples {
+    pub namespace: String,
+    pub name: String,
+    pub created_by: String,
+    /// The last item that was a sample of the whole pod.
+    pub last: Option<PodSample>,
+    /// Why the newest item is none.
+    pub incomplete: Option<Incomplete>,
+    /// When the pod was last told of.
     pub told: Millis,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PodSample {
+    pub usage: PodUsage,
+    pub window_ms: u32,
+    pub receipt: Receipt,
 }
 
 /// The last round of queries that was answered.
 #[derive(Debug, Default)]
 pub(super) struct Queried {
-    pub volumes: HashMap<Key, VolumeStats>,
-    pub instances: HashMap<Key, InstanceSample>,
+    pub volumes: HashMap<Key, (VolumeStats, Receipt)>,
+    /// The volumes by the node of their kubelet, where the scrape names it.
+    pub peers: HashMap<Box<str>, Peers>,
+    pub instances: HashMap<Key, (InstanceSample, Receipt)>,
     pub warnings: Vec<Message>,
     pub answered: Option<Millis>,
-    volumes_ahead: Ahead<Key>,
-    instances_ahead: Ahead<Key>,
 }
 
 /// The last images that Ceph told of.
@@ -63,7 +78,9 @@ pub struct World {
     pub(super) instancetypes: Objects<InstancetypeFacts>,
     pub(super) pods: Objects<PodFacts>,
     pub(super) claims: Objects<ClaimFacts>,
-    pub(super) metrics: Objects<Received<PodMetricsFacts>>,
+    pub(super) metrics: Objects<PodSamples>,
+    /// When the metrics API last said that it made its items, by its own clock.
+    metrics_made: Option<Millis>,
     pub(super) kubelets: HashMap<String, NodeVolumes>,
     pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
     pub(super) longhorn: Objects<LonghornFacts>,
@@ -75,6 +92,11 @@ pub struct World {
     pub(super) tracks: BTreeMap<(SourceId, Option<String>), Track>,
     pub(super) latencies: BTreeMap<SourceId, Latencies>,
     pub(super) risks: BTreeMap<SourceId, Message>,
+    pub(super) skews: Skews,
+    /// By how much all clocks are ahead of this program's, should it be that one that is off, as of the last join.
+    pub(super) own_skew: Option<Millis>,
+    /// What the wall clock was set by since the program began: what is received goes by the steady clock, which began with it.
+    wall_step: Millis,
     pub(super) seq: u64,
     /// The VMs of the last snapshot, in its order.
     pub(super) last: Vec<Arc<Vm>>,
@@ -98,6 +120,7 @@ impl World {
             pods: Objects::new(),
             claims: Objects::new(),
             metrics: Objects::new(),
+            metrics_made: None,
             kubelets: HashMap::new(),
             persistent_volumes: Objects::new(),
             longhorn: Objects::new(),
@@ -108,12 +131,36 @@ impl World {
             tracks: BTreeMap::new(),
             latencies: BTreeMap::new(),
             risks: BTreeMap::new(),
+            skews: Skews::default(),
+            own_skew: None,
+            wall_step: 0,
             seq: 0,
             last: Vec::new(),
         }
     }
 
-    /// Takes in what a source said.
+    /// Tells how far the wall clock is ahead of the steady one by now.
+    pub fn set_wall_step(&mut self, step: Millis) {
+        self.wall_step = step;
+    }
+
+    /// A moment of the steady clock, as people read it.
+    pub(super) fn wall(&self, steady: Millis) -> Millis {
+        steady.saturating_add(self.wall_step)
+    }
+
+    pub(super) fn age(&self, receipt: &Receipt, now: Millis, interval: Millis) -> Age {
+        receipt.age(now, self.wall(now), interval)
+    }
+
+    /// When a sample was taken, by this program's wall clock, as far as the clock of its source tells: never later than it was received.
+    pub(super) fn taken_at(&self, receipt: &Receipt, source: SourceId, machine: &str) -> Millis {
+        let received = self.wall(receipt.first);
+        let skew = self.skews.of(source, machine).unwrap_or_default();
+        receipt.at.map_or(received, |at| at.saturating_sub(skew).min(received))
+    }
+
+    /// Takes in what a source said. Its times are of the steady clock.
     pub fn apply(&mut self, observation: Observation) {
         match observation {
             Observation::Wukongs(change) => {
@@ -219,6 +266,7 @@ impl World {
             Ok(items) => items,
             Err(error) => return self.track(SourceId::PodMetrics, namespace).failed(error),
         };
+        self.metrics_made(items.iter().filter_map(|facts| facts.made).max(), at);
         for facts in items {
             self.sampled(facts, at);
         }
@@ -226,33 +274,82 @@ impl World {
         let crowded = self.metrics.len() > MOST_SAMPLES;
         self.metrics.retain(|_, received| match crowded {
             true => received.told == at,
-            false => received.first_seen >= forget_before,
+            false => received.last.map_or(received.told, |last| last.receipt.first) >= forget_before,
         });
         self.track(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
-    /// What lies behind a claim, should claim and PersistentVolume name each other.
-    pub(super) fn backend(&self, claim: &Key) -> Option<&Backend> {
+    /// The PersistentVolume of a claim, should they name each other.
+    fn persistent_volume(&self, claim: &Key) -> Option<&PersistentVolumeFacts> {
         let bound = &self.claims.get(claim)?.volume_name;
-        let lead = self.persistent_volumes.get(&At("", bound))?.lead.as_ref()?;
-        (lead.claim == *claim).then_some(&lead.backend)
+        self.persistent_volumes
+            .get(&At("", bound))
+            .map(|volume| &**volume)
+            .filter(|volume| volume.claim == *claim)
     }
 
+    /// What lies behind a claim.
+    pub(super) fn backend(&self, claim: &Key) -> Option<&Backend> {
+        self.persistent_volume(claim)?.backend.as_ref()
+    }
+
+    /// Who made a claim's volume: the PersistentVolume's word, else the claim's own.
+    pub(super) fn provisioner(&self, claim: &Key) -> Provisioner {
+        let of_volume = self.persistent_volume(claim).map(|volume| volume.provisioner);
+        match of_volume.unwrap_or_default() {
+            Provisioner::Unknown => self.claims.get(claim).map(|claim| claim.provisioner).unwrap_or_default(),
+            known => known,
+        }
+    }
+
+    /// An item that is no sample of its whole pod leaves the last one, which ages.
     fn sampled(&mut self, facts: PodMetricsFacts, now: Millis) {
         let key = facts.key();
-        let first_seen = match self.metrics.get(&key) {
-            Some(old) if old.facts.at == facts.at => old.first_seen,
-            _ => now,
+        let pod = self.pods.get(&key);
+        let (known, node) = pod.map(|pod| (pod.containers.as_slice(), &*pod.node_name)).unwrap_or_default();
+        let usage = containers::add_up(&facts.containers, facts.containers_left_out, known);
+        let before = self.metrics.get(&key).and_then(|samples| samples.last);
+        let (last, incomplete) = match usage {
+            Err(incomplete) => (before, Some(incomplete)),
+            Ok(usage) => {
+                let receipt = Receipt::after(before.map(|before| before.receipt), facts.at, now);
+                (Some(PodSample { usage, window_ms: facts.window_ms, receipt }), None)
+            }
         };
-        self.metrics.insert(key, Box::new(Received { facts, first_seen, told: now }));
+        if let Some(at) = last.and_then(|last| last.receipt.fresh_time(now)).filter(|_| !node.is_empty()) {
+            let window = Millis::from(facts.window_ms).min(LONGEST_WINDOW);
+            let interval = self.limits.metrics_interval.max(window);
+            let wall = now.saturating_add(self.wall_step);
+            self.skews.add(SourceId::PodMetrics, node, at, wall, interval);
+        }
+        let PodMetricsFacts { namespace, name, created_by, .. } = facts;
+        let samples = PodSamples { namespace, name, created_by, last, incomplete, told: now };
+        self.metrics.insert(key, Box::new(samples));
+    }
+
+    /// metrics-server writes its own time into each item (`creationTimestamp`). One that stands still tells nothing of its clock.
+    fn metrics_made(&mut self, made: Option<Millis>, now: Millis) {
+        let last = std::mem::replace(&mut self.metrics_made, made);
+        if let (Some(made), Some(last)) = (made, last)
+            && made != last
+        {
+            let interval = self.limits.metrics_interval;
+            self.skews.add(SourceId::PodMetrics, "", made, self.wall(now), interval);
+        }
     }
 
     fn summary(&mut self, node: String, at: Millis, result: Result<SummaryFacts, SourceError>) {
-        let kubelet = self.kubelets.entry(node).or_default();
+        let kubelet = self.kubelets.entry(node.clone()).or_default();
         match result {
-            Ok(SummaryFacts { source, volumes }) => {
-                let stats = volumes.into_iter().filter_map(|stats| of_a_claim(stats, &self.pods)).collect();
-                kubelet.answered(source, stats, at, self.limits.disk_interval);
+            Ok(mut facts) => {
+                let volumes = std::mem::take(&mut facts.volumes).into_iter();
+                facts.volumes = volumes.filter_map(|stats| of_a_claim(stats, &self.pods)).collect();
+                kubelet.answered(facts, at, self.limits.disk_interval);
+                let (wall, interval) =
+                    (at.saturating_add(self.wall_step), kubelet.interval(self.limits.disk_interval));
+                for time in kubelet.volumes().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
+                    self.skews.add(SourceId::Kubelet, &node, time, wall, interval);
+                }
             }
             Err(error) => kubelet.failed(error, at),
         }
@@ -263,20 +360,33 @@ impl World {
             Ok(facts) => facts,
             Err(error) => return self.track(SourceId::Prometheus, None).failed(error),
         };
-        let claimed = facts.volumes.into_iter().filter_map(|stats| match &stats.of {
-            VolumeRef::Claim(claim) => Some((claim.clone(), stats)),
-            VolumeRef::PodVolume { .. } => None,
+        let before = std::mem::take(&mut self.prometheus);
+        let volumes = facts.volumes.into_iter().filter_map(|stats| {
+            let VolumeRef::Claim(claim) = &stats.of else { return None };
+            let last = before.volumes.get(claim).map(|(_, receipt)| *receipt);
+            Some((claim.clone(), (last, stats.at, stats)))
         });
-        let sampled =
-            facts.instances.into_iter().map(|sample| (Key::new(&sample.namespace, &sample.name), sample));
-        let Queried { mut volumes_ahead, mut instances_ahead, .. } = std::mem::take(&mut self.prometheus);
-        let (mut volumes, mut instances): (HashMap<Key, VolumeStats>, HashMap<Key, InstanceSample>) =
-            (claimed.collect(), sampled.collect());
-        volumes_ahead
-            .settle(at, volumes.iter_mut().filter_map(|(key, stats)| Some((key, stats.at.as_mut()?))));
-        instances_ahead.settle(at, instances.iter_mut().map(|(key, sample)| (key, &mut sample.at)));
+        let volumes: HashMap<Key, (VolumeStats, Receipt)> = volumes
+            .map(|(claim, (last, time, stats))| (claim, (stats, Receipt::after(last, time, at))))
+            .collect();
+        let instances = facts.instances.into_iter().map(|sample| {
+            let key = Key::new(&sample.namespace, &sample.name);
+            let last = before.instances.get(&key).map(|(_, receipt)| *receipt);
+            let receipt = Receipt::after(last, Some(sample.at), at);
+            (key, (sample, receipt))
+        });
+        let instances: HashMap<Key, (InstanceSample, Receipt)> = instances.collect();
+        let (wall, interval) = (self.wall(at), self.limits.metrics_interval);
+        for time in instances.values().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
+            self.skews.add(SourceId::Prometheus, "", time, wall, interval);
+        }
+        let of_disks = self.limits.disk_interval.max(interval);
+        for time in volumes.values().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
+            self.skews.add(SourceId::Prometheus, "", time, wall, of_disks);
+        }
+        let peers = peers_by_node(&volumes);
         let (warnings, answered) = (facts.warnings, Some(at));
-        self.prometheus = Queried { volumes, instances, warnings, answered, volumes_ahead, instances_ahead };
+        self.prometheus = Queried { volumes, peers, instances, warnings, answered };
         self.track(SourceId::Prometheus, None).succeeded(at);
     }
 
@@ -310,6 +420,14 @@ fn of_a_claim(mut stats: VolumeStats, pods: &Objects<PodFacts>) -> Option<Volume
         stats.of = VolumeRef::Claim(Key::new(&pod.namespace, facts.claim_of(volume)?));
     }
     Some(stats)
+}
+
+fn peers_by_node(volumes: &HashMap<Key, (VolumeStats, Receipt)>) -> HashMap<Box<str>, Peers> {
+    let mut by_node: HashMap<&str, Vec<&VolumeStats>> = HashMap::new();
+    for (stats, _) in volumes.values().filter(|(stats, _)| !stats.node.is_empty()) {
+        by_node.entry(&stats.node).or_default().push(stats);
+    }
+    by_node.into_iter().map(|(node, stats)| (node.into(), Peers::new(stats.into_iter()))).collect()
 }
 
 fn clear<T>(objects: &mut Objects<T>, namespace: Option<&str>) {

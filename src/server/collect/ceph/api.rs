@@ -10,7 +10,7 @@ use crate::server::{
         ceph::{PoolImages, RbdImage},
         lenient::Obj,
     },
-    snapshot::facts::{Image, ImageStats},
+    snapshot::facts::{Image, ImageStats, Uncounted},
 };
 
 /// Images of one page: 600 kB of answer, about 2 s of the manager's time.
@@ -76,8 +76,7 @@ impl<'a> Api<'a> {
         }
         match reply {
             Ok(reply) => Ok(Some(reply)),
-            // An unknown pool is a 400, an unknown image a 404.
-            Err(failure) if failure.is_status(400) || failure.is_status(404) => Ok(None),
+            Err(failure) if is_absence(&failure) => Ok(None),
             Err(failure) => {
                 self.login.forget_refused(&failure);
                 Err(failure)
@@ -91,9 +90,25 @@ impl<'a> Api<'a> {
     }
 }
 
+/// An unknown image is a 404, an unknown pool a 400 that says so (`ENOENT`). A list answers 400 for an image that cannot be opened, too.
+fn is_absence(failure: &Failure) -> bool {
+    let says_so = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        line.contains("[errno 2]") || line.contains("pool not found")
+    };
+    match failure {
+        Failure::Refused { code, says, .. } => match code.as_u16() {
+            404 => true,
+            400 => says_so(&says.line),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// `pool/image` or `pool/namespace/image`.
 fn spec(image: &Image) -> String {
-    let Image { pool, namespace, name } = image;
+    let Image { pool, namespace, name, .. } = image;
     if namespace.is_empty() { format!("{pool}/{name}") } else { format!("{pool}/{namespace}/{name}") }
 }
 
@@ -107,7 +122,8 @@ fn decode_page(answer: &[u8], pool: &str) -> Option<Page> {
 
 fn identity(image: &RbdImage, asked: &str) -> Image {
     let pool = if image.pool_name.is_empty() { asked } else { &image.pool_name };
-    Image { pool: pool.into(), namespace: (*image.namespace).into(), name: (*image.name).into() }
+    let (namespace, name) = ((*image.namespace).into(), (*image.name).into());
+    Image { pool: pool.into(), namespace, name, any_namespace: false }
 }
 
 /// The outer none: this is not the image.
@@ -118,7 +134,21 @@ fn decode_image(answer: &[u8], image: Image) -> Option<Option<ImageStats>> {
 
 /// An image whose size is not told is left out: there is nothing that its usage could be a part of.
 fn stats(image: Image, found: &RbdImage) -> Option<ImageStats> {
-    Some(ImageStats { image, size: found.size.0?, used: found.total_disk_usage.0 })
+    Some(ImageStats { image, size: found.size.0?, used: usage(found) })
+}
+
+/// Ceph counts by fast-diff, and no image that is mirrored by snapshots: their object map is always marked invalid (`_rbd_image` in
+/// pybind/mgr/dashboard/services/rbd.py). So the mirroring is looked at first.
+fn usage(image: &RbdImage) -> Result<u64, Uncounted> {
+    if let Some(used) = image.total_disk_usage.0 {
+        return Ok(used);
+    }
+    let has_fast_diff = || image.features_name.0.iter().any(|feature| feature == "fast-diff");
+    Err(match &*image.mirror_mode {
+        "snapshot" => Uncounted::Mirrored,
+        _ if has_fast_diff() => Uncounted::InvalidMap,
+        _ => Uncounted::NoFastDiff,
+    })
 }
 
 #[cfg(test)]
@@ -126,7 +156,36 @@ mod tests {
     use super::*;
 
     fn image(namespace: &str, name: &str) -> Image {
-        Image { pool: "rbd".into(), namespace: namespace.into(), name: name.into() }
+        Image { pool: "rbd".into(), namespace: namespace.into(), name: name.into(), any_namespace: false }
+    }
+
+    /// ceph/ceph#64855 plans to count mirrored images too.
+    #[test]
+    fn an_image_that_is_not_counted_says_why() {
+        for (fields, want) in [
+            (
+                r#""features_name":["exclusive-lock","fast-diff","object-map"],"mirror_mode":"snapshot","total_disk_usage":null"#,
+                Err(Uncounted::Mirrored),
+            ),
+            (
+                r#""features_name":["layering"],"mirror_mode":"journal","total_disk_usage":null"#,
+                Err(Uncounted::NoFastDiff),
+            ),
+            (
+                r#""features_name":["fast-diff"],"mirror_mode":"unknown","total_disk_usage":null"#,
+                Err(Uncounted::InvalidMap),
+            ),
+            (r#""mirror_mode":"snapshot","total_disk_usage":5"#, Ok(5)),
+            (r#""features_name":null"#, Err(Uncounted::NoFastDiff)),
+            (r#""features_name":7,"mirror_mode":7"#, Err(Uncounted::NoFastDiff)),
+        ] {
+            let found: RbdImage =
+                serde_json::from_str(&format!(r#"{{"name":"a","size":9,{fields}}}"#)).unwrap();
+            assert_eq!(stats(image("", "a"), &found).unwrap().used, want, "{fields}");
+        }
+        let removing: RbdImage =
+            serde_json::from_str(r#"{"name":"x","id":"x","source":"REMOVING"}"#).unwrap();
+        assert_eq!(stats(image("", "x"), &removing), None);
     }
 
     #[test]
@@ -138,8 +197,9 @@ mod tests {
             {"value":null}]"#;
         let page = decode_page(answer, "rbd").unwrap();
         let rows: Vec<_> = page.images.into_iter().map(|s| (s.image, s.size, s.used)).collect();
+        let unknown = Err(Uncounted::NoFastDiff);
         let want =
-            [(image("", "a"), 100, Some(40)), (image("ns", "b"), 100, None), (image("", "d"), 5, None)];
+            [(image("", "a"), 100, Ok(40)), (image("ns", "b"), 100, unknown), (image("", "d"), 5, unknown)];
         assert_eq!((rows.as_slice(), page.count), (&want[..], 6));
         for answer in ["", "{}", "null", "[7]", r#"[{"value":3}]"#, r#"[{"value":[{"name""#, "<html>"] {
             assert!(decode_page(answer.as_bytes(), "rbd").is_none(), "{answer}");
@@ -149,7 +209,7 @@ mod tests {
     #[test]
     fn an_image_is_the_one_that_was_asked_for() {
         let answer = br#"{"name":"a","pool_name":"rbd","size":100,"total_disk_usage":40}"#;
-        assert_eq!(decode_image(answer, image("", "a")).unwrap().unwrap().used, Some(40));
+        assert_eq!(decode_image(answer, image("", "a")).unwrap().unwrap().used, Ok(40));
         assert_eq!(decode_image(br#"{"name":"a"}"#, image("", "a")), Some(None));
         assert!(decode_image(answer, image("", "b")).is_none());
         assert_eq!((spec(&image("", "a")), spec(&image("ns", "a"))), ("rbd/a".into(), "rbd/ns/a".into()));

@@ -171,33 +171,130 @@ fn by_pool(images: &[Image]) -> BTreeMap<&str, BTreeSet<&Image>> {
 fn is_of_its_pool(failure: &Failure) -> bool {
     match failure {
         Failure::Late(_) | Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => true,
-        Failure::Status { code, .. } => code.as_u16() == 500,
-        _ => false,
+        failure => is_of_an_image(failure),
     }
 }
 
-/// Takes pages until single requests for what is left would be fewer. What is in no page is not there.
+/// The images of one pool. A static one is in the default namespace unless it is not there.
 async fn ask_pool(
+    api: &mut Api<'_>,
+    pool: &str,
+    wanted: BTreeSet<&Image>,
+    found: &mut Vec<ImageStats>,
+) -> Result<(), Failure> {
+    let at_home = |image: &Image| Image { any_namespace: false, ..image.clone() };
+    let (statics, exact): (Vec<&Image>, Vec<&Image>) =
+        wanted.into_iter().partition(|image| image.any_namespace);
+    let mut statics: BTreeMap<Image, &Image> =
+        statics.into_iter().map(|image| (at_home(image), image)).collect();
+    let homes: Vec<Image> = statics.keys().cloned().collect();
+    // Straight into what was found: it stands, should the budget of the round end here.
+    let before = found.len();
+    let outcome = ask_images(api, pool, exact.iter().copied().chain(&homes).collect(), found).await;
+    let mut renamed = Vec::new();
+    for stats in &mut found[before..] {
+        if let Some(image) = statics.remove(&stats.image) {
+            let of_both = exact.contains(&&stats.image).then(|| stats.clone());
+            renamed.extend(of_both);
+            stats.image = image.clone();
+        }
+    }
+    found.append(&mut renamed);
+    if outcome? == Listing::Readable && !statics.is_empty() {
+        find_in_namespaces(api, pool, statics.into_values(), found).await?;
+    }
+    Ok(())
+}
+
+/// Whether the list of a pool can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    Readable,
+    /// One image that cannot be opened fails the list of all: each was asked for by itself.
+    Broken,
+    /// There is no such pool.
+    Absent,
+}
+
+/// Takes pages until single requests for what is left would be fewer. What is in no page is not there.
+async fn ask_images(
     api: &mut Api<'_>,
     pool: &str,
     mut wanted: BTreeSet<&Image>,
     found: &mut Vec<ImageStats>,
-) -> Result<(), Failure> {
+) -> Result<Listing, Failure> {
     let (mut offset, mut total, mut first) = (0, None, None);
     while wanted.len() > pages_left(offset, total, wanted.len()) {
-        let Some(page) = api.page(pool, offset).await? else { return Ok(()) };
+        let page = match api.page(pool, offset).await {
+            Err(failure) if is_of_an_image(&failure) => {
+                return ask_each(api, wanted, found).await.map(|()| Listing::Broken);
+            }
+            page => page?,
+        };
+        let Some(page) = page else { return Ok(Listing::Absent) };
         let begins = page.images.first().map(|stats| stats.image.clone());
         // The end; or an API that gives its first page whatever is asked for.
         if page.count == 0 || begins.is_some() && begins == first {
-            return Ok(());
+            return Ok(Listing::Readable);
         }
         (first, total, offset) = (begins, page.total.or(total), offset + page.count);
         found.extend(page.images.into_iter().filter(|stats| wanted.remove(&stats.image)));
     }
+    ask_each(api, wanted, found).await.map(|()| Listing::Readable)
+}
+
+/// One by one: an image that cannot be opened costs itself alone.
+async fn ask_each(
+    api: &mut Api<'_>,
+    wanted: BTreeSet<&Image>,
+    found: &mut Vec<ImageStats>,
+) -> Result<(), Failure> {
+    let mut failed = None;
     for image in wanted {
-        found.extend(api.image(image).await?);
+        match api.image(image).await {
+            Err(failure) if is_of_an_image(&failure) => drop(failed.get_or_insert(failure)),
+            told => found.extend(told?),
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Walks the whole list: an image of this name counts if the pool has one such alone.
+async fn find_in_namespaces(
+    api: &mut Api<'_>,
+    pool: &str,
+    wanted: impl Iterator<Item = &Image>,
+    found: &mut Vec<ImageStats>,
+) -> Result<(), Failure> {
+    let mut places: BTreeMap<&str, (&Image, Vec<ImageStats>)> =
+        wanted.map(|image| (&*image.name, (image, Vec::new()))).collect();
+    let (mut offset, mut first) = (0, None);
+    while let Some(page) = api.page(pool, offset).await? {
+        let begins = page.images.first().map(|stats| stats.image.clone());
+        if page.count == 0 || begins.is_some() && begins == first {
+            break;
+        }
+        (first, offset) = (begins, offset + page.count);
+        for stats in page.images {
+            if let Some((_, named)) = places.get_mut(&*stats.image.name) {
+                named.push(stats);
+            }
+        }
+        if page.total.is_some_and(|total| offset >= total) {
+            break;
+        }
+    }
+    for (image, mut named) in places.into_values() {
+        if let (Some(stats), true) = (named.pop(), named.is_empty()) {
+            found.push(ImageStats { image: image.clone(), ..stats });
+        }
     }
     Ok(())
+}
+
+/// Whether another image may fare better: the manager could not open this one.
+fn is_of_an_image(failure: &Failure) -> bool {
+    failure.is_status(400) || failure.is_status(500)
 }
 
 /// How many pages the rest of a pool takes at the least, as far as its size was told: that may be out of date.

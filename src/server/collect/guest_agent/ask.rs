@@ -110,7 +110,7 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
     match failure {
         Failure::Late(deadline) => late(agent(), *deadline),
         Failure::Transport(error) => transport_error(error.as_ref()),
-        Failure::Status { code, .. } => match code.as_u16() {
+        Failure::Status { code, .. } | Failure::Refused { code, .. } => match code.as_u16() {
             409 => source_error(Reason::AgentOff, msg!(collect.agent_off, peer = agent())),
             410 => source_error(Reason::NotRunning, msg!(collect.no_instance, guest = guest)),
             // What virt-api says when virt-handler, or the launcher, does not answer it.

@@ -1,15 +1,15 @@
 //! Launcher pods and PersistentVolumeClaims.
 
-use super::{Kind, created, texts};
+use super::{Kind, created, provisioner, texts};
 use crate::{
     model::{quantity::Quantity, source::SourceId},
     server::{
         k8s::{
-            core::{ClaimSpec, ClaimStatus, PodSpec, PodStatus, PodVolume},
+            core::{ClaimSpec, ClaimStatus, Container, ContainerStatus, PodSpec, PodStatus, PodVolume},
             lenient::Scalar,
             meta::Object,
         },
-        snapshot::facts::{Change, ClaimFacts, Key, Observation, PodFacts},
+        snapshot::facts::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts},
     },
 };
 
@@ -29,7 +29,9 @@ impl Kind for Pods {
 
     fn facts(object: Object<PodSpec, PodStatus>) -> PodFacts {
         let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
+        let containers = containers(&spec, &status);
         PodFacts {
+            containers,
             created: created(&meta.creation_timestamp),
             deleting: !meta.deletion_timestamp.is_empty(),
             created_by: meta.labels.0.created_by.0,
@@ -52,10 +54,13 @@ impl Kind for Pods {
         let claims =
             facts.claims.iter().map(|(name, claim)| size_of::<(String, String)>() + texts(&[name, claim]));
         let own = [&facts.uid, &facts.namespace, &facts.name, &facts.node_name, &facts.phase];
+        let containers =
+            facts.containers.iter().map(|container| size_of::<PodContainer>() + texts(&[&container.name]));
         size_of::<PodFacts>()
             + texts(&own)
             + texts(&[&facts.created_by, &facts.domain])
             + claims.sum::<usize>()
+            + containers.sum::<usize>()
     }
 
     fn key(facts: &PodFacts) -> Key {
@@ -82,11 +87,19 @@ impl Kind for Claims {
 
     fn facts(object: Object<ClaimSpec, ClaimStatus>) -> ClaimFacts {
         let (meta, spec, status) = (object.metadata.0, object.spec.0, object.status.0);
+        let annotations = &meta.annotations;
+        let named = [&annotations.storage_provisioner, &annotations.storage_provisioner_beta];
         ClaimFacts {
+            provisioner: named
+                .into_iter()
+                .find(|name| !name.is_empty())
+                .map(|name| provisioner::classify(name))
+                .unwrap_or_default(),
             namespace: meta.namespace.0,
             name: meta.name.0,
             block: &*spec.volume_mode == "Block",
-            capacity: bytes(&status.capacity.storage).or_else(|| bytes(&spec.resources.requests.storage)),
+            request: bytes(&spec.resources.requests.storage),
+            capacity: bytes(&status.capacity.storage),
             storage_class: spec.storage_class_name.0,
             volume_name: spec.volume_name.0,
         }
@@ -104,6 +117,29 @@ impl Kind for Claims {
     fn observation(change: Change<ClaimFacts>) -> Observation {
         Observation::Claims(change)
     }
+}
+
+/// Those whose figures are the pod's: the containers of its spec that run side by side. None where there are more than are read.
+fn containers(spec: &PodSpec, status: &PodStatus) -> Vec<PodContainer> {
+    let always = |container: &&Container| &*container.restart_policy == "Always";
+    let lists = [&spec.containers, &spec.init_containers, &spec.ephemeral_containers];
+    if lists.iter().any(|list| list.left_out > 0) {
+        return Vec::new();
+    }
+    let is_running = |name: &str| {
+        let runs =
+            |status: &ContainerStatus| *status.name == *name && !status.state.running.started_at.is_empty();
+        status.container_statuses.iter().any(runs)
+    };
+    let [containers, init, ephemeral] = lists;
+    let all = containers.iter().chain(init.iter().filter(always)).chain(ephemeral.iter());
+    let named = all.filter(|container| !container.name.is_empty());
+    named
+        .map(|container| PodContainer {
+            name: (&*container.name).into(),
+            required: is_running(&container.name),
+        })
+        .collect()
 }
 
 fn claim(volume: PodVolume) -> Option<(String, String)> {
@@ -126,9 +162,12 @@ mod tests {
                 "creationTimestamp": "1970-01-01T00:00:01Z", "deletionTimestamp": "1970-01-01T00:00:02Z",
                 "labels": {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": "vmi-1"},
                 "annotations": {"kubevirt.io/domain": "web", "other": "x"}, "managedFields": [{"fieldsV1": {"f:a": {}}}]},
-            "spec": {"nodeName": "n1", "containers": [{"name": "compute"}], "volumes": [
+            "spec": {"nodeName": "n1", "containers": [{"name": "compute"}, {"image": "x"}],
+                "initContainers": [{"name": "container-disk-binary"}, {"name": "guest-console-log", "restartPolicy": "Always"}], "volumes": [
                 {"name": "root", "persistentVolumeClaim": {"claimName": "web-root"}}, {"name": "token", "projected": {}}, 7]},
-            "status": {"phase": "Running", "hostIP": "10.1.0.7", "conditions": []}}"#,
+            "status": {"phase": "Running", "hostIP": "10.1.0.7", "conditions": [],
+                "containerStatuses": [{"name": "compute", "state": {"running": {"startedAt": "1970-01-01T00:00:02Z"}}}],
+                "initContainerStatuses": [{"name": "guest-console-log", "state": {"running": {"startedAt": "1970-01-01T00:00:02Z"}}}]}}"#,
         );
         let want = PodFacts {
             uid: "p-1".into(),
@@ -142,6 +181,10 @@ mod tests {
             created_by: "vmi-1".into(),
             domain: "web".into(),
             claims: vec![("root".into(), "web-root".into())],
+            containers: vec![
+                PodContainer { name: "compute".into(), required: true },
+                PodContainer { name: "guest-console-log".into(), required: false },
+            ],
         };
         assert_eq!(facts, Some(want));
     }
@@ -156,24 +199,24 @@ mod tests {
     }
 
     #[test]
-    fn claims_have_capacity_else_request() {
-        for (rest, block, capacity) in [
+    fn claims_have_what_they_ask_for_and_what_they_got() {
+        for (rest, block, sizes) in [
             (
                 r#""spec": {"volumeMode": "Block", "resources": {"requests": {"storage": "1Gi"}}}, "status": {"capacity": {"storage": "2Gi"}}"#,
                 true,
-                Some(2 << 30),
+                (Some(1 << 30), Some(2 << 30)),
             ),
             (
                 r#""spec": {"volumeMode": "Filesystem", "resources": {"requests": {"storage": 4096}}}, "status": {"phase": "Pending"}"#,
                 false,
-                Some(4096),
+                (Some(4096), None),
             ),
-            (r#""spec": {}, "status": {"capacity": {"storage": "much"}}"#, false, None),
-            (r#""spec": [], "status": {"capacity": {"storage": "-1Gi"}}"#, false, None),
+            (r#""spec": {}, "status": {"capacity": {"storage": "much"}}"#, false, (None, None)),
+            (r#""spec": [], "status": {"capacity": {"storage": "-1Gi"}}"#, false, (None, None)),
         ] {
             let json = format!(r#"{{"metadata": {{"name": "a", "namespace": "b"}}, {rest}}}"#);
             let facts = read::<Claims>(&json).unwrap();
-            assert_eq!((facts.block, facts.capacity), (block, capacity), "{rest}");
+            assert_eq!((facts.block, (facts.request, facts.capacity)), (block, sizes), "{rest}");
         }
     }
 }

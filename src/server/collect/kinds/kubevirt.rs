@@ -154,8 +154,10 @@ impl Kind for Instances {
     }
 
     fn weight(facts: &InstanceFacts) -> usize {
-        let volumes =
-            facts.volumes.iter().map(|v| VOLUME_ROW + size_of::<InstanceVolume>() + texts(&[&v.name, &v.claim]));
+        let volumes = facts
+            .volumes
+            .iter()
+            .map(|v| VOLUME_ROW + size_of::<InstanceVolume>() + texts(&[&v.name, &v.claim]));
         let disks = facts
             .disks
             .iter()

@@ -3,6 +3,8 @@
 mod core;
 mod kubevirt;
 mod node;
+mod provisioner;
+mod rbd;
 mod storage;
 mod wukong;
 

@@ -1,16 +1,17 @@
 //! What leads from a claim to its backend: PersistentVolumes, and Longhorn's volumes.
 
-use super::{Kind, Scope, texts};
+use super::{Kind, Scope, provisioner, rbd, texts};
 use crate::{
     model::source::SourceId,
     server::{
         k8s::{
             longhorn::{LonghornSpec, LonghornStatus},
             meta::{Nothing, Object},
-            storage::{Csi, PersistentVolumeSpec, VolumeAttributes},
+            storage::PersistentVolumeSpec,
         },
         snapshot::facts::{
-            Backend, Change, Image, Key, Lead, LonghornFacts, Observation, PersistentVolumeFacts,
+            Backend, Change, Image, Key, LonghornEngine, LonghornFacts, Observation, PersistentVolumeFacts,
+            Provisioner,
         },
     },
 };
@@ -33,23 +34,24 @@ impl Kind for PersistentVolumes {
     type Facts = PersistentVolumeFacts;
 
     fn facts(object: Object<PersistentVolumeSpec, Nothing>) -> PersistentVolumeFacts {
-        let (claim, csi) = (object.spec.0.claim_ref.0, object.spec.0.csi.0);
-        let lead =
-            backend(csi).map(|backend| Lead { claim: Key::new(&claim.namespace, &claim.name), backend });
-        PersistentVolumeFacts { name: object.metadata.0.name.0.into(), lead }
+        let (meta, spec) = (object.metadata.0, object.spec.0);
+        let claim = &spec.claim_ref;
+        PersistentVolumeFacts {
+            claim: Key::new(&claim.namespace, &claim.name),
+            provisioner: provisioner(&meta.annotations.provisioned_by, &spec),
+            backend: backend(&spec),
+            name: meta.name.0.into(),
+        }
     }
 
     fn weight(facts: &PersistentVolumeFacts) -> usize {
-        let lead = facts.lead.as_ref().map_or(0, |lead| {
-            let backend = match &lead.backend {
-                Backend::Longhorn(volume) => volume.len(),
-                Backend::Rbd(image) => {
-                    size_of::<Image>() + texts(&[&image.pool, &image.namespace, &image.name])
-                }
-            };
-            texts(&[&lead.claim.namespace, &lead.claim.name]) + backend
+        let backend = facts.backend.as_ref().map_or(0, |backend| match backend {
+            Backend::Longhorn(volume) => volume.len(),
+            Backend::Rbd(image) => size_of::<Image>() + texts(&[&image.pool, &image.namespace, &image.name]),
         });
-        size_of::<PersistentVolumeFacts>() + texts(&[&facts.name]) + lead
+        size_of::<PersistentVolumeFacts>()
+            + texts(&[&facts.name, &facts.claim.namespace, &facts.claim.name])
+            + backend
     }
 
     fn key(facts: &PersistentVolumeFacts) -> Key {
@@ -76,6 +78,7 @@ impl Kind for LonghornVolumes {
 
     fn facts(object: Object<LonghornSpec, LonghornStatus>) -> LonghornFacts {
         LonghornFacts {
+            engine: engine(&object.spec),
             size: object.spec.size.bytes(),
             actual_size: object.status.actual_size.bytes(),
             namespace: object.metadata.0.namespace.0,
@@ -97,25 +100,38 @@ impl Kind for LonghornVolumes {
 }
 
 /// None where no source could tell of it.
-fn backend(csi: Csi) -> Option<Backend> {
-    if *csi.driver == *LONGHORN_DRIVER && !csi.volume_handle.is_empty() {
-        return Some(Backend::Longhorn(csi.volume_handle.0.into()));
+fn backend(spec: &PersistentVolumeSpec) -> Option<Backend> {
+    if let Some(rbd) = &spec.rbd {
+        return rbd::in_tree(rbd).map(Box::new).map(Backend::Rbd);
     }
-    image(csi.volume_attributes.0).map(Backend::Rbd)
+    let csi = &spec.csi;
+    if *csi.driver == *LONGHORN_DRIVER {
+        return Some(Backend::Longhorn((*csi.volume_handle).into()))
+            .filter(|_| !csi.volume_handle.is_empty());
+    }
+    rbd::of_csi(csi).map(Box::new).map(Backend::Rbd)
 }
 
-/// ceph-csi names pool and image of what it provisions. Its driver's name begins with the operator's namespace, so
-/// these two fields alone tell an RBD volume.
-fn image(attributes: VolumeAttributes) -> Option<Box<Image>> {
-    let (pool, name) = (&*attributes.pool, &*attributes.image_name);
-    let named = !pool.is_empty() && !name.is_empty();
-    named.then(|| {
-        Box::new(Image {
-            pool: pool.into(),
-            namespace: (&*attributes.rados_namespace).into(),
-            name: name.into(),
-        })
-    })
+/// Who made the volume, as its annotation or its driver says, or what it is.
+fn provisioner(made_by: &str, spec: &PersistentVolumeSpec) -> Provisioner {
+    let named = [made_by, &spec.csi.driver].map(provisioner::classify);
+    let is_certain = |of: &&Provisioner| matches!(of, Provisioner::Device | Provisioner::Directory);
+    match named.iter().find(is_certain) {
+        Some(certain) => *certain,
+        None if spec.host_path.is_some() => Provisioner::Directory,
+        None if spec.rbd.is_some() => Provisioner::Device,
+        None if named.contains(&Provisioner::Unlisted) => Provisioner::Unlisted,
+        None => Provisioner::Unknown,
+    }
+}
+
+/// Before 1.6 `dataEngine` was not written, and `backendStoreDriver` said it.
+fn engine(spec: &LonghornSpec) -> LonghornEngine {
+    match (&*spec.data_engine, &*spec.backend_store_driver) {
+        ("v2", _) => LonghornEngine::V2,
+        ("", "v2") => LonghornEngine::UncountedV2,
+        _ => LonghornEngine::V1,
+    }
 }
 
 #[cfg(test)]
@@ -136,9 +152,15 @@ mod tests {
                 "nodeStageSecretRef": {"name": "x", "namespace": "y"}, "volumeAttributes": {"clusterID": "rook-ceph",
                 "imageFeatures": "layering", "imageName": "csi-vol-9d", "journalPool": "rbd", "pool": "rbd", "radosNamespace": "tenant"}}}"#,
         );
-        let image = Image { pool: "rbd".into(), namespace: "tenant".into(), name: "csi-vol-9d".into() };
-        let lead = Lead { claim: Key::new("prod", "web-root"), backend: Backend::Rbd(Box::new(image)) };
-        assert_eq!(facts, PersistentVolumeFacts { name: "pvc-1".into(), lead: Some(lead) });
+        let (pool, namespace, name) = ("rbd".into(), "tenant".into(), "csi-vol-9d".into());
+        let image = Image { pool, namespace, name, any_namespace: false };
+        let want = PersistentVolumeFacts {
+            name: "pvc-1".into(),
+            claim: Key::new("prod", "web-root"),
+            provisioner: Provisioner::Device,
+            backend: Some(Backend::Rbd(Box::new(image))),
+        };
+        assert_eq!(facts, want);
     }
 
     #[test]
@@ -146,8 +168,7 @@ mod tests {
         let facts = volume(
             r#"{"claimRef": {"namespace": "prod", "name": "web"}, "csi": {"driver": "driver.longhorn.io", "volumeHandle": "pvc-9"}}"#,
         );
-        let lead = Lead { claim: Key::new("prod", "web"), backend: Backend::Longhorn("pvc-9".into()) };
-        assert_eq!(facts.lead, Some(lead));
+        assert_eq!(facts.backend, Some(Backend::Longhorn("pvc-9".into())));
     }
 
     #[test]
@@ -161,7 +182,46 @@ mod tests {
             r#"{"csi": {"driver": "d", "volumeHandle": "h", "volumeAttributes": {"pool": "rbd"}}}"#,
             "null",
         ] {
-            assert_eq!(volume(spec), PersistentVolumeFacts { name: "pvc-1".into(), lead: None }, "{spec}");
+            assert_eq!(volume(spec).backend, None, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_volume_tells_who_made_it() {
+        for (annotations, spec, want) in [
+            ("{}", r#"{"hostPath": {"path": "/data"}}"#, Provisioner::Directory),
+            ("{}", r#"{"local": {"path": "/mnt/disks/a"}}"#, Provisioner::Unknown),
+            (
+                r#"{"pv.kubernetes.io/provisioned-by": "rancher.io/local-path"}"#,
+                r#"{"local": {"path": "/opt"}}"#,
+                Provisioner::Directory,
+            ),
+            ("{}", r#"{"csi": {"driver": "kubevirt.io.hostpath-provisioner"}}"#, Provisioner::Directory),
+            ("{}", r#"{"csi": {"driver": "csi.example.com"}}"#, Provisioner::Unlisted),
+            ("{}", r#"{"csi": {"driver": "ebs.csi.aws.com"}}"#, Provisioner::Device),
+            ("{}", r#"{"rbd": {"image": "i"}}"#, Provisioner::Device),
+            ("{}", r#"{"nfs": {"server": "s", "path": "/"}}"#, Provisioner::Unknown),
+            ("[]", "{}", Provisioner::Unknown),
+        ] {
+            let metadata = format!(r#"{{"name": "pvc-1", "annotations": {annotations}}}"#);
+            let json = format!(r#"{{"metadata": {metadata}, "spec": {spec}}}"#);
+            assert_eq!(read::<PersistentVolumes>(&json).unwrap().provisioner, want, "{annotations} {spec}");
+        }
+    }
+
+    #[test]
+    fn a_longhorn_volume_tells_its_engine() {
+        for (spec, want) in [
+            (r#"{"dataEngine": "v1"}"#, LonghornEngine::V1),
+            (r#"{"backendStoreDriver": "v2"}"#, LonghornEngine::UncountedV2),
+            (r#"{"dataEngine": "v2", "backendStoreDriver": ""}"#, LonghornEngine::V2),
+            (r#"{"dataEngine": "v2", "backendStoreDriver": "v2"}"#, LonghornEngine::V2),
+            (r#"{"dataEngine": "v1", "backendStoreDriver": "v2"}"#, LonghornEngine::V1),
+            ("{}", LonghornEngine::V1),
+        ] {
+            let json =
+                format!(r#"{{"metadata": {{"name": "a", "namespace": "longhorn-system"}}, "spec": {spec}}}"#);
+            assert_eq!(read::<LonghornVolumes>(&json).unwrap().engine, want, "{spec}");
         }
     }
 

@@ -18,8 +18,16 @@ const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 /// Volumes that one kubelet may tell of: 16 on each of 500 pods.
 pub const MOST_VOLUMES: usize = 8192;
 
-/// Of more volumes than that, one more than that.
-pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Vec<VolumeStats>> {
+/// What one summary tells.
+#[derive(Debug, Default)]
+pub struct Volumes {
+    /// Of more than are kept, one more than that.
+    pub stats: Vec<VolumeStats>,
+    /// Bytes of the node's own file systems.
+    pub node_filesystems: Vec<u64>,
+}
+
+pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
     let summary: Summary<'_> = serde_json::from_slice(answer).ok()?;
     let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
     let mut stats = Vec::new();
@@ -28,7 +36,7 @@ pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Vec<Volume
         let room = (MOST_VOLUMES + 1).saturating_sub(stats.len());
         stats.extend(used.map(|volume| volume_stats(&pod.pod_ref, volume)).take(room));
     }
-    Some(stats)
+    Some(Volumes { stats, node_filesystems: summary.node_filesystems() })
 }
 
 /// Claims, named as such or by the pod of a VM: a pod volume's name leads to its claim. What has no possible name is none.
@@ -50,6 +58,7 @@ fn volume_stats(pod: &PodRef<'_>, volume: VolumeUsage<'_>) -> VolumeStats {
         capacity: volume.capacity(),
         available: volume.available(),
         inodes: volume.inodes(),
+        node: Box::default(),
         at: volume.time.as_deref().and_then(time::rfc3339).filter(|at: &Millis| *at > 0),
     }
 }
@@ -82,7 +91,7 @@ mod tests {
 
     #[test]
     fn volumes_of_vms_and_claims_are_kept() {
-        let stats = decode(ANSWER.as_bytes(), None).unwrap();
+        let stats = decode(ANSWER.as_bytes(), None).unwrap().stats;
         let claim = |name| VolumeRef::Claim(Key::new("prod", name));
         let volume = |namespace, pod, volume: &str| VolumeRef::PodVolume {
             pod: Key::new(namespace, pod),
@@ -114,7 +123,11 @@ mod tests {
             [(2, 10, 20), (1, 20_000, MOST_VOLUMES + 1), (20, 5000, MOST_VOLUMES + 1)]
         {
             let answer = format!(r#"{{"pods": [{}]}}"#, vec![pod(volumes); pods].join(","));
-            assert_eq!(decode(answer.as_bytes(), None).unwrap().len(), want, "{pods} pods of {volumes}");
+            assert_eq!(
+                decode(answer.as_bytes(), None).unwrap().stats.len(),
+                want,
+                "{pods} pods of {volumes}"
+            );
         }
         let zeros = format!(r#"{{"pods": [{}0]}}"#, "0,".repeat(1 << 20));
         assert!(decode(zeros.as_bytes(), None).is_none(), "each would take eight times its bytes");
@@ -133,7 +146,7 @@ mod tests {
             r#"{{"pods": [{{"podRef": {{"name": "virt-launcher-a", "namespace": "b"}}, "volume": [{}]}}]}}"#,
             volumes.join(",")
         );
-        let stats = decode(answer.as_bytes(), None).unwrap();
+        let stats = decode(answer.as_bytes(), None).unwrap().stats;
         assert!(
             matches!(&stats[..], [VolumeStats { of: VolumeRef::PodVolume { volume, .. }, .. }] if **volume == *"root")
         );
@@ -141,7 +154,7 @@ mod tests {
 
     #[test]
     fn other_namespaces_are_not_looked_at() {
-        let stats = decode(ANSWER.as_bytes(), Some(&["dev".to_owned()])).unwrap();
+        let stats = decode(ANSWER.as_bytes(), Some(&["dev".to_owned()])).unwrap().stats;
         assert!(
             matches!(stats.as_slice(), [VolumeStats { of: VolumeRef::PodVolume { pod, .. }, .. }] if *pod.namespace == *"dev")
         );

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Outcome,
-    answer::{self, MOST_VOLUMES},
+    answer::{self, MOST_VOLUMES, Volumes},
 };
 use crate::{
     model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId},
@@ -22,7 +22,7 @@ use crate::{
             poll::Asker,
         },
         config::KubeletAccess,
-        snapshot::facts::{Observation, SourceError, SummaryFacts, VolumeStats},
+        snapshot::facts::{Observation, SourceError, SummaryFacts},
     },
     words::{key, msg},
 };
@@ -76,8 +76,6 @@ pub struct Asked {
     pub direct: Option<Direct>,
 }
 
-type Volumes = Result<Vec<VolumeStats>, Failure>;
-
 impl Askers {
     /// Asks one node, and tells what it said. None: nobody listens any more.
     pub async fn ask(self, node: String, way: Way, outlet: Outlet) -> Option<Asked> {
@@ -130,10 +128,10 @@ impl Askers {
         (Some(direct), Told::of(Source::KubeletDirect, volumes, outcome, describe))
     }
 
-    async fn volumes(&self, asker: &Asker, url: &str) -> Volumes {
+    async fn volumes(&self, asker: &Asker, url: &str) -> Result<Volumes, Failure> {
         let namespaces = self.namespaces.clone();
         let volumes = asker.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await?;
-        if volumes.len() > MOST_VOLUMES { Err(Failure::TooMany(MOST_VOLUMES)) } else { Ok(volumes) }
+        if volumes.stats.len() > MOST_VOLUMES { Err(Failure::TooMany(MOST_VOLUMES)) } else { Ok(volumes) }
     }
 }
 
@@ -147,12 +145,13 @@ struct Told {
 impl Told {
     fn of(
         source: Source,
-        volumes: Volumes,
+        volumes: Result<Volumes, Failure>,
         outcome: impl Fn(&Failure) -> Outcome,
         describe: impl Fn(&Failure) -> SourceError,
     ) -> Self {
         let outcome = volumes.as_ref().map_or_else(outcome, |_| Outcome::Answered);
-        let facts = |volumes| SummaryFacts { source, volumes };
+        let facts =
+            |Volumes { stats, node_filesystems }| SummaryFacts { source, volumes: stats, node_filesystems };
         let result = volumes.map(facts).map_err(|failure| describe(&failure));
         Self { outcome, result, proxied: source == Source::KubeletProxy }
     }

@@ -3,28 +3,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::identity::{Foreign, NameLabel, Scope};
 use crate::{
     model::Millis,
     server::{
         k8s::{
-            prometheus::{Answer, Labels, Series},
-            text::{is_identifier, readable},
+            prometheus::{Answer, Series},
+            text::readable,
         },
         snapshot::facts::{InstanceSample, Key, VolumeRef, VolumeStats},
     },
 };
 
-const VOLUMES: [&str; 4] = [
-    "kubelet_volume_stats_used_bytes",
-    "kubelet_volume_stats_capacity_bytes",
+pub const VOLUMES: [&str; 4] = [
+    super::query::USED,
+    super::query::CAPACITY,
     "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_inodes",
 ];
-const MEMORY: [&str; 3] = [
-    "kubevirt_vmi_memory_resident_bytes",
-    "kubevirt_vmi_memory_available_bytes",
-    "kubevirt_vmi_memory_usable_bytes",
-];
+pub const MEMORY: [&str; 3] =
+    [super::query::RESIDENT, "kubevirt_vmi_memory_available_bytes", "kubevirt_vmi_memory_usable_bytes"];
 /// Amounts from here on are no amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;
 
@@ -41,10 +39,14 @@ pub struct Part<T> {
     pub remarks: Vec<String>,
     /// Series of more things than are kept.
     pub left_out: usize,
+    /// Series that are not believed.
+    pub foreign: Foreign,
 }
 
 pub type Memory = HashMap<Key, Scrape<3>>;
 pub type Cpu = HashMap<Key, Rate>;
+/// By the thing and its scrape target.
+pub type Scrapes<const N: usize> = BTreeMap<(Key, String), Scrape<N>>;
 
 /// Nanocores between the samples of one scrape target; none where there is but one sample.
 #[derive(Clone, Copy, Debug)]
@@ -59,35 +61,99 @@ pub struct Rate {
 pub struct Scrape<const N: usize> {
     at: Millis,
     samples: [Option<(Millis, Option<u64>)>; N],
+    node: Box<str>,
 }
 
-pub fn volumes(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Vec<VolumeStats>>> {
+/// The answer to a query of the `n`-th metric of a family.
+pub fn scrapes<const N: usize>(
+    answer: &[u8],
+    n: usize,
+    scope: &Scope,
+    label: NameLabel,
+) -> Option<Part<Scrapes<N>>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let key = |labels: &Labels<'_>| key(labels, &labels.persistentvolumeclaim, ours);
-    let (found, left_out) = newest(&answer, VOLUMES, key);
-    let volumes = found.into_iter().map(|(claim, scrape)| scrape.volume(claim));
-    Some(part(volumes.collect(), left_out, &answer))
-}
-
-pub fn memory(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Memory>> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let (found, left_out) = newest(&answer, MEMORY, |labels| key(labels, &labels.name, ours));
-    Some(part(found, left_out, &answer))
-}
-
-pub fn cpu(answer: &[u8], ours: Option<&[String]>) -> Option<Part<Cpu>> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let (mut found, mut left_out) = (Cpu::new(), 0);
+    let (mut found, mut left_out, mut foreign) = (Scrapes::<N>::new(), 0, Foreign::new());
     for series in answer.series() {
-        let key = key(&series.metric, &series.metric.name, ours);
-        let (Some(key), Some(rate)) = (key, Rate::of(&series)) else { continue };
-        match found.get(&key) {
-            None if found.len() == MOST_THINGS => left_out += 1,
-            Some(other) if other.at >= rate.at => {}
-            _ => drop(found.insert(key, rate)),
+        let key = scope.key(&series.metric, label, &mut foreign);
+        if let (Some(key), Some(last)) = (key, series.last()) {
+            let target = (key, format!("{} {}", series.metric.instance, series.metric.node));
+            if found.len() < MOST_THINGS || found.contains_key(&target) {
+                let node = scope.node(&series.metric);
+                found.entry(target).or_insert_with(|| Scrape::new(node)).add(n, last);
+            } else {
+                left_out += 1;
+            }
         }
     }
-    Some(part(found, left_out, &answer))
+    Some(Part { found, remarks: remarks(&answer), left_out, foreign })
+}
+
+/// Puts the answers for all metrics of a family together, and takes of each thing the newest scrape.
+pub fn newest<const N: usize>(parts: Vec<Part<Scrapes<N>>>) -> Part<HashMap<Key, Scrape<N>>> {
+    let mut all = Part::<Scrapes<N>>::default();
+    for part in parts {
+        all.remarks.extend(part.remarks);
+        all.left_out += part.left_out;
+        for (namespace, count) in part.foreign {
+            *all.foreign.entry(namespace).or_default() += count;
+        }
+        for (target, scrape) in part.found {
+            if all.found.len() < MOST_THINGS || all.found.contains_key(&target) {
+                all.found.entry(target).or_insert_with(|| Scrape::new(&scrape.node)).take_in(scrape);
+            } else {
+                all.left_out += 1;
+            }
+        }
+    }
+    let mut chosen: HashMap<Key, Scrape<N>> = HashMap::new();
+    for ((key, _), scrape) in all.found {
+        if chosen.get(&key).is_none_or(|other| other.at < scrape.at) {
+            chosen.insert(key, scrape);
+        }
+    }
+    Part { found: chosen, remarks: all.remarks, left_out: all.left_out, foreign: all.foreign }
+}
+
+pub fn volumes(parts: Vec<Part<Scrapes<4>>>) -> Part<Vec<VolumeStats>> {
+    let Part { found, remarks, left_out, foreign } = newest(parts);
+    let volumes = found.into_iter().map(|(claim, scrape)| scrape.volume(claim));
+    Part { found: volumes.collect(), remarks, left_out, foreign }
+}
+
+pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let mut part = Part::<Cpu> { remarks: remarks(&answer), ..Part::default() };
+    for series in answer.series() {
+        let key = scope.key(&series.metric, NameLabel::Instance, &mut part.foreign);
+        if let (Some(key), Some(rate)) = (key, Rate::of(&series)) {
+            part.add(key, rate);
+        }
+    }
+    Some(part)
+}
+
+impl Part<Cpu> {
+    /// Of each instance the newest.
+    fn add(&mut self, key: Key, rate: Rate) {
+        match self.found.get(&key) {
+            None if self.found.len() == MOST_THINGS => self.left_out += 1,
+            Some(other) if other.at >= rate.at => {}
+            _ => drop(self.found.insert(key, rate)),
+        }
+    }
+
+    pub fn merge(parts: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        for part in parts {
+            all.remarks.extend(part.remarks);
+            all.left_out += part.left_out;
+            for (namespace, count) in part.foreign {
+                *all.foreign.entry(namespace).or_default() += count;
+            }
+            part.found.into_iter().for_each(|(key, rate)| all.add(key, rate));
+        }
+        all
+    }
 }
 
 /// Both parts of each instance. The time is that of the memory's sample, which is of the same scrape.
@@ -116,45 +182,8 @@ fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<Rate>) -> Instance
     }
 }
 
-fn part<T>(found: T, left_out: usize, answer: &Answer<'_>) -> Part<T> {
-    let remarks = answer.remarks().take(REMARKS).map(|remark| readable(remark, REMARK)).collect();
-    Part { found, remarks, left_out }
-}
-
-/// None for what has no possible name, and for what a server that ignores matchers tells of other namespaces.
-pub fn key(labels: &Labels<'_>, name: &str, ours: Option<&[String]>) -> Option<Key> {
-    let namespace = labels.of_namespace();
-    let is_ours = ours.is_none_or(|ours| ours.iter().any(|own| own == namespace));
-    let named = [namespace, name].into_iter().all(|name| !name.is_empty() && is_identifier(name));
-    (is_ours && named).then(|| Key::new(namespace, name))
-}
-
-/// Of each the newest, and how many series are of more things than are kept.
-fn newest<const N: usize>(
-    answer: &Answer<'_>,
-    metrics: [&str; N],
-    key: impl Fn(&Labels<'_>) -> Option<Key>,
-) -> (HashMap<Key, Scrape<N>>, usize) {
-    let mut targets: BTreeMap<(Key, String), Scrape<N>> = BTreeMap::new();
-    let mut left_out = 0;
-    for series in answer.series() {
-        let metric = metrics.iter().position(|metric| *metric == series.metric.metric);
-        if let (Some(n), Some(key), Some(last)) = (metric, key(&series.metric), series.last()) {
-            let target = (key, format!("{} {}", series.metric.instance, series.metric.node));
-            if targets.len() < MOST_THINGS || targets.contains_key(&target) {
-                targets.entry(target).or_default().add(n, last);
-            } else {
-                left_out += 1;
-            }
-        }
-    }
-    let mut chosen: HashMap<Key, Scrape<N>> = HashMap::new();
-    for ((key, _), scrape) in targets {
-        if chosen.get(&key).is_none_or(|other| other.at < scrape.at) {
-            chosen.insert(key, scrape);
-        }
-    }
-    (chosen, left_out)
+fn remarks(answer: &Answer<'_>) -> Vec<String> {
+    answer.remarks().take(REMARKS).map(|remark| readable(remark, REMARK)).collect()
 }
 
 impl Rate {
@@ -170,18 +199,31 @@ impl Rate {
     }
 }
 
-impl<const N: usize> Default for Scrape<N> {
-    fn default() -> Self {
-        Self { at: 0, samples: [None; N] }
-    }
-}
-
 impl<const N: usize> Scrape<N> {
+    fn new(node: &str) -> Self {
+        Self { at: 0, samples: [None; N], node: node.into() }
+    }
+
     fn add(&mut self, n: usize, (at, value): (Millis, Option<f64>)) {
+        let amount = value.filter(|value| *value < ABSURD).map(|value| value.round() as u64);
+        self.put(n, (at, amount));
+    }
+
+    fn put(&mut self, n: usize, (at, amount): (Millis, Option<u64>)) {
         self.at = self.at.max(at);
-        if self.samples[n].is_none_or(|(known, _)| known < at) {
-            let amount = value.filter(|value| *value < ABSURD).map(|value| value.round() as u64);
-            self.samples[n] = Some((at, amount));
+        if let Some(place) = self.samples.get_mut(n)
+            && place.is_none_or(|(known, _)| known < at)
+        {
+            *place = Some((at, amount));
+        }
+    }
+
+    /// What the same target told of other metrics.
+    fn take_in(&mut self, other: Self) {
+        for (n, sample) in other.samples.into_iter().enumerate() {
+            if let Some(sample) = sample {
+                self.put(n, sample);
+            }
         }
     }
 
@@ -200,6 +242,7 @@ impl Scrape<4> {
             available: self.amount(2),
             inodes: self.amount(3),
             at: Some(self.samples[0].map_or(self.at, |(at, _)| at)),
+            node: self.node,
         }
     }
 }
@@ -207,6 +250,26 @@ impl Scrape<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Everybody's; and the scrapers of one namespace are trusted.
+    fn scope(ours: Option<&[String]>) -> Scope {
+        Scope { namespaces: ours.map(Into::into), trusted: [String::from("kubevirt")].into() }
+    }
+
+    /// As each metric is asked for by its own name.
+    fn families<const N: usize>(
+        all: &[String],
+        metrics: [&str; N],
+        ours: Option<&[String]>,
+    ) -> Vec<Part<Scrapes<N>>> {
+        let label = if N == 4 { NameLabel::Claim } else { NameLabel::Instance };
+        let of_metric = |(n, metric): (usize, &str)| {
+            let named = format!(r#""__name__":"{metric}""#);
+            let of: Vec<String> = all.iter().filter(|series| series.contains(&named)).cloned().collect();
+            scrapes(&json(&of), n, &scope(ours), label).unwrap()
+        };
+        metrics.into_iter().enumerate().map(of_metric).collect()
+    }
 
     fn json(series: &[String]) -> Vec<u8> {
         let series = series.join(",");
@@ -220,9 +283,13 @@ mod tests {
     }
 
     fn of_claim(series: &[String]) -> VolumeStats {
-        let mut found = volumes(&json(series), None).unwrap().found;
+        let mut found = volumes(families(series, VOLUMES, None)).found;
         assert_eq!(found.len(), 1, "{found:?}");
         found.remove(0)
+    }
+
+    fn of_claims(answer: &[u8]) -> Option<Part<Scrapes<4>>> {
+        scrapes(answer, 0, &scope(None), NameLabel::Claim)
     }
 
     const ON_N1: &str = r#""persistentvolumeclaim":"root","instance":"10.0.0.1:10250","node":"n1""#;
@@ -267,7 +334,7 @@ mod tests {
 
     /// Nanocores and window of `prod/web`.
     fn rate(all: &[String]) -> (Option<u64>, u32) {
-        let found = cpu(&json(all), None).unwrap().found;
+        let found = cpu(&json(all), &scope(None)).unwrap().found;
         let rate = found[&Key::new("prod", "web")];
         (rate.nanos, rate.window_ms)
     }
@@ -284,14 +351,18 @@ mod tests {
 
     #[test]
     fn other_namespaces_and_nameless_series_are_left_out() {
-        let all = json(&[
+        let all = [
             series(VOLUMES[0], ON_N1, r#"[60,"1"]"#),
             series(VOLUMES[0], r#""persistentvolumeclaim":"""#, r#"[60,"1"]"#),
             series("kubelet_volume_stats_inodes_used", ON_N1, r#"[60,"1"]"#),
-            series(VOLUMES[0], r#""persistentvolumeclaim":"x","exported_namespace":"dev""#, r#"[60,"1"]"#),
-        ]);
+            series(VOLUMES[0], r#""persistentvolumeclaim":"y","exported_namespace":"dev""#, r#"[60,"1"]"#),
+            series(VOLUMES[0], r#""persistentvolumeclaim":"x","exported_namespace":"dev""#, r#"[60,"1"]"#)
+                .replace(r#""namespace":"prod""#, r#""namespace":"kubevirt""#),
+        ];
         let claims = |ours: Option<&[String]>| {
-            let mut found: Vec<_> = volumes(&all, ours).unwrap().found.into_iter().map(|v| v.of).collect();
+            let part = volumes(families(&all, VOLUMES, ours));
+            assert_eq!(part.foreign, Foreign::from([("prod".into(), 1)]), "prod speaks of dev");
+            let mut found: Vec<_> = part.found.into_iter().map(|v| v.of).collect();
             found.sort_by_key(|of| format!("{of:?}"));
             found
         };
@@ -303,16 +374,13 @@ mod tests {
     #[test]
     fn memory_and_cpu_of_an_instance_meet() {
         let on = r#""name":"web","node":"n1""#;
-        let part = memory(
-            &json(&[
-                series(MEMORY[0], on, r#"[60,"300"]"#),
-                series(MEMORY[1], on, r#"[60,"1000"]"#),
-                series(MEMORY[2], on, r#"[60,"600"]"#),
-            ]),
-            None,
-        );
-        let part = part.unwrap();
-        assert_eq!(part.remarks, ["one store is away"]);
+        let all = [
+            series(MEMORY[0], on, r#"[60,"300"]"#),
+            series(MEMORY[1], on, r#"[60,"1000"]"#),
+            series(MEMORY[2], on, r#"[60,"600"]"#),
+        ];
+        let part = newest(families(&all, MEMORY, None));
+        assert_eq!(part.remarks, ["one store is away"; 3]);
         let web = Key::new("prod", "web");
         let rate = |at, nanos| Rate { at, nanos: Some(nanos), window_ms: 30_000 };
         let cpu = Cpu::from([(web, rate(60_000, 5)), (Key::new("prod", "idle"), rate(91_000, 0))]);
@@ -330,9 +398,10 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_refused() {
         for answer in ["", "{}", r#"{"status":"error","error":"x"}"#, r#"{"data":{"result":[{"metric""#] {
-            assert!(volumes(answer.as_bytes(), None).is_none(), "{answer}");
+            assert!(of_claims(answer.as_bytes()).is_none(), "{answer}");
+            assert!(cpu(answer.as_bytes(), &scope(None)).is_none(), "{answer}");
         }
-        assert!(volumes(&json(&[]), None).unwrap().found.is_empty());
+        assert!(of_claims(&json(&[])).unwrap().found.is_empty());
     }
 
     /// It is decoded as a whole, away from what waits for others. `cargo test --release --features ssr --lib
@@ -351,12 +420,16 @@ mod tests {
                 n % 500
             )
         };
-        let all = (0..CLAIMS).flat_map(|n| VOLUMES.map(|metric| series(metric, &labels(n), &samples)));
-        let answer = json(&all.collect::<Vec<_>>());
+        let of_metric =
+            |metric| json(&(0..CLAIMS).map(|n| series(metric, &labels(n), &samples)).collect::<Vec<_>>());
+        let answers = VOLUMES.map(of_metric);
         let begun = std::time::Instant::now();
-        let found = volumes(&answer, None).unwrap().found;
+        let parts = answers.iter().enumerate();
+        let parts = parts.map(|(n, answer)| scrapes(answer, n, &scope(None), NameLabel::Claim).unwrap());
+        let found = volumes(parts.collect()).found;
         let took = begun.elapsed();
-        eprintln!("{} MB of {CLAIMS} claims decoded in {took:?}", answer.len() >> 20);
+        let bytes: usize = answers.iter().map(Vec::len).sum();
+        eprintln!("{} MB of {CLAIMS} claims decoded in {took:?}", bytes >> 20);
         assert_eq!(found.len(), CLAIMS);
     }
 
@@ -367,9 +440,10 @@ mod tests {
             json(&(0..count).map(of).collect::<Vec<_>>())
         };
         let answer = many("persistentvolumeclaim", VOLUMES[0], MOST_THINGS + 7);
-        let part = volumes(&answer, None).unwrap();
+        let part = of_claims(&answer).unwrap();
         assert_eq!((part.found.len(), part.left_out), (MOST_THINGS, 7));
-        let part = cpu(&many("name", "kubevirt_vmi_cpu_usage_seconds_total", MOST_THINGS + 7), None).unwrap();
+        let part = cpu(&many("name", "kubevirt_vmi_cpu_usage_seconds_total", MOST_THINGS + 7), &scope(None))
+            .unwrap();
         assert_eq!((part.found.len(), part.left_out), (MOST_THINGS, 7));
         let long = "x".repeat(300);
         let odd = [
@@ -377,7 +451,7 @@ mod tests {
             r#""persistentvolumeclaim":"a\u202eb""#.to_owned(),
         ];
         let odd = odd.map(|labels| series(VOLUMES[0], &labels, r#"[1,"5"]"#));
-        assert!(volumes(&json(&odd), None).unwrap().found.is_empty(), "no such claim can be");
+        assert!(of_claims(&json(&odd)).unwrap().found.is_empty(), "no such claim can be");
     }
 
     #[test]
@@ -385,10 +459,10 @@ mod tests {
         let remark = format!("\\u001b[31m{}", "x".repeat(300));
         let remarks = vec![format!(r#""{remark}""#); 5000].join(",");
         let answer = format!(r#"{{"data":{{"result":[]}},"warnings":[{remarks}]}}"#);
-        let part = volumes(answer.as_bytes(), None).unwrap();
+        let part = of_claims(answer.as_bytes()).unwrap();
         assert_eq!(part.remarks.len(), REMARKS);
         assert!(part.remarks[0].starts_with("\u{fffd}[31mxxx") && part.remarks[0].chars().count() == REMARK);
         let endless = format!(r#"{{"data":{{"result":[{}0]}}}}"#, "0,".repeat(1 << 19));
-        assert!(volumes(endless.as_bytes(), None).is_none(), "each would take eight times its bytes");
+        assert!(of_claims(endless.as_bytes()).is_none(), "each would take eight times its bytes");
     }
 }

@@ -1,24 +1,37 @@
-//! A Prometheus-compatible API: three instant queries a round, whatever the number of VMs; the past is asked for in
-//! [`range`].
+//! A Prometheus-compatible API: one instant query a round for each metric, whatever the number of VMs, and two with
+//! `--namespace`; the past is asked for in [`range`].
 //!
 //! Each asks for the samples of the last minutes, not for "the value now": only so does a value come with its own
 //! time, which tells how old it is, and which of two kubelets spoke last.
 
 pub(super) mod answer;
+pub(super) mod identity;
 mod query;
 pub(super) mod range;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use futures::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::Url;
 use tokio::time::Instant;
 
 pub use self::range::Historian;
-use self::{answer::Part, query::Scope};
+use self::{
+    answer::{MEMORY, Part, Scrapes, VOLUMES},
+    identity::{NameLabel, Scope},
+    query::Queries,
+};
 use super::{
     Closed, Outlet,
+    addresses::without_addresses,
     budget::Budget,
     error::{Failure, source_error},
     now,
@@ -44,14 +57,17 @@ use crate::{
 
 /// What a person should look at when Prometheus refuses.
 const CREDENTIALS: Key = key!(collect.token_or_password);
-/// Shown of what a server remarks.
+/// Shown of what a server remarks, and of the namespaces whose series are not believed.
 const REMARKS: usize = 5;
+const FOREIGN: usize = 3;
+/// Bytes of a query that is sent in the address: many proxies refuse longer ones.
+const LONGEST_ADDRESS: usize = 4 << 10;
 
 pub struct Prometheus {
     site: Site,
     config: PrometheusConfig,
     scope: Scope,
-    namespaces: Option<Arc<[String]>>,
+    plain: PlainQueries,
     /// None: not asked for disks.
     disks: Option<Disks>,
 }
@@ -68,8 +84,8 @@ impl Prometheus {
         let asked = collect.asked_disk_sources().contains(&SourceId::Prometheus);
         Self {
             site: site(&config, collect, budget),
-            scope: Scope::new(&config.matchers, collect.namespaces.as_deref()),
-            namespaces: collect.namespaces.as_deref().map(Arc::from),
+            scope: scope(&config, collect),
+            plain: PlainQueries::default(),
             disks: asked.then(|| Disks::new(collect.disk_interval)),
             config,
         }
@@ -77,26 +93,31 @@ impl Prometheus {
 
     /// The queries side by side. A round is a failure when none of them was answered.
     async fn ask(&mut self) -> Result<PrometheusFacts, Failure> {
-        let api = open(&mut self.site, &self.config, self.namespaces.clone()).await?;
+        let api = open(&mut self.site, &self.config, &self.scope, &self.plain).await?;
+        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope };
         let started = Instant::now();
         let volumes = async {
             let due = self.disks.as_ref().is_some_and(|disks| disks.due <= started);
-            if due { Some(api.query(self.scope.volumes(), answer::volumes).await) } else { None }
+            if due { Some(api.family(&queries, VOLUMES, NameLabel::Claim).await) } else { None }
         };
         let (memory, cpu, volumes) = tokio::join!(
-            api.query(self.scope.memory(), answer::memory),
-            api.query(self.scope.cpu(), answer::cpu),
+            api.family(&queries, MEMORY, NameLabel::Instance),
+            api.each(queries.samples(query::CPU), answer::cpu),
             volumes
         );
         let mut tally = Tally::default();
-        let memory = tally.count(key!(collect.memory), memory, &self.site);
-        let cpu = tally.count(key!(collect.cpu), cpu, &self.site);
-        let volumes = volumes.and_then(|volumes| tally.count(key!(collect.disk), volumes, &self.site));
-        if let (Some(disks), Some(volumes)) = (&mut self.disks, volumes) {
-            (disks.last, disks.due) = (volumes, started + disks.interval);
+        let memory = answer::newest(tally.count(key!(collect.memory), memory, &self.site));
+        let cpu = Part::merge(tally.count(key!(collect.cpu), cpu, &self.site));
+        if let Some(volumes) = volumes {
+            // A volume of which one metric is not known would be taken for another: it is told whole, or as it was.
+            let whole = volumes.iter().all(Result::is_ok);
+            let volumes = tally.count(key!(collect.disk), volumes, &self.site);
+            if let Some(disks) = self.disks.as_mut().filter(|_| whole) {
+                (disks.last, disks.due) = (answer::volumes(volumes), started + disks.interval);
+            }
         }
         let warnings = tally.end()?;
-        Ok(self.facts(memory.unwrap_or_default(), cpu.unwrap_or_default(), warnings))
+        Ok(self.facts(memory, cpu, warnings))
     }
 
     fn facts(
@@ -109,6 +130,8 @@ impl Prometheus {
         if disks.left_out + memory.left_out + cpu.left_out > 0 {
             warnings.push(msg!(collect.more_series, count = answer::MOST_THINGS.to_string()));
         }
+        let foreign = [&disks.foreign, &memory.foreign, &cpu.foreign];
+        warnings.extend(describe_foreign(foreign.into_iter().flatten()));
         let mut remarks: Vec<String> = [disks.remarks, memory.remarks, cpu.remarks].concat();
         remarks.sort();
         remarks.dedup();
@@ -152,19 +175,24 @@ struct Tally {
 }
 
 impl Tally {
-    fn count<T>(&mut self, part: Key, result: Result<T, Failure>, site: &Site) -> Option<T> {
-        match result {
-            Ok(found) => {
-                self.answered = true;
-                Some(found)
-            }
-            Err(failure) => {
-                let why = site.describe(CREDENTIALS, &failure).detail;
-                self.warnings.push(msg!(collect.lacks, part = part, why = why));
-                self.failure.get_or_insert(failure);
-                None
+    /// The answers of a part's queries. Each that failed is told, once.
+    fn count<T>(&mut self, part: Key, results: Vec<Result<T, Failure>>, site: &Site) -> Vec<T> {
+        let mut answers = Vec::with_capacity(results.len());
+        for result in results {
+            match result {
+                Ok(found) => answers.push(found),
+                Err(failure) => {
+                    let why = site.describe(CREDENTIALS, &failure).detail;
+                    let warning = msg!(collect.lacks, part = part, why = why);
+                    if !self.warnings.contains(&warning) {
+                        self.warnings.push(warning);
+                    }
+                    self.failure.get_or_insert(failure);
+                }
             }
         }
+        self.answered |= !answers.is_empty();
+        answers
     }
 
     fn end(self) -> Result<Vec<Message>, Failure> {
@@ -180,17 +208,57 @@ fn site(config: &PrometheusConfig, collect: &CollectConfig, budget: Budget) -> S
     Site::new("Prometheus", config.url.clone(), config.ca.clone(), limits).through(&collect.proxies)
 }
 
+/// Whose series are looked for, and whom to believe.
+fn scope(config: &PrometheusConfig, collect: &CollectConfig) -> Scope {
+    Scope {
+        namespaces: collect.namespaces.as_deref().map(Arc::from),
+        trusted: config.trusted_namespaces.as_slice().into(),
+    }
+}
+
+/// The namespaces of exporters that name others, the most series first.
+fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) -> Vec<Message> {
+    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for (namespace, count) in foreign {
+        *counts.entry(namespace).or_default() += count;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let say = |(namespace, count): (&str, usize)| {
+        let flag = "--prometheus-trusted-namespaces";
+        msg!(collect.foreign_series, count = count.to_string(), namespace = namespace, flag = flag)
+    };
+    counts.into_iter().take(FOREIGN).map(say).collect()
+}
+
 async fn open(
     site: &mut Site,
     config: &PrometheusConfig,
-    namespaces: Option<Arc<[String]>>,
+    scope: &Scope,
+    plain: &PlainQueries,
 ) -> Result<Api, Failure> {
     Ok(Api {
         session: site.open().await?,
         headers: headers(config).await?,
         timeout: format!("{}ms", config.deadline.as_millis()),
-        namespaces,
+        scope: Arc::new(scope.clone()),
+        plain: plain.clone(),
     })
+}
+
+/// The server has refused the parameter `timeout`: it is not sent again. Google Managed Prometheus refuses each parameter that it does
+/// not know.
+#[derive(Clone, Debug, Default)]
+struct PlainQueries(Arc<AtomicBool>);
+
+impl PlainQueries {
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The API for the length of one round.
@@ -199,17 +267,35 @@ struct Api {
     headers: HeaderMap,
     /// After which the server need not go on: nobody waits any more.
     timeout: String,
-    namespaces: Option<Arc<[String]>>,
+    scope: Arc<Scope>,
+    plain: PlainQueries,
 }
 
 impl Api {
-    async fn query<T: Send + 'static>(
+    /// The metrics of a family, each asked for by itself.
+    async fn family<const N: usize>(
         &self,
-        query: &str,
-        decode: fn(&[u8], Option<&[String]>) -> Option<T>,
-    ) -> Result<T, Failure> {
-        let url = self.session.url(&["api", "v1", "query"]);
-        self.send(url, query, decode).await
+        queries: &Queries<'_>,
+        metrics: [&str; N],
+        label: NameLabel,
+    ) -> Vec<Result<Part<Scrapes<N>>, Failure>> {
+        let each = |(n, metric): (usize, &str)| {
+            let decode = move |answer: &[u8], scope: &Scope| answer::scrapes::<N>(answer, n, scope, label);
+            self.each(queries.samples(metric), decode)
+        };
+        join_all(metrics.into_iter().enumerate().map(each)).await.into_iter().flatten().collect()
+    }
+
+    async fn each<T: Send + 'static>(
+        &self,
+        queries: Vec<String>,
+        decode: impl Fn(&[u8], &Scope) -> Option<T> + Copy + Send + 'static,
+    ) -> Vec<Result<T, Failure>> {
+        let ask = |query: String| async move {
+            let url = self.session.url(&["api", "v1", "query"]);
+            self.send(url, &query, decode).await
+        };
+        join_all(queries.into_iter().map(ask)).await
     }
 
     /// Values at each of the times.
@@ -217,7 +303,7 @@ impl Api {
         &self,
         query: &str,
         times: Times,
-        decode: impl FnOnce(&[u8], Option<&[String]>) -> Option<T> + Send + 'static,
+        decode: impl FnOnce(&[u8], &Scope) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
         let mut url = self.session.url(&["api", "v1", "query_range"]);
         url.query_pairs_mut()
@@ -229,15 +315,49 @@ impl Api {
 
     async fn send<T: Send + 'static>(
         &self,
-        mut url: Url,
+        url: Url,
         query: &str,
-        decode: impl FnOnce(&[u8], Option<&[String]>) -> Option<T> + Send + 'static,
+        decode: impl FnOnce(&[u8], &Scope) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
-        url.query_pairs_mut().append_pair("query", query).append_pair("timeout", &self.timeout);
-        let request = self.session.get(url).headers(self.headers.clone());
-        let reply = self.session.send(request).await?;
-        let namespaces = self.namespaces.clone();
-        reply.decode(move |answer| decode(answer, namespaces.as_deref())).await
+        let mut reply = self.session.send(self.request(&url, query, !self.plain.is_set())).await;
+        if !self.plain.is_set() && reply.as_ref().is_err_and(is_unknown_parameter) {
+            reply = self.session.send(self.request(&url, query, false)).await;
+            if reply.is_ok() {
+                self.plain.set();
+            }
+        }
+        let scope = self.scope.clone();
+        reply?.decode(move |answer| decode(answer, &scope)).await
+    }
+
+    /// With a query that is too long for an address as a form.
+    fn request(&self, url: &Url, query: &str, with_timeout: bool) -> reqwest::RequestBuilder {
+        let timeout = with_timeout.then_some(("timeout", self.timeout.as_str()));
+        let mut url = url.clone();
+        if query.len() <= LONGEST_ADDRESS {
+            url.query_pairs_mut().append_pair("query", query).extend_pairs(timeout);
+            return self.session.get(url).headers(self.headers.clone());
+        }
+        let mut form = Url::parse("form:").unwrap_or_else(|_| url.clone());
+        form.query_pairs_mut()
+            .clear()
+            .extend_pairs(url.query_pairs())
+            .append_pair("query", query)
+            .extend_pairs(timeout);
+        let body = form.query().unwrap_or_default().to_owned();
+        url.set_query(None);
+        let kind = (header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.session.post(url).headers(self.headers.clone()).header(kind.0, kind.1).body(body)
+    }
+}
+
+/// Prometheus itself says what is wrong with a query in a form of its own, and then asking once more is of no use.
+fn is_unknown_parameter(failure: &Failure) -> bool {
+    match failure {
+        Failure::Refused { code, says, .. } => {
+            code.as_u16() == 400 && (says.kind.is_empty() || says.line.contains("timeout"))
+        }
+        _ => false,
     }
 }
 
@@ -275,55 +395,4 @@ async fn authorization(config: &PrometheusConfig) -> Result<Option<HeaderValue>,
         .map_err(|_| Failure::Own(source_error(Reason::Forbidden, msg!(collect.many_lines, file = file))))?;
     value.set_sensitive(true);
     Ok(Some(value))
-}
-
-/// `dial tcp 10.0.0.3:10901: refused` → `dial tcp …: refused`: readers need not know where stores are.
-fn without_addresses(line: &str) -> String {
-    let mut out = String::new();
-    for word in line.split_inclusive(|c: char| !is_of_address(c)) {
-        let (word, end) = word.split_at(word.trim_end_matches(|c| !is_of_address(c)).len());
-        let bare = word.trim_end_matches([':', '.']);
-        out.push_str(if is_address(bare) { "…" } else { bare });
-        out.push_str(&word[bare.len()..]);
-        out.push_str(end);
-    }
-    out
-}
-
-fn is_of_address(c: char) -> bool {
-    c.is_ascii_alphanumeric() || ".:-_/[]@%".contains(c)
-}
-
-/// A URL, an IP address, or a host with its port.
-fn is_address(word: &str) -> bool {
-    let bare = word.trim_matches(['[', ']']);
-    let is_host_and_port = || {
-        let (host, port) = word.rsplit_once(':')?;
-        (host.contains(|c: char| c.is_ascii_alphanumeric()) && port.parse::<u16>().is_ok()).then_some(())
-    };
-    word.contains("://") || bare.parse::<std::net::IpAddr>().is_ok() || is_host_and_port().is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remarks_tell_no_addresses() {
-        for (remark, want) in [
-            ("a store is away", "a store is away"),
-            (
-                "rpc error: dial tcp 10.0.0.3:10901: connect: refused",
-                "rpc error: dial tcp …: connect: refused",
-            ),
-            ("fetch from http://user:pw@store-1.mon.svc:10901/x failed", "fetch from … failed"),
-            ("{addr=\"thanos-store-0.mon.svc:10901\"} [fd00::7]:9090, fd00::7.", "{addr=\"…\"} …, …."),
-            (
-                "PromQL info: metric might not be a counter: \"x\" (1:6)",
-                "PromQL info: metric might not be a counter: \"x\" (…)",
-            ),
-        ] {
-            assert_eq!(without_addresses(remark), want);
-        }
-    }
 }

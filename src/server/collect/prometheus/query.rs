@@ -1,45 +1,23 @@
-//! The queries, held to the namespaces and labels that are ours.
+//! The queries: one for each metric by its exact name, held to the namespaces and labels that are ours.
+//!
+//! No regular expression stands on `__name__`: Google Managed Prometheus refuses one, and others make one figure of several metrics.
 
 use std::fmt::Write;
 
+use super::identity::{NameLabel, Scope};
 use crate::server::snapshot::archive::Of;
 
 /// How far back samples are looked for: two scrapes at the slowest that is common (one a minute), and of the most
 /// frequent (15 s) no more than an answer for 10,000 claims can hold.
 const SAMPLES: &str = "3m";
+/// Bytes of the claims that one query names. An address that is longer is refused by proxies before Prometheus: the
+/// claims of the whole namespace are asked for then.
+const LONGEST_LIST: usize = 4 << 10;
 
-/// The queries of each round.
-pub struct Scope {
-    volumes: String,
-    memory: String,
-    cpu: String,
-}
-
-impl Scope {
-    pub fn new(matchers: &[(String, String)], namespaces: Option<&[String]>) -> Self {
-        let ours = selection(matchers, namespaces);
-        let volumes = "kubelet_volume_stats_(used|capacity|available)_bytes|kubelet_volume_stats_inodes";
-        let memory = "kubevirt_vmi_memory_(available|usable|resident)_bytes";
-        let cpu = "kubevirt_vmi_cpu_usage_seconds_total";
-        Self {
-            volumes: format!(r#"{{__name__=~"{volumes}"{ours}}}[{SAMPLES}]"#),
-            memory: format!(r#"{{__name__=~"{memory}"{ours}}}[{SAMPLES}]"#),
-            cpu: format!(r#"{{__name__="{cpu}"{ours}}}[{SAMPLES}]"#),
-        }
-    }
-
-    pub fn volumes(&self) -> &str {
-        &self.volumes
-    }
-
-    pub fn memory(&self) -> &str {
-        &self.memory
-    }
-
-    /// Seconds that were used, for each instance.
-    pub fn cpu(&self) -> &str {
-        &self.cpu
-    }
+/// Builds queries of one Prometheus.
+pub struct Queries<'a> {
+    pub matchers: &'a [(String, String)],
+    pub scope: &'a Scope,
 }
 
 /// The queries of the past. What tells scrapes apart is added up to nothing: one series for each thing, and of CPU one
@@ -47,69 +25,116 @@ impl Scope {
 pub struct Past {
     pub cpu: String,
     pub memory: String,
-    /// None where no claim is wanted.
-    pub volumes: Option<String>,
+    /// What is used, and of how much; none where no claim is wanted.
+    pub volumes: Option<[String; 2]>,
 }
 
-const USED_AND_CAPACITY: &str = r#"__name__=~"kubelet_volume_stats_(used|capacity)_bytes""#;
-/// Bytes of the claims that one query names. An address that is longer is refused by proxies before Prometheus: the
-/// claims of the whole namespace are asked for then.
-const LONGEST_LIST: usize = 4 << 10;
+pub const CPU: &str = "kubevirt_vmi_cpu_usage_seconds_total";
+pub const RESIDENT: &str = "kubevirt_vmi_memory_resident_bytes";
+pub const USED: &str = "kubelet_volume_stats_used_bytes";
+pub const CAPACITY: &str = "kubelet_volume_stats_capacity_bytes";
 
-impl Past {
-    pub fn new(matchers: &[(String, String)], namespaces: Option<&[String]>, of: &Of) -> Self {
-        let ours = selection(matchers, namespaces);
-        let (namespace, instance, claims) = match of {
-            Of::All => (None, String::new(), Some(String::new())),
-            Of::One { namespace, instance, claims } => {
-                let instance = format!(",{}", matcher("name", std::slice::from_ref(instance)));
-                (Some(namespace.as_str()), instance, claim_matcher(claims))
+/// The labels by which a series is known, and those that a scrape moves them to.
+const INSTANCE_LABELS: &str = "namespace,exported_namespace,name,exported_name";
+const CLAIM_LABELS: &str =
+    "namespace,exported_namespace,persistentvolumeclaim,exported_persistentvolumeclaim";
+
+impl Queries<'_> {
+    /// The samples of one metric: one query, or with `--namespace` one for each label that may name ours.
+    pub fn samples(&self, metric: &str) -> Vec<String> {
+        let select = |place: &[String]| format!("{}[{SAMPLES}]", self.selector(metric, place));
+        match &self.scope.namespaces {
+            None => vec![select(&[])],
+            Some(ours) => {
+                let own = select(&[matcher("namespace", ours)]);
+                let moved =
+                    self.trusted().map(|trusted| select(&[trusted, matcher("exported_namespace", ours)]));
+                [own].into_iter().chain(moved).collect()
             }
-        };
-        let select = |metric: &str, own: &str| selector(metric, &format!("{ours}{own}"), namespace);
-        let cpu = select(r#"__name__="kubevirt_vmi_cpu_usage_seconds_total""#, &instance);
-        let memory = select(r#"__name__="kubevirt_vmi_memory_resident_bytes""#, &instance);
-        let volumes = |claims: String| {
-            let volumes = select(USED_AND_CAPACITY, &claims);
-            format!("max by (__name__,namespace,exported_namespace,persistentvolumeclaim) ({volumes})")
-        };
-        Self {
-            cpu: format!("max by (namespace,exported_namespace,name,node) ({cpu})"),
-            memory: format!("max by (namespace,exported_namespace,name) ({memory})"),
-            volumes: claims.map(volumes),
         }
     }
-}
 
-/// The series of one namespace, which stands in `exported_namespace` where a scrape put its own in its place; or of all.
-fn selector(metric: &str, matchers: &str, namespace: Option<&str>) -> String {
-    let Some(namespace) = namespace else { return format!("{{{metric}{matchers}}}") };
-    let of =
-        |label: &str| format!("{{{metric}{matchers},{}}}", matcher(label, std::slice::from_ref(&namespace)));
-    format!("{} or {}", of("namespace"), of("exported_namespace"))
-}
+    pub fn past(&self, of: &Of) -> Past {
+        let volumes = |claims: Option<&[String]>| {
+            let of_metric = |metric: &str| {
+                let series = self.series(metric, of, NameLabel::Claim, claims);
+                format!("max by ({CLAIM_LABELS}) ({series})")
+            };
+            [of_metric(USED), of_metric(CAPACITY)]
+        };
+        let (instance, volumes) = match of {
+            Of::All => (None, Some(volumes(None))),
+            Of::One { claims, .. } if claims.is_empty() => (instance(of), None),
+            Of::One { claims, .. } => {
+                let fits = matcher("exported_persistentvolumeclaim", claims).len() <= LONGEST_LIST;
+                (instance(of), Some(volumes(Some(claims).filter(|_| fits).map(Vec::as_slice))))
+            }
+        };
+        let instances = |metric| self.series(metric, of, NameLabel::Instance, instance);
+        Past {
+            cpu: format!("max by ({INSTANCE_LABELS},node,exported_node) ({})", instances(CPU)),
+            memory: format!("max by ({INSTANCE_LABELS}) ({})", instances(RESIDENT)),
+            volumes,
+        }
+    }
 
-/// None where there is no claim.
-fn claim_matcher(claims: &[String]) -> Option<String> {
-    let matcher = matcher("persistentvolumeclaim", claims);
-    match claims {
-        [] => None,
-        _ if matcher.len() > LONGEST_LIST => Some(String::new()),
-        _ => Some(format!(",{matcher}")),
+    /// The series of a metric in the namespaces that are wanted. A trusted scrape may have moved the label of the namespace, and that of the
+    /// name too.
+    fn series(&self, metric: &str, of: &Of, label: NameLabel, names: Option<&[String]>) -> String {
+        let label = match label {
+            NameLabel::Instance => "name",
+            NameLabel::Claim => "persistentvolumeclaim",
+        };
+        let exported = format!("exported_{label}");
+        let named = |label: &str| names.map(|names| matcher(label, names));
+        let place = |label: &str| -> Vec<String> {
+            let ours = self.scope.namespaces.as_deref().map(|ours| matcher(label, ours));
+            let one = match of {
+                Of::One { namespace, .. } => Some(matcher(label, std::slice::from_ref(namespace))),
+                Of::All => None,
+            };
+            ours.into_iter().chain(one).collect()
+        };
+        let own = place("namespace");
+        if own.is_empty() {
+            return self.selector(metric, &[]);
+        }
+        let with = |place: &[String], name: Option<String>| -> String {
+            let all: Vec<String> = name.into_iter().chain(place.iter().cloned()).collect();
+            self.selector(metric, &all)
+        };
+        let mut selectors = vec![with(&own, named(label))];
+        if let Some(trusted) = self.trusted() {
+            let moved = [vec![trusted], place("exported_namespace")].concat();
+            selectors.push(with(&moved, named(label)));
+            selectors.extend(named(&exported).map(|name| with(&moved, Some(name))));
+        }
+        selectors.join(" or ")
+    }
+
+    /// None where no exporter is trusted: a matcher for no value matches series without the label.
+    fn trusted(&self) -> Option<String> {
+        (!self.scope.trusted.is_empty()).then(|| matcher("namespace", &self.scope.trusted[..]))
+    }
+
+    /// `metric{cluster="a",namespace=~"prod|dev"}`
+    fn selector(&self, metric: &str, matchers: &[String]) -> String {
+        let own = self.matchers.iter().map(|(label, value)| matcher(label, std::slice::from_ref(value)));
+        let all: Vec<String> = own.chain(matchers.iter().cloned()).collect();
+        let mut text = metric.to_owned();
+        if !all.is_empty() {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{{{}}}", all.join(","));
+        }
+        text
     }
 }
 
-/// `,cluster="a",namespace=~"prod|dev"`
-fn selection(matchers: &[(String, String)], namespaces: Option<&[String]>) -> String {
-    let mut text = String::new();
-    for (label, value) in matchers {
-        // Writing to a String does not fail.
-        let _ = write!(text, ",{}", matcher(label, std::slice::from_ref(value)));
+fn instance(of: &Of) -> Option<&[String]> {
+    match of {
+        Of::All => None,
+        Of::One { instance, .. } => Some(std::slice::from_ref(instance)),
     }
-    if let Some(namespaces) = namespaces {
-        let _ = write!(text, ",{}", matcher("namespace", namespaces));
-    }
-    text
 }
 
 /// A matcher for exactly these values: names are texts, whatever a pattern would make of them.

@@ -1,11 +1,17 @@
 //! The past, by range queries: for one VM when somebody looks, for all of them in pieces after a start.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, Budget, CREDENTIALS, Failure, Site, open, query, site};
+use super::{
+    Api, Budget, CREDENTIALS, Failure, PlainQueries, Site,
+    identity::{Foreign, NameLabel, Scope},
+    open,
+    query::{self, Queries},
+    site,
+};
 use crate::{
     model::Millis,
     server::{
@@ -20,18 +26,24 @@ use crate::{
 
 /// Amounts from here on are no amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;
-const USED: &str = "kubelet_volume_stats_used_bytes";
 /// Points of one answer: 16 bytes each are held. More series than were asked for come from a matcher that lets too much in,
 /// or from a scraped page that invents them.
 const MOST_POINTS: usize = 1 << 21;
 
-type Asked = (Reply, Result<Recording, Failure>);
+type Asked = (Reply, Result<Found, Failure>);
+
+/// What the queries of one question gave, and why some of them gave nothing.
+struct Found {
+    recording: Recording,
+    failures: Vec<Failure>,
+}
 
 /// Answers questions about the past, as many at a time as their queue gives places.
 pub struct Historian {
     site: Site,
     config: PrometheusConfig,
-    namespaces: Option<Arc<[String]>>,
+    scope: Scope,
+    plain: PlainQueries,
 }
 
 impl Historian {
@@ -39,7 +51,8 @@ impl Historian {
     pub fn new(collect: &CollectConfig, budget: Budget) -> Option<Self> {
         let config = collect.prometheus.clone()?;
         let site = site(&config, collect, budget);
-        Some(Self { site, config, namespaces: collect.namespaces.as_deref().map(Arc::from) })
+        let scope = super::scope(&config, collect);
+        Some(Self { site, config, scope, plain: PlainQueries::default() })
     }
 
     /// Runs until shut down.
@@ -56,8 +69,8 @@ impl Historian {
 
     async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<Asked>>) {
         let Question { of, times, reply, .. } = question;
-        let queries = query::Past::new(&self.config.matchers, self.namespaces.as_deref(), &of);
-        let api = match open(&mut self.site, &self.config, self.namespaces.clone()).await {
+        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of);
+        let api = match open(&mut self.site, &self.config, &self.scope, &self.plain).await {
             Ok(api) => api,
             Err(failure) => return self.tell(Some((reply, Err(failure)))),
         };
@@ -72,27 +85,126 @@ impl Historian {
 
     fn tell(&self, asked: Option<Asked>) {
         if let Some((reply, answer)) = asked {
-            reply.send(answer.map_err(|failure| self.site.describe(CREDENTIALS, &failure)));
+            let describe = |failure: &Failure| self.site.describe(CREDENTIALS, failure);
+            let told = answer.map(|Found { recording, failures }| Recording {
+                failures: failures.iter().map(describe).collect(),
+                ..recording
+            });
+            reply.send(told.map_err(|failure| describe(&failure)));
         }
     }
 }
 
-/// The three queries side by side: a past is told whole or not at all, since a part would look like all there was.
-async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Recording, Failure> {
-    let before = Times { from: times.from - times.step, count: times.count + 1, ..times };
-    let (cpu, memory, volumes) = tokio::try_join!(
-        api.range(&queries.cpu, before, move |answer, ours| cpu(answer, ours, before)),
-        api.range(&queries.memory, times, move |answer, ours| memory(answer, ours, times)),
-        async {
-            match &queries.volumes {
-                Some(query) => {
-                    api.range(query, times, move |answer, ours| volumes(answer, ours, times)).await
-                }
-                None => Ok(Volumes::default()),
-            }
+/// How the answer to a query is read.
+#[derive(Clone, Copy)]
+enum Figure {
+    Cpu,
+    Memory,
+    Claim,
+}
+
+impl Figure {
+    /// The times that are asked for: the growth of a counter takes one more.
+    fn asked(self, times: Times) -> Times {
+        match self {
+            Self::Cpu => Times { from: times.from - times.step, count: times.count + 1, ..times },
+            Self::Memory | Self::Claim => times,
         }
-    )?;
-    Ok(only(of, Recording { cpu, memory, used: volumes.used, capacity: volumes.capacity }))
+    }
+
+    fn read(self, answer: &[u8], scope: &Scope, times: Times) -> Option<Tracks> {
+        match self {
+            Self::Cpu => cpu(answer, scope, self.asked(times)),
+            Self::Memory => tracks(answer, scope, NameLabel::Instance, times),
+            Self::Claim => tracks(answer, scope, NameLabel::Claim, times),
+        }
+    }
+
+    async fn ask(self, api: &Api, query: &str, times: Times) -> Result<Tracks, Failure> {
+        api.range(query, self.asked(times), move |answer, scope| self.read(answer, scope, times)).await
+    }
+
+    /// Asks once more, with a longer step, should the server not give as many points.
+    async fn ask_as_fine_as_it_gives(self, api: &Api, query: &str, times: Times) -> Result<Tracks, Failure> {
+        match self.ask(api, query, times).await {
+            Err(failure) if is_too_fine(&failure) => {
+                let coarse = coarser(times);
+                let found = self.ask(api, query, coarse).await?;
+                Ok(found.into_iter().map(|(key, track)| (key, stretched(&track, coarse, times))).collect())
+            }
+            told => told,
+        }
+    }
+}
+
+/// What a longer step is of the one that was too short.
+const COARSER: Millis = 4;
+
+/// Prometheus gives 11,000 points of a series, VictoriaMetrics `-search.maxPointsPerTimeseries`; either may be set lower by who runs it.
+fn is_too_fine(failure: &Failure) -> bool {
+    let says_so = |line: &str| {
+        ["maximum resolution", "maxPointsPerTimeseries", "too many points"]
+            .iter()
+            .any(|words| line.contains(words))
+    };
+    matches!(failure, Failure::Refused { code, says, .. } if code.is_client_error() && says_so(&says.line))
+}
+
+/// Fewer times over the same span, that end with the same one.
+fn coarser(times: Times) -> Times {
+    let (step, count) = (times.step * COARSER, times.count.div_ceil(COARSER as usize));
+    Times { from: times.last() - (count as Millis - 1) * step, step, count }
+}
+
+/// Each point stands for the step up to its time.
+fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
+    let value = |index: usize| {
+        let behind = (times.last() - times.at(index)).div_euclid(coarse.step);
+        let place = usize::try_from(behind).ok().and_then(|behind| coarse.count.checked_sub(behind + 1));
+        track.get(place?).copied().flatten()
+    };
+    (0..times.count).map(value).collect()
+}
+
+/// The queries side by side. Each that fails costs its own figure; all of them, the answer.
+async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Found, Failure> {
+    let claims = |query: Option<String>| async move {
+        let Some(query) = query else { return None };
+        Some(Figure::Claim.ask_as_fine_as_it_gives(api, &query, times).await)
+    };
+    let [used, capacity] = queries.volumes.clone().map_or([None, None], |both| both.map(Some));
+    let (cpu, memory, used, capacity) = tokio::join!(
+        Figure::Cpu.ask_as_fine_as_it_gives(api, &queries.cpu, times),
+        Figure::Memory.ask_as_fine_as_it_gives(api, &queries.memory, times),
+        claims(used),
+        claims(capacity)
+    );
+    let (mut failures, mut answered) = (Vec::new(), false);
+    let mut take = |result: Option<Result<Tracks, Failure>>| match result {
+        None => Tracks::new(),
+        Some(Ok(tracks)) => {
+            answered = true;
+            tracks
+        }
+        Some(Err(failure)) => {
+            failures.push(failure);
+            Tracks::new()
+        }
+    };
+    let recording = Recording {
+        cpu: take(Some(cpu)),
+        memory: take(Some(memory)),
+        used: take(used),
+        capacity: take(capacity),
+        failures: Vec::new(),
+    };
+    match failures.pop() {
+        Some(failure) if !answered => Err(failure),
+        last => {
+            failures.extend(last);
+            Ok(Found { recording: only(of, recording), failures })
+        }
+    }
 }
 
 /// What was asked for and nothing else, whatever the server made of the query.
@@ -110,21 +222,15 @@ fn only(of: &Of, mut recording: Recording) -> Recording {
 
 type Tracks = HashMap<Key, Track>;
 
-#[derive(Default)]
-struct Volumes {
-    used: Tracks,
-    capacity: Tracks,
-}
-
 /// Nanocores out of the growth of each node's counter. Where two nodes tell of a guest, the one that began later has it.
-fn cpu(answer: &[u8], ours: Option<&[String]>, times: Times) -> Option<Tracks> {
+fn cpu(answer: &[u8], scope: &Scope, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found: HashMap<Key, (usize, Track)> = HashMap::new();
     for series in answer.series() {
         if found.len() * times.count > MOST_POINTS {
             return None;
         }
-        let Some(key) = super::answer::key(&series.metric, &series.metric.name, ours) else { continue };
+        let Some(key) = key(scope, &series.metric, NameLabel::Instance) else { continue };
         let counted = spread(series.amounts(), times);
         let Some(began) = counted.iter().position(Option::is_some) else { continue };
         let track = growth(&counted, times.step);
@@ -155,39 +261,27 @@ fn growth(counted: &[Option<f64>], step: Millis) -> Track {
     counted.windows(2).map(grown).collect()
 }
 
-fn memory(answer: &[u8], ours: Option<&[String]>, times: Times) -> Option<Tracks> {
-    let mut found = Tracks::new();
-    gather(answer, times, |labels, track| {
-        if let Some(key) = super::answer::key(labels, &labels.name, ours) {
-            found.insert(key, track);
-        }
-        found.len()
-    })?;
-    Some(found)
-}
-
-fn volumes(answer: &[u8], ours: Option<&[String]>, times: Times) -> Option<Volumes> {
-    let mut found = Volumes::default();
-    gather(answer, times, |labels, track| {
-        if let Some(key) = super::answer::key(labels, &labels.persistentvolumeclaim, ours) {
-            let tracks = if labels.metric == USED { &mut found.used } else { &mut found.capacity };
-            tracks.insert(key, track);
-        }
-        found.used.len() + found.capacity.len()
-    })?;
-    Some(found)
-}
-
-/// `take` gets each series, and returns how many tracks are held.
-fn gather(answer: &[u8], times: Times, mut take: impl FnMut(&Labels<'_>, Track) -> usize) -> Option<()> {
+/// The values of each thing. Of two series of one, such as a scrape that honours labels and one that does not, the one with more values.
+fn tracks(answer: &[u8], scope: &Scope, label: NameLabel, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let mut found = Tracks::new();
     for series in answer.series() {
-        let track = spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
-        if take(&series.metric, track) * times.count > MOST_POINTS {
+        if found.len() * times.count > MOST_POINTS {
             return None;
         }
+        let Some(key) = key(scope, &series.metric, label) else { continue };
+        let track: Track = spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
+        let known = |track: &Track| track.iter().flatten().count();
+        if found.get(&key).is_none_or(|other| known(other) < known(&track)) {
+            found.insert(key, track);
+        }
     }
-    Some(())
+    Some(found)
+}
+
+/// Series that are not believed are counted by the queries of each round.
+fn key(scope: &Scope, labels: &Labels<'_>, label: NameLabel) -> Option<Key> {
+    scope.key(labels, label, &mut Foreign::new())
 }
 
 /// Values at the times that were asked for; what comes for no such time is left out.
@@ -209,12 +303,21 @@ fn amount(value: f64) -> Option<u64> {
 /// Each reading of one answer, put together as if it answered every query.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
-    let Volumes { used, capacity } = volumes(answer, None, times)?;
-    Some(Recording { cpu: cpu(answer, None, times)?, memory: memory(answer, None, times)?, used, capacity })
+    let scope = Scope::default();
+    let claims = || tracks(answer, &scope, NameLabel::Claim, times);
+    Some(Recording {
+        cpu: cpu(answer, &scope, times)?,
+        memory: tracks(answer, &scope, NameLabel::Instance, times)?,
+        used: claims()?,
+        capacity: claims()?,
+        failures: Vec::new(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     const TIMES: Times = Times { from: 60_000, step: 60_000, count: 3 };
@@ -234,7 +337,7 @@ mod tests {
     /// Whole cores of `prod/web` at 120, 180 and 240 s.
     fn cores(series: &[(&str, &str)]) -> Vec<Option<u64>> {
         let times = Times { count: 4, ..TIMES };
-        let found = cpu(&json(series), None, times).unwrap();
+        let found = cpu(&json(series), &Scope::default(), times).unwrap();
         let track = found.get(&Key::new("prod", "web")).cloned().unwrap_or_default();
         track.into_iter().map(|nanos| nanos.map(|nanos| nanos / 1_000_000_000)).collect()
     }
@@ -262,9 +365,11 @@ mod tests {
         let answer = json(&series);
         let times = |count| Times { count, ..TIMES };
         for (count, is_read) in [(96, true), (336, false)] {
-            assert_eq!(cpu(&answer, None, times(count)).is_some(), is_read, "{count}");
-            assert_eq!(memory(&answer, None, times(count)).is_some(), is_read, "{count}");
-            assert_eq!(volumes(&answer, None, times(count)).is_some(), is_read, "{count}");
+            let scope = Scope::default();
+            assert_eq!(cpu(&answer, &scope, times(count)).is_some(), is_read, "{count}");
+            for label in [NameLabel::Instance, NameLabel::Claim] {
+                assert_eq!(tracks(&answer, &scope, label, times(count)).is_some(), is_read, "{count}");
+            }
         }
     }
 
@@ -281,7 +386,8 @@ mod tests {
     fn an_answer_about_others_is_left_out() {
         let keys = [("prod", "web"), ("prod", "db"), ("dev", "web"), ("prod", "root"), ("dev", "root")];
         let all = || keys.map(|(namespace, name)| (Key::new(namespace, name), vec![Some(1)])).into();
-        let recording = || Recording { cpu: all(), memory: all(), used: all(), capacity: all() };
+        let recording =
+            || Recording { cpu: all(), memory: all(), used: all(), capacity: all(), failures: Vec::new() };
         let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: vec!["root".into()] };
         let told = only(&of, recording());
         let keys = |tracks: Tracks| tracks.into_keys().collect::<Vec<_>>();
@@ -291,17 +397,40 @@ mod tests {
     }
 
     #[test]
-    fn volumes_keep_their_two_sides_apart_and_to_their_times() {
-        let claim = |metric: &str| format!(r#""__name__":"{metric}","persistentvolumeclaim":"root""#);
-        let (used, capacity) = (claim(USED), claim("kubelet_volume_stats_capacity_bytes"));
-        let answer =
-            json(&[(&used, r#"[60,"5"],[180,"+Inf"],[9999,"7"],[0,"3"]"#), (&capacity, r#"[120,"10"]"#)]);
-        let root = Key::new("prod", "root");
-        let found = volumes(&answer, None, TIMES).unwrap();
-        assert_eq!(found.used[&root], [Some(5), None, None]);
-        assert_eq!(found.capacity[&root], [None, Some(10), None]);
-        let others = volumes(&answer, Some(&["dev".to_owned()]), TIMES).unwrap();
-        assert!(others.used.is_empty() && others.capacity.is_empty());
-        assert!(volumes(b"{}", None, TIMES).is_none());
+    fn a_longer_step_covers_the_same_time() {
+        let times = Times { from: 60_000, step: 60_000, count: 10 };
+        let coarse = coarser(times);
+        assert_eq!((coarse.last(), coarse.count, coarse.step), (times.last(), 3, 240_000));
+        let track = stretched(&vec![Some(1), None, Some(3)], coarse, times);
+        let want = [Some(1), Some(1), None, None, None, None, Some(3), Some(3), Some(3), Some(3)];
+        assert_eq!(track, want);
+    }
+
+    #[test]
+    fn values_stand_at_their_times_and_odd_ones_nowhere() {
+        let claim = r#""persistentvolumeclaim":"root""#;
+        let answer = json(&[
+            (claim, r#"[60,"5"],[180,"+Inf"],[9999,"7"],[0,"3"]"#),
+            (r#""persistentvolumeclaim":"root","exported_namespace":"dev""#, r#"[120,"9"]"#),
+        ]);
+        let scope = |ours: &[&str]| {
+            let ours: Arc<[String]> = ours.iter().map(|own| (*own).to_owned()).collect();
+            Scope { namespaces: Some(ours), trusted: Arc::default() }
+        };
+        let read = |scope: &Scope| tracks(&answer, scope, NameLabel::Claim, TIMES).unwrap();
+        let want = Tracks::from([(Key::new("prod", "root"), vec![Some(5), None, None])]);
+        assert_eq!(read(&Scope::default()), want, "prod does not speak for dev");
+        assert!(read(&scope(&["dev"])).is_empty());
+        assert!(tracks(b"{}", &Scope::default(), NameLabel::Claim, TIMES).is_none());
+    }
+
+    #[test]
+    fn of_two_series_of_one_thing_the_fuller_counts() {
+        let claim = r#""persistentvolumeclaim":"root""#;
+        let (full, empty) = ((claim, r#"[60,"5"],[120,"6"]"#), (claim, r#"[180,"7"]"#));
+        for answer in [json(&[full, empty]), json(&[empty, full])] {
+            let found = tracks(&answer, &Scope::default(), NameLabel::Claim, TIMES).unwrap();
+            assert_eq!(found[&Key::new("prod", "root")], [Some(5), Some(6), None]);
+        }
     }
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::server::{
     config::CephConfig,
-    snapshot::facts::{Image, ImageStats},
+    snapshot::facts::{Image, ImageStats, Uncounted},
 };
 
 const AUTH: &str = "/api/auth";
@@ -54,7 +54,7 @@ fn wants(images: &[(&str, &str)]) -> Targets {
 }
 
 fn image(pool: &str, name: &str) -> Image {
-    Image { pool: pool.into(), namespace: "".into(), name: name.into() }
+    Image { pool: pool.into(), name: name.into(), ..Image::default() }
 }
 
 impl Collector {
@@ -127,7 +127,7 @@ async fn images_are_told_and_those_that_are_gone_left_out() {
     let (_api, mut collector) =
         setup.start(&[("rbd", "gone"), ("rbd", "slow"), ("nopool", "a"), ("nopool", "b")]).await;
     let found = collector.images().await.unwrap();
-    let want = ImageStats { image: image("rbd", "slow"), size: 8 << 20, used: None };
+    let want = ImageStats { image: image("rbd", "slow"), size: 8 << 20, used: Err(Uncounted::NoFastDiff) };
     assert_eq!(found, [want]);
     for _ in 0..2 {
         collector.images().await.unwrap();
@@ -152,7 +152,7 @@ async fn pages_or_single_images_whichever_is_fewer() {
         let (_api, mut collector) = setup.start(&images).await;
         let found = collector.images().await.unwrap();
         assert_eq!(found.len(), names.len());
-        assert!(found.iter().all(|stats| stats.used == Some(4 << 20)));
+        assert!(found.iter().all(|stats| stats.used == Ok(4 << 20)));
         let paths = paths(&server);
         let listed = paths.iter().filter(|path| *path == LIST).count();
         assert_eq!((listed, paths.len() - listed), (pages, singles), "{names:?}");
@@ -299,6 +299,55 @@ async fn a_round_ends_with_its_budget_and_tells_what_it_has() {
     let error = collector.images().await.unwrap_err();
     let words = "Ceph told of 1 of 5 images within its budget of 1.3 s";
     assert_eq!((error.reason, &*error.detail.to_string()), (Reason::TimedOut, words));
+}
+
+/// ceph/ceph-csi#4653.
+#[tokio::test]
+async fn one_image_that_cannot_be_opened_costs_itself_alone() {
+    for code in [400, 500] {
+        let server = Server::start(move |asked, _| match asked.path.as_str() {
+            LIST | "/api/block/image/rbd%2Fbroken" => says(
+                code,
+                r#"{"detail":"[errno 19] error opening image broken","code":"19","component":"rbd"}"#,
+            ),
+            _ => dashboard(asked),
+        });
+        let setup = Setup::new(&server.url);
+        let images = [("rbd", "broken"), ("rbd", "i000"), ("rbd", "i001"), ("rbd", "i002")];
+        let (_api, mut collector) = setup.start(&images).await;
+        let found = collector.images().await.unwrap();
+        assert_eq!(found.len(), 3, "{found:?}");
+        let error = collector.images().await.unwrap_err();
+        assert!(error.detail.to_string().contains("error opening image broken"), "{error:?}");
+    }
+}
+
+/// Its namespace is written nowhere that this program reads.
+#[tokio::test]
+async fn a_static_image_is_the_only_one_of_its_name() {
+    let in_namespace =
+        |name: &str, namespace: &str| rbd(name).replacen("null,", &format!(r#""{namespace}","#), 1);
+    for (listed, want) in [
+        (vec![in_namespace("disk", "tenant")], true),
+        (vec![in_namespace("disk", "tenant"), in_namespace("disk", "other")], false),
+        (vec![in_namespace("disk2", "tenant")], false),
+    ] {
+        let body = format!(r#"[{{"status":0,"value":[{}],"pool_name":"rbd"}}]"#, listed.join(","));
+        let server = Server::start(move |asked, _| match asked.path.as_str() {
+            AUTH => dashboard(asked),
+            LIST => json(body.clone()),
+            _ => status(404, "x"),
+        });
+        let mut setup = Setup::new(&server.url);
+        setup.ceph().interval = LONG;
+        let api = Server::start(|asked, _| quiet(asked));
+        let anywhere = Image { any_namespace: true, ..image("rbd", "disk") };
+        let targets = Targets { images: [anywhere.clone()].into(), ..Targets::default() };
+        let mut collector = Collector::aim(&api, setup.config.clone(), targets).await;
+        let found = collector.images().await.unwrap();
+        let images: Vec<_> = found.into_iter().map(|stats| stats.image).collect();
+        assert_eq!(images, if want { vec![anywhere] } else { Vec::new() });
+    }
 }
 
 async fn fault(answer: impl Fn() -> Response + Send + Sync + 'static) -> SourceError {

@@ -128,6 +128,7 @@ fn prometheus() -> PrometheusConfig {
         basic_auth_file: None,
         ca: None,
         matchers: Vec::new(),
+        trusted_namespaces: vec!["kubevirt".into(), "kube-system".into()],
         tenant: None,
         deadline: Duration::from_secs(1),
     }

@@ -62,8 +62,9 @@ async fn pod_metrics_are_asked_for_at_once_and_at_each_interval() {
     for n in 0..3 {
         let facts = collector.metrics().await.unwrap().remove(0);
         assert_eq!(facts.name, format!("p{n}"));
-        assert_eq!((facts.cpu_nanocores, facts.memory_bytes), (Some(5), Some(1024)));
-        assert_eq!((facts.at, facts.window_ms), (1000, 63_000));
+        let usage = &facts.containers[0];
+        assert_eq!((usage.cpu_nanocores, usage.memory_bytes), (Some(5), Some(1024)));
+        assert_eq!((facts.at, facts.window_ms), (Some(1000), 63_000));
     }
     let took = started.elapsed();
     assert!((800..3000).contains(&took.as_millis()), "{took:?}");

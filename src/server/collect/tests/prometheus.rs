@@ -1,4 +1,4 @@
-//! Prometheus: three queries a round, and every way in which they can fail.
+//! Prometheus: a few queries a round, and every way in which they can fail.
 
 use super::{tls::Secure, *};
 use crate::server::{config::PrometheusConfig, snapshot::facts::PrometheusFacts};
@@ -12,6 +12,7 @@ fn prometheus(url: &str) -> PrometheusConfig {
         basic_auth_file: None,
         ca: None,
         matchers: Vec::new(),
+        trusted_namespaces: vec!["kubevirt".into(), "kube-system".into()],
         tenant: None,
         deadline: Duration::from_millis(400),
     }
@@ -43,14 +44,20 @@ async fn first(url: &str) -> Result<PrometheusFacts, SourceError> {
 
 /// A Prometheus that knows one claim and one instance.
 fn well(asked: &Asked) -> Response {
+    let claim = |value: u8| {
+        format!(
+            r#"{{"metric":{{"namespace":"prod","persistentvolumeclaim":"root","node":"n1"}},"values":[[60,"{value}"]]}}"#
+        )
+    };
+    let claims = [claim(5), claim(9)];
     let result = match &asked.query {
-        query if query.contains("kubelet_volume_stats") => concat!(
-            r#"{"metric":{"__name__":"kubelet_volume_stats_used_bytes","namespace":"prod","persistentvolumeclaim":"root","node":"n1"},"values":[[60,"5"]]},"#,
-            r#"{"metric":{"__name__":"kubelet_volume_stats_capacity_bytes","namespace":"prod","persistentvolumeclaim":"root","node":"n1"},"values":[[60,"9"]]}"#
-        ),
-        query if query.contains("memory") => {
-            r#"{"metric":{"__name__":"kubevirt_vmi_memory_usable_bytes","namespace":"prod","name":"web"},"values":[[60,"7"]]}"#
+        query if query.contains("stats_used_bytes") => claims[0].as_str(),
+        query if query.contains("stats_capacity_bytes") => claims[1].as_str(),
+        query if query.contains("kubelet_volume_stats") => "",
+        query if query.contains("memory_usable") => {
+            r#"{"metric":{"namespace":"prod","name":"web"},"values":[[60,"7"]]}"#
         }
+        query if query.contains("memory") => "",
         _ => r#"{"metric":{"namespace":"prod","name":"web"},"values":[[50,"1"],[60,"3.5"]]}"#,
     };
     json(format!(
@@ -78,8 +85,8 @@ async fn volumes_are_asked_for_at_their_own_interval_and_stand_until_then() {
             ["Prometheus: a store is away"]
         );
     }
-    assert_eq!(queries(&server, "kubelet_volume_stats"), 1);
-    assert_eq!(queries(&server, "vmi_memory"), 3);
+    assert_eq!(queries(&server, "kubelet_volume_stats"), 4, "one of each metric");
+    assert_eq!(queries(&server, "vmi_memory"), 9);
     assert_eq!(queries(&server, "vmi_cpu"), 3);
 }
 
@@ -96,26 +103,118 @@ async fn as_no_disk_source_it_is_asked_for_cpu_and_memory_alone() {
 #[tokio::test]
 async fn a_query_that_fails_costs_its_part_and_is_told() {
     let server = Server::start(|asked, _| match asked.query.contains("vmi_cpu") {
-        true => status(422, "execution"),
+        true => says(422, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#),
         false => well(asked),
     });
     let facts = first(&server.url).await.unwrap();
     let instance = &facts.instances[0];
     assert_eq!((instance.cpu_nanocores, instance.guest_usable), (None, Some(7)));
-    assert!(
-        facts.warnings[0].to_string().starts_with("no CPU: Prometheus answers 422"),
-        "{:?}",
-        facts.warnings
+    let want =
+        "no CPU: Prometheus answers 422: it does not understand what it is asked (it says: too many samples)";
+    assert_eq!(facts.warnings[0].to_string(), want);
+}
+
+/// GoogleCloudPlatform/prometheus-engine#1601: nothing that is asked has a pattern for a metric's name.
+#[tokio::test]
+async fn a_back_end_that_refuses_patterns_of_names_gives_every_figure() {
+    let refusal = r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": substitute queries failed: convert vector selector failed: =~ is an unsupported matchtype for the __name__ label: invalid argument"}"#;
+    let server = Server::start(move |asked, _| match asked.query.contains("__name__") {
+        true => says(400, refusal),
+        false => well(asked),
+    });
+    let facts = first(&server.url).await.unwrap();
+    assert_eq!((facts.volumes.len(), facts.instances.len()), (1, 1));
+    assert_eq!(facts.instances[0].cpu_nanocores, Some(250_000_000));
+}
+
+/// GoogleCloudPlatform/prometheus-engine#1054.
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_not_sent_again() {
+    let refusal = r#"{"error":{"code":400,"message":"Invalid JSON payload received. Unknown name \"timeout\"","status":"INVALID_ARGUMENT"}}"#;
+    let server = Server::start(move |asked, _| match asked.query.contains("timeout=") {
+        true => says(400, refusal),
+        false => well(asked),
+    });
+    let api = Server::start(|asked, _| quiet(asked));
+    let mut collector = Collector::start(&api, asks(prometheus(&server.url)), &[]).await;
+    assert_eq!(collector.queried().await.unwrap().instances.len(), 1);
+    let refused = queries(&server, "timeout=");
+    assert!((1..=8).contains(&refused), "{refused}");
+    collector.queried().await.unwrap();
+    assert_eq!(queries(&server, "timeout="), refused);
+}
+
+/// kubevirt/kubevirt#3125: a ServiceMonitor without `honorLabels`.
+#[tokio::test]
+async fn series_that_a_scrape_relabelled_are_found_and_a_tenants_are_not() {
+    let series = |namespace: &str, name: &str| {
+        format!(
+            r#"{{"metric":{{"namespace":"{namespace}","exported_namespace":"prod","name":"{name}"}},"values":[[60,"7"]]}}"#
+        )
+    };
+    let all = [series("kubevirt", "web"), series("tenant", "db"), series("tenant", "mail")].join(",");
+    let server = Server::start(move |asked, _| {
+        let moved = asked.query.contains("exported_namespace") || !asked.query.contains("namespace");
+        let result = if asked.query.contains("resident") && moved { all.as_str() } else { "" };
+        json(format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#))
+    });
+    for namespaces in [None, Some(vec!["prod".to_owned()])] {
+        let api = Server::start(|asked, _| quiet(asked));
+        let config = CollectConfig { namespaces, ..asks(prometheus(&server.url)) };
+        let facts = Collector::start(&api, config, &[]).await.queried().await.unwrap();
+        let names: Vec<_> =
+            facts.instances.iter().map(|sample| (&*sample.namespace, &*sample.name)).collect();
+        assert_eq!(names, [("prod", "web")]);
+        let warnings: Vec<_> = facts.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("2 series of exporters in namespace tenant"), "{warnings:?}");
+    }
+}
+
+/// A list of a thousand namespaces is longer than what proxies take in an address.
+#[tokio::test]
+async fn a_query_that_is_too_long_for_an_address_is_posted() {
+    let server = Server::start(|asked, _| match asked.query.len() > 8000 {
+        true => status(414, "x"),
+        false => well(asked),
+    });
+    let api = Server::start(|asked, _| quiet(asked));
+    let namespaces: Vec<String> =
+        (0..1000).map(|n| format!("namespace-{n}")).chain(["prod".into()]).collect();
+    let mut config = asks(prometheus(&server.url));
+    config.namespaces = Some(namespaces);
+    let mut prometheus = crate::server::collect::prometheus::Prometheus::new(
+        config.prometheus.clone().unwrap(),
+        &config,
+        crate::server::collect::budget::Budgets::default().outside,
     );
+    drop(api);
+    let (sender, mut observations) = tokio::sync::mpsc::channel(4);
+    use crate::server::collect::{Outlet, poll::Source};
+    prometheus.round(&Outlet(sender)).await.unwrap();
+    let Some(Observation::Prometheus { result, .. }) = observations.recv().await else { panic!() };
+    assert!(result.is_ok(), "{result:?}");
+    let asked = server.asked(QUERY);
+    assert!(asked.iter().all(|asked| asked.body.contains("query=") && asked.body.contains("namespace-999")));
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_is_late_and_not_out_of_reach() {
+    let body =
+        r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#;
+    let server = Server::start(move |_, _| says(503, body));
+    let error = first(&server.url).await.unwrap_err();
+    assert_eq!(error.reason, Reason::TimedOut, "{error:?}");
 }
 
 #[tokio::test]
 async fn volumes_that_fail_once_stand_with_their_own_time_and_are_asked_for_again() {
-    let server =
-        Server::start(|asked, n| match asked.query.contains("kubelet_volume_stats") && (3..6).contains(&n) {
+    let server = Server::start(|asked, n| {
+        match asked.query.contains("kubelet_volume_stats") && (8..16).contains(&n) {
             true => status(500, "x"),
             false => well(asked),
-        });
+        }
+    });
     let api = Server::start(|asked, _| quiet(asked));
     let config = CollectConfig { disk_interval: Duration::from_millis(1), ..asks(prometheus(&server.url)) };
     let mut collector = Collector::start(&api, config, &[]).await;
@@ -189,7 +288,7 @@ async fn what_breaks_under_http_has_its_reason_too() {
 
 #[tokio::test]
 async fn retry_after_is_honoured() {
-    let server = Server::start(|asked, n| match n < 3 {
+    let server = Server::start(|asked, n| match n < 8 {
         true => (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], "").into_response(),
         false => well(asked),
     });
@@ -198,7 +297,7 @@ async fn retry_after_is_honoured() {
     collector.queried().await.unwrap_err();
     collector.queried().await.unwrap();
     let asked = server.asked(QUERY);
-    assert!(asked[3].at - asked[2].at >= Duration::from_secs(1));
+    assert!(asked[8].at - asked[7].at >= Duration::from_secs(1));
 }
 
 #[tokio::test]

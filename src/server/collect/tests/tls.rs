@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
@@ -20,6 +20,14 @@ pub struct Secure {
 impl Secure {
     pub fn start(script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> Self {
         let (acceptor, authority) = acceptor();
+        Self::with(acceptor, authority, script)
+    }
+
+    fn with(
+        acceptor: TlsAcceptor,
+        authority: String,
+        script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let files = tempfile::tempdir().unwrap();
         std::fs::write(files.path().join("ca.pem"), authority).unwrap();
         let listener = std::net::TcpListener::bind("[::]:0").unwrap();
@@ -27,6 +35,16 @@ impl Secure {
         let url = format!("https://127.0.0.1:{port}");
         let server = Server::serve(listener, url, script, |listener| TlsListener { listener, acceptor });
         Self { server, port, files }
+    }
+
+    /// One that shows this certificate, with a file beside it of what is trusted.
+    pub fn showing(
+        certificate: CertificateDer<'static>,
+        key: &KeyPair,
+        trusted: &str,
+        script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(acceptor_of(certificate, key), trusted.to_owned(), script)
     }
 
     /// The file of its authority.
@@ -42,15 +60,21 @@ pub fn acceptor() -> (TlsAcceptor, String) {
     let key = KeyPair::generate().unwrap();
     let names = ["127.0.0.1", "127.0.0.2", "::1"].map(str::to_owned);
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+    (acceptor_of(certificate.der().clone(), &key), authority.pem())
+}
+
+/// Shows the certificate as it is, be it good for nothing.
+fn acceptor_of(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let shown = rustls::sign::CertifiedKey::new(vec![certificate], key);
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), authority.pem())
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)));
+    TlsAcceptor::from(Arc::new(config))
 }
 
 struct TlsListener {

@@ -166,7 +166,7 @@ async fn backends_are_followed_at_cluster_scope() {
     while handle.is_none() || actual.len() < 2 {
         match collector.next(Some).await {
             Observation::PersistentVolumes(Change::Replaced { namespace: None, items, .. }) => {
-                handle = items[0].lead.clone().map(|lead| lead.backend);
+                handle = items[0].backend.clone();
             }
             Observation::LonghornVolumes(Change::Replaced { namespace: None, items, .. }) => {
                 actual.push(items[0].actual_size);
@@ -216,7 +216,8 @@ async fn only_the_backends_that_are_asked_are_followed() {
         })
     };
     for (disk_sources, ceph, volumes, longhorn) in [
-        (vec![SourceId::Kubelet, SourceId::Ceph], None, false, false),
+        (vec![SourceId::GuestAgent, SourceId::Ceph], None, false, false),
+        (vec![SourceId::Kubelet], None, true, false),
         (vec![SourceId::Kubelet, SourceId::Ceph], ceph(), true, false),
         (vec![SourceId::Longhorn], None, true, true),
     ] {

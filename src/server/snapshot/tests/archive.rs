@@ -66,6 +66,7 @@ fn recording() -> Recording {
         .into(),
         capacity: [(key("root"), vec![Some(100); 3]), (key("data"), vec![Some(100), Some(100), Some(0)])]
             .into(),
+        failures: Vec::new(),
     }
 }
 

@@ -1,11 +1,12 @@
-//! Clocks that run ahead: no figure stays fresh for longer than its sample is new to us, and none that is alive is blanked.
+//! Clocks that are off, this program's among them: no figure stays fresh for longer than its sample is new to us, and none that is alive
+//! is blanked.
 
 use super::*;
 use crate::model::figure::Figure;
 
 const AHEAD: [Millis; 3] = [NOW + 60 * SECOND, NOW + 3_600_000, 4_102_444_800_000];
-/// Of every source here at least: 20 intervals of 60 s.
-const EXPIRED: Millis = 1_200 * SECOND;
+/// Of every source here at least: 20 intervals of 120 s.
+const EXPIRED: Millis = 2_400 * SECOND;
 
 /// A source whose sample's time lies ahead: how it tells that sample, and how the figure of `a/web` is read.
 struct Source {
@@ -41,7 +42,8 @@ const SOURCES: [Source; 5] = [
     Source {
         name: "metrics.k8s.io",
         tell: |world, at, received| {
-            let sample = PodMetricsFacts { at, ..sample("a", "virt-launcher-web-vm-abc12", 500, GI) };
+            let sample =
+                PodMetricsFacts { at: Some(at), ..sample("a", "virt-launcher-web-vm-abc12", 500, GI) };
             world.apply(Observation::PodMetrics { namespace: None, at: received, result: Ok(vec![sample]) });
         },
         read: |vm| known(&vm.summary.usage.cpu),
@@ -49,8 +51,7 @@ const SOURCES: [Source; 5] = [
     Source {
         name: "kubelet",
         tell: |world, at, received| {
-            let facts = SummaryFacts { source: figure::KubeletProxy, volumes: claim_stats(at) };
-            world.apply(Observation::Summary { node: "n1".into(), at: received, result: Ok(facts) });
+            world.apply(summary_at("n1", received, claim_stats(at)));
         },
         read: |vm| known(&vm.summary.usage.disk),
     },
@@ -70,7 +71,6 @@ const SOURCES: [Source; 5] = [
         read: |vm| vm.guest.memory.map(|sample| (sample.at, sample.stale)),
     },
 ];
-use crate::model::figure::Source as figure;
 
 /// A running `a/web` with one claim, of which no source has said anything yet.
 fn world_of_one() -> World {
@@ -168,4 +168,91 @@ fn a_window_of_days_keeps_nothing_fresh() {
         PodMetricsFacts { window_ms: 7 * 86_400_000, ..sample("a", "virt-launcher-web-vm-abc12", 500, GI) };
     world.apply(metrics(vec![sample]));
     assert_eq!(milli(&find(&world.join(NOW + 20 * 600 * SECOND), "a", "web")), Err(Reason::Expired));
+}
+
+/// The CPU figure of `a/web`, asked for each 15 s, whose samples are so far ahead of this program's clock.
+fn told_each_interval(world: &mut World, rounds: Millis, ahead: Millis) -> Millis {
+    for n in 0..rounds {
+        let at = NOW + n * 15 * SECOND;
+        let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
+        (item.at, item.made) = (Some(at + ahead), Some(at));
+        world.apply(Observation::PodMetrics { namespace: None, at, result: Ok(vec![item]) });
+    }
+    NOW + (rounds - 1) * 15 * SECOND
+}
+
+const MINUTES_BEHIND: Millis = -7 * 60 * SECOND;
+
+fn warning(snapshot: &Snapshot, id: SourceId) -> String {
+    health(snapshot, id).warning.to_string()
+}
+
+/// kubernetes-retired/heapster#802.
+#[test]
+fn a_node_whose_clock_is_behind_is_fresh_and_told() {
+    let mut world = world_of_one();
+    let cpu = |world: &mut World, now| find(&world.join(now), "a", "web").summary.usage.cpu.clone();
+    let first = told_each_interval(&mut world, 1, MINUTES_BEHIND);
+    assert!(cpu(&mut world, first).sample().is_some_and(|sample| sample.stale), "as old as it says, so far");
+    assert!(cpu(&mut world, first + 45 * SECOND).sample().is_some());
+    let missing = cpu(&mut world, first + 46 * SECOND).missing().cloned().unwrap();
+    assert_eq!(missing.reason, Reason::Expired, "it had its chance");
+
+    let now = told_each_interval(&mut world, 8, MINUTES_BEHIND);
+    assert_eq!(known(&cpu(&mut world, now)), Some((now, false)), "as of now, by this program's clock");
+    let snapshot = world.join(now);
+    let told = warning(&snapshot, SourceId::PodMetrics);
+    assert!(told.contains("n1") && told.contains("7m behind"), "{told}");
+    assert_eq!(warning(&snapshot, SourceId::Kubelet), "");
+}
+
+#[test]
+fn this_programs_own_clock_blanks_nothing_and_is_told_once() {
+    let mut world = world_of_one();
+    let hour = 3_600 * SECOND;
+    let mut now = NOW;
+    for n in 0..8 {
+        now = NOW + n * 15 * SECOND;
+        let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
+        (item.at, item.made) = (Some(now - hour), Some(now - hour));
+        world.apply(Observation::PodMetrics { namespace: None, at: now, result: Ok(vec![item]) });
+        world.apply(prometheus(claim_stats(now - hour), now - hour, now));
+    }
+    let snapshot = world.join(now);
+    let vm = find(&snapshot, "a", "web");
+    for figure in [&vm.summary.usage.cpu, &vm.summary.usage.memory, &vm.summary.usage.disk] {
+        assert_eq!(known(figure), Some((now, false)));
+    }
+    let told: Vec<String> =
+        SourceId::ALL.map(|id| warning(&snapshot, id)).into_iter().filter(|told| !told.is_empty()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("1h ahead of all others"), "{told:?}");
+}
+
+#[test]
+fn a_wall_clock_that_is_set_blanks_nothing() {
+    for step in [2 * 3_600 * SECOND, -2 * 3_600 * SECOND] {
+        let mut world = world_of_one();
+        let now = told_each_interval(&mut world, 4, 0);
+        world.apply(summary_at("n1", now, claim_stats(now)));
+        world.set_wall_step(step);
+        let snapshot = world.join(now + 15 * SECOND);
+        let vm = find(&snapshot, "a", "web");
+        assert_eq!(snapshot.at, now + 15 * SECOND + step);
+        assert!(known(&vm.summary.usage.cpu).is_some_and(|(_, stale)| !stale), "{step}");
+        assert!(vm.summary.usage.disk.sample().is_some(), "{step}");
+        for source in &snapshot.sources {
+            assert!(source.last_success.is_none_or(|at| at <= snapshot.at), "{source:?}");
+        }
+    }
+}
+
+/// As of a node whose clock NTP has set right.
+#[test]
+fn a_time_that_jumps_back_is_a_new_sample() {
+    let mut world = world_of_one();
+    told_each_interval(&mut world, 4, 0);
+    let now = told_each_interval(&mut world, 5, -300 * SECOND);
+    let cpu = find(&world.join(now), "a", "web").summary.usage.cpu.clone();
+    assert!(known(&cpu).is_some_and(|(_, stale)| !stale), "{cpu:?}");
 }

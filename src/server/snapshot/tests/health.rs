@@ -19,6 +19,7 @@ fn all_well_is_healthy_and_ready() {
         SourceId::Instances,
         SourceId::Pods,
         SourceId::Claims,
+        SourceId::PersistentVolumes,
         SourceId::Nodes,
         SourceId::ClusterInstancetypes,
         SourceId::Instancetypes,

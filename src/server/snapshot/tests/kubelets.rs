@@ -1,4 +1,4 @@
-//! How old a kubelet's figures may be: it measures once a minute, however often it is asked.
+//! How old a kubelet's figures may be: it measures once in one to two minutes, however often it is asked.
 
 use super::*;
 use crate::model::vm::Volume;
@@ -6,8 +6,7 @@ use crate::model::vm::Volume;
 /// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
 fn answered(world: &mut World, at: Millis, measured: Millis) {
     let stats = VolumeStats { at: Some(measured), ..stats("a", "web-root", 5 * GI, 20 * GI) };
-    let facts = SummaryFacts { source: Source::KubeletProxy, volumes: vec![stats] };
-    world.apply(Observation::Summary { node: "n1".into(), at, result: Ok(facts) });
+    world.apply(summary_at("n1", at, vec![stats]));
 }
 
 fn asked_often() -> World {
@@ -29,20 +28,25 @@ fn what_is_asked_for_more_often_than_it_is_measured_is_not_stale() {
     (0..=20).for_each(|n| answered(&mut world, NOW + n * 3 * SECOND, NOW));
     assert_eq!(stale(&mut world, NOW + 60 * SECOND), Some(false), "a minute old, as it should be");
     answered(&mut world, NOW + 63 * SECOND, NOW + 60 * SECOND);
-    assert_eq!(stale(&mut world, NOW + 120 * SECOND), Some(false));
-    assert_eq!(stale(&mut world, NOW + 241 * SECOND), Some(true), "three of its own periods");
-    assert_eq!(stale(&mut world, NOW + 60 * SECOND + 20 * 60 * SECOND + 1), None, "and twenty");
+    assert_eq!(stale(&mut world, NOW + 183 * SECOND), Some(false));
+    assert_eq!(
+        stale(&mut world, NOW + (63 + 360) * SECOND),
+        Some(false),
+        "its periods are of one to two minutes"
+    );
+    assert_eq!(stale(&mut world, NOW + (63 + 361) * SECOND), Some(true), "three of the longest");
+    assert_eq!(stale(&mut world, NOW + (63 + 20 * 120) * SECOND + 1), None, "and twenty");
 }
 
 #[test]
 fn a_kubelet_that_measures_more_often_is_held_to_that() {
     let mut world = asked_often();
     (0..4).for_each(|n| answered(&mut world, NOW + n * 3 * SECOND, NOW + n * 3 * SECOND));
-    assert_eq!(stale(&mut world, NOW + 18 * SECOND), Some(false));
-    assert_eq!(stale(&mut world, NOW + 19 * SECOND), Some(true), "three times 3 s after 9 s");
+    assert_eq!(stale(&mut world, NOW + 27 * SECOND), Some(false));
+    assert_eq!(stale(&mut world, NOW + 28 * SECOND), Some(true), "three times 6 s after 9 s");
     // A silence is no period of its own.
     answered(&mut world, NOW + 600 * SECOND, NOW + 600 * SECOND);
-    assert_eq!(stale(&mut world, NOW + 610 * SECOND), Some(true));
+    assert_eq!(stale(&mut world, NOW + 619 * SECOND), Some(true));
 }
 
 /// As a kubelet could answer that means harm: compared each with each they would take minutes.
@@ -54,13 +58,12 @@ fn volumes_in_another_order_are_compared_once_each() {
         if reversed {
             volumes.reverse();
         }
-        let result = Ok(SummaryFacts { source: Source::KubeletProxy, volumes });
-        Observation::Summary { node: "n1".into(), at, result }
+        summary_at("n1", at, volumes)
     };
     let mut world = world();
     let answers = [answer(NOW, false), answer(NOW + SECOND, true), answer(NOW + 2 * SECOND, false)];
     let begun = std::time::Instant::now();
     answers.into_iter().for_each(|answer| world.apply(answer));
     assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
-    assert_eq!(world.kubelets["n1"].interval(0), SECOND, "what they were apart is known all the same");
+    assert_eq!(world.kubelets["n1"].interval(0), 2 * SECOND, "what they were apart is known all the same");
 }

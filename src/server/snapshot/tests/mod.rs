@@ -14,6 +14,7 @@ mod kubelets;
 mod map;
 mod pods;
 mod property;
+mod sharing;
 mod sources;
 mod usage;
 mod view;
@@ -46,6 +47,7 @@ pub fn world() -> World {
     world.apply(Observation::Instances(replaced(vec![])));
     world.apply(Observation::Pods(replaced(vec![])));
     world.apply(Observation::Claims(replaced(vec![])));
+    world.apply(Observation::PersistentVolumes(replaced(vec![])));
     world.apply(Observation::Nodes(replaced(vec![])));
     world.apply(Observation::ClusterInstancetypes(replaced(vec![])));
     world.apply(Observation::Instancetypes(replaced(vec![])));
@@ -118,9 +120,14 @@ pub fn sample(namespace: &str, name: &str, milli: u64, memory: u64) -> PodMetric
         namespace: namespace.into(),
         name: name.into(),
         created_by: String::new(),
-        cpu_nanocores: Some(milli * 1_000_000),
-        memory_bytes: Some(memory),
-        at: NOW - 10 * SECOND,
+        containers: vec![ContainerUsage {
+            name: "compute".into(),
+            cpu_nanocores: Some(milli * 1_000_000),
+            memory_bytes: Some(memory),
+        }],
+        containers_left_out: 0,
+        at: Some(NOW - 10 * SECOND),
+        made: None,
         window_ms: 15_000,
     }
 }
@@ -133,12 +140,17 @@ pub fn stats(namespace: &str, claim: &str, used: u64, capacity: u64) -> VolumeSt
         available: Some(capacity.saturating_sub(used)),
         inodes: Some(1000),
         at: Some(NOW - 30 * SECOND),
+        node: Box::default(),
     }
 }
 
 pub fn summary(node: &str, stats: Vec<VolumeStats>) -> Observation {
-    let facts = SummaryFacts { source: Source::KubeletProxy, volumes: stats };
-    Observation::Summary { node: node.into(), at: NOW, result: Ok(facts) }
+    summary_at(node, NOW, stats)
+}
+
+pub fn summary_at(node: &str, at: Millis, volumes: Vec<VolumeStats>) -> Observation {
+    let facts = SummaryFacts { source: Source::KubeletProxy, volumes, node_filesystems: Vec::new() };
+    Observation::Summary { node: node.into(), at, result: Ok(facts) }
 }
 
 /// A Wukong with its instance on `n1`, its labelled launcher pod, and that pod's figures.

@@ -55,7 +55,7 @@ prop_compose! {
         let mut world = if readable { world() } else { silent_world() };
         // Each pod's figure is its place in the list: what a VM shows tells whose it is.
         let samples = pods.iter().enumerate().map(|(index, pod)| PodMetricsFacts {
-            at, window_ms, created_by: pod.created_by.clone(),
+            at: Some(at), window_ms, created_by: pod.created_by.clone(),
             ..sample(&pod.namespace, &pod.name, index as u64 + 1, u64::MAX - index as u64) });
         world.apply(metrics(samples.collect()));
         world.apply(Observation::Wukongs(replaced(wukongs)));

@@ -48,6 +48,7 @@ fn with(world: &mut World, names: &[&str], serials: &[(&str, &str)]) {
             namespace: "a".into(),
             name: format!("web-{name}"),
             block: name.starts_with("block"),
+            request: Some(20 * GI),
             capacity: Some(20 * GI),
             volume_name: format!("pv-{name}"),
             ..Default::default()
@@ -56,9 +57,13 @@ fn with(world: &mut World, names: &[&str], serials: &[(&str, &str)]) {
 }
 
 fn persistent(world: &mut World, name: &str, backend: Backend) {
-    let lead = Lead { claim: Key::new("a", &format!("web-{name}")), backend };
-    let name = format!("pv-{name}").into();
-    world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts { name, lead: Some(lead) })));
+    let volume = PersistentVolumeFacts {
+        name: format!("pv-{name}").into(),
+        claim: Key::new("a", &format!("web-{name}")),
+        provisioner: Provisioner::Device,
+        backend: Some(backend),
+    };
+    world.apply(Observation::PersistentVolumes(applied(volume)));
 }
 
 fn longhorn(world: &mut World, name: &str, actual: u64) {
@@ -68,14 +73,15 @@ fn longhorn(world: &mut World, name: &str, actual: u64) {
         name: format!("handle-{name}"),
         size: Some(20 * GI),
         actual_size: Some(actual),
+        engine: LonghornEngine::V1,
     })));
 }
 
 fn image(name: &str) -> Image {
-    Image { pool: "rbd".into(), namespace: "".into(), name: name.into() }
+    Image { pool: "rbd".into(), name: name.into(), ..Image::default() }
 }
 
-fn ceph(world: &mut World, name: &str, used: Option<u64>) {
+fn ceph(world: &mut World, name: &str, used: Result<u64, Uncounted>) {
     persistent(world, name, Backend::Rbd(Box::new(image(name))));
     let stats = ImageStats { image: image(name), size: 20 * GI, used };
     world.apply(Observation::Ceph { at: NOW, result: Ok(vec![stats]) });
@@ -190,7 +196,7 @@ fn a_backend_counts_only_where_no_file_system_is_known_and_says_so() {
 fn where_none_knows_each_source_says_why() {
     let mut world = all();
     with(&mut world, &["block-root"], &[]);
-    ceph(&mut world, "block-root", None);
+    ceph(&mut world, "block-root", Err(Uncounted::NoFastDiff));
     prometheus(&mut world, vec![]);
     let root = volume(&mut world, "block-root");
     assert_eq!((shown(&root.usage), root.block), (Err(Reason::NoFastDiff), true));
@@ -202,7 +208,7 @@ fn where_none_knows_each_source_says_why() {
     assert_eq!(readings(&root), want);
     let mend = root.usage.missing().unwrap().mend.to_string();
     assert!(mend.contains("rbd object-map rebuild rbd/block-root"), "{mend}");
-    ceph(&mut world, "block-root", Some(GI));
+    ceph(&mut world, "block-root", Ok(GI));
     assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));
 }
 
@@ -327,8 +333,12 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
     let mut world = all();
     with(&mut world, &["root"], &[]);
     longhorn(&mut world, "root", 12 * GI);
-    let lead = Lead { claim: Key::new("b", "web-root"), backend: Backend::Longhorn("handle-root".into()) };
-    let others = PersistentVolumeFacts { name: "pv-root".into(), lead: Some(lead) };
+    let others = PersistentVolumeFacts {
+        name: "pv-root".into(),
+        claim: Key::new("b", "web-root"),
+        provisioner: Provisioner::Device,
+        backend: Some(Backend::Longhorn("handle-root".into())),
+    };
     world.apply(Observation::PersistentVolumes(applied(others)));
     world.apply(summary("n1", vec![]));
     assert_eq!(shown(&volume(&mut world, "root").usage), Err(Reason::NotReported));
@@ -336,11 +346,16 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
 
 /// Ten thousand of them would be kept for nothing.
 #[test]
-fn a_persistent_volume_that_leads_nowhere_is_not_kept() {
+fn a_persistent_volume_that_tells_nothing_is_not_kept() {
     let mut world = all();
     with(&mut world, &["root", "data"], &[]);
     longhorn(&mut world, "root", 12 * GI);
-    let local = |name: &str| PersistentVolumeFacts { name: name.into(), lead: None };
+    let local = |name: &str| PersistentVolumeFacts {
+        name: name.into(),
+        claim: Key::new("a", "web-root"),
+        provisioner: Provisioner::Unknown,
+        backend: None,
+    };
     world.apply(Observation::PersistentVolumes(applied(local("pv-data"))));
     assert_eq!(world.persistent_volumes.len(), 1);
     world.apply(Observation::PersistentVolumes(applied(local("pv-root"))));
@@ -432,7 +447,7 @@ fn of_hugepages_the_pods_working_set_says_nothing() {
 #[test]
 fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
     let snapshot = world().join(NOW);
-    for id in [SourceId::Prometheus, SourceId::Ceph, SourceId::GuestAgent, SourceId::PersistentVolumes] {
+    for id in [SourceId::Prometheus, SourceId::Ceph, SourceId::GuestAgent] {
         assert_eq!(health(&snapshot, id).state, crate::model::source::SourceState::NotConfigured, "{id:?}");
     }
     assert!(snapshot.ready);
@@ -442,7 +457,7 @@ fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
 fn collectors_are_told_of_what_running_vms_need() {
     let mut world = all();
     with(&mut world, &["root"], &[("root", "S1")]);
-    ceph(&mut world, "root", Some(1));
+    ceph(&mut world, "root", Ok(1));
     let address = "10.0.0.7".parse().ok();
     let pod = PodFacts { host_ip: address, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
     world.apply(Observation::Pods(applied(pod)));

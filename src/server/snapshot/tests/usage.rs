@@ -200,11 +200,74 @@ fn a_pod_without_samples_is_too_new_or_not_scraped_never_idle() {
 fn a_quantity_that_cannot_be_read_is_unknown_alone() {
     let mut world = one();
     let mut item = sample("a", "virt-launcher-web-vm-abc12", 0, 3 * GI);
-    item.cpu_nanocores = None;
+    item.containers[0].cpu_nanocores = None;
     world.apply(metrics(vec![item]));
     let vm = web(&mut world);
     assert_eq!(milli(&vm), Err(Reason::BadAnswer));
     assert_eq!(used(&vm.summary.usage.memory), Ok(3 * GI));
+}
+
+/// As metrics-server answers when a counter of one container went back.
+#[test]
+fn an_item_without_the_guests_container_leaves_the_last_sample() {
+    let mut world = one();
+    let later = |name: Option<&str>, seconds: Millis| {
+        let mut item = sample("a", "virt-launcher-web-vm-abc12", 700, GI);
+        item.at = item.at.map(|at| at + seconds * SECOND);
+        match name {
+            Some(name) => item.containers[0].name = name.into(),
+            None => item.containers.clear(),
+        }
+        Observation::PodMetrics { namespace: None, at: NOW + seconds * SECOND, result: Ok(vec![item]) }
+    };
+    let cpu = |world: &mut World, seconds| {
+        find(&world.join(NOW + seconds * SECOND), "a", "web").summary.usage.cpu.clone()
+    };
+    for (item, words) in
+        [(later(Some("guest-console-log"), 15), "compute"), (later(None, 30), "no container")]
+    {
+        world.apply(item);
+        assert_eq!(used(&cpu(&mut world, 30)), Ok(500_000_000));
+        let missing = cpu(&mut world, 310).missing().cloned().unwrap();
+        assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Expired, 500_000_000));
+        assert!(missing.detail.to_string().contains(words), "{}", missing.detail);
+    }
+    world.apply(later(Some("compute"), 45));
+    assert_eq!(used(&cpu(&mut world, 45)), Ok(700_000_000));
+
+    let mut never = world_without_samples();
+    never.apply(later(Some("guest-console-log"), 0));
+    let missing = web(&mut never).summary.usage.cpu.missing().cloned().unwrap();
+    assert_eq!(missing.reason, Reason::BadAnswer);
+    assert!(missing.detail.to_string().contains("compute"), "{}", missing.detail);
+}
+
+fn world_without_samples() -> World {
+    let mut world = one();
+    world.metrics.clear();
+    world
+}
+
+/// kubernetes-sigs/metrics-server#210.
+#[test]
+fn a_pod_total_beside_its_containers_counts_no_second_time() {
+    let mut world = one();
+    let mut item = sample("a", "virt-launcher-web-vm-abc12", 200, 2 * GI);
+    item.containers.push(ContainerUsage { name: "".into(), ..item.containers[0].clone() });
+    world.apply(metrics(vec![item.clone()]));
+    assert_eq!(milli(&web(&mut world)), Ok(200));
+    // What is not in the pod's spec is not the pod's.
+    let old = ContainerUsage { name: "k8s_old".into(), ..item.containers[0].clone() };
+    let container = PodContainer { name: "compute".into(), required: true };
+    let pod = PodFacts {
+        created_by: "vmi-a-web-vm".into(),
+        containers: vec![container],
+        ..pod("a", "virt-launcher-web-vm-abc12", "n1")
+    };
+    world.apply(Observation::Pods(applied(pod)));
+    item.containers.push(old);
+    world.apply(metrics(vec![item]));
+    assert_eq!(milli(&web(&mut world)), Ok(200));
 }
 
 #[test]
@@ -249,7 +312,7 @@ fn the_interval_is_never_shorter_than_the_samples_own_window() {
 fn a_source_that_repeats_itself_or_runs_ahead_still_ages() {
     let mut world = one();
     let mut frozen = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
-    frozen.at = NOW + 3_600_000;
+    frozen.at = Some(NOW + 3_600_000);
     for second in 0..60 {
         let at = NOW + second * 1000;
         world.apply(Observation::PodMetrics { namespace: None, at, result: Ok(vec![frozen.clone()]) });

@@ -185,9 +185,9 @@ fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
     });
     let at = NOW - 30_000;
     let root = |world: &mut World, age| find(&world.join(at + age), "a", "web").volumes[0].usage.clone();
-    assert!(!root(&mut world, 180_000).sample().unwrap().stale);
-    assert!(root(&mut world, 180_001).sample().unwrap().stale);
-    let missing = root(&mut world, 1_200_001).missing().cloned().unwrap();
+    assert!(!root(&mut world, 360_000).sample().unwrap().stale);
+    assert!(root(&mut world, 360_001).sample().unwrap().stale);
+    let missing = root(&mut world, 2_400_001).missing().cloned().unwrap();
     assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Unreachable, GI));
 }
 

@@ -77,6 +77,7 @@ impl Rig {
                 basic_auth_file: None,
                 ca: ca.clone(),
                 matchers: vec![],
+                trusted_namespaces: vec!["kubevirt".into(), "kube-system".into()],
                 tenant: None,
                 deadline: DEADLINE,
             }),

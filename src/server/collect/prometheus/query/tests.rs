@@ -12,52 +12,83 @@ fn one(namespace: &str, instance: &str, claims: &[&str]) -> Of {
     Of::One { namespace: namespace.into(), instance: instance.into(), claims }
 }
 
+fn scope(ours: Option<&[String]>) -> Scope {
+    let trusted = ["kubevirt".to_owned(), "kube-system".to_owned()];
+    Scope { namespaces: ours.map(Into::into), trusted: trusted.into() }
+}
+
+fn past(matchers: &[(String, String)], ours: Option<&[String]>, of: &Of) -> Past {
+    Queries { matchers, scope: &scope(ours) }.past(of)
+}
+
+fn samples(matchers: &[(String, String)], scope: &Scope) -> Vec<String> {
+    Queries { matchers, scope }.samples(CPU)
+}
+
+/// GoogleCloudPlatform/prometheus-engine#1601.
 #[test]
-fn queries_stay_in_scope() {
+fn a_metric_is_asked_for_by_its_exact_name() {
+    assert_eq!(samples(&[], &scope(None)), ["kubevirt_vmi_cpu_usage_seconds_total[3m]"]);
     let namespaces = ["prod".to_owned(), "dev-1".to_owned()];
-    let scope = Scope::new(&[("cluster".into(), "a".into())], Some(&namespaces));
-    let ours = r#"cluster="a",namespace=~"prod|dev-1"}"#;
-    for query in [scope.volumes(), scope.memory(), scope.cpu()] {
-        assert!(query.contains(ours), "{query}");
+    let matchers = [("cluster".to_owned(), "a".to_owned())];
+    let want = [
+        r#"kubevirt_vmi_cpu_usage_seconds_total{cluster="a",namespace=~"prod|dev-1"}[3m]"#,
+        r#"kubevirt_vmi_cpu_usage_seconds_total{cluster="a",namespace=~"kubevirt|kube-system",exported_namespace=~"prod|dev-1"}[3m]"#,
+    ];
+    assert_eq!(samples(&matchers, &scope(Some(&namespaces))), want);
+    let nobody = Scope { trusted: Default::default(), ..scope(Some(&namespaces)) };
+    assert_eq!(samples(&matchers, &nobody), want[..1]);
+    let every =
+        [past(&matchers, None, &one("prod", "web", &["root"])), past(&[], Some(&namespaces), &Of::All)];
+    for Past { cpu, memory, volumes } in every {
+        for query in [vec![cpu, memory], volumes.unwrap().to_vec()].concat() {
+            assert!(!query.contains("__name__"), "{query}");
+        }
     }
-    assert_eq!(
-        Scope::new(&[], None).volumes(),
-        r#"{__name__=~"kubelet_volume_stats_(used|capacity|available)_bytes|kubelet_volume_stats_inodes"}[3m]"#
-    );
 }
 
 #[test]
 fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
-    let past = Past::new(&[("cluster".into(), "a".into())], None, &one("prod", "we\"b", &["root", "data.1"]));
+    let past_of = past(&[("cluster".into(), "a".into())], None, &one("prod", "we\"b", &["root", "data.1"]));
     let cpu = concat!(
-        r#"max by (namespace,exported_namespace,name,node) ("#,
-        r#"{__name__="kubevirt_vmi_cpu_usage_seconds_total",cluster="a",name="we\"b",namespace="prod"} or "#,
-        r#"{__name__="kubevirt_vmi_cpu_usage_seconds_total",cluster="a",name="we\"b",exported_namespace="prod"})"#
+        r#"max by (namespace,exported_namespace,name,exported_name,node,exported_node) ("#,
+        r#"kubevirt_vmi_cpu_usage_seconds_total{cluster="a",name="we\"b",namespace="prod"} or "#,
+        r#"kubevirt_vmi_cpu_usage_seconds_total{cluster="a",name="we\"b",namespace=~"kubevirt|kube-system",exported_namespace="prod"} or "#,
+        r#"kubevirt_vmi_cpu_usage_seconds_total{cluster="a",exported_name="we\"b",namespace=~"kubevirt|kube-system",exported_namespace="prod"})"#
     );
-    assert_eq!(past.cpu, cpu);
-    let volumes = past.volumes.unwrap();
-    let claims = r#",cluster="a",persistentvolumeclaim=~"root|data\\.1",namespace="prod"}"#;
-    assert!(volumes.contains(claims), "{volumes}");
-    assert_eq!(Past::new(&[], None, &one("prod", "web", &[])).volumes, None);
-    let ours = Past::new(&[], Some(&["prod".into(), "dev".into()]), &one("prod", "web", &["root"]));
-    let both = r#",namespace=~"prod|dev",name="web",namespace="prod"}"#;
+    assert_eq!(past_of.cpu, cpu);
+    let [used, capacity] = past_of.volumes.unwrap();
+    let claims = r#"{cluster="a",persistentvolumeclaim=~"root|data\\.1",namespace="prod"}"#;
+    assert!(
+        used.contains(&format!("{USED}{claims}")) && capacity.contains(&format!("{CAPACITY}{claims}")),
+        "{used}"
+    );
+    assert_eq!(past(&[], None, &one("prod", "web", &[])).volumes, None);
+    let ours = past(&[], Some(&["prod".into(), "dev".into()]), &one("prod", "web", &["root"]));
+    let both = r#"{name="web",namespace=~"prod|dev",namespace="prod"}"#;
     assert!(ours.memory.contains(both), "beside the namespaces of the program: {}", ours.memory);
-    let all = Past::new(&[], Some(&["prod".into()]), &Of::All);
-    assert!(all.volumes.unwrap().ends_with(r#"_bytes",namespace="prod"})"#));
+    let all = past(&[], Some(&["prod".into()]), &Of::All).volumes.unwrap();
+    assert!(all[0].contains(r#"_used_bytes{namespace="prod"} or "#), "{}", all[0]);
+    assert_eq!(
+        past(&[], None, &Of::All).memory,
+        format!("max by (namespace,exported_namespace,name,exported_name) ({RESIDENT})")
+    );
 }
 
 #[test]
 fn a_list_that_makes_the_address_too_long_is_left_out() {
     let many: Vec<String> = (0..1000).map(|n| format!("claim-{n}")).collect();
     let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: many };
-    let volumes = Past::new(&[], None, &of).volumes.unwrap();
-    assert!(volumes.len() < 500 && volumes.contains(r#"namespace="prod""#), "{volumes}");
+    for volumes in past(&[], None, &of).volumes.unwrap() {
+        assert!(volumes.len() < 500 && volumes.contains(r#"namespace="prod""#), "{volumes}");
+    }
 }
 
 #[test]
 fn a_label_cannot_end_its_matcher() {
     let value = "a\"} or up{x=\"\\\n".to_owned();
-    assert_eq!(selection(&[("cluster".into(), value)], None), r#",cluster="a\"} or up{x=\"\\\n""#);
+    let want = r#"kubevirt_vmi_cpu_usage_seconds_total{cluster="a\"} or up{x=\"\\\n"}[3m]"#;
+    assert_eq!(samples(&[("cluster".into(), value)], &scope(None)), [want]);
 }
 
 /// One matcher as Prometheus reads it.
@@ -95,7 +126,7 @@ fn read_matcher(text: &str) -> (Read, &str) {
         None => (false, operator.strip_prefix("=\"").expect("a string in double quotes")),
     };
     let (value, rest) = read_string(quoted);
-    let values = if is_pattern && label != "__name__" { read_literals(&value) } else { vec![value] };
+    let values = if is_pattern { read_literals(&value) } else { vec![value] };
     (Read { label, values }, rest)
 }
 
@@ -173,18 +204,22 @@ proptest! {
         ours in prop::option::of(prop::collection::vec(name(), 1..3)),
     ) {
         let of = Of::One { namespace: namespace.clone(), instance: instance.clone(), claims: claims.clone() };
-        let past = Past::new(&[("cluster".to_owned(), value.clone())], ours.as_deref(), &of);
+        let past = past(&[("cluster".to_owned(), value.clone())], ours.as_deref(), &of);
         let own = [("name", vec![instance]), ("persistentvolumeclaim", claims)];
-        let queries = [(&past.cpu, &own[0]), (&past.memory, &own[0]), (past.volumes.as_ref().unwrap(), &own[1])];
+        let [used, capacity] = past.volumes.as_ref().unwrap();
+        let queries = [(&past.cpu, &own[0]), (&past.memory, &own[0]), (used, &own[1]), (capacity, &own[1])];
+        let trusted = ["kubevirt".to_owned(), "kube-system".to_owned()];
         for (query, (label, values)) in queries {
             let selectors = read(query);
-            prop_assert_eq!(selectors.len(), 2, "{}", query);
-            for (selector, place) in selectors.iter().zip(["namespace", "exported_namespace"]) {
-                let mut want = vec![expected("cluster", std::slice::from_ref(&value))];
-                want.extend(ours.as_deref().map(|ours| expected("namespace", ours)));
-                want.push(expected(label, values));
+            prop_assert_eq!(selectors.len(), 3, "{}", query);
+            let exported = format!("exported_{label}");
+            let places = [(*label, "namespace"), (*label, "exported_namespace"), (&*exported, "exported_namespace")];
+            for (selector, (label, place)) in selectors.iter().zip(places) {
+                let mut want = vec![expected("cluster", std::slice::from_ref(&value)), expected(label, values)];
+                want.extend((place != "namespace").then(|| expected("namespace", &trusted)));
+                want.extend(ours.as_deref().map(|ours| expected(place, ours)));
                 want.push(expected(place, std::slice::from_ref(&namespace)));
-                prop_assert_eq!(&selector[1..], &want[..], "{}", query);
+                prop_assert_eq!(&selector[..], &want[..], "{}", query);
             }
         }
     }
@@ -192,7 +227,7 @@ proptest! {
 
 /// The claims, with their namespaces, that a Prometheus selects for these.
 async fn selected(sim: &Handle, claims: &[&str]) -> BTreeSet<(String, String)> {
-    let query = Past::new(&[], None, &one("a", "one-vm", claims)).volumes.unwrap();
+    let [query, _] = past(&[], None, &one("a", "one-vm", claims)).volumes.unwrap();
     let mut url: reqwest::Url = format!("{}/api/v1/query_range", sim.prometheus_url()).parse().unwrap();
     let seconds = |millis: i64| (millis / 1000).to_string();
     url.query_pairs_mut()

@@ -72,6 +72,7 @@ impl Cluster {
                 basic_auth_file: None,
                 ca: None,
                 matchers: vec![],
+                trusted_namespaces: vec!["kubevirt".into(), "kube-system".into()],
                 tenant: None,
                 deadline: DEADLINE,
             }),

@@ -1,0 +1,105 @@
+//! What a peer outside the cluster says of a request that it refuses: the forms that Prometheus, its relatives, Google and Ceph write.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::text::readable;
+
+/// Characters that are shown.
+const LONGEST_LINE: usize = 200;
+/// Mimir puts this before the name of each of its errors (pkg/util/globalerror).
+const MIMIR: &str = "err-mimir-";
+
+/// The start of an error's body, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerError {
+    /// `errorType` of the Prometheus API; empty where the body is of another form.
+    pub kind: String,
+    /// One line for people; empty where the body is none of these forms.
+    pub line: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(borrow, default)]
+    error_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    error: Option<Explanation<'a>>,
+    #[serde(borrow, default)]
+    detail: Option<Cow<'a, str>>,
+}
+
+/// A text, or an object with one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Explanation<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Google {
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+    },
+}
+
+impl PeerError {
+    pub fn read(body: &[u8]) -> Self {
+        let line = |text: &str| readable(text.trim(), LONGEST_LINE);
+        if let Ok(Body { error_type, error, detail }) = serde_json::from_slice::<Body<'_>>(body) {
+            let explained = error.map(|error| match error {
+                Explanation::Text(text) | Explanation::Google { message: text } => text,
+            });
+            let text = explained.or(detail).unwrap_or_default();
+            return Self { kind: readable(&error_type, LONGEST_LINE), line: line(&text) };
+        }
+        let text = String::from_utf8_lossy(body);
+        let of_mimir = text.contains(MIMIR) && !text.trim_start().starts_with('<');
+        Self { kind: String::new(), line: if of_mimir { line(&text) } else { String::new() } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forms_of_each_peer_are_read_and_no_others() {
+        for (body, kind, line) in [
+            (
+                r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples"}"#,
+                "execution",
+                "query processing would load too many samples",
+            ),
+            (
+                r#"{"error":{"code":400,"message":"Unknown name \"timeout\"","status":"INVALID_ARGUMENT"}}"#,
+                "",
+                "Unknown name \"timeout\"",
+            ),
+            (
+                r#"{"detail":"[errno 19] error opening image","code":"19"}"#,
+                "",
+                "[errno 19] error opening image",
+            ),
+            (
+                "the request has been rejected (err-mimir-tenant-max-request-rate)",
+                "",
+                "the request has been rejected (err-mimir-tenant-max-request-rate)",
+            ),
+            ("<html>err-mimir-x</html>", "", ""),
+            ("token t", "", ""),
+            ("", "", ""),
+            ("{}", "", ""),
+            ("7", "", ""),
+            (r#"{"error":7}"#, "", ""),
+            (r#"{"error":"a\nb\u001b[31m"}"#, "", "a b\u{fffd}[31m"),
+        ] {
+            assert_eq!(
+                PeerError::read(body.as_bytes()),
+                PeerError { kind: kind.into(), line: line.into() },
+                "{body}"
+            );
+        }
+        let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(3000));
+        assert_eq!(PeerError::read(long.as_bytes()).line.chars().count(), LONGEST_LINE);
+    }
+}

@@ -1,0 +1,185 @@
+//! When a sample was received, and what that says of its source.
+//!
+//! A figure's age does not count from its sample's own time once the source has shown that it changes: that time is the word of another clock,
+//! which may be wrong, or lie. A source is alive while what it says changes, and a sample is as old as the time since this very
+//! sample was first received, by a clock of this program that is never set. So a clock that is off blanks nothing, and
+//! repeating a sample does not make it younger, whatever time it bears.
+
+use super::{MISSING_AFTER, STALE_AFTER};
+use crate::model::Millis;
+
+/// The time of a sample, and when it was first received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Receipt {
+    /// By the clock of its source; none where it tells none: then each answer is a sample.
+    pub at: Option<Millis>,
+    /// When this very sample was first received, by this program's steady clock.
+    pub first: Millis,
+    /// The source has said something else before: it is not known to stand still.
+    pub changes: bool,
+}
+
+impl Receipt {
+    pub fn new(at: Option<Millis>, received: Millis) -> Self {
+        Self { at, first: received, changes: false }
+    }
+
+    /// Of what is said next of the same thing.
+    pub fn next(self, at: Option<Millis>, received: Millis) -> Self {
+        match at {
+            Some(_) if at == self.at => self,
+            _ => Self { at, first: received, changes: true },
+        }
+    }
+
+    /// What is said next of a thing of which this was said last, if anything.
+    pub fn after(last: Option<Self>, at: Option<Millis>, received: Millis) -> Self {
+        last.map_or_else(|| Self::new(at, received), |last| last.next(at, received))
+    }
+
+    /// The time of a sample that its source has just said for the first time after another: such a one tells how far its clock is off.
+    pub fn fresh_time(&self, received: Millis) -> Option<Millis> {
+        self.at.filter(|_| self.changes && self.first == received)
+    }
+
+    /// How old the sample is at a moment of the steady clock, which is `wall` by the wall clock.
+    ///
+    /// Of the first that was ever received it is not known whether its source changes: its own time counts too, and
+    /// nothing is blanked before the source had its chance to change.
+    pub fn age(&self, now: Millis, wall: Millis, interval: Millis) -> Age {
+        let since = Age::new(now, self.first, interval);
+        match self.at.filter(|_| !self.changes) {
+            None => since,
+            Some(at) => {
+                let lag = Age::new(wall.max(at), at, interval);
+                Age { stale: since.stale || lag.stale, expired: since.expired || lag.expired && since.stale }
+            }
+        }
+    }
+}
+
+/// How old a figure is, against its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Age {
+    pub stale: bool,
+    pub expired: bool,
+}
+
+impl Age {
+    pub fn new(now: Millis, at: Millis, interval: Millis) -> Self {
+        let age = now.saturating_sub(at).saturating_abs();
+        Self {
+            stale: age > interval.saturating_mul(STALE_AFTER),
+            expired: age > interval.saturating_mul(MISSING_AFTER),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Millis = 1_000;
+    const MINUTE: Millis = 60 * SECOND;
+    const HOUR: Millis = 60 * MINUTE;
+    /// The steady clock and the wall clock begin together.
+    const NOW: Millis = 1_800_000_000_000;
+    const FRESH: &str = "fresh";
+    const STALE: &str = "stale";
+    const EXPIRED: &str = "expired";
+
+    /// What becomes of a sample whose answers were received at these times after [`NOW`] and bore these.
+    fn judge(
+        answers: &[(Millis, Option<Millis>)],
+        after: Millis,
+        interval: Millis,
+        wall_step: Millis,
+    ) -> &'static str {
+        let mut receipt = None;
+        for (received, at) in answers {
+            receipt = Some(Receipt::after(receipt, *at, NOW + received));
+        }
+        let now = NOW + after;
+        match receipt.map(|receipt| receipt.age(now, now + wall_step, interval)) {
+            Some(Age { expired: true, .. }) | None => EXPIRED,
+            Some(Age { stale: true, .. }) => STALE,
+            Some(_) => FRESH,
+        }
+    }
+
+    /// Answers each interval for `count` intervals; the time of each is `at` of when it is received.
+    fn each(
+        count: Millis,
+        interval: Millis,
+        at: impl Fn(Millis) -> Option<Millis>,
+    ) -> Vec<(Millis, Option<Millis>)> {
+        (0..count).map(|n| (n * interval, at(NOW + n * interval))).collect()
+    }
+
+    #[test]
+    fn what_changes_is_alive_whatever_its_clock_says() {
+        let (i, far) = (15 * SECOND, 4_070_908_800_000);
+        for (what, answers, after, interval, step, want) in [
+            ("7 minutes behind, and advances", each(4, i, |now| Some(now - 7 * MINUTE)), 4 * i, i, 0, FRESH),
+            ("7 minutes behind, the first answer", each(1, i, |now| Some(now - 7 * MINUTE)), 0, i, 0, STALE),
+            (
+                "the same until it had its chance",
+                each(3, i, |_| Some(NOW - 7 * MINUTE)),
+                45 * SECOND,
+                i,
+                0,
+                STALE,
+            ),
+            (
+                "7 minutes behind, and stands",
+                each(4, i, |_| Some(NOW - 7 * MINUTE)),
+                46 * SECOND,
+                i,
+                0,
+                EXPIRED,
+            ),
+            (
+                "was alive, and repeats itself for 6 minutes",
+                [each(2, i, Some), each(24, i, |_| Some(NOW + i))].concat(),
+                15 * SECOND + 6 * MINUTE,
+                i,
+                0,
+                EXPIRED,
+            ),
+            ("2099, and stands: 3 minutes", each(4, MINUTE, |_| Some(far)), 3 * MINUTE, MINUTE, 0, FRESH),
+            ("2099, and stands: more", each(4, MINUTE, |_| Some(far)), 3 * MINUTE + 1, MINUTE, 0, STALE),
+            (
+                "2099, and stands: 20 minutes",
+                each(21, MINUTE, |_| Some(far)),
+                20 * MINUTE + 1,
+                MINUTE,
+                0,
+                EXPIRED,
+            ),
+            (
+                "2099, and advances",
+                each(60, MINUTE, |now| Some(now + far - NOW)),
+                60 * MINUTE,
+                MINUTE,
+                0,
+                FRESH,
+            ),
+            ("our clock is an hour ahead", each(2, i, |now| Some(now - HOUR)), i, i, 0, FRESH),
+            ("our clock steps 2 hours", each(2, i, Some), 2 * i, i, 2 * HOUR, FRESH),
+            ("our clock steps back 2 hours", each(2, i, Some), 2 * i, i, -2 * HOUR, FRESH),
+            (
+                "its clock is set back, and goes on",
+                [each(4, i, Some), vec![(4 * i, Some(NOW + 4 * i - 5 * MINUTE))]].concat(),
+                5 * i,
+                i,
+                0,
+                FRESH,
+            ),
+            ("it tells no time", each(60, i, |_| None), 60 * i, i, 0, FRESH),
+            ("it tells no time, and falls silent", each(2, i, |_| None), 61 * SECOND, i, 0, STALE),
+            ("30 s ahead", each(2, i, |now| Some(now + 30 * SECOND)), i, i, 0, FRESH),
+        ] {
+            assert_eq!(judge(&answers, after, interval, step), want, "{what}");
+        }
+    }
+}

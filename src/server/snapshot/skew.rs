@@ -1,0 +1,236 @@
+//! How far the clocks of other machines are off, as seen from this program's.
+//!
+//! What is new of a source that is alive was measured just now. So the difference between its time and the time at which it was
+//! received, as long as it stays, is the difference between the two clocks.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hashbrown::HashMap;
+
+use crate::{
+    model::{Millis, message::Message, source::SourceId},
+    words::msg,
+};
+
+/// Samples of one clock that count: the newest.
+const SAMPLES: usize = 20;
+/// With fewer samples nothing is said of a clock.
+const FEWEST: usize = 3;
+/// What is less is no skew: a sample is some seconds old when it is received.
+const LEAST: Millis = 60_000;
+/// Clocks that differ from this program's by the same, within this, agree with each other.
+const ALIKE: Millis = 30_000;
+/// Clocks that are kept of one source: more than a cluster has nodes.
+const MOST_CLOCKS: usize = 10_000;
+/// Nodes that are named.
+const NAMED: usize = 3;
+
+/// A machine whose clock a source shows: a node, or the server of the source itself (empty).
+type Machine = Box<str>;
+
+#[derive(Debug, Default)]
+pub(super) struct Skews {
+    clocks: BTreeMap<(SourceId, Machine), Offsets>,
+    /// Those that are off, and by how much: looked up for every figure of every join.
+    skewed: HashMap<SourceId, HashMap<Machine, Millis>>,
+}
+
+/// What the newest samples of one clock were ahead of it by; negative: behind.
+#[derive(Debug, Default)]
+struct Offsets {
+    newest: VecDeque<Millis>,
+    /// Their median, which a few odd samples do not move.
+    median: Millis,
+    /// What the source is asked in: samples are as old as that.
+    interval: Millis,
+    heard: Millis,
+}
+
+impl Offsets {
+    fn add(&mut self, offset: Millis, interval: Millis, now: Millis) {
+        if self.newest.len() == SAMPLES {
+            self.newest.pop_front();
+        }
+        self.newest.push_back(offset);
+        let mut sorted: Vec<Millis> = self.newest.iter().copied().collect();
+        sorted.sort_unstable();
+        (self.median, self.interval, self.heard) = (sorted[sorted.len() / 2], interval, now);
+    }
+
+    fn is_known(&self) -> bool {
+        self.newest.len() >= FEWEST
+    }
+
+    /// None where the clocks agree, as far as samples can tell.
+    fn skew(&self) -> Option<Millis> {
+        let least = LEAST.max(self.interval.saturating_mul(2));
+        Some(self.median).filter(|skew| self.is_known() && skew.saturating_abs() > least)
+    }
+}
+
+impl Skews {
+    /// Takes in the time of a sample that was just received, `wall` by this program's wall clock, from a source that is alive.
+    pub fn add(&mut self, source: SourceId, machine: &str, at: Millis, wall: Millis, interval: Millis) {
+        let key = (source, Machine::from(machine));
+        if self.clocks.len() == MOST_CLOCKS && !self.clocks.contains_key(&key) {
+            return;
+        }
+        let offsets = self.clocks.entry(key).or_default();
+        offsets.add(at.saturating_sub(wall), interval, wall);
+        match offsets.skew() {
+            Some(skew) => drop(self.skewed.entry(source).or_default().insert(machine.into(), skew)),
+            None => {
+                if let Some(skewed) = self.skewed.get_mut(&source) {
+                    skewed.remove(machine);
+                }
+            }
+        }
+    }
+
+    /// By how much the clock is ahead of this program's, where that is worth saying.
+    pub fn of(&self, source: SourceId, machine: &str) -> Option<Millis> {
+        self.skewed.get(&source)?.get(machine).copied()
+    }
+
+    /// Drops what was not heard of since.
+    pub fn forget(&mut self, before: Millis) {
+        let Self { clocks, skewed } = self;
+        clocks.retain(|(source, machine), offsets| {
+            let kept = offsets.heard >= before;
+            if !kept && let Some(skewed) = skewed.get_mut(source) {
+                skewed.remove(machine);
+            }
+            kept
+        });
+    }
+
+    /// By how much all clocks are ahead of this program's, if they agree with each other: then it is this one that is off.
+    pub fn own(&self) -> Option<Millis> {
+        let known = || self.clocks.values().filter(|offsets| offsets.is_known());
+        let mut sorted: Vec<Millis> = known().map(|offsets| offsets.median).collect();
+        sorted.sort_unstable();
+        let middle = *sorted.get(sorted.len() / 2).filter(|_| sorted.len() > 1)?;
+        let agrees = |offsets: &Offsets| {
+            let apart = offsets.median.saturating_sub(middle).saturating_abs();
+            apart <= ALIKE.max(offsets.interval)
+        };
+        let said = known().any(|offsets| offsets.skew().is_some());
+        (said && known().all(agrees)).then_some(middle)
+    }
+
+    /// Which of one source's clocks are off, in words.
+    pub fn describe(&self, source: SourceId) -> Vec<Message> {
+        let mut skewed: Vec<_> = self.skewed.get(&source).into_iter().flatten().collect();
+        skewed.sort_unstable();
+        let mut said: Vec<Message> =
+            skewed.into_iter().map(|(machine, skew)| describe(source, machine, *skew)).collect();
+        if said.len() > NAMED {
+            let more = said.len() - NAMED;
+            said.truncate(NAMED);
+            said.push(msg!(clock.more, count = more.to_string()));
+        }
+        said
+    }
+}
+
+fn describe(source: SourceId, machine: &str, skew: Millis) -> Message {
+    let by = duration(skew);
+    match (machine.is_empty(), skew > 0) {
+        (false, true) => msg!(clock.node_ahead, node = machine, by = by),
+        (false, false) => msg!(clock.node_behind, node = machine, by = by),
+        (true, true) => msg!(clock.peer_ahead, source = source.code(), by = by),
+        (true, false) => msg!(clock.peer_behind, source = source.code(), by = by),
+    }
+}
+
+/// The words for this program's own clock, which all others are ahead of by `skew`.
+pub(super) fn describe_own(skew: Millis) -> Message {
+    let by = duration(skew);
+    if skew > 0 { msg!(clock.own_behind, by = by) } else { msg!(clock.own_ahead, by = by) }
+}
+
+/// `7m`, `1h 5m`, `73years`: whole minutes.
+fn duration(skew: Millis) -> String {
+    let minutes = skew.unsigned_abs().saturating_add(30_000) / 60_000;
+    humantime::format_duration(std::time::Duration::from_secs(minutes.saturating_mul(60))).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Millis = 1_000;
+    const MINUTE: Millis = 60 * SECOND;
+    const HOUR: Millis = 60 * MINUTE;
+    const NOW: Millis = 1_800_000_000_000;
+
+    /// Samples of clocks that are ahead by so much, each as old as it may be.
+    fn skews(clocks: &[(SourceId, &str, Millis)]) -> Skews {
+        let mut skews = Skews::default();
+        for n in 0..30 {
+            for (source, machine, skew) in clocks {
+                let (now, lag) = (NOW + n * 15 * SECOND, n % 3 * 5 * SECOND);
+                skews.add(*source, machine, now + skew - lag, now, 15 * SECOND);
+            }
+        }
+        skews
+    }
+
+    fn said(skews: &Skews, source: SourceId) -> String {
+        Message::List(skews.describe(source)).to_string()
+    }
+
+    #[test]
+    fn the_node_whose_clock_is_off_is_named_and_no_other() {
+        let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
+        let clock = |name| (SourceId::PodMetrics, name, if name == "n3" { -7 * MINUTE } else { 0 });
+        let clocks: Vec<_> = names.iter().map(|name| clock(name.as_str())).collect();
+        let skews = skews(&clocks);
+        assert_eq!(skews.own(), None);
+        let words = said(&skews, SourceId::PodMetrics);
+        assert!(words.contains("n3") && words.contains("7m") && !words.contains("n4"), "{words}");
+        assert_eq!(skews.of(SourceId::PodMetrics, "n3"), Some(-7 * MINUTE - 5 * SECOND));
+        assert_eq!((skews.of(SourceId::PodMetrics, "n4"), skews.of(SourceId::Kubelet, "n3")), (None, None));
+        assert_eq!(said(&skews, SourceId::Kubelet), "");
+    }
+
+    #[test]
+    fn where_all_clocks_agree_it_is_this_programs_that_is_off() {
+        let all = [
+            (SourceId::PodMetrics, "n1", -HOUR),
+            (SourceId::PodMetrics, "", -HOUR),
+            (SourceId::Prometheus, "", -HOUR),
+        ];
+        let skews = skews(&all);
+        assert_eq!(skews.own(), Some(-HOUR - 5 * SECOND));
+        let own = describe_own(-HOUR).to_string();
+        assert!(own.contains("1h") && own.contains("ahead"), "{own}");
+    }
+
+    #[test]
+    fn nothing_is_said_too_early_or_of_a_lag() {
+        let mut skews = skews(&[(SourceId::PodMetrics, "n1", -50 * SECOND)]);
+        assert_eq!(skews.of(SourceId::PodMetrics, "n1"), None, "it may be that slow");
+        for n in 0..2 {
+            skews.add(SourceId::Prometheus, "", NOW - HOUR + n, NOW + n, 15 * SECOND);
+        }
+        assert_eq!(skews.of(SourceId::Prometheus, ""), None);
+        for _ in 0..4 {
+            skews.add(SourceId::Kubelet, "n1", Millis::MAX, NOW, MINUTE);
+            skews.add(SourceId::Kubelet, "n2", Millis::MIN, NOW, MINUTE);
+        }
+        assert!(skews.of(SourceId::Kubelet, "n1") > Some(0) && skews.of(SourceId::Kubelet, "n2") < Some(0));
+        said(&skews, SourceId::Kubelet);
+    }
+
+    #[test]
+    fn more_than_three_nodes_are_counted() {
+        let names: Vec<String> = (0..9).map(|n| format!("n{n}")).collect();
+        let clocks: Vec<_> = names
+            .iter()
+            .map(|name| (SourceId::PodMetrics, name.as_str(), if name < &"n5".to_owned() { HOUR } else { 0 }))
+            .collect();
+        let words = said(&skews(&clocks), SourceId::PodMetrics);
+        assert!(words.contains("n2") && !words.contains("n3") && words.contains('2'), "{words}");
+    }
+}

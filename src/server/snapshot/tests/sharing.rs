@@ -1,0 +1,279 @@
+//! Sizes of volumes, and file systems that they share: each case is a cluster that somebody has.
+
+use super::*;
+use crate::model::figure::Basis;
+
+const MI: u64 = 1 << 20;
+
+/// A claim, what stands behind it, and what the kubelet of `n1` says of it.
+struct Volume {
+    claim: &'static str,
+    request: Option<u64>,
+    capacity: Option<u64>,
+    /// None: its PersistentVolume cannot be read.
+    made_by: Option<Provisioner>,
+    used: u64,
+    of: u64,
+    available: u64,
+}
+
+/// What is shown of a volume: bytes used and in all, and of what; and its size.
+type Shown = (Result<(u64, u64, Basis), Reason>, Option<u64>);
+
+/// One VM for each volume, all on `n1`, and what the totals count.
+fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
+    let disk_sources = vec![if by_prometheus { SourceId::Prometheus } else { SourceId::Kubelet }];
+    let mut world = World::new(Limits { disk_sources, ..limits() });
+    world.apply(Observation::PersistentVolumes(replaced(vec![])));
+    for volume in volumes {
+        add_vm(&mut world, "a", volume.claim, 500, GI);
+        let of = WukongVolume { name: "root".into(), claim: volume.claim.into(), size: String::new() };
+        world.apply(Observation::Wukongs(applied(WukongFacts {
+            volumes: vec![of],
+            ..wukong("a", volume.claim)
+        })));
+        world.apply(Observation::Claims(applied(ClaimFacts {
+            namespace: "a".into(),
+            name: volume.claim.into(),
+            request: volume.request,
+            capacity: volume.capacity,
+            volume_name: format!("pv-{}", volume.claim),
+            ..Default::default()
+        })));
+        if let Some(provisioner) = volume.made_by {
+            world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
+                name: format!("pv-{}", volume.claim).into(),
+                claim: Key::new("a", volume.claim),
+                provisioner,
+                backend: None,
+            })));
+        }
+    }
+    let stats = volumes.iter().map(|volume| VolumeStats {
+        available: Some(volume.available),
+        node: if by_prometheus { "n1".into() } else { "".into() },
+        ..stats("a", volume.claim, volume.used, volume.of)
+    });
+    let (volumes_told, node_filesystems) = (stats.collect::<Vec<_>>(), node_filesystems.to_vec());
+    let kubelet = if by_prometheus { Vec::new() } else { volumes_told.clone() };
+    let facts = SummaryFacts { source: Source::KubeletProxy, volumes: kubelet, node_filesystems };
+    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
+    if by_prometheus {
+        let facts = PrometheusFacts { volumes: volumes_told, ..Default::default() };
+        world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+    }
+    let snapshot = world.join(NOW);
+    let shown = volumes.iter().map(|volume| {
+        let volume = find(&snapshot, "a", volume.claim).volumes[0].clone();
+        let sample = volume.usage.sample().map(|sample| (sample.used, sample.of, sample.basis));
+        (sample.ok_or_else(|| volume.usage.missing().unwrap().reason), volume.size)
+    });
+    let totals = &snapshot.totals.disk_used;
+    (shown.collect(), (totals.used, totals.of))
+}
+
+fn volume(claim: &'static str, request: u64, capacity: u64, made_by: Option<Provisioner>) -> Volume {
+    Volume { claim, request: Some(request), capacity: Some(capacity), made_by, used: 0, of: 0, available: 0 }
+}
+
+impl Volume {
+    fn holds(self, used: u64, of: u64) -> Self {
+        Self { used, of, available: of - used, ..self }
+    }
+}
+
+/// kubevirt/hostpath-provisioner#33, rancher/local-path-provisioner#266,
+/// kubernetes-sigs/sig-storage-local-static-provisioner#340, kubesphere/kubesphere#2921.
+#[test]
+fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
+    use Provisioner::{Device, Directory, Unknown, Unlisted};
+    let (shared, own) = (Basis::SharedFilesystem, Basis::Own);
+    let overhead = 32_212_254_720 / 100 * 106;
+    let cases: Vec<(&str, Vec<Volume>, Vec<u64>, Basis)> = vec![
+        (
+            "1: two directories of KubeVirt's hostpath provisioner",
+            vec![
+                volume("c", 4 * GI, 39 * GI, Some(Directory)).holds(30 * GI, 39 * GI),
+                volume("d", 4 * GI, 39 * GI, Some(Directory)).holds(30 * GI, 39 * GI),
+            ],
+            vec![],
+            shared,
+        ),
+        (
+            "2: the same, volumes not readable",
+            vec![
+                volume("c", 4 * GI, 39 * GI, None).holds(30 * GI, 39 * GI),
+                volume("d", 4 * GI, 39 * GI, None).holds(30 * GI - 10 * MI, 39 * GI),
+            ],
+            vec![],
+            shared,
+        ),
+        (
+            "2: alike alone, since the status says what was asked for",
+            vec![
+                volume("c", 39 * GI, 39 * GI, None).holds(30 * GI, 39 * GI),
+                volume("d", 39 * GI, 39 * GI, None).holds(30 * GI - 10 * MI, 39 * GI),
+            ],
+            vec![],
+            shared,
+        ),
+        (
+            "3: one claim alone",
+            vec![volume("c", 4 * GI, 39 * GI, None).holds(30 * GI, 39 * GI)],
+            vec![],
+            shared,
+        ),
+        (
+            "4: claims that are together larger than their file system",
+            vec![
+                volume("c", 15 * GI, 15 * GI, Some(Directory)).holds(12 * GI, 20 * GI),
+                volume("d", 18 * GI, 18 * GI, Some(Directory)).holds(12 * GI, 20 * GI),
+            ],
+            vec![],
+            shared,
+        ),
+        (
+            "4: the same, volumes not readable, and the capacity within a tenth",
+            vec![
+                volume("c", 19 * GI, 19 * GI, None).holds(12 * GI, 20 * GI),
+                volume("d", 19 * GI, 19 * GI, None).holds(12 * GI, 20 * GI),
+            ],
+            vec![],
+            shared,
+        ),
+        (
+            "6: two local disks of one size",
+            vec![
+                volume("c", 1000 * GI, 1000 * GI, Some(Unknown)).holds(100 * GI, 1000 * GI),
+                volume("d", 1000 * GI, 1000 * GI, Some(Unknown)).holds(600 * GI, 1000 * GI),
+            ],
+            vec![],
+            own,
+        ),
+        (
+            "7: CDI's overhead",
+            vec![volume("c", overhead, overhead, Some(Device)).holds(GI, 31 * GI)],
+            vec![],
+            own,
+        ),
+        (
+            "8: two fresh devices",
+            vec![
+                volume("c", 10 * GI, 10 * GI, Some(Device)).holds(MI, 10 * GI),
+                volume("d", 10 * GI, 10 * GI, Some(Device)).holds(MI, 10 * GI),
+            ],
+            vec![],
+            own,
+        ),
+        (
+            "8: two clones of one image, by a driver that is on no list",
+            vec![
+                volume("c", 10 * GI, 10 * GI, Some(Unlisted)).holds(3 * GI, 98 * GI / 10),
+                volume("d", 10 * GI, 10 * GI, Some(Unlisted)).holds(3 * GI, 98 * GI / 10),
+            ],
+            vec![],
+            own,
+        ),
+        (
+            "two claims on a file system that is no device's, by a driver that is on no list",
+            vec![
+                volume("c", 10 * GI, 10 * GI, Some(Unlisted)).holds(3 * GI, 5 * GI),
+                volume("d", 10 * GI, 10 * GI, Some(Unlisted)).holds(3 * GI, 5 * GI),
+            ],
+            vec![],
+            shared,
+        ),
+        (
+            "9: it is being expanded",
+            vec![volume("c", 20 * GI, 10 * GI, Some(Unlisted)).holds(GI, 196 * GI / 10)],
+            vec![],
+            own,
+        ),
+        (
+            "10: a provider's least",
+            vec![volume("c", 5 * GI, 10 * GI, Some(Device)).holds(GI, 98 * GI / 10)],
+            vec![],
+            own,
+        ),
+        (
+            "11: an NFS export",
+            vec![volume("c", 10 * GI, 10 * GI, Some(Unknown)).holds(1536 * GI, 2048 * GI)],
+            vec![],
+            shared,
+        ),
+        (
+            "12: a subvolume with a quota",
+            vec![volume("c", 10 * GI, 10 * GI, Some(Unlisted)).holds(3 * GI, 10 * GI)],
+            vec![],
+            own,
+        ),
+        (
+            "13: a directory of the node's own file system",
+            vec![volume("c", 10 * GI, 10 * GI, Some(Unknown)).holds(3 * GI, 98 * GI / 10)],
+            vec![98 * GI / 10],
+            shared,
+        ),
+    ];
+    for (what, volumes, node, want) in &cases {
+        for by_prometheus in [false, true] {
+            let (shown, totals) = shown(volumes, node, by_prometheus);
+            let (mut used, mut of) = (0, 0);
+            for (volume, (figure, size)) in volumes.iter().zip(shown) {
+                assert_eq!(
+                    figure,
+                    Ok((volume.used, volume.of, *want)),
+                    "{what}, by Prometheus: {by_prometheus}"
+                );
+                assert_eq!(size, volume.request.min(volume.capacity), "{what}");
+                (used, of) = (used + volume.used, of + volume.of);
+            }
+            let want = if *want == shared { (0, 0) } else { (used, of) };
+            assert_eq!(totals, want, "{what}");
+        }
+    }
+}
+
+#[test]
+fn the_contracts_percentage_is_of_the_file_system() {
+    let claim = volume("c", 4 * GI, 39 * GI, Some(Provisioner::Directory)).holds(30 * GI, 39 * GI);
+    let (shown, _) = shown(&[claim], &[], false);
+    let (Ok((used, of, _)), size) = shown[0] else { panic!("{shown:?}") };
+    assert_eq!((used * 100 / of, size), (76, Some(4 * GI)));
+}
+
+/// A kubelet writes 0 for what a driver does not say, as of a volume that is unwell.
+#[test]
+fn a_capacity_of_nothing_is_no_capacity() {
+    let zeros = volume("c", 10 * GI, 10 * GI, Some(Provisioner::Device));
+    assert_eq!(shown(&[zeros], &[], false).0, [(Err(Reason::NotReported), Some(10 * GI))]);
+    let some = Volume { used: 3 * GI, ..volume("c", 10 * GI, 10 * GI, None) };
+    assert_eq!(shown(&[some], &[], false).0, [(Err(Reason::NotReported), Some(10 * GI))]);
+}
+
+#[test]
+fn a_claim_that_is_mounted_twice_is_no_peer_of_itself() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let of = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
+    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", "web") })));
+    let stats = stats("a", "web-root", 5 * GI, 20 * GI);
+    world.apply(summary("n1", vec![stats.clone(), stats]));
+    let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
+    assert_eq!((sample.basis, sample.of), (Basis::Own, 20 * GI));
+}
+
+#[test]
+fn the_size_of_a_disk_is_the_lesser_of_what_was_asked_for_and_given() {
+    for (request, capacity, block, want) in [
+        (Some(4 * GI), Some(39 * GI), false, Some(4 * GI)),
+        (Some(20 * GI), Some(10 * GI), false, Some(10 * GI)),
+        (Some(4 * GI), None, false, Some(4 * GI)),
+        (None, Some(39 * GI), false, Some(39 * GI)),
+        (Some(4 * GI), Some(5 * GI), true, Some(5 * GI)),
+        (Some(4 * GI), None, true, Some(4 * GI)),
+        (None, None, false, None),
+    ] {
+        let size = crate::server::snapshot::sharing::ClaimSize { request, capacity }.of_disk(block);
+        assert_eq!(size, want, "{request:?} {capacity:?} {block}");
+    }
+}
