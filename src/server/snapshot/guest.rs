@@ -104,11 +104,11 @@ impl GuestDisks {
         let claims = owned.iter().map(|owners| claim(owners, &self.disks).unwrap_or_default());
         let assigned = self.shown.iter().zip(claims);
         if assigned.clone().any(|(filesystem, claim)| filesystem.claim != claim) {
-            let anew = |(filesystem, claim): (&GuestFilesystem, &str)| GuestFilesystem {
+            let reassigned = |(filesystem, claim): (&GuestFilesystem, &str)| GuestFilesystem {
                 claim: claim.to_owned(),
                 ..filesystem.clone()
             };
-            self.shown = assigned.map(anew).collect();
+            self.shown = assigned.map(reassigned).collect();
         }
     }
 

@@ -78,7 +78,9 @@ impl Skews {
         let offsets = self.clocks.entry(key).or_default();
         offsets.add(at.saturating_sub(wall), interval, wall);
         match offsets.skew() {
-            Some(skew) => drop(self.skewed.entry(source).or_default().insert(machine.into(), skew)),
+            Some(skew) => {
+                self.skewed.entry(source).or_default().insert(machine.into(), skew);
+            }
             None => {
                 if let Some(skewed) = self.skewed.get_mut(&source) {
                     skewed.remove(machine);

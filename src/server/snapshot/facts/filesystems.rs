@@ -38,7 +38,7 @@ impl Filesystem {
     }
 }
 
-/// Serials that are kept of one device: it lies on no more disks than that, or is nobody's.
+/// Serials that are kept of one device. One with more counts for no disk.
 const MOST_SERIALS: usize = 64;
 
 /// Puts mounts together by device, in the order of the agent's list.

@@ -101,7 +101,7 @@ impl Victim {
     /// Requests of one round.
     pub(super) fn requests(self) -> u64 {
         match self {
-            Self::Prometheus => 6,
+            Self::Prometheus => 16,
             Self::Ceph => 4,
             Self::Kubelet | Self::Straight | Self::Guests => 2,
             Self::ApiServer => 9 + 1 + 2 + 2,
