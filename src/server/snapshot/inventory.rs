@@ -188,6 +188,8 @@ impl World {
             return None;
         }
         Some(match owners.wukong_of(vm) {
+            // It may be among those that were left out.
+            None if self.omits(SourceId::Wukongs, &vm.namespace) => return None,
             None => Conflict::NoSuchOwner,
             Some(owner) if owner.vm_name.is_empty() => Conflict::SeveralVms(owner),
             Some(owner) => Conflict::OtherVm(owner),

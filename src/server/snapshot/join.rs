@@ -123,6 +123,11 @@ impl World {
         self.track_of(id, namespace).is_some_and(|track| track.last_success.is_some())
     }
 
+    /// Whether some of a source's objects are not known: too large, or too many.
+    pub(super) fn omits(&self, id: SourceId, namespace: &str) -> bool {
+        self.track_of(id, namespace).is_some_and(|track| !track.omitted.is_empty())
+    }
+
     fn join_one(&self, entry: &Entry, indexes: &Indexes, now: Millis) -> Vm {
         let (instance, namespace) = (self.instance_state(entry), entry.namespace());
         let status = self.status(entry, instance, indexes);

@@ -37,6 +37,8 @@ pub(super) struct Reports<'a> {
     by_claim: HashMap<(&'a str, &'a str), Vec<Report<'a>>>,
     /// Longhorn volumes by name; none for a name that two namespaces share.
     longhorn: HashMap<&'a str, Option<&'a LonghornFacts>>,
+    /// Node, namespace and claim of what pods mount. None where pods cannot be listed.
+    mounts: Option<HashSet<(&'a str, &'a str, &'a str)>>,
 }
 
 impl<'a> Reports<'a> {
@@ -56,17 +58,29 @@ impl<'a> Reports<'a> {
         for volume in world.longhorn.values() {
             longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
         }
-        Self { by_claim, longhorn }
+        let mounts = world.pods.values().flat_map(|pod| {
+            pod.claims.iter().map(|(_, claim)| (&*pod.node_name, &*pod.namespace, claim.as_str()))
+        });
+        let mounts = (!world.pods.is_empty()).then(|| mounts.collect());
+        Self { by_claim, longhorn, mounts }
     }
 
     pub fn longhorn(&self, name: &str) -> Option<&'a LonghornFacts> {
         self.longhorn.get(name).copied().flatten()
     }
 
-    /// The report from the node that holds the guest, else the newest.
+    /// The report from the node that holds the guest, else the newest of a node where a pod mounts the claim: no other node knows
+    /// anything of it, and one that was taken over says what it likes.
     pub fn best(&self, claim: &Key, node: &str) -> Option<Report<'a>> {
         let reports = self.by_claim.get(&(&*claim.namespace, &*claim.name))?;
-        reports.iter().copied().max_by_key(|report| (report.node == node, report.receipt.first))
+        let may_know = |report: &&Report| report.node == node || self.is_mounted(report.node, claim);
+        let known = reports.iter().filter(may_know).copied();
+        known.max_by_key(|report| (report.node == node, report.receipt.first))
+    }
+
+    fn is_mounted(&self, node: &str, claim: &Key) -> bool {
+        let claim = (node, &*claim.namespace, &*claim.name);
+        self.mounts.as_ref().is_none_or(|mounts| mounts.contains(&claim))
     }
 }
 

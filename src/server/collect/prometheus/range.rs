@@ -169,7 +169,7 @@ fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
 /// The queries side by side. Each that fails costs its own figure; all of them, the answer.
 async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Found, Failure> {
     let claims = |query: Option<String>| async move {
-        let Some(query) = query else { return None };
+        let query = query?;
         Some(Figure::Claim.ask_as_fine_as_it_gives(api, &query, times).await)
     };
     let [used, capacity] = queries.volumes.clone().map_or([None, None], |both| both.map(Some));

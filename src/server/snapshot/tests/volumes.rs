@@ -174,6 +174,22 @@ fn a_dead_node_costs_its_own_volumes_only() {
     assert!(missing.mend.to_string().contains("n1"), "{}", missing.mend);
 }
 
+/// A node that was taken over may say anything of any claim.
+#[test]
+fn a_kubelet_is_believed_about_what_its_own_pods_mount() {
+    let mut world = two();
+    world.apply(summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
+    world.apply(summary("n1", vec![]));
+    let root = |world: &mut World| used(&find(&world.join(NOW), "a", "web").volumes[0].usage);
+    assert!(root(&mut world).is_err(), "the kubelet of its node leaves it out, and no pod on n2 mounts it");
+    let target = PodFacts {
+        claims: vec![("rootdisk".into(), "web-root".into())],
+        ..pod("a", "virt-launcher-web-vm-zzzzz", "n2")
+    };
+    world.apply(Observation::Pods(applied(target)));
+    assert_eq!(root(&mut world), Ok(19 * GI));
+}
+
 #[test]
 fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
     let mut world = two();
