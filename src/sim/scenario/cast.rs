@@ -56,8 +56,8 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
         fixed(stopping(room)),
         fixed(on(room, 24, paused_by_an_io_error())),
         fixed(never_started()),
-        fixed(on(room, 23, on_hostpath_pool("build-cache-01"))),
-        fixed(on(room, 23, on_hostpath_pool("build-cache-02"))),
+        fixed(on(room, 23, on_hostpath_pool("runner-cache-01"))),
+        fixed(on(room, 23, on_hostpath_pool("runner-cache-02"))),
         fixed(on(room, 24, on_local_path("kiosk-01"))),
         fixed(on(room, 24, on_local_path("kiosk-02"))),
         fixed(on(
