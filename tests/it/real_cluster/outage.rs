@@ -14,8 +14,9 @@ use super::{
     },
 };
 
-/// Long enough for the disk figures to be stale: more than three of their intervals.
-const OUTAGE: Duration = Duration::from_secs(3 * DISK_INTERVAL.as_secs() + 4);
+/// Long enough for the disk figures to be stale: more than three of their intervals, each twice as long as the kubelet was seen to
+/// take.
+const OUTAGE: Duration = Duration::from_secs(6 * DISK_INTERVAL.as_secs() + 4);
 /// Fresh again, counted from when the API server is ready.
 const RECOVERY: Duration = Duration::from_secs(10);
 

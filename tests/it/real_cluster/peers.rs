@@ -209,7 +209,7 @@ fn agents_and_longhorn_answer_through_the_real_api_server() {
         assert_eq!(volumes["items"][0]["status"]["actualSize"], 6 * GI + 4096);
         assert_eq!(volumes["items"][0]["spec"]["size"], (8 * GI).to_string());
         let persistent = api.get("/api/v1/persistentvolumes").await.expect("the tier may list volumes");
-        assert_eq!(persistent["items"].as_array().map(Vec::len), Some(4));
+        assert_eq!(persistent["items"].as_array().map(Vec::len), Some(6));
     });
 }
 
