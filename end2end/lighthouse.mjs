@@ -24,8 +24,7 @@ const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(number
 
 /**
  * How many times slower than this machine the phone is, by Lighthouse's benchmark index, so that every machine measures the
- * same phone. The targets were set with Lighthouse's usual four times on a machine of index 3,200: the phone has 800, between
- * what Lighthouse calls the middle and the upper class.
+ * same phone: one of index 800, four times slower than a machine of 3,200.
  */
 const PHONE_INDEX = 800;
 const slowdown = (index) => Math.max(1, index / PHONE_INDEX);

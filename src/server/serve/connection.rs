@@ -53,8 +53,8 @@ pub struct ConnectionConfig {
     pub proxies: TrustedProxies,
 }
 
-/// Connections at the same time: 2,000 people who follow events, and as many that ask for something. With what each may hold
-/// (see below) one peer's half of them is 70 MB.
+/// Connections at the same time: 2,000 people who follow events, and as many that ask for something. Heads, and what
+/// is read ahead (see below), are 64 MiB of one peer's half of them at most.
 pub const MOST_CONNECTIONS: usize = 4096;
 
 impl Default for ConnectionConfig {

@@ -205,18 +205,12 @@ impl World {
         let of_instance = entry.instance.map_or("", |instance| instance.node_name.as_str());
         let of_pod = pod.map_or("", |pod| pod.node);
         let of_wukong = entry.wukong.map_or("", |wukong| wukong.node_name.as_str());
-        let believed =
-            |node: &&str| self.may_be_node(node) && !self.lists(SourceId::Instances, entry.namespace());
+        let absent = matches!(self.instance_state(entry), InstanceState::Absent);
+        let believed = |node: &&str| !absent && self.may_be_node(node);
         [of_instance, of_pod]
             .into_iter()
             .find(|node| !node.is_empty())
             .unwrap_or_else(|| Some(of_wukong).filter(believed).unwrap_or_default())
-    }
-
-    /// Whether a source's objects of this namespace are known: an object that is not there does not exist.
-    fn lists(&self, source: SourceId, namespace: &str) -> bool {
-        self.track_of(source, namespace)
-            .is_some_and(|track| track.error.is_none() && track.last_success.is_some())
     }
 
     fn pod<'a>(&self, entry: &Entry<'a>, indexes: &Indexes<'a>, running: bool) -> Result<Pod<'a>, Reason> {
