@@ -29,7 +29,11 @@ globalThis.wukongLater = () =>
     () => ((later = undefined), ""),
   ));
 
+/** The page is complete as the server sent it: on a slow line its first paint does not share the line with WebAssembly. */
+const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
 const first = words("");
+await painted();
 await init();
 // What it asks names the build and the language: see src/server/serve/build.rs.
 hydrate(await first, `/at/${import.meta.url.split("/").at(-2)}/${document.documentElement.lang}`);

@@ -87,7 +87,7 @@ copyRootFiles();
 
 const hash = contentHash(staging);
 const address = (name) => `/pkg/${hash}/${name}`;
-const manifest = { css: address("app.css"), js: address("app.js"), wasm: address("wukong-dashboard_bg.wasm") };
+const manifest = { css: address("app.css"), js: address("app.js") };
 write(site, "manifest.json", JSON.stringify(manifest, null, 2) + "\n");
 
 compress(staging);

@@ -25,9 +25,8 @@ use crate::words::{Lang, t};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
     pub css: String,
-    /// A module script that fetches `wasm` and calls `hydrate()`.
+    /// A module script that fetches the WebAssembly and calls `hydrate()`.
     pub js: String,
-    pub wasm: String,
 }
 
 impl Bundle {
@@ -90,7 +89,6 @@ fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
         words.map(|address| view! { <link rel="preload" r#as="fetch" crossorigin="" href=address /> });
     let words = words.collect_view();
     Some(view! {
-        <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="" href=bundle.wasm />
         {words}
         <script type="module" src=bundle.js></script>
     })

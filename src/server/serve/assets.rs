@@ -175,9 +175,8 @@ fn content_type(name: &str) -> &'static str {
 struct Manifest {
     css: String,
     js: String,
-    wasm: String,
 }
 
-fn bundle(Manifest { css, js, wasm }: Manifest) -> Bundle {
-    Bundle { css, js, wasm }
+fn bundle(Manifest { css, js }: Manifest) -> Bundle {
+    Bundle { css, js }
 }

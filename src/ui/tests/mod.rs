@@ -350,13 +350,13 @@ fn names_from_the_cluster_are_text_never_markup() {
 }
 
 #[test]
-fn the_browsers_half_is_one_module_script_and_its_preloads() {
-    let bundle =
-        Bundle { css: "/pkg/0/app.css".into(), js: "/pkg/0/app.js".into(), wasm: "/pkg/0/app.wasm".into() };
+fn the_browsers_half_is_one_module_script_and_its_words() {
+    let bundle = Bundle { css: "/pkg/0/app.css".into(), js: "/pkg/0/app.js".into() };
     let page = render_in("/", Some(snapshot(sample::vms(), sample::sources())), bundle);
     let head = page.part("<head>", "</head>");
     assert!(head.contains("<script type=\"module\" src=\"/pkg/0/app.js\">"), "{head}");
-    assert_eq!(head.matches("rel=\"preload\"").count(), 2, "the WebAssembly and its words: {head}");
+    assert!(!head.contains("wasm"), "the WebAssembly waits for the first paint: {head}");
+    assert_eq!(head.matches("rel=\"preload\"").count(), 1, "the words: {head}");
     assert!(head.contains("href=\"/pkg/0/en.txt\""), "the words of this page's language: {head}");
     assert!(head.contains("<script src=\"/pkg/0/theme.js\">") && head.contains("/pkg/0/favicon.svg"));
 }
