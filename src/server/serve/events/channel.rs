@@ -12,6 +12,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     ask::{Asked, Format, Id, View},
     cut::Cut,
+    event::Event,
 };
 use crate::server::{
     serve::reader::Reader,
@@ -87,7 +88,7 @@ struct Inner {
     seen: u64,
     seq: u64,
     /// The newest view as an event, once somebody needed it.
-    state: Option<Bytes>,
+    state: Option<Arc<Event>>,
     /// The last changes, each with the event that it follows.
     ring: VecDeque<Entry>,
     /// How many follow, and since when there have been none.
@@ -102,7 +103,7 @@ struct Inner {
 struct Entry {
     after: u64,
     seq: u64,
-    event: Bytes,
+    event: Arc<Event>,
 }
 
 impl Channel {
@@ -149,7 +150,18 @@ impl Channel {
 
     /// Wakes every follower. Some may wait for their first view, which is no news to the others.
     pub fn wake(&self) {
-        self.beat.send_replace(Beat::News);
+        self.send(Beat::News);
+    }
+
+    /// Nothing follows the end: a beat that is sent after it would take its place before a follower has seen it.
+    fn send(&self, beat: Beat) {
+        self.beat.send_if_modified(|last| {
+            let goes_on = *last != Beat::Over;
+            if goes_on {
+                *last = beat;
+            }
+            goes_on
+        });
     }
 
     /// Cuts the view out of the snapshot; followers hear of it if it differs. True where they do.
@@ -169,7 +181,7 @@ impl Channel {
         };
         let told = self.lock().take(self, before.as_ref(), cut, snapshot.seq, outcome);
         if told {
-            self.beat.send_replace(Beat::News);
+            self.send(Beat::News);
         }
         told
     }
@@ -179,17 +191,17 @@ impl Channel {
         let mut inner = self.lock();
         if inner.spoke.is_none_or(|spoke| now - spoke >= silence) {
             inner.spoke = Some(now);
-            self.beat.send_replace(Beat::Alive);
+            self.send(Beat::Alive);
         }
     }
 
     pub fn end(&self) {
-        self.beat.send_replace(Beat::Over);
+        self.send(Beat::Over);
     }
 
     /// The event that follows the one of `seq`, and the id that it has: the next change if it is still there, else the
     /// whole view. None if `seq` is the newest, and until the view is of the snapshot `due` at least.
-    pub fn next(&self, seq: Option<u64>, due: u64) -> Option<(u64, Bytes)> {
+    pub fn next(&self, seq: Option<u64>, due: u64) -> Option<(u64, Arc<Event>)> {
         let mut inner = self.lock();
         if !inner.has(due) || seq == Some(inner.seq) {
             return None;
@@ -210,12 +222,12 @@ impl Channel {
         })
     }
 
-    fn event(&self, seq: u64, kind: &str, data: &str) -> Bytes {
+    fn event(&self, seq: u64, kind: &str, data: &str) -> Arc<Event> {
         let id = Id { process: self.process, seq };
-        match self.format {
-            Format::Json => format!("id: {id}\nevent: {kind}\ndata: {data}\n\n").into(),
-            Format::Postcard(_) => format!("id: {id}\ndata: {data}\n\n").into(),
-        }
+        Event::new(match self.format {
+            Format::Json => format!("id: {id}\nevent: {kind}\ndata: {data}\n\n"),
+            Format::Postcard(_) => format!("id: {id}\ndata: {data}\n\n"),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -257,7 +269,7 @@ impl Inner {
         true
     }
 
-    fn remember(&mut self, seq: u64, event: Bytes) {
+    fn remember(&mut self, seq: u64, event: Arc<Event>) {
         self.ring.push_back(Entry { after: self.seq, seq, event });
         let bytes = |ring: &VecDeque<Entry>| ring.iter().map(|entry| entry.event.len()).sum::<usize>();
         // The newest is for those who are there.
@@ -266,11 +278,25 @@ impl Inner {
         }
     }
 
-    fn state(&mut self, channel: &Channel) -> Option<Bytes> {
+    fn state(&mut self, channel: &Channel) -> Option<Arc<Event>> {
         if self.state.is_none() {
             let data = self.cut.as_ref()?.state(channel.format);
             self.state = Some(channel.event(self.seq, "state", &data));
         }
         self.state.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[tokio::test]
+    async fn the_end_is_seen_whatever_is_sent_after_it() {
+        let asked = Asked { view: View::Sources, format: Format::Json, last: None };
+        let channel = Arc::new(Channel::new(&asked, Scope::default(), 1));
+        let mut subscription = Subscription::new(channel.clone());
+        channel.end();
+        channel.wake();
+        assert_eq!(subscription.beat().await, Some(Beat::Over));
     }
 }

@@ -1,18 +1,26 @@
 //! One client of a channel: what it was last told, and what comes next.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use futures::{Stream, stream};
 
-use super::channel::{Beat, Subscription};
+use super::{
+    channel::{Beat, Subscription},
+    event::{EventBuffer, Pieces},
+};
 use crate::server::serve::limits::PeerPermit;
 
-/// One client. It holds a place for as long as it is there, and no event: the channel has those.
+/// One client. It holds a place for as long as it is there, and no event: the channel and the buffer have those.
 pub struct Follower {
     subscription: Subscription,
+    buffer: Arc<EventBuffer>,
     last: Option<u64>,
     /// The snapshot that was there when it came: it is told of none before.
     due: u64,
     greeted: bool,
+    /// What it has yet to take of the event that it is in the middle of.
+    rest: Option<Pieces>,
     _place: PeerPermit,
 }
 
@@ -20,18 +28,32 @@ pub struct Follower {
 const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
 
 impl Follower {
-    pub fn new(subscription: Subscription, last: Option<u64>, due: u64, place: PeerPermit) -> Self {
-        Self { subscription, last, due, greeted: false, _place: place }
+    pub fn new(
+        subscription: Subscription,
+        buffer: Arc<EventBuffer>,
+        last: Option<u64>,
+        due: u64,
+        place: PeerPermit,
+    ) -> Self {
+        Self { subscription, buffer, last, due, greeted: false, rest: None, _place: place }
     }
 
     pub fn events(self) -> impl Stream<Item = Bytes> + Send {
         stream::unfold(self, async |mut follower| Some((follower.next().await?, follower)))
     }
 
-    /// Asked only when the client has taken what came before: one that does not read skips what it missed.
+    /// Asked only when the client has taken what came before: one that does not read skips what it missed. It ends for a
+    /// client that is too slow for the event it is in the middle of: what that client has is no event without its end.
     async fn next(&mut self) -> Option<Bytes> {
         if !std::mem::replace(&mut self.greeted, true) {
             return Some(GREETING);
+        }
+        if let Some(rest) = self.rest.take() {
+            let piece = rest.next();
+            if piece.is_err() {
+                tracing::debug!("a client is disconnected: it was too slow for an event");
+            }
+            return Some(self.remember(piece.ok()?));
         }
         loop {
             if let Some(event) = self.event() {
@@ -46,10 +68,17 @@ impl Follower {
         }
     }
 
+    /// The first piece of the next event.
     fn event(&mut self) -> Option<Bytes> {
         let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
         self.last = Some(seq);
-        Some(event)
+        let begun = self.buffer.begin(&event);
+        Some(self.remember(begun))
+    }
+
+    fn remember(&mut self, (piece, rest): (Bytes, Option<Pieces>)) -> Bytes {
+        self.rest = rest;
+        piece
     }
 
     fn event_or_sign_of_life(&mut self) -> Bytes {

@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     ask::{Asked, Format, View},
     channel::{Channel, Subscription},
+    event::EventBuffer,
     follower::Follower,
 };
 use crate::server::{
@@ -61,6 +62,8 @@ const RETRY_AFTER: u32 = 30;
 /// the default, 400 channels are 100 MB.
 const CLIENTS_A_CHANNEL: usize = 5;
 const FEWEST_CHANNELS: usize = 16;
+/// Bytes of events that no channel has any more and some client is in the middle of: some hundred views of 50 VMs.
+const BUFFERED_BYTES: usize = 24 << 20;
 
 /// Equal views of equal viewers, written alike.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -98,6 +101,7 @@ pub struct Hub {
     /// Places of channels, and of clients.
     channel_places: Arc<PeerSemaphore>,
     client_places: Arc<PeerSemaphore>,
+    buffer: Arc<EventBuffer>,
     /// Turns to cut a view that somebody waits for: for half of the cores, so that the rest is answered beside it.
     cutters: Semaphore,
     running: AtomicBool,
@@ -113,6 +117,7 @@ impl Hub {
             channels: Mutex::default(),
             channel_places: PeerSemaphore::new("event channels", channels),
             client_places: PeerSemaphore::new("event clients", clients),
+            buffer: EventBuffer::new(BUFFERED_BYTES),
             cutters: Semaphore::new(available_parallelism().map_or(1, NonZero::get).div_ceil(2)),
             running: AtomicBool::new(false),
         })
@@ -129,7 +134,7 @@ impl Hub {
         let subscription = self.subscribe(asked, scope, peer)?;
         let due = self.catch_up(subscription.channel());
         let last = asked.last.filter(|id| id.process == self.process).map(|id| id.seq);
-        Ok(Follower::new(subscription, last, due, place))
+        Ok(Follower::new(subscription, self.buffer.clone(), last, due, place))
     }
 
     /// Clients that hold a place.

@@ -1,11 +1,13 @@
 //! `GET /api/events`: the changes of one view, as server-sent events.
 //!
 //! Equal views are one [`channel::Channel`]: cut, compared and written once for all who follow it. A client holds its
-//! place in the sequence and nothing else, so that slow ones cost nothing: they are skipped forward.
+//! place in the sequence and a piece of an event, so that slow ones cost little: they are skipped forward, and
+//! disconnected where an event takes them too long ([`event::EventBuffer`]).
 
 mod ask;
 mod channel;
 mod cut;
+mod event;
 mod follower;
 mod hub;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! How much of this server clients may take at once, and how much of that one of them.
 //!
 //! Of the manifest's 384 MiB the program itself takes half with 10,000 VMs. Clients share the other half: 32 MB of answers
-//! that they are sent, 90 MB of downloads, 100 MB of event channels (`events::hub`), and what their connections hold
-//! (`connection`). No single client can have all of it.
+//! that they are sent, 90 MB of downloads, 100 MB of event channels and 24 MB of events that slow clients read
+//! (`events::hub`), and what their connections hold (`connection`). No single client can have all of it.
 
 mod answer;
 mod download;

@@ -218,3 +218,32 @@ async fn changes_that_are_kept_for_those_who_come_back_are_no_more_than_a_view()
     let mut back = Client::open(&server, "/api/events", &[("last-event-id", &first)]).await;
     assert_eq!(back.event().await.kind, "state");
 }
+
+/// Each is in the middle of an event of its own: as many as there may be clients, the program would hold as many views.
+#[tokio::test]
+async fn clients_that_take_their_event_at_a_crawl_hold_no_more_than_the_buffer() {
+    const CLIENTS: u64 = 600;
+    let server = server(Pace::default());
+    let mut crawling = Vec::new();
+    let mut bytes = 0;
+    for seq in 2..CLIENTS + 2 {
+        server.publish(seq, many(seq));
+        let mut client = Client::open(&server, "/api/events", &[]).await;
+        let begun = timeout(SOON, client.body.next()).await.unwrap().unwrap().unwrap();
+        bytes += begun.len();
+        crawling.push(client);
+    }
+    assert!(bytes <= CLIENTS as usize * (16 << 10), "{bytes} bytes are at once with the clients");
+    let mut whole = 0;
+    for client in &mut crawling {
+        while let Some(piece) = timeout(SOON, client.body.next()).await.unwrap() {
+            client.rest.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+            if client.rest.ends_with("\n\n") {
+                whole += client.rest.len();
+                break;
+            }
+        }
+    }
+    assert!(whole > 8 << 20, "those that came last have their event");
+    assert!(whole <= 32 << 20, "{whole} bytes were held for clients that crawl");
+}
