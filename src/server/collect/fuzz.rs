@@ -81,7 +81,7 @@ pub fn pod_metrics(data: &[u8]) {
 /// The answer to a query of used bytes.
 fn claims(data: &[u8], scope: &Scope) -> Option<Vec<VolumeStats>> {
     let scrapes = prometheus::answer::scrapes::<4>(data, 0, scope, NameLabel::Claim)?;
-    Some(prometheus::answer::volumes(vec![scrapes]).found)
+    Some(prometheus::answer::volumes(scrapes).found)
 }
 
 /// An answer is read as each of those that a query can have.
@@ -97,7 +97,7 @@ pub fn prometheus(data: &[u8]) {
     }
     let memory = prometheus::answer::scrapes::<3>(data, 0, &scope, NameLabel::Instance);
     if let (Some(memory), Some(cpu)) = (memory, prometheus::answer::cpu(data, &scope)) {
-        let memory = prometheus::answer::newest(vec![memory]).found;
+        let memory = prometheus::answer::newest(memory).found;
         prometheus::answer::instances(memory, cpu.found).iter().for_each(instance);
     }
     if let Some(recording) = prometheus::range::decode_all(data, TIMES) {

@@ -28,6 +28,8 @@ const ABSURD: f64 = (1u64 << 63) as f64;
 
 /// Claims, or instances, that one query may tell of, for each scrape target.
 pub const MOST_THINGS: usize = 1 << 16;
+/// Bytes of the names of what one query tells of: 64 for each thing.
+const MOST_TEXT: usize = MOST_THINGS << 6;
 /// Characters that are kept of a remark, and remarks of one answer.
 const REMARK: usize = 200;
 const REMARKS: usize = 100;
@@ -73,11 +75,15 @@ pub fn scrapes<const N: usize>(
 ) -> Option<Part<Scrapes<N>>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let (mut found, mut left_out, mut foreign) = (Scrapes::<N>::new(), 0, Foreign::new());
+    let mut texts = 0;
     for series in answer.series() {
         let key = scope.key(&series.metric, label, &mut foreign);
         if let (Some(key), Some(last)) = (key, series.last()) {
             let target = (key, format!("{} {}", series.metric.instance, series.metric.node));
-            if found.len() < MOST_THINGS || found.contains_key(&target) {
+            texts += target.0.namespace.len() + target.0.name.len() + target.1.len();
+            if texts > MOST_TEXT {
+                left_out += 1;
+            } else if found.len() < MOST_THINGS || found.contains_key(&target) {
                 let node = scope.node(&series.metric);
                 found.entry(target).or_insert_with(|| Scrape::new(node)).add(n, last);
             } else {
@@ -88,23 +94,33 @@ pub fn scrapes<const N: usize>(
     Some(Part { found, remarks: remarks(&answer), left_out, foreign })
 }
 
-/// Puts the answers for all metrics of a family together, and takes of each thing the newest scrape.
-pub fn newest<const N: usize>(parts: Vec<Part<Scrapes<N>>>) -> Part<HashMap<Key, Scrape<N>>> {
-    let mut all = Part::<Scrapes<N>>::default();
-    for part in parts {
-        all.remarks.extend(part.remarks);
-        all.left_out += part.left_out;
-        for (namespace, count) in part.foreign {
-            *all.foreign.entry(namespace).or_default() += count;
+impl<T> Part<T> {
+    /// Takes in what is not `found`. That is given back.
+    fn take_in(&mut self, other: Self) -> T {
+        self.remarks.extend(other.remarks);
+        self.left_out += other.left_out;
+        for (namespace, count) in other.foreign {
+            *self.foreign.entry(namespace).or_default() += count;
         }
-        for (target, scrape) in part.found {
-            if all.found.len() < MOST_THINGS || all.found.contains_key(&target) {
-                all.found.entry(target).or_insert_with(|| Scrape::new(&scrape.node)).take_in(scrape);
+        other.found
+    }
+}
+
+impl<const N: usize> Part<Scrapes<N>> {
+    /// Puts the answer for another metric of the family to those before it.
+    pub fn merge_scrapes(&mut self, other: Self) {
+        for (target, scrape) in self.take_in(other) {
+            if self.found.len() < MOST_THINGS || self.found.contains_key(&target) {
+                self.found.entry(target).or_insert_with(|| Scrape::new(&scrape.node)).take_in(scrape);
             } else {
-                all.left_out += 1;
+                self.left_out += 1;
             }
         }
     }
+}
+
+/// Of each thing the newest scrape.
+pub fn newest<const N: usize>(all: Part<Scrapes<N>>) -> Part<HashMap<Key, Scrape<N>>> {
     let mut chosen: HashMap<Key, Scrape<N>> = HashMap::new();
     for ((key, _), scrape) in all.found {
         if chosen.get(&key).is_none_or(|other| other.at < scrape.at) {
@@ -114,8 +130,8 @@ pub fn newest<const N: usize>(parts: Vec<Part<Scrapes<N>>>) -> Part<HashMap<Key,
     Part { found: chosen, remarks: all.remarks, left_out: all.left_out, foreign: all.foreign }
 }
 
-pub fn volumes(parts: Vec<Part<Scrapes<4>>>) -> Part<Vec<VolumeStats>> {
-    let Part { found, remarks, left_out, foreign } = newest(parts);
+pub fn volumes(all: Part<Scrapes<4>>) -> Part<Vec<VolumeStats>> {
+    let Part { found, remarks, left_out, foreign } = newest(all);
     let volumes = found.into_iter().map(|(claim, scrape)| scrape.volume(claim));
     Part { found: volumes.collect(), remarks, left_out, foreign }
 }
@@ -123,10 +139,12 @@ pub fn volumes(parts: Vec<Part<Scrapes<4>>>) -> Part<Vec<VolumeStats>> {
 pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut part = Part::<Cpu> { remarks: remarks(&answer), ..Part::default() };
+    let mut texts = 0;
     for series in answer.series() {
         let key = scope.key(&series.metric, NameLabel::Instance, &mut part.foreign);
         if let (Some(key), Some(rate)) = (key, Rate::of(&series)) {
-            part.add(key, rate);
+            texts += key.namespace.len() + key.name.len();
+            if texts > MOST_TEXT { part.left_out += 1 } else { part.add(key, rate) }
         }
     }
     Some(part)
@@ -142,17 +160,11 @@ impl Part<Cpu> {
         }
     }
 
-    pub fn merge(parts: Vec<Self>) -> Self {
-        let mut all = Self::default();
-        for part in parts {
-            all.remarks.extend(part.remarks);
-            all.left_out += part.left_out;
-            for (namespace, count) in part.foreign {
-                *all.foreign.entry(namespace).or_default() += count;
-            }
-            part.found.into_iter().for_each(|(key, rate)| all.add(key, rate));
+    /// Puts another answer to those before it.
+    pub fn merge_rates(&mut self, other: Self) {
+        for (key, rate) in self.take_in(other) {
+            self.add(key, rate);
         }
-        all
     }
 }
 
@@ -261,14 +273,20 @@ mod tests {
         all: &[String],
         metrics: [&str; N],
         ours: Option<&[String]>,
-    ) -> Vec<Part<Scrapes<N>>> {
+    ) -> Part<Scrapes<N>> {
         let label = if N == 4 { NameLabel::Claim } else { NameLabel::Instance };
         let of_metric = |(n, metric): (usize, &str)| {
             let named = format!(r#""__name__":"{metric}""#);
             let of: Vec<String> = all.iter().filter(|series| series.contains(&named)).cloned().collect();
             scrapes(&json(&of), n, &scope(ours), label).unwrap()
         };
-        metrics.into_iter().enumerate().map(of_metric).collect()
+        merged(metrics.into_iter().enumerate().map(of_metric))
+    }
+
+    fn merged<const N: usize>(parts: impl Iterator<Item = Part<Scrapes<N>>>) -> Part<Scrapes<N>> {
+        let mut all = Part::default();
+        parts.for_each(|part| all.merge_scrapes(part));
+        all
     }
 
     fn json(series: &[String]) -> Vec<u8> {
@@ -395,6 +413,27 @@ mod tests {
         );
     }
 
+    /// As a server would send that means harm, or a tenant whose exporters are scraped.
+    #[test]
+    fn names_that_take_megabytes_are_left_out_and_counted() {
+        const SERIES: usize = 3 * MOST_TEXT / 500;
+        let name = |n: usize| format!("{n:0>240}");
+        let labels = |n: usize| {
+            let name = name(n);
+            format!(r#""persistentvolumeclaim":"{name}","name":"{name}","instance":"{name}","node":"n1""#)
+        };
+        let all: Vec<String> =
+            (0..SERIES).map(|n| series(VOLUMES[0], &labels(n), r#"[30,"1"],[60,"1"]"#)).collect();
+        let claims = of_claims(&json(&all)).unwrap();
+        let texts: usize = claims.found.keys().map(|(key, target)| key.name.len() + target.len()).sum();
+        assert!(texts <= MOST_TEXT && texts > MOST_TEXT / 2, "{texts}");
+        assert_eq!(claims.found.len() + claims.left_out, SERIES);
+        let rates = cpu(&json(&all), &scope(None)).unwrap();
+        let texts: usize = rates.found.keys().map(|key| key.name.len()).sum();
+        assert!(texts <= MOST_TEXT && texts > MOST_TEXT / 2, "{texts}");
+        assert_eq!(rates.found.len() + rates.left_out, SERIES);
+    }
+
     #[test]
     fn what_is_no_answer_is_refused() {
         for answer in ["", "{}", r#"{"status":"error","error":"x"}"#, r#"{"data":{"result":[{"metric""#] {
@@ -426,7 +465,7 @@ mod tests {
         let begun = std::time::Instant::now();
         let parts = answers.iter().enumerate();
         let parts = parts.map(|(n, answer)| scrapes(answer, n, &scope(None), NameLabel::Claim).unwrap());
-        let found = volumes(parts.collect()).found;
+        let found = volumes(merged(parts)).found;
         let took = begun.elapsed();
         let bytes: usize = answers.iter().map(Vec::len).sum();
         eprintln!("{} MB of {CLAIMS} claims decoded in {took:?}", bytes >> 20);

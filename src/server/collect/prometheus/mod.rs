@@ -18,7 +18,7 @@ use std::{
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::Url;
 use tokio::time::Instant;
@@ -100,17 +100,14 @@ impl Prometheus {
             let due = self.disks.as_ref().is_some_and(|disks| disks.due <= started);
             if due { Some(api.family(&queries, VOLUMES, NameLabel::Claim).await) } else { None }
         };
-        let (memory, cpu, volumes) = tokio::join!(
-            api.family(&queries, MEMORY, NameLabel::Instance),
-            api.each(queries.samples(query::CPU), answer::cpu),
-            volumes
-        );
+        let (memory, cpu, volumes) =
+            tokio::join!(api.family(&queries, MEMORY, NameLabel::Instance), api.cpu(&queries), volumes);
         let mut tally = Tally::default();
         let memory = answer::newest(tally.count(key!(collect.memory), memory, &self.site));
-        let cpu = Part::merge(tally.count(key!(collect.cpu), cpu, &self.site));
+        let cpu = tally.count(key!(collect.cpu), cpu, &self.site);
         if let Some(volumes) = volumes {
             // A volume of which one metric is not known would be taken for another: it is told whole, or as it was.
-            let whole = volumes.iter().all(Result::is_ok);
+            let whole = volumes.failures.is_empty();
             let volumes = tally.count(key!(collect.disk), volumes, &self.site);
             if let Some(disks) = self.disks.as_mut().filter(|_| whole) {
                 (disks.last, disks.due) = (answer::volumes(volumes), started + disks.interval);
@@ -175,24 +172,18 @@ struct Tally {
 }
 
 impl Tally {
-    /// The answers of a part's queries. Each that failed is told, once.
-    fn count<T>(&mut self, part: Key, results: Vec<Result<T, Failure>>, site: &Site) -> Vec<T> {
-        let mut answers = Vec::with_capacity(results.len());
-        for result in results {
-            match result {
-                Ok(found) => answers.push(found),
-                Err(failure) => {
-                    let why = site.describe(CREDENTIALS, &failure).detail;
-                    let warning = msg!(collect.lacks, part = part, why = why);
-                    if !self.warnings.contains(&warning) {
-                        self.warnings.push(warning);
-                    }
-                    self.failure.get_or_insert(failure);
-                }
+    /// What a part's queries gave. Each that failed is told, once.
+    fn count<T>(&mut self, part: Key, gathered: Gathered<T>, site: &Site) -> Part<T> {
+        for failure in gathered.failures {
+            let why = site.describe(CREDENTIALS, &failure).detail;
+            let warning = msg!(collect.lacks, part = part, why = why);
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
             }
+            self.failure.get_or_insert(failure);
         }
-        self.answered |= !answers.is_empty();
-        answers
+        self.answered |= gathered.answered;
+        gathered.part
     }
 
     fn end(self) -> Result<Vec<Message>, Failure> {
@@ -271,6 +262,13 @@ struct Api {
     plain: PlainQueries,
 }
 
+/// What the queries of one part gave together.
+struct Gathered<T> {
+    part: Part<T>,
+    answered: bool,
+    failures: Vec<Failure>,
+}
+
 impl Api {
     /// The metrics of a family, each asked for by itself.
     async fn family<const N: usize>(
@@ -278,24 +276,42 @@ impl Api {
         queries: &Queries<'_>,
         metrics: [&str; N],
         label: NameLabel,
-    ) -> Vec<Result<Part<Scrapes<N>>, Failure>> {
-        let each = |(n, metric): (usize, &str)| {
-            let decode = move |answer: &[u8], scope: &Scope| answer::scrapes::<N>(answer, n, scope, label);
-            self.each(queries.samples(metric), decode)
-        };
-        join_all(metrics.into_iter().enumerate().map(each)).await.into_iter().flatten().collect()
+    ) -> Gathered<Scrapes<N>> {
+        let all = metrics.into_iter().enumerate();
+        let all =
+            all.flat_map(|(n, metric)| queries.samples(metric).into_iter().map(move |query| (n, query)));
+        let decode = move |n: usize, answer: &[u8], scope: &Scope| answer::scrapes(answer, n, scope, label);
+        self.gather(all.collect(), decode, Part::merge_scrapes).await
     }
 
-    async fn each<T: Send + 'static>(
+    async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
+        let all = queries.samples(query::CPU).into_iter().map(|query| (0, query)).collect();
+        self.gather(all, |_, answer, scope| answer::cpu(answer, scope), Part::merge_rates).await
+    }
+
+    /// Asks each query, and puts the answers together as they come: what each tells of may be tens of megabytes.
+    async fn gather<T: Default + Send + 'static>(
         &self,
-        queries: Vec<String>,
-        decode: impl Fn(&[u8], &Scope) -> Option<T> + Copy + Send + 'static,
-    ) -> Vec<Result<T, Failure>> {
-        let ask = |query: String| async move {
+        queries: Vec<(usize, String)>,
+        decode: impl Fn(usize, &[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
+        merge: impl Fn(&mut Part<T>, Part<T>),
+    ) -> Gathered<T> {
+        let ask = |(n, query): (usize, String)| async move {
             let url = self.session.url(&["api", "v1", "query"]);
-            self.send(url, &query, decode).await
+            self.send(url, &query, move |answer, scope| decode(n, answer, scope)).await
         };
-        join_all(queries.into_iter().map(ask)).await
+        let mut answers: FuturesUnordered<_> = queries.into_iter().map(ask).collect();
+        let mut gathered = Gathered { part: Part::default(), answered: false, failures: Vec::new() };
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(part) => {
+                    gathered.answered = true;
+                    merge(&mut gathered.part, part);
+                }
+                Err(failure) => gathered.failures.push(failure),
+            }
+        }
+        gathered
     }
 
     /// Values at each of the times.
@@ -319,8 +335,10 @@ impl Api {
         query: &str,
         decode: impl FnOnce(&[u8], &Scope) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
-        let mut reply = self.session.send(self.request(&url, query, !self.plain.is_set())).await;
-        if !self.plain.is_set() && reply.as_ref().is_err_and(is_unknown_parameter) {
+        // Another query may learn it meanwhile: what counts is how this one was sent.
+        let with_timeout = !self.plain.is_set();
+        let mut reply = self.session.send(self.request(&url, query, with_timeout)).await;
+        if with_timeout && reply.as_ref().is_err_and(is_unknown_parameter) {
             reply = self.session.send(self.request(&url, query, false)).await;
             if reply.is_ok() {
                 self.plain.set();
