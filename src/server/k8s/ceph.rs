@@ -2,13 +2,16 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Amount, Identifier, Names, Obj, nullable};
+use super::lenient::{Amount, Bounded, Identifier, Names, Obj, nullable};
 
 /// The answer to a login.
 #[derive(Deserialize)]
 pub struct Login {
     pub token: String,
 }
+
+/// One pool is asked for at a time.
+pub type Pools = Bounded<PoolImages, 4>;
 
 /// The images of one pool: an element of the list's answer. Without them it is refused, not taken for an empty one.
 #[derive(Deserialize)]

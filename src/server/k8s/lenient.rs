@@ -68,7 +68,8 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usiz
     Ok(list.map(|list| list.0).unwrap_or_default())
 }
 
-struct Bounded<T, const MOST: usize>(Vec<T>);
+/// An array that is refused if it is longer.
+pub struct Bounded<T, const MOST: usize>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Bounded<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -7,8 +7,8 @@ use crate::server::{
         outside::{Reply, Session},
     },
     k8s::{
-        ceph::{PoolImages, RbdImage},
-        lenient::Obj,
+        ceph::{Pools, RbdImage},
+        lenient::{Bounded, Obj},
     },
     snapshot::facts::{Image, ImageStats, Uncounted},
 };
@@ -113,7 +113,7 @@ fn spec(image: &Image) -> String {
 }
 
 fn decode_page(answer: &[u8], pool: &str) -> Option<Page> {
-    let pools: Vec<PoolImages> = serde_json::from_slice(answer).ok()?;
+    let Bounded(pools): Pools = serde_json::from_slice(answer).ok()?;
     let images: Vec<Obj<RbdImage>> = pools.into_iter().flat_map(|pool| pool.value).collect();
     let named = images.iter().filter(|image| !image.name.is_empty());
     let known = named.filter_map(|image| stats(identity(image, pool), image)).collect();
@@ -201,6 +201,9 @@ mod tests {
         let want =
             [(image("", "a"), 100, Ok(40)), (image("ns", "b"), 100, unknown), (image("", "d"), 5, unknown)];
         assert_eq!((rows.as_slice(), page.count), (&want[..], 6));
+        let many = |count| format!("[{}]", vec![r#"{"value":[]}"#; count].join(","));
+        assert!(decode_page(many(4).as_bytes(), "rbd").is_some());
+        assert!(decode_page(many(5).as_bytes(), "rbd").is_none(), "one pool was asked for");
         for answer in ["", "{}", "null", "[7]", r#"[{"value":3}]"#, r#"[{"value":[{"name""#, "<html>"] {
             assert!(decode_page(answer.as_bytes(), "rbd").is_none(), "{answer}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::answer::{self, MOST_DEVICES};
+use super::answer::{self, MOST_DEVICES, MOST_TEXT};
 use crate::{
     model::{name::check_vm, reason::Reason, source::SourceId},
     server::{
@@ -54,8 +54,15 @@ pub async fn ask(asker: &Asker, guest: &Key, access: &Access, outlet: &Outlet) -
     Ok(outcome)
 }
 
+/// The list, unless it is more than is kept of one guest. A part of it would be smaller disks.
 fn counted(filesystems: Vec<Filesystem>) -> Result<Vec<Filesystem>, Failure> {
-    if filesystems.len() > MOST_DEVICES { Err(Failure::TooMany(MOST_DEVICES)) } else { Ok(filesystems) }
+    if filesystems.len() > MOST_DEVICES {
+        return Err(Failure::TooMany(MOST_DEVICES));
+    }
+    if filesystems.iter().map(Filesystem::text_bytes).sum::<usize>() > MOST_TEXT {
+        return Err(Failure::TooLarge(MOST_TEXT));
+    }
+    Ok(filesystems)
 }
 
 pub async fn send(
@@ -166,6 +173,27 @@ mod tests {
             let code = StatusCode::from_u16(code).unwrap();
             assert_eq!(recode(code, says.as_bytes()).as_u16(), want, "{says}");
         }
+    }
+
+    /// Ten thousand guests may each answer as much as they can.
+    #[test]
+    fn a_guest_with_more_text_than_is_kept_is_refused_whole() {
+        let node = |volumes: usize| {
+            let mount = |n| Filesystem {
+                disk_name: format!("sd{n}"),
+                mount_point: format!(
+                    "/var/lib/kubelet/pods/{n:0>36}/volumes/kubernetes.io~csi/pvc-{n:0>36}/mount"
+                ),
+                serials: vec![format!("0QEMU_QEMU_HARDDISK_{n:0>36}")],
+                ..Filesystem::default()
+            };
+            (0..volumes).map(mount).collect::<Vec<_>>()
+        };
+        assert_eq!(counted(node(60)).unwrap().len(), 60);
+        assert!(matches!(counted(node(MOST_DEVICES + 1)), Err(Failure::TooMany(_))));
+        let hostile = |n| Filesystem { serials: vec!["x".repeat(250); 64], ..node(n + 1).remove(n) };
+        let list: Vec<_> = (0..MOST_DEVICES).map(hostile).collect();
+        assert!(matches!(counted(list), Err(Failure::TooLarge(MOST_TEXT))));
     }
 
     #[test]

@@ -26,6 +26,12 @@ pub struct Filesystem {
 }
 
 impl Filesystem {
+    /// Bytes of what the agent wrote in words.
+    pub fn text_bytes(&self) -> usize {
+        let names = [&self.disk_name, &self.mount_point, &self.kind];
+        names.into_iter().chain(&self.serials).map(String::len).sum()
+    }
+
     /// Whether the agent gives any size.
     pub fn has_sizes(&self) -> bool {
         (self.used, self.total) != (Some(0), Some(0))
