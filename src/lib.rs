@@ -11,8 +11,6 @@ pub mod model;
 #[cfg(feature = "ssr")]
 pub mod server;
 pub mod server_fns;
-#[cfg(feature = "ssr")]
-pub mod sim;
 pub mod ui;
 pub mod words;
 

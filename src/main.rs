@@ -1,10 +1,12 @@
 //! The program: one match on what was asked for. Exit codes: 0 stopped as asked, 1 failure, 2 wrong usage.
 
+#[cfg(feature = "demo")]
+mod demo;
+
 use std::{
     env,
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -16,17 +18,11 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use wukong_dashboard::{
-    server::{
-        Server, check,
-        config::{
-            self, CephConfig, CollectConfig, Config, Invocation, KubeletAccess, Listen, LogFormat, Output,
-            PrometheusConfig, Refusal, SimConfig, SimSize, Task,
-        },
-        listen, log, memory, private_file,
-        serve::ask_health,
-    },
-    sim,
+use wukong_dashboard::server::{
+    Server, check,
+    config::{self, Config, Invocation, Listen, LogFormat, Output, Refusal, Task},
+    listen, log, memory,
+    serve::ask_health,
 };
 
 /// What still runs on threads when everything else has ended is not waited for any longer.
@@ -61,8 +57,14 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         tokio::spawn(cancel_on_signal(signals()?, shutdown.clone()));
         match task {
             Task::Serve(config) => serve(config, shutdown).await?,
-            Task::Demo(config, size) => demo(config, size, shutdown).await?,
-            Task::Sim(config) => simulate(config, shutdown).await?,
+            #[cfg(feature = "demo")]
+            Task::Demo(config, size) => demo::demo(config, size, shutdown).await?,
+            #[cfg(feature = "demo")]
+            Task::Sim(config) => demo::simulate(config, shutdown).await?,
+            #[cfg(not(feature = "demo"))]
+            Task::Demo(..) | Task::Sim(_) => {
+                anyhow::bail!("this program was built without the feature `demo`")
+            }
             Task::Check(config, output) => return check(config, output).await,
             Task::Healthcheck(listen) => ask_health(&listen::within_reach(listen)).await?,
         }
@@ -80,22 +82,6 @@ async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
     server.run(listener, shutdown).await
 }
 
-async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut options = options(size);
-    // A demo that is asked more often has something new to say more often.
-    options.metrics_interval = options.metrics_interval.min(config.collect.metrics_interval);
-    options.volumes_interval = options.volumes_interval.min(config.collect.disk_interval);
-    let cluster = sim::start(options).await?;
-    config.kubernetes.embedded = Some(cluster.kubeconfig());
-    let secrets = Secrets::create().inspect_err(|error| {
-        tracing::warn!(%error, "no private folder for the demo's credentials: it goes without Ceph and direct kubelets");
-    });
-    ask_beside(&mut config.collect, &cluster, secrets.as_ref().ok())?;
-    let result = serve(config, shutdown).await;
-    cluster.shutdown().await;
-    result
-}
-
 /// Something that is missing is no failure of this program, and still exit code 1.
 async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let report = check::run(&config).await?;
@@ -105,87 +91,6 @@ async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The Prometheus and the Ceph that stand beside the simulated cluster, and its kubelets that can be asked straight.
-fn ask_beside(
-    collect: &mut CollectConfig,
-    cluster: &sim::Handle,
-    secrets: Option<&Secrets>,
-) -> anyhow::Result<()> {
-    collect.prometheus.get_or_insert(PrometheusConfig {
-        url: cluster.prometheus_url().parse()?,
-        bearer_token_file: None,
-        basic_auth_file: None,
-        ca: None,
-        matchers: Vec::new(),
-        trusted_namespaces: Vec::new(),
-        tenant: None,
-        deadline: collect.metrics_deadline,
-    });
-    match (cluster.kubelets(), secrets) {
-        (Some((port, authority)), Some(secrets)) => {
-            let ca = Some(secrets.write("kubelet-ca.pem", authority)?);
-            collect.kubelet = config::KubeletConfig { port, ca, ..collect.kubelet.clone() };
-        }
-        _ => collect.kubelet.access = KubeletAccess::Proxy,
-    }
-    if let Some(secrets) = secrets {
-        collect.ceph.get_or_insert(CephConfig {
-            url: cluster.ceph_url().parse()?,
-            user_file: secrets.write("user", &cluster.ceph().user)?,
-            password_file: secrets.write("password", &cluster.ceph().password)?,
-            ca: None,
-            // As far apart as the 5 min of a real cluster are from its minute.
-            interval: collect.disk_interval * 5,
-            budget: Duration::from_secs(30),
-            deadline: collect.metrics_deadline,
-        });
-    }
-    Ok(())
-}
-
-/// A folder for the demo's credentials, which are read from files. It goes when the demo ends.
-struct Secrets(PathBuf);
-
-impl Secrets {
-    /// Fails where the folder exists: then it is somebody else's.
-    fn create() -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let path = env::temp_dir().join(format!("wukong-demo-{:016x}", rand::random::<u64>()));
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-
-    fn write(&self, name: &str, content: &str) -> io::Result<PathBuf> {
-        let path = self.0.join(name);
-        private_file::write(&path, content)?;
-        Ok(path)
-    }
-}
-
-impl Drop for Secrets {
-    fn drop(&mut self) {
-        // What cannot be removed is of no use to anybody: it led to a peer that is gone.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let SimConfig { size, listen, tls, .. } = config;
-    let cluster = sim::start(sim::Options { listen, tls, ..options(size) }).await?;
-    if let Some(path) = &config.kubeconfig_out {
-        private_file::write(path, &cluster.kubeconfig())
-            .with_context(|| format!("writing {}", path.display()))?;
-    }
-    announce(if tls { "https" } else { "http" }, cluster.address());
-    shutdown.cancelled().await;
-    cluster.shutdown().await;
-    Ok(())
-}
-
-fn options(SimSize { vms, nodes, seed }: SimSize) -> sim::Options {
-    sim::Options { vms, nodes, seed, ..sim::Options::default() }
 }
 
 fn bind(listen: Listen) -> anyhow::Result<TcpListener> {

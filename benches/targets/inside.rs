@@ -15,7 +15,6 @@ use wukong_dashboard::{
             view::{self, Identity},
         },
     },
-    sim,
 };
 
 use super::table::{Must, Table, median};
@@ -53,8 +52,8 @@ fn parse(query: &str) -> Query {
 
 /// Collects until every source was tried and every kubelet had its turn.
 async fn fill() -> (World, Snapshot) {
-    let options = sim::Options { vms: 10_000, nodes: 500, ..sim::Options::default() };
-    let cluster = sim::start(options).await.expect("a cluster");
+    let options = simulator::Options { vms: 10_000, nodes: 500, ..simulator::Options::default() };
+    let cluster = simulator::start(options).await.expect("a cluster");
     let kubernetes = KubernetesConfig { embedded: Some(cluster.kubeconfig()), ..KubernetesConfig::default() };
     let config = CollectConfig::default();
     let client = collect::connect(&kubernetes, &config).await.expect("a client");

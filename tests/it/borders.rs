@@ -1,5 +1,4 @@
-//! Keeps the folders' imports honest: the flow is one way, `model` and the join do no I/O, the simulated
-//! cluster knows nothing of the program that it tests.
+//! Keeps the folders' imports honest: the flow is one way, `model` and the join do no I/O.
 
 use std::fs;
 
@@ -65,7 +64,6 @@ const BORDERS: &[Border] = &[
         may_name: &["crate::app", "crate::model", "crate::server_fns", "crate::ui", "crate::words"],
     },
     Border { place: "words", may_name: &["crate::model", "crate::words"] },
-    Border { place: "sim", may_name: &["crate::sim"] },
 ];
 
 /// Crates that do I/O or tell the time: none of a pure folder's business.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use simulator::{Backend, Disk, DiskMode, Guest, Handle, Options, Scenario};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -14,7 +15,6 @@ use wukong_dashboard::{
         config::CollectConfig,
         snapshot::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets},
     },
-    sim::{self, Backend, Disk, DiskMode, Guest, Handle, Options, Scenario},
 };
 
 /// A collector at work on a simulated cluster.
@@ -28,7 +28,7 @@ struct Collector {
 impl Collector {
     async fn on(guests: Vec<Guest>) -> Self {
         let scenario = guests.into_iter().fold(Scenario::empty(), Scenario::guest);
-        let cluster = sim::start(Options::exactly(scenario)).await.unwrap();
+        let cluster = simulator::start(Options::exactly(scenario)).await.unwrap();
         let config = CollectConfig { disk_interval: Duration::from_secs(1), ..CollectConfig::default() };
         let peer = from_kubeconfig_text(&cluster.kubeconfig(), None, &config).await.unwrap();
         let (sender, observations) = mpsc::channel(64);

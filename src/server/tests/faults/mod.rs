@@ -27,10 +27,10 @@ use crate::{
         config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
         snapshot::{MISSING_AFTER, Snapshot},
     },
-    sim::{
-        self, Backend, Clock, Disk, DiskMode, Fault, Guest, Node, Options, Peer, Resource, Scenario, Target,
-        Wire,
-    },
+};
+
+use simulator::{
+    Backend, Clock, Disk, DiskMode, Fault, Guest, Node, Options, Peer, Resource, Scenario, Target, Wire,
 };
 
 use judge::*;

@@ -4,7 +4,7 @@ use super::*;
 
 /// A cluster of two VMs on two nodes, and the pipeline that follows it.
 pub(super) struct Rig {
-    pub(super) sim: sim::Handle,
+    pub(super) sim: simulator::Handle,
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     shutdown: CancellationToken,
     _folder: tempfile::TempDir,
@@ -46,7 +46,7 @@ impl Rig {
         let options = Options::exactly(scenario());
         // A Prometheus that scrapes ten times a second has megabytes to say of two VMs.
         let options = Options { metrics_interval: INTERVAL, volumes_interval: MEASURED, tls, ..options };
-        let sim = sim::start(options).await.unwrap();
+        let sim = simulator::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let secret = |name: &str, text: &str| {
             let path = folder.path().join(name);

@@ -44,14 +44,14 @@ impl Trouble {
         Self::Wire(Wire::Untrusted),
     ];
 
-    pub(super) fn strike(self, victim: Victim, sim: &sim::Handle) {
+    pub(super) fn strike(self, victim: Victim, sim: &simulator::Handle) {
         match (self, victim.peer()) {
             (Self::Wire(wire), Some(peer)) => sim.set_wire(peer, wire),
             _ => drop(sim.faults().add(victim.target(), self.fault())),
         }
     }
 
-    pub(super) fn heal(self, victim: Victim, sim: &sim::Handle) {
+    pub(super) fn heal(self, victim: Victim, sim: &simulator::Handle) {
         sim.faults().clear();
         victim.peer().into_iter().for_each(|peer| sim.set_wire(peer, Wire::Sound));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sim::{Clock, Disk, Guest, Handle, Options, start};
+use simulator::{Clock, Disk, Guest, Handle, Options, start};
 
 fn one(namespace: &str, instance: &str, claims: &[&str]) -> Of {
     let claims = claims.iter().map(|claim| (*claim).to_owned()).collect();

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode};
+use simulator::{Fault, Options, Resource, Target};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,6 @@ use crate::{
         serve::{App, reader::Reader, router, tests::fixture},
         snapshot::{Snapshot, view::Identity},
     },
-    sim::{self, Fault, Options, Resource, Target},
 };
 
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ struct Cluster {
     router: Router,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     shutdown: CancellationToken,
-    _sim: sim::Handle,
+    _sim: simulator::Handle,
     _folder: tempfile::TempDir,
 }
 
@@ -49,7 +49,7 @@ impl Cluster {
         let fast = Duration::from_millis(100);
         let options =
             Options { metrics_interval: fast, volumes_interval: fast, life: None, ..Options::default() };
-        let sim = sim::start(options).await.unwrap();
+        let sim = simulator::start(options).await.unwrap();
         let lists = Resource::ALL.into_iter().map(Target::List);
         let polls =
             [Target::Metrics, Target::Summaries, Target::Filesystems, Target::Prometheus, Target::Ceph];

@@ -1,0 +1,151 @@
+//! Label and field selectors.
+
+use crate::objects::Labels;
+
+/// All terms must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    terms: Vec<Term>,
+    fields: Vec<(Field, bool, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Term {
+    In(String, Vec<String>),
+    NotIn(String, Vec<String>),
+    Exists(String),
+    Absent(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Name,
+    Namespace,
+}
+
+impl Selector {
+    /// The message is what the API server answers with 400.
+    pub fn parse(labels: &str, fields: &str) -> Result<Self, String> {
+        let terms = split(labels).into_iter().map(term).collect::<Result<_, _>>()?;
+        let fields = split(fields).into_iter().map(field).collect::<Result<_, _>>()?;
+        Ok(Self { terms, fields })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty() && self.fields.is_empty()
+    }
+
+    /// Labels are asked for only where a term needs them.
+    pub fn matches(&self, namespace: &str, name: &str, labels: impl FnOnce() -> Labels) -> bool {
+        let fields = self.fields.iter().all(|(field, equal, want)| {
+            let found = if *field == Field::Name { name } else { namespace };
+            (found == want) == *equal
+        });
+        fields && (self.terms.is_empty() || self.matches_labels(&labels()))
+    }
+
+    fn matches_labels(&self, labels: &Labels) -> bool {
+        let value = |name: &str| labels.iter().find(|(found, _)| found == name).map(|(_, value)| value);
+        self.terms.iter().all(|term| match term {
+            Term::In(name, values) => value(name).is_some_and(|value| values.contains(value)),
+            Term::NotIn(name, values) => !value(name).is_some_and(|value| values.contains(value)),
+            Term::Exists(name) => value(name).is_some(),
+            Term::Absent(name) => value(name).is_none(),
+        })
+    }
+}
+
+/// At commas outside brackets.
+fn split(text: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let terms = text.split(move |c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    });
+    terms.map(str::trim).filter(|term| !term.is_empty()).collect()
+}
+
+fn term(text: &str) -> Result<Term, String> {
+    if let Some((name, equal, value)) = equation(text) {
+        let (name, values) = (name.to_owned(), vec![value.to_owned()]);
+        return Ok(if equal { Term::In(name, values) } else { Term::NotIn(name, values) });
+    }
+    let Some((head, values)) = text.split_once('(') else {
+        return match text.strip_prefix('!') {
+            Some(name) => Ok(Term::Absent(name.trim().to_owned())),
+            None if text.contains(char::is_whitespace) => Err(unparsable(text)),
+            None => Ok(Term::Exists(text.to_owned())),
+        };
+    };
+    let values = values.strip_suffix(')').ok_or_else(|| unparsable(text))?;
+    let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+    match head.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [name, "in"] => Ok(Term::In((*name).to_owned(), values)),
+        [name, "notin"] => Ok(Term::NotIn((*name).to_owned(), values)),
+        _ => Err(unparsable(text)),
+    }
+}
+
+fn field(text: &str) -> Result<(Field, bool, String), String> {
+    let (name, equal, value) = equation(text).ok_or_else(|| format!("invalid field selector: {text}"))?;
+    let field = match name {
+        "metadata.name" => Field::Name,
+        "metadata.namespace" => Field::Namespace,
+        _ => return Err(format!("field label not supported: {name}")),
+    };
+    Ok((field, equal, value.to_owned()))
+}
+
+fn equation(text: &str) -> Option<(&str, bool, &str)> {
+    let (name, equal, value) = match text.split_once("!=") {
+        Some((name, value)) => (name, false, value),
+        None => text.split_once('=').map(|(name, value)| (name, true, value))?,
+    };
+    Some((name.trim(), equal, value.trim_start_matches('=').trim()))
+}
+
+fn unparsable(text: &str) -> String {
+    format!("unable to parse requirement: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(selector: &str) -> bool {
+        let labels = vec![("app".to_owned(), "web".to_owned()), ("tier".to_owned(), "front".to_owned())];
+        Selector::parse(selector, "").unwrap().matches("ns", "name", || labels)
+    }
+
+    #[test]
+    fn label_terms_hold_as_documented() {
+        for (selector, want) in [
+            ("", true),
+            ("app=web", true),
+            ("app==web,tier", true),
+            ("app=web,tier=back", false),
+            ("app!=web", false),
+            ("other!=web", true),
+            ("app in (api, web)", true),
+            ("app in (api),tier", false),
+            ("app notin (api,x),tier", true),
+            ("!other", true),
+            ("!app", false),
+            ("other", false),
+        ] {
+            assert_eq!(holds(selector), want, "{selector}");
+        }
+        assert!(Selector::parse("app like web", "").is_err());
+    }
+
+    #[test]
+    fn fields_are_name_and_namespace() {
+        let name = |fields| Selector::parse("", fields).unwrap().matches("ns", "x", Vec::new);
+        assert!(
+            name("metadata.name=x")
+                && !name("metadata.name=y")
+                && name("metadata.name!=y,metadata.namespace=ns")
+        );
+        assert!(Selector::parse("", "spec.color=red").is_err());
+    }
+}

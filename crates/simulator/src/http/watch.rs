@@ -1,0 +1,271 @@
+//! Watches: a stream of one JSON object a line, for as long as the client wants.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures::stream;
+use tokio::{
+    sync::{broadcast, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
+};
+
+use super::{
+    Cluster,
+    list::{prefix, selected},
+    query::ListQuery,
+    status,
+};
+use crate::{
+    faults::{Class, Target},
+    objects::{self, Body as Stored, put},
+    resource::Resource,
+    store::Event,
+    world::Object,
+};
+
+/// How a fault changes this watch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Handicap {
+    pub dropped: bool,
+    pub silent: bool,
+    pub gone: bool,
+}
+
+pub fn watch(
+    cluster: &Arc<Cluster>,
+    resource: Resource,
+    namespace: Option<&str>,
+    query: ListQuery,
+    path: &str,
+    handicap: Handicap,
+) -> Response {
+    let feed = Feed::new(cluster.clone(), resource, namespace, query, path, handicap);
+    let stream = stream::unfold(feed, |mut feed| async move {
+        let next = feed.next().await?;
+        Some((next, feed))
+    });
+    status::json(200, Body::from_stream(stream))
+}
+
+struct Feed {
+    cluster: Arc<Cluster>,
+    resource: Resource,
+    prefix: String,
+    query: ListQuery,
+    path: String,
+    handicap: Handicap,
+    changed: watch::Receiver<u64>,
+    cuts: broadcast::Receiver<Target>,
+    silenced: broadcast::Receiver<Target>,
+    bookmarks: Interval,
+    deadline: Instant,
+    stage: Stage,
+    /// Everything up to this revision has been sent.
+    cursor: u64,
+}
+
+enum Stage {
+    Initial(std::vec::IntoIter<Object>),
+    Live,
+    Over,
+}
+
+/// What ended a wait.
+enum Woken {
+    Changed,
+    Bookmark,
+    Deadline,
+    Cut,
+    Silenced,
+}
+
+type Chunk = Result<Bytes, io::Error>;
+
+impl Feed {
+    fn new(
+        cluster: Arc<Cluster>,
+        resource: Resource,
+        namespace: Option<&str>,
+        query: ListQuery,
+        path: &str,
+        handicap: Handicap,
+    ) -> Self {
+        let (stage, cursor) = begin(&cluster, resource, namespace, &query);
+        let period = cluster.bookmark_interval.max(Duration::from_millis(1));
+        let mut bookmarks = interval_at(Instant::now() + period, period);
+        bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        cluster.requests.watch_opened();
+        Self {
+            changed: cluster.world.subscribe(),
+            cuts: cluster.faults.cuts(),
+            silenced: cluster.faults.silenced(),
+            deadline: Instant::now() + query.timeout,
+            prefix: prefix(namespace),
+            path: path.to_owned(),
+            cluster,
+            resource,
+            query,
+            handicap,
+            bookmarks,
+            stage,
+            cursor,
+        }
+    }
+
+    /// The next bytes; none ends the watch in good order, an error breaks the connection.
+    async fn next(&mut self) -> Option<Chunk> {
+        loop {
+            if self.handicap.silent {
+                std::future::pending::<()>().await;
+            }
+            if self.handicap.dropped {
+                // The answer's head goes out first: the watch was open when it broke.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                return self.end(Some(Err(io::ErrorKind::ConnectionReset.into())));
+            }
+            if self.handicap.gone {
+                return self.end(Some(Ok(self.expired())));
+            }
+            if let Some(text) = self.pending()? {
+                return Some(Ok(text));
+            }
+            match self.wait().await {
+                Woken::Changed => {}
+                Woken::Bookmark => return Some(Ok(self.bookmark(false))),
+                Woken::Deadline => return None,
+                Woken::Cut => self.handicap.dropped = true,
+                Woken::Silenced => self.handicap.silent = true,
+            }
+        }
+    }
+
+    /// What can be sent at once: `Some(None)` is nothing, none that the watch is over.
+    fn pending(&mut self) -> Option<Option<Bytes>> {
+        if !self.cluster.world.is_installed(self.resource.api().group) {
+            return None;
+        }
+        match &mut self.stage {
+            Stage::Over => None,
+            Stage::Initial(objects) => {
+                let text = initial(self.resource, &self.query, objects);
+                if !text.is_empty() {
+                    return Some(Some(text.into()));
+                }
+                self.stage = Stage::Live;
+                Some(self.query.initial_events.then(|| self.bookmark(true)))
+            }
+            Stage::Live => Some(self.news()),
+        }
+    }
+
+    /// Changes since the cursor, as lines.
+    fn news(&mut self) -> Option<Bytes> {
+        // Marked as seen first, so that a change during the look is not missed.
+        self.changed.borrow_and_update();
+        let Ok((events, upto)) = self.cluster.world.since(self.resource, self.cursor) else {
+            self.stage = Stage::Over;
+            return Some(self.expired());
+        };
+        self.cursor = self.cursor.max(upto);
+        let mut out = String::new();
+        events.iter().for_each(|event| self.write(&mut out, event));
+        (!out.is_empty()).then(|| out.into())
+    }
+
+    /// An object that begins or ceases to match the selector is added or deleted for this watch.
+    fn write(&self, out: &mut String, event: &Event<Stored>) {
+        let visible =
+            |object: &&Object| object.key.starts_with(&self.prefix) && selected(&self.query.selector, object);
+        let (before, after) = (event.before.as_ref().filter(visible), event.after.as_ref().filter(visible));
+        match (before, after) {
+            (None, None) => {}
+            (None, Some(object)) => line(out, "ADDED", self.resource, object, event.revision),
+            (Some(_), Some(object)) => line(out, "MODIFIED", self.resource, object, event.revision),
+            (Some(object), None) => line(out, "DELETED", self.resource, object, event.revision),
+        }
+    }
+
+    fn bookmark(&mut self, ends_initial: bool) -> Bytes {
+        let api = self.resource.api();
+        let annotations = match ends_initial {
+            true => r#","annotations":{"k8s.io/initial-events-end":"true"}"#,
+            false => "",
+        };
+        let (version, cursor) = (api.api_version(), self.cursor);
+        format!(
+            "{{\"type\":\"BOOKMARK\",\"object\":{{\"kind\":\"{}\",\"apiVersion\":\"{version}\",\"metadata\":{{\"resourceVersion\":\"{cursor}\",\"creationTimestamp\":null{annotations}}}}}}}\n",
+            api.kind
+        )
+        .into()
+    }
+
+    fn expired(&self) -> Bytes {
+        let message =
+            format!("too old resource version: {} ({})", self.cursor, self.cluster.world.revision());
+        let object = status::status_object(410, "Expired", &message);
+        format!("{{\"type\":\"ERROR\",\"object\":{object}}}\n").into()
+    }
+
+    fn end(&mut self, last: Option<Chunk>) -> Option<Chunk> {
+        self.handicap = Handicap::default();
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Over => None,
+            _ => last,
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let class = Class::Watch(self.resource);
+        loop {
+            tokio::select! {
+                target = self.cuts.recv() => if meant(target, &class, &self.path) { return Woken::Cut },
+                target = self.silenced.recv() => if meant(target, &class, &self.path) { return Woken::Silenced },
+                () = sleep_until(self.deadline) => return Woken::Deadline,
+                _ = self.changed.changed() => return Woken::Changed,
+                _ = self.bookmarks.tick(), if self.query.bookmarks => return Woken::Bookmark,
+            }
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.cluster.requests.watch_closed();
+    }
+}
+
+/// A watch without a revision, or from 0, begins with all that exists.
+fn begin(cluster: &Cluster, resource: Resource, namespace: Option<&str>, query: &ListQuery) -> (Stage, u64) {
+    if let (Some(revision @ 1..), false) = (query.revision, query.initial_events) {
+        return (Stage::Live, revision);
+    }
+    // The newest revision is never too old.
+    let (objects, revision) = cluster.world.list(resource, &prefix(namespace), "", None).unwrap_or_default();
+    (Stage::Initial(objects.into_iter()), revision)
+}
+
+/// The next part of the initial objects; empty when there are no more.
+fn initial(resource: Resource, query: &ListQuery, objects: &mut std::vec::IntoIter<Object>) -> String {
+    const CHUNK: usize = 64 << 10;
+    let mut out = String::new();
+    while out.len() < CHUNK {
+        let Some(object) = objects.find(|object| selected(&query.selector, object)) else { break };
+        line(&mut out, "ADDED", resource, &object, object.revision);
+    }
+    out
+}
+
+fn line(out: &mut String, kind: &str, resource: Resource, object: &Object, revision: u64) {
+    put!(out, r#"{{"type":"{kind}","object":"#);
+    objects::render(out, resource, &object.body, revision, true);
+    out.push_str("}\n");
+}
+
+/// A listener that fell behind may have missed its own name.
+fn meant(target: Result<Target, broadcast::error::RecvError>, class: &Class, path: &str) -> bool {
+    match target {
+        Ok(target) => target.hits(class, path),
+        Err(error) => matches!(error, broadcast::error::RecvError::Lagged(_)),
+    }
+}

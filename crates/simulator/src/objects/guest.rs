@@ -1,0 +1,171 @@
+//! What the objects of one guest have in common: dispatch, and the places that several templates share.
+
+use super::{
+    Part, claim, instance, labels, launcher, longhorn, machine, persistent_volume,
+    template::{Quoted, join, put},
+    wukong,
+};
+use crate::{
+    clock::rfc3339,
+    guest::{Guest, State},
+    hardware::{Disk, DiskMode, Network},
+};
+
+pub fn render(out: &mut String, part: Part, guest: &Guest, revision: u64) {
+    match part {
+        Part::Wukong => wukong::render(out, guest, revision),
+        Part::Machine => machine::render(out, guest, revision),
+        Part::Instance => instance::render(out, guest, revision),
+        Part::Launcher(serial) => {
+            if let Some(pod) = guest.launcher(serial) {
+                launcher::render(out, guest, pod, revision);
+            }
+        }
+        // Stored as a plain pod.
+        Part::Attachment => {}
+        Part::Claim(index) => {
+            if let Some(disk) = guest.disks.get(index) {
+                claim::render(out, guest, disk, revision);
+            }
+        }
+        Part::PersistentVolume(index) => {
+            if let Some(disk) = guest.disks.get(index) {
+                persistent_volume::render(out, guest, disk, revision);
+            }
+        }
+        Part::LonghornVolume(index) => {
+            if let Some(disk) = guest.disks.get(index) {
+                longhorn::render(out, guest, disk, revision);
+            }
+        }
+    }
+}
+
+/// Fills a place that means the same in every object of a guest.
+pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: u64) {
+    match place {
+        "name" => put!(out, "{}", Quoted(&guest.name)),
+        "namespace" => put!(out, "{}", Quoted(&guest.namespace)),
+        "vmName" => put!(out, "{}", Quoted(&guest.vm_name)),
+        "wukongUid" => out.push_str(&guest.uid("wukong")),
+        "machineUid" => out.push_str(&guest.uid("machine")),
+        "instanceUid" => out.push_str(&guest.instance_uid()),
+        "firmware" => out.push_str(&guest.uid("firmware")),
+        "serial" => out.push_str(&guest.uid("serial")),
+        "revision" => put!(out, "{revision}"),
+        "created" => out.push_str(&rfc3339(guest.created)),
+        "changed" => out.push_str(&rfc3339(guest.settled().max(guest.created))),
+        "labels" => labels::write(out, &labels::of_guest(part, guest)),
+        "cpu" => put!(out, "{}", guest.cpu),
+        "memory" => put!(out, "{}", Quoted(&guest.memory)),
+        "os" => put!(out, "{}", Quoted(&guest.os_image)),
+        "userData" => put!(out, "{}", Quoted(&user_data(guest))),
+        "hugepages" => {
+            if let Some(size) = &guest.hugepages {
+                put!(out, r#","hugepages":{{"pageSize":{}}}"#, Quoted(size));
+            }
+        }
+        "disks" => domain_disks(out, guest),
+        "volumes" => instance_volumes(out, guest),
+        "interfaces" => join(out, &guest.networks, |out, network| {
+            put!(
+                out,
+                r#"{{"bridge":{{}},"macAddress":{},"model":"virtio","name":{}}}"#,
+                Quoted(&network.mac_address),
+                Quoted(&network.name)
+            );
+        }),
+        "networks" => join(out, &guest.networks, virt_network),
+        _ => debug_assert!(false, "no such place: {place}"),
+    }
+}
+
+/// A guest that shows everything an object can have, for the sample that `managedFields` are made from.
+pub fn sample() -> Guest {
+    let mut guest = Guest::new("sample", "sample").running_on("sample", 0);
+    guest.disks.push(Disk::new("sample", "data", "20Gi"));
+    guest
+}
+
+/// A condition of a custom resource.
+pub fn condition(out: &mut String, kind: &str, met: bool, at: i64, reason: &str, message: &str) {
+    let status = if met { "True" } else { "False" };
+    put!(
+        out,
+        r#"{{"type":"{kind}","status":"{status}","lastProbeTime":null,"lastTransitionTime":"{}""#,
+        rfc3339(at)
+    );
+    if !reason.is_empty() {
+        put!(out, r#","reason":"{reason}","message":{}"#, Quoted(message));
+    }
+    out.push('}');
+}
+
+/// The condition that says who has paused the guest, if somebody has. It follows others.
+pub fn paused(out: &mut String, guest: &Guest) {
+    if let Some(pause) = guest.paused {
+        let (reason, message) = pause.words();
+        out.push(',');
+        condition(out, "Paused", true, guest.settled(), reason, message);
+    }
+}
+
+/// KubeVirt's device name of the n-th disk.
+pub fn device(index: usize) -> String {
+    format!("vd{}", char::from(b'a' + (index % 24) as u8))
+}
+
+pub fn is_windows(guest: &Guest) -> bool {
+    guest.os_image.starts_with("windows")
+}
+
+pub fn is_up(guest: &Guest) -> bool {
+    guest.state == State::Running
+}
+
+fn virt_network(out: &mut String, network: &Network) {
+    put!(out, r#"{{"multus":{{"networkName":{0}}},"name":{0}}}"#, Quoted(&network.name));
+}
+
+/// With a comma after each, because the template's own cloud-init disk follows.
+fn domain_disks(out: &mut String, guest: &Guest) {
+    for disk in &guest.disks {
+        let order = if disk.boot { r#""bootOrder":1,"# } else { "" };
+        let bus = disk.bus.name();
+        put!(out, r#"{{{order}"disk":{{"bus":"{bus}"}},"name":{}"#, Quoted(&disk.name));
+        if !disk.serial.is_empty() {
+            put!(out, r#","serial":{}"#, Quoted(&disk.serial));
+        }
+        out.push_str("},");
+    }
+    if is_windows(guest) {
+        out.push_str(r#"{"cdrom":{"bus":"sata"},"name":"virtio-drivers"},"#);
+    }
+}
+
+fn instance_volumes(out: &mut String, guest: &Guest) {
+    for disk in &guest.disks {
+        let (name, claim) = (Quoted(&disk.name), Quoted(&disk.claim));
+        match (disk.boot, disk.mode) {
+            (true, _) => put!(out, r#"{{"dataVolume":{{"name":{claim}}},"name":{name}}},"#),
+            (_, DiskMode::Hotplug) => put!(
+                out,
+                r#"{{"name":{name},"persistentVolumeClaim":{{"claimName":{claim},"hotpluggable":true}}}},"#
+            ),
+            _ => put!(out, r#"{{"name":{name},"persistentVolumeClaim":{{"claimName":{claim}}}}},"#),
+        }
+    }
+    if is_windows(guest) {
+        out.push_str(
+            r#"{"containerDisk":{"image":"quay.io/kubevirt/virtio-container-disk:v1.6.2"},"name":"virtio-drivers"},"#,
+        );
+    }
+}
+
+fn user_data(guest: &Guest) -> String {
+    format!(
+        "#cloud-config\nhostname: {}\npackage_update: true\npackages:\n  - qemu-guest-agent\n  - chrony\nruncmd:\n  \
+         - [systemctl, enable, --now, qemu-guest-agent]\ntimezone: Etc/UTC\n",
+        guest.name
+    )
+}

@@ -1,0 +1,251 @@
+//! What has been scraped: each kubelet's volumes, and what virt-handler says of each guest.
+
+use std::sync::Arc;
+
+use super::query::Selector;
+use crate::{
+    clock::{DAY, MINUTE, Millis, SECOND, millis},
+    dice,
+    figures::{self, Scrape, disk_figures},
+    guest::{Guest, Launcher},
+    load::{self, VolumeFigures},
+    world::{Pace, World},
+};
+
+/// An instant vector looks back this far.
+const LOOKBACK: Millis = 5 * MINUTE;
+/// A guest's CPU counts as even for this long.
+const EVEN: Millis = 5 * MINUTE;
+
+type OfVolume = fn(&VolumeFigures) -> u64;
+type OfGuest = fn(&Figures) -> f64;
+
+const VOLUMES: [(&str, OfVolume); 6] = [
+    ("kubelet_volume_stats_available_bytes", |figures| figures.available),
+    ("kubelet_volume_stats_capacity_bytes", |figures| figures.capacity),
+    ("kubelet_volume_stats_inodes", |figures| figures.inodes),
+    ("kubelet_volume_stats_inodes_free", |figures| figures.inodes_free),
+    ("kubelet_volume_stats_inodes_used", |figures| figures.inodes_used),
+    ("kubelet_volume_stats_used_bytes", |figures| figures.used),
+];
+const GUESTS: [(&str, OfGuest); 3] = [
+    ("kubevirt_vmi_memory_available_bytes", |figures| figures.available),
+    ("kubevirt_vmi_memory_resident_bytes", |figures| figures.resident),
+    ("kubevirt_vmi_memory_usable_bytes", |figures| figures.usable),
+];
+/// A counter that starts anew when its guest does, when that has moved to another node, and each midnight: nothing is
+/// kept here that it could be counted on from.
+const CPU: &str = "kubevirt_vmi_cpu_usage_seconds_total";
+
+pub struct Series {
+    /// Sorted by name.
+    pub labels: Vec<(String, String)>,
+    node: String,
+    pace: Pace,
+    measure: Measure,
+}
+
+enum Measure {
+    Volume(Arc<Guest>, usize, OfVolume),
+    Memory(Arc<Guest>, OfGuest),
+    Cpu(Arc<Guest>),
+}
+
+/// A guest's memory in bytes.
+struct Figures {
+    available: f64,
+    usable: f64,
+    resident: f64,
+}
+
+impl World {
+    pub fn series(&self, selector: &Selector) -> Vec<Series> {
+        let mut found = Vec::new();
+        let wanted = |name: &str| selector.allows("__name__", name);
+        for guest in self.guests().iter().filter(|guest| selector.allows("namespace", &guest.namespace)) {
+            let running = guest.launchers.iter().filter(|pod| self.is_scraped(pod));
+            for pod in running {
+                let volumes = VOLUMES.into_iter().filter(|(name, _)| wanted(name));
+                found.extend(volumes.flat_map(|(name, of)| self.volumes_of(guest, pod, name, of)));
+            }
+            if let Some(holder) = guest.holder().filter(|holder| self.is_scraped(holder)) {
+                let memory = GUESTS.into_iter().filter(|(name, _)| wanted(name));
+                let memory = memory.map(|(name, of)| (name, Measure::Memory(guest.clone(), of)));
+                let cpu = wanted(CPU).then(|| (CPU, Measure::Cpu(guest.clone())));
+                let all = memory.chain(cpu);
+                found.extend(all.map(|(name, measure)| self.of_guest(guest, holder, name, measure)));
+            }
+        }
+        found.retain(|series| selector.matches(&series.labels));
+        found
+    }
+
+    fn volumes_of(
+        &self,
+        guest: &Arc<Guest>,
+        pod: &Launcher,
+        name: &'static str,
+        of: OfVolume,
+    ) -> impl Iterator<Item = Series> {
+        let holds = guest.holder().is_some_and(|holder| holder.serial == pod.serial);
+        let here = guest.disks.iter().enumerate().filter(move |(_, disk)| {
+            // A hotplugged disk follows the guest; the others are mounted in both pods of a migration.
+            figures::is_measured(disk) && (holds || !disk.is_hotplugged())
+        });
+        let ip = crate::Node::new(&pod.node).ip();
+        here.map(move |(index, disk)| {
+            let labels = vec![
+                ("__name__", name.to_owned()),
+                ("endpoint", "https-metrics".to_owned()),
+                ("instance", format!("{ip}:10250")),
+                ("job", "kubelet".to_owned()),
+                ("metrics_path", "/metrics".to_owned()),
+                ("namespace", guest.namespace.clone()),
+                ("node", pod.node.clone()),
+                ("persistentvolumeclaim", disk.claim.clone()),
+                ("service", "kubelet".to_owned()),
+            ];
+            self.one(labels, &pod.node, Measure::Volume(guest.clone(), index, of))
+        })
+    }
+
+    fn of_guest(&self, guest: &Guest, pod: &Launcher, name: &'static str, measure: Measure) -> Series {
+        let handler = format!("virt-handler-{}", dice::suffix(0, &["virt-handler", &pod.node]));
+        let labels = vec![
+            ("__name__", name.to_owned()),
+            ("container", "virt-handler".to_owned()),
+            ("endpoint", "metrics".to_owned()),
+            ("instance", format!("{}:8443", crate::Node::new(&pod.node).ip())),
+            ("job", "kubevirt-prometheus-metrics".to_owned()),
+            ("kubernetes_vmi_label_kubevirt_io_nodeName", pod.node.clone()),
+            ("name", guest.vm_name.clone()),
+            ("namespace", guest.namespace.clone()),
+            ("node", pod.node.clone()),
+            ("pod", handler),
+            ("service", "kubevirt-prometheus-metrics".to_owned()),
+        ];
+        self.one(labels, &pod.node, measure)
+    }
+
+    fn one(&self, labels: Vec<(&'static str, String)>, node: &str, measure: Measure) -> Series {
+        let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Series { labels, node: node.to_owned(), pace: self.pace(), measure }
+    }
+}
+
+impl Series {
+    /// The labels of what was made of it.
+    pub fn unnamed(&self) -> Vec<(String, String)> {
+        self.labels.iter().filter(|(name, _)| name != "__name__").cloned().collect()
+    }
+
+    /// The samples of the `range` up to `now`, oldest first.
+    pub fn samples(&self, now: Millis, range: Millis) -> Vec<(Millis, f64)> {
+        let interval = millis(self.pace.metrics).max(1);
+        let last = self.scrape(now).at;
+        let times =
+            (0..).map(|n| last - n * interval).take_while(|at| *at > now - range && *at >= self.since());
+        let mut times: Vec<_> = times.collect();
+        times.reverse();
+        match &self.measure {
+            Measure::Cpu(guest) => self.counted(guest, &times),
+            _ => times.into_iter().filter_map(|at| Some((at, self.at(at)?))).collect(),
+        }
+    }
+
+    /// The value at each of `steps`: the sample before it.
+    pub fn values(&self, steps: &[Millis]) -> Vec<Option<f64>> {
+        let sampled = |step: &Millis| {
+            let at = self.scrape(*step).at;
+            (at > step - LOOKBACK && at >= self.since()).then_some(at)
+        };
+        let times: Vec<Option<Millis>> = steps.iter().map(sampled).collect();
+        let Measure::Cpu(guest) = &self.measure else {
+            return times.into_iter().map(|at| self.at(at?)).collect();
+        };
+        let known: Vec<Millis> = times.iter().flatten().copied().collect();
+        let mut counted = self.counted(guest, &known).into_iter();
+        times.into_iter().map(|at| at.and_then(|_| counted.next()).map(|(_, value)| value)).collect()
+    }
+
+    /// Each sample counts on from the one before.
+    fn counted(&self, guest: &Guest, times: &[Millis]) -> Vec<(Millis, f64)> {
+        let mut samples: Vec<(Millis, f64)> = Vec::with_capacity(times.len());
+        for at in times {
+            let from = self.counts_from(*at);
+            let value = match samples.last() {
+                Some((before, value)) if *before >= from => value + seconds(guest, *before, *at),
+                _ => seconds(guest, from, *at),
+            };
+            samples.push((*at, value));
+        }
+        samples
+    }
+
+    fn counts_from(&self, at: Millis) -> Millis {
+        self.since().max(at.div_euclid(DAY) * DAY)
+    }
+
+    pub fn latest(&self, now: Millis) -> Option<f64> {
+        let at = self.scrape(now).at;
+        (at > now - LOOKBACK && at >= self.since()).then(|| self.at(at))?
+    }
+
+    /// Of a counter; a rate needs two samples.
+    pub fn rate(&self, now: Millis, range: Millis) -> Option<f64> {
+        let Measure::Cpu(guest) = &self.measure else { return None };
+        let from = (now - range).max(self.since());
+        if now - from < 2 * millis(self.pace.metrics) {
+            return None;
+        }
+        Some(seconds(guest, from, now) * SECOND as f64 / (now - from) as f64)
+    }
+
+    fn scrape(&self, now: Millis) -> Scrape {
+        figures::scrape(&self.node, now, millis(self.pace.metrics))
+    }
+
+    /// There are no samples of what was not there.
+    fn since(&self) -> Millis {
+        match &self.measure {
+            Measure::Volume(guest, ..) | Measure::Memory(guest, _) => guest.started,
+            Measure::Cpu(guest) => guest.settled(),
+        }
+    }
+
+    fn at(&self, at: Millis) -> Option<f64> {
+        match &self.measure {
+            Measure::Volume(guest, index, of) => {
+                let measured = figures::scrape(&self.node, at, millis(self.pace.volumes)).at;
+                Some(of(&disk_figures(guest.disks.get(*index)?, measured)) as f64)
+            }
+            Measure::Memory(guest, of) => Some(of(&figures_of(guest, at))),
+            Measure::Cpu(guest) => Some(seconds(guest, self.counts_from(at), at)),
+        }
+    }
+}
+
+/// CPU seconds between two moments.
+fn seconds(guest: &Guest, from: Millis, to: Millis) -> f64 {
+    let (mut at, mut sum) = (from, 0.0);
+    while at < to {
+        let slot = at.div_euclid(EVEN) * EVEN;
+        let end = (slot + EVEN).min(to);
+        sum += guest.load.cores(guest.cpu, slot + EVEN / 2) * (end - at) as f64 / SECOND as f64;
+        at = end;
+    }
+    sum
+}
+
+/// The guest's kernel keeps a thirtieth for itself; what it can still use is what its load leaves of the rest.
+fn figures_of(guest: &Guest, at: Millis) -> Figures {
+    let available = guest.memory_bytes() - guest.memory_bytes() / 30;
+    let used = load::bytes(&guest.load.usage(guest.cpu, guest.memory_bytes(), at).memory).unwrap_or(0);
+    let resident = if guest.hugepages.is_some() { 180 << 20 } else { used };
+    Figures {
+        available: available as f64,
+        // A working set counts caches, of which a guest can free about a half.
+        usable: available.saturating_sub(used - used / 2) as f64,
+        resident: resident as f64,
+    }
+}

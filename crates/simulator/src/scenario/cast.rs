@@ -1,0 +1,300 @@
+//! The VMs that show one thing each, the most telling first.
+
+use super::{Room, SKEWED_NODE};
+use crate::{
+    clock::{DAY, HOUR, MINUTE, Millis},
+    guest::{Guest, Pause, PodPhase, State},
+    hardware::{Backend, Bus, Disk, DiskMode},
+    load::{Fill, Load, Profile},
+};
+
+pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
+    let mut all = vec![
+        on(room, 0, vm("shop", "web", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.46).vm_name("web")),
+        on(room, 1, vm("shop", "web-db", 4, "16Gi", "debian-13", Profile::Database, 0.71).vm_name("web-db")),
+        migrating(room, vm("payments", "api-gateway-01", 4, "8Gi", "ubuntu-24.04", Profile::Web, 0.52)),
+        fixed(on(room, 2, nearly_full())),
+        fixed(down(room, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
+        fixed(vm("payments", "ledger-batch-01", 8, "32Gi", "rhel-9.6", Profile::Batch, 0.4)),
+        fixed(on(room, 3, vm("ci", "runner-large-01", 8, "16Gi", "ubuntu-24.04", Profile::Hot, 0.58))),
+        fixed(on(room, 4, over_allocated())),
+        fixed(on(room, 5, block_volume())),
+        fixed(gpu().placed(State::Error, room, 0)),
+        fixed(vm("ci", "runner-small-08", 2, "2048Mi", "ubuntu-24.04", Profile::Runner, 0.3)).placed(
+            State::Pending,
+            room,
+            0,
+        ),
+        fixed(vm("shop", "search-02", 4, "12Gi", "rocky-10", Profile::Steady, 0.6)).placed(
+            State::Creating,
+            room,
+            1,
+        ),
+        fixed(on(room, 6, shared_file_system())),
+        fixed(too_new(room)),
+        on(room, 7, vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38)),
+        on(room, 8, long_name()),
+        fixed(lingering(room)),
+        fixed(on(room, 9, hotplugged())),
+        fixed(on(room, 10, on_windows())),
+        on(room, 11, vm("monitoring", "prometheus-0", 4, "16Gi", "debian-13", Profile::Steady, 0.83)),
+        fixed(down(room, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
+        on(room, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
+        on(room, 14, vm("shop", "edge-cache-01", 2, "1.5Gi", "debian-13", Profile::Steady, 0.69)),
+        fixed(on(room, 15, on_longhorn())),
+        fixed(on(room, 16, on_ceph())),
+        fixed(on(room, 17, without_fast_diff())),
+        fixed(on(room, 18, unknown_everywhere())),
+        fixed(on(room, 19, known_to_prometheus_alone())),
+        fixed(on(
+            room,
+            20,
+            vm("staging", "scratch-vmi-01", 1, "2Gi", "alpine-3.22", Profile::Idle, 0.4).standalone(),
+        )),
+        fixed(on(room, 21, of_an_instancetype())),
+        fixed(on(room, 22, on_hugepages())),
+        fixed(stopping(room)),
+        fixed(on(room, 24, paused_by_an_io_error())),
+        fixed(never_started()),
+        fixed(on(room, 23, on_hostpath_pool("runner-cache-01"))),
+        fixed(on(room, 23, on_hostpath_pool("runner-cache-02"))),
+        fixed(on(room, 24, on_local_path("kiosk-01"))),
+        fixed(on(room, 24, on_local_path("kiosk-02"))),
+        fixed(on(
+            room,
+            SKEWED_NODE,
+            vm("staging", "clock-lab-01", 2, "4Gi", "debian-13", Profile::Steady, 0.5),
+        )),
+        fixed(on(room, 25, on_mirrored_ceph())),
+        fixed(on(room, 26, on_static_ceph())),
+    ];
+    for (index, guest) in all.iter_mut().enumerate() {
+        guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
+        // Who was started at no time in particular has run since it was made.
+        let created = guest.created;
+        guest.started = if guest.started == 0 { created } else { guest.started };
+        guest.launchers.iter_mut().filter(|pod| pod.created == 0).for_each(|pod| pod.created = created);
+    }
+    all
+}
+
+/// A VM that is stopped, with a root disk of 20Gi and a data disk.
+pub fn vm(ns: &str, name: &str, cpu: u32, memory: &str, image: &str, profile: Profile, share: f64) -> Guest {
+    let mut guest = Guest::new(ns, name).cpu(cpu).memory(memory);
+    guest.os_image = image.to_owned();
+    guest.load = Load::Curve { profile, seed: guest.seed, memory: share };
+    let mut root = Disk::new(name, "root", "20Gi");
+    root.image = format!("{image}.qcow2");
+    root.fill = Fill::Curve { seed: guest.seed, share: 0.15 + share / 3.0 };
+    guest.disks(vec![root])
+}
+
+fn on(room: &Room, index: usize, mut guest: Guest) -> Guest {
+    guest.start(room.live(index), 0);
+    guest
+}
+
+fn down(room: &Room, mut guest: Guest) -> Guest {
+    guest.start(room.dead(), 0);
+    guest
+}
+
+fn fixed(mut guest: Guest) -> Guest {
+    guest.fixture = true;
+    guest
+}
+
+fn migrating(room: &Room, guest: Guest) -> Guest {
+    let mut guest = on(room, 0, guest);
+    guest.start_migration(room.live(1), room.now - MINUTE / 2);
+    guest
+}
+
+fn with_data(mut guest: Guest, size: &str, share: f64) -> Guest {
+    let mut disk = Disk::new(&guest.name, "data", size);
+    disk.fill = Fill::Curve { seed: guest.seed ^ 1, share };
+    guest.disks.push(disk);
+    guest
+}
+
+fn nearly_full() -> Guest {
+    with_data(vm("data", "db-postgres-0", 8, "32Gi", "debian-13", Profile::Database, 0.86), "500Gi", 0.95)
+}
+
+/// The launcher's overhead takes its pod past what the guest was given.
+fn over_allocated() -> Guest {
+    vm("payments", "cache-redis-01", 2, "8Gi", "alpine-3.22", Profile::Steady, 1.07)
+}
+
+fn block_volume() -> Guest {
+    let mut guest = vm("data", "analytics-warehouse", 16, "64Gi", "rocky-10", Profile::Batch, 0.55);
+    guest
+        .disks
+        .push(Disk::new("analytics-warehouse", "lake", "2Ti").mode(DiskMode::Block).serial("LAKE-2019-07"));
+    guest.disks[0] = guest.disks[0].clone().serial("ROOT-2019-07");
+    guest
+}
+
+/// A block volume whose guest says nothing: only the backend can tell what it takes.
+fn on_longhorn() -> Guest {
+    let guest = vm("data", "mongo-shard-01", 4, "16Gi", "debian-13", Profile::Database, 0.64);
+    with_block(guest, "data", "200Gi", 0.43, Backend::Longhorn)
+}
+
+fn on_ceph() -> Guest {
+    let guest = vm("data", "elastic-hot-01", 8, "32Gi", "rocky-10", Profile::Steady, 0.7);
+    with_block(guest, "shards", "500Gi", 0.58, Backend::Rbd { fast_diff: true })
+}
+
+/// Not even the backend can tell.
+fn without_fast_diff() -> Guest {
+    let guest = vm("payments", "vault-backup-01", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.35);
+    with_block(guest, "backup", "100Gi", 0.3, Backend::Rbd { fast_diff: false })
+}
+
+/// Mirrored to another site by snapshots: Ceph has no figure of it.
+fn on_mirrored_ceph() -> Guest {
+    let guest = vm("data", "geo-replica-01", 4, "16Gi", "rhel-9.6", Profile::Database, 0.6);
+    with_block(guest, "data", "200Gi", 0.4, Backend::MirroredRbd)
+}
+
+/// Its PersistentVolume names an image that a person made.
+fn on_static_ceph() -> Guest {
+    let guest = vm("payments", "archive-import-01", 2, "8Gi", "rhel-9.6", Profile::Idle, 0.5);
+    with_block(guest, "import", "100Gi", 0.35, Backend::StaticRbd)
+}
+
+/// A directory of a pool of 39 GiB, which every claim in it is told to have.
+fn on_hostpath_pool(name: &str) -> Guest {
+    in_pool(
+        vm("ci", name, 2, "4Gi", "ubuntu-24.04", Profile::Runner, 0.4),
+        "4Gi",
+        Backend::HostPathCsi(39 << 30),
+    )
+}
+
+/// Claims of 15 GiB each on a file system of 20.
+fn on_local_path(name: &str) -> Guest {
+    in_pool(vm("shop", name, 1, "2Gi", "debian-13", Profile::Idle, 0.4), "15Gi", Backend::LocalPath(20 << 30))
+}
+
+fn in_pool(guest: Guest, size: &str, backend: Backend) -> Guest {
+    let mut guest = guest.without_agent();
+    let mut disk = Disk::new(&guest.name, "data", size).on(backend);
+    disk.fill = Fill::Curve { seed: guest.seed ^ 5, share: 0.6 };
+    guest.disks.push(disk);
+    guest
+}
+
+fn with_block(guest: Guest, disk: &str, size: &str, share: f64, backend: Backend) -> Guest {
+    let mut guest = guest.without_agent();
+    let mut disk = Disk::new(&guest.name, disk, size).mode(DiskMode::Block).on(backend);
+    disk.fill = Fill::Curve { seed: guest.seed ^ 4, share };
+    guest.disks.push(disk);
+    guest
+}
+
+/// It runs, and nothing knows its only disk: a directory of the node.
+fn unknown_everywhere() -> Guest {
+    let mut guest = vm("ci", "firmware-lab-01", 2, "4Gi", "debian-13", Profile::Runner, 0.4).without_agent();
+    guest.disks[0] = guest.disks[0].clone().on(Backend::HostPath);
+    guest
+}
+
+/// Its kubelet's summary leaves the data disk out, its metrics do not.
+fn known_to_prometheus_alone() -> Guest {
+    let mut guest = with_data(
+        vm("monitoring", "thanos-store-01", 4, "16Gi", "debian-13", Profile::Steady, 0.66),
+        "300Gi",
+        0.47,
+    );
+    guest.disks[1].unlisted = true;
+    guest
+}
+
+fn of_an_instancetype() -> Guest {
+    vm("shop", "catalog-api-01", 2, "8Gi", "rhel-9.6", Profile::Web, 0.5)
+        .without_wukong()
+        .instancetype("u1.large")
+}
+
+/// Its block disk is known to the guest alone, which has volumes beside it that are mounted nowhere.
+fn on_windows() -> Guest {
+    let mut guest =
+        vm("data", "legacy-erp", 4, "8589934592", "windows-2022", Profile::Web, 0.77).without_wukong();
+    guest.disks[0] = guest.disks[0].clone().mode(DiskMode::Block).bus(Bus::Sata).serial("ERP-ROOT");
+    guest
+}
+
+/// It ignores its shutdown, and its grace period is an hour.
+fn stopping(room: &Room) -> Guest {
+    let guest = vm("shop", "pos-gateway-01", 2, "4Gi", "rhel-9.6", Profile::Web, 0.51);
+    on(room, 23, guest).stopping(room.now - 20 * MINUTE)
+}
+
+fn paused_by_an_io_error() -> Guest {
+    with_data(
+        vm("data", "build-cache-01", 4, "8Gi", "debian-13", Profile::Idle, 0.47).paused(Pause::IoError),
+        "50Gi",
+        0.62,
+    )
+}
+
+/// What it would start with its instance type says alone.
+fn never_started() -> Guest {
+    vm("staging", "template-check-01", 1, "4Gi", "rhel-9.6", Profile::Idle, 0.4)
+        .without_wukong()
+        .instancetype("u1.medium")
+}
+
+fn on_hugepages() -> Guest {
+    vm("payments", "dpdk-gateway-01", 8, "16Gi", "rhel-9.6", Profile::Hot, 0.6)
+        .without_wukong()
+        .hugepages("1Gi")
+}
+
+fn gpu() -> Guest {
+    vm("payments", "fraud-model-gpu", 16, "128Gi", "ubuntu-24.04", Profile::Hot, 0.7)
+}
+
+/// Its claim of 200Gi is a directory of a filer of 40Ti, and the kubelet reports the filer.
+fn shared_file_system() -> Guest {
+    let mut guest = vm("shop", "media-nfs-01", 2, "4Gi", "debian-13", Profile::Web, 0.42);
+    let mut disk =
+        Disk::new("media-nfs-01", "media", "200Gi").mode(DiskMode::Shared(40 << 40)).storage_class("nfs-csi");
+    disk.fill = Fill::Curve { seed: guest.seed ^ 2, share: 0.61 };
+    guest.disks.push(disk);
+    guest
+}
+
+fn too_new(room: &Room) -> Guest {
+    let mut guest = vm("ci", "runner-ephemeral-41f2", 2, "4Gi", "ubuntu-24.04", Profile::Runner, 0.3);
+    guest.start(room.live(2), room.now);
+    guest.launchers.iter_mut().for_each(|pod| pod.measured = false);
+    guest
+}
+
+/// Its VirtualMachine's name is as long as names may be: 63 characters; its pod's is cut.
+fn long_name() -> Guest {
+    let name = "quarterly-regulatory-reporting-aggregator-europe-west-node-1";
+    vm("data", name, 4, "16Gi", "rhel-9.6", Profile::Batch, 0.48)
+}
+
+/// The pod of an earlier start stands beside the running one, `Completed`.
+fn lingering(room: &Room) -> Guest {
+    let mut guest = vm("shop", "orders-worker-05", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.57);
+    guest.start(room.live(1), room.now - 30 * HOUR);
+    guest.launchers[0].phase = PodPhase::Succeeded;
+    guest.start(room.live(2), room.now - 26 * HOUR);
+    guest
+}
+
+fn hotplugged() -> Guest {
+    let mut guest = vm("payments", "billing-archive", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.44);
+    // `virtctl addvolume` gives it the volume's name for a serial.
+    let mut disk =
+        Disk::new("billing-archive", "archive-2025", "100Gi").mode(DiskMode::Hotplug).serial("archive-2025");
+    disk.fill = Fill::Curve { seed: guest.seed ^ 3, share: 0.72 };
+    guest.disks.push(disk);
+    guest
+}

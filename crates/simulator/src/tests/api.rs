@@ -1,0 +1,178 @@
+//! Lists, pages, selectors, discovery, TLS, and what is refused.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{Api, Client, Config, api::ListParams, config::Kubeconfig};
+use serde_json::json;
+
+use super::support::{ask, demo, empty, get, items, names};
+use crate::{Guest, Options, Resource, WUKONG_GROUP, start};
+
+async fn client(kubeconfig: &str) -> Client {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).unwrap();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    Client::try_from(config).unwrap()
+}
+
+#[tokio::test]
+async fn a_kubernetes_client_lists_over_http_and_tls() {
+    for tls in [false, true] {
+        let sim = start(Options { tls, ..Options::default() }).await.unwrap();
+        let client = client(&sim.kubeconfig()).await;
+        let launchers = ListParams::default().labels("kubevirt.io=virt-launcher");
+        let pods = Api::<Pod>::all(client.clone()).list(&launchers).await.unwrap();
+        assert!(pods.items.len() > 20);
+        assert!(pods.items.iter().all(|pod| pod.spec.as_ref().unwrap().volumes.is_some()));
+        assert_eq!(
+            Api::<Node>::all(client.clone()).list(&ListParams::default()).await.unwrap().items.len(),
+            4
+        );
+        assert!(
+            client.list_api_groups().await.unwrap().groups.iter().any(|group| group.name == "kubevirt.io")
+        );
+        sim.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn pages_are_of_one_revision() {
+    let sim = empty().await;
+    for n in 0..7 {
+        sim.world().put(Guest::new("a", &format!("vm-{n}")));
+    }
+    let path = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
+    let first = get(&sim, &format!("{path}?limit=3")).await;
+    assert_eq!((names(&first).len(), &first["metadata"]["remainingItemCount"]), (3, &json!(4)));
+    sim.world().remove("a", "vm-4");
+    sim.world().put(Guest::new("a", "vm-9"));
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let second = get(&sim, &format!("{path}?limit=10&continue={token}")).await;
+    assert_eq!(names(&second), ["vm-3", "vm-4", "vm-5", "vm-6"]);
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert!(second["metadata"].get("continue").is_none());
+
+    sim.world().compact();
+    let (code, status) = ask(&sim, &format!("{path}?continue={token}")).await;
+    assert_eq!((code, &status["reason"]), (410, &json!("Expired")));
+    let (code, _) = ask(&sim, &format!("{path}?continue=nonsense")).await;
+    assert_eq!(code, 400);
+}
+
+#[tokio::test]
+async fn namespaces_and_selectors_narrow_a_list() {
+    let sim = demo().await;
+    let all = get(&sim, "/api/v1/pods").await;
+    let launchers = get(&sim, "/api/v1/pods?labelSelector=kubevirt.io%3Dvirt-launcher").await;
+    let either =
+        get(&sim, "/api/v1/pods?labelSelector=kubevirt.io%20in%20(virt-launcher,hotplug-disk)").await;
+    let here = get(&sim, "/api/v1/namespaces/shop/pods").await;
+    assert!(items(&all).len() > items(&either).len());
+    assert_eq!(items(&either).len(), items(&launchers).len() + 1);
+    assert!(
+        items(&here).iter().all(|pod| pod["metadata"]["namespace"] == "shop") && !items(&here).is_empty()
+    );
+    let name = &names(&here)[0];
+    let one = get(&sim, &format!("/api/v1/namespaces/shop/pods?fieldSelector=metadata.name%3D{name}")).await;
+    assert_eq!(names(&one), std::slice::from_ref(name));
+    assert_eq!(get(&sim, &format!("/api/v1/namespaces/shop/pods/{name}")).await["kind"], "Pod");
+    assert_eq!(ask(&sim, "/api/v1/pods?fieldSelector=spec.colour%3Dred").await.0, 400);
+    assert_eq!(ask(&sim, "/api/v1/pods?limit=many").await.0, 400);
+}
+
+#[tokio::test]
+async fn core_items_carry_no_kind_and_custom_ones_do() {
+    let sim = demo().await;
+    let pods = get(&sim, "/api/v1/pods").await;
+    assert_eq!((&pods["kind"], items(&pods)[0].get("kind")), (&json!("PodList"), None));
+    let wukongs = get(&sim, "/apis/vm.novasphere.dev/v1alpha1/wukongs").await;
+    assert_eq!((&wukongs["kind"], &items(&wukongs)[0]["kind"]), (&json!("WukongList"), &json!("Wukong")));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_refused_as_kubernetes_does() {
+    let sim = demo().await;
+    let (code, status) = ask(&sim, "/api/v1/namespaces/shop/pods/none").await;
+    assert_eq!((code, &status["kind"], &status["reason"]), (404, &json!("Status"), &json!("NotFound")));
+    assert_eq!(ask(&sim, "/api/v1/secrets").await.0, 404);
+    assert_eq!(ask(&sim, "/apis/apps/v1/deployments").await.0, 404);
+    let client = reqwest::Client::new();
+    let deleted =
+        client.delete(format!("{}/api/v1/namespaces/shop/pods/none", sim.url())).send().await.unwrap();
+    assert_eq!(deleted.status(), 405);
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_installed_is_absent_until_it_is() {
+    let sim = demo().await;
+    let path = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
+    let listed = |groups: &serde_json::Value| groups.to_string().contains(WUKONG_GROUP);
+    sim.world().set_installed(WUKONG_GROUP, false);
+    assert_eq!(ask(&sim, path).await.0, 404);
+    assert!(!listed(&get(&sim, "/apis").await));
+    sim.world().set_installed(WUKONG_GROUP, true);
+    assert_eq!(ask(&sim, path).await.0, 200);
+    assert!(listed(&get(&sim, "/apis").await));
+}
+
+#[tokio::test]
+async fn exact_objects_can_be_placed() {
+    let sim = empty().await;
+    let odd = json!({"apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Wukong", "spec": {"memory": 12},
+        "metadata": {"name": "odd", "namespace": "a", "labels": {"x": "y"}}});
+    sim.world().put_object(Resource::Wukongs, odd);
+    let list = get(&sim, "/apis/vm.novasphere.dev/v1alpha1/wukongs?labelSelector=x%3Dy").await;
+    let item = &items(&list)[0];
+    assert_eq!((&item["spec"]["memory"], &item["kind"]), (&json!(12), &json!("Wukong")));
+    assert_eq!(item["metadata"]["resourceVersion"], sim.world().revision().to_string());
+    assert!(sim.world().delete_object(Resource::Wukongs, "a", "odd"));
+    assert!(items(&get(&sim, "/apis/vm.novasphere.dev/v1alpha1/wukongs").await).is_empty());
+}
+
+#[tokio::test]
+async fn reviews_of_access_are_allowed_unless_a_fault_forbids() {
+    use crate::{Fault, Target};
+    let sim = demo().await;
+    let client = reqwest::Client::new();
+    let review = async |attributes: serde_json::Value| {
+        let url = format!("{}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", sim.url());
+        let body = json!({"kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}});
+        let text = client.post(url).body(body.to_string()).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["status"]["allowed"].as_bool().unwrap()
+    };
+    let pods = json!({"verb": "list", "group": "metrics.k8s.io", "resource": "pods"});
+    let proxy = json!({"verb": "get", "resource": "nodes", "subresource": "proxy"});
+    assert!(review(pods.clone()).await && review(proxy.clone()).await);
+    sim.faults().add(Target::Metrics, Fault::status(403));
+    sim.faults().add(Target::Summaries, Fault::status(403));
+    assert!(!review(pods).await && !review(proxy).await);
+}
+
+#[tokio::test]
+async fn requests_are_counted_and_forgotten() {
+    use crate::Target;
+    let sim = demo().await;
+    for path in ["/api/v1/pods", "/api/v1/pods?limit=1", "/api/v1/nodes/worker-01/proxy/stats/summary"] {
+        ask(&sim, path).await;
+    }
+    let seen = sim.requests();
+    assert_eq!(
+        (seen.count(&Target::List(Resource::Pods)), seen.count(&Target::Summaries), seen.total()),
+        (2, 1, 3)
+    );
+    assert_eq!(seen.by_path()["/api/v1/pods"], 2);
+    assert_eq!(seen.log()[1], "GET /api/v1/pods?limit=1");
+    seen.reset();
+    assert_eq!(seen.total(), 0);
+}
+
+#[tokio::test]
+async fn shutdown_ends_open_watches() {
+    let sim = demo().await;
+    let mut watch = super::support::Watching::open(&sim, "/api/v1/pods?watch=true&resourceVersion=0").await;
+    watch.event().await;
+    assert_eq!(sim.requests().open_watches(), 1);
+    let address = sim.address();
+    tokio::time::timeout(Duration::from_secs(2), sim.shutdown()).await.unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
