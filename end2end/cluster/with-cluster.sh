@@ -9,7 +9,9 @@
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 [ $# -gt 0 ] || set -- "${SHELL:-sh}"
+# shellcheck disable=SC2089,SC2090 # a line that a shell reads
 WUKONG_WITH_CLUSTER="cd '$PWD' && $*"
+# shellcheck disable=SC2090
 export WUKONG_WITH_CLUSTER
 LIMIT=${LIMIT:-86400}
 export LIMIT

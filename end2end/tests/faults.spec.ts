@@ -3,7 +3,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startProgram } from "../program.mjs";
-import { card, cards, expect, freshness, hydrated, open, PROGRAM, settled, test, troubles, vms } from "./fixtures";
+import { card, cards, expect, freshness, hydrated, PROGRAM, settled, test, troubles, vms } from "./fixtures";
 
 const FAST = ["--metrics-interval", "2s", "--disk-interval", "2s", "--metrics-deadline", "1s", "--kubelet-deadline", "1s", "--watch-idle", "5s"];
 

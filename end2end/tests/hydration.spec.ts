@@ -1,5 +1,5 @@
 // WebAssembly takes over what the server rendered, and keeps it: no node is made again, nothing is said on the console.
-import { address, cards, expect, freshness, hydrated, open, test, vms } from "./fixtures";
+import { address, cards, expect, hydrated, open, test, vms } from "./fixtures";
 
 const MARK = "marked";
 const mark = (nodes: Element[], key: string) => nodes.forEach((node) => ((node as unknown as Record<string, boolean>)[key] = true));
