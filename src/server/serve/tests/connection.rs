@@ -105,12 +105,14 @@ async fn heads_beyond_the_limits_are_refused() {
 }
 
 #[tokio::test]
-async fn garbage_is_refused() {
+async fn garbage_is_refused_and_the_next_client_is_served() {
     let server = start(SOON, SOON).await;
     for garbage in ["\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\u{fffd}\u{1} x\r\n\r\n"]
     {
         let answer = server.ask(garbage).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{garbage:?}: {answer}");
+        let answer = server.ask("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.ends_with("here"), "after {garbage:?}: {answer}");
     }
 }
 
