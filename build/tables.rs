@@ -1,4 +1,4 @@
-//! Makes a table of each file of `locales/`: what the server writes with, and a browser fetches.
+//! Makes tables of `locales/`, three of each language: what the server writes with, and a browser fetches.
 //!
 //! A table has one line a text, in the order of the keys. A placeholder `{name}` stands in it as one control character
 //! that says which of the text's arguments, sorted by name, goes there: filling needs no search.
@@ -14,8 +14,8 @@ use serde_json::Value;
 /// The language whose keys count. What another language lacks is read in this one.
 pub const FIRST: &str = "en";
 const LANGUAGES: [&str; 2] = [FIRST, "zh-CN"];
-/// Folders of `locales/`: what the first page says, what the other pages say, what the server alone writes.
-pub const PARTS: [&str; 3] = ["", "later", "server"];
+/// Parts of a language's file: what the first page says, what the other pages say, what the server alone writes.
+pub const PARTS: [&str; 3] = ["first", "later", "server"];
 /// A browser fetches the tables of the first so many parts.
 pub const FETCHED: usize = 2;
 /// The forms of a text that depends on a number. Languages without a form for one thing have the other alone.
@@ -28,8 +28,8 @@ pub type Texts = BTreeMap<String, String>;
 pub fn tables(parts: &[&'static str]) -> io::Result<Vec<(String, String)>> {
     let each = LANGUAGES.iter().flat_map(|language| parts.iter().map(move |part| (*language, *part)));
     each.map(|(language, part)| {
-        let dot = if part.is_empty() { "" } else { "." };
-        Ok((format!("{language}{dot}{part}.txt"), table(part, language)?))
+        let suffix = if part == PARTS[0] { String::new() } else { format!(".{part}") };
+        Ok((format!("{language}{suffix}.txt"), table(part, language)?))
     })
     .collect()
 }
@@ -53,14 +53,15 @@ fn mark(text: &str, names: &BTreeSet<String>) -> String {
     })
 }
 
-/// The texts of one file: the keys of one part in one language.
+/// The texts of one part in one language.
 pub fn read(part: &str, language: &str) -> io::Result<Texts> {
-    let path = Path::new("locales").join(part).join(format!("{language}.json"));
+    let path = Path::new("locales").join(format!("{language}.json"));
     let file = fs::read_to_string(&path)?;
     let bad = |what: &str| io::Error::other(format!("{}: {what}", path.display()));
     let json: Value = serde_json::from_str(&file).map_err(|error| bad(&error.to_string()))?;
     let mut texts = Texts::new();
-    flatten("", &json, &mut texts).map_err(|key| bad(&format!("{key} is no text")))?;
+    let sections = json.get(part).ok_or_else(|| bad(&format!("there is no part {part}")))?;
+    flatten("", sections, &mut texts).map_err(|key| bad(&format!("{key} is no text")))?;
     match texts.iter().find(|(_, text)| text.contains(char::is_control)) {
         Some((key, _)) => Err(bad(&format!("{key} has more than one line"))),
         None => Ok(texts),

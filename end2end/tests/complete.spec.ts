@@ -52,11 +52,11 @@ test("the node that does not answer is told once, with what to do", async ({ pag
   await page.goto("/");
   // By each of the two that cannot reach it.
   await expect(troubles(page).getByRole("paragraph").filter({ hasText: dead[0].nodeName })).toHaveCount(2);
-  await expect(troubles(page)).toContainText(/CPU, memory: not fully known for \d+ VM.*no samples of launcher pods on/);
+  await expect(troubles(page)).toContainText(/CPU, memory: incomplete for \d+ VM.*no samples of launcher pods on/);
   const notice = troubles(page).getByRole("paragraph").filter({ hasText: /the kubelet of/ });
   await expect(notice).toHaveCount(1);
-  await expect(notice).toContainText(/not fully known for \d+ VM/);
-  await notice.getByRole("link", { name: /What to do/ }).click();
+  await expect(notice).toContainText(/incomplete for \d+ VM/);
+  await notice.getByRole("link", { name: /How to fix it/ }).click();
   await expect(page).toHaveURL(/\/sources#kubelet/);
   await expect(page.getByRole("row").filter({ hasText: /the kubelet of/ })).toBeInViewport();
   await expect(page.getByRole("table", { name: "Sources" })).toContainText(/Degraded/);
@@ -65,7 +65,7 @@ test("the node that does not answer is told once, with what to do", async ({ pag
 test("a notice leads to the VMs that it counts, and each says why", async ({ page, demo }) => {
   const unknown = (await vms(demo)).find((vm) => vm.usage.disk.missing?.reason === "unreachable")!;
   await page.goto("/");
-  await troubles(page).getByRole("link", { name: /^Disk: not fully known for \d+ VM/ }).click();
+  await troubles(page).getByRole("link", { name: /^Disk: incomplete for \d+ VM/ }).click();
   await expect(page).toHaveURL(/attention=1/);
   await expect(card(page, unknown)).toContainText("Disk: the source cannot be reached.");
   await expect(card(page, unknown).getByRole("link", { name: /^Why/ })).toBeVisible();
@@ -151,8 +151,9 @@ test("from a card the reason is one click away, in view", async ({ page, demo })
 test("a VM's page says why a figure is unknown", async ({ page, demo }) => {
   const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing);
   await page.goto(address(vm));
-  await expect(page.getByRole("main")).toContainText("unknown");
-  await expect(page.getByRole("main")).toContainText(/why/i);
+  const why = page.locator("section[aria-labelledby=why]");
+  await expect(why.getByText(vm.usage.disk.missing!.detail).first()).toBeVisible();
+  await expect(page.getByRole("main").getByText("unknown").first()).toBeVisible();
 });
 
 test("from a card to its VM and back", async ({ page, demo }) => {

@@ -59,7 +59,7 @@ test.describe("with and without a script", () => {
     await expect(head(page, "IP"), "kept for the next visit").toHaveCount(0);
   });
 
-  test("an unknown figure in the table leads to the reason and the mend", async ({ page, demo }) => {
+  test("an unknown figure in the table leads to the reason and the fix", async ({ page, demo }) => {
     const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing);
     await page.goto(`/?view=table&q=${vm.name}&namespace=${vm.namespace}`);
     const row = rows(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });

@@ -85,7 +85,7 @@ export async function open(page: Page, path: string) {
 export const hydrated = (page: Page) => expect(freshness(page)).toHaveText(/^live$/i);
 
 /** The notices over the list. */
-export const troubles = (page: Page) => page.getByRole("complementary", { name: "Sources in trouble" });
+export const troubles = (page: Page) => page.getByRole("complementary", { name: "Sources with problems" });
 
 export const cards = (page: Page) => page.getByRole("main").getByRole("article");
 export const card = (page: Page, vm: Vm) =>

@@ -17,7 +17,7 @@ const languages = (page: Page) => bar(page).getByRole("navigation", { name: /Lan
 /** What people read on a page, without commands, code and what sources said in their own words. */
 const said = (page: Page) => page.evaluate(() => {
   const copy = document.body.cloneNode(true) as HTMLElement;
-  copy.querySelectorAll("script, style, code, pre, .mend").forEach((element) => element.remove());
+  copy.querySelectorAll("script, style, code, pre, .fix").forEach((element) => element.remove());
   const spoken = ["title", "aria-label", "aria-valuetext", "placeholder", "data-th"].flatMap((name) =>
     [...copy.querySelectorAll(`[${name}]`)].map((element) => element.getAttribute(name) ?? ""));
   const texts: string[] = [];
@@ -36,7 +36,7 @@ async function foreign(demo: Server): Promise<string> {
 function values(json: unknown): string[] {
   if (typeof json === "string") return [json];
   if (typeof json !== "object" || json === null) return [];
-  return Object.entries(json).flatMap(([key, value]) => ["text", "reason", "mend"].includes(key) ? [] : values(value));
+  return Object.entries(json).flatMap(([key, value]) => ["text", "reason", "fix"].includes(key) ? [] : values(value));
 }
 
 async function leftOvers(page: Page, demo: Server): Promise<string[]> {

@@ -51,9 +51,9 @@ test("nodes say how far they are overcommitted, namespaces what they were given"
   const node = groups.groups.find((group) => group.node?.cpu.percent != null)!;
   await expect(table.getByRole("row").filter({ has: page.getByRole("link", { name: node.name!, exact: true }) })).toContainText("%");
   await expect(page.getByRole("main")).toContainText(groups.top.cpu[0].name);
-  await table.getByRole("link", { name: /^CPU given/ }).click();
+  await table.getByRole("link", { name: /^CPU allocated/ }).click();
   await expect(page).toHaveURL(/sort=cpu-given/);
-  await expect(table.getByRole("columnheader", { name: /CPU given/ })).toHaveAttribute("aria-sort", "descending");
+  await expect(table.getByRole("columnheader", { name: /CPU allocated/ })).toHaveAttribute("aria-sort", "descending");
   await page.getByRole("navigation", { name: "Group by" }).getByRole("link", { name: "Namespaces" }).click();
   await expect(page.getByRole("table", { name: "Namespaces" })).toBeVisible();
 });

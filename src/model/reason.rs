@@ -135,14 +135,14 @@ pub struct Missing {
     pub reason: Reason,
     /// What exactly is missing, e.g. the permission `list pods.metrics.k8s.io`; empty where the reason says all.
     pub detail: Message,
-    /// What a person can do: a sentence or a command; empty where there is nothing to mend.
-    pub mend: Message,
+    /// What a person can do: a sentence or a command; empty where there is nothing to fix.
+    pub fix: Message,
     pub last: Option<Sample>,
 }
 
 impl From<Reason> for Missing {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: Message::default(), mend: Message::default(), last: None }
+        Self { reason, detail: Message::default(), fix: Message::default(), last: None }
     }
 }
 

@@ -127,7 +127,7 @@ pub struct SourceHealth {
     /// The last error in plain words, nodes and permissions named; empty when there is none.
     pub error: Message,
     /// What a person can do; empty when nothing is wrong.
-    pub mend: Message,
+    pub fix: Message,
     /// A setting by which its credentials can fall into other hands; empty where there is none.
     pub warning: Message,
     pub last_success: Option<Millis>,

@@ -42,11 +42,6 @@ pub fn volumes(count: u32) -> String {
     t!(count.volumes, n = count)
 }
 
-/// `1,195 / 1,197`.
-pub fn of_all(some: u32, all: u32) -> String {
-    [&grouped(some.into()), " / ", &grouped(all.into())].concat()
-}
-
 /// `43 %`.
 pub fn percent(percent: u64) -> String {
     grouped(percent) + " %"

@@ -5,8 +5,8 @@
 //! each reader reads in a language of their own. The server holds all languages and asks the request's context for the
 //! one to use. The browser's half holds none: the page's script fetches the table of the page's language beside the
 //! WebAssembly, so that nobody downloads what they do not read, and texts need no waiting once the page is alive. What
-//! the first page does not say (`locales/later`) comes with the other pages' code; what the server alone writes
-//! (`locales/server`) it never sees, for a `Message` goes out as the reader's words.
+//! the first page does not say (the part `later`) comes with the other pages' code; what the server alone writes
+//! (the part `server`) it never sees, for a `Message` goes out as the reader's words.
 //!
 //! leptos_i18n does the same and is kept, but with a single text it made the first download 36.6 kB larger (its hydration
 //! reads JavaScript values through serde, its context brings cookies and locales of leptos-use), of 160 kB for all.
@@ -15,9 +15,9 @@ mod lang;
 mod names;
 
 pub use lang::Lang;
-#[cfg(feature = "ssr")]
-pub use names::expected_message;
 pub use names::{expected, gives, permission, reason, source_state, status};
+#[cfg(feature = "ssr")]
+pub use names::{expected_message, span};
 
 use crate::model::message::Key;
 #[cfg(feature = "ssr")]

@@ -139,6 +139,19 @@ fn expected_key(expected: &Expected) -> Key {
     }
 }
 
+/// A span of time in one unit, as pages say it: `14 s`, `2 min`, `3 h`, `5 d`.
+#[cfg(feature = "ssr")]
+pub fn span(span: std::time::Duration) -> Message {
+    let seconds = span.as_secs();
+    let number = |per: u64| (seconds / per).to_string();
+    match seconds {
+        0..120 => super::msg!(time.seconds, n = number(1)),
+        120..7_200 => super::msg!(time.minutes, n = number(60)),
+        7_200..172_800 => super::msg!(time.hours, n = number(3_600)),
+        _ => super::msg!(time.days, n = number(86_400)),
+    }
+}
+
 /// The same for whoever reads it later; codes are the same in every language.
 #[cfg(feature = "ssr")]
 pub fn expected_message(expected: &Expected) -> Message {

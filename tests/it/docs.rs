@@ -12,13 +12,13 @@ const REASONS: &str = include_str!("../../docs/reasons.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
 
 #[test]
-fn every_reason_has_its_cause_and_its_mend() {
+fn every_reason_has_its_cause_and_its_fix() {
     let codes: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
     let sections = sections(REASONS);
     assert_eq!(sections.iter().map(|(title, _)| *title).collect::<BTreeSet<_>>(), codes);
     assert_eq!(sections.len(), codes.len(), "a reason stands twice");
     for (code, text) in sections {
-        for part in ["**Cause.** ", "**Mend.** "] {
+        for part in ["**Cause.** ", "**Fix.** "] {
             let said = text.split_once(part).map_or("", |(_, rest)| rest);
             assert!(said.len() > 20 && !said.starts_with('\n'), "{code} lacks its {part}");
         }

@@ -10,16 +10,10 @@ use serde_json::Value;
 
 use crate::code::{rust_files, src};
 
-const ENGLISH: [&str; 3] = [
-    include_str!("../../locales/en.json"),
-    include_str!("../../locales/later/en.json"),
-    include_str!("../../locales/server/en.json"),
-];
-const CHINESE: [&str; 3] = [
-    include_str!("../../locales/zh-CN.json"),
-    include_str!("../../locales/later/zh-CN.json"),
-    include_str!("../../locales/server/zh-CN.json"),
-];
+const ENGLISH: &str = include_str!("../../locales/en.json");
+const CHINESE: &str = include_str!("../../locales/zh-CN.json");
+/// Who needs the sections of a part; see `build/tables.rs`.
+const PARTS: [&str; 3] = ["first", "later", "server"];
 
 /// A text that is a joint, and nothing in a language without blanks.
 const MAY_BE_EMPTY: &[&str] = &["card.between"];
@@ -42,16 +36,20 @@ const NO_WORDS: &[&str] = &[
 /// `section.key` → its forms: `""` of a plain text, else `one` and `other`.
 type Texts = BTreeMap<String, BTreeMap<String, String>>;
 
-fn sections(json: &str) -> BTreeMap<String, BTreeMap<String, Value>> {
-    serde_json::from_str(json).unwrap()
+type Sections = BTreeMap<String, BTreeMap<String, Value>>;
+
+fn parts(json: &str) -> [Sections; 3] {
+    let mut parts: BTreeMap<String, Sections> = serde_json::from_str(json).unwrap();
+    assert_eq!(parts.len(), PARTS.len());
+    PARTS.map(|part| parts.remove(part).unwrap())
 }
 
-fn read(parts: [&str; 3]) -> Texts {
+fn read(json: &str) -> Texts {
     let forms = |value: Value| match value {
         Value::String(text) => BTreeMap::from([(String::new(), text)]),
         forms => serde_json::from_value(forms).expect("a text, or its forms"),
     };
-    let texts = parts.into_iter().flat_map(sections).flat_map(|(section, keys)| {
+    let texts = parts(json).into_iter().flatten().flat_map(|(section, keys)| {
         keys.into_iter().map(move |(key, value)| (format!("{section}.{key}"), forms(value)))
     });
     texts.collect()
@@ -129,8 +127,8 @@ fn every_text_is_used() {
     assert!(unused.is_empty(), "nobody says {unused:?}");
 }
 
-/// The browser has the words of `locales/later` only once it has asked for them, which the code of these does, and never
-/// those of `locales/server`.
+/// The browser has the words of the part `later` only once it has asked for them, which the code of these does, and never
+/// those of `server`.
 const LATER: &[&str] = &[
     "chart",
     "map",
@@ -146,7 +144,7 @@ const WRITTEN_ONCE: &str = "components/keys.rs";
 #[test]
 fn pages_say_nothing_that_a_browser_does_not_have() {
     let ui = src().join("ui");
-    let [first, later, server] = ENGLISH.map(|json| sections(json).into_keys().collect::<Vec<_>>());
+    let [first, later, server] = parts(ENGLISH).map(|sections| sections.into_keys().collect::<Vec<_>>());
     let said = |file: &Path, sections: &[String]| {
         let code: String = code(file).split_whitespace().collect();
         sections

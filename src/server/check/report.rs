@@ -1,4 +1,4 @@
-//! What was found, in the order in which a person would mend it; as text, and as JSON. Pure.
+//! What was found, in the order in which a person would fix it; as text, and as JSON. Pure.
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
@@ -39,8 +39,8 @@ pub struct Check {
     pub verdict: Verdict,
     /// What exactly was found; empty where the check says it.
     pub detail: String,
-    /// What a person can do; empty where there is nothing to mend.
-    pub mend: String,
+    /// What a person can do; empty where there is nothing to fix.
+    pub fix: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -73,13 +73,13 @@ impl Report {
             }
             Err(why) => (format!("the API server of {cluster} answers"), Verdict::Missing, why),
         };
-        let mend = match verdict {
+        let fix = match verdict {
             Verdict::Missing => {
                 "See whether kubectl gets an answer with the same kubeconfig: kubectl version"
             }
             _ => "",
         };
-        report.add(Check { category: API, check, verdict, detail, mend: mend.to_owned() });
+        report.add(Check { category: API, check, verdict, detail, fix: fix.to_owned() });
         report
     }
 
@@ -92,13 +92,13 @@ impl Report {
             format!("proxy: {proxy}"),
         ];
         for check in facts {
-            let (detail, mend) = (String::new(), String::new());
-            self.add(Check { category: CONNECTION, check, verdict: Verdict::Ok, detail, mend });
+            let (detail, fix) = (String::new(), String::new());
+            self.add(Check { category: CONNECTION, check, verdict: Verdict::Ok, detail, fix });
         }
         let verdict = if credentials.is_ok() { Verdict::Ok } else { Verdict::Missing };
         let detail = credentials.err().map(|error| error.to_string()).unwrap_or_default();
         let check = format!("credentials: {}", cluster.credentials);
-        self.add(Check { category: CONNECTION, check, verdict, detail, mend: String::new() });
+        self.add(Check { category: CONNECTION, check, verdict, detail, fix: String::new() });
     }
 
     fn add(&mut self, check: Check) {
@@ -119,11 +119,11 @@ impl Report {
                 Ok(false) => (Verdict::Missing, "denied".to_owned()),
                 Err(why) => (Verdict::Missing, why.clone()),
             };
-            let mend = match verdict {
+            let fix = match verdict {
                 Verdict::Missing => "Grant it: README.md, deploy/, has a tier for each use.".to_owned(),
                 _ => String::new(),
             };
-            self.add(Check { category: PERMISSIONS, check: answer.what, verdict, detail, mend });
+            self.add(Check { category: PERMISSIONS, check: answer.what, verdict, detail, fix });
         }
     }
 
@@ -140,7 +140,7 @@ impl Report {
                 "the API server's clock is {} {way} this machine's",
                 humantime::format_duration(by)
             ),
-            mend: "No figure is lost by that. See which one is off: timedatectl".to_owned(),
+            fix: "No figure is lost by that. See which one is off: timedatectl".to_owned(),
         });
     }
 
@@ -174,7 +174,7 @@ impl Report {
                 ),
                 verdict: if lacking == 0 { Verdict::Ok } else { Verdict::Missing },
                 detail: detail.join("; "),
-                mend: String::new(),
+                fix: String::new(),
             });
         }
     }
@@ -195,7 +195,7 @@ impl Report {
                 );
             }
             let _ = writeln!(out, "{} {}", mark(check.verdict), check.check);
-            for line in [&check.detail, &check.mend].into_iter().filter(|line| !line.is_empty()) {
+            for line in [&check.detail, &check.fix].into_iter().filter(|line| !line.is_empty()) {
                 let _ = writeln!(out, "    {line}");
             }
         }
@@ -243,7 +243,7 @@ fn warning(source: &SourceHealth) -> Check {
         check: format!("{}: something to look at", source.id.code()),
         verdict: Verdict::Warning,
         detail: source.warning.to_string(),
-        mend: String::new(),
+        fix: String::new(),
     }
 }
 
@@ -266,11 +266,5 @@ fn of_source(source: &SourceHealth, inventory: bool) -> Check {
         (vms, 0) => check.push_str(&format!(", figures of {vms} VMs")),
         (vms, volumes) => check.push_str(&format!(", figures of {vms} VMs, {volumes} volumes")),
     }
-    Check {
-        category: SOURCES,
-        check,
-        verdict,
-        detail: source.error.to_string(),
-        mend: source.mend.to_string(),
-    }
+    Check { category: SOURCES, check, verdict, detail: source.error.to_string(), fix: source.fix.to_string() }
 }

@@ -113,7 +113,7 @@ fn coverage_counts_whole_disks_and_groups_the_reasons() {
     assert_eq!(disk.detail, "1: a block volume");
     let metrics = line(&report, "metrics.k8s.io");
     assert_eq!((&*metrics.check, metrics.verdict), ("metrics.k8s.io: forbidden", Verdict::Missing));
-    assert!(!report.ok && metrics.mend.contains("kubectl apply"), "{metrics:?}");
+    assert!(!report.ok && metrics.fix.contains("kubectl apply"), "{metrics:?}");
     assert_eq!(line(&report, "prometheus").verdict, Verdict::Unused);
     assert_eq!(line(&report, "kubelet").check, "kubelet: healthy, figures of 1 VMs, 1 volumes");
 }
@@ -133,7 +133,7 @@ fn what_is_larger_than_is_read_is_said() {
     assert_eq!((wukongs.verdict, &*wukongs.detail), (Verdict::Missing, "1 left out: a/huge"));
     let disk = line(&report, "disk");
     assert_eq!(disk.check, "disk known for 0 of 2 running VMs");
-    assert!(disk.detail.contains("1: larger than this dashboard reads"), "{}", disk.detail);
+    assert!(disk.detail.contains("1: larger than the dashboard’s limit"), "{}", disk.detail);
 }
 
 #[test]

@@ -384,21 +384,21 @@ mod tests {
                 "execution",
                 "query processing would load too many samples into memory in query execution",
                 Reason::BadAnswer,
-                "Prometheus answers 422: it does not understand what it is asked (it says: query processing would load too many samples into memory in query execution)",
+                "Prometheus answers 422: it does not understand the request (it says: query processing would load too many samples into memory in query execution)",
             ),
             (
                 503,
                 "timeout",
                 "query timed out in expression evaluation",
                 Reason::TimedOut,
-                "Prometheus answers 503: it did not manage in time (it says: query timed out in expression evaluation)",
+                "Prometheus answers 503: it did not answer in time (it says: query timed out in expression evaluation)",
             ),
             (
                 503,
                 "unavailable",
                 "no store at 10.0.0.3:10901",
                 Reason::Unreachable,
-                "Prometheus answers 503: it is not well (it says: no store at …)",
+                "Prometheus answers 503: it has an internal error (it says: no store at …)",
             ),
         ] {
             let says = PeerError { kind: kind.into(), line: line.into() };

@@ -261,7 +261,7 @@ impl Pace {
         self.interval
     }
 
-    /// The wait from now on. What a person has to mend (403, 404) is asked about at the interval.
+    /// The wait from now on. What a person has to fix (403, 404) is asked about at the interval.
     pub fn failed(&mut self, failure: &Failure, now: Instant) -> Duration {
         match (failure, failure.status()) {
             (_, Some((StatusCode::TOO_MANY_REQUESTS, retry_after))) => {
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_mend_waits_for_the_interval() {
+    fn what_a_person_must_fix_waits_for_the_interval() {
         for (failure, soon) in [
             (status(403), false),
             (status(404), false),

@@ -161,7 +161,7 @@ impl<K: Kind> Follower<K> {
         let trouble = Trouble::of(error);
         let before = self.trouble.replace(trouble);
         match (before, trouble) {
-            // To have lost one's place is nothing wrong, and is mended by the list that follows: unless it goes on.
+            // To have lost one's place is nothing wrong, and is recovered by the list that follows: unless it goes on.
             (before, Trouble::LostPlace) if before != Some(Trouble::LostPlace) => return Ok(after(error)),
             // The server is back and its parts start up, authorisation and storage among them: that takes a second
             // or two, so the long waits of the outage are over.

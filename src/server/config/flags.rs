@@ -24,7 +24,7 @@ pub enum Command {
     Demo(Box<DemoFlags>),
     /// Run the simulated cluster alone, for any Kubernetes client
     Sim(SimFlags),
-    /// Ask every source once, and say what is missing and how to mend it; exit code 1 where something is
+    /// Ask every source once, and say what is missing and how to fix it; exit code 1 where something is
     Check(Box<CheckFlags>),
     /// Ask the dashboard that listens at --listen whether it is alive: a container's health check, without a shell
     #[command(hide = true)]

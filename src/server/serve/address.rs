@@ -34,7 +34,7 @@ pub fn query(uri: &Uri) -> &str {
 pub fn check_page(uri: &Uri) -> ApiResult<()> {
     let path = uri.path();
     if path.contains("//") || path.len() > 1 && path.ends_with('/') || !is_read_alike(path) {
-        return Err(ApiError::NotFound("there is nothing at this address".into()));
+        return Err(ApiError::NotFound("nothing exists at this address".into()));
     }
     match vm_names(path) {
         Some((namespace, name)) => check_vm(&namespace, &name).map_err(|_| ApiError::NoName),

@@ -44,7 +44,7 @@ async fn answer(
     }
     let known = Lang::of_tag(&lang).zip(below(request.uri(), &[&build, "/", &lang].concat()));
     let Some((lang, uri)) = known else {
-        return ApiError::NotFound("there is nothing at this address".into()).into_response();
+        return ApiError::NotFound("nothing exists at this address".into()).into_response();
     };
     let is_head = request.method() == Method::HEAD;
     *request.uri_mut() = uri;

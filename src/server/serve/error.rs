@@ -38,7 +38,7 @@ pub enum ApiError {
     Method,
     #[error("the URL is longer than {0} bytes")]
     UrlTooLong(usize),
-    #[error("this host name is not served here; --allowed-hosts names those that are")]
+    #[error("this host name is not served here; --allowed-hosts lists the names that are")]
     Misdirected,
     /// Its page can read no answer, but could tell by the time that it takes what there is.
     #[error("a page of another site may link to this server, and not load anything from it")]
@@ -49,10 +49,10 @@ pub enum ApiError {
     #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
     Crowded(u32),
     /// Seconds after which to try again.
-    #[error("this server answers as many requests as it can: try again in {0} s")]
+    #[error("this server is busy: try again in {0} s")]
     Busy(u32),
     /// The cause is in the log; callers need not know it.
-    #[error("the server failed to answer; its log says why")]
+    #[error("the server failed to answer; see its log")]
     Internal,
 }
 

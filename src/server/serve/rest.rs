@@ -110,7 +110,7 @@ pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
 
 /// Any other path that programs ask for.
 pub async fn not_found() -> ApiError {
-    ApiError::NotFound("there is nothing at this address".into())
+    ApiError::NotFound("nothing exists at this address".into())
 }
 
 /// The name in the path, decoded once.

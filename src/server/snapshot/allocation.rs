@@ -2,8 +2,8 @@
 
 use super::{
     facts::{At, InstancetypeFacts, InstancetypeRef, VmFacts},
+    fix,
     inventory::Entry,
-    mend,
     world::World,
 };
 use crate::{
@@ -57,10 +57,10 @@ impl World {
             true => (SourceId::ClusterInstancetypes, "", &self.cluster_instancetypes),
             false => (SourceId::Instancetypes, vm.namespace.as_str(), &self.instancetypes),
         };
-        let missing = |detail, mend| Missing { detail, mend, ..Missing::from(Reason::NoAllocation) };
+        let missing = |detail, fix| Missing { detail, fix, ..Missing::from(Reason::NoAllocation) };
         if named.name.is_empty() {
-            let mend = mend::virtual_machine(&vm.namespace, &vm.name);
-            return Err(missing(msg!(size.inferred), mend));
+            let fix = fix::virtual_machine(&vm.namespace, &vm.name);
+            return Err(missing(msg!(size.inferred), fix));
         }
         let name = named.name.as_str();
         let Some(found) = all.get(&At(namespace, name)) else {
@@ -68,15 +68,15 @@ impl World {
             return Err(match track.and_then(|track| track.error.as_ref()) {
                 Some(error) => missing(
                     msg!(size.unreadable, name = name, why = error.detail.clone()),
-                    mend::source(id, error.reason),
+                    fix::source(id, error.reason),
                 ),
                 None if track.is_none_or(|track| track.last_success.is_none()) => Reason::Starting.into(),
-                None => missing(msg!(size.no_type, name = name), mend::instancetypes(id, namespace)),
+                None => missing(msg!(size.no_type, name = name), fix::instancetypes(id, namespace)),
             });
         };
         if !found.may_be_revision(&named.revision) {
-            let mend = mend::revision(&vm.namespace, &named.revision);
-            return Err(missing(msg!(size.earlier, name = name), mend));
+            let fix = fix::revision(&vm.namespace, &named.revision);
+            return Err(missing(msg!(size.earlier, name = name), fix));
         }
         Ok(found)
     }

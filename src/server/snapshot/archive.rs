@@ -11,7 +11,7 @@ use self::queue::{Full, Shared};
 pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered};
 use super::{
     facts::{Key, SourceError},
-    mend,
+    fix,
 };
 use crate::{
     model::{
@@ -170,20 +170,20 @@ pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
 pub fn not_configured() -> Missing {
     Missing {
         detail: msg!(past.memory_holds),
-        mend: mend::configure(SourceId::Prometheus),
+        fix: fix::configure(SourceId::Prometheus),
         ..Reason::NotConfigured.into()
     }
 }
 
 fn failed(error: &SourceError) -> Missing {
-    let mend = mend::source(SourceId::Prometheus, error.reason);
-    Missing { reason: error.reason, detail: error.detail.clone(), mend, last: None }
+    let fix = fix::source(SourceId::Prometheus, error.reason);
+    Missing { reason: error.reason, detail: error.detail.clone(), fix, last: None }
 }
 
 fn unrecorded() -> Missing {
     Missing {
         detail: msg!(past.not_recorded),
-        mend: msg!(past.see_scraped, query = "up{job=~\".*kubevirt.*|kubelet\"}"),
+        fix: msg!(past.see_scraped, query = "up{job=~\".*kubevirt.*|kubelet\"}"),
         ..Reason::NotReported.into()
     }
 }

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, iter, sync::Arc};
 
 use super::{
     facts::{Key, NodeTarget, SourceError, Targets},
+    fix,
     guest::GuestDisks,
     kubelet::NodeVolumes,
     latency::Latencies,
-    mend,
     skew::describe_own,
     world::World,
 };
@@ -238,7 +238,7 @@ fn not_configured(id: SourceId) -> SourceHealth {
         state: SourceState::NotConfigured,
         reason: None,
         error: Message::default(),
-        mend: mend::configure(id),
+        fix: fix::configure(id),
         warning: Message::default(),
         last_success: None,
         last_bytes: None,
@@ -258,7 +258,7 @@ fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
         state: state(&summary),
         reason,
         error: words(&summary),
-        mend: reason.map(|reason| mend::source(id, reason)).unwrap_or_default(),
+        fix: reason.map(|reason| fix::source(id, reason)).unwrap_or_default(),
         warning: Message::default(),
         last_success: summary.last_success,
         last_bytes: summary.last_bytes,

@@ -11,8 +11,8 @@ use super::{
     Snapshot,
     allocation::Allocation,
     facts::Pause,
+    fix,
     inventory::{Entry, SharedPrefixes},
-    mend,
     pods::{Launchers, Pod, Wanted},
     status::{self, InstanceState},
     usage::{Quest, Subject},
@@ -303,12 +303,12 @@ fn trouble(entry: &Entry, summary: &VmSummary) -> Option<Box<Missing>> {
     let missing = match &summary.fault {
         Some(message) => Missing {
             detail: Message::clone(message),
-            mend: mend::paused(entry.namespace(), entry.vm_name),
+            fix: fix::paused(entry.namespace(), entry.vm_name),
             ..Missing::from(Reason::Paused)
         },
         None if stuck => Missing {
             detail: entry.vm.map(|vm| vm.trouble.as_str()).unwrap_or_default().into(),
-            mend: mend::stuck(entry.namespace(), entry.vm_name, entry.name()),
+            fix: fix::stuck(entry.namespace(), entry.vm_name, entry.name()),
             ..Missing::from(Reason::NotRunning)
         },
         None => return None,

@@ -6,7 +6,7 @@ use super::{
     facts::{
         At, Backend, InstanceFacts, Key, LonghornEngine, Provisioner, SourceError, Uncounted, VolumeStats,
     },
-    mend,
+    fix,
     receipt::Age,
     sharing::{self, ClaimSize, Peers, is_block},
     volumes::{Ordered, Place, Report, Reports},
@@ -26,7 +26,7 @@ use crate::{
 /// A kube-apiserver has something to say on each watch about once in this time, if only that nothing has changed.
 const BOOKMARKS: Millis = 60_000;
 
-/// What more there is to say of a volume that a source does not have, and the mend.
+/// What more there is to say of a volume that a source does not have, and the fix.
 type Advice = (Message, Message);
 
 /// The volume that is looked for.
@@ -41,23 +41,23 @@ pub(super) struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn missing(&self, reason: Reason) -> Missing {
-        let mend = match reason {
+        let fix = match reason {
             Reason::BlockVolume => self.ask_the_guest(),
-            reason => mend::figure(reason, self.place.namespace, self.ordered.claim),
+            reason => fix::figure(reason, self.place.namespace, self.ordered.claim),
         };
-        Missing { mend, ..Missing::from(reason) }
+        Missing { fix, ..Missing::from(reason) }
     }
 
     /// What keeps the guest from telling what a block volume holds.
     fn ask_the_guest(&self) -> Message {
-        let Some(instance) = self.place.instance else { return mend::block_volume(true, true) };
+        let Some(instance) = self.place.instance else { return fix::block_volume(true, true) };
         let disk = instance.disks.iter().find(|disk| *disk.claim == *self.ordered.claim);
-        mend::block_volume(disk.is_none_or(needs_serial), !instance.agent_connected)
+        fix::block_volume(disk.is_none_or(needs_serial), !instance.agent_connected)
     }
 
     /// A source that answers leaves it out; how to look, or what it takes, differs from source to source.
-    fn unreported(&self, (detail, mend): Advice) -> Missing {
-        Missing { detail, mend, ..Missing::from(Reason::NotReported) }
+    fn unreported(&self, (detail, fix): Advice) -> Missing {
+        Missing { detail, fix, ..Missing::from(Reason::NotReported) }
     }
 }
 
@@ -67,7 +67,7 @@ struct Found<'a> {
     age: Age,
     /// The failure that stands since.
     error: Option<&'a SourceError>,
-    mend: Message,
+    fix: Message,
 }
 
 impl World {
@@ -102,12 +102,12 @@ impl World {
                 _ if wanted.place.node.is_empty() => wanted.missing(Reason::NoNode),
                 None => wanted.missing(Reason::Starting),
                 Some(kubelet) => match &kubelet.error {
-                    Some(error) => failed(error, mend::kubelet(error.reason, wanted.place.node), None),
-                    None => wanted.unreported((msg!(error.no_host_path), mend::unlisted(wanted.place.node))),
+                    Some(error) => failed(error, fix::kubelet(error.reason, wanted.place.node), None),
+                    None => wanted.unreported((msg!(error.no_host_path), fix::unlisted(wanted.place.node))),
                 },
             });
         };
-        let unlisted = || (msg!(error.no_host_path), mend::unlisted(report.node));
+        let unlisted = || (msg!(error.no_host_path), fix::unlisted(report.node));
         let Report { node, source, stats, receipt, interval } = report;
         let at = self.taken_at(receipt, SourceId::Kubelet, node);
         let reporter = self.kubelets.get(node);
@@ -115,22 +115,22 @@ impl World {
         let (used, of, basis) = self.image_usage(stats, node, peers, wanted, unlisted)?;
         let sample = sample(used, of, at, source, basis);
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
-        let mend = error.map(|error| mend::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
-        Ok(Found { sample, age: self.age(receipt, now, interval), error, mend })
+        let fix = error.map(|error| fix::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
+        Ok(Found { sample, age: self.age(receipt, now, interval), error, fix })
     }
 
     fn of_prometheus(&self, wanted: &Wanted, now: Millis) -> Result<Found<'_>, Missing> {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
-        let unscraped = || (Message::default(), mend::unscraped(&wanted.claim));
+        let unscraped = || (Message::default(), fix::unscraped(&wanted.claim));
         let error = self.standing_error(SourceId::Prometheus);
         if self.prometheus.answered.is_none() {
             return Err(self.silent(SourceId::Prometheus, wanted, unscraped));
         }
         let Some((stats, receipt)) = self.prometheus.volumes.get(&wanted.claim) else {
             return Err(match error {
-                Some(error) => failed(error, mend::source(SourceId::Prometheus, error.reason), None),
+                Some(error) => failed(error, fix::source(SourceId::Prometheus, error.reason), None),
                 None => wanted.unreported(unscraped()),
             });
         };
@@ -149,13 +149,11 @@ impl World {
         let Some(guest) = self.guests.get(&At(&instance.namespace, &instance.name)) else {
             return Some(Err(wanted.missing(Reason::Starting)));
         };
-        let mended = |error: &SourceError| mend::guest(error.reason, &instance.namespace, &instance.name);
+        let fix = |error: &SourceError| fix::guest(error.reason, &instance.namespace, &instance.name);
         let Some(answered) = guest.answered else {
             let error = guest.error.as_ref();
-            return Some(Err(error.map_or_else(
-                || wanted.missing(Reason::Starting),
-                |error| failed(error, mended(error), None),
-            )));
+            return Some(Err(error
+                .map_or_else(|| wanted.missing(Reason::Starting), |error| failed(error, fix(error), None))));
         };
         let (used, of) = match guest.content(wanted.ordered.claim) {
             Ok((_, of)) if wanted.size.is_some_and(|size| exceeds(of, size)) => {
@@ -166,8 +164,8 @@ impl World {
         };
         let sample = sample(used, of, self.wall(answered), Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
-        let mend = error.map(mended).unwrap_or_default();
-        Some(Ok(Found { sample, age: Age::new(now, answered, self.limits.disk_interval), error, mend }))
+        let fix = error.map(fix).unwrap_or_default();
+        Some(Ok(Found { sample, age: Age::new(now, answered, self.limits.disk_interval), error, fix }))
     }
 
     fn of_longhorn(
@@ -177,7 +175,7 @@ impl World {
         now: Millis,
     ) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
-        let look = || (Message::default(), mend::longhorn(handle));
+        let look = || (Message::default(), fix::longhorn(handle));
         let Some(longhorn) = reports.longhorn(handle) else {
             return Some(Err(self.silent(SourceId::Longhorn, wanted, look)));
         };
@@ -186,7 +184,7 @@ impl World {
         // Longhorn told no sizes of v2 volumes before 1.6 (longhorn/longhorn#5947): 0 was all that it said.
         match longhorn.engine {
             LonghornEngine::UncountedV2 if used == 0 => {
-                return Some(Err(wanted.unreported((msg!(error.longhorn_v2), msg!(mend.longhorn_v2)))));
+                return Some(Err(wanted.unreported((msg!(error.longhorn_v2), msg!(fix.longhorn_v2)))));
             }
             LonghornEngine::V2 if used == 0 => return Some(Err(wanted.unreported(look()))),
             _ => {}
@@ -202,22 +200,22 @@ impl World {
     fn of_ceph(&self, wanted: &Wanted, now: Millis) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
-            let look = || (Message::default(), mend::image(image));
+            let look = || (Message::default(), fix::image(image));
             return Some(Err(self.silent(SourceId::Ceph, wanted, look)));
         };
         let used = match stats.used {
             Ok(used) => used,
             Err(Uncounted::Mirrored) => {
-                let mend = mend::mirrored(&stats.image);
-                return Some(Err(Missing { mend, ..Missing::from(Reason::Mirrored) }));
+                let fix = fix::mirrored(&stats.image);
+                return Some(Err(Missing { fix, ..Missing::from(Reason::Mirrored) }));
             }
             Err(Uncounted::NoFastDiff) => {
-                let mend = mend::fast_diff(&stats.image);
-                return Some(Err(Missing { mend, ..Missing::from(Reason::NoFastDiff) }));
+                let fix = fix::fast_diff(&stats.image);
+                return Some(Err(Missing { fix, ..Missing::from(Reason::NoFastDiff) }));
             }
             Err(Uncounted::InvalidMap) => {
-                let (detail, mend) = (msg!(error.invalid_map), mend::invalid_map(&stats.image));
-                return Some(Err(Missing { detail, mend, ..Missing::from(Reason::NoFastDiff) }));
+                let (detail, fix) = (msg!(error.invalid_map), fix::invalid_map(&stats.image));
+                return Some(Err(Missing { detail, fix, ..Missing::from(Reason::NoFastDiff) }));
             }
         };
         let sample = sample(used, stats.size, self.wall(answered), Source::Ceph, Basis::Backend);
@@ -226,8 +224,8 @@ impl World {
 
     fn found(&self, id: SourceId, sample: Sample, age: Age) -> Found<'_> {
         let error = self.standing_error(id);
-        let mend = error.map(|error| mend::source(id, error.reason)).unwrap_or_default();
-        Found { sample, age, error, mend }
+        let fix = error.map(|error| fix::source(id, error.reason)).unwrap_or_default();
+        Found { sample, age, error, fix }
     }
 
     /// Bytes used and in all, and of what: what the kubelet on `node` says of the volume, itself or through Prometheus.
@@ -266,7 +264,7 @@ impl World {
     /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
     fn silent(&self, id: SourceId, wanted: &Wanted, look: impl Fn() -> Advice) -> Missing {
         match self.standing_error(id) {
-            Some(error) => failed(error, mend::source(id, error.reason), None),
+            Some(error) => failed(error, fix::source(id, error.reason), None),
             None if self.heard_of(id).is_none() => wanted.missing(Reason::Starting),
             None => wanted.unreported(look()),
         }
@@ -283,11 +281,11 @@ impl World {
 
 /// Whether what was found still counts: a denial ends it at once, silence with time.
 fn judge(found: Found, wanted: &Wanted) -> Result<Sample, Missing> {
-    let Found { sample, age, error, mend } = found;
+    let Found { sample, age, error, fix } = found;
     let sample = Sample { stale: age.stale, ..sample };
     match error {
         Some(error) if error.reason == Reason::Forbidden || age.expired => {
-            Err(failed(error, mend, Some(sample)))
+            Err(failed(error, fix, Some(sample)))
         }
         None if age.expired => Err(Missing { last: Some(sample), ..wanted.missing(Reason::Expired) }),
         _ => Ok(sample),
@@ -296,27 +294,27 @@ fn judge(found: Found, wanted: &Wanted) -> Result<Sample, Missing> {
 
 /// Why the guest's file systems do not say what a disk holds, and what helps.
 fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
-    let look = || mend::filesystems(&instance.namespace, &instance.name);
-    let (reason, detail, mend) = match gap {
-        Gap::NothingListed => (Reason::Starting, msg!(error.nothing_listed), msg!(mend.agent_polled)),
+    let look = || fix::filesystems(&instance.namespace, &instance.name);
+    let (reason, detail, fix) = match gap {
+        Gap::NothingListed => (Reason::Starting, msg!(error.nothing_listed), msg!(fix.agent_polled)),
         Gap::NoDisk => (Reason::NotReported, msg!(error.no_disk), Message::default()),
         Gap::NoFilesystem => (Reason::NotReported, msg!(error.no_filesystem), look()),
-        Gap::NoSerial => (Reason::NotReported, msg!(error.no_serial), msg!(mend.serial)),
+        Gap::NoSerial => (Reason::NotReported, msg!(error.no_serial), msg!(fix.serial)),
         Gap::Lun => (Reason::NotReported, msg!(error.lun_identity), Message::default()),
         Gap::CdRom => (Reason::NotReported, msg!(error.cdrom_identity), Message::default()),
-        Gap::NoSizes => (Reason::NotReported, msg!(error.no_sizes), msg!(mend.update_agent)),
+        Gap::NoSizes => (Reason::NotReported, msg!(error.no_sizes), msg!(fix.update_agent)),
         Gap::NoUse => (Reason::NotReported, msg!(error.no_use), look()),
         Gap::BadSizes => (Reason::BadAnswer, msg!(error.bad_sizes), look()),
         Gap::Unnamed => (Reason::NotReported, msg!(error.unnamed_devices), look()),
         Gap::Hidden => (Reason::NotReported, msg!(error.hidden_mount), look()),
         Gap::Spanning => (Reason::NotReported, msg!(error.spanning), look()),
-        Gap::SharedSerial => (Reason::NotReported, msg!(error.shared_serial), msg!(mend.own_serials)),
+        Gap::SharedSerial => (Reason::NotReported, msg!(error.shared_serial), msg!(fix.own_serials)),
     };
-    Missing { detail, mend, ..Missing::from(reason) }
+    Missing { detail, fix, ..Missing::from(reason) }
 }
 
-fn failed(error: &SourceError, mend: Message, last: Option<Sample>) -> Missing {
-    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
+fn failed(error: &SourceError, fix: Message, last: Option<Sample>) -> Missing {
+    Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
 }
 
 fn sample(used: u64, of: u64, at: Millis, source: Source, basis: Basis) -> Sample {

@@ -3,13 +3,16 @@
 //! What is new of a source that is alive was measured just now. So the difference between its time and the time at which it was
 //! received, as long as it stays, is the difference between the two clocks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use hashbrown::HashMap;
 
 use crate::{
     model::{Millis, message::Message, source::SourceId},
-    words::msg,
+    words::{msg, span},
 };
 
 /// Samples of one clock that count: the newest.
@@ -151,10 +154,10 @@ pub(super) fn describe_own(skew: Millis) -> Message {
     if skew > 0 { msg!(clock.own_behind, by = by) } else { msg!(clock.own_ahead, by = by) }
 }
 
-/// `7m`, `1h 5m`, `73years`: whole minutes.
-fn duration(skew: Millis) -> String {
+/// In whole minutes.
+fn duration(skew: Millis) -> Message {
     let minutes = skew.unsigned_abs().saturating_add(30_000) / 60_000;
-    humantime::format_duration(std::time::Duration::from_secs(minutes.saturating_mul(60))).to_string()
+    span(Duration::from_secs(minutes.saturating_mul(60)))
 }
 
 #[cfg(test)]
@@ -190,7 +193,7 @@ mod tests {
         let skews = skews(&clocks);
         assert_eq!(skews.own(), None);
         let words = said(&skews, SourceId::PodMetrics);
-        assert!(words.contains("n3") && words.contains("7m") && !words.contains("n4"), "{words}");
+        assert!(words.contains("n3") && words.contains("7 min") && !words.contains("n4"), "{words}");
         assert_eq!(skews.of(SourceId::PodMetrics, "n3"), Some(-7 * MINUTE - 5 * SECOND));
         assert_eq!((skews.of(SourceId::PodMetrics, "n4"), skews.of(SourceId::Kubelet, "n3")), (None, None));
         assert_eq!(said(&skews, SourceId::Kubelet), "");
@@ -206,7 +209,7 @@ mod tests {
         let skews = skews(&all);
         assert_eq!(skews.own(), Some(-HOUR - 5 * SECOND));
         let own = describe_own(-HOUR).to_string();
-        assert!(own.contains("1h") && own.contains("ahead"), "{own}");
+        assert!(own.contains("60 min") && own.contains("ahead"), "{own}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     containers::{Incomplete, PodUsage},
     facts::{At, InstanceFacts, InstanceSample, SourceError},
-    mend,
+    fix,
     pods::Pod,
     receipt::Age,
     world::{PodSample, World},
@@ -75,7 +75,7 @@ impl World {
 
     fn try_usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Result<Sample, Missing> {
         let missing = |reason| Missing {
-            mend: mend::figure(reason, subject.namespace, subject.name),
+            fix: fix::figure(reason, subject.namespace, subject.name),
             ..Missing::from(reason)
         };
         if !subject.running {
@@ -107,8 +107,8 @@ impl World {
                 let told = subject.instance.is_some_and(|instance| {
                     self.prometheus.instances.contains_key(&At(&instance.namespace, &instance.name))
                 });
-                let mend = mend::hugepages(told);
-                Err(Missing { last: Some(sample), mend, ..missing(Reason::Hugepages) })
+                let fix = fix::hugepages(told);
+                Err(Missing { last: Some(sample), fix, ..missing(Reason::Hugepages) })
             }
             None => Ok(sample),
         }
@@ -122,7 +122,7 @@ impl World {
             None if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
             None if new => missing(Reason::TooNew),
             None => Missing {
-                mend: mend::unsampled(pod.node, pod.namespace, pod.name),
+                fix: fix::unsampled(pod.node, pod.namespace, pod.name),
                 ..missing(Reason::NotSampled)
             },
         }
@@ -172,8 +172,8 @@ fn denies(error: &SourceError) -> bool {
 }
 
 fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
-    let mend = mend::source(SourceId::PodMetrics, error.reason);
-    Missing { reason: error.reason, detail: error.detail.clone(), mend, last }
+    let fix = fix::source(SourceId::PodMetrics, error.reason);
+    Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
 }
 
 /// Whether what was created then is still coming up. A time that lies far ahead says nothing: a clock is off.

@@ -120,7 +120,7 @@ mod tests {
     fn a_size_is_judged_with_its_window() {
         assert_eq!(
             sizing(&of(Verdict::OverAllocated { enough: 4 * GI })).1,
-            "At most 3 of 16 Gi 95 % of the time, 3.5 at the highest. 4 Gi would be enough. From 24 h until 03-04 09:12 UTC, 97 % known."
+            "p95 3 of 16 Gi, peak 3.5. 4 Gi would be enough. Based on 24 h until 03-04 09:12 UTC, 97 % known."
         );
         assert!(sizing(&of(Verdict::Fits)).1.contains("The size fits."));
         assert_eq!(sizing(&of(Verdict::Starved)).0, "hint look");
@@ -138,8 +138,8 @@ mod tests {
             window: WINDOW,
         };
         let exact = Filling { earliest: 7, latest: 7, ..filling(7) };
-        assert!(full_in(&exact).starts_with("Full in about 7 days (give or take a day), growing by"));
-        assert!(full_in(&filling(9)).starts_with("Full in about 9 days (0 to 14), growing by 1.2 Gi a day."));
+        assert!(full_in(&exact).starts_with("Full in about 7 days (± 1 day), growing "));
+        assert!(full_in(&filling(9)).starts_with("Full in about 9 days (0 to 14), growing 1.2 Gi/day."));
         assert!(full_in(&filling(1)).contains("about 1 day ("));
         assert!(full_in(&filling(0)).starts_with("Full in less than a day (at most 14 days)"));
     }
@@ -148,7 +148,7 @@ mod tests {
     fn without_enough_of_a_past_there_is_no_advice() {
         let (class, text) = sizing(&Err(Silence::TooShort { minutes: 185, needed: 1_440 }));
         assert_eq!(class, "hint silent");
-        assert_eq!(text, "No advice yet: that needs 24 h of samples, and there are 3 h.");
+        assert_eq!(text, "No advice yet: it needs 24 h of samples, and there are 3 h.");
         assert!(filling(&Err(Silence::Steady)).1.contains("less than 0.5 % a day"));
     }
 }

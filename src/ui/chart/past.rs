@@ -12,7 +12,7 @@ use crate::{
         vm::Vm,
     },
     ui::{
-        components::{card::vm_address, why::mend},
+        components::{card::vm_address, why::fix},
         feed::Feed,
     },
     words::{reason, t, text},
@@ -61,7 +61,7 @@ fn fulls(vm: &Vm) -> Fulls {
     [allocated(Unit::Nanocores, summary.cpu), allocated(Unit::Bytes, summary.memory), disk]
 }
 
-/// Why a part of it is not there, and the mend.
+/// Why a part of it is not there, and the fix.
 fn lacks(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
     missing.map(|missing| {
         let why = text(reason(missing.reason));
@@ -73,7 +73,7 @@ fn lacks(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
         view! {
             <div class="lacks">
                 <p>{words}</p>
-                {mend(&missing.mend.text())}
+                {fix(&missing.fix.text())}
             </div>
         }
     })

@@ -161,9 +161,12 @@ mod tests {
         assert_eq!(caption(&[x, None, x]), "Last hour: samples for 66 % of it.");
         assert_eq!(
             caption(&[None, None, None, x, None, None, x]),
-            "Last hour: samples for 28 % of it. None before 09:15. None from 09:15 to 09:18."
+            "Last hour: samples for 28 % of it. No samples before 09:15. No samples from 09:15 to 09:18."
         );
-        assert_eq!(caption(&[x, None, None, None]), "Last hour: samples for 25 % of it. None after 09:12.");
+        assert_eq!(
+            caption(&[x, None, None, None]),
+            "Last hour: samples for 25 % of it. No samples after 09:12."
+        );
         let often = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 8]].concat()) };
         assert_eq!(
             super::caption(Span::Hour, &often),
@@ -171,9 +174,9 @@ mod tests {
             "the next is due"
         );
         let often = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 9]].concat()) };
-        assert!(super::caption(Span::Hour, &often).ends_with("None after 09:12."));
+        assert!(super::caption(Span::Hour, &often).ends_with("No samples after 09:12."));
         let holes = [x, None, None, x, None, None, x, None, None, x];
-        assert_eq!(caption(&holes), "Last hour: samples for 40 % of it. None in 3 stretches.");
+        assert_eq!(caption(&holes), "Last hour: samples for 40 % of it. 3 gaps.");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
 pub struct Empty {
     title: &'static str,
     cause: String,
-    mend: String,
+    fix: String,
     /// Address and words of the way on.
     link: (String, &'static str),
 }
@@ -59,7 +59,7 @@ fn unmatched(query: &Query) -> Empty {
     Empty {
         title: t!(empty.no_match),
         cause: parts.join(t!(figure.separator)),
-        mend: String::new(),
+        fix: String::new(),
         link: (query.unfiltered().address(), t!(empty.clear)),
     }
 }
@@ -72,7 +72,7 @@ fn starting(sources: &[SourceHealth]) -> Empty {
     Empty {
         title: t!(empty.starting),
         cause: t!(empty.answered, answered = answered.to_string(), all = states().count().to_string()),
-        mend: String::new(),
+        fix: String::new(),
         link: sources_link(),
     }
 }
@@ -91,12 +91,12 @@ fn nothing(sources: &[SourceHealth]) -> Empty {
     } else {
         (t!(empty.unread), t!(empty.unread_why))
     };
-    let mend = inventory.iter().map(|source| &source.mend).find(|mend| !mend.is_empty());
-    let mend = if inventory.iter().any(|source| source.state == SourceState::Healthy) { None } else { mend };
+    let fix = inventory.iter().map(|source| &source.fix).find(|fix| !fix.is_empty());
+    let fix = if inventory.iter().any(|source| source.state == SourceState::Healthy) { None } else { fix };
     Empty {
         title,
         cause: cause.to_owned(),
-        mend: mend.map(Message::text).unwrap_or_default(),
+        fix: fix.map(Message::text).unwrap_or_default(),
         link: sources_link(),
     }
 }
@@ -110,7 +110,7 @@ pub fn empty(why: Empty) -> impl IntoView {
                 " "
                 {why.cause}
             </p>
-            {(!why.mend.is_empty()).then(|| view! { <p class="mend">{why.mend}</p> })}
+            {(!why.fix.is_empty()).then(|| view! { <p class="fix">{why.fix}</p> })}
             <p>
                 <a href=address>{words}</a>
             </p>

@@ -61,8 +61,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
     } else {
         source.error.text()
     };
-    let mend =
-        (!source.mend.is_empty()).then(|| view! { <span class="mend">{source.mend.text()}</span> " " });
+    let fix = (!source.fix.is_empty()).then(|| view! { <span class="fix">{source.fix.text()}</span> " " });
     view! {
         <p class="notice">
             {icon(Icon::Warn)}
@@ -73,7 +72,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
                 " "
                 {t!(notice.error, source = source.id.code(), error = error)}
                 " "
-                {mend}
+                {fix}
                 <a href=["/sources#", source.id.code()].concat() rel="external">
                     {t!(notice.what_to_do)} <span class="vh">" " {t!(notice.about, source = source.id.code())}</span>
                 </a>

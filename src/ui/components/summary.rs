@@ -47,10 +47,6 @@ fn memory(totals: &Totals) -> Total {
     let exact = format::gi_exact(totals.memory);
     let digits = format::gi_lead(totals.memory);
     let mut notes = vec![measured(totals.memory_used, totals)];
-    // The large number has two decimals; where that rounds it, the exact one stands below.
-    if [&digits.replace(',', ""), "Gi"].concat() != exact {
-        notes.push(t!(total.exactly, amount = exact));
-    }
     if totals.memory_unreadable > 0 {
         notes.push(t!(total.unreadable, vms = words::vms(totals.memory_unreadable)));
     }
@@ -91,12 +87,20 @@ fn disk(totals: &Totals) -> Total {
         amount: set(digits, &t!(total.disk, amount = MARK, unit = unit)),
         unit: Unit::Bytes,
         used: totals.disk_used,
-        notes: vec![t!(total.known, count = words::of_all(totals.disk_used.vms, totals.counts.running))],
+        notes: vec![t!(
+            total.known,
+            some = number(totals.disk_used.vms),
+            all = number(totals.counts.running)
+        )],
     }
 }
 
 fn measured(measured: Measured, totals: &Totals) -> String {
-    t!(total.measured, count = words::of_all(measured.vms, totals.counts.running))
+    t!(total.measured, some = number(measured.vms), all = number(totals.counts.running))
+}
+
+fn number(count: u32) -> String {
+    format::grouped(count.into())
 }
 
 /// A number in its place in a text.

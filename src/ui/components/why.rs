@@ -1,4 +1,4 @@
-//! Why figures are unknown: cause, detail, mend, and commands with which a person can look for themselves.
+//! Why figures are unknown: cause, detail, fix, and commands with which a person can look for themselves.
 
 use leptos::prelude::*;
 
@@ -122,8 +122,8 @@ fn gaps(vm: &Vm) -> Vec<Gap> {
 fn push(gaps: &mut Vec<Gap>, what: &str, missing: Option<&Missing>) {
     let Some(missing) = missing else { return };
     let same = |gap: &&mut Gap| {
-        (gap.missing.reason, &gap.missing.detail, &gap.missing.mend)
-            == (missing.reason, &missing.detail, &missing.mend)
+        (gap.missing.reason, &gap.missing.detail, &gap.missing.fix)
+            == (missing.reason, &missing.detail, &missing.fix)
     };
     match gaps.iter_mut().find(same) {
         Some(gap) => gap.what.push(what.to_owned()),
@@ -137,11 +137,11 @@ fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
     let said = t!(card.missing, figures = MARK, reason = text(names::reason(missing.reason)));
     let (before, after) = around(&said);
     let detail = (!missing.detail.is_empty()).then(|| view! { <p>{missing.detail.text()}</p> });
-    let mend = (!missing.mend.is_empty()).then(|| {
+    let fix = (!missing.fix.is_empty()).then(|| {
         view! {
             <div>
-                <h3>{t!(why.mend)}</h3>
-                {mend(&missing.mend.text())}
+                <h3>{t!(why.fix)}</h3>
+                {fix(&missing.fix.text())}
             </div>
         }
     });
@@ -157,13 +157,13 @@ fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
                 {detail}
                 {last}
             </div>
-            {mend}
+            {fix}
         </div>
     }
 }
 
 /// What to do, its command apart: a click selects that.
-pub fn mend(advice: &str) -> impl IntoView + use<> {
+pub fn fix(advice: &str) -> impl IntoView + use<> {
     let (before, command, after) = parts(advice);
     let paragraph = |words: &str| (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
     let command = (!command.is_empty()).then(|| {
@@ -208,9 +208,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mend_is_words_around_a_command() {
-        let mend = "Look at the nodes: kubectl get nodes; is port 10250 open?";
-        assert_eq!(parts(mend), ("Look at the nodes", "kubectl get nodes", "is port 10250 open?"));
+    fn a_fix_is_words_around_a_command() {
+        let fix = "Look at the nodes: kubectl get nodes; is port 10250 open?";
+        assert_eq!(parts(fix), ("Look at the nodes", "kubectl get nodes", "is port 10250 open?"));
         assert_eq!(parts("kubectl get crd | grep kubevirt"), ("", "kubectl get crd | grep kubevirt", ""));
         assert_eq!(parts("Wait a little."), ("Wait a little.", "", ""));
         assert_eq!(parts("Is it there: rbd info p/i"), ("Is it there", "rbd info p/i", ""));

@@ -21,7 +21,7 @@ use crate::{
             meter::bar,
             state::{State, state},
             title::title,
-            why::mend,
+            why::fix,
         },
         feed::Feed,
         ready::ready,
@@ -146,7 +146,7 @@ fn lacking(source: &SourceHealth) -> Option<impl IntoView + use<>> {
                     <b>{t!(groups.lacking)}</b> " " {error} " "
                     <a href="/sources#nodes" rel="external">{t!(groups.see_source)}</a>
                 </p>
-                {(!source.mend.is_empty()).then(|| mend(&source.mend.text()))}
+                {(!source.fix.is_empty()).then(|| fix(&source.fix.text()))}
             </div>
         }
     })

@@ -90,8 +90,8 @@ fn page(view: &InsightsView) -> impl IntoView + use<> {
 /// `From the past of 41 of 44 running VMs, drawn at 09:12 UTC.`
 fn basis(view: &InsightsView) -> Option<String> {
     let at = clock(view.drawn?);
-    let vms = words::of_all(view.totals.judged, view.totals.running);
-    Some(t!(insights.basis, at = at, vms = vms))
+    let [some, all] = [view.totals.judged, view.totals.running].map(|count| format::grouped(count.into()));
+    Some(t!(insights.basis, at = at, some = some, all = all))
 }
 
 /// Why there is no list.

@@ -1,4 +1,4 @@
-//! Sources: what each gives, how it fares, what its silence costs, and the mend.
+//! Sources: what each gives, how it fares, what its silence costs, and the fix.
 
 use leptos::{either::Either, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
@@ -17,7 +17,7 @@ use crate::{
             sheet::{Column, number, sheet},
             state::{State, state},
             title::title,
-            why::mend,
+            why::fix,
         },
         feed::Feed,
         live::Live,
@@ -138,7 +138,7 @@ fn lost(head: Key, source: &SourceHealth, vms: u32) -> impl IntoView + use<> {
 fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
     let ago = |at: Option<Millis>| at.map(|at| words::ago(now, at)).unwrap_or_default();
     let error = (!source.error.is_empty()).then(|| view! { <code>{source.error.text()}</code> });
-    let advice = (!source.mend.is_empty()).then(|| mend(&source.mend.text()));
+    let advice = (!source.fix.is_empty()).then(|| fix(&source.fix.text()));
     let warning = (!source.warning.is_empty()).then(|| view! { <p>{source.warning.text()}</p> });
     let none = error.is_none() && advice.is_none() && warning.is_none();
     let about = t!(sources.needs, gives = text(gives(source.id)), permission = text(permission(source.id)));

@@ -241,7 +241,7 @@ fn disk(vm: &VmSummary) -> AnyView {
     .into_any()
 }
 
-/// Where a percent would stand is the way to the reason and the mend.
+/// Where a percent would stand is the way to the reason and the fix.
 fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) -> impl IntoView + use<> {
     let reason = text(names::reason(missing.reason));
     view! {

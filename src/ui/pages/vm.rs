@@ -144,7 +144,7 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
     let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
     let note = reasons_text(summary);
     let conflict = vm.conflict.as_ref().map(|conflict| view! { <p class="reason">{conflict.text()}</p> });
-    let mend = vm.trouble.is_some().then(|| view! { <a href="#why">{t!(notice.what_to_do)}</a> });
+    let fix = vm.trouble.is_some().then(|| view! { <a href="#why">{t!(notice.what_to_do)}</a> });
     view! {
         <div class="head">
             <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
@@ -154,7 +154,7 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
             </nav>
             <h1>{summary.name.clone()}</h1>
             {state(State::of_vm(summary))}
-            {(!note.is_empty()).then(|| view! { <p class="reason">{note} " " {mend}</p> })}
+            {(!note.is_empty()).then(|| view! { <p class="reason">{note} " " {fix}</p> })}
             {conflict}
         </div>
     }
@@ -343,10 +343,13 @@ fn guest(guest: &Guest, now: Millis) -> Option<impl IntoView + use<>> {
 }
 
 fn filesystem(filesystem: &GuestFilesystem) -> impl IntoView + use<> {
-    let amount =
-        |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| format::allocation(Unit::Bytes, bytes));
-    let used = [&amount(filesystem.used), " / ", &amount(filesystem.total), " Gi"].concat();
-    let percent = filesystem.used.zip(filesystem.total).map(|(used, total)| ratio(used, total, 100));
+    let amount = |bytes: u64| format::allocation(Unit::Bytes, bytes);
+    let sizes = filesystem.used.zip(filesystem.total);
+    let used = match sizes {
+        Some((used, total)) => [&amount(used), " / ", &amount(total), " Gi"].concat(),
+        None => t!(figure.unknown).to_owned(),
+    };
+    let percent = sizes.map(|(used, total)| ratio(used, total, 100));
     let level = if percent.is_some_and(|percent| percent >= HOT) { "n hot" } else { "n" };
     view! {
         <tr role="row">

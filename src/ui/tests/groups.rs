@@ -27,7 +27,7 @@ fn the_map_has_a_square_for_each_vm_and_no_name() {
     assert_eq!(squares, sample::vms().len());
     assert!(!map.contains("monitoring-01") && !map.contains(" style="), "{map}");
     let text = text(map);
-    for expected in ["node-a", "VMs", "CPU", "need a look", "On no node"] {
+    for expected in ["node-a", "VMs", "CPU", "need attention", "On no node"] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
     // Counts lead to the names.
@@ -82,7 +82,7 @@ fn without_node_objects_overcommitment_is_unknown_and_says_why() {
     nodes.state = SourceState::Forbidden;
     nodes.reason = Some(Reason::Forbidden);
     nodes.error = "403: may not list nodes".into();
-    nodes.mend = "Allow it: kubectl apply -f deploy/cluster/rbac.yaml".into();
+    nodes.fix = "Allow it: kubectl apply -f deploy/cluster/rbac.yaml".into();
     let page = render("/groups?by=node", snapshot);
     let text = page.text();
     assert!(text.contains("403: may not list nodes") && text.contains("deploy/cluster/rbac.yaml"), "{text}");

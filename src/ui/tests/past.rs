@@ -109,7 +109,7 @@ fn the_charts_are_complete_without_javascript() {
     let lines = drawn(cpu, "line");
     assert_eq!(lines.len(), 1);
     assert!(lines[0].matches('M').count() == 2 && lines[0].contains(" 1150l"), "{lines:?}");
-    assert!(text(cpu).contains("None from "), "{}", text(cpu));
+    assert!(text(cpu).contains("No samples from "), "{}", text(cpu));
     assert!(!page.html.contains(" style="), "the content security policy forbids inline styles");
 }
 
@@ -132,14 +132,14 @@ fn without_samples_nothing_is_drawn_and_nothing_is_zero() {
     assert_eq!(drawn(&page.html, "line"), ["", "", ""]);
     let past = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(past.contains("Last hour: no samples.") && !past.contains("0.0 %"), "{past}");
-    assert!(past.contains("No advice yet: that needs"), "{past}");
+    assert!(past.contains("No advice yet: it needs"), "{past}");
 }
 
 #[test]
 fn a_long_span_without_prometheus_says_why_and_what_to_do() {
     let page = render("/vms/payments/api-gateway-01?span=30d", an_hour());
     let lacks = text(page.part("class=\"lacks\"", "class=\"charts\""));
-    assert!(lacks.contains("Not all of it is here") && lacks.contains("--prometheus-url"), "{lacks}");
+    assert!(lacks.contains("The history is incomplete") && lacks.contains("--prometheus-url"), "{lacks}");
 }
 
 #[test]
@@ -153,10 +153,10 @@ fn a_span_that_cannot_be_understood_is_a_400() {
 fn a_day_suggests_a_size_and_says_its_window() {
     let page = render("/vms/payments/api-gateway-01?span=24h", a_day());
     let text = text(page.part("class=\"charts\"", "class=\"sheet\""));
-    assert!(text.contains("At most 0.4 of 4 vCPU 95 % of the time"), "{text}");
-    assert!(text.contains("1 vCPU would be enough. From 24 h until"), "{text}");
-    assert!(text.contains("Often at its limit: it may be too small."), "{text}");
-    assert!(text.contains("growing by 10 Gi a day"), "{text}");
+    assert!(text.contains("p95 0.4 of 4 vCPU, peak"), "{text}");
+    assert!(text.contains("1 vCPU would be enough. Based on 24 h until"), "{text}");
+    assert!(text.contains("It is often at its limit: it may be too small."), "{text}");
+    assert!(text.contains("growing 10 Gi/day"), "{text}");
 }
 
 #[test]
@@ -177,13 +177,13 @@ fn insights_lead_with_what_could_be_given_back() {
     let text = page.text();
     assert_eq!(page.status, 200);
     for expected in [
-        "vCPU that could be given back 3 vCPU by 1 VM",
-        "All findings 3 Soon full 1 Starved 1 Over-allocated 1",
-        "from the past of 1 / 1 running VMs",
+        "Reclaimable vCPU 3 vCPU from 1 VM",
+        "All findings 3 Filling up 1 Undersized 1 Oversized 1",
+        "the history of 1 of 1 running VMs",
         "1–3 of 3",
-        "growing by 10 Gi a day",
+        "growing 10 Gi/day",
         "24 h until 11-22 15:0",
-        "How these are found",
+        "How findings are made",
     ] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
@@ -204,9 +204,9 @@ fn insights_are_narrowed_by_their_address() {
 #[test]
 fn without_enough_of_a_past_insights_say_what_they_need() {
     let text = render("/insights", an_hour()).text();
-    assert!(text.contains("Not enough of a past yet. A finding needs 24 h"), "{text}");
-    assert!(!text.contains("Memory that could be given back") && !text.contains("0 Gi"), "{text}");
+    assert!(text.contains("There is not enough history yet. A finding needs 24 h"), "{text}");
+    assert!(!text.contains("Reclaimable memory") && !text.contains("0 Gi"), "{text}");
     let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
     let page = render_with("/insights", Some(reader(all)), Bundle::default(), Lang::English);
-    assert!(page.text().contains("Nothing was looked at yet."), "{}", page.text());
+    assert!(page.text().contains("No findings yet."), "{}", page.text());
 }

@@ -32,8 +32,8 @@ fn known(unit: Unit, used: u64, of: u64, source: Source) -> Figure {
     Figure::Known(Sample { unit, used, of, at, window_ms, source, basis, stale: false })
 }
 
-pub fn missing(reason: Reason, detail: &str, mend: &str) -> Figure {
-    Figure::Missing(Missing { reason, detail: detail.into(), mend: mend.into(), last: None })
+pub fn missing(reason: Reason, detail: &str, fix: &str) -> Figure {
+    Figure::Missing(Missing { reason, detail: detail.into(), fix: fix.into(), last: None })
 }
 
 pub fn stale(figure: Figure) -> Figure {
@@ -112,7 +112,7 @@ pub fn idle(namespace: &str, name: &str, status: Status, says: &str, size: (u64,
     vm.trouble = (status == Status::Error).then(|| {
         Missing {
             detail: "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.".into(),
-            mend: "See what the cluster says of it: kubectl -n ci describe virtualmachine gpu-trainer".into(),
+            fix: "See what the cluster says of it: kubectl -n ci describe virtualmachine gpu-trainer".into(),
             ..Missing::from(Reason::NotRunning)
         }
         .into()
@@ -161,7 +161,7 @@ pub fn vms() -> Vec<Vm> {
     expired.summary.usage.memory = Figure::Missing(Missing {
         reason: Reason::Expired,
         detail: "metrics-server has not answered for 6 min".into(),
-        mend: "Look at metrics-server: kubectl -n kube-system get pods -l k8s-app=metrics-server".into(),
+        fix: "Look at metrics-server: kubectl -n kube-system get pods -l k8s-app=metrics-server".into(),
         last,
     });
     let mut blocked =
@@ -216,7 +216,7 @@ pub fn healthy(id: SourceId) -> SourceHealth {
         state: SourceState::Healthy,
         reason: None,
         error: Default::default(),
-        mend: Default::default(),
+        fix: Default::default(),
         warning: Default::default(),
         last_success: Some(NOW - 3_000),
         last_bytes: watch.then_some(NOW - 3_000),
@@ -241,7 +241,7 @@ pub fn broken_sources() -> Vec<SourceHealth> {
         state: SourceState::Forbidden,
         reason: Some(Reason::Forbidden),
         error: "403: may not list pods.metrics.k8s.io".into(),
-        mend: "Allow the dashboard's service account to list pods.metrics.k8s.io: kubectl apply -f deploy/cluster/rbac.yaml".into(),
+        fix: "Allow the dashboard's service account to list pods.metrics.k8s.io: kubectl apply -f deploy/cluster/rbac.yaml".into(),
         vms_missing: 1_197,
         ..sources[metrics].clone()
     };
@@ -249,7 +249,7 @@ pub fn broken_sources() -> Vec<SourceHealth> {
         state: SourceState::Degraded,
         reason: Some(Reason::TimedOut),
         error: "node-c: no answer within 4 s".into(),
-        mend: "Look at the nodes that do not answer: kubectl get nodes; is port 10250 open?".into(),
+        fix: "Look at the nodes that do not answer: kubectl get nodes; is port 10250 open?".into(),
         vms_missing: 2,
         vms_stale: 19,
         node: "node-c".into(),
@@ -259,7 +259,7 @@ pub fn broken_sources() -> Vec<SourceHealth> {
         state: SourceState::Absent,
         reason: Some(Reason::ApiAbsent),
         error: "virtualmachines.kubevirt.io is not served".into(),
-        mend: "Install KubeVirt, or look why its CRDs are gone: kubectl get crd | grep kubevirt.io".into(),
+        fix: "Install KubeVirt, or look why its CRDs are gone: kubectl get crd | grep kubevirt.io".into(),
         last_success: None,
         last_bytes: None,
         ..sources[1].clone()

@@ -36,7 +36,7 @@ fn a_vm_in_error_says_why_and_how_to_look() {
         "{text}"
     );
     let stopped = render("/vms/shop/frontend-canary", all());
-    assert!(!stopped.html.contains("id=\"why\""), "what is off needs no mend");
+    assert!(!stopped.html.contains("id=\"why\""), "what is off needs no fix");
 }
 
 #[test]
@@ -60,19 +60,19 @@ fn a_text_that_is_no_name_is_in_no_command() {
 #[test]
 fn a_guest_that_a_fault_has_paused_says_why_and_how_to_fix_it() {
     let mut vms = sample::vms();
-    let (message, mend) = ("VMI was paused, IO error", "Look at its disks: kubectl -n a describe vmi b");
+    let (message, fix) = ("VMI was paused, IO error", "Look at its disks: kubectl -n a describe vmi b");
     vms[0].summary.kubevirt_status = "Paused".into();
     vms[0].summary.fault = Some(Box::new(message.into()));
-    let (reason, detail, mend) = (Reason::Paused, message.into(), mend.into());
-    vms[0].trouble = Some(Box::new(Missing { detail, mend, ..Missing::from(reason) }));
+    let (reason, detail, fix) = (Reason::Paused, message.into(), fix.into());
+    vms[0].trouble = Some(Box::new(Missing { detail, fix, ..Missing::from(reason) }));
     for url in ["/", "/vms/payments/api-gateway-01"] {
         let text = render(url, snapshot(vms.clone(), sample::sources())).text();
         assert!(text.contains("KubeVirt has paused the guest: VMI was paused, IO error."), "{url}: {text}");
-        assert!(!text.contains("KubeVirt says Paused"), "it is said once: {text}");
+        assert!(!text.contains("KubeVirt status: Paused"), "it is said once: {text}");
     }
     let text = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources())).text();
     assert!(
-        text.contains("Why is it paused?") && text.contains("Guest : paused because of a fault."),
+        text.contains("Why is it paused?") && text.contains("Guest : paused because of an error."),
         "{text}"
     );
     assert!(text.contains("kubectl -n a describe vmi b"), "{text}");
@@ -113,13 +113,13 @@ fn a_full_file_system_in_a_guest_stands_out() {
     assert!(hot.contains("n hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
     assert!(!well.contains("hot") && text(well).contains("1 / 100 Gi 1 %"), "{well}");
     assert!(!text(page.part(">/x<", "</tr>")).contains('%'));
-    assert!(page.text().contains("7 more file systems are not listed. They count."), "{}", page.text());
+    assert!(page.text().contains("7 more file systems are not listed. They are counted."), "{}", page.text());
 }
 
 #[test]
 fn an_expired_figure_keeps_its_last_value_and_age() {
     let page = render("/vms/legacy/frozen-erp", snapshot(sample::vms(), sample::sources()));
     let text = page.text();
-    assert!(text.contains("Unknown: the last sample is too old to count."), "{text}");
+    assert!(text.contains("Unknown: the last sample is too old."), "{text}");
     assert!(text.contains("Last known: 7.00 of 8 Gi, 87 %, 6 min ago."), "{text}");
 }

@@ -17,7 +17,7 @@ fn what_is_missing_is_named_and_ends_with_1() {
         let (code, report) = report(&access, &[]);
         assert_eq!(code, 1, "{report}");
         assert!(report.to_string().contains("nodes/stats"), "the permission is not named: {report}");
-        assert!(report.to_string().contains("deploy/nodes-stats"), "no mend: {report}");
+        assert!(report.to_string().contains("deploy/nodes-stats"), "no fix: {report}");
         reads_only(storage, &access);
     });
 }

@@ -53,5 +53,5 @@ fn crds_that_are_installed_later_are_picked_up() {
 async fn absent(program: &Program, id: &str) -> Result<(), String> {
     let source = program.source(id).await;
     check(source["state"] == "absent" && source["reason"] == "api-absent", || source.to_string())?;
-    check(source["mend"].as_str().is_some_and(|mend| !mend.is_empty()), || source.to_string())
+    check(source["fix"].as_str().is_some_and(|fix| !fix.is_empty()), || source.to_string())
 }

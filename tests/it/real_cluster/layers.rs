@@ -126,7 +126,7 @@ fn a_node_whose_clock_is_behind_keeps_its_figures() {
             let vm = program.vm("prod", "quiet").await?;
             known(&vm, "quiet-root", "kubelet-direct", "own", 2 * GI, 10 * GI)?;
             let warning = program.source("kubelet").await["warning"].to_string();
-            check(warning.contains("node-b") && warning.contains("7m behind"), || warning)
+            check(warning.contains("node-b") && warning.contains("7 min behind"), || warning)
         });
         let told = told.await;
         storage.kubelets["node-b"].set_clock(0);

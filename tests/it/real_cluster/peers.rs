@@ -166,11 +166,11 @@ fn a_real_ceph_without_its_osd_does_not_answer() {
         let hung = hung.await;
         ceph.continue_osd();
         hung.unwrap();
-        let mended = within(ANSWER, async || {
+        let recovered = within(ANSWER, async || {
             let images = ceph.images(&token, ANSWER).await?;
             check(images.body[0]["value"][0]["size"].is_u64(), || images.body.to_string())
         });
-        mended.await.unwrap();
+        recovered.await.unwrap();
     });
 }
 

@@ -1,4 +1,4 @@
-//! A permission that is missing costs its own figures, and says which it is; given back, it mends without a restart.
+//! A permission that is missing costs its own figures, and says which it is; given back, it recovers without a restart.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn without_metrics_cpu_and_memory_alone_are_missing() {
         }
         assert_eq!(vm["usage"]["disk"]["used"], cluster.machine("prod", "web").disks[0].used);
         access.restore().await;
-        mended(&program, cluster, POLLED).await;
+        recovered(&program, cluster, POLLED).await;
     });
 }
 
@@ -52,7 +52,7 @@ fn without_nodes_proxy_disk_alone_is_missing() {
         assert_eq!(vm["metrics"]["diskUsage"], 0);
         assert_eq!(vm["usage"]["memory"]["used"], cluster.machine("prod", "web").bytes);
         access.restore().await;
-        mended(&program, cluster, POLLED).await;
+        recovered(&program, cluster, POLLED).await;
     });
 }
 
@@ -74,7 +74,7 @@ fn without_kubevirt_the_wukongs_keep_their_figures() {
         denied(&program, "virtualmachines", "virtualmachines.kubevirt.io", POLLED).await;
         denied(&program, "virtualmachineinstances", "virtualmachineinstances.kubevirt.io", POLLED).await;
         access.restore().await;
-        mended(&program, cluster, WATCHED).await;
+        recovered(&program, cluster, WATCHED).await;
     });
 }
 
@@ -96,7 +96,7 @@ fn without_pods_nobody_gets_anothers_figures() {
             no_more_than_its_own(&vm, cluster);
         }
         access.restore().await;
-        mended(&program, cluster, WATCHED).await;
+        recovered(&program, cluster, WATCHED).await;
     });
 }
 
@@ -118,7 +118,7 @@ async fn denied(program: &Program, id: &str, permission: &str, limit: Duration) 
         check(text(&source["error"]).contains(permission), || {
             format!("{permission} is not named: {source}")
         })?;
-        check(!text(&source["mend"]).is_empty(), || format!("no mend: {source}"))
+        check(!text(&source["fix"]).is_empty(), || format!("no fix: {source}"))
     });
     forbidden.await.unwrap();
 }
@@ -126,11 +126,11 @@ async fn denied(program: &Program, id: &str, permission: &str, limit: Duration) 
 fn says(missing: &Value, permission: &str) {
     assert_eq!(missing["reason"], "forbidden", "{missing}");
     assert!(text(&missing["detail"]).contains(permission), "{permission} is not named: {missing}");
-    assert!(!text(&missing["mend"]).is_empty(), "{missing}");
+    assert!(!text(&missing["fix"]).is_empty(), "{missing}");
 }
 
 /// Waits until every figure is right again and every source healthy.
-async fn mended(program: &Program, cluster: &Cluster, limit: Duration) {
+async fn recovered(program: &Program, cluster: &Cluster, limit: Duration) {
     let machines: Vec<&Machine> = cluster.machines.iter().collect();
     all_right(program, &machines, limit).await.unwrap();
     let ill = program.ill().await;

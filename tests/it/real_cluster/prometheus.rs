@@ -89,11 +89,11 @@ fn a_prometheus_that_refuses_is_forbidden_and_costs_its_own_figures() {
         .unwrap();
         // The file is read anew for each round.
         std::fs::copy(&storage.prometheus.basic_auth_file, &wrong).unwrap();
-        let mended = within(FIRST_FIGURES, async || {
+        let recovered = within(FIRST_FIGURES, async || {
             let source = program.source("prometheus").await;
             check(source["state"] == "healthy", || source.to_string())
         });
-        mended.await.unwrap();
+        recovered.await.unwrap();
     });
 }
 

@@ -38,7 +38,7 @@ fn the_namespaced_tier_shows_its_namespace_and_asks_for_no_other() {
         assert!(volume(&four, "four-image").unwrap()["usage"]["missing"]["reason"].is_string(), "{four}");
         let kubelet = program.source("kubelet").await;
         assert_eq!(kubelet["state"], "forbidden", "{kubelet}");
-        assert!(kubelet["mend"].as_str().is_some_and(|mend| mend.contains("deploy/nodes-")), "{kubelet}");
+        assert!(kubelet["fix"].as_str().is_some_and(|fix| fix.contains("deploy/nodes-")), "{kubelet}");
         steady(storage, &access).await;
         for request in storage.plane.audit().of(&access.user()) {
             let inside = request.uri.contains("/namespaces/prod/");

@@ -18,7 +18,7 @@ use crate::{
         },
         k8s::ceph,
     },
-    words::{key, msg},
+    words::{key, msg, span},
 };
 
 /// The waits after the first and the second refusal of the same credentials.
@@ -133,7 +133,7 @@ impl Guard {
     fn words(&self) -> Message {
         match WAITS.get(self.times.saturating_sub(1)) {
             Some(wait) => {
-                msg!(collect.login_waits, wait = humantime::format_duration(*wait).to_string())
+                msg!(collect.login_waits, wait = span(*wait))
             }
             None => msg!(collect.login_ends),
         }

@@ -102,7 +102,7 @@ pub enum CredentialError {
          follow it"
     )]
     Moved(String),
-    #[error("the id-token of the kubeconfig has ended: run kubectl once with it, which renews it")]
+    #[error("the id-token of the kubeconfig has expired: run kubectl once with this kubeconfig to renew it")]
     IdTokenEnded,
     #[error("the credential plugin {0} is not installed, or not in PATH")]
     PluginMissing(String),

@@ -34,7 +34,7 @@ const PROXY: &str = "get nodes/proxy";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Proxy {
-        /// How it went straight a while ago: to mend that would be enough.
+        /// How it went straight a while ago: to fix that would be enough.
         straight: Option<Direct>,
     },
     Direct(IpAddr),

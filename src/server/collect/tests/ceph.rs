@@ -297,7 +297,7 @@ async fn a_round_ends_with_its_budget_and_tells_what_it_has() {
     let (_api, mut collector) = setup.start(&wanted).await;
     assert_eq!(collector.images().await.unwrap().len(), 1);
     let error = collector.images().await.unwrap_err();
-    let words = "Ceph told of 1 of 5 images within its budget of 1.3 s";
+    let words = "Ceph reported 1 of 5 images within its budget of 1.3 s";
     assert_eq!((error.reason, &*error.detail.to_string()), (Reason::TimedOut, words));
 }
 

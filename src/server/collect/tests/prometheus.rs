@@ -110,7 +110,7 @@ async fn a_query_that_fails_costs_its_part_and_is_told() {
     let instance = &facts.instances[0];
     assert_eq!((instance.cpu_nanocores, instance.guest_usable), (None, Some(7)));
     let want =
-        "no CPU: Prometheus answers 422: it does not understand what it is asked (it says: too many samples)";
+        "no CPU: Prometheus answers 422: it does not understand the request (it says: too many samples)";
     assert_eq!(facts.warnings[0].to_string(), want);
 }
 
@@ -230,14 +230,14 @@ async fn volumes_that_fail_once_stand_with_their_own_time_and_are_asked_for_agai
 #[tokio::test]
 async fn every_refusal_has_its_reason_in_words() {
     for (code, reason, words) in [
-        (302, Reason::BadAnswer, "Prometheus answers 302: a redirect: give the address that it leads to"),
+        (302, Reason::BadAnswer, "Prometheus answers 302: a redirect: set the address that it points to"),
         (401, Reason::Forbidden, "Prometheus answers 401: check its token or password"),
-        (403, Reason::Forbidden, "Prometheus answers 403: its token or password may not ask this"),
+        (403, Reason::Forbidden, "Prometheus answers 403: its token or password have no permission for this"),
         (404, Reason::BadAnswer, "Prometheus answers 404: check the path of its address"),
         (429, Reason::Unreachable, "Prometheus answers 429: it asks for fewer requests"),
-        (500, Reason::Unreachable, "Prometheus answers 500: it is not well"),
-        (503, Reason::Unreachable, "Prometheus answers 503: it is not well"),
-        (504, Reason::TimedOut, "Prometheus answers 504: it did not manage in time"),
+        (500, Reason::Unreachable, "Prometheus answers 500: it has an internal error"),
+        (503, Reason::Unreachable, "Prometheus answers 503: it has an internal error"),
+        (504, Reason::TimedOut, "Prometheus answers 504: it did not answer in time"),
     ] {
         let server = Server::start(move |_, _| {
             (StatusCode::from_u16(code).unwrap(), [(header::LOCATION, "/elsewhere")], "token t")

@@ -252,7 +252,7 @@ async fn a_silent_watch_is_reopened_where_it_was() {
     let error = collector.watch_error(SourceId::Wukongs).await;
     assert_eq!(
         (error.reason, &*error.detail.to_string()),
-        (Reason::TimedOut, "the API server has gone silent")
+        (Reason::TimedOut, "the API server sends nothing any more")
     );
     let alive = collector.next(|observation| {
         matches!(observation, Observation::WatchAlive { source: SourceId::Wukongs, .. }).then_some(())

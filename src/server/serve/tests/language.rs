@@ -99,7 +99,7 @@ async fn programs_get_english_whatever_was_served_before() {
         assert!(is_chinese(&server.send(Method::GET, "/", &[CHINESE]).await));
         let answer = server.send(Method::GET, "/api/vms/web?lang=zh-CN", &[CHINESE]).await;
         let missing = &answer.json()["usage"]["memory"]["missing"];
-        assert_eq!(missing["text"], "too new, the metrics API needs two samples", "{missing}");
+        assert_eq!(missing["text"], "too new: the metrics API needs two samples", "{missing}");
         assert_eq!((answer.header("content-language"), answer.header("set-cookie")), ("", ""));
         let bad = server.send(Method::POST, "/api/vms", &[CHINESE]).await;
         assert_eq!(bad.json()["detail"], "only GET and HEAD are answered");

@@ -178,7 +178,7 @@ async fn a_long_span_without_an_archive_says_how_to_have_one() {
     for span in ["7d", "30d"] {
         let history = server.get(&format!("/api/vms/web/history?span={span}")).await.json();
         assert_eq!(history["lacks"]["reason"], "not-configured");
-        assert!(history["lacks"]["mend"].as_str().unwrap().contains("--prometheus-url"));
+        assert!(history["lacks"]["fix"].as_str().unwrap().contains("--prometheus-url"));
         assert!(
             history["cpu"]["points"].as_array().unwrap().iter().all(Value::is_null),
             "gaps, and no zeros"
@@ -245,7 +245,7 @@ async fn an_archive_that_fails_leaves_a_reason_and_no_zeros() {
         let history = server.get("/api/vms/web/history?span=7d").await.json();
         assert_eq!(history["lacks"]["reason"], "unreachable");
         assert_eq!(history["lacks"]["detail"], "Prometheus cannot be reached");
-        assert!(!history["lacks"]["mend"].as_str().unwrap().is_empty());
+        assert!(!history["lacks"]["fix"].as_str().unwrap().is_empty());
         assert_eq!(history["memory"]["stats"], Value::Null);
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1, "it is left in peace for a while");
@@ -289,7 +289,7 @@ async fn one_viewers_many_long_spans_do_not_starve_others() {
     let at_once = refused.iter().filter(|(_, took)| *took < AT_ONCE).count();
     // A line of 8 is taken in, and a few more that came to their turn once some of those had been answered.
     assert!((80..=92).contains(&at_once), "{at_once} of 100");
-    assert!(!refused[0].0["lacks"]["mend"].as_str().unwrap().is_empty());
+    assert!(!refused[0].0["lacks"]["fix"].as_str().unwrap().is_empty());
     assert!(greedy.iter().all(|(_, took)| *took < PATIENCE + AT_ONCE), "nobody waits longer than that");
 }
 

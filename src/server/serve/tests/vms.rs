@@ -63,14 +63,14 @@ async fn metrics_are_null_unless_cpu_and_memory_are_both_known() {
 async fn an_unknown_disk_is_0_in_the_contract_and_says_why_beside_it() {
     let mut vm = vm("shop", "web");
     let last = Some(sample(Unit::Bytes, GI, 10 * GI));
-    let (detail, mend) = ("get nodes/proxy".into(), "kubectl create …".into());
-    vm.summary.usage.disk = Figure::Missing(Missing { reason: Reason::Expired, detail, mend, last });
+    let (detail, fix) = ("get nodes/proxy".into(), "kubectl create …".into());
+    vm.summary.usage.disk = Figure::Missing(Missing { reason: Reason::Expired, detail, fix, last });
     let vm = one(vm).await;
     assert_eq!(vm["metrics"], json!({"cpuUsage": 25, "memoryUsage": 25, "diskUsage": 0}));
     let missing = &vm["usage"]["disk"]["missing"];
     assert_eq!(missing["reason"], "expired");
     assert_eq!(missing["detail"], "get nodes/proxy");
-    assert_eq!(missing["mend"], "kubectl create …");
+    assert_eq!(missing["fix"], "kubectl create …");
     assert_eq!((&missing["last"]["used"], &missing["last"]["sampledAt"]), (&json!(GI), &json!(7000)));
     assert!(missing["text"].as_str().is_some_and(|text| !text.is_empty()));
 }

@@ -130,7 +130,7 @@ fn an_empty_chart_says_why() {
     for (told, reason) in reasons {
         let lacks = told.lacks.unwrap();
         assert_eq!(lacks.reason, reason);
-        assert!(!lacks.mend.is_empty() && !lacks.detail.is_empty(), "{lacks:?}");
+        assert!(!lacks.fix.is_empty() && !lacks.detail.is_empty(), "{lacks:?}");
         assert!(told.cpu.points.len() > 2 && told.cpu.stats().is_none());
     }
 }

@@ -39,7 +39,7 @@ fn a_refused_watch_keeps_what_was_known() {
     assert_eq!(snapshot.vms.len(), 1);
     let health = health(&snapshot, SourceId::Wukongs);
     assert_eq!((health.state, health.reason), (SourceState::Forbidden, Some(Reason::Forbidden)));
-    assert!(health.mend.to_string().contains("kubectl apply -f deploy/cluster/rbac.yaml"));
+    assert!(health.fix.to_string().contains("kubectl apply -f deploy/cluster/rbac.yaml"));
 }
 
 #[test]
@@ -162,8 +162,8 @@ fn what_is_not_known_of_the_objects_degrades_and_heals() {
     let snapshot = world.join(NOW);
     let health = health(&snapshot, SourceId::Wukongs);
     assert_eq!((health.state, health.reason), (SourceState::Degraded, Some(Reason::TooLarge)));
-    let mend = health.mend.to_string();
-    assert!(mend.contains("kubectl get wukongs.vm.novasphere.dev --all-namespaces"), "{mend}");
+    let fix = health.fix.to_string();
+    assert!(fix.contains("kubectl get wukongs.vm.novasphere.dev --all-namespaces"), "{fix}");
     assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500), "what is known stands");
     world.apply(omitted(vec![]));
     assert_eq!(super::health(&world.join(NOW), SourceId::Wukongs).state, SourceState::Healthy);

@@ -44,7 +44,7 @@ fn size(world: &mut World) -> Result<(u64, u64), (Reason, String, String)> {
         None => Ok((vm.summary.cpu.unwrap() / 1_000_000_000, vm.summary.memory.unwrap() / GI)),
         Some(missing) => {
             assert_eq!((vm.summary.cpu, vm.summary.memory), (None, None), "1 vCPU is the template's default");
-            Err((missing.reason, missing.detail.to_string(), missing.mend.to_string()))
+            Err((missing.reason, missing.detail.to_string(), missing.fix.to_string()))
         }
     }
 }
@@ -67,7 +67,7 @@ fn a_vm_that_never_ran_has_the_size_of_its_instance_type() {
 #[test]
 fn where_its_instance_type_is_not_known_the_size_is_not_and_says_why() {
     let earlier = format!("web-u1.medium-v1beta1-{UID}-1");
-    for (vm, detail, mend) in [
+    for (vm, detail, fix) in [
         (
             named(true, "u1.huge", ""),
             "there is no instance type u1.huge",
@@ -89,9 +89,9 @@ fn where_its_instance_type_is_not_known_the_size_is_not_and_says_why() {
             "get controllerrevision web-u1.medium",
         ),
     ] {
-        let (reason, found, fix) = size(&mut typed(vm)).unwrap_err();
+        let (reason, found, told) = size(&mut typed(vm)).unwrap_err();
         assert!(reason == Reason::NoAllocation && found.contains(detail), "{reason:?} {found}");
-        assert!(fix.contains(mend), "{fix}");
+        assert!(told.contains(fix), "{told}");
     }
 }
 
@@ -102,13 +102,13 @@ fn a_permission_that_is_missing_is_named_with_its_fix() {
     assert_eq!(size(&mut world).unwrap_err().0, Reason::Starting);
     let (source, error) = (SourceId::ClusterInstancetypes, refused(Reason::Forbidden));
     world.apply(Observation::WatchFailed { source, namespace: None, error });
-    let (reason, detail, fix) = size(&mut world).unwrap_err();
+    let (reason, detail, told) = size(&mut world).unwrap_err();
     assert!(
         reason == Reason::NoAllocation && detail.contains("u1.medium cannot be read: Forbidden"),
         "{detail}"
     );
     let permission = "list and watch virtualmachineclusterinstancetypes.instancetype.kubevirt.io";
-    assert!(fix.contains(permission) && fix.contains("deploy/cluster/rbac.yaml"), "{fix}");
+    assert!(told.contains(permission) && told.contains("deploy/cluster/rbac.yaml"), "{told}");
     // No VM is measured worse for it, and the source costs no attention by itself.
     world.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 2)])));
     assert_eq!(size(&mut world), Ok((2, 4)));

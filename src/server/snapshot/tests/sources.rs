@@ -206,15 +206,15 @@ fn where_none_knows_each_source_says_why() {
         (SourceId::GuestAgent, Err(Reason::AgentOff)),
     ];
     assert_eq!(readings(&root), want);
-    let mend = root.usage.missing().unwrap().mend.to_string();
-    assert!(mend.contains("rbd object-map rebuild rbd/block-root"), "{mend}");
+    let fix = root.usage.missing().unwrap().fix.to_string();
+    assert!(fix.contains("rbd object-map rebuild rbd/block-root"), "{fix}");
     ceph(&mut world, "block-root", Ok(GI));
     assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));
 }
 
 /// A kubelet's command is no help with Prometheus.
 #[test]
-fn each_source_that_leaves_a_volume_out_has_a_mend_of_its_own() {
+fn each_source_that_leaves_a_volume_out_has_a_fix_of_its_own() {
     let mut world = all();
     with(&mut world, &["root"], &[("root", "S1")]);
     world.apply(summary("n1", vec![]));
@@ -222,9 +222,9 @@ fn each_source_that_leaves_a_volume_out_has_a_mend_of_its_own() {
     agent(&mut world, vec![fs("vda1", "/", "", GI, 9 * GI)]);
     let root = volume(&mut world, "root");
     let figures = root.readings.iter().map(|reading| (reading.source, &reading.figure));
-    let mend_of = |wanted| {
+    let fix_of = |wanted| {
         let mut all = figures.clone().chain([(root.source, &root.usage)]);
-        all.find(|(source, _)| *source == wanted).unwrap().1.missing().unwrap().mend.to_string()
+        all.find(|(source, _)| *source == wanted).unwrap().1.missing().unwrap().fix.to_string()
     };
     for (source, want) in [
         (SourceId::Kubelet, "kubectl get --raw /api/v1/nodes/n1/proxy/stats/summary"),
@@ -235,8 +235,8 @@ fn each_source_that_leaves_a_volume_out_has_a_mend_of_its_own() {
         // Its serial is set.
         (SourceId::GuestAgent, "namespaces/a/virtualmachineinstances/web-vm/filesystemlist"),
     ] {
-        let mend = mend_of(source);
-        assert!(mend.ends_with(want), "{source:?}: {mend}");
+        let fix = fix_of(source);
+        assert!(fix.ends_with(want), "{source:?}: {fix}");
     }
 }
 
@@ -435,13 +435,13 @@ fn of_hugepages_the_pods_working_set_says_nothing() {
     let missing = vm.summary.usage.memory.missing().unwrap();
     assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Hugepages, GI));
     assert_eq!(milli(&vm), Ok(500), "its CPU is known all the same");
-    let mend = |vm: &Vm| vm.summary.usage.memory.missing().unwrap().mend.to_string();
-    assert!(mend(&vm).contains("--prometheus-url"), "none has told of it: {}", mend(&vm));
+    let fix = |vm: &Vm| vm.summary.usage.memory.missing().unwrap().fix.to_string();
+    assert!(fix(&vm).contains("--prometheus-url"), "none has told of it: {}", fix(&vm));
     let guest =
         InstanceSample { guest_available: Some(4 * GI), guest_usable: Some(GI), ..Default::default() };
     world.apply(sampled(guest));
     let vm = web(&mut world);
-    assert!(vm.guest.memory.is_some() && mend(&vm).contains("Inside the guest"), "{}", mend(&vm));
+    assert!(vm.guest.memory.is_some() && fix(&vm).contains("Inside the guest"), "{}", fix(&vm));
 }
 
 #[test]

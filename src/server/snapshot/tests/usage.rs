@@ -152,8 +152,8 @@ fn a_vm_in_error_says_why_and_where_to_look() {
         (trouble.reason, trouble.detail.to_string()),
         (Reason::NotRunning, "4 Insufficient gpu".into())
     );
-    let mend = trouble.mend.to_string();
-    assert!(mend.ends_with("kubectl -n a describe virtualmachine web-vm"), "{mend}");
+    let fix = trouble.fix.to_string();
+    assert!(fix.ends_with("kubectl -n a describe virtualmachine web-vm"), "{fix}");
     world.apply(Observation::VirtualMachines(applied(facts("Running", ""))));
     assert_eq!(web(&mut world).trouble, None);
     world.apply(Observation::Wukongs(applied(WukongFacts {
@@ -161,8 +161,8 @@ fn a_vm_in_error_says_why_and_where_to_look() {
         vm_name: String::new(),
         ..wukong("b", "lost")
     })));
-    let mend = find(&world.join(NOW), "b", "lost").trouble.clone().unwrap().mend.to_string();
-    assert!(mend.ends_with("kubectl -n b describe wukong lost"), "{mend}");
+    let fix = find(&world.join(NOW), "b", "lost").trouble.clone().unwrap().fix.to_string();
+    assert!(fix.ends_with("kubectl -n b describe wukong lost"), "{fix}");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_pod_without_samples_is_too_new_or_not_scraped_never_idle() {
         "and one that has expired"
     );
     assert_eq!(health.error.to_string(), "no samples of launcher pods on n1");
-    assert!(health.mend.to_string().ends_with("kubectl top nodes"));
+    assert!(health.fix.to_string().ends_with("kubectl top nodes"));
     assert_eq!(health.node, "n1");
 }
 
@@ -336,7 +336,7 @@ fn silence_ages_but_a_denial_counts_at_once() {
         let vm = web(&mut world);
         let missing = vm.summary.usage.cpu.missing().unwrap();
         assert_eq!((missing.reason, missing.last.unwrap().used), (reason, 500_000_000));
-        assert!(!missing.detail.is_empty() && !missing.mend.is_empty());
+        assert!(!missing.detail.is_empty() && !missing.fix.is_empty());
     }
 }
 

@@ -171,7 +171,7 @@ fn a_dead_node_costs_its_own_volumes_only() {
     assert_eq!(used(&find(&snapshot, "b", "other").summary.usage.disk), Ok(GI));
     let missing = find(&snapshot, "a", "web").summary.usage.disk.missing().cloned().unwrap();
     assert_eq!(missing.reason, Reason::TimedOut);
-    assert!(missing.mend.to_string().contains("n1"), "{}", missing.mend);
+    assert!(missing.fix.to_string().contains("n1"), "{}", missing.fix);
 }
 
 /// A node that was taken over may say anything of any claim.

@@ -79,7 +79,7 @@ pub struct MissingJson {
     reason: &'static str,
     text: &'static str,
     detail: String,
-    mend: String,
+    fix: String,
     /// The last value that was seen, with its time.
     last: Option<SampleJson>,
 }
@@ -90,7 +90,7 @@ impl MissingJson {
             reason: missing.reason.code(),
             text: english(reason(missing.reason)),
             detail: missing.detail.to_string(),
-            mend: missing.mend.to_string(),
+            fix: missing.fix.to_string(),
             last: missing.last.as_ref().map(|sample| SampleJson::new(sample, of)),
         }
     }

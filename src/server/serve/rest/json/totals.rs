@@ -107,7 +107,7 @@ pub struct SourceJson {
     state: &'static str,
     reason: Option<&'static str>,
     error: String,
-    mend: String,
+    fix: String,
     /// A setting by which its credentials can fall into other hands; empty where there is none.
     warning: String,
     last_success: Option<Millis>,
@@ -132,7 +132,7 @@ impl SourceJson {
             state: health.state.code(),
             reason: health.reason.map(|reason| reason.code()),
             error: health.error.to_string(),
-            mend: health.mend.to_string(),
+            fix: health.fix.to_string(),
             warning: health.warning.to_string(),
             last_success: health.last_success,
             last_bytes: health.last_bytes,

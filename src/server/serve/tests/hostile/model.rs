@@ -69,8 +69,8 @@ fn texts(value: &Value, pointer: &str) -> Vec<String> {
 fn whole(status: Status) -> Vm {
     let mut vm = fixture::vm("shop", "web");
     let missing = |reason| {
-        let (detail, mend) = ("detail".into(), "mend: kubectl get nodes; after".into());
-        Missing { reason, detail, mend, last: Some(fixture::sample(Unit::Bytes, 1, 2)) }
+        let (detail, fix) = ("detail".into(), "fix: kubectl get nodes; after".into());
+        Missing { reason, detail, fix, last: Some(fixture::sample(Unit::Bytes, 1, 2)) }
     };
     vm.summary.status = status;
     vm.summary.migrating_to = "node-2".into();
@@ -108,7 +108,7 @@ fn source(id: SourceId, state: SourceState) -> SourceHealth {
         reason: Some(Reason::Unreachable),
         error: "error".into(),
         warning: "warning".into(),
-        mend: "mend: kubectl get nodes; after".into(),
+        fix: "fix: kubectl get nodes; after".into(),
         last_success: Some(1),
         last_bytes: None,
         latency: None,
@@ -216,12 +216,12 @@ async fn every_name_is_text_on_every_page() {
                 "vm.summary.namespace",
                 "node.name",
                 "source.error",
-                "source.mend",
+                "source.fix",
             ],
         ),
         ("/groups?by=namespace", &["vm.summary.namespace", "vm.summary.name"]),
         ("/insights", &["insight.name", "insight.namespace"]),
-        ("/sources", &["source.error", "source.mend"]),
+        ("/sources", &["source.error", "source.fix"]),
     ];
     for (url, wanted) in shown {
         let page = page(&cluster.router, url, StatusCode::OK).await;

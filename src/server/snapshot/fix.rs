@@ -16,18 +16,18 @@ const NODE: &str = "NODE";
 const POD: &str = "POD";
 const CLAIM: &str = "CLAIM";
 
-/// The mend of a source that fails as a whole.
+/// The fix of a source that fails as a whole.
 pub(super) fn source(id: SourceId, reason: Reason) -> Message {
     match reason {
-        Reason::Forbidden if matches!(id, SourceId::Prometheus | SourceId::Ceph) => msg!(mend.credentials),
-        Reason::Forbidden => msg!(mend.grant, permission = permission(id), command = grant(id)),
-        Reason::Unauthenticated => msg!(mend.authenticate, command = "wukong-dashboard check"),
+        Reason::Forbidden if matches!(id, SourceId::Prometheus | SourceId::Ceph) => msg!(fix.credentials),
+        Reason::Forbidden => msg!(fix.grant, permission = permission(id), command = grant(id)),
+        Reason::Unauthenticated => msg!(fix.authenticate, command = "wukong-dashboard check"),
         Reason::ApiAbsent => absent(id),
         Reason::TimedOut | Reason::Unreachable => unreachable(id),
-        Reason::BadAnswer => msg!(mend.answer, command = ask(id)),
-        Reason::Busy => msg!(mend.later),
-        Reason::TooLarge => msg!(mend.too_large, command = look(id)),
-        Reason::NotSampled => msg!(mend.look_sampled, command = "kubectl top nodes"),
+        Reason::BadAnswer => msg!(fix.answer, command = ask(id)),
+        Reason::Busy => msg!(fix.later),
+        Reason::TooLarge => msg!(fix.too_large, command = look(id)),
+        Reason::NotSampled => msg!(fix.look_sampled, command = "kubectl top nodes"),
         _ => Message::default(),
     }
 }
@@ -35,9 +35,9 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
 /// How a source is asked that is not.
 pub(super) fn configure(id: SourceId) -> Message {
     match id {
-        SourceId::Prometheus => msg!(mend.prometheus_url),
-        SourceId::Ceph => msg!(mend.ceph_url),
-        _ => msg!(mend.disk_sources),
+        SourceId::Prometheus => msg!(fix.prometheus_url),
+        SourceId::Ceph => msg!(fix.ceph_url),
+        _ => msg!(fix.disk_sources),
     }
 }
 
@@ -52,30 +52,30 @@ fn grant(id: SourceId) -> &'static str {
 
 fn absent(id: SourceId) -> Message {
     match id {
-        SourceId::Wukongs => msg!(mend.wukong_crd),
+        SourceId::Wukongs => msg!(fix.wukong_crd),
         SourceId::VirtualMachines | SourceId::Instances => {
-            msg!(mend.kubevirt, command = "kubectl get crd | grep kubevirt.io")
+            msg!(fix.kubevirt, command = "kubectl get crd | grep kubevirt.io")
         }
         SourceId::PodMetrics => {
-            msg!(mend.metrics_server, command = "kubectl get apiservice v1beta1.metrics.k8s.io")
+            msg!(fix.metrics_server, command = "kubectl get apiservice v1beta1.metrics.k8s.io")
         }
-        _ => msg!(mend.api_gone, command = "kubectl api-resources"),
+        _ => msg!(fix.api_gone, command = "kubectl api-resources"),
     }
 }
 
 fn unreachable(id: SourceId) -> Message {
     match id {
         SourceId::PodMetrics => msg!(
-            mend.look_metrics_server,
+            fix.look_metrics_server,
             command = "kubectl -n kube-system get pods -l k8s-app=metrics-server"
         ),
-        SourceId::Kubelet => msg!(mend.look_nodes, command = "kubectl get nodes"),
-        SourceId::Prometheus => msg!(mend.look_prometheus),
-        SourceId::Ceph => msg!(mend.look_ceph, command = "ceph mgr services"),
+        SourceId::Kubelet => msg!(fix.look_nodes, command = "kubectl get nodes"),
+        SourceId::Prometheus => msg!(fix.look_prometheus),
+        SourceId::Ceph => msg!(fix.look_ceph, command = "ceph mgr services"),
         SourceId::GuestAgent => {
-            msg!(mend.look_kubevirt_api, command = "kubectl get apiservice v1.subresources.kubevirt.io")
+            msg!(fix.look_kubevirt_api, command = "kubectl get apiservice v1.subresources.kubevirt.io")
         }
-        _ => msg!(mend.look_api_server, command = "kubectl get --raw /readyz?verbose"),
+        _ => msg!(fix.look_api_server, command = "kubectl get --raw /readyz?verbose"),
     }
 }
 
@@ -102,7 +102,7 @@ fn look(id: SourceId) -> String {
     format!("kubectl get {resource} --all-namespaces")
 }
 
-/// The mend of one VM's figure.
+/// The fix of one VM's figure.
 pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     match reason {
@@ -113,9 +113,9 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
             format!("kubectl -n {namespace} describe wukong {name}").into()
         }
         Reason::NoAllocation => format!("kubectl -n {namespace} get wukong {name} -o yaml").into(),
-        Reason::TooNew => msg!(mend.wait),
+        Reason::TooNew => msg!(fix.wait),
         Reason::BlockVolume => block_volume(true, true),
-        Reason::AgentOff => msg!(mend.agent_off),
+        Reason::AgentOff => msg!(fix.agent_off),
         _ => Message::default(),
     }
 }
@@ -124,19 +124,19 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
 pub(super) fn stuck(namespace: &str, vm_name: &str, name: &str) -> Message {
     let (kind, name) = if vm_name.is_empty() { ("wukong", name) } else { ("virtualmachine", vm_name) };
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
-    msg!(mend.describe, command = format!("kubectl -n {namespace} describe {kind} {name}"))
+    msg!(fix.describe, command = format!("kubectl -n {namespace} describe {kind} {name}"))
 }
 
 /// Where to look when a fault has paused a guest.
 pub(super) fn paused(namespace: &str, vm_name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(vm_name, NAME));
-    msg!(mend.paused, command = format!("kubectl -n {namespace} describe virtualmachineinstance {name}"))
+    msg!(fix.paused, command = format!("kubectl -n {namespace} describe virtualmachineinstance {name}"))
 }
 
 /// What a VirtualMachine says of itself.
 pub(super) fn virtual_machine(namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
-    msg!(mend.describe, command = format!("kubectl -n {namespace} get virtualmachine {name} -o yaml"))
+    msg!(fix.describe, command = format!("kubectl -n {namespace} get virtualmachine {name} -o yaml"))
 }
 
 /// Which instance types there are; `namespace` is empty for those of the cluster.
@@ -145,13 +145,13 @@ pub(super) fn instancetypes(id: SourceId, namespace: &str) -> Message {
         "" => format!("kubectl get {}", id.code()),
         namespace => format!("kubectl -n {} get {}", in_command(namespace, NAMESPACE), id.code()),
     };
-    msg!(mend.describe, command = command)
+    msg!(fix.describe, command = command)
 }
 
 /// The revision of an instance type that a VM starts with.
 pub(super) fn revision(namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
-    msg!(mend.describe, command = format!("kubectl -n {namespace} get controllerrevision {name} -o yaml"))
+    msg!(fix.describe, command = format!("kubectl -n {namespace} get controllerrevision {name} -o yaml"))
 }
 
 /// What a guest's agent lists, as KubeVirt passes it on.
@@ -159,60 +159,57 @@ pub(super) fn filesystems(namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     let instances =
         format!("/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances");
-    msg!(mend.look_filesystems, command = format!("kubectl get --raw {instances}/{name}/filesystemlist"))
+    msg!(fix.look_filesystems, command = format!("kubectl get --raw {instances}/{name}/filesystemlist"))
 }
 
-/// The mend of a block volume, of which the guest alone can tell.
+/// The fix of a block volume, of which the guest alone can tell.
 pub(super) fn block_volume(needs_serial: bool, needs_agent: bool) -> Message {
     match (needs_serial, needs_agent) {
-        (true, true) => msg!(mend.agent),
-        (false, true) => msg!(mend.agent_alone),
-        (true, false) => msg!(mend.serial),
-        (false, false) => msg!(mend.agent_tells),
+        (true, true) => msg!(fix.agent),
+        (false, true) => msg!(fix.agent_alone),
+        (true, false) => msg!(fix.serial),
+        (false, false) => msg!(fix.agent_tells),
     }
 }
 
-/// The mend of a volume that the node's kubelet leaves out.
+/// The fix of a volume that the node's kubelet leaves out.
 pub(super) fn unlisted(node: &str) -> Message {
-    msg!(mend.unlisted, command = summary_of(in_command(node, NODE)))
+    msg!(fix.unlisted, command = summary_of(in_command(node, NODE)))
 }
 
-/// The mend of a claim that Prometheus has no series of.
+/// The fix of a claim that Prometheus has no series of.
 pub(super) fn unscraped(claim: &Key) -> Message {
     let (namespace, name) = (in_command(&claim.namespace, NAMESPACE), in_command(&claim.name, CLAIM));
     let query = format!(
         r#"kubelet_volume_stats_used_bytes{{namespace="{namespace}",persistentvolumeclaim="{name}"}}"#
     );
-    msg!(mend.unscraped, query = query)
+    msg!(fix.unscraped, query = query)
 }
 
-/// The mend of a volume that Longhorn does not know.
+/// The fix of a volume that Longhorn does not know.
 pub(super) fn longhorn(handle: &str) -> Message {
-    msg!(
-        mend.look_longhorn,
-        command = format!("kubectl get volumes.longhorn.io -A | grep {}", quoted(handle))
-    )
+    msg!(fix.look_longhorn, command = format!("kubectl get volumes.longhorn.io -A | grep {}", quoted(handle)))
 }
 
-/// The mend of an image that Ceph does not know.
+/// The fix of an image that Ceph does not know.
 pub(super) fn image(image: &Image) -> Message {
-    msg!(mend.look_image, command = format!("rbd info {}", spec(image)))
+    msg!(fix.look_image, command = format!("rbd info {}", spec(image)))
 }
 
-/// The mend of an image whose objects Ceph cannot count.
+/// The fix of an image whose objects Ceph cannot count.
 pub(super) fn fast_diff(image: &Image) -> Message {
     let image = spec(image);
     format!("rbd feature enable {image} fast-diff object-map && rbd object-map rebuild {image}").into()
 }
 
-/// The mend of an image whose object map cannot be trusted.
+/// The fix of an image whose object map cannot be trusted.
 pub(super) fn invalid_map(image: &Image) -> Message {
     format!("rbd object-map rebuild {}", spec(image)).into()
 }
 
-/// The mend of an image that Ceph does not count, since it is mirrored.
+/// The fix of an image that Ceph does not count, since it is mirrored.
 pub(super) fn mirrored(image: &Image) -> Message {
-    msg!(mend.mirrored, command = format!("rbd du {}", spec(image)))
+    msg!(fix.mirrored, command = format!("rbd du {}", spec(image)))
 }
 
 /// `pool/namespace/image`, the namespace only where there is one.
@@ -230,41 +227,41 @@ fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// The mend of a guest whose agent fails.
+/// The fix of a guest whose agent fails.
 pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
     match reason {
         Reason::Forbidden | Reason::Unauthenticated => source(SourceId::GuestAgent, reason),
         _ => {
             let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
             let command = format!("kubectl -n {namespace} get virtualmachineinstance {name} -o yaml");
-            msg!(mend.look_agent, command = command)
+            msg!(fix.look_agent, command = command)
         }
     }
 }
 
-/// The mend of a volume whose kubelet fails.
+/// The fix of a volume whose kubelet fails.
 pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
     let node = in_command(node, NODE);
     match reason {
         Reason::Forbidden | Reason::Unauthenticated => source(SourceId::Kubelet, reason),
-        Reason::Unreachable | Reason::TimedOut => msg!(mend.node_down, node = node, command = describe(node)),
-        _ => msg!(mend.look_node, node = node, command = summary_of(node)),
+        Reason::Unreachable | Reason::TimedOut => msg!(fix.node_down, node = node, command = describe(node)),
+        _ => msg!(fix.look_node, node = node, command = summary_of(node)),
     }
 }
 
-/// The mend of a pod of which metrics-server has no sample.
+/// The fix of a pod of which metrics-server has no sample.
 pub(super) fn unsampled(node: &str, namespace: &str, pod: &str) -> Message {
     if node.is_empty() {
         let (namespace, pod) = (in_command(namespace, NAMESPACE), in_command(pod, POD));
-        return msg!(mend.top_pod, command = format!("kubectl top pod -n {namespace} {pod}"));
+        return msg!(fix.top_pod, command = format!("kubectl top pod -n {namespace} {pod}"));
     }
     let node = in_command(node, NODE);
-    msg!(mend.unscraped_node, node = node, command = describe(node))
+    msg!(fix.unscraped_node, node = node, command = describe(node))
 }
 
-/// The mend of memory that no pod's working set counts. `told`: by a Prometheus, so that the VM's page shows it.
+/// The fix of memory that no pod's working set counts. `told`: by a Prometheus, so that the VM's page shows it.
 pub(super) fn hugepages(told: bool) -> Message {
-    if told { msg!(mend.hugepages_guest) } else { msg!(mend.hugepages) }
+    if told { msg!(fix.hugepages_guest) } else { msg!(fix.hugepages) }
 }
 
 fn describe(node: &str) -> String {
@@ -283,7 +280,7 @@ mod tests {
     fn a_text_that_is_no_name_is_in_no_command() {
         let evil = "n1: kubectl delete namespace prod; curl evil | sh";
         let claim = Key::new(evil, evil);
-        for mend in [
+        for fix in [
             figure(Reason::NoPod, evil, evil),
             figure(Reason::NoVmName, evil, evil),
             figure(Reason::NoAllocation, "shop", evil),
@@ -297,7 +294,7 @@ mod tests {
             unsampled(evil, "shop", "pod"),
             unsampled("", evil, evil),
         ] {
-            let said = mend.to_string();
+            let said = fix.to_string();
             assert!(!said.contains("delete") && !said.contains("evil"), "{said}");
             let placeholders = ["NAMESPACE", "NAME", "NODE", "POD", "CLAIM"];
             assert!(placeholders.iter().any(|placeholder| said.contains(placeholder)), "{said}");
