@@ -217,6 +217,20 @@ test.describe("with a script", { tag: "@script" }, () => {
     await expect(cards(page)).toHaveCount(50);
   });
 
+  test("neither the browser's half nor its first events take back what is being typed", async ({ page }) => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => { release = resolve; });
+    await page.route(/\/pkg\/.*\.wasm/, async (route) => { await held; await route.continue(); });
+    await page.goto("/", { waitUntil: "commit" });
+    await page.waitForLoadState("domcontentloaded");
+    const field = form(page).getByRole("searchbox");
+    await field.pressSequentially("ana");
+    release();
+    await hydrated(page);
+    await page.waitForTimeout(1_000);
+    await expect(field).toHaveValue("ana");
+  });
+
   test("a choice needs no button, and Back takes it back", async ({ page }) => {
     await open(page, "/");
     const status = form(page).getByRole("combobox", { name: "Status" });

@@ -1,6 +1,6 @@
 //! The list's name and what narrows it: a GET form, which the browser's half submits without a reload.
 
-use leptos::{ev::SubmitEvent, prelude::*};
+use leptos::{ev::SubmitEvent, html::Input, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use web_sys::FormData;
 
@@ -17,15 +17,40 @@ use crate::{
     words::{self as names, t, text},
 };
 
+/// The field of the filter's text. It follows the address, which Back and links change, and nothing else: what is drawn
+/// with each answer would take back what somebody is typing.
+#[derive(Clone, Copy)]
+pub struct TextField {
+    node: NodeRef<Input>,
+    /// The address' text that the field has, or had before somebody typed.
+    synced: StoredValue<String>,
+}
+
+impl TextField {
+    pub fn follow_address() -> Self {
+        let params = use_query(Params::parse);
+        let text = move || params.with(|params| params.as_ref().ok()?.get("q")).unwrap_or_default();
+        let field = Self { node: NodeRef::new(), synced: StoredValue::new(untrack(text)) };
+        // Runs in the browser only.
+        Effect::new(move |_| {
+            let text = text();
+            if let Some(node) = field.node.get_untracked()
+                && field.synced.get_value() != text
+            {
+                node.set_value(&text);
+            }
+            field.synced.set_value(text);
+        });
+        field
+    }
+}
+
 #[component]
-pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
+pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<> {
     let (query, facets) = (&view.query, &view.facets);
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
     let clear =
         query.is_filtered().then(|| view! { <a href=query.unfiltered().address()>{t!(list.clear)}</a> });
-    // The address, not the answer, which may be of a text before the last one: nobody's typing is taken back.
-    let params = use_query(Params::parse);
-    let typed = move || params.with(|params| params.as_ref().ok()?.get("q")).unwrap_or_default();
     // The map has all of them, each in its place.
     let map = query.view == ViewKind::Map;
     let (range, sorted) = if map {
@@ -34,7 +59,7 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
         (words::range(query.page, view.matching), words::sorted_by(query))
     };
     view! {
-        <form class="filters" action="/" autocomplete="off" on:submit=submit(query.clone())>
+        <form class="filters" action="/" autocomplete="off" on:submit=submit(query.clone(), text)>
             <h2>
                 {t!(list.heading)} " "
                 <small>
@@ -52,7 +77,7 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
                     maxlength="253"
                     placeholder=t!(list.text_hint)
                     value=query.q.clone()
-                    prop:value=typed
+                    node_ref=text.node
                 />
             </label>
             {select(t!(list.namespace), "namespace", named(&facets.namespaces), &query.namespace)}
@@ -90,7 +115,7 @@ pub fn Filters<'a>(view: &'a HomeView) -> impl IntoView + use<> {
 }
 
 /// Goes to what the form's fields say. A text that is being typed makes one entry in the history, not one a letter.
-fn submit(before: Query) -> impl Fn(SubmitEvent) {
+fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
     let go = use_navigate();
     move |event| {
         event.prevent_default();
@@ -101,6 +126,7 @@ fn submit(before: Query) -> impl Fn(SubmitEvent) {
         let replace = Query { q: String::new(), page: 1, ..query.clone() }
             == Query { q: String::new(), page: 1, ..before.clone() }
             && !before.q.is_empty();
+        text.synced.set_value(query.q.clone());
         go(&query.address(), NavigateOptions { scroll: false, replace, ..NavigateOptions::default() });
     }
 }

@@ -31,7 +31,7 @@ use crate::{
         components::{
             card,
             empty::{Empty, empty},
-            filters::Filters,
+            filters::{Filters, TextField},
             notices::notices,
             pager::pager,
             summary::summary,
@@ -119,10 +119,11 @@ fn shown(query: Memo<Result<Query, crate::model::query::BadParam>>) -> RwSignal<
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
     let parts = feed.parts;
+    let text = TextField::follow_address();
     view! {
         <h1 class="vh">{t!(list.heading)}</h1>
         {move || feed.draw_part(parts.head, head)}
-        {move || feed.draw_part(parts.facets, filters)}
+        {move || feed.draw_part(parts.facets, |view| filters(view, text))}
         {move || {
             parts.head.track();
             feed.draw_part(parts.list, |view| Empty::of(view).map(empty))
@@ -154,8 +155,8 @@ fn head(view: &HomeView) -> impl IntoView + use<> {
 }
 
 /// Drawn again when what can be chosen differs, and not under the hands of whoever chooses.
-fn filters(view: &HomeView) -> impl IntoView + use<> {
-    any(view).then(|| view! { <Filters view /> })
+fn filters(view: &HomeView, text: TextField) -> impl IntoView + use<> {
+    any(view).then(|| view! { <Filters view text /> })
 }
 
 fn any(view: &HomeView) -> bool {
