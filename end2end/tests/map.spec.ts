@@ -15,13 +15,13 @@ test("every VM is a square, in the group of its node", async ({ page, demo }) =>
   await expect(page.locator(".map")).not.toContainText(all[0].name);
 });
 
-test("a group leads to its VMs in a table, and says how many need a look", async ({ page, demo }) => {
+test("a group leads to its VMs in a table, and says how many need attention", async ({ page, demo }) => {
   const all = await vms(demo);
   // The demo's dead node: nobody knows its disks.
   const node = all.find((vm) => vm.status === "Running" && ["timed-out", "unreachable"].includes(vm.usage.disk.missing?.reason ?? ""))!.nodeName;
   await page.goto("/?view=map");
   const group = page.locator(".map section").filter({ has: page.getByRole("heading", { name: node }) });
-  await expect(group).toContainText(/need(s)? a look/);
+  await expect(group).toContainText(/needs? attention/);
   await group.getByRole("link", { name: node }).click();
   await expect(page).toHaveURL(new RegExp(`node=${node}`));
   await expect(page.getByRole("table", { name: "Virtual machines" })).toBeVisible();
