@@ -227,7 +227,7 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
     if url.len() > LONGEST_URL {
         return Err(ApiError::UrlTooLong(LONGEST_URL));
     }
-    if is_loaded_by_another_site(request.headers()) {
+    if is_loaded_by_another_site(request.headers()) || is_of_another_origin(request.headers()) {
         return Err(ApiError::OtherSite);
     }
     address::check(request.uri())?;
@@ -242,6 +242,15 @@ fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
     };
     let is_navigation = is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document"]);
     is("sec-fetch-site", &["cross-site", "same-site"]) && !is_navigation
+}
+
+/// Whether the page that asks is of another origin than this host: a WebSocket says so, and has no Fetch Metadata. Pages of
+/// ours ask by GET, where browsers name no origin.
+fn is_of_another_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let own = text(header::HOST);
+    headers.contains_key(header::ORIGIN)
+        && text(header::ORIGIN).and_then(|origin| Some(origin.split_once("://")?.1)) != own
 }
 
 /// Where the browser's half asks.

@@ -59,6 +59,7 @@ pub fn router(app: App) -> Router {
     for path in app.assets.at_root() {
         files = files.route(&format!("/{path}"), get(assets::serve));
     }
+    let files = files.layer(middleware::from_fn_with_state(app.limits.clone(), limits::send_file));
     let mut routes = pages::router(&app)
         .merge(documents)
         .merge(list)

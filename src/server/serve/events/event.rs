@@ -1,10 +1,11 @@
 //! An event as its bytes, and how long the bytes of one are kept for the clients that have yet to take the rest of it.
 
 use std::{
-    collections::VecDeque,
+    collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
@@ -16,12 +17,15 @@ pub const PIECE: usize = 16 << 10;
 /// One event, written once for all who follow its channel.
 pub struct Event {
     bytes: Bytes,
-    buffered: AtomicBool,
+    /// Clients that are in the middle of it.
+    readers: AtomicUsize,
 }
 
 impl Event {
-    pub fn new(bytes: String) -> Arc<Self> {
-        Arc::new(Self { bytes: bytes.into(), buffered: AtomicBool::new(false) })
+    pub fn new(text: String) -> Arc<Self> {
+        // No more bytes than it has: a String may hold twice as many.
+        let bytes = text.into_boxed_str().into_boxed_bytes().into();
+        Arc::new(Self { bytes, readers: AtomicUsize::new(0) })
     }
 
     pub fn len(&self) -> usize {
@@ -35,17 +39,17 @@ impl Event {
 }
 
 /// The events that clients are in the middle of. Without it, a thousand clients that each take another second's view at
-/// a crawl would hold a thousand views. The oldest goes when there are too many bytes: whoever is still in the middle of
-/// that one is disconnected, and can come back for the newest.
+/// a crawl would hold a thousand views. Where there are too many bytes, the oldest event goes of the client that began the
+/// most of them: whoever is still in the middle of it is disconnected, and can come back for the newest.
 pub struct EventBuffer {
     limit: usize,
-    events: Mutex<Buffered>,
+    events: Mutex<Vec<Buffered>>,
 }
 
-#[derive(Default)]
 struct Buffered {
-    oldest_first: VecDeque<Arc<Event>>,
-    bytes: usize,
+    event: Arc<Event>,
+    /// The network of its first reader.
+    network: Option<IpAddr>,
 }
 
 impl EventBuffer {
@@ -54,31 +58,47 @@ impl EventBuffer {
     }
 
     /// The first piece of an event, and the rest if there is one. An event of one piece is not kept.
-    pub fn begin(&self, event: &Arc<Event>) -> (Bytes, Option<Pieces>) {
+    pub fn begin(&self, event: &Arc<Event>, network: Option<IpAddr>) -> (Bytes, Option<Pieces>) {
         if event.len() <= PIECE {
             return (event.bytes.clone(), None);
         }
-        if !event.buffered.swap(true, Ordering::Relaxed) {
-            self.keep(event.clone());
-        }
-        (event.piece(0), Some(Pieces { event: Arc::downgrade(event), at: PIECE }))
+        let pieces = Pieces::new(event);
+        self.keep(event, network);
+        (event.piece(0), Some(pieces))
     }
 
-    fn keep(&self, event: Arc<Event>) {
+    fn keep(&self, event: &Arc<Event>, network: Option<IpAddr>) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.bytes += event.len();
-        events.oldest_first.push_back(event);
-        // The newest is kept even if it is larger than the limit: else nobody could ever have it.
-        while events.bytes > self.limit && events.oldest_first.len() > 1 {
-            let Some(oldest) = events.oldest_first.pop_front() else { break };
-            events.bytes -= oldest.len();
+        if events.iter().any(|other| Arc::ptr_eq(&other.event, event)) {
+            return;
+        }
+        events.retain(|other| other.event.readers.load(Ordering::Relaxed) > 0);
+        events.push(Buffered { event: event.clone(), network });
+        // One event is kept even if it is larger than the limit: else nobody could ever have it.
+        while events.len() > 1 && bytes(&events) > self.limit {
+            let largest = largest_share(&events);
+            let Some(oldest) = events.iter().position(|other| other.network == largest) else { break };
+            events.remove(oldest);
         }
     }
 
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.events.lock().unwrap().bytes
+        bytes(&self.events.lock().unwrap())
     }
+}
+
+fn bytes(events: &[Buffered]) -> usize {
+    events.iter().map(|buffered| buffered.event.len()).sum()
+}
+
+/// Whose events have the most bytes.
+fn largest_share(events: &[Buffered]) -> Option<IpAddr> {
+    let mut shares: HashMap<Option<IpAddr>, usize> = HashMap::new();
+    for buffered in events {
+        *shares.entry(buffered.network).or_default() += buffered.event.len();
+    }
+    shares.into_iter().max_by_key(|(_, bytes)| *bytes).and_then(|(network, _)| network)
 }
 
 /// What a client has yet to take of an event.
@@ -92,11 +112,25 @@ pub struct Pieces {
 pub struct EventGone;
 
 impl Pieces {
+    fn new(event: &Arc<Event>) -> Self {
+        event.readers.fetch_add(1, Ordering::Relaxed);
+        Self { event: Arc::downgrade(event), at: PIECE }
+    }
+
     /// The next piece, and the rest if there is one.
-    pub fn next(self) -> Result<(Bytes, Option<Self>), EventGone> {
+    pub fn next(mut self) -> Result<(Bytes, Option<Self>), EventGone> {
         let event = self.event.upgrade().ok_or(EventGone)?;
-        let at = self.at + PIECE;
-        Ok((event.piece(self.at), (at < event.len()).then_some(Self { at, ..self })))
+        let piece = event.piece(self.at);
+        self.at += PIECE;
+        Ok((piece, (self.at < event.len()).then_some(self)))
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let Some(event) = self.event.upgrade() {
+            event.readers.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -113,7 +147,7 @@ mod tests {
         let buffer = EventBuffer::new(1 << 20);
         for length in [1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 1] {
             let event = event(length);
-            let (piece, mut rest) = buffer.begin(&event);
+            let (piece, mut rest) = buffer.begin(&event, None);
             let mut taken = vec![piece.len()];
             while let Some(pieces) = rest {
                 let (piece, pieces) = pieces.next().unwrap();
@@ -128,7 +162,7 @@ mod tests {
     #[test]
     fn a_client_in_the_middle_goes_on_after_the_channel_has_moved_on() {
         let buffer = EventBuffer::new(4 * PIECE);
-        let (_, rest) = buffer.begin(&event(2 * PIECE));
+        let (_, rest) = buffer.begin(&event(2 * PIECE), None);
         let (_, rest) = rest.unwrap().next().unwrap();
         assert!(rest.is_none());
     }
@@ -136,7 +170,7 @@ mod tests {
     #[test]
     fn beyond_the_limit_the_oldest_event_goes_and_its_readers_with_it() {
         let buffer = EventBuffer::new(4 * PIECE);
-        let slow: Vec<_> = (0..5).map(|_| buffer.begin(&event(2 * PIECE)).1.unwrap()).collect();
+        let slow: Vec<_> = (0..5).map(|_| buffer.begin(&event(2 * PIECE), None).1.unwrap()).collect();
         assert_eq!(buffer.bytes(), 4 * PIECE);
         let gone: Vec<_> = slow.into_iter().map(|pieces| pieces.next().is_err()).collect();
         assert_eq!(gone, [true, true, true, false, false]);
@@ -146,11 +180,27 @@ mod tests {
     fn an_event_that_several_clients_take_counts_once_and_one_larger_than_the_limit_is_sent() {
         let buffer = EventBuffer::new(4 * PIECE);
         let large = event(6 * PIECE);
-        let clients = [buffer.begin(&large), buffer.begin(&large)];
+        let clients = [buffer.begin(&large, None), buffer.begin(&large, None)];
         assert_eq!(buffer.bytes(), 6 * PIECE);
         drop(large);
         for (_, rest) in clients {
             assert!(rest.unwrap().next().is_ok());
         }
+    }
+
+    /// One client may begin as many views as there are, again and again.
+    #[test]
+    fn whoever_has_most_in_the_buffer_is_disconnected_and_nobody_else() {
+        let buffer = EventBuffer::new(6 * PIECE);
+        let (victim, attacker) = (Some([203, 0, 113, 5].into()), Some([203, 0, 113, 6].into()));
+        let (_, slow) = buffer.begin(&event(2 * PIECE), victim);
+        // Begun and left: nobody is in the middle of these.
+        for _ in 0..100 {
+            drop(buffer.begin(&event(2 * PIECE), attacker));
+        }
+        let held: Vec<_> = (0..100).map(|_| buffer.begin(&event(2 * PIECE), attacker).1.unwrap()).collect();
+        assert!(slow.unwrap().next().is_ok());
+        assert_eq!(held.into_iter().filter_map(|pieces| pieces.next().ok()).count(), 2);
+        assert!(buffer.bytes() <= 6 * PIECE);
     }
 }

@@ -1,13 +1,13 @@
 //! One client of a channel: what it was last told, and what comes next.
 
-use std::sync::Arc;
+use std::{io, net::IpAddr, sync::Arc};
 
 use axum::body::Bytes;
 use futures::{Stream, stream};
 
 use super::{
     channel::{Beat, Subscription},
-    event::{EventBuffer, Pieces},
+    event::{EventBuffer, EventGone, Pieces},
 };
 use crate::server::serve::limits::PeerPermit;
 
@@ -15,6 +15,7 @@ use crate::server::serve::limits::PeerPermit;
 pub struct Follower {
     subscription: Subscription,
     buffer: Arc<EventBuffer>,
+    network: Option<IpAddr>,
     last: Option<u64>,
     /// The snapshot that was there when it came: it is told of none before.
     due: u64,
@@ -30,40 +31,40 @@ const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
 impl Follower {
     pub fn new(
         subscription: Subscription,
-        buffer: Arc<EventBuffer>,
+        (buffer, network): (Arc<EventBuffer>, Option<IpAddr>),
         last: Option<u64>,
         due: u64,
         place: PeerPermit,
     ) -> Self {
-        Self { subscription, buffer, last, due, greeted: false, rest: None, _place: place }
+        Self { subscription, buffer, network, last, due, greeted: false, rest: None, _place: place }
     }
 
-    pub fn events(self) -> impl Stream<Item = Bytes> + Send {
-        stream::unfold(self, async |mut follower| Some((follower.next().await?, follower)))
+    /// An error where it ends in the middle of an event: what ends so must not look whole.
+    pub fn events(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        stream::try_unfold(self, async |mut follower| {
+            Ok(follower.next().await?.map(|piece| (piece, follower)))
+        })
     }
 
     /// Asked only when the client has taken what came before: one that does not read skips what it missed. It ends for a
     /// client that is too slow for the event it is in the middle of: what that client has is no event without its end.
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
         if !std::mem::replace(&mut self.greeted, true) {
-            return Some(GREETING);
+            return Ok(Some(GREETING));
         }
         if let Some(rest) = self.rest.take() {
-            let piece = rest.next();
-            if piece.is_err() {
-                tracing::debug!("a client is disconnected: it was too slow for an event");
-            }
-            return Some(self.remember(piece.ok()?));
+            let piece = rest.next().map_err(|EventGone| io::Error::other("too slow for this event"))?;
+            return Ok(Some(self.remember(piece)));
         }
         loop {
             if let Some(event) = self.event() {
-                return Some(event);
+                return Ok(Some(event));
             }
-            match self.subscription.beat().await? {
+            match self.subscription.beat().await {
                 // Told before this client followed, or while it read what came before.
-                Beat::News => {}
-                Beat::Alive => return Some(self.event_or_sign_of_life()),
-                Beat::Over => return None,
+                Some(Beat::News) => {}
+                Some(Beat::Alive) => return Ok(Some(self.event_or_sign_of_life())),
+                Some(Beat::Over) | None => return Ok(None),
             }
         }
     }
@@ -72,7 +73,7 @@ impl Follower {
     fn event(&mut self) -> Option<Bytes> {
         let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
         self.last = Some(seq);
-        let begun = self.buffer.begin(&event);
+        let begun = self.buffer.begin(&event, self.network);
         Some(self.remember(begun))
     }
 

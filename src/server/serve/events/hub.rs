@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
@@ -58,9 +58,9 @@ const REST: u32 = 2;
 /// When to come back, for a client that found no place, in seconds.
 const RETRY_AFTER: u32 = 30;
 /// Clients for each channel, and the fewest channels. Most people look at what others look at too: the list as it is, the
-/// VM in trouble. A channel holds the view and its last changes, some 250 kB of 50 VMs in JSON: with the 2,000 clients of
-/// the default, 400 channels are 100 MB.
-const CLIENTS_A_CHANNEL: usize = 5;
+/// VM in trouble. A channel holds the view and its last changes, up to 500 kB of 50 VMs in JSON: with the 2,000 clients of
+/// the default, 200 channels are 100 MB.
+const CLIENTS_A_CHANNEL: usize = 10;
 const FEWEST_CHANNELS: usize = 16;
 /// Bytes of events that no channel has any more and some client is in the middle of: some hundred views of 50 VMs.
 const BUFFERED_BYTES: usize = 24 << 20;
@@ -103,7 +103,7 @@ pub struct Hub {
     client_places: Arc<PeerSemaphore>,
     buffer: Arc<EventBuffer>,
     /// Turns to cut a view that somebody waits for: for half of the cores, so that the rest is answered beside it.
-    cutters: Semaphore,
+    cutters: Arc<PeerSemaphore>,
     running: AtomicBool,
 }
 
@@ -118,7 +118,7 @@ impl Hub {
             channel_places: PeerSemaphore::new("event channels", channels),
             client_places: PeerSemaphore::new("event clients", clients),
             buffer: EventBuffer::new(BUFFERED_BYTES),
-            cutters: Semaphore::new(available_parallelism().map_or(1, NonZero::get).div_ceil(2)),
+            cutters: PeerSemaphore::new("cuts", available_parallelism().map_or(1, NonZero::get).div_ceil(2)),
             running: AtomicBool::new(false),
         })
     }
@@ -132,9 +132,10 @@ impl Hub {
         })?;
         self.start();
         let subscription = self.subscribe(asked, scope, peer)?;
-        let due = self.catch_up(subscription.channel());
+        let due = self.catch_up(subscription.channel(), peer);
         let last = asked.last.filter(|id| id.process == self.process).map(|id| id.seq);
-        Ok(Follower::new(subscription, self.buffer.clone(), last, due, place))
+        let buffer = (self.buffer.clone(), peer.map(Peer::network));
+        Ok(Follower::new(subscription, buffer, last, due, place))
     }
 
     /// Clients that hold a place.
@@ -189,17 +190,17 @@ impl Hub {
     }
 
     /// Has the view cut for somebody who came since the last round. The snapshot that it is to be of.
-    fn catch_up(self: &Arc<Self>, channel: &Arc<Channel>) -> u64 {
+    fn catch_up(self: &Arc<Self>, channel: &Arc<Channel>, peer: Option<Peer>) -> u64 {
         let due = self.reader.snapshot().seq;
         if channel.begin_cut(due) {
-            tokio::spawn(self.clone().cut(channel.clone()));
+            tokio::spawn(self.clone().cut(channel.clone(), peer));
         }
         due
     }
 
     /// Once for all who wait for it, on a thread where it holds nobody up, and not at all if they are gone by then.
-    async fn cut(self: Arc<Self>, channel: Arc<Channel>) {
-        let Ok(_turn) = self.cutters.acquire().await else { return };
+    async fn cut(self: Arc<Self>, channel: Arc<Channel>, peer: Option<Peer>) {
+        let _turn = self.cutters.acquire(peer).await;
         while !channel.end_cut(self.reader.snapshot().seq) {
             let (hub, cut) = (self.clone(), channel.clone());
             let work = move || cut.advance(&hub.reader, &hub.reader.snapshot());

@@ -21,7 +21,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, header},
     response::Response,
 };
-use futures::{StreamExt, stream};
+use futures::stream;
 
 use super::{error::ApiResult, peer::Peer, state::App};
 use crate::{model::params::Params, words::Lang};
@@ -44,7 +44,7 @@ pub async fn events(
         Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
     } else {
         let follower = app.events.follow(&asked, app.scope(), peer.map(|Extension(peer)| peer))?;
-        Body::from_stream(follower.events().map(Ok::<_, Infallible>))
+        Body::from_stream(follower.events())
     };
     let mut response = Response::new(body);
     let out = response.headers_mut();

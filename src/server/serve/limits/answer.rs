@@ -15,6 +15,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use tokio::time::timeout;
 
 /// Bytes that a permit stands for.
 pub const UNIT: usize = 1 << 10;
@@ -28,8 +29,21 @@ pub async fn send_list(
     next: Next,
 ) -> ApiResult<Response> {
     let peer = request.extensions().get::<Peer>().copied();
+    let turn = timeout(LONGEST_WAIT * 2, limits.list_turn.acquire()).await;
+    let _turn = turn.ok().and_then(Result::ok).ok_or(ApiError::Busy(RETRY_AFTER))?;
     let (head, body) = collect(next.run(request).await).await?;
     Ok(Response::from_parts(head, Body::from(hold(&limits.lists, peer, body).await?)))
+}
+
+/// Lets a file out once there is room for it: the program has its bytes once, and the kernel a part for each reader.
+pub async fn send_file(
+    State(limits): State<Arc<WorkLimits>>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let (head, body) = collect(next.run(request).await).await?;
+    Ok(Response::from_parts(head, Body::from(hold(&limits.files, peer, body).await?)))
 }
 
 /// The same bytes with a permit for them.
@@ -88,6 +102,10 @@ mod tests {
             .route("/huge", get(async || vec![b'x'; 100 * SIZE]))
             .route("/small", get(async || vec![b'x'; SMALL]))
             .layer(middleware::from_fn_with_state(limits.clone(), send_list));
+        let files = Router::new()
+            .route("/file", get(async || vec![b'x'; SIZE]))
+            .layer(middleware::from_fn_with_state(limits.clone(), send_file));
+        let router = router.merge(files);
         Rig { limits, router }
     }
 
@@ -113,6 +131,20 @@ mod tests {
         assert_eq!(rig.ask("/large", 7).await.status(), 200);
         drop(unread);
         assert_eq!(rig.limits.lists.held(), 0);
+    }
+
+    /// A reader that acknowledges nothing leaves a part of the file with the kernel.
+    #[tokio::test(start_paused = true)]
+    async fn files_that_are_not_read_are_no_more_than_there_is_room_for() {
+        let rig = rig();
+        let mut unread = Vec::new();
+        for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200)] {
+            let answer = rig.ask("/file", peer).await;
+            assert_eq!(answer.status(), want, "{peer}");
+            unread.push(answer);
+        }
+        drop(unread);
+        assert_eq!(rig.ask("/file", 5).await.status(), 200);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ mod render;
 mod semaphore;
 mod threads;
 
-pub use answer::send_list;
+pub use answer::{send_file, send_list};
 pub use download::send_download;
 pub use render::{RenderPermit, render_answer};
 pub use semaphore::{PeerPermit, PeerSemaphore, PermitError};
@@ -18,7 +18,7 @@ pub use threads::RenderThreads;
 
 use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 /// Answers that are computed at once for each core: pages, server functions, and most of the API. They are some
 /// milliseconds of a core each. A few wait for a core, so that none is idle.
@@ -29,6 +29,8 @@ const DOWNLOADS: usize = 3;
 /// which are megabytes, have bytes of their own, so that no reader of a list keeps others from pages.
 const ANSWER_BYTES: usize = 12 << 20;
 const LIST_BYTES: usize = 20 << 20;
+/// The same of files: of a large one the kernel holds some 140 kB for each slow reader.
+const FILE_BYTES: usize = 32 << 20;
 /// Longest wait for a permit: a burst is let through, and nobody waits longer for a refusal than for an answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// When to come back, in seconds.
@@ -40,6 +42,9 @@ pub struct WorkLimits {
     downloads: Arc<PeerSemaphore>,
     answers: Arc<PeerSemaphore>,
     lists: Arc<PeerSemaphore>,
+    files: Arc<PeerSemaphore>,
+    /// A list is put together before its size is known: one at a time.
+    list_turn: Semaphore,
     /// Where answers are computed; none: where they are asked for.
     runtime: Option<Handle>,
 }
@@ -48,7 +53,8 @@ impl Default for WorkLimits {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let lists = PeerSemaphore::new("lists, in KiB", LIST_BYTES / answer::UNIT);
-        Self { lists, ..Self::new(cores * RENDERS_A_CORE, DOWNLOADS, ANSWER_BYTES) }
+        let files = PeerSemaphore::new("files, in KiB", FILE_BYTES / answer::UNIT);
+        Self { lists, files, ..Self::new(cores * RENDERS_A_CORE, DOWNLOADS, ANSWER_BYTES) }
     }
 }
 
@@ -59,6 +65,8 @@ impl WorkLimits {
             downloads: PeerSemaphore::new("downloads", downloads),
             answers: PeerSemaphore::new("answers, in KiB", answer_bytes / answer::UNIT),
             lists: PeerSemaphore::new("lists, in KiB", answer_bytes / answer::UNIT),
+            files: PeerSemaphore::new("files, in KiB", answer_bytes / answer::UNIT),
+            list_turn: Semaphore::new(1),
             runtime: None,
         }
     }

@@ -238,6 +238,30 @@ async fn a_page_of_another_site_leads_here_and_loads_nothing() {
     }
 }
 
+/// A WebSocket has no Fetch Metadata, and names its page's origin.
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused() {
+    let server = Server::new(vec![vm("shop", "web")]);
+    for (origin, want) in [
+        ("http://localhost:9399", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("http://127.0.0.1:80811", 403),
+        ("http://127.0.0.1:8081", 200),
+    ] {
+        for path in ["/", "/vms/shop/web", "/api/events", "/api/vms"] {
+            let headers = [("host", "127.0.0.1:8081"), ("origin", origin), ("upgrade", "websocket")];
+            let mut request = axum::http::Request::get(path);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            let answer = tower::ServiceExt::oneshot(server.router.clone(), request).await.unwrap();
+            assert_eq!(answer.status(), want, "{origin} {path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_program_is_ready_once_every_source_was_tried() {
     let server = Server::new(vec![]);
