@@ -30,7 +30,7 @@ pub struct RbdImage {
     pub size: Amount,
     pub total_disk_usage: Amount,
     /// Empty where it is not told.
-    pub features_name: Names,
+    pub features_name: Names<16>,
     /// `snapshot`, or anything else: `journal` may stand at an image that is not mirrored.
     pub mirror_mode: Identifier,
 }

@@ -23,10 +23,13 @@ pub struct Answer<'a> {
     #[serde(borrow)]
     data: Data<'a>,
     #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_REMARKS>")]
-    warnings: Vec<Cow<'a, str>>,
+    warnings: Vec<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_REMARKS>")]
-    infos: Vec<Cow<'a, str>>,
+    infos: Vec<&'a RawValue>,
 }
+
+/// Bytes of a remark, or of the labels of a series, as they are written. What is escaped is held once more when it is read.
+const LONGEST_TEXT: usize = 16 << 10;
 
 #[derive(Deserialize)]
 struct Data<'a> {
@@ -34,13 +37,27 @@ struct Data<'a> {
     result: Vec<&'a RawValue>,
 }
 
-/// One series: its samples of the last minutes.
 #[derive(Deserialize)]
-pub struct Series<'a> {
+struct RawSeries<'a> {
     #[serde(borrow)]
-    pub metric: Labels<'a>,
+    metric: &'a RawValue,
     #[serde(borrow, default, deserialize_with = "nullable::<_, _, MOST_SAMPLES>")]
     values: Vec<(f64, &'a str)>,
+}
+
+/// One series: its samples of the last minutes.
+pub struct Series<'a> {
+    pub metric: Labels<'a>,
+    values: Vec<(f64, &'a str)>,
+}
+
+impl<'a> Series<'a> {
+    /// None for what is no series, or has longer labels than any that is looked for.
+    pub fn parse(json: &'a str) -> Option<Self> {
+        let RawSeries { metric, values } = serde_json::from_str(json).ok()?;
+        let labels = Some(metric.get()).filter(|labels| labels.len() <= LONGEST_TEXT)?;
+        Some(Self { metric: serde_json::from_str(labels).ok()?, values })
+    }
 }
 
 #[derive(Deserialize)]
@@ -68,11 +85,13 @@ pub struct Labels<'a> {
 
 impl<'a> Answer<'a> {
     pub fn series(&self) -> impl Iterator<Item = Series<'a>> {
-        self.data.result.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok())
+        self.data.result.iter().filter_map(|raw| Series::parse(raw.get()))
     }
 
-    pub fn remarks(&self) -> impl Iterator<Item = &str> {
-        self.warnings.iter().chain(&self.infos).map(|remark| &**remark)
+    pub fn remarks(&self) -> impl Iterator<Item = Cow<'a, str>> {
+        let all = self.warnings.iter().chain(&self.infos).map(|remark| remark.get());
+        all.filter(|remark| remark.len() <= LONGEST_TEXT)
+            .filter_map(|remark| serde_json::from_str(remark).ok())
     }
 }
 
@@ -161,7 +180,7 @@ mod tests {
             ("", None),
         ] {
             let json = format!(r#"{{"metric":{{}},"values":[{samples}]}}"#);
-            let series: Series<'_> = serde_json::from_str(&json).unwrap();
+            let series = Series::parse(&json).unwrap();
             assert_eq!(series.growth(), want, "{samples}");
         }
     }
@@ -172,6 +191,17 @@ mod tests {
             {"metric":{},"values":[["1","2"]]},{"metric":{"x":"y"},"values":[[1,"3"]],"histograms":[[1,{}]]},
             {"metric":{},"values":[[1e300,"1"]]},{"metric":{}}]"#;
         assert_eq!(lasts(odd), [Some((1000, Some(3.0))), None, None]);
+    }
+
+    /// What is escaped is held once more: by the answer, and as it is read.
+    #[test]
+    fn labels_and_remarks_that_nobody_wants_are_not_read() {
+        let long = "\\u0061".repeat(LONGEST_TEXT / 6 + 1);
+        let series = |label: &str| format!(r#"{{"metric":{{"name":"{label}"}},"values":[[1,"3"]]}}"#);
+        assert_eq!(lasts(&format!("[{},{}]", series(&long), series("web"))).len(), 1);
+        let json = format!(r#"{{"data":{{"result":[]}},"warnings":["{long}","short"],"infos":[7]}}"#);
+        let answer: Answer<'_> = serde_json::from_str(&json).unwrap();
+        assert_eq!(answer.remarks().collect::<Vec<_>>(), ["short"]);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 
 mod queue;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use self::queue::{Full, Shared};
 pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered};
@@ -48,7 +51,38 @@ impl Times {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Of {
     One { namespace: String, instance: String, claims: Vec<String> },
-    All,
+    All(Arc<Names>),
+}
+
+/// Instances and claims whose past is wanted. Whoever is scraped can invent others: of these nothing is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub instances: HashSet<Key>,
+    pub claims: HashSet<Key>,
+}
+
+impl Names {
+    pub fn of_all(vms: &[Arc<Vm>]) -> Self {
+        let mut names = Self::default();
+        for vm in vms {
+            let key = |name: &str| Key::new(&vm.summary.namespace, name);
+            names.instances.insert(key(&vm.vm_name));
+            names.claims.extend(vm.volumes.iter().map(|volume| key(&volume.claim)));
+        }
+        names
+    }
+}
+
+impl Of {
+    pub fn names(&self) -> Arc<Names> {
+        match self {
+            Self::All(names) => names.clone(),
+            Self::One { namespace, instance, claims } => Arc::new(Names {
+                instances: HashSet::from([Key::new(namespace, instance)]),
+                claims: claims.iter().map(|claim| Key::new(namespace, claim)).collect(),
+            }),
+        }
+    }
 }
 
 /// None where nothing is known.

@@ -308,6 +308,11 @@ pub struct PodContainer {
 }
 
 impl PodFacts {
+    /// None of its containers runs, or will again.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase.as_str(), "Succeeded" | "Failed")
+    }
+
     /// The claim that is mounted as this volume.
     pub fn claim_of(&self, volume: &str) -> Option<&str> {
         let mut claims = self.claims.iter();

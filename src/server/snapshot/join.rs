@@ -123,6 +123,11 @@ impl World {
         self.track_of(id, namespace).is_some_and(|track| track.last_success.is_some())
     }
 
+    /// Whether what is not known of a source's objects does not exist.
+    pub(super) fn knows_all(&self, id: SourceId, namespace: &str) -> bool {
+        self.listed(id, namespace) && !self.omits(id, namespace)
+    }
+
     /// Whether some of a source's objects are not known: too large, or too many.
     pub(super) fn omits(&self, id: SourceId, namespace: &str) -> bool {
         self.track_of(id, namespace).is_some_and(|track| !track.omitted.is_empty())

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Snapshot,
-    archive::{Answer, Archive, Of, Recording, Requester, Times, created, points},
+    archive::{Answer, Archive, Names, Of, Recording, Requester, Times, created, points},
     facts::SourceError,
     history::{COARSE, FINE, Store},
     insight::{self, Drawn},
@@ -88,7 +88,8 @@ impl Keeper {
         let mut pause = PAUSE;
         while let Some(times) = plan.next() {
             let started = Instant::now();
-            let answer = timeout(PATIENCE, archive.answer(Requester::Backfill, Of::All, times)).await;
+            let all = Of::All(Arc::new(Names::of_all(&self.snapshots.borrow().vms)));
+            let answer = timeout(PATIENCE, archive.answer(Requester::Backfill, all, times)).await;
             let answer = answer.unwrap_or_else(|_| Arc::new(Err(late())));
             match &*answer {
                 Ok(recording) => {

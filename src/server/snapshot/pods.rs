@@ -40,7 +40,7 @@ impl<'a> From<&'a PodFacts> for Pod<'a> {
             created: Some(facts.created),
             created_by: &facts.created_by,
             domain: &facts.domain,
-            done: matches!(facts.phase.as_str(), "Succeeded" | "Failed"),
+            done: facts.has_ended(),
             alive: facts.phase == "Running",
             running: facts.phase == "Running" && !facts.deleting,
         }

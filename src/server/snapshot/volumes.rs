@@ -58,7 +58,8 @@ impl<'a> Reports<'a> {
         for volume in world.longhorn.values() {
             longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
         }
-        let mounts = world.pods.values().flat_map(|pod| {
+        // The kubelet of a pod that has ended measures nothing for it any more: it could say what it likes of a VM that has left.
+        let mounts = world.pods.values().filter(|pod| !pod.has_ended()).flat_map(|pod| {
             pod.claims.iter().map(|(_, claim)| (&*pod.node_name, &*pod.namespace, claim.as_str()))
         });
         let mounts = (!world.pods.is_empty()).then(|| mounts.collect());

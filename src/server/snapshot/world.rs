@@ -363,17 +363,24 @@ impl World {
         let before = std::mem::take(&mut self.prometheus);
         let volumes = facts.volumes.into_iter().filter_map(|stats| {
             let VolumeRef::Claim(claim) = &stats.of else { return None };
+            // Whoever is scraped can invent names: of things that are not there nothing is kept, and nothing follows.
+            if self.knows_all(SourceId::Claims, &claim.namespace) && !self.claims.contains_key(claim) {
+                return None;
+            }
             let last = before.volumes.get(claim).map(|(_, receipt)| *receipt);
             Some((claim.clone(), (last, stats.at, stats)))
         });
         let volumes: HashMap<Key, (VolumeStats, Receipt)> = volumes
             .map(|(claim, (last, time, stats))| (claim, (stats, Receipt::after(last, time, at))))
             .collect();
-        let instances = facts.instances.into_iter().map(|sample| {
+        let instances = facts.instances.into_iter().filter_map(|sample| {
             let key = Key::new(&sample.namespace, &sample.name);
+            if self.knows_all(SourceId::Instances, &key.namespace) && !self.instances.contains_key(&key) {
+                return None;
+            }
             let last = before.instances.get(&key).map(|(_, receipt)| *receipt);
             let receipt = Receipt::after(last, Some(sample.at), at);
-            (key, (sample, receipt))
+            Some((key, (sample, receipt)))
         });
         let instances: HashMap<Key, (InstanceSample, Receipt)> = instances.collect();
         let (wall, interval) = (self.wall(at), self.limits.metrics_interval);

@@ -160,7 +160,7 @@ mod tests {
             }
         }
         assert_eq!(tries, [0, 15, 135]);
-        assert!(guard.words().to_string().ends_with("is once their files change"), "{}", guard.words());
+        assert!(guard.words().to_string().ends_with("is when their files change"), "{}", guard.words());
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         assert!(guard.check(&credentials("other"), now).is_ok());
         guard.refused(credentials("other"), now);
         let words = guard.words().to_string();
-        assert!(words.contains("is in 15m, or once") && !words.contains("other"), "{words}");
+        assert!(words.contains("is in 15 min, or when") && !words.contains("other"), "{words}");
         assert!(guard.check(&credentials("other"), now).is_err());
         assert!(guard.check(&credentials("other"), now + WAITS[0]).is_ok());
     }

@@ -266,8 +266,8 @@ async fn find_in_namespaces(
     wanted: impl Iterator<Item = &Image>,
     found: &mut Vec<ImageStats>,
 ) -> Result<(), Failure> {
-    let mut places: BTreeMap<&str, (&Image, Vec<ImageStats>)> =
-        wanted.map(|image| (&*image.name, (image, Vec::new()))).collect();
+    let mut places: BTreeMap<&str, (&Image, Named)> =
+        wanted.map(|image| (&*image.name, (image, Named::Nothing))).collect();
     let (mut offset, mut first) = (0, None);
     while let Some(page) = api.page(pool, offset).await? {
         let begins = page.images.first().map(|stats| stats.image.clone());
@@ -277,19 +277,35 @@ async fn find_in_namespaces(
         (first, offset) = (begins, offset + page.count);
         for stats in page.images {
             if let Some((_, named)) = places.get_mut(&*stats.image.name) {
-                named.push(stats);
+                named.add(stats);
             }
         }
         if page.total.is_some_and(|total| offset >= total) {
             break;
         }
     }
-    for (image, mut named) in places.into_values() {
-        if let (Some(stats), true) = (named.pop(), named.is_empty()) {
+    for (image, named) in places.into_values() {
+        if let Named::Alone(stats) = named {
             found.push(ImageStats { image: image.clone(), ..stats });
         }
     }
     Ok(())
+}
+
+/// What has one name in a pool. A list without an end names it for ever: no more than one is kept.
+enum Named {
+    Nothing,
+    Alone(ImageStats),
+    Several,
+}
+
+impl Named {
+    fn add(&mut self, stats: ImageStats) {
+        *self = match self {
+            Self::Nothing => Self::Alone(stats),
+            Self::Alone(_) | Self::Several => Self::Several,
+        };
+    }
 }
 
 /// Whether another image may fare better: the manager could not open this one.
@@ -318,6 +334,19 @@ mod tests {
             (0, Some(0), 5, 1),
         ] {
             assert_eq!(pages_left(offset, total, wanted), want, "{offset} {total:?} {wanted}");
+        }
+    }
+
+    /// A manager whose list has no end names one image for ever.
+    #[test]
+    fn of_a_name_that_a_list_repeats_nothing_is_kept() {
+        let image = Image { pool: "p".into(), namespace: "".into(), name: "i".into(), any_namespace: false };
+        let mut named = Named::Nothing;
+        named.add(ImageStats { image: image.clone(), size: 1, used: Ok(1) });
+        assert!(matches!(named, Named::Alone(_)));
+        for _ in 0..3 {
+            named.add(ImageStats { image: image.clone(), size: 1, used: Ok(1) });
+            assert!(matches!(named, Named::Several));
         }
     }
 

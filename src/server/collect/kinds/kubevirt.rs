@@ -10,7 +10,7 @@ use self::{
     instancetypes::named_instancetype,
     sizes::{memory, topology, vcpus},
 };
-use super::{Kind, ROW, VOLUME_ROW, created, texts};
+use super::{Kind, ROW, created, texts, volume_rows};
 use crate::{
     model::source::SourceId,
     server::{
@@ -154,10 +154,7 @@ impl Kind for Instances {
     }
 
     fn weight(facts: &InstanceFacts) -> usize {
-        let volumes = facts
-            .volumes
-            .iter()
-            .map(|v| VOLUME_ROW + size_of::<InstanceVolume>() + texts(&[&v.name, &v.claim]));
+        let volumes = facts.volumes.iter().map(|v| size_of::<InstanceVolume>() + texts(&[&v.name, &v.claim]));
         let disks = facts
             .disks
             .iter()
@@ -170,7 +167,8 @@ impl Kind for Instances {
         let own =
             [&facts.uid, &facts.namespace, &facts.name, &facts.phase, &facts.node_name, &facts.owner_vm];
         let pause = facts.pause.iter().map(|pause| pause_weight(pause));
-        let parts: usize = volumes.chain(disks).chain(pods).chain(migration).chain(pause).sum();
+        let parts: usize = volumes.chain(disks).chain(pods).chain(migration).chain(pause).sum::<usize>()
+            + volume_rows(facts.volumes.len());
         let guest = texts(&[&facts.ip_address, &facts.guest_os, &facts.memory]);
         ROW + size_of::<InstanceFacts>() + texts(&own) + guest + parts
     }

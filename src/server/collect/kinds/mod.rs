@@ -69,6 +69,13 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
 const ROW: usize = 1 << 10;
 /// The same of a volume: its readings, what can be done about it, and its part of the answers to readers.
 const VOLUME_ROW: usize = 512;
+/// Volumes of one object that VMs have. One with more is made to take room, and each of the others counts as much again.
+const USUAL_VOLUMES: usize = 16;
+
+/// What an object's volumes are held to beside their facts.
+fn volume_rows(count: usize) -> usize {
+    (count + count.saturating_sub(USUAL_VOLUMES)) * VOLUME_ROW
+}
 
 /// Bytes of texts.
 fn texts(texts: &[impl AsRef<str>]) -> usize {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, ROW, VOLUME_ROW, created, texts};
+use super::{Kind, ROW, created, texts, volume_rows};
 use crate::{
     model::{
         source::SourceId,
@@ -67,12 +67,11 @@ impl Kind for Wukongs {
             .disks
             .iter()
             .map(|d| 2 * size_of::<Disk>() + 2 * texts(&[&d.name, &d.size, &d.storage_class_name, &d.image]));
-        let volumes = facts
-            .volumes
-            .iter()
-            .map(|v| VOLUME_ROW + size_of::<WukongVolume>() + texts(&[&v.name, &v.claim, &v.size]));
+        let volumes =
+            facts.volumes.iter().map(|v| size_of::<WukongVolume>() + texts(&[&v.name, &v.claim, &v.size]));
         let own = [&facts.uid, &facts.namespace, &facts.name, &facts.memory, &facts.os_image, &facts.phase];
-        let parts: usize = networks.chain(disks).chain(volumes).sum();
+        let parts: usize =
+            networks.chain(disks).chain(volumes).sum::<usize>() + volume_rows(facts.volumes.len());
         ROW + size_of::<WukongFacts>() + texts(&own) + texts(&[&facts.vm_name, &facts.node_name]) + parts
     }
 

@@ -80,7 +80,7 @@ pub fn scrapes<const N: usize>(
         let key = scope.key(&series.metric, label, &mut foreign);
         if let (Some(key), Some(last)) = (key, series.last()) {
             let target = (key, format!("{} {}", series.metric.instance, series.metric.node));
-            texts += target.0.namespace.len() + target.0.name.len() + target.1.len();
+            texts += text_bytes(&target) + scope.node(&series.metric).len();
             if texts > MOST_TEXT {
                 left_out += 1;
             } else if found.len() < MOST_THINGS || found.contains_key(&target) {
@@ -106,11 +106,19 @@ impl<T> Part<T> {
     }
 }
 
+fn text_bytes((key, target): &(Key, String)) -> usize {
+    key.namespace.len() + key.name.len() + target.len()
+}
+
 impl<const N: usize> Part<Scrapes<N>> {
-    /// Puts the answer for another metric of the family to those before it.
+    /// Puts the answer for another metric of the family to those before it: together they are held to the bounds of one.
     pub fn merge_scrapes(&mut self, other: Self) {
+        let mut texts: usize =
+            self.found.iter().map(|(target, scrape)| text_bytes(target) + scrape.node.len()).sum();
         for (target, scrape) in self.take_in(other) {
-            if self.found.len() < MOST_THINGS || self.found.contains_key(&target) {
+            let is_known = self.found.contains_key(&target);
+            texts += if is_known { 0 } else { text_bytes(&target) + scrape.node.len() };
+            if is_known || self.found.len() < MOST_THINGS && texts <= MOST_TEXT {
                 self.found.entry(target).or_insert_with(|| Scrape::new(&scrape.node)).take_in(scrape);
             } else {
                 self.left_out += 1;
@@ -195,7 +203,7 @@ fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<Rate>) -> Instance
 }
 
 fn remarks(answer: &Answer<'_>) -> Vec<String> {
-    answer.remarks().take(REMARKS).map(|remark| readable(remark, REMARK)).collect()
+    answer.remarks().take(REMARKS).map(|remark| readable(&remark, REMARK)).collect()
 }
 
 impl Rate {
@@ -428,6 +436,14 @@ mod tests {
         let texts: usize = claims.found.keys().map(|(key, target)| key.name.len() + target.len()).sum();
         assert!(texts <= MOST_TEXT && texts > MOST_TEXT / 2, "{texts}");
         assert_eq!(claims.found.len() + claims.left_out, SERIES);
+        // Nor do the answers for other metrics make it more.
+        let others: Vec<String> =
+            (SERIES..2 * SERIES).map(|n| series(VOLUMES[1], &labels(n), r#"[30,"1"],[60,"1"]"#)).collect();
+        let part = |n, all: &[String]| scrapes::<4>(&json(all), n, &scope(None), NameLabel::Claim).unwrap();
+        let both = merged([part(0, &all), part(1, &others)].into_iter());
+        let texts: usize = both.found.keys().map(text_bytes).sum();
+        assert!(texts <= MOST_TEXT, "{texts}");
+        assert_eq!(both.found.len() + both.left_out, 2 * SERIES);
         let rates = cpu(&json(&all), &scope(None)).unwrap();
         let texts: usize = rates.found.keys().map(|key| key.name.len()).sum();
         assert!(texts <= MOST_TEXT && texts > MOST_TEXT / 2, "{texts}");

@@ -63,7 +63,7 @@ impl Queries<'_> {
             [of_metric(USED), of_metric(CAPACITY)]
         };
         let (instance, volumes) = match of {
-            Of::All => (None, Some(volumes(None))),
+            Of::All(_) => (None, Some(volumes(None))),
             Of::One { claims, .. } if claims.is_empty() => (instance(of), None),
             Of::One { claims, .. } => {
                 let fits = matcher("exported_persistentvolumeclaim", claims).len() <= LONGEST_LIST;
@@ -91,7 +91,7 @@ impl Queries<'_> {
             let ours = self.scope.namespaces.as_deref().map(|ours| matcher(label, ours));
             let one = match of {
                 Of::One { namespace, .. } => Some(matcher(label, std::slice::from_ref(namespace))),
-                Of::All => None,
+                Of::All(_) => None,
             };
             ours.into_iter().chain(one).collect()
         };
@@ -132,7 +132,7 @@ impl Queries<'_> {
 
 fn instance(of: &Of) -> Option<&[String]> {
     match of {
-        Of::All => None,
+        Of::All(_) => None,
         Of::One { instance, .. } => Some(std::slice::from_ref(instance)),
     }
 }

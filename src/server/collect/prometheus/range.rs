@@ -1,6 +1,9 @@
 //! The past, by range queries: for one VM when somebody looks, for all of them in pieces after a start.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +21,7 @@ use crate::{
         config::{CollectConfig, PrometheusConfig},
         k8s::prometheus::{Answer, Labels},
         snapshot::{
-            archive::{Of, Question, Questions, Recording, Reply, Times, Track},
+            archive::{Names, Of, Question, Questions, Recording, Reply, Times, Track},
             facts::Key,
         },
     },
@@ -29,6 +32,8 @@ const ABSURD: f64 = (1u64 << 63) as f64;
 /// Points of one answer: 16 bytes each are held. More series than were asked for come from a matcher that lets too much in,
 /// or from a scraped page that invents them.
 const MOST_POINTS: usize = 1 << 21;
+/// What is held of a track beside its points, in points.
+const TRACK_POINTS: usize = 16;
 
 type Asked = (Reply, Result<Found, Failure>);
 
@@ -112,20 +117,31 @@ impl Figure {
         }
     }
 
-    fn read(self, answer: &[u8], scope: &Scope, times: Times) -> Option<Tracks> {
+    fn read(self, answer: &[u8], scope: &Scope, names: &Names, times: Times) -> Option<Tracks> {
         match self {
-            Self::Cpu => cpu(answer, scope, self.asked(times)),
-            Self::Memory => tracks(answer, scope, NameLabel::Instance, times),
-            Self::Claim => tracks(answer, scope, NameLabel::Claim, times),
+            Self::Cpu => cpu(answer, Wanted { scope, names: Some(&names.instances) }, self.asked(times)),
+            Self::Memory => {
+                tracks(answer, Wanted { scope, names: Some(&names.instances) }, NameLabel::Instance, times)
+            }
+            Self::Claim => {
+                tracks(answer, Wanted { scope, names: Some(&names.claims) }, NameLabel::Claim, times)
+            }
         }
     }
 
-    async fn ask(self, api: &Api, query: &str, times: Times) -> Result<Tracks, Failure> {
-        api.range(query, self.asked(times), move |answer, scope| self.read(answer, scope, times)).await
+    async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<Tracks, Failure> {
+        let names = query.names.clone();
+        let read = move |answer: &[u8], scope: &Scope| self.read(answer, scope, &names, times);
+        api.range(query.text, self.asked(times), read).await
     }
 
     /// Asks once more, with a longer step, should the server not give as many points.
-    async fn ask_as_fine_as_it_gives(self, api: &Api, query: &str, times: Times) -> Result<Tracks, Failure> {
+    async fn ask_as_fine_as_it_gives(
+        self,
+        api: &Api,
+        query: &Query<'_>,
+        times: Times,
+    ) -> Result<Tracks, Failure> {
         match self.ask(api, query, times).await {
             Err(failure) if is_too_fine(&failure) => {
                 let coarse = coarser(times);
@@ -168,14 +184,16 @@ fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
 
 /// The queries side by side. Each that fails costs its own figure; all of them, the answer.
 async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Found, Failure> {
-    let claims = |query: Option<String>| async move {
+    let names = of.names();
+    let (cpu, memory) = (Query::new(&queries.cpu, &names), Query::new(&queries.memory, &names));
+    let claims = |query: Option<String>| async {
         let query = query?;
-        Some(Figure::Claim.ask_as_fine_as_it_gives(api, &query, times).await)
+        Some(Figure::Claim.ask_as_fine_as_it_gives(api, &Query::new(&query, &names), times).await)
     };
     let [used, capacity] = queries.volumes.clone().map_or([None, None], |both| both.map(Some));
     let (cpu, memory, used, capacity) = tokio::join!(
-        Figure::Cpu.ask_as_fine_as_it_gives(api, &queries.cpu, times),
-        Figure::Memory.ask_as_fine_as_it_gives(api, &queries.memory, times),
+        Figure::Cpu.ask_as_fine_as_it_gives(api, &cpu, times),
+        Figure::Memory.ask_as_fine_as_it_gives(api, &memory, times),
         claims(used),
         claims(capacity)
     );
@@ -202,35 +220,51 @@ async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<
         Some(failure) if !answered => Err(failure),
         last => {
             failures.extend(last);
-            Ok(Found { recording: only(of, recording), failures })
+            Ok(Found { recording, failures })
         }
     }
 }
 
-/// What was asked for and nothing else, whatever the server made of the query.
-fn only(of: &Of, mut recording: Recording) -> Recording {
-    let Of::One { namespace, instance, claims } = of else { return recording };
-    let is_instance = |key: &Key| *key.namespace == **namespace && *key.name == **instance;
-    let is_claim =
-        |key: &Key| *key.namespace == **namespace && claims.iter().any(|claim| **claim == *key.name);
-    recording.cpu.retain(|key, _| is_instance(key));
-    recording.memory.retain(|key, _| is_instance(key));
-    recording.used.retain(|key, _| is_claim(key));
-    recording.capacity.retain(|key, _| is_claim(key));
-    recording
+/// A query, and the things that it is about.
+struct Query<'a> {
+    text: &'a str,
+    names: Arc<Names>,
+}
+
+impl<'a> Query<'a> {
+    fn new(text: &'a str, names: &Arc<Names>) -> Self {
+        Self { text, names: names.clone() }
+    }
+}
+
+/// Which series are kept: what was asked for and nothing else, whatever the server made of the query.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    scope: &'a Scope,
+    /// None: all.
+    names: Option<&'a HashSet<Key>>,
+}
+
+impl Wanted<'_> {
+    /// Series that are not believed are counted by the queries of each round.
+    fn key(self, labels: &Labels<'_>, label: NameLabel) -> Option<Key> {
+        self.scope
+            .key(labels, label, &mut Foreign::new())
+            .filter(|key| self.names.is_none_or(|names| names.contains(key)))
+    }
 }
 
 type Tracks = HashMap<Key, Track>;
 
 /// Nanocores out of the growth of each node's counter. Where two nodes tell of a guest, the one that began later has it.
-fn cpu(answer: &[u8], scope: &Scope, times: Times) -> Option<Tracks> {
+fn cpu(answer: &[u8], wanted: Wanted<'_>, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found: HashMap<Key, (usize, Track)> = HashMap::new();
     for series in answer.series() {
-        if found.len() * times.count > MOST_POINTS {
+        if found.len() * (times.count + TRACK_POINTS) > MOST_POINTS {
             return None;
         }
-        let Some(key) = key(scope, &series.metric, NameLabel::Instance) else { continue };
+        let Some(key) = wanted.key(&series.metric, NameLabel::Instance) else { continue };
         let counted = spread(series.amounts(), times);
         let Some(began) = counted.iter().position(Option::is_some) else { continue };
         let track = growth(&counted, times.step);
@@ -262,14 +296,14 @@ fn growth(counted: &[Option<f64>], step: Millis) -> Track {
 }
 
 /// The values of each thing. Of two series of one, such as a scrape that honours labels and one that does not, the one with more values.
-fn tracks(answer: &[u8], scope: &Scope, label: NameLabel, times: Times) -> Option<Tracks> {
+fn tracks(answer: &[u8], wanted: Wanted<'_>, label: NameLabel, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found = Tracks::new();
     for series in answer.series() {
-        if found.len() * times.count > MOST_POINTS {
+        if found.len() * (times.count + TRACK_POINTS) > MOST_POINTS {
             return None;
         }
-        let Some(key) = key(scope, &series.metric, label) else { continue };
+        let Some(key) = wanted.key(&series.metric, label) else { continue };
         let track: Track = spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
         let known = |track: &Track| track.iter().flatten().count();
         if found.get(&key).is_none_or(|other| known(other) < known(&track)) {
@@ -277,11 +311,6 @@ fn tracks(answer: &[u8], scope: &Scope, label: NameLabel, times: Times) -> Optio
         }
     }
     Some(found)
-}
-
-/// Series that are not believed are counted by the queries of each round.
-fn key(scope: &Scope, labels: &Labels<'_>, label: NameLabel) -> Option<Key> {
-    scope.key(labels, label, &mut Foreign::new())
 }
 
 /// Values at the times that were asked for; what comes for no such time is left out.
@@ -303,11 +332,11 @@ fn amount(value: f64) -> Option<u64> {
 /// Each reading of one answer, put together as if it answered every query.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
-    let scope = Scope::default();
-    let claims = || tracks(answer, &scope, NameLabel::Claim, times);
+    let all = Wanted { scope: &Scope::default(), names: None };
+    let claims = || tracks(answer, all, NameLabel::Claim, times);
     Some(Recording {
-        cpu: cpu(answer, &scope, times)?,
-        memory: tracks(answer, &scope, NameLabel::Instance, times)?,
+        cpu: cpu(answer, all, times)?,
+        memory: tracks(answer, all, NameLabel::Instance, times)?,
         used: claims()?,
         capacity: claims()?,
         failures: Vec::new(),
@@ -316,9 +345,11 @@ pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+
+    fn all(scope: &Scope) -> Wanted<'_> {
+        Wanted { scope, names: None }
+    }
 
     const TIMES: Times = Times { from: 60_000, step: 60_000, count: 3 };
 
@@ -337,7 +368,7 @@ mod tests {
     /// Whole cores of `prod/web` at 120, 180 and 240 s.
     fn cores(series: &[(&str, &str)]) -> Vec<Option<u64>> {
         let times = Times { count: 4, ..TIMES };
-        let found = cpu(&json(series), &Scope::default(), times).unwrap();
+        let found = cpu(&json(series), all(&Scope::default()), times).unwrap();
         let track = found.get(&Key::new("prod", "web")).cloned().unwrap_or_default();
         track.into_iter().map(|nanos| nanos.map(|nanos| nanos / 1_000_000_000)).collect()
     }
@@ -366,9 +397,9 @@ mod tests {
         let times = |count| Times { count, ..TIMES };
         for (count, is_read) in [(96, true), (336, false)] {
             let scope = Scope::default();
-            assert_eq!(cpu(&answer, &scope, times(count)).is_some(), is_read, "{count}");
+            assert_eq!(cpu(&answer, all(&scope), times(count)).is_some(), is_read, "{count}");
             for label in [NameLabel::Instance, NameLabel::Claim] {
-                assert_eq!(tracks(&answer, &scope, label, times(count)).is_some(), is_read, "{count}");
+                assert_eq!(tracks(&answer, all(&scope), label, times(count)).is_some(), is_read, "{count}");
             }
         }
     }
@@ -382,18 +413,27 @@ mod tests {
         assert_eq!(cores(&[new, old]), want);
     }
 
+    /// Whatever the server makes of the query, and however many things a scraped page invents.
     #[test]
     fn an_answer_about_others_is_left_out() {
-        let keys = [("prod", "web"), ("prod", "db"), ("dev", "web"), ("prod", "root"), ("dev", "root")];
-        let all = || keys.map(|(namespace, name)| (Key::new(namespace, name), vec![Some(1)])).into();
-        let recording =
-            || Recording { cpu: all(), memory: all(), used: all(), capacity: all(), failures: Vec::new() };
+        let invented =
+            (0..7000).map(|n| format!(r#""name":"x{n}","persistentvolumeclaim":"x{n}","node":"n1""#));
+        let ours = r#""name":"web","persistentvolumeclaim":"root","node":"n1""#.to_owned();
+        let labels: Vec<_> = invented.chain([ours]).collect();
+        let series: Vec<_> = labels.iter().map(|labels| (labels.as_str(), r#"[60,"1"],[120,"2"]"#)).collect();
+        let (answer, times) = (json(&series), Times { count: 336, ..TIMES });
         let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: vec!["root".into()] };
-        let told = only(&of, recording());
-        let keys = |tracks: Tracks| tracks.into_keys().collect::<Vec<_>>();
-        assert_eq!([keys(told.cpu), keys(told.memory)], [(); 2].map(|()| vec![Key::new("prod", "web")]));
-        assert_eq!([keys(told.used), keys(told.capacity)], [(); 2].map(|()| vec![Key::new("prod", "root")]));
-        assert_eq!(only(&Of::All, recording()), recording());
+        let all = Of::All(Arc::new(Names {
+            instances: HashSet::from([Key::new("prod", "web")]),
+            claims: HashSet::from([Key::new("prod", "root")]),
+        }));
+        for of in [of, all] {
+            let names = of.names();
+            for (figure, want) in [(Figure::Cpu, "web"), (Figure::Memory, "web"), (Figure::Claim, "root")] {
+                let found = figure.read(&answer, &Scope::default(), &names, times).unwrap();
+                assert_eq!(found.into_keys().collect::<Vec<_>>(), [Key::new("prod", want)]);
+            }
+        }
     }
 
     #[test]
@@ -417,11 +457,11 @@ mod tests {
             let ours: Arc<[String]> = ours.iter().map(|own| (*own).to_owned()).collect();
             Scope { namespaces: Some(ours), trusted: Arc::default() }
         };
-        let read = |scope: &Scope| tracks(&answer, scope, NameLabel::Claim, TIMES).unwrap();
+        let read = |scope: &Scope| tracks(&answer, all(scope), NameLabel::Claim, TIMES).unwrap();
         let want = Tracks::from([(Key::new("prod", "root"), vec![Some(5), None, None])]);
         assert_eq!(read(&Scope::default()), want, "prod does not speak for dev");
         assert!(read(&scope(&["dev"])).is_empty());
-        assert!(tracks(b"{}", &Scope::default(), NameLabel::Claim, TIMES).is_none());
+        assert!(tracks(b"{}", all(&Scope::default()), NameLabel::Claim, TIMES).is_none());
     }
 
     #[test]
@@ -429,7 +469,7 @@ mod tests {
         let claim = r#""persistentvolumeclaim":"root""#;
         let (full, empty) = ((claim, r#"[60,"5"],[120,"6"]"#), (claim, r#"[180,"7"]"#));
         for answer in [json(&[full, empty]), json(&[empty, full])] {
-            let found = tracks(&answer, &Scope::default(), NameLabel::Claim, TIMES).unwrap();
+            let found = tracks(&answer, all(&Scope::default()), NameLabel::Claim, TIMES).unwrap();
             assert_eq!(found[&Key::new("prod", "root")], [Some(5), Some(6), None]);
         }
     }

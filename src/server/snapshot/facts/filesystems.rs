@@ -26,10 +26,11 @@ pub struct Filesystem {
 }
 
 impl Filesystem {
-    /// Bytes of what the agent wrote in words.
+    /// Bytes of what the agent wrote in words, with what it takes to keep each serial.
     pub fn text_bytes(&self) -> usize {
         let names = [&self.disk_name, &self.mount_point, &self.kind];
-        names.into_iter().chain(&self.serials).map(String::len).sum()
+        let names: usize = names.into_iter().chain(&self.serials).map(String::len).sum();
+        names + self.serials.len() * 2 * size_of::<String>()
     }
 
     /// Whether the agent gives any size.

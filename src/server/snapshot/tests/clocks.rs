@@ -84,7 +84,8 @@ fn world_of_one() -> World {
     world.apply(Observation::VirtualMachines(replaced(vec![])));
     world.apply(Observation::Instances(replaced(vec![instance])));
     world.apply(Observation::Pods(replaced(vec![pod])));
-    world.apply(Observation::Claims(replaced(vec![])));
+    let claim = ClaimFacts { namespace: "a".into(), name: "web-root".into(), ..ClaimFacts::default() };
+    world.apply(Observation::Claims(replaced(vec![claim])));
     world.apply(metrics(vec![]));
     world
 }

@@ -67,3 +67,48 @@ fn volumes_in_another_order_are_compared_once_each() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(world.kubelets["n1"].interval(0), 2 * SECOND, "what they were apart is known all the same");
 }
+
+/// KubeVirt leaves a migration's source pod behind, ended. Its node measures nothing of the VM any more.
+#[test]
+fn the_node_of_a_pod_that_has_ended_is_not_believed() {
+    for (phase, want) in [("Running", Some(6 * GI)), ("Succeeded", None), ("Failed", None)] {
+        let mut world = asked_often();
+        let claims = vec![("root".into(), "web-root".into())];
+        let left = PodFacts {
+            phase: phase.into(),
+            created_by: "vmi-a-other".into(),
+            claims,
+            ..pod("a", "virt-launcher-web-vm-zzzzz", "n9")
+        };
+        world.apply(Observation::Pods(applied(left)));
+        world.apply(summary_at("n9", NOW, vec![stats("a", "web-root", 6 * GI, 20 * GI)]));
+        let volume: Volume = find(&world.join(NOW), "a", "web").volumes[0].clone();
+        assert_eq!(volume.usage.sample().map(|sample| sample.used), want, "{phase}");
+    }
+}
+
+/// A tenant whose page is scraped invents claims on the nodes of others, whose volumes would seem to share a disk.
+#[test]
+fn of_claims_and_instances_that_do_not_exist_prometheus_tells_nothing() {
+    let mut world = asked_often();
+    let claim = |name: &str| ClaimFacts { namespace: "a".into(), name: name.into(), ..ClaimFacts::default() };
+    world.apply(Observation::Claims(replaced(vec![claim("web-root")])));
+    let told = || PrometheusFacts {
+        volumes: ["web-root", "invented"].map(|name| stats("a", name, GI, 20 * GI)).to_vec(),
+        instances: ["web-vm", "invented"]
+            .map(|name| InstanceSample {
+                namespace: "a".into(),
+                name: name.into(),
+                at: NOW,
+                ..InstanceSample::default()
+            })
+            .to_vec(),
+        warnings: Vec::new(),
+    };
+    world.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
+    assert_eq!(world.prometheus.volumes.keys().collect::<Vec<_>>(), [&Key::new("a", "web-root")]);
+    assert_eq!(world.prometheus.instances.keys().collect::<Vec<_>>(), [&Key::new("a", "web-vm")]);
+    let mut blind = silent_world();
+    blind.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
+    assert_eq!((blind.prometheus.volumes.len(), blind.prometheus.instances.len()), (2, 2), "it may exist");
+}

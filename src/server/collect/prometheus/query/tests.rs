@@ -1,6 +1,6 @@
 //! Names in queries are texts and never patterns: what a query selects is read back, and is exactly what was wanted.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
 
@@ -38,8 +38,10 @@ fn a_metric_is_asked_for_by_its_exact_name() {
     assert_eq!(samples(&matchers, &scope(Some(&namespaces))), want);
     let nobody = Scope { trusted: Default::default(), ..scope(Some(&namespaces)) };
     assert_eq!(samples(&matchers, &nobody), want[..1]);
-    let every =
-        [past(&matchers, None, &one("prod", "web", &["root"])), past(&[], Some(&namespaces), &Of::All)];
+    let every = [
+        past(&matchers, None, &one("prod", "web", &["root"])),
+        past(&[], Some(&namespaces), &Of::All(Arc::default())),
+    ];
     for Past { cpu, memory, volumes } in every {
         for query in [vec![cpu, memory], volumes.unwrap().to_vec()].concat() {
             assert!(!query.contains("__name__"), "{query}");
@@ -67,10 +69,10 @@ fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
     let ours = past(&[], Some(&["prod".into(), "dev".into()]), &one("prod", "web", &["root"]));
     let both = r#"{name="web",namespace=~"prod|dev",namespace="prod"}"#;
     assert!(ours.memory.contains(both), "beside the namespaces of the program: {}", ours.memory);
-    let all = past(&[], Some(&["prod".into()]), &Of::All).volumes.unwrap();
+    let all = past(&[], Some(&["prod".into()]), &Of::All(Arc::default())).volumes.unwrap();
     assert!(all[0].contains(r#"_used_bytes{namespace="prod"} or "#), "{}", all[0]);
     assert_eq!(
-        past(&[], None, &Of::All).memory,
+        past(&[], None, &Of::All(Arc::default())).memory,
         format!("max by (namespace,exported_namespace,name,exported_name) ({RESIDENT})")
     );
 }
