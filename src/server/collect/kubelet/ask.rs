@@ -309,8 +309,7 @@ mod tests {
             "get nodes/proxy (node n7)",
             "get nodes/stats or nodes/proxy (node n7)",
             "get nodes/stats (node n7)",
-            "get nodes/proxy (node n7); straight, no connection could be made: is its certificate of --kubelet-ca or \
-             the cluster's authority, and port 10250 open?",
+            "get nodes/proxy (node n7); direct connection failed: check port 10250 and --kubelet-ca",
         ]
         .map(|words| (Reason::Forbidden, words.to_owned()));
         assert_eq!(details, want);
