@@ -19,7 +19,9 @@ use tower::{BoxError, Layer, ServiceExt};
 pub use super::connect::{ConnectError, CredentialError, Summary};
 use super::{
     budget::Budgets,
-    connect::{Authenticated, Connections, Credentials, OnRefusal, Place, Target, find, of_kubeconfig},
+    connect::{
+        Authenticated, Connections, Credentials, OnRefusal, Place, Target, TlsError, find, of_kubeconfig,
+    },
     transport::{Pulses, WatchdogLayer},
 };
 use crate::server::{
@@ -200,7 +202,7 @@ impl Straight {
 }
 
 /// A client without an address of its own. What a single kubelet refuses says nothing of the credentials.
-fn straight(config: &Config, credentials: &Credentials) -> Result<Client, kube::Error> {
+fn straight(config: &Config, credentials: &Credentials) -> Result<Client, TlsError> {
     let connections = Connections::to_kubelets(config.clone());
     connections.try_make()?;
     let service = Authenticated {

@@ -2,7 +2,8 @@
 //!
 //! A certificate that stands in the file itself is its peer's identity, whatever its names and extensions: Ceph's dashboard makes one without any
 //! (`create_self_signed_cert` of its manager), and `openssl req -x509` one that is an authority too; neither is good for a name. Its dates are
-//! checked all the same, and the peer must hold its key. Only an explicit file pins: authorities of the system never do.
+//! checked all the same, and the peer must hold its key. Only an explicit file pins: authorities of the system never do. For a
+//! cluster, the certificate must also be good for the name, as for kubectl ([`Names`]).
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use rustls::{
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor,
+        verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
     crypto::{CryptoProvider, ring},
     server::ParsedCertificate,
@@ -22,29 +23,37 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 pub fn config(pem: &[u8]) -> Option<ClientConfig> {
     let certificates: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
-    let provider = Arc::new(ring::default_provider());
-    let verifier = PinningVerifier::new(certificates, provider.clone())?;
-    let versions =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    let verifier = PinningVerifier::new(certificates, Names::Ignored)?;
+    let builder = ClientConfig::builder_with_provider(verifier.provider.clone());
+    let versions = builder.with_safe_default_protocol_versions().ok()?;
     let config = versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     Some(config.with_no_client_auth())
 }
 
+/// Whether a certificate that stands in the file must also be good for the name that its peer is asked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    Ignored,
+    Verified,
+}
+
 #[derive(Debug)]
-struct PinningVerifier {
+pub struct PinningVerifier {
     certificates: Vec<CertificateDer<'static>>,
+    names: Names,
     provider: Arc<CryptoProvider>,
     authorities: Arc<WebPkiServerVerifier>,
 }
 
 impl PinningVerifier {
-    fn new(certificates: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Option<Self> {
+    /// None where none of the certificates can be read. One that cannot be verifies nothing, and costs no other, as in Go
+    /// (`CertPool.AppendCertsFromPEM` of crypto/x509).
+    pub fn new(certificates: Vec<CertificateDer<'static>>, names: Names) -> Option<Self> {
+        let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
-        for certificate in &certificates {
-            roots.add(certificate.clone()).ok()?;
-        }
+        roots.add_parsable_certificates(certificates.iter().cloned());
         let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
-        Some(Self { certificates, provider, authorities: authorities.build().ok()? })
+        Some(Self { certificates, names, provider, authorities: authorities.build().ok()? })
     }
 
     /// webpki checks dates before all else (`check_issuer_independent_properties`): an error of another kind says that they are good.
@@ -83,7 +92,11 @@ impl ServerCertVerifier for PinningVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if self.certificates.iter().any(|pinned| pinned == end_entity) {
-            return self.verify_dates(end_entity, now).map(|()| ServerCertVerified::assertion());
+            self.verify_dates(end_entity, now)?;
+            if self.names == Names::Verified {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
         }
         self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }

@@ -50,6 +50,8 @@ mod sizes;
 mod tls;
 mod watches;
 
+pub use self::tls::{pem, version_1};
+
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
 

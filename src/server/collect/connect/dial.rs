@@ -24,15 +24,16 @@ use hyper_util::{
     },
     rt::TokioExecutor,
 };
-use kube::{
-    Config,
-    client::{Body, ConfigExt},
-};
+use kube::{Config, client::Body};
 use pin_project_lite::pin_project;
 use tokio::time::timeout;
 use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 
-use super::{CredentialError, ProxyError, user::Identity};
+use super::{
+    CredentialError, ProxyError,
+    tls::{TlsError, https},
+    user::Identity,
+};
 use crate::server::config::{Protocol, Proxy};
 
 /// TCP, TLS and a proxy together. Short, since a cluster that comes back should be met again within 10 s.
@@ -66,7 +67,7 @@ impl Connections {
     }
 
     /// Whether they can be made at all, as far as that shows without a server.
-    pub fn try_make(&self) -> Result<(), kube::Error> {
+    pub fn try_make(&self) -> Result<(), TlsError> {
         self.make(None).map(drop)
     }
 
@@ -89,15 +90,10 @@ impl Connections {
         }
     }
 
-    fn make(&self, identity: Option<&Identity>) -> Result<Http, kube::Error> {
-        let mut config = self.config.clone();
-        if let Some(Identity { certificate, key }) = identity {
-            config.auth_info.client_certificate_data = Some(BASE64_STANDARD.encode(certificate));
-            config.auth_info.client_key_data = Some(BASE64_STANDARD.encode(key).into());
-        }
-        let Some(proxy) = &self.proxy else { return self.pool(&config, tcp(self.tcp_timeout)) };
-        let plain = config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP);
-        let http = self.pool(&config, through(proxy, &self.config)?)?;
+    fn make(&self, identity: Option<&Identity>) -> Result<Http, TlsError> {
+        let Some(proxy) = &self.proxy else { return self.pool(identity, tcp(self.tcp_timeout)) };
+        let plain = self.config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP);
+        let http = self.pool(identity, through(proxy, &self.config)?)?;
         let login = proxy.login().filter(|_| plain && proxy.protocol() != Protocol::Socks);
         Ok(match login.and_then(|login| basic(&login)) {
             Some(login) => with_login(http, login),
@@ -105,14 +101,14 @@ impl Connections {
         })
     }
 
-    fn pool<C>(&self, config: &Config, connector: C) -> Result<Http, kube::Error>
+    fn pool<C>(&self, identity: Option<&Identity>, connector: C) -> Result<Http, TlsError>
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,
         C::Response: Connection + Read + Write + Send + Unpin + 'static,
         C::Future: Send + 'static,
         C::Error: Into<BoxError> + Send,
     {
-        let connector = config.rustls_https_connector_with_connector(connector)?;
+        let connector = https(&self.config, identity, connector)?;
         let connector = service_fn(move |uri: Uri| {
             let connector = connector.clone();
             Box::pin(async move {
@@ -152,9 +148,9 @@ fn through(
     + Sync
     + 'static
     + use<>,
-    kube::Error,
+    TlsError,
 > {
-    let to_proxy = proxy_config(cluster).rustls_https_connector_with_connector(tcp(CONNECT_TIMEOUT))?;
+    let to_proxy = https(&proxy_config(cluster), None, tcp(CONNECT_TIMEOUT))?;
     let proxy = Arc::new(proxy.clone());
     Ok(service_fn(move |target: Uri| {
         let (proxy, to_proxy) = (proxy.clone(), to_proxy.clone());

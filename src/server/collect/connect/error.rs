@@ -8,6 +8,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use kube::config::InClusterError;
 
+use super::tls::TlsError;
 use crate::{
     model::{message::Message, reason::Reason},
     server::collect::error::seconds,
@@ -78,6 +79,12 @@ pub enum ConnectError {
     KubeletCa { path: PathBuf, why: String },
 }
 
+impl From<TlsError> for ConnectError {
+    fn from(error: TlsError) -> Self {
+        Self::Client(error.to_string())
+    }
+}
+
 impl From<kube::Error> for ConnectError {
     fn from(error: kube::Error) -> Self {
         Self::Client(error.to_string())
@@ -95,6 +102,11 @@ pub enum CredentialError {
     Token,
     #[error("the client certificate and its key are no pair in PEM")]
     Certificate,
+    #[error(
+        "the key of the client certificate is of no use here: it must be an RSA key of 2048 bits or more, an ECDSA key on \
+         P-256 or P-384, or an Ed25519 key, and without a password"
+    )]
+    UnsupportedKey,
     #[error("{0}")]
     Kubeconfig(String),
     #[error(

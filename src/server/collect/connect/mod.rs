@@ -1,5 +1,5 @@
 //! Reaching the cluster as kubectl does: which cluster ([`target`], [`kubeconfig`]), through which proxy
-//! (`config::ProxyRules`, [`dial`]), and as whom ([`user`], [`plugin`], [`credentials`], [`authenticate`]).
+//! (`config::ProxyRules`, [`dial`], [`tls`]), and as whom ([`user`], [`plugin`], [`credentials`], [`authenticate`]).
 //!
 //! kube is the transport. Its own reading of kubeconfigs, proxies and plugins is left alone: kube 5 matches NO_PROXY
 //! against the proxy's own address and ignores proxies in a pod (`config/file_loader.rs`, `proxy_url`), knows no `socks5h`
@@ -13,6 +13,7 @@ mod error;
 mod kubeconfig;
 mod plugin;
 mod target;
+mod tls;
 mod user;
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -24,4 +25,5 @@ pub use self::{
     error::{ConnectError, CredentialError, ProxyError},
     kubeconfig::Place,
     target::{Summary, Target, find, of_kubeconfig},
+    tls::TlsError,
 };

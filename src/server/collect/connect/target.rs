@@ -169,7 +169,7 @@ fn config(context: &Context, url: &Url) -> Result<Config, ConnectError> {
         let pem =
             pem.map_err(|why| ConnectError::Unreadable { field, owner: owner(), path: path.clone(), why })?;
         config.root_cert = Some(certificates(&pem, field, owner)?);
-        // kube reads it again once a minute: authorities are rotated.
+        // It is read again once a minute: authorities are rotated.
         config.root_cert_file = Some(path);
     }
     // Whom to act as is no credential, and stands beside them. The rest of it counts with a name alone, as for client-go.

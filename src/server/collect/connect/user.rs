@@ -14,7 +14,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use http::HeaderValue;
 use jiff::Timestamp;
 use kube::config::{AuthInfo, AuthProviderConfig};
-use rustls::{crypto::ring, sign::CertifiedKey};
+use rustls::{Error, InconsistentKeys, RootCertStore, crypto::ring, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -90,13 +90,43 @@ pub struct Identity {
 impl Identity {
     /// Fails unless the two belong together. Files are replaced one after the other, and what is half new is not used.
     fn new(certificate: Vec<u8>, key: Vec<u8>) -> Result<Arc<Self>, CredentialError> {
-        let refuse = || CredentialError::Certificate;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate).collect();
-        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(refuse)?;
-        let private = PrivateKeyDer::from_pem_slice(&key).map_err(|_| refuse())?;
-        CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|_| refuse())?;
-        Ok(Arc::new(Self { certificate, key }))
+        let identity = Self { certificate, key };
+        identity.certified_key()?;
+        Ok(Arc::new(identity))
     }
+
+    /// What TLS shows.
+    pub fn certified_key(&self) -> Result<CertifiedKey, CredentialError> {
+        let refuse = || CredentialError::Certificate;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(refuse)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| refuse())?;
+        let key = ring::default_provider().key_provider.load_private_key(key);
+        let key = key.map_err(|_| CredentialError::UnsupportedKey)?;
+        let certified = CertifiedKey::new(chain, key);
+        if is_pair(&certified) { Ok(certified) } else { Err(refuse()) }
+    }
+}
+
+/// Whether the key is that of the certificate. rustls looks into certificates of version 3 alone; what it finds in an authority's, which
+/// may be of version 1 (`extract_trust_anchor_from_v1_cert_der` of webpki), tells it of both.
+fn is_pair(certified: &CertifiedKey) -> bool {
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => true,
+        Err(Error::InvalidCertificate(_)) => has_key_of_anchor(certified).unwrap_or(false),
+        Err(_) => false,
+    }
+}
+
+fn has_key_of_anchor(certified: &CertifiedKey) -> Option<bool> {
+    let mut anchors = RootCertStore::empty();
+    anchors.add(certified.cert.first()?.clone()).ok()?;
+    // An anchor's has no head: tag and length, of two to four bytes here.
+    let key = certified.key.public_key()?;
+    let (key, anchor): (&[u8], &[u8]) =
+        (key.as_ref(), anchors.roots.first()?.subject_public_key_info.as_ref());
+    let head = key.len().checked_sub(anchor.len())?;
+    Some((2..=4).contains(&head) && key.ends_with(anchor))
 }
 
 impl User {

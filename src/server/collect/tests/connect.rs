@@ -1,8 +1,10 @@
 //! An API server behind a proxy, and kubelets and a Prometheus beside it.
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
 use super::{
     proxies::{Manners, ProxyServer},
-    tls::Secure,
+    tls::{Secure, ShownCertificates},
     *,
 };
 use crate::server::{
@@ -118,6 +120,81 @@ async fn a_proxy_that_does_not_lead_on_says_why() {
         assert!(!error.contains("wrong") && !error.contains("127.0.0.1"), "{error}");
     }
     assert!(api.server.asked("/version").is_empty());
+}
+
+fn in_base64(text: &str) -> String {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    BASE64_STANDARD.encode(text)
+}
+
+/// Go takes a certificate among the authorities for a chain of its own, whoever signed it, and leaves out what it cannot read
+/// (`Certificate.Verify` and `CertPool.AppendCertsFromPEM` of crypto/x509): kube-rs/kube#1767, aptakube/aptakube#445,
+/// kubernetes-sigs/apiserver-network-proxy#902. Names and dates count all the same.
+#[tokio::test]
+async fn authorities_are_those_that_kubectl_takes() {
+    let params = |name: &str| CertificateParams::new([name.to_owned()]).unwrap();
+    let authority = |mut params: CertificateParams| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    };
+    let issuer =
+        CertifiedIssuer::self_signed(authority(CertificateParams::default()), KeyPair::generate().unwrap())
+            .unwrap();
+    let expired = |mut params: CertificateParams| {
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(2019, 1, 1), rcgen::date_time_ymd(2020, 1, 1));
+        params
+    };
+    let unreadable = pem(b"no certificate");
+    for (what, params, signed, beside, trusted) in [
+        ("signed by somebody else", params("127.0.0.1"), true, "", true),
+        ("signed by itself", params("127.0.0.1"), false, "", true),
+        ("an authority too", authority(params("127.0.0.1")), false, "", true),
+        ("of another name", params("api.example.org"), true, "", false),
+        ("an authority of another name", authority(params("api.example.org")), false, "", false),
+        ("expired", expired(params("127.0.0.1")), true, "", false),
+        ("beside what cannot be read", params("127.0.0.1"), true, &*unreadable, true),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let made = if signed { params.signed_by(&key, &issuer) } else { params.self_signed(&key) }.unwrap();
+        let bundle = [beside, &made.pem()].concat();
+        let api = Secure::showing(made.der().clone(), &key, &bundle, |_, _| json(VERSION));
+        let data = format!(", certificate-authority-data: {}", in_base64(&bundle));
+        let file = format!(", certificate-authority: '{}'", api.ca().display());
+        for fields in [data, file] {
+            let cluster = cluster(&api.server.url, &fields, &config()).await.unwrap();
+            assert_eq!(version(&cluster).await.is_ok(), trusted, "{what}: {fields}");
+        }
+    }
+    let api = api();
+    let authority = std::fs::read_to_string(api.ca()).unwrap();
+    let fields = |bundle: &str| format!(", certificate-authority-data: {}", in_base64(bundle));
+    let beside =
+        cluster(&api.server.url, &fields(&[&*unreadable, &authority].concat()), &config()).await.unwrap();
+    assert_eq!(version(&beside).await.as_deref(), Ok("v1.36.0"), "an authority beside what cannot be read");
+    assert!(cluster(&api.server.url, &fields(&unreadable), &config()).await.is_err(), "nothing can be read");
+}
+
+/// MicroK8s 1.34 (canonical/microk8s#5447).
+#[tokio::test]
+async fn a_client_certificate_of_any_version_is_shown() {
+    let shown = Arc::<ShownCertificates>::default();
+    let api = Secure::asking(&shown, |_, _| json(VERSION));
+    let made = rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
+    let key = in_base64(&made.signing_key.serialize_pem());
+    for der in [made.cert.der().to_vec(), version_1(made.cert.der())] {
+        let kubeconfig = format!(
+            "current-context: a\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\n\
+             clusters: [{{name: c, cluster: {{server: '{}', certificate-authority: '{}'}}}}]\n\
+             users: [{{name: u, user: {{client-certificate-data: {}, client-key-data: {key}}}}}]\n",
+            api.server.url,
+            api.ca().display(),
+            in_base64(&pem(&der)),
+        );
+        let cluster = from_kubeconfig_text(&kubeconfig, None, &config()).await.unwrap();
+        assert_eq!(version(&cluster).await.as_deref(), Ok("v1.36.0"));
+        assert_eq!(shown.0.lock().unwrap().pop(), Some(der));
+    }
 }
 
 /// A Prometheus whose name nobody can resolve.

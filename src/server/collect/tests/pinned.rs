@@ -83,8 +83,8 @@ async fn what_does_not_stand_in_the_file_is_verified_as_ever() {
 async fn a_certificate_of_version_1_says_how_to_make_a_new_one() {
     let key = KeyPair::generate().unwrap();
     let der = version_1(names(&[]).self_signed(&key).unwrap().der());
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64(&der));
-    let secure = Secure::showing(CertificateDer::from(der), &key, &pem, |_, _| json("{}"));
+    let trusted = pem(&der);
+    let secure = Secure::showing(CertificateDer::from(der), &key, &trusted, |_, _| json("{}"));
     let refused = refusal(&secure).await.unwrap();
     assert!(refused.contains("X.509 version 1") && refused.contains("openssl req -x509"), "{refused}");
 }
@@ -99,48 +99,4 @@ async fn a_certificate_of_another_name_says_how_to_trust_it() {
     let secure = Secure::showing(leaf.der().clone(), &key, &issuer.pem(), |_, _| json("{}"));
     let refused = refusal(&secure).await.unwrap();
     assert!(refused.contains(WRONG_NAME), "{refused}");
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::prelude::{BASE64_STANDARD, Engine};
-    BASE64_STANDARD.encode(bytes)
-}
-
-/// The same certificate without its version and its extensions. Its signature is no longer good: nobody gets as far.
-fn version_1(der: &[u8]) -> Vec<u8> {
-    let (_, certificate, _) = element(der);
-    let (_, signed, rest) = element(certificate);
-    let mut kept = Vec::new();
-    let mut left = signed;
-    while !left.is_empty() {
-        let (tag, _, after) = element(left);
-        // [0] is the version, [3] are the extensions.
-        if tag != 0xa0 && tag != 0xa3 {
-            kept.extend_from_slice(&left[..left.len() - after.len()]);
-        }
-        left = after;
-    }
-    sequence(&[sequence(&kept), rest.to_vec()].concat())
-}
-
-/// Tag and content of the first element of DER, and what follows it.
-fn element(der: &[u8]) -> (u8, &[u8], &[u8]) {
-    let (length, begin) = match der[1] {
-        short @ 0..=0x7f => (usize::from(short), 2),
-        long => {
-            let bytes = usize::from(long & 0x7f);
-            (der[2..2 + bytes].iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), 2 + bytes)
-        }
-    };
-    (der[0], &der[begin..begin + length], &der[begin + length..])
-}
-
-fn sequence(content: &[u8]) -> Vec<u8> {
-    let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
-    let head = match content.len() {
-        0..=0x7f => vec![0x30, low],
-        0x80..=0xff => vec![0x30, 0x81, low],
-        _ => vec![0x30, 0x82, high, low],
-    };
-    [&head, content].concat()
 }

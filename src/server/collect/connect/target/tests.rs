@@ -168,6 +168,15 @@ async fn authorities_are_data_before_files_and_must_be_pem() {
     };
     let data = target(&broken(&authority.pem()), "").unwrap().config;
     assert_eq!((data.root_cert.as_ref(), &data.root_cert_file), (Some(&der), &None), "with line breaks");
+    // nklmilojevic/sofka#635: YAML's own base64 of base64 that is broken into lines; kube-rs/kube#504: PEM without its last line's end.
+    let twice = {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        let once = BASE64_STANDARD.encode(authority.pem().trim_end());
+        let lines: Vec<_> = once.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line)).collect();
+        BASE64_STANDARD.encode(lines.join("\n"))
+    };
+    let binary = format!("server: 'https://a', certificate-authority-data: !!binary '{twice}'");
+    assert_eq!(target(&binary, "").unwrap().config.root_cert.as_ref(), Some(&der), "YAML's binary");
     let file = format!("server: 'https://a', certificate-authority: '{}'", path.display());
     let file = target(&file, "").unwrap().config;
     assert_eq!(

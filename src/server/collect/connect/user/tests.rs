@@ -1,5 +1,8 @@
 use super::*;
-use crate::server::collect::connect::kubeconfig::Place;
+use crate::server::collect::{
+    connect::kubeconfig::Place,
+    tests::{pem, version_1},
+};
 
 fn user(yaml: &str) -> Result<User, String> {
     let text = format!(
@@ -99,6 +102,50 @@ async fn a_certificate_is_data_before_files_and_never_half() {
         let error = user(yaml).unwrap_err();
         assert!(error.contains(want), "{yaml}: {error}");
     }
+}
+
+/// canonical/microk8s#5447, nklmilojevic/sofka#337, aptakube/aptakube#528: OpenSSL 3 makes certificates without extensions of version 1,
+/// which the API server takes and kubectl shows.
+#[tokio::test]
+async fn a_certificate_of_version_1_is_shown_with_its_own_key_alone() {
+    let made = rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
+    let (certificate, key) = (pem(&version_1(made.cert.der())), made.signing_key.serialize_pem());
+    let with = |key: &str| {
+        let [certificate, key] = [certificate.as_str(), key].map(|text| BASE64_STANDARD.encode(text));
+        user(&format!("{{client-certificate-data: {certificate}, client-key-data: {key}}}")).unwrap()
+    };
+    let identity = with(&key).load().await.unwrap().identity.unwrap();
+    assert_eq!((&*identity.certificate, &*identity.key), (certificate.as_bytes(), key.as_bytes()));
+    assert_eq!(with(&pair().1).load().await.err(), Some(CredentialError::Certificate), "another's key");
+}
+
+/// nklmilojevic/sofka#468: as `openssl ecparam -name secp521r1 -genkey` makes it. ring signs by no key of that curve.
+const P521: &str = "-----BEGIN EC PARAMETERS-----
+BgUrgQQAIw==
+-----END EC PARAMETERS-----
+-----BEGIN EC PRIVATE KEY-----
+MIHcAgEBBEIBn3kCbBgUYTIJmX9V7tpRORHrn5deHlEgKhFnM1vK4WzC18kaZ/Mo
+qdVVkBZJCc7z6KDNFU5jBhIKldZNXZ95VNGgBwYFK4EEACOhgYkDgYYABAHhTtOj
+QxHAFPihlbXFdNdRYvgqDvAO7oIm5XLelCZcRgyfKHhc4T6+BAKoCybpzqq7P0WV
++U60v0/p353R9MNAoADAxDaBAXVYYORvsa4iLzrO1TDFr0LG4uVUkz1q81ZJM3zi
+ppkhQ8OaHWPejfA9ogkCnyrI0dylP42D2kDZC4bBow==
+-----END EC PRIVATE KEY-----
+";
+
+#[test]
+fn keys_are_read_as_openssl_writes_them_and_those_that_are_of_no_use_are_told_from_strangers() {
+    let (certificate, key) = pair();
+    let given = |key: &str| {
+        let certificate = Some((certificate.trim_end().as_bytes().to_vec(), key.as_bytes().to_vec()));
+        let given = Material::of_plugin(Given { token: None, certificate, lifetime: None });
+        given.map(drop).map_err(|error| error.to_string())
+    };
+    // kube-rs/kube#504: without the end of the last line; and behind the parameters of its curve.
+    let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    assert_eq!(given(key.trim_end()), Ok(()));
+    assert_eq!(given(&[parameters, &key].concat()), Ok(()));
+    let refused = given(P521).unwrap_err();
+    assert!(refused.contains("P-384") && refused.contains("RSA"), "{refused}");
 }
 
 #[test]
