@@ -1,8 +1,10 @@
 //! A kubeconfig: its files, how they are merged, and what one of its contexts names; all as client-go has it
 //! (`tools/clientcmd/loader.go`, `merge.go`, `client_config.go`).
 
+mod lenient;
+
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,6 +16,7 @@ use base64::{
 };
 use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
 
+use self::lenient::{read_leniently, with_absolute_paths};
 use super::ConnectError;
 
 /// Go's decoder: it takes padding as it should be, and any bits behind the last byte.
@@ -46,8 +49,8 @@ impl Place {
     pub fn read(&self) -> Result<Kubeconfig, ConnectError> {
         match self {
             Self::Text(yaml) => {
-                let text = Kubeconfig::from_yaml(yaml);
-                text.map(without_blanks).map_err(|error| ConnectError::Kubeconfig(describe(&error)))
+                let read = Kubeconfig::from_yaml(yaml).or_else(|error| read_leniently(yaml).ok_or(error));
+                read.map(without_blanks).map_err(|error| ConnectError::Kubeconfig(describe(&error)))
             }
             Self::Files(paths) => merge_files(paths),
         }
@@ -60,12 +63,22 @@ fn merge_files(paths: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
     let may_miss = paths.len() > 1 && paths.iter().any(|path| path.exists());
     let mut merged = Kubeconfig::default();
     for path in paths.iter().filter(|path| !may_miss || path.exists()) {
-        let next = Kubeconfig::read_from(path).map(without_blanks);
+        let next = read_file(path).map(without_blanks);
         merged = next
             .and_then(|next| merged.merge(next))
             .map_err(|error| ConnectError::File { path: path.clone(), why: describe(&error) })?;
     }
     Ok(merged)
+}
+
+fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
+    let strict = Kubeconfig::read_from(path);
+    if !matches!(strict, Err(KubeconfigError::Parse(_))) {
+        return strict;
+    }
+    let lenient = fs::read_to_string(path).ok().and_then(|text| read_leniently(&text));
+    let folder = path.parent().unwrap_or(Path::new(""));
+    lenient.map(|kubeconfig| with_absolute_paths(kubeconfig, folder)).map_or(strict, Ok)
 }
 
 /// An empty name is none: kube's merge takes it for the name of a context.
@@ -198,6 +211,63 @@ contexts: [{name: a, context: {cluster: c, user: u}}, {name: b, context: {cluste
             ),
         ] {
             assert_eq!(choose(yaml, wanted).unwrap_err(), want);
+        }
+    }
+
+    /// kube-rs/kube#1076, turkenh/KubeContext#3, aptakube/aptakube#56: what kubectl takes, since only one context is asked for.
+    #[test]
+    fn an_entry_that_lacks_something_costs_itself_alone() {
+        for entry in [
+            "users: [{name: old, user: {auth-provider: {name: gcp, config: null}}}]",
+            "users: [{name: old, user: {auth-provider: {name: gcp, config: }}}]",
+            "users: [{name: old, user: {auth-provider: {config: {a: b}}}}]",
+            "users: [{name: old, user: {exec: {command: x, args: null, env: null, provideClusterInfo: null}}}]",
+            "users: [{name: old, user: {exec: {command: x, env: [{name: A, value: null}]}}}]",
+            "users: [{name: old, user: null}, {user: {token: t}}, null]",
+            "contexts: [{name: old, context: {user: u}}]",
+            "contexts: [{name: old, context: {cluster: null, user: null, namespace: null}}]",
+            "contexts: [{name: old, context: {}}, {name: older}, {context: {cluster: c}}, null]",
+            "clusters: [{name: old, cluster: {server: null, insecure-skip-tls-verify: null}}, {cluster: {}}]",
+            "extensions: [{name: x}, {extension: {a: null}}]\npreferences: null",
+            "preferences: {colors: null, extensions: [{name: x, extension: null}]}",
+        ] {
+            // A second document is merged as a second file is.
+            let yaml = format!("{TWO}---\n{entry}\n");
+            let found = choose(&yaml, Some("a"))
+                .map(|context| (context.cluster.server, context.user.token.is_some()));
+            assert_eq!(found, Ok((Some("https://10.0.0.1:6443".into()), true)), "{entry}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let text = "current-context: a
+contexts: [{name: a, context: {cluster: c, user: u}}, {name: b, context: {}}]
+clusters: [{name: c, cluster: {server: 'https://a', certificate-authority: ca.pem}}]
+users: [{name: u, user: {client-certificate: crt, client-key: /key, tokenFile: token, exec: {command: ./plugin}}}]
+";
+        std::fs::write(&path, text).unwrap();
+        let context = Context::choose(Place::of_list(&path).read().unwrap(), None).unwrap();
+        let here = |file: &str| folder.path().join(file).to_str().map(str::to_owned);
+        let user = context.user;
+        assert_eq!(context.cluster.certificate_authority, here("ca.pem"));
+        assert_eq!([user.client_certificate, user.token_file], [here("crt"), here("token")]);
+        assert_eq!(
+            (user.client_key.as_deref(), user.exec.unwrap().command),
+            (Some("/key"), here("./plugin"))
+        );
+    }
+
+    /// aptakube/aptakube#341: PowerShell writes UTF-16, and other editors of Windows a mark before UTF-8.
+    #[test]
+    fn a_file_may_be_in_any_encoding_of_unicode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let text = format!("\u{feff}{TWO}");
+        let encoded = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+        for bytes in [encoded(u16::to_le_bytes), encoded(u16::to_be_bytes), text.clone().into_bytes()] {
+            std::fs::write(&path, &bytes).unwrap();
+            let read =
+                Place::of_list(&path).read().unwrap_or_else(|error| panic!("{error}: {:?}", &bytes[..4]));
+            assert_eq!(read.contexts.len(), 3);
         }
     }
 
