@@ -7,8 +7,18 @@ use super::{
     facts::{Bus, DiskKind, InstanceDisk},
 };
 
-/// Bytes used and in all by the file systems on one disk.
-pub(super) type DiskContent = Result<(u64, u64), Gap>;
+/// What the file systems on one disk hold.
+pub(super) type DiskContent = Result<Content, Gap>;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// Bytes.
+    pub used: u64,
+    pub total: u64,
+    /// One of them is a btrfs, which may lie on other disks too: the agent names only its first disk, but all disks of other file systems
+    /// (`build_fs_mount_list` and `build_guest_fsinfo_for_virtual_device` of qga/commands-linux.c).
+    pub may_span: bool,
+}
 
 /// Why the guest's file systems do not say what a disk holds. What comes later outranks what comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +53,8 @@ pub(super) enum Gap {
 /// A device with all that its sizes and owners hang on.
 pub(super) struct Device<'a> {
     pub named: bool,
+    /// See [`Content`].
+    pub may_span: bool,
     pub used: Option<u64>,
     pub total: Option<u64>,
     pub hidden: bool,
@@ -53,8 +65,7 @@ pub(super) struct Device<'a> {
 #[derive(Clone, Copy, Default)]
 struct Sum {
     gap: Option<Gap>,
-    used: u64,
-    total: u64,
+    content: Content,
     /// File systems that are in it, and those without a device's name.
     count: u32,
     unnamed: u32,
@@ -100,9 +111,10 @@ impl Sum {
             Err(gap) => self.miss(gap),
             Ok(None) => {}
             Ok(Some((used, total))) => {
-                let sums = (self.used.checked_add(used), self.total.checked_add(total));
+                let sums = (self.content.used.checked_add(used), self.content.total.checked_add(total));
                 let (Some(used), Some(total)) = sums else { return self.miss(Gap::BadSizes) };
-                (self.used, self.total, self.count) = (used, total, self.count + 1);
+                let may_span = self.content.may_span || device.may_span;
+                (self.content, self.count) = (Content { used, total, may_span }, self.count + 1);
                 self.unnamed += u32::from(!device.named);
             }
         }
@@ -114,7 +126,7 @@ impl Sum {
             None if !self.touched => Err(unreported(disk)),
             None if self.count == 0 => Err(Gap::NoSizes),
             None if self.unnamed > 1 => Err(Gap::Unnamed),
-            None => Ok((self.used, self.total)),
+            None => Ok(self.content),
         }
     }
 }
@@ -155,8 +167,7 @@ pub(super) fn owners_of<'a>(serials: impl Iterator<Item = &'a str>, owners: &Own
     serials.map(|serial| owners.owner(serial)).collect()
 }
 
-/// Whether file systems are larger than the disk that they are on: one lies on other disks too, which the agent does not
-/// name. Of a btrfs over several devices it names the first alone (`build_fs_mount_list` of qga/commands-posix.c).
+/// Whether file systems are larger than the disk that they are on: one lies on other disks too, or its agent lies.
 pub(super) fn exceeds(total: u64, size: u64) -> bool {
     u128::from(total) * 10 > u128::from(size) * 11
 }

@@ -41,6 +41,7 @@ struct KnownDevice {
     total: Option<u64>,
     hidden: bool,
     named: bool,
+    btrfs: bool,
 }
 
 impl GuestDisks {
@@ -59,6 +60,7 @@ impl GuestDisks {
             total: filesystem.total,
             hidden: filesystem.hidden,
             named: !filesystem.disk_name.is_empty(),
+            btrfs: filesystem.kind == "btrfs",
         });
         let devices = devices.collect();
         let shown = filesystems.into_iter().take(SHOWN).map(show).collect();
@@ -92,6 +94,7 @@ impl GuestDisks {
         let owned: Vec<BTreeSet<Owner>> = self.devices.iter().map(of_device).collect();
         let devices = self.devices.iter().zip(&owned).map(|(device, owners)| Device {
             named: device.named,
+            may_span: device.btrfs,
             used: device.used,
             total: device.total,
             hidden: device.hidden,

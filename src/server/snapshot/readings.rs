@@ -40,6 +40,13 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// The most bytes that file systems on this disk alone can have. A disk may be as large as its volume, not only as large as the claim
+    /// requests: KubeVirt before 1.0.1 made them so (kubevirt/kubevirt#9809). A file system that may span several disks is held to the
+    /// smaller size.
+    fn largest(&self, may_span: bool) -> Option<u64> {
+        if may_span { self.size } else { self.claim_size.largest() }
+    }
+
     fn missing(&self, reason: Reason) -> Missing {
         let fix = match reason {
             Reason::BlockVolume => self.ask_the_guest(),
@@ -155,14 +162,16 @@ impl World {
             return Some(Err(error
                 .map_or_else(|| wanted.missing(Reason::Starting), |error| failed(error, fix(error), None))));
         };
-        let (used, of) = match guest.content(wanted.ordered.claim) {
-            Ok((_, of)) if wanted.size.is_some_and(|size| exceeds(of, size)) => {
+        let content = match guest.content(wanted.ordered.claim) {
+            Ok(content)
+                if wanted.largest(content.may_span).is_some_and(|size| exceeds(content.total, size)) =>
+            {
                 return Some(Err(unknown_content(Gap::Spanning, instance)));
             }
             Ok(content) => content,
             Err(gap) => return Some(Err(unknown_content(gap, instance))),
         };
-        let sample = sample(used, of, self.wall(answered), Source::GuestAgent, Basis::Own);
+        let sample = sample(content.used, content.total, self.wall(answered), Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
         let fix = error.map(fix).unwrap_or_default();
         Some(Ok(Found { sample, age: Age::new(now, answered, self.limits.disk_interval), error, fix }))

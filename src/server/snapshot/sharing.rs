@@ -28,7 +28,7 @@ impl ClaimSize {
     }
 
     /// While it is expanded the request grows first, then the file system, and the status last.
-    fn largest(self) -> Option<u64> {
+    pub fn largest(self) -> Option<u64> {
         self.request.max(self.capacity)
     }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        disk_content::Gap,
+        disk_content::{Content, Gap},
         disk_owner::{Owner, Owners, spellings},
         guest::GuestDisks,
     },
@@ -45,7 +45,7 @@ fn answered(disks: &[InstanceDisk], mounts: Vec<Filesystem>) -> GuestDisks {
 /// What is known of each disk, in Gi.
 fn contents(disks: &[InstanceDisk], mounts: Vec<Filesystem>) -> Vec<Result<(u64, u64), Gap>> {
     let known = answered(disks, mounts);
-    let content = |disk: &InstanceDisk| known.content(&disk.claim).map(|(used, of)| (used / GI, of / GI));
+    let content = |disk: &InstanceDisk| known.content(&disk.claim).map(|of| (of.used / GI, of.total / GI));
     disks.iter().map(content).collect()
 }
 
@@ -215,6 +215,21 @@ fn file_systems_are_counted_for_the_disk_that_they_are_on_or_for_none() {
             vec![mount("loop3", "/snap/core", 1, 1, &[]), mount("vda1", "/", 3, 9, &["A"])],
             vec![Ok((3, 9))],
         ),
+        // MacRimi/ProxMenux#268: its root is read-only and always full, and the data are bound to many places.
+        (
+            "Home Assistant OS",
+            vec![disk("d", Scsi, "")],
+            vec![
+                mount("sda8", "/var/lib/docker", 10, 29, &["0QEMU_QEMU_HARDDISK_drive-ua-d"]),
+                mount("sda8", "/mnt/data", 10, 29, &["0QEMU_QEMU_HARDDISK_drive-ua-d"]),
+                mount("zram1", "/tmp", 1, 1, &[]),
+                Filesystem {
+                    kind: "erofs".into(),
+                    ..mount("sda3", "/", 1, 1, &["0QEMU_QEMU_HARDDISK_drive-ua-d"])
+                },
+            ],
+            vec![Ok((11, 30))],
+        ),
         // The agent lists the last mount first, and asks for sizes by mount point.
         (
             "one is mounted over another",
@@ -271,12 +286,40 @@ fn what_is_shown_is_each_device_once_and_says_how_many_more_there_are() {
     let shown: Vec<_> = known.shown().iter().map(|fs| (&*fs.mount_point, &*fs.claim)).collect();
     assert_eq!((shown.len(), &shown[..3]), (32, &[("/", "root"), ("/srv", "data"), ("/a/00", "")][..]));
     assert_eq!(known.left_out(), 30);
-    assert_eq!([known.content("root"), known.content("data")], [Ok((5 * GI, 9 * GI)), Ok((3 * GI, 10 * GI))]);
+    let content = |claim| known.content(claim).map(|of| (of.used, of.total));
+    assert_eq!([content("root"), content("data")], [Ok((5 * GI, 9 * GI)), Ok((3 * GI, 10 * GI))]);
 }
 
-/// A btrfs over two disks names the first alone.
+/// A btrfs over two disks names the first alone. Others are no larger than their disk, and that may be as large as its volume:
+/// KubeVirt before 1.0.1 made disks of all that the volume had, whatever was asked for (kubevirt/kubevirt#2357, #9809).
 #[test]
 fn file_systems_that_are_larger_than_their_disk_lie_on_others_too() {
+    let first = |kind: &'static str, request: Option<u64>, capacity: u64, total: u64| {
+        let usage = on_two_disks(
+            request,
+            capacity,
+            Filesystem { kind: kind.into(), ..mount("vda", "/", 12.min(total), total, &["A"]) },
+        );
+        assert_eq!(usage[1], Err(Reason::NotReported));
+        usage[0].map(|used| used / GI)
+    };
+    let refused = Err(Reason::NotReported);
+    for (what, kind, request, capacity, total, want) in [
+        ("a btrfs over both", "btrfs", None, 10, 20, refused),
+        ("a btrfs on one", "btrfs", None, 10, 10, Ok(10)),
+        ("a btrfs over both, in a pool", "btrfs", Some(4), 39, 8, refused),
+        ("a file system that cannot be", "ext4", None, 10, 20, refused),
+        ("a disk as large as was asked for", "xfs", Some(4), 39, 4, Ok(4)),
+        ("a disk as large as its volume", "ext4", Some(1), 35, 34, Ok(12)),
+        ("a disk as large as its volume, in Windows", "NTFS", Some(2), 37, 36, Ok(12)),
+        ("more than the volume has", "ext4", Some(1), 35, 40, refused),
+    ] {
+        assert_eq!(first(kind, request, capacity, total), want, "{what}");
+    }
+}
+
+/// What is known in bytes of two disks of one VM, whose guest reports this.
+fn on_two_disks(request: Option<u64>, capacity: u64, mounted: Filesystem) -> Vec<Result<u64, Reason>> {
     let mut world = world();
     world.limits.disk_sources = vec![SourceId::GuestAgent];
     add_vm(&mut world, "a", "web", 500, GI);
@@ -291,22 +334,17 @@ fn file_systems_that_are_larger_than_their_disk_lie_on_others_too() {
         ..instance("a", "web-vm", "n1")
     })));
     for claim in ["web-root", "web-data"] {
-        let (namespace, name, capacity) = ("a".into(), claim.into(), Some(10 * GI));
         world.apply(Observation::Claims(applied(ClaimFacts {
-            namespace,
-            name,
-            capacity,
+            namespace: "a".into(),
+            name: claim.into(),
+            request: request.map(|request| request * GI),
+            capacity: Some(capacity * GI),
             ..Default::default()
         })));
     }
-    let mut usage = |total: u64| {
-        let result = Ok(vec![mount("vda", "/", 12.min(total), total, &["A"])]);
-        world.apply(Observation::Filesystems { instance: Key::new("a", "web-vm"), at: NOW, result });
-        let vm = web(&mut world);
-        vm.volumes.iter().map(|volume| used(&volume.usage)).collect::<Vec<_>>()
-    };
-    assert_eq!(usage(20), [Err(Reason::NotReported); 2]);
-    assert_eq!(usage(10), [Ok(10 * GI), Err(Reason::NotReported)]);
+    let instance = Key::new("a", "web-vm");
+    world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![mounted]) });
+    web(&mut world).volumes.iter().map(|volume| used(&volume.usage)).collect()
 }
 
 /// To set a serial helps where there is none, and the guest could report it.
@@ -390,7 +428,7 @@ proptest! {
         let known = answered(&disks, mounts.clone());
         let mut claimed = 0u64;
         for (place, disk) in disks.iter().enumerate() {
-            let Ok((used, _)) = known.content(&disk.claim) else { continue };
+            let Ok(Content { used, .. }) = known.content(&disk.claim) else { continue };
             prop_assert_eq!(claimed & (used / GI), 0, "{} is claimed twice by {:?}", used / GI, disks);
             claimed |= used / GI;
             for (n, mount) in mounts.iter().enumerate().filter(|(n, _)| (used / GI) & (1 << n) != 0) {
