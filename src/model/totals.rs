@@ -1,5 +1,7 @@
 //! Cluster totals. A percentage divides what is used by the allocation of the same measured VMs.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -71,20 +73,21 @@ pub struct Totals {
     pub cpu: u64,
     pub cpu_used: Measured,
     pub memory_used: Measured,
-    /// Over volumes that are no shared file system; `vms` counts those with all volumes known.
+    /// Over volumes that are no shared file system, each once; `vms` counts those with all volumes known.
     pub disk_used: Measured,
 }
 
 impl Totals {
     pub fn of<'a>(vms: impl IntoIterator<Item = &'a Vm>) -> Self {
         let mut totals = Self::default();
+        let mut counted = HashSet::new();
         for vm in vms {
-            totals.add(vm);
+            totals.add(vm, &mut counted);
         }
         totals
     }
 
-    fn add(&mut self, vm: &Vm) {
+    fn add<'a>(&mut self, vm: &'a Vm, counted: &mut HashSet<(&'a str, &'a str)>) {
         let summary = &vm.summary;
         self.counts.add(vm);
         self.memory = self.memory.saturating_add(summary.memory.unwrap_or(0));
@@ -93,13 +96,17 @@ impl Totals {
         self.cpu_used.add(summary.usage.cpu.sample());
         self.memory_used.add(summary.usage.memory.sample());
         if summary.status == Status::Running {
-            self.add_disk(vm);
+            self.add_disk(vm, counted);
         }
     }
 
-    fn add_disk(&mut self, vm: &Vm) {
-        for sample in vm.volumes.iter().filter_map(|volume| volume.usage.sample()) {
-            if sample.basis == Basis::Own {
+    /// `counted` are the claims, by namespace and name, of the VMs before: several may share a disk.
+    fn add_disk<'a>(&mut self, vm: &'a Vm, counted: &mut HashSet<(&'a str, &'a str)>) {
+        for volume in &vm.volumes {
+            let Some(sample) = volume.usage.sample().filter(|sample| sample.basis == Basis::Own) else {
+                continue;
+            };
+            if counted.insert((&vm.summary.namespace, &volume.claim)) {
                 self.disk_used.used = self.disk_used.used.saturating_add(sample.used);
                 self.disk_used.of = self.disk_used.of.saturating_add(sample.of);
             }

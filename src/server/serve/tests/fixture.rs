@@ -188,7 +188,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         }],
         volumes: vec![Volume {
             name: "root".into(),
-            claim: "web-root".into(),
+            claim: format!("{name}-root"),
             size: Some(10 * GI),
             block: false,
             storage_class: "fast".into(),

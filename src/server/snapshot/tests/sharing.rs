@@ -83,7 +83,8 @@ impl Volume {
 }
 
 /// kubevirt/hostpath-provisioner#33, rancher/local-path-provisioner#266,
-/// kubernetes-sigs/sig-storage-local-static-provisioner#340, kubesphere/kubesphere#2921.
+/// kubernetes-sigs/sig-storage-local-static-provisioner#340, kubesphere/kubesphere#2921, kubernetes/kubernetes#77570,
+/// kubevirt/kubevirt#9809.
 #[test]
 fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
     use Provisioner::{Device, Directory, Unknown, Unlisted};
@@ -213,6 +214,18 @@ fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
             vec![98 * GI / 10],
             shared,
         ),
+        (
+            "a GlusterFS volume of the plugin that was part of Kubernetes",
+            vec![volume("c", 10 * GI, 10 * GI, Some(Unknown)).holds(210 * GI, 500 * GI)],
+            vec![],
+            shared,
+        ),
+        (
+            "a directory that is passed off as a local disk: its volume is as large as the file system",
+            vec![volume("c", GI, 35 * GI, Some(Unknown)).holds(12 * GI, 35 * GI)],
+            vec![],
+            shared,
+        ),
     ];
     for (what, volumes, node, want) in &cases {
         for by_prometheus in [false, true] {
@@ -275,5 +288,54 @@ fn the_size_of_a_disk_is_the_lesser_of_what_was_asked_for_and_given() {
     ] {
         let size = crate::server::snapshot::sharing::ClaimSize { request, capacity }.of_disk(block);
         assert_eq!(size, want, "{request:?} {capacity:?} {block}");
+    }
+}
+
+/// A disk that several VMs share (kubevirt/kubevirt#6148, `shareable` of #6604, kubernetes-monitoring/kubernetes-mixin#611), whether its kubelet tells of it or a guest.
+#[test]
+fn a_claim_of_several_vms_counts_once_in_the_totals() {
+    for source in [SourceId::Kubelet, SourceId::GuestAgent] {
+        let mut world = world();
+        world.limits.disk_sources = vec![source];
+        let mut kubelet = Vec::new();
+        // The third has a claim of the same name in another namespace.
+        for (namespace, name, root, quorum) in [("a", "one", 3, 5), ("a", "two", 4, 5), ("b", "one", 6, 1)] {
+            add_vm(&mut world, namespace, name, 500, GI);
+            let (vm, own) = (format!("{name}-vm"), format!("{name}-root"));
+            let disk = |claim: &str| InstanceDisk {
+                bus: Bus::Virtio,
+                serial: claim.into(),
+                claim: claim.into(),
+                ..Default::default()
+            };
+            let volumes = [own.as_str(), "quorum"]
+                .map(|claim| InstanceVolume { name: claim.into(), claim: claim.into() });
+            world.apply(Observation::Instances(applied(InstanceFacts {
+                volumes: volumes.into(),
+                disks: [disk(&own), disk("quorum")].into(),
+                agent_connected: true,
+                ..instance(namespace, &vm, "n1")
+            })));
+            let mounted = |serial: &str, used: u64, total: u64| Filesystem {
+                disk_name: serial.into(),
+                mount_point: format!("/{serial}"),
+                used: Some(used * GI),
+                total: Some(total * GI),
+                serials: vec![serial.into()],
+                ..Default::default()
+            };
+            let (instance, result) =
+                (Key::new(namespace, &vm), Ok(vec![mounted(&own, root, 20), mounted("quorum", quorum, 10)]));
+            world.apply(Observation::Filesystems { instance, at: NOW, result });
+            kubelet.push(stats(namespace, &own, root * GI, 20 * GI));
+            kubelet.push(stats(namespace, "quorum", quorum * GI, 10 * GI));
+        }
+        world.apply(summary("n1", kubelet));
+        let snapshot = world.join(NOW);
+        let disk =
+            |namespace, name| find(&snapshot, namespace, name).summary.usage.disk.sample().unwrap().used;
+        assert_eq!([disk("a", "one"), disk("a", "two")], [8 * GI, 9 * GI], "each VM has all of it");
+        let totals = snapshot.totals.disk_used;
+        assert_eq!((totals.used, totals.of, totals.vms), (19 * GI, 80 * GI, 3), "{source:?}");
     }
 }
