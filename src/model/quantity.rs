@@ -207,6 +207,11 @@ mod tests {
             ("0.1Gi", 107_374_183),
             ("1m", 1),
             ("1n", 1),
+            // Of a launcher (kubevirt/kubevirt#11909), of a VM (#5730), and of a volume in EFS.
+            ("33845097266800m", 33_845_097_267),
+            ("31.2Gi", 33_500_744_909),
+            ("4096M", 4_096_000_000),
+            ("8Ei", 1 << 63),
         ] {
             assert_eq!(bytes(text), want, "{text}");
         }

@@ -301,6 +301,11 @@ mod tests {
             assert!(decode(json).await.is_none(), "{json}");
         }
         assert_eq!(decode(r#"{"items": null}"#).await, Some(vec![]));
+        // kube-rs/kube#1491
+        assert_eq!(
+            decode(r#"{"kind": "PodMetricsList", "metadata": null, "items": []}"#).await,
+            Some(vec![])
+        );
     }
 
     #[test]

@@ -168,6 +168,37 @@ mod tests {
         }
     }
 
+    /// Lists of other people's clusters: kubernetes/kubernetes#130029 with its misprint, #97704 with a network that names a host of it,
+    /// #58397, and kubernetes-client/javascript#233, whose beginning of an address Go takes for a name.
+    #[test]
+    fn lists_that_people_have() {
+        for (list, host, want) in [
+            (
+                "192.168.0.0/16,10.100.0.10,[ocalhost,127.0.0.1,169.254.169.254,.internal",
+                "192.168.10.20",
+                true,
+            ),
+            (
+                "192.168.0.0/16,10.100.0.10,[ocalhost,127.0.0.1,169.254.169.254,.internal",
+                "ip-10-0-0-1.internal",
+                true,
+            ),
+            (
+                "192.168.0.0/16,10.100.0.10,[ocalhost,127.0.0.1,169.254.169.254,.internal",
+                "10.100.0.11",
+                false,
+            ),
+            ("localhost,127.0.0.1,192.168.0.1/24,10.96.0.0/12,172.16.0.0/16", "192.168.0.7", true),
+            ("localhost,127.0.0.1,192.168.0.1/24,10.96.0.0/12,172.16.0.0/16", "10.111.255.254", true),
+            ("localhost,127.0.0.1,192.168.0.1/24,10.96.0.0/12,172.16.0.0/16", "10.112.0.1", false),
+            ("2001:420:2c50:2021::/64", "[2001:420:2c50:2021::7]", true),
+            ("2001:420:2c50:2021::/64", "[2001:420:2c50:2022::7]", false),
+            ("10.96.", "10.96.0.1", false),
+        ] {
+            assert_eq!(NoProxy::parse(list).matches(host, 443), want, "{list}: {host}");
+        }
+    }
+
     #[test]
     fn an_address_never_matches_a_name() {
         let list = NoProxy::parse("0.0.1,.1,1,example.com:x,a:b:c");

@@ -204,6 +204,8 @@ mod tests {
             ("Provisioning", ABSENT, Pending),
             ("Provisioning", vmi("Pending"), Pending),
             ("Provisioning", vmi("Failed"), Pending),
+            // Its claim waits for storage (kubevirt/kubevirt#15883), and its instance has no phase yet (#1928).
+            ("Provisioning", vmi(""), Pending),
             ("WaitingForVolumeBinding", ABSENT, Pending),
             ("WaitingForVolumeBinding", vmi("Pending"), Pending),
             ("WaitingForReceiver", vmi("WaitingForSync"), Pending),

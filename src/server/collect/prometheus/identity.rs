@@ -145,6 +145,10 @@ mod tests {
         }
         let claim = r#"{"namespace":"kube-system","exported_namespace":"prod","persistentvolumeclaim":"r"}"#;
         assert_eq!(identified(claim, &["prod"], NameLabel::Claim), "prod/r");
+        // kubernetes-monitoring/kubernetes-mixin#105, #169: kubelets' own claims, and those of a scrape that keeps the kubelet's labels.
+        let own = r#"{"namespace":"kube-system","job":"kubelet","persistentvolumeclaim":"registry-cache"}"#;
+        assert_eq!(identified(own, &[], NameLabel::Claim), "kube-system/registry-cache");
+        assert_eq!(identified(own, &["prod"], NameLabel::Claim), "other");
     }
 
     #[test]

@@ -46,6 +46,9 @@ fn what_is_printed_is_read_as_client_go_reads_it() {
         now,
     );
     assert_eq!(given.unwrap().lifetime, Some(Duration::from_secs(1800)));
+    // kubernetes/kubectl#1109
+    let utc = json(V1, r#"{"token":"t","expirationTimestamp":"2030-01-01T02:12:54+00:00"}"#);
+    assert_eq!(decode(utc.as_bytes(), V1, now).unwrap().lifetime, Some(Duration::from_secs(7974)));
     let yaml =
         format!("apiVersion: {V1}\nkind: ExecCredential\nstatus:\n  token: t\n  expirationTimestamp: null\n");
     assert_eq!(decode(yaml.as_bytes(), V1, now).unwrap().token.as_deref(), Some("t"));

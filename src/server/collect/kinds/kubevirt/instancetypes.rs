@@ -161,6 +161,10 @@ mod tests {
         let facts = read::<Instancetypes>(json).unwrap();
         assert_eq!((facts.vcpus, &*facts.memory, facts.generation), (Some(6), "4Gi", Some(3)));
         assert_eq!((&*facts.namespace, &*facts.uid), ("shop", "t-1"));
+        // kubevirt/kubevirt#8171: it says no memory, and so no VM of it starts.
+        let half = r#"{"metadata": {"name": "csmall", "namespace": "shop"}, "spec": {"cpu": {"guest": 1}, "memory": {}}}"#;
+        let half = read::<Instancetypes>(half).unwrap();
+        assert_eq!((half.vcpus, &*half.memory), (Some(1), ""));
         let cluster =
             read::<ClusterInstancetypes>(r#"{"metadata": {"name": "odd"}, "spec": {"cpu": 3}}"#).unwrap();
         assert_eq!((cluster.vcpus, &*cluster.memory, &*cluster.namespace), (None, "", ""));

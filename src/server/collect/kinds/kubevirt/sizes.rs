@@ -112,6 +112,18 @@ mod tests {
                 Some(1),
                 Some("1Gi"),
             ),
+            // kubevirt/kubevirt#13608: what may be hot-plugged is not there yet.
+            (
+                r#"{"cpu": {"cores": 1, "threads": 1, "sockets": 2, "maxSockets": 4}, "memory": {"maxGuest": "8Gi"}, "resources": {"requests": {"memory": "2048M"}}}"#,
+                Some(2),
+                Some("2048M"),
+            ),
+            // kubevirt/kubevirt#15198: overcommitted.
+            (
+                r#"{"memory": {"guest": "4Gi"}, "resources": {"overcommitGuestOverhead": true, "requests": {"cpu": "100m", "memory": "2731Mi"}}}"#,
+                Some(1),
+                Some("4Gi"),
+            ),
             (r#"{"cpu": {"cores": "many"}}"#, None, None),
             (r#"{"cpu": {"cores": 2, "sockets": "many"}}"#, None, None),
             (r#"{"resources": {"limits": {"cpu": "lots"}, "requests": {"cpu": 2}}}"#, None, None),
