@@ -2,7 +2,7 @@
 //
 // On a desktop it prints each category's score, the median of RUNS, and what cost points; it fails below SCORE. On a
 // phone's line (slow 4G) and processor it prints the largest contentful paint and the total blocking time, the median of
-// RUNS, beside their targets; it fails above twice a target, since machines and their moments differ.
+// RUNS, beside their targets; it fails where a page is above twice a target three times, since machines and their moments differ.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ const CATEGORIES = ["performance", "accessibility", "best-practices"];
 const TARGETS = { "largest-contentful-paint": 1_800, "total-blocking-time": 150 }; // ms
 const RED = 2; // times the target
 const RUNS = 3;
+const ATTEMPTS = 3; // of a page that is red
 const SETTLED = 5_000; // ms until the demo's first cycles have gone by
 const PORT = 9222 + (process.pid % 10_000);
 const FLAGS = { port: PORT, output: "json", logLevel: "error" };
@@ -71,14 +72,39 @@ async function desktop(url, path) {
   if (middle.some((score) => score < SCORE)) fail(`${path} has a score below ${SCORE}`);
 }
 
+/** How much slower than this machine the phone is now: other work on the machine makes it slower for a while. */
+async function calibrate(url) {
+  const { benchmarkIndex } = (await report(url, { onlyCategories: ["performance"] })).environment;
+  const slower = slowdown(benchmarkIndex);
+  console.log(`on a phone: slow 4G, ${slower.toFixed(1)} times slower than this machine (benchmark index ${benchmarkIndex})`);
+  return slower;
+}
+
+/** Measures one page, and says what of it is red. */
 async function phone(url, path, cpuSlowdownMultiplier) {
   const flags = { onlyCategories: ["performance"], throttling: { cpuSlowdownMultiplier } };
   const runs = await several(() => report(url + path, flags));
+  const red = [];
   for (const [id, target] of Object.entries(TARGETS)) {
     const ms = Math.round(median(runs.map((lhr) => lhr.audits[id].numericValue)));
     console.log(path.padEnd(40), `${id} ${ms} ms of ${target} ms`, ms > target ? "(above the target)" : "");
-    if (ms > RED * target) fail(`${path}: ${id} is ${ms} ms, more than ${RED} times ${target} ms`);
+    if (ms > RED * target) red.push(`${path}: ${id} is ${ms} ms, more than ${RED} times ${target} ms`);
   }
+  return red;
+}
+
+/** Each page; one that is red is measured again, by the machine's speed of that moment. */
+async function phones(url, pages) {
+  let red = new Map(pages.map((path) => [path, []]));
+  for (let attempt = 0; attempt < ATTEMPTS && red.size > 0; attempt++) {
+    const slower = await calibrate(url);
+    for (const path of [...red.keys()]) {
+      const found = await phone(url, path, slower);
+      if (found.length > 0) red.set(path, found);
+      else red.delete(path);
+    }
+  }
+  for (const message of [...red.values()].flat()) fail(message);
 }
 
 const server = await startProgram(process.argv[2], ["demo", "--vms", "120", "--nodes", "8"]);
@@ -91,10 +117,7 @@ try {
   const pages = await pagesOf(server.url);
   console.log("on a desktop");
   for (const path of pages) await desktop(server.url, path);
-  const { benchmarkIndex } = (await report(server.url, { onlyCategories: ["performance"] })).environment;
-  const slower = slowdown(benchmarkIndex);
-  console.log(`on a phone: slow 4G, ${slower.toFixed(1)} times slower than this machine (benchmark index ${benchmarkIndex})`);
-  for (const path of pages) await phone(server.url, path, slower);
+  await phones(server.url, pages);
 } finally {
   await browser.close();
   await server.stop();
