@@ -54,7 +54,7 @@ pub enum Of {
     All(Arc<Names>),
 }
 
-/// Instances and claims whose past is wanted. Whoever is scraped can invent others: of these nothing is kept.
+/// Instances and claims whose past is wanted. Nothing is kept of others: a page that Prometheus scrapes can invent them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     pub instances: HashSet<Key>,

@@ -363,7 +363,7 @@ impl World {
         let before = std::mem::take(&mut self.prometheus);
         let volumes = facts.volumes.into_iter().filter_map(|stats| {
             let VolumeRef::Claim(claim) = &stats.of else { return None };
-            // Whoever is scraped can invent names: of things that are not there nothing is kept, and nothing follows.
+            // Nothing is kept of things that do not exist: a page that Prometheus scrapes can invent names.
             if self.knows_all(SourceId::Claims, &claim.namespace) && !self.claims.contains_key(claim) {
                 return None;
             }

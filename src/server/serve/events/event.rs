@@ -40,7 +40,7 @@ impl Event {
 
 /// The events that clients are in the middle of. Without it, a thousand clients that each take another second's view at
 /// a crawl would hold a thousand views. Where there are too many bytes, the oldest event goes of the client that began the
-/// most of them: whoever is still in the middle of it is disconnected, and can come back for the newest.
+/// most of them. Clients in the middle of it are disconnected, and can come back for the newest.
 pub struct EventBuffer {
     limit: usize,
     events: Mutex<Vec<Buffered>>,

@@ -15,7 +15,6 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::time::timeout;
 
 /// Bytes that a permit stands for.
 pub const UNIT: usize = 1 << 10;
@@ -29,8 +28,8 @@ pub async fn send_list(
     next: Next,
 ) -> ApiResult<Response> {
     let peer = request.extensions().get::<Peer>().copied();
-    let turn = timeout(LONGEST_WAIT * 2, limits.list_turn.acquire()).await;
-    let _turn = turn.ok().and_then(Result::ok).ok_or(ApiError::Busy(RETRY_AFTER))?;
+    let turn = limits.list_turns.acquire_within(LONGEST_WAIT, peer).await;
+    let _turn = turn.ok_or(ApiError::Busy(RETRY_AFTER))?;
     let (head, body) = collect(next.run(request).await).await?;
     Ok(Response::from_parts(head, Body::from(hold(&limits.lists, peer, body).await?)))
 }
@@ -145,6 +144,24 @@ mod tests {
         }
         drop(unread);
         assert_eq!(rig.ask("/file", 5).await.status(), 200);
+    }
+
+    /// A request that waits for its peer's share holds its turn meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_waits_for_its_share_keeps_nobody_else_from_a_list() {
+        let rig = rig();
+        let mut unread = Vec::new();
+        for _ in 0..3 {
+            unread.push(rig.ask("/large", 5).await);
+        }
+        let begun = tokio::time::Instant::now();
+        let other = async {
+            tokio::task::yield_now().await;
+            (rig.ask("/large", 6).await.status(), begun.elapsed())
+        };
+        let (waiting, more, (status, took)) = tokio::join!(rig.ask("/large", 5), rig.ask("/large", 5), other);
+        assert_eq!((waiting.status().as_u16(), more.status().as_u16(), status.as_u16()), (503, 503, 200));
+        assert!(took < LONGEST_WAIT, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ pub use threads::RenderThreads;
 
 use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 
 /// Answers that are computed at once for each core: pages, server functions, and most of the API. They are some
 /// milliseconds of a core each. A few wait for a core, so that none is idle.
@@ -29,6 +29,8 @@ const DOWNLOADS: usize = 3;
 /// which are megabytes, have bytes of their own, so that no reader of a list keeps others from pages.
 const ANSWER_BYTES: usize = 12 << 20;
 const LIST_BYTES: usize = 20 << 20;
+/// Lists that are put together at once.
+const LIST_TURNS: usize = 2;
 /// The same of files: of a large one the kernel holds some 140 kB for each slow reader.
 const FILE_BYTES: usize = 32 << 20;
 /// Longest wait for a permit: a burst is let through, and nobody waits longer for a refusal than for an answer.
@@ -43,8 +45,8 @@ pub struct WorkLimits {
     answers: Arc<PeerSemaphore>,
     lists: Arc<PeerSemaphore>,
     files: Arc<PeerSemaphore>,
-    /// A list is put together before its size is known: one at a time.
-    list_turn: Semaphore,
+    /// A list is put together before its size is known: one of a peer at a time.
+    list_turns: Arc<PeerSemaphore>,
     /// Where answers are computed; none: where they are asked for.
     runtime: Option<Handle>,
 }
@@ -66,7 +68,7 @@ impl WorkLimits {
             answers: PeerSemaphore::new("answers, in KiB", answer_bytes / answer::UNIT),
             lists: PeerSemaphore::new("lists, in KiB", answer_bytes / answer::UNIT),
             files: PeerSemaphore::new("files, in KiB", answer_bytes / answer::UNIT),
-            list_turn: Semaphore::new(1),
+            list_turns: PeerSemaphore::new("lists put together", LIST_TURNS),
             runtime: None,
         }
     }
