@@ -59,7 +59,7 @@ impl FromServerFnError for Failure {
 #[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard)]
 pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
     let query = door::query(&query)?;
-    door::with_reader(|reader, scope| reader.home(scope, &query))
+    door::with_reader(|reader, scope| reader.home(scope, &query)).map(door::in_language)
 }
 
 /// Who the cells of one block of the list's map are. `query` is that of the page.
@@ -77,14 +77,14 @@ pub async fn map_names(
 #[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard)]
 pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Failure> {
     let query = door::groups_query(&query)?;
-    door::with_reader(|reader, scope| reader.groups(scope, &query))
+    door::with_reader(|reader, scope| reader.groups(scope, &query)).map(door::in_language)
 }
 
 /// One VM's page.
 #[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     door::check_vm(&namespace, &name)?;
-    door::with_reader(|reader, scope| reader.vm(scope, &namespace, &name))
+    door::with_reader(|reader, scope| reader.vm(scope, &namespace, &name)).map(door::in_language)
 }
 
 /// The past of one VM: `1h`, `24h`, `7d` or `30d`. The one function that may have to wait: for an archive.
@@ -98,23 +98,24 @@ pub async fn history(
     let span = door::span(&span)?;
     let (reader, scope) = door::reader()?;
     let history = reader.history(door::requester(), &scope, &namespace, &name, span);
-    Ok(match door::render_permit().filter(|_| span.is_long()) {
+    let history = match door::render_permit().filter(|_| span.is_long()) {
         Some(permit) => permit.release_during(history).await,
         None => history.await,
-    })
+    };
+    Ok(door::in_language(history))
 }
 
 /// What histories suggest, as a list. `query` is the query string of the page's own address.
 #[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
 pub async fn insights(#[server(default)] query: String) -> Result<InsightsView, Failure> {
     let query = door::insights_query(&query)?;
-    door::with_reader(|reader, scope| reader.insights(scope, &query))
+    door::with_reader(|reader, scope| reader.insights(scope, &query)).map(door::in_language)
 }
 
 /// The sources page, and what every page shows around its content.
 #[server(name = GetSources, prefix = "/fn", endpoint = "sources", input = GetUrl, output = Postcard)]
 pub async fn sources() -> Result<SourcesView, Failure> {
-    door::with_reader(|reader, scope| reader.sources(scope))
+    door::with_reader(|reader, scope| reader.sources(scope)).map(door::in_language)
 }
 
 /// Gives the page that is being rendered its status. In the browser there is none to give.
@@ -156,12 +157,18 @@ mod door {
             serve::{RenderPermit, past, reader::Reader},
             snapshot::{Scope, archive::Requester},
         },
+        words::Localize,
     };
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
     pub fn with_reader<T>(read: impl FnOnce(&Reader, &Scope) -> T) -> Result<T, Failure> {
         let (reader, scope) = reader()?;
         Ok(read(&reader, &scope))
+    }
+
+    /// The view in the language of the request.
+    pub fn in_language<T: Localize>(view: T) -> T {
+        view.localized(use_context().unwrap_or_default())
     }
 
     pub fn reader() -> Result<(Reader, Scope), Failure> {

@@ -12,12 +12,16 @@
 //! reads JavaScript values through serde, its context brings cookies and locales of leptos-use), of 160 kB for all.
 
 mod lang;
+#[cfg(feature = "ssr")]
+mod localize;
 mod names;
 
 pub use lang::Lang;
+#[cfg(feature = "ssr")]
+pub use localize::Localize;
 pub use names::{expected, gives, permission, reason, source_state, status};
 #[cfg(feature = "ssr")]
-pub use names::{expected_message, span};
+pub use names::{expected_english, expected_message, span};
 
 use crate::model::message::Key;
 #[cfg(feature = "ssr")]
@@ -100,39 +104,37 @@ pub fn count(n: u32) -> String {
     crate::model::format::grouped(n.into())
 }
 
+/// Gives a [`Message`] its words.
 #[cfg(feature = "ssr")]
-impl Message {
-    /// In the reader's language.
-    pub fn text(&self) -> String {
-        self.read(text)
-    }
+pub trait Render {
+    fn render(&self, lang: Lang) -> String;
 
-    fn read(&self, line: fn(Key) -> &'static str) -> String {
+    /// In English, which is what programs, logs and terminals read.
+    fn english(&self) -> String {
+        self.render(Lang::English)
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl Render for Message {
+    fn render(&self, lang: Lang) -> String {
         match self {
             Self::Raw(text) => text.clone(),
             Self::Said(key, arguments) => {
-                let arguments: Vec<String> = arguments.iter().map(|argument| argument.read(line)).collect();
+                let arguments: Vec<String> = arguments.iter().map(|argument| argument.render(lang)).collect();
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-                fill_in(line(*key), &arguments)
+                fill_in(text_in(lang, *key), &arguments)
             }
             Self::List(parts) => {
-                let parts: Vec<String> = parts.iter().map(|part| part.read(line)).collect();
-                parts.join(line(key!(error.between)))
+                let parts: Vec<String> = parts.iter().map(|part| part.render(lang)).collect();
+                parts.join(text_in(lang, key!(error.between)))
             }
         }
     }
 }
 
 #[cfg(feature = "ssr")]
-pub use table::{english, within};
-
-/// In English, which is what programs and terminals are told in.
-#[cfg(feature = "ssr")]
-impl core::fmt::Display for Message {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.read(english))
-    }
-}
+pub use table::{text_in, within};
 
 #[cfg(feature = "ssr")]
 mod table {
@@ -160,8 +162,9 @@ mod table {
         line_in(use_context().unwrap_or_default(), index)
     }
 
-    pub fn english(key: Key) -> &'static str {
-        line_in(Lang::English, key.0.into())
+    /// A text without placeholders in a language.
+    pub fn text_in(lang: Lang, key: Key) -> &'static str {
+        line_in(lang, key.0.into())
     }
 
     fn line_in(lang: Lang, index: usize) -> &'static str {

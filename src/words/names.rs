@@ -161,10 +161,8 @@ pub fn expected_message(expected: &Expected) -> Message {
     }
 }
 
-/// In English, for programs.
+/// What a parameter must be, in English, for programs.
 #[cfg(feature = "ssr")]
-impl core::fmt::Display for Expected {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&expected_in(self, super::english))
-    }
+pub fn expected_english(expected: &Expected) -> String {
+    expected_in(expected, |key| super::text_in(super::Lang::English, key))
 }

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use wukong_dashboard::{
     model::source::SourceId,
-    words::{english, permission},
+    words::{Lang, permission, text_in},
 };
 
 use crate::program::PROGRAM;
@@ -137,7 +137,7 @@ fn every_permission_that_a_source_names_is_in_a_tier() {
     let mut granted = grants("nodes-stats");
     granted.extend(grants("nodes-proxy"));
     for id in SourceId::ALL.into_iter().filter(|id| !matches!(id, SourceId::Prometheus | SourceId::Ceph)) {
-        let permission = english(permission(id));
+        let permission = text_in(Lang::English, permission(id));
         let words: Vec<&str> = permission.split(' ').filter(|word| !["and", "or"].contains(word)).collect();
         let (verbs, resources): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| VERBS.contains(word));
         assert!(!verbs.is_empty() && !resources.is_empty(), "{permission}");

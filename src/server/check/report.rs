@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use serde::Serialize;
 
 use super::permissions::Allowed;
+use crate::words::Render;
 use crate::{
     model::{
         figure::Figure,
@@ -16,7 +17,7 @@ use crate::{
         collect::client::{CredentialError, Summary},
         snapshot::Snapshot,
     },
-    words::{self, english},
+    words::{self, Lang, text_in},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -160,8 +161,10 @@ impl Report {
             vms.iter().map(|vm| &**vm).filter(|vm| vm.summary.status == Status::Running).collect();
         for (name, figure) in FIGURES {
             let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
-            let missing =
-                running.iter().filter_map(|vm| figure(vm)).map(|reason| english(words::reason(reason)));
+            let missing = running
+                .iter()
+                .filter_map(|vm| figure(vm))
+                .map(|reason| text_in(Lang::English, words::reason(reason)));
             missing.for_each(|text| *gaps.entry(text).or_default() += 1);
             let lacking: usize = gaps.values().sum();
             let detail: Vec<_> = gaps.iter().map(|(text, count)| format!("{count}: {text}")).collect();
@@ -242,7 +245,7 @@ fn warning(source: &SourceHealth) -> Check {
         category: SOURCES,
         check: format!("{}: something to look at", source.id.code()),
         verdict: Verdict::Warning,
-        detail: source.warning.to_string(),
+        detail: source.warning.english(),
         fix: String::new(),
     }
 }
@@ -266,5 +269,5 @@ fn of_source(source: &SourceHealth, inventory: bool) -> Check {
         (vms, 0) => check.push_str(&format!(", figures of {vms} VMs")),
         (vms, volumes) => check.push_str(&format!(", figures of {vms} VMs, {volumes} volumes")),
     }
-    Check { category: SOURCES, check, verdict, detail: source.error.to_string(), fix: source.fix.to_string() }
+    Check { category: SOURCES, check, verdict, detail: source.error.english(), fix: source.fix.english() }
 }

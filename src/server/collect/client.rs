@@ -28,6 +28,7 @@ use crate::server::{
     config::{CollectConfig, KubeletAccess, KubeletConfig, KubernetesConfig},
     k8s::text::readable,
 };
+use crate::words::Render;
 
 /// Characters that are shown of a version.
 const LONGEST_VERSION: usize = 60;
@@ -86,7 +87,7 @@ pub async fn clock_ahead(client: &Client) -> Option<i64> {
 pub fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answers {}", status.code),
-        other => super::error::transport_error(other).detail.to_string(),
+        other => super::error::transport_error(other).detail.english(),
     }
 }
 

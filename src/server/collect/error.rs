@@ -285,6 +285,7 @@ fn io_cause(peer: Message, kind: ErrorKind) -> Option<(Reason, Message)> {
 mod tests {
     use super::*;
     use crate::server::collect::tests::is_translated;
+    use crate::words::Render;
 
     fn wukongs(namespace: Option<&str>) -> Access {
         Access { resource: "wukongs.vm.novasphere.dev".into(), namespace: namespace.map(Into::into) }
@@ -303,9 +304,9 @@ mod tests {
     fn a_denial_names_the_permission() {
         let error = wukongs(None).follow_error(&api(Stage::List, 403));
         let want = (Reason::Forbidden, "list wukongs.vm.novasphere.dev at cluster scope".to_owned());
-        assert_eq!((error.reason, error.detail.to_string()), want);
+        assert_eq!((error.reason, error.detail.english()), want);
         let error = wukongs(Some("prod")).follow_error(&api(Stage::Open, 403));
-        assert_eq!(error.detail.to_string(), "watch wukongs.vm.novasphere.dev in namespace prod");
+        assert_eq!(error.detail.english(), "watch wukongs.vm.novasphere.dev in namespace prod");
     }
 
     #[test]
@@ -323,7 +324,7 @@ mod tests {
         ] {
             let error = wukongs(None).follow_error(&api(Stage::List, code));
             assert_eq!(error.reason, reason, "{code}");
-            let words = error.detail.to_string();
+            let words = error.detail.english();
             assert!(!words.is_empty());
             assert!(is_translated(&error), "{error:?}");
         }

@@ -59,6 +59,7 @@ use super::{
     snapshot::facts::{Observation, Targets},
 };
 use crate::model::{Millis, source::SourceId};
+use crate::words::Render;
 
 /// The label selector of launcher pods.
 const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
@@ -74,7 +75,7 @@ pub async fn run(
 ) {
     let outlet = Outlet(observations);
     for (source, detail) in risk::risks(&cluster, &config) {
-        tracing::warn!(source = source.code(), "{detail}");
+        tracing::warn!(source = source.code(), "{}", detail.english());
         if outlet.send(Observation::Risk { source, detail }).await.is_err() {
             return;
         }

@@ -9,6 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Closed, Outlet, error::source_error, quota::Quota};
+use crate::words::Render;
 use crate::{
     model::{message::Message, reason::Reason, source::SourceId},
     server::snapshot::facts::{Key, Observation, SourceError},
@@ -108,7 +109,12 @@ impl Omissions {
         if !errors.is_empty() && self.logged_at.is_none_or(|at| at.elapsed() > LOG_EVERY) {
             self.logged_at = Some(Instant::now());
             for error in &errors {
-                tracing::warn!(source = source.code(), namespace, detail = %error.detail, "objects are not known whole");
+                tracing::warn!(
+                    source = source.code(),
+                    namespace,
+                    detail = error.detail.english(),
+                    "objects are not known whole"
+                );
             }
         }
         outlet.send(Observation::Omitted { source, namespace: namespace.map(str::to_owned), errors }).await
@@ -186,7 +192,7 @@ mod tests {
     fn said(omissions: &Omissions) -> Vec<String> {
         let errors = omissions.errors(4096, &Quota::new(100));
         assert!(errors.iter().all(|error| error.reason == Reason::TooLarge && is_translated(error)));
-        errors.iter().map(|error| error.detail.to_string()).collect()
+        errors.iter().map(|error| error.detail.english()).collect()
     }
 
     #[test]

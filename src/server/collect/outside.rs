@@ -320,6 +320,7 @@ async fn read(path: &Path, file: &Message) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Render;
     use crate::{server::collect::tests::is_translated, words::key};
 
     fn session(base: &str) -> Session {
@@ -363,7 +364,7 @@ mod tests {
             let nothing = PeerError::default();
             let error = describe_status("Prometheus", key!(collect.token_or_password), code, &nothing);
             assert_eq!(error.reason, reason, "{code}");
-            let words = error.detail.to_string();
+            let words = error.detail.english();
             assert!(words.starts_with(&format!("Prometheus answers {code}: ")), "{words}");
             assert!(is_translated(&error), "{error:?}");
         }
@@ -403,7 +404,7 @@ mod tests {
         ] {
             let says = PeerError { kind: kind.into(), line: line.into() };
             let error = describe_status("Prometheus", key!(collect.token_or_password), code, &says);
-            assert_eq!((error.reason, error.detail.to_string().as_str()), (reason, want));
+            assert_eq!((error.reason, error.detail.english().as_str()), (reason, want));
         }
     }
 

@@ -55,6 +55,7 @@ mod tests {
         config::KubeletAccess,
         snapshot::facts::SourceError,
     };
+    use crate::words::Render;
 
     const CLUSTER: &str = r#"{"current-context": "c", "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
         "users": [], "contexts": [{"name": "c", "context": {"cluster": "c"}}]}"#;
@@ -101,7 +102,7 @@ mod tests {
             let risks = risks(&cluster, &config);
             assert_eq!(risks.iter().map(|(id, _)| *id).collect::<Vec<_>>(), want, "{config:?}");
             for (_, detail) in risks {
-                let words = detail.to_string();
+                let words = detail.english();
                 assert!(words.contains("-url") && !words.contains("/secret"), "{words}");
                 assert!(is_translated(&SourceError {
                     reason: crate::model::reason::Reason::Forbidden,

@@ -28,13 +28,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{from_kubeconfig_text, run};
+use crate::words::Render;
 use crate::{
     model::{reason::Reason, source::SourceId},
     server::{
         config::CollectConfig,
         snapshot::facts::{Change, NodeTarget, Observation, SourceError, Targets},
     },
-    words::{Lang, within},
+    words::Lang,
 };
 
 mod ceph;
@@ -57,7 +58,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// Whether a Chinese page says it in Chinese.
 pub fn is_translated(error: &SourceError) -> bool {
-    let words = within(Lang::Chinese, || error.detail.text());
+    let words = error.detail.render(Lang::Chinese);
     words.contains(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
 }
 

@@ -17,6 +17,7 @@ use super::{
     poll::Backoff,
     transport::Pulse,
 };
+use crate::words::Render;
 use crate::{
     model::Millis,
     server::{
@@ -170,7 +171,7 @@ impl<K: Kind> Follower<K> {
         }
         if trouble != Trouble::LostPlace || self.failures > 2 {
             let error = self.access.follow_error(error);
-            tracing::debug!(resource = K::PLURAL, reason = ?error.reason, detail = %error.detail, "watch failed");
+            tracing::debug!(resource = K::PLURAL, reason = ?error.reason, detail = error.detail.english(), "watch failed");
             self.told = self.pulse.last();
             let namespace = self.access.namespace.clone();
             self.outlet.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;

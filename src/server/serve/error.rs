@@ -15,7 +15,7 @@ use crate::{
         message::{Key, Message},
         query::{BadParam, Expected},
     },
-    words::{Lang, expected_message, key, msg, t, text, within},
+    words::{Lang, Render, expected_english, expected_message, key, msg, text_in},
 };
 
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -23,14 +23,14 @@ pub type ApiResult<T> = Result<T, ApiError>;
 /// What can go wrong while a request is answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    #[error("{}: expected {}", .0.field, .0.expected)]
+    #[error("{}: expected {}", .0.field, expected_english(&.0.expected))]
     BadField(BadParam),
-    #[error("{0}")]
+    #[error("{}", .0.english())]
     BadRequest(Message),
     #[error("{0}")]
     NotFound(Cow<'static, str>),
     /// A part of the path where a name stands.
-    #[error("no virtual machine can have this name: expected {}", Expected::Name)]
+    #[error("no virtual machine can have this name: expected {}", expected_english(&Expected::Name))]
     NoName,
     #[error("{name} exists in more than one namespace: say which with ?namespace=")]
     Ambiguous { name: String, namespaces: Vec<String> },
@@ -158,7 +158,7 @@ impl Problem {
                 None => msg!(problem.other_text),
             },
         };
-        Self { said: said.clone(), ..Self::new(status, said.to_string()) }
+        Self { said: said.clone(), ..Self::new(status, said.english()) }
     }
 
     /// The title for people.
@@ -179,8 +179,8 @@ impl Problem {
 
     /// The same for people: no script, no data of the request.
     pub fn page(&self, stylesheet: &str, lang: Lang) -> String {
-        let words = || (text(self.heading()), escape(&self.said.text()), t!(problem.all_vms));
-        let (title, detail, all) = within(lang, words);
+        let (title, all) = (text_in(lang, self.heading()), text_in(lang, key!(problem.all_vms)));
+        let detail = escape(&self.said.render(lang));
         format!(
             concat!(
                 r#"<!DOCTYPE html><html lang="{lang}"><head><meta charset="utf-8">"#,

@@ -275,6 +275,7 @@ fn summary_of(node: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Render;
 
     #[test]
     fn a_text_that_is_no_name_is_in_no_command() {
@@ -294,12 +295,12 @@ mod tests {
             unsampled(evil, "shop", "pod"),
             unsampled("", evil, evil),
         ] {
-            let said = fix.to_string();
+            let said = fix.english();
             assert!(!said.contains("delete") && !said.contains("evil"), "{said}");
             let placeholders = ["NAMESPACE", "NAME", "NODE", "POD", "CLAIM"];
             assert!(placeholders.iter().any(|placeholder| said.contains(placeholder)), "{said}");
         }
-        assert_eq!(stuck("shop", "web-vm", "web").to_string().matches("web-vm").count(), 1);
+        assert_eq!(stuck("shop", "web-vm", "web").english().matches("web-vm").count(), 1);
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn duration(skew: Millis) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Render;
 
     const SECOND: Millis = 1_000;
     const MINUTE: Millis = 60 * SECOND;
@@ -182,7 +183,7 @@ mod tests {
     }
 
     fn said(skews: &Skews, source: SourceId) -> String {
-        Message::List(skews.describe(source)).to_string()
+        Message::List(skews.describe(source)).english()
     }
 
     #[test]
@@ -208,7 +209,7 @@ mod tests {
         ];
         let skews = skews(&all);
         assert_eq!(skews.own(), Some(-HOUR - 5 * SECOND));
-        let own = describe_own(-HOUR).to_string();
+        let own = describe_own(-HOUR).english();
         assert!(own.contains("60 min") && own.contains("ahead"), "{own}");
     }
 

@@ -143,6 +143,7 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Render;
 
     fn credentials(password: &str) -> Credentials {
         Credentials { user: "u".into(), password: password.into() }
@@ -160,7 +161,11 @@ mod tests {
             }
         }
         assert_eq!(tries, [0, 15, 135]);
-        assert!(guard.words().to_string().ends_with("is when their files change"), "{}", guard.words());
+        assert!(
+            guard.words().english().ends_with("is when their files change"),
+            "{}",
+            guard.words().english()
+        );
     }
 
     #[test]
@@ -171,7 +176,7 @@ mod tests {
         }
         assert!(guard.check(&credentials("other"), now).is_ok());
         guard.refused(credentials("other"), now);
-        let words = guard.words().to_string();
+        let words = guard.words().english();
         assert!(words.contains("is in 15 min, or when") && !words.contains("other"), "{words}");
         assert!(guard.check(&credentials("other"), now).is_err());
         assert!(guard.check(&credentials("other"), now + WAITS[0]).is_ok());

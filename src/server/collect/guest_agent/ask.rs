@@ -139,6 +139,7 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
 mod tests {
     use super::*;
     use crate::server::collect::tests::is_translated;
+    use crate::words::Render;
 
     #[test]
     fn a_name_cannot_choose_another_path() {
@@ -223,10 +224,10 @@ mod tests {
             let code = StatusCode::from_u16(code).unwrap();
             let error = describe(&access, &guest, &Failure::Status { code, retry_after: None });
             assert_eq!(error.reason, reason, "{code}");
-            assert!(error.detail.to_string().contains(words), "{code}: {}", error.detail);
+            assert!(error.detail.english().contains(words), "{code}: {}", error.detail.english());
             assert!(is_translated(&error), "{error:?}");
         }
         let late = describe(&access, &guest, &Failure::Late(Duration::from_secs(5)));
-        assert_eq!(late.detail.to_string(), "no answer from the guest agent of prod/web within 5 s");
+        assert_eq!(late.detail.english(), "no answer from the guest agent of prod/web within 5 s");
     }
 }

@@ -262,6 +262,7 @@ fn odd_status(peer: Message, code: u16) -> SourceError {
 mod tests {
     use super::*;
     use crate::server::collect::tests::is_translated;
+    use crate::words::Render;
 
     #[test]
     fn a_name_cannot_choose_another_path() {
@@ -294,7 +295,7 @@ mod tests {
     fn every_failure_names_its_node() {
         for code in [403, 404, 418, 500, 502, 503, 504] {
             for error in [proxied_status("n7", None, code), direct_status("n7", code)] {
-                assert!(error.detail.to_string().contains("n7"), "{error:?}");
+                assert!(error.detail.english().contains("n7"), "{error:?}");
                 assert!(is_translated(&error), "{error:?}");
             }
         }
@@ -304,7 +305,7 @@ mod tests {
             direct_status("n7", 403),
             proxied_status("n7", Some(Direct::Failed), 403),
         ]
-        .map(|error| (error.reason, error.detail.to_string()));
+        .map(|error| (error.reason, error.detail.english()));
         let want = [
             "get nodes/proxy (node n7)",
             "get nodes/stats or nodes/proxy (node n7)",

@@ -9,6 +9,7 @@ use crate::server::{
     config::CephConfig,
     snapshot::facts::{Image, ImageStats, Uncounted},
 };
+use crate::words::Render;
 
 const AUTH: &str = "/api/auth";
 const LIST: &str = "/api/block/image";
@@ -199,7 +200,7 @@ async fn an_expired_token_is_renewed_once_a_round() {
         }
     };
     let words = "Ceph answers 401: check its user and password";
-    assert_eq!((error.reason, &*error.detail.to_string()), (Reason::Forbidden, words));
+    assert_eq!((error.reason, &*error.detail.english()), (Reason::Forbidden, words));
 }
 
 #[tokio::test]
@@ -213,7 +214,7 @@ async fn a_refused_login_is_not_repeated_until_the_files_change() {
         let error = collector.images().await.unwrap_err();
         assert_eq!(error.reason, Reason::Forbidden);
         assert!(
-            error.detail.to_string().starts_with("Ceph refuses the login: check its user and password."),
+            error.detail.english().starts_with("Ceph refuses the login: check its user and password."),
             "{error:?}"
         );
     }
@@ -278,7 +279,7 @@ async fn a_pool_that_hangs_costs_itself_alone() {
     assert_eq!(collector.images().await.unwrap()[0].image, image("rbd", "i000"));
     let error = collector.images().await.unwrap_err();
     assert_eq!(
-        (error.reason, &*error.detail.to_string()),
+        (error.reason, &*error.detail.english()),
         (Reason::TimedOut, "no answer from Ceph within 0.4 s")
     );
 }
@@ -298,7 +299,7 @@ async fn a_round_ends_with_its_budget_and_tells_what_it_has() {
     assert_eq!(collector.images().await.unwrap().len(), 1);
     let error = collector.images().await.unwrap_err();
     let words = "Ceph reported 1 of 5 images within its budget of 1.3 s";
-    assert_eq!((error.reason, &*error.detail.to_string()), (Reason::TimedOut, words));
+    assert_eq!((error.reason, &*error.detail.english()), (Reason::TimedOut, words));
 }
 
 /// ceph/ceph-csi#4653.
@@ -318,7 +319,7 @@ async fn one_image_that_cannot_be_opened_costs_itself_alone() {
         let found = collector.images().await.unwrap();
         assert_eq!(found.len(), 3, "{found:?}");
         let error = collector.images().await.unwrap_err();
-        assert!(error.detail.to_string().contains("error opening image broken"), "{error:?}");
+        assert!(error.detail.english().contains("error opening image broken"), "{error:?}");
     }
 }
 
@@ -370,13 +371,13 @@ async fn every_failure_has_its_reason_in_words() {
     ] {
         let error = fault(move || status(code, "x")).await;
         assert_eq!(error.reason, reason, "{code}");
-        assert!(error.detail.to_string().starts_with(&format!("Ceph answers {code}: ")), "{error:?}");
+        assert!(error.detail.english().starts_with(&format!("Ceph answers {code}: ")), "{error:?}");
     }
     for body in ["", "<html>", "{}", r#"[{"value":7}]"#, r#"[{"value":[{"name""#] {
         assert_eq!(fault(move || json(body)).await.reason, Reason::BadAnswer, "{body}");
     }
     let large = fault(|| json(format!(r#"[{{"value":[]}},"{}"]"#, "y".repeat(100_000)))).await;
-    assert_eq!(large.detail.to_string(), "Ceph: the answer is over the limit of 100000 bytes");
+    assert_eq!(large.detail.english(), "Ceph: the answer is over the limit of 100000 bytes");
     assert_eq!(fault(hang).await.reason, Reason::TimedOut);
     for (url, words) in [
         (nobody(), "Ceph refuses connections"),
@@ -384,7 +385,7 @@ async fn every_failure_has_its_reason_in_words() {
     ] {
         let setup = Setup::new(&url);
         let (_api, mut collector) = setup.start(&[("rbd", "a")]).await;
-        assert_eq!(collector.images().await.unwrap_err().detail.to_string(), words);
+        assert_eq!(collector.images().await.unwrap_err().detail.english(), words);
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use super::*;
 use crate::server::{collect::client::connect, config::KubernetesConfig};
+use crate::words::Render;
 
 /// An API server that takes one token at a time.
 struct Guarded {
@@ -115,7 +116,7 @@ async fn a_plugin_that_gives_nothing_better_is_not_run_in_a_loop() {
     let mut collector = guarded.collector(&user).await;
     let error = collector.metrics().await.unwrap_err();
     assert_eq!(error.reason, Reason::Unauthenticated);
-    assert_eq!(error.detail.to_string(), "the API server does not accept this dashboard's credentials (401)");
+    assert_eq!(error.detail.english(), "the API server does not accept this dashboard's credentials (401)");
     collector.during(Duration::from_secs(4)).await;
     assert!(runs(&guarded) <= 3, "{} runs", runs(&guarded));
 }
@@ -133,7 +134,7 @@ async fn a_plugin_that_fails_is_said_and_taken_up_again() {
     let mut collector = guarded.collector(&user).await;
     let error = collector.metrics().await.unwrap_err();
     let want = (Reason::Unauthenticated, "the credential plugin sh failed with exit code 7".to_owned());
-    assert_eq!((error.reason, error.detail.to_string()), want);
+    assert_eq!((error.reason, error.detail.english()), want);
     assert!(is_translated(&error), "{error:?}");
     assert!(guarded.server.asked(METRICS).is_empty(), "nothing is asked without credentials");
     fs::write(guarded.file("token"), "one").unwrap();

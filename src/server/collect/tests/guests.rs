@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::server::snapshot::facts::{Filesystem, Key};
+use crate::words::Render;
 
 const PREFIX: &str = "/apis/subresources.kubevirt.io/v1/namespaces/";
 
@@ -121,7 +122,7 @@ async fn a_guest_that_hangs_delays_no_other_and_is_not_asked_more_often() {
     let mut collector = Collector::follow_guests(&server, config, &["prod/dead", "prod/well"]).await;
     let late = collector.guest("prod/dead").await.unwrap_err();
     assert_eq!(late.reason, Reason::TimedOut);
-    assert_eq!(late.detail.to_string(), "no answer from the guest agent of prod/dead within 0.3 s");
+    assert_eq!(late.detail.english(), "no answer from the guest agent of prod/dead within 0.3 s");
     let seen = collector.during(Duration::from_millis(5000)).await;
     let well = seen
         .iter()
@@ -148,7 +149,7 @@ async fn after_a_denial_one_guest_is_asked_an_interval_and_all_are_told_why() {
     }
     let words = "get virtualmachineinstances/filesystemlist.subresources.kubevirt.io at cluster scope";
     for error in told.values() {
-        assert_eq!((error.reason, &*error.detail.to_string()), (Reason::Forbidden, words));
+        assert_eq!((error.reason, &*error.detail.english()), (Reason::Forbidden, words));
     }
     collector.during(Duration::from_millis(3600)).await;
     let asked = server.guests_asked().len();
@@ -181,9 +182,9 @@ async fn a_denial_in_one_namespace_is_none_in_another() {
     let mut collector = Collector::follow_guests(&server, config, &names).await;
     let denied = collector.guest("dev/three").await.unwrap_err();
     assert!(
-        denied.detail.to_string().ends_with("subresources.kubevirt.io in namespace dev"),
+        denied.detail.english().ends_with("subresources.kubevirt.io in namespace dev"),
         "{}",
-        denied.detail
+        denied.detail.english()
     );
     collector.guest("prod/web").await.unwrap();
     collector.during(Duration::from_millis(3000)).await;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{tls::Secure, *};
+use crate::words::Render;
 use crate::{
     model::figure::Source,
     server::{
@@ -120,7 +121,7 @@ async fn a_kubelet_that_cannot_prove_itself_gets_no_credentials() {
     let error = collector.told("n").await.unwrap_err();
     let words = "the TLS handshake with the kubelet of n failed: is its certificate signed by --kubelet-ca or the \
                  cluster's authority, and for this address?";
-    assert_eq!((error.reason, &*error.detail.to_string()), (Reason::Unreachable, words));
+    assert_eq!((error.reason, &*error.detail.english()), (Reason::Unreachable, words));
     // Nobody to know it by: then it is not even tried.
     (config.kubelet.ca, config.kubelet.access) = (None, KubeletAccess::Auto);
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
@@ -143,7 +144,7 @@ async fn without_the_proxy_each_failure_names_node_and_permission() {
         let aims = nodes(&[("n", "127.0.0.1"), ("nowhere", "")]);
         let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Direct), aims).await;
         let error = collector.told("n").await.unwrap_err();
-        assert_eq!((error.reason, &*error.detail.to_string()), (reason, words));
+        assert_eq!((error.reason, &*error.detail.english()), (reason, words));
         assert_eq!(collector.told("nowhere").await.unwrap_err().reason, Reason::NoNode);
     }
     assert_eq!([proxied(&api, "n"), proxied(&api, "nowhere")], [0, 0]);
@@ -160,7 +161,7 @@ async fn a_denial_both_ways_names_both_permissions() {
     let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Auto), aims).await;
     for _ in 0..2 {
         let error = collector.told("n").await.unwrap_err();
-        assert_eq!(error.detail.to_string(), "get nodes/stats or nodes/proxy (node n)");
+        assert_eq!(error.detail.english(), "get nodes/stats or nodes/proxy (node n)");
     }
 }
 

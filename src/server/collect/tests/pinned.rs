@@ -4,6 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls_pki_types::CertificateDer;
 
 use super::{tls::Secure, *};
+use crate::words::Render;
 use crate::{
     server::{
         collect::{
@@ -22,7 +23,7 @@ async fn refusal(secure: &Secure) -> Option<String> {
     let mut site = Site::new("Ceph", url, Some(secure.ca()), limits).through(&ProxyRules::default());
     let session = site.open().await.unwrap();
     let reply = session.send(session.get(session.url(&[]))).await;
-    reply.err().map(|failure| site.describe(key!(collect.user_and_password), &failure).detail.to_string())
+    reply.err().map(|failure| site.describe(key!(collect.user_and_password), &failure).detail.english())
 }
 
 fn names(names: &[&str]) -> CertificateParams {

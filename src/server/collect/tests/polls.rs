@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::server::snapshot::facts::{PodMetricsFacts, SummaryFacts, VolumeStats};
+use crate::words::Render;
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/pods";
 
@@ -75,16 +76,16 @@ async fn each_failure_of_the_metrics_api_has_its_reason() {
     let unavailable =
         metrics_error(|| (StatusCode::SERVICE_UNAVAILABLE, "no endpoints").into_response()).await;
     assert_eq!(unavailable.reason, Reason::Unreachable);
-    assert_eq!(unavailable.detail.to_string(), "the API server says metrics.k8s.io is unavailable (503)");
+    assert_eq!(unavailable.detail.english(), "the API server says metrics.k8s.io is unavailable (503)");
     assert_eq!(metrics_error(|| status(404, "NotFound")).await.reason, Reason::ApiAbsent);
     let denied = metrics_error(|| status(403, "Forbidden")).await;
     assert_eq!(
-        (denied.reason, &*denied.detail.to_string()),
+        (denied.reason, &*denied.detail.english()),
         (Reason::Forbidden, "list pods.metrics.k8s.io at cluster scope")
     );
     let late = metrics_error(hang).await;
     assert_eq!(
-        (late.reason, &*late.detail.to_string()),
+        (late.reason, &*late.detail.english()),
         (Reason::TimedOut, "no answer from metrics.k8s.io within 0.3 s")
     );
 }
@@ -96,7 +97,7 @@ async fn broken_and_oversized_answers_are_bad_answers() {
     assert_eq!(metrics_error(|| json("<html>")).await.reason, Reason::BadAnswer);
     let large = metrics_error(|| json(format!(r#"{{"items":[],"x":"{}"}}"#, "y".repeat(2000)))).await;
     assert_eq!(large.reason, Reason::BadAnswer);
-    assert!(large.detail.to_string().contains("2000 bytes"), "{}", large.detail);
+    assert!(large.detail.english().contains("2000 bytes"), "{}", large.detail.english());
 }
 
 #[tokio::test]
@@ -193,7 +194,7 @@ async fn a_dead_node_costs_one_request_a_cycle() {
     let mut collector = Collector::start(&server, config, &["dead", "well"]).await;
     let error = collector.summary("dead").await.unwrap_err();
     assert_eq!(error.reason, Reason::Unreachable);
-    assert_eq!(error.detail.to_string(), "the API server cannot reach the kubelet of dead (503)");
+    assert_eq!(error.detail.english(), "the API server cannot reach the kubelet of dead (503)");
     collector.during(Duration::from_millis(3500)).await;
     let counts = ["dead", "well"].map(|node| server.asked(&summary_path(node)).len());
     assert_eq!(counts, [4, 4]);

@@ -2,6 +2,7 @@
 
 use super::{tls::Secure, *};
 use crate::server::{config::PrometheusConfig, snapshot::facts::PrometheusFacts};
+use crate::words::Render;
 
 const QUERY: &str = "/api/v1/query";
 
@@ -81,7 +82,7 @@ async fn volumes_are_asked_for_at_their_own_interval_and_stand_until_then() {
         let instance = &facts.instances[0];
         assert_eq!((instance.cpu_nanocores, instance.guest_usable), (Some(250_000_000), Some(7)));
         assert_eq!(
-            facts.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            facts.warnings.iter().map(Render::english).collect::<Vec<_>>(),
             ["Prometheus: a store is away"]
         );
     }
@@ -111,7 +112,7 @@ async fn a_query_that_fails_costs_its_part_and_is_told() {
     assert_eq!((instance.cpu_nanocores, instance.guest_usable), (None, Some(7)));
     let want =
         "no CPU: Prometheus answers 422: it does not understand the request (it says: too many samples)";
-    assert_eq!(facts.warnings[0].to_string(), want);
+    assert_eq!(facts.warnings[0].english(), want);
 }
 
 /// GoogleCloudPlatform/prometheus-engine#1601: nothing that is asked has a pattern for a metric's name.
@@ -165,7 +166,7 @@ async fn series_that_a_scrape_relabelled_are_found_and_a_tenants_are_not() {
         let names: Vec<_> =
             facts.instances.iter().map(|sample| (&*sample.namespace, &*sample.name)).collect();
         assert_eq!(names, [("prod", "web")]);
-        let warnings: Vec<_> = facts.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<_> = facts.warnings.iter().map(Render::english).collect();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].starts_with("2 series of exporters in namespace tenant"), "{warnings:?}");
     }
@@ -222,7 +223,7 @@ async fn volumes_that_fail_once_stand_with_their_own_time_and_are_asked_for_agai
     for _ in 0..3 {
         let facts = collector.queried().await.unwrap();
         assert_eq!(facts.volumes[0].at, Some(60_000));
-        warned.push(facts.warnings.iter().any(|warning| warning.to_string().starts_with("no disk usage: ")));
+        warned.push(facts.warnings.iter().any(|warning| warning.english().starts_with("no disk usage: ")));
     }
     assert_eq!(warned, [false, true, false]);
 }
@@ -244,7 +245,7 @@ async fn every_refusal_has_its_reason_in_words() {
                 .into_response()
         });
         let error = first(&server.url).await.unwrap_err();
-        assert_eq!((error.reason, &*error.detail.to_string()), (reason, words));
+        assert_eq!((error.reason, &*error.detail.english()), (reason, words));
         assert!(server.asked("/elsewhere").is_empty(), "it follows redirects");
     }
 }
@@ -267,7 +268,7 @@ async fn answers_that_are_none_are_bad_answers() {
         || Body::from_stream(stream::iter((0..800).map(|_| Ok::<_, Infallible>("y".repeat(1 << 16)))));
     let server = Server::start(move |_, _| endless().into_response());
     let error = first(&server.url).await.unwrap_err();
-    assert_eq!(error.detail.to_string(), "Prometheus: the answer is over the limit of 4000 bytes");
+    assert_eq!(error.detail.english(), "Prometheus: the answer is over the limit of 4000 bytes");
 }
 
 #[tokio::test]
@@ -282,7 +283,7 @@ async fn what_breaks_under_http_has_its_reason_too() {
         (curt("SSH-2.0-OpenSSH\r\n"), Reason::Unreachable, "Prometheus cannot be reached"),
     ] {
         let error = first(&url).await.unwrap_err();
-        assert_eq!((error.reason, &*error.detail.to_string()), (reason, words), "{url}");
+        assert_eq!((error.reason, &*error.detail.english()), (reason, words), "{url}");
     }
 }
 
@@ -316,23 +317,20 @@ async fn credentials_are_read_anew_for_each_round_and_never_shown() {
     let error = collector.queried().await.unwrap_err();
     assert_eq!(error.reason, Reason::Forbidden);
     assert!(
-        error.detail.to_string().starts_with("the token file of Prometheus (--prometheus-bearer-token-file)")
-            && error.detail.to_string().ends_with("not found")
+        error.detail.english().starts_with("the token file of Prometheus (--prometheus-bearer-token-file)")
+            && error.detail.english().ends_with("not found")
     );
-    assert!(!error.detail.to_string().contains('/'), "readers are told no path: {}", error.detail);
+    assert!(!error.detail.english().contains('/'), "readers are told no path: {}", error.detail.english());
     for (text, want) in [(" \n", "holds no line"), ("two\nlines", "more than one line"), ("first\n", "401")] {
         std::fs::write(&file, text).unwrap();
         let error = collector.next(|seen| match seen {
-            Observation::Prometheus { result: Err(error), .. } if error.detail.to_string().contains(want) => {
+            Observation::Prometheus { result: Err(error), .. } if error.detail.english().contains(want) => {
                 Some(error)
             }
             _ => None,
         });
         let error = error.await;
-        assert!(
-            error.reason == Reason::Forbidden && !error.detail.to_string().contains("first"),
-            "{error:?}"
-        );
+        assert!(error.reason == Reason::Forbidden && !error.detail.english().contains("first"), "{error:?}");
     }
     std::fs::write(&file, "second\n").unwrap();
     while collector.queried().await.is_err() {}
@@ -359,7 +357,7 @@ async fn its_certificate_must_be_of_its_authority() {
     let secure = Secure::start(|asked, _| well(asked));
     let error = first(&secure.server.url).await.unwrap_err();
     let words = "the TLS handshake with Prometheus failed: check its CA and name";
-    assert_eq!((error.reason, &*error.detail.to_string()), (Reason::Unreachable, words));
+    assert_eq!((error.reason, &*error.detail.english()), (Reason::Unreachable, words));
     let api = Server::start(|asked, _| quiet(asked));
     let config = PrometheusConfig { ca: Some(secure.ca()), ..prometheus(&secure.server.url) };
     let mut collector = Collector::start(&api, asks(config), &[]).await;
@@ -372,7 +370,7 @@ async fn its_certificate_must_be_of_its_authority() {
         }
     };
     assert_eq!(
-        error.detail.to_string(),
+        error.detail.english(),
         "the CA file of Prometheus (--prometheus-ca) holds no certificates in PEM"
     );
 }

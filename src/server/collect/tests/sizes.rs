@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::server::snapshot::facts::{Key, WukongFacts};
+use crate::words::Render;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -107,7 +108,7 @@ async fn an_object_of_40_mb_costs_itself_alone() {
     assert_eq!(names, ["a", "b", "big"]);
     let [error] = &errors[..] else { panic!("{errors:?}") };
     assert_eq!(error.reason, Reason::TooLarge);
-    let words = error.detail.to_string();
+    let words = error.detail.english();
     assert!(words.contains("prod/huge") && words.contains("4194304"), "{words}");
 }
 
@@ -147,7 +148,7 @@ async fn an_event_of_40_mb_is_left_out_and_the_watch_goes_on() {
             Observation::Wukongs(Change::Deleted { key, .. }) => seen.push(format!("-{}", key.name)),
             Observation::Omitted { source: SourceId::Wukongs, errors, .. } => {
                 seen.push(errors.first().map_or("whole".into(), |error| {
-                    let words = error.detail.to_string();
+                    let words = error.detail.english();
                     ["web", "db"].into_iter().filter(|name| words.contains(&format!("prod/{name}"))).collect()
                 }));
             }
@@ -175,7 +176,7 @@ async fn one_namespace_cannot_push_out_the_others() {
     assert_eq!(of("prod"), 20);
     assert!((200..500).contains(&of("evil")), "{}", of("evil"));
     let [error] = &errors[..] else { panic!("{errors:?}") };
-    let words = error.detail.to_string();
+    let words = error.detail.english();
     assert!(error.reason == Reason::TooLarge && words.contains("; evil takes most"), "{words}");
 }
 
@@ -193,7 +194,7 @@ async fn lists_of_one_object_are_cut_and_that_is_said() {
     let mut collector = Collector::start(&server, config(), &[]).await;
     let (items, errors) = collector.listed().await;
     assert_eq!((items[0].disks.len(), items[0].volumes.len()), (256, 256));
-    assert!(errors.len() == 1 && errors[0].detail.to_string().contains("prod/web"), "{errors:?}");
+    assert!(errors.len() == 1 && errors[0].detail.english().contains("prod/web"), "{errors:?}");
 }
 
 #[tokio::test]

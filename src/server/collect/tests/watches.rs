@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::server::snapshot::facts::Backend;
+use crate::words::Render;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 
@@ -84,7 +85,7 @@ async fn an_api_that_is_installed_later_is_picked_up() {
     let mut collector = Collector::start(&server, config(), &[]).await;
     let error = collector.watch_error(SourceId::Wukongs).await;
     assert_eq!(error.reason, Reason::ApiAbsent);
-    assert!(error.detail.to_string().contains("wukongs.vm.novasphere.dev"), "{}", error.detail);
+    assert!(error.detail.english().contains("wukongs.vm.novasphere.dev"), "{}", error.detail.english());
     assert_eq!(collector.wukongs().await, ["late"]);
 }
 
@@ -119,7 +120,7 @@ async fn a_denial_names_the_permission_and_costs_no_other_source() {
     }
     let (source, error) = error.unwrap();
     assert_eq!((source, error.reason), (SourceId::Wukongs, Reason::Forbidden));
-    assert_eq!(error.detail.to_string(), "list wukongs.vm.novasphere.dev at cluster scope");
+    assert_eq!(error.detail.english(), "list wukongs.vm.novasphere.dev at cluster scope");
     assert!(collector.wukongs().await.is_empty());
 }
 
@@ -132,7 +133,7 @@ async fn namespaces_are_never_left() {
     let config = CollectConfig { namespaces: Some(vec!["prod".into(), "dev".into()]), ..config() };
     let mut collector = Collector::start(&server, config, &[]).await;
     let error = collector.watch_error(SourceId::VirtualMachines).await;
-    assert_eq!(error.detail.to_string(), "list virtualmachines.kubevirt.io in namespace dev");
+    assert_eq!(error.detail.english(), "list virtualmachines.kubevirt.io in namespace dev");
     collector.during(Duration::from_millis(500)).await;
     let asked = server.asked.lock().unwrap();
     // PersistentVolumes, nodes and the cluster's instance types are in no namespace, and Longhorn's volumes are in Longhorn's.
@@ -251,7 +252,7 @@ async fn a_silent_watch_is_reopened_where_it_was() {
     let mut collector = Collector::start(&server, CollectConfig { watch_idle: idle, ..config() }, &[]).await;
     let error = collector.watch_error(SourceId::Wukongs).await;
     assert_eq!(
-        (error.reason, &*error.detail.to_string()),
+        (error.reason, &*error.detail.english()),
         (Reason::TimedOut, "the API server sends nothing any more")
     );
     let alive = collector.next(|observation| {
@@ -336,7 +337,7 @@ async fn an_api_server_that_comes_back_is_followed_again() {
     collector.wukongs().await;
     let address = server.stop().await;
     let mut error = collector.watch_error(SourceId::Wukongs).await;
-    while error.detail.to_string() != "the API server refuses connections" {
+    while error.detail.english() != "the API server refuses connections" {
         assert_eq!(error.reason, Reason::Unreachable, "{error:?}");
         error = collector.watch_error(SourceId::Wukongs).await;
     }

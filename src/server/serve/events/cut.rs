@@ -19,7 +19,7 @@ use crate::{
             delta::{self, Outcome},
         },
     },
-    words::{Lang, within},
+    words::{Lang, Localize},
 };
 
 pub enum Cut {
@@ -31,6 +31,21 @@ pub enum Cut {
 
 impl Cut {
     pub fn of(view: &View, format: Format, reader: &Reader, scope: &Scope, snapshot: &Snapshot) -> Self {
+        let cut = Self::without_language(view, format, reader, scope, snapshot);
+        match format {
+            // JSON is in English, and renders each message where it is written.
+            Format::Json => cut,
+            Format::Postcard(lang) => cut.localized(lang),
+        }
+    }
+
+    fn without_language(
+        view: &View,
+        format: Format,
+        reader: &Reader,
+        scope: &Scope,
+        snapshot: &Snapshot,
+    ) -> Self {
         match view {
             View::List(query) => {
                 let home = reader.home_of(snapshot, scope, query);
@@ -53,23 +68,21 @@ impl Cut {
             (Format::Json, Self::List(view, vms)) => json(&json::ListState::new(view, vms)),
             (Format::Json, Self::Vm(view)) => json(&json::VmState::new(view)),
             (Format::Json, Self::Sources(view)) => json(&json::FrameState::new(&view.frame)),
-            (Format::Postcard(lang), Self::List(view, _)) => postcard(lang, &Update::<_, ()>::State(view)),
-            (Format::Postcard(lang), Self::Vm(view)) => postcard(lang, &Update::<_, ()>::State(view)),
-            (Format::Postcard(lang), Self::Sources(view)) => postcard(lang, &Update::<_, ()>::State(view)),
+            (Format::Postcard(_), Self::List(view, _)) => postcard(&Update::<_, ()>::State(view)),
+            (Format::Postcard(_), Self::Vm(view)) => postcard(&Update::<_, ()>::State(view)),
+            (Format::Postcard(_), Self::Sources(view)) => postcard(&Update::<_, ()>::State(view)),
         }
     }
 
     /// What became of it.
     pub fn change(&self, after: &Self, format: Format) -> Outcome<String> {
         match (format, self, after) {
-            (Format::Postcard(lang), Self::List(before, _), Self::List(after, _)) => {
-                written(lang, delta::home(before, after))
+            (Format::Postcard(_), Self::List(before, _), Self::List(after, _)) => {
+                written(delta::home(before, after))
             }
-            (Format::Postcard(lang), Self::Vm(before), Self::Vm(after)) => {
-                written(lang, delta::vm(before, after))
-            }
-            (Format::Postcard(lang), Self::Sources(before), Self::Sources(after)) => {
-                written(lang, delta::sources(before, after))
+            (Format::Postcard(_), Self::Vm(before), Self::Vm(after)) => written(delta::vm(before, after)),
+            (Format::Postcard(_), Self::Sources(before), Self::Sources(after)) => {
+                written(delta::sources(before, after))
             }
             (Format::Json, Self::List(before, old), Self::List(after, new)) => {
                 told(json::ListChange::between((before, old), (after, new)))
@@ -80,6 +93,16 @@ impl Cut {
             }
             // A channel has one view.
             _ => Outcome::Other,
+        }
+    }
+}
+
+impl Localize for Cut {
+    fn localize(&mut self, lang: Lang) {
+        match self {
+            Self::List(view, _) => view.localize(lang),
+            Self::Vm(view) => view.localize(lang),
+            Self::Sources(view) => view.localize(lang),
         }
     }
 }
@@ -96,11 +119,11 @@ fn whole(snapshot: &Snapshot, row: &VmSummary) -> Option<Arc<Vm>> {
         .cloned()
 }
 
-fn written<C: Serialize>(lang: Lang, outcome: Outcome<C>) -> Outcome<String> {
+fn written<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
     match outcome {
         Outcome::Same => Outcome::Same,
         Outcome::Other => Outcome::Other,
-        Outcome::Change(change) => Outcome::Change(postcard(lang, &Update::<(), _>::Change(change))),
+        Outcome::Change(change) => Outcome::Change(postcard(&Update::<(), _>::Change(change))),
     }
 }
 
@@ -113,8 +136,8 @@ fn told<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
 }
 
 /// Views hold nothing that postcard cannot write.
-fn postcard(lang: Lang, value: &impl Serialize) -> String {
-    STANDARD.encode(within(lang, || postcard::to_allocvec(value)).unwrap_or_default())
+fn postcard(value: &impl Serialize) -> String {
+    STANDARD.encode(postcard::to_allocvec(value).unwrap_or_default())
 }
 
 /// Numbers and texts always serialise.

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 mod limits;
 
 use super::Pace;
+use crate::words::Render;
 use crate::{
     model::{
         delta::{HomeChange, Update},
@@ -34,7 +35,7 @@ use crate::{
             tests::fixture::{Server, known, vm},
         },
     },
-    words::{Lang, msg, within},
+    words::{Lang, msg},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -140,7 +141,7 @@ async fn a_page_hears_in_its_own_language_and_a_program_in_english() {
     broken.summary.usage.disk =
         Figure::Missing(Missing { detail: detail.clone(), ..Reason::NotReported.into() });
     let server = Server::new(vec![broken]);
-    let [english, chinese] = [Lang::English, Lang::Chinese].map(|lang| within(lang, || detail.text()));
+    let [english, chinese] = [Lang::English, Lang::Chinese].map(|lang| detail.render(lang));
     for (lang, words, others) in [("en", &english, &chinese), ("zh-CN", &chinese, &english)] {
         let url = format!("/at/h1/{lang}/api/events?format=postcard");
         let event = Client::open(&server, &url, &[]).await.event().await.bytes();

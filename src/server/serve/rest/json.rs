@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use self::figure::{FigureJson, MissingJson, Of, SampleJson};
+use crate::words::Render;
 use crate::{
     model::{
         Millis,
@@ -87,8 +88,8 @@ impl<'a> VmJson<'a> {
             metrics: MetricsJson::new(summary.status, &summary.usage),
             kind: summary.kind.name(),
             kubevirt_status: &summary.kubevirt_status,
-            kubevirt_message: vm.trouble.as_ref().map(|trouble| trouble.detail.text()).unwrap_or_default(),
-            conflict: vm.conflict.as_ref().map(|conflict| conflict.text()),
+            kubevirt_message: vm.trouble.as_ref().map(|trouble| trouble.detail.english()).unwrap_or_default(),
+            conflict: vm.conflict.as_ref().map(|conflict| conflict.english()),
             migrating_to: &summary.migrating_to,
             vm_name: &vm.vm_name,
             pod: &vm.pod,

@@ -6,12 +6,18 @@ use std::sync::Arc;
 
 use super::fixture::*;
 use crate::{
-    model::{reason::Reason, source::SourceId},
+    model::{
+        figure::Figure,
+        message::Message,
+        reason::{Missing, Reason},
+        source::SourceId,
+        vm::{Reading, Vm},
+    },
     server::snapshot::{
         Limits, World,
         facts::{Observation, SourceError},
     },
-    words::msg,
+    words::{Lang, Localize, msg},
 };
 
 const CHINESE: (&str, &str) = ("accept-language", "zh-CN,zh;q=0.9,en;q=0.5");
@@ -140,4 +146,33 @@ async fn what_a_source_said_last_is_in_the_readers_language_and_english_for_prog
         assert!(text.contains(words) && !text.contains(others), "{path} {headers:?}: {text}");
         assert!(text.contains("no such host"), "{path} {headers:?}: {text}");
     }
+}
+
+/// A message in every place of a VM that can hold one, and how many they are.
+fn full_of_messages() -> (Vm, usize) {
+    let message = || -> Option<Box<Message>> { Some(Box::new(msg!(error.no_serial))) };
+    let missing = || Missing {
+        detail: msg!(error.no_serial),
+        fix: msg!(error.no_serial),
+        ..Reason::NotReported.into()
+    };
+    let figure = || Figure::Missing(missing());
+    let mut vm = vm("shop", "web");
+    vm.summary.fault = message();
+    vm.conflict = message();
+    (vm.trouble, vm.allocation_gap) = (Some(Box::new(missing())), Some(Box::new(missing())));
+    let usage = &mut vm.summary.usage;
+    (usage.cpu, usage.memory, usage.disk) = (figure(), figure(), figure());
+    vm.volumes.truncate(1);
+    vm.volumes[0].usage = figure();
+    vm.volumes[0].readings = vec![Reading { source: SourceId::Kubelet, figure: figure() }];
+    (vm, 2 + 2 * 7)
+}
+
+#[test]
+fn no_message_of_a_localized_vm_is_left_without_a_language() {
+    let (vm, messages) = full_of_messages();
+    assert_eq!(format!("{vm:?}").matches("Said(").count(), messages);
+    let localized = format!("{:?}", vm.localized(Lang::Chinese));
+    assert!(!localized.contains("Said("), "{localized}");
 }

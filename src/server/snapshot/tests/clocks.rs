@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::model::figure::Figure;
+use crate::words::Render;
 
 const AHEAD: [Millis; 3] = [NOW + 60 * SECOND, NOW + 3_600_000, 4_102_444_800_000];
 /// Of every source here at least: 20 intervals of 120 s.
@@ -185,7 +186,7 @@ fn told_each_interval(world: &mut World, rounds: Millis, ahead: Millis) -> Milli
 const MINUTES_BEHIND: Millis = -7 * 60 * SECOND;
 
 fn warning(snapshot: &Snapshot, id: SourceId) -> String {
-    health(snapshot, id).warning.to_string()
+    health(snapshot, id).warning.english()
 }
 
 /// kubernetes-retired/heapster#802.

@@ -15,6 +15,7 @@ use crate::{
         delta::{self, Outcome},
         view::{Identity, home, sources, vm as vm_view},
     },
+    words::{Lang, Localize},
 };
 
 fn identity() -> Identity {
@@ -22,7 +23,7 @@ fn identity() -> Identity {
 }
 
 fn view(snapshot: &Snapshot) -> HomeView {
-    home(snapshot, &identity(), &Scope::All, &Query::default(), NOW)
+    home(snapshot, &identity(), &Scope::All, &Query::default(), NOW).localized(Lang::English)
 }
 
 /// `(name, millicores)` each, all running.

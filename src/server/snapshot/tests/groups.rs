@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::words::Render;
 use crate::{
     model::{
         figure::Basis,
@@ -201,10 +202,10 @@ fn without_the_permission_nodes_are_forbidden_and_nothing_else_suffers() {
     let nodes = health(&snapshot, SourceId::Nodes);
     assert_eq!(nodes.reason, Some(Reason::Forbidden));
     assert!(
-        nodes.fix.to_string().contains("list and watch nodes")
-            && nodes.fix.to_string().contains("deploy/cluster"),
+        nodes.fix.english().contains("list and watch nodes")
+            && nodes.fix.english().contains("deploy/cluster"),
         "{}",
-        nodes.fix.to_string()
+        nodes.fix.english()
     );
     assert!(nodes.id.is_second() && nodes.state == SourceState::Forbidden);
     assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500));

@@ -12,6 +12,7 @@ use super::{
     },
     *,
 };
+use crate::words::Render;
 
 fn disk(name: &str, bus: Bus, serial: &str) -> InstanceDisk {
     let [name, serial, claim] = [name, serial, name].map(Into::into);
@@ -381,7 +382,7 @@ fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
         let missing: Vec<_> =
             volume.readings.iter().map(|reading| &reading.figure).chain([&volume.usage]).collect();
         let advice: Vec<String> =
-            missing.iter().map(|figure| figure.missing().unwrap().fix.to_string()).collect();
+            missing.iter().map(|figure| figure.missing().unwrap().fix.english()).collect();
         let said = advice.iter().any(|advice| advice.contains("a serial"));
         let needs = target.kind == DiskKind::Disk && serial.is_empty() && target.bus != Bus::Scsi;
         assert_eq!(said, set_a_serial || needs, "{target:?}: {advice:?}");

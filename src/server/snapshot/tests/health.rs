@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{source::SourceState, vm::Kind};
+use crate::words::Render;
 
 fn watch_failed(source: SourceId, reason: Reason) -> Observation {
     Observation::WatchFailed { source, namespace: None, error: refused(reason) }
@@ -39,7 +40,7 @@ fn a_refused_watch_keeps_what_was_known() {
     assert_eq!(snapshot.vms.len(), 1);
     let health = health(&snapshot, SourceId::Wukongs);
     assert_eq!((health.state, health.reason), (SourceState::Forbidden, Some(Reason::Forbidden)));
-    assert!(health.fix.to_string().contains("kubectl apply -f deploy/cluster/rbac.yaml"));
+    assert!(health.fix.english().contains("kubectl apply -f deploy/cluster/rbac.yaml"));
 }
 
 #[test]
@@ -162,7 +163,7 @@ fn what_is_not_known_of_the_objects_degrades_and_heals() {
     let snapshot = world.join(NOW);
     let health = health(&snapshot, SourceId::Wukongs);
     assert_eq!((health.state, health.reason), (SourceState::Degraded, Some(Reason::TooLarge)));
-    let fix = health.fix.to_string();
+    let fix = health.fix.english();
     assert!(fix.contains("kubectl get wukongs.vm.novasphere.dev --all-namespaces"), "{fix}");
     assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500), "what is known stands");
     world.apply(omitted(vec![]));

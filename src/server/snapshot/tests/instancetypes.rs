@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::vm::Status;
+use crate::words::Render;
 
 const UID: &str = "7286dfe6-7c44-4057-a8f4-362cc1e7468c";
 
@@ -44,7 +45,7 @@ fn size(world: &mut World) -> Result<(u64, u64), (Reason, String, String)> {
         None => Ok((vm.summary.cpu.unwrap() / 1_000_000_000, vm.summary.memory.unwrap() / GI)),
         Some(missing) => {
             assert_eq!((vm.summary.cpu, vm.summary.memory), (None, None), "1 vCPU is the template's default");
-            Err((missing.reason, missing.detail.to_string(), missing.fix.to_string()))
+            Err((missing.reason, missing.detail.english(), missing.fix.english()))
         }
     }
 }

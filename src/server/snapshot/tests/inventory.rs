@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::vm::{Kind, Status};
+use crate::words::Render;
 
 fn vm(name: &str) -> VmFacts {
     VmFacts {
@@ -117,7 +118,7 @@ fn entries(wukongs: Vec<WukongFacts>, vms: Vec<VmFacts>) -> Vec<(Kind, String, S
     world.apply(Observation::Wukongs(replaced(wukongs)));
     world.apply(Observation::VirtualMachines(replaced(vms)));
     let entry = |vm: &Arc<Vm>| {
-        let conflict = vm.conflict.as_ref().map(ToString::to_string).unwrap_or_default();
+        let conflict = vm.conflict.as_ref().map(|conflict| conflict.english()).unwrap_or_default();
         (vm.summary.kind, vm.summary.name.clone(), vm.vm_name.clone(), conflict)
     };
     world.join(NOW).vms.iter().map(entry).collect()

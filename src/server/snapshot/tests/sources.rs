@@ -5,6 +5,7 @@ use crate::model::{
     figure::{Basis, Figure, Layer, Sample},
     vm::{Reading, Volume},
 };
+use crate::words::Render;
 
 fn all() -> World {
     let disk_sources = SourceId::DISK.to_vec();
@@ -206,7 +207,7 @@ fn where_none_knows_each_source_says_why() {
         (SourceId::GuestAgent, Err(Reason::AgentOff)),
     ];
     assert_eq!(readings(&root), want);
-    let fix = root.usage.missing().unwrap().fix.to_string();
+    let fix = root.usage.missing().unwrap().fix.english();
     assert!(fix.contains("rbd object-map rebuild rbd/block-root"), "{fix}");
     ceph(&mut world, "block-root", Ok(GI));
     assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));
@@ -224,7 +225,7 @@ fn each_source_that_leaves_a_volume_out_has_a_fix_of_its_own() {
     let figures = root.readings.iter().map(|reading| (reading.source, &reading.figure));
     let fix_of = |wanted| {
         let mut all = figures.clone().chain([(root.source, &root.usage)]);
-        all.find(|(source, _)| *source == wanted).unwrap().1.missing().unwrap().fix.to_string()
+        all.find(|(source, _)| *source == wanted).unwrap().1.missing().unwrap().fix.english()
     };
     for (source, want) in [
         (SourceId::Kubelet, "kubectl get --raw /api/v1/nodes/n1/proxy/stats/summary"),
@@ -435,7 +436,7 @@ fn of_hugepages_the_pods_working_set_says_nothing() {
     let missing = vm.summary.usage.memory.missing().unwrap();
     assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Hugepages, GI));
     assert_eq!(milli(&vm), Ok(500), "its CPU is known all the same");
-    let fix = |vm: &Vm| vm.summary.usage.memory.missing().unwrap().fix.to_string();
+    let fix = |vm: &Vm| vm.summary.usage.memory.missing().unwrap().fix.english();
     assert!(fix(&vm).contains("--prometheus-url"), "none has told of it: {}", fix(&vm));
     let guest =
         InstanceSample { guest_available: Some(4 * GI), guest_usable: Some(GI), ..Default::default() };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::vm::{Kind, Status};
+use crate::words::Render;
 
 fn one() -> World {
     let mut world = world();
@@ -126,7 +127,7 @@ fn a_guest_that_a_fault_has_paused_says_so() {
         world.apply(Observation::Instances(applied(paused)));
         let vm = web(&mut world);
         assert_eq!((vm.summary.status, milli(&vm)), (Status::Running, Ok(500)), "it is measured");
-        let said = vm.summary.fault.as_ref().map(|message| message.to_string());
+        let said = vm.summary.fault.as_ref().map(|message| message.english());
         assert_eq!(said.as_deref(), fault.then_some(message), "{printable} {reason}");
         assert_eq!(vm.trouble.as_ref().map(|of| of.reason), fault.then_some(Reason::Paused));
         let mut calm = vm.summary.clone();
@@ -148,11 +149,8 @@ fn a_vm_in_error_says_why_and_where_to_look() {
     let facts = |printable: &str, trouble: &str| VmFacts { trouble: trouble.into(), ..vm_facts(printable) };
     world.apply(Observation::VirtualMachines(applied(facts("ErrorUnschedulable", "4 Insufficient gpu"))));
     let trouble = web(&mut world).trouble.clone().unwrap();
-    assert_eq!(
-        (trouble.reason, trouble.detail.to_string()),
-        (Reason::NotRunning, "4 Insufficient gpu".into())
-    );
-    let fix = trouble.fix.to_string();
+    assert_eq!((trouble.reason, trouble.detail.english()), (Reason::NotRunning, "4 Insufficient gpu".into()));
+    let fix = trouble.fix.english();
     assert!(fix.ends_with("kubectl -n a describe virtualmachine web-vm"), "{fix}");
     world.apply(Observation::VirtualMachines(applied(facts("Running", ""))));
     assert_eq!(web(&mut world).trouble, None);
@@ -161,7 +159,7 @@ fn a_vm_in_error_says_why_and_where_to_look() {
         vm_name: String::new(),
         ..wukong("b", "lost")
     })));
-    let fix = find(&world.join(NOW), "b", "lost").trouble.clone().unwrap().fix.to_string();
+    let fix = find(&world.join(NOW), "b", "lost").trouble.clone().unwrap().fix.english();
     assert!(fix.ends_with("kubectl -n b describe wukong lost"), "{fix}");
 }
 
@@ -191,8 +189,8 @@ fn a_pod_without_samples_is_too_new_or_not_scraped_never_idle() {
         (Some(Reason::NotSampled), 2),
         "and one that has expired"
     );
-    assert_eq!(health.error.to_string(), "no samples of launcher pods on n1");
-    assert!(health.fix.to_string().ends_with("kubectl top nodes"));
+    assert_eq!(health.error.english(), "no samples of launcher pods on n1");
+    assert!(health.fix.english().ends_with("kubectl top nodes"));
     assert_eq!(health.node, "n1");
 }
 
@@ -230,7 +228,7 @@ fn an_item_without_the_guests_container_leaves_the_last_sample() {
         assert_eq!(used(&cpu(&mut world, 30)), Ok(500_000_000));
         let missing = cpu(&mut world, 310).missing().cloned().unwrap();
         assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Expired, 500_000_000));
-        assert!(missing.detail.to_string().contains(words), "{}", missing.detail);
+        assert!(missing.detail.english().contains(words), "{}", missing.detail.english());
     }
     world.apply(later(Some("compute"), 45));
     assert_eq!(used(&cpu(&mut world, 45)), Ok(700_000_000));
@@ -239,7 +237,7 @@ fn an_item_without_the_guests_container_leaves_the_last_sample() {
     never.apply(later(Some("guest-console-log"), 0));
     let missing = web(&mut never).summary.usage.cpu.missing().cloned().unwrap();
     assert_eq!(missing.reason, Reason::BadAnswer);
-    assert!(missing.detail.to_string().contains("compute"), "{}", missing.detail);
+    assert!(missing.detail.english().contains("compute"), "{}", missing.detail.english());
 }
 
 fn world_without_samples() -> World {

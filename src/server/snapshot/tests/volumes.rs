@@ -1,6 +1,7 @@
 //! Disk: a claim counts once, raw devices are unknown, and what is no disk of the VM is left out.
 
 use super::*;
+use crate::words::Render;
 use crate::{
     model::{
         figure::{Basis, Figure, Sample, Source},
@@ -171,7 +172,7 @@ fn a_dead_node_costs_its_own_volumes_only() {
     assert_eq!(used(&find(&snapshot, "b", "other").summary.usage.disk), Ok(GI));
     let missing = find(&snapshot, "a", "web").summary.usage.disk.missing().cloned().unwrap();
     assert_eq!(missing.reason, Reason::TimedOut);
-    assert!(missing.fix.to_string().contains("n1"), "{}", missing.fix);
+    assert!(missing.fix.english().contains("n1"), "{}", missing.fix.english());
 }
 
 /// A node that was taken over may say anything of any claim.

@@ -15,6 +15,7 @@ use futures::{StreamExt, stream};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::words::Render;
 use crate::{
     model::{
         figure::{Figure, Layer, Sample, Source},
@@ -153,7 +154,7 @@ impl Cell {
             Some(reason)
                 if self.trouble.reasons(self.victim).contains(&reason)
                     && !health.error.is_empty()
-                    && health.error.to_string().contains(self.trouble.words()) =>
+                    && health.error.english().contains(self.trouble.words()) =>
             {
                 Ok(())
             }

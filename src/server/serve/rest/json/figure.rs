@@ -8,7 +8,7 @@ use crate::{
         figure::{Basis, Figure, Sample, Unit},
         reason::Missing,
     },
-    words::{english, reason},
+    words::{Lang, Render, reason, text_in},
 };
 
 /// What a used amount is measured against.
@@ -88,9 +88,9 @@ impl MissingJson {
     pub fn new(missing: &Missing, of: Of) -> Self {
         Self {
             reason: missing.reason.code(),
-            text: english(reason(missing.reason)),
-            detail: missing.detail.to_string(),
-            fix: missing.fix.to_string(),
+            text: text_in(Lang::English, reason(missing.reason)),
+            detail: missing.detail.english(),
+            fix: missing.fix.english(),
             last: missing.last.as_ref().map(|sample| SampleJson::new(sample, of)),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
         source::SourceHealth,
         totals::{Measured, Totals},
     },
-    words::{english, gives, permission},
+    words::{Lang, Render, gives, permission, text_in},
 };
 
 /// `GET /api/stats`.
@@ -127,13 +127,13 @@ impl SourceJson {
     pub fn new(health: &SourceHealth) -> Self {
         Self {
             id: health.id.code(),
-            gives: english(gives(health.id)),
-            permission: english(permission(health.id)),
+            gives: text_in(Lang::English, gives(health.id)),
+            permission: text_in(Lang::English, permission(health.id)),
             state: health.state.code(),
             reason: health.reason.map(|reason| reason.code()),
-            error: health.error.to_string(),
-            fix: health.fix.to_string(),
-            warning: health.warning.to_string(),
+            error: health.error.english(),
+            fix: health.fix.english(),
+            warning: health.warning.english(),
             last_success: health.last_success,
             last_bytes: health.last_bytes,
             latency_p50_ms: health.latency.map(|latency| latency.p50),

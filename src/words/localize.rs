@@ -1,0 +1,160 @@
+//! What leaves the server gets its words here: every message of a view becomes text in the reader's language.
+
+use super::{Lang, Render};
+use crate::model::{
+    figure::Figure,
+    groups::GroupsView,
+    message::Message,
+    reason::Missing,
+    source::SourceHealth,
+    view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    vm::{Reading, Usage, Vm, VmSummary, Volume},
+};
+
+/// Renders each [`Message`] of a value.
+pub trait Localize: Sized {
+    fn localize(&mut self, lang: Lang);
+
+    fn localized(mut self, lang: Lang) -> Self {
+        self.localize(lang);
+        self
+    }
+}
+
+impl Localize for Message {
+    fn localize(&mut self, lang: Lang) {
+        if !matches!(self, Self::Raw(_)) {
+            *self = Self::Raw(self.render(lang));
+        }
+    }
+}
+
+impl<T: Localize> Localize for Option<T> {
+    fn localize(&mut self, lang: Lang) {
+        if let Some(value) = self {
+            value.localize(lang);
+        }
+    }
+}
+
+impl<T: Localize> Localize for Box<T> {
+    fn localize(&mut self, lang: Lang) {
+        self.as_mut().localize(lang);
+    }
+}
+
+impl<T: Localize> Localize for Vec<T> {
+    fn localize(&mut self, lang: Lang) {
+        for value in self {
+            value.localize(lang);
+        }
+    }
+}
+
+impl Localize for Missing {
+    fn localize(&mut self, lang: Lang) {
+        self.detail.localize(lang);
+        self.fix.localize(lang);
+    }
+}
+
+impl Localize for Figure {
+    fn localize(&mut self, lang: Lang) {
+        if let Self::Missing(missing) = self {
+            missing.localize(lang);
+        }
+    }
+}
+
+impl Localize for Usage {
+    fn localize(&mut self, lang: Lang) {
+        self.cpu.localize(lang);
+        self.memory.localize(lang);
+        self.disk.localize(lang);
+    }
+}
+
+impl Localize for Reading {
+    fn localize(&mut self, lang: Lang) {
+        self.figure.localize(lang);
+    }
+}
+
+impl Localize for Volume {
+    fn localize(&mut self, lang: Lang) {
+        self.usage.localize(lang);
+        self.readings.localize(lang);
+    }
+}
+
+impl Localize for VmSummary {
+    fn localize(&mut self, lang: Lang) {
+        self.fault.localize(lang);
+        self.usage.localize(lang);
+    }
+}
+
+impl Localize for Vm {
+    fn localize(&mut self, lang: Lang) {
+        self.summary.localize(lang);
+        self.trouble.localize(lang);
+        self.allocation_gap.localize(lang);
+        self.conflict.localize(lang);
+        self.volumes.localize(lang);
+    }
+}
+
+impl Localize for SourceHealth {
+    fn localize(&mut self, lang: Lang) {
+        self.error.localize(lang);
+        self.fix.localize(lang);
+        self.warning.localize(lang);
+    }
+}
+
+impl Localize for Frame {
+    fn localize(&mut self, lang: Lang) {
+        self.sources.localize(lang);
+    }
+}
+
+impl Localize for HomeView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+        self.vms.localize(lang);
+    }
+}
+
+impl Localize for VmView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+        self.vm.localize(lang);
+    }
+}
+
+impl Localize for HistoryView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+        if let Some(past) = &mut self.past {
+            past.history.lacks.localize(lang);
+        }
+    }
+}
+
+impl Localize for GroupsView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+    }
+}
+
+impl Localize for InsightsView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+    }
+}
+
+impl Localize for SourcesView {
+    fn localize(&mut self, lang: Lang) {
+        self.frame.localize(lang);
+    }
+}
