@@ -3,14 +3,9 @@
 //! `WUKONG_SITE_DIR` names the folder that `make build` fills: `manifest.json`, `pkg/HASH/…` and the public files,
 //! each beside its `.br` and `.gz`. Without it the stylesheet and the public files alone are taken from the sources:
 //! pages then work as they do without JavaScript, so that a plain `cargo build` needs no other tool.
-//! Both halves need the keys of `locales/`: see `build/words.rs`.
 
 #[path = "build/styles.rs"]
 mod styles;
-#[path = "build/tables.rs"]
-mod tables;
-#[path = "build/words.rs"]
-mod words;
 
 use std::{
     env, fs,
@@ -22,7 +17,6 @@ use std::{
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-env-changed=WUKONG_SITE_DIR");
     println!("cargo:rerun-if-changed=build.rs");
-    words::generate()?;
     if env::var_os("CARGO_FEATURE_SSR").is_none() {
         return Ok(());
     }

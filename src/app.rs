@@ -9,7 +9,6 @@ use leptos_router::{
     path,
 };
 
-use crate::model::query::ViewKind;
 use crate::ui::{
     components::{keys::Keys, sprite::Sprite, topbar::Topbar},
     live::Live,
@@ -19,7 +18,8 @@ use crate::ui::{
     },
     route::Page,
 };
-use crate::words::{Lang, t};
+use i18n::{Lang, t};
+use model::query::ViewKind;
 
 /// Addresses of the browser's half, as the build named them. Without `js` pages are plain HTML, and complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

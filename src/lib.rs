@@ -7,12 +7,10 @@
 #![recursion_limit = "256"]
 
 pub mod app;
-pub mod model;
 #[cfg(feature = "ssr")]
 pub mod server;
 pub mod server_fns;
 pub mod ui;
-pub mod words;
 
 /// Takes over the page that the server rendered. The page's script calls it once the WebAssembly is there, with the
 /// words of the page's language and the address of its build. Without the words the page stays as the server rendered it.
@@ -20,7 +18,7 @@ pub mod words;
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate(texts: String, build: String) {
     console_error_panic_hook::set_once();
-    if !words::load(texts) {
+    if !i18n::load(texts) {
         leptos::logging::error!("the page's words are not those of this build");
         return;
     }

@@ -9,7 +9,7 @@ use server_fn::{
     error::{FromServerFnError, ServerFnErrorErr},
 };
 
-use crate::model::{
+use model::{
     groups::GroupsView,
     map::MapNames,
     query::BadParam,
@@ -151,14 +151,12 @@ mod door {
     use leptos_axum::ResponseOptions;
 
     use super::{BadParam, Failure};
-    use crate::{
-        model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query},
-        server::{
-            serve::{RenderPermit, past, reader::Reader},
-            snapshot::{Scope, archive::Requester},
-        },
-        words::Localize,
+    use crate::server::{
+        serve::{RenderPermit, past, reader::Reader},
+        snapshot::{Scope, archive::Requester},
     };
+    use i18n::Localize;
+    use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query};
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
     pub fn with_reader<T>(read: impl FnOnce(&Reader, &Scope) -> T) -> Result<T, Failure> {

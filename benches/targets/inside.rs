@@ -2,18 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use model::query::Query;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use wukong_dashboard::{
-    model::query::Query,
-    server::{
-        clock, collect,
-        config::{CollectConfig, KubernetesConfig},
-        snapshot::{
-            Limits, Scope, Snapshot, World,
-            facts::Targets,
-            view::{self, Identity},
-        },
+use wukong_dashboard::server::{
+    clock, collect,
+    config::{CollectConfig, KubernetesConfig},
+    snapshot::{
+        Limits, Scope, Snapshot, World,
+        facts::Targets,
+        view::{self, Identity},
     },
 };
 

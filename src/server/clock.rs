@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::model::Millis;
+use model::Millis;
 
 /// The moment that the steady clock counts from, by both clocks.
 static BEGIN: LazyLock<(Instant, Millis)> = LazyLock::new(|| (Instant::now(), now()));

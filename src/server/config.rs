@@ -7,7 +7,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::model::source::SourceId;
+use model::source::SourceId;
 
 mod flags;
 mod no_proxy;

@@ -4,7 +4,7 @@
 use std::str::from_utf8;
 
 use super::collect;
-use crate::model::{format, quantity::Quantity, query::Query};
+use model::{format, quantity::Quantity, query::Query};
 
 /// A target's name, which its corpus has too, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));

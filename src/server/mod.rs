@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::model::Millis;
+use model::Millis;
 
 use self::{
     collect::{

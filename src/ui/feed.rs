@@ -14,16 +14,14 @@ use leptos::{prelude::*, reactive::spawn_local_scoped_with_cancellation, server:
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{codec::Compact, live::Live, parts::Parts, stream::Stream};
-use crate::{
-    model::{
-        delta::{Changed, Update},
-        groups::{GroupsQuery, GroupsView},
-        history::Span,
-        insight::InsightQuery,
-        query::{Query, encode},
-        view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
-    },
-    server_fns::{self, Failure},
+use crate::server_fns::{self, Failure};
+use model::{
+    delta::{Changed, Update},
+    groups::{GroupsQuery, GroupsView},
+    history::Span,
+    insight::InsightQuery,
+    query::{Query, encode},
+    view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
 };
 
 /// After this many milliseconds a question counts as unanswered.

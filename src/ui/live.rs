@@ -5,7 +5,7 @@ use core::time::Duration;
 use leptos::prelude::*;
 
 use super::feed;
-use crate::model::{
+use model::{
     Millis,
     view::{Frame, SourcesView},
 };

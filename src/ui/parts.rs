@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::model::delta::{Changed, RowKey};
+use model::delta::{Changed, RowKey};
 
 #[derive(Clone, Copy)]
 pub struct Parts {

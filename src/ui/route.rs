@@ -6,7 +6,6 @@ use leptos::prelude::*;
 use leptos_router::{ChooseView, LazyRoute, hooks::use_url};
 
 use super::{pages::loading, ready::ready};
-use crate::words;
 
 pub type Coming<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -29,7 +28,7 @@ impl Page {
         Self {
             bring: |_| {
                 Box::pin(async {
-                    let there = words::later().await;
+                    let there = i18n::later().await;
                     if there {
                         T::preload().await;
                     }

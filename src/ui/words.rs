@@ -1,13 +1,11 @@
 //! Numbers, times and lists as sentences have them.
 
-use crate::{
-    model::{
-        Millis,
-        figure::{Basis, Layer, Sample},
-        format::grouped,
-        query::{Order, PAGE_SIZE, Query, Sort},
-    },
-    words::t,
+use i18n::t;
+use model::{
+    Millis,
+    figure::{Basis, Layer, Sample},
+    format::grouped,
+    query::{Order, PAGE_SIZE, Query, Sort},
 };
 
 /// A span of time in one unit: `14 s`, `2 min`, `3 h`, `5 d`. Negative spans count as none.
@@ -134,7 +132,7 @@ fn lower(label: &str) -> String {
 #[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
-    use crate::words::{Lang, within};
+    use i18n::{Lang, within};
 
     #[test]
     fn ranges_and_lists() {

@@ -9,6 +9,11 @@ pub fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
+/// The folder of a workspace member.
+pub fn member(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates").join(name)
+}
+
 /// Tests may stand anywhere and name anything: they are left out.
 pub fn rust_files(place: &Path) -> Vec<PathBuf> {
     if place.file_name().is_some_and(|name| name == "tests" || name == "tests.rs") {

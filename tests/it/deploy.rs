@@ -7,11 +7,9 @@ use std::{
     process::Command,
 };
 
+use i18n::{Lang, permission, text_in};
+use model::source::SourceId;
 use serde_json::Value;
-use wukong_dashboard::{
-    model::source::SourceId,
-    words::{Lang, permission, text_in},
-};
 
 use crate::program::PROGRAM;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-use wukong_dashboard::model::{reason::Reason, source::SourceId};
+use model::{reason::Reason, source::SourceId};
 
 use crate::program::PROGRAM;
 

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
+use model::reason::Reason;
 use simulator::{Backend, Disk, DiskMode, Guest, Handle, Options, Scenario};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use wukong_dashboard::{
-    model::reason::Reason,
-    server::{
-        collect::{from_kubeconfig_text, run},
-        config::CollectConfig,
-        snapshot::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets},
-    },
+use wukong_dashboard::server::{
+    collect::{from_kubeconfig_text, run},
+    config::CollectConfig,
+    snapshot::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets},
 };
 
 /// A collector at work on a simulated cluster.

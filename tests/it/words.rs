@@ -8,11 +8,11 @@ use std::{
 
 use serde_json::Value;
 
-use crate::code::{rust_files, src};
+use crate::code::{member, rust_files, src};
 
-const ENGLISH: &str = include_str!("../../locales/en.json");
-const CHINESE: &str = include_str!("../../locales/zh-CN.json");
-/// Who needs the sections of a part; see `build/tables.rs`.
+const ENGLISH: &str = include_str!("../../crates/i18n/locales/en.json");
+const CHINESE: &str = include_str!("../../crates/i18n/locales/zh-CN.json");
+/// Who needs the sections of a part; see `crates/i18n/build/tables.rs`.
 const PARTS: [&str; 3] = ["first", "later", "server"];
 
 /// A text that is a joint, and nothing in a language without blanks.
@@ -113,7 +113,8 @@ fn no_text_is_empty_and_chinese_ones_have_chinese_punctuation() {
 
 #[test]
 fn every_text_is_used() {
-    let code: String = rust_files(&src()).iter().map(|file| code(file)).collect();
+    let places = [src(), member("i18n").join("src")];
+    let code: String = places.iter().flat_map(|place| rust_files(place)).map(|file| code(&file)).collect();
     let code: String = code.split_whitespace().collect();
     let used = |key: &String| {
         ["t!(", "key!(", "msg!("].iter().any(|call| {
@@ -182,7 +183,7 @@ fn pages_have_no_words_of_their_own() {
         let code = code(&file);
         found.extend(own_words(&code).into_iter().map(|words| format!("{}: {words:?}", file.display())));
     }
-    assert!(found.is_empty(), "these belong into locales/:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "these belong into crates/i18n/locales/:\n{}", found.join("\n"));
 }
 
 #[test]

@@ -4,13 +4,11 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use kube::Client;
 
-use crate::{
-    model::source::SourceId,
-    server::{
-        collect::client::{may, words as error_words},
-        config::CollectConfig,
-    },
+use crate::server::{
+    collect::client::{may, words as error_words},
+    config::CollectConfig,
 };
+use model::source::SourceId;
 
 /// Reviews under way at the same time.
 const AT_ONCE: usize = 8;

@@ -5,19 +5,17 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use serde::Serialize;
 
 use super::permissions::Allowed;
-use crate::words::Render;
-use crate::{
-    model::{
-        figure::Figure,
-        reason::Reason,
-        source::{SourceHealth, SourceId, SourceState},
-        vm::{Status, Vm},
-    },
-    server::{
-        collect::client::{CredentialError, Summary},
-        snapshot::Snapshot,
-    },
-    words::{self, Lang, text_in},
+use crate::server::{
+    collect::client::{CredentialError, Summary},
+    snapshot::Snapshot,
+};
+use i18n::Render;
+use i18n::{self, Lang, text_in};
+use model::{
+    figure::Figure,
+    reason::Reason,
+    source::{SourceHealth, SourceId, SourceState},
+    vm::{Status, Vm},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -164,7 +162,7 @@ impl Report {
             let missing = running
                 .iter()
                 .filter_map(|vm| figure(vm))
-                .map(|reason| text_in(Lang::English, words::reason(reason)));
+                .map(|reason| text_in(Lang::English, i18n::reason(reason)));
             missing.for_each(|text| *gaps.entry(text).or_default() += 1);
             let lacking: usize = gaps.values().sum();
             let detail: Vec<_> = gaps.iter().map(|(text, count)| format!("{count}: {text}")).collect();

@@ -5,12 +5,10 @@ use super::{
     permissions::Allowed,
     *,
 };
-use crate::{
-    model::{
-        reason::Reason,
-        source::{SourceId, SourceState},
-    },
-    server::snapshot::{Limits, World, facts::*},
+use crate::server::snapshot::{Limits, World, facts::*};
+use model::{
+    reason::Reason,
+    source::{SourceId, SourceState},
 };
 
 const NOW: i64 = 1_800_000_000_000;
@@ -49,7 +47,7 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
         at: Some(NOW),
         node: Box::default(),
     }];
-    let source = crate::model::figure::Source::KubeletProxy;
+    let source = model::figure::Source::KubeletProxy;
     let facts = SummaryFacts { source, volumes, node_filesystems: Vec::new() };
     world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
     let error = SourceError { reason: Reason::Forbidden, detail: "list pods.metrics.k8s.io".into() };
@@ -142,7 +140,7 @@ fn an_absent_resource_is_missed_only_where_no_other_gives_the_vms() {
         let of = |snapshot: Snapshot| snapshot.sources.into_iter().find(|source| source.id == id).unwrap();
         SourceHealth { state, ..of(snapshot(vec![])) }
     };
-    use crate::model::source::SourceHealth;
+    use model::source::SourceHealth;
     for (other, want) in [(SourceState::Healthy, Verdict::Unused), (SourceState::Absent, Verdict::Missing)] {
         let mut report = well();
         let sources =
@@ -174,7 +172,7 @@ fn a_setting_to_look_at_is_said_and_is_no_failure() {
     });
     world.apply(Observation::Risk { source: SourceId::Prometheus, detail: "sent unencrypted".into() });
     let sources = world.join(NOW).sources.into_iter().filter(|source| source.id == SourceId::Prometheus);
-    let healthy = |source| crate::model::source::SourceHealth { state: SourceState::Healthy, ..source };
+    let healthy = |source| model::source::SourceHealth { state: SourceState::Healthy, ..source };
     let mut report = well();
     report.snapshot(&Snapshot { sources: sources.map(healthy).collect(), ..Snapshot::default() });
     let told = line(&report, "prometheus: something to look at");

@@ -28,7 +28,7 @@ use crate::server::{
     config::{CollectConfig, KubeletAccess, KubeletConfig, KubernetesConfig},
     k8s::text::readable,
 };
-use crate::words::Render;
+use i18n::Render;
 
 /// Characters that are shown of a version.
 const LONGEST_VERSION: usize = 60;

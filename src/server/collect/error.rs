@@ -13,11 +13,9 @@ use super::{
     connect::{CredentialError, ProxyError},
     transport::{NoWatch, Silent},
 };
-use crate::{
-    model::{message::Message, reason::Reason},
-    server::{k8s::peer_error::PeerError, snapshot::facts::SourceError},
-    words::msg,
-};
+use crate::server::{k8s::peer_error::PeerError, snapshot::facts::SourceError};
+use i18n::msg;
+use model::{message::Message, reason::Reason};
 
 /// A collection, and where it is asked for.
 #[derive(Clone, Debug)]
@@ -285,7 +283,7 @@ fn io_cause(peer: Message, kind: ErrorKind) -> Option<(Reason, Message)> {
 mod tests {
     use super::*;
     use crate::server::collect::tests::is_translated;
-    use crate::words::Render;
+    use i18n::Render;
 
     fn wukongs(namespace: Option<&str>) -> Access {
         Access { resource: "wukongs.vm.novasphere.dev".into(), namespace: namespace.map(Into::into) }

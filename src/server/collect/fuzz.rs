@@ -12,16 +12,14 @@ use super::{
         identity::{NameLabel, Scope},
     },
 };
-use crate::{
-    model::Millis,
-    server::{
-        k8s::text::is_identifier,
-        snapshot::{
-            archive::{Recording, Times, Track},
-            facts::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
-        },
+use crate::server::{
+    k8s::text::is_identifier,
+    snapshot::{
+        archive::{Recording, Times, Track},
+        facts::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
     },
 };
+use model::Millis;
 
 /// One more than the most that Kubernetes counts to.
 const LIMIT: u64 = 1 << 63;

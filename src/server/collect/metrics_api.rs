@@ -10,18 +10,16 @@ use super::{
     poll::{Asker, Source},
     quota::Quota,
 };
-use crate::{
-    model::{Millis, quantity::Quantity, reason::Reason, source::SourceId},
-    server::{
-        k8s::{
-            lenient::{Obj, Scalar},
-            pod_metrics::{ContainerMetrics, PodMetrics},
-            time,
-        },
-        snapshot::facts::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError},
+use crate::server::{
+    k8s::{
+        lenient::{Obj, Scalar},
+        pod_metrics::{ContainerMetrics, PodMetrics},
+        time,
     },
-    words::msg,
+    snapshot::facts::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError},
 };
+use i18n::msg;
+use model::{Millis, quantity::Quantity, reason::Reason, source::SourceId};
 
 const GROUP: &str = "metrics.k8s.io";
 /// Held of one sample beside its texts.

@@ -58,8 +58,8 @@ use super::{
     config::CollectConfig,
     snapshot::facts::{Observation, Targets},
 };
-use crate::model::{Millis, source::SourceId};
-use crate::words::Render;
+use i18n::Render;
+use model::{Millis, source::SourceId};
 
 /// The label selector of launcher pods.
 const LAUNCHERS: &str = "kubevirt.io=virt-launcher";

@@ -9,12 +9,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Closed, Outlet, error::source_error, quota::Quota};
-use crate::words::Render;
-use crate::{
-    model::{message::Message, reason::Reason, source::SourceId},
-    server::snapshot::facts::{Key, Observation, SourceError},
-    words::msg,
-};
+use crate::server::snapshot::facts::{Key, Observation, SourceError};
+use i18n::Render;
+use i18n::msg;
+use model::{message::Message, reason::Reason, source::SourceId};
 
 /// Objects that are remembered of each kind; of more only so much is known.
 const REMEMBERED: usize = 10_000;

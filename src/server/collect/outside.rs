@@ -19,17 +19,15 @@ use super::{
     pinned,
     poll::{AnswerBytes, append_bounded, decode_apart, retry_after},
 };
-use crate::{
-    model::{
-        message::{Key, Message},
-        reason::Reason,
-    },
-    server::{
-        config::{Protocol, Proxy, ProxyRules},
-        k8s::peer_error::PeerError,
-        snapshot::facts::SourceError,
-    },
-    words::msg,
+use crate::server::{
+    config::{Protocol, Proxy, ProxyRules},
+    k8s::peer_error::PeerError,
+    snapshot::facts::SourceError,
+};
+use i18n::msg;
+use model::{
+    message::{Key, Message},
+    reason::Reason,
 };
 
 /// TCP and TLS handshake together.
@@ -320,8 +318,9 @@ async fn read(path: &Path, file: &Message) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Render;
-    use crate::{server::collect::tests::is_translated, words::key};
+    use crate::server::collect::tests::is_translated;
+    use i18n::Render;
+    use i18n::key;
 
     fn session(base: &str) -> Session {
         let client = build(None, None).unwrap();

@@ -16,7 +16,7 @@ use super::{
     items::{Item, ListHead, ReadLimits, read_items},
     transport::OwnDeadline,
 };
-use crate::model::source::SourceId;
+use model::source::SourceId;
 
 /// No back-off is longer: an API server that comes back is followed within this and a cycle.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);

@@ -5,11 +5,9 @@
 use http::Uri;
 
 use super::client::Cluster;
-use crate::{
-    model::{message::Message, source::SourceId},
-    server::config::{CephConfig, CollectConfig, PrometheusConfig, is_loopback},
-    words::msg,
-};
+use crate::server::config::{CephConfig, CollectConfig, PrometheusConfig, is_loopback};
+use i18n::msg;
+use model::{message::Message, source::SourceId};
 
 pub fn risks(cluster: &Cluster, config: &CollectConfig) -> Vec<(SourceId, Message)> {
     let mut risks = Vec::new();
@@ -55,7 +53,7 @@ mod tests {
         config::KubeletAccess,
         snapshot::facts::SourceError,
     };
-    use crate::words::Render;
+    use i18n::Render;
 
     const CLUSTER: &str = r#"{"current-context": "c", "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
         "users": [], "contexts": [{"name": "c", "context": {"cluster": "c"}}]}"#;
@@ -104,10 +102,7 @@ mod tests {
             for (_, detail) in risks {
                 let words = detail.english();
                 assert!(words.contains("-url") && !words.contains("/secret"), "{words}");
-                assert!(is_translated(&SourceError {
-                    reason: crate::model::reason::Reason::Forbidden,
-                    detail
-                }));
+                assert!(is_translated(&SourceError { reason: model::reason::Reason::Forbidden, detail }));
             }
         }
     }

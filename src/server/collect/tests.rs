@@ -28,15 +28,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{from_kubeconfig_text, run};
-use crate::words::Render;
-use crate::{
-    model::{reason::Reason, source::SourceId},
-    server::{
-        config::CollectConfig,
-        snapshot::facts::{Change, NodeTarget, Observation, SourceError, Targets},
-    },
-    words::Lang,
+use crate::server::{
+    config::CollectConfig,
+    snapshot::facts::{Change, NodeTarget, Observation, SourceError, Targets},
 };
+use i18n::Lang;
+use i18n::Render;
+use model::{reason::Reason, source::SourceId};
 
 mod ceph;
 mod connect;

@@ -24,7 +24,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tower::{BoxError, Layer, Service};
 
 use super::now;
-use crate::model::Millis;
+use model::Millis;
 
 /// A list that sends nothing for this long has failed. A page of 500 objects takes an API server about a second.
 const LIST_SILENCE: Duration = Duration::from_secs(10);

@@ -17,14 +17,12 @@ use super::{
     poll::Backoff,
     transport::Pulse,
 };
-use crate::words::Render;
-use crate::{
-    model::Millis,
-    server::{
-        config::CollectConfig,
-        snapshot::facts::{Change, Observation},
-    },
+use crate::server::{
+    config::CollectConfig,
+    snapshot::facts::{Change, Observation},
 };
+use i18n::Render;
+use model::Millis;
 
 /// Bytes on a watch are told of no more often than this.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{AllowedHosts, KubeletAccess, Listen, LogFormat, Output};
-use crate::model::{name::is_dns_label, quantity::Quantity, source::SourceId};
+use model::{name::is_dns_label, quantity::Quantity, source::SourceId};
 
 /// What a value should have been, in words that follow "expected".
 pub type Expected = String;

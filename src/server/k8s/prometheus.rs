@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::lenient::nullable;
-use crate::model::Millis;
+use model::Millis;
 
 /// Series of one answer. With 64 bytes to each they are more than fit into an answer that is read; their slices take 8 MB.
 const MOST_SERIES: usize = 1 << 19;

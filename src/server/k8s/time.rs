@@ -1,6 +1,6 @@
 //! Times and durations as Kubernetes writes them.
 
-use crate::model::Millis;
+use model::Millis;
 
 /// RFC 3339, as `metav1.Time` and the kubelet write it: milliseconds since the epoch.
 pub fn rfc3339(text: &str) -> Option<Millis> {

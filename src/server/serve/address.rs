@@ -7,12 +7,10 @@ use axum::http::Uri;
 use leptos_router::location::RequestUrl;
 
 use super::error::{ApiError, ApiResult};
-use crate::{
-    model::{
-        name::check_vm,
-        params::{Params, is_unseen, percent_decode},
-    },
-    words::msg,
+use i18n::msg;
+use model::{
+    name::check_vm,
+    params::{Params, is_unseen, percent_decode},
 };
 
 /// Refuses an address whose path or query cannot be read, or holds characters that are not seen.

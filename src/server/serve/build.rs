@@ -17,7 +17,8 @@ use leptos::server_fn::error::FromServerFnError;
 use tower::ServiceExt;
 
 use super::{error::ApiError, layers::SERVER_FUNCTIONS};
-use crate::{server_fns::Failure, words::Lang};
+use crate::server_fns::Failure;
+use i18n::Lang;
 
 pub const PREFIX: &str = "/at/";
 

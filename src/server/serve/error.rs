@@ -9,13 +9,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{
-    model::{
-        markup::escape,
-        message::{Key, Message},
-        query::{BadParam, Expected},
-    },
-    words::{Lang, Render, expected_english, expected_message, key, msg, text_in},
+use i18n::{Lang, Render, expected_english, expected_message, key, msg, text_in};
+use model::{
+    markup::escape,
+    message::{Key, Message},
+    query::{BadParam, Expected},
 };
 
 pub type ApiResult<T> = Result<T, ApiError>;

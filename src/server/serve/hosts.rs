@@ -9,7 +9,8 @@ use std::{
 use axum::http::{HeaderValue, Request, header, uri::Authority};
 
 use super::{error::ApiError, health};
-use crate::{server::config::AllowedHosts, words::msg};
+use crate::server::config::AllowedHosts;
+use i18n::msg;
 
 /// The hosts that are answered; none: every host.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,8 @@ use axum::{
 };
 
 use super::address;
-use crate::{model::params::Params, words::Lang};
+use i18n::Lang;
+use model::params::Params;
 
 /// The parameter and the cookie.
 const NAME: &str = "lang";

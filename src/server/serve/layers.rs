@@ -26,7 +26,7 @@ use super::{
     peer::Peer,
     state::App,
 };
-use crate::words::Lang;
+use i18n::Lang;
 
 /// Every answer comes out of memory; one that takes this long never will.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

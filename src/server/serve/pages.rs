@@ -16,11 +16,9 @@ use super::{
     past,
     state::App,
 };
-use crate::{
-    app::{self, shell},
-    model::history::Span,
-    words::Lang,
-};
+use crate::app::{self, shell};
+use i18n::Lang;
+use model::history::Span;
 
 /// Every page and server function, and the page for what does not exist.
 pub fn router(app: &App) -> Router<App> {

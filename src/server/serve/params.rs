@@ -6,18 +6,21 @@ use super::{
     address,
     error::{ApiError, ApiResult},
 };
-use crate::model::{
+use model::{
     history::Span,
     name::is_dns_label,
     params::Params,
     query::{BadParam, Expected},
 };
 
-impl<S: Sync> FromRequestParts<S> for Params {
+/// The query string, read by the one reader of query strings.
+pub struct QueryParams(pub Params);
+
+impl<S: Sync> FromRequestParts<S> for QueryParams {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
-        Ok(Self::parse(address::query(&parts.uri))?)
+        Ok(Self(Params::parse(address::query(&parts.uri))?))
     }
 }
 

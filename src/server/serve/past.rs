@@ -17,20 +17,18 @@ use tokio::{
 };
 
 use super::peer::Peer;
-use crate::{
-    model::{
-        Millis,
-        history::{History, Span},
-        reason::Reason,
-        vm::Vm,
-    },
-    server::snapshot::{
-        archive::{self, Archive, Requester},
-        facts::SourceError,
-        history::Store,
-        insight::Drawn,
-    },
-    words::msg,
+use crate::server::snapshot::{
+    archive::{self, Archive, Requester},
+    facts::SourceError,
+    history::Store,
+    insight::Drawn,
+};
+use i18n::msg;
+use model::{
+    Millis,
+    history::{History, Span},
+    reason::Reason,
+    vm::Vm,
 };
 
 /// A page waits so long for its charts, well within what the router allows an answer.

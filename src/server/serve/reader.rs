@@ -4,23 +4,21 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::{
-    model::{
-        Millis,
-        groups::{GroupsQuery, GroupsView},
-        history::{Span, Sparks},
-        insight::InsightQuery,
-        map::MapNames,
-        query::Query,
-        view::{self as views, HistoryView, HomeView, InsightsView, SourcesView, VmView},
-        vm::{Vm, VmSummary},
-    },
-    server::snapshot::{
-        Scope, Snapshot,
-        archive::Requester,
-        groups, insight,
-        view::{self, Identity},
-    },
+use crate::server::snapshot::{
+    Scope, Snapshot,
+    archive::Requester,
+    groups, insight,
+    view::{self, Identity},
+};
+use model::{
+    Millis,
+    groups::{GroupsQuery, GroupsView},
+    history::{Span, Sparks},
+    insight::InsightQuery,
+    map::MapNames,
+    query::Query,
+    view::{self as views, HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    vm::{Vm, VmSummary},
 };
 
 use super::past::Past;

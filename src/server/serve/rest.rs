@@ -14,18 +14,16 @@ use super::{
     address,
     error::{ApiError, ApiResult},
     limits::RenderPermit,
-    params, past,
+    params::{self, QueryParams},
+    past,
     state::App,
 };
-use crate::{
-    model::{
-        groups::GroupsQuery,
-        insight::InsightQuery,
-        name::is_dns_subdomain,
-        params::Params,
-        vm::{Kind, Vm},
-    },
-    server::snapshot::{self, Scope, Snapshot},
+use crate::server::snapshot::{self, Scope, Snapshot};
+use model::{
+    groups::GroupsQuery,
+    insight::InsightQuery,
+    name::is_dns_subdomain,
+    vm::{Kind, Vm},
 };
 
 mod cell;
@@ -46,7 +44,7 @@ pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Respon
 pub async fn vm(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    params: Params,
+    QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     let name = vm_name(name)?;
     let namespace = params::namespace(&params)?;
@@ -59,7 +57,7 @@ pub async fn history(
     extensions: Extensions,
     permit: Option<Extension<RenderPermit>>,
     name: Result<Path<String>, PathRejection>,
-    params: Params,
+    QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     let name = vm_name(name)?;
     let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
@@ -81,7 +79,7 @@ pub async fn insights(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
 
 /// `GET /api/stats` and `/api/vms/stats`. A VM that is itself called `stats` answers to
 /// `/api/vms/stats?namespace=NAMESPACE`.
-pub async fn stats(State(app): State<App>, params: Params) -> ApiResult<Response> {
+pub async fn stats(State(app): State<App>, QueryParams(params): QueryParams) -> ApiResult<Response> {
     match params::namespace(&params)? {
         Some(namespace) => one(&app, "stats", Some(&namespace)),
         None => totals(State(app)).await,

@@ -6,13 +6,11 @@ use super::{
     inventory::Entry,
     world::World,
 };
-use crate::{
-    model::{
-        quantity::Quantity,
-        reason::{Missing, Reason},
-        source::SourceId,
-    },
-    words::msg,
+use i18n::msg;
+use model::{
+    quantity::Quantity,
+    reason::{Missing, Reason},
+    source::SourceId,
 };
 
 const NANOCORES: u64 = 1_000_000_000;

@@ -16,17 +16,15 @@ use super::{
     facts::{Key, SourceError},
     fix,
 };
-use crate::{
-    model::{
-        Millis,
-        figure::Layer,
-        history::{History, Keeper, Point, Series, Span},
-        insight::Resource,
-        reason::{Missing, Reason},
-        source::SourceId,
-        vm::{Vm, Volume},
-    },
-    words::msg,
+use i18n::msg;
+use model::{
+    Millis,
+    figure::Layer,
+    history::{History, Keeper, Point, Series, Span},
+    insight::Resource,
+    reason::{Missing, Reason},
+    source::SourceId,
+    vm::{Vm, Volume},
 };
 
 /// Values at `from`, `from + step` and so on, `count` of them.

@@ -1,6 +1,6 @@
 //! Which VMs need a look. One rule, for the filter, its count and the API.
 
-use crate::model::{
+use model::{
     figure::Figure,
     reason::Reason,
     vm::{Status, VmSummary},

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{
+use model::{
     delta::{Extent, FrameChange, HomeChange, Slot, VmChange},
     source::SourceHealth,
     view::{Frame, HomeView, SourcesView, VmView},

@@ -13,7 +13,7 @@ pub use self::{
     filesystems::{Devices, Filesystem},
     instancetype::{InstancetypeFacts, InstancetypeRef},
 };
-use crate::model::{
+use model::{
     Millis,
     figure::Source,
     groups::Node,

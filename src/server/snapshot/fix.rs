@@ -4,10 +4,8 @@
 use std::borrow::Cow;
 
 use super::facts::{Image, Key};
-use crate::{
-    model::{message::Message, name::in_command, reason::Reason, source::SourceId},
-    words::{msg, permission},
-};
+use i18n::{msg, permission};
+use model::{message::Message, name::in_command, reason::Reason, source::SourceId};
 
 /// What stands in a command for a name that is none.
 const NAMESPACE: &str = "NAMESPACE";
@@ -275,7 +273,7 @@ fn summary_of(node: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Render;
+    use i18n::Render;
 
     #[test]
     fn a_text_that_is_no_name_is_in_no_command() {

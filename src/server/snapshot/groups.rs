@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Scope, Snapshot, view::Identity};
-use crate::model::{
+use model::{
     Millis,
     figure::{Basis, Sample},
     groups::{Consumer, Group, GroupsQuery, GroupsView, Node, PAGE_SIZE, Share, TOP, Top},

@@ -10,7 +10,7 @@ use super::{
     receipt::Age,
     world::World,
 };
-use crate::model::{
+use model::{
     Millis,
     figure::{Basis, Sample, Source, Unit},
     source::SourceId,

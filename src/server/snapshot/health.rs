@@ -11,16 +11,14 @@ use super::{
     skew::describe_own,
     world::World,
 };
-use crate::{
-    model::{
-        Millis,
-        figure::Figure,
-        message::Message,
-        reason::Reason,
-        source::{SourceHealth, SourceId, SourceState},
-        vm::{Status, Vm, Volume},
-    },
-    words::msg,
+use i18n::msg;
+use model::{
+    Millis,
+    figure::Figure,
+    message::Message,
+    reason::Reason,
+    source::{SourceHealth, SourceId, SourceState},
+    vm::{Status, Vm, Volume},
 };
 
 /// The record of one watch or poll.

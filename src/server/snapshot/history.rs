@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::Limits;
-use crate::model::{
+use model::{
     Millis,
     figure::{Figure, Sample, Source},
     history::{History, Keeper, Point, Series, Span, Spark, Sparks},

@@ -7,7 +7,7 @@ use super::{
     history::{COARSE, Store, index},
     view::{Identity, frame},
 };
-use crate::model::{
+use model::{
     Millis,
     figure::Unit,
     history::Series,
@@ -210,7 +210,7 @@ pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silen
 /// Hour of the window, and the median of what is known of it: an hour that is half a gap has none.
 fn medians(day: &Series) -> Vec<(f64, f64)> {
     let hours = day.points.chunks(PER_HOUR).enumerate();
-    let median = |(hour, points): (usize, &[crate::model::history::Point])| {
+    let median = |(hour, points): (usize, &[model::history::Point])| {
         let mut known: Vec<f64> = points.iter().filter_map(|point| point.tenths()).map(f64::from).collect();
         (known.len() * 2 >= PER_HOUR).then(|| (hour as f64, median(&mut known)))
     };

@@ -12,10 +12,8 @@ use super::{
     usage::is_new,
     world::World,
 };
-use crate::{
-    model::{Millis, message::Message, source::SourceId, vm::Kind},
-    words::msg,
-};
+use i18n::msg;
+use model::{Millis, message::Message, source::SourceId, vm::Kind};
 
 /// One VM before it is joined with its figures.
 pub(super) struct Entry<'a> {

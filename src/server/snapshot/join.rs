@@ -19,7 +19,7 @@ use super::{
     volumes::{self, Place, Reports},
     world::{FORGET_AFTER, World},
 };
-use crate::model::{
+use model::{
     Millis,
     figure::Unit,
     groups::Node,
@@ -292,7 +292,7 @@ fn ip_address(entry: &Entry) -> String {
 
 /// What was ordered: the spec's disks, else the volumes' sizes. Of a VM whose disks are not all known nothing: a part would
 /// look like all of it.
-fn disk_size(entry: &Entry, volumes: &[crate::model::vm::Volume]) -> u64 {
+fn disk_size(entry: &Entry, volumes: &[model::vm::Volume]) -> u64 {
     if entry.wukong.is_some_and(|wukong| wukong.disks_left_out > 0) {
         return 0;
     }
@@ -324,7 +324,7 @@ fn trouble(entry: &Entry, summary: &VmSummary) -> Option<Box<Missing>> {
 fn describe(
     entry: &Entry,
     summary: VmSummary,
-    (volumes, guest): (Vec<crate::model::vm::Volume>, Guest),
+    (volumes, guest): (Vec<model::vm::Volume>, Guest),
     pod: Option<Pod>,
 ) -> Vm {
     let wukong = entry.wukong;

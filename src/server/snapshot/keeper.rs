@@ -15,7 +15,7 @@ use super::{
     history::{COARSE, FINE, Store},
     insight::{self, Drawn},
 };
-use crate::model::{Millis, insight::Resource, message::Message, reason::Reason};
+use model::{Millis, insight::Resource, message::Message, reason::Reason};
 
 /// Findings are of a day: minutes change nothing. The first are drawn as soon as the memory is filled.
 const DRAW_EVERY: Duration = Duration::from_secs(120);

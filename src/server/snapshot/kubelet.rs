@@ -8,7 +8,7 @@ use super::{
     receipt::Receipt,
     sharing::Peers,
 };
-use crate::model::{Millis, figure::Source};
+use model::{Millis, figure::Source};
 
 /// The longest that a kubelet takes to measure a pod's volumes again, however often it is asked: once in one to two of its periods of a
 /// minute (`JitterUntil(period, 1.0)` in pkg/kubelet/server/stats/volume_stat_calculator.go), unless it is told otherwise

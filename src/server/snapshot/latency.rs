@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::source::Latency;
+use model::source::Latency;
 
 /// Answers that are remembered: over an hour of one a quarter minute.
 const ANSWERS: usize = 256;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{attention::needs_attention, groups::key};
-use crate::model::{
+use model::{
     figure::Figure,
     map::{BLOCK, Cell, Map, MapGroup, MapNames, MapVm},
     query::{GroupBy, Measure},

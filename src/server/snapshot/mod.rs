@@ -38,7 +38,7 @@ mod world;
 
 use std::sync::Arc;
 
-use crate::model::{
+use model::{
     Millis,
     groups::Node,
     source::{SourceHealth, SourceId},

@@ -6,7 +6,7 @@ use super::{
     facts::{InstanceFacts, PodFacts},
     world::{PodSamples, World},
 };
-use crate::model::{reason::Reason, source::SourceId};
+use model::{reason::Reason, source::SourceId};
 
 const LAUNCHER: &str = "virt-launcher-";
 /// `generateName` is cut to this many characters before five random ones are put behind it

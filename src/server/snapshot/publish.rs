@@ -13,7 +13,7 @@ use super::{
     facts::{Observation, Targets},
     history::Store,
 };
-use crate::model::Millis;
+use model::Millis;
 
 /// Shortest time between two snapshots.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);

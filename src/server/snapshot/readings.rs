@@ -12,15 +12,13 @@ use super::{
     volumes::{Ordered, Place, Report, Reports},
     world::World,
 };
-use crate::{
-    model::{
-        Millis,
-        figure::{Basis, Figure, Sample, Source, Unit},
-        message::Message,
-        reason::{Missing, Reason},
-        source::SourceId,
-    },
-    words::msg,
+use i18n::msg;
+use model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Source, Unit},
+    message::Message,
+    reason::{Missing, Reason},
+    source::SourceId,
 };
 
 /// A kube-apiserver has something to say on each watch about once in this time, if only that nothing has changed.

@@ -6,7 +6,7 @@
 //! repeating a sample does not make it younger, whatever time it bears.
 
 use super::{MISSING_AFTER, STALE_AFTER};
-use crate::model::Millis;
+use model::Millis;
 
 /// The time of a sample, and when it was first received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::model::{
+use model::{
     figure::{Figure, Sample},
     query::{Order, Query, Sort},
     view::{Facet, Facets},

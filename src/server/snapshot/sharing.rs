@@ -4,7 +4,7 @@
 //! whole one: each of its volumes reports all that is in it, and their sum counts it many times.
 
 use super::facts::{Key, Provisioner, VolumeRef, VolumeStats};
-use crate::model::figure::Basis;
+use model::figure::Basis;
 
 /// What a claim says of its size in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

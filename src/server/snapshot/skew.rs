@@ -10,10 +10,8 @@ use std::{
 
 use hashbrown::HashMap;
 
-use crate::{
-    model::{Millis, message::Message, source::SourceId},
-    words::{msg, span},
-};
+use i18n::{msg, span};
+use model::{Millis, message::Message, source::SourceId};
 
 /// Samples of one clock that count: the newest.
 const SAMPLES: usize = 20;
@@ -163,7 +161,7 @@ fn duration(skew: Millis) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Render;
+    use i18n::Render;
 
     const SECOND: Millis = 1_000;
     const MINUTE: Millis = 60 * SECOND;

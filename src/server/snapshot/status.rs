@@ -5,7 +5,7 @@
 //! pkg/virt-controller/watch/vm/vm.go), so that the first three hide whether the guest runs or is paused.
 
 use super::facts::Pause;
-use crate::model::vm::Status;
+use model::vm::Status;
 
 /// What is known of a VM's VirtualMachineInstance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::{
     facts::{At, Backend, Image, Key, NodeTarget, Targets},
     world::World,
 };
-use crate::model::{
+use model::{
     source::SourceId,
     vm::{Status, Vm},
 };

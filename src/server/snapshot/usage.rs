@@ -8,15 +8,13 @@ use super::{
     receipt::Age,
     world::{PodSample, World},
 };
-use crate::{
-    model::{
-        Millis,
-        figure::{Basis, Figure, Sample, Source, Unit},
-        message::Message,
-        reason::{Missing, Reason},
-        source::SourceId,
-    },
-    words::msg,
+use i18n::msg;
+use model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Source, Unit},
+    message::Message,
+    reason::{Missing, Reason},
+    source::SourceId,
 };
 
 /// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.

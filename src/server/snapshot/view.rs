@@ -1,6 +1,6 @@
 //! Cuts what one page shows out of a snapshot. Pure: the same snapshot, query and time give the same view.
 
-use crate::model::{
+use model::{
     Millis,
     map::MapNames,
     query::{PAGE_SIZE, Query, ViewKind},

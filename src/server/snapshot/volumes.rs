@@ -9,7 +9,7 @@ use super::{
     sharing::ClaimSize,
     world::World,
 };
-use crate::model::{
+use model::{
     Millis,
     figure::{Basis, Figure, Sample, Source},
     quantity::Quantity,

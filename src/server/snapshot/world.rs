@@ -22,7 +22,7 @@ use super::{
     skew::Skews,
     usage::LONGEST_WINDOW,
 };
-use crate::model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
+use model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
 /// Boxed: the table of a map is up to twice as large as what is in it.
@@ -230,7 +230,7 @@ impl World {
 
     /// An API that is not installed has no objects; any other failure leaves what was known last.
     fn watch_failed(&mut self, source: SourceId, namespace: Option<String>, error: SourceError) {
-        if error.reason == crate::model::reason::Reason::ApiAbsent {
+        if error.reason == model::reason::Reason::ApiAbsent {
             self.forget(source, namespace.as_deref());
         }
         self.track(source, namespace).failed(error);

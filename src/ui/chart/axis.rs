@@ -1,7 +1,7 @@
 //! Where the words along a chart's time axis stand, in UTC: the server and every browser render the same, and it is
 //! what the cluster's logs are in.
 
-use crate::model::{Millis, format::utc_minute, history::Span};
+use model::{Millis, format::utc_minute, history::Span};
 
 const MINUTE: Millis = 60_000;
 pub const HOUR: Millis = 60 * MINUTE;

@@ -4,15 +4,13 @@
 use leptos::prelude::*;
 
 use super::axis::{self, HOUR};
-use crate::{
-    model::{
-        figure::Unit,
-        format,
-        history::Span,
-        insight::{Filling, Silence, Sizing, Verdict, Window},
-    },
-    ui::words,
-    words::t,
+use crate::ui::words;
+use i18n::t;
+use model::{
+    figure::Unit,
+    format,
+    history::Span,
+    insight::{Filling, Silence, Sizing, Verdict, Window},
 };
 
 /// Class and sentences.

@@ -16,15 +16,13 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::{
-    model::{
-        Millis,
-        history::{Series, Span},
-        view::Past,
-    },
-    words::t,
-};
 use hint::Hint;
+use i18n::t;
+use model::{
+    Millis,
+    history::{Series, Span},
+    view::Past,
+};
 use plot::{Subject, newest, plot};
 
 /// The moment that is looked at, in all charts at once.

@@ -3,19 +3,17 @@
 use leptos::{either::EitherOf3, prelude::*};
 
 use super::{Cursor, Fulls, charts, hint, spans, words as said};
-use crate::{
-    model::{
-        figure::{Figure, Unit},
-        history::{History, Span},
-        reason::Missing,
-        view::{HistoryView, VmView},
-        vm::Vm,
-    },
-    ui::{
-        components::{card::vm_address, why::fix},
-        feed::Feed,
-    },
-    words::{reason, t, text},
+use crate::ui::{
+    components::{card::vm_address, why::fix},
+    feed::Feed,
+};
+use i18n::{reason, t, text};
+use model::{
+    figure::{Figure, Unit},
+    history::{History, Span},
+    reason::Missing,
+    view::{HistoryView, VmView},
+    vm::Vm,
 };
 
 pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoView {

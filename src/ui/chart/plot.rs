@@ -9,12 +9,10 @@ use leptos::{ev::PointerEvent, prelude::*};
 use web_sys::{Element, wasm_bindgen::JsCast};
 
 use super::{Cursor, axis, path, words};
-use crate::{
-    model::{
-        Millis,
-        history::{Series, Span},
-    },
-    words::t,
+use i18n::t;
+use model::{
+    Millis,
+    history::{Series, Span},
 };
 
 /// The upper end of the axis, in tenths of a percent: 100 % is always inside.
@@ -204,7 +202,7 @@ fn last(series: &Series) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::history::Point;
+    use model::history::Point;
 
     fn series(tenths: &[Option<u64>]) -> Series {
         let point = |tenths: &Option<u64>| tenths.map_or(Point::GAP, Point::from_tenths);

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::path;
-use crate::model::history::Spark;
+use model::history::Spark;
 
 /// Drawn on a fixed scale of 0 to 100 %; above, it sticks out at the top. None where no more is known of the hour than the
 /// meter says.

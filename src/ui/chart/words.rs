@@ -1,12 +1,10 @@
 //! What charts say, in sentences.
 
 use super::{axis::moment, path};
-use crate::{
-    model::{
-        Millis, format,
-        history::{History, Keeper, Series, Span, Stats},
-    },
-    words::t,
+use i18n::t;
+use model::{
+    Millis, format,
+    history::{History, Keeper, Series, Span, Stats},
 };
 
 /// Gaps that are told one by one; more are told by their number.
@@ -121,10 +119,8 @@ pub fn origin(history: &History) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::history::Point,
-        words::{Lang, within},
-    };
+    use i18n::{Lang, within};
+    use model::history::Point;
 
     const AT: Millis = 1_772_615_520_000; // 2026-03-04 09:12 UTC
 

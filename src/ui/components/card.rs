@@ -7,17 +7,15 @@ use super::{
     meter::{Gauge, meter},
     state::{State, state},
 };
-use crate::{
-    model::{
-        Millis,
-        figure::{Figure, Sample, Unit},
-        history::Sparks,
-        query::encode,
-        reason::Reason,
-        vm::{Status, VmSummary},
-    },
-    ui::words,
-    words::{self as names, t, text},
+use crate::ui::words;
+use i18n::{self as names, t, text};
+use model::{
+    Millis,
+    figure::{Figure, Sample, Unit},
+    history::Sparks,
+    query::encode,
+    reason::Reason,
+    vm::{Status, VmSummary},
 };
 
 /// The address of a VM's page.

@@ -2,14 +2,12 @@
 
 use leptos::prelude::*;
 
-use crate::{
-    model::{
-        message::Message,
-        query::Query,
-        source::{SourceHealth, SourceId, SourceState},
-        view::HomeView,
-    },
-    words::{self as names, t, text},
+use i18n::{self as names, t, text};
+use model::{
+    message::Message,
+    query::Query,
+    source::{SourceHealth, SourceId, SourceState},
+    view::HomeView,
 };
 
 /// Why the list is empty, or only begun.

@@ -3,15 +3,13 @@
 use leptos::{either::EitherOf3, prelude::*};
 
 use super::meter::{Gauge, allocated, bar, level, of, value_text};
-use crate::{
-    model::{
-        Millis,
-        figure::{Figure, Sample},
-        format,
-        reason::{Missing, Reason},
-    },
-    ui::words,
-    words::{self as names, t, text},
+use crate::ui::words;
+use i18n::{self as names, t, text};
+use model::{
+    Millis,
+    figure::{Figure, Sample},
+    format,
+    reason::{Missing, Reason},
 };
 
 pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + use<> {

@@ -5,16 +5,14 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use web_sys::FormData;
 
 use super::icon::{Icon, icon};
-use crate::{
-    model::{
-        format,
-        params::Params,
-        query::{Order, Query, Sort, ViewKind},
-        view::{Facet, HomeView},
-        vm::Status,
-    },
-    ui::{address::use_query, words},
-    words::{self as names, t, text},
+use crate::ui::{address::use_query, words};
+use i18n::{self as names, t, text};
+use model::{
+    format,
+    params::Params,
+    query::{Order, Query, Sort, ViewKind},
+    view::{Facet, HomeView},
+    vm::Status,
 };
 
 /// The field of the filter's text. It follows the address, which Back and links change, and nothing else: what is drawn

@@ -3,14 +3,12 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
-use crate::{
-    model::{Millis, format},
-    ui::{
-        live::{Freshness, Live},
-        words,
-    },
-    words::t,
+use crate::ui::{
+    live::{Freshness, Live},
+    words,
 };
+use i18n::t;
+use model::{Millis, format};
 
 #[component]
 pub fn FreshnessLine() -> impl IntoView {

@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use crate::words::t;
+use i18n::t;
 
 #[component]
 pub fn Keys() -> impl IntoView {

@@ -4,10 +4,8 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-use crate::{
-    model::{params::Params, query::encode},
-    words::t,
-};
+use i18n::t;
+use model::{params::Params, query::encode};
 
 #[component]
 pub fn Languages() -> impl IntoView {

@@ -3,15 +3,13 @@
 
 use leptos::prelude::*;
 
-use crate::{
-    model::{
-        figure::{Figure, Sample, Unit},
-        format,
-        history::Spark,
-        reason::Reason,
-    },
-    ui::{chart::spark::spark, words},
-    words::{self as names, t, text},
+use crate::ui::{chart::spark::spark, words};
+use i18n::{self as names, t, text};
+use model::{
+    figure::{Figure, Sample, Unit},
+    format,
+    history::Spark,
+    reason::Reason,
 };
 
 /// From this percent on a figure needs a look.

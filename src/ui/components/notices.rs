@@ -3,13 +3,11 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
-use crate::{
-    model::{
-        query::Query,
-        source::{SourceHealth, SourceId, SourceState},
-    },
-    ui::words,
-    words::{self as names, t, text},
+use crate::ui::words;
+use i18n::{self as names, t, text};
+use model::{
+    query::Query,
+    source::{SourceHealth, SourceId, SourceState},
 };
 
 const LINES: usize = 3;

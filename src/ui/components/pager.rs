@@ -2,7 +2,9 @@
 
 use leptos::prelude::*;
 
-use crate::{model::query::Query, ui::words, words::t};
+use crate::ui::words;
+use i18n::t;
+use model::query::Query;
 
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
     let address = |page| Query { page, ..query.clone() }.address();

@@ -3,7 +3,8 @@
 
 use leptos::prelude::*;
 
-use crate::{model::message::Key, words::text};
+use i18n::text;
+use model::message::Key;
 
 /// A column: its head, and whether it holds numbers.
 #[derive(Clone, Copy)]

@@ -3,12 +3,10 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
-use crate::{
-    model::{
-        source::SourceState,
-        vm::{Status, VmSummary},
-    },
-    words::{self as names, t, text},
+use i18n::{self as names, t, text};
+use model::{
+    source::SourceState,
+    vm::{Status, VmSummary},
 };
 
 /// Class, drawing and word.

@@ -6,16 +6,14 @@ use super::{
     meter::bar,
     state::{State, state},
 };
-use crate::{
-    model::{
-        figure::Unit,
-        format,
-        query::Query,
-        totals::{Counts, Measured, Totals},
-        vm::Status,
-    },
-    ui::words,
-    words::{MARK, around, t},
+use crate::ui::words;
+use i18n::{MARK, around, t};
+use model::{
+    figure::Unit,
+    format,
+    query::Query,
+    totals::{Counts, Measured, Totals},
+    vm::Status,
 };
 
 pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
@@ -156,7 +154,7 @@ fn total(total: Total) -> impl IntoView {
 
 /// Percent of what was measured. Disk counts volumes, so that it may be known of VMs that are not fully known.
 fn share(total: Measured) -> Option<u64> {
-    total.percent().or_else(|| (total.of > 0).then(|| crate::model::figure::ratio(total.used, total.of, 100)))
+    total.percent().or_else(|| (total.of > 0).then(|| model::figure::ratio(total.used, total.of, 100)))
 }
 
 fn amount(unit: Unit, amount: u64) -> String {

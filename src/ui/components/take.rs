@@ -3,7 +3,8 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
-use crate::{model::query::Query, words::t};
+use i18n::t;
+use model::query::Query;
 
 pub fn take(query: &Query) -> impl IntoView + use<> {
     // How the page shows the list is nothing to a file.

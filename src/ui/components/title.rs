@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use crate::model::markup::escape;
+use model::markup::escape;
 
 /// In the browser it follows its signals, and is a text (`document.title`). The server reads them at once: Leptos renders
 /// titles after the page, outside of the request's own signals and on whatever thread comes (`leptos_integration_utils`

@@ -13,10 +13,8 @@ use super::{
     icon::{Icon, icon},
     languages::Languages,
 };
-use crate::{
-    ui::{live::Live, ready::ready},
-    words::t,
-};
+use crate::ui::{live::Live, ready::ready};
+use i18n::t;
 
 #[component]
 pub fn Topbar() -> impl IntoView {

@@ -3,16 +3,14 @@
 use leptos::prelude::*;
 
 use super::figure::{last_of, last_words};
-use crate::{
-    model::{
-        Millis,
-        name::in_command,
-        reason::Missing,
-        source::SourceId,
-        vm::{Kind, Status, Vm},
-    },
-    ui::words,
-    words::{self as names, MARK, around, t, text},
+use crate::ui::words;
+use i18n::{self as names, MARK, around, t, text};
+use model::{
+    Millis,
+    name::in_command,
+    reason::Missing,
+    source::SourceId,
+    vm::{Kind, Status, Vm},
 };
 
 /// Figures of one VM that are missing for one cause.

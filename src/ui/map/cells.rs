@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::model::{
+use model::{
     map::{BLOCK, COLUMNS, Cell},
     vm::Status,
 };

@@ -3,14 +3,12 @@
 use leptos::prelude::*;
 
 use super::cells::block;
-use crate::{
-    model::{
-        format,
-        map::{Cell, Map, STEPS},
-        query::Measure,
-        vm::Status,
-    },
-    words::t,
+use i18n::t;
+use model::{
+    format,
+    map::{Cell, Map, STEPS},
+    query::Measure,
+    vm::Status,
 };
 
 pub fn measure(color: Measure) -> &'static str {
@@ -80,7 +78,7 @@ pub fn legend(map: &Map, color: Measure) -> impl IntoView + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::map::MapGroup;
+    use model::map::MapGroup;
 
     #[test]
     fn every_cell_is_counted_once() {

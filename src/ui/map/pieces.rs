@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::model::{
+use model::{
     map::{Map, MapGroup},
     query::Query,
 };

@@ -13,17 +13,17 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use web_sys::{Element, wasm_bindgen::JsCast};
 
 use crate::{
-    model::{
-        map::{BLOCK, COLUMNS, Cell, Map, MapGroup, MapNames, MapVm},
-        query::Query,
-        vm::Status,
-    },
     server_fns,
     ui::{
         components::{card::vm_address, meter::value_text},
         map::legend::{measure, word},
     },
-    words::{self as names, t, text},
+};
+use i18n::{self as names, t, text};
+use model::{
+    map::{BLOCK, COLUMNS, Cell, Map, MapGroup, MapNames, MapVm},
+    query::Query,
+    vm::Status,
 };
 
 /// From square to square, in CSS pixels.

@@ -9,14 +9,12 @@ use super::{
     pieces::Pieces,
     point::{Pointer, tip},
 };
-use crate::model::view::HomeView;
-use crate::{
-    model::{
-        map::{BLOCK, Cell, Map, MapGroup},
-        query::{GroupBy, Measure, Query, ViewKind},
-    },
-    ui::{feed::Feed, ready::ready, words as numbers},
-    words::t,
+use crate::ui::{feed::Feed, ready::ready, words as numbers};
+use i18n::t;
+use model::view::HomeView;
+use model::{
+    map::{BLOCK, Cell, Map, MapGroup},
+    query::{GroupBy, Measure, Query, ViewKind},
 };
 
 /// Code of its own, which comes when the map is first asked for. Its feed is the list's, in context.

@@ -5,14 +5,6 @@ use leptos_router::{LazyRoute, lazy_route};
 
 use super::{loading, missing::bad_query};
 use crate::{
-    model::{
-        figure::Unit,
-        format,
-        groups::{Consumer, Group, GroupSort, GroupsQuery, GroupsView, Node, Share, Top},
-        query::{GroupBy, Order, Query, ViewKind},
-        source::{SourceHealth, SourceId, SourceState},
-        totals::{Counts, Measured},
-    },
     server_fns::respond_with,
     ui::{
         address::use_query,
@@ -27,7 +19,15 @@ use crate::{
         ready::ready,
         words as numbers,
     },
-    words::{self as names, t, text},
+};
+use i18n::{self as names, t, text};
+use model::{
+    figure::Unit,
+    format,
+    groups::{Consumer, Group, GroupSort, GroupsQuery, GroupsView, Node, Share, Top},
+    query::{GroupBy, Order, Query, ViewKind},
+    source::{SourceHealth, SourceId, SourceState},
+    totals::{Counts, Measured},
 };
 
 /// All of it is made in `view`, which comes with the page's own code.

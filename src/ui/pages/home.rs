@@ -17,14 +17,6 @@ use leptos_router::LazyRoute;
 
 use super::{loading, missing::bad_query, table::TableView};
 use crate::{
-    model::{
-        Millis,
-        delta::RowKey,
-        history::Sparks,
-        query::{Query, ViewKind},
-        view::HomeView,
-        vm::VmSummary,
-    },
     server_fns::respond_with,
     ui::{
         address::use_query,
@@ -44,7 +36,15 @@ use crate::{
         ready::ready,
         route::Page,
     },
-    words::{self, t},
+};
+use i18n::{self, t};
+use model::{
+    Millis,
+    delta::RowKey,
+    history::Sparks,
+    query::{Query, ViewKind},
+    view::HomeView,
+    vm::VmSummary,
 };
 
 /// The route: the code of the view that the address names is there before the page is made, so that what the server
@@ -61,7 +61,7 @@ async fn fetch(kind: ViewKind) -> bool {
     if kind == ViewKind::Cards {
         return true;
     }
-    let there = words::later().await;
+    let there = i18n::later().await;
     match kind {
         ViewKind::Table if there => TableView::preload().await,
         ViewKind::Map if there => MapView::preload().await,
@@ -99,7 +99,7 @@ fn Home() -> impl IntoView {
 }
 
 /// The view that is on the page: the one that is asked for, once its code is there.
-fn shown(query: Memo<Result<Query, crate::model::query::BadParam>>) -> RwSignal<ViewKind> {
+fn shown(query: Memo<Result<Query, model::query::BadParam>>) -> RwSignal<ViewKind> {
     let wanted =
         Memo::new(move |_| query.with(|query| query.as_ref().map_or(ViewKind::Cards, |query| query.view)));
     let shown = RwSignal::new(wanted.get_untracked());

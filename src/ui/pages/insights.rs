@@ -10,14 +10,6 @@ use web_sys::FormData;
 
 use super::{loading, missing::bad_query};
 use crate::{
-    model::{
-        figure::Unit,
-        format,
-        insight::{Finding, FindingKind, Insight, InsightQuery, InsightSort, InsightTotals, Resource},
-        message::Key,
-        query::Order,
-        view::InsightsView,
-    },
     server_fns::respond_with,
     ui::{
         address::use_query,
@@ -36,7 +28,15 @@ use crate::{
         ready::ready,
         words,
     },
-    words::{key, t, text},
+};
+use i18n::{key, t, text};
+use model::{
+    figure::Unit,
+    format,
+    insight::{Finding, FindingKind, Insight, InsightQuery, InsightSort, InsightTotals, Resource},
+    message::Key,
+    query::Order,
+    view::InsightsView,
 };
 
 pub struct InsightsRoute;

@@ -3,11 +3,11 @@
 use leptos::prelude::*;
 
 use crate::{
-    model::query::BadParam,
     server_fns::respond_with,
     ui::{components::title::title, ready::ready},
-    words::{MARK, around, expected, t},
 };
+use i18n::{MARK, around, expected, t};
+use model::query::BadParam;
 
 fn all_vms() -> impl IntoView {
     view! { <a href="/">{t!(page.all_vms)}</a> }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::words::t;
+use i18n::t;
 
 pub mod groups;
 pub mod home;

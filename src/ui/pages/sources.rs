@@ -4,27 +4,25 @@ use leptos::{either::Either, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
 
 use super::loading;
-use crate::{
-    model::{
-        Millis, format,
-        message::Key,
-        source::{Latency, SourceHealth, SourceState},
-        view::{Frame, SourcesView},
+use crate::ui::{
+    components::{
+        notices::attention,
+        sheet::{Column, number, sheet},
+        state::{State, state},
+        title::title,
+        why::fix,
     },
-    ui::{
-        components::{
-            notices::attention,
-            sheet::{Column, number, sheet},
-            state::{State, state},
-            title::title,
-            why::fix,
-        },
-        feed::Feed,
-        live::Live,
-        ready::ready,
-        words,
-    },
-    words::{gives, key, permission, t, text},
+    feed::Feed,
+    live::Live,
+    ready::ready,
+    words,
+};
+use i18n::{gives, key, permission, t, text};
+use model::{
+    Millis, format,
+    message::Key,
+    source::{Latency, SourceHealth, SourceState},
+    view::{Frame, SourcesView},
 };
 
 pub struct SourcesRoute;

@@ -5,15 +5,6 @@ use leptos_router::{LazyRoute, lazy_route};
 
 use super::home::{keys, one};
 use crate::{
-    model::{
-        Millis,
-        figure::{Figure, Unit},
-        history::Sparks,
-        query::{Column, Columns, Order, Query, Sort},
-        reason::Missing,
-        view::HomeView,
-        vm::{Status, VmSummary},
-    },
     server_fns::{keep_cookie, kept_cookie},
     ui::{
         components::{
@@ -26,7 +17,16 @@ use crate::{
         ready::ready,
         words,
     },
-    words::{self as names, t, text},
+};
+use i18n::{self as names, t, text};
+use model::{
+    Millis,
+    figure::{Figure, Unit},
+    history::Sparks,
+    query::{Column, Columns, Order, Query, Sort},
+    reason::Missing,
+    view::HomeView,
+    vm::{Status, VmSummary},
 };
 
 /// Code of its own, which comes when the table is first asked for. Its feed is the list's, in context.

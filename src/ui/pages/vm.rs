@@ -11,16 +11,6 @@ use super::{
     missing::{bad_query, no_vm},
 };
 use crate::{
-    model::{
-        Millis,
-        figure::{Sample, Unit, ratio},
-        format,
-        history::Span,
-        name::check_vm,
-        query::Query,
-        view::{HistoryView, VmView},
-        vm::{Disk, Guest, GuestFilesystem, Network, Status, Vm, Volume},
-    },
     server_fns::respond_with,
     ui::{
         address::use_query,
@@ -39,7 +29,17 @@ use crate::{
         ready::ready,
         words,
     },
-    words::{self as names, key, t, text},
+};
+use i18n::{self as names, key, t, text};
+use model::{
+    Millis,
+    figure::{Sample, Unit, ratio},
+    format,
+    history::Span,
+    name::check_vm,
+    query::Query,
+    view::{HistoryView, VmView},
+    vm::{Disk, Guest, GuestFilesystem, Network, Status, Vm, Volume},
 };
 
 /// All of it is made in `view`, which comes with the page's own code: `data` would be in everybody's.

@@ -1,7 +1,7 @@
 //! The map, and the pages of nodes and namespaces: complete without JavaScript.
 
 use super::*;
-use crate::model::{groups::Node, source::SourceId, vm::Status};
+use model::{groups::Node, source::SourceId, vm::Status};
 
 fn with_nodes() -> Snapshot {
     let node = |name: &str, cores: u64, gi: u64| Node {

@@ -16,18 +16,18 @@ use tokio::sync::watch;
 
 use crate::{
     app::{Bundle, shell},
-    model::{
-        figure::Figure,
-        reason::Reason,
-        source::{SourceHealth, SourceState},
-        totals::Totals,
-        vm::Vm,
-    },
     server::{
         serve::reader::Reader,
         snapshot::{Scope, Snapshot, view::Identity},
     },
-    words::Lang,
+};
+use i18n::Lang;
+use model::{
+    figure::Figure,
+    reason::Reason,
+    source::{SourceHealth, SourceState},
+    totals::Totals,
+    vm::Vm,
 };
 
 struct Page {

@@ -7,17 +7,17 @@ use tokio::sync::watch;
 use super::{Page, reader, render_with, sample, sample::NOW, snapshot, text};
 use crate::{
     app::Bundle,
-    model::{
-        Millis,
-        figure::{Figure, Sample},
-        source::SourceId,
-        vm::Vm,
-    },
     server::{
         serve::past::Past,
         snapshot::{Limits, history::Store, insight},
     },
-    words::Lang,
+};
+use i18n::Lang;
+use model::{
+    Millis,
+    figure::{Figure, Sample},
+    source::SourceId,
+    vm::Vm,
 };
 
 const MINUTE: Millis = 60_000;

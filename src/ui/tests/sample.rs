@@ -1,6 +1,6 @@
 //! A small cluster with a VM in every state that a page must tell apart.
 
-use crate::model::{
+use model::{
     Millis,
     figure::{Basis, Figure, Sample, Source, Unit},
     reason::{Missing, Reason},

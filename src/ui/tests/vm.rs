@@ -1,7 +1,7 @@
 //! One VM's page.
 
 use super::*;
-use crate::model::{reason::Missing, vm::Status};
+use model::{reason::Missing, vm::Status};
 
 #[test]
 fn a_vm_page_tells_all_of_a_vm() {
@@ -94,7 +94,7 @@ fn a_size_that_is_not_known_says_why_though_the_vm_is_off() {
 #[test]
 fn a_full_file_system_in_a_guest_stands_out() {
     let mut vms = sample::vms();
-    let fs = |mount_point: &str, used, total| crate::model::vm::GuestFilesystem {
+    let fs = |mount_point: &str, used, total| model::vm::GuestFilesystem {
         mount_point: mount_point.into(),
         used,
         total,

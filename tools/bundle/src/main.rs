@@ -1,4 +1,4 @@
-//! `bundle WASM NAME DIR`: what `wasm-split-cli` and `wasm-bindgen` do as programs, and what `build.rs` knows of styles and words.
+//! `bundle WASM NAME DIR`: what `wasm-split-cli` and `wasm-bindgen` do as programs, and what the build scripts know of styles and words.
 //!
 //! Reads the browser's half as cargo linked it, with relocations. Writes to DIR: `NAME_bg.wasm` and `NAME.js` as
 //! wasm-bindgen makes them, the chunks of lazy routes and their loader as wasm-split makes them, the stylesheets, and
@@ -6,7 +6,7 @@
 
 #[path = "../../../build/styles.rs"]
 mod styles;
-#[path = "../../../build/tables.rs"]
+#[path = "../../../crates/i18n/build/tables.rs"]
 mod tables;
 
 use std::{
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     for (file, css) in styles::sheets()? {
         fs::write(out.join(file), css)?;
     }
-    for (file, table) in tables::tables(&tables::PARTS[..tables::FETCHED])? {
+    for (file, table) in tables::tables("crates/i18n/locales", &tables::PARTS[..tables::FETCHED])? {
         fs::write(out.join(file), table)?;
     }
     Ok(())

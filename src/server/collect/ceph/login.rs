@@ -9,17 +9,15 @@ use http::header::ACCEPT;
 use reqwest::RequestBuilder;
 use tokio::time::Instant;
 
-use crate::{
-    model::{message::Message, reason::Reason},
-    server::{
-        collect::{
-            error::{Failure, source_error},
-            outside::{Session, secret},
-        },
-        k8s::ceph,
+use crate::server::{
+    collect::{
+        error::{Failure, source_error},
+        outside::{Session, secret},
     },
-    words::{key, msg, span},
+    k8s::ceph,
 };
+use i18n::{key, msg, span};
+use model::{message::Message, reason::Reason};
 
 /// The waits after the first and the second refusal of the same credentials.
 const WAITS: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(2 * 60 * 60)];
@@ -143,7 +141,7 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Render;
+    use i18n::Render;
 
     fn credentials(password: &str) -> Credentials {
         Credentials { user: "u".into(), password: password.into() }

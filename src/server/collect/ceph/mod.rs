@@ -29,14 +29,12 @@ use super::{
     outside::{Site, SiteLimits},
     poll::Source,
 };
-use crate::{
-    model::{message::Key, reason::Reason, source::SourceId},
-    server::{
-        config::{CephConfig, ProxyRules},
-        snapshot::facts::{Image, ImageStats, Observation, SourceError, Targets},
-    },
-    words::{key, msg},
+use crate::server::{
+    config::{CephConfig, ProxyRules},
+    snapshot::facts::{Image, ImageStats, Observation, SourceError, Targets},
 };
+use i18n::{key, msg};
+use model::{message::Key, reason::Reason, source::SourceId};
 
 /// The wait between two rounds of which the second is early: for new images, or after a failure.
 const EARLY: Duration = Duration::from_secs(30);

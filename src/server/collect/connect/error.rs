@@ -9,11 +9,9 @@ use std::{io, path::PathBuf, time::Duration};
 use kube::config::InClusterError;
 
 use super::tls::TlsError;
-use crate::{
-    model::{message::Message, reason::Reason},
-    server::collect::error::seconds,
-    words::msg,
-};
+use crate::server::collect::error::seconds;
+use i18n::msg;
+use model::{message::Message, reason::Reason};
 
 /// Why there is no cluster to ask. Nothing here was sent over the network yet.
 ///

@@ -6,19 +6,17 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::answer::{self, MOST_DEVICES, MOST_TEXT};
-use crate::{
-    model::{name::check_vm, reason::Reason, source::SourceId},
-    server::{
-        collect::{
-            Closed, Outlet,
-            error::{Access, Failure, late, source_error, transport_error, useless},
-            now,
-            poll::Asker,
-        },
-        snapshot::facts::{Filesystem, Key, Observation, SourceError},
+use crate::server::{
+    collect::{
+        Closed, Outlet,
+        error::{Access, Failure, late, source_error, transport_error, useless},
+        now,
+        poll::Asker,
     },
-    words::msg,
+    snapshot::facts::{Filesystem, Key, Observation, SourceError},
 };
+use i18n::msg;
+use model::{name::check_vm, reason::Reason, source::SourceId};
 
 pub const RESOURCE: &str = "virtualmachineinstances/filesystemlist.subresources.kubevirt.io";
 
@@ -139,7 +137,7 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
 mod tests {
     use super::*;
     use crate::server::collect::tests::is_translated;
-    use crate::words::Render;
+    use i18n::Render;
 
     #[test]
     fn a_name_cannot_choose_another_path() {

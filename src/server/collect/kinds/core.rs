@@ -1,17 +1,15 @@
 //! Launcher pods and PersistentVolumeClaims.
 
 use super::{Kind, created, provisioner, texts};
-use crate::{
-    model::{quantity::Quantity, source::SourceId},
-    server::{
-        k8s::{
-            core::{ClaimSpec, ClaimStatus, Container, ContainerStatus, PodSpec, PodStatus, PodVolume},
-            lenient::Scalar,
-            meta::Object,
-        },
-        snapshot::facts::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts},
+use crate::server::{
+    k8s::{
+        core::{ClaimSpec, ClaimStatus, Container, ContainerStatus, PodSpec, PodStatus, PodVolume},
+        lenient::Scalar,
+        meta::Object,
     },
+    snapshot::facts::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts},
 };
+use model::{quantity::Quantity, source::SourceId};
 
 #[derive(Clone, Debug)]
 pub struct Pods;

@@ -11,23 +11,21 @@ use self::{
     sizes::{memory, topology, vcpus},
 };
 use super::{Kind, ROW, created, texts, volume_rows};
-use crate::{
-    model::source::SourceId,
-    server::{
-        k8s::{
-            kubevirt::{
-                Condition, InstanceSpec, InstanceStatus, MigrationState, VirtualMachineSpec,
-                VirtualMachineStatus, Volume,
-            },
-            lenient::Obj,
-            meta::{Metadata, Object, Owner},
+use crate::server::{
+    k8s::{
+        kubevirt::{
+            Condition, InstanceSpec, InstanceStatus, MigrationState, VirtualMachineSpec,
+            VirtualMachineStatus, Volume,
         },
-        snapshot::facts::{
-            Change, InstanceDisk, InstanceFacts, InstanceVolume, InstancetypeRef, Key, Migration,
-            Observation, Pause, VmFacts,
-        },
+        lenient::Obj,
+        meta::{Metadata, Object, Owner},
+    },
+    snapshot::facts::{
+        Change, InstanceDisk, InstanceFacts, InstanceVolume, InstancetypeRef, Key, Migration, Observation,
+        Pause, VmFacts,
     },
 };
+use model::source::SourceId;
 
 pub use self::instancetypes::{ClusterInstancetypes, Instancetypes};
 

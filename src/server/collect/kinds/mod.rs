@@ -19,13 +19,11 @@ pub use self::{
     storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,
 };
-use crate::{
-    model::{Millis, source::SourceId},
-    server::{
-        k8s::{lenient::Obj, meta::Object, time},
-        snapshot::facts::{Change, Key, Observation},
-    },
+use crate::server::{
+    k8s::{lenient::Obj, meta::Object, time},
+    snapshot::facts::{Change, Key, Observation},
 };
+use model::{Millis, source::SourceId};
 
 /// One watched kind.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {

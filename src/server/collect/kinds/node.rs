@@ -1,18 +1,16 @@
 //! Nodes: what VMs may have of them.
 
 use super::{Kind, Scope, texts};
-use crate::{
-    model::{groups::Node, quantity::Quantity, source::SourceId},
-    server::{
-        k8s::{
-            core::{NodeSpec, NodeStatus},
-            kubevirt::Condition,
-            lenient::Scalar,
-            meta::Object,
-        },
-        snapshot::facts::{Change, Key, Observation},
+use crate::server::{
+    k8s::{
+        core::{NodeSpec, NodeStatus},
+        kubevirt::Condition,
+        lenient::Scalar,
+        meta::Object,
     },
+    snapshot::facts::{Change, Key, Observation},
 };
+use model::{groups::Node, quantity::Quantity, source::SourceId};
 
 #[derive(Clone, Debug)]
 pub struct Nodes;

@@ -3,18 +3,16 @@
 use std::collections::HashMap;
 
 use super::{Kind, ROW, created, texts, volume_rows};
-use crate::{
-    model::{
-        source::SourceId,
-        vm::{Disk, Network},
+use crate::server::{
+    k8s::{
+        meta::Object,
+        wukong::{DiskSpec, NetworkSpec, NetworkStatus, VolumeStatus, WukongSpec, WukongStatus},
     },
-    server::{
-        k8s::{
-            meta::Object,
-            wukong::{DiskSpec, NetworkSpec, NetworkStatus, VolumeStatus, WukongSpec, WukongStatus},
-        },
-        snapshot::facts::{Change, Key, Observation, WukongFacts, WukongVolume},
-    },
+    snapshot::facts::{Change, Key, Observation, WukongFacts, WukongVolume},
+};
+use model::{
+    source::SourceId,
+    vm::{Disk, Network},
 };
 
 #[derive(Clone, Debug)]

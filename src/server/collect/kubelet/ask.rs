@@ -8,24 +8,21 @@ use super::{
     Outcome,
     answer::{self, MOST_VOLUMES, Volumes},
 };
-use crate::{
-    model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId},
-    server::{
-        collect::{
-            Outlet,
-            client::Straight,
-            error::{
-                Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized,
-                useless,
-            },
-            now,
-            poll::Asker,
+use crate::server::{
+    collect::{
+        Outlet,
+        client::Straight,
+        error::{
+            Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized, useless,
         },
-        config::KubeletAccess,
-        snapshot::facts::{Observation, SourceError, SummaryFacts},
+        now,
+        poll::Asker,
     },
-    words::{key, msg},
+    config::KubeletAccess,
+    snapshot::facts::{Observation, SourceError, SummaryFacts},
 };
+use i18n::{key, msg};
+use model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId};
 
 /// The permission to ask through the API server.
 const PROXY: &str = "get nodes/proxy";
@@ -262,7 +259,7 @@ fn odd_status(peer: Message, code: u16) -> SourceError {
 mod tests {
     use super::*;
     use crate::server::collect::tests::is_translated;
-    use crate::words::Render;
+    use i18n::Render;
 
     #[test]
     fn a_name_cannot_choose_another_path() {

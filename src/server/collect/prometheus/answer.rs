@@ -4,16 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::identity::{Foreign, NameLabel, Scope};
-use crate::{
-    model::Millis,
-    server::{
-        k8s::{
-            prometheus::{Answer, Series},
-            text::readable,
-        },
-        snapshot::facts::{InstanceSample, Key, VolumeRef, VolumeStats},
+use crate::server::{
+    k8s::{
+        prometheus::{Answer, Series},
+        text::readable,
     },
+    snapshot::facts::{InstanceSample, Key, VolumeRef, VolumeStats},
 };
+use model::Millis;
 
 pub const VOLUMES: [&str; 4] = [
     super::query::USED,

@@ -38,21 +38,19 @@ use super::{
     outside::{Session, Site, SiteLimits, secret},
     poll::Source,
 };
-use crate::{
-    model::{
-        Millis,
-        message::{Key, Message},
-        reason::Reason,
-        source::SourceId,
+use crate::server::{
+    config::{CollectConfig, PrometheusConfig},
+    snapshot::{
+        archive::Times,
+        facts::{Observation, PrometheusFacts, VolumeStats},
     },
-    server::{
-        config::{CollectConfig, PrometheusConfig},
-        snapshot::{
-            archive::Times,
-            facts::{Observation, PrometheusFacts, VolumeStats},
-        },
-    },
-    words::{key, msg},
+};
+use i18n::{key, msg};
+use model::{
+    Millis,
+    message::{Key, Message},
+    reason::Reason,
+    source::SourceId,
 };
 
 /// What a person should look at when Prometheus refuses.

@@ -15,17 +15,15 @@ use super::{
     query::{self, Queries},
     site,
 };
-use crate::{
-    model::Millis,
-    server::{
-        config::{CollectConfig, PrometheusConfig},
-        k8s::prometheus::{Answer, Labels},
-        snapshot::{
-            archive::{Names, Of, Question, Questions, Recording, Reply, Times, Track},
-            facts::Key,
-        },
+use crate::server::{
+    config::{CollectConfig, PrometheusConfig},
+    k8s::prometheus::{Answer, Labels},
+    snapshot::{
+        archive::{Names, Of, Question, Questions, Recording, Reply, Times, Track},
+        facts::Key,
     },
 };
+use model::Millis;
 
 /// Amounts from here on are no amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;

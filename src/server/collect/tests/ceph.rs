@@ -9,7 +9,7 @@ use crate::server::{
     config::CephConfig,
     snapshot::facts::{Image, ImageStats, Uncounted},
 };
-use crate::words::Render;
+use i18n::Render;
 
 const AUTH: &str = "/api/auth";
 const LIST: &str = "/api/block/image";

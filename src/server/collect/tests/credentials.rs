@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::*;
 use crate::server::{collect::client::connect, config::KubernetesConfig};
-use crate::words::Render;
+use i18n::Render;
 
 /// An API server that takes one token at a time.
 struct Guarded {

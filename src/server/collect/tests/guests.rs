@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::server::snapshot::facts::{Filesystem, Key};
-use crate::words::Render;
+use i18n::Render;
 
 const PREFIX: &str = "/apis/subresources.kubevirt.io/v1/namespaces/";
 

@@ -3,14 +3,12 @@
 use std::net::IpAddr;
 
 use super::{tls::Secure, *};
-use crate::words::Render;
-use crate::{
-    model::figure::Source,
-    server::{
-        config::{KubeletAccess, KubeletConfig},
-        snapshot::facts::SummaryFacts,
-    },
+use crate::server::{
+    config::{KubeletAccess, KubeletConfig},
+    snapshot::facts::SummaryFacts,
 };
+use i18n::Render;
+use model::figure::Source;
 
 const DIRECT: &str = "/stats/summary";
 

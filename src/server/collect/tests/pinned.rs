@@ -4,17 +4,15 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls_pki_types::CertificateDer;
 
 use super::{tls::Secure, *};
-use crate::words::Render;
-use crate::{
-    server::{
-        collect::{
-            budget::Budget,
-            outside::{Site, SiteLimits},
-        },
-        config::ProxyRules,
+use crate::server::{
+    collect::{
+        budget::Budget,
+        outside::{Site, SiteLimits},
     },
-    words::key,
+    config::ProxyRules,
 };
+use i18n::Render;
+use i18n::key;
 
 /// None where the peer is trusted, else what is said.
 async fn refusal(secure: &Secure) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::server::snapshot::facts::{PodMetricsFacts, SummaryFacts, VolumeStats};
-use crate::words::Render;
+use i18n::Render;
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/pods";
 

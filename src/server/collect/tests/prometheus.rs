@@ -2,7 +2,7 @@
 
 use super::{tls::Secure, *};
 use crate::server::{config::PrometheusConfig, snapshot::facts::PrometheusFacts};
-use crate::words::Render;
+use i18n::Render;
 
 const QUERY: &str = "/api/v1/query";
 

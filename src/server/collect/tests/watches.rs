@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::server::snapshot::facts::Backend;
-use crate::words::Render;
+use i18n::Render;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 

@@ -1,8 +1,6 @@
 use super::*;
-use crate::{
-    model::source::SourceId,
-    server::config::{AllowedHosts, KubeletAccess, KubeletConfig, Listen, ProxyRules},
-};
+use crate::server::config::{AllowedHosts, KubeletAccess, KubeletConfig, Listen, ProxyRules};
+use model::source::SourceId;
 
 fn read_line(line: &[&str]) -> Result<Invocation, Refusal> {
     let words = std::iter::once("wukong-dashboard").chain(line.iter().copied());

@@ -2,11 +2,9 @@
 
 use axum::http::HeaderMap;
 
-use crate::{
-    model::{name::check_vm, params::Params, query::Query},
-    server::serve::{error::ApiResult, params::bad},
-    words::Lang,
-};
+use crate::server::serve::{error::ApiResult, params::bad};
+use i18n::Lang;
+use model::{name::check_vm, params::Params, query::Query};
 
 /// One view.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +94,8 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::{model::query::BadParam, server::serve::error::ApiError};
+    use crate::server::serve::error::ApiError;
+    use model::query::BadParam;
 
     fn ask(url: &str, header: Option<&'static str>) -> ApiResult<Asked> {
         let headers = header.map(|value| ("last-event-id".parse().unwrap(), HeaderValue::from_static(value)));

@@ -6,20 +6,18 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::ask::{Format, View};
-use crate::{
-    model::{
-        delta::Update,
-        view::{HomeView, SourcesView, VmView},
-        vm::{Vm, VmSummary},
+use crate::server::{
+    serve::{reader::Reader, rest::events as json},
+    snapshot::{
+        Scope, Snapshot,
+        delta::{self, Outcome},
     },
-    server::{
-        serve::{reader::Reader, rest::events as json},
-        snapshot::{
-            Scope, Snapshot,
-            delta::{self, Outcome},
-        },
-    },
-    words::{Lang, Localize},
+};
+use i18n::{Lang, Localize};
+use model::{
+    delta::Update,
+    view::{HomeView, SourcesView, VmView},
+    vm::{Vm, VmSummary},
 };
 
 pub enum Cut {

@@ -23,8 +23,8 @@ use axum::{
 };
 use futures::stream;
 
-use super::{error::ApiResult, peer::Peer, state::App};
-use crate::{model::params::Params, words::Lang};
+use super::{error::ApiResult, params::QueryParams, peer::Peer, state::App};
+use i18n::Lang;
 
 pub use hub::{Hub, Pace};
 
@@ -35,7 +35,7 @@ pub async fn events(
     lang: Option<Extension<Lang>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
-    params: Params,
+    QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
     let asked = ask::read(&params, &headers, lang)?;

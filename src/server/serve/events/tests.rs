@@ -19,23 +19,21 @@ use tower::ServiceExt;
 mod limits;
 
 use super::Pace;
-use crate::words::Render;
-use crate::{
-    model::{
-        delta::{HomeChange, Update},
-        figure::{Figure, Unit},
-        reason::{Missing, Reason},
-        view::HomeView,
-        vm::Vm,
+use crate::server::{
+    config::HttpConfig,
+    serve::{
+        ConnectionConfig, Patience, listen,
+        tests::fixture::{Server, known, vm},
     },
-    server::{
-        config::HttpConfig,
-        serve::{
-            ConnectionConfig, Patience, listen,
-            tests::fixture::{Server, known, vm},
-        },
-    },
-    words::{Lang, msg},
+};
+use i18n::Render;
+use i18n::{Lang, msg};
+use model::{
+    delta::{HomeChange, Update},
+    figure::{Figure, Unit},
+    reason::{Missing, Reason},
+    view::HomeView,
+    vm::Vm,
 };
 
 const SOON: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@
 //! guess, so that a cell may begin behind each of them, within a text too. There an apostrophe makes it a text, as
 //! <https://owasp.org/www-community/attacks/CSV_Injection> has it.
 
-use crate::model::params::is_unseen;
+use model::params::is_unseen;
 
 /// The text with an apostrophe wherever a cell may begin that would be run; a blank stands for each character that is not
 /// seen, such as a line's end or a tab, which separates cells too.

@@ -13,16 +13,14 @@ use axum::{
 use futures::stream;
 
 use super::{cell::as_text, json::VmJson};
-use crate::{
-    model::{
-        figure::Figure,
-        query::Query,
-        vm::{Vm, VmSummary},
-    },
-    server::{
-        serve::{address, error::ApiResult, state::App},
-        snapshot::{attention::needs_attention, select::Selection},
-    },
+use crate::server::{
+    serve::{address, error::ApiResult, state::App},
+    snapshot::{attention::needs_attention, select::Selection},
+};
+use model::{
+    figure::Figure,
+    query::Query,
+    vm::{Vm, VmSummary},
 };
 
 /// VMs that are written in one go: some 100 kB.
@@ -191,7 +189,7 @@ fn thousandths(milli: u64) -> String {
 }
 
 /// `2026-03-04T09:12:33.25Z`, which sheets and programs read alike.
-fn moment(at: crate::model::Millis) -> String {
+fn moment(at: model::Millis) -> String {
     jiff::Timestamp::from_millisecond(at).map(|at| at.to_string()).unwrap_or_default()
 }
 

@@ -3,15 +3,13 @@
 use serde::{Serialize, Serializer};
 
 use self::figure::{FigureJson, MissingJson, Of, SampleJson};
-use crate::words::Render;
-use crate::{
-    model::{
-        Millis,
-        figure::Sample,
-        reason::{Missing, Reason},
-        vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
-    },
-    server::snapshot::{Scope, Snapshot},
+use crate::server::snapshot::{Scope, Snapshot};
+use i18n::Render;
+use model::{
+    Millis,
+    figure::Sample,
+    reason::{Missing, Reason},
+    vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
 };
 
 pub mod events;

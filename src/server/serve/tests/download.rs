@@ -10,13 +10,11 @@ use axum::{
 use tower::ServiceExt;
 
 use super::fixture::*;
-use crate::{
-    model::{
-        figure::Unit,
-        reason::Reason,
-        vm::{Status, Vm},
-    },
-    server::serve::{limits::WorkLimits, peer::Peer},
+use crate::server::serve::{limits::WorkLimits, peer::Peer};
+use model::{
+    figure::Unit,
+    reason::Reason,
+    vm::{Status, Vm},
 };
 
 fn many() -> Vec<Vm> {

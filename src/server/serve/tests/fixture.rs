@@ -20,19 +20,17 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::{
-    model::{
-        Millis,
-        figure::{Basis, Figure, Sample, Source, Unit},
-        reason::{Missing, Reason},
-        totals::Totals,
-        vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
-    },
-    server::{
-        config::HttpConfig,
-        serve::{App, Assets, events::Pace, limits::WorkLimits, reader::Reader, router},
-        snapshot::{Snapshot, view::Identity},
-    },
+use crate::server::{
+    config::HttpConfig,
+    serve::{App, Assets, events::Pace, limits::WorkLimits, reader::Reader, router},
+    snapshot::{Snapshot, view::Identity},
+};
+use model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Source, Unit},
+    reason::{Missing, Reason},
+    totals::Totals,
+    vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
 };
 
 pub struct Server {
@@ -193,7 +191,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
             block: false,
             storage_class: "fast".into(),
             usage: known(Unit::Bytes, GI, 10 * GI),
-            source: crate::model::source::SourceId::Kubelet,
+            source: model::source::SourceId::Kubelet,
             readings: Vec::new(),
         }],
         guest: Default::default(),

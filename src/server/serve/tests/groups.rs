@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixture::*;
-use crate::model::{groups::Node, map::MapNames, reason::Reason, vm::Status};
+use model::{groups::Node, map::MapNames, reason::Reason, vm::Status};
 
 const GI: u64 = 1 << 30;
 

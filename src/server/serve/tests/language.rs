@@ -5,19 +5,17 @@ use axum::http::Method;
 use std::sync::Arc;
 
 use super::fixture::*;
-use crate::{
-    model::{
-        figure::Figure,
-        message::Message,
-        reason::{Missing, Reason},
-        source::SourceId,
-        vm::{Reading, Vm},
-    },
-    server::snapshot::{
-        Limits, World,
-        facts::{Observation, SourceError},
-    },
-    words::{Lang, Localize, msg},
+use crate::server::snapshot::{
+    Limits, World,
+    facts::{Observation, SourceError},
+};
+use i18n::{Lang, Localize, msg};
+use model::{
+    figure::Figure,
+    message::Message,
+    reason::{Missing, Reason},
+    source::SourceId,
+    vm::{Reading, Vm},
 };
 
 const CHINESE: (&str, &str) = ("accept-language", "zh-CN,zh;q=0.9,en;q=0.5");

@@ -6,7 +6,7 @@ use axum::http::Method;
 
 use super::fixture::*;
 
-fn many() -> Vec<crate::model::vm::Vm> {
+fn many() -> Vec<model::vm::Vm> {
     (0..40).map(|n| vm("shop", &format!("web-{n}"))).collect()
 }
 

@@ -17,26 +17,24 @@ use tokio::{
 };
 
 use super::fixture::*;
-use crate::{
-    model::{
-        Millis,
-        figure::Unit,
-        insight::{Finding, Insight, InsightTotals, Sizing, Verdict, Window},
-        reason::Reason,
-        vm::Vm,
+use crate::server::{
+    config::HttpConfig,
+    serve::{App, Assets, limits::WorkLimits, past::Past, peer::Peer, reader::Reader, router},
+    snapshot::{
+        Limits,
+        archive::{Answer as Told, Archive, Of, Question, Recording},
+        facts::{Key, SourceError},
+        history::Store,
+        insight::Drawn,
+        view::Identity,
     },
-    server::{
-        config::HttpConfig,
-        serve::{App, Assets, limits::WorkLimits, past::Past, peer::Peer, reader::Reader, router},
-        snapshot::{
-            Limits,
-            archive::{Answer as Told, Archive, Of, Question, Recording},
-            facts::{Key, SourceError},
-            history::Store,
-            insight::Drawn,
-            view::Identity,
-        },
-    },
+};
+use model::{
+    Millis,
+    figure::Unit,
+    insight::{Finding, Insight, InsightTotals, Sizing, Verdict, Window},
+    reason::Reason,
+    vm::Vm,
 };
 
 /// A slot of every grid begins here: the sample of the fixture, at 7 s, is in it.

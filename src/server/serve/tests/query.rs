@@ -5,10 +5,8 @@ use leptos::server_fn::error::FromServerFnError;
 use proptest::prelude::*;
 
 use super::{fixture::*, html::Page};
-use crate::{
-    model::{query::encode, view::HomeView},
-    server_fns::Failure,
-};
+use crate::server_fns::Failure;
+use model::{query::encode, view::HomeView};
 
 /// Names that differ in how often, and by which rules, an address was decoded. No cluster has such.
 const NAMES: [&str; 12] =

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixture::*;
-use crate::model::{
+use model::{
     figure::{Figure, Unit},
     reason::{Missing, Reason},
     vm::{Kind, Status, Vm},

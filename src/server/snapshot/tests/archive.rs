@@ -4,24 +4,22 @@ use super::{
     history::{HOUR, MINUTE, START, figure, missing, vm_of},
     *,
 };
-use crate::{
-    model::{
-        figure::{Basis, Figure, Unit},
-        history::{Series, Span},
-        vm::Volume,
-    },
-    server::snapshot::{
-        archive::{Of, Recording, Times, history, not_configured, of, times, without},
-        facts::SourceError,
-        history::Store,
-        keeper::{Plan, fill},
-    },
+use crate::server::snapshot::{
+    archive::{Of, Recording, Times, history, not_configured, of, times, without},
+    facts::SourceError,
+    history::Store,
+    keeper::{Plan, fill},
+};
+use model::{
+    figure::{Basis, Figure, Unit},
+    history::{Series, Span},
+    vm::Volume,
 };
 
 const TIMES: Times = Times { from: START, step: 30 * MINUTE, count: 3 };
 
 fn volume(claim: &str, source: Source) -> Volume {
-    let sample = crate::model::figure::Sample {
+    let sample = model::figure::Sample {
         unit: Unit::Bytes,
         used: 1,
         of: 2,

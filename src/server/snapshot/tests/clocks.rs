@@ -2,8 +2,8 @@
 //! is blanked.
 
 use super::*;
-use crate::model::figure::Figure;
-use crate::words::Render;
+use i18n::Render;
+use model::figure::Figure;
 
 const AHEAD: [Millis; 3] = [NOW + 60 * SECOND, NOW + 3_600_000, 4_102_444_800_000];
 /// Of every source here at least: 20 intervals of 120 s.

@@ -3,19 +3,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    model::{
-        delta::{Changed, HomeChange, Slot},
-        query::Query,
-        source::SourceState,
-        view::HomeView,
-    },
-    server::snapshot::{
-        Scope,
-        delta::{self, Outcome},
-        view::{Identity, home, sources, vm as vm_view},
-    },
-    words::{Lang, Localize},
+use crate::server::snapshot::{
+    Scope,
+    delta::{self, Outcome},
+    view::{Identity, home, sources, vm as vm_view},
+};
+use i18n::{Lang, Localize};
+use model::{
+    delta::{Changed, HomeChange, Slot},
+    query::Query,
+    source::SourceState,
+    view::HomeView,
 };
 
 fn identity() -> Identity {
@@ -107,10 +105,7 @@ fn place(slot: &Slot) -> i32 {
 fn two_rows_of_the_same_names_are_two() {
     let before = view_of(&[("x", 100)]);
     let mut twins = before.clone();
-    twins.vms.push(crate::model::vm::VmSummary {
-        kind: crate::model::vm::Kind::VirtualMachine,
-        ..before.vms[0].clone()
-    });
+    twins.vms.push(model::vm::VmSummary { kind: model::vm::Kind::VirtualMachine, ..before.vms[0].clone() });
     assert_eq!(applied_to(&before, change(&before, &twins)).0, twins);
     let mut changed = twins.clone();
     changed.vms[1].node = "n9".into();
@@ -121,7 +116,7 @@ fn two_rows_of_the_same_names_are_two() {
 
 #[test]
 fn the_last_hour_of_a_row_goes_along_with_it() {
-    use crate::model::history::{Spark, Sparks};
+    use model::history::{Spark, Sparks};
     let spark = |level: u8| Sparks { cpu: Spark(vec![level; 30]), ..Sparks::default() };
     let mut before = view_of(&[("x", 100), ("y", 200)]);
     before.sparks = vec![spark(1), spark(2)];

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::words::Render;
-use crate::{
-    model::{
-        figure::Basis,
-        groups::{Group, GroupSort, GroupsQuery, Node},
-        query::{GroupBy, Order},
-        source::SourceState,
-        vm::Status,
-    },
-    server::snapshot::{Scope, groups},
+use crate::server::snapshot::{Scope, groups};
+use i18n::Render;
+use model::{
+    figure::Basis,
+    groups::{Group, GroupSort, GroupsQuery, Node},
+    query::{GroupBy, Order},
+    source::SourceState,
+    vm::Status,
 };
 
 fn rows(snapshot: &Snapshot, query: &GroupsQuery) -> Vec<Group> {
@@ -237,19 +235,14 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
     let volume = |used: Option<u64>, basis| {
         let figure = match used {
             Some(used) => match vm.summary.usage.cpu.clone() {
-                crate::model::figure::Figure::Known(sample) => {
-                    crate::model::figure::Figure::Known(crate::model::figure::Sample {
-                        used,
-                        of: 10 * GI,
-                        basis,
-                        ..sample
-                    })
+                model::figure::Figure::Known(sample) => {
+                    model::figure::Figure::Known(model::figure::Sample { used, of: 10 * GI, basis, ..sample })
                 }
                 missing => missing,
             },
-            None => crate::model::figure::Figure::Missing(Reason::BlockVolume.into()),
+            None => model::figure::Figure::Missing(Reason::BlockVolume.into()),
         };
-        crate::model::vm::Volume {
+        model::vm::Volume {
             name: "v".into(),
             claim: "v".into(),
             size: None,

@@ -12,7 +12,7 @@ use super::{
     },
     *,
 };
-use crate::words::Render;
+use i18n::Render;
 
 fn disk(name: &str, bus: Bus, serial: &str) -> InstanceDisk {
     let [name, serial, claim] = [name, serial, name].map(Into::into);

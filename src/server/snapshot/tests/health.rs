@@ -1,8 +1,8 @@
 //! What a source's failure is called, and what it costs.
 
 use super::*;
-use crate::model::{source::SourceState, vm::Kind};
-use crate::words::Render;
+use i18n::Render;
+use model::{source::SourceState, vm::Kind};
 
 fn watch_failed(source: SourceId, reason: Reason) -> Observation {
     Observation::WatchFailed { source, namespace: None, error: refused(reason) }

@@ -3,14 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    model::{
-        figure::{Basis, Figure, Unit},
-        history::{Keeper, Point, Series, Span, Spark},
-        insight::Resource,
-        vm::{Kind, Status, Usage, VmSummary},
-    },
-    server::snapshot::history::{COARSE, FINE, Store},
+use crate::server::snapshot::history::{COARSE, FINE, Store};
+use model::{
+    figure::{Basis, Figure, Unit},
+    history::{Keeper, Point, Series, Span, Spark},
+    insight::Resource,
+    vm::{Kind, Status, Usage, VmSummary},
 };
 
 /// A slot of both grids begins here.
@@ -20,7 +18,7 @@ pub const HOUR: Millis = 60 * MINUTE;
 
 /// `used` of 1000, sampled at `at` over `window`.
 pub fn figure(at: Millis, used: u64, window: u32) -> Figure {
-    Figure::Known(crate::model::figure::Sample {
+    Figure::Known(model::figure::Sample {
         unit: Unit::Nanocores,
         used,
         of: 1000,
@@ -264,7 +262,7 @@ fn sparks_are_means_of_two_minutes_in_whole_percent() {
 fn points_of_another_size_of_the_vm_are_left_out_of_its_day() {
     let store = Store::default();
     let sized = |at, of| match figure(at, 500, 15_000) {
-        Figure::Known(sample) => Figure::Known(crate::model::figure::Sample { of, ..sample }),
+        Figure::Known(sample) => Figure::Known(model::figure::Sample { of, ..sample }),
         missing => missing,
     };
     for n in 0..20 {

@@ -4,22 +4,19 @@ use super::{
     history::{HOUR, MINUTE, START, figure, missing, vm_of},
     *,
 };
-use crate::{
-    model::{
-        figure::Unit,
-        history::{Point, Series},
-        insight::{
-            Filling, Finding, FindingKind, Insight, InsightQuery, InsightSort, Resource, Silence, Sizing,
-            Verdict,
-        },
-        query::Order,
+use crate::server::snapshot::{
+    Scope, Snapshot,
+    history::Store,
+    insight::{Drawn, draw, filling, hints, page, sizing},
+    view::Identity,
+};
+use model::{
+    figure::Unit,
+    history::{Point, Series},
+    insight::{
+        Filling, Finding, FindingKind, Insight, InsightQuery, InsightSort, Resource, Silence, Sizing, Verdict,
     },
-    server::snapshot::{
-        Scope, Snapshot,
-        history::Store,
-        insight::{Drawn, draw, filling, hints, page, sizing},
-        view::Identity,
-    },
+    query::Order,
 };
 
 const CORE: u64 = 1_000_000_000;
@@ -178,7 +175,7 @@ fn findings_are_counted_and_summed_up() {
     let (store, mut vms) =
         kept(&[("idle", 100, 90), ("busy", 950, 700), ("fine", 600, 600), ("off", 100, 90)]);
     let mut off = Vm::clone(&vms[3]);
-    off.summary.status = crate::model::vm::Status::Stopped;
+    off.summary.status = model::vm::Status::Stopped;
     vms[3] = Arc::new(off);
     vms.push(Arc::new(vm_of("new", missing(), missing(), missing())));
     let now = START + 24 * HOUR;

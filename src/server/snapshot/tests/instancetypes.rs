@@ -1,8 +1,8 @@
 //! How large a VM of an instance type is that does not run.
 
 use super::*;
-use crate::model::vm::Status;
-use crate::words::Render;
+use i18n::Render;
+use model::vm::Status;
 
 const UID: &str = "7286dfe6-7c44-4057-a8f4-362cc1e7468c";
 

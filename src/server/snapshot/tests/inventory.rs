@@ -1,8 +1,8 @@
 //! Every VM shows, and none shows twice.
 
 use super::*;
-use crate::model::vm::{Kind, Status};
-use crate::words::Render;
+use i18n::Render;
+use model::vm::{Kind, Status};
 
 fn vm(name: &str) -> VmFacts {
     VmFacts {

@@ -1,7 +1,7 @@
 //! How old a kubelet's figures may be: it measures once in one to two minutes, however often it is asked.
 
 use super::*;
-use crate::model::vm::Volume;
+use model::vm::Volume;
 
 /// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
 fn answered(world: &mut World, at: Millis, measured: Millis) {

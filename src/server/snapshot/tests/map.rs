@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{
-    model::{
-        map::{BLOCK, Cell, Map, MapNames},
-        query::{GroupBy, Measure, Query, ViewKind},
-        vm::Status,
-    },
-    server::snapshot::{
-        Scope,
-        view::{self, Identity},
-    },
+use crate::server::snapshot::{
+    Scope,
+    view::{self, Identity},
+};
+use model::{
+    map::{BLOCK, Cell, Map, MapNames},
+    query::{GroupBy, Measure, Query, ViewKind},
+    vm::Status,
 };
 
 fn query() -> Query {

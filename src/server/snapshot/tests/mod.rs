@@ -23,7 +23,7 @@ mod volumes;
 use std::sync::Arc;
 
 use super::{Limits, Snapshot, World, facts::*};
-use crate::model::{Millis, figure::Source, reason::Reason, source::SourceId, vm::Vm};
+use model::{Millis, figure::Source, reason::Reason, source::SourceId, vm::Vm};
 
 /// The moment of the tests.
 pub const NOW: Millis = 1_800_000_000_000;
@@ -180,10 +180,10 @@ pub fn milli(vm: &Vm) -> Result<u64, Reason> {
     used(&vm.summary.usage.cpu).map(|nanocores| nanocores / 1_000_000)
 }
 
-pub fn used(figure: &crate::model::figure::Figure) -> Result<u64, Reason> {
+pub fn used(figure: &model::figure::Figure) -> Result<u64, Reason> {
     figure.sample().map(|sample| sample.used).ok_or_else(|| figure.missing().unwrap().reason)
 }
 
-pub fn health(snapshot: &Snapshot, id: SourceId) -> crate::model::source::SourceHealth {
+pub fn health(snapshot: &Snapshot, id: SourceId) -> model::source::SourceHealth {
     snapshot.sources.iter().find(|source| source.id == id).unwrap().clone()
 }

@@ -3,7 +3,7 @@
 use proptest::{prelude::*, strategy::ValueTree};
 
 use super::*;
-use crate::model::figure::{Figure, Unit};
+use model::figure::{Figure, Unit};
 
 /// Names that are prefixes of each other, cut alike, or empty.
 fn name() -> impl Strategy<Value = String> {
@@ -169,7 +169,7 @@ proptest! {
         shown.dedup();
         prop_assert_eq!(shown.len(), count, "a VM is shown twice: {:?}", shown);
         prop_assert!(all.iter().all(|vm| shown.contains(vm)), "{:?} of {:?}", shown, all);
-        let wukongs = snapshot.vms.iter().filter(|vm| vm.summary.kind == crate::model::vm::Kind::Wukong).count();
+        let wukongs = snapshot.vms.iter().filter(|vm| vm.summary.kind == model::vm::Kind::Wukong).count();
         prop_assert_eq!(wukongs, world.wukongs.len());
     }
 

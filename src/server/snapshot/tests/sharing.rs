@@ -1,7 +1,7 @@
 //! Sizes of volumes, and file systems that they share: each case is a cluster that somebody has.
 
 use super::*;
-use crate::model::figure::Basis;
+use model::figure::Basis;
 
 const MI: u64 = 1 << 20;
 

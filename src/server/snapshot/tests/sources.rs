@@ -1,11 +1,11 @@
 //! Six sources of disk figures: the first that knows a volume gives its figure, and layers are never added up.
 
 use super::*;
-use crate::model::{
+use i18n::Render;
+use model::{
     figure::{Basis, Figure, Layer, Sample},
     vm::{Reading, Volume},
 };
-use crate::words::Render;
 
 fn all() -> World {
     let disk_sources = SourceId::DISK.to_vec();
@@ -449,7 +449,7 @@ fn of_hugepages_the_pods_working_set_says_nothing() {
 fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
     let snapshot = world().join(NOW);
     for id in [SourceId::Prometheus, SourceId::Ceph, SourceId::GuestAgent] {
-        assert_eq!(health(&snapshot, id).state, crate::model::source::SourceState::NotConfigured, "{id:?}");
+        assert_eq!(health(&snapshot, id).state, model::source::SourceState::NotConfigured, "{id:?}");
     }
     assert!(snapshot.ready);
 }
@@ -483,7 +483,7 @@ fn a_node_that_is_none_is_not_asked() {
     }
     let asked = |world: &mut World| world.join(NOW).targets.nodes.len();
     assert_eq!(asked(&mut world), 3, "nodes cannot be read");
-    let node = |name: &str| crate::model::groups::Node { name: name.into(), ..Default::default() };
+    let node = |name: &str| model::groups::Node { name: name.into(), ..Default::default() };
     world.apply(Observation::Nodes(replaced(vec![node("node-1"), node("node-9")])));
     assert_eq!(asked(&mut world), 1);
     let volume = find(&world.join(NOW), "a", "2").volumes[0].clone();

@@ -1,8 +1,8 @@
 //! CPU and memory: Running only, exact, aged, and never zero for missing.
 
 use super::*;
-use crate::model::vm::{Kind, Status};
-use crate::words::Render;
+use i18n::Render;
+use model::vm::{Kind, Status};
 
 fn one() -> World {
     let mut world = world();
@@ -131,7 +131,7 @@ fn a_guest_that_a_fault_has_paused_says_so() {
         assert_eq!(said.as_deref(), fault.then_some(message), "{printable} {reason}");
         assert_eq!(vm.trouble.as_ref().map(|of| of.reason), fault.then_some(Reason::Paused));
         let mut calm = vm.summary.clone();
-        calm.usage.disk = crate::model::figure::Figure::Missing(Reason::NoVolumes.into());
+        calm.usage.disk = model::figure::Figure::Missing(Reason::NoVolumes.into());
         assert_eq!(super::super::attention::needs_attention(&calm), fault, "{printable} {reason}");
     }
     // The VirtualMachine has a copy of the condition.

@@ -1,17 +1,15 @@
 //! Filter, sort, pages.
 
 use super::*;
-use crate::{
-    model::{
-        figure::{Basis, Figure, Sample, Source, Unit},
-        query::{Order, Query, Sort},
-        view::Facet,
-        vm::{Status, VmSummary},
-    },
-    server::snapshot::{
-        Scope,
-        view::{Identity, home, vm},
-    },
+use crate::server::snapshot::{
+    Scope,
+    view::{Identity, home, vm},
+};
+use model::{
+    figure::{Basis, Figure, Sample, Source, Unit},
+    query::{Order, Query, Sort},
+    view::Facet,
+    vm::{Status, VmSummary},
 };
 
 fn identity() -> Identity {

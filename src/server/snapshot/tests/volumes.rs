@@ -1,13 +1,11 @@
 //! Disk: a claim counts once, raw devices are unknown, and what is no disk of the VM is left out.
 
 use super::*;
-use crate::words::Render;
-use crate::{
-    model::{
-        figure::{Basis, Figure, Sample, Source},
-        vm::Volume,
-    },
-    server::snapshot::volumes,
+use crate::server::snapshot::volumes;
+use i18n::Render;
+use model::{
+    figure::{Basis, Figure, Sample, Source},
+    vm::Volume,
 };
 
 fn volume(name: &str, claim: &str, size: &str) -> WukongVolume {
@@ -241,7 +239,7 @@ fn a_sum_over_some_of_the_volumes_says_so() {
     ));
     let usage = web(&mut world).summary.usage.clone();
     assert_eq!((usage.disk_known, usage.disk_volumes), (2, 42));
-    let disks = vec![crate::model::vm::Disk { size: "1Gi".into(), ..Default::default() }];
+    let disks = vec![model::vm::Disk { size: "1Gi".into(), ..Default::default() }];
     let cut = WukongFacts { disks, disks_left_out: 3, ..wukong("a", "web") };
     world.apply(Observation::Wukongs(applied(cut)));
     assert_eq!(web(&mut world).summary.disk, 0, "what was ordered is not known");

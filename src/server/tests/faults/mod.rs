@@ -15,19 +15,17 @@ use futures::{StreamExt, stream};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::words::Render;
-use crate::{
-    model::{
-        figure::{Figure, Layer, Sample, Source},
-        reason::{Missing, Reason},
-        source::{SourceHealth, SourceId, SourceState},
-        vm::Vm,
-    },
-    server::{
-        collect::from_kubeconfig_text,
-        config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
-        snapshot::{MISSING_AFTER, Snapshot},
-    },
+use crate::server::{
+    collect::from_kubeconfig_text,
+    config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
+    snapshot::{MISSING_AFTER, Snapshot},
+};
+use i18n::Render;
+use model::{
+    figure::{Figure, Layer, Sample, Source},
+    reason::{Missing, Reason},
+    source::{SourceHealth, SourceId, SourceState},
+    vm::Vm,
 };
 
 use simulator::{

@@ -1,16 +1,14 @@
 //! Instance types, and which of them a VirtualMachine names.
 
 use super::super::{Kind, Scope, texts};
-use crate::{
-    model::source::SourceId,
-    server::{
-        k8s::{
-            kubevirt::{InstancetypeMatcher, InstancetypeSpec, InstancetypeStatus},
-            meta::{Nothing, Object},
-        },
-        snapshot::facts::{Change, InstancetypeFacts, InstancetypeRef, Key, Observation},
+use crate::server::{
+    k8s::{
+        kubevirt::{InstancetypeMatcher, InstancetypeSpec, InstancetypeStatus},
+        meta::{Nothing, Object},
     },
+    snapshot::facts::{Change, InstancetypeFacts, InstancetypeRef, Key, Observation},
 };
+use model::source::SourceId;
 
 /// Those of the whole cluster.
 #[derive(Clone, Debug)]

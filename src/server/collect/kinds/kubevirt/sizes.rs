@@ -1,13 +1,11 @@
 //! vCPUs and memory as KubeVirt defaults them (kubevirt pkg/defaults/defaults.go, `SetDefaultGuestCPUTopology`,
 //! `setGuestMemory`): what a VM that does not run would be started with.
 
-use crate::{
-    model::quantity::Quantity,
-    server::k8s::{
-        kubevirt::{Cpu, Domain},
-        lenient::Scalar,
-    },
+use crate::server::k8s::{
+    kubevirt::{Cpu, Domain},
+    lenient::Scalar,
 };
+use model::quantity::Quantity;
 
 const NANO: u64 = 1_000_000_000;
 

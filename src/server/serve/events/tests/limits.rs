@@ -3,13 +3,11 @@
 use axum::response::Response;
 
 use super::*;
-use crate::{
-    model::Millis,
-    server::serve::{
-        peer::Peer,
-        tests::fixture::{Gate, server_of},
-    },
+use crate::server::serve::{
+    peer::Peer,
+    tests::fixture::{Gate, server_of},
 };
+use model::Millis;
 
 #[tokio::test]
 async fn head_is_answered_like_get_and_takes_nothing() {

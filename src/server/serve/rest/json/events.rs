@@ -6,13 +6,11 @@ use std::{collections::HashMap, sync::Arc};
 use serde::Serialize;
 
 use super::{SourceJson, StatsJson, VmJson};
-use crate::{
-    model::{
-        Millis,
-        view::{Frame, HomeView, VmView},
-        vm::Vm,
-    },
-    server::snapshot::delta::{Outcome, changed_sources},
+use crate::server::snapshot::delta::{Outcome, changed_sources};
+use model::{
+    Millis,
+    view::{Frame, HomeView, VmView},
+    vm::Vm,
 };
 
 #[derive(Serialize)]

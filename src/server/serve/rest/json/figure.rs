@@ -2,13 +2,11 @@
 
 use serde::Serialize;
 
-use crate::{
-    model::{
-        Millis,
-        figure::{Basis, Figure, Sample, Unit},
-        reason::Missing,
-    },
-    words::{Lang, Render, reason, text_in},
+use i18n::{Lang, Render, reason, text_in};
+use model::{
+    Millis,
+    figure::{Basis, Figure, Sample, Unit},
+    reason::Missing,
 };
 
 /// What a used amount is measured against.

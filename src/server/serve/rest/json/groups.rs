@@ -6,7 +6,7 @@ use super::{
     figure::{percent, unit},
     totals::{SourceJson, StatsJson},
 };
-use crate::model::{
+use model::{
     figure::Unit,
     groups::{Consumer, Group, GroupsQuery, Share, Top},
     query::GroupBy,

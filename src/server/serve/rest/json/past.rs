@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::figure::{MissingJson, Of, percent, unit};
-use crate::model::{
+use model::{
     Millis,
     history::{History, Keeper, Point, Series, Stats},
     insight::{Filling, Finding, Hints, Insight, InsightTotals, Silence, Sizing, Verdict, Window},

@@ -6,15 +6,13 @@ use super::{
     decimal,
     figure::{Of, percent, unit},
 };
-use crate::{
-    model::{
-        Millis,
-        figure::Unit,
-        format,
-        source::SourceHealth,
-        totals::{Measured, Totals},
-    },
-    words::{Lang, Render, gives, permission, text_in},
+use i18n::{Lang, Render, gives, permission, text_in};
+use model::{
+    Millis,
+    figure::Unit,
+    format,
+    source::SourceHealth,
+    totals::{Measured, Totals},
 };
 
 /// `GET /api/stats`.

@@ -3,17 +3,15 @@
 use axum::http::StatusCode;
 
 use super::{LANGUAGES, ask, page, read};
-use crate::{
-    model::query::encode,
-    server::serve::{
-        error::Problem,
-        tests::{
-            fixture::{Server, vm},
-            html::{Page, mark},
-        },
+use crate::server::serve::{
+    error::Problem,
+    tests::{
+        fixture::{Server, vm},
+        html::{Page, mark},
     },
-    words::Lang,
 };
+use i18n::Lang;
+use model::query::encode;
 
 /// Everything that a form or a link of ours sends, and one that is nobody's.
 const PARAMETERS: [&str; 23] = [

@@ -9,17 +9,15 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{PAGES, absent, page};
-use crate::{
-    model::{source::SourceState, vm::Vm},
-    server::{
-        clock,
-        collect::from_kubeconfig_text,
-        config::{CephConfig, CollectConfig, HttpConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
-        pipeline,
-        serve::{App, reader::Reader, router, tests::fixture},
-        snapshot::{Snapshot, view::Identity},
-    },
+use crate::server::{
+    clock,
+    collect::from_kubeconfig_text,
+    config::{CephConfig, CollectConfig, HttpConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
+    pipeline,
+    serve::{App, reader::Reader, router, tests::fixture},
+    snapshot::{Snapshot, view::Identity},
 };
+use model::{source::SourceState, vm::Vm};
 
 const INTERVAL: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(5);

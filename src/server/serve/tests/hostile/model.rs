@@ -8,26 +8,24 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{PAGES, absent, page};
-use crate::{
-    model::{
-        figure::{Figure, Unit},
-        groups::Node,
-        insight::{Filling, Finding, Insight, InsightTotals, Window},
-        reason::{Missing, Reason},
-        source::{SourceHealth, SourceId, SourceState},
-        vm::{Guest, GuestFilesystem, Reading, Status, Vm},
+use crate::server::{
+    config::HttpConfig,
+    serve::{
+        App,
+        past::Past,
+        reader::Reader,
+        router,
+        tests::{fixture, html::mark},
     },
-    server::{
-        config::HttpConfig,
-        serve::{
-            App,
-            past::Past,
-            reader::Reader,
-            router,
-            tests::{fixture, html::mark},
-        },
-        snapshot::{Snapshot, insight::Drawn, view::Identity},
-    },
+    snapshot::{Snapshot, insight::Drawn, view::Identity},
+};
+use model::{
+    figure::{Figure, Unit},
+    groups::Node,
+    insight::{Filling, Finding, Insight, InsightTotals, Window},
+    reason::{Missing, Reason},
+    source::{SourceHealth, SourceId, SourceState},
+    vm::{Guest, GuestFilesystem, Reading, Status, Vm},
 };
 
 /// Each text of `value` but those in `kept` becomes a mark that names its place. What no longer reads as a `T` then was

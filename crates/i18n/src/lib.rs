@@ -23,9 +23,7 @@ pub use names::{expected, gives, permission, reason, source_state, status};
 #[cfg(feature = "ssr")]
 pub use names::{expected_english, expected_message, span};
 
-use crate::model::message::Key;
-#[cfg(feature = "ssr")]
-use crate::model::message::Message;
+pub use model::message::{Key, Message};
 
 /// What `locales/en.json` has: a constant or a type for each text, called as it is there (hence the names, and a section
 /// `keys`); each section's module uses what its texts need.
@@ -36,33 +34,33 @@ pub mod keys {
 
 /// A text: `t!(list.heading)`. With placeholders: `t!(list.range, first = "1", last = number, all = all)`, all of them
 /// by name, each a string; `n` of a text with forms for one and other is a `u32`.
+#[macro_export]
 macro_rules! t {
-    ($section:ident.$key:ident) => { $crate::words::text($crate::words::keys::$section::$key) };
+    ($section:ident.$key:ident) => { $crate::text($crate::keys::$section::$key) };
     ($section:ident.$key:ident, $($name:ident = $value:expr),+ $(,)?) => {
-        $crate::words::keys::$section::$key { $($name: &$value),+ }.text()
+        $crate::keys::$section::$key { $($name: &$value),+ }.text()
     };
 }
 /// The key of a text without placeholders, for constants and choices: [`text`] reads it.
+#[macro_export]
 macro_rules! key {
     ($section:ident.$key:ident) => {
-        $crate::words::keys::$section::$key
+        $crate::keys::$section::$key
     };
 }
 /// A [`Message`], written as with `t!`; what is filled in may be a message, a key or a string.
 #[cfg(feature = "ssr")]
+#[macro_export]
 macro_rules! msg {
-    ($section:ident.$key:ident) => { $crate::model::message::Message::from($crate::words::keys::$section::$key) };
+    ($section:ident.$key:ident) => { $crate::Message::from($crate::keys::$section::$key) };
     ($section:ident.$key:ident, $($name:ident = $value:expr),+ $(,)?) => {
-        $crate::words::keys::messages::$section::$key { $($name: ($value).into()),+ }.message()
+        $crate::keys::messages::$section::$key { $($name: ($value).into()),+ }.message()
     };
 }
-#[cfg(feature = "ssr")]
-pub(crate) use msg;
-pub(crate) use {key, t};
-
 /// Fill it in for what becomes an element of its own, and cut the text there with [`around`].
 pub const MARK: &str = "\u{1}";
 
+/// In the language of the request, or of the page.
 pub fn text(key: Key) -> &'static str {
     table::line(key.0.into())
 }
@@ -101,7 +99,7 @@ pub fn form(one: Key, n: u32) -> Key {
 
 /// A number in a sentence.
 pub fn count(n: u32) -> String {
-    crate::model::format::grouped(n.into())
+    model::format::grouped(n.into())
 }
 
 /// Gives a [`Message`] its words.
@@ -140,7 +138,7 @@ pub use table::{text_in, within};
 mod table {
     use std::sync::LazyLock;
 
-    use leptos::prelude::{Owner, provide_context, use_context};
+    use reactive_graph::owner::{Owner, provide_context, use_context};
 
     use super::{Key, Lang};
 

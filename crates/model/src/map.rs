@@ -138,7 +138,7 @@ impl Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::figure::{Basis, Source, Unit};
+    use crate::figure::{Basis, Source, Unit};
 
     fn sample(used: u64, stale: bool) -> Sample {
         let (unit, source, basis) = (Unit::Bytes, Source::PodMetrics, Basis::Own);

@@ -100,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::query::encode;
+    use crate::query::encode;
 
     fn get(query: &str, name: &str) -> Result<Option<String>, (String, Expected)> {
         Params::parse(query).map(|params| params.get(name)).map_err(|bad| (bad.field, bad.expected))

@@ -1,7 +1,7 @@
 //! What leaves the server gets its words here: every message of a view becomes text in the reader's language.
 
 use super::{Lang, Render};
-use crate::model::{
+use model::{
     figure::Figure,
     groups::GroupsView,
     message::Message,

@@ -1,9 +1,9 @@
 //! The words for what the model tells apart. The model itself has codes, which are the same in every language.
 
-use super::{key, text};
+use crate::{key, text};
 #[cfg(feature = "ssr")]
-use crate::model::message::Message;
-use crate::model::{
+use model::message::Message;
+use model::{
     message::Key,
     query::Expected,
     reason::Reason,

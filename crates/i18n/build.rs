@@ -1,4 +1,7 @@
-//! Makes of `locales/` what `src/words` needs: a key for each text, and each language's tables (see [`super::tables`]).
+//! Makes a key for each text of `locales/`, and each language's tables.
+
+#[path = "build/tables.rs"]
+mod tables;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,18 +9,21 @@ use std::{
     path::Path,
 };
 
-use super::tables::{FETCHED, FIRST, PARTS, names, read, stem, tables};
+use tables::{FETCHED, FIRST, PARTS, names, read, stem, tables};
 
 /// The number that a text with forms depends on.
 const COUNT: &str = "n";
+/// Cargo runs this in the folder of the crate.
+const LOCALES: &str = "locales";
 
-pub fn generate() -> io::Result<()> {
+fn main() -> io::Result<()> {
+    println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=locales");
     println!("cargo:rerun-if-changed=build");
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
     let out = Path::new(&out);
     fs::write(out.join("keys.rs"), keys()?)?;
-    for (name, table) in tables(&PARTS)? {
+    for (name, table) in tables(LOCALES, &PARTS)? {
         fs::write(out.join(name), table)?;
     }
     Ok(())
@@ -26,7 +32,7 @@ pub fn generate() -> io::Result<()> {
 /// One module a section; in it a constant for each plain text and a type for each that has something to fill in.
 /// `messages` has the latter once more, for texts that one writes and another reads.
 fn keys() -> io::Result<String> {
-    let parts = PARTS.iter().map(|part| read(part, FIRST)).collect::<Result<Vec<_>, _>>()?;
+    let parts = PARTS.iter().map(|part| read(LOCALES, part, FIRST)).collect::<Result<Vec<_>, _>>()?;
     let mut sections = BTreeMap::<&str, [String; 2]>::new();
     let all = parts.iter().flat_map(|texts| texts.keys().map(move |key| (texts, key)));
     for (index, (texts, key)) in all.enumerate() {
@@ -49,7 +55,7 @@ fn keys() -> io::Result<String> {
         sections.iter().map(|(section, [_, messages])| module(section, messages)).collect();
     let counts: Vec<_> = parts[..FETCHED].iter().map(BTreeMap::len).collect();
     Ok(format!(
-        "use crate::model::message::{{Key, Message}};\n\
+        "use crate::{{Key, Message}};\n\
          /// How many lines the tables have that a browser fetches.\npub const COUNTS: [usize; {FETCHED}] = {counts:?};\n{own}\
          #[cfg(feature = \"ssr\")]\npub mod messages {{ use super::Message; use super::Key;\n{messages}}}\n"
     ))
@@ -70,15 +76,11 @@ impl Text<'_> {
 
     fn filled(&self) -> String {
         let argument = |name: &str| {
-            if self.counts(name) {
-                format!("&crate::words::count(*self.{name})")
-            } else {
-                format!("self.{name}")
-            }
+            if self.counts(name) { format!("&crate::count(*self.{name})") } else { format!("self.{name}") }
         };
         format!(
             "pub struct {0}<'a> {{ {1} }}\n\
-             impl {0}<'_> {{ pub fn text(self) -> String {{ crate::words::fill({2}, &[{3}]) }} }}\n",
+             impl {0}<'_> {{ pub fn text(self) -> String {{ crate::fill({2}, &[{3}]) }} }}\n",
             self.name,
             self.each(|name| format!("pub {name}: &'a {}", if self.counts(name) { "u32" } else { "str" })),
             self.key("*self.n"),
@@ -89,7 +91,7 @@ impl Text<'_> {
     fn message(&self) -> String {
         let argument = |name: &str| {
             if self.counts(name) {
-                format!("crate::words::count(self.{name}).into()")
+                format!("crate::count(self.{name}).into()")
             } else {
                 format!("self.{name}")
             }
@@ -106,7 +108,7 @@ impl Text<'_> {
 
     fn key(&self, n: &str) -> String {
         if self.plural {
-            format!("crate::words::form(Key({}), {n})", self.index)
+            format!("crate::form(Key({}), {n})", self.index)
         } else {
             format!("Key({})", self.index)
         }

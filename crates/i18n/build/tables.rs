@@ -24,19 +24,19 @@ const FORMS: [&str; 2] = ["one", "other"];
 /// `section.key` → text, or `section.key.one` and `section.key.other`.
 pub type Texts = BTreeMap<String, String>;
 
-/// File names and contents.
-pub fn tables(parts: &[&'static str]) -> io::Result<Vec<(String, String)>> {
+/// File names and contents. `locales` is the folder with a file for each language.
+pub fn tables(locales: &str, parts: &[&'static str]) -> io::Result<Vec<(String, String)>> {
     let each = LANGUAGES.iter().flat_map(|language| parts.iter().map(move |part| (*language, *part)));
     each.map(|(language, part)| {
         let suffix = if part == PARTS[0] { String::new() } else { format!(".{part}") };
-        Ok((format!("{language}{suffix}.txt"), table(part, language)?))
+        Ok((format!("{language}{suffix}.txt"), table(locales, part, language)?))
     })
     .collect()
 }
 
-fn table(part: &str, language: &str) -> io::Result<String> {
-    let first = read(part, FIRST)?;
-    let own = read(part, language)?;
+fn table(locales: &str, part: &str, language: &str) -> io::Result<String> {
+    let first = read(locales, part, FIRST)?;
+    let own = read(locales, part, language)?;
     let lines = first.iter().map(|(key, text)| {
         let names = names(&first, key);
         let other = key.strip_suffix(".one").map(|stem| format!("{stem}.other"));
@@ -54,8 +54,8 @@ fn mark(text: &str, names: &BTreeSet<String>) -> String {
 }
 
 /// The texts of one part in one language.
-pub fn read(part: &str, language: &str) -> io::Result<Texts> {
-    let path = Path::new("locales").join(format!("{language}.json"));
+pub fn read(locales: &str, part: &str, language: &str) -> io::Result<Texts> {
+    let path = Path::new(locales).join(format!("{language}.json"));
     let file = fs::read_to_string(&path)?;
     let bad = |what: &str| io::Error::other(format!("{}: {what}", path.display()));
     let json: Value = serde_json::from_str(&file).map_err(|error| bad(&error.to_string()))?;
