@@ -152,8 +152,9 @@ mod door {
 
     use super::{BadParam, Failure};
     use crate::server::{
+        collect::archive::Requester,
         serve::{RenderPermit, past, reader::Reader},
-        snapshot::{Scope, archive::Requester},
+        snapshot::Scope,
     };
     use i18n::Localize;
     use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query};

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod log;
 pub mod memory;
 mod open_files;
+mod pipeline;
 pub mod private_file;
 pub mod serve;
 pub mod snapshot;
@@ -33,21 +34,18 @@ use model::Millis;
 use self::{
     collect::{
         Budget, Historian,
+        archive::Archive,
         client::{self, Cluster},
     },
     config::{CollectConfig, Config, HttpConfig},
+    pipeline::{
+        keeper::Keeper,
+        publish::{self, Clocks, Outlets},
+    },
     serve::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
     },
-    snapshot::{
-        Limits, Snapshot, World,
-        archive::Archive,
-        facts::Targets,
-        history::Store,
-        keeper::Keeper,
-        publish::{self, Clocks, Outlets},
-        view::Identity,
-    },
+    snapshot::{Limits, Snapshot, World, facts::Targets, history::Store, view::Identity},
 };
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };

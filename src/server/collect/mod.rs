@@ -3,6 +3,7 @@
 //! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
 
 mod addresses;
+pub mod archive;
 mod budget;
 mod ceph;
 pub mod client;

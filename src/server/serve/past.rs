@@ -17,8 +17,9 @@ use tokio::{
 };
 
 use super::peer::Peer;
+use crate::server::collect::archive::{Archive, Requester, busy};
 use crate::server::snapshot::{
-    archive::{self, Archive, Requester},
+    archive::{self, Answer, Times},
     facts::SourceError,
     history::Store,
     insight::Drawn,
@@ -122,7 +123,7 @@ impl LongTerm {
     }
 
     /// The same question of several is asked once: the archive's queue sees to that.
-    async fn ask(&self, requester: Requester, vm: &Vm, times: archive::Times) -> Arc<archive::Answer> {
+    async fn ask(&self, requester: Requester, vm: &Vm, times: Times) -> Arc<Answer> {
         let mut ticket = match self.archive.ask(requester, archive::of(vm), times) {
             Ok(ticket) => ticket,
             Err(error) => return Arc::new(Err(error)),
@@ -130,7 +131,7 @@ impl LongTerm {
         match timeout(self.deadline, ticket.answer()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(why)) => Arc::new(Err(why.into())),
-            Err(_) if ticket.is_waiting() => Arc::new(Err(archive::busy())),
+            Err(_) if ticket.is_waiting() => Arc::new(Err(busy())),
             Err(_) => Arc::new(Err(late(self.deadline))),
         }
     }

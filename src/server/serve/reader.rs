@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::server::collect::archive::Requester;
 use crate::server::snapshot::{
-    Scope, Snapshot,
-    archive::Requester,
-    groups, insight,
+    Scope, Snapshot, groups, insight,
     view::{self, Identity},
 };
 use model::{

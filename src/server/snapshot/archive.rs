@@ -1,17 +1,12 @@
 //! What is asked of an archive that remembers longer than this program, and what its answer says of a VM.
 //!
-//! This is the seam: `serve` and the keeper ask through [`Archive`], whoever collects answers. An archive knows names and
-//! amounts; percentages are of what is allocated today, since nothing keeps what was allocated then.
-
-mod queue;
+//! An archive knows names and amounts; percentages are of what is allocated today, since nothing keeps what was allocated then.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use self::queue::{Full, Shared};
-pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered};
 use super::{
     facts::{Key, SourceError},
     fix,
@@ -100,44 +95,6 @@ pub struct Recording {
 }
 
 pub type Answer = Result<Recording, SourceError>;
-
-/// Where questions are put.
-#[derive(Clone, Debug)]
-pub struct Archive(Arc<Shared>);
-
-impl Archive {
-    pub fn new() -> (Self, Questions) {
-        let shared = Arc::new(Shared::default());
-        (Self(shared.clone()), Questions(shared))
-    }
-
-    /// Takes the question in, or says at once that there are too many.
-    pub fn ask(&self, requester: Requester, of: Of, times: Times) -> Result<Ticket, SourceError> {
-        self.0.ask(requester, of, times).map_err(|Full| busy())
-    }
-
-    /// Asks, and waits for as long as it takes: the caller has the deadline.
-    pub async fn answer(&self, requester: Requester, of: Of, times: Times) -> Arc<Answer> {
-        match self.ask(requester, of, times) {
-            Ok(mut ticket) => ticket.answer().await.unwrap_or_else(|why| Arc::new(Err(why.into()))),
-            Err(error) => Arc::new(Err(error)),
-        }
-    }
-}
-
-impl From<Unanswered> for SourceError {
-    fn from(why: Unanswered) -> Self {
-        match why {
-            Unanswered::Displaced => busy(),
-            Unanswered::Gone => SourceError { reason: Reason::Unreachable, detail: msg!(collect.ending) },
-        }
-    }
-}
-
-/// Too many questions wait already.
-pub fn busy() -> SourceError {
-    SourceError { reason: Reason::Busy, detail: msg!(past.busy) }
-}
 
 /// What to ask about one VM.
 pub fn of(vm: &Vm) -> Of {

@@ -8,6 +8,7 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::super::archive::{Question, Questions, Reply};
 use super::{
     Api, Budget, CREDENTIALS, Failure, PlainQueries, Site,
     identity::{Foreign, NameLabel, Scope},
@@ -19,7 +20,7 @@ use crate::server::{
     config::{CollectConfig, PrometheusConfig},
     k8s::prometheus::{Answer, Labels},
     snapshot::{
-        archive::{Names, Of, Question, Questions, Recording, Reply, Times, Track},
+        archive::{Names, Of, Recording, Times, Track},
         facts::Key,
     },
 };

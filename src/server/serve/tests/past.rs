@@ -18,11 +18,12 @@ use tokio::{
 
 use super::fixture::*;
 use crate::server::{
+    collect::archive::{Archive, Question},
     config::HttpConfig,
     serve::{App, Assets, limits::WorkLimits, past::Past, peer::Peer, reader::Reader, router},
     snapshot::{
         Limits,
-        archive::{Answer as Told, Archive, Of, Question, Recording},
+        archive::{Answer as Told, Of, Recording},
         facts::{Key, SourceError},
         history::Store,
         insight::Drawn,

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::server::snapshot::{
     archive::{Of, Recording, Times, history, not_configured, of, times, without},
+    backfill::{Plan, fill},
     facts::SourceError,
     history::Store,
-    keeper::{Plan, fill},
 };
 use model::{
     figure::{Basis, Figure, Unit},

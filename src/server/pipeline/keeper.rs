@@ -8,25 +8,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Snapshot,
-    archive::{Answer, Archive, Names, Of, Recording, Requester, Times, created, points},
-    facts::SourceError,
-    history::{COARSE, FINE, Store},
-    insight::{self, Drawn},
+use crate::server::{
+    collect::archive::{Archive, Requester},
+    snapshot::{
+        Snapshot,
+        archive::{Answer, Names, Of, Times},
+        backfill::{Plan, fill},
+        facts::SourceError,
+        history::Store,
+        insight::{self, Drawn},
+    },
 };
-use model::{Millis, insight::Resource, message::Message, reason::Reason};
+use model::{Millis, message::Message, reason::Reason};
 
 /// Findings are of a day: minutes change nothing. The first are drawn as soon as the memory is filled.
 const DRAW_EVERY: Duration = Duration::from_secs(120);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
-/// Of the fine hour: an archive is rarely finer, and each value fills four points.
-const MINUTE: Millis = FINE.step * 4;
-/// Values of one figure in one answer, about 3 MB of JSON.
-const BUDGET: usize = 120_000;
-/// Values that are always asked for at once, and never more than: CPU needs the one before its first.
-const FEWEST: usize = 4;
-const MOST: usize = 96;
 /// No question is waited for any longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// After a failure, doubled with each.
@@ -131,62 +128,4 @@ fn too_much(failures: &[SourceError]) -> bool {
 
 fn late() -> SourceError {
     SourceError { reason: Reason::TimedOut, detail: Message::default() }
-}
-
-/// Puts what an archive has of all VMs where they have gaps.
-pub(super) fn fill(store: &Store, snapshot: &Snapshot, recording: &Recording, times: Times) {
-    for vm in &snapshot.vms {
-        for resource in Resource::ALL {
-            let points = points(vm, created(vm, snapshot.at), recording, times, resource);
-            let points = points.into_iter().enumerate();
-            let points: Vec<_> = points.map(|(index, point)| (times.at(index), point)).collect();
-            store.fill(&vm.uid, resource, times.step, &points);
-        }
-    }
-}
-
-/// What is still to be asked for, in pieces whose answers are of a bounded size.
-#[derive(Debug)]
-pub(super) struct Plan {
-    /// End (not before which nothing is wanted) and step of what is left, the next first.
-    left: Vec<(Millis, Millis, Millis)>,
-    count: usize,
-}
-
-impl Plan {
-    pub fn new(now: Millis, vms: usize) -> Self {
-        let end = now.div_euclid(COARSE.step) * COARSE.step;
-        let day = end - COARSE.step * COARSE.len as Millis;
-        let fresh = now.div_euclid(MINUTE) * MINUTE;
-        let hour = end - FINE.step * FINE.len as Millis;
-        Self {
-            left: vec![(day, hour, COARSE.step), (hour, fresh, MINUTE)],
-            count: (BUDGET / vms.max(1)).clamp(FEWEST, MOST),
-        }
-    }
-
-    /// The newest piece that is left.
-    pub fn next(&mut self) -> Option<Times> {
-        let (from, to, step) = self.left.pop()?;
-        let count = (((to - from) / step) as usize).min(self.count);
-        if count == 0 {
-            return self.next();
-        }
-        let first = to - (count as Millis - 1) * step;
-        self.left.push((from, first - step, step));
-        Some(Times { from: first, step, count })
-    }
-
-    /// Whether pieces can still be made smaller.
-    pub fn is_divisible(&self) -> bool {
-        self.count > FEWEST
-    }
-
-    /// Puts a piece back; smaller, should its answer have been too large.
-    pub fn again(&mut self, times: Times, smaller: bool) {
-        self.left.push((times.from - times.step, times.last(), times.step));
-        if smaller {
-            self.count = (self.count / 2).max(FEWEST);
-        }
-    }
 }

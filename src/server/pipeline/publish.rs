@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::server::snapshot::{
     Limits, Snapshot, World,
     facts::{Observation, Targets},
     history::Store,
