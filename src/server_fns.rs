@@ -154,10 +154,10 @@ mod door {
     use crate::server::{
         collect::archive::Requester,
         serve::{RenderPermit, past, reader::Reader},
-        snapshot::Scope,
     };
     use i18n::Localize;
     use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query};
+    use wukong_core::Scope;
 
     /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
     pub fn with_reader<T>(read: impl FnOnce(&Reader, &Scope) -> T) -> Result<T, Failure> {

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use model::query::Query;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use wukong_core::{
+    Limits, Scope, Snapshot, World,
+    facts::Targets,
+    view::{self, Identity},
+};
 use wukong_dashboard::server::{
     clock, collect,
     config::{CollectConfig, KubernetesConfig},
-    snapshot::{
-        Limits, Scope, Snapshot, World,
-        facts::Targets,
-        view::{self, Identity},
-    },
 };
 
 use super::table::{Must, Table, median};
@@ -74,7 +74,7 @@ async fn fill() -> (World, Snapshot) {
 
 async fn until_ready(
     world: &mut World,
-    observations: &mut mpsc::Receiver<wukong_dashboard::server::snapshot::facts::Observation>,
+    observations: &mut mpsc::Receiver<wukong_core::facts::Observation>,
     targets: &watch::Sender<Targets>,
 ) -> Snapshot {
     let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_secs(1)));

@@ -15,7 +15,6 @@ mod open_files;
 mod pipeline;
 pub mod private_file;
 pub mod serve;
-pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -45,8 +44,8 @@ use self::{
     serve::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
     },
-    snapshot::{Limits, Snapshot, World, facts::Targets, history::Store, view::Identity},
 };
+use wukong_core::{Limits, Snapshot, World, facts::Targets, history::Store, view::Identity};
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
 /// Observations on their way; collectors wait while the join is behind.

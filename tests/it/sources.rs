@@ -9,10 +9,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use wukong_core::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets};
 use wukong_dashboard::server::{
     collect::{from_kubeconfig_text, run},
     config::CollectConfig,
-    snapshot::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets},
 };
 
 /// A collector at work on a simulated cluster.

@@ -17,8 +17,8 @@ pub use self::report::{Check, Report, Verdict};
 use super::{
     collect::client::{self, Cluster, ConnectError},
     config::{CollectConfig, Config},
-    snapshot::Snapshot,
 };
+use wukong_core::Snapshot;
 
 /// For answers on their way through the join, over the longest deadline of a source.
 const MARGIN: Duration = Duration::from_secs(5);

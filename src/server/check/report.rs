@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use serde::Serialize;
 
 use super::permissions::Allowed;
-use crate::server::{
-    collect::client::{CredentialError, Summary},
-    snapshot::Snapshot,
-};
+use crate::server::collect::client::{CredentialError, Summary};
 use i18n::Render;
 use i18n::{self, Lang, text_in};
 use model::{
@@ -17,6 +14,7 @@ use model::{
     source::{SourceHealth, SourceId, SourceState},
     vm::{Status, Vm},
 };
+use wukong_core::Snapshot;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

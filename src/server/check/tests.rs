@@ -5,11 +5,11 @@ use super::{
     permissions::Allowed,
     *,
 };
-use crate::server::snapshot::{Limits, World, facts::*};
 use model::{
     reason::Reason,
     source::{SourceId, SourceState},
 };
+use wukong_core::{Limits, World, facts::*};
 
 const NOW: i64 = 1_800_000_000_000;
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use self::queue::{Full, Shared};
 pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered};
-use crate::server::snapshot::{
+use i18n::msg;
+use model::reason::Reason;
+use wukong_core::{
     archive::{Answer, Of, Times},
     facts::SourceError,
 };
-use i18n::msg;
-use model::reason::Reason;
 
 /// Where questions are put.
 #[derive(Clone, Debug)]

@@ -13,9 +13,10 @@ use super::{
     connect::{CredentialError, ProxyError},
     transport::{NoWatch, Silent},
 };
-use crate::server::{k8s::peer_error::PeerError, snapshot::facts::SourceError};
+use crate::server::k8s::peer_error::PeerError;
 use i18n::msg;
 use model::{message::Message, reason::Reason};
+use wukong_core::facts::SourceError;
 
 /// A collection, and where it is asked for.
 #[derive(Clone, Debug)]

@@ -12,14 +12,12 @@ use super::{
         identity::{NameLabel, Scope},
     },
 };
-use crate::server::{
-    k8s::text::is_identifier,
-    snapshot::{
-        archive::{Recording, Times, Track},
-        facts::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
-    },
-};
+use crate::server::k8s::text::is_identifier;
 use model::Millis;
+use wukong_core::{
+    archive::{Recording, Times, Track},
+    facts::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+};
 
 /// One more than the most that Kubernetes counts to.
 const LIMIT: u64 = 1 << 63;

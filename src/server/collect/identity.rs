@@ -4,7 +4,8 @@ use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::server::{k8s::lenient::Identifier, snapshot::facts::Key};
+use crate::server::k8s::lenient::Identifier;
+use wukong_core::facts::Key;
 
 /// Each field is empty if it was not found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use super::{
     omissions::Omissions,
     quota::Quota,
 };
-use crate::server::{k8s::lenient::Obj, snapshot::facts::Key};
+use crate::server::k8s::lenient::Obj;
+use wukong_core::facts::Key;
 
 /// How a collection changed.
 #[derive(Debug)]

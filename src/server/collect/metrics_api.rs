@@ -10,16 +10,14 @@ use super::{
     poll::{Asker, Source},
     quota::Quota,
 };
-use crate::server::{
-    k8s::{
-        lenient::{Obj, Scalar},
-        pod_metrics::{ContainerMetrics, PodMetrics},
-        time,
-    },
-    snapshot::facts::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError},
+use crate::server::k8s::{
+    lenient::{Obj, Scalar},
+    pod_metrics::{ContainerMetrics, PodMetrics},
+    time,
 };
 use i18n::msg;
 use model::{Millis, quantity::Quantity, reason::Reason, source::SourceId};
+use wukong_core::facts::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError};
 
 const GROUP: &str = "metrics.k8s.io";
 /// Held of one sample beside its texts.

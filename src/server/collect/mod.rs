@@ -54,13 +54,10 @@ use self::{
     poll::{Asker, Pace, Source},
     prometheus::Prometheus,
 };
-use super::{
-    clock,
-    config::CollectConfig,
-    snapshot::facts::{Observation, Targets},
-};
+use super::{clock, config::CollectConfig};
 use i18n::Render;
 use model::{Millis, source::SourceId};
+use wukong_core::facts::{Observation, Targets};
 
 /// The label selector of launcher pods.
 const LAUNCHERS: &str = "kubevirt.io=virt-launcher";

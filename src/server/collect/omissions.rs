@@ -9,10 +9,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Closed, Outlet, error::source_error, quota::Quota};
-use crate::server::snapshot::facts::{Key, Observation, SourceError};
 use i18n::Render;
 use i18n::msg;
 use model::{message::Message, reason::Reason, source::SourceId};
+use wukong_core::facts::{Key, Observation, SourceError};
 
 /// Objects that are remembered of each kind; of more only so much is known.
 const REMEMBERED: usize = 10_000;

@@ -22,13 +22,13 @@ use super::{
 use crate::server::{
     config::{Protocol, Proxy, ProxyRules},
     k8s::peer_error::PeerError,
-    snapshot::facts::SourceError,
 };
 use i18n::msg;
 use model::{
     message::{Key, Message},
     reason::Reason,
 };
+use wukong_core::facts::SourceError;
 
 /// TCP and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use crate::server::snapshot::facts::Key;
+use wukong_core::facts::Key;
 
 /// See the module.
 #[derive(Debug)]

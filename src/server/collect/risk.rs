@@ -51,9 +51,9 @@ mod tests {
     use crate::server::{
         collect::{from_kubeconfig_text, tests::is_translated},
         config::KubeletAccess,
-        snapshot::facts::SourceError,
     };
     use i18n::Render;
+    use wukong_core::facts::SourceError;
 
     const CLUSTER: &str = r#"{"current-context": "c", "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
         "users": [], "contexts": [{"name": "c", "context": {"cluster": "c"}}]}"#;

@@ -28,13 +28,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{from_kubeconfig_text, run};
-use crate::server::{
-    config::CollectConfig,
-    snapshot::facts::{Change, NodeTarget, Observation, SourceError, Targets},
-};
+use crate::server::config::CollectConfig;
 use i18n::Lang;
 use i18n::Render;
 use model::{reason::Reason, source::SourceId};
+use wukong_core::facts::{Change, NodeTarget, Observation, SourceError, Targets};
 
 mod ceph;
 mod connect;

@@ -17,12 +17,10 @@ use super::{
     poll::Backoff,
     transport::Pulse,
 };
-use crate::server::{
-    config::CollectConfig,
-    snapshot::facts::{Change, Observation},
-};
+use crate::server::config::CollectConfig;
 use i18n::Render;
 use model::Millis;
+use wukong_core::facts::{Change, Observation};
 
 /// Bytes on a watch are told of no more often than this.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);

@@ -8,18 +8,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{
-    collect::archive::{Archive, Requester},
-    snapshot::{
-        Snapshot,
-        archive::{Answer, Names, Of, Times},
-        backfill::{Plan, fill},
-        facts::SourceError,
-        history::Store,
-        insight::{self, Drawn},
-    },
-};
+use crate::server::collect::archive::{Archive, Requester};
 use model::{Millis, message::Message, reason::Reason};
+use wukong_core::{
+    Snapshot,
+    archive::{Answer, Names, Of, Times},
+    backfill::{Plan, fill},
+    facts::SourceError,
+    history::Store,
+    insight::{self, Drawn},
+};
 
 /// Findings are of a day: minutes change nothing. The first are drawn as soon as the memory is filled.
 const DRAW_EVERY: Duration = Duration::from_secs(120);

@@ -8,12 +8,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::server::snapshot::{
+use model::Millis;
+use wukong_core::{
     Limits, Snapshot, World,
     facts::{Observation, Targets},
     history::Store,
 };
-use model::Millis;
 
 /// Shortest time between two snapshots.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);

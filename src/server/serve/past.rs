@@ -18,18 +18,18 @@ use tokio::{
 
 use super::peer::Peer;
 use crate::server::collect::archive::{Archive, Requester, busy};
-use crate::server::snapshot::{
-    archive::{self, Answer, Times},
-    facts::SourceError,
-    history::Store,
-    insight::Drawn,
-};
 use i18n::msg;
 use model::{
     Millis,
     history::{History, Span},
     reason::Reason,
     vm::Vm,
+};
+use wukong_core::{
+    archive::{self, Answer, Times},
+    facts::SourceError,
+    history::Store,
+    insight::Drawn,
 };
 
 /// A page waits so long for its charts, well within what the router allows an answer.

@@ -5,10 +5,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::server::collect::archive::Requester;
-use crate::server::snapshot::{
-    Scope, Snapshot, groups, insight,
-    view::{self, Identity},
-};
 use model::{
     Millis,
     groups::{GroupsQuery, GroupsView},
@@ -18,6 +14,10 @@ use model::{
     query::Query,
     view::{self as views, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     vm::{Vm, VmSummary},
+};
+use wukong_core::{
+    Scope, Snapshot, groups, insight,
+    view::{self, Identity},
 };
 
 use super::past::Past;

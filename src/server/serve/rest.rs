@@ -18,13 +18,13 @@ use super::{
     past,
     state::App,
 };
-use crate::server::snapshot::{self, Scope, Snapshot};
 use model::{
     groups::GroupsQuery,
     insight::InsightQuery,
     name::is_dns_subdomain,
     vm::{Kind, Vm},
 };
+use wukong_core::{self, Scope, Snapshot};
 
 mod cell;
 mod download;
@@ -101,8 +101,8 @@ pub async fn sources(State(app): State<App>) -> Response {
 pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     let query = GroupsQuery::of_address(address::query(&uri))?;
     let (scope, snapshot) = (app.scope(), app.reader.snapshot());
-    let groups = snapshot::groups::groups(&snapshot, &scope, &query);
-    let top = snapshot::groups::top(&snapshot, &scope, &query.namespace);
+    let groups = wukong_core::groups::groups(&snapshot, &scope, &query);
+    let top = wukong_core::groups::top(&snapshot, &scope, &query.namespace);
     Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, &snapshot.sources)))
 }
 

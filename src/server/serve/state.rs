@@ -14,10 +14,8 @@ use super::{
     reader::Reader,
     rest::Listings,
 };
-use crate::server::{
-    config::{AllowedHosts, HttpConfig},
-    snapshot::Scope,
-};
+use crate::server::config::{AllowedHosts, HttpConfig};
+use wukong_core::Scope;
 
 /// Cheap to clone: every request has its own.
 #[derive(Clone)]

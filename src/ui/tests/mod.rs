@@ -16,10 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     app::{Bundle, shell},
-    server::{
-        serve::reader::Reader,
-        snapshot::{Scope, Snapshot, view::Identity},
-    },
+    server::serve::reader::Reader,
 };
 use i18n::Lang;
 use model::{
@@ -29,6 +26,7 @@ use model::{
     totals::Totals,
     vm::Vm,
 };
+use wukong_core::{Scope, Snapshot, view::Identity};
 
 struct Page {
     status: u16,

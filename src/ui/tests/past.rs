@@ -5,13 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Page, reader, render_with, sample, sample::NOW, snapshot, text};
-use crate::{
-    app::Bundle,
-    server::{
-        serve::past::Past,
-        snapshot::{Limits, history::Store, insight},
-    },
-};
+use crate::{app::Bundle, server::serve::past::Past};
 use i18n::Lang;
 use model::{
     Millis,
@@ -19,6 +13,7 @@ use model::{
     source::SourceId,
     vm::Vm,
 };
+use wukong_core::{Limits, history::Store, insight};
 
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 
-use crate::server::snapshot::archive::{Answer, Of, Times};
+use wukong_core::archive::{Answer, Of, Times};
 
 /// Viewers' questions under way at the same time.
 pub const PLACES: usize = 4;

@@ -10,8 +10,8 @@ use crate::server::{
         ceph::{Pools, RbdImage},
         lenient::{Bounded, Obj},
     },
-    snapshot::facts::{Image, ImageStats, Uncounted},
 };
+use wukong_core::facts::{Image, ImageStats, Uncounted};
 
 /// Images of one page: 600 kB of answer, about 2 s of the manager's time.
 pub const PAGE: usize = 100;

@@ -3,14 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::server::{
-    k8s::{
-        guest_agent::{self as wire, DiskOfGuest, FilesystemList},
-        lenient::{List, Obj, Scalar},
-        text::readable,
-    },
-    snapshot::facts::{Devices, Filesystem},
+use crate::server::k8s::{
+    guest_agent::{self as wire, DiskOfGuest, FilesystemList},
+    lenient::{List, Obj, Scalar},
+    text::readable,
 };
+use wukong_core::facts::{Devices, Filesystem};
 
 /// Devices that one guest may tell of.
 pub const MOST_DEVICES: usize = 128;

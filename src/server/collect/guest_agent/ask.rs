@@ -6,17 +6,15 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::answer::{self, MOST_DEVICES, MOST_TEXT};
-use crate::server::{
-    collect::{
-        Closed, Outlet,
-        error::{Access, Failure, late, source_error, transport_error, useless},
-        now,
-        poll::Asker,
-    },
-    snapshot::facts::{Filesystem, Key, Observation, SourceError},
+use crate::server::collect::{
+    Closed, Outlet,
+    error::{Access, Failure, late, source_error, transport_error, useless},
+    now,
+    poll::Asker,
 };
 use i18n::msg;
 use model::{name::check_vm, reason::Reason, source::SourceId};
+use wukong_core::facts::{Filesystem, Key, Observation, SourceError};
 
 pub const RESOURCE: &str = "virtualmachineinstances/filesystemlist.subresources.kubevirt.io";
 

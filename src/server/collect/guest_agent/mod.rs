@@ -31,10 +31,8 @@ use super::{
     poll::{Asker, Pace},
     turns::{Turn, room_for_suspects},
 };
-use crate::server::{
-    config::CollectConfig,
-    snapshot::facts::{Key, SourceError, Targets},
-};
+use crate::server::config::CollectConfig;
+use wukong_core::facts::{Key, SourceError, Targets};
 
 /// Between the starts of two requests, or less where an interval has not that much for each guest.
 const GAP: Duration = Duration::from_millis(100);

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::ask::Outcome;
-use crate::server::{
-    collect::turns::{Turn, Turns},
-    snapshot::facts::{Key, SourceError},
-};
+use crate::server::collect::turns::{Turn, Turns};
+use wukong_core::facts::{Key, SourceError};
 
 /// See the module.
 #[derive(Debug, Default)]

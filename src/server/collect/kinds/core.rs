@@ -1,15 +1,13 @@
 //! Launcher pods and PersistentVolumeClaims.
 
 use super::{Kind, created, provisioner, texts};
-use crate::server::{
-    k8s::{
-        core::{ClaimSpec, ClaimStatus, Container, ContainerStatus, PodSpec, PodStatus, PodVolume},
-        lenient::Scalar,
-        meta::Object,
-    },
-    snapshot::facts::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts},
+use crate::server::k8s::{
+    core::{ClaimSpec, ClaimStatus, Container, ContainerStatus, PodSpec, PodStatus, PodVolume},
+    lenient::Scalar,
+    meta::Object,
 };
 use model::{quantity::Quantity, source::SourceId};
+use wukong_core::facts::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts};
 
 #[derive(Clone, Debug)]
 pub struct Pods;

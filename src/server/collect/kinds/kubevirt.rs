@@ -11,21 +11,19 @@ use self::{
     sizes::{memory, topology, vcpus},
 };
 use super::{Kind, ROW, created, texts, volume_rows};
-use crate::server::{
-    k8s::{
-        kubevirt::{
-            Condition, InstanceSpec, InstanceStatus, MigrationState, VirtualMachineSpec,
-            VirtualMachineStatus, Volume,
-        },
-        lenient::Obj,
-        meta::{Metadata, Object, Owner},
+use crate::server::k8s::{
+    kubevirt::{
+        Condition, InstanceSpec, InstanceStatus, MigrationState, VirtualMachineSpec, VirtualMachineStatus,
+        Volume,
     },
-    snapshot::facts::{
-        Change, InstanceDisk, InstanceFacts, InstanceVolume, InstancetypeRef, Key, Migration, Observation,
-        Pause, VmFacts,
-    },
+    lenient::Obj,
+    meta::{Metadata, Object, Owner},
 };
 use model::source::SourceId;
+use wukong_core::facts::{
+    Change, InstanceDisk, InstanceFacts, InstanceVolume, InstancetypeRef, Key, Migration, Observation, Pause,
+    VmFacts,
+};
 
 pub use self::instancetypes::{ClusterInstancetypes, Instancetypes};
 

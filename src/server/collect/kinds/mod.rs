@@ -19,11 +19,9 @@ pub use self::{
     storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,
 };
-use crate::server::{
-    k8s::{lenient::Obj, meta::Object, time},
-    snapshot::facts::{Change, Key, Observation},
-};
+use crate::server::k8s::{lenient::Obj, meta::Object, time};
 use model::{Millis, source::SourceId};
+use wukong_core::facts::{Change, Key, Observation};
 
 /// One watched kind.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {

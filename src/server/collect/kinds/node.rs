@@ -1,16 +1,14 @@
 //! Nodes: what VMs may have of them.
 
 use super::{Kind, Scope, texts};
-use crate::server::{
-    k8s::{
-        core::{NodeSpec, NodeStatus},
-        kubevirt::Condition,
-        lenient::Scalar,
-        meta::Object,
-    },
-    snapshot::facts::{Change, Key, Observation},
+use crate::server::k8s::{
+    core::{NodeSpec, NodeStatus},
+    kubevirt::Condition,
+    lenient::Scalar,
+    meta::Object,
 };
 use model::{groups::Node, quantity::Quantity, source::SourceId};
+use wukong_core::facts::{Change, Key, Observation};
 
 #[derive(Clone, Debug)]
 pub struct Nodes;

@@ -1,12 +1,10 @@
 //! The RBD image behind a PersistentVolume: of ceph-csi by its attributes or its handle, and of the plugin that was part of Kubernetes.
 
-use crate::server::{
-    k8s::{
-        storage::{Csi, InTreeRbd, VolumeAttributes},
-        text::is_identifier,
-    },
-    snapshot::facts::Image,
+use crate::server::k8s::{
+    storage::{Csi, InTreeRbd, VolumeAttributes},
+    text::is_identifier,
 };
+use wukong_core::facts::Image;
 
 /// Images of volumes that ceph-csi made are called so, unless the storage class says otherwise (docs/deploy-rbd.md).
 const VOLUME_PREFIX: &str = "csi-vol-";

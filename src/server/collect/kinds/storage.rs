@@ -1,18 +1,16 @@
 //! What leads from a claim to its backend: PersistentVolumes, and Longhorn's volumes.
 
 use super::{Kind, Scope, provisioner, rbd, texts};
-use crate::server::{
-    k8s::{
-        longhorn::{LonghornSpec, LonghornStatus},
-        meta::{Nothing, Object},
-        storage::PersistentVolumeSpec,
-    },
-    snapshot::facts::{
-        Backend, Change, Image, Key, LonghornEngine, LonghornFacts, Observation, PersistentVolumeFacts,
-        Provisioner,
-    },
+use crate::server::k8s::{
+    longhorn::{LonghornSpec, LonghornStatus},
+    meta::{Nothing, Object},
+    storage::PersistentVolumeSpec,
 };
 use model::source::SourceId;
+use wukong_core::facts::{
+    Backend, Change, Image, Key, LonghornEngine, LonghornFacts, Observation, PersistentVolumeFacts,
+    Provisioner,
+};
 
 /// The CSI driver whose volume handles are names of Longhorn volumes.
 const LONGHORN_DRIVER: &str = "driver.longhorn.io";

@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 
 use super::{Kind, ROW, created, texts, volume_rows};
-use crate::server::{
-    k8s::{
-        meta::Object,
-        wukong::{DiskSpec, NetworkSpec, NetworkStatus, VolumeStatus, WukongSpec, WukongStatus},
-    },
-    snapshot::facts::{Change, Key, Observation, WukongFacts, WukongVolume},
+use crate::server::k8s::{
+    meta::Object,
+    wukong::{DiskSpec, NetworkSpec, NetworkStatus, VolumeStatus, WukongSpec, WukongStatus},
 };
 use model::{
     source::SourceId,
     vm::{Disk, Network},
 };
+use wukong_core::facts::{Change, Key, Observation, WukongFacts, WukongVolume};
 
 #[derive(Clone, Debug)]
 pub struct Wukongs;

@@ -1,14 +1,12 @@
 //! What is kept of a kubelet's `/stats/summary`: the volumes that can be some claim's.
 
-use crate::server::{
-    k8s::{
-        summary::{PodRef, Summary, VolumeUsage},
-        text::is_identifier,
-        time,
-    },
-    snapshot::facts::{Key, VolumeRef, VolumeStats},
+use crate::server::k8s::{
+    summary::{PodRef, Summary, VolumeUsage},
+    text::is_identifier,
+    time,
 };
 use model::Millis;
+use wukong_core::facts::{Key, VolumeRef, VolumeStats};
 
 /// The seed's volume name for a claim, beside `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";

@@ -19,10 +19,10 @@ use crate::server::{
         poll::Asker,
     },
     config::KubeletAccess,
-    snapshot::facts::{Observation, SourceError, SummaryFacts},
 };
 use i18n::{key, msg};
 use model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId};
+use wukong_core::facts::{Observation, SourceError, SummaryFacts};
 
 /// The permission to ask through the API server.
 const PROXY: &str = "get nodes/proxy";

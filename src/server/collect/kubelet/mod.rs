@@ -23,10 +23,8 @@ use super::{
     poll::Pace,
     turns::{Turns, room_for_suspects},
 };
-use crate::server::{
-    config::{CollectConfig, KubeletAccess},
-    snapshot::facts::{NodeTarget, Targets},
-};
+use crate::server::config::{CollectConfig, KubeletAccess};
+use wukong_core::facts::{NodeTarget, Targets};
 
 /// A kubelet that could not be asked straight is not tried so again for this long.
 const DIRECT_AGAIN: Duration = Duration::from_secs(600);

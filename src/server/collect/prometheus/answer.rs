@@ -4,14 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::identity::{Foreign, NameLabel, Scope};
-use crate::server::{
-    k8s::{
-        prometheus::{Answer, Series},
-        text::readable,
-    },
-    snapshot::facts::{InstanceSample, Key, VolumeRef, VolumeStats},
+use crate::server::k8s::{
+    prometheus::{Answer, Series},
+    text::readable,
 };
 use model::Millis;
+use wukong_core::facts::{InstanceSample, Key, VolumeRef, VolumeStats};
 
 pub const VOLUMES: [&str; 4] = [
     super::query::USED,

@@ -7,10 +7,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::server::{
-    k8s::{prometheus::Labels, text::is_identifier},
-    snapshot::facts::Key,
-};
+use crate::server::k8s::{prometheus::Labels, text::is_identifier};
+use wukong_core::facts::Key;
 
 /// Namespaces of scrapes that are counted by name. The others are counted together.
 const MOST_NAMED: usize = 100;

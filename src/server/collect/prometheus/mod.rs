@@ -38,19 +38,17 @@ use super::{
     outside::{Session, Site, SiteLimits, secret},
     poll::Source,
 };
-use crate::server::{
-    config::{CollectConfig, PrometheusConfig},
-    snapshot::{
-        archive::Times,
-        facts::{Observation, PrometheusFacts, VolumeStats},
-    },
-};
+use crate::server::config::{CollectConfig, PrometheusConfig};
 use i18n::{key, msg};
 use model::{
     Millis,
     message::{Key, Message},
     reason::Reason,
     source::SourceId,
+};
+use wukong_core::{
+    archive::Times,
+    facts::{Observation, PrometheusFacts, VolumeStats},
 };
 
 /// What a person should look at when Prometheus refuses.

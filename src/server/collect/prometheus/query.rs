@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::identity::{NameLabel, Scope};
-use crate::server::snapshot::archive::Of;
+use wukong_core::archive::Of;
 
 /// How far back samples are looked for: two scrapes at the slowest that is common (one a minute), and of the most
 /// frequent (15 s) no more than an answer for 10,000 claims can hold.

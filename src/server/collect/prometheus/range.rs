@@ -19,12 +19,12 @@ use super::{
 use crate::server::{
     config::{CollectConfig, PrometheusConfig},
     k8s::prometheus::{Answer, Labels},
-    snapshot::{
-        archive::{Names, Of, Recording, Times, Track},
-        facts::Key,
-    },
 };
 use model::Millis;
+use wukong_core::{
+    archive::{Names, Of, Recording, Times, Track},
+    facts::Key,
+};
 
 /// Amounts from here on are no amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;

@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 use super::*;
-use crate::server::{
-    config::CephConfig,
-    snapshot::facts::{Image, ImageStats, Uncounted},
-};
+use crate::server::config::CephConfig;
 use i18n::Render;
+use wukong_core::facts::{Image, ImageStats, Uncounted};
 
 const AUTH: &str = "/api/auth";
 const LIST: &str = "/api/block/image";

@@ -1,8 +1,8 @@
 //! Guest agents: asked one by one, bounded, spread, and not at all where nobody may.
 
 use super::*;
-use crate::server::snapshot::facts::{Filesystem, Key};
 use i18n::Render;
+use wukong_core::facts::{Filesystem, Key};
 
 const PREFIX: &str = "/apis/subresources.kubevirt.io/v1/namespaces/";
 

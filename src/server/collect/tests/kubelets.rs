@@ -3,12 +3,10 @@
 use std::net::IpAddr;
 
 use super::{tls::Secure, *};
-use crate::server::{
-    config::{KubeletAccess, KubeletConfig},
-    snapshot::facts::SummaryFacts,
-};
+use crate::server::config::{KubeletAccess, KubeletConfig};
 use i18n::Render;
 use model::figure::Source;
+use wukong_core::facts::SummaryFacts;
 
 const DIRECT: &str = "/stats/summary";
 

@@ -1,8 +1,8 @@
 //! PodMetrics and kubelet summaries: late, dead, lying and oversized answers.
 
 use super::*;
-use crate::server::snapshot::facts::{PodMetricsFacts, SummaryFacts, VolumeStats};
 use i18n::Render;
+use wukong_core::facts::{PodMetricsFacts, SummaryFacts, VolumeStats};
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/pods";
 

@@ -1,8 +1,9 @@
 //! Prometheus: a few queries a round, and every way in which they can fail.
 
 use super::{tls::Secure, *};
-use crate::server::{config::PrometheusConfig, snapshot::facts::PrometheusFacts};
+use crate::server::config::PrometheusConfig;
 use i18n::Render;
+use wukong_core::facts::PrometheusFacts;
 
 const QUERY: &str = "/api/v1/query";
 

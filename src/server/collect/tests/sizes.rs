@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::server::snapshot::facts::{Key, WukongFacts};
 use i18n::Render;
+use wukong_core::facts::{Key, WukongFacts};
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";

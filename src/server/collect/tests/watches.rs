@@ -1,8 +1,8 @@
 //! List and watch: what is installed late, denied, silent, outdated or broken.
 
 use super::*;
-use crate::server::snapshot::facts::Backend;
 use i18n::Render;
+use wukong_core::facts::Backend;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 

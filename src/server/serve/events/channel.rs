@@ -14,10 +14,8 @@ use super::{
     cut::Cut,
     event::Event,
 };
-use crate::server::{
-    serve::reader::Reader,
-    snapshot::{Scope, Snapshot, delta::Outcome},
-};
+use crate::server::serve::reader::Reader;
+use wukong_core::{Scope, Snapshot, delta::Outcome};
 
 /// Changes that a client may be behind, and that a returning one can be given. One that is further back gets the whole
 /// view: that is all a slow client ever costs.

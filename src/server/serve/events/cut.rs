@@ -6,18 +6,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::ask::{Format, View};
-use crate::server::{
-    serve::{reader::Reader, rest::events as json},
-    snapshot::{
-        Scope, Snapshot,
-        delta::{self, Outcome},
-    },
-};
+use crate::server::serve::{reader::Reader, rest::events as json};
 use i18n::{Lang, Localize};
 use model::{
     delta::Update,
     view::{HomeView, SourcesView, VmView},
     vm::{Vm, VmSummary},
+};
+use wukong_core::{
+    Scope, Snapshot,
+    delta::{self, Outcome},
 };
 
 pub enum Cut {

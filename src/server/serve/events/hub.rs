@@ -24,15 +24,13 @@ use super::{
     event::EventBuffer,
     follower::Follower,
 };
-use crate::server::{
-    serve::{
-        error::{ApiError, ApiResult},
-        limits::{PeerPermit, PeerSemaphore, PermitError},
-        peer::Peer,
-        reader::Reader,
-    },
-    snapshot::{Scope, Snapshot},
+use crate::server::serve::{
+    error::{ApiError, ApiResult},
+    limits::{PeerPermit, PeerSemaphore, PermitError},
+    peer::Peer,
+    reader::Reader,
 };
+use wukong_core::{Scope, Snapshot};
 
 /// When things are done that no snapshot asks for.
 #[derive(Clone, Copy, Debug)]

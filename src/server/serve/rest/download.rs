@@ -13,15 +13,13 @@ use axum::{
 use futures::stream;
 
 use super::{cell::as_text, json::VmJson};
-use crate::server::{
-    serve::{address, error::ApiResult, state::App},
-    snapshot::{attention::needs_attention, select::Selection},
-};
+use crate::server::serve::{address, error::ApiResult, state::App};
 use model::{
     figure::Figure,
     query::Query,
     vm::{Vm, VmSummary},
 };
+use wukong_core::{attention::needs_attention, select::Selection};
 
 /// VMs that are written in one go: some 100 kB.
 const CHUNK: usize = 256;

@@ -3,7 +3,6 @@
 use serde::{Serialize, Serializer};
 
 use self::figure::{FigureJson, MissingJson, Of, SampleJson};
-use crate::server::snapshot::{Scope, Snapshot};
 use i18n::Render;
 use model::{
     Millis,
@@ -11,6 +10,7 @@ use model::{
     reason::{Missing, Reason},
     vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
 };
+use wukong_core::{Scope, Snapshot};
 
 pub mod events;
 mod figure;

@@ -18,14 +18,12 @@ use futures::{
 use tokio::task::spawn_blocking;
 
 use super::json;
-use crate::server::{
-    serve::{
-        encoding::{self, Encoding},
-        error::{ApiError, ApiResult},
-        etag,
-    },
-    snapshot::{Scope, Snapshot},
+use crate::server::serve::{
+    encoding::{self, Encoding},
+    error::{ApiError, ApiResult},
+    etag,
 };
+use wukong_core::{Scope, Snapshot};
 
 /// Computed once on a thread of its own, whether or not those who wait stay; none where that panicked.
 type Once<T> = Shared<BoxFuture<'static, Option<T>>>;

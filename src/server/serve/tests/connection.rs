@@ -20,8 +20,8 @@ use super::fixture::{self, Gate, Server, vm};
 use crate::server::{
     config::HttpConfig,
     serve::{ConnectionConfig, Patience, RESERVE, RenderThreads, TrustedProxies, WorkLimits, listen},
-    snapshot::Snapshot,
 };
+use wukong_core::Snapshot;
 
 const SOON: Duration = Duration::from_secs(5);
 

@@ -23,7 +23,6 @@ use tower::ServiceExt;
 use crate::server::{
     config::HttpConfig,
     serve::{App, Assets, events::Pace, limits::WorkLimits, reader::Reader, router},
-    snapshot::{Snapshot, view::Identity},
 };
 use model::{
     Millis,
@@ -32,6 +31,7 @@ use model::{
     totals::Totals,
     vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
 };
+use wukong_core::{Snapshot, view::Identity};
 
 pub struct Server {
     pub router: Router,

@@ -7,10 +7,9 @@ use axum::{Router, body::Body, http::Method, http::Request, routing::get};
 use super::fixture::*;
 use crate::server::{
     config::{AllowedHosts, HttpConfig},
-    serve::layers,
-    serve::{App, Assets, reader::Reader, router},
-    snapshot::{Snapshot, view::Identity},
+    serve::{App, Assets, layers, reader::Reader, router},
 };
+use wukong_core::{Snapshot, view::Identity};
 
 const ROUTES: [&str; 9] = [
     "/",

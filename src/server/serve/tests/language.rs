@@ -5,10 +5,6 @@ use axum::http::Method;
 use std::sync::Arc;
 
 use super::fixture::*;
-use crate::server::snapshot::{
-    Limits, World,
-    facts::{Observation, SourceError},
-};
 use i18n::{Lang, Localize, msg};
 use model::{
     figure::Figure,
@@ -16,6 +12,10 @@ use model::{
     reason::{Missing, Reason},
     source::SourceId,
     vm::{Reading, Vm},
+};
+use wukong_core::{
+    Limits, World,
+    facts::{Observation, SourceError},
 };
 
 const CHINESE: (&str, &str) = ("accept-language", "zh-CN,zh;q=0.9,en;q=0.5");

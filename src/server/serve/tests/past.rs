@@ -21,14 +21,6 @@ use crate::server::{
     collect::archive::{Archive, Question},
     config::HttpConfig,
     serve::{App, Assets, limits::WorkLimits, past::Past, peer::Peer, reader::Reader, router},
-    snapshot::{
-        Limits,
-        archive::{Answer as Told, Of, Recording},
-        facts::{Key, SourceError},
-        history::Store,
-        insight::Drawn,
-        view::Identity,
-    },
 };
 use model::{
     Millis,
@@ -36,6 +28,14 @@ use model::{
     insight::{Finding, Insight, InsightTotals, Sizing, Verdict, Window},
     reason::Reason,
     vm::Vm,
+};
+use wukong_core::{
+    Limits,
+    archive::{Answer as Told, Of, Recording},
+    facts::{Key, SourceError},
+    history::Store,
+    insight::Drawn,
+    view::Identity,
 };
 
 /// A slot of every grid begins here: the sample of the fixture, at 7 s, is in it.

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use crate::server::{
     collect::from_kubeconfig_text,
     config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
-    snapshot::{MISSING_AFTER, Snapshot},
 };
 use i18n::Render;
 use model::{
@@ -27,6 +26,7 @@ use model::{
     source::{SourceHealth, SourceId, SourceState},
     vm::Vm,
 };
+use wukong_core::{MISSING_AFTER, Snapshot};
 
 use simulator::{
     Backend, Clock, Disk, DiskMode, Fault, Guest, Node, Options, Peer, Resource, Scenario, Target, Wire,

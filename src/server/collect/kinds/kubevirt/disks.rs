@@ -3,13 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::claim;
-use crate::server::{
-    k8s::{
-        kubevirt::{Disk, MOST_DISKS, Volume},
-        lenient::List,
-    },
-    snapshot::facts::{Bus, DiskKind, InstanceDisk},
+use crate::server::k8s::{
+    kubevirt::{Disk, MOST_DISKS, Volume},
+    lenient::List,
 };
+use wukong_core::facts::{Bus, DiskKind, InstanceDisk};
 
 /// A disk is of the volume of its name. Of two disks of one name the first counts. None where the list was cut: a disk that
 /// is not known could be reported as one that is.

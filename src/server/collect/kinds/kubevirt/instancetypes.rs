@@ -1,14 +1,12 @@
 //! Instance types, and which of them a VirtualMachine names.
 
 use super::super::{Kind, Scope, texts};
-use crate::server::{
-    k8s::{
-        kubevirt::{InstancetypeMatcher, InstancetypeSpec, InstancetypeStatus},
-        meta::{Nothing, Object},
-    },
-    snapshot::facts::{Change, InstancetypeFacts, InstancetypeRef, Key, Observation},
+use crate::server::k8s::{
+    kubevirt::{InstancetypeMatcher, InstancetypeSpec, InstancetypeStatus},
+    meta::{Nothing, Object},
 };
 use model::source::SourceId;
+use wukong_core::facts::{Change, InstancetypeFacts, InstancetypeRef, Key, Observation};
 
 /// Those of the whole cluster.
 #[derive(Clone, Debug)]
@@ -120,7 +118,7 @@ mod tests {
         *,
     };
 
-    fn vm(spec: &str, status: &str) -> crate::server::snapshot::facts::VmFacts {
+    fn vm(spec: &str, status: &str) -> wukong_core::facts::VmFacts {
         let json = format!(
             r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "spec": {spec}, "status": {status}}}"#
         );

@@ -1,7 +1,7 @@
 //! Objects of KubeVirt → facts.
 
 use super::{super::read, *};
-use crate::server::snapshot::facts::{Bus, DiskKind};
+use wukong_core::facts::{Bus, DiskKind};
 
 #[test]
 fn the_owner_is_a_wukong_of_our_group() {

@@ -6,12 +6,12 @@ use std::{collections::HashMap, sync::Arc};
 use serde::Serialize;
 
 use super::{SourceJson, StatsJson, VmJson};
-use crate::server::snapshot::delta::{Outcome, changed_sources};
 use model::{
     Millis,
     view::{Frame, HomeView, VmView},
     vm::Vm,
 };
+use wukong_core::delta::{Outcome, changed_sources};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,9 +15,9 @@ use crate::server::{
     config::{CephConfig, CollectConfig, HttpConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
     pipeline,
     serve::{App, reader::Reader, router, tests::fixture},
-    snapshot::{Snapshot, view::Identity},
 };
 use model::{source::SourceState, vm::Vm};
+use wukong_core::{Snapshot, view::Identity};
 
 const INTERVAL: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(5);

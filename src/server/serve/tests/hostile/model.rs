@@ -17,7 +17,6 @@ use crate::server::{
         router,
         tests::{fixture, html::mark},
     },
-    snapshot::{Snapshot, insight::Drawn, view::Identity},
 };
 use model::{
     figure::{Figure, Unit},
@@ -27,6 +26,7 @@ use model::{
     source::{SourceHealth, SourceId, SourceState},
     vm::{Guest, GuestFilesystem, Reading, Status, Vm},
 };
+use wukong_core::{Snapshot, insight::Drawn, view::Identity};
 
 /// Each text of `value` but those in `kept` becomes a mark that names its place. What no longer reads as a `T` then was
 /// a code, and stays.

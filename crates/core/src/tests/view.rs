@@ -1,7 +1,7 @@
 //! Filter, sort, pages.
 
 use super::*;
-use crate::server::snapshot::{
+use crate::{
     Scope,
     view::{Identity, home, vm},
 };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::server::snapshot::history::{COARSE, FINE, Store};
+use crate::history::{COARSE, FINE, Store};
 use model::{
     figure::{Basis, Figure, Unit},
     history::{Keeper, Point, Series, Span, Spark},

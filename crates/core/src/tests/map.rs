@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::server::snapshot::{
+use crate::{
     Scope,
     view::{self, Identity},
 };

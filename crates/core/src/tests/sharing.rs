@@ -286,7 +286,7 @@ fn the_size_of_a_disk_is_the_lesser_of_what_was_asked_for_and_given() {
         (Some(4 * GI), None, true, Some(4 * GI)),
         (None, None, false, None),
     ] {
-        let size = crate::server::snapshot::sharing::ClaimSize { request, capacity }.of_disk(block);
+        let size = crate::sharing::ClaimSize { request, capacity }.of_disk(block);
         assert_eq!(size, want, "{request:?} {capacity:?} {block}");
     }
 }

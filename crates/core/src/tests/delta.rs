@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::server::snapshot::{
+use crate::{
     Scope,
     delta::{self, Outcome},
     view::{Identity, home, sources, vm as vm_view},

@@ -1,7 +1,7 @@
 //! Whose pod is it?
 
 use super::*;
-use crate::server::snapshot::pods::cut_prefix;
+use crate::pods::cut_prefix;
 
 fn with_pods(pods: Vec<PodFacts>, samples: Vec<PodMetricsFacts>) -> World {
     let mut world = world();

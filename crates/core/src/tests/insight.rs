@@ -4,7 +4,7 @@ use super::{
     history::{HOUR, MINUTE, START, figure, missing, vm_of},
     *,
 };
-use crate::server::snapshot::{
+use crate::{
     Scope, Snapshot,
     history::Store,
     insight::{Drawn, draw, filling, hints, page, sizing},

@@ -1,7 +1,7 @@
 //! Disk: a claim counts once, raw devices are unknown, and what is no disk of the VM is left out.
 
 use super::*;
-use crate::server::snapshot::volumes;
+use crate::volumes;
 use i18n::Render;
 use model::{
     figure::{Basis, Figure, Sample, Source},

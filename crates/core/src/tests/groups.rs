@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::server::snapshot::{Scope, groups};
+use crate::{Scope, groups};
 use i18n::Render;
 use model::{
     figure::Basis,

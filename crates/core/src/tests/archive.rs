@@ -4,7 +4,7 @@ use super::{
     history::{HOUR, MINUTE, START, figure, missing, vm_of},
     *,
 };
-use crate::server::snapshot::{
+use crate::{
     archive::{Of, Recording, Times, history, not_configured, of, times, without},
     backfill::{Plan, fill},
     facts::SourceError,
