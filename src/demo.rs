@@ -3,11 +3,10 @@
 use std::{env, io, path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use collector::config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig};
 use tokio_util::sync::CancellationToken;
 use wukong_dashboard::server::{
-    config::{
-        CephConfig, CollectConfig, Config, KubeletAccess, KubeletConfig, PrometheusConfig, SimConfig, SimSize,
-    },
+    config::{Config, SimConfig, SimSize},
     private_file,
 };
 

@@ -151,10 +151,8 @@ mod door {
     use leptos_axum::ResponseOptions;
 
     use super::{BadParam, Failure};
-    use crate::server::{
-        collect::archive::Requester,
-        serve::{RenderPermit, past, reader::Reader},
-    };
+    use crate::server::serve::{RenderPermit, past, reader::Reader};
+    use collector::archive::Requester;
     use i18n::Localize;
     use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query};
     use wukong_core::Scope;

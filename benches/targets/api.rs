@@ -25,7 +25,7 @@ pub fn asked_to_be_bare() -> Option<PathBuf> {
 }
 
 pub fn serve_bare(file: &PathBuf) {
-    let body = bytes::Bytes::from(std::fs::read(file).expect("the bytes to send"));
+    let body = axum::body::Bytes::from(std::fs::read(file).expect("the bytes to send"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

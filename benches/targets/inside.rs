@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use collector::{
+    self, clock,
+    config::{CollectConfig, KubernetesConfig},
+};
 use model::query::Query;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use wukong_core::{
-    Limits, Scope, Snapshot, World,
-    facts::Targets,
-    view::{self, Identity},
-};
-use wukong_dashboard::server::{
-    clock, collect,
-    config::{CollectConfig, KubernetesConfig},
-};
+use wukong_core::{Limits, Scope, Snapshot, World, facts::Targets, view, view::Identity};
 
 use super::table::{Must, Table, median};
 
@@ -54,11 +50,11 @@ async fn fill() -> (World, Snapshot) {
     let cluster = simulator::start(options).await.expect("a cluster");
     let kubernetes = KubernetesConfig { embedded: Some(cluster.kubeconfig()), ..KubernetesConfig::default() };
     let config = CollectConfig::default();
-    let client = collect::connect(&kubernetes, &config).await.expect("a client");
+    let client = collector::connect(&kubernetes, &config).await.expect("a client");
     let (sender, mut observations) = mpsc::channel(256);
     let (targets, asked) = watch::channel(Targets::default());
     let shutdown = CancellationToken::new();
-    let collecting = tokio::spawn(collect::run(client, config.clone(), sender, asked, shutdown.clone()));
+    let collecting = tokio::spawn(collector::run(client, config.clone(), sender, asked, shutdown.clone()));
     let mut world = World::new(Limits {
         metrics_interval: 15_000,
         disk_interval: 60_000,

@@ -3,7 +3,6 @@
 
 use std::str::from_utf8;
 
-use super::collect;
 use model::{format, quantity::Quantity, query::Query};
 
 /// A target's name, which its corpus has too, and what it runs.
@@ -11,11 +10,11 @@ pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: [Target; 7] = [
     ("quantity", quantity),
-    ("summary", collect::fuzz::summary),
-    ("pod_metrics", collect::fuzz::pod_metrics),
-    ("prometheus", collect::fuzz::prometheus),
-    ("filesystems", collect::fuzz::filesystems),
-    ("kubeconfig", collect::fuzz::kubeconfig),
+    ("summary", collector::fuzz::summary),
+    ("pod_metrics", collector::fuzz::pod_metrics),
+    ("prometheus", collector::fuzz::prometheus),
+    ("filesystems", collector::fuzz::filesystems),
+    ("kubeconfig", collector::fuzz::kubeconfig),
     ("query", query),
 ];
 
@@ -109,7 +108,7 @@ mod tests {
         };
         read("quantity", |data| from_utf8(data).is_ok_and(|text| Quantity::parse(text).is_ok()));
         read("query", |data| from_utf8(data).is_ok_and(|text| Query::of_address(text).is_ok()));
-        for (target, reads) in collect::fuzz::READERS {
+        for (target, reads) in collector::fuzz::READERS {
             read(target, reads);
         }
     }

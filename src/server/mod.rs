@@ -1,13 +1,10 @@
 //! The native half: cluster → `collect` → `snapshot` → `serve`. Wiring lives here.
 
 pub mod check;
-pub mod clock;
-pub mod collect;
 pub mod config;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
-pub mod k8s;
 pub mod listen;
 pub mod log;
 pub mod memory;
@@ -28,15 +25,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use collector::clock;
 use model::Millis;
 
 use self::{
-    collect::{
-        Budget, Historian,
-        archive::Archive,
-        client::{self, Cluster},
-    },
-    config::{CollectConfig, Config, HttpConfig},
+    config::{Config, HttpConfig},
     pipeline::{
         keeper::Keeper,
         publish::{self, Clocks, Outlets},
@@ -44,6 +37,12 @@ use self::{
     serve::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
     },
+};
+use collector::{
+    Budget, Historian,
+    archive::Archive,
+    client::{self, Cluster},
+    config::CollectConfig,
 };
 use wukong_core::{Limits, Snapshot, World, facts::Targets, history::Store, view::Identity};
 
@@ -135,7 +134,7 @@ fn remembered(
     let (sender, observations) = mpsc::channel(OBSERVATIONS);
     let (targets, asked) = watch::channel(Targets::default());
     let mut tasks = JoinSet::new();
-    tasks.spawn(collect::run(cluster, config.clone(), sender, asked, shutdown.clone()));
+    tasks.spawn(collector::run(cluster, config.clone(), sender, asked, shutdown.clone()));
     let outlets = Outlets { snapshots, targets, history };
     tasks.spawn(publish::run(limits(config), CLOCKS, observations, outlets, shutdown.clone()));
     tasks

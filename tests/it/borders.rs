@@ -1,91 +1,37 @@
-//! Keeps the folders' imports honest: the flow is one way, `model` and the join do no I/O.
+//! What crates cannot keep apart: pages name nothing of the server, pure crates use none of std's I/O and clocks.
 
 use std::fs;
 
-use crate::code::{rust_files, src};
+use crate::code::{member, rust_files, src};
 
-/// A folder or file of `src`, and the paths of this crate that it may name.
-struct Border {
-    place: &'static str,
-    may_name: &'static [&'static str],
-}
-
-const BORDERS: &[Border] = &[
-    Border { place: "server/snapshot", may_name: &["crate::server::snapshot"] },
-    Border { place: "server/k8s", may_name: &["crate::server::k8s"] },
-    Border {
-        place: "server/collect",
-        may_name: &[
-            "crate::server::clock",
-            "crate::server::collect",
-            "crate::server::config",
-            "crate::server::k8s",
-            "crate::server::snapshot::archive",
-            "crate::server::snapshot::facts",
-        ],
-    },
-    Border {
-        place: "server/serve",
-        may_name: &[
-            "crate::app",
-            "crate::server::clock",
-            "crate::server::config",
-            "crate::server::serve",
-            "crate::server::snapshot",
-            "crate::server_fns",
-        ],
-    },
-    Border {
-        place: "server/check",
-        may_name: &[
-            "crate::server::check",
-            "crate::server::collect::client",
-            "crate::server::config",
-            "crate::server::pipeline",
-            "crate::server::snapshot",
-        ],
-    },
-    Border { place: "ui", may_name: &["crate::app", "crate::server_fns", "crate::ui"] },
-    Border { place: "app.rs", may_name: &["crate::app", "crate::server_fns", "crate::ui"] },
-];
-
-/// Crates that do I/O or tell the time: none of a pure folder's business.
-const IMPURE: &[&str] =
-    &["kube::", "axum::", "reqwest::", "std::fs", "std::net", "SystemTime", "Instant::now", "tracing::"];
-const PURE: &[&str] = &["../crates/model/src", "server/snapshot"];
-/// The one writer and the keeper of the past wait and tick; no other file of the join does.
-const EXCEPT: [&str; 2] = ["server/snapshot/publish.rs", "server/snapshot/keeper.rs"];
+/// Of std and of what every crate may have: what tells the time or does I/O. What a crate depends on, its Cargo.toml says.
+const IMPURE: &[&str] = &["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant::now"];
+const PURE: &[&str] = &["model", "i18n", "core"];
 
 #[test]
-fn folders_name_only_what_comes_before_them() {
+fn pages_name_nothing_of_the_server() {
     let mut broken = Vec::new();
-    for border in BORDERS {
-        for file in rust_files(&src().join(border.place)) {
-            let strays = crate_paths(&fs::read_to_string(&file).unwrap());
-            let strays = strays.into_iter().filter(|path| !allowed(path, border.may_name));
-            broken.extend(strays.map(|path| format!("{}: {path}", file.display())));
-        }
+    let files = ["ui", "app.rs"].map(|place| rust_files(&src().join(place))).concat();
+    for file in &files {
+        let paths = crate_paths(&fs::read_to_string(file).unwrap());
+        let strays = paths.into_iter().filter(|path| path.starts_with("crate::server::"));
+        broken.extend(strays.map(|path| format!("{}: {path}", file.display())));
     }
-    assert!(broken.is_empty(), "imports that cross a border:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "pages reach data through server functions:\n{}", broken.join("\n"));
+    assert!(files.len() > 30, "{} files were read", files.len());
 }
 
 #[test]
-fn pure_folders_do_no_io_and_read_no_clock() {
+fn pure_crates_do_no_io_and_read_no_clock() {
     let mut broken = Vec::new();
-    for file in PURE
-        .iter()
-        .flat_map(|place| rust_files(&src().join(place)))
-        .filter(|file| !EXCEPT.iter().any(|except| file.ends_with(except)))
-    {
-        let text = code(&fs::read_to_string(&file).unwrap());
-        broken.extend(
-            IMPURE
-                .iter()
-                .filter(|name| text.contains(**name))
-                .map(|name| format!("{}: {name}", file.display())),
-        );
+    let files: Vec<_> = PURE.iter().flat_map(|name| rust_files(&member(name).join("src"))).collect();
+    for file in &files {
+        let text = code(&fs::read_to_string(file).unwrap());
+        let found = IMPURE.iter().filter(|name| text.contains(**name));
+        broken.extend(found.map(|name| format!("{}: {name}", file.display())));
     }
-    assert!(broken.is_empty(), "a pure folder does I/O:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "a pure crate does I/O:\n{}", broken.join("\n"));
+    assert!(files.len() > 50, "{} files were read", files.len());
 }
 
 /// What writes a text into a page as it is, or reads an address by rules of its own, and the files that may.
@@ -144,12 +90,6 @@ fn the_scan_sees_nested_imports() {
         "crate::app::App",
     ];
     assert_eq!(crate_paths(text), want);
-}
-
-fn allowed(path: &str, may_name: &[&str]) -> bool {
-    may_name
-        .iter()
-        .any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
 }
 
 /// Without comment lines: prose may name what code may not.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use collector::{config::CollectConfig, from_kubeconfig_text, run};
 use model::reason::Reason;
 use simulator::{Backend, Disk, DiskMode, Guest, Handle, Options, Scenario};
 use tokio::{
@@ -10,10 +11,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use wukong_core::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets};
-use wukong_dashboard::server::{
-    collect::{from_kubeconfig_text, run},
-    config::CollectConfig,
-};
 
 /// A collector at work on a simulated cluster.
 struct Collector {

@@ -14,9 +14,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::report::{Check, Report, Verdict};
-use super::{
-    collect::client::{self, Cluster, ConnectError},
-    config::{CollectConfig, Config},
+use super::config::Config;
+use collector::{
+    client::{self, Cluster, ConnectError},
+    config::CollectConfig,
 };
 use wukong_core::Snapshot;
 

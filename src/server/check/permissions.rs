@@ -4,8 +4,8 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use kube::Client;
 
-use crate::server::{
-    collect::client::{may, words as error_words},
+use collector::{
+    client::{may, words as error_words},
     config::CollectConfig,
 };
 use model::source::SourceId;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use serde::Serialize;
 
 use super::permissions::Allowed;
-use crate::server::collect::client::{CredentialError, Summary};
+use collector::client::{CredentialError, Summary};
 use i18n::Render;
 use i18n::{self, Lang, text_in};
 use model::{

@@ -1,10 +1,7 @@
 //! What the report says of what was found.
 
-use super::{
-    super::collect::client::{CredentialError, Summary},
-    permissions::Allowed,
-    *,
-};
+use super::{permissions::Allowed, *};
+use collector::client::{CredentialError, Summary};
 use model::{
     reason::Reason,
     source::{SourceId, SourceState},

@@ -8,7 +8,8 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{AllowedHosts, KubeletAccess, Listen, LogFormat, Output};
+use super::{AllowedHosts, Listen, LogFormat, Output};
+use collector::config::KubeletAccess;
 use model::{name::is_dns_label, quantity::Quantity, source::SourceId};
 
 /// What a value should have been, in words that follow "expected".

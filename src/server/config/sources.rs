@@ -3,11 +3,11 @@
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    CephConfig, KubeletAccess, KubeletConfig, PrometheusConfig,
     flags::SourceFlags,
     parse,
     validate::{Check, DEADLINE, INTERVAL, Mistake, given, within},
 };
+use collector::config::{CephConfig, KubeletAccess, KubeletConfig, PrometheusConfig};
 
 const PORT: RangeInclusive<u64> = 1..=65_535;
 const BUDGET: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);

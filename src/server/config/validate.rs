@@ -5,14 +5,14 @@ use std::{ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration
 use clap::Parser;
 
 use super::{
-    CollectConfig, Config, HttpConfig, Invocation, KubernetesConfig, Listen, LogConfig, LogFormat, Output,
-    ProxyRules, SimConfig, SimSize, Task,
+    Config, HttpConfig, Invocation, Listen, LogConfig, LogFormat, Output, SimConfig, SimSize, Task,
     flags::{
         CheckFlags, CollectFlags, Command, DemoFlags, Flags, HttpFlags, LogFlags, ServeFlags, SimFlags,
         SizeFlags,
     },
     parse::{self, Expected},
 };
+use collector::config::{CollectConfig, KubernetesConfig, ProxyRules};
 
 pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);

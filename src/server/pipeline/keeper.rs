@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::server::collect::archive::{Archive, Requester};
+use collector::archive::{Archive, Requester};
 use model::{Millis, message::Message, reason::Reason};
 use wukong_core::{
     Snapshot,

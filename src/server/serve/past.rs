@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::peer::Peer;
-use crate::server::collect::archive::{Archive, Requester, busy};
+use collector::archive::{Archive, Requester, busy};
 use i18n::msg;
 use model::{
     Millis,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::server::collect::archive::Requester;
+use collector::archive::Requester;
 use model::{
     Millis,
     groups::{GroupsQuery, GroupsView},
@@ -15,10 +15,7 @@ use model::{
     view::{self as views, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     vm::{Vm, VmSummary},
 };
-use wukong_core::{
-    Scope, Snapshot, groups, insight,
-    view::{self, Identity},
-};
+use wukong_core::{Scope, Snapshot, groups, insight, view, view::Identity};
 
 use super::past::Past;
 

@@ -1,5 +1,6 @@
 use super::*;
-use crate::server::config::{AllowedHosts, KubeletAccess, KubeletConfig, Listen, ProxyRules};
+use crate::server::config::{AllowedHosts, Listen};
+use collector::config::{KubeletAccess, KubeletConfig, ProxyRules};
 use model::source::SourceId;
 
 fn read_line(line: &[&str]) -> Result<Invocation, Refusal> {

@@ -18,10 +18,10 @@ use tokio::{
 
 use super::fixture::*;
 use crate::server::{
-    collect::archive::{Archive, Question},
     config::HttpConfig,
     serve::{App, Assets, limits::WorkLimits, past::Past, peer::Peer, reader::Reader, router},
 };
+use collector::archive::{Archive, Question};
 use model::{
     Millis,
     figure::Unit,

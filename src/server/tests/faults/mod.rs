@@ -15,9 +15,9 @@ use futures::{StreamExt, stream};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{
-    collect::from_kubeconfig_text,
+use collector::{
     config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
+    from_kubeconfig_text,
 };
 use i18n::Render;
 use model::{

@@ -10,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PAGES, absent, page};
 use crate::server::{
-    clock,
-    collect::from_kubeconfig_text,
-    config::{CephConfig, CollectConfig, HttpConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
+    config::HttpConfig,
     pipeline,
     serve::{App, reader::Reader, router, tests::fixture},
+};
+use collector::{
+    clock,
+    config::{CephConfig, CollectConfig, KubeletAccess, KubeletConfig, PrometheusConfig},
+    from_kubeconfig_text,
 };
 use model::{source::SourceState, vm::Vm};
 use wukong_core::{Snapshot, view::Identity};

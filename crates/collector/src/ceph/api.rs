@@ -1,0 +1,218 @@
+//! The dashboard's REST API: each endpoint has a version of its own, and refuses any other (415).
+
+use super::login::Login;
+use crate::{
+    error::Failure,
+    k8s::{
+        ceph::{Pools, RbdImage},
+        lenient::{Bounded, Obj},
+    },
+    outside::{Reply, Session},
+};
+use wukong_core::facts::{Image, ImageStats, Uncounted};
+
+/// Images of one page: 600 kB of answer, about 2 s of the manager's time.
+pub const PAGE: usize = 100;
+const V1: &str = "application/vnd.ceph.api.v1.0+json";
+const V2: &str = "application/vnd.ceph.api.v2.0+json";
+
+/// The API for the length of one round.
+pub struct Api<'a> {
+    session: Session,
+    login: &'a mut Login,
+    /// The login is of this round: should its token be refused, another one would be too.
+    fresh: bool,
+}
+
+#[derive(Debug)]
+pub struct Page {
+    pub images: Vec<ImageStats>,
+    /// Images that it told of, those among them whose size cannot be read.
+    pub count: usize,
+    /// Images of the pool, as the server counts them.
+    pub total: Option<usize>,
+}
+
+impl<'a> Api<'a> {
+    pub async fn enter(session: Session, login: &'a mut Login) -> Result<Self, Failure> {
+        let fresh = !login.is_done();
+        if fresh {
+            login.renew(&session).await?;
+        }
+        Ok(Self { session, login, fresh })
+    }
+
+    /// None: there is no such pool.
+    pub async fn page(&mut self, pool: &str, offset: usize) -> Result<Option<Page>, Failure> {
+        let mut url = self.session.url(&["api", "block", "image"]);
+        let (from, limit) = (offset.to_string(), PAGE.to_string());
+        url.query_pairs_mut()
+            .append_pair("pool_name", pool)
+            .extend_pairs([("offset", from), ("limit", limit)]);
+        let Some(reply) = self.get(url, V2).await? else { return Ok(None) };
+        let total = reply.headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
+        let pool = pool.to_owned();
+        let page = reply.decode(move |answer| decode_page(answer, &pool)).await?;
+        Ok(Some(Page { total, ..page }))
+    }
+
+    /// None: there is no such image, or none that it tells the size of.
+    pub async fn image(&mut self, image: &Image) -> Result<Option<ImageStats>, Failure> {
+        let url = self.session.url(&["api", "block", "image", &spec(image)]);
+        let Some(reply) = self.get(url, V1).await? else { return Ok(None) };
+        let image = image.clone();
+        reply.decode(move |answer| decode_image(answer, image)).await
+    }
+
+    /// None: what is asked for does not exist.
+    async fn get(&mut self, url: reqwest::Url, version: &str) -> Result<Option<Reply>, Failure> {
+        let mut reply = self.send(&url, version).await;
+        if reply.as_ref().is_err_and(|failure| failure.is_status(401)) && !self.fresh {
+            self.fresh = true;
+            self.login.renew(&self.session).await?;
+            reply = self.send(&url, version).await;
+        }
+        match reply {
+            Ok(reply) => Ok(Some(reply)),
+            Err(failure) if is_absence(&failure) => Ok(None),
+            Err(failure) => {
+                self.login.forget_refused(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn send(&self, url: &reqwest::Url, version: &str) -> Result<Reply, Failure> {
+        let request = self.session.get(url.clone()).header(http::header::ACCEPT, version);
+        self.session.send(self.login.sign(request)).await
+    }
+}
+
+/// An unknown image is a 404, an unknown pool a 400 that says so (`ENOENT`). A list answers 400 for an image that cannot be opened, too.
+fn is_absence(failure: &Failure) -> bool {
+    let says_so = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        line.contains("[errno 2]") || line.contains("pool not found")
+    };
+    match failure {
+        Failure::Refused { code, says, .. } => match code.as_u16() {
+            404 => true,
+            400 => says_so(&says.line),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// `pool/image` or `pool/namespace/image`.
+fn spec(image: &Image) -> String {
+    let Image { pool, namespace, name, .. } = image;
+    if namespace.is_empty() { format!("{pool}/{name}") } else { format!("{pool}/{namespace}/{name}") }
+}
+
+fn decode_page(answer: &[u8], pool: &str) -> Option<Page> {
+    let Bounded(pools): Pools = serde_json::from_slice(answer).ok()?;
+    let images: Vec<Obj<RbdImage>> = pools.into_iter().flat_map(|pool| pool.value).collect();
+    let named = images.iter().filter(|image| !image.name.is_empty());
+    let known = named.filter_map(|image| stats(identity(image, pool), image)).collect();
+    Some(Page { images: known, count: images.len(), total: None })
+}
+
+fn identity(image: &RbdImage, asked: &str) -> Image {
+    let pool = if image.pool_name.is_empty() { asked } else { &image.pool_name };
+    let (namespace, name) = ((*image.namespace).into(), (*image.name).into());
+    Image { pool: pool.into(), namespace, name, any_namespace: false }
+}
+
+/// The outer none: this is not the image.
+fn decode_image(answer: &[u8], image: Image) -> Option<Option<ImageStats>> {
+    let found: RbdImage = serde_json::from_slice(answer).ok()?;
+    (*found.name == *image.name).then(|| stats(image, &found))
+}
+
+/// An image whose size is not told is left out: there is nothing that its usage could be a part of.
+fn stats(image: Image, found: &RbdImage) -> Option<ImageStats> {
+    Some(ImageStats { image, size: found.size.0?, used: usage(found) })
+}
+
+/// Ceph counts by fast-diff, and no image that is mirrored by snapshots: their object map is always marked invalid (`_rbd_image` in
+/// pybind/mgr/dashboard/services/rbd.py). So the mirroring is looked at first.
+fn usage(image: &RbdImage) -> Result<u64, Uncounted> {
+    if let Some(used) = image.total_disk_usage.0 {
+        return Ok(used);
+    }
+    let has_fast_diff = || image.features_name.0.iter().any(|feature| feature == "fast-diff");
+    Err(match &*image.mirror_mode {
+        "snapshot" => Uncounted::Mirrored,
+        _ if has_fast_diff() => Uncounted::InvalidMap,
+        _ => Uncounted::NoFastDiff,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(namespace: &str, name: &str) -> Image {
+        Image { pool: "rbd".into(), namespace: namespace.into(), name: name.into(), any_namespace: false }
+    }
+
+    /// ceph/ceph#64855 plans to count mirrored images too.
+    #[test]
+    fn an_image_that_is_not_counted_says_why() {
+        for (fields, want) in [
+            (
+                r#""features_name":["exclusive-lock","fast-diff","object-map"],"mirror_mode":"snapshot","total_disk_usage":null"#,
+                Err(Uncounted::Mirrored),
+            ),
+            (
+                r#""features_name":["layering"],"mirror_mode":"journal","total_disk_usage":null"#,
+                Err(Uncounted::NoFastDiff),
+            ),
+            (
+                r#""features_name":["fast-diff"],"mirror_mode":"unknown","total_disk_usage":null"#,
+                Err(Uncounted::InvalidMap),
+            ),
+            (r#""mirror_mode":"snapshot","total_disk_usage":5"#, Ok(5)),
+            (r#""features_name":null"#, Err(Uncounted::NoFastDiff)),
+            (r#""features_name":7,"mirror_mode":7"#, Err(Uncounted::NoFastDiff)),
+        ] {
+            let found: RbdImage =
+                serde_json::from_str(&format!(r#"{{"name":"a","size":9,{fields}}}"#)).unwrap();
+            assert_eq!(stats(image("", "a"), &found).unwrap().used, want, "{fields}");
+        }
+        let removing: RbdImage =
+            serde_json::from_str(r#"{"name":"x","id":"x","source":"REMOVING"}"#).unwrap();
+        assert_eq!(stats(image("", "x"), &removing), None);
+    }
+
+    #[test]
+    fn a_page_is_read_whatever_is_odd_in_it() {
+        let answer = br#"[{"pool_name":"rbd","status":0,"value":[
+            {"name":"a","pool_name":"rbd","namespace":null,"size":100,"disk_usage":1,"total_disk_usage":40,"configuration":[{}]},
+            {"name":"b","pool_name":"rbd","namespace":"ns","size":100,"disk_usage":null,"total_disk_usage":null},
+            {"name":"c","size":null,"total_disk_usage":7},{"name":"d","size":5,"total_disk_usage":-1},7,{"size":1}]},
+            {"value":null}]"#;
+        let page = decode_page(answer, "rbd").unwrap();
+        let rows: Vec<_> = page.images.into_iter().map(|s| (s.image, s.size, s.used)).collect();
+        let unknown = Err(Uncounted::NoFastDiff);
+        let want =
+            [(image("", "a"), 100, Ok(40)), (image("ns", "b"), 100, unknown), (image("", "d"), 5, unknown)];
+        assert_eq!((rows.as_slice(), page.count), (&want[..], 6));
+        let many = |count| format!("[{}]", vec![r#"{"value":[]}"#; count].join(","));
+        assert!(decode_page(many(4).as_bytes(), "rbd").is_some());
+        assert!(decode_page(many(5).as_bytes(), "rbd").is_none(), "one pool was asked for");
+        for answer in ["", "{}", "null", "[7]", r#"[{"value":3}]"#, r#"[{"value":[{"name""#, "<html>"] {
+            assert!(decode_page(answer.as_bytes(), "rbd").is_none(), "{answer}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_the_one_that_was_asked_for() {
+        let answer = br#"{"name":"a","pool_name":"rbd","size":100,"total_disk_usage":40}"#;
+        assert_eq!(decode_image(answer, image("", "a")).unwrap().unwrap().used, Ok(40));
+        assert_eq!(decode_image(br#"{"name":"a"}"#, image("", "a")), Some(None));
+        assert!(decode_image(answer, image("", "b")).is_none());
+        assert_eq!((spec(&image("", "a")), spec(&image("ns", "a"))), ("rbd/a".into(), "rbd/ns/a".into()));
+    }
+}

@@ -1,0 +1,180 @@
+//! The login, and the guard that keeps a wrong password from locking the account.
+//!
+//! Ceph counts bad logins, forgets none until a good one, and locks the account after ten (as it is shipped). So
+//! credentials that were refused are tried three times in all, far apart; after that only others are tried.
+
+use std::{path::PathBuf, time::Duration};
+
+use http::header::ACCEPT;
+use reqwest::RequestBuilder;
+use tokio::time::Instant;
+
+use crate::{
+    error::{Failure, source_error},
+    k8s::ceph,
+    outside::{Session, secret},
+};
+use i18n::{key, msg, span};
+use model::{message::Message, reason::Reason};
+
+/// The waits after the first and the second refusal of the same credentials.
+const WAITS: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(2 * 60 * 60)];
+const V1: &str = "application/vnd.ceph.api.v1.0+json";
+
+/// Never shown, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+struct Credentials {
+    user: String,
+    password: String,
+}
+
+pub struct Login {
+    user_file: PathBuf,
+    password_file: PathBuf,
+    token: Option<String>,
+    guard: Guard,
+}
+
+impl Login {
+    pub fn new(user_file: PathBuf, password_file: PathBuf) -> Self {
+        Self { user_file, password_file, token: None, guard: Guard::default() }
+    }
+
+    /// Whether there is a token, good or expired.
+    pub fn is_done(&self) -> bool {
+        self.token.is_some()
+    }
+
+    pub fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// A token that is refused is of no more use.
+    pub fn forget_refused(&mut self, failure: &Failure) {
+        if failure.is_status(401) {
+            self.token = None;
+        }
+    }
+
+    /// Logs in with what the files hold now.
+    pub async fn renew(&mut self, session: &Session) -> Result<(), Failure> {
+        self.token = None;
+        let credentials = self.credentials().await?;
+        self.guard.check(&credentials, Instant::now())?;
+        match post(session, &credentials).await {
+            Err(failure) if is_refusal(&failure) => Err(self.guard.refused(credentials, Instant::now())),
+            Err(failure) => Err(failure),
+            Ok(token) => {
+                self.guard = Guard::default();
+                self.token = Some(token);
+                Ok(())
+            }
+        }
+    }
+
+    async fn credentials(&self) -> Result<Credentials, Failure> {
+        Ok(Credentials {
+            user: secret(&self.user_file, key!(collect.user_file)).await?,
+            password: secret(&self.password_file, key!(collect.password_file)).await?,
+        })
+    }
+}
+
+async fn post(session: &Session, credentials: &Credentials) -> Result<String, Failure> {
+    let body = serde_json::json!({"username": credentials.user, "password": credentials.password});
+    let request = session.post(session.url(&["api", "auth"])).header(ACCEPT, V1).json(&body);
+    let reply = session.send(request).await?;
+    let token = |answer: &[u8]| serde_json::from_slice::<ceph::Login>(answer).ok().map(|login| login.token);
+    reply.decode(move |answer| token(answer).filter(|token| !token.is_empty())).await
+}
+
+/// A bad password is a 400; other versions and proxies before them say 401 or 403.
+fn is_refusal(failure: &Failure) -> bool {
+    [400, 401, 403].into_iter().any(|code| failure.is_status(code))
+}
+
+/// Remembers the credentials that were refused.
+#[derive(Default)]
+struct Guard {
+    refused: Option<Credentials>,
+    times: usize,
+    /// None: never again.
+    again: Option<Instant>,
+}
+
+impl Guard {
+    /// An error where these credentials must not be tried now.
+    fn check(&self, credentials: &Credentials, now: Instant) -> Result<(), Failure> {
+        let others = self.refused.as_ref() != Some(credentials);
+        let may = others || self.again.is_some_and(|again| again <= now);
+        if may { Ok(()) } else { Err(self.failure()) }
+    }
+
+    fn refused(&mut self, credentials: Credentials, now: Instant) -> Failure {
+        if self.refused.as_ref() != Some(&credentials) {
+            *self = Self { refused: Some(credentials), ..Self::default() };
+        }
+        self.again = WAITS.get(self.times).map(|wait| now + *wait);
+        self.times += 1;
+        self.failure()
+    }
+
+    fn failure(&self) -> Failure {
+        Failure::Own(source_error(Reason::Forbidden, self.words()))
+    }
+
+    fn words(&self) -> Message {
+        match WAITS.get(self.times.saturating_sub(1)) {
+            Some(wait) => {
+                msg!(collect.login_waits, wait = span(*wait))
+            }
+            None => msg!(collect.login_ends),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use i18n::Render;
+
+    fn credentials(password: &str) -> Credentials {
+        Credentials { user: "u".into(), password: password.into() }
+    }
+
+    #[test]
+    fn refused_credentials_are_tried_three_times_and_far_apart() {
+        let (mut guard, start) = (Guard::default(), Instant::now());
+        let mut tries = Vec::new();
+        for minute in 0..7 * 24 * 60 {
+            let now = start + Duration::from_secs(60 * minute);
+            if guard.check(&credentials("bad"), now).is_ok() {
+                guard.refused(credentials("bad"), now);
+                tries.push(minute);
+            }
+        }
+        assert_eq!(tries, [0, 15, 135]);
+        assert!(
+            guard.words().english().ends_with("is when their files change"),
+            "{}",
+            guard.words().english()
+        );
+    }
+
+    #[test]
+    fn other_credentials_are_tried_at_once_and_counted_anew() {
+        let (mut guard, now) = (Guard::default(), Instant::now());
+        for _ in 0..3 {
+            guard.refused(credentials("bad"), now);
+        }
+        assert!(guard.check(&credentials("other"), now).is_ok());
+        guard.refused(credentials("other"), now);
+        let words = guard.words().english();
+        assert!(words.contains("is in 15 min, or when") && !words.contains("other"), "{words}");
+        assert!(guard.check(&credentials("other"), now).is_err());
+        assert!(guard.check(&credentials("other"), now + WAITS[0]).is_ok());
+    }
+}

@@ -1,0 +1,374 @@
+//! A ceph-mgr's dashboard: what RBD images take, of those images alone that VMs use.
+//!
+//! Each answer costs the manager work (about 20 ms an image), so a round comes every few minutes, takes pages of a
+//! pool or single images, whichever is fewer requests, and ends when its budget does.
+
+mod api;
+mod login;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+
+use self::{
+    api::{Api, PAGE},
+    login::Login,
+};
+use super::{
+    Closed, Outlet,
+    budget::Budget,
+    error::{Failure, seconds, source_error},
+    now,
+    outside::{Site, SiteLimits},
+    poll::Source,
+};
+use crate::config::{CephConfig, ProxyRules};
+use i18n::{key, msg};
+use model::{message::Key, reason::Reason, source::SourceId};
+use wukong_core::facts::{Image, ImageStats, Observation, SourceError, Targets};
+
+/// The wait between two rounds of which the second is early: for new images, or after a failure.
+const EARLY: Duration = Duration::from_secs(30);
+const CREDENTIALS: Key = key!(collect.user_and_password);
+/// Read of an answer: ten times a page of images.
+const LARGEST_ANSWER: usize = 8 << 20;
+
+pub struct Ceph {
+    site: Site,
+    config: CephConfig,
+    login: Login,
+    targets: watch::Receiver<Targets>,
+    /// The images of the last round, and when it began.
+    asked: Arc<[Image]>,
+    started: Option<Instant>,
+    /// How long another round waits at the least.
+    patience: Duration,
+    failed: bool,
+}
+
+impl Ceph {
+    pub fn new(config: CephConfig, limit: usize, budget: Budget, targets: watch::Receiver<Targets>) -> Self {
+        let limits = SiteLimits { deadline: config.deadline, limit: limit.min(LARGEST_ANSWER), budget };
+        let site = Site::new("Ceph", config.url.clone(), config.ca.clone(), limits);
+        let login = Login::new(config.user_file.clone(), config.password_file.clone());
+        let patience = EARLY.min(config.interval);
+        Self { site, config, login, targets, asked: Arc::default(), started: None, patience, failed: false }
+    }
+
+    /// Through the proxy that the environment names for it, if any.
+    pub fn through(self, proxies: &ProxyRules) -> Self {
+        Self { site: self.site.through(proxies), ..self }
+    }
+
+    /// Fills `found`; what goes wrong ends the round, or costs the rest of one pool.
+    async fn ask(&mut self, images: &[Image], found: &mut Vec<ImageStats>) -> Result<(), Failure> {
+        let session = self.site.open().await?;
+        let mut api = Api::enter(session, &mut self.login).await?;
+        let mut failed = None;
+        for (pool, wanted) in by_pool(images) {
+            match ask_pool(&mut api, pool, wanted, found).await {
+                Err(failure) if is_of_its_pool(&failure) => drop(failed.get_or_insert(failure)),
+                other => other?,
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn out_of_budget(&self, found: usize, of: usize) -> Failure {
+        let (found, all, seconds) = (found.to_string(), of.to_string(), seconds(self.config.budget));
+        let detail = msg!(collect.budget, found = found, all = all, seconds = seconds);
+        Failure::Own(source_error(Reason::TimedOut, detail))
+    }
+
+    fn describe(&self, failure: &Failure) -> SourceError {
+        self.site.describe(CREDENTIALS, failure)
+    }
+
+    /// Whether there are images that the last round did not ask for.
+    fn has_new_images(&self) -> bool {
+        let asked: BTreeSet<&Image> = self.asked.iter().collect();
+        self.targets.borrow().images.iter().any(|image| !asked.contains(image))
+    }
+
+    /// When the next round begins: early for new images, unless something was wrong.
+    fn start(&self, due: Instant) -> Instant {
+        let earliest = self.started.map_or_else(Instant::now, |started| started + self.patience);
+        if !self.failed && self.has_new_images() { earliest } else { due.max(earliest) }
+    }
+
+    /// A login that was not answered may have been a bad one, and each bad one counts.
+    fn patience(&self, failure: Option<&Failure>) -> Duration {
+        match failure {
+            Some(Failure::Late(_)) if !self.login.is_done() => self.config.interval,
+            _ => EARLY.min(self.config.interval),
+        }
+    }
+}
+
+impl Source for Ceph {
+    const ID: SourceId = SourceId::Ceph;
+
+    /// Without an image to ask for it logs in all the same: a wrong password should not wait for the first VM.
+    async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
+        let images = self.targets.borrow_and_update().images.clone();
+        if images.is_empty() && self.login.is_done() {
+            self.asked = images;
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let mut found = Vec::new();
+        let outcome = timeout(self.config.budget, self.ask(&images, &mut found)).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(self.out_of_budget(found.len(), images.len())));
+        let failure = outcome.err();
+        // What was told stands, whatever became of the rest.
+        if failure.is_none() || !found.is_empty() {
+            outlet.send(Observation::Ceph { at: now(), result: Ok(found) }).await?;
+        }
+        if let Some(failure) = &failure {
+            let result = Err(self.describe(failure));
+            outlet.send(Observation::Ceph { at: now(), result }).await?;
+        }
+        // A login alone is no reason to let the first images wait.
+        if failure.is_some() || !images.is_empty() {
+            self.started = Some(began);
+        }
+        (self.asked, self.failed, self.patience) =
+            (images, failure.is_some(), self.patience(failure.as_ref()));
+        Ok(failure)
+    }
+
+    async fn wait(&mut self, due: Instant) {
+        let mut publishing = true;
+        loop {
+            tokio::select! {
+                () = sleep_until(self.start(due)) => return,
+                changed = self.targets.changed(), if publishing => publishing = changed.is_ok(),
+            }
+        }
+    }
+}
+
+fn by_pool(images: &[Image]) -> BTreeMap<&str, BTreeSet<&Image>> {
+    let mut pools: BTreeMap<&str, BTreeSet<&Image>> = BTreeMap::new();
+    for image in images {
+        pools.entry(&image.pool).or_default().insert(image);
+    }
+    pools
+}
+
+/// Whether the next pool may fare better. A pool whose placement groups are down hangs its requests.
+fn is_of_its_pool(failure: &Failure) -> bool {
+    match failure {
+        Failure::Late(_) | Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => true,
+        failure => is_of_an_image(failure),
+    }
+}
+
+/// The images of one pool. A static one is in the default namespace unless it is not there.
+async fn ask_pool(
+    api: &mut Api<'_>,
+    pool: &str,
+    wanted: BTreeSet<&Image>,
+    found: &mut Vec<ImageStats>,
+) -> Result<(), Failure> {
+    let at_home = |image: &Image| Image { any_namespace: false, ..image.clone() };
+    let (statics, exact): (Vec<&Image>, Vec<&Image>) =
+        wanted.into_iter().partition(|image| image.any_namespace);
+    let mut statics: BTreeMap<Image, &Image> =
+        statics.into_iter().map(|image| (at_home(image), image)).collect();
+    let homes: Vec<Image> = statics.keys().cloned().collect();
+    // Straight into what was found: it stands, should the budget of the round end here.
+    let before = found.len();
+    let outcome = ask_images(api, pool, exact.iter().copied().chain(&homes).collect(), found).await;
+    let mut renamed = Vec::new();
+    for stats in &mut found[before..] {
+        if let Some(image) = statics.remove(&stats.image) {
+            let of_both = exact.contains(&&stats.image).then(|| stats.clone());
+            renamed.extend(of_both);
+            stats.image = image.clone();
+        }
+    }
+    found.append(&mut renamed);
+    if outcome? == Listing::Readable && !statics.is_empty() {
+        find_in_namespaces(api, pool, statics.into_values(), found).await?;
+    }
+    Ok(())
+}
+
+/// Whether the list of a pool can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    Readable,
+    /// One image that cannot be opened fails the list of all: each was asked for by itself.
+    Broken,
+    /// There is no such pool.
+    Absent,
+}
+
+/// Takes pages until single requests for what is left would be fewer. What is in no page is not there.
+async fn ask_images(
+    api: &mut Api<'_>,
+    pool: &str,
+    mut wanted: BTreeSet<&Image>,
+    found: &mut Vec<ImageStats>,
+) -> Result<Listing, Failure> {
+    let (mut offset, mut total, mut first) = (0, None, None);
+    while wanted.len() > pages_left(offset, total, wanted.len()) {
+        let page = match api.page(pool, offset).await {
+            Err(failure) if is_of_an_image(&failure) => {
+                return ask_each(api, wanted, found).await.map(|()| Listing::Broken);
+            }
+            page => page?,
+        };
+        let Some(page) = page else { return Ok(Listing::Absent) };
+        let begins = page.images.first().map(|stats| stats.image.clone());
+        // The end; or an API that gives its first page whatever is asked for.
+        if page.count == 0 || begins.is_some() && begins == first {
+            return Ok(Listing::Readable);
+        }
+        (first, total, offset) = (begins, page.total.or(total), offset + page.count);
+        found.extend(page.images.into_iter().filter(|stats| wanted.remove(&stats.image)));
+    }
+    ask_each(api, wanted, found).await.map(|()| Listing::Readable)
+}
+
+/// One by one: an image that cannot be opened costs itself alone.
+async fn ask_each(
+    api: &mut Api<'_>,
+    wanted: BTreeSet<&Image>,
+    found: &mut Vec<ImageStats>,
+) -> Result<(), Failure> {
+    let mut failed = None;
+    for image in wanted {
+        match api.image(image).await {
+            Err(failure) if is_of_an_image(&failure) => drop(failed.get_or_insert(failure)),
+            told => found.extend(told?),
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Walks the whole list: an image of this name counts if the pool has one such alone.
+async fn find_in_namespaces(
+    api: &mut Api<'_>,
+    pool: &str,
+    wanted: impl Iterator<Item = &Image>,
+    found: &mut Vec<ImageStats>,
+) -> Result<(), Failure> {
+    let mut places: BTreeMap<&str, (&Image, Named)> =
+        wanted.map(|image| (&*image.name, (image, Named::Nothing))).collect();
+    let (mut offset, mut first) = (0, None);
+    while let Some(page) = api.page(pool, offset).await? {
+        let begins = page.images.first().map(|stats| stats.image.clone());
+        if page.count == 0 || begins.is_some() && begins == first {
+            break;
+        }
+        (first, offset) = (begins, offset + page.count);
+        for stats in page.images {
+            if let Some((_, named)) = places.get_mut(&*stats.image.name) {
+                named.add(stats);
+            }
+        }
+        if page.total.is_some_and(|total| offset >= total) {
+            break;
+        }
+    }
+    for (image, named) in places.into_values() {
+        if let Named::Alone(stats) = named {
+            found.push(ImageStats { image: image.clone(), ..stats });
+        }
+    }
+    Ok(())
+}
+
+/// What has one name in a pool. A list without an end names it for ever: no more than one is kept.
+enum Named {
+    Nothing,
+    Alone(ImageStats),
+    Several,
+}
+
+impl Named {
+    fn add(&mut self, stats: ImageStats) {
+        *self = match self {
+            Self::Nothing => Self::Alone(stats),
+            Self::Alone(_) | Self::Several => Self::Several,
+        };
+    }
+}
+
+/// Whether another image may fare better: the manager could not open this one.
+fn is_of_an_image(failure: &Failure) -> bool {
+    failure.is_status(400) || failure.is_status(500)
+}
+
+/// How many pages the rest of a pool takes at the least, as far as its size was told: that may be out of date.
+fn pages_left(offset: usize, total: Option<usize>, wanted: usize) -> usize {
+    let images = total.map_or(wanted, |total| total.saturating_sub(offset));
+    images.div_ceil(PAGE).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_counted_from_what_is_known() {
+        for (offset, total, wanted, want) in [
+            (0, None, 1, 1),
+            (0, None, 250, 3),
+            (0, Some(250), 2, 3),
+            (100, Some(250), 2, 2),
+            (300, Some(250), 2, 1),
+            (0, Some(0), 5, 1),
+        ] {
+            assert_eq!(pages_left(offset, total, wanted), want, "{offset} {total:?} {wanted}");
+        }
+    }
+
+    /// A manager whose list has no end names one image for ever.
+    #[test]
+    fn of_a_name_that_a_list_repeats_nothing_is_kept() {
+        let image = Image { pool: "p".into(), namespace: "".into(), name: "i".into(), any_namespace: false };
+        let mut named = Named::Nothing;
+        named.add(ImageStats { image: image.clone(), size: 1, used: Ok(1) });
+        assert!(matches!(named, Named::Alone(_)));
+        for _ in 0..3 {
+            named.add(ImageStats { image: image.clone(), size: 1, used: Ok(1) });
+            assert!(matches!(named, Named::Several));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_may_have_been_a_bad_one_waits_longest() {
+        let config = CephConfig {
+            url: "http://c".parse().unwrap(),
+            user_file: "/user".into(),
+            password_file: "/password".into(),
+            ca: None,
+            interval: Duration::from_secs(300),
+            budget: Duration::from_secs(60),
+            deadline: Duration::from_secs(15),
+        };
+        let ceph = Ceph::new(config, 1, Budget::new(&[]), watch::channel(Targets::default()).1);
+        let late = Failure::Late(Duration::from_secs(15));
+        let patience = [None, Some(&Failure::Undecodable), Some(&late)].map(|failure| ceph.patience(failure));
+        assert_eq!(patience, [30, 30, 300].map(Duration::from_secs));
+    }
+
+    #[test]
+    fn images_are_asked_for_by_pool() {
+        let image =
+            |pool: &str, name: &str| Image { pool: pool.into(), name: name.into(), ..Image::default() };
+        let images = [image("b", "1"), image("a", "2"), image("b", "0")];
+        let pools: Vec<_> = by_pool(&images).into_iter().map(|(pool, images)| (pool, images.len())).collect();
+        assert_eq!(pools, [("a", 1), ("b", 2)]);
+    }
+}

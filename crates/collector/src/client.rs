@@ -1,0 +1,250 @@
+//! A cluster that can be asked: its clients, and the kubelets' own.
+
+use std::{path::PathBuf, sync::Arc};
+
+use http::Response;
+use http_body_util::BodyExt;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{
+    Api, Client, Config,
+    api::PostParams,
+    client::{ClientBuilder, ConfigExt},
+};
+
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use tower::{BoxError, Layer, ServiceExt};
+
+pub use super::connect::{ConnectError, CredentialError, Summary};
+use super::{
+    budget::Budgets,
+    connect::{
+        Authenticated, Connections, Credentials, OnRefusal, Place, Target, TlsError, find, of_kubeconfig,
+    },
+    transport::{Pulses, WatchdogLayer},
+};
+use crate::{
+    config::{CollectConfig, KubeletAccess, KubeletConfig, KubernetesConfig},
+    k8s::text::readable,
+};
+use i18n::Render;
+
+/// Characters that are shown of a version.
+const LONGEST_VERSION: usize = 60;
+
+/// A cluster that can be asked.
+#[derive(Clone)]
+pub struct Cluster {
+    pub client: Client,
+    /// How it is reached, and as whom.
+    pub summary: Summary,
+    credentials: Credentials,
+    pub(super) pulses: Pulses,
+    /// What the answers of all peers may hold together.
+    pub budgets: Budgets,
+    /// The same credentials for kubelets themselves.
+    pub(super) kubelets: Option<Straight>,
+}
+
+/// A client for kubelets: its requests name the whole address.
+#[derive(Clone)]
+pub struct Straight {
+    pub client: Client,
+    config: Config,
+    credentials: Credentials,
+    /// The file of their authority, and what was in it.
+    ca: Option<(PathBuf, Vec<u8>)>,
+}
+
+/// Whether these credentials may do this, by SelfSubjectAccessReview: the one thing that this program ever creates.
+pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, kube::Error> {
+    let spec = SelfSubjectAccessReviewSpec {
+        resource_attributes: Some(attributes),
+        ..SelfSubjectAccessReviewSpec::default()
+    };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+/// The API server's version, as a terminal can show it.
+pub async fn version(client: &Client) -> Result<String, kube::Error> {
+    let info = client.apiserver_version().await?;
+    Ok(readable(&info.git_version, LONGEST_VERSION))
+}
+
+/// How many milliseconds the API server's clock is ahead of this machine's, by the `Date` of an answer; none where it tells none.
+pub async fn clock_ahead(client: &Client) -> Option<i64> {
+    let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
+    let response = client.send(request).await.ok()?;
+    let date = response.headers().get(http::header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(date.timestamp().as_millisecond() - crate::clock::now())
+}
+
+/// Why a request of the client failed, without what its answer or its credentials said.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("the API server answers {}", status.code),
+        other => super::error::transport_error(other).detail.english(),
+    }
+}
+
+/// The cluster that is at hand as text; else that of `--kubeconfig` or `KUBECONFIG`, else of the pod this runs
+/// in, else of `~/.kube/config`.
+pub async fn connect(
+    kubernetes: &KubernetesConfig,
+    collect: &CollectConfig,
+) -> Result<Cluster, ConnectError> {
+    Cluster::new(find(kubernetes, &collect.proxies)?, collect).await
+}
+
+/// The cluster of a kubeconfig that is at hand as text, as the simulated cluster writes it for this program.
+pub async fn from_kubeconfig_text(
+    yaml: &str,
+    context: Option<&str>,
+    collect: &CollectConfig,
+) -> Result<Cluster, ConnectError> {
+    let target = of_kubeconfig(Place::Text(yaml.into()), context, &collect.proxies)?;
+    Cluster::new(target, collect).await
+}
+
+impl Cluster {
+    async fn new(target: Target, collect: &CollectConfig) -> Result<Self, ConnectError> {
+        let Target { mut config, proxy, credentials, personal_token, summary } = target;
+        if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) && config.root_cert.is_none() {
+            // Nothing to verify: a machine without any certificate authority can be its client too.
+            config.root_cert = Some(Vec::new());
+        }
+        let kubelets = Straight::new(&config, &credentials, personal_token, &collect.kubelet)?;
+        let connections = Connections::new(config.clone(), proxy);
+        connections.try_make()?;
+        if let Some(credential) = credentials.obtain_cheap().await? {
+            connections.with_identity(&credential.identity).map_err(|_| CredentialError::Certificate)?;
+        }
+        let pulses = Pulses::default();
+        let watchdog = WatchdogLayer { pulses: pulses.clone(), watch_idle: collect.watch_idle };
+        let service = Authenticated {
+            credentials: credentials.clone(),
+            connections: Arc::new(connections),
+            on_refusal: OnRefusal::Replace,
+        };
+        let service = service.map_response(|response: Response<hyper::body::Incoming>| {
+            response.map(|body| body.map_err(BoxError::from))
+        });
+        let service = config.base_uri_layer().layer(config.extra_headers_layer()?.layer(service));
+        let client = ClientBuilder::new(service, config.default_namespace).with_layer(&watchdog).build();
+        Ok(Self { client, summary, credentials, pulses, budgets: Budgets::default(), kubelets })
+    }
+
+    /// Waits until there are credentials, however long a plugin takes, or until obtaining them has failed.
+    pub async fn obtain_credentials(&self) -> Result<(), CredentialError> {
+        self.credentials.obtained().await.map(drop)
+    }
+}
+
+impl Straight {
+    /// None where kubelets are not to be asked straight, or cannot be: without an authority to tell a kubelet by, the
+    /// credentials would go to whoever answers at its address; and a kubelet knows no impersonation. A person's token
+    /// opens more than statistics: no kubelet is offered it unless that is asked for.
+    fn new(
+        cluster: &Config,
+        credentials: &Credentials,
+        personal_token: bool,
+        kubelet: &KubeletConfig,
+    ) -> Result<Option<Self>, ConnectError> {
+        let (mut config, mut ca) = (cluster.clone(), None);
+        if let Some(path) = &kubelet.ca {
+            let refuse = |why: String| ConnectError::KubeletCa { path: path.into(), why };
+            let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+            trust(&mut config, &pem).map_err(refuse)?;
+            ca = Some((path.clone(), pem));
+        }
+        let auth = &config.auth_info;
+        let impersonates = auth.impersonate.is_some() || auth.impersonate_groups.is_some();
+        let known = config.root_cert.is_some() || kubelet.insecure_tls;
+        let wanted = match kubelet.access {
+            KubeletAccess::Proxy => false,
+            KubeletAccess::Auto => known && !impersonates && !personal_token,
+            KubeletAccess::Direct => true,
+        };
+        config.accept_invalid_certs = kubelet.insecure_tls;
+        config.tls_server_name = None;
+        let credentials = credentials.clone();
+        Ok(if wanted {
+            Some(Self { client: straight(&config, &credentials)?, config, credentials, ca })
+        } else {
+            None
+        })
+    }
+
+    /// Reads the authority's file again, since authorities are rotated; whether there is another one in it. A file
+    /// that cannot be used leaves the one before: it may be half written.
+    pub async fn renew(&mut self) -> bool {
+        let Some((path, known)) = &mut self.ca else { return false };
+        let pem = match tokio::fs::read(&*path).await {
+            Ok(pem) if pem != *known => pem,
+            _ => return false,
+        };
+        let made = trust(&mut self.config, &pem).and_then(|()| {
+            straight(&self.config, &self.credentials).map_err(|error| ConnectError::from(error).to_string())
+        });
+        *known = pem;
+        match made {
+            Ok(client) => self.client = client,
+            Err(why) => {
+                tracing::warn!(path = %path.display(), why, "the new --kubelet-ca cannot be used");
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// A client without an address of its own. What a single kubelet refuses says nothing of the credentials.
+fn straight(config: &Config, credentials: &Credentials) -> Result<Client, TlsError> {
+    let connections = Connections::to_kubelets(config.clone());
+    connections.try_make()?;
+    let service = Authenticated {
+        credentials: credentials.clone(),
+        connections: Arc::new(connections),
+        on_refusal: OnRefusal::Ignore,
+    };
+    Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+fn trust(config: &mut Config, pem: &[u8]) -> Result<(), String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.ok().filter(|found| !found.is_empty());
+    let found = found.ok_or_else(|| "it holds no certificates in PEM".to_owned())?;
+    config.root_cert = Some(found.into_iter().map(|certificate| certificate.to_vec()).collect());
+    config.root_cert_file = None;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = r#"{"current-context": "a", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"token": "s3cret"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}, {"name": "b", "context": {"cluster": "c", "user": "u"}}]}"#;
+
+    async fn text(yaml: &str, context: Option<&str>) -> Result<String, String> {
+        let cluster = from_kubeconfig_text(yaml, context, &CollectConfig::default()).await;
+        cluster.map(|cluster| cluster.summary.context).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn the_context_gives_the_name() {
+        assert_eq!(text(TWO, None).await.unwrap(), "a");
+        assert_eq!(text(TWO, Some("b")).await.unwrap(), "b");
+        assert!(text(TWO, Some("c")).await.unwrap_err().starts_with("the kubeconfig has no context named c"));
+    }
+
+    #[test]
+    fn without_a_cluster_the_demo_is_named() {
+        assert!(ConnectError::NoCluster.to_string().contains("wukong-dashboard demo"));
+    }
+}

@@ -1,0 +1,301 @@
+//! The credentials of this program, shared by all of its clients, and renewed without a restart.
+//!
+//! They are obtained by one task at a time, for all who ask. What is at hand is used until it ends; shortly before, and once
+//! a minute where files may say something new, it is renewed beside the requests. After a 401 it is renewed at once, and
+//! then less and less often for as long as that does not help. What was obtained is never given up for a failure.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use http::HeaderValue;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{
+    CredentialError,
+    user::{Identity, Material},
+};
+use crate::poll::Backoff;
+
+/// Files are looked at this often, as client-go does it (`transport/token_source.go`).
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// What ends is renewed this long before, or in the last quarter of a short life.
+const MARGIN: Duration = Duration::from_secs(60);
+/// No request waits longer for credentials: their own deadlines begin at 5 s, and should not blame the API server.
+const WAIT: Duration = Duration::from_secs(4);
+/// A life that is said to be shorter is taken for this.
+const SHORTEST_LIFE: Duration = Duration::from_secs(5);
+
+/// Where credentials come from.
+pub trait Obtain: Send + Sync + 'static {
+    fn obtain(&self) -> BoxFuture<'_, Result<Material, CredentialError>>;
+
+    fn cost(&self) -> Cost;
+
+    /// What is wrong with credentials that were refused, where that is known.
+    fn explain_refusal(&self) -> Option<CredentialError> {
+        None
+    }
+}
+
+/// What it takes to obtain credentials, which decides how often that is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// They never change.
+    Fixed,
+    /// Files are read.
+    Files,
+    /// A plugin is run.
+    Plugin,
+}
+
+impl Cost {
+    /// Between two failures.
+    fn after_failures(self) -> Backoff {
+        match self {
+            Self::Plugin => Backoff::between(Duration::from_secs(2), Duration::from_secs(60)),
+            _ => Backoff::between(Duration::from_secs(1), Duration::from_secs(5)),
+        }
+    }
+
+    /// Between two renewals that a 401 asked for, of which the first did not help.
+    fn after_refusals(self) -> Backoff {
+        match self {
+            Self::Plugin => Backoff::between(Duration::from_secs(5), Duration::from_secs(120)),
+            _ => Backoff::between(Duration::from_secs(1), Duration::from_secs(5)),
+        }
+    }
+
+    /// How long credentials are used that have ended before they came: a clock is off, and the server decides.
+    fn life_of_ended(self) -> Duration {
+        match self {
+            Self::Plugin => Duration::from_secs(30),
+            _ => SHORTEST_LIFE,
+        }
+    }
+}
+
+/// One set of credentials.
+pub struct Credential {
+    /// Another number means other credentials.
+    pub generation: u64,
+    pub authorization: Option<HeaderValue>,
+    pub identity: Option<Arc<Identity>>,
+}
+
+#[derive(Clone)]
+pub struct Credentials(Arc<Shared>);
+
+struct Shared {
+    source: Box<dyn Obtain>,
+    state: Mutex<State>,
+    /// How often they were obtained, or failed to be.
+    rounds: watch::Sender<u64>,
+}
+
+struct State {
+    material: Option<(Arc<Credential>, Material)>,
+    /// When the material ends.
+    ends: Option<Instant>,
+    /// When it is renewed beside the requests.
+    renew_at: Option<Instant>,
+    running: bool,
+    /// As of the last time; a kubeconfig may name a plugin where a token was.
+    cost: Cost,
+    failure: Option<CredentialError>,
+    /// Nothing is obtained before.
+    retry_at: Instant,
+    failures: Backoff,
+    /// No 401 asks for a renewal before.
+    refusal_at: Instant,
+    refusals: Backoff,
+}
+
+impl Credentials {
+    pub fn new(source: impl Obtain) -> Self {
+        let (cost, now) = (source.cost(), Instant::now());
+        let state = State {
+            material: None,
+            ends: None,
+            renew_at: None,
+            running: false,
+            cost,
+            failure: None,
+            retry_at: now,
+            failures: cost.after_failures(),
+            refusal_at: now,
+            refusals: cost.after_refusals(),
+        };
+        let shared =
+            Shared { source: Box::new(source), state: Mutex::new(state), rounds: watch::Sender::default() };
+        Self(Arc::new(shared))
+    }
+
+    /// What to send now. Waits a while if there is nothing yet.
+    pub async fn current(&self) -> Result<Arc<Credential>, CredentialError> {
+        match timeout(WAIT, self.obtained()).await {
+            Ok(credential) => credential,
+            Err(_) => Err(CredentialError::Pending),
+        }
+    }
+
+    /// The same, however long it takes.
+    pub async fn obtained(&self) -> Result<Arc<Credential>, CredentialError> {
+        let round = {
+            let (mut state, now) = (self.state(), Instant::now());
+            if let Some(credential) = state.usable(now) {
+                if state.renew_at.is_some_and(|at| now >= at) {
+                    self.start(&mut state, now);
+                }
+                return Ok(credential);
+            }
+            if !self.start(&mut state, now) {
+                return Err(state.failure.clone().unwrap_or(CredentialError::Pending));
+            }
+            self.0.rounds.subscribe()
+        };
+        self.next_round(round).await;
+        let state = self.state();
+        state.usable(Instant::now()).ok_or_else(|| state.failure.clone().unwrap_or(CredentialError::Pending))
+    }
+
+    /// Those that cost no more than reading files: what is wrong with them shows before anything is asked.
+    pub async fn obtain_cheap(&self) -> Result<Option<Arc<Credential>>, CredentialError> {
+        match self.0.source.cost() {
+            Cost::Plugin => Ok(None),
+            Cost::Fixed | Cost::Files => self.obtained().await.map(Some),
+        }
+    }
+
+    /// Other credentials than those of a `generation` that a server answered with 401, if there are any or can be had.
+    pub async fn replace(&self, generation: u64) -> Option<Arc<Credential>> {
+        let round = {
+            let (mut state, now) = (self.state(), Instant::now());
+            if let Some(other) = state.other_than(generation) {
+                return Some(other);
+            }
+            if !state.running {
+                if self.0.source.cost() == Cost::Fixed || now < state.refusal_at {
+                    return None;
+                }
+                state.refusal_at = now + state.refusals.wait();
+                if !self.start(&mut state, now) {
+                    return None;
+                }
+            }
+            self.0.rounds.subscribe()
+        };
+        // A request that waits in vain passes its 401 on.
+        let _ = timeout(WAIT, self.next_round(round)).await;
+        self.state().other_than(generation)
+    }
+
+    /// A renewal helped: the next 401 is worth another at once.
+    pub fn accepted(&self) {
+        let mut state = self.state();
+        state.refusals.reset();
+        state.refusal_at = Instant::now();
+    }
+
+    /// Why credentials were refused that cannot be replaced, where more is known than the 401.
+    pub fn explain_refusal(&self) -> Option<CredentialError> {
+        let failure = self.state().failure.clone();
+        failure.or_else(|| self.0.source.explain_refusal())
+    }
+
+    /// Begins to obtain them, unless that is under way. False while it is too early after a failure.
+    fn start(&self, state: &mut State, now: Instant) -> bool {
+        if state.running {
+            return true;
+        }
+        if now < state.retry_at {
+            return false;
+        }
+        state.running = true;
+        let this = self.clone();
+        // Tasks of their own: a request that is given up does not end it, and a panic is a failure like others.
+        let obtaining = tokio::spawn(async move { this.0.source.obtain().await });
+        let this = self.clone();
+        tokio::spawn(async move {
+            let result = obtaining.await.unwrap_or(Err(CredentialError::Internal));
+            this.finish(result);
+        });
+        true
+    }
+
+    fn finish(&self, result: Result<Material, CredentialError>) {
+        {
+            let (mut state, now, cost) = (self.state(), Instant::now(), self.0.source.cost());
+            state.running = false;
+            match result {
+                Ok(material) => state.take(material, cost, now),
+                Err(failure) => state.fail(failure, now),
+            }
+        }
+        self.0.rounds.send_modify(|round| *round += 1);
+    }
+
+    async fn next_round(&self, mut rounds: watch::Receiver<u64>) {
+        // The sender lives as long as `self`.
+        let _ = rounds.changed().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn usable(&self, now: Instant) -> Option<Arc<Credential>> {
+        let ended = self.ends.is_some_and(|ends| now >= ends);
+        self.material.as_ref().filter(|_| !ended).map(|(credential, _)| credential.clone())
+    }
+
+    fn other_than(&self, generation: u64) -> Option<Arc<Credential>> {
+        let (credential, _) = self.material.as_ref()?;
+        (credential.generation != generation).then(|| credential.clone())
+    }
+
+    fn take(&mut self, material: Material, cost: Cost, now: Instant) {
+        if self.failure.take().is_some() {
+            tracing::info!("credentials can be obtained again");
+        }
+        self.failures.reset();
+        if cost != self.cost {
+            (self.cost, self.failures, self.refusals) = (cost, cost.after_failures(), cost.after_refusals());
+        }
+        let life = material.lifetime.map(|life| match life {
+            Duration::ZERO => cost.life_of_ended(),
+            life => life.max(SHORTEST_LIFE),
+        });
+        self.ends = life.map(|life| now + life);
+        let look = (cost == Cost::Files).then_some(LOOK_EVERY);
+        let renew = life.map(|life| life - MARGIN.min(life / 4));
+        self.renew_at = renew.or(look).map(|wait| now + wait);
+        self.retry_at = now;
+        let generation = match &self.material {
+            Some((credential, known)) if known.is_same(&material) => credential.generation,
+            Some((credential, _)) => credential.generation + 1,
+            None => 0,
+        };
+        let (authorization, identity) = (material.authorization.clone(), material.identity.clone());
+        self.material = Some((Arc::new(Credential { generation, authorization, identity }), material));
+    }
+
+    fn fail(&mut self, failure: CredentialError, now: Instant) {
+        if self.failure.as_ref() != Some(&failure) {
+            tracing::warn!(error = %failure, "cannot obtain credentials");
+        }
+        self.failure = Some(failure);
+        self.retry_at = now + self.failures.wait();
+        self.renew_at = self.renew_at.map(|at| at.max(self.retry_at));
+    }
+}
+
+#[cfg(test)]
+mod tests;

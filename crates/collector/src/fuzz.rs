@@ -1,0 +1,155 @@
+//! What peers answer, as [`wukong_dashboard::server::fuzz`] runs it: bytes in, facts out, and what every fact promises.
+
+use std::{collections::HashSet, str::from_utf8};
+
+use kube::config::Kubeconfig;
+
+use super::{
+    connect::{ConnectError, Context, Place},
+    guest_agent, kubelet, metrics_api,
+    prometheus::{
+        self,
+        identity::{NameLabel, Scope},
+    },
+};
+use crate::k8s::text::is_identifier;
+use model::Millis;
+use wukong_core::{
+    archive::{Recording, Times, Track},
+    facts::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+};
+
+/// One more than the most that Kubernetes counts to.
+const LIMIT: u64 = 1 << 63;
+const NOW: Millis = 1_800_000_000_000;
+const TIMES: Times = Times { from: NOW - 3_600_000, step: 60_000, count: 61 };
+/// What `--namespace` may say.
+const OURS: &str = "prod";
+
+/// Whether a target reads the bytes at all.
+pub type Reader = (&'static str, fn(&[u8]) -> bool);
+
+pub const READERS: [Reader; 5] = [
+    ("summary", |data| kubelet::answer::decode(data, None).is_some()),
+    ("pod_metrics", |data| metrics_api::decode(data).is_some()),
+    ("prometheus", |data| claims(data, &Scope::default()).is_some()),
+    ("filesystems", |data| guest_agent::answer::decode(data).is_some()),
+    ("kubeconfig", |data| from_utf8(data).is_ok_and(|text| read_kubeconfig(text).is_ok())),
+];
+
+pub fn summary(data: &[u8]) {
+    let Some(kubelet::answer::Volumes { stats: all, .. }) = kubelet::answer::decode(data, None) else {
+        return;
+    };
+    all.iter().for_each(volume);
+    let ours = kubelet::answer::decode(data, Some(&[OURS.to_owned()])).unwrap_or_default().stats;
+    assert!(ours.len() <= all.len() && ours.iter().all(|stats| all.contains(stats)));
+    let of_a_pod = |stats: &VolumeStats| match &stats.of {
+        VolumeRef::PodVolume { pod, .. } => *pod.namespace == *OURS,
+        VolumeRef::Claim(_) => true,
+    };
+    assert!(ours.iter().all(of_a_pod), "{ours:?}");
+}
+
+fn volume(stats: &VolumeStats) {
+    for amount in [stats.used, stats.capacity, stats.available, stats.inodes] {
+        credible(amount);
+    }
+    assert!(stats.at.is_none_or(|at| at >= 0), "{stats:?}");
+}
+
+pub fn pod_metrics(data: &[u8]) {
+    for PodMetricsFacts { namespace, name, containers, at, .. } in
+        metrics_api::decode(data).unwrap_or_default()
+    {
+        assert!(!namespace.is_empty() && !name.is_empty());
+        assert!(at.is_none_or(|at| at > 0));
+        for ContainerUsage { name, cpu_nanocores, memory_bytes } in containers {
+            assert!(is_identifier(&name));
+            credible(cpu_nanocores);
+            credible(memory_bytes);
+        }
+    }
+}
+
+/// The answer to a query of used bytes.
+fn claims(data: &[u8], scope: &Scope) -> Option<Vec<VolumeStats>> {
+    let scrapes = prometheus::answer::scrapes::<4>(data, 0, scope, NameLabel::Claim)?;
+    Some(prometheus::answer::volumes(scrapes).found)
+}
+
+/// An answer is read as each of those that a query can have.
+pub fn prometheus(data: &[u8]) {
+    let scope = Scope::default();
+    if let Some(found) = claims(data, &scope) {
+        found.iter().for_each(volume);
+        let ours = Scope { namespaces: Some([OURS.to_owned()].into()), ..Scope::default() };
+        let own = claims(data, &ours).unwrap_or_default();
+        let is_ours =
+            |stats: &VolumeStats| matches!(&stats.of, VolumeRef::Claim(claim) if *claim.namespace == *OURS);
+        assert!(own.iter().all(is_ours), "{own:?}");
+    }
+    let memory = prometheus::answer::scrapes::<3>(data, 0, &scope, NameLabel::Instance);
+    if let (Some(memory), Some(cpu)) = (memory, prometheus::answer::cpu(data, &scope)) {
+        let memory = prometheus::answer::newest(memory).found;
+        prometheus::answer::instances(memory, cpu.found).iter().for_each(instance);
+    }
+    if let Some(recording) = prometheus::range::decode_all(data, TIMES) {
+        let Recording { cpu, memory, used, capacity, .. } = recording;
+        cpu.values().for_each(|values| track(values, TIMES.count - 1));
+        [memory, used, capacity]
+            .iter()
+            .flat_map(|of| of.values())
+            .for_each(|values| track(values, TIMES.count));
+    }
+}
+
+fn instance(sample: &InstanceSample) {
+    assert!(!sample.namespace.is_empty() && !sample.name.is_empty(), "{sample:?}");
+    let amounts = [sample.cpu_nanocores, sample.memory_bytes, sample.guest_available, sample.guest_usable];
+    amounts.into_iter().for_each(credible);
+    assert!(sample.at >= 0, "{sample:?}");
+}
+
+fn track(values: &Track, count: usize) {
+    assert_eq!(values.len(), count);
+    values.iter().copied().for_each(credible);
+}
+
+pub fn filesystems(data: &[u8]) {
+    let found = guest_agent::answer::decode(data).unwrap_or_default();
+    assert!(found.len() <= guest_agent::answer::MOST_DEVICES + 1, "{}", found.len());
+    let named = found.iter().map(|device| &device.disk_name).filter(|name| !name.is_empty());
+    let (names, count) = (named.clone().collect::<HashSet<_>>(), named.count());
+    assert_eq!(names.len(), count, "a device counts twice");
+    for Filesystem { disk_name, mount_point, kind, used, total, serials, hidden: _ } in found {
+        assert!([mount_point, kind].iter().all(|text| text.chars().count() <= 200));
+        assert!(is_identifier(&disk_name));
+        assert!(serials.len() <= 65 && serials.iter().all(|serial| is_identifier(serial)));
+        [used, total].into_iter().for_each(credible);
+    }
+}
+
+fn read_kubeconfig(text: &str) -> Result<Kubeconfig, ConnectError> {
+    Place::Text(text.into()).read()
+}
+
+/// Whatever a kubeconfig says, what is wrong with it is told without quoting it.
+pub fn kubeconfig(data: &[u8]) {
+    const KNOWN: [&str; 4] = [
+        "cannot use the kubeconfig: it is not the YAML of a kubeconfig",
+        "the kubeconfig has no",
+        "the kubeconfig sets no",
+        "the context ",
+    ];
+    let Ok(text) = from_utf8(data) else { return };
+    let chosen = read_kubeconfig(text).and_then(|kubeconfig| Context::choose(kubeconfig, None));
+    if let Err(error) = chosen {
+        let words = error.to_string();
+        assert!(KNOWN.iter().any(|known| words.starts_with(known)), "{words}");
+    }
+}
+
+fn credible(amount: Option<u64>) {
+    assert!(amount.is_none_or(|amount| amount < LIMIT), "{amount:?}");
+}

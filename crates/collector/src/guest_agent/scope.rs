@@ -1,0 +1,53 @@
+//! The guests that one permission is for: those of a namespace, or all.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::ask::Outcome;
+use crate::turns::{Turn, Turns};
+use wukong_core::facts::{Key, SourceError};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// Each with its failures in a row.
+    pub guests: Turns<Arc<Key>, u32>,
+    pub gate: Option<Gate>,
+}
+
+/// Nobody of a scope may be asked; one is, now and then, to see whether that has changed.
+#[derive(Debug)]
+pub struct Gate {
+    pub probe_at: Instant,
+    pub error: SourceError,
+}
+
+impl Scope {
+    /// What a new guest has to be told at once, if it cannot be asked.
+    pub fn admit(&mut self, target: &Key, now: Instant) -> Option<(Arc<Key>, SourceError)> {
+        let key = Arc::new(target.clone());
+        let new = self.guests.admit(&key, || 0, now);
+        self.gate.as_ref().filter(|_| new).map(|gate| (key, gate.error.clone()))
+    }
+
+    pub fn next(&self, now: Instant, suspects: bool) -> Option<Turn<'_, Arc<Key>>> {
+        match &self.gate {
+            Some(gate) => {
+                let key = self.guests.first().filter(|_| self.guests.asked() == 0)?;
+                Some(Turn { due: gate.probe_at, suspect: false, key })
+            }
+            None => self.guests.next(now, suspects, |_| true),
+        }
+    }
+
+    pub fn end(&mut self, guest: &Arc<Key>, due: Instant, outcome: &Outcome) {
+        if let Some(failures) = self.guests.get_mut(guest) {
+            *failures = match outcome {
+                Outcome::Failed | Outcome::Late => failures.saturating_add(1),
+                _ => 0,
+            };
+        }
+        self.guests.end(guest, due, *outcome == Outcome::Late);
+    }
+}

@@ -1,0 +1,107 @@
+//! Reads the name of an object out of its beginning: the end of an object that is too large is never kept.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::k8s::lenient::Identifier;
+use wukong_core::facts::Key;
+
+/// Each field is empty if it was not found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub namespace: String,
+    pub name: String,
+    pub version: String,
+    /// Of an event: `ADDED`, `MODIFIED`, `DELETED`.
+    pub event: String,
+}
+
+impl Identity {
+    /// Of an object, or of the event that carries one, which may break off anywhere. Kubernetes writes `metadata` before
+    /// `spec` and `status`: of a custom object in the order of the alphabet, of a built-in one in that of its Go type.
+    pub fn parse(beginning: &[u8]) -> Self {
+        let mut identity = Self::default();
+        let seek = Seek { into: &mut identity, in_metadata: false };
+        // That it breaks off is an error, and the reason why it is read.
+        let _ = seek.deserialize(&mut serde_json::Deserializer::from_slice(beginning));
+        identity
+    }
+
+    /// None if it is not known. An object at cluster scope has no namespace.
+    pub fn key(&self, is_namespaced: bool) -> Option<Key> {
+        let known = !self.name.is_empty() && (!self.namespace.is_empty() || !is_namespaced);
+        known.then(|| Key::new(&self.namespace, &self.name))
+    }
+}
+
+struct Seek<'a> {
+    into: &'a mut Identity,
+    in_metadata: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Seek<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seek<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let into = self.into;
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            match (&*key, self.in_metadata) {
+                ("type", false) => into.event = map.next_value::<Identifier>()?.0,
+                ("object", false) => map.next_value_seed(Seek { into, in_metadata: false })?,
+                ("metadata", false) => map.next_value_seed(Seek { into, in_metadata: true })?,
+                ("namespace", true) => into.namespace = map.next_value::<Identifier>()?.0,
+                ("name", true) => into.name = map.next_value::<Identifier>()?.0,
+                ("resourceVersion", true) => into.version = map.next_value::<Identifier>()?.0,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_an_object_names_it() {
+        let of = |namespace: &str, name: &str, version: &str| Identity {
+            namespace: namespace.into(),
+            name: name.into(),
+            version: version.into(),
+            event: String::new(),
+        };
+        for (text, want) in [
+            (
+                r#"{"apiVersion":"v1","kind":"K","metadata":{"annotations":{"name":"x"},"name":"a","namespace":"b","resourceVersion":"7"},"spec":{"x":"yy"#,
+                of("b", "a", "7"),
+            ),
+            (
+                r#"{"type":"MODIFIED","object":{"kind":"K","metadata":{"name":"a","namespace":"b","resourceVersion":"7","managedFields":[{"#,
+                Identity { event: "MODIFIED".into(), ..of("b", "a", "7") },
+            ),
+            (r#"{"spec":{"metadata":{"name":"x"}},"metadata":{"name":"a""#, of("", "a", "")),
+            (r#"{"spec":{"template":"yyyyyyy"#, of("", "", "")),
+            (r#"{"metadata":7"#, of("", "", "")),
+            ("", of("", "", "")),
+        ] {
+            assert_eq!(Identity::parse(text.as_bytes()), want, "{text}");
+        }
+        assert_eq!(of("b", "a", "").key(true), Some(Key::new("b", "a")));
+        assert_eq!(of("", "a", "").key(false), Some(Key::new("", "a")));
+        assert_eq!((of("", "a", "").key(true), of("b", "", "").key(true)), (None, None));
+    }
+}

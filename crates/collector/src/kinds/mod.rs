@@ -1,0 +1,178 @@
+//! The kinds that are watched: where each is served, and how its objects become facts.
+
+mod core;
+mod kubevirt;
+mod node;
+mod provisioner;
+mod rbd;
+mod storage;
+mod wukong;
+
+use std::fmt::Debug;
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+pub use self::{
+    core::{Claims, Pods},
+    kubevirt::{ClusterInstancetypes, Instances, Instancetypes, VirtualMachines},
+    node::Nodes,
+    storage::{LonghornVolumes, PersistentVolumes},
+    wukong::Wukongs,
+};
+use crate::k8s::{lenient::Obj, meta::Object, time};
+use model::{Millis, source::SourceId};
+use wukong_core::facts::{Change, Key, Observation};
+
+/// One watched kind.
+pub trait Kind: Clone + Debug + Send + Sync + 'static {
+    const SOURCE: SourceId;
+    const GROUP: &'static str;
+    const VERSION: &'static str;
+    const PLURAL: &'static str;
+    const LABELS: Option<&'static str> = None;
+    const SCOPE: Scope = Scope::Namespaced;
+
+    type Spec: DeserializeOwned + Default;
+    type Status: DeserializeOwned + Default;
+    type Facts: Clone + Debug + Send + Sync + 'static;
+
+    fn facts(object: Object<Self::Spec, Self::Status>) -> Self::Facts;
+    fn key(facts: &Self::Facts) -> Key;
+    fn observation(change: Change<Self::Facts>) -> Observation;
+
+    /// About how many bytes are held for these facts.
+    fn weight(facts: &Self::Facts) -> usize;
+
+    /// How many elements of the object's lists are over their bounds.
+    fn left_out(_: &Object<Self::Spec, Self::Status>) -> u32 {
+        0
+    }
+
+    /// `wukongs.vm.novasphere.dev`, as RBAC and people write it.
+    fn resource() -> String {
+        if Self::GROUP.is_empty() { Self::PLURAL.into() } else { format!("{}.{}", Self::PLURAL, Self::GROUP) }
+    }
+
+    /// Path of the collection, cluster-wide or in a namespace.
+    fn path(namespace: Option<&str>) -> String {
+        let group = if Self::GROUP.is_empty() { "/api".into() } else { format!("/apis/{}", Self::GROUP) };
+        let scope = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
+        format!("{group}/{}/{scope}{}", Self::VERSION, Self::PLURAL)
+    }
+}
+
+/// Held of a row beside its facts: what is joined to it, and its part of the answers to readers.
+const ROW: usize = 1 << 10;
+/// The same of a volume: its readings, what can be done about it, and its part of the answers to readers.
+const VOLUME_ROW: usize = 512;
+/// Volumes of one object that VMs have. One with more is made to take room, and each of the others counts as much again.
+const USUAL_VOLUMES: usize = 16;
+
+/// What an object's volumes are held to beside their facts.
+fn volume_rows(count: usize) -> usize {
+    (count + count.saturating_sub(USUAL_VOLUMES)) * VOLUME_ROW
+}
+
+/// Bytes of texts.
+fn texts(texts: &[impl AsRef<str>]) -> usize {
+    texts.iter().map(|text| text.as_ref().len()).sum()
+}
+
+/// Where objects of a kind live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// An object on its way in: facts already, and the version that the watch goes on from.
+#[derive(Debug)]
+pub struct Watched<K: Kind> {
+    pub version: String,
+    /// None where the object has no name, or no namespace and should have one: nothing could refer to it.
+    pub facts: Option<K::Facts>,
+    /// How many elements of its lists are over their bounds.
+    pub left_out: u32,
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Watched<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Obj(mut object) = Obj::<Object<K::Spec, K::Status>>::deserialize(deserializer)?;
+        let version = std::mem::take(&mut object.metadata.0.resource_version.0);
+        let left_out = object.metadata.owner_references.left_out.saturating_add(K::left_out(&object));
+        let placed = K::SCOPE == Scope::Cluster || !object.metadata.namespace.is_empty();
+        let named = placed && !object.metadata.name.is_empty();
+        Ok(Self { version, facts: named.then(|| K::facts(object)), left_out })
+    }
+}
+
+/// A creation time; the epoch where it cannot be read.
+fn created(text: &str) -> Millis {
+    time::rfc3339(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+fn read<K: Kind>(json: &str) -> Option<K::Facts> {
+    serde_json::from_str::<Watched<K>>(json).unwrap_or_else(|e| panic!("{json}: {e}")).facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_has_its_path() {
+        for (path, want) in [
+            (Wukongs::path(None), "/apis/vm.novasphere.dev/v1alpha1/wukongs"),
+            (Wukongs::path(Some("prod")), "/apis/vm.novasphere.dev/v1alpha1/namespaces/prod/wukongs"),
+            (Pods::path(None), "/api/v1/pods"),
+            (Claims::path(Some("prod")), "/api/v1/namespaces/prod/persistentvolumeclaims"),
+        ] {
+            assert_eq!(path, want);
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_cut_is_counted_on_its_object() {
+        let many = |item: &str| vec![item; 300].join(",");
+        let json = format!(
+            r#"{{"metadata": {{"name": "a", "namespace": "b", "resourceVersion": "7", "ownerReferences": [{}]}},
+                "spec": {{"disks": [{}]}}, "status": {{"volumes": [{}]}}}}"#,
+            many("{}"),
+            many(r#"{"size": "1Gi"}"#),
+            many(r#"{"pvcName": "c"}"#)
+        );
+        let object = serde_json::from_str::<Watched<Wukongs>>(&json).unwrap();
+        let facts = object.facts.unwrap();
+        assert_eq!((object.version.as_str(), object.left_out), ("7", (300 - 64) + 2 * (300 - 256)));
+        assert_eq!((facts.disks.len(), facts.disks_left_out), (256, 44));
+        assert_eq!((facts.volumes.len(), facts.volumes_left_out), (256, 44));
+    }
+
+    #[test]
+    fn an_object_weighs_what_its_texts_do() {
+        let light = read::<Wukongs>(r#"{"metadata": {"name": "a", "namespace": "b"}}"#).unwrap();
+        let disk = format!(r#"{{"name": "{}"}}"#, "x".repeat(100));
+        let json = format!(
+            r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "spec": {{"disks": [{}]}}}}"#,
+            [disk.as_str(); 10].join(",")
+        );
+        let heavy = read::<Wukongs>(&json).unwrap();
+        assert!(Wukongs::weight(&light) < 3000 && Wukongs::weight(&heavy) > Wukongs::weight(&light) + 1000);
+    }
+
+    /// Of 900 small objects with 256 volumes each the join made 400 MB.
+    #[test]
+    fn a_volume_weighs_what_the_join_makes_of_it() {
+        let volumes = [r#"{"name": "v", "pvcName": "c"}"#; 256].join(",");
+        let json = format!(
+            r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "status": {{"volumes": [{volumes}]}}}}"#
+        );
+        assert!(Wukongs::weight(&read::<Wukongs>(&json).unwrap()) > 256 * 550);
+        let volumes = [r#"{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}"#; 256].join(",");
+        let json = format!(
+            r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "spec": {{"volumes": [{volumes}]}}}}"#
+        );
+        assert!(Instances::weight(&read::<Instances>(&json).unwrap()) > 256 * 550);
+    }
+}

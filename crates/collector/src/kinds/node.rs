@@ -1,0 +1,121 @@
+//! Nodes: what VMs may have of them.
+
+use super::{Kind, Scope, texts};
+use crate::k8s::{
+    core::{NodeSpec, NodeStatus},
+    kubevirt::Condition,
+    lenient::Scalar,
+    meta::Object,
+};
+use model::{groups::Node, quantity::Quantity, source::SourceId};
+use wukong_core::facts::{Change, Key, Observation};
+
+#[derive(Clone, Debug)]
+pub struct Nodes;
+
+impl Kind for Nodes {
+    const SOURCE: SourceId = SourceId::Nodes;
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const PLURAL: &'static str = "nodes";
+    const SCOPE: Scope = Scope::Cluster;
+
+    type Spec = NodeSpec;
+    type Status = NodeStatus;
+    type Facts = Node;
+
+    fn facts(object: Object<NodeSpec, NodeStatus>) -> Node {
+        let (meta, status) = (object.metadata.0, object.status.0);
+        Node {
+            name: meta.name.0,
+            cpu: quantity(&status.allocatable.cpu).map(Quantity::nanos).filter(|nanos| *nanos < u64::MAX),
+            memory: quantity(&status.allocatable.memory)
+                .map(Quantity::units)
+                .filter(|bytes| *bytes < 1 << 63),
+            ready: status.conditions.iter().find_map(ready),
+            unschedulable: object.spec.unschedulable.0,
+            takes_vms: !meta.labels.schedulable.is_empty(),
+        }
+    }
+
+    fn left_out(object: &Object<NodeSpec, NodeStatus>) -> u32 {
+        object.status.conditions.left_out
+    }
+
+    fn weight(facts: &Node) -> usize {
+        size_of::<Node>() + texts(&[&facts.name])
+    }
+
+    fn key(facts: &Node) -> Key {
+        Key::new("", &facts.name)
+    }
+
+    fn observation(change: Change<Node>) -> Observation {
+        Observation::Nodes(change)
+    }
+}
+
+fn quantity(text: &Scalar) -> Option<Quantity> {
+    Quantity::parse(text.given()?).ok()
+}
+
+/// `Unknown` is what the control plane writes where a kubelet has stopped to report.
+fn ready(condition: &Condition) -> Option<bool> {
+    match (&*condition.r#type, &*condition.status) {
+        ("Ready", "True") => Some(true),
+        ("Ready", "False") => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::read, *};
+
+    fn node(spec: &str, status: &str) -> Node {
+        let json = format!(
+            r#"{{"metadata": {{"name": "n1", "labels": {{"kubevirt.io/schedulable": "false"}}}}, "spec": {spec}, "status": {status}}}"#
+        );
+        read::<Nodes>(&json).expect("a node has no namespace, and needs none")
+    }
+
+    #[test]
+    fn a_node_says_what_it_can_allocate_and_whether_it_is_ready() {
+        let status = r#"{"capacity": {"cpu": "64", "memory": "1Ki"}, "allocatable": {"cpu": "63500m", "memory": "251Ki"},
+            "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}]}"#;
+        let want = Node {
+            name: "n1".into(),
+            cpu: Some(63_500_000_000),
+            memory: Some(251 << 10),
+            ready: Some(true),
+            unschedulable: true,
+            takes_vms: true,
+        };
+        assert_eq!(node(r#"{"unschedulable": true}"#, status), want);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_known() {
+        for (allocatable, cpu, memory) in [
+            (r#"{"cpu": 4, "memory": 1024}"#, Some(4_000_000_000), Some(1024)),
+            (r#"{"cpu": "-1", "memory": "lots"}"#, None, None),
+            (r#"{"cpu": "9223372036854775807", "memory": "9223372036854775808"}"#, None, None),
+            (r#"{"cpu": {}, "memory": null}"#, None, None),
+            ("7", None, None),
+        ] {
+            let facts = node("[]", &format!(r#"{{"allocatable": {allocatable}}}"#));
+            assert_eq!((facts.cpu, facts.memory), (cpu, memory), "{allocatable}");
+            assert_eq!((facts.ready, facts.unschedulable), (None, false), "{allocatable}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_lost_touch_is_neither_ready_nor_not() {
+        for (status, ready) in [("True", Some(true)), ("False", Some(false)), ("Unknown", None), ("", None)] {
+            let conditions = format!(r#"{{"conditions": [{{"type": "Ready", "status": "{status}"}}]}}"#);
+            assert_eq!(node("{}", &conditions).ready, ready, "{status}");
+        }
+        let bare = read::<Nodes>(r#"{"metadata": {"name": "n1"}}"#).unwrap();
+        assert!(!bare.takes_vms, "nothing of KubeVirt is on it");
+    }
+}

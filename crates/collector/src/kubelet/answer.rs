@@ -1,0 +1,158 @@
+//! What is kept of a kubelet's `/stats/summary`: the volumes that can be some claim's.
+
+use crate::k8s::{
+    summary::{PodRef, Summary, VolumeUsage},
+    text::is_identifier,
+    time,
+};
+use model::Millis;
+use wukong_core::facts::{Key, VolumeRef, VolumeStats};
+
+/// The seed's volume name for a claim, beside `pvcRef`.
+const PVC_PREFIX: &str = "kubernetes.io~pvc/";
+
+/// Volumes that one kubelet may tell of: 16 on each of 500 pods.
+pub const MOST_VOLUMES: usize = 8192;
+
+/// What one summary tells.
+#[derive(Debug, Default)]
+pub struct Volumes {
+    /// Of more than are kept, one more than that.
+    pub stats: Vec<VolumeStats>,
+    /// Bytes of the node's own file systems.
+    pub node_filesystems: Vec<u64>,
+}
+
+pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
+    let summary: Summary<'_> = serde_json::from_slice(answer).ok()?;
+    let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
+    let mut stats = Vec::new();
+    for pod in summary.pods().filter(|pod| ours(&pod.pod_ref)) {
+        let used = pod.volumes().filter(|volume| of_interest(&pod.pod_ref, volume));
+        let room = (MOST_VOLUMES + 1).saturating_sub(stats.len());
+        stats.extend(used.map(|volume| volume_stats(&pod.pod_ref, volume)).take(room));
+    }
+    Some(Volumes { stats, node_filesystems: summary.node_filesystems() })
+}
+
+/// Claims, named as such or by the pod of a VM: a pod volume's name leads to its claim. What has no possible name is none.
+fn of_interest(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> bool {
+    let claim = volume.pvc_ref.as_ref().map_or(["", ""], |claim| [&claim.namespace, &claim.name]);
+    if ![&*pod.namespace, &*pod.name, &*volume.name].into_iter().chain(claim).all(is_identifier) {
+        return false;
+    }
+    let of_a_vm = pod.name.starts_with("virt-launcher-") || pod.name.starts_with("hp-volume-");
+    volume.pvc_ref.is_some()
+        || volume.name.starts_with(PVC_PREFIX)
+        || of_a_vm && !volume.name.starts_with("kube-api-access-")
+}
+
+fn volume_stats(pod: &PodRef<'_>, volume: VolumeUsage<'_>) -> VolumeStats {
+    VolumeStats {
+        of: volume_ref(pod, &volume),
+        used: volume.used(),
+        capacity: volume.capacity(),
+        available: volume.available(),
+        inodes: volume.inodes(),
+        node: Box::default(),
+        at: volume.time.as_deref().and_then(time::rfc3339).filter(|at: &Millis| *at > 0),
+    }
+}
+
+/// `pvcRef` first, then the seed's volume name, then the pod's volume of that name.
+fn volume_ref(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> VolumeRef {
+    match (&volume.pvc_ref, volume.name.strip_prefix(PVC_PREFIX)) {
+        (Some(claim), _) => VolumeRef::Claim(Key::new(&claim.namespace, &claim.name)),
+        (None, Some(claim)) => VolumeRef::Claim(Key::new(&pod.namespace, claim)),
+        (None, None) => VolumeRef::PodVolume {
+            pod: Key::new(&pod.namespace, &pod.name),
+            volume: volume.name.as_ref().into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = r#"{"node": {"nodeName": "n1", "cpu": {"usageNanoCores": 1}}, "pods": [
+        {"podRef": {"name": "virt-launcher-web-x", "namespace": "prod", "uid": "p-1"}, "containers": [{"name": "compute"}], "volume": [
+            {"time": "2026-03-04T09:12:00Z", "name": "root", "usedBytes": 5, "capacityBytes": 9, "availableBytes": 4, "inodes": 7, "inodesUsed": 2,
+                "pvcRef": {"name": "web-root", "namespace": "prod"}},
+            {"name": "data", "usedBytes": 1},
+            {"name": "kube-api-access-abc", "usedBytes": 1}]},
+        {"podRef": {"name": "web-frontend", "namespace": "prod", "uid": "p-2"}, "volume": [
+            {"name": "cache", "usedBytes": 1}, {"name": "kubernetes.io~pvc/old", "usedBytes": 3}]},
+        {"podRef": {"name": "hp-volume-x", "namespace": "dev"}, "volume": [{"name": "hot", "usedBytes": -1}]}]}"#;
+
+    #[test]
+    fn volumes_of_vms_and_claims_are_kept() {
+        let stats = decode(ANSWER.as_bytes(), None).unwrap().stats;
+        let claim = |name| VolumeRef::Claim(Key::new("prod", name));
+        let volume = |namespace, pod, volume: &str| VolumeRef::PodVolume {
+            pod: Key::new(namespace, pod),
+            volume: volume.into(),
+        };
+        let got: Vec<_> = stats.iter().map(|v| (v.of.clone(), v.used)).collect();
+        assert_eq!(
+            got,
+            [
+                (claim("web-root"), Some(5)),
+                (volume("prod", "virt-launcher-web-x", "data"), Some(1)),
+                (claim("old"), Some(3)),
+                (volume("dev", "hp-volume-x", "hot"), None)
+            ]
+        );
+        let root = &stats[0];
+        assert_eq!((root.capacity, root.available, root.inodes), (Some(9), Some(4), Some(7)));
+        assert_eq!(root.at, Some(1_772_615_520_000));
+    }
+
+    #[test]
+    fn a_kubelet_cannot_fill_this_program_s_memory() {
+        let volume = r#"{"name": "v", "usedBytes": 1}"#;
+        let pod = |volumes: usize| {
+            let volumes = vec![volume; volumes].join(",");
+            format!(r#"{{"podRef": {{"name": "virt-launcher-a", "namespace": "b"}}, "volume": [{volumes}]}}"#)
+        };
+        for (pods, volumes, want) in
+            [(2, 10, 20), (1, 20_000, MOST_VOLUMES + 1), (20, 5000, MOST_VOLUMES + 1)]
+        {
+            let answer = format!(r#"{{"pods": [{}]}}"#, vec![pod(volumes); pods].join(","));
+            assert_eq!(
+                decode(answer.as_bytes(), None).unwrap().stats.len(),
+                want,
+                "{pods} pods of {volumes}"
+            );
+        }
+        let zeros = format!(r#"{{"pods": [{}0]}}"#, "0,".repeat(1 << 20));
+        assert!(decode(zeros.as_bytes(), None).is_none(), "each would take eight times its bytes");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_cut_to_one() {
+        let long = "x".repeat(257);
+        let volumes = [
+            format!(r#"{{"name": "{long}", "usedBytes": 1}}"#),
+            format!(r#"{{"name": "v", "pvcRef": {{"name": "{long}", "namespace": "b"}}, "usedBytes": 1}}"#),
+            r#"{"name": "a\u202eb", "usedBytes": 1}"#.to_owned(),
+            r#"{"name": "root", "usedBytes": 1}"#.to_owned(),
+        ];
+        let answer = format!(
+            r#"{{"pods": [{{"podRef": {{"name": "virt-launcher-a", "namespace": "b"}}, "volume": [{}]}}]}}"#,
+            volumes.join(",")
+        );
+        let stats = decode(answer.as_bytes(), None).unwrap().stats;
+        assert!(
+            matches!(&stats[..], [VolumeStats { of: VolumeRef::PodVolume { volume, .. }, .. }] if **volume == *"root")
+        );
+    }
+
+    #[test]
+    fn other_namespaces_are_not_looked_at() {
+        let stats = decode(ANSWER.as_bytes(), Some(&["dev".to_owned()])).unwrap().stats;
+        assert!(
+            matches!(stats.as_slice(), [VolumeStats { of: VolumeRef::PodVolume { pod, .. }, .. }] if *pod.namespace == *"dev")
+        );
+    }
+}

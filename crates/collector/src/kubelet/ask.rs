@@ -1,0 +1,311 @@
+//! One request to one kubelet: straight, through the API server, or through it where straight does not work.
+
+use std::{net::IpAddr, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{
+    Outcome,
+    answer::{self, MOST_VOLUMES, Volumes},
+};
+use crate::{
+    Outlet,
+    client::Straight,
+    config::KubeletAccess,
+    error::{Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized, useless},
+    now,
+    poll::Asker,
+};
+use i18n::{key, msg};
+use model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId};
+use wukong_core::facts::{Observation, SourceError, SummaryFacts};
+
+/// The permission to ask through the API server.
+const PROXY: &str = "get nodes/proxy";
+
+/// Which way a kubelet is asked this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Proxy {
+        /// How it went straight a while ago: to fix that would be enough.
+        straight: Option<Direct>,
+    },
+    Direct(IpAddr),
+    /// Straight, and through the API server should that fail.
+    Either(IpAddr),
+    /// Only straight is wanted, and where to is not known.
+    Nowhere,
+}
+
+/// How a request straight to the kubelet went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direct {
+    Answered,
+    Denied,
+    Failed,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+pub struct Askers {
+    pub proxy: Asker,
+    /// None: kubelets are only asked through the API server.
+    pub straight: Option<Straight>,
+    pub access: KubeletAccess,
+    pub port: u16,
+    pub namespaces: Option<Arc<[String]>>,
+}
+
+/// The end of the requests to one node.
+pub struct Asked {
+    pub node: String,
+    pub started: Instant,
+    pub outcome: Outcome,
+    /// The outcome is of a request through the API server.
+    pub proxied: bool,
+    /// That was the only way to be tried.
+    pub began_by_proxy: bool,
+    /// None where it was not asked straight.
+    pub direct: Option<Direct>,
+}
+
+impl Askers {
+    /// Asks one node, and tells what it said. None: nobody listens any more.
+    pub async fn ask(self, node: String, way: Way, outlet: Outlet) -> Option<Asked> {
+        let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
+        let (direct, told) = match way {
+            Way::Proxy { straight } => (None, self.proxied(&node, straight).await),
+            Way::Direct(address) => self.straight(&node, address).await,
+            Way::Either(address) => match self.straight(&node, address).await {
+                (direct, told) if told.outcome == Outcome::Answered => (direct, told),
+                (direct, _) => (direct, self.proxied(&node, direct).await),
+            },
+            Way::Nowhere => (None, Told::failed(no_address(&node))),
+        };
+        let Told { outcome, result, proxied } = told;
+        if outcome == Outcome::Answered {
+            outlet.took(SourceId::Kubelet, started).await.ok()?;
+        }
+        outlet.send(Observation::Summary { node: node.clone(), at: now(), result }).await.ok()?;
+        Some(Asked { node, started, outcome, proxied, began_by_proxy, direct })
+    }
+
+    async fn proxied(&self, node: &str, straight: Option<Direct>) -> Told {
+        let Some(path) = path(node) else { return Told::failed(bad_name()) };
+        let outcome = |failure: &Failure| match failure {
+            Failure::Late(_) => Outcome::Late,
+            failure if failure.is_transport() => Outcome::Away,
+            _ => Outcome::Failed,
+        };
+        let volumes = self.volumes(&self.proxy, &path).await;
+        Told::of(Source::KubeletProxy, volumes, outcome, |failure| describe_proxied(node, straight, failure))
+    }
+
+    async fn straight(&self, node: &str, address: IpAddr) -> (Option<Direct>, Told) {
+        let Some(Straight { client, .. }) = &self.straight else {
+            return (None, Told::failed(no_address(node)));
+        };
+        let asker = Asker { client: client.clone(), ..self.proxy.clone() };
+        let volumes = self.volumes(&asker, &url(address, self.port)).await;
+        let direct = match &volumes {
+            Ok(_) => Direct::Answered,
+            Err(Failure::Status { code, .. }) if matches!(code.as_u16(), 401 | 403) => Direct::Denied,
+            Err(_) => Direct::Failed,
+        };
+        // Whatever keeps one kubelet from answering says nothing of the API server.
+        let outcome = |failure: &Failure| match failure {
+            Failure::Late(_) => Outcome::Late,
+            _ => Outcome::Failed,
+        };
+        let describe = |failure: &Failure| describe_direct(node, failure);
+        (Some(direct), Told::of(Source::KubeletDirect, volumes, outcome, describe))
+    }
+
+    async fn volumes(&self, asker: &Asker, url: &str) -> Result<Volumes, Failure> {
+        let namespaces = self.namespaces.clone();
+        let volumes = asker.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await?;
+        if volumes.stats.len() > MOST_VOLUMES { Err(Failure::TooMany(MOST_VOLUMES)) } else { Ok(volumes) }
+    }
+}
+
+/// What came of one request, for the join and for the next round.
+struct Told {
+    outcome: Outcome,
+    result: Result<SummaryFacts, SourceError>,
+    proxied: bool,
+}
+
+impl Told {
+    fn of(
+        source: Source,
+        volumes: Result<Volumes, Failure>,
+        outcome: impl Fn(&Failure) -> Outcome,
+        describe: impl Fn(&Failure) -> SourceError,
+    ) -> Self {
+        let outcome = volumes.as_ref().map_or_else(outcome, |_| Outcome::Answered);
+        let facts =
+            |Volumes { stats, node_filesystems }| SummaryFacts { source, volumes: stats, node_filesystems };
+        let result = volumes.map(facts).map_err(|failure| describe(&failure));
+        Self { outcome, result, proxied: source == Source::KubeletProxy }
+    }
+
+    /// Nobody was asked.
+    fn failed(error: SourceError) -> Self {
+        Self { outcome: Outcome::Failed, result: Err(error), proxied: false }
+    }
+}
+
+/// None for what cannot be a node's name. Names come from objects that their users write, a Wukong's status among
+/// them: one with slashes would choose which path this program's credentials are used on.
+fn path(node: &str) -> Option<String> {
+    is_dns_subdomain(node).then(|| format!("/api/v1/nodes/{node}/proxy/stats/summary"))
+}
+
+fn url(address: IpAddr, port: u16) -> String {
+    format!("https://{}/stats/summary", std::net::SocketAddr::new(address, port))
+}
+
+fn bad_name() -> SourceError {
+    source_error(Reason::NoNode, msg!(collect.node_name))
+}
+
+fn no_address(node: &str) -> SourceError {
+    source_error(Reason::NoNode, msg!(collect.no_address, node = node))
+}
+
+fn describe_proxied(node: &str, straight: Option<Direct>, failure: &Failure) -> SourceError {
+    match failure {
+        Failure::Transport(error) => transport_error(error.as_ref()),
+        Failure::Status { code, .. } => proxied_status(node, straight, code.as_u16()),
+        other => describe(node, other),
+    }
+}
+
+fn describe_direct(node: &str, failure: &Failure) -> SourceError {
+    match failure {
+        Failure::Transport(error) if is_tls(error.as_ref()) => {
+            source_error(Reason::Unreachable, msg!(collect.kubelet_tls, peer = kubelet(node)))
+        }
+        Failure::Transport(error) => peer_error(kubelet(node), error.as_ref()),
+        Failure::Status { code, .. } => direct_status(node, code.as_u16()),
+        other => describe(node, other),
+    }
+}
+
+/// What is the same either way.
+fn describe(node: &str, failure: &Failure) -> SourceError {
+    match failure {
+        Failure::Late(deadline) => late(kubelet(node), *deadline),
+        Failure::BadName => bad_name(),
+        Failure::Own(error) => error.clone(),
+        other => useless(msg!(collect.of_kubelet, node = node), other),
+    }
+}
+
+fn kubelet(node: &str) -> Message {
+    msg!(collect.kubelet, node = node)
+}
+
+fn proxied_status(node: &str, straight: Option<Direct>, code: u16) -> SourceError {
+    let peer = kubelet(node);
+    match code {
+        401 => unauthorized(msg!(collect.api_server)),
+        403 if straight == Some(Direct::Denied) => denied(key!(permission.kubelet), node),
+        // As it is where kubelets sign their certificates themselves.
+        403 if straight == Some(Direct::Failed) => {
+            let words = vec![denied(PROXY, node).detail, msg!(collect.not_straight)];
+            source_error(Reason::Forbidden, Message::List(words))
+        }
+        403 => denied(PROXY, node),
+        404 => source_error(Reason::Unreachable, msg!(collect.no_node, node = node)),
+        504 => source_error(Reason::TimedOut, msg!(collect.timed_out, peer = peer)),
+        429 => fewer(msg!(collect.api_server)),
+        500..=599 => {
+            source_error(Reason::Unreachable, msg!(collect.not_reached, peer = peer, code = code.to_string()))
+        }
+        _ => odd_status(peer, code),
+    }
+}
+
+fn direct_status(node: &str, code: u16) -> SourceError {
+    let peer = kubelet(node);
+    match code {
+        401 => unauthorized(peer),
+        403 => denied("get nodes/stats", node),
+        404 => source_error(Reason::Unreachable, msg!(collect.no_summary, peer = peer)),
+        429 => fewer(peer),
+        504 => source_error(Reason::TimedOut, msg!(collect.timed_out, peer = peer)),
+        500..=599 => {
+            let words = msg!(collect.unavailable, peer = peer, code = code.to_string());
+            source_error(Reason::Unreachable, words)
+        }
+        _ => odd_status(peer, code),
+    }
+}
+
+fn denied(permission: impl Into<Message>, node: &str) -> SourceError {
+    source_error(Reason::Forbidden, msg!(collect.on_node, permission = permission, node = node))
+}
+
+fn odd_status(peer: Message, code: u16) -> SourceError {
+    source_error(Reason::BadAnswer, msg!(collect.answers, peer = peer, code = code.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::is_translated;
+    use i18n::Render;
+
+    #[test]
+    fn a_name_cannot_choose_another_path() {
+        assert_eq!(
+            path("node-1.example.org").unwrap(),
+            "/api/v1/nodes/node-1.example.org/proxy/stats/summary"
+        );
+        for name in
+            ["", ".", "..", "../../secrets", "a/b", "a?b", "a%2fb", "a b", "A", "-a", "a.", "a..b", "a#"]
+        {
+            assert_eq!(path(name), None, "{name}");
+        }
+        assert_eq!(path(&"a".repeat(254)), None);
+    }
+
+    #[test]
+    fn an_address_of_either_kind_makes_a_url() {
+        for (address, want) in [
+            ("10.0.0.7", "https://10.0.0.7:10250/stats/summary"),
+            ("fd00::7", "https://[fd00::7]:10250/stats/summary"),
+            ("::ffff:10.0.0.7", "https://[::ffff:10.0.0.7]:10250/stats/summary"),
+        ] {
+            let url = url(address.parse().unwrap(), 10250);
+            assert_eq!(url, want);
+            assert!(url.parse::<http::Uri>().is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn every_failure_names_its_node() {
+        for code in [403, 404, 418, 500, 502, 503, 504] {
+            for error in [proxied_status("n7", None, code), direct_status("n7", code)] {
+                assert!(error.detail.english().contains("n7"), "{error:?}");
+                assert!(is_translated(&error), "{error:?}");
+            }
+        }
+        let details = [
+            proxied_status("n7", None, 403),
+            proxied_status("n7", Some(Direct::Denied), 403),
+            direct_status("n7", 403),
+            proxied_status("n7", Some(Direct::Failed), 403),
+        ]
+        .map(|error| (error.reason, error.detail.english()));
+        let want = [
+            "get nodes/proxy (node n7)",
+            "get nodes/stats or nodes/proxy (node n7)",
+            "get nodes/stats (node n7)",
+            "get nodes/proxy (node n7); direct connection failed: check port 10250 and --kubelet-ca",
+        ]
+        .map(|words| (Reason::Forbidden, words.to_owned()));
+        assert_eq!(details, want);
+    }
+}

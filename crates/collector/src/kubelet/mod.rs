@@ -1,0 +1,290 @@
+//! Each node's `/stats/summary`, straight from its kubelet or through the API server's node proxy: volumes only.
+//!
+//! A node that hangs holds one slot for its deadline, after which it is suspect: suspects wait behind the others
+//! and never take more than half of the slots. A node that fails is asked once a cycle like any other; only while
+//! the API server itself is away are those held back that are asked through it, and one node asked until it
+//! answers again.
+
+pub(super) mod answer;
+mod ask;
+
+use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+pub use self::ask::Askers;
+use self::ask::{Asked, Direct, Way};
+use super::{
+    Closed, Outlet,
+    poll::Pace,
+    turns::{Turns, room_for_suspects},
+};
+use crate::config::{CollectConfig, KubeletAccess};
+use wukong_core::facts::{NodeTarget, Targets};
+
+/// A kubelet that could not be asked straight is not tried so again for this long.
+const DIRECT_AGAIN: Duration = Duration::from_secs(600);
+/// So many kubelets in a row that could not be asked straight stand for all: a firewall or a missing permission
+/// would else cost each node its own attempt.
+const DIRECT_HOPELESS: u32 = 3;
+/// The file of their authority is not read more often.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+/// Asks every target at once, then each at its interval, until nobody listens.
+pub async fn poll(
+    askers: Askers,
+    config: &CollectConfig,
+    mut targets: watch::Receiver<Targets>,
+    outlet: Outlet,
+) -> Result<(), Closed> {
+    let mut round = Round::new(askers, config, outlet);
+    let mut publishing = true;
+    loop {
+        let nodes = targets.borrow_and_update().nodes.clone();
+        round.aim(&nodes);
+        round.renew().await;
+        let due = round.start_due();
+        tokio::select! {
+            changed = targets.changed(), if publishing => publishing = changed.is_ok(),
+            Some(done) = round.asked.join_next() => round.finish(done)?,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            // No node to ask, and nobody who could name one any more.
+            else => return Err(Closed),
+        }
+    }
+}
+
+/// One node that is asked again and again.
+#[derive(Debug)]
+struct Node {
+    address: Option<IpAddr>,
+    straight: Straight,
+}
+
+/// Whether a node can be asked straight, as far as that was tried.
+#[derive(Clone, Copy, Debug)]
+enum Straight {
+    Untried,
+    Works,
+    Closed(Closure),
+}
+
+/// Straight does not work: until when it is not tried, and how it went.
+#[derive(Clone, Copy, Debug)]
+struct Closure {
+    until: Instant,
+    how: Direct,
+}
+
+/// What came of asking one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Answered,
+    /// The node gave no figures: itself, or the API server on its behalf.
+    Failed,
+    Late,
+    /// The API server could not be reached.
+    Away,
+}
+
+struct Round {
+    askers: Askers,
+    outlet: Outlet,
+    slots: usize,
+    nodes: Turns<String, Node>,
+    /// Requests under way through the API server.
+    by_proxy: usize,
+    /// None: nobody listens any more.
+    asked: JoinSet<Option<Asked>>,
+    /// Of the API server, which kubelets that are asked straight have nothing to do with.
+    pace: Pace,
+    /// Kubelets in a row that could not be asked straight, and what that means for those not tried yet.
+    failed_straight: u32,
+    closed: Option<Closure>,
+    renewed: Instant,
+}
+
+impl Round {
+    fn new(askers: Askers, config: &CollectConfig, outlet: Outlet) -> Self {
+        Self {
+            askers,
+            outlet,
+            slots: config.kubelet_concurrency.max(1),
+            nodes: Turns::default(),
+            by_proxy: 0,
+            asked: JoinSet::new(),
+            pace: Pace::new(config.disk_interval),
+            failed_straight: 0,
+            closed: None,
+            renewed: Instant::now(),
+        }
+    }
+
+    /// Under another authority, what was learned of asking straight does not hold.
+    async fn renew(&mut self) {
+        let Some(straight) = &mut self.askers.straight else { return };
+        if self.renewed.elapsed() < RENEW_EVERY {
+            return;
+        }
+        self.renewed = Instant::now();
+        if straight.renew().await {
+            (self.failed_straight, self.closed) = (0, None);
+            self.nodes.values_mut().for_each(|node| node.straight = Straight::Untried);
+        }
+    }
+
+    /// New nodes are due at once; those that hold no VM any more are forgotten.
+    fn aim(&mut self, targets: &[NodeTarget]) {
+        let wanted: HashSet<&str> = targets.iter().map(|target| &*target.name).collect();
+        self.nodes.keep(|name| wanted.contains(name.as_str()));
+        for NodeTarget { name, address } in targets {
+            let name = name.to_string();
+            if !self.nodes.admit(&name, || Node::new(*address), Instant::now())
+                && let Some(node) = self.nodes.get_mut(&name)
+            {
+                node.moved_to(*address);
+            }
+        }
+    }
+
+    /// Starts what may start now, the longest due first, suspects last, and says when the next may.
+    fn start_due(&mut self) -> Option<Instant> {
+        loop {
+            let now = Instant::now();
+            match self.next(now) {
+                Some((at, name)) if at <= now => self.start(name, now),
+                later => return later.map(|(at, _)| at),
+            }
+        }
+    }
+
+    /// None while every slot is taken, or there is nobody to ask.
+    fn next(&self, now: Instant) -> Option<(Instant, String)> {
+        if self.asked.len() >= self.slots {
+            return None;
+        }
+        let suspects = self.nodes.hanging() < room_for_suspects(self.slots);
+        let proxied =
+            |name: &String| self.nodes.get(name).is_some_and(|node| self.way(node, now).is_proxied());
+        let Some(probe_at) = self.pace.probe_at() else {
+            let turn = self.nodes.next(now, suspects, |_| true)?;
+            return Some((turn.due, turn.key.clone()));
+        };
+        // While the API server is away, one request at a time sees whether it is back; the others go on.
+        let straight = self.nodes.next(now, suspects, |name| !proxied(name));
+        let straight = straight.map(|turn| (turn.due, turn.key));
+        let probe = self.nodes.next(now, suspects, proxied).filter(|_| self.by_proxy == 0);
+        let probe = probe.map(|turn| (turn.due.max(probe_at), turn.key));
+        let (at, name) = straight.into_iter().chain(probe).min()?;
+        Some((at, name.clone()))
+    }
+
+    fn way(&self, node: &Node, now: Instant) -> Way {
+        match (self.askers.access, node.address) {
+            (KubeletAccess::Direct, Some(address)) => Way::Direct(address),
+            (KubeletAccess::Direct, None) => Way::Nowhere,
+            (KubeletAccess::Auto, Some(address)) if self.askers.straight.is_some() => {
+                let closed = self.closure(node).filter(|closed| now < closed.until);
+                closed.map_or(Way::Either(address), |Closure { how, .. }| Way::Proxy { straight: Some(how) })
+            }
+            _ => Way::Proxy { straight: None },
+        }
+    }
+
+    /// What keeps this node from being asked straight: what was met there, else what many others met.
+    fn closure(&self, node: &Node) -> Option<Closure> {
+        match node.straight {
+            Straight::Works => None,
+            Straight::Untried => self.closed,
+            Straight::Closed(own) => self.closed.filter(|all| all.until > own.until).or(Some(own)),
+        }
+    }
+
+    fn start(&mut self, name: String, now: Instant) {
+        let Some(way) = self.nodes.get(&name).map(|node| self.way(node, now)) else { return };
+        self.nodes.begin(&name);
+        self.by_proxy += usize::from(way.is_proxied());
+        self.asked.spawn(self.askers.clone().ask(name, way, self.outlet.clone()));
+    }
+
+    fn finish(&mut self, done: Result<Option<Asked>, JoinError>) -> Result<(), Closed> {
+        let asked = match done {
+            Ok(asked) => asked.ok_or(Closed)?,
+            // A panic while asking: which node it was is lost with the task, so all are asked anew.
+            Err(_) => {
+                tracing::error!("asking a kubelet failed inside this program");
+                self.asked = JoinSet::new();
+                self.nodes.clear();
+                self.by_proxy = 0;
+                return Ok(());
+            }
+        };
+        let due = self.due_again(&asked);
+        let learned = asked.direct.map(|direct| self.learn(direct, Instant::now()));
+        if let Some(node) = self.nodes.get_mut(&asked.node) {
+            node.straight = learned.unwrap_or(node.straight);
+        }
+        self.by_proxy -= usize::from(asked.began_by_proxy);
+        self.nodes.end(&asked.node, due, asked.outcome == Outcome::Late);
+        Ok(())
+    }
+
+    /// What a request straight to one kubelet says of that way: of this node, and after several of all.
+    fn learn(&mut self, direct: Direct, now: Instant) -> Straight {
+        if direct == Direct::Answered {
+            (self.failed_straight, self.closed) = (0, None);
+            return Straight::Works;
+        }
+        let closed = Closure { until: now + DIRECT_AGAIN, how: direct };
+        self.failed_straight += 1;
+        if self.failed_straight >= DIRECT_HOPELESS {
+            self.closed = Some(closed);
+        }
+        Straight::Closed(closed)
+    }
+
+    fn due_again(&mut self, asked: &Asked) -> Instant {
+        let again = asked.started + self.pace.interval();
+        match asked.outcome {
+            // A kubelet says nothing of the API server.
+            _ if !asked.proxied => return again,
+            Outcome::Away => {
+                self.pace.hold(Duration::ZERO, Instant::now());
+                return Instant::now();
+            }
+            // No proof that the API server is back: a node that hangs looks the same.
+            Outcome::Late => {}
+            Outcome::Failed | Outcome::Answered => self.pace.back(),
+        }
+        if asked.outcome == Outcome::Answered {
+            self.pace.succeeded();
+        }
+        if asked.outcome == Outcome::Failed && self.pace.settling(Instant::now()) {
+            return Instant::now() + self.pace.soon();
+        }
+        again
+    }
+}
+
+impl Node {
+    fn new(address: Option<IpAddr>) -> Self {
+        Self { address, straight: Straight::Untried }
+    }
+
+    /// What was learned of another address does not hold for this one.
+    fn moved_to(&mut self, address: Option<IpAddr>) {
+        if self.address != address {
+            (self.address, self.straight) = (address, Straight::Untried);
+        }
+    }
+}
+
+impl Way {
+    fn is_proxied(self) -> bool {
+        matches!(self, Self::Proxy { .. })
+    }
+}

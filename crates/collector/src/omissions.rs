@@ -1,0 +1,227 @@
+//! What is not known of a source's objects, because they are larger or more than this program keeps: said beside what is
+//! known, and taken back once an object is small again.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Closed, Outlet, error::source_error, quota::Quota};
+use i18n::Render;
+use i18n::msg;
+use model::{message::Message, reason::Reason, source::SourceId};
+use wukong_core::facts::{Key, Observation, SourceError};
+
+/// Objects that are remembered of each kind; of more only so much is known.
+const REMEMBERED: usize = 10_000;
+/// Objects that are named to people.
+const NAMED: usize = 3;
+/// Between two lines of the log on one collection: an object may grow and shrink as often as its author likes.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Omissions {
+    /// Larger than is read, or not readable.
+    left_out: ObjectNames,
+    /// With lists that were cut.
+    shortened: ObjectNames,
+    /// For which there was no quota.
+    crowded_out: HashSet<Key>,
+    changed: bool,
+    logged_at: Option<Instant>,
+}
+
+/// ObjectNames of objects, and how many had none.
+#[derive(Debug, Default)]
+struct ObjectNames {
+    keys: BTreeSet<Key>,
+    unnamed: usize,
+}
+
+impl Omissions {
+    /// An object that was read, or is gone.
+    pub fn clear(&mut self, key: &Key) {
+        let gone =
+            [self.left_out.keys.remove(key), self.shortened.keys.remove(key), self.crowded_out.remove(key)];
+        self.changed |= gone.contains(&true);
+    }
+
+    /// An object that was read. `shortened`: but for the ends of its lists.
+    pub fn read(&mut self, key: Key, shortened: bool) {
+        if shortened {
+            let gone = [self.left_out.keys.remove(&key), self.crowded_out.remove(&key)];
+            self.changed |= gone.contains(&true) | self.shortened.add(Some(key));
+        } else if !self.is_empty() {
+            self.clear(&key);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.left_out.keys.is_empty() && self.shortened.keys.is_empty() && self.crowded_out.is_empty()
+    }
+
+    /// An object that is too large, or not readable. `key` is none if its beginning does not name it.
+    pub fn leave_out(&mut self, key: Option<Key>) {
+        self.changed |= self.left_out.add(key);
+    }
+
+    /// An object that there is no room for.
+    pub fn crowd_out(&mut self, key: Key) {
+        if self.crowded_out.len() < REMEMBERED {
+            self.changed |= self.crowded_out.insert(key);
+        }
+    }
+
+    /// Whether there was no room for something.
+    pub fn is_crowded(&self) -> bool {
+        !self.crowded_out.is_empty()
+    }
+
+    /// Those of a new list stand in place of these; where there is nothing to say any more, and was not, it is not told.
+    pub fn replace(&mut self, mut new: Self) {
+        let was = !self.is_empty() || self.left_out.unnamed > 0;
+        (new.changed, new.logged_at) = (new.changed || was, self.logged_at);
+        *self = new;
+    }
+
+    /// Those of a new list stand in place of what was told before.
+    pub fn follow(&mut self, before: &Self) {
+        (self.changed, self.logged_at) = (true, before.logged_at);
+    }
+
+    /// Tells the join, should there be anything new. `largest` is how many bytes of an object are read.
+    pub async fn report(
+        &mut self,
+        outlet: &Outlet,
+        (source, namespace): (SourceId, Option<&str>),
+        largest: usize,
+        quota: &Quota,
+    ) -> Result<(), Closed> {
+        if !std::mem::take(&mut self.changed) {
+            return Ok(());
+        }
+        let errors = self.errors(largest, quota);
+        if !errors.is_empty() && self.logged_at.is_none_or(|at| at.elapsed() > LOG_EVERY) {
+            self.logged_at = Some(Instant::now());
+            for error in &errors {
+                tracing::warn!(
+                    source = source.code(),
+                    namespace,
+                    detail = error.detail.english(),
+                    "objects are not known whole"
+                );
+            }
+        }
+        outlet.send(Observation::Omitted { source, namespace: namespace.map(str::to_owned), errors }).await
+    }
+
+    fn errors(&self, largest: usize, quota: &Quota) -> Vec<SourceError> {
+        let mut errors = Vec::new();
+        if self.left_out.count() > 0 {
+            let (count, bytes) = (self.left_out.count().to_string(), largest.to_string());
+            errors.push(msg!(
+                collect.left_out,
+                count = count,
+                objects = self.left_out.words(),
+                bytes = bytes
+            ));
+        }
+        if self.shortened.count() > 0 {
+            let count = self.shortened.count().to_string();
+            errors.push(msg!(collect.shortened, count = count, objects = self.shortened.words()));
+        }
+        if self.is_crowded() {
+            let count = match self.crowded_out.len() {
+                REMEMBERED => format!("≥ {REMEMBERED}"),
+                count => count.to_string(),
+            };
+            let (bytes, namespace) = (quota.limit().to_string(), quota.fullest().unwrap_or_default());
+            errors.push(msg!(collect.crowded_out, count = count, bytes = bytes, namespace = namespace));
+        }
+        errors.into_iter().map(|detail| source_error(Reason::TooLarge, detail)).collect()
+    }
+}
+
+impl ObjectNames {
+    /// Whether that was not known.
+    fn add(&mut self, key: Option<Key>) -> bool {
+        match key {
+            Some(key) if self.keys.len() < REMEMBERED => self.keys.insert(key),
+            Some(key) if self.keys.contains(&key) => false,
+            _ => {
+                self.unnamed = self.unnamed.saturating_add(1);
+                true
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.keys.len() + self.unnamed
+    }
+
+    /// `prod/web, prod/db, prod/mail +12`
+    fn words(&self) -> Message {
+        let name = |key: &Key| match &*key.namespace {
+            "" => key.name.to_string(),
+            namespace => format!("{namespace}/{}", key.name),
+        };
+        let mut words = self.keys.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
+        match self.count() - self.keys.len().min(NAMED) {
+            0 => {}
+            more if words.is_empty() => words = format!("+{more}"),
+            more => words.push_str(&format!(" +{more}")),
+        }
+        words.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::is_translated;
+
+    fn key(name: &str) -> Key {
+        Key::new("prod", name)
+    }
+
+    fn said(omissions: &Omissions) -> Vec<String> {
+        let errors = omissions.errors(4096, &Quota::new(100));
+        assert!(errors.iter().all(|error| error.reason == Reason::TooLarge && is_translated(error)));
+        errors.iter().map(|error| error.detail.english()).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_is_named_until_it_is_small_again() {
+        let mut omissions = Omissions::default();
+        assert!(said(&omissions).is_empty());
+        for name in ["a", "b", "c", "d"] {
+            omissions.leave_out(Some(key(name)));
+        }
+        omissions.leave_out(None);
+        assert!(std::mem::take(&mut omissions.changed));
+        let [words] = &said(&omissions)[..] else { panic!("{omissions:?}") };
+        assert!(words.contains("prod/a, prod/b, prod/c +2") && words.contains("4096"), "{words}");
+        omissions.leave_out(Some(key("a")));
+        assert!(!omissions.changed, "that was said");
+        for name in ["a", "b", "c", "d"] {
+            omissions.clear(&key(name));
+        }
+        assert!(omissions.changed && said(&omissions)[0].contains("+1"), "the one without a name is left");
+    }
+
+    #[test]
+    fn what_is_cut_and_what_has_no_room_is_said_apart() {
+        let mut omissions = Omissions::default();
+        omissions.read(key("long"), true);
+        (0..20_000).for_each(|n| omissions.crowd_out(key(&n.to_string())));
+        let words = said(&omissions);
+        assert!(words[0].contains("prod/long"), "{words:?}");
+        assert!(words[1].contains("≥ 10000"), "{words:?}");
+        assert_eq!(omissions.crowded_out.len(), REMEMBERED);
+        omissions.read(key("long"), false);
+        assert_eq!(said(&omissions).len(), 1);
+    }
+}

@@ -1,0 +1,417 @@
+//! HTTP to what is not the API server: certificates and credentials of its own, no redirect followed, every answer
+//! held to a deadline and a size.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode, Uri};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use rustls::CertificateError;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    addresses::without_addresses,
+    budget::Budget,
+    error::{Failure, late, peer_error, source_error, tls_error, useless},
+    pinned,
+    poll::{AnswerBytes, append_bounded, decode_apart, retry_after},
+};
+use crate::{
+    config::{Protocol, Proxy, ProxyRules},
+    k8s::peer_error::PeerError,
+};
+use i18n::msg;
+use model::{
+    message::{Key, Message},
+    reason::Reason,
+};
+use wukong_core::facts::SourceError;
+
+/// TCP and TLS handshake together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Read of what an error says.
+const ERROR_BODY: usize = 4 << 10;
+/// How to make a certificate that can be verified.
+const NEW_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=HOST -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:HOST -keyout key.pem -out certificate.pem";
+
+/// One peer, and how it is spoken to. Its CA file is read anew for each round: authorities are rotated too.
+pub struct Site {
+    /// As people know it: `Prometheus`.
+    pub name: &'static str,
+    url: Uri,
+    ca: Option<PathBuf>,
+    proxy: Option<Proxy>,
+    limits: SiteLimits,
+    /// The client, and the CA file that it was made of.
+    client: Option<(Option<Vec<u8>>, Client)>,
+}
+
+/// A site for the length of one round.
+#[derive(Clone)]
+pub struct Session {
+    client: Client,
+    base: Url,
+    limits: SiteLimits,
+}
+
+/// An answer that is a success.
+pub struct Reply {
+    pub headers: HeaderMap,
+    answer: AnswerBytes,
+}
+
+/// What the answer of a site may take.
+#[derive(Clone)]
+pub struct SiteLimits {
+    pub deadline: Duration,
+    /// Bytes of the largest answer that is read.
+    pub limit: usize,
+    /// What the answers that are under way hold.
+    pub budget: Budget,
+}
+
+impl Site {
+    pub fn new(name: &'static str, url: Uri, ca: Option<PathBuf>, limits: SiteLimits) -> Self {
+        Self { name, url, ca, proxy: None, limits, client: None }
+    }
+
+    /// The proxy that the environment names for it, if any, by the rules that hold for the API server.
+    pub fn through(self, proxies: &ProxyRules) -> Self {
+        let url = Url::parse(&self.url.to_string()).ok();
+        Self { proxy: url.and_then(|url| proxies.proxy_for(&url).cloned()), ..self }
+    }
+
+    pub async fn open(&mut self) -> Result<Session, Failure> {
+        let base = Url::parse(&self.url.to_string()).map_err(|_| Failure::BadName)?;
+        let client = self.client().await?;
+        Ok(Session { client, base, limits: self.limits.clone() })
+    }
+
+    async fn client(&mut self) -> Result<Client, Failure> {
+        let flag = self.ca_flag();
+        let file = msg!(collect.ca_file, peer = self.name, flag = flag);
+        let pem = match &self.ca {
+            Some(path) => Some(read(path, &file).await?),
+            None => None,
+        };
+        if let Some((_, client)) = self.client.as_ref().filter(|(of, _)| *of == pem) {
+            return Ok(client.clone());
+        }
+        let client = build(pem.as_deref(), self.proxy.as_ref()).ok_or_else(|| {
+            Failure::Own(source_error(Reason::Unreachable, msg!(collect.no_certificates, file = file)))
+        })?;
+        self.client = Some((pem, client.clone()));
+        Ok(client)
+    }
+
+    fn ca_flag(&self) -> String {
+        format!("--{}-ca", self.name.to_ascii_lowercase())
+    }
+
+    /// A failure in words. `credentials` is what a person should look at when they are refused.
+    pub fn describe(&self, credentials: Key, failure: &Failure) -> SourceError {
+        let name = self.name;
+        match failure {
+            Failure::Late(deadline) => late(name, *deadline),
+            Failure::Transport(error) => tls_error(error.as_ref())
+                .and_then(|error| self.describe_certificate(error))
+                .unwrap_or_else(|| peer_error(name, error.as_ref())),
+            Failure::Status { code, .. } => {
+                describe_status(name, credentials, code.as_u16(), &PeerError::default())
+            }
+            Failure::Refused { code, says, .. } => describe_status(name, credentials, code.as_u16(), says),
+            Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => useless(name, failure),
+            Failure::BadName => source_error(Reason::Unreachable, msg!(collect.bad_url, peer = name)),
+            Failure::Own(error) => error.clone(),
+        }
+    }
+}
+
+impl Site {
+    /// None where nothing better can be said than that the handshake failed.
+    fn describe_certificate(&self, error: &rustls::Error) -> Option<SourceError> {
+        let rustls::Error::InvalidCertificate(why) = error else { return None };
+        let peer = self.name;
+        let words = match why {
+            _ if pinned::is_of_dates(error) => msg!(collect.certificate_dates, peer = peer),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                msg!(collect.certificate_name, peer = peer, flag = self.ca_flag())
+            }
+            CertificateError::Other(other) => match other.to_string().as_str() {
+                // Errors of webpki, which rustls has no names for.
+                words if words.contains("UnsupportedCertVersion") => {
+                    msg!(collect.certificate_v1, peer = peer, command = NEW_CERTIFICATE)
+                }
+                words if words.contains("CaUsedAsEndEntity") => {
+                    msg!(collect.certificate_name, peer = peer, flag = self.ca_flag())
+                }
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(source_error(Reason::Unreachable, words))
+    }
+}
+
+/// None where the CA is none. Without one the system's authorities count, and those that are built in: a container's
+/// image has none of its own.
+fn build(ca: Option<&[u8]>, proxy: Option<&Proxy>) -> Option<Client> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("wukong-dashboard/", env!("CARGO_PKG_VERSION")))
+        // A small answer that unpacks to a large one is no smaller to us.
+        .no_gzip()
+        .no_brotli()
+        .use_rustls_tls()
+        // Which proxy is decided here, not by reqwest's own rules.
+        .no_proxy();
+    if let Some(proxy) = proxy {
+        builder = builder.proxy(to_reqwest(proxy)?);
+    }
+    if let Some(ca) = ca {
+        builder = builder.use_preconfigured_tls(pinned::config(ca)?);
+    }
+    builder.build().ok()
+}
+
+fn to_reqwest(proxy: &Proxy) -> Option<reqwest::Proxy> {
+    let made = reqwest::Proxy::all(proxy.url().clone()).ok()?;
+    Some(match proxy.login() {
+        // A SOCKS proxy's login is taken from its address.
+        Some((user, password)) if proxy.protocol() != Protocol::Socks => made.basic_auth(&user, &password),
+        _ => made,
+    })
+}
+
+/// What it says itself is put behind that in one line, but of a refusal of credentials: that may repeat them.
+fn describe_status(name: &str, credentials: Key, code: u16, says: &PeerError) -> SourceError {
+    let timed_out = says.kind == "timeout" || says.kind == "canceled";
+    let (reason, words) = match code {
+        300..=399 => (Reason::BadAnswer, msg!(collect.redirect)),
+        401 => (Reason::Forbidden, msg!(collect.check, credentials = credentials)),
+        403 => (Reason::Forbidden, msg!(collect.may_not, credentials = credentials)),
+        404 => (Reason::BadAnswer, msg!(collect.check_path)),
+        408 | 499 | 504 => (Reason::TimedOut, msg!(collect.too_slow)),
+        // Prometheus answers so when a query takes longer than it may (`getDefaultErrorCode` in web/api/v1).
+        503 if timed_out => (Reason::TimedOut, msg!(collect.too_slow)),
+        429 => (Reason::Unreachable, msg!(collect.ask_less)),
+        500..=599 => (Reason::Unreachable, msg!(collect.unwell)),
+        _ => (Reason::BadAnswer, msg!(collect.not_understood)),
+    };
+    let words = match reason {
+        Reason::Forbidden => words,
+        _ if says.line.is_empty() => words,
+        _ => msg!(collect.says, words = words, line = without_addresses(&says.line)),
+    };
+    let answers = msg!(collect.answers, peer = name, code = code.to_string());
+    source_error(reason, msg!(collect.about, peer = answers, words = words))
+}
+
+impl Session {
+    /// The address of something behind the base address; each segment is escaped as a whole.
+    pub fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    pub fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    pub fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Sends one request, once.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let (started, deadline) = (Instant::now(), self.limits.deadline);
+        let reply = timeout(deadline, self.receive(request)).await;
+        let reply = reply.unwrap_or(Err(Failure::Late(deadline)));
+        tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = reply.is_ok(), "asked");
+        reply
+    }
+
+    async fn receive(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let mut response = request.send().await.map_err(transport)?;
+        let code = response.status();
+        if !code.is_success() {
+            let retry_after = retry_after(response.headers());
+            let says = PeerError::read(&read_start(response).await);
+            return Err(Failure::Refused { code, retry_after, says });
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Reply { headers, answer: self.read(response).await? })
+    }
+
+    async fn read(&self, mut response: Response) -> Result<AnswerBytes, Failure> {
+        let limit = self.limits.limit;
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(Failure::TooLarge(limit));
+        }
+        let (mut bytes, mut lease) = (BytesMut::new(), self.limits.budget.lease());
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            append_bounded(&mut bytes, &chunk, limit, &mut lease).await?;
+        }
+        Ok(AnswerBytes { bytes: bytes.freeze(), lease })
+    }
+}
+
+/// What an error says, as far as it comes in time: the request's deadline is the caller's.
+async fn read_start(mut response: Response) -> Vec<u8> {
+    let mut start = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = ERROR_BODY - start.len();
+        start.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if start.len() == ERROR_BODY {
+            break;
+        }
+    }
+    start
+}
+
+/// The address is left out: it is nobody's business but the configuration's.
+fn transport(error: reqwest::Error) -> Failure {
+    Failure::Transport(error.without_url().into())
+}
+
+impl Reply {
+    pub async fn decode<T: Send + 'static>(
+        self,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        decode_apart(self.answer, decode).await.ok_or(Failure::Undecodable)
+    }
+}
+
+impl Failure {
+    pub fn is_status(&self, code: u16) -> bool {
+        self.status().is_some_and(|(got, _)| got == StatusCode::from_u16(code).unwrap_or_default())
+    }
+}
+
+/// A credential from a file, without the white space around it. `file` is what people call it: readers are told the flag
+/// that names it, and not where it lies.
+pub async fn secret(path: &Path, file: Key) -> Result<String, Failure> {
+    let file = file.into();
+    let text = String::from_utf8(read(path, &file).await?).map(|text| text.trim().to_owned());
+    match text {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => Err(Failure::Own(source_error(Reason::Forbidden, msg!(collect.no_line, file = file)))),
+    }
+}
+
+async fn read(path: &Path, file: &Message) -> Result<Vec<u8>, Failure> {
+    tokio::fs::read(path).await.map_err(|error| {
+        tracing::debug!(path = %path.display(), %error, "cannot read a file");
+        let detail = msg!(collect.unreadable, file = file.clone(), why = error.kind().to_string());
+        Failure::Own(source_error(Reason::Forbidden, detail))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::is_translated;
+    use i18n::Render;
+    use i18n::key;
+
+    fn session(base: &str) -> Session {
+        let client = build(None, None).unwrap();
+        let limits = SiteLimits { deadline: CONNECT_TIMEOUT, limit: 1, budget: Budget::new(&[]) };
+        Session { client, base: base.parse().unwrap(), limits }
+    }
+
+    #[test]
+    fn a_path_is_put_behind_the_base_address() {
+        for (base, want) in [
+            ("http://p:9090", "http://p:9090/api/v1/query"),
+            ("http://p:9090/", "http://p:9090/api/v1/query"),
+            ("https://p/prefix", "https://p/prefix/api/v1/query"),
+            ("https://p/prefix/", "https://p/prefix/api/v1/query"),
+        ] {
+            assert_eq!(session(base).url(&["api", "v1", "query"]).as_str(), want);
+        }
+    }
+
+    #[test]
+    fn a_segment_stays_one() {
+        let url = session("http://c/").url(&["api", "block", "image", "pool/a b/../x?y#z%"]);
+        assert_eq!(url.as_str(), "http://c/api/block/image/pool%2Fa%20b%2F..%2Fx%3Fy%23z%25");
+    }
+
+    #[test]
+    fn every_status_is_told_in_words_that_name_the_site() {
+        for (code, reason) in [
+            (301, Reason::BadAnswer),
+            (400, Reason::BadAnswer),
+            (401, Reason::Forbidden),
+            (403, Reason::Forbidden),
+            (404, Reason::BadAnswer),
+            (422, Reason::BadAnswer),
+            (429, Reason::Unreachable),
+            (500, Reason::Unreachable),
+            (503, Reason::Unreachable),
+            (504, Reason::TimedOut),
+        ] {
+            let nothing = PeerError::default();
+            let error = describe_status("Prometheus", key!(collect.token_or_password), code, &nothing);
+            assert_eq!(error.reason, reason, "{code}");
+            let words = error.detail.english();
+            assert!(words.starts_with(&format!("Prometheus answers {code}: ")), "{words}");
+            assert!(is_translated(&error), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_site_says_is_one_line_and_tells_no_credentials() {
+        for (code, kind, line, reason, want) in [
+            (
+                401,
+                "",
+                "bad token t",
+                Reason::Forbidden,
+                "Prometheus answers 401: check its token or password",
+            ),
+            (
+                422,
+                "execution",
+                "query processing would load too many samples into memory in query execution",
+                Reason::BadAnswer,
+                "Prometheus answers 422: it does not understand the request (it says: query processing would load too many samples into memory in query execution)",
+            ),
+            (
+                503,
+                "timeout",
+                "query timed out in expression evaluation",
+                Reason::TimedOut,
+                "Prometheus answers 503: it did not answer in time (it says: query timed out in expression evaluation)",
+            ),
+            (
+                503,
+                "unavailable",
+                "no store at 10.0.0.3:10901",
+                Reason::Unreachable,
+                "Prometheus answers 503: it has an internal error (it says: no store at …)",
+            ),
+        ] {
+            let says = PeerError { kind: kind.into(), line: line.into() };
+            let error = describe_status("Prometheus", key!(collect.token_or_password), code, &says);
+            assert_eq!((error.reason, error.detail.english().as_str()), (reason, want));
+        }
+    }
+
+    #[test]
+    fn what_is_no_authority_is_refused() {
+        assert!(build(None, None).is_some());
+        for ca in ["", "x", "-----BEGIN CERTIFICATE-----\nnope\n-----END CERTIFICATE-----\n"] {
+            assert!(build(Some(ca.as_bytes()), None).is_none(), "{ca}");
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! The past, by range queries: for one VM when somebody looks, for all of them in pieces after a start.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::super::archive::{Question, Questions, Reply};
+use super::{
+    Api, Budget, CREDENTIALS, Failure, PlainQueries, Site,
+    identity::{Foreign, NameLabel, Scope},
+    open,
+    query::{self, Queries},
+    site,
+};
+use crate::{
+    config::{CollectConfig, PrometheusConfig},
+    k8s::prometheus::{Answer, Labels},
+};
+use model::Millis;
+use wukong_core::{
+    archive::{Names, Of, Recording, Times, Track},
+    facts::Key,
+};
+
+/// Amounts from here on are no amounts.
+const ABSURD: f64 = (1u64 << 63) as f64;
+/// Points of one answer: 16 bytes each are held. More series than were asked for come from a matcher that lets too much in,
+/// or from a scraped page that invents them.
+const MOST_POINTS: usize = 1 << 21;
+/// What is held of a track beside its points, in points.
+const TRACK_POINTS: usize = 16;
+
+type Asked = (Reply, Result<Found, Failure>);
+
+/// What the queries of one question gave, and why some of them gave nothing.
+struct Found {
+    recording: Recording,
+    failures: Vec<Failure>,
+}
+
+/// Answers questions about the past, as many at a time as their queue gives places.
+pub struct Historian {
+    site: Site,
+    config: PrometheusConfig,
+    scope: Scope,
+    plain: PlainQueries,
+}
+
+impl Historian {
+    /// None where no Prometheus is configured.
+    pub fn new(collect: &CollectConfig, budget: Budget) -> Option<Self> {
+        let config = collect.prometheus.clone()?;
+        let site = site(&config, collect, budget);
+        let scope = super::scope(&config, collect);
+        Some(Self { site, config, scope, plain: PlainQueries::default() })
+    }
+
+    /// Runs until shut down.
+    pub async fn run(mut self, mut questions: Questions, shutdown: CancellationToken) {
+        let mut asked: JoinSet<Option<Asked>> = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                question = questions.next() => self.begin(question, &mut asked).await,
+                Some(answered) = asked.join_next() => self.tell(answered.ok().flatten()),
+            }
+        }
+    }
+
+    async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<Asked>>) {
+        let Question { of, times, reply, .. } = question;
+        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of);
+        let api = match open(&mut self.site, &self.config, &self.scope, &self.plain).await {
+            Ok(api) => api,
+            Err(failure) => return self.tell(Some((reply, Err(failure)))),
+        };
+        asked.spawn(async move {
+            tokio::select! {
+                // Nobody waits for it any more.
+                () = reply.closed() => None,
+                answer = ask(&api, &queries, &of, times) => Some((reply, answer)),
+            }
+        });
+    }
+
+    fn tell(&self, asked: Option<Asked>) {
+        if let Some((reply, answer)) = asked {
+            let describe = |failure: &Failure| self.site.describe(CREDENTIALS, failure);
+            let told = answer.map(|Found { recording, failures }| Recording {
+                failures: failures.iter().map(describe).collect(),
+                ..recording
+            });
+            reply.send(told.map_err(|failure| describe(&failure)));
+        }
+    }
+}
+
+/// How the answer to a query is read.
+#[derive(Clone, Copy)]
+enum Figure {
+    Cpu,
+    Memory,
+    Claim,
+}
+
+impl Figure {
+    /// The times that are asked for: the growth of a counter takes one more.
+    fn asked(self, times: Times) -> Times {
+        match self {
+            Self::Cpu => Times { from: times.from - times.step, count: times.count + 1, ..times },
+            Self::Memory | Self::Claim => times,
+        }
+    }
+
+    fn read(self, answer: &[u8], scope: &Scope, names: &Names, times: Times) -> Option<Tracks> {
+        match self {
+            Self::Cpu => cpu(answer, Wanted { scope, names: Some(&names.instances) }, self.asked(times)),
+            Self::Memory => {
+                tracks(answer, Wanted { scope, names: Some(&names.instances) }, NameLabel::Instance, times)
+            }
+            Self::Claim => {
+                tracks(answer, Wanted { scope, names: Some(&names.claims) }, NameLabel::Claim, times)
+            }
+        }
+    }
+
+    async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<Tracks, Failure> {
+        let names = query.names.clone();
+        let read = move |answer: &[u8], scope: &Scope| self.read(answer, scope, &names, times);
+        api.range(query.text, self.asked(times), read).await
+    }
+
+    /// Asks once more, with a longer step, should the server not give as many points.
+    async fn ask_as_fine_as_it_gives(
+        self,
+        api: &Api,
+        query: &Query<'_>,
+        times: Times,
+    ) -> Result<Tracks, Failure> {
+        match self.ask(api, query, times).await {
+            Err(failure) if is_too_fine(&failure) => {
+                let coarse = coarser(times);
+                let found = self.ask(api, query, coarse).await?;
+                Ok(found.into_iter().map(|(key, track)| (key, stretched(&track, coarse, times))).collect())
+            }
+            told => told,
+        }
+    }
+}
+
+/// What a longer step is of the one that was too short.
+const COARSER: Millis = 4;
+
+/// Prometheus gives 11,000 points of a series, VictoriaMetrics `-search.maxPointsPerTimeseries`; either may be set lower by who runs it.
+fn is_too_fine(failure: &Failure) -> bool {
+    let says_so = |line: &str| {
+        ["maximum resolution", "maxPointsPerTimeseries", "too many points"]
+            .iter()
+            .any(|words| line.contains(words))
+    };
+    matches!(failure, Failure::Refused { code, says, .. } if code.is_client_error() && says_so(&says.line))
+}
+
+/// Fewer times over the same span, that end with the same one.
+fn coarser(times: Times) -> Times {
+    let (step, count) = (times.step * COARSER, times.count.div_ceil(COARSER as usize));
+    Times { from: times.last() - (count as Millis - 1) * step, step, count }
+}
+
+/// Each point stands for the step up to its time.
+fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
+    let value = |index: usize| {
+        let behind = (times.last() - times.at(index)).div_euclid(coarse.step);
+        let place = usize::try_from(behind).ok().and_then(|behind| coarse.count.checked_sub(behind + 1));
+        track.get(place?).copied().flatten()
+    };
+    (0..times.count).map(value).collect()
+}
+
+/// The queries side by side. Each that fails costs its own figure; all of them, the answer.
+async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Found, Failure> {
+    let names = of.names();
+    let (cpu, memory) = (Query::new(&queries.cpu, &names), Query::new(&queries.memory, &names));
+    let claims = |query: Option<String>| async {
+        let query = query?;
+        Some(Figure::Claim.ask_as_fine_as_it_gives(api, &Query::new(&query, &names), times).await)
+    };
+    let [used, capacity] = queries.volumes.clone().map_or([None, None], |both| both.map(Some));
+    let (cpu, memory, used, capacity) = tokio::join!(
+        Figure::Cpu.ask_as_fine_as_it_gives(api, &cpu, times),
+        Figure::Memory.ask_as_fine_as_it_gives(api, &memory, times),
+        claims(used),
+        claims(capacity)
+    );
+    let (mut failures, mut answered) = (Vec::new(), false);
+    let mut take = |result: Option<Result<Tracks, Failure>>| match result {
+        None => Tracks::new(),
+        Some(Ok(tracks)) => {
+            answered = true;
+            tracks
+        }
+        Some(Err(failure)) => {
+            failures.push(failure);
+            Tracks::new()
+        }
+    };
+    let recording = Recording {
+        cpu: take(Some(cpu)),
+        memory: take(Some(memory)),
+        used: take(used),
+        capacity: take(capacity),
+        failures: Vec::new(),
+    };
+    match failures.pop() {
+        Some(failure) if !answered => Err(failure),
+        last => {
+            failures.extend(last);
+            Ok(Found { recording, failures })
+        }
+    }
+}
+
+/// A query, and the things that it is about.
+struct Query<'a> {
+    text: &'a str,
+    names: Arc<Names>,
+}
+
+impl<'a> Query<'a> {
+    fn new(text: &'a str, names: &Arc<Names>) -> Self {
+        Self { text, names: names.clone() }
+    }
+}
+
+/// Which series are kept: what was asked for and nothing else, whatever the server made of the query.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    scope: &'a Scope,
+    /// None: all.
+    names: Option<&'a HashSet<Key>>,
+}
+
+impl Wanted<'_> {
+    /// Series that are not believed are counted by the queries of each round.
+    fn key(self, labels: &Labels<'_>, label: NameLabel) -> Option<Key> {
+        self.scope
+            .key(labels, label, &mut Foreign::new())
+            .filter(|key| self.names.is_none_or(|names| names.contains(key)))
+    }
+}
+
+type Tracks = HashMap<Key, Track>;
+
+/// Nanocores out of the growth of each node's counter. Where two nodes tell of a guest, the one that began later has it.
+fn cpu(answer: &[u8], wanted: Wanted<'_>, times: Times) -> Option<Tracks> {
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let mut found: HashMap<Key, (usize, Track)> = HashMap::new();
+    for series in answer.series() {
+        if found.len() * (times.count + TRACK_POINTS) > MOST_POINTS {
+            return None;
+        }
+        let Some(key) = wanted.key(&series.metric, NameLabel::Instance) else { continue };
+        let counted = spread(series.amounts(), times);
+        let Some(began) = counted.iter().position(Option::is_some) else { continue };
+        let track = growth(&counted, times.step);
+        match found.get_mut(&key) {
+            None => drop(found.insert(key, (began, track))),
+            Some((other, into)) if *other <= began => {
+                *into = over(track, into);
+                *other = began;
+            }
+            Some((_, into)) => *into = over(std::mem::take(into), &track),
+        }
+    }
+    Some(found.into_iter().map(|(key, (_, track))| (key, track)).collect())
+}
+
+/// `first`, and `second` where that has nothing.
+fn over(first: Track, second: &Track) -> Track {
+    first.into_iter().zip(second).map(|(first, second)| first.or(*second)).collect()
+}
+
+/// Mean nanocores between each two values. A counter that fell began anew.
+fn growth(counted: &[Option<f64>], step: Millis) -> Track {
+    let grown = |pair: &[Option<f64>]| {
+        let (before, after) = (pair[0]?, pair[1]?);
+        let seconds = if after < before { after } else { after - before };
+        amount(seconds * 1e12 / step as f64)
+    };
+    counted.windows(2).map(grown).collect()
+}
+
+/// The values of each thing. Of two series of one, such as a scrape that honours labels and one that does not, the one with more values.
+fn tracks(answer: &[u8], wanted: Wanted<'_>, label: NameLabel, times: Times) -> Option<Tracks> {
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let mut found = Tracks::new();
+    for series in answer.series() {
+        if found.len() * (times.count + TRACK_POINTS) > MOST_POINTS {
+            return None;
+        }
+        let Some(key) = wanted.key(&series.metric, label) else { continue };
+        let track: Track = spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
+        let known = |track: &Track| track.iter().flatten().count();
+        if found.get(&key).is_none_or(|other| known(other) < known(&track)) {
+            found.insert(key, track);
+        }
+    }
+    Some(found)
+}
+
+/// Values at the times that were asked for; what comes for no such time is left out.
+fn spread(values: impl Iterator<Item = (Millis, Option<f64>)>, times: Times) -> Vec<Option<f64>> {
+    let mut spread = vec![None; times.count];
+    for (at, value) in values {
+        let index = (at - times.from).div_euclid(times.step);
+        if let Some(place) = usize::try_from(index).ok().and_then(|index| spread.get_mut(index)) {
+            *place = value;
+        }
+    }
+    spread
+}
+
+fn amount(value: f64) -> Option<u64> {
+    (value < ABSURD).then(|| value.round() as u64)
+}
+
+/// Each reading of one answer, put together as if it answered every query.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
+    let all = Wanted { scope: &Scope::default(), names: None };
+    let claims = || tracks(answer, all, NameLabel::Claim, times);
+    Some(Recording {
+        cpu: cpu(answer, all, times)?,
+        memory: tracks(answer, all, NameLabel::Instance, times)?,
+        used: claims()?,
+        capacity: claims()?,
+        failures: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(scope: &Scope) -> Wanted<'_> {
+        Wanted { scope, names: None }
+    }
+
+    const TIMES: Times = Times { from: 60_000, step: 60_000, count: 3 };
+
+    fn json(series: &[(&str, &str)]) -> Vec<u8> {
+        let one = |(labels, values): &(&str, &str)| {
+            format!(r#"{{"metric":{{"namespace":"prod",{labels}}},"values":[{values}]}}"#)
+        };
+        let all: Vec<_> = series.iter().map(one).collect();
+        let all = all.join(",");
+        format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{all}]}}}}"#).into_bytes()
+    }
+
+    const N1: &str = r#""name":"web","node":"n1""#;
+    const N2: &str = r#""name":"web","node":"n2""#;
+
+    /// Whole cores of `prod/web` at 120, 180 and 240 s.
+    fn cores(series: &[(&str, &str)]) -> Vec<Option<u64>> {
+        let times = Times { count: 4, ..TIMES };
+        let found = cpu(&json(series), all(&Scope::default()), times).unwrap();
+        let track = found.get(&Key::new("prod", "web")).cloned().unwrap_or_default();
+        track.into_iter().map(|nanos| nanos.map(|nanos| nanos / 1_000_000_000)).collect()
+    }
+
+    #[test]
+    fn cpu_is_the_growth_of_a_counter_between_two_points() {
+        for (values, want) in [
+            (r#"[60,"60"],[120,"120"],[180,"300"],[240,"300"]"#, [Some(1), Some(3), Some(0)]),
+            (r#"[60,"600"],[120,"120"],[180,"180"],[240,"240"]"#, [Some(2), Some(1), Some(1)]),
+            (r#"[60,"60"],[180,"180"],[240,"240"]"#, [None, None, Some(1)]),
+            (r#"[60,"0"],[120,"NaN"],[180,"-60"],[240,"1e30"]"#, [None, None, None]),
+            (r#"[180,"7"],[240,"67"]"#, [None, None, Some(1)]),
+        ] {
+            assert_eq!(cores(&[(N1, values)]), want, "{values}");
+        }
+        assert_eq!(cores(&[]), []);
+    }
+
+    /// A page that is scraped can invent any number of series, and each takes as many points as were asked for.
+    #[test]
+    fn more_points_than_are_held_are_no_answer() {
+        let names: Vec<_> =
+            (0..7000).map(|n| format!(r#""name":"{n}","persistentvolumeclaim":"{n}""#)).collect();
+        let series: Vec<_> = names.iter().map(|name| (name.as_str(), r#"[60,"1"]"#)).collect();
+        let answer = json(&series);
+        let times = |count| Times { count, ..TIMES };
+        for (count, is_read) in [(96, true), (336, false)] {
+            let scope = Scope::default();
+            assert_eq!(cpu(&answer, all(&scope), times(count)).is_some(), is_read, "{count}");
+            for label in [NameLabel::Instance, NameLabel::Claim] {
+                assert_eq!(tracks(&answer, all(&scope), label, times(count)).is_some(), is_read, "{count}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_nodes_the_one_that_began_later_holds_the_guest() {
+        let old = (N1, r#"[60,"0"],[120,"60"],[180,"120"]"#);
+        let new = (N2, r#"[120,"0"],[180,"300"],[240,"600"]"#);
+        let want = [Some(1), Some(5), Some(5)];
+        assert_eq!(cores(&[old, new]), want);
+        assert_eq!(cores(&[new, old]), want);
+    }
+
+    /// Whatever the server makes of the query, and however many things a scraped page invents.
+    #[test]
+    fn an_answer_about_others_is_left_out() {
+        let invented =
+            (0..7000).map(|n| format!(r#""name":"x{n}","persistentvolumeclaim":"x{n}","node":"n1""#));
+        let ours = r#""name":"web","persistentvolumeclaim":"root","node":"n1""#.to_owned();
+        let labels: Vec<_> = invented.chain([ours]).collect();
+        let series: Vec<_> = labels.iter().map(|labels| (labels.as_str(), r#"[60,"1"],[120,"2"]"#)).collect();
+        let (answer, times) = (json(&series), Times { count: 336, ..TIMES });
+        let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: vec!["root".into()] };
+        let all = Of::All(Arc::new(Names {
+            instances: HashSet::from([Key::new("prod", "web")]),
+            claims: HashSet::from([Key::new("prod", "root")]),
+        }));
+        for of in [of, all] {
+            let names = of.names();
+            for (figure, want) in [(Figure::Cpu, "web"), (Figure::Memory, "web"), (Figure::Claim, "root")] {
+                let found = figure.read(&answer, &Scope::default(), &names, times).unwrap();
+                assert_eq!(found.into_keys().collect::<Vec<_>>(), [Key::new("prod", want)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_longer_step_covers_the_same_time() {
+        let times = Times { from: 60_000, step: 60_000, count: 10 };
+        let coarse = coarser(times);
+        assert_eq!((coarse.last(), coarse.count, coarse.step), (times.last(), 3, 240_000));
+        let track = stretched(&vec![Some(1), None, Some(3)], coarse, times);
+        let want = [Some(1), Some(1), None, None, None, None, Some(3), Some(3), Some(3), Some(3)];
+        assert_eq!(track, want);
+    }
+
+    #[test]
+    fn values_stand_at_their_times_and_odd_ones_nowhere() {
+        let claim = r#""persistentvolumeclaim":"root""#;
+        let answer = json(&[
+            (claim, r#"[60,"5"],[180,"+Inf"],[9999,"7"],[0,"3"]"#),
+            (r#""persistentvolumeclaim":"root","exported_namespace":"dev""#, r#"[120,"9"]"#),
+        ]);
+        let scope = |ours: &[&str]| {
+            let ours: Arc<[String]> = ours.iter().map(|own| (*own).to_owned()).collect();
+            Scope { namespaces: Some(ours), trusted: Arc::default() }
+        };
+        let read = |scope: &Scope| tracks(&answer, all(scope), NameLabel::Claim, TIMES).unwrap();
+        let want = Tracks::from([(Key::new("prod", "root"), vec![Some(5), None, None])]);
+        assert_eq!(read(&Scope::default()), want, "prod does not speak for dev");
+        assert!(read(&scope(&["dev"])).is_empty());
+        assert!(tracks(b"{}", all(&Scope::default()), NameLabel::Claim, TIMES).is_none());
+    }
+
+    #[test]
+    fn of_two_series_of_one_thing_the_fuller_counts() {
+        let claim = r#""persistentvolumeclaim":"root""#;
+        let (full, empty) = ((claim, r#"[60,"5"],[120,"6"]"#), (claim, r#"[180,"7"]"#));
+        for answer in [json(&[full, empty]), json(&[empty, full])] {
+            let found = tracks(&answer, all(&Scope::default()), NameLabel::Claim, TIMES).unwrap();
+            assert_eq!(found[&Key::new("prod", "root")], [Some(5), Some(6), None]);
+        }
+    }
+}
