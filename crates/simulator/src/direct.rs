@@ -17,9 +17,10 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::{
-    SimError,
+    cluster::{Caller, Cluster, apply_faults},
+    error::SimError,
     faults::Class,
-    http::{Caller, Cluster, meet, spoil, status},
+    http::{corrupt::corrupt_body, status},
     node::Kubelet,
     serve::Fuse,
     tls::Identity,
@@ -91,9 +92,12 @@ async fn answer(State(here): State<Arc<Here>>, request: Request<Body>) -> Respon
     let (get, path) = (request.method() == Method::GET, request.uri().path().to_owned());
     let fuse = request.extensions().get::<Fuse>().cloned();
     let class = Class::Summary(here.node.clone());
-    let faults = match meet(&here.cluster, &class, Caller::of(&request)).await {
+    let faults = match apply_faults(&here.cluster, &class, Caller::of(&request)).await {
         Ok(faults) => faults,
-        Err(struck) => return struck,
+        Err(answer) => {
+            return answer
+                .response(|code, retry_after| status::injected(code, retry_after, "get", "nodes/proxy"));
+        }
     };
     drop(request);
     let world = &here.cluster.world;
@@ -110,5 +114,5 @@ async fn answer(State(here): State<Arc<Here>>, request: Request<Body>) -> Respon
             }
         },
     };
-    spoil::spoil(response, &faults).await
+    corrupt_body(response, &faults).await
 }

@@ -5,8 +5,10 @@
 
 mod ceph;
 mod clock;
+mod cluster;
 mod dice;
 mod direct;
+mod error;
 mod faults;
 mod figures;
 mod guest;
@@ -36,7 +38,6 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_rustls::rustls;
 use tokio_util::sync::CancellationToken;
 
 use serve::Door;
@@ -45,6 +46,7 @@ use wire::Lines;
 
 pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
+pub use error::SimError;
 pub use faults::{Class, Fault, FaultId, Faults, Target};
 pub use guest::{Guest, Launcher, Migration, Pause, PodPhase, State};
 pub use hardware::{Backend, Bus, Disk, DiskMode, Network};
@@ -121,16 +123,6 @@ impl Options {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum SimError {
-    #[error("the simulated cluster cannot listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the simulated cluster cannot make its certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
-    #[error("the simulated cluster cannot use its certificate: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
 /// A running cluster. It ends when this is dropped, or, in good order, by [`Handle::shutdown`].
 #[derive(Debug)]
 pub struct Handle {
@@ -168,7 +160,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let bookmark_interval = options.bookmark_interval;
     let world = Arc::new(build(options));
     let (faults, requests) = (Arc::new(Faults::default()), Arc::new(Requests::default()));
-    let cluster = Arc::new(http::Cluster {
+    let cluster = Arc::new(cluster::Cluster {
         world: world.clone(),
         faults: faults.clone(),
         requests: requests.clone(),

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    SimError,
+    error::SimError,
     tls::Identity,
     wire::{self, Wire},
 };

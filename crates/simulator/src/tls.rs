@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls_pki_types::PrivateKeyDer;
 use tokio_rustls::{TlsAcceptor, rustls};
 
-use super::SimError;
+use super::error::SimError;
 
 /// What a socket shows who connects with TLS.
 #[derive(Clone)]

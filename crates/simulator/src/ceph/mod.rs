@@ -19,10 +19,11 @@ use serde_json::{Value, json};
 
 use super::{
     clock::{Millis, millis},
+    cluster::{Caller, Cluster, apply_faults},
     dice,
     faults::Class,
     hardware::POOL,
-    http::{Caller, Cluster, meet, spoil, status},
+    http::{corrupt::corrupt_body, status},
     locked,
     objects::join,
 };
@@ -116,9 +117,9 @@ pub fn router(dashboard: Arc<Dashboard>) -> Router {
 }
 
 async fn answer(State(dashboard): State<Arc<Dashboard>>, request: Request<Body>) -> Response {
-    let faults = match meet(&dashboard.cluster, &Class::Ceph, Caller::of(&request)).await {
+    let faults = match apply_faults(&dashboard.cluster, &Class::Ceph, Caller::of(&request)).await {
         Ok(faults) => faults,
-        Err(struck) => return struck,
+        Err(answer) => return answer.response(injected),
     };
     let path = request.uri().path().to_owned();
     let get = request.method() == Method::GET;
@@ -132,7 +133,7 @@ async fn answer(State(dashboard): State<Arc<Dashboard>>, request: Request<Body>)
         }
         _ => error(404, "The path was not found."),
     };
-    spoil::spoil(response, &faults).await
+    corrupt_body(response, &faults).await
 }
 
 impl Dashboard {
@@ -233,7 +234,7 @@ fn error(code: u16, detail: &str) -> Response {
 }
 
 /// The answer of an injected status, in the dashboard's own words.
-pub fn injected(code: u16, retry_after: Option<u64>) -> Response {
+fn injected(code: u16, retry_after: Option<u64>) -> Response {
     let mut response = error(code, "an error that was asked for");
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

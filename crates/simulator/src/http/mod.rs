@@ -1,16 +1,16 @@
 //! The Kubernetes HTTP API of the simulated cluster: every request is counted, meets its faults, and is answered.
 
+pub mod corrupt;
 mod discovery;
 mod list;
 mod path;
 mod polls;
 mod query;
 mod selector;
-pub mod spoil;
 pub mod status;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -21,12 +21,8 @@ use axum::{
 };
 
 use super::{
-    ceph,
-    faults::{Class, Fault, Faults},
-    prometheus,
-    requests::Requests,
-    serve::Fuse,
-    world::World,
+    cluster::{Caller, Cluster, apply_faults},
+    faults::{Class, Fault},
 };
 use path::Ask;
 use query::ListQuery;
@@ -34,14 +30,6 @@ use watch::Handicap;
 
 /// Largest body that is read: reviews are small.
 const BODY_LIMIT: usize = 1 << 20;
-
-#[derive(Debug)]
-pub struct Cluster {
-    pub world: Arc<World>,
-    pub faults: Arc<Faults>,
-    pub requests: Arc<Requests>,
-    pub bookmark_interval: Duration,
-}
 
 pub fn router(cluster: Arc<Cluster>) -> Router {
     Router::new().fallback(answer).with_state(cluster)
@@ -52,9 +40,9 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
     let ask = path::parse(&path);
     let query = ListQuery::parse(request.uri());
     let class = classify(&ask, query.as_ref().is_ok_and(|query| query.watch));
-    let faults = match meet(&cluster, &class, Caller::of(&request)).await {
+    let faults = match apply_faults(&cluster, &class, Caller::of(&request)).await {
         Ok(faults) => faults,
-        Err(struck) => return struck,
+        Err(answer) => return answer.response(|code, retry_after| injected(code, retry_after, &class)),
     };
     let has = |fault: &Fault| faults.contains(fault);
     let (dropped, silent, gone) = (has(&Fault::Drop), has(&Fault::Silence), has(&Fault::Gone));
@@ -63,45 +51,7 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
         Ok(query) => dispatch(&cluster, &ask, query, request, &path, handicap).await,
         Err(refusal) => *refusal,
     };
-    spoil::spoil(response, &faults).await
-}
-
-/// What faults need to know of a request; the request itself cannot be looked at from another thread.
-pub struct Caller {
-    path: String,
-    line: String,
-    fuse: Option<Fuse>,
-}
-
-impl Caller {
-    pub fn of(request: &Request<Body>) -> Self {
-        Self {
-            path: request.uri().path().to_owned(),
-            line: format!("{} {}", request.method(), request.uri()),
-            fuse: request.extensions().get::<Fuse>().cloned(),
-        }
-    }
-}
-
-/// Counts the request, and lets its faults strike: an error is their answer. Those that strike the body are left.
-pub async fn meet(cluster: &Cluster, class: &Class, caller: Caller) -> Result<Vec<Fault>, Response> {
-    let Caller { path, line, fuse } = caller;
-    cluster.requests.record(class.clone(), &path, line);
-    let faults = cluster.faults.meet(class, &path);
-    for fault in &faults {
-        match fault {
-            Fault::Latency(time) => tokio::time::sleep(*time).await,
-            Fault::Hang => std::future::pending().await,
-            Fault::Status { code, retry_after } => return Err(injected(*code, *retry_after, class)),
-            Fault::Redirect => return Err(status::redirect()),
-            // The connection is reset as soon as anything is written to it.
-            Fault::Reset => fuse.iter().for_each(Fuse::blow),
-            Fault::Drop | Fault::Silence | Fault::Gone => {}
-            Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
-            Fault::Empty | Fault::Swollen(_) | Fault::Numbers(_) | Fault::Texts { .. } => {}
-        }
-    }
-    Ok(faults)
+    corrupt::corrupt_body(response, &faults).await
 }
 
 async fn dispatch(
@@ -170,9 +120,7 @@ fn injected(code: u16, retry_after: Option<u64>, class: &Class) -> Response {
             ("get", "virtualmachineinstances/filesystemlist.subresources.kubevirt.io".to_owned())
         }
         Class::Review => ("create", "selfsubjectaccessreviews.authorization.k8s.io".to_owned()),
-        Class::Prometheus => return prometheus::injected(code, retry_after),
-        Class::Ceph => return ceph::injected(code, retry_after),
-        Class::Discovery | Class::Other => ("get", "path".to_owned()),
+        Class::Prometheus | Class::Ceph | Class::Discovery | Class::Other => ("get", "path".to_owned()),
     };
     status::injected(code, retry_after, verb, &qualified)
 }

@@ -4,13 +4,13 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{
-    Cluster,
     list::chunked,
     path::{Ask, parse},
     query::ListQuery,
     status,
 };
 use crate::{
+    cluster::Cluster,
     faults::Class,
     guest::State,
     node::Kubelet,

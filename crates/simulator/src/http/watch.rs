@@ -11,12 +11,12 @@ use tokio::{
 };
 
 use super::{
-    Cluster,
     list::{prefix, selected},
     query::ListQuery,
     status,
 };
 use crate::{
+    cluster::Cluster,
     faults::{Class, Target},
     objects::{self, Body as Stored, put},
     resource::Resource,

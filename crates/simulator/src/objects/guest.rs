@@ -1,45 +1,14 @@
-//! What the objects of one guest have in common: dispatch, and the places that several templates share.
+//! The places that several templates of one guest's objects share.
 
 use super::{
-    Part, claim, instance, labels, launcher, longhorn, machine, persistent_volume,
+    Part, labels,
     template::{Quoted, join, put},
-    wukong,
 };
 use crate::{
     clock::rfc3339,
     guest::{Guest, State},
     hardware::{Disk, DiskMode, Network},
 };
-
-pub fn render(out: &mut String, part: Part, guest: &Guest, revision: u64) {
-    match part {
-        Part::Wukong => wukong::render(out, guest, revision),
-        Part::Machine => machine::render(out, guest, revision),
-        Part::Instance => instance::render(out, guest, revision),
-        Part::Launcher(serial) => {
-            if let Some(pod) = guest.launcher(serial) {
-                launcher::render(out, guest, pod, revision);
-            }
-        }
-        // Stored as a plain pod.
-        Part::Attachment => {}
-        Part::Claim(index) => {
-            if let Some(disk) = guest.disks.get(index) {
-                claim::render(out, guest, disk, revision);
-            }
-        }
-        Part::PersistentVolume(index) => {
-            if let Some(disk) = guest.disks.get(index) {
-                persistent_volume::render(out, guest, disk, revision);
-            }
-        }
-        Part::LonghornVolume(index) => {
-            if let Some(disk) = guest.disks.get(index) {
-                longhorn::render(out, guest, disk, revision);
-            }
-        }
-    }
-}
 
 /// Fills a place that means the same in every object of a guest.
 pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: u64) {

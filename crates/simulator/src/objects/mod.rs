@@ -15,6 +15,7 @@ mod metrics;
 mod node;
 mod persistent_volume;
 mod plain;
+mod render;
 mod summary;
 mod template;
 mod wukong;
@@ -73,7 +74,7 @@ pub fn render(out: &mut String, resource: Resource, body: &Body, revision: u64, 
         put!(out, r#""kind":"{}","apiVersion":"{}","#, api.kind, api.api_version());
     }
     match body {
-        Body::Guest(part, guest) => guest::render(out, *part, guest, revision),
+        Body::Guest(part, guest) => render::render(out, *part, guest, revision),
         Body::Plain(pod) => plain::render(out, pod, revision),
         Body::Node(record) => node::render(out, record, revision),
         Body::Namespace(name) => node::render_namespace(out, name, revision),

@@ -3,6 +3,7 @@
 
 mod pattern;
 mod query;
+mod selector;
 mod series;
 
 use std::{collections::HashMap, sync::Arc};
@@ -17,8 +18,9 @@ use axum::{
 
 use super::{
     clock::{Millis, SECOND},
+    cluster::{Caller, Cluster, apply_faults},
     faults::Class,
-    http::{Caller, Cluster, meet, spoil, status},
+    http::{corrupt::corrupt_body, status},
     objects::{Quoted, join, put},
 };
 use query::Expr;
@@ -32,9 +34,9 @@ pub fn router(cluster: Arc<Cluster>) -> Router {
 }
 
 async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> Response {
-    let faults = match meet(&cluster, &Class::Prometheus, Caller::of(&request)).await {
+    let faults = match apply_faults(&cluster, &Class::Prometheus, Caller::of(&request)).await {
         Ok(faults) => faults,
-        Err(struck) => return struck,
+        Err(answer) => return answer.response(injected),
     };
     let response = match request.uri().path() {
         "/-/ready" | "/-/healthy" => status::text("Prometheus Server is Ready.\n"),
@@ -42,7 +44,7 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
         "/api/v1/query_range" => range(&cluster, request).await,
         _ => status::no_such_path(),
     };
-    spoil::spoil(response, &faults).await
+    corrupt_body(response, &faults).await
 }
 
 async fn instant(cluster: &Cluster, request: Request<Body>) -> Response {
@@ -156,7 +158,7 @@ fn bad_data(why: &str) -> Response {
 }
 
 /// The answer of an injected status, in the API's own words.
-pub fn injected(code: u16, retry_after: Option<u64>) -> Response {
+fn injected(code: u16, retry_after: Option<u64>) -> Response {
     let kind = match code {
         503 => "unavailable",
         500 => "internal",

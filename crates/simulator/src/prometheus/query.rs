@@ -3,7 +3,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{pattern::Pattern, series::Series};
+use super::{
+    pattern::Pattern,
+    selector::{Matcher, Selector, Test},
+    series::Series,
+};
 use crate::{
     clock::{DAY, HOUR, MINUTE, Millis, SECOND},
     world::World,
@@ -24,23 +28,6 @@ pub enum Operator {
     Max,
     Min,
     Avg,
-}
-
-/// The metric's name is the label `__name__`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Selector(Vec<Matcher>);
-
-#[derive(Clone, Debug, PartialEq)]
-struct Matcher {
-    label: String,
-    wanted: bool,
-    pattern: Test,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Test {
-    Equal(String),
-    Like(Pattern),
 }
 
 /// Labels, and a value at each step.
@@ -134,29 +121,6 @@ impl Operator {
             Self::Max => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             Self::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
         }
-    }
-}
-
-impl Selector {
-    pub fn matches(&self, labels: &[(String, String)]) -> bool {
-        let value =
-            |name: &str| labels.iter().find(|(label, _)| label == name).map_or("", |(_, value)| value);
-        self.0.iter().all(|matcher| matcher.allows(value(&matcher.label)))
-    }
-
-    /// Whether a series with this one label alone would match, as far as that label goes.
-    pub fn allows(&self, label: &str, value: &str) -> bool {
-        self.0.iter().filter(|matcher| matcher.label == label).all(|matcher| matcher.allows(value))
-    }
-}
-
-impl Matcher {
-    fn allows(&self, value: &str) -> bool {
-        let found = match &self.pattern {
-            Test::Equal(text) => text == value,
-            Test::Like(pattern) => pattern.matches(value),
-        };
-        found == self.wanted
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::query::Selector;
+use super::selector::Selector;
 use crate::{
     clock::{DAY, MINUTE, Millis, SECOND, millis},
     dice,

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::faults::Fault;
 
-pub async fn spoil(mut response: Response, faults: &[Fault]) -> Response {
+pub async fn corrupt_body(mut response: Response, faults: &[Fault]) -> Response {
     for fault in faults {
         let (parts, body) = response.into_parts();
         let body = match fault {
