@@ -23,6 +23,7 @@ mod kubelet;
 mod lines;
 mod list_watch;
 mod metrics_api;
+mod observation_sender;
 mod omissions;
 mod outside;
 mod pinned;
@@ -30,215 +31,16 @@ mod poll;
 mod prometheus;
 mod quota;
 mod risk;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod turns;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::{
-    sync::{mpsc, watch as published},
-    task::JoinSet,
-};
-use tokio_util::sync::CancellationToken;
-
-pub use self::client::{Cluster, ConnectError, connect, from_kubeconfig_text};
 pub use self::{
     budget::{Budget, Budgets},
+    client::{Cluster, ConnectError, connect, from_kubeconfig_text},
     prometheus::Historian,
+    sources::run,
 };
-use self::{
-    ceph::Ceph,
-    config::CollectConfig,
-    kinds::Kind,
-    kubelet::Askers,
-    metrics_api::MetricsApi,
-    poll::{Asker, Pace, Source},
-    prometheus::Prometheus,
-};
-use i18n::Render;
-use model::{Millis, source::SourceId};
-use wukong_core::facts::{Observation, Targets};
-
-/// The label selector of launcher pods.
-const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
-
-/// Follows the cluster until `shutdown`, or until nobody receives. `targets` are what to ask of: nodes that hold Running VMs, their guests, their images.
-/// To return before `shutdown` is a failure of this program: nothing is followed any more.
-pub async fn run(
-    cluster: Cluster,
-    config: CollectConfig,
-    observations: mpsc::Sender<Observation>,
-    targets: published::Receiver<Targets>,
-    shutdown: CancellationToken,
-) {
-    let outlet = Outlet(observations);
-    for (source, detail) in risk::risks(&cluster, &config) {
-        tracing::warn!(source = source.code(), "{}", detail.english());
-        if outlet.send(Observation::Risk { source, detail }).await.is_err() {
-            return;
-        }
-    }
-    let mut sources = Sources { tasks: JoinSet::new(), cluster, config, outlet };
-    for namespace in sources.scopes() {
-        sources.watch_all(&namespace);
-        sources.poll_metrics(namespace);
-    }
-    sources.watch_cluster();
-    sources.watch_backends();
-    sources.poll_guests(targets.clone());
-    sources.poll_prometheus();
-    sources.poll_disks(targets);
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        () = sources.first_end() => {}
-    }
-    sources.tasks.shutdown().await;
-}
-
-struct Sources {
-    tasks: JoinSet<Result<(), Closed>>,
-    cluster: Cluster,
-    config: CollectConfig,
-    outlet: Outlet,
-}
-
-impl Sources {
-    /// The namespaces to stay in; one none for all of them.
-    fn scopes(&self) -> Vec<Option<String>> {
-        match &self.config.namespaces {
-            Some(namespaces) => namespaces.iter().cloned().map(Some).collect(),
-            None => vec![None],
-        }
-    }
-
-    fn watch_all(&mut self, namespace: &Option<String>) {
-        self.watch::<kinds::Wukongs>(namespace);
-        self.watch::<kinds::VirtualMachines>(namespace);
-        self.watch::<kinds::Instances>(namespace);
-        self.watch::<kinds::Pods>(namespace);
-        self.watch::<kinds::Claims>(namespace);
-        self.watch::<kinds::Instancetypes>(namespace);
-    }
-
-    /// In no namespace: `--namespace` does not narrow them.
-    fn watch_cluster(&mut self) {
-        self.watch::<kinds::Nodes>(&None);
-        self.watch::<kinds::ClusterInstancetypes>(&None);
-    }
-
-    /// What leads from a claim to its backend, and tells whether it shares its file system. `--namespace` does not narrow it: PersistentVolumes are in none, and
-    /// Longhorn keeps its volumes in its own.
-    fn watch_backends(&mut self) {
-        let asked = self.config.asked_disk_sources();
-        if asked.contains(&SourceId::Longhorn) {
-            self.watch::<kinds::LonghornVolumes>(&None);
-        }
-        // Of what a guest says it makes no difference who made its volumes.
-        if asked.iter().any(|id| *id != SourceId::GuestAgent) {
-            self.watch::<kinds::PersistentVolumes>(&None);
-        }
-    }
-
-    fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
-        let (cluster, outlet) = (self.cluster.clone(), self.outlet.clone());
-        self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.clone(), outlet));
-    }
-
-    fn poll_metrics(&mut self, namespace: Option<String>) {
-        let asker = self.asker(self.config.metrics_deadline, &self.cluster.budgets.objects);
-        let source = MetricsApi::new(asker, namespace, self.config.collection_limit / 4);
-        self.follow(source, self.config.metrics_interval);
-    }
-
-    fn follow(&mut self, source: impl Source + 'static, interval: Duration) {
-        self.tasks.spawn(poll::follow(source, Pace::new(interval), self.outlet.clone()));
-    }
-
-    fn poll_disks(&mut self, targets: published::Receiver<Targets>) {
-        let asked = self.config.asked_disk_sources();
-        if asked.contains(&SourceId::Ceph)
-            && let Some(config) = self.config.ceph.clone()
-        {
-            let interval = config.interval;
-            let budget = self.cluster.budgets.outside.clone();
-            let ceph = Ceph::new(config, self.config.answer_limit, budget, targets.clone());
-            self.follow(ceph.through(&self.config.proxies), interval);
-        }
-        if asked.contains(&SourceId::Kubelet) {
-            self.poll_kubelets(targets);
-        }
-    }
-
-    /// CPU and memory are worth asking of a Prometheus that is not asked for disks.
-    fn poll_prometheus(&mut self) {
-        if let Some(config) = &self.config.prometheus {
-            let budget = self.cluster.budgets.outside.clone();
-            let source = Prometheus::new(config.clone(), &self.config, budget);
-            self.follow(source, self.config.metrics_interval);
-        }
-    }
-
-    fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
-        let (config, outlet) = (self.config.clone(), self.outlet.clone());
-        let proxy = self.asker(config.kubelet_deadline, &self.cluster.budgets.kubelets);
-        let proxy = Asker { limit: proxy.limit.min(proxy.budget.largest()), ..proxy };
-        let askers = Askers {
-            proxy,
-            straight: self.cluster.kubelets.clone(),
-            access: config.kubelet.access,
-            port: config.kubelet.port,
-            namespaces: config.namespaces.as_deref().map(Arc::from),
-        };
-        self.tasks.spawn(async move { kubelet::poll(askers, &config, targets, outlet).await });
-    }
-
-    fn poll_guests(&mut self, targets: published::Receiver<Targets>) {
-        if !self.config.asked_disk_sources().contains(&SourceId::GuestAgent) {
-            return;
-        }
-        let asker = self.asker(self.config.guest_deadline, &self.cluster.budgets.guests);
-        let asker = Asker { limit: asker.limit.min(asker.budget.largest()), ..asker };
-        let (config, outlet) = (self.config.clone(), self.outlet.clone());
-        self.tasks.spawn(async move { guest_agent::poll(asker, &config, targets, outlet).await });
-    }
-
-    fn asker(&self, deadline: Duration, budget: &Budget) -> Asker {
-        let (client, limit) = (self.cluster.client.clone(), self.config.answer_limit);
-        Asker { client, deadline, limit, budget: budget.clone() }
-    }
-
-    /// No source ends by itself: nobody receives, or one has panicked.
-    async fn first_end(&mut self) {
-        if let Some(Err(error)) = self.tasks.join_next().await {
-            tracing::error!(%error, "a source failed inside this program");
-        }
-    }
-}
-
-/// Nobody receives any more.
-#[derive(Clone, Copy, Debug)]
-struct Closed;
-
-/// Where observations go.
-#[derive(Clone, Debug)]
-struct Outlet(mpsc::Sender<Observation>);
-
-impl Outlet {
-    async fn send(&self, observation: Observation) -> Result<(), Closed> {
-        self.0.send(observation).await.map_err(|_| Closed)
-    }
-
-    /// How long a source took to answer.
-    async fn took(&self, source: SourceId, started: tokio::time::Instant) -> Result<(), Closed> {
-        let millis = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-        self.send(Observation::Took { source, millis }).await
-    }
-}
-
-/// When something was received: a moment of the steady clock.
-fn now() -> Millis {
-    clock::steady()
-}

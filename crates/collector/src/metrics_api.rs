@@ -1,11 +1,9 @@
 //! `metrics.k8s.io/v1beta1`: one list of PodMetrics a cycle.
 
 use super::{
-    Closed, Outlet,
     error::{Access, Failure, late, source_error, transport_error, useless},
     identity::Identity,
     items::Item,
-    now,
     omissions::Omissions,
     poll::{Asker, Source},
     quota::Quota,
@@ -14,6 +12,10 @@ use crate::k8s::{
     lenient::{Obj, Scalar},
     pod_metrics::{ContainerMetrics, PodMetrics},
     time,
+};
+use crate::{
+    clock::steady,
+    observation_sender::{Closed, ObservationSender},
 };
 use i18n::msg;
 use model::{Millis, quantity::Quantity, reason::Reason, source::SourceId};
@@ -52,7 +54,7 @@ impl MetricsApi {
 impl Source for MetricsApi {
     const ID: SourceId = SourceId::PodMetrics;
 
-    async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
+    async fn round(&mut self, outlet: &ObservationSender) -> Result<Option<Failure>, Closed> {
         let asked = self.ask().await;
         let namespace = self.namespace.clone();
         match asked {
@@ -62,12 +64,12 @@ impl Source for MetricsApi {
                 let scope = (Self::ID, self.namespace.as_deref());
                 self.omissions.report(outlet, scope, largest, &samples.quota).await?;
                 let result = Ok(samples.facts);
-                outlet.send(Observation::PodMetrics { namespace, at: now(), result }).await?;
+                outlet.send(Observation::PodMetrics { namespace, at: steady(), result }).await?;
                 Ok(None)
             }
             Err(failure) => {
                 let result = Err(describe(&self.access, &failure));
-                outlet.send(Observation::PodMetrics { namespace, at: now(), result }).await?;
+                outlet.send(Observation::PodMetrics { namespace, at: steady(), result }).await?;
                 Ok(Some(failure))
             }
         }
@@ -76,7 +78,7 @@ impl Source for MetricsApi {
 
 fn path(namespace: Option<&str>) -> String {
     let scope = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
-    let selector = super::LAUNCHERS.replace('=', "%3D");
+    let selector = crate::kinds::LAUNCHERS.replace('=', "%3D");
     format!("/apis/metrics.k8s.io/v1beta1/{scope}pods?labelSelector={selector}")
 }
 

@@ -8,7 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Closed, Outlet, error::source_error, quota::Quota};
+use super::{error::source_error, quota::Quota};
+use crate::observation_sender::{Closed, ObservationSender};
 use i18n::Render;
 use i18n::msg;
 use model::{message::Message, reason::Reason, source::SourceId};
@@ -95,7 +96,7 @@ impl Omissions {
     /// Tells the join, should there be anything new. `largest` is how many bytes of an object are read.
     pub async fn report(
         &mut self,
-        outlet: &Outlet,
+        outlet: &ObservationSender,
         (source, namespace): (SourceId, Option<&str>),
         largest: usize,
         quota: &Quota,

@@ -10,12 +10,12 @@ use rand::Rng;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    Closed, Outlet,
     budget::{Budget, Lease},
     error::Failure,
     items::{Item, ListHead, ReadLimits, read_items},
     transport::OwnDeadline,
 };
+use crate::observation_sender::{Closed, ObservationSender};
 use model::source::SourceId;
 
 /// No back-off is longer: an API server that comes back is followed within this and a cycle.
@@ -36,7 +36,10 @@ pub trait Source: Send {
     const ID: SourceId;
 
     /// One round: what was said is sent; what went wrong decides when the next one is.
-    fn round(&mut self, outlet: &Outlet) -> impl Future<Output = Result<Option<Failure>, Closed>> + Send;
+    fn round(
+        &mut self,
+        outlet: &ObservationSender,
+    ) -> impl Future<Output = Result<Option<Failure>, Closed>> + Send;
 
     /// Until the next round, which its pace wants at `due`.
     fn wait(&mut self, due: Instant) -> impl Future<Output = ()> + Send {
@@ -45,7 +48,11 @@ pub trait Source: Send {
 }
 
 /// Asks at once, then at each interval, until nobody listens.
-pub async fn follow<S: Source>(mut source: S, mut pace: Pace, outlet: Outlet) -> Result<(), Closed> {
+pub async fn follow<S: Source>(
+    mut source: S,
+    mut pace: Pace,
+    outlet: ObservationSender,
+) -> Result<(), Closed> {
     loop {
         let started = Instant::now();
         let due = match source.round(&outlet).await? {

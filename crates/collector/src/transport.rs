@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tower::{BoxError, Layer, Service};
 
-use super::now;
+use crate::clock::steady;
 use model::Millis;
 
 /// A list that sends nothing for this long has failed. A page of 500 objects takes an API server about a second.
@@ -78,7 +78,7 @@ impl Pulse {
     }
 
     fn beat(&self) {
-        self.last.store(now(), Ordering::Relaxed);
+        self.last.store(steady(), Ordering::Relaxed);
     }
 
     /// The earliest moment at which the watch may be opened (again), which counts as having been opened.

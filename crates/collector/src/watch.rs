@@ -7,17 +7,20 @@ use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
-    Closed, Cluster, Outlet,
+    Cluster,
     client::may,
     error::{Access, Failure, FollowError, Stage},
     kept_objects::Event,
     kinds::Kind,
     list_watch::ListWatch,
-    now,
     poll::Backoff,
     transport::Pulse,
 };
 use crate::config::CollectConfig;
+use crate::{
+    clock::steady,
+    observation_sender::{Closed, ObservationSender},
+};
 use i18n::Render;
 use model::Millis;
 use wukong_core::facts::{Change, Observation};
@@ -39,7 +42,7 @@ pub async fn follow<K: Kind>(
     cluster: Cluster,
     namespace: Option<String>,
     config: CollectConfig,
-    outlet: Outlet,
+    outlet: ObservationSender,
 ) -> Result<(), Closed> {
     let mut follower = Follower::<K>::new(&cluster, namespace, outlet);
     let mut source = ListWatch::<K>::new(&cluster, follower.access.clone(), &config);
@@ -61,7 +64,7 @@ pub async fn follow<K: Kind>(
 struct Follower<K: Kind> {
     client: kube::Client,
     access: Access,
-    outlet: Outlet,
+    outlet: ObservationSender,
     pulse: Arc<Pulse>,
     /// The last byte that was told of.
     told: Millis,
@@ -97,7 +100,7 @@ enum Next {
 }
 
 impl<K: Kind> Follower<K> {
-    fn new(cluster: &Cluster, namespace: Option<String>, outlet: Outlet) -> Self {
+    fn new(cluster: &Cluster, namespace: Option<String>, outlet: ObservationSender) -> Self {
         let mut ticks = interval(ALIVE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -134,7 +137,7 @@ impl<K: Kind> Follower<K> {
     }
 
     async fn take(&mut self, event: Event<K::Facts>) -> Result<Next, Closed> {
-        let at = now();
+        let at = steady();
         let change = match event {
             Event::Listed(items) => {
                 self.listed_at = Instant::now();

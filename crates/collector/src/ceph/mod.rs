@@ -22,14 +22,16 @@ use self::{
     login::Login,
 };
 use super::{
-    Closed, Outlet,
     budget::Budget,
     error::{Failure, seconds, source_error},
-    now,
     outside::{Site, SiteLimits},
     poll::Source,
 };
 use crate::config::{CephConfig, ProxyRules};
+use crate::{
+    clock::steady,
+    observation_sender::{Closed, ObservationSender},
+};
 use i18n::{key, msg};
 use model::{message::Key, reason::Reason, source::SourceId};
 use wukong_core::facts::{Image, ImageStats, Observation, SourceError, Targets};
@@ -116,7 +118,7 @@ impl Source for Ceph {
     const ID: SourceId = SourceId::Ceph;
 
     /// Without an image to ask for it logs in all the same: a wrong password should not wait for the first VM.
-    async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
+    async fn round(&mut self, outlet: &ObservationSender) -> Result<Option<Failure>, Closed> {
         let images = self.targets.borrow_and_update().images.clone();
         if images.is_empty() && self.login.is_done() {
             self.asked = images;
@@ -129,11 +131,11 @@ impl Source for Ceph {
         let failure = outcome.err();
         // What was told stands, whatever became of the rest.
         if failure.is_none() || !found.is_empty() {
-            outlet.send(Observation::Ceph { at: now(), result: Ok(found) }).await?;
+            outlet.send(Observation::Ceph { at: steady(), result: Ok(found) }).await?;
         }
         if let Some(failure) = &failure {
             let result = Err(self.describe(failure));
-            outlet.send(Observation::Ceph { at: now(), result }).await?;
+            outlet.send(Observation::Ceph { at: steady(), result }).await?;
         }
         // A login alone is no reason to let the first images wait.
         if failure.is_some() || !images.is_empty() {

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::answer::{self, MOST_DEVICES, MOST_TEXT};
 use crate::{
-    Closed, Outlet,
+    clock::steady,
     error::{Access, Failure, late, source_error, transport_error, useless},
-    now,
+    observation_sender::{Closed, ObservationSender},
     poll::Asker,
 };
 use i18n::msg;
@@ -31,7 +31,12 @@ pub enum Outcome {
     Denied(SourceError),
 }
 
-pub async fn ask(asker: &Asker, guest: &Key, access: &Access, outlet: &Outlet) -> Result<Outcome, Closed> {
+pub async fn ask(
+    asker: &Asker,
+    guest: &Key,
+    access: &Access,
+    outlet: &ObservationSender,
+) -> Result<Outcome, Closed> {
     let started = Instant::now();
     let result = match path(guest) {
         Some(path) => asker.ask_recoded(&path, answer::decode, recode).await.and_then(counted),
@@ -62,11 +67,11 @@ fn counted(filesystems: Vec<Filesystem>) -> Result<Vec<Filesystem>, Failure> {
 }
 
 pub async fn send(
-    outlet: &Outlet,
+    outlet: &ObservationSender,
     guest: &Key,
     result: Result<Vec<Filesystem>, SourceError>,
 ) -> Result<(), Closed> {
-    outlet.send(Observation::Filesystems { instance: guest.clone(), at: now(), result }).await
+    outlet.send(Observation::Filesystems { instance: guest.clone(), at: steady(), result }).await
 }
 
 /// None for what cannot be a namespace and an instance's name: one with slashes would choose which path this program's

@@ -26,12 +26,12 @@ use self::{
     scope::{Gate, Scope},
 };
 use super::{
-    Closed, Outlet,
     error::Access,
     poll::{Asker, Pace},
     turns::{Turn, room_for_suspects},
 };
 use crate::config::CollectConfig;
+use crate::observation_sender::{Closed, ObservationSender};
 use wukong_core::facts::{Key, SourceError, Targets};
 
 /// Between the starts of two requests, or less where an interval has not that much for each guest.
@@ -42,7 +42,7 @@ pub async fn poll(
     asker: Asker,
     config: &CollectConfig,
     mut targets: watch::Receiver<Targets>,
-    outlet: Outlet,
+    outlet: ObservationSender,
 ) -> Result<(), Closed> {
     let mut round = Round::new(asker, config, outlet);
     let mut publishing = true;
@@ -78,7 +78,7 @@ struct Next {
 
 struct Round {
     asker: Asker,
-    outlet: Outlet,
+    outlet: ObservationSender,
     slots: usize,
     /// Permissions are asked for by namespace.
     by_namespace: bool,
@@ -95,7 +95,7 @@ struct Round {
 }
 
 impl Round {
-    fn new(asker: Asker, config: &CollectConfig, outlet: Outlet) -> Self {
+    fn new(asker: Asker, config: &CollectConfig, outlet: ObservationSender) -> Self {
         Self {
             asker,
             outlet,

@@ -17,7 +17,7 @@ impl Kind for Pods {
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "pods";
-    const LABELS: Option<&'static str> = Some(super::super::LAUNCHERS);
+    const LABELS: Option<&'static str> = Some(crate::kinds::LAUNCHERS);
 
     type Spec = PodSpec;
     type Status = PodStatus;

@@ -23,6 +23,9 @@ use crate::k8s::{lenient::Obj, meta::Object, time};
 use model::{Millis, source::SourceId};
 use wukong_core::facts::{Change, Key, Observation};
 
+/// The label selector of launcher pods.
+pub const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
+
 /// One watched kind.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
     const SOURCE: SourceId;

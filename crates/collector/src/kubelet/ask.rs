@@ -4,21 +4,29 @@ use std::{net::IpAddr, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{
-    Outcome,
-    answer::{self, MOST_VOLUMES, Volumes},
-};
+use super::answer::{self, MOST_VOLUMES, Volumes};
 use crate::{
-    Outlet,
     client::Straight,
+    clock::steady,
     config::KubeletAccess,
     error::{Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized, useless},
-    now,
+    observation_sender::ObservationSender,
     poll::Asker,
 };
 use i18n::{key, msg};
 use model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId};
 use wukong_core::facts::{Observation, SourceError, SummaryFacts};
+
+/// What came of asking one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Answered,
+    /// The node gave no figures: itself, or the API server on its behalf.
+    Failed,
+    Late,
+    /// The API server could not be reached.
+    Away,
+}
 
 /// The permission to ask through the API server.
 const PROXY: &str = "get nodes/proxy";
@@ -71,7 +79,7 @@ pub struct Asked {
 
 impl Askers {
     /// Asks one node, and tells what it said. None: nobody listens any more.
-    pub async fn ask(self, node: String, way: Way, outlet: Outlet) -> Option<Asked> {
+    pub async fn ask(self, node: String, way: Way, outlet: ObservationSender) -> Option<Asked> {
         let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
         let (direct, told) = match way {
             Way::Proxy { straight } => (None, self.proxied(&node, straight).await),
@@ -86,7 +94,7 @@ impl Askers {
         if outcome == Outcome::Answered {
             outlet.took(SourceId::Kubelet, started).await.ok()?;
         }
-        outlet.send(Observation::Summary { node: node.clone(), at: now(), result }).await.ok()?;
+        outlet.send(Observation::Summary { node: node.clone(), at: steady(), result }).await.ok()?;
         Some(Asked { node, started, outcome, proxied, began_by_proxy, direct })
     }
 

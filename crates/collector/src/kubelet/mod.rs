@@ -16,14 +16,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::ask::Askers;
 use self::ask::{Asked, Direct, Way};
+pub use self::ask::{Askers, Outcome};
 use super::{
-    Closed, Outlet,
     poll::Pace,
     turns::{Turns, room_for_suspects},
 };
 use crate::config::{CollectConfig, KubeletAccess};
+use crate::observation_sender::{Closed, ObservationSender};
 use wukong_core::facts::{NodeTarget, Targets};
 
 /// A kubelet that could not be asked straight is not tried so again for this long.
@@ -39,7 +39,7 @@ pub async fn poll(
     askers: Askers,
     config: &CollectConfig,
     mut targets: watch::Receiver<Targets>,
-    outlet: Outlet,
+    outlet: ObservationSender,
 ) -> Result<(), Closed> {
     let mut round = Round::new(askers, config, outlet);
     let mut publishing = true;
@@ -80,20 +80,9 @@ struct Closure {
     how: Direct,
 }
 
-/// What came of asking one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Answered,
-    /// The node gave no figures: itself, or the API server on its behalf.
-    Failed,
-    Late,
-    /// The API server could not be reached.
-    Away,
-}
-
 struct Round {
     askers: Askers,
-    outlet: Outlet,
+    outlet: ObservationSender,
     slots: usize,
     nodes: Turns<String, Node>,
     /// Requests under way through the API server.
@@ -109,7 +98,7 @@ struct Round {
 }
 
 impl Round {
-    fn new(askers: Askers, config: &CollectConfig, outlet: Outlet) -> Self {
+    fn new(askers: Askers, config: &CollectConfig, outlet: ObservationSender) -> Self {
         Self {
             askers,
             outlet,

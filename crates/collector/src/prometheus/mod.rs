@@ -30,15 +30,17 @@ use self::{
     query::Queries,
 };
 use super::{
-    Closed, Outlet,
     addresses::without_addresses,
     budget::Budget,
     error::{Failure, source_error},
-    now,
     outside::{Session, Site, SiteLimits, secret},
     poll::Source,
 };
 use crate::config::{CollectConfig, PrometheusConfig};
+use crate::{
+    clock::steady,
+    observation_sender::{Closed, ObservationSender},
+};
 use i18n::{key, msg};
 use model::{
     Millis,
@@ -143,12 +145,12 @@ impl Prometheus {
 impl Source for Prometheus {
     const ID: SourceId = SourceId::Prometheus;
 
-    async fn round(&mut self, outlet: &Outlet) -> Result<Option<Failure>, Closed> {
+    async fn round(&mut self, outlet: &ObservationSender) -> Result<Option<Failure>, Closed> {
         let (result, failure) = match self.ask().await {
             Ok(facts) => (Ok(facts), None),
             Err(failure) => (Err(self.site.describe(CREDENTIALS, &failure)), Some(failure)),
         };
-        outlet.send(Observation::Prometheus { at: now(), result }).await?;
+        outlet.send(Observation::Prometheus { at: steady(), result }).await?;
         Ok(failure)
     }
 }

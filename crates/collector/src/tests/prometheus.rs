@@ -192,8 +192,8 @@ async fn a_query_that_is_too_long_for_an_address_is_posted() {
     );
     drop(api);
     let (sender, mut observations) = tokio::sync::mpsc::channel(4);
-    use crate::{Outlet, poll::Source};
-    prometheus.round(&Outlet(sender)).await.unwrap();
+    use crate::{observation_sender::ObservationSender, poll::Source};
+    prometheus.round(&ObservationSender(sender)).await.unwrap();
     let Some(Observation::Prometheus { result, .. }) = observations.recv().await else { panic!() };
     assert!(result.is_ok(), "{result:?}");
     let asked = server.asked(QUERY);

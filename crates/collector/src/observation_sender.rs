@@ -1,0 +1,26 @@
+//! Where observations go: one channel for all sources.
+
+use tokio::sync::mpsc;
+
+use model::source::SourceId;
+use wukong_core::facts::Observation;
+
+/// Nobody receives any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Closed;
+
+/// Where observations go.
+#[derive(Clone, Debug)]
+pub struct ObservationSender(pub mpsc::Sender<Observation>);
+
+impl ObservationSender {
+    pub async fn send(&self, observation: Observation) -> Result<(), Closed> {
+        self.0.send(observation).await.map_err(|_| Closed)
+    }
+
+    /// How long a source took to answer.
+    pub async fn took(&self, source: SourceId, started: tokio::time::Instant) -> Result<(), Closed> {
+        let millis = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+        self.send(Observation::Took { source, millis }).await
+    }
+}
