@@ -11,6 +11,7 @@ use leptos_router::{
 
 use crate::ui::{
     components::{keys::Keys, sprite::Sprite, topbar::Topbar},
+    feed,
     live::Live,
     pages::{
         groups::GroupsRoute, home, insights::InsightsRoute, missing::NotFound, sources::SourcesRoute,
@@ -19,7 +20,7 @@ use crate::ui::{
     route::Page,
 };
 use i18n::{Lang, t};
-use model::query::ViewKind;
+use model::{query::ViewKind, view::SourcesView};
 
 /// Addresses of the browser's half, as the build named them. Without `js` pages are plain HTML, and complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub async fn take_over() {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    Live::provide();
+    Live::provide(feed::first::<SourcesView>(&()).map(|view| view.frame));
     view! {
         <Router>
             // `external` keeps the router's hands off: only the browser itself moves the focus along.

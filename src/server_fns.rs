@@ -1,4 +1,4 @@
-//! The browser's door to the server. Each body is one call of the reader, so that a call costs the cluster nothing.
+//! The browser's door to the server. Each body is one call of [`PageData`], so that a call costs the cluster nothing.
 //!
 //! Arguments come in the query string of a GET, answers go out in postcard: serde_json in the browser costs 20 kB.
 
@@ -9,12 +9,16 @@ use server_fn::{
     error::{FromServerFnError, ServerFnErrorErr},
 };
 
+#[cfg(feature = "ssr")]
+use futures::future::BoxFuture;
 use model::{
+    bad_param::BadParam,
     groups::GroupsView,
     map::MapNames,
-    query::BadParam,
     view::{HistoryView, HomeView, InsightsView, SourcesView, VmView},
 };
+#[cfg(feature = "ssr")]
+use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, query::Query};
 
 /// Why a view could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,20 @@ impl Failure {
     }
 }
 
+/// What pages ask of the server that renders them: the views of one request, within the viewer's scope and in the
+/// viewer's language. The server provides it by context.
+#[cfg(feature = "ssr")]
+pub trait PageData: Send + Sync {
+    fn home(&self, query: &Query) -> HomeView;
+    fn map_names(&self, query: &Query, group: &str, block: u32) -> MapNames;
+    fn groups(&self, query: &GroupsQuery) -> GroupsView;
+    fn vm(&self, namespace: &str, name: &str) -> VmView;
+    /// May have to wait for an archive, as no other view does.
+    fn history<'a>(&'a self, namespace: &'a str, name: &'a str, span: Span) -> BoxFuture<'a, HistoryView>;
+    fn insights(&self, query: &InsightQuery) -> InsightsView;
+    fn sources(&self) -> SourcesView;
+}
+
 impl FromServerFnError for Failure {
     type Encoder = PostcardEncoding;
 
@@ -59,7 +77,7 @@ impl FromServerFnError for Failure {
 #[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard)]
 pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
     let query = door::query(&query)?;
-    door::with_reader(|reader, scope| reader.home(scope, &query)).map(door::in_language)
+    Ok(door::page_data()?.home(&query))
 }
 
 /// Who the cells of one block of the list's map are. `query` is that of the page.
@@ -70,21 +88,21 @@ pub async fn map_names(
     #[server(default)] block: u32,
 ) -> Result<MapNames, Failure> {
     let query = door::query(&query)?;
-    door::with_reader(|reader, scope| reader.map_names(scope, &query, &group, block))
+    Ok(door::page_data()?.map_names(&query, &group, block))
 }
 
 /// Nodes or namespaces. `query` is the query string of the page's own address.
 #[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard)]
 pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Failure> {
     let query = door::groups_query(&query)?;
-    door::with_reader(|reader, scope| reader.groups(scope, &query)).map(door::in_language)
+    Ok(door::page_data()?.groups(&query))
 }
 
 /// One VM's page.
 #[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     door::check_vm(&namespace, &name)?;
-    door::with_reader(|reader, scope| reader.vm(scope, &namespace, &name)).map(door::in_language)
+    Ok(door::page_data()?.vm(&namespace, &name))
 }
 
 /// The past of one VM: `1h`, `24h`, `7d` or `30d`. The one function that may have to wait: for an archive.
@@ -96,26 +114,20 @@ pub async fn history(
 ) -> Result<HistoryView, Failure> {
     door::check_vm(&namespace, &name)?;
     let span = door::span(&span)?;
-    let (reader, scope) = door::reader()?;
-    let history = reader.history(door::requester(), &scope, &namespace, &name, span);
-    let history = match door::render_permit().filter(|_| span.is_long()) {
-        Some(permit) => permit.release_during(history).await,
-        None => history.await,
-    };
-    Ok(door::in_language(history))
+    Ok(door::page_data()?.history(&namespace, &name, span).await)
 }
 
 /// What histories suggest, as a list. `query` is the query string of the page's own address.
 #[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
 pub async fn insights(#[server(default)] query: String) -> Result<InsightsView, Failure> {
     let query = door::insights_query(&query)?;
-    door::with_reader(|reader, scope| reader.insights(scope, &query)).map(door::in_language)
+    Ok(door::page_data()?.insights(&query))
 }
 
 /// The sources page, and what every page shows around its content.
 #[server(name = GetSources, prefix = "/fn", endpoint = "sources", input = GetUrl, output = Postcard)]
 pub async fn sources() -> Result<SourcesView, Failure> {
-    door::with_reader(|reader, scope| reader.sources(scope)).map(door::in_language)
+    Ok(door::page_data()?.sources())
 }
 
 /// Gives the page that is being rendered its status. In the browser there is none to give.
@@ -147,40 +159,17 @@ pub fn keep_cookie(name: &str, value: &str) {
 
 #[cfg(feature = "ssr")]
 mod door {
+    use std::sync::Arc;
+
     use leptos::prelude::use_context;
     use leptos_axum::ResponseOptions;
 
-    use super::{BadParam, Failure};
-    use crate::server::serve::{RenderPermit, past, reader::Reader};
-    use collector::archive::Requester;
-    use i18n::Localize;
-    use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, name, query::Query};
-    use wukong_core::Scope;
+    use super::{BadParam, Failure, GroupsQuery, InsightQuery, PageData, Query, Span};
+    use model::name;
 
-    /// Without a reader or a viewer's scope in context (as when routes are listed) there is no answer.
-    pub fn with_reader<T>(read: impl FnOnce(&Reader, &Scope) -> T) -> Result<T, Failure> {
-        let (reader, scope) = reader()?;
-        Ok(read(&reader, &scope))
-    }
-
-    /// The view in the language of the request.
-    pub fn in_language<T: Localize>(view: T) -> T {
-        view.localized(use_context().unwrap_or_default())
-    }
-
-    pub fn reader() -> Result<(Reader, Scope), Failure> {
-        use_context::<Reader>().zip(use_context::<Scope>()).ok_or(Failure::NoAnswer)
-    }
-
-    /// Who asks, for what viewers share.
-    pub fn requester() -> Requester {
-        use_context::<http::request::Parts>()
-            .map_or_else(Requester::default, |parts| past::requester(&parts.extensions))
-    }
-
-    /// What this answer is computed under.
-    pub fn render_permit() -> Option<RenderPermit> {
-        use_context()
+    /// Where there is none in context (as when routes are listed) there is no answer.
+    pub fn page_data() -> Result<Arc<dyn PageData>, Failure> {
+        use_context().ok_or(Failure::NoAnswer)
     }
 
     pub fn query(query: &str) -> Result<Query, Failure> {

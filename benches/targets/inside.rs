@@ -9,7 +9,7 @@ use collector::{
 use model::query::Query;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use wukong_core::{Limits, Scope, Snapshot, World, facts::Targets, view, view::Identity};
+use wukong_core::{Limits, Scope, Snapshot, World, facts::Targets, frame::Identity, view};
 
 use super::table::{Must, Table, median};
 

@@ -44,7 +44,7 @@ use collector::{
     client::{self, Cluster},
     config::CollectConfig,
 };
-use wukong_core::{Limits, Snapshot, World, facts::Targets, history::Store, view::Identity};
+use wukong_core::{Limits, Snapshot, World, facts::Targets, frame::Identity, history::Store};
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
 /// Observations on their way; collectors wait while the join is behind.

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_url;
 
-use model::query::BadParam;
+use model::bad_param::BadParam;
 
 /// What `read` makes of the query string; it follows the address. (`use_query_map` decodes twice: see `model::params`.)
 pub fn use_query<T: PartialEq + Send + Sync + 'static>(

@@ -4,11 +4,7 @@ use core::time::Duration;
 
 use leptos::prelude::*;
 
-use super::feed;
-use model::{
-    Millis,
-    view::{Frame, SourcesView},
-};
+use model::{Millis, view::Frame};
 
 /// How the page stands with the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +40,8 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn provide() {
-        let frame = feed::first::<SourcesView>(&()).map(|view| view.frame);
+    /// Begins with what stands around the first view, where there is one.
+    pub fn provide(frame: Option<Frame>) {
         let now = frame.as_ref().map_or(0, |frame| frame.now);
         let live = Self {
             frame: RwSignal::new(frame),

@@ -4,14 +4,10 @@ use super::{
     facts::{At, InstancetypeFacts, InstancetypeRef, VmFacts},
     fix,
     inventory::Entry,
-    world::World,
+    state::World,
 };
 use i18n::msg;
-use model::{
-    quantity::Quantity,
-    reason::{Missing, Reason},
-    source::SourceId,
-};
+use model::{figure::Missing, quantity::Quantity, reason::Reason, source::SourceId};
 
 const NANOCORES: u64 = 1_000_000_000;
 

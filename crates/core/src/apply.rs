@@ -1,165 +1,28 @@
-//! All that the sources have said so far. The writer alone owns it, so nothing here is locked.
+//! Takes in what the sources say, one observation at a time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
 use super::{
-    Limits,
-    containers::{self, Incomplete, PodUsage},
+    containers,
     facts::{
-        At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample,
-        InstancetypeFacts, Key, LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts,
-        PodMetricsFacts, PrometheusFacts, Provisioner, SourceError, SummaryFacts, VmFacts, VolumeRef,
-        VolumeStats, WukongFacts,
+        Change, Filesystem, ImageStats, InstanceSample, Key, Named, Observation, PodFacts, PodMetricsFacts,
+        PrometheusFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
     },
-    guest::GuestDisks,
-    health::Track,
-    kubelet::NodeVolumes,
-    latency::Latencies,
-    receipt::{Age, Receipt},
+    guest_disks::GuestDisks,
+    receipt::Receipt,
     sharing::Peers,
-    skew::Skews,
+    source_status::Track,
+    state::{FORGET_AFTER, Images, Objects, PodSample, PodSamples, Queried, World},
     usage::LONGEST_WINDOW,
 };
-use model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
+use model::{Millis, source::SourceId};
 
-/// Objects of one kind, by namespace and name.
-/// Boxed: the table of a map is up to twice as large as what is in it.
-pub(super) type Objects<T> = HashMap<Key, Box<T>>;
-
-/// What metrics.k8s.io says of a pod.
-#[derive(Debug)]
-pub(super) struct PodSamples {
-    pub namespace: String,
-    pub name: String,
-    pub created_by: String,
-    /// The last item that was a sample of the whole pod.
-    pub last: Option<PodSample>,
-    /// Why the newest item is none.
-    pub incomplete: Option<Incomplete>,
-    /// When the pod was last told of.
-    pub told: Millis,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PodSample {
-    pub usage: PodUsage,
-    pub window_ms: u32,
-    pub receipt: Receipt,
-}
-
-/// The last round of queries that was answered.
-#[derive(Debug, Default)]
-pub(super) struct Queried {
-    pub volumes: HashMap<Key, (VolumeStats, Receipt)>,
-    /// The volumes by the node of their kubelet, where the scrape names it.
-    pub peers: HashMap<Box<str>, Peers>,
-    pub instances: HashMap<Key, (InstanceSample, Receipt)>,
-    pub warnings: Vec<Message>,
-    pub answered: Option<Millis>,
-}
-
-/// The last images that Ceph told of.
-#[derive(Debug, Default)]
-pub(super) struct Images {
-    pub stats: HashMap<Image, ImageStats>,
-    pub answered: Option<Millis>,
-}
-
-/// See the module.
-#[derive(Debug)]
-pub struct World {
-    pub(super) limits: Limits,
-    pub(super) wukongs: Objects<WukongFacts>,
-    pub(super) vms: Objects<VmFacts>,
-    pub(super) instances: Objects<InstanceFacts>,
-    pub(super) cluster_instancetypes: Objects<InstancetypeFacts>,
-    pub(super) instancetypes: Objects<InstancetypeFacts>,
-    pub(super) pods: Objects<PodFacts>,
-    pub(super) claims: Objects<ClaimFacts>,
-    pub(super) metrics: Objects<PodSamples>,
-    /// When the metrics API last said that it made its items, by its own clock.
-    metrics_made: Option<Millis>,
-    pub(super) kubelets: HashMap<String, NodeVolumes>,
-    pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
-    pub(super) longhorn: Objects<LonghornFacts>,
-    pub(super) nodes: Objects<Node>,
-    pub(super) guests: HashMap<Key, GuestDisks>,
-    pub(super) prometheus: Queried,
-    pub(super) ceph: Images,
-    /// Each source's record, by namespace where it is asked by namespace.
-    pub(super) tracks: BTreeMap<(SourceId, Option<String>), Track>,
-    pub(super) latencies: BTreeMap<SourceId, Latencies>,
-    pub(super) risks: BTreeMap<SourceId, Message>,
-    pub(super) skews: Skews,
-    /// By how much all clocks are ahead of this program's, should it be that one that is off, as of the last join.
-    pub(super) own_skew: Option<Millis>,
-    /// What the wall clock was set by since the program began: what is received goes by the steady clock, which began with it.
-    wall_step: Millis,
-    pub(super) seq: u64,
-    /// The VMs of the last snapshot, in its order.
-    pub(super) last: Vec<Arc<Vm>>,
-}
-
-/// What is not told of any more (pods that are gone, nodes that hold no VM) is dropped after this many intervals: its
-/// last value has no reader any more.
-pub(super) const FORGET_AFTER: Millis = 240;
 /// Samples of pods that are kept. Of more, those alone that the last answer told: pods that are gone leave theirs behind.
 const MOST_SAMPLES: usize = 100_000;
 
 impl World {
-    pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            wukongs: Objects::new(),
-            vms: Objects::new(),
-            instances: Objects::new(),
-            cluster_instancetypes: Objects::new(),
-            instancetypes: Objects::new(),
-            pods: Objects::new(),
-            claims: Objects::new(),
-            metrics: Objects::new(),
-            metrics_made: None,
-            kubelets: HashMap::new(),
-            persistent_volumes: Objects::new(),
-            longhorn: Objects::new(),
-            nodes: Objects::new(),
-            guests: HashMap::new(),
-            prometheus: Queried::default(),
-            ceph: Images::default(),
-            tracks: BTreeMap::new(),
-            latencies: BTreeMap::new(),
-            risks: BTreeMap::new(),
-            skews: Skews::default(),
-            own_skew: None,
-            wall_step: 0,
-            seq: 0,
-            last: Vec::new(),
-        }
-    }
-
-    /// Tells how far the wall clock is ahead of the steady one by now.
-    pub fn set_wall_step(&mut self, step: Millis) {
-        self.wall_step = step;
-    }
-
-    /// A moment of the steady clock, as people read it.
-    pub(super) fn wall(&self, steady: Millis) -> Millis {
-        steady.saturating_add(self.wall_step)
-    }
-
-    pub(super) fn age(&self, receipt: &Receipt, now: Millis, interval: Millis) -> Age {
-        receipt.age(now, self.wall(now), interval)
-    }
-
-    /// When a sample was taken, by this program's wall clock, as far as the clock of its source tells: never later than it was received.
-    pub(super) fn taken_at(&self, receipt: &Receipt, source: SourceId, machine: &str) -> Millis {
-        let received = self.wall(receipt.first);
-        let skew = self.skews.of(source, machine).unwrap_or_default();
-        receipt.at.map_or(received, |at| at.saturating_sub(skew).min(received))
-    }
-
     /// Takes in what a source said. Its times are of the steady clock.
     pub fn apply(&mut self, observation: Observation) {
         match observation {
@@ -224,10 +87,6 @@ impl World {
         }
     }
 
-    fn track(&mut self, source: SourceId, namespace: Option<String>) -> &mut Track {
-        self.tracks.entry((source, namespace)).or_default()
-    }
-
     /// An API that is not installed has no objects; any other failure leaves what was known last.
     fn watch_failed(&mut self, source: SourceId, namespace: Option<String>, error: SourceError) {
         if error.reason == model::reason::Reason::ApiAbsent {
@@ -277,29 +136,6 @@ impl World {
             false => received.last.map_or(received.told, |last| last.receipt.first) >= forget_before,
         });
         self.track(SourceId::PodMetrics, namespace).succeeded(at);
-    }
-
-    /// The PersistentVolume of a claim, should they name each other.
-    fn persistent_volume(&self, claim: &Key) -> Option<&PersistentVolumeFacts> {
-        let bound = &self.claims.get(claim)?.volume_name;
-        self.persistent_volumes
-            .get(&At("", bound))
-            .map(|volume| &**volume)
-            .filter(|volume| volume.claim == *claim)
-    }
-
-    /// What lies behind a claim.
-    pub(super) fn backend(&self, claim: &Key) -> Option<&Backend> {
-        self.persistent_volume(claim)?.backend.as_ref()
-    }
-
-    /// Who made a claim's volume: the PersistentVolume's word, else the claim's own.
-    pub(super) fn provisioner(&self, claim: &Key) -> Provisioner {
-        let of_volume = self.persistent_volume(claim).map(|volume| volume.provisioner);
-        match of_volume.unwrap_or_default() {
-            Provisioner::Unknown => self.claims.get(claim).map(|claim| claim.provisioner).unwrap_or_default(),
-            known => known,
-        }
     }
 
     /// An item that is no sample of its whole pod leaves the last one, which ages.

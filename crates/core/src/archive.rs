@@ -14,10 +14,10 @@ use super::{
 use i18n::msg;
 use model::{
     Millis,
-    figure::Layer,
+    figure::{Layer, Missing},
     history::{History, Keeper, Point, Series, Span},
     insight::Resource,
-    reason::{Missing, Reason},
+    reason::Reason,
     source::SourceId,
     vm::{Vm, Volume},
 };

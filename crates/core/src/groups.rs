@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Scope, Snapshot, view::Identity};
+use super::{
+    Scope, Snapshot,
+    frame::{Identity, frame},
+};
 use model::{
     Millis,
     figure::{Basis, Sample},
@@ -30,7 +33,7 @@ pub fn view(
     let shown = groups.into_iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
     let namespaces: BTreeSet<&String> = snapshot.vms.iter().map(|vm| &vm.summary.namespace).collect();
     GroupsView {
-        frame: super::view::frame(snapshot, identity, now),
+        frame: frame(snapshot, identity, now),
         query: GroupsQuery { page, ..query.clone() },
         pages,
         matching,

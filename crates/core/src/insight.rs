@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Scope, Snapshot,
+    frame::{Identity, frame},
     history::{COARSE, Store, index},
-    view::{Identity, frame},
 };
 use model::{
     Millis,

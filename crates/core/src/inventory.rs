@@ -8,9 +8,9 @@ use hashbrown::{HashMap, HashSet};
 use super::{
     facts::{At, InstanceFacts, Migration, Pause, VmFacts, WukongFacts},
     pods::cut_prefix,
+    state::World,
     status::is_fault,
     usage::is_new,
-    world::World,
 };
 use i18n::msg;
 use model::{Millis, message::Message, source::SourceId, vm::Kind};

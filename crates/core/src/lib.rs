@@ -1,6 +1,7 @@
 //! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
 
 mod allocation;
+mod apply;
 pub mod archive;
 pub mod attention;
 pub mod backfill;
@@ -10,8 +11,10 @@ mod disk_content;
 mod disk_owner;
 pub mod facts;
 mod fix;
+pub mod frame;
 pub mod groups;
 mod guest;
+mod guest_disks;
 mod health;
 pub mod history;
 pub mod insight;
@@ -23,9 +26,12 @@ pub mod map;
 mod pods;
 mod readings;
 mod receipt;
+mod reports;
 pub mod select;
 mod sharing;
 mod skew;
+mod source_status;
+mod state;
 mod status;
 mod targets;
 #[cfg(test)]
@@ -33,7 +39,6 @@ mod tests;
 mod usage;
 pub mod view;
 mod volumes;
-mod world;
 
 use std::sync::Arc;
 
@@ -45,7 +50,7 @@ use model::{
     vm::Vm,
 };
 
-pub use world::World;
+pub use state::World;
 
 /// Everything that readers may know, at one moment. Swapped whole.
 #[derive(Clone, Debug, Default)]

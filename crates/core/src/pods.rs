@@ -4,7 +4,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::{
     facts::{InstanceFacts, PodFacts},
-    world::{PodSamples, World},
+    state::{PodSamples, World},
 };
 use model::{reason::Reason, source::SourceId};
 

@@ -8,16 +8,16 @@ use super::{
     },
     fix,
     receipt::Age,
+    reports::{Report, Reports},
     sharing::{self, ClaimSize, Peers, is_block},
-    volumes::{Ordered, Place, Report, Reports},
-    world::World,
+    state::World,
 };
 use i18n::msg;
 use model::{
     Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
+    figure::{Basis, Figure, Missing, Sample, Source, Unit},
     message::Message,
-    reason::{Missing, Reason},
+    reason::Reason,
     source::SourceId,
 };
 
@@ -26,6 +26,22 @@ const BOOKMARKS: Millis = 60_000;
 
 /// What more there is to say of a volume that a source does not have, and the fix.
 type Advice = (Message, Message);
+
+/// A volume as ordered.
+pub(super) struct Ordered<'a> {
+    pub name: &'a str,
+    pub claim: &'a str,
+    pub size: &'a str,
+}
+
+/// Where a VM's volumes are looked for.
+pub(super) struct Place<'a> {
+    pub namespace: &'a str,
+    /// Empty where it is not known.
+    pub node: &'a str,
+    pub running: bool,
+    pub instance: Option<&'a InstanceFacts>,
+}
 
 /// The volume that is looked for.
 pub(super) struct Wanted<'a> {

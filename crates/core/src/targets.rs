@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::{
     facts::{At, Backend, Image, Key, NodeTarget, Targets},
-    world::World,
+    state::World,
 };
 use model::{
     source::SourceId,

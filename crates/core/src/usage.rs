@@ -6,14 +6,14 @@ use super::{
     fix,
     pods::Pod,
     receipt::Age,
-    world::{PodSample, World},
+    state::{PodSample, World},
 };
 use i18n::msg;
 use model::{
     Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
+    figure::{Basis, Figure, Missing, Sample, Source, Unit},
     message::Message,
-    reason::{Missing, Reason},
+    reason::Reason,
     source::SourceId,
 };
 

@@ -4,33 +4,16 @@ use model::{
     Millis,
     map::MapNames,
     query::{PAGE_SIZE, Query, ViewKind},
-    view::{Frame, HomeView, SourcesView, VmView},
+    view::{HomeView, SourcesView, VmView},
     vm::{Vm, VmSummary},
 };
 
-use super::{STALE_AFTER, Scope, Snapshot, map, select::Selection};
-
-/// What does not change while the program runs.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    pub cluster: String,
-    pub demo: bool,
-    /// How often pages ask again: the shortest interval of a source, in milliseconds.
-    pub refresh: u32,
-}
-
-pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
-    Frame {
-        cluster: identity.cluster.clone(),
-        demo: identity.demo,
-        now,
-        heard: snapshot.heard,
-        stale_after: identity.refresh.saturating_mul(STALE_AFTER as u32),
-        refresh: identity.refresh,
-        ready: snapshot.ready,
-        sources: snapshot.sources.clone(),
-    }
-}
+use super::{
+    Scope, Snapshot,
+    frame::{Identity, frame},
+    map,
+    select::Selection,
+};
 
 pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Query, now: Millis) -> HomeView {
     let mut selection = Selection::of(snapshot, scope, query);

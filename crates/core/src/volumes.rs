@@ -1,17 +1,17 @@
 //! A VM's volumes, and what the kubelets know of each. A claim counts once, however often it is mounted.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use super::{
-    facts::{InstanceFacts, InstanceVolume, Key, LonghornFacts, VolumeRef, VolumeStats, WukongFacts},
-    readings::Wanted,
-    receipt::Receipt,
+    facts::{InstanceFacts, InstanceVolume, Key, WukongFacts},
+    readings::{Ordered, Place, Wanted},
+    reports::Reports,
     sharing::ClaimSize,
-    world::World,
+    state::World,
 };
 use model::{
     Millis,
-    figure::{Basis, Figure, Sample, Source},
+    figure::{Basis, Figure, Sample},
     quantity::Quantity,
     reason::Reason,
     source::SourceId,
@@ -20,87 +20,6 @@ use model::{
 
 /// KubeVirt keeps TPM and EFI state in a claim of this name: no disk of the VM.
 const STATE_CLAIM: &str = "persistent-state-for-";
-
-/// One kubelet's word on a claim.
-#[derive(Clone, Copy)]
-pub(super) struct Report<'a> {
-    pub node: &'a str,
-    pub source: Source,
-    pub stats: &'a VolumeStats,
-    pub receipt: &'a Receipt,
-    /// In which new figures are to be expected of this kubelet.
-    pub interval: Millis,
-}
-
-/// What all kubelets say, by claim, and what Longhorn does, by volume.
-pub(super) struct Reports<'a> {
-    by_claim: HashMap<(&'a str, &'a str), Vec<Report<'a>>>,
-    /// Longhorn volumes by name; none for a name that two namespaces share.
-    longhorn: HashMap<&'a str, Option<&'a LonghornFacts>>,
-    /// Node, namespace and claim of what pods mount. None where pods cannot be listed.
-    mounts: Option<HashSet<(&'a str, &'a str, &'a str)>>,
-}
-
-impl<'a> Reports<'a> {
-    pub fn of(world: &'a World) -> Self {
-        let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
-        for (node, kubelet) in &world.kubelets {
-            let Some(source) = kubelet.source else { continue };
-            let interval = kubelet.interval(world.limits.disk_interval);
-            for (stats, receipt) in kubelet.volumes() {
-                if let Some(claim) = claim_of(stats, world) {
-                    let report = Report { node, source, stats, receipt, interval };
-                    by_claim.entry(claim).or_default().push(report);
-                }
-            }
-        }
-        let mut longhorn = HashMap::new();
-        for volume in world.longhorn.values() {
-            longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
-        }
-        // The kubelet of a pod that has ended measures nothing for it any more: it could say what it likes of a VM that has left.
-        let mounts = world.pods.values().filter(|pod| !pod.has_ended()).flat_map(|pod| {
-            pod.claims.iter().map(|(_, claim)| (&*pod.node_name, &*pod.namespace, claim.as_str()))
-        });
-        let mounts = (!world.pods.is_empty()).then(|| mounts.collect());
-        Self { by_claim, longhorn, mounts }
-    }
-
-    pub fn longhorn(&self, name: &str) -> Option<&'a LonghornFacts> {
-        self.longhorn.get(name).copied().flatten()
-    }
-
-    /// The report from the node that holds the guest, else the newest of a node where a pod mounts the claim: no other node knows
-    /// anything of it, and one that was taken over says what it likes.
-    pub fn best(&self, claim: &Key, node: &str) -> Option<Report<'a>> {
-        let reports = self.by_claim.get(&(&*claim.namespace, &*claim.name))?;
-        let may_know = |report: &&Report| report.node == node || self.is_mounted(report.node, claim);
-        let known = reports.iter().filter(may_know).copied();
-        known.max_by_key(|report| (report.node == node, report.receipt.first))
-    }
-
-    fn is_mounted(&self, node: &str, claim: &Key) -> bool {
-        let claim = (node, &*claim.namespace, &*claim.name);
-        self.mounts.as_ref().is_none_or(|mounts| mounts.contains(&claim))
-    }
-}
-
-/// The claim that the kubelet named, else that of the pod's volume, should the pod have been heard of since.
-fn claim_of<'a>(stats: &'a VolumeStats, world: &'a World) -> Option<(&'a str, &'a str)> {
-    match &stats.of {
-        VolumeRef::Claim(claim) => Some((&claim.namespace, &claim.name)),
-        VolumeRef::PodVolume { pod, volume } => {
-            Some((&pod.namespace, world.pods.get(pod)?.claim_of(volume)?))
-        }
-    }
-}
-
-/// A volume as ordered.
-pub(super) struct Ordered<'a> {
-    name: &'a str,
-    pub claim: &'a str,
-    size: &'a str,
-}
 
 /// `Wukong.status.volumes`, else the VMI's; and how many were over the bound on the volumes of one object.
 pub(super) fn ordered<'a>(
@@ -122,15 +41,6 @@ pub(super) fn ordered<'a>(
     let mut seen = HashSet::new();
     volumes.retain(|volume| !volume.claim.starts_with(STATE_CLAIM) && seen.insert(volume.claim));
     (volumes, left_out)
-}
-
-/// Where a VM's volumes are looked for.
-pub(super) struct Place<'a> {
-    pub namespace: &'a str,
-    /// Empty where it is not known.
-    pub node: &'a str,
-    pub running: bool,
-    pub instance: Option<&'a InstanceFacts>,
 }
 
 impl World {

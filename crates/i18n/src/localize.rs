@@ -2,10 +2,9 @@
 
 use super::{Lang, Render};
 use model::{
-    figure::Figure,
+    figure::{Figure, Missing},
     groups::GroupsView,
     message::Message,
-    reason::Missing,
     source::SourceHealth,
     view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     vm::{Reading, Usage, Vm, VmSummary, Volume},

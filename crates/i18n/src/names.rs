@@ -4,8 +4,8 @@ use crate::{key, text};
 #[cfg(feature = "ssr")]
 use model::message::Message;
 use model::{
+    bad_param::Expected,
     message::Key,
-    query::Expected,
     reason::Reason,
     source::{SourceId, SourceState},
     vm::Status,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, reason::Missing, source::SourceId};
+use super::{Millis, message::Message, reason::Reason, source::SourceId};
 
 /// What the integers of a [`Sample`] count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,23 @@ pub fn ratio(used: u64, of: u64, scale: u64) -> u64 {
         return 0;
     }
     u64::try_from(u128::from(used) * u128::from(scale) / u128::from(of)).unwrap_or(u64::MAX)
+}
+
+/// A missing figure: why, in which detail, and the last value that was seen, with its age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    pub reason: Reason,
+    /// What exactly is missing, e.g. the permission `list pods.metrics.k8s.io`; empty where the reason says all.
+    pub detail: Message,
+    /// What a person can do: a sentence or a command; empty where there is nothing to fix.
+    pub fix: Message,
+    pub last: Option<Sample>,
+}
+
+impl From<Reason> for Missing {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: Message::default(), fix: Message::default(), last: None }
+    }
 }
 
 /// A figure as the page and the API show it.

@@ -5,10 +5,11 @@ use core::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bad_param::{BadParam, Expected},
     figure::ratio,
     name::is_dns_label,
     params::Params,
-    query::{BadParam, Expected, GroupBy, Order, bad, index, push},
+    query::{GroupBy, Order, index, push},
     totals::Totals,
     view::Frame,
 };
@@ -79,20 +80,22 @@ impl GroupsQuery {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let one_of = |field: &str, codes: &[&str], expected: &str| match value(field) {
             None => Ok(None),
-            Some(v) => index(codes, &v).map(Some).ok_or_else(|| bad(field, expected)),
+            Some(v) => index(codes, &v).map(Some).ok_or_else(|| BadParam::new(field, expected)),
         };
         let namespace = value("namespace").unwrap_or_default();
         if !namespace.is_empty() && !is_dns_label(&namespace) {
-            return Err(bad("namespace", Expected::Namespace));
+            return Err(BadParam::new("namespace", Expected::Namespace));
         }
         let by = one_of("by", &GroupBy::CODES, "node or namespace")?.unwrap_or_default();
         let sort = GroupSort::ALL[one_of("sort", &GroupSort::CODES, SORTS)?.unwrap_or_default()];
         let order = one_of("order", &Order::CODES, "asc or desc")?;
         let page = match value("page") {
             None => 1,
-            Some(v) => {
-                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", Expected::Number))?
-            }
+            Some(v) => v
+                .parse()
+                .ok()
+                .filter(|page| *page > 0)
+                .ok_or_else(|| BadParam::new("page", Expected::Number))?,
         };
         let order = order.map_or(sort.default_order(), |at| Order::ALL[at]);
         Ok(Self { by: GroupBy::ALL[by], namespace, sort, order, page })

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
-    figure::ratio,
+    bad_param::BadParam,
+    figure::{Missing, ratio},
     params::Params,
-    query::{BadParam, bad},
-    reason::Missing,
 };
 
 /// How far back a chart reaches.
@@ -46,7 +45,7 @@ impl Span {
     pub fn of_text(code: &str) -> Result<Self, BadParam> {
         match code {
             "" => Ok(Self::default()),
-            code => Self::parse(code).ok_or_else(|| bad("span", "1h, 24h, 7d or 30d")),
+            code => Self::parse(code).ok_or_else(|| BadParam::new("span", "1h, 24h, 7d or 30d")),
         }
     }
 

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    bad_param::{BadParam, Expected},
     figure::{Unit, ratio},
     name::is_dns_label,
     params::Params,
-    query::{BadParam, Expected, Order, encode},
+    query::{Order, encode},
 };
 
 /// Rows on one page.
@@ -303,7 +304,7 @@ impl InsightQuery {
         let order = pick(value("order"), "order", &[Order::Asc, Order::Desc], Order::code, "asc or desc")?;
         let namespace = value("namespace").unwrap_or_default();
         if !namespace.is_empty() && !is_dns_label(&namespace) {
-            return Err(bad("namespace", Expected::Namespace));
+            return Err(BadParam::new("namespace", Expected::Namespace));
         }
         let page = value("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0));
         Ok(Self {
@@ -312,7 +313,7 @@ impl InsightQuery {
             namespace,
             sort,
             order: order.unwrap_or(sort.default_order()),
-            page: page.ok_or_else(|| bad("page", Expected::Number))?,
+            page: page.ok_or_else(|| BadParam::new("page", Expected::Number))?,
         })
     }
 
@@ -344,13 +345,9 @@ fn pick<T: Copy>(
 ) -> Result<Option<T>, BadParam> {
     let find = |text: String| {
         let found = all.iter().copied().find(|item| code(*item).eq_ignore_ascii_case(&text));
-        found.ok_or_else(|| bad(field, expected))
+        found.ok_or_else(|| BadParam::new(field, expected))
     };
     text.map(find).transpose()
-}
-
-fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
-    BadParam { field: field.to_owned(), expected: expected.into() }
 }
 
 fn push(out: &mut String, key: &str, value: &str) {

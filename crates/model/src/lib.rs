@@ -2,6 +2,7 @@
 //!
 //! Everything here crosses the wire in `postcard`, so no field is skipped or untagged, and no `usize` is used.
 
+pub mod bad_param;
 pub mod delta;
 pub mod figure;
 pub mod format;

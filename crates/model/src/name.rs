@@ -3,7 +3,7 @@
 //! The rules are those of `k8s.io/apimachinery/pkg/util/validation`: `IsDNS1123Label` for namespaces, `IsDNS1123Subdomain` for
 //! nodes, pods, claims and custom resources.
 
-use super::query::{BadParam, Expected};
+use super::bad_param::{BadParam, Expected};
 
 /// `DNS1123LabelMaxLength` and `DNS1123SubdomainMaxLength`, in bytes.
 const LABEL: usize = 63;
@@ -26,11 +26,10 @@ fn is_part(text: &str) -> bool {
 
 /// The namespace and name of a virtual machine; which of them is none.
 pub fn check_vm(namespace: &str, name: &str) -> Result<(), BadParam> {
-    let bad = |field: &str, expected| Err(BadParam { field: field.to_owned(), expected });
     match (is_dns_label(namespace), is_dns_subdomain(name)) {
         (true, true) => Ok(()),
-        (false, _) => bad("namespace", Expected::Namespace),
-        (_, false) => bad("name", Expected::Name),
+        (false, _) => Err(BadParam::new("namespace", Expected::Namespace)),
+        (_, false) => Err(BadParam::new("name", Expected::Name)),
     }
 }
 

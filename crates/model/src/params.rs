@@ -6,7 +6,7 @@
 //! and no text holds characters that are not seen. (leptos_router 0.8.17 decodes twice, in `ParamsMap::insert`, and takes
 //! bytes that are no UTF-8 otherwise in the browser than on the server.)
 
-use super::query::{BadParam, Expected};
+use super::bad_param::{BadParam, Expected};
 
 /// Parameters of one address: the list's page has 12, and a language.
 const MOST: usize = 64;
@@ -38,13 +38,13 @@ impl Params {
 
     fn add(&mut self, pair: &str) -> Result<(), BadParam> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = visible(name).map_err(|expected| bad("", expected))?;
-        let value = visible(value).map_err(|expected| bad(&name, expected))?;
+        let name = visible(name).map_err(|expected| bad_pair("", expected))?;
+        let value = visible(value).map_err(|expected| bad_pair(&name, expected))?;
         if self.0.iter().any(|(known, _)| *known == name) {
-            return Err(bad(&name, Expected::Single));
+            return Err(bad_pair(&name, Expected::Single));
         }
         if self.0.len() == MOST {
-            return Err(bad("", Expected::ParamCount));
+            return Err(bad_pair("", Expected::ParamCount));
         }
         self.0.push((name, value));
         Ok(())
@@ -52,10 +52,10 @@ impl Params {
 }
 
 /// A name that is no word is not repeated to anybody.
-fn bad(name: &str, expected: Expected) -> BadParam {
+fn bad_pair(name: &str, expected: Expected) -> BadParam {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     let named = (1..=32).contains(&name.len()) && name.bytes().all(word);
-    BadParam { field: if named { name } else { "query" }.to_owned(), expected }
+    BadParam::new(if named { name } else { "query" }, expected)
 }
 
 fn visible(text: &str) -> Result<String, Expected> {

@@ -5,6 +5,7 @@ use core::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bad_param::{BadParam, Expected},
     name::{is_dns_label, is_dns_subdomain},
     params::Params,
     vm::Status,
@@ -258,44 +259,6 @@ impl Default for Query {
     }
 }
 
-/// A query parameter that cannot be understood.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BadParam {
-    pub field: String,
-    pub expected: Expected,
-}
-
-/// What it must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Expected {
-    /// A text of at most 253 characters.
-    Text,
-    /// A name that a namespace can have.
-    Namespace,
-    /// A name that a node or a virtual machine can have.
-    Name,
-    /// A whole number from 1.
-    Number,
-    /// One of some codes: `asc or desc`.
-    OneOf(String),
-    /// Some of some codes, with commas between: `cpu and memory`.
-    SomeOf(String),
-    /// Bytes of UTF-8, percent-encoded where they need it.
-    Encoded,
-    /// A text all of whose characters are seen.
-    Visible,
-    /// A parameter that stands once.
-    Single,
-    /// No more parameters than are read.
-    ParamCount,
-}
-
-impl From<&str> for Expected {
-    fn from(codes: &str) -> Self {
-        Self::OneOf(codes.to_owned())
-    }
-}
-
 /// Longest text that is looked for: Kubernetes names have at most 253 characters.
 const MAX_TEXT: usize = 253;
 
@@ -332,15 +295,15 @@ impl Query {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let text = |field: &str| {
             let text = value(field).unwrap_or_default();
-            if text.len() > MAX_TEXT { Err(bad(field, Expected::Text)) } else { Ok(text) }
+            if text.len() > MAX_TEXT { Err(BadParam::new(field, Expected::Text)) } else { Ok(text) }
         };
         let name = |field: &str, is_name: fn(&str) -> bool, expected| match value(field) {
-            Some(name) if !is_name(&name) => Err(bad(field, expected)),
+            Some(name) if !is_name(&name) => Err(BadParam::new(field, expected)),
             name => Ok(name.unwrap_or_default()),
         };
         let one_of = |field: &str, codes: &[&str], expected: &str| match value(field) {
             None => Ok(None),
-            Some(v) => index(codes, &v).map(Some).ok_or_else(|| bad(field, expected)),
+            Some(v) => index(codes, &v).map(Some).ok_or_else(|| BadParam::new(field, expected)),
         };
         let sort = Sort::ALL[one_of("sort", &Sort::CODES, SORTS)?.unwrap_or_default()];
         let order = one_of("order", &Order::CODES, "asc or desc")?;
@@ -349,15 +312,18 @@ impl Query {
         let color = one_of("color", &Measure::CODES, "cpu, memory or disk")?;
         let columns = match value("columns") {
             None => None,
-            Some(v) => {
-                Some(Columns::parse(&v).ok_or_else(|| bad("columns", Expected::SomeOf(COLUMNS.to_owned())))?)
-            }
+            Some(v) => Some(
+                Columns::parse(&v)
+                    .ok_or_else(|| BadParam::new("columns", Expected::SomeOf(COLUMNS.to_owned())))?,
+            ),
         };
         let page = match value("page") {
             None => 1,
-            Some(v) => {
-                v.parse().ok().filter(|page| *page > 0).ok_or_else(|| bad("page", Expected::Number))?
-            }
+            Some(v) => v
+                .parse()
+                .ok()
+                .filter(|page| *page > 0)
+                .ok_or_else(|| BadParam::new("page", Expected::Number))?,
         };
         Ok(Self {
             q: text("q")?,
@@ -449,10 +415,6 @@ const STATUSES: &str = "Running, Creating, Pending, Error, Stopped or Unknown";
 const SORTS: &str =
     "name, namespace, node, status, cpu, memory, disk, cpu-used, memory-used, disk-used or age";
 const COLUMNS: &str = "name, namespace, status, node, ip, cpu, memory, disk and age";
-
-pub(super) fn bad(field: &str, expected: impl Into<Expected>) -> BadParam {
-    BadParam { field: field.to_owned(), expected: expected.into() }
-}
 
 pub(super) fn index(codes: &[&str], text: &str) -> Option<usize> {
     codes.iter().position(|code| code.eq_ignore_ascii_case(text))

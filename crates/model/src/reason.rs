@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{figure::Sample, message::Message};
-
 /// The closed list. [`Reason::code`] is what JSON carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
@@ -126,23 +124,6 @@ impl Reason {
             Self::TooLarge => "too-large",
             Self::Paused => "paused",
         }
-    }
-}
-
-/// A missing figure: why, in which detail, and the last value that was seen, with its age.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
-    pub reason: Reason,
-    /// What exactly is missing, e.g. the permission `list pods.metrics.k8s.io`; empty where the reason says all.
-    pub detail: Message,
-    /// What a person can do: a sentence or a command; empty where there is nothing to fix.
-    pub fix: Message,
-    pub last: Option<Sample>,
-}
-
-impl From<Reason> for Missing {
-    fn from(reason: Reason) -> Self {
-        Self { reason, detail: Message::default(), fix: Message::default(), last: None }
     }
 }
 

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
-    figure::{Figure, Sample},
+    figure::{Figure, Missing, Sample},
     message::Message,
-    reason::Missing,
     source::SourceId,
 };
 

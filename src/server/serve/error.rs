@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use i18n::{Lang, Render, expected_english, expected_message, key, msg, text_in};
 use model::{
+    bad_param::{BadParam, Expected},
     markup::escape,
     message::{Key, Message},
-    query::{BadParam, Expected},
 };
 
 pub type ApiResult<T> = Result<T, ApiError>;

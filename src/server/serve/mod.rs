@@ -14,6 +14,7 @@ mod language;
 mod layers;
 mod limits;
 mod min_rate;
+pub mod page_data;
 mod pages;
 mod params;
 pub mod past;

@@ -1,5 +1,7 @@
 //! The pages: Leptos renders them on this side first. This is the seam between the router and `app`.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{FromRef, Request, State},
@@ -10,13 +12,11 @@ use axum::{
 use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prelude::use_context};
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 
-use super::{
-    address, layers,
-    limits::{self, RenderPermit},
-    past,
-    state::App,
+use super::{address, layers, limits, page_data::RequestViews, past, state::App};
+use crate::{
+    app::{self, shell},
+    server_fns::PageData,
 };
-use crate::app::{self, shell};
 use i18n::Lang;
 use model::history::Span;
 
@@ -69,15 +69,10 @@ fn long_history(uri: &Uri) -> Option<(String, String, Span)> {
 fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
     let app = app.clone();
     move || {
-        provide_context(app.reader.clone());
-        provide_context(app.scope());
         let parts = use_context::<Parts>();
+        provide_context::<Arc<dyn PageData>>(Arc::new(RequestViews::of_request(&app, parts.as_ref())));
         if let Some(nonce) = parts.as_ref().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
             provide_context(nonce);
-        }
-        if let Some(permit) = parts.as_ref().and_then(|parts| parts.extensions.get::<RenderPermit>().cloned())
-        {
-            provide_context(permit);
         }
         if let Some(lang) = parts.as_ref().and_then(|parts| parts.extensions.get::<Lang>().copied()) {
             provide_context(lang);

@@ -7,10 +7,10 @@ use super::{
     error::{ApiError, ApiResult},
 };
 use model::{
+    bad_param::{BadParam, Expected},
     history::Span,
     name::is_dns_label,
     params::Params,
-    query::{BadParam, Expected},
 };
 
 /// The query string, read by the one reader of query strings.
@@ -38,5 +38,5 @@ pub fn span(params: &Params) -> ApiResult<Span> {
 }
 
 pub fn bad(field: &str, expected: impl Into<Expected>) -> ApiError {
-    BadParam { field: field.to_owned(), expected: expected.into() }.into()
+    BadParam::new(field, expected).into()
 }

@@ -15,7 +15,11 @@ use model::{
     view::{self as views, HistoryView, HomeView, InsightsView, SourcesView, VmView},
     vm::{Vm, VmSummary},
 };
-use wukong_core::{Scope, Snapshot, groups, insight, view, view::Identity};
+use wukong_core::{
+    Scope, Snapshot,
+    frame::{Identity, frame},
+    groups, insight, view,
+};
 
 use super::past::Past;
 
@@ -83,7 +87,7 @@ impl Reader {
         span: Span,
     ) -> HistoryView {
         let (snapshot, now) = (self.snapshot(), (self.clock)());
-        let frame = view::frame(&snapshot, &self.identity, now);
+        let frame = frame(&snapshot, &self.identity, now);
         let pace = u32::try_from(span.step()).unwrap_or(LONGEST_REFRESH).min(LONGEST_REFRESH);
         let frame = views::Frame { refresh: frame.refresh.max(pace), ..frame };
         let past = match view::find(&snapshot, scope, namespace, name) {

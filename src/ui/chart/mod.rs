@@ -19,14 +19,11 @@ use leptos::prelude::*;
 use hint::Hint;
 use i18n::t;
 use model::{
-    Millis,
     history::{Series, Span},
     view::Past,
 };
+pub use plot::Cursor;
 use plot::{Subject, newest, plot};
-
-/// The moment that is looked at, in all charts at once.
-pub type Cursor = RwSignal<Option<Millis>>;
 
 /// What 100 % is of CPU, memory and disk.
 pub type Fulls = [String; 3];

@@ -9,9 +9,8 @@ use crate::ui::{
 };
 use i18n::{reason, t, text};
 use model::{
-    figure::{Figure, Unit},
+    figure::{Figure, Missing, Unit},
     history::{History, Span},
-    reason::Missing,
     view::{HistoryView, VmView},
     vm::Vm,
 };

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use leptos::{ev::PointerEvent, prelude::*};
 use web_sys::{Element, wasm_bindgen::JsCast};
 
-use super::{Cursor, axis, path, words};
+use super::{axis, path, words};
 use i18n::t;
 use model::{
     Millis,
     history::{Series, Span},
 };
+
+/// The moment that is looked at, in all charts at once.
+pub type Cursor = RwSignal<Option<Millis>>;
 
 /// The upper end of the axis, in tenths of a percent: 100 % is always inside.
 const TOP: i32 = 1_250;

@@ -7,9 +7,9 @@ use crate::ui::words;
 use i18n::{self as names, t, text};
 use model::{
     Millis,
-    figure::{Figure, Sample},
+    figure::{Figure, Missing, Sample},
     format,
-    reason::{Missing, Reason},
+    reason::Reason,
 };
 
 pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + use<> {

@@ -7,8 +7,8 @@ use crate::ui::words;
 use i18n::{self as names, MARK, around, t, text};
 use model::{
     Millis,
+    figure::Missing,
     name::in_command,
-    reason::Missing,
     source::SourceId,
     vm::{Kind, Status, Vm},
 };

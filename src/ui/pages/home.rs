@@ -15,7 +15,12 @@ use leptos::{
 };
 use leptos_router::LazyRoute;
 
-use super::{loading, missing::bad_query, table::TableView};
+use super::{
+    loading,
+    missing::bad_query,
+    rows::{draw_row, row_keys},
+    table::TableView,
+};
 use crate::{
     server_fns::respond_with,
     ui::{
@@ -37,14 +42,11 @@ use crate::{
         route::Page,
     },
 };
-use i18n::{self, t};
+use i18n::t;
 use model::{
-    Millis,
     delta::RowKey,
-    history::Sparks,
     query::{Query, ViewKind},
     view::HomeView,
-    vm::VmSummary,
 };
 
 /// The route: the code of the view that the address names is there before the page is made, so that what the server
@@ -99,7 +101,7 @@ fn Home() -> impl IntoView {
 }
 
 /// The view that is on the page: the one that is asked for, once its code is there.
-fn shown(query: Memo<Result<Query, model::query::BadParam>>) -> RwSignal<ViewKind> {
+fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<ViewKind> {
     let wanted =
         Memo::new(move |_| query.with(|query| query.as_ref().map_or(ViewKind::Cards, |query| query.view)));
     let shown = RwSignal::new(wanted.get_untracked());
@@ -168,7 +170,7 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
     let class = move || if feed.pulse.waiting.get() { "cards busy" } else { "cards" };
     view! {
         <div class=class>
-            <For each=keys(feed) key=Clone::clone let:wanted>
+            <For each=row_keys(feed) key=Clone::clone let:wanted>
                 {one_card(feed, wanted)}
             </For>
         </div>
@@ -178,37 +180,11 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
 /// Each part is drawn again by itself. None holds another: what a part holds is made anew with it.
 fn one_card(feed: Feed<HomeView>, wanted: RowKey) -> impl IntoView {
     let label = card::label(&wanted.1, &wanted.2);
-    let class = one(feed, wanted.clone(), |vm, _, _| card::class(vm));
+    let class = draw_row(feed, wanted.clone(), |vm, _, _| card::class(vm));
     view! {
         <article class=move || class().unwrap_or_default() aria-labelledby=label>
-            {one(feed, wanted.clone(), |vm, sparks, _| card::card(vm, sparks))}
-            <footer>{one(feed, wanted, |vm, _, now| card::ages(vm, now))}</footer>
+            {draw_row(feed, wanted.clone(), |vm, sparks, _| card::card(vm, sparks))}
+            <footer>{draw_row(feed, wanted, |vm, _, now| card::ages(vm, now))}</footer>
         </article>
-    }
-}
-
-/// Which VMs are on the page.
-pub fn keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy {
-    move || {
-        let keys = |view: &HomeView| view.vms.iter().map(VmSummary::row_key).collect::<Vec<_>>();
-        feed.draw_part(feed.parts.list, keys).unwrap_or_default()
-    }
-}
-
-/// Something of one of them, drawn again when that VM differs, and with the time where `draw` reads it.
-pub fn one<V>(
-    feed: Feed<HomeView>,
-    wanted: RowKey,
-    draw: impl Fn(&VmSummary, Option<&Sparks>, RwSignal<Millis>) -> V,
-) -> impl Fn() -> Option<V> {
-    let now = expect_context::<Live>().now;
-    let row = feed.parts.row(wanted.clone());
-    let is_wanted = move |vm: &VmSummary| vm.key() == (wanted.0, &wanted.1, &wanted.2);
-    move || {
-        feed.draw_part(row, |view| {
-            let place = view.vms.iter().position(&is_wanted)?;
-            Some(draw(&view.vms[place], view.sparks.get(place), now))
-        })
-        .flatten()
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     ui::{components::title::title, ready::ready},
 };
 use i18n::{MARK, around, expected, t};
-use model::query::BadParam;
+use model::bad_param::BadParam;
 
 fn all_vms() -> impl IntoView {
     view! { <a href="/">{t!(page.all_vms)}</a> }

@@ -8,6 +8,7 @@ pub mod groups;
 pub mod home;
 pub mod insights;
 pub mod missing;
+mod rows;
 pub mod sources;
 pub mod table;
 pub mod vm;

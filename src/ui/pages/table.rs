@@ -3,7 +3,7 @@
 use leptos::{either::Either, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
 
-use super::home::{keys, one};
+use super::rows::{draw_row, row_keys};
 use crate::{
     server_fns::{keep_cookie, kept_cookie},
     ui::{
@@ -21,10 +21,9 @@ use crate::{
 use i18n::{self as names, t, text};
 use model::{
     Millis,
-    figure::{Figure, Unit},
+    figure::{Figure, Missing, Unit},
     history::Sparks,
     query::{Column, Columns, Order, Query, Sort},
-    reason::Missing,
     view::HomeView,
     vm::{Status, VmSummary},
 };
@@ -76,8 +75,8 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
                 {move || feed.draw_part(feed.parts.list, |view| heads(&view.query, columns.get()))}
             </thead>
             <tbody role="rowgroup">
-                <For each=keys(feed) key=Clone::clone let:wanted>
-                    {one(feed, wanted, row)}
+                <For each=row_keys(feed) key=Clone::clone let:wanted>
+                    {draw_row(feed, wanted, row)}
                 </For>
             </tbody>
         </table>

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 
 use crate::{
     app::{Bundle, shell},
-    server::serve::reader::Reader,
+    server::serve::{page_data::RequestViews, reader::Reader},
+    server_fns::PageData,
 };
 use i18n::Lang;
 use model::{
@@ -26,7 +27,7 @@ use model::{
     totals::Totals,
     vm::Vm,
 };
-use wukong_core::{Scope, Snapshot, view::Identity};
+use wukong_core::{Scope, Snapshot, frame::Identity};
 
 struct Page {
     status: u16,
@@ -94,8 +95,7 @@ fn render_with(url: &str, reader: Option<Reader>, bundle: Bundle, lang: Lang) ->
     let response = ResponseOptions::default();
     let html = Owner::new().with(|| {
         if let Some(reader) = reader {
-            provide_context(reader);
-            provide_context(Scope::All);
+            provide_context::<Arc<dyn PageData>>(Arc::new(RequestViews::new(reader, Scope::All, lang)));
         }
         provide_context(lang);
         provide_context(RequestUrl::new(url));

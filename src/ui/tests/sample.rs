@@ -2,8 +2,8 @@
 
 use model::{
     Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
-    reason::{Missing, Reason},
+    figure::{Basis, Figure, Missing, Sample, Source, Unit},
+    reason::Reason,
     source::{Latency, SourceHealth, SourceId, SourceState},
     vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
 };

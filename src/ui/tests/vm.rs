@@ -1,7 +1,7 @@
 //! One VM's page.
 
 use super::*;
-use model::{reason::Missing, vm::Status};
+use model::{figure::Missing, vm::Status};
 
 #[test]
 fn a_vm_page_tells_all_of_a_vm() {

@@ -6,7 +6,8 @@ use super::*;
 use crate::{
     Scope,
     delta::{self, Outcome},
-    view::{Identity, home, sources, vm as vm_view},
+    frame::Identity,
+    view::{home, sources, vm as vm_view},
 };
 use i18n::{Lang, Localize};
 use model::{

@@ -8,7 +8,7 @@ use super::{
     super::{
         disk_content::{Content, Gap},
         disk_owner::{Owner, Owners, spellings},
-        guest::GuestDisks,
+        guest_disks::GuestDisks,
     },
     *,
 };

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     Scope, Snapshot,
+    frame::Identity,
     history::Store,
     insight::{Drawn, draw, filling, hints, page, sizing},
-    view::Identity,
 };
 use model::{
     figure::Unit,

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{
-    Scope,
-    view::{self, Identity},
-};
+use crate::{Scope, frame::Identity, view};
 use model::{
     map::{BLOCK, Cell, Map, MapNames},
     query::{GroupBy, Measure, Query, ViewKind},

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     Scope,
-    view::{Identity, home, vm},
+    frame::Identity,
+    view::{home, vm},
 };
 use model::{
     figure::{Basis, Figure, Sample, Source, Unit},

@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
     use crate::server::serve::error::ApiError;
-    use model::query::BadParam;
+    use model::bad_param::BadParam;
 
     fn ask(url: &str, header: Option<&'static str>) -> ApiResult<Asked> {
         let headers = header.map(|value| ("last-event-id".parse().unwrap(), HeaderValue::from_static(value)));

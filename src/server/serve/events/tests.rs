@@ -30,8 +30,8 @@ use i18n::Render;
 use i18n::{Lang, msg};
 use model::{
     delta::{HomeChange, Update},
-    figure::{Figure, Unit},
-    reason::{Missing, Reason},
+    figure::{Figure, Missing, Unit},
+    reason::Reason,
     view::HomeView,
     vm::Vm,
 };

@@ -6,8 +6,8 @@ use self::figure::{FigureJson, MissingJson, Of, SampleJson};
 use i18n::Render;
 use model::{
     Millis,
-    figure::Sample,
-    reason::{Missing, Reason},
+    figure::{Missing, Sample},
+    reason::Reason,
     vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
 };
 use wukong_core::{Scope, Snapshot};

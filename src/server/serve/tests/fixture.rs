@@ -26,12 +26,12 @@ use crate::server::{
 };
 use model::{
     Millis,
-    figure::{Basis, Figure, Sample, Source, Unit},
-    reason::{Missing, Reason},
+    figure::{Basis, Figure, Missing, Sample, Source, Unit},
+    reason::Reason,
     totals::Totals,
     vm::{Disk, Kind, Network, Status, Usage, Vm, VmSummary, Volume},
 };
-use wukong_core::{Snapshot, view::Identity};
+use wukong_core::{Snapshot, frame::Identity};
 
 pub struct Server {
     pub router: Router,

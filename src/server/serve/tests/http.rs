@@ -9,7 +9,7 @@ use crate::server::{
     config::{AllowedHosts, HttpConfig},
     serve::{App, Assets, layers, reader::Reader, router},
 };
-use wukong_core::{Snapshot, view::Identity};
+use wukong_core::{Snapshot, frame::Identity};
 
 const ROUTES: [&str; 9] = [
     "/",

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::fixture::*;
 use i18n::{Lang, Localize, msg};
 use model::{
-    figure::Figure,
+    figure::{Figure, Missing},
     message::Message,
-    reason::{Missing, Reason},
+    reason::Reason,
     source::SourceId,
     vm::{Reading, Vm},
 };

@@ -33,9 +33,9 @@ use wukong_core::{
     Limits,
     archive::{Answer as Told, Of, Recording},
     facts::{Key, SourceError},
+    frame::Identity,
     history::Store,
     insight::Drawn,
-    view::Identity,
 };
 
 /// A slot of every grid begins here: the sample of the fixture, at 7 s, is in it.

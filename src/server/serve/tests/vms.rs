@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::fixture::*;
 use model::{
-    figure::{Figure, Unit},
-    reason::{Missing, Reason},
+    figure::{Figure, Missing, Unit},
+    reason::Reason,
     vm::{Kind, Status, Vm},
 };
 

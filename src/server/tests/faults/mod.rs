@@ -21,8 +21,8 @@ use collector::{
 };
 use i18n::Render;
 use model::{
-    figure::{Figure, Layer, Sample, Source},
-    reason::{Missing, Reason},
+    figure::{Figure, Layer, Missing, Sample, Source},
+    reason::Reason,
     source::{SourceHealth, SourceId, SourceState},
     vm::Vm,
 };

@@ -5,8 +5,7 @@ use serde::Serialize;
 use i18n::{Lang, Render, reason, text_in};
 use model::{
     Millis,
-    figure::{Basis, Figure, Sample, Unit},
-    reason::Missing,
+    figure::{Basis, Figure, Missing, Sample, Unit},
 };
 
 /// What a used amount is measured against.

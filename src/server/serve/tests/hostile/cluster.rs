@@ -20,7 +20,7 @@ use collector::{
     from_kubeconfig_text,
 };
 use model::{source::SourceState, vm::Vm};
-use wukong_core::{Snapshot, view::Identity};
+use wukong_core::{Snapshot, frame::Identity};
 
 const INTERVAL: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -19,14 +19,14 @@ use crate::server::{
     },
 };
 use model::{
-    figure::{Figure, Unit},
+    figure::{Figure, Missing, Unit},
     groups::Node,
     insight::{Filling, Finding, Insight, InsightTotals, Window},
-    reason::{Missing, Reason},
+    reason::Reason,
     source::{SourceHealth, SourceId, SourceState},
     vm::{Guest, GuestFilesystem, Reading, Status, Vm},
 };
-use wukong_core::{Snapshot, insight::Drawn, view::Identity};
+use wukong_core::{Snapshot, frame::Identity, insight::Drawn};
 
 /// Each text of `value` but those in `kept` becomes a mark that names its place. What no longer reads as a `T` then was
 /// a code, and stays.

@@ -1,0 +1,26 @@
+//! What every view has around it: the cluster, the time and the sources.
+
+use super::{STALE_AFTER, Snapshot};
+use model::{Millis, view::Frame};
+
+/// What does not change while the program runs.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub cluster: String,
+    pub demo: bool,
+    /// How often pages ask again: the shortest interval of a source, in milliseconds.
+    pub refresh: u32,
+}
+
+pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
+    Frame {
+        cluster: identity.cluster.clone(),
+        demo: identity.demo,
+        now,
+        heard: snapshot.heard,
+        stale_after: identity.refresh.saturating_mul(STALE_AFTER as u32),
+        refresh: identity.refresh,
+        ready: snapshot.ready,
+        sources: snapshot.sources.clone(),
+    }
+}

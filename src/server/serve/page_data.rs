@@ -1,0 +1,81 @@
+//! One request's views: of what its viewer may see, in its language.
+
+use axum::http::request::Parts;
+use futures::{FutureExt, future::BoxFuture};
+
+use super::{limits::RenderPermit, past, reader::Reader, state::App};
+use crate::server_fns::PageData;
+use collector::archive::Requester;
+use i18n::{Lang, Localize};
+use model::{
+    groups::{GroupsQuery, GroupsView},
+    history::Span,
+    insight::InsightQuery,
+    map::MapNames,
+    query::Query,
+    view::{HistoryView, HomeView, InsightsView, SourcesView, VmView},
+};
+use wukong_core::Scope;
+
+pub struct RequestViews {
+    reader: Reader,
+    scope: Scope,
+    lang: Lang,
+    requester: Requester,
+    /// What the answer is computed under.
+    permit: Option<RenderPermit>,
+}
+
+impl RequestViews {
+    pub fn new(reader: Reader, scope: Scope, lang: Lang) -> Self {
+        Self { reader, scope, lang, requester: Requester::default(), permit: None }
+    }
+
+    pub fn of_request(app: &App, parts: Option<&Parts>) -> Self {
+        let lang = parts.and_then(|parts| parts.extensions.get().copied()).unwrap_or_default();
+        Self {
+            requester: parts.map_or_else(Requester::default, |parts| past::requester(&parts.extensions)),
+            permit: parts.and_then(|parts| parts.extensions.get().cloned()),
+            ..Self::new(app.reader.clone(), app.scope(), lang)
+        }
+    }
+}
+
+impl PageData for RequestViews {
+    fn home(&self, query: &Query) -> HomeView {
+        self.reader.home(&self.scope, query).localized(self.lang)
+    }
+
+    fn map_names(&self, query: &Query, group: &str, block: u32) -> MapNames {
+        self.reader.map_names(&self.scope, query, group, block)
+    }
+
+    fn groups(&self, query: &GroupsQuery) -> GroupsView {
+        self.reader.groups(&self.scope, query).localized(self.lang)
+    }
+
+    fn vm(&self, namespace: &str, name: &str) -> VmView {
+        self.reader.vm(&self.scope, namespace, name).localized(self.lang)
+    }
+
+    fn history<'a>(&'a self, namespace: &'a str, name: &'a str, span: Span) -> BoxFuture<'a, HistoryView> {
+        let history = self.reader.history(self.requester, &self.scope, namespace, name, span);
+        let permit = self.permit.as_ref().filter(|_| span.is_long());
+        async move {
+            match permit {
+                Some(permit) => permit.release_during(history).await,
+                None => history.await,
+            }
+            .localized(self.lang)
+        }
+        .boxed()
+    }
+
+    fn insights(&self, query: &InsightQuery) -> InsightsView {
+        self.reader.insights(&self.scope, query).localized(self.lang)
+    }
+
+    fn sources(&self) -> SourcesView {
+        self.reader.sources(&self.scope).localized(self.lang)
+    }
+}
