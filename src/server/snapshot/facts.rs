@@ -239,8 +239,9 @@ pub struct InstanceFacts {
     pub migration: Option<Box<Migration>>,
     /// Disks backed by a claim, in the order of the spec.
     pub volumes: Vec<InstanceVolume>,
-    /// All disks, whatever they are backed by.
+    /// All disks, whatever they are backed by; none where more are left out.
     pub disks: Arc<[InstanceDisk]>,
+    pub disks_left_out: u32,
     /// Volumes over the bound on how many are kept of one object.
     pub volumes_left_out: u32,
     pub ip_address: String,

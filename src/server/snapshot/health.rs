@@ -378,3 +378,4 @@ fn is_the_sources(reason: Reason) -> bool {
             | Reason::NotSampled
     )
 }
+            | Reason::TooLarge

@@ -313,6 +313,10 @@ fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
         Gap::CdRom => (Reason::NotReported, msg!(error.cdrom_identity), Message::default()),
         Gap::NoSizes => (Reason::NotReported, msg!(error.no_sizes), msg!(fix.update_agent)),
         Gap::NoUse => (Reason::NotReported, msg!(error.no_use), look()),
+        Gap::NoDisk if instance.disks_left_out > 0 => {
+            let count = instance.disks_left_out.to_string();
+            (Reason::TooLarge, msg!(error.disks_left_out, count = count), Message::default())
+        }
         Gap::BadSizes => (Reason::BadAnswer, msg!(error.bad_sizes), look()),
         Gap::Unnamed => (Reason::NotReported, msg!(error.unnamed_devices), look()),
         Gap::Hidden => (Reason::NotReported, msg!(error.hidden_mount), look()),

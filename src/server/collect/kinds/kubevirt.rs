@@ -123,6 +123,7 @@ impl Kind for Instances {
             volumes_left_out: spec.volumes.left_out,
             volumes: spec.volumes.items.into_iter().filter_map(volume).collect(),
             disks,
+            disks_left_out: domain.devices.disks.left_out,
             ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
             agent_connected: status.conditions.iter().any(agent_connected),
             pause: pause(&status.conditions),
