@@ -34,8 +34,8 @@ use crate::{
 
 /// TCP and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Read of what an error says.
-const ERROR_BODY: usize = 4 << 10;
+/// Read of what an error says. VictoriaMetrics repeats a query of up to 5 KiB, twice, in one.
+const ERROR_BODY: usize = 16 << 10;
 /// How to make a certificate that can be verified.
 const NEW_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=HOST -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:HOST -keyout key.pem -out certificate.pem";
 

@@ -345,7 +345,8 @@ pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::query::RESIDENT, *};
+    use crate::server::k8s::peer_error::PeerError;
 
     fn all(scope: &Scope) -> Wanted<'_> {
         Wanted { scope, names: None }
@@ -450,6 +451,25 @@ mod tests {
     fn values_stand_at_their_times_and_odd_ones_nowhere() {
         let claim = r#""persistentvolumeclaim":"root""#;
         let answer = json(&[
+    /// VictoriaMetrics/VictoriaMetrics#1914, #5530: the query comes first, twice, and may be long.
+    #[test]
+    fn a_refusal_of_so_many_points_is_known_behind_the_query() {
+        let query = format!(r#"max by (namespace) ({RESIDENT}{{namespace=~\"{}\"}})"#, "prod|".repeat(600));
+        for end in [
+            "too many points for the given step=10, start=1638955183980 and end=1638955486010: 30204; cannot exceed -search.maxPointsPerTimeseries=30000",
+            "too many points for the given start=1, end=2 and step=300000: 840961; the maximum number of points is 30000; (see -search.maxPointsPerTimeseries command-line flag)",
+        ] {
+            let body = format!(
+                r#"{{"status":"error","errorType":"422","error":"error when executing query=\"{query}\" on the time range (start=1638955484000, end=1638955486000, step=10): cannot execute query: cannot evaluate \"{query}\": {end}"}}"#
+            );
+            assert!(body.len() < 16 << 10, "{}", body.len());
+            let says = PeerError::read(body.as_bytes());
+            assert!(says.line.chars().count() <= 200, "{}", says.line);
+            let code = http::StatusCode::UNPROCESSABLE_ENTITY;
+            assert!(is_too_fine(&Failure::Refused { code, retry_after: None, says }), "{end}");
+        }
+    }
+
             (claim, r#"[60,"5"],[180,"+Inf"],[9999,"7"],[0,"3"]"#),
             (r#""persistentvolumeclaim":"root","exported_namespace":"dev""#, r#"[120,"9"]"#),
         ]);
