@@ -185,10 +185,16 @@ impl World {
     ) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
         let look = || (Message::default(), fix::longhorn(handle));
-        let Some(longhorn) = reports.longhorn(handle) else {
-            return Some(Err(self.silent(SourceId::Longhorn, wanted, look)));
+        let longhorn = match reports.longhorn(handle) {
+            Some(Some(longhorn)) => longhorn,
+            Some(None) => {
+                return Some(Err(wanted.unreported((msg!(error.longhorn_twice), fix::longhorn(handle)))));
+            }
+            None => return Some(Err(self.silent(SourceId::Longhorn, wanted, look))),
         };
-        let amounts = longhorn.actual_size.zip(longhorn.size.or(wanted.size));
+        // 0 is no size (longhorn/longhorn#9594).
+        let size = longhorn.size.filter(|size| *size > 0).or(wanted.size);
+        let amounts = longhorn.actual_size.zip(size);
         let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(look()))) };
         // Longhorn told no sizes of v2 volumes before 1.6 (longhorn/longhorn#5947): 0 was all that it said.
         match longhorn.engine {
