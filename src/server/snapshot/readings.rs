@@ -136,7 +136,8 @@ impl World {
             return Err(self.silent(SourceId::Prometheus, wanted, unscraped));
         }
         let Some((stats, receipt)) = self.prometheus.volumes.get(&wanted.claim) else {
-            return Err(match error {
+            let gap = self.prometheus.gaps.iter().find(|gap| gap.covers(&wanted.claim)).map(|gap| &gap.error);
+            return Err(match error.or(gap) {
                 Some(error) => failed(error, fix::source(SourceId::Prometheus, error.reason), None),
                 None => wanted.unreported(unscraped()),
             });
@@ -312,6 +313,10 @@ fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
     let look = || fix::filesystems(&instance.namespace, &instance.name);
     let (reason, detail, fix) = match gap {
         Gap::NothingListed => (Reason::Starting, msg!(error.nothing_listed), msg!(fix.agent_polled)),
+        Gap::NoDisk if instance.disks_left_out > 0 => {
+            let count = instance.disks_left_out.to_string();
+            (Reason::TooLarge, msg!(error.disks_left_out, count = count), Message::default())
+        }
         Gap::NoDisk => (Reason::NotReported, msg!(error.no_disk), Message::default()),
         Gap::NoFilesystem => (Reason::NotReported, msg!(error.no_filesystem), look()),
         Gap::NoSerial => (Reason::NotReported, msg!(error.no_serial), msg!(fix.serial)),
@@ -319,10 +324,6 @@ fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
         Gap::CdRom => (Reason::NotReported, msg!(error.cdrom_identity), Message::default()),
         Gap::NoSizes => (Reason::NotReported, msg!(error.no_sizes), msg!(fix.update_agent)),
         Gap::NoUse => (Reason::NotReported, msg!(error.no_use), look()),
-        Gap::NoDisk if instance.disks_left_out > 0 => {
-            let count = instance.disks_left_out.to_string();
-            (Reason::TooLarge, msg!(error.disks_left_out, count = count), Message::default())
-        }
         Gap::BadSizes => (Reason::BadAnswer, msg!(error.bad_sizes), look()),
         Gap::Unnamed => (Reason::NotReported, msg!(error.unnamed_devices), look()),
         Gap::Hidden => (Reason::NotReported, msg!(error.hidden_mount), look()),

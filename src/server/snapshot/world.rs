@@ -10,8 +10,8 @@ use super::{
     facts::{
         At, Backend, Change, ClaimFacts, Filesystem, Image, ImageStats, InstanceFacts, InstanceSample,
         InstancetypeFacts, Key, LonghornFacts, Named, Observation, PersistentVolumeFacts, PodFacts,
-        PodMetricsFacts, PrometheusFacts, Provisioner, SourceError, SummaryFacts, VmFacts, VolumeRef,
-        VolumeStats, WukongFacts,
+        PodMetricsFacts, PrometheusFacts, Provisioner, SourceError, SummaryFacts, VmFacts, VolumeGap,
+        VolumeRef, VolumeStats, WukongFacts,
     },
     guest::GuestDisks,
     health::Track,
@@ -57,6 +57,8 @@ pub(super) struct Queried {
     pub peers: HashMap<Box<str>, Peers>,
     pub instances: HashMap<Key, (InstanceSample, Receipt)>,
     pub warnings: Vec<Message>,
+    /// Why a volume may be missing.
+    pub gaps: Vec<VolumeGap>,
     pub answered: Option<Millis>,
 }
 
@@ -156,7 +158,7 @@ impl World {
     /// When a sample was taken, by this program's wall clock, as far as the clock of its source tells: never later than it was received.
     pub(super) fn taken_at(&self, receipt: &Receipt, source: SourceId, machine: &str) -> Millis {
         let received = self.wall(receipt.first);
-        let skew = self.skews.of(source, machine).unwrap_or_default();
+        let skew = self.skews.of(source, machine).or(self.own_skew).unwrap_or_default();
         receipt.at.map_or(received, |at| at.saturating_sub(skew).min(received))
     }
 
@@ -384,16 +386,18 @@ impl World {
         });
         let instances: HashMap<Key, (InstanceSample, Receipt)> = instances.collect();
         let (wall, interval) = (self.wall(at), self.limits.metrics_interval);
-        for time in instances.values().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
+        let trusted_time = instances.values().filter(|(sample, _)| sample.trusted_time);
+        for time in trusted_time.filter_map(|(_, receipt)| receipt.fresh_time(at)) {
             self.skews.add(SourceId::Prometheus, "", time, wall, interval);
         }
         let of_disks = self.limits.disk_interval.max(interval);
-        for time in volumes.values().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
+        let trusted_time = volumes.values().filter(|(stats, _)| stats.trusted_time);
+        for time in trusted_time.filter_map(|(_, receipt)| receipt.fresh_time(at)) {
             self.skews.add(SourceId::Prometheus, "", time, wall, of_disks);
         }
         let peers = peers_by_node(&volumes);
-        let (warnings, answered) = (facts.warnings, Some(at));
-        self.prometheus = Queried { volumes, peers, instances, warnings, answered };
+        let (warnings, gaps, answered) = (facts.warnings, facts.gaps, Some(at));
+        self.prometheus = Queried { volumes, peers, instances, warnings, gaps, answered };
         self.track(SourceId::Prometheus, None).succeeded(at);
     }
 

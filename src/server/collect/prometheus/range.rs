@@ -12,6 +12,7 @@ use super::{
     Api, Budget, CREDENTIALS, Failure, PlainQueries, Site,
     identity::{Foreign, NameLabel, Scope},
     open,
+    oversized::OversizedNamespaces,
     query::{self, Queries},
     site,
 };
@@ -49,6 +50,7 @@ pub struct Historian {
     config: PrometheusConfig,
     scope: Scope,
     plain: PlainQueries,
+    oversized: OversizedNamespaces,
 }
 
 impl Historian {
@@ -57,7 +59,13 @@ impl Historian {
         let config = collect.prometheus.clone()?;
         let site = site(&config, collect, budget);
         let scope = super::scope(&config, collect);
-        Some(Self { site, config, scope, plain: PlainQueries::default() })
+        Some(Self {
+            site,
+            config,
+            scope,
+            plain: PlainQueries::default(),
+            oversized: OversizedNamespaces::default(),
+        })
     }
 
     /// Runs until shut down.
@@ -74,8 +82,9 @@ impl Historian {
 
     async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<Asked>>) {
         let Question { of, times, reply, .. } = question;
-        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of);
-        let api = match open(&mut self.site, &self.config, &self.scope, &self.plain).await {
+        let queries =
+            Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of, &self.oversized);
+        let api = match open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await {
             Ok(api) => api,
             Err(failure) => return self.tell(Some((reply, Err(failure)))),
         };
@@ -132,7 +141,10 @@ impl Figure {
     async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<Tracks, Failure> {
         let names = query.names.clone();
         let read = move |answer: &[u8], scope: &Scope| self.read(answer, scope, &names, times);
-        api.range(query.text, self.asked(times), read).await
+        match query.of_all {
+            true => api.range_of_all(query.metric, query.text, self.asked(times), read).await,
+            false => api.range(query.text, self.asked(times), read).await,
+        }
     }
 
     /// Asks once more, with a longer step, should the server not give as many points.
@@ -185,17 +197,17 @@ fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
 /// The queries side by side. Each that fails costs its own figure; all of them, the answer.
 async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Found, Failure> {
     let names = of.names();
-    let (cpu, memory) = (Query::new(&queries.cpu, &names), Query::new(&queries.memory, &names));
-    let claims = |query: Option<String>| async {
-        let query = query?;
-        Some(Figure::Claim.ask_as_fine_as_it_gives(api, &Query::new(&query, &names), times).await)
-    };
-    let [used, capacity] = queries.volumes.clone().map_or([None, None], |both| both.map(Some));
+    let of_all = matches!(of, Of::All(_));
+    let query = |metric, text| Query { metric, text, of_all, names: names.clone() };
+    let (cpu, memory) = (query(query::CPU, &*queries.cpu), query(query::RESIDENT, &*queries.memory));
+    let volumes = queries.volumes.as_ref();
+    let used = volumes.map(|[used, _]| query(query::USED, used));
+    let capacity = volumes.map(|[_, capacity]| query(query::CAPACITY, capacity));
     let (cpu, memory, used, capacity) = tokio::join!(
         Figure::Cpu.ask_as_fine_as_it_gives(api, &cpu, times),
         Figure::Memory.ask_as_fine_as_it_gives(api, &memory, times),
-        claims(used),
-        claims(capacity)
+        ask_claims(api, used, times),
+        ask_claims(api, capacity, times)
     );
     let (mut failures, mut answered) = (Vec::new(), false);
     let mut take = |result: Option<Result<Tracks, Failure>>| match result {
@@ -225,16 +237,18 @@ async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<
     }
 }
 
-/// A query, and the things that it is about.
-struct Query<'a> {
-    text: &'a str,
-    names: Arc<Names>,
+/// None where no claim is wanted.
+async fn ask_claims(api: &Api, query: Option<Query<'_>>, times: Times) -> Option<Result<Tracks, Failure>> {
+    let query = query?;
+    Some(Figure::Claim.ask_as_fine_as_it_gives(api, &query, times).await)
 }
 
-impl<'a> Query<'a> {
-    fn new(text: &'a str, names: &Arc<Names>) -> Self {
-        Self { text, names: names.clone() }
-    }
+/// A query, and the things that it is about.
+struct Query<'a> {
+    metric: &'a str,
+    text: &'a str,
+    of_all: bool,
+    names: Arc<Names>,
 }
 
 /// Which series are kept: what was asked for and nothing else, whatever the server made of the query.
@@ -437,20 +451,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_longer_step_covers_the_same_time() {
-        let times = Times { from: 60_000, step: 60_000, count: 10 };
-        let coarse = coarser(times);
-        assert_eq!((coarse.last(), coarse.count, coarse.step), (times.last(), 3, 240_000));
-        let track = stretched(&vec![Some(1), None, Some(3)], coarse, times);
-        let want = [Some(1), Some(1), None, None, None, None, Some(3), Some(3), Some(3), Some(3)];
-        assert_eq!(track, want);
-    }
-
-    #[test]
-    fn values_stand_at_their_times_and_odd_ones_nowhere() {
-        let claim = r#""persistentvolumeclaim":"root""#;
-        let answer = json(&[
     /// VictoriaMetrics/VictoriaMetrics#1914, #5530: the query comes first, twice, and may be long.
     #[test]
     fn a_refusal_of_so_many_points_is_known_behind_the_query() {
@@ -470,6 +470,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_longer_step_covers_the_same_time() {
+        let times = Times { from: 60_000, step: 60_000, count: 10 };
+        let coarse = coarser(times);
+        assert_eq!((coarse.last(), coarse.count, coarse.step), (times.last(), 3, 240_000));
+        let track = stretched(&vec![Some(1), None, Some(3)], coarse, times);
+        let want = [Some(1), Some(1), None, None, None, None, Some(3), Some(3), Some(3), Some(3)];
+        assert_eq!(track, want);
+    }
+
+    #[test]
+    fn values_stand_at_their_times_and_odd_ones_nowhere() {
+        let claim = r#""persistentvolumeclaim":"root""#;
+        let answer = json(&[
             (claim, r#"[60,"5"],[180,"+Inf"],[9999,"7"],[0,"3"]"#),
             (r#""persistentvolumeclaim":"root","exported_namespace":"dev""#, r#"[120,"9"]"#),
         ]);
