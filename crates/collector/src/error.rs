@@ -101,13 +101,13 @@ pub fn late(peer: impl Into<Message>, deadline: Duration) -> SourceError {
 
 /// What came of it cannot be used, or it cannot be asked.
 pub fn useless(peer: impl Into<Message>, failure: &Failure) -> SourceError {
-    let words = match failure {
-        Failure::TooLarge(limit) => msg!(collect.too_large, bytes = limit.to_string()),
-        Failure::TooMany(limit) => msg!(collect.too_many, count = limit.to_string()),
-        Failure::BadName => msg!(collect.bad_name),
-        _ => msg!(collect.undecodable),
+    let (reason, words) = match failure {
+        Failure::TooLarge(limit) => (Reason::TooLarge, msg!(collect.too_large, bytes = limit.to_string())),
+        Failure::TooMany(limit) => (Reason::TooLarge, msg!(collect.too_many, count = limit.to_string())),
+        Failure::BadName => (Reason::BadAnswer, msg!(collect.bad_name)),
+        _ => (Reason::BadAnswer, msg!(collect.undecodable)),
     };
-    source_error(Reason::BadAnswer, msg!(collect.about, peer = peer, words = words))
+    source_error(reason, msg!(collect.about, peer = peer, words = words))
 }
 
 /// Why one polled request gave nothing.

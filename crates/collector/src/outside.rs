@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     addresses::without_addresses,
-    budget::Budget,
+    budget::{Budget, Lease},
     error::{Failure, late, peer_error, source_error, tls_error, useless},
     pinned,
     poll::{AnswerBytes, append_bounded, decode_apart, retry_after},
@@ -32,8 +32,8 @@ use wukong_core::facts::SourceError;
 
 /// TCP and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Read of what an error says.
-const ERROR_BODY: usize = 4 << 10;
+/// Read of what an error says. VictoriaMetrics repeats a query of up to 5 KiB, twice, in one.
+const ERROR_BODY: usize = 16 << 10;
 /// How to make a certificate that can be verified.
 const NEW_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=HOST -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:HOST -keyout key.pem -out certificate.pem";
 
@@ -61,6 +61,13 @@ pub struct Session {
 pub struct Reply {
     pub headers: HeaderMap,
     answer: AnswerBytes,
+}
+
+/// What came of a request.
+pub enum FetchOutcome {
+    Whole(Reply),
+    /// The answer is larger than what is read: all that was read of it.
+    Start(AnswerBytes),
 }
 
 /// What the answer of a site may take.
@@ -231,14 +238,27 @@ impl Session {
 
     /// Sends one request, once.
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
-        let (started, deadline) = (Instant::now(), self.limits.deadline);
-        let reply = timeout(deadline, self.receive(request)).await;
-        let reply = reply.unwrap_or(Err(Failure::Late(deadline)));
-        tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = reply.is_ok(), "asked");
-        reply
+        match self.fetch(request, false).await? {
+            FetchOutcome::Whole(reply) => Ok(reply),
+            FetchOutcome::Start(_) => Err(Failure::TooLarge(self.limits.limit)),
+        }
     }
 
-    async fn receive(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+    /// The same. With `start`, the start of an answer that is too large is the outcome, and no failure.
+    pub async fn fetch(&self, request: RequestBuilder, start: bool) -> Result<FetchOutcome, Failure> {
+        let (started, deadline) = (Instant::now(), self.limits.deadline);
+        let fetched = timeout(deadline, self.receive(request, start)).await;
+        let fetched = fetched.unwrap_or(Err(Failure::Late(deadline)));
+        tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = fetched.is_ok(), "asked");
+        fetched
+    }
+
+    /// Bytes of the largest answer that is read.
+    pub fn limit(&self) -> usize {
+        self.limits.limit
+    }
+
+    async fn receive(&self, request: RequestBuilder, start: bool) -> Result<FetchOutcome, Failure> {
         let mut response = request.send().await.map_err(transport)?;
         let code = response.status();
         if !code.is_success() {
@@ -247,20 +267,37 @@ impl Session {
             return Err(Failure::Refused { code, retry_after, says });
         }
         let headers = std::mem::take(response.headers_mut());
-        Ok(Reply { headers, answer: self.read(response).await? })
-    }
-
-    async fn read(&self, mut response: Response) -> Result<AnswerBytes, Failure> {
         let limit = self.limits.limit;
-        if response.content_length().is_some_and(|length| length > limit as u64) {
+        if !start && response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(Failure::TooLarge(limit));
         }
         let (mut bytes, mut lease) = (BytesMut::new(), self.limits.budget.lease());
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            append_bounded(&mut bytes, &chunk, limit, &mut lease).await?;
+        let read = read_bounded(response, &mut bytes, limit, &mut lease).await;
+        let answer = AnswerBytes { bytes: bytes.freeze(), lease };
+        match read {
+            Ok(()) => Ok(FetchOutcome::Whole(Reply { headers, answer })),
+            Err(Failure::TooLarge(_)) if start => Ok(FetchOutcome::Start(answer)),
+            Err(failure) => Err(failure),
         }
-        Ok(AnswerBytes { bytes: bytes.freeze(), lease })
     }
+}
+
+/// Fails where there is more; `bytes` are the start then.
+async fn read_bounded(
+    mut response: Response,
+    bytes: &mut BytesMut,
+    limit: usize,
+    lease: &mut Lease,
+) -> Result<(), Failure> {
+    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        if let Err(failure) = append_bounded(bytes, &chunk, limit, lease).await {
+            // What fits of it belongs to the start.
+            let room = limit.saturating_sub(bytes.len()).min(chunk.len());
+            append_bounded(bytes, &chunk[..room], limit, lease).await?;
+            return Err(failure);
+        }
+    }
+    Ok(())
 }
 
 /// What an error says, as far as it comes in time: the request's deadline is the caller's.

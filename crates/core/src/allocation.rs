@@ -45,7 +45,8 @@ impl World {
         }
     }
 
-    /// The instance type of a VirtualMachine, as the VM starts with it.
+    /// The instance type of a VirtualMachine, as the VM starts with it: KubeVirt starts it with the copy in its ControllerRevision, whatever
+    /// became of the object (pkg/instancetype/find of KubeVirt). Those are not read.
     fn instancetype(&self, vm: &VmFacts, named: &InstancetypeRef) -> Result<&InstancetypeFacts, Missing> {
         let (id, namespace, all) = match named.cluster {
             true => (SourceId::ClusterInstancetypes, "", &self.cluster_instancetypes),
@@ -56,7 +57,7 @@ impl World {
             let fix = fix::virtual_machine(&vm.namespace, &vm.name);
             return Err(missing(msg!(size.inferred), fix));
         }
-        let name = named.name.as_str();
+        let (name, revision) = (named.name.as_str(), named.revision.as_str());
         let Some(found) = all.get(&At(namespace, name)) else {
             let track = self.track_of(id, &vm.namespace);
             return Err(match track.and_then(|track| track.error.as_ref()) {
@@ -65,12 +66,16 @@ impl World {
                     fix::source(id, error.reason),
                 ),
                 None if track.is_none_or(|track| track.last_success.is_none()) => Reason::Starting.into(),
+                None if !revision.is_empty() => {
+                    let kept = msg!(size.kept, name = name, revision = revision);
+                    missing(kept, fix::revision(&vm.namespace, revision))
+                }
                 None => missing(msg!(size.no_type, name = name), fix::instancetypes(id, namespace)),
             });
         };
-        if !found.may_be_revision(&named.revision) {
-            let fix = fix::revision(&vm.namespace, &named.revision);
-            return Err(missing(msg!(size.earlier, name = name), fix));
+        if !found.may_be_revision(revision) {
+            let fix = fix::revision(&vm.namespace, revision);
+            return Err(missing(msg!(size.earlier, name = name, revision = revision), fix));
         }
         Ok(found)
     }

@@ -220,16 +220,18 @@ impl World {
         });
         let instances: HashMap<Key, (InstanceSample, Receipt)> = instances.collect();
         let (wall, interval) = (self.wall(at), self.limits.metrics_interval);
-        for time in instances.values().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
+        let trusted_time = instances.values().filter(|(sample, _)| sample.trusted_time);
+        for time in trusted_time.filter_map(|(_, receipt)| receipt.fresh_time(at)) {
             self.skews.add(SourceId::Prometheus, "", time, wall, interval);
         }
         let of_disks = self.limits.disk_interval.max(interval);
-        for time in volumes.values().filter_map(|(_, receipt)| receipt.fresh_time(at)) {
+        let trusted_time = volumes.values().filter(|(stats, _)| stats.trusted_time);
+        for time in trusted_time.filter_map(|(_, receipt)| receipt.fresh_time(at)) {
             self.skews.add(SourceId::Prometheus, "", time, wall, of_disks);
         }
         let peers = peers_by_node(&volumes);
-        let (warnings, answered) = (facts.warnings, Some(at));
-        self.prometheus = Queried { volumes, peers, instances, warnings, answered };
+        let (warnings, gaps, answered) = (facts.warnings, facts.gaps, Some(at));
+        self.prometheus = Queried { volumes, peers, instances, warnings, gaps, answered };
         self.track(SourceId::Prometheus, None).succeeded(at);
     }
 

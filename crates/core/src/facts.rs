@@ -239,8 +239,9 @@ pub struct InstanceFacts {
     pub migration: Option<Box<Migration>>,
     /// Disks backed by a claim, in the order of the spec.
     pub volumes: Vec<InstanceVolume>,
-    /// All disks, whatever they are backed by.
+    /// All disks, whatever they are backed by; none where more are left out.
     pub disks: Arc<[InstanceDisk]>,
+    pub disks_left_out: u32,
     /// Volumes over the bound on how many are kept of one object.
     pub volumes_left_out: u32,
     pub ip_address: String,
@@ -388,6 +389,8 @@ pub struct VolumeStats {
     pub at: Option<Millis>,
     /// The node that a scrape names; empty where it names none, and of what a kubelet says itself.
     pub node: Box<str>,
+    /// Its time tells of the clock of its source. An exporter of Prometheus' that is not trusted may give its samples any time.
+    pub trusted_time: bool,
 }
 
 /// What a kubelet says that its figures are of.
@@ -415,10 +418,25 @@ pub struct SummaryFacts {
 pub struct PrometheusFacts {
     /// `kubelet_volume_stats_*`, each claim once, from the kubelet whose sample is newest.
     pub volumes: Vec<VolumeStats>,
+    /// Why a volume may not be among them.
+    pub gaps: Vec<VolumeGap>,
     /// `kubevirt_vmi_*`.
     pub instances: Vec<InstanceSample>,
     /// What the server warned of, and which part of the round failed, in plain words.
     pub warnings: Vec<Message>,
+}
+
+/// Volumes that an answer may lack: of these namespaces; of any where there are none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeGap {
+    pub error: SourceError,
+    pub namespaces: Vec<String>,
+}
+
+impl VolumeGap {
+    pub fn covers(&self, claim: &Key) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|namespace| *namespace == *claim.namespace)
+    }
 }
 
 /// What KubeVirt's own metrics say of one VirtualMachineInstance.
@@ -435,6 +453,8 @@ pub struct InstanceSample {
     pub guest_available: Option<u64>,
     pub guest_usable: Option<u64>,
     pub at: Millis,
+    /// As [`VolumeStats::trusted_time`].
+    pub trusted_time: bool,
 }
 
 /// `rbd` pool, namespace (empty: the default one) and image.

@@ -13,6 +13,9 @@ const NAME: &str = "NAME";
 const NODE: &str = "NODE";
 const POD: &str = "POD";
 const CLAIM: &str = "CLAIM";
+/// Which namespaces fill the answers of Prometheus.
+const MOST_SERIES: &str =
+    r#"topk(10, count by (namespace) ({__name__=~"kubevirt_vmi_.*|kubelet_volume_stats_.*"}))"#;
 
 /// The fix of a source that fails as a whole.
 pub(super) fn source(id: SourceId, reason: Reason) -> Message {
@@ -24,9 +27,18 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
         Reason::TimedOut | Reason::Unreachable => unreachable(id),
         Reason::BadAnswer => msg!(fix.answer, command = ask(id)),
         Reason::Busy => msg!(fix.later),
-        Reason::TooLarge => msg!(fix.too_large, command = look(id)),
+        Reason::TooLarge => too_large(id),
         Reason::NotSampled => msg!(fix.look_sampled, command = "kubectl top nodes"),
         _ => Message::default(),
+    }
+}
+
+fn too_large(id: SourceId) -> Message {
+    match id {
+        SourceId::Prometheus => msg!(fix.too_many_series, query = MOST_SERIES),
+        SourceId::Ceph => unreachable(id),
+        SourceId::Kubelet | SourceId::GuestAgent => msg!(fix.answer, command = ask(id)),
+        _ => msg!(fix.too_large, command = look(id)),
     }
 }
 
@@ -81,6 +93,9 @@ fn ask(id: SourceId) -> &'static str {
     match id {
         SourceId::PodMetrics => "kubectl get --raw /apis/metrics.k8s.io/v1beta1/pods",
         SourceId::Kubelet => "kubectl get --raw /api/v1/nodes/NODE/proxy/stats/summary",
+        SourceId::GuestAgent => {
+            "kubectl get --raw /apis/subresources.kubevirt.io/v1/namespaces/NAMESPACE/virtualmachineinstances/NAME/filesystemlist"
+        }
         _ => "kubectl api-resources",
     }
 }

@@ -94,7 +94,17 @@ impl World {
         summary.tried |= !summary.errors.is_empty();
         let warned = |detail: &Message| SourceError { reason: Reason::BadAnswer, detail: detail.clone() };
         if summary.errors.is_empty() {
-            summary.errors.extend(self.prometheus.warnings.iter().map(warned));
+            let gaps = self.prometheus.gaps.iter().map(|gap| &gap.error);
+            let mut errors: Vec<SourceError> =
+                gaps.filter(|error| error.reason == Reason::TooLarge).cloned().collect();
+            let others = self
+                .prometheus
+                .warnings
+                .iter()
+                .filter(|detail| errors.iter().all(|error| error.detail != **detail));
+            let others: Vec<SourceError> = others.map(warned).collect();
+            errors.extend(others);
+            summary.errors = errors;
         }
         summary
     }
@@ -336,6 +346,7 @@ fn is_the_sources(reason: Reason) -> bool {
             | Reason::TimedOut
             | Reason::Unreachable
             | Reason::BadAnswer
+            | Reason::TooLarge
             | Reason::Expired
             | Reason::TooNew
             | Reason::NotSampled

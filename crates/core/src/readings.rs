@@ -150,7 +150,8 @@ impl World {
             return Err(self.silent(SourceId::Prometheus, wanted, unscraped));
         }
         let Some((stats, receipt)) = self.prometheus.volumes.get(&wanted.claim) else {
-            return Err(match error {
+            let gap = self.prometheus.gaps.iter().find(|gap| gap.covers(&wanted.claim)).map(|gap| &gap.error);
+            return Err(match error.or(gap) {
                 Some(error) => failed(error, fix::source(SourceId::Prometheus, error.reason), None),
                 None => wanted.unreported(unscraped()),
             });
@@ -199,10 +200,16 @@ impl World {
     ) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
         let look = || (Message::default(), fix::longhorn(handle));
-        let Some(longhorn) = reports.longhorn(handle) else {
-            return Some(Err(self.silent(SourceId::Longhorn, wanted, look)));
+        let longhorn = match reports.longhorn(handle) {
+            Some(Some(longhorn)) => longhorn,
+            Some(None) => {
+                return Some(Err(wanted.unreported((msg!(error.longhorn_twice), fix::longhorn(handle)))));
+            }
+            None => return Some(Err(self.silent(SourceId::Longhorn, wanted, look))),
         };
-        let amounts = longhorn.actual_size.zip(longhorn.size.or(wanted.size));
+        // 0 is no size (longhorn/longhorn#9594).
+        let size = longhorn.size.filter(|size| *size > 0).or(wanted.size);
+        let amounts = longhorn.actual_size.zip(size);
         let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(look()))) };
         // Longhorn told no sizes of v2 volumes before 1.6 (longhorn/longhorn#5947): 0 was all that it said.
         match longhorn.engine {
@@ -320,6 +327,10 @@ fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
     let look = || fix::filesystems(&instance.namespace, &instance.name);
     let (reason, detail, fix) = match gap {
         Gap::NothingListed => (Reason::Starting, msg!(error.nothing_listed), msg!(fix.agent_polled)),
+        Gap::NoDisk if instance.disks_left_out > 0 => {
+            let count = instance.disks_left_out.to_string();
+            (Reason::TooLarge, msg!(error.disks_left_out, count = count), Message::default())
+        }
         Gap::NoDisk => (Reason::NotReported, msg!(error.no_disk), Message::default()),
         Gap::NoFilesystem => (Reason::NotReported, msg!(error.no_filesystem), look()),
         Gap::NoSerial => (Reason::NotReported, msg!(error.no_serial), msg!(fix.serial)),

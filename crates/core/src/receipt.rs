@@ -116,6 +116,19 @@ mod tests {
         (0..count).map(|n| (n * interval, at(NOW + n * interval))).collect()
     }
 
+    /// A source that repeats its first sample may stand still, and a sample that was received before is some time old.
+    #[test]
+    fn only_a_change_that_was_received_just_now_tells_a_clock() {
+        let first = Receipt::new(Some(NOW - HOUR), NOW);
+        assert_eq!(first.fresh_time(NOW), None);
+        let repeated = first.next(Some(NOW - HOUR), NOW + MINUTE);
+        assert_eq!(repeated.fresh_time(NOW + MINUTE), None);
+        let changed = repeated.next(Some(NOW - 58 * MINUTE), NOW + 2 * MINUTE);
+        assert_eq!(changed.fresh_time(NOW + 2 * MINUTE), Some(NOW - 58 * MINUTE));
+        assert_eq!(changed.fresh_time(NOW + 3 * MINUTE), None);
+        assert_eq!(Receipt::new(None, NOW).next(None, NOW + 1).fresh_time(NOW + 1), None, "it tells no time");
+    }
+
     #[test]
     fn what_changes_is_alive_whatever_its_clock_says() {
         let (i, far) = (15 * SECOND, 4_070_908_800_000);
@@ -169,8 +182,12 @@ mod tests {
             ("our clock steps back 2 hours", each(2, i, Some), 2 * i, i, -2 * HOUR, FRESH),
             (
                 "its clock is set back, and goes on",
-                [each(4, i, Some), vec![(4 * i, Some(NOW + 4 * i - 5 * MINUTE))]].concat(),
-                5 * i,
+                [
+                    each(4, i, Some),
+                    (4..16).map(|n| (n * i, Some(NOW + n * i - 5 * MINUTE))).collect::<Vec<_>>(),
+                ]
+                .concat(),
+                16 * i,
                 i,
                 0,
                 FRESH,

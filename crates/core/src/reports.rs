@@ -9,6 +9,9 @@ use super::{
 };
 use model::{Millis, figure::Source};
 
+/// Where Longhorn keeps its volumes, unless its chart's `namespaceOverride` says otherwise.
+const LONGHORN_SYSTEM: &str = "longhorn-system";
+
 /// One kubelet's word on a claim.
 #[derive(Clone, Copy)]
 pub(super) struct Report<'a> {
@@ -23,7 +26,8 @@ pub(super) struct Report<'a> {
 /// What all kubelets say, by claim, and what Longhorn does, by volume.
 pub(super) struct Reports<'a> {
     by_claim: HashMap<(&'a str, &'a str), Vec<Report<'a>>>,
-    /// Longhorn volumes by name; none for a name that two namespaces share.
+    /// Longhorn volumes by name; none for a name that two namespaces share. Anybody may be allowed to make objects of that kind in a
+    /// namespace of theirs: where Longhorn's own is known, it alone counts.
     longhorn: HashMap<&'a str, Option<&'a LonghornFacts>>,
     /// Node, namespace and claim of what pods mount. None where pods cannot be listed.
     mounts: Option<HashSet<(&'a str, &'a str, &'a str)>>,
@@ -43,7 +47,9 @@ impl<'a> Reports<'a> {
             }
         }
         let mut longhorn = HashMap::new();
-        for volume in world.longhorn.values() {
+        let is_at_home = world.longhorn.values().any(|volume| volume.namespace == LONGHORN_SYSTEM);
+        let volumes = world.longhorn.values();
+        for volume in volumes.filter(|volume| !is_at_home || volume.namespace == LONGHORN_SYSTEM) {
             longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
         }
         // The kubelet of a pod that has ended measures nothing for it any more: it could say what it likes of a VM that has left.
@@ -54,8 +60,9 @@ impl<'a> Reports<'a> {
         Self { by_claim, longhorn, mounts }
     }
 
-    pub fn longhorn(&self, name: &str) -> Option<&'a LonghornFacts> {
-        self.longhorn.get(name).copied().flatten()
+    /// The volume of this name, as the CSI driver's handle has it; the inner none where several namespaces have one.
+    pub fn longhorn(&self, name: &str) -> Option<Option<&'a LonghornFacts>> {
+        self.longhorn.get(name).copied()
     }
 
     /// The report from the node that holds the guest, else the newest of a node where a pod mounts the claim: no other node knows

@@ -9,7 +9,8 @@ use super::{
     containers::{Incomplete, PodUsage},
     facts::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, VmFacts, VolumeStats, WukongFacts,
+        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, VmFacts, VolumeGap, VolumeStats,
+        WukongFacts,
     },
     guest_disks::GuestDisks,
     kubelet::NodeVolumes,
@@ -54,6 +55,8 @@ pub(super) struct Queried {
     pub peers: HashMap<Box<str>, Peers>,
     pub instances: HashMap<Key, (InstanceSample, Receipt)>,
     pub warnings: Vec<Message>,
+    /// Why a volume may be missing.
+    pub gaps: Vec<VolumeGap>,
     pub answered: Option<Millis>,
 }
 
@@ -150,7 +153,7 @@ impl World {
     /// When a sample was taken, by this program's wall clock, as far as the clock of its source tells: never later than it was received.
     pub(super) fn taken_at(&self, receipt: &Receipt, source: SourceId, machine: &str) -> Millis {
         let received = self.wall(receipt.first);
-        let skew = self.skews.of(source, machine).unwrap_or_default();
+        let skew = self.skews.of(source, machine).or(self.own_skew).unwrap_or_default();
         receipt.at.map_or(received, |at| at.saturating_sub(skew).min(received))
     }
 

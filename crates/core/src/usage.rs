@@ -115,11 +115,15 @@ impl World {
     /// No sample at all: because the source fails, was not asked, or does not have this pod.
     fn unsampled(&self, pod: &Pod, now: Millis, missing: impl Fn(Reason) -> Missing) -> Missing {
         let new = pod.created.is_none_or(|created| is_new(created, self.cluster_time(now)));
-        match self.metrics_error(pod.namespace) {
-            Some(error) => failed(error, None),
-            None if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
-            None if new => missing(Reason::TooNew),
-            None => Missing {
+        // It may be one of those that were left out of the answer.
+        let omitted =
+            self.track_of(SourceId::PodMetrics, pod.namespace).and_then(|track| track.omitted.first());
+        match (self.metrics_error(pod.namespace), omitted) {
+            (Some(error), _) => failed(error, None),
+            _ if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
+            _ if new => missing(Reason::TooNew),
+            (None, Some(omitted)) => failed(omitted, None),
+            (None, None) => Missing {
                 fix: fix::unsampled(pod.node, pod.namespace, pod.name),
                 ..missing(Reason::NotSampled)
             },

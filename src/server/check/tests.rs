@@ -43,6 +43,7 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
         inodes: Some(1),
         at: Some(NOW),
         node: Box::default(),
+        trusted_time: true,
     }];
     let source = model::figure::Source::KubeletProxy;
     let facts = SummaryFacts { source, volumes, node_filesystems: Vec::new() };

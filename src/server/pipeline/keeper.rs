@@ -99,7 +99,7 @@ impl Keeper {
                     sleep(started.elapsed()).await;
                 }
                 Err(error) => {
-                    plan.again(times, error.reason == Reason::BadAnswer);
+                    plan.again(times, matches!(error.reason, Reason::BadAnswer | Reason::TooLarge));
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -121,7 +121,9 @@ impl Keeper {
 }
 
 fn too_much(failures: &[SourceError]) -> bool {
-    failures.iter().any(|error| matches!(error.reason, Reason::BadAnswer | Reason::TimedOut))
+    failures
+        .iter()
+        .any(|error| matches!(error.reason, Reason::BadAnswer | Reason::TooLarge | Reason::TimedOut))
 }
 
 fn late() -> SourceError {

@@ -49,7 +49,7 @@ impl<'a> Api<'a> {
         url.query_pairs_mut()
             .append_pair("pool_name", pool)
             .extend_pairs([("offset", from), ("limit", limit)]);
-        let Some(reply) = self.get(url, V2).await? else { return Ok(None) };
+        let Some(reply) = self.get(url, V2, names_pool).await? else { return Ok(None) };
         let total = reply.headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
         let pool = pool.to_owned();
         let page = reply.decode(move |answer| decode_page(answer, &pool)).await?;
@@ -59,13 +59,18 @@ impl<'a> Api<'a> {
     /// None: there is no such image, or none that it tells the size of.
     pub async fn image(&mut self, image: &Image) -> Result<Option<ImageStats>, Failure> {
         let url = self.session.url(&["api", "block", "image", &spec(image)]);
-        let Some(reply) = self.get(url, V1).await? else { return Ok(None) };
+        let Some(reply) = self.get(url, V1, |_| true).await? else { return Ok(None) };
         let image = image.clone();
         reply.decode(move |answer| decode_image(answer, image)).await
     }
 
-    /// None: what is asked for does not exist.
-    async fn get(&mut self, url: reqwest::Url, version: &str) -> Result<Option<Reply>, Failure> {
+    /// None: what is asked for does not exist. `names_it` tells whether it is that which the server says does not exist.
+    async fn get(
+        &mut self,
+        url: reqwest::Url,
+        version: &str,
+        names_it: fn(&str) -> bool,
+    ) -> Result<Option<Reply>, Failure> {
         let mut reply = self.send(&url, version).await;
         if reply.as_ref().is_err_and(|failure| failure.is_status(401)) && !self.fresh {
             self.fresh = true;
@@ -74,7 +79,7 @@ impl<'a> Api<'a> {
         }
         match reply {
             Ok(reply) => Ok(Some(reply)),
-            Err(failure) if is_absence(&failure) => Ok(None),
+            Err(failure) if is_absence(&failure, names_it) => Ok(None),
             Err(failure) => {
                 self.login.forget_refused(&failure);
                 Err(failure)
@@ -88,11 +93,11 @@ impl<'a> Api<'a> {
     }
 }
 
-/// An unknown image is a 404, an unknown pool a 400 that says so (`ENOENT`). A list answers 400 for an image that cannot be opened, too.
-fn is_absence(failure: &Failure) -> bool {
+/// An unknown image is a 404, an unknown pool a 400 that says so (`ENOENT`).
+fn is_absence(failure: &Failure, names_it: fn(&str) -> bool) -> bool {
     let says_so = |line: &str| {
         let line = line.to_ascii_lowercase();
-        line.contains("[errno 2]") || line.contains("pool not found")
+        (line.contains("[errno 2]") || line.contains("pool not found")) && names_it(&line)
     };
     match failure {
         Failure::Refused { code, says, .. } => match code.as_u16() {
@@ -102,6 +107,12 @@ fn is_absence(failure: &Failure) -> bool {
         },
         _ => false,
     }
+}
+
+/// `error opening pool 'rbd'` (`open_ioctx` in src/pybind/rados/rados.pyx). A list answers 400 with `[errno 2] RBD image not found` too, where
+/// one image of the pool cannot be opened (`Image.__init__` in src/pybind/rbd/rbd.pyx): the others are there.
+fn names_pool(line: &str) -> bool {
+    line.contains("opening pool") || line.contains("pool not found")
 }
 
 /// `pool/image` or `pool/namespace/image`.

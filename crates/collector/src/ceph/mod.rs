@@ -168,7 +168,7 @@ fn by_pool(images: &[Image]) -> BTreeMap<&str, BTreeSet<&Image>> {
 /// Whether the next pool may fare better. A pool whose placement groups are down hangs its requests.
 fn is_of_its_pool(failure: &Failure) -> bool {
     match failure {
-        Failure::Late(_) | Failure::TooLarge(_) | Failure::TooMany(_) | Failure::Undecodable => true,
+        Failure::Late(_) | Failure::TooMany(_) | Failure::Undecodable => true,
         failure => is_of_an_image(failure),
     }
 }
@@ -208,7 +208,7 @@ async fn ask_pool(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listing {
     Readable,
-    /// One image that cannot be opened fails the list of all: each was asked for by itself.
+    /// One image that cannot be opened, or is too large, fails the list of all: each was asked for by itself.
     Broken,
     /// There is no such pool.
     Absent,
@@ -306,9 +306,9 @@ impl Named {
     }
 }
 
-/// Whether another image may fare better: the manager could not open this one.
+/// Whether another image may fare better: the manager could not open this one, or its snapshots are more than is read.
 fn is_of_an_image(failure: &Failure) -> bool {
-    failure.is_status(400) || failure.is_status(500)
+    failure.is_status(400) || failure.is_status(500) || matches!(failure, Failure::TooLarge(_))
 }
 
 /// How many pages the rest of a pool takes at the least, as far as its size was told: that may be out of date.

@@ -117,7 +117,9 @@ impl Context {
         if contexts.is_empty() {
             return Err(ConnectError::NoContexts);
         }
-        let Some(name) = wanted.map(str::to_owned).or(current_context) else {
+        // kubectl takes a context without a name where none is current (kubernetes/kubernetes#56747).
+        let unnamed = || contexts.iter().any(|context| context.name.is_empty()).then(String::new);
+        let Some(name) = wanted.map(str::to_owned).or(current_context).or_else(unnamed) else {
             return Err(ConnectError::NoCurrentContext { contexts: names() });
         };
         let Some(context) = contexts.iter().find(|context| context.name == name) else {
@@ -174,6 +176,22 @@ contexts: [{name: a, context: {cluster: c, user: u}}, {name: b, context: {cluste
             let Context { name, user_name, .. } = choose(yaml, wanted).unwrap();
             assert_eq!(format!("{name}/{user_name}"), want);
         }
+    }
+
+    /// kubernetes/kubernetes#56747, doriordan/skuber#215.
+    #[test]
+    fn a_context_without_a_name_is_the_current_one_where_none_is() {
+        let yaml = "
+clusters: [{name: cluster-8f18, cluster: {server: 'https://foo.bar'}}]
+users: [{name: admin, user: {token: t}}]
+contexts: [{context: {cluster: cluster-8f18, user: admin}}, {name: dind, context: {cluster: cluster-8f18, user: ''}}]
+";
+        let chosen = |yaml: &str, wanted| {
+            choose(yaml, wanted).map(|context| (context.name, context.user.token.is_some()))
+        };
+        assert_eq!(chosen(yaml, None), Ok((String::new(), true)));
+        assert_eq!(chosen(&format!("current-context: dind\n{yaml}"), None), Ok(("dind".into(), false)));
+        assert_eq!(chosen(yaml, Some("dind")), Ok(("dind".into(), false)));
     }
 
     #[test]

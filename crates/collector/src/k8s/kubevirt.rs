@@ -210,6 +210,8 @@ pub struct MigrationState {
     pub target_node: Identifier,
     pub source_pod: Identifier,
     pub target_pod: Identifier,
+    pub start_timestamp: Identifier,
+    pub end_timestamp: Identifier,
     pub completed: Flag,
     pub failed: Flag,
 }

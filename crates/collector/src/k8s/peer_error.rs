@@ -6,8 +6,11 @@ use serde::Deserialize;
 
 use super::text::readable;
 
-/// Characters that are shown.
+/// Characters that are shown, and how many of them are of the beginning of a longer text.
 const LONGEST_LINE: usize = 200;
+const BEGINNING: usize = 60;
+/// Characters that are looked at: more than is read of an error.
+const LONGEST_TEXT: usize = 16 << 10;
 /// Mimir puts this before the name of each of its errors (pkg/util/globalerror).
 const MIMIR: &str = "err-mimir-";
 
@@ -44,7 +47,6 @@ enum Explanation<'a> {
 
 impl PeerError {
     pub fn read(body: &[u8]) -> Self {
-        let line = |text: &str| readable(text.trim(), LONGEST_LINE);
         if let Ok(Body { error_type, error, detail }) = serde_json::from_slice::<Body<'_>>(body) {
             let explained = error.map(|error| match error {
                 Explanation::Text(text) | Explanation::Google { message: text } => text,
@@ -56,6 +58,19 @@ impl PeerError {
         let of_mimir = text.contains(MIMIR) && !text.trim_start().starts_with('<');
         Self { kind: String::new(), line: if of_mimir { line(&text) } else { String::new() } }
     }
+}
+
+/// Of a long text the beginning and the end: VictoriaMetrics repeats the query, twice, before it says what is wrong with it
+/// (`queryRangeHandler` in app/vmselect/prometheus/prometheus.go).
+fn line(text: &str) -> String {
+    let text = readable(text.trim(), LONGEST_TEXT);
+    let length = text.chars().count();
+    if length <= LONGEST_LINE {
+        return text;
+    }
+    let beginning: String = text.chars().take(BEGINNING).collect();
+    let end: String = text.chars().skip(length - (LONGEST_LINE - BEGINNING - 3)).collect();
+    format!("{beginning} … {end}")
 }
 
 #[cfg(test)]

@@ -126,6 +126,21 @@ impl Series<'_> {
     }
 }
 
+/// The namespace that a series is of by its label, however long its labels are; empty where it has none.
+pub fn exporter_namespace(series: &str) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Exported<'a> {
+        #[serde(borrow)]
+        metric: Exporter<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Exporter<'a> {
+        #[serde(borrow, default)]
+        namespace: Cow<'a, str>,
+    }
+    serde_json::from_str(series).map(|Exported { metric }| metric.namespace).unwrap_or_default()
+}
+
 fn possible_value(value: &str) -> Option<f64> {
     value.parse().ok().filter(|value| possible(*value))
 }

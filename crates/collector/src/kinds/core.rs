@@ -150,6 +150,7 @@ fn bytes(quantity: &Scalar) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{super::read, *};
+    use wukong_core::facts::Provisioner;
 
     #[test]
     fn a_launcher_pod() {
@@ -192,6 +193,40 @@ mod tests {
             "spec": {"nodeName": {}, "volumes": "none"}, "status": null}"#,
         );
         assert_eq!(facts, Some(PodFacts { name: "a".into(), namespace: "b".into(), ..PodFacts::default() }));
+    }
+
+    /// What a claim says of its provisioner where its PersistentVolume cannot be read.
+    #[test]
+    fn a_claim_tells_who_is_to_make_its_volume() {
+        for (annotations, want) in [
+            (
+                r#"{"volume.kubernetes.io/storage-provisioner": "rancher.io/local-path"}"#,
+                Provisioner::Directory,
+            ),
+            (r#"{"volume.beta.kubernetes.io/storage-provisioner": "ebs.csi.aws.com"}"#, Provisioner::Device),
+            (
+                r#"{"volume.beta.kubernetes.io/storage-provisioner": "ebs.csi.aws.com", "volume.kubernetes.io/storage-provisioner": "nfs.csi.k8s.io"}"#,
+                Provisioner::Directory,
+            ),
+            ("{}", Provisioner::Unknown),
+        ] {
+            let json =
+                format!(r#"{{"metadata": {{"name": "a", "namespace": "b", "annotations": {annotations}}}}}"#);
+            assert_eq!(read::<Claims>(&json).unwrap().provisioner, want, "{annotations}");
+        }
+    }
+
+    /// One that is not known could be any: then all that are reported count.
+    #[test]
+    fn of_more_containers_than_are_read_none_is_known() {
+        let containers = |count: usize| {
+            let list = vec![r#"{"name": "c"}"#; count].join(",");
+            let json = format!(
+                r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "spec": {{"containers": [{list}], "initContainers": [{{"name": "i", "restartPolicy": "Always"}}]}}}}"#
+            );
+            read::<Pods>(&json).unwrap().containers.len()
+        };
+        assert_eq!([containers(64), containers(65)], [65, 0]);
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Kind for Instances {
             volumes_left_out: spec.volumes.left_out,
             volumes: spec.volumes.items.into_iter().filter_map(volume).collect(),
             disks,
+            disks_left_out: domain.devices.disks.left_out,
             ip_address: interfaces.into_iter().find(|address| !address.is_empty()).unwrap_or_default(),
             agent_connected: status.conditions.iter().any(agent_connected),
             pause: pause(&status.conditions),
@@ -232,16 +233,20 @@ fn pause_weight(pause: &Pause) -> usize {
     size_of::<Pause>() + texts(&[&pause.reason, &pause.message])
 }
 
+/// The guest moves between `startTimestamp` and `endTimestamp` (`IsMigrating` in pkg/util/migrations of KubeVirt). A migration that fails
+/// before it begins leaves its nodes behind for ever, without either (kubevirt/kubevirt#2495).
 fn migration(state: MigrationState) -> Option<Box<Migration>> {
     let known = !(state.source_node.is_empty() && state.target_node.is_empty());
+    let completed = state.completed.0 || !state.end_timestamp.is_empty();
+    let began = !state.start_timestamp.is_empty();
     known.then(|| {
         Box::new(Migration {
             source_node: state.source_node.0,
             target_node: state.target_node.0,
             source_pod: state.source_pod.0,
             target_pod: state.target_pod.0,
-            completed: state.completed.0,
-            failed: state.failed.0,
+            completed,
+            failed: state.failed.0 || !completed && !began,
         })
     })
 }

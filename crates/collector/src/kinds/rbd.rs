@@ -134,6 +134,12 @@ mod tests {
         assert_eq!(dynamic(&handle, ""), Some(format!("rbd/csi-vol-{UUID}")));
         assert_eq!(dynamic(&handle, r#","volumeNamePrefix":"vm-""#), Some(format!("rbd/vm-{UUID}")));
         assert_eq!(dynamic(&handle, r#","imageName":"csi-vol-9d""#).as_deref(), Some("rbd/csi-vol-9d"));
+        // ceph/ceph-csi#5210: a handle that somebody has made up.
+        let made_up = dynamic(
+            "a8-8ab-0200/devk8spv/test-clone",
+            r#","imageName":"test-clone","parentImage":"devk8spv/ns-877/csi-vol-75@snap-5""#,
+        );
+        assert_eq!(made_up.as_deref(), Some("rbd/test-clone"));
         for odd in [
             handle.replace("0009", "0008"),
             handle.replacen("0001", "0002", 1),

@@ -192,6 +192,12 @@ mod tests {
                 r#"{"local": {"path": "/opt"}}"#,
                 Provisioner::Directory,
             ),
+            // openebs/dynamic-localpv-provisioner#254
+            (
+                r#"{"pv.kubernetes.io/provisioned-by": "openebs.io/local"}"#,
+                r#"{"local": {"path": "/var/openebs/local/pvc-1", "fsType": ""}}"#,
+                Provisioner::Directory,
+            ),
             ("{}", r#"{"csi": {"driver": "kubevirt.io.hostpath-provisioner"}}"#, Provisioner::Directory),
             ("{}", r#"{"csi": {"driver": "csi.example.com"}}"#, Provisioner::Unlisted),
             ("{}", r#"{"csi": {"driver": "ebs.csi.aws.com"}}"#, Provisioner::Device),

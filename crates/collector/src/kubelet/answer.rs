@@ -55,6 +55,7 @@ fn volume_stats(pod: &PodRef<'_>, volume: VolumeUsage<'_>) -> VolumeStats {
         available: volume.available(),
         inodes: volume.inodes(),
         node: Box::default(),
+        trusted_time: true,
         at: volume.time.as_deref().and_then(time::rfc3339).filter(|at: &Millis| *at > 0),
     }
 }

@@ -52,6 +52,7 @@ pub struct Rate {
     at: Millis,
     nanos: Option<u64>,
     window_ms: u32,
+    trusted_time: bool,
 }
 
 /// What one scrape target told of one thing: the amounts of the metrics that were looked for, in their order.
@@ -60,6 +61,8 @@ pub struct Scrape<const N: usize> {
     at: Millis,
     samples: [Option<(Millis, Option<u64>)>; N],
     node: Box<str>,
+    /// Its exporter is trusted.
+    trusted_time: bool,
 }
 
 /// The answer to a query of the `n`-th metric of a family.
@@ -80,8 +83,11 @@ pub fn scrapes<const N: usize>(
             if texts > MOST_TEXT {
                 left_out += 1;
             } else if found.len() < MOST_THINGS || found.contains_key(&target) {
-                let node = scope.node(&series.metric);
-                found.entry(target).or_insert_with(|| Scrape::new(node)).add(n, last);
+                let (node, trusted_time) =
+                    (scope.node(&series.metric), scope.trusts(&series.metric.namespace));
+                let scrape = found.entry(target).or_insert_with(|| Scrape::new(node, trusted_time));
+                scrape.trusted_time &= trusted_time;
+                scrape.add(n, last);
             } else {
                 left_out += 1;
             }
@@ -115,7 +121,8 @@ impl<const N: usize> Part<Scrapes<N>> {
             let is_known = self.found.contains_key(&target);
             texts += if is_known { 0 } else { text_bytes(&target) + scrape.node.len() };
             if is_known || self.found.len() < MOST_THINGS && texts <= MOST_TEXT {
-                self.found.entry(target).or_insert_with(|| Scrape::new(&scrape.node)).take_in(scrape);
+                let new = || Scrape::new(&scrape.node, scrape.trusted_time);
+                self.found.entry(target).or_insert_with(new).take_in(scrape);
             } else {
                 self.left_out += 1;
             }
@@ -146,7 +153,8 @@ pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
     let mut texts = 0;
     for series in answer.series() {
         let key = scope.key(&series.metric, NameLabel::Instance, &mut part.foreign);
-        if let (Some(key), Some(rate)) = (key, Rate::of(&series)) {
+        let trusted_time = scope.trusts(&series.metric.namespace);
+        if let (Some(key), Some(rate)) = (key, Rate::of(&series, trusted_time)) {
             texts += key.namespace.len() + key.name.len();
             if texts > MOST_TEXT { part.left_out += 1 } else { part.add(key, rate) }
         }
@@ -185,14 +193,16 @@ pub fn instances(memory: Memory, mut cpu: Cpu) -> Vec<InstanceSample> {
 
 fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<Rate>) -> InstanceSample {
     let amount = |n| scrape.as_ref().and_then(|scrape: &Scrape<3>| scrape.amount(n));
-    let at = scrape.as_ref().map(|scrape| scrape.at).or(rate.map(|rate| rate.at));
+    let of_scrape = scrape.as_ref().map(|scrape| (scrape.at, scrape.trusted_time));
+    let (at, trusted_time) = of_scrape.or(rate.map(|rate| (rate.at, rate.trusted_time))).unwrap_or_default();
     InstanceSample {
         memory_bytes: amount(0),
         guest_available: amount(1),
         guest_usable: amount(2),
         cpu_nanocores: rate.and_then(|rate| rate.nanos),
         cpu_window_ms: rate.map_or(0, |rate| rate.window_ms),
-        at: at.unwrap_or_default(),
+        at,
+        trusted_time,
         namespace: key.namespace.into(),
         name: key.name.into(),
     }
@@ -203,7 +213,7 @@ fn remarks(answer: &Answer<'_>) -> Vec<String> {
 }
 
 impl Rate {
-    fn of(series: &Series<'_>) -> Option<Self> {
+    fn of(series: &Series<'_>, trusted_time: bool) -> Option<Self> {
         let (at, _) = series.last()?;
         let (cores, window_ms) = series.growth().unzip();
         let nanos = cores.map(|cores| cores * 1e9).filter(|nanos| *nanos < ABSURD);
@@ -211,13 +221,14 @@ impl Rate {
             at,
             nanos: nanos.map(|nanos| nanos.ceil() as u64),
             window_ms: window_ms.unwrap_or_default(),
+            trusted_time,
         })
     }
 }
 
 impl<const N: usize> Scrape<N> {
-    fn new(node: &str) -> Self {
-        Self { at: 0, samples: [None; N], node: node.into() }
+    fn new(node: &str, trusted_time: bool) -> Self {
+        Self { at: 0, samples: [None; N], node: node.into(), trusted_time }
     }
 
     fn add(&mut self, n: usize, (at, value): (Millis, Option<f64>)) {
@@ -236,6 +247,7 @@ impl<const N: usize> Scrape<N> {
 
     /// What the same target told of other metrics.
     fn take_in(&mut self, other: Self) {
+        self.trusted_time &= other.trusted_time;
         for (n, sample) in other.samples.into_iter().enumerate() {
             if let Some(sample) = sample {
                 self.put(n, sample);
@@ -259,6 +271,7 @@ impl Scrape<4> {
             inodes: self.amount(3),
             at: Some(self.samples[0].map_or(self.at, |(at, _)| at)),
             node: self.node,
+            trusted_time: self.trusted_time,
         }
     }
 }
@@ -404,7 +417,7 @@ mod tests {
         let part = newest(families(&all, MEMORY, None));
         assert_eq!(part.remarks, ["one store is away"; 3]);
         let web = Key::new("prod", "web");
-        let rate = |at, nanos| Rate { at, nanos: Some(nanos), window_ms: 30_000 };
+        let rate = |at, nanos| Rate { at, nanos: Some(nanos), window_ms: 30_000, trusted_time: false };
         let cpu = Cpu::from([(web, rate(60_000, 5)), (Key::new("prod", "idle"), rate(91_000, 0))]);
         let mut samples = instances(part.found, cpu);
         samples.sort_by(|a, b| a.name.cmp(&b.name));
@@ -415,6 +428,39 @@ mod tests {
             (web.memory_bytes, web.guest_available, web.guest_usable),
             (Some(300), Some(1000), Some(600))
         );
+    }
+
+    /// thanos-io/thanos#1617: two Prometheus that scrape the same, whose series differ in a label that nobody deduplicates.
+    #[test]
+    fn of_two_replicas_each_amount_is_the_newest() {
+        let replica = |n: u8| format!(r#"{ON_N1},"prometheus_replica":"prometheus-k8s-{n}""#);
+        let stats = of_claim(&[
+            series(VOLUMES[0], &replica(0), r#"[30,"5"],[60,"6"]"#),
+            series(VOLUMES[0], &replica(1), r#"[15,"4"],[45,"5"]"#),
+            series(VOLUMES[1], &replica(1), r#"[45,"9"]"#),
+        ]);
+        assert_eq!((stats.used, stats.capacity, stats.at), (Some(6), Some(9), Some(60_000)));
+        let on = |n: u8, samples| {
+            series("c", &format!(r#""name":"web","node":"n1","prometheus_replica":"r-{n}""#), samples)
+        };
+        let both = [on(0, r#"[30,"1"],[60,"4"]"#), on(1, r#"[15,"0"],[45,"2"]"#)];
+        assert_eq!(rate(&both), (Some(100_000_000), 30_000), "never twice");
+    }
+
+    /// Only those tell of a clock: anybody else's page may give its samples any time.
+    #[test]
+    fn samples_of_trusted_exporters_tell_a_clock() {
+        let moved = |exporter: &str| {
+            let labels = format!(r#"{ON_N1},"name":"web","exported_namespace":"{exporter}""#);
+            let own = series(VOLUMES[0], &labels, r#"[30,"1"],[60,"2"]"#);
+            [own.replacen(r#""namespace":"prod""#, r#""namespace":"kubevirt""#, 1)]
+        };
+        let honoured = [series(VOLUMES[0], &format!(r#"{ON_N1},"name":"web""#), r#"[30,"1"],[60,"2"]"#)];
+        let trusted_time = |all: &[String]| {
+            let rates = cpu(&json(all), &scope(None)).unwrap().found;
+            (of_claim(all).trusted_time, instances(Memory::new(), rates)[0].trusted_time)
+        };
+        assert_eq!((trusted_time(&moved("prod")), trusted_time(&honoured)), ((true, true), (false, false)));
     }
 
     /// As a server would send that means harm, or a tenant whose exporters are scraped.

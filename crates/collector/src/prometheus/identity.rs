@@ -83,7 +83,8 @@ impl Scope {
         }
     }
 
-    fn trusts(&self, namespace: &str) -> bool {
+    /// Whether exporters in this namespace may speak for others.
+    pub fn trusts(&self, namespace: &str) -> bool {
         !namespace.is_empty() && self.trusted.iter().any(|trusted| trusted == namespace)
     }
 }

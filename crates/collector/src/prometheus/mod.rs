@@ -1,15 +1,18 @@
 //! A Prometheus-compatible API: one instant query a round for each metric, whatever the number of VMs, and two with
-//! `--namespace`; the past is asked for in [`range`].
+//! `--namespace`; the past is asked for in [`range`]. Exporters whose series make an answer too large are asked for separately ([`oversized`]).
 //!
 //! Each asks for the samples of the last minutes, not for "the value now": only so does a value come with its own
 //! time, which tells how old it is, and which of two kubelets spoke last.
 
 pub(super) mod answer;
 pub(super) mod identity;
+mod oversized;
 mod query;
 pub(super) mod range;
+mod samples;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +21,6 @@ use std::{
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use futures::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::Url;
 use tokio::time::Instant;
@@ -27,18 +29,21 @@ pub use self::range::Historian;
 use self::{
     answer::{MEMORY, Part, Scrapes, VOLUMES},
     identity::{NameLabel, Scope},
+    oversized::OversizedNamespaces,
     query::Queries,
+    samples::Gathered,
 };
 use super::{
     addresses::without_addresses,
     budget::Budget,
     error::{Failure, source_error},
-    outside::{Session, Site, SiteLimits, secret},
-    poll::Source,
+    outside::{FetchOutcome, Reply, Session, Site, SiteLimits, secret},
+    poll::{Source, decode_apart},
 };
 use crate::config::{CollectConfig, PrometheusConfig};
 use crate::{
     clock::steady,
+    k8s::text::is_identifier,
     observation_sender::{Closed, ObservationSender},
 };
 use i18n::{key, msg};
@@ -50,7 +55,7 @@ use model::{
 };
 use wukong_core::{
     archive::Times,
-    facts::{Observation, PrometheusFacts, VolumeStats},
+    facts::{Observation, PrometheusFacts, SourceError, VolumeGap, VolumeRef, VolumeStats},
 };
 
 /// What a person should look at when Prometheus refuses.
@@ -66,6 +71,7 @@ pub struct Prometheus {
     config: PrometheusConfig,
     scope: Scope,
     plain: PlainQueries,
+    oversized: OversizedNamespaces,
     /// None: not asked for disks.
     disks: Option<Disks>,
 }
@@ -75,6 +81,8 @@ struct Disks {
     interval: Duration,
     due: Instant,
     last: Part<Vec<VolumeStats>>,
+    /// Why a volume may not be among them.
+    gaps: Vec<VolumeGap>,
 }
 
 impl Prometheus {
@@ -84,6 +92,7 @@ impl Prometheus {
             site: site(&config, collect, budget),
             scope: scope(&config, collect),
             plain: PlainQueries::default(),
+            oversized: OversizedNamespaces::default(),
             disks: asked.then(|| Disks::new(collect.disk_interval)),
             config,
         }
@@ -91,7 +100,7 @@ impl Prometheus {
 
     /// The queries side by side. A round is a failure when none of them was answered.
     async fn ask(&mut self) -> Result<PrometheusFacts, Failure> {
-        let api = open(&mut self.site, &self.config, &self.scope, &self.plain).await?;
+        let api = open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await?;
         let queries = Queries { matchers: &self.config.matchers, scope: &self.scope };
         let started = Instant::now();
         let volumes = async {
@@ -104,15 +113,47 @@ impl Prometheus {
         let memory = answer::newest(tally.count(key!(collect.memory), memory, &self.site));
         let cpu = tally.count(key!(collect.cpu), cpu, &self.site);
         if let Some(volumes) = volumes {
-            // A volume of which one metric is not known would be taken for another: it is told whole, or as it was.
-            let whole = volumes.failures.is_empty();
-            let volumes = tally.count(key!(collect.disk), volumes, &self.site);
-            if let Some(disks) = self.disks.as_mut().filter(|_| whole) {
-                (disks.last, disks.due) = (answer::volumes(volumes), started + disks.interval);
-            }
+            self.take_volumes(volumes, started, &mut tally);
         }
         let warnings = tally.end()?;
         Ok(self.facts(memory, cpu, warnings))
+    }
+
+    /// A volume of which one metric is not known would be taken for another: it is told whole, or as it was. Of an oversized namespace nothing is
+    /// told, and where its exporters are trusted nothing of any trusted exporter.
+    fn take_volumes(&mut self, volumes: Gathered<Scrapes<4>>, started: Instant, tally: &mut Tally) {
+        let too_large = volumes.too_large.clone();
+        let lacks_trusted = too_large.keys().any(|namespace| self.scope.trusts(namespace));
+        let (whole, gaps) = (volumes.failures.is_empty(), self.gaps(&volumes));
+        let volumes = tally.count(key!(collect.disk), volumes, &self.site);
+        let Some(disks) = self.disks.as_mut() else { return };
+        disks.gaps = gaps;
+        if whole {
+            (disks.last, disks.due) = (answer::volumes(volumes), started + disks.interval);
+            let is_whole = |stats: &VolumeStats| match &stats.of {
+                _ if stats.trusted_time => !lacks_trusted,
+                VolumeRef::Claim(claim) => !too_large.contains_key(&*claim.namespace),
+                VolumeRef::PodVolume { .. } => true,
+            };
+            disks.last.found.retain(is_whole);
+        }
+    }
+
+    /// Why a volume may be missing. What a trusted exporter says may be of any namespace.
+    fn gaps(&self, volumes: &Gathered<Scrapes<4>>) -> Vec<VolumeGap> {
+        let any = |error: SourceError| VolumeGap { error, namespaces: Vec::new() };
+        let failed = volumes.failures.iter().map(|failure| any(self.site.describe(CREDENTIALS, failure)));
+        let crowded = (volumes.part.left_out > 0).then(|| {
+            any(source_error(
+                Reason::TooLarge,
+                msg!(collect.more_series, count = answer::MOST_THINGS.to_string()),
+            ))
+        });
+        let too_large = volumes.too_large.iter().map(|(namespace, limit)| VolumeGap {
+            error: source_error(Reason::TooLarge, describe_too_large(namespace, *limit)),
+            namespaces: if self.scope.trusts(namespace) { Vec::new() } else { vec![namespace.clone()] },
+        });
+        too_large.chain(crowded).chain(failed).collect()
     }
 
     fn facts(
@@ -136,6 +177,7 @@ impl Prometheus {
         );
         PrometheusFacts {
             volumes: disks.found,
+            gaps: self.disks.as_ref().map(|disks| disks.gaps.clone()).unwrap_or_default(),
             instances: answer::instances(memory.found, cpu.found),
             warnings,
         }
@@ -157,7 +199,7 @@ impl Source for Prometheus {
 
 impl Disks {
     fn new(interval: Duration) -> Self {
-        Self { interval, due: Instant::now(), last: Part::default() }
+        Self { interval, due: Instant::now(), last: Part::default(), gaps: Vec::new() }
     }
 }
 
@@ -167,6 +209,7 @@ struct Tally {
     answered: bool,
     failure: Option<Failure>,
     warnings: Vec<Message>,
+    too_large: BTreeMap<String, usize>,
 }
 
 impl Tally {
@@ -181,13 +224,19 @@ impl Tally {
             self.failure.get_or_insert(failure);
         }
         self.answered |= gathered.answered;
+        self.too_large.extend(gathered.too_large);
         gathered.part
     }
 
     fn end(self) -> Result<Vec<Message>, Failure> {
-        match self.failure {
-            Some(failure) if !self.answered => Err(failure),
-            _ => Ok(self.warnings),
+        let Self { answered, failure, mut warnings, too_large } = self;
+        match failure {
+            Some(failure) if !answered => Err(failure),
+            _ => {
+                let all = too_large.iter().take(FOREIGN);
+                warnings.extend(all.map(|(namespace, limit)| describe_too_large(namespace, *limit)));
+                Ok(warnings)
+            }
         }
     }
 }
@@ -207,7 +256,7 @@ fn scope(config: &PrometheusConfig, collect: &CollectConfig) -> Scope {
 
 /// The namespaces of exporters that name others, the most series first.
 fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) -> Vec<Message> {
-    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (namespace, count) in foreign {
         *counts.entry(namespace).or_default() += count;
     }
@@ -220,11 +269,18 @@ fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) 
     counts.into_iter().take(FOREIGN).map(say).collect()
 }
 
+/// A namespace whose series alone are more than is read.
+fn describe_too_large(namespace: &str, limit: usize) -> Message {
+    let namespace = if is_identifier(namespace) { namespace } else { "" };
+    msg!(collect.too_large_series, namespace = namespace, bytes = limit.to_string())
+}
+
 async fn open(
     site: &mut Site,
     config: &PrometheusConfig,
     scope: &Scope,
     plain: &PlainQueries,
+    oversized: &OversizedNamespaces,
 ) -> Result<Api, Failure> {
     Ok(Api {
         session: site.open().await?,
@@ -232,6 +288,7 @@ async fn open(
         timeout: format!("{}ms", config.deadline.as_millis()),
         scope: Arc::new(scope.clone()),
         plain: plain.clone(),
+        oversized: oversized.clone(),
     })
 }
 
@@ -258,60 +315,10 @@ struct Api {
     timeout: String,
     scope: Arc<Scope>,
     plain: PlainQueries,
-}
-
-/// What the queries of one part gave together.
-struct Gathered<T> {
-    part: Part<T>,
-    answered: bool,
-    failures: Vec<Failure>,
+    oversized: OversizedNamespaces,
 }
 
 impl Api {
-    /// The metrics of a family, each asked for by itself.
-    async fn family<const N: usize>(
-        &self,
-        queries: &Queries<'_>,
-        metrics: [&str; N],
-        label: NameLabel,
-    ) -> Gathered<Scrapes<N>> {
-        let all = metrics.into_iter().enumerate();
-        let all =
-            all.flat_map(|(n, metric)| queries.samples(metric).into_iter().map(move |query| (n, query)));
-        let decode = move |n: usize, answer: &[u8], scope: &Scope| answer::scrapes(answer, n, scope, label);
-        self.gather(all.collect(), decode, Part::merge_scrapes).await
-    }
-
-    async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
-        let all = queries.samples(query::CPU).into_iter().map(|query| (0, query)).collect();
-        self.gather(all, |_, answer, scope| answer::cpu(answer, scope), Part::merge_rates).await
-    }
-
-    /// Asks each query, and puts the answers together as they come: what each tells of may be tens of megabytes.
-    async fn gather<T: Default + Send + 'static>(
-        &self,
-        queries: Vec<(usize, String)>,
-        decode: impl Fn(usize, &[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
-        merge: impl Fn(&mut Part<T>, Part<T>),
-    ) -> Gathered<T> {
-        let ask = |(n, query): (usize, String)| async move {
-            let url = self.session.url(&["api", "v1", "query"]);
-            self.send(url, &query, move |answer, scope| decode(n, answer, scope)).await
-        };
-        let mut answers: FuturesUnordered<_> = queries.into_iter().map(ask).collect();
-        let mut gathered = Gathered { part: Part::default(), answered: false, failures: Vec::new() };
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(part) => {
-                    gathered.answered = true;
-                    merge(&mut gathered.part, part);
-                }
-                Err(failure) => gathered.failures.push(failure),
-            }
-        }
-        gathered
-    }
-
     /// Values at each of the times.
     async fn range<T: Send + 'static>(
         &self,
@@ -319,31 +326,62 @@ impl Api {
         times: Times,
         decode: impl FnOnce(&[u8], &Scope) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
+        match self.fetch(self.range_url(times), query, false).await? {
+            FetchOutcome::Whole(reply) => self.decode(reply, decode).await,
+            FetchOutcome::Start(_) => Err(Failure::TooLarge(self.session.limit())),
+        }
+    }
+
+    /// The same of all VMs. Where that is too much, the namespace with the most of it is oversized from now on: the next question is without it.
+    async fn range_of_all<T: Send + 'static>(
+        &self,
+        metric: &str,
+        query: &str,
+        times: Times,
+        decode: impl FnOnce(&[u8], &Scope) -> Option<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        match self.fetch(self.range_url(times), query, true).await? {
+            FetchOutcome::Whole(reply) => self.decode(reply, decode).await,
+            FetchOutcome::Start(start) => {
+                match decode_apart(start, oversized::heaviest).await {
+                    Some(namespace) => drop(self.oversized.add(metric, namespace)),
+                    None => self.oversized.forget(metric),
+                }
+                Err(Failure::TooLarge(self.session.limit()))
+            }
+        }
+    }
+
+    fn range_url(&self, times: Times) -> Url {
         let mut url = self.session.url(&["api", "v1", "query_range"]);
         url.query_pairs_mut()
             .append_pair("start", &seconds(times.from))
             .append_pair("end", &seconds(times.last()))
             .append_pair("step", &seconds(times.step));
-        self.send(url, query, decode).await
+        url
     }
 
-    async fn send<T: Send + 'static>(
+    async fn decode<T: Send + 'static>(
         &self,
-        url: Url,
-        query: &str,
+        reply: Reply,
         decode: impl FnOnce(&[u8], &Scope) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
+        let scope = self.scope.clone();
+        reply.decode(move |answer| decode(answer, &scope)).await
+    }
+
+    /// With `start`, the start of an answer that is too large.
+    async fn fetch(&self, url: Url, query: &str, start: bool) -> Result<FetchOutcome, Failure> {
         // Another query may learn it meanwhile: what counts is how this one was sent.
         let with_timeout = !self.plain.is_set();
-        let mut reply = self.session.send(self.request(&url, query, with_timeout)).await;
-        if with_timeout && reply.as_ref().is_err_and(is_unknown_parameter) {
-            reply = self.session.send(self.request(&url, query, false)).await;
-            if reply.is_ok() {
+        let mut fetched = self.session.fetch(self.request(&url, query, with_timeout), start).await;
+        if with_timeout && fetched.as_ref().is_err_and(is_unknown_parameter) {
+            fetched = self.session.fetch(self.request(&url, query, false), start).await;
+            if fetched.is_ok() {
                 self.plain.set();
             }
         }
-        let scope = self.scope.clone();
-        reply?.decode(move |answer| decode(answer, &scope)).await
+        fetched
     }
 
     /// With a query that is too long for an address as a form.

@@ -4,7 +4,10 @@
 
 use std::fmt::Write;
 
-use super::identity::{NameLabel, Scope};
+use super::{
+    identity::{NameLabel, Scope},
+    oversized::OversizedNamespaces,
+};
 use wukong_core::archive::Of;
 
 /// How far back samples are looked for: two scrapes at the slowest that is common (one a minute), and of the most
@@ -18,6 +21,14 @@ const LONGEST_LIST: usize = 4 << 10;
 pub struct Queries<'a> {
     pub matchers: &'a [(String, String)],
     pub scope: &'a Scope,
+}
+
+/// The queries for the samples of one metric.
+pub struct Samples {
+    /// What exporters say of the namespace that they are scraped in, or that they name.
+    pub own: String,
+    /// With `--namespace`: what trusted exporters say of ours, where the scrape moved their label.
+    pub moved: Option<String>,
 }
 
 /// The queries of the past. What tells scrapes apart is added up to nothing: one series for each thing, and of CPU one
@@ -40,24 +51,34 @@ const CLAIM_LABELS: &str =
     "namespace,exported_namespace,persistentvolumeclaim,exported_persistentvolumeclaim";
 
 impl Queries<'_> {
-    /// The samples of one metric: one query, or with `--namespace` one for each label that may name ours.
-    pub fn samples(&self, metric: &str) -> Vec<String> {
-        let select = |place: &[String]| format!("{}[{SAMPLES}]", self.selector(metric, place));
-        match &self.scope.namespaces {
-            None => vec![select(&[])],
-            Some(ours) => {
-                let own = select(&[matcher("namespace", ours)]);
-                let moved =
-                    self.trusted().map(|trusted| select(&[trusted, matcher("exported_namespace", ours)]));
-                [own].into_iter().chain(moved).collect()
-            }
+    /// The samples of one metric: one query, or with `--namespace` one for each label that may name ours. Of exporters in the namespaces `apart` none.
+    pub fn samples(&self, metric: &str, apart: &[String]) -> Samples {
+        let ours = self.scope.namespaces.as_deref();
+        let own = ours.map(|ours| matcher("namespace", ours)).into_iter().chain(none_of(apart));
+        let moved =
+            ours.zip(self.trusted()).map(|(ours, trusted)| [trusted, matcher("exported_namespace", ours)]);
+        Samples {
+            own: self.select(metric, &own.collect::<Vec<_>>()),
+            moved: moved.map(|place| self.select(metric, &place)),
         }
     }
 
-    pub fn past(&self, of: &Of) -> Past {
+    /// The samples that exporters of this namespace alone have.
+    pub fn samples_of(&self, metric: &str, namespace: &str) -> String {
+        let ours = self.scope.namespaces.as_deref().map(|ours| matcher("namespace", ours));
+        let all: Vec<String> = ours.into_iter().chain([matcher("namespace", &[namespace])]).collect();
+        self.select(metric, &all)
+    }
+
+    fn select(&self, metric: &str, place: &[String]) -> String {
+        format!("{}[{SAMPLES}]", self.selector(metric, place))
+    }
+
+    /// The past of all VMs is without the oversized namespaces.
+    pub fn past(&self, of: &Of, oversized: &OversizedNamespaces) -> Past {
         let volumes = |claims: Option<&[String]>| {
             let of_metric = |metric: &str| {
-                let series = self.series(metric, of, NameLabel::Claim, claims);
+                let series = self.series(metric, of, NameLabel::Claim, claims, oversized);
                 format!("max by ({CLAIM_LABELS}) ({series})")
             };
             [of_metric(USED), of_metric(CAPACITY)]
@@ -70,7 +91,7 @@ impl Queries<'_> {
                 (instance(of), Some(volumes(Some(claims).filter(|_| fits).map(Vec::as_slice))))
             }
         };
-        let instances = |metric| self.series(metric, of, NameLabel::Instance, instance);
+        let instances = |metric| self.series(metric, of, NameLabel::Instance, instance, oversized);
         Past {
             cpu: format!("max by ({INSTANCE_LABELS},node,exported_node) ({})", instances(CPU)),
             memory: format!("max by ({INSTANCE_LABELS}) ({})", instances(RESIDENT)),
@@ -80,7 +101,14 @@ impl Queries<'_> {
 
     /// The series of a metric in the namespaces that are wanted. A trusted scrape may have moved the label of the namespace, and that of the
     /// name too.
-    fn series(&self, metric: &str, of: &Of, label: NameLabel, names: Option<&[String]>) -> String {
+    fn series(
+        &self,
+        metric: &str,
+        of: &Of,
+        label: NameLabel,
+        names: Option<&[String]>,
+        oversized: &OversizedNamespaces,
+    ) -> String {
         let label = match label {
             NameLabel::Instance => "name",
             NameLabel::Claim => "persistentvolumeclaim",
@@ -96,14 +124,15 @@ impl Queries<'_> {
             ours.into_iter().chain(one).collect()
         };
         let own = place("namespace");
+        let apart = if let Of::All(_) = of { none_of(&oversized.names(metric)) } else { None };
         if own.is_empty() {
-            return self.selector(metric, &[]);
+            return self.selector(metric, apart.as_slice());
         }
         let with = |place: &[String], name: Option<String>| -> String {
             let all: Vec<String> = name.into_iter().chain(place.iter().cloned()).collect();
             self.selector(metric, &all)
         };
-        let mut selectors = vec![with(&own, named(label))];
+        let mut selectors = vec![with(&[own, Vec::from_iter(apart)].concat(), named(label))];
         if let Some(trusted) = self.trusted() {
             let moved = [vec![trusted], place("exported_namespace")].concat();
             selectors.push(with(&moved, named(label)));
@@ -135,6 +164,12 @@ fn instance(of: &Of) -> Option<&[String]> {
         Of::All(_) => None,
         Of::One { instance, .. } => Some(std::slice::from_ref(instance)),
     }
+}
+
+/// A matcher for exporters of other namespaces than these.
+fn none_of(namespaces: &[String]) -> Option<String> {
+    let literals: Vec<String> = namespaces.iter().map(|namespace| literal(namespace)).collect();
+    (!literals.is_empty()).then(|| format!(r#"namespace!~"{}""#, escaped(&literals.join("|"))))
 }
 
 /// A matcher for exactly these values: names are texts, whatever a pattern would make of them.

@@ -13,6 +13,7 @@ use super::{
     Api, Budget, CREDENTIALS, Failure, PlainQueries, Site,
     identity::{Foreign, NameLabel, Scope},
     open,
+    oversized::OversizedNamespaces,
     query::{self, Queries},
     site,
 };
@@ -48,6 +49,7 @@ pub struct Historian {
     config: PrometheusConfig,
     scope: Scope,
     plain: PlainQueries,
+    oversized: OversizedNamespaces,
 }
 
 impl Historian {
@@ -56,7 +58,13 @@ impl Historian {
         let config = collect.prometheus.clone()?;
         let site = site(&config, collect, budget);
         let scope = super::scope(&config, collect);
-        Some(Self { site, config, scope, plain: PlainQueries::default() })
+        Some(Self {
+            site,
+            config,
+            scope,
+            plain: PlainQueries::default(),
+            oversized: OversizedNamespaces::default(),
+        })
     }
 
     /// Runs until shut down.
@@ -73,8 +81,9 @@ impl Historian {
 
     async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<Asked>>) {
         let Question { of, times, reply, .. } = question;
-        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of);
-        let api = match open(&mut self.site, &self.config, &self.scope, &self.plain).await {
+        let queries =
+            Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of, &self.oversized);
+        let api = match open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await {
             Ok(api) => api,
             Err(failure) => return self.tell(Some((reply, Err(failure)))),
         };
@@ -131,7 +140,10 @@ impl Figure {
     async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<Tracks, Failure> {
         let names = query.names.clone();
         let read = move |answer: &[u8], scope: &Scope| self.read(answer, scope, &names, times);
-        api.range(query.text, self.asked(times), read).await
+        match query.of_all {
+            true => api.range_of_all(query.metric, query.text, self.asked(times), read).await,
+            false => api.range(query.text, self.asked(times), read).await,
+        }
     }
 
     /// Asks once more, with a longer step, should the server not give as many points.
@@ -184,17 +196,17 @@ fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
 /// The queries side by side. Each that fails costs its own figure; all of them, the answer.
 async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Found, Failure> {
     let names = of.names();
-    let (cpu, memory) = (Query::new(&queries.cpu, &names), Query::new(&queries.memory, &names));
-    let claims = |query: Option<String>| async {
-        let query = query?;
-        Some(Figure::Claim.ask_as_fine_as_it_gives(api, &Query::new(&query, &names), times).await)
-    };
-    let [used, capacity] = queries.volumes.clone().map_or([None, None], |both| both.map(Some));
+    let of_all = matches!(of, Of::All(_));
+    let query = |metric, text| Query { metric, text, of_all, names: names.clone() };
+    let (cpu, memory) = (query(query::CPU, &*queries.cpu), query(query::RESIDENT, &*queries.memory));
+    let volumes = queries.volumes.as_ref();
+    let used = volumes.map(|[used, _]| query(query::USED, used));
+    let capacity = volumes.map(|[_, capacity]| query(query::CAPACITY, capacity));
     let (cpu, memory, used, capacity) = tokio::join!(
         Figure::Cpu.ask_as_fine_as_it_gives(api, &cpu, times),
         Figure::Memory.ask_as_fine_as_it_gives(api, &memory, times),
-        claims(used),
-        claims(capacity)
+        ask_claims(api, used, times),
+        ask_claims(api, capacity, times)
     );
     let (mut failures, mut answered) = (Vec::new(), false);
     let mut take = |result: Option<Result<Tracks, Failure>>| match result {
@@ -224,16 +236,18 @@ async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<
     }
 }
 
-/// A query, and the things that it is about.
-struct Query<'a> {
-    text: &'a str,
-    names: Arc<Names>,
+/// None where no claim is wanted.
+async fn ask_claims(api: &Api, query: Option<Query<'_>>, times: Times) -> Option<Result<Tracks, Failure>> {
+    let query = query?;
+    Some(Figure::Claim.ask_as_fine_as_it_gives(api, &query, times).await)
 }
 
-impl<'a> Query<'a> {
-    fn new(text: &'a str, names: &Arc<Names>) -> Self {
-        Self { text, names: names.clone() }
-    }
+/// A query, and the things that it is about.
+struct Query<'a> {
+    metric: &'a str,
+    text: &'a str,
+    of_all: bool,
+    names: Arc<Names>,
 }
 
 /// Which series are kept: what was asked for and nothing else, whatever the server made of the query.
@@ -344,7 +358,8 @@ pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::query::RESIDENT, *};
+    use crate::k8s::peer_error::PeerError;
 
     fn all(scope: &Scope) -> Wanted<'_> {
         Wanted { scope, names: None }
@@ -432,6 +447,25 @@ mod tests {
                 let found = figure.read(&answer, &Scope::default(), &names, times).unwrap();
                 assert_eq!(found.into_keys().collect::<Vec<_>>(), [Key::new("prod", want)]);
             }
+        }
+    }
+
+    /// VictoriaMetrics/VictoriaMetrics#1914, #5530: the query comes first, twice, and may be long.
+    #[test]
+    fn a_refusal_of_so_many_points_is_known_behind_the_query() {
+        let query = format!(r#"max by (namespace) ({RESIDENT}{{namespace=~\"{}\"}})"#, "prod|".repeat(600));
+        for end in [
+            "too many points for the given step=10, start=1638955183980 and end=1638955486010: 30204; cannot exceed -search.maxPointsPerTimeseries=30000",
+            "too many points for the given start=1, end=2 and step=300000: 840961; the maximum number of points is 30000; (see -search.maxPointsPerTimeseries command-line flag)",
+        ] {
+            let body = format!(
+                r#"{{"status":"error","errorType":"422","error":"error when executing query=\"{query}\" on the time range (start=1638955484000, end=1638955486000, step=10): cannot execute query: cannot evaluate \"{query}\": {end}"}}"#
+            );
+            assert!(body.len() < 16 << 10, "{}", body.len());
+            let says = PeerError::read(body.as_bytes());
+            assert!(says.line.chars().count() <= 200, "{}", says.line);
+            let code = http::StatusCode::UNPROCESSABLE_ENTITY;
+            assert!(is_too_fine(&Failure::Refused { code, retry_after: None, says }), "{end}");
         }
     }
 

@@ -321,6 +321,47 @@ async fn one_image_that_cannot_be_opened_costs_itself_alone() {
     }
 }
 
+/// rook/rook#14994, #17346: an image whose snapshot was removed by hand fails the list of its pool by ENOENT. That is not the pool's.
+#[tokio::test]
+async fn an_image_that_is_not_found_in_a_list_is_not_the_absence_of_its_pool() {
+    let not_found = r#"{"detail":"[errno 2] RBD image not found (error opening image b'csi-vol-9d' at snapshot None)","code":"2","component":"rbd"}"#;
+    let server = Server::start(move |asked, _| match asked.path.as_str() {
+        LIST => says(400, not_found),
+        "/api/block/image/rbd%2Fcsi-vol-9d" => says(400, not_found),
+        _ => dashboard(asked),
+    });
+    let setup = Setup::new(&server.url);
+    let images = [("rbd", "csi-vol-9d"), ("rbd", "i000"), ("rbd", "i001"), ("rbd", "i002")];
+    let (_api, mut collector) = setup.start(&images).await;
+    assert_eq!(collector.images().await.unwrap().len(), 3);
+
+    let absent = r#"{"detail":"[errno 2] error opening pool 'gone'","code":"2","component":null}"#;
+    let server = Server::start(move |asked, _| match asked.path.as_str() {
+        LIST => says(400, absent),
+        _ => dashboard(asked),
+    });
+    let setup = Setup::new(&server.url);
+    let (_api, mut collector) = setup.start(&[("gone", "a"), ("gone", "b")]).await;
+    assert_eq!(collector.images().await, Ok(Vec::new()));
+    assert_eq!(paths(&server), [LIST], "none of its images is asked for");
+}
+
+/// A page of images with thousands of snapshots each.
+#[tokio::test]
+async fn an_image_that_is_too_large_costs_itself_alone_and_says_so() {
+    let large = || json(format!(r#"{{"name":"large","snapshots":["{}"]}}"#, "y".repeat(100_000)));
+    let server = Server::start(move |asked, _| match asked.path.as_str() {
+        LIST | "/api/block/image/rbd%2Flarge" => large(),
+        _ => dashboard(asked),
+    });
+    let setup = Setup::new(&server.url);
+    let images = [("rbd", "i000"), ("rbd", "i001"), ("rbd", "i002"), ("rbd", "large")];
+    let (_api, mut collector) = setup.start(&images).await;
+    assert_eq!(collector.images().await.unwrap().len(), 3);
+    let error = collector.images().await.unwrap_err();
+    assert_eq!(error.reason, Reason::TooLarge, "{error:?}");
+}
+
 /// Its namespace is written nowhere that this program reads.
 #[tokio::test]
 async fn a_static_image_is_the_only_one_of_its_name() {

@@ -221,7 +221,7 @@ async fn an_agent_that_is_off_costs_itself_alone() {
         ("prod/off", Err(Reason::AgentOff)),
         ("prod/old", Err(Reason::AgentOff)),
         ("prod/gone", Err(Reason::NotRunning)),
-        ("prod/big", Err(Reason::BadAnswer)),
+        ("prod/big", Err(Reason::TooLarge)),
         ("prod/odd", Err(Reason::BadAnswer)),
         ("prod/well", Ok(1)),
     ] {

@@ -91,12 +91,12 @@ async fn each_failure_of_the_metrics_api_has_its_reason() {
 }
 
 #[tokio::test]
-async fn broken_and_oversized_answers_are_bad_answers() {
+async fn a_broken_answer_is_a_bad_one_and_an_oversized_one_too_large() {
     let truncated = || json(r#"{"items":[{"metadata":{"name":"a","#);
     assert_eq!(metrics_error(truncated).await.reason, Reason::BadAnswer);
     assert_eq!(metrics_error(|| json("<html>")).await.reason, Reason::BadAnswer);
     let large = metrics_error(|| json(format!(r#"{{"items":[],"x":"{}"}}"#, "y".repeat(2000)))).await;
-    assert_eq!(large.reason, Reason::BadAnswer);
+    assert_eq!(large.reason, Reason::TooLarge);
     assert!(large.detail.english().contains("2000 bytes"), "{}", large.detail.english());
 }
 
@@ -225,8 +225,8 @@ async fn a_lying_node_costs_itself_alone() {
             .await;
         results.insert(node, result);
     }
-    for node in ["big", "cut"] {
-        assert_eq!(results[node].as_ref().unwrap_err().reason, Reason::BadAnswer, "{node}");
+    for (node, reason) in [("big", Reason::TooLarge), ("cut", Reason::BadAnswer)] {
+        assert_eq!(results[node].as_ref().unwrap_err().reason, reason, "{node}");
     }
     let odd = &results["odd"].as_ref().unwrap()[0];
     assert_eq!((odd.used, odd.capacity), (None, None));

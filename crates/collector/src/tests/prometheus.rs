@@ -1,9 +1,21 @@
 //! Prometheus: a few queries a round, and every way in which they can fail.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{tls::Secure, *};
 use crate::config::PrometheusConfig;
+use crate::{
+    archive::{Archive, Requester},
+    budget::Budgets,
+    config::PrometheusConfig,
+    prometheus::Historian,
+};
 use i18n::Render;
 use wukong_core::facts::PrometheusFacts;
+use wukong_core::{
+    archive::{Names, Of, Recording, Times},
+    facts::{Key as VolumeKey, PrometheusFacts, VolumeRef},
+};
 
 const QUERY: &str = "/api/v1/query";
 
@@ -200,6 +212,237 @@ async fn a_query_that_is_too_long_for_an_address_is_posted() {
     assert!(asked.iter().all(|asked| asked.body.contains("query=") && asked.body.contains("namespace-999")));
 }
 
+/// The text of a query, as it was meant.
+fn query_of(asked: &Asked) -> String {
+    let url = reqwest::Url::parse(&format!("http://p/?{}", asked.query)).unwrap();
+    let query = url.query_pairs().find(|(name, _)| name == "query");
+    query.map(|(_, query)| query.into_owned()).unwrap_or_default()
+}
+
+/// A Prometheus with an exporter in each of these namespaces, whose page takes so many bytes of an answer for a metric of this name, and few of
+/// any other.
+fn exporters(pages: &'static [(&'static str, usize)], of_metric: &'static str) -> Server {
+    Server::start(move |asked, _| {
+        let query = query_of(asked);
+        let label = if query.contains("kubelet_volume") { "persistentvolumeclaim" } else { "name" };
+        let is_asked = |namespace: &str| {
+            let names = |operator: &str| {
+                let rest = query.split_once(&format!(r#"namespace{operator}""#)).map(|(_, rest)| rest);
+                rest.and_then(|rest| rest.split('"').next())
+                    .map(|names| names.split('|').any(|name| name == namespace))
+            };
+            names("!~") != Some(true) && names("=").unwrap_or(true)
+        };
+        let page = |(namespace, bytes): &(&str, usize)| {
+            let bytes = if query.contains(of_metric) { *bytes } else { 10 };
+            let series = |n: usize| {
+                let (name, filler) =
+                    (if n == 0 { "web".into() } else { format!("x{n}") }, "x".repeat(500.min(bytes)));
+                format!(
+                    r#"{{"metric":{{"namespace":"{namespace}","{label}":"{name}","node":"n1","filler":"{filler}"}},"values":[[50,"1"],[60,"3.5"]]}}"#
+                )
+            };
+            (0..bytes.div_ceil(500)).map(series).collect::<Vec<_>>()
+        };
+        let all: Vec<String> =
+            pages.iter().filter(|(namespace, _)| is_asked(namespace)).flat_map(page).collect();
+        json(format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#,
+            all.join(",")
+        ))
+    })
+}
+
+/// The namespaces whose instances and volumes are known.
+fn namespaces_of(facts: &PrometheusFacts) -> (Vec<String>, Vec<String>) {
+    let mut instances: Vec<String> =
+        facts.instances.iter().map(|sample| sample.namespace.to_string()).collect();
+    let mut volumes: Vec<String> = facts
+        .volumes
+        .iter()
+        .map(|stats| match &stats.of {
+            VolumeRef::Claim(claim) => claim.namespace.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for namespaces in [&mut instances, &mut volumes] {
+        namespaces.sort();
+        namespaces.dedup();
+    }
+    (instances, volumes)
+}
+
+/// Of a tenant, whose page is larger than any answer that is read.
+#[tokio::test]
+async fn a_page_that_makes_every_answer_too_large_costs_its_own_namespace_alone() {
+    let server = exporters(&[("dev", 10), ("evil", 5000), ("prod", 10)], "");
+    let api = Server::start(|asked, _| quiet(asked));
+    let mut collector = Collector::start(&api, asks(prometheus(&server.url)), &[]).await;
+    let want = vec!["dev".to_owned(), "prod".to_owned()];
+    for round in 0..3 {
+        let facts = collector.queried().await.unwrap();
+        assert_eq!(namespaces_of(&facts), (want.clone(), want.clone()), "round {round}");
+        let warnings: Vec<_> = facts.warnings.iter().map(ToString::to_string).collect();
+        let words = "the series of exporters in namespace evil alone are over the limit of 4000 bytes and are left out";
+        assert_eq!(warnings, [words]);
+        let [gap] = facts.gaps.as_slice() else { panic!("{:?}", facts.gaps) };
+        assert_eq!((gap.error.reason, &gap.namespaces[..]), (Reason::TooLarge, &["evil".to_owned()][..]));
+    }
+    let alone =
+        server.asked(QUERY).iter().filter(|asked| query_of(asked).contains(r#"namespace="evil""#)).count();
+    assert_eq!(alone, 8, "each metric once: it is not asked for again at once");
+}
+
+/// What fills the answers is no exporter: nobody is left out for it once it is over.
+#[tokio::test]
+async fn an_answer_that_is_full_of_something_else_blames_no_namespace_for_long() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let is_broken = broken.clone();
+    let server = Server::start(move |asked, _| {
+        let left_out = query_of(asked).contains("namespace!~");
+        let result = if left_out {
+            ""
+        } else {
+            r#"{"metric":{"namespace":"prod","name":"web"},"values":[[50,"1"],[60,"3"]]}"#
+        };
+        let filler = if is_broken.load(Ordering::Relaxed) { "x".repeat(5000) } else { String::new() };
+        json(format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}},"x":"{filler}"}}"#
+        ))
+    });
+    let api = Server::start(|asked, _| quiet(asked));
+    let mut collector = Collector::start(&api, asks(prometheus(&server.url)), &[]).await;
+    for _ in 0..2 {
+        assert_eq!(collector.queried().await.unwrap_err().reason, Reason::TooLarge);
+    }
+    broken.store(false, Ordering::Relaxed);
+    let mut rounds = 0;
+    while collector.queried().await.is_err() {
+        rounds += 1;
+        assert!(rounds < 3);
+    }
+    let facts = collector.queried().await.unwrap();
+    assert_eq!((facts.instances.len(), facts.warnings.len()), (1, 0), "{:?}", facts.warnings);
+}
+
+/// No page is too large by itself: all of them are.
+#[tokio::test]
+async fn pages_that_are_too_large_together_are_asked_for_one_by_one() {
+    let server = exporters(&[("a", 1500), ("b", 1400), ("c", 1300), ("d", 1200)], "");
+    let facts = first(&server.url).await.unwrap();
+    let all: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).into();
+    assert_eq!(namespaces_of(&facts), (all.clone(), all));
+    assert_eq!((facts.gaps.len(), facts.warnings.len()), (0, 0), "{:?}", facts.warnings);
+}
+
+/// What a trusted exporter says may be of any namespace.
+#[tokio::test]
+async fn where_a_trusted_exporter_says_too_much_any_claim_may_be_missing() {
+    let server = exporters(&[("kube-system", 5000), ("prod", 10)], "");
+    let facts = first(&server.url).await.unwrap();
+    let want = vec!["prod".to_owned()];
+    assert_eq!(namespaces_of(&facts), (want.clone(), want));
+    assert_eq!((facts.gaps.len(), facts.gaps[0].namespaces.len()), (1, 0), "{:?}", facts.gaps);
+}
+
+/// A volume of which the use alone is known would be taken for a device.
+#[tokio::test]
+async fn of_a_namespace_that_is_too_large_for_one_metric_no_volume_is_told() {
+    for evil in ["evil", "kube-system"] {
+        let pages = if evil == "evil" {
+            &[("evil", 5000), ("prod", 10)]
+        } else {
+            &[("kube-system", 5000), ("prod", 10)]
+        };
+        let facts = first(&exporters(pages, "volume_stats_inodes").url).await.unwrap();
+        let all = vec![evil.to_owned(), "prod".to_owned()];
+        assert_eq!(namespaces_of(&facts), (all, vec!["prod".to_owned()]));
+        assert_eq!(facts.gaps.len(), 1, "{:?}", facts.gaps);
+    }
+}
+
+/// Answers questions about the past until it is dropped.
+struct Past {
+    archive: Archive,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Past {
+    fn start(server: &Server) -> Self {
+        let (archive, questions) = Archive::new();
+        let historian = Historian::new(&asks(prometheus(&server.url)), Budgets::default().outside).unwrap();
+        Self { archive, task: tokio::spawn(historian.run(questions, Default::default())) }
+    }
+
+    /// What there is of these namespaces' `web`: so many points from the first minute on.
+    async fn of_all(&self, namespaces: &[&str], count: usize) -> Result<Recording, SourceError> {
+        let keys = || namespaces.iter().map(|namespace| VolumeKey::new(namespace, "web")).collect();
+        let of = Of::All(Arc::new(Names { instances: keys(), claims: keys() }));
+        let times = Times { from: 60_000, step: 60_000, count };
+        self.archive.answer(Requester::Backfill, of, times).await.as_ref().clone()
+    }
+}
+
+impl Drop for Past {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// It is asked for in pieces: the next piece is asked for without the namespace that filled the last.
+#[tokio::test]
+async fn the_past_of_all_is_asked_for_without_a_namespace_that_fills_it() {
+    let server = exporters(&[("dev", 10), ("evil", 5000), ("prod", 10)], "");
+    let past = Past::start(&server);
+    let all = ["dev", "evil", "prod"];
+    assert_eq!(past.of_all(&all, 1).await.unwrap_err().reason, Reason::TooLarge);
+    let recording = past.of_all(&all, 2).await.unwrap();
+    let mut known: Vec<_> = recording.memory.keys().map(|key| key.namespace.to_string()).collect();
+    known.sort();
+    assert_eq!((known, recording.used.len()), (vec!["dev".to_owned(), "prod".to_owned()], 2));
+}
+
+#[tokio::test]
+async fn a_part_of_the_past_that_is_refused_costs_itself_alone() {
+    let server = Server::start(|asked, _| match asked.query.contains("vmi_cpu") {
+        true => says(422, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#),
+        false => well_in_the_past(asked),
+    });
+    let recording = Past::start(&server).of_all(&["prod"], 2).await.unwrap();
+    let key = VolumeKey::new("prod", "web");
+    assert_eq!((recording.cpu.len(), &recording.memory[&key]), (0, &vec![Some(7), Some(8)]));
+    assert_eq!(recording.used[&key], [Some(7), Some(8)]);
+    let [failure] = recording.failures.as_slice() else { panic!("{:?}", recording.failures) };
+    assert!(failure.detail.english().contains("too many samples"), "{failure:?}");
+}
+
+/// VictoriaMetrics/VictoriaMetrics#1914, #5530: the query, which may be long, is repeated before the reason.
+#[tokio::test]
+async fn a_server_that_gives_fewer_points_is_asked_for_fewer() {
+    let query = format!("max by (namespace) (m{{namespace=~'{}'}})", "prod|".repeat(500));
+    let refusal = format!(
+        r#"{{"status":"error","errorType":"422","error":"error when executing query={query}: cannot evaluate {query}: too many points for the given step=60000: 8; cannot exceed -search.maxPointsPerTimeseries=4"}}"#
+    );
+    assert!(refusal.len() > 4 << 10);
+    let server = Server::start(move |asked, _| match asked.query.contains("step=60.000") {
+        true => (StatusCode::UNPROCESSABLE_ENTITY, refusal.clone()).into_response(),
+        false => well_in_the_past(asked),
+    });
+    let recording = Past::start(&server).of_all(&["prod"], 2).await.unwrap();
+    let key = VolumeKey::new("prod", "web");
+    assert_eq!((recording.failures.len(), recording.memory[&key][1]), (0, Some(8)), "{recording:?}");
+    assert!(server.asked("/api/v1/query_range").iter().any(|asked| asked.query.contains("step=240.000")));
+}
+
+/// A claim and an instance called `prod/web`, of each minute one sample.
+fn well_in_the_past(_: &Asked) -> Response {
+    let labels = r#""namespace":"prod","name":"web","persistentvolumeclaim":"web""#;
+    let values = r#"[60,"7"],[120,"8"]"#;
+    json(format!(
+        r#"{{"status":"success","data":{{"result":[{{"metric":{{{labels}}},"values":[{values}]}}]}}}}"#
+    ))
+}
+
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_late_and_not_out_of_reach() {
     let body =
@@ -259,7 +502,6 @@ async fn answers_that_are_none_are_bad_answers() {
         r#"{"status":"error","errorType":"bad_data","error":"x"}"#.into(),
         r#"{"status":"success","data":{"result":[{"metric""#.into(),
         r#"{"status":"success","data":{"result":"many"}}"#.into(),
-        format!(r#"{{"data":{{"result":[]}},"x":"{}"}}"#, "y".repeat(5000)),
     ] {
         let server = Server::start(move |_, _| json(body.clone()));
         assert_eq!(first(&server.url).await.unwrap_err().reason, Reason::BadAnswer);
@@ -270,6 +512,9 @@ async fn answers_that_are_none_are_bad_answers() {
     let server = Server::start(move |_, _| endless().into_response());
     let error = first(&server.url).await.unwrap_err();
     assert_eq!(error.detail.english(), "Prometheus: the answer is over the limit of 4000 bytes");
+    let large = format!(r#"{{"data":{{"result":[]}},"x":"{}"}}"#, "y".repeat(5000));
+    let server = Server::start(move |_, _| json(large.clone()));
+    assert_eq!(first(&server.url).await.unwrap_err().reason, Reason::TooLarge);
 }
 
 #[tokio::test]

@@ -30,8 +30,9 @@ fn prometheus(volumes: Vec<VolumeStats>, at: Millis, received: Millis) -> Observ
         guest_available: Some(2 * GI),
         guest_usable: Some(GI),
         at,
+        trusted_time: true,
     };
-    let facts = PrometheusFacts { volumes, instances: vec![instance], warnings: Vec::new() };
+    let facts = PrometheusFacts { volumes, instances: vec![instance], ..Default::default() };
     Observation::Prometheus { at: received, result: Ok(facts) }
 }
 
@@ -231,6 +232,109 @@ fn this_programs_own_clock_blanks_nothing_and_is_told_once() {
     assert!(told[0].contains("60 min ahead of all others"), "{told:?}");
 }
 
+fn with_instances(told: Observation, trusted_time: bool) -> Observation {
+    let Observation::Prometheus { at, result: Ok(mut facts) } = told else { panic!("{told:?}") };
+    facts.instances[0].trusted_time = trusted_time;
+    Observation::Prometheus { at, result: Ok(facts) }
+}
+
+/// A tenant's page may give its samples any time.
+#[test]
+fn only_trusted_exporters_tell_the_clock_of_prometheus() {
+    let hour = 3_600 * SECOND;
+    let told = |of_volumes: bool, of_instances: bool| {
+        let mut world = world_of_one();
+        let mut now = NOW;
+        for n in 0..8 {
+            now = NOW + n * 15 * SECOND;
+            let volumes = vec![VolumeStats { trusted_time: of_volumes, ..claim_stats(now + hour).remove(0) }];
+            world.apply(with_instances(prometheus(volumes, now + hour, now), of_instances));
+        }
+        let snapshot = world.join(now);
+        let vm = find(&snapshot, "a", "web");
+        assert_eq!(known(&vm.summary.usage.disk), Some((now, false)), "it is alive all the same");
+        assert_eq!(known(&vm.summary.usage.memory), Some((now, false)));
+        warning(&snapshot, SourceId::Prometheus)
+    };
+    for (volumes, instances) in [(true, false), (false, true)] {
+        let told = told(volumes, instances);
+        assert!(told.contains("60 min ahead"), "{volumes} {instances}: {told}");
+    }
+    assert_eq!(told(false, false), "");
+}
+
+#[test]
+fn the_clock_of_a_kubelet_is_told() {
+    let mut world = world_of_one();
+    for minute in 0..8 {
+        let now = NOW + minute * 60 * SECOND;
+        world.apply(summary_at("n1", now, claim_stats(now + MINUTES_BEHIND)));
+    }
+    let told = warning(&world.join(NOW + 7 * 60 * SECOND), SourceId::Kubelet);
+    assert!(told.contains("n1") && told.contains("7 min behind"), "{told}");
+}
+
+/// metrics-server writes its own time into each item, beside the node's.
+#[test]
+fn the_clock_of_the_metrics_api_is_told_if_it_goes() {
+    let told = |made: fn(Millis) -> Millis| {
+        let mut world = world_of_one();
+        for n in 0..8 {
+            let at = NOW + n * 15 * SECOND;
+            let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
+            (item.at, item.made) = (Some(at), Some(made(at)));
+            world.apply(Observation::PodMetrics { namespace: None, at, result: Ok(vec![item]) });
+        }
+        warning(&world.join(NOW + 7 * 15 * SECOND), SourceId::PodMetrics)
+    };
+    let behind = told(|now| now + MINUTES_BEHIND);
+    assert!(behind.contains("7 min behind") && !behind.contains("n1"), "{behind}");
+    assert_eq!(told(|_| NOW + MINUTES_BEHIND), "", "it stands still");
+}
+
+/// A pod is as new as the cluster's clocks say.
+#[test]
+fn a_new_pod_is_new_where_this_programs_clock_is_off() {
+    let hour = 3_600 * SECOND;
+    let mut world = world_of_one();
+    add_vm(&mut world, "a", "new", 500, GI);
+    let pod = PodFacts {
+        created: NOW - hour,
+        created_by: "vmi-a-new-vm".into(),
+        ..pod("a", "virt-launcher-new-vm-abc12", "n1")
+    };
+    world.apply(Observation::Pods(applied(pod)));
+    world.metrics.clear();
+    let mut now = NOW;
+    for n in 0..8 {
+        now = NOW + n * 15 * SECOND;
+        let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
+        (item.at, item.made) = (Some(now - hour), Some(now - hour));
+        world.apply(Observation::PodMetrics { namespace: None, at: now, result: Ok(vec![item]) });
+    }
+    world.join(now);
+    assert_eq!(milli(&find(&world.join(now), "a", "new")), Err(Reason::TooNew));
+}
+
+/// Where all clocks agree that this program's is off, that holds for samples that tell of no clock too.
+#[test]
+fn this_programs_own_clock_corrects_what_has_no_clock_of_its_own() {
+    let mut world = world_of_one();
+    let hour = 3_600 * SECOND;
+    let mut now = NOW;
+    for n in 0..8 {
+        now = NOW + n * 15 * SECOND;
+        let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
+        (item.at, item.made) = (Some(now - hour), Some(now - hour));
+        world.apply(Observation::PodMetrics { namespace: None, at: now, result: Ok(vec![item]) });
+        let volumes = vec![VolumeStats { trusted_time: false, ..claim_stats(now - hour).remove(0) }];
+        world.apply(with_instances(prometheus(volumes, now - hour, now), false));
+    }
+    world.join(now);
+    let vm = find(&world.join(now), "a", "web");
+    assert_eq!(known(&vm.summary.usage.disk), Some((now, false)));
+}
+
 #[test]
 fn a_wall_clock_that_is_set_blanks_nothing() {
     for step in [2 * 3_600 * SECOND, -2 * 3_600 * SECOND] {
@@ -254,7 +358,7 @@ fn a_wall_clock_that_is_set_blanks_nothing() {
 fn a_time_that_jumps_back_is_a_new_sample() {
     let mut world = world_of_one();
     told_each_interval(&mut world, 4, 0);
-    let now = told_each_interval(&mut world, 5, -300 * SECOND);
+    let now = told_each_interval(&mut world, 30, -3_600 * SECOND);
     let cpu = find(&world.join(now), "a", "web").summary.usage.cpu.clone();
     assert!(known(&cpu).is_some_and(|(_, stale)| !stale), "{cpu:?}");
 }

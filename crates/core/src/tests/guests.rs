@@ -199,6 +199,13 @@ fn file_systems_are_counted_for_the_disk_that_they_are_on_or_for_none() {
             vec![Err(Gap::Lun), Err(Gap::CdRom)],
         ),
         (
+            // kubevirt/kubevirt#18994
+            "an image of UDF in the CD-ROM drive of Windows, which is always full",
+            vec![disk("root", Sata, "WIN-ROOT"), of_kind(DiskKind::CdRom, disk("iso", Sata, ""))],
+            vec![mount("v1", "C:\\", 40, 80, &["WIN-ROOT"]), mount("v2", "E:\\", 1, 1, &["QM00003"])],
+            vec![Ok((40, 80)), Err(Gap::CdRom)],
+        ),
+        (
             "a container disk with the same serial",
             vec![virtio("a", "A"), InstanceDisk { claim: "".into(), ..disk("boot", Scsi, "A") }],
             vec![mount("vda1", "/", 3, 9, &["A"])],

@@ -103,7 +103,7 @@ fn of_claims_and_instances_that_do_not_exist_prometheus_tells_nothing() {
                 ..InstanceSample::default()
             })
             .to_vec(),
-        warnings: Vec::new(),
+        ..PrometheusFacts::default()
     };
     world.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
     assert_eq!(world.prometheus.volumes.keys().collect::<Vec<_>>(), [&Key::new("a", "web-root")]);

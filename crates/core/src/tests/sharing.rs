@@ -185,6 +185,43 @@ fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
             shared,
         ),
         (
+            "8: a device beside a local disk that is as large and as empty",
+            vec![
+                volume("c", 10 * GI, 10 * GI, Some(Device)).holds(MI, 10 * GI),
+                volume("d", 10 * GI, 10 * GI, Some(Unknown)).holds(MI, 10 * GI),
+            ],
+            vec![],
+            own,
+        ),
+        (
+            "8: a device that is as large as the node's own file system",
+            vec![volume("c", 10 * GI, 10 * GI, Some(Device)).holds(MI, 98 * GI / 10)],
+            vec![98 * GI / 10],
+            own,
+        ),
+        (
+            "1: one directory whose claim is as large as its file system",
+            vec![volume("c", 39 * GI, 39 * GI, Some(Directory)).holds(30 * GI, 39 * GI)],
+            vec![],
+            shared,
+        ),
+        (
+            // openebs/dynamic-localpv-provisioner#254, kubesphere/kubesphere#1777
+            "directories of OpenEBS on the node's root, seen from the container runtime",
+            vec![
+                volume("c", GI, GI, Some(Directory)).holds(58 * GI, 89 * GI),
+                volume("d", 2 * GI, 2 * GI, Some(Directory)).holds(58 * GI, 89 * GI),
+            ],
+            vec![],
+            shared,
+        ),
+        (
+            "a file system that is a little larger than its claim",
+            vec![volume("c", 10 * GI, 10 * GI, Some(Unknown)).holds(GI, 105 * GI / 10)],
+            vec![],
+            own,
+        ),
+        (
             "9: it is being expanded",
             vec![volume("c", 20 * GI, 10 * GI, Some(Unlisted)).holds(GI, 196 * GI / 10)],
             vec![],
@@ -243,6 +280,35 @@ fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
             let want = if *want == shared { (0, 0) } else { (used, of) };
             assert_eq!(totals, want, "{what}");
         }
+    }
+}
+
+/// Where PersistentVolumes cannot be read, the claim's own annotation tells who made its volume.
+#[test]
+fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
+    for (provisioner, want) in
+        [(Provisioner::Device, Basis::Own), (Provisioner::Unknown, Basis::SharedFilesystem)]
+    {
+        let mut world = world();
+        for name in ["web", "db"] {
+            add_vm(&mut world, "a", name, 500, GI);
+            let claim = format!("{name}-root");
+            let of = WukongVolume { name: "root".into(), claim: claim.clone(), size: "20Gi".into() };
+            world
+                .apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", name) })));
+            world.apply(Observation::Claims(applied(ClaimFacts {
+                namespace: "a".into(),
+                name: claim,
+                request: Some(20 * GI),
+                capacity: Some(20 * GI),
+                provisioner,
+                ..Default::default()
+            })));
+        }
+        let both = ["web-root", "db-root"].map(|claim| stats("a", claim, 5 * GI, 20 * GI));
+        world.apply(summary("n1", both.to_vec()));
+        let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
+        assert_eq!(sample.basis, want, "{provisioner:?}");
     }
 }
 

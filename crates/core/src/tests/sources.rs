@@ -4,6 +4,8 @@ use super::*;
 use i18n::Render;
 use model::{
     figure::{Basis, Figure, Layer, Sample},
+    message::Message,
+    source::SourceState,
     vm::{Reading, Volume},
 };
 
@@ -343,6 +345,170 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
     world.apply(Observation::PersistentVolumes(applied(others)));
     world.apply(summary("n1", vec![]));
     assert_eq!(shown(&volume(&mut world, "root").usage), Err(Reason::NotReported));
+}
+
+#[test]
+fn a_claim_that_may_stand_in_what_was_cut_off_is_not_said_to_be_unreported() {
+    let shown_with = |gaps: Vec<VolumeGap>| {
+        let mut world = World::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
+        world.apply(Observation::Claims(replaced(vec![])));
+        add_vm(&mut world, "a", "web", 500, GI);
+        with(&mut world, &["root"], &[]);
+        let facts = PrometheusFacts { gaps, ..Default::default() };
+        world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+        let usage = volume(&mut world, "root").usage;
+        let missing = usage.missing().unwrap();
+        (missing.reason, missing.detail.english(), missing.fix.english())
+    };
+    let gap = |namespaces: &[&str], reason| VolumeGap {
+        error: refused(reason),
+        namespaces: namespaces.iter().map(|namespace| (*namespace).into()).collect(),
+    };
+    assert_eq!(shown_with(vec![]).0, Reason::NotReported);
+    assert_eq!(shown_with(vec![gap(&["b"], Reason::TooLarge)]).0, Reason::NotReported);
+    for namespaces in [&["b", "a"][..], &[]] {
+        let (reason, _, fix) =
+            shown_with(vec![gap(&["b"], Reason::TimedOut), gap(namespaces, Reason::TooLarge)]);
+        assert_eq!(reason, Reason::TooLarge);
+        assert!(fix.contains("enforcedSampleLimit") && fix.contains("count by (namespace)"), "{fix}");
+    }
+    assert_eq!(shown_with(vec![gap(&[], Reason::TimedOut)]).0, Reason::TimedOut);
+}
+
+#[test]
+fn a_prometheus_of_which_a_part_is_cut_off_says_so_once() {
+    let mut world = World::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
+    let error = refused(Reason::TooLarge);
+    let facts = PrometheusFacts {
+        warnings: vec![error.detail.clone(), "another".into()],
+        gaps: vec![VolumeGap { error: error.clone(), namespaces: vec!["evil".into()] }],
+        ..Default::default()
+    };
+    world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+    let health = health(&world.join(NOW), SourceId::Prometheus);
+    assert_eq!((health.state, health.reason), (SourceState::Degraded, Some(Reason::TooLarge)));
+    assert_eq!(health.error, Message::List(vec![error.detail, "another".into()]));
+    assert!(health.fix.english().contains("enforcedSampleLimit"), "{}", health.fix.english());
+}
+
+#[test]
+fn a_disk_that_may_be_one_of_those_left_out_is_too_much() {
+    for (left_out, reason) in [(0, Reason::NotReported), (3, Reason::TooLarge)] {
+        let mut world = World::new(Limits { disk_sources: vec![SourceId::GuestAgent], ..limits() });
+        world.apply(Observation::Claims(replaced(vec![])));
+        add_vm(&mut world, "a", "web", 500, GI);
+        with(&mut world, &["root"], &[("root", "S1")]);
+        let mut facts = world.instances.values().next().map(|facts| (**facts).clone()).unwrap();
+        (facts.disks, facts.disks_left_out) = (Default::default(), left_out);
+        world.apply(Observation::Instances(applied(facts)));
+        let filesystem =
+            Filesystem { mount_point: "/".into(), used: Some(1), total: Some(2), ..Default::default() };
+        let instance = Key::new("a", "web-vm");
+        world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![filesystem]) });
+        assert_eq!(shown(&volume(&mut world, "root").usage), Err(reason));
+    }
+}
+
+/// A tenant who may make Longhorn's objects in a namespace of theirs.
+#[test]
+fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
+    let told = |namespaces: &[&str]| {
+        let mut world = all();
+        with(&mut world, &["root"], &[]);
+        persistent(&mut world, "root", Backend::Longhorn("handle-root".into()));
+        for (n, namespace) in (1..).zip(namespaces) {
+            world.apply(Observation::LonghornVolumes(applied(LonghornFacts {
+                namespace: (*namespace).into(),
+                name: "handle-root".into(),
+                size: Some(20 * GI),
+                actual_size: Some(n * GI),
+                engine: LonghornEngine::V1,
+            })));
+        }
+        world.apply(summary("n1", vec![]));
+        let volume = volume(&mut world, "root");
+        let reading = [Reading { source: volume.source, figure: volume.usage.clone() }];
+        let mut all = volume.readings.iter().chain(&reading);
+        let longhorn = all.find(|reading| reading.source == SourceId::Longhorn).unwrap().figure.clone();
+        let said = longhorn.missing().map(|missing| missing.detail.english()).unwrap_or_default();
+        (shown(&longhorn).map(|(_, used)| used), said)
+    };
+    assert_eq!(told(&["longhorn-system", "tenant"]), (Ok(1), String::new()));
+    assert_eq!(told(&["tenant", "longhorn-system"]), (Ok(2), String::new()));
+    // Installed elsewhere: nothing tells which is Longhorn's.
+    assert_eq!(told(&["storage"]), (Ok(1), String::new()));
+    let twice = "several namespaces have a Longhorn volume of this name";
+    assert_eq!(told(&["storage", "tenant"]), (Err(Reason::NotReported), twice.into()));
+    let mut world = all();
+    with(&mut world, &["root"], &[]);
+    longhorn(&mut world, "other", GI);
+    persistent(&mut world, "root", Backend::Longhorn("handle-root".into()));
+    let mut tenants =
+        LonghornFacts { namespace: "tenant".into(), name: "handle-root".into(), ..Default::default() };
+    (tenants.size, tenants.actual_size) = (Some(20 * GI), Some(GI));
+    world.apply(Observation::LonghornVolumes(applied(tenants)));
+    world.apply(summary("n1", vec![]));
+    assert_eq!(
+        shown(&volume(&mut world, "root").usage),
+        Err(Reason::NotReported),
+        "Longhorn has none of that name"
+    );
+}
+
+/// ceph/ceph#64855, longhorn/longhorn#5947.
+#[test]
+fn what_a_backend_does_not_count_is_unknown_with_its_reason() {
+    for (used, reason, fix) in [
+        (Err(Uncounted::Mirrored), Some(Reason::Mirrored), "rbd du"),
+        (Err(Uncounted::NoFastDiff), Some(Reason::NoFastDiff), "rbd feature enable"),
+        (Err(Uncounted::InvalidMap), Some(Reason::NoFastDiff), "rbd object-map rebuild"),
+        (Ok(0), None, ""),
+    ] {
+        let mut world = all();
+        with(&mut world, &["block-root"], &[]);
+        ceph(&mut world, "block-root", used);
+        let usage = volume(&mut world, "block-root").usage;
+        assert_eq!(usage.missing().map(|missing| missing.reason), reason);
+        let said = usage.missing().map(|missing| missing.fix.english()).unwrap_or_default();
+        assert!(said.contains(fix), "{said}");
+    }
+    for (engine, actual, want, detail) in [
+        (LonghornEngine::V1, 0, Ok(("longhorn", 0)), ""),
+        (LonghornEngine::UncountedV2, 0, Err(Reason::NotReported), "before 1.6"),
+        (LonghornEngine::UncountedV2, GI, Ok(("longhorn", 1)), ""),
+        (LonghornEngine::V2, 0, Err(Reason::NotReported), ""),
+        (LonghornEngine::V2, GI, Ok(("longhorn", 1)), ""),
+    ] {
+        let mut world = all();
+        with(&mut world, &["block-root"], &[]);
+        longhorn(&mut world, "block-root", actual);
+        let mut facts = (**world.longhorn.values().next().unwrap()).clone();
+        facts.engine = engine;
+        world.apply(Observation::LonghornVolumes(applied(facts)));
+        let usage = volume(&mut world, "block-root").usage;
+        assert_eq!(shown(&usage), want, "{engine:?} {actual}");
+        let said = usage.missing().map(|missing| missing.detail.english()).unwrap_or_default();
+        assert!(said.contains(detail), "{said}");
+    }
+}
+
+/// longhorn/longhorn#9594.
+#[test]
+fn a_size_of_nothing_is_no_size() {
+    let mut world = all();
+    with(&mut world, &["root"], &[]);
+    longhorn(&mut world, "root", 12 * GI);
+    let sized = LonghornFacts {
+        namespace: "longhorn-system".into(),
+        name: "handle-root".into(),
+        size: Some(0),
+        actual_size: Some(12 * GI),
+        engine: LonghornEngine::V1,
+    };
+    world.apply(Observation::LonghornVolumes(applied(sized)));
+    let volume = volume(&mut world, "root");
+    let sample = volume.usage.sample().unwrap();
+    assert_eq!((sample.used, Some(sample.of)), (12 * GI, volume.size), "of the claim's size");
 }
 
 /// Ten thousand of them would be kept for nothing.

@@ -397,3 +397,17 @@ fn a_vm_of_which_nothing_changed_is_shared_between_snapshots() {
     assert_eq!(milli(&find(&after, "a", "web")), Ok(900));
     assert!(Arc::ptr_eq(&find(&again, "a", "db"), &find(&after, "a", "db")));
 }
+
+/// A list that is cut off says nothing of the pods that may have stood in the rest.
+#[test]
+fn a_pod_that_may_have_been_left_out_is_not_said_to_be_unsampled() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let pod = PodFacts { created: NOW - 3_600 * SECOND, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
+    world.apply(Observation::Pods(replaced(vec![pod])));
+    world.metrics.clear();
+    assert_eq!(milli(&web(&mut world)), Err(Reason::NotSampled));
+    let errors = vec![refused(Reason::TooLarge)];
+    world.apply(Observation::Omitted { source: SourceId::PodMetrics, namespace: None, errors });
+    assert_eq!(milli(&web(&mut world)), Err(Reason::TooLarge));
+}

@@ -113,7 +113,10 @@ impl Trouble {
                 Reason::Expired,
             ],
             // A watch that is answered so ends at once; its list, that it cannot be read.
-            Self::Empty | Self::BadJson | Self::Bulk | Self::Redirect => &[Reason::BadAnswer],
+            Self::Empty | Self::BadJson | Self::Redirect => &[Reason::BadAnswer],
+            // Two of its answers are read at a time, up to the limit: the others may wait for longer than the deadline.
+            Self::Bulk if victim == Victim::Prometheus => &[Reason::TooLarge, Reason::TimedOut],
+            Self::Bulk => &[Reason::TooLarge],
         }
     }
 

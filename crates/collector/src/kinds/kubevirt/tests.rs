@@ -39,7 +39,7 @@ fn an_instance_in_migration() {
         "status": {"phase": "Running", "nodeName": "n1", "activePods": {"p1": "n1", "p2": "n2", "p3": 4},
             "interfaces": [{"name": "x"}, {"ipAddress": "10.0.0.9"}],
             "guestOSInfo": {"name": "Debian", "prettyName": "Debian GNU/Linux 12"},
-            "migrationState": {"sourceNode": "n1", "targetNode": "n2", "targetPod": "virt-launcher-web-2", "completed": false}}}"#,
+            "migrationState": {"sourceNode": "n1", "targetNode": "n2", "targetPod": "virt-launcher-web-2", "completed": false, "startTimestamp": "2026-03-04T09:12:00Z"}}}"#,
     )
     .unwrap();
     let volumes: Vec<_> = facts.volumes.iter().map(|v| (&*v.name, &*v.claim)).collect();
@@ -47,10 +47,29 @@ fn an_instance_in_migration() {
     assert_eq!(facts.active_pods, [("p1", "n1"), ("p2", "n2")].map(|(p, n)| (p.into(), n.into())));
     let migration = facts.migration.unwrap();
     assert_eq!(
-        (&*migration.target_pod, &*migration.source_pod, migration.completed),
-        ("virt-launcher-web-2", "", false)
+        (&*migration.target_pod, &*migration.source_pod, migration.completed, migration.failed),
+        ("virt-launcher-web-2", "", false, false)
     );
     assert_eq!((&*facts.ip_address, &*facts.guest_os), ("10.0.0.9", "Debian GNU/Linux 12"));
+}
+
+/// kubevirt/kubevirt#2495, #5503.
+#[test]
+fn a_guest_moves_from_the_start_of_its_migration_to_the_end() {
+    let moves = |times: &str| {
+        let state = format!(
+            r#"{{"migrationUid": "b0a83915", "sourceNode": "node01", "targetNode": "node02"{times}}}"#
+        );
+        let facts = instance(&format!(r#""spec": {{}}, "status": {{"migrationState": {state}}}"#));
+        facts.migration.map(|migration| !migration.completed && !migration.failed)
+    };
+    const START: &str = r#", "startTimestamp": "2026-03-04T09:12:00Z""#;
+    const END: &str = r#", "endTimestamp": "2026-03-04T09:13:00Z""#;
+    assert_eq!(moves(""), Some(false), "its target's pod has failed before it began");
+    assert_eq!(moves(START), Some(true));
+    assert_eq!(moves(&format!("{START}{END}")), Some(false));
+    assert_eq!(moves(&format!(r#"{START}, "completed": true"#)), Some(false));
+    assert_eq!(moves(&format!(r#"{START}, "failed": true"#)), Some(false));
 }
 
 fn instance(rest: &str) -> InstanceFacts {
@@ -191,9 +210,10 @@ fn a_disk_has_its_bus_its_serial_and_the_claim_of_the_volume_of_its_name() {
 fn of_more_disks_than_are_kept_none_is_known_by_its_serial() {
     let disks = |count: usize| {
         let disks = vec![r#"{"name": "d", "serial": "S", "disk": {"bus": "virtio"}}"#; count].join(",");
-        instance(&format!(r#""spec": {{"domain": {{"devices": {{"disks": [{disks}]}}}}}}"#)).disks.len()
+        let facts = instance(&format!(r#""spec": {{"domain": {{"devices": {{"disks": [{disks}]}}}}}}"#));
+        (facts.disks.len(), facts.disks_left_out)
     };
-    assert_eq!([disks(256), disks(257)], [256, 0]);
+    assert_eq!([disks(256), disks(257)], [(256, 0), (0, 1)]);
 }
 
 #[test]

@@ -18,11 +18,12 @@ fn scope(ours: Option<&[String]>) -> Scope {
 }
 
 fn past(matchers: &[(String, String)], ours: Option<&[String]>, of: &Of) -> Past {
-    Queries { matchers, scope: &scope(ours) }.past(of)
+    Queries { matchers, scope: &scope(ours) }.past(of, &OversizedNamespaces::default())
 }
 
 fn samples(matchers: &[(String, String)], scope: &Scope) -> Vec<String> {
-    Queries { matchers, scope }.samples(CPU)
+    let Samples { own, moved } = Queries { matchers, scope }.samples(CPU, &[]);
+    [own].into_iter().chain(moved).collect()
 }
 
 /// GoogleCloudPlatform/prometheus-engine#1601.
@@ -46,6 +47,38 @@ fn a_metric_is_asked_for_by_its_exact_name() {
         for query in [vec![cpu, memory], volumes.unwrap().to_vec()].concat() {
             assert!(!query.contains("__name__"), "{query}");
         }
+    }
+}
+
+#[test]
+fn namespaces_that_are_apart_are_in_no_query_for_all() {
+    let apart = ["evil".to_owned(), "b.d".to_owned()];
+    for (ours, all, alone) in [
+        (
+            None,
+            r#"kubevirt_vmi_cpu_usage_seconds_total{namespace!~"evil|b\\.d"}[3m]"#,
+            r#"kubevirt_vmi_cpu_usage_seconds_total{namespace="evil"}[3m]"#,
+        ),
+        (
+            Some(["evil".to_owned(), "prod".to_owned()]),
+            r#"kubevirt_vmi_cpu_usage_seconds_total{namespace=~"evil|prod",namespace!~"evil|b\\.d"}[3m]"#,
+            r#"kubevirt_vmi_cpu_usage_seconds_total{namespace=~"evil|prod",namespace="evil"}[3m]"#,
+        ),
+    ] {
+        let scope = scope(ours.as_ref().map(<[String; 2]>::as_slice));
+        let queries = Queries { matchers: &[], scope: &scope };
+        assert_eq!(queries.samples(CPU, &apart).own, all);
+        assert_eq!(queries.samples_of(CPU, "evil"), alone);
+        let known = OversizedNamespaces::default();
+        known.add(RESIDENT, "evil".into());
+        let memory = queries.past(&Of::All(Arc::default()), &known).memory;
+        assert!(memory.contains(r#"namespace!~"evil""#), "{memory}");
+        let one = queries.past(&one("evil", "web", &[]), &known);
+        assert!(
+            !one.memory.contains("!~") && !one.cpu.contains("!~"),
+            "it costs itself alone: {}",
+            one.memory
+        );
     }
 }
 

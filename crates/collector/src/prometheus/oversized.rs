@@ -1,0 +1,181 @@
+//! Namespaces whose exporters make an answer larger than what is read. They are left out of the query for all and asked for one by one, so that each
+//! costs itself alone. The start of the answer tells which they are: no query tells how many bytes series take.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::k8s::{prometheus::exporter_namespace, text::is_identifier};
+
+/// A namespace is asked for with all others again after this time: its exporters may have been repaired.
+const SEPARATE_FOR: Duration = Duration::from_secs(600);
+/// One that is too large by itself is asked for again after this time, then after twice that.
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+/// Namespaces of one metric that are asked for by themselves. With more, the answer for all stays too large.
+const MOST_SEPARATE: usize = 16;
+/// Comes before the series of every answer, and before anything that an exporter has written.
+const SERIES: &[u8] = br#""result":["#;
+const LABEL: &[u8] = br#""namespace":""#;
+
+type Metrics = HashMap<String, BTreeMap<String, Entry>>;
+
+/// By metric and namespace. Clones share what was learned.
+#[derive(Clone, Debug, Default)]
+pub struct OversizedNamespaces(Arc<Mutex<Metrics>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    until: Instant,
+    /// It is too large by itself: when it is asked for again, and after how long.
+    too_large: Option<(Instant, Duration)>,
+}
+
+impl OversizedNamespaces {
+    /// The namespaces that are left out of the query for all; true of those that are too large by themselves, and so not asked for now.
+    pub fn list(&self, metric: &str) -> Vec<(String, bool)> {
+        let now = Instant::now();
+        let mut all = self.lock();
+        let Some(known) = all.get_mut(metric) else { return Vec::new() };
+        known.retain(|_, entry| entry.until > now);
+        let is_refused = |entry: &Entry| entry.too_large.is_some_and(|(retry, _)| retry > now);
+        known.iter().map(|(namespace, entry)| (namespace.clone(), is_refused(entry))).collect()
+    }
+
+    /// Their names alone.
+    pub fn names(&self, metric: &str) -> Vec<String> {
+        self.list(metric).into_iter().map(|(namespace, _)| namespace).collect()
+    }
+
+    /// False where that changes nothing: it was left out already, or too many are.
+    pub fn add(&self, metric: &str, namespace: String) -> bool {
+        let mut all = self.lock();
+        let known = all.entry(metric.to_owned()).or_default();
+        if known.len() == MOST_SEPARATE || known.contains_key(&namespace) {
+            return false;
+        }
+        tracing::warn!(metric, namespace, "series of this namespace make the answer of Prometheus too large");
+        known.insert(namespace, Entry { until: Instant::now() + SEPARATE_FOR, too_large: None });
+        true
+    }
+
+    /// It is too large by itself.
+    pub fn mark_too_large(&self, metric: &str, namespace: &str) {
+        if let Some(entry) = self.lock().get_mut(metric).and_then(|known| known.get_mut(namespace)) {
+            let wait = entry.too_large.map_or(FIRST_RETRY, |(_, wait)| wait * 2);
+            entry.too_large = Some((Instant::now() + wait, wait));
+        }
+    }
+
+    /// What fills the answers is no namespace: none is left out any more.
+    pub fn forget(&self, metric: &str) {
+        self.lock().remove(metric);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Metrics> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The namespace whose series take the most bytes of an answer, or of its start. None where no series can be read, or most are of what cannot be
+/// the name of a namespace.
+pub fn heaviest(answer: &[u8]) -> Option<String> {
+    let begin = answer.windows(SERIES.len()).position(|window| window == SERIES)?;
+    let mut rest = &answer[begin + SERIES.len()..];
+    let mut weights: BTreeMap<Option<Cow<'_, str>>, usize> = BTreeMap::new();
+    loop {
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
+        let Some(Ok(series)) = values.next() else { break };
+        let namespace = Some(exporter_namespace(series.get())).filter(|namespace| is_possible(namespace));
+        *weights.entry(namespace).or_default() += series.get().len();
+        rest = &rest[values.byte_offset()..];
+        rest = rest.strip_prefix(b",").unwrap_or(rest);
+    }
+    if let Some(namespace) = namespace_of_unfinished(rest) {
+        *weights.entry(Some(namespace.into())).or_default() += rest.len();
+    }
+    weights.into_iter().max_by_key(|(_, bytes)| *bytes)?.0.map(Cow::into_owned)
+}
+
+/// The namespace of a series whose end is missing: one may be larger than all that is read. Within a text its quotes would be escaped.
+fn namespace_of_unfinished(series: &[u8]) -> Option<&str> {
+    let at = series.windows(LABEL.len()).position(|window| window == LABEL)?;
+    let value = &series[at + LABEL.len()..];
+    let end = value.iter().position(|byte| *byte == b'"')?;
+    std::str::from_utf8(&value[..end]).ok().filter(|namespace| is_possible(namespace))
+}
+
+/// Series may have no namespace.
+fn is_possible(namespace: &str) -> bool {
+    namespace.is_empty() || is_identifier(namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(namespace: &str, bytes: usize) -> String {
+        let name = "x".repeat(bytes);
+        format!(r#"{{"metric":{{"name":"{name}","namespace":"{namespace}"}},"values":[[60,"1"]]}}"#)
+    }
+
+    fn answer(series: &[String]) -> String {
+        format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#, series.join(","))
+    }
+
+    #[test]
+    fn the_start_of_an_answer_tells_who_fills_it() {
+        let all: Vec<String> =
+            (0..50).map(|_| series("prod", 10)).chain([series("evil", 5000), series("dev", 100)]).collect();
+        let whole = answer(&all);
+        assert_eq!(heaviest(whole.as_bytes()).as_deref(), Some("evil"));
+        // Cut in the middle of a series: what is whole counts.
+        let cut = &whole[..whole.find("evil").unwrap()];
+        assert_eq!(heaviest(cut.as_bytes()).as_deref(), Some("prod"));
+        let unlabelled = r#"{"data":{"result":[{"metric":{},"values":[]},{"metric":7},{"x"#;
+        assert_eq!(heaviest(unlabelled.as_bytes()).as_deref(), Some(""));
+        // One series that is larger than all that is read.
+        let cut = r#"{"data":{"result":[{"metric":{"namespace":"prod"}},{"metric":{"a":"\"namespace\":\"dev\"","namespace":"evil","z":"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"#;
+        assert_eq!(heaviest(cut.as_bytes()).as_deref(), Some("evil"));
+        for nothing in
+            ["", "<html>", r#"{"data":{"result":[{"metric":{"namespace":"a"#, r#"{"data":{"result":[]}}"#]
+        {
+            assert_eq!(heaviest(nothing.as_bytes()), None, "{nothing}");
+        }
+        let long = [series("prod", 10), series(&"x".repeat(300), 100)];
+        assert_eq!(heaviest(answer(&long).as_bytes()), None, "no namespace has that name");
+        // As some servers write it.
+        let spaced = "{\"data\":{\"result\":[ {\"metric\":{\"namespace\":\"a\"}} ,\n {\"metric\":{\"namespace\":\"b\",\"x\":\"yyyyyyyyyyyyyyyyyyyyyyyyyy\"}}]}}";
+        assert_eq!(heaviest(spaced.as_bytes()).as_deref(), Some("b"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_is_left_out_for_a_time_and_few_are() {
+        let oversized = OversizedNamespaces::default();
+        assert!(oversized.add("m", "evil".into()) && !oversized.add("m", "evil".into()));
+        oversized.mark_too_large("m", "evil");
+        for (seconds, is_refused) in [(0, true), (59, true), (1, false)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert_eq!(oversized.list("m"), [("evil".into(), is_refused)], "{seconds}");
+        }
+        oversized.mark_too_large("m", "evil");
+        tokio::time::advance(Duration::from_secs(119)).await;
+        assert!(oversized.add("m", "large".into()));
+        assert_eq!(oversized.list("m"), [("evil".into(), true), ("large".into(), false)]);
+        assert_eq!(oversized.list("other"), []);
+        for n in 0..100 {
+            oversized.add("m", format!("n{n}"));
+        }
+        assert_eq!(oversized.list("m").len(), MOST_SEPARATE);
+        tokio::time::advance(SEPARATE_FOR).await;
+        assert_eq!(oversized.list("m"), []);
+        assert!(oversized.add("m", "evil".into()));
+        oversized.forget("m");
+        assert_eq!(oversized.list("m"), []);
+    }
+}

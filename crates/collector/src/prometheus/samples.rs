@@ -1,0 +1,180 @@
+//! The samples of the last minutes, of each metric by itself. An answer that is larger than what is read costs the namespace that fills it.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream::FuturesUnordered};
+
+use super::{
+    Api,
+    answer::{self, Part, Scrapes},
+    identity::{NameLabel, Scope},
+    oversized,
+    query::{self, Queries},
+};
+use crate::{error::Failure, outside::FetchOutcome, poll::decode_apart};
+
+/// Namespaces that one round learns of that they make the answer for all too large.
+const MOST_LEARNED: usize = 4;
+
+/// What the queries of one part gave together.
+#[derive(Default)]
+pub struct Gathered<T> {
+    pub part: Part<T>,
+    pub answered: bool,
+    pub failures: Vec<Failure>,
+    /// Namespaces whose series are too large by themselves, and the bytes that are read.
+    pub too_large: BTreeMap<String, usize>,
+}
+
+impl<T> Gathered<T> {
+    fn take(&mut self, answer: Result<Part<T>, Failure>, merge: impl Fn(&mut Part<T>, Part<T>)) {
+        match answer {
+            Ok(part) => {
+                self.answered = true;
+                merge(&mut self.part, part);
+            }
+            Err(failure) => self.failures.push(failure),
+        }
+    }
+
+    fn take_all(&mut self, other: Self, merge: impl Fn(&mut Part<T>, Part<T>)) {
+        self.answered |= other.answered;
+        self.failures.extend(other.failures);
+        self.too_large.extend(other.too_large);
+        merge(&mut self.part, other.part);
+    }
+}
+
+/// What came of a query for samples.
+enum SampleOutcome<T> {
+    Whole(Part<T>),
+    /// There is more than is read, or kept: what is kept, and whose series take the most of it.
+    Crowded {
+        kept: Option<Part<T>>,
+        heaviest: Option<String>,
+    },
+}
+
+impl Api {
+    /// The metrics of a family, each asked for by itself, and put together as they come: what each tells of may be tens of megabytes.
+    pub async fn family<const N: usize>(
+        &self,
+        queries: &Queries<'_>,
+        metrics: [&str; N],
+        label: NameLabel,
+    ) -> Gathered<Scrapes<N>> {
+        let ask = |(n, metric)| {
+            let decode = move |answer: &[u8], scope: &Scope| answer::scrapes(answer, n, scope, label);
+            self.metric(queries, metric, decode, Part::merge_scrapes)
+        };
+        let mut answers: FuturesUnordered<_> = metrics.into_iter().enumerate().map(ask).collect();
+        let mut gathered = Gathered::default();
+        while let Some(answer) = answers.next().await {
+            gathered.take_all(answer, Part::merge_scrapes);
+        }
+        gathered
+    }
+
+    pub async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
+        self.metric(queries, query::CPU, answer::cpu, Part::merge_rates).await
+    }
+
+    /// What all exporters say of a metric. Oversized namespaces come last, so that they take no place of the others.
+    async fn metric<T: Default + Send + 'static>(
+        &self,
+        queries: &Queries<'_>,
+        metric: &str,
+        decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
+        merge: impl Fn(&mut Part<T>, Part<T>) + Copy,
+    ) -> Gathered<T> {
+        let mut gathered = Gathered::default();
+        let moved = async {
+            let query = queries.samples(metric, &[]).moved?;
+            Some(self.kept(&query, decode).await)
+        };
+        let (own, moved) = tokio::join!(self.own(queries, metric, decode), moved);
+        [Some(own), moved].into_iter().flatten().for_each(|answer| gathered.take(answer, merge));
+        for (namespace, too_large) in self.oversized.list(metric) {
+            if too_large {
+                gathered.too_large.insert(namespace, self.session.limit());
+                continue;
+            }
+            match self.kept(&queries.samples_of(metric, &namespace), decode).await {
+                Err(Failure::TooLarge(limit)) => {
+                    self.oversized.mark_too_large(metric, &namespace);
+                    gathered.too_large.insert(namespace, limit);
+                }
+                answer => gathered.take(answer, merge),
+            }
+        }
+        gathered
+    }
+
+    /// What the exporters of all namespaces say but the oversized ones. Where that is too much, the namespace with the most of it is oversized from
+    /// now on, and the others are asked for again.
+    async fn own<T: Send + 'static>(
+        &self,
+        queries: &Queries<'_>,
+        metric: &str,
+        decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
+    ) -> Result<Part<T>, Failure> {
+        for _ in 0..=MOST_LEARNED {
+            let query = queries.samples(metric, &self.oversized.names(metric)).own;
+            match self.sample(&query, decode).await? {
+                SampleOutcome::Whole(part) => return Ok(part),
+                SampleOutcome::Crowded { kept, heaviest } => {
+                    let is_new = match heaviest {
+                        Some(namespace) => self.oversized.add(metric, namespace),
+                        None => {
+                            self.oversized.forget(metric);
+                            false
+                        }
+                    };
+                    if !is_new {
+                        return kept.ok_or(Failure::TooLarge(self.session.limit()));
+                    }
+                }
+            }
+        }
+        Err(Failure::TooLarge(self.session.limit()))
+    }
+
+    /// As much of the samples as is kept.
+    async fn kept<T: Send + 'static>(
+        &self,
+        query: &str,
+        decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Send + 'static,
+    ) -> Result<Part<T>, Failure> {
+        match self.sample(query, decode).await? {
+            SampleOutcome::Whole(part) => Ok(part),
+            SampleOutcome::Crowded { kept, .. } => kept.ok_or(Failure::TooLarge(self.session.limit())),
+        }
+    }
+
+    async fn sample<T: Send + 'static>(
+        &self,
+        query: &str,
+        decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Send + 'static,
+    ) -> Result<SampleOutcome<T>, Failure> {
+        let url = self.session.url(&["api", "v1", "query"]);
+        let scope = self.scope.clone();
+        match self.fetch(url, query, true).await? {
+            FetchOutcome::Whole(reply) => {
+                let decode = move |answer: &[u8]| {
+                    let part = decode(answer, &scope)?;
+                    Some(match part.left_out {
+                        0 => SampleOutcome::Whole(part),
+                        _ => {
+                            SampleOutcome::Crowded { kept: Some(part), heaviest: oversized::heaviest(answer) }
+                        }
+                    })
+                };
+                reply.decode(decode).await
+            }
+            FetchOutcome::Start(start) => {
+                let heaviest = decode_apart(start, oversized::heaviest).await;
+                Ok(SampleOutcome::Crowded { kept: None, heaviest })
+            }
+        }
+    }
+}
