@@ -90,6 +90,11 @@ impl Assets {
         self.files.keys().map(String::as_str).filter(|path| !path.starts_with(PKG))
     }
 
+    /// Whether there is a file at this path of an address.
+    pub fn contain(&self, path: &str) -> bool {
+        path.strip_prefix('/').is_some_and(|path| self.files.contains_key(path))
+    }
+
     fn respond(&self, path: &str, headers: &HeaderMap) -> ApiResult<Response> {
         let asset = self.files.get(path).ok_or(ApiError::NotFound("no such file".into()))?;
         Ok(asset.respond(headers))

@@ -45,6 +45,9 @@ pub enum ApiError {
     OtherSite,
     #[error("{0}")]
     Unavailable(&'static str),
+    /// No browser could use the answer: what is refused so is never stored.
+    #[error("this is not answered ahead: ask when somebody looks at it")]
+    Prefetch,
     /// Seconds after which to try again.
     #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
     Crowded(u32),
@@ -66,7 +69,9 @@ impl ApiError {
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::OtherSite => StatusCode::FORBIDDEN,
-            Self::Unavailable(_) | Self::Crowded(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Crowded(_) | Self::Busy(_) | Self::Prefetch => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

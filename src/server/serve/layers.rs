@@ -227,11 +227,25 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
     if url.len() > LONGEST_URL {
         return Err(ApiError::UrlTooLong(LONGEST_URL));
     }
+    let path = request.uri().path();
+    if is_asked_ahead(request.headers()) && !app.assets.contain(path) && !health::is_probe(path) {
+        return Err(ApiError::Prefetch);
+    }
     if is_loaded_by_another_site(request.headers()) || is_of_another_origin(request.headers()) {
         return Err(ApiError::OtherSite);
     }
     address::check(request.uri())?;
     app.hosts.check(request)
+}
+
+/// Whether a browser asks before anybody wants to see the answer, to have it ready: Chrome and Safari say so by `Sec-Purpose`
+/// (Fetch, W3C) or `Purpose`, Firefox by `X-Moz`. Only files are worth that: everything else is of this moment and not stored,
+/// so that it would be computed twice, and a stream be followed by nobody.
+fn is_asked_ahead(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-moz"].iter().any(|name| {
+        let value = headers.get(*name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().is_some_and(|purpose| purpose.trim().eq_ignore_ascii_case("prefetch"))
+    })
 }
 
 /// Whether a page elsewhere loads this, as browsers say in Fetch Metadata headers (W3C). It may lead people here, which is a

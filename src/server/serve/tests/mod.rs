@@ -13,5 +13,6 @@ mod listing;
 mod names;
 mod pages;
 mod past;
+mod prefetch;
 mod query;
 mod vms;
