@@ -1,7 +1,7 @@
 //! How much of this server clients may take at once, and how much of that one of them.
 //!
 //! Of the manifest's 384 MiB the program itself takes half with 10,000 VMs. Clients share the other half: 32 MB of answers
-//! that they are sent, 90 MB of downloads, 100 MB of event channels and 24 MB of events that slow clients read
+//! that they are sent, 6 MB of downloads, 100 MB of event channels and 24 MB of events that slow clients read
 //! (`events::hub`), and what their connections hold (`connection`). No single client can have all of it.
 
 mod answer;
@@ -23,7 +23,8 @@ use tokio::runtime::Handle;
 /// Answers that are computed at once for each core: pages, server functions, and most of the API. They are some
 /// milliseconds of a core each. A few wait for a core, so that none is idle.
 const RENDERS_A_CORE: usize = 4;
-/// Downloads at once. Each keeps the VMs of its snapshot for as long as it is read: some 30 MB of 10,000 VMs.
+/// Downloads at once. Each keeps the names of its VMs, and some pieces of what it writes, for as long as it is read: some 2 MB
+/// with 10,000 VMs.
 const DOWNLOADS: usize = 3;
 /// Bytes of answers that were made and are not yet sent. A slow reader keeps its own for as long as it reads: lists of all VMs,
 /// which are megabytes, have bytes of their own, so that no reader of a list keeps others from pages.

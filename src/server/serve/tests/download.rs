@@ -1,12 +1,13 @@
 //! What is taken away is the view that was asked for, whole and exact.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     http::{Method, Request},
     response::Response,
 };
+use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::fixture::*;
@@ -98,6 +99,42 @@ async fn begin(server: &Server, url: &str, peer: IpAddr) -> Response {
     let mut request = Request::get(url).body(Body::empty()).unwrap();
     request.extensions_mut().insert(Peer::new(peer));
     server.router.clone().oneshot(request).await.unwrap()
+}
+
+/// 10,000 VMs are some 30 MB.
+#[tokio::test]
+async fn a_download_that_is_not_read_keeps_no_snapshot() {
+    let server = Server::new(many());
+    let old: Vec<_> = server.snapshots.borrow().vms.iter().map(Arc::downgrade).collect();
+    let peer = IpAddr::from([203, 0, 113, 5]);
+    let (json, csv) =
+        (begin(&server, "/api/vms.json", peer).await, begin(&server, "/api/vms.csv", peer).await);
+    let mut later = many();
+    later.retain(|vm| vm.summary.name != "vm-599");
+    server.publish(2, later);
+    let held = || old.iter().filter(|vm| vm.upgrade().is_some()).count();
+    for _ in 0..200 {
+        if held() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(held(), 0, "VMs of the old snapshot are held");
+    let read = async |answer: Response| answer.into_body().collect().await.unwrap().to_bytes();
+    let json: serde_json::Value = serde_json::from_slice(&read(json).await).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 599, "all that are there when their turn comes");
+    assert_eq!(records(&read(csv).await).len(), 599);
+}
+
+#[tokio::test]
+async fn a_download_whose_vms_all_vanish_is_still_well_formed() {
+    let server = Server::new(many());
+    let peer = IpAddr::from([203, 0, 113, 5]);
+    let json = begin(&server, "/api/vms.json?sort=name&order=desc", peer).await;
+    server.publish(2, Vec::new());
+    let json = json.into_body().collect().await.unwrap().to_bytes();
+    let rows: serde_json::Value = serde_json::from_slice(&json).unwrap_or_else(|e| panic!("{e}: {json:?}"));
+    assert!(rows.as_array().unwrap().len() < 600);
 }
 
 #[tokio::test(start_paused = true)]

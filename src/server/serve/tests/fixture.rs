@@ -104,7 +104,9 @@ pub async fn answer(router: Router, request: Request<Body>) -> Answer {
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-pub fn snapshot(seq: u64, vms: Vec<Vm>) -> Snapshot {
+/// In the order of a snapshot.
+pub fn snapshot(seq: u64, mut vms: Vec<Vm>) -> Snapshot {
+    vms.sort_by(|a, b| (&a.summary.name, &a.summary.namespace).cmp(&(&b.summary.name, &b.summary.namespace)));
     let totals = Totals::of(&vms);
     Snapshot { seq, vms: vms.into_iter().map(Arc::new).collect(), totals, ready: true, ..Snapshot::default() }
 }

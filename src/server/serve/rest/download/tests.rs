@@ -51,7 +51,7 @@ fn file(text: &str) -> String {
         *field = text.to_owned();
     }
     vm.os_image = text.to_owned();
-    String::from_utf8(table(&[Arc::new(vm)], true)).unwrap()
+    String::from_utf8(table(&[&vm], true)).unwrap()
 }
 
 fn running_cells(text: &str) -> Vec<String> {
@@ -183,12 +183,12 @@ fn thousandths_keep_their_zeros() {
 #[test]
 fn pieces_join_without_a_seam() {
     for count in [0, 1, CHUNK, CHUNK + 1] {
-        let vm = Arc::new(fixture::vm("shop", "web"));
-        let vms = vec![vm; count];
-        let json: Vec<u8> = pieces(vms.clone(), array).flatten().collect();
+        let reader = fixture::Server::new(vec![fixture::vm("shop", "web")]).app.reader;
+        let rows = vec![reader.snapshot().vms[0].summary.row_key(); count];
+        let json: Vec<u8> = pieces(reader.clone(), rows.clone(), array).flatten().collect();
         let read: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
         assert_eq!(read.len(), count);
-        let csv: Vec<u8> = pieces(vms, |chunk, first, _| table(chunk, first)).flatten().collect();
+        let csv: Vec<u8> = pieces(reader, rows, |chunk, first, _| table(chunk, first)).flatten().collect();
         let csv = String::from_utf8(csv).unwrap();
         assert_eq!(csv.matches("\r\n").count(), count + 1, "a line for the heads and one a VM");
     }
