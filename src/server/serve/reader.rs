@@ -1,6 +1,6 @@
 //! The one door to the snapshot: page, REST, server function and event stream all come through here.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -12,7 +12,7 @@ use crate::{
         insight::InsightQuery,
         map::MapNames,
         query::Query,
-        view::{self as views, HistoryView, HomeView, InsightsView, SourcesView, VmView},
+        view::{self as views, Facet, HistoryView, HomeView, InsightsView, SourcesView, VmView},
         vm::{Vm, VmSummary},
     },
     server::snapshot::{
@@ -34,11 +34,29 @@ pub struct Reader {
     identity: Arc<Identity>,
     clock: fn() -> Millis,
     past: Past,
+    names: Arc<FilterNames>,
+}
+
+/// The namespaces and nodes of the view that was cut last. They are the same for every query, and for most snapshots: views
+/// that are held share them.
+#[derive(Default)]
+struct FilterNames {
+    namespaces: Mutex<Arc<[String]>>,
+    nodes: Mutex<Arc<[String]>>,
+}
+
+fn share(known: &Mutex<Arc<[String]>>, facet: &mut Facet) {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if *known == facet.names {
+        facet.names = known.clone();
+    } else {
+        *known = facet.names.clone();
+    }
 }
 
 impl Reader {
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, identity: Identity, clock: fn() -> Millis) -> Self {
-        Self { snapshots, identity: Arc::new(identity), clock, past: Past::none() }
+        Self { snapshots, identity: Arc::new(identity), clock, past: Past::none(), names: Arc::default() }
     }
 
     pub fn with_past(self, past: Past) -> Self {
@@ -118,7 +136,9 @@ impl Reader {
     /// The same of a snapshot that the caller holds.
     pub fn home_of(&self, snapshot: &Snapshot, scope: &Scope, query: &Query) -> HomeView {
         let now = (self.clock)();
-        let view = view::home(snapshot, &self.identity, scope, query, now);
+        let mut view = view::home(snapshot, &self.identity, scope, query, now);
+        share(&self.names.namespaces, &mut view.facets.namespaces);
+        share(&self.names.nodes, &mut view.facets.nodes);
         HomeView { sparks: self.sparks(snapshot, &view.vms, now), ..view }
     }
 

@@ -9,7 +9,7 @@ use super::ask::{Format, View};
 use crate::{
     model::{
         delta::Update,
-        view::{HomeView, SourcesView, VmView},
+        view::{Facets, HomeView, SourcesView, VmView},
         vm::{Vm, VmSummary},
     },
     server::{
@@ -23,7 +23,8 @@ use crate::{
 };
 
 pub enum Cut {
-    /// The rows once more in full, for those who read JSON; empty for others.
+    /// For those who read JSON the rows are VMs of the snapshot, and the view holds nothing that JSON does not say; for others
+    /// there are none.
     List(Box<HomeView>, Vec<Arc<Vm>>),
     Vm(Box<VmView>),
     Sources(SourcesView),
@@ -34,11 +35,13 @@ impl Cut {
         match view {
             View::List(query) => {
                 let home = reader.home_of(snapshot, scope, query);
-                let rows = match format {
-                    Format::Json => home.vms.iter().filter_map(|vm| whole(snapshot, vm)).collect(),
-                    Format::Postcard(_) => Vec::new(),
-                };
-                Self::List(Box::new(home), rows)
+                match format {
+                    Format::Json => {
+                        let rows = home.vms.iter().filter_map(|vm| whole(snapshot, vm)).collect();
+                        Self::List(Box::new(said_in_json(home)), rows)
+                    }
+                    Format::Postcard(_) => Self::List(Box::new(home), Vec::new()),
+                }
             }
             View::Vm { namespace, name } => {
                 Self::Vm(Box::new(reader.vm_of(snapshot, scope, namespace, name)))
@@ -84,6 +87,12 @@ impl Cut {
     }
 }
 
+/// What JSON says: neither the filters' names nor cells, sparks or the rows as pages have them.
+fn said_in_json(view: HomeView) -> HomeView {
+    let (vms, sparks, map) = (Vec::new(), Vec::new(), Vec::new());
+    HomeView { vms, sparks, map, facets: Facets::default(), ..view }
+}
+
 /// The VM of a row, out of the snapshot that the row was cut from. Snapshots are sorted by name, then namespace.
 fn whole(snapshot: &Snapshot, row: &VmSummary) -> Option<Arc<Vm>> {
     let of = |vm: &Arc<Vm>| (vm.summary.name.clone(), vm.summary.namespace.clone());
@@ -120,4 +129,57 @@ fn postcard(lang: Lang, value: &impl Serialize) -> String {
 /// Numbers and texts always serialise.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::query::{GroupBy, Query, ViewKind},
+        server::serve::tests::fixture::{Server, vm},
+    };
+
+    const NAMESPACES: usize = 3000;
+
+    fn cut(server: &Server, query: Query, format: Format) -> Cut {
+        let reader = &server.app.reader;
+        Cut::of(&View::List(query), format, reader, &Scope::default(), &reader.snapshot())
+    }
+
+    fn facets(cut: &Cut) -> &Facets {
+        let Cut::List(view, _) = cut else { panic!("a list") };
+        &view.facets
+    }
+
+    /// Each of some hundred views would hold every name.
+    #[test]
+    fn the_names_of_filters_are_held_once_and_in_json_not_at_all() {
+        let vms = |os: &str| {
+            let vm = |n| Vm { os_image: os.into(), ..vm(&format!("namespace-of-team-{n:04}"), "web") };
+            (0..NAMESPACES).map(vm).collect()
+        };
+        let server = Server::new(vms("a"));
+        let of = |q: &str, view, format| {
+            let query = Query { q: q.into(), view, by: GroupBy::Namespace, ..Query::default() };
+            cut(&server, query, format)
+        };
+        let postcard = Format::Postcard(Lang::default());
+        let views = [
+            of("", ViewKind::Cards, postcard),
+            of("team-1", ViewKind::Table, postcard),
+            of("nothing", ViewKind::Map, postcard),
+        ];
+        server.publish(2, vms("b"));
+        let later = of("team-2", ViewKind::Cards, postcard);
+        let names = &facets(&later).namespaces.names;
+        assert_eq!(names.len(), NAMESPACES);
+        for view in &views {
+            assert!(Arc::ptr_eq(&facets(view).namespaces.names, names));
+            assert!(Arc::ptr_eq(&facets(view).nodes.names, &facets(&later).nodes.names));
+        }
+        for view in [ViewKind::Cards, ViewKind::Map] {
+            let json = of("", view, Format::Json);
+            assert_eq!(facets(&json), &Facets::default());
+        }
+    }
 }
