@@ -53,9 +53,9 @@ pub struct ConnectionConfig {
     pub proxies: TrustedProxies,
 }
 
-/// Connections at the same time: 2,000 people who follow events, and as many that ask for something. Heads, and what
-/// is read ahead (see below), are 64 MiB of one peer's half of them at most.
-pub const MOST_CONNECTIONS: usize = 4096;
+/// Connections at the same time: 2,000 people who follow events, and half as many that ask for something. Their heads are
+/// 48 MiB at most, and what waits for those who follow events is as much again.
+pub const MOST_CONNECTIONS: usize = 3072;
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
@@ -72,11 +72,11 @@ pub struct Origin {
 }
 
 /// Bytes and number of a request's headers; larger ones get 431. The address alone may have 8 KiB.
-const LONGEST_HEAD: usize = 16 << 10;
+pub const LONGEST_HEAD: usize = 16 << 10;
 const MOST_HEADERS: usize = 64;
 /// Bytes of an answer in pieces that wait for a client to read: a stream is asked for no more of them. Answers that are
 /// whole in memory are shared, and not held back. As many bytes of the requests that follow are read ahead.
-const LONGEST_QUEUE: usize = 16 << 10;
+pub const LONGEST_QUEUE: usize = 16 << 10;
 /// Bytes that the kernel holds of a connection, sent and received. By itself it takes up to 4 MB of an answer (`tcp_wmem`): a
 /// few thousand clients who do not read would be gigabytes, which count as this container's. The kernel doubles both, for
 /// its own needs.

@@ -52,6 +52,11 @@ pub enum ApiError {
     #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
     Crowded(u32),
     /// Seconds after which to try again.
+    #[error(
+        "the views that are followed take all the memory that this server has for them: try again in {0} s, or poll"
+    )]
+    NoRoom(u32),
+    /// Seconds after which to try again.
     #[error("this server is busy: try again in {0} s")]
     Busy(u32),
     /// The cause is in the log; callers need not know it.
@@ -69,7 +74,7 @@ impl ApiError {
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::OtherSite => StatusCode::FORBIDDEN,
-            Self::Unavailable(_) | Self::Crowded(_) | Self::Busy(_) | Self::Prefetch => {
+            Self::Unavailable(_) | Self::Crowded(_) | Self::NoRoom(_) | Self::Busy(_) | Self::Prefetch => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -92,6 +97,16 @@ impl ApiError {
             Self::Internal => msg!(problem.internal_text),
             other => other.to_string().into(),
         }
+    }
+
+    /// The last event of a stream that it ends, for programs: the problem that a request gets, and when to come back.
+    pub fn last_event(&self) -> String {
+        let problem = self.problem().json();
+        let retry = match self {
+            Self::Crowded(seconds) | Self::NoRoom(seconds) | Self::Busy(seconds) => *seconds * 1000,
+            _ => 3000,
+        };
+        format!("retry: {retry}\nevent: problem\ndata: {problem}\n\n")
     }
 
     fn problem(&self) -> Problem {
@@ -118,7 +133,9 @@ impl IntoResponse for ApiError {
         let mut response = self.problem().into_response();
         let header = match self {
             Self::Method => (header::ALLOW, HeaderValue::from_static("GET, HEAD")),
-            Self::Crowded(seconds) | Self::Busy(seconds) => (header::RETRY_AFTER, seconds.into()),
+            Self::Crowded(seconds) | Self::NoRoom(seconds) | Self::Busy(seconds) => {
+                (header::RETRY_AFTER, seconds.into())
+            }
             _ => return response,
         };
         response.headers_mut().insert(header.0, header.1);
@@ -166,6 +183,11 @@ impl Problem {
         Self { said: said.clone(), ..Self::new(status, said.to_string()) }
     }
 
+    /// Numbers and texts always serialise.
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// The title for people.
     fn heading(&self) -> Key {
         match self.status {
@@ -206,9 +228,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // Numbers and texts always serialise.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = (self.status, Body::from(body)).into_response();
+        let mut response = (self.status, Body::from(self.json())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -59,6 +59,13 @@ impl App {
         Self { events: Hub::new(self.reader.clone(), http.max_event_clients, pace), ..self }
     }
 
+    /// The same with this many bytes for the views that are followed.
+    #[cfg(test)]
+    pub fn with_view_bytes(self, http: &HttpConfig, bytes: usize) -> Self {
+        let events = Hub::with_bytes(self.reader.clone(), http.max_event_clients, bytes, Pace::default());
+        Self { events, ..self }
+    }
+
     /// The same with other limits.
     pub fn with_limits(self, limits: WorkLimits) -> Self {
         Self { limits: Arc::new(limits), ..self }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
-use super::ask::{Format, View};
+use super::{
+    ask::{Format, View},
+    size,
+};
 use crate::{
     model::{
         delta::Update,
@@ -48,6 +51,24 @@ impl Cut {
             }
             View::Sources => Self::Sources(reader.sources_of(snapshot, scope)),
         }
+    }
+
+    /// About the bytes that it takes while it is of the newest snapshot, which holds the rows as well.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::List(view, rows) => size::of_list(view) + size_of_val(&rows[..]),
+            Self::Vm(view) => size::of_frame(&view.frame) + view.vm.as_ref().map_or(0, size::of_vm),
+            Self::Sources(view) => size::of_frame(&view.frame),
+        }
+    }
+
+    /// The same once the snapshot is gone.
+    pub fn bytes_alone(&self) -> usize {
+        let rows = match self {
+            Self::List(_, rows) => rows.iter().map(|vm| size::of_vm(vm)).sum(),
+            Self::Vm(_) | Self::Sources(_) => 0,
+        };
+        self.bytes() + rows
     }
 
     /// All of it.
@@ -176,10 +197,12 @@ mod tests {
         for view in &views {
             assert!(Arc::ptr_eq(&facets(view).namespaces.names, names));
             assert!(Arc::ptr_eq(&facets(view).nodes.names, &facets(&later).nodes.names));
+            assert!(view.bytes() < 128 << 10, "{} bytes", view.bytes());
         }
         for view in [ViewKind::Cards, ViewKind::Map] {
             let json = of("", view, Format::Json);
             assert_eq!(facets(&json), &Facets::default());
+            assert!(json.bytes() < 8 << 10, "{} bytes", json.bytes());
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use axum::body::Bytes;
 
 /// Bytes that a client is handed at once. A connection holds as many as it has not written.
-pub const PIECE: usize = 16 << 10;
+pub const PIECE: usize = 8 << 10;
 
 /// One event, written once for all who follow its channel.
 pub struct Event {

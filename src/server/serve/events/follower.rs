@@ -22,6 +22,8 @@ pub struct Follower {
     greeted: bool,
     /// What it has yet to take of the event that it is in the middle of.
     rest: Option<Pieces>,
+    /// It was told why the stream ends.
+    dismissed: bool,
     _place: PeerPermit,
 }
 
@@ -36,7 +38,17 @@ impl Follower {
         due: u64,
         place: PeerPermit,
     ) -> Self {
-        Self { subscription, buffer, network, last, due, greeted: false, rest: None, _place: place }
+        Self {
+            subscription,
+            buffer,
+            network,
+            last,
+            due,
+            greeted: false,
+            rest: None,
+            dismissed: false,
+            _place: place,
+        }
     }
 
     /// An error where it ends in the middle of an event: what ends so must not look whole.
@@ -56,6 +68,9 @@ impl Follower {
             let piece = rest.next().map_err(|EventGone| io::Error::other("too slow for this event"))?;
             return Ok(Some(self.remember(piece)));
         }
+        if self.dismissed {
+            return Ok(None);
+        }
         loop {
             if let Some(event) = self.event() {
                 return Ok(Some(event));
@@ -64,6 +79,10 @@ impl Follower {
                 // Told before this client followed, or while it read what came before.
                 Some(Beat::News) => {}
                 Some(Beat::Alive) => return Ok(Some(self.event_or_sign_of_life())),
+                Some(Beat::NoRoom) => {
+                    self.dismissed = true;
+                    return Ok(self.subscription.channel().farewell());
+                }
                 Some(Beat::Over) | None => return Ok(None),
             }
         }

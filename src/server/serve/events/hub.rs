@@ -6,7 +6,7 @@ use std::{
     num::NonZero,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::available_parallelism,
     time::Duration,
@@ -20,9 +20,10 @@ use tokio::{
 
 use super::{
     ask::{Asked, Format, View},
-    channel::{Channel, Subscription},
+    channel::{Channel, RETRY_AFTER, Subscription},
     event::EventBuffer,
     follower::Follower,
+    room::{self, Room},
 };
 use crate::server::{
     serve::{
@@ -55,15 +56,17 @@ impl Default for Pace {
 /// After a round over all views the task rests for this many times what the round took: however many views there are,
 /// they take a third of one core at most, and their events come further apart instead.
 const REST: u32 = 2;
-/// When to come back, for a client that found no place, in seconds.
-const RETRY_AFTER: u32 = 30;
 /// Clients for each channel, and the fewest channels. Most people look at what others look at too: the list as it is, the
-/// VM in trouble. A channel holds the view and its last changes, up to 500 kB of 50 VMs in JSON: with the 2,000 clients of
-/// the default, 200 channels are 100 MB.
+/// VM in trouble.
 const CLIENTS_A_CHANNEL: usize = 10;
 const FEWEST_CHANNELS: usize = 16;
-/// Bytes of events that no channel has any more and some client is in the middle of: some hundred views of 50 VMs.
-const BUFFERED_BYTES: usize = 24 << 20;
+/// Bytes of all channels: of the views that they hold, which the cluster's size decides, and of events while there is room
+/// for them. A view of 50 VMs or a map takes 50 to 70 kB of it in a cluster of 10,000 VMs in 3,000 namespaces.
+pub const CHANNEL_BYTES: usize = 28 << 20;
+/// What a view counts for until it is cut, about a list's first page.
+const UNCUT_BYTES: usize = 64 << 10;
+/// Bytes of events that some client is in the middle of: some hundred views of 50 VMs.
+pub const BUFFERED_BYTES: usize = 16 << 20;
 
 /// Equal views of equal viewers, written alike.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -85,11 +88,20 @@ impl Key {
     }
 }
 
-/// A channel, and what it counts for: its place belongs to the peer that asked for the view first.
+/// A channel, and what it counts for: its place, and its bytes, belong to the peer that asked for the view first.
 struct Entry {
     channel: Arc<Channel>,
     network: Option<IpAddr>,
+    /// Grows from channel to channel.
+    number: u64,
     _place: PeerPermit,
+}
+
+impl Entry {
+    /// Whether somebody else than its peer follows it.
+    fn has_guests(&self) -> bool {
+        self.channel.followers().iter().any(|network| *network != self.network)
+    }
 }
 
 pub struct Hub {
@@ -98,8 +110,11 @@ pub struct Hub {
     /// Tells this process' events from those of the one before it.
     process: u32,
     channels: Mutex<HashMap<Key, Entry>>,
-    /// Places of channels, and of clients.
+    /// Channels that there have been.
+    numbers: AtomicU64,
+    /// Places of channels, their bytes, and places of clients.
     channel_places: Arc<PeerSemaphore>,
+    channel_bytes: Arc<PeerSemaphore>,
     client_places: Arc<PeerSemaphore>,
     buffer: Arc<EventBuffer>,
     /// Turns to cut a view that somebody waits for: for half of the cores, so that the rest is answered beside it.
@@ -109,12 +124,19 @@ pub struct Hub {
 
 impl Hub {
     pub fn new(reader: Reader, clients: usize, pace: Pace) -> Arc<Self> {
+        Self::with_bytes(reader, clients, CHANNEL_BYTES, pace)
+    }
+
+    /// The same with this many bytes for its channels.
+    pub fn with_bytes(reader: Reader, clients: usize, bytes: usize, pace: Pace) -> Arc<Self> {
         let channels = (clients / CLIENTS_A_CHANNEL).max(FEWEST_CHANNELS);
         Arc::new(Self {
             reader,
             pace,
             process: rand::random(),
             channels: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            channel_bytes: room::pool(bytes),
             channel_places: PeerSemaphore::new("event channels", channels),
             client_places: PeerSemaphore::new("event clients", clients),
             buffer: EventBuffer::new(BUFFERED_BYTES),
@@ -144,6 +166,12 @@ impl Hub {
         self.client_places.held()
     }
 
+    /// Bytes that all channels count for.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.lock().values().map(|entry| entry.channel.bytes()).sum()
+    }
+
     /// Distinct views that are held.
     #[cfg(test)]
     pub fn views(&self) -> usize {
@@ -157,35 +185,49 @@ impl Hub {
             return Err(ApiError::Unavailable("the server is about to stop"));
         }
         let key = Key::of(asked, scope);
-        if let Some(entry) = channels.get(&key) {
-            return Ok(Subscription::new(entry.channel.clone()));
-        }
         let network = peer.map(Peer::network);
-        let place = self.channel_place(&mut channels, peer).ok_or(ApiError::Crowded(RETRY_AFTER))?;
-        let channel = Arc::new(Channel::new(asked, scope, self.process));
-        let subscription = Subscription::new(channel.clone());
-        channels.insert(key, Entry { channel, network, _place: place });
+        if let Some(entry) = channels.get(&key) {
+            return Ok(Subscription::new(entry.channel.clone(), network));
+        }
+        let (places, bytes) = (&self.channel_places, &self.channel_bytes);
+        let place = make_room(&mut channels, peer, places, || places.try_acquire(peer));
+        let place = place.ok_or(ApiError::Crowded(RETRY_AFTER))?;
+        if let Err(exhausted) = Room::new(bytes, peer, UNCUT_BYTES) {
+            trim(&channels, network, exhausted);
+        }
+        let room = make_room(&mut channels, peer, bytes, || Room::new(bytes, peer, UNCUT_BYTES));
+        let room = room.ok_or(ApiError::NoRoom(RETRY_AFTER))?;
+        let channel = Arc::new(Channel::new(asked, scope, self.process, room));
+        let subscription = Subscription::new(channel.clone(), network);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        channels.insert(key, Entry { channel, network, number, _place: place });
         Ok(subscription)
     }
 
-    /// A place for one more channel. Should there be none, the channel goes that nobody has followed for the longest time;
-    /// of a peer that has all that it may have, one of its own. None where all are followed.
-    fn channel_place(&self, channels: &mut HashMap<Key, Entry>, peer: Option<Peer>) -> Option<PeerPermit> {
-        let network = peer.map(Peer::network);
-        loop {
-            let exhausted = match self.channel_places.try_acquire(peer) {
-                Ok(place) => return Some(place),
-                Err(exhausted) => exhausted,
-            };
-            let may_go = |entry: &Entry| exhausted == PermitError::AllTaken || entry.network == network;
-            let idle = channels.iter().filter(|(_, entry)| may_go(entry));
-            let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
-            let Some((_, key)) = idle.min_by_key(|(since, _)| *since) else {
-                self.channel_places.warn_refusal(peer, exhausted);
-                return None;
-            };
-            let key = key.clone();
-            channels.remove(&key);
+    fn advance(&self, channel: &Channel, snapshot: &Snapshot) {
+        if channel.advance(&self.reader, snapshot).is_err() {
+            self.relieve(channel);
+        }
+    }
+
+    /// Makes room for a view that has outgrown its own. Large events go first, then views that nobody follows, then the newest of
+    /// the peer that has most; of a peer that has all that it may have, its own. What others follow too goes last. Perhaps the
+    /// view itself goes.
+    fn relieve(&self, channel: &Channel) {
+        let mut channels = self.lock();
+        let find = |entry: &&Entry| std::ptr::eq(&*entry.channel, channel);
+        let Some(network) = channels.values().find(find).map(|entry| entry.network) else { return };
+        let Err(exhausted) = channel.fit() else { return };
+        trim(&channels, network, exhausted);
+        while let Err(exhausted) = channel.fit() {
+            let victim = idlest(&channels, network, exhausted).or_else(|| {
+                self.channel_bytes.warn_refusal(network.map(Peer::new), exhausted);
+                newest_of_the_greediest(&channels, network, exhausted)
+            });
+            match victim {
+                Some(key) => remove(&mut channels, &key),
+                None => return,
+            }
         }
     }
 
@@ -203,7 +245,7 @@ impl Hub {
         let _turn = self.cutters.acquire(peer).await;
         while !channel.end_cut(self.reader.snapshot().seq) {
             let (hub, cut) = (self.clone(), channel.clone());
-            let work = move || cut.advance(&hub.reader, &hub.reader.snapshot());
+            let work = move || hub.advance(&cut, &hub.reader.snapshot());
             if spawn_blocking(work).await.is_err() {
                 tracing::error!("a view could not be cut: its followers wait for the next snapshot");
                 channel.give_up_cut();
@@ -246,8 +288,8 @@ impl Hub {
         let begun = std::time::Instant::now();
         let channels: Vec<_> = self.lock().values().map(|entry| entry.channel.clone()).collect();
         let work = move || {
-            for channel in channels.iter().filter(|channel| channel.has_followers()) {
-                channel.advance(&self.reader, &snapshot);
+            for channel in channels.iter().filter(|channel| channel.is_behind(snapshot.seq).is_some()) {
+                self.advance(channel, &snapshot);
             }
         };
         if spawn_blocking(work).await.is_err() {
@@ -268,6 +310,69 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What `acquire` gives once it does. For as long as there is no room, the channel goes that nobody has followed for the
+/// longest time. None where all are followed.
+fn make_room<T>(
+    channels: &mut HashMap<Key, Entry>,
+    peer: Option<Peer>,
+    pool: &PeerSemaphore,
+    acquire: impl Fn() -> Result<T, PermitError>,
+) -> Option<T> {
+    loop {
+        let exhausted = match acquire() {
+            Ok(acquired) => return Some(acquired),
+            Err(exhausted) => exhausted,
+        };
+        let Some(key) = idlest(channels, peer.map(Peer::network), exhausted) else {
+            pool.warn_refusal(peer, exhausted);
+            return None;
+        };
+        remove(channels, &key);
+    }
+}
+
+/// Whether it can give something for a peer: where that has all that it may have, only its own can.
+fn can_give(entry: &Entry, network: Option<IpAddr>, exhausted: PermitError) -> bool {
+    exhausted == PermitError::AllTaken || entry.network == network
+}
+
+fn trim(channels: &HashMap<Key, Entry>, network: Option<IpAddr>, exhausted: PermitError) {
+    let giving = channels.values().filter(|entry| can_give(entry, network, exhausted));
+    giving.for_each(|entry| entry.channel.trim());
+}
+
+/// The channel that nobody has followed for the longest time.
+fn idlest(channels: &HashMap<Key, Entry>, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
+    let idle = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
+    let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
+    idle.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone())
+}
+
+fn newest_of_the_greediest(
+    channels: &HashMap<Key, Entry>,
+    network: Option<IpAddr>,
+    exhausted: PermitError,
+) -> Option<Key> {
+    let greediest = match exhausted {
+        PermitError::ShareTaken => network,
+        PermitError::AllTaken => {
+            let mut bytes: HashMap<Option<IpAddr>, usize> = HashMap::new();
+            for entry in channels.values() {
+                *bytes.entry(entry.network).or_default() += entry.channel.bytes();
+            }
+            bytes.into_iter().max_by_key(|(_, bytes)| *bytes)?.0
+        }
+    };
+    let theirs = channels.iter().filter(|(_, entry)| entry.network == greediest);
+    theirs.max_by_key(|(_, entry)| (!entry.has_guests(), entry.number)).map(|(key, _)| key.clone())
+}
+
+fn remove(channels: &mut HashMap<Key, Entry>, key: &Key) {
+    if let Some(entry) = channels.remove(key) {
+        entry.channel.close();
     }
 }
 

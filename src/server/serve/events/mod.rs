@@ -10,6 +10,8 @@ mod cut;
 mod event;
 mod follower;
 mod hub;
+mod room;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,11 @@ use super::{error::ApiResult, peer::Peer, state::App};
 use crate::{model::params::Params, words::Lang};
 
 pub use hub::{Hub, Pace};
+#[cfg(test)]
+pub use {
+    event::PIECE,
+    hub::{BUFFERED_BYTES, CHANNEL_BYTES},
+};
 
 /// `GET /api/events`. HEAD is answered alike, and takes neither a place nor a channel: nothing would come of them.
 pub async fn events(

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::{Body, BodyDataStream},
     http::{Method, Request},
+    response::Response,
 };
 use futures::StreamExt;
 use serde_json::Value;
@@ -54,6 +55,11 @@ impl Client {
             request = request.header(*name, *value);
         }
         let response = server.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        Self::of(response).await
+    }
+
+    /// Reads an answer that has just begun.
+    async fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut client = Self { body: response.into_body().into_data_stream(), rest: String::new() };

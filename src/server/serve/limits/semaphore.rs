@@ -40,8 +40,30 @@ pub struct PeerSemaphore {
 /// A permit, or several; they are free again when this is dropped.
 pub struct PeerPermit {
     /// None only of a semaphore that was closed, which none is.
-    _all: Option<OwnedSemaphorePermit>,
-    _share: Option<Share>,
+    all: Option<OwnedSemaphorePermit>,
+    share: Option<Share>,
+}
+
+impl PeerPermit {
+    /// Takes in another one of the same semaphore and peer.
+    pub fn merge(&mut self, mut other: Self) {
+        if let (Some(all), Some(more)) = (&mut self.all, other.all.take()) {
+            all.merge(more);
+        }
+        if let (Some(share), Some(more)) = (&mut self.share, &mut other.share) {
+            share.held += std::mem::take(&mut more.held);
+        }
+    }
+
+    /// Gives so many back, or as many as it has.
+    pub fn release(&mut self, count: usize) {
+        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let count = count.min(held);
+        drop(self.all.as_mut().and_then(|all| all.split(count)));
+        if let Some(share) = &mut self.share {
+            share.release(count);
+        }
+    }
 }
 
 impl PeerSemaphore {
@@ -52,12 +74,22 @@ impl PeerSemaphore {
 
     /// A permit that is free now.
     pub fn try_acquire(self: &Arc<Self>, peer: Option<Peer>) -> Result<PeerPermit, PermitError> {
+        self.try_acquire_many(peer, 1)
+    }
+
+    /// So many that are free now.
+    pub fn try_acquire_many(
+        self: &Arc<Self>,
+        peer: Option<Peer>,
+        count: usize,
+    ) -> Result<PeerPermit, PermitError> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         let share = match peer {
-            Some(peer) => Some(self.share(peer).try_acquire().ok_or(PermitError::ShareTaken)?),
+            Some(peer) => Some(self.share(peer).try_acquire(count).ok_or(PermitError::ShareTaken)?),
             None => None,
         };
-        let all = self.all.clone().try_acquire_owned().map_err(|_| PermitError::AllTaken)?;
-        Ok(PeerPermit { _all: Some(all), _share: share })
+        let all = self.all.clone().try_acquire_many_owned(count).map_err(|_| PermitError::AllTaken)?;
+        Ok(PeerPermit { all: Some(all), share })
     }
 
     /// A permit that comes free within this time. Those who wait get theirs in the order in which they came.
@@ -92,7 +124,7 @@ impl PeerSemaphore {
             Some(peer) => Some(self.share(peer).acquire(count).await),
             None => None,
         };
-        PeerPermit { _all: self.all.clone().acquire_many_owned(count).await.ok(), _share: share }
+        PeerPermit { all: self.all.clone().acquire_many_owned(count).await.ok(), share }
     }
 
     /// What one peer may have.
@@ -140,10 +172,17 @@ struct Share {
 }
 
 impl Share {
-    fn try_acquire(mut self) -> Option<Self> {
-        self.permits.as_ref()?.try_acquire().ok()?.forget();
-        self.held = 1;
+    fn try_acquire(mut self, count: u32) -> Option<Self> {
+        self.permits.as_ref()?.try_acquire_many(count).ok()?.forget();
+        self.held = count;
         Some(self)
+    }
+
+    fn release(&mut self, count: usize) {
+        if let Some(permits) = &self.permits {
+            permits.add_permits(count);
+        }
+        self.held = self.held.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
     async fn acquire(mut self, count: u32) -> Self {
@@ -190,6 +229,21 @@ mod tests {
         held.remove(0);
         semaphore.try_acquire(one).expect("what is dropped is free again");
         drop(held);
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_permit_grows_and_shrinks_and_leaves_nothing() {
+        let semaphore = PeerSemaphore::new("test", 10);
+        let one = peer("203.0.113.5");
+        let mut held = semaphore.try_acquire_many(one, 2).unwrap();
+        held.merge(semaphore.try_acquire_many(one, 3).unwrap());
+        assert_eq!(semaphore.try_acquire_many(one, 1).err(), Some(PermitError::ShareTaken));
+        held.release(4);
+        assert_eq!(semaphore.held(), 1);
+        let more = semaphore.try_acquire_many(one, 4).expect("what was released is free again");
+        held.release(100);
+        drop((held, more));
         assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
     }
 

@@ -79,6 +79,12 @@ impl Server {
         Self { router: router(app.clone()), app, snapshots: self.snapshots }
     }
 
+    /// The same with this many bytes for the views that are followed.
+    pub fn with_view_bytes(self, http: &HttpConfig, bytes: usize) -> Self {
+        let app = self.app.with_view_bytes(http, bytes);
+        Self { router: router(app.clone()), app, snapshots: self.snapshots }
+    }
+
     /// The same with other limits.
     pub fn with_limits(self, limits: WorkLimits) -> Self {
         let app = self.app.with_limits(limits);

@@ -10,6 +10,7 @@ mod html;
 mod http;
 mod language;
 mod listing;
+mod memory;
 mod names;
 mod pages;
 mod past;

@@ -1,7 +1,5 @@
 //! What clients of the event stream can take, and what cutting their views costs others.
 
-use axum::response::Response;
-
 use super::*;
 use crate::{
     model::Millis,
@@ -110,6 +108,143 @@ async fn one_peer_fills_half_of_the_views_and_drives_nobody_s_out() {
     }
     assert_eq!(server.app.events.views(), 10);
     assert_eq!(theirs.status(), 200);
+}
+
+/// A VM whose page takes some 250 kB, as those of many disks and mounts do.
+fn large(name: &str, fill: &str) -> Vm {
+    Vm { os_image: fill.repeat(200 << 10), ..vm("shop", name) }
+}
+
+fn names_of(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("vm-{n}")).collect()
+}
+
+fn page(name: &str) -> String {
+    format!("/api/events?vm=shop/{name}")
+}
+
+fn with_bytes(vms: Vec<Vm>, bytes: usize) -> Server {
+    let http = HttpConfig::default();
+    Server::with(vms, http.clone()).with_view_bytes(&http, bytes)
+}
+
+#[tokio::test]
+async fn the_bytes_of_views_are_shared_by_peers_and_those_that_nobody_follows_make_room() {
+    const POOL: usize = 4 << 20;
+    let names = names_of(40);
+    let server = with_bytes(names.iter().map(|name| large(name, "x")).collect(), POOL);
+    let mut followed = Vec::new();
+    for name in &names {
+        let answer = open_from(&server, &page(name), HERE).await;
+        if answer.status() != 200 {
+            break;
+        }
+        let mut client = Client::of(answer).await;
+        // The size of a view is known once it is cut.
+        if client.event().await.kind == "problem" {
+            break;
+        }
+        followed.push(client);
+    }
+    assert!((6..=8).contains(&followed.len()), "{} views of 250 kB", followed.len());
+    assert!(server.app.events.bytes() <= POOL / 2, "{}", server.app.events.bytes());
+    let mut theirs = Client::of(open_from(&server, &page("vm-39"), THERE).await).await;
+    theirs.event().await;
+    drop(followed);
+    for name in &names {
+        let answer = open_from(&server, &page(name), HERE).await;
+        Client::of(answer).await.event().await;
+    }
+    assert!(server.app.events.bytes() <= POOL);
+    assert!(theirs.is_quiet().await, "another's view goes on");
+}
+
+#[tokio::test]
+async fn a_view_without_room_is_refused_like_one_too_many() {
+    let server = with_bytes(three(), 256 << 10);
+    let mut followed = Vec::new();
+    let refused = loop {
+        let answer = open_from(&server, &view(followed.len()), HERE).await;
+        if answer.status() != 200 {
+            break answer;
+        }
+        let mut client = Client::of(answer).await;
+        client.event().await;
+        followed.push(client);
+        assert!(followed.len() < 100, "one peer has half of the bytes");
+    };
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"30".parse().unwrap()));
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    assert_eq!(server.app.events.clients(), followed.len(), "who is refused holds no place");
+    let other = open_from(&server, &view(followed.len()), THERE).await;
+    assert_eq!(other.status(), 200, "the other half is another's");
+}
+
+#[tokio::test]
+async fn views_that_grow_beyond_their_peer_s_share_end_the_newest_first_and_say_why() {
+    const POOL: usize = 2 << 20;
+    let names = names_of(12);
+    let server = with_bytes(names.iter().map(|name| vm("shop", name)).collect(), POOL);
+    let mut theirs = Client::of(open_from(&server, &page("vm-11"), THERE).await).await;
+    theirs.event().await;
+    let mut own = Vec::new();
+    for name in &names[..10] {
+        let mut client = Client::of(open_from(&server, &page(name), HERE).await).await;
+        client.event().await;
+        own.push(client);
+    }
+    // What another follows too is not the first to go.
+    let mut shared = Client::of(open_from(&server, &page("vm-9"), THERE).await).await;
+    shared.event().await;
+    server.publish(2, names.iter().map(|name| large(name, "y")).collect());
+    assert!(theirs.event().await.data.contains("yyy"));
+    assert!(shared.event().await.data.contains("yyy"));
+    let mut ended = Vec::new();
+    for (n, client) in own.iter_mut().enumerate() {
+        let event = client.event().await;
+        if event.kind == "problem" {
+            assert_eq!(event.json()["status"], 503);
+            assert!(event.json()["detail"].as_str().unwrap().contains("try again in 30 s"));
+            assert_eq!(client.block().await, None, "it ends");
+            ended.push(n);
+        } else {
+            assert!(event.data.contains("yyy"), "{}", event.kind);
+        }
+    }
+    assert!((4..=8).contains(&ended.len()), "{ended:?}");
+    assert_eq!(ended, (9 - ended.len()..9).collect::<Vec<_>>(), "the newest, but for the shared one");
+    assert!(server.app.events.bytes() <= POOL, "{}", server.app.events.bytes());
+}
+
+/// A thousand clients of one view are one view.
+#[tokio::test]
+async fn many_clients_of_one_view_take_its_bytes_once() {
+    let server = with_bytes(three(), 256 << 10);
+    let mut crowd = Vec::new();
+    for _ in 0..1000 {
+        crowd.push(Client::of(open_from(&server, "/api/events", HERE).await).await);
+    }
+    server.publish(2, vec![busy("a", 700)]);
+    for client in &mut crowd {
+        while !client.event().await.data.contains("700000000") {}
+    }
+    assert!(server.app.events.bytes() <= 128 << 10);
+}
+
+#[tokio::test]
+async fn a_view_without_room_for_its_events_is_followed_all_the_same() {
+    let room_for_the_view = 320 << 10;
+    let server = with_bytes(vec![large("a", "x")], room_for_the_view);
+    let mut one = Client::open(&server, &page("a"), &[]).await;
+    let mut two = Client::open(&server, &page("a"), &[]).await;
+    assert!(one.event().await.data.contains("xxx") && two.event().await.data.contains("xxx"));
+    for (seq, fill) in [(2, "y"), (3, "z")] {
+        server.publish(seq, vec![large("a", fill)]);
+        for client in [&mut one, &mut two] {
+            assert!(client.event().await.data.contains(&fill.repeat(3)));
+        }
+        assert!(server.app.events.bytes() <= room_for_the_view);
+    }
 }
 
 /// The clock is read once for each view that is cut.
