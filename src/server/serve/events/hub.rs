@@ -15,7 +15,7 @@ use std::{
 use tokio::{
     sync::watch,
     task::spawn_blocking,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     event::EventBuffer,
     follower::Follower,
     room::{self, Room},
+    rounds::Rounds,
 };
 use crate::server::{
     serve::{
@@ -53,9 +54,6 @@ impl Default for Pace {
     }
 }
 
-/// After a round over all views the task rests for this many times what the round took: however many views there are,
-/// they take a third of one core at most, and their events come further apart instead.
-const REST: u32 = 2;
 /// Clients for each channel, and the fewest channels. Most people look at what others look at too: the list as it is, the
 /// VM in trouble.
 const CLIENTS_A_CHANNEL: usize = 10;
@@ -178,6 +176,13 @@ impl Hub {
         self.lock().len()
     }
 
+    /// Views that somebody follows and that are not of the newest snapshot yet.
+    #[cfg(test)]
+    pub fn uncut(&self) -> usize {
+        let seq = self.reader.snapshot().seq;
+        self.lock().values().filter(|entry| entry.channel.is_behind(seq).is_some()).count()
+    }
+
     /// Under one lock, so that no channel is dropped, and no end missed, between finding it and following it.
     fn subscribe(&self, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Subscription> {
         let mut channels = self.lock();
@@ -267,31 +272,28 @@ impl Hub {
         let mut snapshots = self.reader.follow();
         let mut tick = interval(self.pace.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut rested = Instant::now();
+        let mut rounds = Rounds::default();
         while !is_over(&snapshots) {
-            let resting = rested > Instant::now();
             tokio::select! {
-                Ok(()) = snapshots.changed(), if !resting => {
-                    let snapshot = snapshots.borrow_and_update().clone();
-                    let took = self.clone().round(snapshot).await;
-                    rested = Instant::now() + took * REST;
+                Ok(()) = snapshots.changed() => {
+                    let seq = snapshots.borrow_and_update().seq;
+                    let channels: Vec<_> = self.lock().values().map(|entry| entry.channel.clone()).collect();
+                    rounds.begin(seq, channels, Instant::now());
                 }
-                () = sleep_until(rested), if resting => {}
+                (network, channel) = rounds.next() => {
+                    let took = self.clone().move_on(channel).await;
+                    rounds.end_turn(network, took, Instant::now());
+                }
                 _ = tick.tick() => self.look_after(Instant::now()),
             }
         }
         self.end();
     }
 
-    /// Moves every view on that somebody follows; how long that took.
-    async fn round(self: Arc<Self>, snapshot: Arc<Snapshot>) -> Duration {
+    /// Moves a view on to the newest snapshot; how long that took.
+    async fn move_on(self: Arc<Self>, channel: Arc<Channel>) -> Duration {
         let begun = std::time::Instant::now();
-        let channels: Vec<_> = self.lock().values().map(|entry| entry.channel.clone()).collect();
-        let work = move || {
-            for channel in channels.iter().filter(|channel| channel.is_behind(snapshot.seq).is_some()) {
-                self.advance(channel, &snapshot);
-            }
-        };
+        let work = move || self.advance(&channel, &self.reader.snapshot());
         if spawn_blocking(work).await.is_err() {
             tracing::error!("a view could not be cut: its followers wait for the next snapshot");
         }

@@ -11,6 +11,7 @@ mod event;
 mod follower;
 mod hub;
 mod room;
+mod rounds;
 mod size;
 #[cfg(test)]
 mod tests;

@@ -337,6 +337,36 @@ async fn views_whose_clients_have_left_are_not_cut_at_all() {
     assert!(GATE.passes() <= turns + 1, "{} cuts", GATE.passes());
 }
 
+/// 5 ms a view: a clock is read once for each that is cut.
+#[tokio::test]
+async fn one_peer_s_many_views_delay_another_s_view_by_one_of_them() {
+    static GATE: Gate = Gate::new();
+    let slowly = || {
+        std::thread::sleep(Duration::from_millis(5));
+        GATE.pass()
+    };
+    let server = gated(slowly, Pace::default());
+    GATE.open();
+    let mut theirs = Vec::new();
+    for n in 0..80 {
+        theirs.push(open_from(&server, &view(n), THERE).await);
+    }
+    let mut own = Client::of(open_from(&server, "/api/events?sort=cpu", HERE).await).await;
+    own.event().await;
+    eventually("every view is cut", || server.app.events.uncut() == 0).await;
+    for seq in 2..=6 {
+        // Snapshots come no faster; the other's views take longer.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let before = GATE.passes();
+        server.publish(seq, vec![busy("a", seq)]);
+        own.event().await;
+        let cut = GATE.passes() - before;
+        assert!(cut <= 6, "{cut} views were cut before it for snapshot {seq}");
+    }
+    eventually("every view comes to the newest snapshot", || server.app.events.uncut() == 0).await;
+    drop(theirs);
+}
+
 #[tokio::test]
 async fn changes_that_are_kept_for_those_who_come_back_are_no_more_than_a_view() {
     let server = server(Pace::default());
