@@ -35,5 +35,5 @@ const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeo
 const first = words("");
 await painted();
 await init();
-// What it asks names the build and the language: see src/server/serve/build.rs.
+// What it asks names the build and the language: see src/server/http/build.rs.
 hydrate(await first, `/at/${import.meta.url.split("/").at(-2)}/${document.documentElement.lang}`);

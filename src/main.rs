@@ -22,7 +22,7 @@ use wukong_dashboard::server::{
     Server, check,
     config::{self, Config, Invocation, Listen, LogFormat, Output, Refusal, Task},
     listen, log, memory,
-    serve::ask_health,
+    http::ask_health,
 };
 
 /// What still runs on threads when everything else has ended is not waited for any longer.

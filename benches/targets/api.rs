@@ -35,10 +35,10 @@ pub fn serve_bare(file: &PathBuf) {
             async move { ([(http::header::CONTENT_TYPE, "application/json")], body) }
         };
         let router = axum::Router::new().route("/api/vms", axum::routing::get(handler));
-        wukong_dashboard::server::serve::listen(
+        wukong_dashboard::server::http::listen(
             listener,
             router,
-            wukong_dashboard::server::serve::ConnectionConfig::default(),
+            wukong_dashboard::server::http::ConnectionConfig::default(),
             tokio_util::sync::CancellationToken::new(),
         )
         .await;

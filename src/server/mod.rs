@@ -11,7 +11,7 @@ pub mod memory;
 mod open_files;
 mod pipeline;
 pub mod private_file;
-pub mod serve;
+pub mod http;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +34,7 @@ use self::{
         keeper::Keeper,
         publish::{self, Clocks, Outlets},
     },
-    serve::{
+    http::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
     },
 };
@@ -92,13 +92,13 @@ impl Server {
         let threads = RenderThreads::start().context("cannot start threads")?;
         let limits = WorkLimits::default().on(&threads);
         let app = App::new(reader, self.assets, &self.http).listening_on(address.ip()).with_limits(limits);
-        let router = serve::router(app);
+        let router = http::router(app);
         let connections = ConnectionConfig {
-            most: open_files::connections(serve::MOST_CONNECTIONS),
+            most: open_files::connections(http::MOST_CONNECTIONS),
             proxies: TrustedProxies::new(&self.http.trusted_proxies),
             ..ConnectionConfig::default()
         };
-        let answering = tokio::spawn(serve::listen(listener, router, connections, shutdown.clone()));
+        let answering = tokio::spawn(http::listen(listener, router, connections, shutdown.clone()));
         let ended = tokio::select! {
             biased;
             () = shutdown.cancelled() => None,

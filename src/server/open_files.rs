@@ -1,6 +1,6 @@
 //! Each connection is an open file, and 1024 of them are what a process may have until it asks for more.
 
-use super::serve::RESERVE;
+use super::http::RESERVE;
 
 /// Files of our own, beside clients: the log, watches, kubelets, guest agents and other sources.
 const OWN: u64 = 1024;

@@ -48,7 +48,7 @@ const FEW_PLACES: [(&str, &[&str]); 8] = [
 
 #[test]
 fn titles_are_written_and_addresses_are_read_in_few_places() {
-    let places = ["ui", "app.rs", "server/serve", "server_fns.rs"].map(|place| src().join(place));
+    let places = ["ui", "app.rs", "server/http", "server_fns.rs"].map(|place| src().join(place));
     let files: Vec<_> = places.iter().flat_map(|place| rust_files(place)).collect();
     let mut broken = Vec::new();
     for file in &files {

@@ -177,12 +177,13 @@ impl<'a> Tally<'a> {
     }
 
     fn facets(self) -> Facets {
-        let facets = |counts: BTreeMap<&str, u32>| {
-            counts.into_iter().map(|(name, vms)| Facet { name: name.to_owned(), vms }).collect()
+        let facet = |counts: BTreeMap<&str, u32>| Facet {
+            names: counts.keys().map(|name| (*name).to_owned()).collect(),
+            vms: counts.into_values().collect(),
         };
         Facets {
-            namespaces: facets(self.namespaces),
-            nodes: facets(self.nodes),
+            namespaces: facet(self.namespaces),
+            nodes: facet(self.nodes),
             statuses: self.statuses,
             attention: self.attention,
         }

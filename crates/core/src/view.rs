@@ -2,10 +2,11 @@
 
 use model::{
     Millis,
+    delta::RowKey,
     map::MapNames,
     query::{PAGE_SIZE, Query, ViewKind},
     view::{HomeView, SourcesView, VmView},
-    vm::{Vm, VmSummary},
+    vm::{Kind, Vm, VmSummary},
 };
 
 use super::{
@@ -63,10 +64,19 @@ pub fn find<'a>(snapshot: &'a Snapshot, _: &Scope, namespace: &str, name: &str) 
 
 /// The VM that a summary is of.
 pub fn of_summary<'a>(snapshot: &'a Snapshot, summary: &VmSummary) -> Option<&'a Vm> {
-    let key = (&summary.name, &summary.namespace);
-    let first = snapshot.vms.partition_point(|vm| (&vm.summary.name, &vm.summary.namespace) < key);
-    let alike = snapshot.vms[first..].iter().take_while(|vm| vm.key() == (key.1.as_str(), key.0.as_str()));
-    alike.map(|vm| &**vm).find(|vm| vm.summary.kind == summary.kind)
+    one(snapshot, summary.key())
+}
+
+/// The VM that a row is of.
+pub fn of_row<'a>(snapshot: &'a Snapshot, (kind, namespace, name): &RowKey) -> Option<&'a Vm> {
+    one(snapshot, (*kind, namespace, name))
+}
+
+fn one<'a>(snapshot: &'a Snapshot, (kind, namespace, name): (Kind, &str, &str)) -> Option<&'a Vm> {
+    let by_name = |vm: &Vm| (vm.summary.name.as_str(), vm.summary.namespace.as_str()) < (name, namespace);
+    let first = snapshot.vms.partition_point(|vm| by_name(vm));
+    let alike = snapshot.vms[first..].iter().take_while(|vm| vm.key() == (namespace, name));
+    alike.map(|vm| &**vm).find(|vm| vm.summary.kind == kind)
 }
 
 pub fn sources(snapshot: &Snapshot, identity: &Identity, _: &Scope, now: Millis) -> SourcesView {

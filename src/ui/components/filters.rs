@@ -185,9 +185,9 @@ pub fn select(
 }
 
 /// `All`, then names that stand for themselves, with what each would leave: `payments (41)`.
-fn named(facets: &[Facet]) -> Options {
-    let option = |facet: &Facet| (facet.name.clone(), counted(&facet.name, facet.vms));
-    core::iter::once(all()).chain(facets.iter().map(option)).collect()
+fn named(facet: &Facet) -> Options {
+    let option = |(name, vms): (&String, u32)| (name.clone(), counted(name, vms));
+    core::iter::once(all()).chain(facet.iter().map(option)).collect()
 }
 
 /// Who is being created is pending too, and stands below it.

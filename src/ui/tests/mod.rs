@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     app::{Bundle, shell},
-    server::serve::{page_data::RequestViews, reader::Reader},
+    server::http::{page_data::RequestViews, reader::Reader},
     server_fns::PageData,
 };
 use i18n::Lang;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Page, reader, render_with, sample, sample::NOW, snapshot, text};
-use crate::{app::Bundle, server::serve::past::Past};
+use crate::{app::Bundle, server::http::past::Past};
 use i18n::Lang;
 use model::{
     Millis,

@@ -119,7 +119,7 @@ fn what_needs_attention_is_high_old_missing_or_in_trouble() {
 fn a_facet_counts_what_its_filter_would_leave_beside_the_others() {
     let snapshot = three();
     let view = |query: &Query| home(&snapshot, &identity(), &Scope::All, query, NOW).facets;
-    let counts = |facets: Vec<Facet>| facets.into_iter().map(|it| (it.name, it.vms)).collect::<Vec<_>>();
+    let counts = |facet: Facet| facet.iter().map(|(name, vms)| (name.clone(), vms)).collect::<Vec<_>>();
     let facets = view(&Query { namespace: "b".into(), q: "o".into(), ..Query::default() });
     assert_eq!(counts(facets.namespaces), [("a".into(), 1), ("b".into(), 1)], "low, and off");
     assert_eq!(counts(facets.nodes), [("n1".into(), 0)], "none of namespace b is on it");

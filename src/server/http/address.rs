@@ -1,0 +1,134 @@
+//! What an address must be before anything reads it, and which virtual machine a page's address names.
+//!
+//! Paths are read by axum's router and again by Leptos', which takes the path through the rules of WHATWG: one that the two
+//! read differently (`/a/../b`, `/a\b`) leads nowhere.
+
+use axum::http::Uri;
+use leptos_router::location::RequestUrl;
+
+use super::error::{ApiError, ApiResult};
+use i18n::msg;
+use model::{
+    name::check_vm,
+    params::{Params, is_unseen, percent_decode},
+};
+
+/// Where the browser's half asks.
+pub const SERVER_FUNCTIONS: &str = "/fn/";
+
+/// Whether this is the path of a probe. Probes are answered under any host name, and when every place is taken.
+pub fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
+/// Refuses an address whose path or query cannot be read, or holds characters that are not seen.
+pub fn check(uri: &Uri) -> ApiResult<()> {
+    let path = uri.path();
+    if !path.starts_with('/') || percent_decode(path).is_none_or(|path| path.contains(is_unseen)) {
+        return Err(ApiError::BadRequest(msg!(problem.bad_url)));
+    }
+    Params::parse(query(uri))?;
+    Ok(())
+}
+
+/// The query string, without its question mark; empty where there is none.
+pub fn query(uri: &Uri) -> &str {
+    uri.query().unwrap_or_default()
+}
+
+/// Refuses what no page has in its address, before anything is rendered.
+pub fn check_page(uri: &Uri) -> ApiResult<()> {
+    let path = uri.path();
+    if path.contains("//") || path.len() > 1 && path.ends_with('/') || !is_read_alike(path) {
+        return Err(ApiError::NotFound("nothing exists at this address".into()));
+    }
+    match vm_names(path) {
+        Some((namespace, name)) => check_vm(&namespace, &name).map_err(|_| ApiError::NoName),
+        None => Ok(()),
+    }
+}
+
+/// The namespace and name in the address of a virtual machine's page.
+pub fn vm_of_page(uri: &Uri) -> Option<(String, String)> {
+    vm_names(uri.path()).filter(|(namespace, name)| check_vm(namespace, name).is_ok())
+}
+
+/// Whatever stands in the places of the names, decoded once.
+fn vm_names(path: &str) -> Option<(String, String)> {
+    let (namespace, name) = path.strip_prefix("/vms/")?.split_once('/')?;
+    Some((percent_decode(namespace)?, percent_decode(name)?))
+}
+
+/// Leptos is given the path behind an origin.
+fn is_read_alike(path: &str) -> bool {
+    let read = RequestUrl::new(&["http://localhost", path].concat()).parse();
+    read.is_ok_and(|url| url.path() == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(address: &str) -> Uri {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn a_vm_is_named_by_two_parts_of_a_path() {
+        let names = |address| vm_of_page(&uri(address)).map(|(namespace, name)| [namespace, name].join(" "));
+        assert_eq!(names("/vms/shop/web?span=7d").as_deref(), Some("shop web"));
+        assert_eq!(names("/vms/%73hop/web%2e1").as_deref(), Some("shop web.1"));
+        for none in [
+            "/",
+            "/vms",
+            "/vms/shop",
+            "/vms/shop/",
+            "/vms/shop/web/",
+            "/vms/shop/a/b",
+            "/vms/S/web",
+            "/vms/s/%2577",
+        ] {
+            assert_eq!(names(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_readable_and_all_of_it_is_seen() {
+        for (address, fine) in [
+            ("/", true),
+            ("/é%C3%A9?q=é%C3%A9", true),
+            ("/%ff", false),
+            ("/%", false),
+            ("/%C2%85", false),
+            ("/\u{85}", false),
+            ("/\u{202e}", false),
+            ("/?q=%ff", false),
+            ("/?q=\u{85}", false),
+            ("/?q=a&q=b", false),
+            ("*", false),
+        ] {
+            assert_eq!(check(&uri(address)).is_ok(), fine, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_one_path() {
+        for (address, fine) in [
+            ("/", true),
+            ("/nope/%E2%98%83", true),
+            ("/vms/shop/web", true),
+            ("/vms/shop", true),
+            ("/vms/shop/a/b", false),
+            ("//", false),
+            ("//host/vms", false),
+            ("/sources/", false),
+            ("/a/../b", false),
+            ("/a/%2e%2E/b", false),
+            ("/a/.", false),
+            ("/a\\b", false),
+            ("/é", false),
+        ] {
+            assert_eq!(check_page(&uri(address)).is_ok(), fine, "{address}");
+        }
+    }
+}

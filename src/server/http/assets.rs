@@ -1,0 +1,186 @@
+//! The browser half, inside the executable: looked up once at start, sent as it was compressed at build time.
+//!
+//! `build.rs` says which folder is embedded. Everything under `pkg/HASH/` has its content's hash in its path.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    encoding::{self, Encoding},
+    error::{ApiError, ApiResult},
+    etag,
+};
+use crate::app::Bundle;
+
+const MANIFEST: &str = "manifest.json";
+const PKG: &str = "pkg/";
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "$WUKONG_SITE_DIR"]
+struct Site;
+
+/// Every embedded file by its path, without the leading slash.
+#[derive(Default)]
+pub struct Assets {
+    files: HashMap<String, Asset>,
+    bundle: Bundle,
+}
+
+struct Asset {
+    content_type: HeaderValue,
+    cache_control: HeaderValue,
+    plain: Variant,
+    brotli: Option<Variant>,
+    gzip: Option<Variant>,
+}
+
+struct Variant {
+    bytes: Bytes,
+    etag: HeaderValue,
+}
+
+impl Variant {
+    fn new(bytes: Cow<'static, [u8]>) -> Self {
+        let etag = etag::of(&bytes);
+        let bytes = match bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        Self { bytes, etag }
+    }
+}
+
+impl Assets {
+    /// What was embedded when the program was built.
+    pub fn embedded() -> Result<Self, serde_json::Error> {
+        Self::new(Site::iter().filter_map(|path| Some((path.to_string(), Site::get(&path)?.data))))
+    }
+
+    /// Out of `(path, content)` pairs; `.br` and `.gz` belong to the file that they are named after.
+    pub fn new(
+        files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>,
+    ) -> Result<Self, serde_json::Error> {
+        let mut all: HashMap<String, Cow<'static, [u8]>> = files.into_iter().collect();
+        let manifest = all.remove(MANIFEST).map(|bytes| serde_json::from_slice(&bytes)).transpose()?;
+        let names: Vec<String> = all.keys().filter(|name| !is_sibling(name, &all)).cloned().collect();
+        let mut assets = Self { files: HashMap::new(), bundle: bundle(manifest.unwrap_or_default()) };
+        for name in names {
+            if let Some(asset) = asset(&name, &mut all) {
+                assets.files.insert(name, asset);
+            }
+        }
+        Ok(assets)
+    }
+
+    /// What pages link to.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Files that do not live under `pkg/`: icons and the like.
+    pub fn at_root(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str).filter(|path| !path.starts_with(PKG))
+    }
+
+    /// Whether there is a file at this path of an address.
+    pub fn contain(&self, path: &str) -> bool {
+        path.strip_prefix('/').is_some_and(|path| self.files.contains_key(path))
+    }
+
+    fn respond(&self, path: &str, headers: &HeaderMap) -> ApiResult<Response> {
+        let asset = self.files.get(path).ok_or(ApiError::NotFound("no such file".into()))?;
+        Ok(asset.respond(headers))
+    }
+}
+
+/// `GET /pkg/…` and the files at the root.
+pub async fn serve(State(assets): State<Arc<Assets>>, request: Request) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    assets.respond(path, request.headers()).into_response()
+}
+
+impl Asset {
+    fn respond(&self, headers: &HeaderMap) -> Response {
+        let (encoding, variant) = self.choose(encoding::negotiate(headers));
+        let known = etag::matches(headers, &variant.etag);
+        let mut response =
+            Response::new(if known { Body::empty() } else { Body::from(variant.bytes.clone()) });
+        if known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let out = response.headers_mut();
+        out.insert(header::CONTENT_TYPE, self.content_type.clone());
+        out.insert(header::CACHE_CONTROL, self.cache_control.clone());
+        out.insert(header::ETAG, variant.etag.clone());
+        out.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if let Some(coding) = encoding.header().filter(|_| !known) {
+            out.insert(header::CONTENT_ENCODING, coding);
+        }
+        response
+    }
+
+    fn choose(&self, wanted: Encoding) -> (Encoding, &Variant) {
+        let compressed = match wanted {
+            Encoding::Brotli => self.brotli.as_ref(),
+            Encoding::Gzip => self.gzip.as_ref(),
+            Encoding::Identity => None,
+        };
+        compressed.map_or((Encoding::Identity, &self.plain), |variant| (wanted, variant))
+    }
+}
+
+fn asset(name: &str, all: &mut HashMap<String, Cow<'static, [u8]>>) -> Option<Asset> {
+    Some(Asset {
+        content_type: HeaderValue::from_static(content_type(name)),
+        cache_control: HeaderValue::from_static(cache_control(name)),
+        plain: Variant::new(all.remove(name)?),
+        brotli: all.remove(&format!("{name}.br")).map(Variant::new),
+        gzip: all.remove(&format!("{name}.gz")).map(Variant::new),
+    })
+}
+
+fn is_sibling(name: &str, all: &HashMap<String, Cow<'static, [u8]>>) -> bool {
+    let base = name.strip_suffix(".br").or_else(|| name.strip_suffix(".gz"));
+    base.is_some_and(|base| all.contains_key(base))
+}
+
+/// A path with a hash never changes its content; anything else may with the next version.
+fn cache_control(name: &str) -> &'static str {
+    if name.starts_with(PKG) { "public, max-age=31536000, immutable" } else { "public, max-age=3600" }
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "wasm" => "application/wasm",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "webp" => "image/webp",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        "webmanifest" => "application/manifest+json",
+        _ => "application/octet-stream",
+    }
+}
+
+/// `manifest.json` as the build writes it: what is not made is absent.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Manifest {
+    css: String,
+    js: String,
+}
+
+fn bundle(Manifest { css, js }: Manifest) -> Bundle {
+    Bundle { css, js }
+}

@@ -1,0 +1,240 @@
+//! The one error that leaves the program: status, words for the caller, nothing internal.
+
+use std::borrow::Cow;
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use i18n::{Lang, Render, expected_english, expected_message, key, msg, text_in};
+use model::{
+    bad_param::{BadParam, Expected},
+    markup::escape,
+    message::{Key, Message},
+};
+
+pub type ApiResult<T> = Result<T, ApiError>;
+
+/// What can go wrong while a request is answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    #[error("{}: expected {}", .0.field, expected_english(&.0.expected))]
+    BadField(BadParam),
+    #[error("{}", .0.english())]
+    BadRequest(Message),
+    #[error("{0}")]
+    NotFound(Cow<'static, str>),
+    /// A part of the path where a name stands.
+    #[error("no virtual machine can have this name: expected {}", expected_english(&Expected::Name))]
+    NoName,
+    #[error("{name} exists in more than one namespace: say which with ?namespace=")]
+    Ambiguous { name: String, namespaces: Vec<String> },
+    #[error("only GET and HEAD are answered")]
+    Method,
+    #[error("the URL is longer than {0} bytes")]
+    UrlTooLong(usize),
+    #[error("this host name is not served here; --allowed-hosts lists the names that are")]
+    Misdirected,
+    /// Its page can read no answer, but could tell by the time that it takes what there is.
+    #[error("a page of another site may link to this server, and not load anything from it")]
+    OtherSite,
+    #[error("{0}")]
+    Unavailable(&'static str),
+    /// No browser could use the answer: what is refused so is never stored.
+    #[error("this is not answered ahead: ask when somebody looks at it")]
+    Prefetch,
+    /// Seconds after which to try again.
+    #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
+    Crowded(u32),
+    /// Seconds after which to try again.
+    #[error(
+        "the views that are followed take all the memory that this server has for them: try again in {0} s, or poll"
+    )]
+    NoRoom(u32),
+    /// Seconds after which to try again.
+    #[error("this server is busy: try again in {0} s")]
+    Busy(u32),
+    /// The cause is in the log; callers need not know it.
+    #[error("the server failed to answer; see its log")]
+    Internal,
+}
+
+impl ApiError {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadField(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) | Self::NoName => StatusCode::NOT_FOUND,
+            Self::Ambiguous { .. } => StatusCode::CONFLICT,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::OtherSite => StatusCode::FORBIDDEN,
+            Self::Unavailable(_) | Self::Crowded(_) | Self::NoRoom(_) | Self::Busy(_) | Self::Prefetch => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// For people, who come by fewer of these than programs do.
+    fn said(&self) -> Message {
+        match self {
+            Self::BadField(BadParam { field, expected }) => {
+                msg!(page.bad_query_text, field = field.as_str(), expected = expected_message(expected))
+            }
+            Self::BadRequest(said) => said.clone(),
+            Self::NotFound(_) => msg!(problem.not_found_text),
+            Self::NoName => msg!(problem.no_name_text, expected = expected_message(&Expected::Name)),
+            Self::Method => msg!(problem.method_text),
+            Self::UrlTooLong(bytes) => msg!(problem.too_long_text, bytes = bytes.to_string()),
+            Self::Misdirected => msg!(problem.misdirected_text),
+            Self::Busy(seconds) => msg!(problem.busy_text, seconds = seconds.to_string()),
+            Self::Internal => msg!(problem.internal_text),
+            other => other.to_string().into(),
+        }
+    }
+
+    /// The last event of a stream that it ends, for programs: the problem that a request gets, and when to come back.
+    pub fn last_event(&self) -> String {
+        let problem = self.problem().json();
+        let retry = match self {
+            Self::Crowded(seconds) | Self::NoRoom(seconds) | Self::Busy(seconds) => *seconds * 1000,
+            _ => 3000,
+        };
+        format!("retry: {retry}\nevent: problem\ndata: {problem}\n\n")
+    }
+
+    fn problem(&self) -> Problem {
+        let mut problem = Problem::new(self.status(), self.to_string());
+        problem.said = self.said();
+        match self {
+            Self::BadField(bad) => problem.field = Some(bad.field.clone()),
+            Self::NoName => problem.field = Some("name".to_owned()),
+            Self::Ambiguous { namespaces, .. } => problem.namespaces = namespaces.clone(),
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl From<BadParam> for ApiError {
+    fn from(bad: BadParam) -> Self {
+        Self::BadField(bad)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.problem().into_response();
+        let header = match self {
+            Self::Method => (header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Self::Crowded(seconds) | Self::NoRoom(seconds) | Self::Busy(seconds) => {
+                (header::RETRY_AFTER, seconds.into())
+            }
+            _ => return response,
+        };
+        response.headers_mut().insert(header.0, header.1);
+        response
+    }
+}
+
+/// A problem of RFC 9457. It rides along in the response's extensions, so that [`super::layers`] can tell it to a
+/// person as a page.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    r#type: &'static str,
+    pub title: &'static str,
+    #[serde(serialize_with = "as_number")]
+    pub status: StatusCode,
+    pub detail: String,
+    /// The same for people.
+    #[serde(skip)]
+    said: Message,
+    /// The parameter that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// The namespaces to choose from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    namespaces: Vec<String>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, detail: String) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let said = detail.as_str().into();
+        Self { r#type: "about:blank", title, status, detail, said, field: None, namespaces: Vec::new() }
+    }
+
+    /// The problem of a status that came without words of our own.
+    pub fn of_status(status: StatusCode) -> Self {
+        let said = match status {
+            StatusCode::SERVICE_UNAVAILABLE => msg!(problem.timeout_text),
+            StatusCode::PAYLOAD_TOO_LARGE => msg!(problem.too_large_text),
+            _ => match status.canonical_reason() {
+                Some(words) => words.into(),
+                None => msg!(problem.other_text),
+            },
+        };
+        Self { said: said.clone(), ..Self::new(status, said.english()) }
+    }
+
+    /// Numbers and texts always serialise.
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The title for people.
+    fn heading(&self) -> Key {
+        match self.status {
+            StatusCode::BAD_REQUEST => key!(problem.bad_request),
+            StatusCode::NOT_FOUND => key!(problem.not_found),
+            StatusCode::METHOD_NOT_ALLOWED => key!(problem.method),
+            StatusCode::CONFLICT => key!(problem.conflict),
+            StatusCode::PAYLOAD_TOO_LARGE => key!(problem.too_large),
+            StatusCode::URI_TOO_LONG => key!(problem.too_long),
+            StatusCode::MISDIRECTED_REQUEST => key!(problem.misdirected),
+            StatusCode::INTERNAL_SERVER_ERROR => key!(problem.internal),
+            StatusCode::SERVICE_UNAVAILABLE => key!(problem.unavailable),
+            _ => key!(problem.unnamed),
+        }
+    }
+
+    /// The same for people: no script, no data of the request.
+    pub fn page(&self, stylesheet: &str, lang: Lang) -> String {
+        let (title, all) = (text_in(lang, self.heading()), text_in(lang, key!(problem.all_vms)));
+        let detail = escape(&self.said.render(lang));
+        format!(
+            concat!(
+                r#"<!DOCTYPE html><html lang="{lang}"><head><meta charset="utf-8">"#,
+                r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#,
+                r#"<title>{status} {title}</title><link rel="stylesheet" href="{style}"></head>"#,
+                r#"<body><main><h1>{title}</h1><p>{detail}</p><p><a href="/">{all}</a></p>"#,
+                r#"</main></body></html>"#
+            ),
+            lang = lang.tag(),
+            status = self.status.as_u16(),
+            title = title,
+            style = stylesheet,
+            detail = detail,
+            all = all,
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Body::from(self.json())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}

@@ -1,0 +1,150 @@
+//! What a client of `/api/events` asks for: one view, in one form, from the event on that it last had.
+
+use axum::http::HeaderMap;
+
+use crate::server::http::{error::ApiResult, params::bad};
+use i18n::Lang;
+use model::{name::check_vm, params::Params, query::Query};
+
+/// One view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// A page of the list.
+    List(Query),
+    Vm {
+        namespace: String,
+        name: String,
+    },
+    /// The states of the sources, and nothing else.
+    Sources,
+}
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// The fields of the rest of the API.
+    Json,
+    /// `model::delta` in postcard, in base64: for our own pages, in their language.
+    Postcard(Lang),
+}
+
+/// An event's id: which process sent it, and of which snapshot it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id {
+    pub process: u32,
+    pub seq: u64,
+}
+
+impl Id {
+    /// None where it is no id of ours: whoever sent it gets a full state.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (process, seq) = text.split_once('-')?;
+        Some(Self { process: u32::from_str_radix(process, 16).ok()?, seq: seq.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}-{}", self.process, self.seq)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub view: View,
+    pub format: Format,
+    pub last: Option<Id>,
+}
+
+/// Reads the parameters: `vm=NAMESPACE/NAME`, `only=sources`, else the list's own.
+pub fn read(params: &Params, headers: &HeaderMap, lang: Lang) -> ApiResult<Asked> {
+    Ok(Asked {
+        view: view(params)?,
+        format: match params.get("format").as_deref() {
+            None | Some("json") => Format::Json,
+            Some("postcard") => Format::Postcard(lang),
+            Some(_) => return Err(bad("format", "json or postcard")),
+        },
+        last: last(headers, params.get("last")),
+    })
+}
+
+fn view(params: &Params) -> ApiResult<View> {
+    match (params.get("vm"), params.get("only").as_deref()) {
+        (None, None) => Ok(View::List(Query::parse(|field| params.get(field))?)),
+        (Some(vm), None) => {
+            let (namespace, name) = vm.split_once('/').unwrap_or_default();
+            check_vm(namespace, name).map_err(|_| bad("vm", "NAMESPACE/NAME"))?;
+            Ok(View::Vm { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
+        (None, Some("sources")) => Ok(View::Sources),
+        (None, Some(_)) => Err(bad("only", "sources")),
+        (Some(_), Some(_)) => Err(bad("only", "either vm or only")),
+    }
+}
+
+/// Browsers send the header when they reconnect by themselves; a script that does so can only name it in the URL.
+fn last(headers: &HeaderMap, parameter: Option<String>) -> Option<Id> {
+    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    Id::parse(header.map(str::to_owned).or(parameter)?.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+    use crate::server::http::error::ApiError;
+    use model::bad_param::BadParam;
+
+    fn ask(url: &str, header: Option<&'static str>) -> ApiResult<Asked> {
+        let headers = header.map(|value| ("last-event-id".parse().unwrap(), HeaderValue::from_static(value)));
+        let params = Params::parse(url.trim_start_matches('/'))?;
+        read(&params, &HeaderMap::from_iter(headers), Lang::default())
+    }
+
+    #[test]
+    fn a_view_is_a_list_one_vm_or_the_sources() {
+        let view = |url| ask(url, None).unwrap().view;
+        assert_eq!(view("/"), View::List(Query::default()));
+        let list = View::List(Query { q: "a b".into(), page: 2, ..Query::default() });
+        assert_eq!(view("/?q=a+b&page=2&format=postcard"), list);
+        assert_eq!(view("/?vm=shop/web"), View::Vm { namespace: "shop".into(), name: "web".into() });
+        assert_eq!(view("/?only=sources&vm="), View::Sources);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_names_its_field() {
+        for (url, want) in [
+            ("/?page=0", "page"),
+            ("/?sort=nonsense", "sort"),
+            ("/?vm=web", "vm"),
+            ("/?vm=/web", "vm"),
+            ("/?vm=shop/", "vm"),
+            ("/?vm=a/b/c", "vm"),
+            ("/?vm=A/b", "vm"),
+            ("/?vm=a/%2e%2e", "vm"),
+            ("/?vm=a/b&vm=a/b", "vm"),
+            ("/?only=everything", "only"),
+            ("/?only=sources&vm=a/b", "only"),
+            ("/?format=xml", "format"),
+        ] {
+            let Err(ApiError::BadField(BadParam { field, .. })) = ask(url, None) else {
+                panic!("{url} is taken")
+            };
+            assert_eq!(field, want, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_last_event_comes_by_header_or_parameter_and_nonsense_is_none() {
+        let id = Id { process: 0xab, seq: 7 };
+        assert_eq!(id.to_string(), "000000ab-7");
+        assert_eq!(ask("/", Some("000000ab-7")).unwrap().last, Some(id));
+        assert_eq!(ask("/?last=000000ab-7", None).unwrap().last, Some(id));
+        assert_eq!(ask("/?last=000000ab-7", Some("000000ab-9")).unwrap().last, Some(Id { seq: 9, ..id }));
+        for nonsense in ["", "7", "x-7", "ab-x", "ab-", "-", "ab--1"] {
+            assert_eq!(Id::parse(nonsense), None, "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What a view shows of one snapshot, and how that and its changes are written.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Serialize;
+
+use super::{
+    ask::{Format, View},
+    size,
+};
+use model::{delta::Update, view::{Facets, HomeView, SourcesView, VmView}, vm::{Vm, VmSummary}};
+use crate::server::http::{reader::Reader, json::events as json};
+use wukong_core::{Scope, Snapshot, delta::{self, Outcome}};
+use i18n::{Lang, Localize};
+
+pub enum Cut {
+    /// For those who read JSON the rows are VMs of the snapshot, and the view holds nothing that JSON does not say; for others
+    /// there are none.
+    List(Box<HomeView>, Vec<Arc<Vm>>),
+    Vm(Box<VmView>),
+    Sources(SourcesView),
+}
+
+impl Cut {
+    pub fn of(view: &View, format: Format, reader: &Reader, scope: &Scope, snapshot: &Snapshot) -> Self {
+        let cut = Self::without_language(view, format, reader, scope, snapshot);
+        match format {
+            // JSON is in English, and renders each message where it is written.
+            Format::Json => cut,
+            Format::Postcard(lang) => cut.localized(lang),
+        }
+    }
+
+    fn without_language(
+        view: &View,
+        format: Format,
+        reader: &Reader,
+        scope: &Scope,
+        snapshot: &Snapshot,
+    ) -> Self {
+        match view {
+            View::List(query) => {
+                let home = reader.home_of(snapshot, scope, query);
+                match format {
+                    Format::Json => {
+                        let rows = home.vms.iter().filter_map(|vm| whole(snapshot, vm)).collect();
+                        Self::List(Box::new(said_in_json(home)), rows)
+                    }
+                    Format::Postcard(_) => Self::List(Box::new(home), Vec::new()),
+                }
+            }
+            View::Vm { namespace, name } => {
+                Self::Vm(Box::new(reader.vm_of(snapshot, scope, namespace, name)))
+            }
+            View::Sources => Self::Sources(reader.sources_of(snapshot, scope)),
+        }
+    }
+
+    /// About the bytes that it takes while it is of the newest snapshot, which holds the rows as well.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::List(view, rows) => size::of_list(view) + size_of_val(&rows[..]),
+            Self::Vm(view) => size::of_frame(&view.frame) + view.vm.as_ref().map_or(0, size::of_vm),
+            Self::Sources(view) => size::of_frame(&view.frame),
+        }
+    }
+
+    /// The same once the snapshot is gone.
+    pub fn bytes_alone(&self) -> usize {
+        let rows = match self {
+            Self::List(_, rows) => rows.iter().map(|vm| size::of_vm(vm)).sum(),
+            Self::Vm(_) | Self::Sources(_) => 0,
+        };
+        self.bytes() + rows
+    }
+
+    /// All of it.
+    pub fn state(&self, format: Format) -> String {
+        match (format, self) {
+            (Format::Json, Self::List(view, vms)) => json(&json::ListState::new(view, vms)),
+            (Format::Json, Self::Vm(view)) => json(&json::VmState::new(view)),
+            (Format::Json, Self::Sources(view)) => json(&json::FrameState::new(&view.frame)),
+            (Format::Postcard(_), Self::List(view, _)) => postcard(&Update::<_, ()>::State(view)),
+            (Format::Postcard(_), Self::Vm(view)) => postcard(&Update::<_, ()>::State(view)),
+            (Format::Postcard(_), Self::Sources(view)) => postcard(&Update::<_, ()>::State(view)),
+        }
+    }
+
+    /// What became of it.
+    pub fn change(&self, after: &Self, format: Format) -> Outcome<String> {
+        match (format, self, after) {
+            (Format::Postcard(_), Self::List(before, _), Self::List(after, _)) => {
+                written(delta::home(before, after))
+            }
+            (Format::Postcard(_), Self::Vm(before), Self::Vm(after)) => written(delta::vm(before, after)),
+            (Format::Postcard(_), Self::Sources(before), Self::Sources(after)) => {
+                written(delta::sources(before, after))
+            }
+            (Format::Json, Self::List(before, old), Self::List(after, new)) => {
+                told(json::ListChange::between((before, old), (after, new)))
+            }
+            (Format::Json, Self::Vm(before), Self::Vm(after)) => told(json::VmChange::between(before, after)),
+            (Format::Json, Self::Sources(before), Self::Sources(after)) => {
+                told(json::FrameChange::between(&before.frame, &after.frame))
+            }
+            // A channel has one view.
+            _ => Outcome::Other,
+        }
+    }
+}
+
+impl Localize for Cut {
+    fn localize(&mut self, lang: Lang) {
+        match self {
+            Self::List(view, _) => view.localize(lang),
+            Self::Vm(view) => view.localize(lang),
+            Self::Sources(view) => view.localize(lang),
+        }
+    }
+}
+
+/// What JSON says: neither the filters' names nor cells, sparks or the rows as pages have them.
+fn said_in_json(view: HomeView) -> HomeView {
+    let (vms, sparks, map) = (Vec::new(), Vec::new(), Vec::new());
+    HomeView { vms, sparks, map, facets: Facets::default(), ..view }
+}
+
+/// The VM of a row, out of the snapshot that the row was cut from. Snapshots are sorted by name, then namespace.
+fn whole(snapshot: &Snapshot, row: &VmSummary) -> Option<Arc<Vm>> {
+    let of = |vm: &Arc<Vm>| (vm.summary.name.clone(), vm.summary.namespace.clone());
+    let wanted = (row.name.clone(), row.namespace.clone());
+    let first = snapshot.vms.partition_point(|vm| of(vm) < wanted);
+    snapshot.vms[first..]
+        .iter()
+        .take_while(|vm| of(vm) == wanted)
+        .find(|vm| vm.summary.kind == row.kind)
+        .cloned()
+}
+
+fn written<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
+    match outcome {
+        Outcome::Same => Outcome::Same,
+        Outcome::Other => Outcome::Other,
+        Outcome::Change(change) => Outcome::Change(postcard(&Update::<(), _>::Change(change))),
+    }
+}
+
+fn told<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
+    match outcome {
+        Outcome::Same => Outcome::Same,
+        Outcome::Other => Outcome::Other,
+        Outcome::Change(change) => Outcome::Change(json(&change)),
+    }
+}
+
+/// Views hold nothing that postcard cannot write.
+fn postcard(value: &impl Serialize) -> String {
+    STANDARD.encode(postcard::to_allocvec(value).unwrap_or_default())
+}
+
+/// Numbers and texts always serialise.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::query::{GroupBy, Query, ViewKind};
+    use crate::server::http::tests::fixture::{Server, vm};
+
+    const NAMESPACES: usize = 3000;
+
+    fn cut(server: &Server, query: Query, format: Format) -> Cut {
+        let reader = &server.app.reader;
+        Cut::of(&View::List(query), format, reader, &Scope::default(), &reader.snapshot())
+    }
+
+    fn facets(cut: &Cut) -> &Facets {
+        let Cut::List(view, _) = cut else { panic!("a list") };
+        &view.facets
+    }
+
+    /// Each of some hundred views would hold every name.
+    #[test]
+    fn the_names_of_filters_are_held_once_and_in_json_not_at_all() {
+        let vms = |os: &str| {
+            let vm = |n| Vm { os_image: os.into(), ..vm(&format!("namespace-of-team-{n:04}"), "web") };
+            (0..NAMESPACES).map(vm).collect()
+        };
+        let server = Server::new(vms("a"));
+        let of = |q: &str, view, format| {
+            let query = Query { q: q.into(), view, by: GroupBy::Namespace, ..Query::default() };
+            cut(&server, query, format)
+        };
+        let postcard = Format::Postcard(Lang::default());
+        let views = [
+            of("", ViewKind::Cards, postcard),
+            of("team-1", ViewKind::Table, postcard),
+            of("nothing", ViewKind::Map, postcard),
+        ];
+        server.publish(2, vms("b"));
+        let later = of("team-2", ViewKind::Cards, postcard);
+        let names = &facets(&later).namespaces.names;
+        assert_eq!(names.len(), NAMESPACES);
+        for view in &views {
+            assert!(Arc::ptr_eq(&facets(view).namespaces.names, names));
+            assert!(Arc::ptr_eq(&facets(view).nodes.names, &facets(&later).nodes.names));
+            assert!(view.bytes() < 128 << 10, "{} bytes", view.bytes());
+        }
+        for view in [ViewKind::Cards, ViewKind::Map] {
+            let json = of("", view, Format::Json);
+            assert_eq!(facets(&json), &Facets::default());
+            assert!(json.bytes() < 8 << 10, "{} bytes", json.bytes());
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! An event as its bytes, and how long the bytes of one are kept for the clients that have yet to take the rest of it.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::body::Bytes;
+
+/// Bytes that a client is handed at once. A connection holds as many as it has not written.
+pub const PIECE: usize = 8 << 10;
+
+/// One event, written once for all who follow its channel.
+pub struct Event {
+    bytes: Bytes,
+    /// Clients that are in the middle of it.
+    readers: AtomicUsize,
+}
+
+impl Event {
+    pub fn new(text: String) -> Arc<Self> {
+        // No more bytes than it has: a String may hold twice as many.
+        let bytes = text.into_boxed_str().into_boxed_bytes().into();
+        Arc::new(Self { bytes, readers: AtomicUsize::new(0) })
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// A copy, so that a connection which holds a piece does not hold the event.
+    fn piece(&self, from: usize) -> Bytes {
+        Bytes::copy_from_slice(&self.bytes[from..self.len().min(from + PIECE)])
+    }
+}
+
+/// The events that clients are in the middle of. Without it, a thousand clients that each take another second's view at
+/// a crawl would hold a thousand views. Where there are too many bytes, the oldest event goes of the client that began the
+/// most of them. Clients in the middle of it are disconnected, and can come back for the newest.
+pub struct EventBuffer {
+    limit: usize,
+    events: Mutex<Vec<Buffered>>,
+}
+
+struct Buffered {
+    event: Arc<Event>,
+    /// The network of its first reader.
+    network: Option<IpAddr>,
+}
+
+impl EventBuffer {
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, events: Mutex::default() })
+    }
+
+    /// The first piece of an event, and the rest if there is one. An event of one piece is not kept.
+    pub fn begin(&self, event: &Arc<Event>, network: Option<IpAddr>) -> (Bytes, Option<Pieces>) {
+        if event.len() <= PIECE {
+            return (event.bytes.clone(), None);
+        }
+        let pieces = Pieces::new(event);
+        self.keep(event, network);
+        (event.piece(0), Some(pieces))
+    }
+
+    fn keep(&self, event: &Arc<Event>, network: Option<IpAddr>) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.iter().any(|other| Arc::ptr_eq(&other.event, event)) {
+            return;
+        }
+        events.retain(|other| other.event.readers.load(Ordering::Relaxed) > 0);
+        events.push(Buffered { event: event.clone(), network });
+        // One event is kept even if it is larger than the limit: else nobody could ever have it.
+        while events.len() > 1 && bytes(&events) > self.limit {
+            let largest = largest_share(&events);
+            let Some(oldest) = events.iter().position(|other| other.network == largest) else { break };
+            events.remove(oldest);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        bytes(&self.events.lock().unwrap())
+    }
+}
+
+fn bytes(events: &[Buffered]) -> usize {
+    events.iter().map(|buffered| buffered.event.len()).sum()
+}
+
+/// Whose events have the most bytes.
+fn largest_share(events: &[Buffered]) -> Option<IpAddr> {
+    let mut shares: HashMap<Option<IpAddr>, usize> = HashMap::new();
+    for buffered in events {
+        *shares.entry(buffered.network).or_default() += buffered.event.len();
+    }
+    shares.into_iter().max_by_key(|(_, bytes)| *bytes).and_then(|(network, _)| network)
+}
+
+/// What a client has yet to take of an event.
+pub struct Pieces {
+    event: Weak<Event>,
+    at: usize,
+}
+
+/// The rest of the event is gone.
+#[derive(Debug)]
+pub struct EventGone;
+
+impl Pieces {
+    fn new(event: &Arc<Event>) -> Self {
+        event.readers.fetch_add(1, Ordering::Relaxed);
+        Self { event: Arc::downgrade(event), at: PIECE }
+    }
+
+    /// The next piece, and the rest if there is one.
+    pub fn next(mut self) -> Result<(Bytes, Option<Self>), EventGone> {
+        let event = self.event.upgrade().ok_or(EventGone)?;
+        let piece = event.piece(self.at);
+        self.at += PIECE;
+        Ok((piece, (self.at < event.len()).then_some(self)))
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let Some(event) = self.event.upgrade() {
+            event.readers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(bytes: usize) -> Arc<Event> {
+        Event::new("x".repeat(bytes))
+    }
+
+    #[test]
+    fn pieces_are_the_whole_event() {
+        let buffer = EventBuffer::new(1 << 20);
+        for length in [1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 1] {
+            let event = event(length);
+            let (piece, mut rest) = buffer.begin(&event, None);
+            let mut taken = vec![piece.len()];
+            while let Some(pieces) = rest {
+                let (piece, pieces) = pieces.next().unwrap();
+                taken.push(piece.len());
+                rest = pieces;
+            }
+            assert!(taken.iter().all(|piece| (1..=PIECE).contains(piece)), "{taken:?}");
+            assert_eq!(taken.iter().sum::<usize>(), length);
+        }
+    }
+
+    #[test]
+    fn a_client_in_the_middle_goes_on_after_the_channel_has_moved_on() {
+        let buffer = EventBuffer::new(4 * PIECE);
+        let (_, rest) = buffer.begin(&event(2 * PIECE), None);
+        let (_, rest) = rest.unwrap().next().unwrap();
+        assert!(rest.is_none());
+    }
+
+    #[test]
+    fn beyond_the_limit_the_oldest_event_goes_and_its_readers_with_it() {
+        let buffer = EventBuffer::new(4 * PIECE);
+        let slow: Vec<_> = (0..5).map(|_| buffer.begin(&event(2 * PIECE), None).1.unwrap()).collect();
+        assert_eq!(buffer.bytes(), 4 * PIECE);
+        let gone: Vec<_> = slow.into_iter().map(|pieces| pieces.next().is_err()).collect();
+        assert_eq!(gone, [true, true, true, false, false]);
+    }
+
+    #[test]
+    fn an_event_that_several_clients_take_counts_once_and_one_larger_than_the_limit_is_sent() {
+        let buffer = EventBuffer::new(4 * PIECE);
+        let large = event(6 * PIECE);
+        let clients = [buffer.begin(&large, None), buffer.begin(&large, None)];
+        assert_eq!(buffer.bytes(), 6 * PIECE);
+        drop(large);
+        for (_, rest) in clients {
+            assert!(rest.unwrap().next().is_ok());
+        }
+    }
+
+    /// One client may begin as many views as there are, again and again.
+    #[test]
+    fn whoever_has_most_in_the_buffer_is_disconnected_and_nobody_else() {
+        let buffer = EventBuffer::new(6 * PIECE);
+        let (victim, attacker) = (Some([203, 0, 113, 5].into()), Some([203, 0, 113, 6].into()));
+        let (_, slow) = buffer.begin(&event(2 * PIECE), victim);
+        // Begun and left: nobody is in the middle of these.
+        for _ in 0..100 {
+            drop(buffer.begin(&event(2 * PIECE), attacker));
+        }
+        let held: Vec<_> = (0..100).map(|_| buffer.begin(&event(2 * PIECE), attacker).1.unwrap()).collect();
+        assert!(slow.unwrap().next().is_ok());
+        assert_eq!(held.into_iter().filter_map(|pieces| pieces.next().ok()).count(), 2);
+        assert!(buffer.bytes() <= 6 * PIECE);
+    }
+}

@@ -1,0 +1,107 @@
+//! One client of a channel: what it was last told, and what comes next.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use axum::body::Bytes;
+use futures::{Stream, stream};
+
+use super::{
+    channel::{Beat, Subscription},
+    event::{EventBuffer, EventGone, Pieces},
+};
+use crate::server::http::limits::PeerPermit;
+
+/// One client. It holds a place for as long as it is there, and no event: the channel and the buffer have those.
+pub struct Follower {
+    subscription: Subscription,
+    buffer: Arc<EventBuffer>,
+    network: Option<IpAddr>,
+    last: Option<u64>,
+    /// The snapshot that was there when it came: it is told of none before.
+    due: u64,
+    greeted: bool,
+    /// What it has yet to take of the event that it is in the middle of.
+    rest: Option<Pieces>,
+    /// It was told why the stream ends.
+    dismissed: bool,
+    _place: PeerPermit,
+}
+
+/// For clients that reconnect by themselves; sent at once, so that they know that they are heard.
+const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
+
+impl Follower {
+    pub fn new(
+        subscription: Subscription,
+        (buffer, network): (Arc<EventBuffer>, Option<IpAddr>),
+        last: Option<u64>,
+        due: u64,
+        place: PeerPermit,
+    ) -> Self {
+        Self {
+            subscription,
+            buffer,
+            network,
+            last,
+            due,
+            greeted: false,
+            rest: None,
+            dismissed: false,
+            _place: place,
+        }
+    }
+
+    /// An error where it ends in the middle of an event: what ends so must not look whole.
+    pub fn events(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        stream::try_unfold(self, async |mut follower| {
+            Ok(follower.next().await?.map(|piece| (piece, follower)))
+        })
+    }
+
+    /// Asked only when the client has taken what came before: one that does not read skips what it missed. It ends for a
+    /// client that is too slow for the event it is in the middle of: what that client has is no event without its end.
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            return Ok(Some(GREETING));
+        }
+        if let Some(rest) = self.rest.take() {
+            let piece = rest.next().map_err(|EventGone| io::Error::other("too slow for this event"))?;
+            return Ok(Some(self.remember(piece)));
+        }
+        if self.dismissed {
+            return Ok(None);
+        }
+        loop {
+            if let Some(event) = self.event() {
+                return Ok(Some(event));
+            }
+            match self.subscription.beat().await {
+                // Told before this client followed, or while it read what came before.
+                Some(Beat::News) => {}
+                Some(Beat::Alive) => return Ok(Some(self.event_or_sign_of_life())),
+                Some(Beat::NoRoom) => {
+                    self.dismissed = true;
+                    return Ok(self.subscription.channel().farewell());
+                }
+                Some(Beat::Over) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// The first piece of the next event.
+    fn event(&mut self) -> Option<Bytes> {
+        let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
+        self.last = Some(seq);
+        let begun = self.buffer.begin(&event, self.network);
+        Some(self.remember(begun))
+    }
+
+    fn remember(&mut self, (piece, rest): (Bytes, Option<Pieces>)) -> Bytes {
+        self.rest = rest;
+        piece
+    }
+
+    fn event_or_sign_of_life(&mut self) -> Bytes {
+        self.event().unwrap_or_else(|| self.subscription.channel().sign_of_life())
+    }
+}

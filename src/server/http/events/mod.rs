@@ -1,0 +1,66 @@
+//! `GET /api/events`: the changes of one view, as server-sent events.
+//!
+//! Equal views are one [`channel::Channel`]: cut, compared and written once for all who follow it. A client holds its
+//! place in the sequence and a piece of an event, so that slow ones cost little: they are skipped forward, and
+//! disconnected where an event takes them too long ([`event::EventBuffer`]).
+
+mod ask;
+mod channel;
+mod cut;
+mod event;
+mod follower;
+mod hub;
+mod room;
+mod rounds;
+mod size;
+#[cfg(test)]
+mod tests;
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Extension, State},
+    http::{HeaderMap, HeaderValue, Method, header},
+    response::Response,
+};
+use futures::stream;
+
+use super::{error::ApiResult, params::QueryParams, peer::Peer};
+use i18n::Lang;
+use wukong_core::Scope;
+
+pub use hub::{Hub, Pace};
+#[cfg(test)]
+pub use {
+    event::PIECE,
+    hub::{BUFFERED_BYTES, CHANNEL_BYTES},
+};
+
+/// `GET /api/events`. HEAD is answered alike, and takes neither a place nor a channel: nothing would come of them.
+pub async fn events(
+    State(hub): State<Arc<Hub>>,
+    State(scope): State<Scope>,
+    method: Method,
+    lang: Option<Extension<Lang>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    QueryParams(params): QueryParams,
+) -> ApiResult<Response> {
+    let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
+    let asked = ask::read(&params, &headers, lang)?;
+    let body = if method == Method::HEAD {
+        // Of no length, as the stream that GET gets.
+        Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
+    } else {
+        let follower = hub.follow(&asked, scope, peer.map(|Extension(peer)| peer))?;
+        Body::from_stream(follower.events())
+    };
+    let mut response = Response::new(body);
+    let out = response.headers_mut();
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would hold events back until its buffer is full.
+    out.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}

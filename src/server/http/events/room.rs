@@ -1,0 +1,66 @@
+//! The bytes that a channel counts for, out of the pool of all channels. They count for the peer that asked for its view
+//! first, which has half of the pool at most.
+
+use std::sync::Arc;
+
+use crate::server::http::{
+    limits::{PeerPermit, PeerSemaphore, PermitError},
+    peer::Peer,
+};
+
+/// Bytes that a permit of the pool stands for.
+const UNIT: usize = 1 << 10;
+
+pub struct Room {
+    pool: Arc<PeerSemaphore>,
+    peer: Option<Peer>,
+    permit: PeerPermit,
+    units: usize,
+}
+
+/// A pool of so many bytes.
+pub fn pool(bytes: usize) -> Arc<PeerSemaphore> {
+    PeerSemaphore::new("event views, in KiB", bytes / UNIT)
+}
+
+impl Room {
+    pub fn new(pool: &Arc<PeerSemaphore>, peer: Option<Peer>, bytes: usize) -> Result<Self, PermitError> {
+        let units = bytes.div_ceil(UNIT);
+        let permit = pool.try_acquire_many(peer, units)?;
+        Ok(Self { pool: pool.clone(), peer, permit, units })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.units * UNIT
+    }
+
+    /// Counts for so many bytes from now on. Where there is no room for them it counts for what it did.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), PermitError> {
+        let units = bytes.div_ceil(UNIT);
+        match units.checked_sub(self.units) {
+            Some(0) => {}
+            Some(more) => self.permit.merge(self.pool.try_acquire_many(self.peer, more)?),
+            None => self.permit.release(self.units - units),
+        }
+        self.units = units;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_that_cannot_grow_stays_as_it_is() {
+        let pool = pool(10 * UNIT);
+        let mut room = Room::new(&pool, None, 3 * UNIT).unwrap();
+        assert_eq!(room.resize(11 * UNIT), Err(PermitError::AllTaken));
+        assert_eq!((room.bytes(), pool.held()), (3 * UNIT, 3));
+        room.resize(10 * UNIT).unwrap();
+        room.resize(UNIT + 1).unwrap();
+        assert_eq!((room.bytes(), pool.held()), (2 * UNIT, 2));
+        drop(room);
+        assert_eq!(pool.held(), 0);
+    }
+}

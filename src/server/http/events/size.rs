@@ -1,0 +1,63 @@
+//! About how many bytes a view takes in memory: its structs and lists by their size, and its texts by what postcard makes of
+//! them. Allocators round up; names that views share ([`Facet`]) are not counted.
+
+use serde::Serialize;
+
+use model::{history::Sparks, source::SourceHealth, view::{Facet, Frame, HomeView}, vm::{Disk, GuestFilesystem, Network, Reading, Vm, VmSummary, Volume}};
+
+pub fn of_frame(frame: &Frame) -> usize {
+    rounded(size_of::<Frame>() + list::<SourceHealth>(frame.sources.len()) + texts(frame))
+}
+
+pub fn of_list(view: &HomeView) -> usize {
+    let rows = list::<VmSummary>(view.vms.len()) + texts(&view.vms);
+    let sparks = list::<Sparks>(view.sparks.len()) + texts(&view.sparks);
+    let filters = [&view.facets.namespaces, &view.facets.nodes];
+    let counts: usize = filters.map(|facet: &Facet| list::<u32>(facet.vms.len())).iter().sum();
+    let rest = size_of::<HomeView>() + texts(&view.query) + view.map.len();
+    of_frame(&view.frame) + rounded(rows + sparks + counts + rest)
+}
+
+pub fn of_vm(vm: &Vm) -> usize {
+    let readings: usize = vm.volumes.iter().map(|volume| volume.readings.len()).sum();
+    rounded(
+        size_of::<Vm>()
+            + list::<Network>(vm.networks.len())
+            + list::<Disk>(vm.disks.len())
+            + list::<Volume>(vm.volumes.len())
+            + list::<Reading>(readings)
+            + list::<GuestFilesystem>(vm.guest.filesystems.len())
+            + texts(vm),
+    )
+}
+
+fn list<T>(length: usize) -> usize {
+    length * size_of::<T>()
+}
+
+/// Every text of it is as many bytes as this at most.
+fn texts(value: &impl Serialize) -> usize {
+    postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default()).unwrap_or_default()
+}
+
+/// jemalloc's sizes are at most a quarter apart.
+fn rounded(bytes: usize) -> usize {
+    bytes + bytes / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::http::tests::fixture::vm;
+
+    #[test]
+    fn texts_and_lists_count() {
+        let small = vm("shop", "a");
+        let mut large = small.clone();
+        large.os_image = "x".repeat(10_000);
+        large.disks = vec![Disk { name: "d".into(), ..Disk::default() }; 100];
+        let more = of_vm(&large) - of_vm(&small);
+        let least = 10_000 + 99 * size_of::<Disk>();
+        assert!((least..2 * least).contains(&more), "{more} bytes");
+    }
+}

@@ -1,0 +1,278 @@
+//! Everything that happens around a handler, outermost first, each with its reason.
+
+use std::{any::Any, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{Html, IntoResponse, Response},
+};
+use leptos::nonce::Nonce;
+use tower::ServiceBuilder;
+use tower_http::{
+    CompressionLevel, catch_panic::CatchPanicLayer, classify::ServerErrorsFailureClass,
+    compression::CompressionLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer, trace::TraceLayer,
+};
+use tracing::Span;
+
+use super::{
+    address::{self, SERVER_FUNCTIONS},
+    build,
+    connection::Origin,
+    error::{ApiError, Problem},
+    language,
+    peer::Peer,
+    state::App,
+};
+use i18n::Lang;
+
+/// Every answer comes out of memory; one that takes this long never will.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// When to come back to a server whose connections are all taken, in seconds: idle ones end within half a minute.
+const CROWD_RETRY: u32 = 10;
+/// Nothing that is asked of this server has a body.
+const LONGEST_BODY: usize = 4 << 10;
+/// Bytes of path and query. A list's longest query is under 4 kB.
+const LONGEST_URL: usize = 8 << 10;
+
+/// Wraps every route.
+pub fn around(router: Router, app: App) -> Router {
+    router.layer(
+        ServiceBuilder::new()
+            // What comes behind counts and logs by it.
+            .layer(middleware::from_fn_with_state(app.clone(), identify))
+            // Seen at RUST_LOG=debug; a failure at any level. The path alone: a query can hold what people typed.
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(span)
+                    .on_request(())
+                    .on_response(log_response)
+                    .on_failure(log_failure),
+            )
+            // Pages and problems are in the language of whoever reads them.
+            .layer(middleware::from_fn(speak))
+            // Problems are JSON for programs and a page for people, wherever below they come from.
+            .layer(middleware::from_fn_with_state(app.clone(), present))
+            // No answer leaves without them, not even one about a panic.
+            .layer(middleware::from_fn(secure))
+            // A bug costs one answer, not the connection and what else is on it.
+            .layer(CatchPanicLayer::custom(panicked))
+            // What nobody should have sent goes no further.
+            .layer(middleware::from_fn_with_state(app, guard))
+            // Bodies are never wanted: a large one is refused before it is read.
+            .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
+            // A handler that hangs must not hold its connection for ever.
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT)),
+    )
+}
+
+/// For answers that are made anew each time. Assets and the list of VMs are compressed beforehand.
+pub fn compression() -> CompressionLayer {
+    // 4 is where brotli still writes a page in a few milliseconds.
+    CompressionLayer::new().br(true).gzip(true).quality(CompressionLevel::Precise(4))
+}
+
+/// Pages show this moment, and their nonce must not be used twice.
+pub async fn never_stored(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+    response
+}
+
+/// Says whose request it is.
+async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if let Some(Origin { address, .. }) = request.extensions().get() {
+        let peer = app.proxies.peer_of_request(*address, request.headers());
+        request.extensions_mut().insert(peer);
+    }
+    next.run(request).await
+}
+
+/// At the level of a failure, so that a failure says what was asked, and by whom.
+fn span(request: &Request) -> Span {
+    let peer = request.extensions().get::<Peer>().map(tracing::field::display);
+    tracing::error_span!("http", method = %request.method(), path = request.uri().path(), peer)
+}
+
+fn log_response(response: &Response, latency: Duration, _: &Span) {
+    tracing::debug!(status = response.status().as_u16(), ms = latency.as_millis() as u64, "answered");
+}
+
+fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {
+    // Not ready and timed out are states that probes ask for; they are no fault of this program.
+    match failure {
+        ServerErrorsFailureClass::StatusCode(StatusCode::SERVICE_UNAVAILABLE) => {}
+        failure => tracing::error!(%failure, ms = latency.as_millis() as u64, "request failed"),
+    }
+}
+
+/// The log has the message: see `server::log`.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ApiError::Internal.into_response()
+}
+
+/// Whether a path is for programs; everything else is for people.
+fn is_machine(path: &str) -> bool {
+    path == "/api"
+        || ["/api/", SERVER_FUNCTIONS, build::PREFIX, "/pkg/", "/healthz", "/readyz"]
+            .iter()
+            .any(|start| path.starts_with(start))
+}
+
+/// Programs are told in English, whatever they accept.
+async fn speak(request: Request, next: Next) -> Response {
+    if is_machine(request.uri().path()) {
+        next.run(request).await
+    } else {
+        language::choose(request, next).await
+    }
+}
+
+async fn present(State(app): State<App>, request: Request, next: Next) -> Response {
+    let machine = is_machine(request.uri().path());
+    let lang = request.extensions().get::<Lang>().copied().unwrap_or_default();
+    let mut response = next.run(request).await;
+    if !response.status().is_client_error() && !response.status().is_server_error() {
+        return response;
+    }
+    if wordless(&response) {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = Problem::of_status(response.status()).into_response();
+        allow.map(|allow| response.headers_mut().insert(header::ALLOW, allow));
+    }
+    match response.extensions_mut().remove::<Problem>() {
+        Some(problem) if !machine => page(&problem, response, &app, lang),
+        _ => response,
+    }
+}
+
+/// An error of a layer, which knows nothing of problems.
+fn wordless(response: &Response) -> bool {
+    response.body().size_hint().exact() == Some(0) || response.status() == StatusCode::PAYLOAD_TOO_LARGE
+}
+
+fn page(problem: &Problem, from: Response, app: &App, lang: Lang) -> Response {
+    let html = Html(problem.page(&app.assets.bundle().css, lang));
+    let mut response = (problem.status, html).into_response();
+    for (name, value) in from.headers() {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+/// Mints the nonce that a page's inline scripts carry, and says what browsers may do with the answer.
+async fn secure(mut request: Request, next: Next) -> Response {
+    let nonce = (!is_machine(request.uri().path())).then(Nonce::new);
+    if let Some(nonce) = &nonce {
+        request.extensions_mut().insert(nonce.clone());
+    }
+    let mut response = next.run(request).await;
+    let policy =
+        nonce.and_then(|nonce| page_policy(&nonce)).unwrap_or(HeaderValue::from_static(NO_PAGE_POLICY));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+const SECURITY_HEADERS: [(&str, &str); 6] = [
+    ("x-content-type-options", "nosniff"),
+    // Names of VMs and filters are in our URLs: they are nobody else's business.
+    ("referrer-policy", "no-referrer"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    // For browsers that do not know `frame-ancestors`.
+    ("x-frame-options", "DENY"),
+];
+
+/// An answer for programs that a browser opens as a page may load and run nothing.
+const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; \
+         form-action 'self'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).ok()
+}
+
+async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if let Err(error) = check(&request, &app) {
+        return error.into_response();
+    }
+    if build::inner_path(request.uri().path()).starts_with(SERVER_FUNCTIONS) {
+        adapt(&mut request);
+    }
+    next.run(request).await
+}
+
+fn check(request: &Request, app: &App) -> Result<(), ApiError> {
+    let kept_for_probes = request.extensions().get::<Origin>().is_some_and(|origin| origin.probes_only);
+    if kept_for_probes && !address::is_probe(request.uri().path()) {
+        return Err(ApiError::Busy(CROWD_RETRY));
+    }
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        return Err(ApiError::Method);
+    }
+    let url = request.uri().path_and_query().map_or("", |url| url.as_str());
+    if url.len() > LONGEST_URL {
+        return Err(ApiError::UrlTooLong(LONGEST_URL));
+    }
+    let path = request.uri().path();
+    if is_asked_ahead(request.headers()) && !app.assets.contain(path) && !address::is_probe(path) {
+        return Err(ApiError::Prefetch);
+    }
+    if is_loaded_by_another_site(request.headers()) || is_of_another_origin(request.headers()) {
+        return Err(ApiError::OtherSite);
+    }
+    address::check(request.uri())?;
+    app.hosts.check(request)
+}
+
+/// Whether a browser asks before anybody wants to see the answer, to have it ready: Chrome and Safari say so by `Sec-Purpose`
+/// (Fetch, W3C) or `Purpose`, Firefox by `X-Moz`. Only files are worth that: everything else is of this moment and not stored,
+/// so that it would be computed twice, and a stream be followed by nobody.
+fn is_asked_ahead(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-moz"].iter().any(|name| {
+        let value = headers.get(*name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().is_some_and(|purpose| purpose.trim().eq_ignore_ascii_case("prefetch"))
+    })
+}
+
+/// Whether a page elsewhere loads this, as browsers say in Fetch Metadata headers (W3C). It may lead people here, which is a
+/// navigation of the whole window. `same-site` is elsewhere too: another port of this machine is.
+fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
+    let is = |name: &str, values: &[&str]| {
+        headers.get(name).is_some_and(|value| values.iter().any(|v| value == v))
+    };
+    let is_navigation = is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document"]);
+    is("sec-fetch-site", &["cross-site", "same-site"]) && !is_navigation
+}
+
+/// Whether the page that asks is of another origin than this host: a WebSocket says so, and has no Fetch Metadata. Pages of
+/// ours ask by GET, where browsers name no origin.
+fn is_of_another_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let own = text(header::HOST);
+    headers.contains_key(header::ORIGIN)
+        && text(header::ORIGIN).and_then(|origin| Some(origin.split_once("://")?.1)) != own
+}
+
+/// Server functions are found by method, and know GET alone: the router cuts the body off an answer to HEAD.
+/// They send whoever takes HTML back to the referrer, as after a form: nobody is to be sent anywhere.
+fn adapt(request: &mut Request<Body>) {
+    *request.method_mut() = Method::GET;
+    let headers: &mut HeaderMap = request.headers_mut();
+    headers.remove(header::ACCEPT);
+    headers.remove(header::REFERER);
+}

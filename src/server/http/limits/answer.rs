@@ -1,0 +1,207 @@
+//! An answer that is whole in memory counts for as long as it is: until its last byte is sent, however slowly it is read.
+//!
+//! Without that, some hundred clients that each read another snapshot's list at a crawl would hold as many lists.
+
+use std::sync::Arc;
+
+use super::{LONGEST_WAIT, PeerPermit, PeerSemaphore, RETRY_AFTER, WorkLimits, render::collect};
+use crate::server::http::{
+    error::{ApiError, ApiResult},
+    peer::Peer,
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+
+/// Bytes that a permit stands for.
+pub const UNIT: usize = 1 << 10;
+/// Smaller answers are not counted: those to every connection that there can be are as many bytes as may be.
+const SMALL: usize = 4 << 10;
+
+/// Lets a list of all VMs out once there is room for it.
+pub async fn send_list(
+    State(limits): State<Arc<WorkLimits>>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let turn = limits.list_turns.acquire_within(LONGEST_WAIT, peer).await;
+    let _turn = turn.ok_or(ApiError::Busy(RETRY_AFTER))?;
+    let (head, body) = collect(next.run(request).await).await?;
+    Ok(Response::from_parts(head, Body::from(hold(&limits.lists, peer, body).await?)))
+}
+
+/// Lets a file out once there is room for it: the program has its bytes once, and the kernel a part for each reader.
+pub async fn send_file(
+    State(limits): State<Arc<WorkLimits>>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let (head, body) = collect(next.run(request).await).await?;
+    Ok(Response::from_parts(head, Body::from(hold(&limits.files, peer, body).await?)))
+}
+
+/// The same bytes with a permit for them.
+async fn hold(pool: &Arc<PeerSemaphore>, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Bytes> {
+    if bytes.len() <= SMALL {
+        return Ok(bytes);
+    }
+    let permits = bytes.len().div_ceil(UNIT);
+    let permit = pool.acquire_many_within(LONGEST_WAIT, peer, permits).await;
+    let permit = permit.ok_or(ApiError::Busy(RETRY_AFTER))?;
+    Ok(Bytes::from_owner(BytesWithPermit { bytes, _permit: permit }))
+}
+
+impl WorkLimits {
+    /// The same answer with a permit for its bytes.
+    pub(super) async fn hold_answer(&self, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Bytes> {
+        hold(&self.answers, peer, bytes).await
+    }
+}
+
+/// The permit goes with the bytes and not with the body: hyper drops the body once it has its last bytes, and keeps these
+/// until they are sent.
+struct BytesWithPermit {
+    bytes: Bytes,
+    _permit: PeerPermit,
+}
+
+impl AsRef<[u8]> for BytesWithPermit {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use axum::{Router, http::Method, middleware, routing::get};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    const SIZE: usize = 10 << 10;
+
+    struct Rig {
+        limits: Arc<WorkLimits>,
+        router: Router,
+    }
+
+    /// Room for six answers of `/large`.
+    fn rig() -> Rig {
+        let limits = Arc::new(WorkLimits::new(1, 1, 6 * SIZE));
+        let router = Router::new()
+            .route("/large", get(async || vec![b'x'; SIZE]))
+            .route("/huge", get(async || vec![b'x'; 100 * SIZE]))
+            .route("/small", get(async || vec![b'x'; SMALL]))
+            .layer(middleware::from_fn_with_state(limits.clone(), send_list));
+        let files = Router::new()
+            .route("/file", get(async || vec![b'x'; SIZE]))
+            .layer(middleware::from_fn_with_state(limits.clone(), send_file));
+        let router = router.merge(files);
+        Rig { limits, router }
+    }
+
+    impl Rig {
+        async fn ask(&self, path: &str, last: u8) -> Response {
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(Peer::new(IpAddr::from([203, 0, 113, last])));
+            self.router.clone().oneshot(request).await.unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_are_not_read_are_no_more_than_there_is_room_for() {
+        let rig = rig();
+        let mut unread = Vec::new();
+        for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200), (6, 200), (6, 200), (7, 503)] {
+            let answer = rig.ask("/large", peer).await;
+            assert_eq!(answer.status(), want, "{peer}");
+            unread.push(answer);
+        }
+        assert_eq!(rig.ask("/small", 7).await.status(), 200);
+        unread.remove(0);
+        assert_eq!(rig.ask("/large", 7).await.status(), 200);
+        drop(unread);
+        assert_eq!(rig.limits.lists.held(), 0);
+    }
+
+    /// A reader that acknowledges nothing leaves a part of the file with the kernel.
+    #[tokio::test(start_paused = true)]
+    async fn files_that_are_not_read_are_no_more_than_there_is_room_for() {
+        let rig = rig();
+        let mut unread = Vec::new();
+        for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200)] {
+            let answer = rig.ask("/file", peer).await;
+            assert_eq!(answer.status(), want, "{peer}");
+            unread.push(answer);
+        }
+        drop(unread);
+        assert_eq!(rig.ask("/file", 5).await.status(), 200);
+    }
+
+    /// A request that waits for its peer's share holds its turn meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_waits_for_its_share_keeps_nobody_else_from_a_list() {
+        let rig = rig();
+        let mut unread = Vec::new();
+        for _ in 0..3 {
+            unread.push(rig.ask("/large", 5).await);
+        }
+        let begun = tokio::time::Instant::now();
+        let other = async {
+            tokio::task::yield_now().await;
+            (rig.ask("/large", 6).await.status(), begun.elapsed())
+        };
+        let (waiting, more, (status, took)) = tokio::join!(rig.ask("/large", 5), rig.ask("/large", 5), other);
+        assert_eq!((waiting.status().as_u16(), more.status().as_u16(), status.as_u16()), (503, 503, 200));
+        assert!(took < LONGEST_WAIT, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_count_until_the_last_of_them_is_gone() {
+        let rig = rig();
+        let body = rig.ask("/large", 5).await.into_body();
+        let mut bytes = body.collect().await.unwrap().to_bytes();
+        let rest = bytes.split_off(SIZE / 2);
+        assert_eq!((bytes.len(), rest.len()), (SIZE / 2, SIZE / 2));
+        drop(bytes);
+        assert_eq!(rig.limits.lists.held(), SIZE / UNIT);
+        drop(rest);
+        assert_eq!(rig.limits.lists.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_larger_than_the_room_of_a_peer_is_sent_when_nothing_else_is() {
+        let rig = rig();
+        let huge = rig.ask("/huge", 5).await;
+        assert_eq!(huge.status(), 200);
+        assert_eq!(rig.ask("/huge", 5).await.status(), 503);
+        assert_eq!(rig.ask("/huge", 6).await.status(), 200);
+        assert_eq!(huge.headers()["content-length"], (100 * SIZE).to_string());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_lists_slowly_keeps_nobody_from_pages() {
+        let rig = rig();
+        let _lists = [rig.ask("/huge", 5).await, rig.ask("/huge", 6).await];
+        assert_eq!(rig.ask("/huge", 7).await.status(), 503);
+        let page = rig.limits.hold_answer(None, vec![b'x'; SIZE].into()).await;
+        assert!(page.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn head_is_told_the_length_and_holds_nothing() {
+        let rig = rig();
+        let request = Request::builder().method(Method::HEAD).uri("/large").body(Body::empty()).unwrap();
+        let answer = rig.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.headers()["content-length"], SIZE.to_string());
+        assert_eq!(rig.limits.lists.held(), 0);
+    }
+}

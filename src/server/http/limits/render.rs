@@ -1,0 +1,254 @@
+//! What is computed for a request holds a permit while it is computed, and none while it waits for somebody else. It is
+//! computed on threads of its own: a thread that computes looks at no socket, and there are as few threads as cores.
+
+use std::{
+    panic::resume_unwind,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::response::Parts,
+    middleware::Next,
+    response::Response,
+};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use super::{LONGEST_WAIT, PeerPermit, PeerSemaphore, RETRY_AFTER, WorkLimits};
+use crate::server::http::{
+    error::{ApiError, ApiResult},
+    layers::ANSWER_TIMEOUT,
+    peer::Peer,
+};
+
+/// Computes an answer once there is a permit for it, and lets it out once there is room for it. It is put together first:
+/// a page is whole anyway, and takes a tenth of the room once it is compressed.
+pub async fn render_answer(
+    State(limits): State<Arc<WorkLimits>>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let hold = limits.clone();
+    limits
+        .render(request, async move |request| {
+            let (head, body) = collect(next.run(request).await).await?;
+            Ok(Response::from_parts(head, Body::from(hold.hold_answer(peer, body).await?)))
+        })
+        .await
+}
+
+/// Every byte of an answer.
+pub async fn collect(answer: Response) -> ApiResult<(Parts, Bytes)> {
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|_| ApiError::Internal)?;
+    Ok((head, body.to_bytes()))
+}
+
+impl WorkLimits {
+    /// Computes under a permit. It goes on to its end even where the client leaves meanwhile: what Leptos has begun does so
+    /// by itself, and would otherwise count for nobody.
+    pub(super) async fn render<F>(
+        &self,
+        mut request: Request,
+        work: impl FnOnce(Request) -> F,
+    ) -> ApiResult<Response>
+    where
+        F: Future<Output = ApiResult<Response>> + Send + 'static,
+    {
+        let peer = request.extensions().get::<Peer>().copied();
+        let semaphore = self.renders.clone();
+        let permit = semaphore.acquire_within(LONGEST_WAIT, peer).await.ok_or(ApiError::Busy(RETRY_AFTER))?;
+        let guard = PermitGuard(RenderPermit { semaphore, peer, permit: Arc::new(Mutex::new(Some(permit))) });
+        request.extensions_mut().insert(guard.0.clone());
+        let work = work(request);
+        let rendering = async move {
+            let _guard = guard;
+            timeout(ANSWER_TIMEOUT, work).await
+        };
+        match self.spawn(rendering.in_current_span()).await {
+            Ok(rendered) => rendered.map_err(|_| ApiError::Unavailable("no answer was ready in time"))?,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            // The program ends.
+            Err(_) => Err(ApiError::Internal),
+        }
+    }
+}
+
+/// The permit that a request is computed under, for what has to wait meanwhile.
+#[derive(Clone)]
+pub struct RenderPermit {
+    semaphore: Arc<PeerSemaphore>,
+    peer: Option<Peer>,
+    permit: Arc<Mutex<Option<PeerPermit>>>,
+}
+
+impl RenderPermit {
+    /// Waits without the permit, which somebody else can compute under meanwhile.
+    pub async fn release_during<T>(&self, waiting: impl Future<Output = T>) -> T {
+        self.put(None);
+        let result = waiting.await;
+        self.put(Some(self.semaphore.acquire(self.peer).await));
+        result
+    }
+
+    fn put(&self, permit: Option<PeerPermit>) {
+        *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = permit;
+    }
+}
+
+/// Ends the permit with the answer, even if a clone of it is left in a context of Leptos.
+struct PermitGuard(RenderPermit);
+
+impl Drop for PermitGuard {
+    fn drop(&mut self) {
+        self.0.put(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::{Router, extract::Extension, http::StatusCode, middleware, routing::get};
+    use tokio::sync::Notify;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::server::http::limits::RenderThreads;
+
+    /// `/work` computes until `done`; `/wait` waits for `told` without its permit.
+    struct Rig {
+        limits: Arc<WorkLimits>,
+        router: Router,
+        done: Arc<Notify>,
+        told: Arc<Notify>,
+    }
+
+    fn rig(renders: usize) -> Rig {
+        let limits = Arc::new(WorkLimits::new(renders, 1, 1 << 20));
+        let (done, told) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let work = |done: Arc<Notify>| async move { done.notified().await };
+        let wait = |permit: RenderPermit, told: Arc<Notify>| async move {
+            permit.release_during(told.notified()).await;
+        };
+        let (work_done, wait_told) = (done.clone(), told.clone());
+        let router = Router::new()
+            .route("/work", get(move || work(work_done.clone())))
+            .route("/wait", get(move |Extension(permit)| wait(permit, wait_told.clone())))
+            .route("/bug", get(async || -> String { panic!("a bug") }))
+            .layer(middleware::from_fn_with_state(limits.clone(), render_answer));
+        Rig { limits, router, done, told }
+    }
+
+    impl Rig {
+        fn ask(&self, path: &str, peer: &str) -> tokio::task::JoinHandle<StatusCode> {
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(Peer::new(peer.parse().unwrap()));
+            let router = self.router.clone();
+            tokio::spawn(async move { router.oneshot(request).await.unwrap().status() })
+        }
+
+        fn held(&self) -> usize {
+            self.limits.renders.held()
+        }
+    }
+
+    /// Long enough, on paused time, for everything that can go on to have gone on.
+    async fn settle() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_too_many_waits_a_little_and_is_told_to_come_back() {
+        let rig = rig(2);
+        let first = rig.ask("/work", "203.0.113.5");
+        let second = rig.ask("/work", "203.0.113.6");
+        settle().await;
+        assert_eq!(rig.held(), 2);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(rig.ask("/work", "203.0.113.7").await.unwrap(), 503);
+        assert!(begun.elapsed() < LONGEST_WAIT * 2);
+        let third = rig.ask("/work", "203.0.113.7");
+        settle().await;
+        rig.done.notify_one();
+        assert_eq!(first.await.unwrap(), 200);
+        settle().await;
+        rig.done.notify_waiters();
+        assert_eq!((second.await.unwrap(), third.await.unwrap()), (StatusCode::OK, StatusCode::OK));
+        assert_eq!(rig.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_peer_does_not_compute_under_every_permit() {
+        let rig = rig(4);
+        let _first = [(); 3].map(|()| rig.ask("/work", "203.0.113.5"));
+        settle().await;
+        assert_eq!(rig.held(), 2);
+        let _other = rig.ask("/work", "203.0.113.6");
+        settle().await;
+        assert_eq!(rig.held(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_somebody_else_holds_no_permit() {
+        let rig = rig(1);
+        let waiting = [(); 3].map(|()| rig.ask("/wait", "203.0.113.5"));
+        settle().await;
+        assert_eq!(rig.held(), 0);
+        let working = rig.ask("/work", "203.0.113.6");
+        settle().await;
+        rig.told.notify_waiters();
+        settle().await;
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "they go on when it is their turn");
+        rig.done.notify_one();
+        assert_eq!(working.await.unwrap(), 200);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), 200);
+        }
+        assert_eq!(rig.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_does_not_free_what_is_still_computed() {
+        let rig = rig(1);
+        let left = rig.ask("/work", "203.0.113.5");
+        settle().await;
+        left.abort();
+        settle().await;
+        assert_eq!(rig.held(), 1);
+        rig.done.notify_one();
+        settle().await;
+        assert_eq!(rig.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bug_and_an_answer_without_an_end_give_their_permits_back() {
+        let rig = rig(1);
+        assert!(rig.ask("/bug", "203.0.113.5").await.unwrap_err().is_panic(), "the layer above catches it");
+        assert_eq!(rig.held(), 0);
+        assert_eq!(rig.ask("/work", "203.0.113.5").await.unwrap(), 503);
+        assert_eq!(rig.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_computed_is_computed_on_other_threads() {
+        let threads = RenderThreads::start().unwrap();
+        let limits = Arc::new(WorkLimits::new(4, 1, 1 << 20).on(&threads));
+        let thread = async || std::thread::current().name().unwrap_or_default().to_owned();
+        // As Leptos does with what a page waits for.
+        let spawned = async move || tokio::spawn(thread()).await.unwrap();
+        let router = Router::new()
+            .route("/", get(thread))
+            .route("/spawned", get(spawned))
+            .layer(middleware::from_fn_with_state(limits, render_answer));
+        for path in ["/", "/spawned"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let (_, thread) = collect(router.clone().oneshot(request).await.unwrap()).await.unwrap();
+            assert_eq!(thread, "render", "{path}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Permits of which no peer has more than half.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+use crate::server::http::peer::Peer;
+
+/// Refusals are in the log this often at most: those who cause them must not fill it.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why there is no permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermitError {
+    /// All of them are taken.
+    AllTaken,
+    /// The peer has as many as one peer may have.
+    ShareTaken,
+}
+
+/// A semaphore that counts its permits by peer too. A peer that is not known (`None`) is bounded by the whole alone.
+pub struct PeerSemaphore {
+    /// What it limits, for the log.
+    name: &'static str,
+    permits: usize,
+    all: Arc<Semaphore>,
+    /// What is left to each peer that holds a permit or waits for one.
+    shares: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    warned: Mutex<Option<Instant>>,
+}
+
+/// A permit, or several; they are free again when this is dropped.
+pub struct PeerPermit {
+    /// None only of a semaphore that was closed, which none is.
+    all: Option<OwnedSemaphorePermit>,
+    share: Option<Share>,
+}
+
+impl PeerPermit {
+    /// Takes in another one of the same semaphore and peer.
+    pub fn merge(&mut self, mut other: Self) {
+        if let (Some(all), Some(more)) = (&mut self.all, other.all.take()) {
+            all.merge(more);
+        }
+        if let (Some(share), Some(more)) = (&mut self.share, &mut other.share) {
+            share.held += std::mem::take(&mut more.held);
+        }
+    }
+
+    /// Gives so many back, or as many as it has.
+    pub fn release(&mut self, count: usize) {
+        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let count = count.min(held);
+        drop(self.all.as_mut().and_then(|all| all.split(count)));
+        if let Some(share) = &mut self.share {
+            share.release(count);
+        }
+    }
+}
+
+impl PeerSemaphore {
+    pub fn new(name: &'static str, permits: usize) -> Arc<Self> {
+        let all = Arc::new(Semaphore::new(permits));
+        Arc::new(Self { name, permits, all, shares: Mutex::default(), warned: Mutex::default() })
+    }
+
+    /// A permit that is free now.
+    pub fn try_acquire(self: &Arc<Self>, peer: Option<Peer>) -> Result<PeerPermit, PermitError> {
+        self.try_acquire_many(peer, 1)
+    }
+
+    /// So many that are free now.
+    pub fn try_acquire_many(
+        self: &Arc<Self>,
+        peer: Option<Peer>,
+        count: usize,
+    ) -> Result<PeerPermit, PermitError> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let share = match peer {
+            Some(peer) => Some(self.share(peer).try_acquire(count).ok_or(PermitError::ShareTaken)?),
+            None => None,
+        };
+        let all = self.all.clone().try_acquire_many_owned(count).map_err(|_| PermitError::AllTaken)?;
+        Ok(PeerPermit { all: Some(all), share })
+    }
+
+    /// A permit that comes free within this time. Those who wait get theirs in the order in which they came.
+    pub async fn acquire_within(self: &Arc<Self>, time: Duration, peer: Option<Peer>) -> Option<PeerPermit> {
+        self.acquire_many_within(time, peer, 1).await
+    }
+
+    /// So many at once, or as many as one peer may have.
+    pub async fn acquire_many_within(
+        self: &Arc<Self>,
+        time: Duration,
+        peer: Option<Peer>,
+        count: usize,
+    ) -> Option<PeerPermit> {
+        let permit = timeout(time, self.acquire_many(peer, count)).await.ok();
+        if permit.is_none() {
+            let free = self.all.available_permits() > 0;
+            self.warn_refusal(peer, if free { PermitError::ShareTaken } else { PermitError::AllTaken });
+        }
+        permit
+    }
+
+    /// A permit, whenever it comes free.
+    pub async fn acquire(self: &Arc<Self>, peer: Option<Peer>) -> PeerPermit {
+        self.acquire_many(peer, 1).await
+    }
+
+    async fn acquire_many(self: &Arc<Self>, peer: Option<Peer>, count: usize) -> PeerPermit {
+        let count = u32::try_from(count.min(self.half())).unwrap_or(u32::MAX);
+        // A peer that waits for its own share takes nobody else's turn.
+        let share = match peer {
+            Some(peer) => Some(self.share(peer).acquire(count).await),
+            None => None,
+        };
+        PeerPermit { all: self.all.clone().acquire_many_owned(count).await.ok(), share }
+    }
+
+    /// What one peer may have.
+    fn half(&self) -> usize {
+        self.permits.div_ceil(2)
+    }
+
+    /// How many are held.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.permits - self.all.available_permits()
+    }
+
+    fn share(self: &Arc<Self>, peer: Peer) -> Share {
+        let network = peer.network();
+        let new = || Arc::new(Semaphore::new(self.half()));
+        let permits = self.shares().entry(network).or_insert_with(new).clone();
+        Share { semaphore: self.clone(), network, permits: Some(permits), held: 0 }
+    }
+
+    fn shares(&self) -> MutexGuard<'_, HashMap<IpAddr, Arc<Semaphore>>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the log that a client was refused.
+    pub fn warn_refusal(&self, peer: Option<Peer>, exhausted: PermitError) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_some_and(|warned| warned.elapsed() < WARNING_INTERVAL) {
+            return;
+        }
+        *warned = Some(Instant::now());
+        let peer = peer.map(tracing::field::display);
+        let (limit, of, share) = (self.name, self.permits, exhausted == PermitError::ShareTaken);
+        tracing::warn!(limit, of, share, peer, "limit reached, clients are refused; told once a minute");
+    }
+}
+
+/// What is left to one peer, and how much of it is held here.
+struct Share {
+    semaphore: Arc<PeerSemaphore>,
+    network: IpAddr,
+    /// None only while it is dropped.
+    permits: Option<Arc<Semaphore>>,
+    held: u32,
+}
+
+impl Share {
+    fn try_acquire(mut self, count: u32) -> Option<Self> {
+        self.permits.as_ref()?.try_acquire_many(count).ok()?.forget();
+        self.held = count;
+        Some(self)
+    }
+
+    fn release(&mut self, count: usize) {
+        if let Some(permits) = &self.permits {
+            permits.add_permits(count);
+        }
+        self.held = self.held.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    async fn acquire(mut self, count: u32) -> Self {
+        if let Some(permits) = &self.permits
+            && let Ok(permit) = permits.acquire_many(count).await
+        {
+            permit.forget();
+            self.held = count;
+        }
+        self
+    }
+}
+
+impl Drop for Share {
+    /// The last one of a peer takes the peer out of the map, under the lock that hands shares out.
+    fn drop(&mut self) {
+        let mut shares = self.semaphore.shares();
+        if let Some(permits) = self.permits.take() {
+            permits.add_permits(self.held as usize);
+        }
+        if shares.get(&self.network).is_some_and(|permits| Arc::strong_count(permits) == 1) {
+            shares.remove(&self.network);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(address: &str) -> Option<Peer> {
+        Some(Peer::new(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn one_peer_has_half_and_all_peers_have_all() {
+        let semaphore = PeerSemaphore::new("test", 5);
+        let [one, two] = [peer("203.0.113.5"), peer("203.0.113.6")];
+        let mut held: Vec<_> = (0..3).map(|_| semaphore.try_acquire(one).unwrap()).collect();
+        assert_eq!(semaphore.try_acquire(one).err(), Some(PermitError::ShareTaken));
+        held.extend((0..2).map(|_| semaphore.try_acquire(two).unwrap()));
+        assert_eq!(semaphore.try_acquire(two).err(), Some(PermitError::AllTaken));
+        assert_eq!(semaphore.try_acquire(None).err(), Some(PermitError::AllTaken));
+        held.remove(0);
+        semaphore.try_acquire(one).expect("what is dropped is free again");
+        drop(held);
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_permit_grows_and_shrinks_and_leaves_nothing() {
+        let semaphore = PeerSemaphore::new("test", 10);
+        let one = peer("203.0.113.5");
+        let mut held = semaphore.try_acquire_many(one, 2).unwrap();
+        held.merge(semaphore.try_acquire_many(one, 3).unwrap());
+        assert_eq!(semaphore.try_acquire_many(one, 1).err(), Some(PermitError::ShareTaken));
+        held.release(4);
+        assert_eq!(semaphore.held(), 1);
+        let more = semaphore.try_acquire_many(one, 4).expect("what was released is free again");
+        held.release(100);
+        drop((held, more));
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_peer() {
+        let semaphore = PeerSemaphore::new("test", 4);
+        let _held =
+            ["2001:db8::1", "2001:db8::2"].map(|address| semaphore.try_acquire(peer(address)).unwrap());
+        assert_eq!(semaphore.try_acquire(peer("2001:db8::3")).err(), Some(PermitError::ShareTaken));
+        assert!(semaphore.try_acquire(peer("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[test]
+    fn a_peer_that_is_not_known_has_no_share_of_its_own() {
+        let semaphore = PeerSemaphore::new("test", 2);
+        let _held = [None, None].map(|peer| semaphore.try_acquire(peer).unwrap());
+        assert_eq!(semaphore.try_acquire(None).err(), Some(PermitError::AllTaken));
+    }
+
+    #[test]
+    fn the_only_permit_can_be_had() {
+        assert!(PeerSemaphore::new("test", 1).try_acquire(peer("203.0.113.5")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_is_waited_for_as_long_as_one_says() {
+        let semaphore = PeerSemaphore::new("test", 2);
+        let one = peer("203.0.113.5");
+        let first = semaphore.try_acquire(one).unwrap();
+        let wait = Duration::from_secs(2);
+        assert!(semaphore.acquire_within(wait, one).await.is_none(), "its share");
+        let other = semaphore.acquire_within(wait, peer("203.0.113.6")).await.expect("the other half");
+        assert!(semaphore.acquire_within(wait, peer("203.0.113.7")).await.is_none(), "everything");
+        let waiting = tokio::spawn({
+            let semaphore = semaphore.clone();
+            async move { semaphore.acquire_within(wait, one).await.is_some() }
+        });
+        tokio::time::sleep(wait / 2).await;
+        drop(first);
+        assert!(waiting.await.unwrap());
+        drop(other);
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0), "those who waited left nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_permits_are_had_at_once_and_never_more_than_half() {
+        let semaphore = PeerSemaphore::new("test", 10);
+        let wait = Duration::from_secs(1);
+        let (one, two) = (peer("203.0.113.5"), peer("203.0.113.6"));
+        let some = semaphore.acquire_many_within(wait, one, 3).await.unwrap();
+        assert!(semaphore.acquire_many_within(wait, one, 3).await.is_none(), "two are left to it");
+        let large = semaphore.acquire_many_within(wait, two, 1000).await.expect("what one peer may have");
+        assert_eq!(semaphore.held(), 8);
+        drop((some, large));
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_that_gives_up_leaves_nothing() {
+        let semaphore = PeerSemaphore::new("test", 4);
+        let (one, two) = (peer("203.0.113.5"), peer("203.0.113.6"));
+        let all: Vec<_> = (0..4).map(|_| semaphore.try_acquire(None).unwrap()).collect();
+        assert!(semaphore.acquire_within(Duration::from_secs(1), one).await.is_none());
+        assert_eq!(semaphore.shares().len(), 0);
+        drop(all);
+        let share: Vec<_> = (0..2).map(|_| semaphore.try_acquire(two).unwrap()).collect();
+        let waiting = tokio::spawn({
+            let semaphore = semaphore.clone();
+            async move { semaphore.acquire(two).await }
+        });
+        tokio::task::yield_now().await;
+        drop(share);
+        waiting.abort();
+        drop(waiting.await);
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_crowd_leaves_nothing() {
+        let semaphore = PeerSemaphore::new("test", 6);
+        let client = |n: usize| {
+            let semaphore = semaphore.clone();
+            tokio::spawn(async move {
+                let peer = peer(&format!("203.0.113.{}", n % 3));
+                for _ in 0..50 {
+                    let permit = semaphore.acquire_within(Duration::from_micros(50 * n as u64), peer).await;
+                    tokio::task::yield_now().await;
+                    drop(permit);
+                }
+            })
+        };
+        for client in (0..24).map(client).collect::<Vec<_>>() {
+            client.await.unwrap();
+        }
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
+    }
+}

@@ -1,0 +1,142 @@
+//! `GET /api/vms`: serialised once for each snapshot, compressed once and only if somebody wants it compressed.
+
+use std::{
+    collections::HashMap,
+    io::Write,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use tokio::task::spawn_blocking;
+
+use super::json;
+use crate::server::http::{
+    encoding::{self, Encoding},
+    error::{ApiError, ApiResult},
+    etag,
+};
+use wukong_core::{Scope, Snapshot};
+
+/// Computed once on a thread of its own, whether or not those who wait stay; none where that panicked.
+type Once<T> = Shared<BoxFuture<'static, Option<T>>>;
+
+/// Brotli's 4 and gzip's 4 compress about as fast as the list is serialised.
+const BROTLI_LEVEL: u32 = 4;
+const BROTLI_WINDOW: u32 = 22;
+const BUFFER: usize = 1 << 16;
+const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(4);
+
+/// The newest listing of each scope.
+#[derive(Default)]
+pub struct Listings {
+    newest: Mutex<HashMap<Scope, Entry>>,
+}
+
+struct Entry {
+    seq: u64,
+    listing: Once<Arc<Listing>>,
+}
+
+impl Listings {
+    /// The listing of this snapshot, or of a newer one that somebody else has asked for meanwhile.
+    pub async fn of(&self, scope: Scope, snapshot: Arc<Snapshot>) -> ApiResult<Arc<Listing>> {
+        self.entry(scope, snapshot).await.ok_or(ApiError::Internal)
+    }
+
+    fn entry(&self, scope: Scope, snapshot: Arc<Snapshot>) -> Once<Arc<Listing>> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = newest.get(&scope);
+        if let Some(entry) = known.filter(|entry| entry.seq >= snapshot.seq) {
+            return entry.listing.clone();
+        }
+        let before = known.and_then(|entry| entry.listing.peek().cloned().flatten());
+        let seq = snapshot.seq;
+        let listing = once(move || Listing::new(&scope, &snapshot, before));
+        newest.insert(scope, Entry { seq, listing: listing.clone() });
+        listing
+    }
+}
+
+/// All VMs as JSON, and the same compressed.
+pub struct Listing {
+    etag: HeaderValue,
+    plain: Bytes,
+    brotli: OnceLock<Once<Bytes>>,
+    gzip: OnceLock<Once<Bytes>>,
+}
+
+impl Listing {
+    /// A listing equal to the one before is that one: what was compressed stays compressed.
+    fn new(scope: &Scope, snapshot: &Snapshot, before: Option<Arc<Self>>) -> Arc<Self> {
+        let size = before.as_ref().map_or(0, |listing| listing.plain.len());
+        let plain = json::vms(scope, snapshot, size);
+        if let Some(before) = before.filter(|listing| listing.plain == plain) {
+            return before;
+        }
+        Arc::new(Self {
+            etag: etag::of(&plain),
+            plain: plain.into(),
+            brotli: OnceLock::new(),
+            gzip: OnceLock::new(),
+        })
+    }
+
+    /// Answers one request.
+    pub async fn respond(&self, headers: &HeaderMap) -> ApiResult<Response> {
+        if etag::matches(headers, &self.etag) {
+            return Ok(self.response(StatusCode::NOT_MODIFIED, Encoding::Identity, Bytes::new()));
+        }
+        let encoding = encoding::negotiate(headers);
+        let body = self.bytes(encoding).await.ok_or(ApiError::Internal)?;
+        Ok(self.response(StatusCode::OK, encoding, body))
+    }
+
+    async fn bytes(&self, encoding: Encoding) -> Option<Bytes> {
+        let plain = self.plain.clone();
+        match encoding {
+            Encoding::Identity => Some(plain),
+            Encoding::Brotli => self.brotli.get_or_init(|| once(move || brotli(&plain))).clone().await,
+            Encoding::Gzip => self.gzip.get_or_init(|| once(move || gzip(&plain))).clone().await,
+        }
+    }
+
+    fn response(&self, status: StatusCode, encoding: Encoding, body: Bytes) -> Response {
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        headers.insert(header::ETAG, self.etag.clone());
+        if let Some(coding) = encoding.header() {
+            headers.insert(header::CONTENT_ENCODING, coding);
+        }
+        response
+    }
+}
+
+fn once<T: Clone + Send + Sync + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Once<T> {
+    spawn_blocking(work).map(Result::ok).boxed().shared()
+}
+
+fn brotli(plain: &[u8]) -> Bytes {
+    let mut writer = brotli::CompressorWriter::new(Vec::new(), BUFFER, BROTLI_LEVEL, BROTLI_WINDOW);
+    // A Vec takes every write.
+    let _ = writer.write_all(plain);
+    writer.into_inner().into()
+}
+
+fn gzip(plain: &[u8]) -> Bytes {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), GZIP_LEVEL);
+    // A Vec takes every write.
+    let _ = writer.write_all(plain);
+    writer.finish().unwrap_or_default().into()
+}

@@ -1,0 +1,81 @@
+//! Reads the snapshot, never the cluster. Every route is on this screen; what happens around them is in [`layers`].
+
+mod address;
+mod assets;
+mod build;
+mod connection;
+mod encoding;
+mod error;
+mod etag;
+mod events;
+mod health;
+mod hosts;
+mod json;
+mod language;
+mod layers;
+mod limits;
+mod listing;
+mod min_rate;
+pub mod page_data;
+mod pages;
+mod params;
+pub mod past;
+mod peer;
+pub mod reader;
+mod reserve;
+mod rest;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use axum::{Router, middleware, routing::get};
+
+pub use assets::Assets;
+pub use connection::{ConnectionConfig, MOST_CONNECTIONS, Patience, listen};
+pub use health::ask as ask_health;
+pub use limits::{RenderPermit, RenderThreads, WorkLimits};
+pub use peer::TrustedProxies;
+pub use reserve::RESERVE;
+pub use state::App;
+
+/// The whole HTTP surface.
+pub fn router(app: App) -> Router {
+    let documents = Router::new()
+        .route("/api/vms/stats", get(rest::stats))
+        .route("/api/vms/{name}", get(rest::vm))
+        .route("/api/vms/{name}/history", get(rest::history))
+        .route("/api/insights", get(rest::insights))
+        .route("/api/stats", get(rest::totals))
+        .route("/api/sources", get(rest::sources))
+        .route("/api/groups", get(rest::groups))
+        .layer(layers::compression())
+        .layer(middleware::from_fn_with_state(app.limits.clone(), limits::render_answer));
+    let list = Router::new()
+        .route("/api/vms", get(rest::vms))
+        .layer(middleware::from_fn_with_state(app.limits.clone(), limits::send_list));
+    let downloads = Router::new()
+        .route("/api/vms.csv", get(rest::csv))
+        .route("/api/vms.json", get(rest::json))
+        .layer(layers::compression())
+        .layer(middleware::from_fn_with_state(app.limits.clone(), limits::send_download));
+    let mut files = Router::new().route("/pkg/{*path}", get(assets::serve));
+    for path in app.assets.at_root() {
+        files = files.route(&format!("/{path}"), get(assets::serve));
+    }
+    let files = files.layer(middleware::from_fn_with_state(app.limits.clone(), limits::send_file));
+    let mut routes = pages::router(&app)
+        .merge(documents)
+        .merge(list)
+        .merge(downloads)
+        .merge(files)
+        // Neither compressed, which would hold events back, nor timed: only what leads to the first byte is.
+        .route("/api/events", get(events::events))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    // What does not exist here is a problem for programs; elsewhere it is a page.
+    for path in ["/api", "/api/", "/api/{*rest}", "/fn/", "/fn/{*rest}", "/pkg/"] {
+        routes = routes.route(path, get(rest::not_found));
+    }
+    let routes = build::beside(routes.with_state(app.clone()), app.assets.bundle().build());
+    layers::around(routes, app)
+}

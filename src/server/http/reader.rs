@@ -1,0 +1,137 @@
+//! The one door to the snapshot: page, REST, server function and event stream all come through here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use model::{Millis, groups::{GroupsQuery, GroupsView}, history::{Span, Sparks}, insight::InsightQuery, map::MapNames, query::Query, view::{self as views, Facet, HistoryView, HomeView, InsightsView, SourcesView, VmView}, vm::{Vm, VmSummary}};
+use wukong_core::{Scope, Snapshot, groups, insight, view::self, frame::Identity};
+use collector::archive::Requester;
+
+use super::past::Past;
+
+/// A chart is asked for again no less often than this, in milliseconds.
+const LONGEST_REFRESH: u32 = 300_000;
+
+#[derive(Clone)]
+pub struct Reader {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    identity: Arc<Identity>,
+    clock: fn() -> Millis,
+    past: Past,
+    names: Arc<FilterNames>,
+}
+
+/// The namespaces and nodes of the view that was cut last. They are the same for every query, and for most snapshots: views
+/// that are held share them.
+#[derive(Default)]
+struct FilterNames {
+    namespaces: Mutex<Arc<[String]>>,
+    nodes: Mutex<Arc<[String]>>,
+}
+
+fn share(known: &Mutex<Arc<[String]>>, facet: &mut Facet) {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if *known == facet.names {
+        facet.names = known.clone();
+    } else {
+        *known = facet.names.clone();
+    }
+}
+
+impl Reader {
+    pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, identity: Identity, clock: fn() -> Millis) -> Self {
+        Self { snapshots, identity: Arc::new(identity), clock, past: Past::none(), names: Arc::default() }
+    }
+
+    pub fn with_past(self, past: Past) -> Self {
+        Self { past, ..self }
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// Tells of every snapshot that comes; it ends with the one who writes them.
+    pub fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    pub fn home(&self, scope: &Scope, query: &Query) -> HomeView {
+        self.home_of(&self.snapshot(), scope, query)
+    }
+
+    /// The last hour of each of `vms`.
+    fn sparks(&self, snapshot: &Snapshot, vms: &[VmSummary], now: Millis) -> Vec<Sparks> {
+        let of = |summary: &VmSummary| {
+            let vm = view::of_summary(snapshot, summary)?;
+            Some(self.past.store.sparks(&vm.uid, now))
+        };
+        vms.iter().map(|summary| of(summary).unwrap_or_default()).collect()
+    }
+
+    pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
+        self.vm_of(&self.snapshot(), scope, namespace, name)
+    }
+
+    /// Who the cells of one block of the query's map are.
+    pub fn map_names(&self, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
+        view::map_names(&self.snapshot(), scope, query, group, block)
+    }
+
+    pub fn groups(&self, scope: &Scope, query: &GroupsQuery) -> GroupsView {
+        groups::view(&self.snapshot(), &self.identity, scope, query, (self.clock)())
+    }
+
+    pub async fn history(
+        &self,
+        requester: Requester,
+        scope: &Scope,
+        namespace: &str,
+        name: &str,
+        span: Span,
+    ) -> HistoryView {
+        let (snapshot, now) = (self.snapshot(), (self.clock)());
+        let frame = frame(&snapshot, &self.identity, now);
+        let pace = u32::try_from(span.step()).unwrap_or(LONGEST_REFRESH).min(LONGEST_REFRESH);
+        let frame = views::Frame { refresh: frame.refresh.max(pace), ..frame };
+        let past = match view::find(&snapshot, scope, namespace, name) {
+            Some(vm) => Some(self.past_of(requester, vm, span).await),
+            None => None,
+        };
+        HistoryView { frame, past }
+    }
+
+    /// Of a VM that the viewer may see.
+    pub async fn past_of(&self, requester: Requester, vm: &Vm, span: Span) -> views::Past {
+        let now = (self.clock)();
+        let history = self.past.history(requester, vm, span, now).await;
+        views::Past { history, hints: insight::hints(vm, &self.past.store, now) }
+    }
+
+    pub fn insights(&self, scope: &Scope, query: &InsightQuery) -> InsightsView {
+        let drawn = self.past.drawn.borrow().clone();
+        insight::page(&self.snapshot(), &drawn, &self.identity, scope, query, (self.clock)())
+    }
+
+    pub fn sources(&self, scope: &Scope) -> SourcesView {
+        self.sources_of(&self.snapshot(), scope)
+    }
+
+    /// The same of a snapshot that the caller holds.
+    pub fn home_of(&self, snapshot: &Snapshot, scope: &Scope, query: &Query) -> HomeView {
+        let now = (self.clock)();
+        let mut view = view::home(snapshot, &self.identity, scope, query, now);
+        share(&self.names.namespaces, &mut view.facets.namespaces);
+        share(&self.names.nodes, &mut view.facets.nodes);
+        HomeView { sparks: self.sparks(snapshot, &view.vms, now), ..view }
+    }
+
+    pub fn vm_of(&self, snapshot: &Snapshot, scope: &Scope, namespace: &str, name: &str) -> VmView {
+        view::vm(snapshot, &self.identity, scope, namespace, name, (self.clock)())
+    }
+
+    pub fn sources_of(&self, snapshot: &Snapshot, scope: &Scope) -> SourcesView {
+        view::sources(snapshot, &self.identity, scope, (self.clock)())
+    }
+}

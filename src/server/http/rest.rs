@@ -1,0 +1,155 @@
+//! The REST API: every answer is read from the snapshot. Field by field it is in [`json`](super::json).
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Extension, Path, State, rejection::PathRejection},
+    http::{Extensions, HeaderMap, HeaderValue, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{
+    address,
+    error::{ApiError, ApiResult},
+    json,
+    limits::RenderPermit,
+    params::{self, QueryParams},
+    past,
+    state::App,
+};
+use model::{
+    groups::GroupsQuery,
+    insight::InsightQuery,
+    name::is_dns_subdomain,
+    vm::{Kind, Vm},
+};
+use wukong_core::{self, Scope, Snapshot};
+
+mod cell;
+mod download;
+
+pub use download::{csv, json};
+
+/// `GET /api/vms`
+pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Response> {
+    app.listings.of(app.scope(), app.reader.snapshot()).await?.respond(&headers).await
+}
+
+/// `GET /api/vms/{name}`, with `?namespace=` where the name alone is not enough.
+pub async fn vm(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    QueryParams(params): QueryParams,
+) -> ApiResult<Response> {
+    let name = vm_name(name)?;
+    let namespace = params::namespace(&params)?;
+    one(&app, &name, namespace.as_deref())
+}
+
+/// `GET /api/vms/{name}/history`, with `?span=` and `?namespace=`.
+pub async fn history(
+    State(app): State<App>,
+    extensions: Extensions,
+    permit: Option<Extension<RenderPermit>>,
+    name: Result<Path<String>, PathRejection>,
+    QueryParams(params): QueryParams,
+) -> ApiResult<Response> {
+    let name = vm_name(name)?;
+    let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
+    let snapshot = app.reader.snapshot();
+    let vm = find(&snapshot, app.scope(), &name, namespace.as_deref())?;
+    let past = app.reader.past_of(past::requester(&extensions), vm, span);
+    let past = match permit.filter(|_| span.is_long()) {
+        Some(Extension(permit)) => permit.release_during(past).await,
+        None => past.await,
+    };
+    Ok(fresh(&json::HistoryJson::new(vm, &past)))
+}
+
+/// `GET /api/insights`
+pub async fn insights(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+    let query = InsightQuery::of_address(address::query(&uri))?;
+    Ok(fresh(&json::InsightsJson::new(&app.reader.insights(&app.scope(), &query))))
+}
+
+/// `GET /api/stats` and `/api/vms/stats`. A VM that is itself called `stats` answers to
+/// `/api/vms/stats?namespace=NAMESPACE`.
+pub async fn stats(State(app): State<App>, QueryParams(params): QueryParams) -> ApiResult<Response> {
+    match params::namespace(&params)? {
+        Some(namespace) => one(&app, "stats", Some(&namespace)),
+        None => totals(State(app)).await,
+    }
+}
+
+/// `GET /api/stats`
+pub async fn totals(State(app): State<App>) -> ApiResult<Response> {
+    Ok(fresh(&json::StatsJson::new(&app.reader.snapshot().totals)))
+}
+
+/// `GET /api/sources`
+pub async fn sources(State(app): State<App>) -> Response {
+    let snapshot = app.reader.snapshot();
+    fresh(&snapshot.sources.iter().map(json::SourceJson::new).collect::<Vec<_>>())
+}
+
+/// `GET /api/groups`: every node or namespace, sorted, and the largest consumers.
+pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+    let query = GroupsQuery::of_address(address::query(&uri))?;
+    let (scope, snapshot) = (app.scope(), app.reader.snapshot());
+    let groups = wukong_core::groups::groups(&snapshot, &scope, &query);
+    let top = wukong_core::groups::top(&snapshot, &scope, &query.namespace);
+    Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, &snapshot.sources)))
+}
+
+/// Any other path that programs ask for.
+pub async fn not_found() -> ApiError {
+    ApiError::NotFound("nothing exists at this address".into())
+}
+
+/// The name in the path, decoded once.
+fn vm_name(name: Result<Path<String>, PathRejection>) -> ApiResult<String> {
+    let Ok(Path(name)) = name else { return Err(ApiError::NoName) };
+    if is_dns_subdomain(&name) { Ok(name) } else { Err(ApiError::NoName) }
+}
+
+fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
+    let snapshot = app.reader.snapshot();
+    let vm = find(&snapshot, app.scope(), name, namespace)?;
+    Ok(fresh(&json::VmJson::new(vm)))
+}
+
+/// A Wukong goes before a VirtualMachine of the same name in the same namespace that it does not own.
+fn find<'a>(snapshot: &'a Snapshot, _scope: Scope, name: &str, namespace: Option<&str>) -> ApiResult<&'a Vm> {
+    let mut found: BTreeMap<&str, &Vm> = BTreeMap::new();
+    let named = snapshot.vms.iter().filter(|vm| vm.summary.name == name);
+    for vm in named.filter(|vm| namespace.is_none_or(|wanted| vm.summary.namespace == wanted)) {
+        let first = found.entry(&vm.summary.namespace).or_insert(vm);
+        if vm.summary.kind == Kind::Wukong {
+            *first = vm;
+        }
+    }
+    match found.len() {
+        1 => found.into_values().next().ok_or(ApiError::Internal),
+        0 => Err(unknown(snapshot.ready)),
+        _ => Err(ApiError::Ambiguous {
+            name: name.to_owned(),
+            namespaces: found.into_keys().map(str::to_owned).collect(),
+        }),
+    }
+}
+
+fn unknown(ready: bool) -> ApiError {
+    ApiError::NotFound(match ready {
+        true => "no such virtual machine".into(),
+        false => "no such virtual machine so far: the cluster is still being read".into(),
+    })
+}
+
+/// JSON that belongs to this moment.
+fn fresh(value: &impl Serialize) -> Response {
+    let mut response = Json(value).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,200 @@
+//! The list's view to take away: every VM that its query means, in its order, on all pages, with exact figures.
+//!
+//! Rows are written a few at a time while they are sent, each as its VM is by then: a download that is read slowly holds
+//! names, and no VM of a snapshot that is gone. A VM that is gone by then is left out.
+
+use std::convert::Infallible;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderValue, Uri, header},
+    response::Response,
+};
+use futures::stream;
+
+use super::cell::as_text;
+use model::{delta::RowKey, figure::Figure, query::Query, vm::{Vm, VmSummary}};
+use crate::server::http::{address, error::ApiResult, json::VmJson, reader::Reader, state::App};
+use wukong_core::{attention::needs_attention, select::Selection, view};
+
+/// VMs that are written in one go: in JSON some 250 kB.
+const CHUNK: usize = 64;
+
+/// `GET /api/vms.csv`, with the parameters of the list.
+pub async fn csv(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+    let rows = selected(&app, &uri)?;
+    let chunks = pieces(app.reader, rows, |chunk, first, _| table(chunk, first));
+    Ok(attachment(chunks, "text/csv; charset=utf-8; header=present", "attachment; filename=\"vms.csv\""))
+}
+
+/// `GET /api/vms.json`, with the parameters of the list: an array like that of `/api/vms`.
+pub async fn json(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+    let rows = selected(&app, &uri)?;
+    let chunks = pieces(app.reader, rows, array);
+    Ok(attachment(chunks, "application/json", "attachment; filename=\"vms.json\""))
+}
+
+fn selected(app: &App, uri: &Uri) -> ApiResult<Vec<RowKey>> {
+    let query = Query::of_address(address::query(uri))?;
+    let snapshot = app.reader.snapshot();
+    let mut selection = Selection::of(&snapshot, &app.scope(), &query);
+    selection.sort(&query);
+    Ok(selection.vms.into_iter().map(|vm| vm.summary.row_key()).collect())
+}
+
+/// Cuts the VMs into what is written at once; there is one piece where there is no VM. `write` learns whether its piece
+/// is the first, and the last.
+fn pieces(
+    reader: Reader,
+    rows: Vec<RowKey>,
+    write: impl Fn(&[&Vm], bool, bool) -> Vec<u8>,
+) -> impl Iterator<Item = Vec<u8>> {
+    let count = rows.len().div_ceil(CHUNK).max(1);
+    let mut begun = false;
+    (0..count).filter_map(move |at| {
+        let snapshot = reader.snapshot();
+        let chunk = &rows[at * CHUNK..rows.len().min((at + 1) * CHUNK)];
+        let chunk: Vec<&Vm> = chunk.iter().filter_map(|row| view::of_row(&snapshot, row)).collect();
+        let is_last = at + 1 == count;
+        if chunk.is_empty() && !is_last {
+            return None;
+        }
+        Some(write(&chunk, !std::mem::replace(&mut begun, true), is_last))
+    })
+}
+
+fn attachment(
+    pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
+    kind: &'static str,
+    name: &'static str,
+) -> Response {
+    let pieces = pieces.map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
+    let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
+    for (header, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        response.headers_mut().insert(header, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn array(vms: &[&Vm], first: bool, last: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (at, vm) in vms.iter().enumerate() {
+        out.push(if first && at == 0 { b'[' } else { b',' });
+        // Writing numbers and texts into memory cannot fail.
+        let _ = serde_json::to_writer(&mut out, &VmJson::new(vm));
+    }
+    if vms.is_empty() && first {
+        out.push(b'[');
+    }
+    if last {
+        out.push(b']');
+    }
+    out
+}
+
+/// What stands of each figure.
+const FIGURE: [&str; 8] =
+    ["used", "of", "percent", "sampled_at", "window_seconds", "source", "stale", "missing"];
+
+/// The names of the columns: those of the API, in snake case, units at their ends.
+fn heads() -> Vec<String> {
+    let words = [
+        "namespace",
+        "name",
+        "kind",
+        "status",
+        "kubevirt_status",
+        "needs_attention",
+        "node",
+        "migrating_to",
+        "ip_address",
+        "os_image",
+        "created_at",
+        "cpu_nanocores",
+        "memory_bytes",
+        "disk_bytes",
+    ];
+    let figures = ["cpu", "memory", "disk"].into_iter();
+    let figures = figures.flat_map(|name| FIGURE.map(|what| [name, "_", what].concat()));
+    let volumes = ["disk_known_volumes", "disk_volumes"].map(str::to_owned);
+    words.into_iter().map(str::to_owned).chain(figures).chain(volumes).collect()
+}
+
+/// RFC 4180.
+fn table(vms: &[&Vm], first: bool) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    // A Vec takes every write, and all rows have the same length.
+    if first {
+        let _ = writer.write_record(heads());
+    }
+    for vm in vms {
+        let _ = writer.write_record(row(vm).into_iter().map(as_text));
+    }
+    writer.into_inner().unwrap_or_default()
+}
+
+fn row(vm: &Vm) -> Vec<String> {
+    let VmSummary { usage, .. } = &vm.summary;
+    let summary = &vm.summary;
+    let number = |amount: Option<u64>| amount.map(|amount| amount.to_string()).unwrap_or_default();
+    let mut row = vec![
+        summary.namespace.clone(),
+        summary.name.clone(),
+        summary.kind.name().to_owned(),
+        summary.status.name().to_owned(),
+        summary.kubevirt_status.clone(),
+        needs_attention(summary).to_string(),
+        summary.node.clone(),
+        summary.migrating_to.clone(),
+        summary.ip_address.clone(),
+        vm.os_image.clone(),
+        if vm.created > 0 { moment(vm.created) } else { String::new() },
+        number(summary.cpu),
+        number(summary.memory),
+        summary.disk.to_string(),
+    ];
+    for figure in [&usage.cpu, &usage.memory, &usage.disk] {
+        row.extend(self::figure(figure));
+    }
+    row.extend([usage.disk_known.to_string(), usage.disk_volumes.to_string()]);
+    row
+}
+
+/// A missing figure has a reason and nothing else: an empty field is no zero.
+fn figure(figure: &Figure) -> [String; 8] {
+    match figure {
+        Figure::Known(sample) => [
+            sample.used.to_string(),
+            sample.of.to_string(),
+            if sample.of > 0 { thousandths(sample.percent_milli()) } else { String::new() },
+            moment(sample.at),
+            thousandths(sample.window_ms.into()),
+            sample.source.name().to_owned(),
+            sample.stale.to_string(),
+            String::new(),
+        ],
+        Figure::Missing(missing) => {
+            let mut fields = [const { String::new() }; 8];
+            fields[7] = missing.reason.code().to_owned();
+            fields
+        }
+    }
+}
+
+/// `25.842`.
+fn thousandths(milli: u64) -> String {
+    format!("{}.{:03}", milli / 1000, milli % 1000)
+}
+
+/// `2026-03-04T09:12:33.25Z`, which sheets and programs read alike.
+fn moment(at: model::Millis) -> String {
+    jiff::Timestamp::from_millisecond(at).map(|at| at.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

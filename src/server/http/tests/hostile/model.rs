@@ -1,0 +1,251 @@
+//! Every text that the model has, through every page: the types are walked, so that a field that is added is tried too.
+
+use std::sync::Arc;
+
+use axum::{Router, http::StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{PAGES, absent, page};
+use crate::server::{
+    config::HttpConfig,
+    http::{
+        App,
+        past::Past,
+        reader::Reader,
+        router,
+        tests::{fixture, html::mark},
+    },
+};
+use model::{
+    figure::{Figure, Missing, Unit},
+    groups::Node,
+    insight::{Filling, Finding, Insight, InsightTotals, Window},
+    reason::Reason,
+    source::{SourceHealth, SourceId, SourceState},
+    vm::{Guest, GuestFilesystem, Reading, Status, Vm},
+};
+use wukong_core::{Snapshot, frame::Identity, insight::Drawn};
+
+/// Each text of `value` but those in `kept` becomes a mark that names its place. What no longer reads as a `T` then was
+/// a code, and stays.
+fn hostile<T: Serialize + DeserializeOwned>(value: &T, prefix: &str, kept: &[&str]) -> (T, Vec<String>) {
+    let mut json = serde_json::to_value(value).unwrap();
+    let mut marks = Vec::new();
+    for pointer in texts(&json, "") {
+        let name = [prefix, &pointer.replace('/', ".")].concat();
+        let Some(place) = json.pointer_mut(&pointer) else { continue };
+        if kept.contains(&pointer.as_str()) {
+            continue;
+        }
+        let before = std::mem::replace(place, mark(&name).into());
+        if serde_json::from_value::<T>(json.clone()).is_ok() {
+            marks.push(name);
+        } else if let Some(place) = json.pointer_mut(&pointer) {
+            *place = before;
+        }
+    }
+    (serde_json::from_value(json).unwrap(), marks)
+}
+
+fn texts(value: &Value, pointer: &str) -> Vec<String> {
+    match value {
+        Value::String(_) => vec![pointer.to_owned()],
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items.flat_map(|(at, item)| texts(item, &format!("{pointer}/{at}"))).collect()
+        }
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(key, item)| texts(item, &format!("{pointer}/{key}"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A VM that has all that a page can say of one.
+fn whole(status: Status) -> Vm {
+    let mut vm = fixture::vm("shop", "web");
+    let missing = |reason| {
+        let (detail, fix) = ("detail".into(), "fix: kubectl get nodes; after".into());
+        Missing { reason, detail, fix, last: Some(fixture::sample(Unit::Bytes, 1, 2)) }
+    };
+    vm.summary.status = status;
+    vm.summary.migrating_to = "node-2".into();
+    vm.summary.usage.memory = Figure::Missing(missing(Reason::Hugepages));
+    vm.trouble = (status == Status::Error).then(|| Box::new(missing(Reason::NotRunning)));
+    vm.summary.fault = (status == Status::Running).then(|| Box::new("fault".into()));
+    vm.allocation_gap = Some(Box::new(missing(Reason::NoAllocation)));
+    vm.conflict = Some(Box::new("conflict".into()));
+    let reading = |reason| Reading { source: SourceId::GuestAgent, figure: Figure::Missing(missing(reason)) };
+    let mut unknown = vm.volumes[0].clone();
+    unknown.usage = Figure::Missing(missing(Reason::BlockVolume));
+    unknown.readings = vec![reading(Reason::AgentOff)];
+    vm.volumes.push(unknown);
+    vm.guest = Guest {
+        memory: None,
+        filesystems: [GuestFilesystem {
+            disk: "vda1".into(),
+            mount_point: "/".into(),
+            kind: "ext4".into(),
+            used: Some(1),
+            total: Some(2),
+            claim: "web-root".into(),
+        }]
+        .into(),
+        filesystems_left_out: 3,
+        at: Some(1),
+    };
+    vm
+}
+
+fn source(id: SourceId, state: SourceState) -> SourceHealth {
+    SourceHealth {
+        id,
+        state,
+        reason: Some(Reason::Unreachable),
+        error: "error".into(),
+        warning: "warning".into(),
+        fix: "fix: kubectl get nodes; after".into(),
+        last_success: Some(1),
+        last_bytes: None,
+        latency: None,
+        vms: 1,
+        volumes: 1,
+        vms_missing: 2,
+        vms_stale: 1,
+        node: "node-1".into(),
+    }
+}
+
+struct Cluster {
+    router: Router,
+    /// What each part of the model has become.
+    vm: Vec<String>,
+    source: Vec<String>,
+    node: Vec<String>,
+    insight: Vec<String>,
+    _findings: watch::Sender<Arc<Drawn>>,
+}
+
+/// The names of its VM stay where `kept` says so: a page has an address that leads to it.
+fn cluster(status: Status, kept: &[&str]) -> Cluster {
+    let (vm, vm_marks) = hostile(&whole(status), "vm", kept);
+    let (source, source_marks) = hostile(&source(SourceId::Nodes, SourceState::Degraded), "source", &[]);
+    let node =
+        Node { name: vm.summary.node.clone(), ready: Some(false), unschedulable: true, ..Node::default() };
+    let (idle, node_marks) =
+        hostile(&Node { name: "idle".into(), takes_vms: true, ..Node::default() }, "node", &[]);
+    let filling = Filling {
+        used: 9,
+        of: 10,
+        per_day: 1,
+        days: 1,
+        earliest: 1,
+        latest: 2,
+        window: Window { from: 0, to: 86_400_000, known: 280, all: 288 },
+    };
+    let insight =
+        Insight { namespace: "shop".into(), name: "web".into(), finding: Finding::SoonFull(filling) };
+    let (insight, insight_marks) = hostile(&insight, "insight", &[]);
+    let totals = InsightTotals { soon_full: 1, judged: 1, running: 1, ..InsightTotals::default() };
+    let drawn = Drawn { at: Some(5), totals, findings: vec![insight] };
+    let (findings, receiver) = watch::channel(Arc::new(drawn));
+    let snapshot =
+        Snapshot { nodes: [node, idle].into(), sources: vec![source], ..fixture::snapshot(1, vec![vm]) };
+    let identity = Identity { cluster: mark("cluster"), demo: true, refresh: 1000 };
+    let reader = Reader::new(watch::channel(Arc::new(snapshot)).1, identity, || 86_400_000);
+    let reader = reader.with_past(Past::new(Arc::default(), receiver, None));
+    let app = App::new(reader, fixture::site(), &HttpConfig::default());
+    Cluster {
+        router: router(app),
+        vm: vm_marks,
+        source: source_marks,
+        node: node_marks,
+        insight: insight_marks,
+        _findings: findings,
+    }
+}
+
+const NAMES: [&str; 2] = ["/summary/namespace", "/summary/name"];
+
+#[tokio::test]
+async fn every_text_of_a_vm_is_text_on_its_page() {
+    // The page shows neither the uid nor, of one that runs, why it does not.
+    for (status, elsewhere) in [(Status::Running, &["vm.uid"][..]), (Status::Error, &["vm.uid"])] {
+        let cluster = cluster(status, &NAMES);
+        for span in ["", "?span=24h", "?span=7d"] {
+            let page = page(&cluster.router, &["/vms/shop/web", span].concat(), StatusCode::OK).await;
+            let wanted = cluster.vm.iter().map(String::as_str).filter(|mark| !elsewhere.contains(mark));
+            // Of one that does not run no figure is looked for.
+            let wanted = wanted.filter(|mark| status == Status::Running || !mark.contains(".usage."));
+            let wanted = wanted.filter(|mark| status == Status::Running || !mark.contains(".figure."));
+            assert_eq!(absent(&page, wanted.chain(["cluster"])), Vec::<&str>::new(), "{status:?} {span}");
+            assert!(page.title().starts_with("web · shop"), "{}", page.title());
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_name_is_text_on_every_page() {
+    let cluster = cluster(Status::Running, &[]);
+    let shown: [(&str, &[&str]); 8] = [
+        (
+            "/",
+            &[
+                "vm.summary.name",
+                "vm.summary.namespace",
+                "vm.summary.node",
+                "vm.summary.migrating_to",
+                "vm.summary.ip_address",
+            ],
+        ),
+        (
+            "/?view=table",
+            &["vm.summary.name", "vm.summary.namespace", "vm.summary.node", "vm.summary.ip_address"],
+        ),
+        ("/?view=map", &["vm.summary.node"]),
+        ("/?view=map&by=namespace", &["vm.summary.namespace"]),
+        (
+            "/groups",
+            &[
+                "vm.summary.node",
+                "vm.summary.name",
+                "vm.summary.namespace",
+                "node.name",
+                "source.error",
+                "source.fix",
+            ],
+        ),
+        ("/groups?by=namespace", &["vm.summary.namespace", "vm.summary.name"]),
+        ("/insights", &["insight.name", "insight.namespace"]),
+        ("/sources", &["source.error", "source.fix"]),
+    ];
+    for (url, wanted) in shown {
+        let page = page(&cluster.router, url, StatusCode::OK).await;
+        assert_eq!(absent(&page, wanted.iter().copied().chain(["cluster"])), Vec::<&str>::new(), "{url}");
+    }
+    let title = page(&cluster.router, "/", StatusCode::OK).await.title().to_owned();
+    assert!(title.contains(&mark("cluster")), "{title}");
+    // What a table has forgotten is still looked at.
+    for url in PAGES {
+        let status = if url == "/nope" { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        page(&cluster.router, url, status).await;
+    }
+    for marks in [&cluster.vm, &cluster.source, &cluster.node, &cluster.insight] {
+        assert!(!marks.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_vm_in_error_is_text_on_every_list() {
+    let cluster = cluster(Status::Error, &[]);
+    for (url, wanted) in [
+        ("/", &["vm.summary.name", "vm.summary.kubevirt_status"][..]),
+        ("/?view=table", &["vm.summary.name"]),
+        ("/?attention=1", &["vm.summary.name"]),
+    ] {
+        let page = page(&cluster.router, url, StatusCode::OK).await;
+        assert_eq!(absent(&page, wanted.iter().copied()), Vec::<&str>::new(), "{url}");
+    }
+}

@@ -1,0 +1,19 @@
+//! Through the real router, with a snapshot made by hand.
+
+mod connection;
+mod download;
+mod files;
+pub mod fixture;
+mod groups;
+mod hostile;
+mod html;
+mod http;
+mod language;
+mod listing;
+mod memory;
+mod names;
+mod pages;
+mod past;
+mod prefetch;
+mod query;
+mod vms;
