@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use wukong_dashboard::server::{
     Server, check,
     config::{self, Config, Invocation, Listen, LogFormat, Output, Refusal, Task},
-    listen, log, memory,
     http::ask_health,
+    listen, log, memory,
 };
 
 /// What still runs on threads when everything else has ended is not waited for any longer.

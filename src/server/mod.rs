@@ -1,17 +1,17 @@
-//! The native half: cluster → `collect` → `snapshot` → `serve`. Wiring lives here.
+//! The native half: starts the collectors, the writer of snapshots and the HTTP server, and ends them together.
 
 pub mod check;
 pub mod config;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod http;
 pub mod listen;
 pub mod log;
 pub mod memory;
 mod open_files;
 mod pipeline;
 pub mod private_file;
-pub mod http;
 #[cfg(test)]
 mod tests;
 
@@ -30,12 +30,12 @@ use model::Millis;
 
 use self::{
     config::{Config, HttpConfig},
+    http::{
+        App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
+    },
     pipeline::{
         keeper::Keeper,
         publish::{self, Clocks, Outlets},
-    },
-    http::{
-        App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
     },
 };
 use collector::{

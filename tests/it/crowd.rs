@@ -2,10 +2,12 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     thread::sleep,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+use socket2::{Domain, Socket, Type};
 
 /// Sockets that follow events, read in turn.
 pub struct Crowd {
@@ -21,7 +23,15 @@ impl Crowd {
     }
 
     pub fn join(&mut self, address: SocketAddr, query: &str) {
-        let mut stream = TcpStream::connect(address).unwrap();
+        self.join_from(Ipv4Addr::LOCALHOST, address, query);
+    }
+
+    /// From an address of 127.0.0.0/8: the server's limits tell clients apart by it.
+    pub fn join_from(&mut self, local: Ipv4Addr, address: SocketAddr, query: &str) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((local, 0)).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
         // In one piece, as browsers send it: a head in pieces costs the server some 9 kB more while the client stays.
         let head = format!("GET /api/events{query} HTTP/1.1\r\nhost: {address}\r\n\r\n");
         stream.write_all(head.as_bytes()).unwrap();

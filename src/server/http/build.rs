@@ -16,7 +16,7 @@ use futures::stream;
 use leptos::server_fn::error::FromServerFnError;
 use tower::ServiceExt;
 
-use super::{error::ApiError, address::SERVER_FUNCTIONS};
+use super::{address::SERVER_FUNCTIONS, error::ApiError};
 use crate::server_fns::Failure;
 use i18n::Lang;
 

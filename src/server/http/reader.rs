@@ -4,9 +4,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use model::{Millis, groups::{GroupsQuery, GroupsView}, history::{Span, Sparks}, insight::InsightQuery, map::MapNames, query::Query, view::{self as views, Facet, HistoryView, HomeView, InsightsView, SourcesView, VmView}, vm::{Vm, VmSummary}};
-use wukong_core::{Scope, Snapshot, groups, insight, view::self, frame::Identity};
 use collector::archive::Requester;
+use model::{
+    Millis,
+    groups::{GroupsQuery, GroupsView},
+    history::{Span, Sparks},
+    insight::InsightQuery,
+    map::MapNames,
+    query::Query,
+    view::{self as views, Facet, HistoryView, HomeView, InsightsView, SourcesView, VmView},
+    vm::{Vm, VmSummary},
+};
+use wukong_core::{
+    Scope, Snapshot,
+    frame::{Identity, frame},
+    groups, insight, view,
+};
 
 use super::past::Past;
 

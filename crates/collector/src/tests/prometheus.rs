@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{tls::Secure, *};
-use crate::config::PrometheusConfig;
 use crate::{
     archive::{Archive, Requester},
     budget::Budgets,
@@ -11,7 +10,6 @@ use crate::{
     prometheus::Historian,
 };
 use i18n::Render;
-use wukong_core::facts::PrometheusFacts;
 use wukong_core::{
     archive::{Names, Of, Recording, Times},
     facts::{Key as VolumeKey, PrometheusFacts, VolumeRef},
@@ -282,7 +280,7 @@ async fn a_page_that_makes_every_answer_too_large_costs_its_own_namespace_alone(
     for round in 0..3 {
         let facts = collector.queried().await.unwrap();
         assert_eq!(namespaces_of(&facts), (want.clone(), want.clone()), "round {round}");
-        let warnings: Vec<_> = facts.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<_> = facts.warnings.iter().map(Render::english).collect();
         let words = "the series of exporters in namespace evil alone are over the limit of 4000 bytes and are left out";
         assert_eq!(warnings, [words]);
         let [gap] = facts.gaps.as_slice() else { panic!("{:?}", facts.gaps) };

@@ -9,10 +9,17 @@ use super::{
     ask::{Format, View},
     size,
 };
-use model::{delta::Update, view::{Facets, HomeView, SourcesView, VmView}, vm::{Vm, VmSummary}};
-use crate::server::http::{reader::Reader, json::events as json};
-use wukong_core::{Scope, Snapshot, delta::{self, Outcome}};
+use crate::server::http::{json::events as json, reader::Reader};
 use i18n::{Lang, Localize};
+use model::{
+    delta::Update,
+    view::{Facets, HomeView, SourcesView, VmView},
+    vm::{Vm, VmSummary},
+};
+use wukong_core::{
+    Scope, Snapshot,
+    delta::{self, Outcome},
+};
 
 pub enum Cut {
     /// For those who read JSON the rows are VMs of the snapshot, and the view holds nothing that JSON does not say; for others
@@ -167,8 +174,8 @@ fn json(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::query::{GroupBy, Query, ViewKind};
     use crate::server::http::tests::fixture::{Server, vm};
+    use model::query::{GroupBy, Query, ViewKind};
 
     const NAMESPACES: usize = 3000;
 

@@ -3,7 +3,12 @@
 
 use serde::Serialize;
 
-use model::{history::Sparks, source::SourceHealth, view::{Facet, Frame, HomeView}, vm::{Disk, GuestFilesystem, Network, Reading, Vm, VmSummary, Volume}};
+use model::{
+    history::Sparks,
+    source::SourceHealth,
+    view::{Facet, Frame, HomeView},
+    vm::{Disk, GuestFilesystem, Network, Reading, Vm, VmSummary, Volume},
+};
 
 pub fn of_frame(frame: &Frame) -> usize {
     rounded(size_of::<Frame>() + list::<SourceHealth>(frame.sources.len()) + texts(frame))

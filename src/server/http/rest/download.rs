@@ -14,8 +14,13 @@ use axum::{
 use futures::stream;
 
 use super::cell::as_text;
-use model::{delta::RowKey, figure::Figure, query::Query, vm::{Vm, VmSummary}};
 use crate::server::http::{address, error::ApiResult, json::VmJson, reader::Reader, state::App};
+use model::{
+    delta::RowKey,
+    figure::Figure,
+    query::Query,
+    vm::{Vm, VmSummary},
+};
 use wukong_core::{attention::needs_attention, select::Selection, view};
 
 /// VMs that are written in one go: in JSON some 250 kB.

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::{PAGES, absent, page};
 use crate::server::{
     config::HttpConfig,
-    pipeline,
     http::{App, reader::Reader, router, tests::fixture},
+    pipeline,
 };
 use collector::{
     clock,
