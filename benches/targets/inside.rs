@@ -9,7 +9,7 @@ use collector::{
 use model::query::Query;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use wukong_core::{Limits, Scope, Snapshot, World, facts::Targets, frame::Identity, view};
+use wukong_core::{ClusterState, Limits, Scope, Snapshot, frame::Identity, observation::Targets, view};
 
 use super::table::{Must, Table, median};
 
@@ -45,7 +45,7 @@ fn parse(query: &str) -> Query {
 }
 
 /// Collects until every source was tried and every kubelet had its turn.
-async fn fill() -> (World, Snapshot) {
+async fn fill() -> (ClusterState, Snapshot) {
     let options = simulator::Options { vms: 10_000, nodes: 500, ..simulator::Options::default() };
     let cluster = simulator::start(options).await.expect("a cluster");
     let kubernetes = KubernetesConfig { embedded: Some(cluster.kubeconfig()), ..KubernetesConfig::default() };
@@ -55,7 +55,7 @@ async fn fill() -> (World, Snapshot) {
     let (targets, asked) = watch::channel(Targets::default());
     let shutdown = CancellationToken::new();
     let collecting = tokio::spawn(collector::run(client, config.clone(), sender, asked, shutdown.clone()));
-    let mut world = World::new(Limits {
+    let mut world = ClusterState::new(Limits {
         metrics_interval: 15_000,
         disk_interval: 60_000,
         ceph_interval: 0,
@@ -69,8 +69,8 @@ async fn fill() -> (World, Snapshot) {
 }
 
 async fn until_ready(
-    world: &mut World,
-    observations: &mut mpsc::Receiver<wukong_core::facts::Observation>,
+    world: &mut ClusterState,
+    observations: &mut mpsc::Receiver<wukong_core::observation::Observation>,
     targets: &watch::Sender<Targets>,
 ) -> Snapshot {
     let (begun, mut tick) = (Instant::now(), tokio::time::interval(Duration::from_secs(1)));

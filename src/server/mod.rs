@@ -31,20 +31,23 @@ use model::Millis;
 use self::{
     config::{Config, HttpConfig},
     http::{
-        App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::Past, reader::Reader,
+        App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::HistoryReader,
+        reader::Reader,
     },
     pipeline::{
-        keeper::Keeper,
-        publish::{self, Clocks, Outlets},
+        backfill::HistoryBackfill,
+        publish::{self, Clocks, SnapshotSinks},
     },
 };
 use collector::{
-    Budget, Historian,
-    archive::Archive,
+    Budget, PrometheusHistory,
+    archive::LongTermHistory,
     client::{self, Cluster},
     config::CollectConfig,
 };
-use wukong_core::{Limits, Snapshot, World, facts::Targets, frame::Identity, history::Store};
+use wukong_core::{
+    ClusterState, Limits, Snapshot, frame::Identity, history::HistoryStore, observation::Targets,
+};
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
 /// Observations on their way; collectors wait while the join is behind.
@@ -81,9 +84,9 @@ impl Server {
     /// Runs until `shutdown`, or until one of its parts ends by itself, which none should.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
         // Of a world that nobody has spoken of: every source is starting, and the first reader is told so.
-        let first = World::new(limits(&self.collect)).join(clock::steady());
+        let first = ClusterState::new(limits(&self.collect)).join(clock::steady());
         let (snapshots, reader) = watch::channel(Arc::new(first));
-        let history = Arc::new(Store::default());
+        let history = Arc::new(HistoryStore::default());
         let budget = self.cluster.budgets.outside.clone();
         let mut pipeline = remembered(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
         let past = past(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
@@ -128,37 +131,37 @@ fn remembered(
     cluster: Cluster,
     config: &CollectConfig,
     snapshots: watch::Sender<Arc<Snapshot>>,
-    history: Arc<Store>,
+    history: Arc<HistoryStore>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let (sender, observations) = mpsc::channel(OBSERVATIONS);
     let (targets, asked) = watch::channel(Targets::default());
     let mut tasks = JoinSet::new();
     tasks.spawn(collector::run(cluster, config.clone(), sender, asked, shutdown.clone()));
-    let outlets = Outlets { snapshots, targets, history };
+    let outlets = SnapshotSinks { snapshots, targets, history };
     tasks.spawn(publish::run(limits(config), CLOCKS, observations, outlets, shutdown.clone()));
     tasks
 }
 
 /// The tasks that look after the past: who fills gaps and draws findings, and who asks an archive for both of us.
 fn past(
-    store: Arc<Store>,
+    store: Arc<HistoryStore>,
     config: &CollectConfig,
     budget: Budget,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
-) -> Past {
-    let archive = Historian::new(config, budget).map(|historian| {
-        let (archive, questions) = Archive::new();
+) -> HistoryReader {
+    let archive = PrometheusHistory::new(config, budget).map(|historian| {
+        let (archive, questions) = LongTermHistory::new();
         tasks.spawn(historian.run(questions, shutdown.clone()));
         archive
     });
     let (drawn, findings) = watch::channel(Arc::default());
     let (kept, asked) = (store.clone(), archive.clone());
-    let keeper = Keeper { store: kept, snapshots, archive: asked, drawn, clock: clock::now };
+    let keeper = HistoryBackfill { store: kept, snapshots, archive: asked, drawn, clock: clock::now };
     tasks.spawn(keeper.run(shutdown.clone()));
-    Past::new(store, findings, archive)
+    HistoryReader::new(store, findings, archive)
 }
 
 fn limits(config: &CollectConfig) -> Limits {

@@ -193,7 +193,7 @@ pub struct Feed<T: View> {
     /// Tells of everything; `parts` of what differs, for pages that are large.
     pub view: RwSignal<Option<T>>,
     pub parts: Parts,
-    pub pulse: Pulse,
+    pub pulse: FeedConnection,
 }
 
 impl<T: View> Clone for Feed<T> {
@@ -231,7 +231,11 @@ impl<T: View> Feed<T> {
             parts.notify(&changed?);
             frame
         };
-        Self { view, parts, pulse: Pulse::start(Work { ask: Arc::new(ask), take: Arc::new(take) }, refresh) }
+        Self {
+            view,
+            parts,
+            pulse: FeedConnection::start(Work { ask: Arc::new(ask), take: Arc::new(take) }, refresh),
+        }
     }
 
     /// Draws the view, if there is one.
@@ -267,7 +271,7 @@ struct Work {
 /// A stream is opened first. Where it breaks off the question is asked instead: an answer says that the server is well,
 /// and the stream is tried again after a while; no answer, that it is lost.
 #[derive(Clone, Copy)]
-pub struct Pulse {
+pub struct FeedConnection {
     /// What is wanted now has been asked for and is not there yet.
     pub waiting: RwSignal<bool>,
     pub failed: RwSignal<bool>,
@@ -292,7 +296,7 @@ struct State {
     patience: u32,
 }
 
-impl Pulse {
+impl FeedConnection {
     /// `refresh` is none where nothing was rendered yet.
     fn start(work: Work, refresh: Option<u32>) -> Self {
         let state = State { refresh: refresh.unwrap_or_default(), ..State::default() };

@@ -81,12 +81,12 @@ fn scripts_write_text_and_no_markup() {
 
 #[test]
 fn the_scan_sees_nested_imports() {
-    let text = "use crate::{\n    model::Millis,\n    server::{clock, snapshot::{Scope, facts::Key}},\n};\nlet x = crate::app::App;";
+    let text = "use crate::{\n    model::Millis,\n    server::{clock, snapshot::{Scope, observation::Key}},\n};\nlet x = crate::app::App;";
     let want = [
         "crate::model::Millis",
         "crate::server::clock",
         "crate::server::snapshot::Scope",
-        "crate::server::snapshot::facts::Key",
+        "crate::server::snapshot::observation::Key",
         "crate::app::App",
     ];
     assert_eq!(crate_paths(text), want);

@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use wukong_core::facts::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets};
+use wukong_core::observation::{Backend as Behind, Change, InstanceFacts, Key, Observation, Targets};
 
 /// A collector at work on a simulated cluster.
 struct Collector {

@@ -1,6 +1,6 @@
 //! Where questions are put to an archive that remembers longer than this program.
 //!
-//! This is the seam: the application asks through [`Archive`], and whoever answers takes [`Questions`].
+//! This is the seam: the application asks through [`LongTermHistory`], and whoever answers takes [`Questions`].
 
 mod queue;
 
@@ -12,14 +12,14 @@ use i18n::msg;
 use model::reason::Reason;
 use wukong_core::{
     archive::{Answer, Of, Times},
-    facts::SourceError,
+    observation::SourceError,
 };
 
 /// Where questions are put.
 #[derive(Clone, Debug)]
-pub struct Archive(Arc<Shared>);
+pub struct LongTermHistory(Arc<Shared>);
 
-impl Archive {
+impl LongTermHistory {
     pub fn new() -> (Self, Questions) {
         let shared = Arc::new(Shared::default());
         (Self(shared.clone()), Questions(shared))

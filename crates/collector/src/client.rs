@@ -44,12 +44,12 @@ pub struct Cluster {
     /// What the answers of all peers may hold together.
     pub budgets: Budgets,
     /// The same credentials for kubelets themselves.
-    pub(super) kubelets: Option<Straight>,
+    pub(super) kubelets: Option<DirectClient>,
 }
 
 /// A client for kubelets: its requests name the whole address.
 #[derive(Clone)]
-pub struct Straight {
+pub struct DirectClient {
     pub client: Client,
     config: Config,
     credentials: Credentials,
@@ -117,7 +117,7 @@ impl Cluster {
             // Nothing to verify: a machine without any certificate authority can be its client too.
             config.root_cert = Some(Vec::new());
         }
-        let kubelets = Straight::new(&config, &credentials, personal_token, &collect.kubelet)?;
+        let kubelets = DirectClient::new(&config, &credentials, personal_token, &collect.kubelet)?;
         let connections = Connections::new(config.clone(), proxy);
         connections.try_make()?;
         if let Some(credential) = credentials.obtain_cheap().await? {
@@ -144,7 +144,7 @@ impl Cluster {
     }
 }
 
-impl Straight {
+impl DirectClient {
     /// None where kubelets are not to be asked straight, or cannot be: without an authority to tell a kubelet by, the
     /// credentials would go to whoever answers at its address; and a kubelet knows no impersonation. A person's token
     /// opens more than statistics: no kubelet is offered it unless that is asked for.

@@ -16,7 +16,7 @@ use super::{
 use crate::k8s::peer_error::PeerError;
 use i18n::msg;
 use model::{message::Message, reason::Reason};
-use wukong_core::facts::SourceError;
+use wukong_core::observation::SourceError;
 
 /// A collection, and where it is asked for.
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ use super::{
 use crate::k8s::text::is_identifier;
 use model::Millis;
 use wukong_core::{
-    archive::{Recording, Times, Track},
-    facts::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+    archive::{RecordedSeries, Recording, Times},
+    observation::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
 };
 
 /// One more than the most that Kubernetes counts to.
@@ -111,7 +111,7 @@ fn instance(sample: &InstanceSample) {
     assert!(sample.at >= 0, "{sample:?}");
 }
 
-fn track(values: &Track, count: usize) {
+fn track(values: &RecordedSeries, count: usize) {
     assert_eq!(values.len(), count);
     values.iter().copied().for_each(credible);
 }

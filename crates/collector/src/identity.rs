@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::k8s::lenient::Identifier;
-use wukong_core::facts::Key;
+use wukong_core::observation::Key;
 
 /// Each field is empty if it was not found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

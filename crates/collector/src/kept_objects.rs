@@ -14,7 +14,7 @@ use super::{
     quota::Quota,
 };
 use crate::k8s::lenient::Obj;
-use wukong_core::facts::Key;
+use wukong_core::observation::Key;
 
 /// How a collection changed.
 #[derive(Debug)]

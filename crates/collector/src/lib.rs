@@ -41,6 +41,6 @@ mod watch;
 pub use self::{
     budget::{Budget, Budgets},
     client::{Cluster, ConnectError, connect, from_kubeconfig_text},
-    prometheus::Historian,
+    prometheus::PrometheusHistory,
     sources::run,
 };

@@ -5,7 +5,7 @@ use super::{
     identity::Identity,
     items::Item,
     omissions::Omissions,
-    poll::{Asker, Source},
+    poll::{BoundedClient, Source},
     quota::Quota,
 };
 use crate::k8s::{
@@ -19,7 +19,7 @@ use crate::{
 };
 use i18n::msg;
 use model::{Millis, quantity::Quantity, reason::Reason, source::SourceId};
-use wukong_core::facts::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError};
+use wukong_core::observation::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError};
 
 const GROUP: &str = "metrics.k8s.io";
 /// Held of one sample beside its texts.
@@ -27,7 +27,7 @@ const SAMPLE: usize = size_of::<PodMetricsFacts>() + 64;
 
 /// PodMetrics of one namespace, or of all.
 pub struct MetricsApi {
-    asker: Asker,
+    asker: BoundedClient,
     namespace: Option<String>,
     path: String,
     access: Access,
@@ -37,7 +37,7 @@ pub struct MetricsApi {
 }
 
 impl MetricsApi {
-    pub fn new(asker: Asker, namespace: Option<String>, limit: usize) -> Self {
+    pub fn new(asker: BoundedClient, namespace: Option<String>, limit: usize) -> Self {
         let path = path(namespace.as_deref());
         let access = Access { resource: "pods.metrics.k8s.io".into(), namespace: namespace.clone() };
         Self { asker, namespace, path, access, limit, omissions: Omissions::default() }

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use model::source::SourceId;
-use wukong_core::facts::Observation;
+use wukong_core::observation::Observation;
 
 /// Nobody receives any more.
 #[derive(Clone, Copy, Debug)]

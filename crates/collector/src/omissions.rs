@@ -13,7 +13,7 @@ use crate::observation_sender::{Closed, ObservationSender};
 use i18n::Render;
 use i18n::msg;
 use model::{message::Message, reason::Reason, source::SourceId};
-use wukong_core::facts::{Key, Observation, SourceError};
+use wukong_core::observation::{Key, Observation, SourceError};
 
 /// Objects that are remembered of each kind; of more only so much is known.
 const REMEMBERED: usize = 10_000;

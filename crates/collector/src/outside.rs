@@ -28,7 +28,7 @@ use model::{
     message::{Key, Message},
     reason::Reason,
 };
-use wukong_core::facts::SourceError;
+use wukong_core::observation::SourceError;
 
 /// TCP and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

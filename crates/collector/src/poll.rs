@@ -71,7 +71,7 @@ pub async fn follow<S: Source>(
 
 /// How one request is asked.
 #[derive(Clone)]
-pub struct Asker {
+pub struct BoundedClient {
     pub client: kube::Client,
     pub deadline: Duration,
     /// Bytes of the largest answer that is read.
@@ -87,7 +87,7 @@ pub struct AnswerBytes {
     pub lease: Lease,
 }
 
-impl Asker {
+impl BoundedClient {
     /// One request, asked once, decoded by `decode`.
     pub async fn ask<T: Send + 'static>(
         &self,

@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use wukong_core::facts::Key;
+use wukong_core::observation::Key;
 
 /// See the module.
 #[derive(Debug)]

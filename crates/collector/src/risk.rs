@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use crate::{config::KubeletAccess, from_kubeconfig_text, tests::is_translated};
     use i18n::Render;
-    use wukong_core::facts::SourceError;
+    use wukong_core::observation::SourceError;
 
     const CLUSTER: &str = r#"{"current-context": "c", "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
         "users": [], "contexts": [{"name": "c", "context": {"cluster": "c"}}]}"#;

@@ -15,16 +15,16 @@ use super::{
     config::CollectConfig,
     guest_agent,
     kinds::{self, Kind},
-    kubelet::{self, Askers},
+    kubelet::{self, KubeletClients},
     metrics_api::MetricsApi,
     observation_sender::{Closed, ObservationSender},
-    poll::{self, Asker, Pace, Source},
+    poll::{self, BoundedClient, Pace, Source},
     prometheus::Prometheus,
     risk, watch,
 };
 use i18n::Render;
 use model::source::SourceId;
-use wukong_core::facts::{Observation, Targets};
+use wukong_core::observation::{Observation, Targets};
 
 /// Follows the cluster until `shutdown`, or until nobody receives. `targets` are what to ask of: nodes that hold Running VMs, their guests, their images.
 /// To return before `shutdown` is a failure of this program: nothing is followed any more.
@@ -145,8 +145,8 @@ impl Sources {
     fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
         let proxy = self.asker(config.kubelet_deadline, &self.cluster.budgets.kubelets);
-        let proxy = Asker { limit: proxy.limit.min(proxy.budget.largest()), ..proxy };
-        let askers = Askers {
+        let proxy = BoundedClient { limit: proxy.limit.min(proxy.budget.largest()), ..proxy };
+        let askers = KubeletClients {
             proxy,
             straight: self.cluster.kubelets.clone(),
             access: config.kubelet.access,
@@ -161,14 +161,14 @@ impl Sources {
             return;
         }
         let asker = self.asker(self.config.guest_deadline, &self.cluster.budgets.guests);
-        let asker = Asker { limit: asker.limit.min(asker.budget.largest()), ..asker };
+        let asker = BoundedClient { limit: asker.limit.min(asker.budget.largest()), ..asker };
         let (config, outlet) = (self.config.clone(), self.outlet.clone());
         self.tasks.spawn(async move { guest_agent::poll(asker, &config, targets, outlet).await });
     }
 
-    fn asker(&self, deadline: Duration, budget: &Budget) -> Asker {
+    fn asker(&self, deadline: Duration, budget: &Budget) -> BoundedClient {
         let (client, limit) = (self.cluster.client.clone(), self.config.answer_limit);
-        Asker { client, deadline, limit, budget: budget.clone() }
+        BoundedClient { client, deadline, limit, budget: budget.clone() }
     }
 
     /// No source ends by itself: nobody receives, or one has panicked.

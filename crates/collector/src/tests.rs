@@ -32,7 +32,7 @@ use crate::config::CollectConfig;
 use i18n::Lang;
 use i18n::Render;
 use model::{reason::Reason, source::SourceId};
-use wukong_core::facts::{Change, NodeTarget, Observation, SourceError, Targets};
+use wukong_core::observation::{Change, NodeTarget, Observation, SourceError, Targets};
 
 mod ceph;
 mod connect;

@@ -64,14 +64,14 @@ pub struct TooLong(pub usize);
 
 /// When a watch last received a byte.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub struct LastActivity {
     last: AtomicI64,
     /// The last watch ended before its first line: that one opens is no sign of life any more, until one has a line.
     short: AtomicBool,
     opened: Mutex<Option<Instant>>,
 }
 
-impl Pulse {
+impl LastActivity {
     /// 0 before the first byte.
     pub fn last(&self) -> Millis {
         self.last.load(Ordering::Relaxed)
@@ -92,10 +92,10 @@ impl Pulse {
 
 /// The pulses of all watches, by the path that is watched.
 #[derive(Clone, Debug, Default)]
-pub struct Pulses(Arc<Mutex<HashMap<String, Arc<Pulse>>>>);
+pub struct Pulses(Arc<Mutex<HashMap<String, Arc<LastActivity>>>>);
 
 impl Pulses {
-    pub fn of(&self, path: &str) -> Arc<Pulse> {
+    pub fn of(&self, path: &str) -> Arc<LastActivity> {
         let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pulses.entry(path.to_owned()).or_default().clone()
     }
@@ -167,7 +167,7 @@ struct Guard {
     silence: Option<Duration>,
     /// Bytes that are read at most.
     limit: Option<usize>,
-    pulse: Option<Arc<Pulse>>,
+    pulse: Option<Arc<LastActivity>>,
 }
 
 impl Guard {
@@ -192,7 +192,7 @@ impl Guard {
         Ok(response.map(|body| Guarded { body, timer, guard, opened, lines, received }))
     }
 
-    fn opened(&self, pulse: &Pulse, status: StatusCode) -> Result<(), NoWatch> {
+    fn opened(&self, pulse: &LastActivity, status: StatusCode) -> Result<(), NoWatch> {
         if status.is_success() && !pulse.short.load(Ordering::Relaxed) {
             pulse.beat();
         }
@@ -356,7 +356,7 @@ mod tests {
             guard.ended(Instant::now() - SHORT, false, false).is_ok(),
             "a quiet one that has had its time"
         );
-        assert!(guard.opened(&Pulse::default(), StatusCode::TEMPORARY_REDIRECT).is_err());
+        assert!(guard.opened(&LastActivity::default(), StatusCode::TEMPORARY_REDIRECT).is_err());
     }
 
     #[tokio::test]
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_watch_is_not_reopened_in_a_hot_loop() {
-        let pulse = Pulse::default();
+        let pulse = LastActivity::default();
         let first = pulse.open();
         assert_eq!([pulse.open(), pulse.open()], [first + REOPEN, first + 2 * REOPEN]);
     }

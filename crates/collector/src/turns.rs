@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// `T` is what else is known of each.
 #[derive(Debug)]
-pub struct Turns<K, T> {
+pub struct PollQueue<K, T> {
     entries: HashMap<K, Entry<T>>,
     /// Those that are not being asked, by when they are due: first who answered in time, then suspects.
     waiting: [BTreeSet<(Instant, K)>; 2],
@@ -34,7 +34,7 @@ struct Entry<T> {
 
 /// Who is next.
 #[derive(Debug)]
-pub struct Turn<'a, K> {
+pub struct PollTurn<'a, K> {
     pub due: Instant,
     pub suspect: bool,
     pub key: &'a K,
@@ -45,13 +45,13 @@ pub fn room_for_suspects(slots: usize) -> usize {
     (slots / 2).max(1)
 }
 
-impl<K, T> Default for Turns<K, T> {
+impl<K, T> Default for PollQueue<K, T> {
     fn default() -> Self {
         Self { entries: HashMap::new(), waiting: [BTreeSet::new(), BTreeSet::new()], asked: 0, hanging: 0 }
     }
 }
 
-impl<K: Clone + Eq + Hash + Ord, T> Turns<K, T> {
+impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
     /// Whether it is new: what is known already keeps its turn.
     pub fn admit(&mut self, key: &K, of: impl FnOnce() -> T, due: Instant) -> bool {
         if self.entries.contains_key(key) {
@@ -103,10 +103,10 @@ impl<K: Clone + Eq + Hash + Ord, T> Turns<K, T> {
     }
 
     /// The longest due of those that may be asked; suspects when nobody else is due.
-    pub fn next(&self, now: Instant, suspects: bool, may: impl Fn(&K) -> bool) -> Option<Turn<'_, K>> {
+    pub fn next(&self, now: Instant, suspects: bool, may: impl Fn(&K) -> bool) -> Option<PollTurn<'_, K>> {
         let first = |suspect: bool| {
             let (due, key) = self.waiting[usize::from(suspect)].iter().find(|(_, key)| may(key))?;
-            Some(Turn { due: *due, suspect, key })
+            Some(PollTurn { due: *due, suspect, key })
         };
         let suspect = suspects.then(|| first(true)).flatten();
         first(false).into_iter().chain(suspect).min_by_key(|turn| (turn.due.max(now), turn.suspect))
@@ -157,13 +157,13 @@ mod tests {
 
     use super::*;
 
-    fn next(turns: &Turns<&'static str, ()>, now: Instant, suspects: bool) -> Option<&'static str> {
+    fn next(turns: &PollQueue<&'static str, ()>, now: Instant, suspects: bool) -> Option<&'static str> {
         turns.next(now, suspects, |_| true).map(|turn| *turn.key)
     }
 
     #[test]
     fn suspects_wait_behind_whoever_is_due() {
-        let (mut turns, now, second) = (Turns::default(), Instant::now(), Duration::from_secs(1));
+        let (mut turns, now, second) = (PollQueue::default(), Instant::now(), Duration::from_secs(1));
         for key in ["a", "b"] {
             assert!(turns.admit(&key, || (), now) && !turns.admit(&key, || (), now));
         }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_nobody_wants_is_forgotten_once_it_has_answered() {
-        let (mut turns, now) = (Turns::default(), Instant::now());
+        let (mut turns, now) = (PollQueue::default(), Instant::now());
         for key in ["a", "b"] {
             turns.admit(&key, || (), now);
         }

@@ -14,7 +14,7 @@ use super::{
     kinds::Kind,
     list_watch::ListWatch,
     poll::Backoff,
-    transport::Pulse,
+    transport::LastActivity,
 };
 use crate::config::CollectConfig;
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 };
 use i18n::Render;
 use model::Millis;
-use wukong_core::facts::{Change, Observation};
+use wukong_core::observation::{Change, Observation};
 
 /// Bytes on a watch are told of no more often than this.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ struct Follower<K: Kind> {
     client: kube::Client,
     access: Access,
     outlet: ObservationSender,
-    pulse: Arc<Pulse>,
+    pulse: Arc<LastActivity>,
     /// The last byte that was told of.
     told: Millis,
     ticks: Interval,

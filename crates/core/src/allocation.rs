@@ -1,10 +1,10 @@
 //! What a VM was allocated: what its Wukong orders, else what its guest has now, else what KubeVirt would start it with.
 
 use super::{
-    facts::{At, InstancetypeFacts, InstancetypeRef, VmFacts},
     fix,
     inventory::Entry,
-    state::World,
+    observation::{At, InstancetypeFacts, InstancetypeRef, VmFacts},
+    state::ClusterState,
 };
 use i18n::msg;
 use model::{figure::Missing, quantity::Quantity, reason::Reason, source::SourceId};
@@ -23,7 +23,7 @@ pub(super) struct Allocation<'a> {
     pub gap: Option<Box<Missing>>,
 }
 
-impl World {
+impl ClusterState {
     pub(super) fn allocation<'a>(&'a self, entry: &Entry<'a>) -> Allocation<'a> {
         if let Some(wukong) = entry.wukong {
             return Allocation::new(wukong.cpu.filter(|cores| *cores > 0), &wukong.memory);

@@ -6,15 +6,15 @@ use hashbrown::HashMap;
 
 use super::{
     containers,
-    facts::{
+    guest_disks::GuestDisks,
+    observation::{
         Change, Filesystem, ImageStats, InstanceSample, Key, Named, Observation, PodFacts, PodMetricsFacts,
         PrometheusFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
     },
-    guest_disks::GuestDisks,
     receipt::Receipt,
     sharing::Peers,
-    source_status::Track,
-    state::{FORGET_AFTER, Images, Objects, PodSample, PodSamples, Queried, World},
+    source_status::SourceStatus,
+    state::{ClusterState, FORGET_AFTER, Images, Objects, PodSample, PodSamples, Queried},
     usage::LONGEST_WINDOW,
 };
 use model::{Millis, source::SourceId};
@@ -22,7 +22,7 @@ use model::{Millis, source::SourceId};
 /// Samples of pods that are kept. Of more, those alone that the last answer told: pods that are gone leave theirs behind.
 const MOST_SAMPLES: usize = 100_000;
 
-impl World {
+impl ClusterState {
     /// Takes in what a source said. Its times are of the steady clock.
     pub fn apply(&mut self, observation: Observation) {
         match observation {
@@ -284,7 +284,7 @@ fn clear<T>(objects: &mut Objects<T>, namespace: Option<&str>) {
 
 fn change_in<T: Named>(
     objects: &mut Objects<T>,
-    tracks: &mut BTreeMap<(SourceId, Option<String>), Track>,
+    tracks: &mut BTreeMap<(SourceId, Option<String>), SourceStatus>,
     source: SourceId,
     change: Change<T>,
 ) {
@@ -311,7 +311,7 @@ fn change_in<T: Named>(
 
 /// An event proves its watch alive: the namespace's own, or else the cluster-wide one.
 fn touch(
-    tracks: &mut BTreeMap<(SourceId, Option<String>), Track>,
+    tracks: &mut BTreeMap<(SourceId, Option<String>), SourceStatus>,
     source: SourceId,
     namespace: &str,
     at: Millis,

@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{
-    facts::{Key, SourceError},
     fix,
+    observation::{Key, SourceError},
 };
 use i18n::msg;
 use model::{
     Millis,
     figure::{Layer, Missing},
-    history::{History, Keeper, Point, Series, Span},
+    history::{History, HistoryOrigin, Point, Series, Span},
     insight::Resource,
     reason::Reason,
     source::SourceId,
@@ -79,17 +79,17 @@ impl Of {
 }
 
 /// None where nothing is known.
-pub type Track = Vec<Option<u64>>;
+pub type RecordedSeries = Vec<Option<u64>>;
 
 /// What an archive has, each track as long as the times that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     /// Nanocores, each the mean since the time before; and bytes; by instance.
-    pub cpu: HashMap<Key, Track>,
-    pub memory: HashMap<Key, Track>,
+    pub cpu: HashMap<Key, RecordedSeries>,
+    pub memory: HashMap<Key, RecordedSeries>,
     /// Bytes, by claim.
-    pub used: HashMap<Key, Track>,
-    pub capacity: HashMap<Key, Track>,
+    pub used: HashMap<Key, RecordedSeries>,
+    pub capacity: HashMap<Key, RecordedSeries>,
     /// Why a part of it is not there.
     pub failures: Vec<SourceError>,
 }
@@ -134,7 +134,7 @@ pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
             None => is_empty.then(unrecorded),
         },
     };
-    History { span, cpu, memory, disk, keeper: Keeper::Prometheus, lacks }
+    History { span, cpu, memory, disk, keeper: HistoryOrigin::Prometheus, lacks }
 }
 
 /// The grid of a span of which nothing can be had: all gaps.
@@ -150,7 +150,7 @@ pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
         cpu: gaps.clone(),
         memory: gaps.clone(),
         disk: gaps,
-        keeper: Keeper::Prometheus,
+        keeper: HistoryOrigin::Prometheus,
         lacks: Some(lacks),
     }
 }
@@ -207,7 +207,7 @@ pub(super) fn points(
     points
 }
 
-fn shares(track: Option<&Track>, of: Option<u64>) -> Option<Vec<Point>> {
+fn shares(track: Option<&RecordedSeries>, of: Option<u64>) -> Option<Vec<Point>> {
     let of = of?;
     Some(track?.iter().map(|used| used.map_or(Point::GAP, |used| Point::of(used, of))).collect())
 }
@@ -225,7 +225,8 @@ fn disk(vm: &Vm, recording: &Recording, count: usize) -> Option<Vec<Point>> {
     if other || claims.is_empty() {
         return None;
     }
-    let at = |tracks: &HashMap<Key, Track>, claim: &Key, index: usize| *tracks.get(claim)?.get(index)?;
+    let at =
+        |tracks: &HashMap<Key, RecordedSeries>, claim: &Key, index: usize| *tracks.get(claim)?.get(index)?;
     let sum = |index: usize| {
         claims.iter().try_fold((0u64, 0u64), |(used, of), claim| {
             let capacity = at(&recording.capacity, claim, index).filter(|capacity| *capacity > 0)?;

@@ -3,7 +3,7 @@
 use super::{
     Snapshot,
     archive::{Recording, Times, created, points},
-    history::{COARSE, FINE, Store},
+    history::{COARSE, FINE, HistoryStore},
 };
 use model::{Millis, insight::Resource};
 
@@ -16,7 +16,7 @@ const FEWEST: usize = 4;
 const MOST: usize = 96;
 
 /// Puts what an archive has of all VMs where they have gaps.
-pub fn fill(store: &Store, snapshot: &Snapshot, recording: &Recording, times: Times) {
+pub fn fill(store: &HistoryStore, snapshot: &Snapshot, recording: &Recording, times: Times) {
     for vm in &snapshot.vms {
         for resource in Resource::ALL {
             let points = points(vm, created(vm, snapshot.at), recording, times, resource);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{ContainerUsage, PodContainer};
+use super::observation::{ContainerUsage, PodContainer};
 
 /// The container that holds the guest: without it nothing is known of the VM.
 const COMPUTE: &str = "compute";

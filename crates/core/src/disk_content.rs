@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     disk_owner::{Owner, Owners},
-    facts::{Bus, DiskKind, InstanceDisk},
+    observation::{Bus, DiskKind, InstanceDisk},
 };
 
 /// What the file systems on one disk hold.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::facts::{Bus, DiskKind, InstanceDisk};
+use super::observation::{Bus, DiskKind, InstanceDisk};
 
 /// Bytes that virtio-blk (`VIRTIO_BLK_ID_BYTES`) and ATA (`drive_serial_str` of qemu hw/ide/core.c) have for a serial.
 const SHORT_SERIAL: usize = 20;

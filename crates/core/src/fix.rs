@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::facts::{Image, Key};
+use super::observation::{Image, Key};
 use i18n::{msg, permission};
 use model::{message::Message, name::in_command, reason::Reason, source::SourceId};
 

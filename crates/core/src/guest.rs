@@ -1,6 +1,6 @@
 //! What is seen from inside the guest: its own memory, and its file systems.
 
-use super::{facts::Key, guest_disks::GuestDisks, inventory::Entry, receipt::Age, state::World};
+use super::{guest_disks::GuestDisks, inventory::Entry, observation::Key, receipt::Age, state::ClusterState};
 use model::{
     Millis,
     figure::{Basis, Sample, Source, Unit},
@@ -8,7 +8,7 @@ use model::{
     vm::Guest,
 };
 
-impl World {
+impl ClusterState {
     pub(super) fn guest(&self, entry: &Entry, running: bool, now: Millis) -> Guest {
         let Some(instance) = entry.instance.filter(|_| running) else { return Guest::default() };
         let key = Key::new(&instance.namespace, &instance.name);

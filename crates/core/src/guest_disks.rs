@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 use super::{
     disk_content::{Device, DiskContent, Gap, fill_disks, owners_of},
     disk_owner::{Owner, Owners},
-    facts::{Filesystem, InstanceDisk, SourceError},
+    observation::{Filesystem, InstanceDisk, SourceError},
 };
 use model::{Millis, vm::GuestFilesystem};
 

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, iter, sync::Arc};
 
 use super::{
-    facts::{Key, NodeTarget, SourceError, Targets},
     fix,
     guest_disks::GuestDisks,
     kubelet::NodeVolumes,
     latency::Latencies,
+    observation::{Key, NodeTarget, SourceError, Targets},
     skew::describe_own,
-    source_status::Track,
-    state::World,
+    source_status::SourceStatus,
+    state::ClusterState,
 };
 use i18n::msg;
 use model::{
@@ -33,7 +33,7 @@ struct Summary {
     nodes: Vec<String>,
 }
 
-impl World {
+impl ClusterState {
     pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
         let wall = |at: Option<Millis>| at.map(|at| self.wall(at));
         let describe = |(id, tally)| match self.limits.asks(id) {
@@ -124,7 +124,7 @@ impl World {
     }
 
     fn summarise_tracks(&self, id: SourceId) -> Summary {
-        let tracks: Vec<&Track> =
+        let tracks: Vec<&SourceStatus> =
             self.tracks.iter().filter(|((source, _), _)| *source == id).map(|(_, track)| track).collect();
         Summary {
             tried: !tracks.is_empty() && tracks.iter().all(|track| track.tried()),
@@ -174,7 +174,7 @@ impl World {
 
     /// The record of what tells of this namespace: its own, else the cluster's. As a rule none has its own, and then no
     /// name is copied to look for it.
-    pub(super) fn track_of(&self, id: SourceId, namespace: &str) -> Option<&Track> {
+    pub(super) fn track_of(&self, id: SourceId, namespace: &str) -> Option<&SourceStatus> {
         let mut own = self.tracks.range((id, Some(String::new()))..).take_while(|((of, _), _)| *of == id);
         let own = own.next().and_then(|_| self.tracks.get(&(id, Some(namespace.to_owned()))));
         own.or_else(|| self.tracks.get(&(id, None)))

@@ -12,7 +12,7 @@ use super::Limits;
 use model::{
     Millis,
     figure::{Figure, Sample, Source},
-    history::{History, Keeper, Point, Series, Span, Spark, Sparks},
+    history::{History, HistoryOrigin, Point, Series, Span, Sparkline, Sparklines},
     insight::Resource,
     vm::Vm,
 };
@@ -51,11 +51,11 @@ impl Grid {
 
 /// All VMs' past. The map is locked for long only while VMs come and go.
 #[derive(Debug, Default)]
-pub struct Store {
+pub struct HistoryStore {
     vms: RwLock<HashMap<Box<str>, Arc<Mutex<Timeline>>>>,
 }
 
-impl Store {
+impl HistoryStore {
     /// Takes in what is new in a snapshot.
     pub fn record(&self, vms: &[Arc<Vm>], limits: &Limits, now: Millis) {
         let unknown: Vec<&Arc<Vm>> = {
@@ -107,7 +107,7 @@ impl Store {
         }
     }
 
-    pub fn sparks(&self, uid: &str, now: Millis) -> Sparks {
+    pub fn sparks(&self, uid: &str, now: Millis) -> Sparklines {
         self.of(uid).map(|timeline| lock(&timeline).sparks(now)).unwrap_or_default()
     }
 
@@ -254,7 +254,7 @@ impl Timeline {
     fn history(&self, span: Span, now: Millis) -> History {
         let (grid, ring) = if span == Span::Hour { (FINE, &self.fine) } else { (COARSE, &self.coarse) };
         let [cpu, memory, disk] = [0, 1, 2].map(|n| ring.series(grid, n, now));
-        let keeper = if self.filled { Keeper::Both } else { Keeper::Memory };
+        let keeper = if self.filled { HistoryOrigin::Both } else { HistoryOrigin::Memory };
         History { span, cpu, memory, disk, keeper, lacks: None }
     }
 
@@ -270,26 +270,26 @@ impl Timeline {
         })
     }
 
-    fn sparks(&self, now: Millis) -> Sparks {
+    fn sparks(&self, now: Millis) -> Sparklines {
         let [cpu, memory, disk] = [0, 1, 2].map(|n| self.spark(n, now));
-        Sparks { cpu, memory, disk }
+        Sparklines { cpu, memory, disk }
     }
 
     /// Two-minute means, on a grid of their own so that they stand still between two of them.
-    fn spark(&self, n: usize, now: Millis) -> Spark {
+    fn spark(&self, n: usize, now: Millis) -> Sparkline {
         let last = now.div_euclid(SPARK);
         let each = SPARK / FINE.step;
         let of = |spark: i64| mean((spark * each..(spark + 1) * each).map(|slot| self.fine.get(slot, n)));
-        let points: Vec<Point> = (last + 1 - Spark::POINTS as i64..=last).map(of).collect();
+        let points: Vec<Point> = (last + 1 - Sparkline::POINTS as i64..=last).map(of).collect();
         if points.iter().all(|point| *point == Point::GAP) {
-            return Spark::default();
+            return Sparkline::default();
         }
-        Spark(points.into_iter().map(whole_percent).collect())
+        Sparkline(points.into_iter().map(whole_percent).collect())
     }
 }
 
 fn whole_percent(point: Point) -> u8 {
-    point.tenths().map_or(Spark::GAP, |tenths| ((tenths + 5) / 10).min(Spark::TOP.into()) as u8)
+    point.tenths().map_or(Sparkline::GAP, |tenths| ((tenths + 5) / 10).min(Sparkline::TOP.into()) as u8)
 }
 
 /// How often a figure's source measures, at the most.

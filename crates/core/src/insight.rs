@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Scope, Snapshot,
     frame::{Identity, frame},
-    history::{COARSE, Store, index},
+    history::{COARSE, HistoryStore, index},
 };
 use model::{
     Millis,
@@ -55,15 +55,15 @@ const Z: f64 = 1.96;
 
 /// Findings about all VMs, the most urgent first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drawn {
+pub struct Findings {
     pub at: Option<Millis>,
     pub totals: InsightTotals,
     pub findings: Vec<Insight>,
 }
 
 /// Looks at every VM that runs. Takes half a second for 10,000: no work for the writer.
-pub fn draw(vms: &[Arc<Vm>], store: &Store, now: Millis) -> Drawn {
-    let mut drawn = Drawn { at: Some(now), ..Drawn::default() };
+pub fn draw(vms: &[Arc<Vm>], store: &HistoryStore, now: Millis) -> Findings {
+    let mut drawn = Findings { at: Some(now), ..Findings::default() };
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
         let hints = hints(vm, store, now);
         drawn.totals.running += 1;
@@ -113,7 +113,7 @@ fn count(totals: &mut InsightTotals, finding: &Finding) {
 }
 
 /// What the last day suggests of one VM.
-pub fn hints(vm: &Vm, store: &Store, now: Millis) -> Hints {
+pub fn hints(vm: &Vm, store: &HistoryStore, now: Millis) -> Hints {
     let day = store.day(&vm.uid, now);
     let of = |resource| &day[index(resource)];
     let (cpu, memory) = (vm.summary.cpu.unwrap_or(0), vm.summary.memory.unwrap_or(0));
@@ -270,7 +270,7 @@ fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
 /// One page of the findings.
 pub fn page(
     snapshot: &Snapshot,
-    drawn: &Drawn,
+    drawn: &Findings,
     identity: &Identity,
     _: &Scope,
     query: &InsightQuery,

@@ -6,9 +6,9 @@ use std::cell::LazyCell;
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    facts::{At, InstanceFacts, Migration, Pause, VmFacts, WukongFacts},
+    observation::{At, InstanceFacts, Migration, Pause, VmFacts, WukongFacts},
     pods::cut_prefix,
-    state::World,
+    state::ClusterState,
     status::is_fault,
     usage::is_new,
 };
@@ -100,7 +100,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl World {
+impl ClusterState {
     /// Each VM once, whatever owner references and `status.vmName` say. A VirtualMachine is shown by the Wukong whose
     /// `status.vmName` names it: of several the one that it names as its owner, else the oldest. One that no Wukong names
     /// is shown by the Wukong that it names as its owner, if that has no `status.vmName` and no other VirtualMachine names
@@ -221,7 +221,7 @@ struct Owners<'a> {
 }
 
 impl<'a> Owners<'a> {
-    fn of(world: &'a World) -> Self {
+    fn of(world: &'a ClusterState) -> Self {
         let mut owners = Self { wukongs: HashMap::new(), by_vm_name: HashMap::new(), vms: HashMap::new() };
         for wukong in world.wukongs.values().map(|wukong| &**wukong) {
             owners.wukongs.insert((&wukong.namespace, &wukong.uid), wukong);
@@ -236,7 +236,7 @@ impl<'a> Owners<'a> {
     }
 
     /// Takes the VM that a Wukong names, unless one with a better claim has it.
-    fn claim(&mut self, wukong: &'a WukongFacts, world: &'a World) {
+    fn claim(&mut self, wukong: &'a WukongFacts, world: &'a ClusterState) {
         if wukong.vm_name.is_empty() {
             return;
         }

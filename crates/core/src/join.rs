@@ -10,15 +10,15 @@ use std::{
 use super::{
     Snapshot,
     allocation::Allocation,
-    facts::Pause,
     fix,
     inventory::{Entry, SharedPrefixes},
-    pods::{Launchers, Pod, Wanted},
-    readings::Place,
+    observation::Pause,
+    pods::{Launchers, Pod, PodQuery},
+    readings::VmPlacement,
     reports::Reports,
-    state::{FORGET_AFTER, World},
+    state::{ClusterState, FORGET_AFTER},
     status::{self, InstanceState},
-    usage::{Quest, Subject},
+    usage::{UsageQuery, VmContext},
     volumes,
 };
 use model::{
@@ -40,7 +40,7 @@ struct Indexes<'a> {
     reports: Reports<'a>,
 }
 
-impl World {
+impl ClusterState {
     /// All that is known, joined as of `now` of the steady clock; what leaves it is of the wall clock.
     pub fn join(&mut self, now: Millis) -> Snapshot {
         // What the guest of an instance that is gone once said has no reader, and no later word takes its place.
@@ -141,20 +141,20 @@ impl World {
         let running = status == Status::Running;
         let pod = self.pod(entry, indexes, running);
         let node = self.node(entry, pod.as_ref().ok());
-        let place = Place { namespace, node, running, instance: entry.instance };
+        let place = VmPlacement { namespace, node, running, instance: entry.instance };
         let (ordered, left_out) = volumes::ordered(entry.wukong, entry.instance);
         let volumes: Vec<_> =
             ordered.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
         let Allocation { cpu, memory, memory_text, gap } = self.allocation(entry);
-        let subject = Subject { namespace, name: entry.name(), running, pod, instance: entry.instance };
-        let quest = Quest {
+        let subject = VmContext { namespace, name: entry.name(), running, pod, instance: entry.instance };
+        let quest = UsageQuery {
             unit: Unit::Nanocores,
             allocated: cpu,
             read: |usage| usage.cpu_nanocores,
             of_instance: |sample| Some((sample.cpu_nanocores?, sample.cpu_window_ms)),
         };
         let cpu_figure = self.usage(&subject, &quest, now);
-        let quest = Quest {
+        let quest = UsageQuery {
             unit: Unit::Bytes,
             allocated: memory,
             read: |usage| usage.memory_bytes,
@@ -227,7 +227,7 @@ impl World {
         if entry.vm_name.is_empty() {
             return Err(if entry.is_shown_elsewhere() { Reason::SharedVm } else { Reason::NoVmName });
         }
-        let wanted = Wanted {
+        let wanted = PodQuery {
             namespace: entry.namespace(),
             vm_name: entry.vm_name,
             instance: entry.instance,

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use super::{
     MISSING_AFTER,
-    facts::{SourceError, SummaryFacts, VolumeRef, VolumeStats},
+    observation::{SourceError, SummaryFacts, VolumeRef, VolumeStats},
     receipt::Receipt,
     sharing::Peers,
 };

@@ -9,7 +9,6 @@ mod containers;
 pub mod delta;
 mod disk_content;
 mod disk_owner;
-pub mod facts;
 mod fix;
 pub mod frame;
 pub mod groups;
@@ -23,6 +22,7 @@ mod join;
 mod kubelet;
 mod latency;
 pub mod map;
+pub mod observation;
 mod pods;
 mod readings;
 mod receipt;
@@ -50,7 +50,7 @@ use model::{
     vm::Vm,
 };
 
-pub use state::World;
+pub use state::ClusterState;
 
 /// Everything that readers may know, at one moment. Swapped whole.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ pub struct Snapshot {
     /// Every source was tried once.
     pub ready: bool,
     /// Whose kubelets, guests and images are worth asking.
-    pub targets: facts::Targets,
+    pub targets: observation::Targets,
 }
 
 /// What a viewer may see. Every reader of a snapshot takes it; today it is always all.

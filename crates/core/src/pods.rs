@@ -3,8 +3,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    facts::{InstanceFacts, PodFacts},
-    state::{PodSamples, World},
+    observation::{InstanceFacts, PodFacts},
+    state::{ClusterState, PodSamples},
 };
 use model::{reason::Reason, source::SourceId};
 
@@ -66,7 +66,7 @@ impl<'a> From<&'a PodSamples> for Pod<'a> {
 
 /// The VM whose pod is looked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct PodQuery<'a> {
     pub namespace: &'a str,
     pub vm_name: &'a str,
     pub instance: Option<&'a InstanceFacts>,
@@ -92,7 +92,7 @@ pub(super) struct Launchers<'a> {
 }
 
 impl<'a> Launchers<'a> {
-    pub fn of(world: &'a World) -> Self {
+    pub fn of(world: &'a ClusterState) -> Self {
         let mut launchers = Self {
             pods: Vec::with_capacity(world.pods.len()),
             by_creator: HashMap::with_capacity(world.pods.len()),
@@ -132,7 +132,7 @@ impl<'a> Launchers<'a> {
 
     /// The pod that holds the guest, or why there is none.
     /// `shared` tells whether another VM of the namespace has the same cut name prefix.
-    pub fn find(&self, wanted: Wanted<'a>, shared: impl Fn(&str) -> bool) -> Result<Pod<'a>, Reason> {
+    pub fn find(&self, wanted: PodQuery<'a>, shared: impl Fn(&str) -> bool) -> Result<Pod<'a>, Reason> {
         if let Some(pod) = self.by_uid(wanted) {
             return pod;
         }
@@ -150,14 +150,14 @@ impl<'a> Launchers<'a> {
     }
 
     /// By the label `kubevirt.io/created-by`: the truest sign there is.
-    fn by_uid(&self, wanted: Wanted<'a>) -> Option<Result<Pod<'a>, Reason>> {
+    fn by_uid(&self, wanted: PodQuery<'a>) -> Option<Result<Pod<'a>, Reason>> {
         let key = (wanted.namespace, wanted.instance?.uid.as_str());
         let own: Vec<_> = self.at(self.by_creator.get(&key)).collect();
         (!own.is_empty()).then(|| choose(&own, wanted))
     }
 
     /// Leaves out pods that say they belong to another instance.
-    fn not_others(&self, places: Option<&Places>, wanted: Wanted<'a>) -> Vec<Pod<'a>> {
+    fn not_others(&self, places: Option<&Places>, wanted: PodQuery<'a>) -> Vec<Pod<'a>> {
         let others = |pod: &Pod| {
             !pod.created_by.is_empty()
                 && (wanted.instance.is_some() || self.instances.contains(pod.created_by))
@@ -178,7 +178,7 @@ fn admit(places: &mut Places, place: u32, pods: &[Pod<'_>]) {
 }
 
 /// Of several pods the one that holds the guest.
-fn choose<'a>(pods: &[Pod<'a>], wanted: Wanted<'_>) -> Result<Pod<'a>, Reason> {
+fn choose<'a>(pods: &[Pod<'a>], wanted: PodQuery<'_>) -> Result<Pod<'a>, Reason> {
     let live: Vec<Pod<'a>> = pods.iter().copied().filter(|pod| !pod.done).collect();
     match live.as_slice() {
         [] => Err(Reason::NoPod),

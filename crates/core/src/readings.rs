@@ -3,14 +3,14 @@
 
 use super::{
     disk_content::{Gap, exceeds, needs_serial},
-    facts::{
+    fix,
+    observation::{
         At, Backend, InstanceFacts, Key, LonghornEngine, Provisioner, SourceError, Uncounted, VolumeStats,
     },
-    fix,
     receipt::Age,
     reports::{Report, Reports},
     sharing::{self, ClaimSize, Peers, is_block},
-    state::World,
+    state::ClusterState,
 };
 use i18n::msg;
 use model::{
@@ -28,14 +28,14 @@ const BOOKMARKS: Millis = 60_000;
 type Advice = (Message, Message);
 
 /// A volume as ordered.
-pub(super) struct Ordered<'a> {
+pub(super) struct VolumeSpec<'a> {
     pub name: &'a str,
     pub claim: &'a str,
     pub size: &'a str,
 }
 
 /// Where a VM's volumes are looked for.
-pub(super) struct Place<'a> {
+pub(super) struct VmPlacement<'a> {
     pub namespace: &'a str,
     /// Empty where it is not known.
     pub node: &'a str,
@@ -44,16 +44,16 @@ pub(super) struct Place<'a> {
 }
 
 /// The volume that is looked for.
-pub(super) struct Wanted<'a> {
-    pub ordered: &'a Ordered<'a>,
+pub(super) struct VolumeQuery<'a> {
+    pub ordered: &'a VolumeSpec<'a>,
     pub claim: Key,
     pub claim_size: ClaimSize,
     pub size: Option<u64>,
     pub block: bool,
-    pub place: &'a Place<'a>,
+    pub place: &'a VmPlacement<'a>,
 }
 
-impl Wanted<'_> {
+impl VolumeQuery<'_> {
     /// The most bytes that file systems on this disk alone can have. A disk may be as large as its volume, not only as large as the claim
     /// requests: KubeVirt before 1.0.1 made them so (kubevirt/kubevirt#9809). A file system that may span several disks is held to the
     /// smaller size.
@@ -91,12 +91,12 @@ struct Found<'a> {
     fix: Message,
 }
 
-impl World {
+impl ClusterState {
     /// None where the source has nothing to do with the volume.
     pub(super) fn reading(
         &self,
         source: SourceId,
-        wanted: &Wanted,
+        wanted: &VolumeQuery,
         reports: &Reports,
         now: Millis,
     ) -> Option<Figure> {
@@ -112,7 +112,7 @@ impl World {
         Some(figure.map_or_else(Figure::Missing, Figure::Known))
     }
 
-    fn of_kubelet(&self, wanted: &Wanted, reports: &Reports, now: Millis) -> Result<Found<'_>, Missing> {
+    fn of_kubelet(&self, wanted: &VolumeQuery, reports: &Reports, now: Millis) -> Result<Found<'_>, Missing> {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
@@ -140,7 +140,7 @@ impl World {
         Ok(Found { sample, age: self.age(receipt, now, interval), error, fix })
     }
 
-    fn of_prometheus(&self, wanted: &Wanted, now: Millis) -> Result<Found<'_>, Missing> {
+    fn of_prometheus(&self, wanted: &VolumeQuery, now: Millis) -> Result<Found<'_>, Missing> {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
@@ -163,7 +163,7 @@ impl World {
         Ok(self.found(SourceId::Prometheus, sample(used, of, at, Source::Prometheus, basis), age))
     }
 
-    fn of_guest(&self, wanted: &Wanted, now: Millis) -> Option<Result<Found<'_>, Missing>> {
+    fn of_guest(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Found<'_>, Missing>> {
         let instance = wanted.place.instance?;
         if !instance.agent_connected {
             return Some(Err(wanted.missing(Reason::AgentOff)));
@@ -194,7 +194,7 @@ impl World {
 
     fn of_longhorn(
         &self,
-        wanted: &Wanted,
+        wanted: &VolumeQuery,
         reports: &Reports,
         now: Millis,
     ) -> Option<Result<Found<'_>, Missing>> {
@@ -227,7 +227,7 @@ impl World {
         Some(Ok(self.found(SourceId::Longhorn, sample, age)))
     }
 
-    fn of_ceph(&self, wanted: &Wanted, now: Millis) -> Option<Result<Found<'_>, Missing>> {
+    fn of_ceph(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Found<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
             let look = || (Message::default(), fix::image(image));
@@ -264,7 +264,7 @@ impl World {
         stats: &VolumeStats,
         node: &str,
         peers: Option<&Peers>,
-        wanted: &Wanted,
+        wanted: &VolumeQuery,
         advice: impl Fn() -> Advice,
     ) -> Result<(u64, u64, Basis), Missing> {
         if is_block(stats) {
@@ -292,7 +292,7 @@ impl World {
     }
 
     /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
-    fn silent(&self, id: SourceId, wanted: &Wanted, look: impl Fn() -> Advice) -> Missing {
+    fn silent(&self, id: SourceId, wanted: &VolumeQuery, look: impl Fn() -> Advice) -> Missing {
         match self.standing_error(id) {
             Some(error) => failed(error, fix::source(id, error.reason), None),
             None if self.heard_of(id).is_none() => wanted.missing(Reason::Starting),
@@ -310,7 +310,7 @@ impl World {
 }
 
 /// Whether what was found still counts: a denial ends it at once, silence with time.
-fn judge(found: Found, wanted: &Wanted) -> Result<Sample, Missing> {
+fn judge(found: Found, wanted: &VolumeQuery) -> Result<Sample, Missing> {
     let Found { sample, age, error, fix } = found;
     let sample = Sample { stale: age.stale, ..sample };
     match error {

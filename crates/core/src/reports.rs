@@ -3,9 +3,9 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    facts::{Key, LonghornFacts, VolumeRef, VolumeStats},
+    observation::{Key, LonghornFacts, VolumeRef, VolumeStats},
     receipt::Receipt,
-    state::World,
+    state::ClusterState,
 };
 use model::{Millis, figure::Source};
 
@@ -34,7 +34,7 @@ pub(super) struct Reports<'a> {
 }
 
 impl<'a> Reports<'a> {
-    pub fn of(world: &'a World) -> Self {
+    pub fn of(world: &'a ClusterState) -> Self {
         let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
         for (node, kubelet) in &world.kubelets {
             let Some(source) = kubelet.source else { continue };
@@ -81,7 +81,7 @@ impl<'a> Reports<'a> {
 }
 
 /// The claim that the kubelet named, else that of the pod's volume, should the pod have been heard of since.
-fn claim_of<'a>(stats: &'a VolumeStats, world: &'a World) -> Option<(&'a str, &'a str)> {
+fn claim_of<'a>(stats: &'a VolumeStats, world: &'a ClusterState) -> Option<(&'a str, &'a str)> {
     match &stats.of {
         VolumeRef::Claim(claim) => Some((&claim.namespace, &claim.name)),
         VolumeRef::PodVolume { pod, volume } => {

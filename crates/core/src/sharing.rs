@@ -3,7 +3,7 @@
 //! A kubelet reports the file system that a volume lies on. Of a directory, as local, hostPath and NFS provisioners make, that is the
 //! whole one: each of its volumes reports all that is in it, and their sum counts it many times.
 
-use super::facts::{Key, Provisioner, VolumeRef, VolumeStats};
+use super::observation::{Key, Provisioner, VolumeRef, VolumeStats};
 use model::figure::Basis;
 
 /// What a claim says of its size in bytes.

@@ -1,11 +1,11 @@
 //! What is kept of one watch or poll: when it last succeeded, and what keeps it.
 
-use super::facts::SourceError;
+use super::observation::SourceError;
 use model::{Millis, reason::Reason};
 
 /// The record of one watch or poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Track {
+pub(super) struct SourceStatus {
     pub last_success: Option<Millis>,
     pub last_bytes: Option<Millis>,
     /// The failure that has not been followed by a success.
@@ -14,7 +14,7 @@ pub(super) struct Track {
     pub omitted: Vec<SourceError>,
 }
 
-impl Track {
+impl SourceStatus {
     pub fn succeeded(&mut self, at: Millis) {
         self.last_success = Some(at);
         self.error = None;

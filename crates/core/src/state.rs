@@ -7,18 +7,18 @@ use hashbrown::HashMap;
 use super::{
     Limits,
     containers::{Incomplete, PodUsage},
-    facts::{
+    guest_disks::GuestDisks,
+    kubelet::NodeVolumes,
+    latency::Latencies,
+    observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
         LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, VmFacts, VolumeGap, VolumeStats,
         WukongFacts,
     },
-    guest_disks::GuestDisks,
-    kubelet::NodeVolumes,
-    latency::Latencies,
     receipt::{Age, Receipt},
     sharing::Peers,
     skew::Skews,
-    source_status::Track,
+    source_status::SourceStatus,
 };
 use model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
 
@@ -69,7 +69,7 @@ pub(super) struct Images {
 
 /// See the module.
 #[derive(Debug)]
-pub struct World {
+pub struct ClusterState {
     pub(super) limits: Limits,
     pub(super) wukongs: Objects<WukongFacts>,
     pub(super) vms: Objects<VmFacts>,
@@ -89,7 +89,7 @@ pub struct World {
     pub(super) prometheus: Queried,
     pub(super) ceph: Images,
     /// Each source's record, by namespace where it is asked by namespace.
-    pub(super) tracks: BTreeMap<(SourceId, Option<String>), Track>,
+    pub(super) tracks: BTreeMap<(SourceId, Option<String>), SourceStatus>,
     pub(super) latencies: BTreeMap<SourceId, Latencies>,
     pub(super) risks: BTreeMap<SourceId, Message>,
     pub(super) skews: Skews,
@@ -105,7 +105,7 @@ pub struct World {
 /// What is not told of any more (pods that are gone, nodes that hold no VM) is dropped after this many intervals: its
 /// last value has no reader any more.
 pub(super) const FORGET_AFTER: Millis = 240;
-impl World {
+impl ClusterState {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    pub(super) fn track(&mut self, source: SourceId, namespace: Option<String>) -> &mut Track {
+    pub(super) fn track(&mut self, source: SourceId, namespace: Option<String>) -> &mut SourceStatus {
         self.tracks.entry((source, namespace)).or_default()
     }
 }

@@ -4,7 +4,7 @@
 //! Terminating, Stopping, Migrating, Paused, Running and others (`setPrintableStatus` of kubevirt
 //! pkg/virt-controller/watch/vm/vm.go), so that the first three hide whether the guest runs or is paused.
 
-use super::facts::Pause;
+use super::observation::Pause;
 use model::vm::Status;
 
 /// What is known of a VM's VirtualMachineInstance.

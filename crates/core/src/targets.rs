@@ -5,15 +5,15 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    facts::{At, Backend, Image, Key, NodeTarget, Targets},
-    state::World,
+    observation::{At, Backend, Image, Key, NodeTarget, Targets},
+    state::ClusterState,
 };
 use model::{
     source::SourceId,
     vm::{Status, Vm},
 };
 
-impl World {
+impl ClusterState {
     pub(super) fn targets(&self, vms: &[Arc<Vm>]) -> Targets {
         let running: Vec<&Vm> =
             vms.iter().map(|vm| &**vm).filter(|vm| vm.summary.status == Status::Running).collect();

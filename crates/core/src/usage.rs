@@ -2,11 +2,11 @@
 
 use super::{
     containers::{Incomplete, PodUsage},
-    facts::{At, InstanceFacts, InstanceSample, SourceError},
     fix,
+    observation::{At, InstanceFacts, InstanceSample, SourceError},
     pods::Pod,
     receipt::Age,
-    state::{PodSample, World},
+    state::{ClusterState, PodSample},
 };
 use i18n::msg;
 use model::{
@@ -23,7 +23,7 @@ pub(super) const NEW_FOR: Millis = 180_000;
 pub(super) const LONGEST_WINDOW: Millis = 600_000;
 
 /// The VM whose figures are made.
-pub(super) struct Subject<'a> {
+pub(super) struct VmContext<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     pub running: bool,
@@ -32,7 +32,7 @@ pub(super) struct Subject<'a> {
 }
 
 /// One of the two figures: what is allocated, and how to read what is used.
-pub(super) struct Quest {
+pub(super) struct UsageQuery {
     pub unit: Unit,
     pub allocated: Option<u64>,
     pub read: fn(&PodUsage) -> Option<u64>,
@@ -40,8 +40,8 @@ pub(super) struct Quest {
     pub of_instance: fn(&InstanceSample) -> Option<(u64, u32)>,
 }
 
-impl World {
-    pub(super) fn usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Figure {
+impl ClusterState {
+    pub(super) fn usage(&self, subject: &VmContext, quest: &UsageQuery, now: Millis) -> Figure {
         match self.try_usage(subject, quest, now) {
             Ok(sample) => Figure::Known(sample),
             Err(missing) => {
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// KubeVirt's own metrics, where metrics.k8s.io has no figure. They name the instance: no pod is looked for.
-    fn of_prometheus_instance(&self, subject: &Subject, quest: &Quest, now: Millis) -> Option<Sample> {
+    fn of_prometheus_instance(&self, subject: &VmContext, quest: &UsageQuery, now: Millis) -> Option<Sample> {
         let instance = subject.instance.filter(|_| subject.running)?;
         let of = quest.allocated?;
         let (sample, receipt) = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
@@ -71,7 +71,7 @@ impl World {
         track.and_then(|track| track.error.as_ref()).is_some_and(denies)
     }
 
-    fn try_usage(&self, subject: &Subject, quest: &Quest, now: Millis) -> Result<Sample, Missing> {
+    fn try_usage(&self, subject: &VmContext, quest: &UsageQuery, now: Millis) -> Result<Sample, Missing> {
         let missing = |reason| Missing {
             fix: fix::figure(reason, subject.namespace, subject.name),
             ..Missing::from(reason)

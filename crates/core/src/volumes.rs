@@ -3,11 +3,11 @@
 use hashbrown::HashSet;
 
 use super::{
-    facts::{InstanceFacts, InstanceVolume, Key, WukongFacts},
-    readings::{Ordered, Place, Wanted},
+    observation::{InstanceFacts, InstanceVolume, Key, WukongFacts},
+    readings::{VmPlacement, VolumeQuery, VolumeSpec},
     reports::Reports,
     sharing::ClaimSize,
-    state::World,
+    state::ClusterState,
 };
 use model::{
     Millis,
@@ -25,16 +25,16 @@ const STATE_CLAIM: &str = "persistent-state-for-";
 pub(super) fn ordered<'a>(
     wukong: Option<&'a WukongFacts>,
     instance: Option<&'a InstanceFacts>,
-) -> (Vec<Ordered<'a>>, u32) {
+) -> (Vec<VolumeSpec<'a>>, u32) {
     let of_wukong = wukong.into_iter().flat_map(|wukong| &wukong.volumes);
     let mut left_out = wukong.map_or(0, |wukong| wukong.volumes_left_out);
-    let mut volumes: Vec<Ordered> = of_wukong
-        .map(|volume| Ordered { name: &volume.name, claim: &volume.claim, size: &volume.size })
+    let mut volumes: Vec<VolumeSpec> = of_wukong
+        .map(|volume| VolumeSpec { name: &volume.name, claim: &volume.claim, size: &volume.size })
         .filter(|volume| !volume.claim.is_empty())
         .collect();
     if volumes.is_empty() {
         let of_instance = instance.into_iter().flat_map(|instance| &instance.volumes);
-        let order = |v: &'a InstanceVolume| Ordered { name: &v.name, claim: &v.claim, size: "" };
+        let order = |v: &'a InstanceVolume| VolumeSpec { name: &v.name, claim: &v.claim, size: "" };
         volumes = of_instance.map(order).collect();
         left_out = left_out.saturating_add(instance.map_or(0, |instance| instance.volumes_left_out));
     }
@@ -43,8 +43,14 @@ pub(super) fn ordered<'a>(
     (volumes, left_out)
 }
 
-impl World {
-    pub(super) fn volume(&self, ordered: &Ordered, place: &Place, reports: &Reports, now: Millis) -> Volume {
+impl ClusterState {
+    pub(super) fn volume(
+        &self,
+        ordered: &VolumeSpec,
+        place: &VmPlacement,
+        reports: &Reports,
+        now: Millis,
+    ) -> Volume {
         let claim = Key::new(place.namespace, ordered.claim);
         let facts = self.claims.get(&claim);
         let block = facts.is_some_and(|facts| facts.block);
@@ -53,7 +59,7 @@ impl World {
         let request = facts.and_then(|facts| facts.request).or(ordered_size.filter(|_| capacity.is_none()));
         let claim_size = ClaimSize { request, capacity };
         let size = claim_size.of_disk(block);
-        let wanted = Wanted { ordered, claim, claim_size, size, block, place };
+        let wanted = VolumeQuery { ordered, claim, claim_size, size, block, place };
         let (Reading { source, figure: usage }, readings) = self.resolve(&wanted, reports, now);
         Volume {
             name: ordered.name.to_owned(),
@@ -68,7 +74,7 @@ impl World {
     }
 
     /// The first source that knows the volume; what the others know of it, or why none does.
-    fn resolve(&self, wanted: &Wanted, reports: &Reports, now: Millis) -> (Reading, Vec<Reading>) {
+    fn resolve(&self, wanted: &VolumeQuery, reports: &Reports, now: Millis) -> (Reading, Vec<Reading>) {
         let first = self.limits.disk_sources.first().copied().unwrap_or(SourceId::Kubelet);
         let none = |reason: Reason| Reading { source: first, figure: Figure::Missing(reason.into()) };
         if !wanted.place.running {

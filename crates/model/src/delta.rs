@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
-    history::Sparks,
+    history::Sparklines,
     source::SourceHealth,
     totals::Totals,
     view::{Facets, Frame, HomeView, SourcesView, VmView},
@@ -57,7 +57,7 @@ pub enum Slot {
     /// The row that stood in this place, unchanged.
     Old(u16),
     /// One that is new here, or differs, and its last hour where the view shows that.
-    New(Box<VmSummary>, Option<Sparks>),
+    New(Box<VmSummary>, Option<Sparklines>),
 }
 
 /// Of one VM's page.
@@ -136,10 +136,10 @@ impl HomeView {
 /// Puts the rows together out of old ones and new ones.
 fn rows(
     old: &[VmSummary],
-    old_sparks: &[Sparks],
+    old_sparks: &[Sparklines],
     slots: Vec<Slot>,
     changed: &mut Changed,
-) -> Option<(Vec<VmSummary>, Vec<Sparks>)> {
+) -> Option<(Vec<VmSummary>, Vec<Sparklines>)> {
     let (mut rows, mut sparks) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
     for (place, slot) in slots.into_iter().enumerate() {
         let (row, spark) = match slot {

@@ -150,7 +150,7 @@ impl Series {
 
 /// Where a history was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Keeper {
+pub enum HistoryOrigin {
     /// This program's memory: it begins when the program does.
     Memory,
     Prometheus,
@@ -165,16 +165,16 @@ pub struct History {
     pub cpu: Series,
     pub memory: Series,
     pub disk: Series,
-    pub keeper: Keeper,
+    pub keeper: HistoryOrigin,
     /// Why a part is not there: no Prometheus for a span longer than the memory, or it does not answer.
     pub lacks: Option<Missing>,
 }
 
 /// The last hour of one figure for a card: whole percent, 30 points of two minutes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spark(pub Vec<u8>);
+pub struct Sparkline(pub Vec<u8>);
 
-impl Spark {
+impl Sparkline {
     /// Two-minute means of the last hour.
     pub const POINTS: usize = 30;
     pub const GAP: u8 = u8::MAX;
@@ -184,10 +184,10 @@ impl Spark {
 
 /// The three of one VM; each is empty where nothing of the hour is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sparks {
-    pub cpu: Spark,
-    pub memory: Spark,
-    pub disk: Spark,
+pub struct Sparklines {
+    pub cpu: Sparkline,
+    pub memory: Sparkline,
+    pub disk: Sparkline,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
-    history::{History, Sparks},
+    history::{History, Sparklines},
     insight::{Hints, Insight, InsightQuery, InsightTotals},
     query::Query,
     source::SourceHealth,
@@ -46,7 +46,7 @@ pub struct HomeView {
     pub pages: u32,
     pub vms: Vec<VmSummary>,
     /// The last hour of each of `vms`, in their order.
-    pub sparks: Vec<Sparks>,
+    pub sparks: Vec<Sparklines>,
     pub facets: Facets,
     /// [`super::map::Map`], packed, in place of `vms`; empty where the query asks for no map.
     pub map: Vec<u8>,

@@ -8,7 +8,7 @@ use super::{
     faults::{Class, Fault, Faults},
     http::status,
     requests::Requests,
-    serve::Fuse,
+    serve::ResetSwitch,
     world::World,
 };
 
@@ -24,7 +24,7 @@ pub struct Cluster {
 pub struct Caller {
     path: String,
     line: String,
-    fuse: Option<Fuse>,
+    fuse: Option<ResetSwitch>,
 }
 
 impl Caller {
@@ -32,7 +32,7 @@ impl Caller {
         Self {
             path: request.uri().path().to_owned(),
             line: format!("{} {}", request.method(), request.uri()),
-            fuse: request.extensions().get::<Fuse>().cloned(),
+            fuse: request.extensions().get::<ResetSwitch>().cloned(),
         }
     }
 }
@@ -74,7 +74,7 @@ pub async fn apply_faults(
             }
             Fault::Redirect => return Err(FaultAnswer::Redirect),
             // The connection is reset as soon as anything is written to it.
-            Fault::Reset => fuse.iter().for_each(Fuse::blow),
+            Fault::Reset => fuse.iter().for_each(ResetSwitch::blow),
             Fault::Drop | Fault::Silence | Fault::Gone => {}
             Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
             Fault::Empty | Fault::Swollen(_) | Fault::Numbers(_) | Fault::Texts { .. } => {}

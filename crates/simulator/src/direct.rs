@@ -22,7 +22,7 @@ use super::{
     faults::Class,
     http::{corrupt::corrupt_body, status},
     node::Kubelet,
-    serve::Fuse,
+    serve::ResetSwitch,
     tls::Identity,
 };
 
@@ -78,19 +78,19 @@ async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<Bound<'a>>> 
 }
 
 #[derive(Debug)]
-struct Here {
+struct ServedNode {
     cluster: Arc<Cluster>,
     node: String,
 }
 
 fn router(cluster: &Arc<Cluster>, node: &str) -> Router {
-    let here = Here { cluster: cluster.clone(), node: node.to_owned() };
+    let here = ServedNode { cluster: cluster.clone(), node: node.to_owned() };
     Router::new().fallback(answer).with_state(Arc::new(here))
 }
 
-async fn answer(State(here): State<Arc<Here>>, request: Request<Body>) -> Response {
+async fn answer(State(here): State<Arc<ServedNode>>, request: Request<Body>) -> Response {
     let (get, path) = (request.method() == Method::GET, request.uri().path().to_owned());
-    let fuse = request.extensions().get::<Fuse>().cloned();
+    let fuse = request.extensions().get::<ResetSwitch>().cloned();
     let class = Class::Summary(here.node.clone());
     let faults = match apply_faults(&here.cluster, &class, Caller::of(&request)).await {
         Ok(faults) => faults,
@@ -109,7 +109,7 @@ async fn answer(State(here): State<Arc<Here>>, request: Request<Body>) -> Respon
             Kubelet::Hangs => std::future::pending().await,
             // Nothing should listen here; the connection is reset instead.
             Kubelet::Refuses => {
-                fuse.iter().for_each(Fuse::blow);
+                fuse.iter().for_each(ResetSwitch::blow);
                 status::text("")
             }
         },

@@ -2,12 +2,12 @@
 
 use super::{
     clock::Millis,
-    dice::hash,
     guest::{Guest, Launcher},
     hardware::{Backend, Disk, DiskMode},
     load::{Fill, Usage, VolumeFigures},
     node::PlainPod,
     objects::{Body, Part, Sampled, Tenant, attachment, labels},
+    rng::hash,
 };
 
 /// One scrape of one node.

@@ -2,9 +2,9 @@
 
 use super::{
     clock::Millis,
-    dice,
     hardware::{Backend, Disk, Network},
     load::{self, Load, Profile},
+    rng,
 };
 
 /// A VM, and the Wukong that ordered it.
@@ -114,7 +114,7 @@ pub struct Migration {
 impl Guest {
     /// A stopped VM of 1 core and 1Gi with one disk `root` of 10Gi.
     pub fn new(namespace: &str, name: &str) -> Self {
-        let seed = dice::hash(0, &[namespace, name]);
+        let seed = rng::hash(0, &[namespace, name]);
         Self {
             seed,
             namespace: namespace.to_owned(),
@@ -337,7 +337,7 @@ impl Guest {
 /// Names and uids that follow from the record.
 impl Guest {
     pub fn uid(&self, what: &str) -> String {
-        dice::uid(self.seed, &[what, &self.namespace, &self.name])
+        rng::uid(self.seed, &[what, &self.namespace, &self.name])
     }
 
     pub fn instance_uid(&self) -> String {
@@ -369,14 +369,14 @@ impl Guest {
     pub fn pod_name(&self, serial: u32) -> String {
         let mut name = format!("virt-launcher-{}-", self.vm_name);
         name.truncate(58);
-        name + &dice::suffix(self.seed, &["pod", &self.vm_name, &serial.to_string()])
+        name + &rng::suffix(self.seed, &["pod", &self.vm_name, &serial.to_string()])
     }
 
     /// The pod that holds a hotplugged disk on the guest's node.
     pub fn attachment_name(&self, disk: &Disk) -> String {
         format!(
             "hp-volume-{}",
-            dice::suffix(self.seed, &["attachment", &disk.claim, &self.incarnation.to_string()])
+            rng::suffix(self.seed, &["attachment", &disk.claim, &self.incarnation.to_string()])
         )
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{
     clock::Millis,
-    dice,
     load::{self, Fill},
+    rng,
 };
 
 /// A disk, and the claim that it lies on.
@@ -101,7 +101,7 @@ impl Disk {
     /// A half-filled file system volume of a guest.
     pub fn new(guest: &str, name: &str, size: &str) -> Self {
         let claim = format!("{guest}-{name}");
-        let seed = dice::hash(0, &[&claim]);
+        let seed = rng::hash(0, &[&claim]);
         Self {
             name: name.to_owned(),
             claim,
@@ -207,8 +207,8 @@ impl Disk {
 impl Network {
     /// A bridged network with an address of its own.
     pub fn lan(seed: u64) -> Self {
-        let mut dice = dice::Dice::of(seed, &["network"]);
-        let bytes: Vec<u64> = (0..6).map(|_| dice.below(254) + 1).collect();
+        let mut rng = rng::Rng::of(seed, &["network"]);
+        let bytes: Vec<u64> = (0..6).map(|_| rng.below(254) + 1).collect();
         Self {
             name: "lan".to_owned(),
             kind: "bridge".to_owned(),

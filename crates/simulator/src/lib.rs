@@ -6,7 +6,6 @@
 mod ceph;
 mod clock;
 mod cluster;
-mod dice;
 mod direct;
 mod error;
 mod faults;
@@ -21,6 +20,7 @@ mod objects;
 mod prometheus;
 mod requests;
 mod resource;
+mod rng;
 mod scenario;
 mod serve;
 mod store;
@@ -40,7 +40,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use serve::Door;
+use serve::ServedSocket;
 use tls::Identity;
 use wire::Lines;
 
@@ -128,7 +128,7 @@ impl Options {
 pub struct Handle {
     address: SocketAddr,
     authority: Option<String>,
-    beside: Beside,
+    beside: OtherApis,
     world: Arc<World>,
     faults: Arc<Faults>,
     lines: Lines,
@@ -139,7 +139,7 @@ pub struct Handle {
 
 /// What stands beside the API server.
 #[derive(Debug)]
-struct Beside {
+struct OtherApis {
     prometheus: SocketAddr,
     dashboard: SocketAddr,
     ceph: Arc<Ceph>,
@@ -171,7 +171,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let kubelets = direct::listen(&cluster).await?;
     let lines = Lines::default();
     let serve = |peer, listener, identity: &Option<Identity>, router| {
-        let door = Door { listener, identity: identity.clone(), line: lines.of(peer).clone() };
+        let door = ServedSocket { listener, identity: identity.clone(), line: lines.of(peer).clone() };
         serve::serve(door, router, stop.clone())
     };
     let mut servers = vec![
@@ -196,7 +196,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let server = tokio::spawn(async move {
         futures::future::join_all(servers).await;
     });
-    let beside = Beside { prometheus, dashboard, ceph, kubelets };
+    let beside = OtherApis { prometheus, dashboard, ceph, kubelets };
     Ok(Handle { address, authority, beside, world, faults, lines, requests, stop, server })
 }
 

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     clock::{MINUTE, Millis},
-    dice::Dice,
     guest::{Guest, PodPhase, State},
     node::Kubelet,
+    rng::Rng,
     world::World,
 };
 
@@ -27,16 +27,16 @@ pub async fn live(world: Arc<World>, pace: Duration, seed: u64) {
 
 /// One step, the same for the same seed, number and world.
 pub fn take_step(world: &World, seed: u64, number: u64) {
-    let mut dice = Dice::of(seed, &["life", &number.to_string()]);
+    let mut rng = Rng::of(seed, &["life", &number.to_string()]);
     let guests: Vec<_> = world.guests().into_iter().filter(|guest| !guest.fixture).collect();
     end_migrations(world, &guests);
     clear_up(world, &guests);
     // One migration, and one more for each two thousand VMs.
     for _ in 0..=guests.len() / 2_000 {
-        begin_migration(world, &guests, &mut dice);
+        begin_migration(world, &guests, &mut rng);
     }
     if number.is_multiple_of(STEPS_PER_SWITCH) {
-        switch(world, &guests, &mut dice);
+        switch(world, &guests, &mut rng);
     }
 }
 
@@ -60,7 +60,7 @@ fn clear_up(world: &World, guests: &[Arc<Guest>]) {
     }
 }
 
-fn begin_migration(world: &World, guests: &[Arc<Guest>], dice: &mut Dice) {
+fn begin_migration(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
     let nodes: Vec<_> = world.nodes().into_iter().filter(|node| node.kubelet == Kubelet::Answers).collect();
     let live = |name: &str| nodes.iter().any(|node| node.name == name);
     let movable = |guest: &&Arc<Guest>| {
@@ -68,27 +68,27 @@ fn begin_migration(world: &World, guests: &[Arc<Guest>], dice: &mut Dice) {
             && guest.migration.is_none()
             && guest.holder().is_some_and(|pod| live(&pod.node))
     };
-    let Some(guest) = pick(guests.iter().filter(movable), dice) else { return };
+    let Some(guest) = pick(guests.iter().filter(movable), rng) else { return };
     let source = guest.holder().map(|pod| pod.node.clone()).unwrap_or_default();
-    if let Some(target) = pick(nodes.iter().filter(|node| node.name != source), dice) {
+    if let Some(target) = pick(nodes.iter().filter(|node| node.name != source), rng) {
         world.start_migration(&guest.namespace, &guest.name, &target.name);
     }
 }
 
 /// Starts the VM that an earlier step stopped, else stops one.
-fn switch(world: &World, guests: &[Arc<Guest>], dice: &mut Dice) {
+fn switch(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
     let now = world.clock.now();
     let stopped = guests.iter().filter(|guest| guest.state == State::Stopped && guest.incarnation > 0);
-    if let Some(guest) = pick(stopped, dice) {
+    if let Some(guest) = pick(stopped, rng) {
         let nodes: Vec<_> =
             world.nodes().into_iter().filter(|node| node.kubelet == Kubelet::Answers).collect();
-        if let Some(node) = pick(nodes.iter(), dice) {
+        if let Some(node) = pick(nodes.iter(), rng) {
             world.change(&guest.namespace, &guest.name, |guest| guest.start(&node.name, now));
         }
         return;
     }
     let running = guests.iter().filter(|guest| guest.state == State::Running && guest.migration.is_none());
-    if let Some(guest) = pick(running, dice) {
+    if let Some(guest) = pick(running, rng) {
         // This very step may have begun to migrate it.
         world.change(&guest.namespace, &guest.name, |guest| {
             if guest.migration.is_none() {
@@ -98,10 +98,10 @@ fn switch(world: &World, guests: &[Arc<Guest>], dice: &mut Dice) {
     }
 }
 
-fn pick<T>(items: impl Iterator<Item = T>, dice: &mut Dice) -> Option<T> {
+fn pick<T>(items: impl Iterator<Item = T>, rng: &mut Rng) -> Option<T> {
     let mut items: Vec<T> = items.collect();
     match items.len() {
         0 => None,
-        count => Some(items.swap_remove(dice.below(count as u64) as usize)),
+        count => Some(items.swap_remove(rng.below(count as u64) as usize)),
     }
 }

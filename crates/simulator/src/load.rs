@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use super::{
     clock::{DAY, HOUR, MINUTE, Millis, SECOND},
-    dice::{hash, mix, unit},
+    rng::{hash, mix, unit},
 };
 
 /// What a guest does all day.

@@ -2,8 +2,8 @@
 
 use super::{
     clock::Millis,
-    dice::{self, Dice},
     load::{Load, Profile},
+    rng::{self, Rng},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -85,12 +85,12 @@ impl Node {
 
     /// A loopback address: who asks a made-up kubelet straight must not reach somebody's real machine.
     pub fn ip(&self) -> String {
-        let mut dice = Dice::of(0, &["node", &self.name]);
-        format!("127.{}.{}.{}", dice.below(254) + 1, dice.below(254), dice.below(253) + 1)
+        let mut rng = Rng::of(0, &["node", &self.name]);
+        format!("127.{}.{}.{}", rng.below(254) + 1, rng.below(254), rng.below(253) + 1)
     }
 
     pub fn uid(&self) -> String {
-        dice::uid(0, &["node", &self.name])
+        rng::uid(0, &["node", &self.name])
     }
 
     pub fn is_ready(&self) -> bool {
@@ -100,7 +100,7 @@ impl Node {
 
 impl PlainPod {
     pub fn new(namespace: &str, name: &str, app: &str, image: &str, node: &str) -> Self {
-        let seed = dice::hash(0, &["plain", namespace, name]);
+        let seed = rng::hash(0, &["plain", namespace, name]);
         Self {
             seed,
             namespace: namespace.to_owned(),
@@ -114,7 +114,7 @@ impl PlainPod {
                 api_version: "apps/v1",
                 kind: "ReplicaSet",
                 name: app.to_owned(),
-                uid: dice::uid(0, &["owner", app]),
+                uid: rng::uid(0, &["owner", app]),
             },
             claim: None,
             load: Load::Curve { profile: Profile::Idle, seed, memory: 0.3 },
@@ -122,11 +122,11 @@ impl PlainPod {
     }
 
     pub fn uid(&self) -> String {
-        dice::uid(self.seed, &["pod", &self.namespace, &self.name])
+        rng::uid(self.seed, &["pod", &self.namespace, &self.name])
     }
 
     /// The volume of its service account's token.
     pub fn token_volume(&self) -> String {
-        format!("kube-api-access-{}", dice::suffix(self.seed, &["token"]))
+        format!("kube-api-access-{}", rng::suffix(self.seed, &["token"]))
     }
 }

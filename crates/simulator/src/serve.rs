@@ -29,7 +29,7 @@ use super::{
 const NO_HANDSHAKE: &[u8] = b"220 smtp.example.org ready\r\n";
 
 /// A socket that is served on.
-pub struct Door {
+pub struct ServedSocket {
     pub listener: TcpListener,
     /// None: plain HTTP.
     pub identity: Option<Identity>,
@@ -38,9 +38,9 @@ pub struct Door {
 
 /// Once blown, the next write resets the connection.
 #[derive(Clone, Debug, Default)]
-pub struct Fuse(Arc<AtomicBool>);
+pub struct ResetSwitch(Arc<AtomicBool>);
 
-impl Fuse {
+impl ResetSwitch {
     pub fn blow(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -48,8 +48,8 @@ impl Fuse {
 
 /// Accepts until `stop`, then drops every connection: watches would never end by themselves. Each change of the wire
 /// drops them too.
-pub async fn serve(door: Door, router: Router, stop: CancellationToken) {
-    let Door { mut listener, identity, line } = door;
+pub async fn serve(door: ServedSocket, router: Router, stop: CancellationToken) {
+    let ServedSocket { mut listener, identity, line } = door;
     let (tracker, mut state) = (TaskTracker::new(), line.follow());
     while !stop.is_cancelled() {
         let (now, open) = (*state.borrow_and_update(), stop.child_token());
@@ -65,7 +65,8 @@ pub async fn serve(door: Door, router: Router, stop: CancellationToken) {
         let next = match now {
             Wire::Refused => refuse(listener, changed()).await,
             _ => {
-                let accept = accept(&listener, &line, Manners::of(now, &identity), &router, &open, &tracker);
+                let accept =
+                    accept(&listener, &line, HandshakeFault::of(now, &identity), &router, &open, &tracker);
                 tokio::select! { () = accept => {}, () = changed() => {} }
                 Ok(listener)
             }
@@ -88,13 +89,13 @@ async fn refuse(listener: TcpListener, changed: impl Future<Output = ()>) -> io:
 
 /// How a connection is begun.
 #[derive(Clone)]
-enum Manners {
+enum HandshakeFault {
     Plain,
     Tls(Identity),
     Rude,
 }
 
-impl Manners {
+impl HandshakeFault {
     fn of(wire: Wire, identity: &Option<Identity>) -> Self {
         let forged =
             || identity.as_ref().map(Identity::forged).transpose().inspect_err(complain).ok().flatten();
@@ -113,7 +114,7 @@ fn complain(error: &SimError) {
 async fn accept(
     listener: &TcpListener,
     line: &wire::Line,
-    manners: Manners,
+    manners: HandshakeFault,
     router: &Router,
     open: &CancellationToken,
     tracker: &TaskTracker,
@@ -135,21 +136,21 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, manners: Manners, router: Router) {
+async fn connection(stream: TcpStream, peer: SocketAddr, manners: HandshakeFault, router: Router) {
     // Watch events are small, and should not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "simulated cluster: no TCP_NODELAY");
     }
-    let fuse = Fuse::default();
+    let fuse = ResetSwitch::default();
     let mut line = Line { stream, fuse: fuse.clone() };
     let router = router.layer(Extension(fuse));
     let result = match manners {
-        Manners::Plain => answer(line, router).await,
-        Manners::Tls(identity) => match identity.acceptor.accept(line).await {
+        HandshakeFault::Plain => answer(line, router).await,
+        HandshakeFault::Tls(identity) => match identity.acceptor.accept(line).await {
             Ok(line) => answer(line, router).await,
             Err(error) => Err(error.to_string()),
         },
-        Manners::Rude => line.stream.write_all(NO_HANDSHAKE).await.map_err(|error| error.to_string()),
+        HandshakeFault::Rude => line.stream.write_all(NO_HANDSHAKE).await.map_err(|error| error.to_string()),
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error, "simulated cluster: a connection ended");
@@ -167,7 +168,7 @@ async fn answer(line: impl AsyncRead + AsyncWrite + Unpin + 'static, router: Rou
 /// A connection with a fuse.
 struct Line {
     stream: TcpStream,
-    fuse: Fuse,
+    fuse: ResetSwitch,
 }
 
 impl Line {

@@ -6,7 +6,7 @@ use model::{
     reason::Reason,
     source::{SourceId, SourceState},
 };
-use wukong_core::{Limits, World, facts::*};
+use wukong_core::{ClusterState, Limits, observation::*};
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -14,7 +14,7 @@ const NOW: i64 = 1_800_000_000_000;
 fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
     let limits =
         Limits { metrics_interval: 15_000, disk_interval: 60_000, ceph_interval: 300_000, disk_sources };
-    let mut world = World::new(limits);
+    let mut world = ClusterState::new(limits);
     let all = |items| Change::Replaced { namespace: None, items, at: NOW };
     let wukong = |name: &str| WukongFacts {
         uid: name.into(),
@@ -162,7 +162,7 @@ fn one_way_to_the_kubelets_is_enough() {
 
 #[test]
 fn a_setting_to_look_at_is_said_and_is_no_failure() {
-    let mut world = World::new(Limits {
+    let mut world = ClusterState::new(Limits {
         metrics_interval: 15_000,
         disk_interval: 60_000,
         ceph_interval: 0,

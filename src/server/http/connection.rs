@@ -26,7 +26,7 @@ use super::{
 
 /// How long clients are waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// For a request's whole head, the idle time before it included: slow senders and idle connections end here.
     pub head: Duration,
     /// For a client that takes nothing of its answer, or takes it more slowly than 1 kB/s for longer: it ends where a
@@ -36,7 +36,7 @@ pub struct Patience {
     pub drain: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         // Browsers keep a connection for the next poll, 15 s on. Kubernetes kills what has not stopped in 10 s.
         let seconds = Duration::from_secs;
@@ -49,7 +49,7 @@ impl Default for Patience {
 pub struct ConnectionConfig {
     /// Connections at the same time, beside those that are kept for probes. One peer has half of them at most.
     pub most: usize,
-    pub patience: Patience,
+    pub patience: Timeouts,
     pub proxies: TrustedProxies,
 }
 
@@ -59,7 +59,7 @@ pub const MOST_CONNECTIONS: usize = 3072;
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
-        Self { most: MOST_CONNECTIONS, patience: Patience::default(), proxies: TrustedProxies::default() }
+        Self { most: MOST_CONNECTIONS, patience: Timeouts::default(), proxies: TrustedProxies::default() }
     }
 }
 
@@ -167,7 +167,7 @@ impl Server {
     }
 }
 
-fn ordinary(patience: Patience) -> http1::Builder {
+fn ordinary(patience: Timeouts) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(patience.head)
@@ -179,7 +179,7 @@ fn ordinary(patience: Patience) -> http1::Builder {
 
 /// One request each: hyper says `Connection: close` with the answer.
 fn for_probes() -> http1::Builder {
-    let mut http = ordinary(Patience { head: PROBE_HEAD, ..Patience::default() });
+    let mut http = ordinary(Timeouts { head: PROBE_HEAD, ..Timeouts::default() });
     http.keep_alive(false);
     http
 }

@@ -31,7 +31,7 @@ mod tests;
 use axum::{Router, middleware, routing::get};
 
 pub use assets::Assets;
-pub use connection::{ConnectionConfig, MOST_CONNECTIONS, Patience, listen};
+pub use connection::{ConnectionConfig, MOST_CONNECTIONS, Timeouts, listen};
 pub use health::ask as ask_health;
 pub use limits::{RenderPermit, RenderThreads, WorkLimits};
 pub use peer::TrustedProxies;

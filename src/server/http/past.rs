@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::peer::Peer;
-use collector::archive::{Archive, Requester, busy};
+use collector::archive::{LongTermHistory, Requester, busy};
 use i18n::msg;
 use model::{
     Millis,
@@ -27,9 +27,9 @@ use model::{
 };
 use wukong_core::{
     archive::{self, Answer, Times},
-    facts::SourceError,
-    history::Store,
-    insight::Drawn,
+    history::HistoryStore,
+    insight::Findings,
+    observation::SourceError,
 };
 
 /// A page waits so long for its charts, well within what the router allows an answer.
@@ -53,15 +53,15 @@ pub fn requester(extensions: &http::Extensions) -> Requester {
 
 /// Everything that is known of the past.
 #[derive(Clone)]
-pub struct Past {
-    pub store: Arc<Store>,
-    pub drawn: watch::Receiver<Arc<Drawn>>,
+pub struct HistoryReader {
+    pub store: Arc<HistoryStore>,
+    pub drawn: watch::Receiver<Arc<Findings>>,
     archive: Option<Arc<LongTerm>>,
 }
 
 /// An archive, and its answers of the last minutes.
 struct LongTerm {
-    archive: Archive,
+    archive: LongTermHistory,
     deadline: Duration,
     held: Mutex<HashMap<(String, Span), Held>>,
 }
@@ -75,8 +75,12 @@ struct Held {
     failed: bool,
 }
 
-impl Past {
-    pub fn new(store: Arc<Store>, drawn: watch::Receiver<Arc<Drawn>>, archive: Option<Archive>) -> Self {
+impl HistoryReader {
+    pub fn new(
+        store: Arc<HistoryStore>,
+        drawn: watch::Receiver<Arc<Findings>>,
+        archive: Option<LongTermHistory>,
+    ) -> Self {
         let long_term = |archive| Arc::new(LongTerm { archive, deadline: DEADLINE, held: Mutex::default() });
         Self { store, drawn, archive: archive.map(long_term) }
     }

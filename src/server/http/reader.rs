@@ -8,7 +8,7 @@ use collector::archive::Requester;
 use model::{
     Millis,
     groups::{GroupsQuery, GroupsView},
-    history::{Span, Sparks},
+    history::{Span, Sparklines},
     insight::InsightQuery,
     map::MapNames,
     query::Query,
@@ -21,7 +21,7 @@ use wukong_core::{
     groups, insight, view,
 };
 
-use super::past::Past;
+use super::past::HistoryReader;
 
 /// A chart is asked for again no less often than this, in milliseconds.
 const LONGEST_REFRESH: u32 = 300_000;
@@ -31,7 +31,7 @@ pub struct Reader {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     identity: Arc<Identity>,
     clock: fn() -> Millis,
-    past: Past,
+    past: HistoryReader,
     names: Arc<FilterNames>,
 }
 
@@ -54,10 +54,16 @@ fn share(known: &Mutex<Arc<[String]>>, facet: &mut Facet) {
 
 impl Reader {
     pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, identity: Identity, clock: fn() -> Millis) -> Self {
-        Self { snapshots, identity: Arc::new(identity), clock, past: Past::none(), names: Arc::default() }
+        Self {
+            snapshots,
+            identity: Arc::new(identity),
+            clock,
+            past: HistoryReader::none(),
+            names: Arc::default(),
+        }
     }
 
-    pub fn with_past(self, past: Past) -> Self {
+    pub fn with_past(self, past: HistoryReader) -> Self {
         Self { past, ..self }
     }
 
@@ -75,7 +81,7 @@ impl Reader {
     }
 
     /// The last hour of each of `vms`.
-    fn sparks(&self, snapshot: &Snapshot, vms: &[VmSummary], now: Millis) -> Vec<Sparks> {
+    fn sparks(&self, snapshot: &Snapshot, vms: &[VmSummary], now: Millis) -> Vec<Sparklines> {
         let of = |summary: &VmSummary| {
             let vm = view::of_summary(snapshot, summary)?;
             Some(self.past.store.sparks(&vm.uid, now))

@@ -1,4 +1,4 @@
 //! What ties the pure core to tokio: the one writer of snapshots, and the tasks that look after the past.
 
-pub mod keeper;
+pub mod backfill;
 pub mod publish;

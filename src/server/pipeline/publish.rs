@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use model::Millis;
 use wukong_core::{
-    Limits, Snapshot, World,
-    facts::{Observation, Targets},
-    history::Store,
+    ClusterState, Limits, Snapshot,
+    history::HistoryStore,
+    observation::{Observation, Targets},
 };
 
 /// Shortest time between two snapshots.
@@ -23,12 +23,12 @@ const REJOIN_EVERY: Duration = Duration::from_secs(2);
 const BATCH: usize = 1024;
 
 /// Where snapshots go.
-pub struct Outlets {
+pub struct SnapshotSinks {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     /// What is worth asking of: back to the collectors.
     pub targets: watch::Sender<Targets>,
     /// What is kept of each.
-    pub history: Arc<Store>,
+    pub history: Arc<HistoryStore>,
 }
 
 /// The steady clock, which observations go by, and the wall clock, which people do.
@@ -46,10 +46,10 @@ pub async fn run(
     limits: Limits,
     clocks: Clocks,
     mut observations: mpsc::Receiver<Observation>,
-    outlets: Outlets,
+    outlets: SnapshotSinks,
     shutdown: CancellationToken,
 ) {
-    let (mut world, mut wall_step) = (World::new(limits.clone()), 0);
+    let (mut world, mut wall_step) = (ClusterState::new(limits.clone()), 0);
     let mut tick = interval(PUBLISH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -81,7 +81,7 @@ pub async fn run(
     }
 }
 
-fn publish(world: &mut World, limits: &Limits, now: Millis, outlets: &Outlets) {
+fn publish(world: &mut ClusterState, limits: &Limits, now: Millis, outlets: &SnapshotSinks) {
     let snapshot = world.join(now);
     outlets.history.record(&snapshot.vms, limits, snapshot.at);
     outlets.targets.send_if_modified(|targets| {

@@ -4,7 +4,7 @@ use super::{axis::moment, path};
 use i18n::t;
 use model::{
     Millis, format,
-    history::{History, Keeper, Series, Span, Stats},
+    history::{History, HistoryOrigin, Series, Span, Stats},
 };
 
 /// Gaps that are told one by one; more are told by their number.
@@ -110,9 +110,9 @@ pub fn fetching(failed: bool) -> &'static str {
 /// Where all of it comes from, and how to read the axes.
 pub fn origin(history: &History) -> &'static str {
     match history.keeper {
-        Keeper::Memory => t!(chart.from_memory),
-        Keeper::Prometheus => t!(chart.from_prometheus),
-        Keeper::Both => t!(chart.from_both),
+        HistoryOrigin::Memory => t!(chart.from_memory),
+        HistoryOrigin::Prometheus => t!(chart.from_prometheus),
+        HistoryOrigin::Both => t!(chart.from_both),
     }
 }
 

@@ -12,7 +12,7 @@ use i18n::{self as names, t, text};
 use model::{
     Millis,
     figure::{Figure, Sample, Unit},
-    history::Sparks,
+    history::Sparklines,
     query::encode,
     reason::Reason,
     vm::{Status, VmSummary},
@@ -37,7 +37,7 @@ pub fn class(vm: &VmSummary) -> String {
 }
 
 /// All but the ages, which tick.
-pub fn card(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
+pub fn card(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<> {
     view! {
         <header>
             <h3 id=label(&vm.namespace, &vm.name)>
@@ -70,7 +70,7 @@ fn location(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary, sparks: Option<&Sparks>) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
     let gauge = |label, unit, figure, allocated, spark| {

@@ -8,7 +8,7 @@ use i18n::{self as names, t, text};
 use model::{
     figure::{Figure, Sample, Unit},
     format,
-    history::Spark,
+    history::Sparkline,
     reason::Reason,
 };
 
@@ -30,7 +30,7 @@ pub struct Gauge<'a> {
     pub allocated: Option<u64>,
     pub running: bool,
     /// The last hour, where it is drawn.
-    pub spark: Option<&'a Spark>,
+    pub spark: Option<&'a Sparkline>,
 }
 
 pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {

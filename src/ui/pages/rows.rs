@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::ui::{feed::Feed, live::Live};
-use model::{Millis, delta::RowKey, history::Sparks, view::HomeView, vm::VmSummary};
+use model::{Millis, delta::RowKey, history::Sparklines, view::HomeView, vm::VmSummary};
 
 /// Which VMs are on the page.
 pub fn row_keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy {
@@ -17,7 +17,7 @@ pub fn row_keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy 
 pub fn draw_row<V>(
     feed: Feed<HomeView>,
     wanted: RowKey,
-    draw: impl Fn(&VmSummary, Option<&Sparks>, RwSignal<Millis>) -> V,
+    draw: impl Fn(&VmSummary, Option<&Sparklines>, RwSignal<Millis>) -> V,
 ) -> impl Fn() -> Option<V> {
     let now = expect_context::<Live>().now;
     let row = feed.parts.row(wanted.clone());

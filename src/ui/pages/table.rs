@@ -22,7 +22,7 @@ use i18n::{self as names, t, text};
 use model::{
     Millis,
     figure::{Figure, Missing, Unit},
-    history::Sparks,
+    history::Sparklines,
     query::{Column, Columns, Order, Query, Sort},
     view::HomeView,
     vm::{Status, VmSummary},
@@ -64,8 +64,9 @@ fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
 fn table(feed: Feed<HomeView>) -> impl IntoView {
     let columns = chosen(feed);
     let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
-    let row =
-        move |vm: &VmSummary, _: Option<&Sparks>, now: RwSignal<Millis>| row(vm, columns.get(), now.get());
+    let row = move |vm: &VmSummary, _: Option<&Sparklines>, now: RwSignal<Millis>| {
+        row(vm, columns.get(), now.get())
+    };
     let empty = move || feed.draw_part(feed.parts.list, |view| view.vms.is_empty()).unwrap_or(true);
     view! {
         {move || feed.draw_part(feed.parts.list, |view| choice(&view.query, columns.get()))}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Page, reader, render_with, sample, sample::NOW, snapshot, text};
-use crate::{app::Bundle, server::http::past::Past};
+use crate::{app::Bundle, server::http::past::HistoryReader};
 use i18n::Lang;
 use model::{
     Millis,
@@ -13,7 +13,7 @@ use model::{
     source::SourceId,
     vm::Vm,
 };
-use wukong_core::{Limits, history::Store, insight};
+use wukong_core::{Limits, history::HistoryStore, insight};
 
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
@@ -41,8 +41,8 @@ fn sampled(figure: Figure, at: Millis, window: Millis) -> Figure {
 }
 
 /// What a writer would have recorded, from `hours` ago to now: `at` gives the VM at each moment, or none was seen.
-fn fed(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> Store {
-    let store = Store::default();
+fn fed(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> HistoryStore {
+    let store = HistoryStore::default();
     let mut now = NOW - hours * HOUR;
     while now <= NOW {
         if let Some(mut vm) = at(now) {
@@ -57,16 +57,16 @@ fn fed(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> Store 
     store
 }
 
-fn render(url: &str, store: Store) -> Page {
+fn render(url: &str, store: HistoryStore) -> Page {
     let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
     let drawn = insight::draw(&all.vms, &store, NOW);
-    let past = Past::new(Arc::new(store), watch::channel(Arc::new(drawn)).1, None);
+    let past = HistoryReader::new(Arc::new(store), watch::channel(Arc::new(drawn)).1, None);
     let bundle = Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() };
     render_with(url, Some(reader(all).with_past(past)), bundle, Lang::English)
 }
 
 /// An hour at 10 % CPU, 93 % memory and 75 % disk, without samples from 30 to 15 minutes ago.
-fn an_hour() -> Store {
+fn an_hour() -> HistoryStore {
     fed(1, 15_000, |at| {
         let ago = (NOW - at) / MINUTE;
         (!(15..30).contains(&ago)).then(|| vm(400, 750, 3_000))
@@ -74,7 +74,7 @@ fn an_hour() -> Store {
 }
 
 /// A day: too much CPU, too little memory, and a disk that grows by 10 of its 40 Gi.
-fn a_day() -> Store {
+fn a_day() -> HistoryStore {
     fed(24, 5 * MINUTE, |at| {
         let grown = 2_000 + (at - (NOW - 24 * HOUR)) as u64 * 1_000 / (24 * HOUR) as u64;
         Some(vm(400, 750, grown))
@@ -123,7 +123,7 @@ fn spans_are_links_and_the_chosen_one_says_so() {
 
 #[test]
 fn without_samples_nothing_is_drawn_and_nothing_is_zero() {
-    let page = render(PAGE, Store::default());
+    let page = render(PAGE, HistoryStore::default());
     assert_eq!(drawn(&page.html, "line"), ["", "", ""]);
     let past = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(past.contains("Last hour: no samples.") && !past.contains("0.0 %"), "{past}");
@@ -161,7 +161,7 @@ fn a_card_has_the_last_hour_of_each_figure() {
     assert_eq!(card.matches("aria-hidden=\"true\" class=\"spark\"").count(), 3, "{card}");
     assert!(card.contains("<path d=\"M0 90l"), "10 % is near the floor: {card}");
     assert!(
-        !render("/", Store::default()).html.contains("class=\"spark\""),
+        !render("/", HistoryStore::default()).html.contains("class=\"spark\""),
         "of nothing there is no drawing"
     );
 }

@@ -9,7 +9,7 @@ use crate::{
     },
     outside::{Reply, Session},
 };
-use wukong_core::facts::{Image, ImageStats, Uncounted};
+use wukong_core::observation::{Image, ImageStats, Uncounted};
 
 /// Images of one page: 600 kB of answer, about 2 s of the manager's time.
 pub const PAGE: usize = 100;

@@ -34,7 +34,7 @@ use crate::{
 };
 use i18n::{key, msg};
 use model::{message::Key, reason::Reason, source::SourceId};
-use wukong_core::facts::{Image, ImageStats, Observation, SourceError, Targets};
+use wukong_core::observation::{Image, ImageStats, Observation, SourceError, Targets};
 
 /// The wait between two rounds of which the second is early: for new images, or after a failure.
 const EARLY: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use crate::k8s::{
     lenient::{List, Obj, Scalar},
     text::readable,
 };
-use wukong_core::facts::{Devices, Filesystem};
+use wukong_core::observation::{Devices, Filesystem};
 
 /// Devices that one guest may tell of.
 pub const MOST_DEVICES: usize = 128;

@@ -10,11 +10,11 @@ use crate::{
     clock::steady,
     error::{Access, Failure, late, source_error, transport_error, useless},
     observation_sender::{Closed, ObservationSender},
-    poll::Asker,
+    poll::BoundedClient,
 };
 use i18n::msg;
 use model::{name::check_vm, reason::Reason, source::SourceId};
-use wukong_core::facts::{Filesystem, Key, Observation, SourceError};
+use wukong_core::observation::{Filesystem, Key, Observation, SourceError};
 
 pub const RESOURCE: &str = "virtualmachineinstances/filesystemlist.subresources.kubevirt.io";
 
@@ -32,7 +32,7 @@ pub enum Outcome {
 }
 
 pub async fn ask(
-    asker: &Asker,
+    asker: &BoundedClient,
     guest: &Key,
     access: &Access,
     outlet: &ObservationSender,

@@ -27,24 +27,24 @@ use self::{
 };
 use super::{
     error::Access,
-    poll::{Asker, Pace},
-    turns::{Turn, room_for_suspects},
+    poll::{BoundedClient, Pace},
+    turns::{PollTurn, room_for_suspects},
 };
 use crate::config::CollectConfig;
 use crate::observation_sender::{Closed, ObservationSender};
-use wukong_core::facts::{Key, SourceError, Targets};
+use wukong_core::observation::{Key, SourceError, Targets};
 
 /// Between the starts of two requests, or less where an interval has not that much for each guest.
 const GAP: Duration = Duration::from_millis(100);
 
 /// Asks new guests as soon as it is their turn, then each once an interval, until nobody listens.
 pub async fn poll(
-    asker: Asker,
+    asker: BoundedClient,
     config: &CollectConfig,
     mut targets: watch::Receiver<Targets>,
     outlet: ObservationSender,
 ) -> Result<(), Closed> {
-    let mut round = Round::new(asker, config, outlet);
+    let mut round = ScrapeRound::new(asker, config, outlet);
     let mut publishing = true;
     loop {
         let guests = targets.borrow_and_update().guests.clone();
@@ -62,7 +62,7 @@ pub async fn poll(
 }
 
 /// The end of one request.
-struct Asked {
+struct PollOutcome {
     guest: Arc<Key>,
     started: Instant,
     /// None: nobody listens any more.
@@ -76,15 +76,15 @@ struct Next {
     guest: Arc<Key>,
 }
 
-struct Round {
-    asker: Asker,
+struct ScrapeRound {
+    asker: BoundedClient,
     outlet: ObservationSender,
     slots: usize,
     /// Permissions are asked for by namespace.
     by_namespace: bool,
     scopes: BTreeMap<String, Scope>,
     aimed: Arc<[Key]>,
-    asked: JoinSet<Asked>,
+    asked: JoinSet<PollOutcome>,
     pace: Pace,
     /// What every guest's own moment in the interval is counted from.
     begun: Instant,
@@ -94,8 +94,8 @@ struct Round {
     untold: Vec<(Arc<Key>, SourceError)>,
 }
 
-impl Round {
-    fn new(asker: Asker, config: &CollectConfig, outlet: ObservationSender) -> Self {
+impl ScrapeRound {
+    fn new(asker: BoundedClient, config: &CollectConfig, outlet: ObservationSender) -> Self {
         Self {
             asker,
             outlet,
@@ -158,7 +158,7 @@ impl Round {
         let suspects = hanging < room_for_suspects(self.slots);
         let free = self.free.max(self.pace.probe_at().unwrap_or(self.free));
         let heads = self.scopes.iter().filter_map(|(name, scope)| Some((name, scope.next(now, suspects)?)));
-        let order = |turn: &Turn<_>| (turn.due.max(free).max(now), turn.suspect, turn.due);
+        let order = |turn: &PollTurn<_>| (turn.due.max(free).max(now), turn.suspect, turn.due);
         let (scope, turn) = heads.min_by_key(|(_, turn)| order(turn))?;
         Some(Next { at: turn.due.max(free), scope: scope.clone(), guest: turn.key.clone() })
     }
@@ -172,7 +172,7 @@ impl Round {
         let (asker, outlet) = (self.asker.clone(), self.outlet.clone());
         self.asked.spawn(async move {
             let outcome = ask(&asker, &guest, &access, &outlet).await.ok();
-            Asked { guest, started: now, outcome }
+            PollOutcome { guest, started: now, outcome }
         });
     }
 
@@ -187,8 +187,8 @@ impl Round {
         Access { resource: RESOURCE.into(), namespace }
     }
 
-    fn finish(&mut self, done: Result<Asked, JoinError>) -> Result<(), Closed> {
-        let Ok(Asked { guest, started, outcome }) = done else {
+    fn finish(&mut self, done: Result<PollOutcome, JoinError>) -> Result<(), Closed> {
+        let Ok(PollOutcome { guest, started, outcome }) = done else {
             // A panic while asking: which guest it was is lost with the task, so all are asked anew.
             tracing::error!("asking a guest agent failed inside this program");
             self.asked = JoinSet::new();

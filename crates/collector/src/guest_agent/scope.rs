@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::ask::Outcome;
-use crate::turns::{Turn, Turns};
-use wukong_core::facts::{Key, SourceError};
+use crate::turns::{PollQueue, PollTurn};
+use wukong_core::observation::{Key, SourceError};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Scope {
     /// Each with its failures in a row.
-    pub guests: Turns<Arc<Key>, u32>,
+    pub guests: PollQueue<Arc<Key>, u32>,
     pub gate: Option<Gate>,
 }
 
@@ -31,11 +31,11 @@ impl Scope {
         self.gate.as_ref().filter(|_| new).map(|gate| (key, gate.error.clone()))
     }
 
-    pub fn next(&self, now: Instant, suspects: bool) -> Option<Turn<'_, Arc<Key>>> {
+    pub fn next(&self, now: Instant, suspects: bool) -> Option<PollTurn<'_, Arc<Key>>> {
         match &self.gate {
             Some(gate) => {
                 let key = self.guests.first().filter(|_| self.guests.asked() == 0)?;
-                Some(Turn { due: gate.probe_at, suspect: false, key })
+                Some(PollTurn { due: gate.probe_at, suspect: false, key })
             }
             None => self.guests.next(now, suspects, |_| true),
         }

@@ -7,7 +7,7 @@ use crate::k8s::{
     meta::Object,
 };
 use model::{quantity::Quantity, source::SourceId};
-use wukong_core::facts::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts};
+use wukong_core::observation::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts};
 
 #[derive(Clone, Debug)]
 pub struct Pods;
@@ -150,7 +150,7 @@ fn bytes(quantity: &Scalar) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{super::read, *};
-    use wukong_core::facts::Provisioner;
+    use wukong_core::observation::Provisioner;
 
     #[test]
     fn a_launcher_pod() {

@@ -20,7 +20,7 @@ use crate::k8s::{
     meta::{Metadata, Object, Owner},
 };
 use model::source::SourceId;
-use wukong_core::facts::{
+use wukong_core::observation::{
     Change, InstanceDisk, InstanceFacts, InstanceVolume, InstancetypeRef, Key, Migration, Observation, Pause,
     VmFacts,
 };

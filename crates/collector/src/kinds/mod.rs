@@ -21,7 +21,7 @@ pub use self::{
 };
 use crate::k8s::{lenient::Obj, meta::Object, time};
 use model::{Millis, source::SourceId};
-use wukong_core::facts::{Change, Key, Observation};
+use wukong_core::observation::{Change, Key, Observation};
 
 /// The label selector of launcher pods.
 pub const LAUNCHERS: &str = "kubevirt.io=virt-launcher";

@@ -8,7 +8,7 @@ use crate::k8s::{
     meta::Object,
 };
 use model::{groups::Node, quantity::Quantity, source::SourceId};
-use wukong_core::facts::{Change, Key, Observation};
+use wukong_core::observation::{Change, Key, Observation};
 
 #[derive(Clone, Debug)]
 pub struct Nodes;

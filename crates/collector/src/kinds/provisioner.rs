@@ -1,6 +1,6 @@
 //! How the volumes of a provisioner lie on their file systems, by its name. The lists are open: a name that is on none is judged by its figures.
 
-use wukong_core::facts::Provisioner;
+use wukong_core::observation::Provisioner;
 
 /// Volumes are directories of a file system that many share: its kubelet reports the whole of that.
 const DIRECTORIES: [&str; 11] = [

@@ -4,7 +4,7 @@ use crate::k8s::{
     storage::{Csi, InTreeRbd, VolumeAttributes},
     text::is_identifier,
 };
-use wukong_core::facts::Image;
+use wukong_core::observation::Image;
 
 /// Images of volumes that ceph-csi made are called so, unless the storage class says otherwise (docs/deploy-rbd.md).
 const VOLUME_PREFIX: &str = "csi-vol-";

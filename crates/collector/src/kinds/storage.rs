@@ -7,7 +7,7 @@ use crate::k8s::{
     storage::PersistentVolumeSpec,
 };
 use model::source::SourceId;
-use wukong_core::facts::{
+use wukong_core::observation::{
     Backend, Change, Image, Key, LonghornEngine, LonghornFacts, Observation, PersistentVolumeFacts,
     Provisioner,
 };

@@ -11,7 +11,7 @@ use model::{
     source::SourceId,
     vm::{Disk, Network},
 };
-use wukong_core::facts::{Change, Key, Observation, WukongFacts, WukongVolume};
+use wukong_core::observation::{Change, Key, Observation, WukongFacts, WukongVolume};
 
 #[derive(Clone, Debug)]
 pub struct Wukongs;

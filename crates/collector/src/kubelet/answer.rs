@@ -6,7 +6,7 @@ use crate::k8s::{
     time,
 };
 use model::Millis;
-use wukong_core::facts::{Key, VolumeRef, VolumeStats};
+use wukong_core::observation::{Key, VolumeRef, VolumeStats};
 
 /// The seed's volume name for a claim, beside `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";

@@ -6,16 +6,16 @@ use tokio::time::Instant;
 
 use super::answer::{self, MOST_VOLUMES, Volumes};
 use crate::{
-    client::Straight,
+    client::DirectClient,
     clock::steady,
     config::KubeletAccess,
     error::{Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized, useless},
     observation_sender::ObservationSender,
-    poll::Asker,
+    poll::BoundedClient,
 };
 use i18n::{key, msg};
 use model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId};
-use wukong_core::facts::{Observation, SourceError, SummaryFacts};
+use wukong_core::observation::{Observation, SourceError, SummaryFacts};
 
 /// What came of asking one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ const PROXY: &str = "get nodes/proxy";
 
 /// Which way a kubelet is asked this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Route {
     Proxy {
         /// How it went straight a while ago: to fix that would be enough.
         straight: Option<Direct>,
@@ -55,17 +55,17 @@ pub enum Direct {
 
 /// What all requests share.
 #[derive(Clone)]
-pub struct Askers {
-    pub proxy: Asker,
+pub struct KubeletClients {
+    pub proxy: BoundedClient,
     /// None: kubelets are only asked through the API server.
-    pub straight: Option<Straight>,
+    pub straight: Option<DirectClient>,
     pub access: KubeletAccess,
     pub port: u16,
     pub namespaces: Option<Arc<[String]>>,
 }
 
 /// The end of the requests to one node.
-pub struct Asked {
+pub struct PollOutcome {
     pub node: String,
     pub started: Instant,
     pub outcome: Outcome,
@@ -77,43 +77,45 @@ pub struct Asked {
     pub direct: Option<Direct>,
 }
 
-impl Askers {
+impl KubeletClients {
     /// Asks one node, and tells what it said. None: nobody listens any more.
-    pub async fn ask(self, node: String, way: Way, outlet: ObservationSender) -> Option<Asked> {
+    pub async fn ask(self, node: String, way: Route, outlet: ObservationSender) -> Option<PollOutcome> {
         let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
         let (direct, told) = match way {
-            Way::Proxy { straight } => (None, self.proxied(&node, straight).await),
-            Way::Direct(address) => self.straight(&node, address).await,
-            Way::Either(address) => match self.straight(&node, address).await {
+            Route::Proxy { straight } => (None, self.proxied(&node, straight).await),
+            Route::Direct(address) => self.straight(&node, address).await,
+            Route::Either(address) => match self.straight(&node, address).await {
                 (direct, told) if told.outcome == Outcome::Answered => (direct, told),
                 (direct, _) => (direct, self.proxied(&node, direct).await),
             },
-            Way::Nowhere => (None, Told::failed(no_address(&node))),
+            Route::Nowhere => (None, RequestOutcome::failed(no_address(&node))),
         };
-        let Told { outcome, result, proxied } = told;
+        let RequestOutcome { outcome, result, proxied } = told;
         if outcome == Outcome::Answered {
             outlet.took(SourceId::Kubelet, started).await.ok()?;
         }
         outlet.send(Observation::Summary { node: node.clone(), at: steady(), result }).await.ok()?;
-        Some(Asked { node, started, outcome, proxied, began_by_proxy, direct })
+        Some(PollOutcome { node, started, outcome, proxied, began_by_proxy, direct })
     }
 
-    async fn proxied(&self, node: &str, straight: Option<Direct>) -> Told {
-        let Some(path) = path(node) else { return Told::failed(bad_name()) };
+    async fn proxied(&self, node: &str, straight: Option<Direct>) -> RequestOutcome {
+        let Some(path) = path(node) else { return RequestOutcome::failed(bad_name()) };
         let outcome = |failure: &Failure| match failure {
             Failure::Late(_) => Outcome::Late,
             failure if failure.is_transport() => Outcome::Away,
             _ => Outcome::Failed,
         };
         let volumes = self.volumes(&self.proxy, &path).await;
-        Told::of(Source::KubeletProxy, volumes, outcome, |failure| describe_proxied(node, straight, failure))
+        RequestOutcome::of(Source::KubeletProxy, volumes, outcome, |failure| {
+            describe_proxied(node, straight, failure)
+        })
     }
 
-    async fn straight(&self, node: &str, address: IpAddr) -> (Option<Direct>, Told) {
-        let Some(Straight { client, .. }) = &self.straight else {
-            return (None, Told::failed(no_address(node)));
+    async fn straight(&self, node: &str, address: IpAddr) -> (Option<Direct>, RequestOutcome) {
+        let Some(DirectClient { client, .. }) = &self.straight else {
+            return (None, RequestOutcome::failed(no_address(node)));
         };
-        let asker = Asker { client: client.clone(), ..self.proxy.clone() };
+        let asker = BoundedClient { client: client.clone(), ..self.proxy.clone() };
         let volumes = self.volumes(&asker, &url(address, self.port)).await;
         let direct = match &volumes {
             Ok(_) => Direct::Answered,
@@ -126,10 +128,10 @@ impl Askers {
             _ => Outcome::Failed,
         };
         let describe = |failure: &Failure| describe_direct(node, failure);
-        (Some(direct), Told::of(Source::KubeletDirect, volumes, outcome, describe))
+        (Some(direct), RequestOutcome::of(Source::KubeletDirect, volumes, outcome, describe))
     }
 
-    async fn volumes(&self, asker: &Asker, url: &str) -> Result<Volumes, Failure> {
+    async fn volumes(&self, asker: &BoundedClient, url: &str) -> Result<Volumes, Failure> {
         let namespaces = self.namespaces.clone();
         let volumes = asker.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await?;
         if volumes.stats.len() > MOST_VOLUMES { Err(Failure::TooMany(MOST_VOLUMES)) } else { Ok(volumes) }
@@ -137,13 +139,13 @@ impl Askers {
 }
 
 /// What came of one request, for the join and for the next round.
-struct Told {
+struct RequestOutcome {
     outcome: Outcome,
     result: Result<SummaryFacts, SourceError>,
     proxied: bool,
 }
 
-impl Told {
+impl RequestOutcome {
     fn of(
         source: Source,
         volumes: Result<Volumes, Failure>,

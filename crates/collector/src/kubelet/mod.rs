@@ -16,15 +16,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::ask::{Asked, Direct, Way};
-pub use self::ask::{Askers, Outcome};
+use self::ask::{Direct, PollOutcome, Route};
+pub use self::ask::{KubeletClients, Outcome};
 use super::{
     poll::Pace,
-    turns::{Turns, room_for_suspects},
+    turns::{PollQueue, room_for_suspects},
 };
 use crate::config::{CollectConfig, KubeletAccess};
 use crate::observation_sender::{Closed, ObservationSender};
-use wukong_core::facts::{NodeTarget, Targets};
+use wukong_core::observation::{NodeTarget, Targets};
 
 /// A kubelet that could not be asked straight is not tried so again for this long.
 const DIRECT_AGAIN: Duration = Duration::from_secs(600);
@@ -36,12 +36,12 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 
 /// Asks every target at once, then each at its interval, until nobody listens.
 pub async fn poll(
-    askers: Askers,
+    askers: KubeletClients,
     config: &CollectConfig,
     mut targets: watch::Receiver<Targets>,
     outlet: ObservationSender,
 ) -> Result<(), Closed> {
-    let mut round = Round::new(askers, config, outlet);
+    let mut round = ScrapeRound::new(askers, config, outlet);
     let mut publishing = true;
     loop {
         let nodes = targets.borrow_and_update().nodes.clone();
@@ -62,12 +62,12 @@ pub async fn poll(
 #[derive(Debug)]
 struct Node {
     address: Option<IpAddr>,
-    straight: Straight,
+    straight: DirectAccess,
 }
 
 /// Whether a node can be asked straight, as far as that was tried.
 #[derive(Clone, Copy, Debug)]
-enum Straight {
+enum DirectAccess {
     Untried,
     Works,
     Closed(Closure),
@@ -80,15 +80,15 @@ struct Closure {
     how: Direct,
 }
 
-struct Round {
-    askers: Askers,
+struct ScrapeRound {
+    askers: KubeletClients,
     outlet: ObservationSender,
     slots: usize,
-    nodes: Turns<String, Node>,
+    nodes: PollQueue<String, Node>,
     /// Requests under way through the API server.
     by_proxy: usize,
     /// None: nobody listens any more.
-    asked: JoinSet<Option<Asked>>,
+    asked: JoinSet<Option<PollOutcome>>,
     /// Of the API server, which kubelets that are asked straight have nothing to do with.
     pace: Pace,
     /// Kubelets in a row that could not be asked straight, and what that means for those not tried yet.
@@ -97,13 +97,13 @@ struct Round {
     renewed: Instant,
 }
 
-impl Round {
-    fn new(askers: Askers, config: &CollectConfig, outlet: ObservationSender) -> Self {
+impl ScrapeRound {
+    fn new(askers: KubeletClients, config: &CollectConfig, outlet: ObservationSender) -> Self {
         Self {
             askers,
             outlet,
             slots: config.kubelet_concurrency.max(1),
-            nodes: Turns::default(),
+            nodes: PollQueue::default(),
             by_proxy: 0,
             asked: JoinSet::new(),
             pace: Pace::new(config.disk_interval),
@@ -122,7 +122,7 @@ impl Round {
         self.renewed = Instant::now();
         if straight.renew().await {
             (self.failed_straight, self.closed) = (0, None);
-            self.nodes.values_mut().for_each(|node| node.straight = Straight::Untried);
+            self.nodes.values_mut().for_each(|node| node.straight = DirectAccess::Untried);
         }
     }
 
@@ -172,24 +172,26 @@ impl Round {
         Some((at, name.clone()))
     }
 
-    fn way(&self, node: &Node, now: Instant) -> Way {
+    fn way(&self, node: &Node, now: Instant) -> Route {
         match (self.askers.access, node.address) {
-            (KubeletAccess::Direct, Some(address)) => Way::Direct(address),
-            (KubeletAccess::Direct, None) => Way::Nowhere,
+            (KubeletAccess::Direct, Some(address)) => Route::Direct(address),
+            (KubeletAccess::Direct, None) => Route::Nowhere,
             (KubeletAccess::Auto, Some(address)) if self.askers.straight.is_some() => {
                 let closed = self.closure(node).filter(|closed| now < closed.until);
-                closed.map_or(Way::Either(address), |Closure { how, .. }| Way::Proxy { straight: Some(how) })
+                closed.map_or(Route::Either(address), |Closure { how, .. }| Route::Proxy {
+                    straight: Some(how),
+                })
             }
-            _ => Way::Proxy { straight: None },
+            _ => Route::Proxy { straight: None },
         }
     }
 
     /// What keeps this node from being asked straight: what was met there, else what many others met.
     fn closure(&self, node: &Node) -> Option<Closure> {
         match node.straight {
-            Straight::Works => None,
-            Straight::Untried => self.closed,
-            Straight::Closed(own) => self.closed.filter(|all| all.until > own.until).or(Some(own)),
+            DirectAccess::Works => None,
+            DirectAccess::Untried => self.closed,
+            DirectAccess::Closed(own) => self.closed.filter(|all| all.until > own.until).or(Some(own)),
         }
     }
 
@@ -200,7 +202,7 @@ impl Round {
         self.asked.spawn(self.askers.clone().ask(name, way, self.outlet.clone()));
     }
 
-    fn finish(&mut self, done: Result<Option<Asked>, JoinError>) -> Result<(), Closed> {
+    fn finish(&mut self, done: Result<Option<PollOutcome>, JoinError>) -> Result<(), Closed> {
         let asked = match done {
             Ok(asked) => asked.ok_or(Closed)?,
             // A panic while asking: which node it was is lost with the task, so all are asked anew.
@@ -223,20 +225,20 @@ impl Round {
     }
 
     /// What a request straight to one kubelet says of that way: of this node, and after several of all.
-    fn learn(&mut self, direct: Direct, now: Instant) -> Straight {
+    fn learn(&mut self, direct: Direct, now: Instant) -> DirectAccess {
         if direct == Direct::Answered {
             (self.failed_straight, self.closed) = (0, None);
-            return Straight::Works;
+            return DirectAccess::Works;
         }
         let closed = Closure { until: now + DIRECT_AGAIN, how: direct };
         self.failed_straight += 1;
         if self.failed_straight >= DIRECT_HOPELESS {
             self.closed = Some(closed);
         }
-        Straight::Closed(closed)
+        DirectAccess::Closed(closed)
     }
 
-    fn due_again(&mut self, asked: &Asked) -> Instant {
+    fn due_again(&mut self, asked: &PollOutcome) -> Instant {
         let again = asked.started + self.pace.interval();
         match asked.outcome {
             // A kubelet says nothing of the API server.
@@ -261,18 +263,18 @@ impl Round {
 
 impl Node {
     fn new(address: Option<IpAddr>) -> Self {
-        Self { address, straight: Straight::Untried }
+        Self { address, straight: DirectAccess::Untried }
     }
 
     /// What was learned of another address does not hold for this one.
     fn moved_to(&mut self, address: Option<IpAddr>) {
         if self.address != address {
-            (self.address, self.straight) = (address, Straight::Untried);
+            (self.address, self.straight) = (address, DirectAccess::Untried);
         }
     }
 }
 
-impl Way {
+impl Route {
     fn is_proxied(self) -> bool {
         matches!(self, Self::Proxy { .. })
     }

@@ -9,7 +9,7 @@ use crate::k8s::{
     text::readable,
 };
 use model::Millis;
-use wukong_core::facts::{InstanceSample, Key, VolumeRef, VolumeStats};
+use wukong_core::observation::{InstanceSample, Key, VolumeRef, VolumeStats};
 
 pub const VOLUMES: [&str; 4] = [
     super::query::USED,

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::k8s::{prometheus::Labels, text::is_identifier};
-use wukong_core::facts::Key;
+use wukong_core::observation::Key;
 
 /// Namespaces of scrapes that are counted by name. The others are counted together.
 const MOST_NAMED: usize = 100;

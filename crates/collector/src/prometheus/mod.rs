@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::Url;
 use tokio::time::Instant;
 
-pub use self::range::Historian;
+pub use self::range::PrometheusHistory;
 use self::{
     answer::{MEMORY, Part, Scrapes, VOLUMES},
     identity::{NameLabel, Scope},
@@ -55,7 +55,7 @@ use model::{
 };
 use wukong_core::{
     archive::Times,
-    facts::{Observation, PrometheusFacts, SourceError, VolumeGap, VolumeRef, VolumeStats},
+    observation::{Observation, PrometheusFacts, SourceError, VolumeGap, VolumeRef, VolumeStats},
 };
 
 /// What a person should look at when Prometheus refuses.

@@ -23,8 +23,8 @@ use crate::{
 };
 use model::Millis;
 use wukong_core::{
-    archive::{Names, Of, Recording, Times, Track},
-    facts::Key,
+    archive::{Names, Of, RecordedSeries, Recording, Times},
+    observation::Key,
 };
 
 /// Amounts from here on are no amounts.
@@ -35,16 +35,16 @@ const MOST_POINTS: usize = 1 << 21;
 /// What is held of a track beside its points, in points.
 const TRACK_POINTS: usize = 16;
 
-type Asked = (Reply, Result<Found, Failure>);
+type AnsweredQuestion = (Reply, Result<RangeResults, Failure>);
 
 /// What the queries of one question gave, and why some of them gave nothing.
-struct Found {
+struct RangeResults {
     recording: Recording,
     failures: Vec<Failure>,
 }
 
 /// Answers questions about the past, as many at a time as their queue gives places.
-pub struct Historian {
+pub struct PrometheusHistory {
     site: Site,
     config: PrometheusConfig,
     scope: Scope,
@@ -52,7 +52,7 @@ pub struct Historian {
     oversized: OversizedNamespaces,
 }
 
-impl Historian {
+impl PrometheusHistory {
     /// None where no Prometheus is configured.
     pub fn new(collect: &CollectConfig, budget: Budget) -> Option<Self> {
         let config = collect.prometheus.clone()?;
@@ -69,7 +69,7 @@ impl Historian {
 
     /// Runs until shut down.
     pub async fn run(mut self, mut questions: Questions, shutdown: CancellationToken) {
-        let mut asked: JoinSet<Option<Asked>> = JoinSet::new();
+        let mut asked: JoinSet<Option<AnsweredQuestion>> = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -79,7 +79,7 @@ impl Historian {
         }
     }
 
-    async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<Asked>>) {
+    async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<AnsweredQuestion>>) {
         let Question { of, times, reply, .. } = question;
         let queries =
             Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of, &self.oversized);
@@ -96,10 +96,10 @@ impl Historian {
         });
     }
 
-    fn tell(&self, asked: Option<Asked>) {
+    fn tell(&self, asked: Option<AnsweredQuestion>) {
         if let Some((reply, answer)) = asked {
             let describe = |failure: &Failure| self.site.describe(CREDENTIALS, failure);
-            let told = answer.map(|Found { recording, failures }| Recording {
+            let told = answer.map(|RangeResults { recording, failures }| Recording {
                 failures: failures.iter().map(describe).collect(),
                 ..recording
             });
@@ -127,12 +127,17 @@ impl Figure {
 
     fn read(self, answer: &[u8], scope: &Scope, names: &Names, times: Times) -> Option<Tracks> {
         match self {
-            Self::Cpu => cpu(answer, Wanted { scope, names: Some(&names.instances) }, self.asked(times)),
-            Self::Memory => {
-                tracks(answer, Wanted { scope, names: Some(&names.instances) }, NameLabel::Instance, times)
+            Self::Cpu => {
+                cpu(answer, SeriesFilter { scope, names: Some(&names.instances) }, self.asked(times))
             }
+            Self::Memory => tracks(
+                answer,
+                SeriesFilter { scope, names: Some(&names.instances) },
+                NameLabel::Instance,
+                times,
+            ),
             Self::Claim => {
-                tracks(answer, Wanted { scope, names: Some(&names.claims) }, NameLabel::Claim, times)
+                tracks(answer, SeriesFilter { scope, names: Some(&names.claims) }, NameLabel::Claim, times)
             }
         }
     }
@@ -184,7 +189,7 @@ fn coarser(times: Times) -> Times {
 }
 
 /// Each point stands for the step up to its time.
-fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
+fn stretched(track: &RecordedSeries, coarse: Times, times: Times) -> RecordedSeries {
     let value = |index: usize| {
         let behind = (times.last() - times.at(index)).div_euclid(coarse.step);
         let place = usize::try_from(behind).ok().and_then(|behind| coarse.count.checked_sub(behind + 1));
@@ -194,7 +199,7 @@ fn stretched(track: &Track, coarse: Times, times: Times) -> Track {
 }
 
 /// The queries side by side. Each that fails costs its own figure; all of them, the answer.
-async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<Found, Failure> {
+async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<RangeResults, Failure> {
     let names = of.names();
     let of_all = matches!(of, Of::All(_));
     let query = |metric, text| Query { metric, text, of_all, names: names.clone() };
@@ -231,7 +236,7 @@ async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<
         Some(failure) if !answered => Err(failure),
         last => {
             failures.extend(last);
-            Ok(Found { recording, failures })
+            Ok(RangeResults { recording, failures })
         }
     }
 }
@@ -252,13 +257,13 @@ struct Query<'a> {
 
 /// Which series are kept: what was asked for and nothing else, whatever the server made of the query.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
+struct SeriesFilter<'a> {
     scope: &'a Scope,
     /// None: all.
     names: Option<&'a HashSet<Key>>,
 }
 
-impl Wanted<'_> {
+impl SeriesFilter<'_> {
     /// Series that are not believed are counted by the queries of each round.
     fn key(self, labels: &Labels<'_>, label: NameLabel) -> Option<Key> {
         self.scope
@@ -267,12 +272,12 @@ impl Wanted<'_> {
     }
 }
 
-type Tracks = HashMap<Key, Track>;
+type Tracks = HashMap<Key, RecordedSeries>;
 
 /// Nanocores out of the growth of each node's counter. Where two nodes tell of a guest, the one that began later has it.
-fn cpu(answer: &[u8], wanted: Wanted<'_>, times: Times) -> Option<Tracks> {
+fn cpu(answer: &[u8], wanted: SeriesFilter<'_>, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let mut found: HashMap<Key, (usize, Track)> = HashMap::new();
+    let mut found: HashMap<Key, (usize, RecordedSeries)> = HashMap::new();
     for series in answer.series() {
         if found.len() * (times.count + TRACK_POINTS) > MOST_POINTS {
             return None;
@@ -294,12 +299,12 @@ fn cpu(answer: &[u8], wanted: Wanted<'_>, times: Times) -> Option<Tracks> {
 }
 
 /// `first`, and `second` where that has nothing.
-fn over(first: Track, second: &Track) -> Track {
+fn over(first: RecordedSeries, second: &RecordedSeries) -> RecordedSeries {
     first.into_iter().zip(second).map(|(first, second)| first.or(*second)).collect()
 }
 
 /// Mean nanocores between each two values. A counter that fell began anew.
-fn growth(counted: &[Option<f64>], step: Millis) -> Track {
+fn growth(counted: &[Option<f64>], step: Millis) -> RecordedSeries {
     let grown = |pair: &[Option<f64>]| {
         let (before, after) = (pair[0]?, pair[1]?);
         let seconds = if after < before { after } else { after - before };
@@ -309,7 +314,7 @@ fn growth(counted: &[Option<f64>], step: Millis) -> Track {
 }
 
 /// The values of each thing. Of two series of one, such as a scrape that honours labels and one that does not, the one with more values.
-fn tracks(answer: &[u8], wanted: Wanted<'_>, label: NameLabel, times: Times) -> Option<Tracks> {
+fn tracks(answer: &[u8], wanted: SeriesFilter<'_>, label: NameLabel, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found = Tracks::new();
     for series in answer.series() {
@@ -317,8 +322,9 @@ fn tracks(answer: &[u8], wanted: Wanted<'_>, label: NameLabel, times: Times) -> 
             return None;
         }
         let Some(key) = wanted.key(&series.metric, label) else { continue };
-        let track: Track = spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
-        let known = |track: &Track| track.iter().flatten().count();
+        let track: RecordedSeries =
+            spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
+        let known = |track: &RecordedSeries| track.iter().flatten().count();
         if found.get(&key).is_none_or(|other| known(other) < known(&track)) {
             found.insert(key, track);
         }
@@ -345,7 +351,7 @@ fn amount(value: f64) -> Option<u64> {
 /// Each reading of one answer, put together as if it answered every query.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
-    let all = Wanted { scope: &Scope::default(), names: None };
+    let all = SeriesFilter { scope: &Scope::default(), names: None };
     let claims = || tracks(answer, all, NameLabel::Claim, times);
     Some(Recording {
         cpu: cpu(answer, all, times)?,
@@ -361,8 +367,8 @@ mod tests {
     use super::{super::query::RESIDENT, *};
     use crate::k8s::peer_error::PeerError;
 
-    fn all(scope: &Scope) -> Wanted<'_> {
-        Wanted { scope, names: None }
+    fn all(scope: &Scope) -> SeriesFilter<'_> {
+        SeriesFilter { scope, names: None }
     }
 
     const TIMES: Times = Times { from: 60_000, step: 60_000, count: 3 };

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::CephConfig;
 use i18n::Render;
-use wukong_core::facts::{Image, ImageStats, Uncounted};
+use wukong_core::observation::{Image, ImageStats, Uncounted};
 
 const AUTH: &str = "/api/auth";
 const LIST: &str = "/api/block/image";

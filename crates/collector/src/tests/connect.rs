@@ -3,7 +3,7 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::{
-    proxies::{Manners, ProxyServer},
+    proxies::{ProxyBehavior, ProxyServer},
     tls::{Secure, ShownCertificates},
     *,
 };
@@ -12,8 +12,8 @@ use crate::{
     config::{KubeletAccess, KubeletConfig, KubernetesConfig, PrometheusConfig, ProxyRules},
 };
 
-const LOGIN: Manners = Manners { login: true, refuses: false, hangs: false };
-const REFUSES: Manners = Manners { refuses: true, login: false, hangs: false };
+const LOGIN: ProxyBehavior = ProxyBehavior { login: true, refuses: false, hangs: false };
+const REFUSES: ProxyBehavior = ProxyBehavior { refuses: true, login: false, hangs: false };
 
 /// What an API server says of itself at /version.
 const VERSION: &str = r#"{"major":"1","minor":"36","gitVersion":"v1.36.0","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
@@ -42,12 +42,12 @@ async fn every_kind_of_proxy_leads_to_a_server_on_this_machine_too() {
     let api = api();
     let server = format!("https://localhost:{}", api.port);
     for (proxy, scheme, login) in [
-        (ProxyServer::http(Manners::default()).await, "http", ""),
+        (ProxyServer::http(ProxyBehavior::default()).await, "http", ""),
         (ProxyServer::http(LOGIN).await, "http", "user:p%61ss@"),
-        (ProxyServer::https(Manners::default()).await, "https", ""),
+        (ProxyServer::https(ProxyBehavior::default()).await, "https", ""),
         (ProxyServer::https(LOGIN).await, "https", "user:pass@"),
-        (ProxyServer::socks(Manners::default()).await, "socks5", ""),
-        (ProxyServer::socks(Manners::default()).await, "socks5h", ""),
+        (ProxyServer::socks(ProxyBehavior::default()).await, "socks5", ""),
+        (ProxyServer::socks(ProxyBehavior::default()).await, "socks5h", ""),
         (ProxyServer::socks(LOGIN).await, "socks5", "user:pass@"),
     ] {
         // The authority of an HTTPS proxy stands beside the cluster's, as kubectl needs it.
@@ -78,7 +78,7 @@ async fn every_kind_of_proxy_leads_to_a_server_on_this_machine_too() {
 async fn without_tls_a_proxy_is_sent_the_request_itself() {
     let api = Server::start(|_, _| json(VERSION));
     for (proxy, scheme, login) in [
-        (ProxyServer::http(Manners::default()).await, "http", ""),
+        (ProxyServer::http(ProxyBehavior::default()).await, "http", ""),
         (ProxyServer::http(LOGIN).await, "http", "user:pass@"),
     ] {
         let fields = format!(", proxy-url: '{scheme}://{login}{}'", proxy.address);
@@ -86,7 +86,7 @@ async fn without_tls_a_proxy_is_sent_the_request_itself() {
         assert_eq!(version(&cluster).await.as_deref(), Ok("v1.36.0"), "{login}");
         assert_eq!(proxy.led(), [format!("GET {}/version HTTP/1.1", api.url)]);
     }
-    let proxy = ProxyServer::socks(Manners::default()).await;
+    let proxy = ProxyServer::socks(ProxyBehavior::default()).await;
     let fields = format!(", proxy-url: 'socks5://{}'", proxy.address);
     assert!(version(&cluster(&api.url, &fields, &config()).await.unwrap()).await.is_ok());
     assert_eq!(proxy.led(), [api.url.trim_start_matches("http://")]);
@@ -99,8 +99,8 @@ async fn a_proxy_that_does_not_lead_on_says_why() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (http_login, http_refuses) = (ProxyServer::http(LOGIN).await, ProxyServer::http(REFUSES).await);
     let (socks_login, socks_refuses) = (ProxyServer::socks(LOGIN).await, ProxyServer::socks(REFUSES).await);
-    let hangs = ProxyServer::http(Manners { hangs: true, ..Manners::default() }).await;
-    let stranger = ProxyServer::https(Manners::default()).await;
+    let hangs = ProxyServer::http(ProxyBehavior { hangs: true, ..ProxyBehavior::default() }).await;
+    let stranger = ProxyServer::https(ProxyBehavior::default()).await;
     for (proxy, want) in [
         (format!("http://{closed}"), "the proxy to the API server cannot be reached"),
         (format!("socks5://{closed}"), "the proxy to the API server cannot be reached"),
@@ -218,7 +218,7 @@ fn proxied_by(proxy: &ProxyServer) -> ProxyRules {
 
 #[tokio::test]
 async fn kubelets_are_never_asked_through_a_proxy_and_a_prometheus_is() {
-    let proxy = ProxyServer::http(Manners::default()).await;
+    let proxy = ProxyServer::http(ProxyBehavior::default()).await;
     let (server, kubelets) =
         (Server::start(|asked, _| quiet(asked)), Secure::start(|_, _| json(r#"{"pods":[]}"#)));
     let kubelet = KubeletConfig {
@@ -269,7 +269,7 @@ async fn a_prometheus_is_asked_through_a_proxy_that_wants_a_login() {
 
 #[tokio::test]
 async fn the_environments_proxy_leads_to_the_api_server_and_its_exceptions_do_not() {
-    let (proxy, api) = (ProxyServer::http(Manners::default()).await, api());
+    let (proxy, api) = (ProxyServer::http(ProxyBehavior::default()).await, api());
     let address = proxy.address.to_string();
     // Resolved by whoever connects; the proxy here refuses to know the name, which is enough to see that it was asked.
     for (except, asked) in [("", true), ("example.invalid", false), ("*", false)] {

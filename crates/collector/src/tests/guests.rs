@@ -2,7 +2,7 @@
 
 use super::*;
 use i18n::Render;
-use wukong_core::facts::{Filesystem, Key};
+use wukong_core::observation::{Filesystem, Key};
 
 const PREFIX: &str = "/apis/subresources.kubevirt.io/v1/namespaces/";
 

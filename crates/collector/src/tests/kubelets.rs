@@ -6,7 +6,7 @@ use super::{tls::Secure, *};
 use crate::config::{KubeletAccess, KubeletConfig};
 use i18n::Render;
 use model::figure::Source;
-use wukong_core::facts::SummaryFacts;
+use wukong_core::observation::SummaryFacts;
 
 const DIRECT: &str = "/stats/summary";
 

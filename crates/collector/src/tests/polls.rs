@@ -2,7 +2,7 @@
 
 use super::*;
 use i18n::Render;
-use wukong_core::facts::{PodMetricsFacts, SummaryFacts, VolumeStats};
+use wukong_core::observation::{PodMetricsFacts, SummaryFacts, VolumeStats};
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/pods";
 

@@ -4,15 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{tls::Secure, *};
 use crate::{
-    archive::{Archive, Requester},
+    archive::{LongTermHistory, Requester},
     budget::Budgets,
     config::PrometheusConfig,
-    prometheus::Historian,
+    prometheus::PrometheusHistory,
 };
 use i18n::Render;
 use wukong_core::{
     archive::{Names, Of, Recording, Times},
-    facts::{Key as VolumeKey, PrometheusFacts, VolumeRef},
+    observation::{Key as VolumeKey, PrometheusFacts, VolumeRef},
 };
 
 const QUERY: &str = "/api/v1/query";
@@ -361,14 +361,15 @@ async fn of_a_namespace_that_is_too_large_for_one_metric_no_volume_is_told() {
 
 /// Answers questions about the past until it is dropped.
 struct Past {
-    archive: Archive,
+    archive: LongTermHistory,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Past {
     fn start(server: &Server) -> Self {
-        let (archive, questions) = Archive::new();
-        let historian = Historian::new(&asks(prometheus(&server.url)), Budgets::default().outside).unwrap();
+        let (archive, questions) = LongTermHistory::new();
+        let historian =
+            PrometheusHistory::new(&asks(prometheus(&server.url)), Budgets::default().outside).unwrap();
         Self { archive, task: tokio::spawn(historian.run(questions, Default::default())) }
     }
 

@@ -13,7 +13,7 @@ use super::{tls::acceptor, *};
 
 /// How a proxy behaves.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Manners {
+pub struct ProxyBehavior {
     /// `user:pass` is demanded.
     pub login: bool,
     /// It connects to nobody.
@@ -40,12 +40,12 @@ impl Drop for ProxyServer {
 type Led = Arc<Mutex<Vec<String>>>;
 
 impl ProxyServer {
-    pub async fn http(manners: Manners) -> Self {
+    pub async fn http(manners: ProxyBehavior) -> Self {
         Self::start(move |stream, led| Box::pin(serve_http(stream, led, manners)), None).await
     }
 
     /// Inside TLS.
-    pub async fn https(manners: Manners) -> Self {
+    pub async fn https(manners: ProxyBehavior) -> Self {
         let (acceptor, authority) = acceptor();
         let handle = move |stream: TcpStream, led: Led| {
             let acceptor = acceptor.clone();
@@ -58,7 +58,7 @@ impl ProxyServer {
         Self::start(handle, Some(authority)).await
     }
 
-    pub async fn socks(manners: Manners) -> Self {
+    pub async fn socks(manners: ProxyBehavior) -> Self {
         Self::start(move |stream, led| Box::pin(serve_socks(stream, led, manners)), None).await
     }
 
@@ -89,7 +89,7 @@ impl ProxyServer {
     }
 }
 
-async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led, manners: Manners) {
+async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led, manners: ProxyBehavior) {
     let mut stream = BufReader::new(stream);
     let (mut head, mut line) = (String::new(), String::new());
     while stream.read_line(&mut line).await.unwrap_or(0) > 2 {
@@ -105,8 +105,8 @@ async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led
     // user:pass
     let knows = head.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz");
     let refusal = match manners {
-        Manners { login: true, .. } if !knows => "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-        Manners { refuses: true, .. } => "HTTP/1.1 403 Forbidden\r\n\r\n",
+        ProxyBehavior { login: true, .. } if !knows => "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+        ProxyBehavior { refuses: true, .. } => "HTTP/1.1 403 Forbidden\r\n\r\n",
         _ => "",
     };
     if !refusal.is_empty() {
@@ -130,7 +130,7 @@ async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led
 }
 
 /// RFC 1928, with the user and password of RFC 1929.
-async fn serve_socks(mut stream: TcpStream, led: Led, manners: Manners) {
+async fn serve_socks(mut stream: TcpStream, led: Led, manners: ProxyBehavior) {
     let socks = async {
         let mut two = [0; 2];
         stream.read_exact(&mut two).await?;

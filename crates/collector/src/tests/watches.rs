@@ -2,7 +2,7 @@
 
 use super::*;
 use i18n::Render;
-use wukong_core::facts::Backend;
+use wukong_core::observation::Backend;
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 

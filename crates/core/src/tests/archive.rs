@@ -7,8 +7,8 @@ use super::{
 use crate::{
     archive::{Of, Recording, Times, history, not_configured, of, times, without},
     backfill::{Plan, fill},
-    facts::SourceError,
-    history::Store,
+    history::HistoryStore,
+    observation::SourceError,
 };
 use model::{
     figure::{Basis, Figure, Unit},
@@ -182,7 +182,7 @@ fn a_piece_that_failed_is_asked_for_again_and_smaller_if_it_was_too_much() {
 
 #[test]
 fn all_vms_are_filled_at_once() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     let vms = vec![Arc::new(vm(vec![volume("root", Source::KubeletProxy)]))];
     store.record(&vms, &limits(), START);
     let snapshot = Snapshot { vms, ..Snapshot::default() };

@@ -12,7 +12,7 @@ const EXPIRED: Millis = 2_400 * SECOND;
 /// A source whose sample's time lies ahead: how it tells that sample, and how the figure of `a/web` is read.
 struct Source {
     name: &'static str,
-    tell: fn(&mut World, at: Millis, received: Millis),
+    tell: fn(&mut ClusterState, at: Millis, received: Millis),
     read: fn(&Vm) -> Option<(Millis, bool)>,
 }
 
@@ -75,9 +75,9 @@ const SOURCES: [Source; 5] = [
 ];
 
 /// A running `a/web` with one claim, of which no source has said anything yet.
-fn world_of_one() -> World {
+fn world_of_one() -> ClusterState {
     let disk_sources = vec![SourceId::Kubelet, SourceId::Prometheus, SourceId::GuestAgent];
-    let mut world = World::new(Limits { disk_sources, ..limits() });
+    let mut world = ClusterState::new(Limits { disk_sources, ..limits() });
     let volume = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "10".into() };
     let wukong = WukongFacts { volumes: vec![volume], ..wukong("a", "web") };
     let instance = InstanceFacts { agent_connected: true, ..instance("a", "web-vm", "n1") };
@@ -92,7 +92,7 @@ fn world_of_one() -> World {
     world
 }
 
-fn read_at(source: &Source, world: &mut World, now: Millis) -> Option<(Millis, bool)> {
+fn read_at(source: &Source, world: &mut ClusterState, now: Millis) -> Option<(Millis, bool)> {
     (source.read)(&find(&world.join(now), "a", "web"))
 }
 
@@ -140,7 +140,8 @@ fn a_clock_that_is_set_back_keeps_nothing_fresh() {
         Filesystem { mount_point: "/".into(), used: Some(1), total: Some(2), ..Default::default() };
     let instance = Key::new("a", "web-vm");
     world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![filesystem]) });
-    let filesystems = |world: &mut World, now| find(&world.join(now), "a", "web").guest.filesystems.len();
+    let filesystems =
+        |world: &mut ClusterState, now| find(&world.join(now), "a", "web").guest.filesystems.len();
     assert_eq!(filesystems(&mut world, NOW), 1);
     assert_eq!(filesystems(&mut world, NOW - 30 * 86_400 * SECOND), 0);
 }
@@ -174,7 +175,7 @@ fn a_window_of_days_keeps_nothing_fresh() {
 }
 
 /// The CPU figure of `a/web`, asked for each 15 s, whose samples are so far ahead of this program's clock.
-fn told_each_interval(world: &mut World, rounds: Millis, ahead: Millis) -> Millis {
+fn told_each_interval(world: &mut ClusterState, rounds: Millis, ahead: Millis) -> Millis {
     for n in 0..rounds {
         let at = NOW + n * 15 * SECOND;
         let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
@@ -194,7 +195,7 @@ fn warning(snapshot: &Snapshot, id: SourceId) -> String {
 #[test]
 fn a_node_whose_clock_is_behind_is_fresh_and_told() {
     let mut world = world_of_one();
-    let cpu = |world: &mut World, now| find(&world.join(now), "a", "web").summary.usage.cpu.clone();
+    let cpu = |world: &mut ClusterState, now| find(&world.join(now), "a", "web").summary.usage.cpu.clone();
     let first = told_each_interval(&mut world, 1, MINUTES_BEHIND);
     assert!(cpu(&mut world, first).sample().is_some_and(|sample| sample.stale), "as old as it says, so far");
     assert!(cpu(&mut world, first + 45 * SECOND).sample().is_some());

@@ -26,7 +26,7 @@ fn view(snapshot: &Snapshot) -> HomeView {
 }
 
 /// `(name, millicores)` each, all running.
-fn world_of(vms: &[(&str, u64)]) -> World {
+fn world_of(vms: &[(&str, u64)]) -> ClusterState {
     let mut world = world();
     for (name, millis) in vms {
         add_vm(&mut world, "a", name, *millis, GI);
@@ -117,8 +117,8 @@ fn two_rows_of_the_same_names_are_two() {
 
 #[test]
 fn the_last_hour_of_a_row_goes_along_with_it() {
-    use model::history::{Spark, Sparks};
-    let spark = |level: u8| Sparks { cpu: Spark(vec![level; 30]), ..Sparks::default() };
+    use model::history::{Sparkline, Sparklines};
+    let spark = |level: u8| Sparklines { cpu: Sparkline(vec![level; 30]), ..Sparklines::default() };
     let mut before = view_of(&[("x", 100), ("y", 200)]);
     before.sparks = vec![spark(1), spark(2)];
     let mut after = before.clone();

@@ -39,7 +39,7 @@ fn node(name: &str, cores: u64, memory: u64) -> Node {
     }
 }
 
-fn with_nodes(world: &mut World, nodes: Vec<Node>) {
+fn with_nodes(world: &mut ClusterState, nodes: Vec<Node>) {
     world.apply(Observation::Nodes(replaced(nodes)));
 }
 
@@ -102,7 +102,7 @@ fn a_stopped_vm_is_on_no_node_though_its_wukong_goes_on_naming_one() {
 #[test]
 fn a_wukong_s_word_on_its_node_counts_while_instances_are_unknown_and_for_nodes_that_exist() {
     let placed = |node: &str| WukongFacts { node_name: node.into(), ..wukong("a", "web") };
-    let node_of = |world: &mut World| find(&world.join(NOW), "a", "web").summary.node.clone();
+    let node_of = |world: &mut ClusterState| find(&world.join(NOW), "a", "web").summary.node.clone();
     let mut world = world();
     let error = refused(Reason::Forbidden);
     world.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });

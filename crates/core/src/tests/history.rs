@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::history::{COARSE, FINE, Store};
+use crate::history::{COARSE, FINE, HistoryStore};
 use model::{
     figure::{Basis, Figure, Unit},
-    history::{Keeper, Point, Series, Span, Spark},
+    history::{HistoryOrigin, Point, Series, Span, Sparkline},
     insight::Resource,
     vm::{Kind, Status, Usage, VmSummary},
 };
@@ -72,19 +72,19 @@ fn only_cpu(cpu: Figure) -> Arc<Vm> {
     Arc::new(vm_of("u", cpu, missing(), missing()))
 }
 
-fn record(store: &Store, at: Millis, used: u64, window: u32, now: Millis) {
+fn record(store: &HistoryStore, at: Millis, used: u64, window: u32, now: Millis) {
     store.record(&[only_cpu(figure(at, used, window))], &limits(), now);
 }
 
 /// Tenths of the last `count` points of the span at `now`.
-fn last(store: &Store, span: Span, count: usize, now: Millis) -> Vec<Option<u32>> {
+fn last(store: &HistoryStore, span: Span, count: usize, now: Millis) -> Vec<Option<u32>> {
     let points = store.history("u", span, now).cpu.points;
     points[points.len() - count..].iter().map(|point| point.tenths()).collect()
 }
 
 #[test]
 fn each_sample_is_a_point_of_its_fifteen_seconds() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     for n in 0..4 {
         record(&store, START + n * 15_000, 100 + n as u64, 15_000, START + n * 15_000 + 9_000);
     }
@@ -94,12 +94,12 @@ fn each_sample_is_a_point_of_its_fifteen_seconds() {
     assert_eq!((history.cpu.points.len(), history.cpu.step), (240, 15_000));
     assert_eq!(history.cpu.at(239), START + 45_000);
     assert!(history.memory.stats().is_none() && history.disk.stats().is_none());
-    assert_eq!(history.keeper, Keeper::Memory);
+    assert_eq!(history.keeper, HistoryOrigin::Memory);
 }
 
 #[test]
 fn a_sample_of_a_minute_fills_the_minute_and_no_future() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     record(&store, START + MINUTE, 100, 60_000, START + MINUTE + 5_000);
     record(&store, START + 2 * MINUTE, 200, 60_000, START + 2 * MINUTE + 5_000);
     let now = START + 2 * MINUTE + 30_000;
@@ -121,7 +121,7 @@ fn a_sample_of_a_minute_fills_the_minute_and_no_future() {
 
 #[test]
 fn what_is_late_by_less_than_an_interval_is_no_gap_and_what_is_later_is_one() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     record(&store, START, 100, 15_000, START);
     record(&store, START + 30_000, 200, 15_000, START + 30_000);
     record(&store, START + 75_000, 300, 15_000, START + 75_000);
@@ -131,7 +131,7 @@ fn what_is_late_by_less_than_an_interval_is_no_gap_and_what_is_later_is_one() {
 
 #[test]
 fn an_old_figure_that_is_shown_again_is_no_new_point() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     for n in 0..8 {
         record(&store, START, 100, 15_000, START + n * 15_000);
     }
@@ -141,7 +141,7 @@ fn an_old_figure_that_is_shown_again_is_no_new_point() {
 
 #[test]
 fn a_clock_that_runs_ahead_and_one_that_is_set_back_leave_no_future() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     record(&store, START + 10 * HOUR, 100, 15_000, START);
     assert_eq!(last(&store, Span::Hour, 1, START), [Some(100)]);
     // The dashboard's own clock was a day ahead, and is no more.
@@ -153,7 +153,7 @@ fn a_clock_that_runs_ahead_and_one_that_is_set_back_leave_no_future() {
 
 #[test]
 fn five_minutes_are_the_mean_of_what_is_known() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     for n in 0..10 {
         record(&store, START + n * 15_000, if n < 5 { 100 } else { 201 }, 15_000, START + n * 15_000);
     }
@@ -165,7 +165,7 @@ fn five_minutes_are_the_mean_of_what_is_known() {
 
 #[test]
 fn an_hour_is_kept_in_full_and_a_day_in_means() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     let end = START + 25 * HOUR;
     for at in (START..=end).step_by(15_000) {
         record(&store, at, 500, 15_000, at);
@@ -179,7 +179,7 @@ fn an_hour_is_kept_in_full_and_a_day_in_means() {
 
 #[test]
 fn a_vm_that_is_gone_is_forgotten_after_a_day_and_its_successor_begins_anew() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     record(&store, START, 100, 15_000, START);
     let next = Arc::new(vm_of("next", figure(START + MINUTE, 700, 15_000), missing(), missing()));
     store.record(std::slice::from_ref(&next), &limits(), START + MINUTE);
@@ -195,7 +195,7 @@ fn a_vm_that_is_gone_is_forgotten_after_a_day_and_its_successor_begins_anew() {
 
 #[test]
 fn vms_that_are_made_and_deleted_in_a_loop_leave_a_bounded_past() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     let vm = |n: usize| Arc::new(vm_of(&format!("vm-{n}"), missing(), missing(), missing()));
     let churn: Vec<_> = (0..10_000).map(vm).collect();
     store.record(&churn[..5000], &limits(), START);
@@ -211,7 +211,7 @@ fn vms_that_are_made_and_deleted_in_a_loop_leave_a_bounded_past() {
 
 #[test]
 fn an_archive_fills_gaps_and_overwrites_nothing() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     record(&store, START + 30_000, 100, 15_000, START + 30_000);
     let point = Point::from_tenths(777);
     // Each stands for the minute before it.
@@ -223,7 +223,7 @@ fn an_archive_fills_gaps_and_overwrites_nothing() {
     );
     let want = [None, Some(777), Some(777), Some(777), Some(777), Some(777), Some(777), Some(100), Some(777)];
     assert_eq!(last(&store, Span::Hour, 9, START + 45_000), want);
-    assert_eq!(store.history("u", Span::Hour, START).keeper, Keeper::Both);
+    assert_eq!(store.history("u", Span::Hour, START).keeper, HistoryOrigin::Both);
     // The five minutes before are means of the fine points; what is older is filled by itself.
     assert_eq!(last(&store, Span::Day, 2, START), [Some(777), Some(100)]);
     let hours_ago = START - 5 * HOUR;
@@ -242,8 +242,8 @@ fn an_archive_fills_gaps_and_overwrites_nothing() {
 
 #[test]
 fn sparks_are_means_of_two_minutes_in_whole_percent() {
-    let store = Store::default();
-    assert_eq!(store.sparks("u", START).cpu, Spark::default());
+    let store = HistoryStore::default();
+    assert_eq!(store.sparks("u", START).cpu, Sparkline::default());
     // A whole two minutes begin here.
     let from = (START / 120_000 + 1) * 120_000;
     for n in 0..8 {
@@ -251,16 +251,16 @@ fn sparks_are_means_of_two_minutes_in_whole_percent() {
     }
     let much = from + 240_000;
     record(&store, much, 9_000, 15_000, much);
-    let Spark(points) = store.sparks("u", much).cpu;
-    assert_eq!(points.len(), Spark::POINTS);
-    assert_eq!(points[27..], [11, Spark::GAP, Spark::TOP], "10.75 %, nothing, and far over 100 %");
-    assert_eq!(store.sparks("u", much).memory, Spark::default());
-    assert_eq!(store.sparks("u", much + 2 * HOUR).cpu, Spark::default());
+    let Sparkline(points) = store.sparks("u", much).cpu;
+    assert_eq!(points.len(), Sparkline::POINTS);
+    assert_eq!(points[27..], [11, Sparkline::GAP, Sparkline::TOP], "10.75 %, nothing, and far over 100 %");
+    assert_eq!(store.sparks("u", much).memory, Sparkline::default());
+    assert_eq!(store.sparks("u", much + 2 * HOUR).cpu, Sparkline::default());
 }
 
 #[test]
 fn points_of_another_size_of_the_vm_are_left_out_of_its_day() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     let sized = |at, of| match figure(at, 500, 15_000) {
         Figure::Known(sample) => Figure::Known(model::figure::Sample { of, ..sample }),
         missing => missing,
@@ -279,7 +279,7 @@ fn points_of_another_size_of_the_vm_are_left_out_of_its_day() {
 
 #[test]
 fn ten_thousand_vms_fit_into_fifty_megabytes() {
-    let store = Store::default();
+    let store = HistoryStore::default();
     let vms: Vec<Arc<Vm>> = (0..100)
         .map(|n| Arc::new(vm_of(&format!("{n:036}"), figure(START, 1, 0), missing(), missing())))
         .collect();
@@ -309,7 +309,7 @@ proptest! {
         steps in prop::collection::vec((0..200_000i64, -90_000..90_000i64, 0..1_000u64, 0..120_000u32), 1..60),
         filled in prop::collection::vec((-4_000..40i64, 5_000..6_000u64), 0..20),
     ) {
-        let store = Store::default();
+        let store = HistoryStore::default();
         let (mut now, mut given) = (START, Vec::new());
         for (step, skew, used, window) in steps {
             now += step;

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     Scope, Snapshot,
     frame::Identity,
-    history::Store,
-    insight::{Drawn, draw, filling, hints, page, sizing},
+    history::HistoryStore,
+    insight::{Findings, draw, filling, hints, page, sizing},
 };
 use model::{
     figure::Unit,
@@ -148,9 +148,9 @@ fn memory_is_given_back_only_beyond_its_peak() {
 }
 
 /// A store in which each VM of `used` has used that much CPU and memory, in tenths, for a day.
-fn kept(used: &[(&str, u64, u64)]) -> (Store, Vec<Arc<Vm>>) {
+fn kept(used: &[(&str, u64, u64)]) -> (HistoryStore, Vec<Arc<Vm>>) {
     let now = START + 24 * HOUR;
-    let store = Store::default();
+    let store = HistoryStore::default();
     let vms: Vec<Arc<Vm>> = used
         .iter()
         .map(|(uid, cpu, memory)| {
@@ -242,7 +242,7 @@ fn the_list_is_filtered_sorted_and_cut_on_the_server() {
 fn nothing_drawn_yet_is_said() {
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
     let query = InsightQuery::default();
-    let view = page(&Snapshot::default(), &Drawn::default(), &identity, &Scope::All, &query, 0);
+    let view = page(&Snapshot::default(), &Findings::default(), &identity, &Scope::All, &query, 0);
     assert_eq!((view.drawn, view.matching, view.pages), (None, 0, 1));
     assert!(!matches!(view.rows.first().map(|row| row.finding), Some(Finding::Starved(_))));
 }

@@ -30,7 +30,7 @@ fn medium(namespace: &str, vcpus: u64) -> InstancetypeFacts {
 }
 
 /// Both kinds are read: one of the cluster with 1 vCPU, one of the namespace with 6.
-fn typed(vm: VmFacts) -> World {
+fn typed(vm: VmFacts) -> ClusterState {
     let mut world = world();
     world.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 1)])));
     world.apply(Observation::Instancetypes(replaced(vec![medium("a", 6), medium("b", 7)])));
@@ -39,7 +39,7 @@ fn typed(vm: VmFacts) -> World {
 }
 
 /// vCPUs and memory in Gi, or why they are not known.
-fn size(world: &mut World) -> Result<(u64, u64), (Reason, String, String)> {
+fn size(world: &mut ClusterState) -> Result<(u64, u64), (Reason, String, String)> {
     let vm = web(world);
     match &vm.allocation_gap {
         None => Ok((vm.summary.cpu.unwrap() / 1_000_000_000, vm.summary.memory.unwrap() / GI)),

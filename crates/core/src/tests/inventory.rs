@@ -20,7 +20,7 @@ fn controlled(name: &str) -> InstanceFacts {
     InstanceFacts { owner_vm: format!("vm-{name}"), ..instance("a", name, "n1") }
 }
 
-fn shown(world: &mut World) -> Vec<(Kind, String)> {
+fn shown(world: &mut ClusterState) -> Vec<(Kind, String)> {
     world.join(NOW).vms.iter().map(|vm| (vm.summary.kind, vm.summary.name.clone())).collect()
 }
 

@@ -4,20 +4,20 @@ use super::*;
 use model::vm::Volume;
 
 /// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
-fn answered(world: &mut World, at: Millis, measured: Millis) {
+fn answered(world: &mut ClusterState, at: Millis, measured: Millis) {
     let stats = VolumeStats { at: Some(measured), ..stats("a", "web-root", 5 * GI, 20 * GI) };
     world.apply(summary_at("n1", at, vec![stats]));
 }
 
-fn asked_often() -> World {
-    let mut world = World::new(Limits { disk_interval: 3 * SECOND, ..limits() });
+fn asked_often() -> ClusterState {
+    let mut world = ClusterState::new(Limits { disk_interval: 3 * SECOND, ..limits() });
     add_vm(&mut world, "a", "web", 500, GI);
     let volume = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
     world.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![volume], ..wukong("a", "web") })));
     world
 }
 
-fn stale(world: &mut World, now: Millis) -> Option<bool> {
+fn stale(world: &mut ClusterState, now: Millis) -> Option<bool> {
     let volume: Volume = find(&world.join(now), "a", "web").volumes[0].clone();
     volume.usage.sample().map(|sample| sample.stale)
 }

@@ -78,7 +78,7 @@ fn cells_answer_to_the_filters() {
 fn a_figure_that_ages_is_never_shown_as_fresh() {
     let mut world = world();
     add_vm(&mut world, "a", "web", 100, GI);
-    let cell = |world: &mut World, now| map(&world.join(now), &query()).groups[0].cells[0];
+    let cell = |world: &mut ClusterState, now| map(&world.join(now), &query()).groups[0].cells[0];
     assert_eq!(cell(&mut world, NOW), Cell::Step(0).byte());
     assert_eq!(cell(&mut world, NOW + 100 * 1000), Cell::Old(0).byte());
     assert_eq!(cell(&mut world, NOW + 1_000 * 1000), Cell::Unknown.byte());

@@ -22,7 +22,7 @@ mod volumes;
 
 use std::sync::Arc;
 
-use super::{Limits, Snapshot, World, facts::*};
+use super::{ClusterState, Limits, Snapshot, observation::*};
 use model::{Millis, figure::Source, reason::Reason, source::SourceId, vm::Vm};
 
 /// The moment of the tests.
@@ -40,7 +40,7 @@ pub fn limits() -> Limits {
 }
 
 /// A world in which every source has answered, with nothing in it.
-pub fn world() -> World {
+pub fn world() -> ClusterState {
     let mut world = silent_world();
     world.apply(Observation::Wukongs(replaced(vec![])));
     world.apply(Observation::VirtualMachines(replaced(vec![])));
@@ -55,8 +55,8 @@ pub fn world() -> World {
     world
 }
 
-pub fn silent_world() -> World {
-    World::new(limits())
+pub fn silent_world() -> ClusterState {
+    ClusterState::new(limits())
 }
 
 pub fn replaced<T>(items: Vec<T>) -> Change<T> {
@@ -155,7 +155,7 @@ pub fn summary_at(node: &str, at: Millis, volumes: Vec<VolumeStats>) -> Observat
 }
 
 /// A Wukong with its instance on `n1`, its labelled launcher pod, and that pod's figures.
-pub fn add_vm(world: &mut World, namespace: &str, name: &str, milli: u64, memory: u64) {
+pub fn add_vm(world: &mut ClusterState, namespace: &str, name: &str, milli: u64, memory: u64) {
     let vm_name = format!("{name}-vm");
     let instance = instance(namespace, &vm_name, "n1");
     let pod_name = format!("virt-launcher-{vm_name}-abc12");
@@ -173,7 +173,7 @@ pub fn find(snapshot: &Snapshot, namespace: &str, name: &str) -> Arc<Vm> {
 }
 
 /// The one VM `a/web` as joined now.
-pub fn web(world: &mut World) -> Arc<Vm> {
+pub fn web(world: &mut ClusterState) -> Arc<Vm> {
     find(&world.join(NOW), "a", "web")
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::pods::cut_prefix;
 
-fn with_pods(pods: Vec<PodFacts>, samples: Vec<PodMetricsFacts>) -> World {
+fn with_pods(pods: Vec<PodFacts>, samples: Vec<PodMetricsFacts>) -> ClusterState {
     let mut world = world();
     world.apply(Observation::Wukongs(applied(wukong("a", "web"))));
     world.apply(Observation::Pods(replaced(pods)));
@@ -152,7 +152,7 @@ fn completed_pods_linger_and_do_not_count() {
 }
 
 /// Source on `n1` uses 800 m, target on `n2` idles at 5 m.
-fn migrating(instance: Option<InstanceFacts>) -> World {
+fn migrating(instance: Option<InstanceFacts>) -> ClusterState {
     let (mut source, mut target) =
         (pod("a", "virt-launcher-web-vm-src11", "n1"), pod("a", "virt-launcher-web-vm-tgt22", "n2"));
     if let Some(instance) = &instance {

@@ -63,7 +63,7 @@ prop_compose! {
         instances in prop::collection::vec((namespace(), name(), "n[1-3]?"), 0..6),
         pods in prop::collection::vec(any_pod(), 0..8), stats in prop::collection::vec(any_stats(), 0..6),
         at in prop_oneof![3 => Just(NOW - 10_000), 1 => any::<Millis>()],
-        window_ms in prop_oneof![3 => Just(15_000), 1 => any::<u32>()], readable in any::<bool>()) -> (World, Told) {
+        window_ms in prop_oneof![3 => Just(15_000), 1 => any::<u32>()], readable in any::<bool>()) -> (ClusterState, Told) {
         let mut world = if readable { world() } else { silent_world() };
         // Each pod's figure is its place in the list: what a VM shows tells whose it is.
         let samples = pods.iter().enumerate().map(|(index, pod)| PodMetricsFacts {

@@ -23,7 +23,7 @@ type Shown = (Result<(u64, u64, Basis), Reason>, Option<u64>);
 /// One VM for each volume, all on `n1`, and what the totals count.
 fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
     let disk_sources = vec![if by_prometheus { SourceId::Prometheus } else { SourceId::Kubelet }];
-    let mut world = World::new(Limits { disk_sources, ..limits() });
+    let mut world = ClusterState::new(Limits { disk_sources, ..limits() });
     world.apply(Observation::PersistentVolumes(replaced(vec![])));
     for volume in volumes {
         add_vm(&mut world, "a", volume.claim, 500, GI);

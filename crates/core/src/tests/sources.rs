@@ -9,9 +9,9 @@ use model::{
     vm::{Reading, Volume},
 };
 
-fn all() -> World {
+fn all() -> ClusterState {
     let disk_sources = SourceId::DISK.to_vec();
-    let mut world = World::new(Limits { disk_sources, ..limits() });
+    let mut world = ClusterState::new(Limits { disk_sources, ..limits() });
     world.apply(Observation::Claims(replaced(vec![])));
     world.apply(Observation::Pods(replaced(vec![])));
     world.apply(Observation::PersistentVolumes(replaced(vec![])));
@@ -21,7 +21,7 @@ fn all() -> World {
 }
 
 /// The VM's volumes, of 20 Gi each; those named `block…` are raw devices.
-fn with(world: &mut World, names: &[&str], serials: &[(&str, &str)]) {
+fn with(world: &mut ClusterState, names: &[&str], serials: &[(&str, &str)]) {
     let volumes = names.iter().map(|name| WukongVolume {
         name: (*name).into(),
         claim: format!("web-{name}"),
@@ -59,7 +59,7 @@ fn with(world: &mut World, names: &[&str], serials: &[(&str, &str)]) {
     }
 }
 
-fn persistent(world: &mut World, name: &str, backend: Backend) {
+fn persistent(world: &mut ClusterState, name: &str, backend: Backend) {
     let volume = PersistentVolumeFacts {
         name: format!("pv-{name}").into(),
         claim: Key::new("a", &format!("web-{name}")),
@@ -69,7 +69,7 @@ fn persistent(world: &mut World, name: &str, backend: Backend) {
     world.apply(Observation::PersistentVolumes(applied(volume)));
 }
 
-fn longhorn(world: &mut World, name: &str, actual: u64) {
+fn longhorn(world: &mut ClusterState, name: &str, actual: u64) {
     persistent(world, name, Backend::Longhorn(format!("handle-{name}").into()));
     world.apply(Observation::LonghornVolumes(applied(LonghornFacts {
         namespace: "longhorn-system".into(),
@@ -84,18 +84,18 @@ fn image(name: &str) -> Image {
     Image { pool: "rbd".into(), name: name.into(), ..Image::default() }
 }
 
-fn ceph(world: &mut World, name: &str, used: Result<u64, Uncounted>) {
+fn ceph(world: &mut ClusterState, name: &str, used: Result<u64, Uncounted>) {
     persistent(world, name, Backend::Rbd(Box::new(image(name))));
     let stats = ImageStats { image: image(name), size: 20 * GI, used };
     world.apply(Observation::Ceph { at: NOW, result: Ok(vec![stats]) });
 }
 
-fn prometheus(world: &mut World, volumes: Vec<VolumeStats>) {
+fn prometheus(world: &mut ClusterState, volumes: Vec<VolumeStats>) {
     let facts = PrometheusFacts { volumes, ..Default::default() };
     world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
 }
 
-fn agent(world: &mut World, filesystems: Vec<Filesystem>) {
+fn agent(world: &mut ClusterState, filesystems: Vec<Filesystem>) {
     let instance = Key::new("a", "web-vm");
     let mut devices = Devices::new(100);
     filesystems.into_iter().for_each(|filesystem| devices.add(filesystem));
@@ -115,13 +115,13 @@ fn fs(disk: &str, mount: &str, serial: &str, used: u64, total: u64) -> Filesyste
 }
 
 /// The Wukong's phase alone is behind while there is an instance.
-fn stop(world: &mut World) {
+fn stop(world: &mut ClusterState) {
     let stopped = WukongFacts { phase: "Stopped".into(), ..wukong("a", "web") };
     world.apply(Observation::Wukongs(applied(stopped)));
     world.apply(Observation::Instances(Change::Deleted { key: Key::new("a", "web-vm"), at: NOW }));
 }
 
-fn volume(world: &mut World, name: &str) -> Volume {
+fn volume(world: &mut ClusterState, name: &str) -> Volume {
     web(world).volumes.iter().find(|volume| volume.name == name).unwrap().clone()
 }
 
@@ -174,7 +174,7 @@ fn three_sources_that_disagree_are_shown_apart_and_one_counts() {
     assert_eq!(disk(&mut world), Ok((4 * GI, 19 * GI)));
 }
 
-fn disk(world: &mut World) -> Result<(u64, u64), Reason> {
+fn disk(world: &mut ClusterState) -> Result<(u64, u64), Reason> {
     let vm = web(world);
     let figure = &vm.summary.usage.disk;
     figure.sample().map(|sample| (sample.used, sample.of)).ok_or_else(|| figure.missing().unwrap().reason)
@@ -350,7 +350,7 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
 #[test]
 fn a_claim_that_may_stand_in_what_was_cut_off_is_not_said_to_be_unreported() {
     let shown_with = |gaps: Vec<VolumeGap>| {
-        let mut world = World::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
+        let mut world = ClusterState::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
         world.apply(Observation::Claims(replaced(vec![])));
         add_vm(&mut world, "a", "web", 500, GI);
         with(&mut world, &["root"], &[]);
@@ -377,7 +377,7 @@ fn a_claim_that_may_stand_in_what_was_cut_off_is_not_said_to_be_unreported() {
 
 #[test]
 fn a_prometheus_of_which_a_part_is_cut_off_says_so_once() {
-    let mut world = World::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
+    let mut world = ClusterState::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
     let error = refused(Reason::TooLarge);
     let facts = PrometheusFacts {
         warnings: vec![error.detail.clone(), "another".into()],
@@ -394,7 +394,7 @@ fn a_prometheus_of_which_a_part_is_cut_off_says_so_once() {
 #[test]
 fn a_disk_that_may_be_one_of_those_left_out_is_too_much() {
     for (left_out, reason) in [(0, Reason::NotReported), (3, Reason::TooLarge)] {
-        let mut world = World::new(Limits { disk_sources: vec![SourceId::GuestAgent], ..limits() });
+        let mut world = ClusterState::new(Limits { disk_sources: vec![SourceId::GuestAgent], ..limits() });
         world.apply(Observation::Claims(replaced(vec![])));
         add_vm(&mut world, "a", "web", 500, GI);
         with(&mut world, &["root"], &[("root", "S1")]);
@@ -647,7 +647,7 @@ fn a_node_that_is_none_is_not_asked() {
         let wukong = WukongFacts { node_name, volumes, ..wukong("a", &n.to_string()) };
         world.apply(Observation::Wukongs(applied(wukong)));
     }
-    let asked = |world: &mut World| world.join(NOW).targets.nodes.len();
+    let asked = |world: &mut ClusterState| world.join(NOW).targets.nodes.len();
     assert_eq!(asked(&mut world), 3, "nodes cannot be read");
     let node = |name: &str| model::groups::Node { name: name.into(), ..Default::default() };
     world.apply(Observation::Nodes(replaced(vec![node("node-1"), node("node-9")])));
@@ -663,7 +663,7 @@ fn what_is_watched_is_not_stale_between_two_bookmarks() {
     world.limits.disk_interval = 3_000;
     with(&mut world, &["block-lake"], &[]);
     longhorn(&mut world, "block-lake", 12 * GI);
-    let stale = |world: &mut World, at| {
+    let stale = |world: &mut ClusterState, at| {
         let figure = find(&world.join(NOW + at), "a", "web").volumes[0].usage.clone();
         figure.sample().map(|sample| sample.stale)
     };

@@ -4,7 +4,7 @@ use super::*;
 use i18n::Render;
 use model::vm::{Kind, Status};
 
-fn one() -> World {
+fn one() -> ClusterState {
     let mut world = world();
     add_vm(&mut world, "a", "web", 500, 3 * GI);
     world
@@ -22,7 +22,7 @@ fn vm_facts(status: &str) -> VmFacts {
     }
 }
 
-fn fail(world: &mut World, reason: Reason) {
+fn fail(world: &mut ClusterState, reason: Reason) {
     let result = Err(refused(reason));
     world.apply(Observation::PodMetrics { namespace: None, at: NOW, result });
 }
@@ -218,7 +218,7 @@ fn an_item_without_the_guests_container_leaves_the_last_sample() {
         }
         Observation::PodMetrics { namespace: None, at: NOW + seconds * SECOND, result: Ok(vec![item]) }
     };
-    let cpu = |world: &mut World, seconds| {
+    let cpu = |world: &mut ClusterState, seconds| {
         find(&world.join(NOW + seconds * SECOND), "a", "web").summary.usage.cpu.clone()
     };
     for (item, words) in
@@ -240,7 +240,7 @@ fn an_item_without_the_guests_container_leaves_the_last_sample() {
     assert!(missing.detail.english().contains("compute"), "{}", missing.detail.english());
 }
 
-fn world_without_samples() -> World {
+fn world_without_samples() -> ClusterState {
     let mut world = one();
     world.metrics.clear();
     world
@@ -283,8 +283,9 @@ fn an_allocation_that_cannot_be_read_takes_only_its_own_figure() {
 fn stale_after_three_intervals_missing_after_twenty_with_the_last_value() {
     let mut world = one();
     let at = NOW - 10_000;
-    let cpu =
-        |world: &mut World, age: Millis| find(&world.join(at + age), "a", "web").summary.usage.cpu.clone();
+    let cpu = |world: &mut ClusterState, age: Millis| {
+        find(&world.join(at + age), "a", "web").summary.usage.cpu.clone()
+    };
     assert!(!cpu(&mut world, 45_000).sample().unwrap().stale);
     assert!(cpu(&mut world, 45_001).sample().unwrap().stale);
     assert!(cpu(&mut world, 300_000).sample().is_some());
@@ -299,7 +300,7 @@ fn the_interval_is_never_shorter_than_the_samples_own_window() {
     let mut item = sample("a", "virt-launcher-web-vm-abc12", 500, GI);
     item.window_ms = 60_000;
     world.apply(metrics(vec![item]));
-    let stale = |world: &mut World, age| {
+    let stale = |world: &mut ClusterState, age| {
         find(&world.join(NOW - 10_000 + age), "a", "web").summary.usage.cpu.sample().unwrap().stale
     };
     assert!(!stale(&mut world, 180_000));

@@ -12,18 +12,18 @@ fn volume(name: &str, claim: &str, size: &str) -> WukongVolume {
     WukongVolume { name: name.into(), claim: claim.into(), size: size.into() }
 }
 
-fn with_volumes(volumes: Vec<WukongVolume>) -> World {
+fn with_volumes(volumes: Vec<WukongVolume>) -> ClusterState {
     let mut world = world();
     add_vm(&mut world, "a", "web", 500, GI);
     world.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
     world
 }
 
-fn two() -> World {
+fn two() -> ClusterState {
     with_volumes(vec![volume("root", "web-root", "20Gi"), volume("data", "web-data", "40Gi")])
 }
 
-fn disk(world: &mut World) -> Result<(u64, u64), Reason> {
+fn disk(world: &mut ClusterState) -> Result<(u64, u64), Reason> {
     let vm = web(world);
     let figure = &vm.summary.usage.disk;
     figure.sample().map(|sample| (sample.used, sample.of)).ok_or_else(|| figure.missing().unwrap().reason)
@@ -179,7 +179,7 @@ fn a_kubelet_is_believed_about_what_its_own_pods_mount() {
     let mut world = two();
     world.apply(summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
     world.apply(summary("n1", vec![]));
-    let root = |world: &mut World| used(&find(&world.join(NOW), "a", "web").volumes[0].usage);
+    let root = |world: &mut ClusterState| used(&find(&world.join(NOW), "a", "web").volumes[0].usage);
     assert!(root(&mut world).is_err(), "the kubelet of its node leaves it out, and no pod on n2 mounts it");
     let target = PodFacts {
         claims: vec![("rootdisk".into(), "web-root".into())],
@@ -199,7 +199,8 @@ fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
         result: Err(refused(Reason::Unreachable)),
     });
     let at = NOW - 30_000;
-    let root = |world: &mut World, age| find(&world.join(at + age), "a", "web").volumes[0].usage.clone();
+    let root =
+        |world: &mut ClusterState, age| find(&world.join(at + age), "a", "web").volumes[0].usage.clone();
     assert!(!root(&mut world, 360_000).sample().unwrap().stale);
     assert!(root(&mut world, 360_001).sample().unwrap().stale);
     let missing = root(&mut world, 2_400_001).missing().cloned().unwrap();

@@ -1,10 +1,10 @@
 //! An RBD image as the dashboard tells of it: 6 kB, most of it configuration.
 
 use crate::{
-    dice,
     guest::State,
     hardware::{Backend, POOL},
     objects::{join, put},
+    rng,
     world::World,
 };
 
@@ -110,7 +110,7 @@ const OPTIONS: [&str; 62] = [
 pub fn write(out: &mut String, image: &RbdImage) {
     let RbdImage { name, size, used, mirrored } = image;
     let usage = used.map_or("null".to_owned(), |used| used.to_string());
-    let id = dice::uid(0, &["rbd", name]).replace('-', "");
+    let id = rng::uid(0, &["rbd", name]).replace('-', "");
     let mode = if *mirrored { "snapshot" } else { "unknown" };
     let (features, names) = match used {
         _ if *mirrored => (61, r#"["exclusive-lock","fast-diff","layering","object-map"]"#),
@@ -125,7 +125,7 @@ pub fn write(out: &mut String, image: &RbdImage) {
         &id[..12],
     );
     join(out, OPTIONS, |out, option| {
-        put!(out, r#"{{"name":"{option}","value":"{}","source":0}}"#, dice::hash(0, &[option]) % 8192);
+        put!(out, r#"{{"name":"{option}","value":"{}","source":0}}"#, rng::hash(0, &[option]) % 8192);
     });
     out.push_str("]}");
 }

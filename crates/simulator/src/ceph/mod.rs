@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 use super::{
     clock::{Millis, millis},
     cluster::{Caller, Cluster, apply_faults},
-    dice,
     faults::Class,
     hardware::POOL,
     http::{corrupt::corrupt_body, status},
     locked,
     objects::join,
+    rng,
 };
 pub use image::RbdImage;
 
@@ -57,7 +57,7 @@ impl Ceph {
         let sessions = Sessions { ttl: TOKEN_TTL, issued: 0, tokens: HashMap::new(), failures: 0 };
         Self {
             user: "wukong-dashboard".to_owned(),
-            password: dice::uid(seed, &["ceph", "password"]),
+            password: rng::uid(seed, &["ceph", "password"]),
             seed,
             sessions: Mutex::new(sessions),
         }
@@ -92,7 +92,7 @@ impl Ceph {
             return None;
         }
         (sessions.failures, sessions.issued) = (0, sessions.issued + 1);
-        let token = dice::uid(self.seed, &["ceph", "token", &sessions.issued.to_string()]);
+        let token = rng::uid(self.seed, &["ceph", "token", &sessions.issued.to_string()]);
         let until = now + millis(sessions.ttl);
         sessions.tokens.insert(token.clone(), until);
         Some(token)

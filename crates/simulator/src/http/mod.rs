@@ -26,7 +26,7 @@ use super::{
 };
 use path::Ask;
 use query::ListQuery;
-use watch::Handicap;
+use watch::WatchFaults;
 
 /// Largest body that is read: reviews are small.
 const BODY_LIMIT: usize = 1 << 20;
@@ -46,7 +46,7 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
     };
     let has = |fault: &Fault| faults.contains(fault);
     let (dropped, silent, gone) = (has(&Fault::Drop), has(&Fault::Silence), has(&Fault::Gone));
-    let handicap = Handicap { dropped, silent, gone };
+    let handicap = WatchFaults { dropped, silent, gone };
     let response = match query {
         Ok(query) => dispatch(&cluster, &ask, query, request, &path, handicap).await,
         Err(refusal) => *refusal,
@@ -60,7 +60,7 @@ async fn dispatch(
     query: ListQuery,
     request: Request<Body>,
     path: &str,
-    handicap: Handicap,
+    handicap: WatchFaults,
 ) -> Response {
     if !cluster.world.is_installed(ask.group()) || *ask == Ask::Unknown {
         return status::no_such_path();

@@ -26,7 +26,7 @@ use crate::{
 
 /// How a fault changes this watch.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Handicap {
+pub struct WatchFaults {
     pub dropped: bool,
     pub silent: bool,
     pub gone: bool,
@@ -38,7 +38,7 @@ pub fn watch(
     namespace: Option<&str>,
     query: ListQuery,
     path: &str,
-    handicap: Handicap,
+    handicap: WatchFaults,
 ) -> Response {
     let feed = Feed::new(cluster.clone(), resource, namespace, query, path, handicap);
     let stream = stream::unfold(feed, |mut feed| async move {
@@ -54,7 +54,7 @@ struct Feed {
     prefix: String,
     query: ListQuery,
     path: String,
-    handicap: Handicap,
+    handicap: WatchFaults,
     changed: watch::Receiver<u64>,
     cuts: broadcast::Receiver<Target>,
     silenced: broadcast::Receiver<Target>,
@@ -89,7 +89,7 @@ impl Feed {
         namespace: Option<&str>,
         query: ListQuery,
         path: &str,
-        handicap: Handicap,
+        handicap: WatchFaults,
     ) -> Self {
         let (stage, cursor) = begin(&cluster, resource, namespace, &query);
         let period = cluster.bookmark_interval.max(Duration::from_millis(1));
@@ -208,7 +208,7 @@ impl Feed {
     }
 
     fn end(&mut self, last: Option<Chunk>) -> Option<Chunk> {
-        self.handicap = Handicap::default();
+        self.handicap = WatchFaults::default();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => None,
             _ => last,

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::{clock::rfc3339, dice, guest::Guest};
+use crate::{clock::rfc3339, guest::Guest, rng};
 
 /// With the size of the first guest that names it.
 pub fn instancetype(name: &str, guest: &Guest) -> Value {
     json!({
         "apiVersion": "instancetype.kubevirt.io/v1beta1", "kind": "VirtualMachineClusterInstancetype",
         "metadata": {
-            "name": name, "uid": dice::uid(0, &["instancetype", name]), "generation": 1,
+            "name": name, "uid": rng::uid(0, &["instancetype", name]), "generation": 1,
             "creationTimestamp": rfc3339(guest.created),
             "labels": {"app.kubernetes.io/name": "common-instancetypes", "instancetype.kubevirt.io/vendor": "kubevirt.io"},
             "annotations": {"instancetype.kubevirt.io/displayName": "General Purpose"},

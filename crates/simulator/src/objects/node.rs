@@ -7,7 +7,7 @@ use super::{
     managed::{Manager, complete},
     template::{Quoted, Template, join, put},
 };
-use crate::{clock::rfc3339, dice, node::Node, resource::Resource};
+use crate::{clock::rfc3339, node::Node, resource::Resource, rng};
 
 pub fn render(out: &mut String, node: &Node, revision: u64) {
     write(&TEMPLATE, out, node, revision);
@@ -18,7 +18,7 @@ pub fn render_namespace(out: &mut String, name: &str, revision: u64) {
         out,
         r#""metadata":{{"name":{0},"uid":"{1}","resourceVersion":"{revision}","creationTimestamp":"2025-02-03T08:00:00Z","labels":{{"kubernetes.io/metadata.name":{0}}}}},"spec":{{"finalizers":["kubernetes"]}},"status":{{"phase":"Active"}}"#,
         Quoted(name),
-        dice::uid(0, &["namespace", name])
+        rng::uid(0, &["namespace", name])
     );
 }
 
@@ -37,7 +37,7 @@ fn write(template: &Template, out: &mut String, node: &Node, revision: u64) {
         "name" => put!(out, "{}", Quoted(&node.name)),
         "uid" => out.push_str(&node.uid()),
         "machine" => out.push_str(&node.uid().replace('-', "")),
-        "boot" => out.push_str(&dice::uid(1, &["boot", &node.name])),
+        "boot" => out.push_str(&rng::uid(1, &["boot", &node.name])),
         "ip" => out.push_str(&node.ip()),
         "revision" => put!(out, "{revision}"),
         "created" | "changed" => out.push_str(&rfc3339(node.created)),

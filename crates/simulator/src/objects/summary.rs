@@ -3,9 +3,9 @@
 use super::template::{Quoted, join, put};
 use crate::{
     clock::{Millis, SECOND, rfc3339},
-    dice::hash,
     load::{self, Usage, VolumeFigures},
     node::Node,
+    rng::hash,
 };
 
 /// A pod on the node.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::selector::Selector;
 use crate::{
     clock::{DAY, MINUTE, Millis, SECOND, millis},
-    dice,
     figures::{self, Scrape, disk_figures},
     guest::{Guest, Launcher},
     load::{self, VolumeFigures},
+    rng,
     world::{Pace, World},
 };
 
@@ -110,7 +110,7 @@ impl World {
     }
 
     fn of_guest(&self, guest: &Guest, pod: &Launcher, name: &'static str, measure: Measure) -> Series {
-        let handler = format!("virt-handler-{}", dice::suffix(0, &["virt-handler", &pod.node]));
+        let handler = format!("virt-handler-{}", rng::suffix(0, &["virt-handler", &pod.node]));
         let labels = vec![
             ("__name__", name.to_owned()),
             ("container", "virt-handler".to_owned()),

@@ -3,10 +3,10 @@
 use super::Room;
 use crate::{
     clock::{DAY, MINUTE, Millis},
-    dice::Dice,
     guest::{Guest, State},
     hardware::{Backend, Disk},
     load::{Fill, Profile},
+    rng::Rng,
 };
 
 struct Family {
@@ -67,8 +67,8 @@ pub fn fleet(count: u32, room: &Room, seed: u64, today: Millis) -> Vec<Guest> {
             let namespace = format!("{}{}", family.namespace, REGIONS[round % regions]);
             // The cast has the first numbers.
             let name = format!("{}-{:02}", family.name, round / regions + 10);
-            let dice = Dice::of(seed, &["fleet", &namespace, &name]);
-            member(family, &namespace, &name, dice, room, index, today)
+            let rng = Rng::of(seed, &["fleet", &namespace, &name]);
+            member(family, &namespace, &name, rng, room, index, today)
         })
         .collect()
 }
@@ -77,19 +77,19 @@ fn member(
     family: &Family,
     namespace: &str,
     name: &str,
-    mut dice: Dice,
+    mut rng: Rng,
     room: &Room,
     index: usize,
     today: Millis,
 ) -> Guest {
-    let share = 0.25 + 0.6 * dice.unit();
-    let (cpu, memory) = (*dice.pick(family.cpu), *dice.pick(family.memory));
+    let share = 0.25 + 0.6 * rng.unit();
+    let (cpu, memory) = (*rng.pick(family.cpu), *rng.pick(family.memory));
     let mut guest = super::cast::vm(namespace, name, cpu, memory, family.image, family.profile, share);
-    guest.created = today - (1 + dice.below(400) as Millis) * DAY - dice.below(1_440) as Millis * MINUTE;
+    guest.created = today - (1 + rng.below(400) as Millis) * DAY - rng.below(1_440) as Millis * MINUTE;
     if !family.data.is_empty() {
-        let size = *dice.pick(family.data);
+        let size = *rng.pick(family.data);
         let mut disk = Disk::new(name, "data", size);
-        let share = 0.1 + 0.75 * dice.unit();
+        let share = 0.1 + 0.75 * rng.unit();
         disk.fill = match family.name {
             // Logs: there is always one whose disk will soon be full.
             "loki" => Fill::Filling { seed: guest.seed ^ 1 },
@@ -97,8 +97,8 @@ fn member(
         };
         guest.disks.push(disk.on(backend(index)));
     }
-    let state = state(index, &mut dice);
-    guest.agent = dice.below(3) > 0;
+    let state = state(index, &mut rng);
+    guest.agent = rng.below(3) > 0;
     guest.placed(state, room, index)
 }
 
@@ -108,8 +108,8 @@ fn backend(index: usize) -> Backend {
 }
 
 /// The first few run; later one in ten does not.
-fn state(index: usize, dice: &mut Dice) -> State {
-    match dice.below(100) {
+fn state(index: usize, rng: &mut Rng) -> State {
+    match rng.below(100) {
         _ if index < 8 => State::Running,
         0..6 => State::Stopped,
         6..8 => State::Pending,

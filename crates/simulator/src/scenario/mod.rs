@@ -5,9 +5,9 @@ mod fleet;
 
 use super::{
     clock::{DAY, HOUR, MINUTE, Millis},
-    dice::{self, Dice},
     guest::{Guest, PodPhase, State},
     node::{Kubelet, Node, PlainPod},
+    rng::{self, Rng},
 };
 
 /// The cluster's content at its start.
@@ -90,10 +90,9 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
     (0..count)
         .map(|index| {
             let mut node = Node::new(&format!("worker-{:0width$}", index + 1));
-            let mut dice = Dice::of(seed, &["node", &node.name]);
-            node.created = today - (200 + dice.below(400) as Millis) * DAY;
-            (node.cores, node.memory_bytes) =
-                *dice.pick(&[(64, 256 << 30), (96, 384 << 30), (64, 512 << 30)]);
+            let mut rng = Rng::of(seed, &["node", &node.name]);
+            node.created = today - (200 + rng.below(400) as Millis) * DAY;
+            (node.cores, node.memory_bytes) = *rng.pick(&[(64, 256 << 30), (96, 384 << 30), (64, 512 << 30)]);
             node.kubelet = fate(index, count);
             // A third of them, and no more than the sockets of a small machine.
             node.direct = index % 3 == 1 && index < 24;
@@ -124,7 +123,7 @@ const SKEW: Millis = -7 * MINUTE;
 /// What every cluster runs besides VMs.
 fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {
     let named = |namespace: &str, app: &str, image: &str, node: &Node| {
-        let name = format!("{app}-{}", dice::suffix(0, &[app, &node.name]));
+        let name = format!("{app}-{}", rng::suffix(0, &[app, &node.name]));
         let mut pod = PlainPod::new(namespace, &name, app, image, &node.name);
         pod.created = today - 30 * DAY;
         pod
@@ -173,7 +172,7 @@ impl Guest {
     /// Curves and uids of this run of the demo.
     fn finish(&mut self, index: u64, seed: u64) {
         use super::load::{Fill, Load};
-        self.seed = dice::hash(seed, &[&self.namespace, &self.name]) ^ index;
+        self.seed = rng::hash(seed, &[&self.namespace, &self.name]) ^ index;
         if let Load::Curve { seed, .. } = &mut self.load {
             *seed = self.seed;
         }

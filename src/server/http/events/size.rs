@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use model::{
-    history::Sparks,
+    history::Sparklines,
     source::SourceHealth,
     view::{Facet, Frame, HomeView},
     vm::{Disk, GuestFilesystem, Network, Reading, Vm, VmSummary, Volume},
@@ -16,7 +16,7 @@ pub fn of_frame(frame: &Frame) -> usize {
 
 pub fn of_list(view: &HomeView) -> usize {
     let rows = list::<VmSummary>(view.vms.len()) + texts(&view.vms);
-    let sparks = list::<Sparks>(view.sparks.len()) + texts(&view.sparks);
+    let sparks = list::<Sparklines>(view.sparks.len()) + texts(&view.sparks);
     let filters = [&view.facets.namespaces, &view.facets.nodes];
     let counts: usize = filters.map(|facet: &Facet| list::<u32>(facet.vms.len())).iter().sum();
     let rest = size_of::<HomeView>() + texts(&view.query) + view.map.len();

@@ -23,7 +23,7 @@ use super::Pace;
 use crate::server::{
     config::HttpConfig,
     http::{
-        ConnectionConfig, Patience, listen,
+        ConnectionConfig, Timeouts, listen,
         tests::fixture::{Server, known, vm},
     },
 };
@@ -418,7 +418,7 @@ async fn a_client_that_takes_nothing_is_ended_and_holds_nobody_up() {
     let server = Server::with(many(0), http.clone()).at_pace(&http, impatient());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let patience = Patience { stall: Duration::from_millis(500), ..Patience::default() };
+    let patience = Timeouts { stall: Duration::from_millis(500), ..Timeouts::default() };
     let config = ConnectionConfig { patience, ..ConnectionConfig::default() };
     let serving = tokio::spawn(listen(listener, server.router.clone(), config, shutdown.clone()));
     let stalled = TcpSocket::new_v4().unwrap();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::figure::{MissingJson, Of, percent, unit};
 use model::{
     Millis,
-    history::{History, Keeper, Point, Series, Stats},
+    history::{History, HistoryOrigin, Point, Series, Stats},
     insight::{Filling, Finding, Hints, Insight, InsightTotals, Silence, Sizing, Verdict, Window},
     view::{InsightsView, Past},
     vm::Vm,
@@ -35,9 +35,9 @@ impl<'a> HistoryJson<'a> {
             namespace: &vm.summary.namespace,
             span: span.code(),
             keeper: match keeper {
-                Keeper::Memory => "memory",
-                Keeper::Prometheus => "prometheus",
-                Keeper::Both => "both",
+                HistoryOrigin::Memory => "memory",
+                HistoryOrigin::Prometheus => "prometheus",
+                HistoryOrigin::Both => "both",
             },
             lacks: lacks.as_ref().map(|missing| MissingJson::new(missing, Of::Allocated)),
             cpu: SeriesJson::new(cpu),

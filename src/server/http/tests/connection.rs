@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::fixture::{self, Gate, Server, vm};
 use crate::server::{
     config::HttpConfig,
-    http::{ConnectionConfig, Patience, RESERVE, RenderThreads, TrustedProxies, WorkLimits, listen},
+    http::{ConnectionConfig, RESERVE, RenderThreads, Timeouts, TrustedProxies, WorkLimits, listen},
 };
 use wukong_core::Snapshot;
 
@@ -50,7 +50,7 @@ async fn start(head: Duration, drain: Duration) -> Running {
         .route("/", get(async || "here"))
         .route("/slow", get(slow))
         .route("/never", get(std::future::pending::<&'static str>));
-    let patience = Patience { head, stall: head, drain };
+    let patience = Timeouts { head, stall: head, drain };
     start_router(router, ConnectionConfig { patience, ..ConnectionConfig::default() }).await
 }
 
@@ -144,11 +144,11 @@ async fn an_answer_that_never_comes_is_not_waited_for_longer_than_the_drain() {
 
 /// The program's own router, and so many ordinary places.
 async fn start_small(most: usize, http: HttpConfig) -> Running {
-    let patience = Patience { drain: Duration::from_secs(1), ..Patience::default() };
+    let patience = Timeouts { drain: Duration::from_secs(1), ..Timeouts::default() };
     start_server(most, http, patience, 1).await
 }
 
-async fn start_server(most: usize, http: HttpConfig, patience: Patience, vms: usize) -> Running {
+async fn start_server(most: usize, http: HttpConfig, patience: Timeouts, vms: usize) -> Running {
     let proxies = TrustedProxies::new(&http.trusted_proxies);
     let vms = (0..vms).map(|n| vm("shop", &format!("web-{n}"))).collect();
     let Server { router, snapshots, .. } = Server::with(vms, http);
@@ -290,7 +290,7 @@ async fn a_stranger_is_one_peer_whatever_it_forwards() {
 /// Over a real socket, whose buffers take megabytes before they are full.
 #[tokio::test]
 async fn an_answer_that_is_read_too_slowly_ends_and_a_brisk_reader_is_let_be() {
-    let patience = Patience { stall: Duration::from_secs(1), ..Patience::default() };
+    let patience = Timeouts { stall: Duration::from_secs(1), ..Timeouts::default() };
     let server = start_server(2, HttpConfig::default(), patience, 2000).await;
     let connect = async |own, bytes| {
         let socket = TcpSocket::new_v4().unwrap();

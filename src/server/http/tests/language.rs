@@ -14,8 +14,8 @@ use model::{
     vm::{Reading, Vm},
 };
 use wukong_core::{
-    Limits, World,
-    facts::{Observation, SourceError},
+    ClusterState, Limits,
+    observation::{Observation, SourceError},
 };
 
 const CHINESE: (&str, &str) = ("accept-language", "zh-CN,zh;q=0.9,en;q=0.5");
@@ -119,7 +119,7 @@ async fn what_a_source_said_last_is_in_the_readers_language_and_english_for_prog
         ceph_interval: 300_000,
         disk_sources: vec![],
     };
-    let mut world = World::new(limits);
+    let mut world = ClusterState::new(limits);
     let failed = |source, detail| Observation::WatchFailed {
         source,
         namespace: None,

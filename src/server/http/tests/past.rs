@@ -19,9 +19,9 @@ use tokio::{
 use super::fixture::*;
 use crate::server::{
     config::HttpConfig,
-    http::{App, Assets, limits::WorkLimits, past::Past, peer::Peer, reader::Reader, router},
+    http::{App, Assets, limits::WorkLimits, past::HistoryReader, peer::Peer, reader::Reader, router},
 };
-use collector::archive::{Archive, Question};
+use collector::archive::{LongTermHistory, Question};
 use model::{
     Millis,
     figure::Unit,
@@ -32,10 +32,10 @@ use model::{
 use wukong_core::{
     Limits,
     archive::{Answer as Told, Of, Recording},
-    facts::{Key, SourceError},
     frame::Identity,
-    history::Store,
-    insight::Drawn,
+    history::HistoryStore,
+    insight::Findings,
+    observation::{Key, SourceError},
 };
 
 /// A slot of every grid begins here: the sample of the fixture, at 7 s, is in it.
@@ -43,18 +43,18 @@ const NOW: Millis = 14_000;
 
 struct Remembering {
     router: Router,
-    drawn: watch::Sender<Arc<Drawn>>,
+    drawn: watch::Sender<Arc<Findings>>,
 }
 
 impl Remembering {
     /// Of `shop/web`, whose one sample was recorded.
-    fn new(archive: Option<Archive>) -> Self {
+    fn new(archive: Option<LongTermHistory>) -> Self {
         Self::of(vec![vm("shop", "web"), vm("other", "db"), vm("shop", "db")], archive)
     }
 
-    fn of(vms: Vec<Vm>, archive: Option<Archive>) -> Self {
+    fn of(vms: Vec<Vm>, archive: Option<LongTermHistory>) -> Self {
         let snapshot = Arc::new(snapshot(1, vms));
-        let store = Arc::new(Store::default());
+        let store = Arc::new(HistoryStore::default());
         let limits = Limits {
             metrics_interval: 15_000,
             disk_interval: 60_000,
@@ -65,7 +65,7 @@ impl Remembering {
         let (drawn, findings) = watch::channel(Arc::default());
         let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
         let reader = Reader::new(watch::channel(snapshot).1, identity, || NOW);
-        let reader = reader.with_past(Past::new(store, findings, archive).within(PATIENCE));
+        let reader = reader.with_past(HistoryReader::new(store, findings, archive).within(PATIENCE));
         let app = App::new(reader, Assets::default(), &HttpConfig::default());
         let app = app.with_limits(WorkLimits::new(2, 1, 1 << 20));
         Self { router: router(app), drawn }
@@ -83,8 +83,8 @@ impl Remembering {
 }
 
 /// An archive that takes its time with every question.
-fn slow_archive(takes: Duration) -> Archive {
-    let (archive, mut questions) = Archive::new();
+fn slow_archive(takes: Duration) -> LongTermHistory {
+    let (archive, mut questions) = LongTermHistory::new();
     tokio::spawn(async move {
         loop {
             let question = questions.next().await;
@@ -101,8 +101,8 @@ fn slow_archive(takes: Duration) -> Archive {
 }
 
 /// An archive that says the same to everybody, and how often it was asked.
-fn archive(told: Told) -> (Archive, Arc<AtomicUsize>) {
-    let (archive, mut questions) = Archive::new();
+fn archive(told: Told) -> (LongTermHistory, Arc<AtomicUsize>) {
+    let (archive, mut questions) = LongTermHistory::new();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     tokio::spawn(async move {
@@ -333,7 +333,7 @@ async fn a_slow_archive_holds_no_page_but_those_that_ask_it() {
 
 #[tokio::test]
 async fn one_viewers_answers_do_not_push_out_anothers() {
-    let (archive, mut questions) = Archive::new();
+    let (archive, mut questions) = LongTermHistory::new();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     tokio::spawn(async move {
@@ -374,7 +374,7 @@ async fn insights_are_what_was_drawn() {
     let row =
         Insight { namespace: "shop".into(), name: "web".into(), finding: Finding::OverAllocated(sizing) };
     let totals = InsightTotals { over_allocated: 1, memory: 6 << 30, memory_vms: 1, ..Default::default() };
-    server.drawn.send_replace(Arc::new(Drawn { at: Some(5), totals, findings: vec![row] }));
+    server.drawn.send_replace(Arc::new(Findings { at: Some(5), totals, findings: vec![row] }));
     let some = server.get("/api/insights?resource=memory").await.json();
     assert_eq!((&some["drawnAt"], &some["matching"]), (&json!(5), &json!(1)));
     let found = &some["findings"][0];
@@ -391,7 +391,7 @@ async fn insights_are_what_was_drawn() {
 /// An archive that is asked, and says nothing.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_an_archive_holds_up_no_other() {
-    let (archive, questions) = Archive::new();
+    let (archive, questions) = LongTermHistory::new();
     let server = Remembering::new(Some(archive));
     let vm = ["/vms/shop/web?span=7d", "/vms/shop/%77eb?span=30d", "/vms/shop/web?span=%37d"];
     let functions =

@@ -7,7 +7,7 @@ use crate::k8s::{
     kubevirt::{Disk, MOST_DISKS, Volume},
     lenient::List,
 };
-use wukong_core::facts::{Bus, DiskKind, InstanceDisk};
+use wukong_core::observation::{Bus, DiskKind, InstanceDisk};
 
 /// A disk is of the volume of its name. Of two disks of one name the first counts. None where the list was cut: a disk that
 /// is not known could be reported as one that is.

@@ -6,7 +6,7 @@ use crate::k8s::{
     meta::{Nothing, Object},
 };
 use model::source::SourceId;
-use wukong_core::facts::{Change, InstancetypeFacts, InstancetypeRef, Key, Observation};
+use wukong_core::observation::{Change, InstancetypeFacts, InstancetypeRef, Key, Observation};
 
 /// Those of the whole cluster.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ mod tests {
         *,
     };
 
-    fn vm(spec: &str, status: &str) -> wukong_core::facts::VmFacts {
+    fn vm(spec: &str, status: &str) -> wukong_core::observation::VmFacts {
         let json = format!(
             r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "spec": {spec}, "status": {status}}}"#
         );

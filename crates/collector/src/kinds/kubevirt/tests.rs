@@ -1,7 +1,7 @@
 //! Objects of KubeVirt → facts.
 
 use super::{super::read, *};
-use wukong_core::facts::{Bus, DiskKind};
+use wukong_core::observation::{Bus, DiskKind};
 
 #[test]
 fn the_owner_is_a_wukong_of_our_group() {

@@ -12,7 +12,7 @@ use crate::server::{
     config::HttpConfig,
     http::{
         App,
-        past::Past,
+        past::HistoryReader,
         reader::Reader,
         router,
         tests::{fixture, html::mark},
@@ -26,7 +26,7 @@ use model::{
     source::{SourceHealth, SourceId, SourceState},
     vm::{Guest, GuestFilesystem, Reading, Status, Vm},
 };
-use wukong_core::{Snapshot, frame::Identity, insight::Drawn};
+use wukong_core::{Snapshot, frame::Identity, insight::Findings};
 
 /// Each text of `value` but those in `kept` becomes a mark that names its place. What no longer reads as a `T` then was
 /// a code, and stays.
@@ -125,7 +125,7 @@ struct Cluster {
     source: Vec<String>,
     node: Vec<String>,
     insight: Vec<String>,
-    _findings: watch::Sender<Arc<Drawn>>,
+    _findings: watch::Sender<Arc<Findings>>,
 }
 
 /// The names of its VM stay where `kept` says so: a page has an address that leads to it.
@@ -149,13 +149,13 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
         Insight { namespace: "shop".into(), name: "web".into(), finding: Finding::SoonFull(filling) };
     let (insight, insight_marks) = hostile(&insight, "insight", &[]);
     let totals = InsightTotals { soon_full: 1, judged: 1, running: 1, ..InsightTotals::default() };
-    let drawn = Drawn { at: Some(5), totals, findings: vec![insight] };
+    let drawn = Findings { at: Some(5), totals, findings: vec![insight] };
     let (findings, receiver) = watch::channel(Arc::new(drawn));
     let snapshot =
         Snapshot { nodes: [node, idle].into(), sources: vec![source], ..fixture::snapshot(1, vec![vm]) };
     let identity = Identity { cluster: mark("cluster"), demo: true, refresh: 1000 };
     let reader = Reader::new(watch::channel(Arc::new(snapshot)).1, identity, || 86_400_000);
-    let reader = reader.with_past(Past::new(Arc::default(), receiver, None));
+    let reader = reader.with_past(HistoryReader::new(Arc::default(), receiver, None));
     let app = App::new(reader, fixture::site(), &HttpConfig::default());
     Cluster {
         router: router(app),

@@ -1,11 +1,11 @@
-//! Deterministic dice: everything that looks random in the simulated cluster follows from a seed and from names.
+//! Deterministic random numbers: everything that looks random in the simulated cluster follows from a seed and from names.
 
 /// SplitMix64: small, quick and good enough to make a scenario believable.
 #[derive(Clone, Copy, Debug)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
-    /// The dice of one thing, independent of every other thing's.
+impl Rng {
+    /// The generator of one thing, independent of every other thing's.
     pub fn of(seed: u64, parts: &[&str]) -> Self {
         Self(hash(seed, parts))
     }
@@ -56,8 +56,8 @@ pub fn unit(bits: u64) -> f64 {
 
 /// A version 4 UUID in looks.
 pub fn uid(seed: u64, parts: &[&str]) -> String {
-    let mut dice = Dice::of(seed, parts);
-    let (a, b) = (dice.next(), dice.next());
+    let mut rng = Rng::of(seed, parts);
+    let (a, b) = (rng.next(), rng.next());
     format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
         a >> 32,
@@ -71,8 +71,8 @@ pub fn uid(seed: u64, parts: &[&str]) -> String {
 /// Five characters of the alphabet that Kubernetes uses for generated names.
 pub fn suffix(seed: u64, parts: &[&str]) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut dice = Dice::of(seed, parts);
-    (0..5).map(|_| char::from(*dice.pick(ALPHABET))).collect()
+    let mut rng = Rng::of(seed, parts);
+    (0..5).map(|_| char::from(*rng.pick(ALPHABET))).collect()
 }
 
 #[cfg(test)]

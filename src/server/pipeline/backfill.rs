@@ -8,15 +8,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use collector::archive::{Archive, Requester};
+use collector::archive::{LongTermHistory, Requester};
 use model::{Millis, message::Message, reason::Reason};
 use wukong_core::{
     Snapshot,
     archive::{Answer, Names, Of, Times},
     backfill::{Plan, fill},
-    facts::SourceError,
-    history::Store,
-    insight::{self, Drawn},
+    history::HistoryStore,
+    insight::{self, Findings},
+    observation::SourceError,
 };
 
 /// Findings are of a day: minutes change nothing. The first are drawn as soon as the memory is filled.
@@ -29,15 +29,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// What the keeper works with.
-pub struct Keeper {
-    pub store: Arc<Store>,
+pub struct HistoryBackfill {
+    pub store: Arc<HistoryStore>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub archive: Option<Archive>,
-    pub drawn: watch::Sender<Arc<Drawn>>,
+    pub archive: Option<LongTermHistory>,
+    pub drawn: watch::Sender<Arc<Findings>>,
     pub clock: fn() -> Millis,
 }
 
-impl Keeper {
+impl HistoryBackfill {
     /// Runs until shut down.
     pub async fn run(mut self, shutdown: CancellationToken) {
         tokio::select! {
