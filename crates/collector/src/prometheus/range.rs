@@ -10,16 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::archive::{Question, Questions, Reply};
 use super::{
-    Api, Budget, CREDENTIALS, Failure, PlainQueries, Site,
+    api::{self, Api, CREDENTIALS, PlainQueries, open, site},
     identity::{Foreign, NameLabel, Scope},
-    open,
     oversized::OversizedNamespaces,
     query::{self, Queries},
-    site,
 };
 use crate::{
+    budget::Budget,
     config::{CollectConfig, PrometheusConfig},
+    error::Failure,
     k8s::prometheus::{Answer, Labels},
+    outside::Site,
 };
 use model::Millis;
 use wukong_core::{
@@ -57,7 +58,7 @@ impl PrometheusHistory {
     pub fn new(collect: &CollectConfig, budget: Budget) -> Option<Self> {
         let config = collect.prometheus.clone()?;
         let site = site(&config, collect, budget);
-        let scope = super::scope(&config, collect);
+        let scope = api::scope(&config, collect);
         Some(Self {
             site,
             config,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Api,
     answer::{self, Part, Scrapes},
+    api::Api,
     identity::{NameLabel, Scope},
     oversized,
     query::{self, Queries},
