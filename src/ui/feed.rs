@@ -368,12 +368,12 @@ impl FeedConnection {
     fn listen(self, address: &str) {
         self.stop();
         let last = self.state.with_value(|state| state.last.clone());
-        self.stream.set_value(Stream::open(address, &last, move |event| self.heard(event)));
+        self.stream.set_value(Stream::open(address, &last, move |event| self.receive(event)));
         self.set_timer(DEADLINE, move || self.broke_off());
     }
 
     /// An event, or none where the stream has ended.
-    fn heard(self, event: Option<(String, String)>) {
+    fn receive(self, event: Option<(String, String)>) {
         let Some((id, data)) = event else { return self.broke_off() };
         // A message without an id is a sign of life.
         if !data.starts_with('-') {
@@ -423,7 +423,7 @@ impl FeedConnection {
                 signal.set(false);
             }
         }
-        self.live.heard(frame);
+        self.live.set_frame(frame);
     }
 
     /// Where nothing answers the stream is as good a way to find out as any.

@@ -55,7 +55,7 @@ impl Live {
     }
 
     /// The server answered with this around its answer.
-    pub fn heard(self, frame: Frame) {
+    pub fn set_frame(self, frame: Frame) {
         self.offset.set_value(frame.now - browser_clock());
         self.now.set(frame.now);
         if self.frame.with_untracked(|old| old.as_ref() != Some(&frame)) {
@@ -70,14 +70,14 @@ impl Live {
 
     pub fn freshness(self) -> Freshness {
         let frame = self.frame.read();
-        let (heard, stale_after) = frame.as_ref().map_or((None, 0), |f| (f.heard, f.stale_after));
-        freshness(self.link.get(), heard, stale_after, self.now.get())
+        let (last_seen, stale_after) = frame.as_ref().map_or((None, 0), |f| (f.last_seen, f.stale_after));
+        freshness(self.link.get(), last_seen, stale_after, self.now.get())
     }
 
     /// The age of what the cluster last said.
     pub fn age(self) -> Option<Millis> {
-        let heard = self.frame.with(|frame| frame.as_ref().and_then(|frame| frame.heard));
-        heard.map(|heard| self.now.get() - heard)
+        let last_seen = self.frame.with(|frame| frame.as_ref().and_then(|frame| frame.last_seen));
+        last_seen.map(|last_seen| self.now.get() - last_seen)
     }
 
     fn start(self) {
@@ -95,12 +95,12 @@ impl Live {
     }
 }
 
-fn freshness(link: Link, heard: Option<Millis>, stale_after: u32, now: Millis) -> Freshness {
-    match (link, heard) {
+fn freshness(link: Link, last_seen: Option<Millis>, stale_after: u32, now: Millis) -> Freshness {
+    match (link, last_seen) {
         (Link::Page, _) => Freshness::Snapshot,
         (Link::Lost, _) => Freshness::Reconnecting,
         (Link::Live, None) => Freshness::Starting,
-        (Link::Live, Some(heard)) if now - heard > Millis::from(stale_after) => Freshness::Stale,
+        (Link::Live, Some(last_seen)) if now - last_seen > Millis::from(stale_after) => Freshness::Stale,
         (Link::Live, Some(_)) => Freshness::Live,
     }
 }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_page_is_live_only_while_the_cluster_speaks_and_the_server_answers() {
-        let at = |link, heard, now| freshness(link, heard, 45_000, now);
+        let at = |link, last_seen, now| freshness(link, last_seen, 45_000, now);
         assert_eq!(at(Link::Live, Some(0), 45_000), Freshness::Live);
         assert_eq!(at(Link::Live, Some(0), 45_001), Freshness::Stale);
         assert_eq!(at(Link::Live, None, 0), Freshness::Starting);

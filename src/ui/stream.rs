@@ -17,18 +17,22 @@ pub struct Stream(SendWrapper<(EventSource, Handler)>);
 
 impl Stream {
     /// `query` says which view. `heard` is told each message's id and data, and nothing once the stream has ended.
-    pub fn open(query: &str, last: &str, heard: impl Fn(Option<(String, String)>) + 'static) -> Option<Self> {
+    pub fn open(
+        query: &str,
+        last: &str,
+        on_event: impl Fn(Option<(String, String)>) + 'static,
+    ) -> Option<Self> {
         let join = if query.is_empty() { "?" } else { "&" };
         let address = [get_server_url(), "/api/events", query, join, "format=postcard&last=", last].concat();
         let source = EventSource::new(&address).ok()?;
-        let heard = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
+        let listener = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
             // An error carries no data.
             let event = event.unchecked_into::<MessageEvent>();
-            heard(event.data().as_string().map(|data| (event.last_event_id(), data)));
+            on_event(event.data().as_string().map(|data| (event.last_event_id(), data)));
         });
-        source.set_onmessage(Some(heard.as_ref().unchecked_ref()));
-        source.set_onerror(Some(heard.as_ref().unchecked_ref()));
-        Some(Self(SendWrapper::new((source, heard))))
+        source.set_onmessage(Some(listener.as_ref().unchecked_ref()));
+        source.set_onerror(Some(listener.as_ref().unchecked_ref()));
+        Some(Self(SendWrapper::new((source, listener))))
     }
 }
 

@@ -67,7 +67,7 @@ struct Follower<K: Kind> {
     outlet: ObservationSender,
     pulse: Arc<LastActivity>,
     /// The last byte that was told of.
-    told: Millis,
+    last_reported: Millis,
     ticks: Interval,
     backoff: Backoff,
     patience: Backoff,
@@ -76,14 +76,14 @@ struct Follower<K: Kind> {
     /// The last failure, and how many there were in a row.
     failed_at: Option<Instant>,
     failures: u32,
-    trouble: Option<Trouble>,
+    last_failure: Option<FailureKind>,
     listed_at: Instant,
     kind: PhantomData<K>,
 }
 
 /// What kind of failure it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+enum FailureKind {
     /// No answer.
     Away,
     /// An answer that is an error.
@@ -108,14 +108,14 @@ impl<K: Kind> Follower<K> {
             pulse: cluster.pulses.of(&K::path(namespace.as_deref())),
             access: Access { resource: K::resource(), namespace },
             outlet,
-            told: 0,
+            last_reported: 0,
             ticks,
             backoff: Backoff::default(),
             patience: Backoff::between(REFUSED.0, REFUSED.1),
             doubted: false,
             failed_at: None,
             failures: 0,
-            trouble: None,
+            last_failure: None,
             listed_at: Instant::now(),
             kind: PhantomData,
         }
@@ -158,24 +158,26 @@ impl<K: Kind> Follower<K> {
 
     async fn failed(&mut self, error: &FollowError) -> Result<Next, Closed> {
         self.count_failure();
-        let trouble = Trouble::of(error);
-        let before = self.trouble.replace(trouble);
-        match (before, trouble) {
+        let kind = FailureKind::of(error);
+        let before = self.last_failure.replace(kind);
+        match (before, kind) {
             // To have lost one's place is nothing wrong, and is recovered by the list that follows: unless it goes on.
-            (before, Trouble::LostPlace) if before != Some(Trouble::LostPlace) => return Ok(after(error)),
+            (before, FailureKind::LostPlace) if before != Some(FailureKind::LostPlace) => {
+                return Ok(after(error));
+            }
             // The server is back and its parts start up, authorisation and storage among them: that takes a second
             // or two, so the long waits of the outage are over.
-            (Some(Trouble::Away), Trouble::Refused) => self.backoff.reset(),
+            (Some(FailureKind::Away), FailureKind::Refused) => self.backoff.reset(),
             _ => {}
         }
-        if trouble != Trouble::LostPlace || self.failures > 2 {
+        if kind != FailureKind::LostPlace || self.failures > 2 {
             let error = self.access.follow_error(error);
             tracing::debug!(resource = K::PLURAL, reason = ?error.reason, detail = error.detail.english(), "watch failed");
-            self.told = self.pulse.last();
+            self.last_reported = self.pulse.last();
             let namespace = self.access.namespace.clone();
             self.outlet.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;
         }
-        match denied(error).filter(|_| before == Some(Trouble::Refused)) {
+        match denied(error).filter(|_| before == Some(FailureKind::Refused)) {
             Some(verb) => self.until_allowed(verb).await,
             None => sleep(self.backoff.wait()).await,
         }
@@ -209,18 +211,18 @@ impl<K: Kind> Follower<K> {
     }
 
     /// It is followed.
-    fn heard(&mut self) {
+    fn note_bytes(&mut self) {
         self.patience.reset();
         self.doubted = false;
     }
 
     async fn tell_alive(&mut self) -> Result<(), Closed> {
         let at = self.pulse.last();
-        if at <= self.told {
+        if at <= self.last_reported {
             return Ok(());
         }
-        self.told = at;
-        self.heard();
+        self.last_reported = at;
+        self.note_bytes();
         let namespace = self.access.namespace.clone();
         self.outlet.send(Observation::WatchAlive { source: K::SOURCE, namespace, at }).await
     }
@@ -231,7 +233,7 @@ impl<K: Kind> Follower<K> {
         if self.failed_at.is_none_or(|at| at.elapsed() > CALM) {
             self.backoff.reset();
             self.failures = 0;
-            self.trouble = None;
+            self.last_failure = None;
         }
         self.failed_at = Some(Instant::now());
         self.failures = self.failures.saturating_add(1);
@@ -242,7 +244,7 @@ impl<K: Kind> Follower<K> {
     }
 }
 
-impl Trouble {
+impl FailureKind {
     fn of(FollowError { failure, .. }: &FollowError) -> Self {
         match failure {
             Failure::Status { code: StatusCode::GONE, .. } => Self::LostPlace,

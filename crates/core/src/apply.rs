@@ -132,8 +132,8 @@ impl ClusterState {
         let forget_before = at - FORGET_AFTER * self.limits.metrics_interval;
         let crowded = self.metrics.len() > MOST_SAMPLES;
         self.metrics.retain(|_, received| match crowded {
-            true => received.told == at,
-            false => received.last.map_or(received.told, |last| last.receipt.first) >= forget_before,
+            true => received.last_reported == at,
+            false => received.last.map_or(received.last_reported, |last| last.receipt.first) >= forget_before,
         });
         self.track(SourceId::PodMetrics, namespace).succeeded(at);
     }
@@ -159,7 +159,7 @@ impl ClusterState {
             self.skews.add(SourceId::PodMetrics, node, at, wall, interval);
         }
         let PodMetricsFacts { namespace, name, created_by, .. } = facts;
-        let samples = PodSamples { namespace, name, created_by, last, incomplete, told: now };
+        let samples = PodSamples { namespace, name, created_by, last, incomplete, last_reported: now };
         self.metrics.insert(key, Box::new(samples));
     }
 

@@ -67,18 +67,18 @@ pub fn changed_sources<'a>(before: &Frame, after: &'a Frame) -> Option<Vec<&'a S
 }
 
 fn frame_change(before: &Frame, after: &Frame) -> Option<FrameChange> {
-    let Frame { cluster, demo, now, heard, stale_after, refresh, ready, sources: _ } = after;
+    let Frame { cluster, demo, now, last_seen, stale_after, refresh, ready, sources: _ } = after;
     if (&before.cluster, before.demo, before.stale_after, before.refresh)
         != (cluster, *demo, *stale_after, *refresh)
     {
         return None;
     }
     let sources = changed_sources(before, after)?.into_iter().cloned().collect();
-    Some(FrameChange { now: *now, heard: *heard, ready: *ready, sources })
+    Some(FrameChange { now: *now, last_seen: *last_seen, ready: *ready, sources })
 }
 
 fn is_same(before: &Frame, change: &FrameChange) -> bool {
-    change.sources.is_empty() && (before.heard, before.ready) == (change.heard, change.ready)
+    change.sources.is_empty() && (before.last_seen, before.ready) == (change.last_seen, change.ready)
 }
 
 fn extent(view: &HomeView) -> Extent {

@@ -273,8 +273,8 @@ pub(super) fn unsampled(node: &str, namespace: &str, pod: &str) -> Message {
 }
 
 /// The fix of memory that no pod's working set counts. `told`: by a Prometheus, so that the VM's page shows it.
-pub(super) fn hugepages(told: bool) -> Message {
-    if told { msg!(fix.hugepages_guest) } else { msg!(fix.hugepages) }
+pub(super) fn hugepages(guest_reports: bool) -> Message {
+    if guest_reports { msg!(fix.hugepages_guest) } else { msg!(fix.hugepages) }
 }
 
 fn describe(node: &str) -> String {

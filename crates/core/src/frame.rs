@@ -17,7 +17,7 @@ pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
         cluster: identity.cluster.clone(),
         demo: identity.demo,
         now,
-        heard: snapshot.heard,
+        last_seen: snapshot.last_seen,
         stale_after: identity.refresh.saturating_mul(STALE_AFTER as u32),
         refresh: identity.refresh,
         ready: snapshot.ready,

@@ -181,7 +181,7 @@ impl ClusterState {
     }
 
     /// When the cluster last answered anything.
-    pub(super) fn heard(&self) -> Option<Millis> {
+    pub(super) fn last_seen(&self) -> Option<Millis> {
         let tracks = self.tracks.values().filter_map(|track| track.last_success.max(track.last_bytes));
         tracks.chain(self.kubelets.values().filter_map(|kubelet| kubelet.answered)).max()
     }

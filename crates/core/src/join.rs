@@ -48,7 +48,7 @@ impl ClusterState {
         guests.retain(|instance, _| instances.contains_key(instance));
         // Nor of a node that is not asked any more, once what it said has expired long ago.
         let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
-        self.kubelets.retain(|_, kubelet| kubelet.heard >= forget_before);
+        self.kubelets.retain(|_, kubelet| kubelet.last_seen >= forget_before);
         self.skews.forget(self.wall(forget_before));
         self.own_skew = self.skews.own();
         let vms = self.join_all(now);
@@ -68,7 +68,7 @@ impl ClusterState {
             totals,
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
-            heard: self.heard().map(|heard| self.wall(heard)),
+            last_seen: self.last_seen().map(|last_seen| self.wall(last_seen)),
             nodes: self.nodes_told(),
             targets,
             vms,
@@ -305,7 +305,7 @@ fn disk_size(entry: &Entry, volumes: &[model::vm::Volume]) -> u64 {
 }
 
 /// In KubeVirt's words, of a VM that does not come up, or whose guest stands still because of a fault.
-fn trouble(entry: &Entry, summary: &VmSummary) -> Option<Box<Missing>> {
+fn why_not_running(entry: &Entry, summary: &VmSummary) -> Option<Box<Missing>> {
     let stuck = matches!(summary.status, Status::Error | Status::Pending);
     let missing = match &summary.fault {
         Some(message) => Missing {
@@ -314,7 +314,7 @@ fn trouble(entry: &Entry, summary: &VmSummary) -> Option<Box<Missing>> {
             ..Missing::from(Reason::Paused)
         },
         None if stuck => Missing {
-            detail: entry.vm.map(|vm| vm.trouble.as_str()).unwrap_or_default().into(),
+            detail: entry.vm.map(|vm| vm.failure_message.as_str()).unwrap_or_default().into(),
             fix: fix::stuck(entry.namespace(), entry.vm_name, entry.name()),
             ..Missing::from(Reason::NotRunning)
         },
@@ -339,7 +339,7 @@ fn describe(
     };
     Vm {
         uid: entry.uid().to_owned(),
-        trouble: trouble(entry, &summary),
+        failure: why_not_running(entry, &summary),
         summary,
         memory_text: String::new(),
         allocation_gap: None,

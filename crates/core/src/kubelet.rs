@@ -30,7 +30,7 @@ pub(super) struct NodeVolumes {
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
     /// When it last answered or failed.
-    pub heard: Millis,
+    pub last_seen: Millis,
     /// The least that two measurements of one volume were apart, once that was seen.
     apart: Option<Millis>,
 }
@@ -49,13 +49,13 @@ impl NodeVolumes {
             filesystems: facts.node_filesystems,
             answered: Some(at),
             error: None,
-            heard: at,
+            last_seen: at,
             apart,
         };
     }
 
     pub fn failed(&mut self, error: SourceError, at: Millis) {
-        (self.error, self.heard) = (Some(error), at);
+        (self.error, self.last_seen) = (Some(error), at);
     }
 
     pub fn volumes(&self) -> impl Iterator<Item = (&VolumeStats, &Receipt)> {

@@ -65,7 +65,7 @@ pub struct Snapshot {
     pub nodes: Arc<[Node]>,
     pub sources: Vec<SourceHealth>,
     /// When the cluster last answered anything.
-    pub heard: Option<Millis>,
+    pub last_seen: Option<Millis>,
     /// Every source was tried once.
     pub ready: bool,
     /// Whose kubelets, guests and images are worth asking.

@@ -32,10 +32,10 @@ pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
 pub fn names(matching: &[&Arc<Vm>], by: GroupBy, color: Measure, group: &str, block: u32) -> MapNames {
     let vms = grouped(matching, by).remove(group).unwrap_or_default();
     let Some(block) = vms.chunks(BLOCK).nth(block as usize) else { return MapNames::default() };
-    MapNames { mark: mark(block), vms: block.iter().map(|vm| told(&vm.summary, color)).collect() }
+    MapNames { mark: mark(block), vms: block.iter().map(|vm| map_vm(&vm.summary, color)).collect() }
 }
 
-fn told(vm: &VmSummary, color: Measure) -> MapVm {
+fn map_vm(vm: &VmSummary, color: Measure) -> MapVm {
     MapVm {
         namespace: vm.namespace.clone(),
         name: vm.name.clone(),

@@ -206,7 +206,7 @@ pub struct VmFacts {
     /// Has a `deletionTimestamp`.
     pub deleting: bool,
     /// Why it does not come up, as its conditions say; empty where it is up or off, or they do not say.
-    pub trouble: String,
+    pub failure_message: String,
     /// KubeVirt copies it from the instance.
     pub pause: Option<Box<Pause>>,
     /// vCPUs, and memory as written, that KubeVirt would start its template with. None and empty where the template

@@ -44,7 +44,7 @@ struct Offsets {
     median: Millis,
     /// What the source is asked in: samples are as old as that.
     interval: Millis,
-    heard: Millis,
+    updated: Millis,
 }
 
 impl Offsets {
@@ -55,7 +55,7 @@ impl Offsets {
         self.newest.push_back(offset);
         let mut sorted: Vec<Millis> = self.newest.iter().copied().collect();
         sorted.sort_unstable();
-        (self.median, self.interval, self.heard) = (sorted[sorted.len() / 2], interval, now);
+        (self.median, self.interval, self.updated) = (sorted[sorted.len() / 2], interval, now);
     }
 
     fn is_known(&self) -> bool {
@@ -95,11 +95,11 @@ impl Skews {
         self.skewed.get(&source)?.get(machine).copied()
     }
 
-    /// Drops what was not heard of since.
+    /// Drops what was not updated of since.
     pub fn forget(&mut self, before: Millis) {
         let Self { clocks, skewed } = self;
         clocks.retain(|(source, machine), offsets| {
-            let kept = offsets.heard >= before;
+            let kept = offsets.updated >= before;
             if !kept && let Some(skewed) = skewed.get_mut(source) {
                 skewed.remove(machine);
             }

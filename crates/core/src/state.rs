@@ -37,7 +37,7 @@ pub(super) struct PodSamples {
     /// Why the newest item is none.
     pub incomplete: Option<Incomplete>,
     /// When the pod was last told of.
-    pub told: Millis,
+    pub last_reported: Millis,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -102,10 +102,10 @@ impl ClusterState {
             None if quest.unit == Unit::Bytes
                 && subject.instance.is_some_and(|instance| instance.hugepages) =>
             {
-                let told = subject.instance.is_some_and(|instance| {
+                let guest_reports = subject.instance.is_some_and(|instance| {
                     self.prometheus.instances.contains_key(&At(&instance.namespace, &instance.name))
                 });
-                let fix = fix::hugepages(told);
+                let fix = fix::hugepages(guest_reports);
                 Err(Missing { last: Some(sample), fix, ..missing(Reason::Hugepages) })
             }
             None => Ok(sample),

@@ -96,7 +96,7 @@ impl Localize for VmSummary {
 impl Localize for Vm {
     fn localize(&mut self, lang: Lang) {
         self.summary.localize(lang);
-        self.trouble.localize(lang);
+        self.failure.localize(lang);
         self.allocation_gap.localize(lang);
         self.conflict.localize(lang);
         self.volumes.localize(lang);

@@ -25,7 +25,7 @@ pub enum Update<V, C> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameChange {
     pub now: Millis,
-    pub heard: Option<Millis>,
+    pub last_seen: Option<Millis>,
     pub ready: bool,
     /// Those that changed, whole.
     pub sources: Vec<SourceHealth>,
@@ -93,7 +93,7 @@ impl FrameChange {
             *old = source;
         }
         frame.now = self.now;
-        frame.heard = self.heard;
+        frame.last_seen = self.last_seen;
         frame.ready = self.ready;
         Some(())
     }

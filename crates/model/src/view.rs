@@ -24,7 +24,7 @@ pub struct Frame {
     /// When the page was cut, by the server's clock: ages are counted from here.
     pub now: Millis,
     /// When the cluster last answered anything; none before the first answer.
-    pub heard: Option<Millis>,
+    pub last_seen: Option<Millis>,
     /// The age in milliseconds above which what was heard is stale: three of the shortest interval.
     pub stale_after: u32,
     /// How often a page that stays open should ask again, in milliseconds.

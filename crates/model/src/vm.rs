@@ -163,7 +163,7 @@ pub struct Vm {
     pub pod: String,
     /// Why one in error, or pending, does not run, or why the guest of a running one stands still, and how to look into
     /// it. Few have it: it makes the others no larger.
-    pub trouble: Option<Box<Missing>>,
+    pub failure: Option<Box<Missing>>,
     /// Why it is not known what a VM would start with.
     pub allocation_gap: Option<Box<Missing>>,
     /// What its objects contradict each other in, where they disagree about who shows the VM.

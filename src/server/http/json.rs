@@ -86,7 +86,7 @@ impl<'a> VmJson<'a> {
             metrics: MetricsJson::new(summary.status, &summary.usage),
             kind: summary.kind.name(),
             kubevirt_status: &summary.kubevirt_status,
-            kubevirt_message: vm.trouble.as_ref().map(|trouble| trouble.detail.english()).unwrap_or_default(),
+            kubevirt_message: vm.failure.as_ref().map(|failure| failure.detail.english()).unwrap_or_default(),
             conflict: vm.conflict.as_ref().map(|conflict| conflict.english()),
             migrating_to: &summary.migrating_to,
             vm_name: &vm.vm_name,

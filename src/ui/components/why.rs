@@ -36,7 +36,7 @@ pub fn why(vm: &Vm, now: Millis) -> Option<impl IntoView + use<>> {
 }
 
 fn heading(vm: &Vm) -> &'static str {
-    match (&vm.summary.fault, &vm.trouble) {
+    match (&vm.summary.fault, &vm.failure) {
         (Some(_), _) => t!(why.paused),
         (None, Some(_)) => t!(why.idle),
         (None, None) => t!(why.title),
@@ -88,7 +88,7 @@ fn gaps(vm: &Vm) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let all = words::list(&[t!(figure.cpu), t!(figure.memory), t!(figure.disk)]);
     let halted = if vm.summary.fault.is_some() { t!(why.guest) } else { all.as_str() };
-    push(&mut gaps, halted, vm.trouble.as_deref());
+    push(&mut gaps, halted, vm.failure.as_deref());
     let size = words::list(&[t!(figure.vcpu), t!(figure.memory)]);
     push(&mut gaps, &size, vm.allocation_gap.as_deref());
     if vm.summary.status != Status::Running {

@@ -67,7 +67,7 @@ fn snapshot(vms: Vec<Vm>, sources: Vec<SourceHealth>) -> Snapshot {
         vms: vms.into_iter().map(Arc::new).collect(),
         sources,
         at: NOW,
-        heard: Some(NOW - 3_000),
+        last_seen: Some(NOW - 3_000),
         ready: true,
         ..Snapshot::default()
     }
@@ -206,11 +206,11 @@ fn a_notice_leads_to_the_vms_that_it_counts() {
 
 #[test]
 fn never_more_than_three_lines_of_trouble() {
-    let trouble = |mut source: SourceHealth| {
+    let degraded = |mut source: SourceHealth| {
         source.state = SourceState::Degraded;
         source
     };
-    let sources = sample::sources().into_iter().map(trouble).collect();
+    let sources = sample::sources().into_iter().map(degraded).collect();
     let page = render("/", snapshot(sample::vms(), sources));
     assert_eq!(page.html.matches("class=\"notice\"").count(), 3);
     assert!(page.text().contains("5 more sources have problems."));

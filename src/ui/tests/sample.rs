@@ -78,7 +78,7 @@ pub fn vm(namespace: &str, name: &str, node: &str, size: (u64, u64, u64), usage:
         created: 1_772_615_520_000,
         vm_name: [name, "-vm"].concat(),
         pod: ["virt-launcher-", name, "-vm-x7k2p"].concat(),
-        trouble: None,
+        failure: None,
         allocation_gap: None,
         conflict: None,
         networks: vec![Network {
@@ -109,7 +109,7 @@ pub fn idle(namespace: &str, name: &str, status: Status, says: &str, size: (u64,
     vm.summary.ip_address.clear();
     vm.summary.usage.disk_known = 0;
     vm.pod.clear();
-    vm.trouble = (status == Status::Error).then(|| {
+    vm.failure = (status == Status::Error).then(|| {
         Missing {
             detail: "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.".into(),
             fix: "See what the cluster says of it: kubectl -n ci describe virtualmachine gpu-trainer".into(),

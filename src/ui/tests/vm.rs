@@ -64,7 +64,7 @@ fn a_guest_that_a_fault_has_paused_says_why_and_how_to_fix_it() {
     vms[0].summary.kubevirt_status = "Paused".into();
     vms[0].summary.fault = Some(Box::new(message.into()));
     let (reason, detail, fix) = (Reason::Paused, message.into(), fix.into());
-    vms[0].trouble = Some(Box::new(Missing { detail, fix, ..Missing::from(reason) }));
+    vms[0].failure = Some(Box::new(Missing { detail, fix, ..Missing::from(reason) }));
     for url in ["/", "/vms/payments/api-gateway-01"] {
         let text = render(url, snapshot(vms.clone(), sample::sources())).text();
         assert!(text.contains("KubeVirt has paused the guest: VMI was paused, IO error."), "{url}: {text}");

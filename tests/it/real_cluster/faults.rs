@@ -50,10 +50,10 @@ const CELLS: [(Trouble, &str, &str); 7] = [
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn each_source_fails_alone_and_comes_back() {
     on_the_storage_cluster(async |storage| {
-        for (trouble, source, reason) in CELLS {
-            let cell = Cell::start(storage, trouble, source).await;
+        for (failure, source, reason) in CELLS {
+            let cell = Cell::start(storage, failure, source).await;
             let outcome = cell.run(source, reason).await;
-            outcome.unwrap_or_else(|why| panic!("{trouble:?}: {why}"));
+            outcome.unwrap_or_else(|why| panic!("{failure:?}: {why}"));
         }
         eprintln!("faults of real peers: {} cells", CELLS.len());
     });
@@ -61,7 +61,7 @@ fn each_source_fails_alone_and_comes_back() {
 
 struct Cell<'a> {
     storage: &'a Storage,
-    trouble: Trouble,
+    failure: Trouble,
     source: &'static str,
     access: Access,
     program: Program,
@@ -70,8 +70,8 @@ struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    async fn start(storage: &'a Storage, trouble: Trouble, source: &'static str) -> Self {
-        let name = format!("fault-{trouble:?}").to_lowercase();
+    async fn start(storage: &'a Storage, failure: Trouble, source: &'static str) -> Self {
+        let name = format!("fault-{failure:?}").to_lowercase();
         let authority = storage.plane.dir().join(format!("{name}-kubelets.crt"));
         fs::copy(storage.plane.authority_file(), &authority).unwrap();
         let mut flags = storage.prometheus_flags();
@@ -83,7 +83,7 @@ impl<'a> Cell<'a> {
             "--prometheus-deadline=2s".to_owned(),
         ]);
         let (access, program) = storage.program(&name, "nodes-stats", &flags).await;
-        Self { storage, trouble, source, access, program, authority }
+        Self { storage, failure, source, access, program, authority }
     }
 
     async fn run(&self, source: &str, reason: &str) -> Result<(), String> {
@@ -114,7 +114,7 @@ impl<'a> Cell<'a> {
     async fn strike(&self, on: bool) {
         let Storage { plane, kubelets, agents, prometheus, metrics, .. } = self.storage;
         let turn = |state| kubelets["node-b"].turn(if on { state } else { State::Well });
-        match self.trouble {
+        match self.failure {
             Trouble::MetricsBackendFails => metrics.break_down(on),
             Trouble::MetricsForbidden if on => self.access.revoke("metrics.k8s.io", "pods").await,
             Trouble::MetricsForbidden => self.access.restore().await,
@@ -135,7 +135,7 @@ impl<'a> Cell<'a> {
             let cpu = &vm["usage"]["cpu"];
             check(cpu["used"].is_number() && cpu["stale"] == false, || cpu.to_string())?;
         }
-        if !(but == "kubelet" && self.trouble == Trouble::KubeletsOfAStranger) {
+        if !(but == "kubelet" && self.failure == Trouble::KubeletsOfAStranger) {
             known(&vm, "four-image", "kubelet-direct", "own", 7 * GI + 12_345, 20 * GI)?;
         }
         if but != "guest-agent" {

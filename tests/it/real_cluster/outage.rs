@@ -48,7 +48,7 @@ fn the_page_outlives_the_api_server_and_is_fresh_again_soon_after_it() {
 /// Through the whole outage: pages are answered, nothing new is claimed to be heard, old figures say that they are.
 async fn stays_up_and_ages(program: &Program) -> Result<(), String> {
     let stopped = Instant::now();
-    let mut heard = None;
+    let mut last_seen = None;
     while stopped.elapsed() < OUTAGE {
         for path in ["/", "/vms/prod/web", "/api/vms", "/healthz"] {
             let status = program.try_get(path).await.map(|answer| answer.status);
@@ -57,8 +57,8 @@ async fn stays_up_and_ages(program: &Program) -> Result<(), String> {
         // What was under way when the server was killed may still have been taken in.
         if stopped.elapsed() > Duration::from_secs(2) {
             let last = last_heard(program).await;
-            let before = *heard.get_or_insert(last);
-            check(last == before, || format!("heard at {before}, now {last}, from a dead server"))?;
+            let before = *last_seen.get_or_insert(last);
+            check(last == before, || format!("last_seen at {before}, now {last}, from a dead server"))?;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -55,7 +55,7 @@ impl Kind for VirtualMachines {
             uid: meta.uid.0,
             namespace: meta.namespace.0,
             name: meta.name.0,
-            trouble: trouble(&status).to_owned(),
+            failure_message: failure_message(&status).to_owned(),
             pause: pause(&status.conditions),
             printable_status: status.0.printable_status.0,
             vcpus: vcpus(&domain).filter(|_| own),
@@ -75,7 +75,7 @@ impl Kind for VirtualMachines {
             .instancetype
             .as_deref()
             .map_or(0, |of| size_of::<InstancetypeRef>() + texts(&[&of.name, &of.revision]));
-        let parts = texts(&[&facts.trouble, &facts.memory]) + pause + instancetype;
+        let parts = texts(&[&facts.failure_message, &facts.memory]) + pause + instancetype;
         ROW + size_of::<VmFacts>() + texts(&own) + parts
     }
 
@@ -206,7 +206,7 @@ const TROUBLES: [(&str, &str); 5] = [
 ];
 
 /// Of a VM that is up, or is meant to be off, nothing.
-fn trouble(status: &VirtualMachineStatus) -> &str {
+fn failure_message(status: &VirtualMachineStatus) -> &str {
     let settled = ["", "Running", "Migrating", "Paused", "Stopped", "Stopping", "Terminating"];
     if settled.contains(&&*status.printable_status) {
         return "";

@@ -81,16 +81,16 @@ impl KubeletClients {
     /// Asks one node, and tells what it said. None: nobody listens any more.
     pub async fn ask(self, node: String, way: Route, outlet: ObservationSender) -> Option<PollOutcome> {
         let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
-        let (direct, told) = match way {
+        let (direct, answer) = match way {
             Route::Proxy { straight } => (None, self.proxied(&node, straight).await),
             Route::Direct(address) => self.straight(&node, address).await,
             Route::Either(address) => match self.straight(&node, address).await {
-                (direct, told) if told.outcome == Outcome::Answered => (direct, told),
+                (direct, answer) if answer.outcome == Outcome::Answered => (direct, answer),
                 (direct, _) => (direct, self.proxied(&node, direct).await),
             },
             Route::Nowhere => (None, RequestOutcome::failed(no_address(&node))),
         };
-        let RequestOutcome { outcome, result, proxied } = told;
+        let RequestOutcome { outcome, result, proxied } = answer;
         if outcome == Outcome::Answered {
             outlet.took(SourceId::Kubelet, started).await.ok()?;
         }

@@ -57,7 +57,7 @@ fn time_alone_is_no_change() {
     let mut after = before.clone();
     after.frame.now += 5_000;
     assert_eq!(delta::home(&before, &after), Outcome::Same);
-    after.frame.heard = Some(NOW + 5_000);
+    after.frame.last_seen = Some(NOW + 5_000);
     let (made, changed) = applied_to(&before, change(&before, &after));
     assert_eq!((made, changed), (after, Changed::default()), "only the age of the page differs");
 }

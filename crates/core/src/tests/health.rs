@@ -28,7 +28,7 @@ fn all_well_is_healthy_and_ready() {
         SourceId::Kubelet,
     ];
     assert_eq!(states, want.map(|id| (id, SourceState::Healthy)));
-    assert_eq!(snapshot.heard, Some(NOW));
+    assert_eq!(snapshot.last_seen, Some(NOW));
 }
 
 #[test]

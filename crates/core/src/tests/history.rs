@@ -58,7 +58,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
         created: 0,
         vm_name: uid.into(),
         pod: String::new(),
-        trouble: None,
+        failure: None,
         allocation_gap: None,
         conflict: None,
         networks: Vec::new(),

@@ -129,7 +129,7 @@ fn a_guest_that_a_fault_has_paused_says_so() {
         assert_eq!((vm.summary.status, milli(&vm)), (Status::Running, Ok(500)), "it is measured");
         let said = vm.summary.fault.as_ref().map(|message| message.english());
         assert_eq!(said.as_deref(), fault.then_some(message), "{printable} {reason}");
-        assert_eq!(vm.trouble.as_ref().map(|of| of.reason), fault.then_some(Reason::Paused));
+        assert_eq!(vm.failure.as_ref().map(|of| of.reason), fault.then_some(Reason::Paused));
         let mut calm = vm.summary.clone();
         calm.usage.disk = model::figure::Figure::Missing(Reason::NoVolumes.into());
         assert_eq!(super::super::attention::needs_attention(&calm), fault, "{printable} {reason}");
@@ -146,20 +146,21 @@ fn a_guest_that_a_fault_has_paused_says_so() {
 fn a_vm_in_error_says_why_and_where_to_look() {
     let mut world = one();
     world.apply(Observation::Instances(replaced(vec![])));
-    let facts = |printable: &str, trouble: &str| VmFacts { trouble: trouble.into(), ..vm_facts(printable) };
+    let facts =
+        |printable: &str, message: &str| VmFacts { failure_message: message.into(), ..vm_facts(printable) };
     world.apply(Observation::VirtualMachines(applied(facts("ErrorUnschedulable", "4 Insufficient gpu"))));
-    let trouble = web(&mut world).trouble.clone().unwrap();
-    assert_eq!((trouble.reason, trouble.detail.english()), (Reason::NotRunning, "4 Insufficient gpu".into()));
-    let fix = trouble.fix.english();
+    let failure = web(&mut world).failure.clone().unwrap();
+    assert_eq!((failure.reason, failure.detail.english()), (Reason::NotRunning, "4 Insufficient gpu".into()));
+    let fix = failure.fix.english();
     assert!(fix.ends_with("kubectl -n a describe virtualmachine web-vm"), "{fix}");
     world.apply(Observation::VirtualMachines(applied(facts("Running", ""))));
-    assert_eq!(web(&mut world).trouble, None);
+    assert_eq!(web(&mut world).failure, None);
     world.apply(Observation::Wukongs(applied(WukongFacts {
         phase: "Failed".into(),
         vm_name: String::new(),
         ..wukong("b", "lost")
     })));
-    let fix = find(&world.join(NOW), "b", "lost").trouble.clone().unwrap().fix.english();
+    let fix = find(&world.join(NOW), "b", "lost").failure.clone().unwrap().fix.english();
     assert!(fix.ends_with("kubectl -n b describe wukong lost"), "{fix}");
 }
 

@@ -217,8 +217,10 @@ async fn the_sources_can_be_followed_alone() {
     assert!(state["sources"].is_array() && state.get("vms").is_none());
     server.publish(2, vec![]);
     assert!(client.is_quiet().await);
-    let snapshot =
-        wukong_core::Snapshot { heard: Some(9), ..crate::server::http::tests::fixture::snapshot(3, vec![]) };
+    let snapshot = wukong_core::Snapshot {
+        last_seen: Some(9),
+        ..crate::server::http::tests::fixture::snapshot(3, vec![])
+    };
     server.snapshots.send_replace(Arc::new(snapshot));
     assert_eq!(client.event().await.json()["heardAt"], 9);
 }

@@ -31,7 +31,7 @@ impl<'a> FrameState<'a> {
             cluster: &frame.cluster,
             demo: frame.demo,
             now: frame.now,
-            heard_at: frame.heard,
+            heard_at: frame.last_seen,
             ready: frame.ready,
             sources: frame.sources.iter().map(SourceJson::new).collect(),
         }
@@ -103,8 +103,8 @@ impl FrameChange {
 
     fn new(before: &Frame, after: &Frame) -> Option<Self> {
         let sources: Vec<_> = changed_sources(before, after)?.into_iter().map(SourceJson::new).collect();
-        let same = sources.is_empty() && (before.heard, before.ready) == (after.heard, after.ready);
-        Some(Self { now: after.now, heard_at: after.heard, ready: after.ready, sources, same })
+        let same = sources.is_empty() && (before.last_seen, before.ready) == (after.last_seen, after.ready);
+        Some(Self { now: after.now, heard_at: after.last_seen, ready: after.ready, sources, same })
     }
 }
 

@@ -175,7 +175,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
         created: 1_700_000_000_000,
         vm_name: format!("{name}-vm"),
         pod: format!("virt-launcher-{name}-vm-abcde"),
-        trouble: None,
+        failure: None,
         allocation_gap: None,
         conflict: None,
         networks: vec![Network {

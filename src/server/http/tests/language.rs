@@ -158,7 +158,7 @@ fn full_of_messages() -> (Vm, usize) {
     let mut vm = vm("shop", "web");
     vm.summary.fault = message();
     vm.conflict = message();
-    (vm.trouble, vm.allocation_gap) = (Some(Box::new(missing())), Some(Box::new(missing())));
+    (vm.failure, vm.allocation_gap) = (Some(Box::new(missing())), Some(Box::new(missing())));
     let usage = &mut vm.summary.usage;
     (usage.cpu, usage.memory, usage.disk) = (figure(), figure(), figure());
     vm.volumes.truncate(1);

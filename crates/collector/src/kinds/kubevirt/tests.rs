@@ -136,7 +136,7 @@ fn a_vm_that_does_not_come_up_says_why() {
         let json = format!(
             r#"{{"metadata": {{"name": "a", "namespace": "b"}}, "status": {{"printableStatus": "{printable}", "conditions": [{conditions}]}}}}"#
         );
-        assert_eq!(read::<VirtualMachines>(&json).unwrap().trouble, want, "{printable}");
+        assert_eq!(read::<VirtualMachines>(&json).unwrap().failure_message, want, "{printable}");
     }
 }
 

@@ -73,7 +73,7 @@ fn whole(status: Status) -> Vm {
     vm.summary.status = status;
     vm.summary.migrating_to = "node-2".into();
     vm.summary.usage.memory = Figure::Missing(missing(Reason::Hugepages));
-    vm.trouble = (status == Status::Error).then(|| Box::new(missing(Reason::NotRunning)));
+    vm.failure = (status == Status::Error).then(|| Box::new(missing(Reason::NotRunning)));
     vm.summary.fault = (status == Status::Running).then(|| Box::new("fault".into()));
     vm.allocation_gap = Some(Box::new(missing(Reason::NoAllocation)));
     vm.conflict = Some(Box::new("conflict".into()));
