@@ -28,7 +28,7 @@ pub async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken
     result
 }
 
-/// The Prometheus and the Ceph that stand beside the simulated cluster, and its kubelets that can be asked straight.
+/// The Prometheus and the Ceph that stand beside the simulated cluster, and its kubelets that can be asked directly.
 fn ask_beside(
     collect: &mut CollectConfig,
     cluster: &simulator::Handle,

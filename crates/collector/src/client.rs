@@ -145,7 +145,7 @@ impl Cluster {
 }
 
 impl DirectClient {
-    /// None where kubelets are not to be asked straight, or cannot be: without an authority to tell a kubelet by, the
+    /// None where kubelets are not to be asked directly, or cannot be: without an authority to tell a kubelet by, the
     /// credentials would go to whoever answers at its address; and a kubelet knows no impersonation. A person's token
     /// opens more than statistics: no kubelet is offered it unless that is asked for.
     fn new(
@@ -173,7 +173,7 @@ impl DirectClient {
         config.tls_server_name = None;
         let credentials = credentials.clone();
         Ok(if wanted {
-            Some(Self { client: straight(&config, &credentials)?, config, credentials, ca })
+            Some(Self { client: direct(&config, &credentials)?, config, credentials, ca })
         } else {
             None
         })
@@ -188,7 +188,7 @@ impl DirectClient {
             _ => return false,
         };
         let made = trust(&mut self.config, &pem).and_then(|()| {
-            straight(&self.config, &self.credentials).map_err(|error| ConnectError::from(error).to_string())
+            direct(&self.config, &self.credentials).map_err(|error| ConnectError::from(error).to_string())
         });
         *known = pem;
         match made {
@@ -203,7 +203,7 @@ impl DirectClient {
 }
 
 /// A client without an address of its own. What a single kubelet refuses says nothing of the credentials.
-fn straight(config: &Config, credentials: &Credentials) -> Result<Client, TlsError> {
+fn direct(config: &Config, credentials: &Credentials) -> Result<Client, TlsError> {
     let connections = Connections::to_kubelets(config.clone());
     connections.try_make()?;
     let service = Authenticated {

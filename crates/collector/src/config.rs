@@ -66,7 +66,7 @@ impl CollectConfig {
 /// Which way kubelets are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KubeletAccess {
-    /// Straight where that is allowed and answers, else through the API server: for each node by itself. A kubeconfig's
+    /// Directly where that is allowed and answers, else through the API server: for each node by itself. A kubeconfig's
     /// token goes through the API server alone.
     #[default]
     Auto,
@@ -74,7 +74,7 @@ pub enum KubeletAccess {
     Direct,
 }
 
-/// How kubelets are asked straight.
+/// How kubelets are asked directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeletConfig {
     pub access: KubeletAccess,

@@ -148,7 +148,7 @@ impl Sources {
         let proxy = BoundedClient { limit: proxy.limit.min(proxy.budget.largest()), ..proxy };
         let askers = KubeletClients {
             proxy,
-            straight: self.cluster.kubelets.clone(),
+            direct: self.cluster.kubelets.clone(),
             access: config.kubelet.access,
             port: config.kubelet.port,
             namespaces: config.namespaces.as_deref().map(Arc::from),

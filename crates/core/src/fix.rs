@@ -54,7 +54,7 @@ pub(super) fn configure(id: SourceId) -> Message {
 /// The smallest tier of permissions that has it.
 fn grant(id: SourceId) -> &'static str {
     match id {
-        // Not the rules alone: the Deployment of the other tiers asks no kubelet straight.
+        // Not the rules alone: the Deployment of the other tiers asks no kubelet directly.
         SourceId::Kubelet => "kubectl apply -k deploy/nodes-stats",
         _ => "kubectl apply -f deploy/cluster/rbac.yaml",
     }

@@ -19,7 +19,7 @@ pub enum Source {
     PodMetrics,
     /// kubelet `/stats/summary` through the API server's node proxy.
     KubeletProxy,
-    /// The same, straight from the kubelet.
+    /// The same, directly from the kubelet.
     KubeletDirect,
     /// A Prometheus-compatible API.
     Prometheus,

@@ -1,4 +1,4 @@
-//! Kubelets that can be asked straight: each at its node's own loopback address, all at one port, over TLS. They take
+//! Kubelets that can be asked directly: each at its node's own loopback address, all at one port, over TLS. They take
 //! any credential, as the simulated API server does.
 
 use std::{
@@ -37,7 +37,7 @@ pub struct Kubelets {
 /// Times that a port is looked for which is free at every address.
 const ATTEMPTS: u32 = 10;
 
-/// None where no node is to be asked straight, or the system has no loopback addresses to spare.
+/// None where no node is to be asked directly, or the system has no loopback addresses to spare.
 pub async fn listen(cluster: &Arc<Cluster>) -> Result<Option<Kubelets>, SimError> {
     let nodes = cluster.world.nodes();
     let direct = nodes.iter().filter(|node| node.direct);
@@ -70,7 +70,7 @@ async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<Bound<'a>>> 
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(error) => {
-                tracing::debug!(node = name, %error, "simulated cluster: no kubelet to ask straight");
+                tracing::debug!(node = name, %error, "simulated cluster: no kubelet to ask directly");
             }
         }
     }

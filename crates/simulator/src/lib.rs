@@ -143,7 +143,7 @@ struct OtherApis {
     prometheus: SocketAddr,
     dashboard: SocketAddr,
     ceph: Arc<Ceph>,
-    /// The port of those that can be asked straight, and their authority's certificate in PEM.
+    /// The port of those that can be asked directly, and their authority's certificate in PEM.
     kubelets: Option<(u16, String)>,
 }
 
@@ -249,7 +249,7 @@ impl Handle {
         &self.beside.ceph
     }
 
-    /// Port and authority of the kubelets that can be asked straight, if there are any.
+    /// Port and authority of the kubelets that can be asked directly, if there are any.
     pub fn kubelets(&self) -> Option<(u16, &str)> {
         self.beside.kubelets.as_ref().map(|(port, authority)| (*port, authority.as_str()))
     }

@@ -13,7 +13,7 @@ pub struct Node {
     pub memory_bytes: u64,
     pub created: Millis,
     pub kubelet: Kubelet,
-    /// Its kubelet can be asked straight, too.
+    /// Its kubelet can be asked directly, too.
     pub direct: bool,
     /// Milliseconds that its clock is ahead of all others; negative: behind.
     pub clock_ahead: Millis,
@@ -83,7 +83,7 @@ impl Node {
         self
     }
 
-    /// A loopback address: who asks a made-up kubelet straight must not reach somebody's real machine.
+    /// A loopback address: who asks a made-up kubelet directly must not reach somebody's real machine.
     pub fn ip(&self) -> String {
         let mut rng = Rng::of(0, &["node", &self.name]);
         format!("127.{}.{}.{}", rng.below(254) + 1, rng.below(254), rng.below(253) + 1)

@@ -19,7 +19,7 @@ pub enum Peer {
     ApiServer,
     Prometheus,
     Ceph,
-    /// Those that can be asked straight.
+    /// Those that can be asked directly.
     Kubelets,
 }
 

@@ -1,4 +1,4 @@
-//! Kubelets that are asked straight: with `nodes/stats` alone, with a certificate that can be verified, and else through the
+//! Kubelets that are asked directly: with `nodes/stats` alone, with a certificate that can be verified, and else through the
 //! API server.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -23,7 +23,7 @@ const USED: u64 = 7 * GI + 12_345;
 
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
-fn with_nodes_stats_alone_kubelets_are_asked_straight() {
+fn with_nodes_stats_alone_kubelets_are_asked_direct() {
     on_the_storage_cluster(async |storage| {
         let (access, program) = storage.program::<&str>("direct", "nodes-stats", &[]).await;
         within(FIRST_FIGURES, async || from(&program, "kubelet-direct").await).await.unwrap();
@@ -120,7 +120,7 @@ fn proxied(storage: &Storage, access: &Access) -> usize {
     asked.iter().filter(|request| request.summary_of().is_some()).count()
 }
 
-/// Requests straight to node-a's kubelet that were answered.
+/// Requests directly to node-a's kubelet that were answered.
 fn asked(storage: &Storage, access: &Access) -> usize {
     let asked = storage.kubelets["node-a"].asked();
     asked.iter().filter(|direct| direct.user == access.user() && direct.status == 200).count()

@@ -186,7 +186,7 @@ async fn ask_pool(
     let mut statics: BTreeMap<Image, &Image> =
         statics.into_iter().map(|image| (at_home(image), image)).collect();
     let homes: Vec<Image> = statics.keys().cloned().collect();
-    // Straight into what was found: it stands, should the budget of the round end here.
+    // Directly into what was found: it stands, should the budget of the round end here.
     let before = found.len();
     let outcome = ask_images(api, pool, exact.iter().copied().chain(&homes).collect(), found).await;
     let mut renamed = Vec::new();

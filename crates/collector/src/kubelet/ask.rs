@@ -1,4 +1,4 @@
-//! One request to one kubelet: straight, through the API server, or through it where straight does not work.
+//! One request to one kubelet: directly, through the API server, or through it where a direct connection does not work.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -35,17 +35,17 @@ const PROXY: &str = "get nodes/proxy";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     Proxy {
-        /// How it went straight a while ago: to fix that would be enough.
-        straight: Option<Direct>,
+        /// How the last direct request went: to fix that would be enough.
+        direct: Option<Direct>,
     },
     Direct(IpAddr),
-    /// Straight, and through the API server should that fail.
+    /// Directly, and through the API server should that fail.
     Either(IpAddr),
-    /// Only straight is wanted, and where to is not known.
+    /// Only direct access is wanted, and the address is not known.
     Nowhere,
 }
 
-/// How a request straight to the kubelet went.
+/// How a direct request to the kubelet went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direct {
     Answered,
@@ -58,7 +58,7 @@ pub enum Direct {
 pub struct KubeletClients {
     pub proxy: BoundedClient,
     /// None: kubelets are only asked through the API server.
-    pub straight: Option<DirectClient>,
+    pub direct: Option<DirectClient>,
     pub access: KubeletAccess,
     pub port: u16,
     pub namespaces: Option<Arc<[String]>>,
@@ -73,7 +73,7 @@ pub struct PollOutcome {
     pub proxied: bool,
     /// That was the only way to be tried.
     pub began_by_proxy: bool,
-    /// None where it was not asked straight.
+    /// None where it was not asked directly.
     pub direct: Option<Direct>,
 }
 
@@ -82,9 +82,9 @@ impl KubeletClients {
     pub async fn ask(self, node: String, way: Route, outlet: ObservationSender) -> Option<PollOutcome> {
         let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
         let (direct, answer) = match way {
-            Route::Proxy { straight } => (None, self.proxied(&node, straight).await),
-            Route::Direct(address) => self.straight(&node, address).await,
-            Route::Either(address) => match self.straight(&node, address).await {
+            Route::Proxy { direct } => (None, self.proxied(&node, direct).await),
+            Route::Direct(address) => self.direct(&node, address).await,
+            Route::Either(address) => match self.direct(&node, address).await {
                 (direct, answer) if answer.outcome == Outcome::Answered => (direct, answer),
                 (direct, _) => (direct, self.proxied(&node, direct).await),
             },
@@ -98,7 +98,7 @@ impl KubeletClients {
         Some(PollOutcome { node, started, outcome, proxied, began_by_proxy, direct })
     }
 
-    async fn proxied(&self, node: &str, straight: Option<Direct>) -> RequestOutcome {
+    async fn proxied(&self, node: &str, direct: Option<Direct>) -> RequestOutcome {
         let Some(path) = path(node) else { return RequestOutcome::failed(bad_name()) };
         let outcome = |failure: &Failure| match failure {
             Failure::Late(_) => Outcome::Late,
@@ -107,12 +107,12 @@ impl KubeletClients {
         };
         let volumes = self.volumes(&self.proxy, &path).await;
         RequestOutcome::of(Source::KubeletProxy, volumes, outcome, |failure| {
-            describe_proxied(node, straight, failure)
+            describe_proxied(node, direct, failure)
         })
     }
 
-    async fn straight(&self, node: &str, address: IpAddr) -> (Option<Direct>, RequestOutcome) {
-        let Some(DirectClient { client, .. }) = &self.straight else {
+    async fn direct(&self, node: &str, address: IpAddr) -> (Option<Direct>, RequestOutcome) {
+        let Some(DirectClient { client, .. }) = &self.direct else {
             return (None, RequestOutcome::failed(no_address(node)));
         };
         let asker = BoundedClient { client: client.clone(), ..self.proxy.clone() };
@@ -183,10 +183,10 @@ fn no_address(node: &str) -> SourceError {
     source_error(Reason::NoNode, msg!(collect.no_address, node = node))
 }
 
-fn describe_proxied(node: &str, straight: Option<Direct>, failure: &Failure) -> SourceError {
+fn describe_proxied(node: &str, direct: Option<Direct>, failure: &Failure) -> SourceError {
     match failure {
         Failure::Transport(error) => transport_error(error.as_ref()),
-        Failure::Status { code, .. } => proxied_status(node, straight, code.as_u16()),
+        Failure::Status { code, .. } => proxied_status(node, direct, code.as_u16()),
         other => describe(node, other),
     }
 }
@@ -216,14 +216,14 @@ fn kubelet(node: &str) -> Message {
     msg!(collect.kubelet, node = node)
 }
 
-fn proxied_status(node: &str, straight: Option<Direct>, code: u16) -> SourceError {
+fn proxied_status(node: &str, direct: Option<Direct>, code: u16) -> SourceError {
     let peer = kubelet(node);
     match code {
         401 => unauthorized(msg!(collect.api_server)),
-        403 if straight == Some(Direct::Denied) => denied(key!(permission.kubelet), node),
+        403 if direct == Some(Direct::Denied) => denied(key!(permission.kubelet), node),
         // As it is where kubelets sign their certificates themselves.
-        403 if straight == Some(Direct::Failed) => {
-            let words = vec![denied(PROXY, node).detail, msg!(collect.not_straight)];
+        403 if direct == Some(Direct::Failed) => {
+            let words = vec![denied(PROXY, node).detail, msg!(collect.not_direct)];
             source_error(Reason::Forbidden, Message::List(words))
         }
         403 => denied(PROXY, node),

@@ -1,4 +1,4 @@
-//! Each node's `/stats/summary`, straight from its kubelet or through the API server's node proxy: volumes only.
+//! Each node's `/stats/summary`, directly from its kubelet or through the API server's node proxy: volumes only.
 //!
 //! A node that hangs holds one slot for its deadline, after which it is suspect: suspects wait behind the others
 //! and never take more than half of the slots. A node that fails is asked once a cycle like any other; only while
@@ -26,9 +26,9 @@ use crate::config::{CollectConfig, KubeletAccess};
 use crate::observation_sender::{Closed, ObservationSender};
 use wukong_core::observation::{NodeTarget, Targets};
 
-/// A kubelet that could not be asked straight is not tried so again for this long.
+/// A kubelet that could not be asked directly is not tried so again for this long.
 const DIRECT_AGAIN: Duration = Duration::from_secs(600);
-/// So many kubelets in a row that could not be asked straight stand for all: a firewall or a missing permission
+/// So many kubelets in a row that could not be asked directly stand for all: a firewall or a missing permission
 /// would else cost each node its own attempt.
 const DIRECT_HOPELESS: u32 = 3;
 /// The file of their authority is not read more often.
@@ -62,10 +62,10 @@ pub async fn poll(
 #[derive(Debug)]
 struct Node {
     address: Option<IpAddr>,
-    straight: DirectAccess,
+    direct: DirectAccess,
 }
 
-/// Whether a node can be asked straight, as far as that was tried.
+/// Whether a node can be asked directly, as far as that was tried.
 #[derive(Clone, Copy, Debug)]
 enum DirectAccess {
     Untried,
@@ -73,7 +73,7 @@ enum DirectAccess {
     Closed(Closure),
 }
 
-/// Straight does not work: until when it is not tried, and how it went.
+/// A direct connection does not work: until when it is not tried, and how it went.
 #[derive(Clone, Copy, Debug)]
 struct Closure {
     until: Instant,
@@ -89,10 +89,10 @@ struct ScrapeRound {
     by_proxy: usize,
     /// None: nobody listens any more.
     asked: JoinSet<Option<PollOutcome>>,
-    /// Of the API server, which kubelets that are asked straight have nothing to do with.
+    /// Of the API server, which kubelets that are asked directly have nothing to do with.
     pace: Pace,
-    /// Kubelets in a row that could not be asked straight, and what that means for those not tried yet.
-    failed_straight: u32,
+    /// Kubelets in a row that could not be asked directly, and what that means for those not tried yet.
+    failed_direct: u32,
     closed: Option<Closure>,
     renewed: Instant,
 }
@@ -107,22 +107,22 @@ impl ScrapeRound {
             by_proxy: 0,
             asked: JoinSet::new(),
             pace: Pace::new(config.disk_interval),
-            failed_straight: 0,
+            failed_direct: 0,
             closed: None,
             renewed: Instant::now(),
         }
     }
 
-    /// Under another authority, what was learned of asking straight does not hold.
+    /// Under another authority, what was learned of asking directly does not hold.
     async fn renew(&mut self) {
-        let Some(straight) = &mut self.askers.straight else { return };
+        let Some(direct) = &mut self.askers.direct else { return };
         if self.renewed.elapsed() < RENEW_EVERY {
             return;
         }
         self.renewed = Instant::now();
-        if straight.renew().await {
-            (self.failed_straight, self.closed) = (0, None);
-            self.nodes.values_mut().for_each(|node| node.straight = DirectAccess::Untried);
+        if direct.renew().await {
+            (self.failed_direct, self.closed) = (0, None);
+            self.nodes.values_mut().for_each(|node| node.direct = DirectAccess::Untried);
         }
     }
 
@@ -164,11 +164,11 @@ impl ScrapeRound {
             return Some((turn.due, turn.key.clone()));
         };
         // While the API server is away, one request at a time sees whether it is back; the others go on.
-        let straight = self.nodes.next(now, suspects, |name| !proxied(name));
-        let straight = straight.map(|turn| (turn.due, turn.key));
+        let direct = self.nodes.next(now, suspects, |name| !proxied(name));
+        let direct = direct.map(|turn| (turn.due, turn.key));
         let probe = self.nodes.next(now, suspects, proxied).filter(|_| self.by_proxy == 0);
         let probe = probe.map(|turn| (turn.due.max(probe_at), turn.key));
-        let (at, name) = straight.into_iter().chain(probe).min()?;
+        let (at, name) = direct.into_iter().chain(probe).min()?;
         Some((at, name.clone()))
     }
 
@@ -176,19 +176,18 @@ impl ScrapeRound {
         match (self.askers.access, node.address) {
             (KubeletAccess::Direct, Some(address)) => Route::Direct(address),
             (KubeletAccess::Direct, None) => Route::Nowhere,
-            (KubeletAccess::Auto, Some(address)) if self.askers.straight.is_some() => {
+            (KubeletAccess::Auto, Some(address)) if self.askers.direct.is_some() => {
                 let closed = self.closure(node).filter(|closed| now < closed.until);
-                closed.map_or(Route::Either(address), |Closure { how, .. }| Route::Proxy {
-                    straight: Some(how),
-                })
+                closed
+                    .map_or(Route::Either(address), |Closure { how, .. }| Route::Proxy { direct: Some(how) })
             }
-            _ => Route::Proxy { straight: None },
+            _ => Route::Proxy { direct: None },
         }
     }
 
-    /// What keeps this node from being asked straight: what was met there, else what many others met.
+    /// What keeps this node from being asked directly: what was met there, else what many others met.
     fn closure(&self, node: &Node) -> Option<Closure> {
-        match node.straight {
+        match node.direct {
             DirectAccess::Works => None,
             DirectAccess::Untried => self.closed,
             DirectAccess::Closed(own) => self.closed.filter(|all| all.until > own.until).or(Some(own)),
@@ -217,22 +216,22 @@ impl ScrapeRound {
         let due = self.due_again(&asked);
         let learned = asked.direct.map(|direct| self.learn(direct, Instant::now()));
         if let Some(node) = self.nodes.get_mut(&asked.node) {
-            node.straight = learned.unwrap_or(node.straight);
+            node.direct = learned.unwrap_or(node.direct);
         }
         self.by_proxy -= usize::from(asked.began_by_proxy);
         self.nodes.end(&asked.node, due, asked.outcome == Outcome::Late);
         Ok(())
     }
 
-    /// What a request straight to one kubelet says of that way: of this node, and after several of all.
+    /// What a request directly to one kubelet says of that way: of this node, and after several of all.
     fn learn(&mut self, direct: Direct, now: Instant) -> DirectAccess {
         if direct == Direct::Answered {
-            (self.failed_straight, self.closed) = (0, None);
+            (self.failed_direct, self.closed) = (0, None);
             return DirectAccess::Works;
         }
         let closed = Closure { until: now + DIRECT_AGAIN, how: direct };
-        self.failed_straight += 1;
-        if self.failed_straight >= DIRECT_HOPELESS {
+        self.failed_direct += 1;
+        if self.failed_direct >= DIRECT_HOPELESS {
             self.closed = Some(closed);
         }
         DirectAccess::Closed(closed)
@@ -263,13 +262,13 @@ impl ScrapeRound {
 
 impl Node {
     fn new(address: Option<IpAddr>) -> Self {
-        Self { address, straight: DirectAccess::Untried }
+        Self { address, direct: DirectAccess::Untried }
     }
 
     /// What was learned of another address does not hold for this one.
     fn moved_to(&mut self, address: Option<IpAddr>) {
         if self.address != address {
-            (self.address, self.straight) = (address, DirectAccess::Untried);
+            (self.address, self.direct) = (address, DirectAccess::Untried);
         }
     }
 }

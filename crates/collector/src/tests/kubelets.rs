@@ -1,4 +1,4 @@
-//! Kubelets asked straight, and through the API server where that does not work: each node by itself.
+//! Kubelets asked directly, and through the API server where that does not work: each node by itself.
 
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ fn nodes(nodes: &[(&str, &str)]) -> Targets {
     Targets { nodes: nodes.iter().map(target).collect(), ..Targets::default() }
 }
 
-fn straight(kubelets: &Secure, access: KubeletAccess) -> CollectConfig {
+fn direct(kubelets: &Secure, access: KubeletAccess) -> CollectConfig {
     let kubelet = KubeletConfig { access, port: kubelets.port, ca: Some(kubelets.ca()), insecure_tls: false };
     CollectConfig {
         kubelet,
@@ -54,10 +54,10 @@ impl Collector {
 }
 
 #[tokio::test]
-async fn straight_goes_first_over_either_protocol_with_the_same_credentials() {
+async fn direct_goes_first_over_either_protocol_with_the_same_credentials() {
     let (api, kubelets) = (proxy(), Secure::start(|_, _| empty()));
     let aims = nodes(&[("four", "127.0.0.1"), ("six", "::1")]);
-    let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Auto), aims).await;
+    let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
     for node in ["four", "six", "four", "six"] {
         assert_eq!(collector.told(node).await, Ok(Source::KubeletDirect), "{node}");
     }
@@ -75,7 +75,7 @@ async fn each_node_falls_back_by_itself_and_keeps_to_what_works() {
         false => empty(),
     });
     let aims = nodes(&[("well", "127.0.0.1"), ("denied", "127.0.0.2"), ("nowhere", "")]);
-    let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Auto), aims).await;
+    let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
     for _ in 0..3 {
         assert_eq!(collector.told("denied").await, Ok(Source::KubeletProxy));
     }
@@ -98,7 +98,7 @@ async fn whatever_keeps_a_kubelet_from_answering_leads_through_the_api_server() 
     ] {
         let kubelets = Secure::start(move |_, _| answer());
         let aims = nodes(&[("n", "127.0.0.1")]);
-        let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Auto), aims).await;
+        let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
         assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy), "{what}");
         assert_eq!(kubelets.server.asked(DIRECT).len(), 1, "{what}");
     }
@@ -108,7 +108,7 @@ async fn whatever_keeps_a_kubelet_from_answering_leads_through_the_api_server() 
 async fn a_kubelet_that_cannot_prove_itself_gets_no_credentials() {
     let (api, kubelets, others) = (proxy(), Secure::start(|_, _| empty()), Secure::start(|_, _| empty()));
     let aims = nodes(&[("n", "127.0.0.1")]);
-    let mut config = straight(&kubelets, KubeletAccess::Auto);
+    let mut config = direct(&kubelets, KubeletAccess::Auto);
     config.kubelet.ca = Some(others.ca());
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
     assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));
@@ -138,7 +138,7 @@ async fn without_the_proxy_each_failure_names_node_and_permission() {
     ] {
         let kubelets = Secure::start(move |_, _| status(code, "x"));
         let aims = nodes(&[("n", "127.0.0.1"), ("nowhere", "")]);
-        let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Direct), aims).await;
+        let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Direct), aims).await;
         let error = collector.told("n").await.unwrap_err();
         assert_eq!((error.reason, &*error.detail.english()), (reason, words));
         assert_eq!(collector.told("nowhere").await.unwrap_err().reason, Reason::NoNode);
@@ -154,7 +154,7 @@ async fn a_denial_both_ways_names_both_permissions() {
     });
     let kubelets = Secure::start(|_, _| status(403, "Forbidden"));
     let aims = nodes(&[("n", "127.0.0.1")]);
-    let mut collector = Collector::aim(&api, straight(&kubelets, KubeletAccess::Auto), aims).await;
+    let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
     for _ in 0..2 {
         let error = collector.told("n").await.unwrap_err();
         assert_eq!(error.detail.english(), "get nodes/stats or nodes/proxy (node n)");
@@ -166,7 +166,7 @@ async fn where_none_of_several_works_the_others_are_not_tried() {
     let (api, kubelets) = (proxy(), Secure::start(|_, _| status(403, "Forbidden")));
     let names: Vec<_> = (0..9).map(|n| format!("n{n}")).collect();
     let aims: Vec<_> = names.iter().map(|name| (name.as_str(), "127.0.0.1")).collect();
-    let config = CollectConfig { kubelet_concurrency: 1, ..straight(&kubelets, KubeletAccess::Auto) };
+    let config = CollectConfig { kubelet_concurrency: 1, ..direct(&kubelets, KubeletAccess::Auto) };
     let mut collector = Collector::aim(&api, config, nodes(&aims)).await;
     for name in &names {
         assert_eq!(collector.told(name).await, Ok(Source::KubeletProxy));
@@ -181,7 +181,7 @@ async fn kubelets_go_on_while_the_api_server_is_away_and_say_nothing_of_it() {
     let mut aims = vec![("straight", "127.0.0.1"), ("also", "127.0.0.2")];
     aims.extend(through.iter().map(|name| (name.as_str(), "")));
     let config =
-        CollectConfig { disk_interval: Duration::from_secs(1), ..straight(&kubelets, KubeletAccess::Auto) };
+        CollectConfig { disk_interval: Duration::from_secs(1), ..direct(&kubelets, KubeletAccess::Auto) };
     let mut collector = Collector::aim(&api, config, nodes(&aims)).await;
     assert_eq!(collector.told("n7").await, Ok(Source::KubeletProxy));
     api.stop().await;
@@ -204,7 +204,7 @@ async fn a_new_authority_in_the_file_is_taken_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::copy(others.ca(), &ca).unwrap();
-    let mut config = straight(&kubelets, KubeletAccess::Auto);
+    let mut config = direct(&kubelets, KubeletAccess::Auto);
     config.kubelet.ca = Some(ca.clone());
     let mut collector = Collector::aim(&api, config, nodes(&[("n", "127.0.0.1")])).await;
     assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));

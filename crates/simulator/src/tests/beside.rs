@@ -340,7 +340,7 @@ async fn too_many_bad_logins_lock_the_account() {
 }
 
 #[tokio::test]
-async fn a_kubelet_can_be_asked_straight_at_its_own_address() {
+async fn a_kubelet_can_be_asked_direct_at_its_own_address() {
     let scenario = Scenario::empty().node(Node::new("n1").direct()).node(Node::new("n2"));
     let sim = start(Options::exactly(scenario)).await.unwrap();
     sim.world().put(Guest::new("a", "one").running_on("n1", 0));
@@ -349,23 +349,23 @@ async fn a_kubelet_can_be_asked_straight_at_its_own_address() {
     let address = pods["items"][0]["status"]["hostIP"].as_str().unwrap();
     assert!(address.starts_with("127."), "{address}");
 
-    let summary = straight(address, port, authority).await.unwrap();
+    let summary = direct(address, port, authority).await.unwrap();
     assert_eq!(summary["node"]["nodeName"], "n1");
     assert!(summary.to_string().contains("one-root"));
     sim.faults().add_times(Target::Summary("n1".into()), Fault::status(403), 1);
-    assert_eq!(straight(address, port, authority).await.unwrap()["code"], 403);
+    assert_eq!(direct(address, port, authority).await.unwrap()["code"], 403);
     assert_eq!(sim.requests().count(&Target::Path("/stats/summary".into())), 2);
     sim.world().set_kubelet("n1", Kubelet::Refuses);
-    assert!(straight(address, port, authority).await.is_err());
+    assert!(direct(address, port, authority).await.is_err());
     assert!(
-        straight(&Node::new("n2").ip(), port, authority).await.is_err(),
+        direct(&Node::new("n2").ip(), port, authority).await.is_err(),
         "it is asked through the API server"
     );
     sim.shutdown().await;
 }
 
 /// One request over TLS, spoken by hand: the tests' client has none.
-async fn straight(address: &str, port: u16, authority: &str) -> std::io::Result<Value> {
+async fn direct(address: &str, port: u16, authority: &str) -> std::io::Result<Value> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -31,12 +31,11 @@ pub enum Cut {
 
 impl Cut {
     pub fn of(view: &View, format: Format, reader: &Reader, scope: &Scope, snapshot: &Snapshot) -> Self {
-        let cut = Self::without_language(view, format, reader, scope, snapshot);
-        match format {
-            // JSON is in English, and renders each message where it is written.
-            Format::Json => cut,
-            Format::Postcard(lang) => cut.localized(lang),
-        }
+        let lang = match format {
+            Format::Json => Lang::English,
+            Format::Postcard(lang) => lang,
+        };
+        Self::without_language(view, format, reader, scope, snapshot).localized(lang)
     }
 
     fn without_language(
@@ -76,7 +75,10 @@ impl Cut {
     /// The same once the snapshot is gone.
     pub fn bytes_alone(&self) -> usize {
         let rows = match self {
-            Self::List(_, rows) => rows.iter().map(|vm| size::of_vm(vm)).sum(),
+            // Rows are the snapshot's, and have no language.
+            Self::List(_, rows) => {
+                rows.iter().map(|vm| size::of_vm(&Vm::clone(vm).localized(Lang::English))).sum()
+            }
             Self::Vm(_) | Self::Sources(_) => 0,
         };
         self.bytes() + rows

@@ -7,7 +7,7 @@ pub(super) enum Victim {
     /// All that is asked of it.
     ApiServer,
     Metrics,
-    /// Through the API server, and straight.
+    /// Through the API server, and directly.
     Kubelet,
     Straight,
     Prometheus,
