@@ -228,3 +228,22 @@ fn list(value: &Value) -> &[Value] {
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
+
+/// Cargo reads every member of the workspace, whichever it compiles.
+#[test]
+fn the_image_is_built_from_every_member_of_the_workspace() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let ignored = fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let (_, members) = manifest.split_once("members = [").unwrap();
+    let (members, _) = members.split_once(']').unwrap();
+    let folders: Vec<_> =
+        members.split(',').map(|member| member.trim().trim_matches('"').split('/').next().unwrap()).collect();
+    assert!(folders.len() >= 2, "{folders:?}");
+    for folder in folders {
+        assert!(
+            ignored.lines().any(|line| line == format!("!{folder}")),
+            ".dockerignore leaves {folder} out"
+        );
+    }
+}

@@ -164,9 +164,9 @@ pub fn not_configured() -> Missing {
     }
 }
 
+/// Of Prometheus, which failed.
 fn failed(error: &SourceError) -> Missing {
-    let fix = fix::source(SourceId::Prometheus, error.reason);
-    Missing { reason: error.reason, detail: error.detail.clone(), fix, last: None }
+    fix::missing(error, fix::source(SourceId::Prometheus, error.reason), None)
 }
 
 fn unrecorded() -> Missing {

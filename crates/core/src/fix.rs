@@ -3,9 +3,15 @@
 
 use std::borrow::Cow;
 
-use super::observation::{Image, Key};
+use super::observation::{Image, Key, SourceError};
 use i18n::{msg, permission};
-use model::{message::Message, name::in_command, reason::Reason, source::SourceId};
+use model::{
+    figure::{Missing, Sample},
+    message::Message,
+    name::in_command,
+    reason::Reason,
+    source::SourceId,
+};
 
 /// What stands in a command for a name that is none.
 const NAMESPACE: &str = "NAMESPACE";
@@ -16,6 +22,11 @@ const CLAIM: &str = "CLAIM";
 /// Which namespaces fill the answers of Prometheus.
 const MOST_SERIES: &str =
     r#"topk(10, count by (namespace) ({__name__=~"kubevirt_vmi_.*|kubelet_volume_stats_.*"}))"#;
+
+/// A figure that is missing because its source failed, with its last sample.
+pub(super) fn missing(error: &SourceError, fix: Message, last: Option<Sample>) -> Missing {
+    Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
+}
 
 /// The fix of a source that fails as a whole.
 pub(super) fn source(id: SourceId, reason: Reason) -> Message {

@@ -123,7 +123,7 @@ impl ClusterState {
                 _ if wanted.place.node.is_empty() => wanted.missing(Reason::NoNode),
                 None => wanted.missing(Reason::Starting),
                 Some(kubelet) => match &kubelet.error {
-                    Some(error) => failed(error, fix::kubelet(error.reason, wanted.place.node), None),
+                    Some(error) => fix::missing(error, fix::kubelet(error.reason, wanted.place.node), None),
                     None => wanted.unreported((msg!(error.no_host_path), fix::unlisted(wanted.place.node))),
                 },
             });
@@ -152,7 +152,7 @@ impl ClusterState {
         let Some((stats, receipt)) = self.prometheus.volumes.get(&wanted.claim) else {
             let gap = self.prometheus.gaps.iter().find(|gap| gap.covers(&wanted.claim)).map(|gap| &gap.error);
             return Err(match error.or(gap) {
-                Some(error) => failed(error, fix::source(SourceId::Prometheus, error.reason), None),
+                Some(error) => fix::missing(error, fix::source(SourceId::Prometheus, error.reason), None),
                 None => wanted.unreported(unscraped()),
             });
         };
@@ -174,8 +174,10 @@ impl ClusterState {
         let fix = |error: &SourceError| fix::guest(error.reason, &instance.namespace, &instance.name);
         let Some(answered) = guest.answered else {
             let error = guest.error.as_ref();
-            return Some(Err(error
-                .map_or_else(|| wanted.missing(Reason::Starting), |error| failed(error, fix(error), None))));
+            return Some(Err(error.map_or_else(
+                || wanted.missing(Reason::Starting),
+                |error| fix::missing(error, fix(error), None),
+            )));
         };
         let content = match guest.content(wanted.ordered.claim) {
             Ok(content)
@@ -294,7 +296,7 @@ impl ClusterState {
     /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
     fn silent(&self, id: SourceId, wanted: &VolumeQuery, look: impl Fn() -> Advice) -> Missing {
         match self.standing_error(id) {
-            Some(error) => failed(error, fix::source(id, error.reason), None),
+            Some(error) => fix::missing(error, fix::source(id, error.reason), None),
             None if self.heard_of(id).is_none() => wanted.missing(Reason::Starting),
             None => wanted.unreported(look()),
         }
@@ -315,7 +317,7 @@ fn judge(found: Found, wanted: &VolumeQuery) -> Result<Sample, Missing> {
     let sample = Sample { stale: age.stale, ..sample };
     match error {
         Some(error) if error.reason == Reason::Forbidden || age.expired => {
-            Err(failed(error, fix, Some(sample)))
+            Err(fix::missing(error, fix, Some(sample)))
         }
         None if age.expired => Err(Missing { last: Some(sample), ..wanted.missing(Reason::Expired) }),
         _ => Ok(sample),
@@ -345,10 +347,6 @@ fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
         Gap::SharedSerial => (Reason::NotReported, msg!(error.shared_serial), msg!(fix.own_serials)),
     };
     Missing { detail, fix, ..Missing::from(reason) }
-}
-
-fn failed(error: &SourceError, fix: Message, last: Option<Sample>) -> Missing {
-    Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
 }
 
 fn sample(used: u64, of: u64, at: Millis, source: Source, basis: Basis) -> Sample {

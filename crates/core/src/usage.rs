@@ -173,9 +173,9 @@ fn denies(error: &SourceError) -> bool {
     matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent)
 }
 
+/// Of the metrics API, which failed.
 fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
-    let fix = fix::source(SourceId::PodMetrics, error.reason);
-    Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
+    fix::missing(error, fix::source(SourceId::PodMetrics, error.reason), last)
 }
 
 /// Whether what was created then is still coming up. A time that lies far ahead says nothing: a clock is off.

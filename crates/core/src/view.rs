@@ -1,5 +1,7 @@
 //! Cuts what one page shows out of a snapshot. Pure: the same snapshot, query and time give the same view.
 
+use std::sync::Arc;
+
 use model::{
     Millis,
     delta::RowKey,
@@ -63,20 +65,20 @@ pub fn find<'a>(snapshot: &'a Snapshot, _: &Scope, namespace: &str, name: &str) 
 }
 
 /// The VM that a summary is of.
-pub fn of_summary<'a>(snapshot: &'a Snapshot, summary: &VmSummary) -> Option<&'a Vm> {
+pub fn of_summary<'a>(snapshot: &'a Snapshot, summary: &VmSummary) -> Option<&'a Arc<Vm>> {
     one(snapshot, summary.key())
 }
 
 /// The VM that a row is of.
 pub fn of_row<'a>(snapshot: &'a Snapshot, (kind, namespace, name): &RowKey) -> Option<&'a Vm> {
-    one(snapshot, (*kind, namespace, name))
+    one(snapshot, (*kind, namespace, name)).map(|vm| &**vm)
 }
 
-fn one<'a>(snapshot: &'a Snapshot, (kind, namespace, name): (Kind, &str, &str)) -> Option<&'a Vm> {
+fn one<'a>(snapshot: &'a Snapshot, (kind, namespace, name): (Kind, &str, &str)) -> Option<&'a Arc<Vm>> {
     let by_name = |vm: &Vm| (vm.summary.name.as_str(), vm.summary.namespace.as_str()) < (name, namespace);
     let first = snapshot.vms.partition_point(|vm| by_name(vm));
-    let alike = snapshot.vms[first..].iter().take_while(|vm| vm.key() == (namespace, name));
-    alike.map(|vm| &**vm).find(|vm| vm.summary.kind == kind)
+    let mut alike = snapshot.vms[first..].iter().take_while(|vm| vm.key() == (namespace, name));
+    alike.find(|vm| vm.summary.kind == kind)
 }
 
 pub fn sources(snapshot: &Snapshot, identity: &Identity, _: &Scope, now: Millis) -> SourcesView {

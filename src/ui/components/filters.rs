@@ -216,7 +216,8 @@ fn sorts() -> Options {
     Sort::ALL.map(|sort| (sort.code().to_owned(), words::sort(sort).to_owned())).to_vec()
 }
 
-fn orders() -> Options {
+/// What every list may be ordered by.
+pub fn orders() -> Options {
     [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
         .map(|(code, word)| (code.to_owned(), word.to_owned()))
         .to_vec()

@@ -12,6 +12,7 @@ pub mod meter;
 pub mod notices;
 pub mod pager;
 pub mod sheet;
+pub mod sort_head;
 pub mod sprite;
 pub mod state;
 pub mod summary;

@@ -11,6 +11,8 @@ use crate::{
         components::{
             card::vm_address,
             meter::bar,
+            pager::turn,
+            sort_head::sort_head,
             state::{State, state},
             title::title,
             why::fix,
@@ -92,7 +94,7 @@ fn page(view: &GroupsView) -> impl IntoView + use<> {
         } else {
             Either::Right(table(query, rows.into_any()))
         }}
-        {pager(query, view.pages)}
+        {turn(query.page, view.pages, view.matching, &|page| GroupsQuery { page, ..query.clone() }.address())}
         <p class="small">{explained(query.by)}</p>
     }
 }
@@ -188,18 +190,7 @@ fn head(query: &GroupsQuery, (word, sort, number): Head) -> impl IntoView + use<
     let sorted = (query.sort == sort).then_some(query.order);
     let order = sorted.map_or(sort.default_order(), Order::other);
     let address = GroupsQuery { sort, order, page: 1, ..query.clone() }.address();
-    let (arrow, word_of) = match sorted {
-        None => ("", None),
-        Some(Order::Asc) => (" ↑", Some("ascending")),
-        Some(Order::Desc) => (" ↓", Some("descending")),
-    };
-    view! {
-        <th role="columnheader" scope="col" class=if number { "n" } else { "" } aria-sort=word_of>
-            <a href=address>
-                {word} <span aria-hidden="true">{arrow}</span>
-            </a>
-        </th>
-    }
+    sort_head(word, if number { "n" } else { "" }, sorted, Some(address))
 }
 
 fn row(group: &Group, query: &GroupsQuery) -> impl IntoView + use<> {
@@ -453,30 +444,4 @@ fn ranked(consumer: &Consumer, unit: Unit) -> impl IntoView + use<> {
             {consumer.stale.then(|| view! { <small class="aged">{t!(groups.old)}</small> })}
         </li>
     }
-}
-
-/// Which part of the groups this is, and links to the parts before and after.
-fn pager(query: &GroupsQuery, pages: u32) -> Option<impl IntoView + use<>> {
-    let step = |page: Option<u32>, word: &'static str, rel: &'static str| {
-        page.map(|page| {
-            let address = GroupsQuery { page, ..query.clone() }.address();
-            view! {
-                <a class="button" href=address rel=rel>
-                    {word}
-                </a>
-            }
-        })
-    };
-    let previous = step((query.page > 1).then(|| query.page - 1), t!(groups.previous), "prev");
-    let next = step((query.page < pages).then(|| query.page + 1), t!(groups.next), "next");
-    let place = t!(groups.place_of_page, page = query.page.to_string(), pages = pages.to_string());
-    (pages > 1).then(|| {
-        view! {
-            <nav class="pager" aria-label=t!(groups.pages)>
-                {previous}
-                <span class="place">{place}</span>
-                {next}
-            </nav>
-        }
-    })
 }

@@ -19,9 +19,10 @@ use crate::{
         },
         components::{
             card::vm_address,
-            filters::{Options, select},
+            filters::{Options, orders, select},
             meter::bar,
             pager::turn,
+            sort_head::sort_head,
             title::title,
         },
         feed::Feed,
@@ -273,12 +274,6 @@ fn sorts() -> Options {
     InsightSort::ALL.map(|sort| (sort.code().to_owned(), sort_word(sort).to_owned())).to_vec()
 }
 
-fn orders() -> Options {
-    [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
-        .map(|(code, word)| (code.to_owned(), word.to_owned()))
-        .to_vec()
-}
-
 /// Heads of the columns, by what a click on them sorts, and whether they hold numbers.
 const COLUMNS: [(Key, Option<InsightSort>, bool); 6] = [
     (key!(insights.vm), Some(InsightSort::Name), false),
@@ -303,35 +298,17 @@ fn list(view: &InsightsView) -> impl IntoView + use<> {
     }
 }
 
-/// A second click turns the order round.
 fn head(
     (name, sort, number): (Key, Option<InsightSort>, bool),
     query: &InsightQuery,
 ) -> impl IntoView + use<> {
-    let sorted = sort == Some(query.sort);
-    let order = match (sort, query.order) {
-        (Some(_), Order::Asc) if sorted => Order::Desc,
-        (Some(_), Order::Desc) if sorted => Order::Asc,
-        (sort, _) => sort.unwrap_or_default().default_order(),
-    };
-    let href = sort.map(|sort| {
+    let sorted = (sort == Some(query.sort)).then_some(query.order);
+    let address = sort.map(|sort| {
+        let order = sorted.map_or(sort.default_order(), Order::other);
         let query = InsightQuery { sort, order, page: 1, ..query.clone() };
         ["/insights", &query.to_query_string()].concat()
     });
-    let direction = sorted.then(|| if query.order == Order::Asc { "ascending" } else { "descending" });
-    let name = match href {
-        Some(href) => Either::Left(view! {
-            <a href=href data-noscroll="">
-                {text(name)}
-            </a>
-        }),
-        None => Either::Right(text(name)),
-    };
-    view! {
-        <th role="columnheader" scope="col" class=if number { "n" } else { "" } aria-sort=direction>
-            {name}
-        </th>
-    }
+    sort_head(text(name), if number { "n" } else { "" }, sorted, address)
 }
 
 fn row(insight: &Insight) -> impl IntoView + use<> {

@@ -1,6 +1,6 @@
 //! The list as a dense table: a row a VM, columns that sort by their heads and can be left out.
 
-use leptos::{either::Either, prelude::*};
+use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
 use super::rows::{draw_row, row_keys};
@@ -11,6 +11,7 @@ use crate::{
             card::{disk_partly, place, vm_address},
             icon::{Icon, icon},
             meter::{Gauge, bar, meter, of},
+            sort_head::sort_head,
             state::{State, state},
         },
         feed::Feed,
@@ -135,35 +136,11 @@ fn head(
     (word, class, sort): (&'static str, &'static str, Option<Sort>),
 ) -> impl IntoView + use<> {
     let sorted = (sort == Some(query.sort)).then_some(query.order);
-    let arrow = match sorted {
-        Some(Order::Asc) => " ↑",
-        Some(Order::Desc) => " ↓",
-        None => "",
-    };
-    let content = match sort {
-        None => Either::Left(word),
-        Some(sort) => {
-            let order = sorted.map_or(sort.default_order(), Order::other);
-            let address = Query { sort, order, page: 1, ..query.clone() }.address();
-            Either::Right(view! {
-                <a href=address>
-                    {word} <span aria-hidden="true">{arrow}</span>
-                </a>
-            })
-        }
-    };
-    view! {
-        <th role="columnheader" scope="col" class=class aria-sort=sorted.map(sort_word)>
-            {content}
-        </th>
-    }
-}
-
-fn sort_word(order: Order) -> &'static str {
-    match order {
-        Order::Asc => "ascending",
-        Order::Desc => "descending",
-    }
+    let address = sort.map(|sort| {
+        let order = sorted.map_or(sort.default_order(), Order::other);
+        Query { sort, order, page: 1, ..query.clone() }.address()
+    });
+    sort_head(word, class, sorted, address)
 }
 
 fn row(vm: &VmSummary, columns: Columns, now: Millis) -> impl IntoView + use<> {

@@ -14,11 +14,12 @@ use i18n::{Lang, Localize};
 use model::{
     delta::Update,
     view::{Facets, HomeView, SourcesView, VmView},
-    vm::{Vm, VmSummary},
+    vm::Vm,
 };
 use wukong_core::{
     Scope, Snapshot,
     delta::{self, Outcome},
+    view::of_summary,
 };
 
 pub enum Cut {
@@ -50,7 +51,11 @@ impl Cut {
                 let home = reader.home_of(snapshot, scope, query);
                 match format {
                     Format::Json => {
-                        let rows = home.vms.iter().filter_map(|vm| whole(snapshot, vm)).collect();
+                        let rows = home
+                            .vms
+                            .iter()
+                            .filter_map(|vm| of_summary(snapshot, vm).cloned())
+                            .collect();
                         Self::List(Box::new(said_in_json(home)), rows)
                     }
                     Format::Postcard(_) => Self::List(Box::new(home), Vec::new()),
@@ -133,18 +138,6 @@ impl Localize for Cut {
 fn said_in_json(view: HomeView) -> HomeView {
     let (vms, sparks, map) = (Vec::new(), Vec::new(), Vec::new());
     HomeView { vms, sparks, map, facets: Facets::default(), ..view }
-}
-
-/// The VM of a row, out of the snapshot that the row was cut from. Snapshots are sorted by name, then namespace.
-fn whole(snapshot: &Snapshot, row: &VmSummary) -> Option<Arc<Vm>> {
-    let of = |vm: &Arc<Vm>| (vm.summary.name.clone(), vm.summary.namespace.clone());
-    let wanted = (row.name.clone(), row.namespace.clone());
-    let first = snapshot.vms.partition_point(|vm| of(vm) < wanted);
-    snapshot.vms[first..]
-        .iter()
-        .take_while(|vm| of(vm) == wanted)
-        .find(|vm| vm.summary.kind == row.kind)
-        .cloned()
 }
 
 fn written<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
