@@ -29,13 +29,13 @@ pub fn fill(store: &HistoryStore, snapshot: &Snapshot, recording: &Recording, ti
 
 /// What is still to be asked for, in pieces whose answers are of a bounded size.
 #[derive(Debug)]
-pub struct Plan {
+pub struct BackfillPlan {
     /// End (not before which nothing is wanted) and step of what is left, the next first.
     left: Vec<(Millis, Millis, Millis)>,
     count: usize,
 }
 
-impl Plan {
+impl BackfillPlan {
     pub fn new(now: Millis, vms: usize) -> Self {
         let end = now.div_euclid(COARSE.step) * COARSE.step;
         let day = end - COARSE.step * COARSE.len as Millis;
@@ -48,11 +48,11 @@ impl Plan {
     }
 
     /// The newest piece that is left.
-    pub fn next(&mut self) -> Option<Times> {
+    pub fn next_piece(&mut self) -> Option<Times> {
         let (from, to, step) = self.left.pop()?;
         let count = (((to - from) / step) as usize).min(self.count);
         if count == 0 {
-            return self.next();
+            return self.next_piece();
         }
         let first = to - (count as Millis - 1) * step;
         self.left.push((from, first - step, step));

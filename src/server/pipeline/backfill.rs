@@ -13,7 +13,7 @@ use model::{Millis, message::Message, reason::Reason};
 use wukong_core::{
     Snapshot,
     archive::{Answer, Names, Of, Times},
-    backfill::{Plan, fill},
+    backfill::{BackfillPlan, fill},
     history::HistoryStore,
     insight::{self, Findings},
     observation::SourceError,
@@ -79,9 +79,9 @@ impl HistoryBackfill {
     /// been too much.
     async fn fill(&self) {
         let Some(archive) = &self.archive else { return };
-        let mut plan = Plan::new((self.clock)(), self.snapshots.borrow().vms.len());
+        let mut plan = BackfillPlan::new((self.clock)(), self.snapshots.borrow().vms.len());
         let mut pause = PAUSE;
-        while let Some(times) = plan.next() {
+        while let Some(times) = plan.next_piece() {
             let started = Instant::now();
             let all = Of::All(Arc::new(Names::of_all(&self.snapshots.borrow().vms)));
             let answer = timeout(PATIENCE, archive.answer(Requester::Backfill, all, times)).await;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     archive::{Of, Recording, Times, history, not_configured, of, times, without},
-    backfill::{Plan, fill},
+    backfill::{BackfillPlan, fill},
     history::HistoryStore,
     observation::SourceError,
 };
@@ -148,9 +148,9 @@ fn a_span_ends_at_its_last_whole_step() {
 fn a_day_is_asked_for_in_pieces_the_newest_first() {
     let now = START + 7 * MINUTE + 3_000;
     for (vms, most) in [(1, 96), (10_000, 12), (1_000_000, 4)] {
-        let mut plan = Plan::new(now, vms);
+        let mut plan = BackfillPlan::new(now, vms);
         let (mut hour, mut day, mut before) = (Vec::new(), Vec::new(), now);
-        while let Some(times) = plan.next() {
+        while let Some(times) = plan.next_piece() {
             assert!(times.count <= most && times.last() <= before, "{times:?}");
             before = times.from - times.step;
             let kept = if times.step == MINUTE { &mut hour } else { &mut day };
@@ -168,14 +168,14 @@ fn a_day_is_asked_for_in_pieces_the_newest_first() {
 
 #[test]
 fn a_piece_that_failed_is_asked_for_again_and_smaller_if_it_was_too_much() {
-    let mut plan = Plan::new(START, 1);
-    let first = plan.next().unwrap();
+    let mut plan = BackfillPlan::new(START, 1);
+    let first = plan.next_piece().unwrap();
     plan.again(first, false);
-    assert_eq!(plan.next(), Some(first));
+    assert_eq!(plan.next_piece(), Some(first));
     plan.again(first, true);
-    let half = plan.next().unwrap();
+    let half = plan.next_piece().unwrap();
     assert_eq!((half.count, half.last(), half.step), (48, first.last(), first.step));
-    let rest = plan.next().unwrap();
+    let rest = plan.next_piece().unwrap();
     assert_eq!(rest.last(), half.from - half.step);
     assert_eq!(rest.from, first.from);
 }

@@ -51,11 +51,8 @@ impl Cut {
                 let home = reader.home_of(snapshot, scope, query);
                 match format {
                     Format::Json => {
-                        let rows = home
-                            .vms
-                            .iter()
-                            .filter_map(|vm| of_summary(snapshot, vm).cloned())
-                            .collect();
+                        let rows =
+                            home.vms.iter().filter_map(|vm| of_summary(snapshot, vm).cloned()).collect();
                         Self::List(Box::new(said_in_json(home)), rows)
                     }
                     Format::Postcard(_) => Self::List(Box::new(home), Vec::new()),
