@@ -1,4 +1,5 @@
-//! Cuts what one page shows out of a snapshot. Pure: the same snapshot, query and time give the same view.
+//! Cuts what one page shows out of a snapshot, for `http`. Pure: the same snapshot, query and time give the
+//! same view.
 
 use model::{
     Millis,
@@ -40,7 +41,7 @@ pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Que
     }
 }
 
-/// Who the cells of one block of the query's map are.
+/// Returns the names behind the cells of one block of the query's map.
 pub fn map_names(snapshot: &Snapshot, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
     let selection = Selection::of(snapshot, scope, query);
     map::names(&selection.vms, query.by, query.color, group, block)
@@ -62,12 +63,12 @@ pub fn find<'a>(snapshot: &'a Snapshot, _: &Scope, namespace: &str, name: &str) 
     snapshot.vms.iter().find(|vm| vm.key() == (namespace, name)).map(|vm| &**vm)
 }
 
-/// The VM that a summary is of.
+/// Returns the VM of a summary.
 pub fn of_summary<'a>(snapshot: &'a Snapshot, summary: &VmSummary) -> Option<&'a Vm> {
     one(snapshot, summary.key())
 }
 
-/// The VM that a row is of.
+/// Returns the VM of a row.
 pub fn of_row<'a>(snapshot: &'a Snapshot, (kind, namespace, name): &RowKey) -> Option<&'a Vm> {
     one(snapshot, (*kind, namespace, name))
 }
