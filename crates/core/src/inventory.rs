@@ -1,5 +1,5 @@
 //! Lists every VM once, for `join`: every Wukong, every VirtualMachine that no Wukong shows, and every
-//! instance that stands alone, each with its KubeVirt objects. Whoever writes an object chooses its owner
+//! instance that stands alone, each with its KubeVirt objects. The writer of an object chooses its owner
 //! references, so they never hide a VM.
 
 use std::cell::LazyCell;

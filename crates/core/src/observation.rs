@@ -202,8 +202,8 @@ pub struct VmFacts {
     pub namespace: String,
     pub name: String,
     pub created: Millis,
-    /// uid and name of the Wukong in its owner references; empty if there is none. Whoever writes the object
-    /// chooses them: see `inventory`.
+    /// uid and name of the Wukong in its owner references; empty if there is none. The writer of the
+    /// object chooses them: see `inventory`.
     pub owner_wukong: String,
     pub owner_name: String,
     pub printable_status: String,

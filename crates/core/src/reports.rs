@@ -28,8 +28,8 @@ pub(super) struct Report<'a> {
 pub(super) struct Reports<'a> {
     by_claim: HashMap<(&'a str, &'a str), Vec<Report<'a>>>,
     /// Longhorn volumes by name; `None` for a name that two namespaces share. Tenants may be allowed to
-    /// create objects of that kind in their namespaces, so if Longhorn's own namespace has the name, only
-    /// that one counts.
+    /// create objects of that kind in their namespaces, so if Longhorn's own namespace has any
+    /// volume, only that namespace counts.
     longhorn: HashMap<&'a str, Option<&'a LonghornFacts>>,
     /// Node, namespace and claim of what pods mount. `None` if pods cannot be listed.
     mounts: Option<HashSet<(&'a str, &'a str, &'a str)>>,
