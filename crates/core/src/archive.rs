@@ -34,10 +34,12 @@ pub struct Times {
 }
 
 impl Times {
+    /// Returns the time with this index.
     pub fn at(&self, index: usize) -> Millis {
         self.from + index as Millis * self.step
     }
 
+    /// Returns the newest time.
     pub fn last(&self) -> Millis {
         self.at(self.count.saturating_sub(1))
     }
@@ -59,6 +61,7 @@ pub struct Names {
 }
 
 impl Names {
+    /// Returns the instances and claims of all VMs.
     pub fn of_all(vms: &[Arc<Vm>]) -> Self {
         let mut names = Self::default();
         for vm in vms {
@@ -71,6 +74,7 @@ impl Names {
 }
 
 impl Of {
+    /// Returns the instances and claims that an answer may contain.
     pub fn names(&self) -> Arc<Names> {
         match self {
             Self::All(names) => names.clone(),
@@ -98,6 +102,7 @@ pub struct Recording {
     pub failures: Vec<SourceError>,
 }
 
+/// The answer to one question, or why the source gave none.
 pub type Answer = Result<Recording, SourceError>;
 
 /// Returns the question for the history of one VM.

@@ -37,6 +37,7 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Plans the last day in five-minute steps and the last hour in minutes, for this many VMs.
     pub fn new(now: Millis, vms: usize) -> Self {
         let end = now.div_euclid(COARSE.step) * COARSE.step;
         let day = end - COARSE.step * COARSE.len as Millis;

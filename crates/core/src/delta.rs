@@ -21,6 +21,7 @@ pub enum Outcome<C> {
     Other,
 }
 
+/// Compares two home pages.
 pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     // Destructured, so that a new field does not compile until it is handled here.
     let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparks, facets, map } = after;
@@ -42,6 +43,7 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     if same { Outcome::Same } else { Outcome::Change(change) }
 }
 
+/// Compares two pages of a VM.
 pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     let Some(frame) = frame_change(&before.frame, &after.frame) else { return Outcome::Other };
     let vm = (before.vm != after.vm).then(|| after.vm.clone());
@@ -49,6 +51,7 @@ pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm }) }
 }
 
+/// Compares two sources pages.
 pub fn sources(before: &SourcesView, after: &SourcesView) -> Outcome<FrameChange> {
     match frame_change(&before.frame, &after.frame) {
         None => Outcome::Other,

@@ -13,6 +13,7 @@ pub struct Identity {
     pub refresh: u32,
 }
 
+/// Returns the frame of a view cut at `now`.
 pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
     Frame {
         cluster: identity.cluster.clone(),

@@ -120,6 +120,7 @@ impl GuestDisks {
         &self.shown
     }
 
+    /// How many file systems are not shown.
     pub fn left_out(&self) -> u32 {
         (self.devices.len() - self.shown.len()) as u32
     }

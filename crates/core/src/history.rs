@@ -110,6 +110,7 @@ impl HistoryStore {
         }
     }
 
+    /// Returns the sparklines of the last hour; empty if the VM is not known.
     pub fn sparks(&self, uid: &str, now: Millis) -> Sparklines {
         self.of(uid).map(|timeline| lock(&timeline).sparks(now)).unwrap_or_default()
     }

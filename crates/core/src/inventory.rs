@@ -76,6 +76,7 @@ impl<'a> Entry<'a> {
         }))
     }
 
+    /// Whether another Wukong shows the VM that this one names.
     pub fn is_shown_elsewhere(&self) -> bool {
         matches!(self.conflict, Some(Conflict::Shared(_)))
     }
@@ -281,6 +282,7 @@ impl<'a> SharedPrefixes<'a> {
         Self { counts }
     }
 
+    /// Whether more than one VM of the namespace has this prefix.
     pub fn contains(&self, namespace: &str, prefix: &str) -> bool {
         self.counts.get(&(namespace, prefix.to_owned())).is_some_and(|count| *count > 1)
     }

@@ -38,6 +38,7 @@ pub(super) struct NodeVolumes {
 }
 
 impl NodeVolumes {
+    /// Records an answer that was received at `at`. `interval` is how often kubelets are asked.
     pub fn answered(&mut self, facts: SummaryFacts, at: Millis, interval: Millis) {
         let stats = newest_of_each(facts.volumes);
         let receipts = self.receipts(&stats, at);
@@ -56,6 +57,7 @@ impl NodeVolumes {
         };
     }
 
+    /// Records a failure. The last stats stay.
     pub fn failed(&mut self, error: SourceError, at: Millis) {
         (self.error, self.last_seen) = (Some(error), at);
     }

@@ -12,6 +12,7 @@ const ANSWERS: usize = 256;
 pub(super) struct Latencies(VecDeque<u32>);
 
 impl Latencies {
+    /// Adds one answer; drops the oldest if there are too many.
     pub fn add(&mut self, millis: u32) {
         if self.0.len() == ANSWERS {
             self.0.pop_front();

@@ -132,6 +132,7 @@ pub struct Targets {
     pub images: Arc<[Image]>,
 }
 
+/// A node whose kubelet should be asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeTarget {
     pub name: Box<str>,
@@ -165,6 +166,7 @@ pub struct SourceError {
     pub detail: Message,
 }
 
+/// What is kept of a Wukong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WukongFacts {
     pub uid: String,
@@ -196,6 +198,7 @@ pub struct WukongVolume {
     pub size: String,
 }
 
+/// What is kept of a VirtualMachine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VmFacts {
     pub uid: String,
@@ -229,6 +232,7 @@ pub struct Pause {
     pub message: String,
 }
 
+/// What is kept of a VirtualMachineInstance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceFacts {
     pub uid: String,
@@ -277,12 +281,14 @@ pub struct Migration {
     pub failed: bool,
 }
 
+/// A volume of an instance that is backed by a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceVolume {
     pub name: String,
     pub claim: String,
 }
 
+/// What is kept of a launcher pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFacts {
     pub uid: String,
@@ -306,6 +312,7 @@ pub struct PodFacts {
     pub containers: Vec<PodContainer>,
 }
 
+/// A container of a launcher pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodContainer {
     pub name: Box<str>,
@@ -327,6 +334,7 @@ impl PodFacts {
     }
 }
 
+/// What is kept of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimFacts {
     pub namespace: String,
@@ -443,6 +451,7 @@ pub struct VolumeGap {
 }
 
 impl VolumeGap {
+    /// Whether the claim may be missing because of this gap.
     pub fn covers(&self, claim: &Key) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|namespace| *namespace == *claim.namespace)
     }
@@ -478,6 +487,7 @@ pub struct Image {
     pub any_namespace: bool,
 }
 
+/// Size and usage of one RBD image, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageStats {
     pub image: Image,
@@ -508,6 +518,7 @@ pub struct PersistentVolumeFacts {
     pub backend: Option<Backend>,
 }
 
+/// The storage that a PersistentVolume lies on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// The name of a Longhorn volume.

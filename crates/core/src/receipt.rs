@@ -68,6 +68,7 @@ pub(super) struct Age {
 }
 
 impl Age {
+    /// Compares the distance of two times with [`STALE_AFTER`] and [`MISSING_AFTER`] intervals.
     pub fn new(now: Millis, at: Millis, interval: Millis) -> Self {
         let age = now.saturating_sub(at).saturating_abs();
         Self {

@@ -23,6 +23,7 @@ pub struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
+    /// Selects the VMs of a query and counts its facets.
     pub fn of(snapshot: &'a Snapshot, _: &Scope, query: &Query) -> Self {
         let filter = Filter::new(query);
         let mut vms = Vec::new();
@@ -90,6 +91,7 @@ fn urgency(status: Status) -> u8 {
     }
 }
 
+/// The filters of a query, prepared for comparison.
 struct Filter<'a> {
     query: &'a Query,
     /// In lower case.

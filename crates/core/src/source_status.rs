@@ -16,6 +16,7 @@ pub(super) struct SourceStatus {
 }
 
 impl SourceStatus {
+    /// Records a success, which ends a failure.
     pub fn succeeded(&mut self, at: Millis) {
         self.last_success = Some(at);
         self.error = None;
@@ -36,6 +37,7 @@ impl SourceStatus {
         self.error = Some(error);
     }
 
+    /// Whether it has succeeded or failed at least once.
     pub fn tried(&self) -> bool {
         self.last_success.is_some() || self.error.is_some()
     }

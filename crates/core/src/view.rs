@@ -17,6 +17,7 @@ use super::{
     select::Selection,
 };
 
+/// Returns the home page. `sparks` is left empty for the caller to fill.
 pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Query, now: Millis) -> HomeView {
     let mut selection = Selection::of(snapshot, scope, query);
     let matching = selection.vms.len() as u32;
@@ -47,6 +48,7 @@ pub fn map_names(snapshot: &Snapshot, scope: &Scope, query: &Query, group: &str,
     map::names(&selection.vms, query.by, query.color, group, block)
 }
 
+/// Returns the page of one VM; its `vm` is `None` if the VM is not known.
 pub fn vm(
     snapshot: &Snapshot,
     identity: &Identity,
@@ -59,6 +61,7 @@ pub fn vm(
     VmView { frame: frame(snapshot, identity, now), vm: vm.cloned() }
 }
 
+/// Finds a VM by namespace and name; if several kinds share the name, the first one.
 pub fn find<'a>(snapshot: &'a Snapshot, _: &Scope, namespace: &str, name: &str) -> Option<&'a Vm> {
     snapshot.vms.iter().find(|vm| vm.key() == (namespace, name)).map(|vm| &**vm)
 }
@@ -80,6 +83,7 @@ fn one<'a>(snapshot: &'a Snapshot, (kind, namespace, name): (Kind, &str, &str)) 
     alike.map(|vm| &**vm).find(|vm| vm.summary.kind == kind)
 }
 
+/// Returns the sources page.
 pub fn sources(snapshot: &Snapshot, identity: &Identity, _: &Scope, now: Millis) -> SourcesView {
     SourcesView { frame: frame(snapshot, identity, now) }
 }

@@ -233,7 +233,7 @@ mod table {
     }
 
     fn fill(table: &Table, texts: String, count: usize) -> bool {
-        // Leaked only when it is stored: a fetch that fails is repeated many times.
+        // Leaked only if the number of lines is right: a fetch that fails is repeated many times.
         texts.split('\n').count() == count && table.set(texts.leak().split('\n').collect()).is_ok()
     }
 

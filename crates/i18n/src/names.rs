@@ -12,6 +12,7 @@ use model::{
     vm::Status,
 };
 
+/// Returns the name of a VM's status.
 pub fn status(status: Status) -> Key {
     match status {
         Status::Running => key!(status.running),
@@ -23,6 +24,7 @@ pub fn status(status: Status) -> Key {
     }
 }
 
+/// Returns the name of a source's state.
 pub fn source_state(state: SourceState) -> Key {
     match state {
         SourceState::Starting => key!(state.starting),

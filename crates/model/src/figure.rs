@@ -176,6 +176,7 @@ pub enum Figure {
 }
 
 impl Figure {
+    /// Returns the sample of a known figure.
     pub fn sample(&self) -> Option<&Sample> {
         match self {
             Self::Known(sample) => Some(sample),
@@ -183,6 +184,7 @@ impl Figure {
         }
     }
 
+    /// Returns the reason and details of a missing figure.
     pub fn missing(&self) -> Option<&Missing> {
         match self {
             Self::Known(_) => None,

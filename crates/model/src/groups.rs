@@ -20,6 +20,7 @@ pub const PAGE_SIZE: u32 = 100;
 /// How many of the largest consumers of each figure are listed.
 pub const TOP: usize = 5;
 
+/// What groups are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupSort {
     #[default]

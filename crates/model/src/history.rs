@@ -55,6 +55,7 @@ impl Span {
         matches!(self, Self::Week | Self::Month)
     }
 
+    /// The length in milliseconds.
     pub fn millis(self) -> Millis {
         const HOUR: Millis = 3_600_000;
         match self {
@@ -96,6 +97,7 @@ impl Point {
         Self::from_tenths(ratio(used, of, 2000).div_ceil(2))
     }
 
+    /// Returns the point for tenths of a percent, limited to the highest that a point can hold.
     pub fn from_tenths(tenths: u64) -> Self {
         Self(tenths.min(u64::from(GAP) - 1) as u16)
     }

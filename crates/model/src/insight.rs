@@ -16,6 +16,7 @@ use super::{
 /// Rows on one page.
 pub const PAGE_SIZE: u32 = 50;
 
+/// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Resource {
     Cpu,
@@ -80,6 +81,7 @@ pub struct Sizing {
     pub window: Window,
 }
 
+/// Whether an allocation fits the usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     Fits,
@@ -159,6 +161,7 @@ pub struct Insight {
     pub finding: Finding,
 }
 
+/// What a VM's history suggests for one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
     SoonFull(Filling),
@@ -182,6 +185,7 @@ impl Finding {
         }
     }
 
+    /// Returns the sizing; `None` for a disk.
     pub fn sizing(&self) -> Option<&Sizing> {
         match self {
             Self::SoonFull(_) => None,
@@ -201,6 +205,7 @@ impl Finding {
         self.sizing().map_or(0, Sizing::reclaimable)
     }
 
+    /// Days until a disk is full; `None` for CPU and memory.
     pub fn days(&self) -> Option<u32> {
         match self {
             Self::SoonFull(filling) => Some(filling.days),
@@ -225,6 +230,7 @@ pub struct InsightTotals {
     pub judged: u32,
 }
 
+/// What the list of findings is sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InsightSort {
     /// By kind, the most urgent of each first.

@@ -57,6 +57,7 @@ pub struct MapNames {
     pub vms: Vec<MapVm>,
 }
 
+/// The VM behind one cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapVm {
     pub namespace: String,
@@ -94,6 +95,7 @@ impl Cell {
     /// The number of distinct bytes; all are below this.
     pub const KINDS: usize = OFF as usize + Status::ALL.len();
 
+    /// Returns the cell of a VM, coloured by `figure`.
     pub fn of(vm: &VmSummary, figure: &Figure) -> Self {
         match figure {
             _ if vm.status != Status::Running => Self::Off(vm.status),
@@ -113,6 +115,7 @@ impl Cell {
         }
     }
 
+    /// Returns the byte that stands for the cell.
     pub fn byte(self) -> u8 {
         match self {
             Self::Step(step) => step,

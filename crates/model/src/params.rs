@@ -12,6 +12,7 @@ use super::bad_param::{BadParam, Expected};
 /// The most parameters of one address. The list's page has 12, and a language.
 const MOST: usize = 64;
 
+/// The parameters of one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, String)>);
 

@@ -77,6 +77,7 @@ impl Sort {
     }
 }
 
+/// The direction of a sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Order {
     Asc,
@@ -95,6 +96,7 @@ impl Order {
         if self == Self::Asc { Self::Desc } else { Self::Asc }
     }
 
+    /// Reverses the ordering if the direction is descending.
     pub fn apply(self, ordering: Ordering) -> Ordering {
         match self {
             Self::Asc => ordering,

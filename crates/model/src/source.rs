@@ -85,6 +85,7 @@ impl SourceId {
     }
 }
 
+/// How well a source answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceState {
     /// The first attempt has not finished yet.

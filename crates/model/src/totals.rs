@@ -64,6 +64,7 @@ impl Measured {
     }
 }
 
+/// Totals over a set of VMs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     pub counts: Counts,
@@ -80,6 +81,7 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Returns the totals of the VMs. A claim that several of them use counts once.
     pub fn of<'a>(vms: impl IntoIterator<Item = &'a Vm>) -> Self {
         let mut totals = Self::default();
         let mut counted = HashSet::new();

@@ -95,6 +95,7 @@ pub struct HistoryView {
     pub past: Option<Past>,
 }
 
+/// A VM's history, and what it suggests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     pub history: History,

@@ -12,6 +12,7 @@ pub struct InstanceDisk {
     pub claim: Box<str>,
 }
 
+/// How a disk is presented to the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiskKind {
     #[default]
@@ -21,6 +22,7 @@ pub enum DiskKind {
     CdRom,
 }
 
+/// The bus on which the guest sees a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bus {
     Virtio,

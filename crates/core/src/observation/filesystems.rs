@@ -67,10 +67,12 @@ pub struct Devices {
 }
 
 impl Devices {
+    /// Keeps at most `most` devices.
     pub fn new(most: usize) -> Self {
         Self { most, list: Vec::new(), places: HashMap::new(), tops: HashMap::new() }
     }
 
+    /// Adds a mount to its device.
     pub fn add(&mut self, mount: Filesystem) {
         let named = !mount.disk_name.is_empty();
         let key = (named, if named { mount.disk_name.clone() } else { mount.mount_point.clone() });
