@@ -11,8 +11,7 @@
 //!
 //! leptos_i18n does the same and is maintained, but with a single text it made the first download 36.6 kB
 //! larger, of 160 kB in all (its hydration reads JavaScript values through serde, and its context includes
-//! the cookies and locales of leptos-use). reads JavaScript values through serde, its context brings cookies
-//! and locales of leptos-use), of 160 kB for all.
+//! the cookies and locales of leptos-use).
 
 mod lang;
 #[cfg(feature = "ssr")]
@@ -35,8 +34,9 @@ pub mod keys {
     include!(concat!(env!("OUT_DIR"), "/keys.rs"));
 }
 
-/// Returns a text: `t!(list.heading)`. With placeholders: `t!(list.range, first = "1", last = number, all =
-/// all)`. All placeholders are given by name, each as a string; `n` of a text with plural forms is a `u32`.
+/// Returns a text: `t!(list.heading)`. With placeholders:
+/// `t!(list.range, first = "1", last = number, all = all)`. All placeholders are given by name, each as a
+/// string; `n` of a text with plural forms is a `u32`.
 #[macro_export]
 macro_rules! t {
     ($section:ident.$key:ident) => { $crate::text($crate::keys::$section::$key) };

@@ -1,5 +1,6 @@
-//! The query of the list in its URL: `q, namespace, status, node, attention, sort, order, view, by, color,
-//! columns, page`. Pages and the API parse it; `core::select` evaluates it.
+//! The query of the list in its URL:
+//! `q, namespace, status, node, attention, sort, order, view, by, color, columns, page`. Pages and the API
+//! parse it; `core::select` evaluates it.
 
 use core::cmp::Ordering;
 
