@@ -1,4 +1,4 @@
-//! Makes a key for each text of `locales/`, and each language's tables.
+//! Generates a key for each text of `locales/`, and the tables of each language, which `src/lib.rs` includes.
 
 #[path = "build/tables.rs"]
 mod tables;
@@ -11,9 +11,9 @@ use std::{
 
 use tables::{FETCHED, FIRST, PARTS, names, read, stem, tables};
 
-/// The number that a text with forms depends on.
+/// The placeholder for the number that the plural form of a text depends on.
 const COUNT: &str = "n";
-/// Cargo runs this in the folder of the crate.
+/// The folder of the texts. Cargo runs this script in the folder of the crate.
 const LOCALES: &str = "locales";
 
 fn main() -> io::Result<()> {
@@ -29,8 +29,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// One module a section; in it a constant for each plain text and a type for each that has something to fill in.
-/// `messages` has the latter once more, for texts that one writes and another reads.
+/// Returns one module per section, with a constant for each plain text and a type for each text with
+/// placeholders. `messages` repeats the latter for texts that the server writes and each reader reads in
+/// their own language.
 fn keys() -> io::Result<String> {
     let parts = PARTS.iter().map(|part| read(LOCALES, part, FIRST)).collect::<Result<Vec<_>, _>>()?;
     let mut sections = BTreeMap::<&str, [String; 2]>::new();

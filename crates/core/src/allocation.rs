@@ -1,4 +1,5 @@
-//! What a VM was allocated: what its Wukong orders, else what its guest has now, else what KubeVirt would start it with.
+//! The CPU and memory allocated to a VM, for `join`. The Wukong's spec comes first, then what the guest has
+//! now, then what KubeVirt would start the VM with.
 
 use super::{
     fix,
@@ -11,15 +12,15 @@ use model::{figure::Missing, quantity::Quantity, reason::Reason, source::SourceI
 
 const NANOCORES: u64 = 1_000_000_000;
 
-/// See the module.
+/// CPU and memory allocated to one VM. `None` and empty if no object says it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Allocation<'a> {
     /// Nanocores.
     pub cpu: Option<u64>,
-    /// Bytes, and as written.
+    /// Memory in bytes, and as the object writes it.
     pub memory: Option<u64>,
     pub memory_text: &'a str,
-    /// Why an instance type does not say it.
+    /// Why the instance type does not give the allocation.
     pub gap: Option<Box<Missing>>,
 }
 
@@ -45,8 +46,9 @@ impl ClusterState {
         }
     }
 
-    /// The instance type of a VirtualMachine, as the VM starts with it: KubeVirt starts it with the copy in its ControllerRevision, whatever
-    /// became of the object (pkg/instancetype/find of KubeVirt). Those are not read.
+    /// Returns the instance type of a VirtualMachine as the VM starts with it. KubeVirt starts the VM with
+    /// the copy in its ControllerRevision, even if the object has changed since (pkg/instancetype/find of
+    /// KubeVirt). ControllerRevisions are not read.
     fn instancetype(&self, vm: &VmFacts, named: &InstancetypeRef) -> Result<&InstancetypeFacts, Missing> {
         let (id, namespace, all) = match named.cluster {
             true => (SourceId::ClusterInstancetypes, "", &self.cluster_instancetypes),

@@ -1,4 +1,5 @@
-//! Takes in what the sources say, one observation at a time.
+//! Applies observations to the `ClusterState`, one at a time. The writer calls it for everything that a
+//! source says.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +20,12 @@ use super::{
 };
 use model::{Millis, source::SourceId};
 
-/// Samples of pods that are kept. Of more, those alone that the last answer told: pods that are gone leave theirs behind.
+/// Pods whose samples are kept. If there are more, only those in the last answer are kept: pods that are gone
+/// leave samples behind.
 const MOST_SAMPLES: usize = 100_000;
 
 impl ClusterState {
-    /// Takes in what a source said. Its times are of the steady clock.
+    /// Applies one observation. Its times are those of the steady clock.
     pub fn apply(&mut self, observation: Observation) {
         match observation {
             Observation::Wukongs(change) => {
@@ -87,7 +89,7 @@ impl ClusterState {
         }
     }
 
-    /// An API that is not installed has no objects; any other failure leaves what was known last.
+    /// An API that is not installed has no objects; any other failure keeps what was last known.
     fn watch_failed(&mut self, source: SourceId, namespace: Option<String>, error: SourceError) {
         if error.reason == model::reason::Reason::ApiAbsent {
             self.forget(source, namespace.as_deref());
@@ -138,7 +140,7 @@ impl ClusterState {
         self.track(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
-    /// An item that is no sample of its whole pod leaves the last one, which ages.
+    /// An item that does not cover its whole pod keeps the last sample, which ages.
     fn sampled(&mut self, facts: PodMetricsFacts, now: Millis) {
         let key = facts.key();
         let pod = self.pods.get(&key);
@@ -163,7 +165,8 @@ impl ClusterState {
         self.metrics.insert(key, Box::new(samples));
     }
 
-    /// metrics-server writes its own time into each item (`creationTimestamp`). One that stands still tells nothing of its clock.
+    /// Compares the clock of the metrics API with this program's. metrics-server writes its own time into
+    /// each item (`creationTimestamp`). A time that does not change says nothing about its clock.
     fn metrics_made(&mut self, made: Option<Millis>, now: Millis) {
         let last = std::mem::replace(&mut self.metrics_made, made);
         if let (Some(made), Some(last)) = (made, last)
@@ -199,7 +202,7 @@ impl ClusterState {
         let before = std::mem::take(&mut self.prometheus);
         let volumes = facts.volumes.into_iter().filter_map(|stats| {
             let VolumeRef::Claim(claim) = &stats.of else { return None };
-            // Nothing is kept of things that do not exist: a page that Prometheus scrapes can invent names.
+            // Claims that do not exist are dropped: a page that Prometheus scrapes can invent names.
             if self.knows_all(SourceId::Claims, &claim.namespace) && !self.claims.contains_key(claim) {
                 return None;
             }
@@ -256,8 +259,8 @@ impl ClusterState {
     }
 }
 
-/// Names the claim of a pod's volume, and drops a volume that is none: half of what a launcher mounts. What is told
-/// of a pod that is not known yet is kept as it is.
+/// Replaces a pod's volume with the claim behind it. Returns `None` if the volume has no claim, which holds
+/// for half of what a launcher mounts. Stats of a pod that is not known yet are kept unchanged.
 fn of_a_claim(mut stats: VolumeStats, pods: &Objects<PodFacts>) -> Option<VolumeStats> {
     if let VolumeRef::PodVolume { pod, volume } = &stats.of
         && let Some(facts) = pods.get(pod)
@@ -309,7 +312,7 @@ fn change_in<T: Named>(
     }
 }
 
-/// An event proves its watch alive: the namespace's own, or else the cluster-wide one.
+/// An event proves that its watch is alive: the namespace's own watch, or else the cluster-wide one.
 fn touch(
     tracks: &mut BTreeMap<(SourceId, Option<String>), SourceStatus>,
     source: SourceId,

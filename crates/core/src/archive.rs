@@ -1,6 +1,9 @@
-//! What is asked of an archive that remembers longer than this program, and what its answer says of a VM.
+//! Builds questions for a long-term store of metrics (Prometheus), which remembers longer than this program,
+//! and turns its answers into a VM's history. `http` and `pipeline` send the questions through
+//! `collector::archive`.
 //!
-//! An archive knows names and amounts; percentages are of what is allocated today, since nothing keeps what was allocated then.
+//! A store has names and amounts. Percentages are of today's allocation, since past allocations are not
+//! stored.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +25,7 @@ use model::{
     vm::{Vm, Volume},
 };
 
-/// Values at `from`, `from + step` and so on, `count` of them.
+/// A grid of `count` times: `from`, `from + step` and so on, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     pub from: Millis,
@@ -31,23 +34,26 @@ pub struct Times {
 }
 
 impl Times {
+    /// Returns the time with this index.
     pub fn at(&self, index: usize) -> Millis {
         self.from + index as Millis * self.step
     }
 
+    /// Returns the newest time.
     pub fn last(&self) -> Millis {
         self.at(self.count.saturating_sub(1))
     }
 }
 
-/// Whose past is wanted: that of one instance and its claims, or everybody's.
+/// Whose history is requested: that of one instance and its claims, or that of all VMs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Of {
     One { namespace: String, instance: String, claims: Vec<String> },
     All(Arc<Names>),
 }
 
-/// Instances and claims whose past is wanted. Nothing is kept of others: a page that Prometheus scrapes can invent them.
+/// Instances and claims whose history is requested. Others in an answer are dropped: a page that Prometheus
+/// scrapes can invent names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     pub instances: HashSet<Key>,
@@ -55,6 +61,7 @@ pub struct Names {
 }
 
 impl Names {
+    /// Returns the instances and claims of all VMs.
     pub fn of_all(vms: &[Arc<Vm>]) -> Self {
         let mut names = Self::default();
         for vm in vms {
@@ -67,6 +74,7 @@ impl Names {
 }
 
 impl Of {
+    /// Returns the instances and claims that an answer may contain.
     pub fn names(&self) -> Arc<Names> {
         match self {
             Self::All(names) => names.clone(),
@@ -78,25 +86,26 @@ impl Of {
     }
 }
 
-/// None where nothing is known.
+/// One value for each time asked for; `None` if the value is not known.
 pub type RecordedSeries = Vec<Option<u64>>;
 
-/// What an archive has, each track as long as the times that were asked for.
+/// What a long-term store answered. Each series is as long as the times that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
-    /// Nanocores, each the mean since the time before; and bytes; by instance.
+    /// By instance: CPU in nanocores, each value the mean since the time before, and memory in bytes.
     pub cpu: HashMap<Key, RecordedSeries>,
     pub memory: HashMap<Key, RecordedSeries>,
-    /// Bytes, by claim.
+    /// Bytes used, and bytes of capacity, by claim.
     pub used: HashMap<Key, RecordedSeries>,
     pub capacity: HashMap<Key, RecordedSeries>,
-    /// Why a part of it is not there.
+    /// Why parts of the answer are missing.
     pub failures: Vec<SourceError>,
 }
 
+/// The answer to one question, or why the source gave none.
 pub type Answer = Result<Recording, SourceError>;
 
-/// What to ask about one VM.
+/// Returns the question for the history of one VM.
 pub fn of(vm: &Vm) -> Of {
     let claims = vm.volumes.iter().filter(|volume| is_image(volume));
     Of::One {
@@ -106,7 +115,8 @@ pub fn of(vm: &Vm) -> Of {
     }
 }
 
-/// The times of a span's points up to `now`, each at the end of what it stands for.
+/// Returns the times of a span's points up to `now`. Each time is the end of the interval that its point
+/// covers.
 pub fn times(span: Span, now: Millis) -> Times {
     let step = span.step();
     let count = (span.millis() / step) as usize;
@@ -114,11 +124,11 @@ pub fn times(span: Span, now: Millis) -> Times {
     Times { from: last - (count as Millis - 1) * step, step, count }
 }
 
-/// The history of one VM as an archive has it.
+/// Returns the history of one VM as the long-term store has it.
 pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
     let nothing = Recording::default();
     let recording = answer.as_ref().unwrap_or(&nothing);
-    // A span ends within a step of now.
+    // The end of a span is within one step of now.
     let created = created(vm, times.last() + times.step);
     let series = |resource| Series {
         start: times.from - times.step,
@@ -137,7 +147,7 @@ pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
     History { span, cpu, memory, disk, keeper: HistoryOrigin::Prometheus, lacks }
 }
 
-/// The grid of a span of which nothing can be had: all gaps.
+/// Returns a history with gaps only, for a span that cannot be read, with the reason.
 pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
     let times = times(span, now);
     let gaps = Series {
@@ -155,7 +165,7 @@ pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
     }
 }
 
-/// No archive is configured.
+/// The reason when no long-term store is configured.
 pub fn not_configured() -> Missing {
     Missing {
         detail: msg!(past.memory_holds),
@@ -177,12 +187,14 @@ fn unrecorded() -> Missing {
     }
 }
 
-/// When the VM was made; a time that lies ahead tells nothing, since the clock that set it is off.
+/// Returns when the VM was created, or 0 if that time is in the future, which means that the clock that set
+/// it is off.
 pub(super) fn created(vm: &Vm, now: Millis) -> Millis {
     if vm.created > now { 0 } else { vm.created }
 }
 
-/// One figure at each of the times. What was before the VM was created is another's of the same name.
+/// Returns one point for each of the times. Points from before the VM was created belong to another VM of the
+/// same name and are left out.
 pub(super) fn points(
     vm: &Vm,
     created: Millis,
@@ -212,13 +224,14 @@ fn shares(track: Option<&RecordedSeries>, of: Option<u64>) -> Option<Vec<Point>>
     Some(track?.iter().map(|used| used.map_or(Point::GAP, |used| Point::of(used, of))).collect())
 }
 
-/// The host's resident memory of such a VM is without the guest's.
+/// Whether the VM uses hugepages: then the host's resident memory does not include the guest's.
 fn is_hugepages(vm: &Vm) -> bool {
     vm.summary.usage.memory.missing().is_some_and(|missing| missing.reason == Reason::Hugepages)
 }
 
-/// The sum over the volumes that today's figure counts too: known only where each of them is, or else a volume that
-/// began later would look like a leap. A figure of another layer has no past here: the two never meet.
+/// Returns the sum over the volumes that today's figure also counts. A sum is known only if each volume is
+/// known: otherwise a volume that began later would look like a jump. `None` if today's figure comes from
+/// another layer, since the layers do not mix.
 fn disk(vm: &Vm, recording: &Recording, count: usize) -> Option<Vec<Point>> {
     let other = vm.volumes.iter().any(|volume| !is_image(volume) && volume.usage.sample().is_some());
     let claims: Vec<Key> = vm.volumes.iter().filter(|volume| is_image(volume)).map(|v| key(vm, v)).collect();
@@ -241,7 +254,8 @@ fn key(vm: &Vm, volume: &Volume) -> Key {
     Key::new(&vm.summary.namespace, &volume.claim)
 }
 
-/// Measured on the image today; or not at all, as of a VM that does not run, and no block volume.
+/// Whether the volume is measured on its image today, or is not measured because the VM does not run and is
+/// not a block volume.
 fn is_image(volume: &Volume) -> bool {
     match (volume.usage.sample(), volume.usage.missing()) {
         (Some(sample), _) => sample.source.layer() == Layer::Image,

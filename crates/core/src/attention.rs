@@ -1,4 +1,4 @@
-//! Which VMs need a look. One rule, for the filter, its count and the API.
+//! Decides which VMs need attention. The filter, its count and the API share this one rule.
 
 use model::{
     figure::Figure,
@@ -6,11 +6,11 @@ use model::{
     vm::{Status, VmSummary},
 };
 
-/// From this percent on a figure needs a look; meters turn amber there.
+/// Percent from which a figure needs attention; meters turn amber there.
 const HIGH: u64 = 90;
 
-/// A VM that should run and does not, or one that runs with a figure that is high, old or missing, or that a fault has
-/// paused. One that was stopped, or paused by a person, needs nothing.
+/// Returns whether a VM needs attention: it should run and does not, it runs with a figure that is high, old
+/// or missing, or a fault paused it. A VM that is stopped, or that a person paused, does not.
 pub fn needs_attention(vm: &VmSummary) -> bool {
     let usage = &vm.usage;
     match vm.status {
@@ -24,7 +24,7 @@ pub fn needs_attention(vm: &VmSummary) -> bool {
     }
 }
 
-/// A VM without volumes lacks no figure of them.
+/// A VM without volumes is not missing a disk figure.
 fn needs_a_look(figure: &Figure) -> bool {
     match figure {
         Figure::Known(sample) => sample.stale || sample.percent() >= HIGH,

@@ -1,4 +1,5 @@
-//! What of an archive's past fills a memory's gaps, and in which pieces it is asked for.
+//! Fills gaps in the `HistoryStore` from a long-term store, and plans the questions in pieces of a bounded
+//! size. The history task of `pipeline` uses both.
 
 use super::{
     Snapshot,
@@ -7,15 +8,15 @@ use super::{
 };
 use model::{Millis, insight::Resource};
 
-/// Of the fine hour: an archive is rarely finer, and each value fills four points.
+/// Step of the fine hour in a question: a long-term store is rarely finer, and each value fills four points.
 const MINUTE: Millis = FINE.step * 4;
-/// Values of one figure in one answer, about 3 MB of JSON.
+/// Values of one figure in one answer; about 3 MB of JSON.
 const BUDGET: usize = 120_000;
-/// Values that are always asked for at once, and never more than: CPU needs the one before its first.
+/// The fewest values in a question, since CPU needs the value before its first, and the most.
 const FEWEST: usize = 4;
 const MOST: usize = 96;
 
-/// Puts what an archive has of all VMs where they have gaps.
+/// Fills the gaps of all VMs with the points of a recording.
 pub fn fill(store: &HistoryStore, snapshot: &Snapshot, recording: &Recording, times: Times) {
     for vm in &snapshot.vms {
         for resource in Resource::ALL {
@@ -27,15 +28,16 @@ pub fn fill(store: &HistoryStore, snapshot: &Snapshot, recording: &Recording, ti
     }
 }
 
-/// What is still to be asked for, in pieces whose answers are of a bounded size.
+/// The questions that are left to ask, in pieces whose answers are of a bounded size.
 #[derive(Debug)]
 pub struct BackfillPlan {
-    /// End (not before which nothing is wanted) and step of what is left, the next first.
+    /// Start, end and step of each range that is left, the next range last.
     left: Vec<(Millis, Millis, Millis)>,
     count: usize,
 }
 
 impl BackfillPlan {
+    /// Plans the last day in five-minute steps and the last hour in minutes, for this many VMs.
     pub fn new(now: Millis, vms: usize) -> Self {
         let end = now.div_euclid(COARSE.step) * COARSE.step;
         let day = end - COARSE.step * COARSE.len as Millis;
@@ -47,7 +49,7 @@ impl BackfillPlan {
         }
     }
 
-    /// The newest piece that is left.
+    /// Returns the newest piece that is left, or `None` when all were asked for.
     pub fn next_piece(&mut self) -> Option<Times> {
         let (from, to, step) = self.left.pop()?;
         let count = (((to - from) / step) as usize).min(self.count);
@@ -59,12 +61,13 @@ impl BackfillPlan {
         Some(Times { from: first, step, count })
     }
 
-    /// Whether pieces can still be made smaller.
+    /// Whether pieces can be made smaller.
     pub fn is_divisible(&self) -> bool {
         self.count > FEWEST
     }
 
-    /// Puts a piece back; smaller, should its answer have been too large.
+    /// Puts a piece back. With `smaller`, the pieces from now on are half as large, because the answer was
+    /// too large.
     pub fn again(&mut self, times: Times, smaller: bool) {
         self.left.push((times.from - times.step, times.last(), times.step));
         if smaller {

@@ -1,35 +1,38 @@
-//! What a launcher pod uses, out of what the metrics API says of its containers.
+//! Adds up the containers of one PodMetrics item to the usage of a launcher pod.
 //!
-//! metrics-server lists the containers of the pod, and leaves out those whose counter went back since its last scrape. What stands on cAdvisor's
-//! series also lists the pod's own cgroup, under an empty name, and the pause container, `POD`: both would count twice.
-//! prometheus-adapter puts 0 where it has one of the two figures alone.
+//! metrics-server lists the pod's containers, and leaves out those whose counter went back since its last
+//! scrape. An API on cAdvisor's series also lists the pod's own cgroup, under an empty name, and the pause
+//! container, `POD`: both would count twice. prometheus-adapter writes 0 if it has only one of the two
+//! figures.
 
 use std::collections::BTreeMap;
 
 use super::observation::{ContainerUsage, PodContainer};
 
-/// The container that holds the guest: without it nothing is known of the VM.
+/// The container that holds the guest. Without it nothing is known of the VM.
 const COMPUTE: &str = "compute";
-/// The pause container (`POD`), which holds the pod's namespaces and is no container of its spec.
+/// The pause container (`POD`). It holds the pod's namespaces and is not in the pod's spec.
 const PAUSE: &str = "POD";
 
-/// The sums over a pod; none where one of their parts is not known.
+/// Sums over a pod's containers. `None` if a part of the sum is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PodUsage {
     pub cpu_nanocores: Option<u64>,
     pub memory_bytes: Option<u64>,
 }
 
-/// Why an item is no sample of its pod.
+/// Why an item is not a sample of its pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Incomplete {
     /// It lists no container of the pod.
     Empty,
-    /// This container runs, and is not listed: its counter went back, as metrics-server has it (`resourceUsage` in pkg/storage).
+    /// This container runs but is not listed: its counter went back (`resourceUsage` in pkg/storage of
+    /// metrics-server).
     Without(Box<str>),
 }
 
-/// Adds up the containers of an item. `pod` is what the pod itself says of its containers; empty where that is not known.
+/// Adds up the containers of an item. `pod` has the containers from the pod object; empty if they are not
+/// known.
 pub(super) fn add_up(
     item: &[ContainerUsage],
     left_out: u32,
@@ -58,13 +61,14 @@ pub(super) fn add_up(
     })
 }
 
-/// QEMU without memory does not run: the figure was not there, and was filled in.
+/// Returns the container's memory, or `None` for 0 on `compute`: QEMU cannot run without memory, so 0 was
+/// filled in.
 fn memory(container: &ContainerUsage) -> Option<u64> {
     container.memory_bytes.filter(|bytes| *bytes > 0 || *container.name != *COMPUTE)
 }
 
-/// None if a container is not known, if one is listed twice with different figures, and if the sum is beyond the 2^63 that
-/// Kubernetes counts to.
+/// Returns `None` if a container is not known, if one is listed twice with different figures, or if the sum
+/// exceeds 2^63, the limit of a Kubernetes quantity.
 fn sum(containers: &[&ContainerUsage], amount: impl Fn(&ContainerUsage) -> Option<u64>) -> Option<u64> {
     let mut amounts: BTreeMap<&str, u64> = BTreeMap::new();
     for container in containers {
@@ -97,7 +101,7 @@ mod tests {
         names.iter().map(|name| PodContainer { name: (*name).into(), required: true }).collect()
     }
 
-    /// Millicores and bytes.
+    /// Returns millicores and bytes.
     fn added(
         item: &[ContainerUsage],
         pod: &[PodContainer],
@@ -106,7 +110,8 @@ mod tests {
         Ok((usage.cpu_nanocores.map(|nanos| nanos / 1_000_000), usage.memory_bytes))
     }
 
-    /// kubernetes-sigs/metrics-server#210, cybozu-go/neco-apps#1718, prometheus-operator/kube-prometheus#1037.
+    /// kubernetes-sigs/metrics-server#210, cybozu-go/neco-apps#1718,
+    /// prometheus-operator/kube-prometheus#1037.
     #[test]
     fn real_containers_of_the_pod_count_and_each_once() {
         let compute = || usage("compute", 200, 2 * GI);

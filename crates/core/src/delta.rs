@@ -1,6 +1,7 @@
-//! Compares a view with the one before it. Pure: `before.apply(compare(before, after))` is `after`.
+//! Compares a view with the one before it, for the event stream. Pure: `before.apply(compare(before, after))`
+//! equals `after`.
 //!
-//! None stands for "nothing changed": the time alone is no change.
+//! `None` means "nothing changed". A new time alone is not a change.
 
 use std::collections::HashMap;
 
@@ -11,17 +12,18 @@ use model::{
     vm::VmSummary,
 };
 
-/// What the comparison came to.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<C> {
     Same,
     Change(C),
-    /// So different that only the whole view says it.
+    /// The views differ so much that the whole view has to be sent.
     Other,
 }
 
+/// Compares two home pages.
 pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
-    // Named one by one: a field that is new must be thought of here.
+    // Destructured, so that a new field does not compile until it is handled here.
     let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparks, facets, map } = after;
     let Some(frame_change) = frame_change(&before.frame, frame) else { return Outcome::Other };
     let change = HomeChange {
@@ -41,6 +43,7 @@ pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     if same { Outcome::Same } else { Outcome::Change(change) }
 }
 
+/// Compares two pages of a VM.
 pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     let Some(frame) = frame_change(&before.frame, &after.frame) else { return Outcome::Other };
     let vm = (before.vm != after.vm).then(|| after.vm.clone());
@@ -48,6 +51,7 @@ pub fn vm(before: &VmView, after: &VmView) -> Outcome<VmChange> {
     if same { Outcome::Same } else { Outcome::Change(VmChange { frame, vm }) }
 }
 
+/// Compares two sources pages.
 pub fn sources(before: &SourcesView, after: &SourcesView) -> Outcome<FrameChange> {
     match frame_change(&before.frame, &after.frame) {
         None => Outcome::Other,
@@ -56,7 +60,7 @@ pub fn sources(before: &SourcesView, after: &SourcesView) -> Outcome<FrameChange
     }
 }
 
-/// The sources that differ; none where they are not the same ones.
+/// Returns the sources that differ, or `None` if the two lists do not have the same sources.
 pub fn changed_sources<'a>(before: &Frame, after: &'a Frame) -> Option<Vec<&'a SourceHealth>> {
     let ids = |frame: &Frame| frame.sources.iter().map(|source| source.id).collect::<Vec<_>>();
     if ids(before) != ids(after) {
@@ -85,7 +89,7 @@ fn extent(view: &HomeView) -> Extent {
     Extent { matching: view.matching, pages: view.pages, page: view.query.page }
 }
 
-/// Each row that stood on the page before, and is the same, is told by its place there.
+/// A row that was on the page before and did not change is sent as its old position.
 fn slots(before: &HomeView, after: &HomeView) -> Vec<Slot> {
     let places: HashMap<_, usize> = before.vms.iter().map(VmSummary::key).zip(0..).collect();
     let slot = |(place, vm): (usize, &VmSummary)| {

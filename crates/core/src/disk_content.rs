@@ -1,4 +1,5 @@
-//! What the file systems on each disk of an instance hold, as its guest reports them: known whole, or not at all.
+//! Adds up what the file systems on each disk of an instance hold, as the guest agent reports them. A disk's
+//! content is known completely or not at all. `guest_disks` uses it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use super::{
     observation::{Bus, DiskKind, InstanceDisk},
 };
 
-/// What the file systems on one disk hold.
+/// Content of one disk, or why it is not known.
 pub(super) type DiskContent = Result<Content, Gap>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,45 +16,47 @@ pub(super) struct Content {
     /// Bytes.
     pub used: u64,
     pub total: u64,
-    /// One of them is a btrfs, which may lie on other disks too: the agent names only its first disk, but all disks of other file systems
-    /// (`build_fs_mount_list` and `build_guest_fsinfo_for_virtual_device` of qga/commands-linux.c).
+    /// One of the file systems is a btrfs, which may span other disks: the agent names only its first disk,
+    /// but all disks of other file systems (`build_fs_mount_list` and `build_guest_fsinfo_for_virtual_device`
+    /// of qga/commands-linux.c).
     pub may_span: bool,
 }
 
-/// Why the guest's file systems do not say what a disk holds. What comes later outranks what comes first.
+/// Why the guest's file systems do not say what a disk holds. A later variant takes precedence over an
+/// earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Gap {
-    /// The claim is no disk of the instance.
+    /// The claim is not a disk of the instance.
     NoDisk,
-    /// The agent has listed nothing. KubeVirt's launcher asks it every 300 s (`--qemu-agent-file-interval`), and says until
-    /// then that there are none.
+    /// The agent has not listed any file system. KubeVirt's launcher asks it every 300 s
+    /// (`--qemu-agent-file-interval`), and reports an empty list until then.
     NothingListed,
-    /// No mounted file system is on it.
+    /// No mounted file system is on the disk.
     NoFilesystem,
-    /// There is no serial by which the guest could report it.
+    /// The disk has no serial by which the guest could report it.
     NoSerial,
     Lun,
     CdRom,
-    /// The agent gives no sizes, as those of before QEMU 3.1.
+    /// The agent gives no sizes, like agents before QEMU 3.1.
     NoSizes,
-    /// It gives a size and no use of it.
+    /// The agent gives a size but no usage.
     NoUse,
-    /// Sizes that cannot be.
+    /// The sizes are impossible: usage above the size, a size that is no number, or a sum that overflows.
     BadSizes,
-    /// The agent names neither of two devices: they may be one.
+    /// The agent names neither of two devices, so they may be the same.
     Unnamed,
-    /// Others are mounted over its file system.
+    /// Other file systems are mounted over the one on this disk.
     Hidden,
-    /// A file system lies on other disks too.
+    /// A file system on the disk lies on other disks too.
     Spanning,
-    /// Several disks may be reported by one text.
+    /// Several disks may be reported with the same serial.
     SharedSerial,
 }
 
-/// A device with all that its sizes and owners hang on.
+/// One device of the guest, with the sizes and owners that decide about a disk's content.
 pub(super) struct Device<'a> {
     pub named: bool,
-    /// See [`Content`].
+    /// See [`Content::may_span`].
     pub may_span: bool,
     pub used: Option<u64>,
     pub total: Option<u64>,
@@ -66,14 +69,15 @@ pub(super) struct Device<'a> {
 struct Sum {
     gap: Option<Gap>,
     content: Content,
-    /// File systems that are in it, and those without a device's name.
+    /// File systems counted in `content`, and those of them whose device has no name.
     count: u32,
     unnamed: u32,
-    /// Some file system is on the disk.
+    /// At least one file system is on the disk.
     touched: bool,
 }
 
-/// Of each disk, in their order. Devices are looked at once, whatever the number of disks.
+/// Returns the content of each disk, in the order of `disks`. Devices are walked once, however many disks
+/// there are.
 pub(super) fn fill_disks<'a>(
     disks: &[InstanceDisk],
     devices: impl Iterator<Item = Device<'a>>,
@@ -132,7 +136,8 @@ impl Sum {
 }
 
 impl Device<'_> {
-    /// None where the agent gives no sizes, as of a volume that Windows mounts nowhere (EFI, recovery).
+    /// Returns `None` if the agent gives no sizes, as for a volume that Windows does not mount (EFI,
+    /// recovery).
     fn sizes(&self) -> Result<Option<(u64, u64)>, Gap> {
         if self.owners.len() > 1 {
             return Err(Gap::Spanning);
@@ -147,7 +152,7 @@ impl Device<'_> {
     }
 }
 
-/// Why no file system names a disk.
+/// Returns why no file system names a disk.
 fn unreported(disk: &InstanceDisk) -> Gap {
     match disk.kind {
         DiskKind::Lun => Gap::Lun,
@@ -157,17 +162,19 @@ fn unreported(disk: &InstanceDisk) -> Gap {
     }
 }
 
-/// Whether the guest could report the disk if it had a serial. Without one a SCSI disk is known by its name.
+/// Whether the guest could report the disk if it had a serial. A SCSI disk without a serial is known by its
+/// name.
 pub(super) fn needs_serial(disk: &InstanceDisk) -> bool {
     disk.kind == DiskKind::Disk && disk.serial.is_empty() && disk.bus != Bus::Scsi
 }
 
-/// The owners of a device: of each of its serials, once.
+/// Returns the owners of a device's serials, each once.
 pub(super) fn owners_of<'a>(serials: impl Iterator<Item = &'a str>, owners: &Owners) -> BTreeSet<Owner> {
     serials.map(|serial| owners.owner(serial)).collect()
 }
 
-/// Whether file systems are larger than the disk that they are on: one lies on other disks too, or its agent lies.
+/// Whether file systems exceed the size of their disk by more than a tenth: then one lies on other disks too,
+/// or the agent is wrong.
 pub(super) fn exceeds(total: u64, size: u64) -> bool {
     u128::from(total) * 10 > u128::from(size) * 11
 }

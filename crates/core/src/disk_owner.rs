@@ -1,23 +1,27 @@
-//! Which disk of an instance a text names that the guest reports as a disk's serial. One serial has several spellings: each
-//! bus, and each guest, cuts it and puts words before it in its own way.
+//! Finds the disk of an instance for a serial that the guest reports. One serial has several spellings: each
+//! bus and each guest system truncates it and adds a prefix in its own way. `guest_disks` uses it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::observation::{Bus, DiskKind, InstanceDisk};
 
-/// Bytes that virtio-blk (`VIRTIO_BLK_ID_BYTES`) and ATA (`drive_serial_str` of qemu hw/ide/core.c) have for a serial.
+/// Bytes of a serial on virtio-blk (`VIRTIO_BLK_ID_BYTES`) and ATA (`drive_serial_str` of qemu
+/// hw/ide/core.c).
 const SHORT_SERIAL: usize = 20;
-/// Bytes of a serial on the SCSI pages 0x80 and 0x83 (qemu hw/scsi/scsi-disk.c, `scsi_disk_emulate_vpd_page`).
+/// Bytes of a serial on the SCSI pages 0x80 and 0x83 (qemu hw/scsi/scsi-disk.c,
+/// `scsi_disk_emulate_vpd_page`).
 const SCSI_SERIAL: usize = 36;
 
-/// All texts by which a guest may report a disk.
+/// Returns all texts by which a guest may report a disk; none for a LUN or a CD-ROM.
 ///
-/// Windows reports the serial alone (qga/commands-win32.c, `get_disk_properties`). Linux reports udev's `ID_SERIAL`
-/// (qga/commands-linux.c), which comes from the sysfs attribute on virtio (systemd rules.d/60-persistent-storage.rules), from
-/// scsi_id or sg3_utils on SCSI (src/udev/scsi_id/scsi_serial.c), from ata_id on SATA and usb_id on USB. Where the spec has no
-/// serial, libvirt identifies a SCSI disk by its alias, which KubeVirt makes of its name (`qemuBuildDiskDeviceProps`,
-/// `NewUserDefinedAlias`). KubeVirt passes the serial on for disks alone: a LUN reports the storage's own, a CD-ROM none
-/// (pkg/virt-launcher/virtwrap/converter/storage/disk.go, `convert_v1_Disk_To_api_Disk`).
+/// Windows reports only the serial (qga/commands-win32.c, `get_disk_properties`). Linux reports udev's
+/// `ID_SERIAL` (qga/commands-linux.c), which comes from the sysfs attribute on virtio (systemd
+/// rules.d/60-persistent-storage.rules), from scsi_id or sg3_utils on SCSI (src/udev/scsi_id/scsi_serial.c),
+/// from ata_id on SATA and from usb_id on USB. If the spec has no serial, libvirt identifies a SCSI disk by
+/// its alias, which KubeVirt derives from the disk's name (`qemuBuildDiskDeviceProps`,
+/// `NewUserDefinedAlias`). KubeVirt passes the serial on only for disks: a LUN reports the storage's own
+/// serial, a CD-ROM none (pkg/virt-launcher/virtwrap/converter/storage/disk.go,
+/// `convert_v1_Disk_To_api_Disk`).
 pub(super) fn spellings(disk: &InstanceDisk) -> BTreeSet<String> {
     if disk.kind != DiskKind::Disk {
         return BTreeSet::new();
@@ -65,27 +69,28 @@ fn given(serial: &str) -> Option<&str> {
     Some(serial).filter(|serial| !serial.is_empty())
 }
 
-/// The first bytes, as far as they are whole characters.
+/// Returns at most the first `bytes` bytes, cut at a character boundary.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     &text[..end]
 }
 
-/// Whose disk a text names.
+/// The disk that a reported text names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owner {
-    /// The place of the one disk in the list of all.
+    /// Index of the one disk that it names.
     One(usize),
     Nobody,
-    /// The places of all disks that it may name: which of them it does is not known.
+    /// Indexes of all disks that it may name; which one it names is not known.
     Several(Vec<usize>),
 }
 
-/// The disks of all texts that the disks of an instance may be reported by.
+/// All texts by which the disks of an instance may be reported, with the indexes of the disks.
 pub(super) struct Owners(HashMap<String, Vec<usize>>);
 
 impl Owners {
-    /// Of all disks, also those without a claim: what may name one of these names no other for sure.
+    /// Indexes all disks, also those without a claim: a text that fits one of them is not proof of another
+    /// disk.
     pub fn of(disks: &[InstanceDisk]) -> Self {
         let mut owners: HashMap<String, Vec<usize>> = HashMap::new();
         for (place, disk) in disks.iter().enumerate() {
@@ -94,7 +99,8 @@ impl Owners {
         Self(owners)
     }
 
-    /// Texts are compared whole. Drivers pad serials with blanks (ATA's field has 20 characters).
+    /// Returns the owner of a reported text. Texts are compared as a whole; blanks around them are removed,
+    /// since drivers pad serials (ATA's field has 20 characters).
     pub fn owner(&self, text: &str) -> Owner {
         match self.0.get(text.trim()).map(Vec::as_slice) {
             None | Some([]) => Owner::Nobody,

@@ -1,5 +1,6 @@
-//! What a person can do about a missing figure: commands and sentences, names filled in. Somebody copies these commands into
-//! a shell, and not every name was checked by Kubernetes: one that it would not take is left for that person to fill in.
+//! Commands and sentences that say how to fix a missing figure, used by whatever makes a `Missing` or a
+//! source's health. People copy the commands into a shell, and Kubernetes has not checked every name: a name
+//! that Kubernetes would reject becomes a placeholder for the reader to fill in.
 
 use std::borrow::Cow;
 
@@ -13,19 +14,20 @@ use model::{
     source::SourceId,
 };
 
-/// What stands in a command for a name that is none.
+/// Placeholders in commands for names that are empty or not valid.
 const NAMESPACE: &str = "NAMESPACE";
 const NAME: &str = "NAME";
 const NODE: &str = "NODE";
 const POD: &str = "POD";
 const CLAIM: &str = "CLAIM";
-/// Which namespaces fill the answers of Prometheus.
+/// The PromQL that shows which namespaces have the most of the series that Prometheus answers with.
 const MOST_SERIES: &str =
     r#"topk(10, count by (namespace) ({__name__=~"kubevirt_vmi_.*|kubelet_volume_stats_.*"}))"#;
 
 /// A figure that is missing because its source failed, with its last sample.
 pub(super) fn missing(error: &SourceError, fix: Message, last: Option<Sample>) -> Missing {
     Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
+/// The fix for a source that fails as a whole.
 }
 
 /// The fix of a source that fails as a whole.
@@ -53,7 +55,7 @@ fn too_large(id: SourceId) -> Message {
     }
 }
 
-/// How a source is asked that is not.
+/// The fix for a source that is not configured: how to configure it.
 pub(super) fn configure(id: SourceId) -> Message {
     match id {
         SourceId::Prometheus => msg!(fix.prometheus_url),
@@ -62,10 +64,11 @@ pub(super) fn configure(id: SourceId) -> Message {
     }
 }
 
-/// The smallest tier of permissions that has it.
+/// Returns the command that grants the smallest tier of permissions that includes the source.
 fn grant(id: SourceId) -> &'static str {
     match id {
-        // Not the rules alone: the Deployment of the other tiers asks no kubelet directly.
+        // The whole tier, not only its rules: the Deployment of the other tiers does not ask kubelets
+        // directly.
         SourceId::Kubelet => "kubectl apply -k deploy/nodes-stats",
         _ => "kubectl apply -f deploy/cluster/rbac.yaml",
     }
@@ -111,7 +114,7 @@ fn ask(id: SourceId) -> &'static str {
     }
 }
 
-/// How to look at all objects of a source.
+/// Returns the command that shows all objects of a source.
 fn look(id: SourceId) -> String {
     let resource = match id {
         SourceId::Wukongs => "wukongs.vm.novasphere.dev",
@@ -126,7 +129,7 @@ fn look(id: SourceId) -> String {
     format!("kubectl get {resource} --all-namespaces")
 }
 
-/// The fix of one VM's figure.
+/// The fix for a missing figure of one VM.
 pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     match reason {
@@ -144,26 +147,26 @@ pub(super) fn figure(reason: Reason, namespace: &str, name: &str) -> Message {
     }
 }
 
-/// Where to look when a VM does not run: KubeVirt's object, or the Wukong that has none.
+/// The fix for a VM that does not run: look at its KubeVirt object, or at the Wukong if there is none.
 pub(super) fn stuck(namespace: &str, vm_name: &str, name: &str) -> Message {
     let (kind, name) = if vm_name.is_empty() { ("wukong", name) } else { ("virtualmachine", vm_name) };
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     msg!(fix.describe, command = format!("kubectl -n {namespace} describe {kind} {name}"))
 }
 
-/// Where to look when a fault has paused a guest.
+/// The fix for a guest that a fault paused.
 pub(super) fn paused(namespace: &str, vm_name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(vm_name, NAME));
     msg!(fix.paused, command = format!("kubectl -n {namespace} describe virtualmachineinstance {name}"))
 }
 
-/// What a VirtualMachine says of itself.
+/// The command that shows a VirtualMachine.
 pub(super) fn virtual_machine(namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     msg!(fix.describe, command = format!("kubectl -n {namespace} get virtualmachine {name} -o yaml"))
 }
 
-/// Which instance types there are; `namespace` is empty for those of the cluster.
+/// The command that lists instance types; `namespace` is empty for cluster-wide ones.
 pub(super) fn instancetypes(id: SourceId, namespace: &str) -> Message {
     let command = match namespace {
         "" => format!("kubectl get {}", id.code()),
@@ -172,13 +175,13 @@ pub(super) fn instancetypes(id: SourceId, namespace: &str) -> Message {
     msg!(fix.describe, command = command)
 }
 
-/// The revision of an instance type that a VM starts with.
+/// The command that shows the ControllerRevision of the instance type that a VM starts with.
 pub(super) fn revision(namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     msg!(fix.describe, command = format!("kubectl -n {namespace} get controllerrevision {name} -o yaml"))
 }
 
-/// What a guest's agent lists, as KubeVirt passes it on.
+/// The command that shows the file systems a guest's agent lists, as KubeVirt returns them.
 pub(super) fn filesystems(namespace: &str, name: &str) -> Message {
     let (namespace, name) = (in_command(namespace, NAMESPACE), in_command(name, NAME));
     let instances =
@@ -186,7 +189,7 @@ pub(super) fn filesystems(namespace: &str, name: &str) -> Message {
     msg!(fix.look_filesystems, command = format!("kubectl get --raw {instances}/{name}/filesystemlist"))
 }
 
-/// The fix of a block volume, of which the guest alone can tell.
+/// The fix for a block volume, whose usage only the guest knows.
 pub(super) fn block_volume(needs_serial: bool, needs_agent: bool) -> Message {
     match (needs_serial, needs_agent) {
         (true, true) => msg!(fix.agent),
@@ -196,12 +199,12 @@ pub(super) fn block_volume(needs_serial: bool, needs_agent: bool) -> Message {
     }
 }
 
-/// The fix of a volume that the node's kubelet leaves out.
+/// The fix for a volume that the node's kubelet leaves out.
 pub(super) fn unlisted(node: &str) -> Message {
     msg!(fix.unlisted, command = summary_of(in_command(node, NODE)))
 }
 
-/// The fix of a claim that Prometheus has no series of.
+/// The fix for a claim that Prometheus has no series of.
 pub(super) fn unscraped(claim: &Key) -> Message {
     let (namespace, name) = (in_command(&claim.namespace, NAMESPACE), in_command(&claim.name, CLAIM));
     let query = format!(
@@ -210,39 +213,39 @@ pub(super) fn unscraped(claim: &Key) -> Message {
     msg!(fix.unscraped, query = query)
 }
 
-/// The fix of a volume that Longhorn does not know.
+/// The fix for a volume that Longhorn does not know.
 pub(super) fn longhorn(handle: &str) -> Message {
     msg!(fix.look_longhorn, command = format!("kubectl get volumes.longhorn.io -A | grep {}", quoted(handle)))
 }
 
-/// The fix of an image that Ceph does not know.
+/// The fix for an image that Ceph does not know.
 pub(super) fn image(image: &Image) -> Message {
     msg!(fix.look_image, command = format!("rbd info {}", spec(image)))
 }
 
-/// The fix of an image whose objects Ceph cannot count.
+/// The fix for an image whose objects Ceph cannot count.
 pub(super) fn fast_diff(image: &Image) -> Message {
     let image = spec(image);
     format!("rbd feature enable {image} fast-diff object-map && rbd object-map rebuild {image}").into()
 }
 
-/// The fix of an image whose object map cannot be trusted.
+/// The fix for an image whose object map is invalid.
 pub(super) fn invalid_map(image: &Image) -> Message {
     format!("rbd object-map rebuild {}", spec(image)).into()
 }
 
-/// The fix of an image that Ceph does not count, since it is mirrored.
+/// The fix for an image that Ceph does not count because it is mirrored.
 pub(super) fn mirrored(image: &Image) -> Message {
     msg!(fix.mirrored, command = format!("rbd du {}", spec(image)))
 }
 
-/// `pool/namespace/image`, the namespace only where there is one.
+/// Returns `pool/namespace/image`, without the namespace if it is empty.
 fn spec(Image { pool, namespace, name, .. }: &Image) -> String {
     let parts = [pool, namespace, name].into_iter().filter(|part| !part.is_empty());
     parts.map(|part| quoted(part)).collect::<Vec<_>>().join("/")
 }
 
-/// As a shell takes it for one word: nobody checks what a PersistentVolume calls its backend.
+/// Quotes a word for the shell: nothing checks what a PersistentVolume calls its backend.
 fn quoted(word: &str) -> Cow<'_, str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match word.bytes().all(plain) {
@@ -251,7 +254,7 @@ fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// The fix of a guest whose agent fails.
+/// The fix for a guest whose agent fails.
 pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
     match reason {
         Reason::Forbidden | Reason::Unauthenticated => source(SourceId::GuestAgent, reason),
@@ -263,7 +266,7 @@ pub(super) fn guest(reason: Reason, namespace: &str, name: &str) -> Message {
     }
 }
 
-/// The fix of a volume whose kubelet fails.
+/// The fix for a volume whose kubelet fails.
 pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
     let node = in_command(node, NODE);
     match reason {
@@ -273,7 +276,7 @@ pub(super) fn kubelet(reason: Reason, node: &str) -> Message {
     }
 }
 
-/// The fix of a pod of which metrics-server has no sample.
+/// The fix for a pod without a sample from metrics-server.
 pub(super) fn unsampled(node: &str, namespace: &str, pod: &str) -> Message {
     if node.is_empty() {
         let (namespace, pod) = (in_command(namespace, NAMESPACE), in_command(pod, POD));
@@ -283,7 +286,8 @@ pub(super) fn unsampled(node: &str, namespace: &str, pod: &str) -> Message {
     msg!(fix.unscraped_node, node = node, command = describe(node))
 }
 
-/// The fix of memory that no pod's working set counts. `told`: by a Prometheus, so that the VM's page shows it.
+/// The fix for memory on hugepages, which no pod's working set counts. `guest_reports`: Prometheus has the
+/// guest's own figure, so the VM's page shows it.
 pub(super) fn hugepages(guest_reports: bool) -> Message {
     if guest_reports { msg!(fix.hugepages_guest) } else { msg!(fix.hugepages) }
 }

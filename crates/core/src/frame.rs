@@ -1,4 +1,5 @@
-//! What every view has around it: the cluster, the time and the sources.
+//! Builds the frame of every view: the cluster, the time and the sources. `view`, `groups` and `insight` use
+//! it.
 
 use super::{STALE_AFTER, Snapshot};
 use model::{Millis, view::Frame};
@@ -8,10 +9,11 @@ use model::{Millis, view::Frame};
 pub struct Identity {
     pub cluster: String,
     pub demo: bool,
-    /// How often pages ask again: the shortest interval of a source, in milliseconds.
+    /// How often pages ask again, in milliseconds: the shortest interval of a source.
     pub refresh: u32,
 }
 
+/// Returns the frame of a view cut at `now`.
 pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
     Frame {
         cluster: identity.cluster.clone(),

@@ -1,4 +1,5 @@
-//! VMs by node or by namespace. Pure: a snapshot's VMs and nodes in, rows out.
+//! Groups VMs by node or by namespace, for the groups page and `/api/groups`. Pure: takes a snapshot's VMs
+//! and nodes, returns rows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,7 @@ use model::{
     vm::{Status, Vm, VmSummary},
 };
 
-/// One page of groups, and the largest consumers.
+/// Returns one page of groups, and the largest consumers.
 pub fn view(
     snapshot: &Snapshot,
     identity: &Identity,
@@ -43,7 +44,7 @@ pub fn view(
     }
 }
 
-/// Every group, sorted. Nodes that KubeVirt works on show without a VM too.
+/// Returns every group, sorted. Nodes that KubeVirt can place VMs on are included without a VM.
 pub fn groups(snapshot: &Snapshot, _: &Scope, query: &GroupsQuery) -> Vec<Group> {
     let mut members: BTreeMap<&str, Vec<&Vm>> = BTreeMap::new();
     for vm in &snapshot.vms {
@@ -62,7 +63,8 @@ pub fn groups(snapshot: &Snapshot, _: &Scope, query: &GroupsQuery) -> Vec<Group>
     groups
 }
 
-/// Where the guest is: a VM that migrates counts where it comes from. Empty where it is on no node.
+/// Returns the VM's group: its namespace, or the node where the guest runs (the source while it migrates).
+/// Empty if the VM is on no node.
 pub fn key(vm: &VmSummary, by: GroupBy) -> &str {
     match by {
         GroupBy::Node => &vm.node,
@@ -82,7 +84,7 @@ fn group(name: &str, vms: &[&Vm], node: Option<&Node>) -> Group {
     }
 }
 
-/// Whether a VM takes up room on its node. A Wukong that has stopped may go on naming the node it was on.
+/// Whether a VM takes up room on its node. The Wukong of a stopped VM may still name the last node.
 fn holds(status: Status) -> bool {
     match status {
         Status::Running | Status::Creating | Status::Pending | Status::Unknown => true,
@@ -99,7 +101,7 @@ fn share(amounts: impl Iterator<Item = Option<u64>>, allocatable: Option<u64>) -
     share
 }
 
-/// The VMs that use the most of each, in the whole cluster or in one namespace.
+/// Returns the VMs that use the most of each figure, in the whole cluster or in one namespace.
 pub fn top(snapshot: &Snapshot, _: &Scope, namespace: &str) -> Top {
     let vms: Vec<&Arc<Vm>> = snapshot
         .vms
@@ -127,7 +129,8 @@ fn consumer(vm: &Vm, sample: &Sample) -> Consumer {
     }
 }
 
-/// As the totals have it: what others keep on a shared file system is not this VM's. None where nothing is known.
+/// Returns the VM's disk usage as the totals count it: without volumes on a shared file system. `None` if no
+/// volume is known.
 fn disk(vm: &Vm) -> Option<Consumer> {
     let own = |sample: &&Sample| sample.basis == Basis::Own;
     let mut samples = vm.volumes.iter().filter_map(|volume| volume.usage.sample()).filter(own);
@@ -141,7 +144,7 @@ fn disk(vm: &Vm) -> Option<Consumer> {
     Some(sum)
 }
 
-/// Whether a volume of it is known, and not counted.
+/// Whether a volume of the VM is known but not counted, because it is not the VM's own.
 fn left_out(vm: &Vm) -> bool {
     vm.volumes.iter().filter_map(|volume| volume.usage.sample()).any(|sample| sample.basis != Basis::Own)
 }

@@ -1,4 +1,4 @@
-//! What is seen from inside the guest: its own memory, and its file systems.
+//! What is known from inside the guest: its own memory, and its file systems. `join` adds it to each VM.
 
 use super::{guest_disks::GuestDisks, inventory::Entry, observation::Key, receipt::Age, state::ClusterState};
 use model::{
@@ -14,7 +14,7 @@ impl ClusterState {
         let key = Key::new(&instance.namespace, &instance.name);
         let known = self.guests.get(&key).filter(|_| instance.agent_connected);
         let answered = known.and_then(|guest| Some((guest, guest.answered?)));
-        // What an agent said long ago stands for nothing any more.
+        // An expired answer of the agent is not shown.
         let (guest, at) = match answered {
             Some((guest, at)) if !Age::new(now, at, self.limits.disk_interval).expired => (guest, at),
             _ => return Guest { memory: self.guest_memory(&key, now), ..Guest::default() },
@@ -27,7 +27,7 @@ impl ClusterState {
         }
     }
 
-    /// Assigns file systems to the disks that instances have now: all, or those of one instance.
+    /// Assigns file systems to the disks that instances have now: for all instances, or for the changed one.
     pub(super) fn assign_disks(&mut self, changed: Option<&Key>) {
         let Self { guests, instances, .. } = self;
         let assign = |key: &Key, guest: &mut GuestDisks| {
@@ -41,7 +41,7 @@ impl ClusterState {
         }
     }
 
-    /// `available − usable`: what the guest cannot do without.
+    /// Returns the guest's memory use, `available − usable`: what the guest cannot give up.
     fn guest_memory(&self, instance: &Key, now: Millis) -> Option<Sample> {
         let (sample, receipt) = self.prometheus.instances.get(instance)?;
         let (of, usable) = sample.guest_available.zip(sample.guest_usable)?;

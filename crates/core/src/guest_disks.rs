@@ -1,4 +1,5 @@
-//! What a guest's agent says of its file systems, assigned to the disks that they lie on.
+//! Holds what a guest's agent reports of its file systems, and assigns them to the disks of the instance.
+//! `ClusterState` has one for each guest.
 
 use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
@@ -9,23 +10,25 @@ use super::{
 };
 use model::{Millis, vm::GuestFilesystem};
 
-/// File systems of one guest that are shown. All count.
+/// File systems of one guest that are shown. All of them are counted.
 const SHOWN: usize = 32;
 
 /// What is known of one guest's file systems.
 #[derive(Debug, Default)]
 pub(super) struct GuestDisks {
-    /// As VMs show them, and shared with them: ten thousand guests have a few each. They are the first of `devices`.
+    /// The file systems that are shown, shared with the VMs of snapshots: ten thousand guests have a few
+    /// each. They are the first of `devices`.
     shown: Arc<[GuestFilesystem]>,
     devices: Box<[KnownDevice]>,
-    /// The disks that file systems were assigned to, and what each holds; sorted by claim, of those that have one.
+    /// The disks that file systems were assigned to, and the content of each disk that has a claim, sorted by
+    /// claim.
     disks: Arc<[InstanceDisk]>,
     contents: Box<[(Box<str>, DiskContent)]>,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
 }
 
-/// What is kept of a device beside what is shown of it.
+/// What is kept of a device in addition to what is shown.
 #[derive(Debug)]
 struct KnownDevice {
     serials: Box<[Box<str>]>,
@@ -37,7 +40,7 @@ struct KnownDevice {
 }
 
 impl GuestDisks {
-    /// Of a guest whose instance has these disks.
+    /// Takes an answer of the agent, for an instance with these disks.
     pub fn answered(mut filesystems: Vec<Filesystem>, disks: &Arc<[InstanceDisk]>, at: Millis) -> Self {
         let owners = Owners::of(disks);
         let order = |filesystem: &Filesystem| {
@@ -68,7 +71,7 @@ impl GuestDisks {
         known
     }
 
-    /// The instance has these disks now.
+    /// Assigns the file systems again if the disks of the instance changed.
     pub fn assign(&mut self, disks: &Arc<[InstanceDisk]>) {
         if Arc::ptr_eq(&self.disks, disks) {
             return;
@@ -107,7 +110,7 @@ impl GuestDisks {
         }
     }
 
-    /// What the file systems on the disk of a claim hold.
+    /// Returns what the file systems on the disk of a claim hold.
     pub fn content(&self, of: &str) -> DiskContent {
         let found = self.contents.binary_search_by(|(claim, _)| (**claim).cmp(of));
         found.map_or(Err(Gap::NoDisk), |at| self.contents[at].1)
@@ -117,12 +120,13 @@ impl GuestDisks {
         &self.shown
     }
 
+    /// How many file systems are not shown.
     pub fn left_out(&self) -> u32 {
         (self.devices.len() - self.shown.len()) as u32
     }
 }
 
-/// The claim of the one disk that a device lies on.
+/// Returns the claim of the one disk that a device lies on.
 fn claim<'a>(owners: &BTreeSet<Owner>, disks: &'a [InstanceDisk]) -> Option<&'a str> {
     match owners.first() {
         Some(Owner::One(place)) if owners.len() == 1 => {
@@ -132,7 +136,7 @@ fn claim<'a>(owners: &BTreeSet<Owner>, disks: &'a [InstanceDisk]) -> Option<&'a 
     }
 }
 
-/// Sizes that the agent does not give, or that are another's, are unknown.
+/// Sizes that the agent does not give, or that belong to another device, become `None`.
 fn show(filesystem: Filesystem) -> GuestFilesystem {
     let Filesystem { disk_name: disk, mount_point, kind, used, total, hidden, .. } = filesystem;
     let known = |bytes: Option<u64>| bytes.filter(|bytes| *bytes > 0 && !hidden);

@@ -1,4 +1,5 @@
-//! How well each source answers, and what its silence costs.
+//! Computes the health of each source for a snapshot: how well it answers, and how many figures are missing
+//! or old because of it.
 
 use std::{collections::BTreeSet, iter, sync::Arc};
 
@@ -22,14 +23,14 @@ use model::{
     vm::{Status, Vm, Volume},
 };
 
-/// What all scopes of one source come to.
+/// The state of one source, summed up over all its namespaces, nodes or guests.
 struct Summary {
     tried: bool,
     last_success: Option<Millis>,
     last_bytes: Option<Millis>,
     errors: Vec<SourceError>,
     asked: usize,
-    /// The nodes that it fails for, where it is asked for each.
+    /// The nodes that the source fails for, if it is asked for each node.
     nodes: Vec<String>,
 }
 
@@ -52,7 +53,8 @@ impl ClusterState {
         SourceId::ALL.into_iter().zip(tallies(vms)).map(describe).collect()
     }
 
-    /// Settings that somebody should look at, and clocks that are off. This program's own is said once, with CPU and memory.
+    /// Returns risky settings and clocks that are off. If this program's own clock is off, only the source of
+    /// CPU and memory says so.
     fn warning(&self, id: SourceId) -> Message {
         let clocks = match self.own_skew {
             Some(own) if id == SourceId::PodMetrics => vec![describe_own(own)],
@@ -76,10 +78,10 @@ impl ClusterState {
         }
     }
 
-    /// An answer without the pods of a node is no failure, and not well either.
+    /// Sums up PodMetrics. An answer without the pods of a node makes the source degraded, not failed.
     fn summarise_metrics(&self, vms: &[Arc<Vm>]) -> Summary {
         let mut summary = self.summarise_tracks(SourceId::PodMetrics);
-        // One that fails as a whole says so already.
+        // A source that fails as a whole already has an error.
         let nodes = if summary.errors.is_empty() { unsampled(vms) } else { BTreeSet::new() };
         if !nodes.is_empty() {
             summary.errors.push(left_out(&nodes));
@@ -88,7 +90,7 @@ impl ClusterState {
         summary
     }
 
-    /// A round that was answered in part is no failure, and not well either.
+    /// Sums up Prometheus. A round that was answered in part makes the source degraded, not failed.
     fn summarise_prometheus(&self) -> Summary {
         let mut summary = self.summarise_tracks(SourceId::Prometheus);
         summary.tried |= !summary.errors.is_empty();
@@ -109,11 +111,11 @@ impl ClusterState {
         summary
     }
 
-    /// Over the guests that are worth asking.
+    /// Sums up the guests that should be asked.
     fn summarise_guests(&self, targets: &[Key]) -> Summary {
         let known: Vec<&GuestDisks> = targets.iter().filter_map(|key| self.guests.get(key)).collect();
         Summary {
-            // Guests are asked a few at a time: one answer is proof enough that they can be.
+            // Guests are asked a few at a time: one answer proves that they can be asked.
             tried: (targets.is_empty() || !known.is_empty()) && self.inventory_tried(),
             last_success: known.iter().filter_map(|guest| guest.answered).max(),
             last_bytes: None,
@@ -128,7 +130,7 @@ impl ClusterState {
             self.tracks.iter().filter(|((source, _), _)| *source == id).map(|(_, track)| track).collect();
         Summary {
             tried: !tracks.is_empty() && tracks.iter().all(|track| track.tried()),
-            // The oldest: one silent namespace must show.
+            // The oldest success, so that one silent namespace shows.
             last_success: tracks.iter().map(|track| track.last_success).min().flatten(),
             last_bytes: tracks.iter().filter_map(|track| track.last_bytes).min(),
             errors: tracks
@@ -141,7 +143,7 @@ impl ClusterState {
         }
     }
 
-    /// Over the nodes that are worth asking; without any there is nothing to be wrong.
+    /// Sums up the kubelets of the nodes that should be asked. Without such nodes nothing can be wrong.
     fn summarise_kubelets(&self, nodes: &[NodeTarget]) -> Summary {
         let fails = |node: &&NodeTarget| self.kubelets.get(&*node.name).is_some_and(|of| of.error.is_some());
         let known: Vec<&NodeVolumes> =
@@ -162,7 +164,7 @@ impl ClusterState {
             .all(|id| self.summarise_tracks(id).tried)
     }
 
-    /// The standing error of a source that denies or lacks everything, for the figures that it should give.
+    /// Returns the error of PodMetrics for this namespace that no success has followed.
     pub(super) fn metrics_error(&self, namespace: &str) -> Option<&SourceError> {
         self.track_of(SourceId::PodMetrics, namespace)?.error.as_ref()
     }
@@ -172,22 +174,22 @@ impl ClusterState {
         self.track_of(SourceId::PodMetrics, namespace).is_some_and(|track| track.last_success.is_some())
     }
 
-    /// The record of what tells of this namespace: its own, else the cluster's. As a rule none has its own, and then no
-    /// name is copied to look for it.
+    /// Returns the status of the source for this namespace: the namespace's own, else the cluster-wide one.
+    /// Usually no namespace has its own; then the name is not copied for the lookup.
     pub(super) fn track_of(&self, id: SourceId, namespace: &str) -> Option<&SourceStatus> {
         let mut own = self.tracks.range((id, Some(String::new()))..).take_while(|((of, _), _)| *of == id);
         let own = own.next().and_then(|_| self.tracks.get(&(id, Some(namespace.to_owned()))));
         own.or_else(|| self.tracks.get(&(id, None)))
     }
 
-    /// When the cluster last answered anything.
+    /// Returns when the cluster last answered anything.
     pub(super) fn last_seen(&self) -> Option<Millis> {
         let tracks = self.tracks.values().filter_map(|track| track.last_success.max(track.last_bytes));
         tracks.chain(self.kubelets.values().filter_map(|kubelet| kubelet.answered)).max()
     }
 }
 
-/// The nodes whose pods the metrics API leaves out.
+/// Returns the nodes whose pods the metrics API leaves out.
 fn unsampled(vms: &[Arc<Vm>]) -> BTreeSet<&str> {
     let unsampled = |vm: &&Arc<Vm>| {
         vm.summary.usage.cpu.missing().is_some_and(|missing| missing.reason == Reason::NotSampled)
@@ -195,7 +197,7 @@ fn unsampled(vms: &[Arc<Vm>]) -> BTreeSet<&str> {
     vms.iter().filter(unsampled).map(|vm| &*vm.summary.node).collect()
 }
 
-/// Three at most by name.
+/// Returns the error for those nodes, with at most three names.
 fn left_out(nodes: &BTreeSet<&str>) -> SourceError {
     const NAMED: usize = 3;
     let mut names = nodes.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
@@ -257,7 +259,7 @@ fn state(summary: &Summary) -> SourceState {
     }
 }
 
-/// At most three errors in full, and how many more there are.
+/// Returns at most three errors in full, and the number of the others.
 fn words(summary: &Summary) -> Message {
     const SHOWN: usize = 3;
     let mut shown: Vec<Message> =
@@ -268,7 +270,7 @@ fn words(summary: &Summary) -> Message {
     Message::List(shown)
 }
 
-/// What running VMs have of one source.
+/// What running VMs get from one source.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     vms: u32,
@@ -277,7 +279,7 @@ struct Tally {
     stale: u32,
 }
 
-/// What one VM has of one source.
+/// What one VM gets from one source.
 #[derive(Clone, Copy, Default)]
 struct Has {
     known: bool,
@@ -299,7 +301,8 @@ impl Has {
 
 type OfEach<T> = [T; SourceId::ALL.len()];
 
-/// Of each source, in the order of [`SourceId::ALL`]. All VMs are walked once, however many sources there are.
+/// Counts for each source, in the order of [`SourceId::ALL`]. Walks all VMs once, however many sources there
+/// are.
 fn tallies(vms: &[Arc<Vm>]) -> OfEach<Tally> {
     let mut tallies = OfEach::<Tally>::default();
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
@@ -324,19 +327,20 @@ fn index(id: SourceId) -> usize {
     id as usize
 }
 
-/// CPU and memory that nobody gave are missed of metrics.k8s.io.
+/// Returns the source of a CPU or memory figure. A missing figure counts as missing from metrics.k8s.io.
 fn source_of(figure: &Figure) -> SourceId {
     figure.sample().map_or(SourceId::PodMetrics, |sample| sample.source.id())
 }
 
-/// The volume's figure, and what keeps the other sources where none knows it.
+/// Returns the volume's figure, and, if it is unknown, those of the other sources, which say why they do not
+/// know it.
 fn shown(volume: &Volume) -> impl Iterator<Item = (SourceId, &Figure)> {
     let unknown = volume.usage.sample().is_none();
     let others = volume.readings.iter().filter(move |reading| unknown && reading.source != volume.source);
     iter::once((volume.source, &volume.usage)).chain(others.map(|reading| (reading.source, &reading.figure)))
 }
 
-/// Whether a figure is missing because of its source, not because of what the VM is.
+/// Whether the source, and not the VM's own state, is why a figure is missing.
 fn is_the_sources(reason: Reason) -> bool {
     matches!(
         reason,

@@ -1,7 +1,9 @@
-//! The past of each VM in memory: two grids of points for its three figures. A gap stays a gap.
+//! Keeps the history of each VM in memory, on two grids of points for its three figures. A gap stays a gap.
+//! `pipeline` records and fills it; `http`, `insight` and the views read it.
 //!
-//! 10,000 VMs hold 32 MB when all is full: 240 + 288 points of three figures at two bytes each. Each VM has a lock of
-//! its own, held for as long as its points are copied: readers hold up neither the writer nor one another.
+//! 10,000 VMs take 32 MB when all grids are full: 240 + 288 points of three figures at two bytes each. Each
+//! VM has its own lock, held while its points are copied, so readers block neither the writer nor one
+//! another.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,21 +24,21 @@ const FIGURES: usize = 3;
 /// 15 s for an hour, 5 min for a day.
 pub(super) const FINE: Grid = Grid { step: 15_000, len: 240 };
 pub(super) const COARSE: Grid = Grid { step: 300_000, len: 288 };
-/// A VM that is gone is forgotten after this long.
+/// Milliseconds after which a VM that is gone is forgotten.
 const KEEP: Millis = COARSE.step * COARSE.len as Millis;
-/// VMs that are gone and not forgotten yet, of 1 to 3 kB each: more than this many are those of somebody who makes and
-/// deletes VMs in a loop, and the first to go are forgotten first.
+/// VMs that are gone but not forgotten yet, of 1 to 3 kB each. More than this means that somebody creates and
+/// deletes VMs in a loop; then those that have been gone longest are forgotten first.
 const MOST_GONE: usize = 4000;
-/// A VM that no snapshot had for this long is gone.
+/// Milliseconds without the VM in a snapshot after which it is gone.
 const GONE_AFTER: Millis = 60_000;
-/// Rings grow by so many points, and no further than their grid: a doubling would waste a third.
+/// Points by which a ring grows, up to the length of its grid: doubling would waste a third.
 const GROWTH: usize = 48;
-/// Points of the fine grid in one of a spark: two minutes.
+/// Milliseconds of one sparkline point: eight points of the fine grid, two minutes.
 const SPARK: Millis = FINE.step * 8;
-/// The kubelet measures volumes once in one to two minutes, however often it is asked.
+/// The kubelet measures volumes every one to two minutes, however often it is asked.
 const KUBELET_PERIOD: Millis = 60_000;
 
-/// Points at whole multiples of `step`, of which the newest `len` are kept.
+/// Points at whole multiples of `step` milliseconds; the newest `len` are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
     pub step: Millis,
@@ -49,14 +51,14 @@ impl Grid {
     }
 }
 
-/// All VMs' past. The map is locked for long only while VMs come and go.
+/// The history of all VMs. The map is locked for writing only while VMs are added or forgotten.
 #[derive(Debug, Default)]
 pub struct HistoryStore {
     vms: RwLock<HashMap<Box<str>, Arc<Mutex<Timeline>>>>,
 }
 
 impl HistoryStore {
-    /// Takes in what is new in a snapshot.
+    /// Records the new samples of a snapshot.
     pub fn record(&self, vms: &[Arc<Vm>], limits: &Limits, now: Millis) {
         let unknown: Vec<&Arc<Vm>> = {
             let timelines = self.vms.read().unwrap_or_else(PoisonError::into_inner);
@@ -75,15 +77,16 @@ impl HistoryStore {
         }
     }
 
-    /// Drops VMs that were last seen a day ago, and of many that are gone those that went first. Worth a call a minute.
+    /// Drops VMs that were last seen a day ago, and the oldest of those that are gone if there are too many.
+    /// Call it once a minute.
     pub fn forget(&self, now: Millis) {
         let mut timelines = self.vms.write().unwrap_or_else(PoisonError::into_inner);
         let mut gone: Vec<Millis> = timelines.values().map(|timeline| lock(timeline).seen).collect();
         gone.sort_unstable_by(|a, b| b.cmp(a));
-        // The newest snapshot's time, which is not now after this program was suspended.
+        // The time of the newest snapshot. It differs from `now` after the program was suspended.
         let newest = gone.first().copied().unwrap_or(now);
         gone.retain(|seen| *seen < newest - GONE_AFTER);
-        // Those that went at the same time go together.
+        // VMs that went at the same time are dropped together.
         let first = gone.get(MOST_GONE).copied().unwrap_or(Millis::MIN);
         timelines.retain(|_, timeline| {
             let seen = lock(timeline).seen;
@@ -91,15 +94,15 @@ impl HistoryStore {
         });
     }
 
-    /// Puts points of an archive where there are gaps; nothing that was measured is overwritten. Each stands for the
-    /// `step` up to its time.
+    /// Fills gaps with points of a long-term store; measured points are not overwritten. Each point covers
+    /// the `step` milliseconds before its time.
     pub(super) fn fill(&self, uid: &str, resource: Resource, step: Millis, points: &[(Millis, Point)]) {
         if let Some(timeline) = self.of(uid) {
             lock(&timeline).fill(resource, step, points);
         }
     }
 
-    /// What is known of the span, as far as the memory reaches: an hour or a day.
+    /// Returns what is known of the span, as far as memory reaches: an hour or a day.
     pub fn history(&self, uid: &str, span: Span, now: Millis) -> History {
         match self.of(uid) {
             Some(timeline) => lock(&timeline).history(span, now),
@@ -107,11 +110,12 @@ impl HistoryStore {
         }
     }
 
+    /// Returns the sparklines of the last hour; empty if the VM is not known.
     pub fn sparks(&self, uid: &str, now: Millis) -> Sparklines {
         self.of(uid).map(|timeline| lock(&timeline).sparks(now)).unwrap_or_default()
     }
 
-    /// The day's five-minute means, oldest first, without those of another size of the VM.
+    /// Returns the day's five-minute means, oldest first, without those from before the VM was last resized.
     pub(super) fn day(&self, uid: &str, now: Millis) -> [Series; FIGURES] {
         match self.of(uid) {
             Some(timeline) => lock(&timeline).day(now),
@@ -123,7 +127,7 @@ impl HistoryStore {
         self.vms.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
     }
 
-    /// VMs that are remembered.
+    /// The number of VMs that are remembered.
     pub fn len(&self) -> usize {
         self.vms.read().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -136,7 +140,8 @@ impl HistoryStore {
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let timelines = self.vms.read().unwrap();
-        // Key, pointer and control byte of each bucket of the map; and the two counts before what an `Arc` holds.
+        // Each bucket of the map takes key, pointer and control byte; an `Arc` has two counts before its
+        // content.
         let table = timelines.capacity() * 8 / 7 * (size_of::<(Box<str>, Arc<Mutex<Timeline>>)>() + 1);
         let each = |uid: &str, timeline: &Mutex<Timeline>| {
             let timeline = lock(timeline);
@@ -147,35 +152,35 @@ impl HistoryStore {
     }
 }
 
-/// What a panic left half done is a point at most.
+/// Locks a timeline, also after a panic, which can leave at most one point half written.
 fn lock(timeline: &Mutex<Timeline>) -> MutexGuard<'_, Timeline> {
     timeline.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One VM's past.
+/// One VM's history.
 #[derive(Debug, Default)]
 struct Timeline {
     fine: Ring,
     coarse: Ring,
     traces: [Trace; FIGURES],
-    /// When a snapshot last had the VM.
+    /// When a snapshot last contained the VM.
     seen: Millis,
-    /// An archive filled gaps of it.
+    /// Whether a long-term store filled gaps.
     filled: bool,
 }
 
-/// Where the record of one figure ends.
+/// The end of the record of one figure.
 #[derive(Clone, Copy, Debug, Default)]
 struct Trace {
-    /// The newest sample's time; 0 before the first.
+    /// Time of the newest sample; 0 before the first.
     at: Millis,
-    /// What it was out of, and since when.
+    /// The allocation or capacity (`Sample::of`), and since when it has had this value.
     of: u64,
     since: Millis,
 }
 
 impl Timeline {
-    /// Always true: it is known now.
+    /// Records the VM's samples. Returns true, because the VM is known now.
     fn record(&mut self, vm: &Vm, limits: &Limits, now: Millis) -> bool {
         self.seen = now;
         self.hold_to(now);
@@ -188,7 +193,7 @@ impl Timeline {
         true
     }
 
-    /// A clock that was set back leaves nothing in the future, where nothing could follow it.
+    /// Moves the record back if the clock was set back: points in the future would block all later ones.
     fn hold_to(&mut self, now: Millis) {
         self.fine.hold_to(FINE.slot(now));
         self.coarse.hold_to(COARSE.slot(now));
@@ -197,11 +202,12 @@ impl Timeline {
         }
     }
 
-    /// A sample is a point where it was taken, and over what it covers: its window, or the interval of its source.
-    /// It joins up with the sample before it where that is no more than twice as far: intervals are never exact.
+    /// Writes a sample as points at its time and over the interval it covers: its window, or the interval of
+    /// its source. It connects to the sample before it if that is at most twice as far away, since intervals
+    /// are never exact.
     fn measured(&mut self, n: usize, sample: &Sample, interval: Millis, now: Millis) {
         let trace = &mut self.traces[n];
-        // A source's clock that runs ahead tells of no future.
+        // The clock of a source may run ahead; points in the future are not written.
         let at = sample.at.min(now);
         if at <= trace.at || at <= now - KEEP {
             return;
@@ -222,7 +228,7 @@ impl Timeline {
         self.roll_up(n, first * FINE.step, last * FINE.step, true);
     }
 
-    /// Means of the five minutes that the fine points from `from` to `to` lie in.
+    /// Writes the means of the five-minute slots that contain the fine points from `from` to `to`.
     fn roll_up(&mut self, n: usize, from: Millis, to: Millis, over: bool) {
         for slot in COARSE.slot(from)..=COARSE.slot(to) {
             let first = slot * COARSE.step / FINE.step;
@@ -275,7 +281,7 @@ impl Timeline {
         Sparklines { cpu, memory, disk }
     }
 
-    /// Two-minute means, on a grid of their own so that they stand still between two of them.
+    /// Returns two-minute means. Their grid is fixed, so that they do not change between two of its steps.
     fn spark(&self, n: usize, now: Millis) -> Sparkline {
         let last = now.div_euclid(SPARK);
         let each = SPARK / FINE.step;
@@ -292,7 +298,7 @@ fn whole_percent(point: Point) -> u8 {
     point.tenths().map_or(Sparkline::GAP, |tenths| ((tenths + 5) / 10).min(Sparkline::TOP.into()) as u8)
 }
 
-/// How often a figure's source measures, at the most.
+/// Returns the shortest time between two measurements of a figure's source, in milliseconds.
 fn interval(source: Source, n: usize, limits: &Limits) -> Millis {
     match source {
         Source::Ceph => limits.ceph_interval,
@@ -309,12 +315,12 @@ pub(super) fn index(resource: Resource) -> usize {
     }
 }
 
-/// By more than a hundredth: what is less is no other size.
+/// Whether the size changed by more than a hundredth. Smaller changes do not count.
 fn is_resized(before: u64, now: u64) -> bool {
     before.abs_diff(now) > before / 100
 }
 
-/// Of the points that are there, rounded half up; a gap where there are none.
+/// Returns the mean of the points that are not gaps, rounded half up; a gap if there are none.
 fn mean(points: impl Iterator<Item = Point>) -> Point {
     let (sum, count) = points
         .filter_map(Point::tenths)
@@ -322,10 +328,10 @@ fn mean(points: impl Iterator<Item = Point>) -> Point {
     (sum + count / 2).checked_div(count).map_or(Point::GAP, Point::from_tenths)
 }
 
-/// The newest points of one grid, of all figures side by side.
+/// The newest points of one grid, with all figures side by side.
 #[derive(Debug, Default)]
 struct Ring {
-    /// The slot behind the newest point.
+    /// The slot after the newest point.
     end: i64,
     points: VecDeque<[Point; FIGURES]>,
 }
@@ -340,7 +346,7 @@ impl Ring {
         self.points.get(index as usize).map_or(Point::GAP, |points| points[n])
     }
 
-    /// False where the slot is older than what is kept.
+    /// Writes a point. Returns false if the slot is older than what is kept.
     fn put(&mut self, grid: Grid, slot: i64, n: usize, point: Point) -> bool {
         if self.points.is_empty() || slot - self.end >= grid.len as i64 {
             self.points.clear();
@@ -378,7 +384,7 @@ impl Ring {
         }
     }
 
-    /// The whole grid up to `now`.
+    /// Returns the whole grid up to `now`.
     fn series(&self, grid: Grid, n: usize, now: Millis) -> Series {
         let last = grid.slot(now);
         let first = last + 1 - grid.len as i64;

@@ -1,4 +1,5 @@
-//! What a day of points suggests of a VM. Pure arithmetic; docs/history.md has the rules in words.
+//! Derives findings and hints from a day of points of each VM. Pure arithmetic; docs/history.md states the
+//! rules. The history task of `pipeline` calls `draw`, and `http` serves the pages.
 
 use std::sync::Arc;
 
@@ -20,37 +21,40 @@ use model::{
     vm::{Status, Vm},
 };
 
-/// Hours of history behind each hint.
+/// Hours of history that each hint needs.
 pub const NEEDED_HOURS: u32 = 24;
-/// Of the day's 288 five-minute means: nine in ten.
+/// Known five-minute means that a hint needs: nine in ten of the day's 288.
 const ENOUGH: u32 = (COARSE.len * 9 / 10) as u32;
-/// Tenths of a percent. At this 95th percentile and above a VM is starved; below that one, over-allocated.
+/// Tenths of a percent. A VM is starved if its 95th percentile is at least `STARVED`, over-allocated if it is
+/// below `IDLE`.
 const STARVED: u64 = 900;
 const IDLE: u64 = 500;
-/// Hundredths of the 95th percentile that would be enough: a quarter more.
+/// Percent of the 95th percentile that are enough: a quarter more.
 const HEAD_ROOM: u64 = 125;
-/// CPU is given in whole cores, memory in quarters of a Gi.
+/// Steps of an allocation: whole cores of CPU, quarters of a Gi of memory.
 const CORE: u64 = 1_000_000_000;
 const QUARTER_GI: u64 = 256 << 20;
 
-/// Five-minute means in an hour, of which half make a median.
+/// Five-minute means in an hour. Half of them are enough for a median.
 const PER_HOUR: usize = 12;
-/// Hours with a median that a line is drawn through, at the least.
+/// The fewest hours with a median that a line is drawn through.
 const HOURS: usize = 20;
-/// Tenths of a percent of the disk. A day that adds less is told from none by no point: they are a tenth fine.
+/// Tenths of a percent of the disk. A smaller rise in a day cannot be told from none, since points have a
+/// resolution of a tenth of a percent.
 const LEAST_RISE: f64 = 5.0;
-/// How far half of the hours may be off the line: in tenths of a percent, or in hundredths of the rise.
+/// How far half of the hours may be off the line: in tenths of a percent, or as a part of the rise.
 const SCATTER: f64 = 1.0;
 const SCATTER_OF_RISE: f64 = 0.08;
-/// How far the newest hour may be: a disk that has just been cleaned up tells of its end no more.
+/// How far the newest hour may be off, as a part of the rise: a disk that was just cleaned up no longer shows
+/// when it will be full.
 const NEWEST_OF_RISE: f64 = 0.2;
-/// The last third of the day grows at least so much of the whole day's slope, or the growth has ended.
+/// The part of the whole day's slope that the last third must have; otherwise the growth has ended.
 const STILL: f64 = 0.25;
-/// The slow bound of a credible line is no longer than this many times the estimate.
+/// The slope of a credible line is at most this many times its lower bound.
 const WIDEST: f64 = 3.0;
-/// Days beyond which nothing is foretold.
+/// Days beyond which nothing is predicted.
 const FAR: f64 = 90.0;
-/// Of the normal distribution: 95 % within.
+/// Quantile of the normal distribution: 95 % lie within.
 const Z: f64 = 1.96;
 
 /// Findings about all VMs, the most urgent first.
@@ -61,7 +65,7 @@ pub struct Findings {
     pub findings: Vec<Insight>,
 }
 
-/// Looks at every VM that runs. Takes half a second for 10,000: no work for the writer.
+/// Computes the findings for every running VM. Takes half a second for 10,000 VMs, too long for the writer.
 pub fn draw(vms: &[Arc<Vm>], store: &HistoryStore, now: Millis) -> Findings {
     let mut drawn = Findings { at: Some(now), ..Findings::default() };
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
@@ -112,7 +116,7 @@ fn count(totals: &mut InsightTotals, finding: &Finding) {
     }
 }
 
-/// What the last day suggests of one VM.
+/// Returns what the last day suggests for one VM.
 pub fn hints(vm: &Vm, store: &HistoryStore, now: Millis) -> Hints {
     let day = store.day(&vm.uid, now);
     let of = |resource| &day[index(resource)];
@@ -125,7 +129,7 @@ pub fn hints(vm: &Vm, store: &HistoryStore, now: Millis) -> Hints {
             None => Err(too_short(0)),
         },
     };
-    // The newest five minutes are not over.
+    // The newest five minutes are not over yet.
     let sizings = [&mut hints.cpu, &mut hints.memory].into_iter().flatten().map(|sizing| &mut sizing.window);
     let fillings = hints.disk.iter_mut().map(|filling| &mut filling.window);
     sizings.chain(fillings).for_each(|window| window.to = window.to.min(now));
@@ -136,7 +140,7 @@ fn too_short(known: u32) -> Silence {
     Silence::TooShort { minutes: known * (COARSE.step / 60_000) as u32, needed: NEEDED_HOURS * 60 }
 }
 
-/// The window, should enough of it be known.
+/// Returns the window, or `TooShort` if too little of it is known.
 fn window(day: &Series) -> Result<Window, Silence> {
     let known = day.points.iter().filter(|point| point.tenths().is_some()).count() as u32;
     let all = day.points.len() as u32;
@@ -160,12 +164,13 @@ pub(super) fn sizing(day: &Series, unit: Unit, of: u64) -> Result<Sizing, Silenc
     Ok(Sizing { unit, p95, peak, of, verdict, window })
 }
 
-/// Rounded up, as "at most" has to be.
+/// Returns the amount for tenths of a percent, rounded up because it is shown as "at most".
 fn amount(tenths: u64, of: u64) -> u64 {
     u64::try_from((u128::from(tenths) * u128::from(of)).div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// A guest that lacks CPU for a moment waits; one that lacks memory dies: there the peak has to fit too.
+/// Decides whether an allocation can shrink. A guest that lacks CPU for a moment waits; one that lacks memory
+/// dies, so for memory the peak has to fit too.
 fn spare(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
     let roomy = p95.saturating_mul(HEAD_ROOM).div_ceil(100);
     let (wanted, part) = match unit {
@@ -176,7 +181,8 @@ fn spare(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
     if enough < of { Verdict::OverAllocated { enough } } else { Verdict::Fits }
 }
 
-/// A line through the hours' medians by Theil and Sen: half of the points may be wild, and it stands.
+/// Fits a line through the hours' medians by the Theil–Sen estimator, which tolerates many outliers, and
+/// predicts when the disk is full.
 pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silence> {
     let window = window(day)?;
     let medians = medians(day);
@@ -207,7 +213,8 @@ pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silen
     })
 }
 
-/// Hour of the window, and the median of what is known of it: an hour that is half a gap has none.
+/// Returns each hour of the window with the median of its known points. An hour that is more than half gaps
+/// is left out.
 fn medians(day: &Series) -> Vec<(f64, f64)> {
     let hours = day.points.chunks(PER_HOUR).enumerate();
     let median = |(hour, points): (usize, &[model::history::Point])| {
@@ -217,7 +224,7 @@ fn medians(day: &Series) -> Vec<(f64, f64)> {
     hours.filter_map(median).collect()
 }
 
-/// Of at least one value.
+/// Returns the median of at least one value.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -227,7 +234,7 @@ fn median(values: &mut [f64]) -> f64 {
     }
 }
 
-/// Tenths of a percent an hour, with the bounds of Sen's 95 % confidence interval.
+/// The slope in tenths of a percent per hour, with the bounds of Sen's 95 % confidence interval.
 struct Line {
     slope: f64,
     low: f64,
@@ -239,16 +246,17 @@ impl Line {
         let mut slopes = slopes(points);
         let slope = median(&mut slopes);
         let (count, pairs) = (points.len() as f64, slopes.len() as f64);
-        // Kendall's variance of the number of pairs that rise, without ties: with them it is smaller.
+        // Kendall's variance of the number of rising pairs, without ties; ties make it smaller.
         let spread = Z * (count * (count - 1.0) * (2.0 * count + 5.0) / 18.0).sqrt();
         let at = |rank: f64| slopes[(rank.max(0.0) as usize).min(slopes.len() - 1)];
         Self { slope, low: at(((pairs - spread) / 2.0).floor()), high: at(((pairs + spread) / 2.0).ceil()) }
     }
 
-    /// It rises for sure, the points lie on it, it has not ended, and the bounds say something.
+    /// Whether the line certainly rises, the points lie close to it, the growth has not ended, and the bounds
+    /// are narrow enough.
     fn is_credible(&self, points: &[(f64, f64)], rise: f64) -> bool {
         let at_zero: Vec<f64> = points.iter().map(|(x, y)| y - self.slope * x).collect();
-        // Of a copy: a median puts its values in order, and the newest has to stay the last.
+        // A copy, because `median` sorts its values, and the newest has to stay last.
         let base = median(&mut at_zero.clone());
         let mut off: Vec<f64> = at_zero.iter().map(|own| (own - base).abs()).collect();
         let newest = off.last().copied().unwrap_or_default();
@@ -261,13 +269,13 @@ impl Line {
     }
 }
 
-/// Of each two points.
+/// Returns the slope of each pair of points.
 fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
     let pairs = points.iter().enumerate().flat_map(|(n, a)| points[n + 1..].iter().map(move |b| (a, b)));
     pairs.map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect()
 }
 
-/// One page of the findings.
+/// Returns one page of the findings.
 pub fn page(
     snapshot: &Snapshot,
     drawn: &Findings,
@@ -307,7 +315,7 @@ fn matches(row: &Insight, query: &InsightQuery) -> bool {
         && (query.namespace.is_empty() || row.namespace == query.namespace)
 }
 
-/// Rows without the figure that is sorted by come last in either order, equal ones by name.
+/// Rows without the figure that is sorted by come last in either order; equal rows are sorted by name.
 fn order(a: &Insight, b: &Insight, query: &InsightQuery) -> std::cmp::Ordering {
     let by = |order: Order, key: fn(&Finding) -> u64| order.apply(key(&a.finding).cmp(&key(&b.finding)));
     let has = |has: fn(&Finding) -> bool| has(&b.finding).cmp(&has(&a.finding));
@@ -325,7 +333,7 @@ fn order(a: &Insight, b: &Insight, query: &InsightQuery) -> std::cmp::Ordering {
     sorted.then_with(|| tail(a).cmp(&tail(b)))
 }
 
-/// The kind, and within it: fewest days, highest use, lowest use.
+/// Returns the sort key: the kind, and within it fewest days, highest use, lowest use.
 fn urgency(finding: &Finding) -> (FindingKind, u64) {
     let within = match finding {
         Finding::SoonFull(filling) => filling.days.into(),

@@ -1,5 +1,6 @@
-//! Who is there: every Wukong, every VirtualMachine that no Wukong shows, and every instance that stands alone; each
-//! with its KubeVirt objects. Owner references are the word of the object's writer: none of them hides a VM.
+//! Lists every VM once, for `join`: every Wukong, every VirtualMachine that no Wukong shows, and every
+//! instance that stands alone, each with its KubeVirt objects. The writer of an object chooses its owner
+//! references, so they never hide a VM.
 
 use std::cell::LazyCell;
 
@@ -21,7 +22,7 @@ pub(super) struct Entry<'a> {
     pub wukong: Option<&'a WukongFacts>,
     pub vm: Option<&'a VmFacts>,
     pub instance: Option<&'a InstanceFacts>,
-    /// The VirtualMachine's name; empty where nothing tells it, or another entry shows it.
+    /// The VirtualMachine's name; empty if no object gives it, or if another entry shows that VirtualMachine.
     pub vm_name: &'a str,
     pub conflict: Option<Conflict<'a>>,
 }
@@ -44,7 +45,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// As people and lists sort them.
+    /// The sort key: name, namespace, uid.
     pub fn order(&self) -> (&'a str, &'a str, &'a str) {
         (self.name(), self.namespace(), self.uid())
     }
@@ -58,7 +59,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The contradiction in words.
+    /// Returns the contradiction as a message.
     pub fn conflict(&self) -> Option<Box<Message>> {
         let claimed = self.vm.map_or("", |vm| &vm.owner_name);
         let namespace = self.namespace();
@@ -75,17 +76,18 @@ impl<'a> Entry<'a> {
         }))
     }
 
+    /// Whether another Wukong shows the VM that this one names.
     pub fn is_shown_elsewhere(&self) -> bool {
         matches!(self.conflict, Some(Conflict::Shared(_)))
     }
 
-    /// The guest is moving: a migration has begun and not ended.
+    /// Returns the migration that is under way: it has begun and not ended.
     pub fn migration(&self) -> Option<&'a Migration> {
         let under_way = |migration: &&Migration| !migration.completed && !migration.failed;
         self.instance.and_then(|instance| instance.migration.as_deref()).filter(under_way)
     }
 
-    /// The instance's condition `Paused`, or the VirtualMachine's copy of it.
+    /// Returns the condition `Paused` of the instance, or the VirtualMachine's copy of it.
     pub fn pause(&self) -> Option<&'a Pause> {
         match (self.instance, self.vm) {
             (Some(instance), _) => instance.pause.as_deref(),
@@ -94,17 +96,18 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// [`Self::pause`], where it is a fault.
+    /// Returns [`Self::pause`] if a fault is the cause.
     pub fn fault(&self) -> Option<&'a Pause> {
         self.pause().filter(|pause| is_fault(pause, self.migration().is_some()))
     }
 }
 
 impl ClusterState {
-    /// Each VM once, whatever owner references and `status.vmName` say. A VirtualMachine is shown by the Wukong whose
-    /// `status.vmName` names it: of several the one that it names as its owner, else the oldest. One that no Wukong names
-    /// is shown by the Wukong that it names as its owner, if that has no `status.vmName` and no other VirtualMachine names
-    /// it; else by itself.
+    /// Returns each VM once, whatever owner references and `status.vmName` say. A VirtualMachine is shown by
+    /// the Wukong whose `status.vmName` names it; if there are several, by the one that the VirtualMachine
+    /// names as its owner, else by the oldest. A VirtualMachine that no Wukong names is shown by the Wukong
+    /// that it names as its owner, if that Wukong has no `status.vmName` and no other VirtualMachine names
+    /// it; otherwise by itself.
     pub(super) fn inventory(&self, now: Millis) -> Vec<Entry<'_>> {
         let owners = Owners::of(self);
         let mut entries: Vec<Entry> =
@@ -120,14 +123,16 @@ impl ClusterState {
         entries
     }
 
-    /// Instances that no VirtualMachine controls; all that no Wukong names where VirtualMachines cannot be read.
+    /// Returns the instances that no VirtualMachine controls; if VirtualMachines cannot be read, all that no
+    /// Wukong names.
     fn alone<'a>(&'a self, taken: &HashSet<(&str, &str)>, now: Millis) -> Vec<Entry<'a>> {
         let uids = LazyCell::new(|| self.vms.values().map(|vm| vm.uid.as_str()).collect::<HashSet<&str>>());
         let free = |instance: &&InstanceFacts| {
             let key = (instance.namespace.as_str(), instance.name.as_str());
             let known = self.vms.contains_key(&At(key.0, key.1));
-            // Its VirtualMachine is on its way, or was deleted a moment ago. KubeVirt gives both the same name, so a known
-            // one of another name does not control it, whatever the instance's owner reference says.
+            // The VirtualMachine is not listed yet, or was deleted a moment ago. KubeVirt gives both the same
+            // name, so a known VirtualMachine of another name does not control the instance, whatever its
+            // owner reference says.
             let awaited = !instance.owner_vm.is_empty()
                 && self.listed(SourceId::VirtualMachines, key.0)
                 && !uids.contains(instance.owner_vm.as_str())
@@ -180,13 +185,14 @@ impl ClusterState {
         }
     }
 
-    /// Why the Wukong that a VirtualMachine names as its owner does not show it. Nothing where Wukongs were not read.
+    /// Returns why the Wukong that a VirtualMachine names as its owner does not show it. `None` if Wukongs
+    /// were not read.
     fn conflict_of<'a>(&self, vm: &'a VmFacts, owners: &Owners<'a>) -> Option<Conflict<'a>> {
         if vm.owner_wukong.is_empty() || !self.listed(SourceId::Wukongs, &vm.namespace) {
             return None;
         }
         Some(match owners.wukong_of(vm) {
-            // It may be among those that were left out.
+            // The owner may be among the Wukongs that were left out.
             None if self.omits(SourceId::Wukongs, &vm.namespace) => return None,
             None => Conflict::NoSuchOwner,
             Some(owner) if owner.vm_name.is_empty() => Conflict::SeveralVms(owner),
@@ -198,23 +204,24 @@ impl ClusterState {
 /// A contradiction between objects about who shows a VM.
 #[derive(Clone, Copy)]
 pub(super) enum Conflict<'a> {
-    /// Of a Wukong: `status.vmName` names a VM that this other Wukong shows.
+    /// On a Wukong: `status.vmName` names a VM that this other Wukong shows.
     Shared(&'a WukongFacts),
-    /// Of a Wukong: its VirtualMachine names another owner.
+    /// On a Wukong: its VirtualMachine names another owner.
     NamesOther,
-    /// Of a VirtualMachine: the Wukong that it names as its owner is not in its namespace.
+    /// On a VirtualMachine: the Wukong that it names as its owner does not exist in its namespace.
     NoSuchOwner,
-    /// The Wukong that it names as its owner names another VirtualMachine.
+    /// On a VirtualMachine: the Wukong that it names as its owner names another VirtualMachine.
     OtherVm(&'a WukongFacts),
-    /// That Wukong names none, and several VirtualMachines name it.
+    /// On a VirtualMachine: the Wukong that it names as its owner names none, and several VirtualMachines
+    /// name that Wukong.
     SeveralVms(&'a WukongFacts),
 }
 
-/// Who may show which VirtualMachine. An owner is in the same namespace, as Kubernetes has it.
+/// Which Wukong may show which VirtualMachine. An owner is in the same namespace, as Kubernetes requires.
 struct Owners<'a> {
     /// By namespace and uid.
     wukongs: HashMap<(&'a str, &'a str), &'a WukongFacts>,
-    /// The one Wukong that shows the VM of a namespace and name.
+    /// The one Wukong that shows a VM, by the VM's namespace and name.
     by_vm_name: HashMap<(&'a str, &'a str), &'a WukongFacts>,
     /// VirtualMachines that no Wukong names, by namespace and the owner's uid.
     vms: HashMap<(&'a str, &'a str), Vec<&'a VmFacts>>,
@@ -235,7 +242,7 @@ impl<'a> Owners<'a> {
         owners
     }
 
-    /// Takes the VM that a Wukong names, unless one with a better claim has it.
+    /// Claims the VM that a Wukong names, unless a Wukong with a better claim has it.
     fn claim(&mut self, wukong: &'a WukongFacts, world: &'a ClusterState) {
         if wukong.vm_name.is_empty() {
             return;
@@ -252,7 +259,7 @@ impl<'a> Owners<'a> {
         self.wukongs.get(&(vm.namespace.as_str(), vm.owner_wukong.as_str())).copied()
     }
 
-    /// The VirtualMachine of a Wukong that names none.
+    /// Returns the VirtualMachine of a Wukong whose `status.vmName` is empty, if there is exactly one.
     fn only_vm_of(&self, wukong: &WukongFacts) -> Option<&'a VmFacts> {
         match self.vms.get(&(wukong.namespace.as_str(), wukong.uid.as_str())).map(Vec::as_slice) {
             Some([vm]) if wukong.vm_name.is_empty() && self.wukong_of(vm)?.name == wukong.name => Some(vm),
@@ -261,7 +268,7 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// Cut pod name prefixes that more than one VM of a namespace would give its pods.
+/// Truncated pod name prefixes that more than one VM of a namespace would give its pods.
 pub(super) struct SharedPrefixes<'a> {
     counts: HashMap<(&'a str, String), u32>,
 }
@@ -275,6 +282,7 @@ impl<'a> SharedPrefixes<'a> {
         Self { counts }
     }
 
+    /// Whether more than one VM of the namespace has this prefix.
     pub fn contains(&self, namespace: &str, prefix: &str) -> bool {
         self.counts.get(&(namespace, prefix.to_owned())).is_some_and(|count| *count > 1)
     }

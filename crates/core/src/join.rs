@@ -1,4 +1,5 @@
-//! The join itself: each VM with its pod, its samples and its volumes.
+//! Joins the `ClusterState` to a `Snapshot`: each VM with its pod, its samples and its volumes. The writer
+//! calls it at every tick.
 
 use std::{
     num::NonZero,
@@ -33,7 +34,7 @@ use model::{
     vm::{Guest, Kind, Status, Vm, VmSummary},
 };
 
-/// Indexes over the world that every VM is looked up in.
+/// Indexes over the `ClusterState`, for lookups of every VM.
 struct Indexes<'a> {
     launchers: Launchers<'a>,
     shared: SharedPrefixes<'a>,
@@ -41,12 +42,13 @@ struct Indexes<'a> {
 }
 
 impl ClusterState {
-    /// All that is known, joined as of `now` of the steady clock; what leaves it is of the wall clock.
+    /// Joins everything that is known as of `now` on the steady clock. Times in the snapshot are those of the
+    /// wall clock.
     pub fn join(&mut self, now: Millis) -> Snapshot {
-        // What the guest of an instance that is gone once said has no reader, and no later word takes its place.
+        // Answers of a guest are dropped with its instance: nothing reads or replaces them.
         let Self { guests, instances, .. } = self;
         guests.retain(|instance, _| instances.contains_key(instance));
-        // Nor of a node that is not asked any more, once what it said has expired long ago.
+        // Stats of a node that is not asked any more are dropped long after they expired.
         let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
         self.kubelets.retain(|_, kubelet| kubelet.last_seen >= forget_before);
         self.skews.forget(self.wall(forget_before));
@@ -106,8 +108,8 @@ impl ClusterState {
         })
     }
 
-    /// In the order of the entries. The last snapshot's VM where nothing about it changed: two snapshots side by side
-    /// share most of their memory.
+    /// Joins VMs in the order of the entries. A VM that did not change is shared with the last snapshot, so
+    /// that two snapshots share most of their memory.
     fn join_part(&self, entries: &[Entry], indexes: &Indexes, now: Millis) -> Vec<Arc<Vm>> {
         let Some(first) = entries.first() else { return Vec::new() };
         let begin = self.last.partition_point(|last| order(last) < first.order());
@@ -125,12 +127,12 @@ impl ClusterState {
         self.track_of(id, namespace).is_some_and(|track| track.last_success.is_some())
     }
 
-    /// Whether what is not known of a source's objects does not exist.
+    /// Whether the list of a source's objects is complete: an object that is not known does not exist.
     pub(super) fn knows_all(&self, id: SourceId, namespace: &str) -> bool {
         self.listed(id, namespace) && !self.omits(id, namespace)
     }
 
-    /// Whether some of a source's objects are not known: too large, or too many.
+    /// Whether some of a source's objects are not known because they are too large or too many.
     pub(super) fn omits(&self, id: SourceId, namespace: &str) -> bool {
         self.track_of(id, namespace).is_some_and(|track| !track.omitted.is_empty())
     }
@@ -182,8 +184,8 @@ impl ClusterState {
         Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, ..vm }
     }
 
-    /// An instance that is not there is proof of nothing while instances cannot be listed; and after a refusal the last word
-    /// on one is none any more.
+    /// Returns the state of the VM's instance. A missing instance proves nothing while instances cannot be
+    /// listed, and after a refusal the last known state does not count any more.
     fn instance_state<'a>(&self, entry: &Entry<'a>) -> InstanceState<'a> {
         let track = self.track_of(SourceId::Instances, entry.namespace());
         let error = track.and_then(|track| track.error.as_ref());
@@ -206,8 +208,9 @@ impl ClusterState {
         status::status(word, deleting, instance, pod_alive, phase)
     }
 
-    /// Where the guest is: KubeVirt's word, then the pod's, then the Wukong's. A tenant writes that one: it counts only while
-    /// instances cannot be listed, and only for a node that may exist.
+    /// Returns the node of the guest: from the instance, else from the pod, else from the Wukong. A tenant
+    /// can write the Wukong, so its node counts only while instances cannot be listed, and only if that node
+    /// may exist.
     fn node<'a>(&self, entry: &Entry<'a>, pod: Option<&Pod<'a>>) -> &'a str {
         let of_instance = entry.instance.map_or("", |instance| instance.node_name.as_str());
         let of_pod = pod.map_or("", |pod| pod.node);
@@ -237,7 +240,7 @@ impl ClusterState {
     }
 }
 
-/// Each on a core of its own, if there are two.
+/// Runs both functions in parallel on two threads.
 fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
     thread::scope(|threads| {
         let a = threads.spawn(a);
@@ -246,10 +249,10 @@ fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, 
     })
 }
 
-/// Fewer VMs than this are joined before a thread for them has begun.
+/// VMs below which starting a thread takes longer than joining them.
 const WORTH_A_THREAD: usize = 1000;
 
-/// By name. Most comparisons need the names' beginnings alone, which lie side by side.
+/// Sorts by name. Most comparisons need only the first bytes of the names, which lie side by side.
 fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
     let mut entries: Vec<_> = entries.into_iter().map(|entry| (beginning(entry.name()), entry)).collect();
     entries.sort_unstable_by(|(a_begins, a), (b_begins, b)| {
@@ -258,7 +261,7 @@ fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// Sorts as the name does, as far as it goes.
+/// Returns the first 16 bytes of the name as a number that sorts as the name does.
 fn beginning(name: &str) -> u128 {
     let mut bytes = [0; 16];
     let length = name.len().min(bytes.len());
@@ -280,7 +283,7 @@ fn kubevirt_word<'a>(entry: &Entry<'a>, instance: InstanceState) -> &'a str {
     status::kubevirt_status(word, deleting, instance, migrating, paused)
 }
 
-/// In KubeVirt's words.
+/// Returns the fault in KubeVirt's words.
 fn fault_message(pause: &Pause) -> Message {
     if pause.message.is_empty() { pause.reason.as_str().into() } else { pause.message.as_str().into() }
 }
@@ -292,8 +295,8 @@ fn ip_address(entry: &Entry) -> String {
     of_instance.into_iter().chain(of_wukong).find(|ip| !ip.is_empty()).unwrap_or("").to_owned()
 }
 
-/// What was ordered: the spec's disks, else the volumes' sizes. Of a VM whose disks are not all known nothing: a part would
-/// look like all of it.
+/// Returns the ordered disk size in bytes: the sum of the spec's disks, else of the volumes' sizes. 0 if some
+/// disks were left out: a part would look like the whole.
 fn disk_size(entry: &Entry, volumes: &[model::vm::Volume]) -> u64 {
     if entry.wukong.is_some_and(|wukong| wukong.disks_left_out > 0) {
         return 0;
@@ -304,7 +307,7 @@ fn disk_size(entry: &Entry, volumes: &[model::vm::Volume]) -> u64 {
     if sum > 0 { sum } else { volumes.iter().filter_map(|v| v.size).fold(0, u64::saturating_add) }
 }
 
-/// In KubeVirt's words, of a VM that does not come up, or whose guest stands still because of a fault.
+/// Returns KubeVirt's reason why a VM does not start, or why a fault paused its guest.
 fn why_not_running(entry: &Entry, summary: &VmSummary) -> Option<Box<Missing>> {
     let stuck = matches!(summary.status, Status::Error | Status::Pending);
     let missing = match &summary.fault {

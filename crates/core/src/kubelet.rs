@@ -1,4 +1,5 @@
-//! What is known of one node's kubelet.
+//! Holds what one node's kubelet last said of its volumes, and how often it measures. `ClusterState` has one
+//! for each node.
 
 use hashbrown::HashMap;
 
@@ -10,36 +11,38 @@ use super::{
 };
 use model::{Millis, figure::Source};
 
-/// The longest that a kubelet takes to measure a pod's volumes again, however often it is asked: once in one to two of its periods of a
-/// minute (`JitterUntil(period, 1.0)` in pkg/kubelet/server/stats/volume_stat_calculator.go), unless it is told otherwise
+/// The longest time in milliseconds until a kubelet measures a pod's volumes again, however often it is
+/// asked: one to two of its periods of a minute (`JitterUntil(period, 1.0)` in
+/// pkg/kubelet/server/stats/volume_stat_calculator.go), unless it is configured otherwise
 /// (`volumeStatsAggPeriod`).
 const LONGEST_PERIOD: Millis = 120_000;
 
-/// See the module.
+/// The volumes that one kubelet reports.
 #[derive(Debug, Default)]
 pub(super) struct NodeVolumes {
-    /// Which way the stats came.
+    /// The route by which the stats came.
     pub source: Option<Source>,
-    /// Each volume once.
+    /// Stats of each volume, once.
     stats: Vec<VolumeStats>,
-    /// Of each of them.
+    /// The receipt of each of `stats`.
     receipts: Vec<Receipt>,
-    /// Bytes of the file systems that it lies on itself.
+    /// Sizes in bytes of the file systems that the kubelet itself lies on.
     pub filesystems: Vec<u64>,
     pub peers: Peers,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
-    /// When it last answered or failed.
+    /// When the kubelet last answered or failed.
     pub last_seen: Millis,
-    /// The least that two measurements of one volume were apart, once that was seen.
+    /// How far apart two measurements of one volume are: the least that [`Self::seen_apart`] returned so far.
     apart: Option<Millis>,
 }
 
 impl NodeVolumes {
+    /// Records an answer that was received at `at`. `interval` is how often kubelets are asked.
     pub fn answered(&mut self, facts: SummaryFacts, at: Millis, interval: Millis) {
         let stats = newest_of_each(facts.volumes);
         let receipts = self.receipts(&stats, at);
-        // The least that was seen: a slow round, or one that was left out, makes a distance longer and never shorter.
+        // The shortest time seen: a slow or missing round makes the distance longer, never shorter.
         let apart = self.seen_apart(&stats, &receipts, at, interval).into_iter().chain(self.apart).min();
         *self = Self {
             source: Some(facts.source),
@@ -54,6 +57,7 @@ impl NodeVolumes {
         };
     }
 
+    /// Records a failure. The last stats stay.
     pub fn failed(&mut self, error: SourceError, at: Millis) {
         (self.error, self.last_seen) = (Some(error), at);
     }
@@ -62,8 +66,8 @@ impl NodeVolumes {
         self.stats.iter().zip(&self.receipts)
     }
 
-    /// The time in which new figures are to be expected: the longer of how often the kubelet is asked and how often
-    /// it measures. What is asked for more often than it is measured is no older for that.
+    /// Returns the time in which new figures are expected: the longer of how often the kubelet is asked and
+    /// how often it measures. Asking more often does not make a figure old earlier.
     pub fn interval(&self, asked: Millis) -> Millis {
         asked.max(self.apart.map_or(LONGEST_PERIOD, |apart| apart.saturating_mul(2)).min(LONGEST_PERIOD))
     }
@@ -75,7 +79,8 @@ impl NodeVolumes {
         stats.iter().enumerate().map(receipt).collect()
     }
 
-    /// Nothing is learned across a silence in which all expired: it would count as the kubelet's own.
+    /// Returns the longest time between two measurements of one volume in this answer. Answers after a gap in
+    /// which everything expired are not used: the gap would count as the kubelet's period.
     fn seen_apart(
         &self,
         stats: &[VolumeStats],
@@ -93,10 +98,10 @@ impl NodeVolumes {
     }
 }
 
-/// What was said last of the volumes of an answer.
+/// The last stats of the volumes of an answer.
 struct Last<'a> {
     node: &'a NodeVolumes,
-    /// Empty where volumes come in the order of the answer before, as most do.
+    /// Index by volume; empty if volumes come in the same order as in the last answer, as most do.
     by_volume: HashMap<&'a VolumeRef, usize>,
 }
 
@@ -114,7 +119,7 @@ impl<'a> Last<'a> {
     }
 }
 
-/// One volume may be mounted in two pods, each of which is measured by itself.
+/// Keeps the newest stats of each volume. One volume may be mounted in two pods, each measured separately.
 fn newest_of_each(stats: Vec<VolumeStats>) -> Vec<VolumeStats> {
     let mut places: HashMap<VolumeRef, usize> = HashMap::with_capacity(stats.len());
     let mut newest: Vec<VolumeStats> = Vec::with_capacity(stats.len());

@@ -1,16 +1,18 @@
-//! How long sources take to answer, over the last answers of each.
+//! Percentiles of how long a source takes to answer, over its last answers. `ClusterState` has one for each
+//! source.
 
 use std::collections::VecDeque;
 
 use model::source::Latency;
 
-/// Answers that are remembered: over an hour of one a quarter minute.
+/// Answers that are remembered: over an hour at one every 15 s.
 const ANSWERS: usize = 256;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Latencies(VecDeque<u32>);
 
 impl Latencies {
+    /// Adds one answer; drops the oldest if there are too many.
     pub fn add(&mut self, millis: u32) {
         if self.0.len() == ANSWERS {
             self.0.pop_front();
@@ -18,7 +20,7 @@ impl Latencies {
         self.0.push_back(millis);
     }
 
-    /// By nearest rank; none before the first answer.
+    /// Returns the percentiles by nearest rank; `None` before the first answer.
     pub fn percentiles(&self) -> Option<Latency> {
         let mut sorted: Vec<u32> = self.0.iter().copied().collect();
         sorted.sort_unstable();

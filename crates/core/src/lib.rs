@@ -1,4 +1,5 @@
-//! The pure core: facts in, [`Snapshot`] out. No I/O, no clock: observations and the time are arguments.
+//! The pure core: takes observations and returns a [`Snapshot`]. It does no I/O and reads no clock:
+//! observations and the time are arguments. `src/server` drives it and serves its views.
 
 mod allocation;
 mod apply;
@@ -52,49 +53,51 @@ use model::{
 
 pub use state::ClusterState;
 
-/// Everything that readers may know, at one moment. Swapped whole.
+/// Everything that readers may know at one moment. It is swapped as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Grows with every snapshot that differs from the one before.
     pub seq: u64,
     pub at: Millis,
-    /// By name, then namespace.
+    /// Sorted by name, then namespace.
     pub vms: Vec<Arc<Vm>>,
     pub totals: Totals,
-    /// By name; none while they cannot be read.
+    /// Sorted by name; empty while nodes cannot be read.
     pub nodes: Arc<[Node]>,
     pub sources: Vec<SourceHealth>,
     /// When the cluster last answered anything.
     pub last_seen: Option<Millis>,
-    /// Every source was tried once.
+    /// Whether every source was tried once.
     pub ready: bool,
-    /// Whose kubelets, guests and images are worth asking.
+    /// Whose kubelets, guests and images should be asked.
     pub targets: observation::Targets,
 }
 
-/// What a viewer may see. Every reader of a snapshot takes it; today it is always all.
+/// What a viewer may see. Every reader of a snapshot takes it; today it is always `All`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Scope {
     #[default]
     All,
 }
 
-/// When a figure is old, and when it is none: in intervals of its source.
+/// When a figure becomes stale and when it counts as missing, and which disk sources are asked. Intervals are
+/// in milliseconds.
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub metrics_interval: Millis,
     pub disk_interval: Millis,
     /// How often Ceph is asked.
     pub ceph_interval: Millis,
-    /// The disk sources that are asked, in the order in which a volume takes them.
+    /// The disk sources that are asked, in order of preference for a volume's figure.
     pub disk_sources: Vec<SourceId>,
 }
 
 impl Limits {
-    /// Whether anybody asks this source.
+    /// Whether this source is asked at all.
     pub fn asks(&self, id: SourceId) -> bool {
         match id {
-            // They tell who made a volume, and what lies behind it. Of what a guest says neither counts.
+            // PersistentVolumes tell the provisioner and the backend of a volume. The guest agent needs
+            // neither.
             SourceId::PersistentVolumes => self.disk_sources.iter().any(|id| *id != SourceId::GuestAgent),
             id => !SourceId::DISK.contains(&id) || self.disk_sources.contains(&id),
         }

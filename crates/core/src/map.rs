@@ -1,4 +1,4 @@
-//! The VMs of a query as cells in groups, and who the cells of one block are. Pure.
+//! Builds the map view: the VMs of a query as cells in groups, and the names behind one block of cells. Pure.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use model::{
     vm::{Vm, VmSummary},
 };
 
-/// `matching` are the VMs that the query lets through, in whatever order.
+/// Returns the map of `matching`, the VMs that pass the query, in any order.
 pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
     let group = |(name, vms): (&str, Vec<&Vm>)| MapGroup {
         name: name.to_owned(),
@@ -28,7 +28,8 @@ pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
     Map { groups }
 }
 
-/// The VMs behind one block of a group's cells; none of a group or block that is not there any more.
+/// Returns the VMs behind one block of a group's cells; an empty answer if the group or block no longer
+/// exists.
 pub fn names(matching: &[&Arc<Vm>], by: GroupBy, color: Measure, group: &str, block: u32) -> MapNames {
     let vms = grouped(matching, by).remove(group).unwrap_or_default();
     let Some(block) = vms.chunks(BLOCK).nth(block as usize) else { return MapNames::default() };
@@ -47,7 +48,8 @@ fn map_vm(vm: &VmSummary, color: Measure) -> MapVm {
     }
 }
 
-/// By group, and in it by namespace and name: a cell keeps its place while its neighbours stay.
+/// Groups VMs, sorted by namespace and name within a group, so that a cell keeps its place while its
+/// neighbours stay.
 fn grouped<'a>(matching: &[&'a Arc<Vm>], by: GroupBy) -> HashMap<&'a str, Vec<&'a Vm>> {
     let mut groups: HashMap<&str, Vec<&Vm>> = HashMap::new();
     for vm in matching {
@@ -76,7 +78,7 @@ fn used(vms: &[&Vm], color: Measure) -> Measured {
     }
 }
 
-/// FNV-1a over the names: 32 bits tell an old answer from a new one.
+/// Returns an FNV-1a hash of the names. 32 bits are enough to recognise an outdated answer.
 fn mark(vms: &[&Vm]) -> u32 {
     let keys = vms.iter().flat_map(|vm| [vm.summary.namespace.as_str(), "/", &vm.summary.name, "\n"]);
     keys.flat_map(str::bytes)

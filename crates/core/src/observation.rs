@@ -1,6 +1,8 @@
-//! What the join knows of the cluster: each object cut down to the parts that can change a figure.
+//! Observations: what the sources say, as the core takes it in. Each object is reduced to the parts that can
+//! change a figure.
 //!
-//! `collect` makes these out of wire types and sends them as [`Observation`]s; nothing here knows Kubernetes JSON.
+//! `collector` makes these out of wire types and sends them as [`Observation`]s; nothing here knows
+//! Kubernetes JSON.
 
 mod disks;
 mod filesystems;
@@ -23,7 +25,7 @@ use model::{
     vm::{Disk, Network},
 };
 
-/// Namespace and name.
+/// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub namespace: Box<str>,
@@ -36,7 +38,7 @@ impl Key {
     }
 }
 
-/// Namespace and name of what is looked up: no [`Key`] is made for it.
+/// Namespace and name for a lookup, borrowed, so that no [`Key`] is allocated.
 #[derive(Hash)]
 pub struct At<'a>(pub &'a str, pub &'a str);
 
@@ -46,7 +48,7 @@ impl hashbrown::Equivalent<Key> for At<'_> {
     }
 }
 
-/// Something that one of the sources said.
+/// What one source said at one time.
 #[derive(Clone, Debug)]
 pub enum Observation {
     Wukongs(Change<WukongFacts>),
@@ -59,8 +61,9 @@ pub enum Observation {
     Nodes(Change<Node>),
     ClusterInstancetypes(Change<InstancetypeFacts>),
     Instancetypes(Change<InstancetypeFacts>),
-    /// Bytes arrived on a watch (a bookmark will do, or that it was opened). `namespace` is none for a cluster-wide
-    /// watch. It follows a list that succeeded, and ends a [`Self::WatchFailed`] after which nothing was listed.
+    /// Bytes arrived on a watch, such as a bookmark, or the watch was opened. `namespace` is `None` for a
+    /// cluster-wide watch. It follows a list that succeeded, and ends a [`Self::WatchFailed`] after which
+    /// nothing was listed.
     WatchAlive {
         source: SourceId,
         namespace: Option<String>,
@@ -71,7 +74,8 @@ pub enum Observation {
         namespace: Option<String>,
         error: SourceError,
     },
-    /// What is not known of a source's objects, because there is more of them than is read or kept; empty once all is.
+    /// Which of a source's objects are not known, because there are more than are read or kept; empty once
+    /// all are known.
     Omitted {
         source: SourceId,
         namespace: Option<String>,
@@ -89,36 +93,36 @@ pub enum Observation {
         at: Millis,
         result: Result<SummaryFacts, SourceError>,
     },
-    /// The answer of a Prometheus to one round of queries.
+    /// The answer of Prometheus to one round of queries.
     Prometheus {
         at: Millis,
         result: Result<PrometheusFacts, SourceError>,
     },
-    /// The answer of one guest's agent, put together by device ([`Devices`]).
+    /// The answer of one guest's agent, grouped by device ([`Devices`]).
     Filesystems {
         instance: Key,
         at: Millis,
         result: Result<Vec<Filesystem>, SourceError>,
     },
-    /// A setting by which a credential of this source can fall into other hands, in plain words. It stands as long as the
-    /// program runs.
+    /// A setting that can expose a credential of this source, described for people. It stays until the
+    /// program ends.
     Risk {
         source: SourceId,
         detail: Message,
     },
-    /// How long a source took to answer: one request, or a round of them.
+    /// How long a source took to answer one request, or a round of them.
     Took {
         source: SourceId,
         millis: u32,
     },
-    /// The answer of a Ceph cluster to one round: images that were looked for and are not there are left out.
+    /// The answer of a Ceph cluster to one round. Requested images that do not exist are left out.
     Ceph {
         at: Millis,
         result: Result<Vec<ImageStats>, SourceError>,
     },
 }
 
-/// What collectors should ask of, as the join knows it: which nodes, guests and images have a Running VM.
+/// What the collector should ask, as of the last join: the nodes, guests and images that have a Running VM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Targets {
     pub nodes: Arc<[NodeTarget]>,
@@ -128,17 +132,18 @@ pub struct Targets {
     pub images: Arc<[Image]>,
 }
 
+/// A node whose kubelet should be asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeTarget {
     pub name: Box<str>,
-    /// `status.hostIP` of a launcher pod there; none where no pod says it.
+    /// `status.hostIP` of a launcher pod on the node; `None` if no pod gives it.
     pub address: Option<IpAddr>,
 }
 
 /// How a watched collection changed.
 #[derive(Clone, Debug)]
 pub enum Change<T> {
-    /// A list was read to its end: these and no others exist (in `namespace`, where one is named).
+    /// A list was read to its end: only these objects exist (in `namespace`, if it is set).
     Replaced {
         namespace: Option<String>,
         items: Vec<T>,
@@ -154,28 +159,29 @@ pub enum Change<T> {
     },
 }
 
-/// Why a source gave nothing, in plain words that name node and permission.
+/// Why a source gave nothing, described for people, with the node and the permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
     pub reason: Reason,
     pub detail: Message,
 }
 
+/// What is kept of a Wukong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WukongFacts {
     pub uid: String,
     pub namespace: String,
     pub name: String,
     pub created: Millis,
-    /// `spec.cpu`; none where it is no number.
+    /// `spec.cpu`; `None` if it is not a number.
     pub cpu: Option<u64>,
     /// `spec.memory` as written.
     pub memory: String,
     pub os_image: String,
-    /// Spec and status joined by name.
+    /// Spec and status, joined by name.
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,
-    /// Disks and volumes over the bound on how many are kept of one object.
+    /// Disks and volumes beyond the limit of how many are kept of one object.
     pub disks_left_out: u32,
     pub volumes_left_out: u32,
     pub phase: String,
@@ -192,31 +198,33 @@ pub struct WukongVolume {
     pub size: String,
 }
 
+/// What is kept of a VirtualMachine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VmFacts {
     pub uid: String,
     pub namespace: String,
     pub name: String,
     pub created: Millis,
-    /// uid and name of the Wukong that its owner references name; empty where they name none. The object's writer
-    /// chooses them: see `inventory`.
+    /// uid and name of the Wukong in its owner references; empty if there is none. The writer of the
+    /// object chooses them: see `inventory`.
     pub owner_wukong: String,
     pub owner_name: String,
     pub printable_status: String,
-    /// Has a `deletionTimestamp`.
+    /// The object has a `deletionTimestamp`.
     pub deleting: bool,
-    /// Why it does not come up, as its conditions say; empty where it is up or off, or they do not say.
+    /// Why the VM does not start, from its conditions; empty if it is up or off, or if the conditions do not
+    /// say.
     pub failure_message: String,
-    /// KubeVirt copies it from the instance.
+    /// The condition `Paused`, which KubeVirt copies from the instance.
     pub pause: Option<Box<Pause>>,
-    /// vCPUs, and memory as written, that KubeVirt would start its template with. None and empty where the template
-    /// cannot be read, or an instance type says it.
+    /// vCPUs, and memory as written, with which KubeVirt would start the template. `None` and empty if the
+    /// template cannot be read, or if an instance type gives them.
     pub vcpus: Option<u64>,
     pub memory: String,
     pub instancetype: Option<Box<InstancetypeRef>>,
 }
 
-/// The condition `Paused` where it is true: the guest is in memory and does not run.
+/// The condition `Paused` if it is true: the guest is in memory and does not run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pause {
     /// `PausedByUser`, `PausedIOError`, `PausedByMigrationMonitor`.
@@ -224,13 +232,15 @@ pub struct Pause {
     pub message: String,
 }
 
+/// What is kept of a VirtualMachineInstance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceFacts {
     pub uid: String,
     pub namespace: String,
     pub name: String,
     pub phase: String,
-    /// Has a `deletionTimestamp`: its guest is being shut down, which may take as long as its grace period.
+    /// The object has a `deletionTimestamp`: its guest is being shut down, which may take as long as its
+    /// grace period.
     pub deleting: bool,
     pub pause: Option<Box<Pause>>,
     pub node_name: String,
@@ -239,27 +249,27 @@ pub struct InstanceFacts {
     pub migration: Option<Box<Migration>>,
     /// Disks backed by a claim, in the order of the spec.
     pub volumes: Vec<InstanceVolume>,
-    /// All disks, whatever they are backed by; none where more are left out.
+    /// All disks, whatever backs them; empty if some were left out.
     pub disks: Arc<[InstanceDisk]>,
     pub disks_left_out: u32,
-    /// Volumes over the bound on how many are kept of one object.
+    /// Volumes beyond the limit of how many are kept of one object.
     pub volumes_left_out: u32,
     pub ip_address: String,
     pub guest_os: String,
     /// Condition `AgentConnected`.
     pub agent_connected: bool,
-    /// What the guest has now, hot-plugged CPU and memory included: vCPUs, and memory as written; none and empty where
-    /// the instance does not say.
+    /// What the guest has now, including hot-plugged CPU and memory: vCPUs, and memory as written. `None` and
+    /// empty if the instance does not say.
     pub vcpus: Option<u64>,
     pub memory: String,
-    /// Memory is of hugepages: the launcher's working set does not count it.
+    /// Memory is backed by hugepages, which the launcher's working set does not count.
     pub hugepages: bool,
-    /// uid of the VirtualMachine that controls it; empty for an instance that stands alone.
+    /// uid of the VirtualMachine that controls the instance; empty if it stands alone.
     pub owner_vm: String,
     pub created: Millis,
 }
 
-/// `status.migrationState`, as far as it tells which pod holds the guest.
+/// The part of `status.migrationState` that tells which pod holds the guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Migration {
     pub source_node: String,
@@ -271,12 +281,14 @@ pub struct Migration {
     pub failed: bool,
 }
 
+/// A volume of an instance that is backed by a claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceVolume {
     pub name: String,
     pub claim: String,
 }
 
+/// What is kept of a launcher pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFacts {
     pub uid: String,
@@ -287,67 +299,69 @@ pub struct PodFacts {
     pub phase: String,
     pub created: Millis,
     pub deleting: bool,
-    /// `status.hostIP`: its node's address.
+    /// `status.hostIP`: the address of its node.
     pub host_ip: Option<IpAddr>,
     /// Label `kubevirt.io/created-by`: the VMI's uid.
     pub created_by: String,
     /// Annotation `kubevirt.io/domain`: the VMI's name.
     pub domain: String,
-    /// `(pod volume name, claim name)`, claims only.
+    /// `(pod volume name, claim name)`; only volumes of claims.
     pub claims: Vec<(String, String)>,
-    /// Those that run beside each other: containers, init containers that are restarted always, ephemeral containers.
-    /// Empty where they are not known.
+    /// Containers that run at the same time: containers, init containers that always restart, ephemeral
+    /// containers. Empty if they are not known.
     pub containers: Vec<PodContainer>,
 }
 
+/// A container of a launcher pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodContainer {
     pub name: Box<str>,
-    /// The pod's sum lacks something without it: a container of the spec that runs, as its status says. Init and ephemeral containers are
-    /// small, and not every metrics API lists them.
+    /// Without this container the pod's sum is incomplete: it is a container of the spec, and its status says
+    /// that it runs. Init and ephemeral containers are small, and not every metrics API lists them.
     pub required: bool,
 }
 
 impl PodFacts {
-    /// None of its containers runs, or will again.
+    /// Whether none of its containers runs or will run again.
     pub fn has_ended(&self) -> bool {
         matches!(self.phase.as_str(), "Succeeded" | "Failed")
     }
 
-    /// The claim that is mounted as this volume.
+    /// Returns the claim that is mounted as this volume.
     pub fn claim_of(&self, volume: &str) -> Option<&str> {
         let mut claims = self.claims.iter();
         claims.find(|(name, _)| name == volume).map(|(_, claim)| claim.as_str())
     }
 }
 
+/// What is kept of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimFacts {
     pub namespace: String,
     pub name: String,
     pub block: bool,
-    /// Bytes: `spec.resources.requests.storage`, and `status.capacity.storage`.
+    /// Bytes: `spec.resources.requests.storage` and `status.capacity.storage`.
     pub request: Option<u64>,
     pub capacity: Option<u64>,
     pub storage_class: String,
-    /// The PersistentVolume that it is bound to; empty while it is bound to none.
+    /// The PersistentVolume that the claim is bound to; empty if it is not bound.
     pub volume_name: String,
-    /// What the claim's own annotation names as its provisioner: less than the PersistentVolume's word, since whoever may write the claim
-    /// writes it.
+    /// The provisioner from the claim's annotation. The PersistentVolume's provisioner takes precedence,
+    /// since anyone who may write the claim can write the annotation.
     pub provisioner: Provisioner,
 }
 
-/// How volumes of a provisioner lie on their file systems, as far as its name tells.
+/// How a provisioner lays its volumes out on file systems, as far as its name tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provisioner {
-    /// Nothing is known of it.
+    /// Nothing is known of the provisioner.
     #[default]
     Unknown,
-    /// A driver that is on no list.
+    /// A driver that is on neither list.
     Unlisted,
-    /// Each volume is a device, with a file system of its own.
+    /// Each volume is a device with its own file system.
     Device,
-    /// Volumes are directories: many of them share one file system.
+    /// Volumes are directories, many of which share one file system.
     Directory,
 }
 
@@ -356,28 +370,29 @@ pub enum Provisioner {
 pub struct PodMetricsFacts {
     pub namespace: String,
     pub name: String,
-    /// Label `kubevirt.io/created-by`, which PodMetrics carry over from the pod.
+    /// Label `kubevirt.io/created-by`, which PodMetrics copy from the pod.
     pub created_by: String,
     pub containers: Vec<ContainerUsage>,
-    /// Containers over the bound on how many are read of one item.
+    /// Containers beyond the limit of how many are read of one item.
     pub containers_left_out: u32,
-    /// By the clock of the pod's node; none where it is not told.
+    /// When the sample was taken, by the clock of the pod's node; `None` if the item does not say.
     pub at: Option<Millis>,
-    /// When the item was made (`creationTimestamp`), by the clock of the metrics API; none where it is not told.
+    /// When the item was made (`creationTimestamp`), by the clock of the metrics API; `None` if the item does
+    /// not say.
     pub made: Option<Millis>,
     pub window_ms: u32,
 }
 
-/// What one container uses; none where its quantity could not be read.
+/// What one container uses. `None` if its quantity could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerUsage {
-    /// Empty: the whole pod, as cAdvisor has it.
+    /// Empty for the whole pod, as cAdvisor reports it.
     pub name: Box<str>,
     pub cpu_nanocores: Option<u64>,
     pub memory_bytes: Option<u64>,
 }
 
-/// One volume of one pod, as the kubelet's summary has it.
+/// One volume of one pod, as in the kubelet's summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeStats {
     pub of: VolumeRef,
@@ -385,48 +400,50 @@ pub struct VolumeStats {
     pub capacity: Option<u64>,
     pub available: Option<u64>,
     pub inodes: Option<u64>,
-    /// When the kubelet measured it; none where it does not say: then the time of the answer counts.
+    /// When the kubelet measured it; `None` if it does not say: then the time of the answer counts.
     pub at: Option<Millis>,
-    /// The node that a scrape names; empty where it names none, and of what a kubelet says itself.
+    /// The node that a scrape names; empty if it names none, and for what a kubelet says itself.
     pub node: Box<str>,
-    /// Its time tells of the clock of its source. An exporter of Prometheus' that is not trusted may give its samples any time.
+    /// Whether its time may be compared with this program's clock. An untrusted exporter behind Prometheus
+    /// may give its samples any time.
     pub trusted_time: bool,
 }
 
-/// What a kubelet says that its figures are of.
+/// What the kubelet's figures are about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum VolumeRef {
-    /// A claim that it names: `pvcRef`, or the volume name `kubernetes.io~pvc/NAME`.
+    /// A claim that the kubelet names: `pvcRef`, or the volume name `kubernetes.io~pvc/NAME`.
     Claim(Key),
-    /// A volume of a pod: which claim that is, if any, the pod's spec says.
+    /// A volume of a pod. The pod's spec says which claim it is, if any.
     PodVolume { pod: Key, volume: Box<str> },
 }
 
-/// One kubelet's summary, and which way it came.
+/// One kubelet's summary, and the route by which it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SummaryFacts {
     /// [`Source::KubeletProxy`] or [`Source::KubeletDirect`].
     pub source: Source,
     pub volumes: Vec<VolumeStats>,
-    /// Bytes of the file systems that the kubelet itself lies on (`node.fs`, `node.runtime.imageFs`).
+    /// Sizes in bytes of the file systems that the kubelet itself lies on (`node.fs`,
+    /// `node.runtime.imageFs`).
     pub node_filesystems: Vec<u64>,
 }
 
-/// What one round of queries gave. A query that failed leaves its part empty and says so in `warnings`; volumes that
-/// were told before stand instead, each with its own time.
+/// The result of one round of queries. A query that failed leaves its part empty and is reported in
+/// `warnings`; volumes that were reported before are kept instead, each with its own time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrometheusFacts {
-    /// `kubelet_volume_stats_*`, each claim once, from the kubelet whose sample is newest.
+    /// `kubelet_volume_stats_*`: each claim once, from the kubelet whose sample is newest.
     pub volumes: Vec<VolumeStats>,
-    /// Why a volume may not be among them.
+    /// Why volumes may be missing.
     pub gaps: Vec<VolumeGap>,
     /// `kubevirt_vmi_*`.
     pub instances: Vec<InstanceSample>,
-    /// What the server warned of, and which part of the round failed, in plain words.
+    /// The server's warnings, and which part of the round failed, described for people.
     pub warnings: Vec<Message>,
 }
 
-/// Volumes that an answer may lack: of these namespaces; of any where there are none.
+/// Volumes that an answer may lack: those of `namespaces`, or of any namespace if the list is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeGap {
     pub error: SourceError,
@@ -434,70 +451,74 @@ pub struct VolumeGap {
 }
 
 impl VolumeGap {
+    /// Whether the claim may be missing because of this gap.
     pub fn covers(&self, claim: &Key) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|namespace| *namespace == *claim.namespace)
     }
 }
 
-/// What KubeVirt's own metrics say of one VirtualMachineInstance.
+/// KubeVirt's own metrics of one VirtualMachineInstance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceSample {
     pub namespace: String,
     pub name: String,
-    /// Growth of `kubevirt_vmi_cpu_usage_seconds_total` between two samples, `cpu_window_ms` apart.
+    /// Growth of `kubevirt_vmi_cpu_usage_seconds_total` between two samples that are `cpu_window_ms` apart.
     pub cpu_nanocores: Option<u64>,
     pub cpu_window_ms: u32,
     /// `kubevirt_vmi_memory_resident_bytes`: the host's view.
     pub memory_bytes: Option<u64>,
-    /// `kubevirt_vmi_memory_available_bytes` and `…_usable_bytes`: the guest's own view, hugepages included.
+    /// `kubevirt_vmi_memory_available_bytes` and `…_usable_bytes`: the guest's own view, including hugepages.
     pub guest_available: Option<u64>,
     pub guest_usable: Option<u64>,
     pub at: Millis,
-    /// As [`VolumeStats::trusted_time`].
+    /// See [`VolumeStats::trusted_time`].
     pub trusted_time: bool,
 }
 
-/// `rbd` pool, namespace (empty: the default one) and image.
+/// An RBD image: pool, namespace (empty: the default one) and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Image {
     pub pool: Box<str>,
     pub namespace: Box<str>,
     pub name: Box<str>,
-    /// The namespace is not known, as of a static volume: its own is in a ConfigMap of ceph-csi. It is the default one if the
-    /// image is there, else the one namespace of the pool that has an image of this name.
+    /// Whether the namespace is unknown, as for a static volume, whose namespace is in a ConfigMap of
+    /// ceph-csi. Then it is the default namespace if the image is there, else the one namespace of the pool
+    /// that has an image of this name.
     pub any_namespace: bool,
 }
 
+/// Size and usage of one RBD image, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageStats {
     pub image: Image,
     pub size: u64,
-    /// `total_disk_usage`: bytes with snapshots, before replication.
+    /// `total_disk_usage`: bytes including snapshots, before replication.
     pub used: Result<u64, Uncounted>,
 }
 
-/// Why Ceph does not count what an image takes.
+/// Why Ceph does not count an image's usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uncounted {
-    /// It is mirrored by snapshots.
+    /// The image is mirrored by snapshots.
     Mirrored,
-    /// It has no fast-diff, or nothing tells whether it has.
+    /// The image has no fast-diff, or it is not known whether it has.
     NoFastDiff,
-    /// It has fast-diff, and its object map is invalid.
+    /// The image has fast-diff, but its object map is invalid.
     InvalidMap,
 }
 
-/// A PersistentVolume, as far as it tells of the claim that it is bound to.
+/// The parts of a PersistentVolume that matter for the claim it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistentVolumeFacts {
     pub name: Box<str>,
-    /// The claim that it is bound to; of empty names where it is bound to none.
+    /// The claim that it is bound to; with empty names if it is not bound.
     pub claim: Key,
     pub provisioner: Provisioner,
-    /// What lies behind it, where a source could tell of that.
+    /// The storage behind it, if a source can measure that.
     pub backend: Option<Backend>,
 }
 
+/// The storage that a PersistentVolume lies on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// The name of a Longhorn volume.
@@ -505,12 +526,12 @@ pub enum Backend {
     Rbd(Box<Image>),
 }
 
-/// `volumes.longhorn.io`: the backend of a volume whose handle is this name.
+/// `volumes.longhorn.io`: the backend of the volume whose handle is this name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LonghornFacts {
     pub namespace: String,
     pub name: String,
-    /// `spec.size` and `status.actualSize` in bytes.
+    /// `spec.size` and `status.actualSize`, in bytes.
     pub size: Option<u64>,
     pub actual_size: Option<u64>,
     pub engine: LonghornEngine,
@@ -522,16 +543,16 @@ pub enum LonghornEngine {
     #[default]
     V1,
     V2,
-    /// V2 of a Longhorn before 1.6, which does not count what its volumes take.
+    /// V2 in Longhorn before 1.6, which does not count what its volumes use.
     UncountedV2,
 }
 
-/// Facts that stand for one named object.
+/// Facts about one named object.
 pub trait Named {
     fn namespace(&self) -> &str;
     fn name(&self) -> &str;
 
-    /// Whether there is anything about it to remember.
+    /// Whether the object is worth keeping.
     fn is_of_use(&self) -> bool {
         true
     }
@@ -566,7 +587,7 @@ named!(
     LonghornFacts
 );
 
-/// In no namespace. What its object tells is what readers are told.
+/// A node is in no namespace. Readers are shown what its object says.
 impl Named for Node {
     fn namespace(&self) -> &str {
         ""
@@ -577,7 +598,7 @@ impl Named for Node {
     }
 }
 
-/// In no namespace. One that is bound to no claim is of no use.
+/// A PersistentVolume is in no namespace. It is kept only if it is bound to a claim.
 impl Named for PersistentVolumeFacts {
     fn namespace(&self) -> &str {
         ""

@@ -1,4 +1,5 @@
-//! Which launcher pod holds a VM's guest. A name prefix is no match, and two live pods are never summed.
+//! Finds the launcher pod that holds a VM's guest, for `join`. A name prefix alone is not a match, and two
+//! live pods are never added up.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -9,12 +10,12 @@ use super::{
 use model::{reason::Reason, source::SourceId};
 
 const LAUNCHER: &str = "virt-launcher-";
-/// `generateName` is cut to this many characters before five random ones are put behind it
-/// (`k8s.io/apiserver` `names.SimpleNameGenerator`: 63 − 5).
+/// Characters that `generateName` is truncated to before five random ones are appended (`k8s.io/apiserver`
+/// `names.SimpleNameGenerator`: 63 − 5).
 const MAX_GENERATED_PREFIX: usize = 58;
 const RANDOM_SUFFIX: usize = 5;
 
-/// A launcher pod as the join sees it: from the pod itself, or, where pods cannot be read, from its PodMetrics.
+/// A launcher pod as `join` sees it: from the pod itself, or from its PodMetrics if pods cannot be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pod<'a> {
     pub uid: &'a str,
@@ -25,7 +26,8 @@ pub(super) struct Pod<'a> {
     created_by: &'a str,
     domain: &'a str,
     done: bool,
-    /// Its phase is `Running`, also while it is being deleted: a drained node's pods are, for as long as guests take.
+    /// Its phase is `Running`, also while it is being deleted: the pods of a drained node stay so until their
+    /// guests have shut down.
     pub alive: bool,
     running: bool,
 }
@@ -70,19 +72,19 @@ pub(super) struct PodQuery<'a> {
     pub namespace: &'a str,
     pub vm_name: &'a str,
     pub instance: Option<&'a InstanceFacts>,
-    /// The node that the Wukong names: the last resort between two live pods.
+    /// The node that the Wukong names: the last criterion between two live pods.
     pub node: &'a str,
 }
 
 type ByNames<'a> = HashMap<(&'a str, &'a str), Places>;
-/// Places in the list of all pods: one in most cases.
+/// Indexes into the list of all pods; usually one.
 type Places = Vec<u32>;
 
-/// Pods that are looked at for one VM. A tenant can label thousands of pods as those of one VM, and name that VM in
-/// thousands of Wukongs.
+/// Pods that are checked for one VM. A tenant can label thousands of pods as those of one VM, and name that
+/// VM in thousands of Wukongs.
 const MOST_PODS: usize = 64;
 
-/// All launcher pods, by what can tell whose they are.
+/// All launcher pods, indexed by everything that can tell which VM they belong to.
 pub(super) struct Launchers<'a> {
     pods: Vec<Pod<'a>>,
     by_creator: ByNames<'a>,
@@ -119,7 +121,7 @@ impl<'a> Launchers<'a> {
             put(by_creator, pod.created_by);
         }
         match generated_prefix(pod.name) {
-            // Its name tells nothing that this does not.
+            // The domain says more than the name does.
             _ if !pod.domain.is_empty() => put(by_domain, pod.domain),
             Some(prefix) => put(by_prefix, prefix),
             None => {}
@@ -130,8 +132,8 @@ impl<'a> Launchers<'a> {
         places.into_iter().flatten().map(|place| self.pods[*place as usize])
     }
 
-    /// The pod that holds the guest, or why there is none.
-    /// `shared` tells whether another VM of the namespace has the same cut name prefix.
+    /// Returns the pod that holds the guest, or why there is none. `shared` tells whether another VM of the
+    /// namespace has the same truncated name prefix.
     pub fn find(&self, wanted: PodQuery<'a>, shared: impl Fn(&str) -> bool) -> Result<Pod<'a>, Reason> {
         if let Some(pod) = self.by_uid(wanted) {
             return pod;
@@ -149,14 +151,14 @@ impl<'a> Launchers<'a> {
         choose(&by_name, wanted)
     }
 
-    /// By the label `kubevirt.io/created-by`: the truest sign there is.
+    /// Finds the pod by the label `kubevirt.io/created-by`, the most reliable sign.
     fn by_uid(&self, wanted: PodQuery<'a>) -> Option<Result<Pod<'a>, Reason>> {
         let key = (wanted.namespace, wanted.instance?.uid.as_str());
         let own: Vec<_> = self.at(self.by_creator.get(&key)).collect();
         (!own.is_empty()).then(|| choose(&own, wanted))
     }
 
-    /// Leaves out pods that say they belong to another instance.
+    /// Leaves out pods whose label says that they belong to another instance.
     fn not_others(&self, places: Option<&Places>, wanted: PodQuery<'a>) -> Vec<Pod<'a>> {
         let others = |pod: &Pod| {
             !pod.created_by.is_empty()
@@ -166,7 +168,7 @@ impl<'a> Launchers<'a> {
     }
 }
 
-/// Of too many the live ones are kept.
+/// Adds a pod. If there are too many, a live pod replaces one that has ended.
 fn admit(places: &mut Places, place: u32, pods: &[Pod<'_>]) {
     if places.len() < MOST_PODS {
         places.push(place);
@@ -177,7 +179,7 @@ fn admit(places: &mut Places, place: u32, pods: &[Pod<'_>]) {
     }
 }
 
-/// Of several pods the one that holds the guest.
+/// Returns the pod that holds the guest, out of several.
 fn choose<'a>(pods: &[Pod<'a>], wanted: PodQuery<'_>) -> Result<Pod<'a>, Reason> {
     let live: Vec<Pod<'a>> = pods.iter().copied().filter(|pod| !pod.done).collect();
     match live.as_slice() {
@@ -192,7 +194,8 @@ fn choose<'a>(pods: &[Pod<'a>], wanted: PodQuery<'_>) -> Result<Pod<'a>, Reason>
     }
 }
 
-/// `status.nodeName` moves to the target only when the guest has; then `activePods`, then `migrationState`.
+/// Returns the pod that the instance points to: by `status.nodeName`, which changes to the target only when
+/// the guest has moved, then by `activePods`, then by `migrationState`.
 fn said_by_instance<'a>(live: &[Pod<'a>], instance: &InstanceFacts) -> Option<Pod<'a>> {
     let node = instance.node_name.as_str();
     let active = |pod: &Pod| instance.active_pods.iter().any(|(uid, on)| uid == pod.uid && on == node);
@@ -209,7 +212,8 @@ fn only<'a>(pods: &[Pod<'a>], holds: impl Fn(&Pod) -> bool) -> Option<Pod<'a>> {
     matching.next().filter(|_| matching.next().is_none()).copied()
 }
 
-/// What Kubernetes makes of the VM's `generateName` before the random characters.
+/// Returns the pod name prefix that Kubernetes derives from the VM's `generateName`, without the random
+/// characters.
 pub(super) fn cut_prefix(vm_name: &str) -> String {
     let mut prefix = format!("{LAUNCHER}{vm_name}-");
     let end = (0..=MAX_GENERATED_PREFIX.min(prefix.len())).rev().find(|at| prefix.is_char_boundary(*at));
@@ -217,7 +221,7 @@ pub(super) fn cut_prefix(vm_name: &str) -> String {
     prefix
 }
 
-/// A launcher pod's name without its five random characters.
+/// Returns a launcher pod's name without its five random characters.
 fn generated_prefix(name: &str) -> Option<&str> {
     let at = name.len().checked_sub(RANDOM_SUFFIX)?;
     if !name.is_char_boundary(at) || !name.starts_with(LAUNCHER) {

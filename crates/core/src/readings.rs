@@ -1,5 +1,5 @@
-//! What each source says of one volume. Three layers (guest, image, backend): a volume takes one of them, and never
-//! a sum.
+//! Computes the reading of one volume from each source, for `volumes`. There are three layers (guest, image,
+//! backend); a volume's figure comes from one of them and is never a sum of several.
 
 use super::{
     disk_content::{Gap, exceeds, needs_serial},
@@ -21,29 +21,29 @@ use model::{
     source::SourceId,
 };
 
-/// A kube-apiserver has something to say on each watch about once in this time, if only that nothing has changed.
+/// Milliseconds in which a kube-apiserver sends something on each watch, at least a bookmark.
 const BOOKMARKS: Millis = 60_000;
 
-/// What more there is to say of a volume that a source does not have, and the fix.
+/// The detail and the fix for a volume that a source does not have.
 type Advice = (Message, Message);
 
-/// A volume as ordered.
+/// A volume as `Wukong.status.volumes` or the VMI names it; the VMI gives no size.
 pub(super) struct VolumeSpec<'a> {
     pub name: &'a str,
     pub claim: &'a str,
     pub size: &'a str,
 }
 
-/// Where a VM's volumes are looked for.
+/// Where a VM's volumes are looked up.
 pub(super) struct VmPlacement<'a> {
     pub namespace: &'a str,
-    /// Empty where it is not known.
+    /// Empty if the node is not known.
     pub node: &'a str,
     pub running: bool,
     pub instance: Option<&'a InstanceFacts>,
 }
 
-/// The volume that is looked for.
+/// The volume that is looked up.
 pub(super) struct VolumeQuery<'a> {
     pub ordered: &'a VolumeSpec<'a>,
     pub claim: Key,
@@ -54,9 +54,9 @@ pub(super) struct VolumeQuery<'a> {
 }
 
 impl VolumeQuery<'_> {
-    /// The most bytes that file systems on this disk alone can have. A disk may be as large as its volume, not only as large as the claim
-    /// requests: KubeVirt before 1.0.1 made them so (kubevirt/kubevirt#9809). A file system that may span several disks is held to the
-    /// smaller size.
+    /// Returns the most bytes that file systems on this disk alone can have. A disk may be as large as its
+    /// volume, not only as large as the claim requests: KubeVirt before 1.0.1 made such disks
+    /// (kubevirt/kubevirt#9809). A file system that may span several disks is compared with the smaller size.
     fn largest(&self, may_span: bool) -> Option<u64> {
         if may_span { self.size } else { self.claim_size.largest() }
     }
@@ -69,30 +69,30 @@ impl VolumeQuery<'_> {
         Missing { fix, ..Missing::from(reason) }
     }
 
-    /// What keeps the guest from telling what a block volume holds.
+    /// Returns the fix that lets the guest report what a block volume holds.
     fn ask_the_guest(&self) -> Message {
         let Some(instance) = self.place.instance else { return fix::block_volume(true, true) };
         let disk = instance.disks.iter().find(|disk| *disk.claim == *self.ordered.claim);
         fix::block_volume(disk.is_none_or(needs_serial), !instance.agent_connected)
     }
 
-    /// A source that answers leaves it out; how to look, or what it takes, differs from source to source.
+    /// A source answers but leaves the volume out. The advice differs from source to source.
     fn unreported(&self, (detail, fix): Advice) -> Missing {
         Missing { detail, fix, ..Missing::from(Reason::NotReported) }
     }
 }
 
-/// A figure that a source has, before it is known whether it still counts.
+/// A figure that a source has, before its age and errors are judged.
 struct Found<'a> {
     sample: Sample,
     age: Age,
-    /// The failure that stands since.
+    /// The source's error that no success has followed.
     error: Option<&'a SourceError>,
     fix: Message,
 }
 
 impl ClusterState {
-    /// None where the source has nothing to do with the volume.
+    /// Returns the figure of one source, or `None` if the source cannot know the volume.
     pub(super) fn reading(
         &self,
         source: SourceId,
@@ -209,11 +209,11 @@ impl ClusterState {
             }
             None => return Some(Err(self.silent(SourceId::Longhorn, wanted, look))),
         };
-        // 0 is no size (longhorn/longhorn#9594).
+        // A size of 0 is not valid (longhorn/longhorn#9594).
         let size = longhorn.size.filter(|size| *size > 0).or(wanted.size);
         let amounts = longhorn.actual_size.zip(size);
         let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(look()))) };
-        // Longhorn told no sizes of v2 volumes before 1.6 (longhorn/longhorn#5947): 0 was all that it said.
+        // Longhorn before 1.6 did not count v2 volumes (longhorn/longhorn#5947): it always reported 0.
         match longhorn.engine {
             LonghornEngine::UncountedV2 if used == 0 => {
                 return Some(Err(wanted.unreported((msg!(error.longhorn_v2), msg!(fix.longhorn_v2)))));
@@ -221,7 +221,8 @@ impl ClusterState {
             LonghornEngine::V2 if used == 0 => return Some(Err(wanted.unreported(look()))),
             _ => {}
         }
-        // Watched: it holds for as long as the watch lives. To the interval, so that it does not change each second.
+        // Watched, so the figure holds for as long as the watch is alive. Rounded to the interval, so that it
+        // does not change every second.
         let heard = self.heard_of(SourceId::Longhorn).unwrap_or_default();
         let at = heard - heard % self.limits.disk_interval.max(1);
         let age = Age::new(now, at, self.limits.disk_interval.max(BOOKMARKS));
@@ -260,7 +261,8 @@ impl ClusterState {
         Found { sample, age, error, fix }
     }
 
-    /// Bytes used and in all, and of what: what the kubelet on `node` says of the volume, itself or through Prometheus.
+    /// Returns used bytes, total bytes and the basis of what the kubelet on `node` reports, itself or through
+    /// Prometheus.
     fn image_usage(
         &self,
         stats: &VolumeStats,
@@ -274,11 +276,12 @@ impl ClusterState {
         }
         let used = stats.used.ok_or_else(|| wanted.unreported(advice()))?;
         let Some(of) = stats.capacity else {
-            // Nothing tells that the file system is no larger than the disk: what does not fit it is not on it.
+            // Without a capacity the file system may be larger than the disk: usage above the disk's size is
+            // rejected.
             let size = wanted.size.filter(|size| used <= *size).ok_or_else(|| wanted.unreported(advice()))?;
             return Ok((used, size, Basis::Own));
         };
-        // A driver that says that a volume is unwell says nothing of its usage: the kubelet writes zeros for that.
+        // When a CSI driver reports a volume as abnormal, the kubelet writes zeros for its usage.
         if of == 0 {
             return Err(wanted.unreported(advice()));
         }
@@ -293,7 +296,8 @@ impl ClusterState {
         Ok((used, of, basis))
     }
 
-    /// A source that has no word on the volume: it fails, was not heard yet, or does not know it.
+    /// Returns why a source does not know the volume: it fails, has not answered yet, or leaves the volume
+    /// out.
     fn silent(&self, id: SourceId, wanted: &VolumeQuery, look: impl Fn() -> Advice) -> Missing {
         match self.standing_error(id) {
             Some(error) => fix::missing(error, fix::source(id, error.reason), None),
@@ -311,7 +315,7 @@ impl ClusterState {
     }
 }
 
-/// Whether what was found still counts: a denial ends it at once, silence with time.
+/// Decides whether a figure still counts. A denial ends it at once, silence only with time.
 fn judge(found: Found, wanted: &VolumeQuery) -> Result<Sample, Missing> {
     let Found { sample, age, error, fix } = found;
     let sample = Sample { stale: age.stale, ..sample };
@@ -324,7 +328,7 @@ fn judge(found: Found, wanted: &VolumeQuery) -> Result<Sample, Missing> {
     }
 }
 
-/// Why the guest's file systems do not say what a disk holds, and what helps.
+/// Returns why the guest's file systems do not say what a disk holds, and the fix.
 fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
     let look = || fix::filesystems(&instance.namespace, &instance.name);
     let (reason, detail, fix) = match gap {

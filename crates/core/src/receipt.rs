@@ -1,9 +1,10 @@
-//! When a sample was received, and what that says of its source.
+//! Records when a sample was received, and computes its age from that. All samples of pods, volumes and
+//! instances have a [`Receipt`].
 //!
-//! A figure's age does not count from its sample's own time once the source has shown that it changes: that time is the word of another clock,
-//! which may be wrong, or lie. A source is alive while what it says changes, and a sample is as old as the time since this very
-//! sample was first received, by a clock of this program that is never set. So a clock that is off blanks nothing, and
-//! repeating a sample does not make it younger, whatever time it bears.
+//! The time in a sample comes from another clock, which may be wrong or lie. So once a source has shown that
+//! its answers change, a sample's age is the time since this very sample was first received, by this
+//! program's steady clock, which is never set. A wrong clock therefore hides no figures, and a repeated
+//! sample does not become younger, whatever time it carries.
 
 use super::{MISSING_AFTER, STALE_AFTER};
 use model::Millis;
@@ -11,11 +12,11 @@ use model::Millis;
 /// The time of a sample, and when it was first received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Receipt {
-    /// By the clock of its source; none where it tells none: then each answer is a sample.
+    /// By the clock of the source; `None` if it gives no time: then each answer is a new sample.
     pub at: Option<Millis>,
     /// When this very sample was first received, by this program's steady clock.
     pub first: Millis,
-    /// The source has said something else before: it is not known to stand still.
+    /// Whether the source has said something else before, which shows that it does not stand still.
     pub changes: bool,
 }
 
@@ -24,7 +25,7 @@ impl Receipt {
         Self { at, first: received, changes: false }
     }
 
-    /// Of what is said next of the same thing.
+    /// Returns the receipt of the next answer about the same thing.
     pub fn next(self, at: Option<Millis>, received: Millis) -> Self {
         match at {
             Some(_) if at == self.at => self,
@@ -32,20 +33,21 @@ impl Receipt {
         }
     }
 
-    /// What is said next of a thing of which this was said last, if anything.
+    /// Returns the receipt of an answer that follows `last`, if there is one.
     pub fn after(last: Option<Self>, at: Option<Millis>, received: Millis) -> Self {
         last.map_or_else(|| Self::new(at, received), |last| last.next(at, received))
     }
 
-    /// The time of a sample that its source has just said for the first time after another: such a one tells how far its clock is off.
+    /// Returns the time of a sample that was just received and differs from the one before. Such a time shows
+    /// how far the source's clock is off.
     pub fn fresh_time(&self, received: Millis) -> Option<Millis> {
         self.at.filter(|_| self.changes && self.first == received)
     }
 
-    /// How old the sample is at a moment of the steady clock, which is `wall` by the wall clock.
+    /// Returns the sample's age at `now` on the steady clock, which is `wall` on the wall clock.
     ///
-    /// Of the first that was ever received it is not known whether its source changes: its own time counts too, and
-    /// nothing is blanked before the source had its chance to change.
+    /// For the first sample ever received it is not known whether the source changes. So the sample's own
+    /// time counts too, and the figure does not expire before the source had a chance to change.
     pub fn age(&self, now: Millis, wall: Millis, interval: Millis) -> Age {
         let since = Age::new(now, self.first, interval);
         match self.at.filter(|_| !self.changes) {
@@ -58,7 +60,7 @@ impl Receipt {
     }
 }
 
-/// How old a figure is, against its interval.
+/// The age of a figure, compared with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Age {
     pub stale: bool,
@@ -66,6 +68,7 @@ pub(super) struct Age {
 }
 
 impl Age {
+    /// Compares the distance of two times with [`STALE_AFTER`] and [`MISSING_AFTER`] intervals.
     pub fn new(now: Millis, at: Millis, interval: Millis) -> Self {
         let age = now.saturating_sub(at).saturating_abs();
         Self {
@@ -82,13 +85,13 @@ mod tests {
     const SECOND: Millis = 1_000;
     const MINUTE: Millis = 60 * SECOND;
     const HOUR: Millis = 60 * MINUTE;
-    /// The steady clock and the wall clock begin together.
+    /// The steady clock and the wall clock start equal.
     const NOW: Millis = 1_800_000_000_000;
     const FRESH: &str = "fresh";
     const STALE: &str = "stale";
     const EXPIRED: &str = "expired";
 
-    /// What becomes of a sample whose answers were received at these times after [`NOW`] and bore these.
+    /// Judges a sample after answers that were received at these times after [`NOW`], each with its own time.
     fn judge(
         answers: &[(Millis, Option<Millis>)],
         after: Millis,
@@ -107,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Answers each interval for `count` intervals; the time of each is `at` of when it is received.
+    /// Returns one answer per interval, `count` in all; `at` maps the time of receipt to the answer's time.
     fn each(
         count: Millis,
         interval: Millis,
@@ -116,7 +119,7 @@ mod tests {
         (0..count).map(|n| (n * interval, at(NOW + n * interval))).collect()
     }
 
-    /// A source that repeats its first sample may stand still, and a sample that was received before is some time old.
+    /// A source that repeats its first sample may stand still, and a sample received before is already old.
     #[test]
     fn only_a_change_that_was_received_just_now_tells_a_clock() {
         let first = Receipt::new(Some(NOW - HOUR), NOW);

@@ -1,4 +1,5 @@
-//! What all kubelets say of claims, and Longhorn of its volumes, indexed for one join.
+//! Indexes what all kubelets say of claims, and what Longhorn says of its volumes, for one join. `readings`
+//! looks volumes up here.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -9,27 +10,28 @@ use super::{
 };
 use model::{Millis, figure::Source};
 
-/// Where Longhorn keeps its volumes, unless its chart's `namespaceOverride` says otherwise.
+/// The namespace of Longhorn's volumes, unless `namespaceOverride` of its chart says otherwise.
 const LONGHORN_SYSTEM: &str = "longhorn-system";
 
-/// One kubelet's word on a claim.
+/// What one kubelet says of a claim.
 #[derive(Clone, Copy)]
 pub(super) struct Report<'a> {
     pub node: &'a str,
     pub source: Source,
     pub stats: &'a VolumeStats,
     pub receipt: &'a Receipt,
-    /// In which new figures are to be expected of this kubelet.
+    /// Milliseconds in which new figures are expected from this kubelet.
     pub interval: Millis,
 }
 
-/// What all kubelets say, by claim, and what Longhorn does, by volume.
+/// All kubelets' reports by claim, and Longhorn's volumes by name.
 pub(super) struct Reports<'a> {
     by_claim: HashMap<(&'a str, &'a str), Vec<Report<'a>>>,
-    /// Longhorn volumes by name; none for a name that two namespaces share. Anybody may be allowed to make objects of that kind in a
-    /// namespace of theirs: where Longhorn's own is known, it alone counts.
+    /// Longhorn volumes by name; `None` for a name that two namespaces share. Tenants may be allowed to
+    /// create objects of that kind in their namespaces, so if Longhorn's own namespace has any
+    /// volume, only that namespace counts.
     longhorn: HashMap<&'a str, Option<&'a LonghornFacts>>,
-    /// Node, namespace and claim of what pods mount. None where pods cannot be listed.
+    /// Node, namespace and claim of what pods mount. `None` if pods cannot be listed.
     mounts: Option<HashSet<(&'a str, &'a str, &'a str)>>,
 }
 
@@ -52,7 +54,8 @@ impl<'a> Reports<'a> {
         for volume in volumes.filter(|volume| !is_at_home || volume.namespace == LONGHORN_SYSTEM) {
             longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
         }
-        // The kubelet of a pod that has ended measures nothing for it any more: it could say what it likes of a VM that has left.
+        // The kubelet of a pod that has ended measures nothing for it any more, and could report anything for
+        // a VM that has left.
         let mounts = world.pods.values().filter(|pod| !pod.has_ended()).flat_map(|pod| {
             pod.claims.iter().map(|(_, claim)| (&*pod.node_name, &*pod.namespace, claim.as_str()))
         });
@@ -60,13 +63,14 @@ impl<'a> Reports<'a> {
         Self { by_claim, longhorn, mounts }
     }
 
-    /// The volume of this name, as the CSI driver's handle has it; the inner none where several namespaces have one.
+    /// Returns the volume of this name, which is the CSI driver's handle. The inner `None` means that several
+    /// namespaces have one.
     pub fn longhorn(&self, name: &str) -> Option<Option<&'a LonghornFacts>> {
         self.longhorn.get(name).copied()
     }
 
-    /// The report from the node that holds the guest, else the newest of a node where a pod mounts the claim: no other node knows
-    /// anything of it, and one that was taken over says what it likes.
+    /// Returns the report from the node that holds the guest, else the newest report from a node where a pod
+    /// mounts the claim. Other nodes cannot know the claim, and a compromised node could report anything.
     pub fn best(&self, claim: &Key, node: &str) -> Option<Report<'a>> {
         let reports = self.by_claim.get(&(&*claim.namespace, &*claim.name))?;
         let may_know = |report: &&Report| report.node == node || self.is_mounted(report.node, claim);
@@ -80,7 +84,7 @@ impl<'a> Reports<'a> {
     }
 }
 
-/// The claim that the kubelet named, else that of the pod's volume, should the pod have been heard of since.
+/// Returns the claim that the kubelet names, else the claim of the pod's volume, if the pod is known by now.
 fn claim_of<'a>(stats: &'a VolumeStats, world: &'a ClusterState) -> Option<(&'a str, &'a str)> {
     match &stats.of {
         VolumeRef::Claim(claim) => Some((&claim.namespace, &claim.name)),

@@ -1,5 +1,5 @@
-//! Which VMs a query means, in which order, and what each filter would leave. Pure, and one pass: 10,000 VMs are asked
-//! for by every page that is open, so that nothing is allocated for a VM that is only looked at.
+//! Selects and sorts the VMs of a query, and counts what each filter would leave, for the views. Pure, and
+//! one pass: every open page asks about 10,000 VMs, so nothing is allocated for a VM that is only checked.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -16,13 +16,14 @@ use model::{
 
 use super::{Scope, Snapshot, attention::needs_attention};
 
-/// The VMs that match, in the snapshot's order, by name and namespace, until they are sorted.
+/// The VMs that match, by name and namespace as in the snapshot until they are sorted.
 pub struct Selection<'a> {
     pub vms: Vec<&'a Arc<Vm>>,
     pub facets: Facets,
 }
 
 impl<'a> Selection<'a> {
+    /// Selects the VMs of a query and counts its facets.
     pub fn of(snapshot: &'a Snapshot, _: &Scope, query: &Query) -> Self {
         let filter = Filter::new(query);
         let mut vms = Vec::new();
@@ -37,7 +38,8 @@ impl<'a> Selection<'a> {
         Self { vms, facets: tally.facets() }
     }
 
-    /// VMs without what is sorted by come last in either order, equal ones by name.
+    /// Sorts the VMs. Those without the value that is sorted by come last in either order; equal ones are
+    /// sorted by name.
     pub fn sort(&mut self, query: &Query) {
         let order = query.order;
         let vms = &mut self.vms;
@@ -55,13 +57,13 @@ impl<'a> Selection<'a> {
             Sort::CpuUsed => by(vms, order, |vm| used(&vm.usage.cpu)),
             Sort::MemoryUsed => by(vms, order, |vm| used(&vm.usage.memory)),
             Sort::DiskUsed => by(vms, order, |vm| used(&vm.usage.disk)),
-            // Of two samples the one that was taken earlier is the older.
+            // Of two samples, the one that was taken earlier is older.
             Sort::Age => by(vms, order, |vm| vm.oldest().map(Reverse)),
         }
     }
 }
 
-/// The sort is stable, and the VMs come by name: equal ones stay so.
+/// Sorts by a key. The sort is stable and the VMs come sorted by name, so equal ones stay in that order.
 fn by<'a, K: Ord>(vms: &mut [&'a Arc<Vm>], order: Order, key: impl Fn(&'a VmSummary) -> Option<K>) {
     let mut keyed: Vec<(Option<K>, &Arc<Vm>)> = vms.iter().map(|vm| (key(&vm.summary), *vm)).collect();
     keyed.sort_by(|(a, _), (b, _)| compare(a, b, order));
@@ -77,7 +79,7 @@ fn compare<K: Ord>(a: &Option<K>, b: &Option<K>, order: Order) -> Ordering {
     }
 }
 
-/// What needs a look comes first.
+/// The sort key of a status: what needs attention comes first.
 fn urgency(status: Status) -> u8 {
     match status {
         Status::Error => 0,
@@ -89,6 +91,7 @@ fn urgency(status: Status) -> u8 {
     }
 }
 
+/// The filters of a query, prepared for comparison.
 struct Filter<'a> {
     query: &'a Query,
     /// In lower case.
@@ -102,7 +105,7 @@ struct Checks {
     status: bool,
     node: bool,
     attention: bool,
-    /// Whether it needs a look, asked for or not.
+    /// Whether the VM needs attention, even if the query does not ask for that.
     needs_attention: bool,
 }
 
@@ -138,12 +141,12 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// As in the totals: what is being created is pending.
+/// Whether a status counts as `wanted`. As in the totals, VMs that are being created count as pending.
 fn is_counted_as(status: Status, wanted: Status) -> bool {
     status == wanted || (wanted, status) == (Status::Pending, Status::Creating)
 }
 
-/// Whether the text holds `part`, which is in lower case and not empty, in whatever case.
+/// Whether the text contains `part`, ignoring case. `part` is in lower case and not empty.
 fn contains(text: &str, part: &str) -> bool {
     if text.is_ascii() {
         let (text, part) = (text.as_bytes(), part.as_bytes());
@@ -152,7 +155,7 @@ fn contains(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(part)
 }
 
-/// VMs that each filter would leave beside the others.
+/// VMs that each filter value would leave, given the other filters.
 #[derive(Default)]
 struct Tally<'a> {
     namespaces: BTreeMap<&'a str, u32>,

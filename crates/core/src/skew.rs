@@ -1,7 +1,8 @@
-//! How far the clocks of other machines are off, as seen from this program's.
+//! Measures how far the clocks of other machines are off from this program's clock. `apply` adds samples,
+//! `health` shows the result, and `state` corrects sample times with it.
 //!
-//! What is new of a source that is alive was measured just now. So the difference between its time and the time at which it was
-//! received, as long as it stays, is the difference between the two clocks.
+//! A new sample of a live source was measured just now. So a lasting difference between the sample's time and
+//! the time of receipt is the difference between the two clocks.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,36 +14,36 @@ use hashbrown::HashMap;
 use i18n::{msg, span};
 use model::{Millis, message::Message, source::SourceId};
 
-/// Samples of one clock that count: the newest.
+/// Samples of one clock that count: the newest ones.
 const SAMPLES: usize = 20;
-/// With fewer samples nothing is said of a clock.
+/// Samples below which nothing is said of a clock.
 const FEWEST: usize = 3;
-/// What is less is no skew: a sample is some seconds old when it is received.
+/// Milliseconds up to which a difference is not a skew: a sample is some seconds old when it is received.
 const LEAST: Millis = 60_000;
-/// Clocks that differ from this program's by the same, within this, agree with each other.
+/// Milliseconds within which clocks that are off by the same amount agree with each other.
 const ALIKE: Millis = 30_000;
-/// Clocks that are kept of one source: more than a cluster has nodes.
+/// Clocks that are kept in all: more than a cluster has nodes.
 const MOST_CLOCKS: usize = 10_000;
-/// Nodes that are named.
+/// Nodes that are named in a warning.
 const NAMED: usize = 3;
 
-/// A machine whose clock a source shows: a node, or the server of the source itself (empty).
+/// The machine whose clock a source shows: a node, or the source's own server (empty).
 type Machine = Box<str>;
 
 #[derive(Debug, Default)]
 pub(super) struct Skews {
     clocks: BTreeMap<(SourceId, Machine), Offsets>,
-    /// Those that are off, and by how much: looked up for every figure of every join.
+    /// The clocks that are off, and by how much: looked up for every figure of every join.
     skewed: HashMap<SourceId, HashMap<Machine, Millis>>,
 }
 
-/// What the newest samples of one clock were ahead of it by; negative: behind.
+/// How far ahead the newest samples of one clock were, in milliseconds; negative if behind.
 #[derive(Debug, Default)]
 struct Offsets {
     newest: VecDeque<Millis>,
-    /// Their median, which a few odd samples do not move.
+    /// The median of `newest`, which a few odd samples do not move.
     median: Millis,
-    /// What the source is asked in: samples are as old as that.
+    /// The interval of the source: samples can be that old.
     interval: Millis,
     updated: Millis,
 }
@@ -62,7 +63,7 @@ impl Offsets {
         self.newest.len() >= FEWEST
     }
 
-    /// None where the clocks agree, as far as samples can tell.
+    /// Returns how far the clock is off, or `None` if the clocks agree as far as samples can tell.
     fn skew(&self) -> Option<Millis> {
         let least = LEAST.max(self.interval.saturating_mul(2));
         Some(self.median).filter(|skew| self.is_known() && skew.saturating_abs() > least)
@@ -70,7 +71,8 @@ impl Offsets {
 }
 
 impl Skews {
-    /// Takes in the time of a sample that was just received, `wall` by this program's wall clock, from a source that is alive.
+    /// Adds the time of a sample that was just received from a live source; `wall` is the time of receipt by
+    /// this program's wall clock.
     pub fn add(&mut self, source: SourceId, machine: &str, at: Millis, wall: Millis, interval: Millis) {
         let key = (source, Machine::from(machine));
         if self.clocks.len() == MOST_CLOCKS && !self.clocks.contains_key(&key) {
@@ -90,12 +92,12 @@ impl Skews {
         }
     }
 
-    /// By how much the clock is ahead of this program's, where that is worth saying.
+    /// Returns by how much the clock is ahead of this program's, if that is more than samples can differ by.
     pub fn of(&self, source: SourceId, machine: &str) -> Option<Millis> {
         self.skewed.get(&source)?.get(machine).copied()
     }
 
-    /// Drops what was not updated of since.
+    /// Drops clocks that were not updated since `before`.
     pub fn forget(&mut self, before: Millis) {
         let Self { clocks, skewed } = self;
         clocks.retain(|(source, machine), offsets| {
@@ -107,7 +109,8 @@ impl Skews {
         });
     }
 
-    /// By how much all clocks are ahead of this program's, if they agree with each other: then it is this one that is off.
+    /// Returns by how much all clocks are ahead of this program's, if they agree with each other: then this
+    /// program's clock is off.
     pub fn own(&self) -> Option<Millis> {
         let known = || self.clocks.values().filter(|offsets| offsets.is_known());
         let mut sorted: Vec<Millis> = known().map(|offsets| offsets.median).collect();
@@ -121,7 +124,7 @@ impl Skews {
         (said && known().all(agrees)).then_some(middle)
     }
 
-    /// Which of one source's clocks are off, in words.
+    /// Returns one sentence for each of the source's clocks that is off.
     pub fn describe(&self, source: SourceId) -> Vec<Message> {
         let mut skewed: Vec<_> = self.skewed.get(&source).into_iter().flatten().collect();
         skewed.sort_unstable();
@@ -146,13 +149,13 @@ fn describe(source: SourceId, machine: &str, skew: Millis) -> Message {
     }
 }
 
-/// The words for this program's own clock, which all others are ahead of by `skew`.
+/// Returns the warning for this program's own clock, which all others are ahead of by `skew`.
 pub(super) fn describe_own(skew: Millis) -> Message {
     let by = duration(skew);
     if skew > 0 { msg!(clock.own_behind, by = by) } else { msg!(clock.own_ahead, by = by) }
 }
 
-/// In whole minutes.
+/// Returns a duration in whole minutes.
 fn duration(skew: Millis) -> Message {
     let minutes = skew.unsigned_abs().saturating_add(30_000) / 60_000;
     span(Duration::from_secs(minutes.saturating_mul(60)))
@@ -168,7 +171,7 @@ mod tests {
     const HOUR: Millis = 60 * MINUTE;
     const NOW: Millis = 1_800_000_000_000;
 
-    /// Samples of clocks that are ahead by so much, each as old as it may be.
+    /// Samples of clocks that are ahead by the given amounts, each as old as it may be.
     fn skews(clocks: &[(SourceId, &str, Millis)]) -> Skews {
         let mut skews = Skews::default();
         for n in 0..30 {

@@ -1,27 +1,30 @@
-//! What is kept of one watch or poll: when it last succeeded, and what keeps it.
+//! The status of one watch or poll: when it last succeeded, and its current failure. `apply` updates it;
+//! `health` reads it.
 
 use super::observation::SourceError;
 use model::{Millis, reason::Reason};
 
-/// The record of one watch or poll.
+/// The status of one watch or poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceStatus {
     pub last_success: Option<Millis>,
     pub last_bytes: Option<Millis>,
-    /// The failure that has not been followed by a success.
+    /// The failure that no success has followed.
     pub error: Option<SourceError>,
-    /// What is not known of its objects, because there is more of them than is read or kept.
+    /// Which objects are not known, because there are more than are read or kept.
     pub omitted: Vec<SourceError>,
 }
 
 impl SourceStatus {
+    /// Records a success, which ends a failure.
     pub fn succeeded(&mut self, at: Millis) {
         self.last_success = Some(at);
         self.error = None;
     }
 
-    /// Bytes on a watch: a success if there was a list before it. A watch that broke off and is reopened where it
-    /// was lists nothing again, so this is all that ends its failure; one that lost its API lists anew first.
+    /// Records bytes on a watch. They count as a success if a list came before. A watch that broke off and
+    /// resumes does not list again, so only this ends its failure; a watch whose API was absent lists again
+    /// first.
     pub fn alive(&mut self, at: Millis) {
         self.last_bytes = Some(at);
         let absent = self.error.as_ref().is_some_and(|error| error.reason == Reason::ApiAbsent);
@@ -34,6 +37,7 @@ impl SourceStatus {
         self.error = Some(error);
     }
 
+    /// Whether it has succeeded or failed at least once.
     pub fn tried(&self) -> bool {
         self.last_success.is_some() || self.error.is_some()
     }

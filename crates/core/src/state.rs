@@ -1,4 +1,4 @@
-//! All that the sources have said so far. The writer alone owns it, so nothing here is locked.
+//! `ClusterState`: all observations so far. Only the writer owns it, so nothing here is locked.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,7 +23,7 @@ use super::{
 use model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
 
 /// Objects of one kind, by namespace and name.
-/// Boxed: the table of a map is up to twice as large as what is in it.
+/// Boxed, because a map's table is up to twice as large as its content.
 pub(super) type Objects<T> = HashMap<Key, Box<T>>;
 
 /// What metrics.k8s.io says of a pod.
@@ -32,11 +32,11 @@ pub(super) struct PodSamples {
     pub namespace: String,
     pub name: String,
     pub created_by: String,
-    /// The last item that was a sample of the whole pod.
+    /// The last item that covered the whole pod.
     pub last: Option<PodSample>,
-    /// Why the newest item is none.
+    /// Why the newest item does not cover the whole pod.
     pub incomplete: Option<Incomplete>,
-    /// When the pod was last told of.
+    /// When the pod was last reported.
     pub last_reported: Millis,
 }
 
@@ -47,11 +47,11 @@ pub(super) struct PodSample {
     pub receipt: Receipt,
 }
 
-/// The last round of queries that was answered.
+/// The last round of Prometheus queries that was answered.
 #[derive(Debug, Default)]
 pub(super) struct Queried {
     pub volumes: HashMap<Key, (VolumeStats, Receipt)>,
-    /// The volumes by the node of their kubelet, where the scrape names it.
+    /// The volumes by the node of their kubelet, if the scrape names it.
     pub peers: HashMap<Box<str>, Peers>,
     pub instances: HashMap<Key, (InstanceSample, Receipt)>,
     pub warnings: Vec<Message>,
@@ -60,14 +60,14 @@ pub(super) struct Queried {
     pub answered: Option<Millis>,
 }
 
-/// The last images that Ceph told of.
+/// The last images that Ceph reported.
 #[derive(Debug, Default)]
 pub(super) struct Images {
     pub stats: HashMap<Image, ImageStats>,
     pub answered: Option<Millis>,
 }
 
-/// See the module.
+/// All observations so far, joined to snapshots by `join`.
 #[derive(Debug)]
 pub struct ClusterState {
     pub(super) limits: Limits,
@@ -79,7 +79,7 @@ pub struct ClusterState {
     pub(super) pods: Objects<PodFacts>,
     pub(super) claims: Objects<ClaimFacts>,
     pub(super) metrics: Objects<PodSamples>,
-    /// When the metrics API last said that it made its items, by its own clock.
+    /// When the metrics API last made its items, by its own clock.
     pub(super) metrics_made: Option<Millis>,
     pub(super) kubelets: HashMap<String, NodeVolumes>,
     pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
@@ -88,22 +88,24 @@ pub struct ClusterState {
     pub(super) guests: HashMap<Key, GuestDisks>,
     pub(super) prometheus: Queried,
     pub(super) ceph: Images,
-    /// Each source's record, by namespace where it is asked by namespace.
+    /// Each source's status, by namespace if it is asked by namespace.
     pub(super) tracks: BTreeMap<(SourceId, Option<String>), SourceStatus>,
     pub(super) latencies: BTreeMap<SourceId, Latencies>,
     pub(super) risks: BTreeMap<SourceId, Message>,
     pub(super) skews: Skews,
-    /// By how much all clocks are ahead of this program's, should it be that one that is off, as of the last join.
+    /// By how much all clocks are ahead of this program's as of the last join, if this program's clock is the
+    /// one that is off.
     pub(super) own_skew: Option<Millis>,
-    /// What the wall clock was set by since the program began: what is received goes by the steady clock, which began with it.
+    /// How far the wall clock was set since the program started, in milliseconds. Receipts use the steady
+    /// clock, which started equal to it.
     pub(super) wall_step: Millis,
     pub(super) seq: u64,
     /// The VMs of the last snapshot, in its order.
     pub(super) last: Vec<Arc<Vm>>,
 }
 
-/// What is not told of any more (pods that are gone, nodes that hold no VM) is dropped after this many intervals: its
-/// last value has no reader any more.
+/// Intervals after which something that is not reported any more (pods that are gone, nodes without VMs) is
+/// dropped: nothing reads its last value then.
 pub(super) const FORGET_AFTER: Millis = 240;
 impl ClusterState {
     pub fn new(limits: Limits) -> Self {
@@ -136,12 +138,12 @@ impl ClusterState {
         }
     }
 
-    /// Tells how far the wall clock is ahead of the steady one by now.
+    /// Sets how far the wall clock is ahead of the steady one now.
     pub fn set_wall_step(&mut self, step: Millis) {
         self.wall_step = step;
     }
 
-    /// A moment of the steady clock, as people read it.
+    /// Converts a time of the steady clock to the wall clock, which people read.
     pub(super) fn wall(&self, steady: Millis) -> Millis {
         steady.saturating_add(self.wall_step)
     }
@@ -150,14 +152,15 @@ impl ClusterState {
         receipt.age(now, self.wall(now), interval)
     }
 
-    /// When a sample was taken, by this program's wall clock, as far as the clock of its source tells: never later than it was received.
+    /// Returns when a sample was taken, by this program's wall clock, corrected by the skew of its source's
+    /// clock. Never later than it was received.
     pub(super) fn taken_at(&self, receipt: &Receipt, source: SourceId, machine: &str) -> Millis {
         let received = self.wall(receipt.first);
         let skew = self.skews.of(source, machine).or(self.own_skew).unwrap_or_default();
         receipt.at.map_or(received, |at| at.saturating_sub(skew).min(received))
     }
 
-    /// The PersistentVolume of a claim, should they name each other.
+    /// Returns the PersistentVolume of a claim, if the two name each other.
     fn persistent_volume(&self, claim: &Key) -> Option<&PersistentVolumeFacts> {
         let bound = &self.claims.get(claim)?.volume_name;
         self.persistent_volumes
@@ -166,12 +169,12 @@ impl ClusterState {
             .filter(|volume| volume.claim == *claim)
     }
 
-    /// What lies behind a claim.
+    /// Returns the storage behind a claim.
     pub(super) fn backend(&self, claim: &Key) -> Option<&Backend> {
         self.persistent_volume(claim)?.backend.as_ref()
     }
 
-    /// Who made a claim's volume: the PersistentVolume's word, else the claim's own.
+    /// Returns the provisioner of a claim's volume: from the PersistentVolume, else from the claim.
     pub(super) fn provisioner(&self, claim: &Key) -> Provisioner {
         let of_volume = self.persistent_volume(claim).map(|volume| volume.provisioner);
         match of_volume.unwrap_or_default() {

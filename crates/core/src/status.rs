@@ -1,8 +1,10 @@
-//! Whether a VM runs: its instance decides, then KubeVirt's word on the VM, then the Wukong's phase.
+//! Decides whether a VM runs: by its instance, else by `printableStatus` of the VM, else by the Wukong's
+//! phase. `join` uses it.
 //!
-//! An instance that is not final may hold a guest, whatever the word says. KubeVirt chooses the first word that fits out of
-//! Terminating, Stopping, Migrating, Paused, Running and others (`setPrintableStatus` of kubevirt
-//! pkg/virt-controller/watch/vm/vm.go), so that the first three hide whether the guest runs or is paused.
+//! An instance that is not final may hold a guest, whatever `printableStatus` says. KubeVirt chooses the
+//! first that applies of Terminating, Stopping, Migrating, Paused, Running and others (`setPrintableStatus`
+//! of kubevirt pkg/virt-controller/watch/vm/vm.go), so the first three hide whether the guest runs or is
+//! paused.
 
 use super::observation::Pause;
 use model::vm::Status;
@@ -16,7 +18,7 @@ pub(super) enum InstanceState<'a> {
     Absent,
     Present {
         phase: &'a str,
-        /// Has a `deletionTimestamp`.
+        /// The object has a `deletionTimestamp`.
         deleting: bool,
     },
 }
@@ -24,16 +26,16 @@ pub(super) enum InstanceState<'a> {
 /// `VirtualMachine.status.printableStatus`, by what it says of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
-    /// Nothing, or `Unknown`; or there is no VirtualMachine.
+    /// Empty or `Unknown`, or there is no VirtualMachine.
     Nothing,
     Up,
-    /// On its way out, or deleted: the guest may still run.
+    /// The VM stops, or is being deleted: the guest may still run.
     Leaving,
     Stopped,
     Starting,
     Waiting,
     Error,
-    /// One of a KubeVirt that this program does not know.
+    /// A value that this program does not know, from another version of KubeVirt.
     Other,
 }
 
@@ -52,7 +54,7 @@ impl Word {
         }
     }
 
-    /// The status by the word alone; none where it does not say.
+    /// Returns the status that `printableStatus` alone gives; `None` if it does not say.
     fn status(self) -> Option<Status> {
         Some(match self {
             Self::Nothing => return None,
@@ -65,8 +67,8 @@ impl Word {
     }
 }
 
-/// The contract's status. `pod_alive`: a launcher pod of the VM has the phase `Running`; it is asked for where instances
-/// cannot be read alone.
+/// Returns the contract's status. `pod_alive` tells whether a launcher pod of the VM has the phase `Running`;
+/// it is called only if instances cannot be read.
 pub(super) fn status(
     word: &str,
     vm_deleting: bool,
@@ -79,7 +81,7 @@ pub(super) fn status(
     match instance {
         InstanceState::Present { phase, .. } => of_instance(phase, word),
         InstanceState::Absent => without_instance(),
-        // KubeVirt says so of an instance that is not final.
+        // KubeVirt says so for an instance that is not final.
         InstanceState::Unreadable if word == Word::Leaving && pod_alive() => Status::Running,
         InstanceState::Unreadable => without_instance(),
     }
@@ -96,8 +98,9 @@ fn of_instance(phase: &str, word: Word) -> Status {
     }
 }
 
-/// `Failed` after a stop is no error: the grace period ended before the guest did. A VM that should run has lost its
-/// guest, which its word does not say yet.
+/// Returns the status of a VM whose instance is final. `Failed` after a stop is not an error: the grace
+/// period ended before the guest did. A VM that should run has lost its guest, which `printableStatus` does
+/// not say yet.
 fn of_final_instance(word: Word, lost: Status) -> Status {
     match word {
         Word::Up | Word::Nothing => lost,
@@ -105,7 +108,7 @@ fn of_final_instance(word: Word, lost: Status) -> Status {
     }
 }
 
-/// No guest yet. A VM that is stopped meanwhile never gets one.
+/// Returns the status of a VM without a guest yet. A VM that is stopped meanwhile never gets one.
 fn of_new_instance(word: Word, coming: Status) -> Status {
     match word {
         Word::Leaving => Status::Stopped,
@@ -115,7 +118,7 @@ fn of_new_instance(word: Word, coming: Status) -> Status {
     }
 }
 
-/// `Wukong.status.phase`, older operators' words included.
+/// Maps `Wukong.status.phase`, including the phases of older operators.
 fn of_wukong(phase: &str) -> Status {
     match phase {
         "Running" => Status::Running,
@@ -127,7 +130,8 @@ fn of_wukong(phase: &str) -> Status {
     }
 }
 
-/// KubeVirt's word, or the one that it would choose for a running instance where the word is missing or behind.
+/// Returns KubeVirt's `printableStatus`, or the one that KubeVirt would choose for a running instance if it
+/// is missing or out of date.
 pub(super) fn kubevirt_status<'a>(
     word: &'a str,
     vm_deleting: bool,
@@ -146,8 +150,9 @@ pub(super) fn kubevirt_status<'a>(
     }
 }
 
-/// Whether a guest was paused by a fault. A person's pause is meant, and the migration monitor pauses the source of a
-/// migration that does not converge until it ends (`calculatePausedCondition` of kubevirt pkg/virt-handler/vm.go).
+/// Whether a fault paused the guest. A person's pause is intended, and the migration monitor pauses the
+/// source of a migration that does not converge until the migration ends (`calculatePausedCondition` of
+/// kubevirt pkg/virt-handler/vm.go).
 pub(super) fn is_fault(pause: &Pause, migrating: bool) -> bool {
     match pause.reason.as_str() {
         "PausedByUser" => false,
@@ -204,7 +209,8 @@ mod tests {
             ("Provisioning", ABSENT, Pending),
             ("Provisioning", vmi("Pending"), Pending),
             ("Provisioning", vmi("Failed"), Pending),
-            // Its claim waits for storage (kubevirt/kubevirt#15883), and its instance has no phase yet (#1928).
+            // The claim waits for storage (kubevirt/kubevirt#15883), and the instance has no phase yet
+            // (#1928).
             ("Provisioning", vmi(""), Pending),
             ("WaitingForVolumeBinding", ABSENT, Pending),
             ("WaitingForVolumeBinding", vmi("Pending"), Pending),

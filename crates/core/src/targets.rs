@@ -1,4 +1,5 @@
-//! What is worth asking of: nodes, guests and images that have a Running VM.
+//! Lists what the collector should ask: nodes, guests and images that have a Running VM. `join` puts it into
+//! the snapshot.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
@@ -33,7 +34,8 @@ impl ClusterState {
         names.into_iter().map(target).collect()
     }
 
-    /// A tenant may write any node into a Wukong. Once the nodes are known, a name that is not among them costs no request.
+    /// Whether a node of this name may exist. A tenant may write any node into a Wukong; once the nodes are
+    /// known, other names cost no request.
     pub(super) fn may_be_node(&self, name: &str) -> bool {
         !name.is_empty() && (self.nodes.is_empty() || self.nodes.contains_key(&At("", name)))
     }

@@ -1,4 +1,5 @@
-//! CPU and memory of one VM, from its launcher pod's PodMetrics.
+//! CPU and memory of one VM: from its launcher pod's PodMetrics, else from KubeVirt's metrics in Prometheus.
+//! `join` uses it.
 
 use super::{
     containers::{Incomplete, PodUsage},
@@ -17,12 +18,12 @@ use model::{
     source::SourceId,
 };
 
-/// A pod that is older than this and has no sample is not new: metrics-server takes half a minute at most.
+/// Milliseconds up to which a pod without a sample counts as new: metrics-server takes half a minute at most.
 pub(super) const NEW_FOR: Millis = 180_000;
-/// A metrics API measures over minutes at most: a longer window does not keep a figure fresh any longer.
+/// The longest window in milliseconds that keeps a figure fresh: a metrics API measures over minutes at most.
 pub(super) const LONGEST_WINDOW: Millis = 600_000;
 
-/// The VM whose figures are made.
+/// The VM whose figures are computed.
 pub(super) struct VmContext<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
@@ -31,12 +32,12 @@ pub(super) struct VmContext<'a> {
     pub instance: Option<&'a InstanceFacts>,
 }
 
-/// One of the two figures: what is allocated, and how to read what is used.
+/// One of the two figures: its allocation, and how to read its usage.
 pub(super) struct UsageQuery {
     pub unit: Unit,
     pub allocated: Option<u64>,
     pub read: fn(&PodUsage) -> Option<u64>,
-    /// The same of KubeVirt's own metrics, with its window.
+    /// Reads the same figure and its window from KubeVirt's own metrics.
     pub of_instance: fn(&InstanceSample) -> Option<(u64, u32)>,
 }
 
@@ -53,7 +54,8 @@ impl ClusterState {
         }
     }
 
-    /// KubeVirt's own metrics, where metrics.k8s.io has no figure. They name the instance: no pod is looked for.
+    /// Returns the figure from KubeVirt's own metrics, used if metrics.k8s.io has none. They name the
+    /// instance, so no pod is needed.
     fn of_prometheus_instance(&self, subject: &VmContext, quest: &UsageQuery, now: Millis) -> Option<Sample> {
         let instance = subject.instance.filter(|_| subject.running)?;
         let of = quest.allocated?;
@@ -98,7 +100,7 @@ impl ClusterState {
         match denial {
             Some(error) => Err(failed(error, Some(sample))),
             None if age.expired => Err(self.expired(subject.namespace, sample, incomplete)),
-            // The pod's working set is without them: a number, but not of this memory.
+            // The pod's working set does not include hugepages: it is a number, but not of this memory.
             None if quest.unit == Unit::Bytes
                 && subject.instance.is_some_and(|instance| instance.hugepages) =>
             {
@@ -112,10 +114,10 @@ impl ClusterState {
         }
     }
 
-    /// No sample at all: because the source fails, was not asked, or does not have this pod.
+    /// Returns why a pod has no sample: the source fails, was not asked yet, or does not have the pod.
     fn unsampled(&self, pod: &Pod, now: Millis, missing: impl Fn(Reason) -> Missing) -> Missing {
         let new = pod.created.is_none_or(|created| is_new(created, self.cluster_time(now)));
-        // It may be one of those that were left out of the answer.
+        // The pod may be one of those that were left out of the answer.
         let omitted =
             self.track_of(SourceId::PodMetrics, pod.namespace).and_then(|track| track.omitted.first());
         match (self.metrics_error(pod.namespace), omitted) {
@@ -130,7 +132,8 @@ impl ClusterState {
         }
     }
 
-    /// A moment of the steady clock as the cluster's clocks show it, should this program's be the one that is off.
+    /// Converts a time of the steady clock to the cluster's clocks, in case this program's clock is the one
+    /// that is off.
     pub(super) fn cluster_time(&self, now: Millis) -> Millis {
         self.wall(now).saturating_add(self.own_skew.unwrap_or_default())
     }
@@ -160,7 +163,7 @@ impl ClusterState {
     }
 }
 
-/// Why an item is no sample, in words.
+/// Returns why an item does not cover its whole pod, as a message.
 fn describe(incomplete: &Incomplete) -> Message {
     match incomplete {
         Incomplete::Empty => msg!(error.no_containers),
@@ -168,7 +171,7 @@ fn describe(incomplete: &Incomplete) -> Message {
     }
 }
 
-/// Whether the source said no, as opposed to saying nothing.
+/// Whether the source refused, rather than did not answer.
 fn denies(error: &SourceError) -> bool {
     matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent)
 }
@@ -178,7 +181,8 @@ fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
     fix::missing(error, fix::source(SourceId::PodMetrics, error.reason), last)
 }
 
-/// Whether what was created then is still coming up. A time that lies far ahead says nothing: a clock is off.
+/// Whether something created at that time is still starting. A time far in the future does not count: the
+/// clock that set it is off.
 pub(super) fn is_new(created: Millis, now: Millis) -> bool {
     now.saturating_sub(created).saturating_abs() < NEW_FOR
 }

@@ -1,4 +1,5 @@
-//! Cuts what one page shows out of a snapshot. Pure: the same snapshot, query and time give the same view.
+//! Cuts what one page shows out of a snapshot, for `http`. Pure: the same snapshot, query and time give the
+//! same view.
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use super::{
     select::Selection,
 };
 
+/// Returns the home page. `sparks` is left empty for the caller to fill.
 pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Query, now: Millis) -> HomeView {
     let mut selection = Selection::of(snapshot, scope, query);
     let matching = selection.vms.len() as u32;
@@ -42,12 +44,13 @@ pub fn home(snapshot: &Snapshot, identity: &Identity, scope: &Scope, query: &Que
     }
 }
 
-/// Who the cells of one block of the query's map are.
+/// Returns the names behind the cells of one block of the query's map.
 pub fn map_names(snapshot: &Snapshot, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
     let selection = Selection::of(snapshot, scope, query);
     map::names(&selection.vms, query.by, query.color, group, block)
 }
 
+/// Returns the page of one VM; its `vm` is `None` if the VM is not known.
 pub fn vm(
     snapshot: &Snapshot,
     identity: &Identity,
@@ -60,16 +63,17 @@ pub fn vm(
     VmView { frame: frame(snapshot, identity, now), vm: vm.cloned() }
 }
 
+/// Finds a VM by namespace and name; if several kinds share the name, the first one.
 pub fn find<'a>(snapshot: &'a Snapshot, _: &Scope, namespace: &str, name: &str) -> Option<&'a Vm> {
     snapshot.vms.iter().find(|vm| vm.key() == (namespace, name)).map(|vm| &**vm)
 }
 
-/// The VM that a summary is of.
+/// Returns the VM of a summary.
 pub fn of_summary<'a>(snapshot: &'a Snapshot, summary: &VmSummary) -> Option<&'a Arc<Vm>> {
     one(snapshot, summary.key())
 }
 
-/// The VM that a row is of.
+/// Returns the VM of a row.
 pub fn of_row<'a>(snapshot: &'a Snapshot, (kind, namespace, name): &RowKey) -> Option<&'a Vm> {
     one(snapshot, (*kind, namespace, name)).map(|vm| &**vm)
 }
@@ -81,6 +85,7 @@ fn one<'a>(snapshot: &'a Snapshot, (kind, namespace, name): (Kind, &str, &str)) 
     alike.find(|vm| vm.summary.kind == kind)
 }
 
+/// Returns the sources page.
 pub fn sources(snapshot: &Snapshot, identity: &Identity, _: &Scope, now: Millis) -> SourcesView {
     SourcesView { frame: frame(snapshot, identity, now) }
 }

@@ -1,4 +1,4 @@
-//! A VM's volumes, and what the kubelets know of each. A claim counts once, however often it is mounted.
+//! A VM's volumes and their figures, for `join`. A claim counts once, however often it is mounted.
 
 use hashbrown::HashSet;
 
@@ -18,10 +18,11 @@ use model::{
     vm::{Reading, Usage, Volume},
 };
 
-/// KubeVirt keeps TPM and EFI state in a claim of this name: no disk of the VM.
+/// Prefix of the claims in which KubeVirt keeps TPM and EFI state: they are not disks of the VM.
 const STATE_CLAIM: &str = "persistent-state-for-";
 
-/// `Wukong.status.volumes`, else the VMI's; and how many were over the bound on the volumes of one object.
+/// Returns the volumes of `Wukong.status.volumes`, else of the VMI, and how many exceeded the limit of one
+/// object.
 pub(super) fn ordered<'a>(
     wukong: Option<&'a WukongFacts>,
     instance: Option<&'a InstanceFacts>,
@@ -73,7 +74,8 @@ impl ClusterState {
         }
     }
 
-    /// The first source that knows the volume; what the others know of it, or why none does.
+    /// Returns the reading of the first source that knows the volume, and the readings of the others; if no
+    /// source knows it, why.
     fn resolve(&self, wanted: &VolumeQuery, reports: &Reports, now: Millis) -> (Reading, Vec<Reading>) {
         let first = self.limits.disk_sources.first().copied().unwrap_or(SourceId::Kubelet);
         let none = |reason: Reason| Reading { source: first, figure: Figure::Missing(reason.into()) };
@@ -88,7 +90,8 @@ impl ClusterState {
             return (none(Reason::NotConfigured), readings);
         }
         let known = readings.iter().position(|reading| reading.figure.sample().is_some());
-        // Of a raw device the host's sources never know more than that: a backend that could tell says what it lacks.
+        // The host's sources never know more of a raw device; a backend that could measure it says what it
+        // lacks.
         let backend = readings.iter().position(|reading| wanted.block && is_backend(reading.source));
         let taken = readings.remove(known.or(backend).unwrap_or(0));
         if known.is_some() {
@@ -102,12 +105,12 @@ fn is_backend(source: SourceId) -> bool {
     matches!(source, SourceId::Longhorn | SourceId::Ceph)
 }
 
-/// What the kubelet told by its zeros.
+/// Whether the kubelet's zeros showed that the volume is a raw device.
 fn is_raw(figure: &Figure) -> bool {
     figure.missing().is_some_and(|missing| missing.reason == Reason::BlockVolume)
 }
 
-/// The VM's disk figure: the sum over the volumes that are known.
+/// Returns the VM's disk figure: the sum over the volumes that are known.
 pub(super) fn disk(volumes: &[Volume], running: bool) -> Figure {
     let known = volumes.iter().filter_map(|volume| volume.usage.sample());
     match known.copied().reduce(add) {
@@ -122,7 +125,8 @@ pub(super) fn disk(volumes: &[Volume], running: bool) -> Figure {
     }
 }
 
-/// A sum is as old as its oldest part, whose source it names, and as little the VM's own as its least own part.
+/// Adds two samples. The sum is as old as its oldest part, whose source it names. Its basis is `Own` only if
+/// both parts have that basis.
 fn add(sum: Sample, next: Sample) -> Sample {
     Sample {
         used: sum.used.saturating_add(next.used),
@@ -135,8 +139,8 @@ fn add(sum: Sample, next: Sample) -> Sample {
     }
 }
 
-/// Puts the three figures together.
-/// `left_out` volumes are not among these: the disk figure says that it is not of all.
+/// Builds the usage from the three figures.
+/// `left_out` volumes are not among `volumes`: the disk figure says that it does not cover all of them.
 pub(super) fn usage(cpu: Figure, memory: Figure, volumes: &[Volume], left_out: u32, running: bool) -> Usage {
     let known = volumes.iter().filter(|volume| volume.usage.sample().is_some()).count();
     Usage {

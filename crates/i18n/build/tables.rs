@@ -1,7 +1,9 @@
-//! Makes tables of `locales/`, three of each language: what the server writes with, and a browser fetches.
+//! Makes the tables of `locales/`, three for each language: those that a browser fetches, and the one that
+//! only the server uses. `build.rs` of this crate and `tools/bundle` use it.
 //!
-//! A table has one line a text, in the order of the keys. A placeholder `{name}` stands in it as one control character
-//! that says which of the text's arguments, sorted by name, goes there: filling needs no search.
+//! A table has one line per text, in the order of the keys. A placeholder `{name}` becomes one control
+//! character, whose code is the position of the argument among the text's arguments, sorted by name. So
+//! filling in needs no search.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,20 +13,21 @@ use std::{
 
 use serde_json::Value;
 
-/// The language whose keys count. What another language lacks is read in this one.
+/// The language that defines the keys. Texts that another language lacks are taken from it.
 pub const FIRST: &str = "en";
 const LANGUAGES: [&str; 2] = [FIRST, "zh-CN"];
-/// Parts of a language's file: what the first page says, what the other pages say, what the server alone writes.
+/// The parts of a language's file: texts of the first page, of the other pages, and of the server alone.
 pub const PARTS: [&str; 3] = ["first", "later", "server"];
-/// A browser fetches the tables of the first so many parts.
+/// How many parts, from the first on, have tables that a browser fetches.
 pub const FETCHED: usize = 2;
-/// The forms of a text that depends on a number. Languages without a form for one thing have the other alone.
+/// The plural forms of a text. Languages without a singular form have only `other`.
 const FORMS: [&str; 2] = ["one", "other"];
 
 /// `section.key` → text, or `section.key.one` and `section.key.other`.
 pub type Texts = BTreeMap<String, String>;
 
-/// File names and contents. `locales` is the folder with a file for each language.
+/// Returns file names and contents. `locales` is the folder with one file per language. Fails if a file
+/// cannot be read or is not valid.
 pub fn tables(locales: &str, parts: &[&'static str]) -> io::Result<Vec<(String, String)>> {
     let each = LANGUAGES.iter().flat_map(|language| parts.iter().map(move |part| (*language, *part)));
     each.map(|(language, part)| {
@@ -46,14 +49,14 @@ fn table(locales: &str, part: &str, language: &str) -> io::Result<String> {
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Placeholders as control characters: the first argument is 1.
+/// Replaces placeholders with control characters. The first argument is 1.
 fn mark(text: &str, names: &BTreeSet<String>) -> String {
     names.iter().enumerate().fold(text.to_owned(), |text, (index, name)| {
         text.replace(&format!("{{{name}}}"), &char::from(index as u8 + 1).to_string())
     })
 }
 
-/// The texts of one part in one language.
+/// Reads the texts of one part in one language.
 pub fn read(locales: &str, part: &str, language: &str) -> io::Result<Texts> {
     let path = Path::new(locales).join(format!("{language}.json"));
     let file = fs::read_to_string(&path)?;
@@ -82,7 +85,7 @@ fn flatten(path: &str, value: &Value, into: &mut Texts) -> Result<(), String> {
     }
 }
 
-/// The placeholders of a text, in all of its forms.
+/// Returns the placeholders of a text, in all of its plural forms.
 pub fn names(texts: &Texts, key: &str) -> BTreeSet<String> {
     let stem = stem(key);
     let forms = texts.iter().filter(|(other, _)| self::stem(other) == stem);
@@ -91,7 +94,7 @@ pub fn names(texts: &Texts, key: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The key that code names: without the form.
+/// Returns the key that code names: without the plural form.
 pub fn stem(key: &str) -> &str {
     FORMS.iter().find_map(|form| key.strip_suffix(form)?.strip_suffix('.')).unwrap_or(key)
 }

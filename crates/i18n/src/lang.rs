@@ -1,4 +1,4 @@
-//! The languages that there are.
+//! The languages of the program.
 
 /// A language of `locales/`, in the order of the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -9,7 +9,7 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// As in `lang` attributes, addresses and the names of `locales/`.
+    /// The tag, as in `lang` attributes, addresses and the file names of `locales/`.
     pub fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -17,7 +17,8 @@ impl Lang {
         }
     }
 
-    /// The language of a tag of RFC 5646, by its first part: whoever reads any Chinese is better off with this one.
+    /// Returns the language of an RFC 5646 tag, by its first subtag: readers of any Chinese get the Chinese
+    /// texts.
     #[cfg(feature = "ssr")]
     pub fn of_tag(tag: &str) -> Option<Self> {
         match tag.split('-').next() {

@@ -1,15 +1,17 @@
-//! Every word that people read, in their language. The words themselves are in `locales/`, one file a language.
+//! All text that people read, in their language. The texts are in `locales/`, one file per language.
 //!
-//! `t!(section.key)` is a text, `t!(section.key, name = value)` one with something to fill in; a key or a name that
-//! `locales/en.json` does not have does not compile. `msg!` is the same as a [`Message`], for what the server writes and
-//! each reader reads in a language of their own. The server holds all languages and asks the request's context for the
-//! one to use. The browser's half holds none: the page's script fetches the table of the page's language beside the
-//! WebAssembly, so that nobody downloads what they do not read, and texts need no waiting once the page is alive. What
-//! the first page does not say (the part `later`) comes with the other pages' code; what the server alone writes
-//! (the part `server`) it never sees, for a `Message` goes out as the reader's words.
+//! `t!(section.key)` returns a text, `t!(section.key, name = value)` a text with its placeholders filled in;
+//! a key or name that is not in `locales/en.json` does not compile. `msg!` makes a [`Message`] in the same
+//! way, for text that the server writes and each reader gets in their own language. The server holds all
+//! languages and takes the one to use from the request's context. The browser's half holds none: the page's
+//! script fetches the table of the page's language beside the WebAssembly, so nobody downloads a language
+//! they do not read, and once the page is interactive no text has to be waited for. Texts that the first page
+//! does not need (the part `later`) come with the code of the other pages. The browser never gets the texts
+//! that only the server writes (the part `server`), since a `Message` is sent as text.
 //!
-//! leptos_i18n does the same and is kept, but with a single text it made the first download 36.6 kB larger (its hydration
-//! reads JavaScript values through serde, its context brings cookies and locales of leptos-use), of 160 kB for all.
+//! leptos_i18n does the same and is maintained, but with a single text it made the first download 36.6 kB
+//! larger, of 160 kB in all (its hydration reads JavaScript values through serde, and its context includes
+//! the cookies and locales of leptos-use).
 
 mod lang;
 #[cfg(feature = "ssr")]
@@ -25,15 +27,16 @@ pub use names::{expected_english, expected_message, span};
 
 pub use model::message::{Key, Message};
 
-/// What `locales/en.json` has: a constant or a type for each text, called as it is there (hence the names, and a section
-/// `keys`); each section's module uses what its texts need.
+/// A constant or a type for each text in `locales/en.json`, with the name it has there (hence the naming
+/// lints, and a section `keys`). Each section's module imports what its texts need.
 #[allow(clippy::module_inception, non_camel_case_types, non_upper_case_globals, unused_imports)]
 pub mod keys {
     include!(concat!(env!("OUT_DIR"), "/keys.rs"));
 }
 
-/// A text: `t!(list.heading)`. With placeholders: `t!(list.range, first = "1", last = number, all = all)`, all of them
-/// by name, each a string; `n` of a text with forms for one and other is a `u32`.
+/// Returns a text: `t!(list.heading)`. With placeholders:
+/// `t!(list.range, first = "1", last = number, all = all)`. All placeholders are given by name, each as a
+/// string; `n` of a text with plural forms is a `u32`.
 #[macro_export]
 macro_rules! t {
     ($section:ident.$key:ident) => { $crate::text($crate::keys::$section::$key) };
@@ -41,14 +44,14 @@ macro_rules! t {
         $crate::keys::$section::$key { $($name: &$value),+ }.text()
     };
 }
-/// The key of a text without placeholders, for constants and choices: [`text`] reads it.
+/// Returns the key of a text without placeholders, for constants and choices. [`text`] returns its text.
 #[macro_export]
 macro_rules! key {
     ($section:ident.$key:ident) => {
         $crate::keys::$section::$key
     };
 }
-/// A [`Message`], written as with `t!`; what is filled in may be a message, a key or a string.
+/// Makes a [`Message`] with the syntax of `t!`. An argument may be a message, a key or a string.
 #[cfg(feature = "ssr")]
 #[macro_export]
 macro_rules! msg {
@@ -57,15 +60,16 @@ macro_rules! msg {
         $crate::keys::messages::$section::$key { $($name: ($value).into()),+ }.message()
     };
 }
-/// Fill it in for what becomes an element of its own, and cut the text there with [`around`].
+/// A placeholder's value that is replaced by an element: fill it in, and split the text there with
+/// [`around`].
 pub const MARK: &str = "\u{1}";
 
-/// In the language of the request, or of the page.
+/// Returns the text in the language of the request, or of the page.
 pub fn text(key: Key) -> &'static str {
     table::line(key.0.into())
 }
 
-/// A text with its arguments in place. Placeholders are the control characters from 1.
+/// Returns a text with its arguments filled in. Placeholders are the control characters from 1 on.
 pub fn fill(key: Key, arguments: &[&str]) -> String {
     fill_in(text(key), arguments)
 }
@@ -86,28 +90,29 @@ fn is_placeholder(c: char) -> bool {
     c != '\0' && c < ' '
 }
 
-/// What stands before and after the [`MARK`].
+/// Returns the text before and after the [`MARK`].
 pub fn around(text: &str) -> (String, String) {
     let (before, after) = text.split_once(MARK).unwrap_or((text, ""));
     (before.to_owned(), after.to_owned())
 }
 
-/// The form for a number: the one for 1 stands before the other. A language without it has the other twice.
+/// Returns the key of the plural form for `n`. The form for 1 comes before the other; a language without it
+/// has the other twice.
 pub fn form(one: Key, n: u32) -> Key {
     if n == 1 { one } else { Key(one.0 + 1) }
 }
 
-/// A number in a sentence.
+/// Returns a number for use in a sentence, with thousands grouped.
 pub fn count(n: u32) -> String {
     model::format::grouped(n.into())
 }
 
-/// Gives a [`Message`] its words.
+/// Renders a [`Message`] as text.
 #[cfg(feature = "ssr")]
 pub trait Render {
     fn render(&self, lang: Lang) -> String;
 
-    /// In English, which is what programs, logs and terminals read.
+    /// Renders the message in English, for programs, logs and terminals.
     fn english(&self) -> String {
         self.render(Lang::English)
     }
@@ -160,7 +165,7 @@ mod table {
         line_in(use_context().unwrap_or_default(), index)
     }
 
-    /// A text without placeholders in a language.
+    /// Returns a text without placeholders in a given language.
     pub fn text_in(lang: Lang, key: Key) -> &'static str {
         line_in(lang, key.0.into())
     }
@@ -169,7 +174,7 @@ mod table {
         TABLES[lang as usize].get(index).copied().unwrap_or_default()
     }
 
-    /// Runs what writes words in a language of its own, whatever the request's is.
+    /// Runs `write` with a given language, whatever the request's language is.
     pub fn within<T>(lang: Lang, write: impl FnOnce() -> T) -> T {
         Owner::new().with(|| {
             provide_context(lang);
@@ -181,7 +186,7 @@ mod table {
 #[cfg(not(feature = "ssr"))]
 pub use table::{later, load};
 
-/// On the server every word is there.
+/// Always true: the server has every text.
 #[cfg(feature = "ssr")]
 pub async fn later() -> bool {
     true
@@ -203,17 +208,18 @@ mod table {
 
     #[wasm_bindgen]
     extern "C" {
-        /// Of the page's script: the words, and the styles with them, that the first page does without.
+        /// A function of the page's script: fetches the texts and styles that the first page does not need.
         #[wasm_bindgen(js_name = wukongLater)]
         fn fetch_later() -> Promise;
     }
 
-    /// Takes the page's table over. False where it is not that of this build: its words would stand in wrong places.
+    /// Loads the page's table. Returns false if it is not that of this build: its lines would not match the
+    /// keys.
     pub fn load(texts: String) -> bool {
         fill(&FIRST, texts, COUNTS[0])
     }
 
-    /// Brings the words of every page but the first. False where they cannot be had now.
+    /// Loads the texts of the other pages. Returns false if they cannot be fetched now.
     pub async fn later() -> bool {
         LATER.get().is_some() || {
             let texts = JsFuture::from(fetch_later())
@@ -221,13 +227,13 @@ mod table {
                 .ok()
                 .and_then(|texts| texts.as_string())
                 .unwrap_or_default();
-            // Two pages may have waited for them.
+            // Two pages may have waited for the same fetch.
             LATER.get().is_some() || fill(&LATER, texts, COUNTS[1])
         }
     }
 
     fn fill(table: &Table, texts: String, count: usize) -> bool {
-        // Kept for ever only where it is taken: what cannot be had is asked for again and again.
+        // Leaked only if the number of lines is right: a fetch that fails is repeated many times.
         texts.split('\n').count() == count && table.set(texts.leak().split('\n').collect()).is_ok()
     }
 

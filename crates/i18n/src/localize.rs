@@ -1,4 +1,5 @@
-//! What leaves the server gets its words here: every message of a view becomes text in the reader's language.
+//! Localizes views before they leave the server: every message becomes text in the reader's language. `http`
+//! calls it.
 
 use super::{Lang, Render};
 use model::{
@@ -10,7 +11,7 @@ use model::{
     vm::{Reading, Usage, Vm, VmSummary, Volume},
 };
 
-/// Renders each [`Message`] of a value.
+/// Renders each [`Message`] inside a value.
 pub trait Localize: Sized {
     fn localize(&mut self, lang: Lang);
 

@@ -1,4 +1,5 @@
-//! The words for what the model tells apart. The model itself has codes, which are the same in every language.
+//! Texts for the enums of the model, which has only codes, the same in every language. Pages and REST use
+//! them.
 
 use crate::{key, text};
 #[cfg(feature = "ssr")]
@@ -11,6 +12,7 @@ use model::{
     vm::Status,
 };
 
+/// Returns the name of a VM's status.
 pub fn status(status: Status) -> Key {
     match status {
         Status::Running => key!(status.running),
@@ -22,6 +24,7 @@ pub fn status(status: Status) -> Key {
     }
 }
 
+/// Returns the name of a source's state.
 pub fn source_state(state: SourceState) -> Key {
     match state {
         SourceState::Starting => key!(state.starting),
@@ -33,7 +36,7 @@ pub fn source_state(state: SourceState) -> Key {
     }
 }
 
-/// The cause in a few plain words, for a card.
+/// Returns the reason in a few plain words, for a card.
 pub fn reason(reason: Reason) -> Key {
     match reason {
         Reason::Starting => key!(reason.starting),
@@ -68,7 +71,7 @@ pub fn reason(reason: Reason) -> Key {
     }
 }
 
-/// What a source gives, in a few words.
+/// Returns what a source provides, in a few words.
 pub fn gives(id: SourceId) -> Key {
     match id {
         SourceId::Wukongs => key!(gives.wukongs),
@@ -89,7 +92,7 @@ pub fn gives(id: SourceId) -> Key {
     }
 }
 
-/// The permission that a source needs, in the words of RBAC.
+/// Returns the permission that a source needs, in RBAC terms.
 pub fn permission(id: SourceId) -> Key {
     match id {
         SourceId::Wukongs => key!(permission.wukongs),
@@ -110,7 +113,7 @@ pub fn permission(id: SourceId) -> Key {
     }
 }
 
-/// What a parameter must be.
+/// Returns what a parameter must be, in the reader's language.
 pub fn expected(expected: &Expected) -> String {
     expected_in(expected, text)
 }
@@ -125,7 +128,7 @@ fn expected_in(expected: &Expected, line: fn(Key) -> &'static str) -> String {
     }
 }
 
-/// The whole text of what is not one of some codes.
+/// Returns the text for values that are not one of several codes.
 fn expected_key(expected: &Expected) -> Key {
     match expected {
         Expected::Text | Expected::OneOf(_) | Expected::SomeOf(_) => key!(expected.text),
@@ -139,7 +142,7 @@ fn expected_key(expected: &Expected) -> Key {
     }
 }
 
-/// A span of time in one unit, as pages say it: `14 s`, `2 min`, `3 h`, `5 d`.
+/// Returns a duration in one unit, as pages show it: `14 s`, `2 min`, `3 h`, `5 d`.
 #[cfg(feature = "ssr")]
 pub fn span(span: std::time::Duration) -> Message {
     let seconds = span.as_secs();
@@ -152,7 +155,7 @@ pub fn span(span: std::time::Duration) -> Message {
     }
 }
 
-/// The same for whoever reads it later; codes are the same in every language.
+/// Returns what a parameter must be, as a message; codes are the same in every language.
 #[cfg(feature = "ssr")]
 pub fn expected_message(expected: &Expected) -> Message {
     match expected {
@@ -161,7 +164,7 @@ pub fn expected_message(expected: &Expected) -> Message {
     }
 }
 
-/// What a parameter must be, in English, for programs.
+/// Returns what a parameter must be, in English, for programs.
 #[cfg(feature = "ssr")]
 pub fn expected_english(expected: &Expected) -> String {
     expected_in(expected, |key| super::text_in(super::Lang::English, key))

@@ -8,7 +8,7 @@ fn english_without_a_request() {
 #[test]
 fn the_context_gives_the_language() {
     assert_eq!(within(Lang::Chinese, || t!(page.skip)), "跳到正文");
-    // Within another language, as a problem's English words within a page.
+    // A language within another, such as a problem's English text within a page.
     let both = within(Lang::Chinese, || (within(Lang::English, || t!(page.skip)), t!(page.skip)));
     assert_eq!(both, ("Skip to content", "跳到正文"));
 }

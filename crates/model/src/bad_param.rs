@@ -1,8 +1,8 @@
-//! Why a parameter of an address cannot be understood.
+//! The error for a query parameter that is not valid. The parsers of `params` and the queries return it.
 
 use serde::{Deserialize, Serialize};
 
-/// A query parameter that cannot be understood.
+/// A query parameter that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadParam {
     pub field: String,
@@ -15,7 +15,7 @@ impl BadParam {
     }
 }
 
-/// What it must be.
+/// What the value must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expected {
     /// A text of at most 253 characters.
@@ -24,17 +24,17 @@ pub enum Expected {
     Namespace,
     /// A name that a node or a virtual machine can have.
     Name,
-    /// A whole number from 1.
+    /// A whole number, at least 1.
     Number,
-    /// One of some codes: `asc or desc`.
+    /// One of several codes: `asc or desc`.
     OneOf(String),
-    /// Some of some codes, with commas between: `cpu and memory`.
+    /// Several codes, separated by commas: `cpu and memory`.
     SomeOf(String),
-    /// Bytes of UTF-8, percent-encoded where they need it.
+    /// UTF-8, percent-encoded where necessary.
     Encoded,
-    /// A text all of whose characters are seen.
+    /// A text without invisible characters.
     Visible,
-    /// A parameter that stands once.
+    /// A parameter that appears only once.
     Single,
     /// No more parameters than are read.
     ParamCount,

@@ -1,5 +1,5 @@
-//! What becomes of a view from one snapshot to the next, as the event stream carries it to our own pages. The server
-//! compares (`server::snapshot::delta`), the browser applies: after that both hold the same view.
+//! Changes of a view from one snapshot to the next, which the event stream sends to the pages. The server
+//! compares (`delta` of the core), the browser applies the change: then both hold the same view.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,23 +15,23 @@ use super::{
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Update<V, C> {
-    /// The whole view: whoever holds none, or an older one than is remembered.
+    /// The whole view, for a client that has none or an older one than is remembered.
     State(V),
-    /// What differs from the view that the event before it left.
+    /// What differs from the view after the event before.
     Change(C),
 }
 
-/// Of what every page shows around its content.
+/// The change of what every page shows around its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameChange {
     pub now: Millis,
     pub last_seen: Option<Millis>,
     pub ready: bool,
-    /// Those that changed, whole.
+    /// The sources that changed, each complete.
     pub sources: Vec<SourceHealth>,
 }
 
-/// Of the home page. What is none is as it was.
+/// The change of the home page. `None` means unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HomeChange {
     pub frame: FrameChange,
@@ -43,7 +43,7 @@ pub struct HomeChange {
     pub map: Option<Vec<u8>>,
 }
 
-/// How much matches, and which page of it is shown.
+/// How many VMs match, and which page of them is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     pub matching: u32,
@@ -51,42 +51,42 @@ pub struct Extent {
     pub page: u32,
 }
 
-/// What stands in one place of the page.
+/// One row of the changed page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Slot {
-    /// The row that stood in this place, unchanged.
+    /// The unchanged row that was at this index before.
     Old(u16),
-    /// One that is new here, or differs, and its last hour where the view shows that.
+    /// A row that is new or differs, and its last hour if the view shows sparklines.
     New(Box<VmSummary>, Option<Sparklines>),
 }
 
-/// Of one VM's page.
+/// The change of one VM's page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmChange {
     pub frame: FrameChange,
-    /// None within where the VM is gone.
+    /// The inner `None` means that the VM is gone.
     pub vm: Option<Option<Vm>>,
 }
 
-/// Tells one row from all others.
+/// Identifies a row.
 pub type RowKey = (Kind, String, String);
 
-/// Which parts of the home page differ now: only those are drawn again.
+/// Which parts of the home page differ now. Only those are rendered again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
     pub totals: bool,
     pub sources: bool,
     pub facets: bool,
-    /// Which rows there are, their order, and how many more match.
+    /// Which rows there are, their order, or how many more match.
     pub list: bool,
     /// The rows whose content differs.
     pub rows: Vec<RowKey>,
-    /// It is another view altogether.
+    /// The whole view is a different one.
     pub all: bool,
 }
 
 impl FrameChange {
-    /// A source that the frame does not know makes no sense of it.
+    /// Applies the change. Returns `None` if it names a source that the frame does not have.
     fn apply(self, frame: &mut Frame) -> Option<()> {
         for source in self.sources {
             let old = frame.sources.iter_mut().find(|old| old.id == source.id)?;
@@ -106,7 +106,8 @@ impl VmSummary {
 }
 
 impl HomeView {
-    /// None where the change is not one of this view: then only a whole one helps.
+    /// Applies the change and returns what differs. `None` if it does not fit this view: then only a whole
+    /// view helps.
     pub fn apply(&mut self, change: HomeChange) -> Option<Changed> {
         let mut changed = Changed { sources: !change.frame.sources.is_empty(), ..Changed::default() };
         change.frame.apply(&mut self.frame)?;
@@ -133,7 +134,7 @@ impl HomeView {
     }
 }
 
-/// Puts the rows together out of old ones and new ones.
+/// Builds the rows from old and new ones.
 fn rows(
     old: &[VmSummary],
     old_sparks: &[Sparklines],

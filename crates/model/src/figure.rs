@@ -1,13 +1,14 @@
-//! One usage figure: a sample with its provenance, or a typed reason why there is none. Missing is never zero.
+//! A usage figure: a sample with its source and time, or a typed reason why it is missing. Missing is never
+//! zero. The core makes figures; pages and REST show them.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Millis, message::Message, reason::Reason, source::SourceId};
 
-/// What the integers of a [`Sample`] count.
+/// The unit of the integers of a [`Sample`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
-    /// Billionths of a core: PodMetrics are that fine (`199994503n`).
+    /// Billionths of a core, the resolution of PodMetrics (`199994503n`).
     Nanocores,
     Bytes,
 }
@@ -19,11 +20,11 @@ pub enum Source {
     PodMetrics,
     /// kubelet `/stats/summary` through the API server's node proxy.
     KubeletProxy,
-    /// The same, directly from the kubelet.
+    /// kubelet `/stats/summary`, directly from the kubelet.
     KubeletDirect,
     /// A Prometheus-compatible API.
     Prometheus,
-    /// The agent in the guest, through KubeVirt's `filesystemlist`.
+    /// The guest agent, through KubeVirt's `filesystemlist`.
     GuestAgent,
     /// `volumes.longhorn.io`.
     Longhorn,
@@ -31,14 +32,14 @@ pub enum Source {
     Ceph,
 }
 
-/// What a disk figure looks at. Figures of two layers are never added up.
+/// The layer that a disk figure measures. Figures of two layers are never added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Layer {
     /// File systems in the guest.
     Guest,
-    /// The image that the host sees: `disk.img` on a claim.
+    /// The image as the host sees it: `disk.img` on a claim.
     Image,
-    /// What the storage backend has allocated: with snapshots, before replication.
+    /// What the storage backend has allocated, including snapshots, before replication.
     Backend,
 }
 
@@ -53,7 +54,7 @@ impl Layer {
 }
 
 impl Source {
-    /// The name that people see, and that JSON carries.
+    /// The name shown to people and written to JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::PodMetrics => "metrics.k8s.io",
@@ -66,7 +67,7 @@ impl Source {
         }
     }
 
-    /// Whose health it hangs on.
+    /// The source whose health decides about the figure.
     pub fn id(self) -> SourceId {
         match self {
             Self::PodMetrics => SourceId::PodMetrics,
@@ -78,7 +79,7 @@ impl Source {
         }
     }
 
-    /// The layer of the disk figures that it gives.
+    /// The layer of the source's disk figures.
     pub fn layer(self) -> Layer {
         match self {
             Self::GuestAgent => Layer::Guest,
@@ -88,27 +89,27 @@ impl Source {
     }
 }
 
-/// Whether what was measured is the disk alone.
+/// What the measured amount covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Basis {
-    /// What the figure's name says.
+    /// Exactly what the figure's name says.
     Own,
     /// The whole file system that the volume shares with others.
     SharedFilesystem,
-    /// What the storage backend has allocated, since no guest or image source knows.
+    /// What the storage backend has allocated, because no guest or image source knows the usage.
     Backend,
 }
 
-/// A measured amount out of an allocated one.
+/// A measured amount, and the allocation it is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     pub unit: Unit,
     pub used: u64,
-    /// The allocation (CPU, memory) or capacity (disk).
+    /// The allocation (CPU, memory) or the capacity (disk).
     pub of: u64,
     /// When it was sampled, by its source's clock.
     pub at: Millis,
-    /// Length of the window that a rate was taken over; 0 for an instant.
+    /// Length of the window of a rate, in milliseconds; 0 for an instant.
     pub window_ms: u32,
     pub source: Source,
     pub basis: Basis,
@@ -117,18 +118,18 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Whole percent, truncated, out of millicores and bytes rounded up as Kubernetes rounds quantities.
-    /// Above 100 where more is used than allocated. An allocation of 0 gives 0.
+    /// Whole percent, truncated, from the used amount rounded up to millicores or bytes as Kubernetes rounds
+    /// quantities. Above 100 if more is used than allocated; 0 for an allocation of 0.
     pub fn percent(&self) -> u64 {
         ratio(self.rounded(), self.of, 100)
     }
 
-    /// The contract's percent: [`Self::percent`] held to 0–100.
+    /// The contract's percent: [`Self::percent`], limited to 0–100.
     pub fn contract_percent(&self) -> u8 {
         self.percent().min(100) as u8
     }
 
-    /// Percent in thousandths, from the exact amounts.
+    /// Thousandths of a percent, from the exact amounts.
     pub fn percent_milli(&self) -> u64 {
         ratio(self.used, self.of, 100_000)
     }
@@ -141,7 +142,7 @@ impl Sample {
     }
 }
 
-/// `used × scale ÷ of`, truncated; 0 of 0 is 0.
+/// Returns `used × scale ÷ of`, truncated; 0 if `of` is 0.
 pub fn ratio(used: u64, of: u64, scale: u64) -> u64 {
     if of == 0 {
         return 0;
@@ -149,13 +150,14 @@ pub fn ratio(used: u64, of: u64, scale: u64) -> u64 {
     u64::try_from(u128::from(used) * u128::from(scale) / u128::from(of)).unwrap_or(u64::MAX)
 }
 
-/// A missing figure: why, in which detail, and the last value that was seen, with its age.
+/// A missing figure: why it is missing, the details, and the last known value with its age.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     pub reason: Reason,
-    /// What exactly is missing, e.g. the permission `list pods.metrics.k8s.io`; empty where the reason says all.
+    /// What exactly is missing, such as the permission `list pods.metrics.k8s.io`; empty if the reason says
+    /// everything.
     pub detail: Message,
-    /// What a person can do: a sentence or a command; empty where there is nothing to fix.
+    /// How to fix it, as a sentence or a command; empty if there is nothing to fix.
     pub fix: Message,
     pub last: Option<Sample>,
 }
@@ -174,6 +176,7 @@ pub enum Figure {
 }
 
 impl Figure {
+    /// Returns the sample of a known figure.
     pub fn sample(&self) -> Option<&Sample> {
         match self {
             Self::Known(sample) => Some(sample),
@@ -181,6 +184,7 @@ impl Figure {
         }
     }
 
+    /// Returns the reason and details of a missing figure.
     pub fn missing(&self) -> Option<&Missing> {
         match self {
             Self::Known(_) => None,
@@ -208,7 +212,7 @@ mod tests {
 
     #[test]
     fn cpu_percent_rounds_nanocores_up_to_millicores() {
-        // metrics-server reads a guest at exactly 20 % as 199994503n.
+        // metrics-server reports a guest at exactly 20 % as 199994503n.
         assert_eq!(sample(Unit::Nanocores, 199_994_503, 1_000_000_000).percent(), 20);
         assert_eq!(sample(Unit::Nanocores, 199_000_000, 1_000_000_000).percent(), 19);
     }

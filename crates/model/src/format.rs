@@ -1,4 +1,5 @@
-//! Numbers as people read them. Integer arithmetic only: float formatting costs the browser half 8 kB.
+//! Formats numbers for people, on the server and in the browser. Integer arithmetic only: formatting floats
+//! would add 8 kB to the browser's half.
 
 use super::{
     Millis,
@@ -8,8 +9,8 @@ use super::{
 const GI: u32 = 30;
 const TI: u32 = 40;
 
-/// Bytes as an exact Kubernetes quantity in Gi: `12Gi`, `1.5Gi`, never rounded.
-/// Any number of bytes is a finite decimal of Gi, of 30 digits at most.
+/// Returns bytes as an exact Kubernetes quantity in Gi, never rounded: `12Gi`, `1.5Gi`. Any number of bytes
+/// is a finite decimal of Gi, with at most 30 digits.
 pub fn gi_exact(bytes: u64) -> String {
     let mut out = (bytes >> GI).to_string();
     let mut rest = bytes & ((1 << GI) - 1);
@@ -25,35 +26,36 @@ pub fn gi_exact(bytes: u64) -> String {
     out
 }
 
-/// An amount for the eye: digits and unit apart.
+/// An amount to show, with digits and unit apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {
     pub digits: String,
     pub unit: &'static str,
 }
 
-/// Bytes in Gi with as many decimals as `decimals`, rounded half up, thousands grouped, trailing zeros kept.
+/// Returns bytes in Gi with `decimals` decimals, rounded half up, thousands grouped, trailing zeros kept.
 pub fn gi(bytes: u64, decimals: u32) -> String {
     fixed(u128::from(bytes), 1 << GI, decimals)
 }
 
-/// Bytes as a total: Gi, from 10,000 Gi on Ti; decimals only where they are not zero.
+/// Returns bytes as a total: in Gi, from 10,000 Gi on in Ti; decimals only if they are not zero.
 pub fn total_bytes(bytes: u64) -> Amount {
     let (shift, unit) = if bytes >= 10_000 << GI { (TI, "Ti") } else { (GI, "Gi") };
     Amount { digits: trim(fixed(u128::from(bytes), 1 << shift, 1)), unit }
 }
 
-/// Nanocores as vCPU with two decimals, rounded half up.
+/// Returns nanocores as vCPU with two decimals, rounded half up.
 pub fn vcpu(nanocores: u64) -> String {
     fixed(u128::from(nanocores), 1_000_000_000, 2)
 }
 
-/// A total that leads a page: two decimals however large, as far as they are not zero.
+/// Returns bytes in Gi for the headline of a page: up to two decimals, without trailing zeros, whatever the
+/// size.
 pub fn gi_lead(bytes: u64) -> String {
     trim(gi(bytes, 2))
 }
 
-/// Bytes in Gi in four digits or so: more would say nothing, and make columns uneven.
+/// Returns bytes in Gi with about four digits: more would add nothing and make columns uneven.
 fn gi_short(bytes: u64) -> String {
     let decimals = match bytes >> GI {
         0..100 => 2,
@@ -63,7 +65,7 @@ fn gi_short(bytes: u64) -> String {
     gi(bytes, decimals)
 }
 
-/// An allocation, without zeros at its end: `4`, `1.5`, `0.25`.
+/// Returns an allocation without trailing zeros: `4`, `1.5`, `0.25`.
 pub fn allocation(unit: Unit, amount: u64) -> String {
     trim(match unit {
         Unit::Nanocores => vcpu(amount),
@@ -71,7 +73,7 @@ pub fn allocation(unit: Unit, amount: u64) -> String {
     })
 }
 
-/// A sample's used amount in the unit of its allocation.
+/// Returns a sample's used amount in the unit of its allocation.
 pub fn used(sample: &Sample) -> String {
     match sample.unit {
         Unit::Nanocores => vcpu(sample.used),
@@ -79,7 +81,8 @@ pub fn used(sample: &Sample) -> String {
     }
 }
 
-/// Thousandths of a percent with one decimal, truncated as the contract's whole percents are: `25.8`.
+/// Returns thousandths of a percent as percent with one decimal, truncated like the contract's whole
+/// percents: `25.8`.
 pub fn percent(milli: u64) -> String {
     let mut out = grouped(milli / 1000);
     out.push('.');
@@ -87,7 +90,7 @@ pub fn percent(milli: u64) -> String {
     out
 }
 
-/// Thousands grouped with commas.
+/// Groups thousands with commas.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -100,7 +103,7 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// A moment in UTC, `2026-03-04 09:12 UTC` (civil-from-days after Hinnant's public description).
+/// Returns a time in UTC, `2026-03-04 09:12 UTC` (civil-from-days, after Hinnant's public description).
 pub fn utc_minute(at: Millis) -> String {
     let minutes = at.div_euclid(60_000);
     let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
@@ -123,7 +126,7 @@ pub fn utc_minute(at: Millis) -> String {
     out
 }
 
-/// `amount ÷ per` with a fixed number of decimals, rounded half up, thousands grouped.
+/// Returns `amount ÷ per` with a fixed number of decimals, rounded half up, thousands grouped.
 fn fixed(amount: u128, per: u128, decimals: u32) -> String {
     let scale = 10u128.pow(decimals);
     let scaled = (amount * scale + per / 2) / per;

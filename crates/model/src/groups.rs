@@ -1,4 +1,5 @@
-//! VMs by node or by namespace: what a group was given, what it uses, and how far it overcommits its node.
+//! VMs by node or by namespace: what a group's VMs are allocated, what they use, and how far they overcommit
+//! their node. The groups page and `/api/groups` show it; `core::groups` computes it.
 
 use core::cmp::Ordering;
 
@@ -16,18 +17,19 @@ use super::{
 
 /// Groups on one page.
 pub const PAGE_SIZE: u32 = 100;
-/// The largest consumers of each figure that are told.
+/// How many of the largest consumers of each figure are listed.
 pub const TOP: usize = 5;
 
+/// What groups are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupSort {
     #[default]
     Name,
     Vms,
-    /// What was given of what the node can allocate; of a namespace what was given.
+    /// Allocated amount: for a node, as a part of what it can allocate; for a namespace, absolute.
     CpuGiven,
     MemoryGiven,
-    /// Percent used, of the measured VMs.
+    /// Percent used by the measured VMs.
     Cpu,
     Memory,
     Disk,
@@ -43,21 +45,21 @@ impl GroupSort {
         Self::CODES[self as usize]
     }
 
-    /// The order that people mean when they say none: names up, figures down.
+    /// The order when the address names none: names ascending, figures descending.
     pub fn default_order(self) -> Order {
         if self == Self::Name { Order::Asc } else { Order::Desc }
     }
 }
 
-/// Validated query of the page and of `/api/groups`.
+/// The validated query of the page and of `/api/groups`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupsQuery {
     pub by: GroupBy,
-    /// Narrows the largest consumers; all where it is empty.
+    /// Limits the largest consumers to a namespace; empty for all.
     pub namespace: String,
     pub sort: GroupSort,
     pub order: Order,
-    /// From 1.
+    /// Counted from 1.
     pub page: u32,
 }
 
@@ -69,13 +71,14 @@ impl Default for GroupsQuery {
 }
 
 impl GroupsQuery {
-    /// Reads the query string of an address.
+    /// Reads the query string of an address. Fails if a parameter is not valid.
     pub fn of_address(query: &str) -> Result<Self, BadParam> {
         let params = Params::parse(query)?;
         Self::parse(|field| params.get(field))
     }
 
-    /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
+    /// Reads the query through `get`, which returns a parameter's value. Empty means absent. Fails if a value
+    /// is not valid.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let one_of = |field: &str, codes: &[&str], expected: &str| match value(field) {
@@ -101,7 +104,7 @@ impl GroupsQuery {
         Ok(Self { by: GroupBy::ALL[by], namespace, sort, order, page })
     }
 
-    /// The page's address, without the parts that are defaults; the grouping always stands in it.
+    /// Returns the page's address without default parts; the grouping is always in it.
     pub fn address(&self) -> String {
         let mut query = String::new();
         push(&mut query, "by", self.by.code());
@@ -121,32 +124,33 @@ impl GroupsQuery {
 
 const SORTS: &str = "name, vms, cpu-given, memory-given, cpu, memory or disk";
 
-/// A node as its own object tells it.
+/// A node, from its own object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     pub name: String,
-    /// `status.allocatable`: nanocores and bytes; none where it is no quantity.
+    /// `status.allocatable` in nanocores and bytes; `None` if it is not a quantity.
     pub cpu: Option<u64>,
     pub memory: Option<u64>,
-    /// Condition `Ready`; none where the node's kubelet has lost touch, or never said.
+    /// Condition `Ready`; `None` if it is unknown because the kubelet does not report, or was never set.
     pub ready: Option<bool>,
     /// Cordoned: `spec.unschedulable`.
     pub unschedulable: bool,
-    /// KubeVirt's label `kubevirt.io/schedulable`: VMs may be placed here.
+    /// KubeVirt's label `kubevirt.io/schedulable`: VMs may be placed on the node.
     pub takes_vms: bool,
 }
 
-/// What a node's VMs were given of it. Counted are those that hold it: not the stopped, not the failed.
+/// What a node's VMs are allocated of it. Stopped and failed VMs are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     pub given: u64,
-    /// VMs whose allocation cannot be read, and that `given` lacks.
+    /// VMs whose allocation cannot be read and is not in `given`.
     pub unreadable: u32,
     pub allocatable: Option<u64>,
 }
 
 impl Share {
-    /// Whole percent, truncated; above 100 where the node is overcommitted. None where there is nothing to divide by.
+    /// Whole percent, truncated; above 100 if the node is overcommitted. `None` if the allocatable amount is
+    /// unknown or 0.
     pub fn percent(&self) -> Option<u64> {
         let allocatable = self.allocatable.filter(|amount| *amount > 0)?;
         Some(ratio(self.given, allocatable, 100))
@@ -158,19 +162,20 @@ impl Share {
 pub struct Group {
     /// Empty for VMs that are on no node.
     pub name: String,
-    /// Over all its VMs, in whatever state.
+    /// Over all VMs of the group, in any state.
     pub totals: Totals,
-    /// VMs whose CPU cannot be read, and that the total therefore lacks.
+    /// VMs whose CPU cannot be read and is not in the total.
     pub cpu_unreadable: u32,
-    /// What its VMs hold; of the node, where the group is one.
+    /// What the group's VMs are allocated; for a node, compared with what it can allocate.
     pub cpu: Share,
     pub memory: Share,
-    /// The node's own object; none where it cannot be read, or the group is no node.
+    /// The node's own object; `None` if it cannot be read, or if the group is not a node.
     pub node: Option<Node>,
 }
 
 impl Group {
-    /// By the sort's figure; groups without it come last in either order, as does the group that has no name.
+    /// Compares by the figure that is sorted by. Groups without it come last in either order, and so does the
+    /// group without a name.
     pub fn order(&self, other: &Self, query: &GroupsQuery) -> Ordering {
         let figures = match (self.key(query), other.key(query)) {
             (Some(a), Some(b)) => query.order.apply(a.cmp(&b)),
@@ -201,7 +206,7 @@ impl Group {
     }
 }
 
-/// A VM that uses much of something, in absolute terms.
+/// A VM with a large absolute usage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumer {
     pub namespace: String,
@@ -209,9 +214,9 @@ pub struct Consumer {
     /// Nanocores or bytes.
     pub used: u64,
     pub of: u64,
-    /// A part of it is an old figure.
+    /// Whether a part of the figure is old.
     pub stale: bool,
-    /// Some of its volumes are not known: it uses this much at least.
+    /// Whether some of its volumes are unknown: it uses at least this much.
     pub partial: bool,
 }
 
@@ -220,20 +225,20 @@ pub struct Consumer {
 pub struct Top {
     pub cpu: Vec<Consumer>,
     pub memory: Vec<Consumer>,
-    /// Volumes that are no shared file system, as in the totals.
+    /// Without volumes on a shared file system, as in the totals.
     pub disk: Vec<Consumer>,
-    /// VMs of which a volume that is known is not counted.
+    /// VMs with a volume that is known but not counted.
     pub disk_left_out: u32,
 }
 
-/// The page.
+/// The groups page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupsView {
     pub frame: Frame,
-    /// The query that was answered; its `page` is held to those that exist.
+    /// The query that was answered; its `page` is limited to pages that exist.
     pub query: GroupsQuery,
     pub pages: u32,
-    /// Nodes or namespaces on all pages: VMs that are on no node make none.
+    /// Nodes or namespaces on all pages. VMs that are on no node do not count as a group.
     pub matching: u32,
     pub groups: Vec<Group>,
     pub top: Top,

@@ -1,4 +1,5 @@
-//! How a figure went over time: points on a fixed grid, in percent of what was allocated then. A gap stays a gap.
+//! The history of a figure: points on a fixed grid, in percent of the allocation at that time. A gap stays a
+//! gap. The core fills it; charts and REST show it.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub enum Span {
 impl Span {
     pub const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Week, Self::Month];
 
-    /// As in addresses: `1h`, `24h`, `7d`, `30d`.
+    /// The code in addresses: `1h`, `24h`, `7d`, `30d`.
     pub fn code(self) -> &'static str {
         match self {
             Self::Hour => "1h",
@@ -36,12 +37,12 @@ impl Span {
         Self::ALL.into_iter().find(|span| span.code() == code)
     }
 
-    /// The span that an address names; an hour where it names none.
+    /// Returns the span that an address names; an hour if it names none. Fails if the code is not known.
     pub fn of_address(query: &str) -> Result<Self, BadParam> {
         Self::of_text(Params::parse(query)?.get("span").as_deref().unwrap_or_default())
     }
 
-    /// The same out of the parameter's value, which may be empty.
+    /// Returns the span of a parameter's value, which may be empty.
     pub fn of_text(code: &str) -> Result<Self, BadParam> {
         match code {
             "" => Ok(Self::default()),
@@ -49,11 +50,12 @@ impl Span {
         }
     }
 
-    /// Whether it reaches further back than this program remembers by itself.
+    /// Whether the span reaches further back than this program's memory.
     pub fn is_long(self) -> bool {
         matches!(self, Self::Week | Self::Month)
     }
 
+    /// The length in milliseconds.
     pub fn millis(self) -> Millis {
         const HOUR: Millis = 3_600_000;
         match self {
@@ -64,7 +66,7 @@ impl Span {
         }
     }
 
-    /// Distance of two points: 240 to 360 points a chart.
+    /// Milliseconds between two points: 240 to 360 points per chart.
     pub fn step(self) -> Millis {
         const MINUTE: Millis = 60_000;
         match self {
@@ -76,17 +78,18 @@ impl Span {
     }
 }
 
-/// No sample.
+/// The value of a point without a sample.
 const GAP: u16 = u16::MAX;
 
-/// Tenths of a percent of the allocation, held to 6,553.4 %; or a gap.
+/// Tenths of a percent of the allocation, limited to 6,553.4 %; or a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point(u16);
 
 impl Point {
     pub const GAP: Self = Self(GAP);
 
-    /// Rounded half up: a long line of truncated points would sit below the truth.
+    /// Returns the point for a used amount, rounded half up: a long line of truncated points would lie below
+    /// the true values. A gap if `of` is 0.
     pub fn of(used: u64, of: u64) -> Self {
         if of == 0 {
             return Self::GAP;
@@ -94,11 +97,12 @@ impl Point {
         Self::from_tenths(ratio(used, of, 2000).div_ceil(2))
     }
 
+    /// Returns the point for tenths of a percent, limited to the highest that a point can hold.
     pub fn from_tenths(tenths: u64) -> Self {
         Self(tenths.min(u64::from(GAP) - 1) as u16)
     }
 
-    /// Tenths of a percent.
+    /// Tenths of a percent; `None` for a gap.
     pub fn tenths(self) -> Option<u32> {
         (self.0 != GAP).then_some(self.0.into())
     }
@@ -113,7 +117,7 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
-/// Of the points that are there, in tenths of a percent.
+/// Statistics of the points that are not gaps, in tenths of a percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     pub min: u32,
@@ -121,7 +125,7 @@ pub struct Stats {
     pub max: u32,
     /// By nearest rank.
     pub p95: u32,
-    /// How many points there are, of how many.
+    /// Points that are not gaps, and all points.
     pub known: u32,
     pub all: u32,
 }
@@ -131,7 +135,7 @@ impl Series {
         self.start + index as Millis * Millis::from(self.step)
     }
 
-    /// None where all is gap.
+    /// Returns the statistics; `None` if all points are gaps.
     pub fn stats(&self) -> Option<Stats> {
         let mut known: Vec<u32> = self.points.iter().filter_map(|point| point.tenths()).collect();
         known.sort_unstable();
@@ -148,13 +152,13 @@ impl Series {
     }
 }
 
-/// Where a history was kept.
+/// Where a history comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HistoryOrigin {
-    /// This program's memory: it begins when the program does.
+    /// This program's memory, which begins when the program starts.
     Memory,
     Prometheus,
-    /// Prometheus where the memory has gaps.
+    /// This program's memory, with its gaps filled from Prometheus.
     Both,
 }
 
@@ -166,7 +170,8 @@ pub struct History {
     pub memory: Series,
     pub disk: Series,
     pub keeper: HistoryOrigin,
-    /// Why a part is not there: no Prometheus for a span longer than the memory, or it does not answer.
+    /// Why a part is missing: the span is longer than memory and there is no Prometheus, or it does not
+    /// answer.
     pub lacks: Option<Missing>,
 }
 
@@ -178,11 +183,11 @@ impl Sparkline {
     /// Two-minute means of the last hour.
     pub const POINTS: usize = 30;
     pub const GAP: u8 = u8::MAX;
-    /// Where the scale ends; more is drawn there.
+    /// The end of the scale in percent; larger values are drawn there.
     pub const TOP: u8 = 125;
 }
 
-/// The three of one VM; each is empty where nothing of the hour is known.
+/// The three sparklines of one VM; each is empty if nothing of the hour is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sparklines {
     pub cpu: Sparkline,

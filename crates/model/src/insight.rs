@@ -1,5 +1,6 @@
-//! What a VM's past suggests: a disk that fills up, CPU or memory that is never used, or never enough. Each finding
-//! says the window that it was drawn from; without enough of a past there is none. docs/history.md holds the rules.
+//! What a VM's history suggests: a disk that fills up, CPU or memory that is never used, or never enough.
+//! Each finding names the window it is based on; without enough history there is none. docs/history.md states
+//! the rules. `core::insight` computes it; pages and REST show it.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use super::{
 /// Rows on one page.
 pub const PAGE_SIZE: u32 = 50;
 
+/// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Resource {
     Cpu,
@@ -34,7 +36,7 @@ impl Resource {
     }
 }
 
-/// The most urgent first.
+/// The kind of a finding, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FindingKind {
     SoonFull,
@@ -54,20 +56,20 @@ impl FindingKind {
     }
 }
 
-/// The part of the past that something was concluded from.
+/// The part of the history that a finding is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     pub from: Millis,
     pub to: Millis,
-    /// Five-minute means that are known, of those that there could be.
+    /// Five-minute means that are known, and all in the window.
     pub known: u32,
     pub all: u32,
 }
 
-/// "Uses at most N of M", of CPU or memory.
+/// "Uses at most N of M", for CPU or memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizing {
-    /// Nanocores are CPU, bytes memory.
+    /// Nanocores for CPU, bytes for memory.
     pub unit: Unit,
     /// 95 % of the window's five-minute means are at most this.
     pub p95: u64,
@@ -79,12 +81,13 @@ pub struct Sizing {
     pub window: Window,
 }
 
+/// Whether an allocation fits the usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     Fits,
-    /// 95 % of the time close to, or above, what is allocated.
+    /// The 95th percentile is close to, or above, the allocation.
     Starved,
-    /// Far below it: `enough` would do, head-room included.
+    /// The 95th percentile is far below the allocation: `enough` would suffice, including head-room.
     OverAllocated {
         enough: u64,
     },
@@ -98,7 +101,7 @@ impl Sizing {
         }
     }
 
-    /// What could be given back, in the figure's unit; 0 where nothing is to spare.
+    /// What could be reclaimed, in the figure's unit; 0 if there is nothing to spare.
     pub fn reclaimable(&self) -> u64 {
         match self.verdict {
             Verdict::OverAllocated { enough } => self.of.saturating_sub(enough),
@@ -106,21 +109,21 @@ impl Sizing {
         }
     }
 
-    /// The 95th percentile in tenths of a percent of what is allocated.
+    /// The 95th percentile in tenths of a percent of the allocation.
     pub fn tenths(&self) -> u64 {
         ratio(self.p95, self.of, 1000)
     }
 }
 
-/// "Full in about N days", if the disk goes on as it did in the window.
+/// "Full in about N days", if the disk goes on growing as in the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filling {
-    /// Bytes today, and the capacity.
+    /// Bytes used today, and the capacity.
     pub used: u64,
     pub of: u64,
-    /// Bytes that it grows in a day.
+    /// Growth in bytes per day.
     pub per_day: u64,
-    /// From the end of the window on, in whole days, rounded down.
+    /// Whole days from the end of the window, rounded down.
     pub days: u32,
     /// The same at the bounds of the slope's 95 % confidence interval.
     pub earliest: u32,
@@ -131,18 +134,18 @@ pub struct Filling {
 /// Why nothing is suggested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Silence {
-    /// Known five-minute means, in minutes, of those that are needed: the program, the VM or its present size is
-    /// younger than the window, or there are too many gaps.
+    /// Minutes of known five-minute means, and minutes that are needed. The program, the VM or its present
+    /// size is younger than the window, or there are too many gaps.
     TooShort { minutes: u32, needed: u32 },
-    /// The disk hardly grows, if at all.
+    /// The disk hardly grows, or does not grow at all.
     Steady,
-    /// It grows, but not in a line that could be carried on.
+    /// The disk grows, but not in a line that could be extrapolated.
     Unclear,
-    /// It grows, and will be full in more than 90 days.
+    /// The disk grows, and will be full in more than 90 days.
     Far,
 }
 
-/// What is suggested of one VM.
+/// What is suggested for one VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hints {
     pub cpu: Result<Sizing, Silence>,
@@ -158,6 +161,7 @@ pub struct Insight {
     pub finding: Finding,
 }
 
+/// What a VM's history suggests for one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
     SoonFull(Filling),
@@ -181,6 +185,7 @@ impl Finding {
         }
     }
 
+    /// Returns the sizing; `None` for a disk.
     pub fn sizing(&self) -> Option<&Sizing> {
         match self {
             Self::SoonFull(_) => None,
@@ -188,7 +193,7 @@ impl Finding {
         }
     }
 
-    /// What is used of what there is, in tenths of a percent: the 95th percentile, or of a disk today's.
+    /// Usage in tenths of a percent of the allocation: the 95th percentile, or for a disk today's usage.
     pub fn tenths(&self) -> u64 {
         match self {
             Self::SoonFull(filling) => ratio(filling.used, filling.of, 1000),
@@ -200,6 +205,7 @@ impl Finding {
         self.sizing().map_or(0, Sizing::reclaimable)
     }
 
+    /// Days until a disk is full; `None` for CPU and memory.
     pub fn days(&self) -> Option<u32> {
         match self {
             Self::SoonFull(filling) => Some(filling.days),
@@ -208,33 +214,34 @@ impl Finding {
     }
 }
 
-/// Over all VMs, whatever the list is narrowed to.
+/// Totals over all VMs, whatever the list is filtered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsightTotals {
     pub soon_full: u32,
     pub starved: u32,
     pub over_allocated: u32,
-    /// Nanocores that could be given back, and by how many VMs; bytes of memory likewise.
+    /// Reclaimable nanocores, and of how many VMs; the same for bytes of memory.
     pub cpu: u64,
     pub cpu_vms: u32,
     pub memory: u64,
     pub memory_vms: u32,
-    /// Running VMs, and how many of them have past enough for one hint at least.
+    /// Running VMs, and how many of them have enough history for at least one hint.
     pub running: u32,
     pub judged: u32,
 }
 
+/// What the list of findings is sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InsightSort {
     /// By kind, the most urgent of each first.
     #[default]
     Urgency,
     Name,
-    /// What is used of what there is.
+    /// Usage in percent of the allocation.
     Usage,
-    /// Memory before CPU: their amounts do not compare.
+    /// Memory before CPU, because their amounts cannot be compared.
     Reclaimable,
-    /// Until a disk is full; what is no disk comes last.
+    /// Days until a disk is full; other findings come last.
     Days,
 }
 
@@ -259,7 +266,7 @@ impl InsightSort {
     }
 }
 
-/// The list of findings in its URL: `kind, resource, namespace, sort, order, page`.
+/// The query of the list in its URL: `kind, resource, namespace, sort, order, page`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsightQuery {
     pub kind: Option<FindingKind>,
@@ -267,7 +274,7 @@ pub struct InsightQuery {
     pub namespace: String,
     pub sort: InsightSort,
     pub order: Order,
-    /// From 1.
+    /// Counted from 1.
     pub page: u32,
 }
 
@@ -290,13 +297,14 @@ const RESOURCES: &str = "cpu, memory or disk";
 const SORTS: &str = "urgency, name, usage, reclaimable or days";
 
 impl InsightQuery {
-    /// Reads the query string of an address.
+    /// Reads the query string of an address. Fails if a parameter is not valid.
     pub fn of_address(query: &str) -> Result<Self, BadParam> {
         let params = Params::parse(query)?;
         Self::parse(|field| params.get(field))
     }
 
-    /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
+    /// Reads the query through `get`, which returns a parameter's value. Empty means absent. Fails if a value
+    /// is not valid.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let sort = pick(value("sort"), "sort", &InsightSort::ALL, InsightSort::code, SORTS)?;
@@ -317,7 +325,7 @@ impl InsightQuery {
         })
     }
 
-    /// The query string of the same list, without the parts that are defaults.
+    /// Returns the query string of the same list, without default parts.
     pub fn to_query_string(&self) -> String {
         let mut out = String::new();
         push(&mut out, "kind", self.kind.map_or("", FindingKind::code));

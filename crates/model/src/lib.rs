@@ -1,6 +1,6 @@
-//! What server and browser share: serde types and pure functions, no I/O, no clock.
+//! Types and pure functions that server and browser share, with serde. No I/O, no clock.
 //!
-//! Everything here crosses the wire in `postcard`, so no field is skipped or untagged, and no `usize` is used.
+//! Everything here is sent as `postcard`, so no field is skipped or untagged, and `usize` is not used.
 
 pub mod bad_param;
 pub mod delta;

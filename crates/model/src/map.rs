@@ -1,4 +1,5 @@
-//! The map: every VM of a query as one cell of one byte, in groups. Names are told apart, a block of cells at a time.
+//! The map view: every VM of a query as one cell of one byte, in groups. Names are sent separately, one block
+//! of cells at a time. `core::map` makes it; the browser draws it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use super::{
 
 /// Cells in a row.
 pub const COLUMNS: usize = 10;
-/// Cells that are drawn, and named, together: a square.
+/// Cells that are drawn and named together, in a square.
 pub const BLOCK: usize = COLUMNS * COLUMNS;
 
 /// All cells of a query.
@@ -21,12 +22,12 @@ pub struct Map {
 }
 
 impl Map {
-    /// For a view that carries the map as it is: who shows no map need not know how it is made.
+    /// Packs the map into bytes for a view, so that code without the map view need not know its format.
     pub fn pack(&self) -> Vec<u8> {
         postcard::to_allocvec(self).unwrap_or_default()
     }
 
-    /// None for what is no map.
+    /// Unpacks the bytes; `None` if they are not a map.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
         postcard::from_bytes(bytes).ok()
     }
@@ -37,17 +38,18 @@ impl Map {
 pub struct MapGroup {
     /// Empty for VMs that are on no node.
     pub name: String,
-    /// A [`Cell`] each, by namespace and name.
+    /// One [`Cell`] byte per VM, sorted by namespace and name.
     pub cells: Vec<u8>,
-    /// A hash of the names in each block of cells: names that were fetched are of these cells as long as it is the same.
+    /// A hash of the names in each block of cells. Names that were fetched belong to these cells as long as
+    /// it is the same.
     pub marks: Vec<u32>,
-    /// The coloured figure over those of its VMs that are measured.
+    /// The coloured figure over those of the group's VMs that are measured.
     pub used: Measured,
-    /// VMs that need a look.
+    /// VMs that need attention.
     pub attention: u32,
 }
 
-/// Who the cells of one block are.
+/// The names behind the cells of one block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapNames {
     /// See [`MapGroup::marks`].
@@ -55,12 +57,13 @@ pub struct MapNames {
     pub vms: Vec<MapVm>,
 }
 
+/// The VM behind one cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapVm {
     pub namespace: String,
     pub name: String,
     pub status: Status,
-    /// The coloured figure, or why there is none.
+    /// The coloured figure, or why it is missing.
     pub figure: Result<Sample, Reason>,
 }
 
@@ -72,9 +75,9 @@ pub enum Cell {
     /// 90–100 %.
     Hot,
     Over,
-    /// The step of an old figure; from 80 % on the last.
+    /// The step of an old figure; 80 % and more share the last step.
     Old(u8),
-    /// Running, and not known.
+    /// Running, but the figure is not known.
     Unknown,
     /// Not running.
     Off(Status),
@@ -89,9 +92,10 @@ const UNKNOWN: u8 = OLD + STEPS;
 const OFF: u8 = UNKNOWN + 1;
 
 impl Cell {
-    /// Distinct bytes: all are below this.
+    /// The number of distinct bytes; all are below this.
     pub const KINDS: usize = OFF as usize + Status::ALL.len();
 
+    /// Returns the cell of a VM, coloured by `figure`.
     pub fn of(vm: &VmSummary, figure: &Figure) -> Self {
         match figure {
             _ if vm.status != Status::Running => Self::Off(vm.status),
@@ -111,6 +115,7 @@ impl Cell {
         }
     }
 
+    /// Returns the byte that stands for the cell.
     pub fn byte(self) -> u8 {
         match self {
             Self::Step(step) => step,
@@ -122,7 +127,7 @@ impl Cell {
         }
     }
 
-    /// None for a byte of a newer program.
+    /// Returns the cell of a byte; `None` for a byte of a newer program.
     pub fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0..HOT => Self::Step(byte),

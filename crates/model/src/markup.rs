@@ -1,6 +1,6 @@
-//! Text as HTML.
+//! Escapes text for HTML, for titles and problem pages, which Leptos does not escape.
 
-/// A text that stands for itself wherever HTML takes text: in an element, a title, or an attribute in either kind of quotes.
+/// Returns the text escaped for an HTML element, a title, or an attribute in either kind of quotes.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

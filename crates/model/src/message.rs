@@ -1,19 +1,22 @@
-//! A sentence without a language: the server writes it as a key and its arguments, each reader gets it in their own.
+//! A sentence without a language. The server writes it as a key and its arguments; `i18n` renders it in each
+//! reader's language.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names one text of `locales/`: its line in each language's table. Made by `build.rs` alone; see `words::keys`.
+/// Identifies one text of `locales/`: its line in each language's table. Only `build.rs` of `i18n` makes
+/// keys; see `i18n::keys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key(pub u16);
 
-/// A sentence, a command or what a source said.
+/// A sentence, a command, or what a source said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// The same in every language: a command, a name, somebody else's words. A localized message is one of these.
+    /// A text that is the same in every language: a command, a name, the words of a source. Localized
+    /// messages are of this kind.
     Raw(String),
-    /// A text, and what is filled in, in the order of its placeholders' names.
+    /// A text and its arguments, in the order of the placeholders' names.
     Said(Key, Vec<Message>),
-    /// One after another.
+    /// Several messages, one after another.
     List(Vec<Message>),
 }
 
@@ -26,8 +29,8 @@ impl Message {
         }
     }
 
-    /// The words of a localized message, as views hold them. This crate has no words: of a message that nobody
-    /// localized only the arguments are left, and a debug build panics.
+    /// Returns the text of a localized message, as views hold it. This crate has no texts: of a message that
+    /// was not localized only the arguments are left, and a debug build panics.
     pub fn text(&self) -> String {
         match self {
             Self::Raw(text) => text.clone(),
@@ -63,7 +66,7 @@ impl From<Key> for Message {
     }
 }
 
-/// As the words that it is: see [`Message::text`].
+/// Serializes the message as its text: see [`Message::text`].
 impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -1,7 +1,8 @@
-//! Names as Kubernetes takes them. Everything that asks whether a text can be a name asks here.
+//! Validates names by the rules of Kubernetes. All code that checks whether a text can be a name uses this
+//! module.
 //!
-//! The rules are those of `k8s.io/apimachinery/pkg/util/validation`: `IsDNS1123Label` for namespaces, `IsDNS1123Subdomain` for
-//! nodes, pods, claims and custom resources.
+//! The rules are those of `k8s.io/apimachinery/pkg/util/validation`: `IsDNS1123Label` for namespaces,
+//! `IsDNS1123Subdomain` for nodes, pods, claims and custom resources.
 
 use super::bad_param::{BadParam, Expected};
 
@@ -9,12 +10,13 @@ use super::bad_param::{BadParam, Expected};
 const LABEL: usize = 63;
 const SUBDOMAIN: usize = 253;
 
-/// An RFC 1123 label: what a namespace is called.
+/// Whether the text is an RFC 1123 label, as the name of a namespace is.
 pub fn is_dns_label(text: &str) -> bool {
     text.len() <= LABEL && is_part(text)
 }
 
-/// An RFC 1123 subdomain: what a virtual machine or a node is called. Its parts may be longer than a label.
+/// Whether the text is an RFC 1123 subdomain, as the name of a virtual machine or a node is. Its parts may be
+/// longer than a label.
 pub fn is_dns_subdomain(text: &str) -> bool {
     text.len() <= SUBDOMAIN && text.split('.').all(is_part)
 }
@@ -24,7 +26,7 @@ fn is_part(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// The namespace and name of a virtual machine; which of them is none.
+/// Checks the namespace and name of a virtual machine. The error says which of them is not valid.
 pub fn check_vm(namespace: &str, name: &str) -> Result<(), BadParam> {
     match (is_dns_label(namespace), is_dns_subdomain(name)) {
         (true, true) => Ok(()),
@@ -33,8 +35,8 @@ pub fn check_vm(namespace: &str, name: &str) -> Result<(), BadParam> {
     }
 }
 
-/// The name as part of a command, or `placeholder` for a text that Kubernetes takes for no name: somebody copies the command
-/// into a shell, and objects that Kubernetes does not check (a Wukong's status) say it.
+/// Returns the name for use in a command, or `placeholder` if Kubernetes would not accept it. People copy the
+/// command into a shell, and names also come from objects that Kubernetes does not check (a Wukong's status).
 pub fn in_command<'a>(name: &'a str, placeholder: &'static str) -> &'a str {
     if is_dns_subdomain(name) { name } else { placeholder }
 }

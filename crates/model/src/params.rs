@@ -1,21 +1,23 @@
-//! The parameters of an address. Pages, the API and server functions read them here, on the server and in the browser, so
-//! that an address means the same to all of them.
+//! Parses the query parameters of an address. Pages, the API and server functions use it, on the server and
+//! in the browser, so that an address means the same to all of them.
 //!
-//! The form is `application/x-www-form-urlencoded` (<https://url.spec.whatwg.org/#concept-urlencoded-parser>), each text
-//! decoded once, without what other readers take differently: a parameter stands once, a `%` begins a byte, bytes are UTF-8,
-//! and no text holds characters that are not seen. (leptos_router 0.8.17 decodes twice, in `ParamsMap::insert`, and takes
-//! bytes that are no UTF-8 otherwise in the browser than on the server.)
+//! The format is `application/x-www-form-urlencoded`
+//! (<https://url.spec.whatwg.org/#concept-urlencoded-parser>). Each text is decoded once, and whatever other
+//! parsers read differently is rejected: a parameter appears once, a `%` begins a byte, bytes are UTF-8, and
+//! no text holds invisible characters. (leptos_router 0.8.17 decodes twice, in `ParamsMap::insert`, and reads
+//! bytes that are not UTF-8 differently in the browser than on the server.)
 
 use super::bad_param::{BadParam, Expected};
 
-/// Parameters of one address: the list's page has 12, and a language.
+/// The most parameters of one address. The list's page has 12, and a language.
 const MOST: usize = 64;
 
+/// The parameters of one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// Reads a query string, with or without its question mark. An error names the parameter.
+    /// Parses a query string, with or without its question mark. The error names the parameter.
     pub fn parse(query: &str) -> Result<Self, BadParam> {
         let mut params = Self::default();
         let query = query.strip_prefix('?').unwrap_or(query);
@@ -25,13 +27,13 @@ impl Params {
         Ok(params)
     }
 
-    /// The value without blanks around it. An empty one is none: forms send every field.
+    /// Returns the value without blanks around it; `None` if it is empty, since forms send every field.
     pub fn get(&self, name: &str) -> Option<String> {
         let value = self.0.iter().find(|(known, _)| known == name)?.1.trim();
         (!value.is_empty()).then(|| value.to_owned())
     }
 
-    /// Names and values, in the order of the address.
+    /// Returns names and values, in the order of the address.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -51,7 +53,7 @@ impl Params {
     }
 }
 
-/// A name that is no word is not repeated to anybody.
+/// The error for a pair. A parameter name with unusual characters is not repeated in the answer.
 fn bad_pair(name: &str, expected: Expected) -> BadParam {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     let named = (1..=32).contains(&name.len()) && name.bytes().all(word);
@@ -63,7 +65,8 @@ fn visible(text: &str) -> Result<String, Expected> {
     if text.contains(is_unseen) { Err(Expected::Visible) } else { Ok(text) }
 }
 
-/// Each `%` and two hex digits as the byte that they are. None where a `%` begins no byte, or bytes are no UTF-8.
+/// Decodes each `%` and two hex digits to a byte. Returns `None` if a `%` begins no byte, or if the bytes are
+/// not UTF-8.
 pub fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -80,8 +83,9 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
-/// Control characters (C0, DEL, C1), line and paragraph separators, and the marks that turn the direction of the text around
-/// them: in a log, a terminal or a page they make a text look like another.
+/// Whether the character is invisible: a control character (C0, DEL, C1), a line or paragraph separator, or a
+/// mark that changes the direction of the text. In a log, a terminal or a page these make one text look like
+/// another.
 pub fn is_unseen(c: char) -> bool {
     matches!(
         c,

@@ -1,15 +1,16 @@
-//! Kubernetes quantities, exact: `4Gi`, `1.5Gi`, `500M`, `200m`, `199994503n`, `1e3`, `.5`, `8589934592`.
+//! Parses Kubernetes quantities exactly: `4Gi`, `1.5Gi`, `500M`, `200m`, `199994503n`, `1e3`, `.5`,
+//! `8589934592`. The collector and the core use it.
 //!
-//! Held in billionths, as Kubernetes itself does at its finest; anything finer is rounded up, as there
+//! Values are kept in billionths, the finest resolution of Kubernetes itself; anything finer is rounded up
 //! (`k8s.io/apimachinery` `resource.Quantity`: "no fraction smaller than n; rounded up").
 
 use core::fmt;
 
-/// A number of billionths. Never negative here: usage and allocation are amounts.
+/// A number of billionths. Never negative: usage and allocation are amounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Quantity(u128);
 
-/// Why a text is no quantity that this program can use.
+/// Why a text is not a quantity that this program can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuantityError {
     Empty,
@@ -44,7 +45,7 @@ impl Quantity {
         u64::try_from(self.0.div_ceil(NANO)).unwrap_or(u64::MAX)
     }
 
-    /// Reads a quantity as the Kubernetes API writes it.
+    /// Parses a quantity as the Kubernetes API writes it.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let text = text.trim();
         if text.is_empty() {
@@ -113,12 +114,12 @@ fn exponent(suffix: &str) -> Result<i32, QuantityError> {
     if bare.is_empty() || !bare.bytes().all(|b| b.is_ascii_digit()) {
         return Err(QuantityError::Malformed);
     }
-    // An absurd exponent is still a number: clamp it, the range check says the rest.
+    // A very large exponent is still a number: it is clamped, and the range check rejects the value.
     let value = bare.parse::<i32>().unwrap_or(10_000).min(10_000);
     Ok(if digits.starts_with('-') { -value } else { value })
 }
 
-/// `whole.fraction × 10^exp` in billionths: shifts the decimal point, rounding up what falls off.
+/// Returns `whole.fraction × 10^exp` in billionths: shifts the decimal point and rounds up what is cut off.
 fn decimal(whole: &str, fraction: &str, exp: i32) -> Result<Quantity, QuantityError> {
     let point = whole.len() as i64 + i64::from(exp) + 9;
     let digits = whole.bytes().chain(fraction.bytes()).map(|b| u128::from(b - b'0'));
@@ -146,7 +147,8 @@ fn push_digit(value: u128, digit: u128) -> Result<u128, QuantityError> {
     if next > LIMIT { Err(QuantityError::TooLarge) } else { Ok(next) }
 }
 
-/// `whole.fraction × 2^shift` in billionths, rounded up. Exact to 36 decimals: a byte is 30 of them in Gi.
+/// Returns `whole.fraction × 2^shift` in billionths, rounded up. Exact to 36 decimals; a byte has 30 decimals
+/// in Gi.
 fn binary(whole: &str, fraction: &str, shift: u32) -> Result<Quantity, QuantityError> {
     const LIMB: usize = 18;
     const TEN_18: u128 = 10u128.pow(LIMB as u32);
@@ -154,7 +156,7 @@ fn binary(whole: &str, fraction: &str, shift: u32) -> Result<Quantity, QuantityE
     let whole = whole.checked_mul(1 << shift).filter(|v| *v <= LIMIT).ok_or(QuantityError::TooLarge)?;
     let (high, rest) = limb(fraction, LIMB);
     let (low, rest) = limb(rest, LIMB);
-    // A limb is under 10^18 and 2^shift at most 2^60: no product reaches 2^121.
+    // A limb is below 10^18, and 2^shift is at most 2^60: no product reaches 2^121.
     let low = low << shift;
     let part = (high << shift) + low / TEN_18;
     let inexact =
@@ -163,7 +165,7 @@ fn binary(whole: &str, fraction: &str, shift: u32) -> Result<Quantity, QuantityE
     if sum > LIMIT { Err(QuantityError::TooLarge) } else { Ok(Quantity(sum)) }
 }
 
-/// The first `width` digits as a number, as if zeros followed, and the digits behind them.
+/// Returns the first `width` digits as a number, padded with zeros, and the digits after them.
 fn limb(digits: &str, width: usize) -> (u128, &str) {
     let (kept, rest) = digits.split_at(digits.len().min(width));
     let number = kept.bytes().fold(0u128, |sum, b| sum * 10 + u128::from(b - b'0'));
@@ -207,7 +209,7 @@ mod tests {
             ("0.1Gi", 107_374_183),
             ("1m", 1),
             ("1n", 1),
-            // Of a launcher (kubevirt/kubevirt#11909), of a VM (#5730), and of a volume in EFS.
+            // Seen on a launcher (kubevirt/kubevirt#11909), a VM (#5730), and a volume in EFS.
             ("33845097266800m", 33_845_097_267),
             ("31.2Gi", 33_500_744_909),
             ("4096M", 4_096_000_000),

@@ -1,4 +1,6 @@
-//! The list's view in its URL: `q, namespace, status, node, attention, sort, order, view, by, color, columns, page`.
+//! The query of the list in its URL:
+//! `q, namespace, status, node, attention, sort, order, view, by, color, columns, page`. Pages and the API
+//! parse it; `core::select` evaluates it.
 
 use core::cmp::Ordering;
 
@@ -14,14 +16,14 @@ use super::{
 /// Cards or rows on one page.
 pub const PAGE_SIZE: u32 = 50;
 
-/// What the list is sorted by. Figures sort by percent of what was allocated, `…Used` by the amount itself.
+/// What the list is sorted by. Figures sort by percent of the allocation, `…Used` by the amount itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sort {
     #[default]
     Name,
     Namespace,
     Node,
-    /// What needs a look first.
+    /// What needs attention first.
     Status,
     Cpu,
     Memory,
@@ -29,7 +31,7 @@ pub enum Sort {
     CpuUsed,
     MemoryUsed,
     DiskUsed,
-    /// Of a VM's oldest figure.
+    /// The age of a VM's oldest figure.
     Age,
 }
 
@@ -65,17 +67,18 @@ impl Sort {
         Self::CODES[self as usize]
     }
 
-    /// Whether it sorts numbers rather than words.
+    /// Whether it sorts by numbers rather than words.
     pub fn is_figure(self) -> bool {
         self as usize >= Self::Cpu as usize
     }
 
-    /// The order that people mean when they say none: words up, figures down.
+    /// The order when the address names none: words ascending, figures descending.
     pub fn default_order(self) -> Order {
         if self.is_figure() { Order::Desc } else { Order::Asc }
     }
 }
 
+/// The direction of a sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Order {
     Asc,
@@ -94,6 +97,7 @@ impl Order {
         if self == Self::Asc { Self::Desc } else { Self::Asc }
     }
 
+    /// Reverses the ordering if the direction is descending.
     pub fn apply(self, ordering: Ordering) -> Ordering {
         match self {
             Self::Asc => ordering,
@@ -119,7 +123,7 @@ impl ViewKind {
         Self::CODES[self as usize]
     }
 
-    /// The view that an address with this query string shows; cards where the address cannot be understood.
+    /// Returns the view of an address with this query string; cards if the address is not valid.
     pub fn of_address(search: &str) -> Self {
         let code = Params::parse(search).ok().and_then(|params| params.get("view"));
         code.and_then(|code| index(&Self::CODES, &code)).map(|at| Self::ALL[at]).unwrap_or_default()
@@ -143,7 +147,7 @@ impl GroupBy {
     }
 }
 
-/// One of the three figures: what the map's cells are coloured by.
+/// One of the three figures, by which the map's cells are coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Measure {
     #[default]
@@ -161,7 +165,7 @@ impl Measure {
     }
 }
 
-/// A column of the table beside the name, which is always there.
+/// A column of the table, apart from the name, which is always shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     Namespace,
@@ -184,7 +188,7 @@ impl Column {
     }
 }
 
-/// The table's columns that are shown: a bit each.
+/// The table's columns that are shown, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Columns(u8);
 
@@ -195,19 +199,19 @@ impl Columns {
         self.0 & 1 << column as u8 != 0
     }
 
-    /// With that column where it is without it, and the other way round.
+    /// Returns the columns with this one added, or removed if it was shown.
     pub fn toggled(self, column: Column) -> Self {
         Self(self.0 ^ 1 << column as u8)
     }
 
-    /// Codes between commas, in the table's order; `name` where there is no other.
+    /// Returns the codes, separated by commas, in the table's order; `name` if no other column is shown.
     pub fn code(self) -> String {
         let codes: Vec<&str> =
             Column::ALL.into_iter().filter(|column| self.has(*column)).map(Column::code).collect();
         if codes.is_empty() { NAME_ALONE.to_owned() } else { codes.join(",") }
     }
 
-    /// Reads what [`Self::code`] writes, in any order.
+    /// Parses what [`Self::code`] writes, in any order. `None` if a code is not known.
     pub fn parse(text: &str) -> Option<Self> {
         let mut columns = Self(0);
         for code in text.split(',').filter(|code| *code != NAME_ALONE) {
@@ -219,24 +223,24 @@ impl Columns {
 
 const NAME_ALONE: &str = "name";
 
-/// Validated query of a list page.
+/// The validated query of a list page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Query {
-    /// A part of a name, namespace, node, address or image, in whatever case.
+    /// A part of a name, namespace, node, address or image, ignoring case.
     pub q: String,
     pub namespace: String,
     pub status: Option<Status>,
     pub node: String,
-    /// Only VMs that need a look.
+    /// Only VMs that need attention.
     pub attention: bool,
     pub sort: Sort,
     pub order: Order,
     pub view: ViewKind,
     pub by: GroupBy,
     pub color: Measure,
-    /// None where the address does not say which.
+    /// `None` if the address does not name columns.
     pub columns: Option<Columns>,
-    /// From 1.
+    /// Counted from 1.
     pub page: u32,
 }
 
@@ -259,11 +263,11 @@ impl Default for Query {
     }
 }
 
-/// Longest text that is looked for: Kubernetes names have at most 253 characters.
+/// The longest text that can be searched for: Kubernetes names have at most 253 characters.
 const MAX_TEXT: usize = 253;
 
 impl Query {
-    /// Every parameter's name.
+    /// The names of all parameters.
     pub const FIELDS: [&'static str; 12] = [
         "q",
         "namespace",
@@ -279,18 +283,20 @@ impl Query {
         "page",
     ];
 
-    /// Reads the query string of an address.
+    /// Reads the query string of an address. Fails if a parameter is not valid.
     pub fn of_address(query: &str) -> Result<Self, BadParam> {
         let params = Params::parse(query)?;
         Self::read(&|field| params.get(field))
     }
 
-    /// Reads the query through `get`, which answers a parameter's value. Empty means absent.
+    /// Reads the query through `get`, which returns a parameter's value. Empty means absent. Fails if a value
+    /// is not valid.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         Self::read(&get)
     }
 
-    /// Of no type of its own: the browser reads addresses and forms alike.
+    /// Reads the query through a trait object, so that the browser has one copy of the code for addresses and
+    /// forms.
     fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
         let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let text = |field: &str| {
@@ -341,7 +347,7 @@ impl Query {
         })
     }
 
-    /// The value of a parameter, empty where it is the default.
+    /// Returns the value of a parameter; empty if it is the default.
     pub fn value(&self, field: &str) -> String {
         let code = match field {
             "q" => &self.q,
@@ -361,7 +367,7 @@ impl Query {
         code.to_owned()
     }
 
-    /// The query string, without the parts that are defaults.
+    /// Returns the query string without default parts.
     pub fn to_query_string(&self) -> String {
         let mut out = String::new();
         for field in Self::FIELDS {
@@ -370,12 +376,12 @@ impl Query {
         out
     }
 
-    /// The address of the list as this query wants it.
+    /// Returns the address of the list with this query.
     pub fn address(&self) -> String {
         ["/", &self.to_query_string()].concat()
     }
 
-    /// Whether anything narrows the list.
+    /// Whether a filter is set.
     pub fn is_filtered(&self) -> bool {
         !self.q.is_empty()
             || !self.namespace.is_empty()
@@ -384,7 +390,7 @@ impl Query {
             || self.attention
     }
 
-    /// The filters alone.
+    /// Returns a query with only the filters of this one.
     pub fn filters(&self) -> Self {
         Self {
             q: self.q.clone(),
@@ -396,7 +402,7 @@ impl Query {
         }
     }
 
-    /// The whole list, shown and sorted as before.
+    /// Returns the query without filters, with the same view and order.
     pub fn unfiltered(&self) -> Self {
         Self {
             sort: self.sort,
@@ -430,7 +436,8 @@ pub(super) fn push(out: &mut String, key: &str, value: &str) {
     encode(out, value);
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters, and the comma, which any part of an address may hold.
+/// Percent-encodes everything but RFC 3986's unreserved characters and the comma, which any part of an
+/// address may contain.
 pub fn encode(out: &mut String, value: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in value.bytes() {

@@ -1,8 +1,9 @@
-//! Why a figure is missing: one closed list. The words for each are in `locales/`.
+//! Why a figure is missing, as one closed list. Figures and source health carry it; the texts are in
+//! `locales/`.
 
 use serde::{Deserialize, Serialize};
 
-/// The closed list. [`Reason::code`] is what JSON carries.
+/// The closed list of reasons. [`Reason::code`] is written to JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// Nothing was asked yet: the program has just started.
@@ -15,46 +16,47 @@ pub enum Reason {
     Unauthenticated,
     TimedOut,
     Unreachable,
-    /// The source answered with something that cannot be used.
+    /// The source's answer cannot be used.
     BadAnswer,
-    /// No sample yet: a rate needs two.
+    /// There is no sample yet: a rate needs two.
     TooNew,
-    /// The metrics API answers, but without this VM's pod, which is not new: its node is not scraped.
+    /// The metrics API answers without this VM's pod, which is not new: its node is not scraped.
     NotSampled,
     /// The last sample is older than 20 intervals.
     Expired,
     NoPod,
-    /// Two VMs share the cut pod name prefix, and nothing truer tells them apart.
+    /// Two VMs share the truncated pod name prefix, and no better sign tells them apart.
     AmbiguousPod,
-    /// More than one launcher pod lives, and nothing says which holds the guest.
+    /// More than one launcher pod is live, and nothing says which one holds the guest.
     TwoPods,
     /// `status.vmName` is empty, and no VirtualMachine names this Wukong as its owner.
     NoVmName,
-    /// `spec.cpu` or `spec.memory` cannot be read: there is nothing to divide by.
+    /// `spec.cpu` or `spec.memory` cannot be read, so no percentage can be computed.
     NoAllocation,
     NoVolumes,
     BlockVolume,
-    /// The source answered without this volume, as it does for hostPath.
+    /// The source answered without this volume, as kubelets do for hostPath.
     NotReported,
     /// The launcher's node is not known, so no kubelet can be asked.
     NoNode,
     /// The guest agent is not connected.
     AgentOff,
-    /// The backend cannot say what the image takes: RBD's fast-diff is off or invalid.
+    /// The backend cannot tell what the image uses: RBD's fast-diff is off or invalid.
     NoFastDiff,
-    /// The image is mirrored by snapshots: Ceph counts none of those.
+    /// The image is mirrored by snapshots: Ceph does not count such images.
     Mirrored,
-    /// The source needs an address that was not given.
+    /// The source needs an address that is not configured.
     NotConfigured,
-    /// Memory of hugepages, which the launcher's working set does not count.
+    /// Memory is backed by hugepages, which the launcher's working set does not count.
     Hugepages,
-    /// Too many questions wait for the source already.
+    /// Too many questions are already waiting for the source.
     Busy,
-    /// Another Wukong names the same VirtualMachine, and shows its figures.
+    /// Another Wukong names the same VirtualMachine and shows its figures.
     SharedVm,
-    /// There is more of it than this program reads or keeps.
+    /// The object is larger, or has more entries, than this program reads or keeps.
     TooLarge,
-    /// KubeVirt has paused the guest because of a fault, as of I/O errors. Its figures are measured all the same.
+    /// KubeVirt has paused the guest because of a fault, such as an I/O error. Its figures are still
+    /// measured.
     Paused,
 }
 
@@ -91,7 +93,7 @@ impl Reason {
         Self::Paused,
     ];
 
-    /// Stable name for JSON, metrics and documentation.
+    /// The stable name in JSON, metrics and documentation.
     pub fn code(self) -> &'static str {
         match self {
             Self::Starting => "starting",

@@ -1,4 +1,4 @@
-//! The health of each source, as people and machines see it.
+//! The health of each source. `core::health` computes it; pages, REST and metrics show it.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,11 +43,12 @@ impl SourceId {
         Self::Ceph,
     ];
 
-    /// Those that know disks, in the order in which they are asked unless told otherwise.
+    /// The sources of disk figures, in the order in which they are asked by default.
     pub const DISK: [Self; 5] =
         [Self::Kubelet, Self::Prometheus, Self::GuestAgent, Self::Longhorn, Self::Ceph];
 
-    /// Whether no figure of a VM hangs on it, or others are asked before it: nothing is lost without it until a figure is.
+    /// Whether no figure of a VM depends on the source, or other sources are asked before it. Without it
+    /// nothing is lost until a figure is missing.
     pub fn is_second(self) -> bool {
         matches!(
             self,
@@ -62,7 +63,7 @@ impl SourceId {
         )
     }
 
-    /// Stable name for JSON, metrics, anchors.
+    /// The stable name in JSON, metrics and anchors.
     pub fn code(self) -> &'static str {
         match self {
             Self::Wukongs => "wukongs",
@@ -84,16 +85,17 @@ impl SourceId {
     }
 }
 
+/// How well a source answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceState {
-    /// Not tried to the end yet.
+    /// The first attempt has not finished yet.
     Starting,
     Healthy,
     Degraded,
     Forbidden,
     /// The API is not installed.
     Absent,
-    /// Nobody asked for it: it needs an address.
+    /// The source is not configured: it needs an address.
     NotConfigured,
 }
 
@@ -110,7 +112,7 @@ impl SourceState {
     }
 }
 
-/// Percentiles of the time that answers took, in milliseconds.
+/// Percentiles of response times, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: u32,
@@ -122,25 +124,25 @@ pub struct Latency {
 pub struct SourceHealth {
     pub id: SourceId,
     pub state: SourceState,
-    /// Why it is not healthy; none when it is, or has not been tried.
+    /// Why it is not healthy; `None` if it is healthy or has not been tried.
     pub reason: Option<Reason>,
-    /// The last error in plain words, nodes and permissions named; empty when there is none.
+    /// The last error for people, with nodes and permissions; empty if there is none.
     pub error: Message,
-    /// What a person can do; empty when nothing is wrong.
+    /// How to fix it; empty if nothing is wrong.
     pub fix: Message,
-    /// A setting by which its credentials can fall into other hands; empty where there is none.
+    /// A setting that can expose the source's credentials; empty if there is none.
     pub warning: Message,
     pub last_success: Option<Millis>,
-    /// A watch's last received bytes, bookmarks included; none for a source that is polled.
+    /// When a watch last received bytes, including bookmarks; `None` for a source that is polled.
     pub last_bytes: Option<Millis>,
-    /// Of a source that is polled, over its last answers.
+    /// Response times of a source that is polled, over its last answers.
     pub latency: Option<Latency>,
     /// VMs and volumes that show a figure of this source.
     pub vms: u32,
     pub volumes: u32,
-    /// Running VMs of which this source's figures are missing, and old.
+    /// Running VMs with missing figures of this source, and with old ones.
     pub vms_missing: u32,
     pub vms_stale: u32,
-    /// The one node that it fails for; empty where it fails for several, or as a whole.
+    /// The node that it fails for, if there is only one; empty if it fails for several, or as a whole.
     pub node: String,
 }

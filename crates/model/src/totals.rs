@@ -1,4 +1,5 @@
-//! Cluster totals. A percentage divides what is used by the allocation of the same measured VMs.
+//! Totals over many VMs, for the cluster and for groups. A percentage divides the usage of the measured VMs
+//! by the allocation of the same VMs.
 
 use std::collections::HashSet;
 
@@ -9,7 +10,7 @@ use super::{
     vm::{Status, Vm},
 };
 
-/// VMs by state. `migrating` ones are running ones; `pending` includes those being created.
+/// VMs by state. `migrating` VMs are also `running`; `pending` includes VMs that are being created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub total: u32,
@@ -35,7 +36,7 @@ impl Counts {
     }
 }
 
-/// What is used by the VMs that could be measured, and what those were allocated.
+/// The usage of the VMs that could be measured, and their allocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     pub used: u64,
@@ -52,32 +53,35 @@ impl Measured {
         }
     }
 
-    /// Percent of what was measured; of disks that may be something though no VM is known whole.
+    /// Percent of what was measured. For disks it may be known although no VM has all of its volumes known.
     pub fn share(&self) -> Option<u64> {
         (self.of > 0).then(|| ratio(self.used, self.of, 100))
     }
 
-    /// Whole percent, truncated; none where nothing was measured.
+    /// Whole percent, truncated; `None` if no VM was measured.
     pub fn percent(&self) -> Option<u64> {
         (self.vms > 0).then(|| ratio(self.used, self.of, 100))
     }
 }
 
+/// Totals over a set of VMs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     pub counts: Counts,
-    /// Σ allocated memory in bytes over all VMs in whatever phase, and how many could not be read.
+    /// Sum of allocated memory in bytes over all VMs in any phase, and how many could not be read.
     pub memory: u64,
     pub memory_unreadable: u32,
-    /// Σ allocated CPU in nanocores over all VMs.
+    /// Sum of allocated CPU in nanocores over all VMs.
     pub cpu: u64,
     pub cpu_used: Measured,
     pub memory_used: Measured,
-    /// Over volumes that are no shared file system, each once; `vms` counts those with all volumes known.
+    /// Over volumes that are not on a shared file system, each once; `vms` counts the VMs with all volumes
+    /// known.
     pub disk_used: Measured,
 }
 
 impl Totals {
+    /// Returns the totals of the VMs. A claim that several of them use counts once.
     pub fn of<'a>(vms: impl IntoIterator<Item = &'a Vm>) -> Self {
         let mut totals = Self::default();
         let mut counted = HashSet::new();
@@ -100,7 +104,8 @@ impl Totals {
         }
     }
 
-    /// `counted` are the claims, by namespace and name, of the VMs before: several may share a disk.
+    /// Adds the volumes of a VM. `counted` has the claims of the VMs before, by namespace and name: several
+    /// VMs may share a disk.
     fn add_disk<'a>(&mut self, vm: &'a Vm, counted: &mut HashSet<(&'a str, &'a str)>) {
         for volume in &vm.volumes {
             let Some(sample) = volume.usage.sample().filter(|sample| sample.basis == Basis::Own) else {

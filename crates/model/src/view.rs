@@ -1,4 +1,4 @@
-//! What one page shows: cut on the server, rendered on both sides.
+//! The views: what each page shows. `core::view` cuts them on the server; server and browser render them.
 
 use std::sync::Arc;
 
@@ -21,15 +21,15 @@ pub struct Frame {
     pub cluster: String,
     /// Whether the cluster is the simulated one.
     pub demo: bool,
-    /// When the page was cut, by the server's clock: ages are counted from here.
+    /// When the page was cut, by the server's clock. Ages are relative to it.
     pub now: Millis,
-    /// When the cluster last answered anything; none before the first answer.
+    /// When the cluster last answered anything; `None` before the first answer.
     pub last_seen: Option<Millis>,
-    /// The age in milliseconds above which what was heard is stale: three of the shortest interval.
+    /// Age in milliseconds above which the cluster's last answer is stale: three times the shortest interval.
     pub stale_after: u32,
-    /// How often a page that stays open should ask again, in milliseconds.
+    /// How often an open page should ask again, in milliseconds.
     pub refresh: u32,
-    /// Every source was tried once.
+    /// Whether every source was tried once.
     pub ready: bool,
     pub sources: Vec<SourceHealth>,
 }
@@ -39,37 +39,37 @@ pub struct Frame {
 pub struct HomeView {
     pub frame: Frame,
     pub totals: Totals,
-    /// The query that was answered; its `page` is held to those that exist.
+    /// The query that was answered; its `page` is limited to pages that exist.
     pub query: Query,
     /// VMs that match, on all pages.
     pub matching: u32,
     pub pages: u32,
     pub vms: Vec<VmSummary>,
-    /// The last hour of each of `vms`, in their order.
+    /// Sparklines of the last hour for each of `vms`, in the same order.
     pub sparks: Vec<Sparklines>,
     pub facets: Facets,
-    /// [`super::map::Map`], packed, in place of `vms`; empty where the query asks for no map.
+    /// [`super::map::Map`], packed, instead of `vms`; empty if the query does not ask for the map.
     pub map: Vec<u8>,
 }
 
-/// What each filter would leave, if it alone were chosen anew.
+/// How many VMs each value of a filter would leave, with the other filters unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facets {
     /// Every namespace and node that has a VM, by name.
     pub namespaces: Facet,
     pub nodes: Facet,
-    /// In the order of `Status::ALL`; what is being created is pending too.
+    /// In the order of `Status::ALL`. VMs that are being created also count as pending.
     pub statuses: [u32; 6],
-    /// VMs that need a look.
+    /// VMs that need attention.
     pub attention: u32,
 }
 
-/// The values of one filter, and how many VMs each would leave. A cluster of 3,000 namespaces has 3,000 names, the same ones
-/// for every query: the server holds them once.
+/// The values of one filter, and how many VMs each would leave. A cluster of 3,000 namespaces has 3,000
+/// names, which are the same for every query, so the server holds them once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facet {
     pub names: Arc<[String]>,
-    /// In the order of `names`.
+    /// VMs that each name would leave, in the order of `names`.
     pub vms: Vec<u32>,
 }
 
@@ -83,32 +83,33 @@ impl Facet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmView {
     pub frame: Frame,
-    /// None where no such VM is known.
+    /// `None` if the VM is not known.
     pub vm: Option<Vm>,
 }
 
-/// The past of one VM, for its page. `frame.refresh` is the pace at which a chart of this span changes.
+/// The history of one VM, for its page. `frame.refresh` is how often a chart of this span changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryView {
     pub frame: Frame,
-    /// None where no such VM is known.
+    /// `None` if the VM is not known.
     pub past: Option<Past>,
 }
 
+/// A VM's history, and what it suggests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     pub history: History,
     pub hints: Hints,
 }
 
-/// The page of what histories suggest.
+/// The page of findings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsightsView {
     pub frame: Frame,
-    /// The query that was answered; its `page` is held to those that exist.
+    /// The query that was answered; its `page` is limited to pages that exist.
     pub query: InsightQuery,
     pub totals: InsightTotals,
-    /// When the findings were drawn: every few minutes, none before the first time.
+    /// When the findings were computed, which happens every few minutes; `None` before the first time.
     pub drawn: Option<Millis>,
     /// Hours of history that a hint needs.
     pub needed_hours: u32,

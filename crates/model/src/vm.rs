@@ -1,4 +1,4 @@
-//! One virtual machine: what was ordered, where it runs, what it uses.
+//! One virtual machine: its spec, where it runs and what it uses. Snapshots hold it; pages and REST show it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     source::SourceId,
 };
 
-/// Which object stands for the VM.
+/// The kind of the object that represents the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     Wukong,
@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// The contract's `status`: the Wukong phases, and `Unknown` for an object that has none yet.
+/// The contract's `status`: the Wukong phases, and `Unknown` for an object without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Status {
     Running,
@@ -57,7 +57,7 @@ impl Status {
     }
 }
 
-/// A network of the VM: spec and status joined by name.
+/// A network of the VM: spec and status, joined by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     pub name: String,
@@ -67,7 +67,7 @@ pub struct Network {
     pub mac_address: String,
 }
 
-/// A disk as ordered in the spec.
+/// A disk of the spec.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     pub name: String,
@@ -82,14 +82,15 @@ pub struct Disk {
 pub struct Volume {
     pub name: String,
     pub claim: String,
-    /// Size as ordered, in bytes; none where no object says it.
+    /// Size in bytes; `None` if no object gives it.
     pub size: Option<u64>,
     pub block: bool,
     pub storage_class: String,
-    /// Of the first source that knows it; where none does, of the first that was asked.
+    /// The first source that knows the volume; if none knows it, the first that was asked.
     pub source: SourceId,
     pub usage: Figure,
-    /// What other sources know of it; where none does, what keeps each of them. Never added to `usage`.
+    /// Readings of the other sources; if no source knows the volume, why each does not. Never added to
+    /// `usage`.
     pub readings: Vec<Reading>,
 }
 
@@ -106,7 +107,7 @@ pub struct Usage {
     pub cpu: Figure,
     pub memory: Figure,
     pub disk: Figure,
-    /// Volumes that `disk` counts, of `volumes`.
+    /// Volumes that `disk` counts, and all volumes of the VM.
     pub disk_known: u32,
     pub disk_volumes: u32,
 }
@@ -118,38 +119,39 @@ pub struct VmSummary {
     pub namespace: String,
     pub name: String,
     pub status: Status,
-    /// KubeVirt's own word (`Migrating`, `Paused`, `ErrorUnschedulable` …), or the one that its instance leads to where the
-    /// word cannot be read or is behind.
+    /// KubeVirt's `printableStatus` (`Migrating`, `Paused`, `ErrorUnschedulable` …), or the one that follows
+    /// from the instance if it cannot be read or is out of date.
     pub kubevirt_status: String,
-    /// Why KubeVirt has paused the guest, in its words, where that was a fault; none of any other.
+    /// KubeVirt's message if a fault paused the guest; `None` for any other pause.
     pub fault: Option<Box<Message>>,
-    /// Empty where the VM is on none.
+    /// Empty if the VM is on no node.
     pub node: String,
     /// The target of a live migration that is under way, else empty.
     pub migrating_to: String,
     pub ip_address: String,
-    /// Allocated CPU in nanocores, memory in bytes; none where the spec cannot be read.
+    /// Allocated CPU in nanocores, memory in bytes; `None` if the spec cannot be read.
     pub cpu: Option<u64>,
     pub memory: Option<u64>,
-    /// Σ ordered disk sizes in bytes, of those that can be read.
+    /// Sum of the ordered disk sizes in bytes, of those that can be read.
     pub disk: u64,
     pub usage: Usage,
 }
 
 impl VmSummary {
-    /// Tells rows apart: a Wukong and a VirtualMachine that it does not own may share both names.
+    /// Identifies the row. The kind is part of it, because a Wukong and a VirtualMachine that it does not own
+    /// may have the same namespace and name.
     pub fn key(&self) -> (Kind, &str, &str) {
         (self.kind, &self.namespace, &self.name)
     }
 
-    /// The time of the oldest figure; none where none is known.
+    /// The time of the oldest figure; `None` if no figure is known.
     pub fn oldest(&self) -> Option<Millis> {
         let figures = [&self.usage.cpu, &self.usage.memory, &self.usage.disk];
         figures.into_iter().filter_map(Figure::sample).map(|sample| sample.at).min()
     }
 }
 
-/// All of one VM.
+/// Everything that is known of one VM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vm {
     pub uid: String,
@@ -158,15 +160,15 @@ pub struct Vm {
     pub memory_text: String,
     pub os_image: String,
     pub created: Millis,
-    /// The KubeVirt VirtualMachine and launcher pod that the figures are of; empty where there is none.
+    /// The KubeVirt VirtualMachine and the launcher pod that the figures belong to; empty if there is none.
     pub vm_name: String,
     pub pod: String,
-    /// Why one in error, or pending, does not run, or why the guest of a running one stands still, and how to look into
-    /// it. Few have it: it makes the others no larger.
+    /// Why a VM in error or pending does not run, or why the guest of a running VM is paused, and how to
+    /// investigate. Boxed, because few VMs have it.
     pub failure: Option<Box<Missing>>,
-    /// Why it is not known what a VM would start with.
+    /// Why the allocation of the VM is not known.
     pub allocation_gap: Option<Box<Missing>>,
-    /// What its objects contradict each other in, where they disagree about who shows the VM.
+    /// How the VM's objects contradict each other about who shows the VM.
     pub conflict: Option<Box<Message>>,
     pub networks: Vec<Network>,
     pub disks: Vec<Disk>,
@@ -174,16 +176,16 @@ pub struct Vm {
     pub guest: Guest,
 }
 
-/// What is seen from inside the guest. It stands beside the host's figures, in place of none of them.
+/// What is known from inside the guest. It is shown beside the host's figures and replaces none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
-    /// Memory that the guest cannot do without, of what it sees: hugepages are in it.
+    /// Memory that the guest cannot give up, of what it sees, including hugepages.
     pub memory: Option<Sample>,
-    /// Shared between what an agent said and what shows it.
+    /// Shared between the core's state and the VMs that show it.
     pub filesystems: Arc<[GuestFilesystem]>,
-    /// How many more there are. All of them count.
+    /// How many more there are that are not shown. All of them are counted.
     pub filesystems_left_out: u32,
-    /// When the agent answered. KubeVirt's launcher asks it every 5 minutes, and passes on what it said last.
+    /// When the agent answered. KubeVirt's launcher asks it every 5 minutes and passes on its last answer.
     pub at: Option<Millis>,
 }
 
@@ -195,7 +197,7 @@ pub struct GuestFilesystem {
     pub kind: String,
     pub used: Option<u64>,
     pub total: Option<u64>,
-    /// The claim of the VM's one disk that it lies on; empty where that is not known.
+    /// The claim of the VM's one disk that it lies on; empty if that is not known.
     pub claim: String,
 }
 

@@ -1,33 +1,36 @@
-//! KubeVirt's instance types: CPU and memory by name.
+//! KubeVirt's instance types: CPU and memory under a name. `allocation` reads them.
 
 /// The instance type that a VirtualMachine names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstancetypeRef {
-    /// A `VirtualMachineClusterInstancetype`; else a `VirtualMachineInstancetype` of the VM's namespace.
+    /// Whether it is a `VirtualMachineClusterInstancetype`, rather than a `VirtualMachineInstancetype` of the
+    /// VM's namespace.
     pub cluster: bool,
-    /// Empty while KubeVirt has not inferred it from a volume yet, or where its kind is unknown.
+    /// Empty if KubeVirt has not inferred it from a volume yet, or if its kind is unknown.
     pub name: String,
-    /// The ControllerRevision that holds the instance type as the VM starts with it; empty before KubeVirt made one.
+    /// The ControllerRevision with the instance type as the VM starts with it; empty until KubeVirt creates
+    /// one.
     pub revision: String,
 }
 
-/// `instancetype.kubevirt.io`.
+/// An instance type of `instancetype.kubevirt.io`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstancetypeFacts {
     pub uid: String,
-    /// Empty for one of the whole cluster.
+    /// Empty for a cluster-wide one.
     pub namespace: String,
     pub name: String,
-    /// `metadata.generation`; none where it is no number.
+    /// `metadata.generation`; `None` if it is not a number.
     pub generation: Option<u64>,
-    /// `spec.cpu.guest` and, as written, `spec.memory.guest`.
+    /// `spec.cpu.guest`, and `spec.memory.guest` as written.
     pub vcpus: Option<u64>,
     pub memory: String,
 }
 
 impl InstancetypeFacts {
-    /// Whether a ControllerRevision of this name may hold the instance type as it is now. KubeVirt ends the names of those
-    /// that it makes with uid and generation (pkg/instancetype/revision/store.go, `GenerateName`).
+    /// Returns whether a ControllerRevision of this name may hold the instance type in its current state. The
+    /// names that KubeVirt generates end with uid and generation (pkg/instancetype/revision/store.go,
+    /// `GenerateName`).
     pub fn may_be_revision(&self, revision: &str) -> bool {
         let Some((rest, generation)) = revision.rsplit_once('-') else { return true };
         let (Ok(generation), Some(now)) = (generation.parse::<u64>(), self.generation) else { return true };
@@ -53,7 +56,7 @@ mod tests {
             (format!("web-u1.medium-v1beta1-{uid}-1"), false),
             (format!("web-u1.medium-{uid}-2"), true),
             ("web-u1.medium-v1beta1-00000000-7c44-4057-a8f4-362cc1e7468c-2".into(), false),
-            // Named by somebody else: its name says nothing.
+            // Not named by KubeVirt: the name says nothing.
             ("golden-2".into(), true),
             ("golden".into(), true),
             (String::new(), true),
