@@ -19,8 +19,7 @@ pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=D
 pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
 const COLLECTION: RangeInclusive<u64> = 1 << 20..=4 << 30;
-/// Limit of event clients. It is below the limit of connections, so that pages find a place beside the
-/// streams.
+/// Range of --max-event-clients. Pages must find a connection beside the event streams.
 const EVENT_CLIENTS: RangeInclusive<u64> = 1..=8000;
 const VMS: RangeInclusive<u64> = 1..=10_000;
 const NODES: RangeInclusive<u64> = 1..=500;

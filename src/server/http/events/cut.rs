@@ -1,4 +1,5 @@
-//! What a view shows of one snapshot, and how that and its changes are written.
+//! A cut is what a view shows of one snapshot. This module makes cuts, compares them, and writes them and
+//! their changes. `channel` uses it.
 
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ use wukong_core::{
 };
 
 pub enum Cut {
-    /// For those who read JSON the rows are VMs of the snapshot, and the view holds nothing that JSON does not say; for others
-    /// there are none.
+    /// For JSON, the rows are VMs of the snapshot, and the view holds only what JSON shows. For postcard
+    /// there are no rows.
     List(Box<HomeView>, Vec<Arc<Vm>>),
     Vm(Box<VmView>),
     Sources(SourcesView),
@@ -63,7 +64,8 @@ impl Cut {
         }
     }
 
-    /// About the bytes that it takes while it is of the newest snapshot, which holds the rows as well.
+    /// Returns the approximate bytes of the cut while its snapshot is the newest, which holds the rows as
+    /// well.
     pub fn bytes(&self) -> usize {
         match self {
             Self::List(view, rows) => size::of_list(view) + size_of_val(&rows[..]),
@@ -72,10 +74,10 @@ impl Cut {
         }
     }
 
-    /// The same once the snapshot is gone.
+    /// Returns the approximate bytes of the cut after its snapshot is gone, including the rows.
     pub fn bytes_alone(&self) -> usize {
         let rows = match self {
-            // Rows are the snapshot's, and have no language.
+            // The rows belong to the snapshot and have no language.
             Self::List(_, rows) => {
                 rows.iter().map(|vm| size::of_vm(&Vm::clone(vm).localized(Lang::English))).sum()
             }
@@ -84,7 +86,7 @@ impl Cut {
         self.bytes() + rows
     }
 
-    /// All of it.
+    /// Returns the whole view, written.
     pub fn state(&self, format: Format) -> String {
         match (format, self) {
             (Format::Json, Self::List(view, vms)) => json(&json::ListState::new(view, vms)),
@@ -96,7 +98,7 @@ impl Cut {
         }
     }
 
-    /// What became of it.
+    /// Returns how `after` differs from this cut, written.
     pub fn change(&self, after: &Self, format: Format) -> Outcome<String> {
         match (format, self, after) {
             (Format::Postcard(_), Self::List(before, _), Self::List(after, _)) => {
@@ -113,7 +115,7 @@ impl Cut {
             (Format::Json, Self::Sources(before), Self::Sources(after)) => {
                 told(json::FrameChange::between(&before.frame, &after.frame))
             }
-            // A channel has one view.
+            // Cannot happen: a channel has one view.
             _ => Outcome::Other,
         }
     }
@@ -129,13 +131,15 @@ impl Localize for Cut {
     }
 }
 
-/// What JSON says: neither the filters' names nor cells, sparks or the rows as pages have them.
+/// Returns the view without what JSON leaves out: the names of the filters, the map's cells, the sparklines
+/// and the rows as pages show them.
 fn said_in_json(view: HomeView) -> HomeView {
     let (vms, sparks, map) = (Vec::new(), Vec::new(), Vec::new());
     HomeView { vms, sparks, map, facets: Facets::default(), ..view }
 }
 
-/// The VM of a row, out of the snapshot that the row was cut from. Snapshots are sorted by name, then namespace.
+/// Returns the VM of a row, from the snapshot that the row was cut from. Snapshots are sorted by name, then
+/// namespace.
 fn whole(snapshot: &Snapshot, row: &VmSummary) -> Option<Arc<Vm>> {
     let of = |vm: &Arc<Vm>| (vm.summary.name.clone(), vm.summary.namespace.clone());
     let wanted = (row.name.clone(), row.namespace.clone());
@@ -163,12 +167,12 @@ fn told<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
     }
 }
 
-/// Views hold nothing that postcard cannot write.
+/// Cannot fail: postcard can write everything that views hold.
 fn postcard(value: &impl Serialize) -> String {
     STANDARD.encode(postcard::to_allocvec(value).unwrap_or_default())
 }
 
-/// Numbers and texts always serialise.
+/// Cannot fail: numbers and strings always serialize.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
