@@ -1,4 +1,5 @@
-//! One request's views: of what its viewer may see, in its language.
+//! The views of one request, within its viewer's scope and in its language. `pages` provides them to
+//! components and server functions.
 
 use axum::http::request::Parts;
 use futures::{FutureExt, future::BoxFuture};
@@ -22,7 +23,7 @@ pub struct RequestViews {
     scope: Scope,
     lang: Lang,
     requester: Requester,
-    /// What the answer is computed under.
+    /// The permit under which the answer is computed.
     permit: Option<RenderPermit>,
 }
 

@@ -1,4 +1,5 @@
-//! The one door to the snapshot: page, REST, server function and event stream all come through here.
+//! The only access to the snapshot: pages, the REST API, server functions and event streams all use
+//! [`Reader`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +24,7 @@ use wukong_core::{
 
 use super::past::HistoryReader;
 
-/// A chart is asked for again no less often than this, in milliseconds.
+/// Longest time between two requests of a page for its chart, in milliseconds.
 const LONGEST_REFRESH: u32 = 300_000;
 
 #[derive(Clone)]
@@ -35,8 +36,8 @@ pub struct Reader {
     names: Arc<FilterNames>,
 }
 
-/// The namespaces and nodes of the view that was cut last. They are the same for every query, and for most snapshots: views
-/// that are held share them.
+/// The names of namespaces and nodes of the view that was cut last. They are the same for every query and
+/// for most snapshots, so that kept views can share them.
 #[derive(Default)]
 struct FilterNames {
     namespaces: Mutex<Arc<[String]>>,
@@ -71,7 +72,8 @@ impl Reader {
         self.snapshots.borrow().clone()
     }
 
-    /// Tells of every snapshot that comes; it ends with the one who writes them.
+    /// Returns a receiver that is notified of each new snapshot. It closes when the writer of snapshots
+    /// ends.
     pub fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
     }
@@ -80,7 +82,7 @@ impl Reader {
         self.home_of(&self.snapshot(), scope, query)
     }
 
-    /// The last hour of each of `vms`.
+    /// Returns the last hour of each of `vms`.
     fn sparks(&self, snapshot: &Snapshot, vms: &[VmSummary], now: Millis) -> Vec<Sparklines> {
         let of = |summary: &VmSummary| {
             let vm = view::of_summary(snapshot, summary)?;
@@ -93,7 +95,7 @@ impl Reader {
         self.vm_of(&self.snapshot(), scope, namespace, name)
     }
 
-    /// Who the cells of one block of the query's map are.
+    /// Returns the names of the VMs in one block of cells of the query's map.
     pub fn map_names(&self, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
         view::map_names(&self.snapshot(), scope, query, group, block)
     }
@@ -121,7 +123,7 @@ impl Reader {
         HistoryView { frame, past }
     }
 
-    /// Of a VM that the viewer may see.
+    /// Returns the history and the hints of a VM. The caller has checked that the viewer may see it.
     pub async fn past_of(&self, requester: Requester, vm: &Vm, span: Span) -> views::Past {
         let now = (self.clock)();
         let history = self.past.history(requester, vm, span, now).await;
@@ -137,7 +139,7 @@ impl Reader {
         self.sources_of(&self.snapshot(), scope)
     }
 
-    /// The same of a snapshot that the caller holds.
+    /// Returns the list from a snapshot that the caller holds.
     pub fn home_of(&self, snapshot: &Snapshot, scope: &Scope, query: &Query) -> HomeView {
         let now = (self.clock)();
         let mut view = view::home(snapshot, &self.identity, scope, query, now);

@@ -1,5 +1,5 @@
-//! What `GET /api/events` sends: `state`, the whole view, then `change` after `change`, with the fields of the rest of
-//! the API. A field that a change lacks is as it was.
+//! The JSON of `GET /api/events`: `state` is the whole view, each `change` what differs since. It has the
+//! fields of the rest of the API. A field that a change lacks has not changed. `events::cut` writes it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -69,7 +69,7 @@ impl<'a> ListState<'a> {
 pub struct VmState<'a> {
     #[serde(flatten)]
     frame: FrameState<'a>,
-    /// Null where no such VM is known.
+    /// Null if no such VM is known.
     vm: Option<VmJson<'a>>,
 }
 
@@ -85,7 +85,7 @@ pub struct FrameChange {
     now: Millis,
     heard_at: Option<Millis>,
     ready: bool,
-    /// Those that changed.
+    /// The sources that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sources: Vec<SourceJson>,
     #[serde(skip)]
@@ -117,7 +117,7 @@ pub struct ListChange<'a> {
     stats: Option<StatsJson>,
     #[serde(flatten)]
     extent: Option<ExtentJson>,
-    /// Those that are new on the page, or differ.
+    /// The VMs that are new on the page, or that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vms: Vec<VmJson<'a>>,
     /// The ids of all VMs of the page, in its order.
@@ -164,7 +164,8 @@ fn ids(vms: &[Arc<Vm>]) -> Vec<&str> {
     vms.iter().map(|vm| vm.uid.as_str()).collect()
 }
 
-/// Two snapshots share the VMs about which nothing changed: most comparisons are one of two addresses.
+/// Returns the VMs that are new or changed. Snapshots share unchanged VMs, so most comparisons compare two
+/// pointers.
 fn changed<'a>(old: &[Arc<Vm>], new: &'a [Arc<Vm>]) -> Vec<VmJson<'a>> {
     let known: HashMap<&str, &Arc<Vm>> = old.iter().map(|vm| (vm.uid.as_str(), vm)).collect();
     let is_same =
@@ -177,7 +178,7 @@ fn changed<'a>(old: &[Arc<Vm>], new: &'a [Arc<Vm>]) -> Vec<VmJson<'a>> {
 pub struct VmChange<'a> {
     #[serde(flatten)]
     frame: FrameChange,
-    /// Null within where the VM is gone.
+    /// Absent if unchanged; null if the VM is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     vm: Option<Option<VmJson<'a>>>,
 }

@@ -1,4 +1,4 @@
-//! One figure: value, unit, source, age and basis; or why there is none.
+//! The JSON of one figure: value, unit, source, age and basis, or why it is missing.
 
 use serde::Serialize;
 
@@ -40,14 +40,14 @@ pub struct SampleJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     capacity: Option<u64>,
     unit: &'static str,
-    /// Exact; above 100 where more is used than allocated; null of nothing allocated.
+    /// Exact; above 100 if more is used than allocated; null if nothing is allocated.
     percent: Option<f64>,
     source: &'static str,
     /// `image`, `guest` or `backend`; null for CPU and memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<&'static str>,
     sampled_at: Millis,
-    /// Length of the window of a rate; 0 for an instant.
+    /// Length of the window of a rate in seconds; 0 for an instant.
     window_seconds: f64,
     stale: bool,
     basis: &'static str,
