@@ -127,6 +127,7 @@ pub struct LogConfig {
     pub filter: String,
 }
 
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,

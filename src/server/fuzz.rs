@@ -9,6 +9,7 @@ use model::{format, quantity::Quantity, query::Query};
 /// The name of a target, which is also the folder of its corpus, and the function that it runs.
 pub type Target = (&'static str, fn(&[u8]));
 
+/// All targets.
 pub const TARGETS: [Target; 7] = [
     ("quantity", quantity),
     ("summary", collector::fuzz::summary),

@@ -16,6 +16,7 @@ use model::{
 };
 use wukong_core::Snapshot;
 
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -40,6 +41,7 @@ pub struct Check {
     pub fix: String,
 }
 
+/// All checks, and whether nothing is missing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub ok: bool,
@@ -104,6 +106,7 @@ impl Report {
         self.checks.push(check);
     }
 
+    /// Adds one check for each permission.
     pub fn permissions(&mut self, answers: Vec<Allowed>) {
         let may = |allowed: &Allowed| allowed.allowed == Ok(true);
         // One of the two permissions is enough to reach the kubelets.
@@ -143,6 +146,7 @@ impl Report {
         });
     }
 
+    /// Adds the state of every source, and for how many running VMs each figure is known.
     pub fn snapshot(&mut self, snapshot: &Snapshot) {
         let inventory = inventory_known(&snapshot.sources);
         for source in &snapshot.sources {

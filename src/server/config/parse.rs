@@ -31,6 +31,7 @@ pub fn listen(text: &str) -> Result<Listen, Expected> {
     })
 }
 
+/// Parses a duration within the range, such as `15s`.
 pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Expected> {
     let in_range = |duration: &Duration| range.contains(duration);
     humantime::parse_duration(text).ok().filter(in_range).ok_or_else(|| {
@@ -39,6 +40,7 @@ pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration
     })
 }
 
+/// Parses a whole number within the range.
 pub fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> {
     let in_range = |number: &u64| range.contains(number);
     text.parse()
@@ -113,6 +115,7 @@ pub fn output(text: &str) -> Result<Output, Expected> {
     }
 }
 
+/// Returns the directives of a log filter if `tracing_subscriber::EnvFilter` can parse them.
 pub fn log_filter(text: &str) -> Result<String, Expected> {
     let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
     parsed

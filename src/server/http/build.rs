@@ -22,6 +22,7 @@ use super::{address::SERVER_FUNCTIONS, error::ApiError};
 use crate::server_fns::Failure;
 use i18n::Lang;
 
+/// Path prefix of the requests of a build's browser half.
 pub const PREFIX: &str = "/at/";
 
 /// Returns `routes`, and the same routes below the address of this build.

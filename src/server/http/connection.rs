@@ -40,8 +40,8 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        // Browsers reuse a connection for the next poll, 15 s later. Kubernetes kills a program that has not
-        // stopped in 10 s.
+        // Browsers reuse a connection for the next poll, 15 s later. The manifests give the program 15 s to
+        // stop, and promise that it drains within 10 s.
         let seconds = Duration::from_secs;
         Self { head: seconds(30), stall: seconds(30), drain: seconds(9) }
     }

@@ -17,6 +17,7 @@ use model::{
     message::{Key, Message},
 };
 
+/// The result of a handler.
 pub type ApiResult<T> = Result<T, ApiError>;
 
 /// Why a request cannot be answered.
@@ -65,6 +66,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// Returns the status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadField(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -165,6 +167,7 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Returns a problem with this status and detail.
     pub fn new(status: StatusCode, detail: String) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         let said = detail.as_str().into();

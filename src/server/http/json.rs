@@ -32,6 +32,7 @@ pub fn vms(_scope: &Scope, snapshot: &Snapshot, size: usize) -> Vec<u8> {
     out
 }
 
+/// One VM, as `/api/vms` and `/api/vms/{name}` show it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VmJson<'a> {

@@ -99,7 +99,7 @@ mod tests {
             ("en-GB,en;q=0.9,zh-CN;q=0.8", Some(Lang::English)),
             ("zh-Hans", Some(Lang::Chinese)),
             ("ZH", Some(Lang::Chinese)),
-            // Nothing better for them, and nearer than English.
+            // No better language is there for them, and this one is nearer than English.
             ("zh-TW, en;q=0.5", Some(Lang::Chinese)),
             ("de, fr;q=0.9, zh;q=0.2, en;q=0.1", Some(Lang::Chinese)),
             ("en;q=0.5, zh ; q=0.7", Some(Lang::Chinese)),
@@ -107,7 +107,7 @@ mod tests {
             ("zh;q=2, en;q=0.1", Some(Lang::English)),
             ("zh;q=x", None),
             ("de-DE, fr", None),
-            // No word that begins so.
+            // Neither is a language tag that is known, although both begin like one.
             ("zho-x, english", None),
             ("*", None),
             ("", None),

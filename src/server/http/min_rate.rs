@@ -78,6 +78,7 @@ struct Wait {
 }
 
 impl<S: Backlog> MinRateWriter<S> {
+    /// Wraps a stream, whose reader begins with the whole `credit`.
     pub fn new(stream: S, credit: Duration) -> Self {
         Self { stream, credit, most: credit, written: 0, credited: 0, wait: None }
     }
@@ -201,7 +202,7 @@ mod tests {
         (MinRateWriter::new(near, CREDIT), far)
     }
 
-    /// Reads this many bytes, then pauses, until the other side ends.
+    /// Reads this many bytes and pauses, until the other side ends.
     fn reader(mut far: DuplexStream, bytes: usize, pause: Duration) -> JoinHandle<()> {
         tokio::spawn(async move {
             let mut buffer = vec![0; bytes];
@@ -211,7 +212,7 @@ mod tests {
         })
     }
 
-    /// When writing so many bytes failed; none if it did not within an hour.
+    /// Returns when writing this many bytes failed; `None` if it did not fail within an hour.
     async fn failure(writer: &mut MinRateWriter<DuplexStream>, bytes: usize) -> Option<Duration> {
         let begun = Instant::now();
         match timeout(HOUR, writer.write_all(&vec![0; bytes])).await {
@@ -279,7 +280,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_after_a_pause_is_forgiven() {
         let (mut writer, far) = pair();
-        // A laptop that sleeps for 25 s and then takes 25 kB at once, and so on.
+        // A laptop sleeps for 25 s, then reads 25 kB at once, and so on.
         let reading = tokio::spawn(async move {
             let mut far = far;
             let mut buffer = vec![0; 1000];
@@ -296,7 +297,7 @@ mod tests {
         reading.abort();
     }
 
-    /// Takes everything at once, as the kernel does, and says that nothing of it has arrived.
+    /// Accepts everything at once, as the kernel does, and reports as received what `arrived` says.
     struct Kernel {
         room: usize,
         arrived: u64,

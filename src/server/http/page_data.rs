@@ -18,6 +18,7 @@ use model::{
 };
 use wukong_core::Scope;
 
+/// Implements [`PageData`] for one request.
 pub struct RequestViews {
     reader: Reader,
     scope: Scope,
@@ -32,6 +33,8 @@ impl RequestViews {
         Self { reader, scope, lang, requester: Requester::default(), permit: None }
     }
 
+    /// Returns the views for a request, or for nobody in particular if `parts` is `None`, as when Leptos
+    /// lists its routes.
     pub fn of_request(app: &App, parts: Option<&Parts>) -> Self {
         let lang = parts.and_then(|parts| parts.extensions.get().copied()).unwrap_or_default();
         Self {

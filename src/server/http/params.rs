@@ -38,6 +38,7 @@ pub fn span(params: &Params) -> ApiResult<Span> {
     Ok(Span::of_text(params.get("span").as_deref().unwrap_or_default())?)
 }
 
+/// Returns the error of a parameter that is not valid.
 pub fn bad(field: &str, expected: impl Into<Expected>) -> ApiError {
     BadParam::new(field, expected).into()
 }

@@ -27,6 +27,7 @@ use super::past::HistoryReader;
 /// Longest time between two requests of a page for its chart, in milliseconds.
 const LONGEST_REFRESH: u32 = 300_000;
 
+/// Reads views from the newest snapshot. It is cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -64,10 +65,12 @@ impl Reader {
         }
     }
 
+    /// Returns the same reader with these histories.
     pub fn with_past(self, past: HistoryReader) -> Self {
         Self { past, ..self }
     }
 
+    /// Returns the newest snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.borrow().clone()
     }
@@ -78,6 +81,7 @@ impl Reader {
         self.snapshots.clone()
     }
 
+    /// Returns a page of the list.
     pub fn home(&self, scope: &Scope, query: &Query) -> HomeView {
         self.home_of(&self.snapshot(), scope, query)
     }
@@ -91,6 +95,7 @@ impl Reader {
         vms.iter().map(|summary| of(summary).unwrap_or_default()).collect()
     }
 
+    /// Returns the page of a VM, which says so if there is no such VM.
     pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
         self.vm_of(&self.snapshot(), scope, namespace, name)
     }
@@ -100,10 +105,13 @@ impl Reader {
         view::map_names(&self.snapshot(), scope, query, group, block)
     }
 
+    /// Returns the page of nodes or of namespaces.
     pub fn groups(&self, scope: &Scope, query: &GroupsQuery) -> GroupsView {
         groups::view(&self.snapshot(), &self.identity, scope, query, (self.clock)())
     }
 
+    /// Returns the history of a VM, which is `None` in the view if there is no such VM. Waits for Prometheus
+    /// if the span is long.
     pub async fn history(
         &self,
         requester: Requester,
@@ -130,11 +138,13 @@ impl Reader {
         views::Past { history, hints: insight::hints(vm, &self.past.store, now) }
     }
 
+    /// Returns a page of the findings.
     pub fn insights(&self, scope: &Scope, query: &InsightQuery) -> InsightsView {
         let drawn = self.past.drawn.borrow().clone();
         insight::page(&self.snapshot(), &drawn, &self.identity, scope, query, (self.clock)())
     }
 
+    /// Returns the sources page.
     pub fn sources(&self, scope: &Scope) -> SourcesView {
         self.sources_of(&self.snapshot(), scope)
     }
@@ -148,10 +158,12 @@ impl Reader {
         HomeView { sparks: self.sparks(snapshot, &view.vms, now), ..view }
     }
 
+    /// Returns the page of a VM from a snapshot that the caller holds.
     pub fn vm_of(&self, snapshot: &Snapshot, scope: &Scope, namespace: &str, name: &str) -> VmView {
         view::vm(snapshot, &self.identity, scope, namespace, name, (self.clock)())
     }
 
+    /// Returns the sources page from a snapshot that the caller holds.
     pub fn sources_of(&self, snapshot: &Snapshot, scope: &Scope) -> SourcesView {
         view::sources(snapshot, &self.identity, scope, (self.clock)())
     }

@@ -19,6 +19,7 @@ pub struct Reserve {
 }
 
 impl Reserve {
+    /// Adds a connection, and ends another one if there are too many.
     pub fn admit(&mut self, peer: Option<Peer>, connection: AbortHandle) {
         self.connections.retain(|(_, connection)| !connection.is_finished());
         if self.connections.len() >= RESERVE

@@ -104,7 +104,7 @@ pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, &snapshot.sources)))
 }
 
-/// Answers any other path of the API.
+/// Answers unknown paths that only programs ask for.
 pub async fn not_found() -> ApiError {
     ApiError::NotFound("nothing exists at this address".into())
 }

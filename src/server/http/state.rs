@@ -32,6 +32,7 @@ pub struct App {
 }
 
 impl App {
+    /// Returns the state with default limits, before the listener is known.
     pub fn new(reader: Reader, assets: Assets, http: &HttpConfig) -> Self {
         Self {
             events: Hub::new(reader.clone(), http.max_event_clients, Pace::default()),

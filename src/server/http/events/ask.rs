@@ -50,6 +50,7 @@ impl std::fmt::Display for Id {
     }
 }
 
+/// A parsed request for events: the view, the format, and the event that was received last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub view: View,

@@ -40,6 +40,7 @@ pub enum Beat {
     NoRoom,
 }
 
+/// One distinct view, and what its followers need of it.
 pub struct Channel {
     view: View,
     format: Format,
@@ -57,6 +58,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Subscribes a follower from this network.
     pub fn new(channel: Arc<Channel>, network: Option<IpAddr>) -> Self {
         let mut inner = channel.lock();
         *inner.followers.entry(network).or_default() += 1;
@@ -236,6 +238,7 @@ impl Channel {
         }
     }
 
+    /// Ends the streams of all followers, when the program stops.
     pub fn end(&self) {
         self.send(Beat::Over);
     }

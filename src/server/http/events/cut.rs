@@ -22,6 +22,7 @@ use wukong_core::{
     delta::{self, Outcome},
 };
 
+/// What a view shows of one snapshot.
 pub enum Cut {
     /// For JSON, the rows are VMs of the snapshot, and the view holds only what JSON shows. For postcard
     /// there are no rows.
@@ -31,6 +32,7 @@ pub enum Cut {
 }
 
 impl Cut {
+    /// Cuts the view from the snapshot, in the language of the format.
     pub fn of(view: &View, format: Format, reader: &Reader, scope: &Scope, snapshot: &Snapshot) -> Self {
         let lang = match format {
             Format::Json => Lang::English,
@@ -195,7 +197,7 @@ mod tests {
         &view.facets
     }
 
-    /// Each of some hundred views would hold every name.
+    /// Otherwise each of some hundred views would hold every name.
     #[test]
     fn the_names_of_filters_are_held_once_and_in_json_not_at_all() {
         let vms = |os: &str| {

@@ -55,6 +55,7 @@ struct Buffered {
 }
 
 impl EventBuffer {
+    /// Returns a buffer for at most `limit` bytes of events.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, events: Mutex::default() })
     }
@@ -191,13 +192,13 @@ mod tests {
         }
     }
 
-    /// One client may begin as many views as there are, again and again.
+    /// One client may begin to read any number of views, again and again.
     #[test]
     fn whoever_has_most_in_the_buffer_is_disconnected_and_nobody_else() {
         let buffer = EventBuffer::new(6 * PIECE);
         let (victim, attacker) = (Some([203, 0, 113, 5].into()), Some([203, 0, 113, 6].into()));
         let (_, slow) = buffer.begin(&event(2 * PIECE), victim);
-        // Begun and left: nobody is in the middle of these.
+        // These were begun and left, so no client is reading them.
         for _ in 0..100 {
             drop(buffer.begin(&event(2 * PIECE), attacker));
         }

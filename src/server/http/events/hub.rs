@@ -101,6 +101,7 @@ impl Entry {
     }
 }
 
+/// All channels, their limits, and the task that updates them.
 pub struct Hub {
     reader: Reader,
     pace: Pace,
@@ -121,6 +122,7 @@ pub struct Hub {
 }
 
 impl Hub {
+    /// Returns a hub for at most `clients` clients.
     pub fn new(reader: Reader, clients: usize, pace: Pace) -> Arc<Self> {
         Self::with_bytes(reader, clients, CHANNEL_BYTES, pace)
     }

@@ -11,6 +11,7 @@ use crate::server::http::{
 /// Bytes of one permit of the pool.
 const UNIT: usize = 1 << 10;
 
+/// The permits for the bytes of one channel.
 pub struct Room {
     pool: Arc<PeerSemaphore>,
     peer: Option<Peer>,
@@ -24,6 +25,7 @@ pub fn pool(bytes: usize) -> Arc<PeerSemaphore> {
 }
 
 impl Room {
+    /// Takes this many bytes of the pool. Fails if there is no room for them.
     pub fn new(pool: &Arc<PeerSemaphore>, peer: Option<Peer>, bytes: usize) -> Result<Self, PermitError> {
         let units = bytes.div_ceil(UNIT);
         let permit = pool.try_acquire_many(peer, units)?;

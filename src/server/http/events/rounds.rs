@@ -152,14 +152,14 @@ mod tests {
         Some([203, 0, 113, last].into())
     }
 
-    /// As many views of this peer, and who follows them.
+    /// Returns this many views of a peer, and their followers.
     fn views(count: usize, last: u8) -> (Vec<Arc<Channel>>, Vec<Subscription>) {
         let channels: Vec<_> = (0..count).map(|_| view()).collect();
         let followers = channels.iter().map(|channel| Subscription::new(channel.clone(), network(last)));
         (channels.clone(), followers.collect())
     }
 
-    /// Whose views are cut within this time, each cut taking 10 ms.
+    /// Returns the peers whose views are cut within this time; each cut takes 10 ms.
     async fn turns(rounds: &mut Rounds, time: Duration) -> Vec<u8> {
         let end = Instant::now() + time;
         let mut turns = Vec::new();
@@ -188,7 +188,8 @@ mod tests {
         assert_eq!(turns.len(), 303);
         let place = |peer: u8| turns.iter().rposition(|turn| *turn == peer).unwrap();
         assert!(place(7) <= 2, "one view waits for one of each other peer: {}", place(7));
-        // A peer that has two rests for nobody but itself, and its second comes after one more of each.
+        // A peer with two views rests only because of itself. Its second view comes after one more of each
+        // other peer.
         assert!(place(6) <= 5, "{}", place(6));
     }
 

@@ -11,10 +11,12 @@ use model::{
     vm::{Disk, GuestFilesystem, Network, Reading, Vm, VmSummary, Volume},
 };
 
+/// Returns the approximate bytes of a frame.
 pub fn of_frame(frame: &Frame) -> usize {
     rounded(size_of::<Frame>() + list::<SourceHealth>(frame.sources.len()) + texts(frame))
 }
 
+/// Returns the approximate bytes of a page of the list.
 pub fn of_list(view: &HomeView) -> usize {
     let rows = list::<VmSummary>(view.vms.len()) + texts(&view.vms);
     let sparks = list::<Sparklines>(view.sparks.len()) + texts(&view.sparks);
@@ -24,6 +26,7 @@ pub fn of_list(view: &HomeView) -> usize {
     of_frame(&view.frame) + rounded(rows + sparks + counts + rest)
 }
 
+/// Returns the approximate bytes of a VM.
 pub fn of_vm(vm: &Vm) -> usize {
     let readings: usize = vm.volumes.iter().map(|volume| volume.readings.len()).sum();
     rounded(

@@ -13,6 +13,7 @@ use model::{
 };
 use wukong_core::delta::{Outcome, changed_sources};
 
+/// What every view shows around its content: the cluster and its sources.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FrameState<'a> {
@@ -38,6 +39,7 @@ impl<'a> FrameState<'a> {
     }
 }
 
+/// A page of the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListState<'a> {
@@ -64,6 +66,7 @@ impl<'a> ListState<'a> {
     }
 }
 
+/// The view of one VM.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VmState<'a> {
@@ -79,6 +82,7 @@ impl<'a> VmState<'a> {
     }
 }
 
+/// What changed around the content of a view.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FrameChange {
@@ -108,6 +112,7 @@ impl FrameChange {
     }
 }
 
+/// What changed on a page of the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListChange<'a> {
@@ -173,6 +178,7 @@ fn changed<'a>(old: &[Arc<Vm>], new: &'a [Arc<Vm>]) -> Vec<VmJson<'a>> {
     new.iter().filter(|vm| !is_same(vm)).map(|vm| VmJson::new(vm)).collect()
 }
 
+/// What changed in the view of one VM.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VmChange<'a> {

@@ -15,6 +15,7 @@ pub enum Of {
     Capacity,
 }
 
+/// A known amount, or why it is missing.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum FigureJson {
@@ -31,6 +32,7 @@ impl FigureJson {
     }
 }
 
+/// A measured amount, in `unit`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleJson {
@@ -71,6 +73,7 @@ impl SampleJson {
     }
 }
 
+/// Why a figure is missing, and how to fix it.
 #[derive(Serialize)]
 pub struct MissingJson {
     reason: &'static str,
@@ -93,6 +96,7 @@ impl MissingJson {
     }
 }
 
+/// Returns the name of a unit.
 pub fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Nanocores => "nanocores",
@@ -108,6 +112,7 @@ fn basis(basis: Basis) -> &'static str {
     }
 }
 
+/// Returns the percentage, or `None` if `of` is 0.
 pub fn percent(used: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| used as f64 * 100.0 / of as f64)
 }

@@ -13,6 +13,7 @@ use model::{
     source::{SourceHealth, SourceId},
 };
 
+/// `GET /api/groups`: all nodes or namespaces, and the largest consumers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupsJson<'a> {

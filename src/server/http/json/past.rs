@@ -11,6 +11,7 @@ use model::{
     vm::Vm,
 };
 
+/// `GET /api/vms/{name}/history`: the three series of a VM, and what they suggest.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryJson<'a> {
@@ -70,7 +71,7 @@ impl SeriesJson {
     }
 }
 
-/// Statistics of the known points, in percent of the allocation.
+/// Statistics of the known points.
 #[derive(Serialize)]
 struct StatsJson {
     min: f64,
@@ -238,6 +239,7 @@ impl WindowJson {
     }
 }
 
+/// `GET /api/insights`: a page of findings, and their totals.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InsightsJson<'a> {

@@ -20,8 +20,8 @@ use axum::{
 
 /// Bytes of one permit.
 pub const UNIT: usize = 1 << 10;
-/// Answers up to this size are not counted. One for every connection takes no more memory than is
-/// acceptable.
+/// Answers up to this size are not counted: one for every connection takes 12 MiB, as much as
+/// `ANSWER_BYTES`.
 const SMALL: usize = 4 << 10;
 
 /// Sends the list of all VMs once there is room for it. Fails with 503 if there is none within

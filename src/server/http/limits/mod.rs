@@ -71,6 +71,8 @@ impl Default for WorkLimits {
 }
 
 impl WorkLimits {
+    /// Returns limits with this many permits to compute answers and for downloads, and this many bytes for
+    /// answers, for lists and for files each.
     pub fn new(renders: usize, downloads: usize, answer_bytes: usize) -> Self {
         Self {
             renders: PeerSemaphore::new("renders", renders),

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::server::http::limits::RenderThreads;
 
-    /// `/work` computes until `done`; `/wait` waits for `told` without its permit.
+    /// `/work` computes until `done` is notified; `/wait` waits for `told` without its permit.
     struct Rig {
         limits: Arc<WorkLimits>,
         router: Router,
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Long enough, on paused time, for everything that can go on to have gone on.
+    /// Waits, on paused time, long enough for all tasks to get as far as they can.
     async fn settle() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -243,7 +243,7 @@ mod tests {
         let threads = RenderThreads::start().unwrap();
         let limits = Arc::new(WorkLimits::new(4, 1, 1 << 20).on(&threads));
         let thread = async || std::thread::current().name().unwrap_or_default().to_owned();
-        // As Leptos does with what a page waits for.
+        // Leptos spawns what a page waits for in the same way.
         let spawned = async move || tokio::spawn(thread()).await.unwrap();
         let router = Router::new()
             .route("/", get(thread))

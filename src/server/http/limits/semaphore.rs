@@ -1,4 +1,4 @@
-//! A semaphore of which no peer can have more than half. All limits of `http` are made of it.
+//! A semaphore that gives no peer more than half of its permits. All limits of `http` are made of it.
 
 use std::{
     collections::HashMap,
@@ -68,6 +68,7 @@ impl PeerPermit {
 }
 
 impl PeerSemaphore {
+    /// Returns a semaphore with this many permits. `name` is what it limits, for the log.
     pub fn new(name: &'static str, permits: usize) -> Arc<Self> {
         let all = Arc::new(Semaphore::new(permits));
         Arc::new(Self { name, permits, all, shares: Mutex::default(), warned: Mutex::default() })

@@ -17,6 +17,7 @@ use super::WorkLimits;
 pub struct RenderThreads(Option<Runtime>);
 
 impl RenderThreads {
+    /// Starts the threads. Fails if the system does not allow them.
     pub fn start() -> io::Result<Self> {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let runtime =
@@ -24,6 +25,7 @@ impl RenderThreads {
         Ok(Self(Some(runtime)))
     }
 
+    /// Returns a handle to spawn work on the threads.
     pub fn handle(&self) -> Option<Handle> {
         self.0.as_ref().map(|runtime| runtime.handle().clone())
     }
