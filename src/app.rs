@@ -1,4 +1,5 @@
-//! The page's frame: the HTML around the app, the app's bar and its routes.
+//! The frame of every page: the HTML document (`shell`), the top bar and the routes (`App`). The server
+//! renders it, the browser hydrates `App`.
 
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, provide_meta_context};
@@ -22,7 +23,8 @@ use crate::ui::{
 use i18n::{Lang, t};
 use model::{query::ViewKind, view::SourcesView};
 
-/// Addresses of the browser's half, as the build named them. Without `js` pages are plain HTML, and complete.
+/// URLs of the files of the browser's half, as the build named them. If `js` is empty, the pages are plain
+/// HTML and still complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
     pub css: String,
@@ -31,19 +33,19 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Which build it is: the folder that its files are in, named by their content.
+    /// Returns the build's name: the folder of its files, which is named by their content.
     pub fn build(&self) -> &str {
         self.css.rsplit('/').nth(1).unwrap_or_default()
     }
 
-    /// The address of a file of `public/`, which the build puts beside the stylesheet.
+    /// Returns the URL of a file of `public/`. The build puts these files beside the stylesheet.
     fn public(&self, name: &str) -> String {
         let folder = self.css.rfind('/').map_or("/", |slash| &self.css[..=slash]);
         format!("{folder}{name}")
     }
 }
 
-/// The whole document. Rendered on the server only.
+/// The whole HTML document. It is rendered on the server only.
 pub fn shell(bundle: Bundle) -> impl IntoView {
     let lang = use_context::<Lang>().unwrap_or_default().tag();
     let later = needs_later();
@@ -65,7 +67,8 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
             </head>
             <body>
                 <App />
-                // After the app: what is hydrated ends before it, so that the icons cost the browser's half nothing.
+                // The icons stand after the app, outside what is hydrated, so that they cost the browser's
+                // half nothing.
                 <Sprite />
                 <Keys />
             </body>
@@ -73,13 +76,15 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
     }
 }
 
-/// Whether the page needs the styles and words that the list's cards do without.
+/// Returns whether the page needs `later.css` and the later part of its texts. Only the list's cards do
+/// without them.
 fn needs_later() -> bool {
     let url = use_context::<RequestUrl>().and_then(|url| url.parse().ok());
     url.is_some_and(|url: Url| url.path() != "/" || ViewKind::of_address(url.search()) != ViewKind::Cards)
 }
 
-/// What starts the browser's half. A file and no inline script: the content security policy needs no exception.
+/// Returns the elements that start the browser's half, or `None` for a build without one. The script is a
+/// file and not inline, so that the content security policy needs no exception.
 fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
     if bundle.js.is_empty() {
         return None;
@@ -95,7 +100,7 @@ fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
     })
 }
 
-/// The page of an address that begins with this, if there is such an address.
+/// Returns the page whose path begins with `segment`. Any other segment gives the list.
 fn page_of(segment: &str) -> Page {
     match segment {
         "vms" => Page::lazy::<VmRoute>(),
@@ -106,8 +111,8 @@ fn page_of(segment: &str) -> Page {
     }
 }
 
-/// Takes over the page that the server rendered, once its code and words are there. Where they cannot be had the page
-/// stays what it is without scripts: complete.
+/// Hydrates the page that the server rendered, once its code and texts are loaded. If they cannot be loaded,
+/// the page stays as it is without scripts, which is complete.
 #[cfg(not(feature = "ssr"))]
 pub async fn take_over() {
     let location = window().location();
@@ -118,15 +123,17 @@ pub async fn take_over() {
     }
 }
 
-/// The bar and the page of the address. Pages are rendered whole before anything is sent (`Async`), so that they are
-/// complete without JavaScript and their status is right; all but the first are fetched when they are first needed.
+/// The top bar and the page that the address names. Pages are rendered whole before anything is sent
+/// (`Async`), so that they are complete without JavaScript and have the right status. The code of every page
+/// but the list is fetched when it is first needed.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
     Live::provide(feed::first::<SourcesView>(&()).map(|view| view.frame));
     view! {
         <Router>
-            // `external` keeps the router's hands off: only the browser itself moves the focus along.
+            // `external` makes the router ignore the link: only the browser's own navigation moves the
+            // focus.
             <a class="vh skip" href="#main" rel="external">
                 {t!(page.skip)}
             </a>

@@ -1,4 +1,5 @@
-//! The simulated cluster inside the program: `demo` shows it, `sim` serves it alone.
+//! Runs the simulated cluster inside the program: `demo` serves the dashboard of it, `sim` serves its
+//! Kubernetes API alone. `main` calls this module; it exists with the feature `demo` only.
 
 use std::{env, io, path::PathBuf, time::Duration};
 
@@ -12,9 +13,10 @@ use wukong_dashboard::server::{
 
 use super::{announce, serve};
 
+/// Starts a simulated cluster of the given size and serves its dashboard until `shutdown`.
 pub async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut options = options(size);
-    // A demo that is asked more often has something new to say more often.
+    // The simulated cluster renews its figures at least as often as they are polled.
     options.metrics_interval = options.metrics_interval.min(config.collect.metrics_interval);
     options.volumes_interval = options.volumes_interval.min(config.collect.disk_interval);
     let cluster = simulator::start(options).await?;
@@ -28,7 +30,9 @@ pub async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken
     result
 }
 
-/// The Prometheus and the Ceph that stand beside the simulated cluster, and its kubelets that can be asked directly.
+/// Points the configuration at the Prometheus, the Ceph and the kubelets of the simulated cluster. A
+/// Prometheus or Ceph that the user configured is kept. Without `secrets`, Ceph is left out and the kubelets
+/// are asked through the API server.
 fn ask_beside(
     collect: &mut CollectConfig,
     cluster: &simulator::Handle,
@@ -57,7 +61,7 @@ fn ask_beside(
             user_file: secrets.write("user", &cluster.ceph().user)?,
             password_file: secrets.write("password", &cluster.ceph().password)?,
             ca: None,
-            // As far apart as the 5 min of a real cluster are from its minute.
+            // Five times the disk interval, as the default of 5 min is five times 1 min.
             interval: collect.disk_interval * 5,
             budget: Duration::from_secs(30),
             deadline: collect.metrics_deadline,
@@ -66,11 +70,11 @@ fn ask_beside(
     Ok(())
 }
 
-/// A folder for the demo's credentials, which are read from files. It goes when the demo ends.
+/// A folder for the demo's credentials, which are configured as files. It is removed when the demo ends.
 struct Secrets(PathBuf);
 
 impl Secrets {
-    /// Fails where the folder exists: then it is somebody else's.
+    /// Fails if the folder already exists, since it then belongs to somebody else.
     fn create() -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let path = env::temp_dir().join(format!("wukong-demo-{:016x}", rand::random::<u64>()));
@@ -87,11 +91,13 @@ impl Secrets {
 
 impl Drop for Secrets {
     fn drop(&mut self) {
-        // What cannot be removed is of no use to anybody: it led to a peer that is gone.
+        // A failure is harmless: the credentials are for a simulated cluster that has ended.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
+/// Serves the simulated cluster's API until `shutdown`. Writes a kubeconfig for it if `kubeconfig_out` is
+/// set.
 pub async fn simulate(config: SimConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let SimConfig { size, listen, tls, .. } = config;
     let cluster = simulator::start(simulator::Options { listen, tls, ..options(size) }).await?;

@@ -1,7 +1,8 @@
-//! wukong-dashboard: how much CPU, memory and disk every virtual machine of a KubeVirt cluster really uses.
+//! wukong-dashboard shows how much CPU, memory and disk every virtual machine of a KubeVirt cluster really
+//! uses.
 //!
-//! One crate, two halves: `ssr` is the native server, `hydrate` the WebAssembly that takes over in the browser.
-//! ARCHITECTURE.md holds the map.
+//! This crate has two halves: the feature `ssr` builds the native server, `hydrate` builds the WebAssembly
+//! that takes over the pages in the browser. ARCHITECTURE.md holds the map.
 
 // Views are deeply nested types.
 #![recursion_limit = "256"]
@@ -12,8 +13,9 @@ pub mod server;
 pub mod server_fns;
 pub mod ui;
 
-/// Takes over the page that the server rendered. The page's script calls it once the WebAssembly is there, with the
-/// words of the page's language and the address of its build. Without the words the page stays as the server rendered it.
+/// Hydrates the page that the server rendered. The page's script calls it when the WebAssembly is loaded.
+/// `texts` are the texts of the page's language, `build` is the URL prefix of the page's build. If the texts
+/// are of another build, the page stays as the server rendered it.
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate(texts: String, build: String) {

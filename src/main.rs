@@ -1,4 +1,6 @@
-//! The program: one match on what was asked for. Exit codes: 0 stopped as asked, 1 failure, 2 wrong usage.
+//! The program's entry point: reads the command line and runs the command that it names.
+//!
+//! Exit codes: 0 stopped as asked, 1 failure, 2 wrong usage.
 
 #[cfg(feature = "demo")]
 mod demo;
@@ -25,7 +27,7 @@ use wukong_dashboard::server::{
     listen, log, memory,
 };
 
-/// What still runs on threads when everything else has ended is not waited for any longer.
+/// Longest wait for blocking threads that still run after everything else has ended.
 const LAST_THREADS: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -82,7 +84,8 @@ async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
     server.run(listener, shutdown).await
 }
 
-/// Something that is missing is no failure of this program, and still exit code 1.
+/// Writes the report of `check` to standard output. Exit code 1 if anything is missing, although that is not
+/// a failure of this program.
 async fn check(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let report = check::run(&config).await?;
     let text = match output {
@@ -97,7 +100,7 @@ fn bind(listen: Listen) -> anyhow::Result<TcpListener> {
     listen::bind(listen).with_context(|| format!("cannot listen on {listen}"))
 }
 
-/// The first line of standard output. Nobody may be reading it.
+/// Writes the address as the first line of standard output. Errors are ignored: nobody may be reading.
 fn announce(scheme: &str, address: SocketAddr) {
     let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
 }
@@ -106,7 +109,8 @@ fn signals() -> io::Result<(Signal, Signal)> {
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
 }
 
-/// The first signal asks to drain; whoever sends a second does not want to wait.
+/// Cancels `shutdown` on the first signal, so that running answers can finish. A second signal ends the
+/// program at once with exit code 1.
 async fn cancel_on_signal((mut terminate, mut interrupt): (Signal, Signal), shutdown: CancellationToken) {
     let mut next = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
     next().await;

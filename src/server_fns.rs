@@ -1,6 +1,8 @@
-//! The browser's door to the server. Each body is one call of [`PageData`], so that a call costs the cluster nothing.
+//! Server functions: the calls by which pages, in the browser and on the server, read views. Each body makes
+//! one call to [`PageData`], which costs the cluster nothing.
 //!
-//! Arguments come in the query string of a GET, answers go out in postcard: serde_json in the browser costs 20 kB.
+//! Arguments are the query string of a GET, answers are postcard: serde_json would cost the browser's half
+//! 20 kB.
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -20,20 +22,21 @@ use model::{
 #[cfg(feature = "ssr")]
 use model::{groups::GroupsQuery, history::Span, insight::InsightQuery, query::Query};
 
-/// Why a view could not be had.
+/// Why a server function returned no view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
-    /// A parameter that cannot be understood.
+    /// A parameter is not valid.
     BadParam(BadParam),
-    /// The server did not answer, or not with a view.
+    /// The server did not answer, or its answer is not a view.
     NoAnswer,
-    /// The server is of another build than the page: its answers would make no sense.
+    /// The server is of another build than the page, so the page could not read its answers.
     OtherBuild,
 }
 
 impl Failure {
-    /// What a page does about it, besides showing what it has: one of another build loads itself anew. After a moment:
-    /// all pages do not come at once, and where two builds answer side by side none loads faster than every few seconds.
+    /// Reloads the page if it is of another build than the server; does nothing for other failures. The
+    /// reload waits 2 to 5 s at random, so that not all pages reload at the same time, and a page does not
+    /// reload in a tight loop while two builds answer side by side.
     pub fn heed(&self) {
         #[cfg(not(feature = "ssr"))]
         if *self == Self::OtherBuild {
@@ -48,15 +51,15 @@ impl Failure {
     }
 }
 
-/// What pages ask of the server that renders them: the views of one request, within the viewer's scope and in the
-/// viewer's language. The server provides it by context.
+/// The views of one request, within the viewer's scope and in the viewer's language. `server/http`
+/// implements it and provides it by context.
 #[cfg(feature = "ssr")]
 pub trait PageData: Send + Sync {
     fn home(&self, query: &Query) -> HomeView;
     fn map_names(&self, query: &Query, group: &str, block: u32) -> MapNames;
     fn groups(&self, query: &GroupsQuery) -> GroupsView;
     fn vm(&self, namespace: &str, name: &str) -> VmView;
-    /// May have to wait for an archive, as no other view does.
+    /// Returns the VM's history. The only view that may have to wait, for Prometheus.
     fn history<'a>(&'a self, namespace: &'a str, name: &'a str, span: Span) -> BoxFuture<'a, HistoryView>;
     fn insights(&self, query: &InsightQuery) -> InsightsView;
     fn sources(&self) -> SourcesView;
@@ -73,14 +76,15 @@ impl FromServerFnError for Failure {
     }
 }
 
-/// The list page. `query` is the query string of the page's own address, and is checked alike.
+/// Returns the list page. `query` is the query string of the page's address, and is validated in the same
+/// way.
 #[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard)]
 pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
     let query = door::query(&query)?;
     Ok(door::page_data()?.home(&query))
 }
 
-/// Who the cells of one block of the list's map are. `query` is that of the page.
+/// Returns the names of the VMs in one block of cells of the list's map. `query` is that of the page.
 #[server(name = GetMapNames, prefix = "/fn", endpoint = "map-names", input = GetUrl, output = Postcard)]
 pub async fn map_names(
     #[server(default)] query: String,
@@ -91,21 +95,22 @@ pub async fn map_names(
     Ok(door::page_data()?.map_names(&query, &group, block))
 }
 
-/// Nodes or namespaces. `query` is the query string of the page's own address.
+/// Returns the page of nodes or of namespaces. `query` is the query string of the page's address.
 #[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard)]
 pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Failure> {
     let query = door::groups_query(&query)?;
     Ok(door::page_data()?.groups(&query))
 }
 
-/// One VM's page.
+/// Returns the page of one VM.
 #[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
     door::check_vm(&namespace, &name)?;
     Ok(door::page_data()?.vm(&namespace, &name))
 }
 
-/// The past of one VM: `1h`, `24h`, `7d` or `30d`. The one function that may have to wait: for an archive.
+/// Returns the history of one VM over a span of `1h`, `24h`, `7d` or `30d`. The only function that may have
+/// to wait, for Prometheus.
 #[server(name = GetHistory, prefix = "/fn", endpoint = "history", input = GetUrl, output = Postcard)]
 pub async fn history(
     namespace: String,
@@ -117,20 +122,20 @@ pub async fn history(
     Ok(door::page_data()?.history(&namespace, &name, span).await)
 }
 
-/// What histories suggest, as a list. `query` is the query string of the page's own address.
+/// Returns the list of findings from the VMs' histories. `query` is the query string of the page's address.
 #[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
 pub async fn insights(#[server(default)] query: String) -> Result<InsightsView, Failure> {
     let query = door::insights_query(&query)?;
     Ok(door::page_data()?.insights(&query))
 }
 
-/// The sources page, and what every page shows around its content.
+/// Returns the sources page, and what every page shows around its content.
 #[server(name = GetSources, prefix = "/fn", endpoint = "sources", input = GetUrl, output = Postcard)]
 pub async fn sources() -> Result<SourcesView, Failure> {
     Ok(door::page_data()?.sources())
 }
 
-/// Gives the page that is being rendered its status. In the browser there is none to give.
+/// Sets the status of the response that is being rendered. Does nothing in the browser.
 pub fn respond_with(status: u16) {
     #[cfg(feature = "ssr")]
     door::set_status(status);
@@ -138,7 +143,7 @@ pub fn respond_with(status: u16) {
     let _ = status;
 }
 
-/// A cookie's value: of the request that is being answered, or of the browser.
+/// Returns the value of a cookie, on the server from the request, in the browser from `document.cookie`.
 pub fn kept_cookie(name: &str) -> Option<String> {
     #[cfg(feature = "ssr")]
     let cookies = door::cookies()?;
@@ -148,7 +153,7 @@ pub fn kept_cookie(name: &str) -> Option<String> {
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
-/// Has the browser remember a choice for a year. The value must need no quoting.
+/// Sets a cookie that the browser keeps for a year. The value must not need quoting.
 pub fn keep_cookie(name: &str, value: &str) {
     let cookie = [name, "=", value, "; Path=/; Max-Age=31536000; SameSite=Lax"].concat();
     #[cfg(feature = "ssr")]
@@ -167,7 +172,7 @@ mod door {
     use super::{BadParam, Failure, GroupsQuery, InsightQuery, PageData, Query, Span};
     use model::name;
 
-    /// Where there is none in context (as when routes are listed) there is no answer.
+    /// Fails if the context has no data, as when leptos_axum lists the routes.
     pub fn page_data() -> Result<Arc<dyn PageData>, Failure> {
         use_context().ok_or(Failure::NoAnswer)
     }
@@ -197,7 +202,7 @@ mod door {
         Failure::BadParam(bad)
     }
 
-    /// The `Cookie` header of the request that is being answered.
+    /// Returns the `Cookie` header of the current request.
     pub fn cookies() -> Option<String> {
         let parts = use_context::<http::request::Parts>()?;
         Some(parts.headers.get(http::header::COOKIE)?.to_str().ok()?.to_owned())

@@ -1,7 +1,7 @@
-//! What the program was told, validated: nothing behind this file reads flags or the environment.
+//! The validated configuration of the program. No code outside this module reads flags or the environment.
 //!
-//! [`flags`] holds the command line as it was typed, [`validate`] turns it into these types or into one report of
-//! every mistake in it.
+//! [`flags`] defines the command line as text, [`validate`] turns it into these types or reports every
+//! mistake in it.
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -16,7 +16,7 @@ mod validate;
 
 pub use validate::{Mistake, Refusal, read};
 
-/// What to do, and how to log while doing it.
+/// The command to run, and how to log.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     pub log: LogConfig,
@@ -26,23 +26,23 @@ pub struct Invocation {
 /// One of the program's commands.
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// Serve a real cluster.
+    /// Serve the dashboard of a real cluster.
     Serve(Config),
-    /// Serve the built-in simulated cluster.
+    /// Serve the dashboard of the built-in simulated cluster.
     Demo(Config, SimSize),
     /// Run the simulated cluster alone.
     Sim(SimConfig),
-    /// Ask every source once, and say what is missing.
+    /// Ask every source once, and report what is missing.
     Check(Config, Output),
-    /// Ask the dashboard at this address whether it is alive.
+    /// Ask the dashboard at this address whether it is alive, as a container's health check does.
     Healthcheck(Listen),
 }
 
-/// Where to listen.
+/// The address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
     Address(SocketAddr),
-    /// Every address of every family that there is, which is what `:8081` means to Go.
+    /// All IPv4 and IPv6 addresses of the machine, as `:8081` means in Go.
     EveryFamily {
         port: u16,
     },
@@ -57,7 +57,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     Text,
@@ -73,24 +73,25 @@ pub struct Config {
     pub http: HttpConfig,
 }
 
-/// Which Host headers are answered.
+/// Which Host headers are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AllowedHosts {
-    /// Of this machine's own names on a loopback listener, every one on any other.
+    /// On a loopback listener, the machine's own names; on any other listener, every name.
     #[default]
     ByListener,
-    /// These, in lower case, each with or without a port; on a loopback listener this machine's own names too.
+    /// These names in lower case, each with or without a port. On a loopback listener also the machine's own
+    /// names.
     Named(Vec<String>),
     Every,
 }
 
-/// How the program answers browsers.
+/// Settings of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     pub allowed_hosts: AllowedHosts,
-    /// Proxies that say in X-Forwarded-For whose request it is.
+    /// Networks of proxies whose X-Forwarded-For header is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Clients of the event stream at the same time; more are told to come back.
+    /// Most clients of the event stream at the same time. Further clients are told to come back later.
     pub max_event_clients: usize,
 }
 
@@ -100,7 +101,7 @@ impl Default for HttpConfig {
     }
 }
 
-/// The simulated cluster's size; the same seed gives the same cluster.
+/// The size of the simulated cluster. The same seed gives the same cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimSize {
     pub vms: u32,
@@ -108,24 +109,25 @@ pub struct SimSize {
     pub seed: u64,
 }
 
-/// The simulated cluster as a program of its own.
+/// Settings of the simulated cluster that runs alone.
 #[derive(Clone, Debug)]
 pub struct SimConfig {
     pub size: SimSize,
     pub listen: SocketAddr,
     pub tls: bool,
-    /// Where to write a kubeconfig that leads to it.
+    /// Where to write a kubeconfig for it.
     pub kubeconfig_out: Option<PathBuf>,
 }
 
-/// What is written to standard error.
+/// Settings of the log, which goes to standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     pub format: LogFormat,
-    /// Directives of `tracing_subscriber::EnvFilter`, known to parse.
+    /// Valid directives of `tracing_subscriber::EnvFilter`.
     pub filter: String,
 }
 
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,

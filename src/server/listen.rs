@@ -1,4 +1,5 @@
-//! Where the server listens.
+//! Opens the listening socket of the server, and finds the addresses at which it can be reached from this
+//! machine. Used by `main`.
 
 use std::{
     io,
@@ -10,18 +11,19 @@ use tokio::net::TcpListener;
 
 use super::config::Listen;
 
-/// Connections that wait to be accepted, as in Tokio and in Go.
+/// Most connections that wait to be accepted; Tokio and Go use the same number.
 const BACKLOG: i32 = 1024;
 
-/// Whether IPv4 clients reach a socket of IPv6.
+/// Whether an IPv6 socket also accepts IPv4 clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DualStack {
     Yes,
-    /// As the system has it: `net.ipv6.bindv6only` of Linux.
+    /// As the system is configured: `net.ipv6.bindv6only` on Linux.
     Default,
 }
 
-/// Opens the listener. Where there is no IPv6, all of its addresses are all of IPv4's. The runtime must be there.
+/// Opens the listener. On a machine without IPv6, all addresses means all IPv4 addresses. Must be called
+/// within a Tokio runtime.
 pub fn bind(listen: Listen) -> io::Result<TcpListener> {
     TcpListener::from_std(bind_with(listen, open)?)
 }
@@ -45,7 +47,7 @@ fn bind_with<T>(
 
 fn open(address: SocketAddr, stack: DualStack) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A port that was in use a moment ago can be taken again.
+    // Allows a port whose last listener closed a moment ago.
     socket.set_reuse_address(true)?;
     if stack == DualStack::Yes {
         socket.set_only_v6(false)?;
@@ -56,12 +58,12 @@ fn open(address: SocketAddr, stack: DualStack) -> io::Result<std::net::TcpListen
     Ok(socket.into())
 }
 
-/// The kernel was started without IPv6, or no interface has an address of it.
+/// Returns whether the error means that the kernel has no IPv6, or that no interface has an IPv6 address.
 fn lacks_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
-/// The addresses of this machine at which a listener can be asked, the likelier first.
+/// Returns the addresses at which this machine can reach the listener, the likeliest first.
 pub fn within_reach(listen: Listen) -> Vec<SocketAddr> {
     let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
     let (ips, port) = match listen {
@@ -103,7 +105,8 @@ mod tests {
         }
     }
 
-    /// Attempts and what came of them on a machine without IPv6, of which `ipv6` says how that shows.
+    /// Returns the attempts to bind, and whether one succeeded, if binding to IPv6 fails with the error
+    /// number `ipv6`.
     fn attempts(listen: Listen, ipv6: i32) -> (Vec<(String, DualStack)>, bool) {
         let mut attempts = Vec::new();
         let opened = bind_with(listen, |address, stack| {

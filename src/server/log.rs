@@ -1,4 +1,4 @@
-//! The log, on standard error: standard output belongs to the address.
+//! Starts the log on standard error, as text or JSON. Standard output is left to the address and to reports.
 
 use std::{
     io::{self, IsTerminal},
@@ -16,23 +16,23 @@ use tracing_subscriber::{
 
 use super::config::{LogConfig, LogFormat};
 
-/// Starts logging. Later calls change nothing.
+/// Starts logging and logs panics. Only the first call sets the format and the filter.
 pub fn start(config: &LogConfig) {
     let filter = EnvFilter::new(&config.filter).and(filter_fn(|about| about.target() != TELLS_ANSWERS));
-    // Only a second start can fail.
+    // Fails only if logging was already started.
     let _ = tracing_subscriber::registry().with(lines(config.format).with_filter(filter)).try_init();
     std::panic::set_hook(Box::new(panicked));
 }
 
-/// A bug is a line of the log like any other: JSON where JSON is asked for, and at every level.
+/// Logs a panic as an error, in the format of the log.
 fn panicked(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let message = panic.payload_as_str().unwrap_or("no message");
     tracing::error!(place, "panicked: {message}");
 }
 
-/// This part of kube logs the whole of an answer that it cannot read: passwords in a VM's cloud-init among it. What
-/// is wrong with the answer is told by the collectors.
+/// The target of kube that logs a whole answer that it cannot decode, which may hold passwords of a VM's
+/// cloud-init. The collectors report what is wrong with such an answer.
 const TELLS_ANSWERS: &str = "kube_client::client";
 
 fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>

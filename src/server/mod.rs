@@ -1,4 +1,5 @@
-//! The native half: starts the collectors, the writer of snapshots and the HTTP server, and ends them together.
+//! The native half of the program: starts the collectors, the writer of snapshots and the HTTP server, and
+//! stops them together. `main` runs [`Server`]; `check` runs the pipeline without the HTTP server.
 
 pub mod check;
 pub mod config;
@@ -50,15 +51,15 @@ use wukong_core::{
 };
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
-/// Observations on their way; collectors wait while the join is behind.
+/// Capacity of the channel of observations. Collectors wait while it is full.
 const OBSERVATIONS: usize = 256;
 
-/// Collects, joins and serves until `shutdown`.
+/// Collects, joins and serves until `shutdown`. Fails as [`Server::prepare`] and [`Server::run`] do.
 pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
     Server::prepare(config).await?.run(listener, shutdown).await
 }
 
-/// A program that knows which cluster it will read, and has not begun.
+/// A server that knows which cluster it will read, and has not started.
 pub struct Server {
     cluster: Cluster,
     identity: Identity,
@@ -68,7 +69,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Finds the cluster's address and credentials. The cluster itself need not answer yet.
+    /// Finds the cluster's address and credentials. Fails if the configuration or the embedded files are not
+    /// valid. The cluster itself need not answer yet.
     pub async fn prepare(config: Config) -> anyhow::Result<Self> {
         let Config { kubernetes, collect, http, .. } = config;
         let cluster = client::connect(&kubernetes, &collect).await?;
@@ -81,9 +83,10 @@ impl Server {
         Ok(Self { cluster, identity, assets, collect, http })
     }
 
-    /// Runs until `shutdown`, or until one of its parts ends by itself, which none should.
+    /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends by itself.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
-        // Of a world that nobody has spoken of: every source is starting, and the first reader is told so.
+        // The first snapshot comes from a state without observations: the first readers see every source as
+        // starting.
         let first = ClusterState::new(limits(&self.collect)).join(clock::steady());
         let (snapshots, reader) = watch::channel(Arc::new(first));
         let history = Arc::new(HistoryStore::default());
@@ -116,7 +119,7 @@ impl Server {
     }
 }
 
-/// The two tasks between the cluster and the snapshots.
+/// Starts the two tasks between the cluster and the snapshots, without a history that others can read.
 fn pipeline(
     cluster: Cluster,
     config: &CollectConfig,
@@ -126,7 +129,8 @@ fn pipeline(
     remembered(cluster, config, snapshots, Arc::default(), shutdown)
 }
 
-/// The same, and the figures of every snapshot are kept.
+/// Starts the collectors and the writer of snapshots, which records the figures of every snapshot in
+/// `history`.
 fn remembered(
     cluster: Cluster,
     config: &CollectConfig,
@@ -143,7 +147,8 @@ fn remembered(
     tasks
 }
 
-/// The tasks that look after the past: who fills gaps and draws findings, and who asks an archive for both of us.
+/// Starts the tasks of the history: the backfill, which fills gaps and computes findings, and the queries of
+/// Prometheus if one is configured. Returns the reader of both.
 fn past(
     store: Arc<HistoryStore>,
     config: &CollectConfig,
@@ -173,7 +178,7 @@ fn limits(config: &CollectConfig) -> Limits {
     }
 }
 
-/// Intervals are an hour at most: no sum of them leaves the range.
+/// Converts to milliseconds. The cast loses nothing, since intervals are an hour at most.
 fn millis(duration: std::time::Duration) -> Millis {
     duration.as_millis() as Millis
 }

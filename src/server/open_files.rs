@@ -1,11 +1,13 @@
-//! Each connection is an open file, and 1024 of them are what a process may have until it asks for more.
+//! Lets the process open enough files: each connection is an open file, and a process may open 1024 by
+//! default. `Server::run` uses the result as its limit of connections.
 
 use super::http::RESERVE;
 
-/// Files of our own, beside clients: the log, watches, kubelets, guest agents and other sources.
+/// Files that the program itself opens: the log, watches, kubelets, guest agents and other sources.
 const OWN: u64 = 1024;
 
-/// Raises the limit of open files as far as this many connections need. Returns how many of them fit.
+/// Raises the soft limit of open files as far as `most` connections need. Returns how many connections fit,
+/// at most `most`. Returns `most` if the limit cannot be read.
 pub fn connections(most: usize) -> usize {
     let wanted = (most + RESERVE) as u64 + OWN;
     let fit = match rlimit::increase_nofile_limit(wanted) {
@@ -21,7 +23,8 @@ pub fn connections(most: usize) -> usize {
     fit
 }
 
-/// Clients have half of a limit that is too low: without files of its own the program has nothing to show.
+/// Returns how many connections fit within `limit`. If the limit is too low, the program keeps half of it:
+/// without its own files it has nothing to show.
 fn fitting(limit: u64, most: usize) -> usize {
     let kept = (OWN + RESERVE as u64).min(limit / 2);
     usize::try_from(limit - kept).map_or(most, |left| left.clamp(1, most))

@@ -1,4 +1,5 @@
-//! Files that hold credentials: nobody but their owner may read them, and nobody finds half of one.
+//! Writes files that hold credentials: only their owner may read them, and a reader never sees half of one.
+//! Used by `sim` and `demo`.
 
 use std::{
     fs,
@@ -8,15 +9,16 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// Writes a file that its owner alone may read and write (0600), whole or not at all. A file or a link of that name is
-/// replaced, and not written to: its mode, and who else has it open, are of no matter. Fails for what is no regular file,
+/// Writes a file with mode 0600, whole or not at all. An existing file or link of that name is replaced and
+/// not written to, so its mode and its open readers do not matter. Fails if the path is not a regular file,
 /// such as a folder or a device.
 pub fn write(path: &Path, content: &str) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it exists, and is not a regular file"));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // In the same folder: only within one file system can it be renamed. Its mode is 0600 from the start.
+    // The temporary file is in the same folder, since it can be renamed within one file system only. Its
+    // mode is 0600 from the start.
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(content.as_bytes())?;
     file.as_file().sync_all()?;

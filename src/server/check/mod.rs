@@ -1,4 +1,5 @@
-//! `wukong-dashboard check`: connection, permissions, every source asked once, and what share of the VMs that covers.
+//! The command `check`: reports the connection, the permissions, the state of every source after one round,
+//! and for how many VMs figures are known. `main` runs it and writes the report.
 
 mod permissions;
 mod report;
@@ -21,10 +22,11 @@ use collector::{
 };
 use wukong_core::Snapshot;
 
-/// For answers on their way through the join, over the longest deadline of a source.
+/// Time added to the longest deadline of a source, for answers on their way through the join.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Asks everything once. An error is one of the configuration: what a cluster answers is in the report.
+/// Asks every source once and returns the report. Fails only for a configuration that is not valid: a
+/// failure of the cluster is part of the report.
 pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     let cluster = client::connect(&config.kubernetes, &config.collect).await?;
     let credentials = cluster.obtain_credentials().await;
@@ -48,7 +50,8 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     Ok(report)
 }
 
-/// The first snapshot in which every source was tried, or the last one before the longest deadline.
+/// Returns the first snapshot in which every source was tried, or the newest one when the longest deadline
+/// has passed.
 async fn first_snapshot(cluster: Cluster, config: &CollectConfig) -> Arc<Snapshot> {
     let (sender, mut snapshots) = watch::channel(Arc::new(Snapshot::default()));
     let shutdown = CancellationToken::new();
@@ -58,7 +61,7 @@ async fn first_snapshot(cluster: Cluster, config: &CollectConfig) -> Arc<Snapsho
     let budget = config.ceph.as_ref().map(|ceph| ceph.budget);
     let longest = deadlines.into_iter().chain(own).chain(budget).max().unwrap_or_default();
     let until = Instant::now() + longest + MARGIN;
-    // Whichever it is, what is there is what there is to tell.
+    // After a timeout the report is made of what has arrived.
     let _ = timeout_at(until, snapshots.wait_for(|snapshot| snapshot.ready)).await;
     let snapshot = snapshots.borrow().clone();
     shutdown.cancel();

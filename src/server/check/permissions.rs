@@ -1,4 +1,4 @@
-//! What this dashboard's credentials may do, by SelfSubjectAccessReview.
+//! Asks the API server by SelfSubjectAccessReview what the dashboard's credentials may do. Used by `check`.
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
@@ -10,7 +10,7 @@ use collector::{
 };
 use model::source::SourceId;
 
-/// Reviews under way at the same time.
+/// Most reviews at the same time.
 const AT_ONCE: usize = 8;
 
 /// One permission that a source needs.
@@ -24,13 +24,13 @@ struct Needed {
     namespaced: bool,
 }
 
-/// The answer to one question.
+/// The answer to one review.
 #[derive(Clone, Debug)]
 pub struct Allowed {
     pub source: SourceId,
     /// `list pods.metrics.k8s.io in namespace prod`
     pub what: String,
-    /// In words where it could not be asked.
+    /// Whether it is allowed, or why the review failed.
     pub allowed: Result<bool, String>,
 }
 
@@ -82,7 +82,7 @@ const NEEDED: [Needed; 14] = [
     Needed { resource: "volumes", namespaced: false, ..needed(SourceId::Longhorn, FOLLOW, "longhorn.io") },
 ];
 
-/// Asks for every permission of every source that is asked.
+/// Asks for every permission that the configured sources need, in the order of `NEEDED`.
 pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<Allowed> {
     let asked = config.asked_disk_sources();
     let wanted = |needed: &&Needed| match needed.source {

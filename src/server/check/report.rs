@@ -1,4 +1,4 @@
-//! What was found, in the order in which a person would fix it; as text, and as JSON. Pure.
+//! The report of `check`, in the order in which a person would fix it; as text and as JSON. It does no I/O.
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
@@ -16,15 +16,16 @@ use model::{
 };
 use wukong_core::Snapshot;
 
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Ok,
-    /// Something is missing that costs figures, or may.
+    /// Something is missing, and figures are or may be missing because of it.
     Missing,
-    /// Not there, and nothing lost by it.
+    /// It does not exist or is not used, and no figure is missing because of it.
     Unused,
-    /// It works, and somebody should look at it.
+    /// It works, but a person should look at it.
     Warning,
 }
 
@@ -34,19 +35,20 @@ pub struct Check {
     pub category: &'static str,
     pub check: String,
     pub verdict: Verdict,
-    /// What exactly was found; empty where the check says it.
+    /// What was found; empty if `check` already says it.
     pub detail: String,
-    /// What a person can do; empty where there is nothing to fix.
+    /// What a person can do; empty if there is nothing to fix.
     pub fix: String,
 }
 
+/// All checks, and whether nothing is missing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub ok: bool,
     pub checks: Vec<Check>,
 }
 
-/// Milliseconds by which clocks may differ without a word.
+/// Smallest difference of clocks, in milliseconds, that is reported.
 const LEAST_SKEW: i64 = 60_000;
 const CONNECTION: &str = "connection";
 const API: &str = "kubernetes-api";
@@ -55,7 +57,8 @@ const SOURCES: &str = "sources";
 const COVERAGE: &str = "coverage";
 
 impl Report {
-    /// `version` is the API server's, or why it did not say.
+    /// Starts the report with the connection and the API server's answer. `version` is the server's version,
+    /// or why the server did not answer.
     pub fn new(
         cluster: &Summary,
         credentials: Result<(), CredentialError>,
@@ -80,7 +83,7 @@ impl Report {
         report
     }
 
-    /// Which cluster, by which way, and as whom.
+    /// Adds the cluster's context, address and proxy, and whether credentials were obtained.
     fn connection(&mut self, cluster: &Summary, credentials: Result<(), CredentialError>) {
         let proxy = cluster.proxy.as_deref().unwrap_or("none");
         let facts = [
@@ -103,9 +106,10 @@ impl Report {
         self.checks.push(check);
     }
 
+    /// Adds one check for each permission.
     pub fn permissions(&mut self, answers: Vec<Allowed>) {
         let may = |allowed: &Allowed| allowed.allowed == Ok(true);
-        // Either way leads to the kubelets.
+        // One of the two permissions is enough to reach the kubelets.
         let kubelet = answers.iter().any(|allowed| allowed.source == SourceId::Kubelet && may(allowed));
         for answer in answers {
             let (verdict, detail) = match &answer.allowed {
@@ -124,7 +128,8 @@ impl Report {
         }
     }
 
-    /// By how many milliseconds the API server's clock is ahead of this machine's, if that is known.
+    /// Adds a warning if the clocks differ by more than a minute. `ahead` is by how many milliseconds the
+    /// API server's clock is ahead of this machine's, or `None` if unknown.
     pub fn clock(&mut self, ahead: Option<i64>) {
         let Some(ahead) = ahead.filter(|ahead| ahead.abs() > LEAST_SKEW) else { return };
         let by = std::time::Duration::from_secs(ahead.unsigned_abs() / 1000);
@@ -141,6 +146,7 @@ impl Report {
         });
     }
 
+    /// Adds the state of every source, and for how many running VMs each figure is known.
     pub fn snapshot(&mut self, snapshot: &Snapshot) {
         let inventory = inventory_known(&snapshot.sources);
         for source in &snapshot.sources {
@@ -178,7 +184,8 @@ impl Report {
         }
     }
 
-    /// For a terminal, as `linkerd check` has it: a mark, what was looked at, and below it what to do.
+    /// Returns the report for a terminal, in the form of `linkerd check`: a mark and the check, and below it
+    /// the detail and the fix.
     pub fn text(&self) -> String {
         let mut out = String::new();
         let mut category = "";
@@ -215,7 +222,8 @@ fn reason(figure: &Figure) -> Option<Reason> {
     figure.missing().map(|missing| missing.reason)
 }
 
-/// Of the first volume that nobody knows: a disk known in part is not known. A VM without volumes lacks nothing.
+/// Returns why the first volume without a figure has none: a disk that is known in part is not known. A VM
+/// without volumes lacks nothing.
 fn disk_reason(vm: &Vm) -> Option<Reason> {
     let more = vm.summary.usage.disk_volumes as usize > vm.volumes.len();
     vm.volumes.iter().find_map(|volume| reason(&volume.usage)).or(more.then_some(Reason::TooLarge))
@@ -230,7 +238,7 @@ fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Whether VMs are known of at all: one of two resources is enough.
+/// Returns whether any VMs are known: one of the two resources is enough.
 fn inventory_known(sources: &[SourceHealth]) -> bool {
     let inventory = [SourceId::Wukongs, SourceId::VirtualMachines];
     sources.iter().any(|source| inventory.contains(&source.id) && source.state == SourceState::Healthy)

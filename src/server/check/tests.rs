@@ -1,4 +1,4 @@
-//! What the report says of what was found.
+//! Tests of the report for made-up answers and snapshots.
 
 use super::{permissions::Allowed, *};
 use collector::client::{CredentialError, Summary};
@@ -10,7 +10,7 @@ use wukong_core::{ClusterState, Limits, observation::*};
 
 const NOW: i64 = 1_800_000_000_000;
 
-/// Two running VMs of one volume each, one of them on a raw device.
+/// Returns a snapshot of two running VMs with one volume each, one of them a raw device.
 fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
     let limits =
         Limits { metrics_interval: 15_000, disk_interval: 60_000, ceph_interval: 300_000, disk_sources };

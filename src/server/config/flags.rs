@@ -1,6 +1,7 @@
-//! The command line as it was typed: every value is text, so that all mistakes can be told at once.
+//! The command line as it was typed. Every value is text, so that all mistakes can be reported at once.
 //!
-//! The text of each flag says its unit; clap adds the default and the environment variable.
+//! The doc comments of flags are the text of `--help` and say the unit; clap adds the default and the
+//! environment variable.
 
 use clap::{Args, Parser, Subcommand};
 

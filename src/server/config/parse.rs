@@ -1,4 +1,5 @@
-//! One function for each kind of value: text in, value out, or what was expected instead.
+//! Parsers of flag values, one function for each kind of value. Each returns the value, or what was expected
+//! instead. Used by `validate` and `sources`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,14 +13,14 @@ use super::{AllowedHosts, Listen, LogFormat, Output};
 use collector::config::KubeletAccess;
 use model::{name::is_dns_label, quantity::Quantity, source::SourceId};
 
-/// What a value should have been, in words that follow "expected".
+/// What was expected, as text that follows the word "expected".
 pub type Expected = String;
 
 pub fn socket(text: &str) -> Result<SocketAddr, Expected> {
     text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:8081 or [::]:8081".to_owned())
 }
 
-/// An address and a port; or a port alone, as `:8081`, for every address.
+/// Parses an address and a port, or `:8081` for that port on every address.
 pub fn listen(text: &str) -> Result<Listen, Expected> {
     let port = text.strip_prefix(':').and_then(|port| port.parse().ok());
     let every = port.map(|port| Listen::EveryFamily { port });
@@ -30,6 +31,7 @@ pub fn listen(text: &str) -> Result<Listen, Expected> {
     })
 }
 
+/// Parses a duration within the range, such as `15s`.
 pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Expected> {
     let in_range = |duration: &Duration| range.contains(duration);
     humantime::parse_duration(text).ok().filter(in_range).ok_or_else(|| {
@@ -38,6 +40,7 @@ pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration
     })
 }
 
+/// Parses a whole number within the range.
 pub fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> {
     let in_range = |number: &u64| range.contains(number);
     text.parse()
@@ -46,7 +49,7 @@ pub fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> 
         .ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
 }
 
-/// A Kubernetes quantity. The range's ends are whole MiB.
+/// Parses a Kubernetes quantity of bytes. The range's ends are whole MiB.
 pub fn bytes(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> {
     let found = Quantity::parse(text).ok().map(Quantity::units).filter(|bytes| range.contains(bytes));
     found.ok_or_else(|| {
@@ -54,7 +57,7 @@ pub fn bytes(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> {
     })
 }
 
-/// Namespaces in the order given, each once; none for an empty list.
+/// Parses namespaces, in the order given and without duplicates. `None` for an empty list.
 pub fn namespaces(text: &str) -> Result<Option<Vec<String>>, Expected> {
     let mut found: Vec<String> = Vec::new();
     for name in items(text) {
@@ -70,7 +73,7 @@ pub fn namespaces(text: &str) -> Result<Option<Vec<String>>, Expected> {
     Ok((!found.is_empty()).then_some(found))
 }
 
-/// Hosts in lower case, each with or without a port; or `*`, alone, for every host.
+/// Parses hosts, each with or without a port, into lower case; `*` alone means every host.
 pub fn hosts(text: &str) -> Result<AllowedHosts, Expected> {
     if items(text).eq(["*"]) {
         return Ok(AllowedHosts::Every);
@@ -80,7 +83,8 @@ pub fn hosts(text: &str) -> Result<AllowedHosts, Expected> {
     Ok(if hosts.is_empty() { AllowedHosts::ByListener } else { AllowedHosts::Named(hosts) })
 }
 
-/// Networks, and addresses as networks of one. IPv4 is written as IPv4: that is what addresses are compared in.
+/// Parses networks; an address is a network of one. IPv4 networks must be written as IPv4, since addresses
+/// are compared in that form.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, Expected> {
     let network = |item: &str| {
         let network = item.parse().or_else(|_| item.parse().map(|address: IpAddr| IpNet::from(address)));
@@ -111,6 +115,7 @@ pub fn output(text: &str) -> Result<Output, Expected> {
     }
 }
 
+/// Returns the directives of a log filter if `tracing_subscriber::EnvFilter` can parse them.
 pub fn log_filter(text: &str) -> Result<String, Expected> {
     let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
     parsed
@@ -118,7 +123,7 @@ pub fn log_filter(text: &str) -> Result<String, Expected> {
         .map_err(|_| "log directives such as info or wukong_dashboard=debug".into())
 }
 
-/// Sources of disk figures in the order given, each once.
+/// Parses the sources of disk figures, in the order given and without duplicates.
 pub fn disk_sources(text: &str) -> Result<Vec<SourceId>, Expected> {
     let mut found = Vec::new();
     for name in items(text) {
@@ -147,7 +152,7 @@ pub fn flag(text: &str) -> Result<bool, Expected> {
     text.parse().map_err(|_| "true or false".to_owned())
 }
 
-/// The base address of an HTTP API.
+/// Parses the base URL of an HTTP API, which must have no query and no fragment.
 pub fn url(text: &str) -> Result<http::Uri, Expected> {
     let url = text.parse::<http::Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()));
     let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")));
@@ -155,13 +160,13 @@ pub fn url(text: &str) -> Result<http::Uri, Expected> {
     url.ok_or_else(|| "an address such as https://prometheus.example.org/prefix".to_owned())
 }
 
-/// Whether an address has a user, a password or a query, where keys stand too.
+/// Returns whether a URL has a user, a password or a query, which may hold a key.
 pub fn holds_credentials(url: &str) -> bool {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     url.contains('?') || authority.split(['/', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
-/// `cluster=a,env=b`
+/// Parses labels and their values, such as `cluster=a,env=b`.
 pub fn matchers(text: &str) -> Result<Vec<(String, String)>, Expected> {
     let pair = |item: &str| {
         let (label, value) = item.split_once('=')?;
@@ -173,13 +178,14 @@ pub fn matchers(text: &str) -> Result<Vec<(String, String)>, Expected> {
         .collect()
 }
 
-/// A label of Prometheus.
+/// Returns whether the text is a label name of Prometheus.
 fn is_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// A tenant's name, or the header that names it.
+/// Parses a tenant's name, or a header and its value. Returns the header's name and value. The header
+/// `Authorization` is refused.
 pub fn tenant(text: &str) -> Result<(String, String), Expected> {
     let (header, name) = text.split_once(':').unwrap_or(("X-Scope-OrgID", text));
     let (header, name) = (header.trim(), name.trim());

@@ -1,4 +1,4 @@
-//! Raw flags of the sources → their configuration.
+//! Validates the flags of the sources: kubelets, Prometheus and Ceph. Called by `validate`.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -109,7 +109,7 @@ impl Check {
         })
     }
 
-    /// An address that can hold a password is refused without being shown.
+    /// Parses a URL. One that may hold a password is refused, and the mistake does not show it.
     fn url(&mut self, setting: &'static str, text: &Option<String>) -> Option<http::Uri> {
         let text = given(text.as_deref())?;
         if parse::holds_credentials(text) {

@@ -1,4 +1,5 @@
-//! Raw flags → [`Invocation`]. Every value is looked at before anything is refused.
+//! Turns raw flags into an [`Invocation`]. Every value is checked before anything is refused. `main` calls
+//! [`read`].
 
 use std::{ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -18,23 +19,24 @@ pub(super) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=D
 pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
 const COLLECTION: RangeInclusive<u64> = 1 << 20..=4 << 30;
-/// Below the connections that are accepted: pages must find a place beside the streams.
+/// Range of --max-event-clients. Pages must find a connection beside the event streams.
 const EVENT_CLIENTS: RangeInclusive<u64> = 1..=8000;
 const VMS: RangeInclusive<u64> = 1..=10_000;
 const NODES: RangeInclusive<u64> = 1..=500;
-/// kube's client logs whole answers that it cannot decode, and each failure that `collect` logs in words.
+/// The default log filter. kube's client logs whole answers that it cannot decode, and failures that
+/// `collector` logs itself.
 const LOG_FILTER: &str = "info,kube_client=off";
 
-/// Why no invocation came out.
+/// Why the command line gave no invocation.
 #[derive(Debug)]
 pub enum Refusal {
-    /// clap's own answer: help, version, or a flag that does not exist.
+    /// clap's answer: the help text, the version, or a flag that does not exist.
     Clap(clap::Error),
-    /// Values that cannot be used, all of them.
+    /// All values that cannot be used.
     Mistakes(Vec<Mistake>),
 }
 
-/// A value that cannot be used.
+/// A value of a flag or an environment variable that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The flag and its environment variable.
@@ -63,7 +65,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Reads the command line and the environment.
+/// Reads and validates the command line and the environment. Fails with every mistake at once, or with
+/// clap's answer.
 pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Result<Invocation, Refusal> {
     let flags = Flags::try_parse_from(arguments).map_err(Refusal::Clap)?;
     let mut check = Check::default();
@@ -77,7 +80,8 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>, rust_log: &str) -> Re
     if check.mistakes.is_empty() { Ok(invocation) } else { Err(Refusal::Mistakes(check.mistakes)) }
 }
 
-/// Collects mistakes, and stands in a default for each so that the rest is looked at too.
+/// Collects mistakes. A value that cannot be used is replaced by its default, so that the rest is checked
+/// too.
 #[derive(Default)]
 pub(super) struct Check {
     pub(super) mistakes: Vec<Mistake>,
@@ -90,7 +94,7 @@ impl Check {
         Invocation { log: self.log(&flags.log, rust_log), task: Task::Serve(config) }
     }
 
-    /// Its log is for those who ask for it: the report says all that went wrong.
+    /// The log of `check` is off unless RUST_LOG is set: the report says everything that went wrong.
     fn check(&mut self, flags: &CheckFlags, rust_log: &str) -> Invocation {
         let kubernetes = kubernetes(flags.kubeconfig.as_deref(), flags.context.as_deref());
         let config = Config {
@@ -121,7 +125,7 @@ impl Check {
         Invocation { log: self.log(&flags.log, rust_log), task: Task::Sim(sim) }
     }
 
-    /// It says all that it has to say with its exit code.
+    /// The health check logs nothing: its exit code says everything.
     fn healthcheck(&mut self, http: &HttpFlags) -> Invocation {
         let log = LogConfig { format: LogFormat::Text, filter: String::new() };
         Invocation { log, task: Task::Healthcheck(self.listen(http)) }
@@ -252,7 +256,8 @@ impl Check {
         }
     }
 
-    /// An empty value is one that was not given: manifests often set a variable to nothing.
+    /// Parses one value, and returns `default` after a mistake. An empty value counts as not given:
+    /// manifests often set a variable to nothing.
     pub(super) fn value<T>(
         &mut self,
         setting: &'static str,

@@ -1,7 +1,8 @@
-//! What an address must be before anything reads it, and which virtual machine a page's address names.
+//! Checks addresses before a handler reads them, and finds the virtual machine that a page's address names.
+//! `layers` and `pages` call it.
 //!
-//! Paths are read by axum's router and again by Leptos', which takes the path through the rules of WHATWG: one that the two
-//! read differently (`/a/../b`, `/a\b`) leads nowhere.
+//! axum's router and Leptos' router both read the path, and Leptos' router applies the WHATWG URL rules. A
+//! path that the two read differently (`/a/../b`, `/a\b`) is not found.
 
 use axum::http::Uri;
 use leptos_router::location::RequestUrl;
@@ -13,15 +14,16 @@ use model::{
     params::{Params, is_unseen, percent_decode},
 };
 
-/// Where the browser's half asks.
+/// Path prefix of the server functions, which the browser's half calls.
 pub const SERVER_FUNCTIONS: &str = "/fn/";
 
-/// Whether this is the path of a probe. Probes are answered under any host name, and when every place is taken.
+/// Returns whether this is the path of a probe. Probes are answered under any host name, and even if all
+/// connections are taken.
 pub fn is_probe(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
 }
 
-/// Refuses an address whose path or query cannot be read, or holds characters that are not seen.
+/// Refuses an address whose path or query cannot be decoded, or has invisible characters.
 pub fn check(uri: &Uri) -> ApiResult<()> {
     let path = uri.path();
     if !path.starts_with('/') || percent_decode(path).is_none_or(|path| path.contains(is_unseen)) {
@@ -31,12 +33,12 @@ pub fn check(uri: &Uri) -> ApiResult<()> {
     Ok(())
 }
 
-/// The query string, without its question mark; empty where there is none.
+/// Returns the query string without its question mark; empty if there is none.
 pub fn query(uri: &Uri) -> &str {
     uri.query().unwrap_or_default()
 }
 
-/// Refuses what no page has in its address, before anything is rendered.
+/// Refuses an address that no page can have, before anything is rendered.
 pub fn check_page(uri: &Uri) -> ApiResult<()> {
     let path = uri.path();
     if path.contains("//") || path.len() > 1 && path.ends_with('/') || !is_read_alike(path) {
@@ -48,18 +50,19 @@ pub fn check_page(uri: &Uri) -> ApiResult<()> {
     }
 }
 
-/// The namespace and name in the address of a virtual machine's page.
+/// Returns the namespace and name in the address of a virtual machine's page, if both are valid.
 pub fn vm_of_page(uri: &Uri) -> Option<(String, String)> {
     vm_names(uri.path()).filter(|(namespace, name)| check_vm(namespace, name).is_ok())
 }
 
-/// Whatever stands in the places of the names, decoded once.
+/// Returns the path segments of the namespace and the name, decoded once and not validated.
 fn vm_names(path: &str) -> Option<(String, String)> {
     let (namespace, name) = path.strip_prefix("/vms/")?.split_once('/')?;
     Some((percent_decode(namespace)?, percent_decode(name)?))
 }
 
-/// Leptos is given the path behind an origin.
+/// Returns whether Leptos' router reads the path as it is written. Leptos gets it as part of an absolute
+/// URL.
 fn is_read_alike(path: &str) -> bool {
     let read = RequestUrl::new(&["http://localhost", path].concat()).parse();
     read.is_ok_and(|url| url.path() == path)

@@ -1,6 +1,8 @@
-//! The browser half, inside the executable: looked up once at start, sent as it was compressed at build time.
+//! Serves the files of the browser's half, which are embedded in the executable. They are indexed once at
+//! start and sent as they were compressed by the build.
 //!
-//! `build.rs` says which folder is embedded. Everything under `pkg/HASH/` has its content's hash in its path.
+//! `build.rs` says which folder is embedded. The path of every file under `pkg/HASH/` contains the hash of
+//! the content.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -26,7 +28,7 @@ const PKG: &str = "pkg/";
 #[folder = "$WUKONG_SITE_DIR"]
 struct Site;
 
-/// Every embedded file by its path, without the leading slash.
+/// All embedded files by path, without the leading slash.
 #[derive(Default)]
 pub struct Assets {
     files: HashMap<String, Asset>,
@@ -58,12 +60,14 @@ impl Variant {
 }
 
 impl Assets {
-    /// What was embedded when the program was built.
+    /// Returns the files that were embedded when the program was built. Fails if the manifest cannot be
+    /// read.
     pub fn embedded() -> Result<Self, serde_json::Error> {
         Self::new(Site::iter().filter_map(|path| Some((path.to_string(), Site::get(&path)?.data))))
     }
 
-    /// Out of `(path, content)` pairs; `.br` and `.gz` belong to the file that they are named after.
+    /// Builds the index from `(path, content)` pairs. A `.br` or `.gz` file is the compressed form of the
+    /// file that it is named after. Fails if the manifest cannot be read.
     pub fn new(
         files: impl IntoIterator<Item = (String, Cow<'static, [u8]>)>,
     ) -> Result<Self, serde_json::Error> {
@@ -79,17 +83,17 @@ impl Assets {
         Ok(assets)
     }
 
-    /// What pages link to.
+    /// Returns the URLs of the files that pages link to.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
     }
 
-    /// Files that do not live under `pkg/`: icons and the like.
+    /// Returns the paths of files that are not under `pkg/`, such as icons.
     pub fn at_root(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str).filter(|path| !path.starts_with(PKG))
     }
 
-    /// Whether there is a file at this path of an address.
+    /// Returns whether a file has this path of an address.
     pub fn contain(&self, path: &str) -> bool {
         path.strip_prefix('/').is_some_and(|path| self.files.contains_key(path))
     }
@@ -100,7 +104,7 @@ impl Assets {
     }
 }
 
-/// `GET /pkg/…` and the files at the root.
+/// Handles `GET /pkg/…` and the files at the root.
 pub async fn serve(State(assets): State<Arc<Assets>>, request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/');
     assets.respond(path, request.headers()).into_response()
@@ -151,7 +155,8 @@ fn is_sibling(name: &str, all: &HashMap<String, Cow<'static, [u8]>>) -> bool {
     base.is_some_and(|base| all.contains_key(base))
 }
 
-/// A path with a hash never changes its content; anything else may with the next version.
+/// Returns the value of `Cache-Control`. A path with a hash never changes its content; any other file may
+/// change with the next version.
 fn cache_control(name: &str) -> &'static str {
     if name.starts_with(PKG) { "public, max-age=31536000, immutable" } else { "public, max-age=3600" }
 }
@@ -173,7 +178,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// `manifest.json` as the build writes it: what is not made is absent.
+/// `manifest.json` as the build writes it. A field is absent if the build did not make the file.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Manifest {

@@ -1,6 +1,8 @@
-//! `/at/BUILD/LANGUAGE/…`: what the browser's half of a build asks. It reads answers without names, so that those of
-//! another build would make no sense to it: a page that stayed open while the program was replaced is told so, and loads
-//! itself anew. What the server says to people comes in the language that the page is in.
+//! Routes `/at/BUILD/LANGUAGE/…`, by which the browser's half calls server functions and follows events.
+//!
+//! The answers have no field names, so a page cannot read those of another build: if the build differs, the
+//! answer is 409 with `Failure::OtherBuild`, and the page reloads itself. LANGUAGE is the language of the
+//! page, in which the server writes its texts.
 
 use std::convert::Infallible;
 
@@ -20,9 +22,10 @@ use super::{address::SERVER_FUNCTIONS, error::ApiError};
 use crate::server_fns::Failure;
 use i18n::Lang;
 
+/// Path prefix of the requests of a build's browser half.
 pub const PREFIX: &str = "/at/";
 
-/// Serves `routes`, and the same below the address of this build.
+/// Returns `routes`, and the same routes below the address of this build.
 pub fn beside(routes: Router, build: &str) -> Router {
     let own = Own { routes: routes.clone(), build: build.into() };
     routes.route("/at/{build}/{lang}/{*path}", get(answer).with_state(own))
@@ -57,16 +60,17 @@ async fn answer(
     }
 }
 
-/// What the browser's half asks for. Pages and files have one address each.
+/// The paths that the browser's half requests below its build's address. Pages and files have one address
+/// each.
 const ASKED: [&str; 2] = [SERVER_FUNCTIONS, "/api/events"];
 
-/// The inner router has cut the body off an answer to HEAD, and said how long it was if that was known. The outer one would
-/// say of what is left that it is nothing long.
+/// Keeps the length of an answer to HEAD. The inner router has removed the body and set the length if it was
+/// known; without this stream the outer router would set the length to 0.
 fn keep_length(response: Response) -> Response {
     response.map(|_| Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()))
 }
 
-/// The path behind a build's and its language, whichever they are; else the path itself.
+/// Returns the path after the build and the language, whatever they are; for any other path the path itself.
 pub fn inner_path(path: &str) -> &str {
     let inner = path.strip_prefix(PREFIX).and_then(|rest| {
         let (build, rest) = rest.split_once('/')?;
@@ -76,7 +80,7 @@ pub fn inner_path(path: &str) -> &str {
     inner.unwrap_or(path)
 }
 
-/// The address behind the build's and its language.
+/// Returns the address after the build and the language, if it is one of `ASKED`.
 fn below(uri: &Uri, build: &str) -> Option<Uri> {
     let address = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?.strip_prefix(build)?;
     if !ASKED.iter().any(|start| address.starts_with(start)) {

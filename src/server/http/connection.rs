@@ -1,4 +1,5 @@
-//! Accepts connections and ends them: HTTP/1.1, with a limit on everything that a client can make us hold.
+//! Accepts HTTP/1.1 connections and ends them, with a limit on everything that a client can make the program
+//! hold. `Server::run` calls [`listen`].
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,37 +25,40 @@ use super::{
     reserve::Reserve,
 };
 
-/// How long clients are waited for.
+/// Longest waits for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For a request's whole head, the idle time before it included: slow senders and idle connections end here.
+    /// For the whole head of a request, including the idle time before it. Ends slow senders and idle
+    /// connections.
     pub head: Duration,
-    /// For a client that takes nothing of its answer, or takes it more slowly than 1 kB/s for longer: it ends where a
-    /// connection only looks alive.
+    /// For a client that reads nothing of its answer, or reads it more slowly than 1 kB/s for longer. Ends
+    /// connections that only look alive.
     pub stall: Duration,
-    /// For answers under way once the program is to stop.
+    /// For unfinished answers when the program stops.
     pub drain: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        // Browsers keep a connection for the next poll, 15 s on. Kubernetes kills what has not stopped in 10 s.
+        // Browsers reuse a connection for the next poll, 15 s later. The manifests give the program 15 s to
+        // stop, and promise that it drains within 10 s.
         let seconds = Duration::from_secs;
         Self { head: seconds(30), stall: seconds(30), drain: seconds(9) }
     }
 }
 
-/// How many connections are taken, from whom, and for how long.
+/// Settings of connections: how many, from whom, and for how long.
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
-    /// Connections at the same time, beside those that are kept for probes. One peer has half of them at most.
+    /// Most connections at the same time, without those that are reserved for probes. One peer may have half
+    /// of them.
     pub most: usize,
     pub patience: Timeouts,
     pub proxies: TrustedProxies,
 }
 
-/// Connections at the same time: 2,000 people who follow events, and half as many that ask for something. Their heads are
-/// 48 MiB at most, and what waits for those who follow events is as much again.
+/// Most connections at the same time: 2,000 people who follow events, and half as many other clients. Their
+/// request heads take at most 48 MiB, and so do the events that wait to be sent.
 pub const MOST_CONNECTIONS: usize = 3072;
 
 impl Default for ConnectionConfig {
@@ -63,34 +67,36 @@ impl Default for ConnectionConfig {
     }
 }
 
-/// What is known of a request's connection.
+/// The connection that a request came on.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
     pub address: SocketAddr,
-    /// Every ordinary place was taken: this one is kept for probes, and nothing else is answered.
+    /// All ordinary connections were taken. This one is reserved for probes, and answers nothing else.
     pub probes_only: bool,
 }
 
-/// Bytes and number of a request's headers; larger ones get 431. The address alone may have 8 KiB.
+/// Most bytes and most headers of a request's head; a larger head gets 431. The URL alone may have 8 KiB.
 pub const LONGEST_HEAD: usize = 16 << 10;
 const MOST_HEADERS: usize = 64;
-/// Bytes of an answer in pieces that wait for a client to read: a stream is asked for no more of them. Answers that are
-/// whole in memory are shared, and not held back. As many bytes of the requests that follow are read ahead.
+/// Most bytes of a streamed answer that wait for a client to read; the stream is not polled for more.
+/// Answers that are whole in memory are shared and not held back. It is also how many bytes of the following
+/// requests are read ahead.
 pub const LONGEST_QUEUE: usize = 16 << 10;
-/// Bytes that the kernel holds of a connection, sent and received. By itself it takes up to 4 MB of an answer (`tcp_wmem`): a
-/// few thousand clients who do not read would be gigabytes, which count as this container's. The kernel doubles both, for
-/// its own needs.
+/// Bytes that the kernel buffers for a connection, sent and received. By default it buffers up to 4 MB of an
+/// answer (`tcp_wmem`): for a few thousand clients that do not read these would be gigabytes, which count
+/// for this container. The kernel doubles both values for its own needs.
 const SEND_BUFFER: usize = 64 << 10;
 const RECEIVE_BUFFER: usize = 16 << 10;
-/// Of an answer, beyond what the client has room for.
+/// Most bytes of an answer that the kernel takes beyond the client's receive window.
 #[cfg(target_os = "linux")]
 const LONGEST_UNSENT: u32 = 32 << 10;
-/// For the head of a request on a connection that is kept for probes: these ask as soon as they are connected.
+/// Longest wait for the head of a request on a connection that is reserved for probes, which send it as soon
+/// as they are connected.
 const PROBE_HEAD: Duration = Duration::from_secs(2);
-/// After `accept` failed for want of file descriptors: long enough for some to come free.
+/// Pause after `accept` failed for lack of file descriptors, long enough that some may be freed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then lets answers under way come to their end.
+/// Serves until `shutdown`, then waits for unfinished answers, at most for `Timeouts::drain`.
 pub async fn listen(
     listener: TcpListener,
     router: Router,
@@ -132,7 +138,8 @@ impl Server {
         }
     }
 
-    /// Never waits: a connection that finds no place goes to the reserve, where it soon ends.
+    /// Serves one connection and never waits. A connection beyond the limit goes to the reserve, where it
+    /// soon ends.
     fn serve(&mut self, stream: TcpStream, address: SocketAddr) {
         let peer = self.config.proxies.peer_of_connection(address);
         match self.places.try_acquire(peer) {
@@ -177,14 +184,15 @@ fn ordinary(patience: Timeouts) -> http1::Builder {
     http
 }
 
-/// One request each: hyper says `Connection: close` with the answer.
+/// Returns the settings of connections for probes. They serve one request each: hyper sends `Connection:
+/// close` with the answer.
 fn for_probes() -> http1::Builder {
     let mut http = ordinary(Timeouts { head: PROBE_HEAD, ..Timeouts::default() });
     http.keep_alive(false);
     http
 }
 
-/// Connections inherit it from their listener.
+/// Limits the kernel's buffers. Connections inherit the limits from their listener.
 fn limit_buffers(listener: &TcpListener) {
     let socket = socket2::SockRef::from(listener);
     let limits = [
@@ -198,7 +206,7 @@ fn limit_buffers(listener: &TcpListener) {
     }
 }
 
-/// The next connection; none once the program is to stop.
+/// Returns the next connection, or `None` after `shutdown`.
 async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
     let accept = async {
         loop {
@@ -212,7 +220,7 @@ async fn accept(listener: &TcpListener, shutdown: &CancellationToken) -> Option<
         }
     };
     let (stream, address) = shutdown.run_until_cancelled(accept).await?;
-    // Answers are written whole: waiting for more to send only delays them.
+    // Answers are written whole, so waiting for more data (Nagle) only delays them.
     let _ = stream.set_nodelay(true);
     Some((stream, address))
 }

@@ -1,7 +1,9 @@
-//! Which content coding a client takes (RFC 9110, 12.5.3), out of those that are compressed beforehand.
+//! Chooses the content coding (RFC 9110, 12.5.3) of answers that are compressed beforehand: files and the
+//! list of VMs.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+/// A content coding, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Brotli,
@@ -10,7 +12,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The value of `Content-Encoding`; none for the bytes as they are.
+    /// Returns the value of `Content-Encoding`; `None` for uncompressed bytes.
     pub fn header(self) -> Option<HeaderValue> {
         match self {
             Self::Brotli => Some(HeaderValue::from_static("br")),
@@ -20,8 +22,8 @@ impl Encoding {
     }
 }
 
-/// The coding that the client likes best; the smaller one where it does not care. A client that refuses all of
-/// them gets the bytes as they are.
+/// Returns the coding with the largest weight; of equal weights brotli, which is smaller, then gzip. A
+/// client that refuses all of them gets uncompressed bytes.
 pub fn negotiate(headers: &HeaderMap) -> Encoding {
     let accepted = Accepted::read(headers);
     let (brotli, gzip) = (accepted.weight("br"), accepted.weight("gzip"));
@@ -35,7 +37,7 @@ pub fn negotiate(headers: &HeaderMap) -> Encoding {
     }
 }
 
-/// Weights in thousandths; none where the header does not name the coding.
+/// Weights in thousandths; `None` if the header does not name the coding.
 #[derive(Default)]
 struct Accepted {
     brotli: Option<u16>,
@@ -68,7 +70,7 @@ impl Accepted {
     }
 }
 
-/// `q=0.5` as 500; 1000 where it is not given, 0 where it cannot be read.
+/// Returns the weight in thousandths: 500 for `q=0.5`, 1000 if there is none, 0 if it cannot be parsed.
 fn weight(parameters: &str) -> u16 {
     let quality = parameters.split(';').find_map(|p| p.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='));
     let Some(quality) = quality else { return 1000 };

@@ -1,4 +1,5 @@
-//! The one error that leaves the program: status, words for the caller, nothing internal.
+//! The one error type of HTTP answers: a status and a text for the caller, without internal details. Every
+//! handler and layer of `http` uses it.
 
 use std::borrow::Cow;
 
@@ -16,9 +17,10 @@ use model::{
     message::{Key, Message},
 };
 
+/// The result of a handler.
 pub type ApiResult<T> = Result<T, ApiError>;
 
-/// What can go wrong while a request is answered.
+/// Why a request cannot be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     #[error("{}: expected {}", .0.field, expected_english(&.0.expected))]
@@ -27,7 +29,7 @@ pub enum ApiError {
     BadRequest(Message),
     #[error("{0}")]
     NotFound(Cow<'static, str>),
-    /// A part of the path where a name stands.
+    /// The path has no valid name where one is expected.
     #[error("no virtual machine can have this name: expected {}", expected_english(&Expected::Name))]
     NoName,
     #[error("{name} exists in more than one namespace: say which with ?namespace=")]
@@ -38,12 +40,13 @@ pub enum ApiError {
     UrlTooLong(usize),
     #[error("this host name is not served here; --allowed-hosts lists the names that are")]
     Misdirected,
-    /// Its page can read no answer, but could tell by the time that it takes what there is.
+    /// A page of another site could not read the answer, but could measure how long it takes and so learn
+    /// something.
     #[error("a page of another site may link to this server, and not load anything from it")]
     OtherSite,
     #[error("{0}")]
     Unavailable(&'static str),
-    /// No browser could use the answer: what is refused so is never stored.
+    /// A browser asked for the answer ahead of time. It could not use the answer, which is never stored.
     #[error("this is not answered ahead: ask when somebody looks at it")]
     Prefetch,
     /// Seconds after which to try again.
@@ -57,12 +60,13 @@ pub enum ApiError {
     /// Seconds after which to try again.
     #[error("this server is busy: try again in {0} s")]
     Busy(u32),
-    /// The cause is in the log; callers need not know it.
+    /// The cause is in the log; callers do not need to know it.
     #[error("the server failed to answer; see its log")]
     Internal,
 }
 
 impl ApiError {
+    /// Returns the status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadField(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -79,7 +83,7 @@ impl ApiError {
         }
     }
 
-    /// For people, who come by fewer of these than programs do.
+    /// Returns the text for people. Errors that only programs meet have their English text.
     fn said(&self) -> Message {
         match self {
             Self::BadField(BadParam { field, expected }) => {
@@ -97,7 +101,8 @@ impl ApiError {
         }
     }
 
-    /// The last event of a stream that it ends, for programs: the problem that a request gets, and when to come back.
+    /// Returns the last event of a stream that this error ends, for programs: the problem as a request would
+    /// get it, and when to reconnect.
     pub fn last_event(&self) -> String {
         let problem = self.problem().json();
         let retry = match self {
@@ -141,8 +146,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A problem of RFC 9457. It rides along in the response's extensions, so that [`super::layers`] can tell it to a
-/// person as a page.
+/// A problem of RFC 9457. The response carries it as an extension, so that [`super::layers`] can show it to
+/// a person as a page.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
     r#type: &'static str,
@@ -150,10 +155,10 @@ pub struct Problem {
     #[serde(serialize_with = "as_number")]
     pub status: StatusCode,
     pub detail: String,
-    /// The same for people.
+    /// The detail for people.
     #[serde(skip)]
     said: Message,
-    /// The parameter that is wrong.
+    /// The parameter that is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     /// The namespaces to choose from.
@@ -162,13 +167,14 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Returns a problem with this status and detail.
     pub fn new(status: StatusCode, detail: String) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         let said = detail.as_str().into();
         Self { r#type: "about:blank", title, status, detail, said, field: None, namespaces: Vec::new() }
     }
 
-    /// The problem of a status that came without words of our own.
+    /// Returns the problem of a status that came without a text of this program.
     pub fn of_status(status: StatusCode) -> Self {
         let said = match status {
             StatusCode::SERVICE_UNAVAILABLE => msg!(problem.timeout_text),
@@ -181,12 +187,12 @@ impl Problem {
         Self { said: said.clone(), ..Self::new(status, said.english()) }
     }
 
-    /// Numbers and texts always serialise.
+    /// Cannot fail: numbers and strings always serialize.
     fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The title for people.
+    /// Returns the title for people.
     fn heading(&self) -> Key {
         match self.status {
             StatusCode::BAD_REQUEST => key!(problem.bad_request),
@@ -202,7 +208,7 @@ impl Problem {
         }
     }
 
-    /// The same for people: no script, no data of the request.
+    /// Returns the problem as an HTML page for people, without scripts and without data of the request.
     pub fn page(&self, stylesheet: &str, lang: Lang) -> String {
         let (title, all) = (text_in(lang, self.heading()), text_in(lang, key!(problem.all_vms)));
         let detail = escape(&self.said.render(lang));

@@ -1,16 +1,18 @@
-//! Entity tags: made from the bytes, compared weakly (RFC 9110, 8.8.3 and 13.1.2).
+//! Entity tags, made from the bytes and compared weakly (RFC 9110, 8.8.3 and 13.1.2). Files and the list of
+//! VMs use them.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-/// A weak tag: the same content in another coding has the same one. 128 bits of SHA-256.
+/// Returns a weak tag of 128 bits of SHA-256. It is weak because the same content in another coding has the
+/// same tag.
 pub fn of(bytes: &[u8]) -> HeaderValue {
     let digest = Sha256::digest(bytes);
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     HeaderValue::from_str(&format!("W/\"{hex}\"")).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
-/// Whether the client has this already.
+/// Returns whether `If-None-Match` names the tag, so that the client has the content already.
 pub fn matches(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let Ok(etag) = etag.to_str() else { return false };
     let lines = headers.get_all(header::IF_NONE_MATCH).iter();
@@ -21,7 +23,7 @@ fn lists(line: &str, wanted: &str) -> bool {
     line.trim() == "*" || tags(line).any(|tag| tag == wanted)
 }
 
-/// The quoted parts: a tag may itself hold a comma, so the list is not split at commas.
+/// Returns the quoted parts. The list is not split at commas, since a tag may contain one.
 fn tags(line: &str) -> impl Iterator<Item = &str> {
     line.split('"').skip(1).step_by(2)
 }

@@ -1,4 +1,4 @@
-//! For whoever starts and restarts the program: alive, and ready.
+//! Health checks for Kubernetes and Docker: alive, ready, and a client for the command `healthcheck`.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -14,17 +14,19 @@ use super::{
     state::App,
 };
 
-/// Alive, whatever the cluster does.
+/// Handles `GET /healthz`. The program is alive, whatever the cluster does.
 pub async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Longest wait for a program that is alive: shorter than the 3 s that Docker and our manifests give a probe.
+/// Longest wait for an answer: shorter than the 3 s that Docker and the manifests give a probe.
 const PATIENCE: Duration = Duration::from_secs(2);
 const QUESTION: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const ALIVE: &[u8] = b"HTTP/1.1 200";
 
-/// Asks the program that listens at one of these addresses whether it is alive, for containers that hold no other client.
+/// Asks the program that listens at one of these addresses whether it is alive, for containers without
+/// another HTTP client. The wait is divided among the addresses. Fails with the last error if none answers
+/// 200.
 pub async fn ask(addresses: &[SocketAddr]) -> io::Result<()> {
     let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
@@ -45,7 +47,8 @@ async fn ask_patiently(address: SocketAddr) -> io::Result<()> {
     if status == ALIVE { Ok(()) } else { Err(io::Error::other(format!("{address} is not well"))) }
 }
 
-/// Ready once every source was tried: a source that is forbidden must not hide the page that says so.
+/// Handles `GET /readyz`. The program is ready after every source was tried: a source that is forbidden must
+/// not hide the page that reports it.
 pub async fn ready(State(app): State<App>) -> ApiResult<&'static str> {
     match app.reader.snapshot().ready {
         true => Ok("ready\n"),

@@ -1,5 +1,7 @@
-//! `--allowed-hosts`: which names this server answers to. It keeps a page of another origin from reading the API
-//! by pointing a name of its own at this address (DNS rebinding), for as long as there is no sign-in.
+//! `--allowed-hosts`: which host names the server answers to. `layers` checks every request.
+//!
+//! While there is no sign-in, this keeps a page of another origin from reading the API by pointing its own
+//! DNS name at this address (DNS rebinding).
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -12,13 +14,14 @@ use super::{address, error::ApiError};
 use crate::server::config::AllowedHosts;
 use i18n::msg;
 
-/// The hosts that are answered; none: every host.
+/// The hosts that are answered; `None` means every host.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts(Option<Arc<[Host]>>);
 
 impl Hosts {
-    /// On a loopback listener this machine's own names are answered, and what is named beside them. Elsewhere nobody can
-    /// know by which names the server is reached, so that every host is answered until some are named.
+    /// Decides which hosts are answered. On a loopback listener these are the machine's own names and the
+    /// configured ones. On any other listener the program cannot know its names, so every host is answered
+    /// unless some are configured.
     pub fn new(allowed: &AllowedHosts, listener: Option<IpAddr>) -> Self {
         let loopback = listener.map(|address| address.to_canonical()).filter(IpAddr::is_loopback);
         let named: &[String] = match (allowed, loopback) {
@@ -30,7 +33,7 @@ impl Hosts {
         Self(Some(own.chain(named.iter().filter_map(|host| Host::parse(host))).collect()))
     }
 
-    /// Refuses a request for another host. Probes come with the pod's address as host: their paths are left out.
+    /// Refuses a request for another host. Probes are exempt, since they send the pod's address as host.
     pub fn check<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
         let Some(hosts) = &self.0 else { return Ok(()) };
         if address::is_probe(request.uri().path()) {
@@ -44,14 +47,14 @@ impl Hosts {
     }
 }
 
-/// What a browser on this machine calls a loopback listener.
+/// Returns the names by which a browser on this machine reaches a loopback listener.
 fn own_hosts(listener: IpAddr) -> [Host; 4] {
     let addresses = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), listener];
     let [ipv4, ipv6, listener] = addresses.map(|address| Host { name: Name::Address(address), port: None });
     [Host { name: Name::Text("localhost".to_owned()), port: None }, ipv4, ipv6, listener]
 }
 
-/// A host, and a port where one is named.
+/// A host, with its port if one is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Host {
     name: Name,
@@ -60,15 +63,15 @@ struct Host {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Name {
-    /// In lower case, without the dot that may end a DNS name.
+    /// In lower case, without a trailing dot.
     Text(String),
-    /// An address has many spellings: `[::1]`, `[0:0:0:0:0:0:0:1]`.
+    /// Parsed, since an address has many spellings: `[::1]`, `[0:0:0:0:0:0:0:1]`.
     Address(IpAddr),
 }
 
 impl Host {
-    /// `uri-host [":" port]` of RFC 9110, 7.2; none for anything else. User information is no part of it: behind an `@`
-    /// stands another host than the one that a careless reader sees.
+    /// Parses `uri-host [":" port]` of RFC 9110, 7.2; `None` for anything else. User information is refused:
+    /// the host after an `@` is not the one that a careless reader sees.
     fn parse(text: &str) -> Option<Self> {
         let authority = text.parse::<Authority>().ok().filter(|_| !text.contains('@'))?;
         let port = match text.strip_prefix(authority.host())? {
@@ -78,13 +81,13 @@ impl Host {
         Some(Self { name: Name::parse(authority.host())?, port })
     }
 
-    /// A host without a port stands for every port.
+    /// Returns whether `wanted` is this host. A host without a port answers to every port.
     fn answers_to(&self, wanted: &Self) -> bool {
         self.name == wanted.name && (self.port.is_none() || self.port == wanted.port)
     }
 }
 
-/// Digits alone: a number that Rust reads may begin with a plus sign.
+/// Parses a port of digits only; Rust's parser would accept a plus sign.
 fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -104,8 +107,8 @@ impl Name {
     }
 }
 
-/// The target's authority where the request line names one (then the Host header does not count), else the only Host
-/// header: RFC 9112, 3.2.
+/// Returns the host that is asked for (RFC 9112, 3.2): the authority of the request line if it has one,
+/// which overrides the Host header, else the only Host header.
 fn requested_host<B>(request: &Request<B>) -> Option<Host> {
     if let Some(authority) = request.uri().authority() {
         return Host::parse(authority.as_str());

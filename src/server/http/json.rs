@@ -1,4 +1,5 @@
-//! The shapes of the REST API. Contract fields first; exact ones stand beside them, never instead.
+//! The JSON of the REST API, which `rest`, `listing` and `events` send. The fields of the contract come
+//! first; exact values stand beside them and never replace them.
 
 use serde::{Serialize, Serializer};
 
@@ -22,15 +23,16 @@ pub use groups::GroupsJson;
 pub use past::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
-/// All VMs of the scope as a JSON array; `size` is a guess at its bytes.
+/// Returns all VMs of the scope as a JSON array. `size` is an estimate of its bytes.
 pub fn vms(_scope: &Scope, snapshot: &Snapshot, size: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(size + size / 16);
-    // One VM after the other: 10,000 of them side by side take more than the text does.
-    // Writing numbers and texts into memory cannot fail.
+    // The VMs are converted one by one: 10,000 converted VMs would take more memory than their text. Cannot
+    // fail: numbers and strings are written to memory.
     let _ = serde_json::Serializer::new(&mut out).collect_seq(snapshot.vms.iter().map(|vm| VmJson::new(vm)));
     out
 }
 
+/// One VM, as `/api/vms` and `/api/vms/{name}` show it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VmJson<'a> {
@@ -38,7 +40,7 @@ pub struct VmJson<'a> {
     name: &'a str,
     namespace: &'a str,
     status: &'static str,
-    /// Cores; null where the spec cannot be read.
+    /// Cores; null if the spec cannot be read.
     cpu: Option<serde_json::Number>,
     memory: &'a str,
     node_name: &'a str,
@@ -50,9 +52,9 @@ pub struct VmJson<'a> {
     metrics: Option<MetricsJson>,
     kind: &'static str,
     kubevirt_status: &'a str,
-    /// Why one in error does not run; empty where nothing says.
+    /// Why a VM in error does not run; empty if no object says why.
     kubevirt_message: String,
-    /// What its objects contradict each other in; absent where they agree.
+    /// The contradiction between its objects; absent if they agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     conflict: Option<String>,
     migrating_to: &'a str,
@@ -60,7 +62,7 @@ pub struct VmJson<'a> {
     pod: &'a str,
     memory_bytes: Option<u64>,
     cpu_millicores: Option<serde_json::Number>,
-    /// Why it is not known what the VM would start with; null where it is.
+    /// Why the allocation that the VM would start with is not known; null if it is known.
     allocation_missing: Option<MissingJson>,
     usage: UsageJson,
     volumes: Vec<VolumeJson<'a>>,
@@ -138,8 +140,8 @@ impl<'a> DiskJson<'a> {
     }
 }
 
-/// The contract's whole percentages. Only a Running VM has them, and only with both CPU and memory known; a disk
-/// that nobody knows is 0 here, and says why beside it.
+/// The contract's whole percentages. Only a Running VM has them, and only if CPU and memory are both known.
+/// An unknown disk is 0 here; `usage` says why it is unknown.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MetricsJson {
@@ -162,7 +164,8 @@ impl MetricsJson {
     }
 }
 
-/// The contract's figure is the pod's working set, whatever it leaves out; the exact one is unknown and says why.
+/// Returns the pod's working set of a VM with hugepages. The contract's figure is the working set, which
+/// leaves hugepages out; the exact figure is missing, with the reason.
 fn of_hugepages(usage: &Usage) -> Option<&Sample> {
     match usage.memory.missing() {
         Some(Missing { reason: Reason::Hugepages, last, .. }) => last.as_ref(),
@@ -176,7 +179,7 @@ struct UsageJson {
     cpu: FigureJson,
     memory: FigureJson,
     disk: FigureJson,
-    /// Volumes that `disk` counts, and all volumes.
+    /// Number of volumes that `disk` counts, and of all volumes.
     disk_known: u32,
     disk_volumes: u32,
 }
@@ -201,10 +204,10 @@ struct VolumeJson<'a> {
     size_bytes: Option<u64>,
     block: bool,
     storage_class: &'a str,
-    /// The source of `usage`, known or not.
+    /// The source of `usage`, whether that is known or not.
     from: &'static str,
     usage: FigureJson,
-    /// What other sources know of it, or what keeps each of them; never part of `usage`.
+    /// The readings of other sources, or why each has none; never part of `usage`.
     readings: Vec<ReadingJson>,
 }
 
@@ -236,7 +239,7 @@ impl ReadingJson {
     }
 }
 
-/// What is seen from inside; beside the host's figures, in place of none of them.
+/// What the guest agent reports. It stands beside the host's figures and replaces none of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct GuestJson<'a> {
@@ -266,7 +269,7 @@ struct FilesystemJson<'a> {
     r#type: &'a str,
     used: Option<u64>,
     capacity: Option<u64>,
-    /// Empty where it is not known which volume it lies on, or that is several.
+    /// Empty if the volume that it lies on is not known, or is more than one.
     claim: &'a str,
 }
 
@@ -277,7 +280,7 @@ impl<'a> FilesystemJson<'a> {
     }
 }
 
-/// A whole number where it is one, else a fraction: `4`, `0.5`.
+/// Returns `amount / per`, as a whole number if it is one, else as a fraction: `4`, `0.5`.
 fn decimal(amount: u64, per: u64) -> Option<serde_json::Number> {
     if amount.is_multiple_of(per) {
         Some((amount / per).into())

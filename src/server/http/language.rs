@@ -1,5 +1,6 @@
-//! Which language a person reads: `?lang=` says it and is remembered in a cookie, else the cookie, else what the browser
-//! prefers, else English. What names no language that there is counts as not said: a link goes on working.
+//! Chooses the language of an answer for people: that of `?lang=`, which is then remembered in a cookie,
+//! else that of the cookie, else the browser's preference, else English. An unknown language counts as none,
+//! so that links keep working. `layers` calls it.
 
 use axum::{
     extract::Request,
@@ -12,14 +13,14 @@ use super::address;
 use i18n::Lang;
 use model::params::Params;
 
-/// The parameter and the cookie.
+/// Name of the parameter and of the cookie.
 const NAME: &str = "lang";
 /// A year, in seconds.
 const REMEMBERED: u32 = 365 * 24 * 60 * 60;
-/// Nobody prefers more languages than these; a longer list is cut.
+/// Most preferences that are read; a longer list is cut.
 const MOST_PREFERENCES: usize = 32;
 
-/// Puts the language where handlers find it, and says which it was.
+/// Puts the language into the request's extensions, and names it in the answer.
 pub async fn choose(mut request: Request, next: Next) -> Response {
     let said = parameter(address::query(request.uri()));
     let lang = said.unwrap_or_else(|| of_headers(request.headers()));
@@ -38,7 +39,7 @@ fn of_headers(headers: &HeaderMap) -> Lang {
     cookie(headers).or_else(|| preferred(headers)).unwrap_or_default()
 }
 
-/// Nothing of it is secret, and a script has no use for it.
+/// Returns the cookie. It is not secret; it is HttpOnly because no script needs it.
 fn cookie_of(lang: Lang) -> Option<HeaderValue> {
     let cookie = format!("{NAME}={}; Path=/; Max-Age={REMEMBERED}; SameSite=Lax; HttpOnly", lang.tag());
     HeaderValue::from_str(&cookie).ok()
@@ -54,7 +55,7 @@ fn cookie(headers: &HeaderMap) -> Option<Lang> {
     pairs.filter(|(name, _)| *name == NAME).find_map(|(_, tag)| Lang::of_tag(tag))
 }
 
-/// The language that is wanted most; of two wanted alike the first.
+/// Returns the preferred language; of two with the same weight the first.
 fn preferred(headers: &HeaderMap) -> Option<Lang> {
     let entries = texts(headers, header::ACCEPT_LANGUAGE).flat_map(|list| list.split(','));
     let known = entries.take(MOST_PREFERENCES).filter_map(|entry| {
@@ -67,7 +68,7 @@ fn preferred(headers: &HeaderMap) -> Option<Lang> {
         .map(|(lang, _)| lang)
 }
 
-/// `q=0.8` in thousandths; 1 where nothing is said, 0 where it cannot be read.
+/// Returns the weight in thousandths: 800 for `q=0.8`, 1000 if there is none, 0 if it cannot be parsed.
 fn weight(parameters: &str) -> u32 {
     let parameters = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
     let said = parameters
@@ -98,7 +99,7 @@ mod tests {
             ("en-GB,en;q=0.9,zh-CN;q=0.8", Some(Lang::English)),
             ("zh-Hans", Some(Lang::Chinese)),
             ("ZH", Some(Lang::Chinese)),
-            // Nothing better for them, and nearer than English.
+            // No better language is there for them, and this one is nearer than English.
             ("zh-TW, en;q=0.5", Some(Lang::Chinese)),
             ("de, fr;q=0.9, zh;q=0.2, en;q=0.1", Some(Lang::Chinese)),
             ("en;q=0.5, zh ; q=0.7", Some(Lang::Chinese)),
@@ -106,7 +107,7 @@ mod tests {
             ("zh;q=2, en;q=0.1", Some(Lang::English)),
             ("zh;q=x", None),
             ("de-DE, fr", None),
-            // No word that begins so.
+            // Neither is a language tag that is known, although both begin like one.
             ("zho-x, english", None),
             ("*", None),
             ("", None),

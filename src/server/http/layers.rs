@@ -1,4 +1,4 @@
-//! Everything that happens around a handler, outermost first, each with its reason.
+//! The layers around every handler, outermost first, each with its reason. `http::router` applies them.
 
 use std::{any::Any, time::Duration};
 
@@ -29,22 +29,23 @@ use super::{
 };
 use i18n::Lang;
 
-/// Every answer comes out of memory; one that takes this long never will.
+/// Longest time for an answer. Answers come from memory, so one that takes this long will never come.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// When to come back to a server whose connections are all taken, in seconds: idle ones end within half a minute.
+/// Seconds after which to try again if all connections are taken. Idle ones end within half a minute.
 const CROWD_RETRY: u32 = 10;
-/// Nothing that is asked of this server has a body.
+/// Most bytes of a request's body. No request needs one.
 const LONGEST_BODY: usize = 4 << 10;
-/// Bytes of path and query. A list's longest query is under 4 kB.
+/// Most bytes of path and query. A list's longest query is under 4 kB.
 const LONGEST_URL: usize = 8 << 10;
 
-/// Wraps every route.
+/// Wraps every route in the layers.
 pub fn around(router: Router, app: App) -> Router {
     router.layer(
         ServiceBuilder::new()
-            // What comes behind counts and logs by it.
+            // Finds the peer, by which the layers and handlers below count and log.
             .layer(middleware::from_fn_with_state(app.clone(), identify))
-            // Seen at RUST_LOG=debug; a failure at any level. The path alone: a query can hold what people typed.
+            // Logs answers at RUST_LOG=debug and failures at any level. Only the path is logged, since a
+            // query can hold what people typed.
             .layer(
                 TraceLayer::new_for_http()
                     .make_span_with(span)
@@ -52,30 +53,31 @@ pub fn around(router: Router, app: App) -> Router {
                     .on_response(log_response)
                     .on_failure(log_failure),
             )
-            // Pages and problems are in the language of whoever reads them.
+            // Chooses the language of pages and problems.
             .layer(middleware::from_fn(speak))
-            // Problems are JSON for programs and a page for people, wherever below they come from.
+            // Shows problems as JSON to programs and as a page to people, whichever layer below they come
+            // from.
             .layer(middleware::from_fn_with_state(app.clone(), present))
-            // No answer leaves without them, not even one about a panic.
+            // Adds the security headers to every answer, even to one about a panic.
             .layer(middleware::from_fn(secure))
-            // A bug costs one answer, not the connection and what else is on it.
+            // Turns a panic into an answer, so that a bug does not end the connection.
             .layer(CatchPanicLayer::custom(panicked))
-            // What nobody should have sent goes no further.
+            // Refuses requests that no client should send.
             .layer(middleware::from_fn_with_state(app, guard))
-            // Bodies are never wanted: a large one is refused before it is read.
+            // Refuses a large body before it is read: no request needs a body.
             .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
-            // A handler that hangs must not hold its connection for ever.
+            // Ends a handler that hangs, so that it does not hold its connection forever.
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT)),
     )
 }
 
-/// For answers that are made anew each time. Assets and the list of VMs are compressed beforehand.
+/// Compresses answers that are made for each request. Files and the list of VMs are compressed beforehand.
 pub fn compression() -> CompressionLayer {
-    // 4 is where brotli still writes a page in a few milliseconds.
+    // At level 4 brotli compresses a page in a few milliseconds.
     CompressionLayer::new().br(true).gzip(true).quality(CompressionLevel::Precise(4))
 }
 
-/// Pages show this moment, and their nonce must not be used twice.
+/// Forbids caches to store pages: they show the current moment, and their nonce must not be used twice.
 pub async fn never_stored(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let no_store = HeaderValue::from_static("no-store");
@@ -83,7 +85,7 @@ pub async fn never_stored(request: Request, next: Next) -> Response {
     response
 }
 
-/// Says whose request it is.
+/// Puts the request's peer into its extensions.
 async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if let Some(Origin { address, .. }) = request.extensions().get() {
         let peer = app.proxies.peer_of_request(*address, request.headers());
@@ -92,7 +94,8 @@ async fn identify(State(app): State<App>, mut request: Request, next: Next) -> R
     next.run(request).await
 }
 
-/// At the level of a failure, so that a failure says what was asked, and by whom.
+/// Returns the span of a request. It has the level of errors, so that the log of a failure includes the
+/// method, the path and the peer.
 fn span(request: &Request) -> Span {
     let peer = request.extensions().get::<Peer>().map(tracing::field::display);
     tracing::error_span!("http", method = %request.method(), path = request.uri().path(), peer)
@@ -103,19 +106,19 @@ fn log_response(response: &Response, latency: Duration, _: &Span) {
 }
 
 fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {
-    // Not ready and timed out are states that probes ask for; they are no fault of this program.
+    // 503 means not ready, busy or timed out, which is no fault of this program.
     match failure {
         ServerErrorsFailureClass::StatusCode(StatusCode::SERVICE_UNAVAILABLE) => {}
         failure => tracing::error!(%failure, ms = latency.as_millis() as u64, "request failed"),
     }
 }
 
-/// The log has the message: see `server::log`.
+/// Answers a panic. `server::log` logs its message.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
 }
 
-/// Whether a path is for programs; everything else is for people.
+/// Returns whether a path is for programs; all others are for people.
 fn is_machine(path: &str) -> bool {
     path == "/api"
         || ["/api/", SERVER_FUNCTIONS, build::PREFIX, "/pkg/", "/healthz", "/readyz"]
@@ -123,7 +126,7 @@ fn is_machine(path: &str) -> bool {
             .any(|start| path.starts_with(start))
 }
 
-/// Programs are told in English, whatever they accept.
+/// Chooses the language of answers for people. Programs get English, whatever they accept.
 async fn speak(request: Request, next: Next) -> Response {
     if is_machine(request.uri().path()) {
         next.run(request).await
@@ -150,7 +153,7 @@ async fn present(State(app): State<App>, request: Request, next: Next) -> Respon
     }
 }
 
-/// An error of a layer, which knows nothing of problems.
+/// Returns whether the answer is an error without a problem, made by a layer of tower-http or axum.
 fn wordless(response: &Response) -> bool {
     response.body().size_hint().exact() == Some(0) || response.status() == StatusCode::PAYLOAD_TOO_LARGE
 }
@@ -166,7 +169,8 @@ fn page(problem: &Problem, from: Response, app: &App, lang: Lang) -> Response {
     response
 }
 
-/// Mints the nonce that a page's inline scripts carry, and says what browsers may do with the answer.
+/// Makes the nonce of a page's inline scripts, and adds the headers that restrict what browsers do with the
+/// answer.
 async fn secure(mut request: Request, next: Next) -> Response {
     let nonce = (!is_machine(request.uri().path())).then(Nonce::new);
     if let Some(nonce) = &nonce {
@@ -185,7 +189,7 @@ async fn secure(mut request: Request, next: Next) -> Response {
 
 const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("x-content-type-options", "nosniff"),
-    // Names of VMs and filters are in our URLs: they are nobody else's business.
+    // URLs contain names of VMs and filters, which other sites must not learn.
     ("referrer-policy", "no-referrer"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -194,7 +198,7 @@ const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("x-frame-options", "DENY"),
 ];
 
-/// An answer for programs that a browser opens as a page may load and run nothing.
+/// The policy of answers for programs: if a browser opens one as a page, it may load and run nothing.
 const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
@@ -239,9 +243,9 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
     app.hosts.check(request)
 }
 
-/// Whether a browser asks before anybody wants to see the answer, to have it ready: Chrome and Safari say so by `Sec-Purpose`
-/// (Fetch, W3C) or `Purpose`, Firefox by `X-Moz`. Only files are worth that: everything else is of this moment and not stored,
-/// so that it would be computed twice, and a stream be followed by nobody.
+/// Returns whether a browser requests an answer ahead of time: Chrome and Safari say so by `Sec-Purpose`
+/// (Fetch, W3C) or `Purpose`, Firefox by `X-Moz`. Only files are answered then. Everything else is never
+/// stored, so it would be computed twice, and an event stream would have no reader.
 fn is_asked_ahead(headers: &HeaderMap) -> bool {
     ["sec-purpose", "purpose", "x-moz"].iter().any(|name| {
         let value = headers.get(*name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -249,8 +253,9 @@ fn is_asked_ahead(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a page elsewhere loads this, as browsers say in Fetch Metadata headers (W3C). It may lead people here, which is a
-/// navigation of the whole window. `same-site` is elsewhere too: another port of this machine is.
+/// Returns whether a page of another site loads this, as browsers say in Fetch Metadata headers (W3C). Such
+/// a page may link here, which navigates the whole window. `same-site` counts as another site, since it
+/// includes other ports of this machine.
 fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
     let is = |name: &str, values: &[&str]| {
         headers.get(name).is_some_and(|value| values.iter().any(|v| value == v))
@@ -259,8 +264,9 @@ fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
     is("sec-fetch-site", &["cross-site", "same-site"]) && !is_navigation
 }
 
-/// Whether the page that asks is of another origin than this host: a WebSocket says so, and has no Fetch Metadata. Pages of
-/// ours ask by GET, where browsers name no origin.
+/// Returns whether the request comes from a page of another origin: a WebSocket handshake says so by
+/// `Origin`, and has no Fetch Metadata. The dashboard's own pages use GET, for which browsers send no
+/// `Origin`.
 fn is_of_another_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let own = text(header::HOST);
@@ -268,8 +274,9 @@ fn is_of_another_origin(headers: &HeaderMap) -> bool {
         && text(header::ORIGIN).and_then(|origin| Some(origin.split_once("://")?.1)) != own
 }
 
-/// Server functions are found by method, and know GET alone: the router cuts the body off an answer to HEAD.
-/// They send whoever takes HTML back to the referrer, as after a form: nobody is to be sent anywhere.
+/// Adapts a request to Leptos' server functions. They accept GET only; for HEAD the router removes the body.
+/// The headers are removed because Leptos redirects clients that accept HTML to the referrer, as after a
+/// form.
 fn adapt(request: &mut Request<Body>) {
     *request.method_mut() = Method::GET;
     let headers: &mut HeaderMap = request.headers_mut();

@@ -1,4 +1,5 @@
-//! `GET /api/vms`: serialised once for each snapshot, compressed once and only if somebody wants it compressed.
+//! `GET /api/vms`: the list is serialized once per snapshot, and compressed once if a client wants it
+//! compressed. `rest::vms` calls it.
 
 use std::{
     collections::HashMap,
@@ -25,10 +26,11 @@ use crate::server::http::{
 };
 use wukong_core::{Scope, Snapshot};
 
-/// Computed once on a thread of its own, whether or not those who wait stay; none where that panicked.
+/// A value that is computed once on a blocking thread, even if all waiting clients leave; `None` if that
+/// panicked.
 type Once<T> = Shared<BoxFuture<'static, Option<T>>>;
 
-/// Brotli's 4 and gzip's 4 compress about as fast as the list is serialised.
+/// Level 4 of brotli and of gzip compress about as fast as the list is serialized.
 const BROTLI_LEVEL: u32 = 4;
 const BROTLI_WINDOW: u32 = 22;
 const BUFFER: usize = 1 << 16;
@@ -46,7 +48,8 @@ struct Entry {
 }
 
 impl Listings {
-    /// The listing of this snapshot, or of a newer one that somebody else has asked for meanwhile.
+    /// Returns the listing of this snapshot, or of a newer one that another client asked for meanwhile.
+    /// Fails if making it panicked.
     pub async fn of(&self, scope: Scope, snapshot: Arc<Snapshot>) -> ApiResult<Arc<Listing>> {
         self.entry(scope, snapshot).await.ok_or(ApiError::Internal)
     }
@@ -65,7 +68,7 @@ impl Listings {
     }
 }
 
-/// All VMs as JSON, and the same compressed.
+/// All VMs as JSON, plain and compressed.
 pub struct Listing {
     etag: HeaderValue,
     plain: Bytes,
@@ -74,7 +77,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// A listing equal to the one before is that one: what was compressed stays compressed.
+    /// Makes a listing, or returns the previous one if it is equal, so that its compressed bytes are kept.
     fn new(scope: &Scope, snapshot: &Snapshot, before: Option<Arc<Self>>) -> Arc<Self> {
         let size = before.as_ref().map_or(0, |listing| listing.plain.len());
         let plain = json::vms(scope, snapshot, size);
@@ -89,7 +92,8 @@ impl Listing {
         })
     }
 
-    /// Answers one request.
+    /// Answers one request: 304 if the client has the listing already, else the bytes in the coding that it
+    /// prefers.
     pub async fn respond(&self, headers: &HeaderMap) -> ApiResult<Response> {
         if etag::matches(headers, &self.etag) {
             return Ok(self.response(StatusCode::NOT_MODIFIED, Encoding::Identity, Bytes::new()));

@@ -1,8 +1,8 @@
-//! Ends a client that takes its answer more slowly than anybody has to.
+//! Ends a client that reads its answer too slowly. `connection` wraps every socket in [`MinRateWriter`].
 //!
-//! tokio-io-timeout ends one that takes nothing for a while, and lets one go on for days that takes a byte now and then.
-//! The rule here is that of Apache's `MinRate`: a client has some seconds of credit, waiting for it uses them up, and
-//! what it takes gives some back.
+//! tokio-io-timeout ends a client that reads nothing for a while, but never one that reads a byte now and
+//! then. The rule here is that of Apache's `MinRate`: a client has some seconds of credit, waiting for it
+//! uses the credit up, and what it reads gives some back.
 
 use std::{
     io::{self, IoSlice},
@@ -17,30 +17,31 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Bytes that give a second of credit back: the least that a client must take in a second.
+/// Bytes that give back a second of credit, so the least that a client must read per second.
 const MIN_RATE: u64 = 1000;
-/// How often a client that is waited for is looked at, in parts of its whole credit.
+/// How often a slow client is checked during its whole credit.
 const LOOKS: u32 = 8;
 
-/// A stream that knows what of it the other side has yet to take.
+/// A stream that knows how much of it the other side has not received.
 pub trait Backlog {
-    /// Bytes that were written and not taken.
+    /// Returns the bytes that were written and not yet received.
     fn backlog(&self) -> u64;
 
-    /// Forgets them once the stream is closed.
+    /// Drops these bytes when the stream is closed.
     fn discard(&self);
 }
 
 impl Backlog for TcpStream {
-    /// Else the kernel would keep them for minutes, and go on asking the client to take them.
+    /// Without this the kernel would keep the bytes for minutes, and keep probing the client.
     fn discard(&self) {
         if let Err(error) = self.set_zero_linger() {
             tracing::debug!(%error, "what a client does not take is left to the kernel");
         }
     }
 
-    /// The kernel takes megabytes before it says no, and says yes again only once a third of them is gone: what was
-    /// written says little of what was taken. Bytes that were not acknowledged count (`SIOCOUTQ` of tcp(7)).
+    /// Returns the bytes that were not acknowledged (`SIOCOUTQ` of tcp(7)). What was written says little
+    /// about what was received: the kernel accepts megabytes before it blocks, and unblocks only after a
+    /// third of them is gone.
     #[cfg(target_os = "linux")]
     fn backlog(&self) -> u64 {
         use std::os::fd::AsRawFd;
@@ -56,27 +57,28 @@ impl Backlog for TcpStream {
     }
 }
 
-/// Writes with an error of kind `TimedOut` once the credit is used up. Time counts only while something waits to be
-/// written: a stream of events that has nothing to say is no slow reader.
+/// Fails a write with `TimedOut` when the credit is used up. Time counts only while something waits to be
+/// written, so an event stream without events is not a slow reader.
 pub struct MinRateWriter<S> {
     stream: S,
-    /// What is left, and the most that there can be.
+    /// The credit that is left, and the most that there can be.
     credit: Duration,
     most: Duration,
-    /// Bytes so far: those that the stream took, and those of them that gave credit.
+    /// Bytes so far that the stream accepted, and those that gave credit.
     written: u64,
     credited: u64,
     wait: Option<Wait>,
 }
 
-/// Somebody waits for the client.
+/// The time during which a write waits for the client.
 struct Wait {
-    /// Up to when the credit was counted.
+    /// The credit is counted up to this time.
     since: Instant,
     look: Pin<Box<Sleep>>,
 }
 
 impl<S: Backlog> MinRateWriter<S> {
+    /// Wraps a stream, whose reader begins with the whole `credit`.
     pub fn new(stream: S, credit: Duration) -> Self {
         Self { stream, credit, most: credit, written: 0, credited: 0, wait: None }
     }
@@ -93,7 +95,7 @@ impl<S: Backlog> MinRateWriter<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Ready once there is no credit left.
+    /// Ready when no credit is left.
     fn poll_credit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = Instant::now();
@@ -200,7 +202,7 @@ mod tests {
         (MinRateWriter::new(near, CREDIT), far)
     }
 
-    /// Reads this many bytes, then pauses, until the other side ends.
+    /// Reads this many bytes and pauses, until the other side ends.
     fn reader(mut far: DuplexStream, bytes: usize, pause: Duration) -> JoinHandle<()> {
         tokio::spawn(async move {
             let mut buffer = vec![0; bytes];
@@ -210,7 +212,7 @@ mod tests {
         })
     }
 
-    /// When writing so many bytes failed; none if it did not within an hour.
+    /// Returns when writing this many bytes failed; `None` if it did not fail within an hour.
     async fn failure(writer: &mut MinRateWriter<DuplexStream>, bytes: usize) -> Option<Duration> {
         let begun = Instant::now();
         match timeout(HOUR, writer.write_all(&vec![0; bytes])).await {
@@ -278,7 +280,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_after_a_pause_is_forgiven() {
         let (mut writer, far) = pair();
-        // A laptop that sleeps for 25 s and then takes 25 kB at once, and so on.
+        // A laptop sleeps for 25 s, then reads 25 kB at once, and so on.
         let reading = tokio::spawn(async move {
             let mut far = far;
             let mut buffer = vec![0; 1000];
@@ -295,7 +297,7 @@ mod tests {
         reading.abort();
     }
 
-    /// Takes everything at once, as the kernel does, and says that nothing of it has arrived.
+    /// Accepts everything at once, as the kernel does, and reports as received what `arrived` says.
     struct Kernel {
         room: usize,
         arrived: u64,

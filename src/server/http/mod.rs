@@ -1,4 +1,5 @@
-//! Reads the snapshot, never the cluster. Every route is on this screen; what happens around them is in [`layers`].
+//! The HTTP server. It reads the snapshot, never the cluster. [`router`] has every route; [`layers`] has
+//! what happens around them. `server` serves the router with [`listen`].
 
 mod address;
 mod assets;
@@ -38,7 +39,7 @@ pub use peer::TrustedProxies;
 pub use reserve::RESERVE;
 pub use state::App;
 
-/// The whole HTTP surface.
+/// Returns the router with every route and all layers.
 pub fn router(app: App) -> Router {
     let documents = Router::new()
         .route("/api/vms/stats", get(rest::stats))
@@ -68,11 +69,12 @@ pub fn router(app: App) -> Router {
         .merge(list)
         .merge(downloads)
         .merge(files)
-        // Neither compressed, which would hold events back, nor timed: only what leads to the first byte is.
+        // Not compressed, which would hold events back. The timeout covers only the time until the first
+        // byte.
         .route("/api/events", get(events::events))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
-    // What does not exist here is a problem for programs; elsewhere it is a page.
+    // Unknown paths below these answer with a problem in JSON; all other unknown paths with a page.
     for path in ["/api", "/api/", "/api/{*rest}", "/fn/", "/fn/{*rest}", "/pkg/"] {
         routes = routes.route(path, get(rest::not_found));
     }

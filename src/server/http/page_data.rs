@@ -1,4 +1,5 @@
-//! One request's views: of what its viewer may see, in its language.
+//! The views of one request, within its viewer's scope and in its language. `pages` provides them to
+//! components and server functions.
 
 use axum::http::request::Parts;
 use futures::{FutureExt, future::BoxFuture};
@@ -17,12 +18,13 @@ use model::{
 };
 use wukong_core::Scope;
 
+/// Implements [`PageData`] for one request.
 pub struct RequestViews {
     reader: Reader,
     scope: Scope,
     lang: Lang,
     requester: Requester,
-    /// What the answer is computed under.
+    /// The permit under which the answer is computed.
     permit: Option<RenderPermit>,
 }
 
@@ -31,6 +33,8 @@ impl RequestViews {
         Self { reader, scope, lang, requester: Requester::default(), permit: None }
     }
 
+    /// Returns the views for a request, or for nobody in particular if `parts` is `None`, as when Leptos
+    /// lists its routes.
     pub fn of_request(app: &App, parts: Option<&Parts>) -> Self {
         let lang = parts.and_then(|parts| parts.extensions.get().copied()).unwrap_or_default();
         Self {

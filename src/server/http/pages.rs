@@ -1,4 +1,5 @@
-//! The pages: Leptos renders them on this side first. This is the seam between the router and `app`.
+//! The routes of pages and server functions, which Leptos renders on the server first. It connects the axum
+//! router to `app`.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::{
 use i18n::Lang;
 use model::history::Span;
 
-/// Every page and server function, and the page for what does not exist.
+/// Returns the routes of every page and server function, and the page for unknown addresses.
 pub fn router(app: &App) -> Router<App> {
     let context = context(app);
     let (pages, _) = generate_route_list_with_exclusions_and_ssg_and_context(app::App, None, context.clone());
@@ -40,7 +41,7 @@ pub fn router(app: &App) -> Router<App> {
         .layer(middleware::from_fn(check))
 }
 
-/// What no page has in its address is not rendered.
+/// Refuses addresses that no page can have, before anything is rendered.
 async fn check(request: Request, next: Next) -> Response {
     match address::check_page(request.uri()) {
         Ok(()) => next.run(request).await,
@@ -48,8 +49,8 @@ async fn check(request: Request, next: Next) -> Response {
     }
 }
 
-/// Pages are rendered in one go and wait for nothing. What an archive has to be asked for is therefore asked for
-/// before: then it is held, and there at once.
+/// Loads a long history before its page is rendered, since rendering does not wait. The page then finds the
+/// answer in memory.
 async fn remember(State(app): State<App>, request: Request, next: Next) -> Response {
     if let Some((namespace, name, span)) = long_history(request.uri()) {
         let requester = past::requester(request.extensions());
@@ -58,14 +59,14 @@ async fn remember(State(app): State<App>, request: Request, next: Next) -> Respo
     next.run(request).await
 }
 
-/// The VM and the span of a page's address, should its charts not come out of memory.
+/// Returns the VM and the span of a page's address if its charts need Prometheus.
 fn long_history(uri: &Uri) -> Option<(String, String, Span)> {
     let (namespace, name) = address::vm_of_page(uri)?;
     let span = Span::of_address(address::query(uri)).ok()?;
     span.is_long().then_some((namespace, name, span))
 }
 
-/// What components and server functions may ask for.
+/// Returns the function that provides the context of components and server functions.
 fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
     let app = app.clone();
     move || {

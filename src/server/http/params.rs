@@ -1,4 +1,4 @@
-//! The parameters of a request, for handlers that read some of their own.
+//! Parses the parameters of a request, for handlers that have parameters of their own.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
@@ -13,7 +13,7 @@ use model::{
     params::Params,
 };
 
-/// The query string, read by the one reader of query strings.
+/// The decoded query string, as an extractor. Fails if it cannot be decoded.
 pub struct QueryParams(pub Params);
 
 impl<S: Sync> FromRequestParts<S> for QueryParams {
@@ -24,7 +24,8 @@ impl<S: Sync> FromRequestParts<S> for QueryParams {
     }
 }
 
-/// `?namespace=`, which decides between virtual machines of one name.
+/// Returns `?namespace=`, which chooses between virtual machines of the same name. Fails if it is not a DNS
+/// label.
 pub fn namespace(params: &Params) -> ApiResult<Option<String>> {
     match params.get("namespace") {
         Some(namespace) if !is_dns_label(&namespace) => Err(bad("namespace", Expected::Namespace)),
@@ -32,11 +33,12 @@ pub fn namespace(params: &Params) -> ApiResult<Option<String>> {
     }
 }
 
-/// `?span=` of a history.
+/// Returns `?span=` of a history. Fails for an unknown span.
 pub fn span(params: &Params) -> ApiResult<Span> {
     Ok(Span::of_text(params.get("span").as_deref().unwrap_or_default())?)
 }
 
+/// Returns the error of a parameter that is not valid.
 pub fn bad(field: &str, expected: impl Into<Expected>) -> ApiError {
     BadParam::new(field, expected).into()
 }

@@ -1,8 +1,8 @@
-//! The past for readers: out of memory at once; longer spans out of an archive, asked once for all who look at the
-//! same VM, held for a while, and never waited for without an end.
+//! Reads histories for `reader`. Short spans come from memory at once. Long spans come from Prometheus: one
+//! query serves all viewers of the same VM, its answer is cached, and the wait is limited.
 //!
-//! Viewers share the archive's queue fairly, and what is held too: see [`Requester`]. A request of which no peer is known
-//! counts as everybody's.
+//! Viewers share the queue of Prometheus queries and the cache fairly: see [`Requester`]. Requests without a
+//! known peer count as one requester.
 
 use std::{
     collections::HashMap,
@@ -32,17 +32,18 @@ use wukong_core::{
     observation::SourceError,
 };
 
-/// A page waits so long for its charts, well within what the router allows an answer.
+/// Longest wait of a page for its charts, well within `ANSWER_TIMEOUT`.
 const DEADLINE: Duration = Duration::from_secs(6);
-/// How long an answer stands: a tenth of the shortest step that comes from an archive. A failure stands for less, and
-/// long enough that a crowd of viewers does not ask again at once.
+/// How long an answer is cached: a tenth of the shortest step that comes from Prometheus (30 min). A failure
+/// is cached for less, but long enough that a crowd of viewers does not ask again at once.
 const STANDS: Duration = Duration::from_secs(180);
 const FAILURE_STANDS: Duration = Duration::from_secs(10);
-/// Histories that are held, of 2 to 3 kB each: what the archive answered is not, which can be megabytes of a VM with many
-/// claims. Beyond it the oldest goes of the requester who has the most of them.
+/// Most cached histories, of 2 to 3 kB each. The answer of Prometheus is not cached, since it can be
+/// megabytes for a VM with many claims. Beyond the limit, the requester with the most histories loses its
+/// oldest.
 const HELD: usize = 256;
 
-/// Who asks, as far as anything tells requests apart: the network that other limits count too.
+/// Returns who asks: the network of the peer, which other limits count too.
 pub fn requester(extensions: &http::Extensions) -> Requester {
     extensions.get::<Peer>().map_or_else(Requester::default, |peer| {
         let mut hasher = DefaultHasher::new();
@@ -51,7 +52,7 @@ pub fn requester(extensions: &http::Extensions) -> Requester {
     })
 }
 
-/// Everything that is known of the past.
+/// The histories and findings that readers can get.
 #[derive(Clone)]
 pub struct HistoryReader {
     pub store: Arc<HistoryStore>,
@@ -59,7 +60,7 @@ pub struct HistoryReader {
     archive: Option<Arc<LongTerm>>,
 }
 
-/// An archive, and its answers of the last minutes.
+/// Prometheus, and its answers of the last minutes.
 struct LongTerm {
     archive: LongTermHistory,
     deadline: Duration,
@@ -69,7 +70,7 @@ struct LongTerm {
 #[derive(Clone)]
 struct Held {
     since: Instant,
-    /// Who asked for it.
+    /// The requester that asked for it.
     by: Requester,
     history: History,
     failed: bool,
@@ -85,7 +86,7 @@ impl HistoryReader {
         Self { store, drawn, archive: archive.map(long_term) }
     }
 
-    /// The same with another deadline.
+    /// Returns the same reader with another deadline.
     #[cfg(test)]
     pub fn within(self, deadline: Duration) -> Self {
         let other = |old: Arc<LongTerm>| {
@@ -94,12 +95,12 @@ impl HistoryReader {
         Self { archive: self.archive.map(other), ..self }
     }
 
-    /// A past of which nothing was ever kept.
+    /// Returns a reader without any history.
     pub fn none() -> Self {
         Self::new(Arc::default(), watch::channel(Arc::default()).1, None)
     }
 
-    /// Ready at once, but for a long span that nobody has asked about lately.
+    /// Returns the history of a VM. It waits only for a long span that is not cached.
     pub async fn history(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> History {
         match (span, &self.archive) {
             (Span::Hour | Span::Day, _) => self.store.history(&vm.uid, span, now),
@@ -119,14 +120,14 @@ impl LongTerm {
         let answer = self.ask(requester, vm, times).await;
         let history = archive::history(vm, span, times, &answer);
         let held = Held { since: Instant::now(), by: requester, history, failed: answer.is_err() };
-        // That there was no room for one requester's question says nothing to the next.
+        // A queue that is full for one requester is not full for the next.
         if !held.is(Reason::Busy) {
             self.keep(key, held.clone());
         }
         held
     }
 
-    /// The same question of several is asked once: the archive's queue sees to that.
+    /// Asks Prometheus. `LongTermHistory` merges equal queries.
     async fn ask(&self, requester: Requester, vm: &Vm, times: Times) -> Arc<Answer> {
         let mut ticket = match self.archive.ask(requester, archive::of(vm), times) {
             Ok(ticket) => ticket,
@@ -160,7 +161,8 @@ impl LongTerm {
     }
 }
 
-/// So that one viewer who looks at everything pushes out what they asked for themselves.
+/// Returns the oldest history of the requester with the most histories, so that a viewer who opens
+/// everything evicts only their own.
 fn oldest_of_the_greediest(held: &HashMap<(String, Span), Held>) -> Option<(String, Span)> {
     let mut counts: HashMap<Requester, usize> = HashMap::new();
     held.values().for_each(|held| *counts.entry(held.by).or_default() += 1);
@@ -174,7 +176,8 @@ impl Held {
         self.since.elapsed() < if self.failed { FAILURE_STANDS } else { STANDS }
     }
 
-    /// That one requester's question came too late, perhaps behind others of theirs, says nothing to another.
+    /// Returns whether the answer is valid for this requester. A timeout is not valid for others: the query
+    /// may have waited behind other queries of its requester.
     fn is_for(&self, requester: Requester) -> bool {
         self.by == requester || !self.is(Reason::TimedOut)
     }

@@ -1,5 +1,5 @@
-//! Whose request it is: the address that limits count and that the log names. It is never an identity: nobody is let in,
-//! and nothing is shown, because of it.
+//! The peer of a request: the address that limits count and the log names. It is never an identity: it
+//! grants no access, and no answer depends on it. `connection` and `layers` use it.
 
 use std::{
     fmt,
@@ -10,24 +10,25 @@ use std::{
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-/// The one header that nginx, Traefik, Envoy and HAProxy (`option forwardfor`) all set. `Forwarded` (RFC 7239) is not
-/// read: a proxy that sets the one passes the other through as the client wrote it.
+/// The one header that nginx, Traefik, Envoy and HAProxy (`option forwardfor`) all set. `Forwarded` (RFC
+/// 7239) is ignored: a proxy that sets one of the two passes the other through as the client wrote it.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// The part of an IPv6 address that one network has: hosts choose the other 64 bits themselves (RFC 4291, 2.5.1), so that
-/// one host is as many addresses as it likes.
+/// The network part of an IPv6 address. Hosts choose the other 64 bits themselves (RFC 4291, 2.5.1), so one
+/// host can have any number of addresses.
 const IPV6_NETWORK: u128 = u128::MAX << 64;
 
-/// One client, as far as an address tells.
+/// One client, identified by its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(IpAddr);
 
 impl Peer {
-    /// A listener on `[::]` sees IPv4 clients as `::ffff:192.0.2.1`, which all are in one /64: they count as IPv4.
+    /// Makes a peer. A listener on `[::]` sees IPv4 clients as `::ffff:192.0.2.1`, which are all in one /64;
+    /// they count as IPv4.
     pub fn new(address: IpAddr) -> Self {
         Self(address.to_canonical())
     }
 
-    /// What limits count: an IPv4 address, or the /64 of an IPv6 address.
+    /// Returns what limits count: an IPv4 address, or the /64 of an IPv6 address.
     pub fn network(self) -> IpAddr {
         match self.0 {
             IpAddr::V4(_) => self.0,
@@ -56,13 +57,15 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whose connection it is; none for a proxy's, which carries the requests of many.
+    /// Returns the peer of a connection; `None` for that of a proxy, which carries the requests of many
+    /// clients.
     pub fn peer_of_connection(&self, address: SocketAddr) -> Option<Peer> {
         (!self.contain(address.ip())).then(|| Peer::new(address.ip()))
     }
 
-    /// Whose request it is: of a proxy's connection, the rightmost forwarded address that is not a proxy's. What stands to
-    /// the left of it was written by a stranger. Where that address cannot be had it is the connection's own.
+    /// Returns the peer of a request. On a proxy's connection it is the rightmost forwarded address that is
+    /// not a proxy's, since addresses to the left of it may be forged. If there is no such address, it is
+    /// the connection's own.
     pub fn peer_of_request(&self, connection: SocketAddr, headers: &HeaderMap) -> Peer {
         let own = Peer::new(connection.ip());
         if !self.contain(connection.ip()) {
@@ -71,7 +74,8 @@ impl TrustedProxies {
         self.forwarded_for(headers).map_or(own, Peer::new)
     }
 
-    /// Every line of the header counts: HAProxy adds a line of its own behind those of the client.
+    /// Returns the rightmost forwarded address that is not a proxy's. Every line of the header counts:
+    /// HAProxy adds a line of its own after those of the client.
     fn forwarded_for(&self, headers: &HeaderMap) -> Option<IpAddr> {
         for line in headers.get_all(FORWARDED_FOR).iter().rev() {
             let items = line.to_str().ok()?.split(',').map(str::trim);
@@ -86,7 +90,8 @@ impl TrustedProxies {
     }
 }
 
-/// An address as proxies write it, some of them with the client's port: `192.0.2.1:5678`, `[2001:db8::1]:5678`.
+/// Parses an address as proxies write it, some with the client's port: `192.0.2.1:5678`,
+/// `[2001:db8::1]:5678`.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().or_else(|_| text.parse().map(|socket: SocketAddr| socket.ip())).ok()
@@ -118,11 +123,11 @@ mod tests {
             (&["203.0.113.5"][..], "203.0.113.5"),
             (&["203.0.113.5, 10.42.0.9"], "203.0.113.5"),
             (&["203.0.113.5,10.42.0.9 , 192.0.2.7"], "203.0.113.5"),
-            // What a client writes itself stands to the left.
+            // The client wrote what stands to the left.
             (&["8.8.8.8, 203.0.113.5"], "203.0.113.5"),
             (&["8.8.8.8, 203.0.113.5, 10.42.3.4"], "203.0.113.5"),
             (&["not an address, 203.0.113.5"], "203.0.113.5"),
-            // HAProxy adds a line, and leaves those of the client.
+            // HAProxy adds a line and keeps those of the client.
             (&["8.8.8.8", "203.0.113.5"], "203.0.113.5"),
             (&["8.8.8.8, 203.0.113.5", "10.42.0.9"], "203.0.113.5"),
             (&["203.0.113.5:41234"], "203.0.113.5"),

@@ -1,4 +1,5 @@
-//! The one door to the snapshot: page, REST, server function and event stream all come through here.
+//! The only access to the snapshot: pages, the REST API, server functions and event streams all use
+//! [`Reader`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,9 +24,10 @@ use wukong_core::{
 
 use super::past::HistoryReader;
 
-/// A chart is asked for again no less often than this, in milliseconds.
+/// Longest time between two requests of a page for its chart, in milliseconds.
 const LONGEST_REFRESH: u32 = 300_000;
 
+/// Reads views from the newest snapshot. It is cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -35,8 +37,8 @@ pub struct Reader {
     names: Arc<FilterNames>,
 }
 
-/// The namespaces and nodes of the view that was cut last. They are the same for every query, and for most snapshots: views
-/// that are held share them.
+/// The names of namespaces and nodes of the view that was cut last. They are the same for every query and
+/// for most snapshots, so that kept views can share them.
 #[derive(Default)]
 struct FilterNames {
     namespaces: Mutex<Arc<[String]>>,
@@ -63,24 +65,28 @@ impl Reader {
         }
     }
 
+    /// Returns the same reader with these histories.
     pub fn with_past(self, past: HistoryReader) -> Self {
         Self { past, ..self }
     }
 
+    /// Returns the newest snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.borrow().clone()
     }
 
-    /// Tells of every snapshot that comes; it ends with the one who writes them.
+    /// Returns a receiver that is notified of each new snapshot. It closes when the writer of snapshots
+    /// ends.
     pub fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
     }
 
+    /// Returns a page of the list.
     pub fn home(&self, scope: &Scope, query: &Query) -> HomeView {
         self.home_of(&self.snapshot(), scope, query)
     }
 
-    /// The last hour of each of `vms`.
+    /// Returns the last hour of each of `vms`.
     fn sparks(&self, snapshot: &Snapshot, vms: &[VmSummary], now: Millis) -> Vec<Sparklines> {
         let of = |summary: &VmSummary| {
             let vm = view::of_summary(snapshot, summary)?;
@@ -89,19 +95,23 @@ impl Reader {
         vms.iter().map(|summary| of(summary).unwrap_or_default()).collect()
     }
 
+    /// Returns the page of a VM, which says so if there is no such VM.
     pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
         self.vm_of(&self.snapshot(), scope, namespace, name)
     }
 
-    /// Who the cells of one block of the query's map are.
+    /// Returns the names of the VMs in one block of cells of the query's map.
     pub fn map_names(&self, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
         view::map_names(&self.snapshot(), scope, query, group, block)
     }
 
+    /// Returns the page of nodes or of namespaces.
     pub fn groups(&self, scope: &Scope, query: &GroupsQuery) -> GroupsView {
         groups::view(&self.snapshot(), &self.identity, scope, query, (self.clock)())
     }
 
+    /// Returns the history of a VM, which is `None` in the view if there is no such VM. Waits for Prometheus
+    /// if the span is long.
     pub async fn history(
         &self,
         requester: Requester,
@@ -121,23 +131,25 @@ impl Reader {
         HistoryView { frame, past }
     }
 
-    /// Of a VM that the viewer may see.
+    /// Returns the history and the hints of a VM. The caller has checked that the viewer may see it.
     pub async fn past_of(&self, requester: Requester, vm: &Vm, span: Span) -> views::Past {
         let now = (self.clock)();
         let history = self.past.history(requester, vm, span, now).await;
         views::Past { history, hints: insight::hints(vm, &self.past.store, now) }
     }
 
+    /// Returns a page of the findings.
     pub fn insights(&self, scope: &Scope, query: &InsightQuery) -> InsightsView {
         let drawn = self.past.drawn.borrow().clone();
         insight::page(&self.snapshot(), &drawn, &self.identity, scope, query, (self.clock)())
     }
 
+    /// Returns the sources page.
     pub fn sources(&self, scope: &Scope) -> SourcesView {
         self.sources_of(&self.snapshot(), scope)
     }
 
-    /// The same of a snapshot that the caller holds.
+    /// Returns the list from a snapshot that the caller holds.
     pub fn home_of(&self, snapshot: &Snapshot, scope: &Scope, query: &Query) -> HomeView {
         let now = (self.clock)();
         let mut view = view::home(snapshot, &self.identity, scope, query, now);
@@ -146,10 +158,12 @@ impl Reader {
         HomeView { sparks: self.sparks(snapshot, &view.vms, now), ..view }
     }
 
+    /// Returns the page of a VM from a snapshot that the caller holds.
     pub fn vm_of(&self, snapshot: &Snapshot, scope: &Scope, namespace: &str, name: &str) -> VmView {
         view::vm(snapshot, &self.identity, scope, namespace, name, (self.clock)())
     }
 
+    /// Returns the sources page from a snapshot that the caller holds.
     pub fn sources_of(&self, snapshot: &Snapshot, scope: &Scope) -> SourcesView {
         view::sources(snapshot, &self.identity, scope, (self.clock)())
     }

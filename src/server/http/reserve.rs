@@ -1,5 +1,5 @@
-//! Connections beyond all others, for probes. When every place is taken Kubernetes still learns that the program is alive,
-//! and does not restart it.
+//! Connections that are reserved for probes, which `connection` uses when all others are taken. Kubernetes
+//! then still learns that the program is alive, and does not restart it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,18 +7,19 @@ use tokio::task::AbortHandle;
 
 use super::peer::Peer;
 
-/// Connections that are kept for probes.
+/// Number of connections that are reserved for probes.
 pub const RESERVE: usize = 32;
 
-/// The connections beyond the ordinary ones. When there are too many, one ends for each new one: a probe asks as soon as
-/// it is connected, and is answered by the time that others have taken its place.
+/// The connections beyond the ordinary ones. If there are too many, each new one ends an old one. A probe
+/// sends its request as soon as it is connected, and is answered before other connections replace it.
 #[derive(Default)]
 pub struct Reserve {
-    /// In the order in which they came.
+    /// Connections, oldest first.
     connections: VecDeque<(Option<Peer>, AbortHandle)>,
 }
 
 impl Reserve {
+    /// Adds a connection, and ends another one if there are too many.
     pub fn admit(&mut self, peer: Option<Peer>, connection: AbortHandle) {
         self.connections.retain(|(_, connection)| !connection.is_finished());
         if self.connections.len() >= RESERVE
@@ -29,7 +30,8 @@ impl Reserve {
         self.connections.push_back((peer, connection));
     }
 
-    /// The oldest connection of the peer that has the most: a flood drives itself out.
+    /// Returns the index of the oldest connection of the peer that has the most, so that a flood ends its
+    /// own connections.
     fn expendable(&self) -> usize {
         let mut counts: HashMap<_, usize> = HashMap::new();
         for (peer, _) in &self.connections {

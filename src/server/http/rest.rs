@@ -1,4 +1,5 @@
-//! The REST API: every answer is read from the snapshot. Field by field it is in [`json`](super::json).
+//! The handlers of the REST API. Every answer is read from the snapshot; [`json`](super::json) defines its
+//! fields.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Respon
     app.listings.of(app.scope(), app.reader.snapshot()).await?.respond(&headers).await
 }
 
-/// `GET /api/vms/{name}`, with `?namespace=` where the name alone is not enough.
+/// `GET /api/vms/{name}`, with `?namespace=` if the name alone is ambiguous.
 pub async fn vm(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
@@ -74,7 +75,7 @@ pub async fn insights(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     Ok(fresh(&json::InsightsJson::new(&app.reader.insights(&app.scope(), &query))))
 }
 
-/// `GET /api/stats` and `/api/vms/stats`. A VM that is itself called `stats` answers to
+/// `GET /api/vms/stats`, which answers like `/api/stats`. A VM that is itself named `stats` is at
 /// `/api/vms/stats?namespace=NAMESPACE`.
 pub async fn stats(State(app): State<App>, QueryParams(params): QueryParams) -> ApiResult<Response> {
     match params::namespace(&params)? {
@@ -103,12 +104,12 @@ pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, &snapshot.sources)))
 }
 
-/// Any other path that programs ask for.
+/// Answers unknown paths that only programs ask for.
 pub async fn not_found() -> ApiError {
     ApiError::NotFound("nothing exists at this address".into())
 }
 
-/// The name in the path, decoded once.
+/// Returns the decoded name in the path. Fails if no VM can have it.
 fn vm_name(name: Result<Path<String>, PathRejection>) -> ApiResult<String> {
     let Ok(Path(name)) = name else { return Err(ApiError::NoName) };
     if is_dns_subdomain(&name) { Ok(name) } else { Err(ApiError::NoName) }
@@ -120,7 +121,8 @@ fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
     Ok(fresh(&json::VmJson::new(vm)))
 }
 
-/// A Wukong goes before a VirtualMachine of the same name in the same namespace that it does not own.
+/// Finds a VM. A Wukong precedes a VirtualMachine of the same name in the same namespace that it does not
+/// own. Fails if there is none, or if VMs of several namespaces have this name.
 fn find<'a>(snapshot: &'a Snapshot, _scope: Scope, name: &str, namespace: Option<&str>) -> ApiResult<&'a Vm> {
     let mut found: BTreeMap<&str, &Vm> = BTreeMap::new();
     let named = snapshot.vms.iter().filter(|vm| vm.summary.name == name);
@@ -147,7 +149,7 @@ fn unknown(ready: bool) -> ApiError {
     })
 }
 
-/// JSON that belongs to this moment.
+/// Returns JSON that must not be stored, since it is of the current moment.
 fn fresh(value: &impl Serialize) -> Response {
     let mut response = Json(value).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

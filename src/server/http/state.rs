@@ -1,4 +1,4 @@
-//! What every handler is given.
+//! The state that every handler gets.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::{
 use crate::server::config::{AllowedHosts, HttpConfig};
 use wukong_core::Scope;
 
-/// Cheap to clone: every request has its own.
+/// The state of the HTTP server. It is cheap to clone, and every request has its own clone.
 #[derive(Clone)]
 pub struct App {
     pub reader: Reader,
@@ -32,6 +32,7 @@ pub struct App {
 }
 
 impl App {
+    /// Returns the state with default limits, before the listener is known.
     pub fn new(reader: Reader, assets: Assets, http: &HttpConfig) -> Self {
         Self {
             events: Hub::new(reader.clone(), http.max_event_clients, Pace::default()),
@@ -46,30 +47,30 @@ impl App {
         }
     }
 
-    /// The same behind this listener, whose address decides which hosts are answered.
+    /// Returns the same state for a listener, whose address decides which hosts are answered.
     pub fn listening_on(self, listener: IpAddr) -> Self {
         Self { hosts: Hosts::new(&self.allowed_hosts, Some(listener)), ..self }
     }
 
-    /// The same with another pace of events.
+    /// Returns the same state with another pace of events.
     #[cfg(test)]
     pub fn at_pace(self, http: &HttpConfig, pace: Pace) -> Self {
         Self { events: Hub::new(self.reader.clone(), http.max_event_clients, pace), ..self }
     }
 
-    /// The same with this many bytes for the views that are followed.
+    /// Returns the same state with this many bytes for the views of event channels.
     #[cfg(test)]
     pub fn with_view_bytes(self, http: &HttpConfig, bytes: usize) -> Self {
         let events = Hub::with_bytes(self.reader.clone(), http.max_event_clients, bytes, Pace::default());
         Self { events, ..self }
     }
 
-    /// The same with other limits.
+    /// Returns the same state with other limits.
     pub fn with_limits(self, limits: WorkLimits) -> Self {
         Self { limits: Arc::new(limits), ..self }
     }
 
-    /// What the viewer may see. There is no sign-in yet: everything.
+    /// Returns what the viewer may see. There is no sign-in yet, so that is everything.
     pub fn scope(&self) -> Scope {
         Scope::All
     }

@@ -1,4 +1,5 @@
-//! Beside the writer: fills the memory's gaps out of an archive after a start, and draws findings every few minutes.
+//! Fills the gaps of the history from Prometheus after a start, forgets old samples, and computes findings
+//! every two minutes. Runs as a task beside the writer of snapshots.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,16 +20,17 @@ use wukong_core::{
     observation::SourceError,
 };
 
-/// Findings are of a day: minutes change nothing. The first are drawn as soon as the memory is filled.
+/// Time between two computations of findings. Findings are of a whole day, so minutes change nothing. The
+/// first follow as soon as the history is filled.
 const DRAW_EVERY: Duration = Duration::from_secs(120);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
-/// No question is waited for any longer.
+/// Longest wait for one answer of Prometheus.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// After a failure, doubled with each.
+/// Pause after the first failure; it doubles with each further failure.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// What the keeper works with.
+/// The task that fills the history and computes findings, with everything that it reads and writes.
 pub struct HistoryBackfill {
     pub store: Arc<HistoryStore>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -65,7 +67,7 @@ impl HistoryBackfill {
         }
     }
 
-    /// Apart from the tasks that answer: it takes half a second of 10,000 VMs.
+    /// Computes findings on a blocking thread: with 10,000 VMs it takes half a second.
     async fn draw(&self) {
         let (store, now) = (self.store.clone(), (self.clock)());
         let snapshot = self.snapshots.borrow().clone();
@@ -75,8 +77,8 @@ impl HistoryBackfill {
         }
     }
 
-    /// The newest hour first, then the day. A part that fails is asked for again, in smaller pieces should it have
-    /// been too much.
+    /// Fills the newest hour first, then the day. A part that failed is asked for again, in smaller pieces
+    /// if it may have been too large.
     async fn fill(&self) {
         let Some(archive) = &self.archive else { return };
         let mut plan = BackfillPlan::new((self.clock)(), self.snapshots.borrow().vms.len());
@@ -90,12 +92,13 @@ impl HistoryBackfill {
                 Ok(recording) => {
                     let retry = too_much(&recording.failures) && plan.is_divisible();
                     self.take(answer.clone(), times).await;
-                    // What is there fills its gaps; what was too much is asked for again, in smaller pieces.
+                    // The answer's samples are kept; the part that was too large is asked for again in
+                    // smaller pieces.
                     if retry {
                         plan.again(times, true);
                     }
                     pause = PAUSE;
-                    // As long again: Prometheus has others to answer too.
+                    // Pauses for as long as the answer took, since Prometheus has other clients.
                     sleep(started.elapsed()).await;
                 }
                 Err(error) => {
@@ -115,7 +118,7 @@ impl HistoryBackfill {
                 fill(&store, &snapshot, recording, times);
             }
         });
-        // A panic is logged by its own hook; what was filled stays.
+        // A panic is logged by the panic hook. What was filled stays.
         let _ = task.await;
     }
 }

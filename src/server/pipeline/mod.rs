@@ -1,4 +1,5 @@
-//! What ties the pure core to tokio: the one writer of snapshots, and the tasks that look after the past.
+//! Runs the pure core as tokio tasks: `publish` is the one writer of snapshots, `backfill` fills the history
+//! and computes findings. `server` starts both.
 
 pub mod backfill;
 pub mod publish;

@@ -1,4 +1,5 @@
-//! The one writer: takes observations in, publishes whole snapshots, at most one a second.
+//! The one writer of snapshots: applies observations to the `ClusterState` and publishes a whole snapshot at
+//! most once a second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,28 +18,29 @@ use wukong_core::{
 
 /// Shortest time between two snapshots.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
-/// Figures age without any observation: join again after this long.
+/// Longest time between two snapshots: figures age even without an observation.
 const REJOIN_EVERY: Duration = Duration::from_secs(2);
-/// Observations taken in before the next look at the clock.
+/// Most observations that are applied before the clock is read again.
 const BATCH: usize = 1024;
 
-/// Where snapshots go.
+/// Where a snapshot and what follows from it go.
 pub struct SnapshotSinks {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
-    /// What is worth asking of: back to the collectors.
+    /// What is worth asking the cluster for, for the collectors.
     pub targets: watch::Sender<Targets>,
-    /// What is kept of each.
+    /// The history, which records the figures of each snapshot.
     pub history: Arc<HistoryStore>,
 }
 
-/// The steady clock, which observations go by, and the wall clock, which people do.
+/// The steady clock, which times observations, and the wall clock, which people read. Both in milliseconds.
 #[derive(Clone, Copy)]
 pub struct Clocks {
     pub steady: fn() -> Millis,
     pub wall: fn() -> Millis,
 }
 
-/// The wall clock was set if it is this far from where it should be: less is how it is kept right.
+/// Milliseconds by which the wall clock must leave its expected time to count as set. Smaller steps are
+/// normal corrections.
 const STEP: Millis = 2_000;
 
 /// Runs until shut down, or until nothing can send observations any more.

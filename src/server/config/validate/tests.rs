@@ -26,7 +26,7 @@ fn config(line: &[&str]) -> Config {
 fn the_defaults_of_the_help_are_the_defaults_of_the_program() {
     let config = config(&[]);
     assert_eq!(config.listen.to_string(), "127.0.0.1:8081");
-    // Those of whoever runs the tests.
+    // The proxies depend on the environment of the tests.
     let collect = CollectConfig { proxies: ProxyRules::default(), ..config.collect };
     assert_eq!(format!("{collect:?}"), format!("{:?}", CollectConfig::default()));
     assert_eq!(format!("{:?}", config.http), format!("{:?}", HttpConfig::default()));
@@ -77,7 +77,7 @@ fn every_bad_value_names_its_setting() {
         for value in bad {
             let found = mistakes(&[&format!("{flag}={value}")]);
             assert_eq!(found.len(), 1, "{flag}={value}: {found:?}");
-            // Of the two that must fit, the budget is named.
+            // The deadline and the budget must fit; the mistake names the budget.
             let flag = if flag == "--ceph-deadline" && *value == "61s" { "--ceph-budget" } else { flag };
             assert!(found[0].setting.starts_with(flag), "{found:?}");
             assert!(found[0].value == *value || flag == "--ceph-budget", "{found:?}");

@@ -1,4 +1,5 @@
-//! What a client of `/api/events` asks for: one view, in one form, from the event on that it last had.
+//! Parses what a client of `/api/events` asks for: one view, in one format, after the event that it received
+//! last.
 
 use axum::http::HeaderMap;
 
@@ -6,7 +7,7 @@ use crate::server::http::{error::ApiResult, params::bad};
 use i18n::Lang;
 use model::{name::check_vm, params::Params, query::Query};
 
-/// One view.
+/// The view that a client follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     /// A page of the list.
@@ -15,20 +16,20 @@ pub enum View {
         namespace: String,
         name: String,
     },
-    /// The states of the sources, and nothing else.
+    /// The states of the sources only.
     Sources,
 }
 
-/// How events are written.
+/// The format of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// The fields of the rest of the API.
+    /// JSON with the fields of the rest of the API.
     Json,
-    /// `model::delta` in postcard, in base64: for our own pages, in their language.
+    /// `model::delta` as postcard in base64, for the dashboard's own pages, in their language.
     Postcard(Lang),
 }
 
-/// An event's id: which process sent it, and of which snapshot it is.
+/// The id of an event: the process that sent it, and the number of its snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Id {
     pub process: u32,
@@ -36,7 +37,7 @@ pub struct Id {
 }
 
 impl Id {
-    /// None where it is no id of ours: whoever sent it gets a full state.
+    /// Parses an id. `None` if it is not an id of this program; the client then gets a full state.
     pub fn parse(text: &str) -> Option<Self> {
         let (process, seq) = text.split_once('-')?;
         Some(Self { process: u32::from_str_radix(process, 16).ok()?, seq: seq.parse().ok()? })
@@ -49,6 +50,7 @@ impl std::fmt::Display for Id {
     }
 }
 
+/// A parsed request for events: the view, the format, and the event that was received last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub view: View,
@@ -56,7 +58,8 @@ pub struct Asked {
     pub last: Option<Id>,
 }
 
-/// Reads the parameters: `vm=NAMESPACE/NAME`, `only=sources`, else the list's own.
+/// Reads the parameters: `vm=NAMESPACE/NAME`, `only=sources`, or those of the list. Fails for a value that
+/// is not valid.
 pub fn read(params: &Params, headers: &HeaderMap, lang: Lang) -> ApiResult<Asked> {
     Ok(Asked {
         view: view(params)?,
@@ -83,7 +86,8 @@ fn view(params: &Params) -> ApiResult<View> {
     }
 }
 
-/// Browsers send the header when they reconnect by themselves; a script that does so can only name it in the URL.
+/// Returns the id of the last event. Browsers send it as a header when they reconnect by themselves; a
+/// script that reconnects can only send it in the URL.
 fn last(headers: &HeaderMap, parameter: Option<String>) -> Option<Id> {
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     Id::parse(header.map(str::to_owned).or(parameter)?.as_str())

@@ -1,4 +1,5 @@
-//! One distinct view: cut and written once, whoever and however many follow it.
+//! A channel is one distinct view: it is cut and written once, for all clients that follow it. `hub` owns
+//! the channels, [`Subscription`] ties a follower to one.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,26 +20,27 @@ use super::{
 use crate::server::http::{error::ApiError, limits::PermitError, reader::Reader};
 use wukong_core::{Scope, Snapshot, delta::Outcome};
 
-/// When to come back, for a client that found no place, in seconds.
+/// Seconds after which a client that was refused should try again.
 pub const RETRY_AFTER: u32 = 30;
-/// Changes that a client may be behind, and that a returning one can be given. One that is further back gets the whole
-/// view: that is all a slow client ever costs.
+/// Most changes that are kept for clients that are behind or come back. A client that is further behind gets
+/// the whole view, so a slow client never costs more than that.
 const RING: usize = 8;
-/// Bytes of changes that are kept: about those of a whole view, which is sent instead of more.
+/// Most bytes of changes that are kept. A whole view has about as many, and is sent instead of more.
 const RING_BYTES: usize = 64 << 10;
 
-/// What followers are woken for.
+/// Why followers are woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beat {
     News,
-    /// There have been none for a while.
+    /// There has been no news for a while.
     Alive,
-    /// The end of all streams.
+    /// All streams end.
     Over,
-    /// The end of this view's: there is no room for it.
+    /// The streams of this view end, since there is no room for it.
     NoRoom,
 }
 
+/// One distinct view, and what its followers need of it.
 pub struct Channel {
     view: View,
     format: Format,
@@ -48,7 +50,7 @@ pub struct Channel {
     beat: watch::Sender<Beat>,
 }
 
-/// One follower's hold on a channel: as long as there is one the channel is kept, and moved on.
+/// One follower's hold on a channel. A channel is kept and updated while it has a subscription.
 pub struct Subscription {
     channel: Arc<Channel>,
     network: Option<IpAddr>,
@@ -56,6 +58,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Subscribes a follower from this network.
     pub fn new(channel: Arc<Channel>, network: Option<IpAddr>) -> Self {
         let mut inner = channel.lock();
         *inner.followers.entry(network).or_default() += 1;
@@ -68,7 +71,7 @@ impl Subscription {
         &self.channel
     }
 
-    /// The next beat; none once the channel is gone.
+    /// Waits for the next beat; `None` if the channel is gone.
     pub async fn beat(&mut self) -> Option<Beat> {
         self.beats.changed().await.ok()?;
         Some(*self.beats.borrow_and_update())
@@ -91,25 +94,27 @@ impl Drop for Subscription {
 
 #[derive(Default)]
 struct Inner {
-    /// The newest view; none before anybody followed.
+    /// The newest view; `None` before the first cut.
     cut: Option<Arc<Cut>>,
     cut_bytes: usize,
-    /// The bytes that all of it counts for; none once the channel is closed, and holds nothing any more.
+    /// The bytes that the channel counts for. `None` if the channel is closed, and then holds nothing.
     room: Option<Room>,
-    /// The snapshot that it was cut from, and the last that changed something: the newest event's.
+    /// `seen` is the snapshot of the cut. `seq` is the last snapshot that changed the view, which numbers
+    /// the newest event.
     seen: u64,
     seq: u64,
-    /// The newest view as an event, once somebody needed it: as long as there is room for it, else while somebody reads it.
+    /// The newest view as an event, after a follower first needed it. `kept_state` keeps it while there is
+    /// room; `state` finds it while a client reads it.
     state: Weak<Event>,
     kept_state: Option<Arc<Event>>,
-    /// The last changes, each with the event that it follows.
+    /// The last changes, each with the number of the event that it follows.
     ring: VecDeque<Entry>,
-    /// How many follow from each network, and since when there have been none.
+    /// Followers by network, and since when there have been none.
     followers: HashMap<Option<IpAddr>, usize>,
     idle: Option<Instant>,
-    /// When they last heard of this channel.
+    /// When followers were last sent anything.
     spoke: Option<Instant>,
-    /// A task cuts the view for the clients that came since the last round.
+    /// Whether a task is cutting the view for clients that came since the last round.
     cutting: bool,
 }
 
@@ -127,59 +132,61 @@ impl Channel {
             format: asked.format,
             scope,
             process,
-            // Silence begins now: there is nothing to say before the view is cut.
+            // The silence before the first sign of life begins now: there is nothing to send before the view
+            // is cut.
             inner: Mutex::new(Inner { spoke: Some(Instant::now()), room, ..Inner::default() }),
             beat: watch::Sender::new(Beat::News),
         }
     }
 
-    /// The snapshot that the view is of, if somebody follows it and it is older than this one; 0 where it is of none yet.
+    /// Returns the snapshot of the view if the view is followed and older than `seq`; 0 if it was never cut.
     pub fn is_behind(&self, seq: u64) -> Option<u64> {
         let inner = self.lock();
         inner.waits_for(seq).then_some(inner.seen)
     }
 
-    /// From where it is followed.
+    /// Returns the networks of its followers.
     pub fn followers(&self) -> Vec<Option<IpAddr>> {
         self.lock().followers.keys().copied().collect()
     }
 
-    /// The bytes that it counts for.
+    /// Returns the bytes that the channel counts for.
     pub fn bytes(&self) -> usize {
         self.lock().room.as_ref().map_or(0, Room::bytes)
     }
 
-    /// Since when nobody has followed; none while somebody does.
+    /// Returns since when the channel has no followers; `None` while it has some.
     pub fn idle_since(&self) -> Option<Instant> {
         self.lock().idle
     }
 
-    /// Whether the caller is to cut the view for the clients that wait for this snapshot: the view is older, and no other
-    /// task cuts it.
+    /// Returns whether the caller must cut the view for the clients that wait for this snapshot: the view is
+    /// older, and no other task is cutting it.
     pub fn begin_cut(&self, seq: u64) -> bool {
         let mut inner = self.lock();
         !inner.has(seq) && !std::mem::replace(&mut inner.cutting, true)
     }
 
-    /// Whether the cutting is done: the view is of this snapshot, or no client waits for it. A client that comes later
-    /// begins it again.
+    /// Returns whether the cutting task is done: the view is of this snapshot, or no client waits for it. A
+    /// client that comes later starts a new task.
     pub fn end_cut(&self, seq: u64) -> bool {
         let mut inner = self.lock();
         inner.cutting = inner.waits_for(seq);
         !inner.cutting
     }
 
-    /// Ends the cutting without a view: followers wait for the next round.
+    /// Ends the cutting without a view. Followers wait for the next round.
     pub fn give_up_cut(&self) {
         self.lock().cutting = false;
     }
 
-    /// Wakes every follower. Some may wait for their first view, which is no news to the others.
+    /// Wakes every follower. Those that wait for their first view get it, the others find nothing new.
     pub fn wake(&self) {
         self.send(Beat::News);
     }
 
-    /// Nothing follows the end: a beat that is sent after it would take its place before a follower has seen it.
+    /// Sends a beat, unless the last one ended the stream: a later beat would replace the end before a
+    /// follower has seen it.
     fn send(&self, beat: Beat) {
         self.beat.send_if_modified(|last| {
             let goes_on = !matches!(last, Beat::Over | Beat::NoRoom);
@@ -190,7 +197,8 @@ impl Channel {
         });
     }
 
-    /// Cuts the view out of the snapshot; followers hear of it if it differs. An error where it has outgrown its room.
+    /// Cuts the view from the snapshot, and wakes the followers if it changed. Fails if the view has
+    /// outgrown its room.
     pub fn advance(&self, reader: &Reader, snapshot: &Snapshot) -> Result<(), PermitError> {
         let before = {
             let inner = self.lock();
@@ -199,7 +207,7 @@ impl Channel {
             }
             inner.cut.clone()
         };
-        // Not under the lock: followers read the last event meanwhile.
+        // The lock is not held, so that followers can read the last event meanwhile.
         let cut = Arc::new(Cut::of(&self.view, self.format, reader, &self.scope, snapshot));
         let outcome = match &before {
             Some(before) => before.change(&cut, self.format),
@@ -216,12 +224,12 @@ impl Channel {
         room
     }
 
-    /// Counts for what it holds.
+    /// Counts for the bytes that it holds. Fails if there is no room for them.
     pub fn fit(&self) -> Result<(), PermitError> {
         self.lock().fit()
     }
 
-    /// A sign of life for those who have heard nothing for this long.
+    /// Sends a sign of life if followers were sent nothing for `silence`.
     pub fn reassure(&self, now: Instant, silence: Duration) {
         let mut inner = self.lock();
         if inner.spoke.is_none_or(|spoke| now - spoke >= silence) {
@@ -230,22 +238,25 @@ impl Channel {
         }
     }
 
+    /// Ends the streams of all followers, when the program stops.
     pub fn end(&self) {
         self.send(Beat::Over);
     }
 
-    /// Lets go of what can be written again, and is more than the last small changes: others need the room.
+    /// Drops the written whole view, and the changes if they are more than a few small ones, to make room
+    /// for other channels. Both can be written again.
     pub fn trim(&self) {
         let mut inner = self.lock();
         inner.kept_state = None;
         if inner.ring.iter().map(|entry| entry.event.len()).sum::<usize>() > RING_BYTES {
             inner.ring.clear();
         }
-        // It takes less than before.
+        // Cannot fail, since it takes less than before.
         let _ = inner.fit();
     }
 
-    /// Ends it for want of room, and lets go of everything at once: a follower that does not read hears of it late.
+    /// Ends the channel for lack of room, and drops everything at once, since a follower that does not read
+    /// notices late.
     pub fn close(&self) {
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -254,8 +265,8 @@ impl Channel {
         self.send(Beat::NoRoom);
     }
 
-    /// What followers are told when it was closed. The browser's own reader tells pages no more than that the stream ended:
-    /// they ask again and again instead, as where they find no place.
+    /// Returns the last event for followers of a closed channel. The browser's `EventSource` tells a page
+    /// only that the stream ended; the page then polls, as it does if it is refused.
     pub fn farewell(&self) -> Option<Bytes> {
         match self.format {
             Format::Json => Some(ApiError::NoRoom(RETRY_AFTER).last_event().into()),
@@ -263,8 +274,8 @@ impl Channel {
         }
     }
 
-    /// The event that follows the one of `seq`, and the id that it has: the next change if it is still there, else the
-    /// whole view. None if `seq` is the newest, and until the view is of the snapshot `due` at least.
+    /// Returns the event after `seq` and its number: the next change if it is still kept, else the whole
+    /// view. `None` if `seq` is the newest, or if the view is older than the snapshot `due`.
     pub fn next(&self, seq: Option<u64>, due: u64) -> Option<(u64, Arc<Event>)> {
         let mut inner = self.lock();
         if !inner.has(due) || seq == Some(inner.seq) {
@@ -277,8 +288,8 @@ impl Channel {
         Some((inner.seq, state))
     }
 
-    /// A comment keeps proxies and clients from giving up. The browser's own reader hears no comments: pages get a
-    /// message with nothing in it.
+    /// Returns a sign of life, which keeps proxies and clients from giving up. API clients get a comment.
+    /// `EventSource` does not report comments to pages, so pages get an empty message.
     pub fn sign_of_life(&self) -> Bytes {
         Bytes::from_static(match self.format {
             Format::Json => b":\n\n",
@@ -300,7 +311,7 @@ impl Channel {
 }
 
 impl Inner {
-    /// Whether the view is of this snapshot or a later one.
+    /// Returns whether the view is of this snapshot or a later one.
     fn has(&self, seq: u64) -> bool {
         self.cut.is_some() && self.seen >= seq
     }
@@ -309,8 +320,9 @@ impl Inner {
         !self.followers.is_empty() && self.room.is_some() && !self.has(seq)
     }
 
-    /// Nobody follows any more: the view is left at a snapshot that is soon gone. Where there is no room for all of it, whoever
-    /// comes back gets a whole view.
+    /// Records that the last follower left. The view then holds data of a snapshot that is soon gone, and
+    /// counts for it. If there is no room for all of it, it is dropped, and a client that comes back gets a
+    /// whole view.
     fn leave(&mut self, now: Instant) {
         self.idle = Some(now);
         self.cut_bytes = self.cut.as_ref().map_or(0, |cut| cut.bytes_alone());
@@ -320,8 +332,8 @@ impl Inner {
         }
     }
 
-    /// Counts for what is held. Where there is no room for events they go: who waits for one gets a whole view, which is
-    /// written when it is read.
+    /// Counts for the bytes that are held. If there is no room for the events, they are dropped: clients
+    /// that wait for one get the whole view, which is written when it is read.
     fn fit(&mut self) -> Result<(), PermitError> {
         let events = self.kept_state.iter().chain(self.ring.iter().map(|entry| &entry.event));
         let events: usize = events.map(|event| event.len()).sum();
@@ -339,7 +351,8 @@ impl Inner {
         self.ring.clear();
     }
 
-    /// Takes in a newer view that was compared with `before`. Whoever was faster wins.
+    /// Stores a newer view that was compared with `before`, unless another task stored one meanwhile.
+    /// Returns whether followers have news.
     fn take(
         &mut self,
         channel: &Channel,
@@ -360,7 +373,7 @@ impl Inner {
         (self.cut, self.seen) = (Some(cut), seq);
         (self.state, self.kept_state) = (Weak::new(), None);
         match outcome {
-            // The time of the view is new all the same, and goes along with the next whole one.
+            // Only the time of the view is newer; it is sent with the next whole view.
             Outcome::Same => return false,
             Outcome::Change(data) => self.remember(seq, channel.event(seq, "change", &data)),
             Outcome::Other => self.ring.clear(),
@@ -372,7 +385,7 @@ impl Inner {
     fn remember(&mut self, seq: u64, event: Arc<Event>) {
         self.ring.push_back(Entry { after: self.seq, seq, event });
         let bytes = |ring: &VecDeque<Entry>| ring.iter().map(|entry| entry.event.len()).sum::<usize>();
-        // The newest is for those who are there.
+        // The newest change always stays, for the current followers.
         while self.ring.len() > RING || self.ring.len() > 1 && bytes(&self.ring) > RING_BYTES {
             self.ring.pop_front();
         }

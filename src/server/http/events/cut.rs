@@ -1,4 +1,5 @@
-//! What a view shows of one snapshot, and how that and its changes are written.
+//! A cut is what a view shows of one snapshot. This module makes cuts, compares them, and writes them and
+//! their changes. `channel` uses it.
 
 use std::sync::Arc;
 
@@ -22,15 +23,17 @@ use wukong_core::{
     view::of_summary,
 };
 
+/// What a view shows of one snapshot.
 pub enum Cut {
-    /// For those who read JSON the rows are VMs of the snapshot, and the view holds nothing that JSON does not say; for others
-    /// there are none.
+    /// For JSON, the rows are VMs of the snapshot, and the view holds only what JSON shows. For postcard
+    /// there are no rows.
     List(Box<HomeView>, Vec<Arc<Vm>>),
     Vm(Box<VmView>),
     Sources(SourcesView),
 }
 
 impl Cut {
+    /// Cuts the view from the snapshot, in the language of the format.
     pub fn of(view: &View, format: Format, reader: &Reader, scope: &Scope, snapshot: &Snapshot) -> Self {
         let lang = match format {
             Format::Json => Lang::English,
@@ -65,7 +68,8 @@ impl Cut {
         }
     }
 
-    /// About the bytes that it takes while it is of the newest snapshot, which holds the rows as well.
+    /// Returns the approximate bytes of the cut while its snapshot is the newest, which holds the rows as
+    /// well.
     pub fn bytes(&self) -> usize {
         match self {
             Self::List(view, rows) => size::of_list(view) + size_of_val(&rows[..]),
@@ -74,10 +78,10 @@ impl Cut {
         }
     }
 
-    /// The same once the snapshot is gone.
+    /// Returns the approximate bytes of the cut after its snapshot is gone, including the rows.
     pub fn bytes_alone(&self) -> usize {
         let rows = match self {
-            // Rows are the snapshot's, and have no language.
+            // The rows belong to the snapshot and have no language.
             Self::List(_, rows) => {
                 rows.iter().map(|vm| size::of_vm(&Vm::clone(vm).localized(Lang::English))).sum()
             }
@@ -86,7 +90,7 @@ impl Cut {
         self.bytes() + rows
     }
 
-    /// All of it.
+    /// Returns the whole view, written.
     pub fn state(&self, format: Format) -> String {
         match (format, self) {
             (Format::Json, Self::List(view, vms)) => json(&json::ListState::new(view, vms)),
@@ -98,7 +102,7 @@ impl Cut {
         }
     }
 
-    /// What became of it.
+    /// Returns how `after` differs from this cut, written.
     pub fn change(&self, after: &Self, format: Format) -> Outcome<String> {
         match (format, self, after) {
             (Format::Postcard(_), Self::List(before, _), Self::List(after, _)) => {
@@ -115,7 +119,7 @@ impl Cut {
             (Format::Json, Self::Sources(before), Self::Sources(after)) => {
                 told(json::FrameChange::between(&before.frame, &after.frame))
             }
-            // A channel has one view.
+            // Cannot happen: a channel has one view.
             _ => Outcome::Other,
         }
     }
@@ -131,7 +135,8 @@ impl Localize for Cut {
     }
 }
 
-/// What JSON says: neither the filters' names nor cells, sparks or the rows as pages have them.
+/// Returns the view without what JSON leaves out: the names of the filters, the map's cells, the sparklines
+/// and the rows as pages show them.
 fn said_in_json(view: HomeView) -> HomeView {
     let (vms, sparks, map) = (Vec::new(), Vec::new(), Vec::new());
     HomeView { vms, sparks, map, facets: Facets::default(), ..view }
@@ -153,12 +158,12 @@ fn told<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
     }
 }
 
-/// Views hold nothing that postcard cannot write.
+/// Cannot fail: postcard can write everything that views hold.
 fn postcard(value: &impl Serialize) -> String {
     STANDARD.encode(postcard::to_allocvec(value).unwrap_or_default())
 }
 
-/// Numbers and texts always serialise.
+/// Cannot fail: numbers and strings always serialize.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -181,7 +186,7 @@ mod tests {
         &view.facets
     }
 
-    /// Each of some hundred views would hold every name.
+    /// Otherwise each of some hundred views would hold every name.
     #[test]
     fn the_names_of_filters_are_held_once_and_in_json_not_at_all() {
         let vms = |os: &str| {

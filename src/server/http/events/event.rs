@@ -1,4 +1,5 @@
-//! An event as its bytes, and how long the bytes of one are kept for the clients that have yet to take the rest of it.
+//! An event as bytes, and the buffer that limits how long large events are kept for clients that read them
+//! slowly. `channel` writes events, `follower` reads them.
 
 use std::{
     collections::HashMap,
@@ -11,19 +12,19 @@ use std::{
 
 use axum::body::Bytes;
 
-/// Bytes that a client is handed at once. A connection holds as many as it has not written.
+/// Bytes that a client is given at once. A connection holds as many that are not yet sent.
 pub const PIECE: usize = 8 << 10;
 
-/// One event, written once for all who follow its channel.
+/// One event, written once for all followers of its channel.
 pub struct Event {
     bytes: Bytes,
-    /// Clients that are in the middle of it.
+    /// Number of clients that have read a part of it.
     readers: AtomicUsize,
 }
 
 impl Event {
     pub fn new(text: String) -> Arc<Self> {
-        // No more bytes than it has: a String may hold twice as many.
+        // Shrinks the text, since a String may hold twice its length.
         let bytes = text.into_boxed_str().into_boxed_bytes().into();
         Arc::new(Self { bytes, readers: AtomicUsize::new(0) })
     }
@@ -32,15 +33,16 @@ impl Event {
         self.bytes.len()
     }
 
-    /// A copy, so that a connection which holds a piece does not hold the event.
+    /// Returns a copy, so that a connection that holds a piece does not keep the whole event.
     fn piece(&self, from: usize) -> Bytes {
         Bytes::copy_from_slice(&self.bytes[from..self.len().min(from + PIECE)])
     }
 }
 
-/// The events that clients are in the middle of. Without it, a thousand clients that each take another second's view at
-/// a crawl would hold a thousand views. Where there are too many bytes, the oldest event goes of the client that began the
-/// most of them. Clients in the middle of it are disconnected, and can come back for the newest.
+/// The events that clients have read in part. Without a limit, a thousand slow clients that each read the
+/// view of another second would hold a thousand views. If there are too many bytes, the peer with the most
+/// bytes loses its oldest event. Clients in the middle of that event are disconnected, and can reconnect for
+/// the newest.
 pub struct EventBuffer {
     limit: usize,
     events: Mutex<Vec<Buffered>>,
@@ -53,11 +55,13 @@ struct Buffered {
 }
 
 impl EventBuffer {
+    /// Returns a buffer for at most `limit` bytes of events.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, events: Mutex::default() })
     }
 
-    /// The first piece of an event, and the rest if there is one. An event of one piece is not kept.
+    /// Returns the first piece of an event, and the rest if there is one. An event of one piece is not
+    /// buffered.
     pub fn begin(&self, event: &Arc<Event>, network: Option<IpAddr>) -> (Bytes, Option<Pieces>) {
         if event.len() <= PIECE {
             return (event.bytes.clone(), None);
@@ -74,7 +78,7 @@ impl EventBuffer {
         }
         events.retain(|other| other.event.readers.load(Ordering::Relaxed) > 0);
         events.push(Buffered { event: event.clone(), network });
-        // One event is kept even if it is larger than the limit: else nobody could ever have it.
+        // One event is kept even if it is larger than the limit, else nobody could ever receive it.
         while events.len() > 1 && bytes(&events) > self.limit {
             let largest = largest_share(&events);
             let Some(oldest) = events.iter().position(|other| other.network == largest) else { break };
@@ -92,7 +96,7 @@ fn bytes(events: &[Buffered]) -> usize {
     events.iter().map(|buffered| buffered.event.len()).sum()
 }
 
-/// Whose events have the most bytes.
+/// Returns the network whose events have the most bytes.
 fn largest_share(events: &[Buffered]) -> Option<IpAddr> {
     let mut shares: HashMap<Option<IpAddr>, usize> = HashMap::new();
     for buffered in events {
@@ -101,13 +105,13 @@ fn largest_share(events: &[Buffered]) -> Option<IpAddr> {
     shares.into_iter().max_by_key(|(_, bytes)| *bytes).and_then(|(network, _)| network)
 }
 
-/// What a client has yet to take of an event.
+/// The part of an event that a client has not read yet.
 pub struct Pieces {
     event: Weak<Event>,
     at: usize,
 }
 
-/// The rest of the event is gone.
+/// The event was dropped from the buffer, so its rest cannot be sent.
 #[derive(Debug)]
 pub struct EventGone;
 
@@ -117,7 +121,7 @@ impl Pieces {
         Self { event: Arc::downgrade(event), at: PIECE }
     }
 
-    /// The next piece, and the rest if there is one.
+    /// Returns the next piece, and the rest if there is one. Fails if the event was dropped.
     pub fn next(mut self) -> Result<(Bytes, Option<Self>), EventGone> {
         let event = self.event.upgrade().ok_or(EventGone)?;
         let piece = event.piece(self.at);
@@ -188,13 +192,13 @@ mod tests {
         }
     }
 
-    /// One client may begin as many views as there are, again and again.
+    /// One client may begin to read any number of views, again and again.
     #[test]
     fn whoever_has_most_in_the_buffer_is_disconnected_and_nobody_else() {
         let buffer = EventBuffer::new(6 * PIECE);
         let (victim, attacker) = (Some([203, 0, 113, 5].into()), Some([203, 0, 113, 6].into()));
         let (_, slow) = buffer.begin(&event(2 * PIECE), victim);
-        // Begun and left: nobody is in the middle of these.
+        // These were begun and left, so no client is reading them.
         for _ in 0..100 {
             drop(buffer.begin(&event(2 * PIECE), attacker));
         }

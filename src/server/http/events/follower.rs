@@ -1,4 +1,5 @@
-//! One client of a channel: what it was last told, and what comes next.
+//! One client of a channel: what it was last sent, and what it gets next. `hub` makes followers, and their
+//! stream is the body of the answer.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -11,23 +12,25 @@ use super::{
 };
 use crate::server::http::limits::PeerPermit;
 
-/// One client. It holds a place for as long as it is there, and no event: the channel and the buffer have those.
+/// One client. It holds a client permit as long as it exists. It holds no event: the channel and the buffer
+/// do.
 pub struct Follower {
     subscription: Subscription,
     buffer: Arc<EventBuffer>,
     network: Option<IpAddr>,
     last: Option<u64>,
-    /// The snapshot that was there when it came: it is told of none before.
+    /// The snapshot that was the newest when the client came. It gets no older one.
     due: u64,
     greeted: bool,
-    /// What it has yet to take of the event that it is in the middle of.
+    /// The rest of the event that it is reading.
     rest: Option<Pieces>,
-    /// It was told why the stream ends.
+    /// Whether it was sent why the stream ends.
     dismissed: bool,
     _place: PeerPermit,
 }
 
-/// For clients that reconnect by themselves; sent at once, so that they know that they are heard.
+/// Reconnection time for clients that reconnect by themselves. It is sent at once, so that they know that
+/// the request arrived.
 const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
 
 impl Follower {
@@ -51,15 +54,17 @@ impl Follower {
         }
     }
 
-    /// An error where it ends in the middle of an event: what ends so must not look whole.
+    /// Returns the stream of events. It fails if it ends in the middle of an event, so that the event does
+    /// not look complete.
     pub fn events(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
         stream::try_unfold(self, async |mut follower| {
             Ok(follower.next().await?.map(|piece| (piece, follower)))
         })
     }
 
-    /// Asked only when the client has taken what came before: one that does not read skips what it missed. It ends for a
-    /// client that is too slow for the event it is in the middle of: what that client has is no event without its end.
+    /// Returns the next piece. It is polled only when the client has read the previous piece, so a client
+    /// that does not read skips what it missed. Fails for a client that is too slow for the event that it is
+    /// reading, which is useless without its end.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         if !std::mem::replace(&mut self.greeted, true) {
             return Ok(Some(GREETING));
@@ -76,7 +81,7 @@ impl Follower {
                 return Ok(Some(event));
             }
             match self.subscription.beat().await {
-                // Told before this client followed, or while it read what came before.
+                // Sent before this client followed, or while it read the previous event.
                 Some(Beat::News) => {}
                 Some(Beat::Alive) => return Ok(Some(self.event_or_sign_of_life())),
                 Some(Beat::NoRoom) => {
@@ -88,7 +93,7 @@ impl Follower {
         }
     }
 
-    /// The first piece of the next event.
+    /// Returns the first piece of the next event.
     fn event(&mut self) -> Option<Bytes> {
         let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
         self.last = Some(seq);

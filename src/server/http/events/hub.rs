@@ -1,4 +1,5 @@
-//! Every channel, and the one task that moves them on from snapshot to snapshot.
+//! The hub holds all channels, and runs the one task that updates them with each snapshot. `GET /api/events`
+//! calls [`Hub::follow`].
 
 use std::{
     collections::HashMap,
@@ -34,14 +35,14 @@ use crate::server::http::{
 };
 use wukong_core::{Scope, Snapshot};
 
-/// When things are done that no snapshot asks for.
+/// Times of the work that no snapshot triggers.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Longest silence on a stream.
     pub heartbeat: Duration,
-    /// How often silence and emptiness are looked at.
+    /// Time between two checks for silent and unused channels.
     pub tick: Duration,
-    /// How long a view that nobody follows is remembered, for whoever comes back to it.
+    /// How long a view without followers is kept, for clients that come back.
     pub keep: Duration,
 }
 
@@ -52,19 +53,19 @@ impl Default for Pace {
     }
 }
 
-/// Clients for each channel, and the fewest channels. Most people look at what others look at too: the list as it is, the
-/// VM in trouble.
+/// Clients per channel, and the fewest channels. Most people look at the same views: the default list, or a
+/// VM with a problem.
 const CLIENTS_A_CHANNEL: usize = 10;
 const FEWEST_CHANNELS: usize = 16;
-/// Bytes of all channels: of the views that they hold, which the cluster's size decides, and of events while there is room
-/// for them. A view of 50 VMs or a map takes 50 to 70 kB of it in a cluster of 10,000 VMs in 3,000 namespaces.
+/// Most bytes of all channels: of their views, whose size depends on the cluster, and of events while there
+/// is room. A view of 50 VMs or a map takes 50 to 70 kB in a cluster of 10,000 VMs in 3,000 namespaces.
 pub const CHANNEL_BYTES: usize = 28 << 20;
-/// What a view counts for until it is cut, about a list's first page.
+/// Bytes that a view counts for until it is cut, about those of a list's first page.
 const UNCUT_BYTES: usize = 64 << 10;
-/// Bytes of events that some client is in the middle of: some hundred views of 50 VMs.
+/// Most bytes of events that clients have read in part: some hundred views of 50 VMs.
 pub const BUFFERED_BYTES: usize = 16 << 20;
 
-/// Equal views of equal viewers, written alike.
+/// Identifies a channel: equal views of equal scope in the same format share one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     scope: Scope,
@@ -84,46 +85,49 @@ impl Key {
     }
 }
 
-/// A channel, and what it counts for: its place, and its bytes, belong to the peer that asked for the view first.
+/// A channel and its permit. The permit and the bytes count for the peer that asked for the view first.
 struct Entry {
     channel: Arc<Channel>,
     network: Option<IpAddr>,
-    /// Grows from channel to channel.
+    /// Serial number of the channel.
     number: u64,
     _place: PeerPermit,
 }
 
 impl Entry {
-    /// Whether somebody else than its peer follows it.
+    /// Returns whether other peers follow it too.
     fn has_guests(&self) -> bool {
         self.channel.followers().iter().any(|network| *network != self.network)
     }
 }
 
+/// All channels, their limits, and the task that updates them.
 pub struct Hub {
     reader: Reader,
     pace: Pace,
-    /// Tells this process' events from those of the one before it.
+    /// Random number in event ids, which tells the events of this process from those of an earlier one.
     process: u32,
     channels: Mutex<HashMap<Key, Entry>>,
-    /// Channels that there have been.
+    /// Number of channels made so far.
     numbers: AtomicU64,
-    /// Places of channels, their bytes, and places of clients.
+    /// Permits for channels, for their bytes, and for clients.
     channel_places: Arc<PeerSemaphore>,
     channel_bytes: Arc<PeerSemaphore>,
     client_places: Arc<PeerSemaphore>,
     buffer: Arc<EventBuffer>,
-    /// Turns to cut a view that somebody waits for: for half of the cores, so that the rest is answered beside it.
+    /// Permits to cut a view for new clients, for half of the cores, so that other requests are answered
+    /// meanwhile.
     cutters: Arc<PeerSemaphore>,
     running: AtomicBool,
 }
 
 impl Hub {
+    /// Returns a hub for at most `clients` clients.
     pub fn new(reader: Reader, clients: usize, pace: Pace) -> Arc<Self> {
         Self::with_bytes(reader, clients, CHANNEL_BYTES, pace)
     }
 
-    /// The same with this many bytes for its channels.
+    /// Returns a hub with this many bytes for its channels.
     pub fn with_bytes(reader: Reader, clients: usize, bytes: usize, pace: Pace) -> Arc<Self> {
         let channels = (clients / CLIENTS_A_CHANNEL).max(FEWEST_CHANNELS);
         Arc::new(Self {
@@ -141,8 +145,9 @@ impl Hub {
         })
     }
 
-    /// Follows a view, from the event on that the client last had. It does not wait: the view is cut elsewhere, and the
-    /// stream begins with it.
+    /// Follows a view from the event after the one that the client received last. It does not wait: the view
+    /// is cut by another task, and the stream begins with it. Fails if there is no permit or no room, or if
+    /// the server is stopping.
     pub fn follow(self: &Arc<Self>, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Follower> {
         let place = self.client_places.try_acquire(peer).map_err(|exhausted| {
             self.client_places.warn_refusal(peer, exhausted);
@@ -156,32 +161,33 @@ impl Hub {
         Ok(Follower::new(subscription, buffer, last, due, place))
     }
 
-    /// Clients that hold a place.
+    /// Returns the number of clients.
     #[cfg(test)]
     pub fn clients(&self) -> usize {
         self.client_places.held()
     }
 
-    /// Bytes that all channels count for.
+    /// Returns the bytes that all channels count for.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.lock().values().map(|entry| entry.channel.bytes()).sum()
     }
 
-    /// Distinct views that are held.
+    /// Returns the number of channels.
     #[cfg(test)]
     pub fn views(&self) -> usize {
         self.lock().len()
     }
 
-    /// Views that somebody follows and that are not of the newest snapshot yet.
+    /// Returns the number of followed views that are not of the newest snapshot yet.
     #[cfg(test)]
     pub fn uncut(&self) -> usize {
         let seq = self.reader.snapshot().seq;
         self.lock().values().filter(|entry| entry.channel.is_behind(seq).is_some()).count()
     }
 
-    /// Under one lock, so that no channel is dropped, and no end missed, between finding it and following it.
+    /// Finds or makes the channel and subscribes to it, under one lock, so that the channel is not dropped
+    /// and the end is not missed in between.
     fn subscribe(&self, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Subscription> {
         let mut channels = self.lock();
         if is_over(&self.reader.follow()) {
@@ -213,9 +219,10 @@ impl Hub {
         }
     }
 
-    /// Makes room for a view that has outgrown its own. Large events go first, then views that nobody follows, then the newest of
-    /// the peer that has most; of a peer that has all that it may have, its own. What others follow too goes last. Perhaps the
-    /// view itself goes.
+    /// Makes room for a view that has outgrown its room. Large events are dropped first, then views without
+    /// followers, then the newest view of the peer that holds the most bytes; views that others follow too
+    /// go last. If the view's peer has used up its share, only its own views are dropped. The view itself
+    /// may be among them.
     fn relieve(&self, channel: &Channel) {
         let mut channels = self.lock();
         let find = |entry: &&Entry| std::ptr::eq(&*entry.channel, channel);
@@ -234,7 +241,8 @@ impl Hub {
         }
     }
 
-    /// Has the view cut for somebody who came since the last round. The snapshot that it is to be of.
+    /// Starts a cut for a client that came since the last round. Returns the snapshot that the view must be
+    /// of.
     fn catch_up(self: &Arc<Self>, channel: &Arc<Channel>, peer: Option<Peer>) -> u64 {
         let due = self.reader.snapshot().seq;
         if channel.begin_cut(due) {
@@ -243,7 +251,8 @@ impl Hub {
         due
     }
 
-    /// Once for all who wait for it, on a thread where it holds nobody up, and not at all if they are gone by then.
+    /// Cuts the view once for all clients that wait for it, on a blocking thread. Does nothing if they have
+    /// left by then.
     async fn cut(self: Arc<Self>, channel: Arc<Channel>, peer: Option<Peer>) {
         let _turn = self.cutters.acquire(peer).await;
         while !channel.end_cut(self.reader.snapshot().seq) {
@@ -258,14 +267,14 @@ impl Hub {
         channel.wake();
     }
 
-    /// The task begins with the first client: a program that nobody follows does nothing.
+    /// Starts the task with the first client: without clients the hub does nothing.
     fn start(self: &Arc<Self>) {
         if !self.running.swap(true, Ordering::Relaxed) {
             tokio::spawn(self.clone().run());
         }
     }
 
-    /// Until no snapshot can come any more: then the program ends, and so does every stream.
+    /// Updates the channels until no snapshot can come any more. Then the program ends, and all streams end.
     async fn run(self: Arc<Self>) {
         let mut snapshots = self.reader.follow();
         let mut tick = interval(self.pace.tick);
@@ -288,7 +297,7 @@ impl Hub {
         self.end();
     }
 
-    /// Moves a view on to the newest snapshot; how long that took.
+    /// Updates a view to the newest snapshot. Returns how long that took.
     async fn move_on(self: Arc<Self>, channel: Arc<Channel>) -> Duration {
         let begun = std::time::Instant::now();
         let work = move || self.advance(&channel, &self.reader.snapshot());
@@ -313,8 +322,8 @@ impl Hub {
     }
 }
 
-/// What `acquire` gives once it does. For as long as there is no room, the channel goes that nobody has followed for the
-/// longest time. None where all are followed.
+/// Returns what `acquire` gives. While there is no room, removes the channel that has been without followers
+/// for the longest time. `None` if all channels are followed.
 fn make_room<T>(
     channels: &mut HashMap<Key, Entry>,
     peer: Option<Peer>,
@@ -334,7 +343,8 @@ fn make_room<T>(
     }
 }
 
-/// Whether it can give something for a peer: where that has all that it may have, only its own can.
+/// Returns whether the channel can make room for a peer. If the peer has used up its share, only the peer's
+/// own channels can.
 fn can_give(entry: &Entry, network: Option<IpAddr>, exhausted: PermitError) -> bool {
     exhausted == PermitError::AllTaken || entry.network == network
 }
@@ -344,7 +354,7 @@ fn trim(channels: &HashMap<Key, Entry>, network: Option<IpAddr>, exhausted: Perm
     giving.for_each(|entry| entry.channel.trim());
 }
 
-/// The channel that nobody has followed for the longest time.
+/// Returns the channel that has been without followers for the longest time.
 fn idlest(channels: &HashMap<Key, Entry>, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
     let idle = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
     let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
@@ -376,7 +386,7 @@ fn remove(channels: &mut HashMap<Key, Entry>, key: &Key) {
     }
 }
 
-/// No snapshot can come any more.
+/// Returns whether no snapshot can come any more.
 fn is_over(snapshots: &watch::Receiver<Arc<Snapshot>>) -> bool {
     snapshots.has_changed().is_err()
 }

@@ -1,8 +1,8 @@
 //! `GET /api/events`: the changes of one view, as server-sent events.
 //!
-//! Equal views are one [`channel::Channel`]: cut, compared and written once for all who follow it. A client holds its
-//! place in the sequence and a piece of an event, so that slow ones cost little: they are skipped forward, and
-//! disconnected where an event takes them too long ([`event::EventBuffer`]).
+//! Equal views share one [`channel::Channel`], which is cut, compared and written once for all followers. A
+//! client holds only its position in the sequence and a piece of an event, so slow clients cost little: they
+//! skip changes, and are disconnected if an event takes them too long ([`event::EventBuffer`]).
 
 mod ask;
 mod channel;
@@ -37,7 +37,8 @@ pub use {
     hub::{BUFFERED_BYTES, CHANNEL_BYTES},
 };
 
-/// `GET /api/events`. HEAD is answered alike, and takes neither a place nor a channel: nothing would come of them.
+/// Handles `GET /api/events`. HEAD gets the same headers, and takes neither a permit nor a channel, since it
+/// has no stream.
 pub async fn events(
     State(hub): State<Arc<Hub>>,
     State(scope): State<Scope>,
@@ -50,7 +51,7 @@ pub async fn events(
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
     let asked = ask::read(&params, &headers, lang)?;
     let body = if method == Method::HEAD {
-        // Of no length, as the stream that GET gets.
+        // An empty stream, so that the answer has no length, as for GET.
         Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
     } else {
         let follower = hub.follow(&asked, scope, peer.map(|Extension(peer)| peer))?;
@@ -60,7 +61,7 @@ pub async fn events(
     let out = response.headers_mut();
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx would hold events back until its buffer is full.
+    // Without this, nginx would hold events back until its buffer is full.
     out.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }

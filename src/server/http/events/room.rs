@@ -1,5 +1,5 @@
-//! The bytes that a channel counts for, out of the pool of all channels. They count for the peer that asked for its view
-//! first, which has half of the pool at most.
+//! The bytes that a channel counts for, from the pool of all channels. They count for the peer that asked
+//! for the view first, which may have half of the pool. `channel` and `hub` use it.
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use crate::server::http::{
     peer::Peer,
 };
 
-/// Bytes that a permit of the pool stands for.
+/// Bytes of one permit of the pool.
 const UNIT: usize = 1 << 10;
 
+/// The permits for the bytes of one channel.
 pub struct Room {
     pool: Arc<PeerSemaphore>,
     peer: Option<Peer>,
@@ -18,12 +19,13 @@ pub struct Room {
     units: usize,
 }
 
-/// A pool of so many bytes.
+/// Returns a pool of this many bytes.
 pub fn pool(bytes: usize) -> Arc<PeerSemaphore> {
     PeerSemaphore::new("event views, in KiB", bytes / UNIT)
 }
 
 impl Room {
+    /// Takes this many bytes of the pool. Fails if there is no room for them.
     pub fn new(pool: &Arc<PeerSemaphore>, peer: Option<Peer>, bytes: usize) -> Result<Self, PermitError> {
         let units = bytes.div_ceil(UNIT);
         let permit = pool.try_acquire_many(peer, units)?;
@@ -34,7 +36,7 @@ impl Room {
         self.units * UNIT
     }
 
-    /// Counts for so many bytes from now on. Where there is no room for them it counts for what it did.
+    /// Changes the bytes that it counts for. Fails, and changes nothing, if there is no room for them.
     pub fn resize(&mut self, bytes: usize) -> Result<(), PermitError> {
         let units = bytes.div_ceil(UNIT);
         match units.checked_sub(self.units) {

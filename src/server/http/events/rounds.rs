@@ -1,8 +1,9 @@
-//! In which order views are cut: one of each peer in turn, so that a peer with hundreds of views delays another's by one of
-//! them, and those first that are behind the most.
+//! Decides in which order views are cut: the peers take turns, so that a peer with hundreds of views delays
+//! another peer by only one of them, and the views that are furthest behind come first. `hub` uses it.
 //!
-//! Cutting takes a third of one core at most, however many views there are: their events come further apart instead. A peer
-//! rests after its views of one snapshot for as long as its share of that third says, and nobody rests for another.
+//! Cutting takes at most a third of one core. With more views, their events come less often. After a peer's
+//! views of one snapshot are cut, the peer rests for as long as its share of that third requires; no peer
+//! rests because of another.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,22 +17,22 @@ use tokio::time::{Instant, sleep_until};
 
 use super::channel::Channel;
 
-/// Of one core cutting takes one part in this many.
+/// Cutting takes at most one part in this many of one core.
 const CORE_SHARE: u32 = 3;
 
 type Network = Option<IpAddr>;
 
-/// What is yet to be cut for the newest snapshot, and whose turn it is.
+/// The views that must still be cut for the newest snapshot, and whose turn it is.
 #[derive(Default)]
 pub struct Rounds {
     seq: u64,
-    /// The peer whose turn was the longest time ago comes first.
+    /// The peer whose last turn is longest ago comes first.
     lanes: VecDeque<Lane>,
     peers: HashMap<Network, PeerTurns>,
     turns: u64,
 }
 
-/// The views that one peer follows and that are behind. A view that several follow is in the lane of each.
+/// The views of one peer that are behind. A view that several peers follow is in the lane of each.
 struct Lane {
     network: Network,
     channels: VecDeque<Arc<Channel>>,
@@ -41,7 +42,7 @@ struct Lane {
 struct PeerTurns {
     /// The number of its last turn.
     turn: u64,
-    /// It rests until then, and after that for as long as its turns since cost.
+    /// It rests until then, and after that for as long as its turns since then cost.
     rested: Instant,
     cost: Duration,
 }
@@ -53,7 +54,8 @@ impl PeerTurns {
 }
 
 impl Rounds {
-    /// Begins with another snapshot. Views that are still behind an older one come first in their lanes.
+    /// Begins the round of a new snapshot. Views that are behind an older snapshot come first in their
+    /// lanes.
     pub fn begin(&mut self, seq: u64, channels: impl IntoIterator<Item = Arc<Channel>>, now: Instant) {
         self.seq = seq;
         let mut lanes: HashMap<Network, Vec<(u64, Arc<Channel>)>> = HashMap::new();
@@ -74,7 +76,8 @@ impl Rounds {
         self.lanes = lanes.into();
     }
 
-    /// The next view, and whose turn it is; it waits while those rest who have one, and without end where nobody has.
+    /// Returns the next view, and the peer whose turn it is. Waits while all peers with views rest, and
+    /// forever if no view is behind.
     pub async fn next(&mut self) -> (Network, Arc<Channel>) {
         loop {
             let now = Instant::now();
@@ -95,7 +98,7 @@ impl Rounds {
     fn pop(&mut self, now: Instant) -> Option<(Network, Arc<Channel>)> {
         let seq = self.seq;
         for lane in &mut self.lanes {
-            // Cut meanwhile in another's lane, or left.
+            // Views that were cut in another lane, or whose followers left, are skipped.
             while lane.channels.front().is_some_and(|channel| channel.is_behind(seq).is_none()) {
                 lane.channels.pop_front();
             }
@@ -110,7 +113,7 @@ impl Rounds {
         Some((network, channel))
     }
 
-    /// The turn is over; cutting took so long.
+    /// Ends a turn in which cutting took `took`.
     pub fn end_turn(&mut self, network: Network, took: Duration, now: Instant) {
         self.turns += 1;
         let busy = u32::try_from(self.lanes.len().max(1)).unwrap_or(u32::MAX);
@@ -149,14 +152,14 @@ mod tests {
         Some([203, 0, 113, last].into())
     }
 
-    /// As many views of this peer, and who follows them.
+    /// Returns this many views of a peer, and their followers.
     fn views(count: usize, last: u8) -> (Vec<Arc<Channel>>, Vec<Subscription>) {
         let channels: Vec<_> = (0..count).map(|_| view()).collect();
         let followers = channels.iter().map(|channel| Subscription::new(channel.clone(), network(last)));
         (channels.clone(), followers.collect())
     }
 
-    /// Whose views are cut within this time, each cut taking 10 ms.
+    /// Returns the peers whose views are cut within this time; each cut takes 10 ms.
     async fn turns(rounds: &mut Rounds, time: Duration) -> Vec<u8> {
         let end = Instant::now() + time;
         let mut turns = Vec::new();
@@ -185,7 +188,8 @@ mod tests {
         assert_eq!(turns.len(), 303);
         let place = |peer: u8| turns.iter().rposition(|turn| *turn == peer).unwrap();
         assert!(place(7) <= 2, "one view waits for one of each other peer: {}", place(7));
-        // A peer that has two rests for nobody but itself, and its second comes after one more of each.
+        // A peer with two views rests only because of itself. Its second view comes after one more of each
+        // other peer.
         assert!(place(6) <= 5, "{}", place(6));
     }
 

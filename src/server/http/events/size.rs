@@ -1,5 +1,6 @@
-//! About how many bytes a view takes in memory: its structs and lists by their size, and its texts by what postcard makes of
-//! them. Allocators round up; names that views share ([`Facet`]) are not counted.
+//! Estimates how many bytes a view takes in memory: structs and lists by their size, strings by their size
+//! in postcard, and a quarter more for the allocator. Names that views share ([`Facet`]) are not counted.
+//! `cut` uses it.
 
 use serde::Serialize;
 
@@ -10,10 +11,12 @@ use model::{
     vm::{Disk, GuestFilesystem, Network, Reading, Vm, VmSummary, Volume},
 };
 
+/// Returns the approximate bytes of a frame.
 pub fn of_frame(frame: &Frame) -> usize {
     rounded(size_of::<Frame>() + list::<SourceHealth>(frame.sources.len()) + texts(frame))
 }
 
+/// Returns the approximate bytes of a page of the list.
 pub fn of_list(view: &HomeView) -> usize {
     let rows = list::<VmSummary>(view.vms.len()) + texts(&view.vms);
     let sparks = list::<Sparklines>(view.sparks.len()) + texts(&view.sparks);
@@ -23,6 +26,7 @@ pub fn of_list(view: &HomeView) -> usize {
     of_frame(&view.frame) + rounded(rows + sparks + counts + rest)
 }
 
+/// Returns the approximate bytes of a VM.
 pub fn of_vm(vm: &Vm) -> usize {
     let readings: usize = vm.volumes.iter().map(|volume| volume.readings.len()).sum();
     rounded(
@@ -40,12 +44,12 @@ fn list<T>(length: usize) -> usize {
     length * size_of::<T>()
 }
 
-/// Every text of it is as many bytes as this at most.
+/// Returns an upper bound of the bytes of all strings in the value.
 fn texts(value: &impl Serialize) -> usize {
     postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default()).unwrap_or_default()
 }
 
-/// jemalloc's sizes are at most a quarter apart.
+/// Adds a quarter: jemalloc's size classes are at most that far apart.
 fn rounded(bytes: usize) -> usize {
     bytes + bytes / 4
 }

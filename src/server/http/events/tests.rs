@@ -1,4 +1,4 @@
-//! Through the real router: what a stream says, to whom, and when it ends.
+//! Tests of event streams through the real router: what is sent, to whom, and when a stream ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,10 +38,10 @@ use model::{
 };
 
 const SOON: Duration = Duration::from_secs(10);
-/// Long enough for whatever would come to have come.
+/// Long enough for anything to arrive that would arrive.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// A client that reads as far as it is told to.
+/// A client that reads only when the test calls it.
 struct Client {
     body: BodyDataStream,
     rest: String,
@@ -57,7 +57,7 @@ impl Client {
         Self::of(response).await
     }
 
-    /// Reads an answer that has just begun.
+    /// Makes a client of an answer that has just begun.
     async fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -66,7 +66,7 @@ impl Client {
         client
     }
 
-    /// Up to the next empty line; none at the end.
+    /// Reads up to the next empty line; `None` at the end.
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.rest.split_once("\n\n") {
@@ -114,7 +114,7 @@ impl Event {
     }
 }
 
-/// One whose CPU is at this many millicores.
+/// Returns a VM that uses this many millicores.
 fn busy(name: &str, millis: u64) -> Vm {
     let mut vm = vm("shop", name);
     vm.summary.usage.cpu = known(Unit::Nanocores, millis * 1_000_000, 2_000_000_000);
@@ -413,7 +413,7 @@ async fn streams_end_with_the_program_and_none_begins_after() {
     assert_eq!((late.status().as_u16(), app.events.views()), (503, 0));
 }
 
-/// Over a real socket, whose buffers fill.
+/// Uses a real socket, whose buffers fill up.
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_ended_and_holds_nobody_up() {
     let http = HttpConfig::default();

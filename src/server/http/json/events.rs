@@ -1,5 +1,5 @@
-//! What `GET /api/events` sends: `state`, the whole view, then `change` after `change`, with the fields of the rest of
-//! the API. A field that a change lacks is as it was.
+//! The JSON of `GET /api/events`: `state` is the whole view, each `change` what differs since. It has the
+//! fields of the rest of the API. A field that a change lacks has not changed. `events::cut` writes it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,6 +13,7 @@ use model::{
 };
 use wukong_core::delta::{Outcome, changed_sources};
 
+/// What every view shows around its content: the cluster and its sources.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FrameState<'a> {
@@ -38,6 +39,7 @@ impl<'a> FrameState<'a> {
     }
 }
 
+/// A page of the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListState<'a> {
@@ -64,12 +66,13 @@ impl<'a> ListState<'a> {
     }
 }
 
+/// The view of one VM.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VmState<'a> {
     #[serde(flatten)]
     frame: FrameState<'a>,
-    /// Null where no such VM is known.
+    /// Null if no such VM is known.
     vm: Option<VmJson<'a>>,
 }
 
@@ -79,13 +82,14 @@ impl<'a> VmState<'a> {
     }
 }
 
+/// What changed around the content of a view.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FrameChange {
     now: Millis,
     heard_at: Option<Millis>,
     ready: bool,
-    /// Those that changed.
+    /// The sources that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sources: Vec<SourceJson>,
     #[serde(skip)]
@@ -108,6 +112,7 @@ impl FrameChange {
     }
 }
 
+/// What changed on a page of the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListChange<'a> {
@@ -117,7 +122,7 @@ pub struct ListChange<'a> {
     stats: Option<StatsJson>,
     #[serde(flatten)]
     extent: Option<ExtentJson>,
-    /// Those that are new on the page, or differ.
+    /// The VMs that are new on the page, or that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vms: Vec<VmJson<'a>>,
     /// The ids of all VMs of the page, in its order.
@@ -164,7 +169,8 @@ fn ids(vms: &[Arc<Vm>]) -> Vec<&str> {
     vms.iter().map(|vm| vm.uid.as_str()).collect()
 }
 
-/// Two snapshots share the VMs about which nothing changed: most comparisons are one of two addresses.
+/// Returns the VMs that are new or changed. Snapshots share unchanged VMs, so most comparisons compare two
+/// pointers.
 fn changed<'a>(old: &[Arc<Vm>], new: &'a [Arc<Vm>]) -> Vec<VmJson<'a>> {
     let known: HashMap<&str, &Arc<Vm>> = old.iter().map(|vm| (vm.uid.as_str(), vm)).collect();
     let is_same =
@@ -172,12 +178,13 @@ fn changed<'a>(old: &[Arc<Vm>], new: &'a [Arc<Vm>]) -> Vec<VmJson<'a>> {
     new.iter().filter(|vm| !is_same(vm)).map(|vm| VmJson::new(vm)).collect()
 }
 
+/// What changed in the view of one VM.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VmChange<'a> {
     #[serde(flatten)]
     frame: FrameChange,
-    /// Null within where the VM is gone.
+    /// Absent if unchanged; null if the VM is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     vm: Option<Option<VmJson<'a>>>,
 }

@@ -1,4 +1,4 @@
-//! One figure: value, unit, source, age and basis; or why there is none.
+//! The JSON of one figure: value, unit, source, age and basis, or why it is missing.
 
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ pub enum Of {
     Capacity,
 }
 
+/// A known amount, or why it is missing.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum FigureJson {
@@ -31,6 +32,7 @@ impl FigureJson {
     }
 }
 
+/// A measured amount, in `unit`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleJson {
@@ -40,14 +42,14 @@ pub struct SampleJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     capacity: Option<u64>,
     unit: &'static str,
-    /// Exact; above 100 where more is used than allocated; null of nothing allocated.
+    /// Exact; above 100 if more is used than allocated; null if nothing is allocated.
     percent: Option<f64>,
     source: &'static str,
     /// `image`, `guest` or `backend`; null for CPU and memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<&'static str>,
     sampled_at: Millis,
-    /// Length of the window of a rate; 0 for an instant.
+    /// Length of the window of a rate in seconds; 0 for an instant.
     window_seconds: f64,
     stale: bool,
     basis: &'static str,
@@ -71,6 +73,7 @@ impl SampleJson {
     }
 }
 
+/// Why a figure is missing, and how to fix it.
 #[derive(Serialize)]
 pub struct MissingJson {
     reason: &'static str,
@@ -93,6 +96,7 @@ impl MissingJson {
     }
 }
 
+/// Returns the name of a unit.
 pub fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Nanocores => "nanocores",
@@ -108,6 +112,7 @@ fn basis(basis: Basis) -> &'static str {
     }
 }
 
+/// Returns the percentage, or `None` if `of` is 0.
 pub fn percent(used: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| used as f64 * 100.0 / of as f64)
 }

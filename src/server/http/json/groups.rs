@@ -1,4 +1,4 @@
-//! What `GET /api/groups` answers.
+//! The JSON of `GET /api/groups`.
 
 use serde::Serialize;
 
@@ -13,14 +13,15 @@ use model::{
     source::{SourceHealth, SourceId},
 };
 
+/// `GET /api/groups`: all nodes or namespaces, and the largest consumers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupsJson<'a> {
     by: &'static str,
     groups: Vec<GroupJson<'a>>,
-    /// By the amount itself; of one namespace where one is named.
+    /// The largest consumers by amount, of the namespace that the query names or of all.
     top: TopJson<'a>,
-    /// The source of what nodes can allocate.
+    /// The source of what nodes can allocate; null for namespaces.
     nodes: Option<SourceJson>,
 }
 
@@ -42,10 +43,10 @@ impl<'a> GroupsJson<'a> {
 struct GroupJson<'a> {
     /// Null for VMs that are on no node.
     name: Option<&'a str>,
-    /// Over all its VMs, in whatever state: the fields of `/api/stats`.
+    /// Totals of all its VMs, whatever their status, with the fields of `/api/stats`.
     #[serde(flatten)]
     stats: StatsJson,
-    /// VMs whose CPU cannot be read, and that the sum therefore lacks.
+    /// Number of VMs whose CPU cannot be read, and which the sum does not include.
     cpu_unreadable: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<NodeJson>,
@@ -64,9 +65,9 @@ impl<'a> GroupJson<'a> {
 
 #[derive(Serialize)]
 struct NodeJson {
-    /// Whether its own object can be read.
+    /// Whether the Node object can be read.
     known: bool,
-    /// Null where its kubelet has stopped to report, or nothing is known.
+    /// Null if its kubelet has stopped reporting, or nothing is known.
     ready: Option<bool>,
     unschedulable: Option<bool>,
     cpu: ShareJson,
@@ -86,15 +87,15 @@ impl NodeJson {
     }
 }
 
-/// What the VMs that hold the node were given: all but the stopped and the failed.
+/// What is allocated to the VMs that hold capacity of the node: all but the stopped and the failed.
 #[derive(Serialize)]
 struct ShareJson {
     given: u64,
     allocatable: Option<u64>,
     unit: &'static str,
-    /// Above 100 where the node is overcommitted; null where there is nothing to divide by.
+    /// Above 100 if the node is overcommitted; null if what it can allocate is unknown or 0.
     percent: Option<f64>,
-    /// VMs whose allocation cannot be read: with them it is more.
+    /// Number of VMs whose allocation cannot be read, and which `given` does not include.
     unreadable: u32,
 }
 
@@ -116,7 +117,8 @@ struct TopJson<'a> {
     cpu: Vec<ConsumerJson<'a>>,
     memory: Vec<ConsumerJson<'a>>,
     disk: Vec<ConsumerJson<'a>>,
-    /// VMs of which a volume that is known is not counted: on a shared file system, or known to its backend alone.
+    /// Number of VMs with a known volume that is not counted, because it is on a shared file system or known
+    /// to its backend alone.
     disk_left_out: u32,
 }
 
@@ -142,7 +144,7 @@ struct ConsumerJson<'a> {
     of: u64,
     unit: &'static str,
     stale: bool,
-    /// Some of its volumes are not known: it uses this much at least.
+    /// Some of its volumes are not known, so it uses at least this much.
     partial: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What `GET /api/vms/{name}/history` and `/api/insights` answer.
+//! The JSON of `GET /api/vms/{name}/history` and `/api/insights`.
 
 use serde::Serialize;
 
@@ -11,15 +11,16 @@ use model::{
     vm::Vm,
 };
 
+/// `GET /api/vms/{name}/history`: the three series of a VM, and what they suggest.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryJson<'a> {
     name: &'a str,
     namespace: &'a str,
     span: &'static str,
-    /// `memory`, `prometheus` or `both`.
+    /// Where the history comes from: `memory`, `prometheus` or `both`.
     keeper: &'static str,
-    /// Why all or a part is not there; null where nothing keeps it.
+    /// Why all or a part of the history is missing; null if nothing is.
     lacks: Option<MissingJson>,
     cpu: SeriesJson,
     memory: SeriesJson,
@@ -51,10 +52,10 @@ impl<'a> HistoryJson<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SeriesJson {
-    /// Time of the first point; each stands for what follows until the next.
+    /// Time of the first point. Each point stands for the time until the next.
     start: Millis,
     step_seconds: u32,
-    /// In percent of what was allocated, to a tenth; null where nothing is known.
+    /// In percent of the allocation, to a tenth; null if unknown.
     points: Vec<Option<f64>>,
     stats: Option<StatsJson>,
 }
@@ -70,7 +71,7 @@ impl SeriesJson {
     }
 }
 
-/// Of the points that are known.
+/// Statistics of the known points.
 #[derive(Serialize)]
 struct StatsJson {
     min: f64,
@@ -131,7 +132,7 @@ impl<T> HintJson<T> {
     }
 }
 
-/// Why there is no hint.
+/// Why there is no hint; durations in minutes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SilenceJson {
@@ -165,7 +166,7 @@ struct SizingJson {
     p95_percent: Option<f64>,
     peak: u64,
     allocated: u64,
-    /// What would do, head-room included; null where nothing is to spare.
+    /// The allocation that would be enough, headroom included; null if nothing is to spare.
     enough: Option<u64>,
     reclaimable: u64,
     window: WindowJson,
@@ -201,7 +202,7 @@ struct FillingJson {
     capacity: u64,
     per_day: u64,
     days: u32,
-    /// At the bounds of the slope's 95 % confidence interval.
+    /// Days at the bounds of the slope's 95 % confidence interval.
     earliest_days: u32,
     latest_days: u32,
     window: WindowJson,
@@ -223,7 +224,7 @@ impl FillingJson {
     }
 }
 
-/// What was looked at: five-minute means that are known, of all.
+/// The time that was examined, and how many of its five-minute means are known.
 #[derive(Serialize)]
 struct WindowJson {
     from: Millis,
@@ -238,10 +239,11 @@ impl WindowJson {
     }
 }
 
+/// `GET /api/insights`: a page of findings, and their totals.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InsightsJson<'a> {
-    /// When the findings were drawn; null before the first time.
+    /// When the findings were computed; null before the first time.
     drawn_at: Option<Millis>,
     needed_hours: u32,
     totals: TotalsJson,

@@ -1,4 +1,4 @@
-//! What `GET /api/stats` and `/api/sources` answer.
+//! The JSON of `GET /api/stats` and `/api/sources`.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct StatsJson {
     running: u32,
     stopped: u32,
     error: u32,
-    /// Those that are being created count as pending.
+    /// VMs that are being created count as pending.
     pending: u32,
     total_cpu: Option<serde_json::Number>,
     total_memory: String,
@@ -31,7 +31,7 @@ pub struct StatsJson {
     migrating: u32,
     total_cpu_millicores: Option<serde_json::Number>,
     total_memory_bytes: u64,
-    /// VMs whose memory cannot be read, and that the sum therefore lacks.
+    /// Number of VMs whose memory cannot be read, and which the sum does not include.
     memory_unreadable: u32,
     usage: TotalUsageJson,
 }
@@ -43,7 +43,7 @@ struct TotalUsageJson {
     disk: MeasuredJson,
 }
 
-/// A percentage of the measured VMs, and how many they are.
+/// The usage of the measured VMs, and how many they are.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MeasuredJson {
@@ -106,15 +106,15 @@ pub struct SourceJson {
     reason: Option<&'static str>,
     error: String,
     fix: String,
-    /// A setting by which its credentials can fall into other hands; empty where there is none.
+    /// A setting that can give its credentials away; empty if there is none.
     warning: String,
     last_success: Option<Millis>,
-    /// A watch's last bytes, bookmarks included; null for a source that is polled.
+    /// When a watch last received bytes, bookmarks included; null for a source that is polled.
     last_bytes: Option<Millis>,
-    /// Of the last answers, in milliseconds; null for a watch, and before the first answer.
+    /// Latency of the last answers in milliseconds; null for a watch, and before the first answer.
     latency_p50_ms: Option<u32>,
     latency_p99_ms: Option<u32>,
-    /// VMs and volumes that show a figure of this source.
+    /// Number of VMs and volumes that show a figure of this source.
     vms: u32,
     volumes: u32,
     vms_missing: u32,

@@ -1,6 +1,8 @@
-//! An answer that is whole in memory counts for as long as it is: until its last byte is sent, however slowly it is read.
+//! Limits the bytes of answers that are whole in memory. An answer counts until its last byte is sent,
+//! however slowly it is read. `http::router` adds these layers to lists and files.
 //!
-//! Without that, some hundred clients that each read another snapshot's list at a crawl would hold as many lists.
+//! Without the limit, some hundred slow clients that each read the list of another snapshot would hold as
+//! many lists.
 
 use std::sync::Arc;
 
@@ -16,12 +18,14 @@ use axum::{
     response::Response,
 };
 
-/// Bytes that a permit stands for.
+/// Bytes of one permit.
 pub const UNIT: usize = 1 << 10;
-/// Smaller answers are not counted: those to every connection that there can be are as many bytes as may be.
+/// Answers up to this size are not counted: one for every connection takes 12 MiB, as much as
+/// `ANSWER_BYTES`.
 const SMALL: usize = 4 << 10;
 
-/// Lets a list of all VMs out once there is room for it.
+/// Sends the list of all VMs once there is room for it. Fails with 503 if there is none within
+/// `LONGEST_WAIT`.
 pub async fn send_list(
     State(limits): State<Arc<WorkLimits>>,
     request: Request,
@@ -34,7 +38,8 @@ pub async fn send_list(
     Ok(Response::from_parts(head, Body::from(hold(&limits.lists, peer, body).await?)))
 }
 
-/// Lets a file out once there is room for it: the program has its bytes once, and the kernel a part for each reader.
+/// Sends a file once there is room for it. The program holds the file once, and the kernel a part of it for
+/// each reader. Fails with 503 if there is none within `LONGEST_WAIT`.
 pub async fn send_file(
     State(limits): State<Arc<WorkLimits>>,
     request: Request,
@@ -45,7 +50,7 @@ pub async fn send_file(
     Ok(Response::from_parts(head, Body::from(hold(&limits.files, peer, body).await?)))
 }
 
-/// The same bytes with a permit for them.
+/// Returns the same bytes with a permit for them.
 async fn hold(pool: &Arc<PeerSemaphore>, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Bytes> {
     if bytes.len() <= SMALL {
         return Ok(bytes);
@@ -57,14 +62,14 @@ async fn hold(pool: &Arc<PeerSemaphore>, peer: Option<Peer>, bytes: Bytes) -> Ap
 }
 
 impl WorkLimits {
-    /// The same answer with a permit for its bytes.
+    /// Returns the same bytes with a permit for them, from the pool of answers.
     pub(super) async fn hold_answer(&self, peer: Option<Peer>, bytes: Bytes) -> ApiResult<Bytes> {
         hold(&self.answers, peer, bytes).await
     }
 }
 
-/// The permit goes with the bytes and not with the body: hyper drops the body once it has its last bytes, and keeps these
-/// until they are sent.
+/// Bytes with their permit. The permit belongs to the bytes and not to the body: hyper drops the body when
+/// it has its last bytes, and keeps the bytes until they are sent.
 struct BytesWithPermit {
     bytes: Bytes,
     _permit: PeerPermit,

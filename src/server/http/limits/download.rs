@@ -1,4 +1,5 @@
-//! A download holds its permit until it is sent or dropped, however slowly it is read.
+//! Limits downloads. Each holds a permit until it is sent or dropped, however slowly it is read.
+//! `http::router` adds this layer to the routes of downloads.
 
 use std::{io, sync::Arc};
 
@@ -19,7 +20,8 @@ use crate::server::http::{
     peer::Peer,
 };
 
-/// Sends an answer in pieces once there is a permit for it.
+/// Sends an answer in pieces once there is a permit for it. Fails with 503 if there is none within
+/// `LONGEST_WAIT`.
 pub async fn send_download(
     State(limits): State<Arc<WorkLimits>>,
     request: Request,
@@ -33,12 +35,13 @@ pub async fn send_download(
 }
 
 impl WorkLimits {
-    /// Pieces are written and compressed where pages are computed, one ahead of the client.
+    /// Sends the body in pieces. They are written and compressed on the render threads, one piece ahead of
+    /// the client.
     fn send_pieces(&self, body: Body, permit: PeerPermit) -> Body {
         let (sender, pieces) = mpsc::channel(1);
         self.spawn(write_pieces(body, sender));
         Body::from_stream(stream::try_unfold((pieces, permit), async |(mut pieces, permit)| {
-            // What ends without its last piece must not look whole.
+            // A download that ends early fails, so that it does not look complete.
             let early = || Err(axum::Error::new(io::Error::other("the download ended early")));
             let piece = pieces.recv().await.unwrap_or_else(early)?;
             Ok::<_, axum::Error>(piece.map(|piece| (piece, (pieces, permit))))
@@ -46,12 +49,12 @@ impl WorkLimits {
     }
 }
 
-/// None is the end. It stops once nobody reads.
+/// Sends the pieces, then `None` for the end. Stops if the client is gone.
 async fn write_pieces(mut body: Body, pieces: mpsc::Sender<Result<Option<Bytes>, axum::Error>>) {
     while let Some(frame) = body.frame().await {
         let piece = match frame.map(Frame::into_data) {
             Ok(Ok(piece)) => Ok(Some(piece)),
-            // None of ours has trailers.
+            // No answer of this program has trailers.
             Ok(Err(_)) => continue,
             Err(error) => Err(error),
         };

@@ -1,8 +1,10 @@
-//! How much of this server clients may take at once, and how much of that one of them.
+//! Limits what all clients, and any one of them, may take of the server at once. `http::router` adds the
+//! limits as layers.
 //!
-//! Of the manifest's 384 MiB the program itself takes half with 10,000 VMs. Clients share the other half: answers that they are
-//! sent, downloads, the views of event channels and the events that slow clients read (`events::hub`), and what their
-//! connections hold (`connection`). No single client can have all of it, and `tests::memory` adds it up.
+//! With 10,000 VMs the program itself takes half of the manifest's 384 MiB. Clients share the other half:
+//! answers that are being sent, downloads, the views of event channels and the events that slow clients read
+//! (`events::hub`), and what their connections hold (`connection`). No single client can have all of it, and
+//! `tests::memory` adds it up.
 
 mod answer;
 mod download;
@@ -20,39 +22,41 @@ use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration
 
 use tokio::runtime::Handle;
 
-/// Answers that are computed at once for each core: pages, server functions, and most of the API. They are some
-/// milliseconds of a core each. A few wait for a core, so that none is idle.
+/// Most answers per core that are computed at once: pages, server functions and most of the API. Each takes
+/// a core for some milliseconds. A few wait for a core, so that no core is idle.
 const RENDERS_A_CORE: usize = 4;
-/// The most on a machine of many cores: the map of 3,000 namespaces is a page of 2 MB, and takes 5 MB while it is computed.
+/// Most answers that are computed at once on any machine. The map of 3,000 namespaces is a page of 2 MB, and
+/// takes 5 MB while it is computed.
 const MOST_RENDERS: usize = 8;
-/// Downloads at once. Each keeps the names of its VMs, and some pieces of what it writes, for as long as it is read: with 10,000
-/// VMs this many bytes.
+/// Most downloads at once. Each keeps the names of its VMs, and some pieces of what it writes, until it is
+/// read: with 10,000 VMs `DOWNLOAD_BYTES`.
 pub const DOWNLOADS: usize = 3;
 #[cfg(test)]
 pub const DOWNLOAD_BYTES: usize = 2 << 20;
-/// Bytes of answers that were made and are not yet sent. A slow reader keeps its own for as long as it reads: lists of all VMs,
-/// which are megabytes, have bytes of their own, so that no reader of a list keeps others from pages.
+/// Most bytes of answers that are not sent yet. A slow reader holds its answer for as long as it reads.
+/// Lists of all VMs are megabytes and have a pool of their own, so that their readers do not block pages.
 pub const ANSWER_BYTES: usize = 12 << 20;
 pub const LIST_BYTES: usize = 20 << 20;
-/// Lists that are put together at once.
+/// Most lists that are put together at once.
 const LIST_TURNS: usize = 2;
-/// The same of files: of a large one the kernel holds some 140 kB for each slow reader.
+/// Most bytes of files that are not sent yet. The kernel holds some 140 kB of a large file for each slow
+/// reader.
 pub const FILE_BYTES: usize = 16 << 20;
-/// Longest wait for a permit: a burst is let through, and nobody waits longer for a refusal than for an answer.
+/// Longest wait for a permit: long enough for a burst, and no longer than an answer may take.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// When to come back, in seconds.
+/// Seconds after which a client that was refused should try again.
 const RETRY_AFTER: u32 = 5;
 
-/// The permits of what is computed for a request, and of what is sent.
+/// The permits of what is computed for requests and of what is sent.
 pub struct WorkLimits {
     renders: Arc<PeerSemaphore>,
     downloads: Arc<PeerSemaphore>,
     answers: Arc<PeerSemaphore>,
     lists: Arc<PeerSemaphore>,
     files: Arc<PeerSemaphore>,
-    /// A list is put together before its size is known: one of a peer at a time.
+    /// Permits to put a list together, before its size is known: one for each peer at a time.
     list_turns: Arc<PeerSemaphore>,
-    /// Where answers are computed; none: where they are asked for.
+    /// The threads that compute answers; `None` means the caller's.
     runtime: Option<Handle>,
 }
 
@@ -67,6 +71,8 @@ impl Default for WorkLimits {
 }
 
 impl WorkLimits {
+    /// Returns limits with this many permits to compute answers and for downloads, and this many bytes for
+    /// answers, for lists and for files each.
     pub fn new(renders: usize, downloads: usize, answer_bytes: usize) -> Self {
         Self {
             renders: PeerSemaphore::new("renders", renders),

@@ -1,5 +1,7 @@
-//! What is computed for a request holds a permit while it is computed, and none while it waits for somebody else. It is
-//! computed on threads of its own: a thread that computes looks at no socket, and there are as few threads as cores.
+//! Computes answers under a permit, which is released while the answer waits for another task.
+//! `http::router` and `pages` add it as a layer.
+//!
+//! The work runs on threads of its own, as many as cores: a thread that computes does not poll sockets.
 
 use std::{
     panic::resume_unwind,
@@ -24,8 +26,9 @@ use crate::server::http::{
     peer::Peer,
 };
 
-/// Computes an answer once there is a permit for it, and lets it out once there is room for it. It is put together first:
-/// a page is whole anyway, and takes a tenth of the room once it is compressed.
+/// Computes an answer once there is a permit for it, and sends it once there is room for it. The answer is
+/// completed first: a page is whole anyway, and compressed it takes a tenth of the room. Fails with 503 if
+/// there is no permit within `LONGEST_WAIT`, or no answer within `ANSWER_TIMEOUT`.
 pub async fn render_answer(
     State(limits): State<Arc<WorkLimits>>,
     request: Request,
@@ -41,7 +44,7 @@ pub async fn render_answer(
         .await
 }
 
-/// Every byte of an answer.
+/// Returns the head of an answer and all bytes of its body.
 pub async fn collect(answer: Response) -> ApiResult<(Parts, Bytes)> {
     let (head, body) = answer.into_parts();
     let body = body.collect().await.map_err(|_| ApiError::Internal)?;
@@ -49,8 +52,8 @@ pub async fn collect(answer: Response) -> ApiResult<(Parts, Bytes)> {
 }
 
 impl WorkLimits {
-    /// Computes under a permit. It goes on to its end even where the client leaves meanwhile: what Leptos has begun does so
-    /// by itself, and would otherwise count for nobody.
+    /// Runs `work` under a permit. It runs to its end even if the client leaves: Leptos continues what it
+    /// has begun anyway, and that work would then have no permit.
     pub(super) async fn render<F>(
         &self,
         mut request: Request,
@@ -72,13 +75,13 @@ impl WorkLimits {
         match self.spawn(rendering.in_current_span()).await {
             Ok(rendered) => rendered.map_err(|_| ApiError::Unavailable("no answer was ready in time"))?,
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The program ends.
+            // The program is stopping.
             Err(_) => Err(ApiError::Internal),
         }
     }
 }
 
-/// The permit that a request is computed under, for what has to wait meanwhile.
+/// The permit under which a request is computed, for code that must wait meanwhile.
 #[derive(Clone)]
 pub struct RenderPermit {
     semaphore: Arc<PeerSemaphore>,
@@ -87,7 +90,8 @@ pub struct RenderPermit {
 }
 
 impl RenderPermit {
-    /// Waits without the permit, which somebody else can compute under meanwhile.
+    /// Waits without the permit, which another request can use meanwhile. Takes a permit again before it
+    /// returns.
     pub async fn release_during<T>(&self, waiting: impl Future<Output = T>) -> T {
         self.put(None);
         let result = waiting.await;
@@ -100,7 +104,7 @@ impl RenderPermit {
     }
 }
 
-/// Ends the permit with the answer, even if a clone of it is left in a context of Leptos.
+/// Releases the permit with the answer, even if a Leptos context still holds a clone.
 struct PermitGuard(RenderPermit);
 
 impl Drop for PermitGuard {
@@ -120,7 +124,7 @@ mod tests {
     use super::*;
     use crate::server::http::limits::RenderThreads;
 
-    /// `/work` computes until `done`; `/wait` waits for `told` without its permit.
+    /// `/work` computes until `done` is notified; `/wait` waits for `told` without its permit.
     struct Rig {
         limits: Arc<WorkLimits>,
         router: Router,
@@ -157,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Long enough, on paused time, for everything that can go on to have gone on.
+    /// Waits, on paused time, long enough for all tasks to get as far as they can.
     async fn settle() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -239,7 +243,7 @@ mod tests {
         let threads = RenderThreads::start().unwrap();
         let limits = Arc::new(WorkLimits::new(4, 1, 1 << 20).on(&threads));
         let thread = async || std::thread::current().name().unwrap_or_default().to_owned();
-        // As Leptos does with what a page waits for.
+        // Leptos spawns what a page waits for in the same way.
         let spawned = async move || tokio::spawn(thread()).await.unwrap();
         let router = Router::new()
             .route("/", get(thread))

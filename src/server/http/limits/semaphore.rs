@@ -1,4 +1,4 @@
-//! Permits of which no peer has more than half.
+//! A semaphore that gives no peer more than half of its permits. All limits of `http` are made of it.
 
 use std::{
     collections::HashMap,
@@ -14,38 +14,39 @@ use tokio::{
 
 use crate::server::http::peer::Peer;
 
-/// Refusals are in the log this often at most: those who cause them must not fill it.
+/// Shortest time between two logged refusals of a semaphore, so that clients who cause them cannot fill the
+/// log.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Why there is no permit.
+/// Why there is no free permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermitError {
     /// All of them are taken.
     AllTaken,
-    /// The peer has as many as one peer may have.
+    /// The peer has as many permits as one peer may have.
     ShareTaken,
 }
 
-/// A semaphore that counts its permits by peer too. A peer that is not known (`None`) is bounded by the whole alone.
+/// A semaphore that also counts its permits by peer. An unknown peer (`None`) is bounded by the total only.
 pub struct PeerSemaphore {
     /// What it limits, for the log.
     name: &'static str,
     permits: usize,
     all: Arc<Semaphore>,
-    /// What is left to each peer that holds a permit or waits for one.
+    /// The free permits of each peer that holds a permit or waits for one.
     shares: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
     warned: Mutex<Option<Instant>>,
 }
 
-/// A permit, or several; they are free again when this is dropped.
+/// One or more permits. They are released when this is dropped.
 pub struct PeerPermit {
-    /// None only of a semaphore that was closed, which none is.
+    /// `None` only if the semaphore was closed, which never happens.
     all: Option<OwnedSemaphorePermit>,
     share: Option<Share>,
 }
 
 impl PeerPermit {
-    /// Takes in another one of the same semaphore and peer.
+    /// Adds the permits of another value of the same semaphore and peer.
     pub fn merge(&mut self, mut other: Self) {
         if let (Some(all), Some(more)) = (&mut self.all, other.all.take()) {
             all.merge(more);
@@ -55,7 +56,7 @@ impl PeerPermit {
         }
     }
 
-    /// Gives so many back, or as many as it has.
+    /// Releases this many permits, or all if it has fewer.
     pub fn release(&mut self, count: usize) {
         let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let count = count.min(held);
@@ -67,17 +68,18 @@ impl PeerPermit {
 }
 
 impl PeerSemaphore {
+    /// Returns a semaphore with this many permits. `name` is what it limits, for the log.
     pub fn new(name: &'static str, permits: usize) -> Arc<Self> {
         let all = Arc::new(Semaphore::new(permits));
         Arc::new(Self { name, permits, all, shares: Mutex::default(), warned: Mutex::default() })
     }
 
-    /// A permit that is free now.
+    /// Returns a permit that is free now. Fails if there is none.
     pub fn try_acquire(self: &Arc<Self>, peer: Option<Peer>) -> Result<PeerPermit, PermitError> {
         self.try_acquire_many(peer, 1)
     }
 
-    /// So many that are free now.
+    /// Returns this many permits that are free now. Fails if there are fewer.
     pub fn try_acquire_many(
         self: &Arc<Self>,
         peer: Option<Peer>,
@@ -92,12 +94,14 @@ impl PeerSemaphore {
         Ok(PeerPermit { all: Some(all), share })
     }
 
-    /// A permit that comes free within this time. Those who wait get theirs in the order in which they came.
+    /// Returns a permit that becomes free within `time`, else `None`. Waiting requests are served in the
+    /// order in which they came.
     pub async fn acquire_within(self: &Arc<Self>, time: Duration, peer: Option<Peer>) -> Option<PeerPermit> {
         self.acquire_many_within(time, peer, 1).await
     }
 
-    /// So many at once, or as many as one peer may have.
+    /// Returns this many permits, at most as many as one peer may have. `None` if they do not become free
+    /// within `time`.
     pub async fn acquire_many_within(
         self: &Arc<Self>,
         time: Duration,
@@ -112,14 +116,14 @@ impl PeerSemaphore {
         permit
     }
 
-    /// A permit, whenever it comes free.
+    /// Waits for a permit without a deadline.
     pub async fn acquire(self: &Arc<Self>, peer: Option<Peer>) -> PeerPermit {
         self.acquire_many(peer, 1).await
     }
 
     async fn acquire_many(self: &Arc<Self>, peer: Option<Peer>, count: usize) -> PeerPermit {
         let count = u32::try_from(count.min(self.half())).unwrap_or(u32::MAX);
-        // A peer that waits for its own share takes nobody else's turn.
+        // A peer that waits for its own share does not delay others.
         let share = match peer {
             Some(peer) => Some(self.share(peer).acquire(count).await),
             None => None,
@@ -127,12 +131,12 @@ impl PeerSemaphore {
         PeerPermit { all: self.all.clone().acquire_many_owned(count).await.ok(), share }
     }
 
-    /// What one peer may have.
+    /// Returns the most permits that one peer may have.
     fn half(&self) -> usize {
         self.permits.div_ceil(2)
     }
 
-    /// How many are held.
+    /// Returns how many permits are held.
     #[cfg(test)]
     pub fn held(&self) -> usize {
         self.permits - self.all.available_permits()
@@ -149,7 +153,7 @@ impl PeerSemaphore {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the log that a client was refused.
+    /// Logs that a client was refused, at most once in `WARNING_INTERVAL`.
     pub fn warn_refusal(&self, peer: Option<Peer>, exhausted: PermitError) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.is_some_and(|warned| warned.elapsed() < WARNING_INTERVAL) {
@@ -162,11 +166,11 @@ impl PeerSemaphore {
     }
 }
 
-/// What is left to one peer, and how much of it is held here.
+/// The free permits of one peer, and how many of its permits are held here.
 struct Share {
     semaphore: Arc<PeerSemaphore>,
     network: IpAddr,
-    /// None only while it is dropped.
+    /// `None` only during the drop.
     permits: Option<Arc<Semaphore>>,
     held: u32,
 }
@@ -197,7 +201,7 @@ impl Share {
 }
 
 impl Drop for Share {
-    /// The last one of a peer takes the peer out of the map, under the lock that hands shares out.
+    /// The last share of a peer removes the peer from the map, under the lock that gives out shares.
     fn drop(&mut self) {
         let mut shares = self.semaphore.shares();
         if let Some(permits) = self.permits.take() {

@@ -1,6 +1,8 @@
-//! The threads that pages are computed on. One that computes for 10 ms looks at no socket meanwhile, and tokio's threads look
-//! once in 61 tasks when there is always another: probes and events would wait for seconds. The kernel shares the cores
-//! between these threads and those that answer.
+//! The threads that compute answers. `Server::run` starts them.
+//!
+//! While a thread computes for 10 ms it does not poll sockets, and while tasks are always ready tokio's
+//! threads poll them only once in 61 tasks: probes and events would wait for seconds. The kernel shares the
+//! cores between these threads and those that answer.
 
 use std::{io, num::NonZero, thread::available_parallelism};
 
@@ -11,10 +13,11 @@ use tokio::{
 
 use super::WorkLimits;
 
-/// As many threads as there are cores. They end with this, and are not waited for.
+/// A runtime with as many threads as there are cores. Dropping it stops them without waiting.
 pub struct RenderThreads(Option<Runtime>);
 
 impl RenderThreads {
+    /// Starts the threads. Fails if the system does not allow them.
     pub fn start() -> io::Result<Self> {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let runtime =
@@ -22,6 +25,7 @@ impl RenderThreads {
         Ok(Self(Some(runtime)))
     }
 
+    /// Returns a handle to spawn work on the threads.
     pub fn handle(&self) -> Option<Handle> {
         self.0.as_ref().map(|runtime| runtime.handle().clone())
     }
@@ -36,12 +40,12 @@ impl Drop for RenderThreads {
 }
 
 impl WorkLimits {
-    /// The same on these threads.
+    /// Returns the same limits, with the work on these threads.
     pub fn on(self, threads: &RenderThreads) -> Self {
         Self { runtime: threads.handle(), ..self }
     }
 
-    /// Runs on the threads that pages are computed on; without any on the caller's.
+    /// Spawns work on the render threads, or on the caller's runtime if there are none.
     pub(super) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,

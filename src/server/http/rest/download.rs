@@ -1,7 +1,8 @@
-//! The list's view to take away: every VM that its query means, in its order, on all pages, with exact figures.
+//! Downloads of the list as CSV or JSON: every VM that the query selects, in its order, on all pages, with
+//! exact figures.
 //!
-//! Rows are written a few at a time while they are sent, each as its VM is by then: a download that is read slowly holds
-//! names, and no VM of a snapshot that is gone. A VM that is gone by then is left out.
+//! Rows are written a few at a time while they are sent, each with its VM's data of that moment, so that a
+//! slow download holds names and no VMs of an old snapshot. A VM that is gone by then is left out.
 
 use std::convert::Infallible;
 
@@ -23,7 +24,7 @@ use model::{
 };
 use wukong_core::{attention::needs_attention, select::Selection, view};
 
-/// VMs that are written in one go: in JSON some 250 kB.
+/// Number of VMs that are written at once: some 250 kB of JSON.
 const CHUNK: usize = 64;
 
 /// `GET /api/vms.csv`, with the parameters of the list.
@@ -48,8 +49,8 @@ fn selected(app: &App, uri: &Uri) -> ApiResult<Vec<RowKey>> {
     Ok(selection.vms.into_iter().map(|vm| vm.summary.row_key()).collect())
 }
 
-/// Cuts the VMs into what is written at once; there is one piece where there is no VM. `write` learns whether its piece
-/// is the first, and the last.
+/// Writes the VMs in pieces; without VMs there is one piece. `write` is told whether its piece is the first
+/// and whether it is the last.
 fn pieces(
     reader: Reader,
     rows: Vec<RowKey>,
@@ -102,11 +103,11 @@ fn array(vms: &[&Vm], first: bool, last: bool) -> Vec<u8> {
     out
 }
 
-/// What stands of each figure.
+/// Columns of each figure.
 const FIGURE: [&str; 8] =
     ["used", "of", "percent", "sampled_at", "window_seconds", "source", "stale", "missing"];
 
-/// The names of the columns: those of the API, in snake case, units at their ends.
+/// Returns the names of the columns: those of the API in snake case, with the unit at the end.
 fn heads() -> Vec<String> {
     let words = [
         "namespace",
@@ -130,7 +131,7 @@ fn heads() -> Vec<String> {
     words.into_iter().map(str::to_owned).chain(figures).chain(volumes).collect()
 }
 
-/// RFC 4180.
+/// Writes the VMs as CSV (RFC 4180), after the header if `first`.
 fn table(vms: &[&Vm], first: bool) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     // A Vec takes every write, and all rows have the same length.
@@ -170,7 +171,8 @@ fn row(vm: &Vm) -> Vec<String> {
     row
 }
 
-/// A missing figure has a reason and nothing else: an empty field is no zero.
+/// Returns the columns of a figure. A missing figure has only a reason: its other fields are empty and not
+/// zero.
 fn figure(figure: &Figure) -> [String; 8] {
     match figure {
         Figure::Known(sample) => [
@@ -191,12 +193,12 @@ fn figure(figure: &Figure) -> [String; 8] {
     }
 }
 
-/// `25.842`.
+/// Formats thousandths with three decimals: `25.842`.
 fn thousandths(milli: u64) -> String {
     format!("{}.{:03}", milli / 1000, milli % 1000)
 }
 
-/// `2026-03-04T09:12:33.25Z`, which sheets and programs read alike.
+/// Formats a time as `2026-03-04T09:12:33.25Z`, which both spreadsheets and programs can read.
 fn moment(at: model::Millis) -> String {
     jiff::Timestamp::from_millisecond(at).map(|at| at.to_string()).unwrap_or_default()
 }

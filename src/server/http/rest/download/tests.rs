@@ -3,15 +3,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::server::http::tests::fixture;
 
-/// What a spreadsheet takes a cell for that begins with one of these: a formula, which it runs. Japanese and Chinese
-/// editions take the wide signs for the narrow ones.
+/// Characters that make a spreadsheet run a cell that begins with one of them as a formula. Japanese and
+/// Chinese editions treat the wide signs as the narrow ones.
 const FORMULA: &[char] = &['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '\u{2212}'];
 
-/// Separators that spreadsheets choose by themselves, from the language of the system or from what a file looks like.
+/// Separators that spreadsheets choose by themselves, by the language of the system or by the content of the
+/// file.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
-/// As a spreadsheet reads a file: a quote counts at the beginning of a cell, doubled it is one, and what stands behind
-/// the closing one belongs to the cell. `quotes` is false for a reader that knows none.
+/// Splits a text into cells as a spreadsheet does: a quote counts at the beginning of a cell, a doubled
+/// quote is one quote, and what follows the closing quote belongs to the cell. `quotes` is false for a
+/// reader that ignores quotes.
 fn cells(text: &str, separator: char, quotes: bool) -> Vec<String> {
     let (mut found, mut cell, mut quoted, mut begins) = (Vec::new(), String::new(), false, true);
     let mut chars = text.chars().peekable();
@@ -33,7 +35,8 @@ fn cells(text: &str, separator: char, quotes: bool) -> Vec<String> {
     found
 }
 
-/// Blanks, quotes and what has no width do not keep every spreadsheet from seeing a formula behind them.
+/// Returns whether a spreadsheet may run the cell. Some find a formula after blanks, quotes and characters
+/// without width.
 fn runs(cell: &str) -> bool {
     let invisible = |c: char| {
         c.is_whitespace() || c.is_control() || "\"\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}".contains(c)
@@ -41,7 +44,7 @@ fn runs(cell: &str) -> bool {
     cell.trim_start_matches(invisible).starts_with(FORMULA)
 }
 
-/// The file of a VM all of whose texts are this.
+/// Returns the CSV file of a VM with `text` in all of its texts.
 fn file(text: &str) -> String {
     let mut vm = fixture::vm(text, text);
     let summary = &mut vm.summary;
@@ -74,7 +77,7 @@ fn no_cell_is_run_whatever_separates_the_cells() {
         "＝1",
         "－1",
         "\u{2212}1",
-        // In front of the formula stands what is not seen.
+        // An invisible character precedes the formula.
         " =1",
         "\u{a0}=1",
         "\u{3000}=1",
@@ -83,7 +86,7 @@ fn no_cell_is_run_whatever_separates_the_cells() {
         "\"=1",
         "\" =1",
         "\"\"=1",
-        // The file has commas, and is opened where others separate.
+        // The file has commas, and is opened where another separator is used.
         "a;=1",
         "a; =1",
         "a;\"=1",
@@ -128,7 +131,7 @@ fn what_is_no_formula_stays_as_it_is() {
     }
 }
 
-/// Pieces that separate, begin formulas, are not seen, or are none of these.
+/// Generates texts of pieces that separate cells, begin formulas, are invisible, or are ordinary.
 fn any_text() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "=",
@@ -166,7 +169,7 @@ proptest! {
         prop_assert_eq!(running_cells(&text), Vec::<String>::new());
         let file = file(&text);
         let record = csv::Reader::from_reader(file.as_bytes()).into_records().next().unwrap().unwrap();
-        // A person sees the text: apostrophes were put in, and blanks stand for what breaks lines.
+        // A person can still read the text: apostrophes were added, and blanks replace line breaks.
         let plain = |text: &str| text.replace(|c: char| c.is_control() || c == '\u{2028}', " ").replace('\'', "");
         for column in [0, 1, 4, 6, 7, 8, 9] {
             prop_assert_eq!(plain(&record[column]), plain(&text));
