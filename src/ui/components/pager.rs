@@ -1,4 +1,4 @@
-//! Which part of the list this is, and plain links to the parts before and after.
+//! Pagination of the list: the current range, and plain links to the previous and next page.
 
 use leptos::prelude::*;
 
@@ -11,7 +11,7 @@ pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView +
     turn(query.page, pages, matching, &address)
 }
 
-/// The same for any list, whose pages stand at `address`.
+/// Pagination of any list; `address` returns the address of a page.
 pub fn turn(
     page: u32,
     pages: u32,
@@ -33,7 +33,7 @@ pub fn turn(
     })
 }
 
-/// A link, or what is left of one where there is nothing to go to.
+/// A link, or a disabled one if there is no such page.
 fn step(address: Option<String>, word: &'static str, rel: &'static str) -> impl IntoView + use<> {
     let none = address.is_none();
     view! {
