@@ -1,4 +1,4 @@
-//! The time that the simulated cluster goes by: the system's, or one that a test holds in its hand.
+//! The clock of the simulated cluster: the system's, or a fixed one that a test advances.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ impl Clock {
         Self(None)
     }
 
-    /// Stands still until [`Clock::advance`] moves it.
+    /// Returns a clock that stands still until [`Clock::advance`] moves it.
     pub fn fixed(now: Millis) -> Self {
         Self(Some(Arc::new(AtomicI64::new(now))))
     }
@@ -36,7 +36,7 @@ impl Clock {
         }
     }
 
-    /// Moves a fixed clock; the system's moves by itself.
+    /// Moves a fixed clock forward; has no effect on the system's clock.
     pub fn advance(&self, by: Duration) {
         if let Some(held) = &self.0 {
             held.fetch_add(millis(by), Ordering::Relaxed);
@@ -48,7 +48,7 @@ pub fn millis(duration: Duration) -> Millis {
     duration.as_millis().try_into().unwrap_or(Millis::MAX)
 }
 
-/// RFC 3339 in whole seconds, as Kubernetes writes `metav1.Time`.
+/// Formats a time as RFC 3339 in whole seconds, as Kubernetes writes `metav1.Time`.
 pub fn rfc3339(at: Millis) -> String {
     jiff::Timestamp::from_second(at.div_euclid(SECOND)).unwrap_or_default().to_string()
 }

@@ -1,4 +1,4 @@
-//! Discovery: enough for kubectl and for clients that look before they ask.
+//! API discovery: enough for kubectl and for clients that check what is served before they use it.
 
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ pub fn resources(group: &str, version: &str) -> Response {
     }))
 }
 
-/// The named groups with their only versions.
+/// The named API groups, each with its only version.
 fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
     let apis = [
         Resource::VirtualMachines,

@@ -1,8 +1,8 @@
-//! Which series a query means.
+//! Matchers that select series.
 
 use super::pattern::Pattern;
 
-/// The metric's name is the label `__name__`.
+/// A selector. The metric's name is the label `__name__`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selector(pub Vec<Matcher>);
 
@@ -26,7 +26,7 @@ impl Selector {
         self.0.iter().all(|matcher| matcher.allows(value(&matcher.label)))
     }
 
-    /// Whether a series with this one label alone would match, as far as that label goes.
+    /// Whether the matchers of this label accept the value; other labels are not checked.
     pub fn allows(&self, label: &str, value: &str) -> bool {
         self.0.iter().filter(|matcher| matcher.label == label).all(|matcher| matcher.allows(value))
     }
