@@ -79,7 +79,7 @@ pub struct Options {
     /// The interval at which kubelets measure volumes.
     pub volumes_interval: Duration,
     pub bookmark_interval: Duration,
-    /// Time between two steps of [`life`]; `None` if nothing should happen by itself.
+    /// Time between two steps of the module `life`; `None` if nothing should happen by itself.
     pub life: Option<Duration>,
     /// The number of past changes that watches can start from.
     pub window: usize,

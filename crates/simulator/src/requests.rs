@@ -1,4 +1,4 @@
-//! What was asked of the cluster: tests count calls with it.
+//! The requests that the cluster received; tests count calls with it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,7 +13,7 @@ use super::{
     locked,
 };
 
-/// Lines of the log that are kept.
+/// The number of log lines that are kept.
 const LOG_LINES: usize = 10_000;
 
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl Requests {
         seen.counts.iter().filter(|((class, path), _)| target.hits(class, path)).map(|(_, count)| count).sum()
     }
 
-    /// Requests by path, without the query.
+    /// Number of requests by path, without the query string.
     pub fn by_path(&self) -> BTreeMap<String, u64> {
         let mut paths = BTreeMap::new();
         for ((_, path), count) in &locked(&self.seen).counts {
@@ -47,7 +47,7 @@ impl Requests {
         paths
     }
 
-    /// The latest requests, oldest first: `GET /api/v1/pods?limit=500`.
+    /// The latest requests, oldest first, such as `GET /api/v1/pods?limit=500`.
     pub fn log(&self) -> Vec<String> {
         locked(&self.seen).log.iter().cloned().collect()
     }
@@ -56,7 +56,7 @@ impl Requests {
         *locked(&self.seen) = Seen::default();
     }
 
-    /// Watches that are open now.
+    /// The number of watches that are open now.
     pub fn open_watches(&self) -> usize {
         self.open_watches.load(Ordering::Relaxed)
     }

@@ -241,7 +241,7 @@ fn begin(cluster: &Cluster, resource: Resource, namespace: Option<&str>, query: 
     if let (Some(revision @ 1..), false) = (query.revision, query.initial_events) {
         return (Stage::Live, revision);
     }
-    // The newest revision never has expired.
+    // The newest revision cannot have expired.
     let (objects, revision) = cluster.world.list(resource, &prefix(namespace), "", None).unwrap_or_default();
     (Stage::Initial(objects.into_iter()), revision)
 }

@@ -20,7 +20,8 @@ pub struct Tenant {
     pub volumes: Vec<(String, Option<String>, VolumeFigures)>,
 }
 
-/// Writes the whole summary. `at` is when containers were sampled, `volumes_at` when volumes were.
+/// Writes the whole summary. `at` is when containers were sampled; `volumes_at` is when volumes were, once a
+/// minute by default.
 pub fn summary(out: &mut String, node: &Node, tenants: &[Tenant], at: Millis, volumes_at: Millis) {
     node_stats(out, node, tenants, at);
     out.push_str(r#","pods":["#);
