@@ -24,6 +24,7 @@ pub fn asked_to_be_bare() -> Option<PathBuf> {
     std::env::var_os(BARE).map(PathBuf::from)
 }
 
+/// Serves the file's bytes as `/api/vms`, without end.
 pub fn serve_bare(file: &PathBuf) {
     let body = axum::body::Bytes::from(std::fs::read(file).expect("the bytes to send"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

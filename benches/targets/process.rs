@@ -12,6 +12,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
 /// `sysconf(_SC_CLK_TCK)`, which is 100 on every Linux that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// A running process, which is killed on drop.
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
@@ -67,6 +68,7 @@ impl Drop for Program {
     }
 }
 
+/// The answer to a request.
 pub struct Answer {
     pub status: u16,
     /// Bytes of the body as sent, including chunk heads: a few more than the body has.

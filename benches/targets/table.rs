@@ -13,6 +13,7 @@ pub struct Table {
 }
 
 impl Table {
+    /// Prints a figure beside its target, and counts it if it misses the target.
     pub fn row(&mut self, what: &str, figure: f64, must: Must, target: f64, unit: &str) {
         let (sign, met) = match must {
             Must::BeAtMost => ("≤", figure <= target),

@@ -4,6 +4,7 @@
 use codee::{Decoder, Encoder};
 use serde::{Serialize, de::DeserializeOwned};
 
+/// Postcard in base64.
 pub struct Compact;
 
 #[cfg(feature = "ssr")]

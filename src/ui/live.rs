@@ -65,6 +65,7 @@ impl Live {
         self.set_link(Link::Live);
     }
 
+    /// Notes that the server does not answer.
     pub fn lost(self) {
         self.set_link(Link::Lost);
     }

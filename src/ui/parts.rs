@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use model::delta::{Changed, RowKey};
 
+/// A trigger for each part of a page.
 #[derive(Clone, Copy)]
 pub struct Parts {
     /// The totals, and the states of the sources.
@@ -28,6 +29,7 @@ impl Parts {
         trigger
     }
 
+    /// Notifies the triggers of the parts that differ.
     pub fn notify(self, changed: &Changed) {
         let rows = self.rows.try_update_value(|rows| {
             rows.retain(|(_, row)| !row.is_disposed());

@@ -7,6 +7,7 @@ use leptos_router::{ChooseView, LazyRoute, hooks::use_url};
 
 use super::{pages::loading, ready::ready};
 
+/// A boxed future that runs on one thread.
 pub type Coming<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A page, and the function that fetches its code and texts if they are not there yet.

@@ -16,6 +16,7 @@ pub const MINUTE: Millis = 60 * SECOND;
 pub const HOUR: Millis = 60 * MINUTE;
 pub const DAY: Millis = 24 * HOUR;
 
+/// The system's clock, or a fixed one that its clones share.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
@@ -44,6 +45,7 @@ impl Clock {
     }
 }
 
+/// Converts a duration to milliseconds; the largest value if it is too long.
 pub fn millis(duration: Duration) -> Millis {
     duration.as_millis().try_into().unwrap_or(Millis::MAX)
 }

@@ -12,6 +12,7 @@ use super::{
     world::World,
 };
 
+/// The content, the faults and the request counts, shared by all APIs.
 #[derive(Debug)]
 pub struct Cluster {
     pub world: Arc<World>,

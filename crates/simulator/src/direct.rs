@@ -26,6 +26,7 @@ use super::{
     tls::Identity,
 };
 
+/// The listeners of all kubelets that can be reached directly, with the port and certificate that they share.
 pub struct Kubelets {
     pub port: u16,
     /// The certificate of the authority that signed the kubelets' certificate, in PEM.

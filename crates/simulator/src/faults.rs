@@ -49,6 +49,7 @@ pub enum Target {
     Path(String),
 }
 
+/// What goes wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Delays the answer by this much.
@@ -89,6 +90,7 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultId(u64);
 
+/// The faults that are active now, and the signals to open watches.
 #[derive(Debug)]
 pub struct Faults {
     rules: Mutex<Rules>,
@@ -130,10 +132,12 @@ impl Faults {
         self.insert(target, fault, Some(times))
     }
 
+    /// Removes a fault; does nothing if it is gone already.
     pub fn remove(&self, id: FaultId) {
         locked(&self.rules).list.retain(|rule| rule.id != id);
     }
 
+    /// Removes all faults.
     pub fn clear(&self) {
         locked(&self.rules).list.clear();
     }
@@ -165,10 +169,12 @@ impl Faults {
         locked(&self.rules).list.iter().any(|rule| forbidden(rule) && rule.target.hits(class, path))
     }
 
+    /// Subscribes to the targets whose open watches are cut.
     pub(super) fn cuts(&self) -> broadcast::Receiver<Target> {
         self.cuts.subscribe()
     }
 
+    /// Subscribes to the targets whose open watches fall silent.
     pub(super) fn silenced(&self) -> broadcast::Receiver<Target> {
         self.silenced.subscribe()
     }
@@ -192,6 +198,7 @@ impl Faults {
 }
 
 impl Fault {
+    /// Returns a `Status` fault without `Retry-After`.
     pub fn status(code: u16) -> Self {
         Self::Status { code, retry_after: None }
     }
@@ -202,6 +209,7 @@ impl Fault {
 }
 
 impl Target {
+    /// Whether the target includes this request.
     pub(super) fn hits(&self, class: &Class, path: &str) -> bool {
         match (self, class) {
             (Self::Any, _)

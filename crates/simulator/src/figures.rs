@@ -31,6 +31,7 @@ pub fn scrape(node: &str, now: Millis, interval: Millis) -> Scrape {
     Scrape { at: round * interval + offset, window_ms, asked: now }
 }
 
+/// Returns what metrics-server holds of a launcher pod after this scrape.
 pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Scrape) -> Sampled {
     Sampled {
         namespace: guest.namespace.clone(),
@@ -43,6 +44,7 @@ pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Sc
     }
 }
 
+/// Returns what metrics-server holds of an ordinary pod after this scrape.
 pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
     Sampled {
         namespace: pod.namespace.clone(),
@@ -55,6 +57,7 @@ pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
     }
 }
 
+/// Returns the kubelet's record of a launcher pod: containers sampled at `at`, volumes at `volumes_at`.
 pub fn launcher_tenant(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Millis) -> Tenant {
     let mounted = guest.disks.iter().filter(|disk| disk.mode != DiskMode::Hotplug);
     let listed = mounted.filter(|disk| !disk.unlisted && is_measured(disk));
@@ -81,6 +84,7 @@ pub fn attachment_tenant(guest: &Guest, disk: &Disk, at: Millis, volumes_at: Mil
     tenant
 }
 
+/// Returns the kubelet's record of an ordinary pod.
 pub fn plain_tenant(pod: &PlainPod, at: Millis) -> Tenant {
     Tenant {
         namespace: pod.namespace.clone(),
@@ -100,6 +104,7 @@ pub fn is_measured(disk: &Disk) -> bool {
     disk.backend != Backend::HostPath
 }
 
+/// Returns the figures that a kubelet reports for a disk's volume.
 pub fn disk_figures(disk: &Disk, at: Millis) -> VolumeFigures {
     // All claims of a pool report the same figures.
     if let (Some(pool), Fill::Curve { share, .. }) = (disk.pool(), &disk.fill) {

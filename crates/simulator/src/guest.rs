@@ -51,6 +51,7 @@ pub struct Guest {
     pub fixture: bool,
 }
 
+/// The lifecycle of a VM, from which the status of its objects is derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Waits for its volumes; there is no launcher pod yet.
@@ -316,6 +317,7 @@ impl Guest {
         !matches!(self.state, State::Stopped | State::Pending)
     }
 
+    /// The allocated memory in bytes; 0 if the quantity is invalid.
     pub fn memory_bytes(&self) -> u64 {
         load::bytes(&self.memory).unwrap_or(0)
     }
@@ -339,14 +341,17 @@ impl Guest {
 
 /// Names and uids derived from the record.
 impl Guest {
+    /// The uid of one of the guest's objects, named by `what`.
     pub fn uid(&self, what: &str) -> String {
         rng::uid(self.seed, &[what, &self.namespace, &self.name])
     }
 
+    /// The uid of the current VirtualMachineInstance.
     pub fn instance_uid(&self) -> String {
         self.instance_uid_of(self.incarnation)
     }
 
+    /// The uid of the VirtualMachineInstance of one start.
     pub fn instance_uid_of(&self, incarnation: u32) -> String {
         self.uid(&format!("instance-{incarnation}"))
     }

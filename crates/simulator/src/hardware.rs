@@ -1,4 +1,4 @@
-//! A guest's disks and networks.
+//! The disks and networks of a guest, with the storage backend of each disk.
 
 use super::{
     clock::Millis,
@@ -35,6 +35,7 @@ pub enum Bus {
 }
 
 impl Bus {
+    /// The bus as KubeVirt writes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Virtio => "virtio",
@@ -78,6 +79,7 @@ impl Backend {
 /// The pool of every RBD image.
 pub const POOL: &str = "vms";
 
+/// How a disk's volume is provided, and what a kubelet can see of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskMode {
     Filesystem,
@@ -153,6 +155,7 @@ impl Disk {
         self
     }
 
+    /// Leaves the volume out of the kubelet's summary.
     pub fn unlisted(mut self) -> Self {
         self.unlisted = true;
         self
@@ -174,6 +177,7 @@ impl Disk {
         self
     }
 
+    /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         load::bytes(&self.size).unwrap_or(0)
     }

@@ -123,6 +123,7 @@ impl Profile {
 }
 
 impl Fill {
+    /// Returns the volume's figures at `at`; `capacity` is in bytes and ignored for fixed figures.
     pub fn figures(&self, capacity: u64, at: Millis) -> VolumeFigures {
         match self {
             Self::Filling { seed } => {

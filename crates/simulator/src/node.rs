@@ -6,6 +6,7 @@ use super::{
     rng::{self, Rng},
 };
 
+/// A node, and the state of its kubelet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub name: String,
@@ -93,6 +94,7 @@ impl Node {
         rng::uid(0, &["node", &self.name])
     }
 
+    /// Whether the node is Ready: its kubelet answers.
     pub fn is_ready(&self) -> bool {
         self.kubelet == Kubelet::Answers
     }

@@ -16,6 +16,7 @@ use super::{
 /// The number of log lines that are kept.
 const LOG_LINES: usize = 10_000;
 
+/// Counts and logs requests.
 #[derive(Debug, Default)]
 pub struct Requests {
     seen: Mutex<Seen>,
@@ -33,6 +34,7 @@ impl Requests {
         self.count(&Target::Any)
     }
 
+    /// The number of requests that match the target.
     pub fn count(&self, target: &Target) -> u64 {
         let seen = locked(&self.seen);
         seen.counts.iter().filter(|((class, path), _)| target.hits(class, path)).map(|(_, count)| count).sum()
@@ -52,6 +54,7 @@ impl Requests {
         locked(&self.seen).log.iter().cloned().collect()
     }
 
+    /// Forgets the requests so far; open watches are still counted.
     pub fn reset(&self) {
         *locked(&self.seen) = Seen::default();
     }

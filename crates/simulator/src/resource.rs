@@ -52,6 +52,7 @@ impl Resource {
         Self::Instancetypes,
     ];
 
+    /// Returns the resource that discovery lists under these names.
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|resource| {
             let api = resource.api();
@@ -82,6 +83,7 @@ impl Resource {
 }
 
 impl Api {
+    /// The `apiVersion` of its objects: `group/version`, or the version alone in the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.to_owned()

@@ -32,6 +32,7 @@ pub struct Expired {
     pub oldest: u64,
 }
 
+/// The objects of all resources, with one revision counter.
 #[derive(Debug)]
 pub struct Store<B> {
     revision: u64,
@@ -56,6 +57,7 @@ impl<B> Store<B> {
         self.objects.get(&resource)?.get(key).cloned()
     }
 
+    /// Adds or replaces an object, at a new revision.
     pub fn put(&mut self, resource: Resource, key: &str, body: B) {
         self.revision += 1;
         let entry = Arc::new(Entry { key: key.into(), revision: self.revision, body });

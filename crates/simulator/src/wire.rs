@@ -50,14 +50,17 @@ impl Default for Line {
 }
 
 impl Line {
+    /// Changes the wire; open connections are cut.
     pub fn set(&self, wire: Wire) {
         self.state.send_replace(wire);
     }
 
+    /// Subscribes to changes of the wire.
     pub fn follow(&self) -> watch::Receiver<Wire> {
         self.state.subscribe()
     }
 
+    /// Counts an accepted connection.
     pub fn meet(&self) {
         self.met.fetch_add(1, Ordering::Relaxed);
     }

@@ -24,6 +24,7 @@ use super::{
     writing,
 };
 
+/// The cluster's state behind a lock. Every change is signalled to watches.
 #[derive(Debug)]
 pub struct World {
     state: RwLock<State>,
@@ -136,6 +137,7 @@ impl World {
         self.write(|state| state.put_pod(pod));
     }
 
+    /// Removes an ordinary pod; returns false if there is none.
     pub fn remove_pod(&self, namespace: &str, name: &str) -> bool {
         self.write(|state| {
             state.plain.remove(&key(namespace, name));
@@ -157,11 +159,13 @@ impl World {
         })
     }
 
+    /// Starts a live migration; returns false as [`Guest::start_migration`] does, or if there is no such VM.
     pub fn start_migration(&self, namespace: &str, name: &str, target_node: &str) -> bool {
         let (mut begun, now) = (false, self.clock.now());
         self.change(namespace, name, |guest| begun = guest.start_migration(target_node, now)) && begun
     }
 
+    /// Ends a live migration; returns false as [`Guest::finish_migration`] does, or if there is no such VM.
     pub fn finish_migration(&self, namespace: &str, name: &str, failed: bool) -> bool {
         let (mut ended, now) = (false, self.clock.now());
         self.change(namespace, name, |guest| ended = guest.finish_migration(failed, now)) && ended
@@ -173,6 +177,7 @@ impl World {
         self.write(|state| state.store.put(resource, &key, Body::Raw(Arc::new(object))));
     }
 
+    /// Deletes an object; returns false if there is none.
     pub fn delete_object(&self, resource: Resource, namespace: &str, name: &str) -> bool {
         self.write(|state| state.store.remove(resource, &resource.key(namespace, name)))
     }
@@ -191,6 +196,7 @@ impl World {
         self.write(|state| state.store.compact());
     }
 
+    /// The newest revision of the store.
     pub fn revision(&self) -> u64 {
         reading(&self.state).store.revision()
     }
@@ -211,6 +217,7 @@ impl World {
         !reading(&self.state).absent.contains(group)
     }
 
+    /// Subscribes to changes, as watches do.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

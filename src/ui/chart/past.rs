@@ -15,6 +15,7 @@ use model::{
     vm::Vm,
 };
 
+/// The section: `vm` says what 100 % is, `feed` has the history of `span`.
 pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoView {
     let cursor: Cursor = RwSignal::new(None);
     let address = Memo::new(move |_| of(vm, |vm| vm_address(&vm.summary.namespace, &vm.summary.name)));

@@ -33,6 +33,7 @@ pub fn label(namespace: &str, name: &str) -> String {
     [namespace, "/", name].concat()
 }
 
+/// The CSS classes of the card.
 pub fn class(vm: &VmSummary) -> String {
     ["card ", State::of_vm(vm).class].concat()
 }

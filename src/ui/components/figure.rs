@@ -13,6 +13,7 @@ use model::{
     reason::Reason,
 };
 
+/// The figure; `note` is shown only if it is known.
 pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + use<> {
     let content = match gauge.figure {
         Figure::Known(sample) => EitherOf3::A(known(gauge.name, sample, note, now)),
@@ -100,7 +101,7 @@ pub fn last_of(missing: &Missing) -> Option<Sample> {
     missing.last.filter(|_| missing.reason != Reason::Hugepages)
 }
 
-/// `Last known: 5.62 of 8 Gi, 70 %, 6 min ago.`
+/// Example: `Last known: 5.62 of 8 Gi, 70 %, 6 min ago.`
 pub fn last_words(last: &Sample, now: Millis) -> String {
     // Not marked as stale, since the age that follows already says so.
     let fresh = Sample { stale: false, ..*last };

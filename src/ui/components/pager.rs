@@ -6,6 +6,7 @@ use crate::ui::words;
 use i18n::t;
 use model::query::Query;
 
+/// Pagination of the list of VMs; `None` if there is only one page.
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
     let address = |page| Query { page, ..query.clone() }.address();
     turn(query.page, pages, matching, &address)

@@ -11,6 +11,7 @@ use model::{
     vm::Status,
 };
 
+/// The name of the figure that colours the map.
 pub fn measure(color: Measure) -> &'static str {
     match color {
         Measure::Cpu => t!(map.cpu),
@@ -19,6 +20,7 @@ pub fn measure(color: Measure) -> &'static str {
     }
 }
 
+/// The label of a kind of cell.
 pub fn word(cell: Cell) -> &'static str {
     match cell {
         Cell::Step(0) => "0–19 %",

@@ -19,6 +19,7 @@ pub struct Piece {
     pub groups: Vec<MapGroup>,
 }
 
+/// The pieces that have been drawn so far.
 #[derive(Clone, Copy)]
 pub struct Pieces {
     map: Memo<Map>,
@@ -29,6 +30,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// Draws the map, and again whenever it or the query changes.
     pub fn follow(map: Memo<Map>, query: Memo<Query>) -> Self {
         let pieces = Self { map, query, drawn: RwSignal::new(Vec::new()), timer: StoredValue::new(None) };
         // What the server rendered is hydrated as a whole.

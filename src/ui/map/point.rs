@@ -48,6 +48,7 @@ type Go = Box<dyn Fn(&str) + Send + Sync>;
 
 type Known = HashMap<(String, usize), Fetched>;
 
+/// The selected cell, the names that are known, and the tip that shows them.
 #[derive(Clone, Copy)]
 pub struct Pointer {
     map: Memo<Map>,

@@ -142,7 +142,7 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
     }
 }
 
-/// Returns a view whose code is there already, without waiting.
+/// Returns a view whose code is there already, without waiting; `None` if it is not there.
 fn arrived(view: impl Future<Output = AnyView>) -> Option<AnyView> {
     match pin!(view).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(view) => Some(view),

@@ -8,6 +8,7 @@ use crate::{
     world::World,
 };
 
+/// An RBD image as the dashboard knows it. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RbdImage {
     pub name: String,
@@ -107,6 +108,7 @@ const OPTIONS: [&str; 62] = [
     "rbd_sparse_read_threshold_bytes",
 ];
 
+/// Writes the image as the dashboard's JSON.
 pub fn write(out: &mut String, image: &RbdImage) {
     let RbdImage { name, size, used, mirrored } = image;
     let usage = used.map_or("null".to_owned(), |used| used.to_string());

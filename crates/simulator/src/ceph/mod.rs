@@ -79,6 +79,7 @@ impl Ceph {
         locked(&self.sessions).failures >= ATTEMPTS
     }
 
+    /// Resets the count of failed logins, which unlocks the account.
     pub fn unlock(&self) {
         locked(&self.sessions).failures = 0;
     }
@@ -107,6 +108,7 @@ impl Ceph {
     }
 }
 
+/// The state behind the dashboard's API.
 #[derive(Debug)]
 pub struct Dashboard {
     pub cluster: Arc<Cluster>,

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::faults::Fault;
 
+/// Applies the faults that change a response body, in order; other faults are ignored.
 pub async fn corrupt_body(mut response: Response, faults: &[Fault]) -> Response {
     for fault in faults {
         let (parts, body) = response.into_parts();

@@ -25,6 +25,7 @@ pub fn version() -> Response {
     }))
 }
 
+/// Answers `/api`.
 pub fn core_versions() -> Response {
     object(json!({
         "kind": "APIVersions",
@@ -33,6 +34,7 @@ pub fn core_versions() -> Response {
     }))
 }
 
+/// Answers `/apis` with the installed groups.
 pub fn groups(world: &World) -> Response {
     let groups: Vec<Value> = served()
         .filter(|(group, _)| world.is_installed(group))
@@ -52,6 +54,7 @@ pub fn group(name: &str) -> Response {
     }
 }
 
+/// Answers with the resources of a group and version.
 pub fn resources(group: &str, version: &str) -> Response {
     let of_group = |api: &&Api| api.group == group && api.version == version;
     let mut list: Vec<Value> = Resource::ALL

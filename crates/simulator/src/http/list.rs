@@ -18,6 +18,7 @@ use crate::{
 /// Bytes of text that are written before they are sent.
 const CHUNK: usize = 64 << 10;
 
+/// Answers a list request: the page of objects, or an error `Status`.
 pub fn list(world: &World, resource: Resource, namespace: Option<&str>, query: &ListQuery) -> Response {
     match page(world, resource, namespace, query) {
         Ok(page) => respond(resource, page),
@@ -25,6 +26,7 @@ pub fn list(world: &World, resource: Resource, namespace: Option<&str>, query: &
     }
 }
 
+/// Answers with a single object, or 404.
 pub fn get(world: &World, resource: Resource, namespace: &str, name: &str) -> Response {
     let Some(found) = world.get(resource, &resource.key(namespace, name)) else {
         return status::not_found(&resource.api().qualified(), name);

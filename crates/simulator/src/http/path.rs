@@ -2,6 +2,7 @@
 
 use crate::resource::{METRICS_GROUP, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP};
 
+/// What a request path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask<'a> {
     Version,

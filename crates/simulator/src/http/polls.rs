@@ -27,6 +27,7 @@ pub fn metrics(cluster: &Cluster, namespace: Option<&str>, query: &ListQuery) ->
     status::json(200, chunked(head, items, "]}\n", |out, item: &Sampled| pod_metrics(out, item, false)))
 }
 
+/// Answers with the PodMetrics of one pod, or 404.
 pub fn one_metrics(cluster: &Cluster, namespace: &str, name: &str) -> Response {
     let Some(found) = cluster.world.pod_metrics(Some(namespace)).into_iter().find(|item| item.name == name)
     else {

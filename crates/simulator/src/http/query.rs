@@ -1,4 +1,4 @@
-//! The query parameters of lists and watches.
+//! Parses the query parameters of lists and watches.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,6 +9,7 @@ use super::{selector::Selector, status};
 /// A watch without `timeoutSeconds` ends after 30 minutes; the API server's end then or a little later.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1_800);
 
+/// The parsed query parameters of a list or watch.
 #[derive(Debug)]
 pub struct ListQuery {
     pub selector: Selector,
@@ -26,6 +27,7 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
+    /// Parses the query string. The error is the 400 to answer with.
     pub fn parse(uri: &Uri) -> Result<Self, Box<Response>> {
         let bad = |message: &str| Box::new(status::bad_request(message));
         let Query(given) = Query::<HashMap<String, String>>::try_from_uri(uri)

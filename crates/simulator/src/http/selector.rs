@@ -1,4 +1,4 @@
-//! Label and field selectors.
+//! Parses label and field selectors, and matches objects against them, for lists and watches.
 
 use crate::objects::Labels;
 
@@ -31,6 +31,7 @@ impl Selector {
         Ok(Self { terms, fields })
     }
 
+    /// Whether the selector matches everything.
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty() && self.fields.is_empty()
     }

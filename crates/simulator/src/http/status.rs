@@ -13,6 +13,7 @@ pub fn status(code: u16, reason: &str, message: &str) -> Response {
     json(code, status_object(code, reason, message))
 }
 
+/// Returns the JSON of a `Status`.
 pub fn status_object(code: u16, reason: &str, message: &str) -> String {
     format!(
         r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":{},"reason":"{reason}","code":{code}}}"#,
@@ -20,6 +21,7 @@ pub fn status_object(code: u16, reason: &str, message: &str) -> String {
     )
 }
 
+/// The 404 for an object that does not exist.
 pub fn not_found(qualified: &str, name: &str) -> Response {
     let mut out = String::new();
     let message = format!("{qualified} \"{name}\" not found");

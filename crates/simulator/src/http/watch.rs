@@ -32,6 +32,7 @@ pub struct WatchFaults {
     pub gone: bool,
 }
 
+/// Answers a watch with a stream of its events.
 pub fn watch(
     cluster: &Arc<Cluster>,
     resource: Resource,

@@ -1,4 +1,4 @@
-//! The PersistentVolumeClaim of a disk.
+//! Writes the PersistentVolumeClaim of a disk.
 
 use std::sync::LazyLock;
 

@@ -20,6 +20,7 @@ struct Mounted<'a> {
     total: u64,
 }
 
+/// Writes the list of the guest's file systems at `at`.
 pub fn filesystems(out: &mut String, guest: &Guest, at: Millis) {
     out.push_str(
         r#"{"kind":"VirtualMachineInstanceFileSystemList","apiVersion":"subresources.kubevirt.io/v1","metadata":{},"items":["#,

@@ -88,6 +88,7 @@ pub fn is_windows(guest: &Guest) -> bool {
     guest.os_image.starts_with("windows")
 }
 
+/// Whether the guest is running.
 pub fn is_up(guest: &Guest) -> bool {
     guest.state == State::Running
 }

@@ -1,4 +1,4 @@
-//! The KubeVirt VirtualMachineInstance: one start of a VM.
+//! Writes the KubeVirt VirtualMachineInstance, which stands for one start of a VM.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The launcher pod: the pod that a guest runs in.
+//! Writes the launcher pod, in which a guest runs.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The Longhorn Volume of a disk.
+//! Writes the Longhorn Volume of a disk.
 
 use std::sync::LazyLock;
 

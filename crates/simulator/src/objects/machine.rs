@@ -1,4 +1,4 @@
-//! The KubeVirt VirtualMachine.
+//! Writes the KubeVirt VirtualMachine of a guest.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The PersistentVolume behind a disk's claim.
+//! Writes the PersistentVolume behind a disk's claim.
 
 use std::sync::LazyLock;
 

@@ -114,7 +114,7 @@ fn volume(out: &mut String, at: Millis, name: &str, claim: Option<(&str, &str)>,
 }
 
 fn processor(out: &mut String, nanos: u64, at: Millis) {
-    // A growing counter: the usage since the epoch at the current rate.
+    // A growing counter: the current rate times the seconds since the epoch, modulo 10,000,000.
     let total = nanos.saturating_mul((at / SECOND).unsigned_abs() % 10_000_000);
     put!(
         out,

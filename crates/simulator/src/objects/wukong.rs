@@ -1,4 +1,4 @@
-//! The Wukong: the desired VM, and what the operator reports about it.
+//! Writes the Wukong: the desired VM, and what the operator reports about it.
 
 use std::sync::LazyLock;
 

@@ -7,6 +7,7 @@ use regex::Regex;
 pub struct Pattern(Regex);
 
 impl Pattern {
+    /// Parses a pattern. The error is a message in Prometheus' words.
     pub fn parse(text: &str) -> Result<Self, String> {
         // `model/labels/regexp.go` of Prometheus: `^(?s:` + pattern + `)$`.
         let anchored = format!("^(?s:{text})$");

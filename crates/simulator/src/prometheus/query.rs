@@ -13,6 +13,7 @@ use crate::{
     world::World,
 };
 
+/// A parsed query. Durations are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     Instant(Selector),
@@ -22,6 +23,7 @@ pub enum Expr {
     Or(Box<Expr>, Box<Expr>),
 }
 
+/// The operator of an aggregation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     Sum,
@@ -124,6 +126,7 @@ impl Operator {
     }
 }
 
+/// Parses a query. The error is the message to answer with.
 pub fn parse(text: &str) -> Result<Expr, String> {
     let mut parser = Parser { rest: text.trim() };
     let expr = parser.expr()?;

@@ -6,6 +6,7 @@ use super::pattern::Pattern;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selector(pub Vec<Matcher>);
 
+/// A label matcher. `wanted` is false for `!=` and `!~`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matcher {
     pub label: String,
@@ -20,6 +21,7 @@ pub enum Test {
 }
 
 impl Selector {
+    /// Whether a series with these labels matches. A missing label counts as empty.
     pub fn matches(&self, labels: &[(String, String)]) -> bool {
         let value =
             |name: &str| labels.iter().find(|(label, _)| label == name).map_or("", |(_, value)| value);

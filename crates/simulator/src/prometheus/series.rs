@@ -37,6 +37,7 @@ const GUESTS: [(&str, OfGuest); 3] = [
 /// midnight UTC, because no state is kept from which it could continue.
 const CPU: &str = "kubevirt_vmi_cpu_usage_seconds_total";
 
+/// A time series. Its samples are computed on demand.
 pub struct Series {
     /// Labels of the series, sorted by name.
     pub labels: Vec<(String, String)>,
@@ -59,6 +60,7 @@ struct Figures {
 }
 
 impl World {
+    /// Returns the series that match, of pods that are scraped now.
     pub fn series(&self, selector: &Selector) -> Vec<Series> {
         let mut found = Vec::new();
         let wanted = |name: &str| selector.allows("__name__", name);
@@ -186,6 +188,7 @@ impl Series {
         self.since().max(at.div_euclid(DAY) * DAY)
     }
 
+    /// Returns the value of the newest sample before `now`; `None` if it is too old or there is none.
     pub fn latest(&self, now: Millis) -> Option<f64> {
         let at = self.scrape(now).at;
         (at > now - LOOKBACK && at >= self.since()).then(|| self.at(at))?

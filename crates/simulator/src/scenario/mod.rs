@@ -96,7 +96,7 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
             node.created = today - (200 + rng.below(400) as Millis) * DAY;
             (node.cores, node.memory_bytes) = *rng.pick(&[(64, 256 << 30), (96, 384 << 30), (64, 512 << 30)]);
             node.kubelet = fate(index, count);
-            // A third of the nodes, and at most as many as a small machine has sockets for.
+            // A third of the first 24 nodes: each takes a socket, and small machines have few.
             node.direct = index % 3 == 1 && index < 24;
             node.clock_ahead = if index as usize == SKEWED_NODE && count > 5 { SKEW } else { 0 };
             node
@@ -104,7 +104,7 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
         .collect()
 }
 
-/// The state of a node's kubelet. Every 100th node refuses connections (in a cluster of less than 100, the
+/// The state of a node's kubelet. Every 100th node refuses connections (in a cluster of fewer than 100, the
 /// last one), and node 150 hangs. In a cluster of fewer than three nodes all answer.
 fn fate(index: u32, count: u32) -> Kubelet {
     match () {
