@@ -1,8 +1,9 @@
-//! Says which folder the executable carries as its browser half.
+//! Sets the folder that the executable embeds as its browser half.
 //!
-//! `WUKONG_SITE_DIR` names the folder that `make build` fills: `manifest.json`, `pkg/HASH/…` and the public files,
-//! each beside its `.br` and `.gz`. Without it the stylesheet and the public files alone are taken from the sources:
-//! pages then work as they do without JavaScript, so that a plain `cargo build` needs no other tool.
+//! `WUKONG_SITE_DIR` names the folder that `make build` fills: `manifest.json`, `pkg/HASH/…` and the public
+//! files, each with its `.br` and `.gz`. Without it only the stylesheets and the public files are taken from
+//! the sources. Pages then work as they do without JavaScript, so that a plain `cargo build` needs no other
+//! tool.
 
 #[path = "build/styles.rs"]
 mod styles;
@@ -52,7 +53,7 @@ fn from_sources() -> io::Result<PathBuf> {
     }
     for file in &public {
         let name = file.file_name().unwrap_or_default();
-        // Browsers and robots ask for these at the root, whatever a page says.
+        // Browsers and robots request these at the root, whatever a page says.
         let at_root = ["favicon.ico", "robots.txt"].iter().any(|asked| name == *asked);
         fs::copy(file, site.join(if at_root { "" } else { &folder }).join(name))?;
     }
@@ -60,7 +61,7 @@ fn from_sources() -> io::Result<PathBuf> {
     Ok(site)
 }
 
-/// Of the names and contents: it stands in the address of each, which may be cached for ever.
+/// Returns a hash of the names and contents. It is part of each file's address, which may be cached forever.
 fn hash(sheets: &[(&str, String)], public: &[PathBuf]) -> io::Result<String> {
     let mut hasher = DefaultHasher::new();
     sheets.hash(&mut hasher);
@@ -70,7 +71,7 @@ fn hash(sheets: &[(&str, String)], public: &[PathBuf]) -> io::Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// The files of a folder, sorted; none where there is no such folder.
+/// Returns the files of a folder, sorted; none if there is no such folder.
 fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     if !dir.is_dir() {
         return Ok(Vec::new());

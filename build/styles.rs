@@ -1,21 +1,22 @@
-//! Joins a folder's stylesheets into one.
+//! Joins stylesheets into the two of a build. `build.rs` and `tools/bundle` use it.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-/// What the others build on.
+/// Stylesheets on which the others build.
 const FIRST: [&str; 2] = ["tokens.css", "base.css"];
-/// What overrules the others.
+/// Stylesheets that override the others.
 const LAST: [&str; 1] = ["print.css"];
 
-/// The two sheets of a build: what the first page needs, and what the other pages need besides.
+/// Returns the two stylesheets of a build: what the first page needs, and what the other pages need in
+/// addition.
 pub fn sheets() -> io::Result<[(&'static str, String); 2]> {
     Ok([("app.css", join("style")?), ("later.css", join("style/later")?)])
 }
 
-/// In the order of [`FIRST`], then by name, then [`LAST`].
+/// Joins a folder's stylesheets: [`FIRST`], then the others by name, then [`LAST`].
 fn join(folder: &str) -> io::Result<String> {
     let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     let mut sheets: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();

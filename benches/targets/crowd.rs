@@ -1,4 +1,4 @@
-//! Many who look at once: what 1,000 clients of the event stream cost.
+//! Many viewers at once: what 1,000 clients of the event stream cost.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -29,12 +29,12 @@ pub fn measure(table: &mut Table) {
     views(table, &server);
 }
 
-/// Views are cut before: what is measured is what clients cost.
+/// Measures the memory of a client. All views exist before, so that only clients count.
 fn memory(table: &mut Table, server: &Program) {
     let queries = queries(20);
     let mut crowd = Crowd::new();
     queries.iter().for_each(|query| crowd.join(server.address, query));
-    // Each view remembers its last eight changes, at one in two seconds.
+    // Each view remembers its last eight changes, of which there is one every two seconds.
     crowd.read_for(25 * SECOND);
     let before = usual(server, &mut crowd);
     (queries.len()..CLIENTS).for_each(|n| crowd.join(server.address, &queries[n % queries.len()]));
@@ -43,7 +43,8 @@ fn memory(table: &mut Table, server: &Program) {
     table.row("1,000 clients on 20 views: memory each", each, Must::BeAtMost, 16.0, "KiB");
 }
 
-/// In MB, the middle of many looks: collecting takes some for a moment.
+/// Returns the resident memory in MB: the median of many samples, since each collection uses some for a
+/// moment.
 fn usual(server: &Program, crowd: &mut Crowd) -> f64 {
     let look = |_| {
         crowd.read_for(SECOND / 5);
@@ -53,18 +54,18 @@ fn usual(server: &Program, crowd: &mut Crowd) -> f64 {
 }
 
 fn views(table: &mut Table, server: &Program) {
-    // Two cycles of metrics: what is compared is the steady state.
+    // Two cycles of metrics, so that the steady state is compared.
     std::thread::sleep(30 * SECOND);
     let mut crowd = Crowd::new();
     let idle = cores(server, &mut crowd);
     let queries = queries(200);
-    // One address may have half of all channels at most.
+    // One address may have at most half of all channels.
     for n in 0..CLIENTS {
         let local = Ipv4Addr::new(127, 0, 0, 1 + (n % 4) as u8);
         crowd.join_from(local, server.address, &queries[n % queries.len()]);
     }
     crowd.read_for(10 * SECOND);
-    // A tenth of them reads no more.
+    // A tenth of the clients stop reading.
     let _stalled = crowd.streams.split_off(CLIENTS * 9 / 10);
     crowd.delays.clear();
     let busy = cores(server, &mut crowd);

@@ -1,4 +1,4 @@
-//! The join and the query of a view, on what collectors brought from a simulated cluster of 10,000 VMs.
+//! The join and the query of a view, on data collected from a simulated cluster of 10,000 VMs.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const TIMES: usize = 15;
 pub fn measure(table: &mut Table) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (mut world, snapshot) = runtime.block_on(fill());
-    // Nothing else runs while time is taken.
+    // Nothing else may run during the measurement.
     runtime.shutdown_timeout(Duration::from_secs(5));
     println!("joined: {} VMs, {} sources tried", snapshot.vms.len(), snapshot.sources.len());
     let join = median((0..TIMES).map(|_| millis(|| drop(world.join(clock::now())))).collect());
@@ -44,7 +44,7 @@ fn parse(query: &str) -> Query {
     Query::parse(value).expect("a query that is understood")
 }
 
-/// Collects until every source was tried and every kubelet had its turn.
+/// Collects until every source has been tried and every kubelet polled.
 async fn fill() -> (ClusterState, Snapshot) {
     let options = simulator::Options { vms: 10_000, nodes: 500, ..simulator::Options::default() };
     let cluster = simulator::start(options).await.expect("a cluster");

@@ -1,8 +1,9 @@
-//! DESIGN's targets, measured: `make bench`. Prints each figure beside its target, and ends with 1 if one is missed.
+//! The project's performance targets: `make bench`. Prints each figure beside its target, and exits with 1 if
+//! one is missed.
 //!
-//! The program runs as it is delivered, beside a simulated cluster in a process of its own; CPU time and memory are the
-//! kernel's own accounts of it. The join and the query of a view are timed inside this process, on what the collectors
-//! brought from such a cluster.
+//! The program runs as delivered, beside a simulated cluster in a process of its own. CPU time and memory are
+//! what the kernel reports. The join and the query of a view are timed inside this process, on data collected
+//! from such a cluster.
 
 mod api;
 mod crowd;
@@ -16,7 +17,7 @@ mod table;
 use table::Table;
 
 fn main() {
-    // `cargo test --benches` and `cargo bench -- --list` ask for names only.
+    // `cargo test --benches` and `cargo bench -- --list` only ask for names.
     if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
         return;
     }

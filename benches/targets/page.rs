@@ -1,4 +1,5 @@
-//! 10,000 VMs on 500 nodes: how soon they are all there, what the program then takes, and what a page view costs.
+//! 10,000 VMs on 500 nodes: the time until all are known, the memory that the program then uses, and the cost
+//! of a page view.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,10 @@ use super::{
 
 const VMS: &str = "10000";
 const NODES: &str = "500";
-/// Page views between two looks at the CPU time, which has a grain of 10 ms.
+/// Page views between two readings of the CPU time, which has a resolution of 10 ms.
 const VIEWS: u32 = 50;
 const ROUNDS: usize = 5;
-/// Cycles before memory is looked at, at the default interval of 15 s.
+/// Time until memory is measured: ten cycles at the default interval of 15 s.
 const SETTLE: Duration = Duration::from_secs(150);
 
 pub fn measure(table: &mut Table) {
@@ -35,7 +36,8 @@ pub fn measure(table: &mut Table) {
     table.row("10,000 VMs: resident memory after 10 cycles", server.rss(), Must::BeAtMost, 200.0, "MB");
 }
 
-/// In milliseconds, less what the program does anyhow in the same time.
+/// Returns the CPU time of a page view in milliseconds, without what the program uses anyway in the same
+/// time.
 fn cpu_of_a_view(server: &Program, path: &str) -> f64 {
     let rounds = (0..ROUNDS).map(|_| {
         let (begun, before) = (Instant::now(), server.cpu());

@@ -1,4 +1,4 @@
-//! The program as a process, and the kernel's accounts of it.
+//! The program as a process, and what the kernel reports about it.
 
 use std::{
     fs,
@@ -9,16 +9,17 @@ use std::{
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
-/// `sysconf(_SC_CLK_TCK)`, which is 100 on every Linux that Rust runs on.
+/// `sysconf(_SC_CLK_TCK)`, which is 100 on every Linux that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// A running process, which is killed on drop.
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
 }
 
 impl Program {
-    /// Runs it until its first line tells where it listens.
+    /// Starts the program, and waits for its first line, which says where it listens.
     pub fn start(arguments: &[&str]) -> Self {
         Self::of(Command::new(PROGRAM).args(arguments).args(["--listen", "127.0.0.1:0"]))
     }
@@ -33,7 +34,7 @@ impl Program {
         Self { child, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
     }
 
-    /// Waits for status 200 at this path.
+    /// Waits until this path answers with status 200; panics after `limit`.
     pub fn await_ok(&self, path: &str, limit: Duration) {
         let begun = Instant::now();
         while get(self.address, path, "").status != 200 {
@@ -42,10 +43,11 @@ impl Program {
         }
     }
 
-    /// CPU time so far, user and system, in seconds.
+    /// CPU time so far (user and system) in seconds.
     pub fn cpu(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
-        // The name may hold spaces and ends with the last parenthesis; utime and stime are fields 14 and 15.
+        // The name may contain spaces and ends with the last parenthesis; utime and stime are fields 14 and
+        // 15.
         let fields: Vec<&str> = stat[stat.rfind(')').expect("a name") + 2..].split(' ').collect();
         let ticks = |index: usize| fields[index].parse::<f64>().expect("a number of ticks");
         (ticks(11) + ticks(12)) / TICKS_PER_SECOND
@@ -66,13 +68,14 @@ impl Drop for Program {
     }
 }
 
+/// The answer to a request.
 pub struct Answer {
     pub status: u16,
-    /// Bytes of the body as sent, chunk heads included: a few more than the body has.
+    /// Bytes of the body as sent, including chunk heads: a few more than the body has.
     pub body: usize,
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 pub fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;

@@ -1,8 +1,10 @@
-//! How the server hands the browser what it rendered from, and what it says in its stream: postcard, as base64.
+//! The encoding of the data that the server embeds in a page and sends in its event stream: postcard in
+//! base64.
 
 use codee::{Decoder, Encoder};
 use serde::{Serialize, de::DeserializeOwned};
 
+/// Postcard in base64.
 pub struct Compact;
 
 #[cfg(feature = "ssr")]
@@ -16,7 +18,7 @@ impl<T: Serialize> Encoder<T> for Compact {
     }
 }
 
-/// Never called: the browser sends nothing in this form. Leptos asks for both directions.
+/// Never called: the browser sends nothing in this form. It exists because Leptos requires both directions.
 #[cfg(not(feature = "ssr"))]
 impl<T: Serialize> Encoder<T> for Compact {
     type Error = postcard::Error;
@@ -36,7 +38,7 @@ impl<T: DeserializeOwned> Decoder<T> for Compact {
     }
 }
 
-/// Out of base64: the browser has it built in, and gives each byte as the character of its number.
+/// Decodes base64 with the browser's own `atob`, which returns each byte as the character with that number.
 #[cfg(not(feature = "ssr"))]
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let binary = leptos::prelude::window().atob(text).ok()?;

@@ -1,5 +1,5 @@
-//! A page's data: rendered with the page, then followed for as long as somebody looks at it: by the stream of its changes
-//! where that works, else asked for again and again.
+//! A page's data: rendered with the page, then kept up to date while somebody looks at it. Updates come from
+//! the stream of changes if it works, and otherwise by polling the server function.
 
 use core::{
     future::Future,
@@ -24,38 +24,38 @@ use model::{
     view::{Frame, HistoryView, HomeView, InsightsView, SourcesView, VmView},
 };
 
-/// After this many milliseconds a question counts as unanswered.
+/// A request counts as failed after this many milliseconds.
 const DEADLINE: u32 = 8_000;
-/// The longest pause between two tries, in milliseconds: a fault that heals shows within 10 s.
+/// The longest pause between two attempts, in milliseconds: recovery is visible within 10 s.
 const LONGEST_PAUSE: u32 = 5_000;
-/// No page asks more often, whatever the server says.
+/// The shortest interval between two requests, in milliseconds, whatever the server says.
 const SHORTEST_REFRESH: u32 = 1_000;
-/// A stream that is silent for this long has broken off unnoticed: the server speaks every 15 s.
+/// A stream without a message for this many milliseconds counts as broken: the server sends one every 15 s.
 const SILENCE: u32 = 25_000;
-/// A stream that fails while the server answers is not to be had here (a proxy holds events back, there is no place):
-/// after each failure twice as many questions are asked before it is tried again, up to this many.
+/// Some streams fail although the server answers (a proxy buffers events, or no channel is free). After each
+/// failure about twice as many requests are sent before the stream is tried again, up to this many.
 const MOST_QUESTIONS: u32 = 15;
 
-/// A view that a server function gives.
+/// A view that a server function returns.
 pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What is asked for.
+    /// What identifies the view, such as a query.
     type Key: Clone + PartialEq + Send + Sync + 'static;
 
     fn ask(key: &Self::Key) -> impl Future<Output = Result<Self, Failure>> + Send + 'static;
     fn frame(&self) -> &Frame;
 
-    /// The query string of the stream of its changes; none where there is no stream.
+    /// The query string of the view's event stream; `None` if it has no stream.
     fn stream(_: &Self::Key) -> Option<String> {
         None
     }
 
-    /// Takes in what the stream said, and says what differs now; none where it makes no sense.
+    /// Applies an event of the stream and returns what changed; `None` if the event does not fit the view.
     fn take(_: &mut Option<Self>, _event: &str) -> Option<Changed> {
         None
     }
 }
 
-/// Puts the whole view into its place, or applies a change to the one that is there.
+/// Replaces the whole view, or applies a change to the current one.
 fn take<V: View, C: DeserializeOwned>(
     view: &mut Option<V>,
     event: &str,
@@ -173,14 +173,14 @@ impl View for SourcesView {
     }
 }
 
-/// The view as it was first rendered: cut on the server, read out of the page while the browser takes over, and none
-/// in the browser later, where it must be fetched.
+/// Returns the view as first rendered. The server cuts it, the browser reads it from the page during
+/// hydration; later there is none in the browser, and it must be fetched.
 pub fn first<T: View>(key: &T::Key) -> Option<T> {
     let cut = || if cfg!(feature = "ssr") { at_once(T::ask(key)) } else { None };
     SharedValue::<Option<T>, Compact>::new_with_encoding(cut).into_inner()
 }
 
-/// On the server the answer is there without waiting: it is read from memory.
+/// Polls a future once. On the server the answer is ready at once, since it is read from memory.
 fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Option<T> {
     match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer.ok(),
@@ -188,9 +188,9 @@ fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Option<T> {
     }
 }
 
-/// The last good answer; a failure never takes it away.
+/// A view that is kept up to date. It holds the last good answer; a failure never removes it.
 pub struct Feed<T: View> {
-    /// Tells of everything; `parts` of what differs, for pages that are large.
+    /// Notifies of every change; `parts` notifies only of what differs, for large pages.
     pub view: RwSignal<Option<T>>,
     pub parts: Parts,
     pub pulse: FeedConnection,
@@ -205,7 +205,7 @@ impl<T: View> Clone for Feed<T> {
 impl<T: View> Copy for Feed<T> {}
 
 impl<T: View> Feed<T> {
-    /// Follows `key`, which may read signals; with none there is nothing to ask.
+    /// Follows `key`, which may read signals. Nothing is requested while it is `None`.
     pub fn follow(key: impl Fn() -> Option<T::Key> + Send + Sync + 'static) -> Self {
         let rendered = untrack(&key).and_then(|key| first::<T>(&key));
         let refresh = rendered.as_ref().map(|view| view.frame().refresh);
@@ -238,46 +238,47 @@ impl<T: View> Feed<T> {
         }
     }
 
-    /// Draws the view, if there is one.
+    /// Draws the view, if there is one, and again at every change.
     pub fn draw<U>(self, draw: impl FnOnce(&T) -> U) -> Option<U> {
         self.view.with(|view| view.as_ref().map(draw))
     }
 
-    /// The same, drawn again when this part of it differs.
+    /// Draws the view, if there is one, and again when this part of it differs.
     pub fn draw_part<U>(self, part: Trigger, draw: impl FnOnce(&T) -> U) -> Option<U> {
         part.track();
         self.view.with_untracked(|view| view.as_ref().map(draw))
     }
 }
 
-/// Puts a view into its place, and gives what it said of the server; none where there was no answer.
+/// Fetches the view and stores it. Returns the server's frame, or `None` if there was no answer.
 type Question = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
 
-/// The question for what is wanted now, and the address of its stream.
+/// The request for the current key, and the address of its stream.
 type Wanted = (Question, Option<String>);
 
-/// Takes in an event, and gives what the view says of the server after it.
+/// Applies an event and returns the server's frame from the view after it; `None` if the event does not fit.
 type Take = dyn Fn(&str) -> Option<Frame> + Send + Sync;
 
-/// What depends on the type of the view.
+/// The operations that depend on the type of the view.
 #[derive(Clone)]
 struct Work {
     ask: Arc<dyn Fn() -> Option<Wanted> + Send + Sync>,
     take: Arc<Take>,
 }
 
-/// How the view is followed, and what became of the last attempt. Of no type: it is the same for every page.
+/// How the view is followed, and the result of the last attempt. It has no type parameter, so its code is
+/// compiled once for all pages.
 ///
-/// A stream is opened first. Where it breaks off the question is asked instead: an answer says that the server is well,
-/// and the stream is tried again after a while; no answer, that it is lost.
+/// A stream is opened first. If it breaks, the server function is called instead. An answer means that the
+/// server works, and the stream is tried again after a while; no answer means that the server is lost.
 #[derive(Clone, Copy)]
 pub struct FeedConnection {
-    /// What is wanted now has been asked for and is not there yet.
+    /// Whether the current key has been requested and has not arrived yet.
     pub waiting: RwSignal<bool>,
     pub failed: RwSignal<bool>,
     live: Live,
     work: StoredValue<Work>,
-    /// What is under way, and how the last attempts went.
+    /// What is pending, and the result of the last attempts.
     state: StoredValue<State>,
     stream: StoredValue<Option<Stream>>,
 }
@@ -285,19 +286,19 @@ pub struct FeedConnection {
 #[derive(Default)]
 struct State {
     refresh: u32,
-    /// The pending timer, and the owner of the pending question: dropping that takes the question back.
+    /// The pending timer, and the owner of the pending request: dropping the owner cancels the request.
     timer: Option<TimeoutHandle>,
     question: Option<Owner>,
     misses: u32,
-    /// The last event: the stream goes on behind it. Empty after an answer to a question.
+    /// The id of the last event, after which the stream continues. Empty after an answer to a request.
     last: String,
-    /// Questions to ask before a stream is tried again, and how many that were the last time.
+    /// How many requests to send before the stream is tried again, and how many that were the last time.
     questions: u32,
     patience: u32,
 }
 
 impl FeedConnection {
-    /// `refresh` is none where nothing was rendered yet.
+    /// `refresh` is the server's refresh interval; `None` if nothing has been rendered yet.
     fn start(work: Work, refresh: Option<u32>) -> Self {
         let state = State { refresh: refresh.unwrap_or_default(), ..State::default() };
         let pulse = Self {
@@ -315,10 +316,10 @@ impl FeedConnection {
         pulse
     }
 
-    /// Runs whenever something else is asked for. What was `rendered` is there already.
+    /// Runs whenever the key changes. `rendered` says that the view is already there.
     fn asked_for(self, rendered: bool) {
         self.state.update_value(|state| (state.last, state.questions) = (String::new(), 0));
-        // Made in any case: making it reads the signals that bring this back.
+        // Called in any case: it reads the signals that make the effect run again.
         match self.wanted() {
             Some(wanted) => {
                 self.waiting.set(!rendered);
@@ -332,7 +333,7 @@ impl FeedConnection {
         (self.work.try_get_value()?.ask)()
     }
 
-    /// Nobody looks at a hidden page; one that is seen again is followed at once.
+    /// A hidden page is not followed; one that becomes visible is followed at once.
     fn watch_visibility(self) {
         let shown = window_event_listener_untyped("visibilitychange", move |_| {
             if document().hidden() { self.stop() } else { self.again() }
@@ -372,10 +373,10 @@ impl FeedConnection {
         self.set_timer(DEADLINE, move || self.broke_off());
     }
 
-    /// An event, or none where the stream has ended.
+    /// Handles an event; `None` means that the stream has ended.
     fn receive(self, event: Option<(String, String)>) {
         let Some((id, data)) = event else { return self.broke_off() };
-        // A message without an id is a sign of life.
+        // A message that starts with `-` only shows that the connection is alive.
         if !data.starts_with('-') {
             let Some(frame) = self.work.try_get_value().and_then(|work| (work.take)(&data)) else {
                 self.state.update_value(|state| state.last.clear());
@@ -426,7 +427,7 @@ impl FeedConnection {
         self.live.set_frame(frame);
     }
 
-    /// Where nothing answers the stream is as good a way to find out as any.
+    /// If nothing answers, opening the stream is as good a test as a request.
     fn missed(self) {
         let misses = self.state.try_update_value(|state| {
             state.misses = state.misses.saturating_add(1);
@@ -451,7 +452,7 @@ impl FeedConnection {
         }
     }
 
-    /// Takes back what is pending.
+    /// Cancels what is pending.
     fn stop(self) {
         let pending = self.state.try_update_value(|state| (state.timer.take(), state.question.take()));
         let (timer, question) = pending.unwrap_or_default();
@@ -465,8 +466,9 @@ impl FeedConnection {
     }
 }
 
-/// 0.5 s, doubled with each miss up to the longest pause, and between half and all of that, so that the pages of many
-/// people do not come back in one wave. `dice` is 0 to 1023.
+/// The pause after a number of misses, in milliseconds: 500, doubled with each miss up to the longest pause,
+/// of which a random share between half and all is taken, so that many pages do not return at the same time.
+/// `dice` is 0 to 1023.
 fn back_off(misses: u32, dice: u32) -> u32 {
     let full = (500 << misses.saturating_sub(1).min(8)).min(LONGEST_PAUSE);
     full / 2 + full / 2 * dice / 1024

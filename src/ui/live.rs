@@ -1,4 +1,5 @@
-//! Is this now? What the server last said, how long ago, and whether it can still be reached.
+//! Whether the page is current: what the server last said, how long ago, and whether the server can be
+//! reached.
 
 use core::time::Duration;
 
@@ -6,17 +7,17 @@ use leptos::prelude::*;
 
 use model::{Millis, view::Frame};
 
-/// How the page stands with the server.
+/// The connection between the page and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// A rendered page that nothing keeps fresh: no script runs in it (yet).
+    /// A rendered page that nothing updates: no script runs in it (yet).
     Page,
     Live,
-    /// The last question got no answer.
+    /// The last request got no answer.
     Lost,
 }
 
-/// What the bar says.
+/// What the top bar shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     Snapshot,
@@ -26,21 +27,21 @@ pub enum Freshness {
     Reconnecting,
 }
 
-/// One for the whole app, in context.
+/// The state of the connection, one for the whole app, provided as context.
 #[derive(Clone, Copy)]
 pub struct Live {
-    /// What the server last said of itself; none before it said anything.
+    /// The last frame from the server; `None` before the first.
     pub frame: RwSignal<Option<Frame>>,
     pub link: RwSignal<Link>,
-    /// The server's clock, as far as the browser can tell: what ages are counted to. On the server, and until the
-    /// browser's half runs, the time at which the page was cut, so that both render the same words.
+    /// The server's clock, as far as the browser can tell; ages are relative to it. On the server, and until
+    /// the browser half runs, it is the time at which the page was cut, so that both render the same text.
     pub now: RwSignal<Millis>,
-    /// The server's clock less the browser's.
+    /// The server's clock minus the browser's, in milliseconds.
     offset: StoredValue<Millis>,
 }
 
 impl Live {
-    /// Begins with what stands around the first view, where there is one.
+    /// Starts with the frame of the first view, if there is one.
     pub fn provide(frame: Option<Frame>) {
         let now = frame.as_ref().map_or(0, |frame| frame.now);
         let live = Self {
@@ -50,11 +51,11 @@ impl Live {
             offset: StoredValue::new(0),
         };
         provide_context(live);
-        // Runs in the browser only.
+        // Effects run in the browser only.
         Effect::new(move |_| live.start());
     }
 
-    /// The server answered with this around its answer.
+    /// Takes the frame of an answer from the server.
     pub fn set_frame(self, frame: Frame) {
         self.offset.set_value(frame.now - browser_clock());
         self.now.set(frame.now);
@@ -64,6 +65,7 @@ impl Live {
         self.set_link(Link::Live);
     }
 
+    /// Notes that the server does not answer.
     pub fn lost(self) {
         self.set_link(Link::Lost);
     }
@@ -74,7 +76,7 @@ impl Live {
         freshness(self.link.get(), last_seen, stale_after, self.now.get())
     }
 
-    /// The age of what the cluster last said.
+    /// Time since the cluster was last heard from, in milliseconds.
     pub fn age(self) -> Option<Millis> {
         let last_seen = self.frame.with(|frame| frame.as_ref().and_then(|frame| frame.last_seen));
         last_seen.map(|last_seen| self.now.get() - last_seen)

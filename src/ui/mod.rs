@@ -1,8 +1,8 @@
-//! What people see, on both sides: the server renders it complete, the browser keeps it fresh.
+//! The user interface, for both halves: the server renders it completely, the browser keeps it up to date.
 //!
-//! A view is a plain function of a part of the model; closures around those parts make it live, and a rebuild writes
-//! only what differs into the document, so that focus and scroll stay. Numbers go through `model::format`, sentences
-//! with numbers in them through [`words`].
+//! A view is a plain function of a part of the model. Closures around those parts make it reactive, and an
+//! update writes only the differences into the document, so that focus and scroll position stay. Numbers are
+//! formatted by `model::format`, sentences with numbers in them by [`words`].
 
 pub mod address;
 pub mod chart;

@@ -1,16 +1,17 @@
-//! Which parts of a large page differ: a change draws these again, and leaves the others alone.
+//! Tracks which parts of a large page differ, so that a change redraws only those.
 
 use leptos::prelude::*;
 
 use model::delta::{Changed, RowKey};
 
+/// A trigger for each part of a page.
 #[derive(Clone, Copy)]
 pub struct Parts {
-    /// Totals, and the states of the sources.
+    /// The totals, and the states of the sources.
     pub head: Trigger,
-    /// What can be chosen.
+    /// The options of the filters.
     pub facets: Trigger,
-    /// Which rows there are, and how many more.
+    /// Which rows are on the page, and how many more there are.
     pub list: Trigger,
     rows: StoredValue<Vec<(RowKey, Trigger)>>,
 }
@@ -21,13 +22,14 @@ impl Parts {
         Self { head, facets, list, rows: StoredValue::new(Vec::new()) }
     }
 
-    /// The content of one row, for as long as the current owner draws it.
+    /// Returns a trigger for the content of one row, which lives as long as the current owner.
     pub fn row(self, key: RowKey) -> Trigger {
         let trigger = Trigger::new();
         self.rows.update_value(|rows| rows.push((key, trigger)));
         trigger
     }
 
+    /// Notifies the triggers of the parts that differ.
     pub fn notify(self, changed: &Changed) {
         let rows = self.rows.try_update_value(|rows| {
             rows.retain(|(_, row)| !row.is_disposed());

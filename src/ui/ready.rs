@@ -1,7 +1,8 @@
-//! A view in which nothing has to be waited for.
+//! A wrapper for views that never have to wait.
 //!
-//! Lazy routes make Leptos hydrate asynchronously, and every view then brings a second, asynchronous copy of its
-//! hydration: a quarter of the browser's half. Behind this wrapper views are hydrated, and rendered, in one go.
+//! Lazy routes make Leptos hydrate asynchronously, and every view then compiles a second, asynchronous copy
+//! of its hydration: a quarter of the browser half. Views in this wrapper are hydrated and rendered
+//! synchronously.
 
 use leptos::{
     attr::{Attribute, any_attribute::AnyAttribute},
@@ -14,7 +15,7 @@ use leptos::{
 
 pub struct Ready<V>(V);
 
-/// Wraps a view without `Suspense`, resources or lazy parts.
+/// Wraps a view that contains no `Suspense`, resources or lazy parts.
 pub fn ready<V: IntoView>(view: V) -> Ready<View<V>> {
     Ready(view.into_view())
 }
@@ -31,7 +32,7 @@ impl<V: Render> Render for Ready<V> {
     }
 }
 
-/// Pages and bars take no attributes from outside.
+/// Ignores the attributes: pages and bars get none from outside.
 impl<V: RenderHtml + 'static> AddAnyAttr for Ready<V> {
     type Output<SomeNewAttr: Attribute> = Self;
 

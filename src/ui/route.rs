@@ -1,4 +1,4 @@
-//! Pages as the router has them, all of one type: the router's code is compiled once for each type of page.
+//! The pages of the router, all of one type: the router's code is compiled once for each type of page.
 
 use core::{future::Future, pin::Pin};
 
@@ -7,9 +7,10 @@ use leptos_router::{ChooseView, LazyRoute, hooks::use_url};
 
 use super::{pages::loading, ready::ready};
 
+/// A boxed future that runs on one thread.
 pub type Coming<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// A page, and what brings its code and words where they are not there yet.
+/// A page, and the function that fetches its code and texts if they are not there yet.
 #[derive(Clone, Copy)]
 pub struct Page {
     bring: fn(&str) -> Coming<bool>,
@@ -17,13 +18,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page that is part of the first download; `bring` gets what an address with this query string needs besides,
-    /// and says whether it is there.
+    /// A page that is part of the first download. `bring` fetches what an address with this query string
+    /// needs in addition, and returns whether it succeeded.
     pub fn first(bring: fn(&str) -> Coming<bool>, view: fn() -> Coming<AnyView>) -> Self {
         Self { bring, view }
     }
 
-    /// A page whose code and words come when it is first needed.
+    /// A page whose code and texts are fetched when it is first needed.
     pub fn lazy<T: LazyRoute>() -> Self {
         Self {
             bring: |_| {
@@ -39,8 +40,8 @@ impl Page {
         }
     }
 
-    /// Until all of it is there: what the server rendered is then taken over in one go. Hydration that may wait would be
-    /// a second copy of most of the code. False where it cannot be had.
+    /// Waits until everything the page needs is there, so that hydration is synchronous: asynchronous
+    /// hydration would compile a second copy of most of the code. Returns false if it cannot be fetched.
     pub async fn bring(self, search: &str) -> bool {
         (self.bring)(search).await
     }
@@ -52,7 +53,8 @@ impl ChooseView for Page {
         if self.bring(url.search()).await {
             return (self.view)().await;
         }
-        // The server is away, or another version of it: it can render the page, or the browser says why not.
+        // The server is down or has another version. A full page load lets it render the page, or the browser
+        // show the error.
         #[cfg(not(feature = "ssr"))]
         let _ = window().location().assign(&[url.path(), "?", url.search()].concat());
         ready(loading(RwSignal::new(false))).into_any()

@@ -1,9 +1,9 @@
-//! The browser's own reader of server-sent events, for as long as it is held. It reconnects to nothing by itself: what
-//! becomes of a broken stream is decided in `feed`, which reads the events with codee.
+//! Reads server-sent events with the browser's `EventSource`, which is closed on drop. It never reconnects by
+//! itself: `feed` decides what to do about a broken stream, and decodes the events with codee.
 //!
-//! The kept readers do not fit: leptos-use's `use_event_source` adds 7.3 kB to a first download that may have 160 (and
-//! each opening leaves three closures behind); gloo-net's says nothing while the browser reconnects by itself, without
-//! jitter, so that a lost server would not show.
+//! Existing readers do not fit: leptos-use's `use_event_source` adds 7.3 kB to the first download, which is
+//! limited to 200 kB (and leaks three closures with each opening); gloo-net's reports nothing while the
+//! browser reconnects by itself, without jitter, so a lost server would not be noticed.
 
 use leptos::server_fn::client::get_server_url;
 use leptos::wasm_bindgen::{JsCast, closure::Closure};
@@ -12,11 +12,14 @@ use send_wrapper::SendWrapper;
 
 type Handler = Closure<dyn FnMut(Event)>;
 
-/// The source, and what it calls. The browser has one thread; the server, which has many, never holds one.
+/// The event source and its handler. The browser has one thread; the server, which has many, never creates
+/// one.
 pub struct Stream(SendWrapper<(EventSource, Handler)>);
 
 impl Stream {
-    /// `query` says which view. `heard` is told each message's id and data, and nothing once the stream has ended.
+    /// Opens a stream. `query` names the view, `last` the last event that was received. `on_event` gets the
+    /// id and data of each message, and `None` once the stream has ended. Returns `None` if the browser
+    /// refuses the address.
     pub fn open(
         query: &str,
         last: &str,
@@ -26,7 +29,7 @@ impl Stream {
         let address = [get_server_url(), "/api/events", query, join, "format=postcard&last=", last].concat();
         let source = EventSource::new(&address).ok()?;
         let listener = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
-            // An error carries no data.
+            // An error event carries no data.
             let event = event.unchecked_into::<MessageEvent>();
             on_event(event.data().as_string().map(|data| (event.last_event_id(), data)));
         });

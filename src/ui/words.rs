@@ -1,4 +1,4 @@
-//! Numbers, times and lists as sentences have them.
+//! Numbers, times and lists as text in the reader's language.
 
 use i18n::t;
 use model::{
@@ -8,7 +8,7 @@ use model::{
     query::{Order, PAGE_SIZE, Query, Sort},
 };
 
-/// A span of time in one unit: `14 s`, `2 min`, `3 h`, `5 d`. Negative spans count as none.
+/// Formats a span of time in one unit: `14 s`, `2 min`, `3 h`, `5 d`. Negative spans count as zero.
 pub fn span(millis: Millis) -> String {
     let seconds = (millis / 1000).max(0);
     let number = |per: Millis| (seconds / per).to_string();
@@ -20,32 +20,32 @@ pub fn span(millis: Millis) -> String {
     }
 }
 
-/// `14 s ago`.
+/// Example: `14 s ago`.
 pub fn ago(now: Millis, at: Millis) -> String {
     t!(time.ago, span = span(now - at))
 }
 
-/// `2 min old`.
+/// Example: `2 min old`.
 pub fn old(now: Millis, at: Millis) -> String {
     t!(time.old, span = span(now - at))
 }
 
-/// `1 VM`, `1,284 VMs`.
+/// Examples: `1 VM`, `1,284 VMs`.
 pub fn vms(count: u32) -> String {
     t!(count.vms, n = count)
 }
 
-/// `4 volumes`.
+/// Example: `4 volumes`.
 pub fn volumes(count: u32) -> String {
     t!(count.volumes, n = count)
 }
 
-/// `43 %`.
+/// Example: `43 %`.
 pub fn percent(percent: u64) -> String {
     grouped(percent) + " %"
 }
 
-/// `51–100 of 1,284`.
+/// The range of the list that a page shows: `51–100 of 1,284`.
 pub fn range(page: u32, matching: u32) -> String {
     if matching == 0 {
         return t!(list.none).to_owned();
@@ -60,7 +60,7 @@ pub fn range(page: u32, matching: u32) -> String {
     }
 }
 
-/// `, by name`, `, by CPU, lowest first`.
+/// Examples: `, by name`, `, by CPU, lowest first`.
 pub fn sorted_by(query: &Query) -> String {
     let sort = lower(sort(query.sort));
     match (query.sort.is_figure(), query.order) {
@@ -71,7 +71,7 @@ pub fn sorted_by(query: &Query) -> String {
     }
 }
 
-/// `CPU used`.
+/// The name of a sort order: `CPU used`.
 pub fn sort(sort: Sort) -> &'static str {
     match sort {
         Sort::Name => t!(list.name),
@@ -88,7 +88,7 @@ pub fn sort(sort: Sort) -> &'static str {
     }
 }
 
-/// `metrics.k8s.io, 15 s window`.
+/// Where a sample comes from: `metrics.k8s.io, 15 s window`.
 pub fn provenance(sample: &Sample) -> String {
     let source = sample.source.name();
     if sample.window_ms == 0 {
@@ -97,7 +97,7 @@ pub fn provenance(sample: &Sample) -> String {
     t!(figure.window, source = source, span = span(sample.window_ms.into()))
 }
 
-/// What a disk figure is of, where that is not the volume's own image; empty where it is.
+/// What a disk figure describes, if that is not the volume's own image; empty if it is.
 pub fn basis(sample: &Sample) -> &'static str {
     match (sample.basis, sample.source.layer()) {
         (Basis::SharedFilesystem, _) => t!(figure.basis_shared),
@@ -107,7 +107,8 @@ pub fn basis(sample: &Sample) -> &'static str {
     }
 }
 
-/// `CPU, memory`: the first word as it stands, the others in lower case unless they are acronyms.
+/// Joins labels: `CPU, memory`. The first stays as it is, the others become lower case unless they are
+/// acronyms.
 pub fn list(labels: &[&str]) -> String {
     let mut out = String::new();
     for (index, label) in labels.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The time that the simulated cluster goes by: the system's, or one that a test holds in its hand.
+//! The clock of the simulated cluster: the system's, or a fixed one that a test advances.
 
 use std::{
     sync::{
@@ -16,6 +16,7 @@ pub const MINUTE: Millis = 60 * SECOND;
 pub const HOUR: Millis = 60 * MINUTE;
 pub const DAY: Millis = 24 * HOUR;
 
+/// The system's clock, or a fixed one that its clones share.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
@@ -24,7 +25,7 @@ impl Clock {
         Self(None)
     }
 
-    /// Stands still until [`Clock::advance`] moves it.
+    /// Returns a clock that stands still until [`Clock::advance`] moves it.
     pub fn fixed(now: Millis) -> Self {
         Self(Some(Arc::new(AtomicI64::new(now))))
     }
@@ -36,7 +37,7 @@ impl Clock {
         }
     }
 
-    /// Moves a fixed clock; the system's moves by itself.
+    /// Moves a fixed clock forward; has no effect on the system's clock.
     pub fn advance(&self, by: Duration) {
         if let Some(held) = &self.0 {
             held.fetch_add(millis(by), Ordering::Relaxed);
@@ -44,11 +45,12 @@ impl Clock {
     }
 }
 
+/// Converts a duration to milliseconds; the largest value if it is too long.
 pub fn millis(duration: Duration) -> Millis {
     duration.as_millis().try_into().unwrap_or(Millis::MAX)
 }
 
-/// RFC 3339 in whole seconds, as Kubernetes writes `metav1.Time`.
+/// Formats a time as RFC 3339 in whole seconds, as Kubernetes writes `metav1.Time`.
 pub fn rfc3339(at: Millis) -> String {
     jiff::Timestamp::from_second(at.div_euclid(SECOND)).unwrap_or_default().to_string()
 }

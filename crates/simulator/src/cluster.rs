@@ -1,4 +1,4 @@
-//! What every API of the simulated cluster is served from, and the faults that its requests meet.
+//! The state that all APIs of the simulated cluster share, and the faults that apply to their requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use super::{
     world::World,
 };
 
+/// The content, the faults and the request counts, shared by all APIs.
 #[derive(Debug)]
 pub struct Cluster {
     pub world: Arc<World>,
@@ -20,7 +21,7 @@ pub struct Cluster {
     pub bookmark_interval: Duration,
 }
 
-/// What faults need to know of a request; the request itself cannot be looked at from another thread.
+/// What faults need to know of a request. The request itself cannot be used from another thread.
 pub struct Caller {
     path: String,
     line: String,
@@ -37,7 +38,7 @@ impl Caller {
     }
 }
 
-/// A fault that answers in place of the API.
+/// A fault that replaces the API's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultAnswer {
     Status { code: u16, retry_after: Option<u64> },
@@ -45,7 +46,7 @@ pub enum FaultAnswer {
 }
 
 impl FaultAnswer {
-    /// As a response; each API has its own words for a status.
+    /// Returns the answer as a response; each API words a status in its own way.
     pub fn response(self, status_response: impl FnOnce(u16, Option<u64>) -> Response) -> Response {
         match self {
             Self::Status { code, retry_after } => status_response(code, retry_after),
@@ -54,7 +55,8 @@ impl FaultAnswer {
     }
 }
 
-/// Counts the request and applies its faults. Those that change the body are left to [`corrupt_body`].
+/// Counts the request and applies its faults, except those that change the body, which it returns for
+/// [`corrupt_body`]. Fails with the answer to send if a fault replaces the API's answer.
 ///
 /// [`corrupt_body`]: super::http::corrupt::corrupt_body
 pub async fn apply_faults(
@@ -73,7 +75,7 @@ pub async fn apply_faults(
                 return Err(FaultAnswer::Status { code: *code, retry_after: *retry_after });
             }
             Fault::Redirect => return Err(FaultAnswer::Redirect),
-            // The connection is reset as soon as anything is written to it.
+            // The connection is reset at the next write.
             Fault::Reset => fuse.iter().for_each(ResetSwitch::blow),
             Fault::Drop | Fault::Silence | Fault::Gone => {}
             Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}

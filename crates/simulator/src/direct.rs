@@ -1,5 +1,5 @@
-//! Kubelets that can be asked directly: each at its node's own loopback address, all at one port, over TLS. They take
-//! any credential, as the simulated API server does.
+//! Kubelets that can be reached directly: each at its node's own loopback address, all on one port, over TLS.
+//! They accept any credential, as the simulated API server does.
 
 use std::{
     io,
@@ -26,18 +26,20 @@ use super::{
     tls::Identity,
 };
 
+/// The listeners of all kubelets that can be reached directly, with the port and certificate that they share.
 pub struct Kubelets {
     pub port: u16,
-    /// PEM of the authority that signed their certificate.
+    /// The certificate of the authority that signed the kubelets' certificate, in PEM.
     pub authority: String,
     pub identity: Identity,
     pub listeners: Vec<(TcpListener, Router)>,
 }
 
-/// Times that a port is looked for which is free at every address.
+/// Attempts to find a port that is free at every address.
 const ATTEMPTS: u32 = 10;
 
-/// None where no node is to be asked directly, or the system has no loopback addresses to spare.
+/// Listens for direct requests to kubelets. Returns `None` if no node can be reached directly, or if the
+/// system has no loopback addresses to spare.
 pub async fn listen(cluster: &Arc<Cluster>) -> Result<Option<Kubelets>, SimError> {
     let nodes = cluster.world.nodes();
     let direct = nodes.iter().filter(|node| node.direct);
@@ -59,7 +61,8 @@ pub async fn listen(cluster: &Arc<Cluster>) -> Result<Option<Kubelets>, SimError
 
 type Bound<'a> = (u16, Vec<(&'a str, (TcpListener, IpAddr))>);
 
-/// All at the port that the first is given; an error where another socket has it at one of the addresses.
+/// Binds all nodes to the port that the first one gets. Fails if another socket uses it at one of the
+/// addresses; skips nodes whose address cannot be bound for another reason.
 async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<Bound<'a>>> {
     let (mut port, mut bound) = (0, Vec::new());
     for (name, address) in nodes {
@@ -107,7 +110,7 @@ async fn answer(State(here): State<Arc<ServedNode>>, request: Request<Body>) -> 
         Some(node) => match node.kubelet {
             Kubelet::Answers => status::json(200, world.summary(&node)),
             Kubelet::Hangs => std::future::pending().await,
-            // Nothing should listen here; the connection is reset instead.
+            // Nothing would listen here; resetting the connection comes closest.
             Kubelet::Refuses => {
                 fuse.iter().for_each(ResetSwitch::blow);
                 status::text("")

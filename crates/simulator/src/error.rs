@@ -1,4 +1,4 @@
-//! Why the simulated cluster does not start.
+//! Errors that prevent the simulated cluster from starting.
 
 use std::net::SocketAddr;
 

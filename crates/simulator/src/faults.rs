@@ -1,4 +1,4 @@
-//! Faults that can be injected while the cluster runs, and what they hit.
+//! Faults that can be injected while the cluster runs, and the requests that they apply to.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -6,20 +6,20 @@ use tokio::sync::broadcast;
 
 use super::{locked, resource::Resource};
 
-/// What a request asks for, as faults and counts tell requests apart.
+/// The kind of a request, as faults and counters distinguish them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     Discovery,
     List(Resource),
     Watch(Resource),
     Get(Resource),
-    /// PodMetrics.
+    /// A list or get of PodMetrics.
     Metrics,
     /// A node's `/stats/summary`.
     Summary(String),
-    /// What a guest's agent says.
+    /// The file systems that a guest agent reports (`filesystemlist`).
     Filesystems,
-    /// A query of Prometheus, and a request to Ceph's dashboard: they have sockets of their own.
+    /// A query to Prometheus, or a request to Ceph's dashboard. Both have sockets of their own.
     Prometheus,
     Ceph,
     /// A SelfSubjectAccessReview.
@@ -27,7 +27,7 @@ pub enum Class {
     Other,
 }
 
-/// The requests that a fault hits, or that are counted.
+/// The requests that a fault applies to, or that are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Any,
@@ -41,59 +41,62 @@ pub enum Target {
     Metrics,
     Summaries,
     Summary(String),
-    /// Guest agents.
+    /// Requests to guest agents.
     Filesystems,
     Prometheus,
     Ceph,
-    /// Paths that start so.
+    /// Requests whose path starts with this.
     Path(String),
 }
 
+/// What goes wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answers this much later.
+    /// Delays the answer by this much.
     Latency(Duration),
-    /// Never answers, even once the fault is removed.
+    /// Never answers, even after the fault is removed.
     Hang,
-    /// Answers with a `Status` object of this code, and perhaps `Retry-After` seconds.
+    /// Answers with a `Status` object of this code, and optionally `Retry-After` in seconds.
     Status { code: u16, retry_after: Option<u64> },
     /// Resets the connection instead of answering.
     Reset,
-    /// Cuts the connection after so many bytes of the body.
+    /// Cuts the connection after this many bytes of the body.
     Truncate(usize),
-    /// Answers 200 with text that is no JSON.
+    /// Answers 200 with text that is not JSON.
     BadJson,
-    /// Answers with numbers for strings and strings for numbers.
+    /// Answers with strings in place of numbers and numbers in place of strings.
     WrongTypes,
-    /// Answers 200 with this for every number: `-1`, `9223372036854775808`, `NaN`.
+    /// Answers 200 with this in place of every number: `-1`, `9223372036854775808`, `NaN`.
     Numbers(&'static str),
-    /// Answers 200 with `tail` behind every text that is no code, number or time; `%` in it stands for the field's path,
-    /// such as `spec.osImage`. Names, by which objects know each other, get it only where `names` says so.
+    /// Answers 200 with `tail` appended to every text that is not a code, number or time. `%` in it stands
+    /// for the field's path, such as `spec.osImage`. Names, by which objects refer to each other, are changed
+    /// only if `names` is true.
     Texts { tail: &'static str, names: bool },
-    /// Answers 200 with nothing.
+    /// Answers 200 with an empty body.
     Empty,
-    /// Answers with so many bytes more.
+    /// Appends this many bytes of white space to the body.
     Swollen(usize),
-    /// Answers 302, to where nothing listens.
+    /// Answers 302 with a location where nothing listens.
     Redirect,
-    /// Watches are cut, at once and again after each opening.
+    /// Cuts open watches, and each new watch right after it was opened.
     Drop,
-    /// Watches stay open without a byte; one that fell silent stays so when the fault is removed.
+    /// Keeps watches open without sending a byte. A silenced watch stays silent after the fault is removed.
     Silence,
-    /// The next watches are told 410: their revision is gone.
+    /// Answers watches with 410: their revision is gone.
     Gone,
 }
 
-/// Names a fault for its removal.
+/// Identifies a fault, so that it can be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultId(u64);
 
+/// The faults that are active now, and the signals to open watches.
 #[derive(Debug)]
 pub struct Faults {
     rules: Mutex<Rules>,
-    /// Targets whose open watches must go now.
+    /// Targets whose open watches are cut now.
     cuts: broadcast::Sender<Target>,
-    /// Targets whose open watches must fall silent now.
+    /// Targets whose open watches fall silent now.
     silenced: broadcast::Sender<Target>,
 }
 
@@ -108,7 +111,7 @@ struct Rule {
     id: FaultId,
     target: Target,
     fault: Fault,
-    /// How often it still strikes; none: until it is removed.
+    /// How many more requests the fault applies to; `None` means until it is removed.
     left: Option<u32>,
 }
 
@@ -119,31 +122,33 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Strikes every matching request until it is removed.
+    /// Adds a fault that applies to every matching request until it is removed.
     pub fn add(&self, target: Target, fault: Fault) -> FaultId {
         self.insert(target, fault, None)
     }
 
-    /// Strikes the next `times` matching requests.
+    /// Adds a fault that applies to the next `times` matching requests.
     pub fn add_times(&self, target: Target, fault: Fault, times: u32) -> FaultId {
         self.insert(target, fault, Some(times))
     }
 
+    /// Removes a fault; does nothing if it is gone already.
     pub fn remove(&self, id: FaultId) {
         locked(&self.rules).list.retain(|rule| rule.id != id);
     }
 
+    /// Removes all faults.
     pub fn clear(&self) {
         locked(&self.rules).list.clear();
     }
 
-    /// Cuts the open watches once; they may be opened again.
+    /// Cuts the open watches once; clients can open them again.
     pub fn drop_watches(&self, target: Target) {
-        // Nobody listens where no watch is open.
+        // Sending fails if no watch is open, which is fine.
         let _ = self.cuts.send(target);
     }
 
-    /// The faults that strike this request, counted down.
+    /// Returns the faults that apply to this request, and counts them down.
     pub(super) fn meet(&self, class: &Class, path: &str) -> Vec<Fault> {
         let is_watch = matches!(class, Class::Watch(_));
         let mut rules = locked(&self.rules);
@@ -158,16 +163,18 @@ impl Faults {
         met
     }
 
-    /// True while such requests are refused with 403.
+    /// Whether such requests are refused with 403 now.
     pub(super) fn forbids(&self, class: &Class, path: &str) -> bool {
         let forbidden = |rule: &Rule| matches!(rule.fault, Fault::Status { code: 403, .. });
         locked(&self.rules).list.iter().any(|rule| forbidden(rule) && rule.target.hits(class, path))
     }
 
+    /// Subscribes to the targets whose open watches are cut.
     pub(super) fn cuts(&self) -> broadcast::Receiver<Target> {
         self.cuts.subscribe()
     }
 
+    /// Subscribes to the targets whose open watches fall silent.
     pub(super) fn silenced(&self) -> broadcast::Receiver<Target> {
         self.silenced.subscribe()
     }
@@ -183,7 +190,7 @@ impl Faults {
         let id = FaultId(rules.next);
         rules.list.push(Rule { id, target: target.clone(), fault, left });
         if let Some(signal) = signal {
-            // Nobody listens where no watch is open.
+            // Sending fails if no watch is open, which is fine.
             let _ = signal.send(target);
         }
         id
@@ -191,6 +198,7 @@ impl Faults {
 }
 
 impl Fault {
+    /// Returns a `Status` fault without `Retry-After`.
     pub fn status(code: u16) -> Self {
         Self::Status { code, retry_after: None }
     }
@@ -201,6 +209,7 @@ impl Fault {
 }
 
 impl Target {
+    /// Whether the target includes this request.
     pub(super) fn hits(&self, class: &Class, path: &str) -> bool {
         match (self, class) {
             (Self::Any, _)

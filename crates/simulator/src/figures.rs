@@ -1,4 +1,4 @@
-//! What metrics-server and the kubelets measure: each pod's usage and volumes at the time of a scrape.
+//! What metrics-server and the kubelets measure: usage and volumes of each pod at the time of a scrape.
 
 use super::{
     clock::Millis,
@@ -15,11 +15,12 @@ use super::{
 pub struct Scrape {
     pub at: Millis,
     pub window_ms: u32,
-    /// When it was asked for.
+    /// When the scrape's data was requested.
     pub asked: Millis,
 }
 
-/// The last scrape of `node` before `now`: nodes are asked one after another, so each has its own moment.
+/// Returns the last scrape of `node` before `now`. Nodes are scraped one after another, so each has its own
+/// moment in the interval.
 pub fn scrape(node: &str, now: Millis, interval: Millis) -> Scrape {
     let interval = interval.max(1);
     let offset = (hash(0, &["scrape", node]) % interval.unsigned_abs()) as Millis;
@@ -30,6 +31,7 @@ pub fn scrape(node: &str, now: Millis, interval: Millis) -> Scrape {
     Scrape { at: round * interval + offset, window_ms, asked: now }
 }
 
+/// Returns what metrics-server holds of a launcher pod after this scrape.
 pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Scrape) -> Sampled {
     Sampled {
         namespace: guest.namespace.clone(),
@@ -42,6 +44,7 @@ pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Sc
     }
 }
 
+/// Returns what metrics-server holds of an ordinary pod after this scrape.
 pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
     Sampled {
         namespace: pod.namespace.clone(),
@@ -54,6 +57,7 @@ pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
     }
 }
 
+/// Returns the kubelet's record of a launcher pod: containers sampled at `at`, volumes at `volumes_at`.
 pub fn launcher_tenant(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Millis) -> Tenant {
     let mounted = guest.disks.iter().filter(|disk| disk.mode != DiskMode::Hotplug);
     let listed = mounted.filter(|disk| !disk.unlisted && is_measured(disk));
@@ -72,7 +76,7 @@ pub fn launcher_tenant(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Mi
     }
 }
 
-/// The pod that holds a hotplugged disk.
+/// The kubelet's record of the pod that holds a hotplugged disk.
 pub fn attachment_tenant(guest: &Guest, disk: &Disk, at: Millis, volumes_at: Millis) -> Tenant {
     let pod = attachment(guest, disk);
     let mut tenant = plain_tenant(&pod, at);
@@ -80,6 +84,7 @@ pub fn attachment_tenant(guest: &Guest, disk: &Disk, at: Millis, volumes_at: Mil
     tenant
 }
 
+/// Returns the kubelet's record of an ordinary pod.
 pub fn plain_tenant(pod: &PlainPod, at: Millis) -> Tenant {
     Tenant {
         namespace: pod.namespace.clone(),
@@ -94,13 +99,14 @@ pub fn plain_tenant(pod: &PlainPod, at: Millis) -> Tenant {
     }
 }
 
-/// A kubelet can measure it: of a directory of its own it says nothing at all.
+/// Whether a kubelet can measure the disk: it reports nothing for a directory of its node.
 pub fn is_measured(disk: &Disk) -> bool {
     disk.backend != Backend::HostPath
 }
 
+/// Returns the figures that a kubelet reports for a disk's volume.
 pub fn disk_figures(disk: &Disk, at: Millis) -> VolumeFigures {
-    // All claims of a pool are told of alike.
+    // All claims of a pool report the same figures.
     if let (Some(pool), Fill::Curve { share, .. }) = (disk.pool(), &disk.fill) {
         let fill = Fill::Curve { seed: hash(pool, &[&disk.storage_class]), share: *share };
         return fill.figures(pool, at);
@@ -109,7 +115,7 @@ pub fn disk_figures(disk: &Disk, at: Millis) -> VolumeFigures {
         (_, Fill::Fixed(figures)) => *figures,
         (DiskMode::Block, _) => VolumeFigures::of_block(disk.bytes()),
         (DiskMode::Shared(capacity), fill) => fill.figures(capacity, at),
-        // ext4 keeps about a fiftieth of a disk for itself.
+        // ext4 reserves about 2 % of a disk for itself.
         (_, fill) => fill.figures(disk.bytes() - disk.bytes() / 50, at),
     }
 }
@@ -117,18 +123,18 @@ pub fn disk_figures(disk: &Disk, at: Millis) -> VolumeFigures {
 fn launcher_containers(guest: &Guest, pod: &Launcher, at: Millis) -> Vec<(String, Usage)> {
     let mut usage = guest.load_of(pod).usage(guest.cpu, guest.memory_bytes(), at);
     if guest.hugepages.is_some() {
-        // QEMU and libvirt alone: hugepages are in no working set.
+        // The usage of QEMU and libvirt alone: hugepages are not part of a working set.
         usage.memory = format!("{}Ki", 266_240 + hash(guest.seed, &["overhead"]) % 20_000);
     }
     vec![("compute".to_owned(), usage)]
 }
 
-/// An ordinary pod is about a core and 512 MiB.
+/// An ordinary pod has about one core and 512 MiB.
 fn plain_usage(pod: &PlainPod, at: Millis) -> Usage {
     pod.load.usage(1, 512 << 20, at)
 }
 
-/// An `emptyDir` or a projected volume: a few KiB on the node's own file system.
+/// The figures of an `emptyDir` or projected volume: a few KiB on the node's own file system.
 fn scratch_figures(name: &str) -> VolumeFigures {
     let used = 4096 * (1 + hash(0, &[name]) % 40);
     VolumeFigures::of_ext4(used, 467 << 30)

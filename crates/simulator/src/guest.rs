@@ -1,4 +1,5 @@
-//! One virtual machine in compact form: every object that Kubernetes would keep for it is derived from this record.
+//! A virtual machine in compact form. Every object that Kubernetes would keep for it is derived from this
+//! record.
 
 use super::{
     clock::Millis,
@@ -7,36 +8,37 @@ use super::{
     rng,
 };
 
-/// A VM, and the Wukong that ordered it.
+/// A VM, and the Wukong that describes it if there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guest {
     pub seed: u64,
     pub namespace: String,
-    /// The Wukong's name; the VirtualMachine's too, where no Wukong owns it.
+    /// The name of the Wukong, and also of the VirtualMachine if no Wukong owns it.
     pub name: String,
     pub vm_name: String,
-    /// A Wukong owns the VirtualMachine.
+    /// Whether a Wukong owns the VirtualMachine.
     pub has_wukong: bool,
-    /// The operator has written `status.vmName`.
+    /// Whether the operator has written `status.vmName`.
     pub tells_vm_name: bool,
-    /// False: a VirtualMachineInstance that stands alone.
+    /// Whether there is a VirtualMachine; false for a VirtualMachineInstance on its own.
     pub has_machine: bool,
-    /// Its size is written there, not in the VirtualMachine.
+    /// The instance type that defines its size, in place of the VirtualMachine.
     pub instancetype: Option<String>,
-    /// Page size, where its memory is of hugepages: then hardly any of it is in the pod's working set.
+    /// The page size if its memory consists of hugepages: the pod's working set then contains hardly any of
+    /// it.
     pub hugepages: Option<String>,
-    /// An agent runs in it and is connected.
+    /// Whether a guest agent is running and connected.
     pub agent: bool,
     pub created: Millis,
     pub cpu: u32,
-    /// A quantity, written as a person would.
+    /// A quantity, as a person would write it.
     pub memory: String,
     pub os_image: String,
     pub state: State,
-    /// Since when its instance is being deleted: the guest ignores its shutdown.
+    /// When the deletion of its instance began; the guest ignores the shutdown.
     pub stopping: Option<Millis>,
     pub paused: Option<Pause>,
-    /// Counts the starts of the VM: each gives a VirtualMachineInstance with a uid of its own.
+    /// The number of starts. Each start gets a VirtualMachineInstance with its own uid.
     pub incarnation: u32,
     pub started: Millis,
     pub disks: Vec<Disk>,
@@ -45,23 +47,24 @@ pub struct Guest {
     pub next_serial: u32,
     pub migration: Option<Migration>,
     pub load: Load,
-    /// Stands for a state that the scenario must always show: `life` leaves it alone.
+    /// Whether it represents a state that the scenario must always show; `life` does not change it.
     pub fixture: bool,
 }
 
+/// The lifecycle of a VM, from which the status of its objects is derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Waits for its volumes: no VMI pod yet.
+    /// Waits for its volumes; there is no launcher pod yet.
     Pending,
-    /// Its launcher is being scheduled and started.
+    /// Its launcher pod is being scheduled and started.
     Creating,
     Running,
     Stopped,
-    /// No node can take it.
+    /// Its launcher pod fits on no node.
     Error,
 }
 
-/// Who has paused a guest.
+/// Who paused a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
     User,
@@ -69,7 +72,7 @@ pub enum Pause {
 }
 
 impl Pause {
-    /// Reason and message of KubeVirt's condition.
+    /// Reason and message of KubeVirt's `Paused` condition.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::User => ("PausedByUser", "VMI was paused by user"),
@@ -82,14 +85,14 @@ impl Pause {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launcher {
     pub serial: u32,
-    /// The incarnation of the VM that it was made for.
+    /// The start of the VM for which it was created.
     pub incarnation: u32,
     pub node: String,
     pub phase: PodPhase,
     pub created: Millis,
-    /// metrics-server has two samples of it.
+    /// Whether metrics-server has the two samples that it needs.
     pub measured: bool,
-    /// In place of the guest's own load, or of an idle target's.
+    /// The pod's load if it differs from that of the guest or of an idle migration target.
     pub load: Option<Load>,
 }
 
@@ -101,7 +104,7 @@ pub enum PodPhase {
     Failed,
 }
 
-/// A live migration between two launchers, by serial number.
+/// A live migration between two launchers, identified by their serial numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
     pub source: u32,
@@ -112,7 +115,7 @@ pub struct Migration {
 }
 
 impl Guest {
-    /// A stopped VM of 1 core and 1Gi with one disk `root` of 10Gi.
+    /// Returns a stopped VM with 1 core, 1Gi of memory and one disk `root` of 10Gi.
     pub fn new(namespace: &str, name: &str) -> Self {
         let seed = rng::hash(0, &[namespace, name]);
         Self {
@@ -170,20 +173,20 @@ impl Guest {
         self
     }
 
-    /// Exact figures, as quantities: `.uses("200m", "1Gi")`.
+    /// Sets an exact usage as quantities: `.uses("200m", "1Gi")`.
     pub fn uses(mut self, cpu: &str, memory: &str) -> Self {
         self.load = Load::Fixed { cpu: cpu.to_owned(), memory: memory.to_owned() };
         self
     }
 
-    /// A VirtualMachine that no Wukong owns.
+    /// Makes it a VirtualMachine that no Wukong owns.
     pub fn without_wukong(mut self) -> Self {
         self.has_wukong = false;
         self.vm_name = self.name.clone();
         self
     }
 
-    /// An instance that no VirtualMachine stands for.
+    /// Makes it an instance without a VirtualMachine.
     pub fn standalone(self) -> Self {
         Self { has_machine: false, ..self.without_wukong() }
     }
@@ -209,7 +212,7 @@ impl Guest {
         self
     }
 
-    /// Being shut down since then.
+    /// Its shutdown began at `since`.
     pub fn stopping(mut self, since: Millis) -> Self {
         self.stopping = Some(since);
         self
@@ -225,7 +228,7 @@ impl Guest {
         self
     }
 
-    /// Starts it: a new VMI with one launcher. Pods of earlier starts linger.
+    /// Starts it: a new VMI with one launcher. Pods of earlier starts remain.
     pub fn start(&mut self, node: &str, at: Millis) {
         self.incarnation += 1;
         self.state = State::Running;
@@ -234,7 +237,7 @@ impl Guest {
         self.launch(node, PodPhase::Running, at);
     }
 
-    /// Stops it: its VMI and its pods go.
+    /// Stops it: its VMI and its pods are removed.
     pub fn stop(&mut self) {
         self.state = State::Stopped;
         self.migration = None;
@@ -242,7 +245,7 @@ impl Guest {
         self.launchers.clear();
     }
 
-    /// Adds a launcher and gives its serial number.
+    /// Adds a launcher and returns its serial number.
     pub fn launch(&mut self, node: &str, phase: PodPhase, at: Millis) -> u32 {
         let serial = self.next_serial;
         self.next_serial += 1;
@@ -258,7 +261,7 @@ impl Guest {
         serial
     }
 
-    /// Begins a live migration; false unless it runs and is not migrating.
+    /// Starts a live migration. Returns false if the guest is not running or is already migrating.
     pub fn start_migration(&mut self, target_node: &str, at: Millis) -> bool {
         let Some(source) = self.holder().map(|launcher| launcher.serial) else { return false };
         if self.migrating().is_some() {
@@ -269,8 +272,8 @@ impl Guest {
         true
     }
 
-    /// Ends a migration: the target holds the guest, and the source's pod lingers as `Succeeded`; a failed one leaves the
-    /// guest where it was.
+    /// Ends a migration: the target then holds the guest, and the source's pod remains as `Succeeded`. A
+    /// failed migration leaves the guest where it was. Returns false if there is no migration.
     pub fn finish_migration(&mut self, failed: bool, at: Millis) -> bool {
         let Some(migration) = self.migration.as_mut().filter(|migration| migration.ended.is_none()) else {
             return false;
@@ -286,7 +289,7 @@ impl Guest {
         true
     }
 
-    /// The migration that is under way.
+    /// The migration in progress.
     pub fn migrating(&self) -> Option<&Migration> {
         self.migration.as_ref().filter(|migration| migration.ended.is_none())
     }
@@ -300,7 +303,7 @@ impl Guest {
         })
     }
 
-    /// The launchers of this start of the VM, finished ones too.
+    /// The launchers of the current start of the VM, including finished ones.
     pub fn current_launchers(&self) -> impl Iterator<Item = &Launcher> {
         self.launchers.iter().filter(|launcher| launcher.incarnation == self.incarnation)
     }
@@ -309,16 +312,18 @@ impl Guest {
         self.launchers.iter().find(|launcher| launcher.serial == serial)
     }
 
-    /// A VirtualMachineInstance exists.
+    /// Whether a VirtualMachineInstance exists.
     pub fn has_instance(&self) -> bool {
         !matches!(self.state, State::Stopped | State::Pending)
     }
 
+    /// The allocated memory in bytes; 0 if the quantity is invalid.
     pub fn memory_bytes(&self) -> u64 {
         load::bytes(&self.memory).unwrap_or(0)
     }
 
-    /// What a launcher uses: its own figures, the guest's if it holds it, else next to nothing.
+    /// The load of a launcher: its own if set, the guest's if it holds the guest, and otherwise next to
+    /// nothing.
     pub fn load_of<'a>(&'a self, launcher: &'a Launcher) -> &'a Load {
         let holds = self.holder().is_some_and(|holder| holder.serial == launcher.serial);
         match &launcher.load {
@@ -328,32 +333,35 @@ impl Guest {
         }
     }
 
-    /// Since when the guest has been on its present node.
+    /// The time since which the guest has been on its current node.
     pub fn settled(&self) -> Millis {
         self.migration.as_ref().and_then(|migration| migration.ended).unwrap_or(self.started)
     }
 }
 
-/// Names and uids that follow from the record.
+/// Names and uids derived from the record.
 impl Guest {
+    /// The uid of one of the guest's objects, named by `what`.
     pub fn uid(&self, what: &str) -> String {
         rng::uid(self.seed, &[what, &self.namespace, &self.name])
     }
 
+    /// The uid of the current VirtualMachineInstance.
     pub fn instance_uid(&self) -> String {
         self.instance_uid_of(self.incarnation)
     }
 
+    /// The uid of the VirtualMachineInstance of one start.
     pub fn instance_uid_of(&self, incarnation: u32) -> String {
         self.uid(&format!("instance-{incarnation}"))
     }
 
-    /// The PersistentVolume of a disk, and its Longhorn volume.
+    /// The name of a disk's PersistentVolume and of its Longhorn volume.
     pub fn volume_name(&self, disk: &Disk) -> String {
         format!("pvc-{}", self.uid(&format!("claim-{}", disk.claim)))
     }
 
-    /// The RBD image of a disk, as ceph-csi names it; of a static volume as a person does.
+    /// The name of a disk's RBD image: as ceph-csi names it, or as a person would for a static volume.
     pub fn image_name(&self, disk: &Disk) -> String {
         if disk.backend == Backend::StaticRbd {
             return format!("{}-{}", self.namespace, disk.claim);
@@ -365,14 +373,14 @@ impl Guest {
         self.uid(&format!("launcher-{serial}"))
     }
 
-    /// `generateName` is cut to 58 characters before five more are added.
+    /// The name of a launcher pod. Kubernetes cuts `generateName` to 58 characters before it adds five more.
     pub fn pod_name(&self, serial: u32) -> String {
         let mut name = format!("virt-launcher-{}-", self.vm_name);
         name.truncate(58);
         name + &rng::suffix(self.seed, &["pod", &self.vm_name, &serial.to_string()])
     }
 
-    /// The pod that holds a hotplugged disk on the guest's node.
+    /// The name of the pod that holds a hotplugged disk on the guest's node.
     pub fn attachment_name(&self, disk: &Disk) -> String {
         format!(
             "hp-volume-{}",

@@ -1,4 +1,4 @@
-//! A guest's disks and networks.
+//! The disks and networks of a guest, with the storage backend of each disk.
 
 use super::{
     clock::Millis,
@@ -6,7 +6,7 @@ use super::{
     rng,
 };
 
-/// A disk, and the claim that it lies on.
+/// A disk and its PersistentVolumeClaim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disk {
     pub name: String,
@@ -18,11 +18,11 @@ pub struct Disk {
     pub image: String,
     pub mode: DiskMode,
     pub fill: Fill,
-    /// As the spec sets it; empty where it sets none. The guest reports it in its own spelling.
+    /// The serial in the spec; empty if it sets none. The guest reports it in its own form.
     pub serial: String,
     pub bus: Bus,
     pub backend: Backend,
-    /// The kubelet's metrics tell of it, and its summary does not.
+    /// Whether the kubelet's metrics include the volume although its summary does not.
     pub unlisted: bool,
 }
 
@@ -35,6 +35,7 @@ pub enum Bus {
 }
 
 impl Bus {
+    /// The bus as KubeVirt writes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Virtio => "virtio",
@@ -44,30 +45,32 @@ impl Bus {
     }
 }
 
-/// What a claim lies on.
+/// The storage behind a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// A CSI driver that nobody can ask for figures.
+    /// A CSI driver that offers no figures.
     San,
-    /// An image in Ceph, which cannot say what it takes without fast-diff.
+    /// An image in Ceph. Without fast-diff Ceph cannot say how much it uses.
     Rbd {
         fast_diff: bool,
     },
-    /// An image in Ceph that is mirrored by snapshots: Ceph counts none of those.
+    /// An image in Ceph that is mirrored by snapshots; Ceph reports no usage for those.
     MirroredRbd,
-    /// An image in Ceph that somebody made by hand, and a PersistentVolume for it.
+    /// An image in Ceph that a person created, with a PersistentVolume for it.
     StaticRbd,
     Longhorn,
-    /// A directory of the node: no kubelet has figures of one.
+    /// A directory of the node; kubelets have no figures for it.
     HostPath,
-    /// A directory of a pool of this many bytes, by KubeVirt's CSI driver: its claim's status says the size of the pool.
+    /// A directory in a pool of this many bytes, by KubeVirt's CSI driver. The claim's status reports the
+    /// size of the pool.
     HostPathCsi(u64),
-    /// A directory of a file system of this many bytes, by the local-path provisioner: claims may be larger together.
+    /// A directory of a file system of this many bytes, by the local-path provisioner. Claims may exceed it
+    /// together.
     LocalPath(u64),
 }
 
 impl Backend {
-    /// An image in Ceph.
+    /// Whether this is an image in Ceph.
     pub fn is_rbd(self) -> bool {
         matches!(self, Self::Rbd { .. } | Self::MirroredRbd | Self::StaticRbd)
     }
@@ -76,21 +79,22 @@ impl Backend {
 /// The pool of every RBD image.
 pub const POOL: &str = "vms";
 
+/// How a disk's volume is provided, and what a kubelet can see of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskMode {
     Filesystem,
     Block,
-    /// A directory of a file system of this many bytes, as NFS and local provisioners give.
+    /// A directory of a file system of this many bytes, as NFS and local provisioners provide.
     Shared(u64),
-    /// Plugged in while running: mounted by an attachment pod, not by the launcher.
+    /// Plugged in while the VM runs: an attachment pod mounts it, not the launcher.
     Hotplug,
 }
 
-/// A network, ordered and observed.
+/// A network: what the spec asks for, and what the status reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     pub name: String,
-    /// `bridge`, `macvlan`, `sriov` or `ovs`; empty: not written.
+    /// `bridge`, `macvlan`, `sriov` or `ovs`; empty if the spec does not say.
     pub kind: String,
     pub interface: String,
     pub ip_address: String,
@@ -98,7 +102,7 @@ pub struct Network {
 }
 
 impl Disk {
-    /// A half-filled file system volume of a guest.
+    /// Returns a half-filled file system volume of a guest.
     pub fn new(guest: &str, name: &str, size: &str) -> Self {
         let claim = format!("{guest}-{name}");
         let seed = rng::hash(0, &[&claim]);
@@ -118,7 +122,7 @@ impl Disk {
         }
     }
 
-    /// What is plugged in while running is on the SCSI bus.
+    /// Sets the mode. Disks that are plugged in while running are on the SCSI bus.
     pub fn mode(mut self, mode: DiskMode) -> Self {
         self.mode = mode;
         if mode == DiskMode::Hotplug {
@@ -132,7 +136,7 @@ impl Disk {
         self
     }
 
-    /// On this backend, and of its storage class.
+    /// Sets the backend and its storage class.
     pub fn on(mut self, backend: Backend) -> Self {
         self.backend = backend;
         self.storage_class(match backend {
@@ -151,6 +155,7 @@ impl Disk {
         self
     }
 
+    /// Leaves the volume out of the kubelet's summary.
     pub fn unlisted(mut self) -> Self {
         self.unlisted = true;
         self
@@ -161,33 +166,35 @@ impl Disk {
         self
     }
 
-    /// Exact figures of an ext4 volume.
+    /// Sets exact figures for an ext4 volume.
     pub fn holds(self, used: u64, capacity: u64) -> Self {
         self.figures(load::VolumeFigures::of_ext4(used, capacity))
     }
 
-    /// Exact figures, whatever they are.
+    /// Sets exact figures, even inconsistent ones.
     pub fn figures(mut self, figures: load::VolumeFigures) -> Self {
         self.fill = Fill::Fixed(figures);
         self
     }
 
+    /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         load::bytes(&self.size).unwrap_or(0)
     }
 
-    /// What the guest has written, whether or not a kubelet can see it.
+    /// Bytes that the guest has written, whether or not a kubelet can see them.
     pub fn held(&self, at: Millis) -> u64 {
         self.fill.figures(self.bytes(), at).used
     }
 
-    /// What the backend has set aside for that, in pieces of 4 MiB, and for what the guest has deleted since.
+    /// Bytes that the backend has allocated, in units of 4 MiB: what the guest holds, and 5 % that it has
+    /// deleted since.
     pub fn allocated(&self, at: Millis) -> u64 {
         let held = self.held(at);
         (held + held / 20).div_ceil(4 << 20) * (4 << 20)
     }
 
-    /// Bytes of the file system that it is a directory of.
+    /// The size in bytes of the file system that contains the disk's directory, if it is one.
     pub fn pool(&self) -> Option<u64> {
         match self.backend {
             Backend::HostPathCsi(bytes) | Backend::LocalPath(bytes) => Some(bytes),
@@ -205,7 +212,7 @@ impl Disk {
 }
 
 impl Network {
-    /// A bridged network with an address of its own.
+    /// Returns a bridged network with an address derived from `seed`.
     pub fn lan(seed: u64) -> Self {
         let mut rng = rng::Rng::of(seed, &["network"]);
         let bytes: Vec<u64> = (0..6).map(|_| rng.below(254) + 1).collect();

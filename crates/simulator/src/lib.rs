@@ -1,7 +1,8 @@
-//! The simulated cluster: it speaks the Kubernetes HTTP API over a loopback socket, and knows nothing of `server`.
+//! The simulated cluster. It serves the Kubernetes HTTP API on a loopback socket, and depends on no other
+//! crate of the project. `demo` shows it, and the tests use it.
 //!
-//! It writes its own JSON, so that it is an independent peer of the program, and it is what `demo` shows. It proves
-//! nothing about a real API server.
+//! It writes its own JSON, so that it is an independent peer of the program. It proves nothing about a real
+//! API server.
 
 mod ceph;
 mod clock;
@@ -61,26 +62,26 @@ pub use scenario::Scenario;
 pub use wire::{Peer, Wire};
 pub use world::{Pace, World};
 
-/// What the cluster is made of, and how it behaves.
+/// The content of the cluster and its behaviour.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub vms: u32,
     pub nodes: u32,
     pub seed: u64,
-    /// Of the API server, and of what stands beside it; kubelets are never without.
+    /// Whether the API server, Prometheus and Ceph use TLS. Kubelets always do.
     pub tls: bool,
-    /// Port 0 takes a free one: [`Handle::address`] tells which.
+    /// Port 0 chooses a free one, which [`Handle::address`] returns.
     pub listen: SocketAddr,
-    /// In place of `vms` and `nodes`: exactly this content.
+    /// The exact content, in place of `vms` and `nodes`.
     pub scenario: Option<Scenario>,
-    /// metrics-server's resolution.
+    /// metrics-server's resolution: the time between two scrapes.
     pub metrics_interval: Duration,
-    /// How often kubelets measure volumes.
+    /// The interval at which kubelets measure volumes.
     pub volumes_interval: Duration,
     pub bookmark_interval: Duration,
-    /// Time between two steps of what happens by itself; none: nothing does.
+    /// Time between two steps of the module `life`; `None` if nothing should happen by itself.
     pub life: Option<Duration>,
-    /// Changes that watches can look back on.
+    /// The number of past changes that watches can start from.
     pub window: usize,
     pub clock: Clock,
 }
@@ -105,12 +106,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// A cluster in which nothing is and nothing happens, for tests: figures are taken ten times a second.
+    /// An empty cluster in which nothing happens by itself, for tests. Figures are taken ten times a second.
     pub fn empty() -> Self {
         Self::exactly(Scenario::empty())
     }
 
-    /// The same with this content.
+    /// The same as [`Options::empty`], with this content.
     pub fn exactly(scenario: Scenario) -> Self {
         Self {
             scenario: Some(scenario),
@@ -123,7 +124,7 @@ impl Options {
     }
 }
 
-/// A running cluster. It ends when this is dropped, or, in good order, by [`Handle::shutdown`].
+/// A running cluster. Dropping it stops the cluster; [`Handle::shutdown`] also waits for the end.
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
@@ -137,17 +138,18 @@ pub struct Handle {
     server: JoinHandle<()>,
 }
 
-/// What stands beside the API server.
+/// The APIs other than the API server's.
 #[derive(Debug)]
 struct OtherApis {
     prometheus: SocketAddr,
     dashboard: SocketAddr,
     ceph: Arc<Ceph>,
-    /// The port of those that can be asked directly, and their authority's certificate in PEM.
+    /// The port of the kubelets that can be reached directly, and their authority's certificate in PEM.
     kubelets: Option<(u16, String)>,
 }
 
-/// Builds the cluster and serves it until the handle is dropped or shut down.
+/// Builds the cluster and serves it until the handle is dropped or shut down. Fails if a socket or
+/// certificate cannot be set up.
 pub async fn start(options: Options) -> Result<Handle, SimError> {
     let (listener, address) = listen(options.listen).await?;
     let beside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -212,7 +214,7 @@ impl Handle {
         self.address
     }
 
-    /// `http://…` or `https://…`.
+    /// Base address of the API server: `http://…` or `https://…`.
     pub fn url(&self) -> String {
         self.url_of(self.address)
     }
@@ -222,7 +224,7 @@ impl Handle {
         format!("{scheme}://{address}")
     }
 
-    /// A kubeconfig with the context `demo`, trusting this run's certificate authority where there is one.
+    /// A kubeconfig with the context `demo`. It trusts this run's certificate authority if TLS is on.
     pub fn kubeconfig(&self) -> String {
         let trust = self.authority.as_ref().map_or(String::new(), |pem| {
             format!("\n      certificate-authority-data: {}", BASE64_STANDARD.encode(pem))
@@ -235,12 +237,12 @@ impl Handle {
         )
     }
 
-    /// Base address of a Prometheus that has scraped the cluster.
+    /// Base address of a Prometheus that scrapes the cluster.
     pub fn prometheus_url(&self) -> String {
         self.url_of(self.beside.prometheus)
     }
 
-    /// Base address of the ceph-mgr dashboard; its one account is [`Ceph::user`]'s.
+    /// Base address of the ceph-mgr dashboard; its only account is [`Ceph::user`].
     pub fn ceph_url(&self) -> String {
         self.url_of(self.beside.dashboard)
     }
@@ -249,12 +251,12 @@ impl Handle {
         &self.beside.ceph
     }
 
-    /// Port and authority of the kubelets that can be asked directly, if there are any.
+    /// Port and certificate authority (PEM) of the kubelets that can be reached directly, if there are any.
     pub fn kubelets(&self) -> Option<(u16, &str)> {
         self.beside.kubelets.as_ref().map(|(port, authority)| (*port, authority.as_str()))
     }
 
-    /// The authority's certificate in PEM, where TLS is on.
+    /// The authority's certificate in PEM; `None` without TLS.
     pub fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
@@ -263,12 +265,12 @@ impl Handle {
         &self.faults
     }
 
-    /// From now on this peer meets so who connects; connections that are open are cut.
+    /// Sets what new connections to this peer meet, and cuts the open ones.
     pub fn set_wire(&self, peer: Peer, wire: Wire) {
         self.lines.of(peer).set(wire);
     }
 
-    /// Connections that this peer has accepted so far.
+    /// The number of connections that this peer has accepted so far.
     pub fn connections(&self, peer: Peer) -> u64 {
         self.lines.of(peer).met()
     }
@@ -281,7 +283,7 @@ impl Handle {
         &self.world
     }
 
-    /// Ends every connection and waits until they are gone.
+    /// Ends every connection and waits until all are closed.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         if let Err(error) = (&mut self.server).await {
@@ -304,7 +306,7 @@ fn build(options: Options) -> World {
     World::new(scenario, options.clock, pace, options.window)
 }
 
-/// Locks here guard plain data: after a panic elsewhere it is still whole.
+/// Locks here guard plain data, which is still consistent after a panic elsewhere.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What happens by itself: a live migration ends and another begins, a VM is stopped and started again.
+//! What happens by itself: one live migration ends and another begins, a VM is stopped and started again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,12 @@ use super::{
     world::World,
 };
 
-/// Pods of a finished migration stay this long.
+/// How long the pods of a finished migration remain.
 const LINGER: Millis = 5 * MINUTE;
-/// A VM is stopped or started in one step of so many.
+/// One step in this many stops or starts a VM.
 const STEPS_PER_SWITCH: u64 = 4;
 
-/// Takes a step each `pace`, for ever.
+/// Takes a step every `pace`, forever.
 pub async fn live(world: Arc<World>, pace: Duration, seed: u64) {
     let mut step = 0;
     loop {
@@ -25,13 +25,13 @@ pub async fn live(world: Arc<World>, pace: Duration, seed: u64) {
     }
 }
 
-/// One step, the same for the same seed, number and world.
+/// Takes one step. The same seed, number and world give the same step.
 pub fn take_step(world: &World, seed: u64, number: u64) {
     let mut rng = Rng::of(seed, &["life", &number.to_string()]);
     let guests: Vec<_> = world.guests().into_iter().filter(|guest| !guest.fixture).collect();
     end_migrations(world, &guests);
     clear_up(world, &guests);
-    // One migration, and one more for each two thousand VMs.
+    // One migration, and another for every 2,000 VMs.
     for _ in 0..=guests.len() / 2_000 {
         begin_migration(world, &guests, &mut rng);
     }
@@ -46,7 +46,7 @@ fn end_migrations(world: &World, guests: &[Arc<Guest>]) {
     }
 }
 
-/// Finished pods of old migrations go.
+/// Removes the finished pods of old migrations.
 fn clear_up(world: &World, guests: &[Arc<Guest>]) {
     let before = world.clock.now() - LINGER;
     let old = |guest: &Guest| {
@@ -75,7 +75,7 @@ fn begin_migration(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
     }
 }
 
-/// Starts the VM that an earlier step stopped, else stops one.
+/// Starts the VM that an earlier step stopped, or else stops one.
 fn switch(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
     let now = world.clock.now();
     let stopped = guests.iter().filter(|guest| guest.state == State::Stopped && guest.incarnation > 0);
@@ -89,7 +89,7 @@ fn switch(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
     }
     let running = guests.iter().filter(|guest| guest.state == State::Running && guest.migration.is_none());
     if let Some(guest) = pick(running, rng) {
-        // This very step may have begun to migrate it.
+        // This step may have started to migrate it.
         world.change(&guest.namespace, &guest.name, |guest| {
             if guest.migration.is_none() {
                 guest.stop();

@@ -1,4 +1,5 @@
-//! How busy a guest is: a function of its seed and of time alone, so that a run can be repeated and no state is kept.
+//! The load of a guest: a function of its seed and the time alone, so that a run can be repeated without
+//! keeping state.
 
 use std::f64::consts::TAU;
 
@@ -7,45 +8,45 @@ use super::{
     rng::{hash, mix, unit},
 };
 
-/// What a guest does all day.
+/// How the load of a guest varies over the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Follows people: a working day with an evening shoulder, quiet at night and at weekends.
+    /// Follows office hours: a working day with an evening shoulder, quiet at night and on weekends.
     Web,
-    /// Follows people, damped, with a backup at night.
+    /// Follows office hours, damped, with a backup at night.
     Database,
     /// Idle, then busy for hours at night.
     Batch,
-    /// Builds: minutes at full power, then nothing; mostly in working hours.
+    /// Builds: minutes at full power, then nothing; mostly during working hours.
     Runner,
-    /// Even.
+    /// Constant.
     Steady,
-    /// Next to nothing.
+    /// Hardly any.
     Idle,
     /// At its limit.
     Hot,
 }
 
-/// What a guest or one of its pods uses.
+/// The usage of a guest or of one of its pods.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Load {
-    /// `memory` is the share of the ordered memory that the working set swings about.
+    /// `memory` is the share of the allocated memory around which the working set varies.
     Curve { profile: Profile, seed: u64, memory: f64 },
-    /// Quantities, sent as they are written here.
+    /// Quantities, sent exactly as given.
     Fixed { cpu: String, memory: String },
-    /// A migration's target before it takes over, or a launcher whose guest has not begun.
+    /// A migration target before it takes over, or a launcher whose guest has not started.
     Waiting,
 }
 
-/// What stands on a disk.
+/// How full a disk is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fill {
-    /// A share of the capacity, which grows slowly and is cleaned up now and then.
+    /// A share of the capacity that grows slowly and is cleaned up from time to time.
     Curve {
         seed: u64,
         share: f64,
     },
-    /// From half to nearly full in nine days, then somebody clears it out.
+    /// Grows from half to nearly full in nine days, then is cleared out.
     Filling {
         seed: u64,
     },
@@ -73,7 +74,7 @@ pub struct Usage {
 const MIB: f64 = 1_048_576.0;
 
 impl Load {
-    /// Usage at `at` of a guest with so many cores and bytes.
+    /// Returns the usage at `at` of a guest with this many cores and bytes.
     pub fn usage(&self, cores: u32, memory_bytes: u64, at: Millis) -> Usage {
         match self {
             Self::Fixed { cpu, memory } => Usage { cpu: cpu.clone(), memory: memory.clone() },
@@ -85,7 +86,8 @@ impl Load {
         }
     }
 
-    /// CPU of a guest with so many cores. What a test wrote and nobody can read counts as nothing here.
+    /// Returns the CPU usage in cores of a guest with this many cores. An invalid fixed quantity counts as
+    /// zero.
     pub fn cores(&self, cores: u32, at: Millis) -> f64 {
         match self {
             Self::Fixed { cpu, .. } => {
@@ -93,7 +95,7 @@ impl Load {
                     |suffix: char, scale: f64| Some(cpu.strip_suffix(suffix)?.parse::<f64>().ok()? * scale);
                 unit('n', 1e-9).or(unit('m', 1e-3)).or(cpu.parse().ok()).unwrap_or(0.0)
             }
-            // The launcher itself costs about 3 millicores.
+            // The launcher itself uses about 3 millicores.
             Self::Waiting => 0.003,
             Self::Curve { profile, seed, .. } => profile.cpu_share(*seed, at) * f64::from(cores) + 0.003,
         }
@@ -101,7 +103,7 @@ impl Load {
 }
 
 impl Profile {
-    /// The share of the guest's cores that is busy: `0.0..=1.0`.
+    /// Returns the busy share of the guest's cores: `0.0..=1.0`.
     pub fn cpu_share(self, seed: u64, at: Millis) -> f64 {
         let hour = hour_of_day(at, seed);
         let people = people(hour) * if weekend(at) { 0.55 } else { 1.0 };
@@ -121,6 +123,7 @@ impl Profile {
 }
 
 impl Fill {
+    /// Returns the volume's figures at `at`; `capacity` is in bytes and ignored for fixed figures.
     pub fn figures(&self, capacity: u64, at: Millis) -> VolumeFigures {
         match self {
             Self::Filling { seed } => {
@@ -131,7 +134,7 @@ impl Fill {
             }
             Self::Fixed(figures) => *figures,
             Self::Curve { seed, share } => {
-                // Grows by up to 4 % of the disk over 6 to 30 days, then a clean-up takes it back.
+                // Grows by up to 4 % of the disk over 6 to 30 days, until a clean-up removes it.
                 let period = 6 * DAY + (unit(mix(*seed)) * 24.0 * DAY as f64) as Millis;
                 let phase = (mix(seed ^ 1) % period.unsigned_abs()) as Millis;
                 let grown = (at + phase).rem_euclid(period) as f64 / period as f64;
@@ -144,20 +147,21 @@ impl Fill {
 }
 
 impl VolumeFigures {
-    /// An ext4 volume with one image file on it: 16 MiB are reserved, and an inode stands for each 16 KiB.
+    /// An ext4 volume with one image file on it: 16 MiB are reserved, and there is one inode per 16 KiB.
     pub fn of_ext4(used: u64, capacity: u64) -> Self {
         let inodes = (capacity >> 14).max(16);
         let available = capacity.saturating_sub(used).saturating_sub(16 << 20);
         Self { used, capacity, available, inodes, inodes_free: inodes - 12, inodes_used: 12 }
     }
 
-    /// What the kubelet knows of a block volume: its size.
+    /// A block volume, of which the kubelet knows only the size.
     pub fn of_block(capacity: u64) -> Self {
         Self { capacity, ..Self::default() }
     }
 }
 
-/// Bytes of a quantity with a binary or decimal suffix; none for what this simulator never writes itself.
+/// Returns the bytes of a quantity with a binary or decimal suffix; `None` for a form that the simulator
+/// never writes.
 pub fn bytes(quantity: &str) -> Option<u64> {
     let split = quantity.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(quantity.len());
     let (number, suffix) = quantity.split_at(split);
@@ -176,35 +180,35 @@ pub fn bytes(quantity: &str) -> Option<u64> {
     number.parse::<f64>().ok().map(|number| (number * unit) as u64)
 }
 
-/// metrics-server writes CPU in nanocores and memory in KiB.
+/// Formats CPU in nanocores and memory in KiB, as metrics-server does.
 fn quantities(cores: f64, bytes: f64) -> Usage {
     let nanos = (cores.max(0.0) * 1e9) as u64;
     Usage { cpu: format!("{nanos}n"), memory: format!("{}Ki", (bytes.max(0.0) / 1024.0) as u64) }
 }
 
-/// Hour of the day in UTC, each guest's own day up to an hour early or late.
+/// Hour of the day in UTC, shifted by up to an hour for each guest.
 fn hour_of_day(at: Millis, seed: u64) -> f64 {
     let shift = (unit(mix(seed ^ 2)) - 0.5) * 2.0;
     (at.rem_euclid(DAY) as f64 / HOUR as f64 + shift).rem_euclid(24.0)
 }
 
-/// How awake people are: 0 at four in the morning, 1 in the afternoon.
+/// How active people are: 0 at night, about four o'clock, and 1 in the afternoon.
 fn people(hour: f64) -> f64 {
     let wave = 0.5 - 0.5 * (TAU * (hour - 3.5) / 24.0).cos();
     wave.powf(1.4)
 }
 
 fn weekend(at: Millis) -> bool {
-    // The epoch was a Thursday.
+    // The epoch began on a Thursday.
     matches!(at.div_euclid(DAY).rem_euclid(7), 2 | 3)
 }
 
-/// 1 between two hours of the day, with shoulders of a quarter of an hour.
+/// 1 between two hours of the day, with ramps of a quarter of an hour.
 fn window(hour: f64, from: f64, to: f64) -> f64 {
     ((hour - from).min(to - hour) * 4.0 + 1.0).clamp(0.0, 1.0)
 }
 
-/// Value noise: a random number for each `grid`, blended in between.
+/// Value noise: a random number for each multiple of `grid`, blended in between.
 fn smooth(seed: u64, at: Millis, grid: Millis) -> f64 {
     let (slot, rest) = (at.div_euclid(grid), at.rem_euclid(grid) as f64 / grid as f64);
     let (a, b) = (slot_value(seed, slot), slot_value(seed, slot + 1));
@@ -212,7 +216,7 @@ fn smooth(seed: u64, at: Millis, grid: Millis) -> f64 {
     a + (b - a) * blend
 }
 
-/// With probability `chance` a slot is busy: it rises in its first tenth and falls in its last.
+/// A slot is busy with probability `chance`: it rises in its first tenth and falls in its last.
 fn burst(seed: u64, at: Millis, slot: Millis, chance: f64) -> f64 {
     let (index, rest) = (at.div_euclid(slot), at.rem_euclid(slot) as f64 / slot as f64);
     let busy = slot_value(seed ^ 3, index) < chance;

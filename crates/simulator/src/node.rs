@@ -1,4 +1,4 @@
-//! Machines, and the ordinary pods that share them with the virtual ones.
+//! Nodes, and the ordinary pods that share them with VMs.
 
 use super::{
     clock::Millis,
@@ -6,6 +6,7 @@ use super::{
     rng::{self, Rng},
 };
 
+/// A node, and the state of its kubelet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub name: String,
@@ -13,23 +14,23 @@ pub struct Node {
     pub memory_bytes: u64,
     pub created: Millis,
     pub kubelet: Kubelet,
-    /// Its kubelet can be asked directly, too.
+    /// Whether its kubelet can also be reached directly.
     pub direct: bool,
-    /// Milliseconds that its clock is ahead of all others; negative: behind.
+    /// Milliseconds by which its clock is ahead of all others; negative if it is behind.
     pub clock_ahead: Millis,
 }
 
-/// What becomes of a question to the node's kubelet.
+/// What happens to a request to the node's kubelet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kubelet {
     Answers,
-    /// The machine is there, nothing listens on port 10250.
+    /// The machine is up, but nothing listens on port 10250.
     Refuses,
-    /// The machine is gone: no answer ever.
+    /// The machine is gone: there is never an answer.
     Hangs,
 }
 
-/// A pod that has nothing to do with a VM.
+/// A pod that does not belong to a VM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlainPod {
     pub seed: u64,
@@ -41,7 +42,7 @@ pub struct PlainPod {
     pub created: Millis,
     pub labels: Vec<(String, String)>,
     pub owner: Owner,
-    /// Volume name and claim; none for a pod without storage.
+    /// Volume name and claim; `None` for a pod without storage.
     pub claim: Option<(String, String)>,
     pub load: Load,
 }
@@ -83,7 +84,7 @@ impl Node {
         self
     }
 
-    /// A loopback address: who asks a made-up kubelet directly must not reach somebody's real machine.
+    /// A loopback address, so that a direct request to a simulated kubelet can never reach a real machine.
     pub fn ip(&self) -> String {
         let mut rng = Rng::of(0, &["node", &self.name]);
         format!("127.{}.{}.{}", rng.below(254) + 1, rng.below(254), rng.below(253) + 1)
@@ -93,6 +94,7 @@ impl Node {
         rng::uid(0, &["node", &self.name])
     }
 
+    /// Whether the node is Ready: its kubelet answers.
     pub fn is_ready(&self) -> bool {
         self.kubelet == Kubelet::Answers
     }
@@ -125,7 +127,7 @@ impl PlainPod {
         rng::uid(self.seed, &["pod", &self.namespace, &self.name])
     }
 
-    /// The volume of its service account's token.
+    /// The volume that holds its service account token.
     pub fn token_volume(&self) -> String {
         format!("kube-api-access-{}", rng::suffix(self.seed, &["token"]))
     }

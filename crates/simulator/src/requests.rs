@@ -1,4 +1,4 @@
-//! What was asked of the cluster: tests count calls with it.
+//! The requests that the cluster received; tests count calls with it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,9 +13,10 @@ use super::{
     locked,
 };
 
-/// Lines of the log that are kept.
+/// The number of log lines that are kept.
 const LOG_LINES: usize = 10_000;
 
+/// Counts and logs requests.
 #[derive(Debug, Default)]
 pub struct Requests {
     seen: Mutex<Seen>,
@@ -33,12 +34,13 @@ impl Requests {
         self.count(&Target::Any)
     }
 
+    /// The number of requests that match the target.
     pub fn count(&self, target: &Target) -> u64 {
         let seen = locked(&self.seen);
         seen.counts.iter().filter(|((class, path), _)| target.hits(class, path)).map(|(_, count)| count).sum()
     }
 
-    /// Requests by path, without the query.
+    /// Number of requests by path, without the query string.
     pub fn by_path(&self) -> BTreeMap<String, u64> {
         let mut paths = BTreeMap::new();
         for ((_, path), count) in &locked(&self.seen).counts {
@@ -47,16 +49,17 @@ impl Requests {
         paths
     }
 
-    /// The latest requests, oldest first: `GET /api/v1/pods?limit=500`.
+    /// The latest requests, oldest first, such as `GET /api/v1/pods?limit=500`.
     pub fn log(&self) -> Vec<String> {
         locked(&self.seen).log.iter().cloned().collect()
     }
 
+    /// Forgets the requests so far; open watches are still counted.
     pub fn reset(&self) {
         *locked(&self.seen) = Seen::default();
     }
 
-    /// Watches that are open now.
+    /// The number of watches that are open now.
     pub fn open_watches(&self) -> usize {
         self.open_watches.load(Ordering::Relaxed)
     }

@@ -1,6 +1,6 @@
-//! The resources that the simulated cluster keeps, in the words of Kubernetes discovery.
+//! The resources that the simulated cluster stores, with their names in Kubernetes discovery.
 
-/// A stored and watched resource.
+/// A resource that is stored and can be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
     Namespaces,
@@ -33,7 +33,7 @@ pub const KUBEVIRT_GROUP: &str = "kubevirt.io";
 pub const INSTANCETYPE_GROUP: &str = "instancetype.kubevirt.io";
 pub const WUKONG_GROUP: &str = "vm.novasphere.dev";
 pub const LONGHORN_GROUP: &str = "longhorn.io";
-/// KubeVirt's aggregated API, which answers for guests.
+/// KubeVirt's aggregated API, which answers on behalf of guests.
 pub const SUBRESOURCE_GROUP: &str = "subresources.kubevirt.io";
 pub const REVIEW_GROUP: &str = "authorization.k8s.io";
 
@@ -52,6 +52,7 @@ impl Resource {
         Self::Instancetypes,
     ];
 
+    /// Returns the resource that discovery lists under these names.
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|resource| {
             let api = resource.api();
@@ -75,13 +76,14 @@ impl Resource {
         }
     }
 
-    /// The store's key: `namespace/name`, or the name alone. It sorts as etcd's keys do.
+    /// The key in the store: `namespace/name`, or the name alone. Keys sort as those in etcd do.
     pub fn key(self, namespace: &str, name: &str) -> String {
         if self.api().namespaced { format!("{namespace}/{name}") } else { name.to_owned() }
     }
 }
 
 impl Api {
+    /// The `apiVersion` of its objects: `group/version`, or the version alone in the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.to_owned()
@@ -90,12 +92,13 @@ impl Api {
         }
     }
 
-    /// `plural.group`, as error messages name a resource.
+    /// The resource's name in error messages: `plural.group`.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    /// Typed lists of the core group leave `kind` and `apiVersion` out of their items; custom resources keep them.
+    /// Whether items of a list include `kind` and `apiVersion`: those of the core group do not, custom
+    /// resources do.
     pub fn items_carry_kind(&self) -> bool {
         !self.group.is_empty()
     }
@@ -200,7 +203,7 @@ static INSTANCETYPES: Api = Api {
     short: &["vminstancetype", "vmit"],
     namespaced: true,
 };
-/// Computed at each request, never stored; so it is no [`Resource`].
+/// Computed for each request and never stored, so it is not a [`Resource`].
 pub static POD_METRICS: Api = Api {
     group: METRICS_GROUP,
     version: "v1beta1",

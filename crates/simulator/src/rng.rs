@@ -1,11 +1,12 @@
-//! Deterministic random numbers: everything that looks random in the simulated cluster follows from a seed and from names.
+//! Deterministic random numbers: everything in the simulated cluster that looks random follows from a seed
+//! and names.
 
-/// SplitMix64: small, quick and good enough to make a scenario believable.
+/// SplitMix64: small, fast, and good enough for a believable scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The generator of one thing, independent of every other thing's.
+    /// Returns the generator for the thing named by `parts`, independent of all others.
     pub fn of(seed: u64, parts: &[&str]) -> Self {
         Self(hash(seed, parts))
     }
@@ -15,27 +16,27 @@ impl Rng {
         mix(self.0)
     }
 
-    /// A number in `0..n`; 0 where `n` is 0.
+    /// Returns a number in `0..n`; 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         if n == 0 { 0 } else { self.next() % n }
     }
 
-    /// A number in `0.0..1.0`.
+    /// Returns a number in `0.0..1.0`.
     pub fn unit(&mut self) -> f64 {
         unit(self.next())
     }
 
-    /// One of `items`, which must not be empty.
+    /// Returns one of `items`, which must not be empty.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len() as u64) as usize]
     }
 }
 
-/// FNV-1a over the parts, mixed so that neighbours differ in every bit.
+/// FNV-1a over the parts, mixed so that similar inputs differ in every bit.
 pub fn hash(seed: u64, parts: &[&str]) -> u64 {
     let mut state = 0xcbf2_9ce4_8422_2325 ^ mix(seed);
     for part in parts {
-        // The end of each part counts too: ("a", "bc") is not ("ab", "c").
+        // The end of each part counts too, so that ("a", "bc") differs from ("ab", "c").
         for byte in part.bytes().chain([0xff]) {
             state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -49,12 +50,12 @@ pub fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The 53 bits that a float can hold, as `0.0..1.0`.
+/// Converts the upper 53 bits, as many as a float can hold, to `0.0..1.0`.
 pub fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A version 4 UUID in looks.
+/// Returns a text in the form of a version 4 UUID.
 pub fn uid(seed: u64, parts: &[&str]) -> String {
     let mut rng = Rng::of(seed, parts);
     let (a, b) = (rng.next(), rng.next());
@@ -68,7 +69,7 @@ pub fn uid(seed: u64, parts: &[&str]) -> String {
     )
 }
 
-/// Five characters of the alphabet that Kubernetes uses for generated names.
+/// Returns five characters of the alphabet that Kubernetes uses for generated names.
 pub fn suffix(seed: u64, parts: &[&str]) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut rng = Rng::of(seed, parts);

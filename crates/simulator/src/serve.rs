@@ -1,4 +1,4 @@
-//! Connections: accepted, encrypted where asked for, answered, and reset where a fault says so.
+//! Serves connections: accepts them, does TLS if configured, answers requests, and resets if a fault says so.
 
 use std::{
     io,
@@ -25,13 +25,13 @@ use super::{
     wire::{self, Wire},
 };
 
-/// What is said where a handshake is expected.
+/// What is sent in place of a TLS handshake.
 const NO_HANDSHAKE: &[u8] = b"220 smtp.example.org ready\r\n";
 
-/// A socket that is served on.
+/// A socket to serve on.
 pub struct ServedSocket {
     pub listener: TcpListener,
-    /// None: plain HTTP.
+    /// `None` serves plain HTTP.
     pub identity: Option<Identity>,
     pub line: wire::Line,
 }
@@ -46,8 +46,8 @@ impl ResetSwitch {
     }
 }
 
-/// Accepts until `stop`, then drops every connection: watches would never end by themselves. Each change of the wire
-/// drops them too.
+/// Accepts connections until `stop`, then drops all of them, since watches would never end by themselves. A
+/// change of the wire drops them too.
 pub async fn serve(door: ServedSocket, router: Router, stop: CancellationToken) {
     let ServedSocket { mut listener, identity, line } = door;
     let (tracker, mut state) = (TaskTracker::new(), line.follow());
@@ -56,7 +56,7 @@ pub async fn serve(door: ServedSocket, router: Router, stop: CancellationToken) 
         let mut changed = async || {
             tokio::select! {
                 changed = state.changed() => if changed.is_err() {
-                    // Whoever could change it is gone.
+                    // The sender is gone, so the wire can no longer change.
                     stop.cancel();
                 },
                 () = stop.cancelled() => {}
@@ -87,7 +87,7 @@ async fn refuse(listener: TcpListener, changed: impl Future<Output = ()>) -> io:
     wire::open(closed)
 }
 
-/// How a connection is begun.
+/// How a connection begins.
 #[derive(Clone)]
 enum HandshakeFault {
     Plain,
@@ -127,7 +127,7 @@ async fn accept(
                 let open = open.clone();
                 tracker.spawn(async move { open.run_until_cancelled(connection).await });
             }
-            // Out of file descriptors, or a client that left: neither ends the cluster.
+            // Running out of file descriptors, or a client that left, must not end the cluster.
             Err(error) => {
                 tracing::warn!(%error, "simulated cluster: cannot accept");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -137,7 +137,7 @@ async fn accept(
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, manners: HandshakeFault, router: Router) {
-    // Watch events are small, and should not wait for each other.
+    // Watch events are small and should not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "simulated cluster: no TCP_NODELAY");
     }
@@ -165,14 +165,15 @@ async fn answer(line: impl AsyncRead + AsyncWrite + Unpin + 'static, router: Rou
         .map_err(|error| error.to_string())
 }
 
-/// A connection with a fuse.
+/// A connection with a reset switch.
 struct Line {
     stream: TcpStream,
     fuse: ResetSwitch,
 }
 
 impl Line {
-    /// Without lingering, the kernel sends RST when the stream is dropped.
+    /// Fails if the switch was blown. With a zero linger time the kernel then sends RST when the stream is
+    /// dropped.
     fn check(&self) -> io::Result<()> {
         if !self.fuse.0.load(Ordering::Relaxed) {
             return Ok(());

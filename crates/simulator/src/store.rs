@@ -1,5 +1,5 @@
-//! Objects with resource versions, and a bounded log of their changes, as etcd and the API server's watch cache keep
-//! them. Nothing here knows what an object is.
+//! Objects with resource versions, and a bounded log of their changes, as in etcd and the API server's watch
+//! cache. It does not depend on what an object is.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -17,7 +17,7 @@ pub struct Entry<B> {
     pub body: B,
 }
 
-/// A change: no `before` is an addition, no `after` a deletion.
+/// A change. Without `before` it is an addition, without `after` a deletion.
 #[derive(Debug)]
 pub struct Event<B> {
     pub revision: u64,
@@ -26,16 +26,17 @@ pub struct Event<B> {
     pub after: Option<Arc<Entry<B>>>,
 }
 
-/// The revision that was asked for has left the log.
+/// The requested revision has left the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expired {
     pub oldest: u64,
 }
 
+/// The objects of all resources, with one revision counter.
 #[derive(Debug)]
 pub struct Store<B> {
     revision: u64,
-    /// Events after this revision are all in the log.
+    /// All events after this revision are in the log.
     compacted: u64,
     window: usize,
     objects: HashMap<Resource, BTreeMap<Box<str>, Arc<Entry<B>>>>,
@@ -43,7 +44,7 @@ pub struct Store<B> {
 }
 
 impl<B> Store<B> {
-    /// An empty store that remembers the last `window` changes.
+    /// Returns an empty store that remembers the last `window` changes.
     pub fn new(window: usize) -> Self {
         Self { revision: 1, compacted: 1, window, objects: HashMap::new(), log: VecDeque::new() }
     }
@@ -56,6 +57,7 @@ impl<B> Store<B> {
         self.objects.get(&resource)?.get(key).cloned()
     }
 
+    /// Adds or replaces an object, at a new revision.
     pub fn put(&mut self, resource: Resource, key: &str, body: B) {
         self.revision += 1;
         let entry = Arc::new(Entry { key: key.into(), revision: self.revision, body });
@@ -63,7 +65,7 @@ impl<B> Store<B> {
         self.record(resource, before, Some(entry));
     }
 
-    /// True if there was such an object.
+    /// Removes an object; returns false if there is none.
     pub fn remove(&mut self, resource: Resource, key: &str) -> bool {
         let Some(before) = self.objects.get_mut(&resource).and_then(|map| map.remove(key)) else {
             return false;
@@ -73,13 +75,14 @@ impl<B> Store<B> {
         true
     }
 
-    /// Forgets every change so far: what asks for an older revision is told 410.
+    /// Forgets every change so far: requests for an older revision are answered with 410.
     pub fn compact(&mut self) {
         self.log.clear();
         self.compacted = self.revision;
     }
 
-    /// The objects whose key starts with `prefix` and is greater than `after`, as they were at `revision`.
+    /// Returns the objects whose key starts with `prefix` and is greater than `after`, as they were at
+    /// `revision`. Fails if the revision has left the log.
     pub fn list(
         &self,
         resource: Resource,
@@ -104,7 +107,8 @@ impl<B> Store<B> {
         Ok(found)
     }
 
-    /// The changes of a resource after `revision`, oldest first.
+    /// Returns the changes of a resource after `revision`, oldest first. Fails if the revision has left the
+    /// log.
     pub fn since(&self, resource: Resource, revision: u64) -> Result<Vec<Arc<Event<B>>>, Expired> {
         self.check(revision)?;
         let start = self.log.partition_point(|event| event.revision <= revision);
@@ -115,7 +119,7 @@ impl<B> Store<B> {
         if revision < self.compacted { Err(Expired { oldest: self.compacted }) } else { Ok(()) }
     }
 
-    /// Keys that changed after `revision`, with what stood there then.
+    /// Returns the keys that changed after `revision`, with their entries at that revision.
     fn undone(&self, resource: Resource, revision: u64) -> Result<Undone<'_, B>, Expired> {
         self.check(revision)?;
         let mut past = HashMap::new();

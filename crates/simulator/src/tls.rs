@@ -1,4 +1,4 @@
-//! A certificate authority for one run, and the server's certificate that it signs.
+//! A certificate authority for one run, and the server certificate that it signs.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::error::SimError;
 
-/// What a socket shows who connects with TLS.
+/// The certificate that a socket presents to TLS clients.
 #[derive(Clone)]
 pub struct Identity {
     pub acceptor: TlsAcceptor,
@@ -16,13 +16,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// For these addresses; and the authority's certificate in PEM, which clients trust.
+    /// Creates a certificate for these addresses. Also returns the authority's certificate in PEM, for
+    /// clients to trust.
     pub fn of(hosts: &[String]) -> Result<(Self, String), SimError> {
         let (acceptor, authority) = acceptor(hosts)?;
         Ok((Self { acceptor, hosts: hosts.into() }, authority))
     }
 
-    /// The same names, signed by an authority that nobody trusts.
+    /// Creates a certificate for the same addresses, signed by an authority that nobody trusts.
     pub fn forged(&self) -> Result<Self, SimError> {
         Ok(Self { acceptor: acceptor(&self.hosts)?.0, hosts: self.hosts.clone() })
     }

@@ -1,4 +1,4 @@
-//! Faults that strike before any request: whoever connects is refused, or meets something else than was hoped for.
+//! Faults that apply before any request: connections that are refused, garbled or not trusted.
 
 use std::{
     io,
@@ -13,30 +13,30 @@ use tokio::{
     sync::watch,
 };
 
-/// What can be connected to.
+/// The peers that clients can connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     ApiServer,
     Prometheus,
     Ceph,
-    /// Those that can be asked directly.
+    /// The kubelets that can be reached directly.
     Kubelets,
 }
 
-/// How it meets who connects.
+/// What a new connection to a peer meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wire {
     #[default]
     Sound,
-    /// Nobody listens.
+    /// Nothing listens.
     Refused,
-    /// Says something that is no handshake, and hangs up.
+    /// Sends something that is not a handshake, and closes the connection.
     Garbled,
-    /// Shows a certificate of an authority that nobody knows. Without TLS it is as [`Wire::Sound`].
+    /// Presents a certificate of an unknown authority. Without TLS the connection is garbled.
     Untrusted,
 }
 
-/// One peer's wire, as who sets it and who serves on it share it.
+/// The wire of one peer, shared by the code that sets it and the code that serves on it.
 #[derive(Clone, Debug)]
 pub struct Line {
     state: watch::Sender<Wire>,
@@ -50,19 +50,22 @@ impl Default for Line {
 }
 
 impl Line {
+    /// Changes the wire; open connections are cut.
     pub fn set(&self, wire: Wire) {
         self.state.send_replace(wire);
     }
 
+    /// Subscribes to changes of the wire.
     pub fn follow(&self) -> watch::Receiver<Wire> {
         self.state.subscribe()
     }
 
+    /// Counts an accepted connection.
     pub fn meet(&self) {
         self.met.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Connections that were accepted so far, whatever they met.
+    /// The number of connections that were accepted so far, whatever they met.
     pub fn met(&self) -> u64 {
         self.met.load(Ordering::Relaxed)
     }
@@ -78,7 +81,8 @@ impl Lines {
     }
 }
 
-/// Takes the listener away and keeps its port: who connects is refused, and nobody else gets it meanwhile.
+/// Closes the listener and keeps its port: connections are refused, and nobody else gets the port in the
+/// meantime.
 pub fn close(listener: TcpListener) -> io::Result<TcpSocket> {
     const ATTEMPTS: u32 = 20;
     let address = listener.local_addr()?;
@@ -98,7 +102,7 @@ pub fn close(listener: TcpListener) -> io::Result<TcpSocket> {
     bound
 }
 
-/// The same port, listening again.
+/// Listens again on the port that [`close`] kept.
 pub fn open(socket: TcpSocket) -> io::Result<TcpListener> {
     const BACKLOG: u32 = 1024;
     socket.listen(BACKLOG)

@@ -1,4 +1,4 @@
-//! The cluster as it stands now. Tests and `life` change it here; the HTTP side reads it.
+//! The current state of the cluster. Tests and `life` change it; the HTTP APIs read it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,10 +24,11 @@ use super::{
     writing,
 };
 
+/// The cluster's state behind a lock. Every change is signalled to watches.
 #[derive(Debug)]
 pub struct World {
     state: RwLock<State>,
-    /// The newest revision, and a tick for other changes that watches must notice.
+    /// The newest revision. It also signals other changes that watches must notice.
     changed: watch::Sender<u64>,
     pub clock: Clock,
     pace: Pace,
@@ -70,7 +71,7 @@ impl World {
         Self { state: RwLock::new(state), changed, clock, pace }
     }
 
-    /// Adds a VM or replaces the one of that name; objects that change are told to watches.
+    /// Adds a VM, or replaces the one of that name. Watches see the objects that change.
     pub fn put(&self, guest: Guest) {
         self.write(|state| state.put_guest(guest));
     }
@@ -79,7 +80,7 @@ impl World {
         self.pace
     }
 
-    /// False if there is no such VM.
+    /// Changes a VM; returns false if there is none.
     pub fn change(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Guest)) -> bool {
         self.write(|state| {
             let Some(guest) = state.guests.get(&key(namespace, name)) else { return false };
@@ -90,7 +91,7 @@ impl World {
         })
     }
 
-    /// Removes a VM and everything that stands for it.
+    /// Removes a VM and all its objects; returns false if there is none.
     pub fn remove(&self, namespace: &str, name: &str) -> bool {
         self.write(|state| {
             let Some(guest) = state.guests.remove(&key(namespace, name)) else { return false };
@@ -121,7 +122,8 @@ impl World {
         self.write(|state| state.put_node(node));
     }
 
-    /// Kills or revives a node's kubelet; its PodMetrics go and come with it.
+    /// Stops or starts a node's kubelet; the node's PodMetrics disappear and return with it. Returns false if
+    /// there is no such node.
     pub fn set_kubelet(&self, node: &str, kubelet: Kubelet) -> bool {
         self.write(|state| {
             let Some(node) = state.nodes.get(node) else { return false };
@@ -135,6 +137,7 @@ impl World {
         self.write(|state| state.put_pod(pod));
     }
 
+    /// Removes an ordinary pod; returns false if there is none.
     pub fn remove_pod(&self, namespace: &str, name: &str) -> bool {
         self.write(|state| {
             state.plain.remove(&key(namespace, name));
@@ -142,12 +145,12 @@ impl World {
         })
     }
 
-    /// Exact figures for a VM, as quantities.
+    /// Sets exact figures for a VM, as quantities.
     pub fn set_usage(&self, namespace: &str, name: &str, cpu: &str, memory: &str) -> bool {
         self.change(namespace, name, |guest| *guest = guest.clone().uses(cpu, memory))
     }
 
-    /// Exact figures for one disk of a VM.
+    /// Sets exact figures for one disk of a VM.
     pub fn set_volume(&self, namespace: &str, name: &str, disk: &str, figures: VolumeFigures) -> bool {
         self.change(namespace, name, |guest| {
             for found in guest.disks.iter_mut().filter(|found| found.name == disk) {
@@ -156,27 +159,31 @@ impl World {
         })
     }
 
+    /// Starts a live migration; returns false as [`Guest::start_migration`] does, or if there is no such VM.
     pub fn start_migration(&self, namespace: &str, name: &str, target_node: &str) -> bool {
         let (mut begun, now) = (false, self.clock.now());
         self.change(namespace, name, |guest| begun = guest.start_migration(target_node, now)) && begun
     }
 
+    /// Ends a live migration; returns false as [`Guest::finish_migration`] does, or if there is no such VM.
     pub fn finish_migration(&self, namespace: &str, name: &str, failed: bool) -> bool {
         let (mut ended, now) = (false, self.clock.now());
         self.change(namespace, name, |guest| ended = guest.finish_migration(failed, now)) && ended
     }
 
-    /// Stores exactly this object; its namespace and name are those of its metadata.
+    /// Stores exactly this object, under the namespace and name of its metadata.
     pub fn put_object(&self, resource: Resource, object: Value) {
         let key = resource.key(text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
         self.write(|state| state.store.put(resource, &key, Body::Raw(Arc::new(object))));
     }
 
+    /// Deletes an object; returns false if there is none.
     pub fn delete_object(&self, resource: Resource, namespace: &str, name: &str) -> bool {
         self.write(|state| state.store.remove(resource, &resource.key(namespace, name)))
     }
 
-    /// Installs an API group or takes it away: its paths then answer 404 and its watches end. All are installed at first.
+    /// Installs or removes an API group. The paths of a removed group answer 404 and its watches end. All are
+    /// installed at first.
     pub fn set_installed(&self, group: &str, installed: bool) {
         self.write(|state| match installed {
             true => state.absent.remove(group),
@@ -184,11 +191,12 @@ impl World {
         });
     }
 
-    /// Forgets all changes so far: older revisions are answered with 410.
+    /// Forgets all changes so far: requests for older revisions are answered with 410.
     pub fn compact(&self) {
         self.write(|state| state.store.compact());
     }
 
+    /// The newest revision of the store.
     pub fn revision(&self) -> u64 {
         reading(&self.state).store.revision()
     }
@@ -203,12 +211,13 @@ impl World {
     }
 }
 
-/// The side that HTTP reads.
+/// What the HTTP APIs read.
 impl World {
     pub(super) fn is_installed(&self, group: &str) -> bool {
         !reading(&self.state).absent.contains(group)
     }
 
+    /// Subscribes to changes, as watches do.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -217,7 +226,8 @@ impl World {
         reading(&self.state).store.get(resource, key)
     }
 
-    /// The objects at `revision`, or now, and the revision that they are of.
+    /// Returns the objects at `revision`, or the current ones, and their revision. Fails if it has left the
+    /// log.
     pub(super) fn list(
         &self,
         resource: Resource,
@@ -230,13 +240,14 @@ impl World {
         Ok((state.store.list(resource, prefix, after, revision)?, revision))
     }
 
-    /// The changes after `revision`, and the revision up to which they go.
+    /// Returns the changes after `revision`, and the newest revision.
     pub(super) fn since(&self, resource: Resource, revision: u64) -> Result<(Vec<Change>, u64), Expired> {
         let state = reading(&self.state);
         Ok((state.store.since(resource, revision)?, state.store.revision()))
     }
 
-    /// What metrics-server holds of the pods in `namespace`, or of all: the pods of nodes that answer it.
+    /// Returns what metrics-server has of the pods in `namespace`, or in all: the pods of nodes whose kubelet
+    /// answers.
     pub(super) fn pod_metrics(&self, namespace: Option<&str>) -> Vec<Sampled> {
         let state = reading(&self.state);
         let wanted = |found: &str| namespace.is_none_or(|namespace| namespace == found);
@@ -263,7 +274,7 @@ impl World {
         launchers.chain(plain).collect()
     }
 
-    /// The guest of a VirtualMachineInstance.
+    /// Returns the guest of a VirtualMachineInstance.
     pub(super) fn instance(&self, namespace: &str, name: &str) -> Option<Arc<Guest>> {
         match &self.get(Resource::Instances, &key(namespace, name))?.body {
             Body::Guest(Part::Instance, guest) => Some(guest.clone()),
@@ -271,13 +282,13 @@ impl World {
         }
     }
 
-    /// A scraper reaches the pod's node, and the pod runs.
+    /// Whether the pod runs on a node that Prometheus can scrape.
     pub(super) fn is_scraped(&self, pod: &Launcher) -> bool {
         let node = self.node(&pod.node);
         pod.phase == PodPhase::Running && node.is_some_and(|node| node.kubelet == Kubelet::Answers)
     }
 
-    /// The node's summary as JSON.
+    /// Returns the summary of a node's kubelet as JSON.
     pub(super) fn summary(&self, node: &Node) -> String {
         let now = self.clock.now();
         let (at, volumes_at) = (
@@ -334,7 +345,7 @@ impl State {
         }
     }
 
-    /// The namespace, the nodes and the instance type that a VM names exist.
+    /// Makes sure that the namespace, the nodes and the instance type that a VM names exist.
     fn settle(&mut self, guest: &Guest) {
         self.put_namespace(&guest.namespace);
         if let Some(name) = &guest.instancetype
@@ -373,7 +384,7 @@ impl State {
     }
 }
 
-/// Every object that stands for a guest.
+/// Returns every object of a guest.
 fn parts(guest: &Arc<Guest>) -> Vec<(Resource, String, Body)> {
     let namespace = &guest.namespace;
     let body = |part| Body::Guest(part, guest.clone());
@@ -409,7 +420,7 @@ fn parts(guest: &Arc<Guest>) -> Vec<(Resource, String, Body)> {
     parts
 }
 
-/// What a client would see differs: only then does an object get a new version.
+/// Whether a client would see a difference. An object gets a new version only then.
 fn differ(resource: Resource, old: &Body, new: &Body) -> bool {
     let [mut before, mut after] = [String::new(), String::new()];
     objects::render(&mut before, resource, old, 0, false);

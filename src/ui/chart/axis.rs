@@ -1,5 +1,5 @@
-//! Where the words along a chart's time axis stand, in UTC: the server and every browser render the same, and it is
-//! what the cluster's logs are in.
+//! Positions and texts of the labels along a chart's time axis. Times are in UTC, as in the cluster's logs,
+//! so that the server and every browser render the same.
 
 use model::{Millis, format::utc_minute, history::Span};
 
@@ -7,17 +7,17 @@ const MINUTE: Millis = 60_000;
 pub const HOUR: Millis = 60 * MINUTE;
 const DAY: Millis = 24 * HOUR;
 
-/// One label.
+/// One label of the axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tick {
-    /// `12.5%` of the width, from the left.
+    /// Distance from the left edge, as a percentage of the width: `12.5%`.
     pub x: String,
-    /// Which part of the text stands there: near an edge it would stick out.
+    /// SVG `text-anchor`. Near an edge a centred text would stick out.
     pub anchor: &'static str,
     pub text: String,
 }
 
-/// The round moments from `start` to `end`.
+/// Returns labels at the round times between `start` and `end`, both included.
 pub fn ticks(span: Span, start: Millis, end: Millis) -> Vec<Tick> {
     let distance = distance(span);
     let first = start.div_euclid(distance) + Millis::from(start.rem_euclid(distance) > 0);
@@ -36,7 +36,8 @@ fn tick(span: Span, from_start: Millis, of: Millis, at: Millis) -> Tick {
     Tick { x: percent(permille), anchor, text }
 }
 
-/// Three to seven labels: as many as fit on a phone, where an edge may push two together.
+/// Returns the time between two labels. It gives three to seven labels, which fit on a phone, where an edge
+/// may push two together.
 fn distance(span: Span) -> Millis {
     match span {
         Span::Hour => 15 * MINUTE,
@@ -46,32 +47,32 @@ fn distance(span: Span) -> Millis {
     }
 }
 
-/// Whether a clock alone would not tell the day.
+/// Whether the time of day alone is ambiguous because the span is longer than a day.
 pub fn span_is_long(span: Span) -> bool {
     matches!(span, Span::Week | Span::Month)
 }
 
-/// `12.5%`.
+/// Formats permille as a percentage: `12.5%`.
 pub fn percent(permille: Millis) -> String {
     [&(permille / 10).to_string(), ".", &(permille % 10).to_string(), "%"].concat()
 }
 
-/// `09:12`.
+/// Formats the time of day in UTC: `09:12`.
 pub fn clock(at: Millis) -> String {
     cut(at, 11, 16)
 }
 
-/// `03-04`.
+/// Formats the month and day in UTC: `03-04`.
 pub fn day(at: Millis) -> String {
     cut(at, 5, 10)
 }
 
-/// `09:12`, and on a long span `03-04 09:12`.
+/// Formats a time in UTC: `09:12`, or `03-04 09:12` on a long span.
 pub fn moment(span: Span, at: Millis) -> String {
     if span_is_long(span) { cut(at, 5, 16) } else { clock(at) }
 }
 
-/// Out of `2026-03-04 09:12 UTC`.
+/// Cuts bytes `from..to` out of a text such as `2026-03-04 09:12 UTC`.
 fn cut(at: Millis, from: usize, to: usize) -> String {
     utc_minute(at).get(from..to).unwrap_or_default().to_owned()
 }

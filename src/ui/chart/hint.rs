@@ -1,5 +1,5 @@
-//! What a VM's past suggests, beside the chart that shows it. Each says what it was drawn from; without enough of a
-//! past there is none.
+//! Hints: what a VM's history suggests about its size or its disk, shown beside the chart. Each hint names
+//! the window that it is based on. A VM with too little history gets a text that says so instead.
 
 use leptos::prelude::*;
 
@@ -13,10 +13,10 @@ use model::{
     insight::{Filling, Silence, Sizing, Verdict, Window},
 };
 
-/// Class and sentences.
+/// CSS class and text of a hint.
 pub type Hint = (&'static str, String);
 
-/// For CPU and memory.
+/// Returns the hint for CPU or memory.
 pub fn sizing(hint: &Result<Sizing, Silence>) -> Hint {
     match hint {
         Ok(sizing) => {
@@ -27,7 +27,7 @@ pub fn sizing(hint: &Result<Sizing, Silence>) -> Hint {
     }
 }
 
-/// For disks.
+/// Returns the hint for disks.
 pub fn filling(hint: &Result<Filling, Silence>) -> Hint {
     match hint {
         Ok(filling) => ("hint look", [full_in(filling), drawn_from(&filling.window)].join(" ")),
@@ -39,7 +39,7 @@ pub fn hint((class, text): Hint) -> impl IntoView {
     view! { <p class=class>{text}</p> }
 }
 
-/// `1.2 vCPU`.
+/// Formats an amount with its unit: `1.2 vCPU`.
 pub fn amount(unit: Unit, amount: u64) -> String {
     let name = match unit {
         Unit::Nanocores => " vCPU",
@@ -48,13 +48,13 @@ pub fn amount(unit: Unit, amount: u64) -> String {
     format::allocation(unit, amount) + name
 }
 
-/// `At most 1.2 of 8 vCPU 95 % of the time, 2.4 at the highest.`
+/// Example: `p95 1.2 of 8 vCPU, peak 2.4.`
 pub fn uses(sizing: &Sizing) -> String {
     let few = |amount| format::allocation(sizing.unit, amount);
     t!(hint.uses, p95 = few(sizing.p95), peak = few(sizing.peak), of = amount(sizing.unit, sizing.of))
 }
 
-/// `2 vCPU would be enough.`
+/// Says what the verdict means, for example `2 vCPU would be enough.`
 pub fn advice(sizing: &Sizing) -> String {
     match sizing.verdict {
         Verdict::Fits => t!(hint.fits).to_owned(),
@@ -63,7 +63,7 @@ pub fn advice(sizing: &Sizing) -> String {
     }
 }
 
-/// `Full in about 9 days (7 to 14), growing by 1.2 Gi a day.`
+/// Example: `Full in about 9 days (7 to 14), growing 1.2 Gi/day.`
 pub fn full_in(filling: &Filling) -> String {
     let growth = amount(Unit::Bytes, filling.per_day);
     let days = |days: u32| t!(hint.days, n = days);
@@ -82,11 +82,11 @@ fn drawn_from(window: &Window) -> String {
     t!(hint.drawn, window = window_words(window))
 }
 
-/// `24 h until 03-04 09:12 UTC, 97 % known`.
+/// Example: `24 h until 03-04 09:12 UTC, 97 % known`.
 pub fn window_words(window: &Window) -> String {
     let share = (u64::from(window.known) * 100 / u64::from(window.all.max(1))).to_string();
     let until = axis::moment(Span::Week, window.to);
-    // To the nearest hour: the last five minutes of a day are not over.
+    // Rounded to the nearest hour: the last five minutes of a day are not over yet.
     let hours = (window.to - window.from + HOUR / 2) / HOUR;
     t!(hint.window, length = words::span(hours * HOUR), until = until, share = share)
 }

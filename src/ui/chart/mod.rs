@@ -1,8 +1,8 @@
-//! How a VM's figures went: three charts over the same time, with one cursor over all of them.
+//! The history of a VM's figures: three charts over the same time span, which share one cursor.
 //!
-//! Plain SVG in Leptos. The kept chart libraries do not fit: leptos-chartistry writes inline styles, which the page's
-//! policy refuses, and brings chrono and float formatting (20 kB and more in the browser); plotters draws floats and
-//! is not hydrated; charming is JavaScript of a megabyte.
+//! The charts are plain SVG in Leptos. Existing chart libraries do not fit: leptos-chartistry writes inline
+//! styles, which the page's content security policy refuses, and brings chrono and float formatting (20 kB
+//! and more in the browser); plotters draws floats and is not hydrated; charming is a megabyte of JavaScript.
 
 pub mod axis;
 pub mod hint;
@@ -25,7 +25,7 @@ use model::{
 pub use plot::Cursor;
 use plot::{Subject, newest, plot};
 
-/// What 100 % is of CPU, memory and disk.
+/// The texts that say what 100 % means for CPU, memory and disk, in this order.
 pub type Fulls = [String; 3];
 
 pub fn charts(past: &Past, fulls: Memo<Fulls>, cursor: Cursor) -> impl IntoView + use<> {
@@ -59,7 +59,8 @@ fn chart(subject: Subject, hint: Hint) -> impl IntoView {
     }
 }
 
-/// Beside the name, what the cursor stands at, or else the newest sample. The ear gets it from the cursor itself.
+/// The text beside the chart's name: the point under the cursor, or the newest sample if there is no cursor.
+/// Screen readers get the value from the cursor itself.
 fn readout(subject: &Subject) -> impl IntoView + use<> {
     let (span, series, cursor) = (subject.span, subject.series.clone(), subject.cursor);
     let text = move || {
@@ -84,7 +85,7 @@ fn stats(series: &Series) -> Option<impl IntoView + use<>> {
     })
 }
 
-/// One link for each span; the same page without JavaScript.
+/// One link for each time span. The links work without JavaScript.
 pub fn spans(chosen: Span, address: &str) -> impl IntoView + use<> {
     let link = |span: Span| {
         let href = if span == Span::default() {

@@ -1,4 +1,4 @@
-//! The part of a VM's page that tells of its past: the span, three charts, and what they suggest.
+//! The history section of a VM's page: the choice of time span, three charts, and their hints.
 
 use leptos::{either::EitherOf3, prelude::*};
 
@@ -15,11 +15,12 @@ use model::{
     vm::Vm,
 };
 
+/// The section: `vm` says what 100 % is, `feed` has the history of `span`.
 pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoView {
     let cursor: Cursor = RwSignal::new(None);
     let address = Memo::new(move |_| of(vm, |vm| vm_address(&vm.summary.namespace, &vm.summary.name)));
     let fulls = Memo::new(move |_| of(vm, fulls));
-    // Drawn again when a point is new, not whenever it was asked for.
+    // Redrawn when there is a new point, not after every answer.
     let past = Memo::new(move |_| feed.draw(|view| view.past.clone()).flatten());
     let class = move || if feed.pulse.waiting.get() { "past busy" } else { "past" };
     view! {
@@ -45,7 +46,8 @@ fn of<T: Default>(vm: Feed<VmView>, tell: impl Fn(&Vm) -> T) -> T {
     vm.draw(|view| view.vm.as_ref().map(tell)).flatten().unwrap_or_default()
 }
 
-/// What 100 % is: of disks the volumes whose usage is known.
+/// Returns what 100 % means for CPU, memory and disk. For disk it is the capacity of the volumes whose usage
+/// is known.
 fn fulls(vm: &Vm) -> Fulls {
     let summary = &vm.summary;
     let allocated = |unit, amount: Option<u64>| {
@@ -58,7 +60,7 @@ fn fulls(vm: &Vm) -> Fulls {
     [allocated(Unit::Nanocores, summary.cpu), allocated(Unit::Bytes, summary.memory), disk]
 }
 
-/// Why a part of it is not there, and the fix.
+/// Says why part of the history is missing, and how to fix it.
 fn lacks(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
     missing.map(|missing| {
         let why = text(reason(missing.reason));

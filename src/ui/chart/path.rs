@@ -1,9 +1,9 @@
-//! Points as SVG path data, in integers: one unit across is one step of time, and up a unit of the series' own.
-//! What is not known is not drawn.
+//! Converts points to SVG path data in integers: one unit of x is one time step, one unit of y is one unit of
+//! the series. Unknown points are not drawn.
 
 use core::ops::Range;
 
-/// The stretches without a gap.
+/// Returns the runs of known points, as index ranges without a gap.
 pub fn runs(heights: &[Option<i32>]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (at, _) in heights.iter().enumerate().filter(|(_, height)| height.is_some()) {
@@ -15,7 +15,8 @@ pub fn runs(heights: &[Option<i32>]) -> Vec<Range<usize>> {
     runs
 }
 
-/// A line through each stretch. A point between two gaps is a line without length: round caps make it a dot.
+/// Returns one line for each run. A single point between two gaps is a line of length zero, which round line
+/// caps turn into a dot.
 pub fn line(heights: &[Option<i32>]) -> String {
     let mut pen = Pen::default();
     for run in runs(heights) {
@@ -24,7 +25,7 @@ pub fn line(heights: &[Option<i32>]) -> String {
     pen.0
 }
 
-/// The points between two gaps alone, to be drawn larger than the line is wide.
+/// Returns the single points between two gaps, which are drawn larger than the line is wide.
 pub fn dots(heights: &[Option<i32>]) -> String {
     let mut pen = Pen::default();
     for run in runs(heights).into_iter().filter(|run| run.len() == 1) {
@@ -33,7 +34,7 @@ pub fn dots(heights: &[Option<i32>]) -> String {
     pen.0
 }
 
-/// What lies between the line and `floor`.
+/// Returns the area between the line and `floor`.
 pub fn area(heights: &[Option<i32>], floor: i32) -> String {
     let mut pen = Pen::default();
     for run in runs(heights).into_iter().filter(|run| run.len() > 1) {
@@ -44,7 +45,7 @@ pub fn area(heights: &[Option<i32>], floor: i32) -> String {
     pen.0
 }
 
-/// A line along the upper edge over each stretch of the points that `is_over`.
+/// Returns a line along the upper edge for each run of points that are `over`.
 pub fn marks(over: &[bool]) -> String {
     let flags: Vec<_> = over.iter().map(|over| over.then_some(0)).collect();
     let mut pen = Pen::default();
@@ -55,7 +56,7 @@ pub fn marks(over: &[bool]) -> String {
     pen.0
 }
 
-/// Where there is no line: from the last point before to the first after, in steps from the left.
+/// Returns the gaps as pairs of indexes: the last known point before the gap and the first after it.
 pub fn gaps(heights: &[Option<i32>]) -> Vec<(usize, usize)> {
     let last = heights.len().saturating_sub(1);
     let mut gaps = Vec::new();
@@ -72,7 +73,7 @@ pub fn gaps(heights: &[Option<i32>]) -> Vec<(usize, usize)> {
     gaps
 }
 
-/// Bands from the upper edge down to `floor`.
+/// Returns one band for each gap, from the upper edge down to `floor`.
 pub fn bands(gaps: &[(usize, usize)], floor: i32) -> String {
     let mut pen = Pen::default();
     for (from, to) in gaps {
@@ -83,7 +84,7 @@ pub fn bands(gaps: &[(usize, usize)], floor: i32) -> String {
     pen.0
 }
 
-/// Writes path data, as short as it may be.
+/// Writes path data in its shortest form.
 #[derive(Default)]
 pub struct Pen(pub String);
 
@@ -93,7 +94,7 @@ impl Pen {
         self
     }
 
-    /// A sign parts two numbers as well as a blank does.
+    /// Writes a number. A minus sign separates two numbers, so only a non-negative one needs a space.
     pub fn number(&mut self, number: i32) -> &mut Self {
         if number >= 0 && self.0.ends_with(|last: char| last.is_ascii_digit()) {
             self.0.push(' ');
@@ -102,7 +103,8 @@ impl Pen {
         self
     }
 
-    /// Goes to the first point by `first` (`M` or `L`), then on by differences: they are shorter than places.
+    /// Moves to the first point with the command `first` (`M` or `L`), then continues with relative
+    /// coordinates, which are shorter than absolute ones.
     fn trace(&mut self, first: char, heights: &[Option<i32>], run: Range<usize>) {
         let mut points = run.clone().zip(heights[run].iter().flatten());
         let Some((across, height)) = points.next() else { return };
@@ -127,7 +129,8 @@ mod tests {
 
     const N: Option<i32> = None;
 
-    /// Draws path data of these few commands as strokes of points, by the rules of SVG.
+    /// Interprets path data made of these few commands by the rules of SVG, and returns the points of each
+    /// stroke.
     fn strokes(path: &str) -> Vec<Vec<(i32, i32)>> {
         let mut strokes: Vec<Vec<(i32, i32)>> = Vec::new();
         let starts: Vec<usize> = path.match_indices(char::is_alphabetic).map(|(at, _)| at).collect();

@@ -1,7 +1,7 @@
-//! One chart: axes, line, what is missing, and a cursor that reads points out, by pointer and by keyboard.
+//! One chart: axes, line, gaps, and a cursor that reads out points, by pointer and by keyboard.
 //!
-//! The inner drawing is in steps of time and tenths of a percent, stretched to the room there is; words are outside of
-//! it, placed in percent, so that they are not stretched.
+//! The inner drawing is in time steps and tenths of a percent, and is stretched to the available width. Text
+//! stands outside it, positioned in percent, so that it is not stretched.
 
 use std::sync::Arc;
 
@@ -15,27 +15,27 @@ use model::{
     history::{Series, Span},
 };
 
-/// The moment that is looked at, in all charts at once.
+/// The time under the cursor, shared by all charts.
 pub type Cursor = RwSignal<Option<Millis>>;
 
-/// The upper end of the axis, in tenths of a percent: 100 % is always inside.
+/// The upper end of the axis (125 %) in tenths of a percent, so that 100 % is always inside the chart.
 const TOP: i32 = 1_250;
-/// What 100 % is below that.
+/// The distance of the 100 % line from the upper end, in tenths of a percent.
 const FULL: i32 = 250;
-/// Hairlines at 75, 50, 25 and 0 %.
+/// Distances of the grid lines at 75, 50, 25 and 0 % from the upper end.
 const LINES: [i32; 4] = [500, 750, 1_000, 1_250];
-/// Words and place of the axis' labels.
+/// Text and vertical position of the axis labels.
 const LABELS: [(&str, &str); 6] =
     [("125 %", "0%"), ("100 %", "20%"), ("75", "40%"), ("50", "60%"), ("25", "80%"), ("0", "100%")];
-/// From this part of the width on, in percent, a gap has room for words.
+/// A gap that takes at least this percentage of the width has room for text.
 const ROOM: usize = 18;
 
-/// What one chart is of.
+/// What one chart shows.
 pub struct Subject {
     pub name: &'static str,
     pub span: Span,
     pub series: Arc<Series>,
-    /// What 100 % is: `8 vCPU allocated`.
+    /// What 100 % means, for example `allocated: 8 vCPU`.
     pub full: Signal<String>,
     pub cursor: Cursor,
 }
@@ -62,7 +62,7 @@ pub fn plot(subject: &Subject) -> impl IntoView + use<> {
     }
 }
 
-/// From the upper end.
+/// Returns the distance of each point from the upper end of the axis; `None` for an unknown point.
 pub fn heights(series: &Series) -> Vec<Option<i32>> {
     let height = |tenths: u32| TOP - (tenths as i32).min(TOP);
     series.points.iter().map(|point| point.tenths().map(height)).collect()
@@ -85,7 +85,7 @@ fn drawing(series: &Series) -> impl IntoView + use<> {
     }
 }
 
-/// The cursor: a line from top to bottom, and the point that it stands at.
+/// The cursor: a vertical line, and a mark on the point under it.
 fn needle(series: Arc<Series>, cursor: Cursor) -> impl IntoView {
     let heights = heights(&series);
     let index = Memo::new(move |_| cursor.get().map(|at| nearest(&series, at)));
@@ -127,7 +127,7 @@ fn ticks(span: Span, series: &Series) -> Vec<impl IntoView + use<>> {
     ticks.into_iter().map(label).collect()
 }
 
-/// Says in the widest gap that it is one, where there is room.
+/// Labels the widest gap as having no samples, if there is room for the text.
 fn blank(series: &Series) -> Option<impl IntoView + use<>> {
     let last = last(series);
     let (from, to) = path::gaps(&heights(series)).into_iter().max_by_key(|(from, to)| to - from)?;
@@ -141,8 +141,8 @@ fn blank(series: &Series) -> Option<impl IntoView + use<>> {
     })
 }
 
-/// A range input over the drawing: with it arrows, Home, End and dragging work as everywhere, and what it stands at is
-/// read out. Without a script it could do nothing, and is not shown.
+/// A range input over the drawing: arrow keys, Home, End and dragging work as usual, and screen readers
+/// announce its value. It is hidden without JavaScript, because it could do nothing then.
 fn probe(subject: &Subject) -> impl IntoView + use<> {
     let Subject { name, span, series, cursor, .. } = subject;
     let (cursor, span, last) = (*cursor, *span, last(series));
@@ -180,20 +180,20 @@ fn pointed_at(event: &PointerEvent, last: usize) -> Option<usize> {
     Some(index_at(event.offset_x(), width.max(1), last))
 }
 
-/// The point that is nearest to a place `x` of `width`.
+/// Returns the index of the point nearest to `x` of `width`; `last` is the highest index.
 fn index_at(x: i32, width: i32, last: usize) -> usize {
     let x = x.clamp(0, width) as usize;
     (x * last + width as usize / 2) / width as usize
 }
 
-/// The point that is nearest to a moment.
+/// Returns the index of the point nearest to a time.
 pub fn nearest(series: &Series, at: Millis) -> usize {
     let step = Millis::from(series.step).max(1);
     let index = (at - series.start + step / 2).div_euclid(step);
     usize::try_from(index).unwrap_or_default().min(last(series))
 }
 
-/// The newest point that is known, or else the newest.
+/// Returns the index of the newest known point, or of the newest point if none is known.
 pub fn newest(series: &Series) -> usize {
     series.points.iter().rposition(|point| point.tenths().is_some()).unwrap_or(last(series))
 }

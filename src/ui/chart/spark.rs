@@ -1,12 +1,13 @@
-//! The last hour of a figure, as wide as a word. The meter beside it says the value: for the ear there is nothing here.
+//! Sparkline: the last hour of a figure, as wide as a word. Screen readers skip it, because the meter beside
+//! it gives the value.
 
 use leptos::prelude::*;
 
 use super::path;
 use model::history::Sparkline;
 
-/// Drawn on a fixed scale of 0 to 100 %; above, it sticks out at the top. None where no more is known of the hour than the
-/// meter says.
+/// Drawn on a fixed scale of 0 to 100 %; higher values stick out at the top. Returns `None` if fewer than two
+/// points are known, since the meter already shows one.
 pub fn spark(spark: Option<&Sparkline>) -> Option<impl IntoView + use<>> {
     let heights = heights(spark?);
     (heights.iter().flatten().count() > 1).then(|| {
@@ -19,7 +20,7 @@ pub fn spark(spark: Option<&Sparkline>) -> Option<impl IntoView + use<>> {
     })
 }
 
-/// From the top, where 100 % is.
+/// Returns the distance of each point from the 100 % line in percent; `None` for a gap.
 fn heights(spark: &Sparkline) -> Vec<Option<i32>> {
     let height =
         |percent: &u8| (*percent != Sparkline::GAP).then(|| 100 - i32::from((*percent).min(Sparkline::TOP)));

@@ -1,4 +1,4 @@
-//! What charts say, in sentences.
+//! The texts of charts: captions, readouts, and descriptions for screen readers.
 
 use super::{axis::moment, path};
 use i18n::t;
@@ -7,12 +7,12 @@ use model::{
     history::{History, HistoryOrigin, Series, Span, Stats},
 };
 
-/// Gaps that are told one by one; more are told by their number.
+/// Up to this many gaps are listed one by one; more are only counted.
 const TOLD: usize = 2;
-/// No sample since this long is no gap yet.
+/// A gap at the end that is shorter than this (in milliseconds) is not reported yet.
 const COMING: Millis = 120_000;
 
-/// `Last hour`.
+/// The name of a span in a sentence: `Last hour`.
 pub fn span(span: Span) -> &'static str {
     match span {
         Span::Hour => t!(chart.last_hour),
@@ -22,7 +22,7 @@ pub fn span(span: Span) -> &'static str {
     }
 }
 
-/// `1 h`.
+/// The short name of a span: `1 h`.
 pub fn span_short(span: Span) -> &'static str {
     match span {
         Span::Hour => t!(chart.hour),
@@ -32,19 +32,19 @@ pub fn span_short(span: Span) -> &'static str {
     }
 }
 
-/// `25.8 %`, out of tenths.
+/// Formats tenths of a percent: `25.8 %`.
 pub fn percent(tenths: u32) -> String {
     format::percent(u64::from(tenths) * 100) + " %"
 }
 
-/// `09:12 UTC: 25.8 %`.
+/// Example: `09:12 UTC: 25.8 %`.
 pub fn reading(span: Span, series: &Series, index: usize) -> String {
     let tenths = series.points.get(index).and_then(|point| point.tenths());
     let value = tenths.map_or_else(|| t!(chart.no_sample).to_owned(), percent);
     t!(chart.reading, at = at(span, series.at(index)), value = value)
 }
 
-/// `09:12`; where points are closer than a minute, `09:12:15`.
+/// Example: `09:12`, or `09:12:15` in a span of an hour, where points are less than a minute apart.
 fn at(span: Span, at: Millis) -> String {
     let mut out = moment(span, at);
     if span == Span::Hour {
@@ -55,7 +55,7 @@ fn at(span: Span, at: Millis) -> String {
     out
 }
 
-/// The four figures under a chart.
+/// Names and values of the four statistics under a chart: minimum, average, 95th percentile, maximum.
 pub fn stats(stats: &Stats) -> [(&'static str, String); 4] {
     [
         (t!(chart.min), percent(stats.min)),
@@ -65,7 +65,7 @@ pub fn stats(stats: &Stats) -> [(&'static str, String); 4] {
     ]
 }
 
-/// `Last hour: samples for 92 % of it. None from 14:18 to 14:24.`
+/// Example: `Last hour: samples for 92 % of it. No samples from 14:18 to 14:24.`
 pub fn caption(which: Span, series: &Series) -> String {
     let Some(stats) = series.stats() else { return t!(chart.unknown, span = span(which)) };
     let share = (u64::from(stats.known) * 100 / u64::from(stats.all)).to_string();
@@ -74,7 +74,7 @@ pub fn caption(which: Span, series: &Series) -> String {
     sentences.join(" ")
 }
 
-/// The chart in a sentence or two, for those who do not see it.
+/// Describes the chart in a sentence or two for screen readers.
 pub fn told(name: &str, which: Span, series: &Series) -> String {
     let caption = caption(which, series);
     let Some(stats) = series.stats() else { return t!(chart.told_nothing, name = name, caption = caption) };
@@ -82,8 +82,8 @@ pub fn told(name: &str, which: Span, series: &Series) -> String {
     t!(chart.told, name = name, caption = caption, min = min, average = average, p95 = p95, max = max)
 }
 
-/// Gaps of more than one point: a single one is seen in the share that is known. A last one may be a sample that is on
-/// its way: disks are measured once a minute.
+/// Describes gaps of more than one point; a gap of one point only lowers the known share. A short gap at the
+/// end is left out, because its sample may still be on its way: disks are measured once a minute.
 fn gaps(span: Span, series: &Series) -> Vec<String> {
     let known: Vec<_> = series.points.iter().map(|point| point.tenths().map(|_| 0)).collect();
     let all: Vec<_> = path::gaps(&known).into_iter().filter(|(from, to)| to - from > 2).collect();
@@ -102,12 +102,12 @@ fn gaps(span: Span, series: &Series) -> Vec<String> {
     all.into_iter().map(tell).collect()
 }
 
-/// While there is no history to draw.
+/// The text shown while there is no history to draw.
 pub fn fetching(failed: bool) -> &'static str {
     if failed { t!(page.no_answer) } else { t!(chart.fetching) }
 }
 
-/// Where all of it comes from, and how to read the axes.
+/// Says where the history comes from and how to read the axes.
 pub fn origin(history: &History) -> &'static str {
     match history.keeper {
         HistoryOrigin::Memory => t!(chart.from_memory),

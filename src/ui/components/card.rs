@@ -1,4 +1,5 @@
-//! One VM on the list: name, state, place, three meters, why a figure is missing, and how old the figures are.
+//! The card of one VM in the list: name, state, location, three meters, why a figure is missing, and the age
+//! of the figures.
 
 use leptos::prelude::*;
 
@@ -27,16 +28,17 @@ pub fn vm_address(namespace: &str, name: &str) -> String {
     address
 }
 
-/// What a card is labelled by: the id of its heading.
+/// The id of the card's heading, by which the card is labelled (`aria-labelledby`).
 pub fn label(namespace: &str, name: &str) -> String {
     [namespace, "/", name].concat()
 }
 
+/// The CSS classes of the card.
 pub fn class(vm: &VmSummary) -> String {
     ["card ", State::of_vm(vm).class].concat()
 }
 
-/// All but the ages, which tick.
+/// The card without the ages, which change every second.
 pub fn card(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<> {
     view! {
         <header>
@@ -51,7 +53,7 @@ pub fn card(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<
     }
 }
 
-/// The node, and where a migration leads; empty where the VM is on none.
+/// The node, and the target node during a migration; empty if the VM is on no node.
 pub fn place(vm: &VmSummary) -> String {
     match (vm.node.as_str(), vm.migrating_to.as_str()) {
         (node, "") => node.to_owned(),
@@ -83,8 +85,8 @@ fn meters(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<> 
     )
 }
 
-/// The link is the browser's own (`external`), as are all to a place within another page: what the router fetches is not
-/// there yet when it would scroll to it.
+/// Why figures are missing. The link is `external`, handled by the browser, as is every link to an anchor on
+/// another page: the router would scroll before the page's data has been fetched.
 fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
     let said = reasons_text(vm);
     let why = has_unknown(vm).then(|| {
@@ -99,7 +101,7 @@ fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
     (!said.is_empty()).then(|| view! { <p class="reason">{said} {why}</p> })
 }
 
-/// What a reader must know to read the meters right; empty where they say it all.
+/// What a reader must know to read the meters correctly; empty if there is nothing to add.
 pub fn reasons_text(vm: &VmSummary) -> String {
     let mut sentences: Vec<String> = Vec::new();
     if vm.status != Status::Running {
@@ -127,7 +129,7 @@ pub fn reasons_text(vm: &VmSummary) -> String {
     sentences.join(t!(card.between))
 }
 
-/// `Disk: 1 of 2 volumes unknown.` Empty where all are known, or none.
+/// Example: `Disk: 1 of 2 volumes unknown.` Empty if all volumes are known, or none is.
 pub fn disk_partly(vm: &VmSummary) -> String {
     let usage = &vm.usage;
     if usage.disk.sample().is_none() || usage.disk_known >= usage.disk_volumes {
@@ -137,7 +139,7 @@ pub fn disk_partly(vm: &VmSummary) -> String {
     t!(card.disk_partly, unknown = unknown.to_string(), volumes = words::volumes(usage.disk_volumes))
 }
 
-/// Why a VM that does not run has no meters.
+/// Says why a VM that is not running has no meters.
 fn idle(vm: &VmSummary) -> String {
     let mut text = match vm.status {
         Status::Stopped => t!(card.off),
@@ -152,7 +154,7 @@ fn idle(vm: &VmSummary) -> String {
     text
 }
 
-/// One sentence a reason, with all the figures that it takes.
+/// One sentence for each reason, naming all the figures that it affects.
 fn missing(vm: &VmSummary) -> Vec<String> {
     let mut found: Vec<(Reason, Vec<&'static str>)> = Vec::new();
     for (label, figure) in labelled(vm) {
@@ -168,7 +170,7 @@ fn missing(vm: &VmSummary) -> Vec<String> {
     found.into_iter().map(sentence).collect()
 }
 
-/// A launcher pod holds more than the guest.
+/// Explains figures above 100 %: a launcher pod uses more than the guest alone.
 fn overhead(vm: &VmSummary) -> Option<String> {
     let over = |figure: &Figure| figure.sample().is_some_and(|sample| sample.percent() > 100);
     let labels: Vec<_> =
@@ -184,7 +186,7 @@ fn labelled(vm: &VmSummary) -> [(&'static str, &Figure); 3] {
     ]
 }
 
-/// Whether the VM's page has more to say of what is missing.
+/// Whether the VM's page explains more about what is missing.
 fn has_unknown(vm: &VmSummary) -> bool {
     matches!(vm.status, Status::Error | Status::Pending)
         || vm.fault.is_some()
@@ -193,7 +195,7 @@ fn has_unknown(vm: &VmSummary) -> bool {
                 || labelled(vm).iter().any(|(_, figure)| figure.missing().is_some()))
 }
 
-/// Each source with its age: an old figure must never pass for a new one.
+/// Each source with the age of its sample: an old figure must never look like a current one.
 pub fn ages(vm: &VmSummary, now: RwSignal<Millis>) -> impl IntoView + use<> {
     let now = now.get();
     let mut samples: Vec<&Sample> = Vec::new();

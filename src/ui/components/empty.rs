@@ -1,4 +1,4 @@
-//! Where there are no cards: why not, and what to do.
+//! The text in place of an empty list: why it is empty, and what to do.
 
 use leptos::prelude::*;
 
@@ -10,13 +10,13 @@ use model::{
     view::HomeView,
 };
 
-/// Why the list is empty, or only begun.
+/// Why the list is empty, or not complete yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Empty {
     title: &'static str,
     cause: String,
     fix: String,
-    /// Address and words of the way on.
+    /// Address and text of the link to continue with.
     link: (String, &'static str),
 }
 
@@ -25,7 +25,7 @@ fn sources_link() -> (String, &'static str) {
 }
 
 impl Empty {
-    /// None where the list is there, whole.
+    /// Returns `None` if the list is complete and not empty.
     pub fn of(view: &HomeView) -> Option<Self> {
         let sources = &view.frame.sources;
         let any = view.totals.counts.total > 0;
@@ -38,7 +38,7 @@ impl Empty {
     }
 }
 
-/// The filter in words, so that a typing error shows.
+/// The active filters in words, so that a typing error is visible.
 fn unmatched(query: &Query) -> Empty {
     let mut parts = Vec::new();
     for (word, value) in [
@@ -62,7 +62,7 @@ fn unmatched(query: &Query) -> Empty {
     }
 }
 
-/// The first round of questions is not over: what is there so far may be a part.
+/// Some sources have not answered for the first time yet, so the list may be incomplete.
 fn starting(sources: &[SourceHealth]) -> Empty {
     let states =
         || sources.iter().map(|source| source.state).filter(|state| *state != SourceState::NotConfigured);
@@ -75,7 +75,7 @@ fn starting(sources: &[SourceHealth]) -> Empty {
     }
 }
 
-/// No VM in a cluster whose sources were all tried.
+/// The cluster has no VMs, although every source has been tried.
 fn nothing(sources: &[SourceHealth]) -> Empty {
     let inventory: Vec<&SourceHealth> = sources
         .iter()

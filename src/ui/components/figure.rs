@@ -1,4 +1,5 @@
-//! One figure of the VM page in full: amount, source, age, what it is of; or why it is missing, and what it last was.
+//! One figure of the VM page in full: amount, source, age and allocation; or why it is missing, and its last
+//! value.
 
 use leptos::{either::EitherOf3, prelude::*};
 
@@ -12,6 +13,7 @@ use model::{
     reason::Reason,
 };
 
+/// The figure; `note` is shown only if it is known.
 pub fn figure(gauge: Gauge<'_>, note: String, now: Millis) -> impl IntoView + use<> {
     let content = match gauge.figure {
         Figure::Known(sample) => EitherOf3::A(known(gauge.name, sample, note, now)),
@@ -94,14 +96,14 @@ fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + 
     }
 }
 
-/// The last value, where it was one of this figure: without its hugepages a memory is another.
+/// Returns the last value if it is comparable: memory without its hugepages is a different figure.
 pub fn last_of(missing: &Missing) -> Option<Sample> {
     missing.last.filter(|_| missing.reason != Reason::Hugepages)
 }
 
-/// `Last known: 5.62 of 8 Gi, 70 %, 6 min ago.`
+/// Example: `Last known: 5.62 of 8 Gi, 70 %, 6 min ago.`
 pub fn last_words(last: &Sample, now: Millis) -> String {
-    // The age that follows says that it is old.
+    // Not marked as stale, since the age that follows already says so.
     let fresh = Sample { stale: false, ..*last };
     t!(figure.last, value = value_text(&fresh), ago = words::ago(now, last.at))
 }

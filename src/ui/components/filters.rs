@@ -1,4 +1,4 @@
-//! The list's name and what narrows it: a GET form, which the browser's half submits without a reload.
+//! The list's heading and its filters: a GET form, which the browser half submits without a reload.
 
 use leptos::{ev::SubmitEvent, html::Input, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -15,12 +15,12 @@ use model::{
     vm::Status,
 };
 
-/// The field of the filter's text. It follows the address, which Back and links change, and nothing else: what is drawn
-/// with each answer would take back what somebody is typing.
+/// The text field of the filter. Its content follows the address (which Back and links change) and nothing
+/// else: redrawing it with each answer would overwrite what somebody is typing.
 #[derive(Clone, Copy)]
 pub struct TextField {
     node: NodeRef<Input>,
-    /// The address' text that the field has, or had before somebody typed.
+    /// The text of the address that was last written into the field.
     synced: StoredValue<String>,
 }
 
@@ -29,7 +29,7 @@ impl TextField {
         let params = use_query(Params::parse);
         let text = move || params.with(|params| params.as_ref().ok()?.get("q")).unwrap_or_default();
         let field = Self { node: NodeRef::new(), synced: StoredValue::new(untrack(text)) };
-        // Runs in the browser only.
+        // Effects run in the browser only.
         Effect::new(move |_| {
             let text = text();
             if let Some(node) = field.node.get_untracked()
@@ -49,7 +49,7 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
     let clear =
         query.is_filtered().then(|| view! { <a href=query.unfiltered().address()>{t!(list.clear)}</a> });
-    // The map has all of them, each in its place.
+    // The map shows all VMs, so it has no range and no sort order.
     let map = query.view == ViewKind::Map;
     let (range, sorted) = if map {
         (words::vms(view.matching), String::new())
@@ -100,7 +100,7 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
             </label>
             {["by", "color", "columns"].map(|field| hidden(query, field))}
             {map.then(|| ["sort", "order"].map(|field| hidden(query, field)))}
-            // The first button: Enter presses it, and the view stays.
+            // The first button of the form, which Enter activates; it keeps the current view.
             <button class="button" name="view" value=query.view.code()>
                 {t!(list.apply)}
             </button>
@@ -112,7 +112,8 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
     }
 }
 
-/// Goes to what the form's fields say. A text that is being typed makes one entry in the history, not one a letter.
+/// Navigates to the query of the form's fields. Successive edits of the text make one history entry, not one
+/// per keystroke.
 fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
     let go = use_navigate();
     move |event| {
@@ -129,12 +130,13 @@ fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
     }
 }
 
-/// The query that a form's fields make, by the rules of the address.
+/// Returns the query that the form's fields describe, read by the rules of the address; the default if they
+/// are not valid.
 pub fn read_query(fields: &FormData) -> Query {
     Query::parse(|field| fields.get(field).as_string()).unwrap_or_default()
 }
 
-/// What no field shows goes along unseen.
+/// A hidden input for a part of the query that no visible field shows; `None` if it is empty.
 fn hidden(query: &Query, field: &'static str) -> Option<impl IntoView + use<>> {
     let value = query.value(field);
     (!value.is_empty()).then(|| view! { <input type="hidden" name=field value=value /> })
@@ -156,7 +158,7 @@ fn switch(kind: ViewKind, chosen: bool) -> impl IntoView {
     }
 }
 
-/// Value and word of each choice.
+/// Value and text of each option.
 pub type Options = Vec<(String, String)>;
 
 pub fn select(
@@ -184,13 +186,13 @@ pub fn select(
     }
 }
 
-/// `All`, then names that stand for themselves, with what each would leave: `payments (41)`.
+/// `All`, then each name with the number of VMs it would leave: `payments (41)`.
 fn named(facet: &Facet) -> Options {
     let option = |(name, vms): (&String, u32)| (name.clone(), counted(name, vms));
     core::iter::once(all()).chain(facet.iter().map(option)).collect()
 }
 
-/// Who is being created is pending too, and stands below it.
+/// Options for the status. Creating counts as pending too, and is shown indented below it.
 fn statuses(counts: &[u32; 6]) -> Options {
     let option = |status: Status| {
         let part = if status == Status::Creating { "– " } else { "" };

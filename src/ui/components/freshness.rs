@@ -1,4 +1,5 @@
-//! Is this now? The word is announced when it changes; the age beside it ticks silently.
+//! Shows whether the page is current. A change of the word is announced to screen readers; the age beside it
+//! changes silently.
 
 use leptos::prelude::*;
 
@@ -35,7 +36,7 @@ fn look(freshness: Freshness) -> (&'static str, Icon, &'static str) {
     }
 }
 
-/// A page that no script keeps fresh carries its time, which stays true; the others their age.
+/// A page that no script updates shows its time, which stays true; other pages show their age.
 fn tail(freshness: Freshness, now: Millis, age: Option<Millis>) -> String {
     match (freshness, age) {
         (Freshness::Snapshot, _) if now > 0 => "· ".to_owned() + &format::utc_minute(now)[11..],

@@ -1,8 +1,8 @@
-//! A drawing out of the sprite. It never stands alone: a word is always beside it.
+//! An icon from the sprite. It is decoration: a word always stands beside it.
 
 use leptos::prelude::*;
 
-/// The symbols of [`super::sprite`].
+/// The symbols in [`super::sprite`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icon {
     Brand,

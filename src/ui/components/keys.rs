@@ -1,5 +1,6 @@
-//! Below every page: which keys there are, and where scripts say what they did. Rendered on the server only, after the
-//! app, so that it costs the browser's half nothing; `public/keys.js` brings it to life.
+//! Below every page: the list of keyboard shortcuts, and the area where scripts announce what they did. It is
+//! rendered on the server only, after the app, so that it adds nothing to the browser half; `public/keys.js`
+//! makes it work.
 
 use leptos::prelude::*;
 

@@ -1,5 +1,5 @@
-//! The page in another language: a link to the same address that says which. It loads the page anew (`external`), since
-//! the browser's half has one language; the server remembers the choice.
+//! Links to the current page in other languages. Each reloads the page (`external`), since the browser half
+//! has one language loaded; the server remembers the choice.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
@@ -29,7 +29,7 @@ pub fn Languages() -> impl IntoView {
     }
 }
 
-/// The same page and view in a language.
+/// The address of the same page and view in another language.
 fn address(path: &str, query: &str, tag: &str) -> String {
     let params = Params::parse(query).unwrap_or_default();
     let mut address = [path, "?"].concat();

@@ -1,5 +1,5 @@
-//! One figure on one line: label, used of allocated, percent, bar. Missing is never zero: a dash, a hatched bar, and
-//! no `role="meter"`, because there is no value.
+//! One figure on one line: label, usage and allocation, percentage, bar. Missing is never zero: a missing
+//! figure shows a dash and a hatched bar, and has no `role="meter"` because there is no value.
 
 use leptos::prelude::*;
 
@@ -12,24 +12,24 @@ use model::{
     reason::Reason,
 };
 
-/// From this percent on a figure needs a look.
+/// A figure of at least this percentage needs attention.
 pub const HOT: u64 = 90;
 
-/// The longest text, in bytes, that leaves room for the last hour on the narrowest card.
+/// The longest text, in bytes, that leaves room for the sparkline on the narrowest card.
 const SHORT: usize = 19;
 
-/// What a meter is drawn from. An empty label draws none, for tables.
+/// What a meter shows. An empty label is not drawn; tables use that.
 #[derive(Clone, Copy)]
 pub struct Gauge<'a> {
     pub label: &'static str,
-    /// What people read it as; the label, as a rule.
+    /// The accessible name; usually the label.
     pub name: &'a str,
     pub unit: Unit,
     pub figure: &'a Figure,
-    /// In the unit of the figure; none where it cannot be read.
+    /// In the unit of the figure; `None` if the allocation cannot be read.
     pub allocated: Option<u64>,
     pub running: bool,
-    /// The last hour, where it is drawn.
+    /// The sparkline of the last hour, if one is drawn.
     pub spark: Option<&'a Sparkline>,
 }
 
@@ -44,7 +44,7 @@ pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
     shown(gauge, face)
 }
 
-/// The classes and the bar's length that belong to a percent.
+/// The CSS classes for a sample's age and percentage.
 pub fn level(sample: &Sample) -> &'static str {
     match (sample.stale, sample.percent()) {
         (true, _) => " aging",
@@ -54,7 +54,7 @@ pub fn level(sample: &Sample) -> &'static str {
     }
 }
 
-/// The bar. None draws what is unknown.
+/// The bar; `None` draws a bar for an unknown value.
 pub fn bar(percent: Option<u64>) -> impl IntoView {
     let filled = percent.map(|percent| view! { <rect width=percent.min(100).to_string() + "%" /> });
     view! {
@@ -64,7 +64,7 @@ pub fn bar(percent: Option<u64>) -> impl IntoView {
     }
 }
 
-/// `1.31 of 4 vCPU, 32 %`: all of it at once, for people who do not see the bar.
+/// Usage, allocation and percentage in one text, such as `1.31 of 4 vCPU, 32 %`, for screen readers.
 pub fn value_text(sample: &Sample) -> String {
     let (used, of) = (format::used(sample), of(sample.unit, Some(sample.of)));
     let percent = words::percent(sample.percent());
@@ -75,7 +75,7 @@ pub fn value_text(sample: &Sample) -> String {
     }
 }
 
-/// `4 vCPU`, `8 Gi`.
+/// Formats an amount with its unit: `4 vCPU`, `8 Gi`.
 fn amount(unit: Unit, amount: u64) -> String {
     let word = match unit {
         Unit::Nanocores => t!(figure.vcpu),
@@ -84,7 +84,7 @@ fn amount(unit: Unit, amount: u64) -> String {
     [&format::allocation(unit, amount), " ", word].concat()
 }
 
-/// ` of 4 vCPU`.
+/// Example: ` of 4 vCPU`.
 pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     match allocated {
         Some(allocated) => t!(figure.of, amount = amount(kind, allocated)),
@@ -92,14 +92,15 @@ pub fn of(kind: Unit, allocated: Option<u64>) -> String {
     }
 }
 
-/// What a meter says. All have the same elements: each kind of its own costs the browser's half.
+/// The texts of a meter. All meters consist of the same elements, since each additional kind adds code to the
+/// browser half.
 struct Face {
     class: String,
     digits: String,
     of: String,
     percent: String,
     title: String,
-    /// Percent, and the whole in words; none is no meter.
+    /// The percentage, and the value as text; `None` if this is not a meter.
     value: Option<(u64, String)>,
     bar: bool,
 }
@@ -112,7 +113,7 @@ impl Face {
             digits: format::used(sample),
             of: of(sample.unit, Some(sample.of)),
             percent: words::percent(percent),
-            // Its moment and not its age, which would have every meter drawn again each second.
+            // The time and not the age, which would redraw every meter each second.
             title: t!(figure.sampled, origin = words::provenance(sample), at = format::utc_minute(sample.at)),
             value: Some((percent, value_text(sample))),
             bar: true,
@@ -131,7 +132,7 @@ impl Face {
         }
     }
 
-    /// What does not run has an allocation, and nothing to measure.
+    /// A VM that is not running has an allocation and nothing to measure.
     fn off(gauge: Gauge<'_>) -> Self {
         Self {
             class: "meter off".to_owned(),
@@ -147,10 +148,10 @@ impl Face {
 
 fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
     let known = face.value.is_some();
-    // Beside a longer text no hour can be read.
+    // Beside a longer text there is no room for a readable sparkline.
     let short = face.digits.len() + face.of.len() <= SHORT;
     let (percent, value) = face.value.unzip();
-    // A dash is nothing to hear: the word beside it is.
+    // Screen readers skip the dash and read the word beside it.
     let dash = (!known && face.bar).then_some("true");
     view! {
         <div
@@ -179,7 +180,7 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
     }
 }
 
-/// `4 vCPU allocated`.
+/// Example: `4 vCPU allocated`.
 pub fn allocated(gauge: Gauge<'_>) -> String {
     match gauge.allocated {
         Some(allocated) => t!(figure.allocated, amount = amount(gauge.unit, allocated)),

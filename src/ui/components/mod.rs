@@ -1,4 +1,4 @@
-//! One component a file; its styles are in `style/` under the same name.
+//! Components, one per file. Each has its styles in `style/` under the same name.
 
 pub mod card;
 pub mod empty;

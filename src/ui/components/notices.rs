@@ -1,4 +1,5 @@
-//! What is wrong with the sources, what it costs, and what to do: a line a source, three lines at most.
+//! Notices about sources that fail: what it costs and how to fix it. One line per source, three lines at
+//! most.
 
 use leptos::prelude::*;
 
@@ -12,8 +13,8 @@ use model::{
 
 const LINES: usize = 3;
 
-/// The sources that people must hear of. An API that is not installed is no fault while no figure misses it, and a
-/// second source none while the first one has every figure, or is to blame itself.
+/// Returns the sources that need a notice. An API that is not installed needs none while no figure depends on
+/// it. A second source needs none while the first one has every figure, or is itself the cause.
 fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
     let costs = |source: &SourceHealth| source.vms_missing + source.vms_stale > 0;
     let first_costs = sources.iter().any(|source| !source.id.is_second() && costs(source));
@@ -31,7 +32,7 @@ fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
 pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
     let troubled = troubled(sources);
     let more = troubled.len().saturating_sub(LINES);
-    // The last line must hold all that have none of their own.
+    // The last line stands for all sources that have no line of their own.
     let shown = if more > 0 { LINES - 1 } else { LINES };
     let rest = (more > 0).then(|| {
         let count = t!(notice.more, n = (more + 1) as u32);
@@ -79,12 +80,12 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
     }
 }
 
-/// The list of those that need a look: they say why, each for itself.
+/// The address of the list of VMs that need attention; each of them gives its own reason.
 pub fn attention(source: &SourceHealth) -> String {
     Query { attention: true, node: source.node.clone(), ..Query::default() }.address()
 }
 
-/// `CPU, memory: unknown for 12 VMs, old for 3 VMs.`
+/// Example: `CPU, memory: incomplete for 12 VMs, stale for 3 VMs.`
 pub fn cost(source: &SourceHealth) -> String {
     let mut costs = Vec::new();
     if source.vms_missing > 0 {
@@ -118,7 +119,7 @@ fn figure(id: SourceId) -> &'static str {
     }
 }
 
-/// What a source costs that gives no figure of its own, or none that is missed yet.
+/// What a failing source costs if it gives no figure of its own, or if none of its figures is missing yet.
 fn lost(id: SourceId) -> &'static str {
     match id {
         SourceId::PodMetrics

@@ -1,4 +1,4 @@
-//! Which part of the list this is, and plain links to the parts before and after.
+//! Pagination of the list: the current range, and plain links to the previous and next page.
 
 use leptos::prelude::*;
 
@@ -6,12 +6,13 @@ use crate::ui::words;
 use i18n::t;
 use model::query::Query;
 
+/// Pagination of the list of VMs; `None` if there is only one page.
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
     let address = |page| Query { page, ..query.clone() }.address();
     turn(query.page, pages, matching, &address)
 }
 
-/// The same for any list, whose pages stand at `address`.
+/// Pagination of any list; `address` returns the address of a page.
 pub fn turn(
     page: u32,
     pages: u32,
@@ -33,7 +34,7 @@ pub fn turn(
     })
 }
 
-/// A link, or what is left of one where there is nothing to go to.
+/// A link, or a disabled one if there is no such page.
 fn step(address: Option<String>, word: &'static str, rel: &'static str) -> impl IntoView + use<> {
     let none = address.is_none();
     view! {

@@ -1,12 +1,12 @@
-//! A table. On a narrow screen its rows become blocks of labelled lines, hence the labels and the explicit roles, which
-//! `display: block` would take from the elements.
+//! A table. On a narrow screen its rows become blocks of labelled lines. That needs the labels, and explicit
+//! roles, since `display: block` would remove the implicit ones.
 
 use leptos::prelude::*;
 
 use i18n::text;
 use model::message::Key;
 
-/// A column: its head, and whether it holds numbers.
+/// A column: its heading, and whether it holds numbers.
 #[derive(Clone, Copy)]
 pub struct Column(pub Key, pub bool);
 
@@ -32,7 +32,7 @@ pub fn sheet(caption: &'static str, columns: &[Column], rows: AnyView) -> impl I
     }
 }
 
-/// A cell. An empty text is a dash, which a narrow screen leaves out.
+/// A table cell. An empty text is shown as a dash, which a narrow screen leaves out.
 pub fn cell(head: Key, content: String) -> impl IntoView {
     let none = content.is_empty();
     view! {
@@ -42,7 +42,7 @@ pub fn cell(head: Key, content: String) -> impl IntoView {
     }
 }
 
-/// A cell that holds a number.
+/// A table cell that holds a number.
 pub fn number(head: Key, content: String) -> impl IntoView {
     let none = content.is_empty();
     view! {

@@ -1,4 +1,4 @@
-//! Every icon once, on a grid of 12; pages refer to them by id.
+//! All icons as SVG symbols on a grid of 12; pages refer to them by id.
 
 use leptos::prelude::*;
 

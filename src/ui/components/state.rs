@@ -1,4 +1,4 @@
-//! A state: shape, word and hue; only what needs a look is tinted.
+//! A state as shape, word and colour. Only states that need attention are tinted.
 
 use leptos::prelude::*;
 
@@ -9,7 +9,7 @@ use model::{
     vm::{Status, VmSummary},
 };
 
-/// Class, drawing and word.
+/// CSS class, icon and word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     pub class: &'static str,
@@ -29,7 +29,7 @@ impl State {
         Self { class, icon, word: text(names::status(status)) }
     }
 
-    /// A guest that is being migrated runs, and says so by its own word.
+    /// Returns the state of a VM. One that is being migrated is running, and has a word of its own.
     pub fn of_vm(vm: &VmSummary) -> Self {
         if vm.migrating_to.is_empty() {
             return Self::of_status(vm.status);

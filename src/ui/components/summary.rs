@@ -1,4 +1,5 @@
-//! The cluster's totals. What is allocated in memory leads, exact; the counts filter the list.
+//! The totals of the cluster. Allocated memory comes first, with its exact value; the counts are links that
+//! filter the list.
 
 use leptos::prelude::*;
 
@@ -28,16 +29,17 @@ pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
     }
 }
 
-/// One total, of whatever kind: the same elements for all, because each kind of its own costs the browser's half.
+/// One total. All kinds consist of the same elements, because each additional kind adds code to the browser
+/// half.
 struct Total {
     class: &'static str,
     label: &'static str,
     title: String,
-    /// The number, and what stands before and after it.
+    /// The text before the number, the number, and the text after it.
     amount: (String, String, String),
     unit: Unit,
     used: Measured,
-    /// Small print, a line each.
+    /// Notes in small print, one per line.
     notes: Vec<String>,
 }
 
@@ -101,7 +103,7 @@ fn number(count: u32) -> String {
     format::grouped(count.into())
 }
 
-/// A number in its place in a text.
+/// Returns a number with the text before and after it.
 fn set(digits: String, text: &str) -> (String, String, String) {
     let (before, after) = around(text);
     (before, digits, after)
@@ -152,7 +154,8 @@ fn total(total: Total) -> impl IntoView {
     }
 }
 
-/// Percent of what was measured. Disk counts volumes, so that it may be known of VMs that are not fully known.
+/// Percentage of what was measured. For disk it counts known volumes, including those of VMs that also have
+/// unknown ones.
 fn share(total: Measured) -> Option<u64> {
     total.percent().or_else(|| (total.of > 0).then(|| model::figure::ratio(total.used, total.of, 100)))
 }

@@ -1,4 +1,4 @@
-//! The list to take away: the same query as a file, all pages of it.
+//! Links to download the list: the same query as a file, with all pages.
 
 use leptos::prelude::*;
 
@@ -7,7 +7,7 @@ use i18n::t;
 use model::query::Query;
 
 pub fn take(query: &Query) -> impl IntoView + use<> {
-    // How the page shows the list is nothing to a file.
+    // A file does not depend on how the page shows the list.
     let query = Query { sort: query.sort, order: query.order, page: 1, ..query.filters() }.to_query_string();
     let link = |kind: &'static str, word| {
         view! {

@@ -1,4 +1,4 @@
-//! The bar over every page: brand, cluster, pages, search, freshness, language, theme.
+//! The bar at the top of every page: brand, cluster, pages, search, freshness, language, theme.
 
 use leptos::{ev::SubmitEvent, prelude::*};
 use leptos_router::{
@@ -29,7 +29,7 @@ pub fn Topbar() -> impl IntoView {
             <Search />
             <FreshnessLine />
             <Languages />
-            // theme.js listens for it, and shows it: without a script it could do nothing.
+            // `theme.js` listens for clicks and makes the button visible; it is hidden without JavaScript.
             <button class="theme button" type="button" aria-label=t!(topbar.theme)>
                 {icon(Icon::Theme)}
             </button>
@@ -85,7 +85,8 @@ fn Pages() -> impl IntoView {
     }
 }
 
-/// Finds a VM from any page. Its box empties once it has led to the list, whose own filter then holds the text.
+/// Searches for a VM from any page. The box is emptied when the list opens, whose own filter then holds the
+/// text.
 #[component]
 fn Search() -> impl IntoView {
     let go = use_navigate();
@@ -112,7 +113,8 @@ fn Search() -> impl IntoView {
     }
 }
 
-/// After a move to another page the keyboard goes on in its content, as after a load. Runs in the browser only.
+/// Moves the keyboard focus to the content after a change of page, as after a page load. Effects run in the
+/// browser only.
 fn follow_pages() {
     let path = use_location().pathname;
     Effect::new(move |before: Option<String>| {

@@ -1,4 +1,4 @@
-//! Why figures are unknown: cause, detail, fix, and commands with which a person can look for themselves.
+//! Why figures are unknown: cause, detail, fix, and commands with which people can check it themselves.
 
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ use model::{
     vm::{Kind, Status, Vm},
 };
 
-/// Figures of one VM that are missing for one cause.
+/// Figures of one VM that are missing for the same reason.
 struct Gap {
     what: Vec<String>,
     missing: Missing,
@@ -43,7 +43,7 @@ fn heading(vm: &Vm) -> &'static str {
     }
 }
 
-/// Commands that show what this page is made of.
+/// Commands that show the objects behind this page.
 pub fn commands(vm: &Vm) -> impl IntoView + use<> {
     let text = command_lines(vm).join("\n");
     view! {
@@ -57,7 +57,8 @@ pub fn commands(vm: &Vm) -> impl IntoView + use<> {
     }
 }
 
-/// Somebody copies them into a shell: a text that is no name is not among their words.
+/// People paste these commands into a shell, so a text that is not a valid Kubernetes name is replaced by a
+/// placeholder.
 fn command_lines(vm: &Vm) -> Vec<String> {
     let summary = &vm.summary;
     let namespace = ["kubectl -n ", in_command(&summary.namespace, "NAMESPACE"), " "].concat();
@@ -83,7 +84,8 @@ fn command_lines(vm: &Vm) -> Vec<String> {
     lines
 }
 
-/// Volumes first named by the figure that they make incomplete; a VM that is not meant to run lacks nothing.
+/// Returns what is missing: why the VM does not run, its size, and the figures and volumes of a running VM.
+/// The disk figure has an entry of its own only if no volume explains it.
 fn gaps(vm: &Vm) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let all = words::list(&[t!(figure.cpu), t!(figure.memory), t!(figure.disk)]);
@@ -160,7 +162,7 @@ fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
     }
 }
 
-/// What to do, its command apart: a click selects that.
+/// How to fix it. The command stands apart, so that a click selects it.
 pub fn fix(advice: &str) -> impl IntoView + use<> {
     let (before, command, after) = parts(advice);
     let paragraph = |words: &str| (!words.is_empty()).then(|| view! { <p>{words.to_owned()}</p> });
@@ -181,7 +183,7 @@ pub fn fix(advice: &str) -> impl IntoView + use<> {
     }
 }
 
-/// `public/keys.js` listens for it; without a script it is not shown.
+/// A copy button. `public/keys.js` listens for clicks; the button is hidden without JavaScript.
 fn copy() -> impl IntoView {
     view! {
         <button class="copy button" type="button" data-copied=t!(why.copied)>
@@ -190,10 +192,10 @@ fn copy() -> impl IntoView {
     }
 }
 
-/// What commands, and queries, begin with.
+/// The beginnings by which commands and queries are recognised.
 const COMMANDS: [&str; 4] = ["kubectl ", "rbd ", "ceph mgr ", "kubelet_volume_stats_"];
 
-/// `Look at the nodes: kubectl get nodes; is the port open?` → words, command, words.
+/// Splits `Look at the nodes: kubectl get nodes; is the port open?` into text, command, text.
 fn parts(text: &str) -> (&str, &str, &str) {
     let command = COMMANDS.into_iter().filter_map(|begins| text.find(begins)).min();
     let (before, rest) = text.split_at(command.unwrap_or(text.len()));

@@ -1,4 +1,4 @@
-//! Squares as SVG: one path for each kind of cell that a block holds. Shape tells as much as colour does.
+//! Squares as SVG: one path for each kind of cell in a block. Shapes carry as much information as colours.
 
 use leptos::prelude::*;
 
@@ -7,26 +7,27 @@ use model::{
     vm::Status,
 };
 
-// Lengths are in halves of a pixel: a square of 20 px on a pitch of 24.
+// Lengths are in half pixels: a square of 20 px at a pitch of 24 px.
 const PITCH: usize = 48;
 const WIDTH: usize = COLUMNS * PITCH - 8;
 
-/// Where the squares of a column, or row, begin: 3 in, which half the stroke fills, for the round corners.
+/// Where the squares of each column or row begin. They are 3 units in, which half the stroke fills for round
+/// corners.
 const STARTS: [&str; COLUMNS] = ["3", "51", "99", "147", "195", "243", "291", "339", "387", "435"];
 
 const SQUARE: &str = "h34v34h-34z";
-/// A hole in the middle.
+/// A square with a hole in the middle.
 const DOT: &str = "h34v34h-34zm9 9h16v16h-16z";
-/// A bar across.
+/// A square with a bar across it.
 const BAR: &str = "h34v34h-34zm2 11h30v12h-30z";
 const HATCHED: &str = "h34v34h-34zm0 17l17-17m-17 34l34-34m0 17l-17 17";
 const STOPPED: &str = "h34v34h-34zm11 11h12v12h-12z";
 const FAILED: &str = "h34v34h-34zm17 8v11m0 6v1";
-/// A broken ring.
+/// A square with a broken ring in it.
 const PENDING: &str = "h34v34h-34zm17 8a9 9 0 0 1 9 9m-9 9a9 9 0 0 1-9-9";
 const UNCLEAR: &str = "h34v34h-34zm10 17h14";
 
-/// Class and shape of a cell.
+/// CSS class and shape of a cell.
 fn look(cell: Cell) -> (&'static str, &'static str) {
     const STEPS: [&str; 5] = ["l1", "l2", "l3", "l4", "l5"];
     const OLD: [&str; 5] = ["l1 o", "l2 o", "l3 o", "l4 o", "l5 o"];
@@ -43,7 +44,7 @@ fn look(cell: Cell) -> (&'static str, &'static str) {
     }
 }
 
-/// The class and the path of each kind of cell that is there.
+/// Returns class and path of each kind of cell in `cells`.
 fn paths(cells: &[u8]) -> Vec<(&'static str, String)> {
     let mut paths = [const { String::new() }; Cell::KINDS];
     for (index, byte) in cells.iter().take(BLOCK).enumerate() {
@@ -59,7 +60,7 @@ fn paths(cells: &[u8]) -> Vec<(&'static str, String)> {
     kinds.zip(paths).filter(|(_, path)| !path.is_empty()).collect()
 }
 
-/// At most [`BLOCK`] cells.
+/// The SVG of at most [`BLOCK`] cells.
 pub fn block(cells: &[u8]) -> impl IntoView + use<> {
     let width = if cells.len() < COLUMNS { cells.len() * PITCH - 8 } else { WIDTH };
     let height = cells.len().div_ceil(COLUMNS) * PITCH - 8;

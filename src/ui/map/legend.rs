@@ -1,4 +1,4 @@
-//! What the squares mean, and how many there are of each.
+//! The legend: what each kind of square means, and how many there are.
 
 use leptos::prelude::*;
 
@@ -11,6 +11,7 @@ use model::{
     vm::Status,
 };
 
+/// The name of the figure that colours the map.
 pub fn measure(color: Measure) -> &'static str {
     match color {
         Measure::Cpu => t!(map.cpu),
@@ -19,6 +20,7 @@ pub fn measure(color: Measure) -> &'static str {
     }
 }
 
+/// The label of a kind of cell.
 pub fn word(cell: Cell) -> &'static str {
     match cell {
         Cell::Step(0) => "0–19 %",
@@ -37,7 +39,7 @@ pub fn word(cell: Cell) -> &'static str {
     }
 }
 
-/// Whether the legend tells two kinds apart.
+/// Returns the legend entry of a cell: kinds that the legend does not distinguish share one.
 fn entry(cell: Cell) -> Cell {
     match cell {
         Cell::Old(_) => Cell::Old(STEPS / 2),
@@ -46,7 +48,7 @@ fn entry(cell: Cell) -> Cell {
     }
 }
 
-/// The kinds of the legend with their counts. The steps always show: they are the scale.
+/// The entries of the legend with their counts. The steps are always shown, because they are the scale.
 fn entries(map: &Map) -> Vec<(Cell, u32)> {
     let mut counts = [0; Cell::KINDS];
     for cell in map.groups.iter().flat_map(|group| &group.cells).filter_map(|byte| Cell::from_byte(*byte)) {

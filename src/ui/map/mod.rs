@@ -1,5 +1,5 @@
-//! The map: every VM of the list as a square, in groups. Squares of one kind are one SVG path, so that 10,000 of them are
-//! a few thousand elements; who they are is asked for when somebody points at them.
+//! The map: every VM of the list as a square, in groups. Squares of one kind are one SVG path, so that 10,000
+//! of them need only a few thousand elements. Their names are fetched when somebody points at them.
 
 mod cells;
 mod legend;

@@ -1,4 +1,4 @@
-//! The map's groups, a few at a time: each few are drawn in a task of their own, so that the browser answers in between.
+//! Draws the map's groups a few at a time, each in a task of its own, so that the browser stays responsive.
 
 use core::time::Duration;
 
@@ -9,32 +9,34 @@ use model::{
     query::Query,
 };
 
-/// Groups that are drawn in one go.
+/// Groups that are drawn in one task.
 const AT_ONCE: usize = 50;
 
-/// Some groups, and the query that they answer.
+/// Some groups, and the query that they belong to.
 #[derive(Clone, Default, PartialEq)]
 pub struct Piece {
     pub query: Query,
     pub groups: Vec<MapGroup>,
 }
 
+/// The pieces that have been drawn so far.
 #[derive(Clone, Copy)]
 pub struct Pieces {
     map: Memo<Map>,
     query: Memo<Query>,
     drawn: RwSignal<Vec<ArcRwSignal<Piece>>>,
-    /// What draws the next one.
+    /// The timer that draws the next piece.
     timer: StoredValue<Option<TimeoutHandle>>,
 }
 
 impl Pieces {
+    /// Draws the map, and again whenever it or the query changes.
     pub fn follow(map: Memo<Map>, query: Memo<Query>) -> Self {
         let pieces = Self { map, query, drawn: RwSignal::new(Vec::new()), timer: StoredValue::new(None) };
-        // What the server rendered is taken over as it stands.
+        // What the server rendered is hydrated as a whole.
         let at_first = if is_rendered() { usize::MAX } else { 1 };
         (0..pieces.count().min(at_first)).for_each(|index| pieces.draw(index));
-        // Runs in the browser only.
+        // Effects run in the browser only.
         Effect::new(move |_| {
             map.track();
             query.track();
@@ -83,7 +85,7 @@ impl Pieces {
     }
 }
 
-/// On the server, and where the browser takes over what that rendered.
+/// True on the server, and in the browser during hydration.
 fn is_rendered() -> bool {
     cfg!(feature = "ssr") || Owner::current_shared_context().is_some_and(|context| context.during_hydration())
 }

@@ -1,5 +1,5 @@
-//! Who a square is: by mouse, by finger, by keyboard. Runs in the browser only; each block of names is asked for once,
-//! and again when its squares have changed.
+//! Which VM a square is: by mouse, touch and keyboard. It works in the browser only. The names of a block are
+//! fetched once, and again when its squares have changed.
 
 use std::collections::HashMap;
 
@@ -26,35 +26,36 @@ use model::{
     vm::Status,
 };
 
-/// From square to square, in CSS pixels.
+/// The distance between two squares, in CSS pixels.
 const PITCH: i32 = 24;
 
-/// A cell: which group by place, and which of its cells.
+/// A cell: the index of its group, and its index in the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Here {
     group: usize,
     cell: usize,
 }
 
-/// Names that were fetched, and the cells that they were fetched for.
+/// Fetched names, and the cells that they belong to.
 #[derive(Clone)]
 struct Fetched {
     names: MapNames,
     cells: Vec<u8>,
 }
 
-/// Leads to an address.
+/// Navigates to an address.
 type Go = Box<dyn Fn(&str) + Send + Sync>;
 
 type Known = HashMap<(String, usize), Fetched>;
 
+/// The selected cell, the names that are known, and the tip that shows them.
 #[derive(Clone, Copy)]
 pub struct Pointer {
     map: Memo<Map>,
     query: Memo<Query>,
     here: RwSignal<Option<Here>>,
     known: RwSignal<Known>,
-    /// The block that is being asked for.
+    /// The block whose names are being fetched.
     asked: StoredValue<Option<(String, usize)>>,
     tip: NodeRef<html::Div>,
     go: StoredValue<Go>,
@@ -72,7 +73,7 @@ impl Pointer {
             tip: NodeRef::new(),
             go: StoredValue::new(Box::new(move |address| go(address, NavigateOptions::default()))),
         };
-        // Another query has other cells. Runs in the browser only.
+        // Another query has other cells. Effects run in the browser only.
         Effect::new(move |before: Option<()>| {
             query.track();
             if before.is_some() {
@@ -89,7 +90,7 @@ impl Pointer {
         }
     }
 
-    /// A keyboard's place stays.
+    /// The pointer left the map. A cell selected by keyboard stays selected.
     pub fn left(self) {
         if focused().is_none() {
             self.hide();
@@ -100,7 +101,7 @@ impl Pointer {
         self.here.set(None);
     }
 
-    /// A mouse opens what it points at; the first touch tells who it is, the second opens it.
+    /// A mouse click opens the VM. The first touch shows its name, the second opens it.
     pub fn clicked(self, event: &MouseEvent) {
         let Some(here) = self.under(event) else { return };
         let touch = event.dyn_ref::<PointerEvent>().is_some_and(|event| event.pointer_type() != "mouse");
@@ -111,7 +112,7 @@ impl Pointer {
         self.open(here);
     }
 
-    /// Into a group by the keyboard, or by a press that the click will follow.
+    /// A group got the focus, by keyboard or by a press that a click will follow.
     pub fn focused(self, event: &FocusEvent) {
         let cells = event.target().and_then(|target| target.dyn_into::<Element>().ok());
         let cells = cells.filter(|cells| cells.class_list().contains("cells"));
@@ -144,7 +145,7 @@ impl Pointer {
             return;
         }
         if let (Some(here), Some(tip)) = (here, self.tip.get_untracked()) {
-            // The tip stands in its block: there the stylesheet alone can place it.
+            // The tip is moved into the cell's block, because only there can the stylesheet position it.
             let Some(block) = block_element(here) else { return };
             let _ = block.append_child(&tip);
         }
@@ -165,7 +166,7 @@ impl Pointer {
         self.go.with_value(|go| go(&vm_address(&vm.namespace, &vm.name)));
     }
 
-    /// Asks who the cells around are, unless that is known. What was to be opened is, once it is told.
+    /// Fetches the names of the block around a cell, unless they are known. Then opens `open`, if given.
     fn fetch(self, here: Here, open: Option<Here>) {
         let block = here.cell / BLOCK;
         let Some((name, cells)) = self.cells(here) else { return };
@@ -188,7 +189,7 @@ impl Pointer {
         });
     }
 
-    /// The name of the group, and the cells of the block.
+    /// Returns the name of the group and the cells of the block.
     fn cells(self, here: Here) -> Option<(String, Vec<u8>)> {
         self.map.with_untracked(|map| {
             let group = map.groups.get(here.group)?;
@@ -197,7 +198,8 @@ impl Pointer {
         })
     }
 
-    /// Who it is; none while that is not known, or no longer true: names of another snapshot's cells are nobody's.
+    /// Returns the VM of a cell; `None` if it is not known, or no longer true because the cells have changed
+    /// since.
     fn told(self, here: Here) -> Option<MapVm> {
         self.map.with(|map| {
             let group: &MapGroup = map.groups.get(here.group)?;
@@ -211,7 +213,7 @@ impl Pointer {
     }
 
     fn under(self, event: &MouseEvent) -> Option<Here> {
-        // Nothing in a block takes the pointer, so that the offset is that from the block's corner.
+        // No element inside a block receives pointer events, so the offset is relative to the block's corner.
         let block = event.target()?.dyn_into::<Element>().ok()?;
         if !block.class_list().contains("block") {
             return None;
@@ -225,7 +227,8 @@ impl Pointer {
     }
 }
 
-/// Where a key leads in a group of `count` cells; none where it is no key of ours, or leads nowhere.
+/// Returns the cell that a key leads to in a group of `count` cells; `None` if the key is not handled or
+/// leads nowhere.
 fn step(key: &str, cell: usize, count: usize) -> Option<usize> {
     let to = match key {
         "ArrowRight" => cell + 1,
@@ -239,17 +242,17 @@ fn step(key: &str, cell: usize, count: usize) -> Option<usize> {
     (to < count).then_some(to)
 }
 
-/// The group that has the keyboard.
+/// The group that has the keyboard focus.
 fn focused() -> Option<Element> {
     document().active_element().filter(|element| element.class_list().contains("cells"))
 }
 
-/// Which group of the map a group's cells are.
+/// The index of a group in the map.
 fn place_of_group(cells: &Element) -> Option<usize> {
     Some(place(&cells.parent_element()?))
 }
 
-/// How many elements stand before it.
+/// The number of siblings before an element.
 fn place(element: &Element) -> usize {
     core::iter::successors(element.previous_element_sibling(), Element::previous_element_sibling).count()
 }
@@ -260,11 +263,12 @@ fn block_element(here: Here) -> Option<Element> {
     cells.children().item((here.cell / BLOCK) as u32)
 }
 
-/// The ring around the cell, and who it is. One for the whole map, moved to where it is wanted.
+/// The ring around the selected cell, and the text about its VM. There is one for the whole map, which is
+/// moved.
 pub fn tip(pointer: Pointer) -> impl IntoView {
     let vm = move || pointer.here.get().and_then(|here| pointer.told(here));
     let class = move || pointer.here.get().map_or_else(|| "here".to_owned(), place_class);
-    // Whoever hears the page is told of the place once its name is there.
+    // Screen readers are told of the cell once its name is known.
     Effect::new(move |_| {
         let (here, told) = (pointer.here.get(), vm().is_some());
         if let Some(cells) = focused() {
@@ -302,13 +306,13 @@ fn id(here: Here) -> String {
     ["cell-", &here.group.to_string(), "-", &here.cell.to_string()].concat()
 }
 
-/// Column and row in its block.
+/// CSS classes for the column and row in the block.
 fn place_class(here: Here) -> String {
     let cell = here.cell % BLOCK;
     ["here x", &(cell % COLUMNS).to_string(), " y", &(cell / COLUMNS).to_string()].concat()
 }
 
-/// `CPU 1.31 of 4 vCPU, 32 %`, `CPU unknown: no launcher pod found`, `Stopped`.
+/// Examples: `CPU 1.31 of 4 vCPU, 32 %`, `CPU unknown: no launcher pod found`, `Stopped`.
 fn figure(vm: &MapVm, measure: &'static str) -> String {
     match &vm.figure {
         _ if vm.status != Status::Running => word(Cell::Off(vm.status)).to_owned(),

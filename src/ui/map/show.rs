@@ -1,4 +1,4 @@
-//! The list's third view: controls, legend, and a square for each VM.
+//! The map view of the list: controls, legend, and a square for each VM.
 
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
@@ -17,7 +17,7 @@ use model::{
     query::{GroupBy, Measure, Query, ViewKind},
 };
 
-/// Code of its own, which comes when the map is first asked for. Its feed is the list's, in context.
+/// Code that is fetched when the map is first requested. It uses the list's feed from the context.
 pub struct MapView;
 
 #[lazy_route]
@@ -32,12 +32,12 @@ impl LazyRoute for MapView {
 }
 
 fn whole(feed: Feed<HomeView>) -> impl IntoView {
-    // Both change less often than the view does.
+    // Map and query change less often than the view does.
     let map = Memo::new(move |_| feed.draw(|view| Map::unpack(&view.map)).flatten().unwrap_or_default());
     let query = Memo::new(move |_| feed.draw(|view| view.query.clone()).unwrap_or_default());
     let pieces = Pieces::follow(map, query);
     let pointer = Pointer::new(map, query);
-    // Who has no script cannot point at a cell: the squares are a picture then.
+    // Without JavaScript nobody can point at a cell: the squares are then only an image.
     let scripted = RwSignal::new(false);
     Effect::new(move |_| scripted.set(true));
     let class = move || if feed.pulse.waiting.get() { "map busy" } else { "map" };
@@ -62,7 +62,7 @@ fn whole(feed: Feed<HomeView>) -> impl IntoView {
     }
 }
 
-/// Links, so that each map has an address.
+/// Links, so that each variant of the map has an address.
 fn controls(query: &Query) -> impl IntoView + use<> {
     let color = |color| (measure(color), Query { color, ..query.clone() }.address(), query.color == color);
     let by = |by| (grouped_by(by), Query { by, ..query.clone() }.address(), query.by == by);
@@ -84,7 +84,7 @@ fn grouped_by(by: GroupBy) -> &'static str {
     }
 }
 
-/// One of few.
+/// A choice of one of a few links.
 pub fn choice(label: &'static str, links: Vec<(&'static str, String, bool)>) -> impl IntoView {
     let links: Vec<_> = links
         .into_iter()
@@ -145,7 +145,8 @@ fn title(group: &MapGroup, by: GroupBy) -> String {
     }
 }
 
-/// The group's VMs in a table; none where no filter says "on no node".
+/// The address of the group's VMs as a table; `None` for the group without a node, since no filter selects
+/// it.
 fn address(group: &MapGroup, query: &Query) -> Option<String> {
     let mut query = Query { view: ViewKind::Table, page: 1, ..query.clone() };
     let field = match query.by {
@@ -156,7 +157,7 @@ fn address(group: &MapGroup, query: &Query) -> Option<String> {
     (!group.name.is_empty()).then(|| query.address())
 }
 
-/// `25 VMs · CPU 50 %`.
+/// Example: `25 VMs · CPU 50 %`.
 fn sum(group: &MapGroup, color: Measure) -> String {
     let vms = numbers::vms(group.cells.len() as u32);
     match group.used.share() {
@@ -167,7 +168,7 @@ fn sum(group: &MapGroup, color: Measure) -> String {
     }
 }
 
-/// `22 running, 3 need a look, 1 unknown`; empty where all run, and none needs a look.
+/// Example: `22 running, 3 need a look, 1 unknown`; empty if all run and none needs attention.
 fn counts(group: &MapGroup) -> String {
     let cells = || group.cells.iter().filter_map(|byte| Cell::from_byte(*byte));
     let running = cells().filter(|cell| !matches!(cell, Cell::Off(_))).count();

@@ -1,4 +1,5 @@
-//! Nodes or namespaces: what each group was given and uses, how far its VMs overcommit a node, and who uses the most.
+//! The page of nodes or namespaces: what each group is allocated and uses, how far its VMs overcommit a node,
+//! and which VMs use the most.
 
 use leptos::{either::Either, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
@@ -32,7 +33,7 @@ use model::{
     totals::{Counts, Measured},
 };
 
-/// All of it is made in `view`, which comes with the page's own code.
+/// Everything is made in `view`, whose code is fetched with the page.
 pub struct GroupsRoute;
 
 #[lazy_route]
@@ -132,7 +133,7 @@ fn explained(by: GroupBy) -> &'static str {
     }
 }
 
-/// Why nodes do not say what they can allocate.
+/// Says why the allocatable amounts of nodes are unknown.
 fn lacking(source: &SourceHealth) -> Option<impl IntoView + use<>> {
     let well = matches!(source.state, SourceState::Healthy | SourceState::Starting);
     let error = if source.error.is_empty() {
@@ -154,7 +155,7 @@ fn lacking(source: &SourceHealth) -> Option<impl IntoView + use<>> {
     })
 }
 
-/// A column: its head, what a click on it sorts by, whether it holds numbers.
+/// A column: its heading, the sort order that a click selects, and whether it holds numbers.
 type Head = (&'static str, GroupSort, bool);
 
 fn heads(by: GroupBy) -> [Head; 7] {
@@ -229,7 +230,7 @@ fn called(group: &Group) -> String {
     if group.name.is_empty() { t!(map.no_node).to_owned() } else { group.name.clone() }
 }
 
-/// The group's VMs; none where no filter says "on no node".
+/// The address of the group's VMs; `None` for the group without a node, since no filter selects it.
 fn address(group: &Group, by: GroupBy) -> Option<String> {
     let mut query = Query { view: ViewKind::Table, ..Query::default() };
     match by {
@@ -239,7 +240,7 @@ fn address(group: &Group, by: GroupBy) -> Option<String> {
     (!group.name.is_empty()).then(|| query.address())
 }
 
-/// What a node says of itself; nothing where it is well.
+/// The conditions of a node that need attention; `None` if it has none.
 fn condition(group: &Group) -> Option<impl IntoView + use<>> {
     let words: Vec<&str> = match &group.node {
         _ if group.name.is_empty() => Vec::new(),
@@ -259,7 +260,7 @@ fn condition(group: &Group) -> Option<impl IntoView + use<>> {
     (!words.is_empty()).then(|| view! { <small class="aged">{words.join(t!(map.comma))}</small> })
 }
 
-/// `22 running, 1 stopped`; without those that there are none of.
+/// Example: `22 running, 1 stopped`. States without VMs are left out.
 fn states(counts: &Counts) -> String {
     let parts = [
         (counts.running, t!(groups.running, n = counts.running)),
@@ -274,14 +275,15 @@ fn states(counts: &Counts) -> String {
     parts.join(t!(map.comma))
 }
 
-/// A large text, and a small one below it.
+/// A large text with a small one below it.
 struct Amount {
     text: String,
     note: String,
     warn: bool,
 }
 
-/// `143 %` of what the node can allocate; what was given alone where that is not known.
+/// Allocated as a percentage of what the node can allocate, such as `143 %`; the allocated amount alone if
+/// that is not known.
 fn share(share: &Share, unit: Unit, is_node: bool) -> Amount {
     let given = at_least(share.unreadable, with_unit(share.given, unit));
     let Some(percent) = share.percent() else {
@@ -292,7 +294,7 @@ fn share(share: &Share, unit: Unit, is_node: bool) -> Amount {
     Amount {
         text: at_least(share.unreadable, numbers::percent(percent)),
         note: t!(groups.of, some = given, all = all),
-        // CPU is meant to be shared; memory is not.
+        // Overcommitting CPU is normal; overcommitting memory is not.
         warn: percent > 100 && unit == Unit::Bytes,
     }
 }
@@ -302,7 +304,7 @@ fn given(amount: u64, unit: Unit, unreadable: u32) -> Amount {
     Amount { text: at_least(unreadable, with_unit(amount, unit)), note, warn: false }
 }
 
-/// A sum that lacks something.
+/// Marks a sum as a lower bound (`≥`) if parts of it are missing.
 fn at_least(lacking: u32, text: String) -> String {
     if lacking > 0 { "≥ ".to_owned() + &text } else { text }
 }
@@ -326,7 +328,7 @@ fn amount(head: &'static str, amount: Amount) -> impl IntoView {
     }
 }
 
-/// A meter of the measured VMs; where none runs there is nothing to measure.
+/// A meter of the measured VMs; shown as not measured if none is running.
 fn used(head: &'static str, measured: &Measured, unit: Unit, running: u32) -> impl IntoView + use<> {
     let percent = measured.share();
     let text = percent
@@ -362,7 +364,7 @@ fn used(head: &'static str, measured: &Measured, unit: Unit, running: u32) -> im
     }
 }
 
-/// Who uses the most of each, in absolute terms.
+/// The VMs that use the most CPU, memory and disk, in absolute terms.
 fn top(view: &GroupsView) -> impl IntoView + use<> {
     let Top { cpu, memory, disk, disk_left_out } = &view.top;
     let address = |namespace: &str| {
@@ -389,7 +391,7 @@ fn top(view: &GroupsView) -> impl IntoView + use<> {
     }
 }
 
-/// A GET form: narrows the ranking to a namespace.
+/// A GET form that limits the ranking to a namespace.
 fn form(view: &GroupsView) -> impl IntoView + use<> {
     let query = &view.query;
     let option = |name: &String| {
@@ -416,7 +418,7 @@ fn form(view: &GroupsView) -> impl IntoView + use<> {
     }
 }
 
-/// `left_out` VMs have a part that is nobody's own.
+/// One ranking. `left_out` is the number of VMs that have volumes which cannot be attributed to them alone.
 fn ranking(name: &'static str, consumers: &[Consumer], unit: Unit, left_out: u32) -> impl IntoView + use<> {
     let rows: Vec<_> = consumers.iter().map(|consumer| ranked(consumer, unit)).collect();
     let none = rows.is_empty().then(|| view! { <p class="small">{t!(groups.none_known)}</p> });

@@ -1,6 +1,7 @@
-//! Home: what the cluster has given away, what of it is used, and 50 VMs of those that match.
+//! The home page: what the cluster has allocated, how much of it is used, and 50 of the VMs that match.
 //!
-//! The cards are part of the first download; the other views of the list come when they are first asked for.
+//! The cards are part of the first download; the other views of the list are fetched when they are first
+//! requested.
 
 use core::{
     future::Future,
@@ -49,8 +50,8 @@ use model::{
     view::HomeView,
 };
 
-/// The route: the code of the view that the address names is there before the page is made, so that what the server
-/// rendered is taken over as it stands.
+/// The route. It fetches the code of the view that the address names before it makes the page, so that what
+/// the server rendered is hydrated as it is.
 pub fn page() -> Page {
     Page::first(
         |search| Box::pin(fetch(ViewKind::of_address(search))),
@@ -58,7 +59,7 @@ pub fn page() -> Page {
     )
 }
 
-/// Brings a view's words and code; false where they cannot be had now. On the server all of it is there.
+/// Fetches a view's texts and code; returns false if that fails. On the server everything is there already.
 async fn fetch(kind: ViewKind) -> bool {
     if kind == ViewKind::Cards {
         return true;
@@ -75,7 +76,8 @@ async fn fetch(kind: ViewKind) -> bool {
 #[component]
 fn Home() -> impl IntoView {
     let query = use_query(Query::of_address);
-    // Of another good query the page hears through its feed: drawn anew it would take the field from under the typing.
+    // Another valid query reaches the page through its feed: redrawing the page would take the field away
+    // from somebody who is typing.
     let bad = Memo::new(move |_| query.get().err());
     if bad.with_untracked(Option::is_some) {
         respond_with(400);
@@ -100,12 +102,12 @@ fn Home() -> impl IntoView {
     })
 }
 
-/// The view that is on the page: the one that is asked for, once its code is there.
+/// The view that is shown: the requested one, once its code is there.
 fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<ViewKind> {
     let wanted =
         Memo::new(move |_| query.with(|query| query.as_ref().map_or(ViewKind::Cards, |query| query.view)));
     let shown = RwSignal::new(wanted.get_untracked());
-    // Runs in the browser only.
+    // Effects run in the browser only.
     Effect::new(move |_| {
         let kind = wanted.get();
         if shown.get_untracked() != kind {
@@ -140,7 +142,7 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
     }
 }
 
-/// A view whose code is there needs no waiting for.
+/// Returns a view whose code is there already, without waiting; `None` if it is not there.
 fn arrived(view: impl Future<Output = AnyView>) -> Option<AnyView> {
     match pin!(view).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(view) => Some(view),
@@ -148,7 +150,8 @@ fn arrived(view: impl Future<Output = AnyView>) -> Option<AnyView> {
     }
 }
 
-/// Totals and filters of a cluster without a known VM would be zeros that nobody measured, and choices of nothing.
+/// Totals and filters are left out if no VM is known: they would be zeros that nobody measured, and empty
+/// choices.
 fn head(view: &HomeView) -> impl IntoView + use<> {
     view! {
         {any(view).then(|| summary(&view.totals, &view.query))}
@@ -156,7 +159,7 @@ fn head(view: &HomeView) -> impl IntoView + use<> {
     }
 }
 
-/// Drawn again when what can be chosen differs, and not under the hands of whoever chooses.
+/// Redrawn when the choices differ, but not while somebody is choosing.
 fn filters(view: &HomeView, text: TextField) -> impl IntoView + use<> {
     any(view).then(|| view! { <Filters view text /> })
 }
@@ -165,7 +168,7 @@ fn any(view: &HomeView) -> bool {
     view.totals.counts.total > 0
 }
 
-/// A card stays the same element for as long as its VM is on the page.
+/// A card keeps its element for as long as its VM is on the page.
 fn cards(feed: Feed<HomeView>) -> impl IntoView {
     let class = move || if feed.pulse.waiting.get() { "cards busy" } else { "cards" };
     view! {
@@ -177,7 +180,7 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
     }
 }
 
-/// Each part is drawn again by itself. None holds another: what a part holds is made anew with it.
+/// Each part is redrawn separately. No part contains another, since it would be recreated with it.
 fn one_card(feed: Feed<HomeView>, wanted: RowKey) -> impl IntoView {
     let label = card::label(&wanted.1, &wanted.2);
     let class = draw_row(feed, wanted.clone(), |vm, _, _| card::class(vm));

@@ -1,4 +1,5 @@
-//! Insights: which disks fill up, which VMs have too little, which too much, and what could be given back.
+//! The insights page: which disks fill up, which VMs are undersized or oversized, and how much is
+//! reclaimable.
 
 use leptos::{
     either::{Either, EitherOf3},
@@ -88,19 +89,19 @@ fn page(view: &InsightsView) -> impl IntoView + use<> {
     }
 }
 
-/// `From the past of 41 of 44 running VMs, drawn at 09:12 UTC.`
+/// Example: `Based on the history of 41 of 44 running VMs, updated 09:12 UTC.`
 fn basis(view: &InsightsView) -> Option<String> {
     let at = clock(view.drawn?);
     let [some, all] = [view.totals.judged, view.totals.running].map(|count| format::grouped(count.into()));
     Some(t!(insights.basis, at = at, some = some, all = all))
 }
 
-/// Why there is no list.
+/// Why the list is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Nothing {
     title: &'static str,
     text: String,
-    /// Whether filters are the cause.
+    /// Whether the filters are the reason.
     filtered: bool,
 }
 
@@ -138,7 +139,7 @@ impl Nothing {
     }
 }
 
-/// What could be given back leads; the counts narrow the list.
+/// The reclaimable amounts come first; the counts are links that filter the list.
 fn totals(totals: &InsightTotals, chosen: Option<FindingKind>) -> impl IntoView + use<> {
     let memory = format::total_bytes(totals.memory);
     view! {
@@ -274,7 +275,6 @@ fn sorts() -> Options {
     InsightSort::ALL.map(|sort| (sort.code().to_owned(), sort_word(sort).to_owned())).to_vec()
 }
 
-/// Heads of the columns, by what a click on them sorts, and whether they hold numbers.
 const COLUMNS: [(Key, Option<InsightSort>, bool); 6] = [
     (key!(insights.vm), Some(InsightSort::Name), false),
     (key!(insights.kind), Some(InsightSort::Urgency), false),
@@ -298,6 +298,7 @@ fn list(view: &InsightsView) -> impl IntoView + use<> {
     }
 }
 
+/// The heading of a column. A click on the current sort column reverses the order.
 fn head(
     (name, sort, number): (Key, Option<InsightSort>, bool),
     query: &InsightQuery,
@@ -367,7 +368,7 @@ fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
     turn(query.page, view.pages, view.matching, &address)
 }
 
-/// How findings are made: nobody should have to guess what a number stands on.
+/// Explains how findings are made, so that nobody has to guess what a number is based on.
 fn rules(hours: u32) -> impl IntoView {
     let rules = [
         (FindingKind::SoonFull, t!(insights.rule_soon_full)),

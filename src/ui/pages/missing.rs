@@ -1,4 +1,4 @@
-//! Pages for addresses that lead nowhere, with the status that says so.
+//! Pages for addresses without content, with the matching HTTP status.
 
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ fn all_vms() -> impl IntoView {
     view! { <a href="/">{t!(page.all_vms)}</a> }
 }
 
-/// No page of this address.
+/// There is no page at this address.
 #[component]
 pub fn NotFound() -> impl IntoView {
     respond_with(404);
@@ -26,7 +26,7 @@ pub fn NotFound() -> impl IntoView {
     })
 }
 
-/// No VM of this name.
+/// There is no VM with this name.
 pub fn no_vm(namespace: String, name: String) -> impl IntoView {
     let (before, after) = around(&t!(page.no_vm_text, name = MARK, namespace = namespace));
     view! {
@@ -39,7 +39,7 @@ pub fn no_vm(namespace: String, name: String) -> impl IntoView {
     }
 }
 
-/// A query that cannot be understood.
+/// The query is not valid.
 pub fn bad_query(bad: BadParam) -> impl IntoView {
     let (before, after) = around(&t!(page.bad_query_text, field = MARK, expected = expected(&bad.expected)));
     view! {

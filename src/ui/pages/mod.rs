@@ -1,4 +1,4 @@
-//! One page a file.
+//! Pages, one per file.
 
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ pub mod sources;
 pub mod table;
 pub mod vm;
 
-/// While a page that was moved to is being fetched, or where it cannot be had.
+/// The text shown while a page is being fetched after navigation, or when it cannot be fetched.
 pub fn loading(failed: RwSignal<bool>) -> impl IntoView {
     let words = move || if failed.get() { t!(page.no_answer) } else { t!(page.loading) };
     view! {

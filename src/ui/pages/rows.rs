@@ -1,11 +1,11 @@
-//! The rows of the list: cards and the table draw each part of a VM again by itself.
+//! The rows of the list: cards and the table redraw each part of a VM separately.
 
 use leptos::prelude::*;
 
 use crate::ui::{feed::Feed, live::Live};
 use model::{Millis, delta::RowKey, history::Sparklines, view::HomeView, vm::VmSummary};
 
-/// Which VMs are on the page.
+/// The keys of the VMs on the page.
 pub fn row_keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy {
     move || {
         let keys = |view: &HomeView| view.vms.iter().map(VmSummary::row_key).collect::<Vec<_>>();
@@ -13,7 +13,7 @@ pub fn row_keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy 
     }
 }
 
-/// Something of one of them, drawn again when that VM differs, and with the time where `draw` reads it.
+/// Draws one part of a row. It is redrawn when that VM differs, and with the time if `draw` reads it.
 pub fn draw_row<V>(
     feed: Feed<HomeView>,
     wanted: RowKey,

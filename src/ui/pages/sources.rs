@@ -1,4 +1,4 @@
-//! Sources: what each gives, how it fares, what its silence costs, and the fix.
+//! The sources page: what each source provides, its state, what its failure costs, and how to fix it.
 
 use leptos::{either::Either, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
@@ -73,7 +73,7 @@ fn page(frame: &Frame, now: Millis) -> impl IntoView + use<> {
     }
 }
 
-/// `3 healthy, 1 degraded.`
+/// Example: `3 healthy, 1 degraded.`
 fn tally(sources: &[SourceHealth]) -> String {
     let states = [
         SourceState::Healthy,
@@ -104,12 +104,12 @@ fn in_state(count: &str, state: SourceState) -> String {
     }
 }
 
-/// `12 ms, p99 340 ms`: half of the answers took no longer than the first, 99 of 100 no longer than the second.
+/// Median and 99th percentile of the response time: `12 ms, p99 340 ms`.
 fn latency(Latency { p50, p99 }: Latency) -> String {
     t!(sources.latency, p50 = format::grouped(p50.into()), p99 = format::grouped(p99.into()))
 }
 
-/// `41`, `41, 87`: VMs and volumes that show a figure of it.
+/// The number of VMs, and of volumes if there are any, that show a figure of this source: `41`, `41, 87`.
 fn served(source: &SourceHealth) -> String {
     match (source.vms, source.volumes) {
         (0, 0) => String::new(),
@@ -121,7 +121,7 @@ fn served(source: &SourceHealth) -> String {
     }
 }
 
-/// A number of VMs, and the way to them.
+/// A cell with a number of VMs, which links to them.
 fn lost(head: Key, source: &SourceHealth, vms: u32) -> impl IntoView + use<> {
     let them = (vms > 0).then(|| view! { <a href=attention(source)>{format::grouped(vms.into())}</a> });
     let none = them.is_none();

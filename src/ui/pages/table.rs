@@ -1,4 +1,4 @@
-//! The list as a dense table: a row a VM, columns that sort by their heads and can be left out.
+//! The list as a dense table: one row per VM, with columns that can be sorted and hidden.
 
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
@@ -29,7 +29,7 @@ use model::{
     vm::{Status, VmSummary},
 };
 
-/// Code of its own, which comes when the table is first asked for. Its feed is the list's, in context.
+/// Code that is fetched when the table is first requested. It uses the list's feed from the context.
 pub struct TableView;
 
 #[lazy_route]
@@ -43,17 +43,17 @@ impl LazyRoute for TableView {
     }
 }
 
-/// The cookie that remembers which columns somebody wants.
+/// The cookie that remembers the chosen columns.
 const COOKIE: &str = "columns";
 
-/// Those that the address names, else those that were last chosen.
+/// The columns that the address names, or those that were last chosen.
 fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
     let named = Memo::new(move |_| feed.draw(|view| view.query.columns).flatten());
     let kept = || kept_cookie(COOKIE).and_then(|code| Columns::parse(&code));
     if let Some(columns) = named.get_untracked() {
         keep_cookie(COOKIE, &columns.code());
     }
-    // Runs in the browser only.
+    // Effects run in the browser only.
     Effect::new(move |_| {
         if let Some(columns) = named.get() {
             keep_cookie(COOKIE, &columns.code());
@@ -85,7 +85,7 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
     }
 }
 
-/// A column's head, the class of its cells, and what a click on the head sorts by.
+/// A column's heading, the CSS class of its cells, and the sort order that a click on the heading selects.
 fn look(column: Column) -> (&'static str, &'static str, Option<Sort>) {
     match column {
         Column::Namespace => (t!(list.namespace), "ns", Some(Sort::Namespace)),
@@ -99,7 +99,7 @@ fn look(column: Column) -> (&'static str, &'static str, Option<Sort>) {
     }
 }
 
-/// Links, not a form: each is the table without a column that it has, or with one that it lacks.
+/// Links instead of a form: each leads to the table with one column hidden or shown.
 fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
     let link = |column| {
         let shown = columns.has(column);
@@ -197,7 +197,8 @@ fn figure(
     }
 }
 
-/// With the way to the volumes that the figure lacks. Its room is there in each row, so that bars are of one length.
+/// The disk meter, with a link to the volumes that are missing in it. Each row reserves room for the link, so
+/// that all bars have the same length.
 fn disk(vm: &VmSummary) -> AnyView {
     let lacks = disk_partly(vm);
     let lacking = (!lacks.is_empty()).then(|| {
@@ -218,7 +219,7 @@ fn disk(vm: &VmSummary) -> AnyView {
     .into_any()
 }
 
-/// Where a percent would stand is the way to the reason and the fix.
+/// A meter of an unknown figure: a link to the reason and the fix takes the place of the percentage.
 fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) -> impl IntoView + use<> {
     let reason = text(names::reason(missing.reason));
     view! {
@@ -238,7 +239,7 @@ fn unknown(vm: &VmSummary, name: &'static str, missing: &Missing, of: String) ->
     }
 }
 
-/// Of the oldest figure: an old one must never pass for a new one.
+/// The age of the oldest figure: an old one must never look like a current one.
 fn age(vm: &VmSummary, now: Millis) -> AnyView {
     let usage = &vm.usage;
     let samples = || [&usage.cpu, &usage.memory, &usage.disk].into_iter().filter_map(Figure::sample);

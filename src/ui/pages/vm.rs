@@ -1,4 +1,5 @@
-//! One VM: facts, its three figures in full, volumes, networks, disks, and why what is missing is missing.
+//! The page of one VM: facts, its three figures in full, volumes, networks, disks, and why figures are
+//! missing.
 
 use leptos::{
     either::{Either, EitherOf4},
@@ -42,7 +43,8 @@ use model::{
     vm::{Disk, Guest, GuestFilesystem, Network, Status, Vm, Volume},
 };
 
-/// All of it is made in `view`, which comes with the page's own code: `data` would be in everybody's.
+/// Everything is made in `view`, whose code is fetched with the page; `data` would be part of the first
+/// download.
 pub struct VmRoute;
 
 #[lazy_route]
@@ -95,7 +97,7 @@ impl LazyRoute for VmRoute {
     }
 }
 
-/// Which page it is. As long as that stays, the page does.
+/// Which variant of the page is shown. The page is rebuilt only when this changes.
 #[derive(Clone, Copy, PartialEq)]
 enum Shown {
     Vm,
@@ -107,7 +109,7 @@ fn pair((namespace, name): &(String, String)) -> (&str, &str) {
     (namespace, name)
 }
 
-/// The charts are drawn again when there is a new point; what stands around them each second, for its ages.
+/// The charts are redrawn when there is a new point; the rest of the page each second, for its ages.
 fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
     view! {
         {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>{t!(vm.usage)}</h2> {figures(vm, now)} })}
@@ -290,14 +292,14 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
     }
 }
 
-/// `longhorn: what the storage backend has allocated`.
+/// Source and basis of a sample: `longhorn: what the storage backend has allocated`.
 fn origin(sample: &Sample) -> String {
     let basis = words::basis(sample);
     let source = sample.source.name();
     if basis.is_empty() { source.to_owned() } else { t!(vm.origin, source = source, basis = basis) }
 }
 
-/// What other sources know of the volume. Nothing of it is in the figure.
+/// What other sources report for the volume. None of it is part of the figure.
 fn others(volume: &Volume, now: Millis) -> Vec<impl IntoView + use<>> {
     let known = volume.readings.iter().filter_map(|reading| reading.figure.sample());
     known
@@ -317,7 +319,7 @@ const FILESYSTEM: [Column; 5] = [
     Column(key!(vm.used_size), true),
 ];
 
-/// What the guest itself says: beside the host's figures, in place of none of them.
+/// What the guest itself reports, in addition to the host's figures and never in place of them.
 fn guest(guest: &Guest, now: Millis) -> Option<impl IntoView + use<>> {
     let memory = guest.memory.map(|sample| {
         let (value, ago) = (value_text(&sample), words::ago(now, sample.at));

@@ -1,8 +1,9 @@
-//! `bundle WASM NAME DIR`: what `wasm-split-cli` and `wasm-bindgen` do as programs, and what the build scripts know of styles and words.
+//! `bundle WASM NAME DIR`: does what the programs `wasm-split-cli` and `wasm-bindgen` do, and writes the
+//! stylesheets and the tables of texts.
 //!
-//! Reads the browser's half as cargo linked it, with relocations. Writes to DIR: `NAME_bg.wasm` and `NAME.js` as
-//! wasm-bindgen makes them, the chunks of lazy routes and their loader as wasm-split makes them, the stylesheets, and
-//! each table of words that a browser fetches. It runs in the root of the repository.
+//! Reads the browser half as cargo linked it, with relocations. Writes to DIR: `NAME_bg.wasm` and `NAME.js`
+//! as wasm-bindgen makes them, the chunks of lazy routes and their loader as wasm-split makes them, the
+//! stylesheets, and each table of texts that a browser fetches. It must run in the root of the repository.
 
 #[path = "../../../build/styles.rs"]
 mod styles;
@@ -25,7 +26,7 @@ fn main() -> Result<()> {
     fs::create_dir_all(out)?;
     let main = split(wasm, name, out)?;
     bind(&main, name, out)?;
-    // The bound module stands in its place.
+    // The bound module replaces it.
     fs::remove_file(&main)?;
     for (file, css) in styles::sheets()? {
         fs::write(out.join(file), css)?;
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Cuts the chunks out; returns the path of the module that is left, which is still to be bound.
+/// Splits off the chunks. Returns the path of the remaining module, which still has to be bound.
 fn split(wasm: &Path, name: &str, out: &Path) -> Result<PathBuf> {
     let input = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
     let main = out.join(format!("{name}.wasm"));
@@ -49,8 +50,9 @@ fn split(wasm: &Path, name: &str, out: &Path) -> Result<PathBuf> {
     Ok(main)
 }
 
-/// `--keep-lld-exports`: the chunks import the memory's symbols that the linker exports. As the program does and the library
-/// does not, the script knows where its module is.
+/// Runs wasm-bindgen. `--keep-lld-exports`: the chunks import the memory's symbols that the linker exports.
+/// As in the wasm-bindgen program, and unlike the default of its library, the script knows where its module
+/// is.
 fn bind(main: &Path, name: &str, out: &Path) -> Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen.web(true)?.input_path(main).out_name(name).typescript(false);

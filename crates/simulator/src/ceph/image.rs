@@ -1,4 +1,4 @@
-//! An RBD image as the dashboard tells of it: 6 kB, most of it configuration.
+//! RBD images as the ceph-mgr dashboard lists them: 6 kB of JSON each, most of it configuration.
 
 use crate::{
     guest::State,
@@ -8,18 +8,19 @@ use crate::{
     world::World,
 };
 
+/// An RBD image as the dashboard knows it. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RbdImage {
     pub name: String,
     pub size: u64,
-    /// With snapshots, before replication; none without fast-diff.
+    /// Bytes used, including snapshots, before replication; `None` without fast-diff.
     pub used: Option<u64>,
-    /// By snapshots.
+    /// Mirrored by snapshots.
     pub mirrored: bool,
 }
 
 impl World {
-    /// Every image, by name.
+    /// Returns every image, sorted by name.
     pub fn images(&self) -> Vec<RbdImage> {
         let (now, mut images) = (self.clock.now(), Vec::new());
         for guest in self.guests().iter().filter(|guest| guest.state != State::Pending) {
@@ -41,7 +42,7 @@ impl World {
     }
 }
 
-/// Options that the dashboard lists of every image, set or not.
+/// Options that the dashboard lists for every image, whether they are set or not.
 const OPTIONS: [&str; 62] = [
     "rbd_atime_update_interval",
     "rbd_balance_parent_reads",
@@ -107,6 +108,7 @@ const OPTIONS: [&str; 62] = [
     "rbd_sparse_read_threshold_bytes",
 ];
 
+/// Writes the image as the dashboard's JSON.
 pub fn write(out: &mut String, image: &RbdImage) {
     let RbdImage { name, size, used, mirrored } = image;
     let usage = used.map_or("null".to_owned(), |used| used.to_string());

@@ -1,4 +1,5 @@
-//! The REST API of a ceph-mgr's dashboard beside the cluster: login, and the RBD images behind its claims.
+//! The REST API of a ceph-mgr dashboard that belongs to the cluster: login, and the RBD images behind its
+//! claims.
 
 mod image;
 
@@ -30,11 +31,11 @@ use super::{
 pub use image::RbdImage;
 
 const BODY_LIMIT: usize = 64 << 10;
-/// Failed logins in a row after which an account is locked, as `ACCOUNT_LOCKOUT_ATTEMPTS` has it.
+/// An account is locked after this many failed logins in a row, as Ceph's `ACCOUNT_LOCKOUT_ATTEMPTS` says.
 const ATTEMPTS: u32 = 10;
 const TOKEN_TTL: Duration = Duration::from_secs(8 * 3600);
 
-/// Accounts and tokens. There is one account.
+/// The dashboard's account and its tokens. There is only one account.
 #[derive(Debug)]
 pub struct Ceph {
     pub user: String,
@@ -47,7 +48,7 @@ pub struct Ceph {
 struct Sessions {
     ttl: Duration,
     issued: u64,
-    /// Token → when it ends.
+    /// Expiry time of each token.
     tokens: HashMap<String, Millis>,
     failures: u32,
 }
@@ -63,21 +64,22 @@ impl Ceph {
         }
     }
 
-    /// How long tokens that are given out from now on are good for.
+    /// Sets the lifetime of tokens that are issued from now on.
     pub fn set_token_ttl(&self, ttl: Duration) {
         locked(&self.sessions).ttl = ttl;
     }
 
-    /// Every token given out so far is good for nothing.
+    /// Invalidates every token issued so far.
     pub fn expire_tokens(&self) {
         locked(&self.sessions).tokens.clear();
     }
 
-    /// Too many logins have failed: no other succeeds.
+    /// Whether the account is locked after too many failed logins: no further login succeeds.
     pub fn is_locked(&self) -> bool {
         locked(&self.sessions).failures >= ATTEMPTS
     }
 
+    /// Resets the count of failed logins, which unlocks the account.
     pub fn unlock(&self) {
         locked(&self.sessions).failures = 0;
     }
@@ -106,6 +108,7 @@ impl Ceph {
     }
 }
 
+/// The state behind the dashboard's API.
 #[derive(Debug)]
 pub struct Dashboard {
     pub cluster: Arc<Cluster>,
@@ -178,7 +181,7 @@ impl Dashboard {
         }
     }
 
-    /// A page of all images, five unless told otherwise.
+    /// One page of the images; five by default.
     fn images(&self, request: &Request<Body>) -> Response {
         let given = Query::<HashMap<String, String>>::try_from_uri(request.uri());
         let given = given.map(|Query(given)| given).unwrap_or_default();
@@ -205,7 +208,7 @@ impl Dashboard {
         response
     }
 
-    /// `pool%2Fname`, or `pool%2Fnamespace%2Fname`.
+    /// One image, by `pool%2Fname` or `pool%2Fnamespace%2Fname`.
     fn image(&self, spec: &str) -> Response {
         let spec = spec.replace("%2F", "/").replace("%2f", "/");
         let name = spec.strip_prefix(POOL).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
@@ -233,7 +236,7 @@ fn error(code: u16, detail: &str) -> Response {
     status::json(code, json!({"status": code.to_string(), "detail": detail, "request_id": "0"}).to_string())
 }
 
-/// The answer of an injected status, in the dashboard's own words.
+/// The answer to an injected status, worded as the dashboard does.
 fn injected(code: u16, retry_after: Option<u64>) -> Response {
     let mut response = error(code, "an error that was asked for");
     if let Some(seconds) = retry_after {

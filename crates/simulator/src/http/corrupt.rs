@@ -1,4 +1,4 @@
-//! Faults in the body of an answer: cut short, no JSON, or JSON of the wrong types.
+//! Faults in the body of an answer: truncated, not JSON, or JSON of the wrong types.
 
 mod texts;
 
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::faults::Fault;
 
+/// Applies the faults that change a response body, in order; other faults are ignored.
 pub async fn corrupt_body(mut response: Response, faults: &[Fault]) -> Response {
     for fault in faults {
         let (parts, body) = response.into_parts();
@@ -34,7 +35,7 @@ pub async fn corrupt_body(mut response: Response, faults: &[Fault]) -> Response 
     response
 }
 
-/// So many bytes, then the connection breaks.
+/// Sends `limit` bytes, then breaks the connection.
 fn truncated(body: Body, limit: usize) -> Body {
     let mut left = limit;
     let head = body.into_data_stream().map(move |chunk| {
@@ -46,11 +47,11 @@ fn truncated(body: Body, limit: usize) -> Body {
         left -= chunk.len();
         Ok::<Bytes, io::Error>(chunk)
     });
-    // A body that was short enough is broken off too.
+    // A body that is shorter than the limit is broken off too.
     Body::from_stream(head.chain(stream::once(async { Err(io::ErrorKind::ConnectionAborted.into()) })))
 }
 
-/// The same JSON, and so much white space behind it.
+/// Appends `bytes` of white space to the JSON.
 fn swollen(body: Body, bytes: usize) -> Body {
     let piece = Bytes::from_static(&[b' '; 1 << 14]);
     let pieces = bytes.div_ceil(piece.len());
@@ -58,7 +59,7 @@ fn swollen(body: Body, bytes: usize) -> Body {
     Body::from_stream(body.into_data_stream().chain(tail))
 }
 
-/// Each value is changed, except in what tells the kind of object.
+/// Changes each value, except those that name the kind of object.
 async fn changed(body: Body, change: impl Fn(&mut Value)) -> Body {
     rewritten(body, |value| each(value, &change)).await
 }
@@ -83,7 +84,7 @@ fn each(value: &mut Value, change: &impl Fn(&mut Value)) {
     }
 }
 
-/// Each number becomes a string and each string a number.
+/// Turns each number into a string and each string into a number.
 fn wrong_type(value: &mut Value) {
     *value = match value {
         Value::Number(number) => Value::String(format!("about {number}")),
@@ -92,13 +93,14 @@ fn wrong_type(value: &mut Value) {
     };
 }
 
-/// `12`, `0.5`, and quantities such as `199994503n`.
+/// Whether a text is a number or a quantity: `12`, `0.5`, `199994503n`.
 fn is_number(text: &str) -> bool {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     digits.parse::<f64>().is_ok() && text.len() - digits.len() <= 2
 }
 
-/// Each number, written as one or as text, becomes this one; what is none in JSON, such as `NaN`, becomes text.
+/// Replaces each number, including those written as text, by this one. What is not a number in JSON, such as
+/// `NaN`, is written as text.
 fn other_number(value: &mut Value, text: &str) {
     let is_number = match value {
         Value::Number(_) => true,

@@ -1,4 +1,4 @@
-//! Discovery: enough for kubectl and for clients that look before they ask.
+//! API discovery: enough for kubectl and for clients that check what is served before they use it.
 
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ pub fn version() -> Response {
     }))
 }
 
+/// Answers `/api`.
 pub fn core_versions() -> Response {
     object(json!({
         "kind": "APIVersions",
@@ -33,6 +34,7 @@ pub fn core_versions() -> Response {
     }))
 }
 
+/// Answers `/apis` with the installed groups.
 pub fn groups(world: &World) -> Response {
     let groups: Vec<Value> = served()
         .filter(|(group, _)| world.is_installed(group))
@@ -52,6 +54,7 @@ pub fn group(name: &str) -> Response {
     }
 }
 
+/// Answers with the resources of a group and version.
 pub fn resources(group: &str, version: &str) -> Response {
     let of_group = |api: &&Api| api.group == group && api.version == version;
     let mut list: Vec<Value> = Resource::ALL
@@ -91,7 +94,7 @@ pub fn resources(group: &str, version: &str) -> Response {
     }))
 }
 
-/// The named groups with their only versions.
+/// The named API groups, each with its only version.
 fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
     let apis = [
         Resource::VirtualMachines,

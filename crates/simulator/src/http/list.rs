@@ -1,4 +1,4 @@
-//! Lists and single objects. A list is written page by page while it is sent, never held whole.
+//! Lists and single objects. A list is written in parts while it is sent, and is never held as a whole.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -15,9 +15,10 @@ use crate::{
     world::{Object, World},
 };
 
-/// Text that is made before the next part is asked for.
+/// Bytes of text that are written before they are sent.
 const CHUNK: usize = 64 << 10;
 
+/// Answers a list request: the page of objects, or an error `Status`.
 pub fn list(world: &World, resource: Resource, namespace: Option<&str>, query: &ListQuery) -> Response {
     match page(world, resource, namespace, query) {
         Ok(page) => respond(resource, page),
@@ -25,6 +26,7 @@ pub fn list(world: &World, resource: Resource, namespace: Option<&str>, query: &
     }
 }
 
+/// Answers with a single object, or 404.
 pub fn get(world: &World, resource: Resource, namespace: &str, name: &str) -> Response {
     let Some(found) = world.get(resource, &resource.key(namespace, name)) else {
         return status::not_found(&resource.api().qualified(), name);
@@ -34,18 +36,18 @@ pub fn get(world: &World, resource: Resource, namespace: &str, name: &str) -> Re
     status::json(200, out)
 }
 
-/// Objects that pass the selector, by the key that they are stored under.
+/// Whether an object passes the selector, by its key in the store and its labels.
 pub fn selected(selector: &Selector, object: &Object) -> bool {
     let (namespace, name) = object.key.split_once('/').unwrap_or(("", &object.key));
     selector.matches(namespace, name, || objects::labels(&object.body))
 }
 
-/// The keys of a namespace, or all.
+/// Returns the prefix of the keys in a namespace; the empty prefix of all keys if there is none.
 pub fn prefix(namespace: Option<&str>) -> String {
     namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default()
 }
 
-/// A JSON body made of `head`, items with commas between them, and `tail`.
+/// Returns a JSON body made of `head`, items separated by commas, and `tail`.
 pub fn chunked<T: Send + 'static>(
     head: String,
     items: Vec<T>,
@@ -79,11 +81,11 @@ pub fn chunked<T: Send + 'static>(
 struct Page {
     revision: u64,
     items: Vec<Object>,
-    /// Of a page that is not the last: its token, and how many follow, where that is known.
+    /// If this is not the last page: its continue token, and the number of remaining items if that is known.
     next: Option<(String, Option<usize>)>,
 }
 
-/// Where a paged list goes on.
+/// The position after which a paged list continues.
 struct Continue {
     revision: u64,
     after: String,

@@ -1,4 +1,5 @@
-//! The Kubernetes HTTP API of the simulated cluster: every request is counted, meets its faults, and is answered.
+//! The Kubernetes HTTP API of the simulated cluster. Each request is counted, its faults are applied, and it
+//! is answered.
 
 pub mod corrupt;
 mod discovery;
@@ -28,7 +29,7 @@ use path::Ask;
 use query::ListQuery;
 use watch::WatchFaults;
 
-/// Largest body that is read: reviews are small.
+/// The largest request body that is read, in bytes: access reviews are small.
 const BODY_LIMIT: usize = 1 << 20;
 
 pub fn router(cluster: Arc<Cluster>) -> Router {

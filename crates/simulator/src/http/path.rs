@@ -1,7 +1,8 @@
-//! From a path to what it asks for.
+//! Parses a request path into what it asks for.
 
 use crate::resource::{METRICS_GROUP, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP};
 
+/// What a request path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask<'a> {
     Version,
@@ -32,7 +33,7 @@ pub enum Ask<'a> {
     Summary {
         node: &'a str,
     },
-    /// Of a guest's agent.
+    /// The file systems that a guest agent reports.
     Filesystems {
         namespace: &'a str,
         name: &'a str,
@@ -99,7 +100,7 @@ fn subresource<'a>(rest: &[&'a str]) -> Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// The API group that must be installed; core and reviews always are.
+    /// The API group that must be installed. The core group and access reviews always are.
     pub fn group(&self) -> &str {
         match self {
             Self::Group(group) | Self::Resources { group, .. } => group,

@@ -1,4 +1,4 @@
-//! What is asked again and again: PodMetrics, summaries, reviews of access.
+//! Endpoints that are polled: PodMetrics, summaries, file systems of guests, and access reviews.
 
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::{
     resource::{KUBEVIRT_GROUP, POD_METRICS, Resource, SUBRESOURCE_GROUP},
 };
 
-/// metrics-server knows selectors, but neither pages nor watches.
+/// Answers with PodMetrics. metrics-server supports selectors, but neither pages nor watches.
 pub fn metrics(cluster: &Cluster, namespace: Option<&str>, query: &ListQuery) -> Response {
     let mut items = cluster.world.pod_metrics(namespace);
     items.retain(|item| query.selector.matches(&item.namespace, &item.name, || item.labels.clone()));
@@ -27,6 +27,7 @@ pub fn metrics(cluster: &Cluster, namespace: Option<&str>, query: &ListQuery) ->
     status::json(200, chunked(head, items, "]}\n", |out, item: &Sampled| pod_metrics(out, item, false)))
 }
 
+/// Answers with the PodMetrics of one pod, or 404.
 pub fn one_metrics(cluster: &Cluster, namespace: &str, name: &str) -> Response {
     let Some(found) = cluster.world.pod_metrics(Some(namespace)).into_iter().find(|item| item.name == name)
     else {
@@ -37,7 +38,7 @@ pub fn one_metrics(cluster: &Cluster, namespace: &str, name: &str) -> Response {
     status::json(200, out)
 }
 
-/// The API server as the kubelet's proxy: a dead kubelet is a 503 of its own, a lost machine no answer.
+/// Answers as the API server's proxy to a kubelet: a stopped kubelet is a 503, a lost machine never answers.
 pub async fn summary(cluster: &Cluster, name: &str) -> Response {
     let Some(node) = cluster.world.node(name) else { return status::not_found("nodes", name) };
     match node.kubelet {
@@ -53,7 +54,8 @@ pub async fn summary(cluster: &Cluster, name: &str) -> Response {
     }
 }
 
-/// virt-api asks virt-handler on the guest's node, which answers with what it last heard of the agent.
+/// Answers with a guest's file systems. virt-api asks virt-handler on the guest's node, which answers with
+/// what it last received from the agent.
 pub async fn filesystems(cluster: &Cluster, namespace: &str, name: &str) -> Response {
     const QUALIFIED: &str = "virtualmachineinstance.kubevirt.io";
     if !cluster.world.is_installed(KUBEVIRT_GROUP) {
@@ -79,7 +81,7 @@ pub async fn filesystems(cluster: &Cluster, namespace: &str, name: &str) -> Resp
             status::json(200, out)
         }
         Kubelet::Hangs => std::future::pending().await,
-        // A node whose kubelet is gone has no pods that answer.
+        // No pod answers on a node whose kubelet is gone.
         Kubelet::Refuses => {
             let message =
                 format!("Cannot GET request https://{}:8186: connect: connection refused", holder.node);
@@ -88,10 +90,10 @@ pub async fn filesystems(cluster: &Cluster, namespace: &str, name: &str) -> Resp
     }
 }
 
-/// Allowed, unless a fault forbids just that.
+/// Answers an access review: allowed unless a fault forbids this request.
 pub fn review(cluster: &Cluster, body: &[u8]) -> Response {
     let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
-        // Newer clients send protobuf at first.
+        // Newer clients send protobuf first.
         let message = "the body of the request was in an unknown format - accepted media types include: application/json";
         return status::status(415, "UnsupportedMediaType", message);
     };

@@ -1,4 +1,4 @@
-//! The query parameters of lists and watches.
+//! Parses the query parameters of lists and watches.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,26 +6,28 @@ use axum::{extract::Query, http::Uri, response::Response};
 
 use super::{selector::Selector, status};
 
-/// A watch without `timeoutSeconds` ends after half an hour, as the API server's do or a little later.
+/// A watch without `timeoutSeconds` ends after 30 minutes; the API server's end then or a little later.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1_800);
 
+/// The parsed query parameters of a list or watch.
 #[derive(Debug)]
 pub struct ListQuery {
     pub selector: Selector,
-    /// `usize::MAX`: no limit.
+    /// `usize::MAX` means no limit.
     pub limit: usize,
     pub token: Option<String>,
     pub watch: bool,
     pub bookmarks: bool,
-    /// A watch that begins with all objects and a bookmark that ends them.
+    /// Whether a watch starts with all objects, followed by a bookmark that marks their end.
     pub initial_events: bool,
     pub timeout: Duration,
-    /// None: not given.
+    /// `None` if not given.
     pub revision: Option<u64>,
     exact: bool,
 }
 
 impl ListQuery {
+    /// Parses the query string. The error is the 400 to answer with.
     pub fn parse(uri: &Uri) -> Result<Self, Box<Response>> {
         let bad = |message: &str| Box::new(status::bad_request(message));
         let Query(given) = Query::<HashMap<String, String>>::try_from_uri(uri)
@@ -55,7 +57,8 @@ impl ListQuery {
         })
     }
 
-    /// The revision that a list must be of; none: any, so the newest. One that is not reached yet is an error.
+    /// Returns the revision that a list must have; `None` for the newest. Fails with 504 if the requested
+    /// revision is newer than the newest.
     pub fn exact_revision(&self, newest: u64) -> Result<Option<u64>, Box<Response>> {
         match self.revision {
             Some(ahead) if ahead > newest => {

@@ -1,8 +1,8 @@
-//! Label and field selectors.
+//! Parses label and field selectors, and matches objects against them, for lists and watches.
 
 use crate::objects::Labels;
 
-/// All terms must hold.
+/// A selector; all its terms must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     terms: Vec<Term>,
@@ -24,18 +24,19 @@ enum Field {
 }
 
 impl Selector {
-    /// The message is what the API server answers with 400.
+    /// Parses label and field selectors. The error is the message that the API server answers with 400.
     pub fn parse(labels: &str, fields: &str) -> Result<Self, String> {
         let terms = split(labels).into_iter().map(term).collect::<Result<_, _>>()?;
         let fields = split(fields).into_iter().map(field).collect::<Result<_, _>>()?;
         Ok(Self { terms, fields })
     }
 
+    /// Whether the selector matches everything.
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty() && self.fields.is_empty()
     }
 
-    /// Labels are asked for only where a term needs them.
+    /// Whether an object matches. `labels` is called only if a term needs it.
     pub fn matches(&self, namespace: &str, name: &str, labels: impl FnOnce() -> Labels) -> bool {
         let fields = self.fields.iter().all(|(field, equal, want)| {
             let found = if *field == Field::Name { name } else { namespace };
@@ -55,7 +56,7 @@ impl Selector {
     }
 }
 
-/// At commas outside brackets.
+/// Splits at commas outside parentheses.
 fn split(text: &str) -> Vec<&str> {
     let mut depth = 0;
     let terms = text.split(move |c| {

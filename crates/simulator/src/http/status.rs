@@ -1,4 +1,4 @@
-//! Answers that are no object: Kubernetes `Status`, and the plain 404 of an API that is not there.
+//! Answers that are not objects: Kubernetes `Status`, and the plain 404 of an API that is not installed.
 
 use axum::{
     body::Body,
@@ -8,11 +8,12 @@ use axum::{
 
 use crate::objects::{Quoted, put};
 
-/// `reason` is the machine's word, `message` the one that people read.
+/// Returns a `Status`: `reason` is for programs, `message` for people.
 pub fn status(code: u16, reason: &str, message: &str) -> Response {
     json(code, status_object(code, reason, message))
 }
 
+/// Returns the JSON of a `Status`.
 pub fn status_object(code: u16, reason: &str, message: &str) -> String {
     format!(
         r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":{},"reason":"{reason}","code":{code}}}"#,
@@ -20,6 +21,7 @@ pub fn status_object(code: u16, reason: &str, message: &str) -> String {
     )
 }
 
+/// The 404 for an object that does not exist.
 pub fn not_found(qualified: &str, name: &str) -> Response {
     let mut out = String::new();
     let message = format!("{qualified} \"{name}\" not found");
@@ -32,7 +34,7 @@ pub fn not_found(qualified: &str, name: &str) -> Response {
     json(404, out)
 }
 
-/// What the API server says of a path that it does not serve, such as that of a CRD that is not installed.
+/// The API server's answer for a path that it does not serve, such as that of a CRD that is not installed.
 pub fn no_such_path() -> Response {
     answer(404, "text/plain; charset=utf-8", Body::from("404 page not found\n"))
 }
@@ -45,12 +47,12 @@ pub fn bad_request(message: &str) -> Response {
     status(400, "BadRequest", message)
 }
 
-/// A list whose revision, or whose continue token's, is gone.
+/// The answer if the revision of a list or of its continue token has expired.
 pub fn expired(message: &str) -> Response {
     status(410, "Expired", message)
 }
 
-/// The answer of an injected status, worded as the API server does.
+/// The answer to an injected status, worded as the API server does.
 pub fn injected(code: u16, retry_after: Option<u64>, verb: &str, qualified: &str) -> Response {
     let forbidden = format!("{qualified} is forbidden: User \"demo\" cannot {verb} resource \"{qualified}\"");
     let (reason, message) = match code {
@@ -71,7 +73,7 @@ pub fn injected(code: u16, retry_after: Option<u64>, verb: &str, qualified: &str
     response
 }
 
-/// To where nothing listens.
+/// A redirect to an address where nothing listens.
 pub fn redirect() -> Response {
     let mut response = answer(302, "text/html", Body::from("<a href=\"/login\">Found</a>.\n"));
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("http://127.0.0.1:1/login"));

@@ -1,4 +1,4 @@
-//! Watches: a stream of one JSON object a line, for as long as the client wants.
+//! Watches: a stream with one JSON object per line, until the client or the timeout ends it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
     world::Object,
 };
 
-/// How a fault changes this watch.
+/// The faults that apply to this watch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WatchFaults {
     pub dropped: bool,
@@ -32,6 +32,7 @@ pub struct WatchFaults {
     pub gone: bool,
 }
 
+/// Answers a watch with a stream of its events.
 pub fn watch(
     cluster: &Arc<Cluster>,
     resource: Resource,
@@ -61,7 +62,7 @@ struct Feed {
     bookmarks: Interval,
     deadline: Instant,
     stage: Stage,
-    /// Everything up to this revision has been sent.
+    /// All changes up to this revision have been sent.
     cursor: u64,
 }
 
@@ -71,7 +72,7 @@ enum Stage {
     Over,
 }
 
-/// What ended a wait.
+/// Why a wait ended.
 enum Woken {
     Changed,
     Bookmark,
@@ -113,14 +114,14 @@ impl Feed {
         }
     }
 
-    /// The next bytes; none ends the watch in good order, an error breaks the connection.
+    /// Returns the next bytes. `None` ends the watch in good order, an error breaks the connection.
     async fn next(&mut self) -> Option<Chunk> {
         loop {
             if self.handicap.silent {
                 std::future::pending::<()>().await;
             }
             if self.handicap.dropped {
-                // The answer's head goes out first: the watch was open when it broke.
+                // The head of the response is sent first, so that the watch was open when it broke.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 return self.end(Some(Err(io::ErrorKind::ConnectionReset.into())));
             }
@@ -140,7 +141,7 @@ impl Feed {
         }
     }
 
-    /// What can be sent at once: `Some(None)` is nothing, none that the watch is over.
+    /// Returns what can be sent at once: `Some(None)` if there is nothing, `None` if the watch is over.
     fn pending(&mut self) -> Option<Option<Bytes>> {
         if !self.cluster.world.is_installed(self.resource.api().group) {
             return None;
@@ -159,9 +160,9 @@ impl Feed {
         }
     }
 
-    /// Changes since the cursor, as lines.
+    /// Returns the changes since the cursor, one per line; `None` if there are none.
     fn news(&mut self) -> Option<Bytes> {
-        // Marked as seen first, so that a change during the look is not missed.
+        // Marked as seen before it looks, so that a change in between is not missed.
         self.changed.borrow_and_update();
         let Ok((events, upto)) = self.cluster.world.since(self.resource, self.cursor) else {
             self.stage = Stage::Over;
@@ -173,7 +174,8 @@ impl Feed {
         (!out.is_empty()).then(|| out.into())
     }
 
-    /// An object that begins or ceases to match the selector is added or deleted for this watch.
+    /// Writes one change. An object that starts or stops matching the selector is ADDED to or DELETED from
+    /// this watch.
     fn write(&self, out: &mut String, event: &Event<Stored>) {
         let visible =
             |object: &&Object| object.key.starts_with(&self.prefix) && selected(&self.query.selector, object);
@@ -235,17 +237,17 @@ impl Drop for Feed {
     }
 }
 
-/// A watch without a revision, or from 0, begins with all that exists.
+/// Returns how a watch starts: without a revision, or with revision 0, it starts with all existing objects.
 fn begin(cluster: &Cluster, resource: Resource, namespace: Option<&str>, query: &ListQuery) -> (Stage, u64) {
     if let (Some(revision @ 1..), false) = (query.revision, query.initial_events) {
         return (Stage::Live, revision);
     }
-    // The newest revision is never too old.
+    // The newest revision cannot have expired.
     let (objects, revision) = cluster.world.list(resource, &prefix(namespace), "", None).unwrap_or_default();
     (Stage::Initial(objects.into_iter()), revision)
 }
 
-/// The next part of the initial objects; empty when there are no more.
+/// Returns the next part of the initial objects; empty if there are no more.
 fn initial(resource: Resource, query: &ListQuery, objects: &mut std::vec::IntoIter<Object>) -> String {
     const CHUNK: usize = 64 << 10;
     let mut out = String::new();
@@ -262,7 +264,8 @@ fn line(out: &mut String, kind: &str, resource: Resource, object: &Object, revis
     out.push_str("}\n");
 }
 
-/// A listener that fell behind may have missed its own name.
+/// Whether a signal is for this watch. A receiver that lagged behind may have missed it, so that counts as a
+/// hit.
 fn meant(target: Result<Target, broadcast::error::RecvError>, class: &Class, path: &str) -> bool {
     match target {
         Ok(target) => target.hits(class, path),

@@ -1,4 +1,4 @@
-//! The PersistentVolumeClaim of a disk.
+//! Writes the PersistentVolumeClaim of a disk.
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,8 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
     })
 });
 
-/// The hostpath provisioner gives what its pool has, in whole GiB (`roundDownCapacityPretty`).
+/// The capacity of the claim. The hostpath provisioner reports the size of its pool, in whole GiB
+/// (`roundDownCapacityPretty`).
 fn capacity(disk: &Disk) -> String {
     match disk.backend {
         Backend::HostPathCsi(pool) => format!("{}Gi", pool >> 30),

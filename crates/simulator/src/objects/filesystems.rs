@@ -1,4 +1,4 @@
-//! What virt-api passes on of a guest agent: `VirtualMachineInstanceFileSystemList`.
+//! The file systems that virt-api passes on from a guest agent: `VirtualMachineInstanceFileSystemList`.
 
 use super::{
     guest::{device, is_windows},
@@ -20,6 +20,7 @@ struct Mounted<'a> {
     total: u64,
 }
 
+/// Writes the list of the guest's file systems at `at`.
 pub fn filesystems(out: &mut String, guest: &Guest, at: Millis) {
     out.push_str(
         r#"{"kind":"VirtualMachineInstanceFileSystemList","apiVersion":"subresources.kubevirt.io/v1","metadata":{},"items":["#,
@@ -44,8 +45,8 @@ pub fn filesystems(out: &mut String, guest: &Guest, at: Millis) {
     out.push_str("]}");
 }
 
-/// udev's ID_SERIAL: SCSI and SATA have the model before the serial, and libvirt identifies a SCSI disk without one by its
-/// alias.
+/// The `ID_SERIAL` of udev. SCSI and SATA put the model before the serial, and libvirt identifies a SCSI disk
+/// without a serial by its alias.
 fn udev_serial(disk: &Disk) -> Option<String> {
     let serial = given(disk);
     match disk.bus {
@@ -58,7 +59,7 @@ fn udev_serial(disk: &Disk) -> Option<String> {
     }
 }
 
-/// As the drivers tell it: in a field of 20 characters where the bus has one.
+/// The serial as the Windows drivers report it: padded to 20 characters on a bus with a field of that length.
 fn windows_serial(disk: &Disk) -> Option<String> {
     let serial = given(disk)?;
     Some(match disk.bus {
@@ -76,7 +77,7 @@ fn first(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
-/// A boot disk has the firmware's partition beside the system's.
+/// Returns the file systems of a disk. A boot disk has the firmware's partition in addition to the system's.
 fn mounted<'a>(guest: &Guest, index: usize, disk: &'a Disk, at: Millis) -> Vec<Mounted<'a>> {
     let of = |name: String, mount_point: String, kind, used, total| Mounted {
         disk,
@@ -92,7 +93,7 @@ fn mounted<'a>(guest: &Guest, index: usize, disk: &'a Disk, at: Millis) -> Vec<M
         let volume = |part: u32| format!("\\\\?\\Volume{{{index:08x}-0000-0000-0000-{part:012x}}}\\");
         let mut volumes = vec![of(volume(3), format!("{letter}:\\"), "NTFS", used, total)];
         if disk.boot {
-            // Firmware and recovery are mounted nowhere: the agent gives no sizes, and KubeVirt writes 0.
+            // Firmware and recovery are not mounted: the agent gives no sizes, and KubeVirt writes 0.
             volumes.insert(0, of(volume(1), "System Reserved".into(), "FAT32", 0, 0));
             volumes.push(of(volume(4), "System Reserved".into(), "NTFS", 0, 0));
         }
@@ -108,5 +109,5 @@ fn mounted<'a>(guest: &Guest, index: usize, disk: &'a Disk, at: Millis) -> Vec<M
     }
 }
 
-/// Of an EFI partition of 104 MiB.
+/// Bytes used on an EFI partition of 104 MiB.
 const EFI_USED: u64 = 6_364_160;

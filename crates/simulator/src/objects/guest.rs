@@ -1,4 +1,4 @@
-//! The places that several templates of one guest's objects share.
+//! The placeholders that several templates of a guest's objects share.
 
 use super::{
     Part, labels,
@@ -10,7 +10,7 @@ use crate::{
     hardware::{Disk, DiskMode, Network},
 };
 
-/// Fills a place that means the same in every object of a guest.
+/// Fills a placeholder that means the same in every object of a guest.
 pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: u64) {
     match place {
         "name" => put!(out, "{}", Quoted(&guest.name)),
@@ -49,7 +49,7 @@ pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: 
     }
 }
 
-/// A guest that shows everything an object can have, for the sample that `managedFields` are made from.
+/// A guest that uses every field, for the sample objects from which `managedFields` are derived.
 pub fn sample() -> Guest {
     let mut guest = Guest::new("sample", "sample").running_on("sample", 0);
     guest.disks.push(Disk::new("sample", "data", "20Gi"));
@@ -70,7 +70,7 @@ pub fn condition(out: &mut String, kind: &str, met: bool, at: i64, reason: &str,
     out.push('}');
 }
 
-/// The condition that says who has paused the guest, if somebody has. It follows others.
+/// Writes the condition that says who paused the guest, if it is paused. It follows other conditions.
 pub fn paused(out: &mut String, guest: &Guest) {
     if let Some(pause) = guest.paused {
         let (reason, message) = pause.words();
@@ -79,7 +79,7 @@ pub fn paused(out: &mut String, guest: &Guest) {
     }
 }
 
-/// KubeVirt's device name of the n-th disk.
+/// KubeVirt's device name of the disk at `index`: `vda`, `vdb`.
 pub fn device(index: usize) -> String {
     format!("vd{}", char::from(b'a' + (index % 24) as u8))
 }
@@ -88,6 +88,7 @@ pub fn is_windows(guest: &Guest) -> bool {
     guest.os_image.starts_with("windows")
 }
 
+/// Whether the guest is running.
 pub fn is_up(guest: &Guest) -> bool {
     guest.state == State::Running
 }
@@ -96,7 +97,7 @@ fn virt_network(out: &mut String, network: &Network) {
     put!(out, r#"{{"multus":{{"networkName":{0}}},"name":{0}}}"#, Quoted(&network.name));
 }
 
-/// With a comma after each, because the template's own cloud-init disk follows.
+/// Writes a comma after each disk, because the template's cloud-init disk follows.
 fn domain_disks(out: &mut String, guest: &Guest) {
     for disk in &guest.disks {
         let order = if disk.boot { r#""bootOrder":1,"# } else { "" };

@@ -1,4 +1,4 @@
-//! The KubeVirt VirtualMachineInstance: one start of a VM.
+//! Writes the KubeVirt VirtualMachineInstance, which stands for one start of a VM.
 
 use std::sync::LazyLock;
 
@@ -67,7 +67,8 @@ fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
     });
 }
 
-/// virt-controller lists every pod of the instance in `activePods`, finished ones of a migration too.
+/// Writes where the instance runs. virt-controller lists every pod of the instance in `activePods`, including
+/// finished ones of a migration.
 fn placement(out: &mut String, guest: &Guest) {
     out.push_str(r#""activePods":{"#);
     join(out, guest.current_launchers(), |out, launcher| {

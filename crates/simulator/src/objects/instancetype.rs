@@ -1,10 +1,10 @@
-//! An instance type, as KubeVirt's common-instancetypes come.
+//! An instance type, in the form of KubeVirt's common-instancetypes.
 
 use serde_json::{Value, json};
 
 use crate::{clock::rfc3339, guest::Guest, rng};
 
-/// With the size of the first guest that names it.
+/// Returns the instance type with the size of the first guest that names it.
 pub fn instancetype(name: &str, guest: &Guest) -> Value {
     json!({
         "apiVersion": "instancetype.kubevirt.io/v1beta1", "kind": "VirtualMachineClusterInstancetype",

@@ -1,4 +1,4 @@
-//! Labels: what selectors see, and what PodMetrics carry over from their pods.
+//! Labels: what selectors match, and what PodMetrics take over from their pods.
 
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ pub fn of_raw(value: &Value) -> Labels {
     labels.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-/// Writes them as a JSON object.
+/// Writes labels as a JSON object.
 pub fn write(out: &mut String, labels: &Labels) {
     out.push('{');
     join(out, labels, |out, (name, value)| put!(out, "{}:{}", Quoted(name), Quoted(value)));
@@ -86,7 +86,7 @@ fn of_claim() -> Labels {
     ]
 }
 
-/// Label values end at 63 characters.
+/// Returns a label. Kubernetes limits the value to 63 characters.
 fn label(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.chars().take(63).collect())
 }

@@ -1,4 +1,4 @@
-//! The launcher pod: the pod that a guest runs in.
+//! Writes the launcher pod, in which a guest runs.
 
 use std::sync::LazyLock;
 
@@ -53,7 +53,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, pod: &Launcher, r
         "mounts" => mounts(out, guest),
         "devices" => devices(out, guest),
         "cpuRequest" => put!(out, "{}", guest.cpu * 100),
-        // The guest's memory and about 240 MiB for QEMU and libvirt.
+        // The guest's memory plus about 240 MiB for QEMU and libvirt.
         "memoryRequest" => put!(out, "{}Mi", (guest.memory_bytes() >> 20) + 240),
         "nodeName" if !pod.node.is_empty() => put!(out, r#""nodeName":{},"#, Quoted(&pod.node)),
         "nodeName" => {}
@@ -75,7 +75,7 @@ fn freezer(out: &mut String, guest: &Guest, verb: &str) {
     put!(out, "{}", Quoted(&command));
 }
 
-/// A hotplugged disk is mounted by its attachment pod, not here.
+/// The disks that the launcher mounts. A hotplugged disk is mounted by its attachment pod.
 fn mounted(guest: &Guest) -> impl Iterator<Item = &Disk> {
     guest.disks.iter().filter(|disk| disk.mode != DiskMode::Hotplug)
 }

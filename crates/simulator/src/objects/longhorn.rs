@@ -1,4 +1,4 @@
-//! Longhorn's own object of a volume.
+//! Writes the Longhorn Volume of a disk.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{guest::Guest, hardware::Disk, resource::Resource};
 
-/// Where Longhorn keeps all of them, whatever namespace their claims are in.
+/// The namespace of all Longhorn volumes, whatever the namespace of their claims.
 pub const NAMESPACE: &str = "longhorn-system";
 
 pub fn render(out: &mut String, guest: &Guest, disk: &Disk, revision: u64) {
@@ -36,7 +36,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, disk: &Disk, revi
         "volumeUid" => out.push_str(&guest.uid(&format!("longhorn-{}", disk.claim))),
         "claim" => put!(out, "{}", Quoted(&disk.claim)),
         "bytes" => put!(out, "{}", disk.bytes()),
-        // An object has no figure of every moment: what stood there when the guest settled on its node.
+        // An object cannot follow every moment: this is the value from when the guest settled on its node.
         "actualSize" => put!(out, "{}", disk.allocated(guest.settled())),
         "node" => put!(out, "{}", Quoted(guest.holder().map_or("", |holder| &holder.node))),
         "state" => out.push_str(if attached { "attached" } else { "detached" }),

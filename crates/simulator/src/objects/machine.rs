@@ -1,4 +1,4 @@
-//! The KubeVirt VirtualMachine.
+//! Writes the KubeVirt VirtualMachine of a guest.
 
 use std::sync::LazyLock;
 
@@ -55,7 +55,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, revision: u64) {
     });
 }
 
-/// KubeVirt's own word for the state.
+/// KubeVirt's `printableStatus`.
 fn printable_status(guest: &Guest) -> &'static str {
     match guest.state {
         State::Running if guest.stopping.is_some() => "Stopping",
@@ -80,7 +80,7 @@ fn owner(out: &mut String, guest: &Guest) {
     }
 }
 
-/// CPU and memory; an instancetype has them in the template's stead.
+/// Writes CPU and memory, unless an instance type defines them.
 fn ordered(out: &mut String, guest: &Guest) {
     if guest.instancetype.is_none() {
         put!(
@@ -94,7 +94,7 @@ fn ordered(out: &mut String, guest: &Guest) {
     }
 }
 
-/// CDI makes the boot disk's claim out of an image.
+/// Writes the template from which CDI creates the boot disk's claim out of an image.
 fn data_volumes(out: &mut String, guest: &Guest) {
     out.push_str(r#""dataVolumeTemplates":["#);
     join(out, guest.disks.iter().filter(|disk| disk.boot), |out, disk| {

@@ -1,19 +1,19 @@
-//! `managedFields` as a real API server keeps them: half the weight of every object. They are worked out once for each
-//! kind, from a sample object.
+//! `managedFields` as a real API server keeps them: half the size of every object. They are computed once for
+//! each kind, from a sample object.
 
 use serde_json::{Map, Value, json};
 
 use super::template::Template;
 use crate::resource::Resource;
 
-/// Who manages which top-level fields of an object.
+/// A manager and the top-level fields that it manages.
 pub struct Manager {
     pub name: &'static str,
     pub subresource: &'static str,
     pub fields: &'static [&'static str],
 }
 
-/// A kind's template with `${managed}` written out, worked out from the sample that `render` writes.
+/// Returns a kind's template with `${managed}` filled in, computed from the sample that `render` writes.
 pub fn complete(
     source: &str,
     resource: Resource,
@@ -22,12 +22,12 @@ pub fn complete(
 ) -> Template {
     let mut sample = format!(r#"{{"apiVersion":"{}","#, resource.api().api_version());
     render(&Template::new(&source.replace("${managed}", "[]")), &mut sample);
-    // A template that is no JSON would only lose its managedFields here; the tests parse every kind.
+    // A template that is not valid JSON would only lose its managedFields here; the tests parse every kind.
     let sample = serde_json::from_str(&(sample + "}")).unwrap_or_default();
     Template::new(&source.replace("${managed}", &managed_fields(&sample, managers)))
 }
 
-/// The JSON of `managedFields`, with `${created}` and `${changed}` as places for times.
+/// Returns the JSON of `managedFields`, with the placeholders `${created}` and `${changed}` for times.
 fn managed_fields(sample: &Value, managers: &[Manager]) -> String {
     let api_version = sample.get("apiVersion").cloned().unwrap_or(Value::Null);
     let entries = managers.iter().map(|manager| {
@@ -50,7 +50,7 @@ fn managed_fields(sample: &Value, managers: &[Manager]) -> String {
     Value::Array(entries.collect()).to_string()
 }
 
-/// Fields that the API server itself writes have no manager.
+/// Fields that the API server itself writes, which have no manager.
 const UNMANAGED: [&str; 6] =
     ["name", "namespace", "uid", "resourceVersion", "creationTimestamp", "managedFields"];
 
@@ -68,7 +68,7 @@ fn fields(value: &Value) -> Value {
     }
 }
 
-/// Elements of a list with merge keys are owned one by one.
+/// The elements of a list with merge keys, which are owned one by one.
 fn elements(items: &[Value]) -> Value {
     let mut owned = Map::new();
     for item in items {

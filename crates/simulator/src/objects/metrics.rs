@@ -15,11 +15,11 @@ pub struct Sampled {
     pub namespace: String,
     pub name: String,
     pub labels: Labels,
-    /// By the clock of the pod's node.
+    /// When the pod was sampled, by the clock of its node.
     pub at: Millis,
-    /// When metrics-server was asked, by its own.
+    /// When metrics-server was asked, by its own clock.
     pub made: Millis,
-    /// Time between the two samples that the rate is of.
+    /// Milliseconds between the two samples that the rate is computed from.
     pub window_ms: u32,
     pub containers: Vec<(String, Usage)>,
 }
@@ -52,7 +52,7 @@ pub fn pod_metrics(out: &mut String, sampled: &Sampled, typed: bool) {
     out.push_str("]}");
 }
 
-/// A duration as Go prints it: `15s`, `15.046s`.
+/// Formats milliseconds as Go prints a duration: `15s`, `15.046s`.
 fn go_duration(ms: u32) -> String {
     match (ms / 1000, ms % 1000) {
         (seconds, 0) => format!("{seconds}s"),

@@ -1,5 +1,5 @@
-//! What stands in the store, and its JSON: made on demand out of compact records, because ten thousand VMs are hundreds
-//! of megabytes of pods and instances once they are written out.
+//! The objects in the store and their JSON. JSON is written on demand from compact records, because the pods
+//! and instances of 10,000 VMs take hundreds of megabytes as text.
 
 mod claim;
 mod filesystems;
@@ -45,18 +45,18 @@ pub enum Body {
     Plain(Arc<PlainPod>),
     Node(Arc<Node>),
     Namespace(Arc<str>),
-    /// Exactly this, as a test wrote it.
+    /// A test's own object, served exactly as it was written.
     Raw(Arc<Value>),
 }
 
-/// One of the objects that stand for a guest; numbers are a launcher's serial and a disk's index.
+/// One of the objects of a guest. The numbers are a launcher's serial and a disk's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Wukong,
     Machine,
     Instance,
     Launcher(u32),
-    /// The pods that hold hotplugged disks; they are kept as plain pods.
+    /// The pods that hold hotplugged disks; they are stored as plain pods.
     Attachment,
     Claim(usize),
     PersistentVolume(usize),
@@ -66,7 +66,7 @@ pub enum Part {
 /// Label names and values of an object.
 pub type Labels = Vec<(String, String)>;
 
-/// Writes an object; `typed` tells whether `kind` and `apiVersion` go in.
+/// Writes an object; `typed` says whether to include `kind` and `apiVersion`.
 pub fn render(out: &mut String, resource: Resource, body: &Body, revision: u64, typed: bool) {
     out.push('{');
     if typed {
@@ -93,7 +93,7 @@ pub fn labels(body: &Body) -> Labels {
     }
 }
 
-/// The start of a list, up to its first item.
+/// Writes the start of a list, up to its first item.
 pub fn list_head(out: &mut String, api: &Api, metadata: &str) {
     put!(
         out,
@@ -103,7 +103,7 @@ pub fn list_head(out: &mut String, api: &Api, metadata: &str) {
     );
 }
 
-/// A test's object, with the version that the store gave it.
+/// Writes a test's object with the version that the store gave it.
 fn render_raw(out: &mut String, value: &Value, revision: u64) {
     let mut copy = value.as_object().cloned().unwrap_or_default();
     copy.retain(|name, _| name != "kind" && name != "apiVersion");

@@ -1,4 +1,4 @@
-//! Nodes and namespaces.
+//! Writes Nodes and Namespaces.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The PersistentVolume behind a disk's claim.
+//! Writes the PersistentVolume behind a disk's claim.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ pub fn render(out: &mut String, guest: &Guest, disk: &Disk, revision: u64) {
     write(&TEMPLATE, out, guest, disk, revision);
 }
 
-/// Who provisions such a disk's volume.
+/// The provisioner of the disk's volume.
 pub fn driver(disk: &Disk) -> &'static str {
     match (disk.mode, disk.backend) {
         (DiskMode::Shared(_), _) => "nfs.csi.k8s.io",

@@ -1,4 +1,4 @@
-//! Pods that are no launcher: daemons, operators, and those that attach a hotplugged disk.
+//! Pods that are not launchers: daemons, operators, and those that attach a hotplugged disk.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ pub fn render(out: &mut String, pod: &PlainPod, revision: u64) {
     write(&TEMPLATE, out, pod, revision);
 }
 
-/// The pod `hp-volume-…` that holds a hotplugged disk's claim, so that the launcher need not be restarted for it.
+/// The pod `hp-volume-…` that holds a hotplugged disk's claim, so that the launcher need not be restarted.
 pub fn attachment(guest: &Guest, disk: &Disk) -> PlainPod {
     let (node, owner) = match guest.holder() {
         Some(holder) => (holder.node.as_str(), holder.serial),

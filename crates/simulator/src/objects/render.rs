@@ -1,4 +1,4 @@
-//! Which object of a guest is written by which template.
+//! Maps each object of a guest to the template that writes it.
 
 use super::{Part, claim, instance, launcher, longhorn, machine, persistent_volume, wukong};
 use crate::guest::Guest;

@@ -20,7 +20,8 @@ pub struct Tenant {
     pub volumes: Vec<(String, Option<String>, VolumeFigures)>,
 }
 
-/// Writes the whole summary. `at` is when containers were sampled, `volumes_at` when volumes were: once a minute.
+/// Writes the whole summary. `at` is when containers were sampled; `volumes_at` is when volumes were, once a
+/// minute by default.
 pub fn summary(out: &mut String, node: &Node, tenants: &[Tenant], at: Millis, volumes_at: Millis) {
     node_stats(out, node, tenants, at);
     out.push_str(r#","pods":["#);
@@ -113,7 +114,7 @@ fn volume(out: &mut String, at: Millis, name: &str, claim: Option<(&str, &str)>,
 }
 
 fn processor(out: &mut String, nanos: u64, at: Millis) {
-    // A counter that goes on: what the pod would have used since the epoch began, at the rate of now.
+    // A growing counter: the current rate times the seconds since the epoch, modulo 10,000,000.
     let total = nanos.saturating_mul((at / SECOND).unsigned_abs() % 10_000_000);
     put!(
         out,
@@ -144,7 +145,7 @@ fn file_system(out: &mut String, at: Millis, used: u64, capacity: u64) {
     );
 }
 
-/// A usage in nanocores and bytes; what a test wrote and nobody can read counts as nothing here.
+/// Returns a usage in nanocores and bytes. An invalid fixed quantity counts as zero.
 fn numbers(usage: &Usage) -> (u64, u64) {
     let nanos = match (usage.cpu.strip_suffix('n'), usage.cpu.strip_suffix('m')) {
         (Some(nanos), _) => nanos.parse().unwrap_or(0),

@@ -1,15 +1,15 @@
-//! JSON templates: read once, then filled by appending to a string, so that ten thousand pods are rendered in a moment.
+//! JSON templates: parsed once, then filled by appending to a string, so that rendering 10,000 pods is fast.
 
-/// Text with `${name}` places in it.
+/// Text with `${name}` placeholders.
 #[derive(Debug)]
 pub struct Template {
-    /// Each literal, with the place that follows it.
+    /// Each literal, and the placeholder after it.
     parts: Vec<(String, String)>,
     tail: String,
 }
 
 impl Template {
-    /// White space outside strings is dropped, as the API server writes none.
+    /// Parses a template. White space outside strings is dropped, since the API server writes none.
     pub fn new(source: &str) -> Self {
         let compact = minify(source);
         let mut parts = Vec::new();
@@ -22,7 +22,7 @@ impl Template {
         Self { parts, tail: rest.to_owned() }
     }
 
-    /// The text, each place filled by `fill`.
+    /// Writes the text; `fill` writes the value of each placeholder.
     pub fn render(&self, out: &mut String, mut fill: impl FnMut(&mut String, &str)) {
         for (literal, name) in &self.parts {
             out.push_str(literal);
@@ -32,7 +32,7 @@ impl Template {
     }
 }
 
-/// `"…"` with everything escaped that JSON wants escaped; for use in `format!` and the like.
+/// A JSON string: `"…"` with all necessary escapes, for use in `format!` and the like.
 pub struct Quoted<'a>(pub &'a str);
 
 impl std::fmt::Display for Quoted<'_> {

@@ -1,4 +1,4 @@
-//! The Wukong: what a person ordered, and what the operator reports of it.
+//! Writes the Wukong: the desired VM, and what the operator reports about it.
 
 use std::sync::LazyLock;
 
@@ -89,7 +89,7 @@ fn ordered_network(out: &mut String, network: &Network) {
     put!(out, r#","bridgeName":{},"ipConfig":{{"mode":"dhcp"}}}}"#, Quoted(&format!("br-{}", network.name)));
 }
 
-/// Addresses are known once the guest runs.
+/// Writes the observed networks. Addresses are known only while the guest runs.
 fn observed_networks(out: &mut String, guest: &Guest) {
     if guest.state != State::Running {
         return;

@@ -1,5 +1,5 @@
-//! A Prometheus beside the cluster, as far as `/api/v1/query` and `query_range` go: it has scraped every kubelet and virt-handler that
-//! answers.
+//! A Prometheus that belongs to the cluster. It supports `/api/v1/query` and `query_range`, and has scraped
+//! every kubelet and virt-handler that answers.
 
 mod pattern;
 mod query;
@@ -26,7 +26,7 @@ use super::{
 use query::Expr;
 
 const BODY_LIMIT: usize = 1 << 20;
-/// Prometheus' own limit.
+/// The largest number of steps in a range query, as in Prometheus.
 const MOST_STEPS: Millis = 11_000;
 
 pub fn router(cluster: Arc<Cluster>) -> Router {
@@ -61,7 +61,7 @@ async fn instant(cluster: &Cluster, request: Request<Body>) -> Response {
     }
 }
 
-/// The past is a function of the seed and of time, as the present is.
+/// Answers a range query. Past values are a function of the seed and the time, as current ones are.
 async fn range(cluster: &Cluster, request: Request<Body>) -> Response {
     let Some(given) = parameters(request).await else { return bad_data("the parameters cannot be read") };
     let millis = |name: &str| {
@@ -77,7 +77,7 @@ async fn range(cluster: &Cluster, request: Request<Body>) -> Response {
     if (end - start) / step >= MOST_STEPS {
         return bad_data("exceeded maximum resolution of 11,000 points per timeseries");
     }
-    // Nothing has been scraped of the future.
+    // There are no samples of the future.
     let now = cluster.world.clock.now();
     let steps: Vec<Millis> = (start..=end.min(now)).step_by(step as usize).collect();
     match query::parse(given.get("query").map(String::as_str).unwrap_or_default()) {
@@ -101,7 +101,7 @@ fn matrix(steps: &[Millis], found: query::Matrix) -> Response {
     status::json(200, out)
 }
 
-/// Those of the query, or of a form that was posted.
+/// Returns the parameters of the query string, or of a posted form; `None` if they cannot be read.
 async fn parameters(request: Request<Body>) -> Option<HashMap<String, String>> {
     let posted = request.method() == Method::POST;
     let uri = match posted {
@@ -148,7 +148,7 @@ fn metric(out: &mut String, labels: &[(String, String)]) {
     out.push('}');
 }
 
-/// Times are seconds, values text.
+/// Writes a sample: the time in seconds, the value as text.
 fn sample(out: &mut String, at: Millis, value: f64) {
     put!(out, r#"[{}.{:03},"{value}"]"#, at.div_euclid(SECOND), at.rem_euclid(SECOND));
 }
@@ -157,7 +157,7 @@ fn bad_data(why: &str) -> Response {
     status::json(400, format!(r#"{{"status":"error","errorType":"bad_data","error":{}}}"#, Quoted(why)))
 }
 
-/// The answer of an injected status, in the API's own words.
+/// The answer to an injected status, worded as Prometheus does.
 fn injected(code: u16, retry_after: Option<u64>) -> Response {
     let kind = match code {
         503 => "unavailable",

@@ -1,12 +1,13 @@
-//! Regular expressions of label matchers. Prometheus reads them by RE2, whose syntax the `regex` crate shares.
+//! Regular expressions of label matchers. Prometheus uses RE2, whose syntax the `regex` crate shares.
 
 use regex::Regex;
 
-/// A pattern that matches whole texts, as Prometheus anchors its patterns.
+/// A pattern that must match the whole text, since Prometheus anchors its patterns.
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
 
 impl Pattern {
+    /// Parses a pattern. The error is a message in Prometheus' words.
     pub fn parse(text: &str) -> Result<Self, String> {
         // `model/labels/regexp.go` of Prometheus: `^(?s:` + pattern + `)$`.
         let anchored = format!("^(?s:{text})$");

@@ -1,5 +1,5 @@
-//! PromQL, as far as this program's kind of client speaks it: a selector with matchers, a range of it, its `rate`,
-//! aggregations `by` labels, and `or` between vectors.
+//! The subset of PromQL that a client such as this program uses: a selector with matchers, a range of it, its
+//! `rate`, aggregations `by` labels, and `or` between vectors.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,6 +13,7 @@ use crate::{
     world::World,
 };
 
+/// A parsed query. Durations are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     Instant(Selector),
@@ -22,6 +23,7 @@ pub enum Expr {
     Or(Box<Expr>, Box<Expr>),
 }
 
+/// The operator of an aggregation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     Sum,
@@ -30,14 +32,14 @@ pub enum Operator {
     Avg,
 }
 
-/// Labels, and a value at each step.
+/// Labels, and a value at each step, for each series.
 pub type Matrix = Vec<(Vec<(String, String)>, Vec<Option<f64>>)>;
 
-/// Labels and a value.
+/// Labels and a value, for each series.
 pub type Vector = Vec<(Vec<(String, String)>, f64)>;
 
 impl Expr {
-    /// The value of each series at `now`; a range has none.
+    /// Returns the value of each series at `now`; none for a range.
     pub fn vector(&self, world: &World, now: Millis) -> Vector {
         match self {
             Self::Range(..) => Vec::new(),
@@ -56,7 +58,7 @@ impl Expr {
 }
 
 impl Expr {
-    /// The value of each series at each of `steps`; a range has none.
+    /// Returns the value of each series at each of `steps`; none for a range.
     pub fn matrix(&self, world: &World, steps: &[Millis]) -> Matrix {
         match self {
             Self::Range(..) => Vec::new(),
@@ -80,7 +82,7 @@ impl Expr {
 
 type Named<T> = (Vec<(String, String)>, T);
 
-/// The first, and of the second what has other labels, the metric's name aside.
+/// `first or second`: all of `first`, and those of `second` whose labels differ, the metric's name aside.
 fn either<T>(mut first: Vec<Named<T>>, second: Vec<Named<T>>) -> Vec<Named<T>> {
     let unnamed = |labels: &[(String, String)]| -> Vec<_> {
         labels.iter().filter(|(name, _)| name != "__name__").cloned().collect()
@@ -124,6 +126,7 @@ impl Operator {
     }
 }
 
+/// Parses a query. The error is the message to answer with.
 pub fn parse(text: &str) -> Result<Expr, String> {
     let mut parser = Parser { rest: text.trim() };
     let expr = parser.expr()?;
@@ -179,7 +182,7 @@ impl<'a> Parser<'a> {
         Ok(inner)
     }
 
-    /// `by (a, b)`, if it stands here.
+    /// Parses `by (a, b)`, if present.
     fn by(&mut self) -> Result<Vec<String>, String> {
         let mut labels = Vec::new();
         if !self.rest.starts_with("by") {
@@ -225,7 +228,7 @@ impl<'a> Parser<'a> {
         Ok(Matcher { label, wanted, pattern })
     }
 
-    /// A string in double quotes, and its escapes.
+    /// Parses a string in double quotes with its escapes.
     fn string(&mut self) -> Result<String, String> {
         self.expect("\"")?;
         let mut text = String::new();
@@ -247,7 +250,7 @@ impl<'a> Parser<'a> {
         Err("unterminated quoted string".to_owned())
     }
 
-    /// `5m]`
+    /// Parses the rest of a range: `5m]`.
     fn duration(&mut self) -> Result<Millis, String> {
         let (text, rest) = self.rest.split_once(']').ok_or_else(|| self.unexpected())?;
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -284,7 +287,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, sign: &str) -> Result<(), String> {
-        // White space inside quotes is the string's own.
+        // White space after an opening quote belongs to the string.
         match self.rest.strip_prefix(sign) {
             Some(rest) => {
                 self.rest = if sign == "\"" { rest } else { rest.trim_start() };

@@ -1,11 +1,12 @@
-//! Which series a query means.
+//! Matchers that select series.
 
 use super::pattern::Pattern;
 
-/// The metric's name is the label `__name__`.
+/// A selector. The metric's name is the label `__name__`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selector(pub Vec<Matcher>);
 
+/// A label matcher. `wanted` is false for `!=` and `!~`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matcher {
     pub label: String,
@@ -20,13 +21,14 @@ pub enum Test {
 }
 
 impl Selector {
+    /// Whether a series with these labels matches. A missing label counts as empty.
     pub fn matches(&self, labels: &[(String, String)]) -> bool {
         let value =
             |name: &str| labels.iter().find(|(label, _)| label == name).map_or("", |(_, value)| value);
         self.0.iter().all(|matcher| matcher.allows(value(&matcher.label)))
     }
 
-    /// Whether a series with this one label alone would match, as far as that label goes.
+    /// Whether the matchers of this label accept the value; other labels are not checked.
     pub fn allows(&self, label: &str, value: &str) -> bool {
         self.0.iter().filter(|matcher| matcher.label == label).all(|matcher| matcher.allows(value))
     }

@@ -1,4 +1,4 @@
-//! What has been scraped: each kubelet's volumes, and what virt-handler says of each guest.
+//! The time series that have been scraped: volumes from each kubelet, and guests from virt-handler.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::{
     world::{Pace, World},
 };
 
-/// An instant vector looks back this far.
+/// How far back an instant vector looks for a sample, as in Prometheus.
 const LOOKBACK: Millis = 5 * MINUTE;
-/// A guest's CPU counts as even for this long.
+/// A guest's CPU usage counts as constant for this long.
 const EVEN: Millis = 5 * MINUTE;
 
 type OfVolume = fn(&VolumeFigures) -> u64;
@@ -33,12 +33,13 @@ const GUESTS: [(&str, OfGuest); 3] = [
     ("kubevirt_vmi_memory_resident_bytes", |figures| figures.resident),
     ("kubevirt_vmi_memory_usable_bytes", |figures| figures.usable),
 ];
-/// A counter that starts anew when its guest does, when that has moved to another node, and each midnight: nothing is
-/// kept here that it could be counted on from.
+/// A counter. It starts again at zero when its guest starts, when the guest has moved to another node, and at
+/// midnight UTC, because no state is kept from which it could continue.
 const CPU: &str = "kubevirt_vmi_cpu_usage_seconds_total";
 
+/// A time series. Its samples are computed on demand.
 pub struct Series {
-    /// Sorted by name.
+    /// Labels of the series, sorted by name.
     pub labels: Vec<(String, String)>,
     node: String,
     pace: Pace,
@@ -51,7 +52,7 @@ enum Measure {
     Cpu(Arc<Guest>),
 }
 
-/// A guest's memory in bytes.
+/// The memory figures of a guest, in bytes.
 struct Figures {
     available: f64,
     usable: f64,
@@ -59,6 +60,7 @@ struct Figures {
 }
 
 impl World {
+    /// Returns the series that match, of pods that are scraped now.
     pub fn series(&self, selector: &Selector) -> Vec<Series> {
         let mut found = Vec::new();
         let wanted = |name: &str| selector.allows("__name__", name);
@@ -89,7 +91,7 @@ impl World {
     ) -> impl Iterator<Item = Series> {
         let holds = guest.holder().is_some_and(|holder| holder.serial == pod.serial);
         let here = guest.disks.iter().enumerate().filter(move |(_, disk)| {
-            // A hotplugged disk follows the guest; the others are mounted in both pods of a migration.
+            // A hotplugged disk follows the guest; the other disks are mounted in both pods of a migration.
             figures::is_measured(disk) && (holds || !disk.is_hotplugged())
         });
         let ip = crate::Node::new(&pod.node).ip();
@@ -134,12 +136,12 @@ impl World {
 }
 
 impl Series {
-    /// The labels of what was made of it.
+    /// Returns the labels of a result computed from the series: all but `__name__`.
     pub fn unnamed(&self) -> Vec<(String, String)> {
         self.labels.iter().filter(|(name, _)| name != "__name__").cloned().collect()
     }
 
-    /// The samples of the `range` up to `now`, oldest first.
+    /// Returns the samples of the `range` up to `now`, oldest first.
     pub fn samples(&self, now: Millis, range: Millis) -> Vec<(Millis, f64)> {
         let interval = millis(self.pace.metrics).max(1);
         let last = self.scrape(now).at;
@@ -153,7 +155,7 @@ impl Series {
         }
     }
 
-    /// The value at each of `steps`: the sample before it.
+    /// Returns the value at each of `steps`: that of the last sample before it, if it is recent enough.
     pub fn values(&self, steps: &[Millis]) -> Vec<Option<f64>> {
         let sampled = |step: &Millis| {
             let at = self.scrape(*step).at;
@@ -168,7 +170,7 @@ impl Series {
         times.into_iter().map(|at| at.and_then(|_| counted.next()).map(|(_, value)| value)).collect()
     }
 
-    /// Each sample counts on from the one before.
+    /// Returns the samples of the CPU counter; each continues from the one before.
     fn counted(&self, guest: &Guest, times: &[Millis]) -> Vec<(Millis, f64)> {
         let mut samples: Vec<(Millis, f64)> = Vec::with_capacity(times.len());
         for at in times {
@@ -186,12 +188,14 @@ impl Series {
         self.since().max(at.div_euclid(DAY) * DAY)
     }
 
+    /// Returns the value of the newest sample before `now`; `None` if it is too old or there is none.
     pub fn latest(&self, now: Millis) -> Option<f64> {
         let at = self.scrape(now).at;
         (at > now - LOOKBACK && at >= self.since()).then(|| self.at(at))?
     }
 
-    /// Of a counter; a rate needs two samples.
+    /// Returns the rate of a counter in units per second; `None` for a gauge, or if the range has fewer than
+    /// two samples.
     pub fn rate(&self, now: Millis, range: Millis) -> Option<f64> {
         let Measure::Cpu(guest) = &self.measure else { return None };
         let from = (now - range).max(self.since());
@@ -205,7 +209,7 @@ impl Series {
         figures::scrape(&self.node, now, millis(self.pace.metrics))
     }
 
-    /// There are no samples of what was not there.
+    /// The time of the first sample: when the guest started, or settled on its node.
     fn since(&self) -> Millis {
         match &self.measure {
             Measure::Volume(guest, ..) | Measure::Memory(guest, _) => guest.started,
@@ -225,7 +229,7 @@ impl Series {
     }
 }
 
-/// CPU seconds between two moments.
+/// CPU seconds that a guest used between two times.
 fn seconds(guest: &Guest, from: Millis, to: Millis) -> f64 {
     let (mut at, mut sum) = (from, 0.0);
     while at < to {
@@ -237,14 +241,14 @@ fn seconds(guest: &Guest, from: Millis, to: Millis) -> f64 {
     sum
 }
 
-/// The guest's kernel keeps a thirtieth for itself; what it can still use is what its load leaves of the rest.
+/// The guest's kernel reserves a thirtieth of the memory. Usable is what the load leaves of the rest.
 fn figures_of(guest: &Guest, at: Millis) -> Figures {
     let available = guest.memory_bytes() - guest.memory_bytes() / 30;
     let used = load::bytes(&guest.load.usage(guest.cpu, guest.memory_bytes(), at).memory).unwrap_or(0);
     let resident = if guest.hugepages.is_some() { 180 << 20 } else { used };
     Figures {
         available: available as f64,
-        // A working set counts caches, of which a guest can free about a half.
+        // A working set includes caches, about half of which a guest can free.
         usable: available.saturating_sub(used - used / 2) as f64,
         resident: resident as f64,
     }

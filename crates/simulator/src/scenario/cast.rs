@@ -1,4 +1,4 @@
-//! The VMs that show one thing each, the most telling first.
+//! VMs that each show one state or feature, the most instructive ones first.
 
 use super::{Room, SKEWED_NODE};
 use crate::{
@@ -70,7 +70,7 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
     ];
     for (index, guest) in all.iter_mut().enumerate() {
         guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
-        // Who was started at no time in particular has run since it was made.
+        // A guest without a start time has been running since it was created.
         let created = guest.created;
         guest.started = if guest.started == 0 { created } else { guest.started };
         guest.launchers.iter_mut().filter(|pod| pod.created == 0).for_each(|pod| pod.created = created);
@@ -78,7 +78,7 @@ pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
     all
 }
 
-/// A VM that is stopped, with a root disk of 20Gi and a data disk.
+/// Returns a stopped VM with a root disk of 20Gi and a data disk.
 pub fn vm(ns: &str, name: &str, cpu: u32, memory: &str, image: &str, profile: Profile, share: f64) -> Guest {
     let mut guest = Guest::new(ns, name).cpu(cpu).memory(memory);
     guest.os_image = image.to_owned();
@@ -121,7 +121,7 @@ fn nearly_full() -> Guest {
     with_data(vm("data", "db-postgres-0", 8, "32Gi", "debian-13", Profile::Database, 0.86), "500Gi", 0.95)
 }
 
-/// The launcher's overhead takes its pod past what the guest was given.
+/// The launcher's overhead takes the pod's memory above what is allocated to the guest.
 fn over_allocated() -> Guest {
     vm("payments", "cache-redis-01", 2, "8Gi", "alpine-3.22", Profile::Steady, 1.07)
 }
@@ -135,7 +135,7 @@ fn block_volume() -> Guest {
     guest
 }
 
-/// A block volume whose guest says nothing: only the backend can tell what it takes.
+/// A block volume whose guest reports nothing: only the storage backend knows its usage.
 fn on_longhorn() -> Guest {
     let guest = vm("data", "mongo-shard-01", 4, "16Gi", "debian-13", Profile::Database, 0.64);
     with_block(guest, "data", "200Gi", 0.43, Backend::Longhorn)
@@ -146,25 +146,25 @@ fn on_ceph() -> Guest {
     with_block(guest, "shards", "500Gi", 0.58, Backend::Rbd { fast_diff: true })
 }
 
-/// Not even the backend can tell.
+/// A block volume whose usage not even the storage backend knows.
 fn without_fast_diff() -> Guest {
     let guest = vm("payments", "vault-backup-01", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.35);
     with_block(guest, "backup", "100Gi", 0.3, Backend::Rbd { fast_diff: false })
 }
 
-/// Mirrored to another site by snapshots: Ceph has no figure of it.
+/// Mirrored to another site by snapshots: Ceph has no figure for it.
 fn on_mirrored_ceph() -> Guest {
     let guest = vm("data", "geo-replica-01", 4, "16Gi", "rhel-9.6", Profile::Database, 0.6);
     with_block(guest, "data", "200Gi", 0.4, Backend::MirroredRbd)
 }
 
-/// Its PersistentVolume names an image that a person made.
+/// Its PersistentVolume refers to an image that a person created.
 fn on_static_ceph() -> Guest {
     let guest = vm("payments", "archive-import-01", 2, "8Gi", "rhel-9.6", Profile::Idle, 0.5);
     with_block(guest, "import", "100Gi", 0.35, Backend::StaticRbd)
 }
 
-/// A directory of a pool of 39 GiB, which every claim in it is told to have.
+/// A directory in a pool of 39 GiB, which every claim in it reports as its capacity.
 fn on_hostpath_pool(name: &str) -> Guest {
     in_pool(
         vm("ci", name, 2, "4Gi", "ubuntu-24.04", Profile::Runner, 0.4),
@@ -173,7 +173,7 @@ fn on_hostpath_pool(name: &str) -> Guest {
     )
 }
 
-/// Claims of 15 GiB each on a file system of 20.
+/// Claims of 15 GiB each on a file system of 20 GiB.
 fn on_local_path(name: &str) -> Guest {
     in_pool(vm("shop", name, 1, "2Gi", "debian-13", Profile::Idle, 0.4), "15Gi", Backend::LocalPath(20 << 30))
 }
@@ -194,14 +194,14 @@ fn with_block(guest: Guest, disk: &str, size: &str, share: f64, backend: Backend
     guest
 }
 
-/// It runs, and nothing knows its only disk: a directory of the node.
+/// Running, but no source knows its only disk: a directory of the node.
 fn unknown_everywhere() -> Guest {
     let mut guest = vm("ci", "firmware-lab-01", 2, "4Gi", "debian-13", Profile::Runner, 0.4).without_agent();
     guest.disks[0] = guest.disks[0].clone().on(Backend::HostPath);
     guest
 }
 
-/// Its kubelet's summary leaves the data disk out, its metrics do not.
+/// Its data disk is missing in the kubelet's summary, but present in the kubelet's metrics.
 fn known_to_prometheus_alone() -> Guest {
     let mut guest = with_data(
         vm("monitoring", "thanos-store-01", 4, "16Gi", "debian-13", Profile::Steady, 0.66),
@@ -218,7 +218,7 @@ fn of_an_instancetype() -> Guest {
         .instancetype("u1.large")
 }
 
-/// Its block disk is known to the guest alone, which has volumes beside it that are mounted nowhere.
+/// Only the guest knows its block disk; it also has volumes that are not mounted.
 fn on_windows() -> Guest {
     let mut guest =
         vm("data", "legacy-erp", 4, "8589934592", "windows-2022", Profile::Web, 0.77).without_wukong();
@@ -240,7 +240,7 @@ fn paused_by_an_io_error() -> Guest {
     )
 }
 
-/// What it would start with its instance type says alone.
+/// Only its instance type says which size it would have.
 fn never_started() -> Guest {
     vm("staging", "template-check-01", 1, "4Gi", "rhel-9.6", Profile::Idle, 0.4)
         .without_wukong()
@@ -257,7 +257,8 @@ fn gpu() -> Guest {
     vm("payments", "fraud-model-gpu", 16, "128Gi", "ubuntu-24.04", Profile::Hot, 0.7)
 }
 
-/// Its claim of 200Gi is a directory of a filer of 40Ti, and the kubelet reports the filer.
+/// Its claim of 200Gi is a directory on a file server of 40Ti, and the kubelet reports the server's file
+/// system.
 fn shared_file_system() -> Guest {
     let mut guest = vm("shop", "media-nfs-01", 2, "4Gi", "debian-13", Profile::Web, 0.42);
     let mut disk =
@@ -274,13 +275,13 @@ fn too_new(room: &Room) -> Guest {
     guest
 }
 
-/// Its VirtualMachine's name is as long as names may be: 63 characters; its pod's is cut.
+/// Its VirtualMachine's name is as long as possible (63 characters), so the name of its pod is cut.
 fn long_name() -> Guest {
     let name = "quarterly-regulatory-reporting-aggregator-europe-west-node-1";
     vm("data", name, 4, "16Gi", "rhel-9.6", Profile::Batch, 0.48)
 }
 
-/// The pod of an earlier start stands beside the running one, `Completed`.
+/// The pod of an earlier start remains beside the running one, `Completed`.
 fn lingering(room: &Room) -> Guest {
     let mut guest = vm("shop", "orders-worker-05", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.57);
     guest.start(room.live(1), room.now - 30 * HOUR);
@@ -291,7 +292,7 @@ fn lingering(room: &Room) -> Guest {
 
 fn hotplugged() -> Guest {
     let mut guest = vm("payments", "billing-archive", 2, "4Gi", "rhel-9.6", Profile::Idle, 0.44);
-    // `virtctl addvolume` gives it the volume's name for a serial.
+    // `virtctl addvolume` uses the volume's name as serial.
     let mut disk =
         Disk::new("billing-archive", "archive-2025", "100Gi").mode(DiskMode::Hotplug).serial("archive-2025");
     disk.fill = Fill::Curve { seed: guest.seed ^ 3, share: 0.72 };

@@ -1,4 +1,4 @@
-//! The many: families of like VMs, enough for ten thousand names.
+//! The bulk of the VMs: families of similar VMs, enough for ten thousand names.
 
 use super::Room;
 use crate::{
@@ -16,7 +16,7 @@ struct Family {
     cpu: &'static [u32],
     memory: &'static [&'static str],
     profile: Profile,
-    /// Size of the data disk; empty: none.
+    /// Size of the data disk; empty if there is none.
     data: &'static [&'static str],
 }
 
@@ -55,7 +55,7 @@ const FAMILIES: [Family; 18] = [
     family!("data", "windows-bi", "windows-2022", [4], ["8589934592"], Web, ["120Gi"]),
 ];
 
-/// Clusters of hundreds of VMs have their teams' namespaces once for each region.
+/// In clusters of hundreds of VMs, each team has one namespace per region.
 const REGIONS: [&str; 8] = ["", "-eu1", "-eu2", "-us1", "-us2", "-ap1", "-ap2", "-sa1"];
 
 pub fn fleet(count: u32, room: &Room, seed: u64, today: Millis) -> Vec<Guest> {
@@ -65,7 +65,7 @@ pub fn fleet(count: u32, room: &Room, seed: u64, today: Millis) -> Vec<Guest> {
             let family = &FAMILIES[index % FAMILIES.len()];
             let round = index / FAMILIES.len();
             let namespace = format!("{}{}", family.namespace, REGIONS[round % regions]);
-            // The cast has the first numbers.
+            // Lower numbers are used in `cast`.
             let name = format!("{}-{:02}", family.name, round / regions + 10);
             let rng = Rng::of(seed, &["fleet", &namespace, &name]);
             member(family, &namespace, &name, rng, room, index, today)
@@ -102,12 +102,12 @@ fn member(
     guest.placed(state, room, index)
 }
 
-/// Data disks lie on every backend in turn.
+/// Data disks are on each storage backend in turn.
 fn backend(index: usize) -> Backend {
     [Backend::San, Backend::Rbd { fast_diff: true }, Backend::Longhorn][index % 3]
 }
 
-/// The first few run; later one in ten does not.
+/// The first eight VMs run; after that one in ten does not.
 fn state(index: usize, rng: &mut Rng) -> State {
     match rng.below(100) {
         _ if index < 8 => State::Running,

@@ -1,4 +1,5 @@
-//! Who exists: a demo cluster that shows every state a VM can be in, of any size, the same for the same seed.
+//! The content of the cluster: a demo that shows every state of a VM, in any size, and the same for the same
+//! seed.
 
 mod cast;
 mod fleet;
@@ -10,7 +11,7 @@ use super::{
     rng::{self, Rng},
 };
 
-/// The cluster's content at its start.
+/// The content of the cluster at its start.
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
     pub nodes: Vec<Node>,
@@ -19,7 +20,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Nothing at all: a test adds what it wants.
+    /// Returns an empty scenario, to which a test adds what it needs.
     pub fn empty() -> Self {
         Self::default()
     }
@@ -39,9 +40,10 @@ impl Scenario {
         self
     }
 
-    /// A believable cluster. The cast of [`cast`] comes first, so that a small one shows as much as it can.
+    /// Returns a believable cluster. The VMs of [`cast`] come first, so that a small one shows as much as
+    /// possible.
     pub fn demo(vms: u32, nodes: u32, seed: u64, now: Millis) -> Self {
-        // Ages are counted from midnight, so that a day's runs are alike.
+        // Ages are relative to midnight, so that all runs of a day are alike.
         let today = now.div_euclid(DAY) * DAY;
         let nodes = machines(nodes.max(1), seed, today);
         let room =
@@ -56,7 +58,7 @@ impl Scenario {
     }
 }
 
-/// Where guests can be put.
+/// The nodes on which guests can be placed.
 pub(super) struct Room {
     names: Vec<String>,
     down: Vec<bool>,
@@ -64,7 +66,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// A node whose kubelet answers.
+    /// Returns a node whose kubelet answers; the first node if there is none.
     fn live(&self, index: usize) -> &str {
         let count = self.names.len();
         (0..count)
@@ -73,12 +75,12 @@ impl Room {
             .map_or(&self.names[0], |index| &self.names[index])
     }
 
-    /// Any node, dead ones too.
+    /// Returns any node, including dead ones.
     fn any(&self, index: usize) -> &str {
         &self.names[index % self.names.len()]
     }
 
-    /// The dead node, or the last where all live.
+    /// Returns the first dead node, or the last node if none is dead.
     fn dead(&self) -> &str {
         let index = self.down.iter().position(|down| *down).unwrap_or(self.names.len() - 1);
         &self.names[index]
@@ -94,7 +96,7 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
             node.created = today - (200 + rng.below(400) as Millis) * DAY;
             (node.cores, node.memory_bytes) = *rng.pick(&[(64, 256 << 30), (96, 384 << 30), (64, 512 << 30)]);
             node.kubelet = fate(index, count);
-            // A third of them, and no more than the sockets of a small machine.
+            // A third of the first 24 nodes: each takes a socket, and small machines have few.
             node.direct = index % 3 == 1 && index < 24;
             node.clock_ahead = if index as usize == SKEWED_NODE && count > 5 { SKEW } else { 0 };
             node
@@ -102,7 +104,8 @@ fn machines(count: u32, seed: u64, today: Millis) -> Vec<Node> {
         .collect()
 }
 
-/// The last of each hundred nodes refuses, and in a large cluster one of them hangs. Fewer than three nodes all live.
+/// The state of a node's kubelet. Every 100th node refuses connections (in a cluster of fewer than 100, the
+/// last one), and node 150 hangs. In a cluster of fewer than three nodes all answer.
 fn fate(index: u32, count: u32) -> Kubelet {
     match () {
         () if count < 3 => Kubelet::Answers,
@@ -116,11 +119,11 @@ fn dead(nodes: &[Node]) -> Vec<bool> {
     nodes.iter().map(|node| !node.is_ready()).collect()
 }
 
-/// The node whose clock is off, in a cluster of more than so many nodes: 7 minutes behind.
+/// The node whose clock is off, in a cluster of more than five nodes: it is 7 minutes behind.
 pub(super) const SKEWED_NODE: usize = 3;
 const SKEW: Millis = -7 * MINUTE;
 
-/// What every cluster runs besides VMs.
+/// The pods that every cluster runs besides VMs.
 fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {
     let named = |namespace: &str, app: &str, image: &str, node: &Node| {
         let name = format!("{app}-{}", rng::suffix(0, &[app, &node.name]));
@@ -152,7 +155,7 @@ fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {
 }
 
 impl Guest {
-    /// Puts it into a state other than running, with the pods that belong to it.
+    /// Puts the VM into a state, with the pods that belong to it.
     fn placed(mut self, state: State, room: &Room, index: usize) -> Self {
         let started = room.now - 3 * HOUR;
         match state {
@@ -169,7 +172,7 @@ impl Guest {
         self
     }
 
-    /// Curves and uids of this run of the demo.
+    /// Sets the seeds from which this run's load curves and uids follow.
     fn finish(&mut self, index: u64, seed: u64) {
         use super::load::{Fill, Load};
         self.seed = rng::hash(seed, &[&self.namespace, &self.name]) ^ index;

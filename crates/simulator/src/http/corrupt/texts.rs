@@ -1,10 +1,10 @@
-//! A tail behind every text of an answer: what stands in free fields, and in names where they are wanted too.
+//! Appends a tail to every text of an answer: to free text, and to names if those are wanted too.
 
 use serde_json::Value;
 
 use super::is_number;
 
-/// Keys whose texts the protocol itself reads: another text there would be another answer.
+/// Keys whose texts the protocol itself reads: changing them would make it a different answer.
 const CODES: &[&str] = &[
     "__name__",
     "apiVersion",
@@ -22,7 +22,7 @@ const CODES: &[&str] = &[
     "window",
 ];
 
-/// Keys of names, by which objects know each other. What `metadata` holds are names too.
+/// Keys of names by which objects refer to each other. Everything in `metadata` counts as a name too.
 const NAMES: &[&str] = &[
     "attachPodName",
     "claimName",
@@ -87,18 +87,19 @@ fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
-/// Containers of launchers are called by KubeVirt itself.
+/// Whether a text is a code. The names of launcher containers are codes too, since KubeVirt sets them.
 fn is_code(path: &str) -> bool {
     let of_container = ["ontainers.name", "ontainerStatuses.name"].iter().any(|end| path.ends_with(end));
     CODES.contains(&last(path)) || path.ends_with("conditions.type") || of_container
 }
 
-/// Keys of labels and annotations hold dots of their own: they are told by what they stand in.
+/// Whether a text is a name. Keys of labels and annotations contain dots, so those are recognised by their
+/// parent.
 fn is_name(path: &str) -> bool {
     NAMES.contains(&last(path)) || path.starts_with("metadata") || path.contains("activePods")
 }
 
-/// No number, quantity, time, uid or truth value.
+/// Whether a text is not a number, quantity, time, uid or boolean.
 fn is_free(text: &str) -> bool {
     let is_time = text.ends_with('Z') && text.starts_with(|c: char| c.is_ascii_digit());
     let is_uid = text.len() == 36 && text.bytes().filter(|byte| *byte == b'-').count() == 4;
