@@ -27,10 +27,9 @@ const MOST_SERIES: &str =
 /// A figure that is missing because its source failed, with its last sample.
 pub(super) fn missing(error: &SourceError, fix: Message, last: Option<Sample>) -> Missing {
     Missing { reason: error.reason, detail: error.detail.clone(), fix, last }
-/// The fix for a source that fails as a whole.
 }
 
-/// The fix of a source that fails as a whole.
+/// The fix for a source that fails as a whole.
 pub(super) fn source(id: SourceId, reason: Reason) -> Message {
     match reason {
         Reason::Forbidden if matches!(id, SourceId::Prometheus | SourceId::Ceph) => msg!(fix.credentials),
