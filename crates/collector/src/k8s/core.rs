@@ -11,7 +11,7 @@ use super::{
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
     pub node_name: Identifier,
-    /// KubeVirt mounts some twenty beside the disks.
+    /// KubeVirt mounts about twenty volumes besides the disks.
     pub volumes: List<PodVolume, 320>,
     pub containers: List<Container>,
     pub init_containers: List<Container>,
@@ -22,7 +22,7 @@ pub struct PodSpec {
 #[serde(default, rename_all = "camelCase")]
 pub struct Container {
     pub name: Identifier,
-    /// `Always` of an init container that runs beside the others.
+    /// `Always` for an init container that keeps running beside the others.
     pub restart_policy: Identifier,
 }
 
@@ -64,7 +64,7 @@ pub struct ContainerState {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RunningState {
-    /// Empty: it does not run.
+    /// Empty if it does not run.
     pub started_at: Identifier,
 }
 

@@ -20,7 +20,7 @@ pub struct WukongSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NetworkSpec {
-    /// By it the status is found.
+    /// The key that the network's status is found by.
     pub name: Identifier,
     /// `bridge`, `macvlan`, `sriov`, `ovs`.
     pub r#type: ReadableText,
