@@ -24,7 +24,7 @@ pub struct ReadableText<const MOST: usize = 200>(pub String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scalar(pub String);
 
-/// A whole number from 0 to 2^63, the most that Kubernetes and Ceph count to; `None` for anything else.
+/// A whole number below 2^63, the most that Kubernetes and Ceph count to; `None` for anything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount(pub Option<u64>);
 

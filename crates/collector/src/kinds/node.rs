@@ -1,4 +1,4 @@
-//! Nodes: what VMs may have of them.
+//! Nodes: the resources that VMs can use, and readiness.
 
 use super::{Kind, Scope, texts};
 use crate::k8s::{
@@ -59,7 +59,8 @@ fn quantity(text: &Scalar) -> Option<Quantity> {
     Quantity::parse(text.given()?).ok()
 }
 
-/// `Unknown` is what the control plane writes where a kubelet has stopped to report.
+/// The condition `Ready`. `Unknown` is `None`: the control plane writes it for a kubelet that has stopped
+/// reporting.
 fn ready(condition: &Condition) -> Option<bool> {
     match (&*condition.r#type, &*condition.status) {
         ("Ready", "True") => Some(true),
