@@ -21,6 +21,7 @@ use wukong_core::{
 pub struct LongTermHistory(Arc<Shared>);
 
 impl LongTermHistory {
+    /// Creates the queue and returns both of its ends.
     pub fn new() -> (Self, Questions) {
         let shared = Arc::new(Shared::default());
         (Self(shared.clone()), Questions(shared))

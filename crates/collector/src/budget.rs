@@ -62,6 +62,7 @@ impl Budget {
         self.0.last().map_or(FREE, |places| places.size)
     }
 
+    /// A lease that covers only the free amount at first.
     pub fn lease(&self) -> Lease {
         Lease { budget: self.clone(), covers: FREE, place: None }
     }

@@ -45,6 +45,7 @@ impl Access {
         Failure::Own(source_error(Reason::BadAnswer, words))
     }
 
+    /// The error for a list or watch of this collection that failed.
     pub fn follow_error(&self, FollowError { stage, failure }: &FollowError) -> SourceError {
         let (verb, resource) = (stage.verb(), self.resource.as_str());
         match failure {
@@ -80,6 +81,7 @@ impl Access {
     }
 }
 
+/// An error with this reason and this text for readers.
 pub fn source_error(reason: Reason, detail: Message) -> SourceError {
     SourceError { reason, detail }
 }
@@ -149,6 +151,7 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// The RBAC verb of this stage.
     pub fn verb(self) -> &'static str {
         match self {
             Self::List => "list",

@@ -30,6 +30,7 @@ const OURS: &str = "prod";
 /// The name of a target, and a function that tells whether it can decode the bytes.
 pub type Reader = (&'static str, fn(&[u8]) -> bool);
 
+/// The fuzz targets.
 pub const READERS: [Reader; 5] = [
     ("summary", |data| kubelet::answer::decode(data, None).is_some()),
     ("pod_metrics", |data| metrics_api::decode(data).is_some()),
@@ -38,6 +39,7 @@ pub const READERS: [Reader; 5] = [
     ("kubeconfig", |data| from_utf8(data).is_ok_and(|text| read_kubeconfig(text).is_ok())),
 ];
 
+/// Checks the facts of a kubelet's summary.
 pub fn summary(data: &[u8]) {
     let Some(kubelet::answer::Volumes { stats: all, .. }) = kubelet::answer::decode(data, None) else {
         return;
@@ -59,6 +61,7 @@ fn volume(stats: &VolumeStats) {
     assert!(stats.at.is_none_or(|at| at >= 0), "{stats:?}");
 }
 
+/// Checks the facts of a list of PodMetrics.
 pub fn pod_metrics(data: &[u8]) {
     for PodMetricsFacts { namespace, name, containers, at, .. } in
         metrics_api::decode(data).unwrap_or_default()
@@ -117,6 +120,7 @@ fn track(values: &RecordedSeries, count: usize) {
     values.iter().copied().for_each(credible);
 }
 
+/// Checks the facts of a guest agent's answer.
 pub fn filesystems(data: &[u8]) {
     let found = guest_agent::answer::decode(data).unwrap_or_default();
     assert!(found.len() <= guest_agent::answer::MOST_DEVICES + 1, "{}", found.len());

@@ -22,6 +22,7 @@ pub struct ListHead {
     _items: Vec<IgnoredAny>,
 }
 
+/// The `metadata` of a list.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ListMeta {

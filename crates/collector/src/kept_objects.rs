@@ -54,6 +54,7 @@ struct WireStatus {
 }
 
 impl KeptObjects {
+    /// Keeps up to `limit` bytes of facts.
     pub fn new(limit: usize) -> Self {
         Self { quota: Quota::new(limit), omissions: Omissions::default() }
     }

@@ -33,8 +33,8 @@ use crate::config::CollectConfig;
 const PAGE: u32 = 500;
 /// The deadline for one page. The API server itself ends a list after a minute (`--request-timeout`).
 const PAGE_DEADLINE: Duration = Duration::from_secs(60);
-/// The longest watch, in seconds. The API server allows longer ones; a new watch every few minutes frees the
-/// places of all.
+/// The longest watch, in seconds. The API server allows longer ones, but every few minutes each watch should
+/// give back the places that it holds.
 const LONGEST_WATCH: u64 = 290;
 /// How long to wait for the server to end a watch that is over: after this it has forgotten the watch.
 const OVERDUE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub struct ListWatch<K: Kind> {
     limit: usize,
     /// The length of a watch that is requested from the server, in seconds.
     seconds: u32,
-    /// Objects per page; smaller after an answer that was too large.
+    /// Objects per page, adapted to the size of the answers so far.
     page: u32,
     state: State,
     kept: KeptObjects,
@@ -92,6 +92,7 @@ impl<K: Kind> ListWatch<K> {
         self.state = State::Unlisted;
     }
 
+    /// The omissions of the collection, and its quota.
     pub fn omissions(&mut self) -> (&mut Omissions, &Quota) {
         (&mut self.kept.omissions, &self.kept.quota)
     }

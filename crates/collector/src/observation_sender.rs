@@ -14,6 +14,7 @@ pub struct Closed;
 pub struct ObservationSender(pub mpsc::Sender<Observation>);
 
 impl ObservationSender {
+    /// Sends an observation. Waits while the channel is full; fails if nobody receives any more.
     pub async fn send(&self, observation: Observation) -> Result<(), Closed> {
         self.0.send(observation).await.map_err(|_| Closed)
     }

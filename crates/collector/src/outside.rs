@@ -93,6 +93,7 @@ impl Site {
         Self { proxy: url.and_then(|url| proxies.proxy_for(&url).cloned()), ..self }
     }
 
+    /// Opens a session. Fails if the URL is not valid, or the CA file cannot be read or holds no certificate.
     pub async fn open(&mut self) -> Result<Session, Failure> {
         let base = Url::parse(&self.url.to_string()).map_err(|_| Failure::BadName)?;
         let client = self.client().await?;
@@ -232,10 +233,12 @@ impl Session {
         url
     }
 
+    /// Begins a GET request.
     pub fn get(&self, url: Url) -> RequestBuilder {
         self.client.get(url)
     }
 
+    /// Begins a POST request.
     pub fn post(&self, url: Url) -> RequestBuilder {
         self.client.post(url)
     }
@@ -324,6 +327,7 @@ fn transport(error: reqwest::Error) -> Failure {
 }
 
 impl Reply {
+    /// Decodes the answer. Fails with [`Failure::Undecodable`] if `decode` returns `None`.
     pub async fn decode<T: Send + 'static>(
         self,
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
@@ -333,6 +337,7 @@ impl Reply {
 }
 
 impl Failure {
+    /// Whether this is an answer with this status code.
     pub fn is_status(&self, code: u16) -> bool {
         self.status().is_some_and(|(got, _)| got == StatusCode::from_u16(code).unwrap_or_default())
     }

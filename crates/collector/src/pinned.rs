@@ -38,6 +38,7 @@ pub enum Names {
     Verified,
 }
 
+/// Verifies servers by the certificates of a file, pinned or as authorities.
 #[derive(Debug)]
 pub struct PinningVerifier {
     certificates: Vec<CertificateDer<'static>>,

@@ -210,6 +210,7 @@ pub async fn decode_apart<T: Send + 'static>(
     tokio::task::spawn_blocking(decode).await.ok().flatten()
 }
 
+/// The `Retry-After` header in seconds, limited to `LONGEST_RETRY_AFTER`; `None` if it is absent or a date.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
@@ -230,10 +231,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Waits between these two durations.
     pub fn between(shortest: Duration, longest: Duration) -> Self {
         Self { failures: 0, shortest, longest }
     }
 
+    /// Begins with the shortest wait again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

@@ -21,6 +21,7 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// A quota of `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -48,6 +49,7 @@ impl Quota {
         true
     }
 
+    /// Gives back what the object takes, if anything.
     pub fn leave(&mut self, key: &Key) {
         let Some(weight) = self.objects.remove(&self.hasher.hash_one(key)) else { return };
         self.taken -= weight;
@@ -59,6 +61,7 @@ impl Quota {
         }
     }
 
+    /// The limit in bytes for all objects.
     pub fn limit(&self) -> usize {
         self.limit
     }

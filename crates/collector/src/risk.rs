@@ -9,6 +9,7 @@ use crate::config::{CephConfig, CollectConfig, PrometheusConfig, is_loopback};
 use i18n::msg;
 use model::{message::Message, source::SourceId};
 
+/// The risks of these settings, each with its source.
 pub fn risks(cluster: &Cluster, config: &CollectConfig) -> Vec<(SourceId, Message)> {
     let mut risks = Vec::new();
     if cluster.kubelets.is_some() && config.kubelet.insecure_tls {

@@ -99,6 +99,7 @@ impl LastActivity {
 pub struct Pulses(Arc<Mutex<HashMap<String, Arc<LastActivity>>>>);
 
 impl Pulses {
+    /// The last activity of the watch of this path.
     pub fn of(&self, path: &str) -> Arc<LastActivity> {
         let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pulses.entry(path.to_owned()).or_default().clone()
@@ -121,6 +122,7 @@ impl<S> Layer<S> for WatchdogLayer {
     }
 }
 
+/// A service that bounds requests and observes watches; see the module's description.
 #[derive(Clone, Debug)]
 pub struct Watchdog<S> {
     inner: S,

@@ -74,6 +74,7 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         self.waiting.iter_mut().for_each(|queue| queue.retain(|(_, key)| entries.contains_key(key)));
     }
 
+    /// Forgets all keys.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -104,7 +105,8 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         self.hanging
     }
 
-    /// The key that may be asked and is due the longest. With `suspects`, a suspect if no other key is due.
+    /// The next key that may be asked: the one that is due the longest, else the one that is due next.
+    /// Suspects are only considered with `suspects`, and come after other keys that are due.
     pub fn next(&self, now: Instant, suspects: bool, may: impl Fn(&K) -> bool) -> Option<PollTurn<'_, K>> {
         let first = |suspect: bool| {
             let (due, key) = self.waiting[usize::from(suspect)].iter().find(|(_, key)| may(key))?;
@@ -120,6 +122,7 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         well.first().or(suspects.first()).map(|(_, key)| key)
     }
 
+    /// Marks a key as being asked.
     pub fn begin(&mut self, key: &K) {
         if let Some(entry) = self.entries.get_mut(key) {
             self.waiting[usize::from(entry.suspect)].remove(&(entry.due, key.clone()));
@@ -129,6 +132,8 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         }
     }
 
+    /// Ends a request: the key is due again at `due`, and a suspect if it was late. Forgets a key that is not
+    /// wanted.
     pub fn end(&mut self, key: &K, due: Instant, late: bool) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         self.asked = self.asked.saturating_sub(1);

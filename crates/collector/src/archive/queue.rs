@@ -154,6 +154,7 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Sends the answer to all tickets of the question.
     pub fn send(self, answer: Answer) {
         self.progress.send_replace(Progress::Answered(Arc::new(answer)));
     }

@@ -25,6 +25,7 @@ pub struct Api<'a> {
     fresh: bool,
 }
 
+/// One page of a pool's images.
 #[derive(Debug)]
 pub struct Page {
     pub images: Vec<ImageStats>,
@@ -35,6 +36,7 @@ pub struct Page {
 }
 
 impl<'a> Api<'a> {
+    /// Opens the API, and logs in if there is no token. Fails if the login does.
     pub async fn enter(session: Session, login: &'a mut Login) -> Result<Self, Failure> {
         let fresh = !login.is_done();
         if fresh {
@@ -65,8 +67,8 @@ impl<'a> Api<'a> {
         reply.decode(move |answer| decode_image(answer, image)).await
     }
 
-    /// Sends one GET. `None` if the requested thing does not exist; `names_it` tells whether an error text
-    /// says that of the requested thing rather than of another one.
+    /// Sends a GET, and logs in again if the token has expired. `None` if the requested thing does not exist;
+    /// `names_it` tells whether an error text says that of the requested thing rather than of another one.
     async fn get(
         &mut self,
         url: reqwest::Url,

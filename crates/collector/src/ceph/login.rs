@@ -29,6 +29,7 @@ struct Credentials {
     password: String,
 }
 
+/// The login to one dashboard: the current token, the credential files, and the guard.
 pub struct Login {
     user_file: PathBuf,
     password_file: PathBuf,
@@ -46,6 +47,7 @@ impl Login {
         self.token.is_some()
     }
 
+    /// Adds the token to a request, if there is one.
     pub fn sign(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.token {
             Some(token) => request.bearer_auth(token),

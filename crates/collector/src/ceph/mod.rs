@@ -36,12 +36,13 @@ use i18n::{key, msg};
 use model::{message::Key, reason::Reason, source::SourceId};
 use wukong_core::observation::{Image, ImageStats, Observation, SourceError, Targets};
 
-/// How long to wait before a round that starts early: for new images, or after a failure.
+/// The minimum time between two rounds if the second starts early: for new images, or after a failure.
 const EARLY: Duration = Duration::from_secs(30);
 const CREDENTIALS: Key = key!(collect.user_and_password);
 /// Bytes that are read of an answer: ten times a page of images.
 const LARGEST_ANSWER: usize = 8 << 20;
 
+/// The poll of one dashboard.
 pub struct Ceph {
     site: Site,
     config: CephConfig,

@@ -73,6 +73,7 @@ impl Proxy {
         Some(Self { url })
     }
 
+    /// The protocol, by the scheme of the URL.
     pub fn protocol(&self) -> Protocol {
         match self.url.scheme() {
             "https" => Protocol::Https,

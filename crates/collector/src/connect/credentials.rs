@@ -91,6 +91,7 @@ pub struct Credential {
     pub identity: Option<Arc<Identity>>,
 }
 
+/// The shared credentials. Clones share one state.
 #[derive(Clone)]
 pub struct Credentials(Arc<Shared>);
 

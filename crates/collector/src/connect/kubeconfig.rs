@@ -47,6 +47,7 @@ impl Place {
         matches!(self, Self::Files(_))
     }
 
+    /// Reads and merges the files, or parses the text. Fails if a file is missing or is no kubeconfig.
     pub fn read(&self) -> Result<Kubeconfig, ConnectError> {
         match self {
             Self::Text(yaml) => {

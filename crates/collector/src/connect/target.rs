@@ -1,5 +1,5 @@
 //! Finds the cluster to connect to: its address, its CA, the proxy, and the credentials. Used by
-//! `Cluster::new` through [`find`] and [`of_kubeconfig`].
+//! `client::connect` and `client::from_kubeconfig_text`.
 
 use std::{
     env,
@@ -90,6 +90,8 @@ fn of_pod(mut config: Config, token: &Path, proxies: &ProxyRules) -> Result<Targ
     Target::new(config, &url, proxy, source, (IN_CLUSTER, "service account token".into()))
 }
 
+/// The cluster of a context of this kubeconfig. Fails if the kubeconfig has a mistake that a person must
+/// correct.
 pub fn of_kubeconfig(
     place: Place,
     context: Option<&str>,

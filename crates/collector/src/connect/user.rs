@@ -51,6 +51,7 @@ pub enum Method {
     Plugin(Plugin),
 }
 
+/// A file with a token, which is read again since tokens are rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFile {
     pub path: PathBuf,
@@ -132,6 +133,7 @@ fn has_key_of_anchor(certified: &CertifiedKey) -> Option<bool> {
 }
 
 impl User {
+    /// A user without credentials.
     pub fn anonymous() -> Self {
         Self { method: Method::Anonymous, certificate: None }
     }
@@ -142,6 +144,7 @@ impl User {
         Self { method: Method::TokenFile(file), certificate: None }
     }
 
+    /// The user of a context. Fails if its entry has a mistake that a person must correct.
     pub fn of_context(context: &Context) -> Result<Self, ConnectError> {
         let (name, user) = (context.user_name.as_str(), &context.user);
         if let Some(provider) = user.auth_provider.as_ref().filter(|provider| provider.name != "oidc") {
@@ -196,6 +199,7 @@ impl User {
             || self.certificate.as_ref().is_some_and(Certificate::is_in_files)
     }
 
+    /// The plugin, if the credentials come from one.
     pub fn plugin(&self) -> Option<&Plugin> {
         match &self.method {
             Method::Plugin(plugin) => Some(plugin),

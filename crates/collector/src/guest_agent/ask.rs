@@ -16,8 +16,10 @@ use i18n::msg;
 use model::{name::check_vm, reason::Reason, source::SourceId};
 use wukong_core::observation::{Filesystem, Key, Observation, SourceError};
 
+/// The resource as in RBAC.
 pub const RESOURCE: &str = "virtualmachineinstances/filesystemlist.subresources.kubevirt.io";
 
+/// The result of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Answered,
@@ -31,6 +33,7 @@ pub enum Outcome {
     Denied(SourceError),
 }
 
+/// Asks one guest and sends the observation. Fails if nobody receives any more.
 pub async fn ask(
     asker: &BoundedClient,
     guest: &Key,
@@ -66,6 +69,7 @@ fn counted(filesystems: Vec<Filesystem>) -> Result<Vec<Filesystem>, Failure> {
     Ok(filesystems)
 }
 
+/// Sends the observation of one guest's file systems, or of why there are none.
 pub async fn send(
     outlet: &ObservationSender,
     guest: &Key,

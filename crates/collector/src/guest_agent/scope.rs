@@ -31,6 +31,7 @@ impl Scope {
         self.gate.as_ref().filter(|_| new).map(|gate| (key, gate.error.clone()))
     }
 
+    /// The next guest and when it is due. While the gate is closed, this is the probe, one at a time.
     pub fn next(&self, now: Instant, suspects: bool) -> Option<PollTurn<'_, Arc<Key>>> {
         match &self.gate {
             Some(gate) => {
@@ -41,6 +42,7 @@ impl Scope {
         }
     }
 
+    /// Ends a request: counts or resets the guest's failures, and makes it due again.
     pub fn end(&mut self, guest: &Arc<Key>, due: Instant, outcome: &Outcome) {
         if let Some(failures) = self.guests.get_mut(guest) {
             *failures = match outcome {

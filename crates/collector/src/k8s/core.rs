@@ -7,6 +7,7 @@ use super::{
     lenient::{Flag, Identifier, List, Obj, Scalar},
 };
 
+/// The spec of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
@@ -18,6 +19,7 @@ pub struct PodSpec {
     pub ephemeral_containers: List<Container>,
 }
 
+/// A container of a pod's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Container {
@@ -26,6 +28,7 @@ pub struct Container {
     pub restart_policy: Identifier,
 }
 
+/// A volume of a pod's spec, and the claim that backs it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodVolume {
@@ -39,6 +42,7 @@ pub struct ClaimSource {
     pub claim_name: Identifier,
 }
 
+/// The status of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodStatus {
@@ -68,6 +72,7 @@ pub struct RunningState {
     pub started_at: Identifier,
 }
 
+/// The spec of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClaimSpec {
@@ -84,6 +89,7 @@ pub struct Resources {
     pub requests: Obj<Storage>,
 }
 
+/// The status of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ClaimStatus {
@@ -96,12 +102,14 @@ pub struct Storage {
     pub storage: Scalar,
 }
 
+/// The spec of a node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
     pub unschedulable: Flag,
 }
 
+/// The status of a node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {

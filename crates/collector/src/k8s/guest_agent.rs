@@ -12,6 +12,7 @@ pub struct FilesystemList {
     pub items: Vec<Obj<Filesystem>>,
 }
 
+/// A file system of the guest.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Filesystem {
@@ -29,6 +30,7 @@ pub struct Filesystem {
     pub disk: List<DiskOfGuest, 64>,
 }
 
+/// A disk that a file system is on.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DiskOfGuest {

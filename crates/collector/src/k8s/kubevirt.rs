@@ -7,6 +7,7 @@ use super::lenient::{Flag, Identifier, List, Map, Obj, ReadableText, Scalar};
 /// The maximum number of disks kept per VM: a virtio-scsi controller takes no more.
 pub const MOST_DISKS: usize = 256;
 
+/// The spec of a VirtualMachine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VirtualMachineSpec {
@@ -60,6 +61,7 @@ pub struct Template {
     pub spec: Obj<InstanceSpec>,
 }
 
+/// The status of a VirtualMachine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VirtualMachineStatus {
@@ -97,7 +99,7 @@ pub struct Devices {
 pub struct Disk {
     pub name: Identifier,
     pub serial: Identifier,
-    /// Exactly one of `disk`, `lun` and `cdrom` is set; it says how the volume is attached.
+    /// One of `disk`, `lun` and `cdrom` says how the volume is attached.
     pub disk: Option<Obj<DiskTarget>>,
     pub lun: Option<Obj<DiskTarget>>,
     pub cdrom: Option<Obj<DiskTarget>>,
@@ -169,6 +171,7 @@ pub struct DataVolumeSource {
     pub name: Identifier,
 }
 
+/// The status of a VirtualMachineInstance.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct InstanceStatus {
@@ -187,6 +190,7 @@ pub struct InstanceStatus {
     pub memory: Obj<MemoryStatus>,
 }
 
+/// A condition of a status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Condition {
@@ -203,6 +207,7 @@ pub struct MemoryStatus {
     pub guest_current: Scalar,
 }
 
+/// The state of the last live migration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MigrationState {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::lenient::{Identifier, Scalar};
 
+/// The spec of a Longhorn volume.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct LonghornSpec {
@@ -15,6 +16,7 @@ pub struct LonghornSpec {
     pub backend_store_driver: Identifier,
 }
 
+/// The status of a Longhorn volume.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct LonghornStatus {

@@ -17,6 +17,7 @@ pub struct Object<S, T> {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Nothing {}
 
+/// The `metadata` of an object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {
@@ -34,6 +35,7 @@ pub struct Metadata {
     pub owner_references: List<Owner>,
 }
 
+/// The labels that are used.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Labels {
@@ -45,6 +47,7 @@ pub struct Labels {
     pub schedulable: Identifier,
 }
 
+/// The annotations that are used.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Annotations {
@@ -61,6 +64,7 @@ pub struct Annotations {
     pub storage_provisioner_beta: Identifier,
 }
 
+/// An owner reference.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Owner {

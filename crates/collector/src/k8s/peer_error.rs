@@ -47,6 +47,7 @@ enum Explanation<'a> {
 }
 
 impl PeerError {
+    /// Reads the start of an error's body, in whichever known format it is.
     pub fn read(body: &[u8]) -> Self {
         if let Ok(Body { error_type, error, detail }) = serde_json::from_slice::<Body<'_>>(body) {
             let explained = error.map(|error| match error {

@@ -7,6 +7,7 @@ use super::{
     meta::Metadata,
 };
 
+/// The usage of a pod at one time.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodMetrics {
@@ -17,6 +18,7 @@ pub struct PodMetrics {
     pub containers: List<ContainerMetrics>,
 }
 
+/// The usage of one container.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerMetrics {

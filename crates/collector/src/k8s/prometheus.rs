@@ -63,6 +63,7 @@ impl<'a> Series<'a> {
     }
 }
 
+/// The labels of a series that are used; a missing label is empty.
 #[derive(Deserialize)]
 pub struct Labels<'a> {
     #[serde(borrow, default)]
@@ -88,10 +89,12 @@ pub struct Labels<'a> {
 }
 
 impl<'a> Answer<'a> {
+    /// The series that can be read.
     pub fn series(&self) -> impl Iterator<Item = Series<'a>> {
         self.data.result.iter().filter_map(|raw| Series::parse(raw.get()))
     }
 
+    /// The server's warnings and infos; those that are too long are left out.
     pub fn remarks(&self) -> impl Iterator<Item = Cow<'a, str>> {
         let all = self.warnings.iter().chain(&self.infos).map(|remark| remark.get());
         all.filter(|remark| remark.len() <= LONGEST_TEXT)

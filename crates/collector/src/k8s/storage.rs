@@ -7,6 +7,7 @@ use super::{
     meta::Nothing,
 };
 
+/// The spec of a PersistentVolume.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PersistentVolumeSpec {
@@ -33,6 +34,7 @@ pub struct ClaimRef {
     pub name: Identifier,
 }
 
+/// The CSI source of a PersistentVolume.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Csi {

@@ -47,6 +47,7 @@ struct Capacity<'a> {
     capacity_bytes: Option<&'a RawValue>,
 }
 
+/// A pod of a summary.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodStats<'a> {
@@ -64,6 +65,7 @@ pub struct PodRef<'a> {
     pub namespace: Cow<'a, str>,
 }
 
+/// A volume of a pod, with its numbers unparsed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeUsage<'a> {
@@ -114,18 +116,22 @@ impl<'a> PodStats<'a> {
 }
 
 impl VolumeUsage<'_> {
+    /// Used bytes; `None` if unknown.
     pub fn used(&self) -> Option<u64> {
         amount(self.used_bytes)
     }
 
+    /// Size in bytes; `None` if unknown.
     pub fn capacity(&self) -> Option<u64> {
         amount(self.capacity_bytes)
     }
 
+    /// Available bytes; `None` if unknown.
     pub fn available(&self) -> Option<u64> {
         amount(self.available_bytes)
     }
 
+    /// The number of inodes; `None` if unknown.
     pub fn inodes(&self) -> Option<u64> {
         amount(self.inodes)
     }

@@ -9,6 +9,7 @@ use crate::k8s::{
 use model::{quantity::Quantity, source::SourceId};
 use wukong_core::observation::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts};
 
+/// Launcher pods.
 #[derive(Clone, Debug)]
 pub struct Pods;
 
@@ -68,6 +69,7 @@ impl Kind for Pods {
     }
 }
 
+/// PersistentVolumeClaims.
 #[derive(Clone, Debug)]
 pub struct Claims;
 

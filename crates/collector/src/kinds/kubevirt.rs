@@ -27,6 +27,7 @@ use wukong_core::observation::{
 
 pub use self::instancetypes::{ClusterInstancetypes, Instancetypes};
 
+/// VirtualMachines.
 #[derive(Clone, Debug)]
 pub struct VirtualMachines;
 
@@ -88,6 +89,7 @@ impl Kind for VirtualMachines {
     }
 }
 
+/// VirtualMachineInstances.
 #[derive(Clone, Debug)]
 pub struct Instances;
 

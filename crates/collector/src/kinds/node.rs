@@ -10,6 +10,7 @@ use crate::k8s::{
 use model::{groups::Node, quantity::Quantity, source::SourceId};
 use wukong_core::observation::{Change, Key, Observation};
 
+/// Nodes.
 #[derive(Clone, Debug)]
 pub struct Nodes;
 

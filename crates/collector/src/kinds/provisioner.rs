@@ -45,6 +45,7 @@ const DEVICES: [&str; 14] = [
 /// The end of ceph-csi's name, which its operator prefixes with a namespace.
 const RBD_DRIVER: &str = "rbd.csi.ceph.com";
 
+/// Classifies a provisioner by its name: `Unknown` without a name, `Unlisted` if it is on no list.
 pub fn classify(name: &str) -> Provisioner {
     match name {
         // The name in the control plane for volumes that people create.

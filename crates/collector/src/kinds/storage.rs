@@ -15,6 +15,7 @@ use wukong_core::observation::{
 /// The CSI driver whose volume handles are names of Longhorn volumes.
 const LONGHORN_DRIVER: &str = "driver.longhorn.io";
 
+/// PersistentVolumes.
 #[derive(Clone, Debug)]
 pub struct PersistentVolumes;
 
@@ -59,6 +60,7 @@ impl Kind for PersistentVolumes {
     }
 }
 
+/// Longhorn's volumes.
 #[derive(Clone, Debug)]
 pub struct LonghornVolumes;
 

@@ -13,6 +13,7 @@ use model::{
 };
 use wukong_core::observation::{Change, Key, Observation, WukongFacts, WukongVolume};
 
+/// Wukongs.
 #[derive(Clone, Debug)]
 pub struct Wukongs;
 

@@ -8,7 +8,7 @@ use crate::k8s::{
 use model::Millis;
 use wukong_core::observation::{Key, VolumeRef, VolumeStats};
 
-/// The prefix of a volume's name that marks a claim in the `seed` form of a summary, which has no `pvcRef`.
+/// The prefix of a volume's name that marks a claim of the pod's namespace where there is no `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 
 /// The maximum number of volumes per kubelet: 16 for each of 500 pods.
@@ -23,6 +23,7 @@ pub struct Volumes {
     pub node_filesystems: Vec<u64>,
 }
 
+/// Decodes a summary, only for pods in these namespaces if given. `None` if it is no summary.
 pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
     let summary: Summary<'_> = serde_json::from_slice(answer).ok()?;
     let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
@@ -61,7 +62,8 @@ fn volume_stats(pod: &PodRef<'_>, volume: VolumeUsage<'_>) -> VolumeStats {
     }
 }
 
-/// The reference to the claim: by `pvcRef`, else by the `PVC_PREFIX`, else by the pod's volume of that name.
+/// The reference to the claim: by `pvcRef`, else by the prefix of the volume's name, else by the pod's volume
+/// of that name.
 fn volume_ref(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> VolumeRef {
     match (&volume.pvc_ref, volume.name.strip_prefix(PVC_PREFIX)) {
         (Some(claim), _) => VolumeRef::Claim(Key::new(&claim.namespace, &claim.name)),

@@ -36,7 +36,8 @@ const PROXY: &str = "get nodes/proxy";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     Proxy {
-        /// The result of the last direct request: an error explains that making this work would be enough.
+        /// The result of the last direct request. If the proxy is denied too, the error text says that fixing
+        /// direct requests would be enough.
         direct: Option<Direct>,
     },
     Direct(IpAddr),

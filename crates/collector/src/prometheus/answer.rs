@@ -42,7 +42,9 @@ pub struct Part<T> {
     pub foreign: Foreign,
 }
 
+/// The memory metrics of each instance.
 pub type Memory = HashMap<Key, Scrape<3>>;
+/// The CPU rate of each instance.
 pub type Cpu = HashMap<Key, Rate>;
 /// Scrapes by thing and scrape target.
 pub type Scrapes<const N: usize> = BTreeMap<(Key, String), Scrape<N>>;
@@ -142,12 +144,14 @@ pub fn newest<const N: usize>(all: Part<Scrapes<N>>) -> Part<HashMap<Key, Scrape
     Part { found: chosen, remarks: all.remarks, left_out: all.left_out, foreign: all.foreign }
 }
 
+/// The newest figures of each volume.
 pub fn volumes(all: Part<Scrapes<4>>) -> Part<Vec<VolumeStats>> {
     let Part { found, remarks, left_out, foreign } = newest(all);
     let volumes = found.into_iter().map(|(claim, scrape)| scrape.volume(claim));
     Part { found: volumes.collect(), remarks, left_out, foreign }
 }
 
+/// Decodes the answer to the query of CPU counters into rates. `None` if it is no answer.
 pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut part = Part::<Cpu> { remarks: remarks(&answer), ..Part::default() };

@@ -30,6 +30,7 @@ pub const CREDENTIALS: Key = key!(collect.token_or_password);
 /// Bytes of the longest query that is sent in the URL: many proxies refuse longer ones.
 const LONGEST_ADDRESS: usize = 4 << 10;
 
+/// Prometheus as an HTTP peer, with its limits and proxy.
 pub fn site(config: &PrometheusConfig, collect: &CollectConfig, budget: Budget) -> Site {
     let limits = SiteLimits { deadline: config.deadline, limit: collect.answer_limit, budget };
     Site::new("Prometheus", config.url.clone(), config.ca.clone(), limits).through(&collect.proxies)
@@ -131,6 +132,7 @@ impl Api {
         url
     }
 
+    /// Decodes the answer with the scope. Fails if `decode` returns `None`.
     pub async fn decode<T: Send + 'static>(
         &self,
         reply: Reply,

@@ -45,6 +45,7 @@ pub enum NameLabel {
 }
 
 impl Scope {
+    /// Decides which object the series with these labels is about.
     pub fn identify<'a>(&self, labels: &'a Labels<'_>, label: NameLabel) -> Identity<'a> {
         let trusted = self.trusts(&labels.namespace);
         let exported = &*labels.exported_namespace;

@@ -53,6 +53,7 @@ use wukong_core::observation::{
 const REMARKS: usize = 5;
 const FOREIGN: usize = 3;
 
+/// The poll of a Prometheus-compatible API.
 pub struct Prometheus {
     site: Site,
     config: PrometheusConfig,

@@ -57,8 +57,8 @@ enum SampleOutcome<T> {
 }
 
 impl Api {
-    /// Queries the metrics of a family one by one, and merges the answers as they arrive: each may take tens
-    /// of megabytes.
+    /// Sends one query per metric of a family, and merges the answers as they arrive: each may be tens of
+    /// megabytes.
     pub async fn family<const N: usize>(
         &self,
         queries: &Queries<'_>,
@@ -77,6 +77,7 @@ impl Api {
         gathered
     }
 
+    /// Queries the CPU counters.
     pub async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
         self.metric(queries, query::CPU, answer::cpu, Part::merge_rates).await
     }
