@@ -1,4 +1,4 @@
-//! Decoders of peers' answers for the fuzz targets of [`wukong_dashboard::server::fuzz`]. Each takes bytes
+//! Decoders of peers' answers for the fuzz targets (`src/server/fuzz.rs` of the application). Each takes bytes
 //! and checks the invariants of every decoded fact.
 
 use std::{collections::HashSet, str::from_utf8};

@@ -509,8 +509,7 @@ mod tests {
     }
 
     /// Answers are decoded as a whole, on another thread than those that wait.
-    /// `cargo test --release --features ssr --lib ten_thousand_claims -- --nocapture` prints how long that
-    /// takes.
+    /// `cargo test --release -p collector ten_thousand_claims -- --nocapture` prints how long that takes.
     #[test]
     fn the_answer_for_ten_thousand_claims_is_decoded_in_time() {
         const CLAIMS: usize = 10_000;
