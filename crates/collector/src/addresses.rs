@@ -1,6 +1,7 @@
-//! Words of peers without the addresses in them: readers need not know where stores are.
+//! Removes addresses from a peer's error text: readers of pages need not know where the metric stores are.
 
-/// `dial tcp 10.0.0.3:10901: refused` → `dial tcp …: refused`: readers need not know where stores are.
+/// Replaces addresses by an ellipsis, `dial tcp 10.0.0.3:10901: refused` → `dial tcp …: refused`.
+/// Readers need not know where the metric stores are.
 pub fn without_addresses(line: &str) -> String {
     let mut out = String::new();
     for word in line.split_inclusive(|c: char| !is_of_address(c)) {
@@ -17,7 +18,7 @@ fn is_of_address(c: char) -> bool {
     c.is_ascii_alphanumeric() || ".:-_/[]@%".contains(c)
 }
 
-/// A URL, an IP address, or a host with its port.
+/// Whether the word is a URL, an IP address, or a host with a port.
 fn is_address(word: &str) -> bool {
     let bare = word.trim_matches(['[', ']']);
     let is_host_and_port = || {

@@ -1,6 +1,7 @@
-//! Where questions are put to an archive that remembers longer than this program.
+//! The interface between the application and a source that remembers longer than this program, such as
+//! Prometheus.
 //!
-//! This is the seam: the application asks through [`LongTermHistory`], and whoever answers takes [`Questions`].
+//! The application asks through [`LongTermHistory`]; the source takes [`Questions`] and answers them.
 
 mod queue;
 
@@ -15,22 +16,23 @@ use wukong_core::{
     observation::SourceError,
 };
 
-/// Where questions are put.
+/// The asking end: accepts questions about the past. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct LongTermHistory(Arc<Shared>);
 
 impl LongTermHistory {
+    /// Creates the queue and returns both of its ends.
     pub fn new() -> (Self, Questions) {
         let shared = Arc::new(Shared::default());
         (Self(shared.clone()), Questions(shared))
     }
 
-    /// Takes the question in, or says at once that there are too many.
+    /// Queues the question. Fails at once with [`busy`] if too many questions wait already.
     pub fn ask(&self, requester: Requester, of: Of, times: Times) -> Result<Ticket, SourceError> {
         self.0.ask(requester, of, times).map_err(|Full| busy())
     }
 
-    /// Asks, and waits for as long as it takes: the caller has the deadline.
+    /// Queues the question and waits for its answer without a time limit: the caller sets the deadline.
     pub async fn answer(&self, requester: Requester, of: Of, times: Times) -> Arc<Answer> {
         match self.ask(requester, of, times) {
             Ok(mut ticket) => ticket.answer().await.unwrap_or_else(|why| Arc::new(Err(why.into()))),
@@ -48,7 +50,7 @@ impl From<Unanswered> for SourceError {
     }
 }
 
-/// Too many questions wait already.
+/// The error for a question that was refused because too many wait already.
 pub fn busy() -> SourceError {
     SourceError { reason: Reason::Busy, detail: msg!(past.busy) }
 }

@@ -1,38 +1,40 @@
-//! How many bytes the answers under way may hold, all of them together: below what the manifest's memory limit leaves.
+//! Limits how many bytes all answers under way may hold together, within what the manifest's memory limit
+//! leaves.
 //!
-//! An answer holds a read buffer's worth without asking. A larger one waits for one of a few places, and one that outgrows
-//! that place waits for one of fewer and larger places. Nothing that holds a place of the last kind waits for another, so
-//! that places come free by their holders' deadlines. A small answer never waits behind a huge one, and what one kind of
-//! peer sends never keeps another kind waiting: each has places of its own.
+//! An answer may hold one read buffer without a place. A larger one waits for one of a few places; one that
+//! outgrows its place waits for one of fewer, larger places. The holder of a largest place never waits for
+//! another, so places become free by their holders' deadlines. A small answer never waits behind a huge one.
+//! Each kind of peer has its own places, so one kind never keeps another waiting.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What an answer, or a watch, holds without a place.
+/// Bytes that an answer or a watch may hold without a place.
 const FREE: usize = 64 << 10;
 
-/// The places of one kind of peer, smaller ones first.
+/// The places for one kind of peer, sorted from small to large. Clones share the places.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<[Places]>);
 
 #[derive(Debug)]
 struct Places {
-    /// Bytes of the largest answer that fits.
+    /// Bytes of the largest answer that fits into such a place.
     size: usize,
     free: Arc<Semaphore>,
 }
 
-/// The budgets of one process: 118 MiB together. 10,000 VMs take 200 MB beside them, of 384 MiB.
+/// The budgets of the process: 118 MiB together. 10,000 VMs take a further 200 MB; the memory limit is 384
+/// MiB.
 #[derive(Clone, Debug)]
 pub struct Budgets {
-    /// Objects of lists and watches, each for itself, and PodMetrics: a list is never held whole.
+    /// Single objects of lists and watches, and PodMetrics items: a list is never held as a whole.
     pub objects: Budget,
-    /// A summary of 110 pods is 0.5 MB, one of 500 pods 2.3 MB.
+    /// Kubelet summaries: 0.5 MB for 110 pods, 2.3 MB for 500 pods.
     pub kubelets: Budget,
-    /// A file system is 250 bytes.
+    /// Guest agents' answers: 250 bytes per file system.
     pub guests: Budget,
-    /// Prometheus and Ceph. 3 minutes of the claims of 10,000 VMs are 23 MB.
+    /// Prometheus and Ceph: 3 minutes of samples for the claims of 10,000 VMs are 23 MB.
     pub outside: Budget,
 }
 
@@ -48,46 +50,47 @@ impl Default for Budgets {
 }
 
 impl Budget {
-    /// How many places there are of each size.
+    /// Takes pairs of a number of places and their size in bytes, smallest size first.
     pub fn new(places: &[(usize, usize)]) -> Self {
         let places =
             places.iter().map(|(count, size)| Places { size: *size, free: Arc::new(Semaphore::new(*count)) });
         Self(places.collect())
     }
 
-    /// Bytes of the largest answer that is read at all.
+    /// Bytes of the largest answer that can be read.
     pub fn largest(&self) -> usize {
         self.0.last().map_or(FREE, |places| places.size)
     }
 
+    /// A lease that covers only the free amount at first.
     pub fn lease(&self) -> Lease {
         Lease { budget: self.clone(), covers: FREE, place: None }
     }
 }
 
-/// What one answer may hold. Its place is free again once this is dropped: after decoding.
+/// The right of one answer to hold bytes. Dropping it, after decoding, frees its place.
 #[derive(Debug)]
 pub struct Lease {
     budget: Budget,
-    /// Bytes.
+    /// Bytes that may be held now.
     covers: usize,
     place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
-    /// Waits until so many bytes may be held. False where no answer may be that large.
+    /// Waits until this many bytes may be held. Returns false if no place is that large.
     pub async fn cover(&mut self, bytes: usize) -> bool {
         if bytes <= self.covers {
             return true;
         }
         let Some(places) = self.budget.0.iter().find(|places| bytes <= places.size) else { return false };
-        // They are never closed.
+        // The semaphores are never closed.
         let Ok(place) = places.free.clone().acquire_owned().await else { return false };
         (self.covers, self.place) = (places.size, Some(place));
         true
     }
 
-    /// Nothing is held any more, for now.
+    /// Gives the place back: the lease covers only the free amount again.
     pub fn release(&mut self) {
         (self.covers, self.place) = (FREE, None);
     }
@@ -110,7 +113,7 @@ mod tests {
     }
 
     impl Budget {
-        /// Bytes that places are taken for.
+        /// Bytes of all places that are taken.
         fn taken(&self, all: &[usize]) -> usize {
             let taken = self.0.iter().zip(all).map(|(of, all)| (all - of.free.available_permits()) * of.size);
             taken.sum()

@@ -1,4 +1,4 @@
-//! A cluster that can be asked: its clients, and the kubelets' own.
+//! The clients of a cluster: one for the API server, and one for direct requests to kubelets.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -30,34 +30,36 @@ use crate::{
 };
 use i18n::Render;
 
-/// Characters that are shown of a version.
+/// How many characters of a version are shown.
 const LONGEST_VERSION: usize = 60;
 
-/// A cluster that can be asked.
+/// A connected cluster: its clients, credentials and budgets.
 #[derive(Clone)]
 pub struct Cluster {
     pub client: Client,
-    /// How it is reached, and as whom.
+    /// How the cluster is reached, and as which user.
     pub summary: Summary,
     credentials: Credentials,
     pub(super) pulses: Pulses,
-    /// What the answers of all peers may hold together.
+    /// Limits what the answers of all peers may hold together.
     pub budgets: Budgets,
-    /// The same credentials for kubelets themselves.
+    /// A client with the same credentials for direct requests to kubelets; `None` if they are not asked
+    /// directly.
     pub(super) kubelets: Option<DirectClient>,
 }
 
-/// A client for kubelets: its requests name the whole address.
+/// A client for kubelets. Its requests carry the whole URL, since there is no base address.
 #[derive(Clone)]
 pub struct DirectClient {
     pub client: Client,
     config: Config,
     credentials: Credentials,
-    /// The file of their authority, and what was in it.
+    /// The CA file for kubelets, and its content when last read.
     ca: Option<(PathBuf, Vec<u8>)>,
 }
 
-/// Whether these credentials may do this, by SelfSubjectAccessReview: the one thing that this program ever creates.
+/// Whether these credentials may do this, by a SelfSubjectAccessReview: the only object that this program
+/// ever creates.
 pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, kube::Error> {
     let spec = SelfSubjectAccessReviewSpec {
         resource_attributes: Some(attributes),
@@ -68,13 +70,14 @@ pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-/// The API server's version, as a terminal can show it.
+/// The API server's version, safe to print on a terminal.
 pub async fn version(client: &Client) -> Result<String, kube::Error> {
     let info = client.apiserver_version().await?;
     Ok(readable(&info.git_version, LONGEST_VERSION))
 }
 
-/// How many milliseconds the API server's clock is ahead of this machine's, by the `Date` of an answer; none where it tells none.
+/// How many milliseconds the API server's clock is ahead of this machine's, by the `Date` header of an
+/// answer; `None` if there is no such header.
 pub async fn clock_ahead(client: &Client) -> Option<i64> {
     let request = http::Request::get("/version").body(kube::client::Body::empty()).ok()?;
     let response = client.send(request).await.ok()?;
@@ -83,7 +86,7 @@ pub async fn clock_ahead(client: &Client) -> Option<i64> {
     Some(date.timestamp().as_millisecond() - crate::clock::now())
 }
 
-/// Why a request of the client failed, without what its answer or its credentials said.
+/// Describes why a request failed, without quoting the answer or the credentials.
 pub fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answers {}", status.code),
@@ -91,8 +94,8 @@ pub fn words(error: &kube::Error) -> String {
     }
 }
 
-/// The cluster that is at hand as text; else that of `--kubeconfig` or `KUBECONFIG`, else of the pod this runs
-/// in, else of `~/.kube/config`.
+/// Connects to the cluster of the embedded kubeconfig text; else of `--kubeconfig` or `KUBECONFIG`; else of
+/// the pod that this program runs in; else of `~/.kube/config`.
 pub async fn connect(
     kubernetes: &KubernetesConfig,
     collect: &CollectConfig,
@@ -100,7 +103,7 @@ pub async fn connect(
     Cluster::new(find(kubernetes, &collect.proxies)?, collect).await
 }
 
-/// The cluster of a kubeconfig that is at hand as text, as the simulated cluster writes it for this program.
+/// Connects to the cluster of a kubeconfig given as text, such as the simulated cluster's.
 pub async fn from_kubeconfig_text(
     yaml: &str,
     context: Option<&str>,
@@ -114,7 +117,7 @@ impl Cluster {
     async fn new(target: Target, collect: &CollectConfig) -> Result<Self, ConnectError> {
         let Target { mut config, proxy, credentials, personal_token, summary } = target;
         if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) && config.root_cert.is_none() {
-            // Nothing to verify: a machine without any certificate authority can be its client too.
+            // Nothing to verify without TLS: this also works on a machine without any certificate authority.
             config.root_cert = Some(Vec::new());
         }
         let kubelets = DirectClient::new(&config, &credentials, personal_token, &collect.kubelet)?;
@@ -138,16 +141,17 @@ impl Cluster {
         Ok(Self { client, summary, credentials, pulses, budgets: Budgets::default(), kubelets })
     }
 
-    /// Waits until there are credentials, however long a plugin takes, or until obtaining them has failed.
+    /// Waits until there are credentials, however long a plugin takes, or until obtaining them fails.
     pub async fn obtain_credentials(&self) -> Result<(), CredentialError> {
         self.credentials.obtained().await.map(drop)
     }
 }
 
 impl DirectClient {
-    /// None where kubelets are not to be asked directly, or cannot be: without an authority to tell a kubelet by, the
-    /// credentials would go to whoever answers at its address; and a kubelet knows no impersonation. A person's token
-    /// opens more than statistics: no kubelet is offered it unless that is asked for.
+    /// `None` if kubelets must not or cannot be asked directly. Without a CA to verify a kubelet, the
+    /// credentials could be sent to anything that answers at its address; and kubelets do not support
+    /// impersonation. A person's token permits more than reading statistics, so it is sent to kubelets only
+    /// if that is configured.
     fn new(
         cluster: &Config,
         credentials: &Credentials,
@@ -179,8 +183,8 @@ impl DirectClient {
         })
     }
 
-    /// Reads the authority's file again, since authorities are rotated; whether there is another one in it. A file
-    /// that cannot be used leaves the one before: it may be half written.
+    /// Reads the CA file again, since authorities are rotated. Returns whether its content has changed. A
+    /// file that cannot be used leaves the previous authority in place: it may be half written.
     pub async fn renew(&mut self) -> bool {
         let Some((path, known)) = &mut self.ca else { return false };
         let pem = match tokio::fs::read(&*path).await {
@@ -202,7 +206,7 @@ impl DirectClient {
     }
 }
 
-/// A client without an address of its own. What a single kubelet refuses says nothing of the credentials.
+/// A client without a base address. A 401 from a single kubelet says nothing about the credentials.
 fn direct(config: &Config, credentials: &Credentials) -> Result<Client, TlsError> {
     let connections = Connections::to_kubelets(config.clone());
     connections.try_make()?;

@@ -1,4 +1,5 @@
-//! What is asked, where, how often and within which limits.
+//! The collector's configuration: what to ask, where, how often and within which limits. `src/server/config`
+//! fills it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,48 +10,49 @@ mod proxy;
 
 pub use proxy::{Protocol, Proxy, ProxyRules, is_loopback, parse_address};
 
-/// Which cluster, and as whom.
+/// Which cluster to connect to, and with which context.
 #[derive(Clone, Debug, Default)]
 pub struct KubernetesConfig {
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
-    /// A kubeconfig's text, which goes before all others: the built-in simulated cluster's.
+    /// The text of a kubeconfig, which takes precedence over all others: the built-in simulated cluster's.
     pub embedded: Option<String>,
 }
 
-/// What is asked of the cluster, how often, and for how long.
+/// What to ask of the cluster, how often, and with which limits.
 #[derive(Clone, Debug)]
 pub struct CollectConfig {
-    /// None: all namespaces. Else every namespaced request stays inside these.
+    /// `None` means all namespaces. Otherwise every namespaced request stays within these.
     pub namespaces: Option<Vec<String>>,
     pub metrics_interval: Duration,
     pub disk_interval: Duration,
-    /// Longest wait for one PodMetrics list, and for one kubelet's summary.
+    /// Deadlines for one PodMetrics list and for one kubelet's summary.
     pub metrics_deadline: Duration,
     pub kubelet_deadline: Duration,
-    /// Kubelets asked at the same time.
+    /// How many kubelets are asked at the same time.
     pub kubelet_concurrency: usize,
-    /// Largest answer that is read, in bytes; several peers have lower limits of their own.
+    /// Bytes of the largest answer that is read; several peers have lower limits of their own.
     pub answer_limit: usize,
-    /// Bytes that the objects of one kind may take; those of one namespace may take half of it.
+    /// Bytes that all objects of one kind may take; the objects of one namespace may take half of that.
     pub collection_limit: usize,
-    /// A watch without a byte for this long, bookmarks included, is taken for dead and reopened.
+    /// A watch that receives no byte for this long, bookmarks included, is considered dead and is reopened.
     pub watch_idle: Duration,
-    /// Where disk figures come from; each volume takes the first that knows it. Those that are not named are not asked.
+    /// Sources of disk figures, by precedence: each volume uses the first source that knows it. Others are
+    /// not asked.
     pub disk_sources: Vec<SourceId>,
     pub kubelet: KubeletConfig,
     pub prometheus: Option<PrometheusConfig>,
     pub ceph: Option<CephConfig>,
-    /// Guest agents asked at the same time, and the longest wait for each.
+    /// How many guest agents are asked at the same time, and the deadline for each.
     pub guest_concurrency: usize,
     pub guest_deadline: Duration,
-    /// The proxies of the environment.
+    /// The proxies that the environment configures.
     pub proxies: ProxyRules,
 }
 
 impl CollectConfig {
-    /// The disk sources that can be asked, guest and image before backend: an allocation counts only where no file
-    /// system is known.
+    /// The disk sources that are configured, guest and image before backend: the allocation on a backend
+    /// counts only if no file system is known.
     pub fn asked_disk_sources(&self) -> Vec<SourceId> {
         let configured = |id: &SourceId| match id {
             SourceId::Prometheus => self.prometheus.is_some(),
@@ -63,11 +65,11 @@ impl CollectConfig {
     }
 }
 
-/// Which way kubelets are asked.
+/// How kubelets are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KubeletAccess {
-    /// Directly where that is allowed and answers, else through the API server: for each node by itself. A kubeconfig's
-    /// token goes through the API server alone.
+    /// Per node: directly if that is permitted and works, otherwise through the API server. The token of a
+    /// kubeconfig is sent only to the API server.
     #[default]
     Auto,
     Proxy,
@@ -79,9 +81,9 @@ pub enum KubeletAccess {
 pub struct KubeletConfig {
     pub access: KubeletAccess,
     pub port: u16,
-    /// PEM file of the authority that signed the kubelets' certificates; none: the cluster's.
+    /// PEM file of the CA that signed the kubelets' certificates; `None` means the cluster's CA.
     pub ca: Option<PathBuf>,
-    /// Any certificate will do.
+    /// Accept any certificate.
     pub insecure_tls: bool,
 }
 
@@ -91,20 +93,20 @@ impl Default for KubeletConfig {
     }
 }
 
-/// A Prometheus-compatible API. Files are read anew for each round: tokens are rotated.
+/// A Prometheus-compatible API. Its files are read again for each round, since tokens are rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusConfig {
-    /// Base address, as Grafana has it: `https://prometheus.example.org/prefix`, `…/api/v1` is put behind it.
+    /// Base URL as in Grafana: `https://prometheus.example.org/prefix`, to which `/api/v1` is appended.
     pub url: http::Uri,
     pub bearer_token_file: Option<PathBuf>,
-    /// A line `user:password`.
+    /// File with one line `user:password`.
     pub basic_auth_file: Option<PathBuf>,
     pub ca: Option<PathBuf>,
-    /// Label matchers that every query gets, such as `cluster="a"`.
+    /// Label matchers added to every query, such as `cluster="a"`.
     pub matchers: Vec<(String, String)>,
-    /// Where exporters run that may speak for other namespaces: KubeVirt's, and the kubelets'.
+    /// Namespaces whose exporters may report on other namespaces: KubeVirt's and the kubelets'.
     pub trusted_namespaces: Vec<String>,
-    /// `X-Scope-OrgID` for Mimir, or any other header that names the tenant.
+    /// Header name and value that select the tenant, such as `X-Scope-OrgID` for Mimir.
     pub tenant: Option<(String, String)>,
     pub deadline: Duration,
 }
@@ -117,7 +119,7 @@ pub struct CephConfig {
     pub password_file: PathBuf,
     pub ca: Option<PathBuf>,
     pub interval: Duration,
-    /// Longest time that one round may take, and one of its requests.
+    /// The time limits for one round and for each of its requests.
     pub budget: Duration,
     pub deadline: Duration,
 }

@@ -1,5 +1,5 @@
-//! What went wrong, as a closed reason and in plain words: resource, node and permission are named; addresses,
-//! credentials and the words of libraries are not.
+//! Turns failures into a closed reason and a plain text. The text names the resource, the node and the
+//! permission, but no addresses, credentials or texts of libraries.
 
 use std::{
     error::Error as StdError,
@@ -18,17 +18,17 @@ use i18n::msg;
 use model::{message::Message, reason::Reason};
 use wukong_core::observation::SourceError;
 
-/// A collection, and where it is asked for.
+/// A collection and the scope that it is requested in.
 #[derive(Clone, Debug)]
 pub struct Access {
     /// `wukongs.vm.novasphere.dev`
     pub resource: String,
-    /// None: at cluster scope.
+    /// `None` means cluster scope.
     pub namespace: Option<String>,
 }
 
 impl Access {
-    /// `list wukongs.vm.novasphere.dev at cluster scope`
+    /// The permission as text: `list wukongs.vm.novasphere.dev at cluster scope`.
     pub fn permission(&self, verb: &str) -> Message {
         let resource = self.resource.as_str();
         match &self.namespace {
@@ -39,12 +39,13 @@ impl Access {
         }
     }
 
-    /// What came has no version that a watch could go on from.
+    /// The failure for a list without a resource version that a watch could start from.
     pub fn no_version(&self) -> Failure {
         let words = msg!(collect.no_version, resource = self.resource.as_str());
         Failure::Own(source_error(Reason::BadAnswer, words))
     }
 
+    /// The error for a list or watch of this collection that failed.
     pub fn follow_error(&self, FollowError { stage, failure }: &FollowError) -> SourceError {
         let (verb, resource) = (stage.verb(), self.resource.as_str());
         match failure {
@@ -61,7 +62,7 @@ impl Access {
         }
     }
 
-    /// An answer of the API server that is no success.
+    /// The error for an unsuccessful answer of the API server.
     pub fn status_error(&self, code: u16, verb: &str) -> SourceError {
         let (resource, number) = (self.resource.as_str(), code.to_string());
         let (reason, words) = match code {
@@ -80,26 +81,27 @@ impl Access {
     }
 }
 
+/// An error with this reason and this text for readers.
 pub fn source_error(reason: Reason, detail: Message) -> SourceError {
     SourceError { reason, detail }
 }
 
-/// It does not take the credentials (401).
+/// The error for a peer that does not accept the credentials (401).
 pub fn unauthorized(peer: Message) -> SourceError {
     source_error(Reason::Unauthenticated, msg!(collect.unauthorized, peer = peer))
 }
 
-/// It is asked too often (429).
+/// The error for a peer that is asked too often (429).
 pub fn fewer(peer: Message) -> SourceError {
     source_error(Reason::Unreachable, msg!(collect.fewer, peer = peer))
 }
 
-/// It did not answer within the deadline.
+/// The error for a peer that did not answer within the deadline.
 pub fn late(peer: impl Into<Message>, deadline: Duration) -> SourceError {
     source_error(Reason::TimedOut, msg!(collect.late, peer = peer, seconds = seconds(deadline)))
 }
 
-/// What came of it cannot be used, or it cannot be asked.
+/// The error for an answer that cannot be used, or a request that cannot be sent.
 pub fn useless(peer: impl Into<Message>, failure: &Failure) -> SourceError {
     let (reason, words) = match failure {
         Failure::TooLarge(limit) => (Reason::TooLarge, msg!(collect.too_large, bytes = limit.to_string())),
@@ -110,35 +112,35 @@ pub fn useless(peer: impl Into<Message>, failure: &Failure) -> SourceError {
     source_error(reason, msg!(collect.about, peer = peer, words = words))
 }
 
-/// Why one polled request gave nothing.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Failure {
     /// The deadline passed.
     Late(Duration),
-    /// No HTTP answer, or it broke off.
+    /// The connection failed, or the answer broke off.
     Transport(Box<dyn StdError + Send + Sync>),
     Status {
         code: StatusCode,
         retry_after: Option<Duration>,
     },
-    /// The same of a peer outside the cluster, and what it says of it.
+    /// The same from a peer outside the cluster, with what its answer says.
     Refused {
         code: StatusCode,
         retry_after: Option<Duration>,
         says: PeerError,
     },
     TooLarge(usize),
-    /// The answer tells of more things than this.
+    /// The answer contains more items than this.
     TooMany(usize),
-    /// The answer is not what was asked for.
+    /// The answer is not in the expected form.
     Undecodable,
-    /// What should be asked for is not askable.
+    /// The name to ask for is not valid, so no request was sent.
     BadName,
-    /// Nothing was asked, or not all: why is known already.
+    /// All or part of the work was not done, for a reason that is already known.
     Own(SourceError),
 }
 
-/// How far a collection was followed.
+/// The stage at which following a collection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     List,
@@ -149,6 +151,7 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// The RBAC verb of this stage.
     pub fn verb(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -157,15 +160,15 @@ impl Stage {
     }
 }
 
-/// Why a collection is not followed any further.
+/// Why following a collection failed.
 #[derive(Debug)]
 pub struct FollowError {
     pub stage: Stage,
     pub failure: Failure,
 }
 
-/// Whether a connection was cut: the usual end of a watch, after minutes. hyper calls it so in words alone where a chunk
-/// broke off.
+/// Whether a connection was cut, as usually happens to a watch after some minutes. If a chunk broke off, only
+/// the text of hyper's error tells.
 pub fn is_cut(error: &(dyn StdError + 'static)) -> bool {
     let cut = |error: &(dyn StdError + 'static)| {
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -175,7 +178,7 @@ pub fn is_cut(error: &(dyn StdError + 'static)) -> bool {
 }
 
 impl Failure {
-    /// Whether less of an answer might come: it is too large, or takes too long.
+    /// Whether a smaller answer might succeed: this one was too large or took too long.
     pub fn is_of_size(&self) -> bool {
         match self {
             Self::TooLarge(_) | Self::Late(_) => true,
@@ -184,7 +187,7 @@ impl Failure {
         }
     }
 
-    /// The status of an answer that was no success, and when to ask again.
+    /// The status of an unsuccessful answer, and how long to wait before the next request.
     pub fn status(&self) -> Option<(StatusCode, Option<Duration>)> {
         match self {
             Self::Status { code, retry_after } | Self::Refused { code, retry_after, .. } => {
@@ -194,23 +197,23 @@ impl Failure {
         }
     }
 
-    /// Whether the API server itself could not be reached, whatever was asked of it.
+    /// Whether the API server itself could not be reached, whatever was requested.
     pub fn is_transport(&self) -> bool {
         matches!(self, Self::Transport(_))
     }
 }
 
-/// `5`, `0.5`.
+/// A duration in seconds as text, such as `5` or `0.5`.
 pub fn seconds(time: Duration) -> String {
     time.as_secs_f64().to_string()
 }
 
-/// What kept a request to the API server from being answered.
+/// Describes why a request to the API server failed.
 pub fn transport_error(error: &(dyn StdError + 'static)) -> SourceError {
     peer_error(msg!(collect.api_server), error)
 }
 
-/// What kept a request to this peer from being answered.
+/// Describes why a request to this peer failed.
 pub fn peer_error(peer: impl Into<Message>, error: &(dyn StdError + 'static)) -> SourceError {
     let peer = peer.into();
     let known = causes(error).find_map(|error| known_cause(&peer, error));
@@ -219,14 +222,15 @@ pub fn peer_error(peer: impl Into<Message>, error: &(dyn StdError + 'static)) ->
     source_error(reason, words)
 }
 
-/// Whether it is about certificates, or whatever else keeps TLS from being spoken.
+/// Whether the error is about certificates, or about anything else in TLS.
 pub fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|error| error.is::<rustls::Error>())
 }
 
-/// The error and what lies under it. An `io::Error` hides what it wraps from `source`, so it is opened too.
+/// The error and its causes. An `io::Error` hides the error that it wraps from `source`, so that one is
+/// unwrapped too.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    // Deeper than any chain that was seen, and an end to one that goes round.
+    // Deeper than any chain that was seen; it also ends a chain with a cycle.
     std::iter::successors(Some(error), |error| below(*error)).take(16)
 }
 
@@ -237,7 +241,7 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
     }
 }
 
-/// Why a TLS handshake failed, if one did.
+/// The TLS error in the chain, if there is one.
 pub fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     causes(error).find_map(|error| error.downcast_ref::<rustls::Error>())
 }

@@ -1,4 +1,5 @@
-//! What peers answer, as [`wukong_dashboard::server::fuzz`] runs it: bytes in, facts out, and what every fact promises.
+//! Decoders of peers' answers for the fuzz targets (`src/server/fuzz.rs` of the application). Each takes bytes
+//! and checks the invariants of every decoded fact.
 
 use std::{collections::HashSet, str::from_utf8};
 
@@ -19,16 +20,17 @@ use wukong_core::{
     observation::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
 };
 
-/// One more than the most that Kubernetes counts to.
+/// One more than the largest amount that Kubernetes can count.
 const LIMIT: u64 = 1 << 63;
 const NOW: Millis = 1_800_000_000_000;
 const TIMES: Times = Times { from: NOW - 3_600_000, step: 60_000, count: 61 };
-/// What `--namespace` may say.
+/// A possible value of `--namespace`.
 const OURS: &str = "prod";
 
-/// Whether a target reads the bytes at all.
+/// The name of a target, and a function that tells whether it can decode the bytes.
 pub type Reader = (&'static str, fn(&[u8]) -> bool);
 
+/// The fuzz targets.
 pub const READERS: [Reader; 5] = [
     ("summary", |data| kubelet::answer::decode(data, None).is_some()),
     ("pod_metrics", |data| metrics_api::decode(data).is_some()),
@@ -37,6 +39,7 @@ pub const READERS: [Reader; 5] = [
     ("kubeconfig", |data| from_utf8(data).is_ok_and(|text| read_kubeconfig(text).is_ok())),
 ];
 
+/// Checks the facts of a kubelet's summary.
 pub fn summary(data: &[u8]) {
     let Some(kubelet::answer::Volumes { stats: all, .. }) = kubelet::answer::decode(data, None) else {
         return;
@@ -58,6 +61,7 @@ fn volume(stats: &VolumeStats) {
     assert!(stats.at.is_none_or(|at| at >= 0), "{stats:?}");
 }
 
+/// Checks the facts of a list of PodMetrics.
 pub fn pod_metrics(data: &[u8]) {
     for PodMetricsFacts { namespace, name, containers, at, .. } in
         metrics_api::decode(data).unwrap_or_default()
@@ -72,13 +76,13 @@ pub fn pod_metrics(data: &[u8]) {
     }
 }
 
-/// The answer to a query of used bytes.
+/// Decodes the answer to a query of used bytes.
 fn claims(data: &[u8], scope: &Scope) -> Option<Vec<VolumeStats>> {
     let scrapes = prometheus::answer::scrapes::<4>(data, 0, scope, NameLabel::Claim)?;
     Some(prometheus::answer::volumes(scrapes).found)
 }
 
-/// An answer is read as each of those that a query can have.
+/// Decodes an answer as the answer to each kind of query.
 pub fn prometheus(data: &[u8]) {
     let scope = Scope::default();
     if let Some(found) = claims(data, &scope) {
@@ -116,6 +120,7 @@ fn track(values: &RecordedSeries, count: usize) {
     values.iter().copied().for_each(credible);
 }
 
+/// Checks the facts of a guest agent's answer.
 pub fn filesystems(data: &[u8]) {
     let found = guest_agent::answer::decode(data).unwrap_or_default();
     assert!(found.len() <= guest_agent::answer::MOST_DEVICES + 1, "{}", found.len());
@@ -134,7 +139,7 @@ fn read_kubeconfig(text: &str) -> Result<Kubeconfig, ConnectError> {
     Place::Text(text.into()).read()
 }
 
-/// Whatever a kubeconfig says, what is wrong with it is told without quoting it.
+/// An error about a kubeconfig must not quote the kubeconfig, whatever that contains.
 pub fn kubeconfig(data: &[u8]) {
     const KNOWN: [&str; 4] = [
         "cannot use the kubeconfig: it is not the YAML of a kubeconfig",

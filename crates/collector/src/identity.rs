@@ -1,4 +1,4 @@
-//! Reads the name of an object out of its beginning: the end of an object that is too large is never kept.
+//! Reads the name of an object from its beginning. Used for objects that are too large to be kept whole.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,28 +7,29 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use crate::k8s::lenient::Identifier;
 use wukong_core::observation::Key;
 
-/// Each field is empty if it was not found.
+/// The name of an object. A field that was not found is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     pub namespace: String,
     pub name: String,
     pub version: String,
-    /// Of an event: `ADDED`, `MODIFIED`, `DELETED`.
+    /// The type of an event: `ADDED`, `MODIFIED`, `DELETED`.
     pub event: String,
 }
 
 impl Identity {
-    /// Of an object, or of the event that carries one, which may break off anywhere. Kubernetes writes `metadata` before
-    /// `spec` and `status`: of a custom object in the order of the alphabet, of a built-in one in that of its Go type.
+    /// Parses an object, or an event that carries one, which may break off anywhere. Kubernetes writes
+    /// `metadata` before `spec` and `status`: fields are in alphabetical order in a custom object, and in the
+    /// order of the Go type in a built-in one.
     pub fn parse(beginning: &[u8]) -> Self {
         let mut identity = Self::default();
         let seek = Seek { into: &mut identity, in_metadata: false };
-        // That it breaks off is an error, and the reason why it is read.
+        // Breaking off is an error here, and expected.
         let _ = seek.deserialize(&mut serde_json::Deserializer::from_slice(beginning));
         identity
     }
 
-    /// None if it is not known. An object at cluster scope has no namespace.
+    /// The key, or `None` if it is not known. An object at cluster scope has no namespace.
     pub fn key(&self, is_namespaced: bool) -> Option<Key> {
         let known = !self.name.is_empty() && (!self.namespace.is_empty() || !is_namespaced);
         known.then(|| Key::new(&self.namespace, &self.name))

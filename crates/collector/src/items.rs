@@ -1,5 +1,5 @@
-//! Cuts the answer to a list into its items while it arrives, so that no list is ever held whole: a page of 500 objects is
-//! 6 MB in most clusters, and what their authors like in others.
+//! Splits the answer to a list into items while it arrives, so that no list is ever held whole: a page of 500
+//! objects takes 6 MB in most clusters, and more if the authors of the objects make them larger.
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -9,19 +9,20 @@ use serde::{Deserialize, de::IgnoredAny};
 use super::{budget::Lease, error::Failure};
 use crate::k8s::lenient::{Obj, nullable};
 
-/// Bytes of an answer without its items: kind, version, and where the next page begins.
+/// Bytes of a list without its items: kind, version and continue token.
 const LARGEST_FRAME: usize = 64 << 10;
 
-/// What a list says of itself. Without `items` it is none, and refused.
+/// A list without its items. Without a field `items` the answer is no list, and is refused.
 #[derive(Debug, Deserialize)]
 pub struct ListHead {
     #[serde(default)]
     pub metadata: Obj<ListMeta>,
-    /// All of them are gone from it.
+    /// The array is empty here, since its elements were cut out.
     #[serde(deserialize_with = "nullable::<_, _, 0>", rename = "items")]
     _items: Vec<IgnoredAny>,
 }
 
+/// The `metadata` of a list.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ListMeta {
@@ -33,7 +34,7 @@ pub struct ListMeta {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     Whole(&'a [u8]),
-    /// It is larger than is read: this is its beginning.
+    /// The item is larger than the limit: this is its beginning.
     TooLarge(&'a [u8]),
 }
 
@@ -44,7 +45,7 @@ pub struct ReadLimits {
     pub item: usize,
 }
 
-/// Reads a list to its end; `take` gets each item. Answers how many bytes it was, too.
+/// Reads a list to its end and passes each item to `take`. Also returns how many bytes the answer had.
 pub async fn read_items(
     mut body: Body,
     limits: ReadLimits,
@@ -75,7 +76,7 @@ pub async fn read_items(
     Ok((splitter.head().ok_or(Failure::Undecodable)?, received))
 }
 
-/// Cuts an answer that is there already, as the fuzz targets do.
+/// Splits an answer that is already complete, as the fuzz targets do.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn split_items(answer: &[u8], mut take: impl FnMut(Item<'_>)) -> Option<ListHead> {
     let mut splitter = ItemSplitter::default();
@@ -83,15 +84,15 @@ pub fn split_items(answer: &[u8], mut take: impl FnMut(Item<'_>)) -> Option<List
     splitter.head()
 }
 
-/// Where in the answer the next byte is.
+/// The part of the answer that the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Position {
-    /// Before or behind the items.
+    /// Before or after the items.
     #[default]
     Frame,
     BetweenItems,
     Item,
-    /// In an item of which nothing more is kept.
+    /// In an item of which no more is kept.
     SkippedItem,
 }
 
@@ -122,7 +123,7 @@ impl ItemSplitter {
         }
     }
 
-    /// This and the next two return how many bytes they took, none for all.
+    /// Like the next two methods, returns how many bytes it consumed; `None` means all.
     fn frame(&mut self, data: &[u8]) -> Option<usize> {
         let begins = self.keys.items(data);
         self.frame.extend_from_slice(&data[..begins.unwrap_or(data.len())]);
@@ -157,19 +158,19 @@ impl ItemSplitter {
         Some(end)
     }
 
-    /// Keeps nothing more of the item that has begun. What was kept.
+    /// Keeps no more of the current item. Returns what was kept of it.
     fn skip(&mut self) -> Vec<u8> {
         self.position = Position::SkippedItem;
         std::mem::take(&mut self.begun)
     }
 
-    /// None if the answer was no list, or broke off.
+    /// The list without its items; `None` if the answer was no list, or broke off.
     fn head(&self) -> Option<ListHead> {
         serde_json::from_slice(&self.frame).ok()
     }
 }
 
-/// Finds the end of a JSON value. It checks nothing: decoding does.
+/// Finds the end of a JSON value. It does not validate: decoding does.
 #[derive(Debug, Default)]
 struct ValueScanner {
     depth: usize,
@@ -177,7 +178,7 @@ struct ValueScanner {
 }
 
 impl ValueScanner {
-    /// How many bytes of this belong to the value; none if it goes on behind them.
+    /// The number of bytes that belong to the value; `None` if it continues after them.
     fn end(&mut self, data: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < data.len() {
@@ -188,7 +189,7 @@ impl ValueScanner {
             match data[at] {
                 b'"' => self.text.open(),
                 b'{' | b'[' => self.depth += 1,
-                // A number, a word or a text ends where its list goes on.
+                // A number, a word or a string at the top ends where its list continues.
                 b'}' | b']' | b',' if self.depth == 0 => return Some(at),
                 b'}' | b']' => {
                     self.depth -= 1;
@@ -204,13 +205,13 @@ impl ValueScanner {
     }
 }
 
-/// A text between quotes, or none.
+/// Tracks whether a position is inside a JSON string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum TextScanner {
     #[default]
     Closed,
     Open,
-    /// Behind a backslash.
+    /// After a backslash.
     Escaped,
 }
 
@@ -223,7 +224,7 @@ impl TextScanner {
         *self = Self::Open;
     }
 
-    /// The index behind the closing quote; none if the text goes on.
+    /// The index after the closing quote; `None` if the string continues.
     fn end(&mut self, data: &[u8]) -> Option<usize> {
         let mut at = 0;
         if *self == Self::Escaped {
@@ -251,16 +252,16 @@ impl TextScanner {
 struct KeyScanner {
     depth: usize,
     text: TextScanner,
-    /// The last text of the outermost object, its quotes included, as far as it can be the key.
+    /// The last string of the outermost object with its quotes, as long as it can be the key.
     last: Vec<u8>,
-    /// A colon stands behind it.
+    /// Whether a colon follows it.
     is_key: bool,
 }
 
 const ITEMS: &[u8] = b"\"items\"";
 
 impl KeyScanner {
-    /// The index behind the bracket that begins the items; none if it does not come.
+    /// The index after the bracket that begins the items; `None` if it is not in these bytes.
     fn items(&mut self, data: &[u8]) -> Option<usize> {
         for (at, byte) in data.iter().enumerate() {
             if self.text.is_open() {
@@ -302,10 +303,11 @@ mod tests {
     use super::*;
     use crate::{budget::Budget, tests::body};
 
-    /// Items as text, `!` before the beginning of one that is too large; and what the list says of itself.
+    /// Items as text, with `!` before the beginning of an item that is too large; and the list without its
+    /// items.
     type Read = (Vec<String>, Option<ListHead>);
 
-    /// Hands over these pieces one after another.
+    /// Passes these pieces to the splitter one after another.
     fn split<'a>(pieces: impl Iterator<Item = &'a [u8]>, largest: usize) -> Read {
         let (mut splitter, mut items) = (ItemSplitter::default(), Vec::new());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -328,7 +330,8 @@ mod tests {
     }
 
     const LISTS: [(&str, &[&str]); 8] = [
-        // As Go writes a list of a built-in kind, and of a custom one: keys in the order of the alphabet.
+        // A list of a built-in kind and of a custom kind as Go writes them: the keys of the latter are in
+        // alphabetical order.
         (
             r#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[{"a":1},{"b":[2]}]}"#,
             &[r#"{"a":1}"#, r#"{"b":[2]}"#],
@@ -343,7 +346,7 @@ mod tests {
             "{ \"items\" : [ 7 , \"x\" , null , [[]] , {} ] , \"metadata\" : {\"resourceVersion\": \"7\"} }",
             &["7 ", "\"x\" ", "null ", "[[]]", "{}"],
         ),
-        // Only the array under the key of the outermost object is meant.
+        // Only the array under the key of the outermost object counts.
         (r#"{"metadata":{"resourceVersion":"7","items":[1]},"x":"items","items":[2]}"#, &["2"]),
         (
             r#"{"metadata":{"resourceVersion":"7"},"xs":["items",["items"]],"items":[{"items":[1]}]}"#,

@@ -1,4 +1,5 @@
-//! Decides what is kept of each object of a collection, and remembers what is not.
+//! Decides which objects of a collection are kept, within its quota, and records those that are not. Used by
+//! the collection's list and watch.
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -16,20 +17,21 @@ use super::{
 use crate::k8s::lenient::Obj;
 use wukong_core::observation::Key;
 
-/// How a collection changed.
+/// A change of a collection.
 #[derive(Debug)]
 pub enum Event<T> {
-    /// A list was read to its end: these and no others exist.
+    /// A list was read to its end: exactly these objects exist.
     Listed(Vec<T>),
     Applied(T),
-    /// It is gone, or there is too much of it to be known.
+    /// The object is gone, or too large to be known.
     Deleted(Key),
 }
 
-/// One line of a watch: none if it says nothing of an object, and the version that it leads to.
+/// The result of one line of a watch: its event, if it is about an object, and the version that the watch has
+/// reached.
 pub type WatchStep<T> = (Option<Event<T>>, String);
 
-/// What is kept of the collection, and what is not.
+/// The quota of the objects that are kept, and the record of those that are not.
 #[derive(Debug)]
 pub struct KeptObjects {
     pub quota: Quota,
@@ -44,7 +46,7 @@ struct WireEvent<'a> {
     object: &'a RawValue,
 }
 
-/// What an event of the type `ERROR` carries.
+/// The object of an event of the type `ERROR`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct WireStatus {
@@ -52,11 +54,12 @@ struct WireStatus {
 }
 
 impl KeptObjects {
+    /// Keeps up to `limit` bytes of facts.
     pub fn new(limit: usize) -> Self {
         Self { quota: Quota::new(limit), omissions: Omissions::default() }
     }
 
-    /// The facts of one item of a list; none if it is not kept.
+    /// The facts of one item of a list; `None` if it is not kept.
     pub fn item<K: Kind>(&mut self, item: Item<'_>) -> Option<K::Facts> {
         let object = match item {
             Item::Whole(bytes) => serde_json::from_slice::<Watched<K>>(bytes).map_err(|_| bytes),
@@ -71,7 +74,8 @@ impl KeptObjects {
         }
     }
 
-    /// Its facts; else the key of what there is no room for, none for an object without a name.
+    /// Returns the facts if there is room for them. Otherwise returns the object's key; `None` for an object
+    /// without a name.
     fn admit<K: Kind>(&mut self, object: Watched<K>) -> Result<K::Facts, Option<Key>> {
         let Some(facts) = object.facts else {
             self.omissions.leave_out(None);
@@ -94,7 +98,7 @@ impl KeptObjects {
         self.omissions.leave_out(key);
     }
 
-    /// What a line says, and the version that it leads to.
+    /// The event of a line, and the version that the watch has reached.
     pub fn event<K: Kind>(
         &mut self,
         line: WatchLine,
@@ -134,8 +138,8 @@ impl KeptObjects {
         Event::Deleted(key)
     }
 
-    /// Of an event that is too large, or cannot be read. The object is not known any more; where it is not said whose event
-    /// it is, only a new list tells.
+    /// Handles an event that is too large or cannot be read: its object is no longer known. If the event does
+    /// not name the object either, this fails, and only a new list can tell.
     fn large_event<K: Kind>(&mut self, identity: Identity) -> Result<WatchStep<K::Facts>, Failure> {
         let key = identity.key(K::SCOPE == Scope::Namespaced).filter(|_| !identity.version.is_empty());
         let key = key.ok_or(Failure::Undecodable)?;

@@ -1,6 +1,7 @@
-//! All cluster I/O. Watches and polls become [`Observation`]s on a channel; no object is kept here.
+//! All I/O with the cluster and its neighbours. Watches and polls become observations
+//! (`wukong_core::observation::Observation`) on a channel; no object is kept here.
 //!
-//! Each source degrades alone: it has its own task, its own back-off, and says in plain words what keeps it.
+//! Each source degrades on its own: it has its own task and back-off, and reports in plain words why it fails.
 
 mod addresses;
 pub mod archive;

@@ -1,4 +1,4 @@
-//! The lines of a watch, one event each, and none of them larger than an object may be.
+//! Splits the answer to a watch into lines. Each line is one event and is bounded like an object.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use super::{
     identity::Identity,
 };
 
-/// For a line that has begun and does not end with the next bytes. The API server writes an event at once.
+/// The deadline for the end of a line that has begun: the API server writes an event at once.
 const LINE_DEADLINE: Duration = Duration::from_secs(60);
 
-/// One event.
+/// One event of a watch.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WatchLine {
     Whole(Bytes),
-    /// The event is larger than is read: this is whose it is.
+    /// The event is larger than the limit: this is the name of its object.
     TooLarge(Identity),
 }
 
-/// See the module.
+/// The lines of one watch.
 pub struct WatchLines {
     body: Body,
     lease: Lease,
     /// Bytes of the largest line that is read.
     largest: usize,
-    /// Received, and not looked at.
+    /// Bytes that were received and not processed.
     data: Bytes,
-    /// The line that has begun.
+    /// The line that has begun and not ended.
     begun: Vec<u8>,
-    /// The line is too large: its end alone is looked for.
+    /// The name of the object if the current line is too large: the rest of the line is skipped.
     skipped: Option<Identity>,
-    /// When the line must have ended.
+    /// When the current line must have ended.
     deadline: Option<Instant>,
 }
 
@@ -45,10 +45,10 @@ impl WatchLines {
         Self { body, lease, largest, data: Bytes::new(), begun: Vec::new(), skipped: None, deadline: None }
     }
 
-    /// The next line, until the watch ends. What was read of a line whose end did not come is lost.
+    /// The next line; `None` when the watch ends. A line that did not end is lost.
     pub async fn next(&mut self) -> Result<Option<WatchLine>, Failure> {
         if self.begun.is_empty() {
-            // The line before is decoded.
+            // The line before was decoded.
             self.lease.release();
         }
         loop {

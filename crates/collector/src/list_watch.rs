@@ -1,8 +1,9 @@
-//! One collection as a stream of changes: a list in pages, then a watch from where the list stands.
+//! Follows one collection as a stream of changes: a list in pages, then a watch from the version of the list.
 //!
-//! kube-runtime has a watcher for this. It reads each page whole, decodes it whole on a thread that others wait for, and can
-//! neither leave one object out nor ask for smaller pages, so that few large objects end the program. Here each object is
-//! decoded as it arrives, and of an object that is too large only the name is read.
+//! kube-runtime's watcher is not used: it reads and decodes each page whole, on a thread that others wait
+//! for, and can neither leave out one object nor ask for smaller pages, so a few large objects can end the
+//! program. Here each object is decoded as it arrives, and of an object that is too large only the name is
+//! read.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -28,16 +29,17 @@ use super::{
 };
 use crate::config::CollectConfig;
 
-/// Objects to a page of a list: 6 MB of pods.
+/// Objects per page of a list: 6 MB for pods.
 const PAGE: u32 = 500;
-/// For one page. The API server itself ends a list after a minute (`--request-timeout`).
+/// The deadline for one page. The API server itself ends a list after a minute (`--request-timeout`).
 const PAGE_DEADLINE: Duration = Duration::from_secs(60);
-/// The API server allows longer watches; every few minutes the places of all are freed.
+/// The longest watch, in seconds. The API server allows longer ones, but every few minutes each watch should
+/// give back the places that it holds.
 const LONGEST_WATCH: u64 = 290;
-/// A server that does not end a watch in time has forgotten it.
+/// How long to wait for the server to end a watch that is over: after this it has forgotten the watch.
 const OVERDUE: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// One collection, and how far it was followed.
 pub struct ListWatch<K: Kind> {
     client: kube::Client,
     access: Access,
@@ -45,9 +47,9 @@ pub struct ListWatch<K: Kind> {
     limits: ReadLimits,
     /// Bytes of facts that are kept.
     limit: usize,
-    /// Seconds after which the server is to end a watch.
+    /// The length of a watch that is requested from the server, in seconds.
     seconds: u32,
-    /// Objects to a page, as far as their size is known.
+    /// Objects per page, adapted to the size of the answers so far.
     page: u32,
     state: State,
     kept: KeptObjects,
@@ -56,7 +58,7 @@ pub struct ListWatch<K: Kind> {
 
 enum State {
     Unlisted,
-    /// Listed, or watched, up to this version.
+    /// Listed or watched up to this version.
     At(String),
     Watching(Box<WatchLines>, String),
 }
@@ -85,11 +87,12 @@ impl<K: Kind> ListWatch<K> {
         }
     }
 
-    /// The next event begins a new list.
+    /// Makes the next call of [`Self::next`] list again.
     pub fn relist(&mut self) {
         self.state = State::Unlisted;
     }
 
+    /// The omissions of the collection, and its quota.
     pub fn omissions(&mut self) -> (&mut Omissions, &Quota) {
         (&mut self.kept.omissions, &self.kept.quota)
     }
@@ -99,8 +102,9 @@ impl<K: Kind> ListWatch<K> {
         self.limits.item
     }
 
-    /// What happens next. After a failure of the list the next call lists again; after a failure of the watch it goes on where
-    /// it was, unless [`Self::relist`] is called. A call that is dropped before it returns is followed by a list.
+    /// The next change. After a failed list the next call lists again; after a failed watch it watches again
+    /// from the last version, unless [`Self::relist`] is called. If a call is dropped before it returns, the
+    /// next call lists again.
     pub async fn next(&mut self) -> Result<Event<K::Facts>, FollowError> {
         loop {
             self.state = match std::mem::replace(&mut self.state, State::Unlisted) {
@@ -147,7 +151,7 @@ impl<K: Kind> ListWatch<K> {
         }
     }
 
-    /// One page, in as many attempts as it takes to find out how many objects fit into one answer.
+    /// Reads one page, with smaller and smaller pages until it fits into one answer.
     async fn page(&mut self, token: Option<&str>, listing: &mut Listing<K>) -> Result<ListMeta, Failure> {
         loop {
             let before = listing.items.len();
@@ -163,7 +167,7 @@ impl<K: Kind> ListWatch<K> {
                 Err(failure) => {
                     self.page /= 2;
                     tracing::debug!(resource = K::PLURAL, page = self.page, "asking for smaller pages");
-                    // Silence has other causes too, and is told before the next attempt.
+                    // A timeout has other causes too, so it is reported before the next attempt.
                     let Failure::TooLarge(_) = failure else { return Err(failure) };
                     listing.items.truncate(before);
                 }
@@ -184,7 +188,8 @@ impl<K: Kind> ListWatch<K> {
         };
         let request = self.request().list(&params).map_err(|_| Failure::BadName)?;
         let response = self.send(request).await?;
-        // A page of one object is read to its end whatever its size: the token of the next page is behind it.
+        // A page of one object is read to its end whatever its size, because the continue token comes after
+        // the object.
         let answer = if self.page > 1 { self.limits.answer } else { usize::MAX };
         let limits = ReadLimits { answer, ..self.limits };
         let Listing { items, kept } = listing;
@@ -218,12 +223,13 @@ impl<K: Kind> ListWatch<K> {
             return Ok(response);
         }
         let retry_after = retry_after(response.headers());
-        // To its end, so that the connection can be used again.
+        // The body is read to its end, so that the connection can be reused.
         read_error(response.into_body()).await;
         Err(Failure::Status { code, retry_after })
     }
 
-    /// The next line of a watch; none for one that says nothing of an object, and for the watch's end.
+    /// Reads the next line of a watch. `None` for a line that is not about an object, and for the end of the
+    /// watch.
     async fn watched(
         &mut self,
         mut lines: Box<WatchLines>,
@@ -246,8 +252,9 @@ fn failed(stage: Stage, failure: Failure) -> FollowError {
     FollowError { stage, failure }
 }
 
-/// The server is asked to end each watch well before the client would call it dead. So a quiet watch on a server
-/// without bookmarks is not taken for a dead one, and a permission that was taken away shows within this time.
+/// The length of a watch that is requested: well below the time after which the client considers a watch
+/// dead. So a quiet watch on a server without bookmarks is not considered dead, and a revoked permission
+/// shows within this time.
 fn watch_seconds(watch_idle: Duration) -> u32 {
     (watch_idle * 2 / 3).as_secs().clamp(1, LONGEST_WATCH) as u32
 }

@@ -1,4 +1,4 @@
-//! `metrics.k8s.io/v1beta1`: one list of PodMetrics a cycle.
+//! Polls `metrics.k8s.io/v1beta1`: one list of PodMetrics per cycle and namespace.
 
 use super::{
     error::{Access, Failure, late, source_error, transport_error, useless},
@@ -22,10 +22,10 @@ use model::{Millis, quantity::Quantity, reason::Reason, source::SourceId};
 use wukong_core::observation::{ContainerUsage, Key, Observation, PodMetricsFacts, SourceError};
 
 const GROUP: &str = "metrics.k8s.io";
-/// Held of one sample beside its texts.
+/// Bytes held for one sample besides its texts.
 const SAMPLE: usize = size_of::<PodMetricsFacts>() + 64;
 
-/// PodMetrics of one namespace, or of all.
+/// The poll of the PodMetrics of one namespace, or of all.
 pub struct MetricsApi {
     asker: BoundedClient,
     namespace: Option<String>,
@@ -43,7 +43,7 @@ impl MetricsApi {
         Self { asker, namespace, path, access, limit, omissions: Omissions::default() }
     }
 
-    /// Each sample is decoded as it arrives: the list of 10,000 VMs is 10 MB.
+    /// Requests the list. Each sample is decoded as it arrives: the list of 10,000 VMs takes 10 MB.
     async fn ask(&mut self) -> Result<Samples, Failure> {
         let mut samples = Samples::new(self.limit);
         self.asker.ask_items(&self.path, |item| samples.take(item)).await?;
@@ -100,7 +100,7 @@ fn describe(access: &Access, failure: &Failure) -> SourceError {
     }
 }
 
-/// The samples of a whole answer.
+/// Decodes the samples of a complete answer.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn decode(answer: &[u8]) -> Option<Vec<PodMetricsFacts>> {
     let mut samples = Samples::new(usize::MAX);
@@ -120,7 +120,7 @@ impl Samples {
         Self { facts: Vec::new(), quota: Quota::new(limit), omissions: Omissions::default() }
     }
 
-    /// An item that is odd costs itself alone.
+    /// Adds one item. An item that cannot be read is skipped.
     fn take(&mut self, item: Item<'_>) {
         let bytes = match item {
             Item::Whole(bytes) => bytes,
@@ -158,7 +158,7 @@ fn facts(item: PodMetrics) -> PodMetricsFacts {
     }
 }
 
-/// None for Go's zero time (year 1) too: metrics-server writes it where it has no sample.
+/// Parses a timestamp. `None` also for Go's zero time (year 1), which metrics-server writes without a sample.
 fn moment(text: &str) -> Option<Millis> {
     time::rfc3339(text).filter(|at| *at > 0)
 }
@@ -179,8 +179,8 @@ fn bytes(quantity: &Scalar) -> Option<u64> {
     credible(Quantity::parse(quantity.given()?).ok()?.units())
 }
 
-/// Under 2^63, the most that Kubernetes counts to. Above it a quantity stands for its largest number, which nobody
-/// measured.
+/// `None` from 2^63 on, the most that Kubernetes counts to: a quantity that is larger parses as the largest
+/// number, which nobody measured.
 fn credible(amount: u64) -> Option<u64> {
     Some(amount).filter(|amount| *amount < 1 << 63)
 }

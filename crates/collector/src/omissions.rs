@@ -1,5 +1,5 @@
-//! What is not known of a source's objects, because they are larger or more than this program keeps: said beside what is
-//! known, and taken back once an object is small again.
+//! Records which objects of a source are not known, because they are larger or more than this program keeps.
+//! The record is reported beside the known objects, and entries are removed once an object is small again.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -15,27 +15,27 @@ use i18n::msg;
 use model::{message::Message, reason::Reason, source::SourceId};
 use wukong_core::observation::{Key, Observation, SourceError};
 
-/// Objects that are remembered of each kind; of more only so much is known.
+/// How many objects are remembered in each set; the rest are only counted, or ignored.
 const REMEMBERED: usize = 10_000;
-/// Objects that are named to people.
+/// How many objects are named to people.
 const NAMED: usize = 3;
-/// Between two lines of the log on one collection: an object may grow and shrink as often as its author likes.
+/// The minimum time between two log messages about one collection: an object may grow and shrink at any rate.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// The omitted objects of one collection.
 #[derive(Debug, Default)]
 pub struct Omissions {
-    /// Larger than is read, or not readable.
+    /// Objects that are larger than is read, or not readable.
     left_out: ObjectNames,
-    /// With lists that were cut.
+    /// Objects with lists that were cut.
     shortened: ObjectNames,
-    /// For which there was no quota.
+    /// Objects that are over the quota.
     crowded_out: HashSet<Key>,
     changed: bool,
     logged_at: Option<Instant>,
 }
 
-/// ObjectNames of objects, and how many had none.
+/// Keys of objects, and the number of objects without a known key.
 #[derive(Debug, Default)]
 struct ObjectNames {
     keys: BTreeSet<Key>,
@@ -43,14 +43,14 @@ struct ObjectNames {
 }
 
 impl Omissions {
-    /// An object that was read, or is gone.
+    /// Removes an object that was read, or is gone.
     pub fn clear(&mut self, key: &Key) {
         let gone =
             [self.left_out.keys.remove(key), self.shortened.keys.remove(key), self.crowded_out.remove(key)];
         self.changed |= gone.contains(&true);
     }
 
-    /// An object that was read. `shortened`: but for the ends of its lists.
+    /// Records an object that was read. `shortened` means that its lists were cut.
     pub fn read(&mut self, key: Key, shortened: bool) {
         if shortened {
             let gone = [self.left_out.keys.remove(&key), self.crowded_out.remove(&key)];
@@ -64,36 +64,39 @@ impl Omissions {
         self.left_out.keys.is_empty() && self.shortened.keys.is_empty() && self.crowded_out.is_empty()
     }
 
-    /// An object that is too large, or not readable. `key` is none if its beginning does not name it.
+    /// Records an object that is too large or not readable. `key` is `None` if its beginning does not name
+    /// it.
     pub fn leave_out(&mut self, key: Option<Key>) {
         self.changed |= self.left_out.add(key);
     }
 
-    /// An object that there is no room for.
+    /// Records an object that is over the quota.
     pub fn crowd_out(&mut self, key: Key) {
         if self.crowded_out.len() < REMEMBERED {
             self.changed |= self.crowded_out.insert(key);
         }
     }
 
-    /// Whether there was no room for something.
+    /// Whether any object is over the quota.
     pub fn is_crowded(&self) -> bool {
         !self.crowded_out.is_empty()
     }
 
-    /// Those of a new list stand in place of these; where there is nothing to say any more, and was not, it is not told.
+    /// Takes over the omissions of a new list. They are reported unless there were none before and there are
+    /// none now.
     pub fn replace(&mut self, mut new: Self) {
         let was = !self.is_empty() || self.left_out.unnamed > 0;
         (new.changed, new.logged_at) = (new.changed || was, self.logged_at);
         *self = new;
     }
 
-    /// Those of a new list stand in place of what was told before.
+    /// Prepares the omissions of a new list, which are reported in place of those before.
     pub fn follow(&mut self, before: &Self) {
         (self.changed, self.logged_at) = (true, before.logged_at);
     }
 
-    /// Tells the join, should there be anything new. `largest` is how many bytes of an object are read.
+    /// Sends the omissions to the join if they have changed. `largest` is how many bytes of an object are
+    /// read.
     pub async fn report(
         &mut self,
         outlet: &ObservationSender,
@@ -147,7 +150,7 @@ impl Omissions {
 }
 
 impl ObjectNames {
-    /// Whether that was not known.
+    /// Adds an object. Returns whether that changed anything.
     fn add(&mut self, key: Option<Key>) -> bool {
         match key {
             Some(key) if self.keys.len() < REMEMBERED => self.keys.insert(key),
@@ -163,7 +166,7 @@ impl ObjectNames {
         self.keys.len() + self.unnamed
     }
 
-    /// `prod/web, prod/db, prod/mail +12`
+    /// The names for people, such as `prod/web, prod/db, prod/mail +12`.
     fn words(&self) -> Message {
         let name = |key: &Key| match &*key.namespace {
             "" => key.name.to_string(),

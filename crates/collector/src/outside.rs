@@ -1,5 +1,5 @@
-//! HTTP to what is not the API server: certificates and credentials of its own, no redirect followed, every answer
-//! held to a deadline and a size.
+//! HTTP to peers outside the API server, such as Prometheus and Ceph. They have their own certificates and
+//! credentials; no redirect is followed, and every answer is bounded by a deadline and a size.
 
 use std::{
     path::{Path, PathBuf},
@@ -30,26 +30,27 @@ use model::{
 };
 use wukong_core::observation::SourceError;
 
-/// TCP and TLS handshake together.
+/// For the TCP and TLS handshakes together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Read of what an error says. VictoriaMetrics repeats a query of up to 5 KiB, twice, in one.
+/// Bytes that are read of an error. VictoriaMetrics repeats a query of up to 5 KiB twice in an error.
 const ERROR_BODY: usize = 16 << 10;
-/// How to make a certificate that can be verified.
+/// The command that creates a certificate that can be verified.
 const NEW_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=HOST -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:HOST -keyout key.pem -out certificate.pem";
 
-/// One peer, and how it is spoken to. Its CA file is read anew for each round: authorities are rotated too.
+/// One peer and how to connect to it. Its CA file is read again for each round, since authorities are
+/// rotated.
 pub struct Site {
-    /// As people know it: `Prometheus`.
+    /// The name that is shown to people, such as `Prometheus`.
     pub name: &'static str,
     url: Uri,
     ca: Option<PathBuf>,
     proxy: Option<Proxy>,
     limits: SiteLimits,
-    /// The client, and the CA file that it was made of.
+    /// The client, and the content of the CA file that it was made with.
     client: Option<(Option<Vec<u8>>, Client)>,
 }
 
-/// A site for the length of one round.
+/// A connection to a site for the length of one round.
 #[derive(Clone)]
 pub struct Session {
     client: Client,
@@ -57,26 +58,26 @@ pub struct Session {
     limits: SiteLimits,
 }
 
-/// An answer that is a success.
+/// A successful answer.
 pub struct Reply {
     pub headers: HeaderMap,
     answer: AnswerBytes,
 }
 
-/// What came of a request.
+/// The result of a request.
 pub enum FetchOutcome {
     Whole(Reply),
-    /// The answer is larger than what is read: all that was read of it.
+    /// The answer is larger than the limit: this is its start.
     Start(AnswerBytes),
 }
 
-/// What the answer of a site may take.
+/// The limits for answers of a site.
 #[derive(Clone)]
 pub struct SiteLimits {
     pub deadline: Duration,
     /// Bytes of the largest answer that is read.
     pub limit: usize,
-    /// What the answers that are under way hold.
+    /// Limits what the answers under way may hold.
     pub budget: Budget,
 }
 
@@ -85,12 +86,14 @@ impl Site {
         Self { name, url, ca, proxy: None, limits, client: None }
     }
 
-    /// The proxy that the environment names for it, if any, by the rules that hold for the API server.
+    /// Uses the proxy that the environment names for this address, if any, by the same rules as for the API
+    /// server.
     pub fn through(self, proxies: &ProxyRules) -> Self {
         let url = Url::parse(&self.url.to_string()).ok();
         Self { proxy: url.and_then(|url| proxies.proxy_for(&url).cloned()), ..self }
     }
 
+    /// Opens a session. Fails if the URL is not valid, or the CA file cannot be read or holds no certificate.
     pub async fn open(&mut self) -> Result<Session, Failure> {
         let base = Url::parse(&self.url.to_string()).map_err(|_| Failure::BadName)?;
         let client = self.client().await?;
@@ -118,7 +121,7 @@ impl Site {
         format!("--{}-ca", self.name.to_ascii_lowercase())
     }
 
-    /// A failure in words. `credentials` is what a person should look at when they are refused.
+    /// Describes a failure. `credentials` names what a person should check if they are refused.
     pub fn describe(&self, credentials: Key, failure: &Failure) -> SourceError {
         let name = self.name;
         match failure {
@@ -138,7 +141,7 @@ impl Site {
 }
 
 impl Site {
-    /// None where nothing better can be said than that the handshake failed.
+    /// Describes a certificate error; `None` if nothing more is known than that the handshake failed.
     fn describe_certificate(&self, error: &rustls::Error) -> Option<SourceError> {
         let rustls::Error::InvalidCertificate(why) = error else { return None };
         let peer = self.name;
@@ -148,7 +151,7 @@ impl Site {
                 msg!(collect.certificate_name, peer = peer, flag = self.ca_flag())
             }
             CertificateError::Other(other) => match other.to_string().as_str() {
-                // Errors of webpki, which rustls has no names for.
+                // Errors of webpki that rustls has no variants for.
                 words if words.contains("UnsupportedCertVersion") => {
                     msg!(collect.certificate_v1, peer = peer, command = NEW_CERTIFICATE)
                 }
@@ -163,18 +166,18 @@ impl Site {
     }
 }
 
-/// None where the CA is none. Without one the system's authorities count, and those that are built in: a container's
-/// image has none of its own.
+/// Builds a client; `None` if the CA file holds no certificate. Without a CA file, the system's authorities
+/// are trusted and the built-in ones, since a container image may have none.
 fn build(ca: Option<&[u8]>, proxy: Option<&Proxy>) -> Option<Client> {
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("wukong-dashboard/", env!("CARGO_PKG_VERSION")))
-        // A small answer that unpacks to a large one is no smaller to us.
+        // No compression: a small answer that decompresses to a large one takes as much memory.
         .no_gzip()
         .no_brotli()
         .use_rustls_tls()
-        // Which proxy is decided here, not by reqwest's own rules.
+        // The proxy is chosen above, not by reqwest's own rules.
         .no_proxy();
     if let Some(proxy) = proxy {
         builder = builder.proxy(to_reqwest(proxy)?);
@@ -188,13 +191,14 @@ fn build(ca: Option<&[u8]>, proxy: Option<&Proxy>) -> Option<Client> {
 fn to_reqwest(proxy: &Proxy) -> Option<reqwest::Proxy> {
     let made = reqwest::Proxy::all(proxy.url().clone()).ok()?;
     Some(match proxy.login() {
-        // A SOCKS proxy's login is taken from its address.
+        // A SOCKS proxy's login is part of its address.
         Some((user, password)) if proxy.protocol() != Protocol::Socks => made.basic_auth(&user, &password),
         _ => made,
     })
 }
 
-/// What it says itself is put behind that in one line, but of a refusal of credentials: that may repeat them.
+/// Describes an error status, followed by what the peer says in one line; but not for refused credentials,
+/// since that text may repeat them.
 fn describe_status(name: &str, credentials: Key, code: u16, says: &PeerError) -> SourceError {
     let timed_out = says.kind == "timeout" || says.kind == "canceled";
     let (reason, words) = match code {
@@ -203,7 +207,8 @@ fn describe_status(name: &str, credentials: Key, code: u16, says: &PeerError) ->
         403 => (Reason::Forbidden, msg!(collect.may_not, credentials = credentials)),
         404 => (Reason::BadAnswer, msg!(collect.check_path)),
         408 | 499 | 504 => (Reason::TimedOut, msg!(collect.too_slow)),
-        // Prometheus answers so when a query takes longer than it may (`getDefaultErrorCode` in web/api/v1).
+        // Prometheus answers 503 if a query takes longer than its timeout (`getDefaultErrorCode` in
+        // web/api/v1).
         503 if timed_out => (Reason::TimedOut, msg!(collect.too_slow)),
         429 => (Reason::Unreachable, msg!(collect.ask_less)),
         500..=599 => (Reason::Unreachable, msg!(collect.unwell)),
@@ -219,7 +224,7 @@ fn describe_status(name: &str, credentials: Key, code: u16, says: &PeerError) ->
 }
 
 impl Session {
-    /// The address of something behind the base address; each segment is escaped as a whole.
+    /// The URL of a path below the base URL. Each segment is escaped as a whole.
     pub fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -228,15 +233,17 @@ impl Session {
         url
     }
 
+    /// Begins a GET request.
     pub fn get(&self, url: Url) -> RequestBuilder {
         self.client.get(url)
     }
 
+    /// Begins a POST request.
     pub fn post(&self, url: Url) -> RequestBuilder {
         self.client.post(url)
     }
 
-    /// Sends one request, once.
+    /// Sends a request without retries. Fails if the answer is larger than the limit.
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
         match self.fetch(request, false).await? {
             FetchOutcome::Whole(reply) => Ok(reply),
@@ -244,7 +251,8 @@ impl Session {
         }
     }
 
-    /// The same. With `start`, the start of an answer that is too large is the outcome, and no failure.
+    /// Sends a request without retries. If `start` is set, an answer that is too large is a success with its
+    /// start.
     pub async fn fetch(&self, request: RequestBuilder, start: bool) -> Result<FetchOutcome, Failure> {
         let (started, deadline) = (Instant::now(), self.limits.deadline);
         let fetched = timeout(deadline, self.receive(request, start)).await;
@@ -282,7 +290,7 @@ impl Session {
     }
 }
 
-/// Fails where there is more; `bytes` are the start then.
+/// Reads up to `limit` bytes. Fails if there is more; `bytes` then holds the start.
 async fn read_bounded(
     mut response: Response,
     bytes: &mut BytesMut,
@@ -291,7 +299,7 @@ async fn read_bounded(
 ) -> Result<(), Failure> {
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
         if let Err(failure) = append_bounded(bytes, &chunk, limit, lease).await {
-            // What fits of it belongs to the start.
+            // The part that still fits belongs to the start.
             let room = limit.saturating_sub(bytes.len()).min(chunk.len());
             append_bounded(bytes, &chunk[..room], limit, lease).await?;
             return Err(failure);
@@ -300,7 +308,7 @@ async fn read_bounded(
     Ok(())
 }
 
-/// What an error says, as far as it comes in time: the request's deadline is the caller's.
+/// Reads the start of an error's body, as far as it arrives in time: the caller sets the deadline.
 async fn read_start(mut response: Response) -> Vec<u8> {
     let mut start = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -313,12 +321,13 @@ async fn read_start(mut response: Response) -> Vec<u8> {
     start
 }
 
-/// The address is left out: it is nobody's business but the configuration's.
+/// Converts a transport error without its URL, which only the configuration should show.
 fn transport(error: reqwest::Error) -> Failure {
     Failure::Transport(error.without_url().into())
 }
 
 impl Reply {
+    /// Decodes the answer. Fails with [`Failure::Undecodable`] if `decode` returns `None`.
     pub async fn decode<T: Send + 'static>(
         self,
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
@@ -328,13 +337,14 @@ impl Reply {
 }
 
 impl Failure {
+    /// Whether this is an answer with this status code.
     pub fn is_status(&self, code: u16) -> bool {
         self.status().is_some_and(|(got, _)| got == StatusCode::from_u16(code).unwrap_or_default())
     }
 }
 
-/// A credential from a file, without the white space around it. `file` is what people call it: readers are told the flag
-/// that names it, and not where it lies.
+/// Reads a credential from a file, without surrounding white space. `file` is its name for people, the flag
+/// that configures it: readers are not shown its path.
 pub async fn secret(path: &Path, file: Key) -> Result<String, Failure> {
     let file = file.into();
     let text = String::from_utf8(read(path, &file).await?).map(|text| text.trim().to_owned());

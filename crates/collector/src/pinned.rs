@@ -1,9 +1,10 @@
-//! Trust in a peer whose certificate, or authority, stands in a file.
+//! Trust in a peer whose certificate or CA is in a file.
 //!
-//! A certificate that stands in the file itself is its peer's identity, whatever its names and extensions: Ceph's dashboard makes one without any
-//! (`create_self_signed_cert` of its manager), and `openssl req -x509` one that is an authority too; neither is good for a name. Its dates are
-//! checked all the same, and the peer must hold its key. Only an explicit file pins: authorities of the system never do. For a
-//! cluster, the certificate must also be good for the name, as for kubectl ([`Names`]).
+//! A certificate in the file itself identifies its peer, whatever its names and extensions: Ceph's dashboard
+//! generates one without names (`create_self_signed_cert` of its manager), and `openssl req -x509` generates
+//! one that is also a CA; neither is valid for a host name. Its dates are still checked, and the peer must
+//! hold its key. Only certificates of an explicit file are pinned, never the system's authorities. For a
+//! cluster, the certificate must also be valid for the host name, as in kubectl ([`Names`]).
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 
-/// None where the file holds no certificates.
+/// The TLS configuration that trusts the certificates of a file; `None` if the file holds none.
 pub fn config(pem: &[u8]) -> Option<ClientConfig> {
     let certificates: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
@@ -30,13 +31,14 @@ pub fn config(pem: &[u8]) -> Option<ClientConfig> {
     Some(config.with_no_client_auth())
 }
 
-/// Whether a certificate that stands in the file must also be good for the name that its peer is asked by.
+/// Whether a certificate that is in the file must also be valid for the host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     Ignored,
     Verified,
 }
 
+/// Verifies servers by the certificates of a file, pinned or as authorities.
 #[derive(Debug)]
 pub struct PinningVerifier {
     certificates: Vec<CertificateDer<'static>>,
@@ -46,8 +48,8 @@ pub struct PinningVerifier {
 }
 
 impl PinningVerifier {
-    /// None where none of the certificates can be read. One that cannot be verifies nothing, and costs no other, as in Go
-    /// (`CertPool.AppendCertsFromPEM` of crypto/x509).
+    /// `None` if no certificate can be read. One that cannot be read verifies nothing and does not affect the
+    /// others, as in Go (`CertPool.AppendCertsFromPEM` of crypto/x509).
     pub fn new(certificates: Vec<CertificateDer<'static>>, names: Names) -> Option<Self> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
@@ -56,7 +58,8 @@ impl PinningVerifier {
         Some(Self { certificates, names, provider, authorities: authorities.build().ok()? })
     }
 
-    /// webpki checks dates before all else (`check_issuer_independent_properties`): an error of another kind says that they are good.
+    /// Checks the dates only. webpki checks them before everything else
+    /// (`check_issuer_independent_properties`), so an error of another kind means that they are valid.
     fn verify_dates(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
         let parsed = ParsedCertificate::try_from(certificate)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
@@ -68,7 +71,8 @@ impl PinningVerifier {
     }
 }
 
-/// A certificate is used before or after it may be, or its dates cannot be read.
+/// Whether the error is about the dates of a certificate: it is not yet valid, has expired, or they cannot be
+/// read.
 pub fn is_of_dates(error: &Error) -> bool {
     matches!(
         error,

@@ -1,4 +1,5 @@
-//! One polled request, and when to ask again.
+//! Polled requests to the API server and kubelets, bounded in time and size, and the pace at which a source
+//! is polled.
 
 use std::time::Duration;
 
@@ -18,36 +19,37 @@ use super::{
 use crate::observation_sender::{Closed, ObservationSender};
 use model::source::SourceId;
 
-/// No back-off is longer: an API server that comes back is followed within this and a cycle.
+/// The longest back-off: once an API server is back, it is used again within this time and a cycle.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
-/// After the API server was away its own parts start up (authorisation, aggregated APIs): errors within this
-/// time are asked about again soon.
+/// After an outage the API server's own parts start up (authorisation, aggregated APIs): errors within this
+/// time are retried soon.
 const SETTLING: Duration = Duration::from_secs(10);
-/// Honoured of a `Retry-After`.
+/// The longest `Retry-After` that is honoured.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Read of an answer that is an error, so that its connection can be used again.
+/// Bytes that are read of an error's body, so that its connection can be reused.
 const ERROR_BODY: usize = 16 << 10;
-/// An answer larger than this is decoded away from the tasks that wait for other answers: it takes milliseconds.
+/// Larger answers are decoded on a blocking thread, since that takes milliseconds and other answers would
+/// wait.
 const DECODE_INLINE: usize = 256 << 10;
 
-/// A source that is asked as a whole, again and again.
+/// A source that is polled as a whole.
 pub trait Source: Send {
     const ID: SourceId;
 
-    /// One round: what was said is sent; what went wrong decides when the next one is.
+    /// Runs one round and sends what was observed. The returned failure decides when the next round begins.
     fn round(
         &mut self,
         outlet: &ObservationSender,
     ) -> impl Future<Output = Result<Option<Failure>, Closed>> + Send;
 
-    /// Until the next round, which its pace wants at `due`.
+    /// Waits for the next round, which the pace wants at `due`.
     fn wait(&mut self, due: Instant) -> impl Future<Output = ()> + Send {
         sleep_until(due)
     }
 }
 
-/// Asks at once, then at each interval, until nobody listens.
+/// Runs a round at once, then one per interval, until nobody receives.
 pub async fn follow<S: Source>(
     mut source: S,
     mut pace: Pace,
@@ -69,26 +71,26 @@ pub async fn follow<S: Source>(
     }
 }
 
-/// How one request is asked.
+/// A client with the limits of its requests.
 #[derive(Clone)]
 pub struct BoundedClient {
     pub client: kube::Client,
     pub deadline: Duration,
     /// Bytes of the largest answer that is read.
     pub limit: usize,
-    /// What the answers that are under way hold.
+    /// Limits what the answers under way may hold.
     pub budget: Budget,
 }
 
 /// An answer that was read to its end.
 pub struct AnswerBytes {
     pub bytes: Bytes,
-    /// Of its bytes, and of what decoding makes of them.
+    /// Covers the bytes, and what is decoded from them.
     pub lease: Lease,
 }
 
 impl BoundedClient {
-    /// One request, asked once, decoded by `decode`.
+    /// Sends one request without retries and decodes the answer with `decode`.
     pub async fn ask<T: Send + 'static>(
         &self,
         path: &str,
@@ -97,8 +99,8 @@ impl BoundedClient {
         self.ask_recoded(path, decode, |code, _| code).await
     }
 
-    /// The same of a server whose errors say in words what their code does not: `recode` gives the code that one of
-    /// them should have, by the start of its body.
+    /// The same for a server whose errors say in their text what their code does not: `recode` returns the
+    /// right code for an error, given its code and the start of its body.
     pub async fn ask_recoded<T: Send + 'static>(
         &self,
         path: &str,
@@ -113,7 +115,7 @@ impl BoundedClient {
         decode_apart(answer, decode).await.ok_or(Failure::Undecodable)
     }
 
-    /// One request for a list, asked once. `take` gets each of its items as it arrives.
+    /// Requests a list without retries. `take` gets each item as it arrives.
     pub async fn ask_items(
         &self,
         path: &str,
@@ -148,13 +150,13 @@ impl BoundedClient {
             return Ok(response.into_body());
         }
         let retry_after = retry_after(response.headers());
-        // What it says goes no further than this.
+        // The text of the error is used for nothing else.
         let says = read_error(response.into_body()).await;
         Err(Failure::Status { code: recode(code, &says), retry_after })
     }
 }
 
-/// The whole of an answer of up to `limit` bytes.
+/// Reads a whole answer of up to `limit` bytes.
 async fn read_answer(mut body: Body, limit: usize, mut lease: Lease) -> Result<AnswerBytes, Failure> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -164,7 +166,7 @@ async fn read_answer(mut body: Body, limit: usize, mut lease: Lease) -> Result<A
     Ok(AnswerBytes { bytes: bytes.freeze(), lease })
 }
 
-/// Puts more of an answer behind what was read of it.
+/// Appends more of an answer to what was read of it. Fails if that is over the limit.
 pub async fn append_bounded(
     bytes: &mut BytesMut,
     data: &[u8],
@@ -179,7 +181,7 @@ pub async fn append_bounded(
     Ok(())
 }
 
-/// What an error says, to its end if that is near.
+/// Reads the body of an error, to its end if that comes within `ERROR_BODY` bytes.
 pub async fn read_error(mut body: Body) -> Vec<u8> {
     let mut says = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
@@ -192,7 +194,7 @@ pub async fn read_error(mut body: Body) -> Vec<u8> {
     says
 }
 
-/// Runs `decode` where it holds nobody up.
+/// Runs `decode`, on a blocking thread if the answer is large.
 pub async fn decode_apart<T: Send + 'static>(
     answer: AnswerBytes,
     decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
@@ -208,12 +210,13 @@ pub async fn decode_apart<T: Send + 'static>(
     tokio::task::spawn_blocking(decode).await.ok().flatten()
 }
 
+/// The `Retry-After` header in seconds, limited to `LONGEST_RETRY_AFTER`; `None` if it is absent or a date.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-/// Doubling waits with jitter, so that what failed together does not return together.
+/// Doubling waits with jitter, so that requests that failed together are not retried together.
 #[derive(Debug)]
 pub struct Backoff {
     failures: u32,
@@ -228,15 +231,17 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Waits between these two durations.
     pub fn between(shortest: Duration, longest: Duration) -> Self {
         Self { failures: 0, shortest, longest }
     }
 
+    /// Begins with the shortest wait again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Half to all of 0.5, 1, 2, 4, 5, 5 … seconds, unless told otherwise.
+    /// The next wait: half to all of 0.5, 1, 2, 4, 5, 5 … seconds, unless configured otherwise.
     pub fn wait(&mut self) -> Duration {
         let longest = self.shortest.saturating_mul(1 << self.failures.min(8)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
@@ -244,7 +249,7 @@ impl Backoff {
     }
 }
 
-/// When a poll is due again.
+/// Decides when a poll is due again.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
@@ -262,13 +267,13 @@ impl Pace {
         self.interval
     }
 
-    /// The wait from the start of a poll that succeeded.
+    /// The wait from the start of a poll that succeeded: the interval.
     pub fn succeeded(&mut self) -> Duration {
         self.backoff.reset();
         self.interval
     }
 
-    /// The wait from now on. What a person has to fix (403, 404) is asked about at the interval.
+    /// The wait from now after a failure. What a person has to fix (403, 404) is retried at the interval.
     pub fn failed(&mut self, failure: &Failure, now: Instant) -> Duration {
         match (failure, failure.status()) {
             (_, Some((StatusCode::TOO_MANY_REQUESTS, retry_after))) => {
@@ -283,18 +288,18 @@ impl Pace {
         }
     }
 
-    /// The peer did not answer.
+    /// Records that the peer did not answer.
     pub fn away(&mut self, now: Instant) {
         self.unsettled_until = Some(now + SETTLING);
     }
 
-    /// Whether it did not answer a moment ago.
+    /// Whether the peer did not answer a moment ago, so that its errors may pass.
     pub fn settling(&self, now: Instant) -> bool {
         self.unsettled_until.is_some_and(|until| now < until)
     }
 
-    /// The peer is away, and all requests are held back but one, after `wait` at least, to see whether it is there
-    /// again. Of many that fail together the first decides when that is.
+    /// Holds back all requests but one, because the peer is away. That one is sent after `wait` at least and
+    /// probes whether the peer is back. Of many requests that fail together, the first decides when that is.
     pub fn hold(&mut self, wait: Duration, now: Instant) {
         self.away(now);
         if self.probe_at.is_none_or(|at| at <= now) {
@@ -302,23 +307,23 @@ impl Pace {
         }
     }
 
-    /// While the peer is away: when the one request is due.
+    /// When the probe is due; `None` unless the peer is away.
     pub fn probe_at(&self) -> Option<Instant> {
         self.probe_at
     }
 
-    /// It answers.
+    /// Records that the peer answers again.
     pub fn back(&mut self) {
         self.probe_at = None;
     }
 
-    /// A back-off that is not longer than the interval.
+    /// The next back-off, at most the interval.
     pub fn soon(&mut self) -> Duration {
         self.backoff.wait().min(self.interval)
     }
 }
 
-/// What only a person can change: a denial, a wrong address.
+/// Whether only a person can fix the cause, such as a denial or a wrong address.
 fn is_of_people(code: StatusCode) -> bool {
     code.is_client_error() || code.is_redirection()
 }

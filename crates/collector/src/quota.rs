@@ -1,5 +1,5 @@
-//! Bounds how much of one collection is kept: so many bytes of facts, and half of them for one namespace. So a tenant of
-//! one namespace cannot push out the objects of the others.
+//! Limits how many bytes of facts are kept of one collection, and lets one namespace use half of them at
+//! most. So a tenant of one namespace cannot push out the objects of the others.
 
 use std::{
     collections::HashMap,
@@ -8,10 +8,10 @@ use std::{
 
 use wukong_core::observation::Key;
 
-/// See the module.
+/// The quota of one collection, and what its objects take.
 #[derive(Debug)]
 pub struct Quota {
-    /// Bytes.
+    /// The limit in bytes for all objects.
     limit: usize,
     taken: usize,
     by_namespace: HashMap<Box<str>, usize>,
@@ -21,6 +21,7 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// A quota of `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -31,7 +32,7 @@ impl Quota {
         }
     }
 
-    /// Whether there is room for this version of the object. Where there is not, it takes none any more.
+    /// Whether there is room for this version of the object. If not, the object takes no room any more.
     pub fn admit(&mut self, key: &Key, weight: usize) -> bool {
         self.leave(key);
         let own = self.by_namespace.get(&key.namespace).copied().unwrap_or_default();
@@ -48,6 +49,7 @@ impl Quota {
         true
     }
 
+    /// Gives back what the object takes, if anything.
     pub fn leave(&mut self, key: &Key) {
         let Some(weight) = self.objects.remove(&self.hasher.hash_one(key)) else { return };
         self.taken -= weight;
@@ -59,11 +61,12 @@ impl Quota {
         }
     }
 
+    /// The limit in bytes for all objects.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The namespace that takes most.
+    /// The namespace whose objects take the most.
     pub fn fullest(&self) -> Option<&str> {
         self.by_namespace.iter().max_by_key(|(_, taken)| **taken).map(|(namespace, _)| &**namespace)
     }

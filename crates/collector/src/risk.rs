@@ -1,6 +1,6 @@
-//! Settings by which a credential can fall into other hands. Each is told in the log at the start, by `check`, and beside
-//! its source: none of them is refused, since a network may be private. (The API server's are withheld without TLS, as
-//! kubectl does: see `connect/target.rs`.)
+//! Finds settings that may expose a credential. Each is reported in the log at the start, by `check`, and
+//! beside its source. None of them is refused, since a network may be private. (Without TLS the API server
+//! gets no credentials at all, as with kubectl: see `connect/target.rs`.)
 
 use http::Uri;
 
@@ -9,6 +9,7 @@ use crate::config::{CephConfig, CollectConfig, PrometheusConfig, is_loopback};
 use i18n::msg;
 use model::{message::Message, source::SourceId};
 
+/// The risks of these settings, each with its source.
 pub fn risks(cluster: &Cluster, config: &CollectConfig) -> Vec<(SourceId, Message)> {
     let mut risks = Vec::new();
     if cluster.kubelets.is_some() && config.kubelet.insecure_tls {
@@ -28,7 +29,7 @@ fn of_prometheus(config: &PrometheusConfig) -> bool {
     has_credentials && is_clear_text(&config.url)
 }
 
-/// It is never asked without credentials.
+/// Whether requests to Ceph expose a credential. They always carry one.
 fn of_ceph(config: &CephConfig) -> bool {
     is_clear_text(&config.url)
 }
@@ -37,7 +38,7 @@ fn clear_text(peer: &str, flag: &str) -> Message {
     msg!(risk.clear_text, peer = peer, flag = flag)
 }
 
-/// Whether everybody on the way can read what is sent there.
+/// Whether what is sent there could be read on its way.
 fn is_clear_text(url: &Uri) -> bool {
     let stays_here = || url.to_string().parse().is_ok_and(|url| is_loopback(&url));
     url.scheme_str() == Some("http") && !stays_here()

@@ -1,4 +1,4 @@
-//! Starts a task for each source, and ends them together.
+//! Starts one task per source, and ends them together. The application calls [`run`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,8 +26,9 @@ use i18n::Render;
 use model::source::SourceId;
 use wukong_core::observation::{Observation, Targets};
 
-/// Follows the cluster until `shutdown`, or until nobody receives. `targets` are what to ask of: nodes that hold Running VMs, their guests, their images.
-/// To return before `shutdown` is a failure of this program: nothing is followed any more.
+/// Follows the cluster until `shutdown`, or until nobody receives observations. `targets` says whom to ask:
+/// the nodes with Running VMs, the guests, and the images. A return before `shutdown` is a bug: no source
+/// runs any more.
 pub async fn run(
     cluster: Cluster,
     config: CollectConfig,
@@ -67,7 +68,7 @@ struct Sources {
 }
 
 impl Sources {
-    /// The namespaces to stay in; one none for all of them.
+    /// The namespaces to stay in; a single `None` for all namespaces.
     fn scopes(&self) -> Vec<Option<String>> {
         match &self.config.namespaces {
             Some(namespaces) => namespaces.iter().cloned().map(Some).collect(),
@@ -84,20 +85,21 @@ impl Sources {
         self.watch::<kinds::Instancetypes>(namespace);
     }
 
-    /// In no namespace: `--namespace` does not narrow them.
+    /// Watches the kinds at cluster scope, which `--namespace` does not narrow.
     fn watch_cluster(&mut self) {
         self.watch::<kinds::Nodes>(&None);
         self.watch::<kinds::ClusterInstancetypes>(&None);
     }
 
-    /// What leads from a claim to its backend, and tells whether it shares its file system. `--namespace` does not narrow it: PersistentVolumes are in none, and
-    /// Longhorn keeps its volumes in its own.
+    /// Watches the objects that connect a claim to its backend, and tell whether it shares a file system.
+    /// `--namespace` does not narrow them: PersistentVolumes have no namespace, and Longhorn keeps its
+    /// volumes in its own.
     fn watch_backends(&mut self) {
         let asked = self.config.asked_disk_sources();
         if asked.contains(&SourceId::Longhorn) {
             self.watch::<kinds::LonghornVolumes>(&None);
         }
-        // Of what a guest says it makes no difference who made its volumes.
+        // What a guest reports does not depend on the provisioner of its volumes.
         if asked.iter().any(|id| *id != SourceId::GuestAgent) {
             self.watch::<kinds::PersistentVolumes>(&None);
         }
@@ -133,7 +135,7 @@ impl Sources {
         }
     }
 
-    /// CPU and memory are worth asking of a Prometheus that is not asked for disks.
+    /// Polls Prometheus even if it is not a disk source, since it also has CPU and memory.
     fn poll_prometheus(&mut self) {
         if let Some(config) = &self.config.prometheus {
             let budget = self.cluster.budgets.outside.clone();
@@ -171,7 +173,7 @@ impl Sources {
         BoundedClient { client, deadline, limit, budget: budget.clone() }
     }
 
-    /// No source ends by itself: nobody receives, or one has panicked.
+    /// Waits for the first source that ends. A source ends only if nobody receives, or if it panics.
     async fn first_end(&mut self) {
         if let Some(Err(error)) = self.tasks.join_next().await {
             tracing::error!(%error, "a source failed inside this program");

@@ -1,7 +1,8 @@
-//! Under every request: how long silence is borne, how much is read, and when each watch last received a byte.
+//! A layer under every request that limits silence and size, and records when each watch last received a
+//! byte.
 //!
-//! A connection that dies without a packet looks like a quiet cluster. So this layer sees each byte of each watch, and
-//! fails a body that has gone silent; the watch is then reopened where it left off.
+//! A connection that dies without a packet looks like a quiet cluster. So this layer sees each byte of each
+//! watch, and fails a body that has been silent for too long; the watch is then reopened where it left off.
 
 use std::{
     collections::HashMap,
@@ -26,27 +27,28 @@ use tower::{BoxError, Layer, Service};
 use crate::clock::steady;
 use model::Millis;
 
-/// A list that sends nothing for this long has failed. A page of 500 objects takes an API server about a second.
+/// A list that receives nothing for this long has failed. A page of 500 objects takes an API server about a
+/// second.
 const LIST_SILENCE: Duration = Duration::from_secs(10);
-/// The same watch is not opened more often than this: one that ends in good order is reopened at once, and a broken proxy
-/// may end every watch as soon as it has begun.
+/// The minimum time between two openings of the same watch: one that ends normally is reopened at once, and a
+/// broken proxy may end every watch as soon as it has begun.
 const REOPEN: Duration = Duration::from_secs(1);
 
-/// Nothing came for this long.
+/// The error for a body that received nothing for this long.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("no byte for {0:?}")]
 pub struct Silent(pub Duration);
 
-/// A watch that ends within this time without a line was none: what an answer of another kind looks like, or a proxy
-/// that ends whatever it does not know.
+/// A watch that ends this soon without a line counts as failed: it may be another kind of answer, or a proxy
+/// that ends what it does not know.
 const SHORT: Duration = Duration::from_millis(500);
 
-/// A watch was answered with something else.
+/// The error for a watch that was answered with something else.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the watch ended before its first line")]
 pub struct NoWatch;
 
-/// Marks a request whose caller keeps its own deadline, and reads no more than it can hold.
+/// Marks a request whose caller sets its own deadline, and reads no more than it can hold.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnDeadline;
 
@@ -54,10 +56,11 @@ pub struct OwnDeadline;
 #[derive(Clone, Copy, Debug)]
 pub struct OwnLimit;
 
-/// Read of the answer to any other request: a review, or the server's version. kube reads those whole.
+/// Bytes that are read of the answer to any other request: a review, or the server's version. kube reads
+/// those whole.
 const SMALL_ANSWER: usize = 256 << 10;
 
-/// The answer goes on behind what is read of it.
+/// The error for an answer that is larger than its limit.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer is over the limit of {0} bytes")]
 pub struct TooLong(pub usize);
@@ -66,13 +69,14 @@ pub struct TooLong(pub usize);
 #[derive(Debug, Default)]
 pub struct LastActivity {
     last: AtomicI64,
-    /// The last watch ended before its first line: that one opens is no sign of life any more, until one has a line.
+    /// Whether the last watch ended before its first line: then opening one is no sign of life until it
+    /// receives a line.
     short: AtomicBool,
     opened: Mutex<Option<Instant>>,
 }
 
 impl LastActivity {
-    /// 0 before the first byte.
+    /// The time of the last byte by the steady clock; 0 before the first byte.
     pub fn last(&self) -> Millis {
         self.last.load(Ordering::Relaxed)
     }
@@ -81,7 +85,7 @@ impl LastActivity {
         self.last.store(steady(), Ordering::Relaxed);
     }
 
-    /// The earliest moment at which the watch may be opened (again), which counts as having been opened.
+    /// The earliest time at which the watch may be opened (again). It is recorded as the time of opening.
     fn open(&self) -> Instant {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let at = opened.map_or_else(Instant::now, |last| Instant::now().max(last + REOPEN));
@@ -90,11 +94,12 @@ impl LastActivity {
     }
 }
 
-/// The pulses of all watches, by the path that is watched.
+/// The last activity of all watches, by the path that is watched.
 #[derive(Clone, Debug, Default)]
 pub struct Pulses(Arc<Mutex<HashMap<String, Arc<LastActivity>>>>);
 
 impl Pulses {
+    /// The last activity of the watch of this path.
     pub fn of(&self, path: &str) -> Arc<LastActivity> {
         let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pulses.entry(path.to_owned()).or_default().clone()
@@ -105,7 +110,7 @@ impl Pulses {
 #[derive(Clone, Debug)]
 pub struct WatchdogLayer {
     pub pulses: Pulses,
-    /// Longest silence of a watch, before its headers and between its bytes.
+    /// The longest silence of a watch, before its headers and between its bytes.
     pub watch_idle: Duration,
 }
 
@@ -117,6 +122,7 @@ impl<S> Layer<S> for WatchdogLayer {
     }
 }
 
+/// A service that bounds requests and observes watches; see the module's description.
 #[derive(Clone, Debug)]
 pub struct Watchdog<S> {
     inner: S,
@@ -161,11 +167,11 @@ impl WatchdogLayer {
     }
 }
 
-/// What one request is held to.
+/// The limits of one request.
 #[derive(Clone, Debug)]
 struct Guard {
     silence: Option<Duration>,
-    /// Bytes that are read at most.
+    /// How many bytes are read at most.
     limit: Option<usize>,
     pulse: Option<Arc<LastActivity>>,
 }
@@ -185,7 +191,7 @@ impl Guard {
         if let Some(pulse) = &self.pulse {
             self.opened(pulse, response.status())?;
         }
-        // What an error says is no watch, and is read as an error.
+        // The body of an error is not a watch, and is read as an error.
         let pulse = self.pulse.filter(|_| response.status().is_success());
         let (guard, timer) = (Self { pulse, ..self }, self.silence.map(sleep));
         let (opened, lines, received) = (Instant::now(), false, 0);
@@ -199,13 +205,14 @@ impl Guard {
         if status.is_redirection() { Err(NoWatch) } else { Ok(()) }
     }
 
-    /// Counts what was received.
+    /// Counts received bytes. Fails if they are over the limit.
     fn admit(&self, received: &mut usize, data: &[u8]) -> Result<(), TooLong> {
         *received = received.saturating_add(data.len());
         self.limit.filter(|limit| *received > *limit).map_or(Ok(()), |limit| Err(TooLong(limit)))
     }
 
-    /// A line is an event or a bookmark; less than one is nothing that a watch could go on from.
+    /// Records received bytes, and returns whether they end a line. A line is an event or a bookmark; a watch
+    /// cannot continue from less.
     fn received(&self, data: &[u8]) -> bool {
         let line = data.contains(&b'\n');
         if let Some(pulse) = self.pulse.as_ref().filter(|_| line) {
@@ -215,7 +222,7 @@ impl Guard {
         line
     }
 
-    /// Whether a watch that ends now, perhaps broken off, was one.
+    /// Fails if the body that ends now, or breaks off, was not a watch.
     fn ended(&self, opened: Instant, broken: bool, lines: bool) -> Result<(), NoWatch> {
         let Some(pulse) = &self.pulse else { return Ok(()) };
         let short = !lines && (broken || opened.elapsed() < SHORT);
@@ -235,7 +242,7 @@ pin_project! {
         opened: Instant,
         // Whether a line was received.
         lines: bool,
-        // Bytes.
+        // Received bytes.
         received: usize,
     }
 }
@@ -270,10 +277,10 @@ where
                 Some(Err(_)) => this.guard.ended(*this.opened, true, *this.lines),
                 None => this.guard.ended(*this.opened, false, *this.lines),
             };
-            // It is told once: who polls on after an end is told of the end.
+            // The error is reported once: a further poll returns the end.
             *this.lines |= ended.is_err();
             return Poll::Ready(match (frame, ended) {
-                // A connection that is cut is otherwise the end of a watch.
+                // Otherwise a cut connection is the normal end of a watch.
                 (None | Some(Err(_)), Err(none)) => Some(Err(none.into())),
                 (frame, _) => frame,
             });
@@ -322,7 +329,7 @@ mod tests {
             Some((bytes("x\n"), n + 1))
         });
         let started = Instant::now();
-        // In all, the bytes take longer than silence is borne.
+        // All bytes together take longer than the longest silence.
         let mut body = Box::pin(guarded(Box::pin(slow), BEAT * 4));
         for _ in 0..5 {
             assert!(body.frame().await.unwrap().is_ok());

@@ -1,7 +1,8 @@
-//! Whose turn it is, of many that are asked again and again, a few at a time.
+//! A queue of keys that are polled again and again, a few at a time. Used by the polls of kubelets and guest
+//! agents.
 //!
-//! One that does not answer in time is suspect: suspects wait behind the others, and never take more than half of the
-//! slots.
+//! A key that does not answer in time is a suspect: suspects wait behind the others, and never take more than
+//! half of the slots.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,14 +11,14 @@ use std::{
 
 use tokio::time::Instant;
 
-/// `T` is what else is known of each.
+/// The queue. `T` is what else is known of each key.
 #[derive(Debug)]
 pub struct PollQueue<K, T> {
     entries: HashMap<K, Entry<T>>,
-    /// Those that are not being asked, by when they are due: first who answered in time, then suspects.
+    /// Keys that are not being asked, by when they are due: first those that answered in time, then suspects.
     waiting: [BTreeSet<(Instant, K)>; 2],
     asked: usize,
-    /// Suspects among them.
+    /// How many suspects are being asked.
     hanging: usize,
 }
 
@@ -25,14 +26,14 @@ pub struct PollQueue<K, T> {
 struct Entry<T> {
     due: Instant,
     asked: bool,
-    /// It did not answer in time when it was last asked.
+    /// Whether it did not answer in time when it was last asked.
     suspect: bool,
-    /// False once nobody wants it any more; then it is forgotten as soon as its answer has come.
+    /// False once the key is no longer wanted; it is then forgotten as soon as its answer has come.
     wanted: bool,
     of: T,
 }
 
-/// Who is next.
+/// The next key to ask.
 #[derive(Debug)]
 pub struct PollTurn<'a, K> {
     pub due: Instant,
@@ -40,7 +41,7 @@ pub struct PollTurn<'a, K> {
     pub key: &'a K,
 }
 
-/// So many suspects may be asked at the same time.
+/// How many suspects may be asked at the same time.
 pub fn room_for_suspects(slots: usize) -> usize {
     (slots / 2).max(1)
 }
@@ -52,7 +53,7 @@ impl<K, T> Default for PollQueue<K, T> {
 }
 
 impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
-    /// Whether it is new: what is known already keeps its turn.
+    /// Adds a key. Returns whether it is new: a known key keeps its turn.
     pub fn admit(&mut self, key: &K, of: impl FnOnce() -> T, due: Instant) -> bool {
         if self.entries.contains_key(key) {
             return false;
@@ -62,7 +63,8 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         self.waiting[0].insert((due, key.clone()))
     }
 
-    /// Forgets the others, those that are being asked once their answer has come.
+    /// Forgets all keys that are not wanted; keys that are being asked are forgotten once their answer has
+    /// come.
     pub fn keep(&mut self, wanted: impl Fn(&K) -> bool) {
         self.entries.retain(|key, entry| {
             entry.wanted = wanted(key);
@@ -72,6 +74,7 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         self.waiting.iter_mut().for_each(|queue| queue.retain(|(_, key)| entries.contains_key(key)));
     }
 
+    /// Forgets all keys.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -92,7 +95,7 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         self.entries.values_mut().map(|entry| &mut entry.of)
     }
 
-    /// How many are being asked.
+    /// How many keys are being asked.
     pub fn asked(&self) -> usize {
         self.asked
     }
@@ -102,7 +105,8 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         self.hanging
     }
 
-    /// The longest due of those that may be asked; suspects when nobody else is due.
+    /// The next key that may be asked: the one that is due the longest, else the one that is due next.
+    /// Suspects are only considered with `suspects`, and come after other keys that are due.
     pub fn next(&self, now: Instant, suspects: bool, may: impl Fn(&K) -> bool) -> Option<PollTurn<'_, K>> {
         let first = |suspect: bool| {
             let (due, key) = self.waiting[usize::from(suspect)].iter().find(|(_, key)| may(key))?;
@@ -112,12 +116,13 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         first(false).into_iter().chain(suspect).min_by_key(|turn| (turn.due.max(now), turn.suspect))
     }
 
-    /// The first of all, due or not: a suspect only where there is nobody else.
+    /// The key with the earliest due time, due or not; a suspect only if there is no other key.
     pub fn first(&self) -> Option<&K> {
         let [well, suspects] = &self.waiting;
         well.first().or(suspects.first()).map(|(_, key)| key)
     }
 
+    /// Marks a key as being asked.
     pub fn begin(&mut self, key: &K) {
         if let Some(entry) = self.entries.get_mut(key) {
             self.waiting[usize::from(entry.suspect)].remove(&(entry.due, key.clone()));
@@ -127,6 +132,8 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         }
     }
 
+    /// Ends a request: the key is due again at `due`, and a suspect if it was late. Forgets a key that is not
+    /// wanted.
     pub fn end(&mut self, key: &K, due: Instant, late: bool) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         self.asked = self.asked.saturating_sub(1);
@@ -139,7 +146,7 @@ impl<K: Clone + Eq + Hash + Ord, T> PollQueue<K, T> {
         self.waiting[usize::from(late)].insert((due, key.clone()));
     }
 
-    /// Whoever waits for a later time waits no longer.
+    /// Makes all keys due that wait for a later time.
     pub fn all_due(&mut self, now: Instant) {
         let waits = |entry: &Entry<T>| !entry.asked && entry.due > now;
         for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| waits(entry)) {

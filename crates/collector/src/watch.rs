@@ -1,4 +1,5 @@
-//! One watched collection: list, then watch, relist when the watch has lost its place.
+//! Follows one watched collection and sends its changes: list, then watch, and list again when the watch lost
+//! its place.
 
 use std::{marker::PhantomData, pin::pin, sync::Arc, time::Duration};
 
@@ -25,19 +26,20 @@ use i18n::Render;
 use model::Millis;
 use wukong_core::observation::{Change, Observation};
 
-/// Bytes on a watch are told of no more often than this.
+/// The minimum time between two reports that a watch is alive.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
-/// A watch that has not failed for this long is well again.
+/// A watch that has not failed for this long has recovered.
 const CALM: Duration = Duration::from_secs(10);
-/// What is refused is asked for again after the first of these, then after twice that, up to the second: each of them
-/// is a 403 in the audit log. A permission that is granted shows sooner, since the API server is asked for it.
+/// The first and the longest wait before a refused request is tried again; the waits double in between. Each
+/// try is a 403 in the audit log. A permission that is granted shows sooner, since the API server is asked
+/// about it.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-/// For one answer to whether a permission is there.
+/// The deadline for asking whether a permission was granted.
 const REVIEW: Duration = Duration::from_secs(5);
-/// Objects that there was no room for are looked at again this often: others may have left.
+/// How often to list again while objects are over the quota: others may have been deleted.
 const CROWDED: Duration = Duration::from_secs(300);
 
-/// Follows a collection for ever, or until nobody listens.
+/// Follows a collection until nobody receives.
 pub async fn follow<K: Kind>(
     cluster: Cluster,
     namespace: Option<String>,
@@ -66,14 +68,15 @@ struct Follower<K: Kind> {
     access: Access,
     outlet: ObservationSender,
     pulse: Arc<LastActivity>,
-    /// The last byte that was told of.
+    /// The time of the last byte that was reported.
     last_reported: Millis,
     ticks: Interval,
     backoff: Backoff,
     patience: Backoff,
-    /// The API server said that it may, and refused all the same: its word is worth nothing until it does as it says.
+    /// The API server said that the request is permitted, and refused it all the same. Its word is not
+    /// trusted until the watch works again.
     doubted: bool,
-    /// The last failure, and how many there were in a row.
+    /// When the last failure was; `failures` is how many there were in a row.
     failed_at: Option<Instant>,
     failures: u32,
     last_failure: Option<FailureKind>,
@@ -81,14 +84,14 @@ struct Follower<K: Kind> {
     kind: PhantomData<K>,
 }
 
-/// What kind of failure it was.
+/// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FailureKind {
-    /// No answer.
+    /// The API server did not answer.
     Away,
-    /// An answer that is an error.
+    /// The API server answered with an error.
     Refused,
-    /// What is watched from is forgotten, as it is after the API server started anew.
+    /// The version to watch from is gone, as it is after the API server restarted.
     LostPlace,
 }
 
@@ -121,8 +124,8 @@ impl<K: Kind> Follower<K> {
         }
     }
 
-    /// Waits for what happens next, and says meanwhile that the watch is alive. None: there was no room for some objects, and
-    /// it is time to list again.
+    /// Waits for `next`, and reports meanwhile that the watch is alive. `None` if objects are over the quota
+    /// and it is time to list again.
     async fn attend<T>(&mut self, next: impl Future<Output = T>, crowded: bool) -> Result<Option<T>, Closed> {
         let mut next = pin!(next);
         loop {
@@ -161,12 +164,13 @@ impl<K: Kind> Follower<K> {
         let kind = FailureKind::of(error);
         let before = self.last_failure.replace(kind);
         match (before, kind) {
-            // To have lost one's place is nothing wrong, and is recovered by the list that follows: unless it goes on.
+            // A lost place is no error: the list that follows recovers it. It is one if it happens again and
+            // again.
             (before, FailureKind::LostPlace) if before != Some(FailureKind::LostPlace) => {
                 return Ok(after(error));
             }
-            // The server is back and its parts start up, authorisation and storage among them: that takes a second
-            // or two, so the long waits of the outage are over.
+            // The server is back and its parts start up, such as authorisation and storage. That takes a
+            // second or two, so the long waits of the outage end.
             (Some(FailureKind::Away), FailureKind::Refused) => self.backoff.reset(),
             _ => {}
         }
@@ -184,7 +188,8 @@ impl<K: Kind> Follower<K> {
         Ok(after(error))
     }
 
-    /// Until the permission is there, as far as the API server tells, or until it is time to try all the same.
+    /// Until the permission is there, as far as the API server tells, or until it is time to try all the
+    /// same.
     async fn until_allowed(&mut self, verb: &str) {
         let until = Instant::now() + self.patience.wait();
         while Instant::now() < until {
@@ -194,11 +199,11 @@ impl<K: Kind> Follower<K> {
                 break;
             }
         }
-        // All this time is of the same failure.
+        // The whole wait belongs to the same failure.
         self.failed_at = Some(Instant::now());
     }
 
-    /// None where there is no answer.
+    /// Whether the verb is permitted; `None` without an answer.
     async fn may(&self, verb: &str) -> Option<bool> {
         let attributes = ResourceAttributes {
             group: Some(K::GROUP.to_owned()),
@@ -210,7 +215,7 @@ impl<K: Kind> Follower<K> {
         timeout(REVIEW, may(&self.client, attributes)).await.ok()?.ok()
     }
 
-    /// It is followed.
+    /// Records that the collection is followed again.
     fn note_bytes(&mut self) {
         self.patience.reset();
         self.doubted = false;
@@ -227,8 +232,8 @@ impl<K: Kind> Follower<K> {
         self.outlet.send(Observation::WatchAlive { source: K::SOURCE, namespace, at }).await
     }
 
-    /// Failures are in a row while less than [`CALM`] lies between them: a list that succeeds before each watch
-    /// that fails is no recovery, and must not be asked for in a hot loop.
+    /// Counts a failure. Failures are in a row while less than [`CALM`] lies between them: a list that
+    /// succeeds before each failing watch is no recovery, and must not lead to a hot loop of lists.
     fn count_failure(&mut self) {
         if self.failed_at.is_none_or(|at| at.elapsed() > CALM) {
             self.backoff.reset();
@@ -254,14 +259,15 @@ impl FailureKind {
     }
 }
 
-/// The verb that is refused, for want of a permission.
+/// The verb for which permission is missing.
 fn denied(FollowError { stage, failure }: &FollowError) -> Option<&'static str> {
     let refused = matches!(failure, Failure::Status { code: StatusCode::FORBIDDEN, .. });
     (refused && *stage != Stage::Read).then_some(stage.verb())
 }
 
-/// A watch goes on from where it was, which is wrong where that place is gone: one that starts with 410 or 404 would be
-/// tried for ever, and an event that could not be read would be missing for ever.
+/// What to do after an error. A watch normally continues from its version. That is wrong if the version is
+/// gone: a watch that starts with 410 or 404 would be retried for ever, and an event that could not be read
+/// would be missing for ever.
 fn after(FollowError { stage, failure }: &FollowError) -> Next {
     match (stage, failure) {
         (Stage::List, _) => Next::GoOn,

@@ -1,9 +1,10 @@
-//! Questions that wait for an archive, shared fairly between those who ask.
+//! The queue of questions for a long-term source, shared fairly between requesters.
 //!
-//! Each requester has a line of its own. The next question is that of the requester with the fewest under way, and of
-//! several such requesters the one that has waited longest for its turn. One place is kept for a requester that has
-//! nothing under way, so that no requester's slow questions hold all of them. The backfill has a place of its own: it takes
-//! none of the viewers', and they take none of its.
+//! Each requester has its own line. The next question comes from the requester with the fewest questions
+//! under way; if several have as few, from the one that has waited longest for its turn. One place is
+//! reserved for a requester that has nothing under way, so that the slow questions of one requester never
+//! hold all places. The backfill has a place of its own: it takes none of the viewers' places, and they do
+//! not take its place.
 
 use std::{
     collections::VecDeque,
@@ -14,17 +15,17 @@ use tokio::sync::{Notify, watch};
 
 use wukong_core::archive::{Answer, Of, Times};
 
-/// Viewers' questions under way at the same time.
+/// How many questions of viewers are under way at the same time.
 pub const PLACES: usize = 4;
-/// Questions of one viewer that wait, and of all: a question beyond that is refused at once.
+/// How many questions may wait, per viewer and in total. A question beyond that is refused at once.
 pub const WAITING_EACH: usize = 8;
 pub const WAITING: usize = 64;
 
-/// Who asks. A viewer's number is whatever tells viewers apart, such as a hash of the peer's address; all viewers that
-/// nothing tells apart share one number, and so their places.
+/// Who asks. A viewer's number is anything that tells viewers apart, such as a hash of the peer's address.
+/// Viewers that cannot be told apart share one number, and therefore their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Requester {
-    /// Fills the memory's gaps after a start.
+    /// Fills gaps in the program's own history after a start.
     Backfill,
     Viewer(u64),
 }
@@ -35,25 +36,25 @@ impl Default for Requester {
     }
 }
 
-/// The line is full: the question was not taken.
+/// The queue is full: the question was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// How far a question has come.
+/// The state of a question.
 #[derive(Clone, Debug)]
 enum Progress {
     Waiting,
     UnderWay,
     Answered(Arc<Answer>),
-    /// A requester with a shorter line took its place.
+    /// A requester with a shorter line took its place in the queue.
     Displaced,
 }
 
-/// Both ends hold it. The lock is never held across an await.
+/// The queue as both ends share it. The lock is never held across an await.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     queue: Mutex<Queue>,
-    /// Tells the one who answers that a question may have become startable.
+    /// Notifies the answering end that a question may have become startable.
     changed: Notify,
 }
 
@@ -62,7 +63,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a question in, or joins the same question of somebody else.
+    /// Queues a question, or joins an equal question of another requester. Fails if the queue is full.
     pub fn ask(&self, requester: Requester, of: Of, times: Times) -> Result<Ticket, Full> {
         let progress = self.lock().put(requester, of, times)?;
         self.changed.notify_one();
@@ -70,22 +71,22 @@ impl Shared {
     }
 }
 
-/// A question that was taken in. Dropped, it is no longer waited for.
+/// A question that was accepted. Dropping it abandons the question.
 #[derive(Debug)]
 pub struct Ticket {
     progress: watch::Receiver<Progress>,
 }
 
-/// Why a ticket has no answer.
+/// Why a ticket got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unanswered {
     Displaced,
-    /// Nobody answers questions any more.
+    /// The answering end is gone.
     Gone,
 }
 
 impl Ticket {
-    /// Waits for as long as it takes: the caller has the deadline.
+    /// Waits for the answer without a time limit: the caller sets the deadline.
     pub async fn answer(&mut self) -> Result<Arc<Answer>, Unanswered> {
         let ended = |progress: &Progress| matches!(progress, Progress::Answered(_) | Progress::Displaced);
         match self.progress.wait_for(ended).await.as_deref() {
@@ -95,18 +96,18 @@ impl Ticket {
         }
     }
 
-    /// Whether its turn has not come yet.
+    /// Whether the question still waits for its turn.
     pub fn is_waiting(&self) -> bool {
         matches!(*self.progress.borrow(), Progress::Waiting)
     }
 }
 
-/// The end at which questions are answered.
+/// The answering end of the queue.
 #[derive(Debug)]
 pub struct Questions(pub(super) Arc<Shared>);
 
 impl Questions {
-    /// The next question that has a place. The place is free again once its [`Reply`] is dropped.
+    /// Waits for the next question that has a place. The place is free again once its [`Reply`] is dropped.
     pub async fn next(&mut self) -> Question {
         loop {
             let started = self.0.lock().start();
@@ -136,14 +137,15 @@ impl Drop for Questions {
 /// A question under way.
 #[derive(Debug)]
 pub struct Question {
-    /// Whose turn it took; others may wait for the same answer.
+    /// The requester whose turn it used; others may wait for the same answer.
     pub requester: Requester,
     pub of: Of,
     pub times: Times,
     pub reply: Reply,
 }
 
-/// Where the answer of one question goes. Dropped without one, those who wait learn that there is none.
+/// Sends the answer to one question. If it is dropped without an answer, those who wait learn that there is
+/// none.
 #[derive(Debug)]
 pub struct Reply {
     shared: Arc<Shared>,
@@ -152,11 +154,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Sends the answer to all tickets of the question.
     pub fn send(self, answer: Answer) {
         self.progress.send_replace(Progress::Answered(Arc::new(answer)));
     }
 
-    /// Ends once nobody waits for the answer any more.
+    /// Completes when nobody waits for the answer any more.
     pub async fn closed(&self) {
         self.progress.closed().await;
     }
@@ -169,11 +172,12 @@ impl Drop for Reply {
     }
 }
 
-/// Everything that waits or is under way. At most [`WAITING`] and a few entries, so it is searched, not indexed.
+/// All questions that wait or are under way: at most [`WAITING`] and a few more, so a linear search is
+/// enough.
 #[derive(Debug, Default)]
 struct Queue {
     entries: Vec<Entry>,
-    /// In the order of their turns.
+    /// Sorted by turn: the front line is next.
     lines: VecDeque<Line>,
     last_id: u64,
     closed: bool,
@@ -185,11 +189,12 @@ struct Entry {
     of: Of,
     times: Times,
     progress: Arc<watch::Sender<Progress>>,
-    /// Who holds a place with it; none while it waits.
+    /// The requester whose place it occupies; `None` while it waits.
     holder: Option<Requester>,
 }
 
-/// Questions of one requester that wait, oldest first. A question that several ask stands in several lines.
+/// The waiting questions of one requester, oldest first. A question that several requesters ask is in several
+/// lines.
 #[derive(Debug)]
 struct Line {
     requester: Requester,
@@ -199,7 +204,7 @@ struct Line {
 impl Queue {
     fn put(&mut self, requester: Requester, of: Of, times: Times) -> Result<watch::Receiver<Progress>, Full> {
         if self.closed {
-            // Its sender is gone at once: who waits learns that nobody answers.
+            // The sender is dropped at once, so the ticket reports that nobody answers.
             return Ok(watch::channel(Progress::Waiting).1);
         }
         self.forget_abandoned();
@@ -219,7 +224,7 @@ impl Queue {
         Ok(progress)
     }
 
-    /// A further turn for a question that waits in somebody else's line: its own turn may come sooner.
+    /// Adds a waiting question to this requester's line as well, since its turn there may come sooner.
     fn line_up_too(&mut self, requester: Requester, id: u64) {
         let line = self.line(requester);
         if !line.ids.contains(&id) && line.ids.len() < WAITING_EACH {
@@ -227,8 +232,9 @@ impl Queue {
         }
     }
 
-    /// In a full queue a requester takes the place of the longest line's newest question, should its own line be
-    /// shorter by two: many who ask little are not kept out by a few who ask much.
+    /// Makes room in a full queue: a requester whose line is shorter by at least two takes the place of the
+    /// newest question in the longest line. Requesters with few questions are thus not kept out by those with
+    /// many.
     fn make_room(&mut self, requester: Requester) -> Result<(), Full> {
         let own = self.line(requester).ids.len();
         if own >= WAITING_EACH {
@@ -250,11 +256,11 @@ impl Queue {
             self.entries.retain(|entry| entry.id != displaced);
             return Ok(());
         }
-        // Others wait for it too: it stays in their lines, and there is no room.
+        // Other requesters wait for it too: it stays in their lines, so no room was gained.
         Err(Full)
     }
 
-    /// The question whose turn it is, and who has that turn.
+    /// The question whose turn it is, and the requester that has the turn.
     fn start(&mut self) -> Option<(u64, Requester)> {
         self.forget_abandoned();
         let place = self.next_line()?;
@@ -307,7 +313,7 @@ impl Queue {
         &mut self.lines[place]
     }
 
-    /// What waits and nobody waits for, and lines without a question.
+    /// Drops waiting questions that nobody waits for any more, and empty lines.
     fn forget_abandoned(&mut self) {
         let Self { entries, lines, .. } = self;
         entries.retain(|entry| entry.holder.is_some() || entry.progress.receiver_count() > 0);

@@ -1,4 +1,5 @@
-//! The dashboard's REST API: each endpoint has a version of its own, and refuses any other (415).
+//! Client of the ceph-mgr dashboard's REST API, used by the Ceph source. Each endpoint has its own version
+//! and answers 415 to any other.
 
 use super::login::Login;
 use crate::{
@@ -11,29 +12,31 @@ use crate::{
 };
 use wukong_core::observation::{Image, ImageStats, Uncounted};
 
-/// Images of one page: 600 kB of answer, about 2 s of the manager's time.
+/// Images per page: an answer of 600 kB that takes about 2 s of the manager's time.
 pub const PAGE: usize = 100;
 const V1: &str = "application/vnd.ceph.api.v1.0+json";
 const V2: &str = "application/vnd.ceph.api.v2.0+json";
 
-/// The API for the length of one round.
+/// The API, opened for one round.
 pub struct Api<'a> {
     session: Session,
     login: &'a mut Login,
-    /// The login is of this round: should its token be refused, another one would be too.
+    /// The login was made in this round: if its token is refused, a further login would not help.
     fresh: bool,
 }
 
+/// One page of a pool's images.
 #[derive(Debug)]
 pub struct Page {
     pub images: Vec<ImageStats>,
-    /// Images that it told of, those among them whose size cannot be read.
+    /// Images in the answer, including those whose size cannot be read.
     pub count: usize,
-    /// Images of the pool, as the server counts them.
+    /// Images in the pool, as counted by the server.
     pub total: Option<usize>,
 }
 
 impl<'a> Api<'a> {
+    /// Opens the API, and logs in if there is no token. Fails if the login does.
     pub async fn enter(session: Session, login: &'a mut Login) -> Result<Self, Failure> {
         let fresh = !login.is_done();
         if fresh {
@@ -42,7 +45,7 @@ impl<'a> Api<'a> {
         Ok(Self { session, login, fresh })
     }
 
-    /// None: there is no such pool.
+    /// One page of a pool's images. `None` if the pool does not exist.
     pub async fn page(&mut self, pool: &str, offset: usize) -> Result<Option<Page>, Failure> {
         let mut url = self.session.url(&["api", "block", "image"]);
         let (from, limit) = (offset.to_string(), PAGE.to_string());
@@ -56,7 +59,7 @@ impl<'a> Api<'a> {
         Ok(Some(Page { total, ..page }))
     }
 
-    /// None: there is no such image, or none that it tells the size of.
+    /// One image. `None` if it does not exist or the answer has no size for it.
     pub async fn image(&mut self, image: &Image) -> Result<Option<ImageStats>, Failure> {
         let url = self.session.url(&["api", "block", "image", &spec(image)]);
         let Some(reply) = self.get(url, V1, |_| true).await? else { return Ok(None) };
@@ -64,7 +67,8 @@ impl<'a> Api<'a> {
         reply.decode(move |answer| decode_image(answer, image)).await
     }
 
-    /// None: what is asked for does not exist. `names_it` tells whether it is that which the server says does not exist.
+    /// Sends a GET, and logs in again if the token has expired. `None` if the requested thing does not exist;
+    /// `names_it` tells whether an error text says that of the requested thing rather than of another one.
     async fn get(
         &mut self,
         url: reqwest::Url,
@@ -93,7 +97,8 @@ impl<'a> Api<'a> {
     }
 }
 
-/// An unknown image is a 404, an unknown pool a 400 that says so (`ENOENT`).
+/// Whether the failure means absence: an unknown image is a 404, an unknown pool a 400 whose text says so
+/// (`ENOENT`).
 fn is_absence(failure: &Failure, names_it: fn(&str) -> bool) -> bool {
     let says_so = |line: &str| {
         let line = line.to_ascii_lowercase();
@@ -109,13 +114,15 @@ fn is_absence(failure: &Failure, names_it: fn(&str) -> bool) -> bool {
     }
 }
 
-/// `error opening pool 'rbd'` (`open_ioctx` in src/pybind/rados/rados.pyx). A list answers 400 with `[errno 2] RBD image not found` too, where
-/// one image of the pool cannot be opened (`Image.__init__` in src/pybind/rbd/rbd.pyx): the others are there.
+/// Whether the text is about the pool: `error opening pool 'rbd'` (`open_ioctx` in
+/// src/pybind/rados/rados.pyx). A list also answers 400 with `[errno 2] RBD image not found` if a single
+/// image of the pool cannot be opened (`Image.__init__` in src/pybind/rbd/rbd.pyx); the other images exist
+/// all the same.
 fn names_pool(line: &str) -> bool {
     line.contains("opening pool") || line.contains("pool not found")
 }
 
-/// `pool/image` or `pool/namespace/image`.
+/// The image as the API names it: `pool/image` or `pool/namespace/image`.
 fn spec(image: &Image) -> String {
     let Image { pool, namespace, name, .. } = image;
     if namespace.is_empty() { format!("{pool}/{name}") } else { format!("{pool}/{namespace}/{name}") }
@@ -135,19 +142,20 @@ fn identity(image: &RbdImage, asked: &str) -> Image {
     Image { pool: pool.into(), namespace, name, any_namespace: false }
 }
 
-/// The outer none: this is not the image.
+/// The outer `None`: the answer is not this image.
 fn decode_image(answer: &[u8], image: Image) -> Option<Option<ImageStats>> {
     let found: RbdImage = serde_json::from_slice(answer).ok()?;
     (*found.name == *image.name).then(|| stats(image, &found))
 }
 
-/// An image whose size is not told is left out: there is nothing that its usage could be a part of.
+/// `None` without a size: the usage would have nothing to be compared with.
 fn stats(image: Image, found: &RbdImage) -> Option<ImageStats> {
     Some(ImageStats { image, size: found.size.0?, used: usage(found) })
 }
 
-/// Ceph counts by fast-diff, and no image that is mirrored by snapshots: their object map is always marked invalid (`_rbd_image` in
-/// pybind/mgr/dashboard/services/rbd.py). So the mirroring is looked at first.
+/// The used bytes, or why Ceph did not count them. Ceph counts with fast-diff. It does not count images that
+/// are mirrored by snapshots, since their object map is always marked invalid (`_rbd_image` in
+/// pybind/mgr/dashboard/services/rbd.py); so the mirror mode is checked first.
 fn usage(image: &RbdImage) -> Result<u64, Uncounted> {
     if let Some(used) = image.total_disk_usage.0 {
         return Ok(used);
@@ -168,7 +176,7 @@ mod tests {
         Image { pool: "rbd".into(), namespace: namespace.into(), name: name.into(), any_namespace: false }
     }
 
-    /// ceph/ceph#64855 plans to count mirrored images too.
+    /// ceph/ceph#64855 plans to count mirrored images as well.
     #[test]
     fn an_image_that_is_not_counted_says_why() {
         for (fields, want) in [

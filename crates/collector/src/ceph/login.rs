@@ -1,7 +1,8 @@
-//! The login, and the guard that keeps a wrong password from locking the account.
+//! The login to Ceph's dashboard, and the guard that keeps a wrong password from locking the account.
 //!
-//! Ceph counts bad logins, forgets none until a good one, and locks the account after ten (as it is shipped). So
-//! credentials that were refused are tried three times in all, far apart; after that only others are tried.
+//! Ceph counts failed logins, resets the count only after a successful one, and by default locks the account
+//! after ten. So refused credentials are tried three times in all, far apart; after that only other
+//! credentials are tried.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,17 +18,18 @@ use crate::{
 use i18n::{key, msg, span};
 use model::{message::Message, reason::Reason};
 
-/// The waits after the first and the second refusal of the same credentials.
+/// How long to wait after the first and after the second refusal of the same credentials.
 const WAITS: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(2 * 60 * 60)];
 const V1: &str = "application/vnd.ceph.api.v1.0+json";
 
-/// Never shown, so it has no `Debug`.
+/// User and password. It has no `Debug`, so that it is never printed.
 #[derive(Clone, PartialEq, Eq)]
 struct Credentials {
     user: String,
     password: String,
 }
 
+/// The login to one dashboard: the current token, the credential files, and the guard.
 pub struct Login {
     user_file: PathBuf,
     password_file: PathBuf,
@@ -40,11 +42,12 @@ impl Login {
         Self { user_file, password_file, token: None, guard: Guard::default() }
     }
 
-    /// Whether there is a token, good or expired.
+    /// Whether there is a token, valid or expired.
     pub fn is_done(&self) -> bool {
         self.token.is_some()
     }
 
+    /// Adds the token to a request, if there is one.
     pub fn sign(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.token {
             Some(token) => request.bearer_auth(token),
@@ -52,14 +55,14 @@ impl Login {
         }
     }
 
-    /// A token that is refused is of no more use.
+    /// Drops the token if the failure is a 401.
     pub fn forget_refused(&mut self, failure: &Failure) {
         if failure.is_status(401) {
             self.token = None;
         }
     }
 
-    /// Logs in with what the files hold now.
+    /// Logs in with the credentials that the files hold now.
     pub async fn renew(&mut self, session: &Session) -> Result<(), Failure> {
         self.token = None;
         let credentials = self.credentials().await?;
@@ -91,22 +94,23 @@ async fn post(session: &Session, credentials: &Credentials) -> Result<String, Fa
     reply.decode(move |answer| token(answer).filter(|token| !token.is_empty())).await
 }
 
-/// A bad password is a 400; other versions and proxies before them say 401 or 403.
+/// Whether the login was refused. A wrong password is a 400; other versions, and proxies in front, answer 401
+/// or 403.
 fn is_refusal(failure: &Failure) -> bool {
     [400, 401, 403].into_iter().any(|code| failure.is_status(code))
 }
 
-/// Remembers the credentials that were refused.
+/// Remembers refused credentials and when they may be tried again.
 #[derive(Default)]
 struct Guard {
     refused: Option<Credentials>,
     times: usize,
-    /// None: never again.
+    /// When to try again; `None` means never.
     again: Option<Instant>,
 }
 
 impl Guard {
-    /// An error where these credentials must not be tried now.
+    /// Fails if these credentials must not be tried now.
     fn check(&self, credentials: &Credentials, now: Instant) -> Result<(), Failure> {
         let others = self.refused.as_ref() != Some(credentials);
         let may = others || self.again.is_some_and(|again| again <= now);

@@ -1,7 +1,7 @@
-//! A ceph-mgr's dashboard: what RBD images take, of those images alone that VMs use.
+//! The Ceph source: asks a ceph-mgr's dashboard how much RBD images use, and only for images that VMs use.
 //!
-//! Each answer costs the manager work (about 20 ms an image), so a round comes every few minutes, takes pages of a
-//! pool or single images, whichever is fewer requests, and ends when its budget does.
+//! Each image costs the manager about 20 ms of work. So rounds are minutes apart, a round reads pages of a
+//! pool or single images, whichever takes fewer requests, and it ends when its time budget is used up.
 
 mod api;
 mod login;
@@ -36,21 +36,22 @@ use i18n::{key, msg};
 use model::{message::Key, reason::Reason, source::SourceId};
 use wukong_core::observation::{Image, ImageStats, Observation, SourceError, Targets};
 
-/// The wait between two rounds of which the second is early: for new images, or after a failure.
+/// The minimum time between two rounds if the second starts early: for new images, or after a failure.
 const EARLY: Duration = Duration::from_secs(30);
 const CREDENTIALS: Key = key!(collect.user_and_password);
-/// Read of an answer: ten times a page of images.
+/// Bytes that are read of an answer: ten times a page of images.
 const LARGEST_ANSWER: usize = 8 << 20;
 
+/// The poll of one dashboard.
 pub struct Ceph {
     site: Site,
     config: CephConfig,
     login: Login,
     targets: watch::Receiver<Targets>,
-    /// The images of the last round, and when it began.
+    /// The images of the last round; `started` is when it began.
     asked: Arc<[Image]>,
     started: Option<Instant>,
-    /// How long another round waits at the least.
+    /// The minimum time between the starts of two rounds.
     patience: Duration,
     failed: bool,
 }
@@ -64,12 +65,12 @@ impl Ceph {
         Self { site, config, login, targets, asked: Arc::default(), started: None, patience, failed: false }
     }
 
-    /// Through the proxy that the environment names for it, if any.
+    /// Uses the proxy that the environment names for this address, if any.
     pub fn through(self, proxies: &ProxyRules) -> Self {
         Self { site: self.site.through(proxies), ..self }
     }
 
-    /// Fills `found`; what goes wrong ends the round, or costs the rest of one pool.
+    /// Fills `found`. A failure ends the round, or the rest of one pool.
     async fn ask(&mut self, images: &[Image], found: &mut Vec<ImageStats>) -> Result<(), Failure> {
         let session = self.site.open().await?;
         let mut api = Api::enter(session, &mut self.login).await?;
@@ -93,19 +94,20 @@ impl Ceph {
         self.site.describe(CREDENTIALS, failure)
     }
 
-    /// Whether there are images that the last round did not ask for.
+    /// Whether there are images that were not part of the last round.
     fn has_new_images(&self) -> bool {
         let asked: BTreeSet<&Image> = self.asked.iter().collect();
         self.targets.borrow().images.iter().any(|image| !asked.contains(image))
     }
 
-    /// When the next round begins: early for new images, unless something was wrong.
+    /// When the next round begins: early if there are new images, unless the last round failed.
     fn start(&self, due: Instant) -> Instant {
         let earliest = self.started.map_or_else(Instant::now, |started| started + self.patience);
         if !self.failed && self.has_new_images() { earliest } else { due.max(earliest) }
     }
 
-    /// A login that was not answered may have been a bad one, and each bad one counts.
+    /// How long to wait at least before the next round. After a login that timed out this is the whole
+    /// interval: it may have been a failed login, and Ceph counts each of them.
     fn patience(&self, failure: Option<&Failure>) -> Duration {
         match failure {
             Some(Failure::Late(_)) if !self.login.is_done() => self.config.interval,
@@ -117,7 +119,8 @@ impl Ceph {
 impl Source for Ceph {
     const ID: SourceId = SourceId::Ceph;
 
-    /// Without an image to ask for it logs in all the same: a wrong password should not wait for the first VM.
+    /// Runs one round. It logs in even if there are no images, so that a wrong password is found before the
+    /// first VM.
     async fn round(&mut self, outlet: &ObservationSender) -> Result<Option<Failure>, Closed> {
         let images = self.targets.borrow_and_update().images.clone();
         if images.is_empty() && self.login.is_done() {
@@ -129,7 +132,7 @@ impl Source for Ceph {
         let outcome = timeout(self.config.budget, self.ask(&images, &mut found)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(self.out_of_budget(found.len(), images.len())));
         let failure = outcome.err();
-        // What was told stands, whatever became of the rest.
+        // What was found is sent, even if the rest of the round failed.
         if failure.is_none() || !found.is_empty() {
             outlet.send(Observation::Ceph { at: steady(), result: Ok(found) }).await?;
         }
@@ -137,7 +140,7 @@ impl Source for Ceph {
             let result = Err(self.describe(failure));
             outlet.send(Observation::Ceph { at: steady(), result }).await?;
         }
-        // A login alone is no reason to let the first images wait.
+        // A round that only logged in must not delay the first images.
         if failure.is_some() || !images.is_empty() {
             self.started = Some(began);
         }
@@ -165,7 +168,8 @@ fn by_pool(images: &[Image]) -> BTreeMap<&str, BTreeSet<&Image>> {
     pools
 }
 
-/// Whether the next pool may fare better. A pool whose placement groups are down hangs its requests.
+/// Whether the failure concerns one pool only, so that the next pool is worth a try. Requests to a pool whose
+/// placement groups are down hang.
 fn is_of_its_pool(failure: &Failure) -> bool {
     match failure {
         Failure::Late(_) | Failure::TooMany(_) | Failure::Undecodable => true,
@@ -173,7 +177,8 @@ fn is_of_its_pool(failure: &Failure) -> bool {
     }
 }
 
-/// The images of one pool. A static one is in the default namespace unless it is not there.
+/// Asks for the images of one pool. The image of a static volume is looked for in the default namespace
+/// first.
 async fn ask_pool(
     api: &mut Api<'_>,
     pool: &str,
@@ -186,7 +191,7 @@ async fn ask_pool(
     let mut statics: BTreeMap<Image, &Image> =
         statics.into_iter().map(|image| (at_home(image), image)).collect();
     let homes: Vec<Image> = statics.keys().cloned().collect();
-    // Directly into what was found: it stands, should the budget of the round end here.
+    // Written directly into `found`, so that it is kept if the budget of the round ends here.
     let before = found.len();
     let outcome = ask_images(api, pool, exact.iter().copied().chain(&homes).collect(), found).await;
     let mut renamed = Vec::new();
@@ -208,13 +213,15 @@ async fn ask_pool(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listing {
     Readable,
-    /// One image that cannot be opened, or is too large, fails the list of all: each was asked for by itself.
+    /// An image that cannot be opened or is too large fails the whole list, so each image was asked for by
+    /// itself.
     Broken,
-    /// There is no such pool.
+    /// The pool does not exist.
     Absent,
 }
 
-/// Takes pages until single requests for what is left would be fewer. What is in no page is not there.
+/// Reads pages until single requests for the remaining images would be fewer. An image on no page does not
+/// exist.
 async fn ask_images(
     api: &mut Api<'_>,
     pool: &str,
@@ -231,7 +238,7 @@ async fn ask_images(
         };
         let Some(page) = page else { return Ok(Listing::Absent) };
         let begins = page.images.first().map(|stats| stats.image.clone());
-        // The end; or an API that gives its first page whatever is asked for.
+        // Either the list has ended, or the API returns its first page for every offset.
         if page.count == 0 || begins.is_some() && begins == first {
             return Ok(Listing::Readable);
         }
@@ -241,7 +248,7 @@ async fn ask_images(
     ask_each(api, wanted, found).await.map(|()| Listing::Readable)
 }
 
-/// One by one: an image that cannot be opened costs itself alone.
+/// Asks for images one by one: an image that cannot be opened costs only itself.
 async fn ask_each(
     api: &mut Api<'_>,
     wanted: BTreeSet<&Image>,
@@ -257,7 +264,8 @@ async fn ask_each(
     failed.map_or(Ok(()), Err)
 }
 
-/// Walks the whole list: an image of this name counts if the pool has one such alone.
+/// Reads the whole list of the pool. An image in any namespace counts if it is the only one of its name in
+/// the pool.
 async fn find_in_namespaces(
     api: &mut Api<'_>,
     pool: &str,
@@ -290,7 +298,8 @@ async fn find_in_namespaces(
     Ok(())
 }
 
-/// What has one name in a pool. A list without an end names it for ever: no more than one is kept.
+/// The images of one name in a pool. Only one is kept, since a list without an end may repeat a name for
+/// ever.
 enum Named {
     Nothing,
     Alone(ImageStats),
@@ -306,12 +315,14 @@ impl Named {
     }
 }
 
-/// Whether another image may fare better: the manager could not open this one, or its snapshots are more than is read.
+/// Whether the failure concerns one image only, so that another is worth a try: the manager could not open
+/// this one, or its snapshots make the answer too large.
 fn is_of_an_image(failure: &Failure) -> bool {
     failure.is_status(400) || failure.is_status(500) || matches!(failure, Failure::TooLarge(_))
 }
 
-/// How many pages the rest of a pool takes at the least, as far as its size was told: that may be out of date.
+/// The minimum number of pages left in a pool, by the total that the server last reported, which may be out
+/// of date.
 fn pages_left(offset: usize, total: Option<usize>, wanted: usize) -> usize {
     let images = total.map_or(wanted, |total| total.saturating_sub(offset));
     images.div_ceil(PAGE).max(1)
@@ -335,7 +346,7 @@ mod tests {
         }
     }
 
-    /// A manager whose list has no end names one image for ever.
+    /// A manager whose list has no end repeats one image for ever.
     #[test]
     fn of_a_name_that_a_list_repeats_nothing_is_kept() {
         let image = Image { pool: "p".into(), namespace: "".into(), name: "i".into(), any_namespace: false };

@@ -1,14 +1,15 @@
-//! NO_PROXY, as Go reads it (`golang.org/x/net/http/httpproxy`, `config.init` and `useProxy`).
+//! NO_PROXY, interpreted as Go does (`golang.org/x/net/http/httpproxy`, `config.init` and `useProxy`). Used
+//! by [`super::ProxyRules`].
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use reqwest::Url;
 
-/// What is asked without a proxy.
+/// The hosts that are reached without a proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoProxy {
-    /// `*` is in the list.
+    /// Whether `*` is in the list.
     everything: bool,
     networks: Vec<IpNet>,
     addresses: Vec<(IpAddr, Option<u16>)>,
@@ -17,15 +18,15 @@ pub struct NoProxy {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Domain {
-    /// In lower case and ASCII, with a leading dot.
+    /// The suffix to match, in lower case and ASCII, with a leading dot.
     suffix: String,
-    /// The domain itself counts too: it was written without a leading dot.
+    /// Whether the domain itself matches too: it was written without a leading dot.
     itself: bool,
     port: Option<u16>,
 }
 
 impl NoProxy {
-    /// A list with commas. What cannot be understood is ignored.
+    /// Parses a comma-separated list. Items that cannot be understood are ignored.
     pub fn parse(text: &str) -> Self {
         let mut list = Self::default();
         for item in text.split(',').map(|item| item.trim().to_lowercase()).filter(|item| !item.is_empty()) {
@@ -50,7 +51,7 @@ impl NoProxy {
         }
     }
 
-    /// Whether a host, with IPv6 in brackets as URLs have it, is asked without a proxy.
+    /// Whether a host is reached without a proxy. IPv6 addresses are in brackets, as in URLs.
     pub fn matches(&self, host: &str, port: u16) -> bool {
         if self.everything {
             return true;
@@ -70,8 +71,8 @@ impl NoProxy {
     }
 }
 
-/// `host`, `host:port` or `[IPv6]:port`. None for what can be neither: a port alone, or one that is no number, which
-/// matches nothing.
+/// Splits `host`, `host:port` or `[IPv6]:port`. `None` for an item that matches nothing: a port alone, or a
+/// port that is not a number.
 fn split_port(item: &str) -> Option<(&str, Option<u16>)> {
     let bracketed = item.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
     let plain = || item.split_once(':').filter(|(_, port)| !port.contains(':'));
@@ -83,7 +84,8 @@ fn split_port(item: &str) -> Option<(&str, Option<u16>)> {
 }
 
 impl Domain {
-    /// `example.com` stands for itself and what lies below it, `.example.com` and `*.example.com` for the latter alone.
+    /// Parses a domain: `example.com` matches itself and its subdomains, `.example.com` and `*.example.com`
+    /// only the subdomains.
     fn parse(host: &str, port: Option<u16>) -> Option<Self> {
         let host = host.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host);
         let name = host.strip_prefix('.').unwrap_or(host);
@@ -95,7 +97,7 @@ impl Domain {
     }
 }
 
-/// An international name as it is resolved.
+/// An internationalized name as it is resolved: in ASCII.
 fn in_ascii(name: &str) -> Option<String> {
     if name.is_ascii() {
         return (!name.is_empty()).then(|| name.to_owned());
@@ -107,7 +109,8 @@ fn in_ascii(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The list and the hosts of golang.org/x/net/http/httpproxy's own tests (`UseProxyTests`, v0.56.0), on port 80.
+    /// The list and the hosts of the tests of golang.org/x/net/http/httpproxy (`UseProxyTests`, v0.56.0), on
+    /// port 80.
     #[test]
     fn hosts_match_as_in_go() {
         let list = NoProxy::parse(
@@ -161,15 +164,16 @@ mod tests {
             ("api.example.org", 443, false),
             ("[fd12::1]", 443, true),
             ("[fe80::1]", 443, false),
-            // An address is no name, whatever a name in the list looks like.
+            // An address is never matched by a domain of the list.
             ("10.0.0.corp", 443, true),
         ] {
             assert_eq!(list.matches(host, port), want, "{host}:{port}");
         }
     }
 
-    /// Lists of other people's clusters: kubernetes/kubernetes#130029 with its misprint, #97704 with a network that names a host of it,
-    /// #58397, and kubernetes-client/javascript#233, whose beginning of an address Go takes for a name.
+    /// Lists from public reports: kubernetes/kubernetes#130029 with its misprint, #97704 with a network that
+    /// is written as an address of one of its hosts, #58397, and kubernetes-client/javascript#233, where Go
+    /// takes the beginning of an address for a name.
     #[test]
     fn lists_that_people_have() {
         for (list, host, want) in [

@@ -1,7 +1,7 @@
-//! Which proxy a request goes through, decided as kubectl decides it.
+//! Decides which proxy a request goes through, as kubectl does. Used by all clients but those of kubelets.
 //!
-//! A kubeconfig's `proxy-url` counts for whatever its cluster is, this machine too (client-go,
-//! `tools/clientcmd/client_config.go`). Without one the environment decides, by the rules of Go's
+//! The `proxy-url` of a kubeconfig applies whatever the address of its cluster, even on this machine
+//! (client-go, `tools/clientcmd/client_config.go`). Otherwise the environment decides, by the rules of Go's
 //! `http.ProxyFromEnvironment` (`golang.org/x/net/http/httpproxy`), in a pod as well.
 
 use std::fmt;
@@ -11,24 +11,24 @@ use reqwest::Url;
 
 use super::no_proxy::NoProxy;
 
-/// A proxy. Its text forms leave out user and password.
+/// A proxy. `Display` and `Debug` leave out user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// `http`, `https` or `socks5h`, and always with a port.
+    /// The scheme is `http`, `https` or `socks5h`; there is always a port.
     url: Url,
 }
 
-/// How a proxy is spoken to.
+/// The protocol that a proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http,
-    /// HTTP inside TLS.
+    /// HTTP over TLS.
     Https,
-    /// Version 5; the proxy resolves names, as it does for Go under `socks5` and `socks5h` alike.
+    /// SOCKS version 5. The proxy resolves names, as Go has it for both `socks5` and `socks5h`.
     Socks,
 }
 
-/// The proxies that the environment names.
+/// The proxies and exceptions that the environment configures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyRules {
     http: Option<Proxy>,
@@ -37,7 +37,8 @@ pub struct ProxyRules {
 }
 
 impl Proxy {
-    /// A kubeconfig's `proxy-url`. None for anything but the schemes that kubectl takes, and `socks5h`.
+    /// Parses the `proxy-url` of a kubeconfig. `None` for schemes other than those that kubectl accepts, and
+    /// `socks5h`.
     pub fn from_kubeconfig(text: &str) -> Option<Self> {
         let url = Url::parse(text.trim()).ok()?;
         match url.scheme() {
@@ -46,8 +47,8 @@ impl Proxy {
         }
     }
 
-    /// A value of the environment, where `host` and `host:port` will do. Schemes that Go does not know are spoken to as
-    /// HTTP by it too.
+    /// Parses the value of an environment variable, which may be just `host` or `host:port`. HTTP is spoken
+    /// for schemes that Go does not know, as Go does.
     pub fn from_variable(text: &str) -> Option<Self> {
         let text = text.trim();
         Self::new(parse_address(text, "http")?)
@@ -60,7 +61,8 @@ impl Proxy {
             _ => ("http", 80),
         };
         let port = url.port().unwrap_or(default_port);
-        // An address of a scheme that is not HTTP's is not read as one of HTTP's: so it is put together once more.
+        // `Url` treats the parts of other schemes differently from HTTP's: so the address is first built as
+        // an HTTP one.
         let host = url.host_str().filter(|host| !host.is_empty())?;
         let mut made = Url::parse(&format!("http://{host}:{port}")).ok()?;
         made.set_username(url.username()).ok()?;
@@ -71,6 +73,7 @@ impl Proxy {
         Some(Self { url })
     }
 
+    /// The protocol, by the scheme of the URL.
     pub fn protocol(&self) -> Protocol {
         match self.url.scheme() {
             "https" => Protocol::Https,
@@ -79,13 +82,13 @@ impl Proxy {
         }
     }
 
-    /// `host:port`, IPv6 in brackets.
+    /// `host:port`, with IPv6 addresses in brackets.
     pub fn authority(&self) -> String {
         let port = self.url.port_or_known_default().unwrap_or(1080);
         format!("{}:{port}", self.url.host_str().unwrap_or_default())
     }
 
-    /// User and password, unescaped.
+    /// User and password, percent-decoded.
     pub fn login(&self) -> Option<(String, String)> {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let (user, password) = (self.url.username(), self.url.password());
@@ -93,12 +96,12 @@ impl Proxy {
         given.then(|| (decode(user), decode(password.unwrap_or_default())))
     }
 
-    /// The whole address, with user and password.
+    /// The whole URL, including user and password.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Whether it runs on this machine.
+    /// Whether the proxy runs on this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.url)
     }
@@ -117,8 +120,8 @@ impl fmt::Debug for Proxy {
 }
 
 impl ProxyRules {
-    /// By HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not. A value that is no address is ignored, as Go does, and
-    /// a warning says so.
+    /// Reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in upper or lower case. A value that is not an address is
+    /// ignored, as Go does, with a warning in the log.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let any = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?)))
@@ -132,7 +135,8 @@ impl ProxyRules {
             proxy
         };
         let mut http = proxy(["HTTP_PROXY", "http_proxy"]);
-        // In a CGI program HTTP_PROXY is what a client's `Proxy` header says (golang.org/s/cgihttpproxy).
+        // In a CGI program HTTP_PROXY holds the `Proxy` header of a client's request
+        // (golang.org/s/cgihttpproxy).
         if variable("REQUEST_METHOD").is_some_and(|value| !value.is_empty()) {
             http = None;
         }
@@ -140,12 +144,12 @@ impl ProxyRules {
         Self { http, https: proxy(["HTTPS_PROXY", "https_proxy"]), except: except.unwrap_or_default() }
     }
 
-    /// The rules of this program's own environment.
+    /// Reads the rules from this program's environment.
     pub fn from_env() -> Self {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// The proxy for an address. Never one for this machine.
+    /// The proxy for an address; always `None` for an address of this machine.
     pub fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
         let proxy = match url.scheme() {
             "https" => self.https.as_ref()?,
@@ -157,15 +161,15 @@ impl ProxyRules {
     }
 }
 
-/// An address that may lack its scheme, as Go and Kubernetes take them.
+/// Parses an address whose scheme may be missing, as Go and Kubernetes do; `scheme` is the default.
 pub fn parse_address(text: &str, scheme: &str) -> Option<Url> {
     let whole = Url::parse(text).ok().filter(Url::has_host);
-    // What has a scheme, or no host in front, is no `host:port`.
+    // A text with a scheme, or one that begins with a slash, cannot be `host:port`.
     let short = || (!text.contains("://") && !text.starts_with('/')).then(|| format!("{scheme}://{text}"));
     whole.or_else(|| Url::parse(&short()?).ok())
 }
 
-/// Whether an address leads to this machine: `localhost` or a loopback address.
+/// Whether an address is on this machine: `localhost` or a loopback address.
 pub fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
@@ -188,7 +192,7 @@ mod tests {
         rules(variables).proxy_for(&url).map_or_else(|| "none".into(), ToString::to_string)
     }
 
-    /// The values of golang.org/x/net/http/httpproxy's own tests (`proxyForURLTests`, v0.56.0).
+    /// The values of the tests of golang.org/x/net/http/httpproxy (`proxyForURLTests`, v0.56.0).
     #[test]
     fn the_environment_is_read_as_go_reads_it() {
         let insecure = "http://example.com";

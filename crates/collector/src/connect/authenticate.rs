@@ -1,4 +1,5 @@
-//! Puts the credentials of the moment on each request, and asks once more with others after a 401.
+//! Adds the current credentials to each request of the cluster's clients, and retries once with new ones
+//! after a 401.
 
 use std::{
     sync::Arc,
@@ -16,16 +17,16 @@ use super::{
     dial::Connections,
 };
 
-/// What a 401 means.
+/// What to do about a 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRefusal {
-    /// The credentials have ended: the API server decides that.
+    /// Replace the credentials: the API server decides whether they have expired.
     Replace,
-    /// Nothing for anybody else: a single kubelet may be wrong, or lie.
+    /// Keep the credentials: a single kubelet may be wrong, or lie.
     Ignore,
 }
 
-/// Sends requests that name the whole address, as this program's user.
+/// A service that sends requests with a whole URL, authenticated as this program's user.
 #[derive(Clone)]
 pub struct Authenticated {
     pub credentials: Credentials,
@@ -92,7 +93,7 @@ fn authorize(request: &mut Request<Body>, credential: &Credential) {
     }
 }
 
-/// None for a body that can be sent once only, which none of this program's is.
+/// Copies a request. `None` for a body that can be sent only once; this program sends no such body.
 fn copy(request: &Request<Body>) -> Option<Request<Body>> {
     let mut copy = Request::new(request.body().try_clone()?);
     *copy.method_mut() = request.method().clone();

@@ -1,8 +1,9 @@
-//! The credentials of this program, shared by all of its clients, and renewed without a restart.
+//! The program's credentials, shared by all of its clients and renewed without a restart.
 //!
-//! They are obtained by one task at a time, for all who ask. What is at hand is used until it ends; shortly before, and once
-//! a minute where files may say something new, it is renewed beside the requests. After a 401 it is renewed at once, and
-//! then less and less often for as long as that does not help. What was obtained is never given up for a failure.
+//! One task at a time obtains them for all clients. The current credentials are used until they expire. They
+//! are renewed in the background shortly before that, and once a minute if files may have changed. After a
+//! 401 they are renewed at once, then at growing intervals if that does not help. A failure never discards
+//! credentials that were obtained.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,31 +23,32 @@ use super::{
 };
 use crate::poll::Backoff;
 
-/// Files are looked at this often, as client-go does it (`transport/token_source.go`).
+/// How often files are read again, as in client-go (`transport/token_source.go`).
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// What ends is renewed this long before, or in the last quarter of a short life.
+/// How long before their expiry credentials are renewed; a short life is renewed in its last quarter.
 const MARGIN: Duration = Duration::from_secs(60);
-/// No request waits longer for credentials: their own deadlines begin at 5 s, and should not blame the API server.
+/// The longest that a request waits for credentials. Requests have deadlines of 5 s or more; a longer wait
+/// would make it look as if the API server were late.
 const WAIT: Duration = Duration::from_secs(4);
-/// A life that is said to be shorter is taken for this.
+/// The shortest lifetime that is assumed, whatever the source says.
 const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 
-/// Where credentials come from.
+/// A source of credentials.
 pub trait Obtain: Send + Sync + 'static {
     fn obtain(&self) -> BoxFuture<'_, Result<Material, CredentialError>>;
 
     fn cost(&self) -> Cost;
 
-    /// What is wrong with credentials that were refused, where that is known.
+    /// Why credentials were refused, if the source knows.
     fn explain_refusal(&self) -> Option<CredentialError> {
         None
     }
 }
 
-/// What it takes to obtain credentials, which decides how often that is tried.
+/// The cost of obtaining credentials, which decides how often that is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
-    /// They never change.
+    /// The credentials never change.
     Fixed,
     /// Files are read.
     Files,
@@ -55,7 +57,7 @@ pub enum Cost {
 }
 
 impl Cost {
-    /// Between two failures.
+    /// The waits between failed attempts.
     fn after_failures(self) -> Backoff {
         match self {
             Self::Plugin => Backoff::between(Duration::from_secs(2), Duration::from_secs(60)),
@@ -63,7 +65,7 @@ impl Cost {
         }
     }
 
-    /// Between two renewals that a 401 asked for, of which the first did not help.
+    /// The waits between renewals after a 401, for as long as they do not help.
     fn after_refusals(self) -> Backoff {
         match self {
             Self::Plugin => Backoff::between(Duration::from_secs(5), Duration::from_secs(120)),
@@ -71,7 +73,8 @@ impl Cost {
         }
     }
 
-    /// How long credentials are used that have ended before they came: a clock is off, and the server decides.
+    /// How long to use credentials that had already expired when they came: a clock is off, and the server
+    /// decides.
     fn life_of_ended(self) -> Duration {
         match self {
             Self::Plugin => Duration::from_secs(30),
@@ -82,36 +85,37 @@ impl Cost {
 
 /// One set of credentials.
 pub struct Credential {
-    /// Another number means other credentials.
+    /// Differs between different credentials.
     pub generation: u64,
     pub authorization: Option<HeaderValue>,
     pub identity: Option<Arc<Identity>>,
 }
 
+/// The shared credentials. Clones share one state.
 #[derive(Clone)]
 pub struct Credentials(Arc<Shared>);
 
 struct Shared {
     source: Box<dyn Obtain>,
     state: Mutex<State>,
-    /// How often they were obtained, or failed to be.
+    /// How often an attempt to obtain them has ended, in success or failure.
     rounds: watch::Sender<u64>,
 }
 
 struct State {
     material: Option<(Arc<Credential>, Material)>,
-    /// When the material ends.
+    /// When the material expires.
     ends: Option<Instant>,
-    /// When it is renewed beside the requests.
+    /// When the material is renewed in the background.
     renew_at: Option<Instant>,
     running: bool,
-    /// As of the last time; a kubeconfig may name a plugin where a token was.
+    /// The cost at the last attempt; a kubeconfig may name a plugin where it named a token before.
     cost: Cost,
     failure: Option<CredentialError>,
-    /// Nothing is obtained before.
+    /// No attempt is made before this.
     retry_at: Instant,
     failures: Backoff,
-    /// No 401 asks for a renewal before.
+    /// No 401 starts a renewal before this.
     refusal_at: Instant,
     refusals: Backoff,
 }
@@ -136,7 +140,7 @@ impl Credentials {
         Self(Arc::new(shared))
     }
 
-    /// What to send now. Waits a while if there is nothing yet.
+    /// The credentials to send now. Waits up to `WAIT` if there are none yet.
     pub async fn current(&self) -> Result<Arc<Credential>, CredentialError> {
         match timeout(WAIT, self.obtained()).await {
             Ok(credential) => credential,
@@ -144,7 +148,7 @@ impl Credentials {
         }
     }
 
-    /// The same, however long it takes.
+    /// The credentials to send now; waits as long as it takes.
     pub async fn obtained(&self) -> Result<Arc<Credential>, CredentialError> {
         let round = {
             let (mut state, now) = (self.state(), Instant::now());
@@ -164,7 +168,8 @@ impl Credentials {
         state.usable(Instant::now()).ok_or_else(|| state.failure.clone().unwrap_or(CredentialError::Pending))
     }
 
-    /// Those that cost no more than reading files: what is wrong with them shows before anything is asked.
+    /// Obtains credentials that only require reading files, so that mistakes show before the first request.
+    /// `None` for a plugin.
     pub async fn obtain_cheap(&self) -> Result<Option<Arc<Credential>>, CredentialError> {
         match self.0.source.cost() {
             Cost::Plugin => Ok(None),
@@ -172,7 +177,8 @@ impl Credentials {
         }
     }
 
-    /// Other credentials than those of a `generation` that a server answered with 401, if there are any or can be had.
+    /// Returns other credentials than those of the `generation` that a server answered with 401, obtaining
+    /// them if needed. `None` if there are none.
     pub async fn replace(&self, generation: u64) -> Option<Arc<Credential>> {
         let round = {
             let (mut state, now) = (self.state(), Instant::now());
@@ -190,25 +196,25 @@ impl Credentials {
             }
             self.0.rounds.subscribe()
         };
-        // A request that waits in vain passes its 401 on.
+        // If the wait ends without new credentials, the request returns its 401.
         let _ = timeout(WAIT, self.next_round(round)).await;
         self.state().other_than(generation)
     }
 
-    /// A renewal helped: the next 401 is worth another at once.
+    /// Reports that renewed credentials were accepted: the next 401 may renew them at once.
     pub fn accepted(&self) {
         let mut state = self.state();
         state.refusals.reset();
         state.refusal_at = Instant::now();
     }
 
-    /// Why credentials were refused that cannot be replaced, where more is known than the 401.
+    /// Why credentials that cannot be replaced were refused, if more is known than the 401.
     pub fn explain_refusal(&self) -> Option<CredentialError> {
         let failure = self.state().failure.clone();
         failure.or_else(|| self.0.source.explain_refusal())
     }
 
-    /// Begins to obtain them, unless that is under way. False while it is too early after a failure.
+    /// Starts an attempt unless one is running. Returns false while it is too early after a failure.
     fn start(&self, state: &mut State, now: Instant) -> bool {
         if state.running {
             return true;
@@ -218,7 +224,8 @@ impl Credentials {
         }
         state.running = true;
         let this = self.clone();
-        // Tasks of their own: a request that is given up does not end it, and a panic is a failure like others.
+        // In separate tasks: a request that is cancelled does not end the attempt, and a panic counts as a
+        // failure.
         let obtaining = tokio::spawn(async move { this.0.source.obtain().await });
         let this = self.clone();
         tokio::spawn(async move {
@@ -241,7 +248,7 @@ impl Credentials {
     }
 
     async fn next_round(&self, mut rounds: watch::Receiver<u64>) {
-        // The sender lives as long as `self`.
+        // The sender lives as long as `self`, so this does not fail.
         let _ = rounds.changed().await;
     }
 

@@ -1,4 +1,5 @@
-//! Connections to a server: direct, or through a proxy, and with the client certificate of the moment.
+//! Opens connections to the API server and to kubelets: directly or through a proxy, with the current client
+//! certificate.
 
 use std::{
     io,
@@ -36,18 +37,20 @@ use super::{
 };
 use crate::config::{Protocol, Proxy};
 
-/// TCP, TLS and a proxy together. Short, since a cluster that comes back should be met again within 10 s.
+/// For TCP, TLS and the proxy together. Short, so that a cluster that comes back is reached again within 10
+/// s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A kubelet is near: one that is not met within this is behind a firewall, and asked through the API server.
+/// A kubelet is near: if it does not accept within this time, a firewall is in between, and the API server is
+/// asked.
 const KUBELET_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Sends requests that name the whole address.
+/// A service that sends requests with a whole URL.
 pub type Http = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
 
-/// The connections to one server, or to all kubelets.
+/// The connections to one server, or to all kubelets. They are replaced when the client certificate changes.
 pub struct Connections {
     config: Config,
-    /// None: direct, whatever the environment says.
+    /// `None` means direct connections, whatever the environment says.
     proxy: Option<Proxy>,
     tcp_timeout: Duration,
     keep_idle: bool,
@@ -55,24 +58,24 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// To an API server.
+    /// Connections to an API server.
     pub fn new(config: Config, proxy: Option<Proxy>) -> Self {
         Self { config, proxy, tcp_timeout: CONNECT_TIMEOUT, keep_idle: true, current: Mutex::default() }
     }
 
-    /// To kubelets: never through a proxy. Each is asked once a minute, and to keep its connection until then would cost
-    /// more than it spares.
+    /// Connections to kubelets: never through a proxy. Each kubelet is asked once a minute, and keeping its
+    /// connection open until then would cost more than it saves.
     pub fn to_kubelets(config: Config) -> Self {
         Self { keep_idle: false, tcp_timeout: KUBELET_TIMEOUT, ..Self::new(config, None) }
     }
 
-    /// Whether they can be made at all, as far as that shows without a server.
+    /// Checks whether connections can be made, as far as that is possible without a server.
     pub fn try_make(&self) -> Result<(), TlsError> {
         self.make(None).map(drop)
     }
 
-    /// Those that show this certificate. Others end as soon as what is under way on them has ended: client-go closes them
-    /// as well when a certificate changes.
+    /// The connections that present this certificate. Connections with another certificate close when their
+    /// current requests end; client-go also closes them when a certificate changes.
     pub fn with_identity(&self, identity: &Option<Arc<Identity>>) -> Result<Http, BoxError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match &*current {
@@ -80,7 +83,7 @@ impl Connections {
             _ => {
                 let made = self.make(identity.as_deref());
                 let http = made.map_err(|error| match identity {
-                    // Everything else was tried when the program started.
+                    // Everything but the certificate was checked when the program started.
                     Some(_) => BoxError::from(CredentialError::Certificate),
                     None => error.into(),
                 })?;
@@ -131,8 +134,8 @@ fn tcp(timeout: Duration) -> HttpConnector {
     connector
 }
 
-/// Connects to a proxy, and through it to where a request goes: by CONNECT or SOCKS, or, as HTTP without TLS is proxied, by
-/// sending the request to the proxy itself.
+/// Connects to a proxy and through it to the target: by CONNECT or SOCKS; requests without TLS are sent to an
+/// HTTP proxy itself, which forwards them.
 fn through(
     proxy: &Proxy,
     cluster: &Config,
@@ -163,8 +166,8 @@ fn through(
     }))
 }
 
-/// What a proxy's own certificate is verified by: the cluster's authorities, as for kubectl, and the system's, by which the
-/// proxies of most networks are certified. It is not shown the client's certificate.
+/// The config that verifies a proxy's own certificate: with the cluster's authorities, as in kubectl, and the
+/// system's, which certify the proxies of most networks. The proxy is not shown the client certificate.
 fn proxy_config(cluster: &Config) -> Config {
     let mut config = cluster.clone();
     config.tls_server_name = None;
@@ -206,7 +209,7 @@ where
     tunnel.call(target).await.map_err(|error| refusal(error, "authorization required"))
 }
 
-/// hyper-util's error types have no public names: what they say tells them apart.
+/// Classifies a refusal by its text, since hyper-util's error types have no public names.
 fn refusal(error: impl std::error::Error + Send + Sync + 'static, login: &str) -> ProxyError {
     let words = error.to_string();
     if words.contains(login) || words.contains("user/pass") {
@@ -223,7 +226,7 @@ fn basic((user, password): &(String, String)) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// For requests that a proxy forwards itself.
+/// Adds the proxy's login to requests that the proxy forwards itself.
 fn with_login(http: Http, login: HeaderValue) -> Http {
     BoxCloneSyncService::new(http.map_request(move |mut request: Request<Body>| {
         request.headers_mut().insert(header::PROXY_AUTHORIZATION, login.clone());
@@ -232,11 +235,11 @@ fn with_login(http: Http, login: HeaderValue) -> Http {
 }
 
 pin_project! {
-    /// A connection by way of a proxy.
+    /// A connection through a proxy.
     struct Hop<T> {
         #[pin]
         stream: T,
-        // Requests name the whole address: the proxy forwards them one by one.
+        // Whether requests carry the whole URL, because the proxy forwards each of them.
         forwards: bool,
     }
 }

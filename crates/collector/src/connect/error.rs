@@ -1,8 +1,8 @@
-//! Why a cluster cannot be reached: what a person must change before the program can start, and what goes wrong with
-//! credentials and proxies while it runs.
+//! Errors of connecting to a cluster: mistakes that a person must correct before the program can start, and
+//! failures of credentials and proxies while it runs.
 //!
-//! The texts are for the operator's terminal and log. What readers of pages are told stands in `locales/`, and names no
-//! paths and no addresses.
+//! The texts of the error types are for the operator's terminal and log. The texts for readers of pages are
+//! in `locales/` and contain no paths and no addresses.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::error::seconds;
 use i18n::msg;
 use model::{message::Message, reason::Reason};
 
-/// Why there is no cluster to ask. Nothing here was sent over the network yet.
+/// Why there is no cluster to connect to. It is returned before anything is sent over the network.
 ///
-/// Other errors are told in words, not kept as a source: a YAML error quotes the lines around it, and those can hold a
-/// credential.
+/// Underlying errors are described in words and not kept as a source: a YAML error quotes the lines around
+/// it, and those can hold a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(
@@ -89,7 +89,7 @@ impl From<kube::Error> for ConnectError {
     }
 }
 
-/// Why there are no credentials to send, or no better ones than those that were refused.
+/// Why there are no credentials, or none but those that were refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     #[error("the {what} {path} cannot be read: {why}")]
@@ -138,7 +138,7 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
-    /// The reason and the words for readers of pages.
+    /// The reason and the text for readers of pages.
     pub fn describe(&self) -> (Reason, Message) {
         let words = match self {
             Self::Moved(_) => msg!(collect.cluster_moved),
@@ -159,7 +159,7 @@ impl CredentialError {
     }
 }
 
-/// Why a proxy did not lead to the API server.
+/// Why a proxy did not connect to the API server.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     #[error("the proxy cannot be reached")]
@@ -171,7 +171,7 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
-    /// The words for readers of pages.
+    /// The reason and the text for readers of pages.
     pub fn describe(&self) -> (Reason, Message) {
         let words = match self {
             Self::Unreachable(_) => msg!(collect.proxy_unreachable),

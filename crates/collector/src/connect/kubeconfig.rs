@@ -1,5 +1,5 @@
-//! A kubeconfig: its files, how they are merged, and what one of its contexts names; all as client-go has it
-//! (`tools/clientcmd/loader.go`, `merge.go`, `client_config.go`).
+//! Reads kubeconfigs, merges them, and resolves one context, as client-go does (`tools/clientcmd/loader.go`,
+//! `merge.go`, `client_config.go`). Used by [`super::target`].
 
 mod lenient;
 
@@ -19,7 +19,7 @@ use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
 use self::lenient::{read_leniently, with_absolute_paths};
 use super::ConnectError;
 
-/// Go's decoder: it takes padding as it should be, and any bits behind the last byte.
+/// Decodes as Go does: requires canonical padding, and ignores trailing bits.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -31,21 +31,23 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone, Debug)]
 pub enum Place {
     Text(Arc<str>),
-    /// One file, or a list as KUBECONFIG has it.
+    /// One file, or several as in KUBECONFIG.
     Files(Vec<PathBuf>),
 }
 
 impl Place {
-    /// The files of `--kubeconfig` or KUBECONFIG. A list may have gaps; a single file must exist, and one of a list must.
+    /// The files of `--kubeconfig` or KUBECONFIG. Files of a list may be missing, but not all; a single file
+    /// must exist.
     pub fn of_list(paths: &Path) -> Self {
         Self::Files(env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()).collect())
     }
 
-    /// Whether it can say something else the next time.
+    /// Whether reading it again can give something else.
     pub fn may_change(&self) -> bool {
         matches!(self, Self::Files(_))
     }
 
+    /// Reads and merges the files, or parses the text. Fails if a file is missing or is no kubeconfig.
     pub fn read(&self) -> Result<Kubeconfig, ConnectError> {
         match self {
             Self::Text(yaml) => {
@@ -57,8 +59,8 @@ impl Place {
     }
 }
 
-/// Merged in their order: of each name the first entry counts, and the first current context that is not empty. Relative
-/// paths are those of their own file.
+/// Merges files in their order: for each name the first entry counts, and the first current context that is
+/// not empty. Relative paths are relative to their own file.
 fn merge_files(paths: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
     let may_miss = paths.len() > 1 && paths.iter().any(|path| path.exists());
     let mut merged = Kubeconfig::default();
@@ -81,13 +83,14 @@ fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     lenient.map(|kubeconfig| with_absolute_paths(kubeconfig, folder)).map_or(strict, Ok)
 }
 
-/// An empty name is none: kube's merge takes it for the name of a context.
+/// Removes an empty `current-context`, which kube's merge would take for the name of a context.
 fn without_blanks(mut kubeconfig: Kubeconfig) -> Kubeconfig {
     kubeconfig.current_context = kubeconfig.current_context.filter(|name| !name.is_empty());
     kubeconfig
 }
 
-/// Without what the file says: YAML's own errors quote the lines around them, which can hold a credential.
+/// Describes an error without quoting the file: YAML errors quote the lines around them, which can hold a
+/// credential.
 fn describe(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(_) => "it is not the YAML of a kubeconfig".into(),
@@ -96,28 +99,28 @@ fn describe(error: &KubeconfigError) -> String {
     }
 }
 
-/// One context, and what it names.
+/// A context with the cluster and the user that it names.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub name: String,
     pub cluster_name: String,
     pub cluster: Cluster,
-    /// Empty where the context names nobody.
+    /// Empty if the context names no user.
     pub user_name: String,
-    /// Without anything in it where the kubeconfig has no such user: client-go goes on without credentials too.
+    /// Empty if the kubeconfig has no such user: client-go too continues without credentials.
     pub user: AuthInfo,
     pub namespace: Option<String>,
 }
 
 impl Context {
-    /// The context that is wanted, else the current one.
+    /// Returns the `wanted` context, or the current one if none is wanted.
     pub fn choose(kubeconfig: Kubeconfig, wanted: Option<&str>) -> Result<Self, ConnectError> {
         let Kubeconfig { contexts, clusters, auth_infos, current_context, .. } = kubeconfig;
         let names = || contexts.iter().map(|context| context.name.as_str()).collect::<Vec<_>>().join(", ");
         if contexts.is_empty() {
             return Err(ConnectError::NoContexts);
         }
-        // kubectl takes a context without a name where none is current (kubernetes/kubernetes#56747).
+        // Without a current context, kubectl uses a context that has no name (kubernetes/kubernetes#56747).
         let unnamed = || contexts.iter().any(|context| context.name.is_empty()).then(String::new);
         let Some(name) = wanted.map(str::to_owned).or(current_context).or_else(unnamed) else {
             return Err(ConnectError::NoCurrentContext { contexts: names() });
@@ -144,8 +147,8 @@ impl Context {
     }
 }
 
-/// The bytes of a `…-data` field. Line breaks do not count, as for Go, and no other blanks either: YAML makes blanks of the
-/// line breaks of a folded text.
+/// Decodes a `…-data` field. Line breaks are ignored, as in Go, and so is other white space: YAML turns the
+/// line breaks of a folded text into spaces.
 pub fn decode_data(text: &str) -> Option<Vec<u8>> {
     let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     BASE64.decode(text).ok()
@@ -232,7 +235,8 @@ contexts: [{context: {cluster: cluster-8f18, user: admin}}, {name: dind, context
         }
     }
 
-    /// kube-rs/kube#1076, turkenh/KubeContext#3, aptakube/aptakube#56: what kubectl takes, since only one context is asked for.
+    /// kube-rs/kube#1076, turkenh/KubeContext#3, aptakube/aptakube#56: kubectl accepts these, since only one
+    /// context is used.
     #[test]
     fn an_entry_that_lacks_something_costs_itself_alone() {
         for entry in [
@@ -249,7 +253,7 @@ contexts: [{context: {cluster: cluster-8f18, user: admin}}, {name: dind, context
             "extensions: [{name: x}, {extension: {a: null}}]\npreferences: null",
             "preferences: {colors: null, extensions: [{name: x, extension: null}]}",
         ] {
-            // A second document is merged as a second file is.
+            // A second document is merged like a second file.
             let yaml = format!("{TWO}---\n{entry}\n");
             let found = choose(&yaml, Some("a"))
                 .map(|context| (context.cluster.server, context.user.token.is_some()));
@@ -274,7 +278,8 @@ users: [{name: u, user: {client-certificate: crt, client-key: /key, tokenFile: t
         );
     }
 
-    /// aptakube/aptakube#341: PowerShell writes UTF-16, and other editors of Windows a mark before UTF-8.
+    /// aptakube/aptakube#341: PowerShell writes UTF-16, and some editors on Windows write a byte order mark
+    /// before UTF-8.
     #[test]
     fn a_file_may_be_in_any_encoding_of_unicode() {
         let folder = tempfile::tempdir().unwrap();
@@ -297,7 +302,8 @@ users: [{name: u, user: {client-certificate: crt, client-key: /key, tokenFile: t
         }
     }
 
-    /// The rules and the example of kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig.
+    /// The rules and the example of
+    /// kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig.
     #[test]
     fn files_are_merged_as_client_go_merges_them() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,12 @@
-//! Reaching the cluster as kubectl does: which cluster ([`target`], [`kubeconfig`]), through which proxy
-//! (`config::ProxyRules`, [`dial`], [`tls`]), and as whom ([`user`], [`plugin`], [`credentials`], [`authenticate`]).
+//! Connects to the cluster as kubectl does: to which cluster ([`target`], [`kubeconfig`]), through which
+//! proxy (`config::ProxyRules`, [`dial`], [`tls`]), and as whom ([`user`], [`plugin`], [`credentials`],
+//! [`authenticate`]).
 //!
-//! kube is the transport. Its own reading of kubeconfigs, proxies and plugins is left alone: kube 5 matches NO_PROXY
-//! against the proxy's own address and ignores proxies in a pod (`config/file_loader.rs`, `proxy_url`), knows no `socks5h`
-//! and no login to a SOCKS proxy (`client/builder.rs`), refuses base64 with line breaks (`config/file_config.rs`), and runs
-//! a plugin once for each client, without a deadline, and never again after a 401 (`client/auth/mod.rs`).
+//! kube is only the transport. Its own handling of kubeconfigs, proxies and plugins is not used: kube 5
+//! matches NO_PROXY against the proxy's own address and ignores proxies in a pod (`config/file_loader.rs`,
+//! `proxy_url`), supports no `socks5h` and no login to a SOCKS proxy (`client/builder.rs`), refuses base64
+//! with line breaks (`config/file_config.rs`), and runs a plugin once for each client, without a deadline,
+//! and never again after a 401 (`client/auth/mod.rs`).
 
 mod authenticate;
 mod credentials;

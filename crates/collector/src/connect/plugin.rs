@@ -1,6 +1,6 @@
-//! A credential plugin: a command of the kubeconfig (`exec`) that prints credentials, as client-go runs it
-//! (`plugin/pkg/client/auth/exec/exec.go`), but with a deadline, without a terminal, and with nothing of what it says on
-//! standard error shown to anybody.
+//! Runs a credential plugin: the command of a kubeconfig (`exec`) that prints credentials. It follows
+//! client-go (`plugin/pkg/client/auth/exec/exec.go`), but with a deadline, without a terminal, and without
+//! showing anybody what the plugin writes to standard error.
 
 use std::{
     env,
@@ -26,19 +26,19 @@ use tokio::{
 
 use super::{CredentialError, kubeconfig::decode_data};
 
-/// Longest run. Plugins of the large clouds take a few seconds when they ask over the network; one that takes longer
-/// waits for somebody.
+/// How long a plugin may run. Plugins of the large clouds take a few seconds for their requests; one that
+/// takes longer than this waits for a person.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Bytes that are read of what a plugin prints. Certificates and tokens take a few thousand.
+/// Bytes that are read of a plugin's output. Certificates and tokens take a few thousand.
 const LONGEST_OUTPUT: u64 = 1 << 20;
-/// Characters that are shown of an installation hint.
+/// How many characters of an installation hint are shown.
 const LONGEST_HINT: usize = 300;
-/// What client-go takes since 1.24 (`apiVersions` in exec.go).
+/// The versions that client-go accepts since 1.24 (`apiVersions` in exec.go).
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
-/// The extension of a cluster that is meant for its plugin.
+/// The extension of a cluster whose content is passed to the plugin.
 const EXTENSION: &str = "client.authentication.k8s.io/exec";
 
-/// A plugin that can be run again and again.
+/// A credential plugin and how to run it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Plugin {
     command: String,
@@ -50,17 +50,17 @@ pub struct Plugin {
     deadline: Duration,
 }
 
-/// What a plugin gave. One of the first two is there at least.
+/// The credentials that a plugin printed: a token, a certificate, or both.
 pub struct Given {
     pub token: Option<String>,
     /// Certificate and key, in PEM.
     pub certificate: Option<(Vec<u8>, Vec<u8>)>,
-    /// For how long it says that they are good; zero if that has passed.
+    /// How long the credentials are valid, by the plugin's own word; zero if they have expired.
     pub lifetime: Option<Duration>,
 }
 
 impl Plugin {
-    /// Fails, in words that follow "the credential plugin …", for one that cannot be run here.
+    /// Checks that the plugin can be run here. The error is a text that follows "the credential plugin …".
     pub fn read(exec: &ExecConfig, cluster: &Cluster) -> Result<Self, String> {
         let command = exec.command.clone().filter(|command| !command.is_empty());
         let Some(command) = command else {
@@ -96,12 +96,13 @@ impl Plugin {
         })
     }
 
-    /// The command without its folder. Arguments can hold secrets.
+    /// The command without its folder. Arguments are left out, since they can hold secrets.
     pub fn name(&self) -> String {
         name(&self.command)
     }
 
-    /// Runs it once. Dropped before its end, it is killed, and whatever it has started with it.
+    /// Runs the plugin once. If the future is dropped early, the plugin and every process that it started are
+    /// killed.
     pub async fn run(&self) -> Result<Given, CredentialError> {
         let (code, output) = match timeout(self.deadline, self.output()).await {
             Ok(ended) => ended?,
@@ -116,7 +117,7 @@ impl Plugin {
         given.map_err(|why| CredentialError::PluginUseless { plugin: self.name(), why })
     }
 
-    /// Its exit code, as a shell gives it, and what it printed.
+    /// Runs the command and returns its exit code, as a shell reports it, and its output.
     async fn output(&self) -> Result<(i32, Vec<u8>), CredentialError> {
         let failed = |error: std::io::Error| CredentialError::PluginNotStarted {
             plugin: self.name(),
@@ -131,9 +132,10 @@ impl Plugin {
             .env("KUBERNETES_EXEC_INFO", &self.info)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            // It may quote credentials.
+            // Standard error may quote credentials.
             .stderr(Stdio::null())
-            // Out of the terminal's foreground: one that asks there is stopped, and killed at its deadline.
+            // Not in the terminal's foreground: a plugin that reads from the terminal is stopped, and killed
+            // at its deadline.
             .process_group(0)
             .kill_on_drop(true);
         let mut running = Running(command.spawn().map_err(failed)?);
@@ -154,16 +156,16 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// A plugin on its way. Its process group ends with it, unless it has ended by itself: a shell's children would else live
-/// on.
+/// A running plugin. Dropping it kills its process group unless the plugin has ended: otherwise the children
+/// of a shell would live on.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // None once it was waited for.
+        // `None` once the process was waited for.
         let group = self.0.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(group) = group {
-            // It may have ended just now.
+            // Fails if the process has just ended.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -174,7 +176,7 @@ fn name(command: &str) -> String {
     name.map_or_else(|| command.to_owned(), |name| legible(&name))
 }
 
-/// An executable file of that name, in PATH if it has no folder. Go looks it up the same way (`exec.LookPath`).
+/// Finds an executable file of this name, in PATH if the name has no folder, as Go does (`exec.LookPath`).
 fn find_command(command: &str) -> Option<PathBuf> {
     let is_executable = |path: &PathBuf| {
         path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
@@ -189,7 +191,8 @@ fn find_command(command: &str) -> Option<PathBuf> {
         .find(is_executable)
 }
 
-/// `. HINT`, in one line: a kubeconfig comes from elsewhere, and a terminal obeys what it is sent.
+/// `: HINT` on one line and without control characters: a kubeconfig may come from anybody, and a terminal
+/// obeys them.
 fn legible_hint(hint: &str) -> String {
     let hint = legible(hint);
     let line = hint.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -201,7 +204,7 @@ fn legible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// What a plugin is told: that nobody is there to be asked, and of the cluster if it wants to know.
+/// The input of a plugin: that it cannot ask a person, and data of the cluster if the plugin wants them.
 fn info(version: &str, cluster: Option<&Cluster>) -> String {
     let mut spec = json!({"interactive": false});
     if let Some(cluster) = cluster {
@@ -210,7 +213,7 @@ fn info(version: &str, cluster: Option<&Cluster>) -> String {
     json!({"kind": "ExecCredential", "apiVersion": version, "spec": spec}).to_string()
 }
 
-/// As `ConfigToExecCluster` of client-go's `rest/exec.go` has it.
+/// The cluster as `ConfigToExecCluster` in client-go's `rest/exec.go` writes it.
 fn cluster_info(cluster: &Cluster) -> serde_json::Value {
     let file = || std::fs::read(cluster.certificate_authority.as_ref()?).ok();
     let authority = cluster.certificate_authority_data.as_deref().and_then(decode_data).or_else(file);
@@ -228,7 +231,7 @@ fn cluster_info(cluster: &Cluster) -> serde_json::Value {
     serde_json::Value::Object(fields.collect())
 }
 
-/// What a plugin prints, as far as it counts.
+/// The parts of a plugin's output that are used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ExecCredential {
@@ -246,7 +249,7 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// JSON, or YAML, which client-go's decoder reads as well; the same is refused as by `refreshCredsLocked`.
+/// Decodes JSON, or YAML, which client-go's decoder reads as well. Refuses what `refreshCredsLocked` refuses.
 fn decode(output: &[u8], version: &str, now: Timestamp) -> Result<Given, &'static str> {
     let json = serde_json::from_slice::<ExecCredential>(output).ok();
     let yaml = || serde_saphyr::from_slice::<ExecCredential>(output).ok();

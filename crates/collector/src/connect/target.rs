@@ -1,4 +1,5 @@
-//! Which cluster: its address, its authority, the way there, and as whom it is asked.
+//! Finds the cluster to connect to: its address, its CA, the proxy, and the credentials. Used by
+//! `client::connect` and `client::from_kubeconfig_text`.
 
 use std::{
     env,
@@ -23,37 +24,38 @@ use super::{
 };
 use crate::config::{KubernetesConfig, Proxy, ProxyRules, is_loopback, parse_address};
 
-/// Where a pod finds its service account's token.
+/// The token of a pod's service account.
 const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-/// What a pod's cluster is called.
+/// The name shown for the cluster of the pod that this program runs in.
 const IN_CLUSTER: &str = "in-cluster";
 
-/// All that is needed to ask a cluster.
+/// Everything that is needed to connect to a cluster.
 pub struct Target {
-    /// Without credentials: those come with each request.
+    /// Without credentials: those are added to each request.
     pub config: Config,
     pub proxy: Option<Proxy>,
     pub credentials: Credentials,
-    /// They are those of a kubeconfig and are sent whole: a token that opens whatever its owner may do.
+    /// Whether the credentials are a kubeconfig's and are sent whole, such as a token: it permits whatever
+    /// its owner may do.
     pub personal_token: bool,
     pub summary: Summary,
 }
 
-/// What a person can be told of a connection.
+/// A description of the connection for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The kubeconfig's context, or `in-cluster`.
     pub context: String,
     /// The API server's address, without user, password and query.
     pub address: String,
-    /// The proxy's, likewise.
+    /// The proxy's address, without them too.
     pub proxy: Option<String>,
-    /// Their kind.
+    /// The kind of credentials.
     pub credentials: String,
 }
 
-/// The cluster that is at hand as text; else that of `--kubeconfig` or KUBECONFIG, else of the pod this runs in, else of
-/// `~/.kube/config`.
+/// Finds the cluster of the embedded kubeconfig text; else of `--kubeconfig` or KUBECONFIG; else of the pod
+/// that this program runs in; else of `~/.kube/config`.
 pub fn find(kubernetes: &KubernetesConfig, proxies: &ProxyRules) -> Result<Target, ConnectError> {
     let context = kubernetes.context.as_deref();
     if let Some(yaml) = &kubernetes.embedded {
@@ -63,7 +65,7 @@ pub fn find(kubernetes: &KubernetesConfig, proxies: &ProxyRules) -> Result<Targe
     if let Some(paths) = named.filter(|paths| !paths.as_os_str().is_empty()) {
         return of_kubeconfig(Place::of_list(&paths), context, proxies);
     }
-    // A pod's service account has no contexts: who names one means a kubeconfig.
+    // A pod's service account has no contexts, so a given context means a kubeconfig.
     if context.is_none() && in_pod() {
         return of_pod(Config::incluster()?, Path::new(SERVICE_ACCOUNT_TOKEN), proxies);
     }
@@ -78,7 +80,7 @@ fn in_pod() -> bool {
     env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(SERVICE_ACCOUNT_TOKEN).exists()
 }
 
-/// The cluster of the pod that this runs in. Proxies of its environment count, as they do for client-go.
+/// The cluster of the pod that this program runs in. Proxies of the environment apply, as in client-go.
 fn of_pod(mut config: Config, token: &Path, proxies: &ProxyRules) -> Result<Target, ConnectError> {
     config.auth_info = AuthInfo::default();
     let source = Source::fixed(User::service_account(token));
@@ -88,6 +90,8 @@ fn of_pod(mut config: Config, token: &Path, proxies: &ProxyRules) -> Result<Targ
     Target::new(config, &url, proxy, source, (IN_CLUSTER, "service account token".into()))
 }
 
+/// The cluster of a context of this kubeconfig. Fails if the kubeconfig has a mistake that a person must
+/// correct.
 pub fn of_kubeconfig(
     place: Place,
     context: Option<&str>,
@@ -123,14 +127,15 @@ pub fn of_kubeconfig(
     Target::new(config, &url, proxy, source, (&context.name, kind))
 }
 
-/// Whether everybody on the way could read what is sent. kubectl sends no credentials to a server without TLS at all
-/// (client-go, `IsConfigTransportTLS`); this machine itself is left out here.
+/// Whether what is sent could be read on its way. kubectl sends no credentials at all to a server without TLS
+/// (client-go, `IsConfigTransportTLS`); here connections within this machine are exempt.
 fn is_clear_text(url: &Url, proxy: Option<&Proxy>) -> bool {
     let stays_here = is_loopback(url) && proxy.is_none_or(Proxy::is_loopback);
     url.scheme() != "https" && !stays_here
 }
 
-/// The server's address; without a scheme it is https where a certificate has a say (client-go, `DefaultServerUrlFor`).
+/// The server's address. Without a scheme it is https if certificates are configured (client-go,
+/// `DefaultServerUrlFor`).
 fn server_url(context: &Context) -> Result<Url, ConnectError> {
     let Cluster {
         server, certificate_authority, certificate_authority_data, insecure_skip_tls_verify, ..
@@ -169,10 +174,11 @@ fn config(context: &Context, url: &Url) -> Result<Config, ConnectError> {
         let pem =
             pem.map_err(|why| ConnectError::Unreadable { field, owner: owner(), path: path.clone(), why })?;
         config.root_cert = Some(certificates(&pem, field, owner)?);
-        // It is read again once a minute: authorities are rotated.
+        // The file is read again once a minute, since authorities are rotated.
         config.root_cert_file = Some(path);
     }
-    // Whom to act as is no credential, and stands beside them. The rest of it counts with a name alone, as for client-go.
+    // Impersonation is no credential and is set beside them. Its other fields count only with a user name, as
+    // in client-go.
     if user.impersonate.as_ref().is_some_and(|name| !name.is_empty()) {
         config.auth_info = AuthInfo {
             impersonate: user.impersonate.clone(),
@@ -185,8 +191,8 @@ fn config(context: &Context, url: &Url) -> Result<Config, ConnectError> {
     Ok(config)
 }
 
-/// hyper's SOCKS and CONNECT clients take port 443 where an address has none, which is wrong without TLS: so that port is
-/// always there.
+/// Converts the address and always gives it a port: hyper's SOCKS and CONNECT clients use port 443 for an
+/// address without one, which is wrong without TLS.
 fn uri(url: &Url, cluster: &str) -> Result<Uri, ConnectError> {
     let refuse = || ConnectError::Server { cluster: cluster.to_owned() };
     let mut plain = url.clone();
@@ -234,7 +240,7 @@ impl Target {
     }
 }
 
-/// Where a user's entry stands, so that it can be read again.
+/// Where a user's entry was read from, so that it can be read again.
 struct Origin {
     place: Place,
     context: String,
@@ -242,7 +248,8 @@ struct Origin {
 }
 
 impl Origin {
-    /// The entry as it is now. One that came with another server's address is never shown to this one.
+    /// Reads the entry again. Fails if the context now names another server: its credentials are never sent
+    /// to this one.
     fn read(&self) -> Result<User, CredentialError> {
         let unusable = |error: ConnectError| CredentialError::Kubeconfig(error.to_string());
         let kubeconfig = self.place.read().map_err(unusable)?;
@@ -254,20 +261,21 @@ impl Origin {
     }
 }
 
-/// The credentials of a kubeconfig's user or a service account.
+/// The credentials of a kubeconfig's user or of a service account.
 struct Source {
-    /// None where nothing is to be read again.
+    /// `None` if there is nothing to read again.
     origin: Option<Arc<Origin>>,
     user: Mutex<User>,
 }
 
 impl Source {
-    /// One that is described nowhere else.
+    /// A user whose entry cannot be read again.
     fn fixed(user: User) -> Self {
         Self { origin: None, user: Mutex::new(user) }
     }
 
-    /// The simulated cluster's kubeconfig, which is no file, and a pod's service account are this program's own.
+    /// Whether the credentials belong to a person. Those of the simulated cluster's kubeconfig, which is not
+    /// a file, and of a pod's service account belong to this program.
     fn is_personal_token(&self) -> bool {
         self.origin.is_some() && self.user().bears_secret()
     }
@@ -276,7 +284,8 @@ impl Source {
         self.user.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes over what the kubeconfig says now. One that cannot be used changes nothing: it may be half written.
+    /// Reads the user's entry again. A kubeconfig that cannot be used changes nothing: it may be half
+    /// written.
     async fn read_again(&self) -> Result<(), CredentialError> {
         let Some(origin) = self.origin.clone() else { return Ok(()) };
         let read = tokio::task::spawn_blocking(move || origin.read()).await;

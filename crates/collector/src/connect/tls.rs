@@ -1,8 +1,9 @@
 //! TLS to API servers, kubelets and proxies: as strict as client-go's, and no stricter.
 //!
-//! kube's own refuses what kubectl takes: a client certificate of X.509 version 1, which rustls does not read and MicroK8s 1.34 makes
-//! (canonical/microk8s#5447, rustls/rustls#2364); a server's own certificate among the authorities, where webpki looks for its
-//! issuer (kube-rs/kube#1767); and all authorities for one that cannot be read.
+//! kube's own TLS refuses what kubectl accepts: a client certificate of X.509 version 1, which rustls does
+//! not read and MicroK8s 1.34 creates (canonical/microk8s#5447, rustls/rustls#2364); a server's own
+//! certificate among the authorities, where webpki looks for its issuer (kube-rs/kube#1767); and all
+//! authorities if one of them cannot be read.
 
 use std::{
     fs,
@@ -24,10 +25,10 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 use super::{CredentialError, user::Identity};
 use crate::pinned::{Names, PinningVerifier};
 
-/// How long authorities out of a file count before it is read again.
+/// How long the authorities of a file are used before the file is read again.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
 
-/// Why TLS cannot be spoken, as far as that shows without a server.
+/// Why a TLS configuration cannot be used, as far as that is known without a server.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("none of the authorities' certificates can be read")]
@@ -42,7 +43,8 @@ pub enum TlsError {
     Kube(#[from] kube::Error),
 }
 
-/// Speaks TLS as the config has it, and shows this certificate to who asks for one.
+/// Returns a connector that speaks TLS as configured, and presents this certificate to a server that asks for
+/// one.
 pub fn https<C>(
     config: &Config,
     identity: Option<&Identity>,
@@ -63,7 +65,8 @@ pub fn https<C>(
     Ok(builder.enable_http1().wrap_connector(connector))
 }
 
-/// kube's own where there are no authorities to verify by: the system's count, or everything is taken.
+/// The TLS configuration. It is kube's own if there are no authorities to verify with: then the system's
+/// authorities are used, or every certificate is accepted.
 fn client_config(config: &Config) -> Result<ClientConfig, TlsError> {
     let authorities = config.root_cert.as_deref().unwrap_or_default();
     if config.accept_invalid_certs {
@@ -81,7 +84,8 @@ fn client_config(config: &Config) -> Result<ClientConfig, TlsError> {
     Ok(builder.with_no_client_auth())
 }
 
-/// Verifies servers by a cluster's authorities. Those of a file are read again: they are rotated, as those of service accounts are.
+/// Verifies servers with a cluster's authorities. The authorities of a file are read again, since they are
+/// rotated, for example those of service accounts.
 #[derive(Debug)]
 struct AuthoritiesVerifier {
     file: Option<PathBuf>,
@@ -95,7 +99,8 @@ impl AuthoritiesVerifier {
         Ok(Self { file, current: Mutex::new((Arc::new(verifier), Instant::now())) })
     }
 
-    /// A file that cannot be used leaves what was in it before: it may be half written.
+    /// The verifier to use now. If the file cannot be used, its previous content stays valid: it may be half
+    /// written.
     fn current(&self) -> Arc<PinningVerifier> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (verifier, read_at) = &mut *current;

@@ -1,8 +1,8 @@
-//! As whom the cluster is asked: what a kubeconfig's user holds, and what it takes to turn that into credentials.
+//! The user that requests are sent as: what a kubeconfig says about it, and how that becomes credentials.
 //!
-//! The order is client-go's: a token goes before a password; with either, or with a client certificate, a plugin is not run
-//! (`UpdateTransportConfig` in `plugin/pkg/client/auth/exec/exec.go`); and a token file goes before the token beside it
-//! (`NewBearerAuthWithRefreshRoundTripper` in `transport/round_trippers.go`).
+//! Precedence is client-go's: a token goes before a password; with either, or with a client certificate, a
+//! plugin is not run (`UpdateTransportConfig` in `plugin/pkg/client/auth/exec/exec.go`); and a token file
+//! goes before the token beside it (`NewBearerAuthWithRefreshRoundTripper` in `transport/round_trippers.go`).
 
 use std::{
     path::{Path, PathBuf},
@@ -30,35 +30,36 @@ use super::{
 const LARGEST_FILE: u64 = 1 << 20;
 const TOKEN_FILE: &str = "token file";
 
-/// Whom a context names.
+/// The user of a context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub method: Method,
     pub certificate: Option<Certificate>,
 }
 
-/// What goes into the `Authorization` header.
+/// The source of the `Authorization` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Nothing.
+    /// No header.
     Anonymous,
     Token(HeaderValue),
     Password(HeaderValue),
-    /// The id-token of an `auth-provider: oidc`, and when it ends. Its refresh token is never spent: many providers give a
-    /// new one each time, and the kubeconfig's would then be worth nothing to kubectl.
+    /// The id-token of an `auth-provider: oidc`, and when it expires. Its refresh token is never used: many
+    /// providers replace it with each use, and the one in the kubeconfig would then be useless to kubectl.
     IdToken(HeaderValue, Option<Timestamp>),
     TokenFile(TokenFile),
     Plugin(Plugin),
 }
 
+/// A file with a token, which is read again since tokens are rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFile {
     pub path: PathBuf,
-    /// Sent for as long as the file cannot be read.
+    /// The token to send while the file cannot be read.
     pub otherwise: Option<HeaderValue>,
 }
 
-/// A client certificate and its key.
+/// A client certificate and its key, in the kubeconfig or in files.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     certificate: Pem,
@@ -71,16 +72,16 @@ enum Pem {
     File(PathBuf),
 }
 
-/// What is sent and shown to a server.
+/// Credentials that are ready to use.
 #[derive(Clone)]
 pub struct Material {
     pub authorization: Option<HeaderValue>,
     pub identity: Option<Arc<Identity>>,
-    /// For how long this is good, where that is known.
+    /// How long the material is valid, if that is known.
     pub lifetime: Option<Duration>,
 }
 
-/// A client certificate and its key, in PEM: one that a server can be shown.
+/// A client certificate and its key, in PEM, ready to be presented to a server.
 #[derive(PartialEq, Eq)]
 pub struct Identity {
     pub certificate: Vec<u8>,
@@ -88,14 +89,15 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Fails unless the two belong together. Files are replaced one after the other, and what is half new is not used.
+    /// Fails unless certificate and key belong together. Files are replaced one after the other; a
+    /// half-replaced pair is not used.
     fn new(certificate: Vec<u8>, key: Vec<u8>) -> Result<Arc<Self>, CredentialError> {
         let identity = Self { certificate, key };
         identity.certified_key()?;
         Ok(Arc::new(identity))
     }
 
-    /// What TLS shows.
+    /// The certificate and key as TLS needs them.
     pub fn certified_key(&self) -> Result<CertifiedKey, CredentialError> {
         let refuse = || CredentialError::Certificate;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
@@ -108,8 +110,9 @@ impl Identity {
     }
 }
 
-/// Whether the key is that of the certificate. rustls looks into certificates of version 3 alone; what it finds in an authority's, which
-/// may be of version 1 (`extract_trust_anchor_from_v1_cert_der` of webpki), tells it of both.
+/// Whether the key belongs to the certificate. rustls reads only certificates of version 3; for others the
+/// public key is read as that of a trust anchor, which may be of version 1
+/// (`extract_trust_anchor_from_v1_cert_der` of webpki).
 fn is_pair(certified: &CertifiedKey) -> bool {
     match certified.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => true,
@@ -121,7 +124,7 @@ fn is_pair(certified: &CertifiedKey) -> bool {
 fn has_key_of_anchor(certified: &CertifiedKey) -> Option<bool> {
     let mut anchors = RootCertStore::empty();
     anchors.add(certified.cert.first()?.clone()).ok()?;
-    // An anchor's has no head: tag and length, of two to four bytes here.
+    // The key of an anchor lacks the DER header: tag and length, two to four bytes here.
     let key = certified.key.public_key()?;
     let (key, anchor): (&[u8], &[u8]) =
         (key.as_ref(), anchors.roots.first()?.subject_public_key_info.as_ref());
@@ -130,16 +133,18 @@ fn has_key_of_anchor(certified: &CertifiedKey) -> Option<bool> {
 }
 
 impl User {
+    /// A user without credentials.
     pub fn anonymous() -> Self {
         Self { method: Method::Anonymous, certificate: None }
     }
 
-    /// A pod's service account.
+    /// The user of a pod's service account.
     pub fn service_account(token: &Path) -> Self {
         let file = TokenFile { path: token.to_owned(), otherwise: None };
         Self { method: Method::TokenFile(file), certificate: None }
     }
 
+    /// The user of a context. Fails if its entry has a mistake that a person must correct.
     pub fn of_context(context: &Context) -> Result<Self, ConnectError> {
         let (name, user) = (context.user_name.as_str(), &context.user);
         if let Some(provider) = user.auth_provider.as_ref().filter(|provider| provider.name != "oidc") {
@@ -165,7 +170,7 @@ impl User {
         Ok(Self { method, certificate })
     }
 
-    /// What kind of credentials these are, for people.
+    /// Describes the kind of credentials, for people.
     pub fn describe(&self) -> String {
         let method = match &self.method {
             Method::Anonymous => None,
@@ -183,17 +188,18 @@ impl User {
         }
     }
 
-    /// Whether a server is sent something that it could use elsewhere. The key of a certificate is never sent.
+    /// Whether a server receives something that it could use elsewhere. A certificate's key is never sent.
     pub fn bears_secret(&self) -> bool {
         self.method != Method::Anonymous
     }
 
-    /// Whether files outside the kubeconfig, or a plugin, can give something new.
+    /// Whether files outside the kubeconfig, or a plugin, can provide something new.
     pub fn may_change(&self) -> bool {
         matches!(self.method, Method::TokenFile(_) | Method::Plugin(_))
             || self.certificate.as_ref().is_some_and(Certificate::is_in_files)
     }
 
+    /// The plugin, if the credentials come from one.
     pub fn plugin(&self) -> Option<&Plugin> {
         match &self.method {
             Method::Plugin(plugin) => Some(plugin),
@@ -219,7 +225,7 @@ impl User {
     }
 }
 
-/// What stands in the kubeconfig itself: a token, or user and password.
+/// The method that the kubeconfig itself contains: a token, or user and password.
 fn fixed(name: &str, user: &AuthInfo) -> Result<Option<Method>, ConnectError> {
     let refuse = || ConnectError::Token { user: name.to_owned() };
     let token =
@@ -243,7 +249,7 @@ fn id_token(name: &str, provider: &AuthProviderConfig) -> Result<Method, Connect
     Ok(Method::IdToken(header, end_of(token)))
 }
 
-/// When a JSON Web Token ends, by its own `exp`, in seconds that may have a fraction (RFC 7519, 2).
+/// When a JSON Web Token expires, by its own `exp`: seconds that may have a fraction (RFC 7519, section 2).
 fn end_of(token: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Claims {
@@ -254,7 +260,7 @@ fn end_of(token: &str) -> Option<Timestamp> {
     Timestamp::from_second(claims.exp as i64).ok()
 }
 
-/// The providers that kubectl once had, and has no more (client-go, `plugin/pkg/client/auth`).
+/// The error for an auth provider that kubectl no longer supports (client-go, `plugin/pkg/client/auth`).
 fn refuse_provider(name: &str, provider: &AuthProviderConfig) -> ConnectError {
     let instead = match provider.name.as_str() {
         "gcp" => {
@@ -267,7 +273,7 @@ fn refuse_provider(name: &str, provider: &AuthProviderConfig) -> ConnectError {
 }
 
 impl TokenFile {
-    /// The token in the file; the one beside it where the file is of no use.
+    /// The token in the file, or `otherwise` if the file cannot be used.
     async fn read(&self) -> Result<HeaderValue, CredentialError> {
         match (self.token().await, &self.otherwise) {
             (Err(_), Some(otherwise)) => Ok(otherwise.clone()),
@@ -311,7 +317,7 @@ impl Certificate {
     }
 }
 
-/// Whether it is in files is all that is shown.
+/// Shows only whether the certificate is in files.
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Certificate").field("is_in_files", &self.is_in_files()).finish_non_exhaustive()
@@ -319,7 +325,7 @@ impl std::fmt::Debug for Certificate {
 }
 
 impl Pem {
-    /// Data go before a file, as client-go has it.
+    /// Reads a field or the file that it names; data take precedence over a file, as in client-go.
     fn read(
         data: Option<&str>,
         file: Option<&str>,

@@ -1,5 +1,5 @@
-//! A guest agent's answer → facts. A guest writes it itself: what is kept of it is bounded, since there may be ten
-//! thousand of them.
+//! Decodes a guest agent's answer. The guest controls it, and there may be ten thousand guests: so what is
+//! kept of an answer is bounded.
 
 use std::collections::BTreeSet;
 
@@ -10,15 +10,16 @@ use crate::k8s::{
 };
 use wukong_core::observation::{Devices, Filesystem};
 
-/// Devices that one guest may tell of.
+/// The maximum number of devices per guest.
 pub const MOST_DEVICES: usize = 128;
-/// Bytes of names, mount points and serials that are kept of one guest: 256 for each device. A Kubernetes node with 60
-/// volumes has 12 kB of them.
+/// The maximum bytes of names, mount points and serials per guest: 256 for each device. A Kubernetes node
+/// with 60 volumes has 12 kB of them.
 pub const MOST_TEXT: usize = MOST_DEVICES << 8;
-/// Characters of a mount point that are kept.
+/// How many characters of a mount point are kept.
 const MOUNT_POINT: usize = 200;
 
-/// By device. Of more than [`MOST_DEVICES`] devices, one more than that.
+/// The file systems by device. If there are more than [`MOST_DEVICES`] devices, one more than that is
+/// returned. `None` if this is no such list.
 pub fn decode(answer: &[u8]) -> Option<Vec<Filesystem>> {
     let list: FilesystemList = serde_json::from_slice(answer).ok()?;
     let mut devices = Devices::new(MOST_DEVICES);
@@ -42,12 +43,13 @@ fn mount(item: wire::Filesystem) -> Filesystem {
     }
 }
 
-/// What is absent is 0, as KubeVirt writes it.
+/// A number of bytes. A missing field is 0, since KubeVirt omits zeros.
 fn bytes(scalar: &Scalar) -> Option<u64> {
     if scalar.given().is_none() { Some(0) } else { scalar.bytes() }
 }
 
-/// Disks without a serial, or with one that cannot be read, are told by an empty one, and so are those over the bound.
+/// The serials of disks. An empty serial stands for each disk that has none, has an unreadable one, or is
+/// over the bound.
 fn serials(disks: List<DiskOfGuest, 64>) -> Vec<String> {
     let more = (disks.left_out > 0).then(String::new);
     let serials = disks.items.into_iter().map(|disk| disk.serial.0.trim().to_owned());
@@ -108,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Of a disk that the agent does not identify, or that is over the bound, nothing is known: it may be any.
+    /// A disk that the agent does not identify, or that is over the bound, may be any disk.
     #[test]
     fn every_disk_that_a_file_system_lies_on_is_told_of() {
         let serials = |disks: &str| one(&format!(r#"{{"diskName": "dm-0", "disk": [{disks}]}}"#)).serials;

@@ -1,4 +1,4 @@
-//! One request to one guest's agent, and what its failure means: for that guest, or for all of them.
+//! Sends one request to one guest's agent, and decides whether a failure concerns that guest or all of them.
 
 use std::time::Duration;
 
@@ -16,21 +16,24 @@ use i18n::msg;
 use model::{name::check_vm, reason::Reason, source::SourceId};
 use wukong_core::observation::{Filesystem, Key, Observation, SourceError};
 
+/// The resource as in RBAC.
 pub const RESOURCE: &str = "virtualmachineinstances/filesystemlist.subresources.kubevirt.io";
 
+/// The result of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Answered,
-    /// It has no agent to ask.
+    /// The guest has no agent that could answer.
     Off,
     Failed,
     Late,
-    /// The API server could not be reached, or asks to be left alone for so long.
+    /// The API server could not be reached, or demands a pause of this length.
     Away(Duration),
-    /// No guest can be asked.
+    /// No guest may be asked.
     Denied(SourceError),
 }
 
+/// Asks one guest and sends the observation. Fails if nobody receives any more.
 pub async fn ask(
     asker: &BoundedClient,
     guest: &Key,
@@ -55,7 +58,7 @@ pub async fn ask(
     Ok(outcome)
 }
 
-/// The list, unless it is more than is kept of one guest. A part of it would be smaller disks.
+/// Returns the list unless it is over the bounds. It is not cut, since that would report smaller disks.
 fn counted(filesystems: Vec<Filesystem>) -> Result<Vec<Filesystem>, Failure> {
     if filesystems.len() > MOST_DEVICES {
         return Err(Failure::TooMany(MOST_DEVICES));
@@ -66,6 +69,7 @@ fn counted(filesystems: Vec<Filesystem>) -> Result<Vec<Filesystem>, Failure> {
     Ok(filesystems)
 }
 
+/// Sends the observation of one guest's file systems, or of why there are none.
 pub async fn send(
     outlet: &ObservationSender,
     guest: &Key,
@@ -74,8 +78,8 @@ pub async fn send(
     outlet.send(Observation::Filesystems { instance: guest.clone(), at: steady(), result }).await
 }
 
-/// None for what cannot be a namespace and an instance's name: one with slashes would choose which path this program's
-/// credentials are used on.
+/// The path of the request. `None` unless these are valid names of a namespace and an instance: a name with
+/// slashes would choose another path for this program's credentials.
 fn path(guest: &Key) -> Option<String> {
     let Key { namespace, name } = guest;
     check_vm(namespace, name).is_ok().then(|| {
@@ -85,8 +89,8 @@ fn path(guest: &Key) -> Option<String> {
     })
 }
 
-/// virt-api says in words what its codes do not tell apart: that the agent is off (500 before KubeVirt 1.0), and that
-/// the instance is gone (404, as it is where the API is absent).
+/// Distinguishes by virt-api's text what its codes do not: that the agent is off (500 before KubeVirt 1.0),
+/// and that the instance is gone (404, which also means that the API is absent).
 fn recode(code: StatusCode, says: &[u8]) -> StatusCode {
     let says = String::from_utf8_lossy(says).to_ascii_lowercase();
     match code {
@@ -121,7 +125,7 @@ fn describe(access: &Access, guest: &Key, failure: &Failure) -> SourceError {
         Failure::Status { code, .. } | Failure::Refused { code, .. } => match code.as_u16() {
             409 => source_error(Reason::AgentOff, msg!(collect.agent_off, peer = agent())),
             410 => source_error(Reason::NotRunning, msg!(collect.no_instance, guest = guest)),
-            // What virt-api says when virt-handler, or the launcher, does not answer it.
+            // The answer of virt-api if virt-handler or the launcher does not answer it.
             code @ (500 | 502) => source_error(
                 Reason::Unreachable,
                 msg!(collect.unreached, peer = agent(), code = code.to_string()),

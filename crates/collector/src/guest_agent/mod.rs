@@ -1,8 +1,8 @@
-//! Guest agents' file systems, through KubeVirt's API: a few guests at a time, spread over the interval.
+//! Polls guest agents' file systems through KubeVirt's API: a few guests at a time, spread over the interval.
 //!
-//! Every answer costs virt-api, virt-handler and a guest some work, so no more guests are asked in an interval than
-//! there are. A denial, or an API that is not there, is the same for all guests: then one of them is asked an
-//! interval, and the others are told why they are not.
+//! Every answer costs virt-api, virt-handler and a guest some work, so no more requests are sent in an
+//! interval than there are guests. A denial or a missing API concerns all guests: then only one guest is
+//! asked per interval, and the reason is reported for the others.
 
 pub(super) mod answer;
 mod ask;
@@ -34,10 +34,10 @@ use crate::config::CollectConfig;
 use crate::observation_sender::{Closed, ObservationSender};
 use wukong_core::observation::{Key, SourceError, Targets};
 
-/// Between the starts of two requests, or less where an interval has not that much for each guest.
+/// The time between the starts of two requests; less if the interval is too short for that many guests.
 const GAP: Duration = Duration::from_millis(100);
 
-/// Asks new guests as soon as it is their turn, then each once an interval, until nobody listens.
+/// Asks each new guest as soon as it is its turn, then each guest once per interval, until nobody receives.
 pub async fn poll(
     asker: BoundedClient,
     config: &CollectConfig,
@@ -55,17 +55,17 @@ pub async fn poll(
             changed = targets.changed(), if publishing => publishing = changed.is_ok(),
             Some(done) = round.asked.join_next() => round.finish(done)?,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            // No guest to ask, and nobody who could name one any more.
+            // There is no guest to ask, and the sender of targets is gone.
             else => return Err(Closed),
         }
     }
 }
 
-/// The end of one request.
+/// The result of one request.
 struct PollOutcome {
     guest: Arc<Key>,
     started: Instant,
-    /// None: nobody listens any more.
+    /// `None` if nobody receives any more.
     outcome: Option<Outcome>,
 }
 
@@ -80,17 +80,17 @@ struct ScrapeRound {
     asker: BoundedClient,
     outlet: ObservationSender,
     slots: usize,
-    /// Permissions are asked for by namespace.
+    /// Whether permissions are per namespace.
     by_namespace: bool,
     scopes: BTreeMap<String, Scope>,
     aimed: Arc<[Key]>,
     asked: JoinSet<PollOutcome>,
     pace: Pace,
-    /// What every guest's own moment in the interval is counted from.
+    /// The start of the poll, from which every guest's own moment in the interval is counted.
     begun: Instant,
-    /// Nothing starts before this.
+    /// No request starts before this.
     free: Instant,
-    /// Who is to be told why nobody asks them.
+    /// Guests that are not asked, with the reason that is still to be reported for them.
     untold: Vec<(Arc<Key>, SourceError)>,
 }
 
@@ -111,7 +111,8 @@ impl ScrapeRound {
         }
     }
 
-    /// New guests are due at once; those that are no target any more are forgotten.
+    /// Takes over the targets: new guests are due at once, and guests that are no longer targets are
+    /// forgotten.
     fn aim(&mut self, targets: &Arc<[Key]>) {
         if Arc::ptr_eq(targets, &self.aimed) {
             return;
@@ -137,7 +138,7 @@ impl ScrapeRound {
         Ok(())
     }
 
-    /// Starts what may start now, and says when the next may.
+    /// Starts all requests that may start now, and returns when the next one may.
     fn start_due(&mut self) -> Option<Instant> {
         loop {
             let now = Instant::now();
@@ -148,7 +149,7 @@ impl ScrapeRound {
         }
     }
 
-    /// None while every slot is taken, or there is nobody to ask.
+    /// The next request. `None` while every slot is taken, or if there is no guest to ask.
     fn next(&self, now: Instant) -> Option<Next> {
         let slots = if self.pace.probe_at().is_some() { 1 } else { self.slots };
         if self.asked.len() >= slots {
@@ -176,7 +177,8 @@ impl ScrapeRound {
         });
     }
 
-    /// So that no more are asked in an interval than there are.
+    /// The time between two starts. It keeps the number of requests in an interval below the number of
+    /// guests.
     fn gap(&self) -> Duration {
         let guests = u32::try_from(self.aimed.len()).unwrap_or(u32::MAX).max(1);
         (self.pace.interval() / guests).min(GAP)
@@ -189,7 +191,8 @@ impl ScrapeRound {
 
     fn finish(&mut self, done: Result<PollOutcome, JoinError>) -> Result<(), Closed> {
         let Ok(PollOutcome { guest, started, outcome }) = done else {
-            // A panic while asking: which guest it was is lost with the task, so all are asked anew.
+            // A panic while asking: the task was lost, and with it the guest's name, so all guests are asked
+            // again.
             tracing::error!("asking a guest agent failed inside this program");
             self.asked = JoinSet::new();
             self.scopes.clear();
@@ -207,11 +210,12 @@ impl ScrapeRound {
         Ok(())
     }
 
-    /// What one answer means for all.
+    /// Applies what one answer means for all guests.
     fn judge(&mut self, guest: &Key, outcome: &Outcome, now: Instant) {
         match outcome {
             Outcome::Away(wait) => return self.pace.hold(*wait, now),
-            // No proof that the API server is back, or that anybody may be asked: a guest that hangs looks the same.
+            // A guest that hangs looks the same, so this does not prove that the API server is back or that
+            // guests may be asked.
             Outcome::Late => return self.put_off_probe(guest, now),
             Outcome::Answered => {
                 self.pace.succeeded();
@@ -225,7 +229,8 @@ impl ScrapeRound {
         }
     }
 
-    /// A kube-apiserver that starts denies everything for a moment: then the probe comes soon.
+    /// Stops asking a scope. A kube-apiserver that starts denies everything for a moment; then the probe
+    /// comes soon.
     fn close(&mut self, guest: &Key, error: &SourceError, now: Instant) {
         let wait = if self.pace.settling(now) { self.pace.soon() } else { self.pace.interval() };
         let gate = Gate { probe_at: now + wait, error: error.clone() };
@@ -244,7 +249,7 @@ impl ScrapeRound {
         }
     }
 
-    /// Whoever was not asked meanwhile is due.
+    /// Starts asking a scope again: guests that were not asked meanwhile are due.
     fn open(&mut self, guest: &Key, now: Instant) {
         let scope = self.scope_of(guest);
         if let Some(scope) = self.scopes.get_mut(&scope).filter(|scope| scope.gate.is_some()) {
@@ -258,15 +263,16 @@ impl ScrapeRound {
         let failures = self.scopes.get(&self.scope_of(guest)).and_then(|scope| scope.guests.get(guest));
         let failures = failures.copied().unwrap_or_default();
         match outcome {
-            // It was not its turn that failed.
+            // The request failed for another reason than this guest, so it is due again.
             Outcome::Away(_) => now,
-            // An eighth of an interval, then twice that, up to all of it.
+            // The retry comes after an eighth of an interval, then twice that, up to a whole interval.
             Outcome::Failed | Outcome::Late if failures < 3 => now + interval / (8 >> failures),
             _ => self.own_moment(guest, started + interval / 2),
         }
     }
 
-    /// Each guest has its own moment in the interval, so that they spread over all of it. The first after this.
+    /// The guest's next own moment after this time. Each guest has its own, so that requests spread over the
+    /// interval.
     fn own_moment(&self, guest: &Key, after: Instant) -> Instant {
         let interval = self.pace.interval().as_nanos().max(1);
         let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! The guests that one permission is for: those of a namespace, or all.
+//! The guests that share one permission: those of a namespace, or all. Used by the guest agents' poll.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use super::ask::Outcome;
 use crate::turns::{PollQueue, PollTurn};
 use wukong_core::observation::{Key, SourceError};
 
-/// See the module.
+/// The guests that share one permission, and whether they may be asked.
 #[derive(Debug, Default)]
 pub struct Scope {
-    /// Each with its failures in a row.
+    /// Each guest with its number of failures in a row.
     pub guests: PollQueue<Arc<Key>, u32>,
     pub gate: Option<Gate>,
 }
 
-/// Nobody of a scope may be asked; one is, now and then, to see whether that has changed.
+/// No guest of the scope may be asked, except for one now and then that probes whether this has changed.
 #[derive(Debug)]
 pub struct Gate {
     pub probe_at: Instant,
@@ -24,13 +24,14 @@ pub struct Gate {
 }
 
 impl Scope {
-    /// What a new guest has to be told at once, if it cannot be asked.
+    /// Adds a guest. Returns the error to report at once if it is new and cannot be asked.
     pub fn admit(&mut self, target: &Key, now: Instant) -> Option<(Arc<Key>, SourceError)> {
         let key = Arc::new(target.clone());
         let new = self.guests.admit(&key, || 0, now);
         self.gate.as_ref().filter(|_| new).map(|gate| (key, gate.error.clone()))
     }
 
+    /// The next guest and when it is due. While the gate is closed, this is the probe, one at a time.
     pub fn next(&self, now: Instant, suspects: bool) -> Option<PollTurn<'_, Arc<Key>>> {
         match &self.gate {
             Some(gate) => {
@@ -41,6 +42,7 @@ impl Scope {
         }
     }
 
+    /// Ends a request: counts or resets the guest's failures, and makes it due again.
     pub fn end(&mut self, guest: &Arc<Key>, due: Instant, outcome: &Outcome) {
         if let Some(failures) = self.guests.get_mut(guest) {
             *failures = match outcome {

@@ -1,4 +1,4 @@
-//! The REST API of a ceph-mgr's dashboard, as far as RBD images go.
+//! The REST API of a ceph-mgr's dashboard: the fields of RBD images that are used.
 
 use serde::Deserialize;
 
@@ -10,17 +10,18 @@ pub struct Login {
     pub token: String,
 }
 
-/// One pool is asked for at a time.
+/// The answer to a list of images, by pool. Requests name one pool each.
 pub type Pools = Bounded<PoolImages, 4>;
 
-/// The images of one pool: an element of the list's answer. Without them it is refused, not taken for an empty one.
+/// The images of one pool, an element of the list's answer. Without `value` it is refused, not treated as
+/// empty.
 #[derive(Deserialize)]
 pub struct PoolImages {
     #[serde(deserialize_with = "nullable::<_, _, 10_000>")]
     pub value: Vec<Obj<RbdImage>>,
 }
 
-/// An image is 6 kB, most of it its configuration.
+/// An RBD image. It takes 6 kB in an answer, most of it configuration.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct RbdImage {
@@ -29,8 +30,8 @@ pub struct RbdImage {
     pub namespace: Identifier,
     pub size: Amount,
     pub total_disk_usage: Amount,
-    /// Empty where it is not told.
+    /// Empty if not reported.
     pub features_name: Names<16>,
-    /// `snapshot`, or anything else: `journal` may stand at an image that is not mirrored.
+    /// Only `snapshot` is used: `journal` may be set for an image that is not mirrored.
     pub mirror_mode: Identifier,
 }

@@ -7,25 +7,28 @@ use super::{
     lenient::{Flag, Identifier, List, Obj, Scalar},
 };
 
+/// The spec of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
     pub node_name: Identifier,
-    /// KubeVirt mounts some twenty beside the disks.
+    /// KubeVirt mounts about twenty volumes besides the disks.
     pub volumes: List<PodVolume, 320>,
     pub containers: List<Container>,
     pub init_containers: List<Container>,
     pub ephemeral_containers: List<Container>,
 }
 
+/// A container of a pod's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Container {
     pub name: Identifier,
-    /// `Always` of an init container that runs beside the others.
+    /// `Always` for an init container that keeps running beside the others.
     pub restart_policy: Identifier,
 }
 
+/// A volume of a pod's spec, and the claim that backs it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodVolume {
@@ -39,6 +42,7 @@ pub struct ClaimSource {
     pub claim_name: Identifier,
 }
 
+/// The status of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodStatus {
@@ -64,10 +68,11 @@ pub struct ContainerState {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RunningState {
-    /// Empty: it does not run.
+    /// Empty if it does not run.
     pub started_at: Identifier,
 }
 
+/// The spec of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClaimSpec {
@@ -84,6 +89,7 @@ pub struct Resources {
     pub requests: Obj<Storage>,
 }
 
+/// The status of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ClaimStatus {
@@ -96,12 +102,14 @@ pub struct Storage {
     pub storage: Scalar,
 }
 
+/// The spec of a node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
     pub unschedulable: Flag,
 }
 
+/// The status of a node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {

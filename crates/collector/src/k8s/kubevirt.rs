@@ -4,9 +4,10 @@ use serde::Deserialize;
 
 use super::lenient::{Flag, Identifier, List, Map, Obj, ReadableText, Scalar};
 
-/// Kept of one VM: a virtio-scsi controller takes no more disks.
+/// The maximum number of disks kept per VM: a virtio-scsi controller takes no more.
 pub const MOST_DISKS: usize = 256;
 
+/// The spec of a VirtualMachine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VirtualMachineSpec {
@@ -20,13 +21,13 @@ pub struct VirtualMachineSpec {
 pub struct InstancetypeMatcher {
     pub name: Identifier,
     pub kind: Identifier,
-    /// The ControllerRevision that holds it.
+    /// The ControllerRevision that holds the instance type.
     pub revision_name: Identifier,
-    /// A volume that it is inferred from while there is no name.
+    /// The volume that the instance type is inferred from as long as there is no name.
     pub infer_from_volume: Identifier,
 }
 
-/// The same in a status, since KubeVirt 1.4.
+/// The instance type in a VirtualMachine's status, since KubeVirt 1.4.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct InstancetypeStatus {
@@ -60,6 +61,7 @@ pub struct Template {
     pub spec: Obj<InstanceSpec>,
 }
 
+/// The status of a VirtualMachine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VirtualMachineStatus {
@@ -91,13 +93,13 @@ pub struct Devices {
     pub disks: List<Disk, MOST_DISKS>,
 }
 
-/// A volume of that name, as the guest sees it.
+/// The disk that the guest sees for the volume of the same name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Disk {
     pub name: Identifier,
     pub serial: Identifier,
-    /// One of the three says what it is attached as.
+    /// One of `disk`, `lun` and `cdrom` says how the volume is attached.
     pub disk: Option<Obj<DiskTarget>>,
     pub lun: Option<Obj<DiskTarget>>,
     pub cdrom: Option<Obj<DiskTarget>>,
@@ -110,7 +112,7 @@ pub struct DiskTarget {
     pub bus: Identifier,
 }
 
-/// The guest sees sockets × cores × threads; one that is not given, or 0, counts as 1.
+/// The guest sees sockets × cores × threads vCPUs; a part that is missing or 0 counts as 1.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Cpu {
@@ -146,8 +148,8 @@ pub struct Amounts {
     pub memory: Scalar,
 }
 
-/// Only the two kinds that are disks backed by a claim: container disks, cloud-init and the like have none, and an
-/// `ephemeral` volume's claim is a read-only base that many VMs share.
+/// A volume; only the two types that are disks backed by a claim are read. Container disks, cloud-init and
+/// the like have no claim, and the claim of an `ephemeral` volume is a read-only base that many VMs share.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Volume {
@@ -162,13 +164,14 @@ pub struct ClaimSource {
     pub claim_name: Identifier,
 }
 
-/// A DataVolume's claim has its name.
+/// A DataVolume's claim has the same name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DataVolumeSource {
     pub name: Identifier,
 }
 
+/// The status of a VirtualMachineInstance.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct InstanceStatus {
@@ -181,12 +184,13 @@ pub struct InstanceStatus {
     #[serde(rename = "guestOSInfo")]
     pub guest_os_info: Obj<GuestOs>,
     pub conditions: List<Condition>,
-    /// With what was hot-plugged.
+    /// Includes what was hot-plugged.
     #[serde(rename = "currentCPUTopology")]
     pub current_cpu_topology: Obj<Cpu>,
     pub memory: Obj<MemoryStatus>,
 }
 
+/// A condition of a status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Condition {
@@ -199,10 +203,11 @@ pub struct Condition {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MemoryStatus {
-    /// With what was hot-plugged.
+    /// Includes what was hot-plugged.
     pub guest_current: Scalar,
 }
 
+/// The state of the last live migration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct MigrationState {

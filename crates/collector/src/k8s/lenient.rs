@@ -1,5 +1,5 @@
-//! Types whose deserialisation fails on broken JSON only, never on JSON of another type than hoped for. What they keep is
-//! bounded, since tenants, guests and nodes write it: what is over a bound is never held.
+//! Types that fail to deserialise only from broken JSON, never from JSON of an unexpected type. They are
+//! bounded, since tenants, guests and nodes write the JSON: what is over a bound is never held.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::Deref};
 
@@ -10,21 +10,21 @@ use serde::{
 
 use super::text::{is_identifier, readable};
 
-/// A name, a uid, a phase: what is compared, looked up or put into a path. Empty for anything else, and for what cannot be
-/// one (see [`is_identifier`]).
+/// A name, a uid or a phase: a text that is compared, looked up or put into a path. Empty for anything else,
+/// and for a text that cannot be an identifier (see [`is_identifier`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identifier(pub String);
 
-/// A text for people, of at most so many characters (see [`readable`]). Empty for anything else.
+/// A text for people of at most `MOST` characters (see [`readable`]). Empty for anything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadableText<const MOST: usize = 200>(pub String);
 
-/// A string or a number, as text: Kubernetes writes quantities and ports as either. Empty for anything else, and for what
-/// is longer than any quantity.
+/// A string or a number, as text: Kubernetes writes quantities and ports as either. Empty for anything else,
+/// and for texts longer than any quantity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scalar(pub String);
 
-/// A whole number from 0 to 2^63, the most that Kubernetes and Ceph count to; none for anything else.
+/// A whole number below 2^63, the most that Kubernetes and Ceph count to; `None` for anything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount(pub Option<u64>);
 
@@ -32,7 +32,8 @@ pub struct Amount(pub Option<u64>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flag(pub bool);
 
-/// An object; its default for anything else. The fields of `T` should be lenient and default themselves.
+/// An object, or its default for anything else. The fields of `T` should be lenient and have defaults
+/// themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Obj<T>(pub T);
 
@@ -40,7 +41,7 @@ pub struct Obj<T>(pub T);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T, const MOST: usize = 64> {
     pub items: Vec<T>,
-    /// How many followed.
+    /// How many elements followed.
     pub left_out: u32,
 }
 
@@ -52,15 +53,15 @@ pub struct Names<const MOST: usize = 64>(pub Vec<String>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Map<const MOST: usize = 64> {
     pub entries: BTreeMap<String, String>,
-    /// How many followed.
+    /// How many entries followed.
     pub left_out: u32,
 }
 
-/// Characters of the longest quantity: `857.9656612873077392578125Gi` has 28.
+/// Characters of the longest quantity that is accepted: `857.9656612873077392578125Gi` has 28.
 const LONGEST_SCALAR: usize = 64;
 
-/// An array or null, as Go writes a list that holds nothing. Anything else is an error, and so are more elements than
-/// `MOST`: each of them takes more memory than the bytes that it is written in.
+/// An array, or null, which Go writes for a nil slice. Anything else is an error, and so are more than `MOST`
+/// elements: each of them takes more memory than its JSON.
 pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -68,7 +69,7 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usiz
     Ok(list.map(|list| list.0).unwrap_or_default())
 }
 
-/// An array that is refused if it is longer.
+/// An array that is refused if it has more than `MOST` elements.
 pub struct Bounded<T, const MOST: usize>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Bounded<T, MOST> {
@@ -105,17 +106,18 @@ impl<T, const MOST: usize> Default for List<T, MOST> {
 }
 
 impl Scalar {
-    /// The text, or none where the field is absent.
+    /// The text, or `None` if the field is absent.
     pub fn given(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// A whole number that is not negative.
+    /// The value as a whole number that is not negative.
     pub fn count(&self) -> Option<u64> {
         self.0.parse().ok()
     }
 
-    /// The same, under 2^63: the most that Kubernetes counts to. More than that is no size of anything.
+    /// The value as a whole number below 2^63, the most that Kubernetes counts to. A larger number is not a
+    /// size.
     pub fn bytes(&self) -> Option<u64> {
         self.count().filter(|count| *count < 1 << 63)
     }
@@ -146,7 +148,7 @@ reads_as! {
     [const MOST: usize] Map<MOST>, entries => BTreeMap<String, String>;
 }
 
-/// What to make of each JSON type; by default nothing.
+/// What to make of each JSON type; the default for each is the type's default value.
 trait FromJson<'de>: Default {
     fn from_text(_: &str) -> Self {
         Self::default()
@@ -251,7 +253,7 @@ impl<'de, const MOST: usize> FromJson<'de> for Map<MOST> {
     }
 }
 
-/// Tells an identifier from its absence, which [`Identifier`] does not.
+/// Distinguishes an identifier from its absence, which [`Identifier`] does not.
 #[derive(Default)]
 struct MaybeIdentifier(Option<String>);
 

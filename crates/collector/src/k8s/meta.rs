@@ -1,4 +1,4 @@
-//! What is used of `metadata`, and the shape that every watched object shares.
+//! The fields of `metadata` that are used, and the common shape of watched objects.
 
 use serde::Deserialize;
 
@@ -13,10 +13,11 @@ pub struct Object<S, T> {
     pub status: Obj<T>,
 }
 
-/// A spec or status of which nothing is used.
+/// A spec or status that is not used.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Nothing {}
 
+/// The `metadata` of an object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {
@@ -24,7 +25,7 @@ pub struct Metadata {
     pub namespace: Identifier,
     pub uid: Identifier,
     pub resource_version: Identifier,
-    /// Grows with each change of the spec.
+    /// Increases with each change of the spec.
     pub generation: Amount,
     pub creation_timestamp: Identifier,
     /// Set while the object is being deleted.
@@ -34,33 +35,36 @@ pub struct Metadata {
     pub owner_references: List<Owner>,
 }
 
+/// The labels that are used.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Labels {
     /// The VMI's uid, on launcher pods and on the PodMetrics that carry over their labels.
     #[serde(rename = "kubevirt.io/created-by")]
     pub created_by: Identifier,
-    /// On nodes that KubeVirt works on: `true` where VMs may be placed.
+    /// Set on nodes that KubeVirt manages: `true` if VMs may be scheduled there.
     #[serde(rename = "kubevirt.io/schedulable")]
     pub schedulable: Identifier,
 }
 
+/// The annotations that are used.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Annotations {
     /// The VMI's name, on launcher pods.
     #[serde(rename = "kubevirt.io/domain")]
     pub domain: Identifier,
-    /// Who made a PersistentVolume.
+    /// The provisioner that created a PersistentVolume.
     #[serde(rename = "pv.kubernetes.io/provisioned-by")]
     pub provisioned_by: Identifier,
-    /// Who is to make the volume of a claim, by the name of today and of before.
+    /// The provisioner that is to create a claim's volume; the second field is the annotation's older name.
     #[serde(rename = "volume.kubernetes.io/storage-provisioner")]
     pub storage_provisioner: Identifier,
     #[serde(rename = "volume.beta.kubernetes.io/storage-provisioner")]
     pub storage_provisioner_beta: Identifier,
 }
 
+/// An owner reference.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Owner {

@@ -1,8 +1,8 @@
-//! Wire types only: the few fields of Kubernetes JSON, and of Prometheus' and Ceph's, that this program uses, and how
-//! to read them without trust.
+//! Wire types only: the few fields of the JSON of Kubernetes, Prometheus and Ceph that this program uses, and
+//! how to read them without trusting them.
 //!
-//! Unknown fields are skipped unread (`managedFields` among them, the larger half of many objects). A field of
-//! the wrong type counts as absent: one odd object must not cost the list that it is in.
+//! Unknown fields are skipped unread, among them `managedFields`, the larger half of many objects. A field of
+//! the wrong type counts as absent: one odd object must not make its whole list unreadable.
 
 pub mod ceph;
 pub mod core;

@@ -1,4 +1,5 @@
-//! What a peer outside the cluster says of a request that it refuses: the forms that Prometheus, its relatives, Google and Ceph write.
+//! Reads the error text of a peer outside the cluster, in the formats of Prometheus, its relatives, Google
+//! and Ceph.
 
 use std::borrow::Cow;
 
@@ -6,20 +7,20 @@ use serde::Deserialize;
 
 use super::text::readable;
 
-/// Characters that are shown, and how many of them are of the beginning of a longer text.
+/// How many characters are shown, and how many of them are from the beginning of a longer text.
 const LONGEST_LINE: usize = 200;
 const BEGINNING: usize = 60;
-/// Characters that are looked at: more than is read of an error.
+/// How many characters are processed: more than is read of an error.
 const LONGEST_TEXT: usize = 16 << 10;
-/// Mimir puts this before the name of each of its errors (pkg/util/globalerror).
+/// Mimir's prefix of the name of each of its errors (pkg/util/globalerror).
 const MIMIR: &str = "err-mimir-";
 
-/// The start of an error's body, read.
+/// The content of an error's body, of which only the start is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerError {
-    /// `errorType` of the Prometheus API; empty where the body is of another form.
+    /// `errorType` of the Prometheus API; empty if the body has another format.
     pub kind: String,
-    /// One line for people; empty where the body is none of these forms.
+    /// One line for people; empty if the body has none of the known formats.
     pub line: String,
 }
 
@@ -34,7 +35,7 @@ struct Body<'a> {
     detail: Option<Cow<'a, str>>,
 }
 
-/// A text, or an object with one.
+/// A text, or an object that contains one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Explanation<'a> {
@@ -46,6 +47,7 @@ enum Explanation<'a> {
 }
 
 impl PeerError {
+    /// Reads the start of an error's body, in whichever known format it is.
     pub fn read(body: &[u8]) -> Self {
         if let Ok(Body { error_type, error, detail }) = serde_json::from_slice::<Body<'_>>(body) {
             let explained = error.map(|error| match error {
@@ -60,8 +62,8 @@ impl PeerError {
     }
 }
 
-/// Of a long text the beginning and the end: VictoriaMetrics repeats the query, twice, before it says what is wrong with it
-/// (`queryRangeHandler` in app/vmselect/prometheus/prometheus.go).
+/// Shortens a long text to its beginning and its end: VictoriaMetrics repeats the query twice before it says
+/// what is wrong with it (`queryRangeHandler` in app/vmselect/prometheus/prometheus.go).
 fn line(text: &str) -> String {
     let text = readable(text.trim(), LONGEST_TEXT);
     let length = text.chars().count();

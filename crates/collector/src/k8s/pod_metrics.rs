@@ -7,20 +7,22 @@ use super::{
     meta::Metadata,
 };
 
+/// The usage of a pod at one time.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodMetrics {
     pub metadata: Obj<Metadata>,
     pub timestamp: Identifier,
-    /// What the CPU rate was taken over, a Go duration.
+    /// The time that the CPU rate was computed over, a Go duration.
     pub window: Identifier,
     pub containers: List<ContainerMetrics>,
 }
 
+/// The usage of one container.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContainerMetrics {
-    /// Empty: the pod's own cgroup.
+    /// Empty for the pod's own cgroup.
     pub name: Identifier,
     pub usage: Obj<Usage>,
 }

@@ -1,6 +1,6 @@
-//! The answer of a Prometheus-compatible API to an instant query.
+//! The answer of a Prometheus-compatible API to a query.
 //!
-//! Series stay raw slices of the answer until they are looked at: an odd one costs itself alone.
+//! Series stay raw slices of the answer until they are used, so an odd one costs only itself.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,16 @@ use serde_json::value::RawValue;
 use super::lenient::nullable;
 use model::Millis;
 
-/// Series of one answer. With 64 bytes to each they are more than fit into an answer that is read; their slices take 8 MB.
+/// The maximum number of series per answer: more than fit into the largest answer at 64 bytes each. Their
+/// slices take 8 MB.
 const MOST_SERIES: usize = 1 << 19;
-/// Samples of one series. Prometheus gives 11,000 at most.
+/// The maximum number of samples per series. Prometheus returns 11,000 at most.
 const MOST_SAMPLES: usize = 1 << 14;
-/// Warnings of one answer: one a block of a store that is away, in a large Thanos.
+/// The maximum number of warnings per answer: a large Thanos writes one for each block of a store that is
+/// away.
 const MOST_REMARKS: usize = 10_000;
 
-/// An answer without `data`, as an error is, is refused and not taken for an empty one.
+/// The answer to a query. Without `data`, as in an error, it is refused, not treated as empty.
 #[derive(Deserialize)]
 pub struct Answer<'a> {
     #[serde(borrow)]
@@ -28,7 +30,8 @@ pub struct Answer<'a> {
     infos: Vec<&'a RawValue>,
 }
 
-/// Bytes of a remark, or of the labels of a series, as they are written. What is escaped is held once more when it is read.
+/// Bytes of a remark, or of the labels of a series, as written. A text with escapes is copied when it is
+/// read.
 const LONGEST_TEXT: usize = 16 << 10;
 
 #[derive(Deserialize)]
@@ -45,14 +48,14 @@ struct RawSeries<'a> {
     values: Vec<(f64, &'a str)>,
 }
 
-/// One series: its samples of the last minutes.
+/// One series with its samples.
 pub struct Series<'a> {
     pub metric: Labels<'a>,
     values: Vec<(f64, &'a str)>,
 }
 
 impl<'a> Series<'a> {
-    /// None for what is no series, or has longer labels than any that is looked for.
+    /// `None` if this is no series, or its labels are longer than those of any wanted series.
     pub fn parse(json: &'a str) -> Option<Self> {
         let RawSeries { metric, values } = serde_json::from_str(json).ok()?;
         let labels = Some(metric.get()).filter(|labels| labels.len() <= LONGEST_TEXT)?;
@@ -60,11 +63,13 @@ impl<'a> Series<'a> {
     }
 }
 
+/// The labels of a series that are used; a missing label is empty.
 #[derive(Deserialize)]
 pub struct Labels<'a> {
     #[serde(borrow, default)]
     pub namespace: Cow<'a, str>,
-    /// What `namespace`, and others below, were before the scrape put its own in that place.
+    /// The labels that the exporter called `namespace` and so on, renamed because the scrape sets labels of
+    /// these names.
     #[serde(borrow, default)]
     pub exported_namespace: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -84,10 +89,12 @@ pub struct Labels<'a> {
 }
 
 impl<'a> Answer<'a> {
+    /// The series that can be read.
     pub fn series(&self) -> impl Iterator<Item = Series<'a>> {
         self.data.result.iter().filter_map(|raw| Series::parse(raw.get()))
     }
 
+    /// The server's warnings and infos; those that are too long are left out.
     pub fn remarks(&self) -> impl Iterator<Item = Cow<'a, str>> {
         let all = self.warnings.iter().chain(&self.infos).map(|remark| remark.get());
         all.filter(|remark| remark.len() <= LONGEST_TEXT)
@@ -96,29 +103,30 @@ impl<'a> Answer<'a> {
 }
 
 impl Series<'_> {
-    /// The newest sample: its time, and its value where that is an amount that can be.
+    /// The newest sample: its time, and its value if that is a possible amount.
     pub fn last(&self) -> Option<(Millis, Option<f64>)> {
         let (seconds, value) = self.values.last().copied()?;
         Some((millis(seconds)?, possible_value(value)))
     }
 
-    /// Every sample, oldest first; of a range query those at its steps.
+    /// Every sample, oldest first; for a range query these are at its steps.
     pub fn amounts(&self) -> impl Iterator<Item = (Millis, Option<f64>)> {
         self.values.iter().filter_map(|(seconds, value)| Some((millis(*seconds)?, possible_value(value))))
     }
 }
 
 impl Series<'_> {
-    /// How much a counter grows in a second, and over how many milliseconds that was seen. None for a single sample.
+    /// How much a counter grows per second, and over how many milliseconds that was measured. `None` for a
+    /// single sample.
     ///
-    /// Not left to the server's `rate()`, which divides by the whole of its window: a guest that has run for a tenth
-    /// of it would seem to use a tenth.
+    /// The server's `rate()` is not used, since it divides by its whole window: a guest that has run for a
+    /// tenth of the window would seem to use a tenth.
     pub fn growth(&self) -> Option<(f64, u32)> {
         let known =
             |(seconds, value): &(f64, &str)| Some((*seconds, value.parse().ok().filter(|v| possible(*v))?));
         let samples: Vec<(f64, f64)> = self.values.iter().filter_map(known).collect();
         let window = samples.last()?.0 - samples.first()?.0;
-        // A counter that fell began anew.
+        // A counter that fell was reset to 0.
         let grown =
             |pair: &[(f64, f64)]| if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
         let growth: f64 = samples.windows(2).map(grown).sum();
@@ -126,7 +134,7 @@ impl Series<'_> {
     }
 }
 
-/// The namespace that a series is of by its label, however long its labels are; empty where it has none.
+/// The `namespace` label of a series, however long its labels are; empty if there is none.
 pub fn exporter_namespace(series: &str) -> Cow<'_, str> {
     #[derive(Deserialize)]
     struct Exported<'a> {
@@ -149,7 +157,7 @@ fn possible(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-/// Seconds since the epoch, within what a clock can show.
+/// Converts seconds since the epoch to milliseconds; `None` outside the range of a calendar.
 fn millis(seconds: f64) -> Option<Millis> {
     let millis = (seconds * 1000.0).round();
     (0.0..=253_402_300_799_999.0).contains(&millis).then_some(millis as Millis)
@@ -208,7 +216,7 @@ mod tests {
         assert_eq!(lasts(odd), [Some((1000, Some(3.0))), None, None]);
     }
 
-    /// What is escaped is held once more: by the answer, and as it is read.
+    /// A text with escapes is held twice: in the answer, and as it is read.
     #[test]
     fn labels_and_remarks_that_nobody_wants_are_not_read() {
         let long = "\\u0061".repeat(LONGEST_TEXT / 6 + 1);

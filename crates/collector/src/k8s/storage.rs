@@ -1,4 +1,4 @@
-//! `v1` PersistentVolume, as far as it tells how its volume lies, and leads to a backend.
+//! `v1` PersistentVolume: the fields that say how its volume is stored and in which backend.
 
 use serde::Deserialize;
 
@@ -7,6 +7,7 @@ use super::{
     meta::Nothing,
 };
 
+/// The spec of a PersistentVolume.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PersistentVolumeSpec {
@@ -21,11 +22,11 @@ pub struct PersistentVolumeSpec {
 #[serde(default)]
 pub struct InTreeRbd {
     pub image: Identifier,
-    /// Absent: `rbd`.
+    /// If absent: `rbd`.
     pub pool: Identifier,
 }
 
-/// The claim that it is bound to.
+/// The claim that the volume is bound to.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ClaimRef {
@@ -33,6 +34,7 @@ pub struct ClaimRef {
     pub name: Identifier,
 }
 
+/// The CSI source of a PersistentVolume.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Csi {
@@ -41,18 +43,18 @@ pub struct Csi {
     pub volume_attributes: Obj<VolumeAttributes>,
 }
 
-/// ceph-csi's.
+/// The attributes that ceph-csi writes.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VolumeAttributes {
     pub pool: Identifier,
     pub image_name: Identifier,
-    /// Absent: the pool's default namespace; of a static volume, that of ceph-csi's ConfigMap.
+    /// If absent: the pool's default namespace; for a static volume, the namespace in ceph-csi's ConfigMap.
     pub rados_namespace: Identifier,
-    /// A boolean as Go's `strconv.ParseBool` reads it.
+    /// A boolean in the format of Go's `strconv.ParseBool`.
     pub static_volume: Identifier,
     pub volume_name_prefix: Identifier,
-    /// Of a CephFS volume.
+    /// This and the next three are set for CephFS volumes.
     pub fs_name: Identifier,
     pub root_path: Identifier,
     pub subvolume_name: Identifier,

@@ -1,7 +1,7 @@
-//! The kubelet's `/stats/summary`, as far as volumes go.
+//! The kubelet's `/stats/summary`: the fields of volumes that are used.
 //!
-//! Pods and volumes stay raw slices of the answer until they are looked at: an odd one costs itself alone, and
-//! the CPU, memory and network sections of each pod, most of the answer, are never copied.
+//! Pods and volumes stay raw slices of the answer until they are used: an odd one costs only itself, and the
+//! CPU, memory and network sections of each pod, most of the answer, are never copied.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 
 use super::lenient::nullable;
 
-/// Slices that are held of one answer. With 64 bytes to each they are more than any kubelet can say in an answer that is
-/// read, and 2 MB.
+/// The maximum number of slices per answer, 2 MB: more than any kubelet can write into the largest answer at
+/// 64 bytes each.
 const MOST_SLICES: usize = 1 << 17;
 
-/// An answer without `pods` is no summary: it is refused, not taken for an empty one.
+/// The summary. An answer without `pods` is refused, not treated as empty.
 #[derive(Deserialize)]
 pub struct Summary<'a> {
     #[serde(borrow, default)]
@@ -23,7 +23,7 @@ pub struct Summary<'a> {
     pods: Vec<&'a RawValue>,
 }
 
-/// The file systems that the kubelet lies on, and its images.
+/// The node's own file systems: the kubelet's and the images'.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct NodeStats<'a> {
@@ -47,6 +47,7 @@ struct Capacity<'a> {
     capacity_bytes: Option<&'a RawValue>,
 }
 
+/// A pod of a summary.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodStats<'a> {
@@ -64,6 +65,7 @@ pub struct PodRef<'a> {
     pub namespace: Cow<'a, str>,
 }
 
+/// A volume of a pod, with its numbers unparsed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeUsage<'a> {
@@ -92,7 +94,7 @@ pub struct ClaimRef<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// Bytes of the node's own file systems, as far as they can be read.
+    /// Sizes in bytes of the node's own file systems, as far as they can be read.
     pub fn node_filesystems(&self) -> Vec<u64> {
         let node = self.node.and_then(|raw| serde_json::from_str::<NodeStats<'_>>(raw.get()).ok());
         let NodeStats { fs, runtime } = node.unwrap_or_default();
@@ -114,24 +116,28 @@ impl<'a> PodStats<'a> {
 }
 
 impl VolumeUsage<'_> {
+    /// Used bytes; `None` if unknown.
     pub fn used(&self) -> Option<u64> {
         amount(self.used_bytes)
     }
 
+    /// Size in bytes; `None` if unknown.
     pub fn capacity(&self) -> Option<u64> {
         amount(self.capacity_bytes)
     }
 
+    /// Available bytes; `None` if unknown.
     pub fn available(&self) -> Option<u64> {
         amount(self.available_bytes)
     }
 
+    /// The number of inodes; `None` if unknown.
     pub fn inodes(&self) -> Option<u64> {
         amount(self.inodes)
     }
 }
 
-/// A whole number under 2^63, the most that Kubernetes counts to; anything else is not known.
+/// A whole number below 2^63, the most that Kubernetes counts to; `None` for anything else.
 fn amount(raw: Option<&RawValue>) -> Option<u64> {
     raw?.get().parse().ok().filter(|number| *number < 1 << 63)
 }

@@ -1,16 +1,18 @@
-//! How much of a text is kept: an identifier whole or not at all, a text for people as far as they can read it.
+//! Bounds texts from peers: an identifier is kept whole or not at all, a text for people is shortened.
 
-/// Bytes of the longest identifier. Names have 253 at most, label values 63, and KubeVirt takes serials of up to 256.
+/// Bytes of the longest identifier. Names have at most 253, label values 63, and KubeVirt accepts serials of
+/// up to 256.
 const LONGEST_IDENTIFIER: usize = 256;
 
-/// Whether this can identify anything: short enough, and without invisible characters. Any other text counts as absent. It
-/// is never cut, since a part of it could be the identifier of something else.
+/// Whether the text can be an identifier: short enough and without invisible characters. Otherwise it counts
+/// as absent. It is never cut, since a part of it could identify something else.
 pub fn is_identifier(text: &str) -> bool {
     text.len() <= LONGEST_IDENTIFIER && (is_plain(text) || !text.chars().any(is_unseen))
 }
 
-/// At most `most` characters on one line, the last of them an ellipsis where more was written. Characters that would
-/// change how the text around them is shown, on a page, in a log or on a terminal, are replaced.
+/// Shortens a text to at most `most` characters on one line, with an ellipsis at the end if it was longer.
+/// Characters that would change how the text around them is shown, on a page, in a log or on a terminal, are
+/// replaced.
 pub fn readable(text: &str, most: usize) -> String {
     if text.len() <= most && is_plain(text) {
         return text.to_owned();
@@ -25,7 +27,7 @@ pub fn readable(text: &str, most: usize) -> String {
     kept
 }
 
-/// ASCII without control characters: nearly all texts are.
+/// Whether the text is ASCII without control characters, as nearly all are.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
@@ -38,8 +40,8 @@ fn seen(c: char) -> char {
     }
 }
 
-/// Control characters, and those of Unicode that reorder, join or hide text (UAX #9, UTR #36). The joiners U+200C and
-/// U+200D are none of them: several scripts need them.
+/// Whether this is a control character, or a Unicode character that reorders, joins or hides text (UAX #9,
+/// UTR #36). The joiners U+200C and U+200D are allowed, since several scripts need them.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,13 +1,14 @@
-//! Times and durations as Kubernetes writes them.
+//! Parses times and durations as Kubernetes writes them.
 
 use model::Millis;
 
-/// RFC 3339, as `metav1.Time` and the kubelet write it: milliseconds since the epoch.
+/// Parses RFC 3339, as `metav1.Time` and the kubelet write it, to milliseconds since the epoch.
 pub fn rfc3339(text: &str) -> Option<Millis> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
-/// A Go duration, as `metav1.Duration` writes it: `15s`, `15.123s`, `1m3s`. Whole milliseconds, the rest cut off.
+/// Parses a Go duration, as `metav1.Duration` writes it (`15s`, `15.123s`, `1m3s`), to whole milliseconds,
+/// rounded down.
 pub fn go_duration_ms(text: &str) -> Option<u32> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     match rest {
@@ -24,7 +25,7 @@ pub fn go_duration_ms(text: &str) -> Option<u32> {
     u32::try_from(nanos / 1_000_000).ok()
 }
 
-/// The first `number unit` in nanoseconds, and what follows it.
+/// The first `number unit` in nanoseconds, and the rest of the text.
 fn term(text: &str) -> Option<(u128, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, rest) = text.split_at(end);
@@ -51,7 +52,7 @@ fn unit_nanos(unit: &str) -> Option<u128> {
     })
 }
 
-/// `0.fraction × unit`; 18 digits are finer than any unit.
+/// Computes `0.fraction × unit`. 18 digits are finer than any unit.
 fn fraction_of(fraction: &str, unit: u128) -> u128 {
     let digits = fraction.bytes().take(18);
     let (value, scale) =

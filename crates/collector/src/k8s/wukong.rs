@@ -7,6 +7,7 @@ use super::{
     lenient::{Flag, Identifier, List, Obj, ReadableText, Scalar},
 };
 
+/// The spec of a Wukong.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct WukongSpec {
@@ -20,7 +21,7 @@ pub struct WukongSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NetworkSpec {
-    /// By it the status is found.
+    /// The key that the network's status is found by.
     pub name: Identifier,
     /// `bridge`, `macvlan`, `sriov`, `ovs`.
     pub r#type: ReadableText,
@@ -44,6 +45,7 @@ pub struct DiskSpec {
     pub image: ReadableText,
 }
 
+/// The status of a Wukong.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct WukongStatus {

@@ -9,6 +9,7 @@ use crate::k8s::{
 use model::{quantity::Quantity, source::SourceId};
 use wukong_core::observation::{Change, ClaimFacts, Key, Observation, PodContainer, PodFacts};
 
+/// Launcher pods.
 #[derive(Clone, Debug)]
 pub struct Pods;
 
@@ -68,6 +69,7 @@ impl Kind for Pods {
     }
 }
 
+/// PersistentVolumeClaims.
 #[derive(Clone, Debug)]
 pub struct Claims;
 
@@ -115,7 +117,8 @@ impl Kind for Claims {
     }
 }
 
-/// Those whose figures are the pod's: the containers of its spec that run side by side. None where there are more than are read.
+/// The containers that the pod's figures add up: those of its spec that run side by side. Empty if there are
+/// more than are read.
 fn containers(spec: &PodSpec, status: &PodStatus) -> Vec<PodContainer> {
     let always = |container: &&Container| &*container.restart_policy == "Always";
     let lists = [&spec.containers, &spec.init_containers, &spec.ephemeral_containers];
@@ -195,7 +198,7 @@ mod tests {
         assert_eq!(facts, Some(PodFacts { name: "a".into(), namespace: "b".into(), ..PodFacts::default() }));
     }
 
-    /// What a claim says of its provisioner where its PersistentVolume cannot be read.
+    /// A claim's own annotations are used if its PersistentVolume cannot be read.
     #[test]
     fn a_claim_tells_who_is_to_make_its_volume() {
         for (annotations, want) in [
@@ -216,7 +219,7 @@ mod tests {
         }
     }
 
-    /// One that is not known could be any: then all that are reported count.
+    /// A container that is not known could be any, so all reported containers count.
     #[test]
     fn of_more_containers_than_are_read_none_is_known() {
         let containers = |count: usize| {

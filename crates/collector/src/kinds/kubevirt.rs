@@ -27,6 +27,7 @@ use wukong_core::observation::{
 
 pub use self::instancetypes::{ClusterInstancetypes, Instancetypes};
 
+/// VirtualMachines.
 #[derive(Clone, Debug)]
 pub struct VirtualMachines;
 
@@ -45,7 +46,7 @@ impl Kind for VirtualMachines {
         let instancetype = named_instancetype(&spec.instancetype, &status.instancetype_ref);
         let domain = spec.template.0.spec.0.domain.0;
         let (owner_wukong, owner_name) = owner_wukong(&meta).unwrap_or_default();
-        // An instance type says both, and KubeVirt rejects a template that says so too.
+        // An instance type sets both, and KubeVirt rejects a template that sets them too.
         let own = instancetype.is_none();
         VmFacts {
             owner_wukong,
@@ -88,6 +89,7 @@ impl Kind for VirtualMachines {
     }
 }
 
+/// VirtualMachineInstances.
 #[derive(Clone, Debug)]
 pub struct Instances;
 
@@ -179,13 +181,14 @@ impl Kind for Instances {
     }
 }
 
-/// uid and name of the Wukong that owns it. Only one owner can be the controller; where none is, the last will do.
+/// uid and name of the Wukong that owns the VM. Only one owner can be the controller; if none is, the last
+/// owner counts.
 fn owner_wukong(meta: &Metadata) -> Option<(String, String)> {
     let owner = owners(meta, "vm.novasphere.dev", "Wukong").max_by_key(|owner| owner.controller.0)?;
     Some((owner.uid.0.clone(), owner.name.0.clone()))
 }
 
-/// uid of the VirtualMachine that an instance is of; one that stands alone, or in a replica set, has none.
+/// uid of the VirtualMachine that controls an instance. An instance on its own or in a replica set has none.
 fn controlling_vm(meta: &Metadata) -> Option<String> {
     let owner = owners(meta, "kubevirt.io", "VirtualMachine").find(|owner| owner.controller.0)?;
     Some(owner.uid.0.clone())
@@ -196,7 +199,8 @@ fn owners<'a>(meta: &'a Metadata, group: &str, kind: &str) -> impl Iterator<Item
     meta.owner_references.iter().filter(move |owner| &*owner.kind == kind && of_group(&owner.api_version))
 }
 
-/// Conditions that say why a VM does not come up, the most telling first, and the status that says so.
+/// Conditions that say why a VM does not start, the most informative first, each with the status that means a
+/// failure.
 const TROUBLES: [(&str, &str); 5] = [
     ("Failure", "True"),
     ("PodScheduled", "False"),
@@ -205,7 +209,7 @@ const TROUBLES: [(&str, &str); 5] = [
     ("Ready", "False"),
 ];
 
-/// Of a VM that is up, or is meant to be off, nothing.
+/// The message of the first such condition. Empty for a VM that runs or is meant to be off.
 fn failure_message(status: &VirtualMachineStatus) -> &str {
     let settled = ["", "Running", "Migrating", "Paused", "Stopped", "Stopping", "Terminating"];
     if settled.contains(&&*status.printable_status) {
@@ -222,7 +226,7 @@ fn agent_connected(condition: &Condition) -> bool {
     &*condition.r#type == "AgentConnected" && &*condition.status == "True"
 }
 
-/// The condition `Paused`, where it is true.
+/// The condition `Paused`, if it is true.
 fn pause(conditions: &[Condition]) -> Option<Box<Pause>> {
     let mut paused = conditions.iter().filter(|of| (&*of.r#type, &*of.status) == ("Paused", "True"));
     let pause = |of: &Condition| Pause { reason: of.reason.0.clone(), message: of.message.0.clone() };
@@ -233,8 +237,9 @@ fn pause_weight(pause: &Pause) -> usize {
     size_of::<Pause>() + texts(&[&pause.reason, &pause.message])
 }
 
-/// The guest moves between `startTimestamp` and `endTimestamp` (`IsMigrating` in pkg/util/migrations of KubeVirt). A migration that fails
-/// before it begins leaves its nodes behind for ever, without either (kubevirt/kubevirt#2495).
+/// The state of a migration. The guest moves between `startTimestamp` and `endTimestamp` (`IsMigrating` in
+/// pkg/util/migrations of KubeVirt). A migration that fails before it begins leaves its nodes in the status
+/// for ever, without either timestamp (kubevirt/kubevirt#2495).
 fn migration(state: MigrationState) -> Option<Box<Migration>> {
     let known = !(state.source_node.is_empty() && state.target_node.is_empty());
     let completed = state.completed.0 || !state.end_timestamp.is_empty();
@@ -256,7 +261,7 @@ fn volume(volume: Volume) -> Option<InstanceVolume> {
     Some(InstanceVolume { name: volume.name.0, claim })
 }
 
-/// None for a volume that is backed by none.
+/// The claim that backs a volume; `None` if no claim does.
 fn claim(volume: &Volume) -> Option<&str> {
     let claims = [&*volume.persistent_volume_claim.claim_name, &*volume.data_volume.name];
     claims.into_iter().find(|claim| !claim.is_empty())

@@ -1,4 +1,5 @@
-//! The kinds that are watched: where each is served, and how its objects become facts.
+//! The kinds of objects that are watched: where the API server serves each, and how its objects become facts.
+//! Used by the list and watch of a collection.
 
 mod core;
 mod kubevirt;
@@ -26,7 +27,7 @@ use wukong_core::observation::{Change, Key, Observation};
 /// The label selector of launcher pods.
 pub const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
 
-/// One watched kind.
+/// A kind of objects that is watched.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
     const SOURCE: SourceId;
     const GROUP: &'static str;
@@ -43,7 +44,7 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     fn key(facts: &Self::Facts) -> Key;
     fn observation(change: Change<Self::Facts>) -> Observation;
 
-    /// About how many bytes are held for these facts.
+    /// Roughly how many bytes these facts take in memory.
     fn weight(facts: &Self::Facts) -> usize;
 
     /// How many elements of the object's lists are over their bounds.
@@ -51,12 +52,12 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
         0
     }
 
-    /// `wukongs.vm.novasphere.dev`, as RBAC and people write it.
+    /// The resource as in RBAC and in texts for people: `wukongs.vm.novasphere.dev`.
     fn resource() -> String {
         if Self::GROUP.is_empty() { Self::PLURAL.into() } else { format!("{}.{}", Self::PLURAL, Self::GROUP) }
     }
 
-    /// Path of the collection, cluster-wide or in a namespace.
+    /// The path of the collection, in one namespace or in all.
     fn path(namespace: Option<&str>) -> String {
         let group = if Self::GROUP.is_empty() { "/api".into() } else { format!("/apis/{}", Self::GROUP) };
         let scope = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
@@ -64,35 +65,38 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     }
 }
 
-/// Held of a row beside its facts: what is joined to it, and its part of the answers to readers.
+/// Bytes held for a row besides its facts: what is joined to it, and its part of the answers to readers.
 const ROW: usize = 1 << 10;
-/// The same of a volume: its readings, what can be done about it, and its part of the answers to readers.
+/// Bytes held for a volume besides its facts: its readings, its remedies, and its part of the answers to
+/// readers.
 const VOLUME_ROW: usize = 512;
-/// Volumes of one object that VMs have. One with more is made to take room, and each of the others counts as much again.
+/// The number of volumes that an ordinary VM may have. An object with more is made to take room: each further
+/// volume counts twice.
 const USUAL_VOLUMES: usize = 16;
 
-/// What an object's volumes are held to beside their facts.
+/// Bytes that an object's volumes count for besides their facts.
 fn volume_rows(count: usize) -> usize {
     (count + count.saturating_sub(USUAL_VOLUMES)) * VOLUME_ROW
 }
 
-/// Bytes of texts.
+/// The total bytes of these texts.
 fn texts(texts: &[impl AsRef<str>]) -> usize {
     texts.iter().map(|text| text.as_ref().len()).sum()
 }
 
-/// Where objects of a kind live.
+/// Whether a kind is namespaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Namespaced,
     Cluster,
 }
 
-/// An object on its way in: facts already, and the version that the watch goes on from.
+/// An object as it is decoded: its facts, and the version that the watch continues from.
 #[derive(Debug)]
 pub struct Watched<K: Kind> {
     pub version: String,
-    /// None where the object has no name, or no namespace and should have one: nothing could refer to it.
+    /// `None` if the object has no name, or lacks the namespace that it should have: nothing could refer to
+    /// it.
     pub facts: Option<K::Facts>,
     /// How many elements of its lists are over their bounds.
     pub left_out: u32,
@@ -109,7 +113,7 @@ impl<'de, K: Kind> Deserialize<'de> for Watched<K> {
     }
 }
 
-/// A creation time; the epoch where it cannot be read.
+/// Parses a creation time; the epoch if it cannot be read.
 fn created(text: &str) -> Millis {
     time::rfc3339(text).unwrap_or_default()
 }
@@ -164,7 +168,7 @@ mod tests {
         assert!(Wukongs::weight(&light) < 3000 && Wukongs::weight(&heavy) > Wukongs::weight(&light) + 1000);
     }
 
-    /// Of 900 small objects with 256 volumes each the join made 400 MB.
+    /// The join made 400 MB of 900 small objects with 256 volumes each.
     #[test]
     fn a_volume_weighs_what_the_join_makes_of_it() {
         let volumes = [r#"{"name": "v", "pvcName": "c"}"#; 256].join(",");

@@ -1,4 +1,4 @@
-//! Nodes: what VMs may have of them.
+//! Nodes: the resources that VMs can use, and readiness.
 
 use super::{Kind, Scope, texts};
 use crate::k8s::{
@@ -10,6 +10,7 @@ use crate::k8s::{
 use model::{groups::Node, quantity::Quantity, source::SourceId};
 use wukong_core::observation::{Change, Key, Observation};
 
+/// Nodes.
 #[derive(Clone, Debug)]
 pub struct Nodes;
 
@@ -59,7 +60,8 @@ fn quantity(text: &Scalar) -> Option<Quantity> {
     Quantity::parse(text.given()?).ok()
 }
 
-/// `Unknown` is what the control plane writes where a kubelet has stopped to report.
+/// The condition `Ready`. `Unknown` is `None`: the control plane writes it for a kubelet that has stopped
+/// reporting.
 fn ready(condition: &Condition) -> Option<bool> {
     match (&*condition.r#type, &*condition.status) {
         ("Ready", "True") => Some(true),

@@ -1,10 +1,13 @@
-//! How the volumes of a provisioner lie on their file systems, by its name. The lists are open: a name that is on none is judged by its figures.
+//! Classifies provisioners by name: whether their volumes are devices or directories of a shared file system.
+//! The lists are open: volumes of a provisioner on neither list are judged by their figures.
 
 use wukong_core::observation::Provisioner;
 
-/// Volumes are directories of a file system that many share: its kubelet reports the whole of that.
+/// Volumes are directories of a shared file system, so the kubelet reports the figures of the whole file
+/// system.
 const DIRECTORIES: [&str; 11] = [
-    // cmd/provisioner and pkg/hostpath of kubevirt/hostpath-provisioner: the size of a claim is that of the pool.
+    // cmd/provisioner and pkg/hostpath of kubevirt/hostpath-provisioner: the size of a claim is that of the
+    // pool.
     "kubevirt.io/hostpath-provisioner",
     "kubevirt.io.hostpath-provisioner",
     "hostpath.csi.kubevirt.io",
@@ -18,10 +21,11 @@ const DIRECTORIES: [&str; 11] = [
     "nfs.csi.k8s.io",
     "smb.csi.k8s.io",
 ];
-/// Likewise, wherever it stands in the name: of the first the cluster's people choose the beginning.
+/// The same, for names that only contain this text: the beginning of the first is chosen by the cluster's
+/// administrators.
 const DIRECTORY_NAMES: [&str; 2] = ["nfs-subdir-external-provisioner", "efs.csi.aws.com"];
 
-/// Each volume is a device.
+/// Each volume is a block device.
 const DEVICES: [&str; 14] = [
     "driver.longhorn.io",
     "ebs.csi.aws.com",
@@ -38,12 +42,13 @@ const DEVICES: [&str; 14] = [
     "dobs.csi.digitalocean.com",
     "kubernetes.io/rbd",
 ];
-/// Of ceph-csi, whose operator's namespace comes first.
+/// The end of ceph-csi's name, which its operator prefixes with a namespace.
 const RBD_DRIVER: &str = "rbd.csi.ceph.com";
 
+/// Classifies a provisioner by its name: `Unknown` without a name, `Unlisted` if it is on no list.
 pub fn classify(name: &str) -> Provisioner {
     match name {
-        // The control plane's own word for volumes that people make.
+        // The name in the control plane for volumes that people create.
         "" | "kubernetes.io/no-provisioner" => Provisioner::Unknown,
         name if DEVICES.contains(&name) || name.ends_with(RBD_DRIVER) => Provisioner::Device,
         name if DIRECTORIES.contains(&name) => Provisioner::Directory,

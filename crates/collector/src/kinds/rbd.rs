@@ -1,4 +1,5 @@
-//! The RBD image behind a PersistentVolume: of ceph-csi by its attributes or its handle, and of the plugin that was part of Kubernetes.
+//! Finds the RBD image behind a PersistentVolume: of ceph-csi by its attributes or its handle, and of the
+//! plugin that was part of Kubernetes.
 
 use crate::k8s::{
     storage::{Csi, InTreeRbd, VolumeAttributes},
@@ -6,13 +7,14 @@ use crate::k8s::{
 };
 use wukong_core::observation::Image;
 
-/// Images of volumes that ceph-csi made are called so, unless the storage class says otherwise (docs/deploy-rbd.md).
+/// The prefix of images that ceph-csi creates, unless the storage class sets another one
+/// (docs/deploy-rbd.md).
 const VOLUME_PREFIX: &str = "csi-vol-";
-/// Images that the plugin of Kubernetes made (internal/rbd/migration.go of ceph-csi).
+/// The prefix of images that the plugin of Kubernetes created (internal/rbd/migration.go of ceph-csi).
 const IN_TREE_PREFIX: &str = "kubernetes-dynamic-pvc-";
 const UUID: usize = 36;
 
-/// None for what is no RBD volume, or does not name its image.
+/// The image of a CSI volume. `None` if it is no RBD volume, or does not name its image.
 pub fn of_csi(csi: &Csi) -> Option<Image> {
     let attributes = &csi.volume_attributes;
     let of_ceph_fs =
@@ -33,15 +35,15 @@ pub fn of_csi(csi: &Csi) -> Option<Image> {
     })
 }
 
-/// `spec.rbd`
+/// The image of a volume of the former Kubernetes plugin: `spec.rbd`.
 pub fn in_tree(rbd: &InTreeRbd) -> Option<Image> {
     let pool = if rbd.pool.is_empty() { "rbd" } else { &rbd.pool };
     let image = Image { pool: pool.into(), name: (*rbd.image).into(), ..Image::default() };
     (!image.name.is_empty()).then_some(image)
 }
 
-/// ceph-csi writes the image's name since 2.1. Of a static volume it is the handle (docs/static-pvc.md); before 2.1 it
-/// follows from the handle.
+/// The name of the image. ceph-csi writes it as an attribute since 2.1; before, it follows from the handle.
+/// For a static volume it is the handle itself (docs/static-pvc.md).
 fn name(attributes: &VolumeAttributes, handle: &str, is_static: bool) -> Option<String> {
     if !attributes.image_name.is_empty() {
         return Some(attributes.image_name.to_string());
@@ -56,7 +58,8 @@ fn name(attributes: &VolumeAttributes, handle: &str, is_static: bool) -> Option<
     Some(format!("{prefix}{}", uuid_of(handle)?))
 }
 
-/// The end of `0001-{length of the next, 4 hex digits}-{cluster}-{pool, 16 hex digits}-{uuid}` (internal/util/volid.go).
+/// The uuid at the end of a handle
+/// `0001-{length of the next, 4 hex digits}-{cluster}-{pool, 16 hex digits}-{uuid}` (internal/util/volid.go).
 fn uuid_of(handle: &str) -> Option<&str> {
     let (length, rest) = handle.strip_prefix("0001-")?.split_at_checked(4)?;
     let length = usize::from_str_radix(length, 16).ok()?;
@@ -68,7 +71,7 @@ fn uuid_of(handle: &str) -> Option<&str> {
     (!cluster.is_empty() && is_hex(pool) && is_uuid).then_some(uuid)
 }
 
-/// `mig_mons-{hash}_image-{uuid}_{pool in hex digits}`
+/// The image of a migrated volume, by its handle `mig_mons-{hash}_image-{uuid}_{pool in hex digits}`.
 fn migrated(handle: &str) -> Option<Image> {
     let mut parts = handle.strip_prefix("mig_mons-")?.splitn(3, '_').skip(1);
     let (image, pool) = (parts.next()?.strip_prefix("image-")?, parts.next()?);
@@ -84,7 +87,7 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }
 
-/// As Go's `strconv.ParseBool` reads it.
+/// Parses a boolean as Go's `strconv.ParseBool` does; anything else is false.
 fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
@@ -134,7 +137,7 @@ mod tests {
         assert_eq!(dynamic(&handle, ""), Some(format!("rbd/csi-vol-{UUID}")));
         assert_eq!(dynamic(&handle, r#","volumeNamePrefix":"vm-""#), Some(format!("rbd/vm-{UUID}")));
         assert_eq!(dynamic(&handle, r#","imageName":"csi-vol-9d""#).as_deref(), Some("rbd/csi-vol-9d"));
-        // ceph/ceph-csi#5210: a handle that somebody has made up.
+        // ceph/ceph-csi#5210: a handle that a person has made up.
         let made_up = dynamic(
             "a8-8ab-0200/devk8spv/test-clone",
             r#","imageName":"test-clone","parentImage":"devk8spv/ns-877/csi-vol-75@snap-5""#,

@@ -1,4 +1,4 @@
-//! What leads from a claim to its backend: PersistentVolumes, and Longhorn's volumes.
+//! The objects that connect a claim to its backend: PersistentVolumes and Longhorn's volumes.
 
 use super::{Kind, Scope, provisioner, rbd, texts};
 use crate::k8s::{
@@ -15,6 +15,7 @@ use wukong_core::observation::{
 /// The CSI driver whose volume handles are names of Longhorn volumes.
 const LONGHORN_DRIVER: &str = "driver.longhorn.io";
 
+/// PersistentVolumes.
 #[derive(Clone, Debug)]
 pub struct PersistentVolumes;
 
@@ -59,6 +60,7 @@ impl Kind for PersistentVolumes {
     }
 }
 
+/// Longhorn's volumes.
 #[derive(Clone, Debug)]
 pub struct LonghornVolumes;
 
@@ -95,7 +97,7 @@ impl Kind for LonghornVolumes {
     }
 }
 
-/// None where no source could tell of it.
+/// The backend of a volume; `None` if no source reports on it.
 fn backend(spec: &PersistentVolumeSpec) -> Option<Backend> {
     if let Some(rbd) = &spec.rbd {
         return rbd::in_tree(rbd).map(Box::new).map(Backend::Rbd);
@@ -108,7 +110,7 @@ fn backend(spec: &PersistentVolumeSpec) -> Option<Backend> {
     rbd::of_csi(csi).map(Box::new).map(Backend::Rbd)
 }
 
-/// Who made the volume, as its annotation or its driver says, or what it is.
+/// The class of the volume's provisioner, by the annotation, by the CSI driver, or by the type of the volume.
 fn provisioner(made_by: &str, spec: &PersistentVolumeSpec) -> Provisioner {
     let named = [made_by, &spec.csi.driver].map(provisioner::classify);
     let is_certain = |of: &&Provisioner| matches!(of, Provisioner::Device | Provisioner::Directory);
@@ -121,7 +123,7 @@ fn provisioner(made_by: &str, spec: &PersistentVolumeSpec) -> Provisioner {
     }
 }
 
-/// Before 1.6 `dataEngine` was not written, and `backendStoreDriver` said it.
+/// The data engine. Before 1.6 it was in `backendStoreDriver`, and `dataEngine` did not exist.
 fn engine(spec: &LonghornSpec) -> LonghornEngine {
     match (&*spec.data_engine, &*spec.backend_store_driver) {
         ("v2", _) => LonghornEngine::V2,
@@ -174,7 +176,7 @@ mod tests {
             r#"{"csi": "rbd", "claimRef": {"namespace": "prod", "name": "web"}}"#,
             r#"{"csi": {"driver": 1, "volumeHandle": [], "volumeAttributes": "x"}, "claimRef": {"namespace": "prod", "name": "web"}}"#,
             r#"{"csi": {"driver": "driver.longhorn.io"}, "claimRef": {"namespace": "prod", "name": "web"}}"#,
-            // A pool is no image.
+            // A pool alone names no image.
             r#"{"csi": {"driver": "d", "volumeHandle": "h", "volumeAttributes": {"pool": "rbd"}}}"#,
             "null",
         ] {

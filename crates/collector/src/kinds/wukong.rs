@@ -1,4 +1,4 @@
-//! Wukongs.
+//! Wukongs, and their facts.
 
 use std::collections::HashMap;
 
@@ -13,6 +13,7 @@ use model::{
 };
 use wukong_core::observation::{Change, Key, Observation, WukongFacts, WukongVolume};
 
+/// Wukongs.
 #[derive(Clone, Debug)]
 pub struct Wukongs;
 
@@ -94,7 +95,7 @@ fn disk(disk: DiskSpec) -> Disk {
     }
 }
 
-/// The networks of the spec in their order, each with what the status says of it, then those that only the status has.
+/// The networks of the spec in their order, each with its status, followed by those that only the status has.
 /// A status without a name belongs to no network of the spec.
 fn networks(spec: Vec<NetworkSpec>, status: Vec<NetworkStatus>) -> Vec<Network> {
     let mut joined: Vec<Network> = spec.into_iter().map(ordered).collect();

@@ -1,4 +1,4 @@
-//! What is kept of a kubelet's `/stats/summary`: the volumes that can be some claim's.
+//! Decodes a kubelet's `/stats/summary` and keeps the volumes that may belong to a claim.
 
 use crate::k8s::{
     summary::{PodRef, Summary, VolumeUsage},
@@ -8,21 +8,22 @@ use crate::k8s::{
 use model::Millis;
 use wukong_core::observation::{Key, VolumeRef, VolumeStats};
 
-/// The seed's volume name for a claim, beside `pvcRef`.
+/// The prefix of a volume's name that marks a claim of the pod's namespace where there is no `pvcRef`.
 const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 
-/// Volumes that one kubelet may tell of: 16 on each of 500 pods.
+/// The maximum number of volumes per kubelet: 16 for each of 500 pods.
 pub const MOST_VOLUMES: usize = 8192;
 
-/// What one summary tells.
+/// The facts of one summary.
 #[derive(Debug, Default)]
 pub struct Volumes {
-    /// Of more than are kept, one more than that.
+    /// If there are more than [`MOST_VOLUMES`], one more than that.
     pub stats: Vec<VolumeStats>,
-    /// Bytes of the node's own file systems.
+    /// Sizes in bytes of the node's own file systems.
     pub node_filesystems: Vec<u64>,
 }
 
+/// Decodes a summary, only for pods in these namespaces if given. `None` if it is no summary.
 pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
     let summary: Summary<'_> = serde_json::from_slice(answer).ok()?;
     let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
@@ -35,7 +36,8 @@ pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
     Some(Volumes { stats, node_filesystems: summary.node_filesystems() })
 }
 
-/// Claims, named as such or by the pod of a VM: a pod volume's name leads to its claim. What has no possible name is none.
+/// Whether the volume is a claim's, by its own reference or as a volume of a VM's pod, whose spec names the
+/// claim. False if a name is not a possible one.
 fn of_interest(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> bool {
     let claim = volume.pvc_ref.as_ref().map_or(["", ""], |claim| [&claim.namespace, &claim.name]);
     if ![&*pod.namespace, &*pod.name, &*volume.name].into_iter().chain(claim).all(is_identifier) {
@@ -60,7 +62,8 @@ fn volume_stats(pod: &PodRef<'_>, volume: VolumeUsage<'_>) -> VolumeStats {
     }
 }
 
-/// `pvcRef` first, then the seed's volume name, then the pod's volume of that name.
+/// The reference to the claim: by `pvcRef`, else by the prefix of the volume's name, else by the pod's volume
+/// of that name.
 fn volume_ref(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> VolumeRef {
     match (&volume.pvc_ref, volume.name.strip_prefix(PVC_PREFIX)) {
         (Some(claim), _) => VolumeRef::Claim(Key::new(&claim.namespace, &claim.name)),

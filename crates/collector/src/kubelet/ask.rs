@@ -1,4 +1,5 @@
-//! One request to one kubelet: directly, through the API server, or through it where a direct connection does not work.
+//! Sends one request to one kubelet: directly, through the API server's node proxy, or through it after a
+//! direct request has failed.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,35 +18,36 @@ use i18n::{key, msg};
 use model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId};
 use wukong_core::observation::{Observation, SourceError, SummaryFacts};
 
-/// What came of asking one node.
+/// The result of asking one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Answered,
-    /// The node gave no figures: itself, or the API server on its behalf.
+    /// The node, or the API server on its behalf, returned no figures.
     Failed,
     Late,
     /// The API server could not be reached.
     Away,
 }
 
-/// The permission to ask through the API server.
+/// The permission for requests through the API server.
 const PROXY: &str = "get nodes/proxy";
 
-/// Which way a kubelet is asked this time.
+/// How a kubelet is reached this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     Proxy {
-        /// How the last direct request went: to fix that would be enough.
+        /// The result of the last direct request. If the proxy is denied too, the error text says that fixing
+        /// direct requests would be enough.
         direct: Option<Direct>,
     },
     Direct(IpAddr),
-    /// Directly, and through the API server should that fail.
+    /// Directly, and through the API server if that fails.
     Either(IpAddr),
-    /// Only direct access is wanted, and the address is not known.
+    /// Only direct requests are configured, and the node's address is not known.
     Nowhere,
 }
 
-/// How a direct request to the kubelet went.
+/// The result of a direct request to a kubelet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direct {
     Answered,
@@ -53,32 +55,32 @@ pub enum Direct {
     Failed,
 }
 
-/// What all requests share.
+/// The clients and settings that all requests share.
 #[derive(Clone)]
 pub struct KubeletClients {
     pub proxy: BoundedClient,
-    /// None: kubelets are only asked through the API server.
+    /// `None` if kubelets are only asked through the API server.
     pub direct: Option<DirectClient>,
     pub access: KubeletAccess,
     pub port: u16,
     pub namespaces: Option<Arc<[String]>>,
 }
 
-/// The end of the requests to one node.
+/// The result of asking one node, after one or two requests.
 pub struct PollOutcome {
     pub node: String,
     pub started: Instant,
     pub outcome: Outcome,
-    /// The outcome is of a request through the API server.
+    /// Whether the outcome is that of a request through the API server.
     pub proxied: bool,
-    /// That was the only way to be tried.
+    /// Whether only the API server was asked.
     pub began_by_proxy: bool,
-    /// None where it was not asked directly.
+    /// `None` if the node was not asked directly.
     pub direct: Option<Direct>,
 }
 
 impl KubeletClients {
-    /// Asks one node, and tells what it said. None: nobody listens any more.
+    /// Asks one node and sends the observation. `None` if nobody receives any more.
     pub async fn ask(self, node: String, way: Route, outlet: ObservationSender) -> Option<PollOutcome> {
         let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
         let (direct, answer) = match way {
@@ -122,7 +124,7 @@ impl KubeletClients {
             Err(Failure::Status { code, .. }) if matches!(code.as_u16(), 401 | 403) => Direct::Denied,
             Err(_) => Direct::Failed,
         };
-        // Whatever keeps one kubelet from answering says nothing of the API server.
+        // A kubelet that does not answer says nothing about the API server.
         let outcome = |failure: &Failure| match failure {
             Failure::Late(_) => Outcome::Late,
             _ => Outcome::Failed,
@@ -138,7 +140,7 @@ impl KubeletClients {
     }
 }
 
-/// What came of one request, for the join and for the next round.
+/// The result of one request, for the join and for the next round.
 struct RequestOutcome {
     outcome: Outcome,
     result: Result<SummaryFacts, SourceError>,
@@ -159,14 +161,15 @@ impl RequestOutcome {
         Self { outcome, result, proxied: source == Source::KubeletProxy }
     }
 
-    /// Nobody was asked.
+    /// The result if no request was sent.
     fn failed(error: SourceError) -> Self {
         Self { outcome: Outcome::Failed, result: Err(error), proxied: false }
     }
 }
 
-/// None for what cannot be a node's name. Names come from objects that their users write, a Wukong's status among
-/// them: one with slashes would choose which path this program's credentials are used on.
+/// The path of the request. `None` unless this is a valid node name. Names come from objects that users
+/// write, such as the status of a Wukong: a name with slashes would choose another path for this program's
+/// credentials.
 fn path(node: &str) -> Option<String> {
     is_dns_subdomain(node).then(|| format!("/api/v1/nodes/{node}/proxy/stats/summary"))
 }
@@ -202,7 +205,7 @@ fn describe_direct(node: &str, failure: &Failure) -> SourceError {
     }
 }
 
-/// What is the same either way.
+/// Describes failures that are the same for both routes.
 fn describe(node: &str, failure: &Failure) -> SourceError {
     match failure {
         Failure::Late(deadline) => late(kubelet(node), *deadline),
@@ -221,7 +224,7 @@ fn proxied_status(node: &str, direct: Option<Direct>, code: u16) -> SourceError 
     match code {
         401 => unauthorized(msg!(collect.api_server)),
         403 if direct == Some(Direct::Denied) => denied(key!(permission.kubelet), node),
-        // As it is where kubelets sign their certificates themselves.
+        // For example if kubelets sign their own certificates.
         403 if direct == Some(Direct::Failed) => {
             let words = vec![denied(PROXY, node).detail, msg!(collect.not_direct)];
             source_error(Reason::Forbidden, Message::List(words))

@@ -1,9 +1,10 @@
-//! Each node's `/stats/summary`, directly from its kubelet or through the API server's node proxy: volumes only.
+//! Polls each node's `/stats/summary`, directly from its kubelet or through the API server's node proxy, for
+//! volumes.
 //!
-//! A node that hangs holds one slot for its deadline, after which it is suspect: suspects wait behind the others
-//! and never take more than half of the slots. A node that fails is asked once a cycle like any other; only while
-//! the API server itself is away are those held back that are asked through it, and one node asked until it
-//! answers again.
+//! A node that hangs takes one slot until its deadline and is then a suspect: suspects wait behind the other
+//! nodes and never take more than half of the slots. A node that fails is asked once per cycle like any
+//! other. While the API server itself is away, nodes that are asked through it are held back, except for one
+//! that is asked until it answers.
 
 pub(super) mod answer;
 mod ask;
@@ -26,15 +27,15 @@ use crate::config::{CollectConfig, KubeletAccess};
 use crate::observation_sender::{Closed, ObservationSender};
 use wukong_core::observation::{NodeTarget, Targets};
 
-/// A kubelet that could not be asked directly is not tried so again for this long.
+/// How long a kubelet that could not be asked directly is asked only through the API server.
 const DIRECT_AGAIN: Duration = Duration::from_secs(600);
-/// So many kubelets in a row that could not be asked directly stand for all: a firewall or a missing permission
-/// would else cost each node its own attempt.
+/// After this many kubelets in a row that could not be asked directly, none is: otherwise a firewall or a
+/// missing permission would cost each node an attempt of its own.
 const DIRECT_HOPELESS: u32 = 3;
-/// The file of their authority is not read more often.
+/// The minimum time between two reads of the kubelets' CA file.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 
-/// Asks every target at once, then each at its interval, until nobody listens.
+/// Asks each new target at once, then each at its interval, until nobody receives.
 pub async fn poll(
     askers: KubeletClients,
     config: &CollectConfig,
@@ -52,20 +53,20 @@ pub async fn poll(
             changed = targets.changed(), if publishing => publishing = changed.is_ok(),
             Some(done) = round.asked.join_next() => round.finish(done)?,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            // No node to ask, and nobody who could name one any more.
+            // There is no node to ask, and the sender of targets is gone.
             else => return Err(Closed),
         }
     }
 }
 
-/// One node that is asked again and again.
+/// A node that is polled.
 #[derive(Debug)]
 struct Node {
     address: Option<IpAddr>,
     direct: DirectAccess,
 }
 
-/// Whether a node can be asked directly, as far as that was tried.
+/// Whether a node can be asked directly, as far as that is known.
 #[derive(Clone, Copy, Debug)]
 enum DirectAccess {
     Untried,
@@ -73,7 +74,7 @@ enum DirectAccess {
     Closed(Closure),
 }
 
-/// A direct connection does not work: until when it is not tried, and how it went.
+/// A direct connection does not work: how it failed, and until when it is not tried again.
 #[derive(Clone, Copy, Debug)]
 struct Closure {
     until: Instant,
@@ -85,13 +86,14 @@ struct ScrapeRound {
     outlet: ObservationSender,
     slots: usize,
     nodes: PollQueue<String, Node>,
-    /// Requests under way through the API server.
+    /// How many requests through the API server are under way.
     by_proxy: usize,
-    /// None: nobody listens any more.
+    /// Requests under way. `None` as a result means that nobody receives any more.
     asked: JoinSet<Option<PollOutcome>>,
-    /// Of the API server, which kubelets that are asked directly have nothing to do with.
+    /// The pace of requests through the API server; direct requests do not affect it.
     pace: Pace,
-    /// Kubelets in a row that could not be asked directly, and what that means for those not tried yet.
+    /// How many kubelets in a row could not be asked directly; `closed` applies to those that were not tried
+    /// yet.
     failed_direct: u32,
     closed: Option<Closure>,
     renewed: Instant,
@@ -113,7 +115,7 @@ impl ScrapeRound {
         }
     }
 
-    /// Under another authority, what was learned of asking directly does not hold.
+    /// Reads the CA file again. If it has changed, what is known about direct requests is forgotten.
     async fn renew(&mut self) {
         let Some(direct) = &mut self.askers.direct else { return };
         if self.renewed.elapsed() < RENEW_EVERY {
@@ -126,7 +128,7 @@ impl ScrapeRound {
         }
     }
 
-    /// New nodes are due at once; those that hold no VM any more are forgotten.
+    /// Takes over the targets: new nodes are due at once, and nodes that no longer hold a VM are forgotten.
     fn aim(&mut self, targets: &[NodeTarget]) {
         let wanted: HashSet<&str> = targets.iter().map(|target| &*target.name).collect();
         self.nodes.keep(|name| wanted.contains(name.as_str()));
@@ -140,7 +142,8 @@ impl ScrapeRound {
         }
     }
 
-    /// Starts what may start now, the longest due first, suspects last, and says when the next may.
+    /// Starts all requests that may start now, the longest due first and suspects last, and returns when the
+    /// next one may.
     fn start_due(&mut self) -> Option<Instant> {
         loop {
             let now = Instant::now();
@@ -151,7 +154,8 @@ impl ScrapeRound {
         }
     }
 
-    /// None while every slot is taken, or there is nobody to ask.
+    /// The next node and when it may be asked. `None` while every slot is taken, or if there is no node to
+    /// ask.
     fn next(&self, now: Instant) -> Option<(Instant, String)> {
         if self.asked.len() >= self.slots {
             return None;
@@ -163,7 +167,7 @@ impl ScrapeRound {
             let turn = self.nodes.next(now, suspects, |_| true)?;
             return Some((turn.due, turn.key.clone()));
         };
-        // While the API server is away, one request at a time sees whether it is back; the others go on.
+        // While the API server is away, one request at a time probes it; direct requests continue.
         let direct = self.nodes.next(now, suspects, |name| !proxied(name));
         let direct = direct.map(|turn| (turn.due, turn.key));
         let probe = self.nodes.next(now, suspects, proxied).filter(|_| self.by_proxy == 0);
@@ -185,7 +189,7 @@ impl ScrapeRound {
         }
     }
 
-    /// What keeps this node from being asked directly: what was met there, else what many others met.
+    /// Why this node is not asked directly: a failure of its own, or the failures of many others.
     fn closure(&self, node: &Node) -> Option<Closure> {
         match node.direct {
             DirectAccess::Works => None,
@@ -204,7 +208,8 @@ impl ScrapeRound {
     fn finish(&mut self, done: Result<Option<PollOutcome>, JoinError>) -> Result<(), Closed> {
         let asked = match done {
             Ok(asked) => asked.ok_or(Closed)?,
-            // A panic while asking: which node it was is lost with the task, so all are asked anew.
+            // A panic while asking: the task was lost, and with it the node's name, so all nodes are asked
+            // again.
             Err(_) => {
                 tracing::error!("asking a kubelet failed inside this program");
                 self.asked = JoinSet::new();
@@ -223,7 +228,7 @@ impl ScrapeRound {
         Ok(())
     }
 
-    /// What a request directly to one kubelet says of that way: of this node, and after several of all.
+    /// Learns from the result of a direct request: for this node, and after several failures for all.
     fn learn(&mut self, direct: Direct, now: Instant) -> DirectAccess {
         if direct == Direct::Answered {
             (self.failed_direct, self.closed) = (0, None);
@@ -240,13 +245,13 @@ impl ScrapeRound {
     fn due_again(&mut self, asked: &PollOutcome) -> Instant {
         let again = asked.started + self.pace.interval();
         match asked.outcome {
-            // A kubelet says nothing of the API server.
+            // A direct request says nothing about the API server.
             _ if !asked.proxied => return again,
             Outcome::Away => {
                 self.pace.hold(Duration::ZERO, Instant::now());
                 return Instant::now();
             }
-            // No proof that the API server is back: a node that hangs looks the same.
+            // A node that hangs looks the same, so this does not prove that the API server is back.
             Outcome::Late => {}
             Outcome::Failed | Outcome::Answered => self.pace.back(),
         }
@@ -265,7 +270,7 @@ impl Node {
         Self { address, direct: DirectAccess::Untried }
     }
 
-    /// What was learned of another address does not hold for this one.
+    /// Takes over the node's address. What is known of another address does not hold for this one.
     fn moved_to(&mut self, address: Option<IpAddr>) {
         if self.address != address {
             (self.address, self.direct) = (address, DirectAccess::Untried);

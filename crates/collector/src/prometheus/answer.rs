@@ -1,5 +1,6 @@
-//! Series → facts. Of one thing that two scrapes tell of, such as a claim that moved from one kubelet to another, the
-//! newer counts, and counts whole: the used bytes of one kubelet never meet the capacity of another.
+//! Decodes series into facts. If two scrape targets report on one thing, such as a claim that moved to
+//! another kubelet, the newer one counts as a whole: used bytes of one kubelet are never combined with the
+//! capacity of another.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,34 +20,36 @@ pub const VOLUMES: [&str; 4] = [
 ];
 pub const MEMORY: [&str; 3] =
     [super::query::RESIDENT, "kubevirt_vmi_memory_available_bytes", "kubevirt_vmi_memory_usable_bytes"];
-/// Amounts from here on are no amounts.
+/// Values from here on are not possible amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;
 
-/// Claims, or instances, that one query may tell of, for each scrape target.
+/// The maximum number of claims or instances that one query may return, counted per scrape target.
 pub const MOST_THINGS: usize = 1 << 16;
-/// Bytes of the names of what one query tells of: 64 for each thing.
+/// The maximum bytes of names in the result of one query: 64 for each thing.
 const MOST_TEXT: usize = MOST_THINGS << 6;
-/// Characters that are kept of a remark, and remarks of one answer.
+/// How many characters are kept of a remark, and how many remarks of an answer.
 const REMARK: usize = 200;
 const REMARKS: usize = 100;
 
-/// What one query gave, and what the server remarked on it.
+/// The result of one query, with the server's remarks on it.
 #[derive(Clone, Debug, Default)]
 pub struct Part<T> {
     pub found: T,
     pub remarks: Vec<String>,
-    /// Series of more things than are kept.
+    /// How many series were left out because they are of more things than are kept.
     pub left_out: usize,
-    /// Series that are not believed.
+    /// Series that are not trusted.
     pub foreign: Foreign,
 }
 
+/// The memory metrics of each instance.
 pub type Memory = HashMap<Key, Scrape<3>>;
+/// The CPU rate of each instance.
 pub type Cpu = HashMap<Key, Rate>;
-/// By the thing and its scrape target.
+/// Scrapes by thing and scrape target.
 pub type Scrapes<const N: usize> = BTreeMap<(Key, String), Scrape<N>>;
 
-/// Nanocores between the samples of one scrape target; none where there is but one sample.
+/// Nanocores between the samples of one scrape target; `None` if there is only one sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     at: Millis,
@@ -55,17 +58,17 @@ pub struct Rate {
     trusted_time: bool,
 }
 
-/// What one scrape target told of one thing: the amounts of the metrics that were looked for, in their order.
+/// What one scrape target reports on one thing: the amounts of the requested metrics, in their order.
 #[derive(Clone, Debug)]
 pub struct Scrape<const N: usize> {
     at: Millis,
     samples: [Option<(Millis, Option<u64>)>; N],
     node: Box<str>,
-    /// Its exporter is trusted.
+    /// Whether its exporter is trusted.
     trusted_time: bool,
 }
 
-/// The answer to a query of the `n`-th metric of a family.
+/// Decodes the answer to a query of the `n`-th metric of a family.
 pub fn scrapes<const N: usize>(
     answer: &[u8],
     n: usize,
@@ -97,7 +100,7 @@ pub fn scrapes<const N: usize>(
 }
 
 impl<T> Part<T> {
-    /// Takes in what is not `found`. That is given back.
+    /// Merges everything but `found`, and returns the `found` of the other.
     fn take_in(&mut self, other: Self) -> T {
         self.remarks.extend(other.remarks);
         self.left_out += other.left_out;
@@ -113,7 +116,7 @@ fn text_bytes((key, target): &(Key, String)) -> usize {
 }
 
 impl<const N: usize> Part<Scrapes<N>> {
-    /// Puts the answer for another metric of the family to those before it: together they are held to the bounds of one.
+    /// Merges the answer for another metric of the family. Together they are held to the bounds of one.
     pub fn merge_scrapes(&mut self, other: Self) {
         let mut texts: usize =
             self.found.iter().map(|(target, scrape)| text_bytes(target) + scrape.node.len()).sum();
@@ -130,7 +133,7 @@ impl<const N: usize> Part<Scrapes<N>> {
     }
 }
 
-/// Of each thing the newest scrape.
+/// Keeps the newest scrape of each thing.
 pub fn newest<const N: usize>(all: Part<Scrapes<N>>) -> Part<HashMap<Key, Scrape<N>>> {
     let mut chosen: HashMap<Key, Scrape<N>> = HashMap::new();
     for ((key, _), scrape) in all.found {
@@ -141,12 +144,14 @@ pub fn newest<const N: usize>(all: Part<Scrapes<N>>) -> Part<HashMap<Key, Scrape
     Part { found: chosen, remarks: all.remarks, left_out: all.left_out, foreign: all.foreign }
 }
 
+/// The newest figures of each volume.
 pub fn volumes(all: Part<Scrapes<4>>) -> Part<Vec<VolumeStats>> {
     let Part { found, remarks, left_out, foreign } = newest(all);
     let volumes = found.into_iter().map(|(claim, scrape)| scrape.volume(claim));
     Part { found: volumes.collect(), remarks, left_out, foreign }
 }
 
+/// Decodes the answer to the query of CPU counters into rates. `None` if it is no answer.
 pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut part = Part::<Cpu> { remarks: remarks(&answer), ..Part::default() };
@@ -163,7 +168,7 @@ pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
 }
 
 impl Part<Cpu> {
-    /// Of each instance the newest.
+    /// Adds a rate; of each instance the newest is kept.
     fn add(&mut self, key: Key, rate: Rate) {
         match self.found.get(&key) {
             None if self.found.len() == MOST_THINGS => self.left_out += 1,
@@ -172,7 +177,7 @@ impl Part<Cpu> {
         }
     }
 
-    /// Puts another answer to those before it.
+    /// Merges another answer.
     pub fn merge_rates(&mut self, other: Self) {
         for (key, rate) in self.take_in(other) {
             self.add(key, rate);
@@ -180,7 +185,8 @@ impl Part<Cpu> {
     }
 }
 
-/// Both parts of each instance. The time is that of the memory's sample, which is of the same scrape.
+/// Combines memory and CPU of each instance. The time is that of the memory sample, which is of the same
+/// scrape.
 pub fn instances(memory: Memory, mut cpu: Cpu) -> Vec<InstanceSample> {
     let mut samples = Vec::with_capacity(memory.len().max(cpu.len()));
     for (key, scrape) in memory {
@@ -245,7 +251,7 @@ impl<const N: usize> Scrape<N> {
         }
     }
 
-    /// What the same target told of other metrics.
+    /// Merges what the same target reports on other metrics.
     fn take_in(&mut self, other: Self) {
         self.trusted_time &= other.trusted_time;
         for (n, sample) in other.samples.into_iter().enumerate() {
@@ -261,7 +267,7 @@ impl<const N: usize> Scrape<N> {
 }
 
 impl Scrape<4> {
-    /// Its time is that of the used bytes: the others hardly change.
+    /// The figures of a volume. The time is that of the used bytes, since the others hardly change.
     fn volume(self, claim: Key) -> VolumeStats {
         VolumeStats {
             of: VolumeRef::Claim(claim),
@@ -280,12 +286,12 @@ impl Scrape<4> {
 mod tests {
     use super::*;
 
-    /// Everybody's; and the scrapers of one namespace are trusted.
+    /// All namespaces; exporters in the namespace `kubevirt` are trusted.
     fn scope(ours: Option<&[String]>) -> Scope {
         Scope { namespaces: ours.map(Into::into), trusted: [String::from("kubevirt")].into() }
     }
 
-    /// As each metric is asked for by its own name.
+    /// Decodes the series as if each metric were queried by its own name.
     fn families<const N: usize>(
         all: &[String],
         metrics: [&str; N],
@@ -312,7 +318,7 @@ mod tests {
             .into_bytes()
     }
 
-    /// `labels` are those that are not always there.
+    /// `labels` are those that only some series have.
     fn series(metric: &str, labels: &str, samples: &str) -> String {
         format!(r#"{{"metric":{{"__name__":"{metric}","namespace":"prod",{labels}}},"values":[{samples}]}}"#)
     }
@@ -367,7 +373,7 @@ mod tests {
         }
     }
 
-    /// Nanocores and window of `prod/web`.
+    /// The nanocores and the window of `prod/web`.
     fn rate(all: &[String]) -> (Option<u64>, u32) {
         let found = cpu(&json(all), &scope(None)).unwrap().found;
         let rate = found[&Key::new("prod", "web")];
@@ -430,7 +436,8 @@ mod tests {
         );
     }
 
-    /// thanos-io/thanos#1617: two Prometheus that scrape the same, whose series differ in a label that nobody deduplicates.
+    /// thanos-io/thanos#1617: two Prometheus servers scrape the same targets, and a label that is not
+    /// deduplicated tells their series apart.
     #[test]
     fn of_two_replicas_each_amount_is_the_newest() {
         let replica = |n: u8| format!(r#"{ON_N1},"prometheus_replica":"prometheus-k8s-{n}""#);
@@ -447,7 +454,7 @@ mod tests {
         assert_eq!(rate(&both), (Some(100_000_000), 30_000), "never twice");
     }
 
-    /// Only those tell of a clock: anybody else's page may give its samples any time.
+    /// Only their times are used to check a clock: others may report any time.
     #[test]
     fn samples_of_trusted_exporters_tell_a_clock() {
         let moved = |exporter: &str| {
@@ -463,7 +470,7 @@ mod tests {
         assert_eq!((trusted_time(&moved("prod")), trusted_time(&honoured)), ((true, true), (false, false)));
     }
 
-    /// As a server would send that means harm, or a tenant whose exporters are scraped.
+    /// A malicious server could send this, or a tenant whose exporters are scraped.
     #[test]
     fn names_that_take_megabytes_are_left_out_and_counted() {
         const SERIES: usize = 3 * MOST_TEXT / 500;
@@ -478,7 +485,7 @@ mod tests {
         let texts: usize = claims.found.keys().map(|(key, target)| key.name.len() + target.len()).sum();
         assert!(texts <= MOST_TEXT && texts > MOST_TEXT / 2, "{texts}");
         assert_eq!(claims.found.len() + claims.left_out, SERIES);
-        // Nor do the answers for other metrics make it more.
+        // Answers for other metrics do not increase it.
         let others: Vec<String> =
             (SERIES..2 * SERIES).map(|n| series(VOLUMES[1], &labels(n), r#"[30,"1"],[60,"1"]"#)).collect();
         let part = |n, all: &[String]| scrapes::<4>(&json(all), n, &scope(None), NameLabel::Claim).unwrap();
@@ -501,12 +508,12 @@ mod tests {
         assert!(of_claims(&json(&[])).unwrap().found.is_empty());
     }
 
-    /// It is decoded as a whole, away from what waits for others. `cargo test --release --features ssr --lib
-    /// ten_thousand_claims -- --nocapture` says how long that takes.
+    /// Answers are decoded as a whole, on another thread than those that wait.
+    /// `cargo test --release -p collector ten_thousand_claims -- --nocapture` prints how long that takes.
     #[test]
     fn the_answer_for_ten_thousand_claims_is_decoded_in_time() {
         const CLAIMS: usize = 10_000;
-        // 3 minutes at a scrape each 15 s.
+        // 3 minutes of scrapes at 15 s.
         let samples: Vec<String> =
             (0..12).map(|n| format!(r#"[{},"{}"]"#, 1_700_000_000 + n * 15, 5_000_000_000u64 + n)).collect();
         let samples = samples.join(",");

@@ -1,4 +1,5 @@
-//! The HTTP API for the length of one round: how it is reached, as whom, and how a query is sent.
+//! The HTTP API of Prometheus, opened for one round: its address, credentials and tenant, and how queries are
+//! sent.
 
 use std::sync::{
     Arc,
@@ -24,17 +25,18 @@ use i18n::{key, msg};
 use model::{Millis, message::Key, reason::Reason};
 use wukong_core::archive::Times;
 
-/// What a person should look at when Prometheus refuses.
+/// The name of the credentials that a person should check when Prometheus refuses them.
 pub const CREDENTIALS: Key = key!(collect.token_or_password);
-/// Bytes of a query that is sent in the address: many proxies refuse longer ones.
+/// Bytes of the longest query that is sent in the URL: many proxies refuse longer ones.
 const LONGEST_ADDRESS: usize = 4 << 10;
 
+/// Prometheus as an HTTP peer, with its limits and proxy.
 pub fn site(config: &PrometheusConfig, collect: &CollectConfig, budget: Budget) -> Site {
     let limits = SiteLimits { deadline: config.deadline, limit: collect.answer_limit, budget };
     Site::new("Prometheus", config.url.clone(), config.ca.clone(), limits).through(&collect.proxies)
 }
 
-/// Whose series are looked for, and whom to believe.
+/// Which namespaces are wanted, and which exporters are trusted.
 pub fn scope(config: &PrometheusConfig, collect: &CollectConfig) -> Scope {
     Scope {
         namespaces: collect.namespaces.as_deref().map(Arc::from),
@@ -42,7 +44,7 @@ pub fn scope(config: &PrometheusConfig, collect: &CollectConfig) -> Scope {
     }
 }
 
-/// Reads the credentials anew for each round.
+/// Opens the API for one round. Reads the credentials again.
 pub async fn open(
     site: &mut Site,
     config: &PrometheusConfig,
@@ -60,8 +62,8 @@ pub async fn open(
     })
 }
 
-/// The server has refused the parameter `timeout`: it is not sent again. Google Managed Prometheus refuses each parameter that it does
-/// not know.
+/// Whether the server has refused the parameter `timeout`, so that it is not sent again: Google Managed
+/// Prometheus refuses parameters that it does not know.
 #[derive(Clone, Debug, Default)]
 pub struct PlainQueries(Arc<AtomicBool>);
 
@@ -75,11 +77,11 @@ impl PlainQueries {
     }
 }
 
-/// The API for the length of one round.
+/// The API, opened for one round.
 pub struct Api {
     pub session: Session,
     headers: HeaderMap,
-    /// After which the server need not go on: nobody waits any more.
+    /// The deadline in Prometheus' format: after this time nobody waits for the answer.
     timeout: String,
     pub scope: Arc<Scope>,
     plain: PlainQueries,
@@ -87,7 +89,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Values at each of the times.
+    /// Sends a range query for values at these times.
     pub async fn range<T: Send + 'static>(
         &self,
         query: &str,
@@ -100,7 +102,8 @@ impl Api {
         }
     }
 
-    /// The same of all VMs. Where that is too much, the namespace with the most of it is oversized from now on: the next question is without it.
+    /// Sends a range query for all VMs. If the answer is too large, this fails, and the namespace that takes
+    /// the most bytes counts as oversized from now on: the next query excludes it.
     pub async fn range_of_all<T: Send + 'static>(
         &self,
         metric: &str,
@@ -129,6 +132,7 @@ impl Api {
         url
     }
 
+    /// Decodes the answer with the scope. Fails if `decode` returns `None`.
     pub async fn decode<T: Send + 'static>(
         &self,
         reply: Reply,
@@ -138,9 +142,9 @@ impl Api {
         reply.decode(move |answer| decode(answer, &scope)).await
     }
 
-    /// With `start`, the start of an answer that is too large.
+    /// Sends a query. If `start` is set, an answer that is too large is a success with its start.
     pub async fn fetch(&self, url: Url, query: &str, start: bool) -> Result<FetchOutcome, Failure> {
-        // Another query may learn it meanwhile: what counts is how this one was sent.
+        // Another query may set `plain` meanwhile, so the way in which this one was sent is remembered.
         let with_timeout = !self.plain.is_set();
         let mut fetched = self.session.fetch(self.request(&url, query, with_timeout), start).await;
         if with_timeout && fetched.as_ref().is_err_and(is_unknown_parameter) {
@@ -152,7 +156,7 @@ impl Api {
         fetched
     }
 
-    /// With a query that is too long for an address as a form.
+    /// The request for a query; a query that is too long for a URL is sent as a form.
     fn request(&self, url: &Url, query: &str, with_timeout: bool) -> reqwest::RequestBuilder {
         let timeout = with_timeout.then_some(("timeout", self.timeout.as_str()));
         let mut url = url.clone();
@@ -173,7 +177,8 @@ impl Api {
     }
 }
 
-/// Prometheus itself says what is wrong with a query in a form of its own, and then asking once more is of no use.
+/// Whether the failure may be about an unknown parameter. Prometheus' own errors have a known format; unless
+/// they name the timeout, a retry is useless.
 fn is_unknown_parameter(failure: &Failure) -> bool {
     match failure {
         Failure::Refused { code, says, .. } => {
@@ -183,12 +188,12 @@ fn is_unknown_parameter(failure: &Failure) -> bool {
     }
 }
 
-/// Unix seconds.
+/// Milliseconds as seconds since the epoch.
 fn seconds(millis: Millis) -> String {
     format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
 }
 
-/// Whom to ask as, and for which tenant.
+/// The headers for credentials and tenant.
 async fn headers(config: &PrometheusConfig) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     if let Some(authorization) = authorization(config).await? {

@@ -1,41 +1,43 @@
-//! Whose figures a series has.
+//! Decides which object a series is about.
 //!
-//! A scrape writes labels of its target into each series. Where the exporter has a label of the same name, Prometheus moves that one to
-//! `exported_…` (`resolveConflictingExposedLabels` in scrape/scrape.go), unless the scrape says `honorLabels`. So the `namespace`
-//! of a series is the exporter's namespace, or what the exporter says; and `exported_namespace` is always the word of the exporter.
-//! Anybody may run an exporter of `kubevirt_vmi_…{namespace="victim"}`: it counts only if the exporter is KubeVirt's or a kubelet's.
+//! A scrape adds labels of its target to each series. If the exporter has a label of the same name,
+//! Prometheus renames the exporter's to `exported_…` (`resolveConflictingExposedLabels` in scrape/scrape.go),
+//! unless `honorLabels` is set. So the label `namespace` is the exporter's namespace, or what the exporter
+//! claims; and `exported_namespace` is always what the exporter claims. Anybody may run an exporter of
+//! `kubevirt_vmi_…{namespace="victim"}`: its claim counts only if it is KubeVirt's or a kubelet's.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::k8s::{prometheus::Labels, text::is_identifier};
 use wukong_core::observation::Key;
 
-/// Namespaces of scrapes that are counted by name. The others are counted together.
+/// How many namespaces of exporters are counted by name. The others are counted together.
 const MOST_NAMED: usize = 100;
 
-/// Whose series are looked for, and whom to believe.
+/// Which namespaces are wanted, and which exporters are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// None: all namespaces.
+    /// `None` means all namespaces.
     pub namespaces: Option<Arc<[String]>>,
-    /// Namespaces of exporters whose `exported_` labels count.
+    /// The namespaces of exporters whose `exported_` labels count.
     pub trusted: Arc<[String]>,
 }
 
-/// What a series is of.
+/// The object that a series is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity<'a> {
     Known(Key),
-    /// An exporter in this namespace names another one.
+    /// An exporter in this namespace, which is not trusted, names another namespace.
     Foreign(&'a str),
-    /// Of another namespace than is looked for, or of no possible name.
+    /// The series is about another namespace than is wanted, or its names are not possible.
     Other,
 }
 
-/// Series of exporters that are not trusted and name another namespace than their own, by that of the exporter.
+/// How many series are of exporters that are not trusted and name another namespace, by the exporter's
+/// namespace.
 pub type Foreign = BTreeMap<String, usize>;
 
-/// The label that names the thing.
+/// Which label names the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameLabel {
     Instance,
@@ -43,6 +45,7 @@ pub enum NameLabel {
 }
 
 impl Scope {
+    /// Decides which object the series with these labels is about.
     pub fn identify<'a>(&self, labels: &'a Labels<'_>, label: NameLabel) -> Identity<'a> {
         let trusted = self.trusts(&labels.namespace);
         let exported = &*labels.exported_namespace;
@@ -61,7 +64,8 @@ impl Scope {
         if is_ours && named { Identity::Known(Key::new(namespace, name)) } else { Identity::Other }
     }
 
-    /// The node of what was measured: a scrape may write the node of its target into that place.
+    /// The node of the measured object; empty if unknown. A scrape may overwrite this label with the node of
+    /// its target.
     pub fn node<'a>(&self, labels: &'a Labels<'_>) -> &'a str {
         let exported = &*labels.exported_node;
         let node =
@@ -69,7 +73,7 @@ impl Scope {
         if is_identifier(node) { node } else { "" }
     }
 
-    /// The key of a series, should it be one of ours; counts those that are not to be believed.
+    /// The key of the object if it is one of ours. Counts series that are not trusted in `foreign`.
     pub fn key(&self, labels: &Labels<'_>, label: NameLabel, foreign: &mut Foreign) -> Option<Key> {
         match self.identify(labels, label) {
             Identity::Known(key) => Some(key),
@@ -83,7 +87,7 @@ impl Scope {
         }
     }
 
-    /// Whether exporters in this namespace may speak for others.
+    /// Whether exporters in this namespace may report on other namespaces.
     pub fn trusts(&self, namespace: &str) -> bool {
         !namespace.is_empty() && self.trusted.iter().any(|trusted| trusted == namespace)
     }
@@ -110,7 +114,7 @@ mod tests {
         }
     }
 
-    /// kubevirt/kubevirt#3125 and its relatives.
+    /// kubevirt/kubevirt#3125 and similar reports.
     #[test]
     fn a_series_is_of_what_its_exporter_may_speak_for() {
         for (labels, ours, want) in [
@@ -144,7 +148,8 @@ mod tests {
         }
         let claim = r#"{"namespace":"kube-system","exported_namespace":"prod","persistentvolumeclaim":"r"}"#;
         assert_eq!(identified(claim, &["prod"], NameLabel::Claim), "prod/r");
-        // kubernetes-monitoring/kubernetes-mixin#105, #169: kubelets' own claims, and those of a scrape that keeps the kubelet's labels.
+        // kubernetes-monitoring/kubernetes-mixin#105, #169: claims of the kubelet's own namespace, and those
+        // of a scrape that keeps the kubelet's labels.
         let own = r#"{"namespace":"kube-system","job":"kubelet","persistentvolumeclaim":"registry-cache"}"#;
         assert_eq!(identified(own, &[], NameLabel::Claim), "kube-system/registry-cache");
         assert_eq!(identified(own, &["prod"], NameLabel::Claim), "other");

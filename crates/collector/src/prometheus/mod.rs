@@ -1,8 +1,9 @@
-//! A Prometheus-compatible API: one instant query a round for each metric, whatever the number of VMs, and two with
-//! `--namespace`; the past is asked for in [`range`]. Exporters whose series make an answer too large are asked for separately ([`oversized`]).
+//! The Prometheus source: one instant query per metric and round, whatever the number of VMs, and two with
+//! `--namespace`. [`range`] asks for the past; [`oversized`] handles exporters whose series make an answer
+//! too large.
 //!
-//! Each asks for the samples of the last minutes, not for "the value now": only so does a value come with its own
-//! time, which tells how old it is, and which of two kubelets spoke last.
+//! Each query asks for the samples of the last minutes and not for the current value: only samples have their
+//! own time, which tells how old they are and which of two kubelets reported last.
 
 pub(super) mod answer;
 mod api;
@@ -48,26 +49,27 @@ use wukong_core::observation::{
     Observation, PrometheusFacts, SourceError, VolumeGap, VolumeRef, VolumeStats,
 };
 
-/// Shown of what a server remarks, and of the namespaces whose series are not believed.
+/// How many remarks of a server are shown, and how many namespaces with series that are not trusted.
 const REMARKS: usize = 5;
 const FOREIGN: usize = 3;
 
+/// The poll of a Prometheus-compatible API.
 pub struct Prometheus {
     site: Site,
     config: PrometheusConfig,
     scope: Scope,
     plain: PlainQueries,
     oversized: OversizedNamespaces,
-    /// None: not asked for disks.
+    /// `None` if it is not a source of disk figures.
     disks: Option<Disks>,
 }
 
-/// The volumes of the last answer. They stand until the next: each has a time of its own.
+/// The volumes of the last answer. They stay valid until the next one, since each has its own time.
 struct Disks {
     interval: Duration,
     due: Instant,
     last: Part<Vec<VolumeStats>>,
-    /// Why a volume may not be among them.
+    /// Why a volume may be missing.
     gaps: Vec<VolumeGap>,
 }
 
@@ -84,7 +86,7 @@ impl Prometheus {
         }
     }
 
-    /// The queries side by side. A round is a failure when none of them was answered.
+    /// Sends the queries concurrently. The round fails if none of them was answered.
     async fn ask(&mut self) -> Result<PrometheusFacts, Failure> {
         let api = open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await?;
         let queries = Queries { matchers: &self.config.matchers, scope: &self.scope };
@@ -105,8 +107,9 @@ impl Prometheus {
         Ok(self.facts(memory, cpu, warnings))
     }
 
-    /// A volume of which one metric is not known would be taken for another: it is told whole, or as it was. Of an oversized namespace nothing is
-    /// told, and where its exporters are trusted nothing of any trusted exporter.
+    /// Takes over the volumes of a round. A volume without one of its metrics would be taken for another kind
+    /// of volume, so it is reported completely or as before. Volumes of an oversized namespace are not
+    /// reported; if its exporters are trusted, no volume of any trusted exporter is.
     fn take_volumes(&mut self, volumes: Gathered<Scrapes<4>>, started: Instant, tally: &mut Tally) {
         let too_large = volumes.too_large.clone();
         let lacks_trusted = too_large.keys().any(|namespace| self.scope.trusts(namespace));
@@ -125,7 +128,7 @@ impl Prometheus {
         }
     }
 
-    /// Why a volume may be missing. What a trusted exporter says may be of any namespace.
+    /// Why volumes may be missing. A trusted exporter may report on any namespace, so its gaps have none.
     fn gaps(&self, volumes: &Gathered<Scrapes<4>>) -> Vec<VolumeGap> {
         let any = |error: SourceError| VolumeGap { error, namespaces: Vec::new() };
         let failed = volumes.failures.iter().map(|failure| any(self.site.describe(CREDENTIALS, failure)));
@@ -189,7 +192,7 @@ impl Disks {
     }
 }
 
-/// What came of a round's queries.
+/// The combined result of a round's queries.
 #[derive(Default)]
 struct Tally {
     answered: bool,
@@ -199,7 +202,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// What a part's queries gave. Each that failed is told, once.
+    /// Adds the result of a part's queries. Each failure is reported once.
     fn count<T>(&mut self, part: Key, gathered: Gathered<T>, site: &Site) -> Part<T> {
         for failure in gathered.failures {
             let why = site.describe(CREDENTIALS, &failure).detail;
@@ -227,7 +230,7 @@ impl Tally {
     }
 }
 
-/// The namespaces of exporters that name others, the most series first.
+/// The namespaces of exporters that name other namespaces, those with the most series first.
 fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) -> Vec<Message> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (namespace, count) in foreign {
@@ -242,7 +245,7 @@ fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) 
     counts.into_iter().take(FOREIGN).map(say).collect()
 }
 
-/// A namespace whose series alone are more than is read.
+/// Describes a namespace whose series alone are larger than the limit.
 fn describe_too_large(namespace: &str, limit: usize) -> Message {
     let namespace = if is_identifier(namespace) { namespace } else { "" };
     msg!(collect.too_large_series, namespace = namespace, bytes = limit.to_string())

@@ -1,5 +1,6 @@
-//! Namespaces whose exporters make an answer larger than what is read. They are left out of the query for all and asked for one by one, so that each
-//! costs itself alone. The start of the answer tells which they are: no query tells how many bytes series take.
+//! Namespaces whose exporters make an answer too large. They are excluded from the query for all namespaces
+//! and queried one by one, so that each affects only itself. They are found by the start of the answer, since
+//! no query tells how many bytes series take.
 
 use std::{
     borrow::Cow,
@@ -13,31 +14,34 @@ use tokio::time::Instant;
 
 use crate::k8s::{prometheus::exporter_namespace, text::is_identifier};
 
-/// A namespace is asked for with all others again after this time: its exporters may have been repaired.
+/// After this time a namespace is queried together with all others again: its exporters may have been fixed.
 const SEPARATE_FOR: Duration = Duration::from_secs(600);
-/// One that is too large by itself is asked for again after this time, then after twice that.
+/// After this time a namespace that is too large by itself is queried again, then after twice that, and so
+/// on.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
-/// Namespaces of one metric that are asked for by themselves. With more, the answer for all stays too large.
+/// The maximum number of namespaces per metric that are queried by themselves. With more, the answer stays
+/// too large.
 const MOST_SEPARATE: usize = 16;
-/// Comes before the series of every answer, and before anything that an exporter has written.
+/// Precedes the series in every answer, and anything that an exporter wrote.
 const SERIES: &[u8] = br#""result":["#;
 const LABEL: &[u8] = br#""namespace":""#;
 
 type Metrics = HashMap<String, BTreeMap<String, Entry>>;
 
-/// By metric and namespace. Clones share what was learned.
+/// The oversized namespaces by metric. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct OversizedNamespaces(Arc<Mutex<Metrics>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     until: Instant,
-    /// It is too large by itself: when it is asked for again, and after how long.
+    /// Set if it is too large by itself: when it is queried again, and the wait until then.
     too_large: Option<(Instant, Duration)>,
 }
 
 impl OversizedNamespaces {
-    /// The namespaces that are left out of the query for all; true of those that are too large by themselves, and so not asked for now.
+    /// The namespaces that are excluded from the query for all. True means too large by itself, and not to be
+    /// queried now.
     pub fn list(&self, metric: &str) -> Vec<(String, bool)> {
         let now = Instant::now();
         let mut all = self.lock();
@@ -47,12 +51,12 @@ impl OversizedNamespaces {
         known.iter().map(|(namespace, entry)| (namespace.clone(), is_refused(entry))).collect()
     }
 
-    /// Their names alone.
+    /// The names of these namespaces.
     pub fn names(&self, metric: &str) -> Vec<String> {
         self.list(metric).into_iter().map(|(namespace, _)| namespace).collect()
     }
 
-    /// False where that changes nothing: it was left out already, or too many are.
+    /// Adds a namespace. False if nothing changes: it was excluded already, or too many are.
     pub fn add(&self, metric: &str, namespace: String) -> bool {
         let mut all = self.lock();
         let known = all.entry(metric.to_owned()).or_default();
@@ -64,7 +68,7 @@ impl OversizedNamespaces {
         true
     }
 
-    /// It is too large by itself.
+    /// Records that the namespace is too large by itself.
     pub fn mark_too_large(&self, metric: &str, namespace: &str) {
         if let Some(entry) = self.lock().get_mut(metric).and_then(|known| known.get_mut(namespace)) {
             let wait = entry.too_large.map_or(FIRST_RETRY, |(_, wait)| wait * 2);
@@ -72,7 +76,7 @@ impl OversizedNamespaces {
         }
     }
 
-    /// What fills the answers is no namespace: none is left out any more.
+    /// Forgets all namespaces of a metric: the answers are too large for another reason.
     pub fn forget(&self, metric: &str) {
         self.lock().remove(metric);
     }
@@ -82,8 +86,8 @@ impl OversizedNamespaces {
     }
 }
 
-/// The namespace whose series take the most bytes of an answer, or of its start. None where no series can be read, or most are of what cannot be
-/// the name of a namespace.
+/// The namespace whose series take the most bytes of an answer or of its start. `None` if no series can be
+/// read, or if most bytes are of series whose namespace is not a possible name.
 pub fn heaviest(answer: &[u8]) -> Option<String> {
     let begin = answer.windows(SERIES.len()).position(|window| window == SERIES)?;
     let mut rest = &answer[begin + SERIES.len()..];
@@ -102,7 +106,8 @@ pub fn heaviest(answer: &[u8]) -> Option<String> {
     weights.into_iter().max_by_key(|(_, bytes)| *bytes)?.0.map(Cow::into_owned)
 }
 
-/// The namespace of a series whose end is missing: one may be larger than all that is read. Within a text its quotes would be escaped.
+/// The namespace of a series that is cut off, which may be larger than all that is read. Inside a string the
+/// quotes of the searched label would be escaped.
 fn namespace_of_unfinished(series: &[u8]) -> Option<&str> {
     let at = series.windows(LABEL.len()).position(|window| window == LABEL)?;
     let value = &series[at + LABEL.len()..];
@@ -110,7 +115,7 @@ fn namespace_of_unfinished(series: &[u8]) -> Option<&str> {
     std::str::from_utf8(&value[..end]).ok().filter(|namespace| is_possible(namespace))
 }
 
-/// Series may have no namespace.
+/// Whether this can be a namespace. Series without a namespace are possible.
 fn is_possible(namespace: &str) -> bool {
     namespace.is_empty() || is_identifier(namespace)
 }
@@ -134,12 +139,12 @@ mod tests {
             (0..50).map(|_| series("prod", 10)).chain([series("evil", 5000), series("dev", 100)]).collect();
         let whole = answer(&all);
         assert_eq!(heaviest(whole.as_bytes()).as_deref(), Some("evil"));
-        // Cut in the middle of a series: what is whole counts.
+        // The answer is cut in the middle of a series: only complete series count.
         let cut = &whole[..whole.find("evil").unwrap()];
         assert_eq!(heaviest(cut.as_bytes()).as_deref(), Some("prod"));
         let unlabelled = r#"{"data":{"result":[{"metric":{},"values":[]},{"metric":7},{"x"#;
         assert_eq!(heaviest(unlabelled.as_bytes()).as_deref(), Some(""));
-        // One series that is larger than all that is read.
+        // One series is larger than everything that is read.
         let cut = r#"{"data":{"result":[{"metric":{"namespace":"prod"}},{"metric":{"a":"\"namespace\":\"dev\"","namespace":"evil","z":"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"#;
         assert_eq!(heaviest(cut.as_bytes()).as_deref(), Some("evil"));
         for nothing in
@@ -149,7 +154,7 @@ mod tests {
         }
         let long = [series("prod", 10), series(&"x".repeat(300), 100)];
         assert_eq!(heaviest(answer(&long).as_bytes()), None, "no namespace has that name");
-        // As some servers write it.
+        // Some servers write white space between series.
         let spaced = "{\"data\":{\"result\":[ {\"metric\":{\"namespace\":\"a\"}} ,\n {\"metric\":{\"namespace\":\"b\",\"x\":\"yyyyyyyyyyyyyyyyyyyyyyyyyy\"}}]}}";
         assert_eq!(heaviest(spaced.as_bytes()).as_deref(), Some("b"));
     }

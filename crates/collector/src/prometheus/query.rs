@@ -1,6 +1,7 @@
-//! The queries: one for each metric by its exact name, held to the namespaces and labels that are ours.
+//! Builds the queries: one per metric by its exact name, restricted to the wanted namespaces and labels.
 //!
-//! No regular expression stands on `__name__`: Google Managed Prometheus refuses one, and others make one figure of several metrics.
+//! `__name__` is never matched by a regular expression: Google Managed Prometheus refuses that, and others
+//! add up several metrics to one figure.
 
 use std::fmt::Write;
 
@@ -10,14 +11,14 @@ use super::{
 };
 use wukong_core::archive::Of;
 
-/// How far back samples are looked for: two scrapes at the slowest that is common (one a minute), and of the most
-/// frequent (15 s) no more than an answer for 10,000 claims can hold.
+/// How far back samples are requested: two scrapes at the slowest common interval (one minute). At the
+/// fastest (15 s), the answer for 10,000 claims still fits.
 const SAMPLES: &str = "3m";
-/// Bytes of the claims that one query names. An address that is longer is refused by proxies before Prometheus: the
-/// claims of the whole namespace are asked for then.
+/// Bytes of the claims that one query names. Proxies refuse longer URLs; in that case all claims of the
+/// namespace are requested.
 const LONGEST_LIST: usize = 4 << 10;
 
-/// Builds queries of one Prometheus.
+/// Builds the queries for one Prometheus.
 pub struct Queries<'a> {
     pub matchers: &'a [(String, String)],
     pub scope: &'a Scope,
@@ -25,18 +26,18 @@ pub struct Queries<'a> {
 
 /// The queries for the samples of one metric.
 pub struct Samples {
-    /// What exporters say of the namespace that they are scraped in, or that they name.
+    /// Series whose own label `namespace` is wanted.
     pub own: String,
-    /// With `--namespace`: what trusted exporters say of ours, where the scrape moved their label.
+    /// With `--namespace`: series of trusted exporters that name a wanted namespace in `exported_namespace`.
     pub moved: Option<String>,
 }
 
-/// The queries of the past. What tells scrapes apart is added up to nothing: one series for each thing, and of CPU one
-/// for each node, since each has a counter of its own.
+/// The queries of the past. Labels that only tell scrapes apart are aggregated away: one series per thing,
+/// and for CPU one per node, since each node has its own counter.
 pub struct Past {
     pub cpu: String,
     pub memory: String,
-    /// What is used, and of how much; none where no claim is wanted.
+    /// Used bytes and capacity; `None` if no claim is wanted.
     pub volumes: Option<[String; 2]>,
 }
 
@@ -45,13 +46,14 @@ pub const RESIDENT: &str = "kubevirt_vmi_memory_resident_bytes";
 pub const USED: &str = "kubelet_volume_stats_used_bytes";
 pub const CAPACITY: &str = "kubelet_volume_stats_capacity_bytes";
 
-/// The labels by which a series is known, and those that a scrape moves them to.
+/// The labels that identify a series, and the labels that a scrape renames them to.
 const INSTANCE_LABELS: &str = "namespace,exported_namespace,name,exported_name";
 const CLAIM_LABELS: &str =
     "namespace,exported_namespace,persistentvolumeclaim,exported_persistentvolumeclaim";
 
 impl Queries<'_> {
-    /// The samples of one metric: one query, or with `--namespace` one for each label that may name ours. Of exporters in the namespaces `apart` none.
+    /// The samples of one metric: one query, or with `--namespace` one per label that may name a wanted
+    /// namespace. Exporters in the namespaces `apart` are excluded.
     pub fn samples(&self, metric: &str, apart: &[String]) -> Samples {
         let ours = self.scope.namespaces.as_deref();
         let own = ours.map(|ours| matcher("namespace", ours)).into_iter().chain(none_of(apart));
@@ -63,7 +65,7 @@ impl Queries<'_> {
         }
     }
 
-    /// The samples that exporters of this namespace alone have.
+    /// The samples of exporters in this namespace only.
     pub fn samples_of(&self, metric: &str, namespace: &str) -> String {
         let ours = self.scope.namespaces.as_deref().map(|ours| matcher("namespace", ours));
         let all: Vec<String> = ours.into_iter().chain([matcher("namespace", &[namespace])]).collect();
@@ -74,7 +76,7 @@ impl Queries<'_> {
         format!("{}[{SAMPLES}]", self.selector(metric, place))
     }
 
-    /// The past of all VMs is without the oversized namespaces.
+    /// The queries of the past. Those for all VMs exclude the oversized namespaces.
     pub fn past(&self, of: &Of, oversized: &OversizedNamespaces) -> Past {
         let volumes = |claims: Option<&[String]>| {
             let of_metric = |metric: &str| {
@@ -99,8 +101,8 @@ impl Queries<'_> {
         }
     }
 
-    /// The series of a metric in the namespaces that are wanted. A trusted scrape may have moved the label of the namespace, and that of the
-    /// name too.
+    /// Selects the series of a metric in the wanted namespaces. The scrape of a trusted exporter may have
+    /// renamed the label of the namespace, and that of the name as well.
     fn series(
         &self,
         metric: &str,
@@ -141,12 +143,13 @@ impl Queries<'_> {
         selectors.join(" or ")
     }
 
-    /// None where no exporter is trusted: a matcher for no value matches series without the label.
+    /// A matcher for trusted exporters. `None` if there are none: a matcher for the empty value would match
+    /// series without the label.
     fn trusted(&self) -> Option<String> {
         (!self.scope.trusted.is_empty()).then(|| matcher("namespace", &self.scope.trusted[..]))
     }
 
-    /// `metric{cluster="a",namespace=~"prod|dev"}`
+    /// A selector such as `metric{cluster="a",namespace=~"prod|dev"}`.
     fn selector(&self, metric: &str, matchers: &[String]) -> String {
         let own = self.matchers.iter().map(|(label, value)| matcher(label, std::slice::from_ref(value)));
         let all: Vec<String> = own.chain(matchers.iter().cloned()).collect();
@@ -166,13 +169,13 @@ fn instance(of: &Of) -> Option<&[String]> {
     }
 }
 
-/// A matcher for exporters of other namespaces than these.
+/// A matcher that excludes exporters in these namespaces.
 fn none_of(namespaces: &[String]) -> Option<String> {
     let literals: Vec<String> = namespaces.iter().map(|namespace| literal(namespace)).collect();
     (!literals.is_empty()).then(|| format!(r#"namespace!~"{}""#, escaped(&literals.join("|"))))
 }
 
-/// A matcher for exactly these values: names are texts, whatever a pattern would make of them.
+/// A matcher for exactly these values, never as patterns.
 fn matcher(label: &str, values: &[impl AsRef<str>]) -> String {
     match values {
         [value] => format!(r#"{label}="{}""#, escaped(value.as_ref())),
@@ -183,10 +186,11 @@ fn matcher(label: &str, values: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// What means something in RE2 outside of brackets (`regexp.QuoteMeta` of Go, which Prometheus' patterns are read by).
+/// Characters with a special meaning in RE2 outside of brackets (`regexp.QuoteMeta` of Go, whose syntax
+/// Prometheus uses).
 const META: &str = r"\.+*?()|[]{}^$";
 
-/// A text as a regular expression that matches it alone.
+/// A regular expression that matches only this text.
 fn literal(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
@@ -198,7 +202,8 @@ fn literal(text: &str) -> String {
     quoted
 }
 
-/// The inside of a string in double quotes (`strutil.Unquote` of Prometheus: a line's end must be escaped).
+/// Escapes a value for a string in double quotes (`strutil.Unquote` of Prometheus: line breaks must be
+/// escaped).
 fn escaped(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }

@@ -1,4 +1,5 @@
-//! The past, by range queries: for one VM when somebody looks, for all of them in pieces after a start.
+//! Answers questions about the past with range queries: for one VM when a page shows it, and for all VMs in
+//! pieces after a start.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,23 +29,23 @@ use wukong_core::{
     observation::Key,
 };
 
-/// Amounts from here on are no amounts.
+/// Values from here on are not possible amounts.
 const ABSURD: f64 = (1u64 << 63) as f64;
-/// Points of one answer: 16 bytes each are held. More series than were asked for come from a matcher that lets too much in,
-/// or from a scraped page that invents them.
+/// The maximum number of points per answer; each takes 16 bytes. More series than requested come from a
+/// matcher that is too wide, or from an exporter that invents them.
 const MOST_POINTS: usize = 1 << 21;
-/// What is held of a track beside its points, in points.
+/// The memory of a track besides its points, as a number of points.
 const TRACK_POINTS: usize = 16;
 
 type AnsweredQuestion = (Reply, Result<RangeResults, Failure>);
 
-/// What the queries of one question gave, and why some of them gave nothing.
+/// The result of the queries for one question, and the failures of some of them.
 struct RangeResults {
     recording: Recording,
     failures: Vec<Failure>,
 }
 
-/// Answers questions about the past, as many at a time as their queue gives places.
+/// Answers questions about the past, as many at a time as their queue has places.
 pub struct PrometheusHistory {
     site: Site,
     config: PrometheusConfig,
@@ -54,7 +55,7 @@ pub struct PrometheusHistory {
 }
 
 impl PrometheusHistory {
-    /// None where no Prometheus is configured.
+    /// `None` if no Prometheus is configured.
     pub fn new(collect: &CollectConfig, budget: Budget) -> Option<Self> {
         let config = collect.prometheus.clone()?;
         let site = site(&config, collect, budget);
@@ -68,7 +69,7 @@ impl PrometheusHistory {
         })
     }
 
-    /// Runs until shut down.
+    /// Answers questions until `shutdown`.
     pub async fn run(mut self, mut questions: Questions, shutdown: CancellationToken) {
         let mut asked: JoinSet<Option<AnsweredQuestion>> = JoinSet::new();
         loop {
@@ -90,7 +91,7 @@ impl PrometheusHistory {
         };
         asked.spawn(async move {
             tokio::select! {
-                // Nobody waits for it any more.
+                // Nobody waits for the answer any more.
                 () = reply.closed() => None,
                 answer = ask(&api, &queries, &of, times) => Some((reply, answer)),
             }
@@ -109,7 +110,7 @@ impl PrometheusHistory {
     }
 }
 
-/// How the answer to a query is read.
+/// How the answer to a query is decoded.
 #[derive(Clone, Copy)]
 enum Figure {
     Cpu,
@@ -118,7 +119,7 @@ enum Figure {
 }
 
 impl Figure {
-    /// The times that are asked for: the growth of a counter takes one more.
+    /// The times to request: the growth of a counter needs one more at the beginning.
     fn asked(self, times: Times) -> Times {
         match self {
             Self::Cpu => Times { from: times.from - times.step, count: times.count + 1, ..times },
@@ -152,7 +153,7 @@ impl Figure {
         }
     }
 
-    /// Asks once more, with a longer step, should the server not give as many points.
+    /// Asks, and once more with a longer step if the server refuses that many points.
     async fn ask_as_fine_as_it_gives(
         self,
         api: &Api,
@@ -170,10 +171,11 @@ impl Figure {
     }
 }
 
-/// What a longer step is of the one that was too short.
+/// The factor by which a step that was too short is lengthened.
 const COARSER: Millis = 4;
 
-/// Prometheus gives 11,000 points of a series, VictoriaMetrics `-search.maxPointsPerTimeseries`; either may be set lower by who runs it.
+/// Whether the server refuses that many points. Prometheus returns at most 11,000 per series, VictoriaMetrics
+/// `-search.maxPointsPerTimeseries`; an operator may set lower limits.
 fn is_too_fine(failure: &Failure) -> bool {
     let says_so = |line: &str| {
         ["maximum resolution", "maxPointsPerTimeseries", "too many points"]
@@ -183,13 +185,14 @@ fn is_too_fine(failure: &Failure) -> bool {
     matches!(failure, Failure::Refused { code, says, .. } if code.is_client_error() && says_so(&says.line))
 }
 
-/// Fewer times over the same span, that end with the same one.
+/// Fewer times over the same span, with the same last time.
 fn coarser(times: Times) -> Times {
     let (step, count) = (times.step * COARSER, times.count.div_ceil(COARSER as usize));
     Times { from: times.last() - (count as Millis - 1) * step, step, count }
 }
 
-/// Each point stands for the step up to its time.
+/// Maps the points of a longer step to the requested times: each point stands for the step that ends at its
+/// time.
 fn stretched(track: &RecordedSeries, coarse: Times, times: Times) -> RecordedSeries {
     let value = |index: usize| {
         let behind = (times.last() - times.at(index)).div_euclid(coarse.step);
@@ -199,7 +202,7 @@ fn stretched(track: &RecordedSeries, coarse: Times, times: Times) -> RecordedSer
     (0..times.count).map(value).collect()
 }
 
-/// The queries side by side. Each that fails costs its own figure; all of them, the answer.
+/// Sends the queries concurrently. A failed query costs its own figure; if all fail, so does the answer.
 async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<RangeResults, Failure> {
     let names = of.names();
     let of_all = matches!(of, Of::All(_));
@@ -242,13 +245,13 @@ async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<
     }
 }
 
-/// None where no claim is wanted.
+/// Asks for one metric of claims. `None` if no claim is wanted.
 async fn ask_claims(api: &Api, query: Option<Query<'_>>, times: Times) -> Option<Result<Tracks, Failure>> {
     let query = query?;
     Some(Figure::Claim.ask_as_fine_as_it_gives(api, &query, times).await)
 }
 
-/// A query, and the things that it is about.
+/// A query, and the objects that it is about.
 struct Query<'a> {
     metric: &'a str,
     text: &'a str,
@@ -256,16 +259,17 @@ struct Query<'a> {
     names: Arc<Names>,
 }
 
-/// Which series are kept: what was asked for and nothing else, whatever the server made of the query.
+/// Selects the series to keep: only what was requested, whatever the server made of the query.
 #[derive(Clone, Copy)]
 struct SeriesFilter<'a> {
     scope: &'a Scope,
-    /// None: all.
+    /// `None` means all.
     names: Option<&'a HashSet<Key>>,
 }
 
 impl SeriesFilter<'_> {
-    /// Series that are not believed are counted by the queries of each round.
+    /// The key of a wanted series. Series that are not trusted are not counted here, but by the queries of
+    /// each round.
     fn key(self, labels: &Labels<'_>, label: NameLabel) -> Option<Key> {
         self.scope
             .key(labels, label, &mut Foreign::new())
@@ -275,7 +279,8 @@ impl SeriesFilter<'_> {
 
 type Tracks = HashMap<Key, RecordedSeries>;
 
-/// Nanocores out of the growth of each node's counter. Where two nodes tell of a guest, the one that began later has it.
+/// Nanocores from the growth of each node's counter. Where two nodes report on a guest, the counter that
+/// began later counts.
 fn cpu(answer: &[u8], wanted: SeriesFilter<'_>, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found: HashMap<Key, (usize, RecordedSeries)> = HashMap::new();
@@ -299,12 +304,12 @@ fn cpu(answer: &[u8], wanted: SeriesFilter<'_>, times: Times) -> Option<Tracks> 
     Some(found.into_iter().map(|(key, (_, track))| (key, track)).collect())
 }
 
-/// `first`, and `second` where that has nothing.
+/// `first`, with the gaps filled from `second`.
 fn over(first: RecordedSeries, second: &RecordedSeries) -> RecordedSeries {
     first.into_iter().zip(second).map(|(first, second)| first.or(*second)).collect()
 }
 
-/// Mean nanocores between each two values. A counter that fell began anew.
+/// Mean nanocores between each two values. A counter that fell was reset to 0.
 fn growth(counted: &[Option<f64>], step: Millis) -> RecordedSeries {
     let grown = |pair: &[Option<f64>]| {
         let (before, after) = (pair[0]?, pair[1]?);
@@ -314,7 +319,8 @@ fn growth(counted: &[Option<f64>], step: Millis) -> RecordedSeries {
     counted.windows(2).map(grown).collect()
 }
 
-/// The values of each thing. Of two series of one, such as a scrape that honours labels and one that does not, the one with more values.
+/// The values of each object. If an object has two series, such as from a scrape that honours labels and one
+/// that does not, the one with more values counts.
 fn tracks(answer: &[u8], wanted: SeriesFilter<'_>, label: NameLabel, times: Times) -> Option<Tracks> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found = Tracks::new();
@@ -333,7 +339,7 @@ fn tracks(answer: &[u8], wanted: SeriesFilter<'_>, label: NameLabel, times: Time
     Some(found)
 }
 
-/// Values at the times that were asked for; what comes for no such time is left out.
+/// Places values at the requested times; values outside of them are dropped.
 fn spread(values: impl Iterator<Item = (Millis, Option<f64>)>, times: Times) -> Vec<Option<f64>> {
     let mut spread = vec![None; times.count];
     for (at, value) in values {
@@ -349,7 +355,7 @@ fn amount(value: f64) -> Option<u64> {
     (value < ABSURD).then(|| value.round() as u64)
 }
 
-/// Each reading of one answer, put together as if it answered every query.
+/// Decodes one answer as the answer to each query.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn decode_all(answer: &[u8], times: Times) -> Option<Recording> {
     let all = SeriesFilter { scope: &Scope::default(), names: None };
@@ -408,7 +414,7 @@ mod tests {
         assert_eq!(cores(&[]), []);
     }
 
-    /// A page that is scraped can invent any number of series, and each takes as many points as were asked for.
+    /// An exporter can invent any number of series, and each takes as many points as were requested.
     #[test]
     fn more_points_than_are_held_are_no_answer() {
         let names: Vec<_> =
@@ -434,7 +440,7 @@ mod tests {
         assert_eq!(cores(&[new, old]), want);
     }
 
-    /// Whatever the server makes of the query, and however many things a scraped page invents.
+    /// Whatever the server makes of the query, and however many objects an exporter invents.
     #[test]
     fn an_answer_about_others_is_left_out() {
         let invented =
@@ -457,7 +463,8 @@ mod tests {
         }
     }
 
-    /// VictoriaMetrics/VictoriaMetrics#1914, #5530: the query comes first, twice, and may be long.
+    /// VictoriaMetrics/VictoriaMetrics#1914, #5530: the error repeats the query twice at its beginning, and
+    /// that may be long.
     #[test]
     fn a_refusal_of_so_many_points_is_known_behind_the_query() {
         let query = format!(r#"max by (namespace) ({RESIDENT}{{namespace=~\"{}\"}})"#, "prod|".repeat(600));

@@ -1,4 +1,5 @@
-//! The samples of the last minutes, of each metric by itself. An answer that is larger than what is read costs the namespace that fills it.
+//! Gets the samples of the last minutes, metric by metric. If an answer is too large, only the namespace that
+//! fills it is affected.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +14,16 @@ use super::{
 };
 use crate::{error::Failure, outside::FetchOutcome, poll::decode_apart};
 
-/// Namespaces that one round learns of that they make the answer for all too large.
+/// How many oversized namespaces one round may find in the answers for one metric.
 const MOST_LEARNED: usize = 4;
 
-/// What the queries of one part gave together.
+/// The combined results of the queries of one part.
 #[derive(Default)]
 pub struct Gathered<T> {
     pub part: Part<T>,
     pub answered: bool,
     pub failures: Vec<Failure>,
-    /// Namespaces whose series are too large by themselves, and the bytes that are read.
+    /// Namespaces whose series are too large by themselves, with the limit in bytes.
     pub too_large: BTreeMap<String, usize>,
 }
 
@@ -45,10 +46,10 @@ impl<T> Gathered<T> {
     }
 }
 
-/// What came of a query for samples.
+/// The result of a query for samples.
 enum SampleOutcome<T> {
     Whole(Part<T>),
-    /// There is more than is read, or kept: what is kept, and whose series take the most of it.
+    /// There is more than is read or kept: what is kept, and the namespace whose series take the most.
     Crowded {
         kept: Option<Part<T>>,
         heaviest: Option<String>,
@@ -56,7 +57,8 @@ enum SampleOutcome<T> {
 }
 
 impl Api {
-    /// The metrics of a family, each asked for by itself, and put together as they come: what each tells of may be tens of megabytes.
+    /// Sends one query per metric of a family, and merges the answers as they arrive: each may be tens of
+    /// megabytes.
     pub async fn family<const N: usize>(
         &self,
         queries: &Queries<'_>,
@@ -75,11 +77,13 @@ impl Api {
         gathered
     }
 
+    /// Queries the CPU counters.
     pub async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
         self.metric(queries, query::CPU, answer::cpu, Part::merge_rates).await
     }
 
-    /// What all exporters say of a metric. Oversized namespaces come last, so that they take no place of the others.
+    /// What all exporters report on a metric. Oversized namespaces come last, so that they take no room from
+    /// the others.
     async fn metric<T: Default + Send + 'static>(
         &self,
         queries: &Queries<'_>,
@@ -110,8 +114,8 @@ impl Api {
         gathered
     }
 
-    /// What the exporters of all namespaces say but the oversized ones. Where that is too much, the namespace with the most of it is oversized from
-    /// now on, and the others are asked for again.
+    /// What the exporters of all namespaces but the oversized ones report. If that is too much, the namespace
+    /// that takes the most counts as oversized from now on, and the query is repeated without it.
     async fn own<T: Send + 'static>(
         &self,
         queries: &Queries<'_>,
@@ -139,7 +143,7 @@ impl Api {
         Err(Failure::TooLarge(self.session.limit()))
     }
 
-    /// As much of the samples as is kept.
+    /// As many of the samples as are kept.
     async fn kept<T: Send + 'static>(
         &self,
         query: &str,

@@ -1,12 +1,13 @@
-//! Kubeconfigs that kubectl reads and kube refuses.
+//! Reads kubeconfigs that kubectl accepts and kube refuses. Used by [`super`] when kube's own parser fails.
 
 use std::path::Path;
 
 use kube::config::Kubeconfig;
 use serde_json::Value;
 
-/// As Go's decoder has it: null is nothing, and what is missing is empty. kube refuses the whole file for one such entry, which need not be
-/// of the context that is wanted (kube-rs/kube#1076).
+/// Parses as Go's decoder does: null means absent, and absent means empty. kube refuses the whole file
+/// because of one such entry, even if the wanted context does not use it (kube-rs/kube#1076). `None` if this
+/// fails too.
 pub fn read_leniently(yaml: &str) -> Option<Kubeconfig> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).ok()?;
     documents.into_iter().try_fold(Kubeconfig::default(), |merged, mut document| {
@@ -15,12 +16,12 @@ pub fn read_leniently(yaml: &str) -> Option<Kubeconfig> {
     })
 }
 
-/// Of the value of a field with this name, or of an element of the list in it.
+/// Fills in the value of the field with this name, or an element of the list in that field.
 fn fill_in(field: &str, value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, value| !value.is_null());
-            // What is in an extension is its owner's.
+            // The content of an extension belongs to its owner and stays as it is.
             let known = fields.iter_mut().filter(|(name, _)| *name != "extension");
             known.for_each(|(name, value)| fill_in(name, value));
             for required in required_of(field) {
@@ -35,7 +36,7 @@ fn fill_in(field: &str, value: &mut Value) {
     }
 }
 
-/// What kube cannot do without.
+/// The fields without which kube refuses an entry.
 fn required_of(field: &str) -> &'static [&'static str] {
     match field {
         "clusters" | "contexts" | "users" | "auth-provider" => &["name"],
@@ -45,7 +46,8 @@ fn required_of(field: &str) -> &'static [&'static str] {
     }
 }
 
-/// As kube makes them itself (`Kubeconfig::read_from`); a command without a folder is looked for in PATH.
+/// Makes paths absolute as kube does (`Kubeconfig::read_from`); a command without a folder is looked up in
+/// PATH.
 pub fn with_absolute_paths(mut kubeconfig: Kubeconfig, folder: &Path) -> Kubeconfig {
     let absolute = |file: &mut Option<String>| {
         if let Some(path) = file.as_mut().filter(|path| !path.is_empty())

@@ -1,4 +1,4 @@
-//! The disks of an instance, each with the claim that backs it.
+//! Reads the disks of an instance, each with the claim that backs it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,8 +9,8 @@ use crate::k8s::{
 };
 use wukong_core::observation::{Bus, DiskKind, InstanceDisk};
 
-/// A disk is of the volume of its name. Of two disks of one name the first counts. None where the list was cut: a disk that
-/// is not known could be reported as one that is.
+/// The disks of an instance. A disk belongs to the volume of its name; of two disks with the same name the
+/// first counts. Empty if the list was cut, since a disk that is not known could be reported as one that is.
 pub fn disks(disks: &List<Disk, MOST_DISKS>, volumes: &[Volume]) -> Arc<[InstanceDisk]> {
     if disks.left_out > 0 {
         return Arc::default();

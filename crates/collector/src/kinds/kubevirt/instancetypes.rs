@@ -1,4 +1,4 @@
-//! Instance types, and which of them a VirtualMachine names.
+//! Instance types, and the reference from a VirtualMachine to one.
 
 use super::super::{Kind, Scope, texts};
 use crate::k8s::{
@@ -8,7 +8,7 @@ use crate::k8s::{
 use model::source::SourceId;
 use wukong_core::observation::{Change, InstancetypeFacts, InstancetypeRef, Key, Observation};
 
-/// Those of the whole cluster.
+/// Instance types at cluster scope.
 #[derive(Clone, Debug)]
 pub struct ClusterInstancetypes;
 
@@ -40,7 +40,7 @@ impl Kind for ClusterInstancetypes {
     }
 }
 
-/// Those of a namespace.
+/// Instance types in a namespace.
 #[derive(Clone, Debug)]
 pub struct Instancetypes;
 
@@ -71,7 +71,8 @@ impl Kind for Instancetypes {
     }
 }
 
-/// A preference splits the vCPUs into sockets, cores and threads; their product is the instance type's.
+/// A preference splits the vCPUs into sockets, cores and threads; their product stays that of the instance
+/// type.
 fn facts(object: Object<InstancetypeSpec, Nothing>) -> InstancetypeFacts {
     let (meta, spec) = (object.metadata.0, object.spec.0);
     InstancetypeFacts {
@@ -88,7 +89,7 @@ fn weight(facts: &InstancetypeFacts) -> usize {
     size_of::<InstancetypeFacts>() + texts(&[&facts.uid, &facts.namespace, &facts.name, &facts.memory])
 }
 
-/// The instance type that a VirtualMachine names; none where its template says it all.
+/// The instance type that a VirtualMachine names; `None` if its template has all sizes.
 pub fn named_instancetype(
     spec: &InstancetypeMatcher,
     status: &InstancetypeStatus,
@@ -100,7 +101,8 @@ pub fn named_instancetype(
     let revision =
         if spec.revision_name.is_empty() { of_status.unwrap_or_default() } else { &*spec.revision_name };
     let revision = revision.to_owned();
-    // In any case, and in the plural too (pkg/instancetype/find, `Find`). Of an unknown kind nothing is known.
+    // KubeVirt accepts the kind in any case, and in the plural (pkg/instancetype/find, `Find`). Other kinds
+    // are unknown.
     let kind = spec.kind.to_ascii_lowercase();
     let (cluster, known) = match kind.trim_end_matches('s') {
         "" | "virtualmachineclusterinstancetype" => (true, true),
@@ -145,7 +147,7 @@ mod tests {
             let facts = vm(&format!(r#"{{"instancetype": {matcher}, "template": {{}}}}"#), status);
             let named = facts.instancetype.as_ref().map(|of| (of.cluster, &*of.name, &*of.revision));
             assert_eq!(named, want, "{matcher}");
-            // Its template's one vCPU by default is not the instance type's.
+            // The default of one vCPU in the template does not apply with an instance type.
             assert_eq!(facts.vcpus, if want.is_some() { None } else { Some(1) }, "{matcher}");
         }
     }
@@ -157,7 +159,7 @@ mod tests {
         let facts = read::<Instancetypes>(json).unwrap();
         assert_eq!((facts.vcpus, &*facts.memory, facts.generation), (Some(6), "4Gi", Some(3)));
         assert_eq!((&*facts.namespace, &*facts.uid), ("shop", "t-1"));
-        // kubevirt/kubevirt#8171: it says no memory, and so no VM of it starts.
+        // kubevirt/kubevirt#8171: the instance type has no memory, so no VM with it starts.
         let half = r#"{"metadata": {"name": "csmall", "namespace": "shop"}, "spec": {"cpu": {"guest": 1}, "memory": {}}}"#;
         let half = read::<Instancetypes>(half).unwrap();
         assert_eq!((half.vcpus, &*half.memory), (Some(1), ""));

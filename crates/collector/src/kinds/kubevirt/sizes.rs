@@ -1,5 +1,5 @@
-//! vCPUs and memory as KubeVirt defaults them (kubevirt pkg/defaults/defaults.go, `SetDefaultGuestCPUTopology`,
-//! `setGuestMemory`): what a VM that does not run would be started with.
+//! vCPUs and memory with KubeVirt's defaults (kubevirt pkg/defaults/defaults.go,
+//! `SetDefaultGuestCPUTopology`, `setGuestMemory`): the sizes that a VM that does not run would start with.
 
 use crate::k8s::{
     kubevirt::{Cpu, Domain},
@@ -9,12 +9,12 @@ use model::quantity::Quantity;
 
 const NANO: u64 = 1_000_000_000;
 
-/// Says something that is no number.
+/// The error for a value that is not a number.
 #[derive(Debug)]
 pub struct NoNumber;
 
-/// vCPUs: the topology, else as many sockets as the CPU limit, else the request, rounded up; else 1. None where what decides
-/// cannot be read.
+/// vCPUs: the topology; else the CPU limit, else the CPU request, each rounded up to sockets; else 1. `None`
+/// if the deciding value cannot be read.
 pub fn vcpus(domain: &Domain) -> Option<u64> {
     if let Some(count) = topology(&domain.cpu).ok()? {
         return Some(count);
@@ -26,8 +26,8 @@ pub fn vcpus(domain: &Domain) -> Option<u64> {
     }
 }
 
-/// Sockets × cores × threads, a part that is not given or 0 counted as 1; none where all are (pkg/util/hardware,
-/// `GetNumberOfVCPUs`).
+/// Sockets × cores × threads, where a part that is missing or 0 counts as 1; `None` if all are
+/// (pkg/util/hardware, `GetNumberOfVCPUs`).
 pub fn topology(cpu: &Cpu) -> Result<Option<u64>, NoNumber> {
     let part = |part: &Scalar| match part.given() {
         Some(_) => part.count().ok_or(NoNumber),
@@ -39,7 +39,7 @@ pub fn topology(cpu: &Cpu) -> Result<Option<u64>, NoNumber> {
 }
 
 /// Memory as written: the guest's, else the request, else the limit, else one huge page. Amounts of hugepages
-/// (`hugepages-2Mi`) play no part.
+/// (`hugepages-2Mi`) are ignored.
 pub fn memory(domain: &Domain) -> Option<String> {
     let resources = &domain.resources;
     let is_zero = |text: &str| Quantity::parse(text).is_ok_and(|quantity| quantity.nanos() == 0);
@@ -59,7 +59,8 @@ mod tests {
     use super::*;
     use crate::k8s::lenient::Obj;
 
-    /// The values are those of KubeVirt's own tests (`vmi-mutator_test.go`, `hw_utils_test.go`) and of public reports.
+    /// The values are from KubeVirt's own tests (`vmi-mutator_test.go`, `hw_utils_test.go`) and from public
+    /// reports.
     #[test]
     fn sizes_are_those_that_kubevirt_starts_a_vm_with() {
         for (domain, cpu, text) in [
@@ -110,13 +111,13 @@ mod tests {
                 Some(1),
                 Some("1Gi"),
             ),
-            // kubevirt/kubevirt#13608: what may be hot-plugged is not there yet.
+            // kubevirt/kubevirt#13608: CPU and memory that may be hot-plugged do not count yet.
             (
                 r#"{"cpu": {"cores": 1, "threads": 1, "sockets": 2, "maxSockets": 4}, "memory": {"maxGuest": "8Gi"}, "resources": {"requests": {"memory": "2048M"}}}"#,
                 Some(2),
                 Some("2048M"),
             ),
-            // kubevirt/kubevirt#15198: overcommitted.
+            // kubevirt/kubevirt#15198: the VM is overcommitted.
             (
                 r#"{"memory": {"guest": "4Gi"}, "resources": {"overcommitGuestOverhead": true, "requests": {"cpu": "100m", "memory": "2731Mi"}}}"#,
                 Some(1),
