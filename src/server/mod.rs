@@ -142,8 +142,8 @@ fn remembered(
     let (targets, asked) = watch::channel(Targets::default());
     let mut tasks = JoinSet::new();
     tasks.spawn(collector::run(cluster, config.clone(), sender, asked, shutdown.clone()));
-    let outlets = SnapshotSinks { snapshots, targets, history };
-    tasks.spawn(publish::run(limits(config), CLOCKS, observations, outlets, shutdown.clone()));
+    let sinks = SnapshotSinks { snapshots, targets, history };
+    tasks.spawn(publish::run(limits(config), CLOCKS, observations, sinks, shutdown.clone()));
     tasks
 }
 
@@ -157,15 +157,21 @@ fn past(
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
 ) -> HistoryReader {
-    let archive = PrometheusHistory::new(config, budget).map(|historian| {
+    let archive = PrometheusHistory::new(config, budget).map(|history_source| {
         let (archive, questions) = LongTermHistory::new();
-        tasks.spawn(historian.run(questions, shutdown.clone()));
+        tasks.spawn(history_source.run(questions, shutdown.clone()));
         archive
     });
-    let (drawn, findings) = watch::channel(Arc::default());
+    let (publish_findings, findings) = watch::channel(Arc::default());
     let (kept, asked) = (store.clone(), archive.clone());
-    let keeper = HistoryBackfill { store: kept, snapshots, archive: asked, drawn, clock: clock::now };
-    tasks.spawn(keeper.run(shutdown.clone()));
+    let backfill = HistoryBackfill {
+        store: kept,
+        snapshots,
+        archive: asked,
+        findings: publish_findings,
+        clock: clock::now,
+    };
+    tasks.spawn(backfill.run(shutdown.clone()));
     HistoryReader::new(store, findings, archive)
 }
 

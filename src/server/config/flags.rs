@@ -111,7 +111,7 @@ pub struct HttpFlags {
     #[arg(long, value_name = "CIDRS", env = "WUKONG_TRUSTED_PROXIES", hide_env_values = true)]
     #[arg(default_value = "")]
     pub trusted_proxies: String,
-    /// Clients that may follow events at the same time, 1 to 8000; more are told to come back
+    /// Clients that may follow events at the same time, 1 to 2500; more are told to come back
     #[arg(long, value_name = "NUMBER", env = "WUKONG_MAX_EVENT_CLIENTS", hide_env_values = true)]
     #[arg(default_value = "2000")]
     pub max_event_clients: String,

@@ -20,7 +20,7 @@ pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)
 pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
 const COLLECTION: RangeInclusive<u64> = 1 << 20..=4 << 30;
 /// Range of --max-event-clients. Pages must find a connection beside the event streams.
-const EVENT_CLIENTS: RangeInclusive<u64> = 1..=8000;
+const EVENT_CLIENTS: RangeInclusive<u64> = 1..=2500;
 const VMS: RangeInclusive<u64> = 1..=10_000;
 const NODES: RangeInclusive<u64> = 1..=500;
 /// The default log filter. kube's client logs whole answers that it cannot decode, and failures that

@@ -56,7 +56,7 @@ pub fn requester(extensions: &http::Extensions) -> Requester {
 #[derive(Clone)]
 pub struct HistoryReader {
     pub store: Arc<HistoryStore>,
-    pub drawn: watch::Receiver<Arc<Findings>>,
+    pub findings: watch::Receiver<Arc<Findings>>,
     archive: Option<Arc<LongTerm>>,
 }
 
@@ -79,11 +79,11 @@ struct Held {
 impl HistoryReader {
     pub fn new(
         store: Arc<HistoryStore>,
-        drawn: watch::Receiver<Arc<Findings>>,
+        findings: watch::Receiver<Arc<Findings>>,
         archive: Option<LongTermHistory>,
     ) -> Self {
         let long_term = |archive| Arc::new(LongTerm { archive, deadline: DEADLINE, held: Mutex::default() });
-        Self { store, drawn, archive: archive.map(long_term) }
+        Self { store, findings, archive: archive.map(long_term) }
     }
 
     /// Returns the same reader with another deadline.

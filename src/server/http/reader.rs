@@ -140,8 +140,8 @@ impl Reader {
 
     /// Returns a page of the findings.
     pub fn insights(&self, scope: &Scope, query: &InsightQuery) -> InsightsView {
-        let drawn = self.past.drawn.borrow().clone();
-        insight::page(&self.snapshot(), &drawn, &self.identity, scope, query, (self.clock)())
+        let findings = self.past.findings.borrow().clone();
+        insight::page(&self.snapshot(), &findings, &self.identity, scope, query, (self.clock)())
     }
 
     /// Returns the sources page.

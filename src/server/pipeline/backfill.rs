@@ -35,7 +35,7 @@ pub struct HistoryBackfill {
     pub store: Arc<HistoryStore>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub archive: Option<LongTermHistory>,
-    pub drawn: watch::Sender<Arc<Findings>>,
+    pub findings: watch::Sender<Arc<Findings>>,
     pub clock: fn() -> Millis,
 }
 
@@ -71,9 +71,9 @@ impl HistoryBackfill {
     async fn draw(&self) {
         let (store, now) = (self.store.clone(), (self.clock)());
         let snapshot = self.snapshots.borrow().clone();
-        let drawn = tokio::task::spawn_blocking(move || insight::draw(&snapshot.vms, &store, now));
-        if let Ok(drawn) = drawn.await {
-            self.drawn.send_replace(Arc::new(drawn));
+        let findings = tokio::task::spawn_blocking(move || insight::draw(&snapshot.vms, &store, now));
+        if let Ok(findings) = findings.await {
+            self.findings.send_replace(Arc::new(findings));
         }
     }
 

@@ -48,10 +48,10 @@ pub async fn run(
     limits: Limits,
     clocks: Clocks,
     mut observations: mpsc::Receiver<Observation>,
-    outlets: SnapshotSinks,
+    sinks: SnapshotSinks,
     shutdown: CancellationToken,
 ) {
-    let (mut world, mut wall_step) = (ClusterState::new(limits.clone()), 0);
+    let (mut state, mut wall_step) = (ClusterState::new(limits.clone()), 0);
     let mut tick = interval(PUBLISH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -64,7 +64,7 @@ pub async fn run(
                     return;
                 }
                 dirty = true;
-                batch.drain(..).for_each(|observation| world.apply(observation));
+                batch.drain(..).for_each(|observation| state.apply(observation));
             }
             _ = tick.tick() => {
                 if dirty || joined.elapsed() >= REJOIN_EVERY {
@@ -73,9 +73,9 @@ pub async fn run(
                     if (ahead - wall_step).abs() > STEP {
                         tracing::warn!(seconds = (ahead - wall_step) / 1000, "the wall clock was set");
                         wall_step = ahead;
-                        world.set_wall_step(wall_step);
+                        state.set_wall_step(wall_step);
                     }
-                    publish(&mut world, &limits, now, &outlets);
+                    publish(&mut state, &limits, now, &sinks);
                     (dirty, joined) = (false, Instant::now());
                 }
             }
@@ -83,15 +83,15 @@ pub async fn run(
     }
 }
 
-fn publish(world: &mut ClusterState, limits: &Limits, now: Millis, outlets: &SnapshotSinks) {
-    let snapshot = world.join(now);
-    outlets.history.record(&snapshot.vms, limits, snapshot.at);
-    outlets.targets.send_if_modified(|targets| {
+fn publish(state: &mut ClusterState, limits: &Limits, now: Millis, sinks: &SnapshotSinks) {
+    let snapshot = state.join(now);
+    sinks.history.record(&snapshot.vms, limits, snapshot.at);
+    sinks.targets.send_if_modified(|targets| {
         let changed = *targets != snapshot.targets;
         if changed {
             *targets = snapshot.targets.clone();
         }
         changed
     });
-    outlets.snapshots.send_replace(Arc::new(snapshot));
+    sinks.snapshots.send_replace(Arc::new(snapshot));
 }

@@ -257,3 +257,10 @@ fn the_help_tells_unit_default_and_variable_of_every_flag() {
         }
     }
 }
+
+/// Each client of events holds a connection.
+#[test]
+fn event_clients_leave_connections_to_pages() {
+    let connections = crate::server::http::MOST_CONNECTIONS as u64;
+    assert!(EVENT_CLIENTS.end() + 500 <= connections, "{} of {connections}", EVENT_CLIENTS.end());
+}

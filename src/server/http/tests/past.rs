@@ -43,7 +43,7 @@ const NOW: Millis = 14_000;
 
 struct Remembering {
     router: Router,
-    drawn: watch::Sender<Arc<Findings>>,
+    publish_findings: watch::Sender<Arc<Findings>>,
 }
 
 impl Remembering {
@@ -62,13 +62,13 @@ impl Remembering {
             disk_sources: Vec::new(),
         };
         store.record(&snapshot.vms, &limits, NOW);
-        let (drawn, findings) = watch::channel(Arc::default());
+        let (publish_findings, findings) = watch::channel(Arc::default());
         let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
         let reader = Reader::new(watch::channel(snapshot).1, identity, || NOW);
         let reader = reader.with_past(HistoryReader::new(store, findings, archive).within(PATIENCE));
         let app = App::new(reader, Assets::default(), &HttpConfig::default());
         let app = app.with_limits(WorkLimits::new(2, 1, 1 << 20));
-        Self { router: router(app), drawn }
+        Self { router: router(app), publish_findings }
     }
 
     async fn get(&self, url: &str) -> Answer {
@@ -374,7 +374,7 @@ async fn insights_are_what_was_drawn() {
     let row =
         Insight { namespace: "shop".into(), name: "web".into(), finding: Finding::OverAllocated(sizing) };
     let totals = InsightTotals { over_allocated: 1, memory: 6 << 30, memory_vms: 1, ..Default::default() };
-    server.drawn.send_replace(Arc::new(Findings { at: Some(5), totals, findings: vec![row] }));
+    server.publish_findings.send_replace(Arc::new(Findings { at: Some(5), totals, findings: vec![row] }));
     let some = server.get("/api/insights?resource=memory").await.json();
     assert_eq!((&some["drawnAt"], &some["matching"]), (&json!(5), &json!(1)));
     let found = &some["findings"][0];
