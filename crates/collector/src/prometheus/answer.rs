@@ -68,7 +68,8 @@ pub struct Scrape<const N: usize> {
     trusted_time: bool,
 }
 
-/// Decodes the answer to a query of the `n`-th metric of a family.
+/// Decodes the answer to a query of the `n`-th metric of a family. If not everything fits, the series of
+/// trusted exporters come first.
 pub fn scrapes<const N: usize>(
     answer: &[u8],
     n: usize,
@@ -76,9 +77,22 @@ pub fn scrapes<const N: usize>(
     label: NameLabel,
 ) -> Option<Part<Scrapes<N>>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let part = match scrapes_of(answer.series(), n, scope, label) {
+        part if part.left_out > 0 => scrapes_of(trusted_first(&answer, scope), n, scope, label),
+        part => part,
+    };
+    Some(Part { remarks: remarks(&answer), ..part })
+}
+
+fn scrapes_of<'a, const N: usize>(
+    all: impl Iterator<Item = Series<'a>>,
+    n: usize,
+    scope: &Scope,
+    label: NameLabel,
+) -> Part<Scrapes<N>> {
     let (mut found, mut left_out, mut foreign) = (Scrapes::<N>::new(), 0, Foreign::new());
     let mut texts = 0;
-    for series in answer.series() {
+    for series in all {
         let key = scope.key(&series.metric, label, &mut foreign);
         if let (Some(key), Some(last)) = (key, series.last()) {
             let target = (key, format!("{} {}", series.metric.instance, series.metric.node));
@@ -96,7 +110,13 @@ pub fn scrapes<const N: usize>(
             }
         }
     }
-    Some(Part { found, remarks: remarks(&answer), left_out, foreign })
+    Part { found, remarks: Vec::new(), left_out, foreign }
+}
+
+/// The series of trusted exporters, then the others: what does not fit is a tenant's.
+fn trusted_first<'a>(answer: &'a Answer<'_>, scope: &Scope) -> impl Iterator<Item = Series<'a>> {
+    let is_trusted = |series: &Series<'_>| scope.trusts(&series.metric.namespace);
+    answer.series().filter(is_trusted).chain(answer.series().filter(move |series| !is_trusted(series)))
 }
 
 impl<T> Part<T> {
@@ -151,12 +171,21 @@ pub fn volumes(all: Part<Scrapes<4>>) -> Part<Vec<VolumeStats>> {
     Part { found: volumes.collect(), remarks, left_out, foreign }
 }
 
-/// Decodes the answer to the query of CPU counters into rates. `None` if it is no answer.
+/// Decodes the answer to the query of CPU counters into rates. `None` if it is no answer. If not everything
+/// fits, the series of trusted exporters come first.
 pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let mut part = Part::<Cpu> { remarks: remarks(&answer), ..Part::default() };
+    let part = match rates_of(answer.series(), scope) {
+        part if part.left_out > 0 => rates_of(trusted_first(&answer, scope), scope),
+        part => part,
+    };
+    Some(Part { remarks: remarks(&answer), ..part })
+}
+
+fn rates_of<'a>(all: impl Iterator<Item = Series<'a>>, scope: &Scope) -> Part<Cpu> {
+    let mut part = Part::<Cpu>::default();
     let mut texts = 0;
-    for series in answer.series() {
+    for series in all {
         let key = scope.key(&series.metric, NameLabel::Instance, &mut part.foreign);
         let trusted_time = scope.trusts(&series.metric.namespace);
         if let (Some(key), Some(rate)) = (key, Rate::of(&series, trusted_time)) {
@@ -164,7 +193,7 @@ pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
             if texts > MOST_TEXT { part.left_out += 1 } else { part.add(key, rate) }
         }
     }
-    Some(part)
+    part
 }
 
 impl Part<Cpu> {

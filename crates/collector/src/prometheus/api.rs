@@ -10,16 +10,12 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::Url;
 
-use super::{
-    identity::Scope,
-    oversized::{self, OversizedNamespaces},
-};
+use super::{identity::Scope, oversized::OversizedNamespaces};
 use crate::{
     budget::Budget,
     config::{CollectConfig, PrometheusConfig},
     error::{Failure, source_error},
     outside::{FetchOutcome, Reply, Session, Site, SiteLimits, secret},
-    poll::decode_apart,
 };
 use i18n::{key, msg};
 use model::{Millis, message::Key, reason::Reason};
@@ -99,27 +95,6 @@ impl Api {
         match self.fetch(self.range_url(times), query, false).await? {
             FetchOutcome::Whole(reply) => self.decode(reply, decode).await,
             FetchOutcome::Start(_) => Err(Failure::TooLarge(self.session.limit())),
-        }
-    }
-
-    /// Sends a range query for all VMs. If the answer is too large, this fails, and the namespace that takes
-    /// the most bytes counts as oversized from now on: the next query excludes it.
-    pub async fn range_of_all<T: Send + 'static>(
-        &self,
-        metric: &str,
-        query: &str,
-        times: Times,
-        decode: impl FnOnce(&[u8], &Scope) -> Option<T> + Send + 'static,
-    ) -> Result<T, Failure> {
-        match self.fetch(self.range_url(times), query, true).await? {
-            FetchOutcome::Whole(reply) => self.decode(reply, decode).await,
-            FetchOutcome::Start(start) => {
-                match decode_apart(start, oversized::heaviest).await {
-                    Some(namespace) => drop(self.oversized.add(metric, namespace)),
-                    None => self.oversized.forget(metric),
-                }
-                Err(Failure::TooLarge(self.session.limit()))
-            }
         }
     }
 

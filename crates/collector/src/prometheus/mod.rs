@@ -121,6 +121,7 @@ impl Prometheus {
             (disks.last, disks.due) = (answer::volumes(volumes), started + disks.interval);
             let is_whole = |stats: &VolumeStats| match &stats.of {
                 _ if stats.trusted_time => !lacks_trusted,
+                _ if too_large.contains_key("") => false,
                 VolumeRef::Claim(claim) => !too_large.contains_key(&*claim.namespace),
                 VolumeRef::PodVolume { .. } => true,
             };
@@ -140,7 +141,10 @@ impl Prometheus {
         });
         let too_large = volumes.too_large.iter().map(|(namespace, limit)| VolumeGap {
             error: source_error(Reason::TooLarge, describe_too_large(namespace, *limit)),
-            namespaces: if self.scope.trusts(namespace) { Vec::new() } else { vec![namespace.clone()] },
+            namespaces: match namespace.is_empty() || self.scope.trusts(namespace) {
+                true => Vec::new(),
+                false => vec![namespace.clone()],
+            },
         });
         too_large.chain(crowded).chain(failed).collect()
     }
@@ -245,8 +249,13 @@ fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) 
     counts.into_iter().take(FOREIGN).map(say).collect()
 }
 
-/// Describes a namespace whose series alone are larger than the limit.
+/// Describes a namespace whose series alone are larger than the limit; an empty one stands for an answer of
+/// which no namespace can be told.
 fn describe_too_large(namespace: &str, limit: usize) -> Message {
+    if namespace.is_empty() {
+        let words = msg!(collect.too_large, bytes = limit.to_string());
+        return msg!(collect.about, peer = "Prometheus", words = words);
+    }
     let namespace = if is_identifier(namespace) { namespace } else { "" };
     msg!(collect.too_large_series, namespace = namespace, bytes = limit.to_string())
 }

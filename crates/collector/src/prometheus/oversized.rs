@@ -12,12 +12,13 @@ use std::{
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use super::identity::Scope;
 use crate::k8s::{prometheus::exporter_namespace, text::is_identifier};
 
 /// After this time a namespace is queried together with all others again: its exporters may have been fixed.
 const SEPARATE_FOR: Duration = Duration::from_secs(600);
-/// After this time a namespace that is too large by itself is queried again, then after twice that, and so
-/// on.
+/// A namespace that is too large by itself is queried again in the next round, since one answer may have been
+/// an accident. If it is too large again, it is queried after this time, then after twice that, and so on.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
 /// The maximum number of namespaces per metric that are queried by themselves. With more, the answer stays
 /// too large.
@@ -71,7 +72,7 @@ impl OversizedNamespaces {
     /// Records that the namespace is too large by itself.
     pub fn mark_too_large(&self, metric: &str, namespace: &str) {
         if let Some(entry) = self.lock().get_mut(metric).and_then(|known| known.get_mut(namespace)) {
-            let wait = entry.too_large.map_or(FIRST_RETRY, |(_, wait)| wait * 2);
+            let wait = entry.too_large.map_or(Duration::ZERO, |(_, wait)| (wait * 2).max(FIRST_RETRY));
             entry.too_large = Some((Instant::now() + wait, wait));
         }
     }
@@ -87,8 +88,9 @@ impl OversizedNamespaces {
 }
 
 /// The namespace whose series take the most bytes of an answer or of its start. `None` if no series can be
-/// read, or if most bytes are of series whose namespace is not a possible name.
-pub fn heaviest(answer: &[u8]) -> Option<String> {
+/// read, or if most bytes are of series whose namespace is not a possible name. Trusted namespaces are never
+/// returned: without their series nobody has a figure, and others could make them the heaviest.
+pub fn heaviest(answer: &[u8], scope: &Scope) -> Option<String> {
     let begin = answer.windows(SERIES.len()).position(|window| window == SERIES)?;
     let mut rest = &answer[begin + SERIES.len()..];
     let mut weights: BTreeMap<Option<Cow<'_, str>>, usize> = BTreeMap::new();
@@ -103,6 +105,9 @@ pub fn heaviest(answer: &[u8]) -> Option<String> {
     if let Some(namespace) = namespace_of_unfinished(rest) {
         *weights.entry(Some(namespace.into())).or_default() += rest.len();
     }
+    let is_trusted =
+        |namespace: &Option<Cow<'_, str>>| namespace.as_ref().is_some_and(|name| scope.trusts(name));
+    weights.retain(|namespace, _| !is_trusted(namespace));
     weights.into_iter().max_by_key(|(_, bytes)| *bytes)?.0.map(Cow::into_owned)
 }
 
@@ -138,31 +143,33 @@ mod tests {
         let all: Vec<String> =
             (0..50).map(|_| series("prod", 10)).chain([series("evil", 5000), series("dev", 100)]).collect();
         let whole = answer(&all);
-        assert_eq!(heaviest(whole.as_bytes()).as_deref(), Some("evil"));
+        assert_eq!(heaviest(whole.as_bytes(), &Scope::default()).as_deref(), Some("evil"));
         // The answer is cut in the middle of a series: only complete series count.
         let cut = &whole[..whole.find("evil").unwrap()];
-        assert_eq!(heaviest(cut.as_bytes()).as_deref(), Some("prod"));
+        assert_eq!(heaviest(cut.as_bytes(), &Scope::default()).as_deref(), Some("prod"));
         let unlabelled = r#"{"data":{"result":[{"metric":{},"values":[]},{"metric":7},{"x"#;
-        assert_eq!(heaviest(unlabelled.as_bytes()).as_deref(), Some(""));
+        assert_eq!(heaviest(unlabelled.as_bytes(), &Scope::default()).as_deref(), Some(""));
         // One series is larger than everything that is read.
         let cut = r#"{"data":{"result":[{"metric":{"namespace":"prod"}},{"metric":{"a":"\"namespace\":\"dev\"","namespace":"evil","z":"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"#;
-        assert_eq!(heaviest(cut.as_bytes()).as_deref(), Some("evil"));
+        assert_eq!(heaviest(cut.as_bytes(), &Scope::default()).as_deref(), Some("evil"));
         for nothing in
             ["", "<html>", r#"{"data":{"result":[{"metric":{"namespace":"a"#, r#"{"data":{"result":[]}}"#]
         {
-            assert_eq!(heaviest(nothing.as_bytes()), None, "{nothing}");
+            assert_eq!(heaviest(nothing.as_bytes(), &Scope::default()), None, "{nothing}");
         }
         let long = [series("prod", 10), series(&"x".repeat(300), 100)];
-        assert_eq!(heaviest(answer(&long).as_bytes()), None, "no namespace has that name");
+        assert_eq!(heaviest(answer(&long).as_bytes(), &Scope::default()), None, "no namespace has that name");
         // Some servers write white space between series.
         let spaced = "{\"data\":{\"result\":[ {\"metric\":{\"namespace\":\"a\"}} ,\n {\"metric\":{\"namespace\":\"b\",\"x\":\"yyyyyyyyyyyyyyyyyyyyyyyyyy\"}}]}}";
-        assert_eq!(heaviest(spaced.as_bytes()).as_deref(), Some("b"));
+        assert_eq!(heaviest(spaced.as_bytes(), &Scope::default()).as_deref(), Some("b"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_namespace_is_left_out_for_a_time_and_few_are() {
         let oversized = OversizedNamespaces::default();
         assert!(oversized.add("m", "evil".into()) && !oversized.add("m", "evil".into()));
+        oversized.mark_too_large("m", "evil");
+        assert_eq!(oversized.list("m"), [("evil".into(), false)], "one answer may have been an accident");
         oversized.mark_too_large("m", "evil");
         for (seconds, is_refused) in [(0, true), (59, true), (1, false)] {
             tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -182,5 +189,13 @@ mod tests {
         assert!(oversized.add("m", "evil".into()));
         oversized.forget("m");
         assert_eq!(oversized.list("m"), []);
+    }
+
+    #[test]
+    fn a_trusted_namespace_is_never_the_heaviest() {
+        let scope = Scope { trusted: ["kubevirt".to_owned()].into(), ..Scope::default() };
+        let all = answer(&[series("kubevirt", 1000), series("evil", 10), series("worse", 20)]);
+        assert_eq!(heaviest(all.as_bytes(), &scope).as_deref(), Some("worse"));
+        assert_eq!(heaviest(answer(&[series("kubevirt", 1000)]).as_bytes(), &scope), None);
     }
 }

@@ -5,10 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{
-    identity::{NameLabel, Scope},
-    oversized::OversizedNamespaces,
-};
+use super::identity::{NameLabel, Scope};
 use wukong_core::archive::Of;
 
 /// How far back samples are requested: two scrapes at the slowest common interval (one minute). At the
@@ -76,11 +73,11 @@ impl Queries<'_> {
         format!("{}[{SAMPLES}]", self.selector(metric, place))
     }
 
-    /// The queries of the past. Those for all VMs exclude the oversized namespaces.
-    pub fn past(&self, of: &Of, oversized: &OversizedNamespaces) -> Past {
+    /// The queries of the past.
+    pub fn past(&self, of: &Of) -> Past {
         let volumes = |claims: Option<&[String]>| {
             let of_metric = |metric: &str| {
-                let series = self.series(metric, of, NameLabel::Claim, claims, oversized);
+                let series = self.series(metric, of, NameLabel::Claim, claims);
                 format!("max by ({CLAIM_LABELS}) ({series})")
             };
             [of_metric(USED), of_metric(CAPACITY)]
@@ -93,7 +90,7 @@ impl Queries<'_> {
                 (instance(of), Some(volumes(Some(claims).filter(|_| fits).map(Vec::as_slice))))
             }
         };
-        let instances = |metric| self.series(metric, of, NameLabel::Instance, instance, oversized);
+        let instances = |metric| self.series(metric, of, NameLabel::Instance, instance);
         Past {
             cpu: format!("max by ({INSTANCE_LABELS},node,exported_node) ({})", instances(CPU)),
             memory: format!("max by ({INSTANCE_LABELS}) ({})", instances(RESIDENT)),
@@ -103,14 +100,7 @@ impl Queries<'_> {
 
     /// Selects the series of a metric in the wanted namespaces. The scrape of a trusted exporter may have
     /// renamed the label of the namespace, and that of the name as well.
-    fn series(
-        &self,
-        metric: &str,
-        of: &Of,
-        label: NameLabel,
-        names: Option<&[String]>,
-        oversized: &OversizedNamespaces,
-    ) -> String {
+    fn series(&self, metric: &str, of: &Of, label: NameLabel, names: Option<&[String]>) -> String {
         let label = match label {
             NameLabel::Instance => "name",
             NameLabel::Claim => "persistentvolumeclaim",
@@ -126,15 +116,14 @@ impl Queries<'_> {
             ours.into_iter().chain(one).collect()
         };
         let own = place("namespace");
-        let apart = if let Of::All(_) = of { none_of(&oversized.names(metric)) } else { None };
         if own.is_empty() {
-            return self.selector(metric, apart.as_slice());
+            return self.selector(metric, &[]);
         }
         let with = |place: &[String], name: Option<String>| -> String {
             let all: Vec<String> = name.into_iter().chain(place.iter().cloned()).collect();
             self.selector(metric, &all)
         };
-        let mut selectors = vec![with(&[own, Vec::from_iter(apart)].concat(), named(label))];
+        let mut selectors = vec![with(&own, named(label))];
         if let Some(trusted) = self.trusted() {
             let moved = [vec![trusted], place("exported_namespace")].concat();
             selectors.push(with(&moved, named(label)));

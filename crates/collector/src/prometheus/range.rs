@@ -83,8 +83,7 @@ impl PrometheusHistory {
 
     async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<AnsweredQuestion>>) {
         let Question { of, times, reply, .. } = question;
-        let queries =
-            Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of, &self.oversized);
+        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of);
         let api = match open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await {
             Ok(api) => api,
             Err(failure) => return self.tell(Some((reply, Err(failure)))),
@@ -147,10 +146,7 @@ impl Figure {
     async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<Tracks, Failure> {
         let names = query.names.clone();
         let read = move |answer: &[u8], scope: &Scope| self.read(answer, scope, &names, times);
-        match query.of_all {
-            true => api.range_of_all(query.metric, query.text, self.asked(times), read).await,
-            false => api.range(query.text, self.asked(times), read).await,
-        }
+        api.range(query.text, self.asked(times), read).await
     }
 
     /// Asks, and once more with a longer step if the server refuses that many points.
@@ -205,12 +201,11 @@ fn stretched(track: &RecordedSeries, coarse: Times, times: Times) -> RecordedSer
 /// Sends the queries concurrently. A failed query costs its own figure; if all fail, so does the answer.
 async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<RangeResults, Failure> {
     let names = of.names();
-    let of_all = matches!(of, Of::All(_));
-    let query = |metric, text| Query { metric, text, of_all, names: names.clone() };
-    let (cpu, memory) = (query(query::CPU, &*queries.cpu), query(query::RESIDENT, &*queries.memory));
+    let query = |text| Query { text, names: names.clone() };
+    let (cpu, memory) = (query(&*queries.cpu), query(&*queries.memory));
     let volumes = queries.volumes.as_ref();
-    let used = volumes.map(|[used, _]| query(query::USED, used));
-    let capacity = volumes.map(|[_, capacity]| query(query::CAPACITY, capacity));
+    let used = volumes.map(|[used, _]| query(used));
+    let capacity = volumes.map(|[_, capacity]| query(capacity));
     let (cpu, memory, used, capacity) = tokio::join!(
         Figure::Cpu.ask_as_fine_as_it_gives(api, &cpu, times),
         Figure::Memory.ask_as_fine_as_it_gives(api, &memory, times),
@@ -253,9 +248,7 @@ async fn ask_claims(api: &Api, query: Option<Query<'_>>, times: Times) -> Option
 
 /// A query, and the objects that it is about.
 struct Query<'a> {
-    metric: &'a str,
     text: &'a str,
-    of_all: bool,
     names: Arc<Names>,
 }
 

@@ -23,7 +23,8 @@ pub struct Gathered<T> {
     pub part: Part<T>,
     pub answered: bool,
     pub failures: Vec<Failure>,
-    /// Namespaces whose series are too large by themselves, with the limit in bytes.
+    /// Namespaces whose series are too large by themselves, with the limit in bytes. The empty name stands for all
+    /// that are not trusted, if none of them can be blamed.
     pub too_large: BTreeMap<String, usize>,
 }
 
@@ -65,25 +66,28 @@ impl Api {
         metrics: [&str; N],
         label: NameLabel,
     ) -> Gathered<Scrapes<N>> {
-        let ask = |(n, metric)| {
-            let decode = move |answer: &[u8], scope: &Scope| answer::scrapes(answer, n, scope, label);
-            self.metric(queries, metric, decode, Part::merge_scrapes)
-        };
+        let decode = move |n| move |answer: &[u8], scope: &Scope| answer::scrapes(answer, n, scope, label);
+        let ask = |(n, metric)| self.metric(queries, metric, decode(n), Part::merge_scrapes);
         let mut answers: FuturesUnordered<_> = metrics.into_iter().enumerate().map(ask).collect();
         let mut gathered = Gathered::default();
         while let Some(answer) = answers.next().await {
             gathered.take_all(answer, Part::merge_scrapes);
+        }
+        // One after another, and only now: each answer that waits to be merged takes memory.
+        for (n, metric) in metrics.into_iter().enumerate() {
+            self.oversized(queries, metric, decode(n), &mut gathered, Part::merge_scrapes).await;
         }
         gathered
     }
 
     /// Queries the CPU counters.
     pub async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
-        self.metric(queries, query::CPU, answer::cpu, Part::merge_rates).await
+        let mut gathered = self.metric(queries, query::CPU, answer::cpu, Part::merge_rates).await;
+        self.oversized(queries, query::CPU, answer::cpu, &mut gathered, Part::merge_rates).await;
+        gathered
     }
 
-    /// What all exporters report on a metric. Oversized namespaces come last, so that they take no room from
-    /// the others.
+    /// What all exporters report on a metric, except those of oversized namespaces.
     async fn metric<T: Default + Send + 'static>(
         &self,
         queries: &Queries<'_>,
@@ -97,7 +101,48 @@ impl Api {
             Some(self.kept(&query, decode).await)
         };
         let (own, moved) = tokio::join!(self.own(queries, metric, decode), moved);
-        [Some(own), moved].into_iter().flatten().for_each(|answer| gathered.take(answer, merge));
+        match own {
+            Err(Failure::TooLarge(_)) => self.apart(queries, metric, decode, &mut gathered, merge).await,
+            own => gathered.take(own, merge),
+        }
+        moved.into_iter().for_each(|answer| gathered.take(answer, merge));
+        gathered
+    }
+
+    /// Queries each trusted namespace by itself, and all others together: what others make of their series, so that
+    /// no namespace can be blamed, costs no figure of a trusted exporter.
+    async fn apart<T: Send + 'static>(
+        &self,
+        queries: &Queries<'_>,
+        metric: &str,
+        decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
+        gathered: &mut Gathered<T>,
+        merge: impl Fn(&mut Part<T>, Part<T>) + Copy,
+    ) {
+        let trusted = self.scope.trusted.clone();
+        let alone = trusted.iter().map(|name| (name.clone(), queries.samples_of(metric, name)));
+        let others = (String::new(), queries.samples(metric, &trusted).own);
+        for (namespace, query) in alone.chain([others]) {
+            match self.kept(&query, decode).await {
+                Err(Failure::TooLarge(limit)) => drop(gathered.too_large.insert(namespace, limit)),
+                answer => gathered.take(answer, merge),
+            }
+        }
+        if !gathered.answered {
+            gathered.failures.push(Failure::TooLarge(self.session.limit()));
+        }
+    }
+
+    /// What the exporters of oversized namespaces report. They come last, so that they take no room from the
+    /// others.
+    async fn oversized<T: Send + 'static>(
+        &self,
+        queries: &Queries<'_>,
+        metric: &str,
+        decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
+        gathered: &mut Gathered<T>,
+        merge: impl Fn(&mut Part<T>, Part<T>) + Copy,
+    ) {
         for (namespace, too_large) in self.oversized.list(metric) {
             if too_large {
                 gathered.too_large.insert(namespace, self.session.limit());
@@ -111,7 +156,6 @@ impl Api {
                 answer => gathered.take(answer, merge),
             }
         }
-        gathered
     }
 
     /// What the exporters of all namespaces but the oversized ones report. If that is too much, the namespace
@@ -169,14 +213,15 @@ impl Api {
                     Some(match part.left_out {
                         0 => SampleOutcome::Whole(part),
                         _ => {
-                            SampleOutcome::Crowded { kept: Some(part), heaviest: oversized::heaviest(answer) }
+                            let heaviest = oversized::heaviest(answer, &scope);
+                            SampleOutcome::Crowded { kept: Some(part), heaviest }
                         }
                     })
                 };
                 reply.decode(decode).await
             }
             FetchOutcome::Start(start) => {
-                let heaviest = decode_apart(start, oversized::heaviest).await;
+                let heaviest = decode_apart(start, move |start| oversized::heaviest(start, &scope)).await;
                 Ok(SampleOutcome::Crowded { kept: None, heaviest })
             }
         }

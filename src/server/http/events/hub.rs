@@ -99,6 +99,12 @@ impl Entry {
     fn has_guests(&self) -> bool {
         self.channel.followers().iter().any(|network| *network != self.network)
     }
+
+    /// Returns whether only others follow it: the peer that it counts for has left.
+    fn is_abandoned(&self) -> bool {
+        let followers = self.channel.followers();
+        !followers.is_empty() && !followers.contains(&self.network)
+    }
 }
 
 /// All channels, their limits, and the task that updates them.
@@ -230,7 +236,9 @@ impl Hub {
         let Err(exhausted) = channel.fit() else { return };
         trim(&channels, network, exhausted);
         while let Err(exhausted) = channel.fit() {
-            let victim = idlest(&channels, network, exhausted).or_else(|| {
+            let unused = idlest(&channels, network, exhausted);
+            let unused = unused.or_else(|| oldest_abandoned(&channels, network, exhausted));
+            let victim = unused.or_else(|| {
                 self.channel_bytes.warn_refusal(network.map(Peer::new), exhausted);
                 newest_of_the_greediest(&channels, network, exhausted)
             });
@@ -323,7 +331,8 @@ impl Hub {
 }
 
 /// Returns what `acquire` gives. While there is no room, removes the channel that has been without followers
-/// for the longest time. `None` if all channels are followed.
+/// for the longest time, and then the oldest channel that only others follow than the peer that it counts for.
+/// `None` if there is none: the clients of an abandoned channel come back, and it then counts for them.
 fn make_room<T>(
     channels: &mut HashMap<Key, Entry>,
     peer: Option<Peer>,
@@ -335,7 +344,9 @@ fn make_room<T>(
             Ok(acquired) => return Some(acquired),
             Err(exhausted) => exhausted,
         };
-        let Some(key) = idlest(channels, peer.map(Peer::network), exhausted) else {
+        let network = peer.map(Peer::network);
+        let unused = idlest(channels, network, exhausted);
+        let Some(key) = unused.or_else(|| oldest_abandoned(channels, network, exhausted)) else {
             pool.warn_refusal(peer, exhausted);
             return None;
         };
@@ -359,6 +370,18 @@ fn idlest(channels: &HashMap<Key, Entry>, network: Option<IpAddr>, exhausted: Pe
     let idle = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
     let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
     idle.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone())
+}
+
+/// Returns the oldest channel whose peer has left while others follow it. Such a channel takes a place of a
+/// peer that does not use it: a client that joins every view of others could otherwise take theirs for ever.
+fn oldest_abandoned(
+    channels: &HashMap<Key, Entry>,
+    network: Option<IpAddr>,
+    exhausted: PermitError,
+) -> Option<Key> {
+    let abandoned = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
+    let abandoned = abandoned.filter(|(_, entry)| entry.is_abandoned());
+    abandoned.min_by_key(|(_, entry)| entry.number).map(|(key, _)| key.clone())
 }
 
 fn newest_of_the_greediest(

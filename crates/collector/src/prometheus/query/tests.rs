@@ -18,7 +18,7 @@ fn scope(ours: Option<&[String]>) -> Scope {
 }
 
 fn past(matchers: &[(String, String)], ours: Option<&[String]>, of: &Of) -> Past {
-    Queries { matchers, scope: &scope(ours) }.past(of, &OversizedNamespaces::default())
+    Queries { matchers, scope: &scope(ours) }.past(of)
 }
 
 fn samples(matchers: &[(String, String)], scope: &Scope) -> Vec<String> {
@@ -69,16 +69,6 @@ fn namespaces_that_are_apart_are_in_no_query_for_all() {
         let queries = Queries { matchers: &[], scope: &scope };
         assert_eq!(queries.samples(CPU, &apart).own, all);
         assert_eq!(queries.samples_of(CPU, "evil"), alone);
-        let known = OversizedNamespaces::default();
-        known.add(RESIDENT, "evil".into());
-        let memory = queries.past(&Of::All(Arc::default()), &known).memory;
-        assert!(memory.contains(r#"namespace!~"evil""#), "{memory}");
-        let one = queries.past(&one("evil", "web", &[]), &known);
-        assert!(
-            !one.memory.contains("!~") && !one.cpu.contains("!~"),
-            "it costs itself alone: {}",
-            one.memory
-        );
     }
 }
 

@@ -411,3 +411,27 @@ async fn clients_that_take_their_event_at_a_crawl_hold_no_more_than_the_buffer()
     assert!(whole > 8 << 20, "those that came last have their event");
     assert!(whole <= 32 << 20, "{whole} bytes were held for clients that crawl");
 }
+
+/// A client can find out which views are followed, and join them.
+#[tokio::test]
+async fn who_joins_the_views_of_others_keeps_none_of_their_places() {
+    const ELSEWHERE: [u8; 4] = [203, 0, 113, 7];
+    let server = sixteen_views();
+    let mut held = Vec::new();
+    for n in 0..8 {
+        held.push(open_from(&server, &view(n), THERE).await);
+    }
+    for n in 8..16 {
+        let own = open_from(&server, &view(n), HERE).await;
+        assert_eq!(own.status(), 200, "{n}");
+        held.push(open_from(&server, &view(n), THERE).await);
+    }
+    assert!(held.iter().all(|stream| stream.status() == 200));
+    let mut followed = Vec::new();
+    for (n, peer) in [HERE, ELSEWHERE, HERE, ELSEWHERE].into_iter().enumerate() {
+        let stream = open_from(&server, &view(20 + n), peer).await;
+        assert_eq!(stream.status(), 200, "{peer:?} finds a place");
+        followed.push(stream);
+    }
+    assert_eq!(server.app.events.views(), 16);
+}
