@@ -103,6 +103,11 @@ impl Api {
         let (own, moved) = tokio::join!(self.own(queries, metric, decode), moved);
         match own {
             Err(Failure::TooLarge(_)) => self.apart(queries, metric, decode, &mut gathered, merge).await,
+            Err(failure) => {
+                // Whether the others do without the oversized namespaces is not known: nobody is blamed.
+                self.oversized.forget(metric);
+                gathered.failures.push(failure);
+            }
             own => gathered.take(own, merge),
         }
         moved.into_iter().for_each(|answer| gathered.take(answer, merge));
