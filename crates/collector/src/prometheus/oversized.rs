@@ -31,7 +31,7 @@ type Metrics = HashMap<String, BTreeMap<String, Entry>>;
 
 /// The oversized namespaces by metric. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct OversizedNamespaces(Arc<Mutex<Metrics>>);
+pub struct OversizedNamespaces(Arc<Mutex<Metrics>>, Arc<Mutex<HashMap<String, Instant>>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -75,6 +75,19 @@ impl OversizedNamespaces {
             let wait = entry.too_large.map_or(Duration::ZERO, |(_, wait)| (wait * 2).max(FIRST_RETRY));
             entry.too_large = Some((Instant::now() + wait, wait));
         }
+    }
+
+    /// Records that every answer for a metric was too large, whatever was excluded. For a minute no more is tried than
+    /// the query for all: each answer is tens of megabytes.
+    pub fn give_up(&self, metric: &str) {
+        let mut given_up = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.insert(metric.to_owned(), Instant::now() + FIRST_RETRY);
+    }
+
+    /// Whether every answer for the metric was too large a moment ago.
+    pub fn is_given_up(&self, metric: &str) -> bool {
+        let given_up = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.get(metric).is_some_and(|until| *until > Instant::now())
     }
 
     /// Forgets all namespaces of a metric: the answers are too large for another reason.

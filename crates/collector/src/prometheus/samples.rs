@@ -102,7 +102,9 @@ impl Api {
         };
         let (own, moved) = tokio::join!(self.own(queries, metric, decode), moved);
         match own {
-            Err(Failure::TooLarge(_)) => self.apart(queries, metric, decode, &mut gathered, merge).await,
+            Err(Failure::TooLarge(_)) if !self.oversized.is_given_up(metric) => {
+                self.apart(queries, metric, decode, &mut gathered, merge).await
+            }
             Err(failure) => {
                 // Whether the others do without the oversized namespaces is not known: nobody is blamed.
                 self.oversized.forget(metric);
@@ -134,6 +136,7 @@ impl Api {
             }
         }
         if !gathered.answered {
+            self.oversized.give_up(metric);
             gathered.failures.push(Failure::TooLarge(self.session.limit()));
         }
     }
@@ -175,6 +178,9 @@ impl Api {
             let query = queries.samples(metric, &self.oversized.names(metric)).own;
             match self.sample(&query, decode).await? {
                 SampleOutcome::Whole(part) => return Ok(part),
+                SampleOutcome::Crowded { kept, .. } if self.oversized.is_given_up(metric) => {
+                    return kept.ok_or(Failure::TooLarge(self.session.limit()));
+                }
                 SampleOutcome::Crowded { kept, heaviest } => {
                     let is_new = match heaviest {
                         Some(namespace) => self.oversized.add(metric, namespace),
