@@ -27,11 +27,16 @@ const MOST_SEPARATE: usize = 16;
 const SERIES: &[u8] = br#""result":["#;
 const LABEL: &[u8] = br#""namespace":""#;
 
-type Metrics = HashMap<String, BTreeMap<String, Entry>>;
-
 /// The oversized namespaces by metric. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct OversizedNamespaces(Arc<Mutex<Metrics>>, Arc<Mutex<HashMap<String, Instant>>>);
+pub struct OversizedNamespaces(Arc<Mutex<HashMap<String, Metric>>>);
+
+#[derive(Debug, Default)]
+struct Metric {
+    namespaces: BTreeMap<String, Entry>,
+    /// Until then no more than the query for all is sent: every answer was too large.
+    given_up_until: Option<Instant>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -46,7 +51,7 @@ impl OversizedNamespaces {
     pub fn list(&self, metric: &str) -> Vec<(String, bool)> {
         let now = Instant::now();
         let mut all = self.lock();
-        let Some(known) = all.get_mut(metric) else { return Vec::new() };
+        let Some(Metric { namespaces: known, .. }) = all.get_mut(metric) else { return Vec::new() };
         known.retain(|_, entry| entry.until > now);
         let is_refused = |entry: &Entry| entry.too_large.is_some_and(|(retry, _)| retry > now);
         known.iter().map(|(namespace, entry)| (namespace.clone(), is_refused(entry))).collect()
@@ -60,7 +65,7 @@ impl OversizedNamespaces {
     /// Adds a namespace. False if nothing changes: it was excluded already, or too many are.
     pub fn add(&self, metric: &str, namespace: String) -> bool {
         let mut all = self.lock();
-        let known = all.entry(metric.to_owned()).or_default();
+        let known = &mut all.entry(metric.to_owned()).or_default().namespaces;
         if known.len() == MOST_SEPARATE || known.contains_key(&namespace) {
             return false;
         }
@@ -71,7 +76,8 @@ impl OversizedNamespaces {
 
     /// Records that the namespace is too large by itself.
     pub fn mark_too_large(&self, metric: &str, namespace: &str) {
-        if let Some(entry) = self.lock().get_mut(metric).and_then(|known| known.get_mut(namespace)) {
+        let mut all = self.lock();
+        if let Some(entry) = all.get_mut(metric).and_then(|metric| metric.namespaces.get_mut(namespace)) {
             let wait = entry.too_large.map_or(Duration::ZERO, |(_, wait)| (wait * 2).max(FIRST_RETRY));
             entry.too_large = Some((Instant::now() + wait, wait));
         }
@@ -80,22 +86,31 @@ impl OversizedNamespaces {
     /// Records that every answer for a metric was too large, whatever was excluded. For a minute no more is tried than
     /// the query for all: each answer is tens of megabytes.
     pub fn give_up(&self, metric: &str) {
-        let mut given_up = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        given_up.insert(metric.to_owned(), Instant::now() + FIRST_RETRY);
+        let until = Some(Instant::now() + FIRST_RETRY);
+        self.lock().entry(metric.to_owned()).or_default().given_up_until = until;
     }
 
     /// Whether every answer for the metric was too large a moment ago.
     pub fn is_given_up(&self, metric: &str) -> bool {
-        let given_up = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        given_up.get(metric).is_some_and(|until| *until > Instant::now())
+        let until = self.lock().get(metric).and_then(|metric| metric.given_up_until);
+        until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// Records that the answer for all fits.
+    pub fn resume(&self, metric: &str) {
+        if let Some(metric) = self.lock().get_mut(metric) {
+            metric.given_up_until = None;
+        }
     }
 
     /// Forgets all namespaces of a metric: the answers are too large for another reason.
     pub fn forget(&self, metric: &str) {
-        self.lock().remove(metric);
+        if let Some(metric) = self.lock().get_mut(metric) {
+            metric.namespaces.clear();
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Metrics> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Metric>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

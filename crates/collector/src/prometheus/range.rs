@@ -13,7 +13,6 @@ use super::super::archive::{Question, Questions, Reply};
 use super::{
     api::{self, Api, CREDENTIALS, PlainQueries, open, site},
     identity::{Foreign, NameLabel, Scope},
-    oversized::OversizedNamespaces,
     query::{self, Queries},
 };
 use crate::{
@@ -51,7 +50,6 @@ pub struct PrometheusHistory {
     config: PrometheusConfig,
     scope: Scope,
     plain: PlainQueries,
-    oversized: OversizedNamespaces,
 }
 
 impl PrometheusHistory {
@@ -60,13 +58,7 @@ impl PrometheusHistory {
         let config = collect.prometheus.clone()?;
         let site = site(&config, collect, budget);
         let scope = api::scope(&config, collect);
-        Some(Self {
-            site,
-            config,
-            scope,
-            plain: PlainQueries::default(),
-            oversized: OversizedNamespaces::default(),
-        })
+        Some(Self { site, config, scope, plain: PlainQueries::default() })
     }
 
     /// Answers questions until `shutdown`.
@@ -84,10 +76,11 @@ impl PrometheusHistory {
     async fn begin(&mut self, question: Question, asked: &mut JoinSet<Option<AnsweredQuestion>>) {
         let Question { of, times, reply, .. } = question;
         let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of);
-        let api = match open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await {
-            Ok(api) => api,
-            Err(failure) => return self.tell(Some((reply, Err(failure)))),
-        };
+        let api =
+            match open(&mut self.site, &self.config, &self.scope, &self.plain, &Default::default()).await {
+                Ok(api) => api,
+                Err(failure) => return self.tell(Some((reply, Err(failure)))),
+            };
         asked.spawn(async move {
             tokio::select! {
                 // Nobody waits for the answer any more.

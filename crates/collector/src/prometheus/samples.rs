@@ -136,7 +136,10 @@ impl Api {
             }
         }
         if !gathered.answered {
-            self.oversized.give_up(metric);
+            // An answer that came too late may fit the next time.
+            if gathered.failures.is_empty() {
+                self.oversized.give_up(metric);
+            }
             gathered.failures.push(Failure::TooLarge(self.session.limit()));
         }
     }
@@ -177,7 +180,10 @@ impl Api {
         for _ in 0..=MOST_LEARNED {
             let query = queries.samples(metric, &self.oversized.names(metric)).own;
             match self.sample(&query, decode).await? {
-                SampleOutcome::Whole(part) => return Ok(part),
+                SampleOutcome::Whole(part) => {
+                    self.oversized.resume(metric);
+                    return Ok(part);
+                }
                 SampleOutcome::Crowded { kept, .. } if self.oversized.is_given_up(metric) => {
                     return kept.ok_or(Failure::TooLarge(self.session.limit()));
                 }
