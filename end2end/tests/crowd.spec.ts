@@ -1,12 +1,17 @@
 // 10,000 VMs on 500 nodes, with the machine to itself: what the browser does while one looks, types and waits.
 import type { Page } from "@playwright/test";
+import { pageFunctions } from "lighthouse/core/lib/page-functions.js";
 import { demoOf } from "./everywhere";
 import { cards, expect, hydrated } from "./fixtures";
 
 const crowd = demoOf("--vms", "10000", "--nodes", "500");
-crowd.describe.configure({ mode: "default", timeout: 120_000 });
+crowd.describe.configure({ mode: "default", timeout: 240_000 });
 
-const LONGEST_TASK = 50; // ms, DESIGN §6
+/** Milliseconds that one task of the browser's may take, on a machine of this benchmark index of Lighthouse's. */
+const LONGEST_TASK = 50;
+const REFERENCE_INDEX = 3_200;
+/** Another program can take the processor for a moment, so what is too long must be so each time. */
+const ATTEMPTS = 3;
 const MOST_ROWS = 200;
 
 const form = (page: Page) => page.locator("form.filters");
@@ -14,57 +19,69 @@ const rows = (page: Page) => page.getByRole("table", { name: "Virtual machines" 
 const range = (page: Page) => form(page).getByRole("status");
 const view = (page: Page, name: string) => form(page).getByRole("group", { name: "View" }).getByRole("button", { name });
 
-/** Opens the list, and from then on keeps what took the browser longer than 50 ms in one go. */
-async function watched(page: Page) {
+/** What a task may take here and now: a machine that is half as fast may take twice as long. */
+async function longestTask(page: Page) {
+  const index = await page.evaluate(pageFunctions.computeBenchmarkIndex);
+  return Math.round(LONGEST_TASK * Math.max(1, REFERENCE_INDEX / index));
+}
+
+/** Opens the list, and returns how long the browser's long tasks took from then on, while `steps` were done. */
+async function longTasks(page: Page, steps: () => Promise<void>): Promise<number[]> {
   await page.goto("/");
   await hydrated(page);
   await page.evaluate(() => {
     const long = ((window as unknown as { long: number[] }).long = []) as number[];
     new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: "longtask" });
   });
+  await steps();
+  return page.evaluate(() => (window as unknown as { long: number[] }).long.map(Math.round));
 }
 
-async function noLongTask(page: Page, what: string) {
-  const long = await page.evaluate(() => (window as unknown as { long: number[] }).long);
-  console.log(`${what}: tasks over ${LONGEST_TASK} ms: ${JSON.stringify(long.map(Math.round))}`);
-  // What a build that is not optimised takes is no measure.
-  if (process.env.WUKONG_PROFILE !== "demo") expect(long, what).toEqual([]);
+/** Does the steps without a task that is too long. */
+async function smoothly(page: Page, what: string, steps: () => Promise<void>) {
+  let tooLong: number[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const limit = await longestTask(page);
+    const long = await longTasks(page, steps);
+    console.log(`${what}: tasks of ${LONGEST_TASK} ms and more: ${JSON.stringify(long)}, the limit here is ${limit} ms`);
+    tooLong = long.filter((ms) => ms > limit);
+    // What a build that is not optimised takes is no measure.
+    if (tooLong.length === 0 || process.env.WUKONG_PROFILE === "demo") return;
+  }
+  expect(tooLong, what).toEqual([]);
 }
 
-crowd("nothing takes longer than 50 ms while one changes the view, pages, filters and sorts", async ({ page }) => {
-  await watched(page);
-  await expect(range(page)).toHaveText("1–50 of 10,000");
-  await expect(cards(page)).toHaveCount(50);
-  await view(page, "Table").click();
-  await expect(rows(page)).toHaveCount(50);
-  await page.getByRole("link", { name: "Next" }).click();
-  await expect(range(page)).toHaveText("51–100 of 10,000");
-  await form(page).getByRole("searchbox").fill("web");
-  await expect(page).toHaveURL(/q=web/);
-  await expect(range(page)).not.toContainText("10,000");
-  const cpu = page.getByRole("columnheader", { name: "CPU", exact: true });
-  await cpu.getByRole("link").click();
-  await expect(cpu).toHaveAttribute("aria-sort", "descending");
-  expect(await page.locator("article, tbody tr").count()).toBeLessThanOrEqual(MOST_ROWS);
-  await noLongTask(page, "view, page, filter, sort");
-});
+crowd("nothing takes longer than 50 ms while one changes the view, pages, filters and sorts", ({ page }) =>
+  smoothly(page, "view, page, filter, sort", async () => {
+    await expect(range(page)).toHaveText("1–50 of 10,000");
+    await expect(cards(page)).toHaveCount(50);
+    await view(page, "Table").click();
+    await expect(rows(page)).toHaveCount(50);
+    await page.getByRole("link", { name: "Next" }).click();
+    await expect(range(page)).toHaveText("51–100 of 10,000");
+    await form(page).getByRole("searchbox").fill("web");
+    await expect(page).toHaveURL(/q=web/);
+    await expect(range(page)).not.toContainText("10,000");
+    const cpu = page.getByRole("columnheader", { name: "CPU", exact: true });
+    await cpu.getByRole("link").click();
+    await expect(cpu).toHaveAttribute("aria-sort", "descending");
+    expect(await page.locator("article, tbody tr").count()).toBeLessThanOrEqual(MOST_ROWS);
+  }));
 
-crowd("nor while changes arrive", async ({ page }) => {
-  await watched(page);
-  const before = await cards(page).first().textContent();
-  await expect.poll(() => cards(page).first().textContent(), { timeout: 60_000 }).not.toBe(before);
-  await page.waitForTimeout(15_000); // a whole cycle of metrics
-  await noLongTask(page, "changes");
-});
+crowd("nor while changes arrive", ({ page }) =>
+  smoothly(page, "changes", async () => {
+    const before = await cards(page).first().textContent();
+    await expect.poll(() => cards(page).first().textContent(), { timeout: 60_000 }).not.toBe(before);
+    await page.waitForTimeout(15_000); // a whole cycle of metrics
+  }));
 
-crowd("nor while 10,000 squares are drawn", async ({ page }) => {
-  await watched(page);
-  await view(page, "Map").click();
-  await expect(page.locator(".map section").first()).toBeVisible();
-  const squares = () => page.locator(".map .squares path").evaluateAll((paths) =>
-    paths.reduce((sum, path) => sum + (path.getAttribute("d")?.match(/M/g)?.length ?? 0), 0));
-  await expect.poll(squares).toBe(10_000);
-  await noLongTask(page, `map, ${await page.locator(".map *").count()} elements`);
-  await page.locator(".block").nth(3).hover();
-  await expect(page.locator(".map .here b")).not.toHaveText("…");
-});
+crowd("nor while 10,000 squares are drawn", ({ page }) =>
+  smoothly(page, "map", async () => {
+    await view(page, "Map").click();
+    await expect(page.locator(".map section").first()).toBeVisible();
+    const squares = () => page.locator(".map .squares path").evaluateAll((paths) =>
+      paths.reduce((sum, path) => sum + (path.getAttribute("d")?.match(/M/g)?.length ?? 0), 0));
+    await expect.poll(squares).toBe(10_000);
+    await page.locator(".block").nth(3).hover();
+    await expect(page.locator(".map .here b")).not.toHaveText("…");
+  }));
