@@ -32,6 +32,7 @@ impl Guest {
             paused: None,
             incarnation: 0,
             started: 0,
+            moved: None,
             disks: vec![Disk::new(name, "root", "10Gi")],
             networks: vec![Network::lan(seed)],
             launchers: Vec::new(),

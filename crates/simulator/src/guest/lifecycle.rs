@@ -12,14 +12,14 @@ impl Guest {
         self.incarnation += 1;
         self.state = State::Running;
         self.started = at;
-        self.migration = None;
+        (self.moved, self.migration) = (None, None);
         self.launch(node, PodPhase::Running, at);
     }
 
     /// Stops it: its VMI and its pods are removed.
     pub fn stop(&mut self) {
         self.state = State::Stopped;
-        self.migration = None;
+        (self.moved, self.migration) = (None, None);
         (self.stopping, self.paused) = (None, None);
         self.launchers.clear();
     }
@@ -64,6 +64,9 @@ impl Guest {
         };
         for launcher in self.launchers.iter_mut().filter(|launcher| launcher.serial == loser) {
             launcher.phase = phase;
+        }
+        if !failed {
+            self.moved = Some(at);
         }
         true
     }
@@ -113,8 +116,8 @@ impl Guest {
     }
 
     /// The time since which the guest has been on its current node.
-    pub fn settled(&self) -> Millis {
-        self.migration.as_ref().and_then(|migration| migration.ended).unwrap_or(self.started)
+    pub fn on_node_since(&self) -> Millis {
+        self.moved.unwrap_or(self.started)
     }
 }
 
@@ -142,6 +145,22 @@ mod tests {
         guest.finish_migration(true, 9);
         assert_eq!(guest.holder().unwrap().node, "one");
         assert_eq!(guest.launchers[1].phase, PodPhase::Failed);
+    }
+
+    #[test]
+    fn only_a_successful_migration_changes_since_when_the_guest_is_on_its_node() {
+        let mut guest = Guest::new("a", "b").running_on("one", 1);
+        let mut migrate = |node: &str, at, failed| {
+            assert!(guest.start_migration(node, at) && guest.finish_migration(failed, at + 1));
+            guest.on_node_since()
+        };
+        assert_eq!(migrate("two", 5, true), 1, "it never left");
+        assert_eq!(migrate("two", 10, false), 11);
+        assert_eq!(migrate("one", 20, true), 11, "it is still on the second node");
+        guest.migration = None;
+        assert_eq!(guest.on_node_since(), 11, "also when the migration is forgotten");
+        guest.start("one", 30);
+        assert_eq!(guest.on_node_since(), 30);
     }
 
     #[test]

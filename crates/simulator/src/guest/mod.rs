@@ -44,6 +44,8 @@ pub struct Guest {
     /// The number of starts. Each start gets a VirtualMachineInstance with its own uid.
     pub incarnation: u32,
     pub started: Millis,
+    /// When the last live migration since the start moved it to its current node.
+    pub moved: Option<Millis>,
     pub disks: Vec<Disk>,
     pub networks: Vec<Network>,
     pub launchers: Vec<Launcher>,
