@@ -11,7 +11,7 @@ use crate::{
     guest::{Guest, Launcher, PodPhase},
     hardware::DiskMode,
     node::{Kubelet, Node},
-    objects::{self, Body, Part, Sampled, Tenant},
+    objects::{self, Body, NodePod, Part, PodSample},
     reading,
     resource::Resource,
     store::Expired,
@@ -53,7 +53,7 @@ impl World {
 
     /// Returns what metrics-server has of the pods in `namespace`, or in all: the pods of nodes whose kubelet
     /// answers.
-    pub(crate) fn pod_metrics(&self, namespace: Option<&str>) -> Vec<Sampled> {
+    pub(crate) fn pod_metrics(&self, namespace: Option<&str>) -> Vec<PodSample> {
         let state = reading(&self.state);
         let wanted = |found: &str| namespace.is_none_or(|namespace| namespace == found);
         let scrape = |node: &str| {
@@ -61,7 +61,8 @@ impl World {
             answers.then(|| figures::scrape(node, self.clock.now(), millis(self.pace.metrics)))
         };
         let ahead = |node: &str| state.nodes.get(node).map_or(0, |node| node.clock_ahead);
-        let by_its_node = |sampled: Sampled, node: &str| Sampled { at: sampled.at + ahead(node), ..sampled };
+        let by_its_node =
+            |sampled: PodSample, node: &str| PodSample { at: sampled.at + ahead(node), ..sampled };
         let guests = state.guests.values().filter(|guest| wanted(&guest.namespace));
         let launchers = guests.flat_map(|guest| {
             let measured =
@@ -100,14 +101,14 @@ impl World {
             figures::scrape(&node.name, now, millis(self.pace.metrics)).at,
             figures::scrape(&node.name, now, millis(self.pace.volumes)).at,
         );
-        let tenants = self.tenants(&node.name, at, volumes_at);
+        let pods = self.pods_on(&node.name, at, volumes_at);
         let mut out = String::new();
         let ahead = node.clock_ahead;
-        objects::summary(&mut out, node, &tenants, at + ahead, volumes_at + ahead);
+        objects::summary(&mut out, node, &pods, at + ahead, volumes_at + ahead);
         out
     }
 
-    fn tenants(&self, node: &str, at: Millis, volumes_at: Millis) -> Vec<Tenant> {
+    fn pods_on(&self, node: &str, at: Millis, volumes_at: Millis) -> Vec<NodePod> {
         let state = reading(&self.state);
         let here = |guest: &Arc<Guest>| guest.launchers.iter().any(|pod| pod.node == node);
         let guests: Vec<_> = state.guests.values().filter(|guest| here(guest)).cloned().collect();
@@ -116,7 +117,7 @@ impl World {
         let launchers = guests.iter().flat_map(|guest| {
             let pods =
                 guest.launchers.iter().filter(|pod| pod.node == node && pod.phase == PodPhase::Running);
-            pods.map(|pod| figures::launcher_tenant(guest, pod, at, volumes_at))
+            pods.map(|pod| figures::launcher_node_pod(guest, pod, at, volumes_at))
         });
         let attachments = guests.iter().flat_map(|guest| {
             let held = guest.holder().is_some_and(|holder| holder.node == node);
@@ -124,8 +125,8 @@ impl World {
                 .disks
                 .iter()
                 .filter(move |disk| held && disk.mode == DiskMode::Hotplug)
-                .map(|disk| figures::attachment_tenant(guest, disk, at, volumes_at))
+                .map(|disk| figures::attachment_node_pod(guest, disk, at, volumes_at))
         });
-        launchers.chain(attachments).chain(plain.iter().map(|pod| figures::plain_tenant(pod, at))).collect()
+        launchers.chain(attachments).chain(plain.iter().map(|pod| figures::plain_node_pod(pod, at))).collect()
     }
 }

@@ -29,7 +29,8 @@ use model::{
 use wukong_core::{MISSING_AFTER, Snapshot};
 
 use simulator::{
-    Backend, Clock, Disk, DiskMode, Fault, Guest, Node, Options, Peer, Resource, Scenario, Target, Wire,
+    Backend, Clock, ConnectionFault, Disk, DiskMode, Fault, Guest, Node, Options, Peer, Resource, Scenario,
+    Target,
 };
 
 use judge::*;
@@ -167,7 +168,7 @@ impl Cell {
         let most = rounds * self.victim.requests();
         let asked = match (self.trouble, self.victim.peer()) {
             // That nobody listens is not counted by anybody.
-            (Trouble::Wire(_), Some(peer)) => rig.sim.connections(peer) - met,
+            (Trouble::Connection(_), Some(peer)) => rig.sim.connections(peer) - met,
             _ => rig.sim.requests().count(&self.victim.target()),
         };
         if asked > most { Err(format!("asked {asked} times in {time:?}, at most {most}")) } else { Ok(()) }

@@ -42,7 +42,7 @@ impl Rig {
     /// For this cell; struck from the start where `broken`.
     pub(super) async fn start(cell: Option<&Cell>, broken: bool) -> Self {
         let victim = cell.map(|cell| cell.victim);
-        let tls = cell.is_some_and(|cell| matches!(cell.trouble, Trouble::Wire(_)));
+        let tls = cell.is_some_and(|cell| matches!(cell.trouble, Trouble::Connection(_)));
         let options = Options::exactly(scenario());
         // A Prometheus that scrapes ten times a second has megabytes to say of two VMs.
         let options = Options { metrics_interval: INTERVAL, volumes_interval: MEASURED, tls, ..options };
