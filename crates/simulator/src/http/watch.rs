@@ -117,6 +117,7 @@ impl Feed {
     /// Returns the next bytes. `None` ends the watch in good order, an error breaks the connection.
     async fn next(&mut self) -> Option<Chunk> {
         loop {
+            self.take_fault_signals();
             if self.watch_faults.silent {
                 std::future::pending::<()>().await;
             }
@@ -138,6 +139,17 @@ impl Feed {
                 WakeReason::Cut => self.watch_faults.dropped = true,
                 WakeReason::Silenced => self.watch_faults.silent = true,
             }
+        }
+    }
+
+    /// Applies faults before any change that came after them.
+    fn take_fault_signals(&mut self) {
+        let class = Class::Watch(self.resource);
+        while let Some(target) = next_signal(&mut self.cuts) {
+            self.watch_faults.dropped |= is_affected(target, &class, &self.path);
+        }
+        while let Some(target) = next_signal(&mut self.silenced) {
+            self.watch_faults.silent |= is_affected(target, &class, &self.path);
         }
     }
 
@@ -262,6 +274,18 @@ fn line(out: &mut String, kind: &str, resource: Resource, object: &Object, revis
     put!(out, r#"{{"type":"{kind}","object":"#);
     objects::render(out, resource, &object.body, revision, true);
     out.push_str("}\n");
+}
+
+/// Returns the next signal if one has been sent.
+fn next_signal(
+    signals: &mut broadcast::Receiver<Target>,
+) -> Option<Result<Target, broadcast::error::RecvError>> {
+    use broadcast::error::{RecvError, TryRecvError};
+    match signals.try_recv() {
+        Ok(target) => Some(Ok(target)),
+        Err(TryRecvError::Lagged(missed)) => Some(Err(RecvError::Lagged(missed))),
+        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+    }
 }
 
 /// Whether a signal is for this watch. A receiver that lagged behind may have missed it, so that counts as a
