@@ -63,6 +63,8 @@ async fn images_come_in_pages_and_one_by_one() {
     let (.., all) = client.get("/api/block/image?limit=-1", "2.0").await;
     assert_eq!(all[0]["value"].as_array().unwrap().len(), 7);
     assert_eq!(client.get("/api/block/image?offset=7", "2.0").await.2, json!([]));
+    let id = first[0]["id"].as_str().unwrap();
+    assert_eq!(first[0]["unique_id"], format!("vms/{id}"), "the pool and the image's id, as Ceph has it");
     let size = first[0].to_string().len();
     assert!((4_000..8_000).contains(&size), "{size}");
 
