@@ -56,10 +56,15 @@ impl Trouble {
         victim.peer().into_iter().for_each(|peer| sim.set_connection_fault(peer, None));
     }
 
+    /// Whether the source answers after its deadline, or never.
+    pub(super) fn is_late(self) -> bool {
+        matches!(self, Self::Slow | Self::Hang)
+    }
+
     pub(super) fn fault(self) -> Fault {
         match self {
             Self::Connection(_) => unreachable!("it strikes no request"),
-            Self::Slow => Fault::Latency(DEADLINE * 3),
+            Self::Slow => Fault::Latency(SHORT_DEADLINE * 3),
             Self::Hang => Fault::Hang,
             Self::Reset => Fault::Reset,
             Self::ResetMidBody => Fault::Truncate(40),
@@ -69,7 +74,7 @@ impl Trouble {
             Self::BadJson => Fault::BadJson,
             Self::WrongTypes => Fault::WrongTypes,
             Self::Absurd(number) => Fault::Numbers(number),
-            Self::Bulk => Fault::Swollen(50 << 20),
+            Self::Bulk => Fault::Swollen(8 * ANSWER_LIMIT),
             Self::Redirect => Fault::Redirect,
         }
     }
