@@ -74,7 +74,8 @@ fast("a hidden tab closes its stream; seen again, it goes on where it was", asyn
   await page.goto(server.url);
   await hydrated(page);
   await expect.poll(() => seen.open.size).toBe(1);
-  await page.waitForTimeout(3_000); // an event has come
+  const first = await figures(page);
+  await expect.poll(() => figures(page), { timeout: 20_000 }).not.toBe(first); // an event has come
   await show(page, false);
   await expect.poll(() => seen.open.size).toBe(0);
   await page.waitForTimeout(3_000);

@@ -1,17 +1,13 @@
 //! The demo shows what other people's clusters hold: each case as a VM to look at.
 
-use std::{
-    net::SocketAddr,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use crate::program::{Running, get, program};
-
-/// Guests are asked one after another, and samples are 15 s apart.
-const SOON: Duration = Duration::from_secs(40);
+use crate::{
+    program::{Running, get, program},
+    wait::eventually,
+};
 
 fn vm(address: SocketAddr, name: &str) -> Value {
     let answer = get(address, &format!("/api/vms/{name}"));
@@ -21,15 +17,10 @@ fn vm(address: SocketAddr, name: &str) -> Value {
 
 /// Waits until a VM is what it should be.
 fn shows(address: SocketAddr, name: &str, holds: impl Fn(&Value) -> bool) {
-    let begun = Instant::now();
-    loop {
+    eventually(|| {
         let found = vm(address, name);
-        if holds(&found) {
-            return;
-        }
-        assert!(begun.elapsed() < SOON, "{name}: {found:#}");
-        sleep(Duration::from_millis(200));
-    }
+        if holds(&found) { Ok(()) } else { Err(format!("{name}: {found:#}")) }
+    });
 }
 
 /// What the guest agent says of a claim, whether it is the volume's figure or stands beside it.

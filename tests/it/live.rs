@@ -3,16 +3,15 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     process::Command,
-    thread::sleep,
     time::{Duration, Instant},
 };
 
 use crate::{
     crowd::{Crowd, queries},
-    program::{PROGRAM, Running},
+    program::{PROGRAM, Running, get},
+    wait::eventually,
 };
 
 /// Of a build for tests, whose futures are several times as large as a release's: what keeps a leak from passing.
@@ -49,18 +48,10 @@ fn usual_memory(running: &Running, crowd: &mut Crowd) -> u64 {
 }
 
 fn wait_until_ready(address: SocketAddr) {
-    let begun = Instant::now();
-    loop {
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        if answer.contains("200 OK") {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{answer}");
-        sleep(Duration::from_millis(100));
-    }
+    eventually(|| {
+        let answer = get(address, "/readyz");
+        if answer.contains("200 OK") { Ok(()) } else { Err(answer) }
+    });
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod program;
 mod real_cluster;
 mod sizes;
 mod sources;
+mod wait;
 mod words;

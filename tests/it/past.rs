@@ -1,17 +1,13 @@
 //! The past of the demo: what its Prometheus remembers is in the memory soon after a start.
 
-use std::{
-    net::SocketAddr,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::program::{Running, get, program};
-
-/// Ample: a debug program beside others.
-const SOON: Duration = Duration::from_secs(90);
+use super::{
+    program::{Running, get, program},
+    wait::eventually,
+};
 
 fn json(address: SocketAddr, path: &str) -> Value {
     let answer = get(address, path);
@@ -20,17 +16,6 @@ fn json(address: SocketAddr, path: &str) -> Value {
     // Chunks, should there be any, hold the one document.
     let (start, end) = (body.find(['{', '[']).unwrap(), body.rfind(['}', ']']).unwrap());
     serde_json::from_str(&body[start..=end]).unwrap_or_else(|error| panic!("{error}: {body}"))
-}
-
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < SOON, "{what} did not come");
-        sleep(Duration::from_millis(500));
-    }
 }
 
 fn known(history: &Value, figure: &str) -> u64 {
@@ -42,9 +27,13 @@ fn a_restart_costs_no_history_where_prometheus_keeps_it() {
     let arguments = ["demo", "--vms=14", "--nodes=2", "--listen=127.0.0.1:0"];
     let (_running, address) = Running::start(&mut program(&arguments));
     // Findings need a whole day of everything: when there are some, all is filled.
-    let insights = eventually("a finding", || {
+    let insights = eventually(|| {
         let insights = json(address, "/api/insights");
-        (insights["totals"]["judged"].as_u64()? > 0 && insights["matching"].as_u64()? > 0).then_some(insights)
+        let counts = [&insights["totals"]["judged"], &insights["matching"]];
+        match counts.iter().all(|count| count.as_u64() > Some(0)) {
+            true => Ok(insights),
+            false => Err(format!("no finding: {insights}")),
+        }
     });
     let found = &insights["findings"][0];
     let (namespace, name) = (found["namespace"].as_str().unwrap(), found["name"].as_str().unwrap());

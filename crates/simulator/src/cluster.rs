@@ -25,7 +25,7 @@ pub struct Cluster {
 pub struct Caller {
     path: String,
     line: String,
-    fuse: Option<ResetSwitch>,
+    reset: Option<ResetSwitch>,
 }
 
 impl Caller {
@@ -33,7 +33,7 @@ impl Caller {
         Self {
             path: request.uri().path().to_owned(),
             line: format!("{} {}", request.method(), request.uri()),
-            fuse: request.extensions().get::<ResetSwitch>().cloned(),
+            reset: request.extensions().get::<ResetSwitch>().cloned(),
         }
     }
 }
@@ -64,9 +64,9 @@ pub async fn apply_faults(
     class: &Class,
     caller: Caller,
 ) -> Result<Vec<Fault>, FaultAnswer> {
-    let Caller { path, line, fuse } = caller;
+    let Caller { path, line, reset } = caller;
     cluster.requests.record(class.clone(), &path, line);
-    let faults = cluster.faults.meet(class, &path);
+    let faults = cluster.faults.take_matching(class, &path);
     for fault in &faults {
         match fault {
             Fault::Latency(time) => tokio::time::sleep(*time).await,
@@ -76,7 +76,7 @@ pub async fn apply_faults(
             }
             Fault::Redirect => return Err(FaultAnswer::Redirect),
             // The connection is reset at the next write.
-            Fault::Reset => fuse.iter().for_each(ResetSwitch::blow),
+            Fault::Reset => reset.iter().for_each(ResetSwitch::trigger),
             Fault::Drop | Fault::Silence | Fault::Gone => {}
             Fault::Truncate(_) | Fault::BadJson | Fault::WrongTypes => {}
             Fault::Empty | Fault::Swollen(_) | Fault::Numbers(_) | Fault::Texts { .. } => {}

@@ -59,11 +59,11 @@ pub async fn listen(cluster: &Arc<Cluster>) -> Result<Option<Kubelets>, SimError
     Ok(Some(Kubelets { port, authority, identity, listeners: listeners.collect() }))
 }
 
-type Bound<'a> = (u16, Vec<(&'a str, (TcpListener, IpAddr))>);
+type PortAndListeners<'a> = (u16, Vec<(&'a str, (TcpListener, IpAddr))>);
 
 /// Binds all nodes to the port that the first one gets. Fails if another socket uses it at one of the
 /// addresses; skips nodes whose address cannot be bound for another reason.
-async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<Bound<'a>>> {
+async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<PortAndListeners<'a>>> {
     let (mut port, mut bound) = (0, Vec::new());
     for (name, address) in nodes {
         match TcpListener::bind(SocketAddr::from((*address, port))).await {
@@ -87,15 +87,15 @@ struct ServedNode {
 }
 
 fn router(cluster: &Arc<Cluster>, node: &str) -> Router {
-    let here = ServedNode { cluster: cluster.clone(), node: node.to_owned() };
-    Router::new().fallback(answer).with_state(Arc::new(here))
+    let served = ServedNode { cluster: cluster.clone(), node: node.to_owned() };
+    Router::new().fallback(answer).with_state(Arc::new(served))
 }
 
-async fn answer(State(here): State<Arc<ServedNode>>, request: Request<Body>) -> Response {
+async fn answer(State(served): State<Arc<ServedNode>>, request: Request<Body>) -> Response {
     let (get, path) = (request.method() == Method::GET, request.uri().path().to_owned());
-    let fuse = request.extensions().get::<ResetSwitch>().cloned();
-    let class = Class::Summary(here.node.clone());
-    let faults = match apply_faults(&here.cluster, &class, Caller::of(&request)).await {
+    let reset = request.extensions().get::<ResetSwitch>().cloned();
+    let class = Class::Summary(served.node.clone());
+    let faults = match apply_faults(&served.cluster, &class, Caller::of(&request)).await {
         Ok(faults) => faults,
         Err(answer) => {
             return answer
@@ -103,8 +103,8 @@ async fn answer(State(here): State<Arc<ServedNode>>, request: Request<Body>) -> 
         }
     };
     drop(request);
-    let world = &here.cluster.world;
-    let node = world.node(&here.node).filter(|_| get && path == "/stats/summary");
+    let world = &served.cluster.world;
+    let node = world.node(&served.node).filter(|_| get && path == "/stats/summary");
     let response = match node {
         None => status::no_such_path(),
         Some(node) => match node.kubelet {
@@ -112,7 +112,7 @@ async fn answer(State(here): State<Arc<ServedNode>>, request: Request<Body>) -> 
             Kubelet::Hangs => std::future::pending().await,
             // Nothing would listen here; resetting the connection comes closest.
             Kubelet::Refuses => {
-                fuse.iter().for_each(ResetSwitch::blow);
+                reset.iter().for_each(ResetSwitch::trigger);
                 status::text("")
             }
         },

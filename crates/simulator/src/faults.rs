@@ -149,24 +149,24 @@ impl Faults {
     }
 
     /// Returns the faults that apply to this request, and counts them down.
-    pub(super) fn meet(&self, class: &Class, path: &str) -> Vec<Fault> {
+    pub(super) fn take_matching(&self, class: &Class, path: &str) -> Vec<Fault> {
         let is_watch = matches!(class, Class::Watch(_));
         let mut rules = locked(&self.rules);
-        let mut met = Vec::new();
+        let mut matching = Vec::new();
         for rule in rules.list.iter_mut().filter(|rule| is_watch || !rule.fault.is_of_watches()) {
-            if rule.left != Some(0) && rule.target.hits(class, path) {
+            if rule.left != Some(0) && rule.target.matches(class, path) {
                 rule.left = rule.left.map(|left| left - 1);
-                met.push(rule.fault.clone());
+                matching.push(rule.fault.clone());
             }
         }
         rules.list.retain(|rule| rule.left != Some(0));
-        met
+        matching
     }
 
     /// Whether such requests are refused with 403 now.
     pub(super) fn forbids(&self, class: &Class, path: &str) -> bool {
         let forbidden = |rule: &Rule| matches!(rule.fault, Fault::Status { code: 403, .. });
-        locked(&self.rules).list.iter().any(|rule| forbidden(rule) && rule.target.hits(class, path))
+        locked(&self.rules).list.iter().any(|rule| forbidden(rule) && rule.target.matches(class, path))
     }
 
     /// Subscribes to the targets whose open watches are cut.
@@ -210,7 +210,7 @@ impl Fault {
 
 impl Target {
     /// Whether the target includes this request.
-    pub(super) fn hits(&self, class: &Class, path: &str) -> bool {
+    pub(super) fn matches(&self, class: &Class, path: &str) -> bool {
         match (self, class) {
             (Self::Any, _)
             | (Self::Discovery, Class::Discovery)
@@ -236,22 +236,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_strikes_its_target_as_often_as_it_was_told() {
+    fn a_fault_applies_to_its_target_as_often_as_asked() {
         let faults = Faults::default();
         faults.add_times(Target::Metrics, Fault::status(503), 2);
         let summary = Class::Summary("n1".into());
-        assert_eq!(faults.meet(&summary, "/").len(), 0);
-        let strikes = (0..4).map(|_| faults.meet(&Class::Metrics, "/").len());
-        assert_eq!(strikes.collect::<Vec<_>>(), [1, 1, 0, 0]);
+        assert_eq!(faults.take_matching(&summary, "/").len(), 0);
+        let counts = (0..4).map(|_| faults.take_matching(&Class::Metrics, "/").len());
+        assert_eq!(counts.collect::<Vec<_>>(), [1, 1, 0, 0]);
     }
 
     #[test]
     fn watch_faults_leave_lists_alone() {
         let faults = Faults::default();
         let id = faults.add(Target::Objects(Resource::Pods), Fault::Gone);
-        assert!(faults.meet(&Class::List(Resource::Pods), "/").is_empty());
-        assert_eq!(faults.meet(&Class::Watch(Resource::Pods), "/"), [Fault::Gone]);
+        assert!(faults.take_matching(&Class::List(Resource::Pods), "/").is_empty());
+        assert_eq!(faults.take_matching(&Class::Watch(Resource::Pods), "/"), [Fault::Gone]);
         faults.remove(id);
-        assert!(faults.meet(&Class::Watch(Resource::Pods), "/").is_empty());
+        assert!(faults.take_matching(&Class::Watch(Resource::Pods), "/").is_empty());
     }
 }

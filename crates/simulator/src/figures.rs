@@ -6,7 +6,7 @@ use super::{
     hardware::{Backend, Disk, DiskMode},
     load::{Fill, Usage, VolumeFigures},
     node::PlainPod,
-    objects::{Body, Part, Sampled, Tenant, attachment, labels},
+    objects::{Body, NodePod, Part, PodSample, attachment, labels},
     rng::hash,
 };
 
@@ -32,8 +32,8 @@ pub fn scrape(node: &str, now: Millis, interval: Millis) -> Scrape {
 }
 
 /// Returns what metrics-server holds of a launcher pod after this scrape.
-pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Scrape) -> Sampled {
-    Sampled {
+pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Scrape) -> PodSample {
+    PodSample {
         namespace: guest.namespace.clone(),
         name: guest.pod_name(pod.serial),
         labels: labels(&Body::Guest(Part::Launcher(pod.serial), guest.clone())),
@@ -45,8 +45,8 @@ pub fn sample_launcher(guest: &std::sync::Arc<Guest>, pod: &Launcher, scrape: Sc
 }
 
 /// Returns what metrics-server holds of an ordinary pod after this scrape.
-pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
-    Sampled {
+pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> PodSample {
+    PodSample {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
         labels: pod.labels.clone(),
@@ -58,7 +58,7 @@ pub fn sample_plain(pod: &PlainPod, scrape: Scrape) -> Sampled {
 }
 
 /// Returns the kubelet's record of a launcher pod: containers sampled at `at`, volumes at `volumes_at`.
-pub fn launcher_tenant(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Millis) -> Tenant {
+pub fn launcher_node_pod(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Millis) -> NodePod {
     let mounted = guest.disks.iter().filter(|disk| disk.mode != DiskMode::Hotplug);
     let listed = mounted.filter(|disk| !disk.unlisted && is_measured(disk));
     let claims =
@@ -66,7 +66,7 @@ pub fn launcher_tenant(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Mi
     let scratch =
         ["private", "public", "sockets", "virt-bin-share-dir", "libvirt-runtime", "ephemeral-disks"];
     let scratch = scratch.into_iter().chain(["container-disks", "hotplug-disks"]);
-    Tenant {
+    NodePod {
         namespace: guest.namespace.clone(),
         name: guest.pod_name(pod.serial),
         uid: guest.pod_uid(pod.serial),
@@ -77,16 +77,16 @@ pub fn launcher_tenant(guest: &Guest, pod: &Launcher, at: Millis, volumes_at: Mi
 }
 
 /// The kubelet's record of the pod that holds a hotplugged disk.
-pub fn attachment_tenant(guest: &Guest, disk: &Disk, at: Millis, volumes_at: Millis) -> Tenant {
+pub fn attachment_node_pod(guest: &Guest, disk: &Disk, at: Millis, volumes_at: Millis) -> NodePod {
     let pod = attachment(guest, disk);
-    let mut tenant = plain_tenant(&pod, at);
-    tenant.volumes.push((disk.name.clone(), Some(disk.claim.clone()), disk_figures(disk, volumes_at)));
-    tenant
+    let mut node_pod = plain_node_pod(&pod, at);
+    node_pod.volumes.push((disk.name.clone(), Some(disk.claim.clone()), disk_figures(disk, volumes_at)));
+    node_pod
 }
 
 /// Returns the kubelet's record of an ordinary pod.
-pub fn plain_tenant(pod: &PlainPod, at: Millis) -> Tenant {
-    Tenant {
+pub fn plain_node_pod(pod: &PlainPod, at: Millis) -> NodePod {
+    NodePod {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
         uid: pod.uid(),

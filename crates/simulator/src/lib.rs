@@ -7,6 +7,7 @@
 mod ceph;
 mod clock;
 mod cluster;
+mod connection;
 mod direct;
 mod error;
 mod faults;
@@ -28,7 +29,6 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod wire;
 mod world;
 
 use std::{
@@ -41,12 +41,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use connection::Connections;
 use serve::ServedSocket;
 use tls::Identity;
-use wire::Lines;
 
 pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
+pub use connection::{ConnectionFault, Peer};
 pub use error::SimError;
 pub use faults::{Class, Fault, FaultId, Faults, Target};
 pub use guest::{Guest, Launcher, Migration, Pause, PodPhase, State};
@@ -59,7 +60,6 @@ pub use resource::{
     WUKONG_GROUP,
 };
 pub use scenario::Scenario;
-pub use wire::{Peer, Wire};
 pub use world::{Pace, World};
 
 /// The content of the cluster and its behaviour.
@@ -129,10 +129,10 @@ impl Options {
 pub struct Handle {
     address: SocketAddr,
     authority: Option<String>,
-    beside: OtherApis,
+    other_apis: OtherApis,
     world: Arc<World>,
     faults: Arc<Faults>,
-    lines: Lines,
+    connections: Connections,
     requests: Arc<Requests>,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -152,9 +152,9 @@ struct OtherApis {
 /// certificate cannot be set up.
 pub async fn start(options: Options) -> Result<Handle, SimError> {
     let (listener, address) = listen(options.listen).await?;
-    let beside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (for_prometheus, prometheus) = listen(beside).await?;
-    let (for_ceph, dashboard) = listen(beside).await?;
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (prometheus_listener, prometheus) = listen(any_port).await?;
+    let (ceph_listener, dashboard) = listen(any_port).await?;
     let tls = options.tls.then(|| Identity::of(&[address.ip().to_string()])).transpose()?;
     let (identity, authority) = tls.unzip();
 
@@ -169,17 +169,18 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
         bookmark_interval,
     });
     let (ceph, stop) = (Arc::new(Ceph::new(seed)), CancellationToken::new());
-    let of_ceph = Arc::new(ceph::Dashboard { cluster: cluster.clone(), ceph: ceph.clone() });
+    let ceph_dashboard = Arc::new(ceph::Dashboard { cluster: cluster.clone(), ceph: ceph.clone() });
     let kubelets = direct::listen(&cluster).await?;
-    let lines = Lines::default();
+    let connections = Connections::default();
     let serve = |peer, listener, identity: &Option<Identity>, router| {
-        let door = ServedSocket { listener, identity: identity.clone(), line: lines.of(peer).clone() };
-        serve::serve(door, router, stop.clone())
+        let connections = connections.of(peer).clone();
+        let socket = ServedSocket { listener, identity: identity.clone(), connections };
+        serve::serve(socket, router, stop.clone())
     };
     let mut servers = vec![
         serve(Peer::ApiServer, listener, &identity, http::router(cluster.clone())),
-        serve(Peer::Prometheus, for_prometheus, &identity, prometheus::router(cluster)),
-        serve(Peer::Ceph, for_ceph, &identity, ceph::router(of_ceph)),
+        serve(Peer::Prometheus, prometheus_listener, &identity, prometheus::router(cluster)),
+        serve(Peer::Ceph, ceph_listener, &identity, ceph::router(ceph_dashboard)),
     ];
     let kubelets = kubelets.map(|kubelets| {
         let identity = Some(kubelets.identity);
@@ -198,8 +199,8 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let server = tokio::spawn(async move {
         futures::future::join_all(servers).await;
     });
-    let beside = OtherApis { prometheus, dashboard, ceph, kubelets };
-    Ok(Handle { address, authority, beside, world, faults, lines, requests, stop, server })
+    let other_apis = OtherApis { prometheus, dashboard, ceph, kubelets };
+    Ok(Handle { address, authority, other_apis, world, faults, connections, requests, stop, server })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
@@ -239,21 +240,21 @@ impl Handle {
 
     /// Base address of a Prometheus that scrapes the cluster.
     pub fn prometheus_url(&self) -> String {
-        self.url_of(self.beside.prometheus)
+        self.url_of(self.other_apis.prometheus)
     }
 
     /// Base address of the ceph-mgr dashboard; its only account is [`Ceph::user`].
     pub fn ceph_url(&self) -> String {
-        self.url_of(self.beside.dashboard)
+        self.url_of(self.other_apis.dashboard)
     }
 
     pub fn ceph(&self) -> &Ceph {
-        &self.beside.ceph
+        &self.other_apis.ceph
     }
 
     /// Port and certificate authority (PEM) of the kubelets that can be reached directly, if there are any.
     pub fn kubelets(&self) -> Option<(u16, &str)> {
-        self.beside.kubelets.as_ref().map(|(port, authority)| (*port, authority.as_str()))
+        self.other_apis.kubelets.as_ref().map(|(port, authority)| (*port, authority.as_str()))
     }
 
     /// The authority's certificate in PEM; `None` without TLS.
@@ -265,14 +266,14 @@ impl Handle {
         &self.faults
     }
 
-    /// Sets what new connections to this peer meet, and cuts the open ones.
-    pub fn set_wire(&self, peer: Peer, wire: Wire) {
-        self.lines.of(peer).set(wire);
+    /// Sets the fault of new connections to this peer, and cuts the open ones.
+    pub fn set_connection_fault(&self, peer: Peer, fault: Option<ConnectionFault>) {
+        self.connections.of(peer).set_fault(fault);
     }
 
     /// The number of connections that this peer has accepted so far.
     pub fn connections(&self, peer: Peer) -> u64 {
-        self.lines.of(peer).met()
+        self.connections.of(peer).accepted()
     }
 
     pub fn requests(&self) -> &Requests {

@@ -19,12 +19,12 @@ const LOG_LINES: usize = 10_000;
 /// Counts and logs requests.
 #[derive(Debug, Default)]
 pub struct Requests {
-    seen: Mutex<Seen>,
+    seen: Mutex<RequestLog>,
     open_watches: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct RequestLog {
     counts: BTreeMap<(Class, String), u64>,
     log: VecDeque<String>,
 }
@@ -37,7 +37,11 @@ impl Requests {
     /// The number of requests that match the target.
     pub fn count(&self, target: &Target) -> u64 {
         let seen = locked(&self.seen);
-        seen.counts.iter().filter(|((class, path), _)| target.hits(class, path)).map(|(_, count)| count).sum()
+        seen.counts
+            .iter()
+            .filter(|((class, path), _)| target.matches(class, path))
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Number of requests by path, without the query string.
@@ -56,7 +60,7 @@ impl Requests {
 
     /// Forgets the requests so far; open watches are still counted.
     pub fn reset(&self) {
-        *locked(&self.seen) = Seen::default();
+        *locked(&self.seen) = RequestLog::default();
     }
 
     /// The number of watches that are open now.

@@ -17,56 +17,56 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    error::SimError,
+    connection::{self, ConnectionFault, PeerConnections},
     tls::Identity,
-    wire::{self, Wire},
 };
 
-/// What is sent in place of a TLS handshake.
-const NO_HANDSHAKE: &[u8] = b"220 smtp.example.org ready\r\n";
+/// What is sent in place of a TLS handshake or an answer.
+const GARBAGE: &[u8] = b"220 smtp.example.org ready\r\n";
 
 /// A socket to serve on.
 pub struct ServedSocket {
     pub listener: TcpListener,
     /// `None` serves plain HTTP.
     pub identity: Option<Identity>,
-    pub line: wire::Line,
+    pub connections: PeerConnections,
 }
 
-/// Once blown, the next write resets the connection.
+/// Once triggered, the next write resets the connection.
 #[derive(Clone, Debug, Default)]
 pub struct ResetSwitch(Arc<AtomicBool>);
 
 impl ResetSwitch {
-    pub fn blow(&self) {
+    pub fn trigger(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 /// Accepts connections until `stop`, then drops all of them, since watches would never end by themselves. A
-/// change of the wire drops them too.
-pub async fn serve(door: ServedSocket, router: Router, stop: CancellationToken) {
-    let ServedSocket { mut listener, identity, line } = door;
-    let (tracker, mut state) = (TaskTracker::new(), line.follow());
+/// change of the connection fault drops them too.
+pub async fn serve(socket: ServedSocket, router: Router, stop: CancellationToken) {
+    let ServedSocket { mut listener, identity, connections } = socket;
+    let (tracker, mut fault) = (TaskTracker::new(), connections.subscribe());
     while !stop.is_cancelled() {
-        let (now, open) = (*state.borrow_and_update(), stop.child_token());
+        let (now, open) = (*fault.borrow_and_update(), stop.child_token());
         let mut changed = async || {
             tokio::select! {
-                changed = state.changed() => if changed.is_err() {
-                    // The sender is gone, so the wire can no longer change.
+                changed = fault.changed() => if changed.is_err() {
+                    // The sender is gone, so the fault can no longer change.
                     stop.cancel();
                 },
                 () = stop.cancelled() => {}
             }
         };
         let next = match now {
-            Wire::Refused => refuse(listener, changed()).await,
+            Some(ConnectionFault::Refused) => refuse(listener, changed()).await,
             _ => {
-                let accept =
-                    accept(&listener, &line, HandshakeFault::of(now, &identity), &router, &open, &tracker);
+                let handshake = Handshake::of(now, identity.as_ref());
+                let accept = accept(&listener, &connections, handshake, &router, &open, &tracker);
                 tokio::select! { () = accept => {}, () = changed() => {} }
                 Ok(listener)
             }
@@ -82,39 +82,34 @@ pub async fn serve(door: ServedSocket, router: Router, stop: CancellationToken) 
 }
 
 async fn refuse(listener: TcpListener, changed: impl Future<Output = ()>) -> io::Result<TcpListener> {
-    let closed = wire::close(listener)?;
+    let closed = connection::close(listener)?;
     changed.await;
-    wire::open(closed)
+    connection::open(closed)
 }
 
 /// How a connection begins.
 #[derive(Clone)]
-enum HandshakeFault {
+enum Handshake {
     Plain,
-    Tls(Identity),
-    Rude,
+    Tls(TlsAcceptor),
+    Garbage,
 }
 
-impl HandshakeFault {
-    fn of(wire: Wire, identity: &Option<Identity>) -> Self {
-        let forged =
-            || identity.as_ref().map(Identity::forged).transpose().inspect_err(complain).ok().flatten();
-        match wire {
-            Wire::Garbled => Self::Rude,
-            Wire::Untrusted => forged().map_or(Self::Rude, Self::Tls),
-            Wire::Sound | Wire::Refused => identity.clone().map_or(Self::Plain, Self::Tls),
+impl Handshake {
+    fn of(fault: Option<ConnectionFault>, identity: Option<&Identity>) -> Self {
+        match (fault, identity) {
+            (Some(ConnectionFault::Garbled), _) => Self::Garbage,
+            (_, None) => Self::Plain,
+            (Some(ConnectionFault::Untrusted), Some(identity)) => Self::Tls(identity.untrusted.clone()),
+            (_, Some(identity)) => Self::Tls(identity.acceptor.clone()),
         }
     }
 }
 
-fn complain(error: &SimError) {
-    tracing::error!(%error, "simulated cluster: no certificate");
-}
-
 async fn accept(
     listener: &TcpListener,
-    line: &wire::Line,
-    manners: HandshakeFault,
+    connections: &PeerConnections,
+    handshake: Handshake,
     router: &Router,
     open: &CancellationToken,
     tracker: &TaskTracker,
@@ -122,8 +117,8 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                line.meet();
-                let connection = connection(stream, peer, manners.clone(), router.clone());
+                connections.count_accepted();
+                let connection = serve_connection(stream, peer, handshake.clone(), router.clone());
                 let open = open.clone();
                 tracker.spawn(async move { open.run_until_cancelled(connection).await });
             }
@@ -136,46 +131,46 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, manners: HandshakeFault, router: Router) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, handshake: Handshake, router: Router) {
     // Watch events are small and should not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "simulated cluster: no TCP_NODELAY");
     }
-    let fuse = ResetSwitch::default();
-    let mut line = Line { stream, fuse: fuse.clone() };
-    let router = router.layer(Extension(fuse));
-    let result = match manners {
-        HandshakeFault::Plain => answer(line, router).await,
-        HandshakeFault::Tls(identity) => match identity.acceptor.accept(line).await {
-            Ok(line) => answer(line, router).await,
+    let reset = ResetSwitch::default();
+    let mut stream = ResettableStream { stream, reset: reset.clone() };
+    let router = router.layer(Extension(reset));
+    let result = match handshake {
+        Handshake::Plain => answer(stream, router).await,
+        Handshake::Tls(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => answer(stream, router).await,
             Err(error) => Err(error.to_string()),
         },
-        HandshakeFault::Rude => line.stream.write_all(NO_HANDSHAKE).await.map_err(|error| error.to_string()),
+        Handshake::Garbage => stream.write_all(GARBAGE).await.map_err(|error| error.to_string()),
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error, "simulated cluster: a connection ended");
     }
 }
 
-async fn answer(line: impl AsyncRead + AsyncWrite + Unpin + 'static, router: Router) -> Result<(), String> {
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, router: Router) -> Result<(), String> {
     let service = TowerToHyperService::new(router);
     hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(line), service)
+        .serve_connection(TokioIo::new(stream), service)
         .await
         .map_err(|error| error.to_string())
 }
 
 /// A connection with a reset switch.
-struct Line {
+struct ResettableStream {
     stream: TcpStream,
-    fuse: ResetSwitch,
+    reset: ResetSwitch,
 }
 
-impl Line {
-    /// Fails if the switch was blown. With a zero linger time the kernel then sends RST when the stream is
+impl ResettableStream {
+    /// Fails if the switch was triggered. With a zero linger time the kernel then sends RST when the stream is
     /// dropped.
     fn check(&self) -> io::Result<()> {
-        if !self.fuse.0.load(Ordering::Relaxed) {
+        if !self.reset.0.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.stream.set_zero_linger()?;
@@ -183,7 +178,7 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -193,7 +188,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for ResettableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)

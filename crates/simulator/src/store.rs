@@ -120,7 +120,7 @@ impl<B> Store<B> {
     }
 
     /// Returns the keys that changed after `revision`, with their entries at that revision.
-    fn undone(&self, resource: Resource, revision: u64) -> Result<Undone<'_, B>, Expired> {
+    fn undone(&self, resource: Resource, revision: u64) -> Result<OldVersions<'_, B>, Expired> {
         self.check(revision)?;
         let mut past = HashMap::new();
         for event in self.log.iter().rev().take_while(|event| event.revision > revision) {
@@ -156,7 +156,7 @@ impl<B> Store<B> {
     }
 }
 
-type Undone<'a, B> = HashMap<&'a str, Option<Arc<Entry<B>>>>;
+type OldVersions<'a, B> = HashMap<&'a str, Option<Arc<Entry<B>>>>;
 
 #[cfg(test)]
 mod tests {

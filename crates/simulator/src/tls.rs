@@ -1,4 +1,4 @@
-//! A certificate authority for one run, and the server certificate that it signs.
+//! A certificate authority for one run, the server certificate that it signs, and one that nobody trusts.
 
 use std::sync::Arc;
 
@@ -8,24 +8,21 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::error::SimError;
 
-/// The certificate that a socket presents to TLS clients.
+/// The certificates that a socket can present to TLS clients.
 #[derive(Clone)]
 pub struct Identity {
     pub acceptor: TlsAcceptor,
-    hosts: Arc<[String]>,
+    /// Presents a certificate for the same addresses, signed by an authority that nobody trusts.
+    pub untrusted: TlsAcceptor,
 }
 
 impl Identity {
-    /// Creates a certificate for these addresses. Also returns the authority's certificate in PEM, for
+    /// Creates certificates for these addresses. Also returns the authority's certificate in PEM, for
     /// clients to trust.
     pub fn of(hosts: &[String]) -> Result<(Self, String), SimError> {
-        let (acceptor, authority) = acceptor(hosts)?;
-        Ok((Self { acceptor, hosts: hosts.into() }, authority))
-    }
-
-    /// Creates a certificate for the same addresses, signed by an authority that nobody trusts.
-    pub fn forged(&self) -> Result<Self, SimError> {
-        Ok(Self { acceptor: acceptor(&self.hosts)?.0, hosts: self.hosts.clone() })
+        let (trusted, authority) = acceptor(hosts)?;
+        let (untrusted, _) = acceptor(hosts)?;
+        Ok((Self { acceptor: trusted, untrusted }, authority))
     }
 }
 

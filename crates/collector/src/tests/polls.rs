@@ -68,7 +68,7 @@ async fn pod_metrics_are_asked_for_at_once_and_at_each_interval() {
         assert_eq!((facts.at, facts.window_ms), (Some(1000), 63_000));
     }
     let took = started.elapsed();
-    assert!((800..3000).contains(&took.as_millis()), "{took:?}");
+    assert!((800..10_000).contains(&took.as_millis()), "{took:?}");
 }
 
 #[tokio::test]
@@ -284,5 +284,5 @@ async fn shutdown_and_a_receiver_that_is_gone_end_the_collector() {
     let mut collector = Collector::start(&server, config(), &[]).await;
     collector.shutdown.cancel();
     let ended = async { while collector.observations.recv().await.is_some() {} };
-    timeout(Duration::from_secs(2), ended).await.expect("it goes on after shutdown");
+    timeout(LONG, ended).await.expect("it goes on after shutdown");
 }

@@ -121,7 +121,8 @@ pub fn write(out: &mut String, image: &RbdImage) {
     };
     put!(
         out,
-        r#"{{"name":"{name}","id":"{}","unique_id":"{POOL}/{name}","pool_name":"{POOL}","namespace":null,"size":{size},"obj_size":4194304,"num_objs":{},"order":22,"block_name_prefix":"rbd_data.{}","image_format":2,"features":{features},"features_name":{names},"data_pool":null,"stripe_count":1,"stripe_unit":4194304,"parent":null,"timestamp":"2026-01-12T08:30:00Z","mirror_mode":"{mode}","metadata":{{}},"snapshots":[],"total_disk_usage":{usage},"disk_usage":{usage},"configuration":["#,
+        r#"{{"name":"{name}","id":"{}","unique_id":"{POOL}/{}","pool_name":"{POOL}","namespace":null,"size":{size},"obj_size":4194304,"num_objs":{},"order":22,"block_name_prefix":"rbd_data.{}","image_format":2,"features":{features},"features_name":{names},"data_pool":null,"stripe_count":1,"stripe_unit":4194304,"parent":null,"timestamp":"2026-01-12T08:30:00Z","mirror_mode":"{mode}","metadata":{{}},"snapshots":[],"total_disk_usage":{usage},"disk_usage":{usage},"configuration":["#,
+        &id[..12],
         &id[..12],
         size.div_ceil(4 << 20),
         &id[..12],

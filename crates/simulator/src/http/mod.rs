@@ -47,9 +47,9 @@ async fn answer(State(cluster): State<Arc<Cluster>>, request: Request<Body>) -> 
     };
     let has = |fault: &Fault| faults.contains(fault);
     let (dropped, silent, gone) = (has(&Fault::Drop), has(&Fault::Silence), has(&Fault::Gone));
-    let handicap = WatchFaults { dropped, silent, gone };
+    let watch_faults = WatchFaults { dropped, silent, gone };
     let response = match query {
-        Ok(query) => dispatch(&cluster, &ask, query, request, &path, handicap).await,
+        Ok(query) => dispatch(&cluster, &ask, query, request, &path, watch_faults).await,
         Err(refusal) => *refusal,
     };
     corrupt::corrupt_body(response, &faults).await
@@ -61,7 +61,7 @@ async fn dispatch(
     query: ListQuery,
     request: Request<Body>,
     path: &str,
-    handicap: WatchFaults,
+    watch_faults: WatchFaults,
 ) -> Response {
     if !cluster.world.is_installed(ask.group()) || *ask == Ask::Unknown {
         return status::no_such_path();
@@ -81,7 +81,7 @@ async fn dispatch(
         Ask::Group(name) => discovery::group(name),
         Ask::Resources { group, version } => discovery::resources(group, version),
         Ask::Objects { resource, namespace } if query.watch => {
-            watch::watch(cluster, resource, namespace, query, path, handicap)
+            watch::watch(cluster, resource, namespace, query, path, watch_faults)
         }
         Ask::Objects { resource, namespace } => list::list(&cluster.world, resource, namespace, &query),
         Ask::Object { resource, namespace, name } => list::get(&cluster.world, resource, namespace, name),

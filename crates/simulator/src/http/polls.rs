@@ -14,7 +14,7 @@ use crate::{
     faults::Class,
     guest::State,
     node::Kubelet,
-    objects::{self, Sampled, list_head, pod_metrics},
+    objects::{self, PodSample, list_head, pod_metrics},
     resource::{KUBEVIRT_GROUP, POD_METRICS, Resource, SUBRESOURCE_GROUP},
 };
 
@@ -24,7 +24,7 @@ pub fn metrics(cluster: &Cluster, namespace: Option<&str>, query: &ListQuery) ->
     items.retain(|item| query.selector.matches(&item.namespace, &item.name, || item.labels.clone()));
     let mut head = String::new();
     list_head(&mut head, &POD_METRICS, "{}");
-    status::json(200, chunked(head, items, "]}\n", |out, item: &Sampled| pod_metrics(out, item, false)))
+    status::json(200, chunked(head, items, "]}\n", |out, item: &PodSample| pod_metrics(out, item, false)))
 }
 
 /// Answers with the PodMetrics of one pod, or 404.

@@ -39,9 +39,9 @@ pub fn watch(
     namespace: Option<&str>,
     query: ListQuery,
     path: &str,
-    handicap: WatchFaults,
+    watch_faults: WatchFaults,
 ) -> Response {
-    let feed = Feed::new(cluster.clone(), resource, namespace, query, path, handicap);
+    let feed = Feed::new(cluster.clone(), resource, namespace, query, path, watch_faults);
     let stream = stream::unfold(feed, |mut feed| async move {
         let next = feed.next().await?;
         Some((next, feed))
@@ -55,7 +55,7 @@ struct Feed {
     prefix: String,
     query: ListQuery,
     path: String,
-    handicap: WatchFaults,
+    watch_faults: WatchFaults,
     changed: watch::Receiver<u64>,
     cuts: broadcast::Receiver<Target>,
     silenced: broadcast::Receiver<Target>,
@@ -73,7 +73,7 @@ enum Stage {
 }
 
 /// Why a wait ended.
-enum Woken {
+enum WakeReason {
     Changed,
     Bookmark,
     Deadline,
@@ -90,7 +90,7 @@ impl Feed {
         namespace: Option<&str>,
         query: ListQuery,
         path: &str,
-        handicap: WatchFaults,
+        watch_faults: WatchFaults,
     ) -> Self {
         let (stage, cursor) = begin(&cluster, resource, namespace, &query);
         let period = cluster.bookmark_interval.max(Duration::from_millis(1));
@@ -107,7 +107,7 @@ impl Feed {
             cluster,
             resource,
             query,
-            handicap,
+            watch_faults,
             bookmarks,
             stage,
             cursor,
@@ -117,27 +117,39 @@ impl Feed {
     /// Returns the next bytes. `None` ends the watch in good order, an error breaks the connection.
     async fn next(&mut self) -> Option<Chunk> {
         loop {
-            if self.handicap.silent {
+            self.take_fault_signals();
+            if self.watch_faults.silent {
                 std::future::pending::<()>().await;
             }
-            if self.handicap.dropped {
+            if self.watch_faults.dropped {
                 // The head of the response is sent first, so that the watch was open when it broke.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 return self.end(Some(Err(io::ErrorKind::ConnectionReset.into())));
             }
-            if self.handicap.gone {
+            if self.watch_faults.gone {
                 return self.end(Some(Ok(self.expired())));
             }
             if let Some(text) = self.pending()? {
                 return Some(Ok(text));
             }
             match self.wait().await {
-                Woken::Changed => {}
-                Woken::Bookmark => return Some(Ok(self.bookmark(false))),
-                Woken::Deadline => return None,
-                Woken::Cut => self.handicap.dropped = true,
-                Woken::Silenced => self.handicap.silent = true,
+                WakeReason::Changed => {}
+                WakeReason::Bookmark => return Some(Ok(self.bookmark(false))),
+                WakeReason::Deadline => return None,
+                WakeReason::Cut => self.watch_faults.dropped = true,
+                WakeReason::Silenced => self.watch_faults.silent = true,
             }
+        }
+    }
+
+    /// Applies faults before any change that came after them.
+    fn take_fault_signals(&mut self) {
+        let class = Class::Watch(self.resource);
+        while let Some(target) = next_signal(&mut self.cuts) {
+            self.watch_faults.dropped |= is_affected(target, &class, &self.path);
+        }
+        while let Some(target) = next_signal(&mut self.silenced) {
+            self.watch_faults.silent |= is_affected(target, &class, &self.path);
         }
     }
 
@@ -210,22 +222,22 @@ impl Feed {
     }
 
     fn end(&mut self, last: Option<Chunk>) -> Option<Chunk> {
-        self.handicap = WatchFaults::default();
+        self.watch_faults = WatchFaults::default();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => None,
             _ => last,
         }
     }
 
-    async fn wait(&mut self) -> Woken {
+    async fn wait(&mut self) -> WakeReason {
         let class = Class::Watch(self.resource);
         loop {
             tokio::select! {
-                target = self.cuts.recv() => if meant(target, &class, &self.path) { return Woken::Cut },
-                target = self.silenced.recv() => if meant(target, &class, &self.path) { return Woken::Silenced },
-                () = sleep_until(self.deadline) => return Woken::Deadline,
-                _ = self.changed.changed() => return Woken::Changed,
-                _ = self.bookmarks.tick(), if self.query.bookmarks => return Woken::Bookmark,
+                target = self.cuts.recv() => if is_affected(target, &class, &self.path) { return WakeReason::Cut },
+                target = self.silenced.recv() => if is_affected(target, &class, &self.path) { return WakeReason::Silenced },
+                () = sleep_until(self.deadline) => return WakeReason::Deadline,
+                _ = self.changed.changed() => return WakeReason::Changed,
+                _ = self.bookmarks.tick(), if self.query.bookmarks => return WakeReason::Bookmark,
             }
         }
     }
@@ -264,11 +276,23 @@ fn line(out: &mut String, kind: &str, resource: Resource, object: &Object, revis
     out.push_str("}\n");
 }
 
+/// Returns the next signal if one has been sent.
+fn next_signal(
+    signals: &mut broadcast::Receiver<Target>,
+) -> Option<Result<Target, broadcast::error::RecvError>> {
+    use broadcast::error::{RecvError, TryRecvError};
+    match signals.try_recv() {
+        Ok(target) => Some(Ok(target)),
+        Err(TryRecvError::Lagged(missed)) => Some(Err(RecvError::Lagged(missed))),
+        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+    }
+}
+
 /// Whether a signal is for this watch. A receiver that lagged behind may have missed it, so that counts as a
 /// hit.
-fn meant(target: Result<Target, broadcast::error::RecvError>, class: &Class, path: &str) -> bool {
+fn is_affected(target: Result<Target, broadcast::error::RecvError>, class: &Class, path: &str) -> bool {
     match target {
-        Ok(target) => target.hits(class, path),
+        Ok(target) => target.matches(class, path),
         Err(error) => matches!(error, broadcast::error::RecvError::Lagged(_)),
     }
 }

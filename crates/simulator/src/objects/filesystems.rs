@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// One file system on one disk.
-struct Mounted<'a> {
+struct FileSystem<'a> {
     disk: &'a Disk,
     name: String,
     mount_point: String,
@@ -78,8 +78,8 @@ fn first(text: &str, characters: usize) -> String {
 }
 
 /// Returns the file systems of a disk. A boot disk has the firmware's partition in addition to the system's.
-fn mounted<'a>(guest: &Guest, index: usize, disk: &'a Disk, at: Millis) -> Vec<Mounted<'a>> {
-    let of = |name: String, mount_point: String, kind, used, total| Mounted {
+fn mounted<'a>(guest: &Guest, index: usize, disk: &'a Disk, at: Millis) -> Vec<FileSystem<'a>> {
+    let of = |name: String, mount_point: String, kind, used, total| FileSystem {
         disk,
         name,
         mount_point,

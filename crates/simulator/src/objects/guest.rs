@@ -23,7 +23,7 @@ pub fn fill(out: &mut String, place: &str, part: Part, guest: &Guest, revision: 
         "serial" => out.push_str(&guest.uid("serial")),
         "revision" => put!(out, "{revision}"),
         "created" => out.push_str(&rfc3339(guest.created)),
-        "changed" => out.push_str(&rfc3339(guest.settled().max(guest.created))),
+        "changed" => out.push_str(&rfc3339(guest.on_node_since().max(guest.created))),
         "labels" => labels::write(out, &labels::of_guest(part, guest)),
         "cpu" => put!(out, "{}", guest.cpu),
         "memory" => put!(out, "{}", Quoted(&guest.memory)),
@@ -75,7 +75,7 @@ pub fn paused(out: &mut String, guest: &Guest) {
     if let Some(pause) = guest.paused {
         let (reason, message) = pause.words();
         out.push(',');
-        condition(out, "Paused", true, guest.settled(), reason, message);
+        condition(out, "Paused", true, guest.on_node_since(), reason, message);
     }
 }
 

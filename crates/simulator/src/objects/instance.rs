@@ -81,7 +81,7 @@ fn placement(out: &mut String, guest: &Guest) {
 }
 
 fn conditions(out: &mut String, guest: &Guest) {
-    let at = guest.settled();
+    let at = guest.on_node_since();
     if guest.state == State::Error {
         let message = "0/6 nodes are available: 6 Insufficient nvidia.com/gpu.";
         condition(out, "PodScheduled", false, at, "Unschedulable", message);

@@ -42,7 +42,7 @@ fn write(template: &Template, out: &mut String, guest: &Guest, pod: &Launcher, r
         "uid" => out.push_str(&guest.pod_uid(pod.serial)),
         "instanceUid" => out.push_str(&guest.instance_uid_of(pod.incarnation)),
         "created" => out.push_str(&rfc3339(pod.created)),
-        "changed" => out.push_str(&rfc3339(pod.created.max(guest.settled()))),
+        "changed" => out.push_str(&rfc3339(pod.created.max(guest.on_node_since()))),
         "ip" => out.push_str(pod_ip(guest)),
         "mac" => {
             out.push_str(guest.networks.first().map_or("0a:58:0a:80:00:01", |network| &network.mac_address))

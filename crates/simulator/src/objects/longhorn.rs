@@ -36,8 +36,8 @@ fn write(template: &Template, out: &mut String, guest: &Guest, disk: &Disk, revi
         "volumeUid" => out.push_str(&guest.uid(&format!("longhorn-{}", disk.claim))),
         "claim" => put!(out, "{}", Quoted(&disk.claim)),
         "bytes" => put!(out, "{}", disk.bytes()),
-        // An object cannot follow every moment: this is the value from when the guest settled on its node.
-        "actualSize" => put!(out, "{}", disk.allocated(guest.settled())),
+        // An object cannot follow every moment: this is the value from when the guest came to its node.
+        "actualSize" => put!(out, "{}", disk.allocated(guest.on_node_since())),
         "node" => put!(out, "{}", Quoted(guest.holder().map_or("", |holder| &holder.node))),
         "state" => out.push_str(if attached { "attached" } else { "detached" }),
         "robustness" => out.push_str(if attached { "healthy" } else { "unknown" }),

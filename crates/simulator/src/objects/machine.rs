@@ -111,7 +111,7 @@ fn data_volumes(out: &mut String, guest: &Guest) {
 }
 
 fn conditions(out: &mut String, guest: &Guest) {
-    let at = guest.settled();
+    let at = guest.on_node_since();
     match guest.state {
         State::Running => {
             condition(out, "Ready", true, at, "", "");

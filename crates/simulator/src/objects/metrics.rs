@@ -11,7 +11,7 @@ use crate::{
 
 /// A pod's figures at the last scrape.
 #[derive(Debug)]
-pub struct Sampled {
+pub struct PodSample {
     pub namespace: String,
     pub name: String,
     pub labels: Labels,
@@ -25,7 +25,7 @@ pub struct Sampled {
 }
 
 /// Writes one item.
-pub fn pod_metrics(out: &mut String, sampled: &Sampled, typed: bool) {
+pub fn pod_metrics(out: &mut String, sampled: &PodSample, typed: bool) {
     out.push('{');
     if typed {
         out.push_str(r#""kind":"PodMetrics","apiVersion":"metrics.k8s.io/v1beta1","#);

@@ -33,9 +33,9 @@ use super::{
 pub use filesystems::filesystems;
 pub use instancetype::instancetype;
 pub use longhorn::NAMESPACE as LONGHORN_NAMESPACE;
-pub use metrics::{Sampled, pod_metrics};
+pub use metrics::{PodSample, pod_metrics};
 pub use plain::attachment;
-pub use summary::{Tenant, summary};
+pub use summary::{NodePod, summary};
 pub(crate) use template::{Quoted, join, put};
 
 /// An object in the store.

@@ -10,7 +10,7 @@ use crate::{
 
 /// A pod on the node.
 #[derive(Debug)]
-pub struct Tenant {
+pub struct NodePod {
     pub namespace: String,
     pub name: String,
     pub uid: String,
@@ -22,16 +22,15 @@ pub struct Tenant {
 
 /// Writes the whole summary. `at` is when containers were sampled; `volumes_at` is when volumes were, once a
 /// minute by default.
-pub fn summary(out: &mut String, node: &Node, tenants: &[Tenant], at: Millis, volumes_at: Millis) {
-    node_stats(out, node, tenants, at);
+pub fn summary(out: &mut String, node: &Node, pods: &[NodePod], at: Millis, volumes_at: Millis) {
+    node_stats(out, node, pods, at);
     out.push_str(r#","pods":["#);
-    join(out, tenants, |out, tenant| pod_stats(out, tenant, at, volumes_at));
+    join(out, pods, |out, pod| pod_stats(out, pod, at, volumes_at));
     out.push_str("]}");
 }
 
-fn node_stats(out: &mut String, node: &Node, tenants: &[Tenant], at: Millis) {
-    let used: Vec<_> =
-        tenants.iter().flat_map(|tenant| &tenant.containers).map(|(_, usage)| numbers(usage)).collect();
+fn node_stats(out: &mut String, node: &Node, pods: &[NodePod], at: Millis) {
+    let used: Vec<_> = pods.iter().flat_map(|pod| &pod.containers).map(|(_, usage)| numbers(usage)).collect();
     let nanos = used.iter().map(|(nanos, _)| nanos).sum::<u64>() + 900_000_000;
     let bytes = used.iter().map(|(_, bytes)| bytes).sum::<u64>() + (3 << 30);
     put!(
@@ -58,16 +57,16 @@ fn node_stats(out: &mut String, node: &Node, tenants: &[Tenant], at: Millis) {
     out.push_str("}}");
 }
 
-fn pod_stats(out: &mut String, tenant: &Tenant, at: Millis, volumes_at: Millis) {
-    let started = rfc3339(tenant.created);
+fn pod_stats(out: &mut String, pod: &NodePod, at: Millis, volumes_at: Millis) {
+    let started = rfc3339(pod.created);
     put!(
         out,
         r#"{{"podRef":{{"name":{},"namespace":{},"uid":"{}"}},"startTime":"{started}","containers":["#,
-        Quoted(&tenant.name),
-        Quoted(&tenant.namespace),
-        tenant.uid
+        Quoted(&pod.name),
+        Quoted(&pod.namespace),
+        pod.uid
     );
-    join(out, &tenant.containers, |out, (name, usage)| {
+    join(out, &pod.containers, |out, (name, usage)| {
         let (nanos, bytes) = numbers(usage);
         put!(out, r#"{{"name":{},"startTime":"{started}","#, Quoted(name));
         processor(out, nanos, at);
@@ -80,14 +79,8 @@ fn pod_stats(out: &mut String, tenant: &Tenant, at: Millis, volumes_at: Millis) 
         out.push('}');
     });
     out.push_str(r#"],"volume":["#);
-    join(out, &tenant.volumes, |out, (name, claim, figures)| {
-        volume(
-            out,
-            volumes_at,
-            name,
-            claim.as_deref().map(|claim| (tenant.namespace.as_str(), claim)),
-            figures,
-        );
+    join(out, &pod.volumes, |out, (name, claim, figures)| {
+        volume(out, volumes_at, name, claim.as_deref().map(|claim| (pod.namespace.as_str(), claim)), figures);
     });
     out.push_str(r#"],"ephemeral-storage":"#);
     file_system(out, at, 6 << 20, 467 << 30);

@@ -114,7 +114,7 @@ fn conditions(out: &mut String, guest: &Guest) {
         State::Pending => ("WaitingForVolumeBinding", "Not every volume is bound yet"),
         State::Error => ("Unschedulable", "0/6 nodes are available: 6 Insufficient nvidia.com/gpu."),
     };
-    condition(out, "Ready", guest.state == State::Running, guest.settled(), reason, message);
+    condition(out, "Ready", guest.state == State::Running, guest.on_node_since(), reason, message);
     out.push(',');
     condition(out, "VolumesBound", guest.state != State::Pending, guest.created, "Bound", "");
 }

@@ -80,10 +80,10 @@ impl Expr {
     }
 }
 
-type Named<T> = (Vec<(String, String)>, T);
+type LabeledValue<T> = (Vec<(String, String)>, T);
 
 /// `first or second`: all of `first`, and those of `second` whose labels differ, the metric's name aside.
-fn either<T>(mut first: Vec<Named<T>>, second: Vec<Named<T>>) -> Vec<Named<T>> {
+fn either<T>(mut first: Vec<LabeledValue<T>>, second: Vec<LabeledValue<T>>) -> Vec<LabeledValue<T>> {
     let unnamed = |labels: &[(String, String)]| -> Vec<_> {
         labels.iter().filter(|(name, _)| name != "__name__").cloned().collect()
     };

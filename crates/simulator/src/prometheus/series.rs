@@ -209,11 +209,11 @@ impl Series {
         figures::scrape(&self.node, now, millis(self.pace.metrics))
     }
 
-    /// The time of the first sample: when the guest started, or settled on its node.
+    /// The time of the first sample: when the guest started, or came to its node.
     fn since(&self) -> Millis {
         match &self.measure {
             Measure::Volume(guest, ..) | Measure::Memory(guest, _) => guest.started,
-            Measure::Cpu(guest) => guest.settled(),
+            Measure::Cpu(guest) => guest.on_node_since(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! VMs that each show one state or feature, the most instructive ones first.
 
-use super::{Room, SKEWED_NODE};
+use super::{Placement, SKEWED_NODE};
 use crate::{
     clock::{DAY, HOUR, MINUTE, Millis},
     guest::{Guest, Pause, PodPhase, State},
@@ -8,65 +8,69 @@ use crate::{
     load::{Fill, Load, Profile},
 };
 
-pub fn cast(room: &Room, today: Millis) -> Vec<Guest> {
+pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
     let mut all = vec![
-        on(room, 0, vm("shop", "web", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.46).vm_name("web")),
-        on(room, 1, vm("shop", "web-db", 4, "16Gi", "debian-13", Profile::Database, 0.71).vm_name("web-db")),
-        migrating(room, vm("payments", "api-gateway-01", 4, "8Gi", "ubuntu-24.04", Profile::Web, 0.52)),
-        fixed(on(room, 2, nearly_full())),
-        fixed(down(room, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
+        on(placement, 0, vm("shop", "web", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.46).vm_name("web")),
+        on(
+            placement,
+            1,
+            vm("shop", "web-db", 4, "16Gi", "debian-13", Profile::Database, 0.71).vm_name("web-db"),
+        ),
+        migrating(placement, vm("payments", "api-gateway-01", 4, "8Gi", "ubuntu-24.04", Profile::Web, 0.52)),
+        fixed(on(placement, 2, nearly_full())),
+        fixed(down(placement, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
         fixed(vm("payments", "ledger-batch-01", 8, "32Gi", "rhel-9.6", Profile::Batch, 0.4)),
-        fixed(on(room, 3, vm("ci", "runner-large-01", 8, "16Gi", "ubuntu-24.04", Profile::Hot, 0.58))),
-        fixed(on(room, 4, over_allocated())),
-        fixed(on(room, 5, block_volume())),
-        fixed(gpu().placed(State::Error, room, 0)),
+        fixed(on(placement, 3, vm("ci", "runner-large-01", 8, "16Gi", "ubuntu-24.04", Profile::Hot, 0.58))),
+        fixed(on(placement, 4, over_allocated())),
+        fixed(on(placement, 5, block_volume())),
+        fixed(gpu().placed(State::Error, placement, 0)),
         fixed(vm("ci", "runner-small-08", 2, "2048Mi", "ubuntu-24.04", Profile::Runner, 0.3)).placed(
             State::Pending,
-            room,
+            placement,
             0,
         ),
         fixed(vm("shop", "search-02", 4, "12Gi", "rocky-10", Profile::Steady, 0.6)).placed(
             State::Creating,
-            room,
+            placement,
             1,
         ),
-        fixed(on(room, 6, shared_file_system())),
-        fixed(too_new(room)),
-        on(room, 7, vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38)),
-        on(room, 8, long_name()),
-        fixed(lingering(room)),
-        fixed(on(room, 9, hotplugged())),
-        fixed(on(room, 10, on_windows())),
-        on(room, 11, vm("monitoring", "prometheus-0", 4, "16Gi", "debian-13", Profile::Steady, 0.83)),
-        fixed(down(room, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
-        on(room, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
-        on(room, 14, vm("shop", "edge-cache-01", 2, "1.5Gi", "debian-13", Profile::Steady, 0.69)),
-        fixed(on(room, 15, on_longhorn())),
-        fixed(on(room, 16, on_ceph())),
-        fixed(on(room, 17, without_fast_diff())),
-        fixed(on(room, 18, unknown_everywhere())),
-        fixed(on(room, 19, known_to_prometheus_alone())),
+        fixed(on(placement, 6, shared_file_system())),
+        fixed(too_new(placement)),
+        on(placement, 7, vm("staging", "db-postgres-0", 2, "4Gi", "debian-13", Profile::Idle, 0.38)),
+        on(placement, 8, long_name()),
+        fixed(lingering(placement)),
+        fixed(on(placement, 9, hotplugged())),
+        fixed(on(placement, 10, on_windows())),
+        on(placement, 11, vm("monitoring", "prometheus-0", 4, "16Gi", "debian-13", Profile::Steady, 0.83)),
+        fixed(down(placement, vm("shop", "checkout-03", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.5))),
+        on(placement, 13, vm("shop", "mail-relay-01", 1, "500M", "alpine-3.22", Profile::Idle, 0.55)),
+        on(placement, 14, vm("shop", "edge-cache-01", 2, "1.5Gi", "debian-13", Profile::Steady, 0.69)),
+        fixed(on(placement, 15, on_longhorn())),
+        fixed(on(placement, 16, on_ceph())),
+        fixed(on(placement, 17, without_fast_diff())),
+        fixed(on(placement, 18, unknown_everywhere())),
+        fixed(on(placement, 19, known_to_prometheus_alone())),
         fixed(on(
-            room,
+            placement,
             20,
             vm("staging", "scratch-vmi-01", 1, "2Gi", "alpine-3.22", Profile::Idle, 0.4).standalone(),
         )),
-        fixed(on(room, 21, of_an_instancetype())),
-        fixed(on(room, 22, on_hugepages())),
-        fixed(stopping(room)),
-        fixed(on(room, 24, paused_by_an_io_error())),
+        fixed(on(placement, 21, of_an_instancetype())),
+        fixed(on(placement, 22, on_hugepages())),
+        fixed(stopping(placement)),
+        fixed(on(placement, 24, paused_by_an_io_error())),
         fixed(never_started()),
-        fixed(on(room, 23, on_hostpath_pool("runner-cache-01"))),
-        fixed(on(room, 23, on_hostpath_pool("runner-cache-02"))),
-        fixed(on(room, 24, on_local_path("kiosk-01"))),
-        fixed(on(room, 24, on_local_path("kiosk-02"))),
+        fixed(on(placement, 23, on_hostpath_pool("runner-cache-01"))),
+        fixed(on(placement, 23, on_hostpath_pool("runner-cache-02"))),
+        fixed(on(placement, 24, on_local_path("kiosk-01"))),
+        fixed(on(placement, 24, on_local_path("kiosk-02"))),
         fixed(on(
-            room,
+            placement,
             SKEWED_NODE,
             vm("staging", "clock-lab-01", 2, "4Gi", "debian-13", Profile::Steady, 0.5),
         )),
-        fixed(on(room, 25, on_mirrored_ceph())),
-        fixed(on(room, 26, on_static_ceph())),
+        fixed(on(placement, 25, on_mirrored_ceph())),
+        fixed(on(placement, 26, on_static_ceph())),
     ];
     for (index, guest) in all.iter_mut().enumerate() {
         guest.created = today - (9 + 17 * index as Millis % 240) * DAY - 5 * HOUR;
@@ -89,13 +93,13 @@ pub fn vm(ns: &str, name: &str, cpu: u32, memory: &str, image: &str, profile: Pr
     guest.disks(vec![root])
 }
 
-fn on(room: &Room, index: usize, mut guest: Guest) -> Guest {
-    guest.start(room.live(index), 0);
+fn on(placement: &Placement, index: usize, mut guest: Guest) -> Guest {
+    guest.start(placement.live(index), 0);
     guest
 }
 
-fn down(room: &Room, mut guest: Guest) -> Guest {
-    guest.start(room.dead(), 0);
+fn down(placement: &Placement, mut guest: Guest) -> Guest {
+    guest.start(placement.dead(), 0);
     guest
 }
 
@@ -104,9 +108,9 @@ fn fixed(mut guest: Guest) -> Guest {
     guest
 }
 
-fn migrating(room: &Room, guest: Guest) -> Guest {
-    let mut guest = on(room, 0, guest);
-    guest.start_migration(room.live(1), room.now - MINUTE / 2);
+fn migrating(placement: &Placement, guest: Guest) -> Guest {
+    let mut guest = on(placement, 0, guest);
+    guest.start_migration(placement.live(1), placement.now - MINUTE / 2);
     guest
 }
 
@@ -227,9 +231,9 @@ fn on_windows() -> Guest {
 }
 
 /// It ignores its shutdown, and its grace period is an hour.
-fn stopping(room: &Room) -> Guest {
+fn stopping(placement: &Placement) -> Guest {
     let guest = vm("shop", "pos-gateway-01", 2, "4Gi", "rhel-9.6", Profile::Web, 0.51);
-    on(room, 23, guest).stopping(room.now - 20 * MINUTE)
+    on(placement, 23, guest).stopping(placement.now - 20 * MINUTE)
 }
 
 fn paused_by_an_io_error() -> Guest {
@@ -268,9 +272,9 @@ fn shared_file_system() -> Guest {
     guest
 }
 
-fn too_new(room: &Room) -> Guest {
+fn too_new(placement: &Placement) -> Guest {
     let mut guest = vm("ci", "runner-ephemeral-41f2", 2, "4Gi", "ubuntu-24.04", Profile::Runner, 0.3);
-    guest.start(room.live(2), room.now);
+    guest.start(placement.live(2), placement.now);
     guest.launchers.iter_mut().for_each(|pod| pod.measured = false);
     guest
 }
@@ -282,11 +286,11 @@ fn long_name() -> Guest {
 }
 
 /// The pod of an earlier start remains beside the running one, `Completed`.
-fn lingering(room: &Room) -> Guest {
+fn lingering(placement: &Placement) -> Guest {
     let mut guest = vm("shop", "orders-worker-05", 2, "4Gi", "ubuntu-24.04", Profile::Web, 0.57);
-    guest.start(room.live(1), room.now - 30 * HOUR);
+    guest.start(placement.live(1), placement.now - 30 * HOUR);
     guest.launchers[0].phase = PodPhase::Succeeded;
-    guest.start(room.live(2), room.now - 26 * HOUR);
+    guest.start(placement.live(2), placement.now - 26 * HOUR);
     guest
 }
 

@@ -1,6 +1,6 @@
 //! The bulk of the VMs: families of similar VMs, enough for ten thousand names.
 
-use super::Room;
+use super::Placement;
 use crate::{
     clock::{DAY, MINUTE, Millis},
     guest::{Guest, State},
@@ -58,7 +58,7 @@ const FAMILIES: [Family; 18] = [
 /// In clusters of hundreds of VMs, each team has one namespace per region.
 const REGIONS: [&str; 8] = ["", "-eu1", "-eu2", "-us1", "-us2", "-ap1", "-ap2", "-sa1"];
 
-pub fn fleet(count: u32, room: &Room, seed: u64, today: Millis) -> Vec<Guest> {
+pub fn fleet(count: u32, placement: &Placement, seed: u64, today: Millis) -> Vec<Guest> {
     let regions = if count > 200 { REGIONS.len() } else { 1 };
     (0..count as usize)
         .map(|index| {
@@ -68,7 +68,7 @@ pub fn fleet(count: u32, room: &Room, seed: u64, today: Millis) -> Vec<Guest> {
             // Lower numbers are used in `cast`.
             let name = format!("{}-{:02}", family.name, round / regions + 10);
             let rng = Rng::of(seed, &["fleet", &namespace, &name]);
-            member(family, &namespace, &name, rng, room, index, today)
+            member(family, &namespace, &name, rng, placement, index, today)
         })
         .collect()
 }
@@ -78,7 +78,7 @@ fn member(
     namespace: &str,
     name: &str,
     mut rng: Rng,
-    room: &Room,
+    placement: &Placement,
     index: usize,
     today: Millis,
 ) -> Guest {
@@ -99,7 +99,7 @@ fn member(
     }
     let state = state(index, &mut rng);
     guest.agent = rng.below(3) > 0;
-    guest.placed(state, room, index)
+    guest.placed(state, placement, index)
 }
 
 /// Data disks are on each storage backend in turn.

@@ -46,12 +46,15 @@ impl Scenario {
         // Ages are relative to midnight, so that all runs of a day are alike.
         let today = now.div_euclid(DAY) * DAY;
         let nodes = machines(nodes.max(1), seed, today);
-        let room =
-            Room { names: nodes.iter().map(|node| node.name.clone()).collect(), down: dead(&nodes), now };
-        let mut guests = cast::cast(&room, today);
+        let placement = Placement {
+            names: nodes.iter().map(|node| node.name.clone()).collect(),
+            down: dead(&nodes),
+            now,
+        };
+        let mut guests = cast::cast(&placement, today);
         guests.truncate(vms as usize);
         let more = vms - guests.len() as u32;
-        guests.extend(fleet::fleet(more, &room, seed, today));
+        guests.extend(fleet::fleet(more, &placement, seed, today));
         guests.iter_mut().enumerate().for_each(|(index, guest)| guest.finish(index as u64, seed));
         let pods = daemons(&nodes, today);
         Self { nodes, guests, pods }
@@ -59,13 +62,13 @@ impl Scenario {
 }
 
 /// The nodes on which guests can be placed.
-pub(super) struct Room {
+pub(super) struct Placement {
     names: Vec<String>,
     down: Vec<bool>,
     now: Millis,
 }
 
-impl Room {
+impl Placement {
     /// Returns a node whose kubelet answers; the first node if there is none.
     fn live(&self, index: usize) -> &str {
         let count = self.names.len();
@@ -156,14 +159,14 @@ fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {
 
 impl Guest {
     /// Puts the VM into a state, with the pods that belong to it.
-    fn placed(mut self, state: State, room: &Room, index: usize) -> Self {
-        let started = room.now - 3 * HOUR;
+    fn placed(mut self, state: State, placement: &Placement, index: usize) -> Self {
+        let started = placement.now - 3 * HOUR;
         match state {
-            State::Running => self.start(room.any(index), self.created),
+            State::Running => self.start(placement.any(index), self.created),
             State::Creating | State::Error => {
                 self.incarnation = 1;
-                self.started = if state == State::Error { started } else { room.now };
-                let node = if state == State::Error { "" } else { room.live(index) };
+                self.started = if state == State::Error { started } else { placement.now };
+                let node = if state == State::Error { "" } else { placement.live(index) };
                 self.launch(node, PodPhase::Pending, self.started);
             }
             State::Pending | State::Stopped => {}

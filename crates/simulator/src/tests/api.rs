@@ -1,12 +1,10 @@
-//! Lists, pages, selectors, discovery, TLS, and what is refused.
-
-use std::time::Duration;
+//! Lists, pages, selectors, discovery, TLS and errors.
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, Config, api::ListParams, config::Kubeconfig};
 use serde_json::json;
 
-use super::support::{ask, demo, empty, get, items, names};
+use super::support::{PATIENCE, ask, demo, empty, get, items, names};
 use crate::{Guest, Options, Resource, WUKONG_GROUP, start};
 
 async fn client(kubeconfig: &str) -> Client {
@@ -36,7 +34,7 @@ async fn a_kubernetes_client_lists_over_http_and_tls() {
 }
 
 #[tokio::test]
-async fn pages_are_of_one_revision() {
+async fn pages_of_a_list_share_one_revision() {
     let sim = empty().await;
     for n in 0..7 {
         sim.world().put(Guest::new("a", &format!("vm-{n}")));
@@ -90,7 +88,7 @@ async fn core_items_carry_no_kind_and_custom_ones_do() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused_as_kubernetes_does() {
+async fn unknown_objects_paths_and_methods_are_errors() {
     let sim = demo().await;
     let (code, status) = ask(&sim, "/api/v1/namespaces/shop/pods/none").await;
     assert_eq!((code, &status["kind"], &status["reason"]), (404, &json!("Status"), &json!("NotFound")));
@@ -103,7 +101,7 @@ async fn what_is_not_there_is_refused_as_kubernetes_does() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_not_installed_is_absent_until_it_is() {
+async fn an_api_group_can_be_removed_and_installed() {
     let sim = demo().await;
     let path = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
     let listed = |groups: &serde_json::Value| groups.to_string().contains(WUKONG_GROUP);
@@ -116,7 +114,7 @@ async fn a_group_that_is_not_installed_is_absent_until_it_is() {
 }
 
 #[tokio::test]
-async fn exact_objects_can_be_placed() {
+async fn an_object_is_stored_as_it_was_put() {
     let sim = empty().await;
     let odd = json!({"apiVersion": "vm.novasphere.dev/v1alpha1", "kind": "Wukong", "spec": {"memory": 12},
         "metadata": {"name": "odd", "namespace": "a", "labels": {"x": "y"}}});
@@ -149,7 +147,7 @@ async fn reviews_of_access_are_allowed_unless_a_fault_forbids() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_and_forgotten() {
+async fn requests_are_counted_until_the_count_is_reset() {
     use crate::Target;
     let sim = demo().await;
     for path in ["/api/v1/pods", "/api/v1/pods?limit=1", "/api/v1/nodes/worker-01/proxy/stats/summary"] {
@@ -173,6 +171,6 @@ async fn shutdown_ends_open_watches() {
     watch.event().await;
     assert_eq!(sim.requests().open_watches(), 1);
     let address = sim.address();
-    tokio::time::timeout(Duration::from_secs(2), sim.shutdown()).await.unwrap();
+    tokio::time::timeout(PATIENCE, sim.shutdown()).await.unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }

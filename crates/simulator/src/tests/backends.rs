@@ -1,4 +1,4 @@
-//! What lies under a claim, what the guest says of itself, and the sizes that are written in unusual places.
+//! Storage under claims, file systems that guests report, and sizes in unusual places.
 
 use serde_json::{Value, json};
 
@@ -113,7 +113,7 @@ async fn a_claim_that_is_not_bound_has_no_volume() {
 }
 
 #[tokio::test]
-async fn longhorn_can_be_taken_away() {
+async fn longhorn_can_be_removed() {
     let sim = demo().await;
     assert!(!items(&get(&sim, LONGHORN).await).is_empty());
     sim.world().set_installed(LONGHORN_GROUP, false);
@@ -122,7 +122,7 @@ async fn longhorn_can_be_taken_away() {
 }
 
 #[tokio::test]
-async fn an_agent_tells_of_file_systems_and_their_disks() {
+async fn an_agent_reports_file_systems_and_their_disks() {
     let sim = empty().await;
     let disks = vec![
         Disk::new("one", "root", "10Gi").serial("S-ROOT").holds(3 << 30, 10 << 30),
@@ -152,7 +152,7 @@ async fn an_agent_tells_of_file_systems_and_their_disks() {
 }
 
 #[tokio::test]
-async fn a_guest_without_an_agent_says_so_in_each_way() {
+async fn a_guest_without_an_agent_answers_as_kubevirt_does() {
     let sim = empty().await;
     sim.world().put(Guest::new("a", "off").without_agent().running_on("n1", 0));
     sim.world().put(Guest::new("a", "stopped"));
@@ -181,7 +181,7 @@ async fn a_guest_without_an_agent_says_so_in_each_way() {
 }
 
 #[tokio::test]
-async fn a_review_knows_of_the_agent_s_permission() {
+async fn an_access_review_covers_the_guest_agent() {
     let sim = empty().await;
     sim.faults().add(Target::Filesystems, Fault::status(403));
     let url = format!("{}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", sim.url());
@@ -194,7 +194,7 @@ async fn a_review_knows_of_the_agent_s_permission() {
 }
 
 #[tokio::test]
-async fn a_kubelet_is_silent_on_what_it_cannot_measure_or_leaves_out() {
+async fn a_kubelet_omits_volumes_that_it_cannot_measure() {
     let sim = empty().await;
     let disks = vec![
         Disk::new("one", "root", "10Gi"),
@@ -208,7 +208,7 @@ async fn a_kubelet_is_silent_on_what_it_cannot_measure_or_leaves_out() {
 }
 
 #[tokio::test]
-async fn sizes_stand_where_kubevirt_puts_them() {
+async fn sizes_are_in_the_fields_that_kubevirt_uses() {
     let sim = empty().await;
     sim.world().put(
         Guest::new("a", "typed")

@@ -1,11 +1,13 @@
-//! The simulated cluster asked over its socket, by plain HTTP and by a Kubernetes client.
+//! Tests of the simulated cluster over its sockets, by plain HTTP and by a Kubernetes client.
 
 mod api;
 mod backends;
-mod beside;
-mod content;
-mod faulty;
-mod polled;
+mod ceph;
+mod direct;
+mod faults;
+mod figures;
+mod prometheus;
+mod scenario;
 mod shapes;
 mod support;
-mod watching;
+mod watches;

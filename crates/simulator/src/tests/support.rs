@@ -1,8 +1,9 @@
-//! What the tests share: a start, a question, a line of a watch.
+//! Starts, requests and watches that the tests share.
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
 use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{Handle, Options, start};
 
@@ -14,7 +15,24 @@ pub async fn empty() -> Handle {
     start(Options::empty()).await.unwrap()
 }
 
-/// Status and body.
+/// The longest that a test waits for something that must happen. Only a failure takes this long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nothing must come from a watch that is silenced: longer than the time between two bookmarks.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// Looks until it is `Ok`, which it returns. Panics with the last error after [`PATIENCE`].
+pub async fn eventually<T, E: Debug>(mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(error) => assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {error:?}"),
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Returns the status and the body.
 pub async fn ask(sim: &Handle, path: &str) -> (u16, Value) {
     let response = reqwest::get(format!("{}{path}", sim.url())).await.unwrap();
     let code = response.status().as_u16();
@@ -49,7 +67,7 @@ impl Watching {
         Self { response, rest: Vec::new() }
     }
 
-    /// The next event; `None` at the end in good order.
+    /// Returns the next event; `None` if the watch ended without an error.
     pub async fn next(&mut self) -> Result<Option<Value>, reqwest::Error> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
@@ -64,16 +82,16 @@ impl Watching {
     }
 
     pub async fn event(&mut self) -> Value {
-        tokio::time::timeout(Duration::from_secs(10), self.next()).await.unwrap().unwrap().unwrap()
+        timeout(PATIENCE, self.next()).await.unwrap().unwrap().unwrap()
     }
 
-    /// True if no byte comes within a moment.
+    /// Whether nothing comes for a while. Only the absence of a byte shows that a watch is silenced.
     pub async fn is_silent(&mut self) -> bool {
-        tokio::time::timeout(Duration::from_millis(400), self.next()).await.is_err()
+        timeout(QUIET, self.next()).await.is_err()
     }
 }
 
-/// Type and name.
+/// Returns the type of an event and the name of its object.
 pub fn brief(event: &Value) -> (String, String) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     (text(&event["type"]), text(&event["object"]["metadata"]["name"]))

@@ -24,7 +24,7 @@ use crate::server::{
     config::HttpConfig,
     http::{
         ConnectionConfig, Timeouts, listen,
-        tests::fixture::{Server, known, vm},
+        tests::fixture::{Server, eventually, known, vm},
     },
 };
 use i18n::Render;
@@ -296,13 +296,7 @@ async fn a_view_that_nobody_follows_costs_nothing_and_is_forgotten() {
         "compared with what it was left at"
     );
     drop(back);
-    for _ in 0..100 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        if server.app.events.views() == 0 {
-            return;
-        }
-    }
-    panic!("the view is still held");
+    eventually("the view is forgotten", async || server.app.events.views() == 0).await;
 }
 
 #[tokio::test]
@@ -430,13 +424,7 @@ async fn a_client_that_takes_nothing_is_ended_and_holds_nobody_up() {
     let mut client = Client::open(&server, "/api/events", &[]).await;
     client.event().await;
     let clients = || server.app.events.clients();
-    timeout(SOON, async {
-        while clients() < 2 {
-            tokio::time::sleep(QUIET / 10).await;
-        }
-    })
-    .await
-    .unwrap();
+    eventually("the stalled client is there", async || clients() == 2).await;
     let begun = tokio::time::Instant::now();
     let mut seq = 1;
     while clients() == 2 {

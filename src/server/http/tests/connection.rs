@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{self, Gate, Server, vm};
+use super::fixture::{self, Gate, Server, eventually, vm};
 use crate::server::{
     config::HttpConfig,
     http::{ConnectionConfig, RESERVE, RenderThreads, Timeouts, TrustedProxies, WorkLimits, listen},
@@ -29,6 +32,8 @@ struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
+    /// Requests to `/slow` and `/never` that have begun.
+    under_way: Arc<AtomicUsize>,
     /// Events end when nobody writes snapshots any more.
     _snapshots: Option<watch::Sender<Arc<Snapshot>>>,
 }
@@ -38,20 +43,32 @@ async fn start_router(router: Router, config: ConnectionConfig) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let server = tokio::spawn(listen(listener, router, config, shutdown.clone()));
-    Running { address, shutdown, server, _snapshots: None }
+    Running { address, shutdown, server, under_way: Arc::default(), _snapshots: None }
 }
 
 async fn start(head: Duration, drain: Duration) -> Running {
-    let slow = async || {
-        sleep(Duration::from_millis(300)).await;
-        "slow"
+    let under_way = Arc::new(AtomicUsize::new(0));
+    let begin = {
+        let under_way = under_way.clone();
+        move || under_way.fetch_add(1, Ordering::Relaxed)
     };
-    let router = Router::new()
-        .route("/", get(async || "here"))
-        .route("/slow", get(slow))
-        .route("/never", get(std::future::pending::<&'static str>));
+    let slow = {
+        let begin = begin.clone();
+        async move || {
+            begin();
+            sleep(Duration::from_millis(300)).await;
+            "slow"
+        }
+    };
+    let never = async move || {
+        begin();
+        std::future::pending::<&'static str>().await
+    };
+    let router =
+        Router::new().route("/", get(async || "here")).route("/slow", get(slow)).route("/never", get(never));
     let patience = Timeouts { head, stall: head, drain };
-    start_router(router, ConnectionConfig { patience, ..ConnectionConfig::default() }).await
+    let running = start_router(router, ConnectionConfig { patience, ..ConnectionConfig::default() }).await;
+    Running { under_way, ..running }
 }
 
 impl Running {
@@ -124,7 +141,7 @@ async fn answers_under_way_are_let_through_and_idle_connections_are_not_waited_f
     let mut first = [0; 15];
     idle.read_exact(&mut first).await.unwrap();
     let slow = server.send("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    sleep(Duration::from_millis(100)).await;
+    eventually("the request is under way", async || server.under_way.load(Ordering::Relaxed) == 1).await;
     server.shutdown.cancel();
     assert!(read(slow).await.ends_with("slow"));
     timeout(SOON, server.server).await.expect("nothing is left to wait for").unwrap();
@@ -136,7 +153,7 @@ async fn answers_under_way_are_let_through_and_idle_connections_are_not_waited_f
 async fn an_answer_that_never_comes_is_not_waited_for_longer_than_the_drain() {
     let server = start(Duration::from_secs(60), Duration::from_millis(200)).await;
     let stuck = server.send("GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    sleep(Duration::from_millis(50)).await;
+    eventually("the request is under way", async || server.under_way.load(Ordering::Relaxed) == 1).await;
     server.shutdown.cancel();
     timeout(SOON, server.server).await.expect("the drain has an end").unwrap();
     drop(stuck);
@@ -241,10 +258,8 @@ async fn one_address_takes_half_of_the_places() {
     assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 503");
     assert_eq!(server.ask_from(THERE, "/api/vms").await, "HTTP/1.1 200");
     idle.pop();
-    let begun = Instant::now();
-    while server.ask_from(HERE, "/api/vms").await != "HTTP/1.1 200" {
-        assert!(begun.elapsed() < SOON, "the place is free again");
-    }
+    eventually("the place is free again", async || server.ask_from(HERE, "/api/vms").await == "HTTP/1.1 200")
+        .await;
 }
 
 fn behind_a_proxy() -> HttpConfig {
@@ -313,11 +328,10 @@ async fn an_answer_that_is_read_too_slowly_ends_and_a_brisk_reader_is_let_be() {
     let slow = read(connect(HERE, 15).await, Duration::from_millis(50));
     let brisk = read(connect(THERE, 256).await, Duration::from_millis(10));
     assert_eq!(server.ask_from(HERE, "/api/stats").await, "HTTP/1.1 503", "the slow reader has the place");
-    let begun = Instant::now();
-    while server.ask_from(HERE, "/api/stats").await != "HTTP/1.1 200" {
-        assert!(begun.elapsed() < SOON, "300 bytes a second are let be");
-        sleep(Duration::from_millis(20)).await;
-    }
+    eventually("a reader of 300 bytes a second is cut off", async || {
+        server.ask_from(HERE, "/api/stats").await == "HTTP/1.1 200"
+    })
+    .await;
     assert_eq!(server.ask_from(THERE, "/api/stats").await, "HTTP/1.1 503", "25 kB a second are enough");
     slow.abort();
     brisk.abort();
@@ -338,11 +352,7 @@ async fn probes_and_events_are_answered_while_every_page_is_held_up() {
     for path in ["/", "/groups", "/fn/home", "/api/groups", "/sources"].iter().cycle().take(40) {
         pages.push(server.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await);
     }
-    let begun = Instant::now();
-    while HELD_UP.passes() < 2 {
-        assert!(begun.elapsed() < SOON, "a page is computed");
-        sleep(Duration::from_millis(5)).await;
-    }
+    eventually("two pages are computed", async || HELD_UP.passes() >= 2).await;
     let begun = Instant::now();
     for path in ["/healthz", "/readyz", "/api/vms", "/api/events?only=sources"] {
         assert_eq!(server.ask_from(HERE, path).await, "HTTP/1.1 200", "{path}");

@@ -111,13 +111,7 @@ async fn a_download_that_is_not_read_keeps_no_snapshot() {
     later.retain(|vm| vm.summary.name != "vm-599");
     server.publish(2, later);
     let held = || old.iter().filter(|vm| vm.upgrade().is_some()).count();
-    for _ in 0..200 {
-        if held() == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(held(), 0, "VMs of the old snapshot are held");
+    eventually("no VM of the old snapshot is held", async || held() == 0).await;
     let read = async |answer: Response| answer.into_body().collect().await.unwrap().to_bytes();
     let json: serde_json::Value = serde_json::from_slice(&read(json).await).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 599, "all that are there when their turn comes");

@@ -33,6 +33,18 @@ use model::{
 };
 use wukong_core::{Snapshot, frame::Identity};
 
+/// The longest that a test waits for something that must happen. Only a failure takes this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until this holds; fails after [`PATIENCE`].
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 pub struct Server {
     pub router: Router,
     pub app: App,

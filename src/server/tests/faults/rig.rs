@@ -42,7 +42,7 @@ impl Rig {
     /// For this cell; struck from the start where `broken`.
     pub(super) async fn start(cell: Option<&Cell>, broken: bool) -> Self {
         let victim = cell.map(|cell| cell.victim);
-        let tls = cell.is_some_and(|cell| matches!(cell.trouble, Trouble::Wire(_)));
+        let tls = cell.is_some_and(|cell| matches!(cell.trouble, Trouble::Connection(_)));
         let options = Options::exactly(scenario());
         // A Prometheus that scrapes ten times a second has megabytes to say of two VMs.
         let options = Options { metrics_interval: INTERVAL, volumes_interval: MEASURED, tls, ..options };
@@ -64,13 +64,19 @@ impl Rig {
             }
             None => KubeletConfig { access: KubeletAccess::Proxy, ..KubeletConfig::default() },
         };
+        let deadline = |sources: &[Victim]| match cell {
+            Some(cell) if cell.trouble.is_late() && sources.contains(&cell.victim) => SHORT_DEADLINE,
+            _ => LONG_DEADLINE,
+        };
+        let ceph_deadline = deadline(&[Victim::Ceph]);
         let config = CollectConfig {
             metrics_interval: INTERVAL,
             disk_interval: INTERVAL,
-            metrics_deadline: DEADLINE,
-            kubelet_deadline: DEADLINE,
+            metrics_deadline: deadline(&[Victim::Metrics]),
+            kubelet_deadline: deadline(&[Victim::Kubelet, Victim::Straight]),
             kubelet,
-            guest_deadline: DEADLINE,
+            guest_deadline: deadline(&[Victim::Guests]),
+            answer_limit: ANSWER_LIMIT,
             prometheus: Some(PrometheusConfig {
                 url: sim.prometheus_url().parse().unwrap(),
                 bearer_token_file: None,
@@ -79,7 +85,7 @@ impl Rig {
                 matchers: vec![],
                 trusted_namespaces: vec!["kubevirt".into(), "kube-system".into()],
                 tenant: None,
-                deadline: DEADLINE,
+                deadline: deadline(&[Victim::Prometheus]),
             }),
             ceph: Some(CephConfig {
                 url: sim.ceph_url().parse().unwrap(),
@@ -87,8 +93,8 @@ impl Rig {
                 password_file: secret("password", &sim.ceph().password),
                 ca,
                 interval: INTERVAL,
-                budget: DEADLINE * 4,
-                deadline: DEADLINE,
+                budget: ceph_deadline * 4,
+                deadline: ceph_deadline,
             }),
             ..CollectConfig::default()
         };
@@ -100,11 +106,28 @@ impl Rig {
         Self { sim, snapshots, shutdown, _folder: folder }
     }
 
+    /// Waits until each VM has shown several measurements of its kubelet, so that the program knows how often
+    /// kubelets measure.
+    pub(super) async fn learn_kubelet_period(&mut self) -> Result<(), String> {
+        const MEASUREMENTS: usize = 4;
+        let mut shown: HashMap<String, HashSet<i64>> = HashMap::new();
+        self.within(PATIENCE, |snapshot| {
+            for vm in &snapshot.vms {
+                let samples = figures(vm).into_iter().filter_map(|(_, figure)| figure.sample());
+                let kubelet = samples.filter(|sample| sample.source.id() == SourceId::Kubelet);
+                shown.entry(vm.vm_name.clone()).or_default().extend(kubelet.map(|sample| sample.at));
+            }
+            let known = shown.len() == 2 && shown.values().all(|times| times.len() >= MEASUREMENTS);
+            if known { Ok(()) } else { Err(format!("measurements of kubelets: {shown:?}")) }
+        })
+        .await
+    }
+
     /// The first snapshot from now on of which this holds; none in time: what the last one lacked.
     pub(super) async fn within(
         &mut self,
         time: Duration,
-        holds: impl Fn(&Snapshot) -> Result<(), String>,
+        mut holds: impl FnMut(&Snapshot) -> Result<(), String>,
     ) -> Result<(), String> {
         let end = Instant::now() + time;
         loop {

@@ -16,7 +16,7 @@ pub(super) enum Trouble {
     Absurd(&'static str),
     Bulk,
     Redirect,
-    Wire(Wire),
+    Connection(ConnectionFault),
 }
 
 impl Trouble {
@@ -39,27 +39,32 @@ impl Trouble {
         Self::Absurd("NaN"),
         Self::Bulk,
         Self::Redirect,
-        Self::Wire(Wire::Refused),
-        Self::Wire(Wire::Garbled),
-        Self::Wire(Wire::Untrusted),
+        Self::Connection(ConnectionFault::Refused),
+        Self::Connection(ConnectionFault::Garbled),
+        Self::Connection(ConnectionFault::Untrusted),
     ];
 
     pub(super) fn strike(self, victim: Victim, sim: &simulator::Handle) {
         match (self, victim.peer()) {
-            (Self::Wire(wire), Some(peer)) => sim.set_wire(peer, wire),
+            (Self::Connection(fault), Some(peer)) => sim.set_connection_fault(peer, Some(fault)),
             _ => drop(sim.faults().add(victim.target(), self.fault())),
         }
     }
 
     pub(super) fn heal(self, victim: Victim, sim: &simulator::Handle) {
         sim.faults().clear();
-        victim.peer().into_iter().for_each(|peer| sim.set_wire(peer, Wire::Sound));
+        victim.peer().into_iter().for_each(|peer| sim.set_connection_fault(peer, None));
+    }
+
+    /// Whether the source answers after its deadline, or never.
+    pub(super) fn is_late(self) -> bool {
+        matches!(self, Self::Slow | Self::Hang)
     }
 
     pub(super) fn fault(self) -> Fault {
         match self {
-            Self::Wire(_) => unreachable!("it strikes no request"),
-            Self::Slow => Fault::Latency(DEADLINE * 3),
+            Self::Connection(_) => unreachable!("it strikes no request"),
+            Self::Slow => Fault::Latency(SHORT_DEADLINE * 3),
             Self::Hang => Fault::Hang,
             Self::Reset => Fault::Reset,
             Self::ResetMidBody => Fault::Truncate(40),
@@ -69,7 +74,7 @@ impl Trouble {
             Self::BadJson => Fault::BadJson,
             Self::WrongTypes => Fault::WrongTypes,
             Self::Absurd(number) => Fault::Numbers(number),
-            Self::Bulk => Fault::Swollen(50 << 20),
+            Self::Bulk => Fault::Swollen(8 * ANSWER_LIMIT),
             Self::Redirect => Fault::Redirect,
         }
     }
@@ -77,8 +82,8 @@ impl Trouble {
     /// An API server stores no object of other types, and is asked for lists in pages; its lists have a deadline of
     /// their own, longer than a test waits.
     pub(super) fn strikes(self, victim: Victim) -> bool {
-        if let (Self::Wire(_), peer) | (_, peer @ Some(Peer::ApiServer)) = (self, victim.peer()) {
-            return peer.is_some() && matches!(self, Self::Wire(_));
+        if let (Self::Connection(_), peer) | (_, peer @ Some(Peer::ApiServer)) = (self, victim.peer()) {
+            return peer.is_some() && matches!(self, Self::Connection(_));
         }
         let odd = matches!(self, Self::WrongTypes | Self::Absurd(_) | Self::Bulk | Self::Slow | Self::Hang);
         !(victim.is_watch() && odd)
@@ -102,7 +107,7 @@ impl Trouble {
                 &[Reason::BadAnswer, Reason::ApiAbsent, Reason::Unreachable, Reason::NotReported]
             }
             Self::Status(404) => &[Reason::ApiAbsent],
-            Self::Status(_) | Self::Wire(_) => &[Reason::Unreachable],
+            Self::Status(_) | Self::Connection(_) => &[Reason::Unreachable],
             Self::WrongTypes | Self::Absurd(_) => &[
                 Reason::BadAnswer,
                 Reason::NotReported,
@@ -123,8 +128,8 @@ impl Trouble {
     /// What the source's error must say, beside its reason.
     pub(super) fn words(self) -> &'static str {
         match self {
-            Self::Wire(Wire::Refused) => "refuses connections",
-            Self::Wire(_) => "TLS handshake",
+            Self::Connection(ConnectionFault::Refused) => "refuses connections",
+            Self::Connection(_) => "TLS handshake",
             _ => "",
         }
     }

@@ -250,14 +250,6 @@ fn gated(clock: fn() -> Millis, pace: Pace) -> Server {
     server_of(clock).at_pace(&HttpConfig::default(), pace)
 }
 
-async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = tokio::time::Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < SOON, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_crowd_that_comes_at_once_has_its_view_cut_once_and_holds_nobody_up() {
     static GATE: Gate = Gate::new();
@@ -274,7 +266,7 @@ async fn a_crowd_that_comes_at_once_has_its_view_cut_once_and_holds_nobody_up() 
         "nothing waits for the cut: {:?}",
         begun.elapsed()
     );
-    eventually("somebody cuts", || GATE.passes() == 1).await;
+    eventually("somebody cuts", async || GATE.passes() == 1).await;
     assert_ne!(GATE.thread(), Some(std::thread::current().id()), "not on this thread");
     GATE.open();
     for client in &mut crowd {
@@ -289,7 +281,7 @@ async fn who_comes_while_an_older_snapshot_is_cut_is_shown_the_newest() {
     let server = gated(|| GATE.pass(), Pace { tick: Duration::from_secs(60), ..Pace::default() });
     GATE.shut();
     let mut first = Client::open(&server, "/api/events", &[]).await;
-    eventually("the first snapshot is cut", || GATE.passes() == 1).await;
+    eventually("the first snapshot is cut", async || GATE.passes() == 1).await;
     server.publish(2, vec![busy("a", 700)]);
     let mut second = Client::open(&server, "/api/events", &[]).await;
     GATE.open();
@@ -306,11 +298,11 @@ async fn a_client_that_leaves_while_its_view_is_cut_leaves_nothing() {
     let server = gated(|| GATE.pass(), impatient());
     GATE.shut();
     let client = Client::open(&server, "/api/events", &[]).await;
-    eventually("the view is cut", || GATE.passes() == 1).await;
+    eventually("the view is cut", async || GATE.passes() == 1).await;
     drop(client);
     assert_eq!(server.app.events.clients(), 0, "its place is free at once");
     GATE.open();
-    eventually("the channel is forgotten", || server.app.events.views() == 0).await;
+    eventually("the channel is forgotten", async || server.app.events.views() == 0).await;
 }
 
 #[tokio::test]
@@ -323,7 +315,7 @@ async fn views_whose_clients_have_left_are_not_cut_at_all() {
     for n in 0..turns {
         first.push(Client::open(&server, &view(n), &[]).await);
     }
-    eventually("every turn is taken", || GATE.passes() == turns).await;
+    eventually("every turn is taken", async || GATE.passes() == turns).await;
     for n in turns..turns + 50 {
         drop(Client::open(&server, &view(n), &[]).await);
     }
@@ -351,7 +343,7 @@ async fn one_peer_s_many_views_delay_another_s_view_by_one_of_them() {
     }
     let mut own = Client::of(open_from(&server, "/api/events?sort=cpu", HERE).await).await;
     own.event().await;
-    eventually("every view is cut", || server.app.events.uncut() == 0).await;
+    eventually("every view is cut", async || server.app.events.uncut() == 0).await;
     for seq in 2..=6 {
         // Snapshots come no faster; the other's views take longer.
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -361,7 +353,7 @@ async fn one_peer_s_many_views_delay_another_s_view_by_one_of_them() {
         let cut = GATE.passes() - before;
         assert!(cut <= 6, "{cut} views were cut before it for snapshot {seq}");
     }
-    eventually("every view comes to the newest snapshot", || server.app.events.uncut() == 0).await;
+    eventually("every view comes to the newest snapshot", async || server.app.events.uncut() == 0).await;
     drop(theirs);
 }
 

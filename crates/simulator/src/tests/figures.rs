@@ -1,4 +1,4 @@
-//! PodMetrics and summaries: shape, truth of exact figures, and what is missing as in a real cluster.
+//! PodMetrics and summaries: exact figures, and figures that a real cluster lacks too.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn of_claim<'a>(summary: &'a Value, claim: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test]
-async fn exact_figures_arrive_as_they_were_placed() {
+async fn exact_figures_are_served_as_they_were_set() {
     let sim = empty().await;
     let guest = Guest::new("a", "one").uses("199994503n", "1234Ki").running_on("n1", 0);
     sim.world().put(guest.disks(vec![Disk::new("one", "root", "10Gi").holds(3 << 30, 10 << 30)]));
@@ -49,7 +49,7 @@ async fn exact_figures_arrive_as_they_were_placed() {
 }
 
 #[tokio::test]
-async fn only_the_guest_s_pod_is_busy_in_a_migration() {
+async fn only_the_holder_of_the_guest_is_busy_in_a_migration() {
     let sim = empty().await;
     sim.world().put(Guest::new("a", "one").uses("2", "1Gi").running_on("n1", 0));
     sim.world().start_migration("a", "one", "n2");
@@ -67,7 +67,7 @@ async fn only_the_guest_s_pod_is_busy_in_a_migration() {
 }
 
 #[tokio::test]
-async fn a_dead_node_is_missing_from_both_and_says_so() {
+async fn a_dead_node_has_neither_pod_metrics_nor_a_summary() {
     let sim = demo().await;
     let metrics = get(&sim, METRICS).await;
     let pods = get(
@@ -92,7 +92,7 @@ async fn a_dead_node_is_missing_from_both_and_says_so() {
 }
 
 #[tokio::test]
-async fn the_demo_s_volumes_are_of_every_kind() {
+async fn the_demo_has_volumes_of_every_kind() {
     let sim = demo().await;
     let mut all = Vec::new();
     for node in ["worker-01", "worker-02", "worker-03"] {
@@ -113,7 +113,7 @@ async fn the_demo_s_volumes_are_of_every_kind() {
 }
 
 #[tokio::test]
-async fn a_hotplugged_disk_stands_under_its_attachment_pod() {
+async fn a_hotplugged_disk_is_reported_with_its_attachment_pod() {
     let sim = demo().await;
     for node in ["worker-01", "worker-02", "worker-03"] {
         let summary = get(&sim, &summary(node)).await;
@@ -127,7 +127,7 @@ async fn a_hotplugged_disk_stands_under_its_attachment_pod() {
 }
 
 #[tokio::test]
-async fn figures_show_what_the_cast_is_for() {
+async fn figures_of_the_demo_show_each_situation() {
     let sim = demo().await;
     let metrics = get(&sim, METRICS).await;
     let memory = |vm: &str| {
@@ -142,7 +142,7 @@ async fn figures_show_what_the_cast_is_for() {
 }
 
 #[tokio::test]
-async fn ordinary_pods_are_measured_too_and_the_selector_leaves_them_out() {
+async fn ordinary_pods_are_measured_and_the_selector_excludes_them() {
     let sim = demo().await;
     let all = get(&sim, "/apis/metrics.k8s.io/v1beta1/pods").await;
     let own = get(&sim, "/apis/metrics.k8s.io/v1beta1/namespaces/kube-system/pods").await;
@@ -155,7 +155,7 @@ async fn ordinary_pods_are_measured_too_and_the_selector_leaves_them_out() {
 }
 
 #[tokio::test]
-async fn modes_of_disks_decide_what_a_kubelet_can_say() {
+async fn the_mode_of_a_disk_decides_what_a_kubelet_reports() {
     let sim = empty().await;
     let disks = vec![
         Disk::new("one", "root", "10Gi"),

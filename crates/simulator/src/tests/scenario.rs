@@ -1,4 +1,4 @@
-//! What stands in the demo: real sizes, every state, the same for the same seed, whatever its size.
+//! The content of the demo: objects of real size, every state, the same for the same seed.
 
 use std::collections::BTreeSet;
 
@@ -96,7 +96,7 @@ async fn a_migrating_vm_has_two_pods_and_the_source_holds_it() {
 }
 
 #[tokio::test]
-async fn a_completed_pod_lingers_with_the_uid_of_an_earlier_start() {
+async fn a_completed_pod_of_an_earlier_start_keeps_its_uid() {
     let sim = demo().await;
     let pods =
         get(&sim, "/api/v1/namespaces/shop/pods?labelSelector=vm.kubevirt.io%2Fname%3Dorders-worker-05-vm")
@@ -111,7 +111,7 @@ async fn a_completed_pod_lingers_with_the_uid_of_an_earlier_start() {
 }
 
 #[tokio::test]
-async fn owners_and_claims_lead_from_a_wukong_to_its_pod() {
+async fn owners_and_claims_connect_a_wukong_with_its_objects() {
     let sim = demo().await;
     let wukong = get(&sim, "/apis/vm.novasphere.dev/v1alpha1/namespaces/shop/wukongs/web-db").await;
     let machine = get(&sim, "/apis/kubevirt.io/v1/namespaces/shop/virtualmachines/web-db").await;
@@ -138,7 +138,7 @@ fn any_size_is_filled_exactly_and_names_are_unique() {
 }
 
 #[tokio::test]
-async fn life_goes_on() {
+async fn life_migrates_stops_and_starts_guests() {
     let options = fixed(60, 5, 7);
     let clock = options.clock.clone();
     let sim = start(options).await.unwrap();

@@ -1,4 +1,4 @@
-//! Faults that apply before any request: connections that are refused, garbled or not trusted.
+//! Faults of connections, which apply before any request.
 
 use std::{
     io,
@@ -23,60 +23,59 @@ pub enum Peer {
     Kubelets,
 }
 
-/// What a new connection to a peer meets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wire {
-    #[default]
-    Sound,
+/// What goes wrong with each new connection to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionFault {
     /// Nothing listens.
     Refused,
     /// Sends something that is not a handshake, and closes the connection.
     Garbled,
-    /// Presents a certificate of an unknown authority. Without TLS the connection is garbled.
+    /// Presents a certificate of an unknown authority. Without TLS there is no certificate to distrust, so
+    /// the connection works.
     Untrusted,
 }
 
-/// The wire of one peer, shared by the code that sets it and the code that serves on it.
+/// The connection fault of one peer, shared by the code that sets it and the code that serves the peer, and
+/// the number of its connections.
 #[derive(Clone, Debug)]
-pub struct Line {
-    state: watch::Sender<Wire>,
-    met: Arc<AtomicU64>,
+pub struct PeerConnections {
+    fault: watch::Sender<Option<ConnectionFault>>,
+    accepted: Arc<AtomicU64>,
 }
 
-impl Default for Line {
+impl Default for PeerConnections {
     fn default() -> Self {
-        Self { state: watch::Sender::new(Wire::default()), met: Arc::default() }
+        Self { fault: watch::Sender::new(None), accepted: Arc::default() }
     }
 }
 
-impl Line {
-    /// Changes the wire; open connections are cut.
-    pub fn set(&self, wire: Wire) {
-        self.state.send_replace(wire);
+impl PeerConnections {
+    /// Changes the fault; open connections are cut.
+    pub fn set_fault(&self, fault: Option<ConnectionFault>) {
+        self.fault.send_replace(fault);
     }
 
-    /// Subscribes to changes of the wire.
-    pub fn follow(&self) -> watch::Receiver<Wire> {
-        self.state.subscribe()
+    /// Subscribes to changes of the fault.
+    pub fn subscribe(&self) -> watch::Receiver<Option<ConnectionFault>> {
+        self.fault.subscribe()
     }
 
-    /// Counts an accepted connection.
-    pub fn meet(&self) {
-        self.met.fetch_add(1, Ordering::Relaxed);
+    pub fn count_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The number of connections that were accepted so far, whatever they met.
-    pub fn met(&self) -> u64 {
-        self.met.load(Ordering::Relaxed)
+    /// The number of connections that were accepted so far, with or without a fault.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
     }
 }
 
-/// The lines of all peers.
+/// The connections of all peers.
 #[derive(Clone, Debug, Default)]
-pub struct Lines([Line; 4]);
+pub struct Connections([PeerConnections; 4]);
 
-impl Lines {
-    pub fn of(&self, peer: Peer) -> &Line {
+impl Connections {
+    pub fn of(&self, peer: Peer) -> &PeerConnections {
         &self.0[peer as usize]
     }
 }
