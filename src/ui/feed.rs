@@ -1,19 +1,15 @@
 //! A page's data: rendered with the page, then kept up to date while somebody looks at it. Updates come from
 //! the stream of changes if it works, and otherwise by polling the server function.
 
-use core::{
-    future::Future,
-    pin::{Pin, pin},
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use core::{future::Future, time::Duration};
 use std::sync::Arc;
 
-use codee::Decoder;
+use codee::{Decoder, binary::PostcardCodec, string::Base64};
+use futures::{FutureExt, future::BoxFuture};
 use leptos::{prelude::*, reactive::spawn_local_scoped_with_cancellation, server::SharedValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{codec::Compact, live::Live, parts::Parts, stream::Stream};
+use super::{live::Live, parts::Parts, stream::Stream};
 use crate::server_fns::{self, Failure};
 use model::{
     delta::{Changed, Update},
@@ -35,6 +31,9 @@ const SILENCE: u32 = 25_000;
 /// Some streams fail although the server answers (a proxy buffers events, or no channel is free). After each
 /// failure about twice as many requests are sent before the stream is tried again, up to this many.
 const MOST_QUESTIONS: u32 = 15;
+
+/// The encoding of views in a page and in the events of its stream.
+type Embedded = Base64<PostcardCodec>;
 
 /// A view that a server function returns.
 pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -61,7 +60,7 @@ fn take<V: View, C: DeserializeOwned>(
     event: &str,
     apply: impl FnOnce(&mut V, C) -> Option<Changed>,
 ) -> Option<Changed> {
-    match Compact::decode(event).ok()? {
+    match Embedded::decode(event).ok()? {
         Update::State(state) => {
             *view = Some(state);
             Some(Changed { all: true, ..Changed::default() })
@@ -176,16 +175,9 @@ impl View for SourcesView {
 /// Returns the view as first rendered. The server cuts it, the browser reads it from the page during
 /// hydration; later there is none in the browser, and it must be fetched.
 pub fn first<T: View>(key: &T::Key) -> Option<T> {
-    let cut = || if cfg!(feature = "ssr") { at_once(T::ask(key)) } else { None };
-    SharedValue::<Option<T>, Compact>::new_with_encoding(cut).into_inner()
-}
-
-/// Polls a future once. On the server the answer is ready at once, since it is read from memory.
-fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Option<T> {
-    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer.ok(),
-        Poll::Pending => None,
-    }
+    // The server reads the answer from memory: it never has to wait for it.
+    let cut = || if cfg!(feature = "ssr") { T::ask(key).now_or_never()?.ok() } else { None };
+    SharedValue::<Option<T>, Embedded>::new_with_encoding(cut).into_inner()
 }
 
 /// A view that is kept up to date. It holds the last good answer; a failure never removes it.
@@ -251,7 +243,7 @@ impl<T: View> Feed<T> {
 }
 
 /// Fetches the view and stores it. Returns the server's frame, or `None` if there was no answer.
-type Question = Pin<Box<dyn Future<Output = Option<Frame>> + Send>>;
+type Question = BoxFuture<'static, Option<Frame>>;
 
 /// The request for the current key, and the address of its stream.
 type Wanted = (Question, Option<String>);
@@ -486,11 +478,5 @@ mod tests {
             assert_eq!(back_off(misses, 0), LONGEST_PAUSE / 2);
             assert!(back_off(misses, 1023) <= LONGEST_PAUSE);
         }
-    }
-
-    #[test]
-    fn an_answer_from_memory_is_there_at_once() {
-        assert_eq!(at_once(async { Ok(7) }), Some(7));
-        assert_eq!(at_once(async { Err::<u8, _>(Failure::NoAnswer) }), None);
     }
 }

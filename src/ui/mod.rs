@@ -6,7 +6,6 @@
 
 pub mod address;
 pub mod chart;
-pub mod codec;
 pub mod components;
 pub mod feed;
 pub mod live;

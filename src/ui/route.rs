@@ -1,26 +1,25 @@
 //! The pages of the router, all of one type: the router's code is compiled once for each type of page.
 
-use core::{future::Future, pin::Pin};
-
+use futures::future::LocalBoxFuture;
 use leptos::prelude::*;
 use leptos_router::{ChooseView, LazyRoute, hooks::use_url};
 
 use super::{pages::loading, ready::ready};
 
-/// A boxed future that runs on one thread.
-pub type Coming<T> = Pin<Box<dyn Future<Output = T>>>;
-
 /// A page, and the function that fetches its code and texts if they are not there yet.
 #[derive(Clone, Copy)]
 pub struct Page {
-    bring: fn(&str) -> Coming<bool>,
-    view: fn() -> Coming<AnyView>,
+    bring: fn(&str) -> LocalBoxFuture<'static, bool>,
+    view: fn() -> LocalBoxFuture<'static, AnyView>,
 }
 
 impl Page {
     /// A page that is part of the first download. `bring` fetches what an address with this query string
     /// needs in addition, and returns whether it succeeded.
-    pub fn first(bring: fn(&str) -> Coming<bool>, view: fn() -> Coming<AnyView>) -> Self {
+    pub fn first(
+        bring: fn(&str) -> LocalBoxFuture<'static, bool>,
+        view: fn() -> LocalBoxFuture<'static, AnyView>,
+    ) -> Self {
         Self { bring, view }
     }
 

@@ -3,12 +3,7 @@
 //! The cards are part of the first download; the other views of the list are fetched when they are first
 //! requested.
 
-use core::{
-    future::Future,
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
-
+use futures::FutureExt;
 use leptos::{
     either::{Either, EitherOf3},
     prelude::*,
@@ -132,21 +127,14 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
             parts.head.track();
             feed.draw_part(parts.list, |view| Empty::of(view).map(empty))
         }}
+        // `shown` changes only once the code of the view is there, so none has to wait.
         {move || match shown.get() {
             ViewKind::Cards => Either::Left(cards(feed)),
-            ViewKind::Table => Either::Right(arrived(TableView::view(TableView))),
-            ViewKind::Map => Either::Right(arrived(MapView::view(MapView))),
+            ViewKind::Table => Either::Right(TableView::view(TableView).now_or_never()),
+            ViewKind::Map => Either::Right(MapView::view(MapView).now_or_never()),
         }}
         {move || feed.draw_part(parts.list, |view| pager(&view.query, view.pages, view.matching))}
         {move || feed.draw_part(parts.list, |view| (view.matching > 0).then(|| take(&view.query)))}
-    }
-}
-
-/// Returns a view whose code is there already, without waiting; `None` if it is not there.
-fn arrived(view: impl Future<Output = AnyView>) -> Option<AnyView> {
-    match pin!(view).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(view) => Some(view),
-        Poll::Pending => None,
     }
 }
 
