@@ -9,10 +9,10 @@ use futures::{FutureExt, future::BoxFuture};
 use leptos::{prelude::*, reactive::spawn_local_scoped_with_cancellation, server::SharedValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{live::Live, parts::Parts, stream::Stream};
+use super::{live::Live, stream::Stream};
 use crate::server_fns::{self, Failure};
 use model::{
-    delta::{Changed, Update},
+    delta::Update,
     groups::{GroupsQuery, GroupsView},
     history::Span,
     insight::InsightQuery,
@@ -49,7 +49,7 @@ pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// Applies an event of the stream and returns what changed; `None` if the event does not fit the view.
-    fn take(_: &mut Option<Self>, _event: &str) -> Option<Changed> {
+    fn take(_: &mut Option<Self>, _event: &str) -> Option<()> {
         None
     }
 }
@@ -58,12 +58,12 @@ pub trait View: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 fn take<V: View, C: DeserializeOwned>(
     view: &mut Option<V>,
     event: &str,
-    apply: impl FnOnce(&mut V, C) -> Option<Changed>,
-) -> Option<Changed> {
+    apply: impl FnOnce(&mut V, C) -> Option<()>,
+) -> Option<()> {
     match Embedded::decode(event).ok()? {
         Update::State(state) => {
             *view = Some(state);
-            Some(Changed { all: true, ..Changed::default() })
+            Some(())
         }
         Update::Change(change) => apply(view.as_mut()?, change),
     }
@@ -84,7 +84,7 @@ impl View for HomeView {
         Some(query.to_query_string())
     }
 
-    fn take(view: &mut Option<Self>, event: &str) -> Option<Changed> {
+    fn take(view: &mut Option<Self>, event: &str) -> Option<()> {
         take(view, event, Self::apply)
     }
 }
@@ -121,8 +121,8 @@ impl View for VmView {
         Some(query)
     }
 
-    fn take(view: &mut Option<Self>, event: &str) -> Option<Changed> {
-        take(view, event, |view, change| view.apply(change).map(|()| Changed::default()))
+    fn take(view: &mut Option<Self>, event: &str) -> Option<()> {
+        take(view, event, |view, change| view.apply(change))
     }
 }
 
@@ -167,8 +167,8 @@ impl View for SourcesView {
         Some("?only=sources".to_owned())
     }
 
-    fn take(view: &mut Option<Self>, event: &str) -> Option<Changed> {
-        take(view, event, |view, change| view.apply(change).map(|()| Changed::default()))
+    fn take(view: &mut Option<Self>, event: &str) -> Option<()> {
+        take(view, event, |view, change| view.apply(change))
     }
 }
 
@@ -182,9 +182,7 @@ pub fn first<T: View>(key: &T::Key) -> Option<T> {
 
 /// A view that is kept up to date. It holds the last good answer; a failure never removes it.
 pub struct Feed<T: View> {
-    /// Notifies of every change; `parts` notifies only of what differs, for large pages.
     pub view: RwSignal<Option<T>>,
-    pub parts: Parts,
     pub pulse: FeedConnection,
 }
 
@@ -202,7 +200,6 @@ impl<T: View> Feed<T> {
         let rendered = untrack(&key).and_then(|key| first::<T>(&key));
         let refresh = rendered.as_ref().map(|view| view.frame().refresh);
         let view = RwSignal::new(rendered);
-        let parts = Parts::new();
         let ask = move || {
             let key = key()?;
             let answer = T::ask(&key);
@@ -210,24 +207,32 @@ impl<T: View> Feed<T> {
                 let answer = answer.await.inspect_err(Failure::heed).ok()?;
                 let frame = answer.frame().clone();
                 view.set(Some(answer));
-                parts.notify(&Changed { all: true, ..Changed::default() });
                 Some(frame)
             });
             Some((question, T::stream(&key)))
         };
         let take = move |event: &str| {
-            let mut held = view.try_write()?;
+            let mut held = view.try_write_untracked()?;
             let changed = T::take(&mut held, event);
             let frame = held.as_ref().map(|view| view.frame().clone());
             drop(held);
-            parts.notify(&changed?);
+            changed?;
+            view.notify();
             frame
         };
         Self {
             view,
-            parts,
             pulse: FeedConnection::start(Work { ask: Arc::new(ask), take: Arc::new(take) }, refresh),
         }
+    }
+
+    /// Returns a part of the view, which notifies only when it differs, for pages that are too large to be
+    /// redrawn with every change.
+    pub fn part<P: Clone + PartialEq + Send + Sync + 'static>(
+        self,
+        part: impl Fn(&T) -> P + Send + Sync + 'static,
+    ) -> Memo<Option<P>> {
+        Memo::new(move |_| self.draw(&part))
     }
 
     /// Draws the view, if there is one, and again at every change.
@@ -236,7 +241,7 @@ impl<T: View> Feed<T> {
     }
 
     /// Draws the view, if there is one, and again when this part of it differs.
-    pub fn draw_part<U>(self, part: Trigger, draw: impl FnOnce(&T) -> U) -> Option<U> {
+    pub fn draw_part<U>(self, part: impl Track, draw: impl FnOnce(&T) -> U) -> Option<U> {
         part.track();
         self.view.with_untracked(|view| view.as_ref().map(draw))
     }

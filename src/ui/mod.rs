@@ -11,7 +11,6 @@ pub mod feed;
 pub mod live;
 pub mod map;
 pub mod pages;
-mod parts;
 pub mod ready;
 pub mod route;
 mod stream;

@@ -14,7 +14,7 @@ use leptos_router::LazyRoute;
 use super::{
     loading,
     missing::bad_query,
-    rows::{draw_row, row_keys},
+    rows::{draw_row, row_keys, row_of},
     table::TableView,
 };
 use crate::{
@@ -117,15 +117,17 @@ fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<Vie
 }
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
-    let parts = feed.parts;
+    let top = feed.part(|view| (view.query.clone(), view.totals, view.frame.sources.clone()));
+    let facets = feed.part(|view| (view.query.clone(), view.facets.clone()));
+    let rows = feed.part(|view| (view.query.clone(), view.matching, view.pages));
     let text = TextField::follow_address();
     view! {
         <h1 class="vh">{t!(list.heading)}</h1>
-        {move || feed.draw_part(parts.head, head)}
-        {move || feed.draw_part(parts.facets, |view| filters(view, text))}
+        {move || feed.draw_part(top, head)}
+        {move || feed.draw_part(facets, |view| filters(view, text))}
         {move || {
-            parts.head.track();
-            feed.draw_part(parts.list, |view| Empty::of(view).map(empty))
+            top.track();
+            feed.draw_part(rows, |view| Empty::of(view).map(empty))
         }}
         // `shown` changes only once the code of the view is there, so none has to wait.
         {move || match shown.get() {
@@ -133,8 +135,8 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
             ViewKind::Table => Either::Right(TableView::view(TableView).now_or_never()),
             ViewKind::Map => Either::Right(MapView::view(MapView).now_or_never()),
         }}
-        {move || feed.draw_part(parts.list, |view| pager(&view.query, view.pages, view.matching))}
-        {move || feed.draw_part(parts.list, |view| (view.matching > 0).then(|| take(&view.query)))}
+        {move || feed.draw_part(rows, |view| pager(&view.query, view.pages, view.matching))}
+        {move || feed.draw_part(rows, |view| (view.matching > 0).then(|| take(&view.query)))}
     }
 }
 
@@ -171,11 +173,12 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
 /// Each part is redrawn separately. No part contains another, since it would be recreated with it.
 fn one_card(feed: Feed<HomeView>, wanted: RowKey) -> impl IntoView {
     let label = card::label(&wanted.1, &wanted.2);
-    let class = draw_row(feed, wanted.clone(), |vm, _, _| card::class(vm));
+    let row = row_of(feed, wanted.clone());
+    let class = draw_row(row, |vm, _, _| card::class(vm));
     view! {
         <article class=move || class().unwrap_or_default() aria-labelledby=label>
-            {draw_row(feed, wanted.clone(), |vm, sparks, _| card::card(vm, sparks))}
-            <footer>{draw_row(feed, wanted, |vm, _, now| card::ages(vm, now))}</footer>
+            {draw_row(row, |vm, sparks, _| card::card(vm, sparks))}
+            <footer>{draw_row(row, |vm, _, now| card::ages(vm, now))}</footer>
         </article>
     }
 }

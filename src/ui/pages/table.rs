@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
-use super::rows::{draw_row, row_keys};
+use super::rows::{draw_row, row_keys, row_of};
 use crate::{
     server_fns::{keep_cookie, kept_cookie},
     ui::{
@@ -64,21 +64,22 @@ fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
 
 fn table(feed: Feed<HomeView>) -> impl IntoView {
     let columns = chosen(feed);
+    let list = feed.part(|view| (view.query.clone(), view.matching));
     let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
     let row = move |vm: &VmSummary, _: Option<&Sparklines>, now: RwSignal<Millis>| {
         row(vm, columns.get(), now.get())
     };
-    let empty = move || feed.draw_part(feed.parts.list, |view| view.vms.is_empty()).unwrap_or(true);
+    let empty = move || feed.draw_part(list, |view| view.vms.is_empty()).unwrap_or(true);
     view! {
-        {move || feed.draw_part(feed.parts.list, |view| choice(&view.query, columns.get()))}
+        {move || feed.draw_part(list, |view| choice(&view.query, columns.get()))}
         <table class=class role="table" hidden=empty>
             <caption class="vh">{t!(list.heading)}</caption>
             <thead role="rowgroup">
-                {move || feed.draw_part(feed.parts.list, |view| heads(&view.query, columns.get()))}
+                {move || feed.draw_part(list, |view| heads(&view.query, columns.get()))}
             </thead>
             <tbody role="rowgroup">
                 <For each=row_keys(feed) key=Clone::clone let:wanted>
-                    {draw_row(feed, wanted, row)}
+                    {draw_row(row_of(feed, wanted), row)}
                 </For>
             </tbody>
         </table>
