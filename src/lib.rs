@@ -25,5 +25,5 @@ pub fn hydrate(texts: String, build: String) {
         return;
     }
     let _ = leptos::server_fn::client::try_set_server_url(build.leak());
-    js_sys::futures::spawn_local(app::take_over());
+    js_sys::futures::spawn_local(app::hydrate());
 }

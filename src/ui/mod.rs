@@ -8,11 +8,11 @@ pub mod address;
 pub mod chart;
 pub mod components;
 pub mod feed;
+pub mod lazy_page;
 pub mod live;
 pub mod map;
 pub mod pages;
 pub mod ready;
-pub mod route;
 mod stream;
 pub mod words;
 

@@ -9,7 +9,7 @@ use leptos::{
     prelude::*,
     reactive::spawn_local_scoped_with_cancellation,
 };
-use leptos_router::LazyRoute;
+use leptos_router::{LazyRoute, hooks::use_url};
 
 use super::{
     loading,
@@ -32,10 +32,10 @@ use crate::{
             title::title,
         },
         feed::Feed,
+        lazy_page::load_document,
         live::Live,
         map::MapView,
         ready::ready,
-        route::Page,
     },
 };
 use i18n::t;
@@ -47,15 +47,21 @@ use model::{
 
 /// The route. It fetches the code of the view that the address names before it makes the page, so that what
 /// the server rendered is hydrated as it is.
-pub fn page() -> Page {
-    Page::first(
-        |search| Box::pin(fetch(ViewKind::of_address(search))),
-        || Box::pin(async { Home().into_any() }),
-    )
+pub struct HomeRoute;
+
+impl LazyRoute for HomeRoute {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_this: Self) -> AnyView {
+        let kind = use_url().with_untracked(|url| ViewKind::of_address(url.search()));
+        if load_view(kind).await { Home().into_any() } else { load_document() }
+    }
 }
 
 /// Fetches a view's texts and code; returns false if that fails. On the server everything is there already.
-async fn fetch(kind: ViewKind) -> bool {
+pub async fn load_view(kind: ViewKind) -> bool {
     if kind == ViewKind::Cards {
         return true;
     }
@@ -107,7 +113,7 @@ fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<Vie
         let kind = wanted.get();
         if shown.get_untracked() != kind {
             spawn_local_scoped_with_cancellation(async move {
-                if fetch(kind).await && wanted.get_untracked() == kind {
+                if load_view(kind).await && wanted.get_untracked() == kind {
                     shown.set(kind);
                 }
             });
