@@ -123,7 +123,7 @@ impl Render for Message {
     fn render(&self, lang: Lang) -> String {
         match self {
             Self::Raw(text) => text.clone(),
-            Self::Said(key, arguments) => {
+            Self::Template(key, arguments) => {
                 let arguments: Vec<String> = arguments.iter().map(|argument| argument.render(lang)).collect();
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 fill_in(text_in(lang, *key), &arguments)
