@@ -37,7 +37,7 @@ impl Failure {
     /// Reloads the page if it is of another build than the server; does nothing for other failures. The
     /// reload waits 2 to 5 s at random, so that not all pages reload at the same time, and a page does not
     /// reload in a tight loop while two builds answer side by side.
-    pub fn heed(&self) {
+    pub fn reload_if_other_build(&self) {
         #[cfg(not(feature = "ssr"))]
         if *self == Self::OtherBuild {
             let pause = 2_000 + (js_sys::Math::random() * 3_000.0) as u64;

@@ -22,7 +22,7 @@ pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoV
     let fulls = Memo::new(move |_| of(vm, fulls));
     // Redrawn when there is a new point, not after every answer.
     let past = Memo::new(move |_| feed.draw(|view| view.past.clone()).flatten());
-    let class = move || if feed.pulse.waiting.get() { "past busy" } else { "past" };
+    let class = move || if feed.connection.waiting.get() { "past busy" } else { "past" };
     view! {
         <div class="head">
             <h2 id="history">{t!(chart.title)}</h2>
@@ -36,7 +36,7 @@ pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoV
                     origin(&past.history),
                 )),
                 None if feed.view.with(Option::is_some) => EitherOf3::B(view! { <p>{t!(chart.nothing)}</p> }),
-                None => EitherOf3::C(view! { <p role="status">{said::fetching(feed.pulse.failed.get())}</p> }),
+                None => EitherOf3::C(view! { <p role="status">{said::fetching(feed.connection.failed.get())}</p> }),
             })}
         </div>
     }

@@ -180,7 +180,7 @@ impl Pointer {
         spawn_local_scoped_with_cancellation(async move {
             let answer = server_fns::map_names(query, key.0.clone(), block as u32).await;
             self.asked.set_value(None);
-            if let Ok(names) = answer.inspect_err(server_fns::Failure::heed) {
+            if let Ok(names) = answer.inspect_err(server_fns::Failure::reload_if_other_build) {
                 self.known.update(|known| drop(known.insert(key, Fetched { names, cells })));
             }
             if let Some(vm) = open.and_then(|here| self.told(here)) {

@@ -40,7 +40,7 @@ fn whole(feed: Feed<HomeView>) -> impl IntoView {
     // Without JavaScript nobody can point at a cell: the squares are then only an image.
     let scripted = RwSignal::new(false);
     Effect::new(move |_| scripted.set(true));
-    let class = move || if feed.pulse.waiting.get() { "map busy" } else { "map" };
+    let class = move || if feed.connection.waiting.get() { "map busy" } else { "map" };
     view! {
         {move || query.with(controls)}
         {move || map.with(|map| legend(map, query.with(|query| query.color)))}

@@ -98,7 +98,7 @@ fn Home() -> impl IntoView {
         {move || match bad.get() {
             Some(bad) => EitherOf3::A(bad_query(bad)),
             None if there.get() => EitherOf3::B(list(feed, shown)),
-            None => EitherOf3::C(loading(feed.pulse.failed)),
+            None => EitherOf3::C(loading(feed.connection.failed)),
         }}
     })
 }
@@ -166,7 +166,7 @@ fn any(view: &HomeView) -> bool {
 
 /// A card keeps its element for as long as its VM is on the page.
 fn cards(feed: Feed<HomeView>) -> impl IntoView {
-    let class = move || if feed.pulse.waiting.get() { "cards busy" } else { "cards" };
+    let class = move || if feed.connection.waiting.get() { "cards busy" } else { "cards" };
     view! {
         <div class=class>
             <For each=row_keys(feed) key=Clone::clone let:wanted>

@@ -55,7 +55,7 @@ impl LazyRoute for InsightsRoute {
             respond_with(400);
         }
         let feed = Feed::<InsightsView>::follow(move || query.get().ok());
-        let class = move || if feed.pulse.waiting.get() { "insights busy" } else { "insights" };
+        let class = move || if feed.connection.waiting.get() { "insights busy" } else { "insights" };
         ready(view! {
             {title(|| t!(insights.page_title).to_owned())}
             {move || match query.get() {
@@ -63,7 +63,7 @@ impl LazyRoute for InsightsRoute {
                 Ok(_) => {
                     match feed.draw(page) {
                         Some(page) => EitherOf3::B(view! { <div class=class>{page}</div> }),
-                        None => EitherOf3::C(loading(feed.pulse.failed)),
+                        None => EitherOf3::C(loading(feed.connection.failed)),
                     }
                 }
             }}

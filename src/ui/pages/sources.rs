@@ -43,7 +43,7 @@ impl LazyRoute for SourcesRoute {
             </div>
             {move || match feed.draw(|view| page(&view.frame, now.get())) {
                 Some(page) => Either::Left(page),
-                None => Either::Right(loading(feed.pulse.failed)),
+                None => Either::Right(loading(feed.connection.failed)),
             }}
         })
         .into_any()

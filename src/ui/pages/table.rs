@@ -65,7 +65,7 @@ fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
 fn table(feed: Feed<HomeView>) -> impl IntoView {
     let columns = chosen(feed);
     let list = feed.part(|view| (view.query.clone(), view.matching));
-    let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
+    let class = move || if feed.connection.waiting.get() { "sheet vms busy" } else { "sheet vms" };
     let row = move |vm: &VmSummary, _: Option<&Sparklines>, now: RwSignal<Millis>| {
         row(vm, columns.get(), now.get())
     };

@@ -60,7 +60,7 @@ impl LazyRoute for GroupsRoute {
                     Either::Right(
                         match feed.draw(page) {
                             Some(page) => Either::Left(page),
-                            None => Either::Right(loading(feed.pulse.failed)),
+                            None => Either::Right(loading(feed.connection.failed)),
                         },
                     )
                 }

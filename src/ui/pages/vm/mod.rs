@@ -93,7 +93,7 @@ impl LazyRoute for VmRoute {
                     let (namespace, name) = key();
                     EitherOf4::C(no_vm(namespace, name))
                 }
-                (_, Shown::Soon) => EitherOf4::D(loading(feed.pulse.failed)),
+                (_, Shown::Soon) => EitherOf4::D(loading(feed.connection.failed)),
             }}
         })
         .into_any()
