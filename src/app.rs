@@ -91,13 +91,16 @@ fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
     if bundle.js.is_empty() {
         return None;
     }
-    let words = [".txt", ".later.txt"].into_iter().take(if later { 2 } else { 1 });
-    let words = words.map(|part| bundle.public(&[lang, part].concat()));
-    let words =
-        words.map(|address| view! { <link rel="preload" r#as="fetch" crossorigin="" href=address /> });
-    let words = words.collect_view();
+    let parts: &[&str] = if later { &[".txt", ".later.txt"] } else { &[".txt"] };
+    let preloads: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            let address = bundle.public(&[lang, *part].concat());
+            view! { <link rel="preload" r#as="fetch" crossorigin="" href=address /> }
+        })
+        .collect();
     Some(view! {
-        {words}
+        {preloads}
         <script type="module" src=bundle.js></script>
     })
 }

@@ -83,5 +83,5 @@ crowd("no task takes longer than 50 ms while the map draws 10,000 squares", ({ p
       paths.reduce((sum, path) => sum + (path.getAttribute("d")?.match(/M/g)?.length ?? 0), 0));
     await expect.poll(squares).toBe(10_000);
     await page.locator(".block").nth(3).hover();
-    await expect(page.locator(".map .here b")).not.toHaveText("…");
+    await expect(page.locator(".map .selected b")).not.toHaveText("…");
   }));

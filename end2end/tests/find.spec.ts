@@ -314,7 +314,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     const vm = pick(await vms(demo), (vm) => !!vm.metrics);
     await open(page, address(vm));
     await page.getByRole("button", { name: "Copy" }).last().click();
-    await expect(page.locator("#said")).toHaveText("Copied");
+    await expect(page.locator("#announcement")).toHaveText("Copied");
     expect(await page.evaluate(() => navigator.clipboard.readText())).toContain(`kubectl -n ${vm.namespace} get `);
   });
 

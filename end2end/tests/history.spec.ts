@@ -38,7 +38,7 @@ for (const scripted of [true, false]) {
       await page.goto(`${address(await measured(demo))}?span=30d`);
       await expect(page.locator(".charts")).toBeVisible();
       const line = await chart(page, "CPU").locator("path.line").getAttribute("d");
-      if (!line) await expect(page.locator(".lacks")).toContainText(/prometheus/i);
+      if (!line) await expect(page.locator(".incomplete")).toContainText(/prometheus/i);
     });
 
     test("an unknown span is a page with status 400", async ({ page, demo }) => {
@@ -115,7 +115,7 @@ test("the keyboard moves the cursor point by point", async ({ page, demo }) => {
   await expect(cpu).toHaveValue(String(last));
   await page.keyboard.press("ArrowLeft");
   await expect(cpu).toHaveAttribute("aria-valuetext", /^\d\d:\d\d:\d\d UTC: ([\d.]+ %|no sample)$/);
-  await expect(chart(page, "CPU").locator("path.needle")).toHaveAttribute("d", new RegExp(`^M${last - 1} 0V`));
+  await expect(chart(page, "CPU").locator("path.cursor")).toHaveAttribute("d", new RegExp(`^M${last - 1} 0V`));
 });
 
 test("another span needs no page load, and Back returns to the first", async ({ page, demo }) => {

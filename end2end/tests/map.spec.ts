@@ -71,7 +71,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     const heading = await page.locator(".map section h3 a").first().innerText();
     const group = inGroup(all, heading);
     const block = page.locator(".map section").first().locator(".block").first();
-    const tip = page.locator(".map .here");
+    const tip = page.locator(".map .selected");
     await block.hover({ position: { x: 10, y: 10 } });
     await expect(tip).toContainText(group[0].name);
     await expect(tip).toContainText(group[0].namespace);

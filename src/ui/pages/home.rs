@@ -14,7 +14,7 @@ use leptos_router::{LazyRoute, hooks::use_url};
 use super::{
     loading,
     missing::bad_query,
-    rows::{draw_row, row_keys, row_of},
+    rows::{draw_row, row, row_keys},
     table::TableView,
 };
 use crate::{
@@ -23,12 +23,12 @@ use crate::{
         address::use_query,
         components::{
             card,
+            download::download,
             empty::{Empty, empty},
             filters::{Filters, TextField},
             notices::notices,
             pager::pager,
             summary::summary,
-            take::take,
             title::title,
         },
         feed::Feed,
@@ -65,13 +65,13 @@ pub async fn load_view(kind: ViewKind) -> bool {
     if kind == ViewKind::Cards {
         return true;
     }
-    let there = i18n::later().await;
+    let loaded = i18n::later().await;
     match kind {
-        ViewKind::Table if there => TableView::preload().await,
-        ViewKind::Map if there => MapView::preload().await,
+        ViewKind::Table if loaded => TableView::preload().await,
+        ViewKind::Map if loaded => MapView::preload().await,
         _ => {}
     }
-    there
+    loaded
 }
 
 #[component]
@@ -79,25 +79,25 @@ fn Home() -> impl IntoView {
     let query = use_query(Query::of_address);
     // Another valid query reaches the page through its feed: redrawing the page would take the field away
     // from somebody who is typing.
-    let bad = Memo::new(move |_| query.get().err());
-    if bad.with_untracked(Option::is_some) {
+    let error = Memo::new(move |_| query.get().err());
+    if error.with_untracked(Option::is_some) {
         respond_with(400);
     }
     let feed = Feed::<HomeView>::follow(move || query.get().ok());
     provide_context(feed);
-    let there = Memo::new(move |_| feed.view.with(Option::is_some));
+    let loaded = Memo::new(move |_| feed.view.with(Option::is_some));
     let shown = shown(query);
     let cluster = expect_context::<Live>().frame;
-    let text = move || {
+    let title_text = move || {
         let name =
             cluster.with(|frame| frame.as_ref().map(|frame| frame.cluster.clone())).unwrap_or_default();
         t!(list.title, cluster = name)
     };
     ready(view! {
-        {title(text)}
-        {move || match bad.get() {
-            Some(bad) => EitherOf3::A(bad_query(bad)),
-            None if there.get() => EitherOf3::B(list(feed, shown)),
+        {title(title_text)}
+        {move || match error.get() {
+            Some(error) => EitherOf3::A(bad_query(error)),
+            None if loaded.get() => EitherOf3::B(list(feed, shown)),
             None => EitherOf3::C(loading(feed.connection.failed)),
         }}
     })
@@ -105,15 +105,15 @@ fn Home() -> impl IntoView {
 
 /// The view that is shown: the requested one, once its code is there.
 fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<ViewKind> {
-    let wanted =
+    let requested =
         Memo::new(move |_| query.with(|query| query.as_ref().map_or(ViewKind::Cards, |query| query.view)));
-    let shown = RwSignal::new(wanted.get_untracked());
+    let shown = RwSignal::new(requested.get_untracked());
     // Effects run in the browser only.
     Effect::new(move |_| {
-        let kind = wanted.get();
+        let kind = requested.get();
         if shown.get_untracked() != kind {
             spawn_local_scoped_with_cancellation(async move {
-                if load_view(kind).await && wanted.get_untracked() == kind {
+                if load_view(kind).await && requested.get_untracked() == kind {
                     shown.set(kind);
                 }
             });
@@ -123,17 +123,18 @@ fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<Vie
 }
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
-    let top = feed.part(|view| (view.query.clone(), view.totals, view.frame.sources.clone()));
+    let totals =
+        feed.part(|view| (view.query.clone(), view.totals, view.frame.ready, view.frame.sources.clone()));
     let facets = feed.part(|view| (view.query.clone(), view.facets.clone()));
-    let rows = feed.part(|view| (view.query.clone(), view.matching, view.pages));
+    let extent = feed.part(|view| (view.query.clone(), view.pages, view.matching));
     let text = TextField::follow_address();
     view! {
         <h1 class="vh">{t!(list.heading)}</h1>
-        {move || feed.draw_part(top, head)}
+        {move || feed.draw_part(totals, head)}
         {move || feed.draw_part(facets, |view| filters(view, text))}
         {move || {
-            top.track();
-            feed.draw_part(rows, |view| Empty::of(view).map(empty))
+            totals.track();
+            feed.draw_part(extent, |view| Empty::of(view).map(empty))
         }}
         // `shown` changes only once the code of the view is there, so none has to wait.
         {move || match shown.get() {
@@ -141,8 +142,8 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
             ViewKind::Table => Either::Right(TableView::view(TableView).now_or_never()),
             ViewKind::Map => Either::Right(MapView::view(MapView).now_or_never()),
         }}
-        {move || feed.draw_part(rows, |view| pager(&view.query, view.pages, view.matching))}
-        {move || feed.draw_part(rows, |view| (view.matching > 0).then(|| take(&view.query)))}
+        {move || feed.draw_part(extent, |view| pager(&view.query, view.pages, view.matching))}
+        {move || feed.draw_part(extent, |view| (view.matching > 0).then(|| download(&view.query)))}
     }
 }
 
@@ -150,17 +151,17 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
 /// choices.
 fn head(view: &HomeView) -> impl IntoView + use<> {
     view! {
-        {any(view).then(|| summary(&view.totals, &view.query))}
+        {has_vms(view).then(|| summary(&view.totals, &view.query))}
         {notices(&view.frame.sources)}
     }
 }
 
 /// Redrawn when the choices differ, but not while somebody is choosing.
 fn filters(view: &HomeView, text: TextField) -> impl IntoView + use<> {
-    any(view).then(|| view! { <Filters view text /> })
+    has_vms(view).then(|| view! { <Filters view text /> })
 }
 
-fn any(view: &HomeView) -> bool {
+fn has_vms(view: &HomeView) -> bool {
     view.totals.counts.total > 0
 }
 
@@ -169,17 +170,17 @@ fn cards(feed: Feed<HomeView>) -> impl IntoView {
     let class = move || if feed.connection.waiting.get() { "cards busy" } else { "cards" };
     view! {
         <div class=class>
-            <For each=row_keys(feed) key=Clone::clone let:wanted>
-                {one_card(feed, wanted)}
+            <For each=row_keys(feed) key=Clone::clone let:key>
+                {one_card(feed, key)}
             </For>
         </div>
     }
 }
 
 /// Each part is redrawn separately. No part contains another, since it would be recreated with it.
-fn one_card(feed: Feed<HomeView>, wanted: RowKey) -> impl IntoView {
-    let label = card::label(&wanted.1, &wanted.2);
-    let row = row_of(feed, wanted.clone());
+fn one_card(feed: Feed<HomeView>, key: RowKey) -> impl IntoView {
+    let label = card::label(&key.1, &key.2);
+    let row = row(feed, key);
     let class = draw_row(row, |vm, _, _| card::class(vm));
     view! {
         <article class=move || class().unwrap_or_default() aria-labelledby=label>

@@ -1,9 +1,12 @@
-//! The rows of the list: cards and the table redraw each part of a VM separately.
+//! The rows of the list: cards and the table redraw each VM separately.
 
 use leptos::prelude::*;
 
 use crate::ui::{feed::Feed, live::Live};
 use model::{Millis, delta::RowKey, history::Sparklines, view::HomeView, vm::VmSummary};
+
+/// One VM of the list, and its last hour if the view shows sparklines. It changes only when they differ.
+pub type Row = Memo<Option<(VmSummary, Option<Sparklines>)>>;
 
 /// The keys of the VMs on the page.
 pub fn row_keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy {
@@ -11,17 +14,14 @@ pub fn row_keys(feed: Feed<HomeView>) -> impl Fn() -> Vec<RowKey> + Send + Copy 
     move || keys.get().unwrap_or_default()
 }
 
-/// One VM of the list, and its last hour if the view shows sparklines. It changes only when they differ.
-pub type Row = Memo<Option<(VmSummary, Option<Sparklines>)>>;
-
 /// Returns the row of a VM, which lives as long as the current owner.
-pub fn row_of(feed: Feed<HomeView>, wanted: RowKey) -> Row {
+pub fn row(feed: Feed<HomeView>, key: RowKey) -> Row {
     Memo::new(move |_| {
-        feed.draw(|view| {
-            let place = view.vms.iter().position(|vm| vm.key() == (wanted.0, &wanted.1, &wanted.2))?;
-            Some((view.vms[place].clone(), view.sparks.get(place).cloned()))
-        })
-        .flatten()
+        let find = |view: &HomeView| {
+            let index = view.vms.iter().position(|vm| vm.key() == (key.0, &key.1, &key.2))?;
+            Some((view.vms[index].clone(), view.sparks.get(index).cloned()))
+        };
+        feed.draw(find).flatten()
     })
 }
 

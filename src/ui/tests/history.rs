@@ -133,7 +133,7 @@ fn without_samples_no_line_is_drawn_and_nothing_is_zero() {
 #[test]
 fn a_long_span_without_prometheus_says_why_and_how_to_fix_it() {
     let page = render("/vms/payments/api-gateway-01?span=30d", an_hour());
-    let lacks = text(page.part("class=\"lacks\"", "class=\"charts\""));
+    let lacks = text(page.part("class=\"incomplete\"", "class=\"charts\""));
     assert!(lacks.contains("The history is incomplete") && lacks.contains("--prometheus-url"), "{lacks}");
 }
 

@@ -110,7 +110,7 @@ fn a_nearly_full_guest_file_system_is_highlighted() {
     vms[0].guest.filesystems_left_out = 7;
     let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
     let (hot, normal) = (page.part(">/<", "</tr>"), page.part(">/srv<", "</tr>"));
-    assert!(hot.contains("n hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
+    assert!(hot.contains("num hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
     assert!(!normal.contains("hot") && text(normal).contains("1 / 100 Gi 1 %"), "{normal}");
     assert!(!text(page.part(">/x<", "</tr>")).contains('%'));
     assert!(page.text().contains("7 more file systems are not listed. They are counted."), "{}", page.text());

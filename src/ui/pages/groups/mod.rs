@@ -13,7 +13,7 @@ use crate::{
     ui::{
         address::use_query,
         components::{
-            pager::turn,
+            pager::pagination,
             state::{State, state},
             title::title,
             why::fix,
@@ -80,7 +80,7 @@ fn name_of(by: GroupBy) -> &'static str {
 fn page(view: &GroupsView) -> impl IntoView + use<> {
     let query = &view.query;
     let nodes = view.frame.sources.iter().find(|source| source.id == SourceId::Nodes);
-    let unknown = nodes.filter(|_| query.by == GroupBy::Node).and_then(lacking);
+    let unknown = nodes.filter(|_| query.by == GroupBy::Node).and_then(unknown_capacity);
     view! {
         <div class="head">
             <h1>{name_of(query.by)}</h1>
@@ -94,8 +94,8 @@ fn page(view: &GroupsView) -> impl IntoView + use<> {
         } else {
             Either::Right(table(view))
         }}
-        {turn(query.page, view.pages, view.matching, &|page| GroupsQuery { page, ..query.clone() }.address())}
-        <p class="small">{explained(query.by)}</p>
+        {pagination(query.page, view.pages, view.matching, &|page| GroupsQuery { page, ..query.clone() }.address())}
+        <p class="small">{explanation(query.by)}</p>
     }
 }
 
@@ -125,7 +125,7 @@ fn switch(query: &GroupsQuery) -> impl IntoView + use<> {
     }
 }
 
-fn explained(by: GroupBy) -> &'static str {
+fn explanation(by: GroupBy) -> &'static str {
     match by {
         GroupBy::Node => t!(groups.about_nodes),
         GroupBy::Namespace => t!(groups.about_namespaces),
@@ -133,14 +133,14 @@ fn explained(by: GroupBy) -> &'static str {
 }
 
 /// Says why the allocatable amounts of nodes are unknown.
-fn lacking(source: &SourceHealth) -> Option<impl IntoView + use<>> {
-    let well = matches!(source.state, SourceState::Healthy | SourceState::Starting);
+fn unknown_capacity(source: &SourceHealth) -> Option<impl IntoView + use<>> {
+    let healthy = matches!(source.state, SourceState::Healthy | SourceState::Starting);
     let error = if source.error.is_empty() {
         source.reason.map_or("", |reason| text(names::reason(reason))).to_owned()
     } else {
         source.error.text()
     };
-    (!well).then(|| {
+    (!healthy).then(|| {
         view! {
             <div class="panel">
                 <p>
@@ -155,8 +155,8 @@ fn lacking(source: &SourceHealth) -> Option<impl IntoView + use<>> {
 }
 
 /// Marks a sum as a lower bound (`≥`) if parts of it are missing.
-fn at_least(lacking: u32, text: String) -> String {
-    if lacking > 0 { "≥ ".to_owned() + &text } else { text }
+fn at_least(missing: u32, text: String) -> String {
+    if missing > 0 { "≥ ".to_owned() + &text } else { text }
 }
 
 fn with_unit(amount: u64, unit: Unit) -> String {

@@ -18,7 +18,7 @@ pub fn rankings(view: &GroupsView) -> impl IntoView + use<> {
         GroupsQuery { namespace: namespace.to_owned(), page: 1, ..view.query.clone() }.address()
     };
     let chosen = &view.query.namespace;
-    let whole =
+    let whole_cluster =
         (!chosen.is_empty()).then(|| view! { <a class="small" href=address("")>{t!(groups.whole)}</a> });
     let place = if chosen.is_empty() {
         t!(groups.place_all).to_owned()
@@ -29,9 +29,9 @@ pub fn rankings(view: &GroupsView) -> impl IntoView + use<> {
         <div class="row">
             <h2>{t!(groups.largest)} " " <small>{place}</small></h2>
             {form(view)}
-            {whole}
+            {whole_cluster}
         </div>
-        <div class="tops">
+        <div class="rankings">
             {ranking(t!(map.cpu), cpu, Unit::Nanocores, 0)} {ranking(t!(map.memory), memory, Unit::Bytes, 0)}
             {ranking(t!(map.disk), disk, Unit::Bytes, *disk_left_out)}
         </div>
@@ -90,7 +90,7 @@ fn ranked(consumer: &Consumer, unit: Unit) -> impl IntoView + use<> {
             <a href=vm_address(&consumer.namespace, &consumer.name)>{consumer.name.clone()}</a>
             <span>{consumer.namespace.clone()}</span>
             <b>{used}</b>
-            {consumer.stale.then(|| view! { <small class="aged">{t!(groups.old)}</small> })}
+            {consumer.stale.then(|| view! { <small class="warn">{t!(groups.old)}</small> })}
         </li>
     }
 }

@@ -27,8 +27,8 @@ fn heads(by: GroupBy) -> [Head; 7] {
     [
         (name, GroupSort::Name, false),
         (t!(groups.vms), GroupSort::Vms, true),
-        (t!(groups.cpu_given), GroupSort::CpuGiven, true),
-        (t!(groups.memory_given), GroupSort::MemoryGiven, true),
+        (t!(groups.cpu_allocated), GroupSort::CpuGiven, true),
+        (t!(groups.memory_allocated), GroupSort::MemoryGiven, true),
         (t!(groups.cpu_used), GroupSort::Cpu, false),
         (t!(groups.memory_used), GroupSort::Memory, false),
         (t!(groups.disk_used), GroupSort::Disk, false),
@@ -54,7 +54,7 @@ fn head(query: &GroupsQuery, (word, sort, number): Head) -> impl IntoView + use<
     let sorted = (query.sort == sort).then_some(query.order);
     let order = sorted.map_or(sort.default_order(), Order::other);
     let address = GroupsQuery { sort, order, page: 1, ..query.clone() }.address();
-    sort_head(word, if number { "n" } else { "" }, sorted, Some(address))
+    sort_head(word, if number { "num" } else { "" }, sorted, Some(address))
 }
 
 fn row(group: &Group, query: &GroupsQuery) -> impl IntoView + use<> {
@@ -66,17 +66,17 @@ fn row(group: &Group, query: &GroupsQuery) -> impl IntoView + use<> {
             share(&group.memory, Unit::Bytes, !group.name.is_empty()),
         ),
         GroupBy::Namespace => (
-            given(totals.cpu, Unit::Nanocores, group.cpu_unreadable),
-            given(totals.memory, Unit::Bytes, totals.memory_unreadable),
+            allocated(totals.cpu, Unit::Nanocores, group.cpu_unreadable),
+            allocated(totals.memory, Unit::Bytes, totals.memory_unreadable),
         ),
     };
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">
-                <a href=address(group, query.by)>{called(group)}</a>
-                {(query.by == GroupBy::Node).then(|| condition(group))}
+                <a href=address(group, query.by)>{display_name(group)}</a>
+                {(query.by == GroupBy::Node).then(|| conditions(group))}
             </th>
-            <td role="cell" class="n" data-th=heads[1].0>
+            <td role="cell" class="num" data-th=heads[1].0>
                 {format::grouped(totals.counts.total.into())}
                 <small>{states(&totals.counts)}</small>
             </td>
@@ -89,7 +89,7 @@ fn row(group: &Group, query: &GroupsQuery) -> impl IntoView + use<> {
     }
 }
 
-fn called(group: &Group) -> String {
+fn display_name(group: &Group) -> String {
     if group.name.is_empty() { t!(map.no_node).to_owned() } else { group.name.clone() }
 }
 
@@ -104,7 +104,7 @@ fn address(group: &Group, by: GroupBy) -> Option<String> {
 }
 
 /// The conditions of a node that need attention; `None` if it has none.
-fn condition(group: &Group) -> Option<impl IntoView + use<>> {
+fn conditions(group: &Group) -> Option<impl IntoView + use<>> {
     let words: Vec<&str> = match &group.node {
         _ if group.name.is_empty() => Vec::new(),
         None => vec![t!(groups.no_object)],
@@ -112,7 +112,7 @@ fn condition(group: &Group) -> Option<impl IntoView + use<>> {
             let ready = match ready {
                 Some(true) => "",
                 Some(false) => t!(groups.not_ready),
-                None => t!(groups.silent),
+                None => t!(groups.not_reporting),
             };
             [ready, if *unschedulable { t!(groups.cordoned) } else { "" }]
                 .into_iter()
@@ -120,7 +120,7 @@ fn condition(group: &Group) -> Option<impl IntoView + use<>> {
                 .collect()
         }
     };
-    (!words.is_empty()).then(|| view! { <small class="aged">{words.join(t!(map.comma))}</small> })
+    (!words.is_empty()).then(|| view! { <small class="warn">{words.join(t!(map.comma))}</small> })
 }
 
 /// Example: `22 running, 1 stopped`. States without VMs are left out.
@@ -148,28 +148,28 @@ struct Amount {
 /// Allocated as a percentage of what the node can allocate, such as `143 %`; the allocated amount alone if
 /// that is not known.
 fn share(share: &Share, unit: Unit, is_node: bool) -> Amount {
-    let given = at_least(share.unreadable, with_unit(share.given, unit));
+    let allocated = at_least(share.unreadable, with_unit(share.given, unit));
     let Some(percent) = share.percent() else {
         let note = if is_node { t!(groups.of_unknown) } else { "" };
-        return Amount { text: given, note: note.to_owned(), warn: false };
+        return Amount { text: allocated, note: note.to_owned(), warn: false };
     };
     let all = share.allocatable.map(|all| with_unit(all, unit)).unwrap_or_default();
     Amount {
         text: at_least(share.unreadable, numbers::percent(percent)),
-        note: t!(groups.of, some = given, all = all),
+        note: t!(groups.of, some = allocated, all = all),
         // Overcommitting CPU is normal; overcommitting memory is not.
         warn: percent > 100 && unit == Unit::Bytes,
     }
 }
 
-fn given(amount: u64, unit: Unit, unreadable: u32) -> Amount {
+fn allocated(amount: u64, unit: Unit, unreadable: u32) -> Amount {
     let note = if unreadable > 0 { t!(groups.unreadable, n = unreadable) } else { String::new() };
     Amount { text: at_least(unreadable, with_unit(amount, unit)), note, warn: false }
 }
 
 fn amount(head: &'static str, amount: Amount) -> impl IntoView {
     view! {
-        <td role="cell" class=if amount.warn { "n aged" } else { "n" } data-th=head>
+        <td role="cell" class=if amount.warn { "num warn" } else { "num" } data-th=head>
             {amount.text}
             <small>{amount.note}</small>
         </td>

@@ -31,21 +31,21 @@ pub fn guest(guest: &Guest, now: Millis) -> Option<impl IntoView + use<>> {
         let (value, ago) = (value_text(&sample), words::ago(now, sample.at));
         view! { <p>{t!(vm.guest_memory, value = value, source = sample.source.name(), ago = ago)}</p> }
     });
-    let asked = guest.at.map(|at| {
-        view! { <p class="small">{t!(vm.guest_asked, ago = words::ago(now, at))}</p> }
+    let age = guest.at.map(|at| {
+        view! { <p class="small">{t!(vm.guest_age, ago = words::ago(now, at))}</p> }
     });
     let rows: Vec<_> = guest.filesystems.iter().map(filesystem).collect();
     let sheet = (!rows.is_empty()).then(|| sheet(t!(vm.guest_filesystems), &FILESYSTEM, rows.into_any()));
     let more = (guest.filesystems_left_out > 0).then(|| {
         view! { <p class="small">{t!(vm.guest_more, n = guest.filesystems_left_out)}</p> }
     });
-    (memory.is_some() || asked.is_some()).then(|| {
+    (memory.is_some() || age.is_some()).then(|| {
         view! {
             <h2>{t!(vm.guest)}</h2>
             {memory}
             {sheet}
             {more}
-            {asked}
+            {age}
         }
     })
 }
@@ -58,7 +58,7 @@ fn filesystem(filesystem: &GuestFilesystem) -> impl IntoView + use<> {
         None => t!(figure.unknown).to_owned(),
     };
     let percent = sizes.map(|(used, total)| ratio(used, total, 100));
-    let level = if percent.is_some_and(|percent| percent >= HOT) { "n hot" } else { "n" };
+    let level = if percent.is_some_and(|percent| percent >= HOT) { "num hot" } else { "num" };
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">

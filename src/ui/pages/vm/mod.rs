@@ -16,7 +16,7 @@ use crate::{
     server_fns::respond_with,
     ui::{
         address::use_query,
-        chart::past::past,
+        chart::history::history_section,
         components::{
             card::reasons_text,
             figure::figure,
@@ -62,38 +62,38 @@ impl LazyRoute for VmRoute {
             let part = |name| params.with(|params| params.get(name)).unwrap_or_default();
             (part("namespace"), part("name"))
         };
-        let named = move || Some(key()).filter(|(namespace, name)| check_vm(namespace, name).is_ok());
-        let feed = Feed::<VmView>::follow(named);
-        let history = Feed::<HistoryView>::follow(move || Some((named()?, span.get().ok()?)));
+        let valid_key = move || Some(key()).filter(|(namespace, name)| check_vm(namespace, name).is_ok());
+        let feed = Feed::<VmView>::follow(valid_key);
+        let history = Feed::<HistoryView>::follow(move || Some((valid_key()?, span.get().ok()?)));
         let state = Memo::new(move |_| {
-            if named().is_none() {
-                return Shown::Nothing;
+            if valid_key().is_none() {
+                return Shown::NoVm;
             }
             feed.view.with(|view| match view.as_ref().map(|view| view.vm.as_ref().map(Vm::key)) {
                 Some(Some((namespace, name))) if (namespace, name) == pair(&key()) => Shown::Vm,
-                Some(None) => Shown::Nothing,
-                _ => Shown::Soon,
+                Some(None) => Shown::NoVm,
+                _ => Shown::Loading,
             })
         });
         match (span.get_untracked(), state.get_untracked()) {
             (Err(_), _) => respond_with(400),
-            (_, Shown::Nothing) => respond_with(404),
+            (_, Shown::NoVm) => respond_with(404),
             _ => {}
         }
-        let words = move || {
+        let title_text = move || {
             let (namespace, name) = key();
             [&name, " · ", &namespace, " · wukong-dashboard"].concat()
         };
         ready(view! {
-            {title(words)}
+            {title(title_text)}
             {move || match (span.get(), state.get()) {
                 (Err(bad), _) => EitherOf4::A(bad_query(bad)),
                 (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, span)),
-                (_, Shown::Nothing) => {
+                (_, Shown::NoVm) => {
                     let (namespace, name) = key();
                     EitherOf4::C(no_vm(namespace, name))
                 }
-                (_, Shown::Soon) => EitherOf4::D(loading(feed.connection.failed)),
+                (_, Shown::Loading) => EitherOf4::D(loading(feed.connection.failed)),
             }}
         })
         .into_any()
@@ -104,8 +104,8 @@ impl LazyRoute for VmRoute {
 #[derive(Clone, Copy, PartialEq)]
 enum Shown {
     Vm,
-    Nothing,
-    Soon,
+    NoVm,
+    Loading,
 }
 
 fn pair((namespace, name): &(String, String)) -> (&str, &str) {
@@ -116,7 +116,7 @@ fn pair((namespace, name): &(String, String)) -> (&str, &str) {
 fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
     view! {
         {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>{t!(vm.usage)}</h2> {figures(vm, now)} })}
-        {past(feed, history, span)}
+        {history_section(feed, history, span)}
         {ticking(
             feed,
             |vm, now| {
