@@ -292,7 +292,7 @@ test.describe("with a script", { tag: "@script" }, () => {
 
   test("? shows the shortcuts, Esc closes them, and they can be turned off", async ({ page }) => {
     await open(page, "/");
-    const dialog = page.getByRole("dialog", { name: "Keys" });
+    const dialog = page.getByRole("dialog", { name: "Keyboard shortcuts" });
     await expect(dialog).toBeHidden();
     await page.keyboard.press("?");
     await expect(dialog).toBeVisible();
@@ -300,7 +300,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     expect(violations).toEqual([]);
     await page.keyboard.press("Escape");
     await expect(dialog).toBeHidden();
-    await page.getByRole("button", { name: /^Keys/ }).click();
+    await page.getByRole("button", { name: /^Keyboard/ }).click();
     await dialog.getByRole("checkbox").uncheck();
     await dialog.getByRole("button", { name: "Close" }).click();
     await page.keyboard.press("?");
@@ -334,7 +334,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     await open(page, "/?view=table");
     await page.emulateMedia({ media: "print" });
     await expect(rows(page).first()).toBeVisible();
-    for (const control of [view(page, "Table"), page.getByRole("button", { name: /^Keys/ }), form(page).getByRole("searchbox")]) {
+    for (const control of [view(page, "Table"), page.getByRole("button", { name: /^Keyboard/ }), form(page).getByRole("searchbox")]) {
       await expect(control).toBeHidden();
     }
   });

@@ -82,7 +82,7 @@ fn without_node_objects_overcommitment_is_unknown_and_says_why() {
     let page = render("/groups?by=node", snapshot);
     let text = page.text();
     assert!(text.contains("403: may not list nodes") && text.contains("deploy/cluster/rbac.yaml"), "{text}");
-    assert!(text.contains("of an unknown amount"), "{text}");
+    assert!(text.contains("of an unknown capacity"), "{text}");
     assert!(!self::text(page.part("<tbody", "</tbody>")).contains(" 0 %"), "unknown is not 0 %");
 }
 

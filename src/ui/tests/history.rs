@@ -127,7 +127,7 @@ fn without_samples_no_line_is_drawn_and_nothing_is_zero() {
     assert_eq!(paths(&page.html, "line"), ["", "", ""]);
     let past = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(past.contains("Last hour: no samples.") && !past.contains("0.0 %"), "{past}");
-    assert!(past.contains("No advice yet: it needs"), "{past}");
+    assert!(past.contains("No advice yet: it takes"), "{past}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_hint_suggests_a_size_and_names_its_window() {
     let text = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(text.contains("p95 0.4 of 4 vCPU, peak"), "{text}");
     assert!(text.contains("1 vCPU would be enough. Based on 24 h until"), "{text}");
-    assert!(text.contains("It is often at its limit: it may be too small."), "{text}");
+    assert!(text.contains("Usage is often at the limit: the size may be too small."), "{text}");
     assert!(text.contains("growing 10 Gi/day"), "{text}");
 }
 
