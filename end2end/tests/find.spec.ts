@@ -236,6 +236,8 @@ test.describe("with a script", { tag: "@script" }, () => {
     const status = form(page).getByRole("combobox", { name: "Status" });
     await status.selectOption("Stopped");
     await expect(page).toHaveURL(/status=Stopped/);
+    const counts = page.getByRole("list", { name: "VMs by state" });
+    await expect(counts.getByRole("link", { name: /^Stopped/ })).toHaveAttribute("aria-current", "true");
     await form(page).getByLabel("Needs attention").check();
     await expect(page).toHaveURL(/attention=1/);
     await page.goBack();
