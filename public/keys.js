@@ -89,10 +89,10 @@
     const button = target.closest?.(".copy");
     if (!button || !await copy(button.parentElement.querySelector("code"))) return;
     button.classList.add("copied");
-    find("#said").textContent = button.dataset.copied;
+    find("#announcement").textContent = button.dataset.copied;
     setTimeout(() => {
       button.classList.remove("copied");
-      find("#said").textContent = "";
+      find("#announcement").textContent = "";
     }, SHOWN);
   });
 

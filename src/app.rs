@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, provide_meta_context};
 use leptos_router::{
-    SsrMode,
+    Lazy, SsrMode,
     components::{FlatRoutes, Route, Router},
     location::{RequestUrl, Url},
     path,
@@ -13,13 +13,15 @@ use leptos_router::{
 use crate::ui::{
     components::{keys::Keys, sprite::Sprite, topbar::Topbar},
     feed,
+    lazy_page::LazyPage,
     live::Live,
     pages::{
-        groups::GroupsRoute, home, insights::InsightsRoute, missing::NotFound, sources::SourcesRoute,
-        vm::VmRoute,
+        groups::GroupsRoute, home::HomeRoute, insights::InsightsRoute, missing::NotFound,
+        sources::SourcesRoute, vm::VmRoute,
     },
-    route::Page,
 };
+#[cfg(not(feature = "ssr"))]
+use crate::ui::{lazy_page::load, pages::home::load_view};
 use i18n::{Lang, t};
 use model::{query::ViewKind, view::SourcesView};
 
@@ -89,36 +91,36 @@ fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
     if bundle.js.is_empty() {
         return None;
     }
-    let words = [".txt", ".later.txt"].into_iter().take(if later { 2 } else { 1 });
-    let words = words.map(|part| bundle.public(&[lang, part].concat()));
-    let words =
-        words.map(|address| view! { <link rel="preload" r#as="fetch" crossorigin="" href=address /> });
-    let words = words.collect_view();
+    let parts: &[&str] = if later { &[".txt", ".later.txt"] } else { &[".txt"] };
+    let preloads: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            let address = bundle.public(&[lang, *part].concat());
+            view! { <link rel="preload" r#as="fetch" crossorigin="" href=address /> }
+        })
+        .collect();
     Some(view! {
-        {words}
+        {preloads}
         <script type="module" src=bundle.js></script>
     })
 }
 
-/// Returns the page whose path begins with `segment`. Any other segment gives the list.
-fn page_of(segment: &str) -> Page {
-    match segment {
-        "vms" => Page::lazy::<VmRoute>(),
-        "groups" => Page::lazy::<GroupsRoute>(),
-        "insights" => Page::lazy::<InsightsRoute>(),
-        "sources" => Page::lazy::<SourcesRoute>(),
-        _ => home::page(),
-    }
-}
-
-/// Hydrates the page that the server rendered, once its code and texts are loaded. If they cannot be loaded,
+/// Hydrates the page that the server rendered. Its code and texts are loaded first, so that hydration never
+/// waits: asynchronous hydration would compile a second copy of most of the code. If they cannot be loaded,
 /// the page stays as it is without scripts, which is complete.
 #[cfg(not(feature = "ssr"))]
-pub async fn take_over() {
+pub async fn hydrate() {
     let location = window().location();
     let path = location.pathname().unwrap_or_default();
     let search = location.search().unwrap_or_default();
-    if page_of(path.split('/').nth(1).unwrap_or_default()).bring(&search).await {
+    let loaded = match path.split('/').nth(1).unwrap_or_default() {
+        "vms" => load::<VmRoute>().await,
+        "groups" => load::<GroupsRoute>().await,
+        "insights" => load::<InsightsRoute>().await,
+        "sources" => load::<SourcesRoute>().await,
+        _ => load_view(ViewKind::of_address(&search)).await,
+    };
+    if loaded {
         leptos::mount::hydrate_body(App);
     }
 }
@@ -140,15 +142,27 @@ pub fn App() -> impl IntoView {
             <Topbar />
             <main id="main" tabindex="-1">
                 <FlatRoutes fallback=NotFound>
-                    <Route path=path!("/") view={page_of("")} ssr=SsrMode::Async />
+                    <Route path=path!("/") view={Lazy::<HomeRoute>::new()} ssr=SsrMode::Async />
                     <Route
                         path=path!("/vms/:namespace/:name")
-                        view={page_of("vms")}
+                        view={Lazy::<LazyPage<VmRoute>>::new()}
                         ssr=SsrMode::Async
                     />
-                    <Route path=path!("/groups") view={page_of("groups")} ssr=SsrMode::Async />
-                    <Route path=path!("/insights") view={page_of("insights")} ssr=SsrMode::Async />
-                    <Route path=path!("/sources") view={page_of("sources")} ssr=SsrMode::Async />
+                    <Route
+                        path=path!("/groups")
+                        view={Lazy::<LazyPage<GroupsRoute>>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/insights")
+                        view={Lazy::<LazyPage<InsightsRoute>>::new()}
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=path!("/sources")
+                        view={Lazy::<LazyPage<SourcesRoute>>::new()}
+                        ssr=SsrMode::Async
+                    />
                 </FlatRoutes>
             </main>
         </Router>

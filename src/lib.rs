@@ -21,9 +21,9 @@ pub mod ui;
 pub fn hydrate(texts: String, build: String) {
     console_error_panic_hook::set_once();
     if !i18n::load(texts) {
-        leptos::logging::error!("the page's words are not those of this build");
+        leptos::logging::error!("the page's texts are of another build");
         return;
     }
     let _ = leptos::server_fn::client::try_set_server_url(build.leak());
-    js_sys::futures::spawn_local(app::take_over());
+    js_sys::futures::spawn_local(app::hydrate());
 }

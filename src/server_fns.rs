@@ -37,7 +37,7 @@ impl Failure {
     /// Reloads the page if it is of another build than the server; does nothing for other failures. The
     /// reload waits 2 to 5 s at random, so that not all pages reload at the same time, and a page does not
     /// reload in a tight loop while two builds answer side by side.
-    pub fn heed(&self) {
+    pub fn reload_if_other_build(&self) {
         #[cfg(not(feature = "ssr"))]
         if *self == Self::OtherBuild {
             let pause = 2_000 + (js_sys::Math::random() * 3_000.0) as u64;
@@ -80,8 +80,8 @@ impl FromServerFnError for Failure {
 /// way.
 #[server(name = GetHome, prefix = "/fn", endpoint = "home", input = GetUrl, output = Postcard)]
 pub async fn home(#[server(default)] query: String) -> Result<HomeView, Failure> {
-    let query = door::query(&query)?;
-    Ok(door::page_data()?.home(&query))
+    let query = request::query(&query)?;
+    Ok(request::page_data()?.home(&query))
 }
 
 /// Returns the names of the VMs in one block of cells of the list's map. `query` is that of the page.
@@ -91,22 +91,22 @@ pub async fn map_names(
     #[server(default)] group: String,
     #[server(default)] block: u32,
 ) -> Result<MapNames, Failure> {
-    let query = door::query(&query)?;
-    Ok(door::page_data()?.map_names(&query, &group, block))
+    let query = request::query(&query)?;
+    Ok(request::page_data()?.map_names(&query, &group, block))
 }
 
 /// Returns the page of nodes or of namespaces. `query` is the query string of the page's address.
 #[server(name = GetGroups, prefix = "/fn", endpoint = "groups", input = GetUrl, output = Postcard)]
 pub async fn groups(#[server(default)] query: String) -> Result<GroupsView, Failure> {
-    let query = door::groups_query(&query)?;
-    Ok(door::page_data()?.groups(&query))
+    let query = request::groups_query(&query)?;
+    Ok(request::page_data()?.groups(&query))
 }
 
 /// Returns the page of one VM.
 #[server(name = GetVm, prefix = "/fn", endpoint = "vm", input = GetUrl, output = Postcard)]
 pub async fn vm(namespace: String, name: String) -> Result<VmView, Failure> {
-    door::check_vm(&namespace, &name)?;
-    Ok(door::page_data()?.vm(&namespace, &name))
+    request::check_vm(&namespace, &name)?;
+    Ok(request::page_data()?.vm(&namespace, &name))
 }
 
 /// Returns the history of one VM over a span of `1h`, `24h`, `7d` or `30d`. The only function that may have
@@ -117,36 +117,36 @@ pub async fn history(
     name: String,
     #[server(default)] span: String,
 ) -> Result<HistoryView, Failure> {
-    door::check_vm(&namespace, &name)?;
-    let span = door::span(&span)?;
-    Ok(door::page_data()?.history(&namespace, &name, span).await)
+    request::check_vm(&namespace, &name)?;
+    let span = request::span(&span)?;
+    Ok(request::page_data()?.history(&namespace, &name, span).await)
 }
 
 /// Returns the list of findings from the VMs' histories. `query` is the query string of the page's address.
 #[server(name = GetInsights, prefix = "/fn", endpoint = "insights", input = GetUrl, output = Postcard)]
 pub async fn insights(#[server(default)] query: String) -> Result<InsightsView, Failure> {
-    let query = door::insights_query(&query)?;
-    Ok(door::page_data()?.insights(&query))
+    let query = request::insights_query(&query)?;
+    Ok(request::page_data()?.insights(&query))
 }
 
 /// Returns the sources page, and what every page shows around its content.
 #[server(name = GetSources, prefix = "/fn", endpoint = "sources", input = GetUrl, output = Postcard)]
 pub async fn sources() -> Result<SourcesView, Failure> {
-    Ok(door::page_data()?.sources())
+    Ok(request::page_data()?.sources())
 }
 
 /// Sets the status of the response that is being rendered. Does nothing in the browser.
 pub fn respond_with(status: u16) {
     #[cfg(feature = "ssr")]
-    door::set_status(status);
+    request::set_status(status);
     #[cfg(not(feature = "ssr"))]
     let _ = status;
 }
 
 /// Returns the value of a cookie, on the server from the request, in the browser from `document.cookie`.
-pub fn kept_cookie(name: &str) -> Option<String> {
+pub fn read_cookie(name: &str) -> Option<String> {
     #[cfg(feature = "ssr")]
-    let cookies = door::cookies()?;
+    let cookies = request::cookies()?;
     #[cfg(not(feature = "ssr"))]
     let cookies = js_sys::Reflect::get(&document(), &"cookie".into()).ok()?.as_string()?;
     let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
@@ -154,16 +154,16 @@ pub fn kept_cookie(name: &str) -> Option<String> {
 }
 
 /// Sets a cookie that the browser keeps for a year. The value must not need quoting.
-pub fn keep_cookie(name: &str, value: &str) {
+pub fn write_cookie(name: &str, value: &str) {
     let cookie = [name, "=", value, "; Path=/; Max-Age=31536000; SameSite=Lax"].concat();
     #[cfg(feature = "ssr")]
-    door::set_cookie(&cookie);
+    request::set_cookie(&cookie);
     #[cfg(not(feature = "ssr"))]
     let _ = js_sys::Reflect::set(&document(), &"cookie".into(), &cookie.into());
 }
 
 #[cfg(feature = "ssr")]
-mod door {
+mod request {
     use std::sync::Arc;
 
     use leptos::prelude::use_context;

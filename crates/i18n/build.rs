@@ -99,7 +99,7 @@ impl Text<'_> {
         };
         format!(
             "pub struct {0} {{ {1} }}\n\
-             impl {0} {{ pub fn message(self) -> Message {{ Message::Said({2}, vec![{3}]) }} }}\n",
+             impl {0} {{ pub fn message(self) -> Message {{ Message::Template({2}, vec![{3}]) }} }}\n",
             self.name,
             self.each(|name| format!("pub {name}: {}", if self.counts(name) { "u32" } else { "Message" })),
             self.key("self.n"),

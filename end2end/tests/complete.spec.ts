@@ -1,9 +1,9 @@
-// What must be on the pages with and without JavaScript. Figures are compared with the REST API's.
-import { address, card, cards, expect, json, test, troubles, vms, type Vm } from "./fixtures";
+// Content that pages have with and without JavaScript. Figures are compared with those of the REST API.
+import { address, card, cards, expect, json, test, notices, vms, type Vm } from "./fixtures";
 
 type Stats = { total: number; running: number; stopped: number; error: number; pending: number; totalMemory: string };
 
-test("the home page leads with the allocated memory, exact in its tooltip", async ({ page, demo }) => {
+test("the home page shows the allocated memory, with the exact value in its tooltip", async ({ page, demo }) => {
   const stats = await json<Stats>(demo, "/api/stats");
   await page.goto("/");
   const lead = page.getByRole("region", { name: "Cluster totals" });
@@ -13,7 +13,7 @@ test("the home page leads with the allocated memory, exact in its tooltip", asyn
   await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
 });
 
-test("states are counted, and each count leads to its VMs", async ({ page, demo }) => {
+test("a count of a state links to its VMs", async ({ page, demo }) => {
   const stats = await json<Stats>(demo, "/api/stats");
   await page.goto("/");
   const counts = page.getByRole("list", { name: "VMs by state" });
@@ -35,7 +35,7 @@ test("a running VM's card has three meters, with the figures of the API", async 
   }
 });
 
-test("a missing figure is a dash and a reason, never a zero", async ({ page, demo }) => {
+test("a missing figure has a reason and no meter", async ({ page, demo }) => {
   const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing);
   await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
   const it = card(page, vm);
@@ -45,15 +45,15 @@ test("a missing figure is a dash and a reason, never a zero", async ({ page, dem
   await expect(it.locator(".reason")).toContainText(/Disk/);
 });
 
-test("the node that does not answer is told once, with what to do", async ({ page, demo }) => {
+test("a node that does not answer has a notice with a fix", async ({ page, demo }) => {
   const all = await vms(demo);
   const dead = all.filter((vm) => ["timed-out", "unreachable"].includes(vm.usage.disk.missing?.reason ?? ""));
   expect(dead.length, "the demo has a dead node").toBeGreaterThan(0);
   await page.goto("/");
-  // By each of the two that cannot reach it.
-  await expect(troubles(page).getByRole("paragraph").filter({ hasText: dead[0].nodeName })).toHaveCount(2);
-  await expect(troubles(page)).toContainText(/CPU, memory: incomplete for \d+ VM.*no samples of launcher pods on/);
-  const notice = troubles(page).getByRole("paragraph").filter({ hasText: /the kubelet of/ });
+  // One notice for each source that cannot reach the node.
+  await expect(notices(page).getByRole("paragraph").filter({ hasText: dead[0].nodeName })).toHaveCount(2);
+  await expect(notices(page)).toContainText(/CPU, memory: incomplete for \d+ VM.*no samples of launcher pods on/);
+  const notice = notices(page).getByRole("paragraph").filter({ hasText: /the kubelet of/ });
   await expect(notice).toHaveCount(1);
   await expect(notice).toContainText(/incomplete for \d+ VM/);
   await notice.getByRole("link", { name: /How to fix it/ }).click();
@@ -62,16 +62,16 @@ test("the node that does not answer is told once, with what to do", async ({ pag
   await expect(page.getByRole("table", { name: "Sources" })).toContainText(/Degraded/);
 });
 
-test("a notice leads to the VMs that it counts, and each says why", async ({ page, demo }) => {
+test("a notice links to the VMs that it counts, and each says why", async ({ page, demo }) => {
   const unknown = (await vms(demo)).find((vm) => vm.usage.disk.missing?.reason === "unreachable")!;
   await page.goto("/");
-  await troubles(page).getByRole("link", { name: /^Disk: incomplete for \d+ VM/ }).click();
+  await notices(page).getByRole("link", { name: /^Disk: incomplete for \d+ VM/ }).click();
   await expect(page).toHaveURL(/attention=1/);
   await expect(card(page, unknown)).toContainText("Disk: the source cannot be reached.");
   await expect(card(page, unknown).getByRole("link", { name: /^Why/ })).toBeVisible();
 });
 
-test("50 cards a page; next and previous are links", async ({ page, demo }) => {
+test("a page has 50 cards, and links to the next and previous page", async ({ page, demo }) => {
   const { total } = await json<Stats>(demo, "/api/stats");
   await page.goto("/");
   await expect(cards(page)).toHaveCount(50);
@@ -86,7 +86,7 @@ test("50 cards a page; next and previous are links", async ({ page, demo }) => {
   await expect(cards(page).first().getByRole("heading")).toHaveText(first);
 });
 
-test("text, namespace and sort are one form whose state is the address", async ({ page, demo }) => {
+test("the filter form changes the address", async ({ page, demo }) => {
   const vm = pick(await vms(demo), (vm) => vm.status === "Running");
   await page.goto("/");
   const form = page.locator("form.filters");
@@ -103,7 +103,7 @@ test("text, namespace and sort are one form whose state is the address", async (
   await expect(card(page, vm)).toHaveCount(1);
 });
 
-test("Back empties the form again", async ({ page }) => {
+test("Back clears the form", async ({ page }) => {
   await page.goto("/");
   const text = page.locator("form.filters").getByRole("searchbox");
   await text.fill("db");
@@ -115,7 +115,7 @@ test("Back empties the form again", async ({ page }) => {
 });
 
 test("sorting by CPU puts the highest first", async ({ page }) => {
-  // Figures change in their place: the order is that of the figures which the server sent with the page.
+  // Without events, figures stay as the server sent them, and so match the order.
   await page.route(/\/api\/events/, () => {});
   await page.goto("/?sort=cpu&status=Running");
   const percents = await cards(page).getByRole("meter", { name: "CPU" })
@@ -124,7 +124,7 @@ test("sorting by CPU puts the highest first", async ({ page }) => {
   expect(percents).toEqual([...percents].sort((a, b) => b - a));
 });
 
-test("nothing found says so, and how to get back", async ({ page }) => {
+test("an empty result has a link that clears the filters", async ({ page }) => {
   await page.goto("/?q=no-such-machine");
   await expect(cards(page)).toHaveCount(0);
   await page.getByRole("main").getByRole("link", { name: /clear/i }).first().click();
@@ -141,7 +141,7 @@ test("a VM's page has its facts, figures and volumes", async ({ page, demo }) =>
   await expect(main).toContainText("metrics.k8s.io");
 });
 
-test("from a card the reason is one click away, in view", async ({ page, demo }) => {
+test("a card links to the reason on the VM's page", async ({ page, demo }) => {
   const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing);
   await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
   await card(page, vm).getByRole("link", { name: /^Why/ }).click();
@@ -156,7 +156,7 @@ test("a VM's page says why a figure is unknown", async ({ page, demo }) => {
   await expect(page.getByRole("main").getByText("unknown").first()).toBeVisible();
 });
 
-test("from a card to its VM and back", async ({ page, demo }) => {
+test("a card links to its VM, and the breadcrumb back to the list", async ({ page, demo }) => {
   await page.goto("/");
   const link = cards(page).first().getByRole("heading").getByRole("link");
   const name = await link.innerText();
@@ -166,7 +166,7 @@ test("from a card to its VM and back", async ({ page, demo }) => {
   await expect(cards(page)).toHaveCount(50);
 });
 
-test("the sources page tells of every source", async ({ page, demo }) => {
+test("the sources page lists the sources", async ({ page, demo }) => {
   await page.goto("/sources");
   const table = page.getByRole("table", { name: "Sources" });
   await expect(table).toContainText("metrics.k8s.io");
@@ -174,7 +174,7 @@ test("the sources page tells of every source", async ({ page, demo }) => {
   await expect(table).toContainText("Healthy");
 });
 
-test("every page says that this is a demo", async ({ page }) => {
+test("the top bar marks the demo", async ({ page }) => {
   for (const path of ["/", "/sources"]) {
     await page.goto(path);
     await expect(page.getByRole("banner")).toContainText(/demo/i);

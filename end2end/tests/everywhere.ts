@@ -1,10 +1,10 @@
-// Every page, in both themes and languages, at three widths: what `few` looks at with 30 VMs, `many` with 10,000.
+// Checks of every page in both themes and languages at three widths. `few` runs them with 30 VMs, `many` with 10,000.
 import { startProgram } from "../program.mjs";
-import { PROGRAM, address, expect, settled, sideways, test, violations, vms, type Server, type Vm } from "./fixtures";
+import { PROGRAM, address, expect, settled, horizontalOverflow, test, violations, vms, type Server, type Vm } from "./fixtures";
 
 const WIDTHS = [390, 1440, 2560];
 
-/** A demo of this many VMs, one for each worker. */
+/** A demo server with these options, one for each worker. */
 export const demoOf = (...options: string[]) =>
   test.extend<object, { demo: Server }>({
     demo: [async ({}, use) => {
@@ -22,14 +22,14 @@ function pages(all: Vm[]): string[] {
   return ["/", "/?view=table", "/?view=map", "/?view=map&by=namespace&color=disk", "/?attention=1", "/groups", "/groups?by=namespace", "/insights", "/sources", ...[known, unknown, failed].map(address)];
 }
 
-/** Nothing sticks out, nobody is shut out, one heading leads, in the reader's language. (The guard hears the console.) */
+/** Layout, accessibility, one main heading, and the language. (The guard in fixtures.ts watches the console.) */
 export function everywhere(sized: typeof test) {
   for (const colorScheme of ["light", "dark"] as const) {
     for (const locale of ["en", "zh-CN"]) {
       sized.describe(`${colorScheme}, ${locale}`, () => {
         sized.use({ colorScheme, locale });
 
-        sized("every page fits, and axe finds nothing", async ({ page, demo, javaScriptEnabled }) => {
+        sized("every page fits, and axe finds no violations", async ({ page, demo, javaScriptEnabled }) => {
           sized.setTimeout(300_000);
           for (const path of pages(await vms(demo))) {
             await page.goto(path);
@@ -38,9 +38,9 @@ export function everywhere(sized: typeof test) {
             expect.soft(await page.locator("article, tbody tr").count(), path).toBeLessThanOrEqual(200);
             for (const width of WIDTHS) {
               await page.setViewportSize({ width, height: 900 });
-              expect.soft(await sideways(page), `${path} at ${width} px`).toBeLessThanOrEqual(0);
+              expect.soft(await horizontalOverflow(page), `${path} at ${width} px`).toBeLessThanOrEqual(0);
             }
-            if (!javaScriptEnabled) continue; // axe is a script of the page's
+            if (!javaScriptEnabled) continue; // axe runs as a script in the page
             expect.soft(await violations(page), path).toEqual([]);
           }
         });

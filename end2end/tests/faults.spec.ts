@@ -1,16 +1,16 @@
-// What the page says when something breaks: the server, the cluster behind it.
+// Failures: the server or the cluster goes away and comes back.
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startProgram } from "../program.mjs";
-import { card, cards, expect, freshness, hydrated, PROGRAM, settled, test, troubles, vms } from "./fixtures";
+import { card, cards, expect, freshness, hydrated, PROGRAM, settled, test, notices, vms } from "./fixtures";
 
 const FAST = ["--metrics-interval", "2s", "--disk-interval", "2s", "--metrics-deadline", "1s", "--kubelet-deadline", "1s", "--watch-idle", "5s"];
 
 test.describe(() => {
-  test.use({ troubled: true });
+  test.use({ allowFaults: true });
 
-  test("a server that goes away is told, its last figures stay, and it is found again", async ({ page }) => {
+  test("a page keeps its figures while the server is away, and reconnects", async ({ page }) => {
     const first = await startProgram(PROGRAM, ["demo", ...FAST]);
     await settled(first);
     await page.goto(first.url);
@@ -23,7 +23,7 @@ test.describe(() => {
     await second.stop();
   });
 
-  test("a cluster that goes away makes the page stale and its figures old; the page stays up", async ({ page }) => {
+  test("a page and its figures become stale while the cluster is away", async ({ page }) => {
     test.setTimeout(180_000);
     const kubeconfig = join(await mkdtemp(join(tmpdir(), "wukong-")), "kubeconfig");
     const sim = await startProgram(PROGRAM, ["sim", "--vms", "20", "--nodes", "3", "--kubeconfig-out", kubeconfig]);
@@ -34,8 +34,8 @@ test.describe(() => {
     await hydrated(page);
     await sim.stop();
     await expect(freshness(page)).toHaveText(/stale/i, { timeout: 30_000 });
-    await expect(troubles(page)).toBeVisible();
-    // The simulated samples span 15 s: three of those, and the figure is old. That it expires is tested without a browser.
+    await expect(notices(page)).toBeVisible();
+    // A figure is stale after three windows of 15 s. Expiry is tested without a browser.
     const cpu = card(page, vm).getByRole("meter", { name: "CPU" });
     await expect(cpu).toHaveClass(/aging/, { timeout: 70_000 });
     const again = await startProgram(PROGRAM, ["sim", "--vms", "20", "--nodes", "3", "--kubeconfig-out", kubeconfig], { port: sim.port });

@@ -1,6 +1,6 @@
-// Finding one's VM: filters, sorts, the table, keys, files. What has nothing to do with a script runs without one too.
+// Finding VMs: filters, sorting, the table, keyboard shortcuts, downloads. Tests that need no script also run without one.
 import AxeBuilder from "@axe-core/playwright";
-import { address, cards, expect, hydrated, open, sideways, test, vms, type Vm } from "./fixtures";
+import { address, cards, expect, hydrated, open, horizontalOverflow, test, vms, type Vm } from "./fixtures";
 import type { Page } from "@playwright/test";
 
 const form = (page: Page) => page.locator("form.filters");
@@ -10,7 +10,7 @@ const head = (page: Page, name: string) => table(page).getByRole("columnheader",
 const view = (page: Page, name: string) => form(page).getByRole("group", { name: "View" }).getByRole("button", { name });
 
 test.describe("with and without a script", () => {
-  test("the table shows the cards' VMs, and the switch keeps the filter", async ({ page }) => {
+  test("switching between table and cards keeps the filter", async ({ page }) => {
     await page.goto("/?status=Running&sort=cpu");
     const names = await cards(page).getByRole("heading").allInnerTexts();
     await view(page, "Table").click();
@@ -25,13 +25,13 @@ test.describe("with and without a script", () => {
     await expect(page).not.toHaveURL(/view=table/);
   });
 
-  test("a column's head sorts, turns the order around, and says so", async ({ page }) => {
-    // Figures change in their place: the order is that of the figures which the server sent with the page.
+  test("a column heading sorts, and a second click reverses the order", async ({ page }) => {
+    // Without events, figures stay as the server sent them, and so match the order.
     await page.route(/\/api\/events/, () => {});
     await page.goto("/?view=table&status=Running");
     const percents = async () => (await table(page).getByRole("meter", { name: "Disk" }).evaluateAll((meters) =>
       meters.map((meter) => Number(/([\d,]+) %/.exec(meter.getAttribute("aria-valuetext") ?? "")?.[1].replace(",", "")))));
-    // All of the head, not its word alone.
+    // The whole heading can be clicked, not only its text.
     await head(page, "Disk").click({ position: { x: 4, y: 3 } });
     await expect(head(page, "Disk")).toHaveAttribute("aria-sort", "descending");
     const down = await percents();
@@ -44,22 +44,22 @@ test.describe("with and without a script", () => {
     await expect(head(page, "Name")).not.toHaveAttribute("aria-sort");
   });
 
-  test("a column that was left out stays out", async ({ page }) => {
+  test("a hidden column stays hidden", async ({ page }) => {
     await page.goto("/?view=table");
     await page.getByText("Columns", { exact: true }).click();
     await page.setViewportSize({ width: 1440, height: 900 });
     await expect(head(page, "IP")).toBeHidden();
-    await expect(page.getByRole("link", { name: /^IP\b/ }), "what has no room is not offered").toBeHidden();
+    await expect(page.getByRole("link", { name: /^IP\b/ }), "a column without room is not offered").toBeHidden();
     await page.setViewportSize({ width: 1920, height: 900 });
     await page.getByRole("link", { name: /^IP\b.*hide/ }).click();
     await expect(page).toHaveURL(/columns=namespace,status,node,cpu,memory,disk,age/);
     await expect(head(page, "IP")).toHaveCount(0);
     await page.goto("/?view=table");
     await expect(head(page, "Namespace")).toHaveCount(1);
-    await expect(head(page, "IP"), "kept for the next visit").toHaveCount(0);
+    await expect(head(page, "IP"), "the choice is remembered").toHaveCount(0);
   });
 
-  test("an unknown figure in the table leads to the reason and the fix", async ({ page, demo }) => {
+  test("an unknown figure in the table links to the reason", async ({ page, demo }) => {
     const vm = pick(await vms(demo), (vm) => vm.status === "Running" && !!vm.usage.disk.missing);
     await page.goto(`/?view=table&q=${vm.name}&namespace=${vm.namespace}`);
     const row = rows(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });
@@ -69,7 +69,7 @@ test.describe("with and without a script", () => {
     await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeInViewport();
   });
 
-  test("a disk that is known in part says so in its row", async ({ page, demo }) => {
+  test("a row marks a disk with unknown volumes", async ({ page, demo }) => {
     const vm = pick(await vms(demo), ({ usage }) => usage.diskKnown > 0 && usage.diskKnown < usage.diskVolumes);
     for (const width of [1440, 390]) {
       await page.setViewportSize({ width, height: 900 });
@@ -77,15 +77,15 @@ test.describe("with and without a script", () => {
       const row = rows(page).filter({ has: page.locator(`a[href="${address(vm)}"]`) });
       await expect(row.getByRole("meter", { name: "Disk" })).toBeVisible();
       const [mark, percent] = [row.getByRole("link", { name: /^Disk: \d+ of \d+ volumes unknown/ }), row.getByRole("meter", { name: "Disk" }).locator(".pct")];
-      const [marked, told] = [(await mark.boundingBox())!, (await percent.boundingBox())!];
-      expect(marked.x >= told.x + told.width - 1 || marked.y >= told.y + told.height - 1, `apart from the percent at ${width} px`).toBe(true);
+      const [markBox, percentBox] = [(await mark.boundingBox())!, (await percent.boundingBox())!];
+      expect(markBox.x >= percentBox.x + percentBox.width - 1 || markBox.y >= percentBox.y + percentBox.height - 1, `apart from the percent at ${width} px`).toBe(true);
       await mark.click();
       await expect(page).toHaveURL(`${address(vm)}#why`);
       await expect(page.getByRole("heading", { name: "Why is this unknown?" })).toBeInViewport();
     }
   });
 
-  test("what needs attention is counted, and all that is listed", async ({ page, demo }) => {
+  test("the attention filter lists as many VMs as it counts", async ({ page, demo }) => {
     await page.goto("/");
     const count = Number(await form(page).locator(".check b").innerText());
     expect(count).toBeGreaterThan(0);
@@ -99,7 +99,7 @@ test.describe("with and without a script", () => {
     expect(count).toBeLessThan(all.length);
   });
 
-  test("a link to the memory hogs of one namespace is an address", async ({ page, demo }) => {
+  test("the list sorts by used memory within a namespace", async ({ page, demo }) => {
     const { namespace } = pick(await vms(demo), (vm) => !!vm.metrics);
     await page.goto("/");
     await form(page).getByRole("combobox", { name: "Namespace" }).selectOption(namespace);
@@ -112,7 +112,7 @@ test.describe("with and without a script", () => {
     expect(used).toEqual([...used].sort((a, b) => b - a));
   });
 
-  test("nothing found names the filter, and clearing it keeps the view", async ({ page }) => {
+  test("an empty table names the filters, and clearing them keeps the view", async ({ page }) => {
     await page.goto("/?q=kafak&status=Running&view=table");
     const empty = page.locator(".empty");
     await expect(empty).toContainText("No VM matches.");
@@ -123,7 +123,7 @@ test.describe("with and without a script", () => {
     await expect(rows(page)).toHaveCount(50);
   });
 
-  test("the files are the view, all pages of it", async ({ page, request, demo }) => {
+  test("the downloads contain all pages of the list", async ({ page, request, demo }) => {
     await page.goto("/?status=Stopped&sort=node&page=1&view=table");
     const all = (await vms(demo)).filter((vm) => vm.status === "Stopped");
     const csv = page.getByRole("link", { name: "CSV" });
@@ -134,16 +134,16 @@ test.describe("with and without a script", () => {
     expect((await json.json() as Vm[]).map((vm) => vm.name).sort()).toEqual(all.map((vm) => vm.name).sort());
   });
 
-  test("at no width the table scrolls sideways, or says less than name, state and figures", async ({ page }) => {
+  test("the table fits every width and always shows names and figures", async ({ page }) => {
     await page.goto("/?view=table&sort=cpu");
     for (const width of [360, 390, 720, 1080, 1440, 1920, 2560]) {
       await page.setViewportSize({ width, height: 900 });
-      expect.soft(await sideways(page), `${width} px`).toBeLessThanOrEqual(0);
+      expect.soft(await horizontalOverflow(page), `${width} px`).toBeLessThanOrEqual(0);
       const figures = ["CPU", "Memory", "Disk"];
       const row = figures.reduce((rows, name) => rows.filter({ has: page.getByRole("meter", { name }) }), rows(page)).first();
       await expect(row.getByRole("meter")).toHaveCount(3);
       for (const meter of await row.locator(".pct").all()) await expect(meter).toBeVisible();
-      // Each figure's head stands above it.
+      // Each figure is below its heading.
       for (const name of figures) {
         const [above, below] = [await head(page, name).boundingBox(), await row.getByRole("meter", { name }).boundingBox()];
         expect(Math.abs(above!.y - (await head(page, "Name").boundingBox())!.y), `${name} at ${width} px`).toBeLessThan(12);
@@ -153,7 +153,7 @@ test.describe("with and without a script", () => {
     }
   });
 
-  test("bars can be compared: those of a column are of one length, whatever a figure takes", async ({ page }) => {
+  test("the bars of a column have the same length", async ({ page }) => {
     for (const number of [1, 2, 3]) {
       await page.goto(`/?view=table&page=${number}`);
       for (const width of [390, 1080, 1401, 1440, 1601, 2560]) {
@@ -169,7 +169,7 @@ test.describe("with and without a script", () => {
 });
 
 test.describe("with a script", { tag: "@script" }, () => {
-  test("a page that is opened on the table keeps the server's nodes", async ({ page }) => {
+  test("hydration of the table keeps the server's nodes", async ({ page }) => {
     let release = () => {};
     const held = new Promise<void>((resolve) => { release = resolve; });
     await page.route(/\/pkg\/.*\.wasm/, async (route) => { await held; await route.continue(); });
@@ -185,7 +185,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     expect(kept).toBe(before);
   });
 
-  test("the table's code comes when the table is asked for, and the page is not loaded again", async ({ page }) => {
+  test("the table's code is fetched on demand, without a page load", async ({ page }) => {
     const wasm: string[] = [];
     page.on("request", (request) => { if (request.url().endsWith(".wasm")) wasm.push(request.url()); });
     await open(page, "/");
@@ -201,7 +201,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     expect(await page.evaluate(() => "here" in window)).toBe(true);
   });
 
-  test("text filters while it is typed, as one step of the history", async ({ page, demo }) => {
+  test("typing filters the list and makes one history entry", async ({ page, demo }) => {
     const vm = pick(await vms(demo), (vm) => vm.name.length > 5);
     await open(page, "/");
     const field = form(page).getByRole("searchbox");
@@ -217,7 +217,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     await expect(cards(page)).toHaveCount(50);
   });
 
-  test("neither the browser's half nor its first events take back what is being typed", async ({ page }) => {
+  test("hydration and the first events keep text that was typed before", async ({ page }) => {
     let release = () => {};
     const held = new Promise<void>((resolve) => { release = resolve; });
     await page.route(/\/pkg\/.*\.wasm/, async (route) => { await held; await route.continue(); });
@@ -231,11 +231,13 @@ test.describe("with a script", { tag: "@script" }, () => {
     await expect(field).toHaveValue("ana");
   });
 
-  test("a choice needs no button, and Back takes it back", async ({ page }) => {
+  test("a choice is applied at once, and Back undoes it", async ({ page }) => {
     await open(page, "/");
     const status = form(page).getByRole("combobox", { name: "Status" });
     await status.selectOption("Stopped");
     await expect(page).toHaveURL(/status=Stopped/);
+    const counts = page.getByRole("list", { name: "VMs by state" });
+    await expect(counts.getByRole("link", { name: /^Stopped/ })).toHaveAttribute("aria-current", "true");
     await form(page).getByLabel("Needs attention").check();
     await expect(page).toHaveURL(/attention=1/);
     await page.goBack();
@@ -245,7 +247,7 @@ test.describe("with a script", { tag: "@script" }, () => {
   });
 
   for (const [name, path] of [["cards", "/"], ["rows", "/?view=table"]] as const) {
-    test(`keys find, walk and open ${name}`, async ({ page }) => {
+    test(`the keyboard finds, selects and opens ${name}`, async ({ page }) => {
       await open(page, path);
       const items = page.locator(".cards h3 a, .vms tbody th a");
       const names = await items.allInnerTexts();
@@ -253,7 +255,7 @@ test.describe("with a script", { tag: "@script" }, () => {
       const field = form(page).getByRole("searchbox");
       await expect(field).toBeFocused();
       await page.keyboard.type("/?");
-      await expect(field, "a field keeps its keys").toHaveValue("/?");
+      await expect(field, "shortcuts are ordinary characters in a field").toHaveValue("/?");
       await field.fill("");
       await expect(items).toHaveCount(50);
       await field.press("ArrowDown");
@@ -273,12 +275,12 @@ test.describe("with a script", { tag: "@script" }, () => {
     });
   }
 
-  test("a search that was still to go does not take a page back that was opened meanwhile", async ({ page }) => {
+  test("a delayed search does not replace a page that was opened meanwhile", async ({ page }) => {
     await open(page, "/");
-    let asked = false;
+    let requested = false;
     await page.route(/\/pkg\/.*split.*\.wasm/, async (route) => {
-      asked = true;
-      await new Promise((resolve) => setTimeout(resolve, 800)); // longer than a search waits
+      requested = true;
+      await new Promise((resolve) => setTimeout(resolve, 800)); // longer than the delay of a search
       await route.continue();
     });
     const first = cards(page).first().getByRole("heading").getByRole("link");
@@ -287,12 +289,12 @@ test.describe("with a script", { tag: "@script" }, () => {
     await first.evaluate((link: HTMLElement) => link.click());
     await expect(page.getByRole("heading", { level: 1 })).toHaveText(name);
     await expect(page).toHaveURL(/\/vms\//);
-    expect(asked, "the page's code was to be had later").toBe(true);
+    expect(requested, "the page's code is fetched on demand").toBe(true);
   });
 
-  test("? shows the keys, Esc closes them, and they can be turned off", async ({ page }) => {
+  test("? shows the shortcuts, Esc closes them, and they can be turned off", async ({ page }) => {
     await open(page, "/");
-    const dialog = page.getByRole("dialog", { name: "Keys" });
+    const dialog = page.getByRole("dialog", { name: "Keyboard shortcuts" });
     await expect(dialog).toBeHidden();
     await page.keyboard.press("?");
     await expect(dialog).toBeVisible();
@@ -300,7 +302,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     expect(violations).toEqual([]);
     await page.keyboard.press("Escape");
     await expect(dialog).toBeHidden();
-    await page.getByRole("button", { name: /^Keys/ }).click();
+    await page.getByRole("button", { name: /^Keyboard/ }).click();
     await dialog.getByRole("checkbox").uncheck();
     await dialog.getByRole("button", { name: "Close" }).click();
     await page.keyboard.press("?");
@@ -309,16 +311,16 @@ test.describe("with a script", { tag: "@script" }, () => {
     await expect(form(page).getByRole("searchbox")).not.toBeFocused();
   });
 
-  test("a command copies itself and says so", async ({ page, context, demo }) => {
+  test("the copy button copies the command and announces it", async ({ page, context, demo }) => {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const vm = pick(await vms(demo), (vm) => !!vm.metrics);
     await open(page, address(vm));
     await page.getByRole("button", { name: "Copy" }).last().click();
-    await expect(page.locator("#said")).toHaveText("Copied");
+    await expect(page.locator("#announcement")).toHaveText("Copied");
     expect(await page.evaluate(() => navigator.clipboard.readText())).toContain(`kubectl -n ${vm.namespace} get `);
   });
 
-  test("axe finds nothing in the table, in either theme", async ({ page }) => {
+  test("axe finds no violations in the table, in either theme", async ({ page }) => {
     test.setTimeout(120_000);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
@@ -330,11 +332,11 @@ test.describe("with a script", { tag: "@script" }, () => {
     }
   });
 
-  test("on paper there are figures, and nothing to press", async ({ page }) => {
+  test("the print layout shows figures and hides controls", async ({ page }) => {
     await open(page, "/?view=table");
     await page.emulateMedia({ media: "print" });
     await expect(rows(page).first()).toBeVisible();
-    for (const control of [view(page, "Table"), page.getByRole("button", { name: /^Keys/ }), form(page).getByRole("searchbox")]) {
+    for (const control of [view(page, "Table"), page.getByRole("button", { name: /^Keyboard/ }), form(page).getByRole("searchbox")]) {
       await expect(control).toBeHidden();
     }
   });

@@ -1,11 +1,11 @@
-// What every spec starts from: a demo server for each worker, and a guard that no page may trip.
+// Shared by all specs: a demo server for each worker, and a guard that fails a test when its page reports an error.
 import AxeBuilder from "@axe-core/playwright";
 import { test as base, expect, type Page } from "@playwright/test";
 import { startProgram } from "../program.mjs";
 
 export { expect };
 export const PROGRAM = process.env.WUKONG_PROGRAM ?? "wukong-dashboard";
-export const PAGES = ["/", "/sources"]; // and one VM's page, whose address the server tells
+export const PAGES = ["/", "/sources"]; // tests add the page of a VM, whose name they ask the API for
 
 export type Server = { url: string };
 type Figure = { missing?: { reason: string; detail: string } };
@@ -15,8 +15,8 @@ export type Vm = {
   usage: { cpu: Figure; memory: Figure; disk: Figure; diskKnown: number; diskVolumes: number };
 };
 
-export const test = base.extend<{ faults: string[]; troubled: boolean; guard: void }, { demo: Server }>({
-  // Two pages of cards, and every state that the simulated cluster can show.
+export const test = base.extend<{ faults: string[]; allowFaults: boolean; guard: void }, { demo: Server }>({
+  // 120 VMs give three pages of cards and every state of the simulated cluster.
   demo: [async ({}, use) => {
     if (process.env.BASE_URL) return await use({ url: process.env.BASE_URL.replace(/\/$/, "") });
     const server = await startProgram(PROGRAM, ["demo", "--vms", "120", "--nodes", "8", "--seed", "1"]);
@@ -27,18 +27,18 @@ export const test = base.extend<{ faults: string[]; troubled: boolean; guard: vo
 
   baseURL: async ({ demo }, use) => use(demo.url),
 
-  // For specs that break things on purpose: a refused connection is an error on the console then.
-  troubled: [false, { option: true }],
+  // Turns the guard off, for specs that break things on purpose.
+  allowFaults: [false, { option: true }],
 
   faults: async ({ baseURL }, use) => use([]),
 
-  // Nothing on the console, no uncaught error, no refused script or style, nobody else is asked for anything.
-  guard: [async ({ page, troubled, faults, javaScriptEnabled }, use) => {
+  // No message on the console, no uncaught error, no refused script or style, no request to another site.
+  guard: [async ({ page, allowFaults, faults, javaScriptEnabled }, use) => {
     const origin = (url: string) => new URL(url).origin;
     page.on("console", (message) => {
-      // A page with status 404 is an error to the console; of other answers the response below tells more.
+      // The console also reports pages with status 404; the handler of responses below reports the other failures.
       if (message.text().startsWith("Failed to load resource")) return;
-      // Without JavaScript nothing uses what the page preloads for it.
+      // Without JavaScript, preloaded files are not used.
       if (!javaScriptEnabled && message.text().includes("preloaded using link preload")) return;
       if (["error", "warning", "assert"].includes(message.type())) faults.push(`console: ${message.text()}`);
     });
@@ -51,7 +51,7 @@ export const test = base.extend<{ faults: string[]; troubled: boolean; guard: vo
       if (response.status() >= 400 && !response.request().isNavigationRequest()) faults.push(`${response.status()}: ${response.url()}`);
     });
     await use();
-    if (!troubled) expect(faults, "what the page complained about").toEqual([]);
+    if (!allowFaults) expect(faults, "errors and requests that the guard reports").toEqual([]);
   }, { auto: true }],
 });
 
@@ -64,7 +64,7 @@ export async function json<T>(server: Server, path: string): Promise<T> {
 export const vms = (server: Server) => json<Vm[]>(server, "/api/vms");
 export const address = (vm: Vm) => `/vms/${vm.namespace}/${vm.name}`;
 
-/** Waits until each running VM's disk was read or is known not to be readable: a first cycle has gone by. */
+/** Waits for the first round of figures: until no running VM waits for its CPU or disk figure. */
 export async function settled(server: Server) {
   await expect.poll(async () => {
     const running = (await vms(server)).filter((vm) => vm.status === "Running");
@@ -73,10 +73,10 @@ export async function settled(server: Server) {
   }, { timeout: 60_000, message: "the first cycle of figures" }).toBe(true);
 }
 
-/** The bar's word, e.g. `live`. */
+/** The state in the top bar, such as `live`. */
 export const freshness = (page: Page) => page.getByRole("banner").getByRole("status");
 
-/** Opens a page and waits until WebAssembly has taken it over: only then is it live. */
+/** Opens a page and waits until it is hydrated: only then is it live. */
 export async function open(page: Page, path: string) {
   await page.goto(path);
   await hydrated(page);
@@ -84,8 +84,8 @@ export async function open(page: Page, path: string) {
 
 export const hydrated = (page: Page) => expect(freshness(page)).toHaveText(/^live$/i);
 
-/** The notices over the list. */
-export const troubles = (page: Page) => page.getByRole("complementary", { name: "Sources with problems" });
+/** The notices above the list. */
+export const notices = (page: Page) => page.getByRole("complementary", { name: "Sources with problems" });
 
 export const cards = (page: Page) => page.getByRole("main").getByRole("article");
 export const card = (page: Page, vm: Vm) =>
@@ -93,12 +93,12 @@ export const card = (page: Page, vm: Vm) =>
 
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-/** What axe finds on the page, a line each. */
+/** The violations that axe finds, one line each. */
 export async function violations(page: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
   return violations.map((v) => `${v.id}: ${v.help}; ${v.nodes.slice(0, 3).map((node) => node.target).join(" | ")}`);
 }
 
-/** By how many pixels the page is wider than the window. */
-export const sideways = (page: Page) =>
+/** How many pixels the page is wider than the window. */
+export const horizontalOverflow = (page: Page) =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

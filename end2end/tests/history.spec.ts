@@ -1,4 +1,4 @@
-// A VM's past: sparks on the cards, charts on its page, and the page of what pasts suggest; with JavaScript and without.
+// History: sparklines on cards, charts on the page of a VM, and the insights page.
 import type { Page } from "@playwright/test";
 import { address, card, expect, json, open, test, vms, type Server, type Vm } from "./fixtures";
 
@@ -10,8 +10,8 @@ const spans = (page: Page) => page.getByRole("navigation", { name: "Span of the 
 
 const measured = async (demo: Server): Promise<Vm> => (await vms(demo)).find((vm) => vm.metrics && !vm.usage.disk.missing)!;
 
-/** Findings are drawn every few minutes, and soon after the start for the first time. */
-async function found(demo: Server) {
+/** Waits for the first findings, which are computed soon after the start and then every few minutes. */
+async function findings(demo: Server) {
   const total = async () => (await json<{ matching: number }>(demo, "/api/insights")).matching;
   await expect.poll(total, { timeout: 150_000, message: "the first findings" }).toBeGreaterThan(0);
 }
@@ -20,7 +20,7 @@ for (const scripted of [true, false]) {
   test.describe(scripted ? "with JavaScript" : "without JavaScript", () => {
     test.use({ javaScriptEnabled: scripted });
 
-    test("three charts tell the last hour, and links lead to longer spans", async ({ page, demo }) => {
+    test("three charts show the last hour, and links lead to longer spans", async ({ page, demo }) => {
       const vm = await measured(demo);
       await page.goto(address(vm));
       for (const name of CHARTS) {
@@ -34,11 +34,11 @@ for (const scripted of [true, false]) {
       await expect(chart(page, "Memory").getByRole("img")).toHaveAttribute("aria-label", /Last 24 hours/);
     });
 
-    test("a month is there, or why it is not", async ({ page, demo }) => {
+    test("a month is drawn, or the page says why it is incomplete", async ({ page, demo }) => {
       await page.goto(`${address(await measured(demo))}?span=30d`);
       await expect(page.locator(".charts")).toBeVisible();
       const line = await chart(page, "CPU").locator("path.line").getAttribute("d");
-      if (!line) await expect(page.locator(".lacks")).toContainText(/prometheus/i);
+      if (!line) await expect(page.locator(".incomplete")).toContainText(/prometheus/i);
     });
 
     test("an unknown span is a page with status 400", async ({ page, demo }) => {
@@ -47,19 +47,19 @@ for (const scripted of [true, false]) {
       await expect(page.getByRole("main")).toContainText("span");
     });
 
-    test("a card has the last hour of each figure, for the eye alone", async ({ page, demo }) => {
+    test("a card has a sparkline for each figure, hidden from screen readers", async ({ page, demo }) => {
       test.setTimeout(120_000);
       const vm = await measured(demo);
-      // A line needs a second sample, and a page without a script stays as it came.
+      // A sparkline needs two samples, and a page without scripts does not update.
       await expect(async () => {
         await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
         await expect(card(page, vm).locator("svg.spark[aria-hidden=true]")).toHaveCount(3, { timeout: 1_000 });
       }).toPass({ timeout: 90_000 });
     });
 
-    test("insights are counted, and each count leads to its findings", async ({ page, demo }) => {
+    test("a count of findings links to these findings", async ({ page, demo }) => {
       test.setTimeout(200_000);
-      await found(demo);
+      await findings(demo);
       await page.goto("/insights");
       const counts = page.getByRole("list", { name: "Findings by kind" }).getByRole("link");
       await expect(counts).toHaveCount(4);
@@ -74,9 +74,9 @@ for (const scripted of [true, false]) {
       }
     });
 
-    test("a column's head sorts, a second time the other way", async ({ page, demo }) => {
+    test("a column heading sorts, and a second click reverses the order", async ({ page, demo }) => {
       test.setTimeout(200_000);
-      await found(demo);
+      await findings(demo);
       await page.goto("/insights");
       const head = page.getByRole("columnheader", { name: "VM" });
       await head.getByRole("link").click();
@@ -92,7 +92,7 @@ for (const scripted of [true, false]) {
   });
 }
 
-test("the pointer reads one moment out of all charts, and leaving goes back to the newest", async ({ page, demo }) => {
+test("the pointer reads the same time in all charts, and leaving returns to the newest sample", async ({ page, demo }) => {
   await open(page, address(await measured(demo)));
   await cursor(page, "Memory").hover({ position: { x: 30, y: 40 } });
   const [moment] = (await cursor(page, "Memory").getAttribute("aria-valuetext"))!.split(" UTC");
@@ -102,7 +102,7 @@ test("the pointer reads one moment out of all charts, and leaving goes back to t
   await expect.poll(() => readouts(page)).not.toEqual(early);
 });
 
-test("the keyboard walks a chart, point by point, and tells time and value", async ({ page, demo }) => {
+test("the keyboard moves the cursor point by point", async ({ page, demo }) => {
   await open(page, address(await measured(demo)));
   const cpu = cursor(page, "CPU");
   await cpu.focus();
@@ -115,10 +115,10 @@ test("the keyboard walks a chart, point by point, and tells time and value", asy
   await expect(cpu).toHaveValue(String(last));
   await page.keyboard.press("ArrowLeft");
   await expect(cpu).toHaveAttribute("aria-valuetext", /^\d\d:\d\d:\d\d UTC: ([\d.]+ %|no sample)$/);
-  await expect(chart(page, "CPU").locator("path.needle")).toHaveAttribute("d", new RegExp(`^M${last - 1} 0V`));
+  await expect(chart(page, "CPU").locator("path.cursor")).toHaveAttribute("d", new RegExp(`^M${last - 1} 0V`));
 });
 
-test("another span comes without a reload, and Back brings the first again", async ({ page, demo }) => {
+test("another span needs no page load, and Back returns to the first", async ({ page, demo }) => {
   await open(page, address(await measured(demo)));
   await page.evaluate(() => Object.assign(window, { marked: true }));
   await spans(page).getByRole("link", { name: "7 d" }).click();

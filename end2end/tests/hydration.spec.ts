@@ -1,18 +1,18 @@
-// WebAssembly takes over what the server rendered, and keeps it: no node is made again, nothing is said on the console.
+// Hydration keeps the nodes that the server rendered, without a message on the console.
 import { address, cards, expect, hydrated, open, test, vms } from "./fixtures";
 
 const MARK = "marked";
 const mark = (nodes: Element[], key: string) => nodes.forEach((node) => ((node as unknown as Record<string, boolean>)[key] = true));
 const marked = (nodes: Element[], key: string) => nodes.filter((node) => (node as unknown as Record<string, boolean>)[key]).length;
 
-test("the server's nodes stay, on every page", async ({ page, demo }) => {
+test("hydration keeps the server's nodes on every page", async ({ page, demo }) => {
   const vm = (await vms(demo)).find((vm) => vm.metrics)!;
   for (const path of ["/", "/?page=2&sort=memory", address(vm), `${address(vm)}?span=24h`, "/insights", "/sources"]) {
-    // The script is held back until the server's nodes are marked.
+    // Holds the script back until the server's nodes are marked.
     let release = () => {};
     const held = new Promise<void>((resolve) => { release = resolve; });
     await page.route(/\/pkg\/.*\.wasm/, async (route) => { await held; await route.continue(); });
-    // Nor does anything change meanwhile: a guest that begins to migrate has nodes of its own.
+    // Without events, since a change such as a migration would add nodes.
     await page.route(/\/api\/events/, () => {});
     await page.goto(path, { waitUntil: "commit" });
     await page.waitForLoadState("domcontentloaded");
@@ -26,7 +26,7 @@ test("the server's nodes stay, on every page", async ({ page, demo }) => {
   }
 });
 
-test("links and the form change the page without loading it again", async ({ page }) => {
+test("links and the form change the page without a page load", async ({ page }) => {
   await open(page, "/");
   await page.evaluate((key) => Object.assign(window, { [key]: true }), MARK);
   const pager = page.getByRole("navigation", { name: "Result pages" });
@@ -46,7 +46,7 @@ test("links and the form change the page without loading it again", async ({ pag
   expect(await page.evaluate((key) => key in window, MARK)).toBe(true);
 });
 
-test("code of other pages comes when it is needed", async ({ page, demo }) => {
+test("the code of other pages is fetched on demand", async ({ page, demo }) => {
   const wasm: string[] = [];
   page.on("request", (request) => { if (request.url().endsWith(".wasm")) wasm.push(request.url()); });
   await open(page, "/");
@@ -57,14 +57,14 @@ test("code of other pages comes when it is needed", async ({ page, demo }) => {
   await hydrated(page);
 });
 
-test("after an address with a bad query, the browser's half still takes over", async ({ page, faults }) => {
+test("a page with an invalid query is hydrated", async ({ page, faults }) => {
   await page.goto("/?page=x");
   await page.getByRole("banner").getByRole("link", { name: /home/ }).click();
   await expect(cards(page)).toHaveCount(50);
   await hydrated(page);
 });
 
-test("assets are cached for ever under their content's name, and come compressed", async ({ page }) => {
+test("assets are compressed and cached without expiry", async ({ page }) => {
   const files: Record<string, string>[] = [];
   page.on("response", (response) => { if (response.url().includes("/pkg/")) files.push(response.headers()); });
   await open(page, "/");

@@ -1,10 +1,10 @@
-// English and Chinese: chosen by the browser's wish, the link in the bar or the address, with and without JavaScript.
+// English and Chinese, chosen by the browser's preference, the link in the top bar or the address.
 import type { Page } from "@playwright/test";
 import { address, cards, expect, json, test, vms, type Server } from "./fixtures";
 
 type Source = { error: string };
 
-// Words that are the same in Chinese: names of things, units, codes and commands.
+// Words that Chinese pages share with English ones: names, units, codes and commands.
 const TERMS = new Set((
   "wukong dashboard CPU vCPU Wukong KubeVirt VirtualMachine VirtualMachineInstance Launcher launcher Pod Pods PVC API UTC MAC " +
   "kubelet prometheus Prometheus longhorn Longhorn ceph Ceph RBD guest agent kubectl working set watch list get read query " +
@@ -14,8 +14,8 @@ const TERMS = new Set((
 const bar = (page: Page) => page.getByRole("banner");
 const languages = (page: Page) => bar(page).getByRole("navigation", { name: /Language|语言/ });
 
-/** What people read on a page, without commands, code and what sources said in their own words. */
-const said = (page: Page) => page.evaluate(() => {
+/** The visible and spoken texts of a page, without commands, code and messages of sources. */
+const texts = (page: Page) => page.evaluate(() => {
   const copy = document.body.cloneNode(true) as HTMLElement;
   copy.querySelectorAll("script, style, code, pre, .fix").forEach((element) => element.remove());
   const spoken = ["title", "aria-label", "aria-valuetext", "placeholder", "data-th"].flatMap((name) =>
@@ -26,31 +26,31 @@ const said = (page: Page) => page.evaluate(() => {
   return [...texts, ...spoken];
 });
 
-/** Names of the cluster, its own too, and the words of its sources. */
-async function foreign(demo: Server): Promise<string> {
+/** Names from the cluster, and messages of its sources. */
+async function clusterNames(demo: Server): Promise<string> {
   const sources = await json<Source[]>(demo, "/api/sources");
   return ["demo", ...values(await vms(demo)), ...sources.map((source) => source.error)].join(" ");
 }
 
-/** The strings in an answer, without those that are the program's own words. */
+/** The strings in an answer of the API, without the program's own texts. */
 function values(json: unknown): string[] {
   if (typeof json === "string") return [json];
   if (typeof json !== "object" || json === null) return [];
   return Object.entries(json).flatMap(([key, value]) => ["text", "reason", "fix"].includes(key) ? [] : values(value));
 }
 
-async function leftOvers(page: Page, demo: Server): Promise<string[]> {
-  const known = await foreign(demo);
-  const words = (await said(page)).flatMap((text) => known.includes(text.trim()) ? [] : text.split(/[^A-Za-z0-9_.:/@-]+/));
+async function englishWords(page: Page, demo: Server): Promise<string[]> {
+  const known = await clusterNames(demo);
+  const words = (await texts(page)).flatMap((text) => known.includes(text.trim()) ? [] : text.split(/[^A-Za-z0-9_.:/@-]+/));
   return [...new Set(words.filter((word) => /^[A-Za-z]{3,}$/.test(word) && !TERMS.has(word) && !known.includes(word)))];
 }
 
 for (const javaScriptEnabled of [true, false]) {
   test.describe(`a browser that prefers Chinese, ${javaScriptEnabled ? "with" : "without"} JavaScript`, () => {
-    // Without a script what is preloaded for it is never used, which Chromium minds on a slow machine.
-    test.use({ locale: "zh-CN", javaScriptEnabled, troubled: !javaScriptEnabled });
+    // Without scripts, preloaded files are not used, which Chromium reports on slow machines.
+    test.use({ locale: "zh-CN", javaScriptEnabled, allowFaults: !javaScriptEnabled });
 
-    test("has every page in Chinese, and no English left on it", async ({ page, demo }) => {
+    test("has Chinese pages without English words", async ({ page, demo }) => {
       const all = await vms(demo);
       const unknown = all.find((vm) => vm.status === "Running" && vm.usage.disk.missing) ?? all[0];
       for (const [path, words] of [
@@ -61,14 +61,14 @@ for (const javaScriptEnabled of [true, false]) {
         await expect(page.locator("html")).toHaveAttribute("lang", "zh-CN");
         await expect(page.getByRole("main")).toContainText(words);
         if (javaScriptEnabled) await expect(bar(page).getByRole("status")).toHaveText("实时");
-        if (javaScriptEnabled) expect(await leftOvers(page, demo), path).toEqual([]);
+        if (javaScriptEnabled) expect(await englishWords(page, demo), path).toEqual([]);
       }
       if (!javaScriptEnabled) return;
       await page.goto("/?lang=en");
-      expect((await leftOvers(page, demo)).length, "the scan finds English where there is some").toBeGreaterThan(10);
+      expect((await englishWords(page, demo)).length, "the scan finds English words on an English page").toBeGreaterThan(10);
     });
 
-    test("changes to English and back on the same view, and is remembered", async ({ page }) => {
+    test("switches to English and back on the same view, and remembers it", async ({ page }) => {
       await page.goto("/?q=a&sort=cpu");
       const shown = await cards(page).count();
       await languages(page).getByRole("link", { name: "EN", exact: true }).click();
@@ -91,7 +91,7 @@ for (const javaScriptEnabled of [true, false]) {
 test.describe("a page with JavaScript", () => {
   test.use({ locale: "zh-CN" });
 
-  test("downloads the words of its language alone, once", async ({ page }) => {
+  test("downloads only the texts of its language, once", async ({ page }) => {
     const words: string[] = [];
     page.on("request", (request) => { if (request.url().endsWith(".txt")) words.push(request.url().split("/").pop()!); });
     await page.goto("/");
@@ -101,7 +101,7 @@ test.describe("a page with JavaScript", () => {
     expect(words).toEqual(["zh-CN.txt", "zh-CN.later.txt"]);
   });
 
-  test("keeps the language while it moves from page to page and lives on", async ({ page }) => {
+  test("keeps the language after navigation and updates", async ({ page }) => {
     await page.goto("/");
     await expect(bar(page).getByRole("status")).toHaveText("实时");
     const age = bar(page).getByText(/秒前/);

@@ -1,11 +1,11 @@
-// What keeps a page fresh: one stream of changes for as long as somebody looks, and questions where there is none.
+// Updates: one event stream while the page is visible, and polling if there is no stream.
 import type { Page, Request } from "@playwright/test";
 import { startProgram } from "../program.mjs";
 import { address, cards, expect, freshness, hydrated, PROGRAM, settled, test, vms } from "./fixtures";
 
 const FAST = ["--metrics-interval", "2s", "--disk-interval", "2s"];
 
-/** A server of its own for each test, whose figures change every two seconds. */
+/** A server for each test, whose figures change every two seconds. */
 const fast = test.extend<{ server: Awaited<ReturnType<typeof startProgram>> }>({
   server: async ({}, use) => {
     const server = await startProgram(PROGRAM, ["demo", ...FAST]);
@@ -15,16 +15,16 @@ const fast = test.extend<{ server: Awaited<ReturnType<typeof startProgram>> }>({
   },
 });
 
-/** The streams that are open, and the questions that were asked. */
+/** Counts open streams and polls. */
 function watch(page: Page) {
-  const seen = { open: new Set<Request>(), opened: [] as string[], questions: 0 };
+  const seen = { open: new Set<Request>(), opened: [] as string[], polls: 0 };
   page.on("request", (request) => {
     if (request.url().includes("/api/events")) {
       seen.open.add(request);
       seen.opened.push(request.url());
     }
-    // A VM's past has no stream.
-    if (/\/fn\/(?!history)/.test(request.url())) seen.questions += 1;
+    // The history of a VM has no stream.
+    if (/\/fn\/(?!history)/.test(request.url())) seen.polls += 1;
   });
   for (const end of ["requestfinished", "requestfailed"] as const) page.on(end as "requestfailed", (request) => seen.open.delete(request));
   return seen;
@@ -33,7 +33,7 @@ function watch(page: Page) {
 const figures = (page: Page) =>
   cards(page).getByRole("meter").evaluateAll((meters) => meters.map((meter) => meter.getAttribute("aria-valuetext")).join());
 
-fast("changes come by one stream, nothing is asked, and cards stay what they are", async ({ page, server }) => {
+fast("changes arrive by one stream without polling, and cards keep their elements", async ({ page, server }) => {
   const seen = watch(page);
   await page.goto(server.url);
   await hydrated(page);
@@ -43,15 +43,15 @@ fast("changes come by one stream, nothing is asked, and cards stay what they are
   await expect.poll(() => figures(page), { timeout: 20_000 }).not.toBe(before);
   const kept = await cards(page).evaluateAll((nodes) => nodes.filter((node) => (node as unknown as Record<string, boolean>).kept).length);
   expect(kept).toBe(50);
-  expect(seen.questions).toBe(0);
+  expect(seen.polls).toBe(0);
   expect(seen.opened).toHaveLength(1);
 });
 
-fast("a change reaches the text and the bars that differ, and no other card", async ({ page, server }) => {
+fast("a change replaces no element of a card", async ({ page, server }) => {
   await page.goto(server.url);
   await hydrated(page);
-  await page.waitForTimeout(3_000); // the first whole state has been taken in
-  // Nothing is put in or taken out under a card that has all its figures: words and attributes change in place.
+  await page.waitForTimeout(3_000); // the first whole state has been applied
+  // In a card with all figures, only texts and attributes change: no node is added or removed.
   const moved = await page.evaluate(async () => {
     let moved = 0, changed = 0;
     const observer = new MutationObserver((records) => {
@@ -69,13 +69,13 @@ fast("a change reaches the text and the bars that differ, and no other card", as
   expect(moved.changed).toBeGreaterThan(0);
 });
 
-fast("a hidden tab closes its stream; seen again, it goes on where it was", async ({ page, server }) => {
+fast("a hidden tab closes its stream and continues it when shown", async ({ page, server }) => {
   const seen = watch(page);
   await page.goto(server.url);
   await hydrated(page);
   await expect.poll(() => seen.open.size).toBe(1);
   const first = await figures(page);
-  await expect.poll(() => figures(page), { timeout: 20_000 }).not.toBe(first); // an event has come
+  await expect.poll(() => figures(page), { timeout: 20_000 }).not.toBe(first); // an event has arrived
   await show(page, false);
   await expect.poll(() => seen.open.size).toBe(0);
   await page.waitForTimeout(3_000);
@@ -85,52 +85,52 @@ fast("a hidden tab closes its stream; seen again, it goes on where it was", asyn
   expect(seen.opened.at(-1)).toMatch(/last=[0-9a-f]{8}-\d+/);
   const before = await figures(page);
   await expect.poll(() => figures(page), { timeout: 20_000 }).not.toBe(before);
-  expect(seen.questions).toBe(0);
+  expect(seen.polls).toBe(0);
 });
 
-fast("another view is another stream, and the one before it is closed", async ({ page, server }) => {
+fast("each view has its own stream, and the previous one is closed", async ({ page, server }) => {
   const seen = watch(page);
   const vm = (await vms(server)).find((vm) => vm.metrics)!;
   await page.goto(server.url);
   await hydrated(page);
-  const one = (part: string) => expect.poll(() => [...seen.open].map((request) => request.url())).toEqual([expect.stringContaining(part)]);
-  await one("format=postcard");
+  const onlyStream = (part: string) => expect.poll(() => [...seen.open].map((request) => request.url())).toEqual([expect.stringContaining(part)]);
+  await onlyStream("format=postcard");
   await page.goto(`${server.url}/?q=${vm.name}`);
   await hydrated(page);
   await page.locator(`a[href="${address(vm)}"]`).first().click();
   await expect(page.getByRole("navigation", { name: "Breadcrumb" })).toBeVisible();
-  await one(`vm=${vm.namespace}/${vm.name}`);
+  await onlyStream(`vm=${vm.namespace}/${vm.name}`);
   await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Sources" }).click();
   await expect(page.getByRole("table", { name: "Sources" })).toBeVisible();
-  await one("only=sources");
+  await onlyStream("only=sources");
   for (const _ of [1, 2]) await page.goBack();
   await expect(cards(page).first()).toBeVisible();
-  await one(`q=${vm.name}`);
-  expect(seen.questions).toBe(0);
+  await onlyStream(`q=${vm.name}`);
+  expect(seen.polls).toBe(0);
 });
 
 fast.describe(() => {
-  fast.use({ troubled: true });
+  fast.use({ allowFaults: true });
 
-  fast("a page that outlived its server's build loads itself anew", async ({ page, server }) => {
+  fast("a page reloads when the server is of another build", async ({ page, server }) => {
     await page.goto(server.url);
     await hydrated(page);
     await page.evaluate(() => Object.assign(window, { old: true }));
-    // What a server of another build answers to this page.
+    // The answer of a server of another build.
     await page.route(/\/at\/[0-9a-f]{16}\/en\//, (route) => route.fulfill({ status: 409, body: "\u0002" }));
-    const again = page.waitForEvent("load", { timeout: 20_000 });
-    const asked = Date.now();
+    const reloaded = page.waitForEvent("load", { timeout: 20_000 });
+    const start = Date.now();
     await show(page, false);
     await show(page, true);
-    await again;
-    expect(Date.now() - asked, "two builds behind one Service send no page round and round").toBeGreaterThan(1_900);
+    await reloaded;
+    expect(Date.now() - start, "the reload waits, so that two builds behind one Service cause no loop").toBeGreaterThan(1_900);
     await page.unroute(/\/at\/[0-9a-f]{16}\/en\//);
     await hydrated(page);
     expect(await page.evaluate(() => "old" in window)).toBe(false);
     await expect(freshness(page)).toHaveText(/^live$/i, { timeout: 15_000 });
   });
 
-  fast("a server that comes back is caught up with by the stream", async ({ page }) => {
+  fast("the stream continues after a restart of the server", async ({ page }) => {
     const seen = watch(page);
     const first = await startProgram(PROGRAM, ["demo", ...FAST]);
     await settled(first);
@@ -141,7 +141,7 @@ fast.describe(() => {
     await expect(freshness(page)).toHaveText(/reconnecting/i, { timeout: 10_000 });
     const age = page.getByRole("banner").locator(".live span").last();
     const before = await age.textContent();
-    await expect.poll(() => age.textContent(), { message: "ages go on" }).not.toBe(before);
+    await expect.poll(() => age.textContent(), { message: "ages continue to grow" }).not.toBe(before);
     const second = await startProgram(PROGRAM, ["demo", ...FAST], { port: first.port });
     await expect(freshness(page)).toHaveText(/^live$/i, { timeout: 15_000 });
     await expect.poll(() => seen.open.size, { timeout: 15_000 }).toBe(1);
@@ -152,11 +152,11 @@ fast.describe(() => {
     ["refused", { status: 503, body: "" }],
     ["held back", null],
   ] as const) {
-    fast(`where streams are ${how}, the page asks instead`, async ({ page, server }) => {
+    fast(`the page polls when streams are ${how}`, async ({ page, server }) => {
       await page.route(/\/api\/events/, (route) => answer && route.fulfill(answer));
       const seen = watch(page);
       await page.goto(server.url);
-      await expect.poll(() => seen.questions, { timeout: 20_000 }).toBeGreaterThan(1);
+      await expect.poll(() => seen.polls, { timeout: 20_000 }).toBeGreaterThan(1);
       await expect(freshness(page)).toHaveText(/^live$/i);
       const before = await figures(page);
       await expect.poll(() => figures(page), { timeout: 30_000 }).not.toBe(before);
@@ -165,7 +165,7 @@ fast.describe(() => {
   }
 });
 
-/** What the browser does when a tab is covered or seen again. */
+/** Simulates that the tab is hidden or shown. */
 async function show(page: Page, visible: boolean) {
   await page.evaluate((visible) => {
     Object.defineProperty(document, "hidden", { value: !visible, configurable: true });

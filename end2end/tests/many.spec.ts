@@ -1,4 +1,4 @@
-// 10,000 VMs on 500 nodes: the same pages say what they say, and hold no more than a page of them.
+// 10,000 VMs on 500 nodes: the checks of every page.
 import { demoOf, everywhere } from "./everywhere";
 
 everywhere(demoOf("--vms", "10000", "--nodes", "500"));

@@ -1,4 +1,4 @@
-// The map: a square for each VM, names when somebody points, the same filters as the list; nodes and namespaces.
+// The map of VMs, and the pages of nodes and namespaces.
 import { expect, json, open, test, vms, type Vm } from "./fixtures";
 
 type Groups = { groups: { name: string | null; total: number; node?: { cpu: { percent: number | null } } }[]; top: { cpu: { name: string }[] } };
@@ -6,7 +6,7 @@ type Groups = { groups: { name: string | null; total: number; node?: { cpu: { pe
 const squares = (paths: Element[]) => paths.reduce((sum, path) => sum + (path.getAttribute("d")?.match(/M/g)?.length ?? 0), 0);
 const cells = (page: import("@playwright/test").Page) => page.locator(".map .squares path");
 
-test("every VM is a square, in the group of its node", async ({ page, demo }) => {
+test("every VM is a square in the group of its node", async ({ page, demo }) => {
   const all = await vms(demo);
   await page.goto("/?view=map");
   expect(await cells(page).evaluateAll(squares)).toBe(all.length);
@@ -15,9 +15,9 @@ test("every VM is a square, in the group of its node", async ({ page, demo }) =>
   await expect(page.locator(".map")).not.toContainText(all[0].name);
 });
 
-test("a group leads to its VMs in a table, and says how many need attention", async ({ page, demo }) => {
+test("a group links to the table of its VMs and counts those that need attention", async ({ page, demo }) => {
   const all = await vms(demo);
-  // The demo's dead node: nobody knows its disks.
+  // The demo has a dead node, whose disks are unknown.
   const node = all.find((vm) => vm.status === "Running" && ["timed-out", "unreachable"].includes(vm.usage.disk.missing?.reason ?? ""))!.nodeName;
   await page.goto("/?view=map");
   const group = page.locator(".map section").filter({ has: page.getByRole("heading", { name: node }) });
@@ -44,7 +44,7 @@ test("colour, grouping and filters are in the address", async ({ page, demo }) =
   expect(await cells(page).evaluateAll(squares)).toBe(all.filter((vm) => vm.namespace === namespace).length);
 });
 
-test("nodes say how far they are overcommitted, namespaces what they were given", async ({ page, demo }) => {
+test("nodes show their overcommitment, namespaces their allocation", async ({ page, demo }) => {
   const groups = await json<Groups>(demo, "/api/groups?by=node");
   await page.goto("/groups");
   const table = page.getByRole("table", { name: "Nodes" });
@@ -63,27 +63,27 @@ test.describe("with a script", { tag: "@script" }, () => {
     .filter((vm) => vm.nodeName === node)
     .sort((a, b) => (a.namespace === b.namespace ? (a.name < b.name ? -1 : 1) : a.namespace < b.namespace ? -1 : 1));
 
-  test("the mouse is told who it is, names are asked for once a group, a click opens the VM", async ({ page, demo }) => {
-    const asked: string[] = [];
-    page.on("request", (request) => { if (request.url().includes("/fn/map-names")) asked.push(request.url()); });
+  test("the pointer shows the VM's name, names are fetched once per group, and a click opens the VM", async ({ page, demo }) => {
+    const requests: string[] = [];
+    page.on("request", (request) => { if (request.url().includes("/fn/map-names")) requests.push(request.url()); });
     const all = await vms(demo);
     await open(page, "/?view=map");
     const heading = await page.locator(".map section h3 a").first().innerText();
     const group = inGroup(all, heading);
     const block = page.locator(".map section").first().locator(".block").first();
-    const tip = page.locator(".map .here");
+    const tip = page.locator(".map .selected");
     await block.hover({ position: { x: 10, y: 10 } });
     await expect(tip).toContainText(group[0].name);
     await expect(tip).toContainText(group[0].namespace);
     await block.hover({ position: { x: 34, y: 10 } });
     await expect(tip).toContainText(group[1].name);
     await expect(tip).toContainText(/CPU|stopped|error|pending/);
-    expect(asked.length).toBeLessThanOrEqual(2); // once, and once more should a square have changed meanwhile
+    expect(requests.length).toBeLessThanOrEqual(2); // a second time if a square has changed meanwhile
     await block.click({ position: { x: 34, y: 10 } });
     await expect(page).toHaveURL(new RegExp(`/vms/${group[1].namespace}/${group[1].name}`));
   });
 
-  test("one tab stop a group; arrows walk, Enter opens", async ({ page, demo }) => {
+  test("each group is one tab stop; arrow keys select a VM, Enter opens it", async ({ page, demo }) => {
     const all = await vms(demo);
     await open(page, "/?view=map");
     const first = page.locator(".map section").first();
@@ -106,7 +106,7 @@ test.describe("with a script", { tag: "@script" }, () => {
     await expect(page.getByRole("heading", { level: 1 })).toHaveText(group[group.length - 1].name);
   });
 
-  test("the switch brings the map and its code, and goes back to the cards", async ({ page }) => {
+  test("the view switch fetches the map's code, and returns to the cards", async ({ page }) => {
     await open(page, "/");
     await page.getByRole("button", { name: "Map" }).click();
     await expect(page.locator(".map section").first()).toBeVisible();
@@ -115,11 +115,11 @@ test.describe("with a script", { tag: "@script" }, () => {
     await expect(page.locator(".map")).toHaveCount(0);
   });
 
-  test("what the server drew is taken over as it stands", async ({ page }) => {
+  test("hydration of the map keeps the server's nodes", async ({ page }) => {
     let release = () => {};
     const held = new Promise<void>((resolve) => { release = resolve; });
     await page.route(/\/pkg\/.*\.wasm/, async (route) => { await held; await route.continue(); });
-    await page.route(/\/api\/events/, () => {}); // nor does anything change meanwhile
+    await page.route(/\/api\/events/, () => {}); // without events nothing changes meanwhile
     await page.goto("/?view=map", { waitUntil: "commit" });
     await page.waitForLoadState("domcontentloaded");
     const drawn = page.locator(".map section, .map path");

@@ -1,12 +1,12 @@
-// The same pages on a real control plane: end2end/cluster/with-cluster.sh gives the address in BASE_URL.
+// The pages on a real control plane. end2end/cluster/with-cluster.sh sets BASE_URL to the server.
 import { address, card, cards, expect, freshness, json, open, test, vms } from "./fixtures";
 
-test("every VM of the cluster is a card with the API's figures, and stays fresh", async ({ page, demo }) => {
+test("every VM is a card, and the page stays live", async ({ page, demo }) => {
   const all = await vms(demo);
   const cdp = await page.context().newCDPSession(page);
   await cdp.send("Network.enable");
   let changes = 0;
-  // What is longer than a sign of life is the list, and then what became of it.
+  // Messages longer than a keep-alive carry the list and its changes.
   cdp.on("Network.eventSourceMessageReceived", ({ data }) => { if (data.length > 1) changes += 1; });
   await open(page, "/");
   await expect(cards(page)).toHaveCount(Math.min(all.length, 50));
@@ -23,7 +23,7 @@ test("every VM of the cluster is a card with the API's figures, and stays fresh"
   await expect(freshness(page)).toHaveText(/^live$/i);
 });
 
-test("the totals are the API's", async ({ page, demo }) => {
+test("the totals equal those of the API", async ({ page, demo }) => {
   const stats = await json<{ total: number; totalMemory: string }>(demo, "/api/stats");
   await open(page, "/");
   await expect(page.getByRole("link", { name: /^Total/ })).toContainText(String(stats.total));
@@ -31,7 +31,7 @@ test("the totals are the API's", async ({ page, demo }) => {
   expect(lead.replaceAll(",", "")).toContain(stats.totalMemory.replace(/Gi$/, ""));
 });
 
-test("a VM's page and the sources, by way of the links", async ({ page, demo }) => {
+test("links lead to a VM's page and to the sources", async ({ page, demo }) => {
   const vm = (await vms(demo)).find((vm) => vm.metrics)!;
   await open(page, "/");
   await card(page, vm).getByRole("heading").getByRole("link").click();

@@ -1,5 +1,5 @@
-// The browser is told to trust this page's own files and nothing else. (Every spec fails on a refused script or a
-// request to somebody else: see the guard in fixtures.ts.)
+// The content security policy and escaping. (The guard in fixtures.ts fails every spec on a refused script or a request
+// to another site.)
 import { address, card, expect, hydrated, open, test, vms } from "./fixtures";
 
 test("the policy allows no inline script or style and no eval", async ({ page }) => {
@@ -14,7 +14,7 @@ test("the policy allows no inline script or style and no eval", async ({ page })
   expect(headers["referrer-policy"]).toBeTruthy();
 });
 
-test("each page has a nonce of its own, which the policy names", async ({ page, request }) => {
+test("each page has its own nonce, which the policy names", async ({ page, request }) => {
   const nonce = (text: string) => /'nonce-([^']+)'/.exec(text)?.[1];
   const [first, second] = await Promise.all([request.get("/"), request.get("/")]);
   expect(nonce(first.headers()["content-security-policy"])).not.toBe(nonce(second.headers()["content-security-policy"]));
@@ -30,21 +30,21 @@ test("an injected script does not run", async ({ page, faults }) => {
   });
   expect(ran).toBe(false);
   expect(faults.join()).toContain("Content Security Policy");
-  faults.length = 0; // the refusal was wanted
+  faults.length = 0; // the refusal is expected
 });
 
 for (const method of ["post", "put", "delete", "patch"] as const) {
-  test(`${method} is not answered, pages and functions are GET`, async ({ request }) => {
+  test(`${method} is refused`, async ({ request }) => {
     for (const path of ["/", "/api/vms", "/fn/home", "/sources"]) {
       expect([404, 405], path).toContain((await request[method](path)).status());
     }
   });
 }
 
-// Ends the title, and has a browser that follows it load another page at once.
+// Closes the title, and would make the browser load another page.
 const EVIL = '</title><meta http-equiv=refresh content="0;url=https://evil.example"><x-evil>';
 
-test("markup in the path of an address leads nowhere", async ({ page, demo }) => {
+test("markup in the path is escaped", async ({ page, demo }) => {
   const path = `/vms/a/${encodeURIComponent(EVIL)}`;
   const response = await page.goto(path, { waitUntil: "networkidle" });
   expect(response!.status()).toBe(404);
@@ -53,17 +53,17 @@ test("markup in the path of an address leads nowhere", async ({ page, demo }) =>
   expect(page.url()).toBe(demo.url + path);
 });
 
-test("markup in a parameter is the text that was looked for", async ({ page }) => {
+test("markup in a parameter is escaped", async ({ page }) => {
   await open(page, `/?q=${encodeURIComponent(EVIL)}`);
   await expect(page.getByRole("main").getByRole("searchbox")).toHaveValue(EVIL);
   await expect(page.locator("meta[http-equiv], x-evil")).toHaveCount(0);
   await expect(page).toHaveTitle(/wukong-dashboard/);
 });
 
-test("a title is the text of the page, whoever writes it", async ({ page, demo }) => {
+test("a title is plain text on server and browser", async ({ page, demo }) => {
   const [vm] = await vms(demo);
   const title = `${vm.name} · ${vm.namespace} · wukong-dashboard`;
-  // As the server wrote it, then as the browser's half does, also after a move to the page.
+  // First the server's title, then the browser's, then the title after navigation.
   await page.goto(address(vm), { waitUntil: "commit" });
   await expect(page).toHaveTitle(title);
   await hydrated(page);
@@ -80,7 +80,7 @@ test("an address is decoded once, by the server and by the browser", async ({ pa
     await expect(field).toHaveValue(text);
     await hydrated(page);
     await expect(field).toHaveValue(text);
-    // A move within the page, which the browser's half reads by itself.
+    // Navigation within the page, where the browser half decodes the address.
     await page.getByRole("main").getByRole("button", { name: "Table", exact: true }).click();
     await expect(page).toHaveURL(/view=table/);
     await expect(field).toHaveValue(text);

@@ -1,4 +1,4 @@
-// Light and dark: the system's choice until a person makes one, which is then kept.
+// Light and dark theme: the system's choice, or the one that was chosen and stored.
 import { expect, open, test } from "./fixtures";
 import type { Page } from "@playwright/test";
 
@@ -13,7 +13,7 @@ for (const scheme of ["light", "dark"] as const) {
   test.describe(`a system in ${scheme}`, () => {
     test.use({ colorScheme: scheme });
 
-    test("is followed, and can be overruled for good", async ({ page }) => {
+    test("is followed until another theme is chosen, which is remembered", async ({ page }) => {
       const isDark = async () => await brightness(page) < 128;
       await open(page, "/");
       expect(await isDark()).toBe(scheme === "dark");

@@ -66,7 +66,7 @@ impl Live {
     }
 
     /// Notes that the server does not answer.
-    pub fn lost(self) {
+    pub fn set_lost(self) {
         self.set_link(Link::Lost);
     }
 
@@ -116,12 +116,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_live_only_while_the_cluster_speaks_and_the_server_answers() {
+    fn a_page_is_live_while_cluster_and_server_answer() {
         let at = |link, last_seen, now| freshness(link, last_seen, 45_000, now);
         assert_eq!(at(Link::Live, Some(0), 45_000), Freshness::Live);
         assert_eq!(at(Link::Live, Some(0), 45_001), Freshness::Stale);
         assert_eq!(at(Link::Live, None, 0), Freshness::Starting);
         assert_eq!(at(Link::Lost, Some(0), 1), Freshness::Reconnecting);
-        assert_eq!(at(Link::Page, Some(0), 1), Freshness::Snapshot, "without a script nothing is live");
+        assert_eq!(at(Link::Page, Some(0), 1), Freshness::Snapshot, "without scripts a page is a snapshot");
     }
 }

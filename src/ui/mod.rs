@@ -6,15 +6,13 @@
 
 pub mod address;
 pub mod chart;
-pub mod codec;
 pub mod components;
 pub mod feed;
+pub mod lazy_page;
 pub mod live;
 pub mod map;
 pub mod pages;
-mod parts;
 pub mod ready;
-pub mod route;
 mod stream;
 pub mod words;
 

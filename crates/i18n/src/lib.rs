@@ -123,7 +123,7 @@ impl Render for Message {
     fn render(&self, lang: Lang) -> String {
         match self {
             Self::Raw(text) => text.clone(),
-            Self::Said(key, arguments) => {
+            Self::Template(key, arguments) => {
                 let arguments: Vec<String> = arguments.iter().map(|argument| argument.render(lang)).collect();
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 fill_in(text_in(lang, *key), &arguments)
@@ -213,8 +213,7 @@ mod table {
         fn fetch_later() -> Promise;
     }
 
-    /// Loads the page's table. Returns false if it is not that of this build: its lines would not match the
-    /// keys.
+    /// Loads the page's table. Returns false if it is of another build, whose lines would not match the keys.
     pub fn load(texts: String) -> bool {
         fill(&FIRST, texts, COUNTS[0])
     }
@@ -233,8 +232,12 @@ mod table {
     }
 
     fn fill(table: &Table, texts: String, count: usize) -> bool {
-        // Leaked only if the number of lines is right: a fetch that fails is repeated many times.
-        texts.split('\n').count() == count && table.set(texts.leak().split('\n').collect()).is_ok()
+        let complete = texts.split('\n').count() == count;
+        if complete {
+            // Leaked only if the texts are kept, so that repeated fetches do not fill the memory.
+            table.get_or_init(|| texts.leak().split('\n').collect());
+        }
+        complete
     }
 
     pub fn line(index: usize) -> &'static str {

@@ -71,20 +71,6 @@ pub struct VmChange {
 /// Identifies a row.
 pub type RowKey = (Kind, String, String);
 
-/// Which parts of the home page differ now. Only those are rendered again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
-    pub totals: bool,
-    pub sources: bool,
-    pub facets: bool,
-    /// Which rows there are, their order, or how many more match.
-    pub list: bool,
-    /// The rows whose content differs.
-    pub rows: Vec<RowKey>,
-    /// The whole view is a different one.
-    pub all: bool,
-}
-
 impl FrameChange {
     /// Applies the change. Returns `None` if it names a source that the frame does not have.
     fn apply(self, frame: &mut Frame) -> Option<()> {
@@ -106,31 +92,25 @@ impl VmSummary {
 }
 
 impl HomeView {
-    /// Applies the change and returns what differs. `None` if it does not fit this view: then only a whole
-    /// view helps.
-    pub fn apply(&mut self, change: HomeChange) -> Option<Changed> {
-        let mut changed = Changed { sources: !change.frame.sources.is_empty(), ..Changed::default() };
+    /// Applies the change. `None` if it does not fit this view: then only a whole view helps.
+    pub fn apply(&mut self, change: HomeChange) -> Option<()> {
         change.frame.apply(&mut self.frame)?;
         if let Some(totals) = change.totals {
             self.totals = totals;
-            changed.totals = true;
         }
         if let Some(Extent { matching, pages, page }) = change.extent {
             (self.matching, self.pages, self.query.page) = (matching, pages, page);
-            changed.list = true;
         }
         if let Some(slots) = change.rows {
-            changed.list |= slots.len() != self.vms.len();
-            (self.vms, self.sparks) = rows(&self.vms, &self.sparks, slots, &mut changed)?;
+            (self.vms, self.sparks) = rows(&self.vms, &self.sparks, slots)?;
         }
         if let Some(facets) = change.facets {
             self.facets = facets;
-            changed.facets = true;
         }
         if let Some(map) = change.map {
             self.map = map;
         }
-        Some(changed)
+        Some(())
     }
 }
 
@@ -139,21 +119,15 @@ fn rows(
     old: &[VmSummary],
     old_sparks: &[Sparklines],
     slots: Vec<Slot>,
-    changed: &mut Changed,
 ) -> Option<(Vec<VmSummary>, Vec<Sparklines>)> {
     let (mut rows, mut sparks) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
-    for (place, slot) in slots.into_iter().enumerate() {
+    for slot in slots {
         let (row, spark) = match slot {
-            Slot::Old(from) => {
-                let from = usize::from(from);
-                changed.list |= from != place;
-                (old.get(from)?.clone(), old_sparks.get(from).cloned())
+            Slot::Old(index) => {
+                let index = usize::from(index);
+                (old.get(index)?.clone(), old_sparks.get(index).cloned())
             }
-            Slot::New(row, spark) => {
-                changed.list |= old.get(place).is_none_or(|old| old.key() != row.key());
-                changed.rows.push(row.row_key());
-                (*row, spark)
-            }
+            Slot::New(row, spark) => (*row, spark),
         };
         rows.push(row);
         sparks.extend(spark);

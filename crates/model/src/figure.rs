@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_allocated_and_absurd_amounts_do_not_panic() {
+    fn extreme_amounts_do_not_panic() {
         assert_eq!(sample(Unit::Bytes, 7, 0).percent(), 0);
         let absurd = sample(Unit::Nanocores, u64::MAX, 1);
         assert_eq!(absurd.contract_percent(), 100);

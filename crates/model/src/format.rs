@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_for_the_eye() {
+    fn amounts_are_rounded_for_display() {
         assert_eq!(gi(5 << 30, 2), "5.00");
         assert_eq!(gi((1204 << 30) + (6 << 30) / 10, 1), "1,204.6");
         assert_eq!(vcpu(1_307_000_000), "1.31");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn moments() {
+    fn times_are_in_utc() {
         assert_eq!(utc_minute(1_772_615_520_000), "2026-03-04 09:12 UTC");
         assert_eq!(utc_minute(0), "1970-01-01 00:00 UTC");
         assert_eq!(utc_minute(951_825_600_000), "2000-02-29 12:00 UTC");

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_survives_its_own_address() {
+    fn a_query_is_read_back_from_its_address() {
         let query =
             parse(&[("by", "namespace"), ("sort", "Memory"), ("order", "asc"), ("page", "2")]).unwrap();
         assert_eq!(query.address(), "/groups?by=namespace&sort=memory&order=asc&page=2");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_names_its_field() {
+    fn an_invalid_value_names_its_parameter() {
         for (field, value) in [("by", "pod"), ("sort", "age"), ("order", "up"), ("page", "0")] {
             assert_eq!(parse(&[(field, value)]).unwrap_err().field, field, "{value}");
         }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_allocatable_is_no_overcommitment() {
+    fn without_an_allocatable_amount_there_is_no_percentage() {
         let share = |given, allocatable| Share { given, unreadable: 0, allocatable }.percent();
         assert_eq!(share(3, Some(2)), Some(150));
         assert_eq!(share(0, Some(2)), Some(0));

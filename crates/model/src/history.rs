@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics_are_of_what_is_known() {
+    fn statistics_ignore_gaps() {
         let series = |points: &[Point]| Series { start: 0, step: 1, points: points.to_vec() };
         assert_eq!(series(&[Point::GAP]).stats(), None);
         let mut points: Vec<Point> = (1..=100).map(|n| Point::from_tenths(n * 10)).collect();

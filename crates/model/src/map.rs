@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_is_a_byte_and_back() {
+    fn every_cell_has_its_own_byte() {
         let cells: Vec<Cell> = (0..=u8::MAX).map_while(Cell::from_byte).collect();
         assert_eq!(cells.len(), Cell::KINDS);
         for (byte, cell) in cells.iter().enumerate() {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_end_where_a_meter_turns_amber_and_red() {
+    fn steps_match_the_colours_of_meters() {
         for (used, want) in [
             (0, Cell::Step(0)),
             (199, Cell::Step(0)),

@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_begins_or_ends_markup_is_escaped() {
+    fn markup_characters_are_escaped() {
         assert_eq!(escape("</title>&\"'"), "&lt;/title&gt;&amp;&quot;&#39;");
         assert_eq!(escape("web · 商店"), "web · 商店");
     }

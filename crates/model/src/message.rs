@@ -15,7 +15,7 @@ pub enum Message {
     /// messages are of this kind.
     Raw(String),
     /// A text and its arguments, in the order of the placeholders' names.
-    Said(Key, Vec<Message>),
+    Template(Key, Vec<Message>),
     /// Several messages, one after another.
     List(Vec<Message>),
 }
@@ -24,7 +24,7 @@ impl Message {
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Raw(text) => text.is_empty(),
-            Self::Said(..) => false,
+            Self::Template(..) => false,
             Self::List(parts) => parts.is_empty(),
         }
     }
@@ -34,7 +34,7 @@ impl Message {
     pub fn text(&self) -> String {
         match self {
             Self::Raw(text) => text.clone(),
-            Self::Said(_, parts) | Self::List(parts) => {
+            Self::Template(_, parts) | Self::List(parts) => {
                 debug_assert!(false, "this message is not localized: {self:?}");
                 parts.iter().map(Self::text).collect::<Vec<_>>().join(" ")
             }
@@ -62,7 +62,7 @@ impl From<&str> for Message {
 
 impl From<Key> for Message {
     fn from(key: Key) -> Self {
-        Self::Said(key, Vec::new())
+        Self::Template(key, Vec::new())
     }
 }
 
@@ -71,7 +71,7 @@ impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Raw(text) => serializer.serialize_str(text),
-            Self::Said(..) | Self::List(_) => serializer.serialize_str(&self.text()),
+            Self::Template(..) | Self::List(_) => serializer.serialize_str(&self.text()),
         }
     }
 }

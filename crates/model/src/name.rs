@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vm_is_named_by_both() {
+    fn a_vm_needs_a_valid_namespace_and_name() {
         let field = |namespace, name| check_vm(namespace, name).err().map(|bad| bad.field);
         assert_eq!(field("shop", "web.a"), None);
         assert_eq!(field("shop.a", "web").as_deref(), Some("namespace"));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_holds_names_and_no_other_words() {
+    fn a_command_contains_only_valid_names() {
         assert_eq!(in_command("node-1.example", "NODE"), "node-1.example");
         for text in ["", "a; rm -rf x", "$(id)", "-f", "a\nb"] {
             assert_eq!(in_command(text, "NODE"), "NODE");

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_parameters_are_refused() {
         for (query, field, expected) in [
             ("q=a&q=a", "q", Expected::Single),
             ("q=&%71=", "q", Expected::Single),

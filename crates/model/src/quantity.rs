@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused() {
+    fn invalid_quantities_are_refused() {
         use QuantityError::*;
         for (text, want) in [
             ("", Empty),

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_stand_at_round_moments() {
+    fn labels_are_at_round_times() {
         assert_eq!(texts(Span::Hour), ["08:15", "08:30", "08:45", "09:00"]);
         assert_eq!(texts(Span::Day), ["12:00", "16:00", "20:00", "00:00", "04:00", "08:00"]);
         assert_eq!(texts(Span::Week), ["02-26", "02-28", "03-02", "03-04"]);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn no_span_panics_or_runs_for_ever() {
+    fn an_invalid_span_neither_panics_nor_loops() {
         for (start, end) in [(0, 0), (5, 4), (-DAY, DAY)] {
             assert!(ticks(Span::Hour, start, end).len() < 200);
         }

@@ -13,30 +13,34 @@ use model::{
     insight::{Filling, Silence, Sizing, Verdict, Window},
 };
 
-/// CSS class and text of a hint.
-pub type Hint = (&'static str, String);
+pub struct Hint {
+    class: &'static str,
+    text: String,
+}
 
 /// Returns the hint for CPU or memory.
 pub fn sizing(hint: &Result<Sizing, Silence>) -> Hint {
     match hint {
         Ok(sizing) => {
-            let class = if sizing.verdict == Verdict::Fits { "hint" } else { "hint look" };
-            (class, [uses(sizing), advice(sizing), drawn_from(&sizing.window)].join(" "))
+            let class = if sizing.verdict == Verdict::Fits { "hint" } else { "hint warning" };
+            Hint { class, text: [uses(sizing), advice(sizing), based_on(&sizing.window)].join(" ") }
         }
-        Err(silence) => ("hint silent", silent(silence)),
+        Err(silence) => no_hint(silence),
     }
 }
 
 /// Returns the hint for disks.
 pub fn filling(hint: &Result<Filling, Silence>) -> Hint {
     match hint {
-        Ok(filling) => ("hint look", [full_in(filling), drawn_from(&filling.window)].join(" ")),
-        Err(silence) => ("hint silent", silent(silence)),
+        Ok(filling) => {
+            Hint { class: "hint warning", text: [full_in(filling), based_on(&filling.window)].join(" ") }
+        }
+        Err(silence) => no_hint(silence),
     }
 }
 
-pub fn hint((class, text): Hint) -> impl IntoView {
-    view! { <p class=class>{text}</p> }
+pub fn hint(hint: Hint) -> impl IntoView {
+    view! { <p class=hint.class>{hint.text}</p> }
 }
 
 /// Formats an amount with its unit: `1.2 vCPU`.
@@ -50,8 +54,8 @@ pub fn amount(unit: Unit, amount: u64) -> String {
 
 /// Example: `p95 1.2 of 8 vCPU, peak 2.4.`
 pub fn uses(sizing: &Sizing) -> String {
-    let few = |amount| format::allocation(sizing.unit, amount);
-    t!(hint.uses, p95 = few(sizing.p95), peak = few(sizing.peak), of = amount(sizing.unit, sizing.of))
+    let number = |amount| format::allocation(sizing.unit, amount);
+    t!(hint.uses, p95 = number(sizing.p95), peak = number(sizing.peak), of = amount(sizing.unit, sizing.of))
 }
 
 /// Says what the verdict means, for example `2 vCPU would be enough.`
@@ -78,8 +82,8 @@ pub fn full_in(filling: &Filling) -> String {
     }
 }
 
-fn drawn_from(window: &Window) -> String {
-    t!(hint.drawn, window = window_words(window))
+fn based_on(window: &Window) -> String {
+    t!(hint.based_on, window = window_words(window))
 }
 
 /// Example: `24 h until 03-04 09:12 UTC, 97 % known`.
@@ -91,16 +95,17 @@ pub fn window_words(window: &Window) -> String {
     t!(hint.window, length = words::span(hours * HOUR), until = until, share = share)
 }
 
-fn silent(silence: &Silence) -> String {
-    match silence {
+fn no_hint(silence: &Silence) -> Hint {
+    let text = match silence {
         Silence::TooShort { minutes, needed } => {
             let time = |minutes: u32| words::span(i64::from(minutes) * 60_000);
-            t!(hint.young, needed = time(*needed), have = time(*minutes))
+            t!(hint.too_short, needed = time(*needed), have = time(*minutes))
         }
         Silence::Steady => t!(hint.steady).to_owned(),
         Silence::Unclear => t!(hint.unclear).to_owned(),
         Silence::Far => t!(hint.far).to_owned(),
-    }
+    };
+    Hint { class: "hint none", text }
 }
 
 #[cfg(test)]
@@ -117,11 +122,11 @@ mod tests {
     #[test]
     fn a_size_is_judged_with_its_window() {
         assert_eq!(
-            sizing(&of(Verdict::OverAllocated { enough: 4 * GI })).1,
+            sizing(&of(Verdict::OverAllocated { enough: 4 * GI })).text,
             "p95 3 of 16 Gi, peak 3.5. 4 Gi would be enough. Based on 24 h until 03-04 09:12 UTC, 97 % known."
         );
-        assert!(sizing(&of(Verdict::Fits)).1.contains("The size fits."));
-        assert_eq!(sizing(&of(Verdict::Starved)).0, "hint look");
+        assert!(sizing(&of(Verdict::Fits)).text.contains("The size fits."));
+        assert_eq!(sizing(&of(Verdict::Starved)).class, "hint warning");
     }
 
     #[test]
@@ -143,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn without_enough_of_a_past_there_is_no_advice() {
-        let (class, text) = sizing(&Err(Silence::TooShort { minutes: 185, needed: 1_440 }));
-        assert_eq!(class, "hint silent");
-        assert_eq!(text, "No advice yet: it needs 24 h of samples, and there are 3 h.");
-        assert!(filling(&Err(Silence::Steady)).1.contains("less than 0.5 % a day"));
+    fn without_enough_history_there_is_no_advice() {
+        let hint = sizing(&Err(Silence::TooShort { minutes: 185, needed: 1_440 }));
+        assert_eq!(hint.class, "hint none");
+        assert_eq!(hint.text, "No advice yet: it takes 24 h of samples, and there are 3 h.");
+        assert!(filling(&Err(Silence::Steady)).text.contains("less than 0.5 % a day"));
     }
 }

@@ -6,7 +6,7 @@
 
 pub mod axis;
 pub mod hint;
-pub mod past;
+pub mod history;
 mod path;
 mod plot;
 pub mod spark;
@@ -23,16 +23,17 @@ use model::{
     view::Past,
 };
 pub use plot::Cursor;
-use plot::{Subject, newest, plot};
+use plot::{Chart, newest, plot};
 
 /// The texts that say what 100 % means for CPU, memory and disk, in this order.
-pub type Fulls = [String; 3];
+pub type ScaleLabels = [String; 3];
 
-pub fn charts(past: &Past, fulls: Memo<Fulls>, cursor: Cursor) -> impl IntoView + use<> {
+pub fn charts(past: &Past, labels: Memo<ScaleLabels>, cursor: Cursor) -> impl IntoView + use<> {
     let Past { history, hints } = past;
     let one = |index: usize, name, series: &Series, hint| {
-        let full = Signal::derive(move || fulls.with(|fulls| fulls[index].clone()));
-        chart(Subject { name, span: history.span, series: Arc::new(series.clone()), full, cursor }, hint)
+        let scale_label = Signal::derive(move || labels.with(|labels| labels[index].clone()));
+        let series = Arc::new(series.clone());
+        draw(Chart { name, span: history.span, series, scale_label, cursor }, hint)
     };
     view! {
         <div class="charts">
@@ -43,16 +44,16 @@ pub fn charts(past: &Past, fulls: Memo<Fulls>, cursor: Cursor) -> impl IntoView 
     }
 }
 
-fn chart(subject: Subject, hint: Hint) -> impl IntoView {
-    let caption = words::caption(subject.span, &subject.series);
+fn draw(chart: Chart, hint: Hint) -> impl IntoView {
+    let caption = words::caption(chart.span, &chart.series);
     view! {
         <figure class="chart">
             <header>
-                <h3>{subject.name}</h3>
-                {readout(&subject)}
+                <h3>{chart.name}</h3>
+                {readout(&chart)}
             </header>
-            {plot(&subject)}
-            {stats(&subject.series)}
+            {plot(&chart)}
+            {stats(&chart.series)}
             <figcaption class="small">{caption}</figcaption>
             {hint::hint(hint)}
         </figure>
@@ -61,8 +62,8 @@ fn chart(subject: Subject, hint: Hint) -> impl IntoView {
 
 /// The text beside the chart's name: the point under the cursor, or the newest sample if there is no cursor.
 /// Screen readers get the value from the cursor itself.
-fn readout(subject: &Subject) -> impl IntoView + use<> {
-    let (span, series, cursor) = (subject.span, subject.series.clone(), subject.cursor);
+fn readout(chart: &Chart) -> impl IntoView + use<> {
+    let (span, series, cursor) = (chart.span, chart.series.clone(), chart.cursor);
     let text = move || {
         let index = cursor.get().map_or(newest(&series), |at| plot::nearest(&series, at));
         words::reading(span, &series, index)

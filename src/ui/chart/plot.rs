@@ -21,43 +21,43 @@ pub type Cursor = RwSignal<Option<Millis>>;
 /// The upper end of the axis (125 %) in tenths of a percent, so that 100 % is always inside the chart.
 const TOP: i32 = 1_250;
 /// The distance of the 100 % line from the upper end, in tenths of a percent.
-const FULL: i32 = 250;
+const HUNDRED: i32 = 250;
 /// Distances of the grid lines at 75, 50, 25 and 0 % from the upper end.
-const LINES: [i32; 4] = [500, 750, 1_000, 1_250];
+const GRID: [i32; 4] = [500, 750, 1_000, 1_250];
 /// Text and vertical position of the axis labels.
 const LABELS: [(&str, &str); 6] =
     [("125 %", "0%"), ("100 %", "20%"), ("75", "40%"), ("50", "60%"), ("25", "80%"), ("0", "100%")];
 /// A gap that takes at least this percentage of the width has room for text.
-const ROOM: usize = 18;
+const MIN_LABEL_SHARE: usize = 18;
 
 /// What one chart shows.
-pub struct Subject {
+pub struct Chart {
     pub name: &'static str,
     pub span: Span,
     pub series: Arc<Series>,
     /// What 100 % means, for example `allocated: 8 vCPU`.
-    pub full: Signal<String>,
+    pub scale_label: Signal<String>,
     pub cursor: Cursor,
 }
 
-pub fn plot(subject: &Subject) -> impl IntoView + use<> {
-    let Subject { name, span, series, full, cursor } = subject;
-    let (full, last) = (*full, last(series));
+pub fn plot(chart: &Chart) -> impl IntoView + use<> {
+    let Chart { name, span, series, scale_label, cursor } = chart;
+    let (scale_label, last) = (*scale_label, last(series));
     let view_box = ["0 0 ", &last.max(1).to_string(), " ", &TOP.to_string()].concat();
     view! {
         <div class="plot">
-            <svg role="img" aria-label=words::told(name, *span, series)>
+            <svg role="img" aria-label=words::description(name, *span, series)>
                 <svg viewBox=view_box preserveAspectRatio="none" aria-hidden="true">
-                    {drawing(series)} {needle(series.clone(), *cursor)}
+                    {drawing(series)} {cursor_line(series.clone(), *cursor)}
                 </svg>
                 {labels()}
-                <text class="full" x="100%" y="20%" dy="-6" text-anchor="end">
-                    {move || full.get()}
+                <text x="100%" y="20%" dy="-6" text-anchor="end">
+                    {move || scale_label.get()}
                 </text>
-                {blank(series)}
+                {gap_label(series)}
                 {ticks(*span, series)}
             </svg>
-            {probe(subject)}
+            {slider(chart)}
         </div>
     }
 }
@@ -76,17 +76,17 @@ fn drawing(series: &Series) -> impl IntoView + use<> {
     let across = |height: i32| ["M0 ", &height.to_string(), "H", &last.max(1).to_string()].concat();
     view! {
         <path class="gap" d=path::bands(&path::gaps(&heights), TOP) />
-        <path class="grid" d=LINES.map(across).concat() />
-        <path class="alloc" d=across(FULL) />
+        <path class="grid" d=GRID.map(across).concat() />
+        <path class="allocation" d=across(HUNDRED) />
         <path class="area" d=path::area(&heights, TOP) />
         <path class="line" d=path::line(&heights) />
         <path class="dots" d=path::dots(&heights) />
-        <path class="beyond" d=path::marks(&over) />
+        <path class="above-axis" d=path::marks(&over) />
     }
 }
 
 /// The cursor: a vertical line, and a mark on the point under it.
-fn needle(series: Arc<Series>, cursor: Cursor) -> impl IntoView {
+fn cursor_line(series: Arc<Series>, cursor: Cursor) -> impl IntoView {
     let heights = heights(&series);
     let index = Memo::new(move |_| cursor.get().map(|at| nearest(&series, at)));
     let line = move || {
@@ -99,7 +99,7 @@ fn needle(series: Arc<Series>, cursor: Cursor) -> impl IntoView {
         Some(["M", &at.to_string(), " ", &height.to_string(), "h0"].concat())
     };
     view! {
-        <path class="needle" d=line />
+        <path class="cursor" d=line />
         <path class="dots" d=point />
     }
 }
@@ -128,11 +128,11 @@ fn ticks(span: Span, series: &Series) -> Vec<impl IntoView + use<>> {
 }
 
 /// Labels the widest gap as having no samples, if there is room for the text.
-fn blank(series: &Series) -> Option<impl IntoView + use<>> {
+fn gap_label(series: &Series) -> Option<impl IntoView + use<>> {
     let last = last(series);
     let (from, to) = path::gaps(&heights(series)).into_iter().max_by_key(|(from, to)| to - from)?;
     let x = axis::percent(((from + to) * 500 / last.max(1)) as Millis);
-    ((to - from) * 100 >= last * ROOM).then(|| {
+    ((to - from) * 100 >= last * MIN_LABEL_SHARE).then(|| {
         view! {
             <text x=x y="60%" dy="4" text-anchor="middle">
                 {t!(chart.no_samples)}
@@ -143,30 +143,30 @@ fn blank(series: &Series) -> Option<impl IntoView + use<>> {
 
 /// A range input over the drawing: arrow keys, Home, End and dragging work as usual, and screen readers
 /// announce its value. It is hidden without JavaScript, because it could do nothing then.
-fn probe(subject: &Subject) -> impl IntoView + use<> {
-    let Subject { name, span, series, cursor, .. } = subject;
+fn slider(chart: &Chart) -> impl IntoView + use<> {
+    let Chart { name, span, series, cursor, .. } = chart;
     let (cursor, span, last) = (*cursor, *span, last(series));
-    let [typed, pointed, read, valued] = core::array::from_fn(|_| series.clone());
+    let [for_input, for_pointer, for_text, for_value] = core::array::from_fn(|_| series.clone());
     let index = move |series: &Series| cursor.get().map_or(newest(series), |at| nearest(series, at));
     let set = move |series: &Series, index: usize| cursor.set(Some(series.at(index)));
     view! {
         <input
-            class="probe"
+            class="slider"
             type="range"
             min="0"
             max=last.to_string()
             value=newest(series).to_string()
-            aria-label=t!(chart.probe, name = *name)
-            aria-valuetext=move || words::reading(span, &read, index(&read))
-            prop:value=move || index(&valued).to_string()
+            aria-label=t!(chart.slider, name = *name)
+            aria-valuetext=move || words::reading(span, &for_text, index(&for_text))
+            prop:value=move || index(&for_value).to_string()
             on:input=move |event| {
                 if let Ok(index) = event_target_value(&event).parse() {
-                    set(&typed, index);
+                    set(&for_input, index);
                 }
             }
             on:pointermove=move |event| {
                 if let Some(index) = pointed_at(&event, last) {
-                    set(&pointed, index);
+                    set(&for_pointer, index);
                 }
             }
             on:pointerleave=move |_| cursor.set(None)
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn heights_are_held_to_the_axis() {
         let series = series(&[Some(0), Some(1_000), Some(1_250), Some(9_999), None]);
-        assert_eq!(heights(&series), [Some(TOP), Some(FULL), Some(0), Some(0), None]);
+        assert_eq!(heights(&series), [Some(TOP), Some(HUNDRED), Some(0), Some(0), None]);
     }
 
     #[test]

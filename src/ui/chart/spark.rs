@@ -32,20 +32,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scale_is_fixed_and_a_gap_is_a_gap() {
+    fn the_scale_is_fixed_and_gaps_stay_open() {
         let spark = Sparkline(vec![0, 100, Sparkline::GAP, 130, 254, Sparkline::GAP, 50]);
         assert_eq!(path::line(&heights(&spark)), "M0 100l1-100M3-25l1 0M6 50h0");
     }
 
     #[test]
-    fn nothing_known_is_no_drawing() {
+    fn fewer_than_two_points_draw_nothing() {
         assert!(spark(None).is_none());
         assert!(spark(Some(&Sparkline::default())).is_none());
         assert!(spark(Some(&Sparkline(vec![Sparkline::GAP; Sparkline::POINTS]))).is_none());
         assert!(spark(Some(&Sparkline(vec![0; Sparkline::POINTS]))).is_some(), "zero was measured");
         assert!(
             spark(Some(&Sparkline(vec![Sparkline::GAP, 7, Sparkline::GAP]))).is_none(),
-            "a dot is no past"
+            "one point is no line"
         );
     }
 }

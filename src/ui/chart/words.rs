@@ -8,9 +8,9 @@ use model::{
 };
 
 /// Up to this many gaps are listed one by one; more are only counted.
-const TOLD: usize = 2;
+const MAX_LISTED_GAPS: usize = 2;
 /// A gap at the end that is shorter than this (in milliseconds) is not reported yet.
-const COMING: Millis = 120_000;
+const MIN_END_GAP: Millis = 120_000;
 
 /// The name of a span in a sentence: `Last hour`.
 pub fn span(span: Span) -> &'static str {
@@ -66,20 +66,22 @@ pub fn stats(stats: &Stats) -> [(&'static str, String); 4] {
 }
 
 /// Example: `Last hour: samples for 92 % of it. No samples from 14:18 to 14:24.`
-pub fn caption(which: Span, series: &Series) -> String {
-    let Some(stats) = series.stats() else { return t!(chart.unknown, span = span(which)) };
+pub fn caption(time_span: Span, series: &Series) -> String {
+    let Some(stats) = series.stats() else { return t!(chart.unknown, span = span(time_span)) };
     let share = (u64::from(stats.known) * 100 / u64::from(stats.all)).to_string();
-    let mut sentences = vec![t!(chart.known, span = span(which), share = share)];
-    sentences.extend(gaps(which, series));
+    let mut sentences = vec![t!(chart.known, span = span(time_span), share = share)];
+    sentences.extend(gaps(time_span, series));
     sentences.join(" ")
 }
 
 /// Describes the chart in a sentence or two for screen readers.
-pub fn told(name: &str, which: Span, series: &Series) -> String {
-    let caption = caption(which, series);
-    let Some(stats) = series.stats() else { return t!(chart.told_nothing, name = name, caption = caption) };
+pub fn description(name: &str, time_span: Span, series: &Series) -> String {
+    let caption = caption(time_span, series);
+    let Some(stats) = series.stats() else {
+        return t!(chart.description_unknown, name = name, caption = caption);
+    };
     let [min, average, p95, max] = [stats.min, stats.avg, stats.p95, stats.max].map(percent);
-    t!(chart.told, name = name, caption = caption, min = min, average = average, p95 = p95, max = max)
+    t!(chart.description, name = name, caption = caption, min = min, average = average, p95 = p95, max = max)
 }
 
 /// Describes gaps of more than one point; a gap of one point only lowers the known share. A short gap at the
@@ -87,19 +89,19 @@ pub fn told(name: &str, which: Span, series: &Series) -> String {
 fn gaps(span: Span, series: &Series) -> Vec<String> {
     let known: Vec<_> = series.points.iter().map(|point| point.tenths().map(|_| 0)).collect();
     let all: Vec<_> = path::gaps(&known).into_iter().filter(|(from, to)| to - from > 2).collect();
-    let coming = (COMING / Millis::from(series.step).max(1)) as usize;
+    let expected = (MIN_END_GAP / Millis::from(series.step).max(1)) as usize;
     let all: Vec<_> =
-        all.into_iter().filter(|(from, to)| known[*to].is_some() || to - from > coming).collect();
-    if all.len() > TOLD {
+        all.into_iter().filter(|(from, to)| known[*to].is_some() || to - from > expected).collect();
+    if all.len() > MAX_LISTED_GAPS {
         return vec![t!(chart.gaps, count = all.len().to_string())];
     }
     let at = |index| moment(span, series.at(index));
-    let tell = |(from, to): (usize, usize)| match (known[from], known[to]) {
+    let sentence = |(from, to): (usize, usize)| match (known[from], known[to]) {
         (None, _) => t!(chart.gap_before, at = at(to)),
         (_, None) => t!(chart.gap_after, at = at(from)),
         _ => t!(chart.gap, start = at(from), end = at(to)),
     };
-    all.into_iter().map(tell).collect()
+    all.into_iter().map(sentence).collect()
 }
 
 /// The text shown while there is no history to draw.
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_tells_time_and_value() {
+    fn a_reading_has_time_and_value() {
         let series = series(&[Some(258), None, Some(1_804)]);
         assert_eq!(reading(Span::Day, &series, 0), "09:12 UTC: 25.8 %");
         assert_eq!(reading(Span::Day, &series, 1), "09:13 UTC: no sample");
@@ -143,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told_in_chinese_too() {
-        let told = within(Lang::Chinese, || caption(Span::Hour, &series(&[None, None, None, Some(1)])));
-        assert_eq!(told, "最近 1 小时：采样覆盖 25 %。 09:15 之前无采样。");
+    fn gaps_are_described_in_chinese() {
+        let caption = within(Lang::Chinese, || caption(Span::Hour, &series(&[None, None, None, Some(1)])));
+        assert_eq!(caption, "最近 1 小时：采样覆盖 25 %。 09:15 之前无采样。");
     }
 
     #[test]
-    fn a_caption_tells_what_is_not_there() {
+    fn a_caption_describes_gaps() {
         let x = Some(100);
         let caption = |points: &[Option<u64>]| caption(Span::Hour, &series(points));
         assert_eq!(caption(&[x, x]), "Last hour: samples for 100 % of it.");
@@ -163,29 +165,29 @@ mod tests {
             caption(&[x, None, None, None]),
             "Last hour: samples for 25 % of it. No samples after 09:12."
         );
-        let often = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 8]].concat()) };
+        let dense = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 8]].concat()) };
         assert_eq!(
-            super::caption(Span::Hour, &often),
+            super::caption(Span::Hour, &dense),
             "Last hour: samples for 11 % of it.",
-            "the next is due"
+            "the next sample may still come"
         );
-        let often = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 9]].concat()) };
-        assert!(super::caption(Span::Hour, &often).ends_with("No samples after 09:12."));
+        let dense = Series { step: 15_000, ..series(&[[x].as_slice(), &[None; 9]].concat()) };
+        assert!(super::caption(Span::Hour, &dense).ends_with("No samples after 09:12."));
         let holes = [x, None, None, x, None, None, x, None, None, x];
         assert_eq!(caption(&holes), "Last hour: samples for 40 % of it. 3 gaps.");
     }
 
     #[test]
-    fn all_but_all_is_not_all() {
+    fn a_share_below_100_percent_is_not_rounded_up() {
         let mut points = vec![Some(1); 240];
         points[7] = None;
         assert!(caption(Span::Hour, &series(&points)).contains("99 %"));
     }
 
     #[test]
-    fn the_ear_gets_the_numbers_too() {
+    fn a_description_has_the_statistics() {
         assert_eq!(
-            told("CPU", Span::Day, &series(&[Some(100), Some(300)])),
+            description("CPU", Span::Day, &series(&[Some(100), Some(300)])),
             "CPU. Last 24 hours: samples for 100 % of it. Minimum 10.0 %, average 20.0 %, 95th percentile 30.0 %, maximum 30.0 %."
         );
     }

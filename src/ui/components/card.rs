@@ -54,7 +54,7 @@ pub fn card(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<
 }
 
 /// The node, and the target node during a migration; empty if the VM is on no node.
-pub fn place(vm: &VmSummary) -> String {
+pub fn node_text(vm: &VmSummary) -> String {
     match (vm.node.as_str(), vm.migrating_to.as_str()) {
         (node, "") => node.to_owned(),
         (node, target) => [node, " → ", target].concat(),
@@ -62,9 +62,9 @@ pub fn place(vm: &VmSummary) -> String {
 }
 
 fn location(vm: &VmSummary) -> impl IntoView + use<> {
-    let node = if vm.node.is_empty() { t!(card.no_node).to_owned() } else { place(vm) };
+    let node = if vm.node.is_empty() { t!(card.no_node).to_owned() } else { node_text(vm) };
     view! {
-        <p class="where">
+        <p class="location">
             <b>{vm.namespace.clone()}</b>
             <span>{node}</span>
             <span>{vm.ip_address.clone()}</span>
@@ -88,7 +88,7 @@ fn meters(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<> 
 /// Why figures are missing. The link is `external`, handled by the browser, as is every link to an anchor on
 /// another page: the router would scroll before the page's data has been fetched.
 fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
-    let said = reasons_text(vm);
+    let text = reasons_text(vm);
     let why = has_unknown(vm).then(|| {
         let address = vm_address(&vm.namespace, &vm.name) + "#why";
         view! {
@@ -98,7 +98,7 @@ fn reasons(vm: &VmSummary) -> Option<impl IntoView + use<>> {
             </a>
         }
     });
-    (!said.is_empty()).then(|| view! { <p class="reason">{said} {why}</p> })
+    (!text.is_empty()).then(|| view! { <p class="reason">{text} {why}</p> })
 }
 
 /// What a reader must know to read the meters correctly; empty if there is nothing to add.
@@ -209,7 +209,7 @@ pub fn ages(vm: &VmSummary, now: RwSignal<Millis>) -> impl IntoView + use<> {
 
 fn age(index: usize, sample: &Sample, now: Millis) -> impl IntoView + use<> {
     let (class, time) =
-        if sample.stale { ("aged", words::old(now, sample.at)) } else { ("", words::ago(now, sample.at)) };
+        if sample.stale { ("warn", words::old(now, sample.at)) } else { ("", words::ago(now, sample.at)) };
     view! {
         {if index > 0 { " · " } else { "" }}
         <span class=class>

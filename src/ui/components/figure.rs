@@ -66,7 +66,7 @@ fn origin(sample: &Sample, now: Millis) -> impl IntoView + use<> {
     view! {
         <p class="small">
             {words::provenance(sample)} {t!(figure.sampled_at)}
-            <span class=if sample.stale { "aged" } else { "" }>{age}</span>
+            <span class=if sample.stale { "warn" } else { "" }>{age}</span>
         </p>
     }
 }

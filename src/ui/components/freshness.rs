@@ -16,17 +16,17 @@ pub fn FreshnessLine() -> impl IntoView {
     let live = expect_context::<Live>();
     move || {
         let freshness = live.freshness();
-        let (class, drawing, word) = look(freshness);
+        let (class, drawing, word) = appearance(freshness);
         view! {
             <p class=class>
                 {icon(drawing)} <b role="status">{word}</b>
-                <span>{tail(freshness, live.now.get(), live.age())}</span>
+                <span>{time_text(freshness, live.now.get(), live.age())}</span>
             </p>
         }
     }
 }
 
-fn look(freshness: Freshness) -> (&'static str, Icon, &'static str) {
+fn appearance(freshness: Freshness) -> (&'static str, Icon, &'static str) {
     match freshness {
         Freshness::Snapshot => ("live snapshot", Icon::Clock, t!(fresh.snapshot)),
         Freshness::Starting => ("live starting", Icon::Pending, t!(fresh.starting)),
@@ -37,7 +37,7 @@ fn look(freshness: Freshness) -> (&'static str, Icon, &'static str) {
 }
 
 /// A page that no script updates shows its time, which stays true; other pages show their age.
-fn tail(freshness: Freshness, now: Millis, age: Option<Millis>) -> String {
+fn time_text(freshness: Freshness, now: Millis, age: Option<Millis>) -> String {
     match (freshness, age) {
         (Freshness::Snapshot, _) if now > 0 => "· ".to_owned() + &format::utc_minute(now)[11..],
         (_, Some(age)) => "· ".to_owned() + &words::ago(age, 0),

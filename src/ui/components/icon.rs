@@ -54,7 +54,7 @@ impl Icon {
 
 pub fn icon(icon: Icon) -> impl IntoView {
     view! {
-        <svg class="i" aria-hidden="true">
+        <svg class="icon" aria-hidden="true">
             <use_ href=icon.id() />
         </svg>
     }

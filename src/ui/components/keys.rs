@@ -24,7 +24,7 @@ pub fn Keys() -> impl IntoView {
                 " "
                 <kbd aria-hidden="true">"?"</kbd>
             </button>
-            <span id="said" class="vh" role="status"></span>
+            <span id="announcement" class="vh" role="status"></span>
         </footer>
         <dialog id="keys" aria-labelledby="keys-title">
             <h2 id="keys-title">{t!(keys.title)}</h2>

@@ -16,7 +16,7 @@ use model::{
 pub const HOT: u64 = 90;
 
 /// The longest text, in bytes, that leaves room for the sparkline on the narrowest card.
-const SHORT: usize = 19;
+const MAX_TEXT: usize = 19;
 
 /// What a meter shows. An empty label is not drawn; tables use that.
 #[derive(Clone, Copy)]
@@ -34,14 +34,14 @@ pub struct Gauge<'a> {
 }
 
 pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
-    let face = match gauge.figure {
+    let texts = match gauge.figure {
         Figure::Missing(missing) if !gauge.running || missing.reason == Reason::NotRunning => {
-            Face::off(gauge)
+            Texts::off(gauge)
         }
-        Figure::Missing(missing) => Face::unknown(gauge, missing.reason),
-        Figure::Known(sample) => Face::known(sample),
+        Figure::Missing(missing) => Texts::unknown(gauge, missing.reason),
+        Figure::Known(sample) => Texts::known(sample),
     };
-    shown(gauge, face)
+    draw(gauge, texts)
 }
 
 /// The CSS classes for a sample's age and percentage.
@@ -94,7 +94,7 @@ pub fn of(kind: Unit, allocated: Option<u64>) -> String {
 
 /// The texts of a meter. All meters consist of the same elements, since each additional kind adds code to the
 /// browser half.
-struct Face {
+struct Texts {
     class: String,
     digits: String,
     of: String,
@@ -105,7 +105,7 @@ struct Face {
     bar: bool,
 }
 
-impl Face {
+impl Texts {
     fn known(sample: &Sample) -> Self {
         let percent = sample.percent();
         Self {
@@ -146,17 +146,17 @@ impl Face {
     }
 }
 
-fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
-    let known = face.value.is_some();
+fn draw(gauge: Gauge<'_>, texts: Texts) -> impl IntoView + use<> {
+    let known = texts.value.is_some();
     // Beside a longer text there is no room for a readable sparkline.
-    let short = face.digits.len() + face.of.len() <= SHORT;
-    let (percent, value) = face.value.unzip();
+    let short = texts.digits.len() + texts.of.len() <= MAX_TEXT;
+    let (percent, value) = texts.value.unzip();
     // Screen readers skip the dash and read the word beside it.
-    let dash = (!known && face.bar).then_some("true");
+    let dash = (!known && texts.bar).then_some("true");
     view! {
         <div
-            class=face.class
-            title=face.title
+            class=texts.class
+            title=texts.title
             role=known.then_some("meter")
             aria-label=known.then(|| gauge.name.to_owned())
             aria-valuemin=known.then_some("0")
@@ -167,15 +167,15 @@ fn shown(gauge: Gauge<'_>, face: Face) -> impl IntoView + use<> {
             {label(gauge.label)}
             {spark(gauge.spark.filter(|_| short))}
             <span class="fig">
-                <b aria-hidden=dash>{face.digits}</b>
+                <b aria-hidden=dash>{texts.digits}</b>
                 {dash.map(|_| view! { <span class="vh">{t!(figure.unknown)}</span> })}
-                {face.of}
+                {texts.of}
             </span>
             " "
             <span class="pct" aria-hidden=dash>
-                {face.percent}
+                {texts.percent}
             </span>
-            {face.bar.then(|| bar(percent))}
+            {texts.bar.then(|| bar(percent))}
         </div>
     }
 }
@@ -189,5 +189,5 @@ pub fn allocated(gauge: Gauge<'_>) -> String {
 }
 
 fn label(text: &'static str) -> Option<impl IntoView> {
-    (!text.is_empty()).then(|| view! { <span class="k">{text}</span> })
+    (!text.is_empty()).then(|| view! { <span class="label">{text}</span> })
 }

@@ -1,6 +1,7 @@
 //! Components, one per file. Each has its styles in `style/` under the same name.
 
 pub mod card;
+pub mod download;
 pub mod empty;
 pub mod figure;
 pub mod filters;
@@ -16,7 +17,6 @@ pub mod sort_head;
 pub mod sprite;
 pub mod state;
 pub mod summary;
-pub mod take;
 pub mod title;
 pub mod topbar;
 pub mod why;

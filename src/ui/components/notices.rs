@@ -15,10 +15,10 @@ const LINES: usize = 3;
 
 /// Returns the sources that need a notice. An API that is not installed needs none while no figure depends on
 /// it. A second source needs none while the first one has every figure, or is itself the cause.
-fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
+fn failing(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
     let costs = |source: &SourceHealth| source.vms_missing + source.vms_stale > 0;
     let first_costs = sources.iter().any(|source| !source.id.is_second() && costs(source));
-    let troubled = |source: &&SourceHealth| match source.state {
+    let is_failing = |source: &&SourceHealth| match source.state {
         SourceState::Starting | SourceState::Healthy | SourceState::NotConfigured => false,
         SourceState::Absent => costs(source),
         SourceState::Degraded | SourceState::Forbidden if source.id.is_second() => {
@@ -26,12 +26,12 @@ fn troubled(sources: &[SourceHealth]) -> Vec<&SourceHealth> {
         }
         SourceState::Degraded | SourceState::Forbidden => true,
     };
-    sources.iter().filter(troubled).collect()
+    sources.iter().filter(is_failing).collect()
 }
 
 pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
-    let troubled = troubled(sources);
-    let more = troubled.len().saturating_sub(LINES);
+    let failing = failing(sources);
+    let more = failing.len().saturating_sub(LINES);
     // The last line stands for all sources that have no line of their own.
     let shown = if more > 0 { LINES - 1 } else { LINES };
     let rest = (more > 0).then(|| {
@@ -43,8 +43,8 @@ pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
             </p>
         }
     });
-    let lines: Vec<_> = troubled.iter().take(shown).map(|source| notice(source)).collect();
-    (!troubled.is_empty()).then(|| {
+    let lines: Vec<_> = failing.iter().take(shown).map(|source| notice(source)).collect();
+    (!failing.is_empty()).then(|| {
         view! {
             <aside class="notices" aria-label=t!(notice.label)>
                 {lines}
@@ -95,7 +95,7 @@ pub fn cost(source: &SourceHealth) -> String {
         costs.push(t!(notice.old_for, vms = words::vms(source.vms_stale)));
     }
     if costs.is_empty() {
-        costs.push(lost(source.id).to_owned());
+        costs.push(consequence(source.id).to_owned());
     }
     t!(notice.cost, figures = figure(source.id), costs = costs.join(t!(notice.between)))
 }
@@ -120,7 +120,7 @@ fn figure(id: SourceId) -> &'static str {
 }
 
 /// What a failing source costs if it gives no figure of its own, or if none of its figures is missing yet.
-fn lost(id: SourceId) -> &'static str {
+fn consequence(id: SourceId) -> &'static str {
     match id {
         SourceId::PodMetrics
         | SourceId::Kubelet

@@ -9,11 +9,11 @@ use model::query::Query;
 /// Pagination of the list of VMs; `None` if there is only one page.
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
     let address = |page| Query { page, ..query.clone() }.address();
-    turn(query.page, pages, matching, &address)
+    pagination(query.page, pages, matching, &address)
 }
 
 /// Pagination of any list; `address` returns the address of a page.
-pub fn turn(
+pub fn pagination(
     page: u32,
     pages: u32,
     matching: u32,

@@ -15,7 +15,7 @@ pub fn sheet(caption: &'static str, columns: &[Column], rows: AnyView) -> impl I
         .iter()
         .map(|Column(head, number)| {
             view! {
-                <th role="columnheader" scope="col" class=if *number { "n" } else { "" }>
+                <th role="columnheader" scope="col" class=if *number { "num" } else { "" }>
                     {text(*head)}
                 </th>
             }
@@ -46,7 +46,7 @@ pub fn cell(head: Key, content: String) -> impl IntoView {
 pub fn number(head: Key, content: String) -> impl IntoView {
     let none = content.is_empty();
     view! {
-        <td role="cell" data-th=text(head) class=if none { "n none" } else { "n" }>
+        <td role="cell" data-th=text(head) class=if none { "num none" } else { "num" }>
             {if none { "–".to_owned() } else { content }}
         </td>
     }

@@ -105,15 +105,15 @@ fn gaps(vm: &Vm) -> Vec<Gap> {
         push(&mut gaps, t!(figure.disk), usage.disk.missing());
     }
     for volume in &vm.volumes {
-        let asked = |source: SourceId| t!(why.volume_of, volume = volume.name, source = source.code());
+        let volume_of = |source: SourceId| t!(why.volume_of, volume = volume.name, source = source.code());
         let what = if volume.readings.is_empty() {
             t!(why.volume, volume = volume.name)
         } else {
-            asked(volume.source)
+            volume_of(volume.source)
         };
         push(&mut gaps, &what, volume.usage.missing());
         for reading in &volume.readings {
-            push(&mut gaps, &asked(reading.source), reading.figure.missing());
+            push(&mut gaps, &volume_of(reading.source), reading.figure.missing());
         }
     }
     gaps
@@ -134,8 +134,8 @@ fn push(gaps: &mut Vec<Gap>, what: &str, missing: Option<&Missing>) {
 fn item(gap: &Gap, now: Millis) -> impl IntoView + use<> {
     let what: Vec<&str> = gap.what.iter().map(String::as_str).collect();
     let missing = &gap.missing;
-    let said = t!(card.missing, figures = MARK, reason = text(names::reason(missing.reason)));
-    let (before, after) = around(&said);
+    let sentence = t!(card.missing, figures = MARK, reason = text(names::reason(missing.reason)));
+    let (before, after) = around(&sentence);
     let detail = (!missing.detail.is_empty()).then(|| view! { <p>{missing.detail.text()}</p> });
     let fix = (!missing.fix.is_empty()).then(|| {
         view! {

@@ -28,19 +28,19 @@ const PENDING: &str = "h34v34h-34zm17 8a9 9 0 0 1 9 9m-9 9a9 9 0 0 1-9-9";
 const UNCLEAR: &str = "h34v34h-34zm10 17h14";
 
 /// CSS class and shape of a cell.
-fn look(cell: Cell) -> (&'static str, &'static str) {
-    const STEPS: [&str; 5] = ["l1", "l2", "l3", "l4", "l5"];
-    const OLD: [&str; 5] = ["l1 o", "l2 o", "l3 o", "l4 o", "l5 o"];
+fn appearance(cell: Cell) -> (&'static str, &'static str) {
+    const STEPS: [&str; 5] = ["step1", "step2", "step3", "step4", "step5"];
+    const OLD: [&str; 5] = ["step1 old", "step2 old", "step3 old", "step4 old", "step5 old"];
     match cell {
         Cell::Step(step) => (STEPS[usize::from(step)], SQUARE),
-        Cell::Hot => ("h", DOT),
-        Cell::Over => ("h v", BAR),
+        Cell::Hot => ("hot", DOT),
+        Cell::Over => ("hot over", BAR),
         Cell::Old(step) => (OLD[usize::from(step)], SQUARE),
-        Cell::Unknown => ("u", HATCHED),
-        Cell::Off(Status::Error) => ("u e", FAILED),
-        Cell::Off(Status::Stopped) => ("u", STOPPED),
-        Cell::Off(Status::Unknown | Status::Running) => ("u", UNCLEAR),
-        Cell::Off(Status::Creating | Status::Pending) => ("u", PENDING),
+        Cell::Unknown => ("unmeasured", HATCHED),
+        Cell::Off(Status::Error) => ("unmeasured failed", FAILED),
+        Cell::Off(Status::Stopped) => ("unmeasured", STOPPED),
+        Cell::Off(Status::Unknown | Status::Running) => ("unmeasured", UNCLEAR),
+        Cell::Off(Status::Creating | Status::Pending) => ("unmeasured", PENDING),
     }
 }
 
@@ -54,9 +54,9 @@ fn paths(cells: &[u8]) -> Vec<(&'static str, String)> {
         path.push_str(STARTS[index % COLUMNS]);
         path.push(' ');
         path.push_str(STARTS[index / COLUMNS]);
-        path.push_str(look(cell).1);
+        path.push_str(appearance(cell).1);
     }
-    let kinds = (0..).map_while(Cell::from_byte).map(|cell| look(cell).0);
+    let kinds = (0..).map_while(Cell::from_byte).map(|cell| appearance(cell).0);
     kinds.zip(paths).filter(|(_, path)| !path.is_empty()).collect()
 }
 
@@ -88,7 +88,7 @@ mod tests {
         let [cpu, off] = [Cell::Step(1).byte(), Cell::Off(Status::Stopped).byte()];
         let cells = [[cpu; COLUMNS].as_slice(), &[off, cpu]].concat();
         let paths = paths(&cells);
-        assert_eq!(paths.iter().map(|(class, _)| *class).collect::<Vec<_>>(), ["l2", "u"]);
+        assert_eq!(paths.iter().map(|(class, _)| *class).collect::<Vec<_>>(), ["step2", "unmeasured"]);
         assert_eq!(paths[0].1.matches('M').count(), COLUMNS + 1);
         assert!(paths[0].1.starts_with("M3 3h") && paths[0].1.contains("M435 3h"), "{}", paths[0].1);
         assert!(paths[0].1.ends_with(&["M51 51", SQUARE].concat()), "{}", paths[0].1);
@@ -96,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn no_two_states_look_the_same_without_their_colour() {
-        let shapes = |cells: &[Cell]| cells.iter().map(|cell| look(*cell).1).collect::<Vec<_>>();
-        let told = shapes(&[
+    fn states_differ_in_shape() {
+        let shapes = |cells: &[Cell]| cells.iter().map(|cell| appearance(*cell).1).collect::<Vec<_>>();
+        let all = shapes(&[
             Cell::Step(0),
             Cell::Hot,
             Cell::Over,
@@ -108,13 +108,13 @@ mod tests {
             Cell::Off(Status::Pending),
             Cell::Off(Status::Unknown),
         ]);
-        let distinct: std::collections::HashSet<_> = told.iter().collect();
-        assert_eq!(distinct.len(), told.len());
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
     }
 
     #[test]
-    fn bytes_of_a_newer_program_leave_a_gap() {
+    fn an_unknown_byte_leaves_a_gap() {
         let paths = paths(&[u8::MAX, 0]);
-        assert_eq!(paths, [("l1", ["M51 3", SQUARE].concat())]);
+        assert_eq!(paths, [("step1", ["M51 3", SQUARE].concat())]);
     }
 }

@@ -10,7 +10,7 @@ use model::{
 };
 
 /// Groups that are drawn in one task.
-const AT_ONCE: usize = 50;
+const GROUPS_PER_PIECE: usize = 50;
 
 /// Some groups, and the query that they belong to.
 #[derive(Clone, Default, PartialEq)]
@@ -34,15 +34,15 @@ impl Pieces {
     pub fn follow(map: Memo<Map>, query: Memo<Query>) -> Self {
         let pieces = Self { map, query, drawn: RwSignal::new(Vec::new()), timer: StoredValue::new(None) };
         // What the server rendered is hydrated as a whole.
-        let at_first = if is_rendered() { usize::MAX } else { 1 };
-        (0..pieces.count().min(at_first)).for_each(|index| pieces.draw(index));
+        let first_count = if is_rendered() { usize::MAX } else { 1 };
+        (0..pieces.count().min(first_count)).for_each(|index| pieces.draw(index));
         // Effects run in the browser only.
         Effect::new(move |_| {
             map.track();
             query.track();
             pieces.draw_from(0);
         });
-        on_cleanup(move || pieces.wait_no_more());
+        on_cleanup(move || pieces.cancel_timer());
         pieces
     }
 
@@ -51,11 +51,11 @@ impl Pieces {
     }
 
     fn count(self) -> usize {
-        self.map.with_untracked(|map| map.groups.len().div_ceil(AT_ONCE))
+        self.map.with_untracked(|map| map.groups.len().div_ceil(GROUPS_PER_PIECE))
     }
 
     fn draw_from(self, index: usize) {
-        self.wait_no_more();
+        self.cancel_timer();
         let count = self.count();
         if index < count {
             self.draw(index);
@@ -68,7 +68,7 @@ impl Pieces {
 
     fn draw(self, index: usize) {
         let groups = self.map.with_untracked(|map| {
-            map.groups.chunks(AT_ONCE).nth(index).map(<[MapGroup]>::to_vec).unwrap_or_default()
+            map.groups.chunks(GROUPS_PER_PIECE).nth(index).map(<[MapGroup]>::to_vec).unwrap_or_default()
         });
         let piece = Piece { query: self.query.get_untracked(), groups };
         match self.drawn.with_untracked(|drawn| drawn.get(index).cloned()) {
@@ -78,7 +78,7 @@ impl Pieces {
         }
     }
 
-    fn wait_no_more(self) {
+    fn cancel_timer(self) {
         if let Some(Some(timer)) = self.timer.try_update_value(Option::take) {
             timer.clear();
         }

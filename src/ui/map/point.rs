@@ -31,7 +31,7 @@ const PITCH: i32 = 24;
 
 /// A cell: the index of its group, and its index in the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Here {
+struct CellPosition {
     group: usize,
     cell: usize,
 }
@@ -44,40 +44,43 @@ struct Fetched {
 }
 
 /// Navigates to an address.
-type Go = Box<dyn Fn(&str) + Send + Sync>;
+type Navigate = Box<dyn Fn(&str) + Send + Sync>;
 
-type Known = HashMap<(String, usize), Fetched>;
+/// The fetched names by group and block.
+type NamesByBlock = HashMap<(String, usize), Fetched>;
 
 /// The selected cell, the names that are known, and the tip that shows them.
 #[derive(Clone, Copy)]
 pub struct Pointer {
     map: Memo<Map>,
     query: Memo<Query>,
-    here: RwSignal<Option<Here>>,
-    known: RwSignal<Known>,
+    selected: RwSignal<Option<CellPosition>>,
+    names: RwSignal<NamesByBlock>,
     /// The block whose names are being fetched.
-    asked: StoredValue<Option<(String, usize)>>,
+    pending: StoredValue<Option<(String, usize)>>,
     tip: NodeRef<html::Div>,
-    go: StoredValue<Go>,
+    navigate: StoredValue<Navigate>,
 }
 
 impl Pointer {
     pub fn new(map: Memo<Map>, query: Memo<Query>) -> Self {
-        let go = use_navigate();
+        let navigate = use_navigate();
         let pointer = Self {
             map,
             query,
-            here: RwSignal::new(None),
-            known: RwSignal::new(Known::new()),
-            asked: StoredValue::new(None),
+            selected: RwSignal::new(None),
+            names: RwSignal::new(NamesByBlock::new()),
+            pending: StoredValue::new(None),
             tip: NodeRef::new(),
-            go: StoredValue::new(Box::new(move |address| go(address, NavigateOptions::default()))),
+            navigate: StoredValue::new(Box::new(move |address| {
+                navigate(address, NavigateOptions::default())
+            })),
         };
         // Another query has other cells. Effects run in the browser only.
         Effect::new(move |before: Option<()>| {
             query.track();
             if before.is_some() {
-                pointer.known.update(Known::clear);
+                pointer.names.update(NamesByBlock::clear);
                 pointer.hide();
             }
         });
@@ -86,7 +89,7 @@ impl Pointer {
 
     pub fn moved(self, event: &PointerEvent) {
         if event.pointer_type() == "mouse" {
-            self.to(self.under(event));
+            self.select(self.position_under(event));
         }
     }
 
@@ -98,41 +101,43 @@ impl Pointer {
     }
 
     pub fn hide(self) {
-        self.here.set(None);
+        self.selected.set(None);
     }
 
     /// A mouse click opens the VM. The first touch shows its name, the second opens it.
     pub fn clicked(self, event: &MouseEvent) {
-        let Some(here) = self.under(event) else { return };
+        let Some(position) = self.position_under(event) else { return };
         let touch = event.dyn_ref::<PointerEvent>().is_some_and(|event| event.pointer_type() != "mouse");
-        if touch && self.here.get_untracked() != Some(here) {
-            return self.to(Some(here));
+        if touch && self.selected.get_untracked() != Some(position) {
+            return self.select(Some(position));
         }
-        self.to(Some(here));
-        self.open(here);
+        self.select(Some(position));
+        self.open(position);
     }
 
     /// A group got the focus, by keyboard or by a press that a click will follow.
     pub fn focused(self, event: &FocusEvent) {
         let cells = event.target().and_then(|target| target.dyn_into::<Element>().ok());
         let cells = cells.filter(|cells| cells.class_list().contains("cells"));
-        if let Some(group) = cells.and_then(|cells| place_of_group(&cells))
-            && self.here.with_untracked(|here| here.is_none_or(|here| here.group != group))
+        if let Some(group) = cells.and_then(|cells| group_index(&cells))
+            && self
+                .selected
+                .with_untracked(|position| position.is_none_or(|position| position.group != group))
         {
-            self.to(Some(Here { group, cell: 0 }));
+            self.select(Some(CellPosition { group, cell: 0 }));
         }
     }
 
     pub fn pressed(self, event: &KeyboardEvent) {
-        let Some(group) = focused().and_then(|cells| place_of_group(&cells)) else { return };
-        let here = self.here.get_untracked().filter(|here| here.group == group);
-        let here = here.unwrap_or(Here { group, cell: 0 });
+        let Some(group) = focused().and_then(|cells| group_index(&cells)) else { return };
+        let position = self.selected.get_untracked().filter(|position| position.group == group);
+        let position = position.unwrap_or(CellPosition { group, cell: 0 });
         let count = self.map.with_untracked(|map| map.groups.get(group).map_or(0, |group| group.cells.len()));
         match event.key().as_str() {
-            "Enter" => self.open(here),
+            "Enter" => self.open(position),
             "Escape" => self.hide(),
-            key => match step(key, here.cell, count) {
-                Some(cell) => self.to(Some(Here { group, cell })),
+            key => match step(key, position.cell, count) {
+                Some(cell) => self.select(Some(CellPosition { group, cell })),
                 None => return,
             },
         }
@@ -140,90 +145,90 @@ impl Pointer {
         event.stop_propagation();
     }
 
-    fn to(self, here: Option<Here>) {
-        if self.here.get_untracked() == here {
+    fn select(self, position: Option<CellPosition>) {
+        if self.selected.get_untracked() == position {
             return;
         }
-        if let (Some(here), Some(tip)) = (here, self.tip.get_untracked()) {
+        if let (Some(position), Some(tip)) = (position, self.tip.get_untracked()) {
             // The tip is moved into the cell's block, because only there can the stylesheet position it.
-            let Some(block) = block_element(here) else { return };
+            let Some(block) = block_element(position) else { return };
             let _ = block.append_child(&tip);
         }
-        self.here.set(here);
-        if let Some(here) = here {
-            self.fetch(here, None);
+        self.selected.set(position);
+        if let Some(position) = position {
+            self.fetch(position, None);
         }
     }
 
-    fn open(self, here: Here) {
-        match self.told(here) {
-            Some(vm) => self.follow(&vm),
-            None => self.fetch(here, Some(here)),
+    fn open(self, position: CellPosition) {
+        match self.vm_at(position) {
+            Some(vm) => self.go_to(&vm),
+            None => self.fetch(position, Some(position)),
         }
     }
 
-    fn follow(self, vm: &MapVm) {
-        self.go.with_value(|go| go(&vm_address(&vm.namespace, &vm.name)));
+    fn go_to(self, vm: &MapVm) {
+        self.navigate.with_value(|navigate| navigate(&vm_address(&vm.namespace, &vm.name)));
     }
 
     /// Fetches the names of the block around a cell, unless they are known. Then opens `open`, if given.
-    fn fetch(self, here: Here, open: Option<Here>) {
-        let block = here.cell / BLOCK;
-        let Some((name, cells)) = self.cells(here) else { return };
+    fn fetch(self, position: CellPosition, open: Option<CellPosition>) {
+        let block = position.cell / BLOCK;
+        let Some((name, cells)) = self.cells(position) else { return };
         let key = (name, block);
-        let fresh = self.known.with_untracked(|known| known.get(&key).is_some_and(|it| it.cells == cells));
-        if fresh || (open.is_none() && self.asked.with_value(|asked| asked.as_ref() == Some(&key))) {
+        let known = self.names.with_untracked(|names| names.get(&key).is_some_and(|it| it.cells == cells));
+        if known || (open.is_none() && self.pending.with_value(|pending| pending.as_ref() == Some(&key))) {
             return;
         }
-        self.asked.set_value(Some(key.clone()));
+        self.pending.set_value(Some(key.clone()));
         let query = self.query.with_untracked(Query::to_query_string);
         spawn_local_scoped_with_cancellation(async move {
             let answer = server_fns::map_names(query, key.0.clone(), block as u32).await;
-            self.asked.set_value(None);
-            if let Ok(names) = answer.inspect_err(server_fns::Failure::heed) {
-                self.known.update(|known| drop(known.insert(key, Fetched { names, cells })));
+            self.pending.set_value(None);
+            if let Ok(names) = answer.inspect_err(server_fns::Failure::reload_if_other_build) {
+                self.names.update(|all| drop(all.insert(key, Fetched { names, cells })));
             }
-            if let Some(vm) = open.and_then(|here| self.told(here)) {
-                self.follow(&vm);
+            if let Some(vm) = open.and_then(|position| self.vm_at(position)) {
+                self.go_to(&vm);
             }
         });
     }
 
     /// Returns the name of the group and the cells of the block.
-    fn cells(self, here: Here) -> Option<(String, Vec<u8>)> {
+    fn cells(self, position: CellPosition) -> Option<(String, Vec<u8>)> {
         self.map.with_untracked(|map| {
-            let group = map.groups.get(here.group)?;
-            let cells = group.cells.chunks(BLOCK).nth(here.cell / BLOCK)?;
+            let group = map.groups.get(position.group)?;
+            let cells = group.cells.chunks(BLOCK).nth(position.cell / BLOCK)?;
             Some((group.name.clone(), cells.to_vec()))
         })
     }
 
     /// Returns the VM of a cell; `None` if it is not known, or no longer true because the cells have changed
     /// since.
-    fn told(self, here: Here) -> Option<MapVm> {
+    fn vm_at(self, position: CellPosition) -> Option<MapVm> {
         self.map.with(|map| {
-            let group: &MapGroup = map.groups.get(here.group)?;
-            let block = here.cell / BLOCK;
-            self.known.with(|known| {
-                let names = &known.get(&(group.name.clone(), block))?.names;
-                let vm = names.vms.get(here.cell % BLOCK);
+            let group: &MapGroup = map.groups.get(position.group)?;
+            let block = position.cell / BLOCK;
+            self.names.with(|names| {
+                let names = &names.get(&(group.name.clone(), block))?.names;
+                let vm = names.vms.get(position.cell % BLOCK);
                 vm.filter(|_| group.marks.get(block) == Some(&names.mark)).cloned()
             })
         })
     }
 
-    fn under(self, event: &MouseEvent) -> Option<Here> {
+    fn position_under(self, event: &MouseEvent) -> Option<CellPosition> {
         // No element inside a block receives pointer events, so the offset is relative to the block's corner.
         let block = event.target()?.dyn_into::<Element>().ok()?;
         if !block.class_list().contains("block") {
             return None;
         }
-        let group = place_of_group(&block.parent_element()?)?;
+        let group = group_index(&block.parent_element()?)?;
         let [column, row] =
             [event.offset_x(), event.offset_y()].map(|offset| (offset.max(0) / PITCH) as usize);
-        let cell = BLOCK * place(&block) + row * COLUMNS + column;
+        let cell = BLOCK * sibling_index(&block) + row * COLUMNS + column;
         let count = self.map.with_untracked(|map| map.groups.get(group).map_or(0, |group| group.cells.len()));
-        (column < COLUMNS && cell < count).then_some(Here { group, cell })
+        (column < COLUMNS && cell < count).then_some(CellPosition { group, cell })
     }
 }
 
@@ -248,49 +253,50 @@ fn focused() -> Option<Element> {
 }
 
 /// The index of a group in the map.
-fn place_of_group(cells: &Element) -> Option<usize> {
-    Some(place(&cells.parent_element()?))
+fn group_index(cells: &Element) -> Option<usize> {
+    Some(sibling_index(&cells.parent_element()?))
 }
 
 /// The number of siblings before an element.
-fn place(element: &Element) -> usize {
+fn sibling_index(element: &Element) -> usize {
     core::iter::successors(element.previous_element_sibling(), Element::previous_element_sibling).count()
 }
 
-fn block_element(here: Here) -> Option<Element> {
+fn block_element(position: CellPosition) -> Option<Element> {
     let sections = document().query_selector(".map").ok().flatten()?.children();
-    let cells = sections.item(here.group as u32)?.query_selector(".cells").ok().flatten()?;
-    cells.children().item((here.cell / BLOCK) as u32)
+    let cells = sections.item(position.group as u32)?.query_selector(".cells").ok().flatten()?;
+    cells.children().item((position.cell / BLOCK) as u32)
 }
 
 /// The ring around the selected cell, and the text about its VM. There is one for the whole map, which is
 /// moved.
 pub fn tip(pointer: Pointer) -> impl IntoView {
-    let vm = move || pointer.here.get().and_then(|here| pointer.told(here));
-    let class = move || pointer.here.get().map_or_else(|| "here".to_owned(), place_class);
-    // Screen readers are told of the cell once its name is known.
+    let vm = move || pointer.selected.get().and_then(|position| pointer.vm_at(position));
+    let class = move || pointer.selected.get().map_or_else(|| "selected".to_owned(), position_class);
+    // Screen readers announce the cell once its name is known.
     Effect::new(move |_| {
-        let (here, told) = (pointer.here.get(), vm().is_some());
+        let (position, known) = (pointer.selected.get(), vm().is_some());
         if let Some(cells) = focused() {
-            let _ = match here.filter(|_| told) {
-                Some(here) => cells.set_attribute("aria-activedescendant", &id(here)),
+            let _ = match position.filter(|_| known) {
+                Some(position) => cells.set_attribute("aria-activedescendant", &id(position)),
                 None => cells.remove_attribute("aria-activedescendant"),
             };
         }
     });
-    let place =
-        move |of: fn(&Pointer, Here) -> usize| pointer.here.get().map(|here| of(&pointer, here).to_string());
+    let number = move |of: fn(&Pointer, CellPosition) -> usize| {
+        pointer.selected.get().map(|position| of(&pointer, position).to_string())
+    };
     view! {
         <div
             class=class
             node_ref=pointer.tip
-            hidden=move || pointer.here.get().is_none()
+            hidden=move || pointer.selected.get().is_none()
             role="option"
             aria-selected="true"
-            id=move || pointer.here.get().map_or_else(|| "here".to_owned(), id)
-            aria-posinset=move || place(|_, here| here.cell + 1)
-            aria-setsize=move || place(|pointer, here| {
-                pointer.map.with(|map| map.groups.get(here.group).map_or(0, |group| group.cells.len()))
+            id=move || pointer.selected.get().map_or_else(|| "selected".to_owned(), id)
+            aria-posinset=move || number(|_, position| position.cell + 1)
+            aria-setsize=move || number(|pointer, position| {
+                pointer.map.with(|map| map.groups.get(position.group).map_or(0, |group| group.cells.len()))
             })
         >
             <p>
@@ -302,14 +308,14 @@ pub fn tip(pointer: Pointer) -> impl IntoView {
     }
 }
 
-fn id(here: Here) -> String {
-    ["cell-", &here.group.to_string(), "-", &here.cell.to_string()].concat()
+fn id(position: CellPosition) -> String {
+    ["cell-", &position.group.to_string(), "-", &position.cell.to_string()].concat()
 }
 
 /// CSS classes for the column and row in the block.
-fn place_class(here: Here) -> String {
-    let cell = here.cell % BLOCK;
-    ["here x", &(cell % COLUMNS).to_string(), " y", &(cell / COLUMNS).to_string()].concat()
+fn position_class(position: CellPosition) -> String {
+    let cell = position.cell % BLOCK;
+    ["selected x", &(cell % COLUMNS).to_string(), " y", &(cell / COLUMNS).to_string()].concat()
 }
 
 /// Examples: `CPU 1.31 of 4 vCPU, 32 %`, `CPU unknown: no launcher pod found`, `Stopped`.
@@ -326,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_walk_the_squares_and_stay_in_the_group() {
+    fn keys_move_within_the_group() {
         for (key, from, to) in [
             ("ArrowRight", 0, Some(1)),
             ("ArrowRight", 11, None),

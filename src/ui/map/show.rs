@@ -27,20 +27,20 @@ impl LazyRoute for MapView {
     }
 
     fn view(_this: Self) -> AnyView {
-        ready(whole(expect_context())).into_any()
+        ready(map_view(expect_context())).into_any()
     }
 }
 
-fn whole(feed: Feed<HomeView>) -> impl IntoView {
+fn map_view(feed: Feed<HomeView>) -> impl IntoView {
     // Map and query change less often than the view does.
     let map = Memo::new(move |_| feed.draw(|view| Map::unpack(&view.map)).flatten().unwrap_or_default());
     let query = Memo::new(move |_| feed.draw(|view| view.query.clone()).unwrap_or_default());
     let pieces = Pieces::follow(map, query);
     let pointer = Pointer::new(map, query);
-    // Without JavaScript nobody can point at a cell: the squares are then only an image.
-    let scripted = RwSignal::new(false);
-    Effect::new(move |_| scripted.set(true));
-    let class = move || if feed.pulse.waiting.get() { "map busy" } else { "map" };
+    // Without JavaScript nobody can point at a cell, so the squares are only an image.
+    let interactive = RwSignal::new(false);
+    Effect::new(move |_| interactive.set(true));
+    let class = move || if feed.connection.waiting.get() { "map busy" } else { "map" };
     view! {
         {move || query.with(controls)}
         {move || map.with(|map| legend(map, query.with(|query| query.color)))}
@@ -55,7 +55,7 @@ fn whole(feed: Feed<HomeView>) -> impl IntoView {
             on:keydown=move |event| pointer.pressed(&event)
         >
             <For each=move || pieces.drawn() key=|(index, _)| *index let((_, piece))>
-                {move || piece.with(|piece| groups(&piece.groups, &piece.query, scripted))}
+                {move || piece.with(|piece| groups(&piece.groups, &piece.query, interactive))}
             </For>
             {tip(pointer)}
         </div>
@@ -104,18 +104,18 @@ pub fn choice(label: &'static str, links: Vec<(&'static str, String, bool)>) -> 
     }
 }
 
-fn groups(groups: &[MapGroup], query: &Query, scripted: RwSignal<bool>) -> Vec<impl IntoView + use<>> {
-    groups.iter().map(|group| self::group(group, query, scripted)).collect()
+fn groups(groups: &[MapGroup], query: &Query, interactive: RwSignal<bool>) -> Vec<impl IntoView + use<>> {
+    groups.iter().map(|group| self::group(group, query, interactive)).collect()
 }
 
-fn group(group: &MapGroup, query: &Query, scripted: RwSignal<bool>) -> impl IntoView + use<> {
+fn group(group: &MapGroup, query: &Query, interactive: RwSignal<bool>) -> impl IntoView + use<> {
     let blocks: Vec<_> =
         group.cells.chunks(BLOCK).map(|cells| view! { <span class="block">{block(cells)}</span> }).collect();
     let class = if blocks.len() > 1 { "large" } else { "" };
     let (name, counts) = (title(group, query.by), counts(group));
     let sum = sum(group, query.color);
     let label = if counts.is_empty() {
-        t!(map.group_well, name = name, sum = sum)
+        t!(map.group_without_counts, name = name, sum = sum)
     } else {
         t!(map.group, name = name, sum = sum, counts = counts)
     };
@@ -128,8 +128,8 @@ fn group(group: &MapGroup, query: &Query, scripted: RwSignal<bool>) -> impl Into
             <p class="small">{counts}</p>
             <div
                 class="cells"
-                role=move || if scripted.get() { "listbox" } else { "img" }
-                tabindex=move || scripted.get().then_some("0")
+                role=move || if interactive.get() { "listbox" } else { "img" }
+                tabindex=move || interactive.get().then_some("0")
                 aria-label=label
             >
                 {blocks}

@@ -22,7 +22,7 @@ use crate::{
             card::vm_address,
             filters::{Options, orders, select},
             meter::bar,
-            pager::turn,
+            pager::pagination,
             sort_head::sort_head,
             title::title,
         },
@@ -55,7 +55,7 @@ impl LazyRoute for InsightsRoute {
             respond_with(400);
         }
         let feed = Feed::<InsightsView>::follow(move || query.get().ok());
-        let class = move || if feed.pulse.waiting.get() { "insights busy" } else { "insights" };
+        let class = move || if feed.connection.waiting.get() { "insights busy" } else { "insights" };
         ready(view! {
             {title(|| t!(insights.page_title).to_owned())}
             {move || match query.get() {
@@ -63,7 +63,7 @@ impl LazyRoute for InsightsRoute {
                 Ok(_) => {
                     match feed.draw(page) {
                         Some(page) => EitherOf3::B(view! { <div class=class>{page}</div> }),
-                        None => EitherOf3::C(loading(feed.pulse.failed)),
+                        None => EitherOf3::C(loading(feed.connection.failed)),
                     }
                 }
             }}
@@ -73,8 +73,8 @@ impl LazyRoute for InsightsRoute {
 }
 
 fn page(view: &InsightsView) -> impl IntoView + use<> {
-    let content = match Nothing::of(view) {
-        Some(nothing) => Either::Left(nothing.shown()),
+    let content = match NoFindings::of(view) {
+        Some(none) => Either::Left(none.draw()),
         None => Either::Right((list(view), pager(view))),
     };
     view! {
@@ -98,34 +98,34 @@ fn basis(view: &InsightsView) -> Option<String> {
 
 /// Why the list is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Nothing {
+struct NoFindings {
     title: &'static str,
     text: String,
     /// Whether the filters are the reason.
     filtered: bool,
 }
 
-impl Nothing {
+impl NoFindings {
     fn of(view: &InsightsView) -> Option<Self> {
-        let nothing = |title, text: String, filtered| Some(Self { title, text, filtered });
-        let narrowed =
+        let because = |title, text: String, filtered| Some(Self { title, text, filtered });
+        let filtered =
             view.query.kind.is_some() || view.query.resource.is_some() || !view.query.namespace.is_empty();
         match view.matching {
             _ if view.drawn.is_none() => {
-                nothing(t!(insights.unlooked), t!(insights.unlooked_why).to_owned(), false)
+                because(t!(insights.not_analysed), t!(insights.not_analysed_why).to_owned(), false)
             }
-            _ if view.totals.judged == 0 => nothing(
-                t!(insights.young),
-                t!(insights.young_why, hours = view.needed_hours.to_string()),
+            _ if view.totals.judged == 0 => because(
+                t!(insights.too_short),
+                t!(insights.too_short_why, hours = view.needed_hours.to_string()),
                 false,
             ),
-            0 if narrowed => nothing(t!(insights.no_match), String::new(), true),
-            0 => nothing(t!(insights.well), t!(insights.well_why).to_owned(), false),
+            0 if filtered => because(t!(insights.no_match), String::new(), true),
+            0 => because(t!(insights.none), t!(insights.none_why).to_owned(), false),
             _ => None,
         }
     }
 
-    fn shown(self) -> impl IntoView {
+    fn draw(self) -> impl IntoView {
         view! {
             <div class="empty">
                 <p>
@@ -145,10 +145,10 @@ fn totals(totals: &InsightTotals, chosen: Option<FindingKind>) -> impl IntoView 
     view! {
         <section class="summary" aria-labelledby="totals">
             <h2 class="vh" id="totals">
-                {t!(insights.reclaimable)}
+                {t!(insights.reclaimable_title)}
             </h2>
-            {total("lead", t!(insights.memory_back), memory.digits, memory.unit, totals.memory_vms)}
-            {total("", t!(insights.cpu_back), format::allocation(Unit::Nanocores, totals.cpu), "vCPU", totals.cpu_vms)}
+            {total("lead", t!(insights.reclaimable_memory), memory.digits, memory.unit, totals.memory_vms)}
+            {total("", t!(insights.reclaimable_cpu), format::allocation(Unit::Nanocores, totals.cpu), "vCPU", totals.cpu_vms)}
             <ul class="counts" aria-label=t!(insights.by_kind)>
                 {count(None, totals.soon_full + totals.starved + totals.over_allocated, chosen)}
                 {count(Some(FindingKind::SoonFull), totals.soon_full, chosen)}
@@ -217,8 +217,8 @@ fn Filters<'a>(view: &'a InsightsView) -> impl IntoView + use<> {
         event.prevent_default();
         let fields = FormData::new_with_form(&event_target(&event)).ok();
         let query = InsightQuery::parse(|field| fields.as_ref()?.get(field).as_string()).unwrap_or_default();
-        let there = NavigateOptions { scroll: false, ..NavigateOptions::default() };
-        go(&["/insights", &query.to_query_string()].concat(), there);
+        let options = NavigateOptions { scroll: false, ..NavigateOptions::default() };
+        go(&["/insights", &query.to_query_string()].concat(), options);
     };
     let query = &view.query;
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
@@ -266,7 +266,7 @@ fn sort_word(sort: InsightSort) -> &'static str {
         InsightSort::Urgency => t!(insights.urgency),
         InsightSort::Name => t!(list.name),
         InsightSort::Usage => t!(insights.usage),
-        InsightSort::Reclaimable => t!(insights.back),
+        InsightSort::Reclaimable => t!(insights.reclaimable),
         InsightSort::Days => t!(insights.days),
     }
 }
@@ -279,8 +279,8 @@ const COLUMNS: [(Key, Option<InsightSort>, bool); 6] = [
     (key!(insights.vm), Some(InsightSort::Name), false),
     (key!(insights.kind), Some(InsightSort::Urgency), false),
     (key!(insights.used), Some(InsightSort::Usage), false),
-    (key!(insights.seen), Some(InsightSort::Days), false),
-    (key!(insights.back), Some(InsightSort::Reclaimable), true),
+    (key!(insights.observed), Some(InsightSort::Days), false),
+    (key!(insights.reclaimable), Some(InsightSort::Reclaimable), true),
     (key!(insights.window), None, false),
 ];
 
@@ -309,19 +309,19 @@ fn head(
         let query = InsightQuery { sort, order, page: 1, ..query.clone() };
         ["/insights", &query.to_query_string()].concat()
     });
-    sort_head(text(name), if number { "n" } else { "" }, sorted, address)
+    sort_head(text(name), if number { "num" } else { "" }, sorted, address)
 }
 
 fn row(insight: &Insight) -> impl IntoView + use<> {
     let finding = &insight.finding;
-    let (said, window) = match finding {
+    let (observed, window) = match finding {
         Finding::SoonFull(filling) => (full_in(filling), filling.window),
         Finding::Starved(sizing) => (uses(sizing), sizing.window),
         Finding::OverAllocated(sizing) => ([uses(sizing), advice(sizing)].join(" "), sizing.window),
     };
-    let back = finding.sizing().filter(|_| finding.reclaimable() > 0);
-    let back = back.map(|sizing| amount(sizing.unit, finding.reclaimable()));
-    let none = back.is_none();
+    let reclaimable = finding.sizing().filter(|_| finding.reclaimable() > 0);
+    let reclaimable = reclaimable.map(|sizing| amount(sizing.unit, finding.reclaimable()));
+    let none = reclaimable.is_none();
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">
@@ -336,10 +336,10 @@ fn row(insight: &Insight) -> impl IntoView + use<> {
                 {used(finding)}
             </td>
             <td role="cell" class="full" data-th=text(COLUMNS[3].0)>
-                {said}
+                {observed}
             </td>
-            <td role="cell" class=if none { "n none" } else { "n" } data-th=text(COLUMNS[4].0)>
-                {back.unwrap_or_else(|| "–".to_owned())}
+            <td role="cell" class=if none { "num none" } else { "num" } data-th=text(COLUMNS[4].0)>
+                {reclaimable.unwrap_or_else(|| "–".to_owned())}
             </td>
             <td role="cell" class="small" data-th=text(COLUMNS[5].0)>
                 {window_words(&window)}
@@ -365,7 +365,7 @@ fn used(finding: &Finding) -> impl IntoView + use<> {
 fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
     let query = &view.query;
     let address = |page| ["/insights", &InsightQuery { page, ..query.clone() }.to_query_string()].concat();
-    turn(query.page, view.pages, view.matching, &address)
+    pagination(query.page, view.pages, view.matching, &address)
 }
 
 /// Explains how findings are made, so that nobody has to guess what a number is based on.

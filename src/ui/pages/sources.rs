@@ -43,7 +43,7 @@ impl LazyRoute for SourcesRoute {
             </div>
             {move || match feed.draw(|view| page(&view.frame, now.get())) {
                 Some(page) => Either::Left(page),
-                None => Either::Right(loading(feed.pulse.failed)),
+                None => Either::Right(loading(feed.connection.failed)),
             }}
         })
         .into_any()
@@ -122,13 +122,13 @@ fn served(source: &SourceHealth) -> String {
 }
 
 /// A cell with a number of VMs, which links to them.
-fn lost(head: Key, source: &SourceHealth, vms: u32) -> impl IntoView + use<> {
-    let them = (vms > 0).then(|| view! { <a href=attention(source)>{format::grouped(vms.into())}</a> });
-    let none = them.is_none();
+fn vm_count(head: Key, source: &SourceHealth, vms: u32) -> impl IntoView + use<> {
+    let link = (vms > 0).then(|| view! { <a href=attention(source)>{format::grouped(vms.into())}</a> });
+    let none = link.is_none();
     view! {
-        <td role="cell" data-th=text(head) class=if none { "n none" } else { "n" }>
+        <td role="cell" data-th=text(head) class=if none { "num none" } else { "num" }>
             {none.then_some("–")}
-            {them}
+            {link}
         </td>
     }
 }
@@ -150,8 +150,8 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
                 {state(State::of_source(source.state))}
             </td>
             {number(COLUMNS[2].0, served(source))}
-            {lost(COLUMNS[3].0, source, source.vms_missing)}
-            {lost(COLUMNS[4].0, source, source.vms_stale)}
+            {vm_count(COLUMNS[3].0, source, source.vms_missing)}
+            {vm_count(COLUMNS[4].0, source, source.vms_stale)}
             {number(COLUMNS[5].0, ago(source.last_success))}
             {number(COLUMNS[6].0, ago(source.last_bytes))}
             {number(COLUMNS[7].0, source.latency.map(latency).unwrap_or_default())}

@@ -3,12 +3,12 @@
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
-use super::rows::{draw_row, row_keys};
+use super::rows::{self, draw_row, row_keys};
 use crate::{
-    server_fns::{keep_cookie, kept_cookie},
+    server_fns::{read_cookie, write_cookie},
     ui::{
         components::{
-            card::{disk_partly, place, vm_address},
+            card::{disk_partly, node_text, vm_address},
             icon::{Icon, icon},
             meter::{Gauge, bar, meter, of},
             sort_head::sort_head,
@@ -49,36 +49,37 @@ const COOKIE: &str = "columns";
 /// The columns that the address names, or those that were last chosen.
 fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
     let named = Memo::new(move |_| feed.draw(|view| view.query.columns).flatten());
-    let kept = || kept_cookie(COOKIE).and_then(|code| Columns::parse(&code));
+    let remembered = || read_cookie(COOKIE).and_then(|code| Columns::parse(&code));
     if let Some(columns) = named.get_untracked() {
-        keep_cookie(COOKIE, &columns.code());
+        write_cookie(COOKIE, &columns.code());
     }
     // Effects run in the browser only.
     Effect::new(move |_| {
         if let Some(columns) = named.get() {
-            keep_cookie(COOKIE, &columns.code());
+            write_cookie(COOKIE, &columns.code());
         }
     });
-    Memo::new(move |_| named.get().or_else(kept).unwrap_or(Columns::ALL))
+    Memo::new(move |_| named.get().or_else(remembered).unwrap_or(Columns::ALL))
 }
 
 fn table(feed: Feed<HomeView>) -> impl IntoView {
     let columns = chosen(feed);
-    let class = move || if feed.pulse.waiting.get() { "sheet vms busy" } else { "sheet vms" };
+    let query = feed.part(|view| view.query.clone());
+    let empty = feed.part(|view| view.vms.is_empty());
+    let class = move || if feed.connection.waiting.get() { "sheet vms busy" } else { "sheet vms" };
     let row = move |vm: &VmSummary, _: Option<&Sparklines>, now: RwSignal<Millis>| {
         row(vm, columns.get(), now.get())
     };
-    let empty = move || feed.draw_part(feed.parts.list, |view| view.vms.is_empty()).unwrap_or(true);
     view! {
-        {move || feed.draw_part(feed.parts.list, |view| choice(&view.query, columns.get()))}
-        <table class=class role="table" hidden=empty>
+        {move || query.with(|query| query.as_ref().map(|query| column_links(query, columns.get())))}
+        <table class=class role="table" hidden=move || empty.get().unwrap_or(true)>
             <caption class="vh">{t!(list.heading)}</caption>
             <thead role="rowgroup">
-                {move || feed.draw_part(feed.parts.list, |view| heads(&view.query, columns.get()))}
+                {move || query.with(|query| query.as_ref().map(|query| heads(query, columns.get())))}
             </thead>
             <tbody role="rowgroup">
-                <For each=row_keys(feed) key=Clone::clone let:wanted>
-                    {draw_row(feed, wanted, row)}
+                <For each=row_keys(feed) key=Clone::clone let:key>
+                    {draw_row(rows::row(feed, key), row)}
                 </For>
             </tbody>
         </table>
@@ -86,28 +87,28 @@ fn table(feed: Feed<HomeView>) -> impl IntoView {
 }
 
 /// A column's heading, the CSS class of its cells, and the sort order that a click on the heading selects.
-fn look(column: Column) -> (&'static str, &'static str, Option<Sort>) {
+fn column_header(column: Column) -> (&'static str, &'static str, Option<Sort>) {
     match column {
-        Column::Namespace => (t!(list.namespace), "ns", Some(Sort::Namespace)),
-        Column::Status => (t!(list.state), "st", Some(Sort::Status)),
+        Column::Namespace => (t!(list.namespace), "namespace", Some(Sort::Namespace)),
+        Column::Status => (t!(list.state), "status", Some(Sort::Status)),
         Column::Node => (t!(list.node), "node", Some(Sort::Node)),
         Column::Ip => (t!(list.ip), "ip", None),
-        Column::Cpu => (t!(figure.cpu), "m", Some(Sort::Cpu)),
-        Column::Memory => (t!(figure.memory), "m", Some(Sort::Memory)),
-        Column::Disk => (t!(figure.disk), "m", Some(Sort::Disk)),
-        Column::Age => (t!(list.sampled), "age n", Some(Sort::Age)),
+        Column::Cpu => (t!(figure.cpu), "usage", Some(Sort::Cpu)),
+        Column::Memory => (t!(figure.memory), "usage", Some(Sort::Memory)),
+        Column::Disk => (t!(figure.disk), "usage", Some(Sort::Disk)),
+        Column::Age => (t!(list.sampled), "age num", Some(Sort::Age)),
     }
 }
 
 /// Links instead of a form: each leads to the table with one column hidden or shown.
-fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
+fn column_links(query: &Query, columns: Columns) -> impl IntoView + use<> {
     let link = |column| {
         let shown = columns.has(column);
         let query = Query { columns: Some(columns.toggled(column)), ..query.clone() };
         view! {
-            <li class=look(column).1>
+            <li class=column_header(column).1>
                 <a href=query.address() class=if shown { "on" } else { "" }>
-                    {icon(if shown { Icon::Healthy } else { Icon::Nothing })} " " {look(column).0}
+                    {icon(if shown { Icon::Healthy } else { Icon::Nothing })} " " {column_header(column).0}
                     <span class="vh">{if shown { t!(list.shown) } else { t!(list.hidden) }}</span>
                 </a>
             </li>
@@ -123,7 +124,7 @@ fn choice(query: &Query, columns: Columns) -> impl IntoView + use<> {
 }
 
 fn heads(query: &Query, columns: Columns) -> impl IntoView + use<> {
-    let heads = Column::ALL.into_iter().filter(|column| columns.has(*column)).map(look);
+    let heads = Column::ALL.into_iter().filter(|column| columns.has(*column)).map(column_header);
     let heads: Vec<_> = core::iter::once((t!(list.name), "", Some(Sort::Name)))
         .chain(heads)
         .map(|head| self::head(query, head))
@@ -149,7 +150,7 @@ fn row(vm: &VmSummary, columns: Columns, now: Millis) -> impl IntoView + use<> {
         .filter(|column| columns.has(*column))
         .map(|column| {
             view! {
-                <td role="cell" class=look(column).1>
+                <td role="cell" class=column_header(column).1>
                     {cell(vm, column, now)}
                 </td>
             }
@@ -170,7 +171,7 @@ fn cell(vm: &VmSummary, column: Column, now: Millis) -> AnyView {
     match column {
         Column::Namespace => vm.namespace.clone().into_any(),
         Column::Status => state(State::of_vm(vm)).into_any(),
-        Column::Node => dash(place(vm)),
+        Column::Node => dash(node_text(vm)),
         Column::Ip => dash(vm.ip_address.clone()),
         Column::Cpu => figure(vm, t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu),
         Column::Memory => figure(vm, t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory),
@@ -200,20 +201,20 @@ fn figure(
 /// The disk meter, with a link to the volumes that are missing in it. Each row reserves room for the link, so
 /// that all bars have the same length.
 fn disk(vm: &VmSummary) -> AnyView {
-    let lacks = disk_partly(vm);
-    let lacking = (!lacks.is_empty()).then(|| {
+    let note = disk_partly(vm);
+    let link = (!note.is_empty()).then(|| {
         let count = (vm.usage.disk_volumes - vm.usage.disk_known).to_string();
-        let title = lacks.clone();
+        let title = note.clone();
         view! {
             <a href=vm_address(&vm.namespace, &vm.name) + "#why" rel="external" title=title>
                 <span aria-hidden="true">{["+", &count, " ?"].concat()}</span>
-                <span class="vh">{lacks} " " {vm.name.clone()}</span>
+                <span class="vh">{note} " " {vm.name.clone()}</span>
             </a>
         }
     });
     view! {
         <div class="partly">
-            {figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk))} " " <span>{lacking}</span>
+            {figure(vm, t!(figure.disk), Unit::Bytes, &vm.usage.disk, Some(vm.disk))} " " <span>{link}</span>
         </div>
     }
     .into_any()
@@ -247,7 +248,7 @@ fn age(vm: &VmSummary, now: Millis) -> AnyView {
     match vm.oldest() {
         None => "–".into_any(),
         Some(at) => view! {
-            <span class=if stale { "aged" } else { "" }>
+            <span class=if stale { "warn" } else { "" }>
                 {stale.then(|| view! { {icon(Icon::Clock)} " " })} {words::span(now - at)}
             </span>
         }

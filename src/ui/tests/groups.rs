@@ -18,7 +18,7 @@ fn with_nodes() -> Snapshot {
 }
 
 #[test]
-fn the_map_has_a_square_for_each_vm_and_no_name() {
+fn the_map_has_a_square_for_each_vm_and_no_names() {
     let page = render("/?view=map", snapshot(sample::vms(), sample::sources()));
     let map = page.part("class=\"map\"", "</main>");
     assert_eq!(page.status, 200);
@@ -30,15 +30,15 @@ fn the_map_has_a_square_for_each_vm_and_no_name() {
     for expected in ["node-a", "VMs", "CPU", "need attention", "On no node"] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
-    // Counts lead to the names.
+    // Groups link to the names of their VMs.
     assert!(map.contains("href=\"/?node=node-a&amp;view=table\""), "{map}");
-    assert!(map.contains("role=\"img\"") && !map.contains("tabindex"), "no script, nothing to focus");
+    assert!(map.contains("role=\"img\"") && !map.contains("tabindex"), "nothing to focus without scripts");
     let legend = page.part("class=\"legend\"", "</ul>");
     assert!(legend.contains("0–19 %") && legend.contains("stopped"), "{legend}");
 }
 
 #[test]
-fn the_maps_choices_are_links_and_it_answers_to_filters() {
+fn the_map_has_links_for_its_options_and_follows_filters() {
     let page = render(
         "/?view=map&namespace=ops&by=namespace&color=disk",
         snapshot(sample::vms(), sample::sources()),
@@ -47,30 +47,26 @@ fn the_maps_choices_are_links_and_it_answers_to_filters() {
     assert!(page.html.contains("href=\"/?namespace=ops&amp;view=map&amp;by=namespace&amp;color=memory\""));
     assert!(page.html.contains("href=\"/?namespace=ops&amp;view=map&amp;color=disk\""));
     let sorted = render("/?view=map&sort=cpu", snapshot(sample::vms(), sample::sources()));
-    assert!(!sorted.html.contains("<select name=\"sort\""), "a map has no order to choose");
-    assert!(sorted.html.contains("name=\"sort\" value=\"cpu\""), "and the other views keep theirs");
+    assert!(!sorted.html.contains("<select name=\"sort\""), "the map cannot be sorted");
+    assert!(sorted.html.contains("name=\"sort\" value=\"cpu\""), "the other views keep their order");
     let none = render("/?view=map&q=nobody", snapshot(sample::vms(), sample::sources()));
     assert!(none.text().contains("No VM matches."));
     assert_eq!(none.html.matches("class=\"block\"").count(), 0);
 }
 
 #[test]
-fn nodes_tell_how_far_their_vms_overcommit_them() {
+fn a_node_shows_its_overcommitment() {
     let page = render("/groups", with_nodes());
     let row = |name: &str| text(page.part(&format!("node={name}&amp;view=table\""), "</tr>"));
-    let given: u64 = sample::vms()
+    let allocated: u64 = sample::vms()
         .iter()
         .filter(|vm| vm.summary.node == "node-a" && vm.summary.status != Status::Stopped)
         .map(|vm| vm.summary.cpu.unwrap() / 1_000_000_000)
         .sum();
-    assert!(row("node-a").contains(&format!("{} %", given * 100 / 8)), "{}", row("node-a"));
+    assert!(row("node-a").contains(&format!("{} %", allocated * 100 / 8)), "{}", row("node-a"));
     assert!(row("node-c").contains("not ready, cordoned"), "{}", row("node-c"));
     assert!(row("spare").contains("0 0 % 0 vCPU of 64 vCPU"), "{}", row("spare"));
-    assert!(
-        !row("spare").contains("unknown"),
-        "where nothing runs there is nothing to measure: {}",
-        row("spare")
-    );
+    assert!(!row("spare").contains("unknown"), "a node without VMs has nothing to measure: {}", row("spare"));
     assert!(page.text().contains("Largest consumers"));
     assert!(!page.html.contains(" style="));
 }
@@ -86,22 +82,22 @@ fn without_node_objects_overcommitment_is_unknown_and_says_why() {
     let page = render("/groups?by=node", snapshot);
     let text = page.text();
     assert!(text.contains("403: may not list nodes") && text.contains("deploy/cluster/rbac.yaml"), "{text}");
-    assert!(text.contains("of an unknown amount"), "{text}");
+    assert!(text.contains("of an unknown capacity"), "{text}");
     assert!(!self::text(page.part("<tbody", "</tbody>")).contains(" 0 %"), "unknown is not 0 %");
 }
 
 #[test]
-fn namespaces_sort_by_their_heads() {
+fn namespaces_sort_by_column() {
     let page = render("/groups?by=namespace&sort=memory-given", with_nodes());
     assert_eq!(page.html.matches("aria-sort=\"descending\"").count(), 1);
     assert!(page.html.contains("href=\"/groups?by=namespace&amp;sort=memory-given&amp;order=asc\""));
-    assert!(page.html.contains("href=\"/groups?by=namespace\""), "by name again");
+    assert!(page.html.contains("href=\"/groups?by=namespace\""), "sorted by name");
     assert_eq!(render("/groups?by=pod", with_nodes()).status, 400);
     assert_eq!(render("/groups?sort=size", with_nodes()).status, 400);
 }
 
 #[test]
-fn both_pages_speak_chinese() {
+fn map_and_groups_have_chinese_texts() {
     for (address, expected) in [("/?view=map", "图例：CPU使用率"), ("/groups", "用量最高")] {
         let html = chinese(address, with_nodes()).html;
         assert!(html.contains(expected), "{html}");

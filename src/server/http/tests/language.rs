@@ -170,7 +170,7 @@ fn full_of_messages() -> (Vm, usize) {
 #[test]
 fn no_message_of_a_localized_vm_is_left_without_a_language() {
     let (vm, messages) = full_of_messages();
-    assert_eq!(format!("{vm:?}").matches("Said(").count(), messages);
+    assert_eq!(format!("{vm:?}").matches("Template(").count(), messages);
     let localized = format!("{:?}", vm.localized(Lang::Chinese));
-    assert!(!localized.contains("Said("), "{localized}");
+    assert!(!localized.contains("Template("), "{localized}");
 }

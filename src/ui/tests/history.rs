@@ -1,4 +1,4 @@
-//! Pages of the past: charts and sparks out of a store that was fed by hand, and what it suggests.
+//! Pages with history: charts, sparklines, hints and insights, from a store that the tests fill.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use wukong_core::{Limits, history::HistoryStore, insight};
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
 
-/// A VM of 4 cores, 8 Gi and 40 Gi of disk, of which it uses so much: milli-cores, and hundredths of a Gi.
+/// A VM with 4 cores, 8 Gi of memory and 40 Gi of disk. Its usage is in millicores and hundredths of a Gi.
 fn vm(cpu: u64, memory: u64, disk: u64) -> Vm {
     let figures = [sample::cpu(cpu, 4), sample::memory(memory, 8), sample::disk(disk, 40)];
     sample::vm("payments", "api-gateway-01", "node-a", (4, 8, 40), figures)
@@ -40,8 +40,8 @@ fn sampled(figure: Figure, at: Millis, window: Millis) -> Figure {
     }
 }
 
-/// What a writer would have recorded, from `hours` ago to now: `at` gives the VM at each moment, or none was seen.
-fn fed(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> HistoryStore {
+/// Returns a store with samples from `hours` ago until now. `at` gives the VM at each time; `None` makes a gap.
+fn recorded(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> HistoryStore {
     let store = HistoryStore::default();
     let mut now = NOW - hours * HOUR;
     while now <= NOW {
@@ -59,15 +59,15 @@ fn fed(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> Histor
 
 fn render(url: &str, store: HistoryStore) -> Page {
     let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
-    let drawn = insight::draw(&all.vms, &store, NOW);
-    let past = HistoryReader::new(Arc::new(store), watch::channel(Arc::new(drawn)).1, None);
+    let findings = insight::draw(&all.vms, &store, NOW);
+    let history = HistoryReader::new(Arc::new(store), watch::channel(Arc::new(findings)).1, None);
     let bundle = Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() };
-    render_with(url, Some(reader(all).with_past(past)), bundle, Lang::English)
+    render_with(url, Some(reader(all).with_past(history)), bundle, Lang::English)
 }
 
 /// An hour at 10 % CPU, 93 % memory and 75 % disk, without samples from 30 to 15 minutes ago.
 fn an_hour() -> HistoryStore {
-    fed(1, 15_000, |at| {
+    recorded(1, 15_000, |at| {
         let ago = (NOW - at) / MINUTE;
         (!(15..30).contains(&ago)).then(|| vm(400, 750, 3_000))
     })
@@ -75,18 +75,18 @@ fn an_hour() -> HistoryStore {
 
 /// A day: too much CPU, too little memory, and a disk that grows by 10 of its 40 Gi.
 fn a_day() -> HistoryStore {
-    fed(24, 5 * MINUTE, |at| {
+    recorded(24, 5 * MINUTE, |at| {
         let grown = 2_000 + (at - (NOW - 24 * HOUR)) as u64 * 1_000 / (24 * HOUR) as u64;
         Some(vm(400, 750, grown))
     })
 }
 
-/// The data of the paths of a class.
-fn drawn(html: &str, class: &str) -> Vec<String> {
+/// Returns the `d` attributes of the paths of a class.
+fn paths(html: &str, class: &str) -> Vec<String> {
     let end = ["\" class=\"", class, "\"></path>"].concat();
     let parts: Vec<&str> = html.split(&end).collect();
-    let (_, paths) = parts.split_last().unwrap();
-    paths.iter().map(|before| before.rsplit("d=\"").next().unwrap().to_owned()).collect()
+    let (_, before) = parts.split_last().unwrap();
+    before.iter().map(|before| before.rsplit("d=\"").next().unwrap().to_owned()).collect()
 }
 
 const PAGE: &str = "/vms/payments/api-gateway-01";
@@ -100,8 +100,8 @@ fn the_charts_are_complete_without_javascript() {
     for expected in ["min 10.0 % average 10.0 % p95 10.0 % max 10.0 %", "allocated: 4 vCPU", "no samples"] {
         assert!(text(cpu).contains(expected), "{expected} is not in {}", text(cpu));
     }
-    // 10 % stands 1150 below 125 %, and the gap parts the line.
-    let lines = drawn(cpu, "line");
+    // 10 % is 1150 units below 125 %, and the gap splits the line.
+    let lines = paths(cpu, "line");
     assert_eq!(lines.len(), 1);
     assert!(lines[0].matches('M').count() == 2 && lines[0].contains(" 1150l"), "{lines:?}");
     assert!(text(cpu).contains("No samples from "), "{}", text(cpu));
@@ -109,65 +109,65 @@ fn the_charts_are_complete_without_javascript() {
 }
 
 #[test]
-fn spans_are_links_and_the_chosen_one_says_so() {
+fn spans_are_links_and_the_chosen_one_is_marked() {
     let page = render("/vms/payments/api-gateway-01?span=24h", an_hour());
     let spans = page.part("class=\"seg\"", "</nav>");
     assert!(spans.contains("href=\"/vms/payments/api-gateway-01?span=7d#history\""), "{spans}");
     assert!(
         spans.contains("href=\"/vms/payments/api-gateway-01#history\""),
-        "the usual one has no parameter"
+        "the default span has no parameter"
     );
     let chosen = spans.split("aria-current=\"true\"").nth(1).unwrap();
     assert!(chosen.starts_with('>') && text(&["<a", chosen].concat()).starts_with("24 h"), "{spans}");
 }
 
 #[test]
-fn without_samples_nothing_is_drawn_and_nothing_is_zero() {
+fn without_samples_no_line_is_drawn_and_nothing_is_zero() {
     let page = render(PAGE, HistoryStore::default());
-    assert_eq!(drawn(&page.html, "line"), ["", "", ""]);
+    assert_eq!(paths(&page.html, "line"), ["", "", ""]);
     let past = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(past.contains("Last hour: no samples.") && !past.contains("0.0 %"), "{past}");
-    assert!(past.contains("No advice yet: it needs"), "{past}");
+    assert!(past.contains("No advice yet: it takes"), "{past}");
 }
 
 #[test]
-fn a_long_span_without_prometheus_says_why_and_what_to_do() {
+fn a_long_span_without_prometheus_says_why_and_how_to_fix_it() {
     let page = render("/vms/payments/api-gateway-01?span=30d", an_hour());
-    let lacks = text(page.part("class=\"lacks\"", "class=\"charts\""));
+    let lacks = text(page.part("class=\"incomplete\"", "class=\"charts\""));
     assert!(lacks.contains("The history is incomplete") && lacks.contains("--prometheus-url"), "{lacks}");
 }
 
 #[test]
-fn a_span_that_cannot_be_understood_is_a_400() {
+fn an_invalid_span_is_a_400() {
     let page = render("/vms/payments/api-gateway-01?span=1y", an_hour());
     assert_eq!(page.status, 400);
     assert!(page.text().contains("The parameter span must be 1h, 24h, 7d or 30d"), "{}", page.text());
 }
 
 #[test]
-fn a_day_suggests_a_size_and_says_its_window() {
+fn a_hint_suggests_a_size_and_names_its_window() {
     let page = render("/vms/payments/api-gateway-01?span=24h", a_day());
     let text = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(text.contains("p95 0.4 of 4 vCPU, peak"), "{text}");
     assert!(text.contains("1 vCPU would be enough. Based on 24 h until"), "{text}");
-    assert!(text.contains("It is often at its limit: it may be too small."), "{text}");
+    assert!(text.contains("Usage is often at the limit: the size may be too small."), "{text}");
     assert!(text.contains("growing 10 Gi/day"), "{text}");
 }
 
 #[test]
-fn a_card_has_the_last_hour_of_each_figure() {
+fn a_card_has_a_sparkline_for_each_figure() {
     let page = render("/", an_hour());
     let card = page.card("payments/api-gateway-01");
     assert_eq!(card.matches("aria-hidden=\"true\" class=\"spark\"").count(), 3, "{card}");
-    assert!(card.contains("<path d=\"M0 90l"), "10 % is near the floor: {card}");
+    assert!(card.contains("<path d=\"M0 90l"), "10 % is near the bottom: {card}");
     assert!(
         !render("/", HistoryStore::default()).html.contains("class=\"spark\""),
-        "of nothing there is no drawing"
+        "without samples there is no sparkline"
     );
 }
 
 #[test]
-fn insights_lead_with_what_could_be_given_back() {
+fn insights_begin_with_the_reclaimable_amounts() {
     let page = render("/insights", a_day());
     let text = page.text();
     assert_eq!(page.status, 200);
@@ -183,21 +183,24 @@ fn insights_lead_with_what_could_be_given_back() {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }
     assert!(page.html.contains("aria-sort=\"ascending\"") && page.html.contains("/insights?sort=name"));
-    assert!(page.html.contains("href=\"/insights\" aria-current=\"page\""), "the bar says where one is");
+    assert!(
+        page.html.contains("href=\"/insights\" aria-current=\"page\""),
+        "the top bar marks the current page"
+    );
 }
 
 #[test]
-fn insights_are_narrowed_by_their_address() {
+fn the_address_filters_insights() {
     let page = render("/insights?kind=starved", a_day());
     assert_eq!(page.part("<tbody", "</tbody>").matches("<tr").count(), 1);
-    assert!(page.part("<tbody", "</tbody>").contains("meter hot"), "93 % needs a look");
+    assert!(page.part("<tbody", "</tbody>").contains("meter hot"), "93 % is highlighted");
     let none = render("/insights?kind=starved&resource=disk", a_day());
     assert!(none.text().contains("No finding matches. Clear the filters"), "{}", none.text());
     assert_eq!(render("/insights?sort=age", a_day()).status, 400);
 }
 
 #[test]
-fn without_enough_of_a_past_insights_say_what_they_need() {
+fn without_enough_history_insights_say_what_they_need() {
     let text = render("/insights", an_hour()).text();
     assert!(text.contains("There is not enough history yet. A finding needs 24 h"), "{text}");
     assert!(!text.contains("Reclaimable memory") && !text.contains("0 Gi"), "{text}");

@@ -6,7 +6,7 @@ use super::icon::{Icon, icon};
 use i18n::t;
 use model::query::Query;
 
-pub fn take(query: &Query) -> impl IntoView + use<> {
+pub fn download(query: &Query) -> impl IntoView + use<> {
     // A file does not depend on how the page shows the list.
     let query = Query { sort: query.sort, order: query.order, page: 1, ..query.filters() }.to_query_string();
     let link = |kind: &'static str, word| {
@@ -17,8 +17,8 @@ pub fn take(query: &Query) -> impl IntoView + use<> {
         }
     };
     view! {
-        <p class="take">
-            {icon(Icon::Download)} " " {t!(take.list)} " " {link("csv", "CSV")} " " {link("json", "JSON")}
+        <p class="download">
+            {icon(Icon::Download)} " " {t!(download.list)} " " {link("csv", "CSV")} " " {link("json", "JSON")}
         </p>
     }
 }

@@ -2,12 +2,12 @@
 
 use leptos::{either::EitherOf3, prelude::*};
 
-use super::{Cursor, Fulls, charts, hint, spans, words as said};
+use super::{Cursor, ScaleLabels, charts, hint, spans, words};
 use crate::ui::{
     components::{card::vm_address, why::fix},
     feed::Feed,
 };
-use i18n::{reason, t, text};
+use i18n::{reason, t};
 use model::{
     figure::{Figure, Missing, Unit},
     history::{History, Span},
@@ -15,14 +15,14 @@ use model::{
     vm::Vm,
 };
 
-/// The section: `vm` says what 100 % is, `feed` has the history of `span`.
-pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoView {
+/// The section. `vm` gives the texts that say what 100 % is, `feed` the history of `span`.
+pub fn history_section(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoView {
     let cursor: Cursor = RwSignal::new(None);
-    let address = Memo::new(move |_| of(vm, |vm| vm_address(&vm.summary.namespace, &vm.summary.name)));
-    let fulls = Memo::new(move |_| of(vm, fulls));
+    let address = Memo::new(move |_| from_vm(vm, |vm| vm_address(&vm.summary.namespace, &vm.summary.name)));
+    let labels = Memo::new(move |_| from_vm(vm, scale_labels));
     // Redrawn when there is a new point, not after every answer.
     let past = Memo::new(move |_| feed.draw(|view| view.past.clone()).flatten());
-    let class = move || if feed.pulse.waiting.get() { "past busy" } else { "past" };
+    let class = move || if feed.connection.waiting.get() { "history busy" } else { "history" };
     view! {
         <div class="head">
             <h2 id="history">{t!(chart.title)}</h2>
@@ -31,24 +31,25 @@ pub fn past(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) -> impl IntoV
         <div class=class>
             {move || past.with(|past| match past {
                 Some(past) => EitherOf3::A((
-                    lacks(past.history.lacks.as_ref()),
-                    charts(past, fulls, cursor),
+                    incomplete(past.history.lacks.as_ref()),
+                    charts(past, labels, cursor),
                     origin(&past.history),
                 )),
                 None if feed.view.with(Option::is_some) => EitherOf3::B(view! { <p>{t!(chart.nothing)}</p> }),
-                None => EitherOf3::C(view! { <p role="status">{said::fetching(feed.pulse.failed.get())}</p> }),
+                None => EitherOf3::C(view! { <p role="status">{words::fetching(feed.connection.failed.get())}</p> }),
             })}
         </div>
     }
 }
 
-fn of<T: Default>(vm: Feed<VmView>, tell: impl Fn(&Vm) -> T) -> T {
-    vm.draw(|view| view.vm.as_ref().map(tell)).flatten().unwrap_or_default()
+/// Reads a value from the VM; the default while the VM is not known.
+fn from_vm<T: Default>(vm: Feed<VmView>, read: impl Fn(&Vm) -> T) -> T {
+    vm.draw(|view| view.vm.as_ref().map(read)).flatten().unwrap_or_default()
 }
 
 /// Returns what 100 % means for CPU, memory and disk. For disk it is the capacity of the volumes whose usage
 /// is known.
-fn fulls(vm: &Vm) -> Fulls {
+fn scale_labels(vm: &Vm) -> ScaleLabels {
     let summary = &vm.summary;
     let allocated = |unit, amount: Option<u64>| {
         amount.map(|amount| t!(chart.allocated, amount = hint::amount(unit, amount))).unwrap_or_default()
@@ -61,17 +62,17 @@ fn fulls(vm: &Vm) -> Fulls {
 }
 
 /// Says why part of the history is missing, and how to fix it.
-fn lacks(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
+fn incomplete(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
     missing.map(|missing| {
-        let why = text(reason(missing.reason));
-        let words = if missing.detail.is_empty() {
-            t!(chart.lacks, reason = why)
+        let reason = i18n::text(reason(missing.reason));
+        let text = if missing.detail.is_empty() {
+            t!(chart.incomplete, reason = reason)
         } else {
-            t!(chart.lacks_detail, reason = why, detail = missing.detail.text())
+            t!(chart.incomplete_detail, reason = reason, detail = missing.detail.text())
         };
         view! {
-            <div class="lacks">
-                <p>{words}</p>
+            <div class="incomplete">
+                <p>{text}</p>
                 {fix(&missing.fix.text())}
             </div>
         }
@@ -79,5 +80,5 @@ fn lacks(missing: Option<&Missing>) -> Option<impl IntoView + use<>> {
 }
 
 fn origin(history: &History) -> impl IntoView + use<> {
-    view! { <p class="small">{said::origin(history)}</p> }
+    view! { <p class="small">{words::origin(history)}</p> }
 }

@@ -2,16 +2,15 @@
 //! Each finding names the window it is based on; without enough history there is none. docs/history.md states
 //! the rules. `core::insight` computes it; pages and REST show it.
 
+mod query;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
-    bad_param::{BadParam, Expected},
     figure::{Unit, ratio},
-    name::is_dns_label,
-    params::Params,
-    query::{Order, encode},
 };
+pub use query::{InsightQuery, InsightSort};
 
 /// Rows on one page.
 pub const PAGE_SIZE: u32 = 50;
@@ -230,186 +229,12 @@ pub struct InsightTotals {
     pub judged: u32,
 }
 
-/// What the list of findings is sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum InsightSort {
-    /// By kind, the most urgent of each first.
-    #[default]
-    Urgency,
-    Name,
-    /// Usage in percent of the allocation.
-    Usage,
-    /// Memory before CPU, because their amounts cannot be compared.
-    Reclaimable,
-    /// Days until a disk is full; other findings come last.
-    Days,
-}
-
-impl InsightSort {
-    pub const ALL: [Self; 5] = [Self::Urgency, Self::Name, Self::Usage, Self::Reclaimable, Self::Days];
-
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Urgency => "urgency",
-            Self::Name => "name",
-            Self::Usage => "usage",
-            Self::Reclaimable => "reclaimable",
-            Self::Days => "days",
-        }
-    }
-
-    pub fn default_order(self) -> Order {
-        match self {
-            Self::Urgency | Self::Name | Self::Days => Order::Asc,
-            Self::Usage | Self::Reclaimable => Order::Desc,
-        }
-    }
-}
-
-/// The query of the list in its URL: `kind, resource, namespace, sort, order, page`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InsightQuery {
-    pub kind: Option<FindingKind>,
-    pub resource: Option<Resource>,
-    pub namespace: String,
-    pub sort: InsightSort,
-    pub order: Order,
-    /// Counted from 1.
-    pub page: u32,
-}
-
-impl Default for InsightQuery {
-    fn default() -> Self {
-        let sort = InsightSort::default();
-        Self {
-            kind: None,
-            resource: None,
-            namespace: String::new(),
-            sort,
-            order: sort.default_order(),
-            page: 1,
-        }
-    }
-}
-
-const KINDS: &str = "soon-full, starved or over-allocated";
-const RESOURCES: &str = "cpu, memory or disk";
-const SORTS: &str = "urgency, name, usage, reclaimable or days";
-
-impl InsightQuery {
-    /// Reads the query string of an address. Fails if a parameter is not valid.
-    pub fn of_address(query: &str) -> Result<Self, BadParam> {
-        let params = Params::parse(query)?;
-        Self::parse(|field| params.get(field))
-    }
-
-    /// Reads the query through `get`, which returns a parameter's value. Empty means absent. Fails if a value
-    /// is not valid.
-    pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadParam> {
-        let value = |field: &str| get(field).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-        let sort = pick(value("sort"), "sort", &InsightSort::ALL, InsightSort::code, SORTS)?;
-        let sort = sort.unwrap_or_default();
-        let order = pick(value("order"), "order", &[Order::Asc, Order::Desc], Order::code, "asc or desc")?;
-        let namespace = value("namespace").unwrap_or_default();
-        if !namespace.is_empty() && !is_dns_label(&namespace) {
-            return Err(BadParam::new("namespace", Expected::Namespace));
-        }
-        let page = value("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0));
-        Ok(Self {
-            kind: pick(value("kind"), "kind", &FindingKind::ALL, FindingKind::code, KINDS)?,
-            resource: pick(value("resource"), "resource", &Resource::ALL, Resource::code, RESOURCES)?,
-            namespace,
-            sort,
-            order: order.unwrap_or(sort.default_order()),
-            page: page.ok_or_else(|| BadParam::new("page", Expected::Number))?,
-        })
-    }
-
-    /// Returns the query string of the same list, without default parts.
-    pub fn to_query_string(&self) -> String {
-        let mut out = String::new();
-        push(&mut out, "kind", self.kind.map_or("", FindingKind::code));
-        push(&mut out, "resource", self.resource.map_or("", Resource::code));
-        push(&mut out, "namespace", &self.namespace);
-        if self.sort != InsightSort::default() {
-            push(&mut out, "sort", self.sort.code());
-        }
-        if self.order != self.sort.default_order() {
-            push(&mut out, "order", self.order.code());
-        }
-        if self.page > 1 {
-            push(&mut out, "page", &self.page.to_string());
-        }
-        out
-    }
-}
-
-fn pick<T: Copy>(
-    text: Option<String>,
-    field: &str,
-    all: &[T],
-    code: impl Fn(T) -> &'static str,
-    expected: &str,
-) -> Result<Option<T>, BadParam> {
-    let find = |text: String| {
-        let found = all.iter().copied().find(|item| code(*item).eq_ignore_ascii_case(&text));
-        found.ok_or_else(|| BadParam::new(field, expected))
-    };
-    text.map(find).transpose()
-}
-
-fn push(out: &mut String, key: &str, value: &str) {
-    if !value.is_empty() {
-        out.push(if out.is_empty() { '?' } else { '&' });
-        out.push_str(key);
-        out.push('=');
-        encode(out, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(pairs: &[(&str, &str)]) -> Result<InsightQuery, BadParam> {
-        InsightQuery::parse(|key| pairs.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned()))
-    }
-
     #[test]
-    fn a_query_survives_its_own_url() {
-        assert_eq!(parse(&[]), Ok(InsightQuery::default()));
-        assert_eq!(InsightQuery::default().to_query_string(), "");
-        let query = parse(&[
-            ("kind", "Over-Allocated"),
-            ("resource", "memory"),
-            ("namespace", "a-b"),
-            ("sort", "reclaimable"),
-            ("order", "asc"),
-            ("page", "2"),
-        ]);
-        assert_eq!(
-            query.unwrap().to_query_string(),
-            "?kind=over-allocated&resource=memory&namespace=a-b&sort=reclaimable&order=asc&page=2"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_understood_names_its_field() {
-        for (field, value) in [
-            ("kind", "x"),
-            ("resource", "gpu"),
-            ("sort", "age"),
-            ("order", "up"),
-            ("page", "0"),
-            ("page", "x"),
-        ] {
-            assert_eq!(parse(&[(field, value)]).unwrap_err().field, field, "{value}");
-        }
-        assert_eq!(parse(&[("namespace", &"x".repeat(254))]).unwrap_err().field, "namespace");
-    }
-
-    #[test]
-    fn only_the_over_allocated_have_something_to_give_back() {
+    fn only_oversized_vms_are_reclaimable() {
         let window = Window { from: 0, to: 1, known: 1, all: 1 };
         let sizing = |verdict| Sizing { unit: Unit::Bytes, p95: 25, peak: 30, of: 100, verdict, window };
         assert_eq!(sizing(Verdict::OverAllocated { enough: 40 }).reclaimable(), 60);

@@ -1,0 +1,237 @@
+//! The page of one VM: facts, its three figures in full, volumes, networks, disks, and why figures are
+//! missing.
+
+mod devices;
+mod guest;
+mod volumes;
+
+use leptos::{either::EitherOf4, prelude::*};
+use leptos_router::{LazyRoute, hooks::use_params_map, lazy_route};
+
+use super::{
+    loading,
+    missing::{bad_query, no_vm},
+};
+use crate::{
+    server_fns::respond_with,
+    ui::{
+        address::use_query,
+        chart::history::history_section,
+        components::{
+            card::reasons_text,
+            figure::figure,
+            meter::Gauge,
+            state::{State, state},
+            title::title,
+            why::{commands, why},
+        },
+        feed::Feed,
+        live::Live,
+        ready::ready,
+        words,
+    },
+};
+use devices::{disks, networks};
+use guest::guest;
+use i18n::t;
+use model::{
+    Millis,
+    figure::Unit,
+    format,
+    history::Span,
+    name::check_vm,
+    query::Query,
+    view::{HistoryView, VmView},
+    vm::{Status, Vm},
+};
+use volumes::volumes;
+
+/// Everything is made in `view`, whose code is fetched with the page; `data` would be part of the first
+/// download.
+pub struct VmRoute;
+
+#[lazy_route]
+impl LazyRoute for VmRoute {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        let (params, span) = (use_params_map(), use_query(Span::of_address));
+        let key = move || {
+            let part = |name| params.with(|params| params.get(name)).unwrap_or_default();
+            (part("namespace"), part("name"))
+        };
+        let valid_key = move || Some(key()).filter(|(namespace, name)| check_vm(namespace, name).is_ok());
+        let feed = Feed::<VmView>::follow(valid_key);
+        let history = Feed::<HistoryView>::follow(move || Some((valid_key()?, span.get().ok()?)));
+        let state = Memo::new(move |_| {
+            if valid_key().is_none() {
+                return Shown::NoVm;
+            }
+            feed.view.with(|view| match view.as_ref().map(|view| view.vm.as_ref().map(Vm::key)) {
+                Some(Some((namespace, name))) if (namespace, name) == pair(&key()) => Shown::Vm,
+                Some(None) => Shown::NoVm,
+                _ => Shown::Loading,
+            })
+        });
+        match (span.get_untracked(), state.get_untracked()) {
+            (Err(_), _) => respond_with(400),
+            (_, Shown::NoVm) => respond_with(404),
+            _ => {}
+        }
+        let title_text = move || {
+            let (namespace, name) = key();
+            [&name, " · ", &namespace, " · wukong-dashboard"].concat()
+        };
+        ready(view! {
+            {title(title_text)}
+            {move || match (span.get(), state.get()) {
+                (Err(bad), _) => EitherOf4::A(bad_query(bad)),
+                (Ok(span), Shown::Vm) => EitherOf4::B(page(feed, history, span)),
+                (_, Shown::NoVm) => {
+                    let (namespace, name) = key();
+                    EitherOf4::C(no_vm(namespace, name))
+                }
+                (_, Shown::Loading) => EitherOf4::D(loading(feed.connection.failed)),
+            }}
+        })
+        .into_any()
+    }
+}
+
+/// Which variant of the page is shown. The page is rebuilt only when this changes.
+#[derive(Clone, Copy, PartialEq)]
+enum Shown {
+    Vm,
+    NoVm,
+    Loading,
+}
+
+fn pair((namespace, name): &(String, String)) -> (&str, &str) {
+    (namespace, name)
+}
+
+/// The charts are redrawn when there is a new point; the rest of the page each second, for its ages.
+fn page(feed: Feed<VmView>, history: Feed<HistoryView>, span: Span) -> impl IntoView {
+    view! {
+        {ticking(feed, |vm, now| view! { {head(vm)} {facts(vm)} <h2>{t!(vm.usage)}</h2> {figures(vm, now)} })}
+        {history_section(feed, history, span)}
+        {ticking(
+            feed,
+            |vm, now| {
+                view! {
+                    {volumes(vm, now)}
+                    {guest(&vm.guest, now)}
+                    {why(vm, now)}
+                    {networks(&vm.networks)}
+                    {disks(&vm.disks)}
+                    {commands(vm)}
+                }
+            },
+        )}
+    }
+}
+
+fn ticking<V: IntoView + 'static>(
+    feed: Feed<VmView>,
+    draw: impl Fn(&Vm, Millis) -> V + Copy + Send + 'static,
+) -> impl IntoView {
+    let now = expect_context::<Live>().now;
+    move || {
+        let now = now.get();
+        feed.draw(|view| view.vm.as_ref().map(|vm| draw(vm, now)))
+    }
+}
+
+fn head(vm: &Vm) -> impl IntoView + use<> {
+    let summary = &vm.summary;
+    let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
+    let note = reasons_text(summary);
+    let conflict = vm.conflict.as_ref().map(|conflict| view! { <p class="reason">{conflict.text()}</p> });
+    let fix = vm.failure.is_some().then(|| view! { <a href="#why">{t!(notice.what_to_do)}</a> });
+    view! {
+        <div class="head">
+            <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
+                <a href="/">{t!(topbar.vms)}</a>
+                " / "
+                <a href=list.address()>{summary.namespace.clone()}</a>
+            </nav>
+            <h1>{summary.name.clone()}</h1>
+            {state(State::of_vm(summary))}
+            {(!note.is_empty()).then(|| view! { <p class="reason">{note} " " {fix}</p> })}
+            {conflict}
+        </div>
+    }
+}
+
+fn facts(vm: &Vm) -> impl IntoView + use<> {
+    let summary = &vm.summary;
+    let node = if summary.migrating_to.is_empty() {
+        summary.node.clone()
+    } else {
+        [&summary.node, " → ", &summary.migrating_to].concat()
+    };
+    let cpu = summary.cpu.map(|cpu| format::allocation(Unit::Nanocores, cpu)).unwrap_or_default();
+    let memory = summary.memory.map(format::gi_exact).unwrap_or_default();
+    let memory = if vm.memory_text.is_empty() || vm.memory_text == memory {
+        memory
+    } else {
+        t!(vm.written, exact = memory, written = vm.memory_text)
+    };
+    let volumes = words::volumes(vm.volumes.len() as u32);
+    let disks = t!(vm.disks_sum, volumes = volumes, amount = format::allocation(Unit::Bytes, summary.disk));
+    let facts = [
+        (t!(vm.namespace), summary.namespace.clone()),
+        (t!(vm.node), node),
+        (t!(vm.ip), summary.ip_address.clone()),
+        (t!(figure.vcpu), cpu),
+        (t!(figure.memory), memory),
+        (t!(vm.disks), disks),
+        (t!(vm.image), vm.os_image.clone()),
+        (t!(vm.created), if vm.created > 0 { format::utc_minute(vm.created) } else { String::new() }),
+        (t!(vm.object), [summary.kind.name(), " ", &summary.name].concat()),
+        (t!(vm.kubevirt_status), summary.kubevirt_status.clone()),
+        (t!(vm.virtual_machine), vm.vm_name.clone()),
+        (t!(vm.launcher_pod), vm.pod.clone()),
+    ];
+    let facts: Vec<_> = facts.into_iter().map(|(name, value)| fact(name, value)).collect();
+    view! { <dl class="facts">{facts}</dl> }
+}
+
+fn fact(name: &'static str, value: String) -> impl IntoView {
+    let value = if value.is_empty() { "–".to_owned() } else { value };
+    view! {
+        <div>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+        </div>
+    }
+}
+
+fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
+    let summary = &vm.summary;
+    let usage = &summary.usage;
+    let running = summary.status == Status::Running;
+    let counted = if usage.disk_known < usage.disk_volumes {
+        t!(vm.counted, known = usage.disk_known.to_string(), volumes = words::volumes(usage.disk_volumes))
+    } else {
+        String::new()
+    };
+    let gauge = |label, unit, figure, allocated| Gauge {
+        label,
+        name: label,
+        unit,
+        figure,
+        allocated,
+        running,
+        spark: None,
+    };
+    view! {
+        <div class="figures">
+            {figure(gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, summary.cpu), String::new(), now)}
+            {figure(gauge(t!(figure.memory), Unit::Bytes, &usage.memory, summary.memory), String::new(), now)}
+            {figure(gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(summary.disk)), counted, now)}
+        </div>
+    }
+}
