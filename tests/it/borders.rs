@@ -34,6 +34,24 @@ fn pure_crates_do_no_io_and_read_no_clock() {
     assert!(files.len() > 50, "{} files were read", files.len());
 }
 
+/// Files that may name the snapshot itself: the reader, which returns what is visible of it.
+const MAY_NAME_THE_SNAPSHOT: &[&str] = &["server/http/reader.rs"];
+
+#[test]
+fn the_http_server_reaches_no_vm_but_through_a_scope() {
+    let files = rust_files(&src().join("server/http"));
+    let names_it = |file: &&std::path::PathBuf| {
+        let text = code(&fs::read_to_string(file).unwrap());
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "Snapshot")
+    };
+    let named: Vec<_> = files.iter().filter(names_it).collect();
+    assert!(
+        named.iter().all(|file| MAY_NAME_THE_SNAPSHOT.iter().any(|may| file.ends_with(may))),
+        "only the reader may hold a snapshot, and others take what is visible of it: {named:?}"
+    );
+    assert_eq!(named.len(), MAY_NAME_THE_SNAPSHOT.len(), "{} files were read", files.len());
+}
+
 /// What writes a text into a page as it is, or reads an address by rules of its own, and the files that may.
 const FEW_PLACES: [(&str, &[&str]); 8] = [
     ("leptos_meta", &["ui/components/title.rs", "src/app.rs"]),

@@ -1,7 +1,7 @@
 //! Builds the frame of every view: the cluster, the time and the sources. `view`, `groups` and `insight` use
 //! it.
 
-use super::{STALE_AFTER, Snapshot};
+use super::{STALE_AFTER, Visible};
 use model::{Millis, view::Frame};
 
 /// What does not change while the program runs.
@@ -14,15 +14,15 @@ pub struct Identity {
 }
 
 /// Returns the frame of a view cut at `now`.
-pub fn frame(snapshot: &Snapshot, identity: &Identity, now: Millis) -> Frame {
+pub fn frame(visible: &Visible, identity: &Identity, now: Millis) -> Frame {
     Frame {
         cluster: identity.cluster.clone(),
         demo: identity.demo,
         now,
-        last_seen: snapshot.last_seen,
+        last_seen: visible.last_seen(),
         stale_after: identity.refresh.saturating_mul(STALE_AFTER as u32),
         refresh: identity.refresh,
-        ready: snapshot.ready,
-        sources: snapshot.sources.clone(),
+        ready: visible.is_ready(),
+        sources: visible.sources().to_vec(),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Scope, Snapshot,
+    Visible,
     frame::{Identity, frame},
 };
 use model::{
@@ -20,38 +20,32 @@ use model::{
 };
 
 /// Returns one page of groups, and the largest consumers.
-pub fn view(
-    snapshot: &Snapshot,
-    identity: &Identity,
-    scope: &Scope,
-    query: &GroupsQuery,
-    now: Millis,
-) -> GroupsView {
-    let groups = groups(snapshot, scope, query);
+pub fn view(visible: &Visible, identity: &Identity, query: &GroupsQuery, now: Millis) -> GroupsView {
+    let groups = groups(visible, query);
     let matching = groups.iter().filter(|group| !group.name.is_empty()).count() as u32;
     let pages = (groups.len() as u32).div_ceil(PAGE_SIZE).max(1);
     let page = query.page.clamp(1, pages);
     let shown = groups.into_iter().skip(((page - 1) * PAGE_SIZE) as usize).take(PAGE_SIZE as usize);
-    let namespaces: BTreeSet<&String> = snapshot.vms.iter().map(|vm| &vm.summary.namespace).collect();
+    let namespaces: BTreeSet<&String> = visible.vms().iter().map(|vm| &vm.summary.namespace).collect();
     GroupsView {
-        frame: frame(snapshot, identity, now),
+        frame: frame(visible, identity, now),
         query: GroupsQuery { page, ..query.clone() },
         pages,
         matching,
         groups: shown.collect(),
-        top: top(snapshot, scope, &query.namespace),
+        top: top(visible, &query.namespace),
         namespaces: namespaces.into_iter().cloned().collect(),
     }
 }
 
 /// Returns every group, sorted. Nodes that KubeVirt can place VMs on are included without a VM.
-pub fn groups(snapshot: &Snapshot, _: &Scope, query: &GroupsQuery) -> Vec<Group> {
+pub fn groups(visible: &Visible, query: &GroupsQuery) -> Vec<Group> {
     let mut members: BTreeMap<&str, Vec<&Vm>> = BTreeMap::new();
-    for vm in &snapshot.vms {
+    for vm in visible.vms() {
         members.entry(key(&vm.summary, query.by)).or_default().push(vm);
     }
     let nodes: BTreeMap<&str, &Node> = match query.by {
-        GroupBy::Node => snapshot.nodes.iter().map(|node| (node.name.as_str(), node)).collect(),
+        GroupBy::Node => visible.nodes().iter().map(|node| (node.name.as_str(), node)).collect(),
         GroupBy::Namespace => BTreeMap::new(),
     };
     for node in nodes.values().filter(|node| node.takes_vms) {
@@ -102,9 +96,9 @@ fn share(amounts: impl Iterator<Item = Option<u64>>, allocatable: Option<u64>) -
 }
 
 /// Returns the VMs that use the most of each figure, in the whole cluster or in one namespace.
-pub fn top(snapshot: &Snapshot, _: &Scope, namespace: &str) -> Top {
-    let vms: Vec<&Arc<Vm>> = snapshot
-        .vms
+pub fn top(visible: &Visible, namespace: &str) -> Top {
+    let vms: Vec<&Arc<Vm>> = visible
+        .vms()
         .iter()
         .filter(|vm| vm.summary.status == Status::Running)
         .filter(|vm| namespace.is_empty() || vm.summary.namespace == namespace)

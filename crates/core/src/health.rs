@@ -323,6 +323,21 @@ fn tallies(vms: &[Arc<Vm>]) -> OfEach<Tally> {
     tallies
 }
 
+fn counted(source: SourceHealth, tally: Tally) -> SourceHealth {
+    let Tally { vms, volumes, missing, stale } = tally;
+    SourceHealth { vms, volumes, vms_missing: missing, vms_stale: stale, ..source }
+}
+
+/// Returns the sources with the counts of these VMs.
+pub(super) fn recount(sources: impl Iterator<Item = SourceHealth>, vms: &[Arc<Vm>]) -> Vec<SourceHealth> {
+    let tallies = tallies(vms);
+    let counted = |source: SourceHealth| {
+        let tally = tallies[index(source.id)];
+        counted(source, tally)
+    };
+    sources.map(counted).collect()
+}
+
 fn index(id: SourceId) -> usize {
     id as usize
 }

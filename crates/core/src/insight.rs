@@ -1,10 +1,10 @@
 //! Derives findings and hints from a day of points of each VM. Pure arithmetic; docs/history.md states the
 //! rules. The history task of `pipeline` calls `draw`, and `http` serves the pages.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Scope, Snapshot,
+    Scope, Visible,
     frame::{Identity, frame},
     history::{COARSE, HistoryStore, index},
 };
@@ -18,7 +18,7 @@ use model::{
     },
     query::Order,
     view::InsightsView,
-    vm::{Status, Vm},
+    vm::{Kind, Status, Vm},
 };
 
 /// Hours of history that each hint needs.
@@ -61,8 +61,34 @@ const Z: f64 = 1.96;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     pub at: Option<Millis>,
-    pub totals: InsightTotals,
+    /// The running VMs by what a scope can tell apart.
+    pub running: BTreeMap<(Kind, Box<str>), Running>,
     pub findings: Vec<Insight>,
+}
+
+/// Running VMs, and how many of them have enough history for at least one hint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    pub vms: u32,
+    pub judged: u32,
+}
+
+impl Findings {
+    /// Returns the findings about VMs of the scope, most urgent first.
+    pub fn of(&self, scope: &Scope) -> impl Iterator<Item = &Insight> {
+        self.findings.iter().filter(|row| scope.allows(row.kind, &row.namespace))
+    }
+
+    /// Returns the totals of the VMs of the scope.
+    pub fn totals(&self, scope: &Scope) -> InsightTotals {
+        let mut totals = InsightTotals::default();
+        for ((_, _), running) in self.running.iter().filter(|((kind, name), _)| scope.allows(*kind, name)) {
+            totals.running += running.vms;
+            totals.judged += running.judged;
+        }
+        self.of(scope).for_each(|row| count(&mut totals, &row.finding));
+        totals
+    }
 }
 
 /// Computes the findings for every running VM. Takes half a second for 10,000 VMs, too long for the writer.
@@ -70,14 +96,16 @@ pub fn draw(vms: &[Arc<Vm>], store: &HistoryStore, now: Millis) -> Findings {
     let mut drawn = Findings { at: Some(now), ..Findings::default() };
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
         let hints = hints(vm, store, now);
-        drawn.totals.running += 1;
+        let (kind, namespace) = (vm.summary.kind, vm.summary.namespace.as_str());
         let judged = is_judged(&hints.cpu) || is_judged(&hints.memory) || is_judged(&hints.disk);
-        drawn.totals.judged += u32::from(judged);
-        for finding in findings(&hints) {
-            count(&mut drawn.totals, &finding);
-            let (namespace, name) = (vm.summary.namespace.clone(), vm.summary.name.clone());
-            drawn.findings.push(Insight { namespace, name, finding });
-        }
+        let running = drawn.running.entry((kind, namespace.into())).or_default();
+        running.vms += 1;
+        running.judged += u32::from(judged);
+        let row = |finding| {
+            let (namespace, name) = (namespace.to_owned(), vm.summary.name.clone());
+            Insight { kind, namespace, name, finding }
+        };
+        drawn.findings.extend(findings(&hints).map(row));
     }
     let urgency = InsightQuery::default();
     drawn.findings.sort_by(|a, b| order(a, b, &urgency));
@@ -277,24 +305,24 @@ fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
 
 /// Returns one page of the findings.
 pub fn page(
-    snapshot: &Snapshot,
+    visible: &Visible,
     drawn: &Findings,
     identity: &Identity,
-    _: &Scope,
     query: &InsightQuery,
     now: Millis,
 ) -> InsightsView {
-    let mut rows: Vec<&Insight> = drawn.findings.iter().filter(|row| matches(row, query)).collect();
+    let of_scope = || drawn.of(visible.scope());
+    let mut rows: Vec<&Insight> = of_scope().filter(|row| matches(row, query)).collect();
     rows.sort_by(|a, b| order(a, b, query));
     let pages = (rows.len() as u32).div_ceil(PAGE_SIZE).max(1);
     let page = query.page.clamp(1, pages);
-    let mut namespaces: Vec<String> = drawn.findings.iter().map(|row| row.namespace.clone()).collect();
+    let mut namespaces: Vec<String> = of_scope().map(|row| row.namespace.clone()).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
     InsightsView {
-        frame: frame(snapshot, identity, now),
+        frame: frame(visible, identity, now),
         query: InsightQuery { page, ..query.clone() },
-        totals: drawn.totals,
+        totals: drawn.totals(visible.scope()),
         drawn: drawn.at,
         needed_hours: NEEDED_HOURS,
         matching: rows.len() as u32,

@@ -28,6 +28,7 @@ mod pods;
 mod readings;
 mod receipt;
 mod reports;
+pub mod scope;
 pub mod select;
 mod sharing;
 mod skew;
@@ -51,6 +52,7 @@ use model::{
     vm::Vm,
 };
 
+pub use scope::{Scope, Visible};
 pub use state::ClusterState;
 
 /// Everything that readers may know at one moment. It is swapped as a whole.
@@ -71,13 +73,6 @@ pub struct Snapshot {
     pub ready: bool,
     /// Whose kubelets, guests and images should be asked.
     pub targets: observation::Targets,
-}
-
-/// What a viewer may see. Every reader of a snapshot takes it; today it is always `All`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Scope {
-    #[default]
-    All,
 }
 
 /// When a figure becomes stale and when it counts as missing, and which disk sources are asked. Intervals are

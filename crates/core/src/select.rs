@@ -14,7 +14,7 @@ use model::{
     vm::{Status, Vm, VmSummary},
 };
 
-use super::{Scope, Snapshot, attention::needs_attention};
+use super::{Visible, attention::needs_attention};
 
 /// The VMs that match, by name and namespace as in the snapshot until they are sorted.
 pub struct Selection<'a> {
@@ -24,11 +24,11 @@ pub struct Selection<'a> {
 
 impl<'a> Selection<'a> {
     /// Selects the VMs of a query and counts its facets.
-    pub fn of(snapshot: &'a Snapshot, _: &Scope, query: &Query) -> Self {
+    pub fn of(visible: &'a Visible, query: &Query) -> Self {
         let filter = Filter::new(query);
         let mut vms = Vec::new();
         let mut tally = Tally::default();
-        for vm in &snapshot.vms {
+        for vm in visible.vms() {
             let checks = filter.check(vm);
             tally.add(&vm.summary, &checks);
             if checks.all() {

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The kind of the object that represents the VM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     Wukong,
     VirtualMachine,

@@ -3,11 +3,21 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
+use wukong_core::Scope;
 
-/// Returns a weak tag of 128 bits of SHA-256. It is weak because the same content in another coding has the
-/// same tag.
+/// Returns a weak tag of 128 bits of SHA-256 for content that everybody may see. It is weak because the same
+/// content in another coding has the same tag.
 pub fn of(bytes: &[u8]) -> HeaderValue {
-    let digest = Sha256::digest(bytes);
+    tag(Sha256::new(), bytes)
+}
+
+/// Returns a weak tag of content in a scope. Viewers of other scopes have other tags, even for equal content.
+pub fn of_scope(scope: &Scope, bytes: &[u8]) -> HeaderValue {
+    tag(Sha256::new_with_prefix(scope.digest().to_be_bytes()), bytes)
+}
+
+fn tag(hasher: Sha256, bytes: &[u8]) -> HeaderValue {
+    let digest = hasher.chain_update(bytes).finalize();
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     HeaderValue::from_str(&format!("W/\"{hex}\"")).unwrap_or(HeaderValue::from_static("W/\"\""))
 }

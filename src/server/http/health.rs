@@ -50,7 +50,7 @@ async fn ask_patiently(address: SocketAddr) -> io::Result<()> {
 /// Handles `GET /readyz`. The program is ready after every source was tried: a source that is forbidden must
 /// not hide the page that reports it.
 pub async fn ready(State(app): State<App>) -> ApiResult<&'static str> {
-    match app.reader.snapshot().ready {
+    match app.reader.is_ready() {
         true => Ok("ready\n"),
         false => Err(ApiError::Unavailable("not every source of the cluster has been tried yet")),
     }

@@ -11,7 +11,7 @@ use model::{
     reason::Reason,
     vm::{Disk, Guest, GuestFilesystem, Network, Reading, Status, Usage, Vm, Volume},
 };
-use wukong_core::{Scope, Snapshot};
+use wukong_core::Visible;
 
 pub mod events;
 mod figure;
@@ -23,12 +23,12 @@ pub use groups::GroupsJson;
 pub use past::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
-/// Returns all VMs of the scope as a JSON array. `size` is an estimate of its bytes.
-pub fn vms(_scope: &Scope, snapshot: &Snapshot, size: usize) -> Vec<u8> {
+/// Returns all visible VMs as a JSON array. `size` is an estimate of its bytes.
+pub fn vms(visible: &Visible, size: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(size + size / 16);
     // The VMs are converted one by one: 10,000 converted VMs would take more memory than their text. Cannot
     // fail: numbers and strings are written to memory.
-    let _ = serde_json::Serializer::new(&mut out).collect_seq(snapshot.vms.iter().map(|vm| VmJson::new(vm)));
+    let _ = serde_json::Serializer::new(&mut out).collect_seq(visible.vms().iter().map(|vm| VmJson::new(vm)));
     out
 }
 

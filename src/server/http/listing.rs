@@ -24,7 +24,7 @@ use crate::server::http::{
     error::{ApiError, ApiResult},
     etag,
 };
-use wukong_core::{Scope, Snapshot};
+use wukong_core::{Scope, Visible};
 
 /// A value that is computed once on a blocking thread, even if all waiting clients leave; `None` if that
 /// panicked.
@@ -50,19 +50,19 @@ struct Entry {
 impl Listings {
     /// Returns the listing of this snapshot, or of a newer one that another client asked for meanwhile.
     /// Fails if making it panicked.
-    pub async fn of(&self, scope: Scope, snapshot: Arc<Snapshot>) -> ApiResult<Arc<Listing>> {
-        self.entry(scope, snapshot).await.ok_or(ApiError::Internal)
+    pub async fn of(&self, visible: Visible) -> ApiResult<Arc<Listing>> {
+        self.entry(visible).await.ok_or(ApiError::Internal)
     }
 
-    fn entry(&self, scope: Scope, snapshot: Arc<Snapshot>) -> Once<Arc<Listing>> {
+    fn entry(&self, visible: Visible) -> Once<Arc<Listing>> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = newest.get(&scope);
-        if let Some(entry) = known.filter(|entry| entry.seq >= snapshot.seq) {
+        let known = newest.get(visible.scope());
+        if let Some(entry) = known.filter(|entry| entry.seq >= visible.seq()) {
             return entry.listing.clone();
         }
         let before = known.and_then(|entry| entry.listing.peek().cloned().flatten());
-        let seq = snapshot.seq;
-        let listing = once(move || Listing::new(&scope, &snapshot, before));
+        let (seq, scope) = (visible.seq(), visible.scope().clone());
+        let listing = once(move || Listing::new(&visible, before));
         newest.insert(scope, Entry { seq, listing: listing.clone() });
         listing
     }
@@ -78,14 +78,14 @@ pub struct Listing {
 
 impl Listing {
     /// Makes a listing, or returns the previous one if it is equal, so that its compressed bytes are kept.
-    fn new(scope: &Scope, snapshot: &Snapshot, before: Option<Arc<Self>>) -> Arc<Self> {
+    fn new(visible: &Visible, before: Option<Arc<Self>>) -> Arc<Self> {
         let size = before.as_ref().map_or(0, |listing| listing.plain.len());
-        let plain = json::vms(scope, snapshot, size);
+        let plain = json::vms(visible, size);
         if let Some(before) = before.filter(|listing| listing.plain == plain) {
             return before;
         }
         Arc::new(Self {
-            etag: etag::of(&plain),
+            etag: etag::of_scope(visible.scope(), &plain),
             plain: plain.into(),
             brotli: OnceLock::new(),
             gzip: OnceLock::new(),
@@ -118,7 +118,7 @@ impl Listing {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, cookie, authorization"));
         headers.insert(header::ETAG, self.etag.clone());
         if let Some(coding) = encoding.header() {
             headers.insert(header::CONTENT_ENCODING, coding);

@@ -1,5 +1,5 @@
 //! The only access to the snapshot: pages, the REST API, server functions and event streams all use
-//! [`Reader`].
+//! [`Reader`], which returns what is visible in a scope and nothing else.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use model::{
     vm::{Vm, VmSummary},
 };
 use wukong_core::{
-    Scope, Snapshot,
+    Scope, Snapshot, Visible,
     frame::{Identity, frame},
     groups, insight, view,
 };
@@ -70,26 +70,35 @@ impl Reader {
         Self { past, ..self }
     }
 
-    /// Returns the newest snapshot.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshots.borrow().clone()
+    /// Returns what is visible of the newest snapshot.
+    pub fn visible(&self, scope: &Scope) -> Visible {
+        Visible::new(&self.snapshots.borrow().clone(), scope)
     }
 
-    /// Returns a receiver that is notified of each new snapshot. It closes when the writer of snapshots
-    /// ends.
-    pub fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.clone()
+    /// Returns the number of the newest snapshot.
+    pub fn seq(&self) -> u64 {
+        self.snapshots.borrow().seq
+    }
+
+    /// Returns whether every source was tried once.
+    pub fn is_ready(&self) -> bool {
+        self.snapshots.borrow().ready
+    }
+
+    /// Returns the news of each new snapshot.
+    pub fn follow(&self) -> SnapshotNews {
+        SnapshotNews(self.snapshots.clone())
     }
 
     /// Returns a page of the list.
     pub fn home(&self, scope: &Scope, query: &Query) -> HomeView {
-        self.home_of(&self.snapshot(), scope, query)
+        self.home_of(&self.visible(scope), query)
     }
 
     /// Returns the last hour of each of `vms`.
-    fn sparks(&self, snapshot: &Snapshot, vms: &[VmSummary], now: Millis) -> Vec<Sparklines> {
+    fn sparks(&self, visible: &Visible, vms: &[VmSummary], now: Millis) -> Vec<Sparklines> {
         let of = |summary: &VmSummary| {
-            let vm = view::of_summary(snapshot, summary)?;
+            let vm = view::of_summary(visible, summary)?;
             Some(self.past.store.sparks(&vm.uid, now))
         };
         vms.iter().map(|summary| of(summary).unwrap_or_default()).collect()
@@ -97,17 +106,17 @@ impl Reader {
 
     /// Returns the page of a VM, which says so if there is no such VM.
     pub fn vm(&self, scope: &Scope, namespace: &str, name: &str) -> VmView {
-        self.vm_of(&self.snapshot(), scope, namespace, name)
+        self.vm_of(&self.visible(scope), namespace, name)
     }
 
     /// Returns the names of the VMs in one block of cells of the query's map.
     pub fn map_names(&self, scope: &Scope, query: &Query, group: &str, block: u32) -> MapNames {
-        view::map_names(&self.snapshot(), scope, query, group, block)
+        view::map_names(&self.visible(scope), query, group, block)
     }
 
     /// Returns the page of nodes or of namespaces.
     pub fn groups(&self, scope: &Scope, query: &GroupsQuery) -> GroupsView {
-        groups::view(&self.snapshot(), &self.identity, scope, query, (self.clock)())
+        groups::view(&self.visible(scope), &self.identity, query, (self.clock)())
     }
 
     /// Returns the history of a VM, which is `None` in the view if there is no such VM. Waits for Prometheus
@@ -120,11 +129,11 @@ impl Reader {
         name: &str,
         span: Span,
     ) -> HistoryView {
-        let (snapshot, now) = (self.snapshot(), (self.clock)());
-        let frame = frame(&snapshot, &self.identity, now);
+        let (visible, now) = (self.visible(scope), (self.clock)());
+        let frame = frame(&visible, &self.identity, now);
         let pace = u32::try_from(span.step()).unwrap_or(LONGEST_REFRESH).min(LONGEST_REFRESH);
         let frame = views::Frame { refresh: frame.refresh.max(pace), ..frame };
-        let past = match view::find(&snapshot, scope, namespace, name) {
+        let past = match view::find(&visible, namespace, name) {
             Some(vm) => Some(self.past_of(requester, vm, span).await),
             None => None,
         };
@@ -141,30 +150,47 @@ impl Reader {
     /// Returns a page of the findings.
     pub fn insights(&self, scope: &Scope, query: &InsightQuery) -> InsightsView {
         let findings = self.past.findings.borrow().clone();
-        insight::page(&self.snapshot(), &findings, &self.identity, scope, query, (self.clock)())
+        insight::page(&self.visible(scope), &findings, &self.identity, query, (self.clock)())
     }
 
     /// Returns the sources page.
     pub fn sources(&self, scope: &Scope) -> SourcesView {
-        self.sources_of(&self.snapshot(), scope)
+        self.sources_of(&self.visible(scope))
     }
 
-    /// Returns the list from a snapshot that the caller holds.
-    pub fn home_of(&self, snapshot: &Snapshot, scope: &Scope, query: &Query) -> HomeView {
+    /// Returns the list of what the caller holds.
+    pub fn home_of(&self, visible: &Visible, query: &Query) -> HomeView {
         let now = (self.clock)();
-        let mut view = view::home(snapshot, &self.identity, scope, query, now);
+        let mut view = view::home(visible, &self.identity, query, now);
         share(&self.names.namespaces, &mut view.facets.namespaces);
         share(&self.names.nodes, &mut view.facets.nodes);
-        HomeView { sparks: self.sparks(snapshot, &view.vms, now), ..view }
+        HomeView { sparks: self.sparks(visible, &view.vms, now), ..view }
     }
 
-    /// Returns the page of a VM from a snapshot that the caller holds.
-    pub fn vm_of(&self, snapshot: &Snapshot, scope: &Scope, namespace: &str, name: &str) -> VmView {
-        view::vm(snapshot, &self.identity, scope, namespace, name, (self.clock)())
+    /// Returns the page of a VM of what the caller holds.
+    pub fn vm_of(&self, visible: &Visible, namespace: &str, name: &str) -> VmView {
+        view::vm(visible, &self.identity, namespace, name, (self.clock)())
     }
 
-    /// Returns the sources page from a snapshot that the caller holds.
-    pub fn sources_of(&self, snapshot: &Snapshot, scope: &Scope) -> SourcesView {
-        view::sources(snapshot, &self.identity, scope, (self.clock)())
+    /// Returns the sources page of what the caller holds.
+    pub fn sources_of(&self, visible: &Visible) -> SourcesView {
+        view::sources(visible, &self.identity, (self.clock)())
+    }
+}
+
+/// Is notified of each new snapshot, and shows nothing of it.
+#[derive(Clone)]
+pub struct SnapshotNews(watch::Receiver<Arc<Snapshot>>);
+
+impl SnapshotNews {
+    /// Waits for the next snapshot and returns its number. `None` if no snapshot can come any more.
+    pub async fn next(&mut self) -> Option<u64> {
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().seq)
+    }
+
+    /// Returns whether no snapshot can come any more: the writer of snapshots has ended.
+    pub fn is_over(&self) -> bool {
+        self.0.has_changed().is_err()
     }
 }

@@ -26,7 +26,7 @@ use model::{
     name::is_dns_subdomain,
     vm::{Kind, Vm},
 };
-use wukong_core::{self, Scope, Snapshot};
+use wukong_core::Visible;
 
 mod cell;
 mod download;
@@ -35,7 +35,7 @@ pub use download::{csv, json};
 
 /// `GET /api/vms`
 pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Response> {
-    app.listings.of(app.scope(), app.reader.snapshot()).await?.respond(&headers).await
+    app.listings.of(app.visible()).await?.respond(&headers).await
 }
 
 /// `GET /api/vms/{name}`, with `?namespace=` if the name alone is ambiguous.
@@ -59,8 +59,8 @@ pub async fn history(
 ) -> ApiResult<Response> {
     let name = vm_name(name)?;
     let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
-    let snapshot = app.reader.snapshot();
-    let vm = find(&snapshot, app.scope(), &name, namespace.as_deref())?;
+    let visible = app.visible();
+    let vm = find(&visible, &name, namespace.as_deref())?;
     let past = app.reader.past_of(past::requester(&extensions), vm, span);
     let past = match permit.filter(|_| span.is_long()) {
         Some(Extension(permit)) => permit.release_during(past).await,
@@ -86,22 +86,21 @@ pub async fn stats(State(app): State<App>, QueryParams(params): QueryParams) -> 
 
 /// `GET /api/stats`
 pub async fn totals(State(app): State<App>) -> ApiResult<Response> {
-    Ok(fresh(&json::StatsJson::new(&app.reader.snapshot().totals)))
+    Ok(fresh(&json::StatsJson::new(app.visible().totals())))
 }
 
 /// `GET /api/sources`
 pub async fn sources(State(app): State<App>) -> Response {
-    let snapshot = app.reader.snapshot();
-    fresh(&snapshot.sources.iter().map(json::SourceJson::new).collect::<Vec<_>>())
+    fresh(&app.visible().sources().iter().map(json::SourceJson::new).collect::<Vec<_>>())
 }
 
 /// `GET /api/groups`: every node or namespace, sorted, and the largest consumers.
 pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     let query = GroupsQuery::of_address(address::query(&uri))?;
-    let (scope, snapshot) = (app.scope(), app.reader.snapshot());
-    let groups = wukong_core::groups::groups(&snapshot, &scope, &query);
-    let top = wukong_core::groups::top(&snapshot, &scope, &query.namespace);
-    Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, &snapshot.sources)))
+    let visible = app.visible();
+    let groups = wukong_core::groups::groups(&visible, &query);
+    let top = wukong_core::groups::top(&visible, &query.namespace);
+    Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, visible.sources())))
 }
 
 /// Answers unknown paths that only programs ask for.
@@ -116,16 +115,16 @@ fn vm_name(name: Result<Path<String>, PathRejection>) -> ApiResult<String> {
 }
 
 fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
-    let snapshot = app.reader.snapshot();
-    let vm = find(&snapshot, app.scope(), name, namespace)?;
+    let visible = app.visible();
+    let vm = find(&visible, name, namespace)?;
     Ok(fresh(&json::VmJson::new(vm)))
 }
 
 /// Finds a VM. A Wukong precedes a VirtualMachine of the same name in the same namespace that it does not
 /// own. Fails if there is none, or if VMs of several namespaces have this name.
-fn find<'a>(snapshot: &'a Snapshot, _scope: Scope, name: &str, namespace: Option<&str>) -> ApiResult<&'a Vm> {
+fn find<'a>(visible: &'a Visible, name: &str, namespace: Option<&str>) -> ApiResult<&'a Vm> {
     let mut found: BTreeMap<&str, &Vm> = BTreeMap::new();
-    let named = snapshot.vms.iter().filter(|vm| vm.summary.name == name);
+    let named = visible.vms().iter().filter(|vm| vm.summary.name == name);
     for vm in named.filter(|vm| namespace.is_none_or(|wanted| vm.summary.namespace == wanted)) {
         let first = found.entry(&vm.summary.namespace).or_insert(vm);
         if vm.summary.kind == Kind::Wukong {
@@ -134,7 +133,7 @@ fn find<'a>(snapshot: &'a Snapshot, _scope: Scope, name: &str, namespace: Option
     }
     match found.len() {
         1 => found.into_values().next().ok_or(ApiError::Internal),
-        0 => Err(unknown(snapshot.ready)),
+        0 => Err(unknown(visible.is_ready())),
         _ => Err(ApiError::Ambiguous {
             name: name.to_owned(),
             namespaces: found.into_keys().map(str::to_owned).collect(),

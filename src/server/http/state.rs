@@ -15,7 +15,7 @@ use super::{
     reader::Reader,
 };
 use crate::server::config::{AllowedHosts, HttpConfig};
-use wukong_core::Scope;
+use wukong_core::{Scope, Visible};
 
 /// The state of the HTTP server. It is cheap to clone, and every request has its own clone.
 #[derive(Clone)]
@@ -72,7 +72,12 @@ impl App {
 
     /// Returns what the viewer may see. There is no sign-in yet, so that is everything.
     pub fn scope(&self) -> Scope {
-        Scope::All
+        Scope::all()
+    }
+
+    /// Returns what the viewer may see of the newest snapshot.
+    pub fn visible(&self) -> Visible {
+        self.reader.visible(&self.scope())
     }
 }
 

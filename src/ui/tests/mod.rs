@@ -98,7 +98,7 @@ fn render_with(url: &str, reader: Option<Reader>, bundle: Bundle, lang: Lang) ->
     let response = ResponseOptions::default();
     let html = Owner::new().with(|| {
         if let Some(reader) = reader {
-            provide_context::<Arc<dyn PageData>>(Arc::new(RequestViews::new(reader, Scope::All, lang)));
+            provide_context::<Arc<dyn PageData>>(Arc::new(RequestViews::new(reader, Scope::all(), lang)));
         }
         provide_context(lang);
         provide_context(RequestUrl::new(url));

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Scope,
     delta::{self, Outcome},
     frame::Identity,
     view::{home, sources, vm as vm_view},
@@ -22,7 +21,7 @@ fn identity() -> Identity {
 }
 
 fn view(snapshot: &Snapshot) -> HomeView {
-    home(snapshot, &identity(), &Scope::All, &Query::default(), NOW).localized(Lang::English)
+    home(&everything(snapshot), &identity(), &Query::default(), NOW).localized(Lang::English)
 }
 
 /// `(name, millicores)` each, all running.
@@ -157,7 +156,7 @@ fn a_change_of_another_view_is_refused() {
 
 #[test]
 fn one_vm_changes_comes_and_goes() {
-    let of = |vms: &[(&str, u64)]| vm_view(&world_of(vms).join(NOW), &identity(), &Scope::All, "a", "x", NOW);
+    let of = |vms: &[(&str, u64)]| vm_view(&everything(&world_of(vms).join(NOW)), &identity(), "a", "x", NOW);
     let views = [of(&[("x", 1), ("y", 2)]), of(&[("x", 1), ("y", 3)]), of(&[("x", 5)]), of(&[])];
     assert!(views[0].vm.is_some() && views[3].vm.is_none());
     assert_eq!(delta::vm(&views[0], &views[1]), Outcome::Same, "another VM is nothing to this view");
@@ -179,7 +178,7 @@ fn one_vm_changes_comes_and_goes() {
 #[test]
 fn the_sources_alone() {
     let snapshot = world_of(&[("x", 1)]).join(NOW);
-    let before = sources(&snapshot, &identity(), &Scope::All, NOW);
+    let before = sources(&everything(&snapshot), &identity(), NOW);
     let mut after = before.clone();
     after.frame.ready = !before.frame.ready;
     let Outcome::Change(change) = delta::sources(&before, &after) else { panic!("readiness is a change") };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{Scope, groups};
+use crate::groups;
 use i18n::Render;
 use model::{
     figure::Basis,
@@ -14,7 +14,7 @@ use model::{
 };
 
 fn rows(snapshot: &Snapshot, query: &GroupsQuery) -> Vec<Group> {
-    groups::groups(snapshot, &Scope::All, query)
+    groups::groups(&everything(snapshot), query)
 }
 
 fn by(by: GroupBy) -> GroupsQuery {
@@ -218,7 +218,7 @@ fn the_largest_consumers_are_told_by_the_amount_itself() {
     add_vm(&mut world, "two", "x", 5_000, GI);
     let snapshot = world.join(NOW);
     let names = |namespace: &str| -> Vec<String> {
-        groups::top(&snapshot, &Scope::All, namespace).cpu.into_iter().map(|vm| vm.name).collect()
+        groups::top(&everything(&snapshot), namespace).cpu.into_iter().map(|vm| vm.name).collect()
     };
     // Of equal ones the name decides.
     assert_eq!(names(""), ["x", "e", "b", "c", "d"]);
@@ -260,7 +260,7 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
     ];
     vm.volumes = volumes;
     snapshot.vms = vec![Arc::new(vm.clone())];
-    let top = groups::top(&snapshot, &Scope::All, "");
+    let top = groups::top(&everything(&snapshot), "");
     assert_eq!(top.disk_left_out, 1, "and it is said that something is left out");
     assert_eq!(
         top.disk.iter().map(|vm| (vm.used, vm.of, vm.partial)).collect::<Vec<_>>(),
@@ -268,8 +268,8 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
     );
     vm.volumes.truncate(1);
     snapshot.vms = vec![Arc::new(vm.clone())];
-    assert!(groups::top(&snapshot, &Scope::All, "").disk.is_empty());
+    assert!(groups::top(&everything(&snapshot), "").disk.is_empty());
     vm.summary.status = Status::Stopped;
     snapshot.vms = vec![Arc::new(vm)];
-    assert!(groups::top(&snapshot, &Scope::All, "").cpu.is_empty(), "who does not run uses nothing");
+    assert!(groups::top(&everything(&snapshot), "").cpu.is_empty(), "who does not run uses nothing");
 }

@@ -4,7 +4,7 @@ use super::*;
 use i18n::Render;
 use model::{source::SourceState, vm::Kind};
 
-fn watch_failed(source: SourceId, reason: Reason) -> Observation {
+pub(super) fn watch_failed(source: SourceId, reason: Reason) -> Observation {
     Observation::WatchFailed { source, namespace: None, error: refused(reason) }
 }
 

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    Scope, Snapshot,
+    Snapshot,
     frame::Identity,
     history::HistoryStore,
     insight::{Findings, draw, filling, hints, page, sizing},
@@ -181,7 +181,7 @@ fn findings_are_counted_and_summed_up() {
     let now = START + 24 * HOUR;
     let drawn = draw(&vms, &store, now);
     assert_eq!(drawn.at, Some(now));
-    let totals = drawn.totals;
+    let totals = drawn.totals(&Scope::all());
     assert_eq!((totals.running, totals.judged), (4, 3), "one is off, one is new");
     assert_eq!((totals.soon_full, totals.starved, totals.over_allocated), (0, 1, 2));
     assert_eq!((totals.cpu, totals.cpu_vms), (7 * CORE, 1));
@@ -208,7 +208,7 @@ fn listed(query: InsightQuery) -> (Vec<String>, u32) {
     let (store, vms) = kept(&[("a", 100, 300), ("b", 950, 700), ("c", 200, 600), ("d", 600, 920)]);
     let drawn = draw(&vms, &store, START + 24 * HOUR);
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
-    let view = page(&Snapshot::default(), &drawn, &identity, &Scope::All, &query, 0);
+    let view = page(&everything(&Snapshot::default()), &drawn, &identity, &query, 0);
     let row = |row: &Insight| format!("{} {}", row.name, row.finding.resource().code());
     (view.rows.iter().map(row).collect(), view.matching)
 }
@@ -242,7 +242,7 @@ fn the_list_is_filtered_sorted_and_cut_on_the_server() {
 fn nothing_drawn_yet_is_said() {
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
     let query = InsightQuery::default();
-    let view = page(&Snapshot::default(), &Findings::default(), &identity, &Scope::All, &query, 0);
+    let view = page(&everything(&Snapshot::default()), &Findings::default(), &identity, &query, 0);
     assert_eq!((view.drawn, view.matching, view.pages), (None, 0, 1));
     assert!(!matches!(view.rows.first().map(|row| row.finding), Some(Finding::Starved(_))));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{Scope, frame::Identity, view};
+use crate::{frame::Identity, view};
 use model::{
     map::{BLOCK, Cell, Map, MapNames},
     query::{GroupBy, Measure, Query, ViewKind},
@@ -16,7 +16,7 @@ fn query() -> Query {
 
 fn map(snapshot: &Snapshot, query: &Query) -> Map {
     let identity = Identity { cluster: "test".into(), demo: false, refresh: 1 };
-    let view = view::home(snapshot, &identity, &Scope::All, query, NOW);
+    let view = view::home(&everything(snapshot), &identity, query, NOW);
     assert_eq!((view.vms.len(), view.pages), (0, 1), "cells in place of rows");
     let map = Map::unpack(&view.map).expect("a map");
     assert_eq!(map.groups.iter().map(|group| group.cells.len()).sum::<usize>(), view.matching as usize);
@@ -24,7 +24,7 @@ fn map(snapshot: &Snapshot, query: &Query) -> Map {
 }
 
 fn names(snapshot: &Snapshot, query: &Query, group: &str, block: u32) -> MapNames {
-    view::map_names(snapshot, &Scope::All, query, group, block)
+    view::map_names(&everything(snapshot), query, group, block)
 }
 
 fn keys(names: &MapNames) -> Vec<(&str, &str)> {

@@ -14,6 +14,7 @@ mod kubelets;
 mod map;
 mod pods;
 mod property;
+mod scope;
 mod sharing;
 mod sources;
 mod usage;
@@ -22,7 +23,7 @@ mod volumes;
 
 use std::sync::Arc;
 
-use super::{ClusterState, Limits, Snapshot, observation::*};
+use super::{ClusterState, Limits, Scope, Snapshot, Visible, observation::*};
 use model::{Millis, figure::Source, reason::Reason, source::SourceId, vm::Vm};
 
 /// The moment of the tests.
@@ -37,6 +38,11 @@ pub fn limits() -> Limits {
         ceph_interval: 300 * SECOND,
         disk_sources: vec![SourceId::Kubelet],
     }
+}
+
+/// Returns what a viewer sees who may see everything.
+pub fn everything(snapshot: &Snapshot) -> Visible {
+    Visible::new(&Arc::new(snapshot.clone()), &Scope::all())
 }
 
 /// A world in which every source has answered, with nothing in it.

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{
-    Scope,
     frame::Identity,
     view::{home, vm},
 };
@@ -18,7 +17,7 @@ fn identity() -> Identity {
 }
 
 fn names(snapshot: &Snapshot, query: &Query) -> Vec<String> {
-    let view = home(snapshot, &identity(), &Scope::All, query, NOW);
+    let view = home(&everything(snapshot), &identity(), query, NOW);
     view.vms.iter().map(|vm| vm.name.clone()).collect()
 }
 
@@ -54,7 +53,7 @@ fn pages_are_cut_and_held_to_those_that_exist() {
     let many = (0..120).map(|n| wukong("a", &format!("vm-{n:03}"))).collect();
     world.apply(Observation::Wukongs(replaced(many)));
     let snapshot = world.join(NOW);
-    let page = |page| home(&snapshot, &identity(), &Scope::All, &Query { page, ..Query::default() }, NOW);
+    let page = |page| home(&everything(&snapshot), &identity(), &Query { page, ..Query::default() }, NOW);
     assert_eq!((page(1).vms.len(), page(1).pages, page(1).matching), (50, 3, 120));
     assert_eq!(page(3).vms.len(), 20);
     assert_eq!((page(99).query.page, page(99).vms[0].name.as_str()), (3, "vm-100"));
@@ -63,7 +62,7 @@ fn pages_are_cut_and_held_to_those_that_exist() {
 #[test]
 fn a_vm_is_found_by_both_names() {
     let snapshot = three();
-    let found = |namespace, name| vm(&snapshot, &identity(), &Scope::All, namespace, name, NOW).vm.is_some();
+    let found = |namespace, name| vm(&everything(&snapshot), &identity(), namespace, name, NOW).vm.is_some();
     assert!(found("a", "low"));
     assert!(!found("b", "low"));
 }
@@ -110,7 +109,7 @@ fn what_needs_attention_is_high_old_missing_or_in_trouble() {
     let wanted = ["error", "high", "missing", "old", "partial", "pending"];
     let query = Query { attention: true, ..Query::default() };
     assert_eq!(names(&snapshot, &query), wanted);
-    let whole = home(&snapshot, &identity(), &Scope::All, &Query::default(), NOW);
+    let whole = home(&everything(&snapshot), &identity(), &Query::default(), NOW);
     assert_eq!(whole.facets.attention as usize, wanted.len(), "counted, asked for or not");
     assert_eq!(whole.matching, 10);
 }
@@ -118,7 +117,7 @@ fn what_needs_attention_is_high_old_missing_or_in_trouble() {
 #[test]
 fn a_facet_counts_what_its_filter_would_leave_beside_the_others() {
     let snapshot = three();
-    let view = |query: &Query| home(&snapshot, &identity(), &Scope::All, query, NOW).facets;
+    let view = |query: &Query| home(&everything(&snapshot), &identity(), query, NOW).facets;
     let counts = |facet: Facet| facet.iter().map(|(name, vms)| (name.clone(), vms)).collect::<Vec<_>>();
     let facets = view(&Query { namespace: "b".into(), q: "o".into(), ..Query::default() });
     assert_eq!(counts(facets.namespaces), [("a".into(), 1), ("b".into(), 1)], "low, and off");
@@ -133,7 +132,7 @@ fn what_is_being_created_is_found_as_pending_too() {
     let by = |status| names(&snapshot, &Query { status: Some(status), ..Query::default() });
     assert_eq!(by(Status::Pending), ["calm", "pending"]);
     assert_eq!(by(Status::Creating), ["calm"]);
-    let view = home(&snapshot, &identity(), &Scope::All, &Query::default(), NOW);
+    let view = home(&everything(&snapshot), &identity(), &Query::default(), NOW);
     assert_eq!(view.facets.statuses, [6, 1, 2, 1, 1, 0]);
 }
 

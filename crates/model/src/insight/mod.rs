@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Millis,
     figure::{Unit, ratio},
+    vm::Kind,
 };
 pub use query::{InsightQuery, InsightSort};
 
@@ -155,6 +156,7 @@ pub struct Hints {
 /// One row of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Insight {
+    pub kind: Kind,
     pub namespace: String,
     pub name: String,
     pub finding: Finding,

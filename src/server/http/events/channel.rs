@@ -18,7 +18,7 @@ use super::{
     room::Room,
 };
 use crate::server::http::{error::ApiError, limits::PermitError, reader::Reader};
-use wukong_core::{Scope, Snapshot, delta::Outcome};
+use wukong_core::{Scope, delta::Outcome};
 
 /// Seconds after which a client that was refused should try again.
 pub const RETRY_AFTER: u32 = 30;
@@ -197,25 +197,26 @@ impl Channel {
         });
     }
 
-    /// Cuts the view from the snapshot, and wakes the followers if it changed. Fails if the view has
+    /// Cuts the view from the newest snapshot, and wakes the followers if it changed. Fails if the view has
     /// outgrown its room.
-    pub fn advance(&self, reader: &Reader, snapshot: &Snapshot) -> Result<(), PermitError> {
+    pub fn advance(&self, reader: &Reader) -> Result<(), PermitError> {
         let before = {
             let inner = self.lock();
-            if inner.has(snapshot.seq) || inner.room.is_none() {
+            if inner.has(reader.seq()) || inner.room.is_none() {
                 return Ok(());
             }
             inner.cut.clone()
         };
         // The lock is not held, so that followers can read the last event meanwhile.
-        let cut = Arc::new(Cut::of(&self.view, self.format, reader, &self.scope, snapshot));
+        let visible = reader.visible(&self.scope);
+        let cut = Arc::new(Cut::of(&self.view, self.format, reader, &visible));
         let outcome = match &before {
             Some(before) => before.change(&cut, self.format),
             None => Outcome::Other,
         };
         let bytes = cut.bytes();
         let mut inner = self.lock();
-        let told = inner.take(self, before.as_ref(), (cut, bytes), snapshot.seq, outcome);
+        let told = inner.take(self, before.as_ref(), (cut, bytes), visible.seq(), outcome);
         let room = inner.fit();
         drop(inner);
         if told {
@@ -414,7 +415,7 @@ mod tests {
     async fn the_end_is_seen_whatever_is_sent_after_it() {
         let asked = Asked { view: View::Sources, format: Format::Json, last: None };
         let room = Room::new(&room::pool(1 << 20), None, 1).unwrap();
-        let channel = Arc::new(Channel::new(&asked, Scope::default(), 1, room));
+        let channel = Arc::new(Channel::new(&asked, Scope::all(), 1, room));
         let mut subscription = Subscription::new(channel.clone(), None);
         channel.end();
         channel.wake();

@@ -18,7 +18,7 @@ use model::{
     vm::Vm,
 };
 use wukong_core::{
-    Scope, Snapshot,
+    Visible,
     delta::{self, Outcome},
     view::of_summary,
 };
@@ -33,38 +33,30 @@ pub enum Cut {
 }
 
 impl Cut {
-    /// Cuts the view from the snapshot, in the language of the format.
-    pub fn of(view: &View, format: Format, reader: &Reader, scope: &Scope, snapshot: &Snapshot) -> Self {
+    /// Cuts the view from what is visible, in the language of the format.
+    pub fn of(view: &View, format: Format, reader: &Reader, visible: &Visible) -> Self {
         let lang = match format {
             Format::Json => Lang::English,
             Format::Postcard(lang) => lang,
         };
-        Self::without_language(view, format, reader, scope, snapshot).localized(lang)
+        Self::without_language(view, format, reader, visible).localized(lang)
     }
 
-    fn without_language(
-        view: &View,
-        format: Format,
-        reader: &Reader,
-        scope: &Scope,
-        snapshot: &Snapshot,
-    ) -> Self {
+    fn without_language(view: &View, format: Format, reader: &Reader, visible: &Visible) -> Self {
         match view {
             View::List(query) => {
-                let home = reader.home_of(snapshot, scope, query);
+                let home = reader.home_of(visible, query);
                 match format {
                     Format::Json => {
                         let rows =
-                            home.vms.iter().filter_map(|vm| of_summary(snapshot, vm).cloned()).collect();
+                            home.vms.iter().filter_map(|vm| of_summary(visible, vm).cloned()).collect();
                         Self::List(Box::new(said_in_json(home)), rows)
                     }
                     Format::Postcard(_) => Self::List(Box::new(home), Vec::new()),
                 }
             }
-            View::Vm { namespace, name } => {
-                Self::Vm(Box::new(reader.vm_of(snapshot, scope, namespace, name)))
-            }
-            View::Sources => Self::Sources(reader.sources_of(snapshot, scope)),
+            View::Vm { namespace, name } => Self::Vm(Box::new(reader.vm_of(visible, namespace, name))),
+            View::Sources => Self::Sources(reader.sources_of(visible)),
         }
     }
 
@@ -173,12 +165,13 @@ mod tests {
     use super::*;
     use crate::server::http::tests::fixture::{Server, vm};
     use model::query::{GroupBy, Query, ViewKind};
+    use wukong_core::Scope;
 
     const NAMESPACES: usize = 3000;
 
     fn cut(server: &Server, query: Query, format: Format) -> Cut {
         let reader = &server.app.reader;
-        Cut::of(&View::List(query), format, reader, &Scope::default(), &reader.snapshot())
+        Cut::of(&View::List(query), format, reader, &reader.visible(&Scope::all()))
     }
 
     fn facets(cut: &Cut) -> &Facets {

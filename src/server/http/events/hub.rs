@@ -14,7 +14,6 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
     task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -33,7 +32,7 @@ use crate::server::http::{
     peer::Peer,
     reader::Reader,
 };
-use wukong_core::{Scope, Snapshot};
+use wukong_core::Scope;
 
 /// Times of the work that no snapshot triggers.
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +187,7 @@ impl Hub {
     /// Returns the number of followed views that are not of the newest snapshot yet.
     #[cfg(test)]
     pub fn uncut(&self) -> usize {
-        let seq = self.reader.snapshot().seq;
+        let seq = self.reader.seq();
         self.lock().values().filter(|entry| entry.channel.is_behind(seq).is_some()).count()
     }
 
@@ -196,10 +195,10 @@ impl Hub {
     /// and the end is not missed in between.
     fn subscribe(&self, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Subscription> {
         let mut channels = self.lock();
-        if is_over(&self.reader.follow()) {
+        if self.reader.follow().is_over() {
             return Err(ApiError::Unavailable("the server is about to stop"));
         }
-        let key = Key::of(asked, scope);
+        let key = Key::of(asked, scope.clone());
         let network = peer.map(Peer::network);
         if let Some(entry) = channels.get(&key) {
             return Ok(Subscription::new(entry.channel.clone(), network));
@@ -219,8 +218,8 @@ impl Hub {
         Ok(subscription)
     }
 
-    fn advance(&self, channel: &Channel, snapshot: &Snapshot) {
-        if channel.advance(&self.reader, snapshot).is_err() {
+    fn advance(&self, channel: &Channel) {
+        if channel.advance(&self.reader).is_err() {
             self.relieve(channel);
         }
     }
@@ -252,7 +251,7 @@ impl Hub {
     /// Starts a cut for a client that came since the last round. Returns the snapshot that the view must be
     /// of.
     fn catch_up(self: &Arc<Self>, channel: &Arc<Channel>, peer: Option<Peer>) -> u64 {
-        let due = self.reader.snapshot().seq;
+        let due = self.reader.seq();
         if channel.begin_cut(due) {
             tokio::spawn(self.clone().cut(channel.clone(), peer));
         }
@@ -263,9 +262,9 @@ impl Hub {
     /// left by then.
     async fn cut(self: Arc<Self>, channel: Arc<Channel>, peer: Option<Peer>) {
         let _turn = self.cutters.acquire(peer).await;
-        while !channel.end_cut(self.reader.snapshot().seq) {
+        while !channel.end_cut(self.reader.seq()) {
             let (hub, cut) = (self.clone(), channel.clone());
-            let work = move || hub.advance(&cut, &hub.reader.snapshot());
+            let work = move || hub.advance(&cut);
             if spawn_blocking(work).await.is_err() {
                 tracing::error!("a view could not be cut: its followers wait for the next snapshot");
                 channel.give_up_cut();
@@ -288,10 +287,9 @@ impl Hub {
         let mut tick = interval(self.pace.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rounds = Rounds::default();
-        while !is_over(&snapshots) {
+        while !snapshots.is_over() {
             tokio::select! {
-                Ok(()) = snapshots.changed() => {
-                    let seq = snapshots.borrow_and_update().seq;
+                Some(seq) = snapshots.next() => {
                     let channels: Vec<_> = self.lock().values().map(|entry| entry.channel.clone()).collect();
                     rounds.begin(seq, channels, Instant::now());
                 }
@@ -308,7 +306,7 @@ impl Hub {
     /// Updates a view to the newest snapshot. Returns how long that took.
     async fn move_on(self: Arc<Self>, channel: Arc<Channel>) -> Duration {
         let begun = std::time::Instant::now();
-        let work = move || self.advance(&channel, &self.reader.snapshot());
+        let work = move || self.advance(&channel);
         if spawn_blocking(work).await.is_err() {
             tracing::error!("a view could not be cut: its followers wait for the next snapshot");
         }
@@ -407,9 +405,4 @@ fn remove(channels: &mut HashMap<Key, Entry>, key: &Key) {
     if let Some(entry) = channels.remove(key) {
         entry.channel.close();
     }
-}
-
-/// Returns whether no snapshot can come any more.
-fn is_over(snapshots: &watch::Receiver<Arc<Snapshot>>) -> bool {
-    snapshots.has_changed().is_err()
 }

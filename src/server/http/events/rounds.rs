@@ -145,7 +145,7 @@ mod tests {
     fn view() -> Arc<Channel> {
         let asked = Asked { view: View::Sources, format: Format::Json, last: None };
         let room = Room::new(&room::pool(1 << 20), None, 1).unwrap();
-        Arc::new(Channel::new(&asked, Scope::default(), 1, room))
+        Arc::new(Channel::new(&asked, Scope::all(), 1, room))
     }
 
     fn network(last: u8) -> Network {

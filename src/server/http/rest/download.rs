@@ -22,7 +22,7 @@ use model::{
     query::Query,
     vm::{Vm, VmSummary},
 };
-use wukong_core::{attention::needs_attention, select::Selection, view};
+use wukong_core::{Scope, attention::needs_attention, select::Selection, view};
 
 /// Number of VMs that are written at once: some 250 kB of JSON.
 const CHUNK: usize = 64;
@@ -30,21 +30,21 @@ const CHUNK: usize = 64;
 /// `GET /api/vms.csv`, with the parameters of the list.
 pub async fn csv(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     let rows = selected(&app, &uri)?;
-    let chunks = pieces(app.reader, rows, |chunk, first, _| table(chunk, first));
+    let chunks = pieces(app.reader.clone(), app.scope(), rows, |chunk, first, _| table(chunk, first));
     Ok(attachment(chunks, "text/csv; charset=utf-8; header=present", "attachment; filename=\"vms.csv\""))
 }
 
 /// `GET /api/vms.json`, with the parameters of the list: an array like that of `/api/vms`.
 pub async fn json(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
     let rows = selected(&app, &uri)?;
-    let chunks = pieces(app.reader, rows, array);
+    let chunks = pieces(app.reader.clone(), app.scope(), rows, array);
     Ok(attachment(chunks, "application/json", "attachment; filename=\"vms.json\""))
 }
 
 fn selected(app: &App, uri: &Uri) -> ApiResult<Vec<RowKey>> {
     let query = Query::of_address(address::query(uri))?;
-    let snapshot = app.reader.snapshot();
-    let mut selection = Selection::of(&snapshot, &app.scope(), &query);
+    let visible = app.visible();
+    let mut selection = Selection::of(&visible, &query);
     selection.sort(&query);
     Ok(selection.vms.into_iter().map(|vm| vm.summary.row_key()).collect())
 }
@@ -53,15 +53,16 @@ fn selected(app: &App, uri: &Uri) -> ApiResult<Vec<RowKey>> {
 /// and whether it is the last.
 fn pieces(
     reader: Reader,
+    scope: Scope,
     rows: Vec<RowKey>,
     write: impl Fn(&[&Vm], bool, bool) -> Vec<u8>,
 ) -> impl Iterator<Item = Vec<u8>> {
     let count = rows.len().div_ceil(CHUNK).max(1);
     let mut begun = false;
     (0..count).filter_map(move |at| {
-        let snapshot = reader.snapshot();
+        let visible = reader.visible(&scope);
         let chunk = &rows[at * CHUNK..rows.len().min((at + 1) * CHUNK)];
-        let chunk: Vec<&Vm> = chunk.iter().filter_map(|row| view::of_row(&snapshot, row)).collect();
+        let chunk: Vec<&Vm> = chunk.iter().filter_map(|row| view::of_row(&visible, row)).collect();
         let is_last = at + 1 == count;
         if chunk.is_empty() && !is_last {
             return None;

@@ -25,9 +25,9 @@ use collector::archive::{LongTermHistory, Question};
 use model::{
     Millis,
     figure::Unit,
-    insight::{Finding, Insight, InsightTotals, Sizing, Verdict, Window},
+    insight::{Finding, Insight, Sizing, Verdict, Window},
     reason::Reason,
-    vm::Vm,
+    vm::{Kind, Vm},
 };
 use wukong_core::{
     Limits,
@@ -371,10 +371,14 @@ async fn insights_are_what_was_drawn() {
         verdict: Verdict::OverAllocated { enough: 2 << 30 },
         window,
     };
-    let row =
-        Insight { namespace: "shop".into(), name: "web".into(), finding: Finding::OverAllocated(sizing) };
-    let totals = InsightTotals { over_allocated: 1, memory: 6 << 30, memory_vms: 1, ..Default::default() };
-    server.publish_findings.send_replace(Arc::new(Findings { at: Some(5), totals, findings: vec![row] }));
+    let row = Insight {
+        kind: Kind::Wukong,
+        namespace: "shop".into(),
+        name: "web".into(),
+        finding: Finding::OverAllocated(sizing),
+    };
+    let findings = Findings { at: Some(5), findings: vec![row], ..Findings::default() };
+    server.publish_findings.send_replace(Arc::new(findings));
     let some = server.get("/api/insights?resource=memory").await.json();
     assert_eq!((&some["drawnAt"], &some["matching"]), (&json!(5), &json!(1)));
     let found = &some["findings"][0];

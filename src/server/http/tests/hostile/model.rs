@@ -21,12 +21,16 @@ use crate::server::{
 use model::{
     figure::{Figure, Missing, Unit},
     groups::Node,
-    insight::{Filling, Finding, Insight, InsightTotals, Window},
+    insight::{Filling, Finding, Insight, Window},
     reason::Reason,
     source::{SourceHealth, SourceId, SourceState},
-    vm::{Guest, GuestFilesystem, Reading, Status, Vm},
+    vm::{Guest, GuestFilesystem, Kind, Reading, Status, Vm},
 };
-use wukong_core::{Snapshot, frame::Identity, insight::Findings};
+use wukong_core::{
+    Snapshot,
+    frame::Identity,
+    insight::{Findings, Running},
+};
 
 /// Each text of `value` but those in `kept` becomes a mark that names its place. What no longer reads as a `T` then was
 /// a code, and stays.
@@ -145,11 +149,15 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
         latest: 2,
         window: Window { from: 0, to: 86_400_000, known: 280, all: 288 },
     };
-    let insight =
-        Insight { namespace: "shop".into(), name: "web".into(), finding: Finding::SoonFull(filling) };
+    let insight = Insight {
+        kind: Kind::Wukong,
+        namespace: "shop".into(),
+        name: "web".into(),
+        finding: Finding::SoonFull(filling),
+    };
     let (insight, insight_marks) = hostile(&insight, "insight", &[]);
-    let totals = InsightTotals { soon_full: 1, judged: 1, running: 1, ..InsightTotals::default() };
-    let drawn = Findings { at: Some(5), totals, findings: vec![insight] };
+    let running = [((Kind::Wukong, "shop".into()), Running { vms: 1, judged: 1 })].into();
+    let drawn = Findings { at: Some(5), running, findings: vec![insight] };
     let (findings, receiver) = watch::channel(Arc::new(drawn));
     let snapshot =
         Snapshot { nodes: [node, idle].into(), sources: vec![source], ..fixture::snapshot(1, vec![vm]) };
