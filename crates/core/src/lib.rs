@@ -1,6 +1,7 @@
 //! The pure core: takes observations and returns a [`Snapshot`]. It does no I/O and reads no clock:
 //! observations and the time are arguments. `src/server` drives it and serves its views.
 
+pub mod access;
 mod allocation;
 mod apply;
 pub mod archive;

@@ -1,5 +1,6 @@
 //! One test for each trap of the join; the fixture says only what a test is about.
 
+mod access;
 mod archive;
 mod clocks;
 mod delta;

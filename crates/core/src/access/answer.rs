@@ -1,0 +1,46 @@
+//! What is known about one question.
+
+use model::Millis;
+
+use super::{ALLOW_ENDS, ALLOW_ENDS_WAITING, RENEW_AFTER};
+
+/// The last answer to a question, and whether it is asked again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Answer {
+    /// Whether it was allowed, and when that was said.
+    said: Option<(bool, Millis)>,
+    /// Whether the renewal of an allow that is valid has become due, and is not answered yet.
+    waiting: bool,
+    /// It is not asked before this.
+    pub due: Millis,
+}
+
+impl Answer {
+    pub fn new(allowed: bool, now: Millis) -> Self {
+        Self { said: Some((allowed, now)), waiting: false, due: now + RENEW_AFTER }
+    }
+
+    pub fn is_known(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// Returns until when it allows. `None` if it does not.
+    pub fn allows_until(&self) -> Option<Millis> {
+        let (_, at) = self.said.filter(|(allowed, _)| *allowed)?;
+        Some(at + if self.waiting { ALLOW_ENDS_WAITING } else { ALLOW_ENDS })
+    }
+
+    pub fn allows(&self, now: Millis) -> bool {
+        self.allows_until().is_some_and(|until| now < until)
+    }
+
+    /// Returns whether it allows only because its renewal waits.
+    pub fn is_late(&self, now: Millis) -> bool {
+        self.allows(now) && self.said.is_some_and(|(_, at)| now >= at + ALLOW_ENDS)
+    }
+
+    /// Notes that its renewal is due. An allow that has ended by then stays ended.
+    pub fn wait(&mut self, now: Millis) {
+        self.waiting |= self.allows(now);
+    }
+}

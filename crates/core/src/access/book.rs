@@ -1,0 +1,267 @@
+//! The book of all users who look.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use model::{Millis, vm::Kind};
+
+use super::{
+    FORGET_AFTER, MOST_VIEWERS, Question, RETRY_AFTER, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Resource, Review,
+    SWEEP_A_SECOND, UserInfo, Verdict,
+    budget::Budget,
+    hints::Hints,
+    viewer::{Places, Viewer},
+};
+use crate::{Snapshot, scope::Scope};
+
+/// What a user may see now, and how much of it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub scope: Scope,
+    /// The first moment at which the scope can be smaller without another answer.
+    pub until: Option<Millis>,
+    /// Whether something is allowed only because its renewal waits, for the budget or the API server.
+    pub is_late: bool,
+    /// Namespaces that were asked about, of all that hold rows. Equal once nothing is to be asked first.
+    pub checked: usize,
+    pub places: usize,
+}
+
+impl Standing {
+    pub fn is_complete(&self) -> bool {
+        self.checked >= self.places
+    }
+}
+
+/// What is known about everybody's rights, and what is to be asked next.
+#[derive(Debug)]
+pub struct AccessBook {
+    viewers: HashMap<Arc<UserInfo>, Viewer>,
+    /// The users in the order in which they take turns.
+    turns: Vec<Arc<UserInfo>>,
+    places: Places,
+    hints: Option<Hints>,
+    budget: Budget,
+    sweep: Budget,
+    under_way: usize,
+    /// While the API server is away, one review at a time finds out whether it is back.
+    probe_at: Option<Millis>,
+}
+
+impl Default for AccessBook {
+    fn default() -> Self {
+        Self {
+            viewers: HashMap::new(),
+            turns: Vec::new(),
+            places: Places::default(),
+            hints: None,
+            budget: Budget::new(REVIEWS_A_SECOND),
+            sweep: Budget::new(SWEEP_A_SECOND),
+            under_way: 0,
+            probe_at: None,
+        }
+    }
+}
+
+impl AccessBook {
+    /// Notes that the user looks, and returns what they may see.
+    pub fn look(&mut self, user: &Arc<UserInfo>, now: Millis) -> Standing {
+        if let Some(viewer) = self.viewers.get_mut(user) {
+            viewer.seen = now;
+        } else {
+            self.admit(user.clone(), now);
+        }
+        self.standing(user, now).unwrap_or_else(|| Standing {
+            scope: Scope::none(),
+            until: None,
+            is_late: false,
+            checked: 0,
+            places: 0,
+        })
+    }
+
+    /// Returns what the user may see. `None` if they are not in the book.
+    pub fn standing(&self, user: &UserInfo, now: Millis) -> Option<Standing> {
+        let viewer = self.viewers.get(user)?;
+        let (scope, until, is_late) = viewer.scope(now);
+        let places = self.places.live.len();
+        let checked = match &self.hints {
+            _ if scope.has_all_vms() => places,
+            Some(_) if viewer.is_settled() => places,
+            _ => viewer.checked(&self.places).min(places),
+        };
+        let places = if viewer.knows_everywhere() { places } else { places.max(checked + 1) };
+        Some(Standing { scope, until, is_late, checked, places })
+    }
+
+    fn admit(&mut self, user: Arc<UserInfo>, now: Millis) {
+        while self.viewers.len() >= MOST_VIEWERS {
+            let Some(longest) = self.viewers.iter().min_by_key(|(_, viewer)| viewer.seen) else { break };
+            let longest = longest.0.clone();
+            self.viewers.remove(&longest);
+        }
+        let mut viewer = Viewer::new(now);
+        if let Some(hints) = &self.hints {
+            viewer.bindings = hints.of(&user);
+            let hinted: Vec<_> = viewer.bindings.keys().cloned().collect();
+            hinted.into_iter().for_each(|place| urge(&mut viewer, &self.places, place.as_ref()));
+        }
+        self.turns.push(user.clone());
+        self.viewers.insert(user, viewer);
+    }
+
+    /// Takes over which namespaces hold rows of which kinds.
+    pub fn observe(&mut self, snapshot: &Snapshot) {
+        let mut live: HashSet<(Arc<str>, Kind)> = HashSet::new();
+        let mut added = Vec::new();
+        for vm in &snapshot.vms {
+            let key = (Arc::from(vm.summary.namespace.as_str()), vm.summary.kind);
+            if live.insert(key.clone()) && !self.places.live.contains(&key) {
+                added.push(key);
+            }
+        }
+        self.places.live = live;
+        let gone = self.places.all.len() + added.len() > 2 * self.places.live.len() + 64;
+        if gone {
+            self.places.all = self.places.live.iter().cloned().collect();
+            self.viewers.values_mut().for_each(Viewer::restart_passes);
+        } else {
+            // A namespace that comes back has its place already, and is asked about again at the end.
+            self.places.all.extend(added.iter().cloned());
+        }
+        // What is new in a namespace that somebody has a binding in is asked first.
+        for (namespace, kind) in added {
+            let place = Some(namespace);
+            for viewer in self.viewers.values_mut().filter(|viewer| viewer.bindings.contains_key(&place)) {
+                viewer.urge(Question { namespace: place.clone(), resource: Resource::Rows(kind) });
+            }
+        }
+    }
+
+    /// Takes over the bindings. `None` if they cannot be read.
+    pub fn hint(&mut self, hints: Option<Hints>) {
+        for (user, viewer) in &mut self.viewers {
+            let now = hints.as_ref().map(|hints| hints.of(user)).unwrap_or_default();
+            if hints.is_some() {
+                let before = &viewer.bindings;
+                let changed = now.iter().filter(|(place, number)| before.get(*place) != Some(*number));
+                let gone = before.keys().filter(|place| !now.contains_key(*place));
+                let places: Vec<_> = changed.map(|(place, _)| place).chain(gone).cloned().collect();
+                places.iter().for_each(|place| urge(viewer, &self.places, place.as_ref()));
+            }
+            viewer.bindings = now;
+        }
+        self.hints = hints;
+    }
+
+    /// Returns the reviews to ask now. Call it at least once a second, and after each answer.
+    pub fn next(&mut self, now: Millis) -> Vec<Review> {
+        self.budget.refill(now);
+        self.sweep.refill(now);
+        self.viewers.retain(|_, viewer| now - viewer.seen < FORGET_AFTER);
+        self.turns.retain(|user| self.viewers.contains_key(user));
+        for viewer in self.viewers.values_mut().filter(|viewer| viewer.is_active(now)) {
+            viewer.begin_renewals(now);
+        }
+        let mut reviews = Vec::new();
+        let places = std::mem::take(&mut self.places);
+        let hinted = self.hints.is_some();
+        self.pick(now, &mut reviews, |viewer| viewer.next_everywhere(now));
+        self.pick(now, &mut reviews, |viewer| viewer.next_renewal(now));
+        self.pick(now, &mut reviews, |viewer| viewer.next_urgent(now));
+        if !hinted {
+            self.pick(now, &mut reviews, |viewer| viewer.next_first(&places, now));
+        }
+        let before = reviews.len();
+        let most = self.sweep.whole();
+        self.pick_most(most, now, &mut reviews, |viewer| viewer.next_sweep(&places, now));
+        (before..reviews.len()).for_each(|_| self.sweep.take());
+        self.places = places;
+        // Whoever took a turn first waits for the others the next time.
+        if let Some(first) = reviews.first().map(|review| review.user.clone()) {
+            let at = self.turns.iter().position(|user| *user == first).unwrap_or_default();
+            self.turns.rotate_left(at + 1);
+        }
+        reviews
+    }
+
+    fn pick(
+        &mut self,
+        now: Millis,
+        into: &mut Vec<Review>,
+        next: impl FnMut(&mut Viewer) -> Option<Question>,
+    ) {
+        self.pick_most(usize::MAX, now, into, next);
+    }
+
+    /// Takes one question of each active user in turn, until there is none, or no room.
+    fn pick_most(
+        &mut self,
+        most: usize,
+        now: Millis,
+        into: &mut Vec<Review>,
+        mut next: impl FnMut(&mut Viewer) -> Option<Question>,
+    ) {
+        let (mut picked, mut goes_on) = (0, true);
+        while std::mem::take(&mut goes_on) {
+            for user in &self.turns {
+                let room = match self.probe_at {
+                    Some(at) => self.under_way == 0 && at <= now,
+                    None => self.under_way < REVIEWS_AT_ONCE,
+                };
+                if !room || self.budget.is_empty() || picked >= most {
+                    return;
+                }
+                let viewer = self.viewers.get_mut(user).filter(|viewer| viewer.is_active(now));
+                let Some(question) = viewer.and_then(&mut next) else { continue };
+                self.budget.take();
+                self.under_way += 1;
+                picked += 1;
+                goes_on = true;
+                into.push(Review { user: user.clone(), question });
+            }
+        }
+    }
+
+    /// Takes the answer of a review.
+    pub fn answered(&mut self, review: Review, verdict: Verdict, now: Millis) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.probe_at = (verdict == Verdict::Failed).then_some(now + RETRY_AFTER);
+        if let Some(viewer) = self.viewers.get_mut(&review.user) {
+            viewer.answered(review.question, verdict, now);
+        }
+    }
+
+    /// Returns the users who are in the book.
+    pub fn len(&self) -> usize {
+        self.viewers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.viewers.is_empty()
+    }
+}
+
+/// Asks first about what a binding of this place can have changed: a namespace's rows, or everything.
+fn urge(viewer: &mut Viewer, places: &Places, place: Option<&Arc<str>>) {
+    match place {
+        Some(namespace) => {
+            let kinds = Resource::ALL.into_iter().filter_map(|resource| match resource {
+                Resource::Rows(kind) => Some(kind),
+                Resource::Nodes => None,
+            });
+            for kind in kinds.filter(|kind| places.live.contains(&(namespace.clone(), *kind))) {
+                viewer.urge(Question { namespace: Some(namespace.clone()), resource: Resource::Rows(kind) });
+            }
+        }
+        None => {
+            for resource in Resource::ALL {
+                viewer.urge(Question { namespace: None, resource });
+            }
+            let allowed: Vec<_> = viewer.allowed().cloned().collect();
+            allowed.into_iter().for_each(|question| viewer.urge(question));
+        }
+    }
+}

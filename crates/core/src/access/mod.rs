@@ -1,0 +1,90 @@
+//! Which access reviews to ask about the people who look, and what the answers let each of them see.
+//!
+//! Kubernetes decides who may list what. [`AccessBook`] keeps its answers for a minute, asks again for those who
+//! still look, and never asks more than a budget. Pure: bindings, answers and the time are arguments. The
+//! server asks the reviews.
+
+mod answer;
+mod book;
+mod budget;
+mod hints;
+mod viewer;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use book::{AccessBook, Standing};
+pub use hints::{Hints, Subject};
+
+use model::{Millis, vm::Kind};
+
+/// A user as Kubernetes knows them: the answer of a TokenReview, or what was made of an identity provider's
+/// claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserInfo {
+    pub name: String,
+    pub uid: String,
+    pub groups: Vec<String>,
+    /// What authorisers may look at besides, such as the scopes of a restricted token.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+/// What a user may list or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    Rows(Kind),
+    Nodes,
+}
+
+impl Resource {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Rows(Kind::Wukong),
+        Self::Rows(Kind::VirtualMachine),
+        Self::Rows(Kind::VirtualMachineInstance),
+        Self::Nodes,
+    ];
+}
+
+/// May the user list this resource in this namespace, or in all of them?
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Question {
+    /// `None` asks for the whole cluster.
+    pub namespace: Option<Arc<str>>,
+    pub resource: Resource,
+}
+
+/// A question to ask Kubernetes now. Each must be answered with [`AccessBook::answered`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    pub user: Arc<UserInfo>,
+    pub question: Question,
+}
+
+/// What Kubernetes said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allowed,
+    Denied,
+    /// No answer: the API server is away, or refuses the question.
+    Failed,
+}
+
+/// How long an allow is valid.
+pub const ALLOW_ENDS: Millis = 60_000;
+/// Age from which an allow is asked again.
+const RENEW_AFTER: Millis = 40_000;
+/// How long an allow is valid at most while its renewal waits: for the budget, or for an API server that is
+/// away.
+pub const ALLOW_ENDS_WAITING: Millis = 300_000;
+/// Only users who looked within this time are asked about.
+pub const ACTIVE_FOR: Millis = 120_000;
+/// Users who did not look for this long are forgotten.
+const FORGET_AFTER: Millis = 600_000;
+/// Most users that are kept. Beyond it, the one who did not look for the longest time is forgotten.
+pub const MOST_VIEWERS: usize = 2_000;
+/// Pause after a review that failed.
+const RETRY_AFTER: Millis = 1_000;
+/// Reviews in a second, and under way at once.
+pub const REVIEWS_A_SECOND: u32 = 150;
+pub const REVIEWS_AT_ONCE: usize = 16;
+/// Reviews in a second that look for rights which no binding hints at.
+pub const SWEEP_A_SECOND: u32 = 20;

@@ -1,0 +1,264 @@
+//! One user who looks: what is known about their rights, and what is to be asked next.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use model::{Millis, vm::Kind};
+
+use super::{ACTIVE_FOR, Question, RETRY_AFTER, Resource, Verdict, answer::Answer};
+use crate::scope::{Kinds, Scope};
+
+/// The namespaces that hold rows, and the kinds of these rows. The order never changes while it is kept, so
+/// that a user's place in it stays valid.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub all: Vec<(Arc<str>, Kind)>,
+    /// The ones that still hold rows.
+    pub live: HashSet<(Arc<str>, Kind)>,
+}
+
+impl Places {
+    fn question(&self, at: usize) -> Option<Question> {
+        let place @ (namespace, kind) = self.all.get(at)?;
+        let question = || Question { namespace: Some(namespace.clone()), resource: Resource::Rows(*kind) };
+        self.live.contains(place).then(question)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Viewer {
+    /// When the user last looked.
+    pub seen: Millis,
+    /// The answers for the whole cluster, in the order of [`Resource::ALL`].
+    everywhere: [Answer; 4],
+    /// The allows for single namespaces.
+    allowed: HashMap<Question, Answer>,
+    /// The same by when they are asked again.
+    due: BTreeSet<(Millis, Question)>,
+    /// What is asked first: what a binding hints at or has changed.
+    urgent: BTreeSet<Question>,
+    /// What is being asked.
+    asked: HashSet<Question>,
+    /// How many places were asked about for the first time.
+    first_pass: usize,
+    /// The place where the sweep goes on after the first pass.
+    sweep: usize,
+    pub bindings: BTreeMap<Option<Arc<str>>, u64>,
+}
+
+impl Viewer {
+    pub fn new(now: Millis) -> Self {
+        Self {
+            seen: now,
+            everywhere: [Answer::default(); 4],
+            allowed: HashMap::new(),
+            due: BTreeSet::new(),
+            urgent: BTreeSet::new(),
+            asked: HashSet::new(),
+            first_pass: 0,
+            sweep: 0,
+            bindings: BTreeMap::new(),
+        }
+    }
+
+    pub fn is_active(&self, now: Millis) -> bool {
+        now - self.seen < ACTIVE_FOR
+    }
+
+    /// Notes which allows wait for their renewal. Called at least once a second while the user looks.
+    pub fn begin_renewals(&mut self, now: Millis) {
+        let answers = self.everywhere.iter_mut().filter(|answer| answer.due <= now);
+        answers.for_each(|answer| answer.wait(now));
+        for (_, question) in self.due.range(..=(now, last_question())) {
+            if let Some(answer) = self.allowed.get_mut(question) {
+                answer.wait(now);
+            }
+        }
+    }
+
+    /// Returns a question about the whole cluster that is due.
+    pub fn next_everywhere(&mut self, now: Millis) -> Option<Question> {
+        let due = |(answer, resource): (&Answer, Resource)| {
+            let question = Question { namespace: None, resource };
+            (answer.due <= now && !self.asked.contains(&question)).then_some(question)
+        };
+        let question = self.everywhere.iter().zip(Resource::ALL).find_map(due)?;
+        Some(self.begin(question))
+    }
+
+    /// Returns an allow of one namespace that is due for its renewal.
+    pub fn next_renewal(&mut self, now: Millis) -> Option<Question> {
+        self.due.first().filter(|(due, _)| *due <= now)?;
+        let (_, question) = self.due.pop_first()?;
+        Some(self.begin(question))
+    }
+
+    /// Returns a question that a binding hints at.
+    pub fn next_urgent(&mut self, now: Millis) -> Option<Question> {
+        let urgent = std::mem::take(&mut self.urgent);
+        self.urgent = urgent.into_iter().filter(|question| !self.is_covered(question, now)).collect();
+        let question = self.urgent.iter().find(|question| !self.asked.contains(question)).cloned()?;
+        self.urgent.remove(&question);
+        Some(self.begin(question))
+    }
+
+    /// Returns the next question about a namespace that was never asked about. `None` while it is not known
+    /// what the user may list everywhere.
+    pub fn next_first(&mut self, places: &Places, now: Millis) -> Option<Question> {
+        if !self.knows_everywhere() {
+            return None;
+        }
+        while self.first_pass < places.all.len() {
+            self.first_pass += 1;
+            let Some(question) = places.question(self.first_pass - 1) else { continue };
+            if self.is_worth_asking(&question, now) {
+                return Some(self.begin(question));
+            }
+        }
+        None
+    }
+
+    /// Returns the next question whose answer was a denial.
+    pub fn next_sweep(&mut self, places: &Places, now: Millis) -> Option<Question> {
+        if !self.knows_everywhere() || self.first_pass < places.all.len() {
+            return self.next_first(places, now);
+        }
+        for _ in 0..places.all.len() {
+            self.sweep = (self.sweep + 1) % places.all.len();
+            let Some(question) = places.question(self.sweep) else { continue };
+            if self.is_worth_asking(&question, now) {
+                return Some(self.begin(question));
+            }
+        }
+        None
+    }
+
+    /// Asks for this first, whatever is known about it.
+    pub fn urge(&mut self, question: Question) {
+        match question.namespace {
+            None => {
+                let place = Resource::ALL.iter().position(|of| *of == question.resource);
+                place.into_iter().for_each(|at| self.everywhere[at].due = 0);
+            }
+            Some(_) => {
+                if let Some(answer) = self.allowed.get(&question) {
+                    self.due.remove(&(answer.due, question.clone()));
+                }
+                self.urgent.insert(question);
+            }
+        }
+    }
+
+    /// Returns every namespace question that was answered with an allow.
+    pub fn allowed(&self) -> impl Iterator<Item = &Question> {
+        self.allowed.keys()
+    }
+
+    /// Begins the first pass again, after the order of places has changed.
+    pub fn restart_passes(&mut self) {
+        (self.first_pass, self.sweep) = (0, 0);
+    }
+
+    pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) {
+        self.asked.remove(&question);
+        match question.namespace {
+            None => self.answered_everywhere(question.resource, verdict, now),
+            Some(_) => self.answered_namespace(question, verdict, now),
+        }
+    }
+
+    fn answered_everywhere(&mut self, resource: Resource, verdict: Verdict, now: Millis) {
+        let answers = self.everywhere.iter_mut().zip(Resource::ALL);
+        for (answer, _) in answers.filter(|(_, of)| *of == resource) {
+            match verdict {
+                Verdict::Failed => answer.due = now + RETRY_AFTER,
+                Verdict::Allowed | Verdict::Denied => *answer = Answer::new(verdict == Verdict::Allowed, now),
+            }
+        }
+    }
+
+    fn answered_namespace(&mut self, question: Question, verdict: Verdict, now: Millis) {
+        match verdict {
+            Verdict::Allowed => {
+                let answer = Answer::new(true, now);
+                self.due.insert((answer.due, question.clone()));
+                self.allowed.insert(question, answer);
+            }
+            Verdict::Denied => drop(self.allowed.remove(&question)),
+            // An allow is asked again soon, anything else before what was never asked.
+            Verdict::Failed => match self.allowed.get_mut(&question) {
+                Some(answer) => {
+                    answer.due = now + RETRY_AFTER;
+                    self.due.insert((answer.due, question));
+                }
+                None => drop(self.urgent.insert(question)),
+            },
+        }
+    }
+
+    /// Returns whether it is known what the user may list in the whole cluster.
+    pub fn knows_everywhere(&self) -> bool {
+        self.everywhere.iter().all(Answer::is_known)
+    }
+
+    /// Returns how many of the places were asked about so far.
+    pub fn checked(&self, places: &Places) -> usize {
+        let done = &places.all[..self.first_pass.min(places.all.len())];
+        done.iter().filter(|place| places.live.contains(*place)).count()
+    }
+
+    /// Returns whether nothing is to be asked first any more.
+    pub fn is_settled(&self) -> bool {
+        self.knows_everywhere() && self.urgent.is_empty() && self.asked.is_empty()
+    }
+
+    /// Returns what the user may see, until when that holds, and whether it holds only because renewals wait.
+    pub fn scope(&self, now: Millis) -> (Scope, Option<Millis>, bool) {
+        let standing = |answer: &&Answer| answer.allows(now);
+        let mut everywhere = Kinds::default();
+        let mut nodes = false;
+        for (_, resource) in self.everywhere.iter().zip(Resource::ALL).filter(|(answer, _)| standing(answer))
+        {
+            match resource {
+                Resource::Rows(kind) => everywhere = everywhere.with(kind),
+                Resource::Nodes => nodes = true,
+            }
+        }
+        let mut namespaces: BTreeMap<Box<str>, Kinds> = BTreeMap::new();
+        for (question, _) in self.allowed.iter().filter(|(_, answer)| standing(answer)) {
+            if let (Some(namespace), Resource::Rows(kind)) = (&question.namespace, question.resource) {
+                let kinds = namespaces.entry((**namespace).into()).or_default();
+                *kinds = kinds.with(kind);
+            }
+        }
+        let answers = || self.everywhere.iter().chain(self.allowed.values());
+        let ends = answers().filter(standing).filter_map(Answer::allows_until).min();
+        let is_late = answers().any(|answer| answer.is_late(now));
+        (Scope::new(everywhere, namespaces, nodes), ends, is_late)
+    }
+
+    fn begin(&mut self, question: Question) -> Question {
+        self.asked.insert(question.clone());
+        question
+    }
+
+    fn is_worth_asking(&self, question: &Question, now: Millis) -> bool {
+        !self.is_covered(question, now)
+            && !self.allowed.contains_key(question)
+            && !self.asked.contains(question)
+            && !self.urgent.contains(question)
+    }
+
+    /// Returns whether the user may list the resource everywhere, so that one namespace need not be asked about.
+    fn is_covered(&self, question: &Question, now: Millis) -> bool {
+        let place = Resource::ALL.iter().position(|of| *of == question.resource);
+        place.is_some_and(|at| self.everywhere[at].allows(now))
+    }
+}
+
+/// Sorts behind every question.
+fn last_question() -> Question {
+    Question { namespace: Some("\u{10ffff}".into()), resource: Resource::Nodes }
+}

@@ -1,0 +1,320 @@
+//! Reviews and what they let people see: a model of an API server answers, and time is an argument.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::access::{
+    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, Hints, Question, REVIEWS_A_SECOND,
+    REVIEWS_AT_ONCE, Resource, Review, SWEEP_A_SECOND, Standing, Subject, UserInfo, Verdict,
+};
+use model::vm::Kind;
+
+/// A right: of a user, to list rows of Wukongs in a namespace, or in all.
+type Right = (String, Option<String>);
+
+/// An API server that answers within `latency`, and the program that asks it every tenth of a second.
+struct Cluster {
+    book: AccessBook,
+    rights: BTreeSet<Right>,
+    away: bool,
+    latency: Millis,
+    now: Millis,
+    under_way: VecDeque<(Millis, Review)>,
+    /// Every review that was asked, by time.
+    log: Vec<(Millis, Question)>,
+}
+
+const TICK: Millis = 100;
+
+fn user(name: &str) -> Arc<UserInfo> {
+    Arc::new(UserInfo { name: name.into(), ..UserInfo::default() })
+}
+
+/// A snapshot with a Wukong in each namespace.
+fn snapshot(namespaces: &[&str]) -> Snapshot {
+    let mut cluster = world();
+    for namespace in namespaces {
+        cluster.apply(Observation::Wukongs(applied(wukong(namespace, "vm"))));
+    }
+    cluster.join(NOW)
+}
+
+impl Cluster {
+    fn new(namespaces: &[&str], rights: &[(&str, Option<&str>)]) -> Self {
+        let mut book = AccessBook::default();
+        book.observe(&snapshot(namespaces));
+        let rights = rights.iter().map(|(user, of)| ((*user).to_owned(), of.map(str::to_owned)));
+        Self {
+            book,
+            rights: rights.collect(),
+            away: false,
+            latency: 20,
+            now: NOW,
+            under_way: VecDeque::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn verdict(&self, review: &Review) -> Verdict {
+        let namespace = review.question.namespace.as_ref().map(|name| name.to_string());
+        let has = |of: Option<String>| self.rights.contains(&(review.user.name.clone(), of));
+        let may = review.question.resource == Resource::Rows(Kind::Wukong) && (has(None) || has(namespace));
+        match (self.away, may) {
+            (true, _) => Verdict::Failed,
+            (false, true) => Verdict::Allowed,
+            (false, false) => Verdict::Denied,
+        }
+    }
+
+    /// Lets time pass while these users look once a second.
+    fn run(&mut self, users: &[&str], time: Millis) {
+        let end = self.now + time;
+        while self.now < end {
+            if (self.now - NOW) % 1_000 == 0 {
+                users.iter().for_each(|name| drop(self.book.look(&user(name), self.now)));
+            }
+            for review in self.book.next(self.now) {
+                self.log.push((self.now, review.question.clone()));
+                self.under_way.push_back((self.now + self.latency, review));
+                assert!(self.under_way.len() <= REVIEWS_AT_ONCE);
+            }
+            self.now += TICK;
+            while self.under_way.front().is_some_and(|(at, _)| *at <= self.now) {
+                let Some((_, review)) = self.under_way.pop_front() else { break };
+                let verdict = self.verdict(&review);
+                self.book.answered(review, verdict, self.now);
+            }
+        }
+    }
+
+    fn standing(&self, name: &str) -> Standing {
+        self.book.standing(&user(name), self.now).expect("the user looked")
+    }
+
+    fn sees(&self, name: &str, namespace: &str) -> bool {
+        self.standing(name).scope.allows(Kind::Wukong, namespace)
+    }
+
+    /// Reviews that were asked in the last `time`.
+    fn asked(&self, time: Millis) -> usize {
+        self.log.iter().filter(|(at, _)| *at >= self.now - time).count()
+    }
+}
+
+#[test]
+fn nobody_sees_anything_before_kubernetes_has_allowed_it() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    let standing = cluster.book.look(&user("ann"), cluster.now);
+    assert!(!standing.scope.allows(Kind::Wukong, "a") && !standing.is_complete());
+    cluster.run(&["ann"], 2_000);
+    assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete());
+    assert!(cluster.book.standing(&user("bob"), cluster.now).is_none());
+}
+
+#[test]
+fn a_user_sees_the_namespaces_that_they_may_list_and_no_other() {
+    let mut cluster =
+        Cluster::new(&["a", "b", "c"], &[("ann", Some("a")), ("ann", Some("c")), ("bob", Some("b"))]);
+    cluster.run(&["ann", "bob"], 3_000);
+    let seen = |name: &str| ["a", "b", "c"].map(|namespace| cluster.sees(name, namespace));
+    assert_eq!(seen("ann"), [true, false, true]);
+    assert_eq!(seen("bob"), [false, true, false]);
+}
+
+#[test]
+fn one_who_may_list_everything_of_a_kind_costs_a_review_per_resource_and_minute() {
+    let namespaces: Vec<String> = (0..500).map(|n| format!("ns-{n}")).collect();
+    let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    let mut cluster = Cluster::new(&namespaces, &[("root", None)]);
+    cluster.run(&["root"], 120_000);
+    assert!(cluster.sees("root", "ns-7") && cluster.standing("root").is_complete());
+    assert!(cluster.asked(60_000) <= 8, "{} reviews in a minute", cluster.asked(60_000));
+}
+
+#[test]
+fn an_allow_ends_after_a_minute_when_the_right_is_gone() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    cluster.run(&["ann"], 2_000);
+    cluster.rights.clear();
+    cluster.run(&["ann"], ALLOW_ENDS);
+    assert!(!cluster.sees("ann", "a"));
+}
+
+#[test]
+fn a_changed_binding_is_asked_about_within_two_seconds() {
+    let mut cluster = Cluster::new(&["a", "b"], &[("ann", Some("a"))]);
+    let bound = |namespaces: &[&str]| {
+        let mut hints = Hints::default();
+        for name in namespaces {
+            hints.add(Some((*name).into()), [Subject::User("ann".into())], name);
+        }
+        Some(hints)
+    };
+    cluster.book.hint(bound(&["a"]));
+    cluster.run(&["ann"], 2_000);
+    assert!(cluster.sees("ann", "a"));
+    cluster.rights.clear();
+    cluster.book.hint(bound(&[]));
+    cluster.run(&["ann"], 2_000);
+    assert!(!cluster.sees("ann", "a"), "revoked");
+    cluster.rights.insert(("ann".into(), Some("b".into())));
+    cluster.book.hint(bound(&["b"]));
+    cluster.run(&["ann"], 2_000);
+    assert!(cluster.sees("ann", "b"), "granted");
+}
+
+#[test]
+fn a_binding_of_a_group_and_of_the_whole_cluster_hints_too() {
+    let ann = Arc::new(UserInfo { name: "ann".into(), groups: vec!["team".into()], ..UserInfo::default() });
+    let mut cluster = Cluster::new(&["a"], &[("ann", None)]);
+    cluster.book.hint(Some(Hints::default()));
+    cluster.book.look(&ann, cluster.now);
+    cluster.run(&[], 2_000);
+    assert!(cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
+    cluster.rights.clear();
+    let mut hints = Hints::default();
+    hints.add(None, [Subject::Group("team".into())], "1");
+    cluster.book.hint(Some(hints));
+    cluster.run(&[], 2_000);
+    assert!(!cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
+}
+
+#[test]
+fn while_the_api_server_is_away_allows_stand_for_five_minutes_and_it_is_asked_once_a_second() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    cluster.run(&["ann"], 2_000);
+    cluster.away = true;
+    cluster.run(&["ann"], ALLOW_ENDS + 10_000);
+    assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_late);
+    assert!(cluster.asked(10_000) <= 11, "{} probes in ten seconds", cluster.asked(10_000));
+    cluster.run(&["ann"], ALLOW_ENDS_WAITING - ALLOW_ENDS);
+    assert!(!cluster.sees("ann", "a"), "it closes");
+    cluster.away = false;
+    cluster.run(&["ann"], 5_000);
+    assert!(cluster.sees("ann", "a") && !cluster.standing("ann").is_late, "it opens again");
+}
+
+#[test]
+fn nobody_is_asked_about_who_does_not_look_and_their_allows_end() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    cluster.run(&["ann"], 2_000);
+    cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
+    assert_eq!(cluster.asked(50_000), 0);
+    let standing = cluster.book.look(&user("ann"), cluster.now);
+    assert!(!standing.scope.allows(Kind::Wukong, "a"), "it is asked anew before anything shows");
+    cluster.run(&["ann"], 1_000);
+    assert!(cluster.sees("ann", "a"));
+}
+
+#[test]
+fn a_namespace_that_comes_later_is_asked_about_without_a_binding() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("later"))]);
+    cluster.run(&["ann"], 2_000);
+    cluster.book.observe(&snapshot(&["a", "later"]));
+    cluster.run(&["ann"], 2_000);
+    assert!(cluster.sees("ann", "later"));
+}
+
+#[test]
+fn many_users_in_many_namespaces_stay_within_the_budget_and_all_get_their_turn() {
+    let namespaces: Vec<String> = (0..200).map(|n| format!("ns-{n}")).collect();
+    let names: Vec<String> = (0..50).map(|n| format!("user-{n}")).collect();
+    let rights: Vec<(&str, Option<&str>)> =
+        names.iter().zip(&namespaces).map(|(name, of)| (name.as_str(), Some(of.as_str()))).collect();
+    let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    let mut cluster = Cluster::new(&namespaces, &rights);
+    let mut hints = Hints::default();
+    for (name, of) in &rights {
+        hints.add(Some(of.unwrap().into()), [Subject::User((*name).into())], "1");
+    }
+    cluster.book.hint(Some(hints));
+    let users: Vec<&str> = names.iter().map(String::as_str).collect();
+    cluster.run(&users, 10_000);
+    assert!(rights.iter().all(|(name, of)| cluster.sees(name, of.unwrap())), "hinted rights come first");
+    cluster.run(&users, 60_000);
+    for second in (NOW..cluster.now).step_by(1_000) {
+        let within = cluster.log.iter().filter(|(at, _)| (second..second + 1_000).contains(at)).count();
+        assert!(within <= 2 * REVIEWS_A_SECOND as usize, "{within} in a second");
+    }
+    // 250 renewals a minute, and the sweep.
+    let most = 350 * 60 / 40 + 60 * SWEEP_A_SECOND as usize;
+    assert!(cluster.asked(60_000) <= most, "{} of {most}", cluster.asked(60_000));
+}
+
+#[test]
+fn without_hints_every_namespace_is_asked_about_once_and_progress_is_told() {
+    let namespaces: Vec<String> = (0..600).map(|n| format!("ns-{n}")).collect();
+    let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    let mut cluster = Cluster::new(&namespaces, &[("ann", Some("ns-599"))]);
+    cluster.latency = 5;
+    cluster.run(&["ann"], 2_000);
+    let begun = cluster.standing("ann");
+    assert!(begun.checked > 0 && begun.checked < 600 && begun.places == 600, "{begun:?}");
+    cluster.run(&["ann"], 8_000);
+    assert!(cluster.standing("ann").is_complete() && cluster.sees("ann", "ns-599"));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Grant(usize, usize),
+    Revoke(usize, usize),
+    Away(bool),
+    Look(usize, Millis),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..3usize, 0..5usize).prop_map(|(who, of)| Step::Grant(who, of)),
+        (0..3usize, 0..5usize).prop_map(|(who, of)| Step::Revoke(who, of)),
+        any::<bool>().prop_map(Step::Away),
+        (0..3usize, 1..90_000i64).prop_map(|(who, time)| Step::Look(who, time)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens, nobody sees a namespace that they had no right to in the last five minutes, or in
+    /// the last minute while the API server answers.
+    #[test]
+    fn no_scope_outlives_its_right(steps in prop::collection::vec(step(), 1..20)) {
+        const USERS: [&str; 3] = ["ann", "bob", "eve"];
+        const NAMESPACES: [&str; 4] = ["a", "b", "c", "d"];
+        let mut cluster = Cluster::new(&NAMESPACES, &[]);
+        let mut revoked: BTreeMap<Right, Millis> = BTreeMap::new();
+        let mut away = NOW - ALLOW_ENDS_WAITING;
+        for step in steps {
+            let right = |who: usize, of: usize| (USERS[who].to_owned(), NAMESPACES.get(of).map(|name| (*name).to_owned()));
+            match step {
+                Step::Grant(who, of) => drop(cluster.rights.insert(right(who, of))),
+                Step::Revoke(who, of) => {
+                    if cluster.rights.remove(&right(who, of)) {
+                        revoked.insert(right(who, of), cluster.now);
+                    }
+                }
+                Step::Away(is) => cluster.away = is,
+                Step::Look(who, time) => cluster.run(&[USERS[who]], time / 1_000 * 1_000 + 1_000),
+            }
+            if cluster.away {
+                away = cluster.now;
+            }
+            for name in USERS {
+                let Some(standing) = cluster.book.standing(&user(name), cluster.now) else { continue };
+                for namespace in NAMESPACES {
+                    if !standing.scope.allows(Kind::Wukong, namespace) {
+                        continue;
+                    }
+                    let limit = if cluster.now - away < ALLOW_ENDS_WAITING { ALLOW_ENDS_WAITING } else { ALLOW_ENDS };
+                    let had = [Some(namespace.to_owned()), None].into_iter().any(|of| {
+                        let right = (name.to_owned(), of);
+                        cluster.rights.contains(&right)
+                            || revoked.get(&right).is_some_and(|at| cluster.now - at <= limit + TICK + cluster.latency)
+                    });
+                    prop_assert!(had, "{name} sees {namespace}");
+                }
+            }
+        }
+    }
+}
