@@ -36,6 +36,8 @@ pub struct Budgets {
     pub guests: Budget,
     /// Prometheus and Ceph: 3 minutes of samples for the claims of 10,000 VMs are 23 MB.
     pub outside: Budget,
+    /// Reviews of tokens and access: a user of many groups.
+    pub reviews: Budget,
 }
 
 impl Default for Budgets {
@@ -45,6 +47,7 @@ impl Default for Budgets {
             kubelets: Budget::new(&[(16, 1 << 20), (2, 8 << 20)]),
             guests: Budget::new(&[(8, 256 << 10)]),
             outside: Budget::new(&[(4, 1 << 20), (2, 32 << 20)]),
+            reviews: Budget::new(&[(4, 256 << 10)]),
         }
     }
 }
@@ -168,11 +171,11 @@ mod tests {
 
     #[test]
     fn the_budgets_are_what_the_documentation_says() {
-        let Budgets { objects, kubelets, guests, outside } = Budgets::default();
+        let Budgets { objects, kubelets, guests, outside, reviews } = Budgets::default();
         let bytes = |budget: &Budget| -> usize {
             budget.0.iter().map(|places| places.size * places.free.available_permits()).sum()
         };
-        let mib = [&objects, &kubelets, &guests, &outside].map(|budget| bytes(budget) >> 20);
-        assert_eq!(mib, [16, 32, 2, 68]);
+        let mib = [&objects, &kubelets, &guests, &outside, &reviews].map(|budget| bytes(budget) >> 20);
+        assert_eq!(mib, [16, 32, 2, 68, 1]);
     }
 }

@@ -148,6 +148,8 @@ pub enum Stage {
     Open,
     /// Reading a watch.
     Read,
+    /// Creating a review.
+    Create,
 }
 
 impl Stage {
@@ -156,6 +158,7 @@ impl Stage {
         match self {
             Self::List => "list",
             Self::Open | Self::Read => "watch",
+            Self::Create => "create",
         }
     }
 }

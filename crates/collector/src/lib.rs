@@ -3,6 +3,7 @@
 //!
 //! Each source degrades on its own: it has its own task and back-off, and reports in plain words why it fails.
 
+pub mod access;
 mod addresses;
 pub mod archive;
 mod budget;

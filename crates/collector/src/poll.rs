@@ -108,10 +108,30 @@ impl BoundedClient {
         recode: fn(StatusCode, &[u8]) -> StatusCode,
     ) -> Result<T, Failure> {
         let get = async {
-            let body = self.get(path, recode).await?;
+            let body = self.send(get(path)?, recode).await?;
             read_answer(body, self.limit, self.budget.lease()).await
         };
         let answer = self.in_time(path, get).await?;
+        decode_apart(answer, decode).await.ok_or(Failure::Undecodable)
+    }
+
+    /// Creates one object, as JSON, without retries, and decodes the answer with `decode`.
+    pub async fn create<T: Send + 'static>(
+        &self,
+        path: &str,
+        object: Vec<u8>,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let request = Request::post(path)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .extension(OwnDeadline);
+        let request = request.body(Body::from(object)).map_err(|_| Failure::BadName)?;
+        let create = async {
+            let body = self.send(request, |code, _| code).await?;
+            read_answer(body, self.limit, self.budget.lease()).await
+        };
+        let answer = self.in_time(path, create).await?;
         decode_apart(answer, decode).await.ok_or(Failure::Undecodable)
     }
 
@@ -123,7 +143,7 @@ impl BoundedClient {
     ) -> Result<ListHead, Failure> {
         let limits = ReadLimits { answer: self.limit, item: self.limit.min(self.budget.largest()) };
         let get = async {
-            let body = self.get(path, |code, _| code).await?;
+            let body = self.send(get(path)?, |code, _| code).await?;
             read_items(body, limits, self.budget.lease(), take).await
         };
         Ok(self.in_time(path, get).await?.0)
@@ -141,12 +161,14 @@ impl BoundedClient {
         answer
     }
 
-    async fn get(&self, path: &str, recode: fn(StatusCode, &[u8]) -> StatusCode) -> Result<Body, Failure> {
-        let request = Request::get(path).header(header::ACCEPT, "application/json").extension(OwnDeadline);
-        let request = request.body(Body::empty()).map_err(|_| Failure::BadName)?;
+    async fn send(
+        &self,
+        request: Request<Body>,
+        recode: fn(StatusCode, &[u8]) -> StatusCode,
+    ) -> Result<Body, Failure> {
         let response = self.client.send(request).await.map_err(|error| Failure::Transport(error.into()))?;
         let code = response.status();
-        if code == StatusCode::OK {
+        if matches!(code, StatusCode::OK | StatusCode::CREATED) {
             return Ok(response.into_body());
         }
         let retry_after = retry_after(response.headers());
@@ -154,6 +176,11 @@ impl BoundedClient {
         let says = read_error(response.into_body()).await;
         Err(Failure::Status { code: recode(code, &says), retry_after })
     }
+}
+
+fn get(path: &str) -> Result<Request<Body>, Failure> {
+    let request = Request::get(path).header(header::ACCEPT, "application/json").extension(OwnDeadline);
+    request.body(Body::empty()).map_err(|_| Failure::BadName)
 }
 
 /// Reads a whole answer of up to `limit` bytes.

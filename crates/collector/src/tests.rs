@@ -34,6 +34,7 @@ use i18n::Render;
 use model::{reason::Reason, source::SourceId};
 use wukong_core::observation::{Change, NodeTarget, Observation, SourceError, Targets};
 
+mod access;
 mod ceph;
 mod connect;
 mod credentials;

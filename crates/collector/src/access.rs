@@ -1,0 +1,161 @@
+//! Asks Kubernetes who presents a token, and what a user may list. The API server answers reviews and keeps none
+//! of them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::{
+    authentication::v1::{TokenReview, TokenReviewSpec},
+    authorization::v1::{
+        LocalSubjectAccessReview, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+    },
+};
+use serde::Serialize;
+
+use super::{
+    client::Cluster,
+    error::{Access, Failure, FollowError, Stage},
+    poll::BoundedClient,
+};
+use model::vm::Kind;
+use wukong_core::{
+    access::{Question, Resource, Review, UserInfo, Verdict},
+    observation::SourceError,
+};
+
+/// The audience of tokens that are made for the dashboard.
+pub const AUDIENCE: &str = "wukong-dashboard";
+/// Longest token that is sent to the API server, in bytes: its own limit for a request's head is 1 MiB, and
+/// tokens have some kB.
+pub const LONGEST_TOKEN: usize = 16 << 10;
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes of the largest answer: a user of many groups.
+const LARGEST_ANSWER: usize = 256 << 10;
+
+/// Asks the API server of one cluster, as the program itself.
+#[derive(Clone)]
+pub struct Reviewer {
+    asker: BoundedClient,
+    /// Whether only some namespaces are served, in which access can be reviewed in these alone.
+    namespaced: bool,
+}
+
+/// Why nobody is known for a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// The API server does not know the token, or not any more.
+    Rejected,
+    /// The API server did not say.
+    Unanswered(SourceError),
+}
+
+impl Reviewer {
+    pub fn new(cluster: &Cluster, namespaced: bool) -> Self {
+        let asker = BoundedClient {
+            client: cluster.client.clone(),
+            deadline: DEADLINE,
+            limit: LARGEST_ANSWER,
+            budget: cluster.budgets.reviews.clone(),
+        };
+        Self { asker, namespaced }
+    }
+
+    /// Returns whose token this is: made for the dashboard, or for the API server.
+    pub async fn review_token(&self, token: &str) -> Result<UserInfo, TokenError> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(TokenError::Rejected);
+        }
+        match self.review_audience(token, Some(AUDIENCE)).await {
+            Err(TokenError::Rejected) => self.review_audience(token, None).await,
+            answer => answer,
+        }
+    }
+
+    async fn review_audience(&self, token: &str, audience: Option<&str>) -> Result<UserInfo, TokenError> {
+        let spec = TokenReviewSpec {
+            token: token.to_owned(),
+            audiences: audience.map(|audience| vec![audience.to_owned()]),
+        };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+        let answer: TokenReview = self.create(path, &review).await.map_err(|failure| {
+            let access = Access { resource: "tokenreviews.authentication.k8s.io".into(), namespace: None };
+            TokenError::Unanswered(access.follow_error(&FollowError { stage: Stage::Create, failure }))
+        })?;
+        let status = answer.status.unwrap_or_default();
+        let user = status.user.filter(|_| status.authenticated == Some(true)).ok_or(TokenError::Rejected)?;
+        // An API server that knows no audiences leaves them out: the token is then for the API server itself.
+        let audiences = status.audiences.unwrap_or_default();
+        if audience.is_some_and(|wanted| !audiences.is_empty() && audiences.iter().all(|of| of != wanted)) {
+            return Err(TokenError::Rejected);
+        }
+        let name = user.username.filter(|name| !name.is_empty()).ok_or(TokenError::Rejected)?;
+        Ok(UserInfo {
+            name,
+            uid: user.uid.unwrap_or_default(),
+            groups: user.groups.unwrap_or_default(),
+            extra: user.extra.unwrap_or_default(),
+        })
+    }
+
+    /// Asks whether a user may list something.
+    pub async fn review_access(&self, review: &Review) -> Verdict {
+        let Review { user, question: Question { namespace, resource } } = review;
+        let spec = SubjectAccessReviewSpec {
+            user: Some(user.name.clone()),
+            uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),
+            groups: Some(user.groups.clone()),
+            extra: Some(user.extra.clone()).filter(|extra: &BTreeMap<_, _>| !extra.is_empty()),
+            resource_attributes: Some(attributes(*resource, namespace.as_deref())),
+            non_resource_attributes: None,
+        };
+        let allowed = match namespace.as_deref().filter(|_| self.namespaced) {
+            Some(namespace) => {
+                let path =
+                    format!("/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews");
+                let mut review = LocalSubjectAccessReview { spec, ..LocalSubjectAccessReview::default() };
+                review.metadata.namespace = Some(namespace.to_owned());
+                let answer: Result<LocalSubjectAccessReview, _> = self.create(&path, &review).await;
+                answer.map(|answer| answer.status)
+            }
+            None => {
+                let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+                let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+                let answer: Result<SubjectAccessReview, _> = self.create(path, &review).await;
+                answer.map(|answer| answer.status)
+            }
+        };
+        match allowed.map(Option::unwrap_or_default) {
+            Ok(status) if status.allowed && status.denied != Some(true) => Verdict::Allowed,
+            Ok(_) => Verdict::Denied,
+            Err(failure) => {
+                tracing::debug!(?failure, user = user.name, "an access review was not answered");
+                Verdict::Failed
+            }
+        }
+    }
+
+    async fn create<T>(&self, path: &str, object: &T) -> Result<T, Failure>
+    where
+        T: Serialize + serde::de::DeserializeOwned + Send + 'static,
+    {
+        let body = serde_json::to_vec(object).map_err(|_| Failure::Undecodable)?;
+        self.asker.create(path, body, |bytes| serde_json::from_slice(bytes).ok()).await
+    }
+}
+
+/// What `kubectl get` of the rows' own kind needs.
+fn attributes(resource: Resource, namespace: Option<&str>) -> ResourceAttributes {
+    let (group, resource) = match resource {
+        Resource::Rows(Kind::Wukong) => ("vm.novasphere.dev", "wukongs"),
+        Resource::Rows(Kind::VirtualMachine) => ("kubevirt.io", "virtualmachines"),
+        Resource::Rows(Kind::VirtualMachineInstance) => ("kubevirt.io", "virtualmachineinstances"),
+        Resource::Nodes => ("", "nodes"),
+    };
+    ResourceAttributes {
+        verb: Some("list".into()),
+        group: Some(group.into()),
+        resource: Some(resource.into()),
+        namespace: namespace.map(str::to_owned),
+        ..ResourceAttributes::default()
+    }
+}
