@@ -23,5 +23,6 @@ mod peers;
 mod permissions;
 mod prometheus;
 mod proxies;
+mod reviews;
 mod staleness;
 mod tiers;
