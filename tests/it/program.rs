@@ -25,18 +25,51 @@ fn output(command: &mut Command) -> (i32, String, String) {
 }
 
 #[test]
-fn wrong_usage_is_2_and_tells_every_mistake() {
-    let (code, stdout, stderr) = output(
-        program(&["--listen", "nowhere", "--metrics-interval", "0s"])
-            .env("NAMESPACE", "Not_A_Namespace")
-            .env("RUST_LOG", "a=b=c"),
-    );
-    assert_eq!((code, stdout.as_str()), (2, ""));
-    for told in ["WUKONG_LISTEN", "\"nowhere\"", "--metrics-interval", "NAMESPACE", "RUST_LOG"] {
+fn wrong_usage_is_2_and_names_flag_and_variable() {
+    let wrong = |arguments: &[&str], variable: &str, value: &str| {
+        let (code, stdout, stderr) = output(program(arguments).env(variable, value));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        stderr
+    };
+    for (arguments, variable, value, told) in [
+        (&["--listen", "nowhere"][..], "X", "", "'nowhere' for '--listen <ADDRESS:PORT> (WUKONG_LISTEN)'"),
+        (&[], "NAMESPACE", "Not_A_Namespace", "'Not_A_Namespace' for '--namespace <NAMESPACES> (NAMESPACE)'"),
+        (&["demo"], "WUKONG_NODES", "0", "'0' for '--nodes <NUMBER> (WUKONG_NODES)'"),
+        (&["check"], "RUST_LOG", "a=b=c", "'a=b=c' for RUST_LOG"),
+    ] {
+        let stderr = wrong(arguments, variable, value);
         assert!(stderr.contains(told), "{told} is not in:\n{stderr}");
     }
+    let stderr = wrong(&[], "WUKONG_PROMETHEUS_URL", "https://user:s3cret@host");
+    assert!(stderr.contains("WUKONG_PROMETHEUS_URL") && !stderr.contains("s3cret"), "{stderr}");
     for line in [&["--nope"][..], &["fly"], &["demo", "--context", "x"]] {
         assert_eq!(output(&mut program(line)).0, 2, "{line:?}");
+    }
+}
+
+/// Manifests set variables to nothing. A wrong value of a variable that the command has no flag for is not its concern.
+#[test]
+fn empty_variables_and_those_of_other_commands_are_ignored() {
+    for (arguments, variables) in [
+        (
+            &["healthcheck", "--listen=127.0.0.1:1"][..],
+            &[("WUKONG_MAX_EVENT_CLIENTS", ""), ("WUKONG_METRICS_INTERVAL", "never"), ("WUKONG_VMS", "0")][..],
+        ),
+        (
+            &["--listen=127.0.0.1:0"],
+            &[
+                ("WUKONG_KUBECONFIG", ""),
+                ("WUKONG_KUBELET_PORT", " "),
+                ("WUKONG_METRICS_INTERVAL", ""),
+                ("WUKONG_PROMETHEUS_BEARER_TOKEN_FILE", "/token"),
+                ("WUKONG_PROMETHEUS_BASIC_AUTH_FILE", ""),
+                ("WUKONG_CEPH_URL", ""),
+                ("WUKONG_PROMETHEUS_TRUSTED_NAMESPACES", ""),
+            ],
+        ),
+    ] {
+        let (code, _, stderr) = output(program(arguments).envs(variables.iter().copied()));
+        assert_eq!(code, 1, "{arguments:?}: {stderr}");
     }
 }
 
