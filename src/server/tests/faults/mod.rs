@@ -44,7 +44,7 @@ const MEASURED: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_millis(700);
 /// Between two snapshots, and what a busy machine adds.
 const SLACK: Duration = Duration::from_secs(4);
-/// A watch backs off for 5 s at most; DESIGN §6 allows 10 s.
+/// Longest time until a watch has recovered; it backs off for 5 s at most.
 const WATCH_RECOVERY: Duration = Duration::from_secs(10);
 const RETRY_AFTER: u64 = 1;
 /// On an idle machine of two cores. On one that is not, what is well looks late: WUKONG_FAULTS_AT_ONCE says fewer, and
