@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use wukong_dashboard::server::{
     Server, check,
-    config::{self, Config, Invocation, Listen, LogFormat, Output, Refusal, Task},
+    config::{self, Config, Invocation, Listen, LogFormat, Output, Task},
     http::ask_health,
     listen, log, memory,
 };
@@ -35,7 +35,11 @@ fn main() -> ExitCode {
     let filter = env::var("RUST_LOG").unwrap_or_default();
     match config::read(env::args_os(), &filter) {
         Ok(invocation) => start(invocation),
-        Err(refusal) => refuse(&refusal),
+        Err(error) => {
+            // Help goes to standard output, wrong usage to standard error; either may be closed.
+            let _ = error.print();
+            ExitCode::from(error.exit_code() as u8)
+        }
     }
 }
 
@@ -118,18 +122,4 @@ async fn cancel_on_signal((mut terminate, mut interrupt): (Signal, Signal), shut
     shutdown.cancel();
     next().await;
     std::process::exit(1);
-}
-
-fn refuse(refusal: &Refusal) -> ExitCode {
-    match refusal {
-        Refusal::Clap(error) => {
-            // Help goes to standard output, wrong usage to standard error; either may be closed.
-            let _ = error.print();
-            ExitCode::from(error.exit_code() as u8)
-        }
-        Refusal::Mistakes(_) => {
-            eprint!("{refusal}");
-            ExitCode::from(2)
-        }
-    }
 }

@@ -1,20 +1,22 @@
 //! The validated configuration of the program. No code outside this module reads flags or the environment.
 //!
-//! [`flags`] defines the command line as text, [`validate`] turns it into these types or reports every
-//! mistake in it.
+//! [`flags`] defines the command line for clap with the parsers of [`parse`], [`empty`] leaves out empty values,
+//! [`validate`] checks the rest, and [`convert`] makes these types.
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
+use clap::ValueEnum;
 use ipnet::IpNet;
 
 use collector::config::{CollectConfig, KubernetesConfig};
 
+mod convert;
+mod empty;
 mod flags;
 mod parse;
-mod sources;
 mod validate;
 
-pub use validate::{Mistake, Refusal, read};
+pub use validate::read;
 
 /// The command to run, and how to log.
 #[derive(Clone, Debug)]
@@ -58,7 +60,7 @@ impl fmt::Display for Listen {
 }
 
 /// The format of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     Text,
     Json,
@@ -128,7 +130,7 @@ pub struct LogConfig {
 }
 
 /// The format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
     Json,

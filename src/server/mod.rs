@@ -91,7 +91,8 @@ impl Server {
         let (snapshots, reader) = watch::channel(Arc::new(first));
         let history = Arc::new(HistoryStore::default());
         let budget = self.cluster.budgets.outside.clone();
-        let mut pipeline = remembered(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
+        let mut pipeline =
+            start_recording(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
         let past = past(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let reader = Reader::new(reader, self.identity, clock::now).with_past(past);
         let address = listener.local_addr().context("the listener has no address")?;
@@ -126,12 +127,12 @@ fn pipeline(
     snapshots: watch::Sender<Arc<Snapshot>>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
-    remembered(cluster, config, snapshots, Arc::default(), shutdown)
+    start_recording(cluster, config, snapshots, Arc::default(), shutdown)
 }
 
 /// Starts the collectors and the writer of snapshots, which records the figures of every snapshot in
 /// `history`.
-fn remembered(
+fn start_recording(
     cluster: Cluster,
     config: &CollectConfig,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -139,9 +140,9 @@ fn remembered(
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let (sender, observations) = mpsc::channel(OBSERVATIONS);
-    let (targets, asked) = watch::channel(Targets::default());
+    let (targets, targets_receiver) = watch::channel(Targets::default());
     let mut tasks = JoinSet::new();
-    tasks.spawn(collector::run(cluster, config.clone(), sender, asked, shutdown.clone()));
+    tasks.spawn(collector::run(cluster, config.clone(), sender, targets_receiver, shutdown.clone()));
     let sinks = SnapshotSinks { snapshots, targets, history };
     tasks.spawn(publish::run(limits(config), CLOCKS, observations, sinks, shutdown.clone()));
     tasks
@@ -163,11 +164,10 @@ fn past(
         archive
     });
     let (publish_findings, findings) = watch::channel(Arc::default());
-    let (kept, asked) = (store.clone(), archive.clone());
     let backfill = HistoryBackfill {
-        store: kept,
+        store: store.clone(),
         snapshots,
-        archive: asked,
+        archive: archive.clone(),
         findings: publish_findings,
         clock: clock::now,
     };

@@ -1,4 +1,4 @@
-//! What crates cannot keep apart: pages name nothing of the server, pure crates use none of std's I/O and clocks.
+//! Borders that crates cannot keep: pages name nothing of the server, and pure crates do not use the I/O and clocks of std.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ fn the_http_server_reaches_no_vm_but_through_a_scope() {
     assert_eq!(named.len(), MAY_NAME_THE_SNAPSHOT.len(), "{} files were read", files.len());
 }
 
-/// What writes a text into a page as it is, or reads an address by rules of its own, and the files that may.
+/// Functions that write text into a page without escaping, or read an address by other rules, and the files that may use them.
 const FEW_PLACES: [(&str, &[&str]); 8] = [
     ("leptos_meta", &["ui/components/title.rs", "src/app.rs"]),
     ("<Title", &["ui/components/title.rs"]),
@@ -124,7 +124,7 @@ fn crate_paths(text: &str) -> Vec<String> {
     starts.flat_map(|(at, _)| expand("crate", &text[at + "crate::".len()..]).0).collect()
 }
 
-/// Reads one branch of a `use` tree; answers its paths and how many bytes it took.
+/// Reads one branch of a `use` tree. Returns its paths and its length in bytes.
 fn expand(prefix: &str, text: &str) -> (Vec<String>, usize) {
     if text.starts_with('{') {
         return expand_list(prefix, text);

@@ -14,7 +14,7 @@ pub fn member(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates").join(name)
 }
 
-/// Tests may stand anywhere and name anything: they are left out.
+/// Returns all Rust files except tests, which may name anything.
 pub fn rust_files(place: &Path) -> Vec<PathBuf> {
     if place.file_name().is_some_and(|name| name == "tests" || name == "tests.rs") {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Many clients of `/api/events`, of this process.
+//! Many clients of `/api/events` in one process.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -68,7 +68,7 @@ impl Crowd {
         }
     }
 
-    /// 99 of 100 events took no longer.
+    /// The 99th percentile of the delays.
     pub fn p99(&mut self) -> u64 {
         self.delays.sort_unstable();
         assert!(!self.delays.is_empty(), "no event came");

@@ -15,7 +15,7 @@ fn vm(address: SocketAddr, name: &str) -> Value {
     serde_json::from_str(body).unwrap_or(Value::Null)
 }
 
-/// Waits until a VM is what it should be.
+/// Waits until the API shows a VM for which this holds.
 fn shows(address: SocketAddr, name: &str, holds: impl Fn(&Value) -> bool) {
     eventually(|| {
         let found = vm(address, name);
@@ -23,7 +23,7 @@ fn shows(address: SocketAddr, name: &str, holds: impl Fn(&Value) -> bool) {
     });
 }
 
-/// What the guest agent says of a claim, whether it is the volume's figure or stands beside it.
+/// Returns the guest agent's figure of a claim, whether it is the volume's figure or another reading.
 fn by_agent<'a>(vm: &'a Value, claim: &str) -> Option<&'a Value> {
     let volume = vm["volumes"].as_array()?.iter().find(|volume| volume["claim"] == claim)?;
     let readings = volume["readings"].as_array().into_iter().flatten();
@@ -31,13 +31,13 @@ fn by_agent<'a>(vm: &'a Value, claim: &str) -> Option<&'a Value> {
 }
 
 #[test]
-fn each_case_of_other_clusters_is_a_vm_of_the_demo() {
+fn the_demo_shows_each_known_case_as_a_vm() {
     let (_running, address) = Running::start(&mut program(&["demo", "--listen=127.0.0.1:0"]));
-    // Windows, with volumes that are mounted nowhere, on a bus that pads serials.
+    // Windows with volumes that are not mounted, on a bus that pads serials.
     shows(address, "legacy-erp", |vm| {
         by_agent(vm, "legacy-erp-root").is_some_and(|known| known["used"].as_u64() > Some(1 << 30))
     });
-    // Plugged in on the SCSI bus.
+    // A disk that was hot-plugged on the SCSI bus.
     shows(address, "billing-archive", |vm| by_agent(vm, "billing-archive-archive-2025").is_some());
     shows(address, "pos-gateway-01", |vm| {
         vm["status"] == "Running" && vm["kubevirtStatus"] == "Stopping" && vm["usage"]["cpu"]["used"].is_u64()

@@ -1,4 +1,4 @@
-//! The manifests in deploy/: what each tier grants, and nothing more.
+//! The manifests in deploy/: each tier grants what it should, and nothing more.
 
 use std::{
     collections::BTreeSet,
@@ -15,10 +15,10 @@ use crate::program::PROGRAM;
 
 /// The tiers, least first.
 pub const TIERS: [&str; 4] = ["namespaced", "cluster", "nodes-stats", "nodes-proxy"];
-const VERBS: [&str; 3] = ["get", "list", "watch"];
+pub const VERBS: [&str; 3] = ["get", "list", "watch"];
 
-/// Everything that `kubectl apply -k deploy/TIER` makes. As much of kustomize as deploy/ uses: resources, `namespace`
-/// for what has none, and patches that append a value, test one, or replace one.
+/// Returns all objects that `kubectl apply -k deploy/TIER` creates. Supports the features of kustomize that deploy/ uses:
+/// resources, `namespace`, and patches that append, test or replace a value.
 pub fn objects(tier: &str) -> Vec<Value> {
     build(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(tier))
 }
@@ -68,7 +68,7 @@ fn documents(path: &PathBuf) -> Vec<Value> {
 }
 
 /// `(verb, resource)` of every rule that a tier grants, the resource as RBAC's errors write it.
-fn grants(tier: &str) -> BTreeSet<(String, String)> {
+pub fn grants(tier: &str) -> BTreeSet<(String, String)> {
     let mut grants = BTreeSet::new();
     for role in objects(tier).iter().filter(|object| text(&object["kind"]).ends_with("Role")) {
         for rule in list(&role["rules"]) {
@@ -121,15 +121,16 @@ fn the_namespaced_tier_stays_in_its_namespaces() {
     assert!(of("ClusterRole").is_empty() && of("ClusterRoleBinding").is_empty());
     let namespaces =
         |kind| of(kind).iter().map(|o| text(&o["metadata"]["namespace"])).collect::<BTreeSet<_>>();
-    let told = arguments(&objects).into_iter().find_map(|a| Some(a.strip_prefix("--namespace=")?.to_owned()));
-    let told = told.expect("the Deployment names its namespaces");
-    assert_eq!(namespaces("Role"), told.split(',').collect());
+    let namespace =
+        arguments(&objects).into_iter().find_map(|a| Some(a.strip_prefix("--namespace=")?.to_owned()));
+    let flag = namespace.expect("the Deployment names its namespaces");
+    assert_eq!(namespaces("Role"), flag.split(',').collect());
     assert_eq!(namespaces("RoleBinding"), namespaces("Role"));
     assert!(grants("namespaced").is_subset(&grants("cluster")));
     assert!(grants("namespaced").iter().all(|(_, resource)| !resource.starts_with("nodes")));
 }
 
-/// What a source's own words say that it needs.
+/// The text of each source names the permissions that it needs.
 #[test]
 fn every_permission_that_a_source_names_is_in_a_tier() {
     let mut granted = grants("nodes-stats");
@@ -149,7 +150,7 @@ fn every_permission_that_a_source_names_is_in_a_tier() {
 }
 
 #[test]
-fn whoever_is_bound_is_the_account_that_the_pod_runs_as() {
+fn the_bound_account_is_the_one_of_the_pod() {
     for tier in TIERS {
         let objects = objects(tier);
         let account = |kind: &str| objects.iter().find(|o| o["kind"] == kind).expect("one of each").clone();
@@ -178,7 +179,7 @@ fn the_program_knows_every_flag_of_every_tier() {
     }
 }
 
-/// On a cluster of IPv6 alone, what listens on `0.0.0.0` is never found well by its probes.
+/// On an IPv6-only cluster, probes would fail if the program listened on `0.0.0.0`.
 #[test]
 fn the_pod_and_the_image_listen_on_every_family() {
     for tier in TIERS {
@@ -189,16 +190,16 @@ fn the_pod_and_the_image_listen_on_every_family() {
     assert!(image.contains("ENV WUKONG_LISTEN=:8081\n"), "{image}");
 }
 
-/// A token that may exec through `nodes/proxy`, or that no kubelet would take, goes to the API server alone; the tier whose
-/// token opens statistics and nothing else is the one that sends it to kubelets.
+/// Only the tier whose token opens nothing but statistics sends it to kubelets. The other tiers send it to the API server
+/// alone: their token may exec through `nodes/proxy`, or kubelets would not accept it.
 #[test]
 fn kubelets_receive_a_token_that_opens_statistics_alone() {
     let base = arguments(&objects("base"));
     for tier in TIERS {
         let arguments = arguments(&objects(tier));
-        let told: Vec<_> = arguments.iter().filter(|a| a.starts_with("--kubelet-access")).collect();
+        let access: Vec<_> = arguments.iter().filter(|a| a.starts_with("--kubelet-access")).collect();
         let want = if tier == "nodes-stats" { "direct" } else { "proxy" };
-        assert_eq!(told, [&format!("--kubelet-access={want}")], "{tier}");
+        assert_eq!(access, [&format!("--kubelet-access={want}")], "{tier}");
         let others = |of: &[String]| {
             of.iter().filter(|a| !a.starts_with("--kubelet-access")).cloned().collect::<BTreeSet<_>>()
         };
@@ -214,7 +215,7 @@ pub fn kubelet_access(tier: &str) -> String {
     found.expect("every tier says how kubelets are asked")
 }
 
-/// The Deployment's.
+/// Returns the arguments of the Deployment.
 fn arguments(objects: &[Value]) -> Vec<String> {
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
     let arguments = list(&deployment["spec"]["template"]["spec"]["containers"][0]["args"]);

@@ -1,29 +1,24 @@
-//! The pages in docs/ say what the program says: no reason and no source is left out, none is made up.
+//! What README.md and the pages in docs/ say is true: their flags, permissions, routes, metrics, sources and reasons are
+//! those of the program and of deploy/, and none is left out.
 
-use std::{collections::BTreeSet, process::Command};
+mod flags;
+mod metrics;
+mod permissions;
+mod reasons;
+mod rest;
 
-use model::{reason::Reason, source::SourceId};
+use std::collections::BTreeSet;
 
-use crate::program::PROGRAM;
+use model::source::SourceId;
 
 const README: &str = include_str!("../../README.md");
 const CHINESE: &str = include_str!("../../README.zh-CN.md");
+const CONNECTING: &str = include_str!("../../docs/connecting.md");
+const HISTORY: &str = include_str!("../../docs/history.md");
 const REASONS: &str = include_str!("../../docs/reasons.md");
+const SECURITY: &str = include_str!("../../docs/security.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
-
-#[test]
-fn every_reason_has_its_cause_and_its_fix() {
-    let codes: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-    let sections = sections(REASONS);
-    assert_eq!(sections.iter().map(|(title, _)| *title).collect::<BTreeSet<_>>(), codes);
-    assert_eq!(sections.len(), codes.len(), "a reason stands twice");
-    for (code, text) in sections {
-        for part in ["**Cause.** ", "**Fix.** "] {
-            let said = text.split_once(part).map_or("", |(_, rest)| rest);
-            assert!(said.len() > 20 && !said.starts_with('\n'), "{code} lacks its {part}");
-        }
-    }
-}
+const PAGES: [&str; 7] = [README, CHINESE, CONNECTING, HISTORY, REASONS, SECURITY, SOURCES];
 
 #[test]
 fn every_source_is_explained() {
@@ -41,50 +36,33 @@ fn every_source_is_explained() {
     }
 }
 
-#[test]
-fn links_into_the_reasons_lead_somewhere() {
-    let codes: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-    let links: Vec<&str> =
-        SOURCES.split("reasons.md#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert!(!links.is_empty());
-    assert!(links.iter().all(|link| codes.contains(link)), "{links:?}");
-}
-
-#[test]
-fn every_flag_is_explained() {
-    let help = help(&[]);
-    let told: BTreeSet<&str> = flags(README).chain(flags(SOURCES)).collect();
-    let untold: Vec<&str> =
-        flags(&help).filter(|flag| !["--help", "--version"].contains(flag) && !told.contains(flag)).collect();
-    assert!(untold.is_empty(), "neither in README.md nor in docs/sources.md: {untold:?}");
-}
-
-#[test]
-fn every_flag_that_is_explained_is_there() {
-    let help = ["demo", "sim", "check"].map(|command| help(&[command])).concat() + &help(&[]);
-    let known: BTreeSet<&str> = flags(&help).collect();
-    let pages = [README, CHINESE, SOURCES, REASONS];
-    let unknown: BTreeSet<&str> =
-        pages.into_iter().flat_map(flags).filter(|flag| !known.contains(flag) && *flag != "--raw").collect();
-    assert!(unknown.is_empty(), "the program does not know {unknown:?}");
-}
-
-fn help(command: &[&str]) -> String {
-    let output = Command::new(PROGRAM).args(command).arg("--help").env("COLUMNS", "200").output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Whatever begins with two hyphens and a letter, behind a blank, a bracket or a backtick.
-fn flags(page: &str) -> impl Iterator<Item = &str> {
-    let starts = page.match_indices("--").filter(|(at, _)| page[..*at].ends_with([' ', '`', '(', '"']));
-    let flags = starts.map(|(at, _)| {
-        let end = page[at..].find(|c: char| c != '-' && !c.is_ascii_lowercase()).unwrap_or(page.len() - at);
-        &page[at..at + end]
-    });
-    flags.filter(|flag| flag.len() > 3 && flag[2..].starts_with(|c: char| c.is_ascii_lowercase()))
-}
-
-/// Second-level headings, each with what stands under it.
+/// Second-level headings, each with the text under it.
 fn sections(page: &str) -> Vec<(&str, &str)> {
     page.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect()
+}
+
+/// The cells of each row of each table.
+fn rows(page: &str) -> impl Iterator<Item = Vec<&str>> {
+    page.lines().filter_map(|line| {
+        let row = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        // An empty cell is a single blank.
+        Some(row.split(" |").map(str::trim).collect())
+    })
+}
+
+/// The texts in backticks.
+fn code(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The text with its line breaks and runs of blanks as single blanks.
+fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Asserts that the documented things are the program's.
+fn assert_same<T: Ord + std::fmt::Debug>(place: &str, documented: &BTreeSet<T>, real: &BTreeSet<T>) {
+    let unknown: Vec<_> = documented.difference(real).collect();
+    let missing: Vec<_> = real.difference(documented).collect();
+    assert!(unknown.is_empty() && missing.is_empty(), "{place}: unknown {unknown:?}, missing {missing:?}");
 }

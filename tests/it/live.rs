@@ -1,5 +1,5 @@
-//! Many who look at once: what streams of events cost the program, and that they end with it. `make bench` measures the
-//! same on a release build, and 10,000 VMs.
+//! Many viewers at once: the memory that event streams take, and that they end with the program. `make bench` measures the
+//! same with a release build and 10,000 VMs.
 
 use std::{
     fs,
@@ -14,12 +14,12 @@ use crate::{
     wait::eventually,
 };
 
-/// Of a build for tests, whose futures are several times as large as a release's: what keeps a leak from passing.
+/// Limit for a test build, whose futures are several times larger than a release's. It is low enough to find a leak.
 const MOST_PER_CLIENT: u64 = 64 << 10;
 /// Changes that each view remembers (`events::channel`), at one in two seconds and some: after that views grow no more.
 const RINGS_FILLED: Duration = Duration::from_secs(25);
 const CLIENTS: usize = 1000;
-/// DESIGN §5: SIGTERM drains within 10 s.
+/// Longest time between SIGTERM and the end of the program.
 const DRAIN: Duration = Duration::from_secs(10);
 
 fn program(arguments: &[&str]) -> Command {
@@ -28,14 +28,14 @@ fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// Resident bytes of the program that are its own.
+/// Returns the private resident bytes of the program.
 fn memory(running: &Running) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }
 
-/// The middle of what it is over some seconds: collecting takes a few MB for a moment, which are nobody's.
+/// Returns the median over some seconds: collecting takes a few MB for short times.
 fn usual_memory(running: &Running, crowd: &mut Crowd) -> u64 {
     let mut seen: Vec<u64> = (0..41)
         .map(|_| {
@@ -75,7 +75,7 @@ fn a_thousand_clients_cost_little_memory_stalled_ones_hold_nobody_up_and_all_end
     println!("{CLIENTS} clients, 20 views: {each} bytes each");
     assert!(each <= MOST_PER_CLIENT, "a client costs {each} bytes");
 
-    // A tenth of them reads no more.
+    // A tenth of them stops reading.
     let alone = crowd.p99();
     let stalled = crowd.streams.split_off(CLIENTS * 9 / 10);
     let before = memory(&running);

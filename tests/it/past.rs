@@ -1,4 +1,4 @@
-//! The past of the demo: what its Prometheus remembers is in the memory soon after a start.
+//! The history of the demo: soon after a start, the memory has what Prometheus has.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ fn json(address: SocketAddr, path: &str) -> Value {
     let answer = get(address, path);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-    // Chunks, should there be any, hold the one document.
+    // If the answer is chunked, all chunks are one document.
     let (start, end) = (body.find(['{', '[']).unwrap(), body.rfind(['}', ']']).unwrap());
     serde_json::from_str(&body[start..=end]).unwrap_or_else(|error| panic!("{error}: {body}"))
 }
@@ -23,7 +23,7 @@ fn known(history: &Value, figure: &str) -> u64 {
 }
 
 #[test]
-fn a_restart_costs_no_history_where_prometheus_keeps_it() {
+fn history_survives_a_restart_with_prometheus() {
     let arguments = ["demo", "--vms=14", "--nodes=2", "--listen=127.0.0.1:0"];
     let (_running, address) = Running::start(&mut program(&arguments));
     // Findings need a whole day of everything: when there are some, all is filled.
@@ -43,7 +43,7 @@ fn a_restart_costs_no_history_where_prometheus_keeps_it() {
     assert_eq!(day["keeper"], "both", "{}", day["lacks"]);
     assert!(known(&day, "memory") > 270, "{}", day["memory"]["stats"]);
     assert!(known(&history("1h"), "memory") > 220, "the newest hour, four points a minute");
-    // The simulated Prometheus says the same of the same time whenever it is asked.
+    // The simulated Prometheus always gives the same answer for the same time.
     let (week, month) = (history("7d"), history("30d"));
     for long in [&week, &month] {
         assert_eq!((&long["keeper"], &long["lacks"]), (&"prometheus".into(), &Value::Null));

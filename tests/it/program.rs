@@ -1,4 +1,4 @@
-//! The program as it is started: its exit codes, its first line, its end.
+//! Starts the program: exit codes, first line of output, shutdown.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -10,10 +10,10 @@ use std::{
 use super::wait::eventually;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
-/// DESIGN §5: SIGTERM drains within 10 s.
+/// Longest time between SIGTERM and the end of the program.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Without anything that this machine could add: no kubeconfig, no namespace, no log filter.
+/// Returns the program's command without this machine's kubeconfig, namespace and log filter.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).env_clear().env("HOME", "/nonexistent").current_dir("/");
@@ -27,18 +27,51 @@ fn output(command: &mut Command) -> (i32, String, String) {
 }
 
 #[test]
-fn wrong_usage_is_2_and_tells_every_mistake() {
-    let (code, stdout, stderr) = output(
-        program(&["--listen", "nowhere", "--metrics-interval", "0s"])
-            .env("NAMESPACE", "Not_A_Namespace")
-            .env("RUST_LOG", "a=b=c"),
-    );
-    assert_eq!((code, stdout.as_str()), (2, ""));
-    for told in ["WUKONG_LISTEN", "\"nowhere\"", "--metrics-interval", "NAMESPACE", "RUST_LOG"] {
+fn wrong_usage_is_2_and_names_flag_and_variable() {
+    let wrong = |arguments: &[&str], variable: &str, value: &str| {
+        let (code, stdout, stderr) = output(program(arguments).env(variable, value));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        stderr
+    };
+    for (arguments, variable, value, told) in [
+        (&["--listen", "nowhere"][..], "X", "", "'nowhere' for '--listen <ADDRESS:PORT> (WUKONG_LISTEN)'"),
+        (&[], "NAMESPACE", "Not_A_Namespace", "'Not_A_Namespace' for '--namespace <NAMESPACES> (NAMESPACE)'"),
+        (&["demo"], "WUKONG_NODES", "0", "'0' for '--nodes <NUMBER> (WUKONG_NODES)'"),
+        (&["check"], "RUST_LOG", "a=b=c", "'a=b=c' for RUST_LOG"),
+    ] {
+        let stderr = wrong(arguments, variable, value);
         assert!(stderr.contains(told), "{told} is not in:\n{stderr}");
     }
+    let stderr = wrong(&[], "WUKONG_PROMETHEUS_URL", "https://user:s3cret@host");
+    assert!(stderr.contains("WUKONG_PROMETHEUS_URL") && !stderr.contains("s3cret"), "{stderr}");
     for line in [&["--nope"][..], &["fly"], &["demo", "--context", "x"]] {
         assert_eq!(output(&mut program(line)).0, 2, "{line:?}");
+    }
+}
+
+/// Manifests set variables to nothing. A wrong value of a variable that the command has no flag for is not its concern.
+#[test]
+fn empty_variables_and_those_of_other_commands_are_ignored() {
+    for (arguments, variables) in [
+        (
+            &["healthcheck", "--listen=127.0.0.1:1"][..],
+            &[("WUKONG_MAX_EVENT_CLIENTS", ""), ("WUKONG_METRICS_INTERVAL", "never"), ("WUKONG_VMS", "0")][..],
+        ),
+        (
+            &["--listen=127.0.0.1:0"],
+            &[
+                ("WUKONG_KUBECONFIG", ""),
+                ("WUKONG_KUBELET_PORT", " "),
+                ("WUKONG_METRICS_INTERVAL", ""),
+                ("WUKONG_PROMETHEUS_BEARER_TOKEN_FILE", "/token"),
+                ("WUKONG_PROMETHEUS_BASIC_AUTH_FILE", ""),
+                ("WUKONG_CEPH_URL", ""),
+                ("WUKONG_PROMETHEUS_TRUSTED_NAMESPACES", ""),
+            ],
+        ),
+    ] {
+        let (code, _, stderr) = output(program(arguments).envs(variables.iter().copied()));
+        assert_eq!(code, 1, "{arguments:?}: {stderr}");
     }
 }
 
@@ -56,7 +89,7 @@ fn help_and_version_are_no_failure() {
     }
 }
 
-/// The allocator finds its settings by a name, and says nothing when there are none under it.
+/// The allocator finds its settings by a symbol name, and is silent if the symbol does not exist.
 #[test]
 fn the_allocator_takes_its_settings() {
     let (code, _, stderr) = output(program(&["--version"]).env("_RJEM_MALLOC_CONF", "stats_print:true"));
@@ -107,7 +140,7 @@ fn the_first_line_is_the_address_and_a_signal_ends_it() {
 }
 
 #[test]
-fn a_loopback_listener_is_not_reached_by_a_name_of_somebody_else() {
+fn a_loopback_listener_refuses_unknown_host_names() {
     let demo = ["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0"];
     let (_own, own) = Running::start(&mut program(&demo));
     let (_named, named) =
@@ -129,7 +162,7 @@ fn a_loopback_listener_is_not_reached_by_a_name_of_somebody_else() {
 }
 
 #[test]
-fn the_log_is_json_where_it_is_asked_for() {
+fn the_log_is_json_on_request() {
     let log = Log::new();
     let (mut running, address) = Running::start(
         program(&["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0", "--log-format=json"])
@@ -149,7 +182,7 @@ fn the_log_is_json_where_it_is_asked_for() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_is_not_told_to_the_log() {
+fn an_unreadable_answer_is_not_logged() {
     let log = Log::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
@@ -178,7 +211,7 @@ fn an_answer_that_cannot_be_read_is_not_told_to_the_log() {
     assert!(!log.contains("s3cret"), "{log}");
 }
 
-/// A server that answers everything with the beginning of a list.
+/// Starts a server that answers every request with the beginning of a list.
 fn garbled() -> SocketAddr {
     use std::io::Write;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -215,16 +248,16 @@ fn the_simulated_cluster_alone_writes_a_kubeconfig_for_its_owner() {
 fn a_container_can_ask_for_its_health_without_a_shell() {
     let (mut running, address) =
         Running::start(&mut program(&["demo", "--vms=3", "--nodes=1", "--listen=127.0.0.1:0"]));
-    let asked = format!("--listen=0.0.0.0:{}", address.port());
-    assert_eq!(output(&mut program(&["healthcheck", &asked])).0, 0);
+    let flag = format!("--listen=0.0.0.0:{}", address.port());
+    assert_eq!(output(&mut program(&["healthcheck", &flag])).0, 0);
     let by_environment = format!("0.0.0.0:{}", address.port());
     assert_eq!(output(program(&["healthcheck"]).env("WUKONG_LISTEN", by_environment)).0, 0);
     running.0.kill().unwrap();
     running.0.wait().unwrap();
-    assert_eq!(output(&mut program(&["healthcheck", &asked])).0, 1);
+    assert_eq!(output(&mut program(&["healthcheck", &flag])).0, 1);
 }
 
-/// Standard error in a file: a pipe that nobody reads meanwhile would stop the program when it is full.
+/// Standard error in a file: a full pipe that nobody reads would block the program.
 struct Log(tempfile::NamedTempFile);
 
 impl Log {
@@ -241,11 +274,11 @@ impl Log {
     }
 }
 
-/// A program that is killed when the test is over.
+/// A running program, which is killed when it is dropped.
 pub struct Running(pub Child);
 
 impl Running {
-    /// Starts, and reads the address on the first line.
+    /// Starts the program, and reads its address from the first line.
     pub fn start(command: &mut Command) -> (Self, SocketAddr) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
@@ -269,7 +302,7 @@ pub fn get(address: SocketAddr, path: &str) -> String {
     get_as(address, path, &address.to_string())
 }
 
-/// The same under this name.
+/// Sends the request with this host name.
 fn get_as(address: SocketAddr, path: &str, host: &str) -> String {
     use std::io::Write;
     let mut stream = std::net::TcpStream::connect(address).unwrap();

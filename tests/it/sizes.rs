@@ -1,4 +1,4 @@
-//! The program beside an API server whose tenants write what fits into etcd: how much memory it takes, and what it shows.
+//! Memory and pages of the program when tenants write the largest objects that etcd accepts.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -15,15 +15,15 @@ use serde_json::Value;
 use crate::program::{Running, get, program};
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
-/// Objects of a tenant, each as large as etcd takes it.
+/// Number of a tenant's objects, each as large as etcd accepts.
 const OBJECTS: usize = 300;
 const LARGE: usize = 1_300_000;
-/// Larger than any etcd takes.
+/// Larger than etcd accepts.
 const HUGE: usize = 40_000_000;
 /// The manifest's limit is 384 MiB, and 10,000 VMs take 200 MB of it.
 const MEMORY: u64 = 150 << 20;
 
-/// Kills the program if it holds one page of these, or one event.
+/// The program is killed if it holds one page of these objects, or one event.
 #[test]
 fn large_objects_take_no_memory_and_hide_nothing() {
     let server = serve();
@@ -75,7 +75,7 @@ fn large_objects_take_no_memory_and_hide_nothing() {
     );
 }
 
-/// The most memory that the process ever had, in bytes.
+/// Returns the peak memory of the process in bytes.
 fn peak(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
@@ -107,7 +107,7 @@ async fn answer(request: Request) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Written as it is sent: the test holds none of it.
+/// Returns a body that is written while it is sent, so that the test does not hold it.
 fn page(query: &str) -> Body {
     let number = |name: &str| {
         query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<usize>().ok())

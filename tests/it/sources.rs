@@ -1,4 +1,4 @@
-//! The collector against the simulated cluster: what it makes of each object and answer that leads to a disk's figure.
+//! The collector against the simulated cluster: observations of the objects and answers that lead to a disk's figure.
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ impl Collector {
         let config = CollectConfig { disk_interval: Duration::from_secs(1), ..CollectConfig::default() };
         let peer = from_kubeconfig_text(&cluster.kubeconfig(), None, &config).await.unwrap();
         let (sender, observations) = mpsc::channel(64);
-        let (targets, asked) = watch::channel(Targets::default());
+        let (targets, targets_receiver) = watch::channel(Targets::default());
         let shutdown = CancellationToken::new();
-        tokio::spawn(run(peer, config, sender, asked, shutdown.clone()));
+        tokio::spawn(run(peer, config, sender, targets_receiver, shutdown.clone()));
         Self { observations, targets, shutdown, _cluster: cluster }
     }
 

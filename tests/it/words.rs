@@ -12,10 +12,10 @@ use crate::code::{member, rust_files, src};
 
 const ENGLISH: &str = include_str!("../../crates/i18n/locales/en.json");
 const CHINESE: &str = include_str!("../../crates/i18n/locales/zh-CN.json");
-/// Who needs the sections of a part; see `crates/i18n/build/tables.rs`.
+/// The parts of the texts, by the pages that need them; see `crates/i18n/build/tables.rs`.
 const PARTS: [&str; 3] = ["first", "later", "server"];
 
-/// A text that is a joint, and nothing in a language without blanks.
+/// A text that joins others, and is empty in a language without blanks.
 const MAY_BE_EMPTY: &[&str] = &["card.between"];
 /// A name and a unit that are the same everywhere, a code that KubeVirt uses, and the keyboard's keys.
 const NO_WORDS: &[&str] = &[
@@ -99,7 +99,7 @@ fn no_text_is_empty_and_chinese_ones_have_chinese_punctuation() {
             for text in forms.values() {
                 assert!(!text.is_empty() || MAY_BE_EMPTY.contains(&key.as_str()), "{language} {key}");
                 let chinese = text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-                // A language is called by its own name.
+                // Each language has its own name for itself.
                 assert!(!chinese || language == "zh-CN" || key == "language.zh", "{language} {key}: {text}");
                 let half = |mark: &str| {
                     text.match_indices(mark)
@@ -131,15 +131,8 @@ fn every_text_is_used() {
 
 /// The browser has the words of the part `later` only once it has asked for them, which the code of these does, and never
 /// those of `server`.
-const LATER: &[&str] = &[
-    "chart",
-    "map",
-    "pages/groups",
-    "pages/insights.rs",
-    "pages/sources.rs",
-    "pages/table.rs",
-    "pages/vm",
-];
+const LATER: &[&str] =
+    &["chart", "map", "pages/groups", "pages/insights.rs", "pages/sources.rs", "pages/table.rs", "pages/vm"];
 /// Parts of pages that the server alone writes.
 const WRITTEN_ONCE: &str = "components/keys.rs";
 
@@ -147,7 +140,7 @@ const WRITTEN_ONCE: &str = "components/keys.rs";
 fn pages_say_nothing_that_a_browser_does_not_have() {
     let ui = src().join("ui");
     let [first, later, server] = parts(ENGLISH).map(|sections| sections.into_keys().collect::<Vec<_>>());
-    let said = |file: &Path, sections: &[String]| {
+    let used_sections = |file: &Path, sections: &[String]| {
         let code: String = code(file).split_whitespace().collect();
         sections
             .iter()
@@ -163,7 +156,7 @@ fn pages_say_nothing_that_a_browser_does_not_have() {
         if name == Path::new(WRITTEN_ONCE) {
             continue;
         }
-        let (early, never) = (said(&file, &later), said(&file, &server));
+        let (early, never) = (used_sections(&file, &later), used_sections(&file, &server));
         assert!(never.is_empty(), "{} says {never:?}, which a browser never has", name.display());
         if LATER.iter().any(|later| name.starts_with(later)) {
             seen += early.len();
@@ -193,7 +186,7 @@ fn the_scan_finds_words_where_pages_have_them() {
     assert_eq!(own_words(page), ["Old", "Why ", " is", "Not yet"]);
 }
 
-/// Literals between the tags of a view, in attributes that people read, and such as begin like a sentence.
+/// Returns literals between the tags of a view, in attributes for people, and those that begin like a sentence.
 fn own_words(code: &str) -> Vec<String> {
     let literals = literals(code);
     let mut found = Vec::new();

@@ -15,7 +15,7 @@ const AT_ONCE: usize = 8;
 
 /// One permission that a source needs.
 #[derive(Clone, Copy, Debug)]
-struct Needed {
+struct Permission {
     source: SourceId,
     verbs: &'static [&'static str],
     group: &'static str,
@@ -26,7 +26,7 @@ struct Needed {
 
 /// The answer to one review.
 #[derive(Clone, Debug)]
-pub struct Allowed {
+pub struct PermissionReview {
     pub source: SourceId,
     /// `list pods.metrics.k8s.io in namespace prod`
     pub what: String,
@@ -36,60 +36,64 @@ pub struct Allowed {
 
 const FOLLOW: &[&str] = &["list", "watch"];
 
-const fn needed(source: SourceId, verbs: &'static [&'static str], group: &'static str) -> Needed {
-    Needed { source, verbs, group, resource: "", subresource: "", namespaced: true }
+const fn needed(source: SourceId, verbs: &'static [&'static str], group: &'static str) -> Permission {
+    Permission { source, verbs, group, resource: "", subresource: "", namespaced: true }
 }
 
-const NEEDED: [Needed; 14] = [
-    Needed { resource: "wukongs", ..needed(SourceId::Wukongs, FOLLOW, "vm.novasphere.dev") },
-    Needed { resource: "virtualmachines", ..needed(SourceId::VirtualMachines, FOLLOW, "kubevirt.io") },
-    Needed { resource: "virtualmachineinstances", ..needed(SourceId::Instances, FOLLOW, "kubevirt.io") },
-    Needed { resource: "pods", ..needed(SourceId::Pods, FOLLOW, "") },
-    Needed { resource: "persistentvolumeclaims", ..needed(SourceId::Claims, FOLLOW, "") },
-    Needed {
+const NEEDED: [Permission; 14] = [
+    Permission { resource: "wukongs", ..needed(SourceId::Wukongs, FOLLOW, "vm.novasphere.dev") },
+    Permission { resource: "virtualmachines", ..needed(SourceId::VirtualMachines, FOLLOW, "kubevirt.io") },
+    Permission { resource: "virtualmachineinstances", ..needed(SourceId::Instances, FOLLOW, "kubevirt.io") },
+    Permission { resource: "pods", ..needed(SourceId::Pods, FOLLOW, "") },
+    Permission { resource: "persistentvolumeclaims", ..needed(SourceId::Claims, FOLLOW, "") },
+    Permission {
         resource: "persistentvolumes",
         namespaced: false,
         ..needed(SourceId::PersistentVolumes, FOLLOW, "")
     },
-    Needed { resource: "nodes", namespaced: false, ..needed(SourceId::Nodes, FOLLOW, "") },
-    Needed {
+    Permission { resource: "nodes", namespaced: false, ..needed(SourceId::Nodes, FOLLOW, "") },
+    Permission {
         resource: "virtualmachineclusterinstancetypes",
         namespaced: false,
         ..needed(SourceId::ClusterInstancetypes, FOLLOW, "instancetype.kubevirt.io")
     },
-    Needed {
+    Permission {
         resource: "virtualmachineinstancetypes",
         ..needed(SourceId::Instancetypes, FOLLOW, "instancetype.kubevirt.io")
     },
-    Needed { resource: "pods", ..needed(SourceId::PodMetrics, &["list"], "metrics.k8s.io") },
-    Needed {
+    Permission { resource: "pods", ..needed(SourceId::PodMetrics, &["list"], "metrics.k8s.io") },
+    Permission {
         resource: "nodes",
         subresource: "stats",
         namespaced: false,
         ..needed(SourceId::Kubelet, &["get"], "")
     },
-    Needed {
+    Permission {
         resource: "nodes",
         subresource: "proxy",
         namespaced: false,
         ..needed(SourceId::Kubelet, &["get"], "")
     },
-    Needed {
+    Permission {
         resource: "virtualmachineinstances",
         subresource: "filesystemlist",
         ..needed(SourceId::GuestAgent, &["get"], "subresources.kubevirt.io")
     },
-    Needed { resource: "volumes", namespaced: false, ..needed(SourceId::Longhorn, FOLLOW, "longhorn.io") },
+    Permission {
+        resource: "volumes",
+        namespaced: false,
+        ..needed(SourceId::Longhorn, FOLLOW, "longhorn.io")
+    },
 ];
 
 /// Asks for every permission that the configured sources need, in the order of `NEEDED`.
-pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<Allowed> {
-    let asked = config.asked_disk_sources();
-    let wanted = |needed: &&Needed| match needed.source {
-        SourceId::PersistentVolumes => asked.iter().any(|id| *id != SourceId::GuestAgent),
-        id => !SourceId::DISK.contains(&id) || asked.contains(&id),
+pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<PermissionReview> {
+    let disk_sources = config.asked_disk_sources();
+    let is_used = |needed: &&Permission| match needed.source {
+        SourceId::PersistentVolumes => disk_sources.iter().any(|id| *id != SourceId::GuestAgent),
+        id => !SourceId::DISK.contains(&id) || disk_sources.contains(&id),
     };
-    let questions = NEEDED.iter().filter(wanted).flat_map(|needed| questions(needed, config));
+    let questions = NEEDED.iter().filter(is_used).flat_map(|needed| questions(needed, config));
     stream::iter(questions.collect::<Vec<_>>())
         .map(|(source, what, attributes)| {
             let deadline = config.metrics_deadline;
@@ -97,7 +101,7 @@ pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<Allowed> {
                 let answer = tokio::time::timeout(deadline, may(client, attributes)).await;
                 let answer = answer.map(|answer| answer.map_err(|error| error_words(&error)));
                 let allowed = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-                Allowed { source, what, allowed }
+                PermissionReview { source, what, allowed }
             }
         })
         .buffered(AT_ONCE)
@@ -105,13 +109,13 @@ pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<Allowed> {
         .await
 }
 
-fn questions(needed: &Needed, config: &CollectConfig) -> Vec<(SourceId, String, ResourceAttributes)> {
+fn questions(needed: &Permission, config: &CollectConfig) -> Vec<(SourceId, String, ResourceAttributes)> {
     let everywhere = vec![None];
     let scopes = match &config.namespaces {
         Some(namespaces) if needed.namespaced => namespaces.iter().cloned().map(Some).collect(),
         _ => everywhere,
     };
-    let asked = |(scope, verb): (&Option<String>, &&str)| {
+    let question = |(scope, verb): (&Option<String>, &&str)| {
         let attributes = ResourceAttributes {
             group: Some(needed.group.to_owned()),
             resource: Some(needed.resource.to_owned()),
@@ -122,10 +126,10 @@ fn questions(needed: &Needed, config: &CollectConfig) -> Vec<(SourceId, String, 
         };
         (needed.source, words(needed, verb, scope.as_deref()), attributes)
     };
-    scopes.iter().flat_map(|scope| needed.verbs.iter().map(move |verb| (scope, verb))).map(asked).collect()
+    scopes.iter().flat_map(|scope| needed.verbs.iter().map(move |verb| (scope, verb))).map(question).collect()
 }
 
-fn words(needed: &Needed, verb: &str, namespace: Option<&str>) -> String {
+fn words(needed: &Permission, verb: &str, namespace: Option<&str>) -> String {
     let mut words = format!("{verb} {}", needed.resource);
     if !needed.subresource.is_empty() {
         words = format!("{words}/{}", needed.subresource);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use serde::Serialize;
 
-use super::permissions::Allowed;
+use super::permissions::PermissionReview;
 use collector::client::{CredentialError, Summary};
 use i18n::Render;
 use i18n::{self, Lang, text_in};
@@ -107,8 +107,8 @@ impl Report {
     }
 
     /// Adds one check for each permission.
-    pub fn permissions(&mut self, answers: Vec<Allowed>) {
-        let may = |allowed: &Allowed| allowed.allowed == Ok(true);
+    pub fn permissions(&mut self, answers: Vec<PermissionReview>) {
+        let may = |allowed: &PermissionReview| allowed.allowed == Ok(true);
         // One of the two permissions is enough to reach the kubelets.
         let kubelet = answers.iter().any(|allowed| allowed.source == SourceId::Kubelet && may(allowed));
         for answer in answers {

@@ -1,6 +1,6 @@
 //! Tests of the report for made-up answers and snapshots.
 
-use super::{permissions::Allowed, *};
+use super::{permissions::PermissionReview, *};
 use collector::client::{CredentialError, Summary};
 use model::{
     reason::Reason,
@@ -14,7 +14,7 @@ const NOW: i64 = 1_800_000_000_000;
 fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
     let limits =
         Limits { metrics_interval: 15_000, disk_interval: 60_000, ceph_interval: 300_000, disk_sources };
-    let mut world = ClusterState::new(limits);
+    let mut state = ClusterState::new(limits);
     let all = |items| Change::Replaced { namespace: None, items, at: NOW };
     let wukong = |name: &str| WukongFacts {
         uid: name.into(),
@@ -28,13 +28,13 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
         volumes: vec![WukongVolume { name: "root".into(), claim: name.into(), size: "9".into() }],
         ..Default::default()
     };
-    world.apply(Observation::Wukongs(all(vec![wukong("web"), wukong("db")])));
-    world.apply(Observation::VirtualMachines(Change::Replaced { namespace: None, items: vec![], at: NOW }));
-    world.apply(Observation::Instances(Change::Replaced { namespace: None, items: vec![], at: NOW }));
-    world.apply(Observation::Pods(Change::Replaced { namespace: None, items: vec![], at: NOW }));
+    state.apply(Observation::Wukongs(all(vec![wukong("web"), wukong("db")])));
+    state.apply(Observation::VirtualMachines(Change::Replaced { namespace: None, items: vec![], at: NOW }));
+    state.apply(Observation::Instances(Change::Replaced { namespace: None, items: vec![], at: NOW }));
+    state.apply(Observation::Pods(Change::Replaced { namespace: None, items: vec![], at: NOW }));
     let claim = ClaimFacts { namespace: "a".into(), name: "db".into(), block: true, ..Default::default() };
-    world.apply(Observation::Claims(Change::Replaced { namespace: None, items: vec![claim], at: NOW }));
-    world.apply(Observation::PersistentVolumes(Change::Replaced { namespace: None, items: vec![], at: NOW }));
+    state.apply(Observation::Claims(Change::Replaced { namespace: None, items: vec![claim], at: NOW }));
+    state.apply(Observation::PersistentVolumes(Change::Replaced { namespace: None, items: vec![], at: NOW }));
     let volumes = vec![VolumeStats {
         of: VolumeRef::Claim(Key::new("a", "web")),
         used: Some(3),
@@ -47,10 +47,10 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
     }];
     let source = model::figure::Source::KubeletProxy;
     let facts = SummaryFacts { source, volumes, node_filesystems: Vec::new() };
-    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
+    state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
     let error = SourceError { reason: Reason::Forbidden, detail: "list pods.metrics.k8s.io".into() };
-    world.apply(Observation::PodMetrics { namespace: None, at: NOW, result: Err(error) });
-    world.join(NOW)
+    state.apply(Observation::PodMetrics { namespace: None, at: NOW, result: Err(error) });
+    state.join(NOW)
 }
 
 fn line(report: &Report, check: &str) -> Check {
@@ -72,7 +72,7 @@ fn well() -> Report {
 }
 
 #[test]
-fn clocks_that_differ_are_told_and_cost_nothing() {
+fn clocks_that_differ_are_reported_and_change_no_figure() {
     for (ahead, want) in [
         (None, None),
         (Some(-59_000), None),
@@ -82,14 +82,14 @@ fn clocks_that_differ_are_told_and_cost_nothing() {
         let mut report = well();
         report.clock(ahead);
         assert!(report.ok);
-        let told = report.checks.iter().find(|check| check.check == "the clocks differ");
-        assert_eq!(told.is_some(), want.is_some(), "{ahead:?}");
-        assert!(told.is_none_or(|told| told.detail.contains(want.unwrap_or_default())), "{told:?}");
+        let found = report.checks.iter().find(|check| check.check == "the clocks differ");
+        assert_eq!(found.is_some(), want.is_some(), "{ahead:?}");
+        assert!(found.is_none_or(|check| check.detail.contains(want.unwrap_or_default())), "{found:?}");
     }
 }
 
 #[test]
-fn the_way_to_the_cluster_comes_first() {
+fn the_connection_comes_first_in_the_report() {
     let proxied = Summary { proxy: Some("http://proxy:3128".into()), ..summary() };
     let late = CredentialError::PluginFailed { plugin: "aws".into(), code: 255 };
     let report = Report::new(&proxied, Err(late), Err("401".into()));
@@ -115,7 +115,7 @@ fn coverage_counts_whole_disks_and_groups_the_reasons() {
 }
 
 #[test]
-fn what_is_larger_than_is_read_is_said() {
+fn an_object_that_is_too_large_is_reported() {
     let mut snapshot = snapshot(vec![SourceId::Kubelet]);
     let wukongs = snapshot.sources.iter_mut().find(|source| source.id == SourceId::Wukongs).unwrap();
     wukongs.state = SourceState::Degraded;
@@ -133,7 +133,7 @@ fn what_is_larger_than_is_read_is_said() {
 }
 
 #[test]
-fn an_absent_resource_is_missed_only_where_no_other_gives_the_vms() {
+fn an_absent_resource_is_a_failure_only_if_no_other_gives_the_vms() {
     let health = |id, state| {
         let of = |snapshot: Snapshot| snapshot.sources.into_iter().find(|source| source.id == id).unwrap();
         SourceHealth { state, ..of(snapshot(vec![])) }
@@ -149,37 +149,40 @@ fn an_absent_resource_is_missed_only_where_no_other_gives_the_vms() {
 }
 
 #[test]
-fn one_way_to_the_kubelets_is_enough() {
-    let asked = |what: &str, allowed| Allowed { source: SourceId::Kubelet, what: what.into(), allowed };
+fn one_permission_for_kubelets_is_enough() {
+    let review =
+        |what: &str, allowed| PermissionReview { source: SourceId::Kubelet, what: what.into(), allowed };
     let mut report = well();
-    report.permissions(vec![asked("get nodes/stats", Ok(false)), asked("get nodes/proxy", Ok(true))]);
+    report.permissions(vec![review("get nodes/stats", Ok(false)), review("get nodes/proxy", Ok(true))]);
     assert_eq!((report.ok, line(&report, "get nodes/stats").verdict), (true, Verdict::Unused));
     let mut report = well();
-    report
-        .permissions(vec![asked("get nodes/stats", Ok(false)), asked("get nodes/proxy", Err("503".into()))]);
+    report.permissions(vec![
+        review("get nodes/stats", Ok(false)),
+        review("get nodes/proxy", Err("503".into())),
+    ]);
     assert_eq!((report.ok, line(&report, "get nodes/proxy").verdict), (false, Verdict::Missing));
 }
 
 #[test]
-fn a_setting_to_look_at_is_said_and_is_no_failure() {
-    let mut world = ClusterState::new(Limits {
+fn a_risky_setting_is_a_warning_and_not_a_failure() {
+    let mut state = ClusterState::new(Limits {
         metrics_interval: 15_000,
         disk_interval: 60_000,
         ceph_interval: 0,
         disk_sources: vec![SourceId::Prometheus],
     });
-    world.apply(Observation::Risk { source: SourceId::Prometheus, detail: "sent unencrypted".into() });
-    let sources = world.join(NOW).sources.into_iter().filter(|source| source.id == SourceId::Prometheus);
+    state.apply(Observation::Risk { source: SourceId::Prometheus, detail: "sent unencrypted".into() });
+    let sources = state.join(NOW).sources.into_iter().filter(|source| source.id == SourceId::Prometheus);
     let healthy = |source| model::source::SourceHealth { state: SourceState::Healthy, ..source };
     let mut report = well();
     report.snapshot(&Snapshot { sources: sources.map(healthy).collect(), ..Snapshot::default() });
-    let told = line(&report, "prometheus: something to look at");
-    assert_eq!((told.verdict, &*told.detail), (Verdict::Warning, "sent unencrypted"));
+    let found = line(&report, "prometheus: something to look at");
+    assert_eq!((found.verdict, &*found.detail), (Verdict::Warning, "sent unencrypted"));
     assert!(report.ok && report.text().contains("! prometheus: something to look at"), "{}", report.text());
 }
 
 #[test]
-fn text_and_json_say_the_same() {
+fn text_and_json_have_the_same_content() {
     let mut report = Report::new(&summary(), Ok(()), Err("refused".into()));
     assert!(!report.ok);
     report.snapshot(&snapshot(vec![SourceId::Kubelet]));

@@ -1,17 +1,41 @@
-//! The command line as it was typed. Every value is text, so that all mistakes can be reported at once.
+//! The command line: every flag with its environment variable, its default and the parser of its value. A value that
+//! cannot be used is refused by clap.
 //!
-//! The doc comments of flags are the text of `--help` and say the unit; clap adds the default and the
+//! The doc comments of flags are the text of `--help` and say the unit and the range; clap adds the default and the
 //! environment variable.
 
-use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use clap::{
+    ArgAction, Args, Parser, Subcommand,
+    builder::{BoolValueParser, EnumValueParser},
+    value_parser,
+};
+use http::Uri;
+
+use super::{
+    AllowedHosts, Listen, LogFormat, Output,
+    parse::{self, DiskSources, Hidden, Matchers, Namespaces, Networks, Tenant, trimmed},
+};
+use collector::config::KubeletAccess;
+
+const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+const BUDGET: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
+const COLLECTION: RangeInclusive<u64> = 1 << 20..=4 << 30;
+/// Range of --max-event-clients. Pages must find a connection beside the event streams.
+pub const EVENT_CLIENTS: RangeInclusive<u64> = 1..=2500;
 
 /// Shows how much CPU, memory and disk every virtual machine of a KubeVirt cluster really uses
 ///
-/// Without a command it serves the cluster of --kubeconfig, $KUBECONFIG, the pod's service account or
-/// ~/.kube/config, the first that exists. It only ever reads.
+/// Without a command, the program serves the dashboard of a real cluster. It takes the cluster from --kubeconfig, else
+/// from $KUBECONFIG, else from the service account of its pod, else from ~/.kube/config. It only reads from the cluster.
 #[derive(Debug, Parser)]
 #[command(name = "wukong-dashboard", version, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Exit codes: 0 stopped as asked, 1 failure, 2 wrong usage. RUST_LOG filters the log.")]
+#[command(
+    after_help = "Exit codes: 0 stopped on request, 1 failure, 2 wrong usage. RUST_LOG sets the log filter."
+)]
 pub struct Flags {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -21,31 +45,43 @@ pub struct Flags {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a simulated cluster that is built in: nothing else is needed
+    /// Serve the dashboard of a simulated cluster. It needs no Kubernetes
     Demo(Box<DemoFlags>),
-    /// Run the simulated cluster alone, for any Kubernetes client
+    /// Run only the simulated cluster, as an API server for any Kubernetes client
     Sim(SimFlags),
-    /// Ask every source once, and say what is missing and how to fix it; exit code 1 where something is
+    /// Ask every source once, and report what is missing and how to fix it. The exit code is 1 if anything is
+    /// missing
     Check(Box<CheckFlags>),
-    /// Ask the dashboard that listens at --listen whether it is alive: a container's health check, without a shell
+    /// Ask the dashboard that listens on --listen whether it is alive. For the health check of a container
+    /// without a shell
     #[command(hide = true)]
     Healthcheck(HttpFlags),
 }
 
 #[derive(Debug, Args)]
 pub struct ServeFlags {
-    /// File that says which cluster and as whom; else $KUBECONFIG, the service account, ~/.kube/config
-    #[arg(long, value_name = "FILE", env = "WUKONG_KUBECONFIG", hide_env_values = true)]
-    pub kubeconfig: Option<String>,
-    /// Context of the kubeconfig; else its current one
-    #[arg(long, value_name = "NAME", env = "WUKONG_CONTEXT", hide_env_values = true)]
-    pub context: Option<String>,
+    #[command(flatten)]
+    pub cluster: ClusterFlags,
     #[command(flatten)]
     pub http: HttpFlags,
     #[command(flatten)]
     pub collect: CollectFlags,
     #[command(flatten)]
     pub log: LogFlags,
+}
+
+/// The cluster to connect to.
+#[derive(Debug, Args)]
+pub struct ClusterFlags {
+    /// Path of the kubeconfig file. If it is not set, the program uses $KUBECONFIG, then the service account
+    /// of its pod, then ~/.kube/config
+    #[arg(long, value_name = "FILE", env = "WUKONG_KUBECONFIG", hide_env_values = true)]
+    #[arg(value_parser = parse::path())]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig. If it is not set, the program uses the current context
+    #[arg(long, value_name = "NAME", env = "WUKONG_CONTEXT", hide_env_values = true)]
+    #[arg(value_parser = parse::text)]
+    pub context: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -62,15 +98,12 @@ pub struct DemoFlags {
 
 #[derive(Debug, Args)]
 pub struct CheckFlags {
-    /// Form of the report on standard output: text or json
+    /// Format of the report on standard output
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
-    pub output: String,
-    /// File that says which cluster and as whom; else $KUBECONFIG, the service account, ~/.kube/config
-    #[arg(long, value_name = "FILE", env = "WUKONG_KUBECONFIG", hide_env_values = true)]
-    pub kubeconfig: Option<String>,
-    /// Context of the kubeconfig; else its current one
-    #[arg(long, value_name = "NAME", env = "WUKONG_CONTEXT", hide_env_values = true)]
-    pub context: Option<String>,
+    #[arg(value_parser = trimmed(EnumValueParser::<Output>::new()))]
+    pub output: Output,
+    #[command(flatten)]
+    pub cluster: ClusterFlags,
     #[command(flatten)]
     pub collect: CollectFlags,
     #[command(flatten)]
@@ -81,124 +114,140 @@ pub struct CheckFlags {
 pub struct SimFlags {
     #[command(flatten)]
     pub size: SizeFlags,
-    /// Address and port of the simulated Kubernetes API; port 0 takes a free one
+    /// Address and port of the simulated Kubernetes API. Port 0 selects a free port
     #[arg(long, value_name = "ADDRESS:PORT", env = "WUKONG_SIM_LISTEN", hide_env_values = true)]
-    #[arg(default_value = "127.0.0.1:0")]
-    pub listen: String,
-    /// Speak TLS, with a certificate made for the run; its CA is in the kubeconfig
+    #[arg(default_value = "127.0.0.1:0", value_parser = parse::socket)]
+    pub listen: SocketAddr,
+    /// Serve HTTPS with a certificate that is created for this run. The kubeconfig contains its CA
     #[arg(long)]
     pub tls: bool,
-    /// Write a kubeconfig that leads to the simulated cluster, in place of a file of that name; its owner alone may read it
+    /// Write a kubeconfig for the simulated cluster to this path. An existing file is replaced, and only its
+    /// owner can read the new one
     #[arg(long, value_name = "FILE", env = "WUKONG_SIM_KUBECONFIG_OUT", hide_env_values = true)]
-    pub kubeconfig_out: Option<String>,
+    #[arg(value_parser = parse::path())]
+    pub kubeconfig_out: Option<PathBuf>,
     #[command(flatten)]
     pub log: LogFlags,
 }
 
 #[derive(Debug, Args)]
 pub struct HttpFlags {
-    /// Address and port of the pages and the API; :PORT takes every IPv4 and IPv6 address, port 0 a free port
+    /// Address and port of the dashboard. :PORT listens on all IPv4 and IPv6 addresses; port 0 selects a free
+    /// port
     #[arg(long, value_name = "ADDRESS:PORT", env = "WUKONG_LISTEN", hide_env_values = true)]
-    #[arg(default_value = "127.0.0.1:8081")]
-    pub listen: String,
-    /// Host headers to answer, comma-separated, each with or without a port; * answers every one. On a loopback
-    /// address they add to localhost, 127.0.0.1 and [::1]; on any other, empty answers every one
+    #[arg(default_value = "127.0.0.1:8081", value_parser = parse::listen)]
+    pub listen: Listen,
+    /// Accepted Host headers, comma-separated, each with or without a port; * accepts all. A loopback address
+    /// always accepts localhost, 127.0.0.1 and [::1]. If the flag is not set, any other address accepts all
     #[arg(long, value_name = "HOSTS", env = "WUKONG_ALLOWED_HOSTS", hide_env_values = true)]
-    #[arg(default_value = "")]
-    pub allowed_hosts: String,
-    /// Networks of proxies that say in X-Forwarded-For whose request it is, comma-separated; the address counts for
-    /// limits and logs, and never as an identity
+    #[arg(value_parser = parse::hosts)]
+    pub allowed_hosts: Option<AllowedHosts>,
+    /// Networks (CIDR) of proxies whose X-Forwarded-For header is trusted, comma-separated. The client's
+    /// address in it counts for limits and logs; it is never an identity
     #[arg(long, value_name = "CIDRS", env = "WUKONG_TRUSTED_PROXIES", hide_env_values = true)]
-    #[arg(default_value = "")]
-    pub trusted_proxies: String,
-    /// Clients that may follow events at the same time, 1 to 2500; more are told to come back
+    #[arg(value_parser = parse::networks)]
+    pub trusted_proxies: Option<Networks>,
+    /// Most clients of the event stream at the same time, 1 to 2500. Further clients are asked to retry later
     #[arg(long, value_name = "NUMBER", env = "WUKONG_MAX_EVENT_CLIENTS", hide_env_values = true)]
-    #[arg(default_value = "2000")]
-    pub max_event_clients: String,
+    #[arg(default_value = "2000", value_parser = parse::count(EVENT_CLIENTS))]
+    pub max_event_clients: usize,
 }
 
 #[derive(Debug, Args)]
 pub struct CollectFlags {
-    /// Namespaces to read, comma-separated; empty reads all
+    /// Namespaces to read, comma-separated. If it is not set, all namespaces are read
     #[arg(long, value_name = "NAMESPACES", env = "NAMESPACE", hide_env_values = true)]
-    #[arg(default_value = "")]
-    pub namespace: String,
+    #[arg(value_parser = parse::namespaces)]
+    pub namespace: Option<Namespaces>,
     /// Time between two readings of CPU and memory, 1s to 1h
     #[arg(long, value_name = "DURATION", env = "WUKONG_METRICS_INTERVAL", hide_env_values = true)]
-    #[arg(default_value = "15s")]
-    pub metrics_interval: String,
+    #[arg(default_value = "15s", value_parser = parse::duration(INTERVAL))]
+    pub metrics_interval: Duration,
     /// Time between two readings of disks, 1s to 1h
     #[arg(long, value_name = "DURATION", env = "WUKONG_DISK_INTERVAL", hide_env_values = true)]
-    #[arg(default_value = "60s")]
-    pub disk_interval: String,
-    /// Longest wait for the metrics API's answer, 100ms to 5m
+    #[arg(default_value = "60s", value_parser = parse::duration(INTERVAL))]
+    pub disk_interval: Duration,
+    /// Longest wait for an answer of the metrics API, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_METRICS_DEADLINE", hide_env_values = true)]
-    #[arg(default_value = "10s")]
-    pub metrics_deadline: String,
-    /// Longest wait for one kubelet's answer, 100ms to 5m
+    #[arg(default_value = "10s", value_parser = parse::duration(DEADLINE))]
+    pub metrics_deadline: Duration,
+    /// Longest wait for an answer of one kubelet, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_KUBELET_DEADLINE", hide_env_values = true)]
-    #[arg(default_value = "5s")]
-    pub kubelet_deadline: String,
-    /// Kubelets asked at the same time, 1 to 1024
+    #[arg(default_value = "5s", value_parser = parse::duration(DEADLINE))]
+    pub kubelet_deadline: Duration,
+    /// Number of kubelets that are asked at the same time, 1 to 1024
     #[arg(long, value_name = "NUMBER", env = "WUKONG_KUBELET_CONCURRENCY", hide_env_values = true)]
-    #[arg(default_value = "16")]
-    pub kubelet_concurrency: String,
-    /// Time without a byte after which a watch is taken for dead and reopened, 1s to 1h
+    #[arg(default_value = "16", value_parser = parse::count(CONCURRENCY))]
+    pub kubelet_concurrency: usize,
+    /// Time without any data after which a watch is reopened, 1s to 1h
     #[arg(long, value_name = "DURATION", env = "WUKONG_WATCH_IDLE", hide_env_values = true)]
-    #[arg(default_value = "90s")]
-    pub watch_idle: String,
-    /// Memory for the objects of one kind, 1Mi to 4Gi, of which one namespace takes half at most; more are left out
+    #[arg(default_value = "90s", value_parser = parse::duration(INTERVAL))]
+    pub watch_idle: Duration,
+    /// Memory for the objects of one kind, 1Mi to 4Gi. One namespace can use half of it. Objects beyond the
+    /// limit are left out
     #[arg(long, value_name = "BYTES", env = "WUKONG_COLLECTION_LIMIT", hide_env_values = true)]
-    #[arg(default_value = "64Mi")]
-    pub collection_limit: String,
+    #[arg(default_value = "64Mi", value_parser = parse::bytes(COLLECTION))]
+    pub collection_limit: usize,
     #[command(flatten)]
     pub sources: SourceFlags,
 }
 
-/// The sources of disk figures, and those beside the API server.
+/// The sources of disk usage, and the sources other than the API server.
 #[derive(Debug, Args)]
 pub struct SourceFlags {
-    /// Where disk figures come from, comma-separated, the first that knows a volume wins; others are not asked
+    /// Sources of disk usage, comma-separated, in order of preference. Each volume uses the first source that
+    /// knows it. Sources that are not listed are not asked
     #[arg(long, value_name = "SOURCES", env = "WUKONG_DISK_SOURCES", hide_env_values = true)]
     #[arg(default_value = "kubelet,prometheus,guest-agent,longhorn,ceph")]
-    pub disk_sources: String,
-    /// Way to the kubelets: proxy (through the API server), direct, or auto (direct where that works, and sends no kubelet a
-    /// kubeconfig's token)
-    #[arg(long, value_name = "WAY", env = "WUKONG_KUBELET_ACCESS", hide_env_values = true)]
-    #[arg(default_value = "auto")]
-    pub kubelet_access: String,
-    /// File with the authority (PEM) of the kubelets' certificates; else the cluster's
+    #[arg(value_parser = parse::disk_sources)]
+    pub disk_sources: DiskSources,
+    /// How kubelets are asked: proxy asks through the API server, direct asks the node itself, auto asks
+    /// directly where that works. auto never sends the token of a kubeconfig to a kubelet
+    #[arg(long, value_name = "MODE", env = "WUKONG_KUBELET_ACCESS", hide_env_values = true)]
+    #[arg(default_value = "auto", value_parser = parse::kubelet_access())]
+    pub kubelet_access: KubeletAccess,
+    /// PEM file with the CA of the kubelets' certificates. If it is not set, the cluster's CA is used
     #[arg(long, value_name = "FILE", env = "WUKONG_KUBELET_CA", hide_env_values = true)]
-    pub kubelet_ca: Option<String>,
-    /// Accept any certificate of a kubelet; whoever answers at its address then gets the credentials (true or false)
+    #[arg(value_parser = parse::path())]
+    pub kubelet_ca: Option<PathBuf>,
+    /// Accept any certificate of a kubelet. Anyone who answers at a node's address then receives the
+    /// credentials
     #[arg(long, value_name = "BOOL", env = "WUKONG_KUBELET_INSECURE_TLS", hide_env_values = true)]
     #[arg(default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub kubelet_insecure_tls: String,
+    #[arg(action = ArgAction::Set, value_parser = trimmed(BoolValueParser::new()))]
+    pub kubelet_insecure_tls: bool,
     /// Port of the kubelets, 1 to 65535
     #[arg(long, value_name = "PORT", env = "WUKONG_KUBELET_PORT", hide_env_values = true)]
-    #[arg(default_value = "10250")]
-    pub kubelet_port: String,
-    /// Address of a Prometheus-compatible API, without /api/v1; without it none is asked
+    #[arg(default_value = "10250", value_parser = trimmed(value_parser!(u16).range(1..)))]
+    pub kubelet_port: u16,
+    /// Base URL of a Prometheus-compatible API, without /api/v1. If it is not set, Prometheus is not asked
     #[arg(long, value_name = "URL", env = "WUKONG_PROMETHEUS_URL", hide_env_values = true)]
-    pub prometheus_url: Option<String>,
-    /// File with the bearer token for Prometheus, read anew each time
+    #[arg(value_parser = Hidden(parse::url))]
+    pub prometheus_url: Option<Uri>,
+    /// File with the bearer token for Prometheus. The file is read again for each round
     #[arg(long, value_name = "FILE", env = "WUKONG_PROMETHEUS_BEARER_TOKEN_FILE", hide_env_values = true)]
-    pub prometheus_bearer_token_file: Option<String>,
-    /// File with user:password for Prometheus, read anew each time
+    #[arg(value_parser = parse::path())]
+    #[arg(conflicts_with = "prometheus_basic_auth_file")]
+    pub prometheus_bearer_token_file: Option<PathBuf>,
+    /// File with one line USER:PASSWORD for Prometheus. The file is read again for each round
     #[arg(long, value_name = "FILE", env = "WUKONG_PROMETHEUS_BASIC_AUTH_FILE", hide_env_values = true)]
-    pub prometheus_basic_auth_file: Option<String>,
-    /// File with the authority (PEM) of Prometheus' certificate; else the system's
+    #[arg(value_parser = parse::path())]
+    pub prometheus_basic_auth_file: Option<PathBuf>,
+    /// PEM file with the CA of the certificate of Prometheus. If it is not set, the system's CAs are used
     #[arg(long, value_name = "FILE", env = "WUKONG_PROMETHEUS_CA", hide_env_values = true)]
-    pub prometheus_ca: Option<String>,
-    /// Labels that every series must have, such as cluster=a,env=b
+    #[arg(value_parser = parse::path())]
+    pub prometheus_ca: Option<PathBuf>,
+    /// Labels that every series must have, comma-separated, such as cluster=a,env=b
     #[arg(long, value_name = "LABELS", env = "WUKONG_PROMETHEUS_MATCHERS", hide_env_values = true)]
-    #[arg(default_value = "")]
-    pub prometheus_matchers: String,
-    /// Tenant, sent as X-Scope-OrgID; or any header, such as THANOS-TENANT: a
+    #[arg(value_parser = parse::matchers)]
+    pub prometheus_matchers: Option<Matchers>,
+    /// Tenant, which is sent in the header X-Scope-OrgID. Another header can be named, such as THANOS-TENANT:
+    /// a
     #[arg(long, value_name = "TENANT", env = "WUKONG_PROMETHEUS_TENANT", hide_env_values = true)]
-    pub prometheus_tenant: Option<String>,
-    /// Namespaces of KubeVirt and of the kubelets' Service, comma-separated; exporters there alone may speak for other
-    /// namespaces, where a scrape does not honour labels
+    #[arg(value_parser = Hidden(parse::tenant))]
+    pub prometheus_tenant: Option<Tenant>,
+    /// Namespaces of KubeVirt and of the kubelets' Service, comma-separated. Only exporters in them may
+    /// report on other namespaces if a scrape does not honor labels. Empty trusts none
     #[arg(
         long,
         value_name = "NAMESPACES",
@@ -206,65 +255,73 @@ pub struct SourceFlags {
         hide_env_values = true
     )]
     #[arg(default_value = "kube-system,kubevirt,openshift-cnv,kubevirt-hyperconverged,harvester-system")]
-    pub prometheus_trusted_namespaces: String,
+    #[arg(value_parser = parse::namespaces)]
+    pub prometheus_trusted_namespaces: Namespaces,
     /// Longest wait for one answer of Prometheus, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_PROMETHEUS_DEADLINE", hide_env_values = true)]
-    #[arg(default_value = "10s")]
-    pub prometheus_deadline: String,
-    /// Address of a ceph-mgr's dashboard; without it none is asked
+    #[arg(default_value = "10s", value_parser = parse::duration(DEADLINE))]
+    pub prometheus_deadline: Duration,
+    /// URL of the dashboard of a ceph-mgr. It requires --ceph-user-file and --ceph-password-file. If it is
+    /// not set, Ceph is not asked
     #[arg(long, value_name = "URL", env = "WUKONG_CEPH_URL", hide_env_values = true)]
-    pub ceph_url: Option<String>,
-    /// File with the name of a user of Ceph's dashboard who may read rbd-image
+    #[arg(value_parser = Hidden(parse::url))]
+    #[arg(requires = "ceph_user_file", requires = "ceph_password_file")]
+    pub ceph_url: Option<Uri>,
+    /// File with the name of a user of the Ceph dashboard who can read rbd-image
     #[arg(long, value_name = "FILE", env = "WUKONG_CEPH_USER_FILE", hide_env_values = true)]
-    pub ceph_user_file: Option<String>,
+    #[arg(value_parser = parse::path())]
+    pub ceph_user_file: Option<PathBuf>,
     /// File with the password of that user
     #[arg(long, value_name = "FILE", env = "WUKONG_CEPH_PASSWORD_FILE", hide_env_values = true)]
-    pub ceph_password_file: Option<String>,
-    /// File with the authority (PEM) of the dashboard's certificate; else the system's
+    #[arg(value_parser = parse::path())]
+    pub ceph_password_file: Option<PathBuf>,
+    /// PEM file with the CA of the certificate of the Ceph dashboard. If it is not set, the system's CAs are
+    /// used
     #[arg(long, value_name = "FILE", env = "WUKONG_CEPH_CA", hide_env_values = true)]
-    pub ceph_ca: Option<String>,
+    #[arg(value_parser = parse::path())]
+    pub ceph_ca: Option<PathBuf>,
     /// Time between two readings of Ceph, 1s to 1h
     #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_INTERVAL", hide_env_values = true)]
-    #[arg(default_value = "5m")]
-    pub ceph_interval: String,
-    /// Longest time that one reading of Ceph may take, 100ms to 1h, no shorter than --ceph-deadline
+    #[arg(default_value = "5m", value_parser = parse::duration(INTERVAL))]
+    pub ceph_interval: Duration,
+    /// Longest time of one reading of Ceph, 100ms to 1h. It cannot be shorter than --ceph-deadline
     #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_BUDGET", hide_env_values = true)]
-    #[arg(default_value = "60s")]
-    pub ceph_budget: String,
+    #[arg(default_value = "60s", value_parser = parse::duration(BUDGET))]
+    pub ceph_budget: Duration,
     /// Longest wait for one answer of Ceph, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_DEADLINE", hide_env_values = true)]
-    #[arg(default_value = "15s")]
-    pub ceph_deadline: String,
-    /// Guest agents asked at the same time, 1 to 1024
+    #[arg(default_value = "15s", value_parser = parse::duration(DEADLINE))]
+    pub ceph_deadline: Duration,
+    /// Number of guest agents that are asked at the same time, 1 to 1024
     #[arg(long, value_name = "NUMBER", env = "WUKONG_GUEST_AGENT_CONCURRENCY", hide_env_values = true)]
-    #[arg(default_value = "8")]
-    pub guest_agent_concurrency: String,
-    /// Longest wait for one guest agent's answer, 100ms to 5m
+    #[arg(default_value = "8", value_parser = parse::count(CONCURRENCY))]
+    pub guest_agent_concurrency: usize,
+    /// Longest wait for an answer of one guest agent, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_GUEST_AGENT_DEADLINE", hide_env_values = true)]
-    #[arg(default_value = "5s")]
-    pub guest_agent_deadline: String,
+    #[arg(default_value = "5s", value_parser = parse::duration(DEADLINE))]
+    pub guest_agent_deadline: Duration,
 }
 
 #[derive(Debug, Args)]
 pub struct SizeFlags {
-    /// Simulated virtual machines, 1 to 10000
+    /// Number of simulated virtual machines, 1 to 10000
     #[arg(long, value_name = "NUMBER", env = "WUKONG_VMS", hide_env_values = true)]
-    #[arg(default_value = "60")]
-    pub vms: String,
-    /// Simulated nodes, 1 to 500
+    #[arg(default_value = "60", value_parser = trimmed(value_parser!(u32).range(1..=10_000)))]
+    pub vms: u32,
+    /// Number of simulated nodes, 1 to 500
     #[arg(long, value_name = "NUMBER", env = "WUKONG_NODES", hide_env_values = true)]
-    #[arg(default_value = "6")]
-    pub nodes: String,
-    /// Number that the simulated cluster grows from: the same seed, the same cluster
+    #[arg(default_value = "6", value_parser = trimmed(value_parser!(u32).range(1..=500)))]
+    pub nodes: u32,
+    /// Seed of the simulated cluster, a whole number. The same seed creates the same cluster
     #[arg(long, value_name = "NUMBER", env = "WUKONG_SEED", hide_env_values = true)]
-    #[arg(default_value = "1")]
-    pub seed: String,
+    #[arg(default_value = "1", value_parser = trimmed(value_parser!(u64)))]
+    pub seed: u64,
 }
 
 #[derive(Debug, Args)]
 pub struct LogFlags {
-    /// Form of the log on standard error: text or json
+    /// Format of the log on standard error
     #[arg(long, value_name = "FORMAT", env = "WUKONG_LOG_FORMAT", hide_env_values = true)]
-    #[arg(default_value = "text")]
-    pub log_format: String,
+    #[arg(default_value = "text", value_parser = trimmed(EnumValueParser::<LogFormat>::new()))]
+    pub log_format: LogFormat,
 }

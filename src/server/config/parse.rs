@@ -1,76 +1,158 @@
-//! Parsers of flag values, one function for each kind of value. Each returns the value, or what was expected
-//! instead. Used by `validate` and `sources`.
+//! Parsers of flag values, for clap. Each returns the value, or what was expected instead; clap adds the flag. Spaces
+//! around a value are ignored.
 
 use std::{
+    convert::Infallible,
+    ffi::OsStr,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
+    path::PathBuf,
     time::Duration,
 };
 
+use clap::{
+    Arg, Command, Error,
+    builder::{
+        PathBufValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser,
+    },
+    error::{ContextKind, ContextValue},
+};
+use http::Uri;
 use ipnet::IpNet;
 
-use super::{AllowedHosts, Listen, LogFormat, Output};
+use super::{AllowedHosts, Listen};
 use collector::config::KubeletAccess;
 use model::{name::is_dns_label, quantity::Quantity, source::SourceId};
 
-/// What was expected, as text that follows the word "expected".
+/// What was expected, as a text that follows the value and the flag.
 pub type Expected = String;
 
+// A list is one value of its flag. These are aliases since clap's derive takes a field of the type `Vec` for a flag that
+// is given several times.
+pub type Namespaces = Vec<String>;
+pub type Networks = Vec<IpNet>;
+pub type DiskSources = Vec<SourceId>;
+/// Labels and their values.
+pub type Matchers = Vec<(String, String)>;
+/// Name and value of a header.
+pub type Tenant = (String, String);
+
+/// A parser that ignores spaces around the value.
+#[derive(Clone)]
+pub struct Trimmed<P>(P);
+
+pub fn trimmed<P: TypedValueParser>(parser: P) -> Trimmed<P> {
+    Trimmed(parser)
+}
+
+impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<P::Value, Error> {
+        self.0.parse_ref(command, arg, value.to_str().map_or(value, |text| OsStr::new(text.trim())))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+/// A parser whose error does not show the value, which may hold a password or a token.
+#[derive(Clone)]
+pub struct Hidden<P>(pub P);
+
+impl<P: TypedValueParser> TypedValueParser for Hidden<P> {
+    type Value = P::Value;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<P::Value, Error> {
+        self.0.parse_ref(command, arg, value).map_err(|mut error| {
+            error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+            error
+        })
+    }
+}
+
+pub fn text(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
+}
+
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    trimmed(PathBufValueParser::new())
+}
+
+/// Parses a whole number within the range.
+pub fn count(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = usize> {
+    trimmed(RangedU64ValueParser::<usize>::new().range(range))
+}
+
+pub fn kubelet_access() -> impl TypedValueParser<Value = KubeletAccess> {
+    trimmed(PossibleValuesParser::new(["auto", "proxy", "direct"]).map(|text| match text.as_str() {
+        "proxy" => KubeletAccess::Proxy,
+        "direct" => KubeletAccess::Direct,
+        _ => KubeletAccess::Auto,
+    }))
+}
+
 pub fn socket(text: &str) -> Result<SocketAddr, Expected> {
-    text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:8081 or [::]:8081".to_owned())
+    text.trim()
+        .parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8081 or [::]:8081".to_owned())
 }
 
 /// Parses an address and a port, or `:8081` for that port on every address.
 pub fn listen(text: &str) -> Result<Listen, Expected> {
+    let text = text.trim();
     let port = text.strip_prefix(':').and_then(|port| port.parse().ok());
     let every = port.map(|port| Listen::EveryFamily { port });
     let address = || text.parse().ok().map(Listen::Address);
     every.or_else(address).ok_or_else(|| {
-        "an IP address and a port, such as 127.0.0.1:8081 or [::1]:8081, or :8081 for every address"
+        "expected an IP address and a port, such as 127.0.0.1:8081 or [::1]:8081, or :8081 for every address"
             .to_owned()
     })
 }
 
 /// Parses a duration within the range, such as `15s`.
-pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Expected> {
-    let in_range = |duration: &Duration| range.contains(duration);
-    humantime::parse_duration(text).ok().filter(in_range).ok_or_else(|| {
-        let bound = humantime::format_duration;
-        format!("a duration such as 15s, from {} to {}", bound(*range.start()), bound(*range.end()))
-    })
-}
-
-/// Parses a whole number within the range.
-pub fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> {
-    let in_range = |number: &u64| range.contains(number);
-    text.parse()
-        .ok()
-        .filter(in_range)
-        .ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+pub fn duration(range: RangeInclusive<Duration>) -> impl TypedValueParser<Value = Duration> {
+    move |text: &str| {
+        let duration =
+            humantime::parse_duration(text.trim()).ok().filter(|duration| range.contains(duration));
+        duration.ok_or_else(|| {
+            let bound = humantime::format_duration;
+            format!(
+                "expected a duration such as 15s, from {} to {}",
+                bound(*range.start()),
+                bound(*range.end())
+            )
+        })
+    }
 }
 
 /// Parses a Kubernetes quantity of bytes. The range's ends are whole MiB.
-pub fn bytes(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Expected> {
-    let found = Quantity::parse(text).ok().map(Quantity::units).filter(|bytes| range.contains(bytes));
-    found.ok_or_else(|| {
-        format!("bytes such as 64Mi, from {}Mi to {}Mi", range.start() >> 20, range.end() >> 20)
-    })
+pub fn bytes(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = usize> {
+    move |text: &str| {
+        let bytes =
+            Quantity::parse(text.trim()).ok().map(Quantity::units).filter(|bytes| range.contains(bytes));
+        bytes.map(|bytes| bytes as usize).ok_or_else(|| {
+            let (least, most) = (range.start() >> 20, range.end() >> 20);
+            format!("expected bytes such as 64Mi, from {least}Mi to {most}Mi")
+        })
+    }
 }
 
-/// Parses namespaces, in the order given and without duplicates. `None` for an empty list.
-pub fn namespaces(text: &str) -> Result<Option<Vec<String>>, Expected> {
-    let mut found: Vec<String> = Vec::new();
+/// Parses namespaces, in the order given and without duplicates.
+pub fn namespaces(text: &str) -> Result<Namespaces, Expected> {
+    let mut found = Namespaces::new();
     for name in items(text) {
         if !is_dns_label(name) {
             return Err(format!(
-                "namespaces, comma-separated; {name:?} is none (a-z, 0-9 and inner dashes, at most 63 characters)"
+                "expected namespaces, comma-separated; {name:?} is not one (a-z, 0-9 and inner dashes, at most 63 characters)"
             ));
         }
         if !found.iter().any(|known| known == name) {
             found.push(name.to_owned());
         }
     }
-    Ok((!found.is_empty()).then_some(found))
+    Ok(found)
 }
 
 /// Parses hosts, each with or without a port, into lower case; `*` alone means every host.
@@ -85,7 +167,7 @@ pub fn hosts(text: &str) -> Result<AllowedHosts, Expected> {
 
 /// Parses networks; an address is a network of one. IPv4 networks must be written as IPv4, since addresses
 /// are compared in that form.
-pub fn networks(text: &str) -> Result<Vec<IpNet>, Expected> {
+pub fn networks(text: &str) -> Result<Networks, Expected> {
     let network = |item: &str| {
         let network = item.parse().or_else(|_| item.parse().map(|address: IpAddr| IpNet::from(address)));
         network.ok().filter(|network| network.addr() == network.addr().to_canonical())
@@ -93,26 +175,12 @@ pub fn networks(text: &str) -> Result<Vec<IpNet>, Expected> {
     items(text)
         .map(|item| {
             network(item).ok_or_else(|| {
-                format!("networks such as 10.0.0.0/8 or fd00::/8, comma-separated; {item:?} is none")
+                format!(
+                    "expected networks such as 10.0.0.0/8 or fd00::/8, comma-separated; {item:?} is not one"
+                )
             })
         })
         .collect()
-}
-
-pub fn log_format(text: &str) -> Result<LogFormat, Expected> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("text or json".to_owned()),
-    }
-}
-
-pub fn output(text: &str) -> Result<Output, Expected> {
-    match text {
-        "text" => Ok(Output::Text),
-        "json" => Ok(Output::Json),
-        _ => Err("text or json".to_owned()),
-    }
 }
 
 /// Returns the directives of a log filter if `tracing_subscriber::EnvFilter` can parse them.
@@ -120,17 +188,17 @@ pub fn log_filter(text: &str) -> Result<String, Expected> {
     let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
     parsed
         .map(|_| text.to_owned())
-        .map_err(|_| "log directives such as info or wukong_dashboard=debug".into())
+        .map_err(|_| "expected log directives such as info or wukong_dashboard=debug".into())
 }
 
 /// Parses the sources of disk figures, in the order given and without duplicates.
-pub fn disk_sources(text: &str) -> Result<Vec<SourceId>, Expected> {
-    let mut found = Vec::new();
+pub fn disk_sources(text: &str) -> Result<DiskSources, Expected> {
+    let mut found = DiskSources::new();
     for name in items(text) {
         let known = SourceId::DISK.into_iter().find(|id| id.code() == name);
         let id = known.ok_or_else(|| {
             let all = SourceId::DISK.map(SourceId::code).join(", ");
-            format!("disk sources, comma-separated, out of {all}; {name:?} is none")
+            format!("expected disk sources, comma-separated, out of {all}; {name:?} is not one")
         })?;
         if !found.contains(&id) {
             found.push(id);
@@ -139,42 +207,35 @@ pub fn disk_sources(text: &str) -> Result<Vec<SourceId>, Expected> {
     Ok(found)
 }
 
-pub fn kubelet_access(text: &str) -> Result<KubeletAccess, Expected> {
-    match text {
-        "auto" => Ok(KubeletAccess::Auto),
-        "proxy" => Ok(KubeletAccess::Proxy),
-        "direct" => Ok(KubeletAccess::Direct),
-        _ => Err("auto, proxy or direct".to_owned()),
+/// Parses the base URL of an HTTP API, which must have no query and no fragment, and no user and password: secrets
+/// belong in files.
+pub fn url(text: &str) -> Result<Uri, Expected> {
+    let text = text.trim();
+    if holds_credentials(text) {
+        return Err("expected a URL without user, password and query: secrets belong in files".to_owned());
     }
-}
-
-pub fn flag(text: &str) -> Result<bool, Expected> {
-    text.parse().map_err(|_| "true or false".to_owned())
-}
-
-/// Parses the base URL of an HTTP API, which must have no query and no fragment.
-pub fn url(text: &str) -> Result<http::Uri, Expected> {
-    let url = text.parse::<http::Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()));
-    let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")));
-    let url = url.filter(|url| url.query().is_none() && !text.contains('#'));
-    url.ok_or_else(|| "an address such as https://prometheus.example.org/prefix".to_owned())
+    let url = text.parse::<Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()));
+    let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && !text.contains('#'));
+    url.ok_or_else(|| "expected a URL such as https://prometheus.example.org/prefix".to_owned())
 }
 
 /// Returns whether a URL has a user, a password or a query, which may hold a key.
-pub fn holds_credentials(url: &str) -> bool {
+fn holds_credentials(url: &str) -> bool {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     url.contains('?') || authority.split(['/', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 /// Parses labels and their values, such as `cluster=a,env=b`.
-pub fn matchers(text: &str) -> Result<Vec<(String, String)>, Expected> {
+pub fn matchers(text: &str) -> Result<Matchers, Expected> {
     let pair = |item: &str| {
         let (label, value) = item.split_once('=')?;
         let (label, value) = (label.trim(), value.trim());
         (is_label(label) && !value.is_empty()).then(|| (label.to_owned(), value.to_owned()))
     };
     items(text)
-        .map(|item| pair(item).ok_or_else(|| format!("labels such as cluster=a,env=b; {item:?} is none")))
+        .map(|item| {
+            pair(item).ok_or_else(|| format!("expected labels such as cluster=a,env=b; {item:?} is not one"))
+        })
         .collect()
 }
 
@@ -186,13 +247,13 @@ fn is_label(text: &str) -> bool {
 
 /// Parses a tenant's name, or a header and its value. Returns the header's name and value. The header
 /// `Authorization` is refused.
-pub fn tenant(text: &str) -> Result<(String, String), Expected> {
+pub fn tenant(text: &str) -> Result<Tenant, Expected> {
     let (header, name) = text.split_once(':').unwrap_or(("X-Scope-OrgID", text));
     let (header, name) = (header.trim(), name.trim());
     let valid = http::HeaderName::try_from(header).is_ok_and(|name| name != http::header::AUTHORIZATION)
         && http::HeaderValue::try_from(name).is_ok()
         && !name.is_empty();
-    let expected = || "a tenant's name, or a header such as THANOS-TENANT: a".to_owned();
+    let expected = || "expected the name of a tenant, or a header such as THANOS-TENANT: a".to_owned();
     valid.then(|| (header.to_owned(), name.to_owned())).ok_or_else(expected)
 }
 
@@ -205,6 +266,8 @@ fn check_host(host: &str) -> Result<&str, Expected> {
     let plain = authority.filter(|a| !a.host().is_empty() && !host.contains(['@', '*', '/']));
     let whole = plain.is_some_and(|a| a.host().len() == host.len() || a.port_u16().is_some());
     whole.then_some(host).ok_or_else(|| {
-        format!("host names, comma-separated, each with or without a port, or * alone; {host:?} is none")
+        format!(
+            "expected host names, comma-separated, each with or without a port, or * alone; {host:?} is not one"
+        )
     })
 }

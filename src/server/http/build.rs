@@ -27,18 +27,18 @@ pub const PREFIX: &str = "/at/";
 
 /// Returns `routes`, and the same routes below the address of this build.
 pub fn beside(routes: Router, build: &str) -> Router {
-    let own = Own { routes: routes.clone(), build: build.into() };
+    let own = OwnBuild { routes: routes.clone(), build: build.into() };
     routes.route("/at/{build}/{lang}/{*path}", get(answer).with_state(own))
 }
 
 #[derive(Clone)]
-struct Own {
+struct OwnBuild {
     routes: Router,
     build: std::sync::Arc<str>,
 }
 
 async fn answer(
-    State(own): State<Own>,
+    State(own): State<OwnBuild>,
     Path((build, lang, _)): Path<(String, String, String)>,
     mut request: Request,
 ) -> Response {

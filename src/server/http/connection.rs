@@ -53,7 +53,7 @@ pub struct ConnectionConfig {
     /// Most connections at the same time, without those that are reserved for probes. One peer may have half
     /// of them.
     pub most: usize,
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     pub proxies: TrustedProxies,
 }
 
@@ -63,7 +63,7 @@ pub const MOST_CONNECTIONS: usize = 3072;
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
-        Self { most: MOST_CONNECTIONS, patience: Timeouts::default(), proxies: TrustedProxies::default() }
+        Self { most: MOST_CONNECTIONS, timeouts: Timeouts::default(), proxies: TrustedProxies::default() }
     }
 }
 
@@ -104,7 +104,7 @@ pub async fn listen(
     shutdown: CancellationToken,
 ) {
     limit_buffers(&listener);
-    let drain = config.patience.drain;
+    let drain = config.timeouts.drain;
     let mut server = Server::new(router, config);
     while let Some((stream, address)) = accept(&listener, &shutdown).await {
         server.serve(stream, address);
@@ -128,7 +128,7 @@ struct Server {
 impl Server {
     fn new(router: Router, config: ConnectionConfig) -> Self {
         Self {
-            ordinary: ordinary(config.patience),
+            ordinary: ordinary(config.timeouts),
             for_probes: for_probes(),
             places: PeerSemaphore::new("connections", config.most),
             reserve: Reserve::default(),
@@ -163,7 +163,7 @@ impl Server {
     ) -> JoinHandle<()> {
         let origin = Origin { address, probes_only: place.is_none() };
         let service = TowerToHyperService::new(Extension(origin).layer(self.router.clone()));
-        let stream = TokioIo::new(MinRateWriter::new(stream, self.config.patience.stall));
+        let stream = TokioIo::new(MinRateWriter::new(stream, self.config.timeouts.stall));
         let connection = self.connections.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -174,10 +174,10 @@ impl Server {
     }
 }
 
-fn ordinary(patience: Timeouts) -> http1::Builder {
+fn ordinary(timeouts: Timeouts) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(patience.head)
+        .header_read_timeout(timeouts.head)
         .max_headers(MOST_HEADERS)
         .max_header_size(LONGEST_HEAD)
         .max_buf_size(LONGEST_QUEUE);

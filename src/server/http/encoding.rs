@@ -25,7 +25,7 @@ impl Encoding {
 /// Returns the coding with the largest weight; of equal weights brotli, which is smaller, then gzip. A
 /// client that refuses all of them gets uncompressed bytes.
 pub fn negotiate(headers: &HeaderMap) -> Encoding {
-    let accepted = Accepted::read(headers);
+    let accepted = Weights::read(headers);
     let (brotli, gzip) = (accepted.weight("br"), accepted.weight("gzip"));
     let identity = accepted.identity.unwrap_or(0);
     if brotli > 0 && brotli >= gzip && brotli >= identity {
@@ -39,14 +39,14 @@ pub fn negotiate(headers: &HeaderMap) -> Encoding {
 
 /// Weights in thousandths; `None` if the header does not name the coding.
 #[derive(Default)]
-struct Accepted {
+struct Weights {
     brotli: Option<u16>,
     gzip: Option<u16>,
     identity: Option<u16>,
     rest: Option<u16>,
 }
 
-impl Accepted {
+impl Weights {
     fn read(headers: &HeaderMap) -> Self {
         let mut accepted = Self::default();
         let lines = headers.get_all(header::ACCEPT_ENCODING).iter();

@@ -84,12 +84,12 @@ impl ApiError {
     }
 
     /// Returns the text for people. Errors that only programs meet have their English text.
-    fn said(&self) -> Message {
+    fn message(&self) -> Message {
         match self {
             Self::BadField(BadParam { field, expected }) => {
                 msg!(page.bad_query_text, field = field.as_str(), expected = expected_message(expected))
             }
-            Self::BadRequest(said) => said.clone(),
+            Self::BadRequest(message) => message.clone(),
             Self::NotFound(_) => msg!(problem.not_found_text),
             Self::NoName => msg!(problem.no_name_text, expected = expected_message(&Expected::Name)),
             Self::Method => msg!(problem.method_text),
@@ -114,7 +114,7 @@ impl ApiError {
 
     fn problem(&self) -> Problem {
         let mut problem = Problem::new(self.status(), self.to_string());
-        problem.said = self.said();
+        problem.message = self.message();
         match self {
             Self::BadField(bad) => problem.field = Some(bad.field.clone()),
             Self::NoName => problem.field = Some("name".to_owned()),
@@ -157,7 +157,7 @@ pub struct Problem {
     pub detail: String,
     /// The detail for people.
     #[serde(skip)]
-    said: Message,
+    message: Message,
     /// The parameter that is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
@@ -170,13 +170,13 @@ impl Problem {
     /// Returns a problem with this status and detail.
     pub fn new(status: StatusCode, detail: String) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        let said = detail.as_str().into();
-        Self { r#type: "about:blank", title, status, detail, said, field: None, namespaces: Vec::new() }
+        let message = detail.as_str().into();
+        Self { r#type: "about:blank", title, status, detail, message, field: None, namespaces: Vec::new() }
     }
 
     /// Returns the problem of a status that came without a text of this program.
     pub fn of_status(status: StatusCode) -> Self {
-        let said = match status {
+        let message = match status {
             StatusCode::SERVICE_UNAVAILABLE => msg!(problem.timeout_text),
             StatusCode::PAYLOAD_TOO_LARGE => msg!(problem.too_large_text),
             _ => match status.canonical_reason() {
@@ -184,7 +184,7 @@ impl Problem {
                 None => msg!(problem.other_text),
             },
         };
-        Self { said: said.clone(), ..Self::new(status, said.english()) }
+        Self { message: message.clone(), ..Self::new(status, message.english()) }
     }
 
     /// Cannot fail: numbers and strings always serialize.
@@ -211,7 +211,7 @@ impl Problem {
     /// Returns the problem as an HTML page for people, without scripts and without data of the request.
     pub fn page(&self, stylesheet: &str, lang: Lang) -> String {
         let (title, all) = (text_in(lang, self.heading()), text_in(lang, key!(problem.all_vms)));
-        let detail = escape(&self.said.render(lang));
+        let detail = escape(&self.message.render(lang));
         format!(
             concat!(
                 r#"<!DOCTYPE html><html lang="{lang}"><head><meta charset="utf-8">"#,

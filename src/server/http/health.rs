@@ -20,8 +20,8 @@ pub async fn alive() -> &'static str {
 }
 
 /// Longest wait for an answer: shorter than the 3 s that Docker and the manifests give a probe.
-const PATIENCE: Duration = Duration::from_secs(2);
-const QUESTION: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const ALIVE: &[u8] = b"HTTP/1.1 200";
 
 /// Asks the program that listens at one of these addresses whether it is alive, for containers without
@@ -30,8 +30,8 @@ const ALIVE: &[u8] = b"HTTP/1.1 200";
 pub async fn ask(addresses: &[SocketAddr]) -> io::Result<()> {
     let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
-        let patience = PATIENCE / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        outcome = timeout(patience, ask_patiently(*address)).await.unwrap_or_else(|late| Err(late.into()));
+        let time_limit = ANSWER_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        outcome = timeout(time_limit, ask_one(*address)).await.unwrap_or_else(|late| Err(late.into()));
         if outcome.is_ok() {
             break;
         }
@@ -39,9 +39,9 @@ pub async fn ask(addresses: &[SocketAddr]) -> io::Result<()> {
     outcome
 }
 
-async fn ask_patiently(address: SocketAddr) -> io::Result<()> {
+async fn ask_one(address: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(QUESTION).await?;
+    stream.write_all(REQUEST).await?;
     let mut status = [0; ALIVE.len()];
     stream.read_exact(&mut status).await?;
     if status == ALIVE { Ok(()) } else { Err(io::Error::other(format!("{address} is not well"))) }

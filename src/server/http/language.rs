@@ -22,14 +22,14 @@ const MOST_PREFERENCES: usize = 32;
 
 /// Puts the language into the request's extensions, and names it in the answer.
 pub async fn choose(mut request: Request, next: Next) -> Response {
-    let said = parameter(address::query(request.uri()));
-    let lang = said.unwrap_or_else(|| of_headers(request.headers()));
+    let chosen = parameter(address::query(request.uri()));
+    let lang = chosen.unwrap_or_else(|| of_headers(request.headers()));
     request.extensions_mut().insert(lang);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.tag()));
     headers.append(header::VARY, HeaderValue::from_static("accept-language, cookie"));
-    if let Some(cookie) = said.and_then(cookie_of) {
+    if let Some(cookie) = chosen.and_then(cookie_of) {
         headers.append(header::SET_COOKIE, cookie);
     }
     response
@@ -71,10 +71,10 @@ fn preferred(headers: &HeaderMap) -> Option<Lang> {
 /// Returns the weight in thousandths: 800 for `q=0.8`, 1000 if there is none, 0 if it cannot be parsed.
 fn weight(parameters: &str) -> u32 {
     let parameters = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
-    let said = parameters
+    let quality = parameters
         .map(|(name, value)| (name.trim(), value.trim()))
         .find(|(name, _)| name.eq_ignore_ascii_case("q"));
-    said.map_or(1000, |(_, value)| match value.parse::<f32>() {
+    quality.map_or(1000, |(_, value)| match value.parse::<f32>() {
         Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0) as u32,
         _ => 0,
     })

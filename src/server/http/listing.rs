@@ -36,7 +36,8 @@ const BROTLI_WINDOW: u32 = 22;
 const BUFFER: usize = 1 << 16;
 const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(4);
 
-/// The newest listing of each scope.
+/// The newest listing of each scope. Nothing expires: a newer snapshot replaces its listing, and the previous one is
+/// compared with it first, which a cache such as moka does not offer. The work goes on if its first client leaves.
 #[derive(Default)]
 pub struct Listings {
     newest: Mutex<HashMap<Scope, Entry>>,

@@ -36,12 +36,12 @@ use wukong_core::{
 const DEADLINE: Duration = Duration::from_secs(6);
 /// How long an answer is cached: a tenth of the shortest step that comes from Prometheus (30 min). A failure
 /// is cached for less, but long enough that a crowd of viewers does not ask again at once.
-const STANDS: Duration = Duration::from_secs(180);
-const FAILURE_STANDS: Duration = Duration::from_secs(10);
+const CACHE_TIME: Duration = Duration::from_secs(180);
+const FAILURE_CACHE_TIME: Duration = Duration::from_secs(10);
 /// Most cached histories, of 2 to 3 kB each. The answer of Prometheus is not cached, since it can be
 /// megabytes for a VM with many claims. Beyond the limit, the requester with the most histories loses its
-/// oldest.
-const HELD: usize = 256;
+/// oldest. (moka evicts without regard to who asked, so that one requester could evict the histories of others.)
+const CACHED: usize = 256;
 
 /// Returns who asks: the network of the peer, which other limits count too.
 pub fn requester(extensions: &http::Extensions) -> Requester {
@@ -64,11 +64,11 @@ pub struct HistoryReader {
 struct LongTerm {
     archive: LongTermHistory,
     deadline: Duration,
-    held: Mutex<HashMap<(String, Span), Held>>,
+    cache: Mutex<HashMap<(String, Span), CachedHistory>>,
 }
 
 #[derive(Clone)]
-struct Held {
+struct CachedHistory {
     since: Instant,
     /// The requester that asked for it.
     by: Requester,
@@ -82,7 +82,7 @@ impl HistoryReader {
         findings: watch::Receiver<Arc<Findings>>,
         archive: Option<LongTermHistory>,
     ) -> Self {
-        let long_term = |archive| Arc::new(LongTerm { archive, deadline: DEADLINE, held: Mutex::default() });
+        let long_term = |archive| Arc::new(LongTerm { archive, deadline: DEADLINE, cache: Mutex::default() });
         Self { store, findings, archive: archive.map(long_term) }
     }
 
@@ -90,7 +90,7 @@ impl HistoryReader {
     #[cfg(test)]
     pub fn within(self, deadline: Duration) -> Self {
         let other = |old: Arc<LongTerm>| {
-            Arc::new(LongTerm { archive: old.archive.clone(), deadline, held: Mutex::default() })
+            Arc::new(LongTerm { archive: old.archive.clone(), deadline, cache: Mutex::default() })
         };
         Self { archive: self.archive.map(other), ..self }
     }
@@ -105,26 +105,26 @@ impl HistoryReader {
         match (span, &self.archive) {
             (Span::Hour | Span::Day, _) => self.store.history(&vm.uid, span, now),
             (_, None) => archive::without(span, now, archive::not_configured()),
-            (_, Some(long_term)) => long_term.held(requester, vm, span, now).await.history,
+            (_, Some(long_term)) => long_term.get(requester, vm, span, now).await.history,
         }
     }
 }
 
 impl LongTerm {
-    async fn held(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> Held {
+    async fn get(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> CachedHistory {
         let key = (vm.uid.clone(), span);
-        if let Some(held) = self.find(&key, requester) {
-            return held;
+        if let Some(cached) = self.find(&key, requester) {
+            return cached;
         }
         let times = archive::times(span, now);
         let answer = self.ask(requester, vm, times).await;
         let history = archive::history(vm, span, times, &answer);
-        let held = Held { since: Instant::now(), by: requester, history, failed: answer.is_err() };
+        let cached = CachedHistory { since: Instant::now(), by: requester, history, failed: answer.is_err() };
         // A queue that is full for one requester is not full for the next.
-        if !held.is(Reason::Busy) {
-            self.keep(key, held.clone());
+        if !cached.is(Reason::Busy) {
+            self.keep(key, cached.clone());
         }
-        held
+        cached
     }
 
     /// Asks Prometheus. `LongTermHistory` merges equal queries.
@@ -141,39 +141,39 @@ impl LongTerm {
         }
     }
 
-    fn find(&self, key: &(String, Span), requester: Requester) -> Option<Held> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.get(key).filter(|held| held.stands() && held.is_for(requester)).cloned()
+    fn find(&self, key: &(String, Span), requester: Requester) -> Option<CachedHistory> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(key).filter(|cached| cached.is_valid() && cached.is_for(requester)).cloned()
     }
 
-    fn keep(&self, key: (String, Span), answer: Held) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= HELD && !held.contains_key(&key) {
-            held.retain(|_, held| held.stands());
+    fn keep(&self, key: (String, Span), history: CachedHistory) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHED && !cache.contains_key(&key) {
+            cache.retain(|_, cached| cached.is_valid());
         }
-        if held.len() >= HELD
-            && !held.contains_key(&key)
-            && let Some(oldest) = oldest_of_the_greediest(&held)
+        if cache.len() >= CACHED
+            && !cache.contains_key(&key)
+            && let Some(oldest) = oldest_of_the_greediest(&cache)
         {
-            held.remove(&oldest);
+            cache.remove(&oldest);
         }
-        held.insert(key, answer);
+        cache.insert(key, history);
     }
 }
 
 /// Returns the oldest history of the requester with the most histories, so that a viewer who opens
 /// everything evicts only their own.
-fn oldest_of_the_greediest(held: &HashMap<(String, Span), Held>) -> Option<(String, Span)> {
+fn oldest_of_the_greediest(cache: &HashMap<(String, Span), CachedHistory>) -> Option<(String, Span)> {
     let mut counts: HashMap<Requester, usize> = HashMap::new();
-    held.values().for_each(|held| *counts.entry(held.by).or_default() += 1);
+    cache.values().for_each(|cached| *counts.entry(cached.by).or_default() += 1);
     let (greediest, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-    let theirs = held.iter().filter(|(_, held)| held.by == greediest);
-    theirs.min_by_key(|(_, held)| held.since).map(|(key, _)| key.clone())
+    let theirs = cache.iter().filter(|(_, cached)| cached.by == greediest);
+    theirs.min_by_key(|(_, cached)| cached.since).map(|(key, _)| key.clone())
 }
 
-impl Held {
-    fn stands(&self) -> bool {
-        self.since.elapsed() < if self.failed { FAILURE_STANDS } else { STANDS }
+impl CachedHistory {
+    fn is_valid(&self) -> bool {
+        self.since.elapsed() < if self.failed { FAILURE_CACHE_TIME } else { CACHE_TIME }
     }
 
     /// Returns whether the answer is valid for this requester. A timeout is not valid for others: the query

@@ -25,7 +25,7 @@ use wukong_core::{
 const DRAW_EVERY: Duration = Duration::from_secs(120);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait for one answer of Prometheus.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause after the first failure; it doubles with each further failure.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -86,7 +86,7 @@ impl HistoryBackfill {
         while let Some(times) = plan.next_piece() {
             let started = Instant::now();
             let all = Of::All(Arc::new(Names::of_all(&self.snapshots.borrow().vms)));
-            let answer = timeout(PATIENCE, archive.answer(Requester::Backfill, all, times)).await;
+            let answer = timeout(ANSWER_TIMEOUT, archive.answer(Requester::Backfill, all, times)).await;
             let answer = answer.unwrap_or_else(|_| Arc::new(Err(late())));
             match &*answer {
                 Ok(recording) => {

@@ -1,3 +1,3 @@
-//! The pipeline as a whole, against the simulated cluster.
+//! The whole pipeline against the simulated cluster.
 
 mod faults;

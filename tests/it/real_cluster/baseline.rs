@@ -1,4 +1,4 @@
-//! The ground under the other tests: the control plane alone, without the program.
+//! Checks the control plane alone, without the program: the other tests depend on it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::harness::{
     access::Access,
-    audit::Asked,
+    audit::AuditEntry,
     machine::Machine,
     shared::{Cluster, on_the_cluster},
     wait::{check, within},
@@ -45,13 +45,13 @@ fn pod_metrics(list: &Value, machine: &Machine) {
     assert_eq!(memory as u64, machine.bytes, "{}", machine.name);
 }
 
-/// Over the containers of a PodMetrics item.
+/// Returns the sum over the containers of a PodMetrics item.
 fn sum(item: &Value, resource: &str) -> f64 {
     let containers = item["containers"].as_array().unwrap();
     containers.iter().map(|container| quantity(container["usage"][resource].as_str().unwrap())).sum()
 }
 
-/// A Kubernetes quantity of those that metrics-server writes; the program's own parser is under test.
+/// Parses the quantities that metrics-server writes. The program's own parser is under test, and is not used here.
 fn quantity(text: &str) -> f64 {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
@@ -109,13 +109,13 @@ fn the_manifest_grants_reading_and_nothing_else() {
     });
 }
 
-/// The audit log has each request, once: the tests of cost count on it.
+/// The audit log has each request exactly once. The tests of cost depend on that.
 async fn audited(cluster: &Cluster, access: &Access) {
-    let wanted = Asked { verb: "list".to_owned(), uri: "/api/v1/secrets".to_owned(), code: 403 };
+    let wanted = AuditEntry { verb: "list".to_owned(), uri: "/api/v1/secrets".to_owned(), code: 403 };
     let logged = within(Duration::from_secs(5), async || {
-        let asked = cluster.plane.audit().of(&access.user());
-        let times = asked.iter().filter(|request| **request == wanted).count();
-        check(times == 1 && asked.len() == 13, || format!("{asked:?}"))
+        let requests = cluster.plane.audit().of(&access.user());
+        let times = requests.iter().filter(|request| **request == wanted).count();
+        check(times == 1 && requests.len() == 13, || format!("{requests:?}"))
     });
     logged.await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Not a test of its own: the cluster and the program stay up for whoever wants to look at them.
+//! Not a test: keeps the cluster and the program up for a command, such as the browser tests.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A real Ceph that refuses, forgets or hangs: it costs its own figures alone, and its account is never locked.
+//! A real Ceph that refuses logins, forgets tokens or hangs: only its own figures are missing, and its account is never locked.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ fn a_stopped_osd_costs_cephs_figures_alone() {
         storage.ceph.stop_osd();
         let outcome = within(Duration::from_secs(60), async || {
             let vm = program.vm("prod", "four").await?;
-            // Whatever Ceph does, the kubelet's figure is fresh.
+            // The kubelet's figure is fresh in any case.
             known(&vm, "four-image", "kubelet-direct", "own", 7 * GI + 12_345, 20 * GI)?;
             let source = program.source("ceph").await;
             check(source["state"] == "degraded" && source["reason"] == "timed-out", || source.to_string())

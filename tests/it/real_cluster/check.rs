@@ -46,9 +46,9 @@ fn report(access: &Access, flags: &[String]) -> (i32, Value) {
 }
 
 fn reads_only(storage: &Storage, access: &Access) {
-    let asked = storage.plane.audit().of(&access.user());
-    assert!(!asked.is_empty());
-    for request in asked {
+    let requests = storage.plane.audit().of(&access.user());
+    assert!(!requests.is_empty());
+    for request in requests {
         let reviews = request.verb == "create" && request.uri.contains("/selfsubjectaccessreviews");
         assert!(reviews || ["get", "list", "watch"].contains(&request.verb.as_str()), "{request:?}");
     }

@@ -1,4 +1,4 @@
-//! What the program asks of the API server, counted in the API server's own audit log.
+//! Counts the program's requests in the audit log of the API server.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::{
     figures::settled,
     harness::{
         access::Access,
-        audit::Asked,
+        audit::AuditEntry,
         program::{DISK_INTERVAL, METRICS_INTERVAL, Program},
         shared::{Cluster, NODES, on_the_cluster},
     },
@@ -45,19 +45,19 @@ fn a_cycle_is_one_metrics_list_and_one_summary_per_node() {
     });
 }
 
-/// From its start to now, the program read.
+/// Since its start, the program has only read.
 async fn reads_only(cluster: &Cluster, access: &Access, program: &Program) {
     assert_eq!(program.get("/readyz").await.status, 200);
-    let asked = cluster.plane.audit().of(&access.user());
-    assert!(asked.iter().any(|request| request.verb == "watch"), "{asked:?}");
+    let requests = cluster.plane.audit().of(&access.user());
+    assert!(requests.iter().any(|request| request.verb == "watch"), "{requests:?}");
     let review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-    for request in asked {
+    for request in requests {
         let reads = ["get", "list", "watch"].contains(&request.verb.as_str());
         assert!(reads || request.uri == review, "{request:?}");
     }
 }
 
-/// A stretch of time in the audit log.
+/// A window of time in the audit log.
 struct Window<'a> {
     cluster: &'a Cluster,
     user: String,
@@ -67,7 +67,7 @@ struct Window<'a> {
 
 /// What was asked in it.
 struct Seen {
-    asked: Vec<Asked>,
+    requests: Vec<AuditEntry>,
     elapsed: Duration,
 }
 
@@ -80,30 +80,30 @@ impl<'a> Window<'a> {
 
     async fn close(self) -> Seen {
         let elapsed = self.start.elapsed();
-        // What was asked last may not be written yet.
+        // The last requests may not be in the log yet.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let asked = self.cluster.plane.audit().of(&self.user).split_off(self.before);
-        Seen { asked, elapsed: elapsed + Duration::from_millis(200) }
+        let requests = self.cluster.plane.audit().of(&self.user).split_off(self.before);
+        Seen { requests, elapsed: elapsed + Duration::from_millis(200) }
     }
 }
 
 impl Seen {
     fn lists(&self) -> usize {
-        self.asked.iter().filter(|request| request.lists_metrics()).count()
+        self.requests.iter().filter(|request| request.lists_metrics()).count()
     }
 
     fn summaries(&self, node: &str) -> usize {
-        self.asked.iter().filter(|request| request.summary_of() == Some(node)).count()
+        self.requests.iter().filter(|request| request.summary_of() == Some(node)).count()
     }
 
-    /// Cycles that begin in the window: one more than fit, where one begins at its very start.
+    /// Returns how many cycles can begin in the window: one more than fit, if one begins at its start.
     fn cycles(&self, interval: Duration) -> usize {
         (self.elapsed.as_millis() / interval.as_millis()) as usize
     }
 
     fn is_the_background_alone(&self) {
-        let known = |request: &&Asked| request.lists_metrics() || request.summary_of().is_some();
-        let others: Vec<&Asked> = self.asked.iter().filter(|request| !known(request)).collect();
+        let known = |request: &&AuditEntry| request.lists_metrics() || request.summary_of().is_some();
+        let others: Vec<&AuditEntry> = self.requests.iter().filter(|request| !known(request)).collect();
         assert!(others.is_empty(), "neither a metrics list nor a summary: {others:?}");
         assert!(self.lists() <= self.cycles(METRICS_INTERVAL) + 1, "{} in {:?}", self.lists(), self.elapsed);
         assert_eq!(self.summaries(IDLE), 0, "a node without running VMs is asked");

@@ -1,4 +1,5 @@
-//! Credentials that end, on the real API server: nobody notices. Those that cannot be had are said, and taken up again.
+//! Credentials that expire on the real API server: viewers see nothing of it. Missing credentials are reported, and used when
+//! they are there again.
 
 use std::{
     fs,
@@ -22,7 +23,7 @@ const REMEMBERED: Duration = Duration::from_secs(16);
 /// Between two answers of the metrics API: one interval, and one more in which it may have failed.
 const LONGEST_GAP: Duration = Duration::from_millis(2 * METRICS_INTERVAL.as_millis() as u64 + 700);
 
-/// Credentials on their way to the program, in a folder of the test's own.
+/// Credentials for the program, in a folder of the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -143,7 +144,7 @@ fn a_plugins_token_and_its_certificate_are_renewed_before_and_after_their_end() 
         folder.write("token", &access.token);
         let status = r#"{"token":"$(cat token)","expirationTimestamp":"$(date -u -d '+8 seconds' +%Y-%m-%dT%H:%M:%SZ)"}"#;
         let expiring = run(cluster, "renewed-token", folder.plugin("expiring", &printing(status)));
-        // It says nothing of its end: the API server's 401 does.
+        // The credentials have no expiry date: the API server's 401 ends them.
         let life = Duration::from_secs(12);
         write_certificate(cluster, &access, &folder, life);
         let status = r#"{"clientCertificateData":"$(cat crt)","clientKeyData":"$(cat key)"}"#;
@@ -186,7 +187,7 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
             printing(r#"{"token":"$(cat token)"}"#)
         );
         let failing = run(cluster, "troubled-failing", folder.plugin("failing", &script));
-        // One that would ask at the terminal, and waits for its answer.
+        // A plugin that would ask at the terminal, and waits for the answer.
         let hanging =
             run(cluster, "troubled-hanging", folder.plugin("hanging", "read answer </dev/tty || sleep 3600"));
         says(&failing, "the credential plugin failing failed with exit code 7", FIRST).await;
@@ -211,7 +212,7 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
     });
 }
 
-/// A plugin that says that it will ask: the program does not begin.
+/// A plugin that is declared as interactive: the program does not start it.
 fn asks(cluster: &Cluster, folder: &Folder) -> String {
     let mut user = folder.plugin("asking", "exit 1");
     user["exec"]["interactiveMode"] = json!("Always");
@@ -222,13 +223,13 @@ fn asks(cluster: &Cluster, folder: &Folder) -> String {
 }
 
 async fn says(program: &Program, words: &str, limit: Duration) {
-    let said = within(limit, async || {
+    let result = within(limit, async || {
         let source = program.source("metrics.k8s.io").await;
         check(source["reason"] == "unauthenticated" && source.to_string().contains(words), || {
             source.to_string()
         })
     });
-    said.await.unwrap_or_else(|why| panic!("{why}; {}", program.log()));
+    result.await.unwrap_or_else(|why| panic!("{why}; {}", program.log()));
 }
 
 #[test]

@@ -28,10 +28,10 @@ fn with_nodes_stats_alone_kubelets_are_asked_direct() {
         let (access, program) = storage.program::<&str>("direct", "nodes-stats", &[]).await;
         within(FIRST_FIGURES, async || from(&program, "kubelet-direct").await).await.unwrap();
         assert_eq!(proxied(storage, &access), 0, "the proxy is not needed");
-        let before = asked(storage, &access);
+        let before = count_answered(storage, &access);
         let window = 5 * DISK_INTERVAL;
         tokio::time::sleep(window).await;
-        let more = asked(storage, &access) - before;
+        let more = count_answered(storage, &access) - before;
         assert!((3..=6).contains(&more), "{more} requests to node-a in {window:?}");
     });
 }
@@ -43,7 +43,7 @@ fn with_nodes_proxy_alone_kubelets_are_asked_through_the_api_server() {
         let (access, program) = storage.program::<&str>("proxied", "nodes-proxy", &[]).await;
         within(FIRST_FIGURES, async || from(&program, "kubelet").await).await.unwrap();
         assert!(proxied(storage, &access) > 0);
-        let offered = storage.kubelets["node-a"].asked();
+        let offered = storage.kubelets["node-a"].requests();
         let offered = offered.iter().filter(|direct| direct.user == access.user()).count();
         assert_eq!(offered, 0, "a token that may exec is offered to no kubelet");
     });
@@ -92,12 +92,12 @@ fn a_token_goes_only_to_a_kubelet_whose_certificate_can_be_verified() {
         })
         .await
         .unwrap();
-        assert!(kubelets["node-a"].asked().is_empty(), "no request, no token");
+        assert!(kubelets["node-a"].requests().is_empty(), "no request, no token");
 
         let authority = plane.dir().join("kubelets.crt");
         std::fs::write(&authority, other.pem()).unwrap();
-        let told = format!("--kubelet-ca={}", authority.display());
-        for (test, flag) in [("told", told.as_str()), ("insecure", "--kubelet-insecure-tls")] {
+        let flag = format!("--kubelet-ca={}", authority.display());
+        for (test, flag) in [("named", flag.as_str()), ("insecure", "--kubelet-insecure-tls")] {
             let program = start(&plane, &access, test, &[flag]);
             within(FIRST_FIGURES, async || from(&program, "kubelet-direct").await).await.unwrap();
         }
@@ -116,12 +116,12 @@ async fn from(program: &Program, source: &str) -> Result<(), String> {
 
 /// Requests through the API server to any kubelet.
 fn proxied(storage: &Storage, access: &Access) -> usize {
-    let asked = storage.plane.audit().of(&access.user());
-    asked.iter().filter(|request| request.summary_of().is_some()).count()
+    let requests = storage.plane.audit().of(&access.user());
+    requests.iter().filter(|request| request.summary_of().is_some()).count()
 }
 
 /// Requests directly to node-a's kubelet that were answered.
-fn asked(storage: &Storage, access: &Access) -> usize {
-    let asked = storage.kubelets["node-a"].asked();
-    asked.iter().filter(|direct| direct.user == access.user() && direct.status == 200).count()
+fn count_answered(storage: &Storage, access: &Access) -> usize {
+    let requests = storage.kubelets["node-a"].requests();
+    requests.iter().filter(|direct| direct.user == access.user() && direct.status == 200).count()
 }

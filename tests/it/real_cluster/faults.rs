@@ -21,7 +21,7 @@ use super::{
 const FIRST_FIGURES: Duration = Duration::from_secs(20);
 /// Until a failure shows: a deadline, a cycle, and a busy machine.
 const SHOWN: Duration = Duration::from_secs(15);
-/// DESIGN §6.
+/// Longest time until a failed source has recovered.
 const RECOVERY: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,21 +1,21 @@
-//! Every figure that the program shows is what the stub kubelets say.
+//! Every figure that the program shows is the stub kubelets' figure.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::harness::{
-    machine::{Machine, Owner, Told},
+    machine::{Machine, Owner, VolumeReport},
     program::Program,
     shared::{Cluster, on_the_cluster},
     wait::{check, within},
 };
 
-/// From the program's start to every figure.
+/// Longest time from the program's start until every figure is there.
 pub const FIRST_FIGURES: Duration = Duration::from_secs(15);
 /// CPU is a rate between two scrapes.
 const RATE: f64 = 0.03;
-/// Views of each page; 300 find a failure that strikes one in a hundred nearly always.
+/// Number of views of each page: 300 almost certainly find a failure of one in a hundred.
 const CROWD: usize = 300;
 
 #[test]
@@ -130,7 +130,7 @@ fn the_pages_show_the_same_figures() {
     });
 }
 
-/// Pages that are rendered side by side, over and over: none fails, and none is headed by another's title.
+/// Pages that are rendered concurrently many times: none fails, and none has the title of another.
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn pages_that_are_rendered_side_by_side_do_not_disturb_each_other() {
@@ -212,7 +212,7 @@ fn memory(vm: &Value, machine: &Machine) -> Result<(), String> {
 }
 
 fn disk(vm: &Value, machine: &Machine) -> Result<(), String> {
-    let known = || machine.disks.iter().filter(|disk| disk.told != Told::Block);
+    let known = || machine.disks.iter().filter(|disk| disk.told != VolumeReport::Block);
     let used: u64 = known().map(|disk| disk.used).sum();
     let capacity: u64 = known().map(|disk| disk.capacity).sum();
     let figure = &vm["usage"]["disk"];

@@ -89,8 +89,8 @@ fn what_no_source_knows_is_missing_with_a_reason() {
             let vm = program.vm("prod", "nobody").await?;
             let volume = volume(&vm, "nobody-root")?;
             check(volume["usage"]["missing"]["reason"].is_string(), || volume.to_string())?;
-            let told = volume.to_string();
-            check(told.contains("no-fast-diff") || told.contains("agent-off"), || told)?;
+            let text = volume.to_string();
+            check(text.contains("no-fast-diff") || text.contains("agent-off"), || text)?;
             check(vm["metrics"]["diskUsage"] == 0, || vm["metrics"].to_string())
         })
         .await
@@ -115,22 +115,22 @@ fn a_static_image_is_found_and_a_pool_is_no_vms_own() {
     });
 }
 
-/// A clock that is off is told, and costs nothing.
+/// A clock that is off is reported, and changes no figure.
 #[test]
 #[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
 fn a_node_whose_clock_is_behind_keeps_its_figures() {
     on_the_storage_cluster(async |storage| {
         storage.kubelets["node-b"].set_clock(-420);
         let program = everything(storage, "clock").await;
-        let told = within(FIRST_FIGURES, async || {
+        let result = within(FIRST_FIGURES, async || {
             let vm = program.vm("prod", "quiet").await?;
             known(&vm, "quiet-root", "kubelet-direct", "own", 2 * GI, 10 * GI)?;
             let warning = program.source("kubelet").await["warning"].to_string();
             check(warning.contains("node-b") && warning.contains("7 min behind"), || warning)
         });
-        let told = told.await;
+        let result = result.await;
         storage.kubelets["node-b"].set_clock(0);
-        told.unwrap();
+        result.unwrap();
     });
 }
 
@@ -149,13 +149,13 @@ fn only_guests_with_an_agent_are_asked() {
         })
         .await
         .unwrap();
-        let asked = storage.agents.asked();
-        assert!(asked.iter().any(|guest| guest == "prod/nobody"), "{asked:?}");
-        assert!(!asked.iter().any(|guest| guest == "prod/quiet"), "{asked:?}");
+        let requests = storage.agents.requests();
+        assert!(requests.iter().any(|guest| guest == "prod/nobody"), "{requests:?}");
+        assert!(!requests.iter().any(|guest| guest == "prod/quiet"), "{requests:?}");
     });
 }
 
-/// The program with every source but Prometheus, which says what the kubelets say.
+/// Starts the program with all sources except Prometheus, which repeats the kubelets' figures.
 async fn everything(storage: &Storage, test: &str) -> Program {
     let name = format!("layers-{test}");
     let flags = with_ceph(storage, &name, &[]);
@@ -173,7 +173,7 @@ pub fn volume<'a>(vm: &'a Value, claim: &str) -> Result<&'a Value, String> {
     volumes.iter().find(|volume| volume["claim"] == claim).ok_or_else(|| format!("no {claim} in {vm}"))
 }
 
-/// Whether the figure that counts for a volume is this one.
+/// Returns whether the volume has this figure.
 pub fn known(vm: &Value, claim: &str, source: &str, basis: &str, used: u64, of: u64) -> Result<(), String> {
     let usage = &volume(vm, claim)?["usage"];
     let found = (&usage["source"], &usage["basis"], &usage["used"], &usage["capacity"]);
@@ -182,7 +182,7 @@ pub fn known(vm: &Value, claim: &str, source: &str, basis: &str, used: u64, of: 
     check(usage["stale"] == false, || format!("{claim}: {usage}"))
 }
 
-/// Whether another source's figure stands beside it.
+/// Returns whether another source has this reading of the volume.
 fn reading(vm: &Value, claim: &str, source: &str, layer: &str, used: u64) -> Result<(), String> {
     let volume = volume(vm, claim)?;
     let mut readings = volume["readings"].as_array().into_iter().flatten();

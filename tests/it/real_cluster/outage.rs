@@ -1,4 +1,4 @@
-//! The API server goes away and comes back; the program stays.
+//! The API server stops and comes back while the program runs.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use super::{
 /// Long enough for the disk figures to be stale: more than three of their intervals, each twice as long as the kubelet was seen to
 /// take.
 const OUTAGE: Duration = Duration::from_secs(6 * DISK_INTERVAL.as_secs() + 4);
-/// Fresh again, counted from when the API server is ready.
+/// Longest time until figures are fresh again, after the API server is ready.
 const RECOVERY: Duration = Duration::from_secs(10);
 
 #[test]
@@ -54,7 +54,7 @@ async fn stays_up_and_ages(program: &Program) -> Result<(), String> {
             let status = program.try_get(path).await.map(|answer| answer.status);
             check(matches!(status, Ok(200)), || format!("GET {path}: {status:?}"))?;
         }
-        // What was under way when the server was killed may still have been taken in.
+        // An answer that was on its way when the server was killed may still have been read.
         if stopped.elapsed() > Duration::from_secs(2) {
             let last = last_heard(program).await;
             let before = *last_seen.get_or_insert(last);

@@ -47,20 +47,20 @@ fn a_stub_kubelet_judges_tokens_as_a_kubelet_does() {
     on_the_storage_cluster(async |storage| {
         let with = Access::of_tier(&storage.plane, "may-stats", "nodes-stats", &[]).await;
         let without = Access::of_tier(&storage.plane, "may-not", "cluster", &[]).await;
-        assert_eq!(asked(storage, "/stats/summary", Some(&with.token)).await, 200);
-        assert_eq!(asked(storage, "/stats/summary", Some(&without.token)).await, 403);
-        assert_eq!(asked(storage, "/stats/summary", Some("nobodys")).await, 401);
-        assert_eq!(asked(storage, "/stats/summary", None).await, 401);
+        assert_eq!(status_of(storage, "/stats/summary", Some(&with.token)).await, 200);
+        assert_eq!(status_of(storage, "/stats/summary", Some(&without.token)).await, 403);
+        assert_eq!(status_of(storage, "/stats/summary", Some("nobodys")).await, 401);
+        assert_eq!(status_of(storage, "/stats/summary", None).await, 401);
         // nodes/stats opens statistics alone.
-        assert_eq!(asked(storage, "/metrics", Some(&with.token)).await, 403);
-        assert_eq!(asked(storage, "/pods", Some(&with.token)).await, 403);
+        assert_eq!(status_of(storage, "/metrics", Some(&with.token)).await, 403);
+        assert_eq!(status_of(storage, "/pods", Some(&with.token)).await, 403);
         let direct = Direct { user: with.user(), path: "/stats/summary".to_owned(), status: 200 };
-        assert!(storage.kubelets["node-a"].asked().contains(&direct));
+        assert!(storage.kubelets["node-a"].requests().contains(&direct));
     });
 }
 
 /// The status of what node-a's kubelet answers.
-async fn asked(storage: &Storage, path: &str, token: Option<&str>) -> u16 {
+async fn status_of(storage: &Storage, path: &str, token: Option<&str>) -> u16 {
     let authority = reqwest::Certificate::from_der(&storage.plane.authority()).unwrap();
     let http = reqwest::Client::builder().add_root_certificate(authority).build().unwrap();
     let mut request = http.get(format!("https://{}{path}", storage.plane.address(11, 10250)));

@@ -1,4 +1,5 @@
-//! A permission that is missing costs its own figures, and says which it is; given back, it recovers without a restart.
+//! A missing permission costs only its own figures, and the program names it. When it is granted, the figures come back
+//! without a restart.
 
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ fn without_kubevirt_the_wukongs_keep_their_figures() {
     });
 }
 
-/// What Wukong, pods and metrics tell alone: not the Wukong without a VM's name, nor VMs without a Wukong.
+/// Returns whether a machine is complete with only Wukong, pods and metrics: a Wukong with the name of its VM.
 fn needs_no_kubevirt(machine: &&Machine) -> bool {
     machine.owner == Owner::Wukong && machine.vm_name == machine.name
 }
@@ -100,7 +101,7 @@ fn without_pods_nobody_gets_anothers_figures() {
     });
 }
 
-/// Whatever is known of a VM is its own; what is not known has a reason.
+/// Checks that all known figures are right, and that all others have a reason.
 fn no_more_than_its_own(vm: &Value, cluster: &Cluster) {
     let machine = cluster.machine(text(&vm["namespace"]), text(&vm["name"]));
     let memory = &vm["usage"]["memory"];

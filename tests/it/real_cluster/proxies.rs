@@ -75,12 +75,12 @@ fn the_environments_proxy_leads_to_the_api_server_and_never_to_a_kubelet() {
 
 /// The program says what is wrong: its proxy is no more.
 async fn gone(program: &Program) {
-    let said = within(FIRST, async || {
+    let result = within(FIRST, async || {
         let source = program.source("metrics.k8s.io").await;
         let error = "the proxy to the API server cannot be reached";
         check(source.to_string().contains(error), || source.to_string())
     });
-    said.await.unwrap();
+    result.await.unwrap();
 }
 
 #[test]

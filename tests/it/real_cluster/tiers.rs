@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::harness::{
     access::Access,
-    audit::Asked,
+    audit::AuditEntry,
     machine::GI,
     program::{DISK_INTERVAL, Program},
     storage::{Storage, on_the_storage_cluster},
@@ -111,35 +111,35 @@ async fn steady(storage: &Storage, access: &Access) {
     let audit = storage.plane.audit();
     let before = audit.of(&access.user()).len();
     tokio::time::sleep(STEADY).await;
-    let asked = audit.of(&access.user());
-    assert!(asked.len() > before, "nothing is asked any more");
-    for request in &asked {
+    let requests = audit.of(&access.user());
+    assert!(requests.len() > before, "nothing is asked any more");
+    for request in &requests {
         let reads = ["get", "list", "watch"].contains(&request.verb.as_str());
         assert!(reads || (request.verb == "create" && path(request) == REVIEWS), "{request:?}");
     }
     // A refused poll is asked for again after its interval.
     let most_polls = (STEADY.as_millis() / DISK_INTERVAL.as_millis()) as usize + 1;
-    let steady = &asked[before..];
+    let steady = &requests[before..];
     for (path, refused) in refusals(steady) {
         let most = if path.contains("/proxy/") { most_polls } else { MOST_TRIES };
         assert!(refused <= most, "{path} is refused {refused} times in {STEADY:?}");
     }
     // What is refused for good is known by asking for the permission.
-    let watched = |request: &Asked| ["list", "watch"].contains(&request.verb.as_str());
-    if asked.iter().any(|request| request.code == 403 && watched(request)) {
+    let watched = |request: &AuditEntry| ["list", "watch"].contains(&request.verb.as_str());
+    if requests.iter().any(|request| request.code == 403 && watched(request)) {
         let reviews = steady.iter().filter(|request| path(request) == REVIEWS && request.code == 201).count();
         assert!((2..=24).contains(&reviews), "{reviews} reviews in {STEADY:?}");
     }
 }
 
-fn path(request: &Asked) -> &str {
+fn path(request: &AuditEntry) -> &str {
     request.uri.split('?').next().unwrap_or_default()
 }
 
 /// How often each path was answered 403.
-fn refusals(asked: &[Asked]) -> BTreeMap<&str, usize> {
+fn refusals(requests: &[AuditEntry]) -> BTreeMap<&str, usize> {
     let mut refusals = BTreeMap::new();
-    for request in asked.iter().filter(|request| request.code == 403) {
+    for request in requests.iter().filter(|request| request.code == 403) {
         *refusals.entry(path(request)).or_default() += 1;
     }
     refusals

@@ -23,7 +23,7 @@ async fn reviewer(server: &Server, namespaced: bool) -> Reviewer {
 fn reviewed(asked: &Asked, status: Value) -> Response {
     let mut review: Value = serde_json::from_str(&asked.body).unwrap();
     review["status"] = status;
-    (StatusCode::CREATED, json(&review.to_string())).into_response()
+    (StatusCode::CREATED, json(review.to_string())).into_response()
 }
 
 fn body(asked: &Asked) -> Value {

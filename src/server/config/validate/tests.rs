@@ -1,18 +1,20 @@
+use std::time::Duration;
+
 use super::*;
-use crate::server::config::{AllowedHosts, Listen};
-use collector::config::{KubeletAccess, KubeletConfig, ProxyRules};
+use crate::server::config::{AllowedHosts, Config, HttpConfig, Listen, SimSize};
+use collector::config::{CollectConfig, KubeletAccess, KubeletConfig, ProxyRules};
 use model::source::SourceId;
 
-fn read_line(line: &[&str]) -> Result<Invocation, Refusal> {
+fn read_line(line: &[&str]) -> Result<Invocation, Error> {
     let words = std::iter::once("wukong-dashboard").chain(line.iter().copied());
     read(words.map(OsString::from), "")
 }
 
-fn mistakes(line: &[&str]) -> Vec<Mistake> {
-    match read_line(line) {
-        Err(Refusal::Mistakes(mistakes)) => mistakes,
-        other => panic!("{line:?} gave {other:?}"),
-    }
+/// The error as it is printed, which is wrong usage.
+fn refusal(line: &[&str]) -> String {
+    let error = read_line(line).expect_err("a refusal");
+    assert_eq!(error.exit_code(), 2, "{line:?}: {error}");
+    error.to_string()
 }
 
 fn config(line: &[&str]) -> Config {
@@ -32,15 +34,11 @@ fn the_defaults_of_the_help_are_the_defaults_of_the_program() {
     assert_eq!(format!("{:?}", config.http), format!("{:?}", HttpConfig::default()));
     assert!(config.kubernetes.kubeconfig.is_none());
     let Task::Demo(_, size) = read_line(&["demo"]).unwrap().task else { panic!("no demo") };
-    assert_eq!(size, Check::default().size(&empty_size()));
-}
-
-fn empty_size() -> SizeFlags {
-    SizeFlags { vms: String::new(), nodes: String::new(), seed: String::new() }
+    assert_eq!(size, SimSize { vms: 60, nodes: 6, seed: 1 });
 }
 
 #[test]
-fn every_bad_value_names_its_setting() {
+fn every_bad_value_names_its_flag_and_variable() {
     for (flag, bad) in [
         (
             "--listen",
@@ -69,29 +67,54 @@ fn every_bad_value_names_its_setting() {
         ("--prometheus-tenant", &["X Y: a", "Authorization: Bearer x", "X-A:", ":a"][..]),
         ("--prometheus-deadline", &["50ms", "1h"][..]),
         ("--ceph-interval", &["0s", "1day"][..]),
-        ("--ceph-budget", &["14s", "2h"][..]),
-        ("--ceph-deadline", &["61s", "50ms"][..]),
+        ("--ceph-budget", &["99ms", "2h"][..]),
+        ("--ceph-deadline", &["6m", "50ms"][..]),
         ("--guest-agent-concurrency", &["0", "many"][..]),
         ("--guest-agent-deadline", &["0s", "1h"][..]),
     ] {
         for value in bad {
-            let found = mistakes(&[&format!("{flag}={value}")]);
-            assert_eq!(found.len(), 1, "{flag}={value}: {found:?}");
-            // The deadline and the budget must fit; the mistake names the budget.
-            let flag = if flag == "--ceph-deadline" && *value == "61s" { "--ceph-budget" } else { flag };
-            assert!(found[0].setting.starts_with(flag), "{found:?}");
-            assert!(found[0].value == *value || flag == "--ceph-budget", "{found:?}");
+            let error = refusal(&[&format!("{flag}={value}")]);
+            let shown = if HIDDEN.contains(&flag) { "…" } else { value };
+            assert!(error.starts_with(&format!("error: invalid value '{shown}' for '{flag}")), "{error}");
+            let variable = if flag == "--namespace" { "NAMESPACE" } else { "WUKONG_" };
+            assert!(error.lines().next().unwrap().contains(&format!(" ({variable}")), "{error}");
         }
     }
     for (flag, value) in [("--vms", "0"), ("--vms", "10001"), ("--nodes", "501"), ("--seed", "x")] {
         for command in ["demo", "sim"] {
-            assert!(mistakes(&[command, flag, value])[0].setting.starts_with(flag), "{command} {flag}");
+            let error = refusal(&[command, flag, value]);
+            assert!(
+                error.contains(&format!("invalid value '{value}' for '{flag} <NUMBER> (WUKONG_")),
+                "{error}"
+            );
         }
+    }
+    let error = refusal(&["sim", "--listen=x"]);
+    assert!(error.contains("(WUKONG_SIM_LISTEN)"), "{error}");
+}
+
+/// Flags whose values may hold a secret.
+const HIDDEN: [&str; 3] = ["--prometheus-url", "--prometheus-tenant", "--ceph-url"];
+
+#[test]
+fn a_refusal_says_what_is_allowed() {
+    for (argument, allowed) in [
+        ("--kubelet-port=0", "1..=65535"),
+        ("--max-event-clients=2501", "1..=2500"),
+        ("--metrics-interval=0s", "from 1s to 1h"),
+        ("--collection-limit=5Gi", "from 1Mi to 4096Mi"),
+        ("--log-format=xml", "text, json"),
+        ("--kubelet-access=straight", "auto, proxy, direct"),
+        ("--kubelet-insecure-tls=yes", "true, false"),
+        ("--disk-sources=nfs", "kubelet, prometheus, guest-agent, longhorn, ceph"),
+    ] {
+        let error = refusal(&[argument]);
+        assert!(error.contains(allowed), "{error}");
     }
 }
 
 #[test]
-fn sources_are_read_as_they_are_given() {
+fn flags_of_sources_are_parsed() {
     let config = config(&[
         "--disk-sources=guest-agent, kubelet,guest-agent",
         "--kubelet-access=direct",
@@ -127,53 +150,56 @@ fn sources_are_read_as_they_are_given() {
 }
 
 #[test]
-fn a_tenant_without_a_header_is_a_scope() {
+fn a_tenant_without_a_header_is_sent_as_scope_org_id() {
     let prometheus = config(&["--prometheus-url=http://p", "--prometheus-tenant=a|b"]).collect.prometheus;
     assert_eq!(prometheus.unwrap().tenant, Some(("X-Scope-OrgID".into(), "a|b".into())));
 }
 
 #[test]
-fn settings_that_do_not_go_together_are_mistakes() {
+fn flags_that_do_not_go_together_are_refused() {
     let files = "--ceph-user-file=/u";
-    for line in [
-        &["--ceph-url=https://c"][..],
-        &["--ceph-url=https://c", files],
-        &["--prometheus-bearer-token-file=/t", "--prometheus-basic-auth-file=/b"],
-        &["--ceph-budget=5s"],
+    for (line, told) in [
+        (&["--ceph-url=https://c"][..], "--ceph-password-file <FILE> (WUKONG_CEPH_PASSWORD_FILE)"),
+        (&["--ceph-url=https://c", files], "--ceph-password-file"),
+        (
+            &["--prometheus-bearer-token-file=/t", "--prometheus-basic-auth-file=/b"],
+            "cannot be used with '--prometheus-basic-auth-file",
+        ),
+        (&["--ceph-budget=5s"], "--ceph-budget (WUKONG_CEPH_BUDGET) is 5s, shorter than --ceph-deadline"),
+        (&["check", "--ceph-deadline=61s"], "which is 1m 1s"),
+        (&["demo", "--ceph-budget=14s"], "--ceph-budget"),
     ] {
-        let found = mistakes(line);
-        assert_eq!(found.len(), 1, "{line:?}: {found:?}");
+        let error = refusal(line);
+        assert!(error.contains(told), "{line:?}: {error}");
     }
     assert!(config(&[files]).collect.ceph.is_none());
+    config(&["--prometheus-bearer-token-file=/t", "--prometheus-basic-auth-file="]);
 }
 
 #[test]
-fn an_address_with_a_secret_is_refused_and_not_shown() {
+fn a_value_that_may_hold_a_secret_is_not_shown() {
     for flag in ["--prometheus-url", "--ceph-url"] {
-        for url in ["https://user:s3cret@host", "https://s3cret@host/x", "https://host/?token=s3cret"] {
-            let found = mistakes(&[&format!("{flag}={url}")]);
-            assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].setting.starts_with(flag));
-            assert!(!Refusal::Mistakes(found).to_string().contains("s3cret"));
+        for url in
+            ["https://user:s3cret@host", "https://s3cret@host/x", "https://host/?token=s3cret", "s3cret"]
+        {
+            let error = refusal(&[&format!("{flag}={url}")]);
+            assert!(error.contains(flag) && !error.contains("s3cret"), "{error}");
         }
     }
-}
-
-#[test]
-fn all_mistakes_come_in_one_report() {
-    let found = mistakes(&["--listen=x", "--namespace=UP", "--metrics-interval=0s", "--log-format=xml"]);
-    assert_eq!(found.len(), 4, "{found:?}");
-    let report = Refusal::Mistakes(found).to_string();
-    for setting in ["--listen", "NAMESPACE", "WUKONG_METRICS_INTERVAL", "--log-format"] {
-        assert!(report.contains(setting), "{report}");
+    for tenant in ["Authorization: Bearer s3cret", "s3cret\n"] {
+        let error = read_line(&[&format!("--prometheus-tenant=Authorization:{tenant}")]).unwrap_err();
+        assert!(
+            !error.to_string().contains("s3cret") && !format!("{error:?}").contains("s3cret"),
+            "{error:?}"
+        );
     }
 }
 
 #[test]
-fn a_bad_log_filter_is_a_mistake_like_any_other() {
-    let refusal = read(["wukong-dashboard", "--listen=x"].map(OsString::from), "a=b=c").unwrap_err();
-    let Refusal::Mistakes(found) = refusal else { panic!("{refusal}") };
-    assert_eq!(found.iter().map(|m| m.setting).collect::<Vec<_>>(), ["--listen (WUKONG_LISTEN)", "RUST_LOG"]);
+fn a_bad_log_filter_is_wrong_usage() {
+    let error = read(["wukong-dashboard"].map(OsString::from), "a=b=c").unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("invalid value 'a=b=c' for RUST_LOG: expected "), "{error}");
 }
 
 #[test]
@@ -186,7 +212,7 @@ fn lists_are_trimmed_and_kept_once() {
 }
 
 #[test]
-fn a_star_is_every_host_and_nothing_is_what_suits_the_listener() {
+fn a_star_accepts_every_host_and_an_empty_list_depends_on_the_listener() {
     for (given, want) in
         [("*", AllowedHosts::Every), (" * ,", AllowedHosts::Every), (",", AllowedHosts::ByListener)]
     {
@@ -207,15 +233,62 @@ fn trusted_proxies_are_networks_and_single_addresses() {
 }
 
 #[test]
-fn an_empty_value_is_one_that_was_not_given() {
-    let config = config(&["--namespace=", "--listen=", "--metrics-interval=", "--kubeconfig="]);
+fn an_empty_value_was_not_given() {
+    let config = config(&[
+        "--namespace=",
+        "--listen=",
+        "--metrics-interval= ",
+        "--kubelet-port",
+        "",
+        "--kubeconfig",
+        " ",
+        "--disk-sources=",
+    ]);
     assert_eq!(config.collect.namespaces, None);
     assert_eq!(config.listen, Listen::Address(([127, 0, 0, 1], 8081).into()));
     assert_eq!(config.kubernetes.kubeconfig, None);
+    assert_eq!(config.collect.metrics_interval, Duration::from_secs(15));
+    assert_eq!(config.collect.kubelet.port, 10250);
+    assert_eq!(config.collect.disk_sources, SourceId::DISK);
+    for line in [&["--nope="][..], &["--tls", ""], &["sim", "--tls="], &[""]] {
+        refusal(line);
+    }
+}
+
+/// Otherwise a setting that trusts nobody would trust five namespaces.
+#[test]
+fn empty_trusted_namespaces_are_none() {
+    let trusted = |line: &[&str]| {
+        let line = [&["--prometheus-url=http://p"], line].concat();
+        self::config(&line).collect.prometheus.unwrap().trusted_namespaces
+    };
+    assert_eq!(trusted(&[]).len(), 5);
+    assert!(trusted(&["--prometheus-trusted-namespaces="]).is_empty());
+    assert!(trusted(&["--prometheus-trusted-namespaces", ""]).is_empty());
 }
 
 #[test]
-fn a_port_alone_is_every_address() {
+fn spaces_around_a_value_are_ignored() {
+    let config = config(&[
+        "--listen= :80 ",
+        "--kubelet-port= 443\n",
+        "--kubelet-access= proxy",
+        "--metrics-interval=20s ",
+        "--collection-limit= 1Mi",
+        "--prometheus-url= http://p ",
+        "--kubelet-ca= /ca ",
+        "--context= a ",
+    ]);
+    assert_eq!(config.listen, Listen::EveryFamily { port: 80 });
+    let kubelet = config.collect.kubelet;
+    assert_eq!((kubelet.port, kubelet.access, kubelet.ca), (443, KubeletAccess::Proxy, Some("/ca".into())));
+    assert_eq!((config.collect.metrics_interval.as_secs(), config.collect.collection_limit), (20, 1 << 20));
+    assert_eq!(config.collect.prometheus.unwrap().url, "http://p");
+    assert_eq!(config.kubernetes.context.as_deref(), Some("a"));
+}
+
+#[test]
+fn a_port_alone_means_every_address() {
     for (text, want) in [
         (":8081", Listen::EveryFamily { port: 8081 }),
         (":0", Listen::EveryFamily { port: 0 }),
@@ -236,10 +309,7 @@ fn unknown_flags_and_commands_are_wrong_usage() {
         &["demo", "--kubeconfig", "x"],
         &["sim", "--namespace", "x"],
     ] {
-        match read_line(line) {
-            Err(Refusal::Clap(error)) => assert_eq!(error.exit_code(), 2, "{line:?}"),
-            other => panic!("{line:?} gave {other:?}"),
-        }
+        refusal(line);
     }
 }
 
@@ -262,5 +332,6 @@ fn the_help_tells_unit_default_and_variable_of_every_flag() {
 #[test]
 fn event_clients_leave_connections_to_pages() {
     let connections = crate::server::http::MOST_CONNECTIONS as u64;
-    assert!(EVENT_CLIENTS.end() + 500 <= connections, "{} of {connections}", EVENT_CLIENTS.end());
+    let most = flags::EVENT_CLIENTS.end();
+    assert!(most + 500 <= connections, "{most} of {connections}");
 }

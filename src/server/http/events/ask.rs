@@ -52,7 +52,7 @@ impl std::fmt::Display for Id {
 
 /// A parsed request for events: the view, the format, and the event that was received last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct EventQuery {
     pub view: View,
     pub format: Format,
     pub last: Option<Id>,
@@ -60,8 +60,8 @@ pub struct Asked {
 
 /// Reads the parameters: `vm=NAMESPACE/NAME`, `only=sources`, or those of the list. Fails for a value that
 /// is not valid.
-pub fn read(params: &Params, headers: &HeaderMap, lang: Lang) -> ApiResult<Asked> {
-    Ok(Asked {
+pub fn read(params: &Params, headers: &HeaderMap, lang: Lang) -> ApiResult<EventQuery> {
+    Ok(EventQuery {
         view: view(params)?,
         format: match params.get("format").as_deref() {
             None | Some("json") => Format::Json,
@@ -101,7 +101,7 @@ mod tests {
     use crate::server::http::error::ApiError;
     use model::bad_param::BadParam;
 
-    fn ask(url: &str, header: Option<&'static str>) -> ApiResult<Asked> {
+    fn ask(url: &str, header: Option<&'static str>) -> ApiResult<EventQuery> {
         let headers = header.map(|value| ("last-event-id".parse().unwrap(), HeaderValue::from_static(value)));
         let params = Params::parse(url.trim_start_matches('/'))?;
         read(&params, &HeaderMap::from_iter(headers), Lang::default())
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_names_its_field() {
+    fn an_invalid_parameter_names_its_field() {
         for (url, want) in [
             ("/?page=0", "page"),
             ("/?sort=nonsense", "sort"),

@@ -1,10 +1,11 @@
 //! A channel is one distinct view: it is cut and written once, for all clients that follow it. `hub` owns
 //! the channels, [`Subscription`] ties a follower to one.
 
+mod state;
+
 use std::{
-    collections::{HashMap, VecDeque},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,25 +13,21 @@ use axum::body::Bytes;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    ask::{Asked, Format, Id, View},
+    ask::{EventQuery, Format, Id, View},
     cut::Cut,
     event::Event,
     room::Room,
 };
 use crate::server::http::{error::ApiError, limits::PermitError, reader::Reader};
+use state::{RING_BYTES, State};
 use wukong_core::{Scope, delta::Outcome};
 
 /// Seconds after which a client that was refused should try again.
 pub const RETRY_AFTER: u32 = 30;
-/// Most changes that are kept for clients that are behind or come back. A client that is further behind gets
-/// the whole view, so a slow client never costs more than that.
-const RING: usize = 8;
-/// Most bytes of changes that are kept. A whole view has about as many, and is sent instead of more.
-const RING_BYTES: usize = 64 << 10;
 
 /// Why followers are woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beat {
+pub enum Signal {
     News,
     /// There has been no news for a while.
     Alive,
@@ -46,15 +43,15 @@ pub struct Channel {
     format: Format,
     scope: Scope,
     process: u32,
-    inner: Mutex<Inner>,
-    beat: watch::Sender<Beat>,
+    inner: Mutex<State>,
+    signal: watch::Sender<Signal>,
 }
 
 /// One follower's hold on a channel. A channel is kept and updated while it has a subscription.
 pub struct Subscription {
     channel: Arc<Channel>,
     network: Option<IpAddr>,
-    beats: watch::Receiver<Beat>,
+    signals: watch::Receiver<Signal>,
 }
 
 impl Subscription {
@@ -64,17 +61,17 @@ impl Subscription {
         *inner.followers.entry(network).or_default() += 1;
         inner.idle = None;
         drop(inner);
-        Self { beats: channel.beat.subscribe(), channel, network }
+        Self { signals: channel.signal.subscribe(), channel, network }
     }
 
     pub fn channel(&self) -> &Arc<Channel> {
         &self.channel
     }
 
-    /// Waits for the next beat; `None` if the channel is gone.
-    pub async fn beat(&mut self) -> Option<Beat> {
-        self.beats.changed().await.ok()?;
-        Some(*self.beats.borrow_and_update())
+    /// Waits for the next signal; `None` if the channel is gone.
+    pub async fn next_signal(&mut self) -> Option<Signal> {
+        self.signals.changed().await.ok()?;
+        Some(*self.signals.borrow_and_update())
     }
 }
 
@@ -92,50 +89,18 @@ impl Drop for Subscription {
     }
 }
 
-#[derive(Default)]
-struct Inner {
-    /// The newest view; `None` before the first cut.
-    cut: Option<Arc<Cut>>,
-    cut_bytes: usize,
-    /// The bytes that the channel counts for. `None` if the channel is closed, and then holds nothing.
-    room: Option<Room>,
-    /// `seen` is the snapshot of the cut. `seq` is the last snapshot that changed the view, which numbers
-    /// the newest event.
-    seen: u64,
-    seq: u64,
-    /// The newest view as an event, after a follower first needed it. `kept_state` keeps it while there is
-    /// room; `state` finds it while a client reads it.
-    state: Weak<Event>,
-    kept_state: Option<Arc<Event>>,
-    /// The last changes, each with the number of the event that it follows.
-    ring: VecDeque<Entry>,
-    /// Followers by network, and since when there have been none.
-    followers: HashMap<Option<IpAddr>, usize>,
-    idle: Option<Instant>,
-    /// When followers were last sent anything.
-    spoke: Option<Instant>,
-    /// Whether a task is cutting the view for clients that came since the last round.
-    cutting: bool,
-}
-
-struct Entry {
-    after: u64,
-    seq: u64,
-    event: Arc<Event>,
-}
-
 impl Channel {
-    pub fn new(asked: &Asked, scope: Scope, process: u32, room: Room) -> Self {
+    pub fn new(query: &EventQuery, scope: Scope, process: u32, room: Room) -> Self {
         let room = Some(room);
         Self {
-            view: asked.view.clone(),
-            format: asked.format,
+            view: query.view.clone(),
+            format: query.format,
             scope,
             process,
             // The silence before the first sign of life begins now: there is nothing to send before the view
             // is cut.
-            inner: Mutex::new(Inner { spoke: Some(Instant::now()), room, ..Inner::default() }),
-            beat: watch::Sender::new(Beat::News),
+            inner: Mutex::new(State { last_sent: Some(Instant::now()), room, ..State::default() }),
+            signal: watch::Sender::new(Signal::News),
         }
     }
 
@@ -182,16 +147,16 @@ impl Channel {
 
     /// Wakes every follower. Those that wait for their first view get it, the others find nothing new.
     pub fn wake(&self) {
-        self.send(Beat::News);
+        self.send(Signal::News);
     }
 
-    /// Sends a beat, unless the last one ended the stream: a later beat would replace the end before a
+    /// Sends a signal, unless the last one ended the stream: a later signal would replace the end before a
     /// follower has seen it.
-    fn send(&self, beat: Beat) {
-        self.beat.send_if_modified(|last| {
-            let goes_on = !matches!(last, Beat::Over | Beat::NoRoom);
+    fn send(&self, signal: Signal) {
+        self.signal.send_if_modified(|last| {
+            let goes_on = !matches!(last, Signal::Over | Signal::NoRoom);
             if goes_on {
-                *last = beat;
+                *last = signal;
             }
             goes_on
         });
@@ -216,11 +181,11 @@ impl Channel {
         };
         let bytes = cut.bytes();
         let mut inner = self.lock();
-        let told = inner.take(self, before.as_ref(), (cut, bytes), visible.seq(), outcome);
+        let has_news = inner.take(self, before.as_ref(), (cut, bytes), visible.seq(), outcome);
         let room = inner.fit();
         drop(inner);
-        if told {
-            self.send(Beat::News);
+        if has_news {
+            self.send(Signal::News);
         }
         room
     }
@@ -233,15 +198,15 @@ impl Channel {
     /// Sends a sign of life if followers were sent nothing for `silence`.
     pub fn reassure(&self, now: Instant, silence: Duration) {
         let mut inner = self.lock();
-        if inner.spoke.is_none_or(|spoke| now - spoke >= silence) {
-            inner.spoke = Some(now);
-            self.send(Beat::Alive);
+        if inner.last_sent.is_none_or(|last_sent| now - last_sent >= silence) {
+            inner.last_sent = Some(now);
+            self.send(Signal::Alive);
         }
     }
 
     /// Ends the streams of all followers, when the program stops.
     pub fn end(&self) {
-        self.send(Beat::Over);
+        self.send(Signal::Over);
     }
 
     /// Drops the written whole view, and the changes if they are more than a few small ones, to make room
@@ -263,7 +228,7 @@ impl Channel {
         let inner = &mut *inner;
         (inner.cut, inner.cut_bytes, inner.room, inner.cutting) = (None, 0, None, false);
         inner.forget_events();
-        self.send(Beat::NoRoom);
+        self.send(Signal::NoRoom);
     }
 
     /// Returns the last event for followers of a closed channel. The browser's `EventSource` tells a page
@@ -306,104 +271,8 @@ impl Channel {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    /// Returns whether the view is of this snapshot or a later one.
-    fn has(&self, seq: u64) -> bool {
-        self.cut.is_some() && self.seen >= seq
-    }
-
-    fn waits_for(&self, seq: u64) -> bool {
-        !self.followers.is_empty() && self.room.is_some() && !self.has(seq)
-    }
-
-    /// Records that the last follower left. The view then holds data of a snapshot that is soon gone, and
-    /// counts for it. If there is no room for all of it, it is dropped, and a client that comes back gets a
-    /// whole view.
-    fn leave(&mut self, now: Instant) {
-        self.idle = Some(now);
-        self.cut_bytes = self.cut.as_ref().map_or(0, |cut| cut.bytes_alone());
-        if self.fit().is_err() {
-            (self.cut, self.cut_bytes) = (None, 0);
-            self.forget_events();
-        }
-    }
-
-    /// Counts for the bytes that are held. If there is no room for the events, they are dropped: clients
-    /// that wait for one get the whole view, which is written when it is read.
-    fn fit(&mut self) -> Result<(), PermitError> {
-        let events = self.kept_state.iter().chain(self.ring.iter().map(|entry| &entry.event));
-        let events: usize = events.map(|event| event.len()).sum();
-        let Some(room) = &mut self.room else { return Ok(()) };
-        if room.resize(self.cut_bytes + events).is_ok() {
-            return Ok(());
-        }
-        let exhausted = room.resize(self.cut_bytes);
-        self.forget_events();
-        exhausted
-    }
-
-    fn forget_events(&mut self) {
-        self.kept_state = None;
-        self.ring.clear();
-    }
-
-    /// Stores a newer view that was compared with `before`, unless another task stored one meanwhile.
-    /// Returns whether followers have news.
-    fn take(
-        &mut self,
-        channel: &Channel,
-        before: Option<&Arc<Cut>>,
-        (cut, bytes): (Arc<Cut>, usize),
-        seq: u64,
-        outcome: Outcome<String>,
-    ) -> bool {
-        let compared = match (&self.cut, before) {
-            (None, None) => true,
-            (Some(now), Some(before)) => Arc::ptr_eq(now, before),
-            _ => false,
-        };
-        if !compared || self.room.is_none() {
-            return false;
-        }
-        self.cut_bytes = if self.followers.is_empty() { cut.bytes_alone() } else { bytes };
-        (self.cut, self.seen) = (Some(cut), seq);
-        (self.state, self.kept_state) = (Weak::new(), None);
-        match outcome {
-            // Only the time of the view is newer; it is sent with the next whole view.
-            Outcome::Same => return false,
-            Outcome::Change(data) => self.remember(seq, channel.event(seq, "change", &data)),
-            Outcome::Other => self.ring.clear(),
-        }
-        (self.seq, self.spoke) = (seq, Some(Instant::now()));
-        true
-    }
-
-    fn remember(&mut self, seq: u64, event: Arc<Event>) {
-        self.ring.push_back(Entry { after: self.seq, seq, event });
-        let bytes = |ring: &VecDeque<Entry>| ring.iter().map(|entry| entry.event.len()).sum::<usize>();
-        // The newest change always stays, for the current followers.
-        while self.ring.len() > RING || self.ring.len() > 1 && bytes(&self.ring) > RING_BYTES {
-            self.ring.pop_front();
-        }
-    }
-
-    fn state(&mut self, channel: &Channel) -> Option<Arc<Event>> {
-        if let Some(event) = self.state.upgrade() {
-            return Some(event);
-        }
-        let data = self.cut.as_ref()?.state(channel.format);
-        let event = channel.event(self.seq, "state", &data);
-        self.state = Arc::downgrade(&event);
-        let room = self.room.as_mut()?;
-        if room.resize(room.bytes() + event.len()).is_ok() {
-            self.kept_state = Some(event.clone());
-        }
-        Some(event)
     }
 }
 
@@ -413,12 +282,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_is_seen_whatever_is_sent_after_it() {
-        let asked = Asked { view: View::Sources, format: Format::Json, last: None };
+        let query = EventQuery { view: View::Sources, format: Format::Json, last: None };
         let room = Room::new(&room::pool(1 << 20), None, 1).unwrap();
-        let channel = Arc::new(Channel::new(&asked, Scope::all(), 1, room));
+        let channel = Arc::new(Channel::new(&query, Scope::all(), 1, room));
         let mut subscription = Subscription::new(channel.clone(), None);
         channel.end();
         channel.wake();
-        assert_eq!(subscription.beat().await, Some(Beat::Over));
+        assert_eq!(subscription.next_signal().await, Some(Signal::Over));
     }
 }

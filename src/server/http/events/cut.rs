@@ -50,7 +50,7 @@ impl Cut {
                     Format::Json => {
                         let rows =
                             home.vms.iter().filter_map(|vm| of_summary(visible, vm).cloned()).collect();
-                        Self::List(Box::new(said_in_json(home)), rows)
+                        Self::List(Box::new(shown_in_json(home)), rows)
                     }
                     Format::Postcard(_) => Self::List(Box::new(home), Vec::new()),
                 }
@@ -98,18 +98,22 @@ impl Cut {
     pub fn change(&self, after: &Self, format: Format) -> Outcome<String> {
         match (format, self, after) {
             (Format::Postcard(_), Self::List(before, _), Self::List(after, _)) => {
-                written(delta::home(before, after))
+                postcard_change(delta::home(before, after))
             }
-            (Format::Postcard(_), Self::Vm(before), Self::Vm(after)) => written(delta::vm(before, after)),
+            (Format::Postcard(_), Self::Vm(before), Self::Vm(after)) => {
+                postcard_change(delta::vm(before, after))
+            }
             (Format::Postcard(_), Self::Sources(before), Self::Sources(after)) => {
-                written(delta::sources(before, after))
+                postcard_change(delta::sources(before, after))
             }
             (Format::Json, Self::List(before, old), Self::List(after, new)) => {
-                told(json::ListChange::between((before, old), (after, new)))
+                json_change(json::ListChange::between((before, old), (after, new)))
             }
-            (Format::Json, Self::Vm(before), Self::Vm(after)) => told(json::VmChange::between(before, after)),
+            (Format::Json, Self::Vm(before), Self::Vm(after)) => {
+                json_change(json::VmChange::between(before, after))
+            }
             (Format::Json, Self::Sources(before), Self::Sources(after)) => {
-                told(json::FrameChange::between(&before.frame, &after.frame))
+                json_change(json::FrameChange::between(&before.frame, &after.frame))
             }
             // Cannot happen: a channel has one view.
             _ => Outcome::Other,
@@ -129,12 +133,12 @@ impl Localize for Cut {
 
 /// Returns the view without what JSON leaves out: the names of the filters, the map's cells, the sparklines
 /// and the rows as pages show them.
-fn said_in_json(view: HomeView) -> HomeView {
+fn shown_in_json(view: HomeView) -> HomeView {
     let (vms, sparks, map) = (Vec::new(), Vec::new(), Vec::new());
     HomeView { vms, sparks, map, facets: Facets::default(), ..view }
 }
 
-fn written<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
+fn postcard_change<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
     match outcome {
         Outcome::Same => Outcome::Same,
         Outcome::Other => Outcome::Other,
@@ -142,7 +146,7 @@ fn written<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
     }
 }
 
-fn told<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
+fn json_change<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {
     match outcome {
         Outcome::Same => Outcome::Same,
         Outcome::Other => Outcome::Other,

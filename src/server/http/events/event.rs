@@ -45,10 +45,10 @@ impl Event {
 /// the newest.
 pub struct EventBuffer {
     limit: usize,
-    events: Mutex<Vec<Buffered>>,
+    events: Mutex<Vec<BufferEntry>>,
 }
 
-struct Buffered {
+struct BufferEntry {
     event: Arc<Event>,
     /// The network of its first reader.
     network: Option<IpAddr>,
@@ -77,7 +77,7 @@ impl EventBuffer {
             return;
         }
         events.retain(|other| other.event.readers.load(Ordering::Relaxed) > 0);
-        events.push(Buffered { event: event.clone(), network });
+        events.push(BufferEntry { event: event.clone(), network });
         // One event is kept even if it is larger than the limit, else nobody could ever receive it.
         while events.len() > 1 && bytes(&events) > self.limit {
             let largest = largest_share(&events);
@@ -92,12 +92,12 @@ impl EventBuffer {
     }
 }
 
-fn bytes(events: &[Buffered]) -> usize {
+fn bytes(events: &[BufferEntry]) -> usize {
     events.iter().map(|buffered| buffered.event.len()).sum()
 }
 
 /// Returns the network whose events have the most bytes.
-fn largest_share(events: &[Buffered]) -> Option<IpAddr> {
+fn largest_share(events: &[BufferEntry]) -> Option<IpAddr> {
     let mut shares: HashMap<Option<IpAddr>, usize> = HashMap::new();
     for buffered in events {
         *shares.entry(buffered.network).or_default() += buffered.event.len();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_the_oldest_event_goes_and_its_readers_with_it() {
+    fn beyond_the_limit_the_oldest_event_and_its_readers_are_dropped() {
         let buffer = EventBuffer::new(4 * PIECE);
         let slow: Vec<_> = (0..5).map(|_| buffer.begin(&event(2 * PIECE), None).1.unwrap()).collect();
         assert_eq!(buffer.bytes(), 4 * PIECE);
@@ -194,7 +194,7 @@ mod tests {
 
     /// One client may begin to read any number of views, again and again.
     #[test]
-    fn whoever_has_most_in_the_buffer_is_disconnected_and_nobody_else() {
+    fn only_the_peer_with_the_most_buffered_bytes_is_disconnected() {
         let buffer = EventBuffer::new(6 * PIECE);
         let (victim, attacker) = (Some([203, 0, 113, 5].into()), Some([203, 0, 113, 6].into()));
         let (_, slow) = buffer.begin(&event(2 * PIECE), victim);

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use futures::{Stream, stream};
 
 use super::{
-    channel::{Beat, Subscription},
+    channel::{Signal, Subscription},
     event::{EventBuffer, EventGone, Pieces},
 };
 use crate::server::http::limits::PeerPermit;
@@ -80,15 +80,15 @@ impl Follower {
             if let Some(event) = self.event() {
                 return Ok(Some(event));
             }
-            match self.subscription.beat().await {
+            match self.subscription.next_signal().await {
                 // Sent before this client followed, or while it read the previous event.
-                Some(Beat::News) => {}
-                Some(Beat::Alive) => return Ok(Some(self.event_or_sign_of_life())),
-                Some(Beat::NoRoom) => {
+                Some(Signal::News) => {}
+                Some(Signal::Alive) => return Ok(Some(self.event_or_sign_of_life())),
+                Some(Signal::NoRoom) => {
                     self.dismissed = true;
                     return Ok(self.subscription.channel().farewell());
                 }
-                Some(Beat::Over) | None => return Ok(None),
+                Some(Signal::Over) | None => return Ok(None),
             }
         }
     }

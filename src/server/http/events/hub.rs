@@ -2,8 +2,6 @@
 //! calls [`Hub::follow`].
 
 use std::{
-    collections::HashMap,
-    net::IpAddr,
     num::NonZero,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,8 +17,9 @@ use tokio::{
 };
 
 use super::{
-    ask::{Asked, Format, View},
+    ask::EventQuery,
     channel::{Channel, RETRY_AFTER, Subscription},
+    channels::{self, Channels, Entry, Key},
     event::EventBuffer,
     follower::Follower,
     room::{self, Room},
@@ -28,7 +27,7 @@ use super::{
 };
 use crate::server::http::{
     error::{ApiError, ApiResult},
-    limits::{PeerPermit, PeerSemaphore, PermitError},
+    limits::PeerSemaphore,
     peer::Peer,
     reader::Reader,
 };
@@ -64,55 +63,13 @@ const UNCUT_BYTES: usize = 64 << 10;
 /// Most bytes of events that clients have read in part: some hundred views of 50 VMs.
 pub const BUFFERED_BYTES: usize = 16 << 20;
 
-/// Identifies a channel: equal views of equal scope in the same format share one.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    scope: Scope,
-    format: Format,
-    /// The view's canonical address.
-    view: String,
-}
-
-impl Key {
-    fn of(asked: &Asked, scope: Scope) -> Self {
-        let view = match &asked.view {
-            View::List(query) => query.to_query_string(),
-            View::Vm { namespace, name } => [namespace, "/", name].concat(),
-            View::Sources => "sources".to_owned(),
-        };
-        Self { scope, format: asked.format, view }
-    }
-}
-
-/// A channel and its permit. The permit and the bytes count for the peer that asked for the view first.
-struct Entry {
-    channel: Arc<Channel>,
-    network: Option<IpAddr>,
-    /// Serial number of the channel.
-    number: u64,
-    _place: PeerPermit,
-}
-
-impl Entry {
-    /// Returns whether other peers follow it too.
-    fn has_guests(&self) -> bool {
-        self.channel.followers().iter().any(|network| *network != self.network)
-    }
-
-    /// Returns whether only others follow it: the peer that it counts for has left.
-    fn is_abandoned(&self) -> bool {
-        let followers = self.channel.followers();
-        !followers.is_empty() && !followers.contains(&self.network)
-    }
-}
-
 /// All channels, their limits, and the task that updates them.
 pub struct Hub {
     reader: Reader,
     pace: Pace,
     /// Random number in event ids, which tells the events of this process from those of an earlier one.
     process: u32,
-    channels: Mutex<HashMap<Key, Entry>>,
+    channels: Mutex<Channels>,
     /// Number of channels made so far.
     numbers: AtomicU64,
     /// Permits for channels, for their bytes, and for clients.
@@ -153,15 +110,20 @@ impl Hub {
     /// Follows a view from the event after the one that the client received last. It does not wait: the view
     /// is cut by another task, and the stream begins with it. Fails if there is no permit or no room, or if
     /// the server is stopping.
-    pub fn follow(self: &Arc<Self>, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Follower> {
+    pub fn follow(
+        self: &Arc<Self>,
+        query: &EventQuery,
+        scope: Scope,
+        peer: Option<Peer>,
+    ) -> ApiResult<Follower> {
         let place = self.client_places.try_acquire(peer).map_err(|exhausted| {
             self.client_places.warn_refusal(peer, exhausted);
             ApiError::Crowded(RETRY_AFTER)
         })?;
         self.start();
-        let subscription = self.subscribe(asked, scope, peer)?;
+        let subscription = self.subscribe(query, scope, peer)?;
         let due = self.catch_up(subscription.channel(), peer);
-        let last = asked.last.filter(|id| id.process == self.process).map(|id| id.seq);
+        let last = query.last.filter(|id| id.process == self.process).map(|id| id.seq);
         let buffer = (self.buffer.clone(), peer.map(Peer::network));
         Ok(Follower::new(subscription, buffer, last, due, place))
     }
@@ -193,28 +155,28 @@ impl Hub {
 
     /// Finds or makes the channel and subscribes to it, under one lock, so that the channel is not dropped
     /// and the end is not missed in between.
-    fn subscribe(&self, asked: &Asked, scope: Scope, peer: Option<Peer>) -> ApiResult<Subscription> {
+    fn subscribe(&self, query: &EventQuery, scope: Scope, peer: Option<Peer>) -> ApiResult<Subscription> {
         let mut channels = self.lock();
         if self.reader.follow().is_over() {
             return Err(ApiError::Unavailable("the server is about to stop"));
         }
-        let key = Key::of(asked, scope.clone());
+        let key = Key::of(query, scope.clone());
         let network = peer.map(Peer::network);
         if let Some(entry) = channels.get(&key) {
             return Ok(Subscription::new(entry.channel.clone(), network));
         }
         let (places, bytes) = (&self.channel_places, &self.channel_bytes);
-        let place = make_room(&mut channels, peer, places, || places.try_acquire(peer));
+        let place = channels::make_room(&mut channels, peer, places, || places.try_acquire(peer));
         let place = place.ok_or(ApiError::Crowded(RETRY_AFTER))?;
         if let Err(exhausted) = Room::new(bytes, peer, UNCUT_BYTES) {
-            trim(&channels, network, exhausted);
+            channels::trim(&channels, network, exhausted);
         }
-        let room = make_room(&mut channels, peer, bytes, || Room::new(bytes, peer, UNCUT_BYTES));
+        let room = channels::make_room(&mut channels, peer, bytes, || Room::new(bytes, peer, UNCUT_BYTES));
         let room = room.ok_or(ApiError::NoRoom(RETRY_AFTER))?;
-        let channel = Arc::new(Channel::new(asked, scope, self.process, room));
+        let channel = Arc::new(Channel::new(query, scope, self.process, room));
         let subscription = Subscription::new(channel.clone(), network);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        channels.insert(key, Entry { channel, network, number, _place: place });
+        channels.insert(key, Entry::new(channel, network, number, place));
         Ok(subscription)
     }
 
@@ -233,16 +195,16 @@ impl Hub {
         let find = |entry: &&Entry| std::ptr::eq(&*entry.channel, channel);
         let Some(network) = channels.values().find(find).map(|entry| entry.network) else { return };
         let Err(exhausted) = channel.fit() else { return };
-        trim(&channels, network, exhausted);
+        channels::trim(&channels, network, exhausted);
         while let Err(exhausted) = channel.fit() {
-            let unused = idlest(&channels, network, exhausted);
-            let unused = unused.or_else(|| oldest_abandoned(&channels, network, exhausted));
+            let unused = channels::idlest(&channels, network, exhausted);
+            let unused = unused.or_else(|| channels::oldest_abandoned(&channels, network, exhausted));
             let victim = unused.or_else(|| {
                 self.channel_bytes.warn_refusal(network.map(Peer::new), exhausted);
-                newest_of_the_greediest(&channels, network, exhausted)
+                channels::newest_of_the_greediest(&channels, network, exhausted)
             });
             match victim {
-                Some(key) => remove(&mut channels, &key),
+                Some(key) => channels::remove(&mut channels, &key),
                 None => return,
             }
         }
@@ -323,86 +285,7 @@ impl Hub {
         self.lock().drain().for_each(|(_, entry)| entry.channel.end());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Channels> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns what `acquire` gives. While there is no room, removes the channel that has been without followers
-/// for the longest time, and then the oldest channel that only others follow than the peer that it counts for.
-/// `None` if there is none: the clients of an abandoned channel come back, and it then counts for them.
-fn make_room<T>(
-    channels: &mut HashMap<Key, Entry>,
-    peer: Option<Peer>,
-    pool: &PeerSemaphore,
-    acquire: impl Fn() -> Result<T, PermitError>,
-) -> Option<T> {
-    loop {
-        let exhausted = match acquire() {
-            Ok(acquired) => return Some(acquired),
-            Err(exhausted) => exhausted,
-        };
-        let network = peer.map(Peer::network);
-        let unused = idlest(channels, network, exhausted);
-        let Some(key) = unused.or_else(|| oldest_abandoned(channels, network, exhausted)) else {
-            pool.warn_refusal(peer, exhausted);
-            return None;
-        };
-        remove(channels, &key);
-    }
-}
-
-/// Returns whether the channel can make room for a peer. If the peer has used up its share, only the peer's
-/// own channels can.
-fn can_give(entry: &Entry, network: Option<IpAddr>, exhausted: PermitError) -> bool {
-    exhausted == PermitError::AllTaken || entry.network == network
-}
-
-fn trim(channels: &HashMap<Key, Entry>, network: Option<IpAddr>, exhausted: PermitError) {
-    let giving = channels.values().filter(|entry| can_give(entry, network, exhausted));
-    giving.for_each(|entry| entry.channel.trim());
-}
-
-/// Returns the channel that has been without followers for the longest time.
-fn idlest(channels: &HashMap<Key, Entry>, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
-    let idle = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
-    let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
-    idle.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone())
-}
-
-/// Returns the oldest channel whose peer has left while others follow it. Such a channel takes a place of a
-/// peer that does not use it: a client that joins every view of others could otherwise take theirs for ever.
-fn oldest_abandoned(
-    channels: &HashMap<Key, Entry>,
-    network: Option<IpAddr>,
-    exhausted: PermitError,
-) -> Option<Key> {
-    let abandoned = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
-    let abandoned = abandoned.filter(|(_, entry)| entry.is_abandoned());
-    abandoned.min_by_key(|(_, entry)| entry.number).map(|(key, _)| key.clone())
-}
-
-fn newest_of_the_greediest(
-    channels: &HashMap<Key, Entry>,
-    network: Option<IpAddr>,
-    exhausted: PermitError,
-) -> Option<Key> {
-    let greediest = match exhausted {
-        PermitError::ShareTaken => network,
-        PermitError::AllTaken => {
-            let mut bytes: HashMap<Option<IpAddr>, usize> = HashMap::new();
-            for entry in channels.values() {
-                *bytes.entry(entry.network).or_default() += entry.channel.bytes();
-            }
-            bytes.into_iter().max_by_key(|(_, bytes)| *bytes)?.0
-        }
-    };
-    let theirs = channels.iter().filter(|(_, entry)| entry.network == greediest);
-    theirs.max_by_key(|(_, entry)| (!entry.has_guests(), entry.number)).map(|(key, _)| key.clone())
-}
-
-fn remove(channels: &mut HashMap<Key, Entry>, key: &Key) {
-    if let Some(entry) = channels.remove(key) {
-        entry.channel.close();
     }
 }

@@ -6,6 +6,7 @@
 
 mod ask;
 mod channel;
+mod channels;
 mod cut;
 mod event;
 mod follower;
@@ -49,12 +50,12 @@ pub async fn events(
     QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
-    let asked = ask::read(&params, &headers, lang)?;
+    let query = ask::read(&params, &headers, lang)?;
     let body = if method == Method::HEAD {
         // An empty stream, so that the answer has no length, as for GET.
         Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
     } else {
-        let follower = hub.follow(&asked, scope, peer.map(|Extension(peer)| peer))?;
+        let follower = hub.follow(&query, scope, peer.map(|Extension(peer)| peer))?;
         Body::from_stream(follower.events())
     };
     let mut response = Response::new(body);

@@ -132,7 +132,7 @@ impl Rounds {
 mod tests {
     use super::{
         super::{
-            ask::{Asked, Format, View},
+            ask::{EventQuery, Format, View},
             channel::Subscription,
             room::{self, Room},
         },
@@ -143,9 +143,9 @@ mod tests {
     const CUT: Duration = Duration::from_millis(10);
 
     fn view() -> Arc<Channel> {
-        let asked = Asked { view: View::Sources, format: Format::Json, last: None };
+        let query = EventQuery { view: View::Sources, format: Format::Json, last: None };
         let room = Room::new(&room::pool(1 << 20), None, 1).unwrap();
-        Arc::new(Channel::new(&asked, Scope::all(), 1, room))
+        Arc::new(Channel::new(&query, Scope::all(), 1, room))
     }
 
     fn network(last: u8) -> Network {

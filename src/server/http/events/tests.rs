@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, BodyDataStream},
+    body::Body,
     http::{Method, Request},
     response::Response,
 };
@@ -17,6 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+mod client;
+mod cutting;
 mod limits;
 
 use super::Pace;
@@ -27,92 +29,19 @@ use crate::server::{
         tests::fixture::{Server, eventually, known, vm},
     },
 };
+use client::Client;
 use i18n::Render;
 use i18n::{Lang, msg};
 use model::{
-    delta::{HomeChange, Update},
+    delta::Update,
     figure::{Figure, Missing, Unit},
     reason::Reason,
-    view::HomeView,
     vm::Vm,
 };
 
 const SOON: Duration = Duration::from_secs(10);
-/// Long enough for anything to arrive that would arrive.
+/// How long a test waits before it says that nothing arrives.
 const QUIET: Duration = Duration::from_millis(300);
-
-/// A client that reads only when the test calls it.
-struct Client {
-    body: BodyDataStream,
-    rest: String,
-}
-
-impl Client {
-    async fn open(server: &Server, url: &str, headers: &[(&str, &str)]) -> Self {
-        let mut request = Request::builder().uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = server.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-        Self::of(response).await
-    }
-
-    /// Makes a client of an answer that has just begun.
-    async fn of(response: Response) -> Self {
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        let mut client = Self { body: response.into_body().into_data_stream(), rest: String::new() };
-        assert_eq!(client.block().await.as_deref(), Some("retry: 3000"));
-        client
-    }
-
-    /// Reads up to the next empty line; `None` at the end.
-    async fn block(&mut self) -> Option<String> {
-        loop {
-            if let Some((block, rest)) = self.rest.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.rest = rest;
-                return Some(block);
-            }
-            let bytes = timeout(SOON, self.body.next()).await.expect("something comes")?.unwrap();
-            self.rest.push_str(std::str::from_utf8(&bytes).unwrap());
-        }
-    }
-
-    async fn event(&mut self) -> Event {
-        let block = self.block().await.expect("the stream goes on");
-        let field = |name: &str| {
-            let line = block.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-            line.unwrap_or_default().to_owned()
-        };
-        Event { id: field("id"), kind: field("event"), data: field("data") }
-    }
-
-    async fn is_quiet(&mut self) -> bool {
-        self.rest.is_empty() && timeout(QUIET, self.body.next()).await.is_err()
-    }
-}
-
-struct Event {
-    id: String,
-    kind: String,
-    data: String,
-}
-
-impl Event {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.data).unwrap_or_else(|e| panic!("{e}: {}", self.data))
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        use base64::{Engine, engine::general_purpose::STANDARD};
-        STANDARD.decode(&self.data).unwrap()
-    }
-
-    fn update(&self) -> Update<HomeView, HomeChange> {
-        postcard::from_bytes(&self.bytes()).unwrap()
-    }
-}
 
 /// Returns a VM that uses this many millicores.
 fn busy(name: &str, millis: u64) -> Vm {
@@ -129,7 +58,7 @@ fn server(pace: Pace) -> Server {
     Server::new(three()).at_pace(&HttpConfig::default(), pace)
 }
 
-fn impatient() -> Pace {
+fn short_pace() -> Pace {
     let millis = Duration::from_millis;
     Pace { heartbeat: millis(100), tick: millis(20), keep: millis(100) }
 }
@@ -139,7 +68,7 @@ fn names(event: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_page_hears_in_its_own_language_and_a_program_in_english() {
+async fn pages_get_events_in_their_language_and_programs_in_english() {
     let mut broken = vm("shop", "a");
     let detail = msg!(error.no_serial);
     broken.summary.usage.disk =
@@ -158,7 +87,7 @@ async fn a_page_hears_in_its_own_language_and_a_program_in_english() {
 }
 
 #[tokio::test]
-async fn first_the_whole_view_then_what_changes() {
+async fn a_stream_starts_with_the_whole_view_and_continues_with_changes() {
     let server = server(Pace::default());
     let mut client = Client::open(&server, "/api/events?q=shop", &[]).await;
     let state = client.event().await;
@@ -181,7 +110,7 @@ async fn first_the_whole_view_then_what_changes() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_changes_nothing_here_is_not_told() {
+async fn a_snapshot_that_does_not_change_the_view_sends_no_event() {
     let server = server(Pace::default());
     let mut one = Client::open(&server, "/api/events?vm=shop/a", &[]).await;
     let mut list = Client::open(&server, "/api/events", &[]).await;
@@ -198,7 +127,7 @@ async fn a_snapshot_that_changes_nothing_here_is_not_told() {
 }
 
 #[tokio::test]
-async fn our_own_pages_are_told_the_same_in_postcard() {
+async fn pages_get_the_same_events_in_postcard() {
     let server = server(Pace::default());
     let mut client = Client::open(&server, "/api/events?format=postcard&sort=cpu", &[]).await;
     let Update::State(mut view) = client.event().await.update() else { panic!("first the whole") };
@@ -241,7 +170,7 @@ async fn equal_views_share_every_byte() {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_is_told_what_was_missed_and_no_more() {
+async fn a_returning_client_gets_only_the_events_that_it_missed() {
     let server = server(Pace::default());
     let mut stays = Client::open(&server, "/api/events", &[]).await;
     let first = stays.event().await;
@@ -264,7 +193,7 @@ async fn whoever_comes_back_is_told_what_was_missed_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_id_of_another_process_or_of_long_ago_gets_the_whole_view() {
+async fn an_unknown_or_old_event_id_gets_the_whole_view() {
     let server = server(Pace::default());
     let mut stays = Client::open(&server, "/api/events", &[]).await;
     let first = stays.event().await.id;
@@ -282,8 +211,8 @@ async fn an_id_of_another_process_or_of_long_ago_gets_the_whole_view() {
 }
 
 #[tokio::test]
-async fn a_view_that_nobody_follows_costs_nothing_and_is_forgotten() {
-    let server = server(impatient());
+async fn a_view_without_followers_is_not_updated_and_is_removed() {
+    let server = server(short_pace());
     let mut client = Client::open(&server, "/api/events", &[]).await;
     let first = client.event().await.id;
     drop(client);
@@ -300,7 +229,7 @@ async fn a_view_that_nobody_follows_costs_nothing_and_is_forgotten() {
 }
 
 #[tokio::test]
-async fn one_who_reads_slowly_skips_forward() {
+async fn a_slow_client_skips_changes() {
     let server = server(Pace::default());
     let mut slow = Client::open(&server, "/api/events", &[]).await;
     let mut quick = Client::open(&server, "/api/events", &[]).await;
@@ -317,7 +246,7 @@ async fn one_who_reads_slowly_skips_forward() {
 }
 
 #[tokio::test]
-async fn snapshots_that_come_too_fast_are_told_as_one() {
+async fn snapshots_that_come_too_fast_are_merged_into_few_events() {
     let server = server(Pace::default());
     let mut client = Client::open(&server, "/api/events", &[]).await;
     client.event().await;
@@ -335,8 +264,8 @@ async fn snapshots_that_come_too_fast_are_told_as_one() {
 }
 
 #[tokio::test]
-async fn silence_is_broken_by_a_sign_of_life() {
-    let server = server(impatient());
+async fn a_silent_stream_sends_signs_of_life() {
+    let server = server(short_pace());
     let mut json = Client::open(&server, "/api/events", &[]).await;
     let mut page = Client::open(&server, "/api/events?format=postcard", &[]).await;
     json.event().await;
@@ -345,14 +274,14 @@ async fn silence_is_broken_by_a_sign_of_life() {
         assert_eq!(json.block().await.as_deref(), Some(":"), "a comment, for whoever can read it");
         assert_eq!(page.event().await.data, "-", "a browser's own reader hears no comments");
     }
-    let slow = self::server(Pace::default());
-    let mut unhurried = Client::open(&slow, "/api/events", &[]).await;
-    unhurried.event().await;
-    assert!(unhurried.is_quiet().await, "not before its time");
+    let quiet = self::server(Pace::default());
+    let mut client = Client::open(&quiet, "/api/events", &[]).await;
+    client.event().await;
+    assert!(client.is_quiet().await, "not before its time");
 }
 
 #[tokio::test]
-async fn one_client_too_many_is_told_so_and_a_place_comes_free() {
+async fn a_client_beyond_the_limit_is_refused_until_another_leaves() {
     let http = HttpConfig { max_event_clients: 2, ..HttpConfig::default() };
     let server = Server::with(three(), http.clone()).at_pace(&http, Pace::default());
     let first = Client::open(&server, "/api/events", &[]).await;
@@ -367,7 +296,7 @@ async fn one_client_too_many_is_told_so_and_a_place_comes_free() {
 }
 
 #[tokio::test]
-async fn a_bad_question_names_its_field() {
+async fn a_bad_parameter_of_events_names_its_field() {
     let server = server(Pace::default());
     for (url, field) in
         [("/api/events?page=0", "page"), ("/api/events?vm=x", "vm"), ("/api/events?format=xml", "format")]
@@ -393,8 +322,8 @@ async fn a_stream_is_neither_compressed_nor_stored_and_carries_the_security_head
 }
 
 #[tokio::test]
-async fn streams_end_with_the_program_and_none_begins_after() {
-    let Server { router, app, snapshots } = server(impatient());
+async fn streams_end_with_the_program_and_no_new_stream_starts() {
+    let Server { router, app, snapshots } = server(short_pace());
     let server = Server { router, app, snapshots };
     let mut client = Client::open(&server, "/api/events", &[]).await;
     client.event().await;
@@ -409,13 +338,13 @@ async fn streams_end_with_the_program_and_none_begins_after() {
 
 /// Uses a real socket, whose buffers fill up.
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_ended_and_holds_nobody_up() {
+async fn a_client_that_reads_nothing_is_disconnected_and_delays_nobody() {
     let http = HttpConfig::default();
-    let server = Server::with(many(0), http.clone()).at_pace(&http, impatient());
+    let server = Server::with(many(0), http.clone()).at_pace(&http, short_pace());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let patience = Timeouts { stall: Duration::from_millis(500), ..Timeouts::default() };
-    let config = ConnectionConfig { patience, ..ConnectionConfig::default() };
+    let timeouts = Timeouts { stall: Duration::from_millis(500), ..Timeouts::default() };
+    let config = ConnectionConfig { timeouts, ..ConnectionConfig::default() };
     let serving = tokio::spawn(listen(listener, server.router.clone(), config, shutdown.clone()));
     let stalled = TcpSocket::new_v4().unwrap();
     stalled.set_recv_buffer_size(4096).unwrap();
@@ -431,9 +360,9 @@ async fn a_client_that_takes_nothing_is_ended_and_holds_nobody_up() {
         assert!(begun.elapsed() < 3 * SOON, "the stalled client is still there after {seq} events");
         seq += 1;
         server.publish(seq, many(seq));
-        let told = tokio::time::Instant::now();
+        let published = tokio::time::Instant::now();
         client.event().await;
-        assert!(told.elapsed() < Duration::from_secs(2), "event {seq} took {:?}", told.elapsed());
+        assert!(published.elapsed() < Duration::from_secs(2), "event {seq} took {:?}", published.elapsed());
     }
     assert!(seq > 2, "it was ended for what it did not take");
     drop(stalled);

@@ -119,15 +119,15 @@ impl HintsJson {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum HintJson<T> {
-    Said(T),
-    Silent { none: SilenceJson },
+    Hint(T),
+    NoHint { none: SilenceJson },
 }
 
 impl<T> HintJson<T> {
     fn new(hint: Result<T, &Silence>) -> Self {
         match hint {
-            Ok(said) => Self::Said(said),
-            Err(silence) => Self::Silent { none: SilenceJson::new(*silence) },
+            Ok(hint) => Self::Hint(hint),
+            Err(silence) => Self::NoHint { none: SilenceJson::new(*silence) },
         }
     }
 }

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_that_are_not_read_are_no_more_than_there_is_room_for() {
+    async fn unread_answers_are_limited() {
         let rig = rig();
         let mut unread = Vec::new();
         for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200), (6, 200), (6, 200), (7, 503)] {
@@ -139,7 +139,7 @@ mod tests {
 
     /// A reader that acknowledges nothing leaves a part of the file with the kernel.
     #[tokio::test(start_paused = true)]
-    async fn files_that_are_not_read_are_no_more_than_there_is_room_for() {
+    async fn unread_files_are_limited() {
         let rig = rig();
         let mut unread = Vec::new();
         for (peer, want) in [(5, 200), (5, 200), (5, 200), (5, 503), (6, 200)] {
@@ -153,7 +153,7 @@ mod tests {
 
     /// A request that waits for its peer's share holds its turn meanwhile.
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_waits_for_its_share_keeps_nobody_else_from_a_list() {
+    async fn a_peer_that_waits_for_its_share_blocks_no_other_peer() {
         let rig = rig();
         let mut unread = Vec::new();
         for _ in 0..3 {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bytes_count_until_the_last_of_them_is_gone() {
+    async fn bytes_count_until_the_last_byte_is_sent() {
         let rig = rig();
         let body = rig.ask("/large", 5).await.into_body();
         let mut bytes = body.collect().await.unwrap().to_bytes();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_larger_than_the_room_of_a_peer_is_sent_when_nothing_else_is() {
+    async fn an_answer_larger_than_a_share_is_sent_when_its_peer_holds_nothing_else() {
         let rig = rig();
         let huge = rig.ask("/huge", 5).await;
         assert_eq!(huge.status(), 200);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_lists_slowly_keeps_nobody_from_pages() {
+    async fn slow_readers_of_lists_do_not_block_pages() {
         let rig = rig();
         let _lists = [rig.ask("/huge", 5).await, rig.ask("/huge", 6).await];
         assert_eq!(rig.ask("/huge", 7).await.status(), 503);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn head_is_told_the_length_and_holds_nothing() {
+    async fn head_gets_the_length_and_holds_no_permit() {
         let rig = rig();
         let request = Request::builder().method(Method::HEAD).uri("/large").body(Body::empty()).unwrap();
         let answer = rig.router.clone().oneshot(request).await.unwrap();

@@ -129,23 +129,23 @@ mod tests {
         limits: Arc<WorkLimits>,
         router: Router,
         done: Arc<Notify>,
-        told: Arc<Notify>,
+        release: Arc<Notify>,
     }
 
     fn rig(renders: usize) -> Rig {
         let limits = Arc::new(WorkLimits::new(renders, 1, 1 << 20));
-        let (done, told) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (done, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let work = |done: Arc<Notify>| async move { done.notified().await };
-        let wait = |permit: RenderPermit, told: Arc<Notify>| async move {
-            permit.release_during(told.notified()).await;
+        let wait = |permit: RenderPermit, release: Arc<Notify>| async move {
+            permit.release_during(release.notified()).await;
         };
-        let (work_done, wait_told) = (done.clone(), told.clone());
+        let (work_done, wait_release) = (done.clone(), release.clone());
         let router = Router::new()
             .route("/work", get(move || work(work_done.clone())))
-            .route("/wait", get(move |Extension(permit)| wait(permit, wait_told.clone())))
+            .route("/wait", get(move |Extension(permit)| wait(permit, wait_release.clone())))
             .route("/bug", get(async || -> String { panic!("a bug") }))
             .layer(middleware::from_fn_with_state(limits.clone(), render_answer));
-        Rig { limits, router, done, told }
+        Rig { limits, router, done, release }
     }
 
     impl Rig {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_too_many_waits_a_little_and_is_told_to_come_back() {
+    async fn a_request_beyond_the_limit_waits_and_is_then_refused() {
         let rig = rig(2);
         let first = rig.ask("/work", "203.0.113.5");
         let second = rig.ask("/work", "203.0.113.6");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_peer_does_not_compute_under_every_permit() {
+    async fn one_peer_does_not_get_every_permit() {
         let rig = rig(4);
         let _first = [(); 3].map(|()| rig.ask("/work", "203.0.113.5"));
         settle().await;
@@ -198,14 +198,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_for_somebody_else_holds_no_permit() {
+    async fn a_request_that_waits_for_another_task_holds_no_permit() {
         let rig = rig(1);
         let waiting = [(); 3].map(|()| rig.ask("/wait", "203.0.113.5"));
         settle().await;
         assert_eq!(rig.held(), 0);
         let working = rig.ask("/work", "203.0.113.6");
         settle().await;
-        rig.told.notify_waiters();
+        rig.release.notify_waiters();
         settle().await;
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "they go on when it is their turn");
         rig.done.notify_one();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_leaves_does_not_free_what_is_still_computed() {
+    async fn a_client_that_leaves_does_not_free_the_permit_of_running_work() {
         let rig = rig(1);
         let left = rig.ask("/work", "203.0.113.5");
         settle().await;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_bug_and_an_answer_without_an_end_give_their_permits_back() {
+    async fn a_panic_and_a_timeout_release_their_permits() {
         let rig = rig(1);
         assert!(rig.ask("/bug", "203.0.113.5").await.unwrap_err().is_panic(), "the layer above catches it");
         assert_eq!(rig.held(), 0);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_computed_is_computed_on_other_threads() {
+    async fn answers_are_computed_on_render_threads() {
         let threads = RenderThreads::start().unwrap();
         let limits = Arc::new(WorkLimits::new(4, 1, 1 << 20).on(&threads));
         let thread = async || std::thread::current().name().unwrap_or_default().to_owned();

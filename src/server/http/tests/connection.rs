@@ -1,4 +1,4 @@
-//! Over real sockets: slow and idle clients, large heads, and the end.
+//! Tests over real sockets: slow and idle clients, large request heads, and shutdown.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -34,11 +34,11 @@ struct Running {
     server: JoinHandle<()>,
     /// Requests to `/slow` and `/never` that have begun.
     under_way: Arc<AtomicUsize>,
-    /// Events end when nobody writes snapshots any more.
+    /// Event streams end when this sender is dropped.
     _snapshots: Option<watch::Sender<Arc<Snapshot>>>,
 }
 
-/// This router, behind a listener.
+/// Starts a server with this router.
 async fn start_router(router: Router, config: ConnectionConfig) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -66,8 +66,8 @@ async fn start(head: Duration, drain: Duration) -> Running {
     };
     let router =
         Router::new().route("/", get(async || "here")).route("/slow", get(slow)).route("/never", get(never));
-    let patience = Timeouts { head, stall: head, drain };
-    let running = start_router(router, ConnectionConfig { patience, ..ConnectionConfig::default() }).await;
+    let timeouts = Timeouts { head, stall: head, drain };
+    let running = start_router(router, ConnectionConfig { timeouts, ..ConnectionConfig::default() }).await;
     Running { under_way, ..running }
 }
 
@@ -86,7 +86,7 @@ impl Running {
 async fn read(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(SOON, stream.read_to_end(&mut answer)).await;
-    // A connection that the server resets is at its end too.
+    // A connection that the server resets has ended too.
     let _ = read.expect("the server ends the connection");
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -134,7 +134,7 @@ async fn garbage_is_refused_and_the_next_client_is_served() {
 }
 
 #[tokio::test]
-async fn answers_under_way_are_let_through_and_idle_connections_are_not_waited_for() {
+async fn shutdown_lets_running_answers_finish_and_closes_idle_connections() {
     let server = start(Duration::from_secs(60), Duration::from_secs(60)).await;
     let mut idle = server.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let silent = server.send("").await;
@@ -150,7 +150,7 @@ async fn answers_under_way_are_let_through_and_idle_connections_are_not_waited_f
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_not_waited_for_longer_than_the_drain() {
+async fn shutdown_waits_no_longer_than_the_drain_timeout() {
     let server = start(Duration::from_secs(60), Duration::from_millis(200)).await;
     let stuck = server.send("GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
     eventually("the request is under way", async || server.under_way.load(Ordering::Relaxed) == 1).await;
@@ -159,29 +159,29 @@ async fn an_answer_that_never_comes_is_not_waited_for_longer_than_the_drain() {
     drop(stuck);
 }
 
-/// The program's own router, and so many ordinary places.
+/// Starts the program's router with this many ordinary connections.
 async fn start_small(most: usize, http: HttpConfig) -> Running {
-    let patience = Timeouts { drain: Duration::from_secs(1), ..Timeouts::default() };
-    start_server(most, http, patience, 1).await
+    let timeouts = Timeouts { drain: Duration::from_secs(1), ..Timeouts::default() };
+    start_server(most, http, timeouts, 1).await
 }
 
-async fn start_server(most: usize, http: HttpConfig, patience: Timeouts, vms: usize) -> Running {
+async fn start_server(most: usize, http: HttpConfig, timeouts: Timeouts, vms: usize) -> Running {
     let proxies = TrustedProxies::new(&http.trusted_proxies);
     let vms = (0..vms).map(|n| vm("shop", &format!("web-{n}"))).collect();
     let Server { router, snapshots, .. } = Server::with(vms, http);
-    let running = start_router(router, ConnectionConfig { most, patience, proxies }).await;
+    let running = start_router(router, ConnectionConfig { most, timeouts, proxies }).await;
     Running { _snapshots: Some(snapshots), ..running }
 }
 
 impl Running {
-    /// A connection from another of this machine's addresses.
+    /// Connects from another address of this machine.
     async fn connect_from(&self, own: [u8; 4]) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(IpAddr::from(own), 0)).unwrap();
         socket.connect(self.address).await.unwrap()
     }
 
-    /// What the server says on a connection from this address.
+    /// Sends a request from this address, and returns the status line.
     async fn ask_from(&self, own: [u8; 4], path: &str) -> String {
         let mut stream = self.connect_from(own).await;
         stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
@@ -190,7 +190,7 @@ impl Running {
         String::from_utf8_lossy(&head).into_owned()
     }
 
-    /// So many connections that hold an ordinary place each: they were answered, and ask nothing more.
+    /// Opens this many ordinary connections, which were answered once and stay open.
     async fn fill(&self, own: [u8; 4], count: usize) -> Vec<TcpStream> {
         let mut streams = Vec::new();
         for _ in 0..count {
@@ -209,7 +209,7 @@ const THERE: [u8; 4] = [127, 0, 0, 2];
 const ELSEWHERE: [u8; 4] = [127, 0, 0, 3];
 
 #[tokio::test]
-async fn the_end_is_heard_when_all_places_are_taken() {
+async fn shutdown_works_when_all_connections_are_taken() {
     let server = start_small(4, HttpConfig::default()).await;
     let _idle = (server.fill(HERE, 2).await, server.fill(THERE, 2).await);
     let _more = [server.connect_from(HERE).await, server.connect_from(THERE).await];
@@ -218,7 +218,7 @@ async fn the_end_is_heard_when_all_places_are_taken() {
 }
 
 #[tokio::test]
-async fn probes_are_answered_when_all_places_are_taken_and_nothing_else_is() {
+async fn only_probes_are_answered_when_all_connections_are_taken() {
     let server = start_small(4, HttpConfig::default()).await;
     let _idle = (server.fill(HERE, 2).await, server.fill(THERE, 2).await);
     for probe in ["/healthz", "/readyz"] {
@@ -245,14 +245,14 @@ async fn a_flood_of_idle_connections_does_not_keep_a_probe_out() {
     }
     assert_eq!(server.ask_from(HERE, "/healthz").await, "HTTP/1.1 200");
     assert_eq!(server.ask_from(ELSEWHERE, "/healthz").await, "HTTP/1.1 200");
-    // The newest of them too are gone long before an ordinary connection would be.
+    // Even the newest of them end long before an ordinary connection would.
     for idle in flood {
         assert_eq!(read(idle).await, "");
     }
 }
 
 #[tokio::test]
-async fn one_address_takes_half_of_the_places() {
+async fn one_address_gets_half_of_the_connections() {
     let server = start_small(6, HttpConfig::default()).await;
     let mut idle = server.fill(HERE, 3).await;
     assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 503");
@@ -268,7 +268,7 @@ fn behind_a_proxy() -> HttpConfig {
 }
 
 #[tokio::test]
-async fn a_proxy_takes_all_places_and_its_clients_half_each() {
+async fn a_proxy_gets_all_connections_and_each_of_its_clients_half() {
     let server = start_small(6, behind_a_proxy()).await;
     let follow = async |forwarded: &str| {
         let head = format!("GET /api/events HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {forwarded}\r\n\r\n");
@@ -287,7 +287,7 @@ async fn a_proxy_takes_all_places_and_its_clients_half_each() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_one_peer_whatever_it_forwards() {
+async fn an_untrusted_address_is_one_peer_whatever_it_forwards() {
     let server = start_small(6, HttpConfig { max_event_clients: 4, ..HttpConfig::default() }).await;
     let mut statuses = Vec::new();
     let mut streams = Vec::new();
@@ -302,11 +302,11 @@ async fn a_stranger_is_one_peer_whatever_it_forwards() {
     assert_eq!(statuses, ["200", "200", "503"]);
 }
 
-/// Over a real socket, whose buffers take megabytes before they are full.
+/// The answer is larger than the buffers of a real socket.
 #[tokio::test]
-async fn an_answer_that_is_read_too_slowly_ends_and_a_brisk_reader_is_let_be() {
-    let patience = Timeouts { stall: Duration::from_secs(1), ..Timeouts::default() };
-    let server = start_server(2, HttpConfig::default(), patience, 2000).await;
+async fn an_answer_that_is_read_too_slowly_ends_and_a_fast_reader_continues() {
+    let timeouts = Timeouts { stall: Duration::from_secs(1), ..Timeouts::default() };
+    let server = start_server(2, HttpConfig::default(), timeouts, 2000).await;
     let connect = async |own, bytes| {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -337,11 +337,11 @@ async fn an_answer_that_is_read_too_slowly_ends_and_a_brisk_reader_is_let_be() {
     brisk.abort();
 }
 
-/// As long as a thread that pages are computed on.
+/// Blocks the threads that compute pages.
 static HELD_UP: Gate = Gate::new();
 
 #[tokio::test]
-async fn probes_and_events_are_answered_while_every_page_is_held_up() {
+async fn probes_and_events_are_answered_while_all_pages_are_blocked() {
     let threads = RenderThreads::start().unwrap();
     let server = fixture::server_of(|| HELD_UP.pass());
     let limits = WorkLimits::default().on(&threads);

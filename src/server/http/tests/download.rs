@@ -1,4 +1,4 @@
-//! What is taken away is the view that was asked for, whole and exact.
+//! Downloads contain the whole requested view, with exact figures.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -92,14 +92,14 @@ async fn a_bad_query_is_a_problem_that_names_its_field() {
     }
 }
 
-/// A download that is begun, and not read.
+/// Starts a download that is not read.
 async fn begin(server: &Server, url: &str, peer: IpAddr) -> Response {
     let mut request = Request::get(url).body(Body::empty()).unwrap();
     request.extensions_mut().insert(Peer::new(peer));
     server.router.clone().oneshot(request).await.unwrap()
 }
 
-/// 10,000 VMs are some 30 MB.
+/// 10,000 VMs take about 30 MB.
 #[tokio::test]
 async fn a_download_that_is_not_read_keeps_no_snapshot() {
     let server = Server::new(many());

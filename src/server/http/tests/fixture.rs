@@ -1,4 +1,4 @@
-//! A router over a snapshot that the test holds, and answers read to their end.
+//! A router over a snapshot that the test publishes, and answers that are read to their end.
 
 use std::{
     borrow::Cow,
@@ -83,19 +83,19 @@ impl Server {
         self.snapshots.send_replace(Arc::new(snapshot(seq, vms)));
     }
 
-    /// The same with another pace of events.
+    /// Returns the same server with another pace of events.
     pub fn at_pace(self, http: &HttpConfig, pace: Pace) -> Self {
         let app = self.app.at_pace(http, pace);
         Self { router: router(app.clone()), app, snapshots: self.snapshots }
     }
 
-    /// The same with this many bytes for the views that are followed.
+    /// Returns the same server with this many bytes for event views.
     pub fn with_view_bytes(self, http: &HttpConfig, bytes: usize) -> Self {
         let app = self.app.with_view_bytes(http, bytes);
         Self { router: router(app.clone()), app, snapshots: self.snapshots }
     }
 
-    /// The same with other limits.
+    /// Returns the same server with other limits.
     pub fn with_limits(self, limits: WorkLimits) -> Self {
         let app = self.app.with_limits(limits);
         Self { router: router(app.clone()), app, snapshots: self.snapshots }
@@ -120,7 +120,7 @@ pub async fn answer(router: Router, request: Request<Body>) -> Answer {
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-/// In the order of a snapshot.
+/// Sorts VMs as a snapshot does.
 pub fn snapshot(seq: u64, mut vms: Vec<Vm>) -> Snapshot {
     vms.sort_by(|a, b| (&a.summary.name, &a.summary.namespace).cmp(&(&b.summary.name, &b.summary.namespace)));
     let totals = Totals::of(&vms);
@@ -155,7 +155,7 @@ pub fn missing(reason: Reason) -> Figure {
 
 const GI: u64 = 1 << 30;
 
-/// A running VM of 2 cores and 4Gi whose figures are all known.
+/// Returns a running VM with 2 cores and 4 GiB, whose figures are all known.
 pub fn vm(namespace: &str, name: &str) -> Vm {
     let usage = Usage {
         cpu: known(Unit::Nanocores, 500_000_000, 2_000_000_000),
@@ -218,7 +218,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
     }
 }
 
-/// A clock that counts how often it is read, on which thread, and holds up those who read it while it is shut.
+/// A clock that counts how often it is read and on which thread. While it is shut, reading it blocks.
 pub struct Gate {
     passes: AtomicUsize,
     shut: Mutex<bool>,
@@ -227,7 +227,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Longest hold-up: a test that fails ends.
+    /// Longest block, so that a failing test ends.
     const LONGEST: Duration = Duration::from_secs(10);
 
     pub const fn new() -> Self {
@@ -247,7 +247,7 @@ impl Gate {
         0
     }
 
-    /// From here on: a router reads the clock for the list of its routes.
+    /// Shuts the gate and resets the count: making a router has read the clock for the list of its routes.
     pub fn shut(&self) {
         self.passes.store(0, Ordering::SeqCst);
         *self.shut.lock().unwrap() = true;
@@ -267,7 +267,7 @@ impl Gate {
     }
 }
 
-/// Three VMs, looked at by this clock.
+/// Returns a server of three VMs with this clock.
 pub fn server_of(clock: fn() -> Millis) -> Server {
     let (snapshots, receiver) =
         watch::channel(Arc::new(snapshot(1, ["a", "b", "c"].map(|name| vm("shop", name)).to_vec())));

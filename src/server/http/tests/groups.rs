@@ -1,4 +1,4 @@
-//! `GET /api/groups`, and the server functions of the map and of the page of groups.
+//! `GET /api/groups`, and the server functions of the map and of the groups page.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn server() -> Server {
 }
 
 #[tokio::test]
-async fn nodes_have_what_was_given_of_what_they_can_allocate() {
+async fn nodes_show_the_allocated_part_of_their_allocatable_resources() {
     let answer = server().get("/api/groups?by=node").await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
     let groups = answer.json();
@@ -69,7 +69,7 @@ async fn a_bad_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn names_of_the_maps_cells_are_told_by_group_and_block() {
+async fn the_names_of_map_cells_are_answered_by_group_and_block() {
     let server = server();
     let names = async |query: &str| {
         let answer = server.get(&format!("/fn/map-names?{query}")).await;
@@ -77,10 +77,10 @@ async fn names_of_the_maps_cells_are_told_by_group_and_block() {
         postcard::from_bytes::<Result<MapNames, crate::server_fns::Failure>>(&answer.body)
             .map_or_else(|_| postcard::from_bytes::<MapNames>(&answer.body).unwrap(), Result::unwrap)
     };
-    let told = names("query=%3Fview%3Dmap&group=node-1&block=0").await;
-    let keys: Vec<_> = told.vms.iter().map(|vm| (vm.namespace.as_str(), vm.name.as_str())).collect();
+    let group = names("query=%3Fview%3Dmap&group=node-1&block=0").await;
+    let keys: Vec<_> = group.vms.iter().map(|vm| (vm.namespace.as_str(), vm.name.as_str())).collect();
     assert_eq!(keys, [("ops", "db"), ("shop", "blind"), ("shop", "web")]);
-    assert_eq!(told.vms[1].figure, Err(Reason::TooNew));
+    assert_eq!(group.vms[1].figure, Err(Reason::TooNew));
     assert!(names("query=%3Fview%3Dmap&group=elsewhere&block=7").await.vms.is_empty());
     assert_eq!(server.get("/fn/map-names?query=page%3D0").await.status, 400);
     assert_eq!(server.get("/fn/map-names?block=-1").await.status, 400);

@@ -1,17 +1,17 @@
-//! A page as a browser takes it in, and what in it a hostile text has become besides text.
+//! Parses a page as a browser does, and finds hostile text that became markup.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
 
-/// Ends a text, an attribute in either kind of quotes, every element whose content is no markup, and a comment. Whoever
-/// follows it out of where it stands finds an element and an attribute that no page has.
+/// Ends a text, an attribute in either kind of quotes, every element whose content is not markup, and a comment. If it
+/// breaks out of its place, the page has an element and an attribute that no page has otherwise.
 pub const BREAK: &str = "'\"></title></script></style></textarea>--><x-evil x-evil=1>";
 
-/// Where `BREAK` has left its mark.
+/// The name that `BREAK` leaves in a page that it breaks.
 const EVIL: &str = "x-evil";
 
-/// A hostile text that names itself.
+/// Returns a hostile text that contains its own name.
 pub fn mark(name: &str) -> String {
     format!("~{name}~{BREAK}")
 }
@@ -32,7 +32,7 @@ const ADDRESSES: [&str; 12] = [
     "xlink:href",
 ];
 
-/// Elements that no page has, since each of them can lead a browser elsewhere.
+/// Elements that no page has, since each can make a browser load another address.
 const FOREIGN: [&str; 6] = ["applet", "base", "embed", "frame", "iframe", "object"];
 
 /// Elements whose content is code.
@@ -40,14 +40,14 @@ const CODE: [&str; 2] = ["script", "style"];
 
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Every text of it, and every attribute's value, decoded.
+    /// Every text and every attribute value of the page, decoded.
     texts: String,
     title: String,
     /// The fields of its forms: name → value.
     pub fields: BTreeMap<String, String>,
-    /// Fields that stand twice in one form, whose address would have two values for them.
+    /// Fields that occur twice in one form: the form's address would have two values for them.
     pub repeated: Vec<String>,
-    /// What its cards are labelled by.
+    /// The labels of its cards.
     pub cards: Vec<String>,
     pub leaks: Vec<String>,
 }
@@ -79,7 +79,7 @@ impl Page {
         page
     }
 
-    /// The names of the marks that arrived as text, whole.
+    /// The names of the marks that are whole in the page's text.
     pub fn marks(&self) -> BTreeSet<String> {
         let pieces = self.texts.split(BREAK).collect::<Vec<_>>();
         let before_a_break = pieces.iter().take(pieces.len().saturating_sub(1));
@@ -116,7 +116,7 @@ impl Page {
         }
     }
 
-    /// One of several buttons is pressed: they may share a name.
+    /// Buttons may share a name, since only one of them is pressed.
     fn take_field(&mut self, form: &mut BTreeSet<String>, name: &str, tag: &StartTag<()>) {
         if name == "form" {
             form.clear();
@@ -146,7 +146,7 @@ impl Page {
     }
 }
 
-/// Of this server, whatever a browser makes of slashes: `//host` and `/\host` are somebody else's.
+/// Returns whether an address is on this server. Browsers read `//host` and `/\host` as another server.
 fn is_local(address: &str) -> bool {
     address.starts_with('#') || address.starts_with('/') && !address[1..].starts_with(['/', '\\'])
 }

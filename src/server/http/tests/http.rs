@@ -1,4 +1,4 @@
-//! What holds for every route: methods, hosts, problems, headers, panics.
+//! Rules for all routes: methods, hosts, problems, headers, panics.
 
 use std::collections::HashSet;
 
@@ -98,7 +98,7 @@ async fn urls_that_are_no_urls_are_refused() {
     }
 }
 
-/// What of a page a browser would not run or apply under `script-src 'self' 'nonce-…'; style-src 'self'`.
+/// Returns the parts of a page that a browser refuses under `script-src 'self' 'nonce-…'; style-src 'self'`.
 fn refused_by_policy(html: &str, nonce: &str) -> Vec<String> {
     let own = |tag: &str, attribute: &str| {
         let address = tag.split(&format!(" {attribute}=\"")).nth(1);
@@ -118,7 +118,7 @@ fn refused_by_policy(html: &str, nonce: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_a_policy_refuses_is_found() {
+fn the_test_finds_what_a_policy_refuses() {
     for (html, refused) in [
         (r#"<script src="/a.js"></script><link rel="stylesheet" href="/a.css"><p class="on">"#, 0),
         (r#"<script nonce="N">1</script>"#, 0),
@@ -196,7 +196,7 @@ async fn only_allowed_hosts_are_answered() {
 }
 
 #[tokio::test]
-async fn a_loopback_listener_is_not_reached_by_a_name_of_somebody_else() {
+async fn a_loopback_listener_refuses_unknown_host_names() {
     let Server { app, snapshots, .. } = Server::new(vec![vm("shop", "web")]);
     let app = app.listening_on([127, 0, 0, 1].into());
     let server = Server { router: router(app.clone()), app, snapshots };
@@ -212,7 +212,7 @@ async fn a_loopback_listener_is_not_reached_by_a_name_of_somebody_else() {
     }
 }
 
-/// A page elsewhere cannot read an answer, but the time that it takes tells whether a VM exists.
+/// A page of another site cannot read an answer, but its duration would tell whether a VM exists.
 #[tokio::test]
 async fn a_page_of_another_site_leads_here_and_loads_nothing() {
     let server = Server::new(vec![vm("shop", "web")]);
@@ -237,7 +237,7 @@ async fn a_page_of_another_site_leads_here_and_loads_nothing() {
     }
 }
 
-/// A WebSocket has no Fetch Metadata, and names its page's origin.
+/// A WebSocket has no Fetch Metadata, but names the origin of its page.
 #[tokio::test]
 async fn a_page_of_another_origin_is_refused() {
     let server = Server::new(vec![vm("shop", "web")]);

@@ -42,7 +42,7 @@ async fn the_parameter_beats_the_cookie_and_the_cookie_the_browser() {
         ("/", vec![CHINESE, klingon], true, ""),
         ("/?q=web&lang=zh-CN", vec![english], true, "lang=zh-CN;"),
         ("/?lang=en", vec![CHINESE], false, "lang=en;"),
-        // A link from elsewhere goes on working, and changes nothing.
+        // A link with an unknown language works, and does not change the language.
         ("/?lang=tlh", vec![CHINESE], true, ""),
         ("/?lang=", vec![("cookie", "lang=zh-CN")], true, ""),
     ] {
@@ -78,7 +78,7 @@ async fn every_page_is_in_the_readers_language() {
 }
 
 #[tokio::test]
-async fn problems_are_told_in_the_readers_language() {
+async fn problems_are_in_the_readers_language() {
     let server = Server::new(vec![]);
     let long = format!("/?q={}", "x".repeat(9_000));
     for (method, path, status, words) in [
@@ -95,7 +95,7 @@ async fn problems_are_told_in_the_readers_language() {
 }
 
 #[tokio::test]
-async fn programs_get_english_whatever_was_served_before() {
+async fn programs_get_english_whatever_pages_were_served_before() {
     let mut silent = vm("shop", "web");
     silent.summary.usage.memory = missing(Reason::TooNew);
     let server = Server::new(vec![silent]);
@@ -112,25 +112,25 @@ async fn programs_get_english_whatever_was_served_before() {
 }
 
 #[tokio::test]
-async fn what_a_source_said_last_is_in_the_readers_language_and_english_for_programs() {
+async fn source_errors_are_in_the_readers_language_and_in_english_for_programs() {
     let limits = Limits {
         metrics_interval: 15_000,
         disk_interval: 60_000,
         ceph_interval: 300_000,
         disk_sources: vec![],
     };
-    let mut world = ClusterState::new(limits);
+    let mut state = ClusterState::new(limits);
     let failed = |source, detail| Observation::WatchFailed {
         source,
         namespace: None,
         error: SourceError { reason: Reason::Unreachable, detail },
     };
     let refused = msg!(collect.refused, peer = msg!(collect.api_server));
-    world.apply(failed(SourceId::Wukongs, refused));
-    // Somebody else's words.
-    world.apply(failed(SourceId::Pods, "no such host".into()));
+    state.apply(failed(SourceId::Wukongs, refused));
+    // The text of another program, which is not translated.
+    state.apply(failed(SourceId::Pods, "no such host".into()));
     let server = Server::new(vec![]);
-    server.snapshots.send_replace(Arc::new(world.join(7_000)));
+    server.snapshots.send_replace(Arc::new(state.join(7_000)));
     let (english, chinese) = ("the API server refuses connections", "API server 拒绝连接");
     for (path, headers, words, others) in [
         ("/sources", vec![], english, chinese),
@@ -146,7 +146,7 @@ async fn what_a_source_said_last_is_in_the_readers_language_and_english_for_prog
     }
 }
 
-/// A message in every place of a VM that can hold one, and how many they are.
+/// Returns a VM with a message in every place that can hold one, and the number of messages.
 fn full_of_messages() -> (Vm, usize) {
     let message = || -> Option<Box<Message>> { Some(Box::new(msg!(error.no_serial))) };
     let missing = || Missing {

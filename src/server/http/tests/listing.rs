@@ -1,4 +1,4 @@
-//! `/api/vms` as bytes: tags, codings, and what is shared.
+//! The bytes of `/api/vms`: entity tags, codings, and sharing between clients.
 
 use std::io::Read;
 
@@ -66,7 +66,7 @@ fn decode(coding: &str, body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn compressed_bytes_are_made_once_and_outlive_equal_snapshots() {
+async fn compressed_bytes_are_made_once_and_kept_for_equal_snapshots() {
     let server = Server::new(many());
     let ask = async || server.send(Method::GET, "/api/vms", &[("accept-encoding", "br")]).await.body;
     let first = ask().await;
@@ -79,7 +79,7 @@ async fn compressed_bytes_are_made_once_and_outlive_equal_snapshots() {
 }
 
 #[tokio::test]
-async fn those_who_ask_at_once_share_one_answer() {
+async fn simultaneous_requests_share_one_answer() {
     let server = Server::new(many());
     let ask = || server.send(Method::GET, "/api/vms", &[("accept-encoding", "gzip")]);
     let answers = futures::future::join_all((0..16).map(|_| ask())).await;

@@ -1,4 +1,4 @@
-//! What clients can make the program hold, added up.
+//! Adds up the memory that clients can make the program hold.
 
 use crate::server::{
     config::HttpConfig,
@@ -10,10 +10,10 @@ use crate::server::{
     },
 };
 
-/// The program itself with 10,000 VMs, as `make bench` demands it.
+/// Memory of the program itself with 10,000 VMs, which `make bench` checks.
 const PROGRAM: usize = 200_000_000;
 
-/// In bytes: `limits: { memory: 384Mi }`.
+/// Returns the manifest's memory limit (`limits: { memory: 384Mi }`) in bytes.
 fn manifest_limit() -> usize {
     let manifest = include_str!("../../../../deploy/base/deployment.yaml");
     let (_, limits) = manifest.split_once("limits: { memory: ").expect("a limit of memory");
@@ -22,7 +22,7 @@ fn manifest_limit() -> usize {
 }
 
 #[test]
-fn everything_that_all_clients_can_hold_fits_beside_the_program() {
+fn all_client_memory_fits_beside_the_program() {
     let clients = HttpConfig::default().max_event_clients;
     let pools = [
         ("answers", ANSWER_BYTES),

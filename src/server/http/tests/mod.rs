@@ -1,4 +1,4 @@
-//! Through the real router, with a snapshot made by hand.
+//! Tests through the real router, with a snapshot that the test makes.
 
 mod connection;
 mod download;

@@ -1,8 +1,8 @@
-//! A name that Kubernetes would not take is refused at every door, and one that it would is read once.
+//! Every entry point refuses a name that Kubernetes would not accept, and decodes a valid name once.
 
 use super::fixture::*;
 
-/// Names that no namespace and no virtual machine has, as they stand in an address.
+/// Names in addresses that no namespace and no virtual machine can have.
 const NO_NAMES: [&str; 12] = [
     "Web",
     "-web",
@@ -15,7 +15,7 @@ const NO_NAMES: [&str; 12] = [
     "%2e%2e",
     "a%2Fb",
     "%E2%98%83",
-    // Decoded once, this is `%77eb` and no `web`.
+    // Decoded once, this is `%77eb` and not `web`.
     "%2577eb",
 ];
 
@@ -24,7 +24,7 @@ fn too_long() -> String {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_name_is_refused_at_every_door() {
+async fn an_invalid_name_is_refused_by_every_entry_point() {
     let server = Server::new(vec![vm("shop", "web")]);
     let long = too_long();
     for name in NO_NAMES.into_iter().chain([long.as_str()]) {

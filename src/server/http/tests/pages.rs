@@ -1,4 +1,4 @@
-//! Pages and server functions, as far as the router answers for them.
+//! The router's part in pages and server functions.
 
 use axum::http::Method;
 use leptos::server_fn::error::FromServerFnError;

@@ -1,4 +1,4 @@
-//! What a browser asks for before anybody wants to see it.
+//! Requests that a browser sends before anybody opens the page.
 
 use super::fixture::*;
 
@@ -10,7 +10,7 @@ const AHEAD: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn what_a_browser_asks_for_ahead_is_neither_followed_nor_computed() {
+async fn prefetched_pages_are_neither_followed_nor_computed() {
     let server = Server::new(vec![vm("shop", "a")]);
     for header in AHEAD {
         for url in [
@@ -34,7 +34,7 @@ async fn what_a_browser_asks_for_ahead_is_neither_followed_nor_computed() {
 }
 
 #[tokio::test]
-async fn another_purpose_is_answered() {
+async fn requests_with_another_purpose_are_answered() {
     let server = Server::new(vec![vm("shop", "a")]);
     for header in [("sec-purpose", "other"), ("purpose", "preview")] {
         assert_eq!(server.send(axum::http::Method::GET, "/", &[header]).await.status, 200, "{header:?}");

@@ -1,4 +1,4 @@
-//! One address has one meaning: to a page, to the API and to the function that the page itself asks.
+//! An address means the same to a page, to the API and to the server function that the page calls.
 
 use axum::http::StatusCode;
 use leptos::server_fn::error::FromServerFnError;
@@ -8,7 +8,7 @@ use super::{fixture::*, html::Page};
 use crate::server_fns::Failure;
 use model::{query::encode, view::HomeView};
 
-/// Names that differ in how often, and by which rules, an address was decoded. No cluster has such.
+/// Names that change with each decoding of an address. No cluster has such names.
 const NAMES: [&str; 12] =
     ["a b", "a+b", "a%b", "a%2Bb", "a%20b", "a%25b", "a%ffb", "a\u{fffd}b", "a=b", "a;b", "a&b", "é"];
 
@@ -16,7 +16,7 @@ fn server() -> Server {
     Server::new(NAMES.map(|name| vm("shop", name)).to_vec())
 }
 
-/// What a door makes of a query: the text to look for and the VMs that have it, or the field that is wrong.
+/// How an entry point reads a query: the search text and the VMs that match, or the wrong field.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
     Found(String, Vec<String>),
@@ -42,7 +42,7 @@ async fn of_api(server: &Server, query: &str) -> Meaning {
     match answer.status.as_u16() {
         200 => {
             let names = json.as_array().unwrap().iter().map(|vm| vm["name"].as_str().unwrap().to_owned());
-            // What was looked for, the API does not repeat.
+            // The API does not repeat the search text.
             Meaning::Found(String::new(), sorted(names))
         }
         400 => Meaning::Wrong(json["field"].as_str().unwrap_or_default().to_owned()),
@@ -50,7 +50,7 @@ async fn of_api(server: &Server, query: &str) -> Meaning {
     }
 }
 
-/// A page passes its own query string on, in which browsers have encoded all that is not ASCII.
+/// Encodes a query string as browsers do, which a page passes on to its server function.
 async fn of_function(server: &Server, query: &str) -> Meaning {
     let mut ascii = String::new();
     for c in query.chars() {
@@ -78,7 +78,7 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     names
 }
 
-/// The one meaning.
+/// Returns how all entry points read the query.
 async fn meaning(server: &Server, query: &str) -> Meaning {
     let (page, api) = (of_page(server, query).await, of_api(server, query).await);
     let function = of_function(server, query).await;
@@ -117,7 +117,7 @@ async fn a_query_means_the_same_to_page_api_and_function() {
         ("%71=%61%20b", "a b", 1),
         ("&&q=a+b&", "a b", 1),
         ("Q=x", "", NAMES.len()),
-        // Empty is absent, and blanks around a text are nobody's intention.
+        // An empty value counts as absent, and blanks around a text are ignored.
         ("q=", "", NAMES.len()),
         ("q", "", NAMES.len()),
         ("q=%20+", "", NAMES.len()),
@@ -131,7 +131,7 @@ async fn a_query_means_the_same_to_page_api_and_function() {
 }
 
 #[tokio::test]
-async fn what_has_no_one_meaning_names_its_field() {
+async fn an_ambiguous_query_names_its_field() {
     let server = server();
     let many = "a=&".repeat(30) + &(0..65).map(|n| format!("p{n}=&")).collect::<String>();
     for (query, field) in [
@@ -151,7 +151,7 @@ async fn what_has_no_one_meaning_names_its_field() {
         ("q=%0D", "q"),
         ("q=%1B[31m", "q"),
         ("q=%7F", "q"),
-        // C1 controls, line and paragraph separators, and what turns the direction of a text, encoded and raw.
+        // C1 controls, line and paragraph separators, and direction marks, encoded and raw.
         ("q=%C2%85", "q"),
         ("q=\u{85}", "q"),
         ("q=\u{9b}31m", "q"),
@@ -268,7 +268,7 @@ async fn events_read_the_query_as_the_list_does() {
     }
 }
 
-/// Pieces that queries are made of, those that decoders differ over among them.
+/// Pieces of queries, including those that decoders read differently.
 fn query_text() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "q=",

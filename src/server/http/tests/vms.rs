@@ -1,4 +1,4 @@
-//! The REST contract.
+//! The contract of the REST API for VMs.
 
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ async fn a_bad_namespace_is_named() {
         assert_eq!(answer.status, 400, "{bad}");
         assert_eq!(answer.json()["field"], "namespace", "{bad}");
     }
-    // An empty one is none, as in a form.
+    // An empty parameter counts as absent, as in a form.
     for same in ["", "+", "a%20"] {
         assert_eq!(server.get(&format!("/api/vms/web?namespace={same}")).await.status, 200, "{same}");
     }

@@ -1,4 +1,4 @@
-//! The program's service account with the project's own manifests, as often as there are tests that want one.
+//! Service accounts of the program from the project's manifests, one for each test that needs one.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ const SHIPPED: &str = "wukong-dashboard";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 
-/// What a tier of deploy/ grants, under a name of its own, so that one test's permissions are nobody else's.
+/// A service account with the permissions of a tier of deploy/, under a name of its own, so that tests do not share it.
 pub struct Access {
     api: Api,
     name: String,
@@ -23,7 +23,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// The tier that needs nothing of the kubelets' certificates.
+    /// The tier that does not depend on the kubelets' certificates.
     pub async fn install(plane: &ControlPlane, test: &str) -> Self {
         Self::of_tier(plane, test, "nodes-proxy", &[]).await
     }
@@ -73,7 +73,7 @@ impl Access {
         token(&self.api, &self.name).await
     }
 
-    /// Takes the permission for a resource away (`*`: for the whole group). Panics if it was not granted.
+    /// Revokes the permission for a resource (`*`: for the whole group). Panics if it was not granted.
     pub async fn revoke(&self, group: &str, resource: &str) {
         let mut found = false;
         for role in &self.roles {
@@ -85,7 +85,7 @@ impl Access {
         assert!(found, "this tier does not grant {resource} of {group:?}");
     }
 
-    /// Gives back whatever was taken.
+    /// Grants again what was revoked.
     pub async fn restore(&self) {
         for role in &self.roles {
             self.put(role, role["rules"].as_array().unwrap()).await;
@@ -125,7 +125,7 @@ async fn request(api: &Api, name: &str, spec: &Value) -> String {
     api.post(&path, &request).await["status"]["token"].as_str().expect("a token").to_owned()
 }
 
-/// The rule without a resource; none where nothing is left of it.
+/// Returns the rule without a resource; `None` if nothing is left of it.
 fn without(rule: &Value, group: &str, resource: &str) -> Option<Value> {
     if rule["apiGroups"] != json!([group]) {
         return Some(rule.clone());

@@ -1,4 +1,4 @@
-//! KubeVirt's aggregated API, as far as guest agents go: `virtualmachineinstances/filesystemlist`, with answers that a test
+//! A stub of KubeVirt's aggregated API for guest agents: `virtualmachineinstances/filesystemlist`, with answers that a test
 //! sets.
 
 use std::{
@@ -19,17 +19,17 @@ use super::{control_plane::ControlPlane, tls::Server};
 
 const GROUP: &str = "subresources.kubevirt.io";
 const ROOT: &str = "/apis/subresources.kubevirt.io/v1";
-/// The address that it has in every control plane.
+/// The last part of its address in every control plane.
 const LAST: u8 = 3;
 const PORT: u16 = 8443;
 
-/// A file system as a guest tells of it.
+/// A file system as a guest agent reports it.
 #[derive(Clone, Debug)]
 pub struct GuestFilesystem {
     pub mount_point: &'static str,
     pub used: u64,
     pub total: u64,
-    /// Of the disk that it lies on.
+    /// Serial of its disk.
     pub serial: &'static str,
 }
 
@@ -39,8 +39,8 @@ struct Guests(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     connected: BTreeMap<String, Vec<GuestFilesystem>>,
-    asked: Vec<String>,
-    /// Nobody is answered.
+    requests: Vec<String>,
+    /// Whether no request is answered.
     hang: bool,
 }
 
@@ -65,20 +65,20 @@ impl Agents {
         Self { guests, _server: server }
     }
 
-    /// From now on the instance's agent says this; before, and for all others, there is none: 409.
+    /// Sets the answer of the instance's agent. An instance without an answer has no agent: 409.
     pub fn set(&self, namespace: &str, name: &str, filesystems: Vec<GuestFilesystem>) {
         let key = format!("{namespace}/{name}");
         self.guests.0.lock().unwrap().connected.insert(key, filesystems);
     }
 
-    /// From now on nobody is answered, or whoever asks is again.
+    /// Stops answering from now on, or answers again.
     pub fn hang(&self, hang: bool) {
         self.guests.0.lock().unwrap().hang = hang;
     }
 
     /// `namespace/name` of each request so far.
-    pub fn asked(&self) -> Vec<String> {
-        self.guests.0.lock().unwrap().asked.clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.guests.0.lock().unwrap().requests.clone()
     }
 }
 
@@ -99,7 +99,7 @@ async fn filesystems(
     }
     let mut state = guests.0.lock().unwrap();
     let key = format!("{namespace}/{name}");
-    state.asked.push(key.clone());
+    state.requests.push(key.clone());
     match state.connected.get(&key) {
         Some(filesystems) => Json(list(filesystems)).into_response(),
         None => (StatusCode::CONFLICT, Json(no_agent(&name))).into_response(),
@@ -117,7 +117,7 @@ fn list(filesystems: &[GuestFilesystem]) -> Value {
         "metadata": {}, "items": items})
 }
 
-/// As KubeVirt words it.
+/// Returns KubeVirt's error message.
 fn no_agent(name: &str) -> Value {
     let message = format!(
         "Operation cannot be fulfilled on virtualmachineinstance.kubevirt.io \"{name}\": \

@@ -1,4 +1,4 @@
-//! The API server as the tests' administrator sees it: objects are plain JSON.
+//! An administrator's client of the API server. Objects are plain JSON.
 
 use http::{Method, Request};
 use kube::{Client, Config, client::Body};
@@ -33,13 +33,13 @@ impl Api {
         self.client.send(request).await.map_or(0, |response| response.status().as_u16())
     }
 
-    /// Whether the API server would take an object, unknown fields refused.
+    /// Returns whether the API server would accept an object, with unknown fields refused.
     pub async fn would_take(&self, object: &Value) -> Result<Value, kube::Error> {
         let path = format!("{}?dryRun=All&fieldValidation=Strict", collection(object));
         self.try_post(&path, object).await
     }
 
-    /// Posts an object, and then its status, which the API server takes apart from it. Returns what is stored.
+    /// Creates an object, and then its status, which is a request of its own. Returns the stored object.
     pub async fn create(&self, object: &Value) -> Value {
         let collection = collection(object);
         let stored = self.post(&collection, object).await;

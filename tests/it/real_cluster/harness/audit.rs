@@ -1,4 +1,4 @@
-//! What was really asked of the API server, from its audit log.
+//! Reads from the audit log which requests the API server got.
 
 use std::{collections::HashSet, path::PathBuf};
 
@@ -22,14 +22,14 @@ pub struct Audit {
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct AuditEntry {
     pub verb: String,
     pub uri: String,
     /// The answer's status.
     pub code: u64,
 }
 
-impl Asked {
+impl AuditEntry {
     pub fn lists_metrics(&self) -> bool {
         self.verb == "list" && self.uri.starts_with("/apis/metrics.k8s.io/")
     }
@@ -45,15 +45,15 @@ impl Audit {
         Self { log }
     }
 
-    /// Everything that `user` has asked so far, each request once.
-    pub fn of(&self, user: &str) -> Vec<Asked> {
+    /// Returns all requests of `user` so far, each once.
+    pub fn of(&self, user: &str) -> Vec<AuditEntry> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let mut seen = HashSet::new();
         text.lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|event| event["user"]["username"] == user)
             .filter(|event| seen.insert(event["auditID"].to_string()))
-            .map(|event| Asked {
+            .map(|event| AuditEntry {
                 verb: event["verb"].as_str().unwrap_or_default().to_owned(),
                 uri: event["requestURI"].as_str().unwrap_or_default().to_owned(),
                 code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! A real Ceph: one monitor, a manager with its dashboard behind TLS, and one OSD that keeps its data in memory.
 //!
-//! Debian's programs, started by hand in a folder of the test's own; no disk, no root, nothing of it outside.
+//! The tests start Debian's programs in a folder of their own. They need no disk and no root.
 
 use std::{
     net::SocketAddr,
@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use super::{control_plane::ControlPlane, process::Process};
 
-/// The address that it has in every control plane.
+/// The last part of its address in every control plane.
 const LAST: u8 = 5;
 const DASHBOARD: u16 = 8443;
 const FSID: &str = "11111111-2222-4333-8444-555555555555";
 const OSD: &str = "99999999-2222-4333-8444-555555555555";
-/// 10 s on an idle machine.
+/// Longest start; it takes 10 s on an idle machine.
 const START: Duration = Duration::from_secs(120);
 const LOGGED: Duration = Duration::from_secs(1);
 /// `timeout`'s, for one command.
@@ -37,7 +37,7 @@ pub struct Ceph {
     _monitor: Process,
 }
 
-/// How often somebody logged in, by what the manager answered.
+/// Counts logins by the manager's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logins {
     pub accepted: usize,
@@ -51,7 +51,7 @@ pub struct Rest {
 }
 
 impl Ceph {
-    /// Starts it with an empty pool and a user who may read images.
+    /// Starts Ceph with an empty pool and a user who may read images.
     pub fn start(plane: &ControlPlane) -> Self {
         let dir = plane.dir().join("ceph");
         let address = plane.address(LAST, DASHBOARD);
@@ -59,7 +59,7 @@ impl Ceph {
             std::fs::create_dir_all(dir.join(folder)).unwrap();
         }
         std::fs::write(dir.join("ceph.conf"), config(&dir, address)).unwrap();
-        // The dashboard checks its key, and only knows how to with RSA.
+        // The dashboard checks its key, and can only check RSA keys.
         let pair = plane.rsa_certificate("ceph", LAST).write(&dir, "dashboard");
         keyrings(&dir);
         let monitor = start_monitor(&dir, address);
@@ -77,14 +77,14 @@ impl Ceph {
         format!("https://{}", self.address)
     }
 
-    /// A file with a text in it, such as a user's name.
+    /// Writes a file with this text, such as a user's name.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    /// An image of 10 GiB into which 12 MiB were written.
+    /// Creates an image of 10 GiB and writes 12 MiB into it.
     pub fn image(&self, name: &str, fast_diff: bool) {
         let mut create = vec!["create", "--size", "10G"];
         let features = if fast_diff { &FAST_DIFF[..] } else { &FAST_DIFF[..1] };
@@ -99,12 +99,12 @@ impl Ceph {
         self.rbd(&["snap", "create", &format!("{POOL}/{image}@before")]);
     }
 
-    /// How long a token that is given out from now on is good for.
+    /// Sets the lifetime of new tokens.
     pub fn token_lifetime(&self, seconds: u32) {
         run(&self.dir, "ceph", &["dashboard", "set-jwt-token-ttl", &seconds.to_string()]);
     }
 
-    /// Whether the account is not locked.
+    /// Returns whether the account is not locked.
     pub fn account_is_open(&self) -> bool {
         let user = run(&self.dir, "ceph", &["dashboard", "ac-user-show", USER]);
         let user: Value = serde_json::from_str(&user).expect("a user");
@@ -116,7 +116,7 @@ impl Ceph {
         run(&self.dir, "ceph", &["dashboard", "ac-user-enable", USER]);
     }
 
-    /// From the manager's log, which is written behind the answers.
+    /// Reads the manager's log, which is written after the answers.
     pub async fn logins(&self) -> Logins {
         tokio::time::sleep(LOGGED).await;
         let log = std::fs::read_to_string(self.dir.join("mgr.x.log")).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Ceph {
         Logins { accepted: count("[201]"), refused: count("[400]") }
     }
 
-    /// The OSD hangs, as with a disk that does not answer, until it is let go on.
+    /// Stops the OSD, like a disk that does not answer, or continues it.
     pub fn stop_osd(&self) {
         self.osd.signal("STOP");
     }
@@ -239,7 +239,8 @@ fn start_monitor(dir: &Path, address: SocketAddr) -> Process {
     daemon(dir, "ceph-mon", "a")
 }
 
-/// Before the manager is up, which reads it once: hence `--force`, for nobody knows its options yet.
+/// Configures the dashboard before the manager is up, which reads the options once. `--force` is needed, since they are not
+/// known yet.
 fn configure_dashboard(dir: &Path, address: SocketAddr, certificate: &Path, key: &Path) {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     for (option, value) in [("server_addr", ip.as_str()), ("ssl_server_port", &port)] {
@@ -264,7 +265,7 @@ fn daemon(dir: &Path, program: &str, id: &str) -> Process {
     Process::start(&mut command, program, dir)
 }
 
-/// Runs a command to its end, and answers what it printed.
+/// Runs a command to its end, and returns its output.
 fn run(dir: &Path, program: &str, arguments: &[&str]) -> String {
     let mut patient = Command::new("timeout");
     patient.args([PATIENCE, program]).args(arguments).env("CEPH_CONF", dir.join("ceph.conf"));

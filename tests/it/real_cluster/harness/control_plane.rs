@@ -24,7 +24,7 @@ const ADMIN_TOKEN: &str = "administrator-of-the-tests";
 const START: Duration = Duration::from_secs(90);
 
 pub struct ControlPlane {
-    /// Left behind on purpose: run-tests.sh removes it, or says where it is when a test failed.
+    /// Folder that is kept on purpose: run-tests.sh removes it, or prints its path if a test failed.
     dir: PathBuf,
     network: Network,
     assets: PathBuf,
@@ -119,7 +119,7 @@ impl ControlPlane {
         Audit::new(self.dir().join("audit.log"))
     }
 
-    /// A client with another's token.
+    /// Returns a client with this token.
     pub fn api_as(&self, token: &str) -> Api {
         Api::new(&self.url(), self.authority.der(), token)
     }
@@ -129,7 +129,7 @@ impl ControlPlane {
         self.authority.issue(name, None, &[self.address(last, 0).ip().to_string()])
     }
 
-    /// A certificate by which the API server knows its holder as `user`, for a while.
+    /// Returns a short-lived client certificate for `user`.
     pub fn client_certificate(&self, user: &str, life: Duration) -> Pair {
         self.authority.issue_for(user, life)
     }
@@ -170,7 +170,7 @@ impl ControlPlane {
         path
     }
 
-    /// For servers of the tests that are clients of the cluster's.
+    /// Returns a token for stub servers that are clients of the API server.
     pub fn admin_token(&self) -> &'static str {
         ADMIN_TOKEN
     }
@@ -275,7 +275,7 @@ impl ControlPlane {
             .arg(format!("--secure-port={}", address.port()))
             .arg(format!("--tls-cert-file={}", pair.certificate.display()))
             .arg(format!("--tls-private-key-file={}", pair.key.display()))
-            // It refuses to start unless the resolution is larger than the timeout, and than 10 s.
+            // metrics-server starts only if the resolution is larger than the timeout and at least 10 s.
             .args(["--metric-resolution=10s", "--kubelet-request-timeout=5s"])
             .args(["--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP"]);
         let process = Process::start(&mut command, "metrics-server", self.dir());
@@ -306,7 +306,7 @@ impl ControlPlane {
             .arg(format!("--etcd-servers={}", self.network.url("http", 2379)))
             .args([format!("--bind-address={host}"), format!("--advertise-address={host}")])
             .args(["--secure-port=6443", &format!("--service-cluster-ip-range={services}")])
-            // RBAC on, as in any cluster. No controller makes the default service accounts, so none is demanded.
+            // RBAC is on. No controller makes the default service accounts, so admission must not require them.
             .args(["--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"])
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             // Endpoints rather than the Service's address, which nothing routes here.
@@ -319,7 +319,7 @@ impl ControlPlane {
                 "--requestheader-extra-headers-prefix=X-Remote-Extra-",
                 "--requestheader-allowed-names=front-proxy",
             ])
-            // Else the node proxy resolves the node's name.
+            // Otherwise the node proxy resolves the node's name.
             .arg("--kubelet-preferred-address-types=InternalIP");
         for (flag, file) in FILES {
             command.arg(format!("--{flag}={}", self.dir().join(file).display()));
@@ -356,7 +356,7 @@ fn start_etcd(assets: &Path, network: Network, dir: &Path) -> Process {
         .arg(format!("--listen-peer-urls={peers}"))
         .arg(format!("--initial-advertise-peer-urls={peers}"))
         .arg(format!("--initial-cluster=default={peers}"))
-        // The data need not outlive the machine's power.
+        // The data need not survive a power failure.
         .args(["--unsafe-no-fsync", "--log-level=warn"]);
     Process::start(&mut command, "etcd", dir)
 }

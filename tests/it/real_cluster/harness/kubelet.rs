@@ -1,7 +1,7 @@
-//! A stub kubelet: `/stats/summary`, `/metrics/resource` and `/metrics` over HTTPS, with figures that a test sets. Whoever
-//! comes without the API server's certificate needs a token, and the API server is asked about it, as kubelets do.
+//! A stub kubelet: `/stats/summary`, `/metrics/resource` and `/metrics` over HTTPS, with figures that a test sets. A client
+//! without the API server's certificate needs a token, which the stub checks with the API server, as kubelets do.
 //!
-//! CPU is a counter that truly advances with time, so that metrics-server and Prometheus have to make the rate of it.
+//! CPU is a counter that advances with time, so that metrics-server and Prometheus compute its rate.
 
 use std::{
     collections::BTreeMap,
@@ -46,7 +46,7 @@ pub struct PodLoad {
     pub uid: String,
     pub containers: Vec<ContainerLoad>,
     pub volumes: Vec<VolumeLoad>,
-    /// What KubeVirt's own exporter says of the guest in it.
+    /// Figures of the guest that KubeVirt's exporter reports.
     pub guest: Option<GuestLoad>,
 }
 
@@ -90,25 +90,25 @@ struct Stub {
     state: Mutex<State>,
     /// Seconds that its clock is ahead; negative: behind.
     clock_ahead: AtomicI64,
-    /// Who asked with a token, for what, and what it got.
-    asked: Mutex<Vec<Direct>>,
+    /// Requests with a token, and their answers.
+    requests: Mutex<Vec<Direct>>,
 }
 
-/// How it meets whoever asks.
+/// How the stub answers requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     #[default]
     Well,
-    /// Answers 503 to everybody.
+    /// Answers every request with 503.
     Broken,
-    /// Answers nobody.
+    /// Answers no request.
     Hangs,
 }
 
 /// A request that did not come through the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Direct {
-    /// Empty where the token is nobody's.
+    /// User of the token; empty if the token is not valid.
     pub user: String,
     pub path: String,
     pub status: u16,
@@ -125,7 +125,7 @@ impl Kubelet {
         Self::with_certificate(plane, node, last, &plane.certificate(node, last)).await
     }
 
-    /// The same with a certificate of the caller's choice.
+    /// Starts the stub with this certificate.
     pub async fn with_certificate(plane: &ControlPlane, node: &str, last: u8, pair: &Pair) -> Self {
         let address = plane.address(last, PORT);
         let stub = Arc::new(Stub {
@@ -134,7 +134,7 @@ impl Kubelet {
             pods: Mutex::default(),
             state: Mutex::default(),
             clock_ahead: AtomicI64::new(0),
-            asked: Mutex::default(),
+            requests: Mutex::default(),
         });
         let server = Server::with_clients(address, pair, &plane.authority(), router(&stub)).await;
         let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady",
@@ -157,18 +157,18 @@ impl Kubelet {
         self.address
     }
 
-    /// From now on the pod uses this much.
+    /// Sets the usage of the pod from now on.
     pub fn set(&self, load: PodLoad) {
         let key = format!("{}/{}", load.namespace, load.name);
         self.stub.pods.lock().unwrap().insert(key, Running { load, since: Instant::now() });
     }
 
-    /// From now on every request is answered 503, or is answered again.
+    /// Answers every request with 503 from now on, or stops doing so.
     pub fn break_down(&self, broken: bool) {
         self.turn(if broken { State::Broken } else { State::Well });
     }
 
-    /// From now on its clock is so many seconds ahead.
+    /// Sets how many seconds its clock is ahead.
     pub fn set_clock(&self, ahead: i64) {
         self.stub.clock_ahead.store(ahead, Ordering::Relaxed);
     }
@@ -177,9 +177,9 @@ impl Kubelet {
         *self.stub.state.lock().unwrap() = state;
     }
 
-    /// What was asked with a token so far.
-    pub fn asked(&self) -> Vec<Direct> {
-        self.stub.asked.lock().unwrap().clone()
+    /// Returns the requests with a token so far.
+    pub fn requests(&self) -> Vec<Direct> {
+        self.stub.requests.lock().unwrap().clone()
     }
 }
 
@@ -205,18 +205,18 @@ async fn guard(
         State::Broken => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         State::Hangs => return std::future::pending().await,
     }
-    // The API server's client certificate is of system:masters, who may everything.
+    // The API server's client certificate is of system:masters, who may do everything.
     if peer.certified {
         return next.run(request).await;
     }
     let path = request.uri().path().to_owned();
     let (user, verdict) = stub.judge(bearer(request.headers()), &path).await;
-    stub.asked.lock().unwrap().push(Direct { user, path, status: verdict.as_u16() });
+    stub.requests.lock().unwrap().push(Direct { user, path, status: verdict.as_u16() });
     if verdict == StatusCode::OK { next.run(request).await } else { verdict.into_response() }
 }
 
 impl Stub {
-    /// Whose token it is, and whether that user may: 401 for nobody's, 403 for another's.
+    /// Checks the token and the user's permission: 401 if the token is not valid, 403 if the user may not.
     async fn judge(&self, token: Option<String>, path: &str) -> (String, StatusCode) {
         let Some(token) = token else { return (String::new(), StatusCode::UNAUTHORIZED) };
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
@@ -316,9 +316,9 @@ fn container_metrics(text: &mut String, pod: &Running, container: &ContainerLoad
 }
 
 impl Running {
-    /// What a load of `nanocores` has come to, in decimal.
+    /// Returns the counter for a load of `nanocores`, as decimal text.
     fn cpu_seconds(&self, nanocores: u64) -> String {
-        // Milliseconds, because that is how fine a sample's time is.
+        // In milliseconds, the resolution of a sample's time.
         let used = SINCE_BOOT + self.since.elapsed().as_millis() * u128::from(nanocores) / 1000;
         format!("{}.{:09}", used / 1_000_000_000, used % 1_000_000_000)
     }

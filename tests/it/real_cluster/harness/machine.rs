@@ -12,11 +12,11 @@ use super::{
 pub const MI: u64 = 1 << 20;
 pub const GI: u64 = 1 << 30;
 
-/// What the launcher's second container uses: a sum over containers that forgets it shows.
+/// Usage of the launcher's second container, so that a sum that forgets it is wrong.
 const SIDECAR: ContainerLoad =
     ContainerLoad { name: "guest-console-log", nanocores: 2_000_000, bytes: 8 * MI };
 
-/// See the module. The default is a running VM of a Wukong with all its KubeVirt objects.
+/// A virtual machine. The default is a running VM of a Wukong with all its KubeVirt objects.
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub namespace: &'static str,
@@ -24,28 +24,28 @@ pub struct Machine {
     pub owner: Owner,
     /// `Wukong.status.vmName`; the VirtualMachine's name where there is no Wukong.
     pub vm_name: &'static str,
-    /// The VirtualMachine that there is; empty for none.
+    /// Name of the VirtualMachine; empty if there is none.
     pub vm: &'static str,
     /// `Wukong.status.phase` and `VirtualMachine.status.printableStatus`.
     pub phase: &'static str,
     pub printable: &'static str,
-    /// Where the guest runs; empty for nowhere.
+    /// Node of the guest; empty if it does not run.
     pub node: &'static str,
-    /// Where a live migration takes it.
+    /// Target node of a live migration.
     pub target: &'static str,
     pub cores: u64,
     pub memory: &'static str,
-    /// What the pod uses, all containers.
+    /// Usage of all containers of the pod.
     pub nanocores: u64,
     pub bytes: u64,
     pub disks: Vec<Disk>,
-    /// Whether pods carry KubeVirt's label and annotation that tell whose they are.
+    /// Whether pods have KubeVirt's label and annotation that name their VM.
     pub labelled: bool,
     /// Whether the instance's Completed pod is still there, as a migration's source is until it is swept away.
     pub lingering: bool,
     /// Condition `AgentConnected`.
     pub agent: bool,
-    /// Its instance is being deleted, and its guest ignores that.
+    /// Whether its instance is being deleted while the guest ignores that.
     pub stopping: bool,
 }
 
@@ -60,28 +60,28 @@ pub struct Disk {
     pub claim: &'static str,
     pub size: u64,
     pub used: u64,
-    /// What the kubelet takes for its capacity.
+    /// Capacity as the kubelet reports it.
     pub capacity: u64,
-    /// What the claim's status says that it got.
+    /// Capacity in the claim's status.
     pub granted: u64,
-    pub told: Told,
-    /// What the claim's PersistentVolume leads to.
+    pub told: VolumeReport,
+    /// Backend of the claim's PersistentVolume.
     pub backend: Backend,
-    /// Of the spec; empty for none.
+    /// Serial in the spec; empty if there is none.
     pub serial: &'static str,
     pub bus: &'static str,
 }
 
-/// Where a PersistentVolume's driver keeps it.
+/// Backend of a PersistentVolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// There is no PersistentVolume.
     None,
-    /// The `volumes.longhorn.io` of this name, and what it has allocated.
+    /// A `volumes.longhorn.io` with this name and these allocated bytes.
     Longhorn(&'static str, u64),
     /// An image of the pool `rbdpool`, as ceph-csi notes it.
     Rbd(&'static str),
-    /// The same of an image that a person made: the handle is its name.
+    /// A static image, whose handle is its name.
     StaticRbd(&'static str),
     /// KubeVirt's hostpath driver.
     HostPathCsi,
@@ -89,7 +89,7 @@ pub enum Backend {
 
 /// How a kubelet names a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum VolumeReport {
     ByReference,
     /// The seed's name for a claim, without `pvcRef`.
     BySeedName,
@@ -126,33 +126,34 @@ impl Default for Machine {
 
 impl Disk {
     pub fn new(claim: &'static str, size: u64, used: u64) -> Self {
-        let (told, backend) = (Told::ByReference, Backend::None);
+        let (told, backend) = (VolumeReport::ByReference, Backend::None);
         Self { claim, size, used, capacity: size, granted: size, told, backend, serial: "", bus: "virtio" }
     }
 
-    /// A directory of a pool, of which the kubelet, and the claim's status, tell the whole.
+    /// A directory of a pool: the kubelet and the claim's status report the whole pool.
     pub fn in_pool(claim: &'static str, size: u64, used: u64, pool: u64) -> Self {
         let backend = Backend::HostPathCsi;
         Self { capacity: pool, granted: pool, backend, ..Self::new(claim, size, used) }
     }
 
-    /// A raw device, of which a kubelet knows the size alone.
+    /// A raw device: a kubelet knows only its size.
     pub fn block(claim: &'static str, size: u64) -> Self {
-        Self { told: Told::Block, ..Self::new(claim, size, 0) }
+        Self { told: VolumeReport::Block, ..Self::new(claim, size, 0) }
     }
 
     fn mode(&self) -> &'static str {
-        if self.told == Told::Block { "Block" } else { "Filesystem" }
+        if self.told == VolumeReport::Block { "Block" } else { "Filesystem" }
     }
 
     fn volume(&self) -> VolumeLoad {
-        let block = self.told == Told::Block;
+        let block = self.told == VolumeReport::Block;
         VolumeLoad {
             name: match self.told {
-                Told::BySeedName => format!("kubernetes.io~pvc/{}", self.claim),
+                VolumeReport::BySeedName => format!("kubernetes.io~pvc/{}", self.claim),
                 _ => pod_volume(self.claim),
             },
-            claim: matches!(self.told, Told::ByReference | Told::Block).then(|| self.claim.to_owned()),
+            claim: matches!(self.told, VolumeReport::ByReference | VolumeReport::Block)
+                .then(|| self.claim.to_owned()),
             used: if block { 0 } else { self.used },
             capacity: self.capacity,
             inodes: if block { 0 } else { 1_310_720 },
@@ -160,7 +161,7 @@ impl Disk {
     }
 }
 
-/// The pod's name for a claim's volume. Never the claim's own, so that nothing matches by luck.
+/// Returns the pod's name for a claim's volume. It differs from the claim's name, so that nothing matches by chance.
 fn pod_volume(claim: &str) -> String {
     format!("vol-{claim}")
 }
@@ -171,7 +172,7 @@ impl Machine {
         Self { namespace, name, vm_name: name, vm: name, ..Self::default() }
     }
 
-    /// The pod that holds the guest.
+    /// Returns the name of the pod with the guest.
     pub fn pod(&self) -> String {
         format!("virt-launcher-{}-x7k2p", self.launcher())
     }
@@ -184,7 +185,7 @@ impl Machine {
         !self.node.is_empty()
     }
 
-    /// How many pods of it a kubelet measures.
+    /// Returns how many of its pods kubelets measure.
     pub fn pods(&self) -> usize {
         usize::from(self.runs()) + usize::from(!self.target.is_empty())
     }
@@ -196,7 +197,7 @@ impl Machine {
         (number * if unit == "Gi" { GI } else { MI } as f64) as u64
     }
 
-    /// Puts it all into the cluster.
+    /// Creates all its objects in the cluster.
     pub async fn install(&self, api: &Api, kubelets: &BTreeMap<&'static str, Kubelet>) {
         let wukong = match self.owner {
             Owner::Wukong => Some(api.create(&self.wukong()).await),
@@ -243,7 +244,7 @@ impl Machine {
             let target = self.pod_object("b9999", self.target, uid);
             let target = api.create(&on(&kubelets[self.target], target)).await;
             active[text(&target["metadata"]["uid"])] = json!(self.target);
-            // The guest is not there yet: next to nothing is used.
+            // The guest has not arrived yet: the pod uses almost nothing.
             kubelets[self.target].set(self.load(&target, 11_000_000, 48 * MI));
         }
         if !self.vm.is_empty() {
@@ -268,7 +269,7 @@ impl Machine {
         }
     }
 
-    /// What the guest says of its memory: some of it is the firmware's, half of it is free.
+    /// Memory as the guest reports it: the firmware has some of it, half of it is free.
     pub fn guest(&self) -> GuestLoad {
         let available = self.memory_bytes() - 64 * MI;
         GuestLoad { name: self.vm, available, usable: available / 2 }
@@ -330,7 +331,7 @@ impl Machine {
                 "interfaces": [{"name": "default", "ipAddress": "10.244.1.7"}]},
         });
         if self.stopping {
-            // KubeVirt's own: the object stays until the guest is off.
+            // KubeVirt's finalizer: the object stays until the guest is off.
             instance["metadata"]["finalizers"] = json!(["kubevirt.io/virtualMachineControllerFinalize"]);
         }
         if self.agent {

@@ -1,4 +1,4 @@
-//! A metrics API of the test's own, where metrics-server's window of 10 s would make a test last for minutes.
+//! A stub of the metrics API, for tests that would last for minutes with metrics-server's window of 10 s.
 
 use std::sync::{
     Arc, Mutex,
@@ -17,15 +17,15 @@ use super::{control_plane::ControlPlane, tls::Server};
 
 const ROOT: &str = "/apis/metrics.k8s.io/v1beta1";
 
-/// A pod, and since when its sample is the same one: none while it is measured anew for each answer.
-struct Sampled {
+/// A pod, and since when its sample is repeated; `None` while each answer has a new sample.
+struct RepeatedSample {
     namespace: String,
     pod: String,
     frozen: Option<String>,
 }
 
 #[derive(Clone, Default)]
-struct Samples(Arc<Mutex<Vec<Sampled>>>, Arc<AtomicBool>);
+struct Samples(Arc<Mutex<Vec<RepeatedSample>>>, Arc<AtomicBool>);
 
 /// Serves until it is dropped.
 pub struct MetricsStub {
@@ -48,17 +48,17 @@ impl MetricsStub {
         Self { samples, _server: server }
     }
 
-    /// From now on every list is answered 500, or is answered again.
+    /// Answers every list with 500 from now on, or stops doing so.
     pub fn break_down(&self, broken: bool) {
         self.samples.1.store(broken, Ordering::Relaxed);
     }
 
     pub fn add(&self, namespace: &str, pod: String) {
-        let sampled = Sampled { namespace: namespace.to_owned(), pod, frozen: None };
+        let sampled = RepeatedSample { namespace: namespace.to_owned(), pod, frozen: None };
         self.samples.0.lock().unwrap().push(sampled);
     }
 
-    /// From now on the pod's sample is repeated, as by a metrics API whose scrapes fail.
+    /// Repeats the pod's sample from now on, as a metrics API does whose scrapes fail.
     pub fn freeze(&self, pod: &str) {
         for sampled in self.samples.0.lock().unwrap().iter_mut().filter(|sampled| sampled.pod == pod) {
             sampled.frozen = Some(now());
@@ -88,7 +88,7 @@ async fn pods_of(
     list(&samples, |sampled| sampled.namespace == namespace)
 }
 
-fn list(samples: &Samples, wanted: impl Fn(&Sampled) -> bool) -> Result<Json<Value>, StatusCode> {
+fn list(samples: &Samples, wanted: impl Fn(&RepeatedSample) -> bool) -> Result<Json<Value>, StatusCode> {
     if samples.1.load(Ordering::Relaxed) {
         return Err(StatusCode::INTERNAL_SERVER_ERROR);
     }
@@ -99,7 +99,7 @@ fn list(samples: &Samples, wanted: impl Fn(&Sampled) -> bool) -> Result<Json<Val
     ))
 }
 
-fn item(sampled: &Sampled) -> Value {
+fn item(sampled: &RepeatedSample) -> Value {
     json!({
         "metadata": {"name": sampled.pod, "namespace": sampled.namespace,
             "labels": {"kubevirt.io": "virt-launcher"}},

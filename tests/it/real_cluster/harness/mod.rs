@@ -1,4 +1,4 @@
-//! What the tests of the real cluster stand on: the control plane, the kubelets under it, and the program beside it.
+//! The parts of the tests on a real cluster: the control plane, the kubelets, and the program.
 
 pub mod access;
 pub mod agents;

@@ -1,4 +1,4 @@
-//! A certificate authority of the test's own.
+//! A certificate authority for the tests.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ pub struct Pair {
     pub key: String,
 }
 
-/// The same, in files.
+/// A certificate and its key, in files.
 pub struct PairFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
@@ -45,12 +45,12 @@ impl Authority {
         self.issuer.der().to_vec()
     }
 
-    /// A certificate for a server at these addresses and names, which is a client's too.
+    /// Returns a certificate for a server at these addresses and names, which clients can use too.
     pub fn issue(&self, name: &str, organisation: Option<&str>, addresses: &[String]) -> Pair {
         self.sign(name, organisation, addresses, KeyPair::generate().unwrap())
     }
 
-    /// A client's certificate that ends soon.
+    /// Returns a client certificate that expires soon.
     pub fn issue_for(&self, name: &str, life: Duration) -> Pair {
         let mut params = named(name, None);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

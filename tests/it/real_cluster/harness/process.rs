@@ -1,4 +1,4 @@
-//! A server process of the test's own: its output goes to a file, and it ends with its owner.
+//! A server process of a test: its output goes to a file, and it ends when the test drops it.
 
 use std::{
     fs::File,
@@ -39,7 +39,7 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The end of what it wrote, and how it ended if it did.
+    /// Returns the end of its output, and its exit status if it has ended.
     pub fn obituary(&mut self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -53,7 +53,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// At once and without asking: what is tested is the other side's answer to that.
+    /// Kills the process: the tests check how the other side reacts.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -30,9 +30,9 @@ pub struct Program {
 pub struct Start {
     /// Its log is `NAME.log`.
     pub name: String,
-    /// Of `--kubeconfig`.
+    /// Value of `--kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
-    /// Of `--listen`; a free port of this machine's own address where it is empty.
+    /// Value of `--listen`; if it is empty, a free port on this machine's loopback address.
     pub listen: String,
     pub variables: Vec<(&'static str, OsString)>,
     pub flags: Vec<OsString>,
@@ -62,13 +62,13 @@ impl Start {
         Program { url: url.to_owned(), http, process }
     }
 
-    /// Starts it, which it refuses: the exit code and standard error.
+    /// Starts the program, which must fail. Returns the exit code and standard error.
     pub fn refused(self) -> (i32, String) {
         let output = self.command().stdin(Stdio::null()).output().expect("the program");
         (output.status.code().expect("no signal ended it"), String::from_utf8(output.stderr).expect("text"))
     }
 
-    /// `check` in the same circumstances: the exit code and standard output.
+    /// Runs `check` in the same environment. Returns the exit code and standard output.
     pub fn check(self, output: &str) -> (i32, String) {
         let mut command = executable();
         command.args(["check", "--output", output]).args(&self.flags).envs(self.variables);
@@ -80,7 +80,7 @@ impl Start {
         (code, String::from_utf8(output.stdout).expect("text"))
     }
 
-    /// The exit code of `healthcheck` for a program that listens there.
+    /// Returns the exit code of `healthcheck` for a program at this address.
     pub fn healthcheck(listen: &str) -> i32 {
         let status = executable().args(["healthcheck", "--listen", listen]).status().expect("the program");
         status.code().expect("no signal ended it")
@@ -171,7 +171,7 @@ pub fn checked(kubeconfig: &Path, flags: &[String]) -> (i32, String) {
     Start { kubeconfig: Some(kubeconfig.to_owned()), flags, ..Start::default() }.check("json")
 }
 
-/// The program without anything that this machine's environment would tell it.
+/// Returns the program's command without the environment of this machine.
 fn executable() -> Command {
     let executable = std::env::var_os("WUKONG_BIN").unwrap_or(env!("CARGO_BIN_EXE_wukong-dashboard").into());
     let mut command = Command::new(executable);
@@ -194,7 +194,7 @@ fn first_line(process: &mut Process) -> String {
         let mut line = String::new();
         let _ = lines.read_line(&mut line);
         let _ = sender.send(line);
-        // Read on, or a later line would break the program's pipe.
+        // Keep reading: otherwise a later line would break the program's pipe.
         let _ = std::io::copy(&mut lines, &mut std::io::sink());
     });
     receiver.recv_timeout(START).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Debian's Prometheus, which scrapes the stub kubelets every second and wants TLS and a password of its clients.
+//! Debian's Prometheus, which scrapes the stub kubelets every second and requires TLS and a password.
 
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     wait::{check, within},
 };
 
-/// The address that it has in every control plane.
+/// The last part of its address in every control plane.
 const LAST: u8 = 4;
 const PORT: u16 = 9090;
 /// 0.1 s and one scrape on an idle machine.
@@ -62,7 +62,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// Stops the whole process, as a machine without time does, or lets it go on.
+    /// Stops the whole process, like an overloaded machine, or continues it.
     pub fn stop(&self, stop: bool) {
         self.process.signal(if stop { "STOP" } else { "CONT" });
     }

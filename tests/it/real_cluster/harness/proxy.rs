@@ -1,4 +1,4 @@
-//! Debian's tinyproxy, which leads on by HTTP CONNECT, and its microsocks, a SOCKS 5 proxy. Both want a user and a password.
+//! Debian's tinyproxy, an HTTP CONNECT proxy, and microsocks, a SOCKS 5 proxy. Both require a user and a password.
 
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
@@ -70,7 +70,7 @@ impl Proxy {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// What it wrote of those that it connected.
+    /// Returns its log of connections.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! One cluster with all kinds of VMs in it, which most tests share: it is up once, and nobody changes its objects.
+//! One cluster with all kinds of VMs, which most tests share. It starts once, and no test changes its objects.
 
 use std::{
     collections::BTreeMap,
@@ -36,14 +36,14 @@ pub struct Cluster {
 pub fn on_the_cluster(test: impl AsyncFnOnce(&Cluster)) {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| {
-        // Tried once: where it does not start, the other tests need not wait for it again.
+        // If it does not start, the other tests fail at once.
         catch_unwind(AssertUnwindSafe(|| runtime().block_on(Cluster::start()))).ok()
     });
     let cluster = cluster.as_ref().expect("the shared cluster did not start: see above");
     runtime().block_on(test(cluster));
 }
 
-/// Runs a test that brings its own control plane.
+/// Runs a test that has its own control plane.
 pub fn alone(test: impl Future<Output = ()>) {
     runtime().block_on(test);
 }

@@ -1,4 +1,4 @@
-//! One cluster whose disks are known to sources of every kind, which the tests of those sources share.
+//! One cluster with disks for all kinds of sources, which the tests of those sources share.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ use crate::deploy;
 
 /// Nodes and the addresses of their kubelets.
 const NODES: [(&str, u8); 2] = [("node-a", 11), ("node-b", 12)];
-/// What the tests' images hold, in whole objects of 4 MiB.
+/// Bytes in the tests' images, in whole objects of 4 MiB.
 pub const WRITTEN: u64 = 12 * MI;
 
 pub struct Storage {
@@ -39,11 +39,11 @@ pub struct Storage {
     pub metrics: MetricsStub,
 }
 
-/// Runs a test on it; the first one starts it.
+/// Runs a test on the cluster. The first test starts it.
 pub fn on_the_storage_cluster(test: impl AsyncFnOnce(&Storage)) {
     static STORAGE: OnceLock<Option<Storage>> = OnceLock::new();
     let storage = STORAGE.get_or_init(|| {
-        // Tried once: where it does not start, the other tests need not wait for it again.
+        // If it does not start, the other tests fail at once.
         catch_unwind(AssertUnwindSafe(|| runtime().block_on(Storage::start()))).ok()
     });
     let storage = storage.as_ref().expect("the storage cluster did not start: see above");
@@ -91,7 +91,7 @@ impl Storage {
         (access, program)
     }
 
-    /// Flags that lead to the Prometheus.
+    /// Returns the flags for this Prometheus.
     pub fn prometheus_flags(&self) -> Vec<String> {
         vec![
             format!("--prometheus-url={}", self.prometheus.url()),
@@ -100,7 +100,7 @@ impl Storage {
         ]
     }
 
-    /// Flags that lead to the Ceph manager, with a password of the caller's choice.
+    /// Returns the flags for this Ceph manager, with this password.
     pub fn ceph_flags(&self, test: &str, password: &str) -> Vec<String> {
         let user = self.ceph.file(&format!("{test}-user"), super::ceph::USER);
         let password = self.ceph.file(&format!("{test}-password"), password);
@@ -142,23 +142,23 @@ fn machines() -> Vec<Machine> {
             }],
             ..running("three")
         },
-        // Nobody knows it: a raw device, no agent that answers, an image without fast-diff.
+        // No source knows it: a raw device, no agent that answers, an image without fast-diff.
         Machine {
             disks: vec![Disk { backend: Backend::Rbd("slow"), ..Disk::block("nobody-root", 10 * GI) }],
             ..running("nobody")
         },
-        // Windows: volumes beside its own are mounted nowhere.
+        // Windows: other volumes than its own are not mounted.
         Machine {
             node: "node-b",
             disks: vec![Disk { serial: "WIN-ROOT", bus: "sata", ..Disk::block("windows-root", 80 * GI) }],
             ..running("windows")
         },
-        // A disk that was plugged in while it ran.
+        // A disk that was hot-plugged.
         Machine {
             disks: vec![Disk { serial: "data-1", bus: "scsi", ..Disk::block("plugged-data", 10 * GI) }],
             ..running("plugged")
         },
-        // An image that a person made, and a PersistentVolume for it.
+        // A static image, and a PersistentVolume for it.
         Machine {
             agent: false,
             disks: vec![Disk {
@@ -173,7 +173,7 @@ fn machines() -> Vec<Machine> {
             disks: vec![Disk::in_pool("pool-root", 4 * GI, 30 * GI, 39 * GI)],
             ..running("pool")
         },
-        // No agent: nobody asks it.
+        // No agent, so that it is not asked.
         Machine {
             agent: false,
             node: "node-b",
@@ -183,7 +183,7 @@ fn machines() -> Vec<Machine> {
     ]
 }
 
-/// What the guests say; `nobody`'s agent does not answer although the instance says that it is connected.
+/// Sets the answers of the guests. The agent of `nobody` does not answer, although the instance says that it is connected.
 fn tell(agents: &Agents) {
     let filesystem = |serial, used, total| GuestFilesystem { mount_point: "/", used, total, serial };
     agents.set("prod", "four", vec![filesystem("FOURGUEST", 3 * GI + 777, 9 * GI)]);

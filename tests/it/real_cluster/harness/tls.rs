@@ -1,4 +1,4 @@
-//! An HTTPS server in the test's own process: a kubelet, or an aggregated API.
+//! An HTTPS server in the process of the tests: a kubelet, or an aggregated API.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -25,11 +25,11 @@ use super::pki::Pair;
 /// Who is at the other end of a connection; each request carries it.
 #[derive(Clone, Copy)]
 pub struct Peer {
-    /// It showed a certificate of the authority that the server was given.
+    /// Whether the client showed a certificate of the server's client CA.
     pub certified: bool,
 }
 
-/// Serves until it is dropped; then every connection is cut.
+/// A server that runs until it is dropped; then every connection ends.
 pub struct Server {
     task: JoinHandle<()>,
 }

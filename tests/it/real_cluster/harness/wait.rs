@@ -1,11 +1,11 @@
-//! Waiting for what the cluster does in its own time.
+//! Waits for changes of the cluster, with a time limit.
 
 use std::time::{Duration, Instant};
 
-/// How often something that is waited for is looked at.
+/// Time between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The first value that `look` gives within `limit`, or the last reason why it gave none.
+/// Returns the first value that `look` gives within `limit`, or its last error.
 pub async fn within<T>(
     limit: Duration,
     mut look: impl AsyncFnMut() -> Result<T, String>,
@@ -20,7 +20,7 @@ pub async fn within<T>(
     }
 }
 
-/// Fails unless `holds`: for the `look` of [`within`].
+/// Returns an error unless `holds`, for the `look` of [`within`].
 pub fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }

@@ -1,14 +1,10 @@
-//! What clients of the event stream can take, and what cutting their views costs others.
+//! How many views, bytes and clients the event stream has room for.
 
 use super::*;
-use crate::server::http::{
-    peer::Peer,
-    tests::fixture::{Gate, server_of},
-};
-use model::Millis;
+use crate::server::http::peer::Peer;
 
 #[tokio::test]
-async fn head_is_answered_like_get_and_takes_nothing() {
+async fn head_gets_the_headers_of_get_and_takes_no_place() {
     let http = HttpConfig { max_event_clients: 1, ..HttpConfig::default() };
     let server = Server::with(three(), http);
     for url in ["/api/events", "/at/h1/en/api/events", "/api/events?format=postcard&vm=shop/a"] {
@@ -29,28 +25,28 @@ async fn head_is_answered_like_get_and_takes_nothing() {
     assert_eq!(server.send(Method::HEAD, "/api/events?page=0", &[]).await.status, 400);
 }
 
-/// As `Client::open` does, from this address.
-async fn open_from(server: &Server, url: &str, peer: [u8; 4]) -> Response {
+/// Opens a stream as `Client::open` does, from this address.
+pub async fn open_from(server: &Server, url: &str, peer: [u8; 4]) -> Response {
     let mut request = Request::get(url).body(Body::empty()).unwrap();
     request.extensions_mut().insert(Peer::new(peer.into()));
     server.router.clone().oneshot(request).await.unwrap()
 }
 
-fn view(n: usize) -> String {
+pub fn view(n: usize) -> String {
     format!("/api/events?q=view-{n}")
 }
 
-const HERE: [u8; 4] = [203, 0, 113, 5];
-const THERE: [u8; 4] = [203, 0, 113, 6];
+pub const HERE: [u8; 4] = [203, 0, 113, 5];
+pub const THERE: [u8; 4] = [203, 0, 113, 6];
 
-/// 64 clients may follow 16 views, and one peer makes 8 of these.
+/// Returns a server for 64 clients and 16 views, of which one peer may have 8.
 fn sixteen_views() -> Server {
     let http = HttpConfig { max_event_clients: 64, ..HttpConfig::default() };
     Server::with(three(), http)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_view_takes_the_place_of_the_one_that_was_left_first() {
+async fn a_new_view_replaces_the_view_that_was_unused_longest() {
     let server = sixteen_views();
     let mut followed = Client::open(&server, &view(0), &[]).await;
     let first = followed.event().await.id;
@@ -63,7 +59,7 @@ async fn a_new_view_takes_the_place_of_the_one_that_was_left_first() {
     assert_eq!(followed.event().await.kind, "change", "one that is followed goes on");
     drop(followed);
     tokio::time::advance(Duration::from_millis(1)).await;
-    // Of those that were left the last 15 are there, and the one that was followed is the last of all.
+    // The last 15 unused views are kept, and the one that was followed was left last.
     for n in 200..215 {
         drop(Client::open(&server, &view(n), &[]).await);
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -73,7 +69,7 @@ async fn a_new_view_takes_the_place_of_the_one_that_was_left_first() {
 }
 
 #[tokio::test]
-async fn views_that_are_all_followed_are_as_many_as_there_may_be() {
+async fn followed_views_are_limited() {
     let server = sixteen_views();
     let mut clients = Vec::new();
     for n in 0..16 {
@@ -89,7 +85,7 @@ async fn views_that_are_all_followed_are_as_many_as_there_may_be() {
 }
 
 #[tokio::test]
-async fn one_peer_fills_half_of_the_views_and_drives_nobody_s_out() {
+async fn one_peer_gets_half_of_the_views_and_displaces_no_other_peer() {
     let server = sixteen_views();
     let theirs = open_from(&server, &view(0), THERE).await;
     drop(open_from(&server, &view(1), THERE).await);
@@ -108,7 +104,7 @@ async fn one_peer_fills_half_of_the_views_and_drives_nobody_s_out() {
     assert_eq!(theirs.status(), 200);
 }
 
-/// A VM whose page takes some 250 kB, as those of many disks and mounts do.
+/// Returns a VM whose page takes about 250 kB, like a VM with many disks and mounts.
 fn large(name: &str, fill: &str) -> Vm {
     Vm { os_image: fill.repeat(200 << 10), ..vm("shop", name) }
 }
@@ -127,7 +123,7 @@ fn with_bytes(vms: Vec<Vm>, bytes: usize) -> Server {
 }
 
 #[tokio::test]
-async fn the_bytes_of_views_are_shared_by_peers_and_those_that_nobody_follows_make_room() {
+async fn peers_share_the_bytes_of_views_and_unused_views_make_room() {
     const POOL: usize = 4 << 20;
     let names = names_of(40);
     let server = with_bytes(names.iter().map(|name| large(name, "x")).collect(), POOL);
@@ -158,7 +154,7 @@ async fn the_bytes_of_views_are_shared_by_peers_and_those_that_nobody_follows_ma
 }
 
 #[tokio::test]
-async fn a_view_without_room_is_refused_like_one_too_many() {
+async fn a_view_without_room_is_refused_with_503() {
     let server = with_bytes(three(), 256 << 10);
     let mut followed = Vec::new();
     let refused = loop {
@@ -179,7 +175,7 @@ async fn a_view_without_room_is_refused_like_one_too_many() {
 }
 
 #[tokio::test]
-async fn views_that_grow_beyond_their_peer_s_share_end_the_newest_first_and_say_why() {
+async fn when_views_outgrow_the_share_of_their_peer_the_newest_end_first_with_a_problem() {
     const POOL: usize = 2 << 20;
     let names = names_of(12);
     let server = with_bytes(names.iter().map(|name| vm("shop", name)).collect(), POOL);
@@ -191,7 +187,7 @@ async fn views_that_grow_beyond_their_peer_s_share_end_the_newest_first_and_say_
         client.event().await;
         own.push(client);
     }
-    // What another follows too is not the first to go.
+    // A view that another peer follows too is not the first to end.
     let mut shared = Client::of(open_from(&server, &page("vm-9"), THERE).await).await;
     shared.event().await;
     server.publish(2, names.iter().map(|name| large(name, "y")).collect());
@@ -214,7 +210,7 @@ async fn views_that_grow_beyond_their_peer_s_share_end_the_newest_first_and_say_
     assert!(server.app.events.bytes() <= POOL, "{}", server.app.events.bytes());
 }
 
-/// A thousand clients of one view are one view.
+/// A thousand clients of one view count as one view.
 #[tokio::test]
 async fn many_clients_of_one_view_take_its_bytes_once() {
     let server = with_bytes(three(), 256 << 10);
@@ -230,7 +226,7 @@ async fn many_clients_of_one_view_take_its_bytes_once() {
 }
 
 #[tokio::test]
-async fn a_view_without_room_for_its_events_is_followed_all_the_same() {
+async fn a_view_without_room_for_its_events_can_still_be_followed() {
     let room_for_the_view = 320 << 10;
     let server = with_bytes(vec![large("a", "x")], room_for_the_view);
     let mut one = Client::open(&server, &page("a"), &[]).await;
@@ -245,120 +241,8 @@ async fn a_view_without_room_for_its_events_is_followed_all_the_same() {
     }
 }
 
-/// The clock is read once for each view that is cut.
-fn gated(clock: fn() -> Millis, pace: Pace) -> Server {
-    server_of(clock).at_pace(&HttpConfig::default(), pace)
-}
-
 #[tokio::test]
-async fn a_crowd_that_comes_at_once_has_its_view_cut_once_and_holds_nobody_up() {
-    static GATE: Gate = Gate::new();
-    let server = gated(|| GATE.pass(), Pace::default());
-    GATE.shut();
-    let begun = tokio::time::Instant::now();
-    let mut crowd = Vec::new();
-    for _ in 0..200 {
-        crowd.push(Client::open(&server, "/api/events", &[]).await);
-    }
-    let other = server.get("/healthz").await;
-    assert!(
-        begun.elapsed() < SOON && other.status == 200,
-        "nothing waits for the cut: {:?}",
-        begun.elapsed()
-    );
-    eventually("somebody cuts", async || GATE.passes() == 1).await;
-    assert_ne!(GATE.thread(), Some(std::thread::current().id()), "not on this thread");
-    GATE.open();
-    for client in &mut crowd {
-        assert_eq!(client.event().await.kind, "state");
-    }
-    assert_eq!(GATE.passes(), 1);
-}
-
-#[tokio::test]
-async fn who_comes_while_an_older_snapshot_is_cut_is_shown_the_newest() {
-    static GATE: Gate = Gate::new();
-    let server = gated(|| GATE.pass(), Pace { tick: Duration::from_secs(60), ..Pace::default() });
-    GATE.shut();
-    let mut first = Client::open(&server, "/api/events", &[]).await;
-    eventually("the first snapshot is cut", async || GATE.passes() == 1).await;
-    server.publish(2, vec![busy("a", 700)]);
-    let mut second = Client::open(&server, "/api/events", &[]).await;
-    GATE.open();
-    assert_eq!(names(&second.event().await.json()), ["a"]);
-    let state = first.event().await;
-    if names(&state.json()).len() == 3 {
-        assert_eq!(first.event().await.kind, "change");
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_while_its_view_is_cut_leaves_nothing() {
-    static GATE: Gate = Gate::new();
-    let server = gated(|| GATE.pass(), impatient());
-    GATE.shut();
-    let client = Client::open(&server, "/api/events", &[]).await;
-    eventually("the view is cut", async || GATE.passes() == 1).await;
-    drop(client);
-    assert_eq!(server.app.events.clients(), 0, "its place is free at once");
-    GATE.open();
-    eventually("the channel is forgotten", async || server.app.events.views() == 0).await;
-}
-
-#[tokio::test]
-async fn views_whose_clients_have_left_are_not_cut_at_all() {
-    static GATE: Gate = Gate::new();
-    let server = gated(|| GATE.pass(), Pace::default());
-    GATE.shut();
-    let turns = std::thread::available_parallelism().unwrap().get().div_ceil(2);
-    let mut first = Vec::new();
-    for n in 0..turns {
-        first.push(Client::open(&server, &view(n), &[]).await);
-    }
-    eventually("every turn is taken", async || GATE.passes() == turns).await;
-    for n in turns..turns + 50 {
-        drop(Client::open(&server, &view(n), &[]).await);
-    }
-    GATE.open();
-    for client in &mut first {
-        client.event().await;
-    }
-    Client::open(&server, "/api/events?only=sources", &[]).await.event().await;
-    assert!(GATE.passes() <= turns + 1, "{} cuts", GATE.passes());
-}
-
-/// 5 ms a view: a clock is read once for each that is cut.
-#[tokio::test]
-async fn one_peer_s_many_views_delay_another_s_view_by_one_of_them() {
-    static GATE: Gate = Gate::new();
-    let slowly = || {
-        std::thread::sleep(Duration::from_millis(5));
-        GATE.pass()
-    };
-    let server = gated(slowly, Pace::default());
-    GATE.open();
-    let mut theirs = Vec::new();
-    for n in 0..80 {
-        theirs.push(open_from(&server, &view(n), THERE).await);
-    }
-    let mut own = Client::of(open_from(&server, "/api/events?sort=cpu", HERE).await).await;
-    own.event().await;
-    eventually("every view is cut", async || server.app.events.uncut() == 0).await;
-    for seq in 2..=6 {
-        // Snapshots come no faster; the other's views take longer.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let before = GATE.passes();
-        server.publish(seq, vec![busy("a", seq)]);
-        own.event().await;
-        let cut = GATE.passes() - before;
-        assert!(cut <= 6, "{cut} views were cut before it for snapshot {seq}");
-    }
-    eventually("every view comes to the newest snapshot", async || server.app.events.uncut() == 0).await;
-    drop(theirs);
-}
-
-#[tokio::test]
-async fn changes_that_are_kept_for_those_who_come_back_are_no_more_than_a_view() {
+async fn kept_changes_take_no_more_than_a_whole_view() {
     let server = server(Pace::default());
     let large = |seq: u64| (0..50).map(|n| busy(&format!("vm-{n:02}"), seq)).collect::<Vec<_>>();
     server.publish(2, large(2));
@@ -374,9 +258,9 @@ async fn changes_that_are_kept_for_those_who_come_back_are_no_more_than_a_view()
     assert_eq!(back.event().await.kind, "state");
 }
 
-/// Each is in the middle of an event of its own: as many as there may be clients, the program would hold as many views.
+/// Each client is in the middle of a different event. Without the limit, the program would hold one view for each client.
 #[tokio::test]
-async fn clients_that_take_their_event_at_a_crawl_hold_no_more_than_the_buffer() {
+async fn slow_clients_hold_no_more_than_the_event_buffer() {
     const CLIENTS: u64 = 600;
     let server = server(Pace::default());
     let mut crawling = Vec::new();
@@ -391,7 +275,7 @@ async fn clients_that_take_their_event_at_a_crawl_hold_no_more_than_the_buffer()
     assert!(bytes <= CLIENTS as usize * (16 << 10), "{bytes} bytes are at once with the clients");
     let mut whole = 0;
     for client in &mut crawling {
-        // An error is the end of one that was disconnected.
+        // An error means that the client was disconnected.
         while let Some(Ok(piece)) = timeout(SOON, client.body.next()).await.unwrap() {
             client.rest.push_str(std::str::from_utf8(&piece).unwrap());
             if client.rest.ends_with("\n\n") {
@@ -404,9 +288,9 @@ async fn clients_that_take_their_event_at_a_crawl_hold_no_more_than_the_buffer()
     assert!(whole <= 32 << 20, "{whole} bytes were held for clients that crawl");
 }
 
-/// A client can find out which views are followed, and join them.
+/// A client can guess which views others follow, and join them.
 #[tokio::test]
-async fn who_joins_the_views_of_others_keeps_none_of_their_places() {
+async fn joining_the_views_of_others_does_not_block_their_places() {
     const ELSEWHERE: [u8; 4] = [203, 0, 113, 7];
     let server = sixteen_views();
     let mut held = Vec::new();

@@ -1,4 +1,4 @@
-//! Hostile text in what a request brings along: path, parameters, headers.
+//! Hostile text in the path, the parameters and the headers of a request.
 
 use axum::http::StatusCode;
 
@@ -13,7 +13,7 @@ use crate::server::http::{
 use i18n::Lang;
 use model::query::encode;
 
-/// Everything that a form or a link of ours sends, and one that is nobody's.
+/// All parameters that forms and links send, and an unknown one.
 const PARAMETERS: [&str; 23] = [
     "q",
     "namespace",
@@ -59,7 +59,7 @@ const PATHS: [&str; 16] = [
     "/at/h1/en/fn/home",
 ];
 
-/// Every header that is read, and some that others read.
+/// All headers that the program reads, and some that other programs read.
 const HEADERS: [&str; 14] = [
     "accept",
     "accept-encoding",
@@ -83,7 +83,7 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// Breaks out, and addresses that would run, or lead away, where they are followed.
+/// Texts that break out of their place, and addresses that run code or lead to another site if they are followed.
 fn texts(name: &str) -> [String; 3] {
     [mark(name), format!("javascript:alert(1)//{}", mark(name)), format!("//evil.example/{}", mark(name))]
 }

@@ -1,5 +1,5 @@
-//! Hostile texts in the objects of a cluster, through what reads, joins and shows them: the simulated cluster puts a mark
-//! behind every text of its answers, and the pages are read.
+//! Hostile texts in the objects of a cluster, through the whole pipeline: the simulated cluster appends a mark to every text
+//! of its answers, and the tests read the pages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,9 +26,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_secs(60);
 
-/// `html::mark`, with the path of the field as its name.
+/// Returns `html::mark` with the path of the field as its name.
 const VALUES: &str = "~%~'\"></title></script></style></textarea>--><x-evil x-evil=1>";
-/// The same for all: objects know each other by names.
+/// All objects get the same mark, since they refer to each other by name.
 const NAMES: &str = "~name~'\"></title></script></style></textarea>--><x-evil x-evil=1>";
 
 struct Cluster {
@@ -99,7 +99,7 @@ impl Cluster {
         Self { router: router(app), snapshots, shutdown, _sim: sim, _folder: folder }
     }
 
-    /// The first snapshot of which this holds.
+    /// Waits for the first snapshot for which this holds.
     async fn wait(&mut self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         let wanted = timeout(SOON, self.snapshots.wait_for(|snapshot| snapshot.ready && holds(snapshot)));
         let Ok(Ok(snapshot)) = wanted.await else {

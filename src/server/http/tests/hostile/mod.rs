@@ -1,4 +1,4 @@
-//! Text out of addresses, headers, objects and guests stays text: whole pages are read as a browser reads them.
+//! Text from addresses, headers, objects and guests stays text. The tests parse whole pages as a browser does.
 
 mod address;
 mod cluster;
@@ -17,10 +17,10 @@ use super::{
     html::Page,
 };
 
-/// Header and value that ask for a page in each language.
+/// The header and its values that request a page in each language.
 const LANGUAGES: [(&str, &str); 2] = [("accept-language", "en"), ("accept-language", "zh-CN")];
 
-/// The pages that need no VM of their own.
+/// The pages that show no single VM.
 const PAGES: [&str; 9] = [
     "/",
     "/?view=table",
@@ -41,8 +41,7 @@ async fn ask(router: &Router, url: &str, headers: &[(&str, &str)]) -> Answer {
     fixture::answer(router.clone(), request.body(Body::empty()).unwrap()).await
 }
 
-/// What a browser makes of an answer. Only pages are markup to it: anything else must say what it is, and that this is
-/// not to be guessed.
+/// Parses an answer as a browser does. Only pages are markup: any other answer must name its type and forbid guessing.
 fn read(url: &str, answer: &Answer) -> Page {
     let kind = answer.header("content-type");
     if !kind.starts_with("text/html") {
@@ -55,8 +54,8 @@ fn read(url: &str, answer: &Answer) -> Page {
     page
 }
 
-/// The page in both languages, without a leak in either; what both show. The cluster may change between the two: pages
-/// that differ are read again.
+/// Reads the page in both languages, checks both for leaks, and returns what both show. The cluster may change between
+/// the two: pages that differ are read again.
 async fn page(router: &Router, url: &str, status: StatusCode) -> Page {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -80,7 +79,7 @@ async fn page(router: &Router, url: &str, status: StatusCode) -> Page {
     }
 }
 
-/// Of `wanted` what the page does not show.
+/// Returns the marks of `wanted` that the page does not show.
 fn absent<'a>(page: &Page, wanted: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let shown = page.marks();
     wanted.into_iter().filter(|mark| !shown.contains(*mark)).collect()

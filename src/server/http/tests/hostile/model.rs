@@ -1,4 +1,4 @@
-//! Every text that the model has, through every page: the types are walked, so that a field that is added is tried too.
+//! Every text of the model, through every page. The tests walk the types, so that they try new fields too.
 
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ use wukong_core::{
     insight::{Findings, Running},
 };
 
-/// Each text of `value` but those in `kept` becomes a mark that names its place. What no longer reads as a `T` then was
-/// a code, and stays.
+/// Replaces each text of `value`, except those in `kept`, by a mark that names its place. A text without which `T` cannot
+/// be read is a code, and stays.
 fn hostile<T: Serialize + DeserializeOwned>(value: &T, prefix: &str, kept: &[&str]) -> (T, Vec<String>) {
     let mut json = serde_json::to_value(value).unwrap();
     let mut marks = Vec::new();
@@ -67,7 +67,7 @@ fn texts(value: &Value, pointer: &str) -> Vec<String> {
     }
 }
 
-/// A VM that has all that a page can say of one.
+/// Returns a VM with everything that a page can show.
 fn whole(status: Status) -> Vm {
     let mut vm = fixture::vm("shop", "web");
     let missing = |reason| {
@@ -124,7 +124,7 @@ fn source(id: SourceId, state: SourceState) -> SourceHealth {
 
 struct Cluster {
     router: Router,
-    /// What each part of the model has become.
+    /// The parts of the model with marks in place of their texts.
     vm: Vec<String>,
     source: Vec<String>,
     node: Vec<String>,
@@ -132,7 +132,7 @@ struct Cluster {
     _findings: watch::Sender<Arc<Findings>>,
 }
 
-/// The names of its VM stay where `kept` says so: a page has an address that leads to it.
+/// Keeps the VM's names if `kept` says so, since its page is found by them.
 fn cluster(status: Status, kept: &[&str]) -> Cluster {
     let (vm, vm_marks) = hostile(&whole(status), "vm", kept);
     let (source, source_marks) = hostile(&source(SourceId::Nodes, SourceState::Degraded), "source", &[]);
@@ -179,13 +179,13 @@ const NAMES: [&str; 2] = ["/summary/namespace", "/summary/name"];
 
 #[tokio::test]
 async fn every_text_of_a_vm_is_text_on_its_page() {
-    // The page shows neither the uid nor, of one that runs, why it does not.
+    // The page does not show the uid; for a running VM, it does not show why a VM does not run.
     for (status, elsewhere) in [(Status::Running, &["vm.uid"][..]), (Status::Error, &["vm.uid"])] {
         let cluster = cluster(status, &NAMES);
         for span in ["", "?span=24h", "?span=7d"] {
             let page = page(&cluster.router, &["/vms/shop/web", span].concat(), StatusCode::OK).await;
             let wanted = cluster.vm.iter().map(String::as_str).filter(|mark| !elsewhere.contains(mark));
-            // Of one that does not run no figure is looked for.
+            // A VM that does not run has no figures.
             let wanted = wanted.filter(|mark| status == Status::Running || !mark.contains(".usage."));
             let wanted = wanted.filter(|mark| status == Status::Running || !mark.contains(".figure."));
             assert_eq!(absent(&page, wanted.chain(["cluster"])), Vec::<&str>::new(), "{status:?} {span}");
@@ -235,7 +235,7 @@ async fn every_name_is_text_on_every_page() {
     }
     let title = page(&cluster.router, "/", StatusCode::OK).await.title().to_owned();
     assert!(title.contains(&mark("cluster")), "{title}");
-    // What a table has forgotten is still looked at.
+    // Marks that the table does not list are checked too.
     for url in PAGES {
         let status = if url == "/nope" { StatusCode::NOT_FOUND } else { StatusCode::OK };
         page(&cluster.router, url, status).await;

@@ -1,0 +1,139 @@
+//! Makes the program's configuration of parsed flags. Called by `validate`.
+
+use super::{
+    Config, HttpConfig, Listen, SimConfig, SimSize,
+    flags::{
+        CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, ServeFlags, SimFlags, SizeFlags,
+        SourceFlags,
+    },
+};
+use collector::config::{
+    CephConfig, CollectConfig, KubeletConfig, KubernetesConfig, PrometheusConfig, ProxyRules,
+};
+
+impl From<ServeFlags> for Config {
+    fn from(flags: ServeFlags) -> Self {
+        Self {
+            listen: flags.http.listen,
+            kubernetes: flags.cluster.into(),
+            collect: flags.collect.into(),
+            http: flags.http.into(),
+        }
+    }
+}
+
+impl From<DemoFlags> for Config {
+    fn from(flags: DemoFlags) -> Self {
+        Self {
+            listen: flags.http.listen,
+            kubernetes: KubernetesConfig::default(),
+            collect: flags.collect.into(),
+            http: flags.http.into(),
+        }
+    }
+}
+
+/// `check` serves nothing.
+impl From<CheckFlags> for Config {
+    fn from(flags: CheckFlags) -> Self {
+        Self {
+            listen: Listen::Address(([127, 0, 0, 1], 0).into()),
+            kubernetes: flags.cluster.into(),
+            collect: flags.collect.into(),
+            http: HttpConfig::default(),
+        }
+    }
+}
+
+impl From<SimFlags> for SimConfig {
+    fn from(flags: SimFlags) -> Self {
+        Self {
+            size: (&flags.size).into(),
+            listen: flags.listen,
+            tls: flags.tls,
+            kubeconfig_out: flags.kubeconfig_out,
+        }
+    }
+}
+
+impl From<&SizeFlags> for SimSize {
+    fn from(flags: &SizeFlags) -> Self {
+        Self { vms: flags.vms, nodes: flags.nodes, seed: flags.seed }
+    }
+}
+
+impl From<ClusterFlags> for KubernetesConfig {
+    fn from(flags: ClusterFlags) -> Self {
+        Self { kubeconfig: flags.kubeconfig, context: flags.context, embedded: None }
+    }
+}
+
+impl From<HttpFlags> for HttpConfig {
+    fn from(flags: HttpFlags) -> Self {
+        Self {
+            allowed_hosts: flags.allowed_hosts.unwrap_or_default(),
+            trusted_proxies: flags.trusted_proxies.unwrap_or_default(),
+            max_event_clients: flags.max_event_clients,
+        }
+    }
+}
+
+impl From<CollectFlags> for CollectConfig {
+    fn from(flags: CollectFlags) -> Self {
+        let sources = flags.sources;
+        Self {
+            namespaces: flags.namespace.filter(|namespaces| !namespaces.is_empty()),
+            metrics_interval: flags.metrics_interval,
+            disk_interval: flags.disk_interval,
+            metrics_deadline: flags.metrics_deadline,
+            kubelet_deadline: flags.kubelet_deadline,
+            kubelet_concurrency: flags.kubelet_concurrency,
+            watch_idle: flags.watch_idle,
+            collection_limit: flags.collection_limit,
+            answer_limit: Self::default().answer_limit,
+            proxies: ProxyRules::from_env(),
+            guest_concurrency: sources.guest_agent_concurrency,
+            guest_deadline: sources.guest_agent_deadline,
+            kubelet: kubelet(&sources),
+            prometheus: prometheus(&sources),
+            ceph: ceph(&sources),
+            disk_sources: sources.disk_sources,
+        }
+    }
+}
+
+fn kubelet(flags: &SourceFlags) -> KubeletConfig {
+    KubeletConfig {
+        access: flags.kubelet_access,
+        port: flags.kubelet_port,
+        ca: flags.kubelet_ca.clone(),
+        insecure_tls: flags.kubelet_insecure_tls,
+    }
+}
+
+/// `None` without a URL: Prometheus is not asked.
+fn prometheus(flags: &SourceFlags) -> Option<PrometheusConfig> {
+    Some(PrometheusConfig {
+        url: flags.prometheus_url.clone()?,
+        bearer_token_file: flags.prometheus_bearer_token_file.clone(),
+        basic_auth_file: flags.prometheus_basic_auth_file.clone(),
+        ca: flags.prometheus_ca.clone(),
+        matchers: flags.prometheus_matchers.clone().unwrap_or_default(),
+        trusted_namespaces: flags.prometheus_trusted_namespaces.clone(),
+        tenant: flags.prometheus_tenant.clone(),
+        deadline: flags.prometheus_deadline,
+    })
+}
+
+/// `None` without a URL: Ceph is not asked.
+fn ceph(flags: &SourceFlags) -> Option<CephConfig> {
+    Some(CephConfig {
+        url: flags.ceph_url.clone()?,
+        user_file: flags.ceph_user_file.clone()?,
+        password_file: flags.ceph_password_file.clone()?,
+        ca: flags.ceph_ca.clone(),
+        interval: flags.ceph_interval,
+        budget: flags.ceph_budget,
+        deadline: flags.ceph_deadline,
+    })
+}
