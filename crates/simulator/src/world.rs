@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, RwLock},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -17,11 +18,9 @@ use super::{
     load::VolumeFigures,
     node::{Kubelet, Node, PlainPod},
     objects::{self, Body, Part, Sampled, Tenant},
-    reading,
     resource::Resource,
     scenario::Scenario,
     store::{Entry, Event, Expired, Store},
-    writing,
 };
 
 /// The cluster's state behind a lock. Every change is signalled to watches.
@@ -103,19 +102,19 @@ impl World {
     }
 
     pub fn guest(&self, namespace: &str, name: &str) -> Option<Arc<Guest>> {
-        reading(&self.state).guests.get(&key(namespace, name)).cloned()
+        self.state.read().guests.get(&key(namespace, name)).cloned()
     }
 
     pub fn guests(&self) -> Vec<Arc<Guest>> {
-        reading(&self.state).guests.values().cloned().collect()
+        self.state.read().guests.values().cloned().collect()
     }
 
     pub fn nodes(&self) -> Vec<Arc<Node>> {
-        reading(&self.state).nodes.values().cloned().collect()
+        self.state.read().nodes.values().cloned().collect()
     }
 
     pub fn node(&self, name: &str) -> Option<Arc<Node>> {
-        reading(&self.state).nodes.get(name).cloned()
+        self.state.read().nodes.get(name).cloned()
     }
 
     pub fn put_node(&self, node: Node) {
@@ -198,12 +197,12 @@ impl World {
 
     /// The newest revision of the store.
     pub fn revision(&self) -> u64 {
-        reading(&self.state).store.revision()
+        self.state.read().store.revision()
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (done, revision) = {
-            let mut state = writing(&self.state);
+            let mut state = self.state.write();
             (change(&mut state), state.store.revision())
         };
         self.changed.send_replace(revision);
@@ -214,7 +213,7 @@ impl World {
 /// What the HTTP APIs read.
 impl World {
     pub(super) fn is_installed(&self, group: &str) -> bool {
-        !reading(&self.state).absent.contains(group)
+        !self.state.read().absent.contains(group)
     }
 
     /// Subscribes to changes, as watches do.
@@ -223,7 +222,7 @@ impl World {
     }
 
     pub(super) fn get(&self, resource: Resource, key: &str) -> Option<Object> {
-        reading(&self.state).store.get(resource, key)
+        self.state.read().store.get(resource, key)
     }
 
     /// Returns the objects at `revision`, or the current ones, and their revision. Fails if it has left the
@@ -235,21 +234,21 @@ impl World {
         after: &str,
         revision: Option<u64>,
     ) -> Result<(Vec<Object>, u64), Expired> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         let revision = revision.unwrap_or(state.store.revision());
         Ok((state.store.list(resource, prefix, after, revision)?, revision))
     }
 
     /// Returns the changes after `revision`, and the newest revision.
     pub(super) fn since(&self, resource: Resource, revision: u64) -> Result<(Vec<Change>, u64), Expired> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         Ok((state.store.since(resource, revision)?, state.store.revision()))
     }
 
     /// Returns what metrics-server has of the pods in `namespace`, or in all: the pods of nodes whose kubelet
     /// answers.
     pub(super) fn pod_metrics(&self, namespace: Option<&str>) -> Vec<Sampled> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         let wanted = |found: &str| namespace.is_none_or(|namespace| namespace == found);
         let scrape = |node: &str| {
             let answers = state.nodes.get(node).is_some_and(|node| node.kubelet == Kubelet::Answers);
@@ -303,7 +302,7 @@ impl World {
     }
 
     fn tenants(&self, node: &str, at: Millis, volumes_at: Millis) -> Vec<Tenant> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         let here = |guest: &Arc<Guest>| guest.launchers.iter().any(|pod| pod.node == node);
         let guests: Vec<_> = state.guests.values().filter(|guest| here(guest)).cloned().collect();
         let plain: Vec<_> = state.plain.values().filter(|pod| pod.node == node).cloned().collect();
