@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use kube::client::Body;
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tower::{BoxError, Layer, Service};
@@ -87,7 +88,7 @@ impl LastActivity {
 
     /// The earliest time at which the watch may be opened (again). It is recorded as the time of opening.
     fn open(&self) -> Instant {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.lock();
         let at = opened.map_or_else(Instant::now, |last| Instant::now().max(last + REOPEN));
         *opened = Some(at);
         at
@@ -101,7 +102,7 @@ pub struct Pulses(Arc<Mutex<HashMap<String, Arc<LastActivity>>>>);
 impl Pulses {
     /// The last activity of the watch of this path.
     pub fn of(&self, path: &str) -> Arc<LastActivity> {
-        let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pulses = self.0.lock();
         pulses.entry(path.to_owned()).or_default().clone()
     }
 }
