@@ -7,10 +7,11 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -142,12 +143,12 @@ impl LongTerm {
     }
 
     fn find(&self, key: &(String, Span), requester: Requester) -> Option<Held> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock();
         held.get(key).filter(|held| held.stands() && held.is_for(requester)).cloned()
     }
 
     fn keep(&self, key: (String, Span), answer: Held) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         if held.len() >= HELD && !held.contains_key(&key) {
             held.retain(|_, held| held.stands());
         }
