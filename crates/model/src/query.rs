@@ -5,6 +5,7 @@
 use core::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray, VariantNames};
 
 use super::{
     bad_param::{BadParam, Expected},
@@ -17,7 +18,21 @@ use super::{
 pub const PAGE_SIZE: u32 = 50;
 
 /// What the list is sorted by. Figures sort by percent of the allocation, `…Used` by the amount itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    VariantArray,
+    VariantNames,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Sort {
     #[default]
     Name,
@@ -36,32 +51,8 @@ pub enum Sort {
 }
 
 impl Sort {
-    pub const ALL: [Self; 11] = [
-        Self::Name,
-        Self::Namespace,
-        Self::Node,
-        Self::Status,
-        Self::Cpu,
-        Self::Memory,
-        Self::Disk,
-        Self::CpuUsed,
-        Self::MemoryUsed,
-        Self::DiskUsed,
-        Self::Age,
-    ];
-    const CODES: [&str; 11] = [
-        "name",
-        "namespace",
-        "node",
-        "status",
-        "cpu",
-        "memory",
-        "disk",
-        "cpu-used",
-        "memory-used",
-        "disk-used",
-        "age",
-    ];
+    pub const ALL: [Self; Self::COUNT] = *<Self as VariantArray>::VARIANTS.first_chunk().unwrap();
+    const CODES: &[&str] = <Self as VariantNames>::VARIANTS;
 
     pub fn code(self) -> &'static str {
         Self::CODES[self as usize]
@@ -311,7 +302,7 @@ impl Query {
             None => Ok(None),
             Some(v) => index(codes, &v).map(Some).ok_or_else(|| BadParam::new(field, expected)),
         };
-        let sort = Sort::ALL[one_of("sort", &Sort::CODES, SORTS)?.unwrap_or_default()];
+        let sort = Sort::ALL[one_of("sort", Sort::CODES, SORTS)?.unwrap_or_default()];
         let order = one_of("order", &Order::CODES, "asc or desc")?;
         let view = one_of("view", &ViewKind::CODES, "cards, table or map")?;
         let by = one_of("by", &GroupBy::CODES, "node or namespace")?;
