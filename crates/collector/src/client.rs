@@ -22,7 +22,7 @@ use super::{
     connect::{
         Authenticated, Connections, Credentials, OnRefusal, Place, Target, TlsError, find, of_kubeconfig,
     },
-    transport::{Pulses, WatchdogLayer},
+    transport::{WatchActivity, WatchdogLayer},
 };
 use crate::{
     config::{CollectConfig, KubeletAccess, KubeletConfig, KubernetesConfig},
@@ -40,7 +40,7 @@ pub struct Cluster {
     /// How the cluster is reached, and as which user.
     pub summary: Summary,
     credentials: Credentials,
-    pub(super) pulses: Pulses,
+    pub(super) watch_activity: WatchActivity,
     /// Limits what the answers of all peers may hold together.
     pub budgets: Budgets,
     /// A client with the same credentials for direct requests to kubelets; `None` if they are not asked
@@ -126,8 +126,9 @@ impl Cluster {
         if let Some(credential) = credentials.obtain_cheap().await? {
             connections.with_identity(&credential.identity).map_err(|_| CredentialError::Certificate)?;
         }
-        let pulses = Pulses::default();
-        let watchdog = WatchdogLayer { pulses: pulses.clone(), watch_idle: collect.watch_idle };
+        let watch_activity = WatchActivity::default();
+        let watchdog =
+            WatchdogLayer { watch_activity: watch_activity.clone(), watch_idle: collect.watch_idle };
         let service = Authenticated {
             credentials: credentials.clone(),
             connections: Arc::new(connections),
@@ -138,7 +139,7 @@ impl Cluster {
         });
         let service = config.base_uri_layer().layer(config.extra_headers_layer()?.layer(service));
         let client = ClientBuilder::new(service, config.default_namespace).with_layer(&watchdog).build();
-        Ok(Self { client, summary, credentials, pulses, budgets: Budgets::default(), kubelets })
+        Ok(Self { client, summary, credentials, watch_activity, budgets: Budgets::default(), kubelets })
     }
 
     /// Waits until there are credentials, however long a plugin takes, or until obtaining them fails.

@@ -27,7 +27,7 @@ const SAMPLE: usize = size_of::<PodMetricsFacts>() + 64;
 
 /// The poll of the PodMetrics of one namespace, or of all.
 pub struct MetricsApi {
-    asker: BoundedClient,
+    client: BoundedClient,
     namespace: Option<String>,
     path: String,
     access: Access,
@@ -37,16 +37,16 @@ pub struct MetricsApi {
 }
 
 impl MetricsApi {
-    pub fn new(asker: BoundedClient, namespace: Option<String>, limit: usize) -> Self {
+    pub fn new(client: BoundedClient, namespace: Option<String>, limit: usize) -> Self {
         let path = path(namespace.as_deref());
         let access = Access { resource: "pods.metrics.k8s.io".into(), namespace: namespace.clone() };
-        Self { asker, namespace, path, access, limit, omissions: Omissions::default() }
+        Self { client, namespace, path, access, limit, omissions: Omissions::default() }
     }
 
     /// Requests the list. Each sample is decoded as it arrives: the list of 10,000 VMs takes 10 MB.
     async fn ask(&mut self) -> Result<Samples, Failure> {
         let mut samples = Samples::new(self.limit);
-        self.asker.ask_items(&self.path, |item| samples.take(item)).await?;
+        self.client.ask_items(&self.path, |item| samples.take(item)).await?;
         Ok(samples)
     }
 }
@@ -54,22 +54,22 @@ impl MetricsApi {
 impl Source for MetricsApi {
     const ID: SourceId = SourceId::PodMetrics;
 
-    async fn round(&mut self, outlet: &ObservationSender) -> Result<Option<Failure>, Closed> {
-        let asked = self.ask().await;
+    async fn round(&mut self, sender: &ObservationSender) -> Result<Option<Failure>, Closed> {
+        let samples = self.ask().await;
         let namespace = self.namespace.clone();
-        match asked {
+        match samples {
             Ok(samples) => {
                 self.omissions.replace(samples.omissions);
-                let largest = self.asker.budget.largest();
+                let largest = self.client.budget.largest();
                 let scope = (Self::ID, self.namespace.as_deref());
-                self.omissions.report(outlet, scope, largest, &samples.quota).await?;
+                self.omissions.report(sender, scope, largest, &samples.quota).await?;
                 let result = Ok(samples.facts);
-                outlet.send(Observation::PodMetrics { namespace, at: steady(), result }).await?;
+                sender.send(Observation::PodMetrics { namespace, at: steady(), result }).await?;
                 Ok(None)
             }
             Err(failure) => {
                 let result = Err(describe(&self.access, &failure));
-                outlet.send(Observation::PodMetrics { namespace, at: steady(), result }).await?;
+                sender.send(Observation::PodMetrics { namespace, at: steady(), result }).await?;
                 Ok(Some(failure))
             }
         }
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_list_is_refused() {
+    async fn an_answer_that_is_not_a_list_is_refused() {
         for json in ["", "{}", "[]", "null", r#"{"items": 3}"#, r#"{"items": [{"metadata":"#, "<html>"] {
             assert!(decode(json).await.is_none(), "{json}");
         }

@@ -99,7 +99,7 @@ impl Omissions {
     /// read.
     pub async fn report(
         &mut self,
-        outlet: &ObservationSender,
+        sender: &ObservationSender,
         (source, namespace): (SourceId, Option<&str>),
         largest: usize,
         quota: &Quota,
@@ -119,7 +119,7 @@ impl Omissions {
                 );
             }
         }
-        outlet.send(Observation::Omitted { source, namespace: namespace.map(str::to_owned), errors }).await
+        sender.send(Observation::Omitted { source, namespace: namespace.map(str::to_owned), errors }).await
     }
 
     fn errors(&self, largest: usize, quota: &Quota) -> Vec<SourceError> {
@@ -191,7 +191,7 @@ mod tests {
         Key::new("prod", name)
     }
 
-    fn said(omissions: &Omissions) -> Vec<String> {
+    fn reported(omissions: &Omissions) -> Vec<String> {
         let errors = omissions.errors(4096, &Quota::new(100));
         assert!(errors.iter().all(|error| error.reason == Reason::TooLarge && is_translated(error)));
         errors.iter().map(|error| error.detail.english()).collect()
@@ -200,32 +200,35 @@ mod tests {
     #[test]
     fn what_is_left_out_is_named_until_it_is_small_again() {
         let mut omissions = Omissions::default();
-        assert!(said(&omissions).is_empty());
+        assert!(reported(&omissions).is_empty());
         for name in ["a", "b", "c", "d"] {
             omissions.leave_out(Some(key(name)));
         }
         omissions.leave_out(None);
         assert!(std::mem::take(&mut omissions.changed));
-        let [words] = &said(&omissions)[..] else { panic!("{omissions:?}") };
+        let [words] = &reported(&omissions)[..] else { panic!("{omissions:?}") };
         assert!(words.contains("prod/a, prod/b, prod/c +2") && words.contains("4096"), "{words}");
         omissions.leave_out(Some(key("a")));
-        assert!(!omissions.changed, "that was said");
+        assert!(!omissions.changed, "that was reported");
         for name in ["a", "b", "c", "d"] {
             omissions.clear(&key(name));
         }
-        assert!(omissions.changed && said(&omissions)[0].contains("+1"), "the one without a name is left");
+        assert!(
+            omissions.changed && reported(&omissions)[0].contains("+1"),
+            "the one without a name is left"
+        );
     }
 
     #[test]
-    fn what_is_cut_and_what_has_no_room_is_said_apart() {
+    fn cut_objects_and_omitted_objects_are_reported_separately() {
         let mut omissions = Omissions::default();
         omissions.read(key("long"), true);
         (0..20_000).for_each(|n| omissions.crowd_out(key(&n.to_string())));
-        let words = said(&omissions);
+        let words = reported(&omissions);
         assert!(words[0].contains("prod/long"), "{words:?}");
         assert!(words[1].contains("≥ 10000"), "{words:?}");
         assert_eq!(omissions.crowded_out.len(), REMEMBERED);
         omissions.read(key("long"), false);
-        assert_eq!(said(&omissions).len(), 1);
+        assert_eq!(reported(&omissions).len(), 1);
     }
 }

@@ -1,23 +1,25 @@
 //! HTTP to peers outside the API server, such as Prometheus and Ceph. They have their own certificates and
 //! credentials; no redirect is followed, and every answer is bounded by a deadline and a size.
 
+mod session;
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use bytes::BytesMut;
-use http::{HeaderMap, StatusCode, Uri};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use http::{StatusCode, Uri};
+use reqwest::{Client, Url, redirect};
 use rustls::CertificateError;
-use tokio::time::{Instant, timeout};
 
+pub use self::session::{FetchOutcome, Reply, Session};
 use super::{
     addresses::without_addresses,
-    budget::{Budget, Lease},
+    budget::Budget,
     error::{Failure, late, peer_error, source_error, tls_error, useless},
     pinned,
-    poll::{AnswerBytes, append_bounded, decode_apart, retry_after},
 };
 use crate::{
     config::{Protocol, Proxy, ProxyRules},
@@ -32,8 +34,6 @@ use wukong_core::observation::SourceError;
 
 /// For the TCP and TLS handshakes together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that are read of an error. VictoriaMetrics repeats a query of up to 5 KiB twice in an error.
-const ERROR_BODY: usize = 16 << 10;
 /// The command that creates a certificate that can be verified.
 const NEW_CERTIFICATE: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=HOST -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:HOST -keyout key.pem -out certificate.pem";
 
@@ -48,27 +48,6 @@ pub struct Site {
     limits: SiteLimits,
     /// The client, and the content of the CA file that it was made with.
     client: Option<(Option<Vec<u8>>, Client)>,
-}
-
-/// A connection to a site for the length of one round.
-#[derive(Clone)]
-pub struct Session {
-    client: Client,
-    base: Url,
-    limits: SiteLimits,
-}
-
-/// A successful answer.
-pub struct Reply {
-    pub headers: HeaderMap,
-    answer: AnswerBytes,
-}
-
-/// The result of a request.
-pub enum FetchOutcome {
-    Whole(Reply),
-    /// The answer is larger than the limit: this is its start.
-    Start(AnswerBytes),
 }
 
 /// The limits for answers of a site.
@@ -223,119 +202,6 @@ fn describe_status(name: &str, credentials: Key, code: u16, says: &PeerError) ->
     source_error(reason, msg!(collect.about, peer = answers, words = words))
 }
 
-impl Session {
-    /// The URL of a path below the base URL. Each segment is escaped as a whole.
-    pub fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
-    }
-
-    /// Begins a GET request.
-    pub fn get(&self, url: Url) -> RequestBuilder {
-        self.client.get(url)
-    }
-
-    /// Begins a POST request.
-    pub fn post(&self, url: Url) -> RequestBuilder {
-        self.client.post(url)
-    }
-
-    /// Sends a request without retries. Fails if the answer is larger than the limit.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
-        match self.fetch(request, false).await? {
-            FetchOutcome::Whole(reply) => Ok(reply),
-            FetchOutcome::Start(_) => Err(Failure::TooLarge(self.limits.limit)),
-        }
-    }
-
-    /// Sends a request without retries. If `start` is set, an answer that is too large is a success with its
-    /// start.
-    pub async fn fetch(&self, request: RequestBuilder, start: bool) -> Result<FetchOutcome, Failure> {
-        let (started, deadline) = (Instant::now(), self.limits.deadline);
-        let fetched = timeout(deadline, self.receive(request, start)).await;
-        let fetched = fetched.unwrap_or(Err(Failure::Late(deadline)));
-        tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = fetched.is_ok(), "asked");
-        fetched
-    }
-
-    /// Bytes of the largest answer that is read.
-    pub fn limit(&self) -> usize {
-        self.limits.limit
-    }
-
-    async fn receive(&self, request: RequestBuilder, start: bool) -> Result<FetchOutcome, Failure> {
-        let mut response = request.send().await.map_err(transport)?;
-        let code = response.status();
-        if !code.is_success() {
-            let retry_after = retry_after(response.headers());
-            let says = PeerError::read(&read_start(response).await);
-            return Err(Failure::Refused { code, retry_after, says });
-        }
-        let headers = std::mem::take(response.headers_mut());
-        let limit = self.limits.limit;
-        if !start && response.content_length().is_some_and(|length| length > limit as u64) {
-            return Err(Failure::TooLarge(limit));
-        }
-        let (mut bytes, mut lease) = (BytesMut::new(), self.limits.budget.lease());
-        let read = read_bounded(response, &mut bytes, limit, &mut lease).await;
-        let answer = AnswerBytes { bytes: bytes.freeze(), lease };
-        match read {
-            Ok(()) => Ok(FetchOutcome::Whole(Reply { headers, answer })),
-            Err(Failure::TooLarge(_)) if start => Ok(FetchOutcome::Start(answer)),
-            Err(failure) => Err(failure),
-        }
-    }
-}
-
-/// Reads up to `limit` bytes. Fails if there is more; `bytes` then holds the start.
-async fn read_bounded(
-    mut response: Response,
-    bytes: &mut BytesMut,
-    limit: usize,
-    lease: &mut Lease,
-) -> Result<(), Failure> {
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if let Err(failure) = append_bounded(bytes, &chunk, limit, lease).await {
-            // The part that still fits belongs to the start.
-            let room = limit.saturating_sub(bytes.len()).min(chunk.len());
-            append_bounded(bytes, &chunk[..room], limit, lease).await?;
-            return Err(failure);
-        }
-    }
-    Ok(())
-}
-
-/// Reads the start of an error's body, as far as it arrives in time: the caller sets the deadline.
-async fn read_start(mut response: Response) -> Vec<u8> {
-    let mut start = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = ERROR_BODY - start.len();
-        start.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if start.len() == ERROR_BODY {
-            break;
-        }
-    }
-    start
-}
-
-/// Converts a transport error without its URL, which only the configuration should show.
-fn transport(error: reqwest::Error) -> Failure {
-    Failure::Transport(error.without_url().into())
-}
-
-impl Reply {
-    /// Decodes the answer. Fails with [`Failure::Undecodable`] if `decode` returns `None`.
-    pub async fn decode<T: Send + 'static>(
-        self,
-        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
-    ) -> Result<T, Failure> {
-        decode_apart(self.answer, decode).await.ok_or(Failure::Undecodable)
-    }
-}
-
 impl Failure {
     /// Whether this is an answer with this status code.
     pub fn is_status(&self, code: u16) -> bool {
@@ -360,105 +226,4 @@ async fn read(path: &Path, file: &Message) -> Result<Vec<u8>, Failure> {
         let detail = msg!(collect.unreadable, file = file.clone(), why = error.kind().to_string());
         Failure::Own(source_error(Reason::Forbidden, detail))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::is_translated;
-    use i18n::Render;
-    use i18n::key;
-
-    fn session(base: &str) -> Session {
-        let client = build(None, None).unwrap();
-        let limits = SiteLimits { deadline: CONNECT_TIMEOUT, limit: 1, budget: Budget::new(&[]) };
-        Session { client, base: base.parse().unwrap(), limits }
-    }
-
-    #[test]
-    fn a_path_is_put_behind_the_base_address() {
-        for (base, want) in [
-            ("http://p:9090", "http://p:9090/api/v1/query"),
-            ("http://p:9090/", "http://p:9090/api/v1/query"),
-            ("https://p/prefix", "https://p/prefix/api/v1/query"),
-            ("https://p/prefix/", "https://p/prefix/api/v1/query"),
-        ] {
-            assert_eq!(session(base).url(&["api", "v1", "query"]).as_str(), want);
-        }
-    }
-
-    #[test]
-    fn a_segment_stays_one() {
-        let url = session("http://c/").url(&["api", "block", "image", "pool/a b/../x?y#z%"]);
-        assert_eq!(url.as_str(), "http://c/api/block/image/pool%2Fa%20b%2F..%2Fx%3Fy%23z%25");
-    }
-
-    #[test]
-    fn every_status_is_told_in_words_that_name_the_site() {
-        for (code, reason) in [
-            (301, Reason::BadAnswer),
-            (400, Reason::BadAnswer),
-            (401, Reason::Forbidden),
-            (403, Reason::Forbidden),
-            (404, Reason::BadAnswer),
-            (422, Reason::BadAnswer),
-            (429, Reason::Unreachable),
-            (500, Reason::Unreachable),
-            (503, Reason::Unreachable),
-            (504, Reason::TimedOut),
-        ] {
-            let nothing = PeerError::default();
-            let error = describe_status("Prometheus", key!(collect.token_or_password), code, &nothing);
-            assert_eq!(error.reason, reason, "{code}");
-            let words = error.detail.english();
-            assert!(words.starts_with(&format!("Prometheus answers {code}: ")), "{words}");
-            assert!(is_translated(&error), "{error:?}");
-        }
-    }
-
-    #[test]
-    fn what_the_site_says_is_one_line_and_tells_no_credentials() {
-        for (code, kind, line, reason, want) in [
-            (
-                401,
-                "",
-                "bad token t",
-                Reason::Forbidden,
-                "Prometheus answers 401: check its token or password",
-            ),
-            (
-                422,
-                "execution",
-                "query processing would load too many samples into memory in query execution",
-                Reason::BadAnswer,
-                "Prometheus answers 422: it does not understand the request (it says: query processing would load too many samples into memory in query execution)",
-            ),
-            (
-                503,
-                "timeout",
-                "query timed out in expression evaluation",
-                Reason::TimedOut,
-                "Prometheus answers 503: it did not answer in time (it says: query timed out in expression evaluation)",
-            ),
-            (
-                503,
-                "unavailable",
-                "no store at 10.0.0.3:10901",
-                Reason::Unreachable,
-                "Prometheus answers 503: it has an internal error (it says: no store at …)",
-            ),
-        ] {
-            let says = PeerError { kind: kind.into(), line: line.into() };
-            let error = describe_status("Prometheus", key!(collect.token_or_password), code, &says);
-            assert_eq!((error.reason, error.detail.english().as_str()), (reason, want));
-        }
-    }
-
-    #[test]
-    fn what_is_no_authority_is_refused() {
-        assert!(build(None, None).is_some());
-        for ca in ["", "x", "-----BEGIN CERTIFICATE-----\nnope\n-----END CERTIFICATE-----\n"] {
-            assert!(build(Some(ca.as_bytes()), None).is_none(), "{ca}");
-        }
-    }
 }

@@ -36,14 +36,14 @@ pub async fn run(
     targets: published::Receiver<Targets>,
     shutdown: CancellationToken,
 ) {
-    let outlet = ObservationSender(observations);
+    let sender = ObservationSender(observations);
     for (source, detail) in risk::risks(&cluster, &config) {
         tracing::warn!(source = source.code(), "{}", detail.english());
-        if outlet.send(Observation::Risk { source, detail }).await.is_err() {
+        if sender.send(Observation::Risk { source, detail }).await.is_err() {
             return;
         }
     }
-    let mut sources = Sources { tasks: JoinSet::new(), cluster, config, outlet };
+    let mut sources = Sources { tasks: JoinSet::new(), cluster, config, sender };
     for namespace in sources.scopes() {
         sources.watch_all(&namespace);
         sources.poll_metrics(namespace);
@@ -64,7 +64,7 @@ struct Sources {
     tasks: JoinSet<Result<(), Closed>>,
     cluster: Cluster,
     config: CollectConfig,
-    outlet: ObservationSender,
+    sender: ObservationSender,
 }
 
 impl Sources {
@@ -95,34 +95,34 @@ impl Sources {
     /// `--namespace` does not narrow them: PersistentVolumes have no namespace, and Longhorn keeps its
     /// volumes in its own.
     fn watch_backends(&mut self) {
-        let asked = self.config.asked_disk_sources();
-        if asked.contains(&SourceId::Longhorn) {
+        let disk_sources = self.config.asked_disk_sources();
+        if disk_sources.contains(&SourceId::Longhorn) {
             self.watch::<kinds::LonghornVolumes>(&None);
         }
         // What a guest reports does not depend on the provisioner of its volumes.
-        if asked.iter().any(|id| *id != SourceId::GuestAgent) {
+        if disk_sources.iter().any(|id| *id != SourceId::GuestAgent) {
             self.watch::<kinds::PersistentVolumes>(&None);
         }
     }
 
     fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
-        let (cluster, outlet) = (self.cluster.clone(), self.outlet.clone());
-        self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.clone(), outlet));
+        let (cluster, sender) = (self.cluster.clone(), self.sender.clone());
+        self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.clone(), sender));
     }
 
     fn poll_metrics(&mut self, namespace: Option<String>) {
-        let asker = self.asker(self.config.metrics_deadline, &self.cluster.budgets.objects);
-        let source = MetricsApi::new(asker, namespace, self.config.collection_limit / 4);
+        let client = self.client(self.config.metrics_deadline, &self.cluster.budgets.objects);
+        let source = MetricsApi::new(client, namespace, self.config.collection_limit / 4);
         self.follow(source, self.config.metrics_interval);
     }
 
     fn follow(&mut self, source: impl Source + 'static, interval: Duration) {
-        self.tasks.spawn(poll::follow(source, Pace::new(interval), self.outlet.clone()));
+        self.tasks.spawn(poll::follow(source, Pace::new(interval), self.sender.clone()));
     }
 
     fn poll_disks(&mut self, targets: published::Receiver<Targets>) {
-        let asked = self.config.asked_disk_sources();
-        if asked.contains(&SourceId::Ceph)
+        let disk_sources = self.config.asked_disk_sources();
+        if disk_sources.contains(&SourceId::Ceph)
             && let Some(config) = self.config.ceph.clone()
         {
             let interval = config.interval;
@@ -130,7 +130,7 @@ impl Sources {
             let ceph = Ceph::new(config, self.config.answer_limit, budget, targets.clone());
             self.follow(ceph.through(&self.config.proxies), interval);
         }
-        if asked.contains(&SourceId::Kubelet) {
+        if disk_sources.contains(&SourceId::Kubelet) {
             self.poll_kubelets(targets);
         }
     }
@@ -145,30 +145,30 @@ impl Sources {
     }
 
     fn poll_kubelets(&mut self, targets: published::Receiver<Targets>) {
-        let (config, outlet) = (self.config.clone(), self.outlet.clone());
-        let proxy = self.asker(config.kubelet_deadline, &self.cluster.budgets.kubelets);
+        let (config, sender) = (self.config.clone(), self.sender.clone());
+        let proxy = self.client(config.kubelet_deadline, &self.cluster.budgets.kubelets);
         let proxy = BoundedClient { limit: proxy.limit.min(proxy.budget.largest()), ..proxy };
-        let askers = KubeletClients {
+        let clients = KubeletClients {
             proxy,
             direct: self.cluster.kubelets.clone(),
             access: config.kubelet.access,
             port: config.kubelet.port,
             namespaces: config.namespaces.as_deref().map(Arc::from),
         };
-        self.tasks.spawn(async move { kubelet::poll(askers, &config, targets, outlet).await });
+        self.tasks.spawn(async move { kubelet::poll(clients, &config, targets, sender).await });
     }
 
     fn poll_guests(&mut self, targets: published::Receiver<Targets>) {
         if !self.config.asked_disk_sources().contains(&SourceId::GuestAgent) {
             return;
         }
-        let asker = self.asker(self.config.guest_deadline, &self.cluster.budgets.guests);
-        let asker = BoundedClient { limit: asker.limit.min(asker.budget.largest()), ..asker };
-        let (config, outlet) = (self.config.clone(), self.outlet.clone());
-        self.tasks.spawn(async move { guest_agent::poll(asker, &config, targets, outlet).await });
+        let client = self.client(self.config.guest_deadline, &self.cluster.budgets.guests);
+        let client = BoundedClient { limit: client.limit.min(client.budget.largest()), ..client };
+        let (config, sender) = (self.config.clone(), self.sender.clone());
+        self.tasks.spawn(async move { guest_agent::poll(client, &config, targets, sender).await });
     }
 
-    fn asker(&self, deadline: Duration, budget: &Budget) -> BoundedClient {
+    fn client(&self, deadline: Duration, budget: &Budget) -> BoundedClient {
         let (client, limit) = (self.cluster.client.clone(), self.config.answer_limit);
         BoundedClient { client, deadline, limit, budget: budget.clone() }
     }

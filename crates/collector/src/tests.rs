@@ -1,4 +1,4 @@
-//! The collector over real HTTP: a small server on loopback plays each API server that can be met.
+//! The collector over real HTTP. A small server on loopback acts as the API server.
 
 use std::{
     collections::HashMap,
@@ -50,16 +50,16 @@ mod watches;
 
 pub use self::tls::{pem, version_1};
 
-/// Longer than anything here takes.
+/// Longer than any step of a test takes.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Whether a Chinese page says it in Chinese.
+/// Whether the message is translated into Chinese.
 pub fn is_translated(error: &SourceError) -> bool {
     let words = error.detail.render(Lang::Chinese);
     words.contains(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
 }
 
-/// The body of an answer that comes in these pieces. The client alone makes bodies of streams.
+/// The body of an answer that arrives in these pieces. Only a client can make such a body of a stream.
 pub async fn body(pieces: Vec<Bytes>) -> kube::client::Body {
     let pieces = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
     let peer = tower::service_fn(move |_: http::Request<kube::client::Body>| {
@@ -70,7 +70,7 @@ pub async fn body(pieces: Vec<Bytes>) -> kube::client::Body {
     kube::Client::new(peer, "default").send(request).await.unwrap().into_body()
 }
 
-/// What the server says to one request; `n` is how many times the path was asked before.
+/// Answers one request; `n` is how often the path was requested before.
 type Script = dyn Fn(&Asked, usize) -> Response + Send + Sync;
 
 #[derive(Clone, Debug)]
@@ -87,14 +87,13 @@ impl Asked {
         self.query.contains("watch=true")
     }
 
-    /// Empty where it is not sent.
+    /// The value of a header; empty if it was not sent.
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-/// An API server of which every request is remembered. It has a runtime of its own, so that its end closes its
-/// connections too.
+/// An API server that records every request. It has its own runtime, so dropping it closes its connections too.
 struct Server {
     url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -136,7 +135,7 @@ impl Server {
         Self { url, asked, runtime: Some(runtime) }
     }
 
-    /// Its address, free again once its connections are closed.
+    /// Stops the server and returns its address once that can be bound again.
     async fn stop(self) -> String {
         let address = self.url.trim_start_matches("http://").to_owned();
         drop(self);
@@ -181,7 +180,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     response
 }
 
-/// The collector at work on one server.
+/// A running collector, connected to one server.
 struct Collector {
     observations: mpsc::Receiver<Observation>,
     targets: watch::Sender<Targets>,
@@ -207,7 +206,7 @@ impl Collector {
         Self { observations, targets, shutdown }
     }
 
-    /// The first observation from now on that `pick` takes.
+    /// Waits for the first observation for which `pick` returns a value.
     async fn next<T>(&mut self, mut pick: impl FnMut(Observation) -> Option<T>) -> T {
         let found = async {
             loop {
@@ -220,7 +219,7 @@ impl Collector {
         timeout(LONG, found).await.expect("nothing of the kind was observed")
     }
 
-    /// The names of the next complete list of Wukongs.
+    /// Waits for the next complete list of Wukongs and returns their names.
     async fn wukongs(&mut self) -> Vec<String> {
         self.next(|observation| match observation {
             Observation::Wukongs(Change::Replaced { items, .. }) => {
@@ -239,7 +238,7 @@ impl Collector {
         .await
     }
 
-    /// Everything observed in this time.
+    /// Returns everything that is observed in this time.
     async fn during(&mut self, time: Duration) -> Vec<Observation> {
         let end = Instant::now() + time;
         let mut seen = Vec::new();
@@ -261,7 +260,7 @@ fn names(nodes: &[&str]) -> Targets {
     Targets { nodes: nodes.collect(), ..Targets::default() }
 }
 
-/// Intervals that nobody waits for.
+/// A configuration with intervals that no test waits for.
 fn config() -> CollectConfig {
     CollectConfig {
         metrics_interval: Duration::from_secs(60),
@@ -275,7 +274,7 @@ fn json(body: impl Into<String>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
-/// An error as the Kubernetes API gives it.
+/// An error as the Kubernetes API returns it.
 fn status(code: u16, reason: &str) -> Response {
     let body = format!(
         r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"token t is bad","reason":"{reason}","code":{code}}}"#
@@ -283,7 +282,7 @@ fn status(code: u16, reason: &str) -> Response {
     (StatusCode::from_u16(code).unwrap(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// An error in a peer's own words.
+/// An error with the peer's own body.
 fn says(code: u16, body: &'static str) -> Response {
     let code = StatusCode::from_u16(code).unwrap();
     (code, [(header::CONTENT_TYPE, "application/json")], body).into_response()
@@ -303,7 +302,7 @@ fn wukong(name: &str) -> String {
     )
 }
 
-/// A watch that says these lines, then nothing for ever.
+/// A watch that sends these lines and then stays silent.
 fn watch_of(lines: &[String]) -> Response {
     let lines: Vec<_> = lines.iter().map(|line| format!("{line}\n")).collect();
     let endless = stream::unfold(lines.into_iter(), |mut lines| async {
@@ -315,7 +314,7 @@ fn watch_of(lines: &[String]) -> Response {
     Body::from_stream(endless).into_response()
 }
 
-/// A peer that reads a request, says this, and closes or resets the connection. Answers its address.
+/// Starts a peer that reads a request, sends these bytes, and closes or resets the connection. Returns its URL.
 fn curt(words: &'static str) -> String {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -329,7 +328,7 @@ fn curt(words: &'static str) -> String {
     url
 }
 
-/// An address where nobody listens.
+/// A URL where nothing listens.
 fn nobody() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())

@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use kube::client::Body;
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tower::{BoxError, Layer, Service};
@@ -81,13 +82,13 @@ impl LastActivity {
         self.last.load(Ordering::Relaxed)
     }
 
-    fn beat(&self) {
+    fn touch(&self) {
         self.last.store(steady(), Ordering::Relaxed);
     }
 
     /// The earliest time at which the watch may be opened (again). It is recorded as the time of opening.
     fn open(&self) -> Instant {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.lock();
         let at = opened.map_or_else(Instant::now, |last| Instant::now().max(last + REOPEN));
         *opened = Some(at);
         at
@@ -96,20 +97,20 @@ impl LastActivity {
 
 /// The last activity of all watches, by the path that is watched.
 #[derive(Clone, Debug, Default)]
-pub struct Pulses(Arc<Mutex<HashMap<String, Arc<LastActivity>>>>);
+pub struct WatchActivity(Arc<Mutex<HashMap<String, Arc<LastActivity>>>>);
 
-impl Pulses {
+impl WatchActivity {
     /// The last activity of the watch of this path.
     pub fn of(&self, path: &str) -> Arc<LastActivity> {
-        let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pulses.entry(path.to_owned()).or_default().clone()
+        let mut by_path = self.0.lock();
+        by_path.entry(path.to_owned()).or_default().clone()
     }
 }
 
 /// Puts [`Watchdog`] around a client's service.
 #[derive(Clone, Debug)]
 pub struct WatchdogLayer {
-    pub pulses: Pulses,
+    pub watch_activity: WatchActivity,
     /// The longest silence of a watch, before its headers and between its bytes.
     pub watch_idle: Duration,
 }
@@ -153,16 +154,16 @@ impl WatchdogLayer {
     fn guard(&self, request: &Request<Body>) -> Guard {
         let query = request.uri().query().unwrap_or_default();
         if query.split('&').any(|pair| pair == "watch=true") {
-            let pulse = Some(self.pulses.of(request.uri().path()));
-            return Guard { silence: Some(self.watch_idle), limit: None, pulse };
+            let activity = Some(self.watch_activity.of(request.uri().path()));
+            return Guard { silence: Some(self.watch_idle), limit: None, activity };
         }
         let silence = Some(LIST_SILENCE.min(self.watch_idle));
         if request.extensions().get::<OwnDeadline>().is_some() {
-            Guard { silence: None, limit: None, pulse: None }
+            Guard { silence: None, limit: None, activity: None }
         } else if request.extensions().get::<OwnLimit>().is_some() {
-            Guard { silence, limit: None, pulse: None }
+            Guard { silence, limit: None, activity: None }
         } else {
-            Guard { silence, limit: Some(SMALL_ANSWER), pulse: None }
+            Guard { silence, limit: Some(SMALL_ANSWER), activity: None }
         }
     }
 }
@@ -173,7 +174,7 @@ struct Guard {
     silence: Option<Duration>,
     /// How many bytes are read at most.
     limit: Option<usize>,
-    pulse: Option<Arc<LastActivity>>,
+    activity: Option<Arc<LastActivity>>,
 }
 
 impl Guard {
@@ -181,26 +182,26 @@ impl Guard {
         self,
         response: impl Future<Output = Result<Response<B>, BoxError>>,
     ) -> Result<Response<Guarded<B>>, BoxError> {
-        if let Some(pulse) = &self.pulse {
-            sleep_until(pulse.open()).await;
+        if let Some(activity) = &self.activity {
+            sleep_until(activity.open()).await;
         }
         let response = match self.silence {
             Some(silence) => timeout(silence, response).await.map_err(|_| Silent(silence))??,
             None => response.await?,
         };
-        if let Some(pulse) = &self.pulse {
-            self.opened(pulse, response.status())?;
+        if let Some(activity) = &self.activity {
+            self.opened(activity, response.status())?;
         }
         // The body of an error is not a watch, and is read as an error.
-        let pulse = self.pulse.filter(|_| response.status().is_success());
-        let (guard, timer) = (Self { pulse, ..self }, self.silence.map(sleep));
+        let activity = self.activity.filter(|_| response.status().is_success());
+        let (guard, timer) = (Self { activity, ..self }, self.silence.map(sleep));
         let (opened, lines, received) = (Instant::now(), false, 0);
         Ok(response.map(|body| Guarded { body, timer, guard, opened, lines, received }))
     }
 
-    fn opened(&self, pulse: &LastActivity, status: StatusCode) -> Result<(), NoWatch> {
-        if status.is_success() && !pulse.short.load(Ordering::Relaxed) {
-            pulse.beat();
+    fn opened(&self, activity: &LastActivity, status: StatusCode) -> Result<(), NoWatch> {
+        if status.is_success() && !activity.short.load(Ordering::Relaxed) {
+            activity.touch();
         }
         if status.is_redirection() { Err(NoWatch) } else { Ok(()) }
     }
@@ -215,18 +216,18 @@ impl Guard {
     /// cannot continue from less.
     fn received(&self, data: &[u8]) -> bool {
         let line = data.contains(&b'\n');
-        if let Some(pulse) = self.pulse.as_ref().filter(|_| line) {
-            pulse.short.store(false, Ordering::Relaxed);
-            pulse.beat();
+        if let Some(activity) = self.activity.as_ref().filter(|_| line) {
+            activity.short.store(false, Ordering::Relaxed);
+            activity.touch();
         }
         line
     }
 
     /// Fails if the body that ends now, or breaks off, was not a watch.
     fn ended(&self, opened: Instant, broken: bool, lines: bool) -> Result<(), NoWatch> {
-        let Some(pulse) = &self.pulse else { return Ok(()) };
+        let Some(activity) = &self.activity else { return Ok(()) };
         let short = !lines && (broken || opened.elapsed() < SHORT);
-        pulse.short.store(short, Ordering::Relaxed);
+        activity.short.store(short, Ordering::Relaxed);
         if short { Err(NoWatch) } else { Ok(()) }
     }
 }
@@ -308,7 +309,7 @@ mod tests {
     use http_body_util::{BodyExt, StreamBody};
 
     fn guarded<S>(stream: S, silence: Duration) -> Guarded<StreamBody<S>> {
-        let guard = Guard { silence: Some(silence), limit: None, pulse: Some(Arc::default()) };
+        let guard = Guard { silence: Some(silence), limit: None, activity: Some(Arc::default()) };
         let (opened, lines, received) = (Instant::now(), false, 0);
         Guarded { body: StreamBody::new(stream), timer: Some(sleep(silence)), guard, opened, lines, received }
     }
@@ -334,7 +335,7 @@ mod tests {
         for _ in 0..5 {
             assert!(body.frame().await.unwrap().is_ok());
         }
-        assert!(body.guard.pulse.as_ref().unwrap().last() > 0);
+        assert!(body.guard.activity.as_ref().unwrap().last() > 0);
         let error = body.frame().await.unwrap().unwrap_err();
         assert!(error.downcast_ref::<Silent>().is_some(), "{error}");
         assert!(started.elapsed() >= BEAT * 9);
@@ -350,15 +351,15 @@ mod tests {
     async fn a_watch_without_a_line_was_none_and_its_opening_no_sign_of_life() {
         for frames in [vec![], vec![bytes("{\"type\"")]] {
             let body = guarded(stream::iter(frames), BEAT);
-            let pulse = body.guard.pulse.clone().unwrap();
+            let activity = body.guard.activity.clone().unwrap();
             let error = body.collect().await.unwrap_err();
             assert!(error.downcast_ref::<NoWatch>().is_some(), "{error}");
-            let guard = Guard { silence: None, limit: None, pulse: Some(pulse.clone()) };
-            guard.opened(&pulse, StatusCode::OK).unwrap();
-            assert_eq!(pulse.last(), 0, "it opened, as the one before it");
-            assert!(guard.received(b"{}\n") && pulse.last() > 0);
+            let guard = Guard { silence: None, limit: None, activity: Some(activity.clone()) };
+            guard.opened(&activity, StatusCode::OK).unwrap();
+            assert_eq!(activity.last(), 0, "it opened, as the one before it");
+            assert!(guard.received(b"{}\n") && activity.last() > 0);
         }
-        let guard = Guard { silence: None, limit: None, pulse: Some(Arc::default()) };
+        let guard = Guard { silence: None, limit: None, activity: Some(Arc::default()) };
         assert!(
             guard.ended(Instant::now() - SHORT, false, false).is_ok(),
             "a quiet one that has had its time"
@@ -368,7 +369,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_kube_reads_whole_is_no_longer_than_a_review() {
-        let layer = WatchdogLayer { pulses: Pulses::default(), watch_idle: Duration::from_secs(90) };
+        let layer =
+            WatchdogLayer { watch_activity: WatchActivity::default(), watch_idle: Duration::from_secs(90) };
         let request = |uri: &str| Request::get(uri).body(Body::empty()).unwrap();
         let mut list = request("/api/v1/pods?limit=500");
         list.extensions_mut().insert(OwnLimit);
@@ -378,15 +380,15 @@ mod tests {
 
         let piece = |_| Ok(Frame::data(Bytes::from_static(&[b' '; 1 << 14])));
         let mut body = guarded(stream::iter((0..1000).map(piece)), BEAT);
-        body.guard = Guard { limit: Some(SMALL_ANSWER), pulse: None, ..body.guard };
+        body.guard = Guard { limit: Some(SMALL_ANSWER), activity: None, ..body.guard };
         let error = body.collect().await.unwrap_err();
         assert!(error.downcast_ref::<TooLong>().is_some(), "{error}");
     }
 
     #[test]
     fn a_watch_is_not_reopened_in_a_hot_loop() {
-        let pulse = LastActivity::default();
-        let first = pulse.open();
-        assert_eq!([pulse.open(), pulse.open()], [first + REOPEN, first + 2 * REOPEN]);
+        let activity = LastActivity::default();
+        let first = activity.open();
+        assert_eq!([activity.open(), activity.open()], [first + REOPEN, first + 2 * REOPEN]);
     }
 }

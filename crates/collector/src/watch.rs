@@ -44,9 +44,9 @@ pub async fn follow<K: Kind>(
     cluster: Cluster,
     namespace: Option<String>,
     config: CollectConfig,
-    outlet: ObservationSender,
+    sender: ObservationSender,
 ) -> Result<(), Closed> {
-    let mut follower = Follower::<K>::new(&cluster, namespace, outlet);
+    let mut follower = Follower::<K>::new(&cluster, namespace, sender);
     let mut source = ListWatch::<K>::new(&cluster, follower.access.clone(), &config);
     loop {
         let crowded = source.omissions().0.is_crowded();
@@ -66,13 +66,13 @@ pub async fn follow<K: Kind>(
 struct Follower<K: Kind> {
     client: kube::Client,
     access: Access,
-    outlet: ObservationSender,
-    pulse: Arc<LastActivity>,
+    sender: ObservationSender,
+    activity: Arc<LastActivity>,
     /// The time of the last byte that was reported.
     last_reported: Millis,
     ticks: Interval,
     backoff: Backoff,
-    patience: Backoff,
+    refusal_backoff: Backoff,
     /// The API server said that the request is permitted, and refused it all the same. Its word is not
     /// trusted until the watch works again.
     doubted: bool,
@@ -103,18 +103,18 @@ enum Next {
 }
 
 impl<K: Kind> Follower<K> {
-    fn new(cluster: &Cluster, namespace: Option<String>, outlet: ObservationSender) -> Self {
+    fn new(cluster: &Cluster, namespace: Option<String>, sender: ObservationSender) -> Self {
         let mut ticks = interval(ALIVE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             client: cluster.client.clone(),
-            pulse: cluster.pulses.of(&K::path(namespace.as_deref())),
+            activity: cluster.watch_activity.of(&K::path(namespace.as_deref())),
             access: Access { resource: K::resource(), namespace },
-            outlet,
+            sender,
             last_reported: 0,
             ticks,
             backoff: Backoff::default(),
-            patience: Backoff::between(REFUSED.0, REFUSED.1),
+            refusal_backoff: Backoff::between(REFUSED.0, REFUSED.1),
             doubted: false,
             failed_at: None,
             failures: 0,
@@ -156,7 +156,7 @@ impl<K: Kind> Follower<K> {
     async fn report_omissions(&self, source: &mut ListWatch<K>) -> Result<(), Closed> {
         let (largest, (omissions, quota)) = (source.largest(), source.omissions());
         let scope = (K::SOURCE, self.access.namespace.as_deref());
-        omissions.report(&self.outlet, scope, largest, quota).await
+        omissions.report(&self.sender, scope, largest, quota).await
     }
 
     async fn failed(&mut self, error: &FollowError) -> Result<Next, Closed> {
@@ -177,9 +177,9 @@ impl<K: Kind> Follower<K> {
         if kind != FailureKind::LostPlace || self.failures > 2 {
             let error = self.access.follow_error(error);
             tracing::debug!(resource = K::PLURAL, reason = ?error.reason, detail = error.detail.english(), "watch failed");
-            self.last_reported = self.pulse.last();
+            self.last_reported = self.activity.last();
             let namespace = self.access.namespace.clone();
-            self.outlet.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;
+            self.sender.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;
         }
         match denied(error).filter(|_| before == Some(FailureKind::Refused)) {
             Some(verb) => self.until_allowed(verb).await,
@@ -191,7 +191,7 @@ impl<K: Kind> Follower<K> {
     /// Until the permission is there, as far as the API server tells, or until it is time to try all the
     /// same.
     async fn until_allowed(&mut self, verb: &str) {
-        let until = Instant::now() + self.patience.wait();
+        let until = Instant::now() + self.refusal_backoff.wait();
         while Instant::now() < until {
             sleep(self.backoff.wait().min(until - Instant::now())).await;
             if !self.doubted && self.may(verb).await == Some(true) {
@@ -217,19 +217,19 @@ impl<K: Kind> Follower<K> {
 
     /// Records that the collection is followed again.
     fn note_bytes(&mut self) {
-        self.patience.reset();
+        self.refusal_backoff.reset();
         self.doubted = false;
     }
 
     async fn tell_alive(&mut self) -> Result<(), Closed> {
-        let at = self.pulse.last();
+        let at = self.activity.last();
         if at <= self.last_reported {
             return Ok(());
         }
         self.last_reported = at;
         self.note_bytes();
         let namespace = self.access.namespace.clone();
-        self.outlet.send(Observation::WatchAlive { source: K::SOURCE, namespace, at }).await
+        self.sender.send(Observation::WatchAlive { source: K::SOURCE, namespace, at }).await
     }
 
     /// Counts a failure. Failures are in a row while less than [`CALM`] lies between them: a list that
@@ -245,7 +245,7 @@ impl<K: Kind> Follower<K> {
     }
 
     async fn send(&self, change: Change<K::Facts>) -> Result<(), Closed> {
-        self.outlet.send(K::observation(change)).await
+        self.sender.send(K::observation(change)).await
     }
 }
 

@@ -7,8 +7,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::Arc,
 };
+
+use parking_lot::{Mutex, RwLock};
 
 use super::Limits;
 use model::{
@@ -61,18 +63,18 @@ impl HistoryStore {
     /// Records the new samples of a snapshot.
     pub fn record(&self, vms: &[Arc<Vm>], limits: &Limits, now: Millis) {
         let unknown: Vec<&Arc<Vm>> = {
-            let timelines = self.vms.read().unwrap_or_else(PoisonError::into_inner);
+            let timelines = self.vms.read();
             let known = |vm: &Vm| match timelines.get(vm.uid.as_str()) {
-                Some(timeline) => lock(timeline).record(vm, limits, now),
+                Some(timeline) => timeline.lock().record(vm, limits, now),
                 None => false,
             };
             vms.iter().filter(|vm| !known(vm)).collect()
         };
         if !unknown.is_empty() {
-            let mut timelines = self.vms.write().unwrap_or_else(PoisonError::into_inner);
+            let mut timelines = self.vms.write();
             for vm in unknown {
                 let timeline = timelines.entry(vm.uid.as_str().into()).or_default();
-                lock(timeline).record(vm, limits, now);
+                timeline.lock().record(vm, limits, now);
             }
         }
     }
@@ -80,8 +82,8 @@ impl HistoryStore {
     /// Drops VMs that were last seen a day ago, and the oldest of those that are gone if there are too many.
     /// Call it once a minute.
     pub fn forget(&self, now: Millis) {
-        let mut timelines = self.vms.write().unwrap_or_else(PoisonError::into_inner);
-        let mut gone: Vec<Millis> = timelines.values().map(|timeline| lock(timeline).seen).collect();
+        let mut timelines = self.vms.write();
+        let mut gone: Vec<Millis> = timelines.values().map(|timeline| timeline.lock().seen).collect();
         gone.sort_unstable_by(|a, b| b.cmp(a));
         // The time of the newest snapshot. It differs from `now` after the program was suspended.
         let newest = gone.first().copied().unwrap_or(now);
@@ -89,7 +91,7 @@ impl HistoryStore {
         // VMs that went at the same time are dropped together.
         let first = gone.get(MOST_GONE).copied().unwrap_or(Millis::MIN);
         timelines.retain(|_, timeline| {
-            let seen = lock(timeline).seen;
+            let seen = timeline.lock().seen;
             seen > now - KEEP && seen >= first
         });
     }
@@ -98,38 +100,38 @@ impl HistoryStore {
     /// the `step` milliseconds before its time.
     pub(super) fn fill(&self, uid: &str, resource: Resource, step: Millis, points: &[(Millis, Point)]) {
         if let Some(timeline) = self.of(uid) {
-            lock(&timeline).fill(resource, step, points);
+            timeline.lock().fill(resource, step, points);
         }
     }
 
     /// Returns what is known of the span, as far as memory reaches: an hour or a day.
     pub fn history(&self, uid: &str, span: Span, now: Millis) -> History {
         match self.of(uid) {
-            Some(timeline) => lock(&timeline).history(span, now),
+            Some(timeline) => timeline.lock().history(span, now),
             None => Timeline::default().history(span, now),
         }
     }
 
     /// Returns the sparklines of the last hour; empty if the VM is not known.
     pub fn sparks(&self, uid: &str, now: Millis) -> Sparklines {
-        self.of(uid).map(|timeline| lock(&timeline).sparks(now)).unwrap_or_default()
+        self.of(uid).map(|timeline| timeline.lock().sparks(now)).unwrap_or_default()
     }
 
     /// Returns the day's five-minute means, oldest first, without those from before the VM was last resized.
     pub(super) fn day(&self, uid: &str, now: Millis) -> [Series; FIGURES] {
         match self.of(uid) {
-            Some(timeline) => lock(&timeline).day(now),
+            Some(timeline) => timeline.lock().day(now),
             None => Timeline::default().day(now),
         }
     }
 
     fn of(&self, uid: &str) -> Option<Arc<Mutex<Timeline>>> {
-        self.vms.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
+        self.vms.read().get(uid).cloned()
     }
 
     /// The number of VMs that are remembered.
     pub fn len(&self) -> usize {
-        self.vms.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.vms.read().len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -139,22 +141,17 @@ impl HistoryStore {
     /// Bytes on the heap, by capacity.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        let timelines = self.vms.read().unwrap();
+        let timelines = self.vms.read();
         // Each bucket of the map takes key, pointer and control byte; an `Arc` has two counts before its
         // content.
         let table = timelines.capacity() * 8 / 7 * (size_of::<(Box<str>, Arc<Mutex<Timeline>>)>() + 1);
         let each = |uid: &str, timeline: &Mutex<Timeline>| {
-            let timeline = lock(timeline);
+            let timeline = timeline.lock();
             let rings = timeline.fine.bytes() + timeline.coarse.bytes();
             uid.len() + 16 + size_of::<Mutex<Timeline>>() + rings
         };
         table + timelines.iter().map(|(uid, timeline)| each(uid, timeline)).sum::<usize>()
     }
-}
-
-/// Locks a timeline, also after a panic, which can leave at most one point half written.
-fn lock(timeline: &Mutex<Timeline>) -> MutexGuard<'_, Timeline> {
-    timeline.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One VM's history.

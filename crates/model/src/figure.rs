@@ -2,6 +2,7 @@
 //! zero. The core makes figures; pages and REST show them.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::{Millis, message::Message, reason::Reason, source::SourceId};
 
@@ -14,11 +15,14 @@ pub enum Unit {
 }
 
 /// Where a figure was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Source {
     /// `metrics.k8s.io/v1beta1` PodMetrics.
+    #[strum(serialize = "metrics.k8s.io")]
     PodMetrics,
     /// kubelet `/stats/summary` through the API server's node proxy.
+    #[strum(serialize = "kubelet")]
     KubeletProxy,
     /// kubelet `/stats/summary`, directly from the kubelet.
     KubeletDirect,
@@ -33,7 +37,8 @@ pub enum Source {
 }
 
 /// The layer that a disk figure measures. Figures of two layers are never added up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Layer {
     /// File systems in the guest.
     Guest,
@@ -45,26 +50,14 @@ pub enum Layer {
 
 impl Layer {
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Guest => "guest",
-            Self::Image => "image",
-            Self::Backend => "backend",
-        }
+        self.into()
     }
 }
 
 impl Source {
     /// The name shown to people and written to JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::PodMetrics => "metrics.k8s.io",
-            Self::KubeletProxy => "kubelet",
-            Self::KubeletDirect => "kubelet-direct",
-            Self::Prometheus => "prometheus",
-            Self::GuestAgent => "guest-agent",
-            Self::Longhorn => "longhorn",
-            Self::Ceph => "ceph",
-        }
+        self.into()
     }
 
     /// The source whose health decides about the figure.

@@ -2,9 +2,14 @@
 //! `locales/`.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, IntoStaticStr, VariantArray};
 
-/// The closed list of reasons. [`Reason::code`] is written to JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The closed list of reasons. [`Reason::code`], the variant's name in kebab-case, is written to JSON: a new name
+/// changes the API.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Reason {
     /// Nothing was asked yet: the program has just started.
     Starting,
@@ -61,71 +66,11 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 29] = [
-        Self::Starting,
-        Self::NotRunning,
-        Self::ApiAbsent,
-        Self::Forbidden,
-        Self::Unauthenticated,
-        Self::TimedOut,
-        Self::Unreachable,
-        Self::BadAnswer,
-        Self::TooNew,
-        Self::NotSampled,
-        Self::Expired,
-        Self::NoPod,
-        Self::AmbiguousPod,
-        Self::TwoPods,
-        Self::NoVmName,
-        Self::NoAllocation,
-        Self::NoVolumes,
-        Self::BlockVolume,
-        Self::NotReported,
-        Self::NoNode,
-        Self::AgentOff,
-        Self::NoFastDiff,
-        Self::Mirrored,
-        Self::NotConfigured,
-        Self::Hugepages,
-        Self::Busy,
-        Self::SharedVm,
-        Self::TooLarge,
-        Self::Paused,
-    ];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS.first_chunk().unwrap();
 
     /// The stable name in JSON, metrics and documentation.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::NotRunning => "not-running",
-            Self::ApiAbsent => "api-absent",
-            Self::Forbidden => "forbidden",
-            Self::Unauthenticated => "unauthenticated",
-            Self::TimedOut => "timed-out",
-            Self::Unreachable => "unreachable",
-            Self::BadAnswer => "bad-answer",
-            Self::TooNew => "too-new",
-            Self::NotSampled => "not-sampled",
-            Self::Expired => "expired",
-            Self::NoPod => "no-pod",
-            Self::AmbiguousPod => "ambiguous-pod",
-            Self::TwoPods => "two-pods",
-            Self::NoVmName => "no-vm-name",
-            Self::NoAllocation => "no-allocation",
-            Self::NoVolumes => "no-volumes",
-            Self::BlockVolume => "block-volume",
-            Self::NotReported => "not-reported",
-            Self::NoNode => "no-node",
-            Self::AgentOff => "agent-off",
-            Self::NoFastDiff => "no-fast-diff",
-            Self::Mirrored => "mirrored",
-            Self::NotConfigured => "not-configured",
-            Self::Hugepages => "hugepages",
-            Self::Busy => "busy",
-            Self::SharedVm => "shared-vm",
-            Self::TooLarge => "too-large",
-            Self::Paused => "paused",
-        }
+        self.into()
     }
 }
 

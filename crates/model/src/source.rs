@@ -1,47 +1,53 @@
 //! The health of each source. `core::health` computes it; pages, REST and metrics show it.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, IntoStaticStr, VariantArray};
 
 use super::{Millis, message::Message, reason::Reason};
 
 /// Everything that the program reads from the cluster, in the order in which pages list it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum SourceId {
     Wukongs,
     VirtualMachines,
+    #[strum(serialize = "virtualmachineinstances")]
     Instances,
     Pods,
+    #[strum(serialize = "persistentvolumeclaims")]
     Claims,
     PersistentVolumes,
     Nodes,
+    #[strum(serialize = "virtualmachineclusterinstancetypes")]
     ClusterInstancetypes,
+    #[strum(serialize = "virtualmachineinstancetypes")]
     Instancetypes,
+    #[strum(serialize = "metrics.k8s.io")]
     PodMetrics,
     Kubelet,
     Prometheus,
+    #[strum(serialize = "guest-agent")]
     GuestAgent,
     Longhorn,
     Ceph,
 }
 
 impl SourceId {
-    pub const ALL: [Self; 15] = [
-        Self::Wukongs,
-        Self::VirtualMachines,
-        Self::Instances,
-        Self::Pods,
-        Self::Claims,
-        Self::PersistentVolumes,
-        Self::Nodes,
-        Self::ClusterInstancetypes,
-        Self::Instancetypes,
-        Self::PodMetrics,
-        Self::Kubelet,
-        Self::Prometheus,
-        Self::GuestAgent,
-        Self::Longhorn,
-        Self::Ceph,
-    ];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS.first_chunk().unwrap();
 
     /// The sources of disk figures, in the order in which they are asked by default.
     pub const DISK: [Self; 5] =
@@ -65,23 +71,7 @@ impl SourceId {
 
     /// The stable name in JSON, metrics and anchors.
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Wukongs => "wukongs",
-            Self::VirtualMachines => "virtualmachines",
-            Self::Instances => "virtualmachineinstances",
-            Self::Pods => "pods",
-            Self::Claims => "persistentvolumeclaims",
-            Self::PersistentVolumes => "persistentvolumes",
-            Self::Nodes => "nodes",
-            Self::ClusterInstancetypes => "virtualmachineclusterinstancetypes",
-            Self::Instancetypes => "virtualmachineinstancetypes",
-            Self::PodMetrics => "metrics.k8s.io",
-            Self::Kubelet => "kubelet",
-            Self::Prometheus => "prometheus",
-            Self::GuestAgent => "guest-agent",
-            Self::Longhorn => "longhorn",
-            Self::Ceph => "ceph",
-        }
+        self.into()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Faults that can be injected while the cluster runs, and the requests that they apply to.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
-use super::{locked, resource::Resource};
+use super::resource::Resource;
 
 /// The kind of a request, as faults and counters distinguish them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,12 +135,12 @@ impl Faults {
 
     /// Removes a fault; does nothing if it is gone already.
     pub fn remove(&self, id: FaultId) {
-        locked(&self.rules).list.retain(|rule| rule.id != id);
+        self.rules.lock().list.retain(|rule| rule.id != id);
     }
 
     /// Removes all faults.
     pub fn clear(&self) {
-        locked(&self.rules).list.clear();
+        self.rules.lock().list.clear();
     }
 
     /// Cuts the open watches once; clients can open them again.
@@ -151,7 +152,7 @@ impl Faults {
     /// Returns the faults that apply to this request, and counts them down.
     pub(super) fn take_matching(&self, class: &Class, path: &str) -> Vec<Fault> {
         let is_watch = matches!(class, Class::Watch(_));
-        let mut rules = locked(&self.rules);
+        let mut rules = self.rules.lock();
         let mut matching = Vec::new();
         for rule in rules.list.iter_mut().filter(|rule| is_watch || !rule.fault.is_of_watches()) {
             if rule.left != Some(0) && rule.target.matches(class, path) {
@@ -166,7 +167,7 @@ impl Faults {
     /// Whether such requests are refused with 403 now.
     pub(super) fn forbids(&self, class: &Class, path: &str) -> bool {
         let forbidden = |rule: &Rule| matches!(rule.fault, Fault::Status { code: 403, .. });
-        locked(&self.rules).list.iter().any(|rule| forbidden(rule) && rule.target.matches(class, path))
+        self.rules.lock().list.iter().any(|rule| forbidden(rule) && rule.target.matches(class, path))
     }
 
     /// Subscribes to the targets whose open watches are cut.
@@ -185,7 +186,7 @@ impl Faults {
             Fault::Silence => Some(&self.silenced),
             _ => None,
         };
-        let mut rules = locked(&self.rules);
+        let mut rules = self.rules.lock();
         rules.next += 1;
         let id = FaultId(rules.next);
         rules.list.push(Rule { id, target: target.clone(), fault, left });

@@ -1,5 +1,7 @@
 //! The disks and networks of a guest, with the storage backend of each disk.
 
+use strum::IntoStaticStr;
+
 use super::{
     clock::Millis,
     load::{self, Fill},
@@ -27,7 +29,8 @@ pub struct Disk {
 }
 
 /// How a disk is attached to the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Bus {
     Virtio,
     Scsi,
@@ -37,11 +40,7 @@ pub enum Bus {
 impl Bus {
     /// The bus as KubeVirt writes it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Virtio => "virtio",
-            Self::Scsi => "scsi",
-            Self::Sata => "sata",
-        }
+        self.into()
     }
 }
 

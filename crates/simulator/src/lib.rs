@@ -33,7 +33,7 @@ mod world;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::Arc,
     time::Duration,
 };
 
@@ -305,17 +305,4 @@ fn build(options: Options) -> World {
         options.scenario.unwrap_or_else(|| Scenario::demo(options.vms, options.nodes, options.seed, now));
     let pace = Pace { metrics: options.metrics_interval, volumes: options.volumes_interval };
     World::new(scenario, options.clock, pace, options.window)
-}
-
-/// Locks here guard plain data, which is still consistent after a panic elsewhere.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn reading<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn writing<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,16 +2,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::{
-    faults::{Class, Target},
-    locked,
-};
+use parking_lot::Mutex;
+
+use super::faults::{Class, Target};
 
 /// The number of log lines that are kept.
 const LOG_LINES: usize = 10_000;
@@ -36,7 +32,7 @@ impl Requests {
 
     /// The number of requests that match the target.
     pub fn count(&self, target: &Target) -> u64 {
-        let seen = locked(&self.seen);
+        let seen = self.seen.lock();
         seen.counts
             .iter()
             .filter(|((class, path), _)| target.matches(class, path))
@@ -47,7 +43,7 @@ impl Requests {
     /// Number of requests by path, without the query string.
     pub fn by_path(&self) -> BTreeMap<String, u64> {
         let mut paths = BTreeMap::new();
-        for ((_, path), count) in &locked(&self.seen).counts {
+        for ((_, path), count) in &self.seen.lock().counts {
             *paths.entry(path.clone()).or_default() += count;
         }
         paths
@@ -55,12 +51,12 @@ impl Requests {
 
     /// The latest requests, oldest first, such as `GET /api/v1/pods?limit=500`.
     pub fn log(&self) -> Vec<String> {
-        locked(&self.seen).log.iter().cloned().collect()
+        self.seen.lock().log.iter().cloned().collect()
     }
 
     /// Forgets the requests so far; open watches are still counted.
     pub fn reset(&self) {
-        *locked(&self.seen) = RequestLog::default();
+        *self.seen.lock() = RequestLog::default();
     }
 
     /// The number of watches that are open now.
@@ -69,7 +65,7 @@ impl Requests {
     }
 
     pub(super) fn record(&self, class: Class, path: &str, line: String) {
-        let mut seen = locked(&self.seen);
+        let mut seen = self.seen.lock();
         *seen.counts.entry((class, path.to_owned())).or_default() += 1;
         seen.log.push_back(line);
         if seen.log.len() > LOG_LINES {

@@ -1,7 +1,9 @@
 //! The resources that the simulated cluster stores, with their names in Kubernetes discovery.
 
+use strum::{EnumCount, VariantArray};
+
 /// A resource that is stored and can be watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumCount, VariantArray)]
 pub enum Resource {
     Namespaces,
     Nodes,
@@ -38,19 +40,7 @@ pub const SUBRESOURCE_GROUP: &str = "subresources.kubevirt.io";
 pub const REVIEW_GROUP: &str = "authorization.k8s.io";
 
 impl Resource {
-    pub const ALL: [Self; 11] = [
-        Self::Namespaces,
-        Self::Nodes,
-        Self::Pods,
-        Self::Claims,
-        Self::VirtualMachines,
-        Self::Instances,
-        Self::Wukongs,
-        Self::PersistentVolumes,
-        Self::LonghornVolumes,
-        Self::ClusterInstancetypes,
-        Self::Instancetypes,
-    ];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS.first_chunk().unwrap();
 
     /// Returns the resource that discovery lists under these names.
     pub fn find(group: &str, version: &str, plural: &str) -> Option<Self> {

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     io::Write,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use axum::{
@@ -16,6 +16,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::json;
@@ -56,7 +57,7 @@ impl Listings {
     }
 
     fn entry(&self, visible: Visible) -> Once<Arc<Listing>> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = self.newest.lock();
         let known = newest.get(visible.scope());
         if let Some(entry) = known.filter(|entry| entry.seq >= visible.seq()) {
             return entry.listing.clone();

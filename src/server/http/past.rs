@@ -7,10 +7,11 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -142,12 +143,12 @@ impl LongTerm {
     }
 
     fn find(&self, key: &(String, Span), requester: Requester) -> Option<CachedHistory> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cache.lock();
         cache.get(key).filter(|cached| cached.is_valid() && cached.is_for(requester)).cloned()
     }
 
     fn keep(&self, key: (String, Span), history: CachedHistory) {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock();
         if cache.len() >= CACHED && !cache.contains_key(&key) {
             cache.retain(|_, cached| cached.is_valid());
         }

@@ -1,8 +1,9 @@
 //! The only access to the snapshot: pages, the REST API, server functions and event streams all use
 //! [`Reader`], which returns what is visible in a scope and nothing else.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use collector::archive::Requester;
@@ -46,7 +47,7 @@ struct FilterNames {
 }
 
 fn share(known: &Mutex<Arc<[String]>>, facet: &mut Facet) {
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = known.lock();
     if *known == facet.names {
         facet.names = known.clone();
     } else {

@@ -6,11 +6,9 @@
 //! hold all places. The backfill has a place of its own: it takes none of the viewers' places, and they do
 //! not take its place.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use wukong_core::archive::{Answer, Of, Times};
@@ -60,7 +58,7 @@ pub(super) struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// Queues a question, or joins an equal question of another requester. Fails if the queue is full.

@@ -136,8 +136,8 @@ fn decode_page(answer: &[u8], pool: &str) -> Option<Page> {
     Some(Page { images: known, count: images.len(), total: None })
 }
 
-fn identity(image: &RbdImage, asked: &str) -> Image {
-    let pool = if image.pool_name.is_empty() { asked } else { &image.pool_name };
+fn identity(image: &RbdImage, requested_pool: &str) -> Image {
+    let pool = if image.pool_name.is_empty() { requested_pool } else { &image.pool_name };
     let (namespace, name) = ((*image.namespace).into(), (*image.name).into());
     Image { pool: pool.into(), namespace, name, any_namespace: false }
 }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_the_one_that_was_asked_for() {
+    fn an_image_is_identified_by_the_requested_pool() {
         let answer = br#"{"name":"a","pool_name":"rbd","size":100,"total_disk_usage":40}"#;
         assert_eq!(decode_image(answer, image("", "a")).unwrap().unwrap().used, Ok(40));
         assert_eq!(decode_image(br#"{"name":"a"}"#, image("", "a")), Some(None));

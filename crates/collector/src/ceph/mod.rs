@@ -49,10 +49,10 @@ pub struct Ceph {
     login: Login,
     targets: watch::Receiver<Targets>,
     /// The images of the last round; `started` is when it began.
-    asked: Arc<[Image]>,
+    requested: Arc<[Image]>,
     started: Option<Instant>,
     /// The minimum time between the starts of two rounds.
-    patience: Duration,
+    min_wait: Duration,
     failed: bool,
 }
 
@@ -61,8 +61,17 @@ impl Ceph {
         let limits = SiteLimits { deadline: config.deadline, limit: limit.min(LARGEST_ANSWER), budget };
         let site = Site::new("Ceph", config.url.clone(), config.ca.clone(), limits);
         let login = Login::new(config.user_file.clone(), config.password_file.clone());
-        let patience = EARLY.min(config.interval);
-        Self { site, config, login, targets, asked: Arc::default(), started: None, patience, failed: false }
+        let min_wait = EARLY.min(config.interval);
+        Self {
+            site,
+            config,
+            login,
+            targets,
+            requested: Arc::default(),
+            started: None,
+            min_wait,
+            failed: false,
+        }
     }
 
     /// Uses the proxy that the environment names for this address, if any.
@@ -96,19 +105,19 @@ impl Ceph {
 
     /// Whether there are images that were not part of the last round.
     fn has_new_images(&self) -> bool {
-        let asked: BTreeSet<&Image> = self.asked.iter().collect();
-        self.targets.borrow().images.iter().any(|image| !asked.contains(image))
+        let requested: BTreeSet<&Image> = self.requested.iter().collect();
+        self.targets.borrow().images.iter().any(|image| !requested.contains(image))
     }
 
     /// When the next round begins: early if there are new images, unless the last round failed.
     fn start(&self, due: Instant) -> Instant {
-        let earliest = self.started.map_or_else(Instant::now, |started| started + self.patience);
+        let earliest = self.started.map_or_else(Instant::now, |started| started + self.min_wait);
         if !self.failed && self.has_new_images() { earliest } else { due.max(earliest) }
     }
 
     /// How long to wait at least before the next round. After a login that timed out this is the whole
     /// interval: it may have been a failed login, and Ceph counts each of them.
-    fn patience(&self, failure: Option<&Failure>) -> Duration {
+    fn min_wait(&self, failure: Option<&Failure>) -> Duration {
         match failure {
             Some(Failure::Late(_)) if !self.login.is_done() => self.config.interval,
             _ => EARLY.min(self.config.interval),
@@ -121,10 +130,10 @@ impl Source for Ceph {
 
     /// Runs one round. It logs in even if there are no images, so that a wrong password is found before the
     /// first VM.
-    async fn round(&mut self, outlet: &ObservationSender) -> Result<Option<Failure>, Closed> {
+    async fn round(&mut self, sender: &ObservationSender) -> Result<Option<Failure>, Closed> {
         let images = self.targets.borrow_and_update().images.clone();
         if images.is_empty() && self.login.is_done() {
-            self.asked = images;
+            self.requested = images;
             return Ok(None);
         }
         let began = Instant::now();
@@ -134,18 +143,18 @@ impl Source for Ceph {
         let failure = outcome.err();
         // What was found is sent, even if the rest of the round failed.
         if failure.is_none() || !found.is_empty() {
-            outlet.send(Observation::Ceph { at: steady(), result: Ok(found) }).await?;
+            sender.send(Observation::Ceph { at: steady(), result: Ok(found) }).await?;
         }
         if let Some(failure) = &failure {
             let result = Err(self.describe(failure));
-            outlet.send(Observation::Ceph { at: steady(), result }).await?;
+            sender.send(Observation::Ceph { at: steady(), result }).await?;
         }
         // A round that only logged in must not delay the first images.
         if failure.is_some() || !images.is_empty() {
             self.started = Some(began);
         }
-        (self.asked, self.failed, self.patience) =
-            (images, failure.is_some(), self.patience(failure.as_ref()));
+        (self.requested, self.failed, self.min_wait) =
+            (images, failure.is_some(), self.min_wait(failure.as_ref()));
         Ok(failure)
     }
 
@@ -258,7 +267,7 @@ async fn ask_each(
     for image in wanted {
         match api.image(image).await {
             Err(failure) if is_of_an_image(&failure) => drop(failed.get_or_insert(failure)),
-            told => found.extend(told?),
+            result => found.extend(result?),
         }
     }
     failed.map_or(Ok(()), Err)
@@ -372,12 +381,12 @@ mod tests {
         };
         let ceph = Ceph::new(config, 1, Budget::new(&[]), watch::channel(Targets::default()).1);
         let late = Failure::Late(Duration::from_secs(15));
-        let patience = [None, Some(&Failure::Undecodable), Some(&late)].map(|failure| ceph.patience(failure));
-        assert_eq!(patience, [30, 30, 300].map(Duration::from_secs));
+        let min_wait = [None, Some(&Failure::Undecodable), Some(&late)].map(|failure| ceph.min_wait(failure));
+        assert_eq!(min_wait, [30, 30, 300].map(Duration::from_secs));
     }
 
     #[test]
-    fn images_are_asked_for_by_pool() {
+    fn images_are_grouped_by_pool() {
         let image =
             |pool: &str, name: &str| Image { pool: pool.into(), name: name.into(), ..Image::default() };
         let images = [image("b", "1"), image("a", "2"), image("b", "0")];

@@ -4,7 +4,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,6 +26,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use kube::{Config, client::Body};
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::time::timeout;
 use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -77,7 +78,7 @@ impl Connections {
     /// The connections that present this certificate. Connections with another certificate close when their
     /// current requests end; client-go also closes them when a certificate changes.
     pub fn with_identity(&self, identity: &Option<Arc<Identity>>) -> Result<Http, BoxError> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         match &*current {
             Some((shown, http)) if shown == identity => Ok(http.clone()),
             _ => {

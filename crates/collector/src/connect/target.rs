@@ -4,7 +4,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use futures::future::BoxFuture;
@@ -13,6 +13,7 @@ use kube::{
     Config,
     config::{AuthInfo, Cluster},
 };
+use parking_lot::Mutex;
 use reqwest::Url;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
@@ -281,7 +282,7 @@ impl Source {
     }
 
     fn user(&self) -> User {
-        self.user.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.user.lock().clone()
     }
 
     /// Reads the user's entry again. A kubeconfig that cannot be used changes nothing: it may be half
@@ -290,7 +291,7 @@ impl Source {
         let Some(origin) = self.origin.clone() else { return Ok(()) };
         let read = tokio::task::spawn_blocking(move || origin.read()).await;
         match read.unwrap_or(Err(CredentialError::Internal)) {
-            Ok(user) => *self.user.lock().unwrap_or_else(PoisonError::into_inner) = user,
+            Ok(user) => *self.user.lock() = user,
             Err(moved @ CredentialError::Moved(_)) => return Err(moved),
             Err(error) => {
                 tracing::warn!(%error, "the kubeconfig cannot be read again, what it said before counts")

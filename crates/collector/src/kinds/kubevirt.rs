@@ -215,11 +215,11 @@ fn failure_message(status: &VirtualMachineStatus) -> &str {
     if settled.contains(&&*status.printable_status) {
         return "";
     }
-    let said = |(kind, value): (&str, &str)| {
+    let find_condition = |(kind, value): (&str, &str)| {
         let mut conditions = status.conditions.iter();
         conditions.find(|of| (&*of.r#type, &*of.status) == (kind, value) && !of.message.is_empty())
     };
-    TROUBLES.into_iter().find_map(said).map_or("", |condition| &*condition.message)
+    TROUBLES.into_iter().find_map(find_condition).map_or("", |condition| &*condition.message)
 }
 
 fn agent_connected(condition: &Condition) -> bool {

@@ -75,13 +75,13 @@ struct Disks {
 
 impl Prometheus {
     pub fn new(config: PrometheusConfig, collect: &CollectConfig, budget: Budget) -> Self {
-        let asked = collect.asked_disk_sources().contains(&SourceId::Prometheus);
+        let is_disk_source = collect.asked_disk_sources().contains(&SourceId::Prometheus);
         Self {
             site: site(&config, collect, budget),
             scope: scope(&config, collect),
             plain: PlainQueries::default(),
             oversized: OversizedNamespaces::default(),
-            disks: asked.then(|| Disks::new(collect.disk_interval)),
+            disks: is_disk_source.then(|| Disks::new(collect.disk_interval)),
             config,
         }
     }
@@ -180,12 +180,12 @@ impl Prometheus {
 impl Source for Prometheus {
     const ID: SourceId = SourceId::Prometheus;
 
-    async fn round(&mut self, outlet: &ObservationSender) -> Result<Option<Failure>, Closed> {
+    async fn round(&mut self, sender: &ObservationSender) -> Result<Option<Failure>, Closed> {
         let (result, failure) = match self.ask().await {
             Ok(facts) => (Ok(facts), None),
             Err(failure) => (Err(self.site.describe(CREDENTIALS, &failure)), Some(failure)),
         };
-        outlet.send(Observation::Prometheus { at: steady(), result }).await?;
+        sender.send(Observation::Prometheus { at: steady(), result }).await?;
         Ok(failure)
     }
 }

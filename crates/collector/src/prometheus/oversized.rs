@@ -5,10 +5,11 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -111,7 +112,7 @@ impl OversizedNamespaces {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Metric>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,4 +1,4 @@
-//! An API server behind a proxy, and kubelets and a Prometheus beside it.
+//! An API server behind a proxy, with kubelets and a Prometheus.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -15,10 +15,10 @@ use crate::{
 const LOGIN: ProxyBehavior = ProxyBehavior { login: true, refuses: false, hangs: false };
 const REFUSES: ProxyBehavior = ProxyBehavior { refuses: true, login: false, hangs: false };
 
-/// What an API server says of itself at /version.
+/// The answer of an API server to /version.
 const VERSION: &str = r#"{"major":"1","minor":"36","gitVersion":"v1.36.0","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
 
-/// A cluster at this address with further fields.
+/// Connects to the cluster at this address; `fields` are further fields of its kubeconfig entry.
 async fn cluster(server: &str, fields: &str, config: &CollectConfig) -> Result<Cluster, ConnectError> {
     let kubeconfig = format!(
         "current-context: a\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\n\
@@ -27,7 +27,7 @@ async fn cluster(server: &str, fields: &str, config: &CollectConfig) -> Result<C
     from_kubeconfig_text(&kubeconfig, None, config).await
 }
 
-/// What the API server says of itself, or why it cannot be asked.
+/// The version of the API server, or why it cannot be reached.
 async fn version(cluster: &Cluster) -> Result<String, String> {
     let version = cluster.client.apiserver_version().await;
     version.map(|info| info.git_version).map_err(|error| super::super::client::words(&error))
@@ -38,7 +38,7 @@ fn api() -> Secure {
 }
 
 #[tokio::test]
-async fn every_kind_of_proxy_leads_to_a_server_on_this_machine_too() {
+async fn every_kind_of_proxy_reaches_a_server_on_this_machine_too() {
     let api = api();
     let server = format!("https://localhost:{}", api.port);
     for (proxy, scheme, login) in [
@@ -50,7 +50,7 @@ async fn every_kind_of_proxy_leads_to_a_server_on_this_machine_too() {
         (ProxyServer::socks(ProxyBehavior::default()).await, "socks5h", ""),
         (ProxyServer::socks(LOGIN).await, "socks5", "user:pass@"),
     ] {
-        // The authority of an HTTPS proxy stands beside the cluster's, as kubectl needs it.
+        // As for kubectl, the authority of an HTTPS proxy is in the same file as the cluster's.
         let authorities = tempfile::NamedTempFile::new().unwrap();
         let both = [api.ca(), proxy.ca()].map(|file| std::fs::read_to_string(file).unwrap());
         std::fs::write(authorities.path(), both.concat()).unwrap();
@@ -66,16 +66,16 @@ async fn every_kind_of_proxy_leads_to_a_server_on_this_machine_too() {
         assert!(led[0].contains(&format!("localhost:{}", api.port)), "it resolves the name itself: {led:?}");
         assert!(!cluster.summary.proxy.unwrap().contains("pass"));
     }
-    let asked = api.server.asked("/version");
-    assert!(asked.iter().all(|asked| asked.header("authorization") == "Bearer t"));
+    let requests = api.server.asked("/version");
+    assert!(requests.iter().all(|request| request.header("authorization") == "Bearer t"));
     assert!(
-        asked.iter().all(|asked| asked.header("proxy-authorization").is_empty()),
+        requests.iter().all(|request| request.header("proxy-authorization").is_empty()),
         "the login is the proxy's"
     );
 }
 
 #[tokio::test]
-async fn without_tls_a_proxy_is_sent_the_request_itself() {
+async fn without_tls_a_proxy_receives_the_request_itself() {
     let api = Server::start(|_, _| json(VERSION));
     for (proxy, scheme, login) in [
         (ProxyServer::http(ProxyBehavior::default()).await, "http", ""),
@@ -93,7 +93,7 @@ async fn without_tls_a_proxy_is_sent_the_request_itself() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_lead_on_says_why() {
+async fn a_proxy_that_does_not_connect_is_reported_with_its_reason() {
     let api = api();
     let server = format!("https://127.0.0.1:{}", api.port);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -127,11 +127,11 @@ fn in_base64(text: &str) -> String {
     BASE64_STANDARD.encode(text)
 }
 
-/// Go takes a certificate among the authorities for a chain of its own, whoever signed it, and leaves out what it cannot read
-/// (`Certificate.Verify` and `CertPool.AppendCertsFromPEM` of crypto/x509): kube-rs/kube#1767, aptakube/aptakube#445,
-/// kubernetes-sigs/apiserver-network-proxy#902. Names and dates count all the same.
+/// Go accepts a certificate that is itself among the authorities, whoever signed it, and skips what it cannot
+/// parse (`Certificate.Verify` and `CertPool.AppendCertsFromPEM` of crypto/x509): kube-rs/kube#1767,
+/// aptakube/aptakube#445, kubernetes-sigs/apiserver-network-proxy#902. Names and dates are checked all the same.
 #[tokio::test]
-async fn authorities_are_those_that_kubectl_takes() {
+async fn the_same_authorities_are_trusted_as_by_kubectl() {
     let params = |name: &str| CertificateParams::new([name.to_owned()]).unwrap();
     let authority = |mut params: CertificateParams| {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -177,7 +177,7 @@ async fn authorities_are_those_that_kubectl_takes() {
 
 /// MicroK8s 1.34 (canonical/microk8s#5447).
 #[tokio::test]
-async fn a_client_certificate_of_any_version_is_shown() {
+async fn client_certificates_of_any_version_are_sent() {
     let shown = Arc::<ShownCertificates>::default();
     let api = Secure::asking(&shown, |_, _| json(VERSION));
     let made = rcgen::generate_simple_self_signed(["me".to_owned()]).unwrap();
@@ -197,7 +197,7 @@ async fn a_client_certificate_of_any_version_is_shown() {
     }
 }
 
-/// A Prometheus whose name nobody can resolve.
+/// A Prometheus whose host name cannot be resolved.
 fn prometheus() -> PrometheusConfig {
     PrometheusConfig {
         url: "http://prometheus.invalid:9090".parse().unwrap(),
@@ -217,10 +217,10 @@ fn proxied_by(proxy: &ProxyServer) -> ProxyRules {
 }
 
 #[tokio::test]
-async fn kubelets_are_never_asked_through_a_proxy_and_a_prometheus_is() {
+async fn requests_to_prometheus_use_a_proxy_and_those_to_kubelets_never() {
     let proxy = ProxyServer::http(ProxyBehavior::default()).await;
     let (server, kubelets) =
-        (Server::start(|asked, _| quiet(asked)), Secure::start(|_, _| json(r#"{"pods":[]}"#)));
+        (Server::start(|request, _| quiet(request)), Secure::start(|_, _| json(r#"{"pods":[]}"#)));
     let kubelet = KubeletConfig {
         access: KubeletAccess::Direct,
         port: kubelets.port,
@@ -248,8 +248,8 @@ async fn kubelets_are_never_asked_through_a_proxy_and_a_prometheus_is() {
 }
 
 #[tokio::test]
-async fn a_prometheus_is_asked_through_a_proxy_that_wants_a_login() {
-    let server = Server::start(|asked, _| quiet(asked));
+async fn prometheus_is_reached_through_a_proxy_that_requires_a_login() {
+    let server = Server::start(|request, _| quiet(request));
     for (proxy, scheme) in
         [(ProxyServer::http(LOGIN).await, "http"), (ProxyServer::socks(LOGIN).await, "socks5")]
     {
@@ -257,22 +257,22 @@ async fn a_prometheus_is_asked_through_a_proxy_that_wants_a_login() {
         let proxies = ProxyRules::read(|name| (name == "HTTP_PROXY").then(|| address.clone()));
         let config = CollectConfig { prometheus: Some(prometheus()), proxies, ..config() };
         let _collector = Collector::start(&server, config, &[]).await;
-        let asked = async {
+        let proxied = async {
             while proxy.led().is_empty() {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(LONG, asked).await.expect("the proxy led on");
+        timeout(LONG, proxied).await.expect("the proxy led on");
         assert!(proxy.led()[0].contains("prometheus.invalid:9090"), "{:?}", proxy.led());
     }
 }
 
 #[tokio::test]
-async fn the_environments_proxy_leads_to_the_api_server_and_its_exceptions_do_not() {
+async fn the_proxy_of_the_environment_is_used_for_the_api_server_except_where_excluded() {
     let (proxy, api) = (ProxyServer::http(ProxyBehavior::default()).await, api());
     let address = proxy.address.to_string();
-    // Resolved by whoever connects; the proxy here refuses to know the name, which is enough to see that it was asked.
-    for (except, asked) in [("", true), ("example.invalid", false), ("*", false)] {
+    // The proxy resolves the name. This one cannot, which is enough to see that it received the request.
+    for (except, request) in [("", true), ("example.invalid", false), ("*", false)] {
         let proxies = ProxyRules::read(|name| match name {
             "https_proxy" => Some(address.clone()),
             "no_proxy" => Some(except.to_owned()),
@@ -283,7 +283,7 @@ async fn the_environments_proxy_leads_to_the_api_server_and_its_exceptions_do_no
         let fields = format!(", certificate-authority: '{}'", api.ca().display());
         let cluster = cluster("https://api.example.invalid:6443", &fields, &config).await.unwrap();
         assert!(version(&cluster).await.is_err());
-        assert_eq!(proxy.led().len() > before, asked, "{except}");
+        assert_eq!(proxy.led().len() > before, request, "{except}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Credentials that end, over HTTP: what each request carried.
+//! Credentials that expire: which of them each request carries.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::{client::connect, config::KubernetesConfig};
 use i18n::Render;
 
-/// An API server that takes one token at a time.
+/// An API server that accepts one token at a time.
 struct Guarded {
     server: Server,
     accepted: Arc<Mutex<String>>,
@@ -17,11 +17,12 @@ impl Guarded {
     fn start(accepted: &str) -> Self {
         let accepted = Arc::new(Mutex::new(format!("Bearer {accepted}")));
         let known = accepted.clone();
-        let server =
-            Server::start(move |asked, _| match asked.header("authorization") == *known.lock().unwrap() {
-                true => quiet(asked),
+        let server = Server::start(move |request, _| {
+            match request.header("authorization") == *known.lock().unwrap() {
+                true => quiet(request),
                 false => status(401, "Unauthorized"),
-            });
+            }
+        });
         Self { server, accepted, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -33,7 +34,7 @@ impl Guarded {
         self.folder.path().join(name)
     }
 
-    /// The file of a kubeconfig with this user.
+    /// Writes a kubeconfig with this user and returns its path.
     fn kubeconfig(&self, user: &str) -> std::path::PathBuf {
         let path = self.file("config");
         let text = format!(
@@ -59,13 +60,17 @@ impl Guarded {
 
     fn refused(&self) -> usize {
         let accepted = self.accepted.lock().unwrap().clone();
-        self.server.asked(METRICS).iter().filter(|asked| asked.header("authorization") != accepted).count()
+        self.server
+            .asked(METRICS)
+            .iter()
+            .filter(|request| request.header("authorization") != accepted)
+            .count()
     }
 }
 
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/pods";
 
-/// A plugin that prints the token in a file, and notes that it ran.
+/// A plugin that prints the token from a file and records that it ran.
 fn plugin(folder: &Path) -> String {
     let script = folder.join("plugin");
     let text = format!(
@@ -76,7 +81,7 @@ fn plugin(folder: &Path) -> String {
     fs::write(&script, text).unwrap();
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    // By a path beside the kubeconfig.
+    // The path is relative to the kubeconfig.
     "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, interactiveMode: Never}"
         .to_owned()
 }
@@ -109,7 +114,7 @@ async fn a_plugin_is_run_once_for_all_clients_and_again_after_a_401() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_gives_nothing_better_is_not_run_in_a_loop() {
+async fn a_plugin_that_returns_the_same_token_is_not_run_in_a_loop() {
     let guarded = Guarded::start("nobodys");
     fs::write(guarded.file("token"), "revoked").unwrap();
     let user = plugin(guarded.folder.path());
@@ -122,7 +127,7 @@ async fn a_plugin_that_gives_nothing_better_is_not_run_in_a_loop() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_fails_is_said_and_taken_up_again() {
+async fn a_failing_plugin_is_reported_and_run_again() {
     let guarded = Guarded::start("one");
     let user = plugin(guarded.folder.path()).replace("./plugin", "sh").replace(
         ", interactiveMode",
@@ -165,12 +170,12 @@ async fn a_token_file_and_a_kubeconfig_that_change_are_read_again_after_a_401() 
 }
 
 #[tokio::test]
-async fn a_refused_request_is_sent_once_more_and_no_more() {
+async fn a_refused_request_is_repeated_once_only() {
     let guarded = Guarded::start("one");
     let mut collector = guarded.collector("token: wrong").await;
     assert!(collector.metrics().await.is_err());
-    let asked = guarded.server.asked(METRICS).len();
-    assert_eq!(asked, 1, "there is nothing else to send");
+    let requests = guarded.server.asked(METRICS).len();
+    assert_eq!(requests, 1, "there is nothing else to send");
     guarded.kubeconfig("token: also-wrong");
     sleep(Duration::from_millis(1100)).await;
     let before = guarded.server.asked(METRICS).len();

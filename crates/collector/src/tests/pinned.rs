@@ -1,4 +1,4 @@
-//! Which certificates are trusted that stand in the file of `--ceph-ca` or `--prometheus-ca`.
+//! Which certificates in the file of `--ceph-ca` or `--prometheus-ca` are trusted.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls_pki_types::CertificateDer;
@@ -12,7 +12,7 @@ use crate::{
 use i18n::Render;
 use i18n::key;
 
-/// None where the peer is trusted, else what is said.
+/// `None` if the peer is trusted, else the error message.
 async fn refusal(secure: &Secure) -> Option<String> {
     let limits = SiteLimits { deadline: Duration::from_secs(5), limit: 1000, budget: Budget::new(&[]) };
     let url = secure.server.url.parse().unwrap();
@@ -69,13 +69,13 @@ async fn what_does_not_stand_in_the_file_is_verified_as_ever() {
     let secure = Secure::showing(shown.der().clone(), &key, &other.pem(), |_, _| json("{}"));
     let refused = refusal(&secure).await.unwrap();
     assert_eq!(refused, "the TLS handshake with Ceph failed: check its CA and name");
-    // Somebody else shows the pinned certificate, and does not hold its key.
+    // Another server sends the pinned certificate without having its key.
     let thief = KeyPair::generate().unwrap();
     let secure = Secure::showing(shown.der().clone(), &thief, &shown.pem(), |_, _| json("{}"));
     assert!(refusal(&secure).await.is_some(), "the key is not looked at");
 }
 
-/// As pyOpenSSL made them once.
+/// As old versions of pyOpenSSL made them.
 #[tokio::test]
 async fn a_certificate_of_version_1_says_how_to_make_a_new_one() {
     let key = KeyPair::generate().unwrap();

@@ -14,19 +14,19 @@ use super::{tls::acceptor, *};
 /// How a proxy behaves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProxyBehavior {
-    /// `user:pass` is demanded.
+    /// Requires the login `user:pass`.
     pub login: bool,
-    /// It connects to nobody.
+    /// Refuses to connect.
     pub refuses: bool,
-    /// It takes connections and says nothing.
+    /// Accepts connections and sends nothing.
     pub hangs: bool,
 }
 
-/// A proxy, and where it was asked to lead to.
+/// A proxy, and the targets that it was asked to connect to.
 pub struct ProxyServer {
     pub address: SocketAddr,
     led: Arc<Mutex<Vec<String>>>,
-    /// Of its own certificate.
+    /// The file of the authority that signed its certificate.
     files: tempfile::TempDir,
     task: tokio::task::JoinHandle<()>,
 }
@@ -83,7 +83,7 @@ impl ProxyServer {
         self.files.path().join("ca.pem")
     }
 
-    /// Where it led to, and the first lines of what it forwarded.
+    /// The targets that it connected to, and the first lines of what it forwarded.
     pub fn led(&self) -> Vec<String> {
         self.led.lock().unwrap().clone()
     }
@@ -121,7 +121,7 @@ async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led
         let _ = copy_bidirectional(&mut stream, &mut server).await;
         return;
     }
-    // One request, forwarded with its path alone.
+    // Forwards one request, with its path only.
     let url: http::Uri = target.parse().unwrap();
     let Ok(mut server) = TcpStream::connect(url.authority().unwrap().as_str()).await else { return };
     let head = head.replacen(target, url.path_and_query().unwrap().as_str(), 1);

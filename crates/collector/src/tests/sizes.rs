@@ -1,5 +1,5 @@
-//! More than can be held: large objects, many objects, endless answers. Whatever comes, what is small is known, what is
-//! large is said, and no answer is held whole.
+//! Large objects, many objects, and endless answers. Small objects are known, large ones are reported, and no
+//! answer is held whole.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const MB: usize = 1_000_000;
 
-/// A Wukong of so many bytes.
+/// A Wukong whose JSON has that many bytes.
 fn large(namespace: &str, name: &str, bytes: usize) -> String {
     let fill = "y".repeat(bytes);
     format!(
@@ -27,10 +27,10 @@ fn page(items: &[String], next: &str) -> Response {
     ))
 }
 
-/// The page that was asked for.
-fn paged(asked: &Asked, all: &[String]) -> Response {
+/// The requested page of a list.
+fn paged(request: &Asked, all: &[String]) -> Response {
     let number = |name: &str| {
-        let found = asked.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let found = request.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         found.and_then(|text| text.parse::<usize>().ok())
     };
     let (from, limit) = (number("continue").unwrap_or_default(), number("limit").unwrap_or(all.len()));
@@ -38,7 +38,7 @@ fn paged(asked: &Asked, all: &[String]) -> Response {
     page(&all[from..to], &if to < all.len() { to.to_string() } else { String::new() })
 }
 
-/// A body without end, and how much of it was taken.
+/// A body without end, and how many bytes of it were read.
 fn endless(code: u16, head: &'static str) -> (impl Fn() -> Response + Send + Sync, Arc<AtomicUsize>) {
     let taken = Arc::new(AtomicUsize::new(0));
     let counted = taken.clone();
@@ -67,7 +67,7 @@ impl Collector {
         .await
     }
 
-    /// The next complete list of Wukongs, and what is not known of it.
+    /// Waits for the next complete list of Wukongs, and for what is not known of it.
     async fn listed(&mut self) -> (Vec<WukongFacts>, Vec<SourceError>) {
         let items = self.next(|observation| match observation {
             Observation::Wukongs(Change::Replaced { items, .. }) => Some(items),
@@ -81,9 +81,9 @@ impl Collector {
 #[tokio::test]
 async fn large_objects_make_smaller_pages() {
     let all: Vec<String> = (0..300).map(|n| large("prod", &format!("vm-{n}"), 13_000)).collect();
-    let server = Server::start(move |asked, _| match asked.path.as_str() {
-        WUKONGS if !asked.is_watch() => paged(asked, &all),
-        _ => quiet(asked),
+    let server = Server::start(move |request, _| match request.path.as_str() {
+        WUKONGS if !request.is_watch() => paged(request, &all),
+        _ => quiet(request),
     });
     let config = CollectConfig { answer_limit: MB, ..config() };
     let mut collector = Collector::start(&server, config, &[]).await;
@@ -91,16 +91,16 @@ async fn large_objects_make_smaller_pages() {
     assert_eq!((items.len(), errors.len()), (300, 0), "{errors:?}");
     assert!(items.iter().all(|item| item.cpu == Some(2) && &*item.memory == "4Gi"));
     assert!(items.iter().all(|item| item.os_image.chars().count() == 200 && item.os_image.ends_with('…')));
-    let asked = server.asked(WUKONGS).into_iter().filter(|asked| !asked.is_watch()).count();
-    assert!((6..12).contains(&asked), "500, 250, 125, and then pages of 62: {asked}");
+    let requests = server.asked(WUKONGS).into_iter().filter(|request| !request.is_watch()).count();
+    assert!((6..12).contains(&requests), "500, 250, 125, and then pages of 62: {requests}");
 }
 
 #[tokio::test]
-async fn an_object_of_40_mb_costs_itself_alone() {
+async fn an_object_of_40_mb_loses_only_itself() {
     let all = [wukong("a"), large("prod", "huge", 40 * MB), wukong("b"), large("prod", "big", MB)];
-    let server = Server::start(move |asked, _| match asked.path.as_str() {
-        WUKONGS if !asked.is_watch() => paged(asked, &all),
-        _ => quiet(asked),
+    let server = Server::start(move |request, _| match request.path.as_str() {
+        WUKONGS if !request.is_watch() => paged(request, &all),
+        _ => quiet(request),
     });
     let mut collector = Collector::start(&server, config(), &[]).await;
     let (items, errors) = collector.listed().await;
@@ -113,11 +113,11 @@ async fn an_object_of_40_mb_costs_itself_alone() {
 }
 
 #[tokio::test]
-async fn a_server_without_pages_is_listed_all_the_same() {
+async fn a_server_without_paging_is_listed_too() {
     let all = [wukong("a"), large("prod", "huge", 6 * MB), wukong("b")];
-    let server = Server::start(move |asked, _| match asked.path.as_str() {
-        WUKONGS if !asked.is_watch() => page(&all, ""),
-        _ => quiet(asked),
+    let server = Server::start(move |request, _| match request.path.as_str() {
+        WUKONGS if !request.is_watch() => page(&all, ""),
+        _ => quiet(request),
     });
     let config = CollectConfig { answer_limit: MB, ..config() };
     let mut collector = Collector::start(&server, config, &[]).await;
@@ -128,8 +128,8 @@ async fn a_server_without_pages_is_listed_all_the_same() {
 #[tokio::test]
 async fn an_event_of_40_mb_is_left_out_and_the_watch_goes_on() {
     let event = |kind: &str, object: String| format!(r#"{{"type":"{kind}","object":{object}}}"#);
-    let server = Server::start(move |asked, n| match asked.path.as_str() {
-        WUKONGS if !asked.is_watch() => list(&["web", "db"]),
+    let server = Server::start(move |request, n| match request.path.as_str() {
+        WUKONGS if !request.is_watch() => list(&["web", "db"]),
         WUKONGS if n == 0 => watch_of(&[
             event("MODIFIED", large("prod", "web", 40 * MB)),
             event("ADDED", wukong("new")),
@@ -137,7 +137,7 @@ async fn an_event_of_40_mb_is_left_out_and_the_watch_goes_on() {
             event("MODIFIED", large("prod", "db", 5 * MB)),
             event("DELETED", large("prod", "db", 5 * MB)),
         ]),
-        _ => quiet(asked),
+        _ => quiet(request),
     });
     let mut collector = Collector::start(&server, config(), &[]).await;
     assert_eq!(collector.listed().await.0.len(), 2);
@@ -157,17 +157,17 @@ async fn an_event_of_40_mb_is_left_out_and_the_watch_goes_on() {
         }
     }
     assert_eq!(seen, ["-web", "web", "+new", "+web", "whole", "-db", "db", "-db", "whole"]);
-    let lists = server.asked(WUKONGS).into_iter().filter(|asked| !asked.is_watch()).count();
+    let lists = server.asked(WUKONGS).into_iter().filter(|request| !request.is_watch()).count();
     assert_eq!(lists, 1, "a large object costs no list");
 }
 
 #[tokio::test]
-async fn one_namespace_cannot_push_out_the_others() {
+async fn one_namespace_cannot_displace_the_others() {
     let mut all: Vec<String> = (0..3000).map(|n| large("evil", &format!("vm-{n}"), 10)).collect();
     all.extend((0..20).map(|n| large("prod", &format!("vm-{n}"), 10)));
-    let server = Server::start(move |asked, _| match asked.path.as_str() {
-        WUKONGS if !asked.is_watch() => paged(asked, &all),
-        _ => quiet(asked),
+    let server = Server::start(move |request, _| match request.path.as_str() {
+        WUKONGS if !request.is_watch() => paged(request, &all),
+        _ => quiet(request),
     });
     let config = CollectConfig { collection_limit: 1 << 20, ..config() };
     let mut collector = Collector::start(&server, config, &[]).await;
@@ -181,15 +181,15 @@ async fn one_namespace_cannot_push_out_the_others() {
 }
 
 #[tokio::test]
-async fn lists_of_one_object_are_cut_and_that_is_said() {
+async fn long_lists_in_an_object_are_cut_and_reported() {
     let disks = vec![r#"{"name":"d","size":"1Gi"}"#; 1000].join(",");
     let volumes = vec![r#"{"name":"v","pvcName":"c"}"#; 1000].join(",");
     let object = format!(
         r#"{{"metadata":{{"name":"web","namespace":"prod","resourceVersion":"11"}},"spec":{{"disks":[{disks}]}},"status":{{"volumes":[{volumes}]}}}}"#
     );
-    let server = Server::start(move |asked, _| match asked.path.as_str() {
-        WUKONGS if !asked.is_watch() => page(std::slice::from_ref(&object), ""),
-        _ => quiet(asked),
+    let server = Server::start(move |request, _| match request.path.as_str() {
+        WUKONGS if !request.is_watch() => page(std::slice::from_ref(&object), ""),
+        _ => quiet(request),
     });
     let mut collector = Collector::start(&server, config(), &[]).await;
     let (items, errors) = collector.listed().await;
@@ -201,33 +201,33 @@ async fn lists_of_one_object_are_cut_and_that_is_said() {
 async fn an_endless_error_and_an_endless_review_are_not_read() {
     let (refusal, of_refusal) = endless(403, r#"{"kind":"Status","code":403,"message":""#);
     let (review, of_review) = endless(201, r#"{"kind":"SelfSubjectAccessReview","spec":{"x":""#);
-    let server = Server::start(move |asked, _| match asked.path.as_str() {
+    let server = Server::start(move |request, _| match request.path.as_str() {
         WUKONGS => refusal(),
         REVIEWS => review(),
-        _ => quiet(asked),
+        _ => quiet(request),
     });
     let mut collector = Collector::start(&server, config(), &[]).await;
     for _ in 0..2 {
         assert_eq!(collector.watch_error(SourceId::Wukongs).await.reason, Reason::Forbidden);
     }
     collector.during(Duration::from_secs(3)).await;
-    let (asked, reviews) = (server.asked(WUKONGS).len(), server.asked(REVIEWS).len());
+    let (requests, reviews) = (server.asked(WUKONGS).len(), server.asked(REVIEWS).len());
     let taken = [&of_refusal, &of_review].map(|taken| taken.load(Ordering::Relaxed));
-    // What is on its way in the sockets is taken too.
-    assert!(reviews > 0 && taken[0] < asked * 12 * MB && taken[1] < reviews * 12 * MB, "{taken:?}");
+    // Bytes in the socket buffers are counted too.
+    assert!(reviews > 0 && taken[0] < requests * 12 * MB && taken[1] < reviews * 12 * MB, "{taken:?}");
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_costs_itself_alone() {
+async fn an_undecodable_object_loses_only_itself() {
     let odd = r#"{"metadata":{"name":"odd","namespace":"prod"},"spec":{"cpu":1e999}}"#.to_owned();
     let event = format!(
         r#"{{"type":"MODIFIED","object":{}}}"#,
         odd.replace("prod\"", "prod\",\"resourceVersion\":\"12\"")
     );
-    let server = Server::start(move |asked, n| match asked.path.as_str() {
-        WUKONGS if !asked.is_watch() => page(&[wukong("a"), odd.clone()], ""),
+    let server = Server::start(move |request, n| match request.path.as_str() {
+        WUKONGS if !request.is_watch() => page(&[wukong("a"), odd.clone()], ""),
         WUKONGS if n == 0 => watch_of(std::slice::from_ref(&event)),
-        _ => quiet(asked),
+        _ => quiet(request),
     });
     let mut collector = Collector::start(&server, config(), &[]).await;
     let (items, errors) = collector.listed().await;

@@ -1,4 +1,4 @@
-//! A server that speaks TLS, with an authority of its own.
+//! A server with TLS and its own authority.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -18,7 +18,7 @@ use tokio_rustls::{
 
 use super::*;
 
-/// A server on all addresses of this machine, whose certificate is for three of them.
+/// A server on all addresses of this machine. Its certificate is valid for three of them.
 pub struct Secure {
     pub server: Server,
     pub port: u16,
@@ -45,7 +45,7 @@ impl Secure {
         Self { server, port, files }
     }
 
-    /// One that shows this certificate, with a file beside it of what is trusted.
+    /// Starts a server with this certificate, and writes a file of what is trusted.
     pub fn showing(
         certificate: CertificateDer<'static>,
         key: &KeyPair,
@@ -55,7 +55,7 @@ impl Secure {
         Self::with(acceptor_of(certificate, key), trusted.to_owned(), script)
     }
 
-    /// One that asks its clients for certificates, takes any, and notes them.
+    /// Starts a server that requests client certificates, accepts any, and records them.
     pub fn asking(
         shown: &Arc<ShownCertificates>,
         script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
@@ -65,7 +65,7 @@ impl Secure {
         Self::with(acceptor_with(certificate, &key, Some(verifier)), authority, script)
     }
 
-    /// The file of its authority.
+    /// The path of the file with its authority.
     pub fn ca(&self) -> PathBuf {
         self.files.path().join("ca.pem")
     }
@@ -76,7 +76,7 @@ pub fn acceptor() -> (TlsAcceptor, String) {
     (acceptor_of(certificate, &key), authority)
 }
 
-/// A certificate of this machine with its key, and the authority that it is of.
+/// A certificate for this machine with its key, and the authority that signed it.
 fn certified() -> (CertificateDer<'static>, KeyPair, String) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -87,7 +87,7 @@ fn certified() -> (CertificateDer<'static>, KeyPair, String) {
     (certificate.der().clone(), key, authority.pem())
 }
 
-/// Shows the certificate as it is, be it good for nothing.
+/// Sends the certificate as it is, even if it is not valid.
 fn acceptor_of(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
     acceptor_with(certificate, key, None)
 }
@@ -111,7 +111,7 @@ fn acceptor_with(
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// The certificates that clients have shown. As Go's servers, it takes any version.
+/// The certificates that clients have sent. Like Go's servers, it accepts any version.
 #[derive(Debug, Default)]
 pub struct ShownCertificates(pub Mutex<Vec<Vec<u8>>>);
 
@@ -182,7 +182,8 @@ pub fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(der))
 }
 
-/// The same certificate without its version and its extensions. Its signature is no longer good: nobody gets as far.
+/// The same certificate without its version and extensions. Its signature is no longer valid, but no client gets
+/// as far as checking it.
 pub fn version_1(der: &[u8]) -> Vec<u8> {
     let (_, certificate, _) = element(der);
     let (_, signed, rest) = element(certificate);

@@ -5,6 +5,7 @@
 mod query;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::{
     Millis,
@@ -17,7 +18,8 @@ pub use query::{InsightQuery, InsightSort};
 pub const PAGE_SIZE: u32 = 50;
 
 /// What a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Resource {
     Cpu,
     Memory,
@@ -28,16 +30,13 @@ impl Resource {
     pub const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Disk];
 
     pub fn code(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Disk => "disk",
-        }
+        self.into()
     }
 }
 
 /// The kind of a finding, the most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
     SoonFull,
     Starved,
@@ -48,11 +47,7 @@ impl FindingKind {
     pub const ALL: [Self; 3] = [Self::SoonFull, Self::Starved, Self::OverAllocated];
 
     pub fn code(self) -> &'static str {
-        match self {
-            Self::SoonFull => "soon-full",
-            Self::Starved => "starved",
-            Self::OverAllocated => "over-allocated",
-        }
+        self.into()
     }
 }
 

@@ -3,11 +3,7 @@
 
 mod image;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -16,6 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Request, header},
     response::Response,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{
@@ -24,7 +21,6 @@ use super::{
     faults::Class,
     hardware::POOL,
     http::{corrupt::corrupt_body, status},
-    locked,
     objects::join,
     rng,
 };
@@ -66,26 +62,26 @@ impl Ceph {
 
     /// Sets the lifetime of tokens that are issued from now on.
     pub fn set_token_ttl(&self, ttl: Duration) {
-        locked(&self.sessions).ttl = ttl;
+        self.sessions.lock().ttl = ttl;
     }
 
     /// Invalidates every token issued so far.
     pub fn expire_tokens(&self) {
-        locked(&self.sessions).tokens.clear();
+        self.sessions.lock().tokens.clear();
     }
 
     /// Whether the account is locked after too many failed logins: no further login succeeds.
     pub fn is_locked(&self) -> bool {
-        locked(&self.sessions).failures >= ATTEMPTS
+        self.sessions.lock().failures >= ATTEMPTS
     }
 
     /// Resets the count of failed logins, which unlocks the account.
     pub fn unlock(&self) {
-        locked(&self.sessions).failures = 0;
+        self.sessions.lock().failures = 0;
     }
 
     fn login(&self, user: &str, password: &str, now: Millis) -> Option<String> {
-        let mut sessions = locked(&self.sessions);
+        let mut sessions = self.sessions.lock();
         if sessions.failures >= ATTEMPTS {
             return None;
         }
@@ -103,7 +99,7 @@ impl Ceph {
     fn knows(&self, headers: &HeaderMap, now: Millis) -> bool {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = given.and_then(|given| given.strip_prefix("Bearer "));
-        let sessions = locked(&self.sessions);
+        let sessions = self.sessions.lock();
         token.and_then(|token| sessions.tokens.get(token)).is_some_and(|until| now < *until)
     }
 }

@@ -3,11 +3,9 @@
 mod query;
 mod state;
 
-use std::{
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -17,11 +15,9 @@ use super::{
     load::VolumeFigures,
     node::{Kubelet, Node, PlainPod},
     objects::Body,
-    reading,
     resource::Resource,
     scenario::Scenario,
     store::{Entry, Event},
-    writing,
 };
 use state::{State, key, parts};
 
@@ -88,19 +84,19 @@ impl World {
     }
 
     pub fn guest(&self, namespace: &str, name: &str) -> Option<Arc<Guest>> {
-        reading(&self.state).guests.get(&key(namespace, name)).cloned()
+        self.state.read().guests.get(&key(namespace, name)).cloned()
     }
 
     pub fn guests(&self) -> Vec<Arc<Guest>> {
-        reading(&self.state).guests.values().cloned().collect()
+        self.state.read().guests.values().cloned().collect()
     }
 
     pub fn nodes(&self) -> Vec<Arc<Node>> {
-        reading(&self.state).nodes.values().cloned().collect()
+        self.state.read().nodes.values().cloned().collect()
     }
 
     pub fn node(&self, name: &str) -> Option<Arc<Node>> {
-        reading(&self.state).nodes.get(name).cloned()
+        self.state.read().nodes.get(name).cloned()
     }
 
     pub fn put_node(&self, node: Node) {
@@ -183,12 +179,12 @@ impl World {
 
     /// The newest revision of the store.
     pub fn revision(&self) -> u64 {
-        reading(&self.state).store.revision()
+        self.state.read().store.revision()
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (done, revision) = {
-            let mut state = writing(&self.state);
+            let mut state = self.state.write();
             (change(&mut state), state.store.revision())
         };
         self.changed.send_replace(revision);

@@ -12,14 +12,13 @@ use crate::{
     hardware::DiskMode,
     node::{Kubelet, Node},
     objects::{self, Body, NodePod, Part, PodSample},
-    reading,
     resource::Resource,
     store::Expired,
 };
 
 impl World {
     pub(crate) fn is_installed(&self, group: &str) -> bool {
-        !reading(&self.state).absent.contains(group)
+        !self.state.read().absent.contains(group)
     }
 
     /// Subscribes to changes, as watches do.
@@ -28,7 +27,7 @@ impl World {
     }
 
     pub(crate) fn get(&self, resource: Resource, key: &str) -> Option<Object> {
-        reading(&self.state).store.get(resource, key)
+        self.state.read().store.get(resource, key)
     }
 
     /// Returns the objects at `revision`, or the current ones, and their revision. Fails if it has left the
@@ -40,21 +39,21 @@ impl World {
         after: &str,
         revision: Option<u64>,
     ) -> Result<(Vec<Object>, u64), Expired> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         let revision = revision.unwrap_or(state.store.revision());
         Ok((state.store.list(resource, prefix, after, revision)?, revision))
     }
 
     /// Returns the changes after `revision`, and the newest revision.
     pub(crate) fn since(&self, resource: Resource, revision: u64) -> Result<(Vec<Change>, u64), Expired> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         Ok((state.store.since(resource, revision)?, state.store.revision()))
     }
 
     /// Returns what metrics-server has of the pods in `namespace`, or in all: the pods of nodes whose kubelet
     /// answers.
     pub(crate) fn pod_metrics(&self, namespace: Option<&str>) -> Vec<PodSample> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         let wanted = |found: &str| namespace.is_none_or(|namespace| namespace == found);
         let scrape = |node: &str| {
             let answers = state.nodes.get(node).is_some_and(|node| node.kubelet == Kubelet::Answers);
@@ -109,7 +108,7 @@ impl World {
     }
 
     fn pods_on(&self, node: &str, at: Millis, volumes_at: Millis) -> Vec<NodePod> {
-        let state = reading(&self.state);
+        let state = self.state.read();
         let here = |guest: &Arc<Guest>| guest.launchers.iter().any(|pod| pod.node == node);
         let guests: Vec<_> = state.guests.values().filter(|guest| here(guest)).cloned().collect();
         let plain: Vec<_> = state.plain.values().filter(|pod| pod.node == node).cloned().collect();

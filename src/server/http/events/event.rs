@@ -5,12 +5,13 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use axum::body::Bytes;
+use parking_lot::Mutex;
 
 /// Bytes that a client is given at once. A connection holds as many that are not yet sent.
 pub const PIECE: usize = 8 << 10;
@@ -72,7 +73,7 @@ impl EventBuffer {
     }
 
     fn keep(&self, event: &Arc<Event>, network: Option<IpAddr>) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.events.lock();
         if events.iter().any(|other| Arc::ptr_eq(&other.event, event)) {
             return;
         }
@@ -88,7 +89,7 @@ impl EventBuffer {
 
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        bytes(&self.events.lock().unwrap())
+        bytes(&self.events.lock())
     }
 }
 

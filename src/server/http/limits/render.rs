@@ -3,10 +3,7 @@
 //!
 //! The work runs on threads of its own, as many as cores: a thread that computes does not poll sockets.
 
-use std::{
-    panic::resume_unwind,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{panic::resume_unwind, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -16,6 +13,7 @@ use axum::{
     response::Response,
 };
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -100,7 +98,7 @@ impl RenderPermit {
     }
 
     fn put(&self, permit: Option<PeerPermit>) {
-        *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = permit;
+        *self.permit.lock() = permit;
     }
 }
 

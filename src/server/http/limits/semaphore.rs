@@ -1,12 +1,8 @@
 //! A semaphore that gives no peer more than half of its permits. All limits of `http` are made of it.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
@@ -150,12 +146,12 @@ impl PeerSemaphore {
     }
 
     fn shares(&self) -> MutexGuard<'_, HashMap<IpAddr, Arc<Semaphore>>> {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shares.lock()
     }
 
     /// Logs that a client was refused, at most once in `WARNING_INTERVAL`.
     pub fn warn_refusal(&self, peer: Option<Peer>, exhausted: PermitError) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         if warned.is_some_and(|warned| warned.elapsed() < WARNING_INTERVAL) {
             return;
         }

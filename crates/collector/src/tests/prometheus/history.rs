@@ -1,0 +1,83 @@
+//! Questions about the past.
+
+use super::*;
+use crate::{
+    archive::{LongTermHistory, Requester},
+    budget::Budgets,
+    prometheus::PrometheusHistory,
+};
+use wukong_core::{
+    archive::{Names, Of, Recording, Times},
+    observation::Key,
+};
+
+/// A task that answers questions about the past until it is dropped.
+struct HistoryTask {
+    archive: LongTermHistory,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl HistoryTask {
+    fn start(server: &Server) -> Self {
+        let (archive, questions) = LongTermHistory::new();
+        let history =
+            PrometheusHistory::new(&with_prometheus(prometheus(&server.url)), Budgets::default().outside)
+                .unwrap();
+        Self { archive, task: tokio::spawn(history.run(questions, Default::default())) }
+    }
+
+    /// Asks for `count` points, from the first minute on, of `web` in each of these namespaces.
+    async fn of_all(&self, namespaces: &[&str], count: usize) -> Result<Recording, SourceError> {
+        let keys = || namespaces.iter().map(|namespace| Key::new(namespace, "web")).collect();
+        let of = Of::All(Arc::new(Names { instances: keys(), claims: keys() }));
+        let times = Times { from: 60_000, step: 60_000, count };
+        self.archive.answer(Requester::Backfill, of, times).await.as_ref().clone()
+    }
+}
+
+impl Drop for HistoryTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_range_query_loses_only_its_figure() {
+    let server = Server::start(|request, _| match request.query.contains("vmi_cpu") {
+        true => says(422, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#),
+        false => healthy_history(request),
+    });
+    let recording = HistoryTask::start(&server).of_all(&["prod"], 2).await.unwrap();
+    let key = Key::new("prod", "web");
+    assert_eq!((recording.cpu.len(), &recording.memory[&key]), (0, &vec![Some(7), Some(8)]));
+    assert_eq!(recording.used[&key], [Some(7), Some(8)]);
+    let [failure] = recording.failures.as_slice() else { panic!("{:?}", recording.failures) };
+    assert!(failure.detail.english().contains("too many samples"), "{failure:?}");
+}
+
+/// VictoriaMetrics/VictoriaMetrics#1914, #5530: the error repeats the query, which may be long, before the reason.
+#[tokio::test]
+async fn a_longer_step_is_used_if_the_server_refuses_that_many_points() {
+    let query = format!("max by (namespace) (m{{namespace=~'{}'}})", "prod|".repeat(500));
+    let refusal = format!(
+        r#"{{"status":"error","errorType":"422","error":"error when executing query={query}: cannot evaluate {query}: too many points for the given step=60000: 8; cannot exceed -search.maxPointsPerTimeseries=4"}}"#
+    );
+    assert!(refusal.len() > 4 << 10);
+    let server = Server::start(move |request, _| match request.query.contains("step=60.000") {
+        true => (StatusCode::UNPROCESSABLE_ENTITY, refusal.clone()).into_response(),
+        false => healthy_history(request),
+    });
+    let recording = HistoryTask::start(&server).of_all(&["prod"], 2).await.unwrap();
+    let key = Key::new("prod", "web");
+    assert_eq!((recording.failures.len(), recording.memory[&key][1]), (0, Some(8)), "{recording:?}");
+    assert!(server.asked("/api/v1/query_range").iter().any(|request| request.query.contains("step=240.000")));
+}
+
+/// A claim and an instance called `prod/web`, with one sample per minute.
+fn healthy_history(_: &Asked) -> Response {
+    let labels = r#""namespace":"prod","name":"web","persistentvolumeclaim":"web""#;
+    let values = r#"[60,"7"],[120,"8"]"#;
+    json(format!(
+        r#"{{"status":"success","data":{{"result":[{{"metric":{{{labels}}},"values":[{values}]}}]}}}}"#
+    ))
+}
