@@ -15,7 +15,7 @@ use super::{
     receipt::Receipt,
     sharing::Peers,
     source_status::SourceStatus,
-    state::{ClusterState, FORGET_AFTER, Images, Objects, PodSample, PodSamples, Queried},
+    state::{ClusterState, FORGET_AFTER, Images, Objects, PodSample, PodSamples, PrometheusRound},
     usage::LONGEST_WINDOW,
 };
 use model::{Millis, source::SourceId};
@@ -29,10 +29,10 @@ impl ClusterState {
     pub fn apply(&mut self, observation: Observation) {
         match observation {
             Observation::Wukongs(change) => {
-                change_in(&mut self.wukongs, &mut self.tracks, SourceId::Wukongs, change)
+                apply_change(&mut self.wukongs, &mut self.tracks, SourceId::Wukongs, change)
             }
             Observation::VirtualMachines(change) => {
-                change_in(&mut self.vms, &mut self.tracks, SourceId::VirtualMachines, change);
+                apply_change(&mut self.vms, &mut self.tracks, SourceId::VirtualMachines, change);
             }
             Observation::Instances(change) => {
                 let changed = match &change {
@@ -40,14 +40,16 @@ impl ClusterState {
                     Change::Replaced { .. } | Change::Deleted { .. } => None,
                 };
                 let gone = matches!(change, Change::Deleted { .. });
-                change_in(&mut self.instances, &mut self.tracks, SourceId::Instances, change);
+                apply_change(&mut self.instances, &mut self.tracks, SourceId::Instances, change);
                 if !gone {
                     self.assign_disks(changed.as_ref());
                 }
             }
-            Observation::Pods(change) => change_in(&mut self.pods, &mut self.tracks, SourceId::Pods, change),
+            Observation::Pods(change) => {
+                apply_change(&mut self.pods, &mut self.tracks, SourceId::Pods, change)
+            }
             Observation::Claims(change) => {
-                change_in(&mut self.claims, &mut self.tracks, SourceId::Claims, change)
+                apply_change(&mut self.claims, &mut self.tracks, SourceId::Claims, change)
             }
             Observation::WatchAlive { source, namespace, at } => self.track(source, namespace).alive(at),
             Observation::WatchFailed { source, namespace, error } => {
@@ -56,10 +58,12 @@ impl ClusterState {
             Observation::Omitted { source, namespace, errors } => {
                 self.track(source, namespace).omitted = errors;
             }
-            Observation::PodMetrics { namespace, at, result } => self.pod_metrics(namespace, at, result),
-            Observation::Summary { node, at, result } => self.summary(node, at, result),
+            Observation::PodMetrics { namespace, at, result } => {
+                self.apply_pod_metrics(namespace, at, result)
+            }
+            Observation::Summary { node, at, result } => self.apply_summary(node, at, result),
             Observation::PersistentVolumes(change) => {
-                change_in(
+                apply_change(
                     &mut self.persistent_volumes,
                     &mut self.tracks,
                     SourceId::PersistentVolumes,
@@ -67,25 +71,25 @@ impl ClusterState {
                 );
             }
             Observation::LonghornVolumes(change) => {
-                change_in(&mut self.longhorn, &mut self.tracks, SourceId::Longhorn, change);
+                apply_change(&mut self.longhorn, &mut self.tracks, SourceId::Longhorn, change);
             }
             Observation::Nodes(change) => {
-                change_in(&mut self.nodes, &mut self.tracks, SourceId::Nodes, change)
+                apply_change(&mut self.nodes, &mut self.tracks, SourceId::Nodes, change)
             }
-            Observation::ClusterInstancetypes(change) => change_in(
+            Observation::ClusterInstancetypes(change) => apply_change(
                 &mut self.cluster_instancetypes,
                 &mut self.tracks,
                 SourceId::ClusterInstancetypes,
                 change,
             ),
             Observation::Instancetypes(change) => {
-                change_in(&mut self.instancetypes, &mut self.tracks, SourceId::Instancetypes, change);
+                apply_change(&mut self.instancetypes, &mut self.tracks, SourceId::Instancetypes, change);
             }
             Observation::Risk { source, detail } => drop(self.risks.insert(source, detail)),
             Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
-            Observation::Prometheus { at, result } => self.queried(at, result),
-            Observation::Filesystems { instance, at, result } => self.filesystems(instance, at, result),
-            Observation::Ceph { at, result } => self.images(at, result),
+            Observation::Prometheus { at, result } => self.apply_prometheus(at, result),
+            Observation::Filesystems { instance, at, result } => self.apply_filesystems(instance, at, result),
+            Observation::Ceph { at, result } => self.apply_images(at, result),
         }
     }
 
@@ -117,7 +121,7 @@ impl ClusterState {
         }
     }
 
-    fn pod_metrics(
+    fn apply_pod_metrics(
         &mut self,
         namespace: Option<String>,
         at: Millis,
@@ -127,9 +131,9 @@ impl ClusterState {
             Ok(items) => items,
             Err(error) => return self.track(SourceId::PodMetrics, namespace).failed(error),
         };
-        self.metrics_made(items.iter().filter_map(|facts| facts.made).max(), at);
+        self.compare_metrics_clock(items.iter().filter_map(|facts| facts.made).max(), at);
         for facts in items {
-            self.sampled(facts, at);
+            self.apply_pod_sample(facts, at);
         }
         let forget_before = at - FORGET_AFTER * self.limits.metrics_interval;
         let crowded = self.metrics.len() > MOST_SAMPLES;
@@ -141,7 +145,7 @@ impl ClusterState {
     }
 
     /// An item that does not cover its whole pod keeps the last sample, which ages.
-    fn sampled(&mut self, facts: PodMetricsFacts, now: Millis) {
+    fn apply_pod_sample(&mut self, facts: PodMetricsFacts, now: Millis) {
         let key = facts.key();
         let pod = self.pods.get(&key);
         let (known, node) = pod.map(|pod| (pod.containers.as_slice(), &*pod.node_name)).unwrap_or_default();
@@ -167,7 +171,7 @@ impl ClusterState {
 
     /// Compares the clock of the metrics API with this program's. metrics-server writes its own time into
     /// each item (`creationTimestamp`). A time that does not change says nothing about its clock.
-    fn metrics_made(&mut self, made: Option<Millis>, now: Millis) {
+    fn compare_metrics_clock(&mut self, made: Option<Millis>, now: Millis) {
         let last = std::mem::replace(&mut self.metrics_made, made);
         if let (Some(made), Some(last)) = (made, last)
             && made != last
@@ -177,12 +181,12 @@ impl ClusterState {
         }
     }
 
-    fn summary(&mut self, node: String, at: Millis, result: Result<SummaryFacts, SourceError>) {
+    fn apply_summary(&mut self, node: String, at: Millis, result: Result<SummaryFacts, SourceError>) {
         let kubelet = self.kubelets.entry(node.clone()).or_default();
         match result {
             Ok(mut facts) => {
                 let volumes = std::mem::take(&mut facts.volumes).into_iter();
-                facts.volumes = volumes.filter_map(|stats| of_a_claim(stats, &self.pods)).collect();
+                facts.volumes = volumes.filter_map(|stats| resolve_claim(stats, &self.pods)).collect();
                 kubelet.answered(facts, at, self.limits.disk_interval);
                 let (wall, interval) =
                     (at.saturating_add(self.wall_step), kubelet.interval(self.limits.disk_interval));
@@ -194,7 +198,7 @@ impl ClusterState {
         }
     }
 
-    fn queried(&mut self, at: Millis, result: Result<PrometheusFacts, SourceError>) {
+    fn apply_prometheus(&mut self, at: Millis, result: Result<PrometheusFacts, SourceError>) {
         let facts = match result {
             Ok(facts) => facts,
             Err(error) => return self.track(SourceId::Prometheus, None).failed(error),
@@ -227,18 +231,18 @@ impl ClusterState {
         for time in trusted_time.filter_map(|(_, receipt)| receipt.fresh_time(at)) {
             self.skews.add(SourceId::Prometheus, "", time, wall, interval);
         }
-        let of_disks = self.limits.disk_interval.max(interval);
+        let disk_interval = self.limits.disk_interval.max(interval);
         let trusted_time = volumes.values().filter(|(stats, _)| stats.trusted_time);
         for time in trusted_time.filter_map(|(_, receipt)| receipt.fresh_time(at)) {
-            self.skews.add(SourceId::Prometheus, "", time, wall, of_disks);
+            self.skews.add(SourceId::Prometheus, "", time, wall, disk_interval);
         }
         let peers = peers_by_node(&volumes);
         let (warnings, gaps, answered) = (facts.warnings, facts.gaps, Some(at));
-        self.prometheus = Queried { volumes, peers, instances, warnings, gaps, answered };
+        self.prometheus = PrometheusRound { volumes, peers, instances, warnings, gaps, answered };
         self.track(SourceId::Prometheus, None).succeeded(at);
     }
 
-    fn filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
+    fn apply_filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
         let disks = self.instances.get(&instance).map(|facts| facts.disks.clone()).unwrap_or_default();
         let guest = self.guests.entry(instance).or_default();
         match result {
@@ -247,7 +251,7 @@ impl ClusterState {
         }
     }
 
-    fn images(&mut self, at: Millis, result: Result<Vec<ImageStats>, SourceError>) {
+    fn apply_images(&mut self, at: Millis, result: Result<Vec<ImageStats>, SourceError>) {
         match result {
             Ok(stats) => {
                 let stats = stats.into_iter().map(|stats| (stats.image.clone(), stats)).collect();
@@ -261,7 +265,7 @@ impl ClusterState {
 
 /// Replaces a pod's volume with the claim behind it. Returns `None` if the volume has no claim, which holds
 /// for half of what a launcher mounts. Stats of a pod that is not known yet are kept unchanged.
-fn of_a_claim(mut stats: VolumeStats, pods: &Objects<PodFacts>) -> Option<VolumeStats> {
+fn resolve_claim(mut stats: VolumeStats, pods: &Objects<PodFacts>) -> Option<VolumeStats> {
     if let VolumeRef::PodVolume { pod, volume } = &stats.of
         && let Some(facts) = pods.get(pod)
     {
@@ -285,7 +289,7 @@ fn clear<T>(objects: &mut Objects<T>, namespace: Option<&str>) {
     }
 }
 
-fn change_in<T: Named>(
+fn apply_change<T: Named>(
     objects: &mut Objects<T>,
     tracks: &mut BTreeMap<(SourceId, Option<String>), SourceStatus>,
     source: SourceId,

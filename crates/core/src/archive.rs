@@ -2,8 +2,8 @@
 //! and turns its answers into a VM's history. `http` and `pipeline` send the questions through
 //! `collector::archive`.
 //!
-//! A store has names and amounts. Percentages are of today's allocation, since past allocations are not
-//! stored.
+//! A store has names of instances and claims, and amounts. Percentages are of today's allocation, because
+//! past allocations are not stored.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -174,7 +174,7 @@ pub fn not_configured() -> Missing {
     }
 }
 
-/// Of Prometheus, which failed.
+/// Returns what is missing because Prometheus failed.
 fn failed(error: &SourceError) -> Missing {
     fix::missing(error, fix::source(SourceId::Prometheus, error.reason), None)
 }
@@ -219,9 +219,9 @@ pub(super) fn points(
     points
 }
 
-fn shares(track: Option<&RecordedSeries>, of: Option<u64>) -> Option<Vec<Point>> {
+fn shares(series: Option<&RecordedSeries>, of: Option<u64>) -> Option<Vec<Point>> {
     let of = of?;
-    Some(track?.iter().map(|used| used.map_or(Point::GAP, |used| Point::of(used, of))).collect())
+    Some(series?.iter().map(|used| used.map_or(Point::GAP, |used| Point::of(used, of))).collect())
 }
 
 /// Whether the VM uses hugepages: then the host's resident memory does not include the guest's.
@@ -239,7 +239,7 @@ fn disk(vm: &Vm, recording: &Recording, count: usize) -> Option<Vec<Point>> {
         return None;
     }
     let at =
-        |tracks: &HashMap<Key, RecordedSeries>, claim: &Key, index: usize| *tracks.get(claim)?.get(index)?;
+        |series: &HashMap<Key, RecordedSeries>, claim: &Key, index: usize| *series.get(claim)?.get(index)?;
     let sum = |index: usize| {
         claims.iter().try_fold((0u64, 0u64), |(used, of), claim| {
             let capacity = at(&recording.capacity, claim, index).filter(|capacity| *capacity > 0)?;

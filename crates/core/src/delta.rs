@@ -1,7 +1,7 @@
-//! Compares a view with the one before it, for the event stream. Pure: `before.apply(compare(before, after))`
-//! equals `after`.
+//! Compares a view with the one before it, for the event stream. Pure: if `before` applies the returned
+//! change (`model::delta`), it equals `after`.
 //!
-//! `None` means "nothing changed". A new time alone is not a change.
+//! A field of a change is `None` if that part did not change. A new time alone is not a change.
 
 use std::collections::HashMap;
 

@@ -30,7 +30,7 @@ struct Summary {
     last_bytes: Option<Millis>,
     errors: Vec<SourceError>,
     asked: usize,
-    /// The nodes that the source fails for, if it is asked for each node.
+    /// The nodes for which the source fails, if it is asked node by node.
     nodes: Vec<String>,
 }
 
@@ -232,7 +232,7 @@ fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
         id,
         state: state(&summary),
         reason,
-        error: words(&summary),
+        error: describe_errors(&summary),
         fix: reason.map(|reason| fix::source(id, reason)).unwrap_or_default(),
         warning: Message::default(),
         last_success: summary.last_success,
@@ -260,7 +260,7 @@ fn state(summary: &Summary) -> SourceState {
 }
 
 /// Returns at most three errors in full, and the number of the others.
-fn words(summary: &Summary) -> Message {
+fn describe_errors(summary: &Summary) -> Message {
     const SHOWN: usize = 3;
     let mut shown: Vec<Message> =
         summary.errors.iter().take(SHOWN).map(|error| error.detail.clone()).collect();
@@ -279,42 +279,42 @@ struct Tally {
     stale: u32,
 }
 
-/// What one VM gets from one source.
+/// Which figures one VM has or lacks from one source.
 #[derive(Clone, Copy, Default)]
-struct Has {
+struct VmFigures {
     known: bool,
     lacks: bool,
     old: bool,
 }
 
-impl Has {
-    fn see(&mut self, figure: &Figure) {
+impl VmFigures {
+    fn add(&mut self, figure: &Figure) {
         match figure {
             Figure::Known(sample) => {
                 self.known = true;
                 self.old |= sample.stale;
             }
-            Figure::Missing(missing) => self.lacks |= is_the_sources(missing.reason),
+            Figure::Missing(missing) => self.lacks |= is_source_failure(missing.reason),
         }
     }
 }
 
-type OfEach<T> = [T; SourceId::ALL.len()];
+type PerSource<T> = [T; SourceId::ALL.len()];
 
 /// Counts for each source, in the order of [`SourceId::ALL`]. Walks all VMs once, however many sources there
 /// are.
-fn tallies(vms: &[Arc<Vm>]) -> OfEach<Tally> {
-    let mut tallies = OfEach::<Tally>::default();
+fn tallies(vms: &[Arc<Vm>]) -> PerSource<Tally> {
+    let mut tallies = PerSource::<Tally>::default();
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
-        let mut has = OfEach::<Has>::default();
+        let mut has = PerSource::<VmFigures>::default();
         for figure in [&vm.summary.usage.cpu, &vm.summary.usage.memory] {
-            has[index(source_of(figure))].see(figure);
+            has[index(source_of(figure))].add(figure);
         }
         for (id, figure) in vm.volumes.iter().flat_map(shown) {
-            has[index(id)].see(figure);
+            has[index(id)].add(figure);
             tallies[index(id)].volumes += u32::from(figure.sample().is_some());
         }
-        for (tally, Has { known, lacks, old }) in tallies.iter_mut().zip(has) {
+        for (tally, VmFigures { known, lacks, old }) in tallies.iter_mut().zip(has) {
             tally.vms += u32::from(known);
             tally.missing += u32::from(lacks);
             tally.stale += u32::from(old && !lacks);
@@ -323,7 +323,7 @@ fn tallies(vms: &[Arc<Vm>]) -> OfEach<Tally> {
     tallies
 }
 
-fn counted(source: SourceHealth, tally: Tally) -> SourceHealth {
+fn with_counts(source: SourceHealth, tally: Tally) -> SourceHealth {
     let Tally { vms, volumes, missing, stale } = tally;
     SourceHealth { vms, volumes, vms_missing: missing, vms_stale: stale, ..source }
 }
@@ -333,7 +333,7 @@ pub(super) fn recount(sources: impl Iterator<Item = SourceHealth>, vms: &[Arc<Vm
     let tallies = tallies(vms);
     let counted = |source: SourceHealth| {
         let tally = tallies[index(source.id)];
-        counted(source, tally)
+        with_counts(source, tally)
     };
     sources.map(counted).collect()
 }
@@ -356,7 +356,7 @@ fn shown(volume: &Volume) -> impl Iterator<Item = (SourceId, &Figure)> {
 }
 
 /// Whether the source, and not the VM's own state, is why a figure is missing.
-fn is_the_sources(reason: Reason) -> bool {
+fn is_source_failure(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::ApiAbsent

@@ -21,9 +21,9 @@ use model::{
     vm::Vm,
 };
 
-/// CPU, memory, disk.
+/// The figures of a VM, in the order of [`index`]: CPU, memory, disk.
 const FIGURES: usize = 3;
-/// 15 s for an hour, 5 min for a day.
+/// Points of 15 s for an hour, and of 5 min for a day.
 pub(super) const FINE: Grid = Grid { step: 15_000, len: 240 };
 pub(super) const COARSE: Grid = Grid { step: 300_000, len: 288 };
 /// Milliseconds after which a VM that is gone is forgotten.
@@ -99,14 +99,14 @@ impl HistoryStore {
     /// Fills gaps with points of a long-term store; measured points are not overwritten. Each point covers
     /// the `step` milliseconds before its time.
     pub(super) fn fill(&self, uid: &str, resource: Resource, step: Millis, points: &[(Millis, Point)]) {
-        if let Some(timeline) = self.of(uid) {
+        if let Some(timeline) = self.timeline(uid) {
             timeline.lock().fill(resource, step, points);
         }
     }
 
     /// Returns what is known of the span, as far as memory reaches: an hour or a day.
     pub fn history(&self, uid: &str, span: Span, now: Millis) -> History {
-        match self.of(uid) {
+        match self.timeline(uid) {
             Some(timeline) => timeline.lock().history(span, now),
             None => Timeline::default().history(span, now),
         }
@@ -114,18 +114,18 @@ impl HistoryStore {
 
     /// Returns the sparklines of the last hour; empty if the VM is not known.
     pub fn sparks(&self, uid: &str, now: Millis) -> Sparklines {
-        self.of(uid).map(|timeline| timeline.lock().sparks(now)).unwrap_or_default()
+        self.timeline(uid).map(|timeline| timeline.lock().sparks(now)).unwrap_or_default()
     }
 
     /// Returns the day's five-minute means, oldest first, without those from before the VM was last resized.
     pub(super) fn day(&self, uid: &str, now: Millis) -> [Series; FIGURES] {
-        match self.of(uid) {
+        match self.timeline(uid) {
             Some(timeline) => timeline.lock().day(now),
             None => Timeline::default().day(now),
         }
     }
 
-    fn of(&self, uid: &str) -> Option<Arc<Mutex<Timeline>>> {
+    fn timeline(&self, uid: &str) -> Option<Arc<Mutex<Timeline>>> {
         self.vms.read().get(uid).cloned()
     }
 
@@ -180,20 +180,20 @@ impl Timeline {
     /// Records the VM's samples. Returns true, because the VM is known now.
     fn record(&mut self, vm: &Vm, limits: &Limits, now: Millis) -> bool {
         self.seen = now;
-        self.hold_to(now);
+        self.drop_after(now);
         let usage = &vm.summary.usage;
-        for (figure, n) in [&usage.cpu, &usage.memory, &usage.disk].into_iter().zip(0..) {
-            if let Figure::Known(sample) = figure {
-                self.measured(n, sample, interval(sample.source, n, limits), now);
+        for (value, figure) in [&usage.cpu, &usage.memory, &usage.disk].into_iter().zip(0..) {
+            if let Figure::Known(sample) = value {
+                self.add_sample(figure, sample, interval(sample.source, figure, limits), now);
             }
         }
         true
     }
 
-    /// Moves the record back if the clock was set back: points in the future would block all later ones.
-    fn hold_to(&mut self, now: Millis) {
-        self.fine.hold_to(FINE.slot(now));
-        self.coarse.hold_to(COARSE.slot(now));
+    /// Drops points after `now`, in case the clock was set back: points in the future would block later ones.
+    fn drop_after(&mut self, now: Millis) {
+        self.fine.drop_after(FINE.slot(now));
+        self.coarse.drop_after(COARSE.slot(now));
         for trace in &mut self.traces {
             trace.at = trace.at.min(now);
         }
@@ -202,8 +202,8 @@ impl Timeline {
     /// Writes a sample as points at its time and over the interval it covers: its window, or the interval of
     /// its source. It connects to the sample before it if that is at most twice as far away, since intervals
     /// are never exact.
-    fn measured(&mut self, n: usize, sample: &Sample, interval: Millis, now: Millis) {
-        let trace = &mut self.traces[n];
+    fn add_sample(&mut self, figure: usize, sample: &Sample, interval: Millis, now: Millis) {
+        let trace = &mut self.traces[figure];
         // The clock of a source may run ahead; points in the future are not written.
         let at = sample.at.min(now);
         if at <= trace.at || at <= now - KEEP {
@@ -220,52 +220,52 @@ impl Timeline {
         let first = (FINE.slot(from) + 1).min(last);
         let point = Point::of(sample.used, sample.of);
         for slot in first..=last {
-            self.fine.put(FINE, slot, n, point);
+            self.fine.put(FINE, slot, figure, point);
         }
-        self.roll_up(n, first * FINE.step, last * FINE.step, true);
+        self.roll_up(figure, first * FINE.step, last * FINE.step, true);
     }
 
     /// Writes the means of the five-minute slots that contain the fine points from `from` to `to`.
-    fn roll_up(&mut self, n: usize, from: Millis, to: Millis, over: bool) {
+    fn roll_up(&mut self, figure: usize, from: Millis, to: Millis, over: bool) {
         for slot in COARSE.slot(from)..=COARSE.slot(to) {
             let first = slot * COARSE.step / FINE.step;
-            let points = (first..first + COARSE.step / FINE.step).map(|fine| self.fine.get(fine, n));
+            let points = (first..first + COARSE.step / FINE.step).map(|fine| self.fine.get(fine, figure));
             let mean = mean(points);
-            if mean != Point::GAP && (over || self.coarse.get(slot, n) == Point::GAP) {
-                self.coarse.put(COARSE, slot, n, mean);
+            if mean != Point::GAP && (over || self.coarse.get(slot, figure) == Point::GAP) {
+                self.coarse.put(COARSE, slot, figure, mean);
             }
         }
     }
 
     fn fill(&mut self, resource: Resource, step: Millis, points: &[(Millis, Point)]) {
-        let n = index(resource);
+        let figure = index(resource);
         let grid = if step < COARSE.step { FINE } else { COARSE };
         for (at, point) in points {
             let (first, last) = (grid.slot(at - step), grid.slot(at - 1));
             for slot in first..=last {
                 let ring = if grid == FINE { &mut self.fine } else { &mut self.coarse };
-                if *point != Point::GAP && ring.get(slot, n) == Point::GAP {
-                    self.filled |= ring.put(grid, slot, n, *point);
+                if *point != Point::GAP && ring.get(slot, figure) == Point::GAP {
+                    self.filled |= ring.put(grid, slot, figure, *point);
                 }
             }
             if grid == FINE {
-                self.roll_up(n, first * grid.step, last * grid.step, false);
+                self.roll_up(figure, first * grid.step, last * grid.step, false);
             }
         }
     }
 
     fn history(&self, span: Span, now: Millis) -> History {
         let (grid, ring) = if span == Span::Hour { (FINE, &self.fine) } else { (COARSE, &self.coarse) };
-        let [cpu, memory, disk] = [0, 1, 2].map(|n| ring.series(grid, n, now));
+        let [cpu, memory, disk] = [0, 1, 2].map(|figure| ring.series(grid, figure, now));
         let keeper = if self.filled { HistoryOrigin::Both } else { HistoryOrigin::Memory };
         History { span, cpu, memory, disk, keeper, lacks: None }
     }
 
     fn day(&self, now: Millis) -> [Series; FIGURES] {
-        [0, 1, 2].map(|n| {
-            let mut series = self.coarse.series(COARSE, n, now);
-            let foreign = (self.traces[n].since - series.start).div_euclid(COARSE.step) + 1;
-            if self.traces[n].since > series.start {
+        [0, 1, 2].map(|figure| {
+            let mut series = self.coarse.series(COARSE, figure, now);
+            let foreign = (self.traces[figure].since - series.start).div_euclid(COARSE.step) + 1;
+            if self.traces[figure].since > series.start {
                 let foreign = (foreign as usize).min(series.points.len());
                 series.points[..foreign].fill(Point::GAP);
             }
@@ -274,15 +274,16 @@ impl Timeline {
     }
 
     fn sparks(&self, now: Millis) -> Sparklines {
-        let [cpu, memory, disk] = [0, 1, 2].map(|n| self.spark(n, now));
+        let [cpu, memory, disk] = [0, 1, 2].map(|figure| self.spark(figure, now));
         Sparklines { cpu, memory, disk }
     }
 
     /// Returns two-minute means. Their grid is fixed, so that they do not change between two of its steps.
-    fn spark(&self, n: usize, now: Millis) -> Sparkline {
+    fn spark(&self, figure: usize, now: Millis) -> Sparkline {
         let last = now.div_euclid(SPARK);
         let each = SPARK / FINE.step;
-        let of = |spark: i64| mean((spark * each..(spark + 1) * each).map(|slot| self.fine.get(slot, n)));
+        let of =
+            |spark: i64| mean((spark * each..(spark + 1) * each).map(|slot| self.fine.get(slot, figure)));
         let points: Vec<Point> = (last + 1 - Sparkline::POINTS as i64..=last).map(of).collect();
         if points.iter().all(|point| *point == Point::GAP) {
             return Sparkline::default();
@@ -295,11 +296,11 @@ fn whole_percent(point: Point) -> u8 {
     point.tenths().map_or(Sparkline::GAP, |tenths| ((tenths + 5) / 10).min(Sparkline::TOP.into()) as u8)
 }
 
-/// Returns the shortest time between two measurements of a figure's source, in milliseconds.
-fn interval(source: Source, n: usize, limits: &Limits) -> Millis {
+/// Returns the shortest time between two measurements of a figure, in milliseconds.
+fn interval(source: Source, figure: usize, limits: &Limits) -> Millis {
     match source {
         Source::Ceph => limits.ceph_interval,
-        _ if n == index(Resource::Disk) => limits.disk_interval.max(KUBELET_PERIOD),
+        _ if figure == index(Resource::Disk) => limits.disk_interval.max(KUBELET_PERIOD),
         _ => limits.metrics_interval,
     }
 }
@@ -334,17 +335,17 @@ struct Ring {
 }
 
 impl Ring {
-    fn get(&self, slot: i64, n: usize) -> Point {
+    fn get(&self, slot: i64, figure: usize) -> Point {
         let from_end = self.end - slot;
         let index = self.points.len() as i64 - from_end;
         if from_end < 1 || index < 0 {
             return Point::GAP;
         }
-        self.points.get(index as usize).map_or(Point::GAP, |points| points[n])
+        self.points.get(index as usize).map_or(Point::GAP, |points| points[figure])
     }
 
     /// Writes a point. Returns false if the slot is older than what is kept.
-    fn put(&mut self, grid: Grid, slot: i64, n: usize, point: Point) -> bool {
+    fn put(&mut self, grid: Grid, slot: i64, figure: usize, point: Point) -> bool {
         if self.points.is_empty() || slot - self.end >= grid.len as i64 {
             self.points.clear();
             self.end = slot;
@@ -356,36 +357,36 @@ impl Ring {
             if self.points.len() == grid.len {
                 self.points.pop_front();
             }
-            self.room(grid);
+            self.reserve(grid);
             self.points.push_back([Point::GAP; FIGURES]);
             self.end += 1;
         }
         while slot < self.end - self.points.len() as i64 {
-            self.room(grid);
+            self.reserve(grid);
             self.points.push_front([Point::GAP; FIGURES]);
         }
         let index = self.points.len() as i64 - (self.end - slot);
-        self.points[index as usize][n] = point;
+        self.points[index as usize][figure] = point;
         true
     }
 
-    fn hold_to(&mut self, slot: i64) {
+    fn drop_after(&mut self, slot: i64) {
         while self.end > slot + 1 && self.points.pop_back().is_some() {
             self.end -= 1;
         }
     }
 
-    fn room(&mut self, grid: Grid) {
+    fn reserve(&mut self, grid: Grid) {
         if self.points.len() == self.points.capacity() {
             self.points.reserve_exact(GROWTH.min(grid.len - self.points.len()));
         }
     }
 
     /// Returns the whole grid up to `now`.
-    fn series(&self, grid: Grid, n: usize, now: Millis) -> Series {
+    fn series(&self, grid: Grid, figure: usize, now: Millis) -> Series {
         let last = grid.slot(now);
         let first = last + 1 - grid.len as i64;
-        let points = (first..=last).map(|slot| self.get(slot, n)).collect();
+        let points = (first..=last).map(|slot| self.get(slot, figure)).collect();
         Series { start: first * grid.step, step: grid.step as u32, points }
     }
 

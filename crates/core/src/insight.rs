@@ -25,11 +25,11 @@ use model::{
 pub const NEEDED_HOURS: u32 = 24;
 /// Known five-minute means that a hint needs: nine in ten of the day's 288.
 const ENOUGH: u32 = (COARSE.len * 9 / 10) as u32;
-/// Tenths of a percent. A VM is starved if its 95th percentile is at least `STARVED`, over-allocated if it is
+/// Tenths of a percent. A VM is undersized if its 95th percentile is at least `STARVED`, oversized if it is
 /// below `IDLE`.
 const STARVED: u64 = 900;
 const IDLE: u64 = 500;
-/// Percent of the 95th percentile that are enough: a quarter more.
+/// Recommended allocation in percent of the 95th percentile: a quarter more.
 const HEAD_ROOM: u64 = 125;
 /// Steps of an allocation: whole cores of CPU, quarters of a Gi of memory.
 const CORE: u64 = 1_000_000_000;
@@ -38,30 +38,31 @@ const QUARTER_GI: u64 = 256 << 20;
 /// Five-minute means in an hour. Half of them are enough for a median.
 const PER_HOUR: usize = 12;
 /// The fewest hours with a median that a line is drawn through.
-const HOURS: usize = 20;
-/// Tenths of a percent of the disk. A smaller rise in a day cannot be told from none, since points have a
-/// resolution of a tenth of a percent.
+const FEWEST_HOURS: usize = 20;
+/// The least rise in a day that counts, in tenths of a percent of the disk. Points have a resolution of a
+/// tenth of a percent, so a smaller rise may be none.
 const LEAST_RISE: f64 = 5.0;
-/// How far half of the hours may be off the line: in tenths of a percent, or as a part of the rise.
+/// The median distance of the hours from the line is at most this: in tenths of a percent, or as a part of
+/// the rise.
 const SCATTER: f64 = 1.0;
 const SCATTER_OF_RISE: f64 = 0.08;
-/// How far the newest hour may be off, as a part of the rise: a disk that was just cleaned up no longer shows
-/// when it will be full.
-const NEWEST_OF_RISE: f64 = 0.2;
+/// The newest hour is at most this far from the line, as a part of the rise. After a disk was cleaned up, the
+/// line does not tell when it will be full.
+const NEWEST_OFF: f64 = 0.2;
 /// The part of the whole day's slope that the last third must have; otherwise the growth has ended.
-const STILL: f64 = 0.25;
+const LEAST_RECENT_SLOPE: f64 = 0.25;
 /// The slope of a credible line is at most this many times its lower bound.
-const WIDEST: f64 = 3.0;
-/// Days beyond which nothing is predicted.
-const FAR: f64 = 90.0;
-/// Quantile of the normal distribution: 95 % lie within.
-const Z: f64 = 1.96;
+const MOST_SLOPE: f64 = 3.0;
+/// Nothing is predicted beyond this number of days.
+const HORIZON_DAYS: f64 = 90.0;
+/// Quantile of the normal distribution for a 95 % confidence interval.
+const Z_95: f64 = 1.96;
 
 /// Findings about all VMs, the most urgent first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     pub at: Option<Millis>,
-    /// The running VMs by what a scope can tell apart.
+    /// The running VMs by kind and namespace, which a scope distinguishes.
     pub running: BTreeMap<(Kind, Box<str>), Running>,
     pub findings: Vec<Insight>,
 }
@@ -91,25 +92,26 @@ impl Findings {
     }
 }
 
-/// Computes the findings for every running VM. Takes half a second for 10,000 VMs, too long for the writer.
+/// Computes the findings for every running VM. Takes half a second for 10,000 VMs, which is too long for the
+/// writer of snapshots.
 pub fn draw(vms: &[Arc<Vm>], store: &HistoryStore, now: Millis) -> Findings {
-    let mut drawn = Findings { at: Some(now), ..Findings::default() };
+    let mut result = Findings { at: Some(now), ..Findings::default() };
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
         let hints = hints(vm, store, now);
         let (kind, namespace) = (vm.summary.kind, vm.summary.namespace.as_str());
         let judged = is_judged(&hints.cpu) || is_judged(&hints.memory) || is_judged(&hints.disk);
-        let running = drawn.running.entry((kind, namespace.into())).or_default();
+        let running = result.running.entry((kind, namespace.into())).or_default();
         running.vms += 1;
         running.judged += u32::from(judged);
         let row = |finding| {
             let (namespace, name) = (namespace.to_owned(), vm.summary.name.clone());
             Insight { kind, namespace, name, finding }
         };
-        drawn.findings.extend(findings(&hints).map(row));
+        result.findings.extend(findings(&hints).map(row));
     }
     let urgency = InsightQuery::default();
-    drawn.findings.sort_by(|a, b| order(a, b, &urgency));
-    drawn
+    result.findings.sort_by(|a, b| order(a, b, &urgency));
+    result
 }
 
 fn is_judged<T>(hint: &Result<T, Silence>) -> bool {
@@ -186,7 +188,7 @@ pub(super) fn sizing(day: &Series, unit: Unit, of: u64) -> Result<Sizing, Silenc
     let (p95, peak) = (amount(stats.p95), amount(stats.max));
     let verdict = match u64::from(stats.p95) {
         STARVED.. => Verdict::Starved,
-        p95_tenths if p95_tenths < IDLE => spare(unit, p95, peak, of),
+        p95_tenths if p95_tenths < IDLE => judge_low_use(unit, p95, peak, of),
         _ => Verdict::Fits,
     };
     Ok(Sizing { unit, p95, peak, of, verdict, window })
@@ -197,9 +199,9 @@ fn amount(tenths: u64, of: u64) -> u64 {
     u64::try_from((u128::from(tenths) * u128::from(of)).div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// Decides whether an allocation can shrink. A guest that lacks CPU for a moment waits; one that lacks memory
-/// dies, so for memory the peak has to fit too.
-fn spare(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
+/// Decides whether an allocation can shrink. A guest that lacks CPU for a moment waits. A guest that lacks
+/// memory is killed, so for memory the peak has to fit too.
+fn judge_low_use(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
     let roomy = p95.saturating_mul(HEAD_ROOM).div_ceil(100);
     let (wanted, part) = match unit {
         Unit::Nanocores => (roomy, CORE),
@@ -214,7 +216,7 @@ fn spare(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
 pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silence> {
     let window = window(day)?;
     let medians = medians(day);
-    if medians.len() < HOURS || of == 0 {
+    if medians.len() < FEWEST_HOURS || of == 0 {
         return Err(too_short(window.known));
     }
     let line = Line::through(&medians);
@@ -227,7 +229,7 @@ pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silen
     }
     let left = 1000.0 * of.saturating_sub(used) as f64 / of as f64;
     let days = |slope: f64| left / (slope * f64::from(NEEDED_HOURS));
-    if days(line.slope) > FAR {
+    if days(line.slope) > HORIZON_DAYS {
         return Err(Silence::Far);
     }
     Ok(Filling {
@@ -275,7 +277,7 @@ impl Line {
         let slope = median(&mut slopes);
         let (count, pairs) = (points.len() as f64, slopes.len() as f64);
         // Kendall's variance of the number of rising pairs, without ties; ties make it smaller.
-        let spread = Z * (count * (count - 1.0) * (2.0 * count + 5.0) / 18.0).sqrt();
+        let spread = Z_95 * (count * (count - 1.0) * (2.0 * count + 5.0) / 18.0).sqrt();
         let at = |rank: f64| slopes[(rank.max(0.0) as usize).min(slopes.len() - 1)];
         Self { slope, low: at(((pairs - spread) / 2.0).floor()), high: at(((pairs + spread) / 2.0).ceil()) }
     }
@@ -290,10 +292,10 @@ impl Line {
         let newest = off.last().copied().unwrap_or_default();
         let last = &points[points.len() * 2 / 3..];
         self.low > 0.0
-            && self.slope <= self.low * WIDEST
-            && newest <= (2.0 * SCATTER).max(rise * NEWEST_OF_RISE)
+            && self.slope <= self.low * MOST_SLOPE
+            && newest <= (2.0 * SCATTER).max(rise * NEWEST_OFF)
             && median(&mut off) <= SCATTER.max(rise * SCATTER_OF_RISE)
-            && median(&mut slopes(last)) >= self.slope * STILL
+            && median(&mut slopes(last)) >= self.slope * LEAST_RECENT_SLOPE
     }
 }
 
@@ -306,12 +308,12 @@ fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
 /// Returns one page of the findings.
 pub fn page(
     visible: &Visible,
-    drawn: &Findings,
+    findings: &Findings,
     identity: &Identity,
     query: &InsightQuery,
     now: Millis,
 ) -> InsightsView {
-    let of_scope = || drawn.of(visible.scope());
+    let of_scope = || findings.of(visible.scope());
     let mut rows: Vec<&Insight> = of_scope().filter(|row| matches(row, query)).collect();
     rows.sort_by(|a, b| order(a, b, query));
     let pages = (rows.len() as u32).div_ceil(PAGE_SIZE).max(1);
@@ -322,8 +324,8 @@ pub fn page(
     InsightsView {
         frame: frame(visible, identity, now),
         query: InsightQuery { page, ..query.clone() },
-        totals: drawn.totals(visible.scope()),
-        drawn: drawn.at,
+        totals: findings.totals(visible.scope()),
+        drawn: findings.at,
         needed_hours: NEEDED_HOURS,
         matching: rows.len() as u32,
         pages,

@@ -228,13 +228,13 @@ struct Owners<'a> {
 }
 
 impl<'a> Owners<'a> {
-    fn of(world: &'a ClusterState) -> Self {
+    fn of(state: &'a ClusterState) -> Self {
         let mut owners = Self { wukongs: HashMap::new(), by_vm_name: HashMap::new(), vms: HashMap::new() };
-        for wukong in world.wukongs.values().map(|wukong| &**wukong) {
+        for wukong in state.wukongs.values().map(|wukong| &**wukong) {
             owners.wukongs.insert((&wukong.namespace, &wukong.uid), wukong);
-            owners.claim(wukong, world);
+            owners.claim(wukong, state);
         }
-        for vm in world.vms.values().filter(|vm| !vm.owner_wukong.is_empty()) {
+        for vm in state.vms.values().filter(|vm| !vm.owner_wukong.is_empty()) {
             if !owners.by_vm_name.contains_key(&(vm.namespace.as_str(), vm.name.as_str())) {
                 owners.vms.entry((&vm.namespace, &vm.owner_wukong)).or_default().push(vm);
             }
@@ -243,11 +243,11 @@ impl<'a> Owners<'a> {
     }
 
     /// Claims the VM that a Wukong names, unless a Wukong with a better claim has it.
-    fn claim(&mut self, wukong: &'a WukongFacts, world: &'a ClusterState) {
+    fn claim(&mut self, wukong: &'a WukongFacts, state: &'a ClusterState) {
         if wukong.vm_name.is_empty() {
             return;
         }
-        let owner = world.vms.get(&At(&wukong.namespace, &wukong.vm_name)).map_or("", |vm| &vm.owner_wukong);
+        let owner = state.vms.get(&At(&wukong.namespace, &wukong.vm_name)).map_or("", |vm| &vm.owner_wukong);
         let rank = |wukong: &'a WukongFacts| (wukong.uid != owner, wukong.created, &wukong.name, &wukong.uid);
         let first = self.by_vm_name.entry((&wukong.namespace, &wukong.vm_name)).or_insert(wukong);
         if rank(wukong) < rank(first) {

@@ -56,7 +56,7 @@ impl ClusterState {
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);
-        let (totals, (targets, sources)) = both(
+        let (totals, (targets, sources)) = in_parallel(
             || Totals::of(vms.iter().map(|vm| &**vm)),
             || {
                 let targets = self.targets(&vms);
@@ -71,20 +71,20 @@ impl ClusterState {
             ready: sources.iter().all(|source| source.state != SourceState::Starting),
             sources,
             last_seen: self.last_seen().map(|last_seen| self.wall(last_seen)),
-            nodes: self.nodes_told(),
+            nodes: self.sorted_nodes(),
             targets,
             vms,
         }
     }
 
-    fn nodes_told(&self) -> Arc<[Node]> {
+    fn sorted_nodes(&self) -> Arc<[Node]> {
         let mut nodes: Vec<Node> = self.nodes.values().map(|node| Node::clone(node)).collect();
         nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         nodes.into()
     }
 
     fn join_all(&self, now: Millis) -> Vec<Arc<Vm>> {
-        let ((launchers, reports), (entries, shared)) = both(
+        let ((launchers, reports), (entries, shared)) = in_parallel(
             || (Launchers::of(self), Reports::of(self)),
             || {
                 let entries = sorted(self.inventory(self.cluster_time(now)));
@@ -94,7 +94,7 @@ impl ClusterState {
         );
         let indexes = Indexes { launchers, shared, reports };
         let cores = available_parallelism().map_or(1, NonZero::get);
-        let at_once = entries.len().div_ceil(cores).max(WORTH_A_THREAD);
+        let at_once = entries.len().div_ceil(cores).max(LEAST_PER_THREAD);
         let (first, others) = entries.split_at(at_once.min(entries.len()));
         let join = |part| self.join_part(part, &indexes, now);
         thread::scope(|threads| {
@@ -144,32 +144,32 @@ impl ClusterState {
         let pod = self.pod(entry, indexes, running);
         let node = self.node(entry, pod.as_ref().ok());
         let place = VmPlacement { namespace, node, running, instance: entry.instance };
-        let (ordered, left_out) = volumes::ordered(entry.wukong, entry.instance);
+        let (specs, left_out) = volumes::specs(entry.wukong, entry.instance);
         let volumes: Vec<_> =
-            ordered.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
+            specs.iter().map(|volume| self.volume(volume, &place, &indexes.reports, now)).collect();
         let Allocation { cpu, memory, memory_text, gap } = self.allocation(entry);
-        let subject = VmContext { namespace, name: entry.name(), running, pod, instance: entry.instance };
-        let quest = UsageQuery {
+        let context = VmContext { namespace, name: entry.name(), running, pod, instance: entry.instance };
+        let query = UsageQuery {
             unit: Unit::Nanocores,
             allocated: cpu,
             read: |usage| usage.cpu_nanocores,
             of_instance: |sample| Some((sample.cpu_nanocores?, sample.cpu_window_ms)),
         };
-        let cpu_figure = self.usage(&subject, &quest, now);
-        let quest = UsageQuery {
+        let cpu_figure = self.usage(&context, &query, now);
+        let query = UsageQuery {
             unit: Unit::Bytes,
             allocated: memory,
             read: |usage| usage.memory_bytes,
             of_instance: |sample| Some((sample.memory_bytes?, 0)),
         };
-        let memory_figure = self.usage(&subject, &quest, now);
+        let memory_figure = self.usage(&context, &query, now);
         let usage = volumes::usage(cpu_figure, memory_figure, &volumes, left_out, running);
         let summary = VmSummary {
             kind: entry.kind,
             namespace: namespace.to_owned(),
             name: entry.name().to_owned(),
             status,
-            kubevirt_status: kubevirt_word(entry, instance).to_owned(),
+            kubevirt_status: kubevirt_status(entry, instance).to_owned(),
             fault: entry.fault().filter(|_| running).map(|pause| Box::new(fault_message(pause))),
             node: node.to_owned(),
             migrating_to: migrating_to(entry, running).to_owned(),
@@ -180,7 +180,7 @@ impl ClusterState {
             usage,
         };
         let guest = self.guest(entry, running, now);
-        let vm = describe(entry, summary, (volumes, guest), subject.pod.ok());
+        let vm = describe(entry, summary, (volumes, guest), context.pod.ok());
         Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, ..vm }
     }
 
@@ -241,7 +241,7 @@ impl ClusterState {
 }
 
 /// Runs both functions in parallel on two threads.
-fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
+fn in_parallel<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
     thread::scope(|threads| {
         let a = threads.spawn(a);
         let b = b();
@@ -250,7 +250,7 @@ fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, 
 }
 
 /// VMs below which starting a thread takes longer than joining them.
-const WORTH_A_THREAD: usize = 1000;
+const LEAST_PER_THREAD: usize = 1000;
 
 /// Sorts by name. Most comparisons need only the first bytes of the names, which lie side by side.
 fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
@@ -277,13 +277,13 @@ fn migrating_to<'a>(entry: &Entry<'a>, running: bool) -> &'a str {
     entry.migration().filter(|_| running).map_or("", |migration| &migration.target_node)
 }
 
-fn kubevirt_word<'a>(entry: &Entry<'a>, instance: InstanceState) -> &'a str {
+fn kubevirt_status<'a>(entry: &Entry<'a>, instance: InstanceState) -> &'a str {
     let (word, deleting) = entry.vm.map_or(("", false), |vm| (vm.printable_status.as_str(), vm.deleting));
     let (migrating, paused) = (entry.migration().is_some(), entry.pause().is_some());
     status::kubevirt_status(word, deleting, instance, migrating, paused)
 }
 
-/// Returns the fault in KubeVirt's words.
+/// Returns KubeVirt's message about the fault, or its reason if there is no message.
 fn fault_message(pause: &Pause) -> Message {
     if pause.message.is_empty() { pause.reason.as_str().into() } else { pause.message.as_str().into() }
 }
@@ -295,15 +295,15 @@ fn ip_address(entry: &Entry) -> String {
     of_instance.into_iter().chain(of_wukong).find(|ip| !ip.is_empty()).unwrap_or("").to_owned()
 }
 
-/// Returns the ordered disk size in bytes: the sum of the spec's disks, else of the volumes' sizes. 0 if some
-/// disks were left out: a part would look like the whole.
+/// Returns the requested disk size in bytes: the sum of the spec's disks, else of the volumes' sizes. 0 if
+/// some disks were left out, because a partial sum would look like the whole.
 fn disk_size(entry: &Entry, volumes: &[model::vm::Volume]) -> u64 {
     if entry.wukong.is_some_and(|wukong| wukong.disks_left_out > 0) {
         return 0;
     }
     let disks = entry.wukong.map(|wukong| wukong.disks.as_slice()).unwrap_or_default();
-    let ordered = disks.iter().filter_map(|disk| Quantity::parse(&disk.size).ok()).map(Quantity::units);
-    let sum = ordered.fold(0u64, u64::saturating_add);
+    let sizes = disks.iter().filter_map(|disk| Quantity::parse(&disk.size).ok()).map(Quantity::units);
+    let sum = sizes.fold(0u64, u64::saturating_add);
     if sum > 0 { sum } else { volumes.iter().filter_map(|v| v.size).fold(0, u64::saturating_add) }
 }
 

@@ -72,7 +72,7 @@ pub struct Snapshot {
     pub last_seen: Option<Millis>,
     /// Whether every source was tried once.
     pub ready: bool,
-    /// Whose kubelets, guests and images should be asked.
+    /// What the collector should ask: the nodes, guests and images of running VMs.
     pub targets: observation::Targets,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Pod<'a> {
     pub created: Option<i64>,
     created_by: &'a str,
     domain: &'a str,
-    done: bool,
+    ended: bool,
     /// Its phase is `Running`, also while it is being deleted: the pods of a drained node stay so until their
     /// guests have shut down.
     pub alive: bool,
@@ -42,7 +42,7 @@ impl<'a> From<&'a PodFacts> for Pod<'a> {
             created: Some(facts.created),
             created_by: &facts.created_by,
             domain: &facts.domain,
-            done: facts.has_ended(),
+            ended: facts.has_ended(),
             alive: facts.phase == "Running",
             running: facts.phase == "Running" && !facts.deleting,
         }
@@ -59,7 +59,7 @@ impl<'a> From<&'a PodSamples> for Pod<'a> {
             created: None,
             created_by: &facts.created_by,
             domain: "",
-            done: false,
+            ended: false,
             alive: true,
             running: true,
         }
@@ -94,18 +94,18 @@ pub(super) struct Launchers<'a> {
 }
 
 impl<'a> Launchers<'a> {
-    pub fn of(world: &'a ClusterState) -> Self {
+    pub fn of(state: &'a ClusterState) -> Self {
         let mut launchers = Self {
-            pods: Vec::with_capacity(world.pods.len()),
-            by_creator: HashMap::with_capacity(world.pods.len()),
+            pods: Vec::with_capacity(state.pods.len()),
+            by_creator: HashMap::with_capacity(state.pods.len()),
             by_domain: HashMap::new(),
             by_prefix: HashMap::new(),
-            instances: world.instances.values().map(|instance| instance.uid.as_str()).collect(),
+            instances: state.instances.values().map(|instance| instance.uid.as_str()).collect(),
         };
-        world.pods.values().for_each(|facts| launchers.add(facts.as_ref().into()));
-        let metrics = world.metrics.values().map(|samples| &**samples);
+        state.pods.values().for_each(|facts| launchers.add(facts.as_ref().into()));
+        let metrics = state.metrics.values().map(|samples| &**samples);
         metrics
-            .filter(|facts| !world.listed(SourceId::Pods, &facts.namespace))
+            .filter(|facts| !state.listed(SourceId::Pods, &facts.namespace))
             .for_each(|facts| launchers.add(facts.into()));
         launchers
     }
@@ -128,7 +128,7 @@ impl<'a> Launchers<'a> {
         }
     }
 
-    fn at<'s>(&'s self, places: Option<&'s Places>) -> impl Iterator<Item = Pod<'a>> + 's {
+    fn pods_at<'s>(&'s self, places: Option<&'s Places>) -> impl Iterator<Item = Pod<'a>> + 's {
         places.into_iter().flatten().map(|place| self.pods[*place as usize])
     }
 
@@ -139,12 +139,12 @@ impl<'a> Launchers<'a> {
             return pod;
         }
         let key = (wanted.namespace, wanted.vm_name);
-        let by_domain = self.not_others(self.by_domain.get(&key), wanted);
+        let by_domain = self.without_others(self.by_domain.get(&key), wanted);
         if !by_domain.is_empty() {
             return choose(&by_domain, wanted);
         }
         let prefix = cut_prefix(wanted.vm_name);
-        let by_name = self.not_others(self.by_prefix.get(&(wanted.namespace, prefix.as_str())), wanted);
+        let by_name = self.without_others(self.by_prefix.get(&(wanted.namespace, prefix.as_str())), wanted);
         if !by_name.is_empty() && shared(&prefix) {
             return Err(Reason::AmbiguousPod);
         }
@@ -154,17 +154,17 @@ impl<'a> Launchers<'a> {
     /// Finds the pod by the label `kubevirt.io/created-by`, the most reliable sign.
     fn by_uid(&self, wanted: PodQuery<'a>) -> Option<Result<Pod<'a>, Reason>> {
         let key = (wanted.namespace, wanted.instance?.uid.as_str());
-        let own: Vec<_> = self.at(self.by_creator.get(&key)).collect();
+        let own: Vec<_> = self.pods_at(self.by_creator.get(&key)).collect();
         (!own.is_empty()).then(|| choose(&own, wanted))
     }
 
     /// Leaves out pods whose label says that they belong to another instance.
-    fn not_others(&self, places: Option<&Places>, wanted: PodQuery<'a>) -> Vec<Pod<'a>> {
+    fn without_others(&self, places: Option<&Places>, wanted: PodQuery<'a>) -> Vec<Pod<'a>> {
         let others = |pod: &Pod| {
             !pod.created_by.is_empty()
                 && (wanted.instance.is_some() || self.instances.contains(pod.created_by))
         };
-        self.at(places).filter(|pod| !others(pod)).collect()
+        self.pods_at(places).filter(|pod| !others(pod)).collect()
     }
 }
 
@@ -172,22 +172,22 @@ impl<'a> Launchers<'a> {
 fn admit(places: &mut Places, place: u32, pods: &[Pod<'_>]) {
     if places.len() < MOST_PODS {
         places.push(place);
-    } else if !pods[place as usize].done
-        && let Some(done) = places.iter_mut().find(|place| pods[**place as usize].done)
+    } else if !pods[place as usize].ended
+        && let Some(ended) = places.iter_mut().find(|place| pods[**place as usize].ended)
     {
-        *done = place;
+        *ended = place;
     }
 }
 
 /// Returns the pod that holds the guest, out of several.
 fn choose<'a>(pods: &[Pod<'a>], wanted: PodQuery<'_>) -> Result<Pod<'a>, Reason> {
-    let live: Vec<Pod<'a>> = pods.iter().copied().filter(|pod| !pod.done).collect();
+    let live: Vec<Pod<'a>> = pods.iter().copied().filter(|pod| !pod.ended).collect();
     match live.as_slice() {
         [] => Err(Reason::NoPod),
         [pod] => Ok(*pod),
         _ => wanted
             .instance
-            .and_then(|instance| said_by_instance(&live, instance))
+            .and_then(|instance| pod_of_instance(&live, instance))
             .or_else(|| only(&live, |pod| pod.running))
             .or_else(|| only(&live, |pod| !wanted.node.is_empty() && pod.node == wanted.node))
             .ok_or(Reason::TwoPods),
@@ -196,7 +196,7 @@ fn choose<'a>(pods: &[Pod<'a>], wanted: PodQuery<'_>) -> Result<Pod<'a>, Reason>
 
 /// Returns the pod that the instance points to: by `status.nodeName`, which changes to the target only when
 /// the guest has moved, then by `activePods`, then by `migrationState`.
-fn said_by_instance<'a>(live: &[Pod<'a>], instance: &InstanceFacts) -> Option<Pod<'a>> {
+fn pod_of_instance<'a>(live: &[Pod<'a>], instance: &InstanceFacts) -> Option<Pod<'a>> {
     let node = instance.node_name.as_str();
     let active = |pod: &Pod| instance.active_pods.iter().any(|(uid, on)| uid == pod.uid && on == node);
     let migrated = instance.migration.as_ref().map_or("", |migration| {

@@ -21,7 +21,8 @@ use model::{
     source::SourceId,
 };
 
-/// Milliseconds in which a kube-apiserver sends something on each watch, at least a bookmark.
+/// The longest time in milliseconds between two messages of a kube-apiserver on one watch: it sends
+/// bookmarks.
 const BOOKMARKS: Millis = 60_000;
 
 /// The detail and the fix for a volume that a source does not have.
@@ -45,7 +46,7 @@ pub(super) struct VmPlacement<'a> {
 
 /// The volume that is looked up.
 pub(super) struct VolumeQuery<'a> {
-    pub ordered: &'a VolumeSpec<'a>,
+    pub spec: &'a VolumeSpec<'a>,
     pub claim: Key,
     pub claim_size: ClaimSize,
     pub size: Option<u64>,
@@ -64,7 +65,7 @@ impl VolumeQuery<'_> {
     fn missing(&self, reason: Reason) -> Missing {
         let fix = match reason {
             Reason::BlockVolume => self.ask_the_guest(),
-            reason => fix::figure(reason, self.place.namespace, self.ordered.claim),
+            reason => fix::figure(reason, self.place.namespace, self.spec.claim),
         };
         Missing { fix, ..Missing::from(reason) }
     }
@@ -72,7 +73,7 @@ impl VolumeQuery<'_> {
     /// Returns the fix that lets the guest report what a block volume holds.
     fn ask_the_guest(&self) -> Message {
         let Some(instance) = self.place.instance else { return fix::block_volume(true, true) };
-        let disk = instance.disks.iter().find(|disk| *disk.claim == *self.ordered.claim);
+        let disk = instance.disks.iter().find(|disk| *disk.claim == *self.spec.claim);
         fix::block_volume(disk.is_none_or(needs_serial), !instance.agent_connected)
     }
 
@@ -83,10 +84,10 @@ impl VolumeQuery<'_> {
 }
 
 /// A figure that a source has, before its age and errors are judged.
-struct Found<'a> {
+struct Candidate<'a> {
     sample: Sample,
     age: Age,
-    /// The source's error that no success has followed.
+    /// The source's current error: no success has followed it.
     error: Option<&'a SourceError>,
     fix: Message,
 }
@@ -100,19 +101,24 @@ impl ClusterState {
         reports: &Reports,
         now: Millis,
     ) -> Option<Figure> {
-        let found = match source {
-            SourceId::Kubelet => self.of_kubelet(wanted, reports, now),
-            SourceId::Prometheus => self.of_prometheus(wanted, now),
-            SourceId::GuestAgent => self.of_guest(wanted, now)?,
-            SourceId::Longhorn => self.of_longhorn(wanted, reports, now)?,
-            SourceId::Ceph => self.of_ceph(wanted, now)?,
+        let candidate = match source {
+            SourceId::Kubelet => self.read_kubelet(wanted, reports, now),
+            SourceId::Prometheus => self.read_prometheus(wanted, now),
+            SourceId::GuestAgent => self.read_guest(wanted, now)?,
+            SourceId::Longhorn => self.read_longhorn(wanted, reports, now)?,
+            SourceId::Ceph => self.read_ceph(wanted, now)?,
             _ => return None,
         };
-        let figure = found.and_then(|found| judge(found, wanted));
+        let figure = candidate.and_then(|candidate| judge(candidate, wanted));
         Some(figure.map_or_else(Figure::Missing, Figure::Known))
     }
 
-    fn of_kubelet(&self, wanted: &VolumeQuery, reports: &Reports, now: Millis) -> Result<Found<'_>, Missing> {
+    fn read_kubelet(
+        &self,
+        wanted: &VolumeQuery,
+        reports: &Reports,
+        now: Millis,
+    ) -> Result<Candidate<'_>, Missing> {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
@@ -137,17 +143,17 @@ impl ClusterState {
         let sample = sample(used, of, at, source, basis);
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
         let fix = error.map(|error| fix::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
-        Ok(Found { sample, age: self.age(receipt, now, interval), error, fix })
+        Ok(Candidate { sample, age: self.age(receipt, now, interval), error, fix })
     }
 
-    fn of_prometheus(&self, wanted: &VolumeQuery, now: Millis) -> Result<Found<'_>, Missing> {
+    fn read_prometheus(&self, wanted: &VolumeQuery, now: Millis) -> Result<Candidate<'_>, Missing> {
         if wanted.block {
             return Err(wanted.missing(Reason::BlockVolume));
         }
         let unscraped = || (Message::default(), fix::unscraped(&wanted.claim));
-        let error = self.standing_error(SourceId::Prometheus);
+        let error = self.current_error(SourceId::Prometheus);
         if self.prometheus.answered.is_none() {
-            return Err(self.silent(SourceId::Prometheus, wanted, unscraped));
+            return Err(self.why_unknown(SourceId::Prometheus, wanted, unscraped));
         }
         let Some((stats, receipt)) = self.prometheus.volumes.get(&wanted.claim) else {
             let gap = self.prometheus.gaps.iter().find(|gap| gap.covers(&wanted.claim)).map(|gap| &gap.error);
@@ -160,10 +166,10 @@ impl ClusterState {
         let at = self.taken_at(receipt, SourceId::Prometheus, "");
         let (used, of, basis) = self.image_usage(stats, &stats.node, peers, wanted, unscraped)?;
         let age = self.age(receipt, now, self.limits.disk_interval);
-        Ok(self.found(SourceId::Prometheus, sample(used, of, at, Source::Prometheus, basis), age))
+        Ok(self.candidate(SourceId::Prometheus, sample(used, of, at, Source::Prometheus, basis), age))
     }
 
-    fn of_guest(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Found<'_>, Missing>> {
+    fn read_guest(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
         let instance = wanted.place.instance?;
         if !instance.agent_connected {
             return Some(Err(wanted.missing(Reason::AgentOff)));
@@ -179,7 +185,7 @@ impl ClusterState {
                 |error| fix::missing(error, fix(error), None),
             )));
         };
-        let content = match guest.content(wanted.ordered.claim) {
+        let content = match guest.content(wanted.spec.claim) {
             Ok(content)
                 if wanted.largest(content.may_span).is_some_and(|size| exceeds(content.total, size)) =>
             {
@@ -191,50 +197,50 @@ impl ClusterState {
         let sample = sample(content.used, content.total, self.wall(answered), Source::GuestAgent, Basis::Own);
         let error = guest.error.as_ref();
         let fix = error.map(fix).unwrap_or_default();
-        Some(Ok(Found { sample, age: Age::new(now, answered, self.limits.disk_interval), error, fix }))
+        Some(Ok(Candidate { sample, age: Age::new(now, answered, self.limits.disk_interval), error, fix }))
     }
 
-    fn of_longhorn(
+    fn read_longhorn(
         &self,
         wanted: &VolumeQuery,
         reports: &Reports,
         now: Millis,
-    ) -> Option<Result<Found<'_>, Missing>> {
+    ) -> Option<Result<Candidate<'_>, Missing>> {
         let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
-        let look = || (Message::default(), fix::longhorn(handle));
+        let advice = || (Message::default(), fix::longhorn(handle));
         let longhorn = match reports.longhorn(handle) {
             Some(Some(longhorn)) => longhorn,
             Some(None) => {
                 return Some(Err(wanted.unreported((msg!(error.longhorn_twice), fix::longhorn(handle)))));
             }
-            None => return Some(Err(self.silent(SourceId::Longhorn, wanted, look))),
+            None => return Some(Err(self.why_unknown(SourceId::Longhorn, wanted, advice))),
         };
         // A size of 0 is not valid (longhorn/longhorn#9594).
         let size = longhorn.size.filter(|size| *size > 0).or(wanted.size);
         let amounts = longhorn.actual_size.zip(size);
-        let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(look()))) };
+        let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(advice()))) };
         // Longhorn before 1.6 did not count v2 volumes (longhorn/longhorn#5947): it always reported 0.
         match longhorn.engine {
             LonghornEngine::UncountedV2 if used == 0 => {
                 return Some(Err(wanted.unreported((msg!(error.longhorn_v2), msg!(fix.longhorn_v2)))));
             }
-            LonghornEngine::V2 if used == 0 => return Some(Err(wanted.unreported(look()))),
+            LonghornEngine::V2 if used == 0 => return Some(Err(wanted.unreported(advice()))),
             _ => {}
         }
-        // Watched, so the figure holds for as long as the watch is alive. Rounded to the interval, so that it
-        // does not change every second.
-        let heard = self.heard_of(SourceId::Longhorn).unwrap_or_default();
-        let at = heard - heard % self.limits.disk_interval.max(1);
+        // The volume is watched, so the figure is valid as long as the watch is alive. The time is rounded to
+        // the interval, so that it does not change every second.
+        let last_success = self.last_success_of(SourceId::Longhorn).unwrap_or_default();
+        let at = last_success - last_success % self.limits.disk_interval.max(1);
         let age = Age::new(now, at, self.limits.disk_interval.max(BOOKMARKS));
         let sample = sample(used, of, self.wall(at), Source::Longhorn, Basis::Backend);
-        Some(Ok(self.found(SourceId::Longhorn, sample, age)))
+        Some(Ok(self.candidate(SourceId::Longhorn, sample, age)))
     }
 
-    fn of_ceph(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Found<'_>, Missing>> {
+    fn read_ceph(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
         let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
-            let look = || (Message::default(), fix::image(image));
-            return Some(Err(self.silent(SourceId::Ceph, wanted, look)));
+            let advice = || (Message::default(), fix::image(image));
+            return Some(Err(self.why_unknown(SourceId::Ceph, wanted, advice)));
         };
         let used = match stats.used {
             Ok(used) => used,
@@ -252,13 +258,13 @@ impl ClusterState {
             }
         };
         let sample = sample(used, stats.size, self.wall(answered), Source::Ceph, Basis::Backend);
-        Some(Ok(self.found(SourceId::Ceph, sample, Age::new(now, answered, self.limits.ceph_interval))))
+        Some(Ok(self.candidate(SourceId::Ceph, sample, Age::new(now, answered, self.limits.ceph_interval))))
     }
 
-    fn found(&self, id: SourceId, sample: Sample, age: Age) -> Found<'_> {
-        let error = self.standing_error(id);
+    fn candidate(&self, id: SourceId, sample: Sample, age: Age) -> Candidate<'_> {
+        let error = self.current_error(id);
         let fix = error.map(|error| fix::source(id, error.reason)).unwrap_or_default();
-        Found { sample, age, error, fix }
+        Candidate { sample, age, error, fix }
     }
 
     /// Returns used bytes, total bytes and the basis of what the kubelet on `node` reports, itself or through
@@ -298,26 +304,27 @@ impl ClusterState {
 
     /// Returns why a source does not know the volume: it fails, has not answered yet, or leaves the volume
     /// out.
-    fn silent(&self, id: SourceId, wanted: &VolumeQuery, look: impl Fn() -> Advice) -> Missing {
-        match self.standing_error(id) {
+    fn why_unknown(&self, id: SourceId, wanted: &VolumeQuery, advice: impl Fn() -> Advice) -> Missing {
+        match self.current_error(id) {
             Some(error) => fix::missing(error, fix::source(id, error.reason), None),
-            None if self.heard_of(id).is_none() => wanted.missing(Reason::Starting),
-            None => wanted.unreported(look()),
+            None if self.last_success_of(id).is_none() => wanted.missing(Reason::Starting),
+            None => wanted.unreported(advice()),
         }
     }
 
-    fn standing_error(&self, id: SourceId) -> Option<&SourceError> {
+    fn current_error(&self, id: SourceId) -> Option<&SourceError> {
         self.tracks.get(&(id, None))?.error.as_ref()
     }
 
-    fn heard_of(&self, id: SourceId) -> Option<Millis> {
+    fn last_success_of(&self, id: SourceId) -> Option<Millis> {
         self.tracks.get(&(id, None))?.last_success
     }
 }
 
-/// Decides whether a figure still counts. A denial ends it at once, silence only with time.
-fn judge(found: Found, wanted: &VolumeQuery) -> Result<Sample, Missing> {
-    let Found { sample, age, error, fix } = found;
+/// Decides whether a figure still counts. If the source denies access, the figure is missing at once; if the
+/// source is silent, only after some time.
+fn judge(candidate: Candidate, wanted: &VolumeQuery) -> Result<Sample, Missing> {
+    let Candidate { sample, age, error, fix } = candidate;
     let sample = Sample { stale: age.stale, ..sample };
     match error {
         Some(error) if error.reason == Reason::Forbidden || age.expired => {
@@ -330,7 +337,7 @@ fn judge(found: Found, wanted: &VolumeQuery) -> Result<Sample, Missing> {
 
 /// Returns why the guest's file systems do not say what a disk holds, and the fix.
 fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
-    let look = || fix::filesystems(&instance.namespace, &instance.name);
+    let show_list = || fix::filesystems(&instance.namespace, &instance.name);
     let (reason, detail, fix) = match gap {
         Gap::NothingListed => (Reason::Starting, msg!(error.nothing_listed), msg!(fix.agent_polled)),
         Gap::NoDisk if instance.disks_left_out > 0 => {
@@ -338,16 +345,16 @@ fn unknown_content(gap: Gap, instance: &InstanceFacts) -> Missing {
             (Reason::TooLarge, msg!(error.disks_left_out, count = count), Message::default())
         }
         Gap::NoDisk => (Reason::NotReported, msg!(error.no_disk), Message::default()),
-        Gap::NoFilesystem => (Reason::NotReported, msg!(error.no_filesystem), look()),
+        Gap::NoFilesystem => (Reason::NotReported, msg!(error.no_filesystem), show_list()),
         Gap::NoSerial => (Reason::NotReported, msg!(error.no_serial), msg!(fix.serial)),
         Gap::Lun => (Reason::NotReported, msg!(error.lun_identity), Message::default()),
         Gap::CdRom => (Reason::NotReported, msg!(error.cdrom_identity), Message::default()),
         Gap::NoSizes => (Reason::NotReported, msg!(error.no_sizes), msg!(fix.update_agent)),
-        Gap::NoUse => (Reason::NotReported, msg!(error.no_use), look()),
-        Gap::BadSizes => (Reason::BadAnswer, msg!(error.bad_sizes), look()),
-        Gap::Unnamed => (Reason::NotReported, msg!(error.unnamed_devices), look()),
-        Gap::Hidden => (Reason::NotReported, msg!(error.hidden_mount), look()),
-        Gap::Spanning => (Reason::NotReported, msg!(error.spanning), look()),
+        Gap::NoUse => (Reason::NotReported, msg!(error.no_use), show_list()),
+        Gap::BadSizes => (Reason::BadAnswer, msg!(error.bad_sizes), show_list()),
+        Gap::Unnamed => (Reason::NotReported, msg!(error.unnamed_devices), show_list()),
+        Gap::Hidden => (Reason::NotReported, msg!(error.hidden_mount), show_list()),
+        Gap::Spanning => (Reason::NotReported, msg!(error.spanning), show_list()),
         Gap::SharedSerial => (Reason::NotReported, msg!(error.shared_serial), msg!(fix.own_serials)),
     };
     Missing { detail, fix, ..Missing::from(reason) }

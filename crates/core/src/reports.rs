@@ -36,30 +36,30 @@ pub(super) struct Reports<'a> {
 }
 
 impl<'a> Reports<'a> {
-    pub fn of(world: &'a ClusterState) -> Self {
+    pub fn of(state: &'a ClusterState) -> Self {
         let mut by_claim: HashMap<_, Vec<Report>> = HashMap::new();
-        for (node, kubelet) in &world.kubelets {
+        for (node, kubelet) in &state.kubelets {
             let Some(source) = kubelet.source else { continue };
-            let interval = kubelet.interval(world.limits.disk_interval);
+            let interval = kubelet.interval(state.limits.disk_interval);
             for (stats, receipt) in kubelet.volumes() {
-                if let Some(claim) = claim_of(stats, world) {
+                if let Some(claim) = claim_of(stats, state) {
                     let report = Report { node, source, stats, receipt, interval };
                     by_claim.entry(claim).or_default().push(report);
                 }
             }
         }
         let mut longhorn = HashMap::new();
-        let is_at_home = world.longhorn.values().any(|volume| volume.namespace == LONGHORN_SYSTEM);
-        let volumes = world.longhorn.values();
+        let is_at_home = state.longhorn.values().any(|volume| volume.namespace == LONGHORN_SYSTEM);
+        let volumes = state.longhorn.values();
         for volume in volumes.filter(|volume| !is_at_home || volume.namespace == LONGHORN_SYSTEM) {
             longhorn.entry(volume.name.as_str()).and_modify(|named| *named = None).or_insert(Some(&**volume));
         }
         // The kubelet of a pod that has ended measures nothing for it any more, and could report anything for
         // a VM that has left.
-        let mounts = world.pods.values().filter(|pod| !pod.has_ended()).flat_map(|pod| {
+        let mounts = state.pods.values().filter(|pod| !pod.has_ended()).flat_map(|pod| {
             pod.claims.iter().map(|(_, claim)| (&*pod.node_name, &*pod.namespace, claim.as_str()))
         });
-        let mounts = (!world.pods.is_empty()).then(|| mounts.collect());
+        let mounts = (!state.pods.is_empty()).then(|| mounts.collect());
         Self { by_claim, longhorn, mounts }
     }
 
@@ -85,11 +85,11 @@ impl<'a> Reports<'a> {
 }
 
 /// Returns the claim that the kubelet names, else the claim of the pod's volume, if the pod is known by now.
-fn claim_of<'a>(stats: &'a VolumeStats, world: &'a ClusterState) -> Option<(&'a str, &'a str)> {
+fn claim_of<'a>(stats: &'a VolumeStats, state: &'a ClusterState) -> Option<(&'a str, &'a str)> {
     match &stats.of {
         VolumeRef::Claim(claim) => Some((&claim.namespace, &claim.name)),
         VolumeRef::PodVolume { pod, volume } => {
-            Some((&pod.namespace, world.pods.get(pod)?.claim_of(volume)?))
+            Some((&pod.namespace, state.pods.get(pod)?.claim_of(volume)?))
         }
     }
 }

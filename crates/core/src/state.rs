@@ -22,8 +22,8 @@ use super::{
 };
 use model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
 
-/// Objects of one kind, by namespace and name.
-/// Boxed, because a map's table is up to twice as large as its content.
+/// Objects of one kind, by namespace and name. They are boxed, because a map's table is up to twice as large
+/// as its content.
 pub(super) type Objects<T> = HashMap<Key, Box<T>>;
 
 /// What metrics.k8s.io says of a pod.
@@ -49,7 +49,7 @@ pub(super) struct PodSample {
 
 /// The last round of Prometheus queries that was answered.
 #[derive(Debug, Default)]
-pub(super) struct Queried {
+pub(super) struct PrometheusRound {
     pub volumes: HashMap<Key, (VolumeStats, Receipt)>,
     /// The volumes by the node of their kubelet, if the scrape names it.
     pub peers: HashMap<Box<str>, Peers>,
@@ -86,7 +86,7 @@ pub struct ClusterState {
     pub(super) longhorn: Objects<LonghornFacts>,
     pub(super) nodes: Objects<Node>,
     pub(super) guests: HashMap<Key, GuestDisks>,
-    pub(super) prometheus: Queried,
+    pub(super) prometheus: PrometheusRound,
     pub(super) ceph: Images,
     /// Each source's status, by namespace if it is asked by namespace.
     pub(super) tracks: BTreeMap<(SourceId, Option<String>), SourceStatus>,
@@ -104,9 +104,10 @@ pub struct ClusterState {
     pub(super) last: Vec<Arc<Vm>>,
 }
 
-/// Intervals after which something that is not reported any more (pods that are gone, nodes without VMs) is
-/// dropped: nothing reads its last value then.
+/// Intervals after which data of something that is no longer reported (pods that are gone, nodes without VMs)
+/// is dropped. Nothing reads its last value by then.
 pub(super) const FORGET_AFTER: Millis = 240;
+
 impl ClusterState {
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -125,7 +126,7 @@ impl ClusterState {
             longhorn: Objects::new(),
             nodes: Objects::new(),
             guests: HashMap::new(),
-            prometheus: Queried::default(),
+            prometheus: PrometheusRound::default(),
             ceph: Images::default(),
             tracks: BTreeMap::new(),
             latencies: BTreeMap::new(),

@@ -23,9 +23,9 @@ pub(super) enum InstanceState<'a> {
     },
 }
 
-/// `VirtualMachine.status.printableStatus`, by what it says of the guest.
+/// `VirtualMachine.status.printableStatus`, grouped by what it says about the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
+enum PrintableStatus {
     /// Empty or `Unknown`, or there is no VirtualMachine.
     Nothing,
     Up,
@@ -39,7 +39,7 @@ enum Word {
     Other,
 }
 
-impl Word {
+impl PrintableStatus {
     fn of(printable_status: &str) -> Self {
         match printable_status {
             "" | "Unknown" => Self::Nothing,
@@ -67,8 +67,8 @@ impl Word {
     }
 }
 
-/// Returns the contract's status. `pod_alive` tells whether a launcher pod of the VM has the phase `Running`;
-/// it is called only if instances cannot be read.
+/// Returns the status of the REST contract. `word` is `printableStatus`. `pod_alive` tells whether a launcher
+/// pod of the VM has the phase `Running`; it is called only if instances cannot be read.
 pub(super) fn status(
     word: &str,
     vm_deleting: bool,
@@ -76,18 +76,18 @@ pub(super) fn status(
     pod_alive: impl FnOnce() -> bool,
     wukong_phase: &str,
 ) -> Status {
-    let word = if vm_deleting { Word::Leaving } else { Word::of(word) };
+    let word = if vm_deleting { PrintableStatus::Leaving } else { PrintableStatus::of(word) };
     let without_instance = || word.status().unwrap_or_else(|| of_wukong(wukong_phase));
     match instance {
         InstanceState::Present { phase, .. } => of_instance(phase, word),
         InstanceState::Absent => without_instance(),
-        // KubeVirt says so for an instance that is not final.
-        InstanceState::Unreadable if word == Word::Leaving && pod_alive() => Status::Running,
+        // KubeVirt writes this status also while the instance is not final, so its guest may still run.
+        InstanceState::Unreadable if word == PrintableStatus::Leaving && pod_alive() => Status::Running,
         InstanceState::Unreadable => without_instance(),
     }
 }
 
-fn of_instance(phase: &str, word: Word) -> Status {
+fn of_instance(phase: &str, word: PrintableStatus) -> Status {
     match phase {
         "Running" => Status::Running,
         "Succeeded" => of_final_instance(word, Status::Stopped),
@@ -101,20 +101,23 @@ fn of_instance(phase: &str, word: Word) -> Status {
 /// Returns the status of a VM whose instance is final. `Failed` after a stop is not an error: the grace
 /// period ended before the guest did. A VM that should run has lost its guest, which `printableStatus` does
 /// not say yet.
-fn of_final_instance(word: Word, lost: Status) -> Status {
+fn of_final_instance(word: PrintableStatus, lost: Status) -> Status {
     match word {
-        Word::Up | Word::Nothing => lost,
+        PrintableStatus::Up | PrintableStatus::Nothing => lost,
         word => word.status().unwrap_or(lost),
     }
 }
 
 /// Returns the status of a VM without a guest yet. A VM that is stopped meanwhile never gets one.
-fn of_new_instance(word: Word, coming: Status) -> Status {
+fn of_new_instance(word: PrintableStatus, coming: Status) -> Status {
     match word {
-        Word::Leaving => Status::Stopped,
-        Word::Error | Word::Other => Status::Error,
-        Word::Waiting => Status::Pending,
-        Word::Nothing | Word::Up | Word::Stopped | Word::Starting => coming,
+        PrintableStatus::Leaving => Status::Stopped,
+        PrintableStatus::Error | PrintableStatus::Other => Status::Error,
+        PrintableStatus::Waiting => Status::Pending,
+        PrintableStatus::Nothing
+        | PrintableStatus::Up
+        | PrintableStatus::Stopped
+        | PrintableStatus::Starting => coming,
     }
 }
 
@@ -130,8 +133,8 @@ fn of_wukong(phase: &str) -> Status {
     }
 }
 
-/// Returns KubeVirt's `printableStatus`, or the one that KubeVirt would choose for a running instance if it
-/// is missing or out of date.
+/// Returns `word`, which is KubeVirt's `printableStatus`. If it is missing or out of date, returns the status
+/// that KubeVirt would choose for a running instance.
 pub(super) fn kubevirt_status<'a>(
     word: &'a str,
     vm_deleting: bool,
@@ -140,8 +143,8 @@ pub(super) fn kubevirt_status<'a>(
     paused: bool,
 ) -> &'a str {
     let InstanceState::Present { phase: "Running", deleting } = instance else { return word };
-    match Word::of(word) {
-        Word::Up | Word::Leaving | Word::Other => word,
+    match PrintableStatus::of(word) {
+        PrintableStatus::Up | PrintableStatus::Leaving | PrintableStatus::Other => word,
         _ if vm_deleting => "Terminating",
         _ if deleting => "Stopping",
         _ if migrating => "Migrating",
@@ -150,9 +153,9 @@ pub(super) fn kubevirt_status<'a>(
     }
 }
 
-/// Whether a fault paused the guest. A person's pause is intended, and the migration monitor pauses the
-/// source of a migration that does not converge until the migration ends (`calculatePausedCondition` of
-/// kubevirt pkg/virt-handler/vm.go).
+/// Whether a fault paused the guest. A pause by a person is intended. So is a pause by the migration monitor:
+/// it pauses the source of a migration that does not converge, until the migration ends
+/// (`calculatePausedCondition` of kubevirt pkg/virt-handler/vm.go).
 pub(super) fn is_fault(pause: &Pause, migrating: bool) -> bool {
     match pause.reason.as_str() {
         "PausedByUser" => false,

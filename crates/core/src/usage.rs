@@ -18,9 +18,10 @@ use model::{
     source::SourceId,
 };
 
-/// Milliseconds up to which a pod without a sample counts as new: metrics-server takes half a minute at most.
+/// Milliseconds up to which a pod without a sample counts as new. metrics-server needs at most half a minute.
 pub(super) const NEW_FOR: Millis = 180_000;
-/// The longest window in milliseconds that keeps a figure fresh: a metrics API measures over minutes at most.
+/// The longest window in milliseconds that keeps a figure fresh. A metrics API measures over some minutes at
+/// most.
 pub(super) const LONGEST_WINDOW: Millis = 600_000;
 
 /// The VM whose figures are computed.
@@ -42,11 +43,11 @@ pub(super) struct UsageQuery {
 }
 
 impl ClusterState {
-    pub(super) fn usage(&self, subject: &VmContext, quest: &UsageQuery, now: Millis) -> Figure {
-        match self.try_usage(subject, quest, now) {
+    pub(super) fn usage(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Figure {
+        match self.try_usage(vm, query, now) {
             Ok(sample) => Figure::Known(sample),
             Err(missing) => {
-                let second = self.of_prometheus_instance(subject, quest, now);
+                let second = self.of_prometheus_instance(vm, query, now);
                 second
                     .filter(|_| missing.reason != Reason::Hugepages)
                     .map_or(Figure::Missing(missing), Figure::Known)
@@ -56,14 +57,14 @@ impl ClusterState {
 
     /// Returns the figure from KubeVirt's own metrics, used if metrics.k8s.io has none. They name the
     /// instance, so no pod is needed.
-    fn of_prometheus_instance(&self, subject: &VmContext, quest: &UsageQuery, now: Millis) -> Option<Sample> {
-        let instance = subject.instance.filter(|_| subject.running)?;
-        let of = quest.allocated?;
+    fn of_prometheus_instance(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Option<Sample> {
+        let instance = vm.instance.filter(|_| vm.running)?;
+        let of = query.allocated?;
         let (sample, receipt) = self.prometheus.instances.get(&At(&instance.namespace, &instance.name))?;
-        let (used, window_ms) = (quest.of_instance)(sample)?;
+        let (used, window_ms) = (query.of_instance)(sample)?;
         let age = self.age(receipt, now, self.limits.metrics_interval);
         let at = self.taken_at(receipt, SourceId::Prometheus, "");
-        let (unit, source) = (quest.unit, Source::Prometheus);
+        let (unit, source) = (query.unit, Source::Prometheus);
         let known = Sample { unit, used, of, at, window_ms, source, basis: Basis::Own, stale: age.stale };
         (!age.expired && !self.denied(SourceId::Prometheus)).then_some(known)
     }
@@ -73,21 +74,19 @@ impl ClusterState {
         track.and_then(|track| track.error.as_ref()).is_some_and(denies)
     }
 
-    fn try_usage(&self, subject: &VmContext, quest: &UsageQuery, now: Millis) -> Result<Sample, Missing> {
-        let missing = |reason| Missing {
-            fix: fix::figure(reason, subject.namespace, subject.name),
-            ..Missing::from(reason)
-        };
-        if !subject.running {
+    fn try_usage(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Result<Sample, Missing> {
+        let missing =
+            |reason| Missing { fix: fix::figure(reason, vm.namespace, vm.name), ..Missing::from(reason) };
+        if !vm.running {
             return Err(missing(Reason::NotRunning));
         }
-        let denial = self.metrics_error(subject.namespace).filter(|error| denies(error));
-        let pod = match (&subject.pod, denial) {
+        let denial = self.metrics_error(vm.namespace).filter(|error| denies(error));
+        let pod = match (&vm.pod, denial) {
             (Ok(pod), _) => pod,
             (Err(_), Some(error)) => return Err(failed(error, None)),
             (Err(reason), None) => return Err(missing(*reason)),
         };
-        let allocated = quest.allocated.ok_or_else(|| missing(Reason::NoAllocation))?;
+        let allocated = query.allocated.ok_or_else(|| missing(Reason::NoAllocation))?;
         let Some(samples) = self.metrics.get(&At(pod.namespace, pod.name)) else {
             return Err(self.unsampled(pod, now, missing));
         };
@@ -95,16 +94,14 @@ impl ClusterState {
         let Some(last) = &samples.last else {
             return Err(Missing { detail: incomplete, ..missing(Reason::BadAnswer) });
         };
-        let used = (quest.read)(&last.usage).ok_or_else(|| missing(Reason::BadAnswer))?;
-        let (sample, age) = self.sample(last, pod.node, quest.unit, used, allocated, now);
+        let used = (query.read)(&last.usage).ok_or_else(|| missing(Reason::BadAnswer))?;
+        let (sample, age) = self.sample(last, pod.node, query.unit, used, allocated, now);
         match denial {
             Some(error) => Err(failed(error, Some(sample))),
-            None if age.expired => Err(self.expired(subject.namespace, sample, incomplete)),
+            None if age.expired => Err(self.expired(vm.namespace, sample, incomplete)),
             // The pod's working set does not include hugepages: it is a number, but not of this memory.
-            None if quest.unit == Unit::Bytes
-                && subject.instance.is_some_and(|instance| instance.hugepages) =>
-            {
-                let guest_reports = subject.instance.is_some_and(|instance| {
+            None if query.unit == Unit::Bytes && vm.instance.is_some_and(|instance| instance.hugepages) => {
+                let guest_reports = vm.instance.is_some_and(|instance| {
                     self.prometheus.instances.contains_key(&At(&instance.namespace, &instance.name))
                 });
                 let fix = fix::hugepages(guest_reports);
@@ -171,12 +168,12 @@ fn describe(incomplete: &Incomplete) -> Message {
     }
 }
 
-/// Whether the source refused, rather than did not answer.
+/// Whether the source refused; `false` if it did not answer.
 fn denies(error: &SourceError) -> bool {
     matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent)
 }
 
-/// Of the metrics API, which failed.
+/// Returns a figure that is missing because the metrics API failed.
 fn failed(error: &SourceError, last: Option<Sample>) -> Missing {
     fix::missing(error, fix::source(SourceId::PodMetrics, error.reason), last)
 }

@@ -1,5 +1,5 @@
-//! Cuts what one page shows out of what the viewer may see of a snapshot, for `http`. Pure: the same snapshot, query and time give the
-//! same view.
+//! Builds what one page shows from what the viewer may see of a snapshot, for `http`. Pure: the same
+//! snapshot, query and time give the same view.
 
 use std::sync::Arc;
 
@@ -63,15 +63,15 @@ pub fn find<'a>(visible: &'a Visible, namespace: &str, name: &str) -> Option<&'a
 
 /// Returns the VM of a summary.
 pub fn of_summary<'a>(visible: &'a Visible, summary: &VmSummary) -> Option<&'a Arc<Vm>> {
-    one(visible, summary.key())
+    find_row(visible, summary.key())
 }
 
 /// Returns the VM of a row.
 pub fn of_row<'a>(visible: &'a Visible, (kind, namespace, name): &RowKey) -> Option<&'a Vm> {
-    one(visible, (*kind, namespace, name)).map(|vm| &**vm)
+    find_row(visible, (*kind, namespace, name)).map(|vm| &**vm)
 }
 
-fn one<'a>(visible: &'a Visible, (kind, namespace, name): (Kind, &str, &str)) -> Option<&'a Arc<Vm>> {
+fn find_row<'a>(visible: &'a Visible, (kind, namespace, name): (Kind, &str, &str)) -> Option<&'a Arc<Vm>> {
     let by_name = |vm: &Vm| (vm.summary.name.as_str(), vm.summary.namespace.as_str()) < (name, namespace);
     let first = visible.vms().partition_point(|vm| by_name(vm));
     let mut alike = visible.vms()[first..].iter().take_while(|vm| vm.key() == (namespace, name));

@@ -23,7 +23,7 @@ const STATE_CLAIM: &str = "persistent-state-for-";
 
 /// Returns the volumes of `Wukong.status.volumes`, else of the VMI, and how many exceeded the limit of one
 /// object.
-pub(super) fn ordered<'a>(
+pub(super) fn specs<'a>(
     wukong: Option<&'a WukongFacts>,
     instance: Option<&'a InstanceFacts>,
 ) -> (Vec<VolumeSpec<'a>>, u32) {
@@ -35,8 +35,8 @@ pub(super) fn ordered<'a>(
         .collect();
     if volumes.is_empty() {
         let of_instance = instance.into_iter().flat_map(|instance| &instance.volumes);
-        let order = |v: &'a InstanceVolume| VolumeSpec { name: &v.name, claim: &v.claim, size: "" };
-        volumes = of_instance.map(order).collect();
+        let spec = |v: &'a InstanceVolume| VolumeSpec { name: &v.name, claim: &v.claim, size: "" };
+        volumes = of_instance.map(spec).collect();
         left_out = left_out.saturating_add(instance.map_or(0, |instance| instance.volumes_left_out));
     }
     let mut seen = HashSet::new();
@@ -47,24 +47,24 @@ pub(super) fn ordered<'a>(
 impl ClusterState {
     pub(super) fn volume(
         &self,
-        ordered: &VolumeSpec,
+        spec: &VolumeSpec,
         place: &VmPlacement,
         reports: &Reports,
         now: Millis,
     ) -> Volume {
-        let claim = Key::new(place.namespace, ordered.claim);
+        let claim = Key::new(place.namespace, spec.claim);
         let facts = self.claims.get(&claim);
         let block = facts.is_some_and(|facts| facts.block);
-        let ordered_size = Quantity::parse(ordered.size).ok().map(Quantity::units);
+        let requested_size = Quantity::parse(spec.size).ok().map(Quantity::units);
         let capacity = facts.and_then(|facts| facts.capacity);
-        let request = facts.and_then(|facts| facts.request).or(ordered_size.filter(|_| capacity.is_none()));
+        let request = facts.and_then(|facts| facts.request).or(requested_size.filter(|_| capacity.is_none()));
         let claim_size = ClaimSize { request, capacity };
         let size = claim_size.of_disk(block);
-        let wanted = VolumeQuery { ordered, claim, claim_size, size, block, place };
+        let wanted = VolumeQuery { spec, claim, claim_size, size, block, place };
         let (Reading { source, figure: usage }, readings) = self.resolve(&wanted, reports, now);
         Volume {
-            name: ordered.name.to_owned(),
-            claim: ordered.claim.to_owned(),
+            name: spec.name.to_owned(),
+            claim: spec.claim.to_owned(),
             size,
             block: block || is_raw(&usage) || readings.iter().any(|reading| is_raw(&reading.figure)),
             storage_class: facts.map(|facts| facts.storage_class.clone()).unwrap_or_default(),

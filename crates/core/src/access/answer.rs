@@ -9,9 +9,9 @@ use super::{ALLOW_ENDS, ALLOW_ENDS_WAITING, RENEW_AFTER};
 pub(super) struct Answer {
     /// Whether it was allowed, and when that was said.
     said: Option<(bool, Millis)>,
-    /// Whether the renewal of an allow that is valid has become due, and is not answered yet.
+    /// Whether a valid allow is due for renewal, and the renewal is not answered yet.
     waiting: bool,
-    /// It is not asked before this.
+    /// The question is not asked again before this time.
     pub due: Millis,
 }
 

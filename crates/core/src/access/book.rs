@@ -1,4 +1,4 @@
-//! The book of all users who look.
+//! [`AccessBook`]: all viewers, what is known about their rights, and which reviews are asked next.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,9 +22,10 @@ pub struct Standing {
     pub scope: Scope,
     /// The first moment at which the scope can be smaller without another answer.
     pub until: Option<Millis>,
-    /// Whether something is allowed only because its renewal waits, for the budget or the API server.
+    /// Whether something is allowed only because its renewal is delayed, by the budget or by the API server.
     pub is_late: bool,
-    /// Namespaces that were asked about, of all that hold rows. Equal once nothing is to be asked first.
+    /// How many of the `places` (namespaces and kinds with rows) were asked about. Equal to `places` once
+    /// every first question is answered.
     pub checked: usize,
     pub places: usize,
 }
@@ -46,7 +47,7 @@ pub struct AccessBook {
     budget: Budget,
     sweep: Budget,
     under_way: usize,
-    /// While the API server is away, one review at a time finds out whether it is back.
+    /// When the next review may be sent while the API server does not answer: then there is one at a time.
     probe_at: Option<Millis>,
 }
 
@@ -98,9 +99,9 @@ impl AccessBook {
 
     fn admit(&mut self, user: Arc<UserInfo>, now: Millis) {
         while self.viewers.len() >= MOST_VIEWERS {
-            let Some(longest) = self.viewers.iter().min_by_key(|(_, viewer)| viewer.seen) else { break };
-            let longest = longest.0.clone();
-            self.viewers.remove(&longest);
+            let Some(oldest) = self.viewers.iter().min_by_key(|(_, viewer)| viewer.seen) else { break };
+            let oldest = oldest.0.clone();
+            self.viewers.remove(&oldest);
         }
         let mut viewer = Viewer::new(now);
         if let Some(hints) = &self.hints {
@@ -123,12 +124,12 @@ impl AccessBook {
             }
         }
         self.places.live = live;
-        let gone = self.places.all.len() + added.len() > 2 * self.places.live.len() + 64;
-        if gone {
+        let is_sparse = self.places.all.len() + added.len() > 2 * self.places.live.len() + 64;
+        if is_sparse {
             self.places.all = self.places.live.iter().cloned().collect();
             self.viewers.values_mut().for_each(Viewer::restart_passes);
         } else {
-            // A namespace that comes back has its place already, and is asked about again at the end.
+            // A namespace that comes back is added again at the end, and asked about again.
             self.places.all.extend(added.iter().cloned());
         }
         // What is new in a namespace that somebody has a binding in is asked first.
@@ -179,7 +180,7 @@ impl AccessBook {
         self.pick_most(most, now, &mut reviews, |viewer| viewer.next_sweep(&places, now));
         (before..reviews.len()).for_each(|_| self.sweep.take());
         self.places = places;
-        // Whoever took a turn first waits for the others the next time.
+        // The user who had the first turn now comes last the next time.
         if let Some(first) = reviews.first().map(|review| review.user.clone()) {
             let at = self.turns.iter().position(|user| *user == first).unwrap_or_default();
             self.turns.rotate_left(at + 1);

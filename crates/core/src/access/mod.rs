@@ -1,8 +1,8 @@
-//! Which access reviews to ask about the people who look, and what the answers let each of them see.
+//! Decides which access reviews to ask about the viewers, and what each viewer may see by the answers.
 //!
-//! Kubernetes decides who may list what. [`AccessBook`] keeps its answers for a minute, asks again for those who
-//! still look, and never asks more than a budget. Pure: bindings, answers and the time are arguments. The
-//! server asks the reviews.
+//! Kubernetes decides who may list what. [`AccessBook`] keeps its answers for a minute, renews those of
+//! active viewers, and never asks more than its budget allows. Pure: bindings, answers and the time are
+//! arguments. The server asks the reviews.
 
 mod answer;
 mod book;
@@ -24,7 +24,7 @@ pub struct UserInfo {
     pub name: String,
     pub uid: String,
     pub groups: Vec<String>,
-    /// What authorisers may look at besides, such as the scopes of a restricted token.
+    /// Other attributes that authorisers may check, such as the scopes of a restricted token.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
@@ -64,7 +64,7 @@ pub struct Review {
 pub enum Verdict {
     Allowed,
     Denied,
-    /// No answer: the API server is away, or refuses the question.
+    /// No answer: the API server cannot be reached, or refuses the question.
     Failed,
 }
 
@@ -72,8 +72,8 @@ pub enum Verdict {
 pub const ALLOW_ENDS: Millis = 60_000;
 /// Age from which an allow is asked again.
 const RENEW_AFTER: Millis = 40_000;
-/// How long an allow is valid at most while its renewal waits: for the budget, or for an API server that is
-/// away.
+/// How long an allow is valid at most while its renewal is delayed, by the budget or by an API server that
+/// does not answer.
 pub const ALLOW_ENDS_WAITING: Millis = 300_000;
 /// Only users who looked within this time are asked about.
 pub const ACTIVE_FOR: Millis = 120_000;
@@ -86,5 +86,5 @@ const RETRY_AFTER: Millis = 1_000;
 /// Reviews in a second, and under way at once.
 pub const REVIEWS_A_SECOND: u32 = 150;
 pub const REVIEWS_AT_ONCE: usize = 16;
-/// Reviews in a second that look for rights which no binding hints at.
+/// Reviews in a second that look for rights that no binding hints at.
 pub const SWEEP_A_SECOND: u32 = 20;

@@ -1,4 +1,4 @@
-//! One user who looks: what is known about their rights, and what is to be asked next.
+//! One viewer: what is known about their rights, and what is asked next.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -35,11 +35,11 @@ pub(super) struct Viewer {
     everywhere: [Answer; 4],
     /// The allows for single namespaces.
     allowed: HashMap<Question, Answer>,
-    /// The same by when they are asked again.
+    /// The same questions, ordered by when they are asked again.
     due: BTreeSet<(Millis, Question)>,
-    /// What is asked first: what a binding hints at or has changed.
+    /// Questions that are asked first: those that a binding hints at, or may have changed.
     urgent: BTreeSet<Question>,
-    /// What is being asked.
+    /// Questions that are not answered yet.
     asked: HashSet<Question>,
     /// How many places were asked about for the first time.
     first_pass: usize,
@@ -135,7 +135,7 @@ impl Viewer {
         None
     }
 
-    /// Asks for this first, whatever is known about it.
+    /// Makes this question one of the next, even if its answer is known.
     pub fn urge(&mut self, question: Question) {
         match question.namespace {
             None => {
@@ -251,7 +251,8 @@ impl Viewer {
             && !self.urgent.contains(question)
     }
 
-    /// Returns whether the user may list the resource everywhere, so that one namespace need not be asked about.
+    /// Returns whether the user may list the resource everywhere, so that one namespace need not be asked
+    /// about.
     fn is_covered(&self, question: &Question, now: Millis) -> bool {
         let place = Resource::ALL.iter().position(|of| *of == question.resource);
         place.is_some_and(|at| self.everywhere[at].allows(now))
