@@ -127,7 +127,7 @@ async fn credentials_are_read_for_each_round_and_never_shown() {
             && error.detail.english().ends_with("not found")
     );
     assert!(!error.detail.english().contains('/'), "readers are told no path: {}", error.detail.english());
-    for (text, want) in [(" \n", "holds no line"), ("two\nlines", "more than one line"), ("first\n", "401")] {
+    for (text, want) in [(" \n", "holds no text"), ("two\nlines", "more than one line"), ("first\n", "401")] {
         std::fs::write(&file, text).unwrap();
         let error = collector.next(|seen| match seen {
             Observation::Prometheus { result: Err(error), .. } if error.detail.english().contains(want) => {

@@ -14,7 +14,7 @@ async fn a_silent_watch_is_reopened_at_its_resource_version() {
     let error = collector.watch_error(SourceId::Wukongs).await;
     assert_eq!(
         (error.reason, &*error.detail.english()),
-        (Reason::TimedOut, "the API server sends nothing any more")
+        (Reason::TimedOut, "the API server has stopped sending data")
     );
     let alive = collector.next(|observation| {
         matches!(observation, Observation::WatchAlive { source: SourceId::Wukongs, .. }).then_some(())
