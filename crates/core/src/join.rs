@@ -230,13 +230,13 @@ impl ClusterState {
         if entry.vm_name.is_empty() {
             return Err(if entry.is_shown_elsewhere() { Reason::SharedVm } else { Reason::NoVmName });
         }
-        let wanted = PodQuery {
+        let query = PodQuery {
             namespace: entry.namespace(),
             vm_name: entry.vm_name,
             instance: entry.instance,
             node: entry.wukong.map_or("", |wukong| &wukong.node_name),
         };
-        indexes.launchers.find(wanted, |prefix| indexes.shared.contains(wanted.namespace, prefix))
+        indexes.launchers.find(query, |prefix| indexes.shared.contains(query.namespace, prefix))
     }
 }
 

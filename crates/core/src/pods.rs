@@ -134,35 +134,35 @@ impl<'a> Launchers<'a> {
 
     /// Returns the pod that holds the guest, or why there is none. `shared` tells whether another VM of the
     /// namespace has the same truncated name prefix.
-    pub fn find(&self, wanted: PodQuery<'a>, shared: impl Fn(&str) -> bool) -> Result<Pod<'a>, Reason> {
-        if let Some(pod) = self.by_uid(wanted) {
+    pub fn find(&self, query: PodQuery<'a>, shared: impl Fn(&str) -> bool) -> Result<Pod<'a>, Reason> {
+        if let Some(pod) = self.by_uid(query) {
             return pod;
         }
-        let key = (wanted.namespace, wanted.vm_name);
-        let by_domain = self.without_others(self.by_domain.get(&key), wanted);
+        let key = (query.namespace, query.vm_name);
+        let by_domain = self.without_others(self.by_domain.get(&key), query);
         if !by_domain.is_empty() {
-            return choose(&by_domain, wanted);
+            return choose(&by_domain, query);
         }
-        let prefix = cut_prefix(wanted.vm_name);
-        let by_name = self.without_others(self.by_prefix.get(&(wanted.namespace, prefix.as_str())), wanted);
+        let prefix = cut_prefix(query.vm_name);
+        let by_name = self.without_others(self.by_prefix.get(&(query.namespace, prefix.as_str())), query);
         if !by_name.is_empty() && shared(&prefix) {
             return Err(Reason::AmbiguousPod);
         }
-        choose(&by_name, wanted)
+        choose(&by_name, query)
     }
 
     /// Finds the pod by the label `kubevirt.io/created-by`, the most reliable sign.
-    fn by_uid(&self, wanted: PodQuery<'a>) -> Option<Result<Pod<'a>, Reason>> {
-        let key = (wanted.namespace, wanted.instance?.uid.as_str());
+    fn by_uid(&self, query: PodQuery<'a>) -> Option<Result<Pod<'a>, Reason>> {
+        let key = (query.namespace, query.instance?.uid.as_str());
         let own: Vec<_> = self.pods_at(self.by_creator.get(&key)).collect();
-        (!own.is_empty()).then(|| choose(&own, wanted))
+        (!own.is_empty()).then(|| choose(&own, query))
     }
 
     /// Leaves out pods whose label says that they belong to another instance.
-    fn without_others(&self, places: Option<&Places>, wanted: PodQuery<'a>) -> Vec<Pod<'a>> {
+    fn without_others(&self, places: Option<&Places>, query: PodQuery<'a>) -> Vec<Pod<'a>> {
         let others = |pod: &Pod| {
             !pod.created_by.is_empty()
-                && (wanted.instance.is_some() || self.instances.contains(pod.created_by))
+                && (query.instance.is_some() || self.instances.contains(pod.created_by))
         };
         self.pods_at(places).filter(|pod| !others(pod)).collect()
     }
@@ -180,16 +180,16 @@ fn admit(places: &mut Places, place: u32, pods: &[Pod<'_>]) {
 }
 
 /// Returns the pod that holds the guest, out of several.
-fn choose<'a>(pods: &[Pod<'a>], wanted: PodQuery<'_>) -> Result<Pod<'a>, Reason> {
+fn choose<'a>(pods: &[Pod<'a>], query: PodQuery<'_>) -> Result<Pod<'a>, Reason> {
     let live: Vec<Pod<'a>> = pods.iter().copied().filter(|pod| !pod.ended).collect();
     match live.as_slice() {
         [] => Err(Reason::NoPod),
         [pod] => Ok(*pod),
-        _ => wanted
+        _ => query
             .instance
             .and_then(|instance| pod_of_instance(&live, instance))
             .or_else(|| only(&live, |pod| pod.running))
-            .or_else(|| only(&live, |pod| !wanted.node.is_empty() && pod.node == wanted.node))
+            .or_else(|| only(&live, |pod| !query.node.is_empty() && pod.node == query.node))
             .ok_or(Reason::TwoPods),
     }
 }

@@ -97,40 +97,40 @@ impl ClusterState {
     pub(super) fn reading(
         &self,
         source: SourceId,
-        wanted: &VolumeQuery,
+        query: &VolumeQuery,
         reports: &Reports,
         now: Millis,
     ) -> Option<Figure> {
         let candidate = match source {
-            SourceId::Kubelet => self.read_kubelet(wanted, reports, now),
-            SourceId::Prometheus => self.read_prometheus(wanted, now),
-            SourceId::GuestAgent => self.read_guest(wanted, now)?,
-            SourceId::Longhorn => self.read_longhorn(wanted, reports, now)?,
-            SourceId::Ceph => self.read_ceph(wanted, now)?,
+            SourceId::Kubelet => self.read_kubelet(query, reports, now),
+            SourceId::Prometheus => self.read_prometheus(query, now),
+            SourceId::GuestAgent => self.read_guest(query, now)?,
+            SourceId::Longhorn => self.read_longhorn(query, reports, now)?,
+            SourceId::Ceph => self.read_ceph(query, now)?,
             _ => return None,
         };
-        let figure = candidate.and_then(|candidate| judge(candidate, wanted));
+        let figure = candidate.and_then(|candidate| judge(candidate, query));
         Some(figure.map_or_else(Figure::Missing, Figure::Known))
     }
 
     fn read_kubelet(
         &self,
-        wanted: &VolumeQuery,
+        query: &VolumeQuery,
         reports: &Reports,
         now: Millis,
     ) -> Result<Candidate<'_>, Missing> {
-        if wanted.block {
-            return Err(wanted.missing(Reason::BlockVolume));
+        if query.block {
+            return Err(query.missing(Reason::BlockVolume));
         }
-        let kubelet = self.kubelets.get(wanted.place.node);
-        let Some(report) = reports.best(&wanted.claim, wanted.place.node) else {
+        let kubelet = self.kubelets.get(query.place.node);
+        let Some(report) = reports.best(&query.claim, query.place.node) else {
             return Err(match kubelet {
-                None if !self.may_be_node(wanted.place.node) => wanted.missing(Reason::NoNode),
-                _ if wanted.place.node.is_empty() => wanted.missing(Reason::NoNode),
-                None => wanted.missing(Reason::Starting),
+                None if !self.may_be_node(query.place.node) => query.missing(Reason::NoNode),
+                _ if query.place.node.is_empty() => query.missing(Reason::NoNode),
+                None => query.missing(Reason::Starting),
                 Some(kubelet) => match &kubelet.error {
-                    Some(error) => fix::missing(error, fix::kubelet(error.reason, wanted.place.node), None),
-                    None => wanted.unreported((msg!(error.no_host_path), fix::unlisted(wanted.place.node))),
+                    Some(error) => fix::missing(error, fix::kubelet(error.reason, query.place.node), None),
+                    None => query.unreported((msg!(error.no_host_path), fix::unlisted(query.place.node))),
                 },
             });
         };
@@ -139,55 +139,55 @@ impl ClusterState {
         let at = self.taken_at(receipt, SourceId::Kubelet, node);
         let reporter = self.kubelets.get(node);
         let peers = reporter.map(|node| &node.peers);
-        let (used, of, basis) = self.image_usage(stats, node, peers, wanted, unlisted)?;
+        let (used, of, basis) = self.image_usage(stats, node, peers, query, unlisted)?;
         let sample = sample(used, of, at, source, basis);
         let error = kubelet.and_then(|kubelet| kubelet.error.as_ref());
-        let fix = error.map(|error| fix::kubelet(error.reason, wanted.place.node)).unwrap_or_default();
+        let fix = error.map(|error| fix::kubelet(error.reason, query.place.node)).unwrap_or_default();
         Ok(Candidate { sample, age: self.age(receipt, now, interval), error, fix })
     }
 
-    fn read_prometheus(&self, wanted: &VolumeQuery, now: Millis) -> Result<Candidate<'_>, Missing> {
-        if wanted.block {
-            return Err(wanted.missing(Reason::BlockVolume));
+    fn read_prometheus(&self, query: &VolumeQuery, now: Millis) -> Result<Candidate<'_>, Missing> {
+        if query.block {
+            return Err(query.missing(Reason::BlockVolume));
         }
-        let unscraped = || (Message::default(), fix::unscraped(&wanted.claim));
+        let unscraped = || (Message::default(), fix::unscraped(&query.claim));
         let error = self.current_error(SourceId::Prometheus);
         if self.prometheus.answered.is_none() {
-            return Err(self.why_unknown(SourceId::Prometheus, wanted, unscraped));
+            return Err(self.why_unknown(SourceId::Prometheus, query, unscraped));
         }
-        let Some((stats, receipt)) = self.prometheus.volumes.get(&wanted.claim) else {
-            let gap = self.prometheus.gaps.iter().find(|gap| gap.covers(&wanted.claim)).map(|gap| &gap.error);
+        let Some((stats, receipt)) = self.prometheus.volumes.get(&query.claim) else {
+            let gap = self.prometheus.gaps.iter().find(|gap| gap.covers(&query.claim)).map(|gap| &gap.error);
             return Err(match error.or(gap) {
                 Some(error) => fix::missing(error, fix::source(SourceId::Prometheus, error.reason), None),
-                None => wanted.unreported(unscraped()),
+                None => query.unreported(unscraped()),
             });
         };
         let peers = self.prometheus.peers.get(&stats.node);
         let at = self.taken_at(receipt, SourceId::Prometheus, "");
-        let (used, of, basis) = self.image_usage(stats, &stats.node, peers, wanted, unscraped)?;
+        let (used, of, basis) = self.image_usage(stats, &stats.node, peers, query, unscraped)?;
         let age = self.age(receipt, now, self.limits.disk_interval);
         Ok(self.candidate(SourceId::Prometheus, sample(used, of, at, Source::Prometheus, basis), age))
     }
 
-    fn read_guest(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
-        let instance = wanted.place.instance?;
+    fn read_guest(&self, query: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
+        let instance = query.place.instance?;
         if !instance.agent_connected {
-            return Some(Err(wanted.missing(Reason::AgentOff)));
+            return Some(Err(query.missing(Reason::AgentOff)));
         }
         let Some(guest) = self.guests.get(&At(&instance.namespace, &instance.name)) else {
-            return Some(Err(wanted.missing(Reason::Starting)));
+            return Some(Err(query.missing(Reason::Starting)));
         };
         let fix = |error: &SourceError| fix::guest(error.reason, &instance.namespace, &instance.name);
         let Some(answered) = guest.answered else {
             let error = guest.error.as_ref();
             return Some(Err(error.map_or_else(
-                || wanted.missing(Reason::Starting),
+                || query.missing(Reason::Starting),
                 |error| fix::missing(error, fix(error), None),
             )));
         };
-        let content = match guest.content(wanted.spec.claim) {
+        let content = match guest.content(query.spec.claim) {
             Ok(content)
-                if wanted.largest(content.may_span).is_some_and(|size| exceeds(content.total, size)) =>
+                if query.largest(content.may_span).is_some_and(|size| exceeds(content.total, size)) =>
             {
                 return Some(Err(unknown_content(Gap::Spanning, instance)));
             }
@@ -202,29 +202,29 @@ impl ClusterState {
 
     fn read_longhorn(
         &self,
-        wanted: &VolumeQuery,
+        query: &VolumeQuery,
         reports: &Reports,
         now: Millis,
     ) -> Option<Result<Candidate<'_>, Missing>> {
-        let Some(Backend::Longhorn(handle)) = self.backend(&wanted.claim) else { return None };
+        let Some(Backend::Longhorn(handle)) = self.backend(&query.claim) else { return None };
         let advice = || (Message::default(), fix::longhorn(handle));
         let longhorn = match reports.longhorn(handle) {
             Some(Some(longhorn)) => longhorn,
             Some(None) => {
-                return Some(Err(wanted.unreported((msg!(error.longhorn_twice), fix::longhorn(handle)))));
+                return Some(Err(query.unreported((msg!(error.longhorn_twice), fix::longhorn(handle)))));
             }
-            None => return Some(Err(self.why_unknown(SourceId::Longhorn, wanted, advice))),
+            None => return Some(Err(self.why_unknown(SourceId::Longhorn, query, advice))),
         };
         // A size of 0 is not valid (longhorn/longhorn#9594).
-        let size = longhorn.size.filter(|size| *size > 0).or(wanted.size);
+        let size = longhorn.size.filter(|size| *size > 0).or(query.size);
         let amounts = longhorn.actual_size.zip(size);
-        let Some((used, of)) = amounts else { return Some(Err(wanted.unreported(advice()))) };
+        let Some((used, of)) = amounts else { return Some(Err(query.unreported(advice()))) };
         // Longhorn before 1.6 did not count v2 volumes (longhorn/longhorn#5947): it always reported 0.
         match longhorn.engine {
             LonghornEngine::UncountedV2 if used == 0 => {
-                return Some(Err(wanted.unreported((msg!(error.longhorn_v2), msg!(fix.longhorn_v2)))));
+                return Some(Err(query.unreported((msg!(error.longhorn_v2), msg!(fix.longhorn_v2)))));
             }
-            LonghornEngine::V2 if used == 0 => return Some(Err(wanted.unreported(advice()))),
+            LonghornEngine::V2 if used == 0 => return Some(Err(query.unreported(advice()))),
             _ => {}
         }
         // The volume is watched, so the figure is valid as long as the watch is alive. The time is rounded to
@@ -236,11 +236,11 @@ impl ClusterState {
         Some(Ok(self.candidate(SourceId::Longhorn, sample, age)))
     }
 
-    fn read_ceph(&self, wanted: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
-        let Some(Backend::Rbd(image)) = self.backend(&wanted.claim) else { return None };
+    fn read_ceph(&self, query: &VolumeQuery, now: Millis) -> Option<Result<Candidate<'_>, Missing>> {
+        let Some(Backend::Rbd(image)) = self.backend(&query.claim) else { return None };
         let (Some(answered), Some(stats)) = (self.ceph.answered, self.ceph.stats.get(&**image)) else {
             let advice = || (Message::default(), fix::image(image));
-            return Some(Err(self.why_unknown(SourceId::Ceph, wanted, advice)));
+            return Some(Err(self.why_unknown(SourceId::Ceph, query, advice)));
         };
         let used = match stats.used {
             Ok(used) => used,
@@ -274,41 +274,41 @@ impl ClusterState {
         stats: &VolumeStats,
         node: &str,
         peers: Option<&Peers>,
-        wanted: &VolumeQuery,
+        query: &VolumeQuery,
         advice: impl Fn() -> Advice,
     ) -> Result<(u64, u64, Basis), Missing> {
         if is_block(stats) {
-            return Err(wanted.missing(Reason::BlockVolume));
+            return Err(query.missing(Reason::BlockVolume));
         }
-        let used = stats.used.ok_or_else(|| wanted.unreported(advice()))?;
+        let used = stats.used.ok_or_else(|| query.unreported(advice()))?;
         let Some(of) = stats.capacity else {
             // Without a capacity the file system may be larger than the disk: usage above the disk's size is
             // rejected.
-            let size = wanted.size.filter(|size| used <= *size).ok_or_else(|| wanted.unreported(advice()))?;
+            let size = query.size.filter(|size| used <= *size).ok_or_else(|| query.unreported(advice()))?;
             return Ok((used, size, Basis::Own));
         };
         // When a CSI driver reports a volume as abnormal, the kubelet writes zeros for its usage.
         if of == 0 {
-            return Err(wanted.unreported(advice()));
+            return Err(query.unreported(advice()));
         }
-        let claim = &wanted.claim;
+        let claim = &query.claim;
         let has_peer = || {
             let counts = |other: &Key| self.provisioner(other) != Provisioner::Device;
             peers.zip(stats.available).is_some_and(|(peers, free)| peers.has(claim, of, free, counts))
         };
         let filesystems = self.kubelets.get(node).map(|node| node.filesystems.as_slice()).unwrap_or_default();
         let provisioner = self.provisioner(claim);
-        let basis = sharing::basis(wanted.claim_size, provisioner, of, filesystems, has_peer);
+        let basis = sharing::basis(query.claim_size, provisioner, of, filesystems, has_peer);
         Ok((used, of, basis))
     }
 
     /// Returns why a source does not know the volume: it fails, has not answered yet, or leaves the volume
     /// out.
-    fn why_unknown(&self, id: SourceId, wanted: &VolumeQuery, advice: impl Fn() -> Advice) -> Missing {
+    fn why_unknown(&self, id: SourceId, query: &VolumeQuery, advice: impl Fn() -> Advice) -> Missing {
         match self.current_error(id) {
             Some(error) => fix::missing(error, fix::source(id, error.reason), None),
-            None if self.last_success_of(id).is_none() => wanted.missing(Reason::Starting),
-            None => wanted.unreported(advice()),
+            None if self.last_success_of(id).is_none() => query.missing(Reason::Starting),
+            None => query.unreported(advice()),
         }
     }
 
@@ -323,14 +323,14 @@ impl ClusterState {
 
 /// Decides whether a figure still counts. If the source denies access, the figure is missing at once; if the
 /// source is silent, only after some time.
-fn judge(candidate: Candidate, wanted: &VolumeQuery) -> Result<Sample, Missing> {
+fn judge(candidate: Candidate, query: &VolumeQuery) -> Result<Sample, Missing> {
     let Candidate { sample, age, error, fix } = candidate;
     let sample = Sample { stale: age.stale, ..sample };
     match error {
         Some(error) if error.reason == Reason::Forbidden || age.expired => {
             Err(fix::missing(error, fix, Some(sample)))
         }
-        None if age.expired => Err(Missing { last: Some(sample), ..wanted.missing(Reason::Expired) }),
+        None if age.expired => Err(Missing { last: Some(sample), ..query.missing(Reason::Expired) }),
         _ => Ok(sample),
     }
 }

@@ -16,7 +16,7 @@ use model::{Millis, message::Message, source::SourceId};
 
 /// Samples of one clock that count: the newest ones.
 const SAMPLES: usize = 20;
-/// Samples below which nothing is said of a clock.
+/// Samples of a clock that are needed for a statement about it.
 const FEWEST: usize = 3;
 /// Milliseconds up to which a difference is not a skew: a sample is some seconds old when it is received.
 const LEAST: Millis = 60_000;
@@ -120,22 +120,22 @@ impl Skews {
             let apart = offsets.median.saturating_sub(middle).saturating_abs();
             apart <= ALIKE.max(offsets.interval)
         };
-        let said = known().any(|offsets| offsets.skew().is_some());
-        (said && known().all(agrees)).then_some(middle)
+        let any_skewed = known().any(|offsets| offsets.skew().is_some());
+        (any_skewed && known().all(agrees)).then_some(middle)
     }
 
     /// Returns one sentence for each of the source's clocks that is off.
     pub fn describe(&self, source: SourceId) -> Vec<Message> {
         let mut skewed: Vec<_> = self.skewed.get(&source).into_iter().flatten().collect();
         skewed.sort_unstable();
-        let mut said: Vec<Message> =
+        let mut warnings: Vec<Message> =
             skewed.into_iter().map(|(machine, skew)| describe(source, machine, *skew)).collect();
-        if said.len() > NAMED {
-            let more = said.len() - NAMED;
-            said.truncate(NAMED);
-            said.push(msg!(clock.more, count = more.to_string()));
+        if warnings.len() > NAMED {
+            let more = warnings.len() - NAMED;
+            warnings.truncate(NAMED);
+            warnings.push(msg!(clock.more, count = more.to_string()));
         }
-        said
+        warnings
     }
 }
 

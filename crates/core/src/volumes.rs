@@ -60,8 +60,8 @@ impl ClusterState {
         let request = facts.and_then(|facts| facts.request).or(requested_size.filter(|_| capacity.is_none()));
         let claim_size = ClaimSize { request, capacity };
         let size = claim_size.of_disk(block);
-        let wanted = VolumeQuery { spec, claim, claim_size, size, block, place };
-        let (Reading { source, figure: usage }, readings) = self.resolve(&wanted, reports, now);
+        let query = VolumeQuery { spec, claim, claim_size, size, block, place };
+        let (Reading { source, figure: usage }, readings) = self.resolve(&query, reports, now);
         Volume {
             name: spec.name.to_owned(),
             claim: spec.claim.to_owned(),
@@ -76,15 +76,15 @@ impl ClusterState {
 
     /// Returns the reading of the first source that knows the volume, and the readings of the others; if no
     /// source knows it, why.
-    fn resolve(&self, wanted: &VolumeQuery, reports: &Reports, now: Millis) -> (Reading, Vec<Reading>) {
+    fn resolve(&self, query: &VolumeQuery, reports: &Reports, now: Millis) -> (Reading, Vec<Reading>) {
         let first = self.limits.disk_sources.first().copied().unwrap_or(SourceId::Kubelet);
         let none = |reason: Reason| Reading { source: first, figure: Figure::Missing(reason.into()) };
-        if !wanted.place.running {
+        if !query.place.running {
             return (none(Reason::NotRunning), Vec::new());
         }
         let sources = self.limits.disk_sources.iter();
         let mut readings: Vec<Reading> = sources
-            .filter_map(|id| Some(Reading { source: *id, figure: self.reading(*id, wanted, reports, now)? }))
+            .filter_map(|id| Some(Reading { source: *id, figure: self.reading(*id, query, reports, now)? }))
             .collect();
         if readings.is_empty() {
             return (none(Reason::NotConfigured), readings);
@@ -92,7 +92,7 @@ impl ClusterState {
         let known = readings.iter().position(|reading| reading.figure.sample().is_some());
         // The host's sources never know more of a raw device; a backend that could measure it says what it
         // lacks.
-        let backend = readings.iter().position(|reading| wanted.block && is_backend(reading.source));
+        let backend = readings.iter().position(|reading| query.block && is_backend(reading.source));
         let taken = readings.remove(known.or(backend).unwrap_or(0));
         if known.is_some() {
             readings.retain(|reading| reading.figure.sample().is_some());

@@ -8,7 +8,7 @@ use crate::k8s::{
 use wukong_core::observation::Image;
 
 /// The prefix of images that ceph-csi creates, unless the storage class sets another one
-/// (docs/deploy-rbd.md).
+/// (docs/deploy-rbd.md of ceph-csi).
 const VOLUME_PREFIX: &str = "csi-vol-";
 /// The prefix of images that the plugin of Kubernetes created (internal/rbd/migration.go of ceph-csi).
 const IN_TREE_PREFIX: &str = "kubernetes-dynamic-pvc-";
@@ -43,7 +43,8 @@ pub fn in_tree(rbd: &InTreeRbd) -> Option<Image> {
 }
 
 /// The name of the image. ceph-csi writes it as an attribute since 2.1; before, it follows from the handle.
-/// For a static volume it is the handle itself (docs/static-pvc.md).
+/// For a static volume it is the handle itself (docs/static-pvc.md of
+/// ceph-csi).
 fn name(attributes: &VolumeAttributes, handle: &str, is_static: bool) -> Option<String> {
     if !attributes.image_name.is_empty() {
         return Some(attributes.image_name.to_string());

@@ -7,8 +7,8 @@ use super::{ALLOW_ENDS, ALLOW_ENDS_WAITING, RENEW_AFTER};
 /// The last answer to a question, and whether it is asked again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answer {
-    /// Whether it was allowed, and when that was said.
-    said: Option<(bool, Millis)>,
+    /// Whether the last answer was an allow, and when it came.
+    last: Option<(bool, Millis)>,
     /// Whether a valid allow is due for renewal, and the renewal is not answered yet.
     waiting: bool,
     /// The question is not asked again before this time.
@@ -17,16 +17,16 @@ pub(super) struct Answer {
 
 impl Answer {
     pub fn new(allowed: bool, now: Millis) -> Self {
-        Self { said: Some((allowed, now)), waiting: false, due: now + RENEW_AFTER }
+        Self { last: Some((allowed, now)), waiting: false, due: now + RENEW_AFTER }
     }
 
     pub fn is_known(&self) -> bool {
-        self.said.is_some()
+        self.last.is_some()
     }
 
     /// Returns until when it allows. `None` if it does not.
     pub fn allows_until(&self) -> Option<Millis> {
-        let (_, at) = self.said.filter(|(allowed, _)| *allowed)?;
+        let (_, at) = self.last.filter(|(allowed, _)| *allowed)?;
         Some(at + if self.waiting { ALLOW_ENDS_WAITING } else { ALLOW_ENDS })
     }
 
@@ -36,7 +36,7 @@ impl Answer {
 
     /// Returns whether it allows only because its renewal waits.
     pub fn is_late(&self, now: Millis) -> bool {
-        self.allows(now) && self.said.is_some_and(|(_, at)| now >= at + ALLOW_ENDS)
+        self.allows(now) && self.last.is_some_and(|(_, at)| now >= at + ALLOW_ENDS)
     }
 
     /// Notes that its renewal is due. An allow that has ended by then stays ended.
