@@ -14,6 +14,11 @@ pub fn member(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates").join(name)
 }
 
+/// Returns a file's text before its tests, which stand at its end.
+pub fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}
+
 /// Returns all Rust files except tests, which may name anything.
 pub fn rust_files(place: &Path) -> Vec<PathBuf> {
     if place.file_name().is_some_and(|name| name == "tests" || name == "tests.rs") {

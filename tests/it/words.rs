@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::code::{member, rust_files, src};
+use crate::code::{member, rust_files, src, without_tests};
 
 const ENGLISH: &str = include_str!("../../crates/i18n/locales/en.json");
 const CHINESE: &str = include_str!("../../crates/i18n/locales/zh-CN.json");
@@ -236,7 +236,7 @@ fn literals(code: &str) -> Vec<(usize, usize)> {
 /// Without comments, and without the tests at its end.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let text = without_tests(&text);
     let text = text.split("#[cfg(all(test").next().unwrap_or_default();
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))

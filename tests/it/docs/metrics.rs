@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use super::PAGES;
-use crate::code::{member, rust_files};
+use crate::code::{member, rust_files, without_tests};
 
 const PREFIXES: [&str; 2] = ["kubelet_volume_stats_", "kubevirt_vmi_"];
 
@@ -14,7 +14,7 @@ fn every_metric_is_documented_and_every_documented_metric_is_queried() {
     let mut queried = BTreeSet::new();
     for file in rust_files(&folder) {
         let source = fs::read_to_string(file).unwrap();
-        let program = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let program = without_tests(&source);
         let texts = program.split('"').skip(1).step_by(2);
         queried.extend(texts.filter(|text| is_metric(text)).map(str::to_owned));
     }

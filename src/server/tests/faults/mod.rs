@@ -48,7 +48,7 @@ const INTERVAL: Duration = Duration::from_millis(800);
 /// How often volumes are measured: in whole seconds, so that two measurements are one or two of these apart.
 const MEASURED: Duration = Duration::from_secs(1);
 /// The deadline of a source that is slow or hangs.
-const SHORT_DEADLINE: Duration = Duration::from_millis(700);
+const SHORT_DEADLINE: Duration = Duration::from_millis(1_500);
 /// The deadline of every other source. None comes near it, unless the machine is busy for so long.
 const LONG_DEADLINE: Duration = Duration::from_secs(10);
 /// The largest answer that is read. A small limit is exceeded soon, also on a busy machine.
