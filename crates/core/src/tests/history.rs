@@ -210,6 +210,86 @@ fn vms_that_are_made_and_deleted_in_a_loop_leave_a_bounded_past() {
 }
 
 #[test]
+fn vms_that_are_present_are_kept_however_many_they_are() {
+    let store = HistoryStore::default();
+    assert!(store.is_empty());
+    // Each is seen at a time of its own within the last minute, so none is gone.
+    for n in 0..4_500 {
+        let vm = vm_of(&format!("u{n}"), figure(START, 100, 0), missing(), missing());
+        store.record(&[Arc::new(vm)], &limits(), START + n);
+    }
+    store.forget(START + MINUTE);
+    assert_eq!((store.len(), store.is_empty()), (4_500, false));
+}
+
+#[test]
+fn a_sample_older_than_the_last_one_changes_no_point() {
+    let store = HistoryStore::default();
+    record(&store, START + MINUTE, 100, 60_000, START + MINUTE);
+    record(&store, START + 30_000, 700, 15_000, START + MINUTE);
+    assert_eq!(last(&store, Span::Hour, 4, START + MINUTE), [Some(100); 4]);
+}
+
+/// Two samples of a source without a window, one interval apart, leave no gap between them.
+#[test]
+fn a_sample_covers_the_interval_of_its_source() {
+    let of = |source: Source, at: Millis| match figure(at, 100, 0) {
+        Figure::Known(sample) => Figure::Known(model::figure::Sample { source, ..sample }),
+        missing => missing,
+    };
+    let limits = limits();
+    for (source, interval) in [
+        (Source::Ceph, limits.ceph_interval),
+        (Source::KubeletDirect, limits.disk_interval),
+        (Source::Longhorn, limits.disk_interval),
+    ] {
+        let store = HistoryStore::default();
+        for at in [START, START + interval] {
+            let vm = vm_of("u", missing(), missing(), of(source, at));
+            store.record(&[Arc::new(vm)], &limits, at);
+        }
+        let now = START + interval;
+        let points = store.history("u", Span::Hour, now).disk.points;
+        let slots = (interval / FINE.step) as usize;
+        let known = points.iter().rev().take_while(|point| point.tenths().is_some()).count();
+        assert!(
+            (slots + 1..=2 * slots).contains(&known),
+            "{source:?}: {known} points of {slots} an interval"
+        );
+    }
+    let store = HistoryStore::default();
+    let cpu = |at| Arc::new(vm_of("u", of(Source::PodMetrics, at), missing(), missing()));
+    store.record(&[cpu(START)], &limits, START);
+    store.record(&[cpu(START + limits.metrics_interval)], &limits, START + limits.metrics_interval);
+    assert_eq!(last(&store, Span::Hour, 3, START + limits.metrics_interval), [None, Some(100), Some(100)]);
+}
+
+#[test]
+fn a_change_of_up_to_a_hundredth_is_no_new_size() {
+    let known_after = |of: u64| {
+        let store = HistoryStore::default();
+        let sized = |at: Millis, of: u64| match figure(at, 100, 60_000) {
+            Figure::Known(sample) => Arc::new(vm_of(
+                "u",
+                Figure::Known(model::figure::Sample { of, ..sample }),
+                missing(),
+                missing(),
+            )),
+            Figure::Missing(_) => unreachable!("it is known"),
+        };
+        for minute in 1..=30 {
+            let at = START + minute * MINUTE;
+            store.record(&[sized(at, if minute <= 20 { 1_000 } else { of })], &limits(), at);
+        }
+        let [cpu, ..] = store.day("u", START + 30 * MINUTE);
+        cpu.points.iter().filter(|point| point.tenths().is_some()).count()
+    };
+    let whole = known_after(1_000);
+    assert_eq!((known_after(1_010), known_after(990)), (whole, whole));
+    assert!(known_after(1_011) < whole && known_after(989) < whole);
+}
+
+#[test]
 fn an_archive_fills_gaps_and_overwrites_nothing() {
     let store = HistoryStore::default();
     record(&store, START + 30_000, 100, 15_000, START + 30_000);
