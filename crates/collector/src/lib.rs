@@ -34,10 +34,10 @@ mod prometheus;
 mod quota;
 mod risk;
 mod sources;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod transport;
-mod turns;
 mod watch;
 
 pub use self::{

@@ -6,7 +6,12 @@
 //! hold its key. Only certificates of an explicit file are pinned, never the system's authorities. For a
 //! cluster, the certificate must also be valid for the host name, as in kubectl ([`Names`]).
 
-use std::sync::Arc;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -15,20 +20,21 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{CryptoProvider, ring},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     server::ParsedCertificate,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 
+/// How long the certificates of a file are used before the file is read again.
+const REREAD_AFTER: Duration = Duration::from_secs(60);
+
 /// The TLS configuration that trusts the certificates of a file; `None` if the file holds none.
 pub fn config(pem: &[u8]) -> Option<ClientConfig> {
-    let certificates: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
-    let verifier = PinningVerifier::new(certificates, Names::Ignored)?;
-    let builder = ClientConfig::builder_with_provider(verifier.provider.clone());
-    let versions = builder.with_safe_default_protocol_versions().ok()?;
-    let config = versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    Some(config.with_no_client_auth())
+    PinningVerifier::new(certificates(pem)?, Names::Ignored)?.client_config().ok()
+}
+
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()
 }
 
 /// Whether a certificate that is in the file must also be valid for the host name.
@@ -41,21 +47,70 @@ pub enum Names {
 /// Verifies servers by the certificates of a file, pinned or as authorities.
 #[derive(Debug)]
 pub struct PinningVerifier {
-    certificates: Vec<CertificateDer<'static>>,
     names: Names,
     provider: Arc<CryptoProvider>,
+    /// Read again if it is set, since authorities are rotated, for example those of service accounts.
+    file: Option<PathBuf>,
+    trusted: Mutex<(Arc<Trusted>, Instant)>,
+}
+
+#[derive(Debug)]
+struct Trusted {
+    certificates: Vec<CertificateDer<'static>>,
     authorities: Arc<WebPkiServerVerifier>,
 }
 
-impl PinningVerifier {
+impl Trusted {
     /// `None` if no certificate can be read. One that cannot be read verifies nothing and does not affect the
     /// others, as in Go (`CertPool.AppendCertsFromPEM` of crypto/x509).
-    pub fn new(certificates: Vec<CertificateDer<'static>>, names: Names) -> Option<Self> {
-        let provider = Arc::new(ring::default_provider());
+    fn new(certificates: Vec<CertificateDer<'static>>, provider: &Arc<CryptoProvider>) -> Option<Self> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates.iter().cloned());
         let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
-        Some(Self { certificates, names, provider, authorities: authorities.build().ok()? })
+        Some(Self { certificates, authorities: authorities.build().ok()? })
+    }
+}
+
+impl PinningVerifier {
+    /// `None` if no certificate can be read.
+    pub fn new(certificates: Vec<CertificateDer<'static>>, names: Names) -> Option<Self> {
+        let provider = Arc::new(ring::default_provider());
+        let trusted = Arc::new(Trusted::new(certificates, &provider)?);
+        Some(Self { names, provider, file: None, trusted: Mutex::new((trusted, Instant::now())) })
+    }
+
+    /// Reads this file again while the verifier is used.
+    pub fn with_file(self, file: Option<PathBuf>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// The TLS configuration that verifies servers with this, and presents no certificate.
+    pub fn client_config(self) -> Result<ClientConfig, Error> {
+        let builder = ClientConfig::builder_with_provider(self.provider.clone());
+        let builder = builder.with_safe_default_protocol_versions()?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(self));
+        Ok(builder.with_no_client_auth())
+    }
+
+    /// What is trusted now. If the file cannot be used, its previous content stays valid: it may be half
+    /// written.
+    fn trusted(&self) -> Arc<Trusted> {
+        let mut current = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (trusted, read_at) = &mut *current;
+        if let Some(file) = self.file.as_deref().filter(|_| read_at.elapsed() >= REREAD_AFTER) {
+            match self.read(file) {
+                Some(fresh) => *trusted = Arc::new(fresh),
+                None => {
+                    tracing::warn!(path = %file.display(), "the authority's file cannot be used, what it held before counts")
+                }
+            }
+            *read_at = Instant::now();
+        }
+        trusted.clone()
+    }
+
+    fn read(&self, file: &Path) -> Option<Trusted> {
+        Trusted::new(certificates(&fs::read(file).ok()?)?, &self.provider)
     }
 
     /// Checks the dates only. webpki checks them before everything else
@@ -95,14 +150,15 @@ impl ServerCertVerifier for PinningVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.certificates.iter().any(|pinned| pinned == end_entity) {
+        let trusted = self.trusted();
+        if trusted.certificates.iter().any(|pinned| pinned == end_entity) {
             self.verify_dates(end_entity, now)?;
             if self.names == Names::Verified {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             }
             return Ok(ServerCertVerified::assertion());
         }
-        self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        trusted.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -111,7 +167,8 @@ impl ServerCertVerifier for PinningVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -120,10 +177,36 @@ impl ServerCertVerifier for PinningVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_again_and_keeps_its_content_while_it_cannot_be_used() {
+        let pem = || rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
+        let [old, new] = [pem(), pem()];
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let verifier = PinningVerifier::new(certificates(old.as_bytes()).unwrap(), Names::Verified).unwrap();
+        let verifier = verifier.with_file(Some(file.clone()));
+        let trusts_after = |wait: Duration, content: &str| {
+            fs::write(&file, content).unwrap();
+            verifier.trusted.lock().unwrap().1 = Instant::now().checked_sub(wait).unwrap();
+            verifier.trusted().certificates.clone()
+        };
+        let [old_certificates, new_certificates] =
+            [&old, &new].map(|pem| certificates(pem.as_bytes()).unwrap());
+        assert_eq!(trusts_after(Duration::from_secs(50), &new), old_certificates);
+        assert_eq!(trusts_after(REREAD_AFTER, "-----BEGIN CERTIFICATE-----"), old_certificates);
+        assert_eq!(trusts_after(REREAD_AFTER, &new), new_certificates);
     }
 }

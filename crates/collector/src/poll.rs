@@ -282,16 +282,11 @@ pub struct Pace {
     interval: Duration,
     backoff: Backoff,
     unsettled_until: Option<Instant>,
-    probe_at: Option<Instant>,
 }
 
 impl Pace {
     pub fn new(interval: Duration) -> Self {
-        Self { interval, backoff: Backoff::default(), unsettled_until: None, probe_at: None }
-    }
-
-    pub fn interval(&self) -> Duration {
-        self.interval
+        Self { interval, backoff: Backoff::default(), unsettled_until: None }
     }
 
     /// The wait from the start of a poll that succeeded: the interval.
@@ -323,25 +318,6 @@ impl Pace {
     /// Whether the peer did not answer a moment ago, so that its errors may pass.
     pub fn settling(&self, now: Instant) -> bool {
         self.unsettled_until.is_some_and(|until| now < until)
-    }
-
-    /// Holds back all requests but one, because the peer is away. That one is sent after `wait` at least and
-    /// probes whether the peer is back. Of many requests that fail together, the first decides when that is.
-    pub fn hold(&mut self, wait: Duration, now: Instant) {
-        self.away(now);
-        if self.probe_at.is_none_or(|at| at <= now) {
-            self.probe_at = Some(now + self.soon().max(wait));
-        }
-    }
-
-    /// When the probe is due; `None` unless the peer is away.
-    pub fn probe_at(&self) -> Option<Instant> {
-        self.probe_at
-    }
-
-    /// Records that the peer answers again.
-    pub fn back(&mut self) {
-        self.probe_at = None;
     }
 
     /// The next back-off, at most the interval.

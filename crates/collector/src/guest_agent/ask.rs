@@ -35,14 +35,14 @@ pub enum Outcome {
 
 /// Asks one guest and sends the observation. Fails if nobody receives any more.
 pub async fn ask(
-    asker: &BoundedClient,
+    client: &BoundedClient,
     guest: &Key,
     access: &Access,
-    outlet: &ObservationSender,
+    sender: &ObservationSender,
 ) -> Result<Outcome, Closed> {
     let started = Instant::now();
     let result = match path(guest) {
-        Some(path) => asker.ask_recoded(&path, answer::decode, recode).await.and_then(counted),
+        Some(path) => client.ask_recoded(&path, answer::decode, recode).await.and_then(counted),
         None => Err(Failure::BadName),
     };
     let result =
@@ -52,9 +52,9 @@ pub async fn ask(
         Err((outcome, error)) => (outcome, Err(error)),
     };
     if outcome == Outcome::Answered {
-        outlet.took(SourceId::GuestAgent, started).await?;
+        sender.took(SourceId::GuestAgent, started).await?;
     }
-    send(outlet, guest, result).await?;
+    send(sender, guest, result).await?;
     Ok(outcome)
 }
 
@@ -71,11 +71,11 @@ fn counted(filesystems: Vec<Filesystem>) -> Result<Vec<Filesystem>, Failure> {
 
 /// Sends the observation of one guest's file systems, or of why there are none.
 pub async fn send(
-    outlet: &ObservationSender,
+    sender: &ObservationSender,
     guest: &Key,
     result: Result<Vec<Filesystem>, SourceError>,
 ) -> Result<(), Closed> {
-    outlet.send(Observation::Filesystems { instance: guest.clone(), at: steady(), result }).await
+    sender.send(Observation::Filesystems { instance: guest.clone(), at: steady(), result }).await
 }
 
 /// The path of the request. `None` unless these are valid names of a namespace and an instance: a name with

@@ -6,32 +6,24 @@
 
 pub(super) mod answer;
 mod ask;
-mod scope;
 
 use std::{
-    collections::{BTreeMap, HashSet, hash_map::DefaultHasher},
+    collections::{BTreeMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    task::{JoinError, JoinSet},
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch, time::Instant};
 
-use self::{
-    ask::{Outcome, RESOURCE, ask, send},
-    scope::{Gate, Scope},
-};
-use super::{
+use self::ask::{Outcome, RESOURCE, ask, send};
+use crate::{
+    config::CollectConfig,
     error::Access,
-    poll::{BoundedClient, Pace},
-    turns::{PollTurn, room_for_suspects},
+    observation_sender::{Closed, ObservationSender},
+    poll::BoundedClient,
+    targets::{self, ApiServer, Gate, Limits, Next, Target, next_refusal},
 };
-use crate::config::CollectConfig;
-use crate::observation_sender::{Closed, ObservationSender};
 use wukong_core::observation::{Key, SourceError, Targets};
 
 /// The time between the starts of two requests; less if the interval is too short for that many guests.
@@ -39,248 +31,133 @@ const GAP: Duration = Duration::from_millis(100);
 
 /// Asks each new guest as soon as it is its turn, then each guest once per interval, until nobody receives.
 pub async fn poll(
-    asker: BoundedClient,
+    client: BoundedClient,
     config: &CollectConfig,
-    mut targets: watch::Receiver<Targets>,
-    outlet: ObservationSender,
+    targets: watch::Receiver<Targets>,
+    sender: ObservationSender,
 ) -> Result<(), Closed> {
-    let mut round = ScrapeRound::new(asker, config, outlet);
-    let mut publishing = true;
-    loop {
-        let guests = targets.borrow_and_update().guests.clone();
-        round.aim(&guests);
-        round.tell().await?;
-        let due = round.start_due();
-        tokio::select! {
-            changed = targets.changed(), if publishing => publishing = changed.is_ok(),
-            Some(done) = round.asked.join_next() => round.finish(done)?,
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            // There is no guest to ask, and the sender of targets is gone.
-            else => return Err(Closed),
-        }
-    }
+    let guests = Arc::new(Guests {
+        client,
+        sender,
+        by_namespace: config.namespaces.is_some(),
+        interval: config.disk_interval,
+        begun: Instant::now(),
+        api_server: ApiServer::new(config.disk_interval),
+    });
+    // The guests that share one permission: those of a namespace, or all.
+    let mut scopes = BTreeMap::<Option<String>, Arc<Gate>>::new();
+    let guest = |key: &Key| {
+        let namespace = guests.by_namespace.then(|| key.namespace.to_string());
+        let scope = scopes.entry(namespace).or_default().clone();
+        Guest { guests: guests.clone(), key: key.clone(), refusals: scope.refusals(), scope, failures: 0 }
+    };
+    let limits = Limits { slots: config.guest_concurrency, interval: config.disk_interval, gap: GAP };
+    targets::poll(targets, |targets| targets.guests.to_vec(), guest, limits).await
 }
 
-/// The result of one request.
-struct PollOutcome {
-    guest: Arc<Key>,
-    started: Instant,
-    /// `None` if nobody receives any more.
-    outcome: Option<Outcome>,
-}
-
-/// The next request, and when it may start.
-struct Next {
-    at: Instant,
-    scope: String,
-    guest: Arc<Key>,
-}
-
-struct ScrapeRound {
-    asker: BoundedClient,
-    outlet: ObservationSender,
-    slots: usize,
-    /// Whether permissions are per namespace.
+/// What all guests share.
+struct Guests {
+    client: BoundedClient,
+    sender: ObservationSender,
     by_namespace: bool,
-    scopes: BTreeMap<String, Scope>,
-    aimed: Arc<[Key]>,
-    asked: JoinSet<PollOutcome>,
-    pace: Pace,
+    interval: Duration,
     /// The start of the poll, from which every guest's own moment in the interval is counted.
     begun: Instant,
-    /// No request starts before this.
-    free: Instant,
-    /// Guests that are not asked, with the reason that is still to be reported for them.
-    untold: Vec<(Arc<Key>, SourceError)>,
+    api_server: ApiServer,
 }
 
-impl ScrapeRound {
-    fn new(asker: BoundedClient, config: &CollectConfig, outlet: ObservationSender) -> Self {
-        Self {
-            asker,
-            outlet,
-            slots: config.guest_concurrency.max(1),
-            by_namespace: config.namespaces.is_some(),
-            scopes: BTreeMap::new(),
-            aimed: Arc::default(),
-            asked: JoinSet::new(),
-            pace: Pace::new(config.disk_interval),
-            begun: Instant::now(),
-            free: Instant::now(),
-            untold: Vec::new(),
-        }
+/// A guest that is polled.
+struct Guest {
+    guests: Arc<Guests>,
+    key: Key,
+    /// Closed while the guests that share this one's permission may not be asked.
+    scope: Arc<Gate>,
+    refusals: watch::Receiver<Option<SourceError>>,
+    /// How many requests in a row failed or were late.
+    failures: u32,
+}
+
+impl Target for Guest {
+    fn gates(&mut self) -> Vec<Arc<Gate>> {
+        vec![self.scope.clone(), self.guests.api_server.gate.clone()]
     }
 
-    /// Takes over the targets: new guests are due at once, and guests that are no longer targets are
-    /// forgotten.
-    fn aim(&mut self, targets: &Arc<[Key]>) {
-        if Arc::ptr_eq(targets, &self.aimed) {
-            return;
-        }
-        self.aimed = targets.clone();
-        let wanted: HashSet<&Key> = targets.iter().collect();
-        self.scopes.values_mut().for_each(|scope| scope.guests.keep(|guest| wanted.contains(&**guest)));
-        for target in targets.iter() {
-            let scope = self.scope_of(target);
-            let scope = self.scopes.entry(scope).or_default();
-            self.untold.extend(scope.admit(target, Instant::now()));
-        }
+    async fn poll(&mut self) -> Result<Next, Closed> {
+        let (started, guests) = (Instant::now(), &self.guests);
+        let outcome = ask(&guests.client, &self.key, &self.access(), &guests.sender).await?;
+        self.judge(&outcome);
+        let due = self.due_again(&outcome, started);
+        self.failures = match outcome {
+            Outcome::Failed | Outcome::Late => self.failures.saturating_add(1),
+            _ => 0,
+        };
+        Ok(Next { due, suspect: outcome == Outcome::Late })
     }
 
-    fn scope_of(&self, guest: &Key) -> String {
-        if self.by_namespace { guest.namespace.to_string() } else { String::new() }
-    }
-
-    async fn tell(&mut self) -> Result<(), Closed> {
-        for (guest, error) in std::mem::take(&mut self.untold) {
-            send(&self.outlet, &guest, Err(error)).await?;
-        }
+    async fn refused(&mut self) -> Result<(), Closed> {
+        // A copy, so that the reason is not lost if this is dropped before it is sent.
+        let mut refusals = self.refusals.clone();
+        let error = next_refusal(&mut refusals).await;
+        Box::pin(send(&self.guests.sender, &self.key, Err(error))).await?;
+        self.refusals = refusals;
         Ok(())
     }
+}
 
-    /// Starts all requests that may start now, and returns when the next one may.
-    fn start_due(&mut self) -> Option<Instant> {
-        loop {
-            let now = Instant::now();
-            match self.next(now) {
-                Some(next) if next.at <= now => self.start(&next.scope, next.guest, now),
-                later => return later.map(|next| next.at),
-            }
-        }
-    }
-
-    /// The next request. `None` while every slot is taken, or if there is no guest to ask.
-    fn next(&self, now: Instant) -> Option<Next> {
-        let slots = if self.pace.probe_at().is_some() { 1 } else { self.slots };
-        if self.asked.len() >= slots {
-            return None;
-        }
-        let hanging: usize = self.scopes.values().map(|scope| scope.guests.hanging()).sum();
-        let suspects = hanging < room_for_suspects(self.slots);
-        let free = self.free.max(self.pace.probe_at().unwrap_or(self.free));
-        let heads = self.scopes.iter().filter_map(|(name, scope)| Some((name, scope.next(now, suspects)?)));
-        let order = |turn: &PollTurn<_>| (turn.due.max(free).max(now), turn.suspect, turn.due);
-        let (scope, turn) = heads.min_by_key(|(_, turn)| order(turn))?;
-        Some(Next { at: turn.due.max(free), scope: scope.clone(), guest: turn.key.clone() })
-    }
-
-    fn start(&mut self, scope: &str, guest: Arc<Key>, now: Instant) {
-        self.free = now + self.gap();
-        if let Some(scope) = self.scopes.get_mut(scope) {
-            scope.guests.begin(&guest);
-        }
-        let access = self.access(&guest);
-        let (asker, outlet) = (self.asker.clone(), self.outlet.clone());
-        self.asked.spawn(async move {
-            let outcome = ask(&asker, &guest, &access, &outlet).await.ok();
-            PollOutcome { guest, started: now, outcome }
-        });
-    }
-
-    /// The time between two starts. It keeps the number of requests in an interval below the number of
-    /// guests.
-    fn gap(&self) -> Duration {
-        let guests = u32::try_from(self.aimed.len()).unwrap_or(u32::MAX).max(1);
-        (self.pace.interval() / guests).min(GAP)
-    }
-
-    fn access(&self, guest: &Key) -> Access {
-        let namespace = self.by_namespace.then(|| guest.namespace.to_string());
+impl Guest {
+    fn access(&self) -> Access {
+        let namespace = self.guests.by_namespace.then(|| self.key.namespace.to_string());
         Access { resource: RESOURCE.into(), namespace }
     }
 
-    fn finish(&mut self, done: Result<PollOutcome, JoinError>) -> Result<(), Closed> {
-        let Ok(PollOutcome { guest, started, outcome }) = done else {
-            // A panic while asking: the task was lost, and with it the guest's name, so all guests are asked
-            // again.
-            tracing::error!("asking a guest agent failed inside this program");
-            self.asked = JoinSet::new();
-            self.scopes.clear();
-            self.aimed = Arc::default();
-            return Ok(());
-        };
-        let outcome = outcome.ok_or(Closed)?;
-        let now = Instant::now();
-        self.judge(&guest, &outcome, now);
-        let due = self.due_again(&guest, &outcome, started, now);
-        let scope = self.scope_of(&guest);
-        if let Some(scope) = self.scopes.get_mut(&scope) {
-            scope.end(&guest, due, &outcome);
-        }
-        Ok(())
-    }
-
-    /// Applies what one answer means for all guests.
-    fn judge(&mut self, guest: &Key, outcome: &Outcome, now: Instant) {
+    /// Applies what one answer means for other guests.
+    fn judge(&mut self, outcome: &Outcome) {
+        let api_server = &self.guests.api_server;
         match outcome {
-            Outcome::Away(wait) => return self.pace.hold(*wait, now),
+            Outcome::Away(wait) => api_server.is_away(*wait),
             // A guest that hangs looks the same, so this does not prove that the API server is back or that
             // guests may be asked.
-            Outcome::Late => return self.put_off_probe(guest, now),
-            Outcome::Answered => {
-                self.pace.succeeded();
+            Outcome::Late if self.scope.is_open() => {}
+            Outcome::Late => self.scope.close(Instant::now() + self.guests.interval),
+            Outcome::Denied(error) => {
+                api_server.answers();
+                // A kube-apiserver that starts denies everything for a moment; then the probe comes soon.
+                let wait = api_server.settling().unwrap_or(self.guests.interval);
+                self.scope.refuse(Instant::now() + wait, error);
+                self.refusals.mark_unchanged();
             }
-            Outcome::Off | Outcome::Failed | Outcome::Denied(_) => {}
+            Outcome::Off | Outcome::Failed => {
+                api_server.answers();
+                self.scope.open();
+            }
+            Outcome::Answered => {
+                api_server.answers_well();
+                self.scope.open();
+            }
         }
-        self.pace.back();
+    }
+
+    fn due_again(&self, outcome: &Outcome, started: Instant) -> Instant {
+        let (interval, now) = (self.guests.interval, Instant::now());
         match outcome {
-            Outcome::Denied(error) => self.close(guest, error, now),
-            _ => self.open(guest, now),
-        }
-    }
-
-    /// Stops asking a scope. A kube-apiserver that starts denies everything for a moment; then the probe
-    /// comes soon.
-    fn close(&mut self, guest: &Key, error: &SourceError, now: Instant) {
-        let wait = if self.pace.settling(now) { self.pace.soon() } else { self.pace.interval() };
-        let gate = Gate { probe_at: now + wait, error: error.clone() };
-        let scope = self.scopes.entry(self.scope_of(guest)).or_default();
-        let before = scope.gate.replace(gate);
-        if before.is_none_or(|gate| gate.error != *error) {
-            let others = scope.guests.keys().filter(|other| ***other != *guest);
-            self.untold.extend(others.map(|other| (other.clone(), error.clone())));
-        }
-    }
-
-    fn put_off_probe(&mut self, guest: &Key, now: Instant) {
-        let (scope, interval) = (self.scope_of(guest), self.pace.interval());
-        if let Some(gate) = self.scopes.get_mut(&scope).and_then(|scope| scope.gate.as_mut()) {
-            gate.probe_at = now + interval;
-        }
-    }
-
-    /// Starts asking a scope again: guests that were not asked meanwhile are due.
-    fn open(&mut self, guest: &Key, now: Instant) {
-        let scope = self.scope_of(guest);
-        if let Some(scope) = self.scopes.get_mut(&scope).filter(|scope| scope.gate.is_some()) {
-            scope.gate = None;
-            scope.guests.all_due(now);
-        }
-    }
-
-    fn due_again(&self, guest: &Arc<Key>, outcome: &Outcome, started: Instant, now: Instant) -> Instant {
-        let interval = self.pace.interval();
-        let failures = self.scopes.get(&self.scope_of(guest)).and_then(|scope| scope.guests.get(guest));
-        let failures = failures.copied().unwrap_or_default();
-        match outcome {
-            // The request failed for another reason than this guest, so it is due again.
-            Outcome::Away(_) => now,
+            // The request failed for another reason than this guest, so it is due again, and waits at a gate.
+            Outcome::Away(_) | Outcome::Denied(_) => now,
             // The retry comes after an eighth of an interval, then twice that, up to a whole interval.
-            Outcome::Failed | Outcome::Late if failures < 3 => now + interval / (8 >> failures),
-            _ => self.own_moment(guest, started + interval / 2),
+            Outcome::Failed | Outcome::Late if self.failures < 3 => now + interval / (8 >> self.failures),
+            _ => self.own_moment(started + interval / 2),
         }
     }
 
     /// The guest's next own moment after this time. Each guest has its own, so that requests spread over the
     /// interval.
-    fn own_moment(&self, guest: &Key, after: Instant) -> Instant {
-        let interval = self.pace.interval().as_nanos().max(1);
+    fn own_moment(&self, after: Instant) -> Instant {
+        let interval = self.guests.interval.as_nanos().max(1);
         let mut hasher = DefaultHasher::new();
-        guest.hash(&mut hasher);
+        self.key.hash(&mut hasher);
         let moment = u128::from(hasher.finish()) % interval;
-        let passed = after.duration_since(self.begun).as_nanos();
+        let passed = after.duration_since(self.guests.begun).as_nanos();
         let rounds = passed.saturating_sub(moment).div_ceil(interval);
         let nanos = u64::try_from(rounds * interval + moment).unwrap_or(u64::MAX);
-        self.begun + Duration::from_nanos(nanos)
+        self.guests.begun + Duration::from_nanos(nanos)
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     clock::steady,
     config::KubeletAccess,
     error::{Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized, useless},
-    observation_sender::ObservationSender,
+    observation_sender::{Closed, ObservationSender},
     poll::BoundedClient,
 };
 use i18n::{key, msg};
@@ -68,36 +68,38 @@ pub struct KubeletClients {
 
 /// The result of asking one node, after one or two requests.
 pub struct PollOutcome {
-    pub node: String,
     pub started: Instant,
     pub outcome: Outcome,
     /// Whether the outcome is that of a request through the API server.
     pub proxied: bool,
-    /// Whether only the API server was asked.
-    pub began_by_proxy: bool,
     /// `None` if the node was not asked directly.
     pub direct: Option<Direct>,
 }
 
 impl KubeletClients {
-    /// Asks one node and sends the observation. `None` if nobody receives any more.
-    pub async fn ask(self, node: String, way: Route, outlet: ObservationSender) -> Option<PollOutcome> {
-        let (started, began_by_proxy) = (Instant::now(), way.is_proxied());
-        let (direct, answer) = match way {
-            Route::Proxy { direct } => (None, self.proxied(&node, direct).await),
-            Route::Direct(address) => self.direct(&node, address).await,
-            Route::Either(address) => match self.direct(&node, address).await {
+    /// Asks one node and sends the observation. Fails if nobody receives any more.
+    pub async fn ask(
+        &self,
+        node: &str,
+        route: Route,
+        sender: &ObservationSender,
+    ) -> Result<PollOutcome, Closed> {
+        let started = Instant::now();
+        let (direct, answer) = match route {
+            Route::Proxy { direct } => (None, self.proxied(node, direct).await),
+            Route::Direct(address) => self.direct(node, address).await,
+            Route::Either(address) => match self.direct(node, address).await {
                 (direct, answer) if answer.outcome == Outcome::Answered => (direct, answer),
-                (direct, _) => (direct, self.proxied(&node, direct).await),
+                (direct, _) => (direct, self.proxied(node, direct).await),
             },
-            Route::Nowhere => (None, RequestOutcome::failed(no_address(&node))),
+            Route::Nowhere => (None, RequestOutcome::failed(no_address(node))),
         };
         let RequestOutcome { outcome, result, proxied } = answer;
         if outcome == Outcome::Answered {
-            outlet.took(SourceId::Kubelet, started).await.ok()?;
+            sender.took(SourceId::Kubelet, started).await?;
         }
-        outlet.send(Observation::Summary { node: node.clone(), at: steady(), result }).await.ok()?;
-        Some(PollOutcome { node, started, outcome, proxied, began_by_proxy, direct })
+        sender.send(Observation::Summary { node: node.to_owned(), at: steady(), result }).await?;
+        Ok(PollOutcome { started, outcome, proxied, direct })
     }
 
     async fn proxied(&self, node: &str, direct: Option<Direct>) -> RequestOutcome {
@@ -117,8 +119,8 @@ impl KubeletClients {
         let Some(DirectClient { client, .. }) = &self.direct else {
             return (None, RequestOutcome::failed(no_address(node)));
         };
-        let asker = BoundedClient { client: client.clone(), ..self.proxy.clone() };
-        let volumes = self.volumes(&asker, &url(address, self.port)).await;
+        let client = BoundedClient { client: client.clone(), ..self.proxy.clone() };
+        let volumes = self.volumes(&client, &url(address, self.port)).await;
         let direct = match &volumes {
             Ok(_) => Direct::Answered,
             Err(Failure::Status { code, .. }) if matches!(code.as_u16(), 401 | 403) => Direct::Denied,
@@ -133,9 +135,9 @@ impl KubeletClients {
         (Some(direct), RequestOutcome::of(Source::KubeletDirect, volumes, outcome, describe))
     }
 
-    async fn volumes(&self, asker: &BoundedClient, url: &str) -> Result<Volumes, Failure> {
+    async fn volumes(&self, client: &BoundedClient, url: &str) -> Result<Volumes, Failure> {
         let namespaces = self.namespaces.clone();
-        let volumes = asker.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await?;
+        let volumes = client.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await?;
         if volumes.stats.len() > MOST_VOLUMES { Err(Failure::TooMany(MOST_VOLUMES)) } else { Ok(volumes) }
     }
 }
