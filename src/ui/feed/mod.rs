@@ -81,8 +81,12 @@ impl<T: View> Feed<T> {
     }
 
     /// Draws the view, if there is one, and again when a part of it differs.
-    pub fn draw_part<U>(self, part: impl Track, draw: impl FnOnce(&T) -> U) -> Option<U> {
-        part.track();
+    pub fn draw_part<P, U>(self, part: Memo<Option<P>>, draw: impl FnOnce(&T) -> U) -> Option<U>
+    where
+        P: Send + Sync + 'static,
+    {
+        // Read, since a memo that is only tracked is never computed, and then never notifies.
+        drop(part.read());
         self.view.with_untracked(|view| view.as_ref().map(draw))
     }
 }

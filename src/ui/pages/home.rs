@@ -123,19 +123,16 @@ fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<Vie
 }
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
-    let totals =
-        feed.part(|view| (view.query.clone(), view.totals, view.frame.ready, view.frame.sources.clone()));
+    let totals = feed.part(|view| (view.query.clone(), view.totals, view.frame.sources.clone()));
     let facets = feed.part(|view| (view.query.clone(), view.facets.clone()));
     let extent = feed.part(|view| (view.query.clone(), view.pages, view.matching));
+    let empty_list = feed.part(Empty::of);
     let text = TextField::follow_address();
     view! {
         <h1 class="vh">{t!(list.heading)}</h1>
         {move || feed.draw_part(totals, head)}
         {move || feed.draw_part(facets, |view| filters(view, text))}
-        {move || {
-            totals.track();
-            feed.draw_part(extent, |view| Empty::of(view).map(empty))
-        }}
+        {move || empty_list.get().flatten().map(empty)}
         // `shown` changes only once the code of the view is there, so none has to wait.
         {move || match shown.get() {
             ViewKind::Cards => Either::Left(cards(feed)),
