@@ -9,6 +9,7 @@ use crate::{
     frame::Identity,
     history::HistoryStore,
     insight::{Findings, draw, filling, hints, page, sizing},
+    scope::Kinds,
 };
 use model::{
     figure::Unit,
@@ -168,6 +169,57 @@ fn kept(used: &[(&str, u64, u64)]) -> (HistoryStore, Vec<Arc<Vm>>) {
         }
     }
     (store, vms)
+}
+
+/// A store with a day of one figure each, for `cpu`, `memory` and `disk`.
+fn one_figure_each() -> (HistoryStore, Vec<Arc<Vm>>) {
+    let store = HistoryStore::default();
+    let of = |name: &str, at: Millis| {
+        let only = |which: &str| if which == name { figure(at, 500, 300_000) } else { missing() };
+        Arc::new(vm_of(name, only("cpu"), only("memory"), only("disk")))
+    };
+    let mut vms = Vec::new();
+    for n in 1..=288 {
+        let at = START + n * 5 * MINUTE;
+        vms = ["cpu", "memory", "disk"].map(|name| of(name, at)).to_vec();
+        store.record(&vms, &limits(), at);
+    }
+    (store, vms)
+}
+
+#[test]
+fn one_figure_with_a_day_of_history_is_enough_to_judge_a_vm() {
+    let (store, vms) = one_figure_each();
+    for vm in &vms {
+        let totals = draw(std::slice::from_ref(vm), &store, START + 24 * HOUR).totals(&Scope::all());
+        assert_eq!((totals.running, totals.judged), (1, 1), "{}", vm.summary.name);
+    }
+}
+
+#[test]
+fn every_vm_that_can_give_something_back_is_counted() {
+    let (store, vms) = kept(&[("a", 100, 90), ("b", 100, 90), ("c", 100, 90)]);
+    let totals = draw(&vms, &store, START + 24 * HOUR).totals(&Scope::all());
+    assert_eq!((totals.over_allocated, totals.cpu_vms, totals.memory_vms), (6, 3, 3));
+    assert_eq!((totals.cpu, totals.memory), (21 * CORE, 42 * GI));
+}
+
+#[test]
+fn findings_and_their_totals_are_of_the_scope() {
+    let (store, mut vms) = kept(&[("a", 100, 90), ("b", 100, 90)]);
+    let mut theirs = Vm::clone(&vms[1]);
+    theirs.summary.namespace = "theirs".into();
+    vms[1] = Arc::new(theirs);
+    let drawn = draw(&vms, &store, START + 24 * HOUR);
+    let mine = Kinds::default().with(model::vm::Kind::Wukong);
+    let scope = Scope::new(Kinds::default(), [("a".into(), mine)].into(), false);
+    let totals = drawn.totals(&scope);
+    assert_eq!((totals.running, totals.judged, totals.cpu_vms), (1, 1, 1));
+    assert!(drawn.of(&scope).all(|row| row.name == "a") && drawn.of(&scope).count() == 2);
+    let snapshot = Arc::new(Snapshot::default());
+    let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
+    let view = page(&Visible::new(&snapshot, &scope), &drawn, &identity, &InsightQuery::default(), 0);
+    assert_eq!((view.matching, view.namespaces, view.totals), (2, vec!["a".to_owned()], totals));
 }
 
 #[test]
