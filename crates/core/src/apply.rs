@@ -24,6 +24,9 @@ use model::{Millis, source::SourceId};
 /// leave samples behind.
 const MOST_SAMPLES: usize = 100_000;
 
+/// Most volumes that are kept of a node's pods that are not known: pods that are younger than the list.
+const MOST_OF_UNKNOWN_PODS: usize = 64;
+
 impl ClusterState {
     /// Applies one observation. Its times are those of the steady clock.
     pub fn apply(&mut self, observation: Observation) {
@@ -182,11 +185,10 @@ impl ClusterState {
     }
 
     fn apply_summary(&mut self, node: String, at: Millis, result: Result<SummaryFacts, SourceError>) {
+        let result = result.map(|facts| self.existing_volumes(facts));
         let kubelet = self.kubelets.entry(node.clone()).or_default();
         match result {
-            Ok(mut facts) => {
-                let volumes = std::mem::take(&mut facts.volumes).into_iter();
-                facts.volumes = volumes.filter_map(|stats| resolve_claim(stats, &self.pods)).collect();
+            Ok(facts) => {
                 kubelet.answered(facts, at, self.limits.disk_interval);
                 let (wall, interval) =
                     (at.saturating_add(self.wall_step), kubelet.interval(self.limits.disk_interval));
@@ -198,6 +200,28 @@ impl ClusterState {
         }
     }
 
+    /// Returns the facts with their volumes resolved to claims, without those of claims that do not exist: a
+    /// node can invent names, and would fill the memory with them. Of pods that are not known yet, a few
+    /// volumes are kept.
+    fn existing_volumes(&self, mut facts: SummaryFacts) -> SummaryFacts {
+        let mut of_unknown_pods = 0;
+        let volumes = std::mem::take(&mut facts.volumes).into_iter();
+        let exists = |stats: &VolumeStats| match &stats.of {
+            VolumeRef::Claim(claim) => self.may_be_claim(claim),
+            VolumeRef::PodVolume { pod, .. } => {
+                of_unknown_pods += 1;
+                of_unknown_pods <= MOST_OF_UNKNOWN_PODS || !self.knows_all(SourceId::Pods, &pod.namespace)
+            }
+        };
+        facts.volumes = volumes.filter_map(|stats| resolve_claim(stats, &self.pods)).filter(exists).collect();
+        facts
+    }
+
+    /// Whether the claim exists, as far as that is known.
+    fn may_be_claim(&self, claim: &Key) -> bool {
+        self.claims.contains_key(claim) || !self.knows_all(SourceId::Claims, &claim.namespace)
+    }
+
     fn apply_prometheus(&mut self, at: Millis, result: Result<PrometheusFacts, SourceError>) {
         let facts = match result {
             Ok(facts) => facts,
@@ -207,7 +231,7 @@ impl ClusterState {
         let volumes = facts.volumes.into_iter().filter_map(|stats| {
             let VolumeRef::Claim(claim) = &stats.of else { return None };
             // Claims that do not exist are dropped: a page that Prometheus scrapes can invent names.
-            if self.knows_all(SourceId::Claims, &claim.namespace) && !self.claims.contains_key(claim) {
+            if !self.may_be_claim(claim) {
                 return None;
             }
             let last = before.volumes.get(claim).map(|(_, receipt)| *receipt);

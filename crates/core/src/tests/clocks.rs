@@ -53,7 +53,7 @@ const SOURCES: [Source; 5] = [
     Source {
         name: "kubelet",
         tell: |world, at, received| {
-            world.apply(summary_at("n1", received, claim_stats(at)));
+            report(world, summary_at("n1", received, claim_stats(at)));
         },
         read: |vm| known(&vm.summary.usage.disk),
     },
@@ -269,7 +269,7 @@ fn the_clock_of_a_kubelet_is_told() {
     let mut world = world_of_one();
     for minute in 0..8 {
         let now = NOW + minute * 60 * SECOND;
-        world.apply(summary_at("n1", now, claim_stats(now + MINUTES_BEHIND)));
+        report(&mut world, summary_at("n1", now, claim_stats(now + MINUTES_BEHIND)));
     }
     let told = warning(&world.join(NOW + 7 * 60 * SECOND), SourceId::Kubelet);
     assert!(told.contains("n1") && told.contains("7 min behind"), "{told}");
@@ -341,7 +341,7 @@ fn a_wall_clock_that_is_set_blanks_nothing() {
     for step in [2 * 3_600 * SECOND, -2 * 3_600 * SECOND] {
         let mut world = world_of_one();
         let now = told_each_interval(&mut world, 4, 0);
-        world.apply(summary_at("n1", now, claim_stats(now)));
+        report(&mut world, summary_at("n1", now, claim_stats(now)));
         world.set_wall_step(step);
         let snapshot = world.join(now + 15 * SECOND);
         let vm = find(&snapshot, "a", "web");

@@ -97,7 +97,7 @@ fn one_failing_node_of_two_degrades_and_says_whom_it_costs() {
     add_vm(&mut world, "a", "db", 500, GI);
     world.apply(Observation::Instances(applied(instance("a", "db-vm", "n2"))));
     assert_eq!(health(&world.join(NOW), SourceId::Kubelet).state, SourceState::Starting);
-    world.apply(summary("n2", vec![]));
+    report(&mut world, summary("n2", vec![]));
     world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
     let health = health(&world.join(NOW), SourceId::Kubelet);
     assert_eq!((health.state, health.vms_missing), (SourceState::Degraded, 1));
@@ -142,7 +142,7 @@ fn the_sources_stand_in_one_order() {
 #[test]
 fn a_node_that_is_not_asked_any_more_is_forgotten_in_time() {
     let mut world = world();
-    world.apply(summary("n1", vec![]));
+    report(&mut world, summary("n1", vec![]));
     world.join(NOW + 240 * 60 * SECOND);
     assert_eq!(world.kubelets.len(), 1, "a VM that has just left it may show what it said");
     let failed =

@@ -6,7 +6,7 @@ use model::vm::Volume;
 /// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
 fn answered(world: &mut ClusterState, at: Millis, measured: Millis) {
     let stats = VolumeStats { at: Some(measured), ..stats("a", "web-root", 5 * GI, 20 * GI) };
-    world.apply(summary_at("n1", at, vec![stats]));
+    report(world, summary_at("n1", at, vec![stats]));
 }
 
 fn asked_often() -> ClusterState {
@@ -60,7 +60,8 @@ fn volumes_in_another_order_are_compared_once_each() {
         }
         summary_at("n1", at, volumes)
     };
-    let mut world = world();
+    // While claims are not listed, whatever a kubelet names may exist.
+    let mut world = ClusterState::new(limits());
     let answers = [answer(NOW, false), answer(NOW + SECOND, true), answer(NOW + 2 * SECOND, false)];
     let begun = std::time::Instant::now();
     answers.into_iter().for_each(|answer| world.apply(answer));
@@ -81,7 +82,7 @@ fn the_node_of_a_pod_that_has_ended_is_not_believed() {
             ..pod("a", "virt-launcher-web-vm-zzzzz", "n9")
         };
         world.apply(Observation::Pods(applied(left)));
-        world.apply(summary_at("n9", NOW, vec![stats("a", "web-root", 6 * GI, 20 * GI)]));
+        report(&mut world, summary_at("n9", NOW, vec![stats("a", "web-root", 6 * GI, 20 * GI)]));
         let volume: Volume = find(&world.join(NOW), "a", "web").volumes[0].clone();
         assert_eq!(volume.usage.sample().map(|sample| sample.used), want, "{phase}");
     }
@@ -111,4 +112,24 @@ fn of_claims_and_instances_that_do_not_exist_prometheus_tells_nothing() {
     let mut blind = silent_world();
     blind.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
     assert_eq!((blind.prometheus.volumes.len(), blind.prometheus.instances.len()), (2, 2), "it may exist");
+}
+
+/// A node can invent names: 8192 in each answer, of 250 characters.
+#[test]
+fn nothing_is_kept_of_claims_that_do_not_exist_and_little_of_pods_that_are_not_known() {
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    let invented = |n: usize| stats("a", &format!("claim-{n}"), 5 * GI, 20 * GI);
+    let of_pod = |n: usize| VolumeStats {
+        of: VolumeRef::PodVolume { pod: Key::new("a", "virt-launcher-none"), volume: format!("v{n}").into() },
+        ..stats("a", "", GI, 20 * GI)
+    };
+    let mut volumes: Vec<_> = (0..4_000).map(invented).chain((0..4_000).map(of_pod)).collect();
+    volumes.push(stats("a", "web-root", 6 * GI, 20 * GI));
+    world.apply(summary_at("n1", NOW + SECOND, volumes));
+    let kept: Vec<_> = world.kubelets["n1"].volumes().map(|(stats, _)| stats.used).collect();
+    assert_eq!(kept.len(), 64 + 1);
+    assert_eq!(kept.last(), Some(&Some(6 * GI)), "the claim that exists is kept wherever it stands");
+    assert!(!world.kubelets["n1"].peers.has(&Key::new("a", "web-root"), 20 * GI, 15 * GI, |_| true));
 }

@@ -161,6 +161,21 @@ pub fn summary_at(node: &str, at: Millis, volumes: Vec<VolumeStats>) -> Observat
     Observation::Summary { node: node.into(), at, result: Ok(facts) }
 }
 
+/// Applies a kubelet's answer, after the claims that it mentions: a kubelet mounts no other.
+pub fn report(world: &mut ClusterState, answer: Observation) {
+    if let Observation::Summary { result: Ok(facts), .. } = &answer {
+        for stats in &facts.volumes {
+            let VolumeRef::Claim(claim) = &stats.of else { continue };
+            if !world.claims.contains_key(claim) {
+                let (namespace, name) = (claim.namespace.to_string(), claim.name.to_string());
+                let claim = ClaimFacts { namespace, name, ..ClaimFacts::default() };
+                world.apply(Observation::Claims(applied(claim)));
+            }
+        }
+    }
+    world.apply(answer);
+}
+
 /// A Wukong with its instance on `n1`, its labelled launcher pod, and that pod's figures.
 pub fn add_vm(world: &mut ClusterState, namespace: &str, name: &str, milli: u64, memory: u64) {
     let vm_name = format!("{name}-vm");

@@ -76,7 +76,7 @@ prop_compose! {
             world.apply(Observation::Pods(replaced(pods.clone())));
             world.apply(Observation::Instances(replaced(instances.clone())));
         }
-        world.apply(summary("n1", stats));
+        report(&mut world, summary("n1", stats));
         (world, Told { pods, instances, readable })
     }
 }

@@ -306,7 +306,7 @@ fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
             })));
         }
         let both = ["web-root", "db-root"].map(|claim| stats("a", claim, 5 * GI, 20 * GI));
-        world.apply(summary("n1", both.to_vec()));
+        report(&mut world, summary("n1", both.to_vec()));
         let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
         assert_eq!(sample.basis, want, "{provisioner:?}");
     }
@@ -336,7 +336,7 @@ fn a_claim_that_is_mounted_twice_is_no_peer_of_itself() {
     let of = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
     world.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", "web") })));
     let stats = stats("a", "web-root", 5 * GI, 20 * GI);
-    world.apply(summary("n1", vec![stats.clone(), stats]));
+    report(&mut world, summary("n1", vec![stats.clone(), stats]));
     let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
     assert_eq!((sample.basis, sample.of), (Basis::Own, 20 * GI));
 }
@@ -396,7 +396,7 @@ fn a_claim_of_several_vms_counts_once_in_the_totals() {
             kubelet.push(stats(namespace, &own, root * GI, 20 * GI));
             kubelet.push(stats(namespace, "quorum", quorum * GI, 10 * GI));
         }
-        world.apply(summary("n1", kubelet));
+        report(&mut world, summary("n1", kubelet));
         let snapshot = world.join(NOW);
         let disk =
             |namespace, name| find(&snapshot, namespace, name).summary.usage.disk.sample().unwrap().used;

@@ -143,7 +143,7 @@ fn readings(volume: &Volume) -> Vec<(SourceId, Result<u64, Reason>)> {
 fn four_volumes_each_from_another_source() {
     let mut world = all();
     with(&mut world, &["root", "data", "block-guest", "block-lake"], &[("block-guest", "S1")]);
-    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
     prometheus(&mut world, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
     agent(&mut world, vec![fs("vdc1", "/srv", "S1", 3 * GI, 19 * GI)]);
     longhorn(&mut world, "block-lake", 30 * GI);
@@ -164,7 +164,7 @@ fn four_volumes_each_from_another_source() {
 fn three_sources_that_disagree_are_shown_apart_and_one_counts() {
     let mut world = all();
     with(&mut world, &["root"], &[("root", "S1")]);
-    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
     agent(&mut world, vec![fs("vda1", "/", "S1", 4 * GI, 19 * GI)]);
     longhorn(&mut world, "root", 12 * GI);
     let root = volume(&mut world, "root");
@@ -189,13 +189,13 @@ fn a_backend_counts_only_where_no_file_system_is_known_and_says_so() {
     let mut world = all();
     with(&mut world, &["root"], &[]);
     longhorn(&mut world, "root", 12 * GI);
-    world.apply(summary("n1", vec![]));
+    report(&mut world, summary("n1", vec![]));
     let root = volume(&mut world, "root");
     assert_eq!(
         (shown(&root.usage), root.usage.sample().unwrap().basis),
         (Ok(("longhorn", 12)), Basis::Backend)
     );
-    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
     assert_eq!(shown(&volume(&mut world, "root").usage), Ok(("kubelet", 5)));
 }
 
@@ -224,7 +224,7 @@ fn where_none_knows_each_source_says_why() {
 fn each_source_that_leaves_a_volume_out_has_a_fix_of_its_own() {
     let mut world = all();
     with(&mut world, &["root"], &[("root", "S1")]);
-    world.apply(summary("n1", vec![]));
+    report(&mut world, summary("n1", vec![]));
     prometheus(&mut world, vec![]);
     agent(&mut world, vec![fs("vda1", "/", "", GI, 9 * GI)]);
     let root = volume(&mut world, "root");
@@ -295,7 +295,7 @@ fn a_prometheus_of_which_a_part_is_cut_off_says_so_once() {
 fn a_failing_source_takes_nothing_of_another_and_keeps_its_last_value() {
     let mut world = all();
     with(&mut world, &["root", "data"], &[]);
-    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
     prometheus(&mut world, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
     let failed = |reason| Observation::Prometheus { at: NOW, result: Err(refused(reason)) };
     world.apply(failed(Reason::TimedOut));

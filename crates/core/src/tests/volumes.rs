@@ -32,12 +32,12 @@ fn disk(world: &mut ClusterState) -> Result<(u64, u64), Reason> {
 #[test]
 fn the_sum_over_the_volumes_that_are_known() {
     let mut world = two();
-    world.apply(summary(
-        "n1",
-        vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)],
-    ));
+    report(
+        &mut world,
+        summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)]),
+    );
     assert_eq!(disk(&mut world), Ok((6 * GI, 60 * GI)));
-    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
     assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
     let usage = web(&mut world).summary.usage.clone();
     assert_eq!((usage.disk_known, usage.disk_volumes), (1, 2));
@@ -46,7 +46,7 @@ fn the_sum_over_the_volumes_that_are_known() {
 #[test]
 fn a_sum_names_the_source_that_is_as_old_as_it_says() {
     let mut world = two();
-    world.apply(summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
     let root = web(&mut world).volumes[0].clone();
     let of = |source, at| {
         let sample = Sample { source, at, ..*root.usage.sample().unwrap() };
@@ -64,25 +64,27 @@ fn a_sum_names_the_source_that_is_as_old_as_it_says() {
 #[test]
 fn a_claim_of_the_same_name_in_another_namespace_is_another_claim() {
     let mut world = two();
-    world.apply(summary("n1", vec![stats("b", "web-root", 5 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("b", "web-root", 5 * GI, 20 * GI)]));
     assert_eq!(disk(&mut world), Err(Reason::NotReported));
 }
 
 #[test]
 fn the_pods_volume_name_tells_the_claim() {
     let mut world = two();
+    let data = ClaimFacts { namespace: "a".into(), name: "web-data".into(), ..ClaimFacts::default() };
+    world.apply(Observation::Claims(applied(data)));
     let named = |volume: &str| VolumeStats {
         of: VolumeRef::PodVolume { pod: Key::new("a", "virt-launcher-web-vm-xyz98"), volume: volume.into() },
         ..stats("a", "", GI, 20 * GI)
     };
-    world.apply(summary("n1", vec![named("datadisk"), named("private")]));
+    report(&mut world, summary("n1", vec![named("datadisk"), named("private")]));
     assert_eq!(disk(&mut world), Err(Reason::NotReported));
     let mut pod = pod("a", "virt-launcher-web-vm-xyz98", "n1");
     pod.created_by = "vmi-a-web-vm".into();
     pod.claims = vec![("datadisk".into(), "web-data".into())];
     world.apply(Observation::Pods(applied(pod)));
     assert_eq!(disk(&mut world), Ok((GI, 20 * GI)), "the pod became known after its kubelet answered");
-    world.apply(summary("n1", vec![named("datadisk"), named("private")]));
+    report(&mut world, summary("n1", vec![named("datadisk"), named("private")]));
     assert_eq!(disk(&mut world), Ok((GI, 20 * GI)), "the pod was known before");
 }
 
@@ -90,8 +92,8 @@ fn the_pods_volume_name_tells_the_claim() {
 fn a_claim_mounted_twice_counts_once_from_the_guests_node() {
     let mut world = two();
     let older = VolumeStats { at: Some(NOW - 50_000), ..stats("a", "web-root", 5 * GI, 20 * GI) };
-    world.apply(summary("n1", vec![older.clone(), older]));
-    world.apply(summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![older.clone(), older]));
+    report(&mut world, summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
     assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
     let twice = vec![volume("root", "web-root", "20Gi"), volume("again", "web-root", "20Gi")];
     world.apply(Observation::Wukongs(applied(WukongFacts { volumes: twice, ..wukong("a", "web") })));
@@ -102,7 +104,7 @@ fn a_claim_mounted_twice_counts_once_from_the_guests_node() {
 fn a_block_volume_is_unknown_not_empty() {
     let zeros = VolumeStats { available: Some(0), inodes: Some(0), ..stats("a", "web-root", 0, 20 * GI) };
     let mut world = two();
-    world.apply(summary("n1", vec![zeros, stats("a", "web-data", 4 * GI, 40 * GI)]));
+    report(&mut world, summary("n1", vec![zeros, stats("a", "web-data", 4 * GI, 40 * GI)]));
     assert_eq!(disk(&mut world), Ok((4 * GI, 40 * GI)));
     let vm = web(&mut world);
     assert_eq!((used(&vm.volumes[0].usage), vm.volumes[0].block), (Err(Reason::BlockVolume), true));
@@ -115,7 +117,7 @@ fn a_block_volume_is_unknown_not_empty() {
 #[test]
 fn an_empty_file_system_is_zero_not_unknown() {
     let mut world = two();
-    world.apply(summary("n1", vec![stats("a", "web-root", 0, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", 0, 20 * GI)]));
     assert_eq!(disk(&mut world), Ok((0, 20 * GI)));
 }
 
@@ -123,17 +125,17 @@ fn an_empty_file_system_is_zero_not_unknown() {
 fn capacity_is_the_sources_else_the_size() {
     let mut world = two();
     let unsized_stats = VolumeStats { capacity: None, available: None, ..stats("a", "web-root", GI, 0) };
-    world.apply(summary("n1", vec![unsized_stats]));
+    report(&mut world, summary("n1", vec![unsized_stats]));
     assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
 }
 
 #[test]
 fn a_shared_file_system_counts_for_the_vm_and_not_for_totals() {
     let mut world = two();
-    world.apply(summary(
-        "n1",
-        vec![stats("a", "web-root", 300 * GI, 500 * GI), stats("a", "web-data", GI, 40 * GI)],
-    ));
+    report(
+        &mut world,
+        summary("n1", vec![stats("a", "web-root", 300 * GI, 500 * GI), stats("a", "web-data", GI, 40 * GI)]),
+    );
     let snapshot = world.join(NOW);
     let vm = find(&snapshot, "a", "web");
     assert_eq!(vm.summary.usage.disk.sample().unwrap().basis, Basis::SharedFilesystem);
@@ -152,7 +154,7 @@ fn without_the_wukongs_volumes_the_instances_count_less_its_state() {
         ..instance("a", "web-vm", "n1")
     })));
     let persistent = stats("a", "persistent-state-for-web-vm-x7k2p", 9 * GI, 10 * GI);
-    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI), persistent]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI), persistent]));
     assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
 }
 
@@ -164,7 +166,7 @@ fn a_dead_node_costs_its_own_volumes_only() {
     world.apply(Observation::Instances(applied(there)));
     let other = WukongFacts { volumes: vec![volume("root", "o", "20Gi")], ..wukong("b", "other") };
     world.apply(Observation::Wukongs(applied(other)));
-    world.apply(summary("n2", vec![stats("b", "o", GI, 20 * GI)]));
+    report(&mut world, summary("n2", vec![stats("b", "o", GI, 20 * GI)]));
     world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
     let snapshot = world.join(NOW);
     assert_eq!(used(&find(&snapshot, "b", "other").summary.usage.disk), Ok(GI));
@@ -177,8 +179,8 @@ fn a_dead_node_costs_its_own_volumes_only() {
 #[test]
 fn a_kubelet_is_believed_about_what_its_own_pods_mount() {
     let mut world = two();
-    world.apply(summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
-    world.apply(summary("n1", vec![]));
+    report(&mut world, summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![]));
     let root = |world: &mut ClusterState| used(&find(&world.join(NOW), "a", "web").volumes[0].usage);
     assert!(root(&mut world).is_err(), "the kubelet of its node leaves it out, and no pod on n2 mounts it");
     let target = PodFacts {
@@ -192,7 +194,7 @@ fn a_kubelet_is_believed_about_what_its_own_pods_mount() {
 #[test]
 fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
     let mut world = two();
-    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
     world.apply(Observation::Summary {
         node: "n1".into(),
         at: NOW,
@@ -210,7 +212,7 @@ fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
 #[test]
 fn a_forbidden_kubelet_is_said_at_once() {
     let mut world = two();
-    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
     world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::Forbidden)) });
     assert_eq!(disk(&mut world), Err(Reason::Forbidden));
 }
@@ -218,7 +220,7 @@ fn a_forbidden_kubelet_is_said_at_once() {
 #[test]
 fn a_stopped_vms_volumes_are_listed_without_usage() {
     let mut world = two();
-    world.apply(summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
     let volumes = vec![volume("root", "web-root", "20Gi")];
     let stopped = WukongFacts { phase: "Stopped".into(), volumes, ..wukong("a", "web") };
     world.apply(Observation::Wukongs(applied(stopped)));
@@ -234,10 +236,10 @@ fn a_sum_over_some_of_the_volumes_says_so() {
     let volumes = vec![volume("root", "web-root", "20Gi"), volume("data", "web-data", "40Gi")];
     let cut = WukongFacts { volumes, volumes_left_out: 40, ..wukong("a", "web") };
     world.apply(Observation::Wukongs(applied(cut)));
-    world.apply(summary(
-        "n1",
-        vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)],
-    ));
+    report(
+        &mut world,
+        summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)]),
+    );
     let usage = web(&mut world).summary.usage.clone();
     assert_eq!((usage.disk_known, usage.disk_volumes), (2, 42));
     let disks = vec![model::vm::Disk { size: "1Gi".into(), ..Default::default() }];

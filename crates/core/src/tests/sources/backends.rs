@@ -14,7 +14,7 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
         backend: Some(Backend::Longhorn("handle-root".into())),
     };
     world.apply(Observation::PersistentVolumes(applied(others)));
-    world.apply(summary("n1", vec![]));
+    report(&mut world, summary("n1", vec![]));
     assert_eq!(shown(&volume(&mut world, "root").usage), Err(Reason::NotReported));
 }
 
@@ -34,7 +34,7 @@ fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
                 engine: LonghornEngine::V1,
             })));
         }
-        world.apply(summary("n1", vec![]));
+        report(&mut world, summary("n1", vec![]));
         let volume = volume(&mut world, "root");
         let reading = [Reading { source: volume.source, figure: volume.usage.clone() }];
         let mut all = volume.readings.iter().chain(&reading);
@@ -56,7 +56,7 @@ fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
         LonghornFacts { namespace: "tenant".into(), name: "handle-root".into(), ..Default::default() };
     (tenants.size, tenants.actual_size) = (Some(20 * GI), Some(GI));
     world.apply(Observation::LonghornVolumes(applied(tenants)));
-    world.apply(summary("n1", vec![]));
+    report(&mut world, summary("n1", vec![]));
     assert_eq!(
         shown(&volume(&mut world, "root").usage),
         Err(Reason::NotReported),
