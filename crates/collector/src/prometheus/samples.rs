@@ -23,9 +23,18 @@ pub struct Gathered<T> {
     pub part: Part<T>,
     pub answered: bool,
     pub failures: Vec<Failure>,
-    /// Namespaces whose series are too large by themselves, with the limit in bytes. The empty name stands for all
-    /// that are not trusted, if none of them can be blamed.
-    pub too_large: BTreeMap<String, usize>,
+    /// Namespaces whose series are left out, with the limit that they exceed. The empty name stands for all that
+    /// are not trusted, if none of them can be blamed.
+    pub too_large: BTreeMap<String, Limit>,
+}
+
+/// The limit that the series of a namespace exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// They are larger by themselves.
+    Bytes(usize),
+    /// With them there are more things than are kept.
+    Things,
 }
 
 impl<T> Gathered<T> {
@@ -44,6 +53,14 @@ impl<T> Gathered<T> {
         self.failures.extend(other.failures);
         self.too_large.extend(other.too_large);
         merge(&mut self.part, other.part);
+    }
+
+    /// Adds the namespaces that were left out when the answers were merged.
+    fn with_crowding(mut self) -> Self {
+        for namespace in std::mem::take(&mut self.part.crowding) {
+            self.too_large.entry(namespace).or_insert(Limit::Things);
+        }
+        self
     }
 }
 
@@ -75,16 +92,16 @@ impl Api {
         }
         // One after another, and only now: each answer that waits to be merged takes memory.
         for (n, metric) in metrics.into_iter().enumerate() {
-            self.oversized(queries, metric, decode(n), &mut gathered, Part::merge_scrapes).await;
+            self.oversized(queries, metric, decode(n), &mut gathered, Part::merge_last).await;
         }
-        gathered
+        gathered.with_crowding()
     }
 
     /// Queries the CPU counters.
     pub async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
         let mut gathered = self.metric(queries, query::CPU, answer::cpu, Part::merge_rates).await;
-        self.oversized(queries, query::CPU, answer::cpu, &mut gathered, Part::merge_rates).await;
-        gathered
+        self.oversized(queries, query::CPU, answer::cpu, &mut gathered, Part::merge_rates_last).await;
+        gathered.with_crowding()
     }
 
     /// What all exporters report on a metric, except those of oversized namespaces.
@@ -131,7 +148,9 @@ impl Api {
         let others = (String::new(), queries.samples(metric, &trusted).own);
         for (namespace, query) in alone.chain([others]) {
             match self.kept(&query, decode).await {
-                Err(Failure::TooLarge(limit)) => drop(gathered.too_large.insert(namespace, limit)),
+                Err(Failure::TooLarge(limit)) => {
+                    gathered.too_large.insert(namespace, Limit::Bytes(limit));
+                }
                 answer => gathered.take(answer, merge),
             }
         }
@@ -152,19 +171,19 @@ impl Api {
         metric: &str,
         decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
         gathered: &mut Gathered<T>,
-        merge: impl Fn(&mut Part<T>, Part<T>) + Copy,
+        merge: impl Fn(&mut Part<T>, Part<T>, &str),
     ) {
         for (namespace, too_large) in self.oversized.list(metric) {
             if too_large {
-                gathered.too_large.insert(namespace, self.session.limit());
+                gathered.too_large.insert(namespace, Limit::Bytes(self.session.limit()));
                 continue;
             }
             match self.kept(&queries.samples_of(metric, &namespace), decode).await {
                 Err(Failure::TooLarge(limit)) => {
                     self.oversized.mark_too_large(metric, &namespace);
-                    gathered.too_large.insert(namespace, limit);
+                    gathered.too_large.insert(namespace, Limit::Bytes(limit));
                 }
-                answer => gathered.take(answer, merge),
+                answer => gathered.take(answer, |part, other| merge(part, other, &namespace)),
             }
         }
     }
