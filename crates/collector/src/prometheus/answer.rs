@@ -2,11 +2,12 @@
 //! another kubelet, the newer one counts as a whole: used bytes of one kubelet are never combined with the
 //! capacity of another.
 
+mod bounds;
 mod rates;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 
 use self::rates::Rate;
 pub use self::rates::{Cpu, cpu};
@@ -46,6 +47,9 @@ pub struct Part<T> {
     pub left_out: usize,
     /// Series that are not trusted.
     pub foreign: Foreign,
+    /// Namespaces whose series are left out, since with them there are more things than are kept. They are not
+    /// counted in `left_out`. The empty name stands for all that are not trusted.
+    pub crowding: BTreeSet<String>,
 }
 
 /// The memory metrics of each instance.
@@ -59,8 +63,10 @@ pub struct Scrape<const N: usize> {
     at: Millis,
     samples: [Option<(Millis, Option<u64>)>; N],
     node: Box<str>,
-    /// Whether its exporter is trusted.
+    /// Whether all its exporters are trusted.
     trusted_time: bool,
+    /// Whether one of its exporters is trusted.
+    has_trusted: bool,
 }
 
 /// Decodes the answer to a query of the `n`-th metric of a family. If not everything fits, the series of
@@ -99,13 +105,14 @@ fn scrapes_of<'a, const N: usize>(
                     (scope.node(&series.metric), scope.trusts(&series.metric.namespace));
                 let scrape = found.entry(target).or_insert_with(|| Scrape::new(node, trusted_time));
                 scrape.trusted_time &= trusted_time;
+                scrape.has_trusted |= trusted_time;
                 scrape.add(n, last);
             } else {
                 left_out += 1;
             }
         }
     }
-    Part { found, remarks: Vec::new(), left_out, foreign }
+    Part { found, left_out, foreign, ..Part::default() }
 }
 
 /// The series of trusted exporters, then the others: what does not fit is a tenant's.
@@ -119,6 +126,7 @@ impl<T> Part<T> {
     fn take_in(&mut self, other: Self) -> T {
         self.remarks.extend(other.remarks);
         self.left_out += other.left_out;
+        self.crowding.extend(other.crowding);
         for (namespace, count) in other.foreign {
             *self.foreign.entry(namespace).or_default() += count;
         }
@@ -133,37 +141,42 @@ fn text_bytes((key, target): &(Key, String)) -> usize {
 impl<const N: usize> Part<Scrapes<N>> {
     /// Merges the answer for another metric of the family. Together they are held to the bounds of one.
     pub fn merge_scrapes(&mut self, other: Self) {
-        let mut texts: usize =
-            self.found.iter().map(|(target, scrape)| text_bytes(target) + scrape.node.len()).sum();
+        self.merge_with(other, None);
+    }
+
+    /// Merges the answer for a namespace that takes no room from others.
+    pub fn merge_last(&mut self, other: Self, namespace: &str) {
+        self.merge_with(other, Some(namespace));
+    }
+
+    fn merge_with(&mut self, other: Self, first_out: Option<&str>) {
         for (target, scrape) in self.take_in(other) {
-            let is_known = self.found.contains_key(&target);
-            texts += if is_known { 0 } else { text_bytes(&target) + scrape.node.len() };
-            if is_known || self.found.len() < MOST_THINGS && texts <= MOST_TEXT {
-                let new = || Scrape::new(&scrape.node, scrape.trusted_time);
-                self.found.entry(target).or_insert_with(new).take_in(scrape);
-            } else {
-                self.left_out += 1;
+            match self.found.entry(target) {
+                Entry::Vacant(place) => drop(place.insert(scrape)),
+                Entry::Occupied(mut known) => known.get_mut().take_in(scrape),
             }
         }
+        self.fit(first_out);
     }
 }
 
 /// Keeps the newest scrape of each thing.
 pub fn newest<const N: usize>(all: Part<Scrapes<N>>) -> Part<HashMap<Key, Scrape<N>>> {
     let mut chosen: HashMap<Key, Scrape<N>> = HashMap::new();
-    for ((key, _), scrape) in all.found {
+    let Part { found, remarks, left_out, foreign, crowding } = all;
+    for ((key, _), scrape) in found {
         if chosen.get(&key).is_none_or(|other| other.at < scrape.at) {
             chosen.insert(key, scrape);
         }
     }
-    Part { found: chosen, remarks: all.remarks, left_out: all.left_out, foreign: all.foreign }
+    Part { found: chosen, remarks, left_out, foreign, crowding }
 }
 
 /// The newest figures of each volume.
 pub fn volumes(all: Part<Scrapes<4>>) -> Part<Vec<VolumeStats>> {
-    let Part { found, remarks, left_out, foreign } = newest(all);
+    let Part { found, remarks, left_out, foreign, crowding } = newest(all);
     let volumes = found.into_iter().map(|(claim, scrape)| scrape.volume(claim));
-    Part { found: volumes.collect(), remarks, left_out, foreign }
+    Part { found: volumes.collect(), remarks, left_out, foreign, crowding }
 }
 
 /// Combines memory and CPU of each instance. The time is that of the memory sample, which is of the same
@@ -201,7 +214,7 @@ fn remarks(answer: &Answer<'_>) -> Vec<String> {
 
 impl<const N: usize> Scrape<N> {
     fn new(node: &str, trusted_time: bool) -> Self {
-        Self { at: 0, samples: [None; N], node: node.into(), trusted_time }
+        Self { at: 0, samples: [None; N], node: node.into(), trusted_time, has_trusted: trusted_time }
     }
 
     fn add(&mut self, n: usize, (at, value): (Millis, Option<f64>)) {
@@ -221,6 +234,7 @@ impl<const N: usize> Scrape<N> {
     /// Merges what the same target reports on other metrics.
     fn take_in(&mut self, other: Self) {
         self.trusted_time &= other.trusted_time;
+        self.has_trusted |= other.has_trusted;
         for (n, sample) in other.samples.into_iter().enumerate() {
             if let Some(sample) = sample {
                 self.put(n, sample);

@@ -24,7 +24,7 @@ use self::{
     identity::{NameLabel, Scope},
     oversized::OversizedNamespaces,
     query::Queries,
-    samples::Gathered,
+    samples::{Gathered, Limit},
 };
 use super::{
     addresses::without_addresses,
@@ -133,12 +133,8 @@ impl Prometheus {
     fn gaps(&self, volumes: &Gathered<Scrapes<4>>) -> Vec<VolumeGap> {
         let any = |error: SourceError| VolumeGap { error, namespaces: Vec::new() };
         let failed = volumes.failures.iter().map(|failure| any(self.site.describe(CREDENTIALS, failure)));
-        let crowded = (volumes.part.left_out > 0).then(|| {
-            any(source_error(
-                Reason::TooLarge,
-                msg!(collect.more_series, count = answer::MOST_THINGS.to_string()),
-            ))
-        });
+        let crowded =
+            (volumes.part.left_out > 0).then(|| any(source_error(Reason::TooLarge, describe_left_out())));
         let too_large = volumes.too_large.iter().map(|(namespace, limit)| VolumeGap {
             error: source_error(Reason::TooLarge, describe_too_large(namespace, *limit)),
             namespaces: match namespace.is_empty() || self.scope.trusts(namespace) {
@@ -157,7 +153,7 @@ impl Prometheus {
     ) -> PrometheusFacts {
         let disks = self.disks.as_ref().map(|disks| disks.last.clone()).unwrap_or_default();
         if disks.left_out + memory.left_out + cpu.left_out > 0 {
-            warnings.push(msg!(collect.more_series, count = answer::MOST_THINGS.to_string()));
+            warnings.push(describe_left_out());
         }
         let foreign = [&disks.foreign, &memory.foreign, &cpu.foreign];
         warnings.extend(describe_foreign(foreign.into_iter().flatten()));
@@ -202,7 +198,7 @@ struct Tally {
     answered: bool,
     failure: Option<Failure>,
     warnings: Vec<Message>,
-    too_large: BTreeMap<String, usize>,
+    too_large: BTreeMap<String, Limit>,
 }
 
 impl Tally {
@@ -249,13 +245,26 @@ fn describe_foreign<'a>(foreign: impl Iterator<Item = (&'a String, &'a usize)>) 
     counts.into_iter().take(FOREIGN).map(say).collect()
 }
 
-/// Describes a namespace whose series alone are larger than the limit; an empty one stands for an answer of
-/// which no namespace can be told.
-fn describe_too_large(namespace: &str, limit: usize) -> Message {
-    if namespace.is_empty() {
-        let words = msg!(collect.too_large, bytes = limit.to_string());
-        return msg!(collect.about, peer = "Prometheus", words = words);
+/// Describes a namespace whose series exceed a limit; an empty one stands for an answer of which no namespace can
+/// be told.
+fn describe_too_large(namespace: &str, limit: Limit) -> Message {
+    let shown = if is_identifier(namespace) { namespace } else { "" };
+    match limit {
+        Limit::Bytes(limit) if namespace.is_empty() => {
+            let words = msg!(collect.too_large, bytes = limit.to_string());
+            msg!(collect.about, peer = "Prometheus", words = words)
+        }
+        Limit::Bytes(limit) => {
+            msg!(collect.too_large_series, namespace = shown, bytes = limit.to_string())
+        }
+        Limit::Things if namespace.is_empty() => describe_left_out(),
+        Limit::Things => {
+            let count = answer::MOST_THINGS.to_string();
+            msg!(collect.crowding_series, namespace = shown, count = count)
+        }
     }
-    let namespace = if is_identifier(namespace) { namespace } else { "" };
-    msg!(collect.too_large_series, namespace = namespace, bytes = limit.to_string())
+}
+
+fn describe_left_out() -> Message {
+    msg!(collect.more_series, count = answer::MOST_THINGS.to_string())
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::future::join_all;
+use parking_lot::Mutex;
 
 use super::{
     answer::{self, Part, Scrapes},
@@ -23,9 +24,18 @@ pub struct Gathered<T> {
     pub part: Part<T>,
     pub answered: bool,
     pub failures: Vec<Failure>,
-    /// Namespaces whose series are too large by themselves, with the limit in bytes. The empty name stands for all
-    /// that are not trusted, if none of them can be blamed.
-    pub too_large: BTreeMap<String, usize>,
+    /// Namespaces whose series are left out, with the limit that they exceed. The empty name stands for all that
+    /// are not trusted, if none of them can be blamed.
+    pub too_large: BTreeMap<String, Limit>,
+}
+
+/// The limit that the series of a namespace exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// They are larger by themselves.
+    Bytes(usize),
+    /// With them there are more things than are kept.
+    Things,
 }
 
 impl<T> Gathered<T> {
@@ -39,11 +49,12 @@ impl<T> Gathered<T> {
         }
     }
 
-    fn take_all(&mut self, other: Self, merge: impl Fn(&mut Part<T>, Part<T>)) {
-        self.answered |= other.answered;
-        self.failures.extend(other.failures);
-        self.too_large.extend(other.too_large);
-        merge(&mut self.part, other.part);
+    /// Adds the namespaces that were left out when the answers were merged.
+    fn with_crowding(mut self) -> Self {
+        for namespace in std::mem::take(&mut self.part.crowding) {
+            self.too_large.entry(namespace).or_insert(Limit::Things);
+        }
+        self
     }
 }
 
@@ -58,8 +69,7 @@ enum SampleOutcome<T> {
 }
 
 impl Api {
-    /// Sends one query per metric of a family, and merges the answers as they arrive: each may be tens of
-    /// megabytes.
+    /// Sends one query per metric of a family.
     pub async fn family<const N: usize>(
         &self,
         queries: &Queries<'_>,
@@ -67,53 +77,56 @@ impl Api {
         label: NameLabel,
     ) -> Gathered<Scrapes<N>> {
         let decode = move |n| move |answer: &[u8], scope: &Scope| answer::scrapes(answer, n, scope, label);
-        let ask = |(n, metric)| self.metric(queries, metric, decode(n), Part::merge_scrapes);
-        let mut answers: FuturesUnordered<_> = metrics.into_iter().enumerate().map(ask).collect();
-        let mut gathered = Gathered::default();
-        while let Some(answer) = answers.next().await {
-            gathered.take_all(answer, Part::merge_scrapes);
-        }
+        let gathered = Mutex::default();
+        let ask = |(n, metric)| self.metric(queries, metric, decode(n), &gathered, Part::merge_scrapes);
+        join_all(metrics.into_iter().enumerate().map(ask)).await;
+        let mut gathered = gathered.into_inner();
         // One after another, and only now: each answer that waits to be merged takes memory.
         for (n, metric) in metrics.into_iter().enumerate() {
-            self.oversized(queries, metric, decode(n), &mut gathered, Part::merge_scrapes).await;
+            self.oversized(queries, metric, decode(n), &mut gathered, Part::merge_last).await;
         }
-        gathered
+        gathered.with_crowding()
     }
 
     /// Queries the CPU counters.
     pub async fn cpu(&self, queries: &Queries<'_>) -> Gathered<answer::Cpu> {
-        let mut gathered = self.metric(queries, query::CPU, answer::cpu, Part::merge_rates).await;
-        self.oversized(queries, query::CPU, answer::cpu, &mut gathered, Part::merge_rates).await;
-        gathered
+        let gathered = Mutex::default();
+        self.metric(queries, query::CPU, answer::cpu, &gathered, Part::merge_rates).await;
+        let mut gathered = gathered.into_inner();
+        self.oversized(queries, query::CPU, answer::cpu, &mut gathered, Part::merge_rates_last).await;
+        gathered.with_crowding()
     }
 
-    /// What all exporters report on a metric, except those of oversized namespaces.
-    async fn metric<T: Default + Send + 'static>(
+    /// What all exporters report on a metric, except those of oversized namespaces. Each answer is merged as soon
+    /// as it is decoded: it may hold tens of megabytes, and waits for no other.
+    async fn metric<T: Send + 'static>(
         &self,
         queries: &Queries<'_>,
         metric: &str,
         decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
+        gathered: &Mutex<Gathered<T>>,
         merge: impl Fn(&mut Part<T>, Part<T>) + Copy,
-    ) -> Gathered<T> {
-        let mut gathered = Gathered::default();
+    ) {
         let moved = async {
-            let query = queries.samples(metric, &[]).moved?;
-            Some(self.kept(&query, decode).await)
+            if let Some(query) = queries.samples(metric, &[]).moved {
+                let answer = self.kept(&query, decode).await;
+                gathered.lock().take(answer, merge);
+            }
         };
-        let (own, moved) = tokio::join!(self.own(queries, metric, decode), moved);
-        match own {
-            Err(Failure::TooLarge(_)) if !self.oversized.is_given_up(metric) => {
-                self.apart(queries, metric, decode, &mut gathered, merge).await
+        let own = async {
+            match self.own(queries, metric, decode).await {
+                Err(Failure::TooLarge(_)) if !self.oversized.is_given_up(metric) => {
+                    self.apart(queries, metric, decode, gathered, merge).await;
+                }
+                Err(failure) => {
+                    // Whether the others do without the oversized namespaces is not known: nobody is blamed.
+                    self.oversized.forget(metric);
+                    gathered.lock().failures.push(failure);
+                }
+                own => gathered.lock().take(own, merge),
             }
-            Err(failure) => {
-                // Whether the others do without the oversized namespaces is not known: nobody is blamed.
-                self.oversized.forget(metric);
-                gathered.failures.push(failure);
-            }
-            own => gathered.take(own, merge),
-        }
-        moved.into_iter().for_each(|answer| gathered.take(answer, merge));
-        gathered
+        };
+        tokio::join!(own, moved);
     }
 
     /// Queries each trusted namespace by itself, and all others together: what others make of their series, so that
@@ -123,24 +136,31 @@ impl Api {
         queries: &Queries<'_>,
         metric: &str,
         decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
-        gathered: &mut Gathered<T>,
+        gathered: &Mutex<Gathered<T>>,
         merge: impl Fn(&mut Part<T>, Part<T>) + Copy,
     ) {
         let trusted = self.scope.trusted.clone();
         let alone = trusted.iter().map(|name| (name.clone(), queries.samples_of(metric, name)));
         let others = (String::new(), queries.samples(metric, &trusted).own);
+        let (mut answered, mut failed) = (false, false);
         for (namespace, query) in alone.chain([others]) {
             match self.kept(&query, decode).await {
-                Err(Failure::TooLarge(limit)) => drop(gathered.too_large.insert(namespace, limit)),
-                answer => gathered.take(answer, merge),
+                Err(Failure::TooLarge(limit)) => {
+                    gathered.lock().too_large.insert(namespace, Limit::Bytes(limit));
+                }
+                answer => {
+                    answered |= answer.is_ok();
+                    failed |= answer.is_err();
+                    gathered.lock().take(answer, merge);
+                }
             }
         }
-        if !gathered.answered {
+        if !answered {
             // An answer that came too late may fit the next time.
-            if gathered.failures.is_empty() {
+            if !failed {
                 self.oversized.give_up(metric);
             }
-            gathered.failures.push(Failure::TooLarge(self.session.limit()));
+            gathered.lock().failures.push(Failure::TooLarge(self.session.limit()));
         }
     }
 
@@ -152,19 +172,19 @@ impl Api {
         metric: &str,
         decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
         gathered: &mut Gathered<T>,
-        merge: impl Fn(&mut Part<T>, Part<T>) + Copy,
+        merge: impl Fn(&mut Part<T>, Part<T>, &str),
     ) {
         for (namespace, too_large) in self.oversized.list(metric) {
             if too_large {
-                gathered.too_large.insert(namespace, self.session.limit());
+                gathered.too_large.insert(namespace, Limit::Bytes(self.session.limit()));
                 continue;
             }
             match self.kept(&queries.samples_of(metric, &namespace), decode).await {
                 Err(Failure::TooLarge(limit)) => {
                     self.oversized.mark_too_large(metric, &namespace);
-                    gathered.too_large.insert(namespace, limit);
+                    gathered.too_large.insert(namespace, Limit::Bytes(limit));
                 }
-                answer => gathered.take(answer, merge),
+                answer => gathered.take(answer, |part, other| merge(part, other, &namespace)),
             }
         }
     }

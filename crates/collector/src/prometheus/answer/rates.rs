@@ -48,20 +48,35 @@ fn rates_of<'a>(all: impl Iterator<Item = Series<'a>>, scope: &Scope) -> Part<Cp
 }
 
 impl Part<Cpu> {
-    /// Adds a rate; of each instance the newest is kept.
+    /// Adds a rate if there is room; of each instance the newest is kept.
     fn add(&mut self, key: Key, rate: Rate) {
         match self.found.get(&key) {
             None if self.found.len() == MOST_THINGS => self.left_out += 1,
-            Some(other) if other.at >= rate.at => {}
-            _ => drop(self.found.insert(key, rate)),
+            _ => self.put(key, rate),
         }
     }
 
-    /// Merges another answer.
-    pub fn merge_rates(&mut self, other: Self) {
-        for (key, rate) in self.take_in(other) {
-            self.add(key, rate);
+    fn put(&mut self, key: Key, rate: Rate) {
+        if self.found.get(&key).is_none_or(|other| other.at < rate.at) {
+            self.found.insert(key, rate);
         }
+    }
+
+    /// Merges another answer. Together they are held to the bounds of one.
+    pub fn merge_rates(&mut self, other: Self) {
+        self.merge_with(other, None);
+    }
+
+    /// Merges the answer for a namespace that takes no room from others.
+    pub fn merge_rates_last(&mut self, other: Self, namespace: &str) {
+        self.merge_with(other, Some(namespace));
+    }
+
+    fn merge_with(&mut self, other: Self, first_out: Option<&str>) {
+        for (key, rate) in self.take_in(other) {
+            self.put(key, rate);
+        }
+        self.fit(first_out);
     }
 }
 

@@ -276,3 +276,97 @@ fn remarks_are_limited_and_readable() {
     let endless = format!(r#"{{"data":{{"result":[{}0]}}}}"#, "0,".repeat(1 << 19));
     assert!(of_claims(endless.as_bytes()).is_none(), "each would take eight times its bytes");
 }
+
+/// Instances `from` to `to` with these labels, as the metric with number `n` reports them.
+fn memory_of(n: usize, labels: &str, from: usize, to: usize) -> Part<Scrapes<3>> {
+    let of = |at: usize| format!(r#"{{"metric":{{{labels},"name":"i{at}"}},"values":[[60,"5"]]}}"#);
+    let all: Vec<String> = (from..to).map(of).collect();
+    scrapes(&json(&all), n, &scope(None), NameLabel::Instance).unwrap()
+}
+
+fn count_of<const N: usize>(part: &Part<Scrapes<N>>, namespace: &str) -> usize {
+    part.found.keys().filter(|(key, _)| &*key.namespace == namespace).count()
+}
+
+const EVIL: &str = r#""namespace":"aaa-evil""#;
+const TRUSTED: &str = r#""namespace":"kubevirt","exported_namespace":"prod""#;
+
+/// Each answer fits; together they name other things in every metric.
+#[test]
+fn a_namespace_that_fills_the_merged_answers_loses_only_its_own_figures() {
+    let parts = || {
+        let of_metric = |(n, (from, to)): (usize, (usize, usize))| {
+            let mut part = memory_of(n, EVIL, from, to);
+            part.merge_scrapes(memory_of(n, r#""namespace":"dev""#, 0, 20));
+            part.merge_scrapes(memory_of(n, TRUSTED, 0, 30));
+            part
+        };
+        [(0, 50_000), (50_000, 90_000), (90_000, 130_000)].into_iter().enumerate().map(of_metric)
+    };
+    let orders: [Vec<Part<Scrapes<3>>>; 2] = [parts().collect(), parts().rev().collect()];
+    for order in orders {
+        let all = merged(order.into_iter());
+        let counts = ["aaa-evil", "dev", "prod"].map(|namespace| count_of(&all, namespace));
+        assert_eq!(counts, [0, 20, 30]);
+        assert_eq!((all.left_out, all.crowding.iter().map(String::as_str).collect()), (0, vec!["aaa-evil"]));
+        let whole = |scrape: &Scrape<3>| scrape.samples.iter().all(Option::is_some);
+        assert!(all.found.values().all(whole));
+    }
+}
+
+#[test]
+fn what_trusted_exporters_report_is_kept_before_all_else() {
+    let mut all = memory_of(0, EVIL, 0, 100);
+    all.merge_scrapes(memory_of(0, r#""namespace":"prod""#, 0, MOST_THINGS - 200));
+    all.merge_scrapes(memory_of(1, TRUSTED, 5, MOST_THINGS - 50));
+    let trusted = MOST_THINGS - 50;
+    assert_eq!((count_of(&all, "prod"), count_of(&all, "aaa-evil")), (trusted, 0));
+    all.merge_scrapes(memory_of(2, TRUSTED, 0, MOST_THINGS));
+    all.merge_scrapes(memory_of(0, TRUSTED, MOST_THINGS, MOST_THINGS + 9));
+    assert_eq!((count_of(&all, "prod"), all.left_out), (MOST_THINGS, 9));
+}
+
+/// A namespace alone takes room from nobody.
+#[test]
+fn of_a_single_namespace_as_much_is_kept_as_fits() {
+    let mut all = memory_of(0, EVIL, 0, 40_000);
+    all.merge_scrapes(memory_of(1, EVIL, 40_000, 80_000));
+    assert_eq!((all.found.len(), all.left_out, all.crowding.len()), (MOST_THINGS, 80_000 - MOST_THINGS, 0));
+}
+
+/// It was queried separately because it is oversized, so it takes no room from the others.
+#[test]
+fn what_is_merged_last_is_left_out_first() {
+    let mut all = memory_of(0, r#""namespace":"dev""#, 0, 40_000);
+    all.merge_scrapes(memory_of(0, TRUSTED, 0, 30));
+    all.merge_last(memory_of(0, EVIL, 0, 30_000), "aaa-evil");
+    assert_eq!((count_of(&all, "dev"), count_of(&all, "prod"), count_of(&all, "aaa-evil")), (40_000, 30, 0));
+    assert_eq!(all.crowding.iter().map(String::as_str).collect::<Vec<_>>(), ["aaa-evil"]);
+}
+
+#[test]
+fn of_many_namespaces_that_crowd_only_some_are_named() {
+    let mut all = memory_of(0, TRUSTED, 0, MOST_THINGS - 10);
+    for n in 0..100 {
+        all.merge_scrapes(memory_of(0, &format!(r#""namespace":"t{n}""#), 0, 11));
+    }
+    assert_eq!(
+        (count_of(&all, "prod"), all.found.len(), all.left_out),
+        (MOST_THINGS - 10, MOST_THINGS - 10, 0)
+    );
+    assert!(all.crowding.len() <= 17 && all.crowding.contains(""), "{:?}", all.crowding);
+}
+
+/// With `--namespace`, series of trusted exporters come in an answer of their own.
+#[test]
+fn rates_of_trusted_exporters_are_kept_before_others() {
+    let rates = |labels: &str, count: usize| {
+        let of =
+            |at: usize| format!(r#"{{"metric":{{{labels},"name":"i{at}"}},"values":[[50,"5"],[60,"6"]]}}"#);
+        cpu(&json(&(0..count).map(of).collect::<Vec<_>>()), &scope(None)).unwrap()
+    };
+    let mut all = rates(EVIL, MOST_THINGS);
+    all.merge_rates(rates(TRUSTED, 30));
+    assert_eq!((all.found.len(), all.left_out), (30, 0));
+    assert!(all.found.keys().all(|key| &*key.namespace == "prod") && all.crowding.contains("aaa-evil"));
+}

@@ -212,3 +212,43 @@ async fn a_namespace_that_is_too_large_for_one_metric_reports_no_volumes() {
         assert_eq!(facts.gaps.len(), 1, "{:?}", facts.gaps);
     }
 }
+
+/// Each answer is small enough to be kept; the names in them are other ones in every metric.
+#[tokio::test]
+async fn names_that_differ_by_metric_cost_no_figure_of_a_trusted_exporter() {
+    let server = Server::start(move |request, _| {
+        let query = query_of(request);
+        let label = if query.contains("kubelet_volume") { "persistentvolumeclaim" } else { "name" };
+        let range = match &query {
+            query if query.contains("resident") || query.contains("used_bytes") => 0..50_000,
+            query if query.contains("available") => 50_000..90_000,
+            query if query.contains("usable") => 90_000..130_000,
+            _ => 0..0,
+        };
+        let evil = range.map(|n| {
+            format!(
+                r#"{{"metric":{{"namespace":"aaa-evil","{label}":"x{n}"}},"values":[[50,"1"],[60,"3"]]}}"#
+            )
+        });
+        let prod = ["kubevirt", "kube-system"].map(|trusted| {
+            format!(
+                r#"{{"metric":{{"namespace":"{trusted}","exported_namespace":"prod","{label}":"web"}},"values":[[50,"1"],[60,"3"]]}}"#
+            )
+        });
+        let all: Vec<String> = evil.chain(prod).collect();
+        json(format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#,
+            all.join(",")
+        ))
+    });
+    let api = Server::start(|request, _| quiet(request));
+    let config = PrometheusConfig { deadline: Duration::from_secs(60), ..prometheus(&server.url) };
+    let config = CollectConfig { answer_limit: 32 << 20, ..with_prometheus(config) };
+    let facts = Collector::start(&api, config, &[]).await.next_facts().await.unwrap();
+    assert_eq!(namespaces_of(&facts), (vec!["prod".to_owned()], vec!["prod".to_owned()]));
+    let warnings: Vec<_> = facts.warnings.iter().map(Render::english).collect();
+    let words = "the series of exporters in namespace aaa-evil are left out: with them there are more than 65536 claims or instances";
+    assert_eq!(warnings, [words]);
+    let [gap] = facts.gaps.as_slice() else { panic!("{:?}", facts.gaps) };
+    assert_eq!((gap.error.reason, &gap.namespaces[..]), (Reason::TooLarge, &["aaa-evil".to_owned()][..]));
+}
