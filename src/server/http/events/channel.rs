@@ -15,7 +15,7 @@ use super::{
     event::Event,
     room::Room,
 };
-use crate::server::http::{error::ApiError, limits::PermitError, reader::Reader};
+use crate::server::http::{error::ApiError, limits::PermitError, peer::Peer, reader::Reader};
 use state::{RING_BYTES, State};
 use wukong_core::{Scope, delta::Outcome};
 
@@ -190,6 +190,11 @@ impl Channel {
     /// Counts for the bytes that it holds. Fails if there is no room for them.
     pub fn fit(&self) -> Result<(), PermitError> {
         self.lock().fit()
+    }
+
+    /// Counts its bytes for another peer from now on. Fails, and changes nothing, if its share has no room.
+    pub fn move_to(&self, peer: Option<Peer>) -> Result<(), PermitError> {
+        self.lock().room.as_mut().map_or(Ok(()), |room| room.move_to(peer))
     }
 
     /// Sends a sign of life if followers were sent nothing for `silence`.

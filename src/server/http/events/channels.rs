@@ -1,5 +1,6 @@
-//! Finds which channels give way to others: when places or bytes run out, unused channels go first, then those whose
-//! peer has left. `hub` calls it, under its lock.
+//! Finds which channels give way to others when places or bytes run out. Unused channels are closed first.
+//! Then a channel whose peer has left counts for one of its followers instead, and is closed only if none of
+//! them has room in its share. `hub` calls it, under its lock.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -36,18 +37,20 @@ impl Key {
     }
 }
 
-/// A channel and its permit. The permit and the bytes count for the peer that asked for the view first.
+/// A channel and its permit. The permit and the bytes count for one peer: the one that asked for the view
+/// first, or a follower that the channel was given to after that one had left.
 pub struct Entry {
     pub channel: Arc<Channel>,
+    /// The peer that it counts for.
     pub network: Option<IpAddr>,
     /// Serial number of the channel.
     pub number: u64,
-    _place: PeerPermit,
+    place: PeerPermit,
 }
 
 impl Entry {
     pub fn new(channel: Arc<Channel>, network: Option<IpAddr>, number: u64, place: PeerPermit) -> Self {
-        Self { channel, network, number, _place: place }
+        Self { channel, network, number, place }
     }
 
     /// Returns whether other peers follow it too.
@@ -60,11 +63,25 @@ impl Entry {
         let followers = self.channel.followers();
         !followers.is_empty() && !followers.contains(&self.network)
     }
+
+    /// Gives the channel to the first follower whose share has room for it. Returns whether there is one.
+    fn give_to_a_follower(&mut self) -> bool {
+        self.channel.followers().into_iter().any(|network| self.give(network).is_ok())
+    }
+
+    /// Counts for this peer from now on. Fails, and changes nothing, if its share has no room.
+    fn give(&mut self, network: Option<IpAddr>) -> Result<(), PermitError> {
+        let peer = network.map(Peer::new);
+        let share = self.place.share_for(peer)?;
+        self.channel.move_to(peer)?;
+        self.place.move_to(share);
+        self.network = network;
+        Ok(())
+    }
 }
 
-/// Returns what `acquire` gives. While there is no room, removes the channel that has been without followers
-/// for the longest time, and then the oldest channel that only others follow than the peer that it counts for.
-/// `None` if there is none: the clients of an abandoned channel come back, and it then counts for them.
+/// Returns what `acquire` gives. While there is no room, lets one channel after the other give way. `None` if
+/// there is none that can.
 pub fn make_room<T>(
     channels: &mut Channels,
     peer: Option<Peer>,
@@ -77,13 +94,27 @@ pub fn make_room<T>(
             Err(exhausted) => exhausted,
         };
         let network = peer.map(Peer::network);
-        let unused = idlest(channels, network, exhausted);
-        let Some(key) = unused.or_else(|| oldest_abandoned(channels, network, exhausted)) else {
+        if !give_way(channels, network, exhausted) {
             pool.warn_refusal(peer, exhausted);
             return None;
-        };
+        }
+    }
+}
+
+/// Closes the channel that has been without followers for the longest time. If there is none, gives the oldest
+/// abandoned channel to one of its followers, which frees the share of the peer that has left. It is closed if
+/// no follower's share has room: its clients come back, and it then counts for them. Returns whether there was
+/// such a channel.
+pub fn give_way(channels: &mut Channels, network: Option<IpAddr>, exhausted: PermitError) -> bool {
+    if let Some(key) = idlest(channels, network, exhausted) {
+        remove(channels, &key);
+        return true;
+    }
+    let Some(key) = oldest_abandoned(channels, network, exhausted) else { return false };
+    if !channels.get_mut(&key).is_some_and(Entry::give_to_a_follower) {
         remove(channels, &key);
     }
+    true
 }
 
 /// Returns whether the channel can make room for a peer. If the peer has used up its share, only the peer's
@@ -98,7 +129,7 @@ pub fn trim(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError
 }
 
 /// Returns the channel that has been without followers for the longest time.
-pub fn idlest(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
+fn idlest(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
     let idle = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
     let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
     idle.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone())
@@ -106,7 +137,7 @@ pub fn idlest(channels: &Channels, network: Option<IpAddr>, exhausted: PermitErr
 
 /// Returns the oldest channel whose peer has left while others follow it. Such a channel takes a place of a
 /// peer that does not use it: a client that joins every view of others could otherwise take theirs for ever.
-pub fn oldest_abandoned(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
+fn oldest_abandoned(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
     let abandoned = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
     let abandoned = abandoned.filter(|(_, entry)| entry.is_abandoned());
     abandoned.min_by_key(|(_, entry)| entry.number).map(|(key, _)| key.clone())

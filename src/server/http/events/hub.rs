@@ -188,23 +188,23 @@ impl Hub {
     }
 
     /// Makes room for a view that has outgrown its room. Large events are dropped first, then views without
-    /// followers, then the newest view of the peer that holds the most bytes; views that others follow too
-    /// go last. If the view's peer has used up its share, only its own views are dropped. The view itself
-    /// may be among them.
+    /// followers; then views whose peer has left count for one of their followers, or are dropped if none has
+    /// room. The last to go is the newest view of the peer that holds the most bytes, and views that others
+    /// follow too after all others. If the view's peer has used up its share, only its own views give way. The
+    /// view itself may be among them.
     fn relieve(&self, channel: &Channel) {
         let mut channels = self.lock();
-        let find = |entry: &&Entry| std::ptr::eq(&*entry.channel, channel);
-        let Some(network) = channels.values().find(find).map(|entry| entry.network) else { return };
-        let Err(exhausted) = channel.fit() else { return };
-        channels::trim(&channels, network, exhausted);
-        while let Err(exhausted) = channel.fit() {
-            let unused = channels::idlest(&channels, network, exhausted);
-            let unused = unused.or_else(|| channels::oldest_abandoned(&channels, network, exhausted));
-            let victim = unused.or_else(|| {
-                self.channel_bytes.warn_refusal(network.map(Peer::new), exhausted);
-                channels::newest_of_the_greediest(&channels, network, exhausted)
-            });
-            match victim {
+        loop {
+            // It may be gone by now, or count for another peer.
+            let find = |entry: &&Entry| std::ptr::eq(&*entry.channel, channel);
+            let Some(network) = channels.values().find(find).map(|entry| entry.network) else { return };
+            let Err(exhausted) = channel.fit() else { return };
+            channels::trim(&channels, network, exhausted);
+            let Err(exhausted) = channel.fit() else { return };
+            if channels::give_way(&mut channels, network, exhausted) {
+                continue;
+            }
+            match channels::newest_of_the_greediest(&channels, network, exhausted) {
                 Some(key) => channels::remove(&mut channels, &key),
                 None => return,
             }

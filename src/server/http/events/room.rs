@@ -1,5 +1,5 @@
-//! The bytes that a channel counts for, from the pool of all channels. They count for the peer that asked
-//! for the view first, which may have half of the pool. `channel` and `hub` use it.
+//! The bytes that a channel counts for, from the pool of all channels. They count for one peer, which
+//! may have half of the pool: see `channels`. `channel` and `hub` use it.
 
 use std::sync::Arc;
 
@@ -36,6 +36,13 @@ impl Room {
         self.units * UNIT
     }
 
+    /// Counts for another peer from now on. Fails, and changes nothing, if its share has no room.
+    pub fn move_to(&mut self, peer: Option<Peer>) -> Result<(), PermitError> {
+        self.permit.move_to(self.permit.share_for(peer)?);
+        self.peer = peer;
+        Ok(())
+    }
+
     /// Changes the bytes that it counts for. Fails, and changes nothing, if there is no room for them.
     pub fn resize(&mut self, bytes: usize) -> Result<(), PermitError> {
         let units = bytes.div_ceil(UNIT);
@@ -63,6 +70,22 @@ mod tests {
         room.resize(UNIT + 1).unwrap();
         assert_eq!((room.bytes(), pool.held()), (2 * UNIT, 2));
         drop(room);
+        assert_eq!(pool.held(), 0);
+    }
+
+    #[test]
+    fn a_room_that_has_moved_grows_in_the_share_of_its_new_peer() {
+        let pool = pool(10 * UNIT);
+        let [one, two] = [5, 6].map(|n| Some(Peer::new([203, 0, 113, n].into())));
+        let mut room = Room::new(&pool, one, 3 * UNIT).unwrap();
+        let other = Room::new(&pool, two, 3 * UNIT).unwrap();
+        assert_eq!(room.move_to(two), Err(PermitError::ShareTaken));
+        drop(other);
+        room.move_to(two).unwrap();
+        let full = Room::new(&pool, one, 5 * UNIT).expect("the share of the first peer is free");
+        room.resize(5 * UNIT).unwrap();
+        assert_eq!(room.resize(6 * UNIT), Err(PermitError::ShareTaken));
+        drop((room, full));
         assert_eq!(pool.held(), 0);
     }
 }

@@ -36,12 +36,25 @@ pub struct PeerSemaphore {
 
 /// One or more permits. They are released when this is dropped.
 pub struct PeerPermit {
+    semaphore: Arc<PeerSemaphore>,
     /// `None` only if the semaphore was closed, which never happens.
     all: Option<OwnedSemaphorePermit>,
     share: Option<Share>,
 }
 
 impl PeerPermit {
+    /// Takes as many permits of another peer's share, for [`Self::move_to`]. Fails if the share has fewer.
+    pub fn share_for(&self, peer: Option<Peer>) -> Result<Option<Share>, PermitError> {
+        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        self.semaphore.try_share(peer, u32::try_from(held).unwrap_or(u32::MAX))
+    }
+
+    /// Counts from now on for the peer of this share, which [`Self::share_for`] gave. The share of the peer
+    /// before is free again. All peers together hold as many permits as before.
+    pub fn move_to(&mut self, share: Option<Share>) {
+        self.share = share;
+    }
+
     /// Adds the permits of another value of the same semaphore and peer.
     pub fn merge(&mut self, mut other: Self) {
         if let (Some(all), Some(more)) = (&mut self.all, other.all.take()) {
@@ -82,12 +95,15 @@ impl PeerSemaphore {
         count: usize,
     ) -> Result<PeerPermit, PermitError> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let share = match peer {
-            Some(peer) => Some(self.share(peer).try_acquire(count).ok_or(PermitError::ShareTaken)?),
-            None => None,
-        };
+        let share = self.try_share(peer, count)?;
         let all = self.all.clone().try_acquire_many_owned(count).map_err(|_| PermitError::AllTaken)?;
-        Ok(PeerPermit { all: Some(all), share })
+        Ok(PeerPermit { semaphore: self.clone(), all: Some(all), share })
+    }
+
+    /// Takes this many permits of the peer's share only; `None` for an unknown peer, which has no share.
+    fn try_share(self: &Arc<Self>, peer: Option<Peer>, count: u32) -> Result<Option<Share>, PermitError> {
+        let share = peer.map(|peer| self.share(peer).try_acquire(count).ok_or(PermitError::ShareTaken));
+        share.transpose()
     }
 
     /// Returns a permit that becomes free within `time`, else `None`. Waiting requests are served in the
@@ -124,7 +140,8 @@ impl PeerSemaphore {
             Some(peer) => Some(self.share(peer).acquire(count).await),
             None => None,
         };
-        PeerPermit { all: self.all.clone().acquire_many_owned(count).await.ok(), share }
+        let all = self.all.clone().acquire_many_owned(count).await.ok();
+        PeerPermit { semaphore: self.clone(), all, share }
     }
 
     /// Returns the most permits that one peer may have.
@@ -163,7 +180,7 @@ impl PeerSemaphore {
 }
 
 /// The free permits of one peer, and how many of its permits are held here.
-struct Share {
+pub struct Share {
     semaphore: Arc<PeerSemaphore>,
     network: IpAddr,
     /// `None` only during the drop.
@@ -244,6 +261,29 @@ mod tests {
         let more = semaphore.try_acquire_many(one, 4).expect("what was released is free again");
         held.release(100);
         drop((held, more));
+        assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_permit_moves_to_a_peer_whose_share_has_room_even_if_all_are_taken() {
+        let semaphore = PeerSemaphore::new("test", 4);
+        let [one, two] = [peer("203.0.113.5"), peer("203.0.113.6")];
+        let mut moved = semaphore.try_acquire_many(one, 2).unwrap();
+        let theirs = semaphore.try_acquire(two).unwrap();
+        let rest = semaphore.try_acquire(None).unwrap();
+        assert_eq!(moved.share_for(two).err(), Some(PermitError::ShareTaken), "only one is left to it");
+        drop(theirs);
+        let full = semaphore.try_acquire(None).unwrap();
+        moved.move_to(moved.share_for(two).unwrap());
+        assert_eq!(semaphore.held(), 4);
+        drop((rest, full));
+        assert_eq!(semaphore.try_acquire(two).err(), Some(PermitError::ShareTaken));
+        let again = semaphore.try_acquire_many(one, 2).expect("its share is free");
+        moved.move_to(moved.share_for(None).unwrap());
+        drop(again);
+        drop(semaphore.try_acquire_many(two, 2).expect("its share is free"));
+        moved.move_to(moved.share_for(one).unwrap());
+        drop(moved);
         assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
     }
 
