@@ -32,8 +32,14 @@ fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
     state.apply(Observation::VirtualMachines(Change::Replaced { namespace: None, items: vec![], at: NOW }));
     state.apply(Observation::Instances(Change::Replaced { namespace: None, items: vec![], at: NOW }));
     state.apply(Observation::Pods(Change::Replaced { namespace: None, items: vec![], at: NOW }));
-    let claim = ClaimFacts { namespace: "a".into(), name: "db".into(), block: true, ..Default::default() };
-    state.apply(Observation::Claims(Change::Replaced { namespace: None, items: vec![claim], at: NOW }));
+    let claim = |name: &str, block| ClaimFacts {
+        namespace: "a".into(),
+        name: name.into(),
+        block,
+        ..Default::default()
+    };
+    let claims = vec![claim("web", false), claim("db", true)];
+    state.apply(Observation::Claims(Change::Replaced { namespace: None, items: claims, at: NOW }));
     state.apply(Observation::PersistentVolumes(Change::Replaced { namespace: None, items: vec![], at: NOW }));
     let volumes = vec![VolumeStats {
         of: VolumeRef::Claim(Key::new("a", "web")),
