@@ -29,8 +29,15 @@ globalThis.wukongLater = () =>
     () => ((later = undefined), ""),
   ));
 
-/** The page is complete as the server sent it: on a slow line its first paint does not share the line with WebAssembly. */
-const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+/**
+ * Waits until the browser reports the first paint: the page is complete as the server sent it, and on a slow line its paint
+ * should not share the line with the WebAssembly. Where no paint is reported, the next frame and half a second are enough.
+ */
+const painted = () =>
+  new Promise((done) => {
+    new PerformanceObserver(done).observe({ type: "paint", buffered: true });
+    requestAnimationFrame(() => setTimeout(done, 500));
+  });
 
 const first = words("");
 await painted();
