@@ -127,7 +127,7 @@ fn in_base64(text: &str) -> String {
     BASE64_STANDARD.encode(text)
 }
 
-/// Go accepts a certificate that is itself among the authorities, whoever signed it, and skips what it cannot
+/// Go accepts a certificate that is itself among the authorities, no matter who signed it, and skips what it cannot
 /// parse (`Certificate.Verify` and `CertPool.AppendCertsFromPEM` of crypto/x509): kube-rs/kube#1767,
 /// aptakube/aptakube#445, kubernetes-sigs/apiserver-network-proxy#902. Names and dates are checked all the same.
 #[tokio::test]

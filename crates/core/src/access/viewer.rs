@@ -80,12 +80,14 @@ impl Viewer {
 
     /// Returns a question about the whole cluster that is due.
     pub fn next_everywhere(&mut self, now: Millis) -> Option<Question> {
-        let due = |(answer, resource): (&Answer, Resource)| {
-            let question = Question { namespace: None, resource };
-            (answer.due <= now && !self.asked.contains(&question)).then_some(question)
+        let due = |at: &usize| {
+            let question = Question { namespace: None, resource: Resource::ALL[*at] };
+            self.everywhere[*at].due <= now && !self.asked.contains(&question)
         };
-        let question = self.everywhere.iter().zip(Resource::ALL).find_map(due)?;
-        Some(self.begin(question))
+        let at = (0..Resource::ALL.len()).find(due)?;
+        // It is due again when its answer comes, or at once if it is urged meanwhile.
+        self.everywhere[at].due = Millis::MAX;
+        Some(self.begin(Question { namespace: None, resource: Resource::ALL[at] }))
     }
 
     /// Returns an allow of one namespace that is due for its renewal.
@@ -143,9 +145,7 @@ impl Viewer {
                 place.into_iter().for_each(|at| self.everywhere[at].due = 0);
             }
             Some(_) => {
-                if let Some(answer) = self.allowed.get(&question) {
-                    self.due.remove(&(answer.due, question.clone()));
-                }
+                self.remove_due(&question);
                 self.urgent.insert(question);
             }
         }
@@ -172,14 +172,21 @@ impl Viewer {
     fn answered_everywhere(&mut self, resource: Resource, verdict: Verdict, now: Millis) {
         let answers = self.everywhere.iter_mut().zip(Resource::ALL);
         for (answer, _) in answers.filter(|(_, of)| *of == resource) {
+            // What was urged while it was being asked may have changed since: the answer is asked for again.
+            let is_urged = answer.due != Millis::MAX;
             match verdict {
                 Verdict::Failed => answer.due = now + RETRY_AFTER,
                 Verdict::Allowed | Verdict::Denied => *answer = Answer::new(verdict == Verdict::Allowed, now),
+            }
+            if is_urged {
+                answer.due = now;
             }
         }
     }
 
     fn answered_namespace(&mut self, question: Question, verdict: Verdict, now: Millis) {
+        // It may be there already: a question that was urged while it was being asked is answered twice.
+        self.remove_due(&question);
         match verdict {
             Verdict::Allowed => {
                 let answer = Answer::new(true, now);
@@ -237,6 +244,12 @@ impl Viewer {
         let ends = answers().filter(standing).filter_map(Answer::allows_until).min();
         let is_late = answers().any(|answer| answer.is_late(now));
         (Scope::new(everywhere, namespaces, nodes), ends, is_late)
+    }
+
+    fn remove_due(&mut self, question: &Question) {
+        if let Some(answer) = self.allowed.get(question) {
+            self.due.remove(&(answer.due, question.clone()));
+        }
     }
 
     fn begin(&mut self, question: Question) -> Question {

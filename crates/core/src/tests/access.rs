@@ -196,6 +196,51 @@ fn while_the_api_server_is_away_allows_stand_for_five_minutes_and_it_is_asked_on
     assert!(cluster.sees("ann", "a") && !cluster.standing("ann").is_late, "it opens again");
 }
 
+/// A review that was sent before the binding changed says what held before.
+#[test]
+fn a_binding_that_changes_while_it_is_asked_about_is_asked_about_again() {
+    for place in [None, Some("a")] {
+        let mut cluster = Cluster::new(&["a"], &[("ann", place)]);
+        let bound = |version: &str| {
+            let mut hints = Hints::default();
+            hints.add(place.map(Into::into), [Subject::User("ann".into())], version);
+            Some(hints)
+        };
+        cluster.book.hint(bound("1"));
+        cluster.run(&["ann"], 2_000);
+        cluster.book.hint(bound("2"));
+        let asked = cluster.book.next(cluster.now);
+        assert!(!asked.is_empty(), "{place:?}");
+        cluster.rights.clear();
+        cluster.book.hint(bound("3"));
+        for review in asked {
+            cluster.book.answered(review, Verdict::Allowed, cluster.now);
+        }
+        cluster.run(&["ann"], 2_000);
+        assert!(!cluster.sees("ann", "a"), "{place:?}");
+    }
+}
+
+#[test]
+fn a_question_that_is_urged_while_it_is_asked_is_renewed_once_a_period() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    cluster.run(&["ann"], 2_000);
+    cluster.latency = 500;
+    for version in 0..20 {
+        let mut hints = Hints::default();
+        hints.add(Some("a".into()), [Subject::User("ann".into())], &version.to_string());
+        cluster.book.hint(Some(hints));
+        // Every second change comes while the review of the one before is under way.
+        cluster.run(&["ann"], if version % 2 == 0 { TICK } else { 2_000 });
+    }
+    cluster.run(&["ann"], 120_000);
+    let of_a = cluster
+        .log
+        .iter()
+        .filter(|(at, question)| *at > cluster.now - 80_000 && question.namespace.is_some());
+    assert!(of_a.clone().count() <= 3, "{} renewals in 80 s", of_a.count());
+}
+
 #[test]
 fn nobody_is_asked_about_who_does_not_look_and_their_allows_end() {
     let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
@@ -203,7 +248,7 @@ fn nobody_is_asked_about_who_does_not_look_and_their_allows_end() {
     cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
     assert_eq!(cluster.asked(50_000), 0);
     let standing = cluster.book.look(&user("ann"), cluster.now);
-    assert!(!standing.scope.allows(Kind::Wukong, "a"), "it is asked anew before anything shows");
+    assert!(!standing.scope.allows(Kind::Wukong, "a"), "it is asked again before anything shows");
     cluster.run(&["ann"], 1_000);
     assert!(cluster.sees("ann", "a"));
 }

@@ -124,7 +124,7 @@ fn the_last_hour_of_a_row_goes_along_with_it() {
     moved.sparks.reverse();
     assert_eq!(applied_to(&after, change(&after, &moved)), moved);
     let mut fewer = view_of(&[("y", 200)]);
-    assert_eq!(applied_to(&after, change(&after, &fewer)), fewer, "and none where there are none");
+    assert_eq!(applied_to(&after, change(&after, &fewer)), fewer, "and none if there are none");
     fewer.sparks = vec![spark(9)];
     assert_eq!(applied_to(&after, change(&after, &fewer)), fewer);
 }

@@ -111,7 +111,7 @@ async fn too_many_bad_logins_lock_the_account() {
         assert_eq!((code, &answer["code"]), (400, &json!("invalid_credentials")));
     }
     assert!(!sim.ceph().is_locked());
-    assert_eq!(Client::login(&sim, &user, &password).await.0, 201, "which counts them anew");
+    assert_eq!(Client::login(&sim, &user, &password).await.0, 201, "a login starts the count again");
     for _ in 0..10 {
         Client::login(&sim, &user, "wrong").await;
     }

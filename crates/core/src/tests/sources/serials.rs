@@ -63,7 +63,7 @@ fn what_maps_to_no_volume_is_shown_as_the_guests() {
     assert_eq!((later.guest.filesystems.len(), later.guest.at), (0, None), "an hour old is nothing");
 }
 
-/// Ten thousand guests have a few each: they stand once, whoever shows them.
+/// Ten thousand guests have a few each: snapshots and VMs share them.
 #[test]
 fn file_systems_are_shared_with_what_shows_them_until_disks_change_places() {
     let mut world = all();
