@@ -41,7 +41,7 @@ impl Bundle {
     }
 
     /// Returns the URL of a file of `public/`. The build puts these files beside the stylesheet.
-    fn public(&self, name: &str) -> String {
+    pub fn public(&self, name: &str) -> String {
         let folder = self.css.rfind('/').map_or("/", |slash| &self.css[..=slash]);
         format!("{folder}{name}")
     }

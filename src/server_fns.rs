@@ -31,6 +31,8 @@ pub enum Failure {
     NoAnswer,
     /// The server is of another build than the page, so the page could not read its answers.
     OtherBuild,
+    /// The session has ended: sign in again.
+    SessionEnded,
 }
 
 impl Failure {

@@ -14,8 +14,10 @@ mod convert;
 mod empty;
 mod flags;
 mod parse;
+mod sign_in;
 mod validate;
 
+pub use sign_in::{PublicUrl, SignInConfig, SignInMode};
 pub use validate::read;
 
 /// The command to run, and how to log.
@@ -48,6 +50,13 @@ pub enum Listen {
     EveryFamily {
         port: u16,
     },
+}
+
+impl Listen {
+    /// Returns whether only this machine can reach the address.
+    pub fn is_loopback(self) -> bool {
+        matches!(self, Self::Address(address) if address.ip().to_canonical().is_loopback())
+    }
 }
 
 impl fmt::Display for Listen {
@@ -95,11 +104,17 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Most clients of the event stream at the same time. Further clients are told to come back later.
     pub max_event_clients: usize,
+    pub sign_in: SignInConfig,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { allowed_hosts: AllowedHosts::default(), trusted_proxies: Vec::new(), max_event_clients: 2000 }
+        Self {
+            allowed_hosts: AllowedHosts::default(),
+            trusted_proxies: Vec::new(),
+            max_event_clients: 2000,
+            sign_in: SignInConfig::default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The native half of the program: starts the collectors, the writer of snapshots and the HTTP server, and
 //! stops them together. `main` runs [`Server`]; `check` runs the pipeline without the HTTP server.
 
+pub mod access;
 pub mod check;
 pub mod config;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -30,10 +31,13 @@ use collector::clock;
 use model::Millis;
 
 use self::{
-    config::{Config, HttpConfig},
+    access::{Access, Reviews},
+    config::{Config, HttpConfig, SignInConfig},
     http::{
-        App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits, past::HistoryReader,
+        App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits,
+        past::HistoryReader,
         reader::Reader,
+        sign_in::{SessionKeys, SignIn},
     },
     pipeline::{
         backfill::HistoryBackfill,
@@ -42,6 +46,7 @@ use self::{
 };
 use collector::{
     Budget, PrometheusHistory,
+    access::Reviewer,
     archive::LongTermHistory,
     client::{self, Cluster},
     config::CollectConfig,
@@ -66,6 +71,7 @@ pub struct Server {
     assets: Assets,
     collect: CollectConfig,
     http: HttpConfig,
+    session_keys: SessionKeys,
 }
 
 impl Server {
@@ -80,7 +86,11 @@ impl Server {
             refresh: millis(collect.metrics_interval.min(collect.disk_interval)) as u32,
         };
         let assets = Assets::embedded().context("the embedded files are not those of a build")?;
-        Ok(Self { cluster, identity, assets, collect, http })
+        let session_keys = match &http.sign_in.session_key_file {
+            Some(path) => SessionKeys::read(path)?,
+            None => SessionKeys::of_this_process(),
+        };
+        Ok(Self { cluster, identity, assets, collect, http, session_keys })
     }
 
     /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends by itself.
@@ -91,14 +101,20 @@ impl Server {
         let (snapshots, reader) = watch::channel(Arc::new(first));
         let history = Arc::new(HistoryStore::default());
         let budget = self.cluster.budgets.outside.clone();
+        let (is_namespaced, keys) = (self.collect.namespaces.is_some(), self.session_keys);
+        let reviewer = self.http.sign_in.by_token.then(|| Reviewer::new(&self.cluster, is_namespaced));
         let mut pipeline =
             start_recording(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
         let past = past(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
+        let sign_in = reviewer.map(|reviewer| {
+            start_sign_in(reviewer, keys, &self.http.sign_in, reader.clone(), &mut pipeline, &shutdown)
+        });
         let reader = Reader::new(reader, self.identity, clock::now).with_past(past);
         let address = listener.local_addr().context("the listener has no address")?;
         let threads = RenderThreads::start().context("cannot start threads")?;
         let limits = WorkLimits::default().on(&threads);
         let app = App::new(reader, self.assets, &self.http).listening_on(address.ip()).with_limits(limits);
+        let app = sign_in.into_iter().fold(app, App::with_sign_in);
         let router = http::router(app);
         let connections = ConnectionConfig {
             most: open_files::connections(http::MOST_CONNECTIONS),
@@ -173,6 +189,24 @@ fn past(
     };
     tasks.spawn(backfill.run(shutdown.clone()));
     HistoryReader::new(store, findings, archive)
+}
+
+/// Starts what signing in needs: the reviews of who may see what, and the reading of session keys that change.
+fn start_sign_in(
+    reviewer: Reviewer,
+    keys: SessionKeys,
+    config: &SignInConfig,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    tasks: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> Arc<SignIn> {
+    let reviews: Arc<dyn Reviews> = Arc::new(reviewer);
+    let access = Access::new();
+    let (_, hints) = watch::channel(None);
+    tasks.spawn(access.clone().run(reviews.clone(), snapshots, hints, shutdown.clone()));
+    let sign_in = Arc::new(SignIn::new(reviews, access, keys, config.public_url.clone()));
+    tasks.spawn(sign_in.clone().look_after(config.session_key_file.clone(), shutdown.clone()));
+    sign_in
 }
 
 fn limits(config: &CollectConfig) -> Limits {

@@ -100,6 +100,10 @@ impl Reviewer {
     /// Asks whether a user may list something.
     pub async fn review_access(&self, review: &Review) -> Verdict {
         let Review { user, question: Question { namespace, resource } } = review;
+        // The program may review access only in the namespaces that it serves.
+        if self.namespaced && namespace.is_none() {
+            return Verdict::Denied;
+        }
         let spec = SubjectAccessReviewSpec {
             user: Some(user.name.clone()),
             uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),

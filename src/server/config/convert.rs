@@ -1,10 +1,10 @@
 //! Makes the program's configuration of parsed flags. Called by `validate`.
 
 use super::{
-    Config, HttpConfig, Listen, SimConfig, SimSize,
+    Config, HttpConfig, Listen, SignInConfig, SignInMode, SimConfig, SimSize,
     flags::{
-        CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, ServeFlags, SimFlags, SizeFlags,
-        SourceFlags,
+        CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, ServeFlags, SignInFlags, SimFlags,
+        SizeFlags, SourceFlags,
     },
 };
 use collector::config::{
@@ -17,7 +17,7 @@ impl From<ServeFlags> for Config {
             listen: flags.http.listen,
             kubernetes: flags.cluster.into(),
             collect: flags.collect.into(),
-            http: flags.http.into(),
+            http: HttpConfig { sign_in: flags.sign_in.into(), ..flags.http.into() },
         }
     }
 }
@@ -40,7 +40,7 @@ impl From<CheckFlags> for Config {
             listen: Listen::Address(([127, 0, 0, 1], 0).into()),
             kubernetes: flags.cluster.into(),
             collect: flags.collect.into(),
-            http: HttpConfig::default(),
+            http: HttpConfig { sign_in: flags.sign_in.into(), ..HttpConfig::default() },
         }
     }
 }
@@ -74,6 +74,17 @@ impl From<HttpFlags> for HttpConfig {
             allowed_hosts: flags.allowed_hosts.unwrap_or_default(),
             trusted_proxies: flags.trusted_proxies.unwrap_or_default(),
             max_event_clients: flags.max_event_clients,
+            sign_in: SignInConfig::default(),
+        }
+    }
+}
+
+impl From<SignInFlags> for SignInConfig {
+    fn from(flags: SignInFlags) -> Self {
+        Self {
+            by_token: flags.sign_in == Some(SignInMode::Token),
+            session_key_file: flags.session_key_file,
+            public_url: flags.public_url,
         }
     }
 }

@@ -14,7 +14,7 @@ use clap::{
 use http::Uri;
 
 use super::{
-    AllowedHosts, Listen, LogFormat, Output,
+    AllowedHosts, Listen, LogFormat, Output, PublicUrl, SignInMode,
     parse::{self, DiskSources, Hidden, Matchers, Namespaces, Networks, Tenant, trimmed},
 };
 use collector::config::KubeletAccess;
@@ -65,6 +65,8 @@ pub struct ServeFlags {
     #[command(flatten)]
     pub http: HttpFlags,
     #[command(flatten)]
+    pub sign_in: SignInFlags,
+    #[command(flatten)]
     pub collect: CollectFlags,
     #[command(flatten)]
     pub log: LogFlags,
@@ -104,6 +106,8 @@ pub struct CheckFlags {
     pub output: Output,
     #[command(flatten)]
     pub cluster: ClusterFlags,
+    #[command(flatten)]
+    pub sign_in: SignInFlags,
     #[command(flatten)]
     pub collect: CollectFlags,
     #[command(flatten)]
@@ -151,6 +155,27 @@ pub struct HttpFlags {
     #[arg(long, value_name = "NUMBER", env = "WUKONG_MAX_EVENT_CLIENTS", hide_env_values = true)]
     #[arg(default_value = "2000", value_parser = parse::count(EVENT_CLIENTS))]
     pub max_event_clients: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct SignInFlags {
+    /// How people sign in: token asks for a Kubernetes token and shows the VMs that its user may list; none
+    /// shows every VM to everybody. If the flag is not set, a loopback address has none, and any other
+    /// address is refused
+    #[arg(long, value_name = "MODE", env = "WUKONG_SIGN_IN", hide_env_values = true)]
+    #[arg(value_parser = trimmed(EnumValueParser::<SignInMode>::new()))]
+    pub sign_in: Option<SignInMode>,
+    /// File with the keys of sessions, one base64 key of 32 bytes in each line. The first key is used, the
+    /// others stay valid. The file is read again when it changes. If it is not set, sessions end with the
+    /// process
+    #[arg(long, value_name = "FILE", env = "WUKONG_SESSION_KEY_FILE", hide_env_values = true)]
+    #[arg(value_parser = parse::path())]
+    pub session_key_file: Option<PathBuf>,
+    /// Address at which browsers reach the dashboard, such as https://vms.example.com. Without it, browsers
+    /// can sign in at localhost only
+    #[arg(long, value_name = "URL", env = "WUKONG_PUBLIC_URL", hide_env_values = true)]
+    #[arg(value_parser = parse::public_url)]
+    pub public_url: Option<PublicUrl>,
 }
 
 #[derive(Debug, Args)]

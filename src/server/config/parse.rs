@@ -20,7 +20,7 @@ use clap::{
 use http::Uri;
 use ipnet::IpNet;
 
-use super::{AllowedHosts, Listen};
+use super::{AllowedHosts, Listen, PublicUrl};
 use collector::config::KubeletAccess;
 use model::{name::is_dns_label, quantity::Quantity, source::SourceId};
 
@@ -109,6 +109,12 @@ pub fn listen(text: &str) -> Result<Listen, Expected> {
         "expected an IP address and a port, such as 127.0.0.1:8081 or [::1]:8081, or :8081 for every address"
             .to_owned()
     })
+}
+
+/// Parses the address at which browsers reach the server.
+pub fn public_url(text: &str) -> Result<PublicUrl, Expected> {
+    let url = text.trim().parse().ok().and_then(PublicUrl::new);
+    url.ok_or_else(|| "expected a URL without a path, such as https://vms.example.com".to_owned())
 }
 
 /// Parses a duration within the range, such as `15s`.

@@ -10,7 +10,7 @@ use clap::{
 
 use super::{
     Invocation, LogConfig, LogFormat, Task, empty,
-    flags::{self, CollectFlags, Flags, LogFlags},
+    flags::{self, CollectFlags, Flags, LogFlags, ServeFlags},
     parse,
 };
 
@@ -33,6 +33,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
     Ok(match flags.command {
         None => {
             check_budget(&flags.serve.collect)?;
+            check_sign_in(&flags.serve)?;
             let log = log(&flags.serve.log, rust_log)?;
             Invocation { log, task: Task::Serve(flags.serve.into()) }
         }
@@ -82,6 +83,19 @@ fn check_budget(flags: &CollectFlags) -> Result<(), Error> {
          --ceph-deadline (WUKONG_CEPH_DEADLINE), which is {deadline}"
     );
     Err(Error::raw(ErrorKind::ArgumentConflict, message))
+}
+
+/// Nobody serves every VM to a network by mistake.
+fn check_sign_in(flags: &ServeFlags) -> Result<(), Error> {
+    let listen = flags.http.listen;
+    if flags.sign_in.sign_in.is_some() || listen.is_loopback() {
+        return Ok(());
+    }
+    let message = format!(
+        "--sign-in (WUKONG_SIGN_IN) is required, since other machines can reach --listen {listen}: token \
+         asks for a Kubernetes token, none shows every VM to everybody"
+    );
+    Err(Error::raw(ErrorKind::MissingRequiredArgument, message))
 }
 
 /// Adds the environment variable to each flag that the error names: the value may come from there.

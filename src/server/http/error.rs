@@ -60,6 +60,19 @@ pub enum ApiError {
     /// Seconds after which to try again.
     #[error("this server is busy: try again in {0} s")]
     Busy(u32),
+    #[error("sign in: send a Kubernetes token as `Authorization: Bearer`, or sign in in a browser")]
+    SignedOut,
+    #[error("the token or the session is not valid, or not any more: sign in again")]
+    SessionEnded,
+    #[error("the API server does not say whose token this is: try again in 2 s")]
+    IdentityUnknown,
+    #[error("what you may see is still being checked: try again in 2 s")]
+    StillChecking,
+    /// Seconds after which to try again.
+    #[error("too many requests: try again in {0} s")]
+    TooMany(u32),
+    #[error("the form cannot be read")]
+    BadForm,
     /// The cause is in the log; callers do not need to know it.
     #[error("the server failed to answer; see its log")]
     Internal,
@@ -76,9 +89,16 @@ impl ApiError {
             Self::UrlTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::OtherSite => StatusCode::FORBIDDEN,
-            Self::Unavailable(_) | Self::Crowded(_) | Self::NoRoom(_) | Self::Busy(_) | Self::Prefetch => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::SignedOut | Self::SessionEnded => StatusCode::UNAUTHORIZED,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::BadForm => StatusCode::BAD_REQUEST,
+            Self::Unavailable(_)
+            | Self::Crowded(_)
+            | Self::NoRoom(_)
+            | Self::Busy(_)
+            | Self::Prefetch
+            | Self::IdentityUnknown
+            | Self::StillChecking => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -97,6 +117,10 @@ impl ApiError {
             Self::Misdirected => msg!(problem.misdirected_text),
             Self::Busy(seconds) => msg!(problem.busy_text, seconds = seconds.to_string()),
             Self::Internal => msg!(problem.internal_text),
+            Self::IdentityUnknown => msg!(problem.identity_unknown_text),
+            Self::StillChecking => msg!(problem.still_checking_text),
+            Self::TooMany(seconds) => msg!(problem.too_many_text, seconds = seconds.to_string()),
+            Self::BadForm => msg!(problem.bad_form_text),
             other => other.to_string().into(),
         }
     }
@@ -136,8 +160,14 @@ impl IntoResponse for ApiError {
         let mut response = self.problem().into_response();
         let header = match self {
             Self::Method => (header::ALLOW, HeaderValue::from_static("GET, HEAD")),
-            Self::Crowded(seconds) | Self::NoRoom(seconds) | Self::Busy(seconds) => {
+            Self::Crowded(seconds) | Self::NoRoom(seconds) | Self::Busy(seconds) | Self::TooMany(seconds) => {
                 (header::RETRY_AFTER, seconds.into())
+            }
+            Self::IdentityUnknown | Self::StillChecking => (header::RETRY_AFTER, 2.into()),
+            Self::SignedOut => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            // RFC 6750, 3.1.
+            Self::SessionEnded => {
+                (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
             }
             _ => return response,
         };
@@ -202,6 +232,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => key!(problem.too_large),
             StatusCode::URI_TOO_LONG => key!(problem.too_long),
             StatusCode::MISDIRECTED_REQUEST => key!(problem.misdirected),
+            StatusCode::TOO_MANY_REQUESTS => key!(problem.too_many),
             StatusCode::INTERNAL_SERVER_ERROR => key!(problem.internal),
             StatusCode::SERVICE_UNAVAILABLE => key!(problem.unavailable),
             _ => key!(problem.unnamed),

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::http::{HeaderValue, Request, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderValue, Request, header, uri::Authority};
 
 use super::{address, error::ApiError};
 use crate::server::config::AllowedHosts;
@@ -45,6 +45,15 @@ impl Hosts {
             false => Err(ApiError::Misdirected),
         }
     }
+}
+
+/// Returns whether a browser on this machine asks: its requests cross no network.
+pub fn is_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| Host::parse(host.to_str().ok()?));
+    host.is_some_and(|host| match host.name {
+        Name::Address(address) => address.is_loopback(),
+        Name::Text(name) => name == "localhost",
+    })
 }
 
 /// Returns the names by which a browser on this machine reaches a loopback listener.

@@ -25,6 +25,7 @@ use super::{
     error::{ApiError, Problem},
     language,
     peer::Peer,
+    sign_in,
     state::App,
 };
 use i18n::Lang;
@@ -33,14 +34,16 @@ use i18n::Lang;
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds after which to try again if all connections are taken. Idle ones end within half a minute.
 const CROWD_RETRY: u32 = 10;
-/// Most bytes of a request's body. No request needs one.
-const LONGEST_BODY: usize = 4 << 10;
+/// Most bytes of a request's body: only the sign-in form has one, with a token.
+const LONGEST_BODY: usize = 16 << 10;
 /// Most bytes of path and query. A list's longest query is under 4 kB.
 const LONGEST_URL: usize = 8 << 10;
 
 /// Wraps every route in the layers.
 pub fn around(router: Router, app: App) -> Router {
-    router.layer(
+    // Finds out who asks, and what they may see.
+    let admitted = router.layer(middleware::from_fn_with_state(app.clone(), sign_in::admit));
+    admitted.layer(
         ServiceBuilder::new()
             // Finds the peer, by which the layers and handlers below count and log.
             .layer(middleware::from_fn_with_state(app.clone(), identify))
@@ -64,7 +67,7 @@ pub fn around(router: Router, app: App) -> Router {
             .layer(CatchPanicLayer::custom(panicked))
             // Refuses requests that no client should send.
             .layer(middleware::from_fn_with_state(app, guard))
-            // Refuses a large body before it is read: no request needs a body.
+            // Refuses a large body before it is read.
             .layer(RequestBodyLimitLayer::new(LONGEST_BODY))
             // Ends a handler that hangs, so that it does not hold its connection forever.
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIMEOUT)),
@@ -119,11 +122,16 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 }
 
 /// Returns whether a path is for programs; all others are for people.
-fn is_machine(path: &str) -> bool {
-    path == "/api"
-        || ["/api/", SERVER_FUNCTIONS, build::PREFIX, "/pkg/", "/healthz", "/readyz"]
+pub fn is_machine(path: &str) -> bool {
+    is_api(path)
+        || [SERVER_FUNCTIONS, build::PREFIX, "/pkg/", "/healthz", "/readyz"]
             .iter()
             .any(|start| path.starts_with(start))
+}
+
+/// Returns whether a path is the REST API's.
+pub fn is_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
 }
 
 /// Chooses the language of answers for people. Programs get English, whatever they accept.
@@ -225,8 +233,12 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
     if kept_for_probes && !address::is_probe(request.uri().path()) {
         return Err(ApiError::Busy(CROWD_RETRY));
     }
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
+    let is_form = request.method() == Method::POST && path_is_form(app, request.uri().path());
+    if !is_form && ![Method::GET, Method::HEAD].contains(request.method()) {
         return Err(ApiError::Method);
+    }
+    if is_form && !is_from_own_page(request.headers(), app) {
+        return Err(ApiError::OtherSite);
     }
     let url = request.uri().path_and_query().map_or("", |url| url.as_str());
     if url.len() > LONGEST_URL {
@@ -236,7 +248,7 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
     if is_asked_ahead(request.headers()) && !app.assets.contain(path) && !address::is_probe(path) {
         return Err(ApiError::Prefetch);
     }
-    if is_loaded_by_another_site(request.headers()) || is_of_another_origin(request.headers()) {
+    if is_loaded_by_another_site(request.headers()) || !is_form && is_of_another_origin(request.headers()) {
         return Err(ApiError::OtherSite);
     }
     address::check(request.uri())?;
@@ -272,6 +284,23 @@ fn is_of_another_origin(headers: &HeaderMap) -> bool {
     let own = text(header::HOST);
     headers.contains_key(header::ORIGIN)
         && text(header::ORIGIN).and_then(|origin| Some(origin.split_once("://")?.1)) != own
+}
+
+/// Returns whether the path takes a form: signing in and out.
+fn path_is_form(app: &App, path: &str) -> bool {
+    app.sign_in.is_some() && [sign_in::SIGN_IN, sign_in::SIGN_OUT].contains(&path)
+}
+
+/// Returns whether a form was sent by a page of this server. Browsers say so by `Sec-Fetch-Site`, older ones by
+/// `Origin`, which is `null` where the page's referrer policy hides it.
+fn is_from_own_page(headers: &HeaderMap, app: &App) -> bool {
+    match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => {
+            headers.contains_key(header::ORIGIN)
+                && (!is_of_another_origin(headers) || app.is_public_origin(headers))
+        }
+    }
 }
 
 /// Adapts a request to Leptos' server functions. They accept GET only; for HEAD the router removes the body.

@@ -25,11 +25,15 @@ mod peer;
 pub mod reader;
 mod reserve;
 mod rest;
+pub mod sign_in;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router, middleware,
+    routing::{get, post},
+};
 
 pub use assets::Assets;
 pub use connection::{ConnectionConfig, MOST_CONNECTIONS, Timeouts, listen};
@@ -72,6 +76,8 @@ pub fn router(app: App) -> Router {
         // Not compressed, which would hold events back. The timeout covers only the time until the first
         // byte.
         .route("/api/events", get(events::events))
+        .route(sign_in::SIGN_IN, get(sign_in::sign_in_form).post(sign_in::sign_in))
+        .route(sign_in::SIGN_OUT, post(sign_in::sign_out))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
     // Unknown paths below these answer with a problem in JSON; all other unknown paths with a page.

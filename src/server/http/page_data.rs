@@ -4,7 +4,7 @@
 use axum::http::request::Parts;
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{limits::RenderPermit, past, reader::Reader, state::App};
+use super::{limits::RenderPermit, past, reader::Reader, sign_in::Viewer, state::App};
 use crate::server_fns::PageData;
 use collector::archive::Requester;
 use i18n::{Lang, Localize};
@@ -33,14 +33,15 @@ impl RequestViews {
         Self { reader, scope, lang, requester: Requester::default(), permit: None }
     }
 
-    /// Returns the views for a request, or for nobody in particular if `parts` is `None`, as when Leptos
-    /// lists its routes.
+    /// Returns the views for a request. For none, as when Leptos lists its routes, they are empty.
     pub fn of_request(app: &App, parts: Option<&Parts>) -> Self {
         let lang = parts.and_then(|parts| parts.extensions.get().copied()).unwrap_or_default();
+        let viewer = parts.and_then(|parts| parts.extensions.get::<Viewer>());
+        let scope = viewer.map_or_else(Scope::none, |viewer| viewer.scope().clone());
         Self {
             requester: parts.map_or_else(Requester::default, |parts| past::requester(&parts.extensions)),
             permit: parts.and_then(|parts| parts.extensions.get().cloned()),
-            ..Self::new(app.reader.clone(), app.scope(), lang)
+            ..Self::new(app.reader.clone(), scope, lang)
         }
     }
 }

@@ -76,6 +76,11 @@ impl Reader {
         Visible::new(&self.snapshots.borrow().clone(), scope)
     }
 
+    /// Returns the cluster's name.
+    pub fn cluster(&self) -> String {
+        self.identity.cluster.clone()
+    }
+
     /// Returns the number of the newest snapshot.
     pub fn seq(&self) -> u64 {
         self.snapshots.borrow().seq

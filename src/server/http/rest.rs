@@ -18,6 +18,7 @@ use super::{
     limits::RenderPermit,
     params::{self, QueryParams},
     past,
+    sign_in::Viewer,
     state::App,
 };
 use model::{
@@ -34,24 +35,26 @@ mod download;
 pub use download::{csv, json};
 
 /// `GET /api/vms`
-pub async fn vms(State(app): State<App>, headers: HeaderMap) -> ApiResult<Response> {
-    app.listings.of(app.visible()).await?.respond(&headers).await
+pub async fn vms(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> ApiResult<Response> {
+    app.listings.of(app.reader.visible(viewer.scope())).await?.respond(&headers).await
 }
 
 /// `GET /api/vms/{name}`, with `?namespace=` if the name alone is ambiguous.
 pub async fn vm(
     State(app): State<App>,
+    viewer: Viewer,
     name: Result<Path<String>, PathRejection>,
     QueryParams(params): QueryParams,
 ) -> ApiResult<Response> {
     let name = vm_name(name)?;
     let namespace = params::namespace(&params)?;
-    one(&app, &name, namespace.as_deref())
+    one(&app, &viewer, &name, namespace.as_deref())
 }
 
 /// `GET /api/vms/{name}/history`, with `?span=` and `?namespace=`.
 pub async fn history(
     State(app): State<App>,
+    viewer: Viewer,
     extensions: Extensions,
     permit: Option<Extension<RenderPermit>>,
     name: Result<Path<String>, PathRejection>,
@@ -59,7 +62,7 @@ pub async fn history(
 ) -> ApiResult<Response> {
     let name = vm_name(name)?;
     let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
-    let visible = app.visible();
+    let visible = app.reader.visible(viewer.scope());
     let vm = find(&visible, &name, namespace.as_deref())?;
     let past = app.reader.past_of(past::requester(&extensions), vm, span);
     let past = match permit.filter(|_| span.is_long()) {
@@ -70,34 +73,38 @@ pub async fn history(
 }
 
 /// `GET /api/insights`
-pub async fn insights(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+pub async fn insights(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
     let query = InsightQuery::of_address(address::query(&uri))?;
-    Ok(fresh(&json::InsightsJson::new(&app.reader.insights(&app.scope(), &query))))
+    Ok(fresh(&json::InsightsJson::new(&app.reader.insights(viewer.scope(), &query))))
 }
 
 /// `GET /api/vms/stats`, which answers like `/api/stats`. A VM that is itself named `stats` is at
 /// `/api/vms/stats?namespace=NAMESPACE`.
-pub async fn stats(State(app): State<App>, QueryParams(params): QueryParams) -> ApiResult<Response> {
+pub async fn stats(
+    State(app): State<App>,
+    viewer: Viewer,
+    QueryParams(params): QueryParams,
+) -> ApiResult<Response> {
     match params::namespace(&params)? {
-        Some(namespace) => one(&app, "stats", Some(&namespace)),
-        None => totals(State(app)).await,
+        Some(namespace) => one(&app, &viewer, "stats", Some(&namespace)),
+        None => totals(State(app), viewer).await,
     }
 }
 
 /// `GET /api/stats`
-pub async fn totals(State(app): State<App>) -> ApiResult<Response> {
-    Ok(fresh(&json::StatsJson::new(app.visible().totals())))
+pub async fn totals(State(app): State<App>, viewer: Viewer) -> ApiResult<Response> {
+    Ok(fresh(&json::StatsJson::new(app.reader.visible(viewer.scope()).totals())))
 }
 
 /// `GET /api/sources`
-pub async fn sources(State(app): State<App>) -> Response {
-    fresh(&app.visible().sources().iter().map(json::SourceJson::new).collect::<Vec<_>>())
+pub async fn sources(State(app): State<App>, viewer: Viewer) -> Response {
+    fresh(&app.reader.visible(viewer.scope()).sources().iter().map(json::SourceJson::new).collect::<Vec<_>>())
 }
 
 /// `GET /api/groups`: every node or namespace, sorted, and the largest consumers.
-pub async fn groups(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
+pub async fn groups(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
     let query = GroupsQuery::of_address(address::query(&uri))?;
-    let visible = app.visible();
+    let visible = app.reader.visible(viewer.scope());
     let groups = wukong_core::groups::groups(&visible, &query);
     let top = wukong_core::groups::top(&visible, &query.namespace);
     Ok(fresh(&json::GroupsJson::new(&query, &groups, &top, visible.sources())))
@@ -114,8 +121,8 @@ fn vm_name(name: Result<Path<String>, PathRejection>) -> ApiResult<String> {
     if is_dns_subdomain(&name) { Ok(name) } else { Err(ApiError::NoName) }
 }
 
-fn one(app: &App, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
-    let visible = app.visible();
+fn one(app: &App, viewer: &Viewer, name: &str, namespace: Option<&str>) -> ApiResult<Response> {
+    let visible = app.reader.visible(viewer.scope());
     let vm = find(&visible, name, namespace)?;
     Ok(fresh(&json::VmJson::new(vm)))
 }

@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::extract::FromRef;
+use axum::{
+    extract::FromRef,
+    http::{HeaderMap, header},
+};
 use leptos::config::LeptosOptions;
 
 use super::{
@@ -13,10 +16,9 @@ use super::{
     listing::Listings,
     peer::TrustedProxies,
     reader::Reader,
+    sign_in::SignIn,
 };
 use crate::server::config::{AllowedHosts, HttpConfig};
-use wukong_core::{Scope, Visible};
-
 /// The state of the HTTP server. It is cheap to clone, and every request has its own clone.
 #[derive(Clone)]
 pub struct App {
@@ -27,6 +29,8 @@ pub struct App {
     pub limits: Arc<WorkLimits>,
     pub proxies: TrustedProxies,
     pub hosts: Hosts,
+    /// `None` if nobody signs in.
+    pub sign_in: Option<Arc<SignIn>>,
     allowed_hosts: Arc<AllowedHosts>,
     options: LeptosOptions,
 }
@@ -42,6 +46,7 @@ impl App {
             limits: Arc::default(),
             proxies: TrustedProxies::new(&http.trusted_proxies),
             hosts: Hosts::new(&http.allowed_hosts, None),
+            sign_in: None,
             allowed_hosts: Arc::new(http.allowed_hosts.clone()),
             options: LeptosOptions::builder().output_name("wukong-dashboard").build(),
         }
@@ -70,14 +75,16 @@ impl App {
         Self { limits: Arc::new(limits), ..self }
     }
 
-    /// Returns what the viewer may see. There is no sign-in yet, so that is everything.
-    pub fn scope(&self) -> Scope {
-        Scope::all()
+    /// Returns whether a request comes from a page at `--public-url`, whose host a proxy may have replaced.
+    pub fn is_public_origin(&self, headers: &HeaderMap) -> bool {
+        let public = self.sign_in.as_ref().and_then(|sign_in| sign_in.public_origin());
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        public.is_some() && public.as_deref() == origin
     }
 
-    /// Returns what the viewer may see of the newest snapshot.
-    pub fn visible(&self) -> Visible {
-        self.reader.visible(&self.scope())
+    /// Returns the same state for people who sign in.
+    pub fn with_sign_in(self, sign_in: Arc<SignIn>) -> Self {
+        Self { sign_in: Some(sign_in), ..self }
     }
 }
 
@@ -90,12 +97,6 @@ impl FromRef<App> for Arc<Assets> {
 impl FromRef<App> for Arc<Hub> {
     fn from_ref(app: &App) -> Self {
         app.events.clone()
-    }
-}
-
-impl FromRef<App> for Scope {
-    fn from_ref(app: &App) -> Self {
-        app.scope()
     }
 }
 

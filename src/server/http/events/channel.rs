@@ -89,6 +89,8 @@ impl Drop for Subscription {
 impl Channel {
     pub fn new(query: &EventQuery, scope: Scope, process: u32, room: Room) -> Self {
         let room = Some(room);
+        // The id of an event in another scope is that of another process: its reader gets a whole view.
+        let process = process ^ (scope.digest() >> 96) as u32;
         Self {
             view: query.view.clone(),
             format: query.format,
@@ -99,6 +101,15 @@ impl Channel {
             inner: Mutex::new(State { last_sent: Some(Instant::now()), room, ..State::default() }),
             signal: watch::Sender::new(Signal::News),
         }
+    }
+
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Returns the number in the ids of its events, which tells those of other processes and scopes apart.
+    pub fn process(&self) -> u32 {
+        self.process
     }
 
     /// Returns the snapshot of the view if the view is followed and older than `seq`; 0 if it was never cut.

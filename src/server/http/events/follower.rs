@@ -1,26 +1,44 @@
 //! One client of a channel: what it was last sent, and what it gets next. `hub` makes followers, and their
 //! stream is the body of the answer.
+//!
+//! Before every write a follower looks at what its viewer may see. If that has changed, nothing of the channel's
+//! view is written any more: the follower moves to the channel of the new scope, and begins with its whole view.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use futures::{Stream, stream};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
+    ask::EventQuery,
     channel::{Signal, Subscription},
     event::{EventBuffer, EventGone, Pieces},
+    hub::Hub,
 };
-use crate::server::http::limits::PeerPermit;
+use crate::server::http::{
+    error::ApiError,
+    limits::PeerPermit,
+    peer::Peer,
+    sign_in::{NoViewer, Viewer},
+};
+
+/// Time between two looks at whether the session still stands.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// One client. It holds a client permit as long as it exists. It holds no event: the channel and the buffer
 /// do.
 pub struct Follower {
+    hub: Arc<Hub>,
+    query: EventQuery,
+    viewer: Viewer,
+    peer: Option<Peer>,
     subscription: Subscription,
     buffer: Arc<EventBuffer>,
-    network: Option<IpAddr>,
     last: Option<u64>,
     /// The snapshot that was the newest when the client came. It gets no older one.
     due: u64,
+    renew_at: Instant,
     greeted: bool,
     /// The rest of the event that it is reading.
     rest: Option<Pieces>,
@@ -32,21 +50,28 @@ pub struct Follower {
 /// Reconnection time for clients that reconnect by themselves. It is sent at once, so that they know that
 /// the request arrived.
 const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
+/// The last event of a stream whose session has ended.
+const EXPIRED: Bytes = Bytes::from_static(b"event: end\ndata: {\"reason\":\"expired\"}\n\n");
 
 impl Follower {
     pub fn new(
-        subscription: Subscription,
-        (buffer, network): (Arc<EventBuffer>, Option<IpAddr>),
-        last: Option<u64>,
-        due: u64,
+        hub: Arc<Hub>,
+        (query, viewer, peer): (EventQuery, Viewer, Option<Peer>),
+        (subscription, due): (Subscription, u64),
+        buffer: Arc<EventBuffer>,
         place: PeerPermit,
     ) -> Self {
+        let last = query.last.filter(|id| id.process == subscription.channel().process()).map(|id| id.seq);
         Self {
+            hub,
+            query,
+            viewer,
+            peer,
             subscription,
             buffer,
-            network,
             last,
             due,
+            renew_at: Instant::now() + RENEW_EVERY,
             greeted: false,
             rest: None,
             dismissed: false,
@@ -70,6 +95,9 @@ impl Follower {
             return Ok(Some(GREETING));
         }
         if let Some(rest) = self.rest.take() {
+            if self.has_another_scope() {
+                return Err(io::Error::other("what the viewer may see has changed"));
+            }
             let piece = rest.next().map_err(|EventGone| io::Error::other("too slow for this event"))?;
             return Ok(Some(self.remember(piece)));
         }
@@ -77,13 +105,26 @@ impl Follower {
             return Ok(None);
         }
         loop {
+            match self.renew().await {
+                Ok(()) => {}
+                Err(Ending::Session) => return Ok(self.dismiss(EXPIRED)),
+                Err(Ending::Problem(problem)) => return Ok(self.dismiss(problem.last_event().into())),
+            }
             if let Some(event) = self.event() {
                 return Ok(Some(event));
             }
-            match self.subscription.next_signal().await {
+            let signal = tokio::select! {
+                signal = self.subscription.next_signal() => signal,
+                () = self.viewer.changed() => continue,
+                () = sleep_until(self.renew_at), if self.viewer.user().is_some() => continue,
+            };
+            match signal {
                 // Sent before this client followed, or while it read the previous event.
                 Some(Signal::News) => {}
-                Some(Signal::Alive) => return Ok(Some(self.event_or_sign_of_life())),
+                Some(Signal::Alive) if !self.has_another_scope() => {
+                    return Ok(Some(self.event_or_sign_of_life()));
+                }
+                Some(Signal::Alive) => {}
                 Some(Signal::NoRoom) => {
                     self.dismissed = true;
                     return Ok(self.subscription.channel().farewell());
@@ -93,11 +134,41 @@ impl Follower {
         }
     }
 
+    /// Returns whether the viewer may see something else than the channel shows.
+    fn has_another_scope(&self) -> bool {
+        self.viewer.user().is_some() && self.viewer.scope_now() != *self.subscription.channel().scope()
+    }
+
+    /// Looks whether the session still stands, from time to time, and moves to the channel of another scope if the
+    /// viewer's has changed.
+    async fn renew(&mut self) -> Result<(), Ending> {
+        if self.viewer.user().is_some() && self.renew_at <= Instant::now() {
+            self.viewer = match self.viewer.renewed().await {
+                Ok(viewer) => viewer,
+                Err(NoViewer::SignedOut | NoViewer::Ended) => return Err(Ending::Session),
+                Err(no_viewer) => return Err(Ending::Problem(no_viewer.into())),
+            };
+            self.renew_at = Instant::now() + RENEW_EVERY;
+        }
+        if self.has_another_scope() {
+            let scope = self.viewer.scope_now();
+            let joined = self.hub.join(&self.query, scope, self.peer);
+            (self.subscription, self.due) = joined.map_err(Ending::Problem)?;
+            self.last = None;
+        }
+        Ok(())
+    }
+
+    fn dismiss(&mut self, farewell: Bytes) -> Option<Bytes> {
+        self.dismissed = true;
+        Some(farewell)
+    }
+
     /// Returns the first piece of the next event.
     fn event(&mut self) -> Option<Bytes> {
         let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
         self.last = Some(seq);
-        let begun = self.buffer.begin(&event, self.network);
+        let begun = self.buffer.begin(&event, self.peer.map(Peer::network));
         Some(self.remember(begun))
     }
 
@@ -109,4 +180,10 @@ impl Follower {
     fn event_or_sign_of_life(&mut self) -> Bytes {
         self.event().unwrap_or_else(|| self.subscription.channel().sign_of_life())
     }
+}
+
+/// Why a stream ends that nothing else ends.
+enum Ending {
+    Session,
+    Problem(ApiError),
 }

@@ -31,6 +31,7 @@ use crate::server::http::{
     limits::PeerSemaphore,
     peer::Peer,
     reader::Reader,
+    sign_in::Viewer,
 };
 use wukong_core::Scope;
 
@@ -113,8 +114,8 @@ impl Hub {
     /// the server is stopping.
     pub fn follow(
         self: &Arc<Self>,
-        query: &EventQuery,
-        scope: Scope,
+        query: EventQuery,
+        viewer: Viewer,
         peer: Option<Peer>,
     ) -> ApiResult<Follower> {
         let place = self.client_places.try_acquire(peer).map_err(|exhausted| {
@@ -122,11 +123,21 @@ impl Hub {
             ApiError::Crowded(RETRY_AFTER)
         })?;
         self.start();
+        let joined = self.join(&query, viewer.scope_now(), peer)?;
+        let buffer = self.buffer.clone();
+        Ok(Follower::new(self.clone(), (query, viewer, peer), joined, buffer, place))
+    }
+
+    /// Subscribes to the channel of the view in this scope. Returns the snapshot that the view must be of.
+    pub fn join(
+        self: &Arc<Self>,
+        query: &EventQuery,
+        scope: Scope,
+        peer: Option<Peer>,
+    ) -> ApiResult<(Subscription, u64)> {
         let subscription = self.subscribe(query, scope, peer)?;
         let due = self.catch_up(subscription.channel(), peer);
-        let last = query.last.filter(|id| id.process == self.process).map(|id| id.seq);
-        let buffer = (self.buffer.clone(), peer.map(Peer::network));
-        Ok(Follower::new(subscription, buffer, last, due, place))
+        Ok((subscription, due))
     }
 
     /// Returns the number of clients.

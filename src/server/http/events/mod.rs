@@ -27,9 +27,8 @@ use axum::{
 };
 use futures::stream;
 
-use super::{error::ApiResult, params::QueryParams, peer::Peer};
+use super::{error::ApiResult, params::QueryParams, peer::Peer, sign_in::Viewer};
 use i18n::Lang;
-use wukong_core::Scope;
 
 pub use hub::{Hub, Pace};
 #[cfg(test)]
@@ -42,7 +41,7 @@ pub use {
 /// has no stream.
 pub async fn events(
     State(hub): State<Arc<Hub>>,
-    State(scope): State<Scope>,
+    viewer: Viewer,
     method: Method,
     lang: Option<Extension<Lang>>,
     peer: Option<Extension<Peer>>,
@@ -55,7 +54,7 @@ pub async fn events(
         // An empty stream, so that the answer has no length, as for GET.
         Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
     } else {
-        let follower = hub.follow(&query, scope, peer.map(|Extension(peer)| peer))?;
+        let follower = hub.follow(query, viewer, peer.map(|Extension(peer)| peer))?;
         Body::from_stream(follower.events())
     };
     let mut response = Response::new(body);

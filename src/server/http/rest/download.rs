@@ -15,52 +15,54 @@ use axum::{
 use futures::stream;
 
 use super::cell::as_text;
-use crate::server::http::{address, error::ApiResult, json::VmJson, reader::Reader, state::App};
+use crate::server::http::{
+    address, error::ApiResult, json::VmJson, reader::Reader, sign_in::Viewer, state::App,
+};
 use model::{
     delta::RowKey,
     figure::Figure,
     query::Query,
     vm::{Vm, VmSummary},
 };
-use wukong_core::{Scope, attention::needs_attention, select::Selection, view};
+use wukong_core::{attention::needs_attention, select::Selection, view};
 
 /// Number of VMs that are written at once: some 250 kB of JSON.
 const CHUNK: usize = 64;
 
 /// `GET /api/vms.csv`, with the parameters of the list.
-pub async fn csv(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
-    let rows = selected(&app, &uri)?;
-    let chunks = pieces(app.reader.clone(), app.scope(), rows, |chunk, first, _| table(chunk, first));
+pub async fn csv(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
+    let rows = selected(&app, &viewer, &uri)?;
+    let chunks = pieces(app.reader.clone(), viewer, rows, |chunk, first, _| table(chunk, first));
     Ok(attachment(chunks, "text/csv; charset=utf-8; header=present", "attachment; filename=\"vms.csv\""))
 }
 
 /// `GET /api/vms.json`, with the parameters of the list: an array like that of `/api/vms`.
-pub async fn json(State(app): State<App>, uri: Uri) -> ApiResult<Response> {
-    let rows = selected(&app, &uri)?;
-    let chunks = pieces(app.reader.clone(), app.scope(), rows, array);
+pub async fn json(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
+    let rows = selected(&app, &viewer, &uri)?;
+    let chunks = pieces(app.reader.clone(), viewer, rows, array);
     Ok(attachment(chunks, "application/json", "attachment; filename=\"vms.json\""))
 }
 
-fn selected(app: &App, uri: &Uri) -> ApiResult<Vec<RowKey>> {
+fn selected(app: &App, viewer: &Viewer, uri: &Uri) -> ApiResult<Vec<RowKey>> {
     let query = Query::of_address(address::query(uri))?;
-    let visible = app.visible();
+    let visible = app.reader.visible(viewer.scope());
     let mut selection = Selection::of(&visible, &query);
     selection.sort(&query);
     Ok(selection.vms.into_iter().map(|vm| vm.summary.row_key()).collect())
 }
 
 /// Writes the VMs in pieces; without VMs there is one piece. `write` is told whether its piece is the first
-/// and whether it is the last.
+/// and whether it is the last. A VM that the viewer may not see any more is left out of the pieces that follow.
 fn pieces(
     reader: Reader,
-    scope: Scope,
+    viewer: Viewer,
     rows: Vec<RowKey>,
     write: impl Fn(&[&Vm], bool, bool) -> Vec<u8>,
 ) -> impl Iterator<Item = Vec<u8>> {
     let count = rows.len().div_ceil(CHUNK).max(1);
     let mut begun = false;
     (0..count).filter_map(move |at| {
-        let visible = reader.visible(&scope);
+        let visible = reader.visible(&viewer.scope_now());
         let chunk = &rows[at * CHUNK..rows.len().min((at + 1) * CHUNK)];
         let chunk: Vec<&Vm> = chunk.iter().filter_map(|row| view::of_row(&visible, row)).collect();
         let is_last = at + 1 == count;

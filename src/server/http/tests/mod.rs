@@ -16,4 +16,5 @@ mod pages;
 mod past;
 mod prefetch;
 mod query;
+mod sign_in;
 mod vms;

@@ -187,12 +187,14 @@ fn thousandths_keep_their_zeros() {
 fn pieces_join_without_a_seam() {
     for count in [0, 1, CHUNK, CHUNK + 1] {
         let reader = fixture::Server::new(vec![fixture::vm("shop", "web")]).app.reader;
-        let rows = vec![reader.visible(&Scope::all()).vms()[0].summary.row_key(); count];
-        let json: Vec<u8> = pieces(reader.clone(), Scope::all(), rows.clone(), array).flatten().collect();
+        let rows = vec![reader.visible(Viewer::everybody().scope()).vms()[0].summary.row_key(); count];
+        let json: Vec<u8> =
+            pieces(reader.clone(), Viewer::everybody(), rows.clone(), array).flatten().collect();
         let read: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
         assert_eq!(read.len(), count);
-        let csv: Vec<u8> =
-            pieces(reader, Scope::all(), rows, |chunk, first, _| table(chunk, first)).flatten().collect();
+        let csv: Vec<u8> = pieces(reader, Viewer::everybody(), rows, |chunk, first, _| table(chunk, first))
+            .flatten()
+            .collect();
         let csv = String::from_utf8(csv).unwrap();
         assert_eq!(csv.matches("\r\n").count(), count + 1, "a line for the heads and one a VM");
     }

@@ -1,0 +1,243 @@
+//! What signed-in users may see: asks Kubernetes, as `core::access` decides, and tells the readers of each user when
+//! the answer changes. `http::sign_in` makes one [`Rights`] for each request of a user.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use collector::access::{Reviewer, TokenError};
+use model::Millis;
+use wukong_core::{
+    Scope, Snapshot,
+    access::{AccessBook, Hints, Review, Standing, UserInfo, Verdict},
+};
+
+/// Time between two looks at what has changed.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What the API server is asked. Tests answer themselves.
+pub trait Reviews: Send + Sync {
+    /// Returns whose token this is.
+    fn review_token(&self, token: String) -> BoxFuture<'static, Result<UserInfo, TokenError>>;
+    /// Returns whether a user may list something.
+    fn review_access(&self, review: Review) -> BoxFuture<'static, Verdict>;
+}
+
+impl Reviews for Reviewer {
+    fn review_token(&self, token: String) -> BoxFuture<'static, Result<UserInfo, TokenError>> {
+        let reviewer = self.clone();
+        async move { Self::review_token(&reviewer, &token).await }.boxed()
+    }
+
+    fn review_access(&self, review: Review) -> BoxFuture<'static, Verdict> {
+        let reviewer = self.clone();
+        async move { Self::review_access(&reviewer, &review).await }.boxed()
+    }
+}
+
+/// The rights of all users who looked in the last minutes.
+pub struct Access {
+    started: Instant,
+    inner: Mutex<Inner>,
+    /// Wakes the task for a user who was not there before.
+    newcomer: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    book: AccessBook,
+    standings: HashMap<Arc<UserInfo>, watch::Sender<Standing>>,
+    /// The snapshot whose namespaces the book knows.
+    observed: Option<u64>,
+}
+
+/// What one user may see, now and later.
+#[derive(Clone)]
+pub struct Rights {
+    access: Arc<Access>,
+    user: Arc<UserInfo>,
+    standing: watch::Receiver<Standing>,
+}
+
+impl Access {
+    #[expect(clippy::new_without_default, reason = "it is shared from the beginning")]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { started: Instant::now(), inner: Mutex::default(), newcomer: Notify::new() })
+    }
+
+    /// Notes that the user looks, and returns their rights. Those of a new user are empty until Kubernetes
+    /// has answered.
+    pub fn look(self: &Arc<Self>, user: &Arc<UserInfo>) -> Rights {
+        let now = self.now();
+        let mut inner = self.inner.lock();
+        let is_new = !inner.standings.contains_key(user);
+        inner.book.see(user, now);
+        let known = inner.standings.get(user).filter(|known| !has_ended(&known.borrow(), now));
+        let standing = match known {
+            Some(known) => known.subscribe(),
+            None => inner.publish(user, now),
+        };
+        drop(inner);
+        if is_new {
+            self.newcomer.notify_one();
+        }
+        Rights { access: self.clone(), user: user.clone(), standing }
+    }
+
+    /// Asks reviews until `shutdown`.
+    pub async fn run(
+        self: Arc<Self>,
+        reviews: Arc<dyn Reviews>,
+        mut snapshots: watch::Receiver<Arc<Snapshot>>,
+        mut hints: watch::Receiver<Option<Hints>>,
+        shutdown: CancellationToken,
+    ) {
+        let mut asked: JoinSet<(Review, Verdict)> = JoinSet::new();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.inner.lock().book.hint(hints.borrow_and_update().clone());
+        loop {
+            for review in self.next(&snapshots) {
+                let answer = reviews.review_access(review.clone());
+                asked.spawn(async move { (review, answer.await) });
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(answered) = asked.join_next() => match answered {
+                    Ok((review, verdict)) => self.inner.lock().answered(review, verdict, self.now()),
+                    // A review cannot be taken back from a task that panicked: nothing is known any more.
+                    Err(error) => {
+                        tracing::error!(%error, "an access review failed, all rights are asked again");
+                        *self.inner.lock() = Inner::default();
+                        self.inner.lock().book.hint(hints.borrow().clone());
+                    }
+                },
+                Ok(()) = snapshots.changed() => drop(snapshots.borrow_and_update()),
+                Ok(()) = hints.changed() => {
+                    let hints = hints.borrow_and_update().clone();
+                    self.inner.lock().book.hint(hints);
+                }
+                () = self.newcomer.notified() => {}
+                _ = tick.tick() => self.inner.lock().publish_changed(self.now()),
+            }
+        }
+    }
+
+    /// Returns the reviews to ask now.
+    fn next(&self, snapshots: &watch::Receiver<Arc<Snapshot>>) -> Vec<Review> {
+        let now = self.now();
+        let mut inner = self.inner.lock();
+        if inner.book.is_empty() {
+            return Vec::new();
+        }
+        let snapshot = snapshots.borrow().clone();
+        if inner.observed != Some(snapshot.seq) {
+            inner.book.observe(&snapshot);
+            inner.observed = Some(snapshot.seq);
+        }
+        inner.book.next(now)
+    }
+
+    fn now(&self) -> Millis {
+        self.started.elapsed().as_millis() as Millis
+    }
+}
+
+impl Inner {
+    /// Takes an answer. Readers learn of it now if it is the last one that they wait for, else with the next tick:
+    /// each change of a scope costs its readers a whole view.
+    fn answered(&mut self, review: Review, verdict: Verdict, now: Millis) {
+        let user = review.user.clone();
+        self.book.answered(review, verdict, now);
+        if self.book.standing(&user, now).is_some_and(|standing| standing.is_complete()) {
+            self.publish(&user, now);
+        }
+    }
+
+    fn publish_changed(&mut self, now: Millis) {
+        for user in self.book.users_to_refresh(now) {
+            self.publish(&user, now);
+        }
+    }
+
+    /// Computes what the user may see, tells their readers, and returns a reader. A user who was forgotten may see
+    /// nothing.
+    fn publish(&mut self, user: &Arc<UserInfo>, now: Millis) -> watch::Receiver<Standing> {
+        let Some(standing) = self.book.standing(user, now) else {
+            let nothing =
+                Standing { scope: Scope::none(), until: Some(now), is_late: false, checked: 0, places: 1 };
+            let forgotten =
+                self.standings.remove(user).unwrap_or_else(|| watch::Sender::new(nothing.clone()));
+            forgotten.send_replace(nothing);
+            return forgotten.subscribe();
+        };
+        match self.standings.get(user) {
+            Some(known) => {
+                known.send_if_modified(|last| {
+                    let is_new = *last != standing;
+                    *last = standing;
+                    is_new
+                });
+                known.subscribe()
+            }
+            None => {
+                let (sender, receiver) = watch::channel(standing);
+                self.standings.insert(user.clone(), sender);
+                receiver
+            }
+        }
+    }
+}
+
+/// Returns whether a right of the standing has ended by the clock.
+fn has_ended(standing: &Standing, now: Millis) -> bool {
+    standing.until.is_some_and(|until| until <= now)
+}
+
+impl Rights {
+    pub fn user(&self) -> &Arc<UserInfo> {
+        &self.user
+    }
+
+    /// Returns what the user may see now.
+    pub fn standing(&self) -> Standing {
+        let standing = self.standing.borrow().clone();
+        // A right ends by the clock, even if the task is late.
+        if has_ended(&standing, self.access.now()) {
+            return self.access.look(&self.user).standing.borrow().clone();
+        }
+        standing
+    }
+
+    /// Returns the scope of now.
+    pub fn scope(&self) -> Scope {
+        self.standing().scope
+    }
+
+    /// Notes that the user still looks.
+    pub fn see(&self) {
+        let now = self.access.now();
+        self.access.inner.lock().book.see(&self.user, now);
+    }
+
+    /// Waits until the standing has changed.
+    pub async fn changed(&mut self) {
+        if self.standing.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until every namespace was asked about, at most for `time`. Returns the standing of then.
+    pub async fn complete_within(&mut self, time: Duration) -> Standing {
+        // The last standing is taken whether it is complete or not.
+        let _ = tokio::time::timeout(time, self.standing.wait_for(Standing::is_complete)).await;
+        self.standing()
+    }
+}

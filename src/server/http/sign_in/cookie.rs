@@ -1,0 +1,138 @@
+//! The cookies of a session. A browser keeps 4 kB in one, so a long session takes two.
+
+use axum::{
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+use cookie::{Cookie, SameSite, time::Duration};
+
+/// Characters of one cookie's value.
+const LONGEST: usize = 3_800;
+/// Cookies of one session.
+const MOST: usize = 2;
+
+/// How cookies are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CookieKind {
+    /// Over TLS. The prefix makes browsers refuse a cookie that another host or plain HTTP set.
+    Secure,
+    /// Over plain HTTP on this machine.
+    Local,
+}
+
+impl CookieKind {
+    fn name(self, part: usize) -> String {
+        let prefix = match self {
+            Self::Secure => "__Host-",
+            Self::Local => "",
+        };
+        format!("{prefix}wukong-session-{part}")
+    }
+
+    /// Returns the headers that set a session. `None` if it does not fit into the cookies.
+    pub fn set(self, value: &str, seconds: i64) -> Option<Vec<HeaderValue>> {
+        if value.len() > LONGEST * MOST {
+            return None;
+        }
+        let parts = (0..MOST).map(|part| {
+            let of_part =
+                value.get(part * LONGEST..value.len().min((part + 1) * LONGEST)).unwrap_or_default();
+            self.header(part, of_part, if of_part.is_empty() { 0 } else { seconds })
+        });
+        parts.collect()
+    }
+
+    /// Returns the headers that end a session.
+    pub fn clear(self) -> Vec<HeaderValue> {
+        (0..MOST).filter_map(|part| self.header(part, "", 0)).collect()
+    }
+
+    fn header(self, part: usize, value: &str, seconds: i64) -> Option<HeaderValue> {
+        let cookie = Cookie::build((self.name(part), value))
+            .path("/")
+            .max_age(Duration::seconds(seconds))
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(self == Self::Secure);
+        HeaderValue::from_str(&cookie.to_string()).ok()
+    }
+
+    /// Returns the value of the session that a request sends. `None` if it sends none, or one of its cookies
+    /// more than once.
+    pub fn read(self, headers: &HeaderMap) -> Option<String> {
+        let mut value = String::new();
+        for part in 0..MOST {
+            let name = self.name(part);
+            let mut found = cookies(headers).filter(|cookie| cookie.name() == name);
+            match (found.next(), found.next()) {
+                (Some(only), None) if only.value().len() <= LONGEST => value.push_str(only.value()),
+                (None, _) if part > 0 => {}
+                _ => return None,
+            }
+        }
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+/// Adds headers that set cookies to an answer.
+pub fn add(response: &mut Response, cookies: impl IntoIterator<Item = HeaderValue>) {
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| Cookie::split_parse(line).filter_map(Result::ok))
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends back what was set, as a browser does.
+    fn returned(set: &[HeaderValue]) -> HeaderMap {
+        let pairs = set.iter().map(|value| value.to_str().unwrap());
+        let kept = pairs.filter(|text| !text.contains("Max-Age=0")).filter_map(|text| text.split(';').next());
+        let line = kept.collect::<Vec<_>>().join("; ");
+        HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&line).unwrap())])
+    }
+
+    #[test]
+    fn a_session_comes_back_in_one_cookie_or_two() {
+        for kind in [CookieKind::Secure, CookieKind::Local] {
+            for length in [1, LONGEST, LONGEST + 1, MOST * LONGEST] {
+                let value = "x".repeat(length);
+                assert_eq!(kind.read(&returned(&kind.set(&value, 60).unwrap())), Some(value));
+            }
+            assert_eq!(kind.set(&"x".repeat(MOST * LONGEST + 1), 60), None, "and is never cut");
+        }
+    }
+
+    #[test]
+    fn a_shorter_session_leaves_nothing_of_a_longer_one() {
+        let set = CookieKind::Secure.set("short", 60).unwrap();
+        assert!(set[1].to_str().unwrap().contains("Max-Age=0"), "{set:?}");
+        assert!(CookieKind::Secure.clear().iter().all(|line| line.to_str().unwrap().contains("Max-Age=0")));
+    }
+
+    #[test]
+    fn scripts_and_other_sites_have_no_use_of_it() {
+        let set = CookieKind::Secure.set("x", 60).unwrap();
+        let line = set[0].to_str().unwrap();
+        for part in ["__Host-", "Path=/", "HttpOnly", "SameSite=Lax", "Secure"] {
+            assert!(line.contains(part), "{line}");
+        }
+        assert!(!line.contains("Domain"));
+        assert!(!CookieKind::Local.set("x", 60).unwrap()[0].to_str().unwrap().contains("Secure"));
+    }
+
+    #[test]
+    fn a_cookie_of_the_same_name_twice_is_no_session() {
+        let twice = "wukong-session-0=a; wukong-session-0=b";
+        let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(twice))]);
+        assert_eq!(CookieKind::Local.read(&headers), None);
+        assert_eq!(CookieKind::Local.read(&HeaderMap::new()), None);
+        let others = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static("theme=dark; x"))]);
+        assert_eq!(CookieKind::Local.read(&others), None);
+    }
+}

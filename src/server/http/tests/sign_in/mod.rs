@@ -1,0 +1,4 @@
+//! Signing in, sessions, and what a viewer is let in to.
+
+pub mod fixture;
+mod sessions;
