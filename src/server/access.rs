@@ -12,6 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::log::AUDIT;
 use collector::access::{Reviewer, TokenError};
 use model::Millis;
 use wukong_core::{
@@ -181,6 +182,10 @@ impl Inner {
         match self.standings.get(user) {
             Some(known) => {
                 known.send_if_modified(|last| {
+                    if last.scope != standing.scope {
+                        let (namespaces, late) = (standing.scope.namespaces(), standing.is_late);
+                        tracing::info!(target: AUDIT, event = "scope_changed", user = user.name, namespaces, late);
+                    }
                     let is_new = *last != standing;
                     *last = standing;
                     is_new

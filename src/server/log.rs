@@ -5,6 +5,7 @@ use std::{
     panic::PanicHookInfo,
 };
 
+use tracing::Metadata;
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
@@ -18,9 +19,13 @@ use super::config::{LogConfig, LogFormat};
 
 /// Starts logging and logs panics. Only the first call sets the format and the filter.
 pub fn start(config: &LogConfig) {
-    let filter = EnvFilter::new(&config.filter).and(filter_fn(|about| about.target() != TELLS_ANSWERS));
+    let is_line = |about: &Metadata<'_>| ![TELLS_ANSWERS, AUDIT].contains(&about.target());
+    let filter = EnvFilter::new(&config.filter).and(filter_fn(is_line));
+    // No filter silences the audit log.
+    let audit = lines(LogFormat::Json).with_filter(filter_fn(|about| about.target() == AUDIT));
     // Fails only if logging was already started.
-    let _ = tracing_subscriber::registry().with(lines(config.format).with_filter(filter)).try_init();
+    let _ =
+        tracing_subscriber::registry().with(lines(config.format).with_filter(filter)).with(audit).try_init();
     std::panic::set_hook(Box::new(panicked));
 }
 
@@ -31,6 +36,8 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     tracing::error!(place, "panicked: {message}");
 }
 
+/// The target of the audit log, whose lines are always JSON.
+pub const AUDIT: &str = "audit";
 /// The target of kube that logs a whole answer that it cannot decode, which may hold passwords of a VM's
 /// cloud-init. The collectors report what is wrong with such an answer.
 const TELLS_ANSWERS: &str = "kube_client::client";

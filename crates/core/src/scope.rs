@@ -92,6 +92,12 @@ impl Scope {
         self.has_all_vms() && self.nodes
     }
 
+    /// Returns the number of namespaces in which the viewer may see some rows only because of a right for that
+    /// namespace; `None` if they may see rows in all of them.
+    pub fn namespaces(&self) -> Option<usize> {
+        (self.everywhere == Kinds::default()).then(|| self.namespaces.len())
+    }
+
     /// Returns a number that is equal for equal scopes: 128 bits of SHA-256.
     pub fn digest(&self) -> u128 {
         self.digest

@@ -48,7 +48,7 @@ const CACHED: usize = 256;
 pub fn requester(extensions: &http::Extensions) -> Requester {
     extensions.get::<Peer>().map_or_else(Requester::default, |peer| {
         let mut hasher = DefaultHasher::new();
-        peer.network().hash(&mut hasher);
+        peer.client().hash(&mut hasher);
         Requester::Viewer(hasher.finish())
     })
 }

@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -17,29 +17,60 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// host can have any number of addresses.
 const IPV6_NETWORK: u128 = u128::MAX << 64;
 
-/// One client, identified by its address.
+/// Who asks: an address, and the session of somebody who is signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Peer(IpAddr);
+pub struct Peer {
+    address: IpAddr,
+    session: Option<u64>,
+}
+
+/// What limits count as one. Behind an ingress everybody has one address, so people who are signed in count by their
+/// sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// An IPv4 address, or the /64 of an IPv6 address.
+    Network(IpAddr),
+    /// The hash of a session, or of the token of a program.
+    Session(u64),
+}
 
 impl Peer {
     /// Makes a peer. A listener on `[::]` sees IPv4 clients as `::ffff:192.0.2.1`, which are all in one /64;
     /// they count as IPv4.
     pub fn new(address: IpAddr) -> Self {
-        Self(address.to_canonical())
+        Self { address: address.to_canonical(), session: None }
     }
 
-    /// Returns what limits count: an IPv4 address, or the /64 of an IPv6 address.
-    pub fn network(self) -> IpAddr {
-        match self.0 {
-            IpAddr::V4(_) => self.0,
-            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & IPV6_NETWORK).into(),
+    /// Returns the same peer, who is signed in.
+    pub fn signed_in(self, session: u64) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// Returns what limits count.
+    pub fn client(self) -> Client {
+        match (self.session, self.address) {
+            (Some(session), _) => Client::Session(session),
+            (None, IpAddr::V4(_)) => Client::Network(self.address),
+            (None, IpAddr::V6(address)) => {
+                Client::Network(Ipv6Addr::from(u128::from(address) & IPV6_NETWORK).into())
+            }
+        }
+    }
+}
+
+impl From<Client> for Peer {
+    /// Returns a peer that counts as this client.
+    fn from(client: Client) -> Self {
+        match client {
+            Client::Network(address) => Self::new(address),
+            Client::Session(session) => Self::new(Ipv4Addr::UNSPECIFIED.into()).signed_in(session),
         }
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.address.fmt(f)
     }
 }
 
@@ -185,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_host_counts_by_its_network_and_an_ipv4_one_by_itself() {
-        let network = |address: &str| Peer::new(address.parse().unwrap()).network();
+        let network = |address: &str| Peer::new(address.parse().unwrap()).client();
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2:ffff::1"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("203.0.113.5"), network("203.0.113.6"));

@@ -35,9 +35,9 @@ impl Reserve {
     fn expendable(&self) -> usize {
         let mut counts: HashMap<_, usize> = HashMap::new();
         for (peer, _) in &self.connections {
-            *counts.entry(peer.map(Peer::network)).or_default() += 1;
+            *counts.entry(peer.map(Peer::client)).or_default() += 1;
         }
-        let count = |peer: &Option<Peer>| counts.get(&peer.map(Peer::network)).copied().unwrap_or_default();
+        let count = |peer: &Option<Peer>| counts.get(&peer.map(Peer::client)).copied().unwrap_or_default();
         let most = counts.values().copied().max().unwrap_or_default();
         self.connections.iter().position(|(peer, _)| count(peer) == most).unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 
 mod state;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -15,7 +15,12 @@ use super::{
     event::Event,
     room::Room,
 };
-use crate::server::http::{error::ApiError, limits::PermitError, peer::Peer, reader::Reader};
+use crate::server::http::{
+    error::ApiError,
+    limits::PermitError,
+    peer::{Client, Peer},
+    reader::Reader,
+};
 use state::{RING_BYTES, State};
 use wukong_core::{Scope, delta::Outcome};
 
@@ -47,18 +52,18 @@ pub struct Channel {
 /// One follower's hold on a channel. A channel is kept and updated while it has a subscription.
 pub struct Subscription {
     channel: Arc<Channel>,
-    network: Option<IpAddr>,
+    client: Option<Client>,
     signals: watch::Receiver<Signal>,
 }
 
 impl Subscription {
-    /// Subscribes a follower from this network.
-    pub fn new(channel: Arc<Channel>, network: Option<IpAddr>) -> Self {
+    /// Subscribes a follower from this client.
+    pub fn new(channel: Arc<Channel>, client: Option<Client>) -> Self {
         let mut inner = channel.lock();
-        *inner.followers.entry(network).or_default() += 1;
+        *inner.followers.entry(client).or_default() += 1;
         inner.idle = None;
         drop(inner);
-        Self { signals: channel.signal.subscribe(), channel, network }
+        Self { signals: channel.signal.subscribe(), channel, client }
     }
 
     pub fn channel(&self) -> &Arc<Channel> {
@@ -75,10 +80,10 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut inner = self.channel.lock();
-        let Some(count) = inner.followers.get_mut(&self.network) else { return };
+        let Some(count) = inner.followers.get_mut(&self.client) else { return };
         *count -= 1;
         if *count == 0 {
-            inner.followers.remove(&self.network);
+            inner.followers.remove(&self.client);
         }
         if inner.followers.is_empty() {
             inner.leave(Instant::now());
@@ -118,8 +123,8 @@ impl Channel {
         inner.waits_for(seq).then_some(inner.seen)
     }
 
-    /// Returns the networks of its followers.
-    pub fn followers(&self) -> Vec<Option<IpAddr>> {
+    /// Returns the clients of its followers.
+    pub fn followers(&self) -> Vec<Option<Client>> {
         self.lock().followers.keys().copied().collect()
     }
 

@@ -2,7 +2,7 @@
 //! Then a channel whose peer has left counts for one of its followers instead, and is closed only if none of
 //! them has room in its share. `hub` calls it, under its lock.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     ask::{EventQuery, Format, View},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::server::http::{
     limits::{PeerPermit, PeerSemaphore, PermitError},
-    peer::Peer,
+    peer::{Client, Peer},
 };
 use wukong_core::Scope;
 
@@ -42,40 +42,40 @@ impl Key {
 pub struct Entry {
     pub channel: Arc<Channel>,
     /// The peer that it counts for.
-    pub network: Option<IpAddr>,
+    pub client: Option<Client>,
     /// Serial number of the channel.
     pub number: u64,
     place: PeerPermit,
 }
 
 impl Entry {
-    pub fn new(channel: Arc<Channel>, network: Option<IpAddr>, number: u64, place: PeerPermit) -> Self {
-        Self { channel, network, number, place }
+    pub fn new(channel: Arc<Channel>, client: Option<Client>, number: u64, place: PeerPermit) -> Self {
+        Self { channel, client, number, place }
     }
 
     /// Returns whether other peers follow it too.
     pub fn has_guests(&self) -> bool {
-        self.channel.followers().iter().any(|network| *network != self.network)
+        self.channel.followers().iter().any(|client| *client != self.client)
     }
 
     /// Returns whether only others follow it: the peer that it counts for has left.
     pub fn is_abandoned(&self) -> bool {
         let followers = self.channel.followers();
-        !followers.is_empty() && !followers.contains(&self.network)
+        !followers.is_empty() && !followers.contains(&self.client)
     }
 
     /// Gives the channel to the first follower whose share has room for it. Returns whether there is one.
     fn give_to_a_follower(&mut self) -> bool {
-        self.channel.followers().into_iter().any(|network| self.give(network).is_ok())
+        self.channel.followers().into_iter().any(|client| self.give(client).is_ok())
     }
 
     /// Counts for this peer from now on. Fails, and changes nothing, if its share has no room.
-    fn give(&mut self, network: Option<IpAddr>) -> Result<(), PermitError> {
-        let peer = network.map(Peer::new);
+    fn give(&mut self, client: Option<Client>) -> Result<(), PermitError> {
+        let peer = client.map(Peer::from);
         let share = self.place.share_for(peer)?;
         self.channel.move_to(peer)?;
         self.place.move_to(share);
-        self.network = network;
+        self.client = client;
         Ok(())
     }
 }
@@ -93,8 +93,8 @@ pub fn make_room<T>(
             Ok(acquired) => return Some(acquired),
             Err(exhausted) => exhausted,
         };
-        let network = peer.map(Peer::network);
-        if !give_way(channels, network, exhausted) {
+        let client = peer.map(Peer::client);
+        if !give_way(channels, client, exhausted) {
             pool.warn_refusal(peer, exhausted);
             return None;
         }
@@ -105,12 +105,12 @@ pub fn make_room<T>(
 /// abandoned channel to one of its followers, which frees the share of the peer that has left. It is closed if
 /// no follower's share has room: its clients come back, and it then counts for them. Returns whether there was
 /// such a channel.
-pub fn give_way(channels: &mut Channels, network: Option<IpAddr>, exhausted: PermitError) -> bool {
-    if let Some(key) = idlest(channels, network, exhausted) {
+pub fn give_way(channels: &mut Channels, client: Option<Client>, exhausted: PermitError) -> bool {
+    if let Some(key) = idlest(channels, client, exhausted) {
         remove(channels, &key);
         return true;
     }
-    let Some(key) = oldest_abandoned(channels, network, exhausted) else { return false };
+    let Some(key) = oldest_abandoned(channels, client, exhausted) else { return false };
     if !channels.get_mut(&key).is_some_and(Entry::give_to_a_follower) {
         remove(channels, &key);
     }
@@ -119,46 +119,46 @@ pub fn give_way(channels: &mut Channels, network: Option<IpAddr>, exhausted: Per
 
 /// Returns whether the channel can make room for a peer. If the peer has used up its share, only the peer's
 /// own channels can.
-fn can_give(entry: &Entry, network: Option<IpAddr>, exhausted: PermitError) -> bool {
-    exhausted == PermitError::AllTaken || entry.network == network
+fn can_give(entry: &Entry, client: Option<Client>, exhausted: PermitError) -> bool {
+    exhausted == PermitError::AllTaken || entry.client == client
 }
 
-pub fn trim(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError) {
-    let giving = channels.values().filter(|entry| can_give(entry, network, exhausted));
+pub fn trim(channels: &Channels, client: Option<Client>, exhausted: PermitError) {
+    let giving = channels.values().filter(|entry| can_give(entry, client, exhausted));
     giving.for_each(|entry| entry.channel.trim());
 }
 
 /// Returns the channel that has been without followers for the longest time.
-fn idlest(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
-    let idle = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
+fn idlest(channels: &Channels, client: Option<Client>, exhausted: PermitError) -> Option<Key> {
+    let idle = channels.iter().filter(|(_, entry)| can_give(entry, client, exhausted));
     let idle = idle.filter_map(|(key, entry)| Some((entry.channel.idle_since()?, key)));
     idle.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone())
 }
 
 /// Returns the oldest channel whose peer has left while others follow it. Such a channel takes a place of a
 /// peer that does not use it: a client that joins every view of others could otherwise take theirs for ever.
-fn oldest_abandoned(channels: &Channels, network: Option<IpAddr>, exhausted: PermitError) -> Option<Key> {
-    let abandoned = channels.iter().filter(|(_, entry)| can_give(entry, network, exhausted));
+fn oldest_abandoned(channels: &Channels, client: Option<Client>, exhausted: PermitError) -> Option<Key> {
+    let abandoned = channels.iter().filter(|(_, entry)| can_give(entry, client, exhausted));
     let abandoned = abandoned.filter(|(_, entry)| entry.is_abandoned());
     abandoned.min_by_key(|(_, entry)| entry.number).map(|(key, _)| key.clone())
 }
 
 pub fn newest_of_the_greediest(
     channels: &Channels,
-    network: Option<IpAddr>,
+    client: Option<Client>,
     exhausted: PermitError,
 ) -> Option<Key> {
     let greediest = match exhausted {
-        PermitError::ShareTaken => network,
+        PermitError::ShareTaken => client,
         PermitError::AllTaken => {
-            let mut bytes: HashMap<Option<IpAddr>, usize> = HashMap::new();
+            let mut bytes: HashMap<Option<Client>, usize> = HashMap::new();
             for entry in channels.values() {
-                *bytes.entry(entry.network).or_default() += entry.channel.bytes();
+                *bytes.entry(entry.client).or_default() += entry.channel.bytes();
             }
             bytes.into_iter().max_by_key(|(_, bytes)| *bytes)?.0
         }
     };
-    let theirs = channels.iter().filter(|(_, entry)| entry.network == greediest);
+    let theirs = channels.iter().filter(|(_, entry)| entry.client == greediest);
     theirs.max_by_key(|(_, entry)| (!entry.has_guests(), entry.number)).map(|(key, _)| key.clone())
 }
 

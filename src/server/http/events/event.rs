@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -12,6 +11,8 @@ use std::{
 
 use axum::body::Bytes;
 use parking_lot::Mutex;
+
+use crate::server::http::peer::Client;
 
 /// Bytes that a client is given at once. A connection holds as many that are not yet sent.
 pub const PIECE: usize = 8 << 10;
@@ -51,8 +52,8 @@ pub struct EventBuffer {
 
 struct BufferEntry {
     event: Arc<Event>,
-    /// The network of its first reader.
-    network: Option<IpAddr>,
+    /// The client of its first reader.
+    client: Option<Client>,
 }
 
 impl EventBuffer {
@@ -63,26 +64,26 @@ impl EventBuffer {
 
     /// Returns the first piece of an event, and the rest if there is one. An event of one piece is not
     /// buffered.
-    pub fn begin(&self, event: &Arc<Event>, network: Option<IpAddr>) -> (Bytes, Option<Pieces>) {
+    pub fn begin(&self, event: &Arc<Event>, client: Option<Client>) -> (Bytes, Option<Pieces>) {
         if event.len() <= PIECE {
             return (event.bytes.clone(), None);
         }
         let pieces = Pieces::new(event);
-        self.keep(event, network);
+        self.keep(event, client);
         (event.piece(0), Some(pieces))
     }
 
-    fn keep(&self, event: &Arc<Event>, network: Option<IpAddr>) {
+    fn keep(&self, event: &Arc<Event>, client: Option<Client>) {
         let mut events = self.events.lock();
         if events.iter().any(|other| Arc::ptr_eq(&other.event, event)) {
             return;
         }
         events.retain(|other| other.event.readers.load(Ordering::Relaxed) > 0);
-        events.push(BufferEntry { event: event.clone(), network });
+        events.push(BufferEntry { event: event.clone(), client });
         // One event is kept even if it is larger than the limit, else nobody could ever receive it.
         while events.len() > 1 && bytes(&events) > self.limit {
             let largest = largest_share(&events);
-            let Some(oldest) = events.iter().position(|other| other.network == largest) else { break };
+            let Some(oldest) = events.iter().position(|other| other.client == largest) else { break };
             events.remove(oldest);
         }
     }
@@ -97,13 +98,13 @@ fn bytes(events: &[BufferEntry]) -> usize {
     events.iter().map(|buffered| buffered.event.len()).sum()
 }
 
-/// Returns the network whose events have the most bytes.
-fn largest_share(events: &[BufferEntry]) -> Option<IpAddr> {
-    let mut shares: HashMap<Option<IpAddr>, usize> = HashMap::new();
+/// Returns the client whose events have the most bytes.
+fn largest_share(events: &[BufferEntry]) -> Option<Client> {
+    let mut shares: HashMap<Option<Client>, usize> = HashMap::new();
     for buffered in events {
-        *shares.entry(buffered.network).or_default() += buffered.event.len();
+        *shares.entry(buffered.client).or_default() += buffered.event.len();
     }
-    shares.into_iter().max_by_key(|(_, bytes)| *bytes).and_then(|(network, _)| network)
+    shares.into_iter().max_by_key(|(_, bytes)| *bytes).and_then(|(client, _)| client)
 }
 
 /// The part of an event that a client has not read yet.
@@ -197,7 +198,8 @@ mod tests {
     #[test]
     fn only_the_peer_with_the_most_buffered_bytes_is_disconnected() {
         let buffer = EventBuffer::new(6 * PIECE);
-        let (victim, attacker) = (Some([203, 0, 113, 5].into()), Some([203, 0, 113, 6].into()));
+        let client = |last| Some(Client::Network([203, 0, 113, last].into()));
+        let (victim, attacker) = (client(5), client(6));
         let (_, slow) = buffer.begin(&event(2 * PIECE), victim);
         // These were begun and left, so no client is reading them.
         for _ in 0..100 {

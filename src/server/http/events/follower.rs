@@ -168,7 +168,7 @@ impl Follower {
     fn event(&mut self) -> Option<Bytes> {
         let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
         self.last = Some(seq);
-        let begun = self.buffer.begin(&event, self.peer.map(Peer::network));
+        let begun = self.buffer.begin(&event, self.peer.map(Peer::client));
         Some(self.remember(begun))
     }
 

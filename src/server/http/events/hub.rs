@@ -173,22 +173,22 @@ impl Hub {
             return Err(ApiError::Unavailable("the server is about to stop"));
         }
         let key = Key::of(query, scope.clone());
-        let network = peer.map(Peer::network);
+        let client = peer.map(Peer::client);
         if let Some(entry) = channels.get(&key) {
-            return Ok(Subscription::new(entry.channel.clone(), network));
+            return Ok(Subscription::new(entry.channel.clone(), client));
         }
         let (places, bytes) = (&self.channel_places, &self.channel_bytes);
         let place = channels::make_room(&mut channels, peer, places, || places.try_acquire(peer));
         let place = place.ok_or(ApiError::Crowded(RETRY_AFTER))?;
         if let Err(exhausted) = Room::new(bytes, peer, UNCUT_BYTES) {
-            channels::trim(&channels, network, exhausted);
+            channels::trim(&channels, client, exhausted);
         }
         let room = channels::make_room(&mut channels, peer, bytes, || Room::new(bytes, peer, UNCUT_BYTES));
         let room = room.ok_or(ApiError::NoRoom(RETRY_AFTER))?;
         let channel = Arc::new(Channel::new(query, scope, self.process, room));
-        let subscription = Subscription::new(channel.clone(), network);
+        let subscription = Subscription::new(channel.clone(), client);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        channels.insert(key, Entry::new(channel, network, number, place));
+        channels.insert(key, Entry::new(channel, client, number, place));
         Ok(subscription)
     }
 
@@ -208,14 +208,14 @@ impl Hub {
         loop {
             // It may be gone by now, or count for another peer.
             let find = |entry: &&Entry| std::ptr::eq(&*entry.channel, channel);
-            let Some(network) = channels.values().find(find).map(|entry| entry.network) else { return };
+            let Some(client) = channels.values().find(find).map(|entry| entry.client) else { return };
             let Err(exhausted) = channel.fit() else { return };
-            channels::trim(&channels, network, exhausted);
+            channels::trim(&channels, client, exhausted);
             let Err(exhausted) = channel.fit() else { return };
-            if channels::give_way(&mut channels, network, exhausted) {
+            if channels::give_way(&mut channels, client, exhausted) {
                 continue;
             }
-            match channels::newest_of_the_greediest(&channels, network, exhausted) {
+            match channels::newest_of_the_greediest(&channels, client, exhausted) {
                 Some(key) => channels::remove(&mut channels, &key),
                 None => return,
             }
@@ -267,9 +267,9 @@ impl Hub {
                     let channels: Vec<_> = self.lock().values().map(|entry| entry.channel.clone()).collect();
                     rounds.begin(seq, channels, Instant::now());
                 }
-                (network, channel) = rounds.next() => {
+                (client, channel) = rounds.next() => {
                     let took = self.clone().move_on(channel).await;
-                    rounds.end_turn(network, took, Instant::now());
+                    rounds.end_turn(client, took, Instant::now());
                 }
                 _ = tick.tick() => self.look_after(Instant::now()),
             }

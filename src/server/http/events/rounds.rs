@@ -8,7 +8,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     future::pending,
-    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -16,11 +15,10 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::channel::Channel;
+use crate::server::http::peer::Client;
 
 /// Cutting takes at most one part in this many of one core.
 const CORE_SHARE: u32 = 3;
-
-type Network = Option<IpAddr>;
 
 /// The views that must still be cut for the newest snapshot, and whose turn it is.
 #[derive(Default)]
@@ -28,13 +26,13 @@ pub struct Rounds {
     seq: u64,
     /// The peer whose last turn is longest ago comes first.
     lanes: VecDeque<Lane>,
-    peers: HashMap<Network, PeerTurns>,
+    peers: HashMap<Option<Client>, PeerTurns>,
     turns: u64,
 }
 
 /// The views of one peer that are behind. A view that several peers follow is in the lane of each.
 struct Lane {
-    network: Network,
+    client: Option<Client>,
     channels: VecDeque<Arc<Channel>>,
 }
 
@@ -58,44 +56,44 @@ impl Rounds {
     /// lanes.
     pub fn begin(&mut self, seq: u64, channels: impl IntoIterator<Item = Arc<Channel>>, now: Instant) {
         self.seq = seq;
-        let mut lanes: HashMap<Network, Vec<(u64, Arc<Channel>)>> = HashMap::new();
+        let mut lanes: HashMap<Option<Client>, Vec<(u64, Arc<Channel>)>> = HashMap::new();
         for channel in channels {
             let Some(seen) = channel.is_behind(seq) else { continue };
-            for network in channel.followers() {
-                lanes.entry(network).or_default().push((seen, channel.clone()));
+            for client in channel.followers() {
+                lanes.entry(client).or_default().push((seen, channel.clone()));
             }
         }
         self.peers.values_mut().for_each(|peer| peer.rest(now));
-        self.peers.retain(|network, peer| lanes.contains_key(network) || peer.rested > now);
-        let lane = |(network, mut channels): (Network, Vec<(u64, Arc<Channel>)>)| {
+        self.peers.retain(|client, peer| lanes.contains_key(client) || peer.rested > now);
+        let lane = |(client, mut channels): (Option<Client>, Vec<(u64, Arc<Channel>)>)| {
             channels.sort_by_key(|(seen, _)| *seen);
-            Lane { network, channels: channels.into_iter().map(|(_, channel)| channel).collect() }
+            Lane { client, channels: channels.into_iter().map(|(_, channel)| channel).collect() }
         };
         let mut lanes: Vec<Lane> = lanes.into_iter().map(lane).collect();
-        lanes.sort_by_key(|lane| self.peers.get(&lane.network).map(|peer| peer.turn));
+        lanes.sort_by_key(|lane| self.peers.get(&lane.client).map(|peer| peer.turn));
         self.lanes = lanes.into();
     }
 
     /// Returns the next view, and the peer whose turn it is. Waits while all peers with views rest, and
     /// forever if no view is behind.
-    pub async fn next(&mut self) -> (Network, Arc<Channel>) {
+    pub async fn next(&mut self) -> (Option<Client>, Arc<Channel>) {
         loop {
             let now = Instant::now();
             if let Some(turn) = self.pop(now) {
                 return turn;
             }
-            match self.lanes.iter().filter_map(|lane| self.rested(lane.network)).min() {
+            match self.lanes.iter().filter_map(|lane| self.rested(lane.client)).min() {
                 Some(rested) => sleep_until(rested).await,
                 None => pending().await,
             }
         }
     }
 
-    fn rested(&self, network: Network) -> Option<Instant> {
-        self.peers.get(&network).map(|peer| peer.rested)
+    fn rested(&self, client: Option<Client>) -> Option<Instant> {
+        self.peers.get(&client).map(|peer| peer.rested)
     }
 
-    fn pop(&mut self, now: Instant) -> Option<(Network, Arc<Channel>)> {
+    fn pop(&mut self, now: Instant) -> Option<(Option<Client>, Arc<Channel>)> {
         let seq = self.seq;
         for lane in &mut self.lanes {
             // Views that were cut in another lane, or whose followers left, are skipped.
@@ -104,25 +102,25 @@ impl Rounds {
             }
         }
         self.lanes.retain(|lane| !lane.channels.is_empty());
-        let rests = |lane: &Lane| self.rested(lane.network).is_some_and(|rested| rested > now);
+        let rests = |lane: &Lane| self.rested(lane.client).is_some_and(|rested| rested > now);
         let place = self.lanes.iter().position(|lane| !rests(lane))?;
         let mut lane = self.lanes.remove(place)?;
         let channel = lane.channels.pop_front()?;
-        let network = lane.network;
+        let client = lane.client;
         self.lanes.push_back(lane);
-        Some((network, channel))
+        Some((client, channel))
     }
 
     /// Ends a turn in which cutting took `took`.
-    pub fn end_turn(&mut self, network: Network, took: Duration, now: Instant) {
+    pub fn end_turn(&mut self, client: Option<Client>, took: Duration, now: Instant) {
         self.turns += 1;
         let busy = u32::try_from(self.lanes.len().max(1)).unwrap_or(u32::MAX);
         let share = (CORE_SHARE * busy).saturating_sub(1);
         let peer =
-            self.peers.entry(network).or_insert(PeerTurns { turn: 0, rested: now, cost: Duration::ZERO });
+            self.peers.entry(client).or_insert(PeerTurns { turn: 0, rested: now, cost: Duration::ZERO });
         peer.turn = self.turns;
         peer.cost += took * share;
-        if self.lanes.iter().all(|lane| lane.network != network || lane.channels.is_empty()) {
+        if self.lanes.iter().all(|lane| lane.client != client || lane.channels.is_empty()) {
             peer.rest(now);
         }
     }
@@ -130,6 +128,8 @@ impl Rounds {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::{
         super::{
             ask::{EventQuery, Format, View},
@@ -148,14 +148,14 @@ mod tests {
         Arc::new(Channel::new(&query, Scope::all(), 1, room))
     }
 
-    fn network(last: u8) -> Network {
-        Some([203, 0, 113, last].into())
+    fn client(last: u8) -> Option<Client> {
+        Some(Client::Network([203, 0, 113, last].into()))
     }
 
     /// Returns this many views of a peer, and their followers.
     fn views(count: usize, last: u8) -> (Vec<Arc<Channel>>, Vec<Subscription>) {
         let channels: Vec<_> = (0..count).map(|_| view()).collect();
-        let followers = channels.iter().map(|channel| Subscription::new(channel.clone(), network(last)));
+        let followers = channels.iter().map(|channel| Subscription::new(channel.clone(), client(last)));
         (channels.clone(), followers.collect())
     }
 
@@ -164,11 +164,11 @@ mod tests {
         let end = Instant::now() + time;
         let mut turns = Vec::new();
         while Instant::now() < end
-            && let Ok((network, _)) = tokio::time::timeout_at(end, rounds.next()).await
+            && let Ok((client, _)) = tokio::time::timeout_at(end, rounds.next()).await
         {
             tokio::time::advance(CUT).await;
-            rounds.end_turn(network, CUT, Instant::now());
-            let Some(IpAddr::V4(address)) = network else { panic!("{network:?}") };
+            rounds.end_turn(client, CUT, Instant::now());
+            let Some(Client::Network(IpAddr::V4(address))) = client else { panic!("{client:?}") };
             turns.push(address.octets()[3]);
         }
         turns
@@ -217,7 +217,7 @@ mod tests {
     async fn a_view_that_two_follow_is_cut_in_the_turn_that_comes_first() {
         let (many, _many) = views(50, 5);
         let shared = many[49].clone();
-        let _guest = Subscription::new(shared.clone(), network(6));
+        let _guest = Subscription::new(shared.clone(), client(6));
         let mut rounds = Rounds::default();
         rounds.begin(1, many, Instant::now());
         let mut place = 0;

@@ -1,6 +1,6 @@
 //! A semaphore that gives no peer more than half of its permits. All limits of `http` are made of it.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::server::http::peer::Peer;
+use crate::server::http::peer::{Client, Peer};
 
 /// Shortest time between two logged refusals of a semaphore, so that clients who cause them cannot fill the
 /// log.
@@ -30,7 +30,7 @@ pub struct PeerSemaphore {
     permits: usize,
     all: Arc<Semaphore>,
     /// The free permits of each peer that holds a permit or waits for one.
-    shares: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    shares: Mutex<HashMap<Client, Arc<Semaphore>>>,
     warned: Mutex<Option<Instant>>,
 }
 
@@ -156,13 +156,13 @@ impl PeerSemaphore {
     }
 
     fn share(self: &Arc<Self>, peer: Peer) -> Share {
-        let network = peer.network();
+        let client = peer.client();
         let new = || Arc::new(Semaphore::new(self.half()));
-        let permits = self.shares().entry(network).or_insert_with(new).clone();
-        Share { semaphore: self.clone(), network, permits: Some(permits), held: 0 }
+        let permits = self.shares().entry(client).or_insert_with(new).clone();
+        Share { semaphore: self.clone(), client, permits: Some(permits), held: 0 }
     }
 
-    fn shares(&self) -> MutexGuard<'_, HashMap<IpAddr, Arc<Semaphore>>> {
+    fn shares(&self) -> MutexGuard<'_, HashMap<Client, Arc<Semaphore>>> {
         self.shares.lock()
     }
 
@@ -182,7 +182,7 @@ impl PeerSemaphore {
 /// The free permits of one peer, and how many of its permits are held here.
 pub struct Share {
     semaphore: Arc<PeerSemaphore>,
-    network: IpAddr,
+    client: Client,
     /// `None` only during the drop.
     permits: Option<Arc<Semaphore>>,
     held: u32,
@@ -220,8 +220,8 @@ impl Drop for Share {
         if let Some(permits) = self.permits.take() {
             permits.add_permits(self.held as usize);
         }
-        if shares.get(&self.network).is_some_and(|permits| Arc::strong_count(permits) == 1) {
-            shares.remove(&self.network);
+        if shares.get(&self.client).is_some_and(|permits| Arc::strong_count(permits) == 1) {
+            shares.remove(&self.client);
         }
     }
 }

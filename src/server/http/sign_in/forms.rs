@@ -13,7 +13,7 @@ use leptos::server_fn::error::FromServerFnError;
 use serde::Deserialize;
 
 use super::{
-    PAGE_WAITS, PREFIX, SESSION_ENDS, SIGN_IN, Session, SignIn,
+    Credential, PAGE_WAITS, PREFIX, SESSION_ENDS, SIGN_IN, Session, SignIn, audit,
     cookie::{self, CookieKind},
     page::{Notice, Page},
     seconds_now,
@@ -76,13 +76,19 @@ pub async fn sign_in(
     let Form(form) = form.map_err(|_| ApiError::BadForm)?;
     let peer = peer.map(|Extension(peer)| peer);
     let next = checked_next(&form.next);
+    if !sign_in.limits.allow_sign_in(peer) {
+        return Ok(show(&app, lang, Notice::TooMany.status(), Some(Notice::TooMany), next));
+    }
     match open(&sign_in, &headers, form.token.trim(), peer).await {
         Ok(cookies) => {
             let mut response = see_other(&next);
             cookie::add(&mut response, cookies);
             Ok(response)
         }
-        Err(notice) => Ok(show(&app, lang, notice.status(), Some(notice), next)),
+        Err(notice) => {
+            audit::session(audit::Event::Refused, None, None, peer);
+            Ok(show(&app, lang, notice.status(), Some(notice), next))
+        }
     }
 }
 
@@ -106,6 +112,8 @@ async fn open(
     let session = Session { id: rand::random(), began: seconds_now(), token: token.to_owned() };
     let sealed = sign_in.keys.read().seal(&session).ok_or(Notice::TooLong)?;
     let cookies = kind.set(&sealed, SESSION_ENDS).ok_or(Notice::TooLong)?;
+    let session = Credential::Session(session).hash_text();
+    audit::session(audit::Event::SignIn, Some(&user), Some(&session), peer);
     sign_in.access.look(&user).complete_within(WAITS).await;
     Ok(cookies)
 }
@@ -119,6 +127,8 @@ pub async fn sign_out(State(app): State<App>, request: Parts) -> ApiResult<Respo
         .and_then(|sealed| sign_in.keys.read().open(&sealed));
     if let Some(session) = session {
         sign_in.signed_out.insert(session.id, ());
+        let hash = Credential::Session(session).hash_text();
+        audit::session(audit::Event::SignOut, None, Some(&hash), request.extensions.get().copied());
     }
     let mut response = see_other(&format!("{SIGN_IN}?signed-out="));
     cookie::add(&mut response, kind.into_iter().flat_map(CookieKind::clear));

@@ -1,9 +1,11 @@
 //! Who makes a request, and what they may see. [`admit`] makes a [`Viewer`] for every request; handlers get it as an
 //! extractor, and can read nothing without it.
 
+mod audit;
 mod cookie;
 mod forms;
 mod key_file;
+mod limits;
 mod page;
 mod session;
 mod tokens;
@@ -11,21 +13,24 @@ mod tokens;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    body::Body,
+    extract::{FromRequestParts, MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use http_body_util::BodyExt;
 use moka::sync::Cache;
 use parking_lot::RwLock;
-use tokio::time::timeout;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     address, build,
     error::{ApiError, ApiResult},
     hosts, layers,
-    peer::Peer,
+    peer::{Client, Peer},
     state::App,
 };
 use crate::server::{
@@ -34,6 +39,7 @@ use crate::server::{
 };
 use collector::clock;
 use cookie::CookieKind;
+use limits::{Limits, One};
 use tokens::{Identity, Tokens};
 use wukong_core::{
     Scope,
@@ -64,6 +70,7 @@ pub struct SignIn {
     /// Sessions that were signed out, until they would have ended.
     signed_out: Cache<[u8; 16], ()>,
     public_url: Option<PublicUrl>,
+    limits: Limits,
 }
 
 /// What proves who makes a request.
@@ -176,6 +183,7 @@ impl SignIn {
             keys: RwLock::new(keys),
             signed_out: Cache::builder().max_capacity(100_000).time_to_live(ends).build(),
             public_url,
+            limits: Limits::default(),
         }
     }
 
@@ -185,6 +193,7 @@ impl SignIn {
         let mut before = None;
         while timeout(LOOK_EVERY, shutdown.cancelled()).await.is_err() {
             self.tokens.tidy();
+            self.limits.tidy();
             let Some(path) = &key_file else { continue };
             let read = SessionKeys::read(path).map_err(|error| format!("{error:#}"));
             let failed = read.as_ref().err().cloned();
@@ -259,6 +268,21 @@ impl SignIn {
     }
 }
 
+impl Credential {
+    /// Returns a number by which limits and the audit log tell sessions apart, and which tells nothing of them.
+    fn hash(&self) -> u64 {
+        let digest = match self {
+            Self::Session(session) => Sha256::digest(session.id),
+            Self::Bearer(token) => Sha256::digest(token),
+        };
+        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    fn hash_text(&self) -> String {
+        format!("{:016x}", self.hash())
+    }
+}
+
 impl SignedIn {
     pub fn user(&self) -> &Arc<UserInfo> {
         self.rights.user()
@@ -276,6 +300,8 @@ impl From<NoViewer> for ApiError {
     }
 }
 
+/// Seconds after which a session that has all its streams or downloads may ask for another.
+const CROWD_RETRY: u32 = 5;
 /// Seconds after which a peer may present another unknown token.
 const UNKNOWN_RETRY: u32 = 10;
 
@@ -291,23 +317,85 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
     if app.assets.contain(&path) || address::is_probe(&path) || path.starts_with(PREFIX) {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let mut viewer = match sign_in.viewer_of(&parts).await {
+    let viewer = match sign_in.viewer_of(&parts).await {
         Ok(viewer) => viewer,
         Err(no_viewer) => return vary(turn_away(sign_in, &parts, &path, no_viewer)),
     };
-    if parts.method != Method::HEAD || !path.starts_with("/api/events") {
-        let is_program = layers::is_api(&path) && path != "/api/events";
-        viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
-        if is_program && !viewer.is_complete() {
-            return vary(ApiError::StillChecking.into_response());
-        }
+    vary(answer(sign_in, viewer, &path, Request::from_parts(parts, body), next).await.into_response())
+}
+
+/// Answers a request of somebody who is signed in, within the limits of their session.
+async fn answer(
+    sign_in: &SignIn,
+    mut viewer: Viewer,
+    path: &str,
+    mut request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let begun = Instant::now();
+    let Some(session) = viewer.user().map(|user| user.credential.hash()) else {
+        return Err(ApiError::SignedOut);
+    };
+    // From here on limits count by session: behind an ingress everybody has one address.
+    let peer = request.extensions().get().map(|peer: &Peer| peer.signed_in(session));
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
     }
-    parts.extensions.insert(viewer);
-    vary(next.run(Request::from_parts(parts, body)).await)
+    if !sign_in.limits.allow_signed(Some(Client::Session(session).into())) {
+        return Err(ApiError::TooMany(1));
+    }
+    let at_once = match path {
+        "/api/events" if request.method() != Method::HEAD => Some(&sign_in.limits.streams),
+        "/api/vms.csv" | "/api/vms.json" => Some(&sign_in.limits.downloads),
+        _ => None,
+    };
+    let one =
+        at_once.map(|at_once| at_once.begin(Client::Session(session)).ok_or(ApiError::TooMany(CROWD_RETRY)));
+    let one = one.transpose()?;
+    let is_program = layers::is_api(path) && path != "/api/events";
+    viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
+    if is_program && !viewer.is_complete() {
+        return Err(ApiError::StillChecking);
+    }
+    let user = viewer.user().cloned();
+    request.extensions_mut().insert(viewer);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    if layers::is_api(path)
+        && let Some(user) = user
+    {
+        let is_download = path.ends_with(".csv") || path.ends_with(".json");
+        let event = if is_download { audit::Event::Download } else { audit::Event::Api };
+        let route = route.as_ref().map_or("", MatchedPath::as_str);
+        audit::asked(
+            event,
+            &user,
+            &audit::Asked { peer, route, status: response.status(), took: begun.elapsed() },
+        );
+    }
+    Ok(match one {
+        Some(one) => response.map(|body| hold(body, one)),
+        None => response,
+    })
+}
+
+/// Returns the body, which counts as one of its session's until it is sent or dropped.
+fn hold(body: Body, one: One) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _held = &one;
+        frame
+    }))
 }
 
 /// Answers a request of nobody: pages lead to the sign-in, programs get an error.
 fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer) -> Response {
+    let peer = request.extensions.get().copied();
+    if !sign_in.limits.allow_unsigned(peer) {
+        return ApiError::TooMany(1).into_response();
+    }
+    if no_viewer == NoViewer::Ended {
+        audit::session(audit::Event::Expired, None, None, peer);
+    }
     let is_page = !layers::is_machine(request.uri.path());
     let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);
     let mut response = match no_viewer {

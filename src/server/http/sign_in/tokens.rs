@@ -1,6 +1,6 @@
 //! Whose tokens these are: asks the API server once a minute for each, however often it is presented.
 
-use std::{net::IpAddr, num::NonZero, sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::server::{access::Reviews, http::peer::Peer};
+use crate::server::{
+    access::Reviews,
+    http::peer::{Client, Peer},
+};
 use collector::access::TokenError;
 use wukong_core::{access::UserInfo, observation::SourceError};
 
@@ -39,7 +42,7 @@ pub enum Identity {
 pub struct Tokens {
     reviews: Arc<dyn Reviews>,
     known: Cache<[u8; 32], Arc<Entry>>,
-    unknown: DefaultKeyedRateLimiter<Option<IpAddr>>,
+    unknown: DefaultKeyedRateLimiter<Option<Client>>,
 }
 
 #[derive(Default)]
@@ -110,7 +113,7 @@ impl Tokens {
         let key: [u8; 32] = Sha256::digest(token).into();
         let entry = match self.known.get(&key) {
             Some(entry) => entry,
-            None if !is_proven && self.unknown.check_key(&peer.map(Peer::network)).is_err() => {
+            None if !is_proven && self.unknown.check_key(&peer.map(Peer::client)).is_err() => {
                 return Identity::TooMany;
             }
             None => self.known.get_with(key, Arc::default),

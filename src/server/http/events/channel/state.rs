@@ -3,7 +3,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::IpAddr,
     sync::{Arc, Weak},
 };
 
@@ -13,6 +12,7 @@ use super::Channel;
 use crate::server::http::{
     events::{cut::Cut, event::Event, room::Room},
     limits::PermitError,
+    peer::Client,
 };
 use wukong_core::delta::Outcome;
 
@@ -39,8 +39,8 @@ pub struct State {
     pub kept_state: Option<Arc<Event>>,
     /// The last changes, each with the number of the event that it follows.
     pub ring: VecDeque<Entry>,
-    /// Followers by network, and since when there have been none.
-    pub followers: HashMap<Option<IpAddr>, usize>,
+    /// Followers by client, and since when there have been none.
+    pub followers: HashMap<Option<Client>, usize>,
     pub idle: Option<Instant>,
     /// When followers were last sent anything.
     pub last_sent: Option<Instant>,

@@ -1,0 +1,104 @@
+//! How many requests one session may send, and one address without a session.
+
+use std::{collections::HashMap, num::NonZero, sync::Arc};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use parking_lot::Mutex;
+
+use crate::server::http::peer::{Client, Peer};
+
+/// Requests a second of one session: a page sends some when it opens, and one for each event of another view.
+const SIGNED_A_SECOND: NonZero<u32> = NonZero::new(50).unwrap();
+/// Requests a second of one address that nobody is known for.
+const UNSIGNED_A_SECOND: NonZero<u32> = NonZero::new(20).unwrap();
+/// Sign-ins a minute from one address.
+const SIGN_INS_A_MINUTE: NonZero<u32> = NonZero::new(10).unwrap();
+/// Event streams and downloads of one session at once: that many windows of a browser.
+const STREAMS: usize = 8;
+const DOWNLOADS: usize = 2;
+
+/// The limits of everybody. Each counts by session, or by address for those who are not signed in.
+pub struct Limits {
+    signed: DefaultKeyedRateLimiter<Option<Client>>,
+    unsigned: DefaultKeyedRateLimiter<Option<Client>>,
+    sign_ins: DefaultKeyedRateLimiter<Option<Client>>,
+    pub streams: Arc<AtOnce>,
+    pub downloads: Arc<AtOnce>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            signed: RateLimiter::keyed(Quota::per_second(SIGNED_A_SECOND)),
+            unsigned: RateLimiter::keyed(Quota::per_second(UNSIGNED_A_SECOND)),
+            sign_ins: RateLimiter::keyed(Quota::per_minute(SIGN_INS_A_MINUTE)),
+            streams: AtOnce::new(STREAMS),
+            downloads: AtOnce::new(DOWNLOADS),
+        }
+    }
+}
+
+impl Limits {
+    /// Returns whether somebody who is signed in may send another request.
+    pub fn allow_signed(&self, peer: Option<Peer>) -> bool {
+        self.signed.check_key(&peer.map(Peer::client)).is_ok()
+    }
+
+    /// Returns whether somebody who is not signed in may send another request.
+    pub fn allow_unsigned(&self, peer: Option<Peer>) -> bool {
+        self.unsigned.check_key(&peer.map(Peer::client)).is_ok()
+    }
+
+    /// Returns whether an address may try another token.
+    pub fn allow_sign_in(&self, peer: Option<Peer>) -> bool {
+        self.sign_ins.check_key(&peer.map(Peer::client)).is_ok()
+    }
+
+    /// Forgets those who have sent nothing for a while.
+    pub fn tidy(&self) {
+        for limiter in [&self.signed, &self.unsigned, &self.sign_ins] {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+/// Counts what each client has at once.
+pub struct AtOnce {
+    most: usize,
+    counts: Mutex<HashMap<Client, usize>>,
+}
+
+/// One of the things that a client has at once, until it is dropped.
+pub struct One {
+    of: Arc<AtOnce>,
+    client: Client,
+}
+
+impl AtOnce {
+    fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, counts: Mutex::default() })
+    }
+
+    /// Returns one more for the client; `None` if it has as many as it may.
+    pub fn begin(self: &Arc<Self>, client: Client) -> Option<One> {
+        let mut counts = self.counts.lock();
+        let count = counts.entry(client).or_default();
+        (*count < self.most).then(|| {
+            *count += 1;
+            One { of: self.clone(), client }
+        })
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        let mut counts = self.of.counts.lock();
+        if let Some(count) = counts.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.client);
+            }
+        }
+    }
+}

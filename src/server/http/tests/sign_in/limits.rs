@@ -1,0 +1,107 @@
+//! What one session may take, and what a flood of junk costs.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{Method, Request},
+};
+use tower::ServiceExt;
+
+use super::fixture::*;
+use crate::server::http::{
+    peer::Peer,
+    tests::fixture::{Answer, answer, vm},
+};
+
+fn gated() -> Gated {
+    let gated = Gated::new(vec![vm("shop", "web")]);
+    for user in ["ana", "ben"] {
+        gated.kubernetes.add_user(user);
+        gated.kubernetes.allow_rows(user, "shop");
+    }
+    gated
+}
+
+/// Sends a request through an ingress: everybody has its address.
+async fn through_ingress(gated: &Gated, token: &str, url: &str) -> Answer {
+    let mut request = Request::get(url).body(Body::empty()).unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request.extensions_mut().insert(Peer::new([10, 42, 0, 1].into()));
+    answer(gated.server.router.clone(), request).await
+}
+
+#[tokio::test]
+async fn one_session_sends_fifty_requests_a_second_and_takes_nothing_from_another() {
+    let gated = gated();
+    let mut refused = 0;
+    for _ in 0..120 {
+        let answer = through_ingress(&gated, "ana", "/api/stats").await;
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after"), "1");
+            refused += 1;
+        }
+    }
+    // More than fifty if the machine took long for them.
+    assert!((40..=70).contains(&refused), "{refused}");
+    assert_eq!(through_ingress(&gated, "ben", "/api/stats").await.status, 200);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(through_ingress(&gated, "ana", "/api/stats").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_session_has_eight_streams_and_two_downloads() {
+    let gated = gated();
+    for (url, most) in [("/api/events", 8), ("/api/vms.csv", 2)] {
+        let mut open = Vec::new();
+        let ask = async |user: &str| {
+            let request = Request::get(url).header("authorization", format!("Bearer {user}"));
+            gated.server.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        };
+        for at in 0..most + 1 {
+            let answer = ask("ana").await;
+            assert_eq!(answer.status(), if at < most { 200 } else { 429 }, "{url} {at}");
+            open.push(answer);
+        }
+        assert_eq!(ask("ben").await.status(), 200, "{url} of another session");
+        open.remove(0);
+        assert_eq!(ask("ana").await.status(), 200, "{url} once one has ended");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_bad_tokens_costs_the_api_server_little_and_good_users_nothing() {
+    let gated = gated();
+    let session = gated.sign_in("ana").await;
+    assert_eq!(through_ingress(&gated, "ben", "/api/vms").await.status, 200);
+    let before = gated.kubernetes.token_reviews();
+    for at in 0..500 {
+        let status = through_ingress(&gated, &format!("junk-{at}"), "/api/vms").await.status.as_u16();
+        assert!([401, 429].contains(&status), "{status}");
+    }
+    let asked = gated.kubernetes.token_reviews() - before;
+    assert!(asked <= 30, "{asked} reviews for 500 bad tokens");
+    assert_eq!(through_ingress(&gated, "ben", "/api/vms").await.status, 200);
+    assert_eq!(gated.browse(&session, "/").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_tries_ten_tokens_a_minute() {
+    let gated = gated();
+    let mut statuses = Vec::new();
+    for at in 0..12 {
+        statuses.push(gated.submit("", "/auth/sign-in", &format!("token=junk-{at}")).await.status.as_u16());
+    }
+    assert_eq!(statuses[..10], [403; 10]);
+    assert_eq!(statuses[10..], [429; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_without_a_sign_in_is_no_route() {
+    let server = crate::server::http::tests::fixture::Server::new(vec![]);
+    for path in ["/auth/sign-in", "/auth/sign-out"] {
+        assert_eq!(server.get(path).await.status, if path.ends_with("out") { 405 } else { 404 }, "{path}");
+        let headers = [("sec-fetch-site", "same-origin")];
+        assert_eq!(server.send(Method::POST, path, &headers).await.status, 405, "{path}");
+    }
+}

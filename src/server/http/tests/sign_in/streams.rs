@@ -1,0 +1,159 @@
+//! Event streams of people who are signed in: what ends them, and what a change of rights does to them.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, BodyDataStream},
+    http::Request,
+};
+use futures::StreamExt;
+use tokio::time::{Instant, timeout_at};
+use tower::ServiceExt;
+
+use super::fixture::*;
+use crate::server::http::tests::fixture::vm;
+use wukong_core::access::{Hints, Subject};
+
+/// The longest wait for an event, in the test's own time: signs of life come all the time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Stream {
+    body: BodyDataStream,
+    text: String,
+}
+
+impl Stream {
+    async fn open(gated: &Gated, headers: &[(&str, &str)], url: &str) -> Self {
+        let mut request = Request::get(url).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = gated.server.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        Self { body: answer.into_body().into_data_stream(), text: String::new() }
+    }
+
+    /// Reads until the text since the last call has this, and returns that text.
+    async fn until(&mut self, wanted: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.text.contains(wanted) {
+            let piece = timeout_at(deadline, self.body.next()).await;
+            let piece = piece.unwrap_or_else(|_| panic!("no {wanted:?} after {:?}", self.text));
+            let Some(piece) = piece else { panic!("the stream ended without {wanted:?}: {:?}", self.text) };
+            self.text.push_str(&String::from_utf8_lossy(&piece.unwrap()));
+        }
+        std::mem::take(&mut self.text)
+    }
+
+    /// Reads until the next whole view is complete, and returns what came since the last call.
+    async fn state(&mut self) -> String {
+        let begun = self.until("event: state").await;
+        let is_whole = begun.split("event: state").last().is_some_and(|event| event.contains("\n\n"));
+        begun + &if is_whole { String::new() } else { self.until("\n\n").await }
+    }
+
+    /// Reads to the end.
+    async fn rest(&mut self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(Some(Ok(piece))) = timeout_at(deadline, self.body.next()).await {
+            self.text.push_str(&String::from_utf8_lossy(&piece));
+        }
+        std::mem::take(&mut self.text)
+    }
+}
+
+fn gated() -> Gated {
+    let gated = Gated::new(vec![vm("shop", "web"), vm("bank", "vault")]);
+    gated.kubernetes.add_user("ana");
+    for namespace in ["shop", "bank"] {
+        gated.kubernetes.allow_rows("ana", namespace);
+    }
+    gated
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_revoked_in_mid_stream_gives_a_smaller_whole_view() {
+    let gated = gated();
+    let bearer = [("authorization", "Bearer ana")];
+    let mut stream = Stream::open(&gated, &bearer, "/api/events").await;
+    assert!(stream.until("web").await.contains("vault"));
+    gated.kubernetes.revoke("ana", "bank");
+    let begun = Instant::now();
+    let smaller = stream.state().await;
+    assert!(smaller.contains("web"), "{smaller}");
+    assert!(!smaller.contains("vault") && !smaller.contains("bank"), "{smaller}");
+    assert!(begun.elapsed() <= Duration::from_secs(61), "{:?}", begun.elapsed());
+    gated.server.publish(2, vec![vm("shop", "web"), vm("bank", "vault"), vm("bank", "safe")]);
+    gated.server.publish(3, vec![vm("shop", "web"), vm("shop", "new"), vm("bank", "vault")]);
+    let later = stream.until("new").await;
+    assert!(!later.contains("vault") && !later.contains("safe") && !later.contains("bank"), "{later}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_bindings_to_watch_a_revoked_right_ends_within_two_seconds() {
+    let gated = gated();
+    let bind = |namespaces: &[&str]| {
+        let mut hints = Hints::default();
+        for namespace in namespaces {
+            hints.add(Some((*namespace).into()), [Subject::User("ana".to_owned())], "1");
+        }
+        gated.hints.send_replace(Some(hints));
+    };
+    bind(&["shop", "bank"]);
+    let mut stream = Stream::open(&gated, &[("authorization", "Bearer ana")], "/api/events").await;
+    assert!(stream.until("web").await.contains("vault"));
+    gated.kubernetes.revoke("ana", "bank");
+    bind(&["shop"]);
+    let begun = Instant::now();
+    let smaller = stream.state().await;
+    assert!(smaller.contains("web") && !smaller.contains("vault"), "{smaller}");
+    assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_granted_in_mid_stream_fills_the_view() {
+    let gated = gated();
+    gated.kubernetes.revoke("ana", "bank");
+    let mut stream = Stream::open(&gated, &[("authorization", "Bearer ana")], "/api/events").await;
+    assert!(!stream.until("web").await.contains("vault"));
+    gated.kubernetes.allow_rows("ana", "bank");
+    assert!(stream.until("vault").await.contains("event: state"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_with_its_session() {
+    let gated = gated();
+    let session = gated.sign_in("ana").await;
+    let other = gated.sign_in("ana").await;
+    let mut streams = [
+        Stream::open(&gated, &[("cookie", &session)], "/api/events").await,
+        Stream::open(&gated, &[("cookie", &other)], "/api/events").await,
+    ];
+    streams[0].until("event: state").await;
+    streams[1].until("event: state").await;
+    gated.submit(&session, "/auth/sign-out", "").await;
+    let end = streams[0].rest().await;
+    assert!(end.ends_with("event: end\ndata: {\"reason\":\"expired\"}\n\n"), "{end}");
+    gated.server.publish(2, vec![vm("shop", "web")]);
+    streams[1].until("event:").await;
+    gated.kubernetes.end_token("ana");
+    assert!(
+        streams[1].rest().await.ends_with("event: end\ndata: {\"reason\":\"expired\"}\n\n"),
+        "the token has ended"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_another_scope_gives_a_whole_view() {
+    let gated = gated();
+    gated.kubernetes.add_user("ben");
+    gated.kubernetes.allow_rows("ben", "shop");
+    let mut all = Stream::open(&gated, &[("authorization", "Bearer ana")], "/api/events").await;
+    let event = all.until("vault").await;
+    let id = event.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    gated.server.publish(2, vec![vm("shop", "web"), vm("shop", "new"), vm("bank", "vault")]);
+    let headers = [("authorization", "Bearer ben"), ("last-event-id", id.as_str())];
+    let mut some = Stream::open(&gated, &headers, "/api/events").await;
+    let first = some.until("new").await;
+    assert!(first.contains("event: state") && first.contains("web") && !first.contains("vault"), "{first}");
+}
