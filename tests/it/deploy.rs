@@ -201,11 +201,29 @@ fn kubelets_receive_a_token_that_opens_statistics_alone() {
         let want = if tier == "nodes-stats" { "direct" } else { "proxy" };
         assert_eq!(access, [&format!("--kubelet-access={want}")], "{tier}");
         let others = |of: &[String]| {
-            of.iter().filter(|a| !a.starts_with("--kubelet-access")).cloned().collect::<BTreeSet<_>>()
+            let own = ["--kubelet-access", "--sign-in"];
+            let others = of.iter().filter(|a| !own.iter().any(|own| a.starts_with(own)));
+            others.cloned().collect::<BTreeSet<_>>()
         };
         assert!(others(&arguments).is_superset(&others(&base)), "{tier} drops a flag: {arguments:?}");
         let may_exec = grants(tier).contains(&("get".to_owned(), "nodes/proxy".to_owned()));
         assert!(!may_exec || want == "proxy", "{tier}");
+    }
+}
+
+/// Where the program may review tokens, everybody signs in. No Role can allow that, and the NetworkPolicy lets nobody in.
+#[test]
+fn everybody_signs_in_where_tokens_can_be_reviewed() {
+    for tier in TIERS {
+        let objects = objects(tier);
+        let may_review =
+            grants(tier).contains(&("create".to_owned(), "tokenreviews.authentication.k8s.io".to_owned()));
+        let mode = if may_review { "token" } else { "none" };
+        assert!(arguments(&objects).contains(&format!("--sign-in={mode}")), "{tier}");
+        let policies: Vec<_> = objects.iter().filter(|object| object["kind"] == "NetworkPolicy").collect();
+        let lets_in =
+            |policy: &&Value| policy["spec"]["ingress"].as_array().is_some_and(|rules| !rules.is_empty());
+        assert!(!policies.is_empty() && !policies.iter().any(lets_in), "{tier}");
     }
 }
 

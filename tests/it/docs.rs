@@ -17,8 +17,9 @@ const CONNECTING: &str = include_str!("../../docs/connecting.md");
 const HISTORY: &str = include_str!("../../docs/history.md");
 const REASONS: &str = include_str!("../../docs/reasons.md");
 const SECURITY: &str = include_str!("../../docs/security.md");
+const SIGN_IN: &str = include_str!("../../docs/sign-in.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
-const PAGES: [&str; 7] = [README, CHINESE, CONNECTING, HISTORY, REASONS, SECURITY, SOURCES];
+const PAGES: [&str; 8] = [README, CHINESE, CONNECTING, HISTORY, REASONS, SECURITY, SIGN_IN, SOURCES];
 
 #[test]
 fn every_source_is_explained() {

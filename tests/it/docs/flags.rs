@@ -125,7 +125,8 @@ fn every_flag_that_is_explained_exists() {
     let help = COMMANDS.map(|command| help(&[command])).concat() + &help(&[]);
     let known: BTreeSet<&str> = names(&help).collect();
     // kubectl's.
-    let others = ["--raw", "--namespace", "--all-namespaces"];
+    let others =
+        ["--raw", "--namespace", "--all-namespaces", "--audience", "--clusterrole", "--user", "--from-file"];
     let unknown: BTreeSet<&str> = PAGES
         .into_iter()
         .flat_map(names)

@@ -54,6 +54,8 @@ fn every_bad_value_names_its_flag_and_variable() {
         ("--collection-limit", &["0", "64", "1023Ki", "5Gi", "64MiB", "-64Mi"][..]),
         ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b", "*,a", "*:80"][..]),
         ("--trusted-proxies", &["10.0.0.0/33", "ingress", "10.0.0.0/8/8", "10.0.0", "::ffff:10.0.0.1"][..]),
+        ("--sign-in", &["password", "Token", "none,token", "oidc"][..]),
+        ("--public-url", &["vms.example", "ftp://a", "https://", "https://a/vms", "https://a/?x", "a b"][..]),
         ("--log-format", &["xml", "JSON"][..]),
         ("--disk-sources", &["kubelets", "kubelet,nfs", "Ceph", "kubelet;ceph"][..]),
         ("--kubelet-access", &["straight", "AUTO"][..]),
@@ -271,6 +273,7 @@ fn empty_trusted_namespaces_are_none() {
 fn spaces_around_a_value_are_ignored() {
     let config = config(&[
         "--listen= :80 ",
+        "--sign-in= none ",
         "--kubelet-port= 443\n",
         "--kubelet-access= proxy",
         "--metrics-interval=20s ",
@@ -295,7 +298,7 @@ fn a_port_alone_means_every_address() {
         ("0.0.0.0:8081", Listen::Address(([0, 0, 0, 0], 8081).into())),
         ("[::]:8081", Listen::Address("[::]:8081".parse().unwrap())),
     ] {
-        let listen = config(&["--listen", text]).listen;
+        let listen = config(&["--listen", text, "--sign-in=none"]).listen;
         assert_eq!((listen, listen.to_string()), (want, text.to_owned()));
     }
 }
@@ -334,4 +337,23 @@ fn event_clients_leave_connections_to_pages() {
     let connections = crate::server::http::MOST_CONNECTIONS as u64;
     let most = flags::EVENT_CLIENTS.end();
     assert!(most + 500 <= connections, "{most} of {connections}");
+}
+
+#[test]
+fn nobody_serves_every_vm_to_a_network_by_mistake() {
+    for far in ["0.0.0.0:8081", ":8081", "[::]:8081", "10.0.0.7:8081"] {
+        let refused = refusal(&["--listen", far]);
+        assert!(refused.contains("--sign-in (WUKONG_SIGN_IN) is required"), "{refused}");
+        assert!(!config(&["--listen", far, "--sign-in=none"]).http.sign_in.by_token, "{far}");
+        assert!(config(&["--listen", far, "--sign-in=token"]).http.sign_in.by_token, "{far}");
+        assert!(
+            !config(&["demo", "--listen", far]).http.sign_in.by_token,
+            "the simulated cluster has no secrets"
+        );
+    }
+    for near in ["127.0.0.1:8081", "[::1]:8081", "127.0.0.5:1", "[::ffff:127.0.0.1]:1"] {
+        assert!(!config(&["--listen", near]).http.sign_in.by_token, "{near}");
+    }
+    let url = config(&["--public-url= https://vms.example:8443/ "]).http.sign_in.public_url.unwrap();
+    assert_eq!((url.is_https(), url.origin()), (true, "https://vms.example:8443".to_owned()));
 }

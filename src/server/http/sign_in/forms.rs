@@ -29,7 +29,7 @@ use crate::{
     server_fns::Failure,
 };
 use i18n::Lang;
-use model::params::Params;
+use model::{params::Params, query::encode};
 
 /// Longest wait of a sign-in until every namespace was asked about, so that the first page is complete for most.
 const WAITS: std::time::Duration = PAGE_WAITS.saturating_mul(3);
@@ -130,7 +130,7 @@ pub async fn sign_out(State(app): State<App>, request: Parts) -> ApiResult<Respo
         let hash = Credential::Session(session).hash_text();
         audit::session(audit::Event::SignOut, None, Some(&hash), request.extensions.get().copied());
     }
-    let mut response = see_other(&format!("{SIGN_IN}?signed-out="));
+    let mut response = see_other(&format!("{SIGN_IN}?signed-out=1"));
     cookie::add(&mut response, kind.into_iter().flat_map(CookieKind::clear));
     // Also drops the pages that the browser keeps for its back button.
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
@@ -140,16 +140,15 @@ pub async fn sign_out(State(app): State<App>, request: Parts) -> ApiResult<Respo
 /// Leads a person to the sign-in, and back afterwards.
 pub fn to_sign_in(from: &Uri, has_ended: bool) -> Response {
     let next = from.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut query = form_urlencoded::Serializer::new(String::new());
+    let mut location = SIGN_IN.to_owned();
     if next != "/" {
-        query.append_pair("next", next);
+        location.push_str("?next=");
+        encode(&mut location, next);
     }
     if has_ended {
-        query.append_pair("ended", "");
+        location.push_str(if next == "/" { "?ended=1" } else { "&ended=1" });
     }
-    let query = query.finish();
-    let join = if query.is_empty() { "" } else { "?" };
-    see_other(&[SIGN_IN, join, &query].concat())
+    see_other(&location)
 }
 
 /// Answers a page's own request of a session that has ended.

@@ -81,8 +81,14 @@ async fn a_session_lasts_until_sign_out_or_the_token_s_end() {
     gated.kubernetes.end_token("ana");
     tokio::time::advance(Duration::from_secs(60)).await;
     let ended = gated.browse(&other, "/").await;
-    assert_eq!(ended.header("location"), "/auth/sign-in?ended=");
+    assert_eq!(ended.header("location"), "/auth/sign-in?ended=1");
     assert!(ended.header("set-cookie").contains("Max-Age=0"), "the browser drops it");
+    for (lead, want) in
+        [(ended.header("location"), "session has ended"), (out.header("location"), "are signed out")]
+    {
+        let page = gated.browse("", lead).await;
+        assert!(String::from_utf8_lossy(&page.body).contains(want), "{lead}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
