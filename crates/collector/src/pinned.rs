@@ -9,10 +9,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -95,7 +96,7 @@ impl PinningVerifier {
     /// What is trusted now. If the file cannot be used, its previous content stays valid: it may be half
     /// written.
     fn trusted(&self) -> Arc<Trusted> {
-        let mut current = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.trusted.lock();
         let (trusted, read_at) = &mut *current;
         if let Some(file) = self.file.as_deref().filter(|_| read_at.elapsed() >= REREAD_AFTER) {
             match self.read(file) {
@@ -200,7 +201,7 @@ mod tests {
         let verifier = verifier.with_file(Some(file.clone()));
         let trusts_after = |wait: Duration, content: &str| {
             fs::write(&file, content).unwrap();
-            verifier.trusted.lock().unwrap().1 = Instant::now().checked_sub(wait).unwrap();
+            verifier.trusted.lock().1 = Instant::now().checked_sub(wait).unwrap();
             verifier.trusted().certificates.clone()
         };
         let [old_certificates, new_certificates] =
