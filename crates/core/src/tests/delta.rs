@@ -25,16 +25,16 @@ fn view(snapshot: &Snapshot) -> HomeView {
 }
 
 /// `(name, millicores)` each, all running.
-fn world_of(vms: &[(&str, u64)]) -> ClusterState {
-    let mut world = world();
+fn state_of(vms: &[(&str, u64)]) -> ClusterState {
+    let mut state = state();
     for (name, millis) in vms {
-        add_vm(&mut world, "a", name, *millis, GI);
+        add_vm(&mut state, "a", name, *millis, GI);
     }
-    world
+    state
 }
 
 fn view_of(vms: &[(&str, u64)]) -> HomeView {
-    view(&world_of(vms).join(NOW))
+    view(&state_of(vms).join(NOW))
 }
 
 fn change(before: &HomeView, after: &HomeView) -> HomeChange {
@@ -156,7 +156,7 @@ fn a_change_of_another_view_is_refused() {
 
 #[test]
 fn one_vm_changes_comes_and_goes() {
-    let of = |vms: &[(&str, u64)]| vm_view(&everything(&world_of(vms).join(NOW)), &identity(), "a", "x", NOW);
+    let of = |vms: &[(&str, u64)]| vm_view(&everything(&state_of(vms).join(NOW)), &identity(), "a", "x", NOW);
     let views = [of(&[("x", 1), ("y", 2)]), of(&[("x", 1), ("y", 3)]), of(&[("x", 5)]), of(&[])];
     assert!(views[0].vm.is_some() && views[3].vm.is_none());
     assert_eq!(delta::vm(&views[0], &views[1]), Outcome::Same, "another VM is nothing to this view");
@@ -177,7 +177,7 @@ fn one_vm_changes_comes_and_goes() {
 
 #[test]
 fn the_sources_alone() {
-    let snapshot = world_of(&[("x", 1)]).join(NOW);
+    let snapshot = state_of(&[("x", 1)]).join(NOW);
     let before = sources(&everything(&snapshot), &identity(), NOW);
     let mut after = before.clone();
     after.frame.ready = !before.frame.ready;

@@ -328,21 +328,21 @@ fn file_systems_that_are_larger_than_their_disk_lie_on_others_too() {
 
 /// What is known in bytes of two disks of one VM, whose guest reports this.
 fn on_two_disks(request: Option<u64>, capacity: u64, mounted: Filesystem) -> Vec<Result<u64, Reason>> {
-    let mut world = world();
-    world.limits.disk_sources = vec![SourceId::GuestAgent];
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    state.limits.disk_sources = vec![SourceId::GuestAgent];
+    add_vm(&mut state, "a", "web", 500, GI);
     let disks = [disk("web-root", Bus::Virtio, "A"), disk("web-data", Bus::Virtio, "B")];
     let volumes = disks
         .iter()
         .map(|disk| InstanceVolume { name: disk.name.to_string(), claim: disk.claim.to_string() });
-    world.apply(Observation::Instances(applied(InstanceFacts {
+    state.apply(Observation::Instances(applied(InstanceFacts {
         volumes: volumes.collect(),
         disks: disks.clone().into(),
         agent_connected: true,
         ..instance("a", "web-vm", "n1")
     })));
     for claim in ["web-root", "web-data"] {
-        world.apply(Observation::Claims(applied(ClaimFacts {
+        state.apply(Observation::Claims(applied(ClaimFacts {
             namespace: "a".into(),
             name: claim.into(),
             request: request.map(|request| request * GI),
@@ -351,8 +351,8 @@ fn on_two_disks(request: Option<u64>, capacity: u64, mounted: Filesystem) -> Vec
         })));
     }
     let instance = Key::new("a", "web-vm");
-    world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![mounted]) });
-    web(&mut world).volumes.iter().map(|volume| used(&volume.usage)).collect()
+    state.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![mounted]) });
+    web(&mut state).volumes.iter().map(|volume| used(&volume.usage)).collect()
 }
 
 /// To set a serial helps where there is none, and the guest could report it.
@@ -370,10 +370,10 @@ fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
         ),
         (disk("web-root", Bus::Virtio, ""), "", vec![], false),
     ] {
-        let mut world = world();
-        world.limits.disk_sources = vec![SourceId::Kubelet, SourceId::GuestAgent];
-        add_vm(&mut world, "a", "web", 500, GI);
-        world.apply(Observation::Instances(applied(InstanceFacts {
+        let mut state = state();
+        state.limits.disk_sources = vec![SourceId::Kubelet, SourceId::GuestAgent];
+        add_vm(&mut state, "a", "web", 500, GI);
+        state.apply(Observation::Instances(applied(InstanceFacts {
             volumes: vec![InstanceVolume { name: "web-root".into(), claim: "web-root".into() }],
             disks: [target.clone()].into(),
             agent_connected: true,
@@ -381,11 +381,11 @@ fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
         })));
         let block =
             ClaimFacts { namespace: "a".into(), name: "web-root".into(), block: true, ..Default::default() };
-        world.apply(Observation::Claims(applied(block)));
+        state.apply(Observation::Claims(applied(block)));
         let filesystems =
             Observation::Filesystems { instance: Key::new("a", "web-vm"), at: NOW, result: Ok(mounts) };
-        world.apply(filesystems);
-        let volume = &web(&mut world).volumes[0];
+        state.apply(filesystems);
+        let volume = &web(&mut state).volumes[0];
         let missing: Vec<_> =
             volume.readings.iter().map(|reading| &reading.figure).chain([&volume.usage]).collect();
         let advice: Vec<String> =

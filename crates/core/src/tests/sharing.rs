@@ -23,16 +23,16 @@ type Shown = (Result<(u64, u64, Basis), Reason>, Option<u64>);
 /// One VM for each volume, all on `n1`, and what the totals count.
 fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
     let disk_sources = vec![if by_prometheus { SourceId::Prometheus } else { SourceId::Kubelet }];
-    let mut world = ClusterState::new(Limits { disk_sources, ..limits() });
-    world.apply(Observation::PersistentVolumes(replaced(vec![])));
+    let mut state = ClusterState::new(Limits { disk_sources, ..limits() });
+    state.apply(Observation::PersistentVolumes(replaced(vec![])));
     for volume in volumes {
-        add_vm(&mut world, "a", volume.claim, 500, GI);
+        add_vm(&mut state, "a", volume.claim, 500, GI);
         let of = WukongVolume { name: "root".into(), claim: volume.claim.into(), size: String::new() };
-        world.apply(Observation::Wukongs(applied(WukongFacts {
+        state.apply(Observation::Wukongs(applied(WukongFacts {
             volumes: vec![of],
             ..wukong("a", volume.claim)
         })));
-        world.apply(Observation::Claims(applied(ClaimFacts {
+        state.apply(Observation::Claims(applied(ClaimFacts {
             namespace: "a".into(),
             name: volume.claim.into(),
             request: volume.request,
@@ -41,7 +41,7 @@ fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (
             ..Default::default()
         })));
         if let Some(provisioner) = volume.made_by {
-            world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
+            state.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
                 name: format!("pv-{}", volume.claim).into(),
                 claim: Key::new("a", volume.claim),
                 provisioner,
@@ -57,12 +57,12 @@ fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (
     let (volumes_told, node_filesystems) = (stats.collect::<Vec<_>>(), node_filesystems.to_vec());
     let kubelet = if by_prometheus { Vec::new() } else { volumes_told.clone() };
     let facts = SummaryFacts { source: Source::KubeletProxy, volumes: kubelet, node_filesystems };
-    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
+    state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
     if by_prometheus {
         let facts = PrometheusFacts { volumes: volumes_told, ..Default::default() };
-        world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+        state.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
     }
-    let snapshot = world.join(NOW);
+    let snapshot = state.join(NOW);
     let shown = volumes.iter().map(|volume| {
         let volume = find(&snapshot, "a", volume.claim).volumes[0].clone();
         let sample = volume.usage.sample().map(|sample| (sample.used, sample.of, sample.basis));
@@ -289,14 +289,14 @@ fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
     for (provisioner, want) in
         [(Provisioner::Device, Basis::Own), (Provisioner::Unknown, Basis::SharedFilesystem)]
     {
-        let mut world = world();
+        let mut state = state();
         for name in ["web", "db"] {
-            add_vm(&mut world, "a", name, 500, GI);
+            add_vm(&mut state, "a", name, 500, GI);
             let claim = format!("{name}-root");
             let of = WukongVolume { name: "root".into(), claim: claim.clone(), size: "20Gi".into() };
-            world
+            state
                 .apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", name) })));
-            world.apply(Observation::Claims(applied(ClaimFacts {
+            state.apply(Observation::Claims(applied(ClaimFacts {
                 namespace: "a".into(),
                 name: claim,
                 request: Some(20 * GI),
@@ -306,8 +306,8 @@ fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
             })));
         }
         let both = ["web-root", "db-root"].map(|claim| stats("a", claim, 5 * GI, 20 * GI));
-        report(&mut world, summary("n1", both.to_vec()));
-        let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
+        report(&mut state, summary("n1", both.to_vec()));
+        let sample = *web(&mut state).volumes[0].usage.sample().unwrap();
         assert_eq!(sample.basis, want, "{provisioner:?}");
     }
 }
@@ -331,13 +331,13 @@ fn a_capacity_of_nothing_is_no_capacity() {
 
 #[test]
 fn a_claim_that_is_mounted_twice_is_no_peer_of_itself() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let of = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
-    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", "web") })));
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", "web") })));
     let stats = stats("a", "web-root", 5 * GI, 20 * GI);
-    report(&mut world, summary("n1", vec![stats.clone(), stats]));
-    let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
+    report(&mut state, summary("n1", vec![stats.clone(), stats]));
+    let sample = *web(&mut state).volumes[0].usage.sample().unwrap();
     assert_eq!((sample.basis, sample.of), (Basis::Own, 20 * GI));
 }
 
@@ -361,12 +361,12 @@ fn the_size_of_a_disk_is_the_lesser_of_what_was_asked_for_and_given() {
 #[test]
 fn a_claim_of_several_vms_counts_once_in_the_totals() {
     for source in [SourceId::Kubelet, SourceId::GuestAgent] {
-        let mut world = world();
-        world.limits.disk_sources = vec![source];
+        let mut state = state();
+        state.limits.disk_sources = vec![source];
         let mut kubelet = Vec::new();
         // The third has a claim of the same name in another namespace.
         for (namespace, name, root, quorum) in [("a", "one", 3, 5), ("a", "two", 4, 5), ("b", "one", 6, 1)] {
-            add_vm(&mut world, namespace, name, 500, GI);
+            add_vm(&mut state, namespace, name, 500, GI);
             let (vm, own) = (format!("{name}-vm"), format!("{name}-root"));
             let disk = |claim: &str| InstanceDisk {
                 bus: Bus::Virtio,
@@ -376,7 +376,7 @@ fn a_claim_of_several_vms_counts_once_in_the_totals() {
             };
             let volumes = [own.as_str(), "quorum"]
                 .map(|claim| InstanceVolume { name: claim.into(), claim: claim.into() });
-            world.apply(Observation::Instances(applied(InstanceFacts {
+            state.apply(Observation::Instances(applied(InstanceFacts {
                 volumes: volumes.into(),
                 disks: [disk(&own), disk("quorum")].into(),
                 agent_connected: true,
@@ -392,12 +392,12 @@ fn a_claim_of_several_vms_counts_once_in_the_totals() {
             };
             let (instance, result) =
                 (Key::new(namespace, &vm), Ok(vec![mounted(&own, root, 20), mounted("quorum", quorum, 10)]));
-            world.apply(Observation::Filesystems { instance, at: NOW, result });
+            state.apply(Observation::Filesystems { instance, at: NOW, result });
             kubelet.push(stats(namespace, &own, root * GI, 20 * GI));
             kubelet.push(stats(namespace, "quorum", quorum * GI, 10 * GI));
         }
-        report(&mut world, summary("n1", kubelet));
-        let snapshot = world.join(NOW);
+        report(&mut state, summary("n1", kubelet));
+        let snapshot = state.join(NOW);
         let disk =
             |namespace, name| find(&snapshot, namespace, name).summary.usage.disk.sample().unwrap().used;
         assert_eq!([disk("a", "one"), disk("a", "two")], [8 * GI, 9 * GI], "each VM has all of it");
