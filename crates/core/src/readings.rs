@@ -313,11 +313,11 @@ impl ClusterState {
     }
 
     fn current_error(&self, id: SourceId) -> Option<&SourceError> {
-        self.tracks.get(&(id, None))?.error.as_ref()
+        self.source_statuses.get(&(id, None))?.error.as_ref()
     }
 
     fn last_success_of(&self, id: SourceId) -> Option<Millis> {
-        self.tracks.get(&(id, None))?.last_success
+        self.source_statuses.get(&(id, None))?.last_success
     }
 }
 
