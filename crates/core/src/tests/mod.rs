@@ -11,6 +11,7 @@ mod history;
 mod insight;
 mod instancetypes;
 mod inventory;
+mod join;
 mod kubelets;
 mod map;
 mod pods;
