@@ -1,6 +1,7 @@
 //! Six sources of disk figures: the first that knows a volume gives its figure, and layers are never added up.
 
 mod backends;
+mod readings;
 mod serials;
 mod targets;
 
