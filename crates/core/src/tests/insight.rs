@@ -103,6 +103,21 @@ fn nothing_is_said_of_a_short_or_torn_past() {
 }
 
 #[test]
+fn nine_of_ten_points_are_enough_wherever_the_gaps_are() {
+    let grows = |n| Some(line(n, 800.0, 50.0));
+    // All gaps side by side, which leaves the fewest hours with a median.
+    let with_gaps = |count: usize| fill(|n| grows(n).filter(|_| !(120..120 + count).contains(&n)));
+    assert_eq!(with_gaps(29).map(|filling| filling.window.known), Ok(259));
+    assert_eq!(with_gaps(30), Err(Silence::TooShort { minutes: 258 * 5, needed: 1_440 }));
+}
+
+#[test]
+fn an_unknown_allocation_gives_no_hint() {
+    let nothing = sizing(&day(|_| Some(100)), Unit::Bytes, 0);
+    assert_eq!(nothing, Err(Silence::TooShort { minutes: 0, needed: 1_440 }));
+}
+
+#[test]
 fn what_would_take_months_is_not_soon() {
     // One percent a day: from 10 % it takes 90 days, from 1 % more than that.
     assert_eq!(fill(|n| Some(line(n, 5.0, 10.0))), Err(Silence::Far));

@@ -1,5 +1,6 @@
 //! CPU and memory: Running only, exact, aged, and never zero for missing.
 
+mod missing;
 mod status;
 
 use super::*;
