@@ -9,7 +9,7 @@ const AHEAD: [Millis; 3] = [NOW + 60 * SECOND, NOW + 3_600_000, 4_102_444_800_00
 /// Of every source here at least: 20 intervals of 120 s.
 const EXPIRED: Millis = 2_400 * SECOND;
 
-/// A source whose sample's time lies ahead: how it tells that sample, and how the figure of `a/web` is read.
+/// A source whose samples have a future time: how it reports one, and how the figure of `a/web` is read.
 struct Source {
     name: &'static str,
     tell: fn(&mut ClusterState, at: Millis, received: Millis),
@@ -127,7 +127,7 @@ fn a_source_whose_clock_runs_ahead_is_no_less_alive() {
     }
 }
 
-/// What tells no time of its own is as old as its answer, by this program's own clock; that may be set back.
+/// A figure without a time is as old as its answer, by this program's clock, which may be set back.
 #[test]
 fn a_clock_that_is_set_back_keeps_nothing_fresh() {
     for source in SOURCES {
@@ -193,7 +193,7 @@ fn warning(snapshot: &Snapshot, id: SourceId) -> String {
 
 /// kubernetes-retired/heapster#802.
 #[test]
-fn a_node_whose_clock_is_behind_is_fresh_and_told() {
+fn figures_of_a_node_whose_clock_is_behind_are_fresh_and_the_skew_is_reported() {
     let mut state = state_of_one();
     let cpu = |state: &mut ClusterState, now| find(&state.join(now), "a", "web").summary.usage.cpu.clone();
     let first = told_each_interval(&mut state, 1, MINUTES_BEHIND);
@@ -211,7 +211,7 @@ fn a_node_whose_clock_is_behind_is_fresh_and_told() {
 }
 
 #[test]
-fn this_programs_own_clock_blanks_nothing_and_is_told_once() {
+fn this_programs_own_clock_skew_hides_no_figure_and_is_reported_once() {
     let mut state = state_of_one();
     let hour = 3_600 * SECOND;
     let mut now = NOW;
@@ -265,7 +265,7 @@ fn only_trusted_exporters_tell_the_clock_of_prometheus() {
 }
 
 #[test]
-fn the_clock_of_a_kubelet_is_told() {
+fn the_clock_skew_of_a_kubelet_is_reported() {
     let mut state = state_of_one();
     for minute in 0..8 {
         let now = NOW + minute * 60 * SECOND;
@@ -277,7 +277,7 @@ fn the_clock_of_a_kubelet_is_told() {
 
 /// metrics-server writes its own time into each item, beside the node's.
 #[test]
-fn the_clock_of_the_metrics_api_is_told_if_it_goes() {
+fn the_clock_skew_of_the_metrics_api_is_reported_if_its_clock_runs() {
     let told = |made: fn(Millis) -> Millis| {
         let mut state = state_of_one();
         for n in 0..8 {
@@ -354,7 +354,7 @@ fn a_wall_clock_that_is_set_blanks_nothing() {
     }
 }
 
-/// As of a node whose clock NTP has set right.
+/// As on a node whose clock NTP has corrected.
 #[test]
 fn a_time_that_jumps_back_is_a_new_sample() {
     let mut state = state_of_one();

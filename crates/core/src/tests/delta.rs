@@ -1,4 +1,4 @@
-//! Whatever becomes of a view, the change that is told makes the new one out of the old one, and says no more than it must.
+//! A change, applied to the old view, gives the new view, and contains no more than that needs.
 
 use proptest::prelude::*;
 
@@ -130,7 +130,7 @@ fn the_last_hour_of_a_row_goes_along_with_it() {
 }
 
 #[test]
-fn a_source_that_differs_comes_whole_and_alone() {
+fn a_change_contains_only_the_sources_that_differ() {
     let before = view_of(&[("x", 100)]);
     let mut after = before.clone();
     after.frame.sources[3].state = SourceState::Degraded;

@@ -1,4 +1,4 @@
-//! Rows by node and by namespace: whose VM counts where, and what nobody knows.
+//! Groups by node and by namespace: which VM counts in which group, and what is unknown.
 
 use std::sync::Arc;
 
@@ -98,9 +98,9 @@ fn a_stopped_vm_is_on_no_node_though_its_wukong_goes_on_naming_one() {
     assert_eq!((nowhere.totals.counts.stopped, nowhere.totals.memory), (1, 4 * GI));
 }
 
-/// A tenant writes `status.nodeName`, and with it the rows of nodes, the list of the filter, and who is asked.
+/// A tenant writes `status.nodeName`, and with it the node groups, the filter's list, and the kubelets that are asked.
 #[test]
-fn a_wukong_s_word_on_its_node_counts_while_instances_are_unknown_and_for_nodes_that_exist() {
+fn the_node_in_a_wukong_counts_while_instances_are_unknown_and_if_the_node_exists() {
     let placed = |node: &str| WukongFacts { node_name: node.into(), ..wukong("a", "web") };
     let node_of = |state: &mut ClusterState| find(&state.join(NOW), "a", "web").summary.node.clone();
     let mut state = state();
@@ -151,7 +151,7 @@ fn an_allocation_that_cannot_be_read_is_counted_and_not_taken_for_zero() {
 }
 
 #[test]
-fn usage_that_nobody_knows_is_none_and_sorts_last() {
+fn unknown_usage_is_missing_and_sorts_last() {
     let mut state = state();
     add_vm(&mut state, "known", "web", 500, GI);
     state.apply(Observation::Wukongs(applied(wukong("blind", "db"))));
@@ -210,7 +210,7 @@ fn without_the_permission_nodes_are_forbidden_and_nothing_else_suffers() {
 }
 
 #[test]
-fn the_largest_consumers_are_told_by_the_amount_itself() {
+fn the_largest_consumers_are_found_by_amount_and_not_by_percent() {
     let mut state = state();
     for (name, milli) in [("a", 100), ("b", 700), ("c", 300), ("d", 300), ("e", 900), ("f", 200), ("g", 50)] {
         add_vm(&mut state, "one", name, milli, milli * GI / 1000);
@@ -271,5 +271,5 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
     assert!(groups::top(&everything(&snapshot), "").disk.is_empty());
     vm.summary.status = Status::Stopped;
     snapshot.vms = vec![Arc::new(vm)];
-    assert!(groups::top(&everything(&snapshot), "").cpu.is_empty(), "who does not run uses nothing");
+    assert!(groups::top(&everything(&snapshot), "").cpu.is_empty(), "a VM that does not run uses nothing");
 }

@@ -1,4 +1,4 @@
-//! Whose file systems are whose: what guests really report, and what may be made of it.
+//! Which file systems are on which disk: answers of real guest agents, and what follows from them.
 
 mod property;
 
@@ -326,7 +326,7 @@ fn file_systems_that_are_larger_than_their_disk_lie_on_others_too() {
     }
 }
 
-/// What is known in bytes of two disks of one VM, whose guest reports this.
+/// The used bytes of two disks of one VM whose guest reports this file system.
 fn on_two_disks(request: Option<u64>, capacity: u64, mounted: Filesystem) -> Vec<Result<u64, Reason>> {
     let mut state = state();
     state.limits.disk_sources = vec![SourceId::GuestAgent];
@@ -355,7 +355,7 @@ fn on_two_disks(request: Option<u64>, capacity: u64, mounted: Filesystem) -> Vec
     web(&mut state).volumes.iter().map(|volume| used(&volume.usage)).collect()
 }
 
-/// To set a serial helps where there is none, and the guest could report it.
+/// A serial helps if the disk has none and its guest could report one.
 #[test]
 fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
     for (target, serial, mounts, set_a_serial) in [

@@ -48,7 +48,7 @@ fn an_absent_crd_takes_its_objects_and_comes_back() {
     let mut state = state();
     add_vm(&mut state, "a", "web", 500, GI);
     state.apply(watch_failed(SourceId::Wukongs, Reason::ApiAbsent));
-    // Its instance still runs, and stands alone.
+    // Its instance still runs, without a VirtualMachine.
     let kinds = |snapshot: &Snapshot| snapshot.vms.iter().map(|vm| vm.summary.kind).collect::<Vec<_>>();
     let snapshot = state.join(NOW);
     assert_eq!(health(&snapshot, SourceId::Wukongs).state, SourceState::Absent);
@@ -89,7 +89,7 @@ fn bytes_on_a_watch_excuse_no_list_that_failed() {
 }
 
 #[test]
-fn one_failing_node_of_two_degrades_and_says_whom_it_costs() {
+fn one_failing_node_of_two_degrades_the_source_and_counts_its_vms() {
     let mut state = state();
     add_vm(&mut state, "a", "web", 500, GI);
     let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
@@ -158,7 +158,7 @@ fn what_is_not_known_of_the_objects_degrades_and_heals() {
     add_vm(&mut state, "a", "web", 500, GI);
     let omitted = |errors| Observation::Omitted { source: SourceId::Wukongs, namespace: None, errors };
     state.apply(omitted(vec![refused(Reason::TooLarge)]));
-    // The next list changes nothing about it: it is told for itself.
+    // The next list does not clear it: omissions are observed separately.
     state.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
     let snapshot = state.join(NOW);
     let health = health(&snapshot, SourceId::Wukongs);

@@ -274,11 +274,11 @@ fn an_archive_fills_gaps_and_overwrites_nothing() {
     assert_eq!(day.points[287 - 61].tenths(), Some(42));
     assert_eq!(last(&store, Span::Day, 2, START), [Some(777), Some(100)]);
     store.fill("nobody", Resource::Cpu, MINUTE, &[(START, point)]);
-    assert_eq!(store.len(), 1, "whom no snapshot has, no archive brings back");
+    assert_eq!(store.len(), 1, "a VM that is in no snapshot is not restored from the archive");
 }
 
 #[test]
-fn sparks_are_means_of_two_minutes_in_whole_percent() {
+fn sparklines_are_means_of_two_minutes_in_whole_percent() {
     let store = HistoryStore::default();
     assert_eq!(store.sparks("u", START).cpu, Sparkline::default());
     // A whole two minutes begin here.

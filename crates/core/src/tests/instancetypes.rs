@@ -59,14 +59,14 @@ fn a_vm_that_never_ran_has_the_size_of_its_instance_type() {
     let mut state = typed(named(true, "u1.medium", ""));
     assert_eq!(web(&mut state).summary.status, Status::Stopped);
     assert_eq!(state.join(NOW).totals.memory, 4 * GI);
-    // What its guest has now goes before what it was started with.
+    // What the guest has now counts before what it was started with.
     let now = InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..instance("a", "web", "n1") };
     state.apply(Observation::Instances(applied(now)));
     assert_eq!(size(&mut state), Ok((8, 16)));
 }
 
 #[test]
-fn where_its_instance_type_is_not_known_the_size_is_not_and_says_why() {
+fn without_its_instance_type_a_vms_size_is_missing_and_says_why() {
     let earlier = format!("web-u1.medium-v1beta1-{UID}-1");
     for (vm, detail, fix) in [
         (
@@ -116,7 +116,7 @@ fn a_permission_that_is_missing_is_named_with_its_fix() {
     );
     let permission = "list and watch virtualmachineclusterinstancetypes.instancetype.kubevirt.io";
     assert!(told.contains(permission) && told.contains("deploy/cluster/rbac.yaml"), "{told}");
-    // No VM is measured worse for it, and the source costs no attention by itself.
+    // No figure is missing because of it, so the source alone needs no attention.
     state.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 2)])));
     assert_eq!(size(&mut state), Ok((2, 4)));
 }

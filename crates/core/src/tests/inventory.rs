@@ -1,4 +1,4 @@
-//! Every VM shows, and none shows twice.
+//! Every VM is shown, and none is shown twice.
 
 use super::*;
 use i18n::Render;
@@ -50,7 +50,7 @@ fn an_instance_shows_once_beside_its_vm_or_wukong() {
     add_vm(&mut state, "a", "web", 500, GI);
     state.apply(Observation::VirtualMachines(applied(vm("db"))));
     state.apply(Observation::Instances(applied(controlled("db"))));
-    // Its VirtualMachine is on its way, or was deleted a moment ago: no VM of its own.
+    // Its VirtualMachine is not listed yet, or was just deleted: the instance is not shown as a VM.
     let late = InstanceFacts { created: NOW - 5 * SECOND, ..controlled("late") };
     state.apply(Observation::Instances(applied(late)));
     assert_eq!(
@@ -60,7 +60,7 @@ fn an_instance_shows_once_beside_its_vm_or_wukong() {
 }
 
 #[test]
-fn where_virtual_machines_cannot_be_read_their_instances_show() {
+fn if_virtual_machines_cannot_be_read_their_instances_are_shown() {
     let mut state = silent_state();
     let error = refused(Reason::Forbidden);
     state.apply(Observation::WatchFailed { source: SourceId::VirtualMachines, namespace: None, error });
@@ -90,7 +90,7 @@ fn an_instance_type_or_a_hot_plug_is_what_the_instance_reports() {
 }
 
 #[test]
-fn what_a_wukong_orders_is_its_own_word() {
+fn the_size_in_a_wukongs_spec_counts_before_the_instances() {
     let mut state = state();
     let plugged = InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..instance("a", "web-vm", "n1") };
     add_vm(&mut state, "a", "web", 500, GI);

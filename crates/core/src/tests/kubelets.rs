@@ -23,7 +23,7 @@ fn stale(state: &mut ClusterState, now: Millis) -> Option<bool> {
 }
 
 #[test]
-fn what_is_asked_for_more_often_than_it_is_measured_is_not_stale() {
+fn a_volume_that_is_polled_more_often_than_measured_is_not_stale() {
     let mut state = asked_often();
     (0..=20).for_each(|n| answered(&mut state, NOW + n * 3 * SECOND, NOW));
     assert_eq!(stale(&mut state, NOW + 60 * SECOND), Some(false), "a minute old, as it should be");
@@ -44,7 +44,7 @@ fn a_kubelet_that_measures_more_often_is_held_to_that() {
     (0..4).for_each(|n| answered(&mut state, NOW + n * 3 * SECOND, NOW + n * 3 * SECOND));
     assert_eq!(stale(&mut state, NOW + 27 * SECOND), Some(false));
     assert_eq!(stale(&mut state, NOW + 28 * SECOND), Some(true), "three times 6 s after 9 s");
-    // A silence is no period of its own.
+    // A pause between two answers is not the kubelet's interval.
     answered(&mut state, NOW + 600 * SECOND, NOW + 600 * SECOND);
     assert_eq!(stale(&mut state, NOW + 619 * SECOND), Some(true));
 }
@@ -88,9 +88,9 @@ fn the_node_of_a_pod_that_has_ended_is_not_believed() {
     }
 }
 
-/// A tenant whose page is scraped invents claims on the nodes of others, whose volumes would seem to share a disk.
+/// A tenant whose exporter is scraped invents claims on nodes of others: their volumes would seem to share a disk.
 #[test]
-fn of_claims_and_instances_that_do_not_exist_prometheus_tells_nothing() {
+fn prometheus_series_of_claims_and_instances_that_do_not_exist_are_dropped() {
     let mut state = asked_often();
     let claim = |name: &str| ClaimFacts { namespace: "a".into(), name: name.into(), ..ClaimFacts::default() };
     state.apply(Observation::Claims(replaced(vec![claim("web-root")])));

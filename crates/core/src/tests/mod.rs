@@ -1,4 +1,4 @@
-//! One test for each trap of the join; the fixture says only what a test is about.
+//! Tests of the core. Each states only the facts that it is about; the rest comes from these fixtures.
 
 mod access;
 mod archive;
@@ -42,7 +42,7 @@ pub fn limits() -> Limits {
     }
 }
 
-/// Returns what a viewer sees who may see everything.
+/// Returns the snapshot as a viewer with access to everything sees it.
 pub fn everything(snapshot: &Snapshot) -> Visible {
     Visible::new(&Arc::new(snapshot.clone()), &Scope::all())
 }
@@ -109,7 +109,7 @@ pub fn instance(namespace: &str, vm_name: &str, node: &str) -> InstanceFacts {
     }
 }
 
-/// A bare pod: nothing but its name tells whose it is.
+/// A pod without labels or owner: only its name says which VM it belongs to.
 pub fn pod(namespace: &str, name: &str, node: &str) -> PodFacts {
     PodFacts {
         uid: format!("pod-{namespace}-{name}"),

@@ -121,7 +121,7 @@ fn long_names_are_cut_as_kubernetes_cuts_them() {
 }
 
 #[test]
-fn two_vms_that_share_a_cut_name_get_none_with_a_reason_unless_a_label_tells() {
+fn two_vms_with_one_truncated_name_have_no_figures_unless_a_label_identifies_the_pod() {
     let name = format!("{}k2p9x", cut_prefix(&long("one")));
     let mut state = with_pods(vec![pod("a", &name, "n1")], vec![sample("a", &name, 100, GI)]);
     state.apply(Observation::Wukongs(applied(long_named("one"))));
@@ -204,14 +204,14 @@ fn migration_state_or_active_pods_decide_where_the_node_does_not() {
         };
         assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(want), "{completed} {failed}");
     }
-    // Both pods on one node by mistake of a stale pod object: the uid in activePods tells.
+    // A stale pod object places both pods on one node: the uid in activePods decides.
     let active = vec![("pod-a-virt-launcher-web-vm-tgt22".to_owned(), "n3".to_owned())];
     let said = InstanceFacts { active_pods: active, ..instance("a", "web-vm", "n3") };
     assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(5));
 }
 
 #[test]
-fn without_the_instance_the_wukongs_node_decides_else_nobody() {
+fn without_the_instance_only_the_wukongs_node_chooses_between_two_pods() {
     let mut state = migrating(None);
     assert_eq!(milli(&web(&mut state)), Err(Reason::TwoPods));
     state.apply(Observation::Wukongs(applied(WukongFacts { node_name: "n1".into(), ..wukong("a", "web") })));

@@ -1,4 +1,4 @@
-//! Whatever the sources say: nothing panics, and no usage comes from another VM's pod.
+//! Whatever the sources report: nothing panics, and no usage comes from another VM's pod.
 
 use proptest::{prelude::*, strategy::ValueTree};
 
@@ -65,7 +65,7 @@ prop_compose! {
         at in prop_oneof![3 => Just(NOW - 10_000), 1 => any::<Millis>()],
         window_ms in prop_oneof![3 => Just(15_000), 1 => any::<u32>()], readable in any::<bool>()) -> (ClusterState, Reported) {
         let mut state = if readable { state() } else { silent_state() };
-        // Each pod's figure is its place in the list: what a VM shows tells whose it is.
+        // Each pod's figure is its place in the list, so a VM's figure identifies the pod.
         let samples = pods.iter().enumerate().map(|(index, pod)| PodMetricsFacts {
             at: Some(at), window_ms, created_by: pod.created_by.clone(),
             ..sample(&pod.namespace, &pod.name, index as u64 + 1, (1 << 30) + index as u64) });
@@ -189,7 +189,7 @@ proptest! {
     }
 }
 
-/// Without it the property above could hold because nothing is shown.
+/// Otherwise the property above could hold because no VM shows any usage.
 #[test]
 fn most_generated_states_show_some_usage() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -1,4 +1,4 @@
-//! Sizes of volumes, and file systems that they share: each case is a cluster that somebody has.
+//! File systems that volumes share: each case is a real cluster's.
 
 mod sizes;
 
@@ -7,7 +7,7 @@ use model::figure::Basis;
 
 const MI: u64 = 1 << 20;
 
-/// A claim, what stands behind it, and what the kubelet of `n1` says of it.
+/// A claim, its storage, and what the kubelet of `n1` reports of it.
 struct Volume {
     claim: &'static str,
     request: Option<u64>,
@@ -88,7 +88,7 @@ impl Volume {
 /// kubernetes-sigs/sig-storage-local-static-provisioner#340, kubesphere/kubesphere#2921, kubernetes/kubernetes#77570,
 /// kubevirt/kubevirt#9809.
 #[test]
-fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
+fn a_file_system_that_several_claims_share_counts_for_none() {
     use Provisioner::{Device, Directory, Unknown, Unlisted};
     let (shared, own) = (Basis::SharedFilesystem, Basis::Own);
     let overhead = 32_212_254_720 / 100 * 106;
@@ -285,9 +285,9 @@ fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
     }
 }
 
-/// Where PersistentVolumes cannot be read, the claim's own annotation tells who made its volume.
+/// If PersistentVolumes cannot be read, the claim's annotation names the provisioner.
 #[test]
-fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
+fn the_claims_annotation_names_the_provisioner_if_nothing_else_does() {
     for (provisioner, want) in
         [(Provisioner::Device, Basis::Own), (Provisioner::Unknown, Basis::SharedFilesystem)]
     {

@@ -201,7 +201,7 @@ fn a_backend_counts_only_where_no_file_system_is_known_and_says_so() {
 }
 
 #[test]
-fn where_none_knows_each_source_says_why() {
+fn if_no_source_knows_a_volume_each_says_why() {
     let mut state = all();
     with(&mut state, &["block-root"], &[]);
     ceph(&mut state, "block-root", Err(Uncounted::NoFastDiff));

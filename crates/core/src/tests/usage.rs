@@ -224,7 +224,7 @@ fn a_sample_that_vanishes_ages_and_does_not_turn_to_zero() {
 }
 
 #[test]
-fn nothing_asked_yet_is_said_so() {
+fn a_figure_before_the_first_answer_is_starting() {
     let mut state = silent_state();
     state.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
     state.apply(Observation::Pods(replaced(vec![pod("a", "virt-launcher-web-vm-abc12", "n1")])));

@@ -192,7 +192,7 @@ fn a_kubelet_is_believed_about_what_its_own_pods_mount() {
 }
 
 #[test]
-fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
+fn the_last_figure_of_a_silent_kubelet_ages_and_expires() {
     let mut state = two();
     report(&mut state, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
     state.apply(Observation::Summary {

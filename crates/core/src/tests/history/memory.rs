@@ -38,7 +38,7 @@ fn vms_that_are_made_and_deleted_in_a_loop_leave_a_bounded_past() {
 fn vms_that_are_present_are_kept_however_many_they_are() {
     let store = HistoryStore::default();
     assert!(store.is_empty());
-    // Each is seen at a time of its own within the last minute, so none is gone.
+    // Each was seen at some time within the last minute, so none counts as deleted.
     for n in 0..4_500 {
         let vm = vm_of(&format!("u{n}"), figure(START, 100, 0), missing(), missing());
         store.record(&[Arc::new(vm)], &limits(), START + n);

@@ -18,9 +18,9 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
     assert_eq!(shown(&volume(&mut state, "root").usage), Err(Reason::NotReported));
 }
 
-/// A tenant who may make Longhorn's objects in a namespace of theirs.
+/// A tenant may create Longhorn objects in their own namespace.
 #[test]
-fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
+fn a_longhorn_volume_in_another_namespace_is_ignored() {
     let told = |namespaces: &[&str]| {
         let mut state = all();
         with(&mut state, &["root"], &[]);
@@ -44,7 +44,7 @@ fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
     };
     assert_eq!(told(&["longhorn-system", "tenant"]), (Ok(1), String::new()));
     assert_eq!(told(&["tenant", "longhorn-system"]), (Ok(2), String::new()));
-    // Installed elsewhere: nothing tells which is Longhorn's.
+    // Longhorn is installed in another namespace: nothing says which object is Longhorn's own.
     assert_eq!(told(&["storage"]), (Ok(1), String::new()));
     let twice = "several namespaces have a Longhorn volume of this name";
     assert_eq!(told(&["storage", "tenant"]), (Err(Reason::NotReported), twice.into()));

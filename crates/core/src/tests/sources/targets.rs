@@ -1,9 +1,9 @@
-//! What collectors are told to ask, and what is not asked.
+//! Which targets the collector gets, and which it does not.
 
 use super::*;
 
 #[test]
-fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
+fn a_source_that_is_not_configured_does_not_delay_readiness() {
     let snapshot = state().join(NOW);
     for id in [SourceId::Prometheus, SourceId::Ceph, SourceId::GuestAgent] {
         assert_eq!(health(&snapshot, id).state, model::source::SourceState::NotConfigured, "{id:?}");
@@ -12,7 +12,7 @@ fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
 }
 
 #[test]
-fn collectors_are_told_of_what_running_vms_need() {
+fn targets_are_what_running_vms_need() {
     let mut state = all();
     with(&mut state, &["root"], &[("root", "S1")]);
     ceph(&mut state, "root", Ok(1));
@@ -28,7 +28,7 @@ fn collectors_are_told_of_what_running_vms_need() {
 
 /// A Wukong may name any node: a thousand of them would cost the API server a thousand requests a minute.
 #[test]
-fn a_node_that_is_none_is_not_asked() {
+fn a_node_that_does_not_exist_is_not_asked() {
     let mut state = state();
     let error = refused(Reason::Forbidden);
     state.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });

@@ -22,7 +22,7 @@ fn only_a_running_vm_is_measured() {
 }
 
 #[test]
-fn kubevirts_own_word_is_truer_than_the_phase() {
+fn printable_status_counts_before_the_wukongs_phase() {
     for (printable, want) in [
         ("Running", Status::Running),
         ("Migrating", Status::Running),
@@ -63,7 +63,7 @@ fn a_guest_that_is_being_stopped_is_measured_until_it_is_off() {
 }
 
 #[test]
-fn where_instances_cannot_be_read_a_live_pod_tells_that_a_stopping_guest_runs() {
+fn if_instances_cannot_be_read_a_live_pod_shows_that_a_stopping_guest_runs() {
     let mut state = one();
     state.apply(Observation::VirtualMachines(applied(vm_facts("Stopping"))));
     let (source, error) = (SourceId::Instances, refused(Reason::Forbidden));
