@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_larger_than_every_place_is_refused_at_once() {
+    async fn an_answer_that_is_larger_than_every_place_is_refused_at_once() {
         let mut lease = budget().lease();
         assert!(!lease.cover(LARGE + 1).await);
         assert!(lease.cover(LARGE).await);

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_is_no_status_has_its_words_too() {
+    fn a_failure_without_a_status_has_a_message_too() {
         for failure in [
             Failure::Late(Duration::from_secs(60)),
             Failure::TooLarge(4096),

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn odd_items_are_left_out_and_odd_times_are_none() {
+    async fn malformed_items_are_left_out_and_malformed_times_are_unknown() {
         for time in [r#""soon""#, "null", r#""0001-01-01T00:00:00Z""#, "7"] {
             let json = format!(
                 r#"{{"items": [7, {{"metadata": {{"name": "x"}}}}, {{"metadata": {{"name": "a", "namespace": "b",

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_named_until_it_is_small_again() {
+    fn an_object_that_is_left_out_is_named_until_it_is_small_again() {
         let mut omissions = Omissions::default();
         assert!(reported(&omissions).is_empty());
         for name in ["a", "b", "c", "d"] {

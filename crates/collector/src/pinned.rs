@@ -7,12 +7,12 @@
 //! cluster, the certificate must also be valid for the host name, as in kubectl ([`Names`]).
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
 };
 
+use parking_lot::Mutex;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -24,9 +24,10 @@ use rustls::{
     server::ParsedCertificate,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use tokio::time::sleep;
 
-/// How long the certificates of a file are used before the file is read again.
-const REREAD_AFTER: Duration = Duration::from_secs(60);
+/// How often the file of a verifier is read again.
+const REREAD_EVERY: Duration = Duration::from_secs(60);
 
 /// The TLS configuration that trusts the certificates of a file; `None` if the file holds none.
 pub fn config(pem: &[u8]) -> Option<ClientConfig> {
@@ -51,7 +52,7 @@ pub struct PinningVerifier {
     provider: Arc<CryptoProvider>,
     /// Read again if it is set, since authorities are rotated, for example those of service accounts.
     file: Option<PathBuf>,
-    trusted: Mutex<(Arc<Trusted>, Instant)>,
+    trusted: Mutex<Arc<Trusted>>,
 }
 
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl PinningVerifier {
     pub fn new(certificates: Vec<CertificateDer<'static>>, names: Names) -> Option<Self> {
         let provider = Arc::new(ring::default_provider());
         let trusted = Arc::new(Trusted::new(certificates, &provider)?);
-        Some(Self { names, provider, file: None, trusted: Mutex::new((trusted, Instant::now())) })
+        Some(Self { names, provider, file: None, trusted: Mutex::new(trusted) })
     }
 
     /// Reads this file again while the verifier is used.
@@ -84,33 +85,26 @@ impl PinningVerifier {
         Self { file, ..self }
     }
 
-    /// The TLS configuration that verifies servers with this, and presents no certificate.
+    /// The TLS configuration that verifies servers with this, and presents no certificate. Needs a Tokio
+    /// runtime if the verifier has a file.
     pub fn client_config(self) -> Result<ClientConfig, Error> {
         let builder = ClientConfig::builder_with_provider(self.provider.clone());
         let builder = builder.with_safe_default_protocol_versions()?;
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(self));
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.share());
         Ok(builder.with_no_client_auth())
     }
 
-    /// What is trusted now. If the file cannot be used, its previous content stays valid: it may be half
-    /// written.
-    fn trusted(&self) -> Arc<Trusted> {
-        let mut current = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
-        let (trusted, read_at) = &mut *current;
-        if let Some(file) = self.file.as_deref().filter(|_| read_at.elapsed() >= REREAD_AFTER) {
-            match self.read(file) {
-                Some(fresh) => *trusted = Arc::new(fresh),
-                None => {
-                    tracing::warn!(path = %file.display(), "the authority's file cannot be used, what it held before counts")
-                }
-            }
-            *read_at = Instant::now();
+    /// Starts the task that reads the file again, which ends after the verifier is dropped.
+    fn share(self) -> Arc<Self> {
+        let verifier = Arc::new(self);
+        if let Some(file) = verifier.file.clone() {
+            tokio::spawn(reread(Arc::downgrade(&verifier), file));
         }
-        trusted.clone()
+        verifier
     }
 
-    fn read(&self, file: &Path) -> Option<Trusted> {
-        Trusted::new(certificates(&fs::read(file).ok()?)?, &self.provider)
+    fn trusted(&self) -> Arc<Trusted> {
+        self.trusted.lock().clone()
     }
 
     /// Checks the dates only. webpki checks them before everything else
@@ -122,6 +116,24 @@ impl PinningVerifier {
         match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], now, algorithms) {
             Err(error) if is_of_dates(&error) => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Reads the file again and again while the verifier is in use. A handshake must not wait for a disk, so it
+/// does not read the file itself. If the file cannot be used, its previous content stays valid: it may be
+/// half written.
+async fn reread(verifier: Weak<PinningVerifier>, file: PathBuf) {
+    loop {
+        sleep(REREAD_EVERY).await;
+        let pem = tokio::fs::read(&file).await;
+        let Some(verifier) = verifier.upgrade() else { return };
+        let certificates = pem.ok().and_then(|pem| certificates(&pem));
+        match certificates.and_then(|certificates| Trusted::new(certificates, &verifier.provider)) {
+            Some(fresh) => *verifier.trusted.lock() = Arc::new(fresh),
+            None => {
+                tracing::warn!(path = %file.display(), "the authority's file cannot be used, what it held before counts")
+            }
         }
     }
 }
@@ -188,25 +200,31 @@ impl ServerCertVerifier for PinningVerifier {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    #[test]
-    fn a_file_is_read_again_and_keeps_its_content_while_it_cannot_be_used() {
+    #[tokio::test(start_paused = true)]
+    async fn a_file_is_read_again_and_keeps_its_content_while_it_cannot_be_used() {
         let pem = || rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
         let [old, new] = [pem(), pem()];
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ca.pem");
-        let verifier = PinningVerifier::new(certificates(old.as_bytes()).unwrap(), Names::Verified).unwrap();
-        let verifier = verifier.with_file(Some(file.clone()));
-        let trusts_after = |wait: Duration, content: &str| {
-            fs::write(&file, content).unwrap();
-            verifier.trusted.lock().unwrap().1 = Instant::now().checked_sub(wait).unwrap();
-            verifier.trusted().certificates.clone()
-        };
         let [old_certificates, new_certificates] =
             [&old, &new].map(|pem| certificates(pem.as_bytes()).unwrap());
-        assert_eq!(trusts_after(Duration::from_secs(50), &new), old_certificates);
-        assert_eq!(trusts_after(REREAD_AFTER, "-----BEGIN CERTIFICATE-----"), old_certificates);
-        assert_eq!(trusts_after(REREAD_AFTER, &new), new_certificates);
+        let verifier = PinningVerifier::new(old_certificates.clone(), Names::Verified).unwrap();
+        let verifier = verifier.with_file(Some(file.clone())).share();
+        let trusts_after = async |wait: Duration, content: &str| {
+            fs::write(&file, content).unwrap();
+            sleep(wait).await;
+            verifier.trusted().certificates.clone()
+        };
+        assert_eq!(trusts_after(Duration::from_secs(50), &new).await, old_certificates);
+        assert_eq!(trusts_after(REREAD_EVERY, "-----BEGIN CERTIFICATE-----").await, old_certificates);
+        assert_eq!(trusts_after(REREAD_EVERY, &new).await, new_certificates);
+        drop(verifier);
+        sleep(REREAD_EVERY).await;
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        assert_eq!(tasks, 0, "nobody uses the verifier any longer");
     }
 }

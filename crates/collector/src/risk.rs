@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_in_clear_text_are_told_and_never_shown() {
+    async fn credentials_in_clear_text_are_reported_and_never_shown() {
         let cluster = from_kubeconfig_text(CLUSTER, None, &CollectConfig::default()).await.unwrap();
         for (prometheus, ceph, want) in [
             (Some(prometheus("http://p:9090", true, false)), None, vec![SourceId::Prometheus]),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_are_kubelets_that_nobody_verifies() {
+    async fn unverified_kubelets_that_get_the_token_are_a_risk() {
         let mut config = CollectConfig::default();
         (config.kubelet.insecure_tls, config.kubelet.access) = (true, KubeletAccess::Proxy);
         let of = async |config: &CollectConfig| {

@@ -26,7 +26,7 @@ use i18n::Render;
 use model::source::SourceId;
 use wukong_core::observation::{Observation, Targets};
 
-/// Follows the cluster until `shutdown`, or until nobody receives observations. `targets` says whom to ask:
+/// Follows the cluster until `shutdown`, or until nobody receives observations. `targets` says what to ask:
 /// the nodes with Running VMs, the guests, and the images. A return before `shutdown` is a bug: no source
 /// runs any more.
 pub async fn run(

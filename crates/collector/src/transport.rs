@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watch_without_a_line_was_none_and_its_opening_no_sign_of_life() {
+    async fn a_watch_that_ends_without_an_event_counts_as_failed() {
         for frames in [vec![], vec![bytes("{\"type\"")]] {
             let body = guarded(stream::iter(frames), BEAT);
             let activity = body.guard.activity.clone().unwrap();

@@ -61,13 +61,13 @@ impl ClusterState {
         }
         let (name, revision) = (named.name.as_str(), named.revision.as_str());
         let Some(found) = all.get(&At(namespace, name)) else {
-            let track = self.track_of(id, &vm.namespace);
-            return Err(match track.and_then(|track| track.error.as_ref()) {
+            let status = self.source_status(id, &vm.namespace);
+            return Err(match status.and_then(|status| status.error.as_ref()) {
                 Some(error) => missing(
                     msg!(size.unreadable, name = name, why = error.detail.clone()),
                     fix::source(id, error.reason),
                 ),
-                None if track.is_none_or(|track| track.last_success.is_none()) => Reason::Starting.into(),
+                None if status.is_none_or(|status| status.last_success.is_none()) => Reason::Starting.into(),
                 None if !revision.is_empty() => {
                     let kept = msg!(size.kept, name = name, revision = revision);
                     missing(kept, fix::revision(&vm.namespace, revision))

@@ -1,8 +1,6 @@
 //! Applies observations to the `ClusterState`, one at a time. The writer calls it for everything that a
 //! source says.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 
 use super::{
@@ -14,7 +12,7 @@ use super::{
     },
     receipt::Receipt,
     sharing::Peers,
-    source_status::SourceStatus,
+    source_status::SourceStatuses,
     state::{ClusterState, FORGET_AFTER, Images, Objects, PodSample, PodSamples, PrometheusRound},
     usage::LONGEST_WINDOW,
 };
@@ -32,10 +30,10 @@ impl ClusterState {
     pub fn apply(&mut self, observation: Observation) {
         match observation {
             Observation::Wukongs(change) => {
-                apply_change(&mut self.wukongs, &mut self.tracks, SourceId::Wukongs, change)
+                apply_change(&mut self.wukongs, &mut self.source_statuses, SourceId::Wukongs, change)
             }
             Observation::VirtualMachines(change) => {
-                apply_change(&mut self.vms, &mut self.tracks, SourceId::VirtualMachines, change);
+                apply_change(&mut self.vms, &mut self.source_statuses, SourceId::VirtualMachines, change);
             }
             Observation::Instances(change) => {
                 let changed = match &change {
@@ -43,23 +41,25 @@ impl ClusterState {
                     Change::Replaced { .. } | Change::Deleted { .. } => None,
                 };
                 let gone = matches!(change, Change::Deleted { .. });
-                apply_change(&mut self.instances, &mut self.tracks, SourceId::Instances, change);
+                apply_change(&mut self.instances, &mut self.source_statuses, SourceId::Instances, change);
                 if !gone {
                     self.assign_disks(changed.as_ref());
                 }
             }
             Observation::Pods(change) => {
-                apply_change(&mut self.pods, &mut self.tracks, SourceId::Pods, change)
+                apply_change(&mut self.pods, &mut self.source_statuses, SourceId::Pods, change)
             }
             Observation::Claims(change) => {
-                apply_change(&mut self.claims, &mut self.tracks, SourceId::Claims, change)
+                apply_change(&mut self.claims, &mut self.source_statuses, SourceId::Claims, change)
             }
-            Observation::WatchAlive { source, namespace, at } => self.track(source, namespace).alive(at),
+            Observation::WatchAlive { source, namespace, at } => {
+                self.source_status_mut(source, namespace).alive(at)
+            }
             Observation::WatchFailed { source, namespace, error } => {
                 self.watch_failed(source, namespace, error)
             }
             Observation::Omitted { source, namespace, errors } => {
-                self.track(source, namespace).omitted = errors;
+                self.source_status_mut(source, namespace).omitted = errors;
             }
             Observation::PodMetrics { namespace, at, result } => {
                 self.apply_pod_metrics(namespace, at, result)
@@ -68,25 +68,30 @@ impl ClusterState {
             Observation::PersistentVolumes(change) => {
                 apply_change(
                     &mut self.persistent_volumes,
-                    &mut self.tracks,
+                    &mut self.source_statuses,
                     SourceId::PersistentVolumes,
                     change,
                 );
             }
             Observation::LonghornVolumes(change) => {
-                apply_change(&mut self.longhorn, &mut self.tracks, SourceId::Longhorn, change);
+                apply_change(&mut self.longhorn, &mut self.source_statuses, SourceId::Longhorn, change);
             }
             Observation::Nodes(change) => {
-                apply_change(&mut self.nodes, &mut self.tracks, SourceId::Nodes, change)
+                apply_change(&mut self.nodes, &mut self.source_statuses, SourceId::Nodes, change)
             }
             Observation::ClusterInstancetypes(change) => apply_change(
                 &mut self.cluster_instancetypes,
-                &mut self.tracks,
+                &mut self.source_statuses,
                 SourceId::ClusterInstancetypes,
                 change,
             ),
             Observation::Instancetypes(change) => {
-                apply_change(&mut self.instancetypes, &mut self.tracks, SourceId::Instancetypes, change);
+                apply_change(
+                    &mut self.instancetypes,
+                    &mut self.source_statuses,
+                    SourceId::Instancetypes,
+                    change,
+                );
             }
             Observation::Risk { source, detail } => drop(self.risks.insert(source, detail)),
             Observation::Took { source, millis } => self.latencies.entry(source).or_default().add(millis),
@@ -101,7 +106,7 @@ impl ClusterState {
         if error.reason == model::reason::Reason::ApiAbsent {
             self.forget(source, namespace.as_deref());
         }
-        self.track(source, namespace).failed(error);
+        self.source_status_mut(source, namespace).failed(error);
     }
 
     fn forget(&mut self, source: SourceId, namespace: Option<&str>) {
@@ -132,7 +137,7 @@ impl ClusterState {
     ) {
         let items = match result {
             Ok(items) => items,
-            Err(error) => return self.track(SourceId::PodMetrics, namespace).failed(error),
+            Err(error) => return self.source_status_mut(SourceId::PodMetrics, namespace).failed(error),
         };
         self.compare_metrics_clock(items.iter().filter_map(|facts| facts.made).max(), at);
         for facts in items {
@@ -144,7 +149,7 @@ impl ClusterState {
             true => received.last_reported == at,
             false => received.last.map_or(received.last_reported, |last| last.receipt.first) >= forget_before,
         });
-        self.track(SourceId::PodMetrics, namespace).succeeded(at);
+        self.source_status_mut(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
     /// An item that does not cover its whole pod keeps the last sample, which ages.
@@ -225,7 +230,7 @@ impl ClusterState {
     fn apply_prometheus(&mut self, at: Millis, result: Result<PrometheusFacts, SourceError>) {
         let facts = match result {
             Ok(facts) => facts,
-            Err(error) => return self.track(SourceId::Prometheus, None).failed(error),
+            Err(error) => return self.source_status_mut(SourceId::Prometheus, None).failed(error),
         };
         let before = std::mem::take(&mut self.prometheus);
         let volumes = facts.volumes.into_iter().filter_map(|stats| {
@@ -263,7 +268,7 @@ impl ClusterState {
         let peers = peers_by_node(&volumes);
         let (warnings, gaps, answered) = (facts.warnings, facts.gaps, Some(at));
         self.prometheus = PrometheusRound { volumes, peers, instances, warnings, gaps, answered };
-        self.track(SourceId::Prometheus, None).succeeded(at);
+        self.source_status_mut(SourceId::Prometheus, None).succeeded(at);
     }
 
     fn apply_filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
@@ -280,9 +285,9 @@ impl ClusterState {
             Ok(stats) => {
                 let stats = stats.into_iter().map(|stats| (stats.image.clone(), stats)).collect();
                 self.ceph = Images { stats, answered: Some(at) };
-                self.track(SourceId::Ceph, None).succeeded(at);
+                self.source_status_mut(SourceId::Ceph, None).succeeded(at);
             }
-            Err(error) => self.track(SourceId::Ceph, None).failed(error),
+            Err(error) => self.source_status_mut(SourceId::Ceph, None).failed(error),
         }
     }
 }
@@ -315,7 +320,7 @@ fn clear<T>(objects: &mut Objects<T>, namespace: Option<&str>) {
 
 fn apply_change<T: Named>(
     objects: &mut Objects<T>,
-    tracks: &mut BTreeMap<(SourceId, Option<String>), SourceStatus>,
+    statuses: &mut SourceStatuses,
     source: SourceId,
     change: Change<T>,
 ) {
@@ -324,30 +329,25 @@ fn apply_change<T: Named>(
             clear(objects, namespace.as_deref());
             let of_use = items.into_iter().filter(Named::is_of_use);
             objects.extend(of_use.map(|item| (item.key(), Box::new(item))));
-            tracks.entry((source, namespace)).or_default().succeeded(at);
+            statuses.entry((source, namespace)).or_default().succeeded(at);
         }
         Change::Applied { item, at } => {
-            touch(tracks, source, item.namespace(), at);
+            touch(statuses, source, item.namespace(), at);
             match item.is_of_use() {
                 true => drop(objects.insert(item.key(), Box::new(item))),
                 false => drop(objects.remove(&item.key())),
             }
         }
         Change::Deleted { key, at } => {
-            touch(tracks, source, &key.namespace, at);
+            touch(statuses, source, &key.namespace, at);
             objects.remove(&key);
         }
     }
 }
 
 /// An event proves that its watch is alive: the namespace's own watch, or else the cluster-wide one.
-fn touch(
-    tracks: &mut BTreeMap<(SourceId, Option<String>), SourceStatus>,
-    source: SourceId,
-    namespace: &str,
-    at: Millis,
-) {
+fn touch(statuses: &mut SourceStatuses, source: SourceId, namespace: &str, at: Millis) {
     let own = (source, Some(namespace.to_owned()));
-    let key = if tracks.contains_key(&own) { own } else { (source, None) };
-    tracks.entry(key).or_default().succeeded(at);
+    let key = if statuses.contains_key(&own) { own } else { (source, None) };
+    statuses.entry(key).or_default().succeeded(at);
 }

@@ -74,13 +74,13 @@ impl ClusterState {
             SourceId::Kubelet => self.summarise_kubelets(&targets.nodes),
             SourceId::GuestAgent => self.summarise_guests(&targets.guests),
             SourceId::Prometheus => self.summarise_prometheus(),
-            _ => self.summarise_tracks(id),
+            _ => self.summarise_source(id),
         }
     }
 
     /// Sums up PodMetrics. An answer without the pods of a node makes the source degraded, not failed.
     fn summarise_metrics(&self, vms: &[Arc<Vm>]) -> Summary {
-        let mut summary = self.summarise_tracks(SourceId::PodMetrics);
+        let mut summary = self.summarise_source(SourceId::PodMetrics);
         // A source that fails as a whole already has an error.
         let nodes = if summary.errors.is_empty() { unsampled(vms) } else { BTreeSet::new() };
         if !nodes.is_empty() {
@@ -92,7 +92,7 @@ impl ClusterState {
 
     /// Sums up Prometheus. A round that was answered in part makes the source degraded, not failed.
     fn summarise_prometheus(&self) -> Summary {
-        let mut summary = self.summarise_tracks(SourceId::Prometheus);
+        let mut summary = self.summarise_source(SourceId::Prometheus);
         summary.tried |= !summary.errors.is_empty();
         let warned = |detail: &Message| SourceError { reason: Reason::BadAnswer, detail: detail.clone() };
         if summary.errors.is_empty() {
@@ -125,20 +125,24 @@ impl ClusterState {
         }
     }
 
-    fn summarise_tracks(&self, id: SourceId) -> Summary {
-        let tracks: Vec<&SourceStatus> =
-            self.tracks.iter().filter(|((source, _), _)| *source == id).map(|(_, track)| track).collect();
+    fn summarise_source(&self, id: SourceId) -> Summary {
+        let statuses: Vec<&SourceStatus> = self
+            .source_statuses
+            .iter()
+            .filter(|((source, _), _)| *source == id)
+            .map(|(_, status)| status)
+            .collect();
         Summary {
-            tried: !tracks.is_empty() && tracks.iter().all(|track| track.tried()),
+            tried: !statuses.is_empty() && statuses.iter().all(|status| status.tried()),
             // The oldest success, so that one silent namespace shows.
-            last_success: tracks.iter().map(|track| track.last_success).min().flatten(),
-            last_bytes: tracks.iter().filter_map(|track| track.last_bytes).min(),
-            errors: tracks
+            last_success: statuses.iter().map(|status| status.last_success).min().flatten(),
+            last_bytes: statuses.iter().filter_map(|status| status.last_bytes).min(),
+            errors: statuses
                 .iter()
-                .flat_map(|track| track.error.iter().chain(&track.omitted))
+                .flat_map(|status| status.error.iter().chain(&status.omitted))
                 .cloned()
                 .collect(),
-            asked: tracks.len(),
+            asked: statuses.len(),
             nodes: Vec::new(),
         }
     }
@@ -161,31 +165,34 @@ impl ClusterState {
     fn inventory_tried(&self) -> bool {
         [SourceId::Wukongs, SourceId::VirtualMachines, SourceId::Instances, SourceId::Pods]
             .into_iter()
-            .all(|id| self.summarise_tracks(id).tried)
+            .all(|id| self.summarise_source(id).tried)
     }
 
     /// Returns the error of PodMetrics for this namespace that no success has followed.
     pub(super) fn metrics_error(&self, namespace: &str) -> Option<&SourceError> {
-        self.track_of(SourceId::PodMetrics, namespace)?.error.as_ref()
+        self.source_status(SourceId::PodMetrics, namespace)?.error.as_ref()
     }
 
     /// Whether PodMetrics were ever answered for this namespace.
     pub(super) fn metrics_answered(&self, namespace: &str) -> bool {
-        self.track_of(SourceId::PodMetrics, namespace).is_some_and(|track| track.last_success.is_some())
+        self.source_status(SourceId::PodMetrics, namespace)
+            .is_some_and(|status| status.last_success.is_some())
     }
 
     /// Returns the status of the source for this namespace: the namespace's own, else the cluster-wide one.
     /// Usually no namespace has its own; then the name is not copied for the lookup.
-    pub(super) fn track_of(&self, id: SourceId, namespace: &str) -> Option<&SourceStatus> {
-        let mut own = self.tracks.range((id, Some(String::new()))..).take_while(|((of, _), _)| *of == id);
-        let own = own.next().and_then(|_| self.tracks.get(&(id, Some(namespace.to_owned()))));
-        own.or_else(|| self.tracks.get(&(id, None)))
+    pub(super) fn source_status(&self, id: SourceId, namespace: &str) -> Option<&SourceStatus> {
+        let mut own =
+            self.source_statuses.range((id, Some(String::new()))..).take_while(|((of, _), _)| *of == id);
+        let own = own.next().and_then(|_| self.source_statuses.get(&(id, Some(namespace.to_owned()))));
+        own.or_else(|| self.source_statuses.get(&(id, None)))
     }
 
     /// Returns when the cluster last answered anything.
     pub(super) fn last_seen(&self) -> Option<Millis> {
-        let tracks = self.tracks.values().filter_map(|track| track.last_success.max(track.last_bytes));
-        tracks.chain(self.kubelets.values().filter_map(|kubelet| kubelet.answered)).max()
+        let statuses =
+            self.source_statuses.values().filter_map(|status| status.last_success.max(status.last_bytes));
+        statuses.chain(self.kubelets.values().filter_map(|kubelet| kubelet.answered)).max()
     }
 }
 

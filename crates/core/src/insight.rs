@@ -37,8 +37,6 @@ const QUARTER_GI: u64 = 256 << 20;
 
 /// Five-minute means in an hour. Half of them are enough for a median.
 const PER_HOUR: usize = 12;
-/// The fewest hours with a median that a line is drawn through.
-const FEWEST_HOURS: usize = 20;
 /// The least rise in a day that counts, in tenths of a percent of the disk. Points have a resolution of a
 /// tenth of a percent, so a smaller rise may be none.
 const LEAST_RISE: f64 = 5.0;
@@ -215,10 +213,11 @@ fn judge_low_use(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
 /// predicts when the disk is full.
 pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silence> {
     let window = window(day)?;
-    let medians = medians(day);
-    if medians.len() < FEWEST_HOURS || of == 0 {
+    if of == 0 {
         return Err(too_short(window.known));
     }
+    // At least 20 hours have one: fewer than 30 of the window's points are gaps.
+    let medians = medians(day);
     let line = Line::through(&medians);
     let rise = line.slope * f64::from(NEEDED_HOURS);
     if rise < LEAST_RISE {

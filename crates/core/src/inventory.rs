@@ -201,7 +201,7 @@ impl ClusterState {
     }
 }
 
-/// A contradiction between objects about who shows a VM.
+/// A contradiction between objects about which of them shows a VM.
 #[derive(Clone, Copy)]
 pub(super) enum Conflict<'a> {
     /// On a Wukong: `status.vmName` names a VM that this other Wukong shows.

@@ -124,7 +124,7 @@ impl ClusterState {
 
     /// Whether objects of the namespace were ever listed.
     pub(super) fn listed(&self, id: SourceId, namespace: &str) -> bool {
-        self.track_of(id, namespace).is_some_and(|track| track.last_success.is_some())
+        self.source_status(id, namespace).is_some_and(|status| status.last_success.is_some())
     }
 
     /// Whether the list of a source's objects is complete: an object that is not known does not exist.
@@ -134,7 +134,7 @@ impl ClusterState {
 
     /// Whether some of a source's objects are not known because they are too large or too many.
     pub(super) fn omits(&self, id: SourceId, namespace: &str) -> bool {
-        self.track_of(id, namespace).is_some_and(|track| !track.omitted.is_empty())
+        self.source_status(id, namespace).is_some_and(|status| !status.omitted.is_empty())
     }
 
     fn join_one(&self, entry: &Entry, indexes: &Indexes, now: Millis) -> Vm {
@@ -187,14 +187,14 @@ impl ClusterState {
     /// Returns the state of the VM's instance. A missing instance proves nothing while instances cannot be
     /// listed, and after a refusal the last known state does not count any more.
     fn instance_state<'a>(&self, entry: &Entry<'a>) -> InstanceState<'a> {
-        let track = self.track_of(SourceId::Instances, entry.namespace());
-        let error = track.and_then(|track| track.error.as_ref());
+        let status = self.source_status(SourceId::Instances, entry.namespace());
+        let error = status.and_then(|status| status.error.as_ref());
         let denied = error.is_some_and(|error| matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent));
         match entry.instance {
             Some(instance) if !denied || entry.kind == Kind::VirtualMachineInstance => {
                 InstanceState::Present { phase: &instance.phase, deleting: instance.deleting }
             }
-            None if error.is_none() && track.is_some_and(|track| track.last_success.is_some()) => {
+            None if error.is_none() && status.is_some_and(|status| status.last_success.is_some()) => {
                 InstanceState::Absent
             }
             _ => InstanceState::Unreadable,

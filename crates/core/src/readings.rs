@@ -126,7 +126,6 @@ impl ClusterState {
         let Some(report) = reports.best(&query.claim, query.place.node) else {
             return Err(match kubelet {
                 None if !self.may_be_node(query.place.node) => query.missing(Reason::NoNode),
-                _ if query.place.node.is_empty() => query.missing(Reason::NoNode),
                 None => query.missing(Reason::Starting),
                 Some(kubelet) => match &kubelet.error {
                     Some(error) => fix::missing(error, fix::kubelet(error.reason, query.place.node), None),
@@ -313,11 +312,11 @@ impl ClusterState {
     }
 
     fn current_error(&self, id: SourceId) -> Option<&SourceError> {
-        self.tracks.get(&(id, None))?.error.as_ref()
+        self.source_statuses.get(&(id, None))?.error.as_ref()
     }
 
     fn last_success_of(&self, id: SourceId) -> Option<Millis> {
-        self.tracks.get(&(id, None))?.last_success
+        self.source_statuses.get(&(id, None))?.last_success
     }
 }
 

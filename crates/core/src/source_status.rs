@@ -1,8 +1,13 @@
 //! The status of one watch or poll: when it last succeeded, and its current failure. `apply` updates it;
 //! `health` reads it.
 
+use std::collections::BTreeMap;
+
 use super::observation::SourceError;
-use model::{Millis, reason::Reason};
+use model::{Millis, reason::Reason, source::SourceId};
+
+/// The status of each source, by namespace if it is asked by namespace.
+pub(super) type SourceStatuses = BTreeMap<(SourceId, Option<String>), SourceStatus>;
 
 /// The status of one watch or poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

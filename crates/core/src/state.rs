@@ -18,7 +18,7 @@ use super::{
     receipt::{Age, Receipt},
     sharing::Peers,
     skew::Skews,
-    source_status::SourceStatus,
+    source_status::{SourceStatus, SourceStatuses},
 };
 use model::{Millis, groups::Node, message::Message, source::SourceId, vm::Vm};
 
@@ -88,8 +88,7 @@ pub struct ClusterState {
     pub(super) guests: HashMap<Key, GuestDisks>,
     pub(super) prometheus: PrometheusRound,
     pub(super) ceph: Images,
-    /// Each source's status, by namespace if it is asked by namespace.
-    pub(super) tracks: BTreeMap<(SourceId, Option<String>), SourceStatus>,
+    pub(super) source_statuses: SourceStatuses,
     pub(super) latencies: BTreeMap<SourceId, Latencies>,
     pub(super) risks: BTreeMap<SourceId, Message>,
     pub(super) skews: Skews,
@@ -128,7 +127,7 @@ impl ClusterState {
             guests: HashMap::new(),
             prometheus: PrometheusRound::default(),
             ceph: Images::default(),
-            tracks: BTreeMap::new(),
+            source_statuses: SourceStatuses::new(),
             latencies: BTreeMap::new(),
             risks: BTreeMap::new(),
             skews: Skews::default(),
@@ -184,7 +183,11 @@ impl ClusterState {
         }
     }
 
-    pub(super) fn track(&mut self, source: SourceId, namespace: Option<String>) -> &mut SourceStatus {
-        self.tracks.entry((source, namespace)).or_default()
+    pub(super) fn source_status_mut(
+        &mut self,
+        source: SourceId,
+        namespace: Option<String>,
+    ) -> &mut SourceStatus {
+        self.source_statuses.entry((source, namespace)).or_default()
     }
 }

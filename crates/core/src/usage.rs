@@ -70,8 +70,8 @@ impl ClusterState {
     }
 
     fn denied(&self, id: SourceId) -> bool {
-        let track = self.tracks.get(&(id, None));
-        track.and_then(|track| track.error.as_ref()).is_some_and(denies)
+        let status = self.source_statuses.get(&(id, None));
+        status.and_then(|status| status.error.as_ref()).is_some_and(denies)
     }
 
     fn try_usage(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Result<Sample, Missing> {
@@ -116,7 +116,7 @@ impl ClusterState {
         let new = pod.created.is_none_or(|created| is_new(created, self.cluster_time(now)));
         // The pod may be one of those that were left out of the answer.
         let omitted =
-            self.track_of(SourceId::PodMetrics, pod.namespace).and_then(|track| track.omitted.first());
+            self.source_status(SourceId::PodMetrics, pod.namespace).and_then(|status| status.omitted.first());
         match (self.metrics_error(pod.namespace), omitted) {
             (Some(error), _) => failed(error, None),
             _ if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),

@@ -183,7 +183,7 @@ contexts: [{name: a, context: {cluster: c, user: u}}, {name: b, context: {cluste
 
     /// kubernetes/kubernetes#56747, doriordan/skuber#215.
     #[test]
-    fn a_context_without_a_name_is_the_current_one_where_none_is() {
+    fn a_context_without_a_name_is_used_if_no_current_context_is_set() {
         let yaml = "
 clusters: [{name: cluster-8f18, cluster: {server: 'https://foo.bar'}}]
 users: [{name: admin, user: {token: t}}]

@@ -1,6 +1,6 @@
 //! Connects to the cluster as kubectl does: to which cluster ([`target`], [`kubeconfig`]), through which
-//! proxy (`config::ProxyRules`, [`dial`], [`tls`]), and as whom ([`user`], [`plugin`], [`credentials`],
-//! [`authenticate`]).
+//! proxy (`config::ProxyRules`, [`dial`], [`tls`]), and with whose credentials ([`user`], [`plugin`],
+//! [`credentials`], [`authenticate`]).
 //!
 //! kube is only the transport. Its own handling of kubeconfigs, proxies and plugins is not used: kube 5
 //! matches NO_PROXY against the proxy's own address and ignores proxies in a pod (`config/file_loader.rs`,

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_agent_leaves_out_is_told_from_what_is_no_number() {
+    fn a_size_that_an_agent_leaves_out_differs_from_a_size_that_is_no_number() {
         for (used, total, want) in [
             ("5", "9", (Some(5), Some(9))),
             ("0", "9", (Some(0), Some(9))),
@@ -112,7 +112,7 @@ mod tests {
 
     /// A disk that the agent does not identify, or that is over the bound, may be any disk.
     #[test]
-    fn every_disk_that_a_file_system_lies_on_is_told_of() {
+    fn every_disk_that_a_file_system_lies_on_is_reported() {
         let serials = |disks: &str| one(&format!(r#"{{"diskName": "dm-0", "disk": [{disks}]}}"#)).serials;
         let long = format!(r#"{{"serial": "{}"}}"#, "x".repeat(10_000));
         assert_eq!(serials(r#"{"serial": "A"}, {"serial": "A   "}"#), ["A"]);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn an_answer_that_is_not_a_list_is_refused() {
         for json in ["", "{}", "[]", "null", r#"{"items": 3}"#, r#"{"items": [{"diskName":"#, "<html>"] {
             assert!(decode(json.as_bytes()).is_none(), "{json}");
         }

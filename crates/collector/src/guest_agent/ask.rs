@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_is_off_and_an_instance_that_is_gone_are_known_by_their_words() {
+    fn an_agent_that_is_off_and_an_instance_that_is_gone_are_known_by_their_messages() {
         for (code, says, want) in [
             (
                 500,

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_summary_is_refused() {
+    fn an_answer_that_is_not_a_summary_is_refused() {
         for json in ["{}", "[]", "null", r#"{"pods":{}}"#, r#"{"pods":[}"#, r#"{"pods":[{"podRef""#, "<html>"]
         {
             assert!(serde_json::from_str::<Summary<'_>>(json).is_err(), "{json}");

@@ -200,7 +200,7 @@ mod tests {
 
     /// A claim's own annotations are used if its PersistentVolume cannot be read.
     #[test]
-    fn a_claim_tells_who_is_to_make_its_volume() {
+    fn a_claim_names_its_provisioner() {
         for (annotations, want) in [
             (
                 r#"{"volume.kubernetes.io/storage-provisioner": "rancher.io/local-path"}"#,

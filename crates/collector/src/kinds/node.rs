@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_known() {
+    fn an_allocatable_amount_that_cannot_be_read_is_unknown() {
         for (allocatable, cpu, memory) in [
             (r#"{"cpu": 4, "memory": 1024}"#, Some(4_000_000_000), Some(1024)),
             (r#"{"cpu": "-1", "memory": "lots"}"#, None, None),

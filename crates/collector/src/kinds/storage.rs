@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_no_backend_leads_nowhere() {
+    fn a_persistent_volume_of_another_backend_is_dropped() {
         for spec in [
             r#"{"hostPath": {"path": "/data"}, "claimRef": {"namespace": "prod", "name": "web"}}"#,
             r#"{"csi": "rbd", "claimRef": {"namespace": "prod", "name": "web"}}"#,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_tells_who_made_it() {
+    fn a_persistent_volume_names_its_provisioner() {
         for (annotations, spec, want) in [
             ("{}", r#"{"hostPath": {"path": "/data"}}"#, Provisioner::Directory),
             ("{}", r#"{"local": {"path": "/mnt/disks/a"}}"#, Provisioner::Unknown),

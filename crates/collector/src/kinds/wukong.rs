@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_a_name_is_none() {
+    fn an_object_without_a_name_is_dropped() {
         for json in
             ["7", "{}", r#"{"metadata": {"name": "a"}}"#, r#"{"metadata": {"name": 1, "namespace": "b"}}"#]
         {

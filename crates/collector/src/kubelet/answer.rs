@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_is_not_cut_to_one() {
+    fn an_invalid_name_is_not_truncated_to_a_valid_one() {
         let long = "x".repeat(257);
         let volumes = [
             format!(r#"{{"name": "{long}", "usedBytes": 1}}"#),

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_an_answer_tells_who_fills_it() {
+    fn the_start_of_an_answer_shows_the_heaviest_namespace() {
         let all: Vec<String> =
             (0..50).map(|_| series("prod", 10)).chain([series("evil", 5000), series("dev", 100)]).collect();
         let whole = answer(&all);

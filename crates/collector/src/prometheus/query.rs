@@ -29,9 +29,9 @@ pub struct Samples {
     pub moved: Option<String>,
 }
 
-/// The queries of the past. Labels that only tell scrapes apart are aggregated away: one series per thing,
-/// and for CPU one per node, since each node has its own counter.
-pub struct Past {
+/// The range queries for a history. Labels that only tell scrapes apart are aggregated away: one series per
+/// thing, and for CPU one per node, since each node has its own counter.
+pub struct RangeQueries {
     pub cpu: String,
     pub memory: String,
     /// Used bytes and capacity; `None` if no claim is wanted.
@@ -73,8 +73,8 @@ impl Queries<'_> {
         format!("{}[{SAMPLES}]", self.selector(metric, place))
     }
 
-    /// The queries of the past.
-    pub fn past(&self, of: &Of) -> Past {
+    /// The range queries for the history of one VM or of all.
+    pub fn range_queries(&self, of: &Of) -> RangeQueries {
         let volumes = |claims: Option<&[String]>| {
             let of_metric = |metric: &str| {
                 let series = self.series(metric, of, NameLabel::Claim, claims);
@@ -91,7 +91,7 @@ impl Queries<'_> {
             }
         };
         let instances = |metric| self.series(metric, of, NameLabel::Instance, instance);
-        Past {
+        RangeQueries {
             cpu: format!("max by ({INSTANCE_LABELS},node,exported_node) ({})", instances(CPU)),
             memory: format!("max by ({INSTANCE_LABELS}) ({})", instances(RESIDENT)),
             volumes,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub use self::decode::decode_all;
-use self::decode::{SeriesFilter, Tracks, cpu, tracks};
+use self::decode::{SeriesByKey, SeriesFilter, cpu_series, gauge_series};
 use super::super::archive::{Question, Questions, Reply};
 use super::{
     api::{self, Api, CREDENTIALS, PlainQueries, open, site},
@@ -67,7 +67,7 @@ impl PrometheusHistory {
 
     async fn begin(&mut self, question: Question, tasks: &mut JoinSet<Option<AnsweredQuestion>>) {
         let Question { of, times, reply, .. } = question;
-        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.past(&of);
+        let queries = Queries { matchers: &self.config.matchers, scope: &self.scope }.range_queries(&of);
         let api =
             match open(&mut self.site, &self.config, &self.scope, &self.plain, &Default::default()).await {
                 Ok(api) => api,
@@ -111,26 +111,29 @@ impl Figure {
         }
     }
 
-    fn read(self, answer: &[u8], scope: &Scope, names: &Names, times: Times) -> Option<Tracks> {
+    fn read(self, answer: &[u8], scope: &Scope, names: &Names, times: Times) -> Option<SeriesByKey> {
         match self {
-            Self::Cpu => cpu(
+            Self::Cpu => cpu_series(
                 answer,
                 SeriesFilter { scope, names: Some(&names.instances) },
                 self.requested_times(times),
             ),
-            Self::Memory => tracks(
+            Self::Memory => gauge_series(
                 answer,
                 SeriesFilter { scope, names: Some(&names.instances) },
                 NameLabel::Instance,
                 times,
             ),
-            Self::Claim => {
-                tracks(answer, SeriesFilter { scope, names: Some(&names.claims) }, NameLabel::Claim, times)
-            }
+            Self::Claim => gauge_series(
+                answer,
+                SeriesFilter { scope, names: Some(&names.claims) },
+                NameLabel::Claim,
+                times,
+            ),
         }
     }
 
-    async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<Tracks, Failure> {
+    async fn ask(self, api: &Api, query: &Query<'_>, times: Times) -> Result<SeriesByKey, Failure> {
         let names = query.names.clone();
         let read = move |answer: &[u8], scope: &Scope| self.read(answer, scope, &names, times);
         api.range(query.text, self.requested_times(times), read).await
@@ -142,12 +145,12 @@ impl Figure {
         api: &Api,
         query: &Query<'_>,
         times: Times,
-    ) -> Result<Tracks, Failure> {
+    ) -> Result<SeriesByKey, Failure> {
         match self.ask(api, query, times).await {
             Err(failure) if is_too_fine(&failure) => {
                 let coarse = coarser(times);
                 let found = self.ask(api, query, coarse).await?;
-                Ok(found.into_iter().map(|(key, track)| (key, stretched(&track, coarse, times))).collect())
+                Ok(found.into_iter().map(|(key, values)| (key, stretched(&values, coarse, times))).collect())
             }
             result => result,
         }
@@ -176,17 +179,22 @@ fn coarser(times: Times) -> Times {
 
 /// Maps the points of a longer step to the requested times: each point stands for the step that ends at its
 /// time.
-fn stretched(track: &RecordedSeries, coarse: Times, times: Times) -> RecordedSeries {
+fn stretched(values: &RecordedSeries, coarse: Times, times: Times) -> RecordedSeries {
     let value = |index: usize| {
         let behind = (times.last() - times.at(index)).div_euclid(coarse.step);
         let place = usize::try_from(behind).ok().and_then(|behind| coarse.count.checked_sub(behind + 1));
-        track.get(place?).copied().flatten()
+        values.get(place?).copied().flatten()
     };
     (0..times.count).map(value).collect()
 }
 
 /// Sends the queries concurrently. A failed query costs its own figure; if all fail, so does the answer.
-async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<RangeResults, Failure> {
+async fn ask(
+    api: &Api,
+    queries: &query::RangeQueries,
+    of: &Of,
+    times: Times,
+) -> Result<RangeResults, Failure> {
     let names = of.names();
     let query = |text| Query { text, names: names.clone() };
     let (cpu, memory) = (query(&*queries.cpu), query(&*queries.memory));
@@ -200,15 +208,15 @@ async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<
         ask_claims(api, capacity, times)
     );
     let (mut failures, mut answered) = (Vec::new(), false);
-    let mut take = |result: Option<Result<Tracks, Failure>>| match result {
-        None => Tracks::new(),
-        Some(Ok(tracks)) => {
+    let mut take = |result: Option<Result<SeriesByKey, Failure>>| match result {
+        None => SeriesByKey::new(),
+        Some(Ok(series)) => {
             answered = true;
-            tracks
+            series
         }
         Some(Err(failure)) => {
             failures.push(failure);
-            Tracks::new()
+            SeriesByKey::new()
         }
     };
     let recording = Recording {
@@ -228,7 +236,11 @@ async fn ask(api: &Api, queries: &query::Past, of: &Of, times: Times) -> Result<
 }
 
 /// Asks for one metric of claims. `None` if no claim is wanted.
-async fn ask_claims(api: &Api, query: Option<Query<'_>>, times: Times) -> Option<Result<Tracks, Failure>> {
+async fn ask_claims(
+    api: &Api,
+    query: Option<Query<'_>>,
+    times: Times,
+) -> Option<Result<SeriesByKey, Failure>> {
     let query = query?;
     Some(Figure::Claim.ask_with_finest_step(api, &query, times).await)
 }

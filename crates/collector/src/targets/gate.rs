@@ -1,11 +1,9 @@
 //! Gates hold requests back that would fail for a common reason, except for one at a time that probes whether
 //! it has passed.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, SemaphorePermit, watch},
     time::{Instant, sleep_until},
@@ -109,7 +107,7 @@ impl ApiServer {
     /// Records that the API server could not be reached, or demands a pause of `wait`. Of many requests that
     /// fail together, the first decides when the probe is sent.
     pub fn is_away(&self, wait: Duration) {
-        let (mut pace, now) = (self.pace(), Instant::now());
+        let (mut pace, now) = (self.pace.lock(), Instant::now());
         pace.away(now);
         if self.gate.probe_at.borrow().is_none_or(|at| at <= now) {
             self.gate.close(now + pace.soon().max(wait));
@@ -124,16 +122,12 @@ impl ApiServer {
     /// Records an answer without an error.
     pub fn answers_well(&self) {
         self.gate.open();
-        self.pace().succeeded();
+        self.pace.lock().succeeded();
     }
 
     /// The wait before an error is retried, if it may pass because the API server was away a moment ago.
     pub fn settling(&self) -> Option<Duration> {
-        let mut pace = self.pace();
+        let mut pace = self.pace.lock();
         pace.settling(Instant::now()).then(|| pace.soon())
-    }
-
-    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,11 +12,12 @@ use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use futures::FutureExt;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, SemaphorePermit, watch},
     task::{AbortHandle, JoinSet},
@@ -187,7 +188,7 @@ impl Slots {
     }
 
     fn next_start(&self) -> Instant {
-        let mut starts = self.starts();
+        let mut starts = self.starts.lock();
         let start = starts.free.max(Instant::now());
         starts.free = start + starts.gap;
         start
@@ -196,10 +197,6 @@ impl Slots {
     /// Adapts the gap to the number of targets, so that each can be polled once per interval.
     fn spread(&self, targets: usize) {
         let targets = u32::try_from(targets).unwrap_or(u32::MAX).max(1);
-        self.starts().gap = self.limits.gap.min(self.limits.interval / targets);
-    }
-
-    fn starts(&self) -> std::sync::MutexGuard<'_, Starts> {
-        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.starts.lock().gap = self.limits.gap.min(self.limits.interval / targets);
     }
 }

@@ -28,7 +28,7 @@ impl Target for Scripted {
     }
 
     async fn poll(&mut self) -> Result<Next, Closed> {
-        self.requests.lock().unwrap().push((self.started.elapsed(), self.name.clone()));
+        self.requests.lock().push((self.started.elapsed(), self.name.clone()));
         let due = Instant::now() + INTERVAL;
         match self.name.split('-').next().unwrap() {
             "hangs" => sleep(DEADLINE).await,
@@ -70,7 +70,7 @@ impl Poll {
     /// When each target was asked, in seconds.
     fn asked(&self) -> BTreeMap<String, Vec<u64>> {
         let mut asked = BTreeMap::<_, Vec<_>>::new();
-        for (at, name) in self.requests.lock().unwrap().iter() {
+        for (at, name) in self.requests.lock().iter() {
             asked.entry(name.clone()).or_default().push(at.as_secs());
         }
         asked
@@ -175,7 +175,7 @@ async fn a_probe_that_fails_puts_the_next_one_off() {
     let poll = Poll::start(4, Duration::ZERO, &names.iter().map(String::as_str).collect::<Vec<_>>());
     poll.gate.close(Instant::now() + seconds(3));
     sleep(seconds(100)).await;
-    let starts: Vec<u64> = poll.requests.lock().unwrap().iter().map(|(at, _)| at.as_secs()).collect();
+    let starts: Vec<u64> = poll.requests.lock().iter().map(|(at, _)| at.as_secs()).collect();
     assert_eq!(starts, [3, 23, 43, 63, 83]);
 }
 

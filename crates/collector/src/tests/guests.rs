@@ -133,7 +133,7 @@ async fn a_guest_that_hangs_delays_no_other_and_is_not_asked_more_often() {
 }
 
 #[tokio::test]
-async fn after_a_denial_one_guest_is_asked_an_interval_and_all_are_told_why() {
+async fn after_a_denial_one_guest_is_asked_an_interval_and_all_report_the_reason() {
     let allowed = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let now_allowed = allowed.clone();
     let server = serve(move |_, _| {
@@ -171,7 +171,7 @@ async fn after_a_denial_one_guest_is_asked_an_interval_and_all_are_told_why() {
 }
 
 #[tokio::test]
-async fn a_denial_in_one_namespace_is_none_in_another() {
+async fn a_denial_in_one_namespace_does_not_affect_another() {
     let server = Server::start(|asked, _| match guest_of(asked) {
         Some(guest) if guest.starts_with("dev/") => status(403, "Forbidden"),
         Some(_) => filesystems(),

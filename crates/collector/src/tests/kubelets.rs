@@ -162,7 +162,7 @@ async fn a_denial_both_ways_names_both_permissions() {
 }
 
 #[tokio::test]
-async fn where_none_of_several_works_the_others_are_not_tried() {
+async fn if_several_kubelets_fail_directly_the_others_are_not_tried() {
     let (api, kubelets) = (proxy(), Secure::start(|_, _| status(403, "Forbidden")));
     let names: Vec<_> = (0..9).map(|n| format!("n{n}")).collect();
     let aims: Vec<_> = names.iter().map(|name| (name.as_str(), "127.0.0.1")).collect();

@@ -41,7 +41,7 @@ const WRONG_NAME: &str =
     "is not for its address. To trust exactly this certificate, give its file with --ceph-ca";
 
 #[tokio::test]
-async fn a_certificate_that_stands_in_the_file_is_its_peers_identity() {
+async fn a_certificate_in_the_file_identifies_its_peer() {
     for (what, params, want) in [
         ("no names, as Ceph makes it", names(&[]), None),
         ("of this name", names(&["127.0.0.1"]), None),
@@ -61,7 +61,7 @@ async fn a_certificate_that_stands_in_the_file_is_its_peers_identity() {
 }
 
 #[tokio::test]
-async fn what_does_not_stand_in_the_file_is_verified_as_ever() {
+async fn a_certificate_that_is_not_in_the_file_is_verified_as_usual() {
     assert_eq!(refusal(&Secure::start(|_, _| json("{}"))).await, None, "signed by the authority in the file");
     let key = KeyPair::generate().unwrap();
     let shown = names(&["127.0.0.1"]).self_signed(&key).unwrap();

@@ -34,7 +34,7 @@ fn user(name: &str) -> Arc<UserInfo> {
 
 /// A snapshot with a Wukong in each namespace.
 fn snapshot(namespaces: &[&str]) -> Snapshot {
-    let mut cluster = world();
+    let mut cluster = state();
     for namespace in namespaces {
         cluster.apply(Observation::Wukongs(applied(wukong(namespace, "vm"))));
     }

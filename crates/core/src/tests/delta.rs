@@ -1,4 +1,4 @@
-//! Whatever becomes of a view, the change that is told makes the new one out of the old one, and says no more than it must.
+//! A change, applied to the old view, gives the new view, and contains no more than that needs.
 
 use proptest::prelude::*;
 
@@ -25,16 +25,16 @@ fn view(snapshot: &Snapshot) -> HomeView {
 }
 
 /// `(name, millicores)` each, all running.
-fn world_of(vms: &[(&str, u64)]) -> ClusterState {
-    let mut world = world();
+fn state_of(vms: &[(&str, u64)]) -> ClusterState {
+    let mut state = state();
     for (name, millis) in vms {
-        add_vm(&mut world, "a", name, *millis, GI);
+        add_vm(&mut state, "a", name, *millis, GI);
     }
-    world
+    state
 }
 
 fn view_of(vms: &[(&str, u64)]) -> HomeView {
-    view(&world_of(vms).join(NOW))
+    view(&state_of(vms).join(NOW))
 }
 
 fn change(before: &HomeView, after: &HomeView) -> HomeChange {
@@ -130,7 +130,7 @@ fn the_last_hour_of_a_row_goes_along_with_it() {
 }
 
 #[test]
-fn a_source_that_differs_comes_whole_and_alone() {
+fn a_change_contains_only_the_sources_that_differ() {
     let before = view_of(&[("x", 100)]);
     let mut after = before.clone();
     after.frame.sources[3].state = SourceState::Degraded;
@@ -156,7 +156,7 @@ fn a_change_of_another_view_is_refused() {
 
 #[test]
 fn one_vm_changes_comes_and_goes() {
-    let of = |vms: &[(&str, u64)]| vm_view(&everything(&world_of(vms).join(NOW)), &identity(), "a", "x", NOW);
+    let of = |vms: &[(&str, u64)]| vm_view(&everything(&state_of(vms).join(NOW)), &identity(), "a", "x", NOW);
     let views = [of(&[("x", 1), ("y", 2)]), of(&[("x", 1), ("y", 3)]), of(&[("x", 5)]), of(&[])];
     assert!(views[0].vm.is_some() && views[3].vm.is_none());
     assert_eq!(delta::vm(&views[0], &views[1]), Outcome::Same, "another VM is nothing to this view");
@@ -177,7 +177,7 @@ fn one_vm_changes_comes_and_goes() {
 
 #[test]
 fn the_sources_alone() {
-    let snapshot = world_of(&[("x", 1)]).join(NOW);
+    let snapshot = state_of(&[("x", 1)]).join(NOW);
     let before = sources(&everything(&snapshot), &identity(), NOW);
     let mut after = before.clone();
     after.frame.ready = !before.frame.ready;

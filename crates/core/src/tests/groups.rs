@@ -1,4 +1,4 @@
-//! Rows by node and by namespace: whose VM counts where, and what nobody knows.
+//! Groups by node and by namespace: which VM counts in which group, and what is unknown.
 
 use std::sync::Arc;
 
@@ -39,18 +39,18 @@ fn node(name: &str, cores: u64, memory: u64) -> Node {
     }
 }
 
-fn with_nodes(world: &mut ClusterState, nodes: Vec<Node>) {
-    world.apply(Observation::Nodes(replaced(nodes)));
+fn with_nodes(state: &mut ClusterState, nodes: Vec<Node>) {
+    state.apply(Observation::Nodes(replaced(nodes)));
 }
 
 #[test]
 fn a_node_is_overcommitted_by_what_the_vms_on_it_were_given() {
-    let mut world = world();
+    let mut state = state();
     for name in ["one", "two", "three"] {
-        add_vm(&mut world, "a", name, 500, GI);
+        add_vm(&mut state, "a", name, 500, GI);
     }
-    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
-    let row = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    with_nodes(&mut state, vec![node("n1", 4, 16 * GI)]);
+    let row = row(&state.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((row.cpu.given, row.cpu.percent()), (6_000_000_000, Some(150)));
     assert_eq!((row.memory.given, row.memory.percent()), (12 * GI, Some(75)));
     assert_eq!((row.totals.counts.running, row.cpu.unreadable), (3, 0));
@@ -59,8 +59,8 @@ fn a_node_is_overcommitted_by_what_the_vms_on_it_were_given() {
 
 #[test]
 fn a_vm_that_migrates_counts_where_it_comes_from() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let migration = Migration {
         source_node: "n1".into(),
         target_node: "n2".into(),
@@ -70,9 +70,9 @@ fn a_vm_that_migrates_counts_where_it_comes_from() {
     };
     let mut moving = instance("a", "web-vm", "n1");
     moving.migration = Some(Box::new(migration));
-    world.apply(Observation::Instances(applied(moving)));
-    with_nodes(&mut world, vec![node("n1", 4, GI), node("n2", 4, GI)]);
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Instances(applied(moving)));
+    with_nodes(&mut state, vec![node("n1", 4, GI), node("n2", 4, GI)]);
+    let snapshot = state.join(NOW);
     assert_eq!(find(&snapshot, "a", "web").summary.migrating_to, "n2");
     let [source, target] = ["n1", "n2"].map(|name| row(&snapshot, &by(GroupBy::Node), name));
     assert_eq!((source.totals.counts.total, source.totals.counts.migrating), (1, 1));
@@ -85,46 +85,46 @@ fn a_vm_that_migrates_counts_where_it_comes_from() {
 
 #[test]
 fn a_stopped_vm_is_on_no_node_though_its_wukong_goes_on_naming_one() {
-    let mut world = world();
+    let mut state = state();
     let mut stopped = wukong("a", "web");
     stopped.phase = "Stopped".into();
     stopped.node_name = "n1".into();
-    world.apply(Observation::Wukongs(applied(stopped)));
-    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Wukongs(applied(stopped)));
+    with_nodes(&mut state, vec![node("n1", 4, 16 * GI)]);
+    let snapshot = state.join(NOW);
     let n1 = row(&snapshot, &by(GroupBy::Node), "n1");
     assert_eq!((n1.totals.counts.total, n1.cpu.given, n1.memory.percent()), (0, 0, Some(0)));
     let nowhere = row(&snapshot, &by(GroupBy::Node), "");
     assert_eq!((nowhere.totals.counts.stopped, nowhere.totals.memory), (1, 4 * GI));
 }
 
-/// A tenant writes `status.nodeName`, and with it the rows of nodes, the list of the filter, and who is asked.
+/// A tenant writes `status.nodeName`, and with it the node groups, the filter's list, and the kubelets that are asked.
 #[test]
-fn a_wukong_s_word_on_its_node_counts_while_instances_are_unknown_and_for_nodes_that_exist() {
+fn the_node_in_a_wukong_counts_while_instances_are_unknown_and_if_the_node_exists() {
     let placed = |node: &str| WukongFacts { node_name: node.into(), ..wukong("a", "web") };
-    let node_of = |world: &mut ClusterState| find(&world.join(NOW), "a", "web").summary.node.clone();
-    let mut world = world();
+    let node_of = |state: &mut ClusterState| find(&state.join(NOW), "a", "web").summary.node.clone();
+    let mut state = state();
     let error = refused(Reason::Forbidden);
-    world.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });
-    world.apply(Observation::Wukongs(applied(placed("n1"))));
-    assert_eq!(node_of(&mut world), "n1", "neither nodes nor instances are known");
-    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
-    assert_eq!(node_of(&mut world), "n1");
-    world.apply(Observation::Wukongs(applied(placed("n1 "))));
-    assert_eq!(node_of(&mut world), "", "there is no such node");
-    world.apply(Observation::Wukongs(applied(placed("n1"))));
-    world.apply(Observation::Instances(replaced(Vec::new())));
-    assert_eq!(node_of(&mut world), "", "it has no instance, so that it is nowhere");
+    state.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });
+    state.apply(Observation::Wukongs(applied(placed("n1"))));
+    assert_eq!(node_of(&mut state), "n1", "neither nodes nor instances are known");
+    with_nodes(&mut state, vec![node("n1", 4, 16 * GI)]);
+    assert_eq!(node_of(&mut state), "n1");
+    state.apply(Observation::Wukongs(applied(placed("n1 "))));
+    assert_eq!(node_of(&mut state), "", "there is no such node");
+    state.apply(Observation::Wukongs(applied(placed("n1"))));
+    state.apply(Observation::Instances(replaced(Vec::new())));
+    assert_eq!(node_of(&mut state), "", "it has no instance, so that it is nowhere");
 }
 
 #[test]
 fn vms_on_no_node_are_a_group_without_a_name_and_come_last() {
-    let mut world = world();
+    let mut state = state();
     let mut pending = wukong("a", "queued");
     pending.phase = "Pending".into();
-    world.apply(Observation::Wukongs(applied(pending)));
-    add_vm(&mut world, "a", "web", 500, GI);
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Wukongs(applied(pending)));
+    add_vm(&mut state, "a", "web", 500, GI);
+    let snapshot = state.join(NOW);
     for (sort, order) in
         [(GroupSort::Name, Order::Asc), (GroupSort::Name, Order::Desc), (GroupSort::Vms, Order::Desc)]
     {
@@ -137,25 +137,25 @@ fn vms_on_no_node_are_a_group_without_a_name_and_come_last() {
 
 #[test]
 fn an_allocation_that_cannot_be_read_is_counted_and_not_taken_for_zero() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let mut odd = wukong("a", "web");
     odd.cpu = None;
     odd.memory = "lots".into();
-    world.apply(Observation::Wukongs(applied(odd)));
-    with_nodes(&mut world, vec![node("n1", 4, 16 * GI)]);
-    let row = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    state.apply(Observation::Wukongs(applied(odd)));
+    with_nodes(&mut state, vec![node("n1", 4, 16 * GI)]);
+    let row = row(&state.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((row.cpu_unreadable, row.totals.memory_unreadable), (1, 1));
     assert_eq!((row.cpu.unreadable, row.memory.unreadable), (1, 1));
     assert_eq!(row.totals.cpu_used.share(), None, "there is nothing to divide by");
 }
 
 #[test]
-fn usage_that_nobody_knows_is_none_and_sorts_last() {
-    let mut world = world();
-    add_vm(&mut world, "known", "web", 500, GI);
-    world.apply(Observation::Wukongs(applied(wukong("blind", "db"))));
-    let snapshot = world.join(NOW);
+fn unknown_usage_is_missing_and_sorts_last() {
+    let mut state = state();
+    add_vm(&mut state, "known", "web", 500, GI);
+    state.apply(Observation::Wukongs(applied(wukong("blind", "db"))));
+    let snapshot = state.join(NOW);
     let blind = row(&snapshot, &by(GroupBy::Namespace), "blind");
     assert_eq!((blind.totals.counts.running, blind.totals.cpu_used.share()), (1, None));
     assert_eq!(blind.totals.disk_used.share(), None);
@@ -167,36 +167,36 @@ fn usage_that_nobody_knows_is_none_and_sorts_last() {
 
 #[test]
 fn a_node_that_says_nothing_allocatable_has_no_percentage() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    let unknown = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    let unknown = row(&state.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((unknown.node, unknown.cpu.percent(), unknown.cpu.given), (None, None, 2_000_000_000));
-    with_nodes(&mut world, vec![Node { cpu: Some(0), memory: None, ..node("n1", 0, 0) }]);
-    let told = row(&world.join(NOW), &by(GroupBy::Node), "n1");
+    with_nodes(&mut state, vec![Node { cpu: Some(0), memory: None, ..node("n1", 0, 0) }]);
+    let told = row(&state.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((told.node.is_some(), told.cpu.percent(), told.memory.percent()), (true, None, None));
 }
 
 #[test]
 fn a_node_that_kubevirt_does_not_work_on_shows_only_with_a_vm() {
-    let mut world = world();
-    with_nodes(&mut world, vec![Node { takes_vms: false, ..node("control-plane", 4, GI) }]);
-    assert!(rows(&world.join(NOW), &by(GroupBy::Node)).is_empty());
+    let mut state = state();
+    with_nodes(&mut state, vec![Node { takes_vms: false, ..node("control-plane", 4, GI) }]);
+    assert!(rows(&state.join(NOW), &by(GroupBy::Node)).is_empty());
     let failed = Observation::WatchFailed {
         source: SourceId::Nodes,
         namespace: None,
         error: refused(Reason::ApiAbsent),
     };
-    world.apply(failed);
-    assert!(world.join(NOW).nodes.is_empty());
+    state.apply(failed);
+    assert!(state.join(NOW).nodes.is_empty());
 }
 
 #[test]
 fn without_the_permission_nodes_are_forbidden_and_nothing_else_suffers() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let error = refused(Reason::Forbidden);
-    world.apply(Observation::WatchFailed { source: SourceId::Nodes, namespace: None, error });
-    let snapshot = world.join(NOW);
+    state.apply(Observation::WatchFailed { source: SourceId::Nodes, namespace: None, error });
+    let snapshot = state.join(NOW);
     let nodes = health(&snapshot, SourceId::Nodes);
     assert_eq!(nodes.reason, Some(Reason::Forbidden));
     assert!(
@@ -210,13 +210,13 @@ fn without_the_permission_nodes_are_forbidden_and_nothing_else_suffers() {
 }
 
 #[test]
-fn the_largest_consumers_are_told_by_the_amount_itself() {
-    let mut world = world();
+fn the_largest_consumers_are_found_by_amount_and_not_by_percent() {
+    let mut state = state();
     for (name, milli) in [("a", 100), ("b", 700), ("c", 300), ("d", 300), ("e", 900), ("f", 200), ("g", 50)] {
-        add_vm(&mut world, "one", name, milli, milli * GI / 1000);
+        add_vm(&mut state, "one", name, milli, milli * GI / 1000);
     }
-    add_vm(&mut world, "two", "x", 5_000, GI);
-    let snapshot = world.join(NOW);
+    add_vm(&mut state, "two", "x", 5_000, GI);
+    let snapshot = state.join(NOW);
     let names = |namespace: &str| -> Vec<String> {
         groups::top(&everything(&snapshot), namespace).cpu.into_iter().map(|vm| vm.name).collect()
     };
@@ -228,9 +228,9 @@ fn the_largest_consumers_are_told_by_the_amount_itself() {
 
 #[test]
 fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    let mut snapshot = world.join(NOW);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    let mut snapshot = state.join(NOW);
     let mut vm = Vm::clone(&snapshot.vms[0]);
     let volume = |used: Option<u64>, basis| {
         let figure = match used {
@@ -271,5 +271,5 @@ fn a_shared_file_system_makes_nobody_the_largest_consumer_of_disk() {
     assert!(groups::top(&everything(&snapshot), "").disk.is_empty());
     vm.summary.status = Status::Stopped;
     snapshot.vms = vec![Arc::new(vm)];
-    assert!(groups::top(&everything(&snapshot), "").cpu.is_empty(), "who does not run uses nothing");
+    assert!(groups::top(&everything(&snapshot), "").cpu.is_empty(), "a VM that does not run uses nothing");
 }

@@ -1,13 +1,13 @@
-//! Whose file systems are whose: what guests really report, and what may be made of it.
+//! Which file systems are on which disk: answers of real guest agents, and what follows from them.
+
+mod property;
 
 use std::collections::BTreeSet;
 
-use proptest::prelude::*;
-
 use super::{
     super::{
-        disk_content::{Content, Gap},
-        disk_owner::{Owner, Owners, spellings},
+        disk_content::Gap,
+        disk_owner::{Owner, Owners},
         guest_disks::GuestDisks,
     },
     *,
@@ -326,23 +326,23 @@ fn file_systems_that_are_larger_than_their_disk_lie_on_others_too() {
     }
 }
 
-/// What is known in bytes of two disks of one VM, whose guest reports this.
+/// The used bytes of two disks of one VM whose guest reports this file system.
 fn on_two_disks(request: Option<u64>, capacity: u64, mounted: Filesystem) -> Vec<Result<u64, Reason>> {
-    let mut world = world();
-    world.limits.disk_sources = vec![SourceId::GuestAgent];
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    state.limits.disk_sources = vec![SourceId::GuestAgent];
+    add_vm(&mut state, "a", "web", 500, GI);
     let disks = [disk("web-root", Bus::Virtio, "A"), disk("web-data", Bus::Virtio, "B")];
     let volumes = disks
         .iter()
         .map(|disk| InstanceVolume { name: disk.name.to_string(), claim: disk.claim.to_string() });
-    world.apply(Observation::Instances(applied(InstanceFacts {
+    state.apply(Observation::Instances(applied(InstanceFacts {
         volumes: volumes.collect(),
         disks: disks.clone().into(),
         agent_connected: true,
         ..instance("a", "web-vm", "n1")
     })));
     for claim in ["web-root", "web-data"] {
-        world.apply(Observation::Claims(applied(ClaimFacts {
+        state.apply(Observation::Claims(applied(ClaimFacts {
             namespace: "a".into(),
             name: claim.into(),
             request: request.map(|request| request * GI),
@@ -351,11 +351,11 @@ fn on_two_disks(request: Option<u64>, capacity: u64, mounted: Filesystem) -> Vec
         })));
     }
     let instance = Key::new("a", "web-vm");
-    world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![mounted]) });
-    web(&mut world).volumes.iter().map(|volume| used(&volume.usage)).collect()
+    state.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![mounted]) });
+    web(&mut state).volumes.iter().map(|volume| used(&volume.usage)).collect()
 }
 
-/// To set a serial helps where there is none, and the guest could report it.
+/// A serial helps if the disk has none and its guest could report one.
 #[test]
 fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
     for (target, serial, mounts, set_a_serial) in [
@@ -370,10 +370,10 @@ fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
         ),
         (disk("web-root", Bus::Virtio, ""), "", vec![], false),
     ] {
-        let mut world = world();
-        world.limits.disk_sources = vec![SourceId::Kubelet, SourceId::GuestAgent];
-        add_vm(&mut world, "a", "web", 500, GI);
-        world.apply(Observation::Instances(applied(InstanceFacts {
+        let mut state = state();
+        state.limits.disk_sources = vec![SourceId::Kubelet, SourceId::GuestAgent];
+        add_vm(&mut state, "a", "web", 500, GI);
+        state.apply(Observation::Instances(applied(InstanceFacts {
             volumes: vec![InstanceVolume { name: "web-root".into(), claim: "web-root".into() }],
             disks: [target.clone()].into(),
             agent_connected: true,
@@ -381,11 +381,11 @@ fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
         })));
         let block =
             ClaimFacts { namespace: "a".into(), name: "web-root".into(), block: true, ..Default::default() };
-        world.apply(Observation::Claims(applied(block)));
+        state.apply(Observation::Claims(applied(block)));
         let filesystems =
             Observation::Filesystems { instance: Key::new("a", "web-vm"), at: NOW, result: Ok(mounts) };
-        world.apply(filesystems);
-        let volume = &web(&mut world).volumes[0];
+        state.apply(filesystems);
+        let volume = &web(&mut state).volumes[0];
         let missing: Vec<_> =
             volume.readings.iter().map(|reading| &reading.figure).chain([&volume.usage]).collect();
         let advice: Vec<String> =
@@ -393,64 +393,5 @@ fn the_advice_to_set_a_serial_is_given_only_where_it_helps() {
         let said = advice.iter().any(|advice| advice.contains("a serial"));
         let needs = target.kind == DiskKind::Disk && serial.is_empty() && target.bus != Bus::Scsi;
         assert_eq!(said, set_a_serial || needs, "{target:?}: {advice:?}");
-    }
-}
-
-fn any_disk() -> impl Strategy<Value = InstanceDisk> {
-    let kind = prop_oneof![4 => Just(DiskKind::Disk), 1 => Just(DiskKind::Lun), 1 => Just(DiskKind::CdRom)];
-    let bus =
-        prop_oneof![Just(Bus::Virtio), Just(Bus::Scsi), Just(Bus::Sata), Just(Bus::Usb), Just(Bus::Unknown)];
-    // Few of them, some alike for their first 20 or 36 bytes, and such as look like another's spelling.
-    let serial = prop_oneof![
-        Just(String::new()),
-        "[ab]{1,2}",
-        "aaaaaaaaaaaaaaaaaaaa[ab]{0,2}",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa[ab]{0,2}",
-        "(QEMU_HARDDISK_|drive-ua-|0QEMU_QEMU_HARDDISK_)[ab]",
-    ];
-    ("[ab]{1,2}", kind, bus, serial)
-        .prop_map(|(name, kind, bus, serial)| of_kind(kind, disk(&name, bus, &serial)))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    #[test]
-    fn two_disks_never_claim_the_same_file_system(
-        mut disks in prop::collection::vec(any_disk(), 1..6),
-        reported in prop::collection::vec((0..6usize, 0..4usize, 1..3usize), 1..6),
-    ) {
-        disks.iter_mut().enumerate().for_each(|(place, disk)| disk.claim = format!("claim-{place}").into());
-        let all: Vec<Vec<String>> = disks.iter().map(|disk| spellings(disk).into_iter().collect()).collect();
-        // Each file system is reported by some spelling of some disk, and holds a power of two: a sum tells its parts.
-        let mounts: Vec<Filesystem> = reported.iter().enumerate().map(|(n, (place, spelling, count))| {
-            let serials: Vec<&str> = (0..*count)
-                .filter_map(|more| {
-                    let texts = &all[(place + more) % all.len()];
-                    Some(texts.get(spelling % texts.len().max(1))?.as_str())
-                })
-                .collect();
-            mount(&format!("vd{n}"), &format!("/{n}"), 1 << n, 1 << (n + 8), &serials)
-        }).collect();
-        let owners = Owners::of(&disks);
-        let known = answered(&disks, mounts.clone());
-        let mut claimed = 0u64;
-        for (place, disk) in disks.iter().enumerate() {
-            let Ok(Content { used, .. }) = known.content(&disk.claim) else { continue };
-            prop_assert_eq!(claimed & (used / GI), 0, "{} is claimed twice by {:?}", used / GI, disks);
-            claimed |= used / GI;
-            for (n, mount) in mounts.iter().enumerate().filter(|(n, _)| (used / GI) & (1 << n) != 0) {
-                prop_assert!(mount.serials.iter().all(|serial| owners.owner(serial) == Owner::One(place)), "{n} {mount:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_unique_names_no_disk(disks in prop::collection::vec(any_disk(), 1..6)) {
-        let owners = Owners::of(&disks);
-        for (place, text) in disks.iter().enumerate().flat_map(|(n, disk)| spellings(disk).into_iter().map(move |text| (n, text))) {
-            let others = disks.iter().enumerate().filter(|(n, disk)| *n != place && spellings(disk).contains(&text)).count();
-            prop_assert_eq!(owners.owner(&text) == Owner::One(place), others == 0, "{}", text);
-        }
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn watch_failed(source: SourceId, reason: Reason) -> Observation {
 
 #[test]
 fn all_well_is_healthy_and_ready() {
-    let snapshot = world().join(NOW);
+    let snapshot = state().join(NOW);
     assert!(snapshot.ready);
     let asked = snapshot.sources.iter().filter(|source| source.state != SourceState::NotConfigured);
     let states: Vec<_> = asked.map(|source| (source.id, source.state)).collect();
@@ -33,10 +33,10 @@ fn all_well_is_healthy_and_ready() {
 
 #[test]
 fn a_refused_watch_keeps_what_was_known() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    world.apply(watch_failed(SourceId::Wukongs, Reason::Forbidden));
-    let snapshot = world.join(NOW);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    state.apply(watch_failed(SourceId::Wukongs, Reason::Forbidden));
+    let snapshot = state.join(NOW);
     assert_eq!(snapshot.vms.len(), 1);
     let health = health(&snapshot, SourceId::Wukongs);
     assert_eq!((health.state, health.reason), (SourceState::Forbidden, Some(Reason::Forbidden)));
@@ -45,16 +45,16 @@ fn a_refused_watch_keeps_what_was_known() {
 
 #[test]
 fn an_absent_crd_takes_its_objects_and_comes_back() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    world.apply(watch_failed(SourceId::Wukongs, Reason::ApiAbsent));
-    // Its instance still runs, and stands alone.
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    state.apply(watch_failed(SourceId::Wukongs, Reason::ApiAbsent));
+    // Its instance still runs, without a VirtualMachine.
     let kinds = |snapshot: &Snapshot| snapshot.vms.iter().map(|vm| vm.summary.kind).collect::<Vec<_>>();
-    let snapshot = world.join(NOW);
+    let snapshot = state.join(NOW);
     assert_eq!(health(&snapshot, SourceId::Wukongs).state, SourceState::Absent);
     assert_eq!(kinds(&snapshot), [Kind::VirtualMachineInstance]);
-    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    let snapshot = state.join(NOW);
     assert_eq!(health(&snapshot, SourceId::Wukongs).state, SourceState::Healthy);
     assert_eq!(kinds(&snapshot), [Kind::Wukong]);
 }
@@ -65,66 +65,66 @@ fn bytes_at(at: Millis) -> Observation {
 
 #[test]
 fn bytes_on_a_watch_keep_it_fresh_and_end_its_failure() {
-    let mut world = world();
-    world.apply(bytes_at(NOW + 5));
-    assert_eq!(health(&world.join(NOW), SourceId::Pods).last_success, Some(NOW + 5));
-    world.apply(watch_failed(SourceId::Pods, Reason::Unreachable));
-    assert_eq!(health(&world.join(NOW), SourceId::Pods).state, SourceState::Degraded);
+    let mut state = state();
+    state.apply(bytes_at(NOW + 5));
+    assert_eq!(health(&state.join(NOW), SourceId::Pods).last_success, Some(NOW + 5));
+    state.apply(watch_failed(SourceId::Pods, Reason::Unreachable));
+    assert_eq!(health(&state.join(NOW), SourceId::Pods).state, SourceState::Degraded);
     // Reopened where it was: nothing is listed again, and in a quiet cluster nothing changes either.
-    world.apply(bytes_at(NOW + 9));
-    let health = health(&world.join(NOW), SourceId::Pods);
+    state.apply(bytes_at(NOW + 9));
+    let health = health(&state.join(NOW), SourceId::Pods);
     assert_eq!((health.state, health.last_success), (SourceState::Healthy, Some(NOW + 9)));
 }
 
 #[test]
 fn bytes_on_a_watch_excuse_no_list_that_failed() {
-    let mut world = silent_world();
-    world.apply(watch_failed(SourceId::Pods, Reason::Unreachable));
-    world.apply(bytes_at(NOW));
-    assert_eq!(health(&world.join(NOW), SourceId::Pods).state, SourceState::Degraded);
-    let mut world = self::world();
-    world.apply(watch_failed(SourceId::Pods, Reason::ApiAbsent));
-    world.apply(bytes_at(NOW));
-    assert_eq!(health(&world.join(NOW), SourceId::Pods).state, SourceState::Absent);
+    let mut state = silent_state();
+    state.apply(watch_failed(SourceId::Pods, Reason::Unreachable));
+    state.apply(bytes_at(NOW));
+    assert_eq!(health(&state.join(NOW), SourceId::Pods).state, SourceState::Degraded);
+    let mut state = self::state();
+    state.apply(watch_failed(SourceId::Pods, Reason::ApiAbsent));
+    state.apply(bytes_at(NOW));
+    assert_eq!(health(&state.join(NOW), SourceId::Pods).state, SourceState::Absent);
 }
 
 #[test]
-fn one_failing_node_of_two_degrades_and_says_whom_it_costs() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+fn one_failing_node_of_two_degrades_the_source_and_counts_its_vms() {
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
-    world.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
-    add_vm(&mut world, "a", "db", 500, GI);
-    world.apply(Observation::Instances(applied(instance("a", "db-vm", "n2"))));
-    assert_eq!(health(&world.join(NOW), SourceId::Kubelet).state, SourceState::Starting);
-    report(&mut world, summary("n2", vec![]));
-    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
-    let health = health(&world.join(NOW), SourceId::Kubelet);
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
+    add_vm(&mut state, "a", "db", 500, GI);
+    state.apply(Observation::Instances(applied(instance("a", "db-vm", "n2"))));
+    assert_eq!(health(&state.join(NOW), SourceId::Kubelet).state, SourceState::Starting);
+    report(&mut state, summary("n2", vec![]));
+    state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
+    let health = health(&state.join(NOW), SourceId::Kubelet);
     assert_eq!((health.state, health.vms_missing), (SourceState::Degraded, 1));
     assert_eq!(health.node, "n1", "its VMs can be listed");
-    world.apply(Observation::Summary { node: "n2".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
-    let both = super::health(&world.join(NOW), SourceId::Kubelet);
+    state.apply(Observation::Summary { node: "n2".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
+    let both = super::health(&state.join(NOW), SourceId::Kubelet);
     assert_eq!(both.node, "", "there is no list of two nodes");
 }
 
 #[test]
 fn in_namespaces_the_oldest_one_speaks_for_the_source() {
-    let mut world = silent_world();
+    let mut state = silent_state();
     let replaced = |namespace: &str, at| {
         Observation::Wukongs(Change::Replaced { namespace: Some(namespace.into()), items: vec![], at })
     };
-    world.apply(replaced("a", NOW));
-    world.apply(replaced("b", NOW - 60_000));
-    assert_eq!(health(&world.join(NOW), SourceId::Wukongs).last_success, Some(NOW - 60_000));
+    state.apply(replaced("a", NOW));
+    state.apply(replaced("b", NOW - 60_000));
+    assert_eq!(health(&state.join(NOW), SourceId::Wukongs).last_success, Some(NOW - 60_000));
 }
 
 #[test]
 fn a_relist_of_one_namespace_leaves_the_others_alone() {
-    let mut world = world();
-    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web"), wukong("b", "web")])));
+    let mut state = state();
+    state.apply(Observation::Wukongs(replaced(vec![wukong("a", "web"), wukong("b", "web")])));
     let items = vec![wukong("a", "new")];
-    world.apply(Observation::Wukongs(Change::Replaced { namespace: Some("a".into()), items, at: NOW }));
-    let names: Vec<_> = world
+    state.apply(Observation::Wukongs(Change::Replaced { namespace: Some("a".into()), items, at: NOW }));
+    let names: Vec<_> = state
         .join(NOW)
         .vms
         .iter()
@@ -141,43 +141,43 @@ fn the_sources_stand_in_one_order() {
 
 #[test]
 fn a_node_that_is_not_asked_any_more_is_forgotten_in_time() {
-    let mut world = world();
-    report(&mut world, summary("n1", vec![]));
-    world.join(NOW + 240 * 60 * SECOND);
-    assert_eq!(world.kubelets.len(), 1, "a VM that has just left it may show what it said");
+    let mut state = state();
+    report(&mut state, summary("n1", vec![]));
+    state.join(NOW + 240 * 60 * SECOND);
+    assert_eq!(state.kubelets.len(), 1, "a VM that has just left it may show what it said");
     let failed =
         Observation::Summary { node: "n2".into(), at: NOW + SECOND, result: Err(refused(Reason::TimedOut)) };
-    world.apply(failed);
-    world.join(NOW + 240 * 60 * SECOND + 1);
-    assert_eq!(world.kubelets.keys().collect::<Vec<_>>(), ["n2"]);
+    state.apply(failed);
+    state.join(NOW + 240 * 60 * SECOND + 1);
+    assert_eq!(state.kubelets.keys().collect::<Vec<_>>(), ["n2"]);
 }
 
 #[test]
 fn what_is_not_known_of_the_objects_degrades_and_heals() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let omitted = |errors| Observation::Omitted { source: SourceId::Wukongs, namespace: None, errors };
-    world.apply(omitted(vec![refused(Reason::TooLarge)]));
-    // The next list changes nothing about it: it is told for itself.
-    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
-    let snapshot = world.join(NOW);
+    state.apply(omitted(vec![refused(Reason::TooLarge)]));
+    // The next list does not clear it: omissions are observed separately.
+    state.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    let snapshot = state.join(NOW);
     let health = health(&snapshot, SourceId::Wukongs);
     assert_eq!((health.state, health.reason), (SourceState::Degraded, Some(Reason::TooLarge)));
     let fix = health.fix.english();
     assert!(fix.contains("kubectl get wukongs.vm.novasphere.dev --all-namespaces"), "{fix}");
     assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500), "what is known stands");
-    world.apply(omitted(vec![]));
-    assert_eq!(super::health(&world.join(NOW), SourceId::Wukongs).state, SourceState::Healthy);
+    state.apply(omitted(vec![]));
+    assert_eq!(super::health(&state.join(NOW), SourceId::Wukongs).state, SourceState::Healthy);
 }
 
 #[test]
 fn names_of_pods_that_come_and_go_do_not_add_up() {
-    let mut world = world();
+    let mut state = state();
     for round in 0..12 {
         let names = (0..10_000).map(|n| format!("p-{round}-{n}"));
         let items = names.map(|name| sample("a", &name, 1, 1)).collect();
         let at = NOW + round * SECOND;
-        world.apply(Observation::PodMetrics { namespace: None, at, result: Ok(items) });
+        state.apply(Observation::PodMetrics { namespace: None, at, result: Ok(items) });
     }
-    assert!(world.metrics.len() <= 100_000, "{}", world.metrics.len());
+    assert!(state.metrics.len() <= 100_000, "{}", state.metrics.len());
 }

@@ -1,5 +1,7 @@
 //! What is kept of figures, and that gaps stay gaps.
 
+mod memory;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -178,51 +180,6 @@ fn an_hour_is_kept_in_full_and_a_day_in_means() {
 }
 
 #[test]
-fn a_vm_that_is_gone_is_forgotten_after_a_day_and_its_successor_begins_anew() {
-    let store = HistoryStore::default();
-    record(&store, START, 100, 15_000, START);
-    let next = Arc::new(vm_of("next", figure(START + MINUTE, 700, 15_000), missing(), missing()));
-    store.record(std::slice::from_ref(&next), &limits(), START + MINUTE);
-    assert_eq!(store.history("next", Span::Hour, START + MINUTE).cpu.stats().unwrap().known, 1);
-    store.record(std::slice::from_ref(&next), &limits(), START + 23 * HOUR);
-    store.forget(START + 23 * HOUR);
-    assert_eq!(store.len(), 2);
-    store.record(&[next], &limits(), START + 24 * HOUR);
-    store.forget(START + 24 * HOUR);
-    assert_eq!(store.len(), 1);
-    assert_eq!(store.history("u", Span::Day, START + HOUR).cpu.stats(), None);
-}
-
-#[test]
-fn vms_that_are_made_and_deleted_in_a_loop_leave_a_bounded_past() {
-    let store = HistoryStore::default();
-    let vm = |n: usize| Arc::new(vm_of(&format!("vm-{n}"), missing(), missing(), missing()));
-    let churn: Vec<_> = (0..10_000).map(vm).collect();
-    store.record(&churn[..5000], &limits(), START);
-    store.record(&churn[5000..], &limits(), START + MINUTE);
-    let lives = [vm(10_000)];
-    store.record(&lives, &limits(), START + HOUR);
-    store.forget(START + HOUR);
-    assert_eq!(store.len(), 1 + 5000, "what went last is kept");
-    store.record(&lives, &limits(), START + 2 * HOUR);
-    store.forget(START + 3 * HOUR);
-    assert!(store.len() > 1, "the newest snapshot counts: this program may have been suspended");
-}
-
-#[test]
-fn vms_that_are_present_are_kept_however_many_they_are() {
-    let store = HistoryStore::default();
-    assert!(store.is_empty());
-    // Each is seen at a time of its own within the last minute, so none is gone.
-    for n in 0..4_500 {
-        let vm = vm_of(&format!("u{n}"), figure(START, 100, 0), missing(), missing());
-        store.record(&[Arc::new(vm)], &limits(), START + n);
-    }
-    store.forget(START + MINUTE);
-    assert_eq!((store.len(), store.is_empty()), (4_500, false));
-}
-
-#[test]
 fn a_sample_older_than_the_last_one_changes_no_point() {
     let store = HistoryStore::default();
     record(&store, START + MINUTE, 100, 60_000, START + MINUTE);
@@ -317,11 +274,11 @@ fn an_archive_fills_gaps_and_overwrites_nothing() {
     assert_eq!(day.points[287 - 61].tenths(), Some(42));
     assert_eq!(last(&store, Span::Day, 2, START), [Some(777), Some(100)]);
     store.fill("nobody", Resource::Cpu, MINUTE, &[(START, point)]);
-    assert_eq!(store.len(), 1, "whom no snapshot has, no archive brings back");
+    assert_eq!(store.len(), 1, "a VM that is in no snapshot is not restored from the archive");
 }
 
 #[test]
-fn sparks_are_means_of_two_minutes_in_whole_percent() {
+fn sparklines_are_means_of_two_minutes_in_whole_percent() {
     let store = HistoryStore::default();
     assert_eq!(store.sparks("u", START).cpu, Sparkline::default());
     // A whole two minutes begin here.
@@ -355,30 +312,6 @@ fn points_of_another_size_of_the_vm_are_left_out_of_its_day() {
     let [cpu, ..] = store.day("u", now);
     // Of the five minutes in which it changed nobody knows which they are.
     assert_eq!(cpu.stats().map(|stats| (stats.known, stats.min, stats.max)), Some((9, 250, 250)));
-}
-
-#[test]
-fn ten_thousand_vms_fit_into_fifty_megabytes() {
-    let store = HistoryStore::default();
-    let vms: Vec<Arc<Vm>> = (0..100)
-        .map(|n| Arc::new(vm_of(&format!("{n:036}"), figure(START, 1, 0), missing(), missing())))
-        .collect();
-    store.record(&vms, &limits(), START);
-    let young = store.bytes();
-    assert!(young < 100 * 1_500, "a young VM holds {} bytes", young / 100);
-    let points: Vec<(Millis, Point)> =
-        (0..600).map(|n| (START - n * 5 * MINUTE, Point::from_tenths(n as u64))).collect();
-    let fine: Vec<(Millis, Point)> =
-        (0..60).map(|n| (START - n * MINUTE, Point::from_tenths(n as u64))).collect();
-    for vm in &vms {
-        store.fill(&vm.uid, Resource::Disk, MINUTE, &fine);
-        store.fill(&vm.uid, Resource::Disk, 5 * MINUTE, &points);
-    }
-    let each = store.bytes() / vms.len();
-    // The newest five minutes have just begun: CPU alone is known of them.
-    assert_eq!(store.history(&vms[0].uid, Span::Day, START).disk.stats().unwrap().known, 287);
-    println!("{each} bytes a VM");
-    assert!((3_168..3_700).contains(&each), "{each} bytes a VM");
 }
 
 proptest! {

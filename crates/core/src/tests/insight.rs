@@ -45,7 +45,7 @@ fn fill(tenths: impl Fn(usize) -> Option<u64>) -> Result<Filling, Silence> {
 }
 
 #[test]
-fn a_disk_that_grows_evenly_is_foretold() {
+fn a_disk_that_grows_evenly_gives_a_prediction() {
     // 5 % a day from 80 %: the last 15 % take three days.
     let told = fill(|n| Some((line(n, 800.0, 50.0) as f64 + noise(n)) as u64)).unwrap();
     assert!((2..=3).contains(&told.days), "{told:?}");
@@ -61,7 +61,7 @@ fn a_disk_that_grows_evenly_is_foretold() {
 }
 
 #[test]
-fn what_is_no_growth_is_not_foretold() {
+fn a_disk_without_steady_growth_gives_no_prediction() {
     let steady = |tenths: &dyn Fn(usize) -> u64| fill(|n| Some(tenths(n)));
     // Flat; flat with noise; shrinking; full and flat; growing by less than a point can tell.
     assert_eq!(steady(&|_| 500), Err(Silence::Steady));
@@ -89,7 +89,7 @@ fn what_is_no_growth_is_not_foretold() {
 }
 
 #[test]
-fn nothing_is_said_of_a_short_or_torn_past() {
+fn a_short_or_incomplete_history_gives_no_hint() {
     let grows = |n| Some(line(n, 800.0, 50.0));
     let short = |known: u32| Silence::TooShort { minutes: known * 5, needed: 1_440 };
     assert_eq!(fill(|n| grows(n).filter(|_| n >= 144)), Err(short(144)), "twelve hours");
@@ -103,7 +103,22 @@ fn nothing_is_said_of_a_short_or_torn_past() {
 }
 
 #[test]
-fn what_would_take_months_is_not_soon() {
+fn nine_of_ten_points_are_enough_wherever_the_gaps_are() {
+    let grows = |n| Some(line(n, 800.0, 50.0));
+    // All gaps side by side, which leaves the fewest hours with a median.
+    let with_gaps = |count: usize| fill(|n| grows(n).filter(|_| !(120..120 + count).contains(&n)));
+    assert_eq!(with_gaps(29).map(|filling| filling.window.known), Ok(259));
+    assert_eq!(with_gaps(30), Err(Silence::TooShort { minutes: 258 * 5, needed: 1_440 }));
+}
+
+#[test]
+fn an_unknown_allocation_gives_no_hint() {
+    let nothing = sizing(&day(|_| Some(100)), Unit::Bytes, 0);
+    assert_eq!(nothing, Err(Silence::TooShort { minutes: 0, needed: 1_440 }));
+}
+
+#[test]
+fn a_disk_that_fills_in_more_than_90_days_gives_no_finding() {
     // One percent a day: from 10 % it takes 90 days, from 1 % more than that.
     assert_eq!(fill(|n| Some(line(n, 5.0, 10.0))), Err(Silence::Far));
     assert!(fill(|n| Some(line(n, 500.0, 10.0))).is_ok());
@@ -116,7 +131,7 @@ fn cpu(tenths: impl Fn(usize) -> u64, cores: u64) -> Sizing {
 }
 
 #[test]
-fn idle_cores_can_be_given_back_with_head_room() {
+fn idle_cores_are_reclaimable_with_head_room() {
     // One core of eight is used for 95 % of the time: a quarter more makes two.
     let idle = cpu(|n| if n < 10 { 900 } else { 125 }, 8);
     assert_eq!((idle.p95, idle.peak), (CORE, 7_200_000_000));
@@ -130,7 +145,7 @@ fn idle_cores_can_be_given_back_with_head_room() {
 }
 
 #[test]
-fn the_starved_need_most_of_it_nearly_always() {
+fn an_undersized_vm_uses_most_of_its_cpu_nearly_always() {
     assert_eq!(cpu(|_| 900, 2).verdict, Verdict::Starved);
     assert_eq!(cpu(|_| 1_200, 2).verdict, Verdict::Starved, "a launcher pod has overhead");
     // For a twentieth of the time it may be busy; for more it may not.
@@ -139,7 +154,7 @@ fn the_starved_need_most_of_it_nearly_always() {
 }
 
 #[test]
-fn memory_is_given_back_only_beyond_its_peak() {
+fn memory_is_reclaimable_only_beyond_its_peak() {
     let memory = |tenths: fn(usize) -> u64| sizing(&day(|n| Some(tenths(n))), Unit::Bytes, 16 * GI).unwrap();
     // 1.44 Gi, and a quarter more, in quarters of a Gi.
     assert_eq!(memory(|_| 90).verdict, Verdict::OverAllocated { enough: 2 * GI });
@@ -197,7 +212,7 @@ fn one_figure_with_a_day_of_history_is_enough_to_judge_a_vm() {
 }
 
 #[test]
-fn every_vm_that_can_give_something_back_is_counted() {
+fn every_oversized_vm_is_counted() {
     let (store, vms) = kept(&[("a", 100, 90), ("b", 100, 90), ("c", 100, 90)]);
     let totals = draw(&vms, &store, START + 24 * HOUR).totals(&Scope::all());
     assert_eq!((totals.over_allocated, totals.cpu_vms, totals.memory_vms), (6, 3, 3));
@@ -291,7 +306,7 @@ fn the_list_is_filtered_sorted_and_cut_on_the_server() {
 }
 
 #[test]
-fn nothing_drawn_yet_is_said() {
+fn a_page_before_the_first_findings_says_so() {
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
     let query = InsightQuery::default();
     let view = page(&everything(&Snapshot::default()), &Findings::default(), &identity, &query, 0);

@@ -31,16 +31,16 @@ fn medium(namespace: &str, vcpus: u64) -> InstancetypeFacts {
 
 /// Both kinds are read: one of the cluster with 1 vCPU, one of the namespace with 6.
 fn typed(vm: VmFacts) -> ClusterState {
-    let mut world = world();
-    world.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 1)])));
-    world.apply(Observation::Instancetypes(replaced(vec![medium("a", 6), medium("b", 7)])));
-    world.apply(Observation::VirtualMachines(applied(vm)));
-    world
+    let mut state = state();
+    state.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 1)])));
+    state.apply(Observation::Instancetypes(replaced(vec![medium("a", 6), medium("b", 7)])));
+    state.apply(Observation::VirtualMachines(applied(vm)));
+    state
 }
 
 /// vCPUs and memory in Gi, or why they are not known.
-fn size(world: &mut ClusterState) -> Result<(u64, u64), (Reason, String, String)> {
-    let vm = web(world);
+fn size(state: &mut ClusterState) -> Result<(u64, u64), (Reason, String, String)> {
+    let vm = web(state);
     match &vm.allocation_gap {
         None => Ok((vm.summary.cpu.unwrap() / 1_000_000_000, vm.summary.memory.unwrap() / GI)),
         Some(missing) => {
@@ -56,17 +56,17 @@ fn a_vm_that_never_ran_has_the_size_of_its_instance_type() {
     assert_eq!(size(&mut typed(named(false, "u1.medium", ""))), Ok((6, 4)));
     let revision = format!("web-u1.medium-v1beta1-{UID}-2");
     assert_eq!(size(&mut typed(named(true, "u1.medium", &revision))), Ok((1, 4)));
-    let mut world = typed(named(true, "u1.medium", ""));
-    assert_eq!(web(&mut world).summary.status, Status::Stopped);
-    assert_eq!(world.join(NOW).totals.memory, 4 * GI);
-    // What its guest has now goes before what it was started with.
+    let mut state = typed(named(true, "u1.medium", ""));
+    assert_eq!(web(&mut state).summary.status, Status::Stopped);
+    assert_eq!(state.join(NOW).totals.memory, 4 * GI);
+    // What the guest has now counts before what it was started with.
     let now = InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..instance("a", "web", "n1") };
-    world.apply(Observation::Instances(applied(now)));
-    assert_eq!(size(&mut world), Ok((8, 16)));
+    state.apply(Observation::Instances(applied(now)));
+    assert_eq!(size(&mut state), Ok((8, 16)));
 }
 
 #[test]
-fn where_its_instance_type_is_not_known_the_size_is_not_and_says_why() {
+fn without_its_instance_type_a_vms_size_is_missing_and_says_why() {
     let earlier = format!("web-u1.medium-v1beta1-{UID}-1");
     for (vm, detail, fix) in [
         (
@@ -104,19 +104,19 @@ fn where_its_instance_type_is_not_known_the_size_is_not_and_says_why() {
 
 #[test]
 fn a_permission_that_is_missing_is_named_with_its_fix() {
-    let mut world = silent_world();
-    world.apply(Observation::VirtualMachines(applied(named(true, "u1.medium", ""))));
-    assert_eq!(size(&mut world).unwrap_err().0, Reason::Starting);
+    let mut state = silent_state();
+    state.apply(Observation::VirtualMachines(applied(named(true, "u1.medium", ""))));
+    assert_eq!(size(&mut state).unwrap_err().0, Reason::Starting);
     let (source, error) = (SourceId::ClusterInstancetypes, refused(Reason::Forbidden));
-    world.apply(Observation::WatchFailed { source, namespace: None, error });
-    let (reason, detail, told) = size(&mut world).unwrap_err();
+    state.apply(Observation::WatchFailed { source, namespace: None, error });
+    let (reason, detail, told) = size(&mut state).unwrap_err();
     assert!(
         reason == Reason::NoAllocation && detail.contains("u1.medium cannot be read: Forbidden"),
         "{detail}"
     );
     let permission = "list and watch virtualmachineclusterinstancetypes.instancetype.kubevirt.io";
     assert!(told.contains(permission) && told.contains("deploy/cluster/rbac.yaml"), "{told}");
-    // No VM is measured worse for it, and the source costs no attention by itself.
-    world.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 2)])));
-    assert_eq!(size(&mut world), Ok((2, 4)));
+    // No figure is missing because of it, so the source alone needs no attention.
+    state.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 2)])));
+    assert_eq!(size(&mut state), Ok((2, 4)));
 }

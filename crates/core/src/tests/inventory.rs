@@ -1,4 +1,4 @@
-//! Every VM shows, and none shows twice.
+//! Every VM is shown, and none is shown twice.
 
 use super::*;
 use i18n::Render;
@@ -20,25 +20,25 @@ fn controlled(name: &str) -> InstanceFacts {
     InstanceFacts { owner_vm: format!("vm-{name}"), ..instance("a", name, "n1") }
 }
 
-fn shown(world: &mut ClusterState) -> Vec<(Kind, String)> {
-    world.join(NOW).vms.iter().map(|vm| (vm.summary.kind, vm.summary.name.clone())).collect()
+fn shown(state: &mut ClusterState) -> Vec<(Kind, String)> {
+    state.join(NOW).vms.iter().map(|vm| (vm.summary.kind, vm.summary.name.clone())).collect()
 }
 
 #[test]
 fn an_instance_that_stands_alone_is_a_vm() {
-    let mut world = world();
+    let mut state = state();
     let alone = InstanceFacts {
         owner_vm: String::new(),
         vcpus: Some(4),
         memory: "8Gi".into(),
         ..instance("a", "solo", "n1")
     };
-    world.apply(Observation::Instances(applied(alone)));
+    state.apply(Observation::Instances(applied(alone)));
     let mut pod = pod("a", "virt-launcher-solo-abc12", "n1");
     pod.created_by = "vmi-a-solo".into();
-    world.apply(Observation::Pods(applied(pod)));
-    world.apply(metrics(vec![sample("a", "virt-launcher-solo-abc12", 1000, GI)]));
-    let vm = find(&world.join(NOW), "a", "solo");
+    state.apply(Observation::Pods(applied(pod)));
+    state.apply(metrics(vec![sample("a", "virt-launcher-solo-abc12", 1000, GI)]));
+    let vm = find(&state.join(NOW), "a", "solo");
     assert_eq!((vm.summary.kind, vm.summary.status), (Kind::VirtualMachineInstance, Status::Running));
     assert_eq!((vm.summary.cpu, vm.summary.memory), (Some(4_000_000_000), Some(8 * GI)));
     assert_eq!((milli(&vm), &*vm.uid), (Ok(1000), "vmi-a-solo"));
@@ -46,40 +46,40 @@ fn an_instance_that_stands_alone_is_a_vm() {
 
 #[test]
 fn an_instance_shows_once_beside_its_vm_or_wukong() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    world.apply(Observation::VirtualMachines(applied(vm("db"))));
-    world.apply(Observation::Instances(applied(controlled("db"))));
-    // Its VirtualMachine is on its way, or was deleted a moment ago: no VM of its own.
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    state.apply(Observation::VirtualMachines(applied(vm("db"))));
+    state.apply(Observation::Instances(applied(controlled("db"))));
+    // Its VirtualMachine is not listed yet, or was just deleted: the instance is not shown as a VM.
     let late = InstanceFacts { created: NOW - 5 * SECOND, ..controlled("late") };
-    world.apply(Observation::Instances(applied(late)));
+    state.apply(Observation::Instances(applied(late)));
     assert_eq!(
-        shown(&mut world),
+        shown(&mut state),
         [(Kind::VirtualMachine, "db".to_owned()), (Kind::Wukong, "web".to_owned())]
     );
 }
 
 #[test]
-fn where_virtual_machines_cannot_be_read_their_instances_show() {
-    let mut world = silent_world();
+fn if_virtual_machines_cannot_be_read_their_instances_are_shown() {
+    let mut state = silent_state();
     let error = refused(Reason::Forbidden);
-    world.apply(Observation::WatchFailed { source: SourceId::VirtualMachines, namespace: None, error });
-    add_vm(&mut world, "a", "web", 500, GI);
-    world.apply(Observation::Instances(applied(controlled("db"))));
+    state.apply(Observation::WatchFailed { source: SourceId::VirtualMachines, namespace: None, error });
+    add_vm(&mut state, "a", "web", 500, GI);
+    state.apply(Observation::Instances(applied(controlled("db"))));
     assert_eq!(
-        shown(&mut world),
+        shown(&mut state),
         [(Kind::VirtualMachineInstance, "db".to_owned()), (Kind::Wukong, "web".to_owned())]
     );
 }
 
 #[test]
 fn an_instance_type_or_a_hot_plug_is_what_the_instance_reports() {
-    let mut world = world();
+    let mut state = state();
     let bare = VmFacts { vcpus: None, memory: String::new(), ..vm("typed") };
-    world.apply(Observation::VirtualMachines(replaced(vec![bare, vm("plugged"), vm("off")])));
+    state.apply(Observation::VirtualMachines(replaced(vec![bare, vm("plugged"), vm("off")])));
     let now = |name: &str| InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..controlled(name) };
-    world.apply(Observation::Instances(replaced(vec![now("typed"), now("plugged")])));
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Instances(replaced(vec![now("typed"), now("plugged")])));
+    let snapshot = state.join(NOW);
     let size = |name: &str| {
         let vm = find(&snapshot, "a", name);
         (vm.summary.cpu, vm.summary.memory)
@@ -90,12 +90,12 @@ fn an_instance_type_or_a_hot_plug_is_what_the_instance_reports() {
 }
 
 #[test]
-fn what_a_wukong_orders_is_its_own_word() {
-    let mut world = world();
+fn the_size_in_a_wukongs_spec_counts_before_the_instances() {
+    let mut state = state();
     let plugged = InstanceFacts { vcpus: Some(8), memory: "16Gi".into(), ..instance("a", "web-vm", "n1") };
-    add_vm(&mut world, "a", "web", 500, GI);
-    world.apply(Observation::Instances(applied(plugged)));
-    assert_eq!(web(&mut world).summary.memory, Some(4 * GI));
+    add_vm(&mut state, "a", "web", 500, GI);
+    state.apply(Observation::Instances(applied(plugged)));
+    assert_eq!(web(&mut state).summary.memory, Some(4 * GI));
 }
 
 fn owned(namespace: &str, name: &str, uid: &str) -> VmFacts {
@@ -114,14 +114,14 @@ fn naming(namespace: &str, name: &str, vm_name: &str) -> WukongFacts {
 
 /// Kind, name, VirtualMachine and contradiction of every entry of one namespace.
 fn entries(wukongs: Vec<WukongFacts>, vms: Vec<VmFacts>) -> Vec<(Kind, String, String, String)> {
-    let mut world = world();
-    world.apply(Observation::Wukongs(replaced(wukongs)));
-    world.apply(Observation::VirtualMachines(replaced(vms)));
+    let mut state = state();
+    state.apply(Observation::Wukongs(replaced(wukongs)));
+    state.apply(Observation::VirtualMachines(replaced(vms)));
     let entry = |vm: &Arc<Vm>| {
         let conflict = vm.conflict.as_ref().map(|conflict| conflict.english()).unwrap_or_default();
         (vm.summary.kind, vm.summary.name.clone(), vm.vm_name.clone(), conflict)
     };
-    world.join(NOW).vms.iter().map(entry).collect()
+    state.join(NOW).vms.iter().map(entry).collect()
 }
 
 #[test]
@@ -206,10 +206,10 @@ fn an_owner_reference_hides_no_vm() {
 
 #[test]
 fn of_two_wukongs_with_one_vm_the_other_has_no_figures_and_says_why() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    world.apply(Observation::Wukongs(applied(WukongFacts { created: 1, ..naming("a", "twin", "web-vm") })));
-    let snapshot = world.join(NOW);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    state.apply(Observation::Wukongs(applied(WukongFacts { created: 1, ..naming("a", "twin", "web-vm") })));
+    let snapshot = state.join(NOW);
     assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(500));
     assert_eq!(milli(&find(&snapshot, "a", "twin")), Err(Reason::SharedVm));
     assert_eq!(snapshot.totals.cpu_used.used, 500_000_000, "it is counted once");
@@ -217,20 +217,20 @@ fn of_two_wukongs_with_one_vm_the_other_has_no_figures_and_says_why() {
 
 #[test]
 fn an_instance_that_names_another_vms_uid_is_not_hidden() {
-    let mut world = world();
-    world.apply(Observation::VirtualMachines(replaced(vec![vm("db")])));
+    let mut state = state();
+    state.apply(Observation::VirtualMachines(replaced(vec![vm("db")])));
     let forged = InstanceFacts { owner_vm: "vm-db".into(), ..instance("a", "miner", "n1") };
     let unknown = InstanceFacts { owner_vm: "no such uid".into(), ..instance("a", "old", "n1") };
-    world.apply(Observation::Instances(replaced(vec![forged, unknown])));
-    assert_eq!(shown(&mut world).len(), 3, "{:?}", shown(&mut world));
+    state.apply(Observation::Instances(replaced(vec![forged, unknown])));
+    assert_eq!(shown(&mut state).len(), 3, "{:?}", shown(&mut state));
 }
 
 #[test]
 fn while_wukongs_cannot_be_read_no_owner_contradicts() {
-    let mut world = silent_world();
+    let mut state = silent_state();
     let error = refused(Reason::Forbidden);
-    world.apply(Observation::WatchFailed { source: SourceId::Wukongs, namespace: None, error });
-    world.apply(Observation::VirtualMachines(replaced(vec![owned("a", "x", "wukong-a-web")])));
-    let snapshot = world.join(NOW);
+    state.apply(Observation::WatchFailed { source: SourceId::Wukongs, namespace: None, error });
+    state.apply(Observation::VirtualMachines(replaced(vec![owned("a", "x", "wukong-a-web")])));
+    let snapshot = state.join(NOW);
     assert_eq!(snapshot.vms[0].conflict, None);
 }

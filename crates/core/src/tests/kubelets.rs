@@ -4,49 +4,49 @@ use super::*;
 use model::vm::Volume;
 
 /// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
-fn answered(world: &mut ClusterState, at: Millis, measured: Millis) {
+fn answered(state: &mut ClusterState, at: Millis, measured: Millis) {
     let stats = VolumeStats { at: Some(measured), ..stats("a", "web-root", 5 * GI, 20 * GI) };
-    report(world, summary_at("n1", at, vec![stats]));
+    report(state, summary_at("n1", at, vec![stats]));
 }
 
 fn asked_often() -> ClusterState {
-    let mut world = ClusterState::new(Limits { disk_interval: 3 * SECOND, ..limits() });
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = ClusterState::new(Limits { disk_interval: 3 * SECOND, ..limits() });
+    add_vm(&mut state, "a", "web", 500, GI);
     let volume = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
-    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![volume], ..wukong("a", "web") })));
-    world
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![volume], ..wukong("a", "web") })));
+    state
 }
 
-fn stale(world: &mut ClusterState, now: Millis) -> Option<bool> {
-    let volume: Volume = find(&world.join(now), "a", "web").volumes[0].clone();
+fn stale(state: &mut ClusterState, now: Millis) -> Option<bool> {
+    let volume: Volume = find(&state.join(now), "a", "web").volumes[0].clone();
     volume.usage.sample().map(|sample| sample.stale)
 }
 
 #[test]
-fn what_is_asked_for_more_often_than_it_is_measured_is_not_stale() {
-    let mut world = asked_often();
-    (0..=20).for_each(|n| answered(&mut world, NOW + n * 3 * SECOND, NOW));
-    assert_eq!(stale(&mut world, NOW + 60 * SECOND), Some(false), "a minute old, as it should be");
-    answered(&mut world, NOW + 63 * SECOND, NOW + 60 * SECOND);
-    assert_eq!(stale(&mut world, NOW + 183 * SECOND), Some(false));
+fn a_volume_that_is_polled_more_often_than_measured_is_not_stale() {
+    let mut state = asked_often();
+    (0..=20).for_each(|n| answered(&mut state, NOW + n * 3 * SECOND, NOW));
+    assert_eq!(stale(&mut state, NOW + 60 * SECOND), Some(false), "a minute old, as it should be");
+    answered(&mut state, NOW + 63 * SECOND, NOW + 60 * SECOND);
+    assert_eq!(stale(&mut state, NOW + 183 * SECOND), Some(false));
     assert_eq!(
-        stale(&mut world, NOW + (63 + 360) * SECOND),
+        stale(&mut state, NOW + (63 + 360) * SECOND),
         Some(false),
         "its periods are of one to two minutes"
     );
-    assert_eq!(stale(&mut world, NOW + (63 + 361) * SECOND), Some(true), "three of the longest");
-    assert_eq!(stale(&mut world, NOW + (63 + 20 * 120) * SECOND + 1), None, "and twenty");
+    assert_eq!(stale(&mut state, NOW + (63 + 361) * SECOND), Some(true), "three of the longest");
+    assert_eq!(stale(&mut state, NOW + (63 + 20 * 120) * SECOND + 1), None, "and twenty");
 }
 
 #[test]
 fn a_kubelet_that_measures_more_often_is_held_to_that() {
-    let mut world = asked_often();
-    (0..4).for_each(|n| answered(&mut world, NOW + n * 3 * SECOND, NOW + n * 3 * SECOND));
-    assert_eq!(stale(&mut world, NOW + 27 * SECOND), Some(false));
-    assert_eq!(stale(&mut world, NOW + 28 * SECOND), Some(true), "three times 6 s after 9 s");
-    // A silence is no period of its own.
-    answered(&mut world, NOW + 600 * SECOND, NOW + 600 * SECOND);
-    assert_eq!(stale(&mut world, NOW + 619 * SECOND), Some(true));
+    let mut state = asked_often();
+    (0..4).for_each(|n| answered(&mut state, NOW + n * 3 * SECOND, NOW + n * 3 * SECOND));
+    assert_eq!(stale(&mut state, NOW + 27 * SECOND), Some(false));
+    assert_eq!(stale(&mut state, NOW + 28 * SECOND), Some(true), "three times 6 s after 9 s");
+    // A pause between two answers is not the kubelet's interval.
+    answered(&mut state, NOW + 600 * SECOND, NOW + 600 * SECOND);
+    assert_eq!(stale(&mut state, NOW + 619 * SECOND), Some(true));
 }
 
 /// As a kubelet could answer that means harm: compared each with each they would take minutes.
@@ -61,19 +61,19 @@ fn volumes_in_another_order_are_compared_once_each() {
         summary_at("n1", at, volumes)
     };
     // While claims are not listed, whatever a kubelet names may exist.
-    let mut world = ClusterState::new(limits());
+    let mut state = ClusterState::new(limits());
     let answers = [answer(NOW, false), answer(NOW + SECOND, true), answer(NOW + 2 * SECOND, false)];
     let begun = std::time::Instant::now();
-    answers.into_iter().for_each(|answer| world.apply(answer));
+    answers.into_iter().for_each(|answer| state.apply(answer));
     assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
-    assert_eq!(world.kubelets["n1"].interval(0), 2 * SECOND, "what they were apart is known all the same");
+    assert_eq!(state.kubelets["n1"].interval(0), 2 * SECOND, "what they were apart is known all the same");
 }
 
 /// KubeVirt leaves a migration's source pod behind, ended. Its node measures nothing of the VM any more.
 #[test]
 fn the_node_of_a_pod_that_has_ended_is_not_believed() {
     for (phase, want) in [("Running", Some(6 * GI)), ("Succeeded", None), ("Failed", None)] {
-        let mut world = asked_often();
+        let mut state = asked_often();
         let claims = vec![("root".into(), "web-root".into())];
         let left = PodFacts {
             phase: phase.into(),
@@ -81,19 +81,19 @@ fn the_node_of_a_pod_that_has_ended_is_not_believed() {
             claims,
             ..pod("a", "virt-launcher-web-vm-zzzzz", "n9")
         };
-        world.apply(Observation::Pods(applied(left)));
-        report(&mut world, summary_at("n9", NOW, vec![stats("a", "web-root", 6 * GI, 20 * GI)]));
-        let volume: Volume = find(&world.join(NOW), "a", "web").volumes[0].clone();
+        state.apply(Observation::Pods(applied(left)));
+        report(&mut state, summary_at("n9", NOW, vec![stats("a", "web-root", 6 * GI, 20 * GI)]));
+        let volume: Volume = find(&state.join(NOW), "a", "web").volumes[0].clone();
         assert_eq!(volume.usage.sample().map(|sample| sample.used), want, "{phase}");
     }
 }
 
-/// A tenant whose page is scraped invents claims on the nodes of others, whose volumes would seem to share a disk.
+/// A tenant whose exporter is scraped invents claims on nodes of others: their volumes would seem to share a disk.
 #[test]
-fn of_claims_and_instances_that_do_not_exist_prometheus_tells_nothing() {
-    let mut world = asked_often();
+fn prometheus_series_of_claims_and_instances_that_do_not_exist_are_dropped() {
+    let mut state = asked_often();
     let claim = |name: &str| ClaimFacts { namespace: "a".into(), name: name.into(), ..ClaimFacts::default() };
-    world.apply(Observation::Claims(replaced(vec![claim("web-root")])));
+    state.apply(Observation::Claims(replaced(vec![claim("web-root")])));
     let told = || PrometheusFacts {
         volumes: ["web-root", "invented"].map(|name| stats("a", name, GI, 20 * GI)).to_vec(),
         instances: ["web-vm", "invented"]
@@ -106,10 +106,10 @@ fn of_claims_and_instances_that_do_not_exist_prometheus_tells_nothing() {
             .to_vec(),
         ..PrometheusFacts::default()
     };
-    world.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
-    assert_eq!(world.prometheus.volumes.keys().collect::<Vec<_>>(), [&Key::new("a", "web-root")]);
-    assert_eq!(world.prometheus.instances.keys().collect::<Vec<_>>(), [&Key::new("a", "web-vm")]);
-    let mut blind = silent_world();
+    state.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
+    assert_eq!(state.prometheus.volumes.keys().collect::<Vec<_>>(), [&Key::new("a", "web-root")]);
+    assert_eq!(state.prometheus.instances.keys().collect::<Vec<_>>(), [&Key::new("a", "web-vm")]);
+    let mut blind = silent_state();
     blind.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
     assert_eq!((blind.prometheus.volumes.len(), blind.prometheus.instances.len()), (2, 2), "it may exist");
 }
@@ -117,9 +117,9 @@ fn of_claims_and_instances_that_do_not_exist_prometheus_tells_nothing() {
 /// A node can invent names: 8192 in each answer, of 250 characters.
 #[test]
 fn nothing_is_kept_of_claims_that_do_not_exist_and_little_of_pods_that_are_not_known() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
     let invented = |n: usize| stats("a", &format!("claim-{n}"), 5 * GI, 20 * GI);
     let of_pod = |n: usize| VolumeStats {
         of: VolumeRef::PodVolume { pod: Key::new("a", "virt-launcher-none"), volume: format!("v{n}").into() },
@@ -127,9 +127,9 @@ fn nothing_is_kept_of_claims_that_do_not_exist_and_little_of_pods_that_are_not_k
     };
     let mut volumes: Vec<_> = (0..4_000).map(invented).chain((0..4_000).map(of_pod)).collect();
     volumes.push(stats("a", "web-root", 6 * GI, 20 * GI));
-    world.apply(summary_at("n1", NOW + SECOND, volumes));
-    let kept: Vec<_> = world.kubelets["n1"].volumes().map(|(stats, _)| stats.used).collect();
+    state.apply(summary_at("n1", NOW + SECOND, volumes));
+    let kept: Vec<_> = state.kubelets["n1"].volumes().map(|(stats, _)| stats.used).collect();
     assert_eq!(kept.len(), 64 + 1);
     assert_eq!(kept.last(), Some(&Some(6 * GI)), "the claim that exists is kept wherever it stands");
-    assert!(!world.kubelets["n1"].peers.has(&Key::new("a", "web-root"), 20 * GI, 15 * GI, |_| true));
+    assert!(!state.kubelets["n1"].peers.has(&Key::new("a", "web-root"), 20 * GI, 15 * GI, |_| true));
 }

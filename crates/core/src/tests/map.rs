@@ -33,13 +33,13 @@ fn keys(names: &MapNames) -> Vec<(&str, &str)> {
 
 #[test]
 fn cells_are_grouped_and_those_on_no_node_come_last() {
-    let mut world = world();
-    add_vm(&mut world, "b", "web", 1_900, GI);
-    add_vm(&mut world, "a", "db", 100, GI);
+    let mut state = state();
+    add_vm(&mut state, "b", "web", 1_900, GI);
+    add_vm(&mut state, "a", "db", 100, GI);
     let mut queued = wukong("a", "queued");
     queued.phase = "Pending".into();
-    world.apply(Observation::Wukongs(applied(queued)));
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Wukongs(applied(queued)));
+    let snapshot = state.join(NOW);
     let map = map(&snapshot, &query());
     let groups: Vec<_> = map.groups.iter().map(|group| (group.name.as_str(), group.cells.clone())).collect();
     let [low, hot, pending] = [Cell::Step(0), Cell::Hot, Cell::Off(Status::Pending)].map(Cell::byte);
@@ -51,9 +51,9 @@ fn cells_are_grouped_and_those_on_no_node_come_last() {
 
 #[test]
 fn colour_and_grouping_are_the_querys() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 100, 4 * GI);
-    let snapshot = world.join(NOW);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 100, 4 * GI);
+    let snapshot = state.join(NOW);
     let cell = |color| map(&snapshot, &Query { color, ..query() }).groups[0].cells[0];
     let [cpu, memory, disk] = [Measure::Cpu, Measure::Memory, Measure::Disk].map(cell);
     assert_eq!([cpu, memory, disk], [Cell::Step(0), Cell::Hot, Cell::Unknown].map(Cell::byte));
@@ -63,11 +63,11 @@ fn colour_and_grouping_are_the_querys() {
 
 #[test]
 fn cells_answer_to_the_filters() {
-    let mut world = world();
+    let mut state = state();
     for name in ["web-1", "web-2", "db"] {
-        add_vm(&mut world, "a", name, 100, GI);
+        add_vm(&mut state, "a", name, 100, GI);
     }
-    let snapshot = world.join(NOW);
+    let snapshot = state.join(NOW);
     let filtered = Query { q: "web".into(), ..query() };
     assert_eq!(map(&snapshot, &filtered).groups[0].cells.len(), 2);
     assert_eq!(keys(&names(&snapshot, &filtered, "n1", 0)), [("a", "web-1"), ("a", "web-2")]);
@@ -76,36 +76,36 @@ fn cells_answer_to_the_filters() {
 
 #[test]
 fn a_figure_that_ages_is_never_shown_as_fresh() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 100, GI);
-    let cell = |world: &mut ClusterState, now| map(&world.join(now), &query()).groups[0].cells[0];
-    assert_eq!(cell(&mut world, NOW), Cell::Step(0).byte());
-    assert_eq!(cell(&mut world, NOW + 100 * 1000), Cell::Old(0).byte());
-    assert_eq!(cell(&mut world, NOW + 1_000 * 1000), Cell::Unknown.byte());
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 100, GI);
+    let cell = |state: &mut ClusterState, now| map(&state.join(now), &query()).groups[0].cells[0];
+    assert_eq!(cell(&mut state, NOW), Cell::Step(0).byte());
+    assert_eq!(cell(&mut state, NOW + 100 * 1000), Cell::Old(0).byte());
+    assert_eq!(cell(&mut state, NOW + 1_000 * 1000), Cell::Unknown.byte());
 }
 
 #[test]
 fn names_say_whether_they_are_of_the_same_vms() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 100, GI);
-    let before = world.join(NOW);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 100, GI);
+    let before = state.join(NOW);
     let mark = |snapshot: &Snapshot| map(snapshot, &query()).groups[0].marks.clone();
     assert_eq!(mark(&before), [names(&before, &query(), "n1", 0).mark]);
     // Figures change no mark; another VM does.
-    world.apply(metrics(vec![sample("a", "virt-launcher-web-vm-abc12", 900, GI)]));
-    assert_eq!(mark(&world.join(NOW)), mark(&before));
-    add_vm(&mut world, "a", "app", 100, GI);
-    let after = world.join(NOW);
+    state.apply(metrics(vec![sample("a", "virt-launcher-web-vm-abc12", 900, GI)]));
+    assert_eq!(mark(&state.join(NOW)), mark(&before));
+    add_vm(&mut state, "a", "app", 100, GI);
+    let after = state.join(NOW);
     assert_ne!(mark(&after), mark(&before));
     assert_eq!(mark(&after), [names(&after, &query(), "n1", 0).mark]);
 }
 
 #[test]
 fn names_come_a_block_at_a_time() {
-    let mut world = world();
+    let mut state = state();
     let wukongs = (0..BLOCK + 1).map(|index| wukong("a", &format!("vm-{index:03}"))).collect();
-    world.apply(Observation::Wukongs(replaced(wukongs)));
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Wukongs(replaced(wukongs)));
+    let snapshot = state.join(NOW);
     let by = Query { by: GroupBy::Namespace, ..query() };
     let map = map(&snapshot, &by);
     assert_eq!(map.groups[0].marks.len(), 2);
@@ -120,9 +120,9 @@ fn names_come_a_block_at_a_time() {
 #[test]
 fn ten_thousand_cells_are_ten_kilobytes() {
     let vm = {
-        let mut world = world();
-        add_vm(&mut world, "a", "web", 100, GI);
-        Vm::clone(&world.join(NOW).vms[0])
+        let mut state = state();
+        add_vm(&mut state, "a", "web", 100, GI);
+        Vm::clone(&state.join(NOW).vms[0])
     };
     let made = |index: usize| {
         let mut vm = vm.clone();

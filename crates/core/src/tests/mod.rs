@@ -1,4 +1,4 @@
-//! One test for each trap of the join; the fixture says only what a test is about.
+//! Tests of the core. Each states only the facts that it is about; the rest comes from these fixtures.
 
 mod access;
 mod archive;
@@ -11,6 +11,7 @@ mod history;
 mod insight;
 mod instancetypes;
 mod inventory;
+mod join;
 mod kubelets;
 mod map;
 mod pods;
@@ -41,28 +42,28 @@ pub fn limits() -> Limits {
     }
 }
 
-/// Returns what a viewer sees who may see everything.
+/// Returns the snapshot as a viewer with access to everything sees it.
 pub fn everything(snapshot: &Snapshot) -> Visible {
     Visible::new(&Arc::new(snapshot.clone()), &Scope::all())
 }
 
-/// A world in which every source has answered, with nothing in it.
-pub fn world() -> ClusterState {
-    let mut world = silent_world();
-    world.apply(Observation::Wukongs(replaced(vec![])));
-    world.apply(Observation::VirtualMachines(replaced(vec![])));
-    world.apply(Observation::Instances(replaced(vec![])));
-    world.apply(Observation::Pods(replaced(vec![])));
-    world.apply(Observation::Claims(replaced(vec![])));
-    world.apply(Observation::PersistentVolumes(replaced(vec![])));
-    world.apply(Observation::Nodes(replaced(vec![])));
-    world.apply(Observation::ClusterInstancetypes(replaced(vec![])));
-    world.apply(Observation::Instancetypes(replaced(vec![])));
-    world.apply(metrics(vec![]));
-    world
+/// A state in which every source has answered, with nothing in it.
+pub fn state() -> ClusterState {
+    let mut state = silent_state();
+    state.apply(Observation::Wukongs(replaced(vec![])));
+    state.apply(Observation::VirtualMachines(replaced(vec![])));
+    state.apply(Observation::Instances(replaced(vec![])));
+    state.apply(Observation::Pods(replaced(vec![])));
+    state.apply(Observation::Claims(replaced(vec![])));
+    state.apply(Observation::PersistentVolumes(replaced(vec![])));
+    state.apply(Observation::Nodes(replaced(vec![])));
+    state.apply(Observation::ClusterInstancetypes(replaced(vec![])));
+    state.apply(Observation::Instancetypes(replaced(vec![])));
+    state.apply(metrics(vec![]));
+    state
 }
 
-pub fn silent_world() -> ClusterState {
+pub fn silent_state() -> ClusterState {
     ClusterState::new(limits())
 }
 
@@ -108,7 +109,7 @@ pub fn instance(namespace: &str, vm_name: &str, node: &str) -> InstanceFacts {
     }
 }
 
-/// A bare pod: nothing but its name tells whose it is.
+/// A pod without labels or owner: only its name says which VM it belongs to.
 pub fn pod(namespace: &str, name: &str, node: &str) -> PodFacts {
     PodFacts {
         uid: format!("pod-{namespace}-{name}"),
@@ -162,31 +163,31 @@ pub fn summary_at(node: &str, at: Millis, volumes: Vec<VolumeStats>) -> Observat
 }
 
 /// Applies a kubelet's answer, after the claims that it mentions: a kubelet mounts no other.
-pub fn report(world: &mut ClusterState, answer: Observation) {
+pub fn report(state: &mut ClusterState, answer: Observation) {
     if let Observation::Summary { result: Ok(facts), .. } = &answer {
         for stats in &facts.volumes {
             let VolumeRef::Claim(claim) = &stats.of else { continue };
-            if !world.claims.contains_key(claim) {
+            if !state.claims.contains_key(claim) {
                 let (namespace, name) = (claim.namespace.to_string(), claim.name.to_string());
                 let claim = ClaimFacts { namespace, name, ..ClaimFacts::default() };
-                world.apply(Observation::Claims(applied(claim)));
+                state.apply(Observation::Claims(applied(claim)));
             }
         }
     }
-    world.apply(answer);
+    state.apply(answer);
 }
 
 /// A Wukong with its instance on `n1`, its labelled launcher pod, and that pod's figures.
-pub fn add_vm(world: &mut ClusterState, namespace: &str, name: &str, milli: u64, memory: u64) {
+pub fn add_vm(state: &mut ClusterState, namespace: &str, name: &str, milli: u64, memory: u64) {
     let vm_name = format!("{name}-vm");
     let instance = instance(namespace, &vm_name, "n1");
     let pod_name = format!("virt-launcher-{vm_name}-abc12");
     let mut pod = pod(namespace, &pod_name, "n1");
     pod.created_by = instance.uid.clone();
-    world.apply(Observation::Wukongs(applied(wukong(namespace, name))));
-    world.apply(Observation::Instances(applied(instance)));
-    world.apply(Observation::Pods(applied(pod)));
-    world.apply(metrics(vec![sample(namespace, &pod_name, milli, memory)]));
+    state.apply(Observation::Wukongs(applied(wukong(namespace, name))));
+    state.apply(Observation::Instances(applied(instance)));
+    state.apply(Observation::Pods(applied(pod)));
+    state.apply(metrics(vec![sample(namespace, &pod_name, milli, memory)]));
 }
 
 pub fn find(snapshot: &Snapshot, namespace: &str, name: &str) -> Arc<Vm> {
@@ -195,8 +196,8 @@ pub fn find(snapshot: &Snapshot, namespace: &str, name: &str) -> Arc<Vm> {
 }
 
 /// The one VM `a/web` as joined now.
-pub fn web(world: &mut ClusterState) -> Arc<Vm> {
-    find(&world.join(NOW), "a", "web")
+pub fn web(state: &mut ClusterState) -> Arc<Vm> {
+    find(&state.join(NOW), "a", "web")
 }
 
 pub fn milli(vm: &Vm) -> Result<u64, Reason> {

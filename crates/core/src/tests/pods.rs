@@ -4,50 +4,50 @@ use super::*;
 use crate::pods::cut_prefix;
 
 fn with_pods(pods: Vec<PodFacts>, samples: Vec<PodMetricsFacts>) -> ClusterState {
-    let mut world = world();
-    world.apply(Observation::Wukongs(applied(wukong("a", "web"))));
-    world.apply(Observation::Pods(replaced(pods)));
-    world.apply(metrics(samples));
-    world
+    let mut state = state();
+    state.apply(Observation::Wukongs(applied(wukong("a", "web"))));
+    state.apply(Observation::Pods(replaced(pods)));
+    state.apply(metrics(samples));
+    state
 }
 
 #[test]
 fn a_name_prefix_is_no_match() {
     let mut named = wukong("a", "web");
     named.vm_name = "web".into();
-    let mut world = with_pods(
+    let mut state = with_pods(
         vec![pod("a", "virt-launcher-web-db-x7k2p", "n1")],
         vec![sample("a", "virt-launcher-web-db-x7k2p", 900, GI)],
     );
-    world.apply(Observation::Wukongs(applied(named)));
-    assert_eq!(milli(&web(&mut world)), Err(Reason::NoPod));
-    world.apply(Observation::Pods(applied(pod("a", "virt-launcher-web-q9w8e", "n1"))));
-    world.apply(metrics(vec![sample("a", "virt-launcher-web-q9w8e", 100, GI)]));
-    assert_eq!(milli(&web(&mut world)), Ok(100));
+    state.apply(Observation::Wukongs(applied(named)));
+    assert_eq!(milli(&web(&mut state)), Err(Reason::NoPod));
+    state.apply(Observation::Pods(applied(pod("a", "virt-launcher-web-q9w8e", "n1"))));
+    state.apply(metrics(vec![sample("a", "virt-launcher-web-q9w8e", 100, GI)]));
+    assert_eq!(milli(&web(&mut state)), Ok(100));
 }
 
 #[test]
 fn the_creators_uid_beats_a_name_that_fits() {
     let mut labelled = pod("a", "virt-launcher-renamed-zzzzz", "n1");
     labelled.created_by = "vmi-a-web-vm".into();
-    let mut world = with_pods(
+    let mut state = with_pods(
         vec![pod("a", "virt-launcher-web-vm-abc12", "n1"), labelled],
         vec![
             sample("a", "virt-launcher-web-vm-abc12", 900, GI),
             sample("a", "virt-launcher-renamed-zzzzz", 100, GI),
         ],
     );
-    world.apply(Observation::Instances(applied(instance("a", "web-vm", "n1"))));
-    assert_eq!(milli(&web(&mut world)), Ok(100));
+    state.apply(Observation::Instances(applied(instance("a", "web-vm", "n1"))));
+    assert_eq!(milli(&web(&mut state)), Ok(100));
 }
 
 #[test]
 fn a_pod_of_another_instance_is_never_taken_by_name() {
     let mut other = pod("a", "virt-launcher-web-vm-abc12", "n1");
     other.created_by = "vmi-of-yesterday".into();
-    let mut world = with_pods(vec![other], vec![sample("a", "virt-launcher-web-vm-abc12", 900, GI)]);
-    world.apply(Observation::Instances(applied(instance("a", "web-vm", "n1"))));
-    assert_eq!(milli(&web(&mut world)), Err(Reason::NoPod));
+    let mut state = with_pods(vec![other], vec![sample("a", "virt-launcher-web-vm-abc12", 900, GI)]);
+    state.apply(Observation::Instances(applied(instance("a", "web-vm", "n1"))));
+    assert_eq!(milli(&web(&mut state)), Err(Reason::NoPod));
 }
 
 #[test]
@@ -56,48 +56,48 @@ fn the_domain_annotation_beats_the_name() {
     annotated.domain = "web-vm".into();
     let mut not_ours = pod("a", "virt-launcher-web-vm-abc12", "n1");
     not_ours.domain = "another".into();
-    let mut world = with_pods(
+    let mut state = with_pods(
         vec![not_ours, annotated],
         vec![
             sample("a", "virt-launcher-web-vm-abc12", 900, GI),
             sample("a", "virt-launcher-other-zzzzz", 100, GI),
         ],
     );
-    assert_eq!(milli(&web(&mut world)), Ok(100));
+    assert_eq!(milli(&web(&mut state)), Ok(100));
 }
 
 #[test]
 fn without_instances_the_seeds_path_works() {
-    let mut world = silent_world();
-    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    let mut state = silent_state();
+    state.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
     for source in [SourceId::VirtualMachines, SourceId::Instances] {
         let error = refused(Reason::Forbidden);
-        world.apply(Observation::WatchFailed { source, namespace: None, error });
+        state.apply(Observation::WatchFailed { source, namespace: None, error });
     }
-    world.apply(Observation::Pods(replaced(vec![pod("a", "virt-launcher-web-vm-abc12", "n1")])));
-    world.apply(metrics(vec![sample("a", "virt-launcher-web-vm-abc12", 100, GI)]));
-    assert_eq!(milli(&web(&mut world)), Ok(100));
+    state.apply(Observation::Pods(replaced(vec![pod("a", "virt-launcher-web-vm-abc12", "n1")])));
+    state.apply(metrics(vec![sample("a", "virt-launcher-web-vm-abc12", 100, GI)]));
+    assert_eq!(milli(&web(&mut state)), Ok(100));
 }
 
 #[test]
 fn without_pods_the_metrics_own_labels_do() {
-    let mut world = silent_world();
-    world.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
-    world.apply(Observation::Instances(replaced(vec![instance("a", "web-vm", "n1")])));
+    let mut state = silent_state();
+    state.apply(Observation::Wukongs(replaced(vec![wukong("a", "web")])));
+    state.apply(Observation::Instances(replaced(vec![instance("a", "web-vm", "n1")])));
     let error = refused(Reason::Forbidden);
-    world.apply(Observation::WatchFailed { source: SourceId::Pods, namespace: None, error });
+    state.apply(Observation::WatchFailed { source: SourceId::Pods, namespace: None, error });
     let mut item = sample("a", "virt-launcher-zzzzz", 100, GI);
     item.created_by = "vmi-a-web-vm".into();
-    world.apply(metrics(vec![item]));
-    assert_eq!(milli(&web(&mut world)), Ok(100));
+    state.apply(metrics(vec![item]));
+    assert_eq!(milli(&web(&mut state)), Ok(100));
 }
 
 #[test]
 fn the_same_name_in_two_namespaces_is_two_vms() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 100, GI);
-    add_vm(&mut world, "b", "web", 700, 2 * GI);
-    let snapshot = world.join(NOW);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 100, GI);
+    add_vm(&mut state, "b", "web", 700, 2 * GI);
+    let snapshot = state.join(NOW);
     assert_eq!(milli(&find(&snapshot, "a", "web")), Ok(100));
     assert_eq!(milli(&find(&snapshot, "b", "web")), Ok(700));
 }
@@ -115,27 +115,27 @@ fn long_names_are_cut_as_kubernetes_cuts_them() {
     assert_eq!(cut_prefix("web"), "virt-launcher-web-");
     assert_eq!(cut_prefix(&long("one")).len(), 58);
     let name = format!("{}k2p9x", cut_prefix(&long("one")));
-    let mut world = with_pods(vec![pod("a", &name, "n1")], vec![sample("a", &name, 100, GI)]);
-    world.apply(Observation::Wukongs(applied(long_named("one"))));
-    assert_eq!(milli(&find(&world.join(NOW), "a", "one")), Ok(100));
+    let mut state = with_pods(vec![pod("a", &name, "n1")], vec![sample("a", &name, 100, GI)]);
+    state.apply(Observation::Wukongs(applied(long_named("one"))));
+    assert_eq!(milli(&find(&state.join(NOW), "a", "one")), Ok(100));
 }
 
 #[test]
-fn two_vms_that_share_a_cut_name_get_none_with_a_reason_unless_a_label_tells() {
+fn two_vms_with_one_truncated_name_have_no_figures_unless_a_label_identifies_the_pod() {
     let name = format!("{}k2p9x", cut_prefix(&long("one")));
-    let mut world = with_pods(vec![pod("a", &name, "n1")], vec![sample("a", &name, 100, GI)]);
-    world.apply(Observation::Wukongs(applied(long_named("one"))));
-    world.apply(Observation::Wukongs(applied(long_named("two"))));
-    let snapshot = world.join(NOW);
+    let mut state = with_pods(vec![pod("a", &name, "n1")], vec![sample("a", &name, 100, GI)]);
+    state.apply(Observation::Wukongs(applied(long_named("one"))));
+    state.apply(Observation::Wukongs(applied(long_named("two"))));
+    let snapshot = state.join(NOW);
     for vm in ["one", "two"] {
         assert_eq!(milli(&find(&snapshot, "a", vm)), Err(Reason::AmbiguousPod));
     }
     let mut labelled = pod("a", &name, "n1");
     labelled.created_by = format!("vmi-a-{}", long("two"));
-    world.apply(Observation::Pods(applied(labelled)));
-    world.apply(Observation::Instances(applied(instance("a", &long("one"), "n1"))));
-    world.apply(Observation::Instances(applied(instance("a", &long("two"), "n1"))));
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Pods(applied(labelled)));
+    state.apply(Observation::Instances(applied(instance("a", &long("one"), "n1"))));
+    state.apply(Observation::Instances(applied(instance("a", &long("two"), "n1"))));
+    let snapshot = state.join(NOW);
     assert_eq!(milli(&find(&snapshot, "a", "one")), Err(Reason::NoPod));
     assert_eq!(milli(&find(&snapshot, "a", "two")), Ok(100));
 }
@@ -144,11 +144,11 @@ fn two_vms_that_share_a_cut_name_get_none_with_a_reason_unless_a_label_tells() {
 fn completed_pods_linger_and_do_not_count() {
     let mut done = pod("a", "virt-launcher-web-vm-old11", "n1");
     done.phase = "Succeeded".into();
-    let mut world = with_pods(vec![done], vec![sample("a", "virt-launcher-web-vm-old11", 900, GI)]);
-    assert_eq!(milli(&web(&mut world)), Err(Reason::NoPod));
-    world.apply(Observation::Pods(applied(pod("a", "virt-launcher-web-vm-new22", "n2"))));
-    world.apply(metrics(vec![sample("a", "virt-launcher-web-vm-new22", 100, GI)]));
-    assert_eq!(milli(&web(&mut world)), Ok(100));
+    let mut state = with_pods(vec![done], vec![sample("a", "virt-launcher-web-vm-old11", 900, GI)]);
+    assert_eq!(milli(&web(&mut state)), Err(Reason::NoPod));
+    state.apply(Observation::Pods(applied(pod("a", "virt-launcher-web-vm-new22", "n2"))));
+    state.apply(metrics(vec![sample("a", "virt-launcher-web-vm-new22", 100, GI)]));
+    assert_eq!(milli(&web(&mut state)), Ok(100));
 }
 
 /// Source on `n1` uses 800 m, target on `n2` idles at 5 m.
@@ -163,9 +163,9 @@ fn migrating(instance: Option<InstanceFacts>) -> ClusterState {
         sample("a", "virt-launcher-web-vm-tgt22", 5, GI),
         sample("a", "virt-launcher-web-vm-src11", 800, GI),
     ];
-    let mut world = with_pods(vec![target, source], samples);
-    instance.into_iter().for_each(|instance| world.apply(Observation::Instances(applied(instance))));
-    world
+    let mut state = with_pods(vec![target, source], samples);
+    instance.into_iter().for_each(|instance| state.apply(Observation::Instances(applied(instance))));
+    state
 }
 
 fn migration(completed: bool, failed: bool) -> Migration {
@@ -204,40 +204,40 @@ fn migration_state_or_active_pods_decide_where_the_node_does_not() {
         };
         assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(want), "{completed} {failed}");
     }
-    // Both pods on one node by mistake of a stale pod object: the uid in activePods tells.
+    // A stale pod object places both pods on one node: the uid in activePods decides.
     let active = vec![("pod-a-virt-launcher-web-vm-tgt22".to_owned(), "n3".to_owned())];
     let said = InstanceFacts { active_pods: active, ..instance("a", "web-vm", "n3") };
     assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(5));
 }
 
 #[test]
-fn without_the_instance_the_wukongs_node_decides_else_nobody() {
-    let mut world = migrating(None);
-    assert_eq!(milli(&web(&mut world)), Err(Reason::TwoPods));
-    world.apply(Observation::Wukongs(applied(WukongFacts { node_name: "n1".into(), ..wukong("a", "web") })));
-    assert_eq!(milli(&web(&mut world)), Ok(800));
+fn without_the_instance_only_the_wukongs_node_chooses_between_two_pods() {
+    let mut state = migrating(None);
+    assert_eq!(milli(&web(&mut state)), Err(Reason::TwoPods));
+    state.apply(Observation::Wukongs(applied(WukongFacts { node_name: "n1".into(), ..wukong("a", "web") })));
+    assert_eq!(milli(&web(&mut state)), Ok(800));
 }
 
 #[test]
 fn without_the_instance_a_pod_that_is_not_running_yet_is_not_taken() {
-    let mut world = migrating(None);
+    let mut state = migrating(None);
     let mut pending = pod("a", "virt-launcher-web-vm-tgt22", "n2");
     pending.phase = "Pending".into();
-    world.apply(Observation::Pods(applied(pending)));
-    assert_eq!(milli(&web(&mut world)), Ok(800));
+    state.apply(Observation::Pods(applied(pending)));
+    assert_eq!(milli(&web(&mut state)), Ok(800));
 }
 
 #[test]
 fn an_empty_vm_name_is_filled_by_the_owner_never_by_a_guess() {
-    let mut world = with_pods(
+    let mut state = with_pods(
         vec![pod("a", "virt-launcher-web-abc12", "n1"), pod("a", "virt-launcher-web-vm-abc12", "n1")],
         vec![
             sample("a", "virt-launcher-web-abc12", 900, GI),
             sample("a", "virt-launcher-web-vm-abc12", 100, GI),
         ],
     );
-    world.apply(Observation::Wukongs(applied(WukongFacts { vm_name: String::new(), ..wukong("a", "web") })));
-    assert_eq!(milli(&web(&mut world)), Err(Reason::NoVmName));
+    state.apply(Observation::Wukongs(applied(WukongFacts { vm_name: String::new(), ..wukong("a", "web") })));
+    assert_eq!(milli(&web(&mut state)), Err(Reason::NoVmName));
     let owned = VmFacts {
         uid: "vm".into(),
         namespace: "a".into(),
@@ -246,24 +246,24 @@ fn an_empty_vm_name_is_filled_by_the_owner_never_by_a_guess() {
         printable_status: "Running".into(),
         ..Default::default()
     };
-    world.apply(Observation::VirtualMachines(applied(owned)));
-    assert_eq!(milli(&web(&mut world)), Ok(100));
-    assert_eq!(world.join(NOW).vms.len(), 1, "the owned VirtualMachine is no second VM");
+    state.apply(Observation::VirtualMachines(applied(owned)));
+    assert_eq!(milli(&web(&mut state)), Ok(100));
+    assert_eq!(state.join(NOW).vms.len(), 1, "the owned VirtualMachine is no second VM");
 }
 
 /// A tenant may make thousands of pods and Wukongs that name one another.
 #[test]
 fn many_pods_and_many_vms_of_one_name_are_not_compared_each_with_each() {
-    let mut world = world();
+    let mut state = state();
     let wukongs = (0..5000).map(|n| WukongFacts { vm_name: "web-vm".into(), ..wukong("a", &n.to_string()) });
-    world.apply(Observation::Wukongs(replaced(wukongs.collect())));
+    state.apply(Observation::Wukongs(replaced(wukongs.collect())));
     let live =
         |n: u32| PodFacts { domain: "web-vm".into(), ..pod("a", &format!("virt-launcher-x-{n:05}"), "n1") };
     let done = |n| PodFacts { phase: "Succeeded".into(), ..live(n) };
-    world.apply(Observation::Pods(replaced((1..5000).map(done).chain([live(0)]).collect())));
-    world.apply(metrics(vec![sample("a", "virt-launcher-x-00000", 100, GI)]));
+    state.apply(Observation::Pods(replaced((1..5000).map(done).chain([live(0)]).collect())));
+    state.apply(metrics(vec![sample("a", "virt-launcher-x-00000", 100, GI)]));
     let begun = std::time::Instant::now();
-    let snapshot = world.join(NOW);
+    let snapshot = state.join(NOW);
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(
         milli(&find(&snapshot, "a", "0")),
@@ -274,13 +274,13 @@ fn many_pods_and_many_vms_of_one_name_are_not_compared_each_with_each() {
 
 #[test]
 fn pods_of_another_namespace_do_not_push_out_a_vms_own() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let uid = "vmi-a-web-vm";
     for n in 0..200 {
         let false_one =
             PodFacts { created_by: uid.into(), ..pod("evil", &format!("virt-launcher-x-{n:05}"), "n1") };
-        world.apply(Observation::Pods(applied(false_one)));
+        state.apply(Observation::Pods(applied(false_one)));
     }
-    assert_eq!(milli(&web(&mut world)), Ok(500));
+    assert_eq!(milli(&web(&mut state)), Ok(500));
 }

@@ -1,4 +1,4 @@
-//! Whatever the sources say: nothing panics, and no usage comes from another VM's pod.
+//! Whatever the sources report: nothing panics, and no usage comes from another VM's pod.
 
 use proptest::{prelude::*, strategy::ValueTree};
 
@@ -49,9 +49,9 @@ prop_compose! {
     }
 }
 
-/// What the sources said of a world.
+/// What the sources reported.
 #[derive(Clone, Debug)]
-struct Told {
+struct Reported {
     /// The CPU of each is its place here, from 1 on, in millicores.
     pods: Vec<PodFacts>,
     instances: Vec<InstanceFacts>,
@@ -59,25 +59,25 @@ struct Told {
 }
 
 prop_compose! {
-    fn any_world()(wukongs in prop::collection::vec(any_wukong(), 0..6),
+    fn any_state()(wukongs in prop::collection::vec(any_wukong(), 0..6),
         instances in prop::collection::vec((namespace(), name(), "n[1-3]?"), 0..6),
         pods in prop::collection::vec(any_pod(), 0..8), stats in prop::collection::vec(any_stats(), 0..6),
         at in prop_oneof![3 => Just(NOW - 10_000), 1 => any::<Millis>()],
-        window_ms in prop_oneof![3 => Just(15_000), 1 => any::<u32>()], readable in any::<bool>()) -> (ClusterState, Told) {
-        let mut world = if readable { world() } else { silent_world() };
-        // Each pod's figure is its place in the list: what a VM shows tells whose it is.
+        window_ms in prop_oneof![3 => Just(15_000), 1 => any::<u32>()], readable in any::<bool>()) -> (ClusterState, Reported) {
+        let mut state = if readable { state() } else { silent_state() };
+        // Each pod's figure is its place in the list, so a VM's figure identifies the pod.
         let samples = pods.iter().enumerate().map(|(index, pod)| PodMetricsFacts {
             at: Some(at), window_ms, created_by: pod.created_by.clone(),
             ..sample(&pod.namespace, &pod.name, index as u64 + 1, (1 << 30) + index as u64) });
-        world.apply(metrics(samples.collect()));
-        world.apply(Observation::Wukongs(replaced(wukongs)));
+        state.apply(metrics(samples.collect()));
+        state.apply(Observation::Wukongs(replaced(wukongs)));
         let instances: Vec<_> = instances.iter().map(|(namespace, name, node)| instance(namespace, name, node)).collect();
         if readable {
-            world.apply(Observation::Pods(replaced(pods.clone())));
-            world.apply(Observation::Instances(replaced(instances.clone())));
+            state.apply(Observation::Pods(replaced(pods.clone())));
+            state.apply(Observation::Instances(replaced(instances.clone())));
         }
-        report(&mut world, summary("n1", stats));
-        (world, Told { pods, instances, readable })
+        report(&mut state, summary("n1", stats));
+        (state, Reported { pods, instances, readable })
     }
 }
 
@@ -97,7 +97,7 @@ prop_compose! {
     }
 }
 
-impl Told {
+impl Reported {
     /// The pod that a VM's figure was measured in.
     fn pod_of(&self, figure: &Figure) -> Option<&PodFacts> {
         let Figure::Known(sample) = figure else { return None };
@@ -138,9 +138,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_input_panics_and_the_answer_is_the_same_twice((mut world, _) in any_world(), now in any::<Millis>()) {
-        let first = world.join(now);
-        let second = world.join(now);
+    fn no_input_panics_and_the_answer_is_the_same_twice((mut state, _) in any_state(), now in any::<Millis>()) {
+        let first = state.join(now);
+        let second = state.join(now);
         prop_assert_eq!(first.vms, second.vms);
         prop_assert_eq!(first.totals, second.totals);
     }
@@ -151,17 +151,17 @@ proptest! {
         vms in prop::collection::vec(any_owned(), 0..7),
         with_vms in any::<bool>(),
     ) {
-        let mut world = world();
+        let mut state = state();
         let (vms, instances): (Vec<_>, Vec<_>) = vms.into_iter().unzip();
         let place = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
         let mut all: std::collections::BTreeSet<_> = instances.iter().map(|i| place(&i.namespace, &i.name)).collect();
-        world.apply(Observation::Wukongs(replaced(wukongs)));
-        world.apply(Observation::Instances(replaced(instances)));
+        state.apply(Observation::Wukongs(replaced(wukongs)));
+        state.apply(Observation::Instances(replaced(instances)));
         if with_vms {
             all.extend(vms.iter().map(|vm| place(&vm.namespace, &vm.name)));
-            world.apply(Observation::VirtualMachines(replaced(vms)));
+            state.apply(Observation::VirtualMachines(replaced(vms)));
         }
-        let snapshot = world.join(NOW);
+        let snapshot = state.join(NOW);
         let mut shown: Vec<_> = snapshot.vms.iter().filter(|vm| !vm.vm_name.is_empty())
             .map(|vm| place(&vm.summary.namespace, &vm.vm_name)).collect();
         shown.sort();
@@ -170,18 +170,18 @@ proptest! {
         prop_assert_eq!(shown.len(), count, "a VM is shown twice: {:?}", shown);
         prop_assert!(all.iter().all(|vm| shown.contains(vm)), "{:?} of {:?}", shown, all);
         let wukongs = snapshot.vms.iter().filter(|vm| vm.summary.kind == model::vm::Kind::Wukong).count();
-        prop_assert_eq!(wukongs, world.wukongs.len());
+        prop_assert_eq!(wukongs, state.wukongs.len());
     }
 
     #[test]
-    fn no_usage_comes_from_another_vms_pod((mut world, told) in any_world()) {
-        let snapshot = world.join(NOW);
+    fn no_usage_comes_from_another_vms_pod((mut state, reported) in any_state()) {
+        let snapshot = state.join(NOW);
         let mut users: std::collections::BTreeMap<(&str, &str), &str> = std::collections::BTreeMap::new();
         for vm in &snapshot.vms {
             let usage = &vm.summary.usage;
-            for pod in [&usage.cpu, &usage.memory].into_iter().filter_map(|figure| told.pod_of(figure)) {
-                prop_assert!(told.is_of(pod, vm, &snapshot.vms), "{} shows the usage of {pod:?}", vm.vm_name);
-                prop_assert!(!told.readable || pod.phase != "Succeeded", "{} shows an ended pod's usage", vm.vm_name);
+            for pod in [&usage.cpu, &usage.memory].into_iter().filter_map(|figure| reported.pod_of(figure)) {
+                prop_assert!(reported.is_of(pod, vm, &snapshot.vms), "{} shows the usage of {pod:?}", vm.vm_name);
+                prop_assert!(!reported.readable || pod.phase != "Succeeded", "{} shows an ended pod's usage", vm.vm_name);
                 let user = *users.entry((&pod.namespace, &pod.name)).or_insert(&vm.vm_name);
                 prop_assert_eq!(user, &vm.vm_name, "two VMs show the usage of {:?}", pod);
             }
@@ -189,15 +189,15 @@ proptest! {
     }
 }
 
-/// Without it the property above could hold because nothing is shown.
+/// Otherwise the property above could hold because no VM shows any usage.
 #[test]
-fn many_worlds_show_some_usage() {
+fn most_generated_states_show_some_usage() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut shown = 0;
     for _ in 0..512 {
-        let (mut world, told) = any_world().new_tree(&mut runner).unwrap().current();
-        let snapshot = world.join(NOW);
-        shown += usize::from(snapshot.vms.iter().any(|vm| told.pod_of(&vm.summary.usage.cpu).is_some()));
+        let (mut state, reported) = any_state().new_tree(&mut runner).unwrap().current();
+        let snapshot = state.join(NOW);
+        shown += usize::from(snapshot.vms.iter().any(|vm| reported.pod_of(&vm.summary.usage.cpu).is_some()));
     }
     assert!(shown > 30, "{shown} of 512");
 }

@@ -30,10 +30,10 @@ fn identity() -> Identity {
 
 /// Two namespaces with a VM each, on a node each; the second VM's kubelet does not answer.
 fn two_tenants() -> Arc<Snapshot> {
-    let mut world = world();
-    add_vm(&mut world, "mine", "web", 500, GI);
-    add_vm(&mut world, "theirs", "secret", 900, 4 * GI);
-    Arc::new(world.join(NOW))
+    let mut state = state();
+    add_vm(&mut state, "mine", "web", 500, GI);
+    add_vm(&mut state, "theirs", "secret", 900, 4 * GI);
+    Arc::new(state.join(NOW))
 }
 
 fn names(visible: &Visible) -> Vec<&str> {
@@ -70,11 +70,11 @@ fn whatever_is_counted_or_named_is_of_rows_in_the_scope() {
 
 #[test]
 fn without_nodes_a_viewer_sees_the_names_of_their_own_vms_nodes_alone() {
-    let mut world = world();
-    add_vm(&mut world, "mine", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "mine", "web", 500, GI);
     let node = |name: &str| model::groups::Node { name: name.into(), takes_vms: true, ..Default::default() };
-    world.apply(Observation::Nodes(replaced(vec![node("node-a"), node("node-of-others")])));
-    let snapshot = Arc::new(world.join(NOW));
+    state.apply(Observation::Nodes(replaced(vec![node("node-a"), node("node-of-others")])));
+    let snapshot = Arc::new(state.join(NOW));
     let rows = |scope: &Scope| {
         groups::groups(
             &Visible::new(&snapshot, scope),
@@ -89,10 +89,10 @@ fn without_nodes_a_viewer_sees_the_names_of_their_own_vms_nodes_alone() {
 
 #[test]
 fn sources_are_a_state_without_details_unless_the_viewer_may_see_everything() {
-    let mut world = world();
-    add_vm(&mut world, "mine", "web", 500, GI);
-    world.apply(health::watch_failed(SourceId::Claims, Reason::Forbidden));
-    let snapshot = Arc::new(world.join(NOW));
+    let mut state = state();
+    add_vm(&mut state, "mine", "web", 500, GI);
+    state.apply(health::watch_failed(SourceId::Claims, Reason::Forbidden));
+    let snapshot = Arc::new(state.join(NOW));
     let claims = |scope: &Scope| {
         let visible = Visible::new(&snapshot, scope);
         visible.sources().iter().find(|source| source.id == SourceId::Claims).cloned().unwrap()

@@ -1,11 +1,13 @@
-//! Sizes of volumes, and file systems that they share: each case is a cluster that somebody has.
+//! File systems that volumes share: each case is a real cluster's.
+
+mod sizes;
 
 use super::*;
 use model::figure::Basis;
 
 const MI: u64 = 1 << 20;
 
-/// A claim, what stands behind it, and what the kubelet of `n1` says of it.
+/// A claim, its storage, and what the kubelet of `n1` reports of it.
 struct Volume {
     claim: &'static str,
     request: Option<u64>,
@@ -23,16 +25,16 @@ type Shown = (Result<(u64, u64, Basis), Reason>, Option<u64>);
 /// One VM for each volume, all on `n1`, and what the totals count.
 fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
     let disk_sources = vec![if by_prometheus { SourceId::Prometheus } else { SourceId::Kubelet }];
-    let mut world = ClusterState::new(Limits { disk_sources, ..limits() });
-    world.apply(Observation::PersistentVolumes(replaced(vec![])));
+    let mut state = ClusterState::new(Limits { disk_sources, ..limits() });
+    state.apply(Observation::PersistentVolumes(replaced(vec![])));
     for volume in volumes {
-        add_vm(&mut world, "a", volume.claim, 500, GI);
+        add_vm(&mut state, "a", volume.claim, 500, GI);
         let of = WukongVolume { name: "root".into(), claim: volume.claim.into(), size: String::new() };
-        world.apply(Observation::Wukongs(applied(WukongFacts {
+        state.apply(Observation::Wukongs(applied(WukongFacts {
             volumes: vec![of],
             ..wukong("a", volume.claim)
         })));
-        world.apply(Observation::Claims(applied(ClaimFacts {
+        state.apply(Observation::Claims(applied(ClaimFacts {
             namespace: "a".into(),
             name: volume.claim.into(),
             request: volume.request,
@@ -41,7 +43,7 @@ fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (
             ..Default::default()
         })));
         if let Some(provisioner) = volume.made_by {
-            world.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
+            state.apply(Observation::PersistentVolumes(applied(PersistentVolumeFacts {
                 name: format!("pv-{}", volume.claim).into(),
                 claim: Key::new("a", volume.claim),
                 provisioner,
@@ -57,12 +59,12 @@ fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (
     let (volumes_told, node_filesystems) = (stats.collect::<Vec<_>>(), node_filesystems.to_vec());
     let kubelet = if by_prometheus { Vec::new() } else { volumes_told.clone() };
     let facts = SummaryFacts { source: Source::KubeletProxy, volumes: kubelet, node_filesystems };
-    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
+    state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Ok(facts) });
     if by_prometheus {
         let facts = PrometheusFacts { volumes: volumes_told, ..Default::default() };
-        world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+        state.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
     }
-    let snapshot = world.join(NOW);
+    let snapshot = state.join(NOW);
     let shown = volumes.iter().map(|volume| {
         let volume = find(&snapshot, "a", volume.claim).volumes[0].clone();
         let sample = volume.usage.sample().map(|sample| (sample.used, sample.of, sample.basis));
@@ -86,7 +88,7 @@ impl Volume {
 /// kubernetes-sigs/sig-storage-local-static-provisioner#340, kubesphere/kubesphere#2921, kubernetes/kubernetes#77570,
 /// kubevirt/kubevirt#9809.
 #[test]
-fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
+fn a_file_system_that_several_claims_share_counts_for_none() {
     use Provisioner::{Device, Directory, Unknown, Unlisted};
     let (shared, own) = (Basis::SharedFilesystem, Basis::Own);
     let overhead = 32_212_254_720 / 100 * 106;
@@ -283,20 +285,20 @@ fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
     }
 }
 
-/// Where PersistentVolumes cannot be read, the claim's own annotation tells who made its volume.
+/// If PersistentVolumes cannot be read, the claim's annotation names the provisioner.
 #[test]
-fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
+fn the_claims_annotation_names_the_provisioner_if_nothing_else_does() {
     for (provisioner, want) in
         [(Provisioner::Device, Basis::Own), (Provisioner::Unknown, Basis::SharedFilesystem)]
     {
-        let mut world = world();
+        let mut state = state();
         for name in ["web", "db"] {
-            add_vm(&mut world, "a", name, 500, GI);
+            add_vm(&mut state, "a", name, 500, GI);
             let claim = format!("{name}-root");
             let of = WukongVolume { name: "root".into(), claim: claim.clone(), size: "20Gi".into() };
-            world
+            state
                 .apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", name) })));
-            world.apply(Observation::Claims(applied(ClaimFacts {
+            state.apply(Observation::Claims(applied(ClaimFacts {
                 namespace: "a".into(),
                 name: claim,
                 request: Some(20 * GI),
@@ -306,67 +308,34 @@ fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
             })));
         }
         let both = ["web-root", "db-root"].map(|claim| stats("a", claim, 5 * GI, 20 * GI));
-        report(&mut world, summary("n1", both.to_vec()));
-        let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
+        report(&mut state, summary("n1", both.to_vec()));
+        let sample = *web(&mut state).volumes[0].usage.sample().unwrap();
         assert_eq!(sample.basis, want, "{provisioner:?}");
     }
 }
 
 #[test]
-fn the_contracts_percentage_is_of_the_file_system() {
-    let claim = volume("c", 4 * GI, 39 * GI, Some(Provisioner::Directory)).holds(30 * GI, 39 * GI);
-    let (shown, _) = shown(&[claim], &[], false);
-    let (Ok((used, of, _)), size) = shown[0] else { panic!("{shown:?}") };
-    assert_eq!((used * 100 / of, size), (76, Some(4 * GI)));
-}
-
-/// A kubelet writes 0 for what a driver does not say, as of a volume that is unwell.
-#[test]
-fn a_capacity_of_nothing_is_no_capacity() {
-    let zeros = volume("c", 10 * GI, 10 * GI, Some(Provisioner::Device));
-    assert_eq!(shown(&[zeros], &[], false).0, [(Err(Reason::NotReported), Some(10 * GI))]);
-    let some = Volume { used: 3 * GI, ..volume("c", 10 * GI, 10 * GI, None) };
-    assert_eq!(shown(&[some], &[], false).0, [(Err(Reason::NotReported), Some(10 * GI))]);
-}
-
-#[test]
 fn a_claim_that_is_mounted_twice_is_no_peer_of_itself() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let of = WukongVolume { name: "root".into(), claim: "web-root".into(), size: "20Gi".into() };
-    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", "web") })));
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: vec![of], ..wukong("a", "web") })));
     let stats = stats("a", "web-root", 5 * GI, 20 * GI);
-    report(&mut world, summary("n1", vec![stats.clone(), stats]));
-    let sample = *web(&mut world).volumes[0].usage.sample().unwrap();
+    report(&mut state, summary("n1", vec![stats.clone(), stats]));
+    let sample = *web(&mut state).volumes[0].usage.sample().unwrap();
     assert_eq!((sample.basis, sample.of), (Basis::Own, 20 * GI));
-}
-
-#[test]
-fn the_size_of_a_disk_is_the_lesser_of_what_was_asked_for_and_given() {
-    for (request, capacity, block, want) in [
-        (Some(4 * GI), Some(39 * GI), false, Some(4 * GI)),
-        (Some(20 * GI), Some(10 * GI), false, Some(10 * GI)),
-        (Some(4 * GI), None, false, Some(4 * GI)),
-        (None, Some(39 * GI), false, Some(39 * GI)),
-        (Some(4 * GI), Some(5 * GI), true, Some(5 * GI)),
-        (Some(4 * GI), None, true, Some(4 * GI)),
-        (None, None, false, None),
-    ] {
-        let size = crate::sharing::ClaimSize { request, capacity }.of_disk(block);
-        assert_eq!(size, want, "{request:?} {capacity:?} {block}");
-    }
 }
 
 /// A disk that several VMs share (kubevirt/kubevirt#6148, `shareable` of #6604, kubernetes-monitoring/kubernetes-mixin#611), whether its kubelet tells of it or a guest.
 #[test]
 fn a_claim_of_several_vms_counts_once_in_the_totals() {
     for source in [SourceId::Kubelet, SourceId::GuestAgent] {
-        let mut world = world();
-        world.limits.disk_sources = vec![source];
+        let mut state = state();
+        state.limits.disk_sources = vec![source];
         let mut kubelet = Vec::new();
         // The third has a claim of the same name in another namespace.
         for (namespace, name, root, quorum) in [("a", "one", 3, 5), ("a", "two", 4, 5), ("b", "one", 6, 1)] {
-            add_vm(&mut world, namespace, name, 500, GI);
+            add_vm(&mut state, namespace, name, 500, GI);
             let (vm, own) = (format!("{name}-vm"), format!("{name}-root"));
             let disk = |claim: &str| InstanceDisk {
                 bus: Bus::Virtio,
@@ -376,7 +345,7 @@ fn a_claim_of_several_vms_counts_once_in_the_totals() {
             };
             let volumes = [own.as_str(), "quorum"]
                 .map(|claim| InstanceVolume { name: claim.into(), claim: claim.into() });
-            world.apply(Observation::Instances(applied(InstanceFacts {
+            state.apply(Observation::Instances(applied(InstanceFacts {
                 volumes: volumes.into(),
                 disks: [disk(&own), disk("quorum")].into(),
                 agent_connected: true,
@@ -392,12 +361,12 @@ fn a_claim_of_several_vms_counts_once_in_the_totals() {
             };
             let (instance, result) =
                 (Key::new(namespace, &vm), Ok(vec![mounted(&own, root, 20), mounted("quorum", quorum, 10)]));
-            world.apply(Observation::Filesystems { instance, at: NOW, result });
+            state.apply(Observation::Filesystems { instance, at: NOW, result });
             kubelet.push(stats(namespace, &own, root * GI, 20 * GI));
             kubelet.push(stats(namespace, "quorum", quorum * GI, 10 * GI));
         }
-        report(&mut world, summary("n1", kubelet));
-        let snapshot = world.join(NOW);
+        report(&mut state, summary("n1", kubelet));
+        let snapshot = state.join(NOW);
         let disk =
             |namespace, name| find(&snapshot, namespace, name).summary.usage.disk.sample().unwrap().used;
         assert_eq!([disk("a", "one"), disk("a", "two")], [8 * GI, 9 * GI], "each VM has all of it");

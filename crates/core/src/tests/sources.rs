@@ -1,6 +1,7 @@
 //! Six sources of disk figures: the first that knows a volume gives its figure, and layers are never added up.
 
 mod backends;
+mod readings;
 mod serials;
 mod targets;
 
@@ -15,23 +16,23 @@ use model::{
 
 fn all() -> ClusterState {
     let disk_sources = SourceId::DISK.to_vec();
-    let mut world = ClusterState::new(Limits { disk_sources, ..limits() });
-    world.apply(Observation::Claims(replaced(vec![])));
-    world.apply(Observation::Pods(replaced(vec![])));
-    world.apply(Observation::PersistentVolumes(replaced(vec![])));
-    world.apply(Observation::LonghornVolumes(replaced(vec![])));
-    add_vm(&mut world, "a", "web", 500, GI);
-    world
+    let mut state = ClusterState::new(Limits { disk_sources, ..limits() });
+    state.apply(Observation::Claims(replaced(vec![])));
+    state.apply(Observation::Pods(replaced(vec![])));
+    state.apply(Observation::PersistentVolumes(replaced(vec![])));
+    state.apply(Observation::LonghornVolumes(replaced(vec![])));
+    add_vm(&mut state, "a", "web", 500, GI);
+    state
 }
 
 /// The VM's volumes, of 20 Gi each; those named `block…` are raw devices.
-fn with(world: &mut ClusterState, names: &[&str], serials: &[(&str, &str)]) {
+fn with(state: &mut ClusterState, names: &[&str], serials: &[(&str, &str)]) {
     let volumes = names.iter().map(|name| WukongVolume {
         name: (*name).into(),
         claim: format!("web-{name}"),
         size: "20Gi".into(),
     });
-    world.apply(Observation::Wukongs(applied(WukongFacts {
+    state.apply(Observation::Wukongs(applied(WukongFacts {
         volumes: volumes.collect(),
         ..wukong("a", "web")
     })));
@@ -44,14 +45,14 @@ fn with(world: &mut ClusterState, names: &[&str], serials: &[(&str, &str)]) {
         claim: format!("web-{name}").into(),
         ..Default::default()
     });
-    world.apply(Observation::Instances(applied(InstanceFacts {
+    state.apply(Observation::Instances(applied(InstanceFacts {
         volumes: volumes.collect(),
         disks: disks.collect(),
         agent_connected: !serials.is_empty(),
         ..instance("a", "web-vm", "n1")
     })));
     for name in names {
-        world.apply(Observation::Claims(applied(ClaimFacts {
+        state.apply(Observation::Claims(applied(ClaimFacts {
             namespace: "a".into(),
             name: format!("web-{name}"),
             block: name.starts_with("block"),
@@ -63,19 +64,19 @@ fn with(world: &mut ClusterState, names: &[&str], serials: &[(&str, &str)]) {
     }
 }
 
-fn persistent(world: &mut ClusterState, name: &str, backend: Backend) {
+fn persistent(state: &mut ClusterState, name: &str, backend: Backend) {
     let volume = PersistentVolumeFacts {
         name: format!("pv-{name}").into(),
         claim: Key::new("a", &format!("web-{name}")),
         provisioner: Provisioner::Device,
         backend: Some(backend),
     };
-    world.apply(Observation::PersistentVolumes(applied(volume)));
+    state.apply(Observation::PersistentVolumes(applied(volume)));
 }
 
-fn longhorn(world: &mut ClusterState, name: &str, actual: u64) {
-    persistent(world, name, Backend::Longhorn(format!("handle-{name}").into()));
-    world.apply(Observation::LonghornVolumes(applied(LonghornFacts {
+fn longhorn(state: &mut ClusterState, name: &str, actual: u64) {
+    persistent(state, name, Backend::Longhorn(format!("handle-{name}").into()));
+    state.apply(Observation::LonghornVolumes(applied(LonghornFacts {
         namespace: "longhorn-system".into(),
         name: format!("handle-{name}"),
         size: Some(20 * GI),
@@ -88,22 +89,22 @@ fn image(name: &str) -> Image {
     Image { pool: "rbd".into(), name: name.into(), ..Image::default() }
 }
 
-fn ceph(world: &mut ClusterState, name: &str, used: Result<u64, Uncounted>) {
-    persistent(world, name, Backend::Rbd(Box::new(image(name))));
+fn ceph(state: &mut ClusterState, name: &str, used: Result<u64, Uncounted>) {
+    persistent(state, name, Backend::Rbd(Box::new(image(name))));
     let stats = ImageStats { image: image(name), size: 20 * GI, used };
-    world.apply(Observation::Ceph { at: NOW, result: Ok(vec![stats]) });
+    state.apply(Observation::Ceph { at: NOW, result: Ok(vec![stats]) });
 }
 
-fn prometheus(world: &mut ClusterState, volumes: Vec<VolumeStats>) {
+fn prometheus(state: &mut ClusterState, volumes: Vec<VolumeStats>) {
     let facts = PrometheusFacts { volumes, ..Default::default() };
-    world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+    state.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
 }
 
-fn agent(world: &mut ClusterState, filesystems: Vec<Filesystem>) {
+fn agent(state: &mut ClusterState, filesystems: Vec<Filesystem>) {
     let instance = Key::new("a", "web-vm");
     let mut devices = Devices::new(100);
     filesystems.into_iter().for_each(|filesystem| devices.add(filesystem));
-    world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(devices.finish()) });
+    state.apply(Observation::Filesystems { instance, at: NOW, result: Ok(devices.finish()) });
 }
 
 fn fs(disk: &str, mount: &str, serial: &str, used: u64, total: u64) -> Filesystem {
@@ -119,14 +120,14 @@ fn fs(disk: &str, mount: &str, serial: &str, used: u64, total: u64) -> Filesyste
 }
 
 /// The Wukong's phase alone is behind while there is an instance.
-fn stop(world: &mut ClusterState) {
+fn stop(state: &mut ClusterState) {
     let stopped = WukongFacts { phase: "Stopped".into(), ..wukong("a", "web") };
-    world.apply(Observation::Wukongs(applied(stopped)));
-    world.apply(Observation::Instances(Change::Deleted { key: Key::new("a", "web-vm"), at: NOW }));
+    state.apply(Observation::Wukongs(applied(stopped)));
+    state.apply(Observation::Instances(Change::Deleted { key: Key::new("a", "web-vm"), at: NOW }));
 }
 
-fn volume(world: &mut ClusterState, name: &str) -> Volume {
-    web(world).volumes.iter().find(|volume| volume.name == name).unwrap().clone()
+fn volume(state: &mut ClusterState, name: &str) -> Volume {
+    web(state).volumes.iter().find(|volume| volume.name == name).unwrap().clone()
 }
 
 fn shown(figure: &Figure) -> Result<(&'static str, u64), Reason> {
@@ -141,13 +142,13 @@ fn readings(volume: &Volume) -> Vec<(SourceId, Result<u64, Reason>)> {
 
 #[test]
 fn four_volumes_each_from_another_source() {
-    let mut world = all();
-    with(&mut world, &["root", "data", "block-guest", "block-lake"], &[("block-guest", "S1")]);
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
-    prometheus(&mut world, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
-    agent(&mut world, vec![fs("vdc1", "/srv", "S1", 3 * GI, 19 * GI)]);
-    longhorn(&mut world, "block-lake", 30 * GI);
-    let vm = web(&mut world);
+    let mut state = all();
+    with(&mut state, &["root", "data", "block-guest", "block-lake"], &[("block-guest", "S1")]);
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    prometheus(&mut state, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
+    agent(&mut state, vec![fs("vdc1", "/srv", "S1", 3 * GI, 19 * GI)]);
+    longhorn(&mut state, "block-lake", 30 * GI);
+    let vm = web(&mut state);
     let got: Vec<_> = vm.volumes.iter().map(|volume| shown(&volume.usage)).collect();
     assert_eq!(
         got,
@@ -156,56 +157,56 @@ fn four_volumes_each_from_another_source() {
     let disk = vm.summary.usage.disk.sample().unwrap();
     assert_eq!((disk.used, disk.of), (45 * GI, 79 * GI));
     assert_eq!(disk.basis, Basis::Backend, "one of its parts is an allocation");
-    let totals = world.join(NOW).totals;
+    let totals = state.join(NOW).totals;
     assert_eq!((totals.disk_used.used, totals.disk_used.of), (15 * GI, 59 * GI), "file systems alone");
 }
 
 #[test]
 fn three_sources_that_disagree_are_shown_apart_and_one_counts() {
-    let mut world = all();
-    with(&mut world, &["root"], &[("root", "S1")]);
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
-    agent(&mut world, vec![fs("vda1", "/", "S1", 4 * GI, 19 * GI)]);
-    longhorn(&mut world, "root", 12 * GI);
-    let root = volume(&mut world, "root");
+    let mut state = all();
+    with(&mut state, &["root"], &[("root", "S1")]);
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    agent(&mut state, vec![fs("vda1", "/", "S1", 4 * GI, 19 * GI)]);
+    longhorn(&mut state, "root", 12 * GI);
+    let root = volume(&mut state, "root");
     assert_eq!(shown(&root.usage), Ok(("kubelet", 5)));
     assert_eq!(readings(&root), [(SourceId::GuestAgent, Ok(4)), (SourceId::Longhorn, Ok(12))]);
     assert_eq!(root.usage.sample().unwrap().source.layer(), Layer::Image);
-    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
+    assert_eq!(disk(&mut state), Ok((5 * GI, 20 * GI)));
 
     // The order of the operator decides within guest and image; the backend still comes last.
-    world.limits.disk_sources = vec![SourceId::GuestAgent, SourceId::Kubelet, SourceId::Longhorn];
-    assert_eq!(disk(&mut world), Ok((4 * GI, 19 * GI)));
+    state.limits.disk_sources = vec![SourceId::GuestAgent, SourceId::Kubelet, SourceId::Longhorn];
+    assert_eq!(disk(&mut state), Ok((4 * GI, 19 * GI)));
 }
 
-fn disk(world: &mut ClusterState) -> Result<(u64, u64), Reason> {
-    let vm = web(world);
+fn disk(state: &mut ClusterState) -> Result<(u64, u64), Reason> {
+    let vm = web(state);
     let figure = &vm.summary.usage.disk;
     figure.sample().map(|sample| (sample.used, sample.of)).ok_or_else(|| figure.missing().unwrap().reason)
 }
 
 #[test]
 fn a_backend_counts_only_where_no_file_system_is_known_and_says_so() {
-    let mut world = all();
-    with(&mut world, &["root"], &[]);
-    longhorn(&mut world, "root", 12 * GI);
-    report(&mut world, summary("n1", vec![]));
-    let root = volume(&mut world, "root");
+    let mut state = all();
+    with(&mut state, &["root"], &[]);
+    longhorn(&mut state, "root", 12 * GI);
+    report(&mut state, summary("n1", vec![]));
+    let root = volume(&mut state, "root");
     assert_eq!(
         (shown(&root.usage), root.usage.sample().unwrap().basis),
         (Ok(("longhorn", 12)), Basis::Backend)
     );
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
-    assert_eq!(shown(&volume(&mut world, "root").usage), Ok(("kubelet", 5)));
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    assert_eq!(shown(&volume(&mut state, "root").usage), Ok(("kubelet", 5)));
 }
 
 #[test]
-fn where_none_knows_each_source_says_why() {
-    let mut world = all();
-    with(&mut world, &["block-root"], &[]);
-    ceph(&mut world, "block-root", Err(Uncounted::NoFastDiff));
-    prometheus(&mut world, vec![]);
-    let root = volume(&mut world, "block-root");
+fn if_no_source_knows_a_volume_each_says_why() {
+    let mut state = all();
+    with(&mut state, &["block-root"], &[]);
+    ceph(&mut state, "block-root", Err(Uncounted::NoFastDiff));
+    prometheus(&mut state, vec![]);
+    let root = volume(&mut state, "block-root");
     assert_eq!((shown(&root.usage), root.block), (Err(Reason::NoFastDiff), true));
     let want = [
         (SourceId::Kubelet, Err(Reason::BlockVolume)),
@@ -215,19 +216,19 @@ fn where_none_knows_each_source_says_why() {
     assert_eq!(readings(&root), want);
     let fix = root.usage.missing().unwrap().fix.english();
     assert!(fix.contains("rbd object-map rebuild rbd/block-root"), "{fix}");
-    ceph(&mut world, "block-root", Ok(GI));
-    assert_eq!(shown(&volume(&mut world, "block-root").usage), Ok(("ceph", 1)));
+    ceph(&mut state, "block-root", Ok(GI));
+    assert_eq!(shown(&volume(&mut state, "block-root").usage), Ok(("ceph", 1)));
 }
 
 /// A kubelet's command is no help with Prometheus.
 #[test]
 fn each_source_that_leaves_a_volume_out_has_a_fix_of_its_own() {
-    let mut world = all();
-    with(&mut world, &["root"], &[("root", "S1")]);
-    report(&mut world, summary("n1", vec![]));
-    prometheus(&mut world, vec![]);
-    agent(&mut world, vec![fs("vda1", "/", "", GI, 9 * GI)]);
-    let root = volume(&mut world, "root");
+    let mut state = all();
+    with(&mut state, &["root"], &[("root", "S1")]);
+    report(&mut state, summary("n1", vec![]));
+    prometheus(&mut state, vec![]);
+    agent(&mut state, vec![fs("vda1", "/", "", GI, 9 * GI)]);
+    let root = volume(&mut state, "root");
     let figures = root.readings.iter().map(|reading| (reading.source, &reading.figure));
     let fix_of = |wanted| {
         let mut all = figures.clone().chain([(root.source, &root.usage)]);
@@ -250,13 +251,13 @@ fn each_source_that_leaves_a_volume_out_has_a_fix_of_its_own() {
 #[test]
 fn a_claim_that_may_stand_in_what_was_cut_off_is_not_said_to_be_unreported() {
     let shown_with = |gaps: Vec<VolumeGap>| {
-        let mut world = ClusterState::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
-        world.apply(Observation::Claims(replaced(vec![])));
-        add_vm(&mut world, "a", "web", 500, GI);
-        with(&mut world, &["root"], &[]);
+        let mut state = ClusterState::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
+        state.apply(Observation::Claims(replaced(vec![])));
+        add_vm(&mut state, "a", "web", 500, GI);
+        with(&mut state, &["root"], &[]);
         let facts = PrometheusFacts { gaps, ..Default::default() };
-        world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
-        let usage = volume(&mut world, "root").usage;
+        state.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+        let usage = volume(&mut state, "root").usage;
         let missing = usage.missing().unwrap();
         (missing.reason, missing.detail.english(), missing.fix.english())
     };
@@ -277,15 +278,15 @@ fn a_claim_that_may_stand_in_what_was_cut_off_is_not_said_to_be_unreported() {
 
 #[test]
 fn a_prometheus_of_which_a_part_is_cut_off_says_so_once() {
-    let mut world = ClusterState::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
+    let mut state = ClusterState::new(Limits { disk_sources: vec![SourceId::Prometheus], ..limits() });
     let error = refused(Reason::TooLarge);
     let facts = PrometheusFacts {
         warnings: vec![error.detail.clone(), "another".into()],
         gaps: vec![VolumeGap { error: error.clone(), namespaces: vec!["evil".into()] }],
         ..Default::default()
     };
-    world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
-    let health = health(&world.join(NOW), SourceId::Prometheus);
+    state.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
+    let health = health(&state.join(NOW), SourceId::Prometheus);
     assert_eq!((health.state, health.reason), (SourceState::Degraded, Some(Reason::TooLarge)));
     assert_eq!(health.error, Message::List(vec![error.detail, "another".into()]));
     assert!(health.fix.english().contains("enforcedSampleLimit"), "{}", health.fix.english());
@@ -293,19 +294,19 @@ fn a_prometheus_of_which_a_part_is_cut_off_says_so_once() {
 
 #[test]
 fn a_failing_source_takes_nothing_of_another_and_keeps_its_last_value() {
-    let mut world = all();
-    with(&mut world, &["root", "data"], &[]);
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
-    prometheus(&mut world, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
+    let mut state = all();
+    with(&mut state, &["root", "data"], &[]);
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    prometheus(&mut state, vec![stats("a", "web-data", 7 * GI, 20 * GI)]);
     let failed = |reason| Observation::Prometheus { at: NOW, result: Err(refused(reason)) };
-    world.apply(failed(Reason::TimedOut));
-    assert_eq!(shown(&volume(&mut world, "data").usage), Ok(("prometheus", 7)), "silence ages");
-    world.apply(failed(Reason::Forbidden));
-    let data = volume(&mut world, "data");
+    state.apply(failed(Reason::TimedOut));
+    assert_eq!(shown(&volume(&mut state, "data").usage), Ok(("prometheus", 7)), "silence ages");
+    state.apply(failed(Reason::Forbidden));
+    let data = volume(&mut state, "data");
     let of_prometheus = data.readings.iter().find(|reading| reading.source == SourceId::Prometheus).unwrap();
     let missing = of_prometheus.figure.missing().unwrap();
     assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Forbidden, 7 * GI));
-    assert_eq!(shown(&volume(&mut world, "root").usage), Ok(("kubelet", 5)));
+    assert_eq!(shown(&volume(&mut state, "root").usage), Ok(("kubelet", 5)));
 }
 
 fn sampled(sample: InstanceSample) -> Observation {
@@ -322,43 +323,43 @@ fn kubevirts_own_metrics_stand_in_for_metrics_that_are_missing() {
         memory_bytes: Some(9),
         ..Default::default()
     };
-    let mut world = all();
-    world.apply(sampled(sample.clone()));
-    assert_eq!(milli(&web(&mut world)), Ok(500), "metrics.k8s.io comes first");
-    world.apply(Observation::PodMetrics {
+    let mut state = all();
+    state.apply(sampled(sample.clone()));
+    assert_eq!(milli(&web(&mut state)), Ok(500), "metrics.k8s.io comes first");
+    state.apply(Observation::PodMetrics {
         namespace: None,
         at: NOW,
         result: Err(refused(Reason::ApiAbsent)),
     });
-    let vm = web(&mut world);
+    let vm = web(&mut state);
     let (cpu, memory) = (vm.summary.usage.cpu.sample().unwrap(), vm.summary.usage.memory.sample().unwrap());
     assert_eq!((cpu.used, cpu.window_ms, cpu.source.name()), (7, 300_000, "prometheus"));
     assert_eq!((memory.used, memory.source.name()), (9, "prometheus"));
-    stop(&mut world);
-    assert_eq!(milli(&web(&mut world)), Err(Reason::NotRunning));
+    stop(&mut state);
+    assert_eq!(milli(&web(&mut state)), Err(Reason::NotRunning));
 }
 
 #[test]
 fn the_guests_own_memory_stands_beside_the_hosts() {
-    let mut world = all();
+    let mut state = all();
     let guest =
         InstanceSample { guest_available: Some(4 * GI), guest_usable: Some(GI), ..Default::default() };
-    world.apply(sampled(guest));
-    let vm = web(&mut world);
+    state.apply(sampled(guest));
+    let vm = web(&mut state);
     let memory = vm.guest.memory.unwrap();
     assert_eq!((memory.used, memory.of), (3 * GI, 4 * GI));
     assert_eq!(vm.summary.usage.memory.sample().unwrap().used, GI);
     let odd = InstanceSample { guest_available: Some(GI), guest_usable: Some(4 * GI), ..Default::default() };
-    world.apply(sampled(odd));
-    assert_eq!(web(&mut world).guest.memory, None, "more usable than there is");
+    state.apply(sampled(odd));
+    assert_eq!(web(&mut state).guest.memory, None, "more usable than there is");
 }
 
 #[test]
 fn of_hugepages_the_pods_working_set_says_nothing() {
-    let mut world = all();
+    let mut state = all();
     let huge = InstanceFacts { hugepages: true, ..instance("a", "web-vm", "n1") };
-    world.apply(Observation::Instances(applied(huge)));
-    let vm = web(&mut world);
+    state.apply(Observation::Instances(applied(huge)));
+    let vm = web(&mut state);
     let missing = vm.summary.usage.memory.missing().unwrap();
     assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Hugepages, GI));
     assert_eq!(milli(&vm), Ok(500), "its CPU is known all the same");
@@ -366,7 +367,7 @@ fn of_hugepages_the_pods_working_set_says_nothing() {
     assert!(fix(&vm).contains("--prometheus-url"), "none has told of it: {}", fix(&vm));
     let guest =
         InstanceSample { guest_available: Some(4 * GI), guest_usable: Some(GI), ..Default::default() };
-    world.apply(sampled(guest));
-    let vm = web(&mut world);
+    state.apply(sampled(guest));
+    let vm = web(&mut state);
     assert!(vm.guest.memory.is_some() && fix(&vm).contains("Inside the guest"), "{}", fix(&vm));
 }

@@ -22,11 +22,11 @@ fn names(snapshot: &Snapshot, query: &Query) -> Vec<String> {
 }
 
 fn three() -> Snapshot {
-    let mut world = world();
-    add_vm(&mut world, "a", "low", 100, GI);
-    add_vm(&mut world, "a", "high", 1900, GI);
-    world.apply(Observation::Wukongs(applied(WukongFacts { phase: "Stopped".into(), ..wukong("b", "off") })));
-    world.join(NOW)
+    let mut state = state();
+    add_vm(&mut state, "a", "low", 100, GI);
+    add_vm(&mut state, "a", "high", 1900, GI);
+    state.apply(Observation::Wukongs(applied(WukongFacts { phase: "Stopped".into(), ..wukong("b", "off") })));
+    state.join(NOW)
 }
 
 #[test]
@@ -49,10 +49,10 @@ fn filters_narrow_together() {
 
 #[test]
 fn pages_are_cut_and_held_to_those_that_exist() {
-    let mut world = world();
+    let mut state = state();
     let many = (0..120).map(|n| wukong("a", &format!("vm-{n:03}"))).collect();
-    world.apply(Observation::Wukongs(replaced(many)));
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Wukongs(replaced(many)));
+    let snapshot = state.join(NOW);
     let page = |page| home(&everything(&snapshot), &identity(), &Query { page, ..Query::default() }, NOW);
     assert_eq!((page(1).vms.len(), page(1).pages, page(1).matching), (50, 3, 120));
     assert_eq!(page(3).vms.len(), 20);

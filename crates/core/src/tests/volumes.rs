@@ -13,41 +13,41 @@ fn volume(name: &str, claim: &str, size: &str) -> WukongVolume {
 }
 
 fn with_volumes(volumes: Vec<WukongVolume>) -> ClusterState {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
-    world.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
-    world
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes, ..wukong("a", "web") })));
+    state
 }
 
 fn two() -> ClusterState {
     with_volumes(vec![volume("root", "web-root", "20Gi"), volume("data", "web-data", "40Gi")])
 }
 
-fn disk(world: &mut ClusterState) -> Result<(u64, u64), Reason> {
-    let vm = web(world);
+fn disk(state: &mut ClusterState) -> Result<(u64, u64), Reason> {
+    let vm = web(state);
     let figure = &vm.summary.usage.disk;
     figure.sample().map(|sample| (sample.used, sample.of)).ok_or_else(|| figure.missing().unwrap().reason)
 }
 
 #[test]
 fn the_sum_over_the_volumes_that_are_known() {
-    let mut world = two();
+    let mut state = two();
     report(
-        &mut world,
+        &mut state,
         summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)]),
     );
-    assert_eq!(disk(&mut world), Ok((6 * GI, 60 * GI)));
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
-    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
-    let usage = web(&mut world).summary.usage.clone();
+    assert_eq!(disk(&mut state), Ok((6 * GI, 60 * GI)));
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    assert_eq!(disk(&mut state), Ok((5 * GI, 20 * GI)));
+    let usage = web(&mut state).summary.usage.clone();
     assert_eq!((usage.disk_known, usage.disk_volumes), (1, 2));
 }
 
 #[test]
 fn a_sum_names_the_source_that_is_as_old_as_it_says() {
-    let mut world = two();
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
-    let root = web(&mut world).volumes[0].clone();
+    let mut state = two();
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI)]));
+    let root = web(&mut state).volumes[0].clone();
     let of = |source, at| {
         let sample = Sample { source, at, ..*root.usage.sample().unwrap() };
         Volume { usage: Figure::Known(sample), ..root.clone() }
@@ -63,80 +63,80 @@ fn a_sum_names_the_source_that_is_as_old_as_it_says() {
 
 #[test]
 fn a_claim_of_the_same_name_in_another_namespace_is_another_claim() {
-    let mut world = two();
-    report(&mut world, summary("n1", vec![stats("b", "web-root", 5 * GI, 20 * GI)]));
-    assert_eq!(disk(&mut world), Err(Reason::NotReported));
+    let mut state = two();
+    report(&mut state, summary("n1", vec![stats("b", "web-root", 5 * GI, 20 * GI)]));
+    assert_eq!(disk(&mut state), Err(Reason::NotReported));
 }
 
 #[test]
 fn the_pods_volume_name_tells_the_claim() {
-    let mut world = two();
+    let mut state = two();
     let data = ClaimFacts { namespace: "a".into(), name: "web-data".into(), ..ClaimFacts::default() };
-    world.apply(Observation::Claims(applied(data)));
+    state.apply(Observation::Claims(applied(data)));
     let named = |volume: &str| VolumeStats {
         of: VolumeRef::PodVolume { pod: Key::new("a", "virt-launcher-web-vm-xyz98"), volume: volume.into() },
         ..stats("a", "", GI, 20 * GI)
     };
-    report(&mut world, summary("n1", vec![named("datadisk"), named("private")]));
-    assert_eq!(disk(&mut world), Err(Reason::NotReported));
+    report(&mut state, summary("n1", vec![named("datadisk"), named("private")]));
+    assert_eq!(disk(&mut state), Err(Reason::NotReported));
     let mut pod = pod("a", "virt-launcher-web-vm-xyz98", "n1");
     pod.created_by = "vmi-a-web-vm".into();
     pod.claims = vec![("datadisk".into(), "web-data".into())];
-    world.apply(Observation::Pods(applied(pod)));
-    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)), "the pod became known after its kubelet answered");
-    report(&mut world, summary("n1", vec![named("datadisk"), named("private")]));
-    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)), "the pod was known before");
+    state.apply(Observation::Pods(applied(pod)));
+    assert_eq!(disk(&mut state), Ok((GI, 20 * GI)), "the pod became known after its kubelet answered");
+    report(&mut state, summary("n1", vec![named("datadisk"), named("private")]));
+    assert_eq!(disk(&mut state), Ok((GI, 20 * GI)), "the pod was known before");
 }
 
 #[test]
 fn a_claim_mounted_twice_counts_once_from_the_guests_node() {
-    let mut world = two();
+    let mut state = two();
     let older = VolumeStats { at: Some(NOW - 50_000), ..stats("a", "web-root", 5 * GI, 20 * GI) };
-    report(&mut world, summary("n1", vec![older.clone(), older]));
-    report(&mut world, summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
-    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
+    report(&mut state, summary("n1", vec![older.clone(), older]));
+    report(&mut state, summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
+    assert_eq!(disk(&mut state), Ok((5 * GI, 20 * GI)));
     let twice = vec![volume("root", "web-root", "20Gi"), volume("again", "web-root", "20Gi")];
-    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: twice, ..wukong("a", "web") })));
-    assert_eq!(disk(&mut world), Ok((5 * GI, 20 * GI)));
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: twice, ..wukong("a", "web") })));
+    assert_eq!(disk(&mut state), Ok((5 * GI, 20 * GI)));
 }
 
 #[test]
 fn a_block_volume_is_unknown_not_empty() {
     let zeros = VolumeStats { available: Some(0), inodes: Some(0), ..stats("a", "web-root", 0, 20 * GI) };
-    let mut world = two();
-    report(&mut world, summary("n1", vec![zeros, stats("a", "web-data", 4 * GI, 40 * GI)]));
-    assert_eq!(disk(&mut world), Ok((4 * GI, 40 * GI)));
-    let vm = web(&mut world);
+    let mut state = two();
+    report(&mut state, summary("n1", vec![zeros, stats("a", "web-data", 4 * GI, 40 * GI)]));
+    assert_eq!(disk(&mut state), Ok((4 * GI, 40 * GI)));
+    let vm = web(&mut state);
     assert_eq!((used(&vm.volumes[0].usage), vm.volumes[0].block), (Err(Reason::BlockVolume), true));
     let claim =
         ClaimFacts { namespace: "a".into(), name: "web-data".into(), block: true, ..Default::default() };
-    world.apply(Observation::Claims(applied(claim)));
-    assert_eq!(disk(&mut world), Err(Reason::BlockVolume));
+    state.apply(Observation::Claims(applied(claim)));
+    assert_eq!(disk(&mut state), Err(Reason::BlockVolume));
 }
 
 #[test]
 fn an_empty_file_system_is_zero_not_unknown() {
-    let mut world = two();
-    report(&mut world, summary("n1", vec![stats("a", "web-root", 0, 20 * GI)]));
-    assert_eq!(disk(&mut world), Ok((0, 20 * GI)));
+    let mut state = two();
+    report(&mut state, summary("n1", vec![stats("a", "web-root", 0, 20 * GI)]));
+    assert_eq!(disk(&mut state), Ok((0, 20 * GI)));
 }
 
 #[test]
 fn capacity_is_the_sources_else_the_size() {
-    let mut world = two();
+    let mut state = two();
     let unsized_stats = VolumeStats { capacity: None, available: None, ..stats("a", "web-root", GI, 0) };
-    report(&mut world, summary("n1", vec![unsized_stats]));
-    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
+    report(&mut state, summary("n1", vec![unsized_stats]));
+    assert_eq!(disk(&mut state), Ok((GI, 20 * GI)));
 }
 
 #[test]
 fn a_shared_file_system_counts_for_the_vm_and_not_for_totals() {
-    let mut world = two();
+    let mut state = two();
     report(
-        &mut world,
+        &mut state,
         summary("n1", vec![stats("a", "web-root", 300 * GI, 500 * GI), stats("a", "web-data", GI, 40 * GI)]),
     );
-    let snapshot = world.join(NOW);
+    let snapshot = state.join(NOW);
     let vm = find(&snapshot, "a", "web");
     assert_eq!(vm.summary.usage.disk.sample().unwrap().basis, Basis::SharedFilesystem);
     assert_eq!(vm.summary.usage.disk.sample().unwrap().of, 540 * GI);
@@ -145,30 +145,30 @@ fn a_shared_file_system_counts_for_the_vm_and_not_for_totals() {
 
 #[test]
 fn without_the_wukongs_volumes_the_instances_count_less_its_state() {
-    let mut world = with_volumes(vec![]);
-    assert_eq!(disk(&mut world), Err(Reason::NoVolumes));
+    let mut state = with_volumes(vec![]);
+    assert_eq!(disk(&mut state), Err(Reason::NoVolumes));
     let volumes = [("rootdisk", "web-root"), ("state", "persistent-state-for-web-vm-x7k2p")];
     let volumes = volumes.map(|(name, claim)| InstanceVolume { name: name.into(), claim: claim.into() });
-    world.apply(Observation::Instances(applied(InstanceFacts {
+    state.apply(Observation::Instances(applied(InstanceFacts {
         volumes: volumes.into(),
         ..instance("a", "web-vm", "n1")
     })));
     let persistent = stats("a", "persistent-state-for-web-vm-x7k2p", 9 * GI, 10 * GI);
-    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI), persistent]));
-    assert_eq!(disk(&mut world), Ok((GI, 20 * GI)));
+    report(&mut state, summary("n1", vec![stats("a", "web-root", GI, 20 * GI), persistent]));
+    assert_eq!(disk(&mut state), Ok((GI, 20 * GI)));
 }
 
 #[test]
 fn a_dead_node_costs_its_own_volumes_only() {
-    let mut world = two();
-    add_vm(&mut world, "b", "other", 100, GI);
+    let mut state = two();
+    add_vm(&mut state, "b", "other", 100, GI);
     let there = instance("b", "other-vm", "n2");
-    world.apply(Observation::Instances(applied(there)));
+    state.apply(Observation::Instances(applied(there)));
     let other = WukongFacts { volumes: vec![volume("root", "o", "20Gi")], ..wukong("b", "other") };
-    world.apply(Observation::Wukongs(applied(other)));
-    report(&mut world, summary("n2", vec![stats("b", "o", GI, 20 * GI)]));
-    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
-    let snapshot = world.join(NOW);
+    state.apply(Observation::Wukongs(applied(other)));
+    report(&mut state, summary("n2", vec![stats("b", "o", GI, 20 * GI)]));
+    state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::TimedOut)) });
+    let snapshot = state.join(NOW);
     assert_eq!(used(&find(&snapshot, "b", "other").summary.usage.disk), Ok(GI));
     let missing = find(&snapshot, "a", "web").summary.usage.disk.missing().cloned().unwrap();
     assert_eq!(missing.reason, Reason::TimedOut);
@@ -178,75 +178,75 @@ fn a_dead_node_costs_its_own_volumes_only() {
 /// A node that was taken over may say anything of any claim.
 #[test]
 fn a_kubelet_is_believed_about_what_its_own_pods_mount() {
-    let mut world = two();
-    report(&mut world, summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
-    report(&mut world, summary("n1", vec![]));
-    let root = |world: &mut ClusterState| used(&find(&world.join(NOW), "a", "web").volumes[0].usage);
-    assert!(root(&mut world).is_err(), "the kubelet of its node leaves it out, and no pod on n2 mounts it");
+    let mut state = two();
+    report(&mut state, summary("n2", vec![stats("a", "web-root", 19 * GI, 20 * GI)]));
+    report(&mut state, summary("n1", vec![]));
+    let root = |state: &mut ClusterState| used(&find(&state.join(NOW), "a", "web").volumes[0].usage);
+    assert!(root(&mut state).is_err(), "the kubelet of its node leaves it out, and no pod on n2 mounts it");
     let target = PodFacts {
         claims: vec![("rootdisk".into(), "web-root".into())],
         ..pod("a", "virt-launcher-web-vm-zzzzz", "n2")
     };
-    world.apply(Observation::Pods(applied(target)));
-    assert_eq!(root(&mut world), Ok(19 * GI));
+    state.apply(Observation::Pods(applied(target)));
+    assert_eq!(root(&mut state), Ok(19 * GI));
 }
 
 #[test]
-fn a_silent_kubelets_last_word_ages_and_expires_with_its_value() {
-    let mut world = two();
-    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
-    world.apply(Observation::Summary {
+fn the_last_figure_of_a_silent_kubelet_ages_and_expires() {
+    let mut state = two();
+    report(&mut state, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    state.apply(Observation::Summary {
         node: "n1".into(),
         at: NOW,
         result: Err(refused(Reason::Unreachable)),
     });
     let at = NOW - 30_000;
     let root =
-        |world: &mut ClusterState, age| find(&world.join(at + age), "a", "web").volumes[0].usage.clone();
-    assert!(!root(&mut world, 360_000).sample().unwrap().stale);
-    assert!(root(&mut world, 360_001).sample().unwrap().stale);
-    let missing = root(&mut world, 2_400_001).missing().cloned().unwrap();
+        |state: &mut ClusterState, age| find(&state.join(at + age), "a", "web").volumes[0].usage.clone();
+    assert!(!root(&mut state, 360_000).sample().unwrap().stale);
+    assert!(root(&mut state, 360_001).sample().unwrap().stale);
+    let missing = root(&mut state, 2_400_001).missing().cloned().unwrap();
     assert_eq!((missing.reason, missing.last.unwrap().used), (Reason::Unreachable, GI));
 }
 
 #[test]
 fn a_forbidden_kubelet_is_said_at_once() {
-    let mut world = two();
-    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
-    world.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::Forbidden)) });
-    assert_eq!(disk(&mut world), Err(Reason::Forbidden));
+    let mut state = two();
+    report(&mut state, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    state.apply(Observation::Summary { node: "n1".into(), at: NOW, result: Err(refused(Reason::Forbidden)) });
+    assert_eq!(disk(&mut state), Err(Reason::Forbidden));
 }
 
 #[test]
 fn a_stopped_vms_volumes_are_listed_without_usage() {
-    let mut world = two();
-    report(&mut world, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
+    let mut state = two();
+    report(&mut state, summary("n1", vec![stats("a", "web-root", GI, 20 * GI)]));
     let volumes = vec![volume("root", "web-root", "20Gi")];
     let stopped = WukongFacts { phase: "Stopped".into(), volumes, ..wukong("a", "web") };
-    world.apply(Observation::Wukongs(applied(stopped)));
-    world.apply(Observation::Instances(replaced(vec![])));
-    let vm = web(&mut world);
+    state.apply(Observation::Wukongs(applied(stopped)));
+    state.apply(Observation::Instances(replaced(vec![])));
+    let vm = web(&mut state);
     assert_eq!((used(&vm.summary.usage.disk), vm.volumes.len()), (Err(Reason::NotRunning), 1));
     assert_eq!(vm.summary.disk, 20 * GI);
 }
 
 #[test]
 fn a_sum_over_some_of_the_volumes_says_so() {
-    let mut world = two();
+    let mut state = two();
     let volumes = vec![volume("root", "web-root", "20Gi"), volume("data", "web-data", "40Gi")];
     let cut = WukongFacts { volumes, volumes_left_out: 40, ..wukong("a", "web") };
-    world.apply(Observation::Wukongs(applied(cut)));
+    state.apply(Observation::Wukongs(applied(cut)));
     report(
-        &mut world,
+        &mut state,
         summary("n1", vec![stats("a", "web-root", 5 * GI, 20 * GI), stats("a", "web-data", GI, 40 * GI)]),
     );
-    let usage = web(&mut world).summary.usage.clone();
+    let usage = web(&mut state).summary.usage.clone();
     assert_eq!((usage.disk_known, usage.disk_volumes), (2, 42));
     let disks = vec![model::vm::Disk { size: "1Gi".into(), ..Default::default() }];
     let cut = WukongFacts { disks, disks_left_out: 3, ..wukong("a", "web") };
-    world.apply(Observation::Wukongs(applied(cut)));
-    assert_eq!(web(&mut world).summary.disk, 0, "what was ordered is not known");
+    state.apply(Observation::Wukongs(applied(cut)));
+    assert_eq!(web(&mut state).summary.disk, 0, "what was ordered is not known");
     let instance = InstanceFacts { volumes_left_out: 5, ..instance("a", "web-vm", "n1") };
-    world.apply(Observation::Instances(applied(instance)));
-    assert_eq!(web(&mut world).summary.usage.disk_volumes, 5);
+    state.apply(Observation::Instances(applied(instance)));
+    assert_eq!(web(&mut state).summary.usage.disk_volumes, 5);
 }

@@ -108,7 +108,7 @@ async fn in_a_full_queue_the_longest_line_gives_way() {
 }
 
 #[tokio::test]
-async fn the_same_question_is_asked_once_in_whosever_turn_comes_first() {
+async fn the_same_question_is_asked_once_in_the_turn_that_comes_first() {
     let (shared, mut questions) = shared();
     let mut a = ask_many(&shared, A, "a", WAITING_EACH);
     let mut last = ask(&shared, B, &format!("a{}", WAITING_EACH - 1)).unwrap();

@@ -74,7 +74,7 @@ async fn a_hundred_clients_run_a_plugin_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ends_is_renewed_before_and_nobody_waits_for_it() {
+async fn a_token_is_renewed_before_it_expires_and_no_request_waits() {
     let (credentials, runs) = scripted(Cost::Plugin, QUICK, |n| Ok((TOKENS[n], Some(600))));
     assert_eq!(token(&credentials).await, "a");
     advance(Duration::from_secs(535)).await;
@@ -122,7 +122,7 @@ async fn files_are_looked_at_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_told_to_all_and_tried_again_ever_more_rarely() {
+async fn a_failure_is_reported_to_all_and_retried_less_and_less_often() {
     let (credentials, runs) = scripted(Cost::Plugin, QUICK, |_| Err(failed()));
     let mut at_once = 0;
     for _ in 0..600 {
@@ -193,7 +193,7 @@ async fn a_revoked_identity_does_not_run_the_plugin_in_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_changes_is_not_asked_for_again() {
+async fn a_credential_that_never_changes_is_not_read_again() {
     let (credentials, runs) = scripted(Cost::Fixed, QUICK, |_| Ok(("a", None)));
     let current = credentials.current().await.unwrap();
     assert!(credentials.replace(current.generation).await.is_none());

@@ -35,7 +35,7 @@ async fn a_token_comes_with_or_without_an_end() {
 }
 
 #[test]
-fn what_is_printed_is_read_as_client_go_reads_it() {
+fn the_output_of_a_plugin_is_read_as_client_go_reads_it() {
     let now = NOW.parse().unwrap();
     let json = |version: &str, status: &str| {
         format!(r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{status}}}"#)
@@ -71,7 +71,7 @@ fn what_is_printed_is_read_as_client_go_reads_it() {
 }
 
 #[tokio::test]
-async fn one_that_fails_is_named_with_its_code_and_without_its_words() {
+async fn a_plugin_that_fails_is_reported_with_its_exit_code_but_not_its_output() {
     for (text, code) in [("echo s3cret >&2; echo s3cret; exit 3", 3), ("kill -9 $$", 137)] {
         let error = script(text).run().await.err().unwrap();
         assert_eq!(error, CredentialError::PluginFailed { plugin: "sh".into(), code });
@@ -80,7 +80,7 @@ async fn one_that_fails_is_named_with_its_code_and_without_its_words() {
 }
 
 #[tokio::test]
-async fn one_that_never_ends_is_killed_with_all_that_it_started() {
+async fn a_plugin_that_never_ends_is_killed_with_all_its_processes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("alive");
     // Its child writes on after the parent was killed, if it lives on.

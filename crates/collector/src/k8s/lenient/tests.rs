@@ -72,7 +72,7 @@ fn scalars_are_strings_or_numbers() {
 }
 
 #[test]
-fn amounts_that_are_none_are_unknown() {
+fn invalid_amounts_are_unknown() {
     for (json, want) in [
         ("5", Some(5)),
         ("0", Some(0)),

@@ -78,7 +78,7 @@ fn instance(rest: &str) -> InstanceFacts {
 }
 
 #[test]
-fn what_was_hot_plugged_goes_before_what_was_ordered() {
+fn a_hot_plugged_size_counts_before_the_spec() {
     let spec = r#""spec": {"domain": {"cpu": {"cores": 2, "sockets": 1}, "memory": {"guest": "4Gi"}}}"#;
     for (status, cpu, memory) in [
         (
@@ -98,7 +98,7 @@ fn what_was_hot_plugged_goes_before_what_was_ordered() {
 }
 
 #[test]
-fn hugepages_are_told_by_their_page_size() {
+fn hugepages_are_recognised_by_their_page_size() {
     for (memory, want) in [
         (r#"{"hugepages": {"pageSize": "2Mi"}}"#, true),
         (r#"{"hugepages": {}}"#, false),

@@ -17,8 +17,8 @@ fn scope(ours: Option<&[String]>) -> Scope {
     Scope { namespaces: ours.map(Into::into), trusted: trusted.into() }
 }
 
-fn past(matchers: &[(String, String)], ours: Option<&[String]>, of: &Of) -> Past {
-    Queries { matchers, scope: &scope(ours) }.past(of)
+fn range_queries(matchers: &[(String, String)], ours: Option<&[String]>, of: &Of) -> RangeQueries {
+    Queries { matchers, scope: &scope(ours) }.range_queries(of)
 }
 
 fn samples(matchers: &[(String, String)], scope: &Scope) -> Vec<String> {
@@ -40,10 +40,10 @@ fn a_metric_is_asked_for_by_its_exact_name() {
     let nobody = Scope { trusted: Default::default(), ..scope(Some(&namespaces)) };
     assert_eq!(samples(&matchers, &nobody), want[..1]);
     let every = [
-        past(&matchers, None, &one("prod", "web", &["root"])),
-        past(&[], Some(&namespaces), &Of::All(Arc::default())),
+        range_queries(&matchers, None, &one("prod", "web", &["root"])),
+        range_queries(&[], Some(&namespaces), &Of::All(Arc::default())),
     ];
-    for Past { cpu, memory, volumes } in every {
+    for RangeQueries { cpu, memory, volumes } in every {
         for query in [vec![cpu, memory], volumes.unwrap().to_vec()].concat() {
             assert!(!query.contains("__name__"), "{query}");
         }
@@ -74,7 +74,8 @@ fn namespaces_that_are_apart_are_in_no_query_for_all() {
 
 #[test]
 fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
-    let past_of = past(&[("cluster".into(), "a".into())], None, &one("prod", "we\"b", &["root", "data.1"]));
+    let past_of =
+        range_queries(&[("cluster".into(), "a".into())], None, &one("prod", "we\"b", &["root", "data.1"]));
     let cpu = concat!(
         r#"max by (namespace,exported_namespace,name,exported_name,node,exported_node) ("#,
         r#"kubevirt_vmi_cpu_usage_seconds_total{cluster="a",name="we\"b",namespace="prod"} or "#,
@@ -88,14 +89,14 @@ fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
         used.contains(&format!("{USED}{claims}")) && capacity.contains(&format!("{CAPACITY}{claims}")),
         "{used}"
     );
-    assert_eq!(past(&[], None, &one("prod", "web", &[])).volumes, None);
-    let ours = past(&[], Some(&["prod".into(), "dev".into()]), &one("prod", "web", &["root"]));
+    assert_eq!(range_queries(&[], None, &one("prod", "web", &[])).volumes, None);
+    let ours = range_queries(&[], Some(&["prod".into(), "dev".into()]), &one("prod", "web", &["root"]));
     let both = r#"{name="web",namespace=~"prod|dev",namespace="prod"}"#;
     assert!(ours.memory.contains(both), "beside the namespaces of the program: {}", ours.memory);
-    let all = past(&[], Some(&["prod".into()]), &Of::All(Arc::default())).volumes.unwrap();
+    let all = range_queries(&[], Some(&["prod".into()]), &Of::All(Arc::default())).volumes.unwrap();
     assert!(all[0].contains(r#"_used_bytes{namespace="prod"} or "#), "{}", all[0]);
     assert_eq!(
-        past(&[], None, &Of::All(Arc::default())).memory,
+        range_queries(&[], None, &Of::All(Arc::default())).memory,
         format!("max by (namespace,exported_namespace,name,exported_name) ({RESIDENT})")
     );
 }
@@ -104,7 +105,7 @@ fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
 fn a_list_that_makes_the_address_too_long_is_left_out() {
     let many: Vec<String> = (0..1000).map(|n| format!("claim-{n}")).collect();
     let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: many };
-    for volumes in past(&[], None, &of).volumes.unwrap() {
+    for volumes in range_queries(&[], None, &of).volumes.unwrap() {
         assert!(volumes.len() < 500 && volumes.contains(r#"namespace="prod""#), "{volumes}");
     }
 }
@@ -229,7 +230,7 @@ proptest! {
         ours in prop::option::of(prop::collection::vec(name(), 1..3)),
     ) {
         let of = Of::One { namespace: namespace.clone(), instance: instance.clone(), claims: claims.clone() };
-        let past = past(&[("cluster".to_owned(), value.clone())], ours.as_deref(), &of);
+        let past = range_queries(&[("cluster".to_owned(), value.clone())], ours.as_deref(), &of);
         let own = [("name", vec![instance]), ("persistentvolumeclaim", claims)];
         let [used, capacity] = past.volumes.as_ref().unwrap();
         let queries = [(&past.cpu, &own[0]), (&past.memory, &own[0]), (used, &own[1]), (capacity, &own[1])];
@@ -252,7 +253,7 @@ proptest! {
 
 /// The claims, with their namespaces, that a Prometheus selects for these.
 async fn selected(sim: &Handle, claims: &[&str]) -> BTreeSet<(String, String)> {
-    let [query, _] = past(&[], None, &one("a", "one-vm", claims)).volumes.unwrap();
+    let [query, _] = range_queries(&[], None, &one("a", "one-vm", claims)).volumes.unwrap();
     let mut url: reqwest::Url = format!("{}/api/v1/query_range", sim.prometheus_url()).parse().unwrap();
     let seconds = |millis: i64| (millis / 1000).to_string();
     url.query_pairs_mut()

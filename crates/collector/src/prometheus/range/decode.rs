@@ -1,4 +1,4 @@
-//! Decodes the answer to a range query into tracks: the values of each object at the requested times.
+//! Decodes the answer to a range query into series: the values of each object at the requested times.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,8 +17,8 @@ const ABSURD: f64 = (1u64 << 63) as f64;
 /// The maximum number of points per answer; each takes 16 bytes. More series than requested come from a
 /// matcher that is too wide, or from an exporter that invents them.
 const MOST_POINTS: usize = 1 << 21;
-/// The memory of a track besides its points, as a number of points.
-const TRACK_POINTS: usize = 16;
+/// The memory of a series besides its points, as a number of points.
+const SERIES_OVERHEAD: usize = 16;
 
 /// Selects the series to keep: only what was requested, whatever the server made of the query.
 #[derive(Clone, Copy)]
@@ -38,35 +38,35 @@ impl SeriesFilter<'_> {
     }
 }
 
-pub(super) type Tracks = HashMap<Key, RecordedSeries>;
+pub(super) type SeriesByKey = HashMap<Key, RecordedSeries>;
 
 /// Nanocores from the growth of each node's counter. Where two nodes report on a guest, the counter that
 /// began later counts.
-pub(super) fn cpu(answer: &[u8], wanted: SeriesFilter<'_>, times: Times) -> Option<Tracks> {
+pub(super) fn cpu_series(answer: &[u8], wanted: SeriesFilter<'_>, times: Times) -> Option<SeriesByKey> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
     let mut found: HashMap<Key, (usize, RecordedSeries)> = HashMap::new();
     for series in answer.series() {
-        if found.len() * (times.count + TRACK_POINTS) > MOST_POINTS {
+        if found.len() * (times.count + SERIES_OVERHEAD) > MOST_POINTS {
             return None;
         }
         let Some(key) = wanted.key(&series.metric, NameLabel::Instance) else { continue };
-        let counted = spread(series.amounts(), times);
+        let counted = at_times(series.amounts(), times);
         let Some(began) = counted.iter().position(Option::is_some) else { continue };
-        let track = growth(&counted, times.step);
+        let values = growth(&counted, times.step);
         match found.get_mut(&key) {
-            None => drop(found.insert(key, (began, track))),
+            None => drop(found.insert(key, (began, values))),
             Some((other, into)) if *other <= began => {
-                *into = over(track, into);
+                *into = fill_gaps(values, into);
                 *other = began;
             }
-            Some((_, into)) => *into = over(std::mem::take(into), &track),
+            Some((_, into)) => *into = fill_gaps(std::mem::take(into), &values),
         }
     }
-    Some(found.into_iter().map(|(key, (_, track))| (key, track)).collect())
+    Some(found.into_iter().map(|(key, (_, values))| (key, values)).collect())
 }
 
 /// `first`, with the gaps filled from `second`.
-fn over(first: RecordedSeries, second: &RecordedSeries) -> RecordedSeries {
+fn fill_gaps(first: RecordedSeries, second: &RecordedSeries) -> RecordedSeries {
     first.into_iter().zip(second).map(|(first, second)| first.or(*second)).collect()
 }
 
@@ -82,39 +82,39 @@ fn growth(counted: &[Option<f64>], step: Millis) -> RecordedSeries {
 
 /// The values of each object. If an object has two series, such as from a scrape that honours labels and one
 /// that does not, the one with more values counts.
-pub(super) fn tracks(
+pub(super) fn gauge_series(
     answer: &[u8],
     wanted: SeriesFilter<'_>,
     label: NameLabel,
     times: Times,
-) -> Option<Tracks> {
+) -> Option<SeriesByKey> {
     let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
-    let mut found = Tracks::new();
+    let mut found = SeriesByKey::new();
     for series in answer.series() {
-        if found.len() * (times.count + TRACK_POINTS) > MOST_POINTS {
+        if found.len() * (times.count + SERIES_OVERHEAD) > MOST_POINTS {
             return None;
         }
         let Some(key) = wanted.key(&series.metric, label) else { continue };
-        let track: RecordedSeries =
-            spread(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
-        let known = |track: &RecordedSeries| track.iter().flatten().count();
-        if found.get(&key).is_none_or(|other| known(other) < known(&track)) {
-            found.insert(key, track);
+        let values: RecordedSeries =
+            at_times(series.amounts(), times).into_iter().map(|value| amount(value?)).collect();
+        let known = |values: &RecordedSeries| values.iter().flatten().count();
+        if found.get(&key).is_none_or(|other| known(other) < known(&values)) {
+            found.insert(key, values);
         }
     }
     Some(found)
 }
 
 /// Places values at the requested times; values outside of them are dropped.
-fn spread(values: impl Iterator<Item = (Millis, Option<f64>)>, times: Times) -> Vec<Option<f64>> {
-    let mut spread = vec![None; times.count];
+fn at_times(values: impl Iterator<Item = (Millis, Option<f64>)>, times: Times) -> Vec<Option<f64>> {
+    let mut slots = vec![None; times.count];
     for (at, value) in values {
         let index = (at - times.from).div_euclid(times.step);
-        if let Some(place) = usize::try_from(index).ok().and_then(|index| spread.get_mut(index)) {
-            *place = value;
+        if let Some(slot) = usize::try_from(index).ok().and_then(|index| slots.get_mut(index)) {
+            *slot = value;
         }
     }
-    spread
+    slots
 }
 
 fn amount(value: f64) -> Option<u64> {
@@ -125,10 +125,10 @@ fn amount(value: f64) -> Option<u64> {
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn decode_all(answer: &[u8], times: Times) -> Option<wukong_core::archive::Recording> {
     let all = SeriesFilter { scope: &Scope::default(), names: None };
-    let claims = || tracks(answer, all, NameLabel::Claim, times);
+    let claims = || gauge_series(answer, all, NameLabel::Claim, times);
     Some(wukong_core::archive::Recording {
-        cpu: cpu(answer, all, times)?,
-        memory: tracks(answer, all, NameLabel::Instance, times)?,
+        cpu: cpu_series(answer, all, times)?,
+        memory: gauge_series(answer, all, NameLabel::Instance, times)?,
         used: claims()?,
         capacity: claims()?,
         failures: Vec::new(),

@@ -27,9 +27,9 @@ const N2: &str = r#""name":"web","node":"n2""#;
 /// Whole cores of `prod/web` at 120, 180 and 240 s.
 fn cores(series: &[(&str, &str)]) -> Vec<Option<u64>> {
     let times = Times { count: 4, ..TIMES };
-    let found = cpu(&json(series), all(&Scope::default()), times).unwrap();
-    let track = found.get(&Key::new("prod", "web")).cloned().unwrap_or_default();
-    track.into_iter().map(|nanos| nanos.map(|nanos| nanos / 1_000_000_000)).collect()
+    let found = cpu_series(&json(series), all(&Scope::default()), times).unwrap();
+    let values = found.get(&Key::new("prod", "web")).cloned().unwrap_or_default();
+    values.into_iter().map(|nanos| nanos.map(|nanos| nanos / 1_000_000_000)).collect()
 }
 
 #[test]
@@ -55,9 +55,9 @@ fn an_answer_with_too_many_points_is_refused() {
     let times = |count| Times { count, ..TIMES };
     for (count, is_read) in [(96, true), (336, false)] {
         let scope = Scope::default();
-        assert_eq!(cpu(&answer, all(&scope), times(count)).is_some(), is_read, "{count}");
+        assert_eq!(cpu_series(&answer, all(&scope), times(count)).is_some(), is_read, "{count}");
         for label in [NameLabel::Instance, NameLabel::Claim] {
-            assert_eq!(tracks(&answer, all(&scope), label, times(count)).is_some(), is_read, "{count}");
+            assert_eq!(gauge_series(&answer, all(&scope), label, times(count)).is_some(), is_read, "{count}");
         }
     }
 }
@@ -118,9 +118,9 @@ fn a_longer_step_covers_the_same_time() {
     let times = Times { from: 60_000, step: 60_000, count: 10 };
     let coarse = coarser(times);
     assert_eq!((coarse.last(), coarse.count, coarse.step), (times.last(), 3, 240_000));
-    let track = stretched(&vec![Some(1), None, Some(3)], coarse, times);
+    let values = stretched(&vec![Some(1), None, Some(3)], coarse, times);
     let want = [Some(1), Some(1), None, None, None, None, Some(3), Some(3), Some(3), Some(3)];
-    assert_eq!(track, want);
+    assert_eq!(values, want);
 }
 
 #[test]
@@ -134,11 +134,11 @@ fn values_are_placed_at_their_times_and_invalid_ones_dropped() {
         let ours: Arc<[String]> = ours.iter().map(|own| (*own).to_owned()).collect();
         Scope { namespaces: Some(ours), trusted: Arc::default() }
     };
-    let read = |scope: &Scope| tracks(&answer, all(scope), NameLabel::Claim, TIMES).unwrap();
-    let want = Tracks::from([(Key::new("prod", "root"), vec![Some(5), None, None])]);
+    let read = |scope: &Scope| gauge_series(&answer, all(scope), NameLabel::Claim, TIMES).unwrap();
+    let want = SeriesByKey::from([(Key::new("prod", "root"), vec![Some(5), None, None])]);
     assert_eq!(read(&Scope::default()), want, "prod does not speak for dev");
     assert!(read(&scope(&["dev"])).is_empty());
-    assert!(tracks(b"{}", all(&Scope::default()), NameLabel::Claim, TIMES).is_none());
+    assert!(gauge_series(b"{}", all(&Scope::default()), NameLabel::Claim, TIMES).is_none());
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn of_two_series_of_one_object_the_fuller_counts() {
     let claim = r#""persistentvolumeclaim":"root""#;
     let (full, empty) = ((claim, r#"[60,"5"],[120,"6"]"#), (claim, r#"[180,"7"]"#));
     for answer in [json(&[full, empty]), json(&[empty, full])] {
-        let found = tracks(&answer, all(&Scope::default()), NameLabel::Claim, TIMES).unwrap();
+        let found = gauge_series(&answer, all(&Scope::default()), NameLabel::Claim, TIMES).unwrap();
         assert_eq!(found[&Key::new("prod", "root")], [Some(5), Some(6), None]);
     }
 }

@@ -4,29 +4,29 @@ use super::*;
 
 #[test]
 fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
-    let mut world = all();
-    with(&mut world, &["root"], &[]);
-    longhorn(&mut world, "root", 12 * GI);
+    let mut state = all();
+    with(&mut state, &["root"], &[]);
+    longhorn(&mut state, "root", 12 * GI);
     let others = PersistentVolumeFacts {
         name: "pv-root".into(),
         claim: Key::new("b", "web-root"),
         provisioner: Provisioner::Device,
         backend: Some(Backend::Longhorn("handle-root".into())),
     };
-    world.apply(Observation::PersistentVolumes(applied(others)));
-    report(&mut world, summary("n1", vec![]));
-    assert_eq!(shown(&volume(&mut world, "root").usage), Err(Reason::NotReported));
+    state.apply(Observation::PersistentVolumes(applied(others)));
+    report(&mut state, summary("n1", vec![]));
+    assert_eq!(shown(&volume(&mut state, "root").usage), Err(Reason::NotReported));
 }
 
-/// A tenant who may make Longhorn's objects in a namespace of theirs.
+/// A tenant may create Longhorn objects in their own namespace.
 #[test]
-fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
+fn a_longhorn_volume_in_another_namespace_is_ignored() {
     let told = |namespaces: &[&str]| {
-        let mut world = all();
-        with(&mut world, &["root"], &[]);
-        persistent(&mut world, "root", Backend::Longhorn("handle-root".into()));
+        let mut state = all();
+        with(&mut state, &["root"], &[]);
+        persistent(&mut state, "root", Backend::Longhorn("handle-root".into()));
         for (n, namespace) in (1..).zip(namespaces) {
-            world.apply(Observation::LonghornVolumes(applied(LonghornFacts {
+            state.apply(Observation::LonghornVolumes(applied(LonghornFacts {
                 namespace: (*namespace).into(),
                 name: "handle-root".into(),
                 size: Some(20 * GI),
@@ -34,8 +34,8 @@ fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
                 engine: LonghornEngine::V1,
             })));
         }
-        report(&mut world, summary("n1", vec![]));
-        let volume = volume(&mut world, "root");
+        report(&mut state, summary("n1", vec![]));
+        let volume = volume(&mut state, "root");
         let reading = [Reading { source: volume.source, figure: volume.usage.clone() }];
         let mut all = volume.readings.iter().chain(&reading);
         let longhorn = all.find(|reading| reading.source == SourceId::Longhorn).unwrap().figure.clone();
@@ -44,21 +44,21 @@ fn a_longhorn_volume_of_another_namespace_is_none_of_longhorns() {
     };
     assert_eq!(told(&["longhorn-system", "tenant"]), (Ok(1), String::new()));
     assert_eq!(told(&["tenant", "longhorn-system"]), (Ok(2), String::new()));
-    // Installed elsewhere: nothing tells which is Longhorn's.
+    // Longhorn is installed in another namespace: nothing says which object is Longhorn's own.
     assert_eq!(told(&["storage"]), (Ok(1), String::new()));
     let twice = "several namespaces have a Longhorn volume of this name";
     assert_eq!(told(&["storage", "tenant"]), (Err(Reason::NotReported), twice.into()));
-    let mut world = all();
-    with(&mut world, &["root"], &[]);
-    longhorn(&mut world, "other", GI);
-    persistent(&mut world, "root", Backend::Longhorn("handle-root".into()));
+    let mut state = all();
+    with(&mut state, &["root"], &[]);
+    longhorn(&mut state, "other", GI);
+    persistent(&mut state, "root", Backend::Longhorn("handle-root".into()));
     let mut tenants =
         LonghornFacts { namespace: "tenant".into(), name: "handle-root".into(), ..Default::default() };
     (tenants.size, tenants.actual_size) = (Some(20 * GI), Some(GI));
-    world.apply(Observation::LonghornVolumes(applied(tenants)));
-    report(&mut world, summary("n1", vec![]));
+    state.apply(Observation::LonghornVolumes(applied(tenants)));
+    report(&mut state, summary("n1", vec![]));
     assert_eq!(
-        shown(&volume(&mut world, "root").usage),
+        shown(&volume(&mut state, "root").usage),
         Err(Reason::NotReported),
         "Longhorn has none of that name"
     );
@@ -73,10 +73,10 @@ fn what_a_backend_does_not_count_is_unknown_with_its_reason() {
         (Err(Uncounted::InvalidMap), Some(Reason::NoFastDiff), "rbd object-map rebuild"),
         (Ok(0), None, ""),
     ] {
-        let mut world = all();
-        with(&mut world, &["block-root"], &[]);
-        ceph(&mut world, "block-root", used);
-        let usage = volume(&mut world, "block-root").usage;
+        let mut state = all();
+        with(&mut state, &["block-root"], &[]);
+        ceph(&mut state, "block-root", used);
+        let usage = volume(&mut state, "block-root").usage;
         assert_eq!(usage.missing().map(|missing| missing.reason), reason);
         let said = usage.missing().map(|missing| missing.fix.english()).unwrap_or_default();
         assert!(said.contains(fix), "{said}");
@@ -88,13 +88,13 @@ fn what_a_backend_does_not_count_is_unknown_with_its_reason() {
         (LonghornEngine::V2, 0, Err(Reason::NotReported), ""),
         (LonghornEngine::V2, GI, Ok(("longhorn", 1)), ""),
     ] {
-        let mut world = all();
-        with(&mut world, &["block-root"], &[]);
-        longhorn(&mut world, "block-root", actual);
-        let mut facts = (**world.longhorn.values().next().unwrap()).clone();
+        let mut state = all();
+        with(&mut state, &["block-root"], &[]);
+        longhorn(&mut state, "block-root", actual);
+        let mut facts = (**state.longhorn.values().next().unwrap()).clone();
         facts.engine = engine;
-        world.apply(Observation::LonghornVolumes(applied(facts)));
-        let usage = volume(&mut world, "block-root").usage;
+        state.apply(Observation::LonghornVolumes(applied(facts)));
+        let usage = volume(&mut state, "block-root").usage;
         assert_eq!(shown(&usage), want, "{engine:?} {actual}");
         let said = usage.missing().map(|missing| missing.detail.english()).unwrap_or_default();
         assert!(said.contains(detail), "{said}");
@@ -104,9 +104,9 @@ fn what_a_backend_does_not_count_is_unknown_with_its_reason() {
 /// longhorn/longhorn#9594.
 #[test]
 fn a_size_of_nothing_is_no_size() {
-    let mut world = all();
-    with(&mut world, &["root"], &[]);
-    longhorn(&mut world, "root", 12 * GI);
+    let mut state = all();
+    with(&mut state, &["root"], &[]);
+    longhorn(&mut state, "root", 12 * GI);
     let sized = LonghornFacts {
         namespace: "longhorn-system".into(),
         name: "handle-root".into(),
@@ -114,8 +114,8 @@ fn a_size_of_nothing_is_no_size() {
         actual_size: Some(12 * GI),
         engine: LonghornEngine::V1,
     };
-    world.apply(Observation::LonghornVolumes(applied(sized)));
-    let volume = volume(&mut world, "root");
+    state.apply(Observation::LonghornVolumes(applied(sized)));
+    let volume = volume(&mut state, "root");
     let sample = volume.usage.sample().unwrap();
     assert_eq!((sample.used, Some(sample.of)), (12 * GI, volume.size), "of the claim's size");
 }
@@ -123,19 +123,19 @@ fn a_size_of_nothing_is_no_size() {
 /// Ten thousand of them would be kept for nothing.
 #[test]
 fn a_persistent_volume_that_tells_nothing_is_not_kept() {
-    let mut world = all();
-    with(&mut world, &["root", "data"], &[]);
-    longhorn(&mut world, "root", 12 * GI);
+    let mut state = all();
+    with(&mut state, &["root", "data"], &[]);
+    longhorn(&mut state, "root", 12 * GI);
     let local = |name: &str| PersistentVolumeFacts {
         name: name.into(),
         claim: Key::new("a", "web-root"),
         provisioner: Provisioner::Unknown,
         backend: None,
     };
-    world.apply(Observation::PersistentVolumes(applied(local("pv-data"))));
-    assert_eq!(world.persistent_volumes.len(), 1);
-    world.apply(Observation::PersistentVolumes(applied(local("pv-root"))));
-    assert!(world.persistent_volumes.is_empty(), "it led somewhere before");
-    world.apply(Observation::PersistentVolumes(replaced(vec![local("pv-root"), local("pv-data")])));
-    assert!(world.persistent_volumes.is_empty());
+    state.apply(Observation::PersistentVolumes(applied(local("pv-data"))));
+    assert_eq!(state.persistent_volumes.len(), 1);
+    state.apply(Observation::PersistentVolumes(applied(local("pv-root"))));
+    assert!(state.persistent_volumes.is_empty(), "it led somewhere before");
+    state.apply(Observation::PersistentVolumes(replaced(vec![local("pv-root"), local("pv-data")])));
+    assert!(state.persistent_volumes.is_empty());
 }

@@ -42,68 +42,68 @@ fn a_file_system_belongs_to_a_volume_by_a_serial_that_is_its_alone() {
             Err(Reason::NotReported),
         ),
     ] {
-        let mut world = all();
-        world.limits.disk_sources = vec![SourceId::GuestAgent];
-        with(&mut world, &["root", "data"], &serials);
-        agent(&mut world, filesystems.clone());
-        let got = shown(&volume(&mut world, "root").usage).map(|(_, used)| used);
+        let mut state = all();
+        state.limits.disk_sources = vec![SourceId::GuestAgent];
+        with(&mut state, &["root", "data"], &serials);
+        agent(&mut state, filesystems.clone());
+        let got = shown(&volume(&mut state, "root").usage).map(|(_, used)| used);
         assert_eq!(got, want, "{serials:?} {filesystems:?}");
     }
 }
 
 #[test]
 fn what_maps_to_no_volume_is_shown_as_the_guests() {
-    let mut world = all();
-    with(&mut world, &["root"], &[("root", "S1")]);
-    agent(&mut world, vec![fs("vda1", "/", "S1", GI, 9 * GI), fs("sr0", "/cd", "other", GI, GI)]);
-    let vm = web(&mut world);
+    let mut state = all();
+    with(&mut state, &["root"], &[("root", "S1")]);
+    agent(&mut state, vec![fs("vda1", "/", "S1", GI, 9 * GI), fs("sr0", "/cd", "other", GI, GI)]);
+    let vm = web(&mut state);
     let claims: Vec<_> = vm.guest.filesystems.iter().map(|fs| (&*fs.mount_point, &*fs.claim)).collect();
     assert_eq!(claims, [("/", "web-root"), ("/cd", "")]);
-    let later = find(&world.join(NOW + 3_600_000), "a", "web");
+    let later = find(&state.join(NOW + 3_600_000), "a", "web");
     assert_eq!((later.guest.filesystems.len(), later.guest.at), (0, None), "an hour old is nothing");
 }
 
 /// Ten thousand guests have a few each: snapshots and VMs share them.
 #[test]
 fn file_systems_are_shared_with_what_shows_them_until_disks_change_places() {
-    let mut world = all();
-    with(&mut world, &["root", "data"], &[("root", "S1"), ("data", "S2")]);
-    agent(&mut world, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
-    let one = web(&mut world);
-    let kept = world.guests.values().next().unwrap().shown();
+    let mut state = all();
+    with(&mut state, &["root", "data"], &[("root", "S1"), ("data", "S2")]);
+    agent(&mut state, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
+    let one = web(&mut state);
+    let kept = state.guests.values().next().unwrap().shown();
     assert_eq!(one.guest.filesystems[0].claim, "web-root");
     assert!(Arc::ptr_eq(&one.guest.filesystems, kept), "a copy for each VM");
-    with(&mut world, &["root", "data"], &[("root", "S2"), ("data", "S1")]);
-    assert_eq!(web(&mut world).guest.filesystems[0].claim, "web-data");
+    with(&mut state, &["root", "data"], &[("root", "S2"), ("data", "S1")]);
+    assert_eq!(web(&mut state).guest.filesystems[0].claim, "web-data");
 }
 
 #[test]
 fn a_guest_that_is_gone_is_forgotten() {
-    let mut world = all();
-    with(&mut world, &["root"], &[("root", "S1")]);
-    agent(&mut world, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
-    world.join(NOW);
-    assert_eq!(world.guests.len(), 1);
+    let mut state = all();
+    with(&mut state, &["root"], &[("root", "S1")]);
+    agent(&mut state, vec![fs("vda1", "/", "S1", GI, 9 * GI)]);
+    state.join(NOW);
+    assert_eq!(state.guests.len(), 1);
     let deleted = Change::Deleted { key: Key::new("a", "web-vm"), at: NOW };
-    world.apply(Observation::Instances(deleted));
-    world.join(NOW);
-    assert!(world.guests.is_empty());
+    state.apply(Observation::Instances(deleted));
+    state.join(NOW);
+    assert!(state.guests.is_empty());
 }
 
 #[test]
 fn a_disk_that_may_be_one_of_those_left_out_is_too_much() {
     for (left_out, reason) in [(0, Reason::NotReported), (3, Reason::TooLarge)] {
-        let mut world = ClusterState::new(Limits { disk_sources: vec![SourceId::GuestAgent], ..limits() });
-        world.apply(Observation::Claims(replaced(vec![])));
-        add_vm(&mut world, "a", "web", 500, GI);
-        with(&mut world, &["root"], &[("root", "S1")]);
-        let mut facts = world.instances.values().next().map(|facts| (**facts).clone()).unwrap();
+        let mut state = ClusterState::new(Limits { disk_sources: vec![SourceId::GuestAgent], ..limits() });
+        state.apply(Observation::Claims(replaced(vec![])));
+        add_vm(&mut state, "a", "web", 500, GI);
+        with(&mut state, &["root"], &[("root", "S1")]);
+        let mut facts = state.instances.values().next().map(|facts| (**facts).clone()).unwrap();
         (facts.disks, facts.disks_left_out) = (Default::default(), left_out);
-        world.apply(Observation::Instances(applied(facts)));
+        state.apply(Observation::Instances(applied(facts)));
         let filesystem =
             Filesystem { mount_point: "/".into(), used: Some(1), total: Some(2), ..Default::default() };
         let instance = Key::new("a", "web-vm");
-        world.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![filesystem]) });
-        assert_eq!(shown(&volume(&mut world, "root").usage), Err(reason));
+        state.apply(Observation::Filesystems { instance, at: NOW, result: Ok(vec![filesystem]) });
+        assert_eq!(shown(&volume(&mut state, "root").usage), Err(reason));
     }
 }

@@ -1,10 +1,10 @@
-//! What collectors are told to ask, and what is not asked.
+//! Which targets the collector gets, and which it does not.
 
 use super::*;
 
 #[test]
-fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
-    let snapshot = world().join(NOW);
+fn a_source_that_is_not_configured_does_not_delay_readiness() {
+    let snapshot = state().join(NOW);
     for id in [SourceId::Prometheus, SourceId::Ceph, SourceId::GuestAgent] {
         assert_eq!(health(&snapshot, id).state, model::source::SourceState::NotConfigured, "{id:?}");
     }
@@ -12,51 +12,51 @@ fn what_nobody_asks_is_not_configured_and_holds_nothing_back() {
 }
 
 #[test]
-fn collectors_are_told_of_what_running_vms_need() {
-    let mut world = all();
-    with(&mut world, &["root"], &[("root", "S1")]);
-    ceph(&mut world, "root", Ok(1));
+fn targets_are_what_running_vms_need() {
+    let mut state = all();
+    with(&mut state, &["root"], &[("root", "S1")]);
+    ceph(&mut state, "root", Ok(1));
     let address = "10.0.0.7".parse().ok();
     let pod = PodFacts { host_ip: address, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
-    world.apply(Observation::Pods(applied(pod)));
-    let targets = world.join(NOW).targets;
+    state.apply(Observation::Pods(applied(pod)));
+    let targets = state.join(NOW).targets;
     assert_eq!(*targets.nodes, [NodeTarget { name: "n1".into(), address }]);
     assert_eq!((&*targets.guests, &*targets.images), (&[Key::new("a", "web-vm")][..], &[image("root")][..]));
-    stop(&mut world);
-    assert_eq!(world.join(NOW).targets, Targets::default());
+    stop(&mut state);
+    assert_eq!(state.join(NOW).targets, Targets::default());
 }
 
 /// A Wukong may name any node: a thousand of them would cost the API server a thousand requests a minute.
 #[test]
-fn a_node_that_is_none_is_not_asked() {
-    let mut world = world();
+fn a_node_that_does_not_exist_is_not_asked() {
+    let mut state = state();
     let error = refused(Reason::Forbidden);
-    world.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });
+    state.apply(Observation::WatchFailed { source: SourceId::Instances, namespace: None, error });
     for n in 0..3 {
         let node_name = format!("node-{n}");
         let volumes = vec![WukongVolume { name: "root".into(), claim: "c".into(), size: "1Gi".into() }];
         let wukong = WukongFacts { node_name, volumes, ..wukong("a", &n.to_string()) };
-        world.apply(Observation::Wukongs(applied(wukong)));
+        state.apply(Observation::Wukongs(applied(wukong)));
     }
-    let asked = |world: &mut ClusterState| world.join(NOW).targets.nodes.len();
-    assert_eq!(asked(&mut world), 3, "nodes cannot be read");
+    let asked = |state: &mut ClusterState| state.join(NOW).targets.nodes.len();
+    assert_eq!(asked(&mut state), 3, "nodes cannot be read");
     let node = |name: &str| model::groups::Node { name: name.into(), ..Default::default() };
-    world.apply(Observation::Nodes(replaced(vec![node("node-1"), node("node-9")])));
-    assert_eq!(asked(&mut world), 1);
-    let volume = find(&world.join(NOW), "a", "2").volumes[0].clone();
+    state.apply(Observation::Nodes(replaced(vec![node("node-1"), node("node-9")])));
+    assert_eq!(asked(&mut state), 1);
+    let volume = find(&state.join(NOW), "a", "2").volumes[0].clone();
     assert_eq!(volume.usage.missing().map(|missing| missing.reason), Some(Reason::NoNode));
 }
 
 /// Its watch says something once a minute, however often others are asked.
 #[test]
 fn what_is_watched_is_not_stale_between_two_bookmarks() {
-    let mut world = all();
-    world.limits.disk_interval = 3_000;
-    with(&mut world, &["block-lake"], &[]);
-    longhorn(&mut world, "block-lake", 12 * GI);
-    let stale = |world: &mut ClusterState, at| {
-        let figure = find(&world.join(NOW + at), "a", "web").volumes[0].usage.clone();
+    let mut state = all();
+    state.limits.disk_interval = 3_000;
+    with(&mut state, &["block-lake"], &[]);
+    longhorn(&mut state, "block-lake", 12 * GI);
+    let stale = |state: &mut ClusterState, at| {
+        let figure = find(&state.join(NOW + at), "a", "web").volumes[0].usage.clone();
         figure.sample().map(|sample| sample.stale)
     };
-    assert_eq!((stale(&mut world, 90_000), stale(&mut world, 190_000)), (Some(false), Some(true)));
+    assert_eq!((stale(&mut state, 90_000), stale(&mut state, 190_000)), (Some(false), Some(true)));
 }
