@@ -56,6 +56,7 @@ impl ClusterState {
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);
+        self.collect_names(&vms, now);
         let (totals, (targets, sources)) = in_parallel(
             || Totals::of(vms.iter().map(|vm| &**vm)),
             || {

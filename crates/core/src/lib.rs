@@ -43,6 +43,7 @@ mod usage;
 pub mod view;
 mod volumes;
 
+mod wanted;
 use std::sync::Arc;
 
 use model::{

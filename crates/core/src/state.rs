@@ -1,6 +1,6 @@
 //! `ClusterState`: all observations so far. Only the writer owns it, so nothing here is locked.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, hash::RandomState, sync::Arc};
 
 use hashbrown::HashMap;
 
@@ -13,7 +13,7 @@ use super::{
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
         LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, VmFacts, VolumeGap, VolumeStats,
-        WukongFacts,
+        WantedNames, WukongFacts,
     },
     receipt::{Age, Receipt},
     sharing::Peers,
@@ -67,6 +67,14 @@ pub(super) struct Images {
     pub answered: Option<Millis>,
 }
 
+/// The names that sources should keep figures of, as they were collected last.
+#[derive(Debug, Default)]
+pub(super) struct CollectedNames {
+    pub hasher: RandomState,
+    pub collected: Option<Millis>,
+    pub last: Option<Arc<WantedNames>>,
+}
+
 /// All observations so far, joined to snapshots by `join`.
 #[derive(Debug)]
 pub struct ClusterState {
@@ -99,6 +107,7 @@ pub struct ClusterState {
     /// How far the wall clock was set since the program started, in milliseconds. Receipts use the steady
     /// clock, which started equal to it.
     pub(super) wall_step: Millis,
+    pub(super) names: CollectedNames,
     pub(super) seq: u64,
     /// The VMs of the last snapshot, in its order.
     pub(super) last: Vec<Arc<Vm>>,
@@ -134,6 +143,7 @@ impl ClusterState {
             skews: Skews::default(),
             own_skew: None,
             wall_step: 0,
+            names: CollectedNames::default(),
             seq: 0,
             last: Vec::new(),
         }
