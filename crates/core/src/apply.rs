@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::{
     containers,
-    guest_disks::GuestDisks,
+    kubelet::NodeVolumes,
     observation::{
         Change, Filesystem, ImageStats, InstanceSample, Key, Named, Observation, PodFacts, PodMetricsFacts,
         PrometheusFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
@@ -268,10 +268,9 @@ impl ClusterState {
 
     fn apply_filesystems(&mut self, instance: Key, at: Millis, result: Result<Vec<Filesystem>, SourceError>) {
         let disks = self.instances.get(&instance).map(|facts| facts.disks.clone()).unwrap_or_default();
-        let guest = self.guests.entry(instance).or_default();
         match result {
-            Ok(filesystems) => *guest = GuestDisks::answered(filesystems, &disks, at),
-            Err(error) => guest.error = Some(error),
+            Ok(filesystems) => self.guests.answered(instance, filesystems, &disks, at),
+            Err(error) => self.guests.failed(instance, error),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod groups;
 mod guest;
 mod guest_disks;
+mod guests;
 mod health;
 pub mod history;
 pub mod insight;

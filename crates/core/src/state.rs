@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::{
     Limits,
     containers::{Incomplete, PodUsage},
-    guest_disks::GuestDisks,
+    guests::Guests,
     kubelet::NodeVolumes,
     latency::Latencies,
     observation::{
@@ -93,7 +93,7 @@ pub struct ClusterState {
     pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
     pub(super) longhorn: Objects<LonghornFacts>,
     pub(super) nodes: Objects<Node>,
-    pub(super) guests: HashMap<Key, GuestDisks>,
+    pub(super) guests: Guests,
     pub(super) prometheus: PrometheusRound,
     pub(super) ceph: Images,
     /// Each source's status, by namespace if it is asked by namespace.
@@ -134,7 +134,7 @@ impl ClusterState {
             persistent_volumes: Objects::new(),
             longhorn: Objects::new(),
             nodes: Objects::new(),
-            guests: HashMap::new(),
+            guests: Guests::default(),
             prometheus: PrometheusRound::default(),
             ceph: Images::default(),
             tracks: BTreeMap::new(),
