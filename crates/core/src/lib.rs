@@ -43,8 +43,8 @@ mod tests;
 mod usage;
 pub mod view;
 mod volumes;
-
 mod wanted;
+
 use std::sync::Arc;
 
 use model::{
