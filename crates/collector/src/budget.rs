@@ -71,7 +71,8 @@ impl Budget {
     }
 }
 
-/// The right of one answer to hold bytes. Dropping it, after decoding, frees its place.
+/// The right of one answer to hold bytes. Dropping it frees its place: after decoding, or, where much is kept of
+/// the answer, when that has been added to what the other answers say.
 #[derive(Debug)]
 pub struct Lease {
     budget: Budget,
@@ -91,6 +92,12 @@ impl Lease {
         let Ok(place) = places.free.clone().acquire_owned().await else { return false };
         (self.covers, self.place) = (places.size, Some(place));
         true
+    }
+
+    /// How large a buffer should be that holds this many bytes: as large as its place. A buffer that doubles takes
+    /// up to twice the place, and pages that are never written take no memory.
+    pub fn buffer_for(&self, bytes: usize) -> usize {
+        if self.place.is_some() { self.covers.max(bytes) } else { bytes.next_power_of_two() }
     }
 
     /// Gives the place back: the lease covers only the free amount again.

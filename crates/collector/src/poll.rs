@@ -199,6 +199,9 @@ pub async fn append_bounded(
     if size > limit || !lease.cover(size).await {
         return Err(Failure::TooLarge(limit));
     }
+    if size > bytes.capacity() {
+        bytes.reserve(lease.buffer_for(size).min(limit) - bytes.len());
+    }
     bytes.extend_from_slice(data);
     Ok(())
 }
@@ -221,14 +224,19 @@ pub async fn decode_apart<T: Send + 'static>(
     answer: AnswerBytes,
     decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
 ) -> Option<T> {
+    decode_and_hold(answer, decode).await.map(|(decoded, _)| decoded)
+}
+
+/// The same, but what was decoded takes the place of the answer until the lease is dropped.
+pub async fn decode_and_hold<T: Send + 'static>(
+    answer: AnswerBytes,
+    decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+) -> Option<(T, Lease)> {
     let AnswerBytes { bytes, lease } = answer;
     if bytes.len() <= DECODE_INLINE {
-        return decode(&bytes);
+        return Some((decode(&bytes)?, lease));
     }
-    let decode = move || {
-        let _until_decoded = lease;
-        decode(&bytes)
-    };
+    let decode = move || Some((decode(&bytes)?, lease));
     tokio::task::spawn_blocking(decode).await.ok().flatten()
 }
 
@@ -241,6 +249,32 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Twice the place would be held if the buffer doubled.
+    #[tokio::test]
+    async fn a_growing_answer_takes_no_more_than_its_place() {
+        let (small, large) = (100 << 10, 1 << 20);
+        let mut lease = Budget::new(&[(1, small), (1, large)]).lease();
+        let (mut bytes, piece) = (BytesMut::new(), [0; 1000]);
+        while append_bounded(&mut bytes, &piece, large, &mut lease).await.is_ok() {
+            let place = if bytes.len() <= small { small.next_power_of_two() } else { large };
+            assert!(bytes.capacity() <= place, "{} for {}", bytes.capacity(), bytes.len());
+        }
+        assert_eq!(bytes.len(), large / 1000 * 1000);
+    }
+
+    #[tokio::test]
+    async fn what_is_decoded_takes_the_place_of_its_answer() {
+        let budget = Budget::new(&[(1, 1 << 20)]);
+        let mut lease = budget.lease();
+        assert!(lease.cover(1 << 20).await);
+        let answer = AnswerBytes { bytes: vec![b'x'; 1 << 20].into(), lease };
+        let held = decode_and_hold(answer, |answer| Some(answer.len())).await.unwrap();
+        let mut next = budget.lease();
+        assert!(timeout(Duration::from_millis(50), next.cover(1 << 20)).await.is_err(), "it is still held");
+        drop(held);
+        assert!(next.cover(1 << 20).await);
+    }
 
     #[test]
     fn retry_after_is_read_in_seconds_and_held_to_a_minute() {

@@ -51,7 +51,7 @@ pub async fn run(
     sources.watch_cluster();
     sources.watch_backends();
     sources.poll_guests(targets.clone());
-    sources.poll_prometheus();
+    sources.poll_prometheus(targets.clone());
     sources.poll_disks(targets);
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -136,10 +136,10 @@ impl Sources {
     }
 
     /// Polls Prometheus even if it is not a disk source, since it also has CPU and memory.
-    fn poll_prometheus(&mut self) {
+    fn poll_prometheus(&mut self, targets: published::Receiver<Targets>) {
         if let Some(config) = &self.config.prometheus {
             let budget = self.cluster.budgets.outside.clone();
-            let source = Prometheus::new(config.clone(), &self.config, budget);
+            let source = Prometheus::new(config.clone(), &self.config, budget, targets);
             self.follow(source, self.config.metrics_interval);
         }
     }

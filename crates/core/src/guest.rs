@@ -1,6 +1,6 @@
 //! What is known from inside the guest: its own memory, and its file systems. `join` adds it to each VM.
 
-use super::{guest_disks::GuestDisks, inventory::Entry, observation::Key, receipt::Age, state::ClusterState};
+use super::{inventory::Entry, observation::Key, receipt::Age, state::ClusterState};
 use model::{
     Millis,
     figure::{Basis, Sample, Source, Unit},
@@ -30,15 +30,7 @@ impl ClusterState {
     /// Assigns file systems to the disks that instances have now: for all instances, or for the changed one.
     pub(super) fn assign_disks(&mut self, changed: Option<&Key>) {
         let Self { guests, instances, .. } = self;
-        let assign = |key: &Key, guest: &mut GuestDisks| {
-            if let Some(instance) = instances.get(key) {
-                guest.assign(&instance.disks);
-            }
-        };
-        match changed {
-            None => guests.iter_mut().for_each(|(key, guest)| assign(key, guest)),
-            Some(key) => guests.get_mut(key).into_iter().for_each(|guest| assign(key, guest)),
-        }
+        guests.assign(changed, |key| Some(&instances.get(key)?.disks));
     }
 
     /// Returns the guest's memory use, `available − usable`: what the guest cannot give up.

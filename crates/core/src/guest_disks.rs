@@ -12,6 +12,8 @@ use model::{Millis, vm::GuestFilesystem};
 
 /// File systems of one guest that are shown. All of them are counted.
 const SHOWN: usize = 32;
+/// Bytes that a text takes at least: the allocator gives no less.
+const SMALLEST_TEXT: usize = 16;
 
 /// What is known of one guest's file systems.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct GuestDisks {
     /// claim.
     disks: Arc<[InstanceDisk]>,
     contents: Box<[(Box<str>, DiskContent)]>,
+    /// What the guest's answer takes of the memory.
+    bytes: usize,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
 }
@@ -58,17 +62,30 @@ impl GuestDisks {
             btrfs: filesystem.kind == "btrfs",
         });
         let devices = devices.collect();
+        let bytes =
+            filesystems.iter().enumerate().map(|(n, filesystem)| bytes_of(filesystem, n < SHOWN)).sum();
         let shown = filesystems.into_iter().take(SHOWN).map(show).collect();
         let mut known = Self {
             shown,
             devices,
             disks: disks.clone(),
             contents: Box::default(),
+            bytes,
             answered: Some(at),
             error: None,
         };
         known.reassign(&owners);
         known
+    }
+
+    /// Of a guest nothing is known but why.
+    pub fn failed(error: SourceError) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+
+    /// What the guest's answer takes of the memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Assigns the file systems again if the disks of the instance changed.
@@ -134,6 +151,15 @@ fn claim<'a>(owners: &BTreeSet<Owner>, disks: &'a [InstanceDisk]) -> Option<&'a 
         }
         _ => None,
     }
+}
+
+/// What is kept of a file system, in bytes.
+fn bytes_of(filesystem: &Filesystem, shown: bool) -> usize {
+    let text = |text: &String| text.len().next_multiple_of(SMALLEST_TEXT);
+    let serials: usize = filesystem.serials.iter().map(|serial| size_of::<Box<str>>() + text(serial)).sum();
+    let names = [&filesystem.disk_name, &filesystem.mount_point, &filesystem.kind].map(text);
+    let shown = if shown { size_of::<GuestFilesystem>() + names.iter().sum::<usize>() } else { 0 };
+    size_of::<KnownDevice>() + serials + shown
 }
 
 /// Sizes that the agent does not give, or that belong to another device, become `None`.

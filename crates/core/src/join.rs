@@ -47,7 +47,7 @@ impl ClusterState {
     pub fn join(&mut self, now: Millis) -> Snapshot {
         // Answers of a guest are dropped with its instance: nothing reads or replaces them.
         let Self { guests, instances, .. } = self;
-        guests.retain(|instance, _| instances.contains_key(instance));
+        guests.retain(|instance| instances.contains_key(instance));
         // Stats of a node that is not asked any more are dropped long after they expired.
         let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
         self.kubelets.retain(|_, kubelet| kubelet.last_seen >= forget_before);
@@ -56,6 +56,7 @@ impl ClusterState {
         let vms = self.join_all(now);
         self.seq += 1;
         self.last.clone_from(&vms);
+        self.collect_names(&vms, now);
         let (totals, (targets, sources)) = in_parallel(
             || Totals::of(vms.iter().map(|vm| &**vm)),
             || {

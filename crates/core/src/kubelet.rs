@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 
 use super::{
     MISSING_AFTER,
-    observation::{SourceError, SummaryFacts, VolumeRef, VolumeStats},
+    observation::{Key, SourceError, SummaryFacts, VolumeRef, VolumeStats},
     receipt::Receipt,
     sharing::Peers,
 };
@@ -16,6 +16,8 @@ use model::{Millis, figure::Source};
 /// pkg/kubelet/server/stats/volume_stat_calculator.go), unless it is configured otherwise
 /// (`volumeStatsAggPeriod`).
 const LONGEST_PERIOD: Millis = 120_000;
+/// Bytes that a text takes at least: the allocator gives no less.
+const SMALLEST_TEXT: usize = 16;
 
 /// The volumes that one kubelet reports.
 #[derive(Debug, Default)]
@@ -35,11 +37,20 @@ pub(super) struct NodeVolumes {
     pub last_seen: Millis,
     /// How far apart two measurements of one volume are: the least that [`Self::seen_apart`] returned so far.
     apart: Option<Millis>,
+    /// What those of `stats` take of the memory of which nobody knows whether their claims exist.
+    unverified_bytes: usize,
 }
 
 impl NodeVolumes {
     /// Records an answer that was received at `at`. `interval` is how often kubelets are asked.
-    pub fn answered(&mut self, facts: SummaryFacts, at: Millis, interval: Millis) {
+    /// `is_verified` tells whether the claim of a volume is known to exist.
+    pub fn answered(
+        &mut self,
+        facts: SummaryFacts,
+        at: Millis,
+        interval: Millis,
+        is_verified: impl Fn(&VolumeStats) -> bool,
+    ) {
         let stats = newest_of_each(facts.volumes);
         let receipts = self.receipts(&stats, at);
         // The shortest time seen: a slow or missing round makes the distance longer, never shorter.
@@ -47,6 +58,7 @@ impl NodeVolumes {
         *self = Self {
             source: Some(facts.source),
             peers: Peers::new(stats.iter()),
+            unverified_bytes: stats.iter().filter(|stats| !is_verified(stats)).map(bytes_of).sum(),
             stats,
             receipts,
             filesystems: facts.node_filesystems,
@@ -60,6 +72,19 @@ impl NodeVolumes {
     /// Records a failure. The last stats stay.
     pub fn failed(&mut self, error: SourceError, at: Millis) {
         (self.error, self.last_seen) = (Some(error), at);
+    }
+
+    /// What the volumes take of the memory of which nobody knows whether their claims exist.
+    pub fn unverified_bytes(&self) -> usize {
+        self.unverified_bytes
+    }
+
+    /// Drops these volumes, for the reason `why`.
+    pub fn leave_out_unverified(&mut self, is_verified: impl Fn(&VolumeStats) -> bool, why: SourceError) {
+        let known = std::mem::take(&mut self.stats).into_iter().zip(std::mem::take(&mut self.receipts));
+        (self.stats, self.receipts) = known.filter(|(stats, _)| is_verified(stats)).unzip();
+        self.peers = Peers::new(self.stats.iter());
+        (self.unverified_bytes, self.error) = (0, Some(why));
     }
 
     pub fn volumes(&self) -> impl Iterator<Item = (&VolumeStats, &Receipt)> {
@@ -117,6 +142,17 @@ impl<'a> Last<'a> {
         let index = if self.by_volume.is_empty() { index } else { *self.by_volume.get(&of.of)? };
         self.node.receipts.get(index).copied()
     }
+}
+
+/// What is kept of a volume, in bytes. Its names are kept twice: its peers have them too.
+fn bytes_of(stats: &VolumeStats) -> usize {
+    let text = |text: &str| text.len().next_multiple_of(SMALLEST_TEXT);
+    let names = match &stats.of {
+        VolumeRef::Claim(claim) => [&*claim.namespace, &*claim.name, ""].map(text),
+        VolumeRef::PodVolume { pod, volume } => [&*pod.namespace, &*pod.name, &**volume].map(text),
+    };
+    let peer = size_of::<(u64, u64, Key)>();
+    size_of::<VolumeStats>() + size_of::<Receipt>() + peer + 2 * names.iter().sum::<usize>()
 }
 
 /// Keeps the newest stats of each volume. One volume may be mounted in two pods, each measured separately.

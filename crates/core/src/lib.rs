@@ -16,6 +16,7 @@ pub mod frame;
 pub mod groups;
 mod guest;
 mod guest_disks;
+mod guests;
 mod health;
 pub mod history;
 pub mod insight;
@@ -42,6 +43,7 @@ mod tests;
 mod usage;
 pub mod view;
 mod volumes;
+mod wanted;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ mod error;
 mod filesystems;
 mod instancetype;
 mod key;
+mod names;
 mod objects;
 mod samples;
 
@@ -20,6 +21,7 @@ pub use self::{
     filesystems::{Devices, Filesystem},
     instancetype::{InstancetypeFacts, InstancetypeRef},
     key::{At, Key},
+    names::WantedNames,
     objects::{
         Backend, ClaimFacts, InstanceFacts, InstanceVolume, LonghornEngine, LonghornFacts, Migration, Pause,
         PersistentVolumeFacts, PodContainer, PodFacts, Provisioner, VmFacts, WukongFacts, WukongVolume,
@@ -113,6 +115,8 @@ pub struct Targets {
     pub guests: Arc<[Key]>,
     /// RBD images behind claims of VMs.
     pub images: Arc<[Image]>,
+    /// The claims and instances that exist or that a VM names; `None` while they are not known.
+    pub names: Option<Arc<WantedNames>>,
 }
 
 /// A node whose kubelet should be asked.

@@ -1,19 +1,19 @@
 //! `ClusterState`: all observations so far. Only the writer owns it, so nothing here is locked.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, hash::RandomState, sync::Arc};
 
 use hashbrown::HashMap;
 
 use super::{
     Limits,
     containers::{Incomplete, PodUsage},
-    guest_disks::GuestDisks,
+    guests::Guests,
     kubelet::NodeVolumes,
     latency::Latencies,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
         LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, VmFacts, VolumeGap, VolumeStats,
-        WukongFacts,
+        WantedNames, WukongFacts,
     },
     receipt::{Age, Receipt},
     sharing::Peers,
@@ -67,6 +67,14 @@ pub(super) struct Images {
     pub answered: Option<Millis>,
 }
 
+/// The names that sources should keep figures of, as they were collected last.
+#[derive(Debug, Default)]
+pub(super) struct CollectedNames {
+    pub hasher: RandomState,
+    pub collected: Option<Millis>,
+    pub last: Option<Arc<WantedNames>>,
+}
+
 /// All observations so far, joined to snapshots by `join`.
 #[derive(Debug)]
 pub struct ClusterState {
@@ -85,7 +93,7 @@ pub struct ClusterState {
     pub(super) persistent_volumes: Objects<PersistentVolumeFacts>,
     pub(super) longhorn: Objects<LonghornFacts>,
     pub(super) nodes: Objects<Node>,
-    pub(super) guests: HashMap<Key, GuestDisks>,
+    pub(super) guests: Guests,
     pub(super) prometheus: PrometheusRound,
     pub(super) ceph: Images,
     pub(super) source_statuses: SourceStatuses,
@@ -98,6 +106,7 @@ pub struct ClusterState {
     /// How far the wall clock was set since the program started, in milliseconds. Receipts use the steady
     /// clock, which started equal to it.
     pub(super) wall_step: Millis,
+    pub(super) names: CollectedNames,
     pub(super) seq: u64,
     /// The VMs of the last snapshot, in its order.
     pub(super) last: Vec<Arc<Vm>>,
@@ -124,7 +133,7 @@ impl ClusterState {
             persistent_volumes: Objects::new(),
             longhorn: Objects::new(),
             nodes: Objects::new(),
-            guests: HashMap::new(),
+            guests: Guests::default(),
             prometheus: PrometheusRound::default(),
             ceph: Images::default(),
             source_statuses: SourceStatuses::new(),
@@ -133,6 +142,7 @@ impl ClusterState {
             skews: Skews::default(),
             own_skew: None,
             wall_step: 0,
+            names: CollectedNames::default(),
             seq: 0,
             last: Vec::new(),
         }

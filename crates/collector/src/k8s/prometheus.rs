@@ -4,14 +4,13 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::value::RawValue;
 
 use super::lenient::nullable;
 use model::Millis;
 
-/// The maximum number of series per answer: more than fit into the largest answer at 64 bytes each. Their
-/// slices take 8 MB.
+/// The maximum number of series per answer: more than fit into the largest answer at 64 bytes each.
 const MOST_SERIES: usize = 1 << 19;
 /// The maximum number of samples per series. Prometheus returns 11,000 at most.
 const MOST_SAMPLES: usize = 1 << 14;
@@ -34,10 +33,47 @@ pub struct Answer<'a> {
 /// read.
 const LONGEST_TEXT: usize = 16 << 10;
 
+/// The series stay one text, from which they are read one by one: 500,000 slices of them would take 8 MB.
 #[derive(Deserialize)]
 struct Data<'a> {
-    #[serde(borrow, deserialize_with = "nullable::<_, _, MOST_SERIES>")]
-    result: Vec<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "array")]
+    result: &'a RawValue,
+}
+
+/// An array of at most `MOST_SERIES` elements, or `null` instead of an empty one.
+fn array<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de RawValue, D::Error> {
+    let value = <&RawValue>::deserialize(deserializer)?;
+    let is_array = value.get().starts_with('[') || value.get() == "null";
+    match is_array && Elements::of(value).nth(MOST_SERIES).is_none() {
+        true => Ok(value),
+        false => Err(D::Error::custom("not an array of series, or too many")),
+    }
+}
+
+/// The elements of an array, from the bytes after its bracket. It ends with the array, or where an element is
+/// incomplete.
+pub struct Elements<'a> {
+    /// What follows the last element.
+    pub rest: &'a [u8],
+}
+
+impl<'a> Elements<'a> {
+    /// The elements of a whole array; none of any other value.
+    fn of(array: &'a RawValue) -> Self {
+        Self { rest: array.get().strip_prefix('[').unwrap_or_default().as_bytes() }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a RawValue;
+
+    fn next(&mut self) -> Option<&'a RawValue> {
+        let mut values = serde_json::Deserializer::from_slice(self.rest).into_iter::<&RawValue>();
+        let Some(Ok(element)) = values.next() else { return None };
+        let rest = self.rest[values.byte_offset()..].trim_ascii_start();
+        self.rest = rest.strip_prefix(b",").unwrap_or(rest);
+        Some(element)
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,7 +127,7 @@ pub struct Labels<'a> {
 impl<'a> Answer<'a> {
     /// The series that can be read.
     pub fn series(&self) -> impl Iterator<Item = Series<'a>> {
-        self.data.result.iter().filter_map(|raw| Series::parse(raw.get()))
+        Elements::of(self.data.result).filter_map(|raw| Series::parse(raw.get()))
     }
 
     /// The server's warnings and infos; those that are too long are left out.

@@ -10,7 +10,7 @@ use crate::{
     budget::Lease,
     error::Failure,
     k8s::peer_error::PeerError,
-    poll::{AnswerBytes, append_bounded, decode_apart, retry_after},
+    poll::{AnswerBytes, append_bounded, decode_and_hold, decode_apart, retry_after},
 };
 
 /// Bytes that are read of an error. VictoriaMetrics repeats a query of up to 5 KiB twice in an error.
@@ -147,5 +147,13 @@ impl Reply {
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
         decode_apart(self.answer, decode).await.ok_or(Failure::Undecodable)
+    }
+
+    /// The same, but what was decoded takes the place of the answer until the lease is dropped.
+    pub async fn decode_and_hold<T: Send + 'static>(
+        self,
+        decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+    ) -> Result<(T, Lease), Failure> {
+        decode_and_hold(self.answer, decode).await.ok_or(Failure::Undecodable)
     }
 }

@@ -32,6 +32,8 @@ const ABSURD: f64 = (1u64 << 63) as f64;
 
 /// The maximum number of claims or instances that one query may return, counted per scrape target.
 pub const MOST_THINGS: usize = 1 << 16;
+/// The maximum number of scrape targets that report on one claim or instance: a VM that migrates has two.
+const MOST_TARGETS: usize = 16;
 /// The maximum bytes of names in the result of one query: 64 for each thing.
 const MOST_TEXT: usize = MOST_THINGS << 6;
 /// How many characters are kept of a remark, and how many remarks of an answer.
@@ -100,7 +102,9 @@ fn scrapes_of<'a, const N: usize>(
             texts += text_bytes(&target) + scope.node(&series.metric).len();
             if texts > MOST_TEXT {
                 left_out += 1;
-            } else if found.len() < MOST_THINGS || found.contains_key(&target) {
+            } else if found.contains_key(&target)
+                || found.len() < MOST_THINGS && targets_of(&found, &target.0) < MOST_TARGETS
+            {
                 let (node, trusted_time) =
                     (scope.node(&series.metric), scope.trusts(&series.metric.namespace));
                 let scrape = found.entry(target).or_insert_with(|| Scrape::new(node, trusted_time));
@@ -113,6 +117,12 @@ fn scrapes_of<'a, const N: usize>(
         }
     }
     Part { found, left_out, foreign, ..Part::default() }
+}
+
+/// How many scrape targets report on the thing.
+fn targets_of<const N: usize>(found: &Scrapes<N>, key: &Key) -> usize {
+    let from = (key.clone(), String::new());
+    found.range(from..).take_while(|((known, _), _)| known == key).count()
 }
 
 /// The series of trusted exporters, then the others: what does not fit is a tenant's.

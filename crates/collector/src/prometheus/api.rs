@@ -37,6 +37,7 @@ pub fn scope(config: &PrometheusConfig, collect: &CollectConfig) -> Scope {
     Scope {
         namespaces: collect.namespaces.as_deref().map(Arc::from),
         trusted: config.trusted_namespaces.as_slice().into(),
+        names: None,
     }
 }
 

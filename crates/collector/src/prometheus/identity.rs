@@ -9,7 +9,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::k8s::{prometheus::Labels, text::is_identifier};
-use wukong_core::observation::Key;
+use wukong_core::observation::{Key, WantedNames};
 
 /// How many namespaces of exporters are counted by name. The others are counted together.
 const MOST_NAMED: usize = 100;
@@ -21,6 +21,8 @@ pub struct Scope {
     pub namespaces: Option<Arc<[String]>>,
     /// The namespaces of exporters whose `exported_` labels count.
     pub trusted: Arc<[String]>,
+    /// The claims and instances of which figures are kept; `None` means all.
+    pub names: Option<Arc<WantedNames>>,
 }
 
 /// The object that a series is about.
@@ -29,7 +31,7 @@ pub enum Identity<'a> {
     Known(Key),
     /// An exporter in this namespace, which is not trusted, names another namespace.
     Foreign(&'a str),
-    /// The series is about another namespace than is wanted, or its names are not possible.
+    /// The series is about an object or a namespace that is not wanted, or its names are not possible.
     Other,
 }
 
@@ -61,7 +63,18 @@ impl Scope {
         let name = if trusted && !exported.is_empty() { &**exported } else { &**name };
         let is_ours = self.namespaces.as_ref().is_none_or(|ours| ours.iter().any(|own| own == namespace));
         let named = [namespace, name].into_iter().all(|name| !name.is_empty() && is_identifier(name));
-        if is_ours && named { Identity::Known(Key::new(namespace, name)) } else { Identity::Other }
+        match is_ours && named && self.wants(label, namespace, name) {
+            true => Identity::Known(Key::new(namespace, name)),
+            false => Identity::Other,
+        }
+    }
+
+    /// Whether the object exists or a VM names it, as far as that is known.
+    fn wants(&self, label: NameLabel, namespace: &str, name: &str) -> bool {
+        self.names.as_ref().is_none_or(|names| match label {
+            NameLabel::Claim => names.has_claim(namespace, name),
+            NameLabel::Instance => names.has_instance(namespace, name),
+        })
     }
 
     /// The node of the measured object; empty if unknown. A scrape may overwrite this label with the node of
@@ -102,6 +115,7 @@ mod tests {
         Scope {
             namespaces: Some(texts(ours)).filter(|ours: &Arc<[String]>| !ours.is_empty()),
             trusted: texts(&["kubevirt", "kube-system", "harvester-system"]),
+            names: None,
         }
     }
 

@@ -15,7 +15,7 @@ mod samples;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 pub use self::range::PrometheusHistory;
 use self::{
@@ -46,7 +46,7 @@ use model::{
     source::SourceId,
 };
 use wukong_core::observation::{
-    Observation, PrometheusFacts, SourceError, VolumeGap, VolumeRef, VolumeStats,
+    Observation, PrometheusFacts, SourceError, Targets, VolumeGap, VolumeRef, VolumeStats,
 };
 
 /// How many remarks of a server are shown, and how many namespaces with series that are not trusted.
@@ -60,6 +60,7 @@ pub struct Prometheus {
     scope: Scope,
     plain: PlainQueries,
     oversized: OversizedNamespaces,
+    targets: watch::Receiver<Targets>,
     /// `None` if it is not a source of disk figures.
     disks: Option<Disks>,
 }
@@ -74,13 +75,20 @@ struct Disks {
 }
 
 impl Prometheus {
-    pub fn new(config: PrometheusConfig, collect: &CollectConfig, budget: Budget) -> Self {
+    /// `targets` says of which claims and instances figures are kept.
+    pub fn new(
+        config: PrometheusConfig,
+        collect: &CollectConfig,
+        budget: Budget,
+        targets: watch::Receiver<Targets>,
+    ) -> Self {
         let is_disk_source = collect.asked_disk_sources().contains(&SourceId::Prometheus);
         Self {
             site: site(&config, collect, budget),
             scope: scope(&config, collect),
             plain: PlainQueries::default(),
             oversized: OversizedNamespaces::default(),
+            targets,
             disks: is_disk_source.then(|| Disks::new(collect.disk_interval)),
             config,
         }
@@ -88,6 +96,7 @@ impl Prometheus {
 
     /// Sends the queries concurrently. The round fails if none of them was answered.
     async fn ask(&mut self) -> Result<PrometheusFacts, Failure> {
+        self.scope.names = self.targets.borrow().names.clone();
         let api = open(&mut self.site, &self.config, &self.scope, &self.plain, &self.oversized).await?;
         let queries = Queries { matchers: &self.config.matchers, scope: &self.scope };
         let started = Instant::now();

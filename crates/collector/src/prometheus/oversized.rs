@@ -10,11 +10,13 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::identity::Scope;
-use crate::k8s::{prometheus::exporter_namespace, text::is_identifier};
+use crate::k8s::{
+    prometheus::{Elements, exporter_namespace},
+    text::is_identifier,
+};
 
 /// After this time a namespace is queried together with all others again: its exporters may have been fixed.
 const SEPARATE_FOR: Duration = Duration::from_secs(600);
@@ -121,16 +123,13 @@ impl OversizedNamespaces {
 /// returned: without their series nobody has a figure, and others could make them the heaviest.
 pub fn heaviest(answer: &[u8], scope: &Scope) -> Option<String> {
     let begin = answer.windows(SERIES.len()).position(|window| window == SERIES)?;
-    let mut rest = &answer[begin + SERIES.len()..];
+    let mut elements = Elements { rest: &answer[begin + SERIES.len()..] };
     let mut weights: BTreeMap<Option<Cow<'_, str>>, usize> = BTreeMap::new();
-    loop {
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
-        let Some(Ok(series)) = values.next() else { break };
+    for series in elements.by_ref() {
         let namespace = Some(exporter_namespace(series.get())).filter(|namespace| is_possible(namespace));
         *weights.entry(namespace).or_default() += series.get().len();
-        rest = &rest[values.byte_offset()..];
-        rest = rest.strip_prefix(b",").unwrap_or(rest);
     }
+    let rest = elements.rest;
     if let Some(namespace) = namespace_of_unfinished(rest) {
         *weights.entry(Some(namespace.into())).or_default() += rest.len();
     }

@@ -13,7 +13,7 @@ use super::{
     oversized,
     query::{self, Queries},
 };
-use crate::{error::Failure, outside::FetchOutcome, poll::decode_apart};
+use crate::{budget::Lease, error::Failure, outside::FetchOutcome, poll::decode_apart};
 
 /// How many oversized namespaces one round may find in the answers for one metric.
 const MOST_LEARNED: usize = 4;
@@ -39,9 +39,9 @@ pub enum Limit {
 }
 
 impl<T> Gathered<T> {
-    fn take(&mut self, answer: Result<Part<T>, Failure>, merge: impl Fn(&mut Part<T>, Part<T>)) {
+    fn take(&mut self, answer: Result<Decoded<T>, Failure>, merge: impl Fn(&mut Part<T>, Part<T>)) {
         match answer {
-            Ok(part) => {
+            Ok(Decoded { part, lease: _until_merged }) => {
                 self.answered = true;
                 merge(&mut self.part, part);
             }
@@ -58,12 +58,18 @@ impl<T> Gathered<T> {
     }
 }
 
+/// What one answer says. It takes the answer's place in the budget until it is merged.
+struct Decoded<T> {
+    part: Part<T>,
+    lease: Lease,
+}
+
 /// The result of a query for samples.
 enum SampleOutcome<T> {
-    Whole(Part<T>),
+    Whole(Decoded<T>),
     /// There is more than is read or kept: what is kept, and the namespace whose series take the most.
     Crowded {
-        kept: Option<Part<T>>,
+        kept: Option<Decoded<T>>,
         heaviest: Option<String>,
     },
 }
@@ -196,7 +202,7 @@ impl Api {
         queries: &Queries<'_>,
         metric: &str,
         decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Copy + Send + 'static,
-    ) -> Result<Part<T>, Failure> {
+    ) -> Result<Decoded<T>, Failure> {
         for _ in 0..=MOST_LEARNED {
             let query = queries.samples(metric, &self.oversized.names(metric)).own;
             match self.sample(&query, decode).await? {
@@ -229,7 +235,7 @@ impl Api {
         &self,
         query: &str,
         decode: impl Fn(&[u8], &Scope) -> Option<Part<T>> + Send + 'static,
-    ) -> Result<Part<T>, Failure> {
+    ) -> Result<Decoded<T>, Failure> {
         match self.sample(query, decode).await? {
             SampleOutcome::Whole(part) => Ok(part),
             SampleOutcome::Crowded { kept, .. } => kept.ok_or(Failure::TooLarge(self.session.limit())),
@@ -247,15 +253,16 @@ impl Api {
             FetchOutcome::Whole(reply) => {
                 let decode = move |answer: &[u8]| {
                     let part = decode(answer, &scope)?;
-                    Some(match part.left_out {
-                        0 => SampleOutcome::Whole(part),
-                        _ => {
-                            let heaviest = oversized::heaviest(answer, &scope);
-                            SampleOutcome::Crowded { kept: Some(part), heaviest }
-                        }
-                    })
+                    let is_whole = part.left_out == 0;
+                    let heaviest = if is_whole { None } else { oversized::heaviest(answer, &scope) };
+                    Some((part, is_whole, heaviest))
                 };
-                reply.decode(decode).await
+                let ((part, is_whole, heaviest), lease) = reply.decode_and_hold(decode).await?;
+                let decoded = Decoded { part, lease };
+                Ok(match is_whole {
+                    true => SampleOutcome::Whole(decoded),
+                    false => SampleOutcome::Crowded { kept: Some(decoded), heaviest },
+                })
             }
             FetchOutcome::Start(start) => {
                 let heaviest = decode_apart(start, move |start| oversized::heaviest(start, &scope)).await;

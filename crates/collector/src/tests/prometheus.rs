@@ -7,7 +7,7 @@ mod oversized;
 use super::*;
 use crate::config::PrometheusConfig;
 use i18n::Render;
-use wukong_core::observation::PrometheusFacts;
+use wukong_core::observation::{PrometheusFacts, WantedNames};
 
 const QUERY: &str = "/api/v1/query";
 
@@ -94,6 +94,34 @@ async fn volumes_are_queried_at_their_own_interval_and_kept_between() {
     assert_eq!(queries(&server, "kubelet_volume_stats"), 4, "one of each metric");
     assert_eq!(queries(&server, "vmi_memory"), 9);
     assert_eq!(queries(&server, "vmi_cpu"), 3);
+}
+
+/// A tenant's exporter invents claims and instances: 200,000 of them took 200 MB.
+#[tokio::test]
+async fn nothing_is_kept_of_names_that_nobody_uses() {
+    let server = Server::start(|request, _| {
+        let label = if request.query.contains("volume") { "persistentvolumeclaim" } else { "name" };
+        let series = |name: String| {
+            format!(
+                r#"{{"metric":{{"namespace":"prod","{label}":"{name}"}},"values":[[50,"1"],[60,"3.5"]]}}"#
+            )
+        };
+        let all: Vec<_> = (0..10).map(|n| series(format!("x{n}"))).chain([series("own".into())]).collect();
+        json(format!(r#"{{"status":"success","data":{{"result":[{}]}}}}"#, all.join(",")))
+    });
+    let api = Server::start(|request, _| quiet(request));
+    let of = async |claims: &[&str], instances: &[&str]| {
+        let [claims, instances] = [claims, instances].map(|names| names.iter().map(|name| ("prod", *name)));
+        let names = WantedNames::new(claims, instances);
+        let targets = Targets { names: Some(Arc::new(names)), ..Targets::default() };
+        let mut collector = Collector::aim(&api, with_prometheus(prometheus(&server.url)), targets).await;
+        let facts = collector.next_facts().await.unwrap();
+        assert!(facts.warnings.is_empty(), "{facts:?}");
+        let instances: Vec<_> = facts.instances.iter().map(|sample| sample.name.to_string()).collect();
+        (facts.volumes.len(), instances)
+    };
+    assert_eq!(of(&["own"], &["x1"]).await, (1, vec!["x1".to_owned()]));
+    assert_eq!(of(&[], &["own"]).await, (0, vec!["own".to_owned()]));
 }
 
 #[tokio::test]
@@ -194,6 +222,7 @@ async fn a_query_that_is_too_long_for_a_url_is_posted() {
         config.prometheus.clone().unwrap(),
         &config,
         crate::budget::Budgets::default().outside,
+        watch::channel(Targets::default()).1,
     );
     drop(api);
     let (sender, mut observations) = tokio::sync::mpsc::channel(4);

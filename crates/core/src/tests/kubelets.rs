@@ -1,6 +1,9 @@
 //! How old a kubelet's figures may be: it measures once in one to two minutes, however often it is asked.
 
-use super::*;
+use super::{
+    super::{apply::MOST_UNVERIFIED_BYTES, kubelet::NodeVolumes},
+    *,
+};
 use model::vm::Volume;
 
 /// Of a kubelet that is asked every 3 s, the VM's one volume as measured then.
@@ -54,7 +57,7 @@ fn a_kubelet_that_measures_more_often_is_held_to_that() {
 fn volumes_in_another_order_are_compared_once_each() {
     let answer = |at: Millis, reversed: bool| {
         let name = |n: u32| stats("a", &format!("claim-{n}"), 5 * GI, 20 * GI);
-        let mut volumes: Vec<_> = (0..200_000).map(|n| VolumeStats { at: Some(at), ..name(n) }).collect();
+        let mut volumes: Vec<_> = (0..70_000).map(|n| VolumeStats { at: Some(at), ..name(n) }).collect();
         if reversed {
             volumes.reverse();
         }
@@ -132,4 +135,45 @@ fn nothing_is_kept_of_claims_that_do_not_exist_and_little_of_pods_that_are_not_k
     assert_eq!(kept.len(), 64 + 1);
     assert_eq!(kept.last(), Some(&Some(6 * GI)), "the claim that exists is kept wherever it stands");
     assert!(!state.kubelets["n1"].peers.has(&Key::new("a", "web-root"), 20 * GI, 15 * GI, |_| true));
+}
+
+/// Where claims cannot be listed, 8192 invented names of each of thousands of nodes would fill the memory.
+#[test]
+fn claims_that_cannot_be_verified_are_left_out_of_the_node_that_reports_most() {
+    let mut state = silent_state();
+    let long = "x".repeat(240);
+    let invented = |n: usize| stats(&format!("a-{long}"), &format!("{n}-{long}"), GI, 20 * GI);
+    let count = |state: &ClusterState, node: &str| state.kubelets[node].volumes().count();
+    let error =
+        |state: &ClusterState, node: &str| state.kubelets[node].error.as_ref().map(|error| error.reason);
+    state.apply(summary_at("honest", NOW, (0..500).map(invented).collect()));
+    for n in 0..40 {
+        let volumes = (0..8192 - n).map(invented).collect();
+        state.apply(summary_at(&format!("lies-{n}"), NOW, volumes));
+        let bytes: usize = state.kubelets.values().map(NodeVolumes::unverified_bytes).sum();
+        assert!(bytes <= MOST_UNVERIFIED_BYTES, "{bytes}");
+    }
+    assert_eq!((count(&state, "honest"), error(&state, "honest")), (500, None));
+    assert_eq!((count(&state, "lies-0"), error(&state, "lies-0")), (0, Some(Reason::TooLarge)));
+    let kept = (0..40).filter(|n| count(&state, &format!("lies-{n}")) > 0).count();
+    assert_eq!(kept, 2, "as many as there is room for");
+    // A claim that exists is no part of it.
+    let claim = ClaimFacts { namespace: "a".into(), name: "root".into(), ..ClaimFacts::default() };
+    state.claims.insert(Key::new("a", "root"), Box::new(claim));
+    let volumes = (0..8192).map(invented).chain([stats("a", "root", GI, 20 * GI)]).collect();
+    state.apply(summary_at("lies-0", NOW, volumes));
+    assert_eq!((count(&state, "lies-0"), error(&state, "lies-0")), (1, Some(Reason::TooLarge)));
+}
+
+/// The claims of 10,000 VMs, three each.
+#[test]
+fn the_claims_of_a_large_cluster_fit_where_claims_cannot_be_listed() {
+    let mut state = silent_state();
+    for node in 0..100 {
+        let claim = |n: usize| stats("some-namespace", &format!("vm-{node}-{n}-root-disk"), GI, 20 * GI);
+        state.apply(summary_at(&format!("n{node}"), NOW, (0..300).map(claim).collect()));
+    }
+    let bytes: usize = state.kubelets.values().map(NodeVolumes::unverified_bytes).sum();
+    assert!(bytes < MOST_UNVERIFIED_BYTES / 2, "{bytes}");
+    assert!(state.kubelets.values().all(|kubelet| kubelet.error.is_none()));
 }

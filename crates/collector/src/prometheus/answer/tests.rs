@@ -4,7 +4,7 @@ use super::*;
 
 /// All namespaces; exporters in the namespace `kubevirt` are trusted.
 fn scope(ours: Option<&[String]>) -> Scope {
-    Scope { namespaces: ours.map(Into::into), trusted: [String::from("kubevirt")].into() }
+    Scope { namespaces: ours.map(Into::into), trusted: [String::from("kubevirt")].into(), names: None }
 }
 
 /// Decodes the series as if each metric were queried by its own name.
@@ -369,4 +369,14 @@ fn rates_of_trusted_exporters_are_kept_before_others() {
     all.merge_rates(rates(TRUSTED, 30));
     assert_eq!((all.found.len(), all.left_out), (30, 0));
     assert!(all.found.keys().all(|key| &*key.namespace == "prod") && all.crowding.contains("aaa-evil"));
+}
+
+/// One claim of a tenant, reported by as many scrape targets as a label can name.
+#[test]
+fn a_thing_has_few_scrape_targets() {
+    let on = |node: usize| {
+        series(VOLUMES[0], &format!(r#""persistentvolumeclaim":"root","node":"n{node}""#), r#"[60,"1"]"#)
+    };
+    let part = of_claims(&json(&(0..100).map(on).collect::<Vec<_>>())).unwrap();
+    assert_eq!((part.found.len(), part.left_out), (MOST_TARGETS, 100 - MOST_TARGETS));
 }

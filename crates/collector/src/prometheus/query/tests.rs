@@ -14,7 +14,7 @@ fn one(namespace: &str, instance: &str, claims: &[&str]) -> Of {
 
 fn scope(ours: Option<&[String]>) -> Scope {
     let trusted = ["kubevirt".to_owned(), "kube-system".to_owned()];
-    Scope { namespaces: ours.map(Into::into), trusted: trusted.into() }
+    Scope { namespaces: ours.map(Into::into), trusted: trusted.into(), names: None }
 }
 
 fn range_queries(matchers: &[(String, String)], ours: Option<&[String]>, of: &Of) -> RangeQueries {

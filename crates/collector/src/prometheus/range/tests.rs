@@ -132,7 +132,7 @@ fn values_are_placed_at_their_times_and_invalid_ones_dropped() {
     ]);
     let scope = |ours: &[&str]| {
         let ours: Arc<[String]> = ours.iter().map(|own| (*own).to_owned()).collect();
-        Scope { namespaces: Some(ours), trusted: Arc::default() }
+        Scope { namespaces: Some(ours), trusted: Arc::default(), names: None }
     };
     let read = |scope: &Scope| gauge_series(&answer, all(scope), NameLabel::Claim, TIMES).unwrap();
     let want = SeriesByKey::from([(Key::new("prod", "root"), vec![Some(5), None, None])]);

@@ -23,7 +23,7 @@ fn targets_are_what_running_vms_need() {
     assert_eq!(*targets.nodes, [NodeTarget { name: "n1".into(), address }]);
     assert_eq!((&*targets.guests, &*targets.images), (&[Key::new("a", "web-vm")][..], &[image("root")][..]));
     stop(&mut state);
-    assert_eq!(state.join(NOW).targets, Targets::default());
+    assert_eq!(state.join(NOW).targets, Targets { names: targets.names, ..Targets::default() });
 }
 
 /// A Wukong may name any node: a thousand of them would cost the API server a thousand requests a minute.
@@ -59,4 +59,36 @@ fn what_is_watched_is_not_stale_between_two_bookmarks() {
         figure.sample().map(|sample| sample.stale)
     };
     assert_eq!((stale(&mut state, 90_000), stale(&mut state, 190_000)), (Some(false), Some(true)));
+}
+
+/// Claims that exist and those that a VM names; the same for instances.
+#[test]
+fn sources_are_told_the_names_that_exist_or_that_a_vm_names() {
+    let mut state = silent_state();
+    let names = |state: &mut ClusterState, at| state.join(NOW + at).targets.names;
+    let volumes = vec![WukongVolume { name: "root".into(), claim: "of-vm".into(), size: "1Gi".into() }];
+    state.apply(Observation::Wukongs(replaced(vec![WukongFacts { volumes, ..wukong("a", "web") }])));
+    state.apply(Observation::VirtualMachines(replaced(vec![])));
+    state.apply(Observation::Instances(replaced(vec![instance("a", "alone", "n1")])));
+    assert_eq!(names(&mut state, 0), None, "claims may be about to be listed");
+    let failed = |reason| {
+        let (source, namespace) = (SourceId::Claims, None);
+        Observation::WatchFailed { source, namespace, error: refused(reason) }
+    };
+    state.apply(failed(Reason::Unreachable));
+    assert_eq!(names(&mut state, 0), None);
+    state.apply(failed(Reason::Forbidden));
+    let known = names(&mut state, 0).expect("claims will not be listed");
+    let claims = [("a", "of-vm"), ("a", "listed"), ("b", "of-vm")];
+    assert_eq!(claims.map(|(namespace, name)| known.has_claim(namespace, name)), [true, false, false]);
+    let instances = [("a", "web-vm"), ("a", "alone"), ("a", "of-vm"), ("a", "invented")];
+    assert_eq!(
+        instances.map(|(namespace, name)| known.has_instance(namespace, name)),
+        [true, true, false, false]
+    );
+    let listed = ClaimFacts { namespace: "a".into(), name: "listed".into(), ..ClaimFacts::default() };
+    state.apply(Observation::Claims(replaced(vec![listed])));
+    assert_eq!(names(&mut state, 4 * SECOND), Some(known), "they are collected every 5 s");
+    let known = names(&mut state, 5 * SECOND).unwrap();
+    assert_eq!(claims.map(|(namespace, name)| known.has_claim(namespace, name)), [true, true, false]);
 }

@@ -1,0 +1,51 @@
+//! Collects the names of claims and instances that sources should keep figures of, for the targets of a snapshot.
+
+use std::sync::Arc;
+
+use super::{
+    observation::{SourceError, WantedNames},
+    state::ClusterState,
+};
+use model::{Millis, reason::Reason, source::SourceId, vm::Vm};
+
+/// How often the names are collected again: with 10,000 VMs that takes milliseconds.
+const COLLECT_EVERY: Millis = 5_000;
+/// The sources that name claims and instances.
+const NAMING: [SourceId; 4] =
+    [SourceId::Wukongs, SourceId::VirtualMachines, SourceId::Instances, SourceId::Claims];
+
+impl ClusterState {
+    /// Collects the names if they are due.
+    pub(super) fn collect_names(&mut self, vms: &[Arc<Vm>], now: Millis) {
+        let due = self.names.collected.is_none_or(|last| now - last >= COLLECT_EVERY);
+        if !due || !NAMING.into_iter().all(|id| self.is_settled(id)) {
+            return;
+        }
+        let of_vms = vms
+            .iter()
+            .flat_map(|vm| vm.volumes.iter().map(|volume| (&*vm.summary.namespace, &*volume.claim)));
+        let claims = self.claims.keys().map(|key| (&*key.namespace, &*key.name)).chain(of_vms);
+        let of_vms = vms.iter().map(|vm| (&*vm.summary.namespace, &*vm.vm_name));
+        let instances = self.instances.keys().map(|key| (&*key.namespace, &*key.name)).chain(of_vms);
+        let names = WantedNames::hashed_by(self.names.hasher.clone(), claims, instances);
+        self.names.collected = Some(now);
+        if self.names.last.as_deref() != Some(&names) {
+            self.names.last = Some(Arc::new(names));
+        }
+    }
+
+    /// The names, or `None` while some of them may not have been read yet.
+    pub(super) fn wanted_names(&self) -> Option<Arc<WantedNames>> {
+        self.names.last.clone()
+    }
+
+    /// Whether the source was listed, or may not be: no more names are about to come from it.
+    fn is_settled(&self, id: SourceId) -> bool {
+        let denied = |error: &SourceError| matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent);
+        let from = (id, None);
+        let mut statuses = self.source_statuses.range(from..).take_while(|((of, _), _)| *of == id).peekable();
+        statuses.peek().is_some()
+            && statuses
+                .all(|(_, status)| status.last_success.is_some() || status.error.as_ref().is_some_and(denied))
+    }
+}
