@@ -24,5 +24,6 @@ mod permissions;
 mod prometheus;
 mod proxies;
 mod reviews;
+mod sign_in;
 mod staleness;
 mod tiers;

@@ -17,7 +17,7 @@ use super::harness::{
     wait::{check, within},
 };
 
-const RBAC: &str = "rbac.authorization.k8s.io/v1";
+pub const RBAC: &str = "rbac.authorization.k8s.io/v1";
 /// The API server caches what it authorised for a moment, and reads roles by a watch.
 const SETTLED: Duration = Duration::from_secs(20);
 
@@ -30,7 +30,7 @@ async fn reviewer(cluster: &Cluster) -> Reviewer {
 }
 
 /// Makes a service account and returns a token of it.
-async fn account(api: &Api, name: &str, spec: &Value) -> String {
+pub async fn account(api: &Api, name: &str, spec: &Value) -> String {
     let path = format!("/api/v1/namespaces/prod/serviceaccounts/{name}");
     if api.status(&path).await == 404 {
         let metadata = json!({"name": name, "namespace": "prod"});

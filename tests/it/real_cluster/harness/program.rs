@@ -135,6 +135,19 @@ impl Program {
         Ok(Answer { status: response.status().as_u16(), text: response.text().await? })
     }
 
+    /// Asks as somebody who presents a token.
+    pub async fn get_as(&self, token: &str, path: &str) -> Answer {
+        let response = self.http.get(format!("{}{path}", self.url)).bearer_auth(token).send().await;
+        let response = response.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        Answer { status: response.status().as_u16(), text: response.text().await.expect("a body") }
+    }
+
+    /// Follows events as somebody who presents a token.
+    pub async fn follow_as(&self, token: &str, path: &str) -> reqwest::Response {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        client.get(format!("{}{path}", self.url)).bearer_auth(token).send().await.expect("an event stream")
+    }
+
     pub async fn vms(&self) -> Vec<Value> {
         match self.get("/api/vms").await.json() {
             Value::Array(vms) => vms,
