@@ -20,8 +20,10 @@ impl Answer {
         Self { last: Some((allowed, now)), waiting: false, due: now + RENEW_AFTER }
     }
 
-    pub fn is_known(&self) -> bool {
-        self.last.is_some()
+    /// Returns whether the last answer still counts. A denial does however old it is; an allow that has ended
+    /// is like no answer.
+    pub fn is_known(&self, now: Millis) -> bool {
+        self.last.is_some_and(|(allowed, _)| !allowed || self.allows(now))
     }
 
     /// Returns until when it allows. `None` if it does not.

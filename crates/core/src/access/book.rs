@@ -24,8 +24,8 @@ pub struct Standing {
     pub until: Option<Millis>,
     /// Whether something is allowed only because its renewal is delayed, by the budget or by the API server.
     pub is_late: bool,
-    /// How many of the `places` (namespaces and kinds with rows) were asked about. Equal to `places` once
-    /// every first question is answered.
+    /// How many of the `places` (namespaces and kinds with rows) have an answer that counts: a denial, or an
+    /// allow that has not ended. Equal to `places` once every first question is answered.
     pub checked: usize,
     pub places: usize,
 }
@@ -88,12 +88,8 @@ impl AccessBook {
         let viewer = self.viewers.get(user)?;
         let (scope, until, is_late) = viewer.scope(now);
         let places = self.places.live.len();
-        let checked = match &self.hints {
-            _ if scope.has_all_vms() => places,
-            Some(_) if viewer.is_settled() => places,
-            _ => viewer.checked(&self.places).min(places),
-        };
-        let places = if viewer.knows_everywhere() { places } else { places.max(checked + 1) };
+        let checked = viewer.checked(&self.places, self.hints.is_some(), now);
+        let places = if viewer.knows_everywhere(now) { places } else { places.max(checked + 1) };
         Some(Standing { scope, until, is_late, checked, places })
     }
 

@@ -36,12 +36,22 @@ pub enum Resource {
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 4] = [
+    const ALL: [Self; 4] = [
         Self::Rows(Kind::Wukong),
         Self::Rows(Kind::VirtualMachine),
         Self::Rows(Kind::VirtualMachineInstance),
         Self::Nodes,
     ];
+
+    /// Returns its place in [`Self::ALL`].
+    fn index(self) -> usize {
+        match self {
+            Self::Rows(Kind::Wukong) => 0,
+            Self::Rows(Kind::VirtualMachine) => 1,
+            Self::Rows(Kind::VirtualMachineInstance) => 2,
+            Self::Nodes => 3,
+        }
+    }
 }
 
 /// May the user list this resource in this namespace, or in all of them?

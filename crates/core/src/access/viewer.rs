@@ -20,6 +20,11 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Returns the places from this one on, without the ones that hold no rows any more.
+    fn from(&self, at: usize) -> HashSet<&(Arc<str>, Kind)> {
+        self.all.iter().skip(at).filter(|place| self.live.contains(*place)).collect()
+    }
+
     fn question(&self, at: usize) -> Option<Question> {
         let place @ (namespace, kind) = self.all.get(at)?;
         let question = || Question { namespace: Some(namespace.clone()), resource: Resource::Rows(*kind) };
@@ -41,6 +46,8 @@ pub(super) struct Viewer {
     urgent: BTreeSet<Question>,
     /// Questions that are not answered yet.
     asked: HashSet<Question>,
+    /// The ones of these that are asked for the first time, or since a binding changed.
+    unchecked: HashSet<Question>,
     /// How many places were asked about for the first time.
     first_pass: usize,
     /// The place where the sweep goes on after the first pass.
@@ -57,6 +64,7 @@ impl Viewer {
             due: BTreeSet::new(),
             urgent: BTreeSet::new(),
             asked: HashSet::new(),
+            unchecked: HashSet::new(),
             first_pass: 0,
             sweep: 0,
             bindings: BTreeMap::new(),
@@ -103,29 +111,37 @@ impl Viewer {
         self.urgent = urgent.into_iter().filter(|question| !self.is_covered(question, now)).collect();
         let question = self.urgent.iter().find(|question| !self.asked.contains(question)).cloned()?;
         self.urgent.remove(&question);
-        Some(self.begin(question))
+        Some(self.begin_check(question))
     }
 
     /// Returns the next question about a namespace that was never asked about. `None` while it is not known
     /// what the user may list everywhere.
     pub fn next_first(&mut self, places: &Places, now: Millis) -> Option<Question> {
-        if !self.knows_everywhere() {
+        if !self.knows_everywhere(now) {
             return None;
         }
+        self.continue_first_pass(places, now).map(|question| self.begin_check(question))
+    }
+
+    fn continue_first_pass(&mut self, places: &Places, now: Millis) -> Option<Question> {
         while self.first_pass < places.all.len() {
             self.first_pass += 1;
             let Some(question) = places.question(self.first_pass - 1) else { continue };
             if self.is_worth_asking(&question, now) {
-                return Some(self.begin(question));
+                return Some(question);
             }
         }
         None
     }
 
-    /// Returns the next question whose answer was a denial.
+    /// Returns the next question that no binding hints at: one that was never asked, then one whose answer was
+    /// a denial.
     pub fn next_sweep(&mut self, places: &Places, now: Millis) -> Option<Question> {
-        if !self.knows_everywhere() || self.first_pass < places.all.len() {
-            return self.next_first(places, now);
+        if !self.knows_everywhere(now) {
+            return None;
+        }
+        if self.first_pass < places.all.len() {
+            return self.continue_first_pass(places, now).map(|question| self.begin(question));
         }
         for _ in 0..places.all.len() {
             self.sweep = (self.sweep + 1) % places.all.len();
@@ -140,10 +156,7 @@ impl Viewer {
     /// Makes this question one of the next, even if its answer is known.
     pub fn urge(&mut self, question: Question) {
         match question.namespace {
-            None => {
-                let place = Resource::ALL.iter().position(|of| *of == question.resource);
-                place.into_iter().for_each(|at| self.everywhere[at].due = 0);
-            }
+            None => self.everywhere[question.resource.index()].due = 0,
             Some(_) => {
                 self.remove_due(&question);
                 self.urgent.insert(question);
@@ -163,6 +176,7 @@ impl Viewer {
 
     pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) {
         self.asked.remove(&question);
+        self.unchecked.remove(&question);
         match question.namespace {
             None => self.answered_everywhere(question.resource, verdict, now),
             Some(_) => self.answered_namespace(question, verdict, now),
@@ -170,17 +184,15 @@ impl Viewer {
     }
 
     fn answered_everywhere(&mut self, resource: Resource, verdict: Verdict, now: Millis) {
-        let answers = self.everywhere.iter_mut().zip(Resource::ALL);
-        for (answer, _) in answers.filter(|(_, of)| *of == resource) {
-            // What was urged while it was being asked may have changed since: the answer is asked for again.
-            let is_urged = answer.due != Millis::MAX;
-            match verdict {
-                Verdict::Failed => answer.due = now + RETRY_AFTER,
-                Verdict::Allowed | Verdict::Denied => *answer = Answer::new(verdict == Verdict::Allowed, now),
-            }
-            if is_urged {
-                answer.due = now;
-            }
+        let answer = &mut self.everywhere[resource.index()];
+        // What was urged while it was being asked may have changed since: the answer is asked for again.
+        let is_urged = answer.due != Millis::MAX;
+        match verdict {
+            Verdict::Failed => answer.due = now + RETRY_AFTER,
+            Verdict::Allowed | Verdict::Denied => *answer = Answer::new(verdict == Verdict::Allowed, now),
+        }
+        if is_urged {
+            answer.due = now;
         }
     }
 
@@ -206,19 +218,32 @@ impl Viewer {
     }
 
     /// Returns whether it is known what the user may list in the whole cluster.
-    pub fn knows_everywhere(&self) -> bool {
-        self.everywhere.iter().all(Answer::is_known)
+    pub fn knows_everywhere(&self, now: Millis) -> bool {
+        self.everywhere.iter().all(|answer| answer.is_known(now))
     }
 
-    /// Returns how many of the places were asked about so far.
-    pub fn checked(&self, places: &Places) -> usize {
-        let done = &places.all[..self.first_pass.min(places.all.len())];
-        done.iter().filter(|place| places.live.contains(*place)).count()
-    }
-
-    /// Returns whether nothing is to be asked first any more.
-    pub fn is_settled(&self) -> bool {
-        self.knows_everywhere() && self.urgent.is_empty() && self.asked.is_empty()
+    /// Returns how many of the places have an answer that counts. With hints, one that no binding hints at
+    /// counts as answered.
+    pub fn checked(&self, places: &Places, hinted: bool, now: Millis) -> usize {
+        let never_asked = if hinted { HashSet::new() } else { places.from(self.first_pass) };
+        let is_checked = |place: &&(Arc<str>, Kind)| {
+            let (namespace, kind) = place;
+            let question = Question { namespace: Some(namespace.clone()), resource: Resource::Rows(*kind) };
+            let everywhere = &self.everywhere[question.resource.index()];
+            if everywhere.allows(now) {
+                return true;
+            }
+            match self.allowed.get(&question) {
+                Some(answer) => answer.allows(now),
+                None => {
+                    everywhere.is_known(now)
+                        && !self.urgent.contains(&question)
+                        && !self.unchecked.contains(&question)
+                        && !never_asked.contains(*place)
+                }
+            }
+        };
+        places.live.iter().filter(is_checked).count()
     }
 
     /// Returns what the user may see, until when that holds, and whether it holds only because renewals wait.
@@ -257,6 +282,12 @@ impl Viewer {
         question
     }
 
+    /// Begins a question without which its place does not count as checked.
+    fn begin_check(&mut self, question: Question) -> Question {
+        self.unchecked.insert(question.clone());
+        self.begin(question)
+    }
+
     fn is_worth_asking(&self, question: &Question, now: Millis) -> bool {
         !self.is_covered(question, now)
             && !self.allowed.contains_key(question)
@@ -267,8 +298,7 @@ impl Viewer {
     /// Returns whether the user may list the resource everywhere, so that one namespace need not be asked
     /// about.
     fn is_covered(&self, question: &Question, now: Millis) -> bool {
-        let place = Resource::ALL.iter().position(|of| *of == question.resource);
-        place.is_some_and(|at| self.everywhere[at].allows(now))
+        self.everywhere[question.resource.index()].allows(now)
     }
 }
 

@@ -254,6 +254,55 @@ fn nobody_is_asked_about_who_does_not_look_and_their_allows_end() {
 }
 
 #[test]
+fn an_allow_that_ended_counts_as_not_checked_until_it_is_answered_again() {
+    for (place, checked) in [(None, 0), (Some("a"), 1)] {
+        for hints in [None, Some(Hints::default())] {
+            let mut cluster = Cluster::new(&["a", "b"], &[("ann", place)]);
+            cluster.book.hint(hints);
+            cluster.run(&["ann"], 2_000);
+            assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete(), "{place:?}");
+            cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
+            cluster.book.look(&user("ann"), cluster.now);
+            let standing = cluster.standing("ann");
+            assert!(!standing.is_complete(), "{place:?} {standing:?}");
+            assert_eq!((standing.checked, standing.places), (checked, 2), "{place:?}");
+            cluster.run(&["ann"], 1_000);
+            assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete(), "{place:?}");
+        }
+    }
+}
+
+/// The last questions are under way while nothing is left to ask.
+#[test]
+fn a_place_counts_as_checked_when_its_review_is_answered() {
+    let mut cluster = Cluster::new(&["a", "b"], &[("ann", Some("b"))]);
+    cluster.latency = 500;
+    for _ in 0..30 {
+        cluster.run(&["ann"], TICK);
+        assert_eq!(cluster.standing("ann").is_complete(), cluster.sees("ann", "b"));
+    }
+    assert!(cluster.sees("ann", "b"));
+}
+
+/// The sweep asks again about what was denied, and a denial may be old.
+#[test]
+fn a_standing_stays_complete_while_the_sweep_asks() {
+    let names: Vec<String> = (0..100).map(|n| format!("ns-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for hints in [None, Some(Hints::default())] {
+        let mut cluster = Cluster::new(&names, &[("ann", Some("ns-3"))]);
+        cluster.book.hint(hints);
+        cluster.latency = 150;
+        cluster.run(&["ann"], 4_000);
+        for _ in 0..100 {
+            cluster.run(&["ann"], TICK);
+            assert!(cluster.standing("ann").is_complete(), "{:?}", cluster.standing("ann"));
+        }
+        assert!(cluster.asked(5_000) > 0, "the sweep goes on");
+    }
+}
+
+#[test]
 fn a_namespace_that_comes_later_is_asked_about_without_a_binding() {
     let mut cluster = Cluster::new(&["a"], &[("ann", Some("later"))]);
     cluster.run(&["ann"], 2_000);
