@@ -41,6 +41,12 @@ impl Answer {
         self.allows(now) && self.last.is_some_and(|(_, at)| now >= at + ALLOW_ENDS)
     }
 
+    /// Returns when it ends, or becomes late. `None` if it does not allow.
+    pub fn changes_at(&self, now: Millis) -> Option<Millis> {
+        let late = self.last.map(|(_, at)| at + ALLOW_ENDS).filter(|late| now < *late);
+        self.allows_until().filter(|until| now < *until).map(|until| late.unwrap_or(until))
+    }
+
     /// Notes that its renewal is due. An allow that has ended by then stays ended.
     pub fn wait(&mut self, now: Millis) {
         self.waiting |= self.allows(now);

@@ -37,9 +37,11 @@ impl Standing {
 }
 
 /// What is known about everybody's rights, and what is to be asked next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccessBook {
     viewers: HashMap<Arc<UserInfo>, Viewer>,
+    /// The users who were forgotten since the last call of [`AccessBook::users_to_refresh`].
+    forgotten: HashSet<Arc<UserInfo>>,
     /// The users in the order in which they take turns.
     turns: Vec<Arc<UserInfo>>,
     places: Places,
@@ -55,6 +57,7 @@ impl Default for AccessBook {
     fn default() -> Self {
         Self {
             viewers: HashMap::new(),
+            forgotten: HashSet::new(),
             turns: Vec::new(),
             places: Places::default(),
             hints: None,
@@ -67,25 +70,20 @@ impl Default for AccessBook {
 }
 
 impl AccessBook {
-    /// Notes that the user looks, and returns what they may see.
-    pub fn look(&mut self, user: &Arc<UserInfo>, now: Millis) -> Standing {
+    /// Notes that the user looks. Cheap: what they may see is [`Self::standing`].
+    pub fn see(&mut self, user: &Arc<UserInfo>, now: Millis) {
         if let Some(viewer) = self.viewers.get_mut(user) {
             viewer.seen = now;
         } else {
             self.admit(user.clone(), now);
         }
-        self.standing(user, now).unwrap_or_else(|| Standing {
-            scope: Scope::none(),
-            until: None,
-            is_late: false,
-            checked: 0,
-            places: 0,
-        })
     }
 
-    /// Returns what the user may see. `None` if they are not in the book.
-    pub fn standing(&self, user: &UserInfo, now: Millis) -> Option<Standing> {
-        let viewer = self.viewers.get(user)?;
+    /// Computes what the user may see. `None` if they are not in the book. It takes time for each namespace,
+    /// so it is kept until [`Self::users_to_refresh`] names the user again.
+    pub fn standing(&mut self, user: &UserInfo, now: Millis) -> Option<Standing> {
+        let viewer = self.viewers.get_mut(user)?;
+        viewer.refresh_at = viewer.changes_at(now);
         let (scope, until, is_late) = viewer.scope(now);
         let places = self.places.live.len();
         let checked = viewer.checked(&self.places, self.hints.is_some(), now);
@@ -93,12 +91,28 @@ impl AccessBook {
         Some(Standing { scope, until, is_late, checked, places })
     }
 
+    /// Returns the users whose standing may differ from when it was last computed: they are new, a review was
+    /// answered, a binding changed, an allow ended or is late. A user who was forgotten is returned once, and
+    /// has no standing any more.
+    pub fn users_to_refresh(&mut self, now: Millis) -> Vec<Arc<UserInfo>> {
+        let mut users: Vec<_> = std::mem::take(&mut self.forgotten).into_iter().collect();
+        let changed = self.viewers.iter().filter(|(_, viewer)| viewer.refresh_at.is_some_and(|at| at <= now));
+        users.extend(changed.map(|(user, _)| user.clone()));
+        users
+    }
+
+    fn forget(&mut self, user: &Arc<UserInfo>) {
+        self.viewers.remove(user);
+        self.forgotten.insert(user.clone());
+    }
+
     fn admit(&mut self, user: Arc<UserInfo>, now: Millis) {
         while self.viewers.len() >= MOST_VIEWERS {
             let Some(oldest) = self.viewers.iter().min_by_key(|(_, viewer)| viewer.seen) else { break };
             let oldest = oldest.0.clone();
-            self.viewers.remove(&oldest);
+            self.forget(&oldest);
         }
+        self.forgotten.remove(&user);
         let mut viewer = Viewer::new(now);
         if let Some(hints) = &self.hints {
             viewer.bindings = hints.of(&user);
@@ -118,6 +132,9 @@ impl AccessBook {
             if live.insert(key.clone()) && !self.places.live.contains(&key) {
                 added.push(key);
             }
+        }
+        if live != self.places.live {
+            self.viewers.values_mut().for_each(Viewer::mark_changed);
         }
         self.places.live = live;
         let is_sparse = self.places.all.len() + added.len() > 2 * self.places.live.len() + 64;
@@ -150,6 +167,9 @@ impl AccessBook {
             }
             viewer.bindings = now;
         }
+        if hints.is_some() != self.hints.is_some() {
+            self.viewers.values_mut().for_each(Viewer::mark_changed);
+        }
         self.hints = hints;
     }
 
@@ -157,7 +177,9 @@ impl AccessBook {
     pub fn next(&mut self, now: Millis) -> Vec<Review> {
         self.budget.refill(now);
         self.sweep.refill(now);
-        self.viewers.retain(|_, viewer| now - viewer.seen < FORGET_AFTER);
+        let gone = self.viewers.iter().filter(|(_, viewer)| now - viewer.seen >= FORGET_AFTER);
+        let gone: Vec<_> = gone.map(|(user, _)| user.clone()).collect();
+        gone.iter().for_each(|user| self.forget(user));
         self.turns.retain(|user| self.viewers.contains_key(user));
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.is_active(now)) {
             viewer.begin_renewals(now);

@@ -3,7 +3,7 @@
 use model::Millis;
 
 /// A token bucket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Budget {
     a_second: u32,
     /// Thousandths of reviews that may be asked.

@@ -88,7 +88,7 @@ pub const ALLOW_ENDS_WAITING: Millis = 300_000;
 /// Only users who looked within this time are asked about.
 pub const ACTIVE_FOR: Millis = 120_000;
 /// Users who did not look for this long are forgotten.
-const FORGET_AFTER: Millis = 600_000;
+pub const FORGET_AFTER: Millis = 600_000;
 /// Most users that are kept. Beyond it, the one who did not look for the longest time is forgotten.
 pub const MOST_VIEWERS: usize = 2_000;
 /// Pause after a review that failed.

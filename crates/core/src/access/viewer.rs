@@ -12,7 +12,7 @@ use crate::scope::{Kinds, Scope};
 
 /// The namespaces that hold rows, and the kinds of these rows. The order never changes while it is kept, so
 /// that a user's place in it stays valid.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     pub all: Vec<(Arc<str>, Kind)>,
     /// The ones that still hold rows.
@@ -32,10 +32,12 @@ impl Places {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Viewer {
     /// When the user last looked.
     pub seen: Millis,
+    /// When what the user may see can differ from when it was last computed. `None` if only a call can change it.
+    pub refresh_at: Option<Millis>,
     /// The answers for the whole cluster, in the order of [`Resource::ALL`].
     everywhere: [Answer; 4],
     /// The allows for single namespaces.
@@ -59,6 +61,7 @@ impl Viewer {
     pub fn new(now: Millis) -> Self {
         Self {
             seen: now,
+            refresh_at: Some(Millis::MIN),
             everywhere: [Answer::default(); 4],
             allowed: HashMap::new(),
             due: BTreeSet::new(),
@@ -153,8 +156,19 @@ impl Viewer {
         None
     }
 
+    /// Notes that what the user may see, or how much of it is known, may have changed.
+    pub fn mark_changed(&mut self) {
+        self.refresh_at = Some(Millis::MIN);
+    }
+
+    /// Returns when an allow ends or becomes late without another call.
+    pub fn changes_at(&self, now: Millis) -> Option<Millis> {
+        self.everywhere.iter().chain(self.allowed.values()).filter_map(|answer| answer.changes_at(now)).min()
+    }
+
     /// Makes this question one of the next, even if its answer is known.
     pub fn urge(&mut self, question: Question) {
+        self.mark_changed();
         match question.namespace {
             None => self.everywhere[question.resource.index()].due = 0,
             Some(_) => {
@@ -175,6 +189,7 @@ impl Viewer {
     }
 
     pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) {
+        self.mark_changed();
         self.asked.remove(&question);
         self.unchecked.remove(&question);
         match question.namespace {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::access::{
-    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, Hints, Question, REVIEWS_A_SECOND,
+    ACTIVE_FOR, ALLOW_ENDS, ALLOW_ENDS_WAITING, AccessBook, FORGET_AFTER, Hints, Question, REVIEWS_A_SECOND,
     REVIEWS_AT_ONCE, Resource, Review, SWEEP_A_SECOND, Standing, Subject, UserInfo, Verdict,
 };
 use model::vm::Kind;
@@ -73,7 +73,7 @@ impl Cluster {
         let end = self.now + time;
         while self.now < end {
             if (self.now - NOW) % 1_000 == 0 {
-                users.iter().for_each(|name| drop(self.book.look(&user(name), self.now)));
+                users.iter().for_each(|name| self.book.see(&user(name), self.now));
             }
             for review in self.book.next(self.now) {
                 self.log.push((self.now, review.question.clone()));
@@ -89,12 +89,20 @@ impl Cluster {
         }
     }
 
-    fn standing(&self, name: &str) -> Standing {
+    fn standing(&mut self, name: &str) -> Standing {
         self.book.standing(&user(name), self.now).expect("the user looked")
     }
 
-    fn sees(&self, name: &str, namespace: &str) -> bool {
+    fn sees(&mut self, name: &str, namespace: &str) -> bool {
         self.standing(name).scope.allows(Kind::Wukong, namespace)
+    }
+
+    /// Returns the users to refresh, by name.
+    fn to_refresh(&mut self) -> Vec<String> {
+        let users = self.book.users_to_refresh(self.now);
+        let mut names: Vec<_> = users.iter().map(|user| user.name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// Reviews that were asked in the last `time`.
@@ -106,7 +114,8 @@ impl Cluster {
 #[test]
 fn nobody_sees_anything_before_kubernetes_has_allowed_it() {
     let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
-    let standing = cluster.book.look(&user("ann"), cluster.now);
+    cluster.book.see(&user("ann"), cluster.now);
+    let standing = cluster.standing("ann");
     assert!(!standing.scope.allows(Kind::Wukong, "a") && !standing.is_complete());
     cluster.run(&["ann"], 2_000);
     assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete());
@@ -118,7 +127,7 @@ fn a_user_sees_the_namespaces_that_they_may_list_and_no_other() {
     let mut cluster =
         Cluster::new(&["a", "b", "c"], &[("ann", Some("a")), ("ann", Some("c")), ("bob", Some("b"))]);
     cluster.run(&["ann", "bob"], 3_000);
-    let seen = |name: &str| ["a", "b", "c"].map(|namespace| cluster.sees(name, namespace));
+    let mut seen = |name: &str| ["a", "b", "c"].map(|namespace| cluster.sees(name, namespace));
     assert_eq!(seen("ann"), [true, false, true]);
     assert_eq!(seen("bob"), [false, true, false]);
 }
@@ -170,7 +179,7 @@ fn a_binding_of_a_group_and_of_the_whole_cluster_hints_too() {
     let ann = Arc::new(UserInfo { name: "ann".into(), groups: vec!["team".into()], ..UserInfo::default() });
     let mut cluster = Cluster::new(&["a"], &[("ann", None)]);
     cluster.book.hint(Some(Hints::default()));
-    cluster.book.look(&ann, cluster.now);
+    cluster.book.see(&ann, cluster.now);
     cluster.run(&[], 2_000);
     assert!(cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
     cluster.rights.clear();
@@ -247,7 +256,8 @@ fn nobody_is_asked_about_who_does_not_look_and_their_allows_end() {
     cluster.run(&["ann"], 2_000);
     cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
     assert_eq!(cluster.asked(50_000), 0);
-    let standing = cluster.book.look(&user("ann"), cluster.now);
+    cluster.book.see(&user("ann"), cluster.now);
+    let standing = cluster.standing("ann");
     assert!(!standing.scope.allows(Kind::Wukong, "a"), "it is asked again before anything shows");
     cluster.run(&["ann"], 1_000);
     assert!(cluster.sees("ann", "a"));
@@ -262,7 +272,7 @@ fn an_allow_that_ended_counts_as_not_checked_until_it_is_answered_again() {
             cluster.run(&["ann"], 2_000);
             assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete(), "{place:?}");
             cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
-            cluster.book.look(&user("ann"), cluster.now);
+            cluster.book.see(&user("ann"), cluster.now);
             let standing = cluster.standing("ann");
             assert!(!standing.is_complete(), "{place:?} {standing:?}");
             assert_eq!((standing.checked, standing.places), (checked, 2), "{place:?}");
@@ -348,6 +358,99 @@ fn without_hints_every_namespace_is_asked_about_once_and_progress_is_told() {
     assert!(begun.checked > 0 && begun.checked < 600 && begun.places == 600, "{begun:?}");
     cluster.run(&["ann"], 8_000);
     assert!(cluster.standing("ann").is_complete() && cluster.sees("ann", "ns-599"));
+}
+
+#[test]
+fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    let bound = |version: &str| {
+        let mut hints = Hints::default();
+        hints.add(Some("a".into()), [Subject::User("ann".into())], version);
+        Some(hints)
+    };
+    cluster.book.hint(bound("1"));
+    assert!(cluster.to_refresh().is_empty());
+    cluster.book.see(&user("ann"), cluster.now);
+    cluster.book.see(&user("bob"), cluster.now);
+    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "new");
+    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "as long as their standings are not computed");
+    cluster.standing("ann");
+    assert_eq!(cluster.to_refresh(), ["bob"]);
+    cluster.run(&["ann", "bob"], 4_000);
+    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "answered");
+    (cluster.standing("ann"), cluster.standing("bob"));
+    assert!(cluster.to_refresh().is_empty());
+    cluster.book.hint(bound("2"));
+    assert_eq!(cluster.to_refresh(), ["ann"], "urged");
+    cluster.standing("ann");
+    cluster.book.observe(&snapshot(&["a", "b"]));
+    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "another place");
+    (cluster.standing("ann"), cluster.standing("bob"));
+    cluster.book.observe(&snapshot(&["a", "b"]));
+    assert!(cluster.to_refresh().is_empty(), "the same places");
+    cluster.book.hint(None);
+    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "no hints");
+    cluster.run(&["ann"], FORGET_AFTER);
+    cluster.standing("ann");
+    assert!(cluster.book.standing(&user("bob"), cluster.now).is_none());
+    assert_eq!(cluster.to_refresh(), ["bob"], "forgotten");
+    assert!(cluster.to_refresh().is_empty());
+}
+
+#[test]
+fn a_user_is_refreshed_when_an_allow_ends_or_becomes_late() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    cluster.run(&["ann"], 2_000);
+    cluster.standing("ann");
+    cluster.away = true;
+    // Its renewal begins to wait, and changes nothing yet.
+    cluster.run(&["ann"], 50_000);
+    assert!(!cluster.standing("ann").is_late);
+    let mut changes = Vec::new();
+    while cluster.now < NOW + ALLOW_ENDS_WAITING + 10_000 {
+        cluster.run(&["ann"], 1_000);
+        // Answers that failed are not what is tested here.
+        cluster.latency = Millis::MAX / 4;
+        if !cluster.to_refresh().is_empty() {
+            let standing = cluster.standing("ann");
+            changes.push((standing.is_late, standing.scope.allows(Kind::Wukong, "a")));
+        }
+    }
+    changes.dedup();
+    assert_eq!(changes, [(false, true), (true, true), (false, false)]);
+}
+
+/// A program that computes only the standings of the users to refresh has the same standings as one that
+/// computes all of them.
+#[test]
+fn no_standing_changes_of_a_user_who_is_not_to_refresh() {
+    let mut cluster = Cluster::new(&["a", "b", "c"], &[("ann", Some("a")), ("bob", None)]);
+    let mut kept: BTreeMap<&str, Option<Standing>> = BTreeMap::new();
+    cluster.latency = 300;
+    for round in 0..4_000 {
+        match round {
+            400 => drop(cluster.rights.insert(("ann".into(), Some("c".into())))),
+            900 => cluster.book.observe(&snapshot(&["a", "b", "c", "d"])),
+            1_500 => cluster.book.hint(Some(Hints::default())),
+            2_200 => cluster.away = true,
+            3_000 => cluster.rights.clear(),
+            3_500 => cluster.away = false,
+            _ => {}
+        }
+        cluster.run(if (500..3_800).contains(&round) { &["ann"] } else { &["ann", "bob"] }, TICK);
+        let names = cluster.to_refresh();
+        for name in ["ann", "bob"] {
+            // Computing a standing marks it as fresh, so it is computed in a copy of the book.
+            let of = |book: &mut AccessBook| book.standing(&user(name), cluster.now);
+            if names.iter().any(|of| of == name) {
+                kept.insert(name, of(&mut cluster.book));
+            }
+            let without_until =
+                |standing: Option<Standing>| standing.map(|of| Standing { until: None, ..of });
+            let fresh = without_until(of(&mut cluster.book.clone()));
+            assert_eq!(without_until(kept[name].clone()), fresh, "{name} in round {round}");
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
