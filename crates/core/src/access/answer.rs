@@ -26,6 +26,11 @@ impl Answer {
         self.last.is_some_and(|(allowed, _)| !allowed || self.allows(now))
     }
 
+    /// Returns whether the last answer was an allow, even one that has ended.
+    pub fn is_allow(&self) -> bool {
+        self.last.is_some_and(|(allowed, _)| allowed)
+    }
+
     /// Returns until when it allows. `None` if it does not.
     pub fn allows_until(&self) -> Option<Millis> {
         let (_, at) = self.last.filter(|(allowed, _)| *allowed)?;

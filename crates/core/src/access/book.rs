@@ -116,8 +116,7 @@ impl AccessBook {
         let mut viewer = Viewer::new(now);
         if let Some(hints) = &self.hints {
             viewer.bindings = hints.of(&user);
-            let hinted: Vec<_> = viewer.bindings.keys().cloned().collect();
-            hinted.into_iter().for_each(|place| urge(&mut viewer, &self.places, place.as_ref()));
+            urge_bindings(&mut viewer, &self.places);
         }
         self.turns.push(user.clone());
         self.viewers.insert(user, viewer);
@@ -249,7 +248,10 @@ impl AccessBook {
         self.under_way = self.under_way.saturating_sub(1);
         self.probe_at = (verdict == Verdict::Failed).then_some(now + RETRY_AFTER);
         if let Some(viewer) = self.viewers.get_mut(&review.user) {
-            viewer.answered(review.question, verdict, now);
+            let is_lost = viewer.answered(review.question, verdict, now);
+            if is_lost {
+                urge_bindings(viewer, &self.places);
+            }
         }
     }
 
@@ -261,6 +263,12 @@ impl AccessBook {
     pub fn is_empty(&self) -> bool {
         self.viewers.is_empty()
     }
+}
+
+/// Asks first about the namespaces that the user has bindings in.
+fn urge_bindings(viewer: &mut Viewer, places: &Places) {
+    let namespaces: Vec<_> = viewer.bindings.keys().flatten().cloned().collect();
+    namespaces.iter().for_each(|namespace| urge(viewer, places, Some(namespace)));
 }
 
 /// Asks first about what a binding of this place can have changed: a namespace's rows, or everything.

@@ -110,8 +110,14 @@ impl Viewer {
 
     /// Returns a question that a binding hints at.
     pub fn next_urgent(&mut self, now: Millis) -> Option<Question> {
-        let urgent = std::mem::take(&mut self.urgent);
-        self.urgent = urgent.into_iter().filter(|question| !self.is_covered(question, now)).collect();
+        for question in std::mem::take(&mut self.urgent) {
+            if self.is_covered(&question, now) {
+                // It is not renewed any more: it is asked again once the right for the whole cluster is lost.
+                self.allowed.remove(&question);
+            } else {
+                self.urgent.insert(question);
+            }
+        }
         let question = self.urgent.iter().find(|question| !self.asked.contains(question)).cloned()?;
         self.urgent.remove(&question);
         Some(self.begin_check(question))
@@ -188,18 +194,24 @@ impl Viewer {
         (self.first_pass, self.sweep) = (0, 0);
     }
 
-    pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) {
+    /// Takes an answer. Returns whether the user lost a right for the whole cluster, below which nothing was
+    /// asked about single namespaces.
+    pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) -> bool {
         self.mark_changed();
         self.asked.remove(&question);
         self.unchecked.remove(&question);
         match question.namespace {
             None => self.answered_everywhere(question.resource, verdict, now),
-            Some(_) => self.answered_namespace(question, verdict, now),
+            Some(_) => {
+                self.answered_namespace(question, verdict, now);
+                false
+            }
         }
     }
 
-    fn answered_everywhere(&mut self, resource: Resource, verdict: Verdict, now: Millis) {
+    fn answered_everywhere(&mut self, resource: Resource, verdict: Verdict, now: Millis) -> bool {
         let answer = &mut self.everywhere[resource.index()];
+        let is_lost = answer.is_allow() && verdict == Verdict::Denied;
         // What was urged while it was being asked may have changed since: the answer is asked for again.
         let is_urged = answer.due != Millis::MAX;
         match verdict {
@@ -209,6 +221,10 @@ impl Viewer {
         if is_urged {
             answer.due = now;
         }
+        if is_lost {
+            self.restart_passes();
+        }
+        is_lost
     }
 
     fn answered_namespace(&mut self, question: Question, verdict: Verdict, now: Millis) {

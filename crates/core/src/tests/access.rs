@@ -282,6 +282,27 @@ fn an_allow_that_ended_counts_as_not_checked_until_it_is_answered_again() {
     }
 }
 
+#[test]
+fn one_who_loses_a_right_everywhere_keeps_their_namespaces() {
+    let names: Vec<String> = (0..200).map(|n| format!("ns-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut bound = Hints::default();
+    bound.add(Some("ns-150".into()), [Subject::User("ann".into())], "1");
+    for (hints, limit) in [(Some(bound), 1_000), (None, 4_000)] {
+        let mut cluster = Cluster::new(&names, &[("ann", None), ("ann", Some("ns-150"))]);
+        cluster.book.hint(hints);
+        cluster.run(&["ann"], 4_000);
+        assert!(cluster.sees("ann", "ns-150"));
+        cluster.rights.remove(&("ann".into(), None));
+        while cluster.sees("ann", "ns-7") {
+            cluster.run(&["ann"], TICK);
+            assert_eq!(cluster.standing("ann").is_complete(), cluster.sees("ann", "ns-150"));
+        }
+        cluster.run(&["ann"], limit);
+        assert!(cluster.sees("ann", "ns-150") && cluster.standing("ann").is_complete(), "{limit}");
+    }
+}
+
 /// The last questions are under way while nothing is left to ask.
 #[test]
 fn a_place_counts_as_checked_when_its_review_is_answered() {
