@@ -29,7 +29,6 @@ pub const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
 
 /// A kind of objects that is watched.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
-    const SOURCE: SourceId;
     const GROUP: &'static str;
     const VERSION: &'static str;
     const PLURAL: &'static str;
@@ -42,7 +41,6 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
 
     fn facts(object: Object<Self::Spec, Self::Status>) -> Self::Facts;
     fn key(facts: &Self::Facts) -> Key;
-    fn observation(change: Change<Self::Facts>) -> Observation;
 
     /// Roughly how many bytes these facts take in memory.
     fn weight(facts: &Self::Facts) -> usize;
@@ -63,6 +61,13 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
         let scope = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
         format!("{group}/{}/{scope}{}", Self::VERSION, Self::PLURAL)
     }
+}
+
+/// A kind that is a source of figures: its changes become observations.
+pub trait ObservedKind: Kind {
+    const SOURCE: SourceId;
+
+    fn observation(change: Change<Self::Facts>) -> Observation;
 }
 
 /// Bytes held for a row besides its facts: what is joined to it, and its part of the answers to readers.
