@@ -41,7 +41,7 @@ impl Kind for VirtualMachines {
     type Facts = VmFacts;
 
     fn facts(object: Object<VirtualMachineSpec, VirtualMachineStatus>) -> VmFacts {
-        let Object { metadata: Obj(meta), spec: Obj(spec), status } = object;
+        let Object { metadata: Obj(meta), spec: Obj(spec), status, .. } = object;
         let instancetype = named_instancetype(&spec.instancetype, &status.instancetype_ref);
         let domain = spec.template.0.spec.0.domain.0;
         let (owner_wukong, owner_name) = owner_wukong(&meta).unwrap_or_default();

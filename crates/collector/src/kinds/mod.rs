@@ -5,6 +5,7 @@ mod core;
 mod kubevirt;
 mod node;
 mod provisioner;
+mod rbac;
 mod rbd;
 mod storage;
 mod wukong;
@@ -17,6 +18,7 @@ pub use self::{
     core::{Claims, Pods},
     kubevirt::{ClusterInstancetypes, Instances, Instancetypes, VirtualMachines},
     node::Nodes,
+    rbac::{Binding, ClusterRoleBindings, RoleBindings},
     storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,
 };
@@ -109,8 +111,8 @@ pub struct Watched<K: Kind> {
 
 impl<'de, K: Kind> Deserialize<'de> for Watched<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Obj(mut object) = Obj::<Object<K::Spec, K::Status>>::deserialize(deserializer)?;
-        let version = std::mem::take(&mut object.metadata.0.resource_version.0);
+        let Obj(object) = Obj::<Object<K::Spec, K::Status>>::deserialize(deserializer)?;
+        let version = object.metadata.resource_version.0.clone();
         let left_out = object.metadata.owner_references.left_out.saturating_add(K::left_out(&object));
         let placed = K::SCOPE == Scope::Cluster || !object.metadata.namespace.is_empty();
         let named = placed && !object.metadata.name.is_empty();
