@@ -50,9 +50,11 @@ use collector::{
     archive::LongTermHistory,
     client::{self, Cluster},
     config::CollectConfig,
+    follow_bindings,
 };
 use wukong_core::{
-    ClusterState, Limits, Snapshot, frame::Identity, history::HistoryStore, observation::Targets,
+    ClusterState, Limits, Snapshot, access::Hints, frame::Identity, history::HistoryStore,
+    observation::Targets,
 };
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
@@ -102,7 +104,10 @@ impl Server {
         let history = Arc::new(HistoryStore::default());
         let budget = self.cluster.budgets.outside.clone();
         let (is_namespaced, keys) = (self.collect.namespaces.is_some(), self.session_keys);
-        let reviewer = self.http.sign_in.by_token.then(|| Reviewer::new(&self.cluster, is_namespaced));
+        let reviewer = self.http.sign_in.by_token.then(|| {
+            let hints = follow_bindings(&self.cluster, &self.collect, shutdown.clone());
+            (Reviewer::new(&self.cluster, is_namespaced), hints)
+        });
         let mut pipeline =
             start_recording(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
         let past = past(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
@@ -193,7 +198,7 @@ fn past(
 
 /// Starts what signing in needs: the reviews of who may see what, and the reading of session keys that change.
 fn start_sign_in(
-    reviewer: Reviewer,
+    (reviewer, hints): (Reviewer, watch::Receiver<Option<Hints>>),
     keys: SessionKeys,
     config: &SignInConfig,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -202,7 +207,6 @@ fn start_sign_in(
 ) -> Arc<SignIn> {
     let reviews: Arc<dyn Reviews> = Arc::new(reviewer);
     let access = Access::new();
-    let (_, hints) = watch::channel(None);
     tasks.spawn(access.clone().run(reviews.clone(), snapshots, hints, shutdown.clone()));
     let sign_in = Arc::new(SignIn::new(reviews, access, keys, config.public_url.clone()));
     tasks.spawn(sign_in.clone().look_after(config.session_key_file.clone(), shutdown.clone()));

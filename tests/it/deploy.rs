@@ -15,7 +15,13 @@ use crate::program::PROGRAM;
 
 /// The tiers, least first.
 pub const TIERS: [&str; 4] = ["namespaced", "cluster", "nodes-stats", "nodes-proxy"];
-pub const VERBS: [&str; 3] = ["get", "list", "watch"];
+pub const VERBS: [&str; 4] = ["get", "list", "watch", "create"];
+/// What may be created: the API server answers a review, and keeps nothing.
+const REVIEWS: [&str; 3] = [
+    "tokenreviews.authentication.k8s.io",
+    "subjectaccessreviews.authorization.k8s.io",
+    "localsubjectaccessreviews.authorization.k8s.io",
+];
 
 /// Returns all objects that `kubectl apply -k deploy/TIER` creates. Supports the features of kustomize that deploy/ uses:
 /// resources, `namespace`, and patches that append, test or replace a value.
@@ -95,7 +101,9 @@ fn every_tier_only_reads() {
         let grants = grants(tier);
         assert!(!grants.is_empty(), "{tier}");
         for (verb, resource) in grants {
-            assert!(VERBS.contains(&verb.as_str()), "{tier}: {verb} {resource}");
+            let reads = ["get", "list", "watch"].contains(&verb.as_str());
+            let reviews = verb == "create" && REVIEWS.contains(&resource.as_str());
+            assert!(reads || reviews, "{tier}: {verb} {resource}");
             assert!(!resource.contains('*') && !resource.contains("secret"), "{tier}: {verb} {resource}");
         }
     }
@@ -126,8 +134,27 @@ fn the_namespaced_tier_stays_in_its_namespaces() {
     let flag = namespace.expect("the Deployment names its namespaces");
     assert_eq!(namespaces("Role"), flag.split(',').collect());
     assert_eq!(namespaces("RoleBinding"), namespaces("Role"));
-    assert!(grants("namespaced").is_subset(&grants("cluster")));
+    // A review of a whole cluster is a resource of its own, and covers each of its namespaces.
+    let wider = |(verb, resource): (String, String)| (verb, resource.trim_start_matches("local").to_owned());
+    let widened: BTreeSet<_> = grants("namespaced").into_iter().map(wider).collect();
+    assert!(widened.is_subset(&grants("cluster")));
     assert!(grants("namespaced").iter().all(|(_, resource)| !resource.starts_with("nodes")));
+}
+
+/// What sign-in needs. TokenReviews belong to no namespace, so no Role can grant them.
+#[test]
+fn every_tier_may_review_access_and_read_bindings() {
+    for tier in TIERS {
+        let namespaced = tier == "namespaced";
+        let has = |verb: &str, resource: &str| grants(tier).contains(&(verb.to_owned(), resource.to_owned()));
+        let [tokens, access, local_access] = REVIEWS;
+        let reviews = [has("create", tokens), has("create", access), has("create", local_access)];
+        assert_eq!(reviews, [!namespaced, !namespaced, namespaced], "{tier}");
+        for verb in ["list", "watch"] {
+            assert!(has(verb, "rolebindings.rbac.authorization.k8s.io"), "{tier}");
+            assert_eq!(has(verb, "clusterrolebindings.rbac.authorization.k8s.io"), !namespaced, "{tier}");
+        }
+    }
 }
 
 /// The text of each source names the permissions that it needs.

@@ -58,8 +58,7 @@ pub struct DirectClient {
     ca: Option<(PathBuf, Vec<u8>)>,
 }
 
-/// Whether these credentials may do this, by a SelfSubjectAccessReview: the only object that this program
-/// ever creates.
+/// Whether these credentials may do this, by a SelfSubjectAccessReview.
 pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, kube::Error> {
     let spec = SelfSubjectAccessReviewSpec {
         resource_attributes: Some(attributes),

@@ -1,11 +1,13 @@
 //! All I/O with the cluster and its neighbours. Watches and polls become observations
-//! (`wukong_core::observation::Observation`) on a channel; no object is kept here.
+//! (`wukong_core::observation::Observation`) on a channel; no object is kept here. Only `bindings` keeps what it
+//! makes hints of, for sign-in.
 //!
 //! Each source degrades on its own: it has its own task and back-off, and reports in plain words why it fails.
 
 pub mod access;
 mod addresses;
 pub mod archive;
+mod bindings;
 mod budget;
 mod ceph;
 pub mod client;
@@ -41,6 +43,7 @@ mod transport;
 mod watch;
 
 pub use self::{
+    bindings::follow_bindings,
     budget::{Budget, Budgets},
     client::{Cluster, ConnectError, connect, from_kubeconfig_text},
     prometheus::PrometheusHistory,

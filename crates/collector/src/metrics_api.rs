@@ -61,8 +61,11 @@ impl Source for MetricsApi {
             Ok(samples) => {
                 self.omissions.replace(samples.omissions);
                 let largest = self.client.budget.largest();
-                let scope = (Self::ID, self.namespace.as_deref());
-                self.omissions.report(sender, scope, largest, &samples.quota).await?;
+                let place = (Self::ID.code(), namespace.as_deref());
+                if let Some(errors) = self.omissions.take_errors(place, largest, &samples.quota) {
+                    let (source, namespace) = (Self::ID, namespace.clone());
+                    sender.send(Observation::Omitted { source, namespace, errors }).await?;
+                }
                 let result = Ok(samples.facts);
                 sender.send(Observation::PodMetrics { namespace, at: steady(), result }).await?;
                 Ok(None)

@@ -9,11 +9,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{error::source_error, quota::Quota};
-use crate::observation_sender::{Closed, ObservationSender};
 use i18n::Render;
 use i18n::msg;
-use model::{message::Message, reason::Reason, source::SourceId};
-use wukong_core::observation::{Key, Observation, SourceError};
+use model::{message::Message, reason::Reason};
+use wukong_core::observation::{Key, SourceError};
 
 /// How many objects are remembered in each set; the rest are only counted, or ignored.
 const REMEMBERED: usize = 10_000;
@@ -95,31 +94,30 @@ impl Omissions {
         (self.changed, self.logged_at) = (true, before.logged_at);
     }
 
-    /// Sends the omissions to the join if they have changed. `largest` is how many bytes of an object are
-    /// read.
-    pub async fn report(
+    /// Returns the omissions to report, and logs them; `None` if they have not changed since the last call.
+    /// `source` and `namespace` are for the log. `largest` is how many bytes of an object are read.
+    pub fn take_errors(
         &mut self,
-        sender: &ObservationSender,
-        (source, namespace): (SourceId, Option<&str>),
+        (source, namespace): (&str, Option<&str>),
         largest: usize,
         quota: &Quota,
-    ) -> Result<(), Closed> {
+    ) -> Option<Vec<SourceError>> {
         if !std::mem::take(&mut self.changed) {
-            return Ok(());
+            return None;
         }
         let errors = self.errors(largest, quota);
         if !errors.is_empty() && self.logged_at.is_none_or(|at| at.elapsed() > LOG_EVERY) {
             self.logged_at = Some(Instant::now());
             for error in &errors {
                 tracing::warn!(
-                    source = source.code(),
+                    source,
                     namespace,
                     detail = error.detail.english(),
                     "objects are not known whole"
                 );
             }
         }
-        sender.send(Observation::Omitted { source, namespace: namespace.map(str::to_owned), errors }).await
+        Some(errors)
     }
 
     fn errors(&self, largest: usize, quota: &Quota) -> Vec<SourceError> {

@@ -14,7 +14,7 @@ use super::{
     client::Cluster,
     config::CollectConfig,
     guest_agent,
-    kinds::{self, Kind},
+    kinds::{self, ObservedKind},
     kubelet::{self, KubeletClients},
     metrics_api::MetricsApi,
     observation_sender::{Closed, ObservationSender},
@@ -105,9 +105,9 @@ impl Sources {
         }
     }
 
-    fn watch<K: Kind>(&mut self, namespace: &Option<String>) {
+    fn watch<K: ObservedKind>(&mut self, namespace: &Option<String>) {
         let (cluster, sender) = (self.cluster.clone(), self.sender.clone());
-        self.tasks.spawn(watch::follow::<K>(cluster, namespace.clone(), self.config.clone(), sender));
+        self.tasks.spawn(watch::follow::<K, _>(cluster, namespace.clone(), self.config.clone(), sender));
     }
 
     fn poll_metrics(&mut self, namespace: Option<String>) {

@@ -35,6 +35,7 @@ use model::{reason::Reason, source::SourceId};
 use wukong_core::observation::{Change, NodeTarget, Observation, SourceError, Targets};
 
 mod access;
+mod bindings;
 mod ceph;
 mod connect;
 mod credentials;

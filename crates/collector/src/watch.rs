@@ -1,4 +1,4 @@
-//! Follows one watched collection and sends its changes: list, then watch, and list again when the watch lost
+//! Follows one watched collection and reports its changes: list, then watch, and list again when the watch lost
 //! its place.
 
 use std::{marker::PhantomData, pin::pin, sync::Arc, time::Duration};
@@ -12,7 +12,7 @@ use super::{
     client::may,
     error::{Access, Failure, FollowError, Stage},
     kept_objects::Event,
-    kinds::Kind,
+    kinds::{Kind, ObservedKind},
     list_watch::ListWatch,
     poll::Backoff,
     transport::LastActivity,
@@ -24,7 +24,7 @@ use crate::{
 };
 use i18n::Render;
 use model::Millis;
-use wukong_core::observation::{Change, Observation};
+use wukong_core::observation::{Change, Observation, SourceError};
 
 /// The minimum time between two reports that a watch is alive.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
@@ -39,14 +39,57 @@ const REVIEW: Duration = Duration::from_secs(5);
 /// How often to list again while objects are over the quota: others may have been deleted.
 const CROWDED: Duration = Duration::from_secs(300);
 
-/// Follows a collection until nobody receives.
-pub async fn follow<K: Kind>(
+/// What is reported about a collection that is followed.
+#[derive(Debug)]
+pub enum Report<T> {
+    Changed(Change<T>),
+    /// Bytes arrived at this time, such as a bookmark, or the watch was opened. It ends a [`Self::Failed`]
+    /// after which nothing was listed.
+    Alive(Millis),
+    Failed(SourceError),
+    /// Which objects are not known, because there are more than are read or kept; empty once all are known.
+    Omitted(Vec<SourceError>),
+}
+
+/// Takes the reports about collections of one kind.
+pub trait Reporter<K: Kind>: Send + Sync {
+    /// The name of the source in the log.
+    fn source(&self) -> &'static str;
+
+    /// Takes a report about the collection of one namespace, or of all. Waits while the receiver is busy;
+    /// fails if nobody receives any more.
+    fn report(
+        &self,
+        namespace: Option<&str>,
+        report: Report<K::Facts>,
+    ) -> impl Future<Output = Result<(), Closed>> + Send;
+}
+
+impl<K: ObservedKind> Reporter<K> for ObservationSender {
+    fn source(&self) -> &'static str {
+        K::SOURCE.code()
+    }
+
+    async fn report(&self, namespace: Option<&str>, report: Report<K::Facts>) -> Result<(), Closed> {
+        let (source, namespace) = (K::SOURCE, namespace.map(str::to_owned));
+        let observation = match report {
+            Report::Changed(change) => K::observation(change),
+            Report::Alive(at) => Observation::WatchAlive { source, namespace, at },
+            Report::Failed(error) => Observation::WatchFailed { source, namespace, error },
+            Report::Omitted(errors) => Observation::Omitted { source, namespace, errors },
+        };
+        self.send(observation).await
+    }
+}
+
+/// Follows a collection until nobody takes its reports.
+pub async fn follow<K: Kind, R: Reporter<K>>(
     cluster: Cluster,
     namespace: Option<String>,
     config: CollectConfig,
-    sender: ObservationSender,
+    reporter: R,
 ) -> Result<(), Closed> {
-    let mut follower = Follower::<K>::new(&cluster, namespace, sender);
+    let mut follower = Follower::<K, R>::new(&cluster, namespace, reporter);
     let mut source = ListWatch::<K>::new(&cluster, follower.access.clone(), &config);
     loop {
         let crowded = source.omissions().0.is_crowded();
@@ -63,10 +106,10 @@ pub async fn follow<K: Kind>(
     }
 }
 
-struct Follower<K: Kind> {
+struct Follower<K: Kind, R: Reporter<K>> {
     client: kube::Client,
     access: Access,
-    sender: ObservationSender,
+    reporter: R,
     activity: Arc<LastActivity>,
     /// The time of the last byte that was reported.
     last_reported: Millis,
@@ -102,15 +145,15 @@ enum Next {
     Relist,
 }
 
-impl<K: Kind> Follower<K> {
-    fn new(cluster: &Cluster, namespace: Option<String>, sender: ObservationSender) -> Self {
+impl<K: Kind, R: Reporter<K>> Follower<K, R> {
+    fn new(cluster: &Cluster, namespace: Option<String>, reporter: R) -> Self {
         let mut ticks = interval(ALIVE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             client: cluster.client.clone(),
             activity: cluster.watch_activity.of(&K::path(namespace.as_deref())),
             access: Access { resource: K::resource(), namespace },
-            sender,
+            reporter,
             last_reported: 0,
             ticks,
             backoff: Backoff::default(),
@@ -149,14 +192,17 @@ impl<K: Kind> Follower<K> {
             Event::Applied(item) => Change::Applied { item, at },
             Event::Deleted(key) => Change::Deleted { key, at },
         };
-        self.send(change).await?;
+        self.report(Report::Changed(change)).await?;
         Ok(Next::GoOn)
     }
 
     async fn report_omissions(&self, source: &mut ListWatch<K>) -> Result<(), Closed> {
         let (largest, (omissions, quota)) = (source.largest(), source.omissions());
-        let scope = (K::SOURCE, self.access.namespace.as_deref());
-        omissions.report(&self.sender, scope, largest, quota).await
+        let place = (self.reporter.source(), self.access.namespace.as_deref());
+        match omissions.take_errors(place, largest, quota) {
+            Some(errors) => self.report(Report::Omitted(errors)).await,
+            None => Ok(()),
+        }
     }
 
     async fn failed(&mut self, error: &FollowError) -> Result<Next, Closed> {
@@ -178,8 +224,7 @@ impl<K: Kind> Follower<K> {
             let error = self.access.follow_error(error);
             tracing::debug!(resource = K::PLURAL, reason = ?error.reason, detail = error.detail.english(), "watch failed");
             self.last_reported = self.activity.last();
-            let namespace = self.access.namespace.clone();
-            self.sender.send(Observation::WatchFailed { source: K::SOURCE, namespace, error }).await?;
+            self.report(Report::Failed(error)).await?;
         }
         match denied(error).filter(|_| before == Some(FailureKind::Refused)) {
             Some(verb) => self.until_allowed(verb).await,
@@ -228,8 +273,7 @@ impl<K: Kind> Follower<K> {
         }
         self.last_reported = at;
         self.note_bytes();
-        let namespace = self.access.namespace.clone();
-        self.sender.send(Observation::WatchAlive { source: K::SOURCE, namespace, at }).await
+        self.report(Report::Alive(at)).await
     }
 
     /// Counts a failure. Failures are in a row while less than [`CALM`] lies between them: a list that
@@ -244,8 +288,8 @@ impl<K: Kind> Follower<K> {
         self.failures = self.failures.saturating_add(1);
     }
 
-    async fn send(&self, change: Change<K::Facts>) -> Result<(), Closed> {
-        self.sender.send(K::observation(change)).await
+    async fn report(&self, report: Report<K::Facts>) -> Result<(), Closed> {
+        self.reporter.report(self.access.namespace.as_deref(), report).await
     }
 }
 

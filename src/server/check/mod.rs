@@ -43,7 +43,8 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
         let ahead =
             tokio::time::timeout(config.collect.metrics_deadline, client::clock_ahead(&cluster.client));
         report.clock(ahead.await.ok().flatten());
-        report.permissions(permissions::ask(&cluster.client, &config.collect).await);
+        let sign_in_by_token = config.http.sign_in.by_token;
+        report.permissions(permissions::ask(&cluster.client, &config.collect, sign_in_by_token).await);
         let snapshot = first_snapshot(cluster, &config.collect).await;
         report.snapshot(&snapshot);
     }

@@ -13,10 +13,20 @@ use model::source::SourceId;
 /// Most reviews at the same time.
 const AT_ONCE: usize = 8;
 
-/// One permission that a source needs.
+/// What a permission is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Source(SourceId),
+    /// To know who signs in, and what they may see.
+    SignIn,
+    /// To know sooner what somebody may see. Without it every namespace is asked about in turn.
+    SignInHints,
+}
+
+/// One permission that is needed.
 #[derive(Clone, Copy, Debug)]
 struct Permission {
-    source: SourceId,
+    purpose: Purpose,
     verbs: &'static [&'static str],
     group: &'static str,
     resource: &'static str,
@@ -27,7 +37,7 @@ struct Permission {
 /// The answer to one review.
 #[derive(Clone, Debug)]
 pub struct PermissionReview {
-    pub source: SourceId,
+    pub purpose: Purpose,
     /// `list pods.metrics.k8s.io in namespace prod`
     pub what: String,
     /// Whether it is allowed, or why the review failed.
@@ -35,9 +45,14 @@ pub struct PermissionReview {
 }
 
 const FOLLOW: &[&str] = &["list", "watch"];
+const CREATE: &[&str] = &["create"];
 
 const fn needed(source: SourceId, verbs: &'static [&'static str], group: &'static str) -> Permission {
-    Permission { source, verbs, group, resource: "", subresource: "", namespaced: true }
+    needed_for(Purpose::Source(source), verbs, group)
+}
+
+const fn needed_for(purpose: Purpose, verbs: &'static [&'static str], group: &'static str) -> Permission {
+    Permission { purpose, verbs, group, resource: "", subresource: "", namespaced: true }
 }
 
 const NEEDED: [Permission; 14] = [
@@ -86,22 +101,51 @@ const NEEDED: [Permission; 14] = [
     },
 ];
 
-/// Asks for every permission that the configured sources need, in the order of `NEEDED`.
-pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<PermissionReview> {
-    let disk_sources = config.asked_disk_sources();
-    let is_used = |needed: &&Permission| match needed.source {
-        SourceId::PersistentVolumes => disk_sources.iter().any(|id| *id != SourceId::GuestAgent),
-        id => !SourceId::DISK.contains(&id) || disk_sources.contains(&id),
-    };
-    let questions = NEEDED.iter().filter(is_used).flat_map(|needed| questions(needed, config));
-    stream::iter(questions.collect::<Vec<_>>())
-        .map(|(source, what, attributes)| {
+/// A TokenReview belongs to no namespace, whatever `--namespace` says.
+const TOKEN_REVIEWS: Permission = Permission {
+    resource: "tokenreviews",
+    namespaced: false,
+    ..needed_for(Purpose::SignIn, CREATE, "authentication.k8s.io")
+};
+const ROLE_BINDINGS: Permission = Permission {
+    resource: "rolebindings",
+    ..needed_for(Purpose::SignInHints, FOLLOW, "rbac.authorization.k8s.io")
+};
+/// What sign-in needs to serve all namespaces.
+const NEEDED_TO_SIGN_IN: [Permission; 4] = [
+    TOKEN_REVIEWS,
+    Permission {
+        resource: "subjectaccessreviews",
+        namespaced: false,
+        ..needed_for(Purpose::SignIn, CREATE, "authorization.k8s.io")
+    },
+    ROLE_BINDINGS,
+    Permission { resource: "clusterrolebindings", namespaced: false, ..ROLE_BINDINGS },
+];
+/// The same within some namespaces.
+const NEEDED_TO_SIGN_IN_WITHIN: [Permission; 3] = [
+    TOKEN_REVIEWS,
+    Permission {
+        resource: "localsubjectaccessreviews",
+        ..needed_for(Purpose::SignIn, CREATE, "authorization.k8s.io")
+    },
+    ROLE_BINDINGS,
+];
+
+/// A question to the API server: what it is about, its words for people, and its attributes.
+pub type PermissionQuestion = (Purpose, String, ResourceAttributes);
+
+/// Asks for every permission that the configured sources need, in the order of `NEEDED`, and for those of
+/// signing in by a Kubernetes token.
+pub async fn ask(client: &Client, config: &CollectConfig, sign_in_by_token: bool) -> Vec<PermissionReview> {
+    stream::iter(all_questions(config, sign_in_by_token))
+        .map(|(purpose, what, attributes)| {
             let deadline = config.metrics_deadline;
             async move {
                 let answer = tokio::time::timeout(deadline, may(client, attributes)).await;
                 let answer = answer.map(|answer| answer.map_err(|error| error_words(&error)));
                 let allowed = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-                PermissionReview { source, what, allowed }
+                PermissionReview { purpose, what, allowed }
             }
         })
         .buffered(AT_ONCE)
@@ -109,7 +153,23 @@ pub async fn ask(client: &Client, config: &CollectConfig) -> Vec<PermissionRevie
         .await
 }
 
-fn questions(needed: &Permission, config: &CollectConfig) -> Vec<(SourceId, String, ResourceAttributes)> {
+/// Returns the questions about every permission that is needed.
+pub fn all_questions(config: &CollectConfig, sign_in_by_token: bool) -> Vec<PermissionQuestion> {
+    let disk_sources = config.asked_disk_sources();
+    let is_used = |needed: &&Permission| match needed.purpose {
+        Purpose::Source(SourceId::PersistentVolumes) => {
+            disk_sources.iter().any(|id| *id != SourceId::GuestAgent)
+        }
+        Purpose::Source(id) => !SourceId::DISK.contains(&id) || disk_sources.contains(&id),
+        Purpose::SignIn | Purpose::SignInHints => sign_in_by_token,
+    };
+    let sign_in: &[Permission] =
+        if config.namespaces.is_some() { &NEEDED_TO_SIGN_IN_WITHIN } else { &NEEDED_TO_SIGN_IN };
+    let needed = NEEDED.iter().chain(sign_in).filter(is_used);
+    needed.flat_map(|needed| questions(needed, config)).collect()
+}
+
+fn questions(needed: &Permission, config: &CollectConfig) -> Vec<PermissionQuestion> {
     let everywhere = vec![None];
     let scopes = match &config.namespaces {
         Some(namespaces) if needed.namespaced => namespaces.iter().cloned().map(Some).collect(),
@@ -124,7 +184,7 @@ fn questions(needed: &Permission, config: &CollectConfig) -> Vec<(SourceId, Stri
             namespace: scope.clone(),
             ..ResourceAttributes::default()
         };
-        (needed.source, words(needed, verb, scope.as_deref()), attributes)
+        (needed.purpose, words(needed, verb, scope.as_deref()), attributes)
     };
     scopes.iter().flat_map(|scope| needed.verbs.iter().map(move |verb| (scope, verb))).map(question).collect()
 }

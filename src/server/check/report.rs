@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use serde::Serialize;
 
-use super::permissions::PermissionReview;
+use super::permissions::{PermissionReview, Purpose};
 use collector::client::{CredentialError, Summary};
 use i18n::Render;
 use i18n::{self, Lang, text_in};
@@ -50,6 +50,9 @@ pub struct Report {
 
 /// Smallest difference of clocks, in milliseconds, that is reported.
 const LEAST_SKEW: i64 = 60_000;
+const SIGN_IN_FIX: &str = "Without it nobody can sign in. Grant it: each rbac.yaml in deploy/ has the rule. \
+    tokenreviews belong to no namespace: only a ClusterRole can grant them, as in deploy/cluster.";
+const HINTS_FIX: &str = "Grant it if that matters: each rbac.yaml in deploy/ has the rule.";
 const CONNECTION: &str = "connection";
 const API: &str = "kubernetes-api";
 const PERMISSIONS: &str = "permissions";
@@ -110,21 +113,28 @@ impl Report {
     pub fn permissions(&mut self, answers: Vec<PermissionReview>) {
         let may = |allowed: &PermissionReview| allowed.allowed == Ok(true);
         // One of the two permissions is enough to reach the kubelets.
-        let kubelet = answers.iter().any(|allowed| allowed.source == SourceId::Kubelet && may(allowed));
+        const KUBELET: Purpose = Purpose::Source(SourceId::Kubelet);
+        let kubelet = answers.iter().any(|allowed| allowed.purpose == KUBELET && may(allowed));
         for answer in answers {
             let (verdict, detail) = match &answer.allowed {
                 Ok(true) => (Verdict::Ok, String::new()),
-                Ok(false) if answer.source == SourceId::Kubelet && kubelet => {
+                Ok(false) if answer.purpose == KUBELET && kubelet => {
                     (Verdict::Unused, "denied; kubelets are reached the other way".to_owned())
+                }
+                Ok(false) if answer.purpose == Purpose::SignInHints => {
+                    (Verdict::Unused, "denied; namespaces show later after a sign-in or a change".to_owned())
                 }
                 Ok(false) => (Verdict::Missing, "denied".to_owned()),
                 Err(why) => (Verdict::Missing, why.clone()),
             };
-            let fix = match verdict {
-                Verdict::Missing => "Grant it: README.md, deploy/, has a tier for each use.".to_owned(),
-                _ => String::new(),
+            let fix = match (verdict, answer.purpose) {
+                (Verdict::Missing, Purpose::SignIn) => SIGN_IN_FIX,
+                (_, Purpose::SignInHints) if answer.allowed != Ok(true) => HINTS_FIX,
+                (Verdict::Missing, _) => "Grant it: README.md, deploy/, has a tier for each use.",
+                _ => "",
             };
-            self.add(Check { category: PERMISSIONS, check: answer.what, verdict, detail, fix });
+            let (check, fix) = (answer.what, fix.to_owned());
+            self.add(Check { category: PERMISSIONS, check, verdict, detail, fix });
         }
     }
 

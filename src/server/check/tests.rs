@@ -1,6 +1,9 @@
 //! Tests of the report for made-up answers and snapshots.
 
-use super::{permissions::PermissionReview, *};
+use super::{
+    permissions::{PermissionReview, Purpose, all_questions},
+    *,
+};
 use collector::client::{CredentialError, Summary};
 use model::{
     reason::Reason,
@@ -156,8 +159,8 @@ fn an_absent_resource_is_a_failure_only_if_no_other_gives_the_vms() {
 
 #[test]
 fn one_permission_for_kubelets_is_enough() {
-    let review =
-        |what: &str, allowed| PermissionReview { source: SourceId::Kubelet, what: what.into(), allowed };
+    let purpose = Purpose::Source(SourceId::Kubelet);
+    let review = |what: &str, allowed| PermissionReview { purpose, what: what.into(), allowed };
     let mut report = well();
     report.permissions(vec![review("get nodes/stats", Ok(false)), review("get nodes/proxy", Ok(true))]);
     assert_eq!((report.ok, line(&report, "get nodes/stats").verdict), (true, Verdict::Unused));
@@ -167,6 +170,55 @@ fn one_permission_for_kubelets_is_enough() {
         review("get nodes/proxy", Err("503".into())),
     ]);
     assert_eq!((report.ok, line(&report, "get nodes/proxy").verdict), (false, Verdict::Missing));
+}
+
+#[test]
+fn sign_in_has_its_permissions_within_the_namespaces_that_are_served() {
+    const SIGN_IN: [Purpose; 2] = [Purpose::SignIn, Purpose::SignInHints];
+    let asked = |namespaces: Option<Vec<String>>, sign_in_by_token| {
+        let config = CollectConfig { namespaces, ..CollectConfig::default() };
+        let questions = all_questions(&config, sign_in_by_token).into_iter();
+        let of_sign_in = questions.filter(|(purpose, ..)| SIGN_IN.contains(purpose));
+        of_sign_in.map(|(_, what, _)| what).collect::<Vec<_>>()
+    };
+    assert!(asked(None, false).is_empty() && asked(Some(vec!["a".into()]), false).is_empty());
+    let bindings = "rolebindings.rbac.authorization.k8s.io";
+    let want = [
+        "create tokenreviews.authentication.k8s.io".to_owned(),
+        "create subjectaccessreviews.authorization.k8s.io".to_owned(),
+        format!("list {bindings}"),
+        format!("watch {bindings}"),
+        format!("list cluster{bindings}"),
+        format!("watch cluster{bindings}"),
+    ];
+    assert_eq!(asked(None, true), want);
+    let reviews = "create localsubjectaccessreviews.authorization.k8s.io";
+    let want = [
+        "create tokenreviews.authentication.k8s.io".to_owned(),
+        format!("{reviews} in namespace a"),
+        format!("{reviews} in namespace b"),
+        format!("list {bindings} in namespace a"),
+        format!("watch {bindings} in namespace a"),
+        format!("list {bindings} in namespace b"),
+        format!("watch {bindings} in namespace b"),
+    ];
+    assert_eq!(asked(Some(vec!["a".into(), "b".into()]), true), want);
+}
+
+#[test]
+fn sign_in_needs_reviews_and_does_without_bindings() {
+    for (purpose, allowed, ok, verdict, has_fix) in [
+        (Purpose::SignIn, Ok(true), true, Verdict::Ok, false),
+        (Purpose::SignIn, Ok(false), false, Verdict::Missing, true),
+        (Purpose::SignInHints, Ok(true), true, Verdict::Ok, false),
+        (Purpose::SignInHints, Ok(false), true, Verdict::Unused, true),
+        (Purpose::SignInHints, Err("503".to_owned()), false, Verdict::Missing, true),
+    ] {
+        let mut report = well();
+        report.permissions(vec![PermissionReview { purpose, what: "list x".into(), allowed }]);
+        let found = line(&report, "list x");
+        assert_eq!((report.ok, found.verdict, found.fix.contains("deploy/")), (ok, verdict, has_fix));
+    }
 }
 
 #[test]

@@ -6,10 +6,12 @@ use collector::{
     access::{AUDIENCE, Reviewer, TokenError},
     client,
     config::{CollectConfig, KubernetesConfig},
+    follow_bindings,
 };
 use model::vm::Kind;
 use serde_json::{Value, json};
-use wukong_core::access::{Question, Resource, Review, UserInfo, Verdict};
+use tokio_util::sync::CancellationToken;
+use wukong_core::access::{Hints, Question, Resource, Review, UserInfo, Verdict};
 
 use super::harness::{
     api::Api,
@@ -21,12 +23,14 @@ pub const RBAC: &str = "rbac.authorization.k8s.io/v1";
 /// The API server caches what it authorised for a moment, and reads roles by a watch.
 const SETTLED: Duration = Duration::from_secs(20);
 
-async fn reviewer(cluster: &Cluster) -> Reviewer {
+async fn connect(cluster: &Cluster) -> client::Cluster {
     let kubernetes =
         KubernetesConfig { kubeconfig: Some(cluster.plane.admin_kubeconfig()), ..Default::default() };
-    let cluster =
-        client::connect(&kubernetes, &CollectConfig::default()).await.expect("the admin's kubeconfig");
-    Reviewer::new(&cluster, false)
+    client::connect(&kubernetes, &CollectConfig::default()).await.expect("the admin's kubeconfig")
+}
+
+async fn reviewer(cluster: &Cluster) -> Reviewer {
+    Reviewer::new(&connect(cluster).await, false)
 }
 
 /// Makes a service account and returns a token of it.
@@ -125,5 +129,50 @@ fn access_is_what_bindings_of_the_user_and_of_the_group_grant() {
             reviewer.review_access(&may(&ann, Kind::Wukong, Some("prod"))).await == Verdict::Denied
         })
         .await;
+    });
+}
+
+/// Within a second, plus what a busy machine takes.
+const HINTED: Duration = Duration::from_secs(3);
+
+#[test]
+#[ignore = "needs a network namespace: end2end/cluster/run-tests.sh"]
+fn bindings_hint_at_the_namespaces_of_their_subjects() {
+    on_the_cluster(async |cluster| {
+        let api = &cluster.plane.api;
+        let shutdown = CancellationToken::new();
+        let mut hints = follow_bindings(&connect(cluster).await, &CollectConfig::default(), shutdown.clone());
+        let robot = UserInfo { name: "system:serviceaccount:prod:robot".into(), ..UserInfo::default() };
+        let prod = || Some(Arc::from("prod"));
+        let places = |hints: &Option<Hints>| hints.as_ref().map(|hints| hints.places_of(&robot));
+        let first = tokio::time::timeout(SETTLED, hints.wait_for(Option::is_some)).await;
+        assert_eq!(places(&first.expect("they are read").unwrap()), Some(BTreeMap::new()));
+        let mut hinted = async |what: &str, holds: &dyn Fn(&BTreeMap<Option<Arc<str>>, u64>) -> bool| {
+            let wait = hints.wait_for(|hints| places(hints).is_some_and(|places| holds(&places)));
+            let found = tokio::time::timeout(HINTED, wait).await.unwrap_or_else(|_| panic!("{what}"));
+            places(&found.unwrap()).unwrap_or_default()
+        };
+        let binding = |kind: &str, name: &str, namespace: Option<&str>, subject: &Value| {
+            json!({"apiVersion": RBAC, "kind": kind, "metadata": {"name": name, "namespace": namespace},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}, "subjects": [subject]})
+        };
+        // Without a namespace it is an account of the binding's own.
+        let account = json!({"kind": "ServiceAccount", "name": "robot"});
+        let path = format!("/apis/{RBAC}/namespaces/prod/rolebindings/robot-view");
+        api.create(&binding("RoleBinding", "robot-view", Some("prod"), &account)).await;
+        let created = hinted("created", &|places| places.contains_key(&prod())).await;
+        assert_eq!(created.len(), 1, "{created:?}");
+        let other = json!({"kind": "User", "name": "eve", "apiGroup": "rbac.authorization.k8s.io"});
+        api.patch(&path, &json!({"subjects": [account, other]})).await;
+        hinted("changed", &|places| places.get(&prod()).is_some_and(|of| *of != created[&prod()])).await;
+        api.delete(&path).await;
+        hinted("deleted", &BTreeMap::is_empty).await;
+        let account = json!({"kind": "ServiceAccount", "name": "robot", "namespace": "prod"});
+        api.create(&binding("ClusterRoleBinding", "robot-view", None, &account)).await;
+        let everywhere = hinted("created for the whole cluster", &|places| !places.is_empty()).await;
+        assert!(everywhere.contains_key(&None), "{everywhere:?}");
+        api.delete(&format!("/apis/{RBAC}/clusterrolebindings/robot-view")).await;
+        hinted("deleted for the whole cluster", &BTreeMap::is_empty).await;
+        shutdown.cancel();
     });
 }

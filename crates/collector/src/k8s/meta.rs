@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Amount, Flag, Identifier, List, Obj};
+use super::{
+    lenient::{Amount, Flag, Identifier, List, Obj},
+    rbac::{MOST_SUBJECTS, Subject},
+};
 
 /// A watched object.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -11,6 +14,8 @@ pub struct Object<S, T> {
     pub metadata: Obj<Metadata>,
     pub spec: Obj<S>,
     pub status: Obj<T>,
+    /// Of RoleBindings and ClusterRoleBindings, which have no spec.
+    pub subjects: List<Subject, MOST_SUBJECTS>,
 }
 
 /// A spec or status that is not used.

@@ -14,6 +14,7 @@ pub mod meta;
 pub mod peer_error;
 pub mod pod_metrics;
 pub mod prometheus;
+pub mod rbac;
 pub mod storage;
 pub mod summary;
 pub mod text;

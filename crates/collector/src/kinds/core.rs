@@ -1,6 +1,6 @@
 //! Launcher pods and PersistentVolumeClaims.
 
-use super::{Kind, created, provisioner, texts};
+use super::{Kind, ObservedKind, created, provisioner, texts};
 use crate::k8s::{
     core::{ClaimSpec, ClaimStatus, Container, ContainerStatus, PodSpec, PodStatus, PodVolume},
     lenient::Scalar,
@@ -14,7 +14,6 @@ use wukong_core::observation::{Change, ClaimFacts, Key, Observation, PodContaine
 pub struct Pods;
 
 impl Kind for Pods {
-    const SOURCE: SourceId = SourceId::Pods;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "pods";
@@ -63,6 +62,10 @@ impl Kind for Pods {
     fn key(facts: &PodFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
+}
+
+impl ObservedKind for Pods {
+    const SOURCE: SourceId = SourceId::Pods;
 
     fn observation(change: Change<PodFacts>) -> Observation {
         Observation::Pods(change)
@@ -74,7 +77,6 @@ impl Kind for Pods {
 pub struct Claims;
 
 impl Kind for Claims {
-    const SOURCE: SourceId = SourceId::Claims;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "persistentvolumeclaims";
@@ -111,6 +113,10 @@ impl Kind for Claims {
     fn key(facts: &ClaimFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
+}
+
+impl ObservedKind for Claims {
+    const SOURCE: SourceId = SourceId::Claims;
 
     fn observation(change: Change<ClaimFacts>) -> Observation {
         Observation::Claims(change)

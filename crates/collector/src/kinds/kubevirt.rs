@@ -10,7 +10,7 @@ use self::{
     instancetypes::named_instancetype,
     sizes::{memory, topology, vcpus},
 };
-use super::{Kind, ROW, created, texts, volume_rows};
+use super::{Kind, ObservedKind, ROW, created, texts, volume_rows};
 use crate::k8s::{
     kubevirt::{
         Condition, InstanceSpec, InstanceStatus, MigrationState, VirtualMachineSpec, VirtualMachineStatus,
@@ -32,7 +32,6 @@ pub use self::instancetypes::{ClusterInstancetypes, Instancetypes};
 pub struct VirtualMachines;
 
 impl Kind for VirtualMachines {
-    const SOURCE: SourceId = SourceId::VirtualMachines;
     const GROUP: &'static str = "kubevirt.io";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "virtualmachines";
@@ -42,7 +41,7 @@ impl Kind for VirtualMachines {
     type Facts = VmFacts;
 
     fn facts(object: Object<VirtualMachineSpec, VirtualMachineStatus>) -> VmFacts {
-        let Object { metadata: Obj(meta), spec: Obj(spec), status } = object;
+        let Object { metadata: Obj(meta), spec: Obj(spec), status, .. } = object;
         let instancetype = named_instancetype(&spec.instancetype, &status.instancetype_ref);
         let domain = spec.template.0.spec.0.domain.0;
         let (owner_wukong, owner_name) = owner_wukong(&meta).unwrap_or_default();
@@ -83,6 +82,10 @@ impl Kind for VirtualMachines {
     fn key(facts: &VmFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
+}
+
+impl ObservedKind for VirtualMachines {
+    const SOURCE: SourceId = SourceId::VirtualMachines;
 
     fn observation(change: Change<VmFacts>) -> Observation {
         Observation::VirtualMachines(change)
@@ -94,7 +97,6 @@ impl Kind for VirtualMachines {
 pub struct Instances;
 
 impl Kind for Instances {
-    const SOURCE: SourceId = SourceId::Instances;
     const GROUP: &'static str = "kubevirt.io";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "virtualmachineinstances";
@@ -175,6 +177,10 @@ impl Kind for Instances {
     fn key(facts: &InstanceFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
+}
+
+impl ObservedKind for Instances {
+    const SOURCE: SourceId = SourceId::Instances;
 
     fn observation(change: Change<InstanceFacts>) -> Observation {
         Observation::Instances(change)

@@ -5,6 +5,7 @@ mod core;
 mod kubevirt;
 mod node;
 mod provisioner;
+mod rbac;
 mod rbd;
 mod storage;
 mod wukong;
@@ -17,6 +18,7 @@ pub use self::{
     core::{Claims, Pods},
     kubevirt::{ClusterInstancetypes, Instances, Instancetypes, VirtualMachines},
     node::Nodes,
+    rbac::{Binding, ClusterRoleBindings, RoleBindings},
     storage::{LonghornVolumes, PersistentVolumes},
     wukong::Wukongs,
 };
@@ -29,7 +31,6 @@ pub const LAUNCHERS: &str = "kubevirt.io=virt-launcher";
 
 /// A kind of objects that is watched.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
-    const SOURCE: SourceId;
     const GROUP: &'static str;
     const VERSION: &'static str;
     const PLURAL: &'static str;
@@ -42,7 +43,6 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
 
     fn facts(object: Object<Self::Spec, Self::Status>) -> Self::Facts;
     fn key(facts: &Self::Facts) -> Key;
-    fn observation(change: Change<Self::Facts>) -> Observation;
 
     /// Roughly how many bytes these facts take in memory.
     fn weight(facts: &Self::Facts) -> usize;
@@ -63,6 +63,13 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
         let scope = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
         format!("{group}/{}/{scope}{}", Self::VERSION, Self::PLURAL)
     }
+}
+
+/// A kind that is a source of figures: its changes become observations.
+pub trait ObservedKind: Kind {
+    const SOURCE: SourceId;
+
+    fn observation(change: Change<Self::Facts>) -> Observation;
 }
 
 /// Bytes held for a row besides its facts: what is joined to it, and its part of the answers to readers.
@@ -104,8 +111,8 @@ pub struct Watched<K: Kind> {
 
 impl<'de, K: Kind> Deserialize<'de> for Watched<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Obj(mut object) = Obj::<Object<K::Spec, K::Status>>::deserialize(deserializer)?;
-        let version = std::mem::take(&mut object.metadata.0.resource_version.0);
+        let Obj(object) = Obj::<Object<K::Spec, K::Status>>::deserialize(deserializer)?;
+        let version = object.metadata.resource_version.0.clone();
         let left_out = object.metadata.owner_references.left_out.saturating_add(K::left_out(&object));
         let placed = K::SCOPE == Scope::Cluster || !object.metadata.namespace.is_empty();
         let named = placed && !object.metadata.name.is_empty();

@@ -1,6 +1,6 @@
 //! Nodes: the resources that VMs can use, and readiness.
 
-use super::{Kind, Scope, texts};
+use super::{Kind, ObservedKind, Scope, texts};
 use crate::k8s::{
     core::{NodeSpec, NodeStatus},
     kubevirt::Condition,
@@ -15,7 +15,6 @@ use wukong_core::observation::{Change, Key, Observation};
 pub struct Nodes;
 
 impl Kind for Nodes {
-    const SOURCE: SourceId = SourceId::Nodes;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "nodes";
@@ -50,6 +49,10 @@ impl Kind for Nodes {
     fn key(facts: &Node) -> Key {
         Key::new("", &facts.name)
     }
+}
+
+impl ObservedKind for Nodes {
+    const SOURCE: SourceId = SourceId::Nodes;
 
     fn observation(change: Change<Node>) -> Observation {
         Observation::Nodes(change)

@@ -1,6 +1,6 @@
 //! The objects that connect a claim to its backend: PersistentVolumes and Longhorn's volumes.
 
-use super::{Kind, Scope, provisioner, rbd, texts};
+use super::{Kind, ObservedKind, Scope, provisioner, rbd, texts};
 use crate::k8s::{
     longhorn::{LonghornSpec, LonghornStatus},
     meta::{Nothing, Object},
@@ -20,7 +20,6 @@ const LONGHORN_DRIVER: &str = "driver.longhorn.io";
 pub struct PersistentVolumes;
 
 impl Kind for PersistentVolumes {
-    const SOURCE: SourceId = SourceId::PersistentVolumes;
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "persistentvolumes";
@@ -54,6 +53,10 @@ impl Kind for PersistentVolumes {
     fn key(facts: &PersistentVolumeFacts) -> Key {
         Key::new("", &facts.name)
     }
+}
+
+impl ObservedKind for PersistentVolumes {
+    const SOURCE: SourceId = SourceId::PersistentVolumes;
 
     fn observation(change: Change<PersistentVolumeFacts>) -> Observation {
         Observation::PersistentVolumes(change)
@@ -65,7 +68,6 @@ impl Kind for PersistentVolumes {
 pub struct LonghornVolumes;
 
 impl Kind for LonghornVolumes {
-    const SOURCE: SourceId = SourceId::Longhorn;
     const GROUP: &'static str = "longhorn.io";
     const VERSION: &'static str = "v1beta2";
     const PLURAL: &'static str = "volumes";
@@ -91,6 +93,10 @@ impl Kind for LonghornVolumes {
     fn key(facts: &LonghornFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
+}
+
+impl ObservedKind for LonghornVolumes {
+    const SOURCE: SourceId = SourceId::Longhorn;
 
     fn observation(change: Change<LonghornFacts>) -> Observation {
         Observation::LonghornVolumes(change)

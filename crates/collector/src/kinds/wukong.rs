@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, ROW, created, texts, volume_rows};
+use super::{Kind, ObservedKind, ROW, created, texts, volume_rows};
 use crate::k8s::{
     meta::Object,
     wukong::{DiskSpec, NetworkSpec, NetworkStatus, VolumeStatus, WukongSpec, WukongStatus},
@@ -18,7 +18,6 @@ use wukong_core::observation::{Change, Key, Observation, WukongFacts, WukongVolu
 pub struct Wukongs;
 
 impl Kind for Wukongs {
-    const SOURCE: SourceId = SourceId::Wukongs;
     const GROUP: &'static str = "vm.novasphere.dev";
     const VERSION: &'static str = "v1alpha1";
     const PLURAL: &'static str = "wukongs";
@@ -75,6 +74,10 @@ impl Kind for Wukongs {
     fn key(facts: &WukongFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
+}
+
+impl ObservedKind for Wukongs {
+    const SOURCE: SourceId = SourceId::Wukongs;
 
     fn observation(change: Change<WukongFacts>) -> Observation {
         Observation::Wukongs(change)

@@ -115,7 +115,7 @@ impl AccessBook {
         self.forgotten.remove(&user);
         let mut viewer = Viewer::new(now);
         if let Some(hints) = &self.hints {
-            viewer.bindings = hints.of(&user);
+            viewer.bindings = hints.places_of(&user);
             urge_bindings(&mut viewer, &self.places);
         }
         self.turns.push(user.clone());
@@ -156,7 +156,7 @@ impl AccessBook {
     /// Takes over the bindings. `None` if they cannot be read.
     pub fn hint(&mut self, hints: Option<Hints>) {
         for (user, viewer) in &mut self.viewers {
-            let now = hints.as_ref().map(|hints| hints.of(user)).unwrap_or_default();
+            let now = hints.as_ref().map(|hints| hints.places_of(user)).unwrap_or_default();
             if hints.is_some() {
                 let before = &viewer.bindings;
                 let changed = now.iter().filter(|(place, number)| before.get(*place) != Some(*number));

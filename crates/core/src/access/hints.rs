@@ -20,7 +20,7 @@ pub enum Subject {
 type Place = Option<Arc<str>>;
 
 /// The bindings of each subject. Each place has a number that differs when a binding of it has changed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     subjects: HashMap<Subject, BTreeMap<Place, u64>>,
 }
@@ -44,8 +44,8 @@ impl Hints {
         }
     }
 
-    /// Returns the places of a user's bindings, their own and those of their groups.
-    pub(super) fn of(&self, user: &UserInfo) -> BTreeMap<Place, u64> {
+    /// Returns the places of a user's bindings, their own and those of their groups, each with its number.
+    pub fn places_of(&self, user: &UserInfo) -> BTreeMap<Place, u64> {
         let groups = user.groups.iter().map(|group| Subject::Group(group.clone()));
         let mut places = BTreeMap::new();
         for subject in groups.chain([Subject::User(user.name.clone())]) {

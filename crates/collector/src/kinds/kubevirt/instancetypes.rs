@@ -1,6 +1,6 @@
 //! Instance types, and the reference from a VirtualMachine to one.
 
-use super::super::{Kind, Scope, texts};
+use super::super::{Kind, ObservedKind, Scope, texts};
 use crate::k8s::{
     kubevirt::{InstancetypeMatcher, InstancetypeSpec, InstancetypeStatus},
     meta::{Nothing, Object},
@@ -13,7 +13,6 @@ use wukong_core::observation::{Change, InstancetypeFacts, InstancetypeRef, Key, 
 pub struct ClusterInstancetypes;
 
 impl Kind for ClusterInstancetypes {
-    const SOURCE: SourceId = SourceId::ClusterInstancetypes;
     const GROUP: &'static str = "instancetype.kubevirt.io";
     const VERSION: &'static str = "v1beta1";
     const PLURAL: &'static str = "virtualmachineclusterinstancetypes";
@@ -34,6 +33,10 @@ impl Kind for ClusterInstancetypes {
     fn key(facts: &InstancetypeFacts) -> Key {
         Key::new("", &facts.name)
     }
+}
+
+impl ObservedKind for ClusterInstancetypes {
+    const SOURCE: SourceId = SourceId::ClusterInstancetypes;
 
     fn observation(change: Change<InstancetypeFacts>) -> Observation {
         Observation::ClusterInstancetypes(change)
@@ -45,7 +48,6 @@ impl Kind for ClusterInstancetypes {
 pub struct Instancetypes;
 
 impl Kind for Instancetypes {
-    const SOURCE: SourceId = SourceId::Instancetypes;
     const GROUP: &'static str = "instancetype.kubevirt.io";
     const VERSION: &'static str = "v1beta1";
     const PLURAL: &'static str = "virtualmachineinstancetypes";
@@ -65,6 +67,10 @@ impl Kind for Instancetypes {
     fn key(facts: &InstancetypeFacts) -> Key {
         Key::new(&facts.namespace, &facts.name)
     }
+}
+
+impl ObservedKind for Instancetypes {
+    const SOURCE: SourceId = SourceId::Instancetypes;
 
     fn observation(change: Change<InstancetypeFacts>) -> Observation {
         Observation::Instancetypes(change)
