@@ -20,8 +20,8 @@ struct Volume {
 /// What is shown of a volume: bytes used and in all, and of what; and its size.
 type Shown = (Result<(u64, u64, Basis), Reason>, Option<u64>);
 
-/// One VM for each volume, all on `n1`, and what the totals count.
-fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
+/// One VM for each volume, all on `n1`.
+fn snapshot_of(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> Snapshot {
     let disk_sources = vec![if by_prometheus { SourceId::Prometheus } else { SourceId::Kubelet }];
     let mut world = ClusterState::new(Limits { disk_sources, ..limits() });
     world.apply(Observation::PersistentVolumes(replaced(vec![])));
@@ -62,7 +62,12 @@ fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (
         let facts = PrometheusFacts { volumes: volumes_told, ..Default::default() };
         world.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
     }
-    let snapshot = world.join(NOW);
+    world.join(NOW)
+}
+
+/// What is shown of each volume, and what the totals count.
+fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
+    let snapshot = snapshot_of(volumes, node_filesystems, by_prometheus);
     let shown = volumes.iter().map(|volume| {
         let volume = find(&snapshot, "a", volume.claim).volumes[0].clone();
         let sample = volume.usage.sample().map(|sample| (sample.used, sample.of, sample.basis));
@@ -147,6 +152,15 @@ fn a_file_system_that_several_claims_lie_on_is_none_of_theirs() {
             vec![
                 volume("c", 1000 * GI, 1000 * GI, Some(Unknown)).holds(100 * GI, 1000 * GI),
                 volume("d", 1000 * GI, 1000 * GI, Some(Unknown)).holds(600 * GI, 1000 * GI),
+            ],
+            vec![],
+            own,
+        ),
+        (
+            "6: a local disk beside a larger and fuller one",
+            vec![
+                volume("c", 1000 * GI, 1000 * GI, Some(Unknown)).holds(100 * GI, 1000 * GI),
+                volume("d", 2000 * GI, 2000 * GI, Some(Unknown)).holds(1500 * GI, 2000 * GI),
             ],
             vec![],
             own,
@@ -315,9 +329,9 @@ fn a_claim_tells_who_made_its_volume_where_nothing_else_does() {
 #[test]
 fn the_contracts_percentage_is_of_the_file_system() {
     let claim = volume("c", 4 * GI, 39 * GI, Some(Provisioner::Directory)).holds(30 * GI, 39 * GI);
-    let (shown, _) = shown(&[claim], &[], false);
-    let (Ok((used, of, _)), size) = shown[0] else { panic!("{shown:?}") };
-    assert_eq!((used * 100 / of, size), (76, Some(4 * GI)));
+    let vm = find(&snapshot_of(&[claim], &[], false), "a", "c");
+    let sample = vm.summary.usage.disk.sample().unwrap();
+    assert_eq!((sample.contract_percent(), sample.of, vm.volumes[0].size), (76, 39 * GI, Some(4 * GI)));
 }
 
 /// A kubelet writes 0 for what a driver does not say, as of a volume that is unwell.
