@@ -419,3 +419,35 @@ fn a_claim_of_several_vms_counts_once_in_the_totals() {
         assert_eq!((totals.used, totals.of, totals.vms), (19 * GI, 80 * GI, 3), "{source:?}");
     }
 }
+
+/// kubernetes-sigs/aws-efs-csi-driver#1242: a file system that grows by itself reports 8 EiB, which no sum can hold three times.
+#[test]
+fn volumes_of_a_file_system_without_a_limit_are_known_and_count_in_no_total() {
+    const ELASTIC: u64 = 9_223_372_036_853_727_232;
+    let mut world = world();
+    add_vm(&mut world, "a", "web", 500, GI);
+    let claims = ["root", "data", "logs"];
+    let volumes =
+        claims.map(|claim| WukongVolume { name: claim.into(), claim: claim.into(), size: "".into() });
+    world.apply(Observation::Wukongs(applied(WukongFacts { volumes: volumes.into(), ..wukong("a", "web") })));
+    for claim in claims {
+        world.apply(Observation::Claims(applied(ClaimFacts {
+            namespace: "a".into(),
+            name: claim.into(),
+            request: Some(5 * GI),
+            capacity: Some(5 * GI),
+            ..Default::default()
+        })));
+    }
+    report(&mut world, summary("n1", claims.map(|claim| stats("a", claim, 2 * GI, ELASTIC)).to_vec()));
+    let snapshot = world.join(NOW);
+    let vm = find(&snapshot, "a", "web");
+    for volume in &vm.volumes {
+        let sample = volume.usage.sample().unwrap();
+        let shown = (sample.used, sample.of, sample.basis, volume.size);
+        assert_eq!(shown, (2 * GI, ELASTIC, Basis::SharedFilesystem, Some(5 * GI)));
+    }
+    let disk = vm.summary.usage.disk.sample().unwrap();
+    assert_eq!((disk.used, disk.of, disk.contract_percent()), (6 * GI, u64::MAX, 0));
+    assert_eq!((snapshot.totals.disk_used.used, snapshot.totals.disk_used.of), (0, 0));
+}

@@ -193,6 +193,13 @@ fn what_is_scraped_twice_counts_once() {
     assert_eq!((samples.len(), samples[0].memory_bytes), (1, Some(4)));
 }
 
+/// kubernetes-sigs/aws-efs-csi-driver#1242: a file system that grows by itself reports 8 EiB.
+#[test]
+fn the_size_of_a_file_system_without_a_limit_is_an_amount() {
+    let stats = of_claim(&[series(VOLUMES[1], ON_N1, r#"[60,"9.223372036853727e+18"]"#)]);
+    assert_eq!(stats.capacity, Some(9_223_372_036_853_727_232));
+}
+
 /// Only their times are used to check a clock: others may report any time.
 #[test]
 fn only_times_of_trusted_exporters_are_trusted() {
