@@ -226,6 +226,25 @@ mod tests {
     }
 
     /// A container that is not known could be any, so all reported containers count.
+    /// kubevirt/kubevirt#15134: the container that logs the guest's console has failed, and the guest runs on.
+    #[test]
+    fn a_container_that_has_ended_is_not_required() {
+        let pod = read::<Pods>(
+            r#"{"metadata": {"name": "virt-launcher-ubuntu5-l2xlj", "namespace": "prod"},
+            "spec": {"containers": [{"name": "compute"}, {"name": "guest-console-log"}, {"name": "debugger"}]},
+            "status": {"phase": "Running", "containerStatuses": [
+                {"name": "compute", "ready": true, "state": {"running": {"startedAt": "2025-07-09T13:51:26Z"}}},
+                {"name": "guest-console-log", "ready": false, "state": {"terminated": {"reason": "Error", "exitCode": 1,
+                    "startedAt": "2025-07-09T13:51:27Z", "finishedAt": "2025-07-09T13:51:47Z"}}},
+                {"name": "debugger", "ready": false, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}}"#,
+        );
+        let containers = pod.unwrap().containers.into_iter();
+        let required: Vec<_> =
+            containers.map(|container| (container.name.to_string(), container.required)).collect();
+        let want = [("compute", true), ("guest-console-log", false), ("debugger", false)];
+        assert_eq!(required, want.map(|(name, required)| (name.to_owned(), required)));
+    }
+
     #[test]
     fn of_more_containers_than_are_read_none_is_known() {
         let containers = |count: usize| {

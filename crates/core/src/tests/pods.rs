@@ -210,6 +210,36 @@ fn migration_state_or_active_pods_decide_where_the_node_does_not() {
     assert_eq!(milli(&web(&mut migrating(Some(said)))), Ok(5));
 }
 
+/// kubevirt/kubevirt#12773: `activePods` goes on naming a source that has ended. #10695: that has failed. #11895: a sidecar keeps
+/// its pod running. #5373: a target runs on for minutes after its migration was cancelled.
+#[test]
+fn of_the_pods_that_migrations_leave_behind_the_one_on_the_guests_node_counts() {
+    let (source, target) = ("virt-launcher-web-vm-src11", "virt-launcher-web-vm-tgt22");
+    for (what, node, source_phase, left, want) in [
+        ("the source has ended", "n2", "Succeeded", Some(migration(true, false)), 5),
+        ("the source has failed", "n2", "Failed", Some(migration(true, false)), 5),
+        ("a sidecar of the source runs on", "n2", "Running", Some(migration(true, false)), 5),
+        ("the target of a cancelled migration runs on", "n1", "Running", None, 800),
+        ("the target of a failed migration runs on", "n1", "Running", Some(migration(true, true)), 800),
+    ] {
+        let both = [(source, "n1"), (target, "n2")];
+        let both = both.map(|(pod, node)| (format!("pod-a-{pod}"), node.to_owned()));
+        for active_pods in [both.to_vec(), Vec::new()] {
+            let migration = left.clone().map(Box::new);
+            let said = InstanceFacts { migration, active_pods, ..instance("a", "web-vm", node) };
+            let left_behind = PodFacts {
+                phase: source_phase.into(),
+                created_by: said.uid.clone(),
+                ..pod("a", source, "n1")
+            };
+            let mut state = migrating(Some(said));
+            state.apply(Observation::Pods(applied(left_behind)));
+            let vm = web(&mut state);
+            assert_eq!((milli(&vm), &*vm.summary.node), (Ok(want), node), "{what}");
+        }
+    }
+}
+
 #[test]
 fn without_the_instance_only_the_wukongs_node_chooses_between_two_pods() {
     let mut state = migrating(None);

@@ -22,8 +22,8 @@ struct Volume {
 /// What is shown of a volume: bytes used and in all, and of what; and its size.
 type Shown = (Result<(u64, u64, Basis), Reason>, Option<u64>);
 
-/// One VM for each volume, all on `n1`, and what the totals count.
-fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
+/// One VM for each volume, all on `n1`.
+fn snapshot_of(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> Snapshot {
     let disk_sources = vec![if by_prometheus { SourceId::Prometheus } else { SourceId::Kubelet }];
     let mut state = ClusterState::new(Limits { disk_sources, ..limits() });
     state.apply(Observation::PersistentVolumes(replaced(vec![])));
@@ -64,7 +64,12 @@ fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (
         let facts = PrometheusFacts { volumes: volumes_told, ..Default::default() };
         state.apply(Observation::Prometheus { at: NOW, result: Ok(facts) });
     }
-    let snapshot = state.join(NOW);
+    state.join(NOW)
+}
+
+/// What is shown of each volume, and what the totals count.
+fn shown(volumes: &[Volume], node_filesystems: &[u64], by_prometheus: bool) -> (Vec<Shown>, (u64, u64)) {
+    let snapshot = snapshot_of(volumes, node_filesystems, by_prometheus);
     let shown = volumes.iter().map(|volume| {
         let volume = find(&snapshot, "a", volume.claim).volumes[0].clone();
         let sample = volume.usage.sample().map(|sample| (sample.used, sample.of, sample.basis));
@@ -149,6 +154,15 @@ fn a_file_system_that_several_claims_share_counts_for_none() {
             vec![
                 volume("c", 1000 * GI, 1000 * GI, Some(Unknown)).holds(100 * GI, 1000 * GI),
                 volume("d", 1000 * GI, 1000 * GI, Some(Unknown)).holds(600 * GI, 1000 * GI),
+            ],
+            vec![],
+            own,
+        ),
+        (
+            "6: a local disk beside a larger and fuller one",
+            vec![
+                volume("c", 1000 * GI, 1000 * GI, Some(Unknown)).holds(100 * GI, 1000 * GI),
+                volume("d", 2000 * GI, 2000 * GI, Some(Unknown)).holds(1500 * GI, 2000 * GI),
             ],
             vec![],
             own,
@@ -373,4 +387,36 @@ fn a_claim_of_several_vms_counts_once_in_the_totals() {
         let totals = snapshot.totals.disk_used;
         assert_eq!((totals.used, totals.of, totals.vms), (19 * GI, 80 * GI, 3), "{source:?}");
     }
+}
+
+/// kubernetes-sigs/aws-efs-csi-driver#1242: a file system that grows by itself reports 8 EiB, which no sum can hold three times.
+#[test]
+fn volumes_of_a_file_system_without_a_limit_are_known_and_count_in_no_total() {
+    const ELASTIC: u64 = 9_223_372_036_853_727_232;
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
+    let claims = ["root", "data", "logs"];
+    let volumes =
+        claims.map(|claim| WukongVolume { name: claim.into(), claim: claim.into(), size: "".into() });
+    state.apply(Observation::Wukongs(applied(WukongFacts { volumes: volumes.into(), ..wukong("a", "web") })));
+    for claim in claims {
+        state.apply(Observation::Claims(applied(ClaimFacts {
+            namespace: "a".into(),
+            name: claim.into(),
+            request: Some(5 * GI),
+            capacity: Some(5 * GI),
+            ..Default::default()
+        })));
+    }
+    report(&mut state, summary("n1", claims.map(|claim| stats("a", claim, 2 * GI, ELASTIC)).to_vec()));
+    let snapshot = state.join(NOW);
+    let vm = find(&snapshot, "a", "web");
+    for volume in &vm.volumes {
+        let sample = volume.usage.sample().unwrap();
+        let shown = (sample.used, sample.of, sample.basis, volume.size);
+        assert_eq!(shown, (2 * GI, ELASTIC, Basis::SharedFilesystem, Some(5 * GI)));
+    }
+    let disk = vm.summary.usage.disk.sample().unwrap();
+    assert_eq!((disk.used, disk.of, disk.contract_percent()), (6 * GI, u64::MAX, 0));
+    assert_eq!((snapshot.totals.disk_used.used, snapshot.totals.disk_used.of), (0, 0));
 }

@@ -163,6 +163,43 @@ fn of_two_replicas_the_newest_amount_counts() {
     assert_eq!(rate(&both), (Some(100_000_000), 30_000), "never twice");
 }
 
+/// prometheus-community/helm-charts#7156: on a dual-stack cluster each kubelet is scraped by both of its addresses.
+/// prometheus-operator/prometheus-operator#7954: one scrape keeps the labels of the exporter, and another one renames them.
+#[test]
+fn what_is_scraped_twice_counts_once() {
+    let by_address =
+        |address: &str| format!(r#""persistentvolumeclaim":"root","instance":"{address}","node":"n1""#);
+    let [v4, v6] = ["10.0.0.1:10250", "[fd00::1]:10250"].map(by_address);
+    let all = [
+        series(VOLUMES[0], &v4, r#"[30,"5"],[60,"6"]"#),
+        series(VOLUMES[0], &v6, r#"[15,"4"],[45,"5"]"#),
+        series(VOLUMES[1], &v4, r#"[60,"9"]"#),
+        series(VOLUMES[1], &v6, r#"[45,"9"]"#),
+        series(VOLUMES[2], &v4, r#"[60,"3"]"#),
+    ];
+    let stats = of_claim(&all);
+    assert_eq!((stats.used, stats.capacity, stats.available), (Some(6), Some(9), Some(3)));
+    let kept = |metric, samples| series(metric, r#""name":"web","node":"n1""#, samples);
+    let renamed = |metric, samples| {
+        let labels = r#""exported_namespace":"prod","name":"web","node":"n1""#;
+        series(metric, labels, samples).replacen(r#""namespace":"prod""#, r#""namespace":"kubevirt""#, 1)
+    };
+    let (older, newer) = (r#"[15,"0"],[45,"2"]"#, r#"[30,"1"],[60,"4"]"#);
+    for both in [[kept("c", older), renamed("c", newer)], [renamed("c", older), kept("c", newer)]] {
+        assert_eq!(rate(&both), (Some(100_000_000), 30_000));
+    }
+    let memory = newest(families(&[kept(MEMORY[0], older), renamed(MEMORY[0], newer)], MEMORY, None)).found;
+    let samples = instances(memory, Cpu::new());
+    assert_eq!((samples.len(), samples[0].memory_bytes), (1, Some(4)));
+}
+
+/// kubernetes-sigs/aws-efs-csi-driver#1242: a file system that grows by itself reports 8 EiB.
+#[test]
+fn the_size_of_a_file_system_without_a_limit_is_an_amount() {
+    let stats = of_claim(&[series(VOLUMES[1], ON_N1, r#"[60,"9.223372036853727e+18"]"#)]);
+    assert_eq!(stats.capacity, Some(9_223_372_036_853_727_232));
+}
+
 /// Only their times are used to check a clock: others may report any time.
 #[test]
 fn only_times_of_trusted_exporters_are_trusted() {

@@ -71,6 +71,17 @@ fn of_two_nodes_the_one_that_began_later_counts() {
     assert_eq!(cores(&[new, old]), want);
 }
 
+/// prometheus-operator/prometheus-operator#7954: one scrape keeps the labels of the exporter, and another one renames them.
+#[test]
+fn a_counter_that_is_scraped_twice_counts_once() {
+    let values = r#"[60,"60"],[120,"120"],[180,"300"],[240,"300"]"#;
+    let late = r#"[120,"118"],[180,"298"],[240,"300"]"#;
+    for both in [[(N1, values), (N1, values)], [(N1, late), (N1, values)], [(N1, values), (N1, late)]] {
+        let cores = cores(&both);
+        assert!(matches!(cores[..], [Some(1), Some(3), Some(0)]), "{cores:?}");
+    }
+}
+
 /// Whatever the server makes of the query, and however many objects an exporter invents.
 #[test]
 fn series_of_other_objects_are_left_out() {

@@ -139,6 +139,22 @@ async fn every_failure_has_a_reason_and_a_message() {
     }
 }
 
+/// A standby manager's dashboard sends all requests to the active one (`standby_behaviour` of mgr/dashboard), the login too.
+#[tokio::test]
+async fn the_redirect_of_a_standby_manager_is_reported_and_not_followed() {
+    let active = Server::start(|request, _| healthy_dashboard(request));
+    let address = format!("{}/api/auth", active.url);
+    let standby = Server::start(move |_, _| {
+        (StatusCode::SEE_OTHER, [(header::LOCATION, address.clone())]).into_response()
+    });
+    let setup = Setup::new(&standby.url);
+    let (_api, mut collector) = setup.start(&[("rbd", "i000")]).await;
+    let error = collector.images().await.unwrap_err();
+    let words = "Ceph answers 303: a redirect: set the address that it points to";
+    assert_eq!((error.reason, &*error.detail.english()), (Reason::BadAnswer, words));
+    assert!(active.asked(AUTH).is_empty(), "the password was sent elsewhere");
+}
+
 #[tokio::test]
 async fn it_recovers_and_requests_stay_few_meanwhile() {
     let broken = Arc::new(AtomicBool::new(true));

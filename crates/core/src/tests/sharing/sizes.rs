@@ -5,9 +5,9 @@ use super::*;
 #[test]
 fn the_contracts_percentage_is_of_the_file_system() {
     let claim = volume("c", 4 * GI, 39 * GI, Some(Provisioner::Directory)).holds(30 * GI, 39 * GI);
-    let (shown, _) = shown(&[claim], &[], false);
-    let (Ok((used, of, _)), size) = shown[0] else { panic!("{shown:?}") };
-    assert_eq!((used * 100 / of, size), (76, Some(4 * GI)));
+    let vm = find(&snapshot_of(&[claim], &[], false), "a", "c");
+    let sample = vm.summary.usage.disk.sample().unwrap();
+    assert_eq!((sample.contract_percent(), sample.of, vm.volumes[0].size), (76, 39 * GI, Some(4 * GI)));
 }
 
 /// A kubelet writes 0 for what a driver does not say, as of a volume that is unwell.

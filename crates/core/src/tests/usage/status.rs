@@ -74,6 +74,30 @@ fn if_instances_cannot_be_read_a_live_pod_shows_that_a_stopping_guest_runs() {
     assert_eq!(web(&mut state).summary.status, Status::Stopped);
 }
 
+/// kubevirt/kubevirt#4502: Kubernetes deletes the pod of a host that has crashed. The pod and the instance keep their phases,
+/// until somebody removes the pod by force.
+#[test]
+fn a_vm_whose_host_has_crashed_has_its_last_figures_until_they_expire() {
+    let mut state = one();
+    let gone = PodFacts {
+        deleting: true,
+        created_by: "vmi-a-web-vm".into(),
+        ..pod("a", "virt-launcher-web-vm-abc12", "n1")
+    };
+    state.apply(Observation::Pods(replaced(vec![gone])));
+    let later = NOW + 60 * SECOND;
+    state.apply(Observation::PodMetrics { namespace: None, at: later, result: Ok(vec![]) });
+    let cpu = find(&state.join(later), "a", "web").summary.usage.cpu.clone();
+    assert!(cpu.sample().is_some_and(|sample| sample.stale && sample.used == 500_000_000), "{cpu:?}");
+    let vm = find(&state.join(NOW + 600 * SECOND), "a", "web");
+    let missing = vm.summary.usage.cpu.missing().unwrap();
+    assert_eq!((vm.summary.status, missing.reason), (Status::Running, Reason::Expired));
+    assert_eq!(missing.last.unwrap().used, 500_000_000);
+    state.apply(Observation::Pods(replaced(vec![])));
+    let vm = web(&mut state);
+    assert_eq!((vm.summary.status, milli(&vm)), (Status::Running, Err(Reason::NoPod)));
+}
+
 #[test]
 fn a_guest_that_a_fault_has_paused_says_so() {
     let message = "VMI was paused, low-level IO error detected";
