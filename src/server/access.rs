@@ -68,7 +68,6 @@ pub struct Rights {
 }
 
 impl Access {
-    #[expect(clippy::new_without_default, reason = "it is shared from the beginning")]
     pub fn new() -> Arc<Self> {
         Arc::new(Self { started: Instant::now(), inner: Mutex::default(), newcomer: Notify::new() })
     }

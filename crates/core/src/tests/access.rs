@@ -98,7 +98,7 @@ impl Cluster {
     }
 
     /// Returns the users to refresh, by name.
-    fn to_refresh(&mut self) -> Vec<String> {
+    fn users_to_refresh(&mut self) -> Vec<String> {
         let users = self.book.users_to_refresh(self.now);
         let mut names: Vec<_> = users.iter().map(|user| user.name.clone()).collect();
         names.sort();
@@ -390,32 +390,34 @@ fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
         Some(hints)
     };
     cluster.book.hint(bound("1"));
-    assert!(cluster.to_refresh().is_empty());
+    assert!(cluster.users_to_refresh().is_empty());
     cluster.book.see(&user("ann"), cluster.now);
     cluster.book.see(&user("bob"), cluster.now);
-    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "new");
-    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "as long as their standings are not computed");
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "new");
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "as long as their standings are not computed");
     cluster.standing("ann");
-    assert_eq!(cluster.to_refresh(), ["bob"]);
+    assert_eq!(cluster.users_to_refresh(), ["bob"]);
     cluster.run(&["ann", "bob"], 4_000);
-    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "answered");
-    (cluster.standing("ann"), cluster.standing("bob"));
-    assert!(cluster.to_refresh().is_empty());
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "answered");
+    cluster.standing("ann");
+    cluster.standing("bob");
+    assert!(cluster.users_to_refresh().is_empty());
     cluster.book.hint(bound("2"));
-    assert_eq!(cluster.to_refresh(), ["ann"], "urged");
+    assert_eq!(cluster.users_to_refresh(), ["ann"], "urged");
     cluster.standing("ann");
     cluster.book.observe(&snapshot(&["a", "b"]));
-    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "another place");
-    (cluster.standing("ann"), cluster.standing("bob"));
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "another place");
+    cluster.standing("ann");
+    cluster.standing("bob");
     cluster.book.observe(&snapshot(&["a", "b"]));
-    assert!(cluster.to_refresh().is_empty(), "the same places");
+    assert!(cluster.users_to_refresh().is_empty(), "the same places");
     cluster.book.hint(None);
-    assert_eq!(cluster.to_refresh(), ["ann", "bob"], "no hints");
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "no hints");
     cluster.run(&["ann"], FORGET_AFTER);
     cluster.standing("ann");
     assert!(cluster.book.standing(&user("bob"), cluster.now).is_none());
-    assert_eq!(cluster.to_refresh(), ["bob"], "forgotten");
-    assert!(cluster.to_refresh().is_empty());
+    assert_eq!(cluster.users_to_refresh(), ["bob"], "forgotten");
+    assert!(cluster.users_to_refresh().is_empty());
 }
 
 #[test]
@@ -432,7 +434,7 @@ fn a_user_is_refreshed_when_an_allow_ends_or_becomes_late() {
         cluster.run(&["ann"], 1_000);
         // Answers that failed are not what is tested here.
         cluster.latency = Millis::MAX / 4;
-        if !cluster.to_refresh().is_empty() {
+        if !cluster.users_to_refresh().is_empty() {
             let standing = cluster.standing("ann");
             changes.push((standing.is_late, standing.scope.allows(Kind::Wukong, "a")));
         }
@@ -459,7 +461,7 @@ fn no_standing_changes_of_a_user_who_is_not_to_refresh() {
             _ => {}
         }
         cluster.run(if (500..3_800).contains(&round) { &["ann"] } else { &["ann", "bob"] }, TICK);
-        let names = cluster.to_refresh();
+        let names = cluster.users_to_refresh();
         for name in ["ann", "bob"] {
             // Computing a standing marks it as fresh, so it is computed in a copy of the book.
             let of = |book: &mut AccessBook| book.standing(&user(name), cluster.now);

@@ -177,7 +177,7 @@ fn show(
 ) -> Response {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
     let page = Page { cluster: app.reader.cluster(), notice, next };
-    let html = page.html(&app.assets.bundle(), lang);
+    let html = page.html(app.assets.bundle(), lang);
     (status, [(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }
 
