@@ -132,6 +132,11 @@ impl Gated {
 
     /// Returns a server that browsers reach at this address.
     pub fn at(vms: Vec<Vm>, public_url: Option<&str>) -> Self {
+        Self::with_keys(vms, public_url, SessionKeys::of_this_process())
+    }
+
+    /// Returns a server whose sessions these keys seal.
+    pub fn with_keys(vms: Vec<Vm>, public_url: Option<&str>, keys: SessionKeys) -> Self {
         let Server { app, snapshots, .. } = Server::with(vms, HttpConfig::default());
         let kubernetes = Arc::new(Kubernetes::default());
         let (hints, hint_receiver) = watch::channel(None);
@@ -145,7 +150,7 @@ impl Gated {
             shutdown.clone(),
         ));
         let public_url = public_url.map(|url| PublicUrl::new(url.parse().unwrap()).unwrap());
-        let sign_in = SignIn::new(reviews, access, SessionKeys::of_this_process(), public_url);
+        let sign_in = SignIn::new(reviews, access, keys, public_url);
         let app = app.with_sign_in(Arc::new(sign_in));
         let server = Server { router: router(app.clone()), app, snapshots };
         Self { server, kubernetes, hints, shutdown }

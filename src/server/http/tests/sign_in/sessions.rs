@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::Method;
 
 use super::fixture::*;
+use crate::server::http::sign_in::{Session, SessionKeys};
 use crate::server::http::tests::fixture::{eventually, vm};
 
 fn gated() -> Gated {
@@ -213,6 +214,48 @@ async fn while_the_api_server_is_away_the_last_answers_stand_for_five_minutes() 
     eventually("the page is back", async || {
         tokio::time::sleep(Duration::from_secs(1)).await;
         rows().await == (200, true)
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_ends_ten_hours_after_its_sign_in() {
+    let keys = || SessionKeys::new(&[[7; 32]]).unwrap();
+    let gated = Gated::with_keys(vec![vm("shop", "web")], None, keys());
+    gated.kubernetes.add_user("ana");
+    let hours_ago = async |hours: i64| {
+        let began = collector::clock::now() / 1000 - hours * 3600;
+        let sealed = keys().seal(&Session { id: [1; 16], began, token: "ana".into() }).unwrap();
+        gated.browse(&format!("wukong-session-0={sealed}"), "/").await.status
+    };
+    assert_eq!(hours_ago(9).await, 200);
+    assert_eq!(hours_ago(10).await, 303);
+    let forged = SessionKeys::of_this_process();
+    let sealed = forged.seal(&Session { id: [1; 16], began: i64::MAX, token: "ana".into() }).unwrap();
+    assert_eq!(gated.browse(&format!("wukong-session-0={sealed}"), "/").await.status, 303, "another key");
+}
+
+/// A thousand namespaces take seven seconds to ask about: no list is silently incomplete meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_list_for_programs_is_whole_or_not_there() {
+    let names: Vec<String> = (0..1_500).map(|n| format!("team-{n}")).collect();
+    let gated = Gated::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
+    gated.kubernetes.add_user("ana");
+    names.iter().for_each(|namespace| gated.kubernetes.allow_rows("ana", namespace));
+    let first = gated.get_as("ana", "/api/vms").await;
+    assert_eq!((first.status.as_u16(), first.header("retry-after")), (503, "2"));
+    assert_eq!(gated.get_as("ana", "/").await.status, 303, "a token in a header is for programs");
+    let page = gated.browse(&gated.sign_in("ana").await, "/").await;
+    assert_eq!(page.status, 200, "a page shows what is known");
+    eventually("the list is whole", async || {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let list = gated.get_as("ana", "/api/vms").await;
+        assert!(
+            list.status == 503 || list.json().as_array().unwrap().len() == names.len(),
+            "{}",
+            list.status
+        );
+        list.status == 200
     })
     .await;
 }

@@ -157,3 +157,19 @@ async fn an_event_of_another_scope_gives_a_whole_view() {
     let first = some.until("new").await;
     assert!(first.contains("event: state") && first.contains("web") && !first.contains("vault"), "{first}");
 }
+
+/// What is left of an event is not sent to somebody who may not see it any more.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_read_slowly_ends_where_its_right_ends() {
+    let of = |namespace: &str| (0..40).map(|n| vm(namespace, &format!("web-{n}"))).collect::<Vec<_>>();
+    let gated = Gated::new([of("bank"), of("shop")].concat());
+    gated.kubernetes.add_user("ana");
+    gated.kubernetes.allow_rows("ana", "shop");
+    gated.kubernetes.allow_rows("ana", "bank");
+    let mut stream = Stream::open(&gated, &[("authorization", "Bearer ana")], "/api/events").await;
+    stream.until("event: state").await;
+    gated.kubernetes.revoke("ana", "bank");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let rest = stream.body.next().await.expect("an end");
+    assert!(rest.is_err(), "{rest:?}");
+}
