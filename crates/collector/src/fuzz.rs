@@ -100,11 +100,11 @@ pub fn prometheus(data: &[u8]) {
     }
     if let Some(recording) = prometheus::range::decode_all(data, TIMES) {
         let Recording { cpu, memory, used, capacity, .. } = recording;
-        cpu.values().for_each(|values| track(values, TIMES.count - 1));
+        cpu.values().for_each(|values| check_series(values, TIMES.count - 1));
         [memory, used, capacity]
             .iter()
             .flat_map(|of| of.values())
-            .for_each(|values| track(values, TIMES.count));
+            .for_each(|values| check_series(values, TIMES.count));
     }
 }
 
@@ -115,7 +115,7 @@ fn instance(sample: &InstanceSample) {
     assert!(sample.at >= 0, "{sample:?}");
 }
 
-fn track(values: &RecordedSeries, count: usize) {
+fn check_series(values: &RecordedSeries, count: usize) {
     assert_eq!(values.len(), count);
     values.iter().copied().for_each(credible);
 }

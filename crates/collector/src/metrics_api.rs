@@ -149,8 +149,8 @@ fn facts(item: PodMetrics) -> PodMetricsFacts {
     PodMetricsFacts {
         containers: item.containers.items.into_iter().map(usage).collect(),
         containers_left_out: item.containers.left_out,
-        at: moment(&item.timestamp),
-        made: moment(&metadata.creation_timestamp),
+        at: timestamp_millis(&item.timestamp),
+        made: timestamp_millis(&metadata.creation_timestamp),
         window_ms: time::go_duration_ms(&item.window).unwrap_or_default(),
         created_by: metadata.labels.0.created_by.0,
         namespace: metadata.namespace.0,
@@ -159,7 +159,7 @@ fn facts(item: PodMetrics) -> PodMetricsFacts {
 }
 
 /// Parses a timestamp. `None` also for Go's zero time (year 1), which metrics-server writes without a sample.
-fn moment(text: &str) -> Option<Millis> {
+fn timestamp_millis(text: &str) -> Option<Millis> {
     time::rfc3339(text).filter(|at| *at > 0)
 }
 

@@ -20,7 +20,7 @@ impl ObservationSender {
     }
 
     /// Sends how long a source took to answer.
-    pub async fn took(&self, source: SourceId, started: tokio::time::Instant) -> Result<(), Closed> {
+    pub async fn send_latency(&self, source: SourceId, started: tokio::time::Instant) -> Result<(), Closed> {
         let millis = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
         self.send(Observation::Took { source, millis }).await
     }

@@ -54,7 +54,7 @@ pub async fn follow<S: Source>(
         let started = Instant::now();
         let due = match source.round(&outlet).await? {
             None => {
-                outlet.took(S::ID, started).await?;
+                outlet.send_latency(S::ID, started).await?;
                 started + pace.succeeded()
             }
             Some(failure) => {

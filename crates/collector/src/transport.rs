@@ -146,7 +146,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let guard = self.layer.guard(&request);
-        Box::pin(guard.attend(self.inner.call(request)))
+        Box::pin(guard.watch_over(self.inner.call(request)))
     }
 }
 
@@ -178,7 +178,7 @@ struct Guard {
 }
 
 impl Guard {
-    async fn attend<B>(
+    async fn watch_over<B>(
         self,
         response: impl Future<Output = Result<Response<B>, BoxError>>,
     ) -> Result<Response<Guarded<B>>, BoxError> {

@@ -50,7 +50,7 @@ pub async fn follow<K: Kind>(
     let mut source = ListWatch::<K>::new(&cluster, follower.access.clone(), &config);
     loop {
         let crowded = source.omissions().0.is_crowded();
-        let next = match follower.attend(source.next(), crowded).await? {
+        let next = match follower.wait_and_report_alive(source.next(), crowded).await? {
             None => Next::Relist,
             Some(Ok(event)) => follower.take(event).await?,
             Some(Err(error)) => follower.failed(&error).await?,
@@ -126,7 +126,11 @@ impl<K: Kind> Follower<K> {
 
     /// Waits for `next`, and reports meanwhile that the watch is alive. `None` if objects are over the quota
     /// and it is time to list again.
-    async fn attend<T>(&mut self, next: impl Future<Output = T>, crowded: bool) -> Result<Option<T>, Closed> {
+    async fn wait_and_report_alive<T>(
+        &mut self,
+        next: impl Future<Output = T>,
+        crowded: bool,
+    ) -> Result<Option<T>, Closed> {
         let mut next = pin!(next);
         loop {
             tokio::select! {

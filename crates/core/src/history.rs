@@ -159,16 +159,16 @@ impl HistoryStore {
 struct Timeline {
     fine: Ring,
     coarse: Ring,
-    traces: [Trace; FIGURES],
+    last_samples: [LastSample; FIGURES],
     /// When a snapshot last contained the VM.
     seen: Millis,
     /// Whether a long-term store filled gaps.
     filled: bool,
 }
 
-/// The end of the record of one figure.
+/// The newest sample of one figure.
 #[derive(Clone, Copy, Debug, Default)]
-struct Trace {
+struct LastSample {
     /// Time of the newest sample; 0 before the first.
     at: Millis,
     /// The allocation or capacity (`Sample::of`), and since when it has had this value.
@@ -194,8 +194,8 @@ impl Timeline {
     fn drop_after(&mut self, now: Millis) {
         self.fine.drop_after(FINE.slot(now));
         self.coarse.drop_after(COARSE.slot(now));
-        for trace in &mut self.traces {
-            trace.at = trace.at.min(now);
+        for last in &mut self.last_samples {
+            last.at = last.at.min(now);
         }
     }
 
@@ -203,19 +203,19 @@ impl Timeline {
     /// its source. It connects to the sample before it if that is at most twice as far away, since intervals
     /// are never exact.
     fn add_sample(&mut self, figure: usize, sample: &Sample, interval: Millis, now: Millis) {
-        let trace = &mut self.traces[figure];
+        let newest = &mut self.last_samples[figure];
         // The clock of a source may run ahead; points in the future are not written.
         let at = sample.at.min(now);
-        if at <= trace.at || at <= now - KEEP {
+        if at <= newest.at || at <= now - KEEP {
             return;
         }
         let longest = FINE.step * FINE.len as Millis;
         let covers = Millis::from(sample.window_ms).max(interval).clamp(0, longest);
-        let from = if at - trace.at <= 2 * covers { trace.at } else { at - covers };
-        if trace.of != 0 && is_resized(trace.of, sample.of) {
-            trace.since = at;
+        let from = if at - newest.at <= 2 * covers { newest.at } else { at - covers };
+        if newest.of != 0 && is_resized(newest.of, sample.of) {
+            newest.since = at;
         }
-        (trace.at, trace.of) = (at, sample.of);
+        (newest.at, newest.of) = (at, sample.of);
         let last = FINE.slot(at);
         let first = (FINE.slot(from) + 1).min(last);
         let point = Point::of(sample.used, sample.of);
@@ -264,8 +264,8 @@ impl Timeline {
     fn day(&self, now: Millis) -> [Series; FIGURES] {
         [0, 1, 2].map(|figure| {
             let mut series = self.coarse.series(COARSE, figure, now);
-            let foreign = (self.traces[figure].since - series.start).div_euclid(COARSE.step) + 1;
-            if self.traces[figure].since > series.start {
+            let foreign = (self.last_samples[figure].since - series.start).div_euclid(COARSE.step) + 1;
+            if self.last_samples[figure].since > series.start {
                 let foreign = (foreign as usize).min(series.points.len());
                 series.points[..foreign].fill(Point::GAP);
             }

@@ -18,7 +18,7 @@ pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
     let group = |(name, vms): (&str, Vec<&Vm>)| MapGroup {
         name: name.to_owned(),
         cells: vms.iter().map(|vm| Cell::of(&vm.summary, figure(&vm.summary, color)).byte()).collect(),
-        marks: vms.chunks(BLOCK).map(mark).collect(),
+        marks: vms.chunks(BLOCK).map(hash_names).collect(),
         used: used(&vms, color),
         attention: vms.iter().filter(|vm| needs_attention(&vm.summary)).count() as u32,
     };
@@ -33,7 +33,7 @@ pub fn map(matching: &[&Arc<Vm>], by: GroupBy, color: Measure) -> Map {
 pub fn names(matching: &[&Arc<Vm>], by: GroupBy, color: Measure, group: &str, block: u32) -> MapNames {
     let vms = grouped(matching, by).remove(group).unwrap_or_default();
     let Some(block) = vms.chunks(BLOCK).nth(block as usize) else { return MapNames::default() };
-    MapNames { mark: mark(block), vms: block.iter().map(|vm| map_vm(&vm.summary, color)).collect() }
+    MapNames { mark: hash_names(block), vms: block.iter().map(|vm| map_vm(&vm.summary, color)).collect() }
 }
 
 fn map_vm(vm: &VmSummary, color: Measure) -> MapVm {
@@ -79,7 +79,7 @@ fn used(vms: &[&Vm], color: Measure) -> Measured {
 }
 
 /// Returns an FNV-1a hash of the names. 32 bits are enough to recognise an outdated answer.
-fn mark(vms: &[&Vm]) -> u32 {
+fn hash_names(vms: &[&Vm]) -> u32 {
     let keys = vms.iter().flat_map(|vm| [vm.summary.namespace.as_str(), "/", &vm.summary.name, "\n"]);
     keys.flat_map(str::bytes)
         .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))

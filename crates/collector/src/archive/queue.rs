@@ -209,7 +209,7 @@ impl Queue {
         if let Some(entry) = self.entries.iter().find(|entry| (&entry.of, entry.times) == (&of, times)) {
             let (id, progress) = (entry.id, entry.progress.subscribe());
             if entry.holder.is_none() {
-                self.line_up_too(requester, id);
+                self.add_waiting_requester(requester, id);
             }
             return Ok(progress);
         }
@@ -223,7 +223,7 @@ impl Queue {
     }
 
     /// Adds a waiting question to this requester's line as well, since its turn there may come sooner.
-    fn line_up_too(&mut self, requester: Requester, id: u64) {
+    fn add_waiting_requester(&mut self, requester: Requester, id: u64) {
         let line = self.line(requester);
         if !line.ids.contains(&id) && line.ids.len() < WAITING_EACH {
             line.ids.push_back(id);

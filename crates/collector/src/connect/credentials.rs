@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     CredentialError,
-    user::{Identity, Material},
+    user::{Identity, ReadyCredentials},
 };
 use crate::poll::Backoff;
 
@@ -33,7 +33,7 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 
 /// A source of credentials.
 pub trait Obtain: Send + Sync + 'static {
-    fn obtain(&self) -> BoxFuture<'_, Result<Material, CredentialError>>;
+    fn obtain(&self) -> BoxFuture<'_, Result<ReadyCredentials, CredentialError>>;
 
     fn cost(&self) -> Cost;
 
@@ -101,10 +101,10 @@ struct Shared {
 }
 
 struct State {
-    material: Option<(Arc<Credential>, Material)>,
-    /// When the material expires.
+    current: Option<(Arc<Credential>, ReadyCredentials)>,
+    /// When the credentials expire.
     ends: Option<Instant>,
-    /// When the material is renewed in the background.
+    /// When the credentials are renewed in the background.
     renew_at: Option<Instant>,
     running: bool,
     /// The cost at the last attempt; a kubeconfig may name a plugin where it named a token before.
@@ -122,7 +122,7 @@ impl Credentials {
     pub fn new(source: impl Obtain) -> Self {
         let (cost, now) = (source.cost(), Instant::now());
         let state = State {
-            material: None,
+            current: None,
             ends: None,
             renew_at: None,
             running: false,
@@ -233,12 +233,12 @@ impl Credentials {
         true
     }
 
-    fn finish(&self, result: Result<Material, CredentialError>) {
+    fn finish(&self, result: Result<ReadyCredentials, CredentialError>) {
         {
             let (mut state, now, cost) = (self.state(), Instant::now(), self.0.source.cost());
             state.running = false;
             match result {
-                Ok(material) => state.take(material, cost, now),
+                Ok(fresh) => state.take(fresh, cost, now),
                 Err(failure) => state.fail(failure, now),
             }
         }
@@ -258,15 +258,15 @@ impl Credentials {
 impl State {
     fn usable(&self, now: Instant) -> Option<Arc<Credential>> {
         let ended = self.ends.is_some_and(|ends| now >= ends);
-        self.material.as_ref().filter(|_| !ended).map(|(credential, _)| credential.clone())
+        self.current.as_ref().filter(|_| !ended).map(|(credential, _)| credential.clone())
     }
 
     fn other_than(&self, generation: u64) -> Option<Arc<Credential>> {
-        let (credential, _) = self.material.as_ref()?;
+        let (credential, _) = self.current.as_ref()?;
         (credential.generation != generation).then(|| credential.clone())
     }
 
-    fn take(&mut self, material: Material, cost: Cost, now: Instant) {
+    fn take(&mut self, fresh: ReadyCredentials, cost: Cost, now: Instant) {
         if self.failure.take().is_some() {
             tracing::info!("credentials can be obtained again");
         }
@@ -274,7 +274,7 @@ impl State {
         if cost != self.cost {
             (self.cost, self.failures, self.refusals) = (cost, cost.after_failures(), cost.after_refusals());
         }
-        let life = material.lifetime.map(|life| match life {
+        let life = fresh.lifetime.map(|life| match life {
             Duration::ZERO => cost.life_of_ended(),
             life => life.max(SHORTEST_LIFE),
         });
@@ -283,13 +283,13 @@ impl State {
         let renew = life.map(|life| life - MARGIN.min(life / 4));
         self.renew_at = renew.or(look).map(|wait| now + wait);
         self.retry_at = now;
-        let generation = match &self.material {
-            Some((credential, known)) if known.is_same(&material) => credential.generation,
+        let generation = match &self.current {
+            Some((credential, known)) if known.is_same(&fresh) => credential.generation,
             Some((credential, _)) => credential.generation + 1,
             None => 0,
         };
-        let (authorization, identity) = (material.authorization.clone(), material.identity.clone());
-        self.material = Some((Arc::new(Credential { generation, authorization, identity }), material));
+        let (authorization, identity) = (fresh.authorization.clone(), fresh.identity.clone());
+        self.current = Some((Arc::new(Credential { generation, authorization, identity }), fresh));
     }
 
     fn fail(&mut self, failure: CredentialError, now: Instant) {

@@ -161,7 +161,7 @@ fn through(
         Box::pin(async move {
             let stream = to_proxy.oneshot(first_hop(&proxy)?).await.map_err(ProxyError::Unreachable)?;
             let forwards = proxy.protocol() != Protocol::Socks && target.scheme_str() == Some("http");
-            let stream = if forwards { stream } else { lead_on(&proxy, stream, target).await? };
+            let stream = if forwards { stream } else { open_tunnel(&proxy, stream, target).await? };
             Ok(Hop { stream, forwards })
         })
     }))
@@ -187,7 +187,7 @@ fn first_hop(proxy: &Proxy) -> Result<Uri, ProxyError> {
 }
 
 /// Asks the proxy at the other end of `stream` to connect it to the target.
-async fn lead_on<T>(proxy: &Proxy, stream: T, target: Uri) -> Result<T, ProxyError>
+async fn open_tunnel<T>(proxy: &Proxy, stream: T, target: Uri) -> Result<T, ProxyError>
 where
     T: Read + Write + Send + Unpin + 'static,
 {

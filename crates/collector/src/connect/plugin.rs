@@ -51,7 +51,7 @@ pub struct Plugin {
 }
 
 /// The credentials that a plugin printed: a token, a certificate, or both.
-pub struct Given {
+pub struct PluginCredentials {
     pub token: Option<String>,
     /// Certificate and key, in PEM.
     pub certificate: Option<(Vec<u8>, Vec<u8>)>,
@@ -103,7 +103,7 @@ impl Plugin {
 
     /// Runs the plugin once. If the future is dropped early, the plugin and every process that it started are
     /// killed.
-    pub async fn run(&self) -> Result<Given, CredentialError> {
+    pub async fn run(&self) -> Result<PluginCredentials, CredentialError> {
         let (code, output) = match timeout(self.deadline, self.output()).await {
             Ok(ended) => ended?,
             Err(_) => {
@@ -250,7 +250,7 @@ struct Status {
 }
 
 /// Decodes JSON, or YAML, which client-go's decoder reads as well. Refuses what `refreshCredsLocked` refuses.
-fn decode(output: &[u8], version: &str, now: Timestamp) -> Result<Given, &'static str> {
+fn decode(output: &[u8], version: &str, now: Timestamp) -> Result<PluginCredentials, &'static str> {
     let json = serde_json::from_slice::<ExecCredential>(output).ok();
     let yaml = || serde_saphyr::from_slice::<ExecCredential>(output).ok();
     let credential = json.or_else(yaml).ok_or("what it printed is not an ExecCredential")?;
@@ -275,7 +275,7 @@ fn decode(output: &[u8], version: &str, now: Timestamp) -> Result<Given, &'stati
     let ends = some(status.expiration_timestamp).map(|text| text.parse::<Timestamp>());
     let ends = ends.transpose().map_err(|_| "its expirationTimestamp is no time")?;
     let lifetime = ends.map(|ends| ends.duration_since(now).try_into().unwrap_or(Duration::ZERO));
-    Ok(Given { token, certificate, lifetime })
+    Ok(PluginCredentials { token, certificate, lifetime })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::{
     ConnectError, CredentialError,
     credentials::{Cost, Credentials, Obtain},
     kubeconfig::{Context, Place, decode_data},
-    user::{Material, Method, User},
+    user::{Method, ReadyCredentials, User},
 };
 use crate::config::{KubernetesConfig, Proxy, ProxyRules, is_loopback, parse_address};
 
@@ -302,7 +302,7 @@ impl Source {
 }
 
 impl Obtain for Source {
-    fn obtain(&self) -> BoxFuture<'_, Result<Material, CredentialError>> {
+    fn obtain(&self) -> BoxFuture<'_, Result<ReadyCredentials, CredentialError>> {
         Box::pin(async {
             self.read_again().await?;
             self.user().load().await

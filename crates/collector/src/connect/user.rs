@@ -23,7 +23,7 @@ use tokio::{fs::File, io::AsyncReadExt};
 use super::{
     ConnectError, CredentialError,
     kubeconfig::{Context, decode_data},
-    plugin::{Given, Plugin},
+    plugin::{Plugin, PluginCredentials},
 };
 
 /// Bytes that are read of a file with a credential.
@@ -74,10 +74,10 @@ enum Pem {
 
 /// Credentials that are ready to use.
 #[derive(Clone)]
-pub struct Material {
+pub struct ReadyCredentials {
     pub authorization: Option<HeaderValue>,
     pub identity: Option<Arc<Identity>>,
-    /// How long the material is valid, if that is known.
+    /// How long the credentials are valid, if that is known.
     pub lifetime: Option<Duration>,
 }
 
@@ -208,20 +208,20 @@ impl User {
     }
 
     /// Obtains the credentials: reads files, or runs the plugin.
-    pub async fn load(&self) -> Result<Material, CredentialError> {
-        let mut material = Material { authorization: None, identity: None, lifetime: None };
+    pub async fn load(&self) -> Result<ReadyCredentials, CredentialError> {
+        let mut credentials = ReadyCredentials { authorization: None, identity: None, lifetime: None };
         match &self.method {
             Method::Anonymous => {}
             Method::Token(header) | Method::Password(header) | Method::IdToken(header, _) => {
-                material.authorization = Some(header.clone());
+                credentials.authorization = Some(header.clone());
             }
-            Method::TokenFile(file) => material.authorization = Some(file.read().await?),
-            Method::Plugin(plugin) => material = Material::of_plugin(plugin.run().await?)?,
+            Method::TokenFile(file) => credentials.authorization = Some(file.read().await?),
+            Method::Plugin(plugin) => credentials = ReadyCredentials::of_plugin(plugin.run().await?)?,
         }
         if let Some(certificate) = &self.certificate {
-            material.identity = Some(certificate.load().await?);
+            credentials.identity = Some(certificate.load().await?);
         }
-        Ok(material)
+        Ok(credentials)
     }
 }
 
@@ -348,15 +348,15 @@ impl Pem {
     }
 }
 
-impl Material {
-    fn of_plugin(given: Given) -> Result<Self, CredentialError> {
-        let authorization = match given.token {
+impl ReadyCredentials {
+    fn of_plugin(printed: PluginCredentials) -> Result<Self, CredentialError> {
+        let authorization = match printed.token {
             Some(token) => Some(bearer(token.trim()).ok_or(CredentialError::Token)?),
             None => None,
         };
         let identity =
-            given.certificate.map(|(certificate, key)| Identity::new(certificate, key)).transpose()?;
-        Ok(Self { authorization, identity, lifetime: given.lifetime })
+            printed.certificate.map(|(certificate, key)| Identity::new(certificate, key)).transpose()?;
+        Ok(Self { authorization, identity, lifetime: printed.lifetime })
     }
 
     /// Whether a server would see no difference.

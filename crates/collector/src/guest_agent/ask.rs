@@ -52,7 +52,7 @@ pub async fn ask(
         Err((outcome, error)) => (outcome, Err(error)),
     };
     if outcome == Outcome::Answered {
-        sender.took(SourceId::GuestAgent, started).await?;
+        sender.send_latency(SourceId::GuestAgent, started).await?;
     }
     send(sender, guest, result).await?;
     Ok(outcome)

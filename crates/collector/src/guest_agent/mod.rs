@@ -122,7 +122,7 @@ impl Guest {
             Outcome::Denied(error) => {
                 api_server.answers();
                 // A kube-apiserver that starts denies everything for a moment; then the probe comes soon.
-                let wait = api_server.settling().unwrap_or(self.guests.interval);
+                let wait = api_server.settling_wait().unwrap_or(self.guests.interval);
                 self.scope.refuse(Instant::now() + wait, error);
                 self.refusals.mark_unchanged();
             }
@@ -144,13 +144,13 @@ impl Guest {
             Outcome::Away(_) | Outcome::Denied(_) => now,
             // The retry comes after an eighth of an interval, then twice that, up to a whole interval.
             Outcome::Failed | Outcome::Late if self.failures < 3 => now + interval / (8 >> self.failures),
-            _ => self.own_moment(started + interval / 2),
+            _ => self.next_poll_time(started + interval / 2),
         }
     }
 
-    /// The guest's next own moment after this time. Each guest has its own, so that requests spread over the
-    /// interval.
-    fn own_moment(&self, after: Instant) -> Instant {
+    /// When the guest is polled next after this time. Each guest has its own time within the interval, so that
+    /// requests spread over it.
+    fn next_poll_time(&self, after: Instant) -> Instant {
         let interval = self.guests.interval.as_nanos().max(1);
         let mut hasher = DefaultHasher::new();
         self.key.hash(&mut hasher);

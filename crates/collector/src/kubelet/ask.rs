@@ -96,7 +96,7 @@ impl KubeletClients {
         };
         let RequestOutcome { outcome, result, proxied } = answer;
         if outcome == Outcome::Answered {
-            sender.took(SourceId::Kubelet, started).await?;
+            sender.send_latency(SourceId::Kubelet, started).await?;
         }
         sender.send(Observation::Summary { node: node.to_owned(), at: steady(), result }).await?;
         Ok(PollOutcome { started, outcome, proxied, direct })

@@ -217,7 +217,7 @@ impl Node {
             Outcome::Late => again,
             Outcome::Failed => {
                 api_server.answers();
-                api_server.settling().map_or(again, |wait| Instant::now() + wait)
+                api_server.settling_wait().map_or(again, |wait| Instant::now() + wait)
             }
             Outcome::Answered => {
                 api_server.answers_well();

@@ -70,35 +70,35 @@ impl Pace {
     pub fn failed(&mut self, failure: &Failure, now: Instant) -> Duration {
         match (failure, failure.status()) {
             (_, Some((StatusCode::TOO_MANY_REQUESTS, retry_after))) => {
-                self.soon().max(retry_after.unwrap_or_default())
+                self.next_backoff().max(retry_after.unwrap_or_default())
             }
-            (_, Some((code, _))) if is_of_people(code) && !self.settling(now) => self.interval,
+            (_, Some((code, _))) if needs_a_person(code) && !self.is_settling(now) => self.interval,
             (Failure::Transport(_) | Failure::Late(_), _) => {
-                self.away(now);
-                self.soon()
+                self.peer_is_away(now);
+                self.next_backoff()
             }
-            _ => self.soon(),
+            _ => self.next_backoff(),
         }
     }
 
     /// Records that the peer did not answer.
-    pub fn away(&mut self, now: Instant) {
+    pub fn peer_is_away(&mut self, now: Instant) {
         self.unsettled_until = Some(now + SETTLING);
     }
 
     /// Whether the peer did not answer a moment ago, so that its errors may pass.
-    pub fn settling(&self, now: Instant) -> bool {
+    pub fn is_settling(&self, now: Instant) -> bool {
         self.unsettled_until.is_some_and(|until| now < until)
     }
 
     /// The next back-off, at most the interval.
-    pub fn soon(&mut self) -> Duration {
+    pub fn next_backoff(&mut self) -> Duration {
         self.backoff.wait().min(self.interval)
     }
 }
 
 /// Whether only a person can fix the cause, such as a denial or a wrong address.
-fn is_of_people(code: StatusCode) -> bool {
+fn needs_a_person(code: StatusCode) -> bool {
     code.is_client_error() || code.is_redirection()
 }
 

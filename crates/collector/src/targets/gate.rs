@@ -108,9 +108,9 @@ impl ApiServer {
     /// fail together, the first decides when the probe is sent.
     pub fn is_away(&self, wait: Duration) {
         let (mut pace, now) = (self.pace.lock(), Instant::now());
-        pace.away(now);
+        pace.peer_is_away(now);
         if self.gate.probe_at.borrow().is_none_or(|at| at <= now) {
-            self.gate.close(now + pace.soon().max(wait));
+            self.gate.close(now + pace.next_backoff().max(wait));
         }
     }
 
@@ -126,8 +126,8 @@ impl ApiServer {
     }
 
     /// The wait before an error is retried, if it may pass because the API server was away a moment ago.
-    pub fn settling(&self) -> Option<Duration> {
+    pub fn settling_wait(&self) -> Option<Duration> {
         let mut pace = self.pace.lock();
-        pace.settling(Instant::now()).then(|| pace.soon())
+        pace.is_settling(Instant::now()).then(|| pace.next_backoff())
     }
 }

@@ -16,13 +16,13 @@ struct Scripted {
 }
 
 impl Obtain for Scripted {
-    fn obtain(&self) -> BoxFuture<'_, Result<Material, CredentialError>> {
+    fn obtain(&self) -> BoxFuture<'_, Result<ReadyCredentials, CredentialError>> {
         let answer = (self.script)(self.runs.fetch_add(1, Ordering::SeqCst));
         Box::pin(async move {
             sleep(self.takes).await;
             let (token, life) = answer?;
             let authorization = Some(HeaderValue::from_static(token));
-            Ok(Material { authorization, identity: None, lifetime: life.map(Duration::from_secs) })
+            Ok(ReadyCredentials { authorization, identity: None, lifetime: life.map(Duration::from_secs) })
         })
     }
 

@@ -14,8 +14,8 @@ fn user(yaml: &str) -> Result<User, String> {
 }
 
 async fn sent(user: &User) -> String {
-    let material = user.load().await.unwrap();
-    material.authorization.map_or_else(String::new, |header| header.to_str().unwrap().to_owned())
+    let credentials = user.load().await.unwrap();
+    credentials.authorization.map_or_else(String::new, |header| header.to_str().unwrap().to_owned())
 }
 
 #[tokio::test]
@@ -137,7 +137,8 @@ fn keys_are_read_as_openssl_writes_them_and_those_that_are_of_no_use_are_told_fr
     let (certificate, key) = pair();
     let given = |key: &str| {
         let certificate = Some((certificate.trim_end().as_bytes().to_vec(), key.as_bytes().to_vec()));
-        let given = Material::of_plugin(Given { token: None, certificate, lifetime: None });
+        let given =
+            ReadyCredentials::of_plugin(PluginCredentials { token: None, certificate, lifetime: None });
         given.map(drop).map_err(|error| error.to_string())
     };
     // kube-rs/kube#504: without the end of the last line; and behind the parameters of its curve.
@@ -152,7 +153,7 @@ fn keys_are_read_as_openssl_writes_them_and_those_that_are_of_no_use_are_told_fr
 fn a_plugins_certificate_is_looked_at_before_it_is_used() {
     let given = |certificate: &str, key: &str| {
         let certificate = Some((certificate.as_bytes().to_vec(), key.as_bytes().to_vec()));
-        Material::of_plugin(Given { token: None, certificate, lifetime: None }).map(drop)
+        ReadyCredentials::of_plugin(PluginCredentials { token: None, certificate, lifetime: None }).map(drop)
     };
     let ((certificate, key), (_, other)) = (pair(), pair());
     assert_eq!(given(&certificate, &key), Ok(()));
