@@ -244,7 +244,7 @@ pub(super) fn filling(day: &Series, used: u64, of: u64) -> Result<Filling, Silen
 
 /// Returns each hour of the window with the median of its known points. An hour that is more than half gaps
 /// is left out.
-fn medians(day: &Series) -> Vec<(f64, f64)> {
+pub(super) fn medians(day: &Series) -> Vec<(f64, f64)> {
     let hours = day.points.chunks(PER_HOUR).enumerate();
     let median = |(hour, points): (usize, &[model::history::Point])| {
         let mut known: Vec<f64> = points.iter().filter_map(|point| point.tenths()).map(f64::from).collect();
@@ -254,7 +254,7 @@ fn medians(day: &Series) -> Vec<(f64, f64)> {
 }
 
 /// Returns the median of at least one value.
-fn median(values: &mut [f64]) -> f64 {
+pub(super) fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() % 2 {

@@ -8,7 +8,7 @@ use crate::{
     Snapshot,
     frame::Identity,
     history::HistoryStore,
-    insight::{Findings, draw, filling, hints, page, sizing},
+    insight::{Findings, draw, filling, hints, median, medians, page, sizing},
     scope::Kinds,
 };
 use model::{
@@ -115,6 +115,23 @@ fn nine_of_ten_points_are_enough_wherever_the_gaps_are() {
 fn an_unknown_allocation_gives_no_hint() {
     let nothing = sizing(&day(|_| Some(100)), Unit::Bytes, 0);
     assert_eq!(nothing, Err(Silence::TooShort { minutes: 0, needed: 1_440 }));
+}
+
+#[test]
+fn a_median_is_the_middle_value_or_the_mean_of_the_middle_two() {
+    for (mut values, want) in
+        [(vec![7.0], 7.0), (vec![3.0, 1.0, 8.0], 3.0), (vec![9.0, 1.0], 5.0), (vec![9.0, 1.0, 4.0, 2.0], 3.0)]
+    {
+        assert_eq!(median(&mut values), want, "{values:?}");
+    }
+}
+
+#[test]
+fn an_hour_needs_half_of_its_points_for_a_median() {
+    let known = |hour: usize| [12, 6, 5, 0].get(hour).copied().unwrap_or(12);
+    let day = day(|n| (n % 12 < known(n / 12)).then_some(10 * (n / 12) as u64));
+    let medians = medians(&day);
+    assert_eq!((medians.len(), &medians[..3]), (22, &[(0.0, 0.0), (1.0, 10.0), (4.0, 40.0)][..]));
 }
 
 #[test]
