@@ -355,6 +355,25 @@ fn the_list_is_filtered_sorted_and_cut_on_the_server() {
 }
 
 #[test]
+fn a_page_has_fifty_findings_and_a_page_beyond_the_last_is_the_last() {
+    let names: Vec<String> = (0..60).map(|n| format!("vm-{n:02}")).collect();
+    let used: Vec<_> = names.iter().map(|name| (name.as_str(), 100, 90)).collect();
+    let (store, vms) = kept(&used);
+    let findings = draw(&vms, &store, START + 24 * HOUR);
+    let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
+    let at = |number: u32| {
+        let query = InsightQuery { page: number, sort: InsightSort::Name, ..InsightQuery::default() };
+        let view = page(&everything(&Snapshot::default()), &findings, &identity, &query, 0);
+        let names = [view.rows.first(), view.rows.last()].map(|row| row.unwrap().name.clone());
+        (view.query.page, view.pages, view.rows.len(), names)
+    };
+    let named = |first: &str, last: &str| [first.to_owned(), last.to_owned()];
+    assert_eq!(at(1), (1, 3, 50, named("vm-00", "vm-24")));
+    assert_eq!(at(2), (2, 3, 50, named("vm-25", "vm-49")));
+    assert_eq!(at(9), (3, 3, 20, named("vm-50", "vm-59")));
+}
+
+#[test]
 fn a_page_before_the_first_findings_says_so() {
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
     let query = InsightQuery::default();
