@@ -264,14 +264,15 @@ pub(super) fn median(values: &mut [f64]) -> f64 {
 }
 
 /// The slope in tenths of a percent per hour, with the bounds of Sen's 95 % confidence interval.
-struct Line {
-    slope: f64,
-    low: f64,
-    high: f64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Line {
+    pub slope: f64,
+    pub low: f64,
+    pub high: f64,
 }
 
 impl Line {
-    fn through(points: &[(f64, f64)]) -> Self {
+    pub fn through(points: &[(f64, f64)]) -> Self {
         let mut slopes = slopes(points);
         let slope = median(&mut slopes);
         let (count, pairs) = (points.len() as f64, slopes.len() as f64);
@@ -283,7 +284,7 @@ impl Line {
 
     /// Whether the line certainly rises, the points lie close to it, the growth has not ended, and the bounds
     /// are narrow enough.
-    fn is_credible(&self, points: &[(f64, f64)], rise: f64) -> bool {
+    pub fn is_credible(&self, points: &[(f64, f64)], rise: f64) -> bool {
         let at_zero: Vec<f64> = points.iter().map(|(x, y)| y - self.slope * x).collect();
         // A copy, because `median` sorts its values, and the newest has to stay last.
         let base = median(&mut at_zero.clone());

@@ -148,8 +148,8 @@ impl Guest {
         }
     }
 
-    /// The guest's next time to be polled after this time. Each guest has its own, so that requests spread over the
-    /// interval.
+    /// When the guest is polled next after this time. Each guest has its own time within the interval, so that
+    /// requests spread over it.
     fn next_poll_time(&self, after: Instant) -> Instant {
         let interval = self.guests.interval.as_nanos().max(1);
         let mut hasher = DefaultHasher::new();

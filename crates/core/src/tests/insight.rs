@@ -8,7 +8,7 @@ use crate::{
     Snapshot,
     frame::Identity,
     history::HistoryStore,
-    insight::{Findings, draw, filling, hints, median, medians, page, sizing},
+    insight::{Findings, Line, draw, filling, hints, median, medians, page, sizing},
     scope::Kinds,
 };
 use model::{
@@ -132,6 +132,38 @@ fn an_hour_needs_half_of_its_points_for_a_median() {
     let day = day(|n| (n % 12 < known(n / 12)).then_some(10 * (n / 12) as u64));
     let medians = medians(&day);
     assert_eq!((medians.len(), &medians[..3]), (22, &[(0.0, 0.0), (1.0, 10.0), (4.0, 40.0)][..]));
+}
+
+/// Of 28 slopes the bounds are the 7th and the 23rd: 1.96 · √(8 · 7 · 21 / 18) is 15.8.
+#[test]
+fn a_line_has_the_median_slope_and_sens_bounds() {
+    let powers: Vec<(f64, f64)> = (0..8).map(|n| (f64::from(n), f64::from(1 << n))).collect();
+    assert_eq!(Line::through(&powers), Line { slope: 11.25, low: 4.0, high: 24.8 });
+}
+
+#[test]
+fn a_line_is_credible_within_each_of_its_limits() {
+    let hours = |y: &dyn Fn(f64) -> f64| -> Vec<(f64, f64)> {
+        (0..24).map(|n| (f64::from(n), y(f64::from(n)))).collect()
+    };
+    let is_credible = |slope: f64, low: f64, rise: f64, y: &dyn Fn(f64) -> f64| {
+        Line { slope, low, high: slope }.is_credible(&hours(y), rise)
+    };
+    let straight = |x: f64| 4.0 * x;
+    assert!(is_credible(4.0, 1.4, 96.0, &straight));
+    assert!(!is_credible(4.0, 1.3, 96.0, &straight), "the bounds are too far apart");
+    // The newest hour may be off by 0.2 %, however little the disk grows.
+    let newest_off = |off: f64| move |x: f64| 0.25 * x + if x == 23.0 { off } else { 0.0 };
+    assert!(is_credible(0.25, 0.25, 6.0, &newest_off(1.9)));
+    assert!(!is_credible(0.25, 0.25, 6.0, &newest_off(2.5)));
+    // Otherwise it may be off by a fifth of the rise, here 19.2.
+    let newest_off = |off: f64| move |x: f64| 4.0 * x + if x == 23.0 { off } else { 0.0 };
+    assert!(is_credible(4.0, 4.0, 96.0, &newest_off(19.0)));
+    assert!(!is_credible(4.0, 4.0, 96.0, &newest_off(20.0)));
+    // The last third decides whether the growth has ended.
+    let ended = |x: f64| 4.0 * x.min(16.0);
+    assert!(is_credible(4.0, 4.0, 200.0, &straight));
+    assert!(!is_credible(4.0, 4.0, 200.0, &ended));
 }
 
 #[test]
@@ -320,6 +352,25 @@ fn the_list_is_filtered_sorted_and_cut_on_the_server() {
         "the last page there is"
     );
     assert_eq!(listed(InsightQuery { namespace: "z".into(), ..query }).1, 0);
+}
+
+#[test]
+fn a_page_has_fifty_findings_and_a_page_beyond_the_last_is_the_last() {
+    let names: Vec<String> = (0..60).map(|n| format!("vm-{n:02}")).collect();
+    let used: Vec<_> = names.iter().map(|name| (name.as_str(), 100, 90)).collect();
+    let (store, vms) = kept(&used);
+    let findings = draw(&vms, &store, START + 24 * HOUR);
+    let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
+    let at = |number: u32| {
+        let query = InsightQuery { page: number, sort: InsightSort::Name, ..InsightQuery::default() };
+        let view = page(&everything(&Snapshot::default()), &findings, &identity, &query, 0);
+        let names = [view.rows.first(), view.rows.last()].map(|row| row.unwrap().name.clone());
+        (view.query.page, view.pages, view.rows.len(), names)
+    };
+    let named = |first: &str, last: &str| [first.to_owned(), last.to_owned()];
+    assert_eq!(at(1), (1, 3, 50, named("vm-00", "vm-24")));
+    assert_eq!(at(2), (2, 3, 50, named("vm-25", "vm-49")));
+    assert_eq!(at(9), (3, 3, 20, named("vm-50", "vm-59")));
 }
 
 #[test]
