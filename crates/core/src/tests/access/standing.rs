@@ -1,0 +1,108 @@
+//! What is told of a user's standing: how much of it is known, and when it is to be computed again.
+
+use super::*;
+
+/// The last questions are under way while nothing is left to ask.
+#[test]
+fn a_place_counts_as_checked_when_its_review_is_answered() {
+    let mut cluster = Cluster::new(&["a", "b"], &[("ann", Some("b"))]);
+    cluster.latency = 500;
+    for _ in 0..30 {
+        cluster.run(&["ann"], TICK);
+        assert_eq!(cluster.standing("ann").is_complete(), cluster.sees("ann", "b"));
+    }
+    assert!(cluster.sees("ann", "b"));
+}
+
+/// The sweep asks again about what was denied, and a denial may be old.
+#[test]
+fn a_standing_stays_complete_while_the_sweep_asks() {
+    let names: Vec<String> = (0..100).map(|n| format!("ns-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for hints in [None, Some(Hints::default())] {
+        let mut cluster = Cluster::new(&names, &[("ann", Some("ns-3"))]);
+        cluster.book.hint(hints);
+        cluster.latency = 150;
+        cluster.run(&["ann"], 4_000);
+        for _ in 0..100 {
+            cluster.run(&["ann"], TICK);
+            assert!(cluster.standing("ann").is_complete(), "{:?}", cluster.standing("ann"));
+        }
+        assert!(cluster.asked(5_000) > 0, "the sweep goes on");
+    }
+}
+
+#[test]
+fn without_hints_every_namespace_is_asked_about_once_and_progress_is_told() {
+    let namespaces: Vec<String> = (0..600).map(|n| format!("ns-{n}")).collect();
+    let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    let mut cluster = Cluster::new(&namespaces, &[("ann", Some("ns-599"))]);
+    cluster.latency = 5;
+    cluster.run(&["ann"], 2_000);
+    let begun = cluster.standing("ann");
+    assert!(begun.checked > 0 && begun.checked < 600 && begun.places == 600, "{begun:?}");
+    cluster.run(&["ann"], 8_000);
+    assert!(cluster.standing("ann").is_complete() && cluster.sees("ann", "ns-599"));
+}
+
+#[test]
+fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    let bound = |version: &str| {
+        let mut hints = Hints::default();
+        hints.add(Some("a".into()), [Subject::User("ann".into())], version);
+        Some(hints)
+    };
+    cluster.book.hint(bound("1"));
+    assert!(cluster.users_to_refresh().is_empty());
+    cluster.book.see(&user("ann"), cluster.now);
+    cluster.book.see(&user("bob"), cluster.now);
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "new");
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "as long as their standings are not computed");
+    cluster.standing("ann");
+    assert_eq!(cluster.users_to_refresh(), ["bob"]);
+    cluster.run(&["ann", "bob"], 4_000);
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "answered");
+    cluster.standing("ann");
+    cluster.standing("bob");
+    assert!(cluster.users_to_refresh().is_empty());
+    cluster.book.hint(bound("2"));
+    assert_eq!(cluster.users_to_refresh(), ["ann"], "urged");
+    cluster.standing("ann");
+    cluster.book.observe(&snapshot(&["a", "b"]));
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "another place");
+    cluster.standing("ann");
+    cluster.standing("bob");
+    cluster.book.observe(&snapshot(&["a", "b"]));
+    assert!(cluster.users_to_refresh().is_empty(), "the same places");
+    cluster.book.hint(None);
+    assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "no hints");
+    cluster.run(&["ann"], FORGET_AFTER);
+    cluster.standing("ann");
+    assert!(cluster.book.standing(&user("bob"), cluster.now).is_none());
+    assert_eq!(cluster.users_to_refresh(), ["bob"], "forgotten");
+    assert!(cluster.users_to_refresh().is_empty());
+}
+
+#[test]
+fn a_user_is_refreshed_when_an_allow_ends_or_becomes_late() {
+    let mut cluster = Cluster::new(&["a"], &[("ann", Some("a"))]);
+    cluster.run(&["ann"], 2_000);
+    cluster.standing("ann");
+    cluster.away = true;
+    // Its renewal begins to wait, and changes nothing yet.
+    cluster.run(&["ann"], 50_000);
+    assert!(!cluster.standing("ann").is_late);
+    let mut changes = Vec::new();
+    while cluster.now < NOW + ALLOW_ENDS_WAITING + 10_000 {
+        cluster.run(&["ann"], 1_000);
+        // Answers that failed are not what is tested here.
+        cluster.latency = Millis::MAX / 4;
+        if !cluster.users_to_refresh().is_empty() {
+            let standing = cluster.standing("ann");
+            changes.push((standing.is_late, standing.scope.allows(Kind::Wukong, "a")));
+        }
+    }
+    changes.dedup();
+    assert_eq!(changes, [(false, true), (true, true), (false, false)]);
+}
