@@ -82,7 +82,12 @@ async fn an_image_not_found_in_a_list_does_not_mean_that_the_pool_is_absent() {
     let setup = Setup::new(&server.url);
     let (_api, mut collector) = setup.start(&[("gone", "a"), ("gone", "b")]).await;
     assert_eq!(collector.images().await, Ok(Vec::new()));
-    assert_eq!(paths(&server), [LIST], "none of its images is asked for");
+    // On a busy machine the next reading has begun by now.
+    let asked = paths(&server);
+    assert!(
+        asked.iter().all(|path| path == LIST) && !asked.is_empty(),
+        "none of its images is asked for: {asked:?}"
+    );
 }
 
 /// A page of images with thousands of snapshots each.
