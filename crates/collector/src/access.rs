@@ -27,6 +27,9 @@ pub const AUDIENCE: &str = "wukong-dashboard";
 /// Longest token that is sent to the API server, in bytes: its own limit for a request's head is 1 MiB, and
 /// tokens have some kB.
 pub const LONGEST_TOKEN: usize = 16 << 10;
+/// The attribute that names the single token (Kubernetes, KEP-4193). No right depends on it, and with it each token
+/// of a user would be a user of its own, with reviews of its own.
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Bytes of the largest answer: a user of many groups.
 const LARGEST_ANSWER: usize = 256 << 10;
@@ -93,7 +96,12 @@ impl Reviewer {
             name,
             uid: user.uid.unwrap_or_default(),
             groups: user.groups.unwrap_or_default(),
-            extra: user.extra.unwrap_or_default(),
+            extra: user
+                .extra
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|(key, _)| key != CREDENTIAL_ID)
+                .collect(),
         })
     }
 

@@ -30,7 +30,7 @@ use wukong_core::{
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 /// How long the last hints stand while the API server does not answer. Without hints every user is asked about
 /// every namespace, which would be the first thing after a short outage.
-const STAND_FOR: Duration = Duration::from_secs(60);
+const STAND_FOR: Duration = Duration::from_secs(300);
 /// The most bytes that the bindings of one kind may take, with the hints that are made of them: some 30,000
 /// bindings of one subject each. One namespace may take half of it.
 const MOST_BYTES: usize = 32 << 20;

@@ -47,8 +47,12 @@ impl Hosts {
     }
 }
 
-/// Returns whether a browser on this machine asks: its requests cross no network.
+/// Returns whether a browser on this machine asks: its requests cross no network. A proxy may name this machine as host
+/// too; it then says whom it asks for.
 pub fn is_this_machine(headers: &HeaderMap) -> bool {
+    if ["forwarded", "x-forwarded-for", "x-forwarded-proto"].iter().any(|name| headers.contains_key(*name)) {
+        return false;
+    }
     let host = headers.get(header::HOST).and_then(|host| Host::parse(host.to_str().ok()?));
     host.is_some_and(|host| match host.name {
         Name::Address(address) => address.is_loopback(),

@@ -294,13 +294,11 @@ fn path_is_form(app: &App, path: &str) -> bool {
 /// Returns whether a form was sent by a page of this server. Browsers say so by `Sec-Fetch-Site`, older ones by
 /// `Origin`, which is `null` where the page's referrer policy hides it.
 fn is_from_own_page(headers: &HeaderMap, app: &App) -> bool {
-    match headers.get("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => {
-            headers.contains_key(header::ORIGIN)
-                && (!is_of_another_origin(headers) || app.is_public_origin(headers))
-        }
+    if headers.contains_key("sec-fetch-site") {
+        return headers.get_all("sec-fetch-site").iter().all(|site| site == "same-origin");
     }
+    let is_own = headers.contains_key(header::HOST) && !is_of_another_origin(headers);
+    headers.contains_key(header::ORIGIN) && (is_own || app.is_public_origin(headers))
 }
 
 /// Adapts a request to Leptos' server functions. They accept GET only; for HEAD the router removes the body.

@@ -17,39 +17,39 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// host can have any number of addresses.
 const IPV6_NETWORK: u128 = u128::MAX << 64;
 
-/// Who asks: an address, and the session of somebody who is signed in.
+/// Who asks: an address, and the user if somebody is signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     address: IpAddr,
-    session: Option<u64>,
+    user: Option<u64>,
 }
 
-/// What limits count as one. Behind an ingress everybody has one address, so people who are signed in count by their
-/// sessions.
+/// What limits count as one. Behind an ingress everybody has one address, so people who are signed in count by
+/// themselves, however many sessions and tokens they have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
     /// An IPv4 address, or the /64 of an IPv6 address.
     Network(IpAddr),
-    /// The hash of a session, or of the token of a program.
-    Session(u64),
+    /// The hash of a user.
+    User(u64),
 }
 
 impl Peer {
     /// Makes a peer. A listener on `[::]` sees IPv4 clients as `::ffff:192.0.2.1`, which are all in one /64;
     /// they count as IPv4.
     pub fn new(address: IpAddr) -> Self {
-        Self { address: address.to_canonical(), session: None }
+        Self { address: address.to_canonical(), user: None }
     }
 
     /// Returns the same peer, who is signed in.
-    pub fn signed_in(self, session: u64) -> Self {
-        Self { session: Some(session), ..self }
+    pub fn signed_in(self, user: u64) -> Self {
+        Self { user: Some(user), ..self }
     }
 
     /// Returns what limits count.
     pub fn client(self) -> Client {
-        match (self.session, self.address) {
-            (Some(session), _) => Client::Session(session),
+        match (self.user, self.address) {
+            (Some(user), _) => Client::User(user),
             (None, IpAddr::V4(_)) => Client::Network(self.address),
             (None, IpAddr::V6(address)) => {
                 Client::Network(Ipv6Addr::from(u128::from(address) & IPV6_NETWORK).into())
@@ -63,7 +63,7 @@ impl From<Client> for Peer {
     fn from(client: Client) -> Self {
         match client {
             Client::Network(address) => Self::new(address),
-            Client::Session(session) => Self::new(Ipv4Addr::UNSPECIFIED.into()).signed_in(session),
+            Client::User(user) => Self::new(Ipv4Addr::UNSPECIFIED.into()).signed_in(user),
         }
     }
 }

@@ -31,7 +31,7 @@ fn body(asked: &Asked) -> Value {
 }
 
 fn ann() -> Value {
-    json!({"username": "ann", "uid": "7", "groups": ["team"], "extra": {"scopes": ["view"]}})
+    json!({"username": "ann", "uid": "7", "groups": ["team"], "extra": {"scopes": ["view"], "authentication.kubernetes.io/credential-id": ["JTI=1"]}})
 }
 
 fn user() -> UserInfo {

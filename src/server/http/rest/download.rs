@@ -4,7 +4,7 @@
 //! Rows are written a few at a time while they are sent, each with its VM's data of that moment, so that a
 //! slow download holds names and no VMs of an old snapshot. A VM that is gone by then is left out.
 
-use std::convert::Infallible;
+use std::io;
 
 use axum::{
     body::{Body, Bytes},
@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderValue, Uri, header},
     response::Response,
 };
-use futures::stream;
+use futures::{StreamExt, stream};
 
 use super::cell::as_text;
 use crate::server::http::{
@@ -32,15 +32,20 @@ const CHUNK: usize = 64;
 /// `GET /api/vms.csv`, with the parameters of the list.
 pub async fn csv(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
     let rows = selected(&app, &viewer, &uri)?;
-    let chunks = pieces(app.reader.clone(), viewer, rows, |chunk, first, _| table(chunk, first));
-    Ok(attachment(chunks, "text/csv; charset=utf-8; header=present", "attachment; filename=\"vms.csv\""))
+    let chunks = pieces(app.reader.clone(), viewer.clone(), rows, |chunk, first, _| table(chunk, first));
+    Ok(attachment(
+        viewer,
+        chunks,
+        "text/csv; charset=utf-8; header=present",
+        "attachment; filename=\"vms.csv\"",
+    ))
 }
 
 /// `GET /api/vms.json`, with the parameters of the list: an array like that of `/api/vms`.
 pub async fn json(State(app): State<App>, viewer: Viewer, uri: Uri) -> ApiResult<Response> {
     let rows = selected(&app, &viewer, &uri)?;
-    let chunks = pieces(app.reader.clone(), viewer, rows, array);
-    Ok(attachment(chunks, "application/json", "attachment; filename=\"vms.json\""))
+    let chunks = pieces(app.reader.clone(), viewer.clone(), rows, array);
+    Ok(attachment(viewer, chunks, "application/json", "attachment; filename=\"vms.json\""))
 }
 
 fn selected(app: &App, viewer: &Viewer, uri: &Uri) -> ApiResult<Vec<RowKey>> {
@@ -73,13 +78,21 @@ fn pieces(
     })
 }
 
+/// Sends the pieces as a file. It ends early, and so looks broken, if the viewer's session ends.
 fn attachment(
+    viewer: Viewer,
     pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
     kind: &'static str,
     name: &'static str,
 ) -> Response {
-    let pieces = pieces.map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
-    let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
+    let pieces = stream::iter(pieces).then(move |piece| {
+        let viewer = viewer.clone();
+        async move {
+            let still = viewer.renewed().await;
+            still.map(|_| Bytes::from(piece)).map_err(|_| io::Error::other("the session has ended"))
+        }
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
     for (header, value) in [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_DISPOSITION, name),

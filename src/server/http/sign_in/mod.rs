@@ -269,17 +269,13 @@ impl SignIn {
 }
 
 impl Credential {
-    /// Returns a number by which limits and the audit log tell sessions apart, and which tells nothing of them.
-    fn hash(&self) -> u64 {
+    /// Returns a number by which the audit log tells sessions apart, and which tells nothing of them.
+    fn hash_text(&self) -> String {
         let digest = match self {
             Self::Session(session) => Sha256::digest(session.id),
             Self::Bearer(token) => Sha256::digest(token),
         };
-        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-    }
-
-    fn hash_text(&self) -> String {
-        format!("{:016x}", self.hash())
+        format!("{:016x}", number(&digest))
     }
 }
 
@@ -287,6 +283,17 @@ impl SignedIn {
     pub fn user(&self) -> &Arc<UserInfo> {
         self.rights.user()
     }
+
+    /// Returns a number by which limits tell users apart.
+    fn hash(&self) -> u64 {
+        let user = self.user();
+        // No name or uid of Kubernetes holds a zero byte.
+        number(&Sha256::digest([user.name.as_bytes(), &[0], user.uid.as_bytes()].concat()))
+    }
+}
+
+fn number(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl From<NoViewer> for ApiError {
@@ -314,7 +321,11 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
         parts.extensions.insert(Viewer::everybody());
         return next.run(Request::from_parts(parts, body)).await;
     };
-    if app.assets.contain(&path) || address::is_probe(&path) || path.starts_with(PREFIX) {
+    let is_form = path.starts_with(PREFIX);
+    if is_form && !sign_in.limits.allow_unsigned(parts.extensions.get().copied()) {
+        return ApiError::TooMany(1).into_response();
+    }
+    if app.assets.contain(&path) || address::is_probe(&path) || is_form {
         return next.run(Request::from_parts(parts, body)).await;
     }
     let viewer = match sign_in.viewer_of(&parts).await {
@@ -333,15 +344,13 @@ async fn answer(
     next: Next,
 ) -> ApiResult<Response> {
     let begun = Instant::now();
-    let Some(session) = viewer.user().map(|user| user.credential.hash()) else {
-        return Err(ApiError::SignedOut);
-    };
-    // From here on limits count by session: behind an ingress everybody has one address.
-    let peer = request.extensions().get().map(|peer: &Peer| peer.signed_in(session));
+    let Some(user) = viewer.user().map(SignedIn::hash) else { return Err(ApiError::SignedOut) };
+    // From here on limits count by user: behind an ingress everybody has one address.
+    let peer = request.extensions().get().map(|peer: &Peer| peer.signed_in(user));
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);
     }
-    if !sign_in.limits.allow_signed(Some(Client::Session(session).into())) {
+    if !sign_in.limits.allow_signed(Some(Client::User(user).into())) {
         return Err(ApiError::TooMany(1));
     }
     let at_once = match path {
@@ -349,22 +358,21 @@ async fn answer(
         "/api/vms.csv" | "/api/vms.json" => Some(&sign_in.limits.downloads),
         _ => None,
     };
-    let one =
-        at_once.map(|at_once| at_once.begin(Client::Session(session)).ok_or(ApiError::TooMany(CROWD_RETRY)));
+    let one = at_once.map(|at_once| at_once.begin(Client::User(user)).ok_or(ApiError::TooMany(CROWD_RETRY)));
     let one = one.transpose()?;
     let is_program = layers::is_api(path) && path != "/api/events";
     viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
     if is_program && !viewer.is_complete() {
         return Err(ApiError::StillChecking);
     }
-    let user = viewer.user().cloned();
+    let signed_in = viewer.user().cloned();
     request.extensions_mut().insert(viewer);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     if layers::is_api(path)
-        && let Some(user) = user
+        && let Some(user) = signed_in
     {
-        let is_download = path.ends_with(".csv") || path.ends_with(".json");
+        let is_download = ["/api/vms.csv", "/api/vms.json"].contains(&path);
         let event = if is_download { audit::Event::Download } else { audit::Event::Api };
         let route = route.as_ref().map_or("", MatchedPath::as_str);
         audit::asked(
@@ -394,7 +402,9 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
         return ApiError::TooMany(1).into_response();
     }
     if no_viewer == NoViewer::Ended {
-        audit::session(audit::Event::Expired, None, None, peer);
+        let is_token = request.headers.contains_key(header::AUTHORIZATION);
+        let event = if is_token { audit::Event::Refused } else { audit::Event::Expired };
+        audit::session(event, None, None, peer);
     }
     let is_page = !layers::is_machine(request.uri.path());
     let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);

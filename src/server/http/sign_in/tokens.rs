@@ -83,6 +83,10 @@ impl State {
         self.failed.as_ref().and_then(|_| self.stands(GOOD_UNANSWERED))
     }
 
+    fn was_good(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.user.is_some())
+    }
+
     fn stands(&self, good: Duration) -> Option<Identity> {
         self.last.as_ref().filter(|known| known.stands(good)).map(Known::identity)
     }
@@ -111,17 +115,21 @@ impl Tokens {
     /// session, and counts for no limit.
     pub async fn identify(&self, token: &str, peer: Option<Peer>, is_proven: bool) -> Identity {
         let key: [u8; 32] = Sha256::digest(token).into();
-        let entry = match self.known.get(&key) {
-            Some(entry) => entry,
-            None if !is_proven && self.unknown.check_key(&peer.map(Peer::client)).is_err() => {
-                return Identity::TooMany;
-            }
-            None => self.known.get_with(key, Arc::default),
-        };
+        if !is_token(token) {
+            return Identity::Rejected;
+        }
+        let entry = self.known.get(&key).unwrap_or_default();
         let known = || entry.state.lock().identity();
         if let Some(identity) = known() {
             return identity;
         }
+        // Whoever presents a token that was not good the last time pays for its review.
+        let is_unknown = !is_proven && !entry.state.lock().was_good();
+        if is_unknown && self.unknown.check_key(&peer.map(Peer::client)).is_err() {
+            return Identity::TooMany;
+        }
+        let entry = self.known.get_with(key, || entry);
+        let known = || entry.state.lock().identity();
         // While the API server does not answer, nobody waits for it whose token was good a moment ago.
         if let Some(identity) = { entry.state.lock().late() } {
             if let Ok(turn) = entry.turn.clone().try_lock_owned() {
@@ -147,6 +155,13 @@ impl Tokens {
         self.unknown.retain_recent();
         self.unknown.shrink_to_fit();
     }
+}
+
+/// Returns whether it can be a token (RFC 6750, 2.1): the API server would ignore what follows a blank, so that one token
+/// could pass for many.
+fn is_token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
 impl Entry {

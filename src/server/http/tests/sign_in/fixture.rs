@@ -54,6 +54,13 @@ impl Kubernetes {
         self.0.lock().users.insert(name.to_owned(), user);
     }
 
+    /// Adds another token of a user.
+    pub fn add_token(&self, name: &str, token: &str) {
+        let mut state = self.0.lock();
+        let user = state.users[name].clone();
+        state.users.insert(token.to_owned(), user);
+    }
+
     /// Rejects the token from now on.
     pub fn end_token(&self, token: &str) {
         self.0.lock().users.remove(token);

@@ -105,3 +105,35 @@ async fn a_form_without_a_sign_in_is_no_route() {
         assert_eq!(server.send(Method::POST, path, &headers).await.status, 405, "{path}");
     }
 }
+
+#[tokio::test]
+async fn further_tokens_give_a_user_no_further_share() {
+    let gated = gated();
+    let mut refused = 0;
+    for token in ["ana-1", "ana-2", "ana-3"] {
+        gated.kubernetes.add_token("ana", token);
+        for _ in 0..60 {
+            refused += usize::from(through_ingress(&gated, token, "/api/stats").await.status == 429);
+        }
+    }
+    assert!(refused > 60, "{refused} of 180");
+    for spelling in ["ana x", "ana,x", "ana x y", "a\u{e4}"] {
+        let answer = through_ingress(&gated, spelling, "/api/stats").await;
+        assert_eq!(answer.status, 401, "{spelling}: the API server reads no more than the first word");
+    }
+}
+
+/// A bad token is reviewed again after ten seconds, since it may have become good.
+#[tokio::test(start_paused = true)]
+async fn bad_tokens_that_come_again_count_again() {
+    let gated = gated();
+    for _ in 0..20 {
+        for at in 0..10 {
+            through_ingress(&gated, &format!("junk-{at}"), "/api/vms").await;
+        }
+        tokio::time::sleep(Duration::from_secs(11)).await;
+    }
+    // The limit counts in real time, in which this takes a moment.
+    assert!(gated.kubernetes.token_reviews() <= 35, "{}", gated.kubernetes.token_reviews());
+    assert_eq!(through_ingress(&gated, "junk", "/api/vms").await.status, 429);
+}

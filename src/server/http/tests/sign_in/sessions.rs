@@ -111,9 +111,16 @@ async fn a_form_comes_from_a_page_of_this_server() {
         &[("sec-fetch-site", "same-site")],
         &[("sec-fetch-site", "none")],
         &[("origin", "http://localhost"), ("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
     ] {
         assert_eq!(send(foreign).await, 403, "{foreign:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_without_a_host_comes_from_nowhere() {
+    let answer = gated().server.send(Method::POST, "/auth/sign-out", &[("origin", "null")]).await;
+    assert_eq!(answer.status, 403);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,6 +170,12 @@ async fn a_session_crosses_no_network_without_tls() {
         let answer = send(far).await;
         assert!(String::from_utf8_lossy(&answer.body).contains("--public-url"), "{far}");
         assert!(answer.headers.get("set-cookie").is_none(), "{far}");
+    }
+    for proxied in ["x-forwarded-for", "x-forwarded-proto", "forwarded"] {
+        let headers = [("host", "localhost"), ("sec-fetch-site", "same-origin"), (proxied, "203.0.113.5")];
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = gated.server.send(Method::POST, "/auth/sign-in", &[&headers[..], &form].concat()).await;
+        assert!(String::from_utf8_lossy(&answer.body).contains("--public-url"), "{proxied}");
     }
     let secure = Gated::at(vec![], Some("https://vms.example"));
     secure.kubernetes.add_user("ana");

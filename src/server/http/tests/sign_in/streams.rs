@@ -185,3 +185,23 @@ async fn an_event_that_is_read_slowly_ends_where_its_right_ends() {
     let rest = stream.body.next().await.expect("an end");
     assert!(rest.is_err(), "{rest:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_download_ends_with_its_session() {
+    let gated = Gated::new((0..1_000).map(|n| vm("shop", &format!("web-{n}"))).collect());
+    gated.kubernetes.add_user("ana");
+    gated.kubernetes.allow_rows("ana", "shop");
+    let mut download = Stream::open(&gated, &[("authorization", "Bearer ana")], "/api/vms.json").await;
+    download.until("web-1").await;
+    gated.kubernetes.end_token("ana");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut pieces = 0;
+    let end = loop {
+        match download.body.next().await {
+            Some(Ok(_)) => pieces += 1,
+            end => break end,
+        }
+    };
+    assert!(end.is_some_and(|end| end.is_err()), "it looks broken");
+    assert!(pieces <= 3, "{pieces} pieces were written ahead");
+}
