@@ -114,6 +114,12 @@ impl Listing {
         }
     }
 
+    /// Returns the bytes compressed by gzip, for a client that takes them plain, but cannot be sent all of them at
+    /// once.
+    pub async fn gzip(self: Arc<Self>) -> Option<Bytes> {
+        self.bytes(Encoding::Gzip).await
+    }
+
     fn response(&self, status: StatusCode, encoding: Encoding, body: Bytes) -> Response {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;

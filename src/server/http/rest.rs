@@ -9,13 +9,14 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
+use futures::FutureExt;
 use serde::Serialize;
 
 use super::{
     address,
     error::{ApiError, ApiResult},
     json,
-    limits::RenderPermit,
+    limits::{RenderPermit, SharedGzip},
     params::{self, QueryParams},
     past,
     sign_in::Viewer,
@@ -36,7 +37,12 @@ pub use download::{csv, json};
 
 /// `GET /api/vms`
 pub async fn vms(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> ApiResult<Response> {
-    app.listings.of(app.reader.visible(viewer.scope())).await?.respond(&headers).await
+    let listing = app.listings.of(app.reader.visible(viewer.scope())).await?;
+    let mut response = listing.respond(&headers).await?;
+    if !response.headers().contains_key(header::CONTENT_ENCODING) {
+        response.extensions_mut().insert(SharedGzip::new(move || listing.clone().gzip().boxed()));
+    }
+    Ok(response)
 }
 
 /// `GET /api/vms/{name}`, with `?namespace=` if the name alone is ambiguous.

@@ -51,7 +51,13 @@ pub async fn poll(
         let scope = scopes.entry(namespace).or_default().clone();
         Guest { guests: guests.clone(), key: key.clone(), refusals: scope.refusals(), scope, failures: 0 }
     };
-    let limits = Limits { slots: config.guest_concurrency, interval: config.disk_interval, gap: GAP };
+    let limits = Limits {
+        slots: config.guest_concurrency,
+        interval: config.disk_interval,
+        gap: GAP,
+        // virt-handler answers from memory. A node that delays the answers of all its guests would take the slots.
+        slow: config.guest_deadline / 5,
+    };
     targets::poll(targets, |targets| targets.guests.to_vec(), guest, limits).await
 }
 

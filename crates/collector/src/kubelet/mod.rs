@@ -46,8 +46,13 @@ pub async fn poll(
         api_server: ApiServer::new(config.disk_interval),
         state: Mutex::new(State { clients, renewals: 0, failed_direct: 0, closed: None }),
     });
-    let limits =
-        Limits { slots: config.kubelet_concurrency, interval: config.disk_interval, gap: Duration::ZERO };
+    let limits = Limits {
+        slots: config.kubelet_concurrency,
+        interval: config.disk_interval,
+        gap: Duration::ZERO,
+        // A kubelet under load takes a second.
+        slow: config.kubelet_deadline / 2,
+    };
     let names = |targets: &Targets| targets.nodes.iter().map(|node| node.name.to_string()).collect();
     let node = |name: &String| Node::new(kubelets.clone(), name.clone());
     tokio::select! {

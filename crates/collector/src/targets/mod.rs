@@ -1,7 +1,7 @@
 //! Polls the targets of a source, each in a task of its own. Used for kubelets and guest agents.
 //!
 //! A request takes one of the source's slots. A target that hangs keeps its slot until the deadline of its
-//! request and is then a suspect. Suspects together take at most half of the slots, so that the others always
+//! request and is then a suspect; so is one that answers slowly, since it may do so on purpose. Suspects together take at most half of the slots, so that the others always
 //! have the rest. Requests that are held back by a [`Gate`] take no slot.
 
 mod gate;
@@ -61,6 +61,8 @@ pub struct Limits {
     pub interval: Duration,
     /// The time between the starts of two requests; less if the interval is too short for that many targets.
     pub gap: Duration,
+    /// A target that takes this long is a suspect, even if it answers.
+    pub slow: Duration,
 }
 
 /// Polls the targets with these keys until nobody receives observations: new targets are due at once, the
@@ -132,7 +134,9 @@ async fn poll_once(target: &mut impl Target, slots: &Slots, next: Next) -> Resul
         };
         // A gate may have been closed meanwhile.
         if target.gates().iter().all(|gate| turn.passes(gate)) {
-            return Box::pin(target.poll()).await;
+            let started = Instant::now();
+            let next = Box::pin(target.poll()).await?;
+            return Ok(Next { suspect: next.suspect || started.elapsed() >= slots.limits.slow, ..next });
         }
     }
 }

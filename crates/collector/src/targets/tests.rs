@@ -10,6 +10,7 @@ use wukong_core::observation::Key;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(5);
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Each request: when it started, and the name of its target.
 type Requests = Arc<Mutex<Vec<(Duration, String)>>>;
@@ -32,6 +33,7 @@ impl Target for Scripted {
         let due = Instant::now() + INTERVAL;
         match self.name.split('-').next().unwrap() {
             "hangs" => sleep(DEADLINE).await,
+            "slow" => sleep(DEADLINE - seconds(1)).await,
             "stuck" => std::future::pending().await,
             "panics" => panic!("a test panics here"),
             "closed" => return Err(Closed),
@@ -63,7 +65,8 @@ impl Poll {
             gate: closed.clone(),
         };
         let names = |targets: &Targets| targets.guests.iter().map(|key| key.name.to_string()).collect();
-        let task = tokio::spawn(poll(receiver, names, make, Limits { slots, interval: INTERVAL, gap }));
+        let task =
+            tokio::spawn(poll(receiver, names, make, Limits { slots, interval: INTERVAL, gap, slow: SLOW }));
         Self { targets, requests, gate, task }
     }
 
@@ -111,6 +114,21 @@ async fn half_of_the_slots_stay_for_targets_that_answer() {
     let suspects = asked.iter().filter(|(name, _)| name.starts_with("hangs"));
     let suspects = suspects.flat_map(|(_, at)| at.iter().filter(later)).count();
     assert_eq!(suspects, 2 * 140 / 5, "two slots are always taken by suspects");
+}
+
+/// A node can answer for all its guests a moment before the deadline.
+#[tokio::test(start_paused = true)]
+async fn targets_that_answer_slowly_take_no_more_slots_than_those_that_hang() {
+    let slow: Vec<String> = (0..40).map(|n| format!("slow-{n}")).collect();
+    let mut names: Vec<&str> = slow.iter().map(String::as_str).collect();
+    names.extend(["well-1", "well-2"]);
+    let poll = Poll::start(4, Duration::ZERO, &names);
+    sleep(seconds(200)).await;
+    let asked = poll.asked();
+    for name in ["well-1", "well-2"] {
+        let late: Vec<_> = asked[name].windows(2).filter(|pair| pair[1] - pair[0] > 10).collect();
+        assert!(late.is_empty() && asked[name].len() >= 15, "{name}: {:?}", asked[name]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

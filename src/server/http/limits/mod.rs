@@ -8,12 +8,14 @@
 
 mod answer;
 mod download;
+mod packed;
 mod render;
 mod semaphore;
 mod threads;
 
 pub use answer::{send_file, send_list};
 pub use download::send_download;
+pub use packed::SharedGzip;
 pub use render::{RenderPermit, render_answer};
 pub use semaphore::{PeerPermit, PeerSemaphore, PermitError};
 pub use threads::RenderThreads;

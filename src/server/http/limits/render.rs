@@ -6,7 +6,7 @@
 use std::{panic::resume_unwind, sync::Arc};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{Request, State},
     http::response::Parts,
     middleware::Next,
@@ -37,7 +37,7 @@ pub async fn render_answer(
     limits
         .render(request, async move |request| {
             let (head, body) = collect(next.run(request).await).await?;
-            Ok(Response::from_parts(head, Body::from(hold.hold_answer(peer, body).await?)))
+            Ok(Response::from_parts(head, hold.hold_answer(peer, body).await?))
         })
         .await
 }
@@ -115,7 +115,7 @@ impl Drop for PermitGuard {
 mod tests {
     use std::time::Duration;
 
-    use axum::{Router, extract::Extension, http::StatusCode, middleware, routing::get};
+    use axum::{Router, body::Body, extract::Extension, http::StatusCode, middleware, routing::get};
     use tokio::sync::Notify;
     use tower::ServiceExt;
 

@@ -112,8 +112,8 @@ impl PeerSemaphore {
         self.acquire_many_within(time, peer, 1).await
     }
 
-    /// Returns this many permits, at most as many as one peer may have. `None` if they do not become free
-    /// within `time`.
+    /// Returns this many permits. `None` if they do not become free within `time`, or if one peer may not have
+    /// that many.
     pub async fn acquire_many_within(
         self: &Arc<Self>,
         time: Duration,
@@ -134,7 +134,7 @@ impl PeerSemaphore {
     }
 
     async fn acquire_many(self: &Arc<Self>, peer: Option<Peer>, count: usize) -> PeerPermit {
-        let count = u32::try_from(count.min(self.half())).unwrap_or(u32::MAX);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         // A peer that waits for its own share does not delay others.
         let share = match peer {
             Some(peer) => Some(self.share(peer).acquire(count).await),
@@ -145,7 +145,7 @@ impl PeerSemaphore {
     }
 
     /// Returns the most permits that one peer may have.
-    fn half(&self) -> usize {
+    pub fn share_size(&self) -> usize {
         self.permits.div_ceil(2)
     }
 
@@ -157,7 +157,7 @@ impl PeerSemaphore {
 
     fn share(self: &Arc<Self>, peer: Peer) -> Share {
         let client = peer.client();
-        let new = || Arc::new(Semaphore::new(self.half()));
+        let new = || Arc::new(Semaphore::new(self.share_size()));
         let permits = self.shares().entry(client).or_insert_with(new).clone();
         Share { semaphore: self.clone(), client, permits: Some(permits), held: 0 }
     }
@@ -329,13 +329,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_permits_are_had_at_once_and_never_more_than_half() {
+    async fn many_permits_are_had_at_once_and_more_than_half_by_nobody() {
         let semaphore = PeerSemaphore::new("test", 10);
         let wait = Duration::from_secs(1);
         let (one, two) = (peer("203.0.113.5"), peer("203.0.113.6"));
         let some = semaphore.acquire_many_within(wait, one, 3).await.unwrap();
         assert!(semaphore.acquire_many_within(wait, one, 3).await.is_none(), "two are left to it");
-        let large = semaphore.acquire_many_within(wait, two, 1000).await.expect("what one peer may have");
+        assert!(semaphore.acquire_many_within(wait, two, 6).await.is_none(), "more than one peer may have");
+        assert_eq!(semaphore.held(), 3);
+        let large = semaphore.acquire_many_within(wait, two, 5).await.expect("what one peer may have");
         assert_eq!(semaphore.held(), 8);
         drop((some, large));
         assert_eq!((semaphore.held(), semaphore.shares().len()), (0, 0));
