@@ -36,7 +36,7 @@ pub use download::{csv, json};
 
 /// `GET /api/vms`
 pub async fn vms(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> ApiResult<Response> {
-    app.listings.of(app.reader.visible(viewer.scope())).await?.respond(&headers).await
+    app.listings.of(viewer.scope()).await?.respond(&headers).await
 }
 
 /// `GET /api/vms/{name}`, with `?namespace=` if the name alone is ambiguous.
