@@ -132,7 +132,11 @@ impl Gated {
 
     /// Returns a server that browsers reach at this address.
     pub fn at(vms: Vec<Vm>, public_url: Option<&str>) -> Self {
-        let Server { app, snapshots, .. } = Server::with(vms, HttpConfig::default());
+        Self::over(Server::with(vms, HttpConfig::default()), public_url)
+    }
+
+    /// Returns the same server with sign-in.
+    pub fn over(Server { app, snapshots, .. }: Server, public_url: Option<&str>) -> Self {
         let kubernetes = Arc::new(Kubernetes::default());
         let (hints, hint_receiver) = watch::channel(None);
         let shutdown = CancellationToken::new();

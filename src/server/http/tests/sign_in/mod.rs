@@ -1,4 +1,5 @@
 //! Signing in, sessions, and what a viewer is let in to.
 
+mod canary;
 pub mod fixture;
 mod sessions;
