@@ -16,7 +16,10 @@ use wukong_core::{
     ClusterState, Limits, Scope, Snapshot, Visible, frame::Identity, observation::Targets, view,
 };
 
-use super::table::{Must, Table, median};
+use super::{
+    scopes,
+    table::{Must, Table, median},
+};
 
 const TIMES: usize = 15;
 
@@ -29,13 +32,15 @@ pub fn measure(table: &mut Table) {
     let join = median((0..TIMES).map(|_| millis(|| drop(world.join(clock::now())))).collect());
     table.row("10,000 VMs: join", join, Must::BeAtMost, 50.0, "ms");
     let identity = Identity { cluster: "bench".into(), demo: false, refresh: 15_000 };
-    let visible = Visible::new(&Arc::new(snapshot), &Scope::all());
+    let snapshot = Arc::new(snapshot);
+    let visible = Visible::new(&snapshot, &Scope::all());
     for query in ["", "q=a", "sort=memory", "status=Running&sort=cpu", "attention=1", "view=map"] {
         let asked = parse(query);
         let cut = || drop(view::home(&visible, &identity, &asked, clock::now()));
         let took = median((0..TIMES).map(|_| millis(cut)).collect());
         table.row(&format!("10,000 VMs: view of /?{query}"), took, Must::BeAtMost, 5.0, "ms");
     }
+    scopes::measure(table, &snapshot);
 }
 
 fn millis(work: impl FnOnce()) -> f64 {

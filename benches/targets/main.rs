@@ -12,6 +12,7 @@ mod followers;
 mod inside;
 mod page;
 mod process;
+mod scopes;
 mod table;
 
 use table::Table;

@@ -98,6 +98,12 @@ impl Scope {
         (self.everywhere == Kinds::default()).then(|| self.namespaces.len())
     }
 
+    /// Returns about how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let names = self.namespaces.keys().map(|name| name.len() + size_of::<(Box<str>, Kinds)>());
+        size_of::<Self>() + names.sum::<usize>()
+    }
+
     /// Returns a number that is equal for equal scopes: 128 bits of SHA-256.
     pub fn digest(&self) -> u128 {
         self.digest

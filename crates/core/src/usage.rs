@@ -121,7 +121,10 @@ impl ClusterState {
             (Some(error), _) => failed(error, None),
             _ if !self.metrics_answered(pod.namespace) => missing(Reason::Starting),
             _ if new => missing(Reason::TooNew),
-            (None, Some(omitted)) => failed(omitted, None),
+            // Its text names objects of other namespaces.
+            (None, Some(omitted)) => {
+                failed(&SourceError { detail: Message::default(), ..omitted.clone() }, None)
+            }
             (None, None) => Missing {
                 fix: fix::unsampled(pod.node, pod.namespace, pod.name),
                 ..missing(Reason::NotSampled)

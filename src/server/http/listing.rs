@@ -17,13 +17,14 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use parking_lot::Mutex;
-use tokio::task::spawn_blocking;
+use tokio::{sync::Mutex as AsyncMutex, task::spawn_blocking};
 
 use super::json;
 use crate::server::http::{
     encoding::{self, Encoding},
     error::{ApiError, ApiResult},
     etag,
+    reader::Reader,
 };
 use wukong_core::{Scope, Visible};
 
@@ -37,37 +38,113 @@ const BROTLI_WINDOW: u32 = 22;
 const BUFFER: usize = 1 << 16;
 const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(4);
 
-/// The newest listing of each scope. Nothing expires: a newer snapshot replaces its listing, and the previous one is
-/// compared with it first, which a cache such as moka does not offer. The work goes on if its first client leaves.
-#[derive(Default)]
+/// Most bytes of all listings. The one that was used last is kept even if it alone is larger.
+pub const LISTING_BYTES: usize = 64 << 20;
+
+/// The newest listing of each scope, those that were used last within [`LISTING_BYTES`]. (A cache such as moka keeps
+/// no entry that is larger than the cache, and nobody could then share the largest listing while it is made.)
 pub struct Listings {
-    newest: Mutex<HashMap<Scope, Entry>>,
+    reader: Reader,
+    bytes: usize,
+    slots: Mutex<Slots>,
 }
 
-struct Entry {
-    seq: u64,
-    listing: Once<Arc<Listing>>,
+#[derive(Default)]
+struct Slots {
+    of: HashMap<Scope, Slot>,
+    /// Counts uses.
+    clock: u64,
 }
+
+struct Slot {
+    newest: Arc<Newest>,
+    used: u64,
+}
+
+/// The newest listing of a scope and the number of its snapshot. It is locked while a newer one is made, so that
+/// there is one under way for each scope.
+type Newest = AsyncMutex<Option<(u64, Arc<Listing>)>>;
 
 impl Listings {
-    /// Returns the listing of this snapshot, or of a newer one that another client asked for meanwhile.
-    /// Fails if making it panicked.
-    pub async fn of(&self, visible: Visible) -> ApiResult<Arc<Listing>> {
-        self.entry(visible).await.ok_or(ApiError::Internal)
+    pub fn new(reader: Reader) -> Self {
+        Self::with_bytes(reader, LISTING_BYTES)
     }
 
-    fn entry(&self, visible: Visible) -> Once<Arc<Listing>> {
-        let mut newest = self.newest.lock();
-        let known = newest.get(visible.scope());
-        if let Some(entry) = known.filter(|entry| entry.seq >= visible.seq()) {
-            return entry.listing.clone();
-        }
-        let before = known.and_then(|entry| entry.listing.peek().cloned().flatten());
-        let (seq, scope) = (visible.seq(), visible.scope().clone());
-        let listing = once(move || Listing::new(&visible, before));
-        newest.insert(scope, Entry { seq, listing: listing.clone() });
+    /// Returns listings that take at most this many bytes.
+    pub fn with_bytes(reader: Reader, bytes: usize) -> Self {
+        Self { reader, bytes, slots: Mutex::default() }
+    }
+
+    /// Returns the listing of the newest snapshot. Fails if making it panicked.
+    pub async fn of(&self, scope: &Scope) -> ApiResult<Arc<Listing>> {
+        let listing = self.newest(scope).await.ok_or(ApiError::Internal);
+        self.trim();
         listing
     }
+
+    async fn newest(&self, scope: &Scope) -> Option<Arc<Listing>> {
+        let wanted = self.reader.seq();
+        let mut newest = self.slot(scope).lock_owned().await;
+        if let Some((_, listing)) = newest.as_ref().filter(|(seq, _)| *seq >= wanted) {
+            return Some(listing.clone());
+        }
+        let (reader, scope) = (self.reader.clone(), scope.clone());
+        // The work goes on, and stays the only one, if its client leaves.
+        let made = spawn_blocking(move || {
+            let visible = reader.visible(&scope);
+            let before = newest.take().map(|(_, listing)| listing);
+            let listing = Listing::new(&visible, before);
+            *newest = Some((visible.seq(), listing.clone()));
+            listing
+        });
+        made.await.ok()
+    }
+
+    /// Returns the place of the scope's listing, which counts as used.
+    fn slot(&self, scope: &Scope) -> Arc<Newest> {
+        let slots = &mut *self.slots.lock();
+        slots.clock += 1;
+        if let Some(slot) = slots.of.get_mut(scope) {
+            slot.used = slots.clock;
+            return slot.newest.clone();
+        }
+        let newest = Arc::<Newest>::default();
+        slots.of.insert(scope.clone(), Slot { newest: newest.clone(), used: slots.clock });
+        newest
+    }
+
+    /// Forgets the listings that were not used for the longest time, while all take too many bytes.
+    fn trim(&self) {
+        let slots = &mut self.slots.lock().of;
+        while slots.len() > 1 && bytes_of(slots) > self.bytes {
+            // A slot that is locked has a listing under way, which is not to be made twice.
+            let idle = slots.iter().filter(|(_, slot)| slot.newest.try_lock().is_ok());
+            let oldest = idle.min_by_key(|(_, slot)| slot.used).map(|(scope, _)| scope.clone());
+            let Some(oldest) = oldest else { return };
+            slots.remove(&oldest);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        bytes_of(&self.slots.lock().of)
+    }
+
+    /// Returns the number of scopes that have a listing.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.slots.lock().of.len()
+    }
+}
+
+/// Returns the bytes of all listings. One that is being made counts once it is there.
+fn bytes_of(slots: &HashMap<Scope, Slot>) -> usize {
+    let bytes = |(scope, slot): (&Scope, &Slot)| {
+        let newest = slot.newest.try_lock().ok();
+        let listing = newest.and_then(|newest| newest.as_ref().map(|(_, listing)| listing.size()));
+        scope.bytes() + size_of::<Slot>() + size_of::<Newest>() + listing.unwrap_or_default()
+    };
+    slots.iter().map(bytes).sum()
 }
 
 /// All VMs as JSON, plain and compressed.
@@ -92,6 +169,13 @@ impl Listing {
             brotli: OnceLock::new(),
             gzip: OnceLock::new(),
         })
+    }
+
+    /// Returns the bytes that it takes. Compressed ones count once they are there.
+    fn size(&self) -> usize {
+        let compressed =
+            [&self.brotli, &self.gzip].into_iter().filter_map(|once| once.get()?.peek()?.as_ref());
+        self.plain.len() + compressed.map(Bytes::len).sum::<usize>()
     }
 
     /// Answers one request: 304 if the client has the listing already, else the bytes in the coding that it

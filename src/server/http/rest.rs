@@ -37,7 +37,7 @@ pub use download::{csv, json};
 
 /// `GET /api/vms`
 pub async fn vms(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> ApiResult<Response> {
-    let listing = app.listings.of(app.reader.visible(viewer.scope())).await?;
+    let listing = app.listings.of(viewer.scope()).await?;
     let mut response = listing.respond(&headers).await?;
     if !response.headers().contains_key(header::CONTENT_ENCODING) {
         response.extensions_mut().insert(SharedGzip::new(move || listing.clone().gzip().boxed()));

@@ -40,8 +40,8 @@ impl App {
     pub fn new(reader: Reader, assets: Assets, http: &HttpConfig) -> Self {
         Self {
             events: Hub::new(reader.clone(), http.max_event_clients, Pace::default()),
+            listings: Arc::new(Listings::new(reader.clone())),
             reader,
-            listings: Arc::default(),
             assets: Arc::new(assets),
             limits: Arc::default(),
             proxies: TrustedProxies::new(&http.trusted_proxies),

@@ -1,10 +1,12 @@
 //! The bytes of `/api/vms`: entity tags, codings, and sharing between clients.
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use axum::http::Method;
+use wukong_core::{Scope, scope::Kinds};
 
 use super::fixture::*;
+use crate::server::http::listing::Listings;
 
 fn many() -> Vec<model::vm::Vm> {
     (0..40).map(|n| vm("shop", &format!("web-{n}"))).collect()
@@ -93,4 +95,47 @@ async fn an_older_snapshot_never_replaces_a_newer_one() {
     let newer = server.get("/api/vms").await;
     server.publish(4, many());
     assert_eq!(server.get("/api/vms").await.header("etag"), newer.header("etag"));
+}
+
+/// Returns the scope of one namespace.
+fn scope(namespace: &str) -> Scope {
+    Scope::new(Kinds::default(), [(namespace.into(), Kinds::ALL)].into(), false)
+}
+
+#[tokio::test]
+async fn listings_of_many_scopes_take_a_bounded_number_of_bytes() {
+    const NAMESPACES: usize = 50;
+    let vms =
+        (0..NAMESPACES).flat_map(|at| (0..10).map(move |n| vm(&format!("team-{at}"), &format!("web-{n}"))));
+    let server = Server::new(vms.collect());
+    let reader = &server.app.reader;
+    let one = Listings::new(reader.clone());
+    one.of(&scope("team-0")).await.unwrap();
+    let limit = 10 * one.bytes();
+    let listings = Listings::with_bytes(reader.clone(), limit);
+    let mut first = Vec::new();
+    for at in 0..NAMESPACES {
+        first.push(listings.of(&scope(&format!("team-{at}"))).await.unwrap());
+        // The first is asked for all the time, so that others give way.
+        assert!(Arc::ptr_eq(&listings.of(&scope("team-0")).await.unwrap(), &first[0]), "{at}");
+        assert!(listings.bytes() <= limit, "{} of {limit} bytes", listings.bytes());
+    }
+    assert!((8..=10).contains(&listings.len()), "{}", listings.len());
+    let again = listings.of(&scope("team-1")).await.unwrap();
+    assert!(!Arc::ptr_eq(&again, &first[1]), "it had given way");
+    // Compressed bytes count too.
+    let before = listings.bytes();
+    let headers = [(axum::http::header::ACCEPT_ENCODING, "br".parse().unwrap())].into_iter().collect();
+    again.respond(&headers).await.unwrap();
+    assert!(listings.bytes() > before);
+}
+
+#[tokio::test]
+async fn a_listing_that_is_larger_than_all_may_take_is_shared_too() {
+    let server = Server::new(many());
+    let listings = Listings::with_bytes(server.app.reader.clone(), 1);
+    let first = listings.of(&Scope::all()).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &listings.of(&Scope::all()).await.unwrap()));
+    listings.of(&scope("shop")).await.unwrap();
+    assert_eq!(listings.len(), 1);
 }

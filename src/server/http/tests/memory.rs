@@ -7,13 +7,14 @@ use crate::server::{
         connection::{LONGEST_HEAD, LONGEST_QUEUE},
         events::{BUFFERED_BYTES, CHANNEL_BYTES, PIECE},
         limits::{ANSWER_BYTES, DOWNLOAD_BYTES, DOWNLOADS, FILE_BYTES, LIST_BYTES},
+        listing::LISTING_BYTES,
     },
 };
 
 /// Memory of the program itself with 10,000 VMs, which `make bench` checks.
 const PROGRAM: usize = 200_000_000;
 
-/// Returns the manifest's memory limit (`limits: { memory: 384Mi }`) in bytes.
+/// Returns the manifest's memory limit (`limits: { memory: 448Mi }`) in bytes.
 fn manifest_limit() -> usize {
     let manifest = include_str!("../../../../deploy/base/deployment.yaml");
     let (_, limits) = manifest.split_once("limits: { memory: ").expect("a limit of memory");
@@ -27,6 +28,7 @@ fn all_client_memory_fits_beside_the_program() {
     let pools = [
         ("answers", ANSWER_BYTES),
         ("lists", LIST_BYTES),
+        ("listings", LISTING_BYTES),
         ("files", FILE_BYTES),
         ("downloads", DOWNLOADS * DOWNLOAD_BYTES),
         ("event views", CHANNEL_BYTES),

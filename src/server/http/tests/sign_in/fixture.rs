@@ -144,7 +144,11 @@ impl Gated {
 
     /// Returns a server whose sessions these keys seal.
     pub fn with_keys(vms: Vec<Vm>, public_url: Option<&str>, keys: SessionKeys) -> Self {
-        let Server { app, snapshots, .. } = Server::with(vms, HttpConfig::default());
+        Self::over(Server::with(vms, HttpConfig::default()), public_url, keys)
+    }
+
+    /// Returns the same server with sign-in.
+    pub fn over(Server { app, snapshots, .. }: Server, public_url: Option<&str>, keys: SessionKeys) -> Self {
         let kubernetes = Arc::new(Kubernetes::default());
         let (hints, hint_receiver) = watch::channel(None);
         let shutdown = CancellationToken::new();

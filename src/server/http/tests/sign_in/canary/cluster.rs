@@ -1,0 +1,297 @@
+//! A server of a marked cluster, its users, and what was found in its answers.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use axum::http::Method;
+use parking_lot::Mutex;
+use rand::{Rng, rngs::StdRng};
+use tokio::sync::watch;
+
+use super::{
+    routes::Ask,
+    scan::{Facts, plain},
+    world::{KINDS, NAMESPACES, NOW, Rights, World, namespace},
+};
+use crate::server::{
+    config::HttpConfig,
+    http::{
+        App,
+        past::HistoryReader,
+        reader::Reader,
+        router,
+        sign_in::SessionKeys,
+        tests::{
+            fixture::{Answer, Server, site, snapshot},
+            sign_in::fixture::Gated,
+        },
+    },
+};
+use collector::archive::{LongTermHistory, Question, Questions};
+use model::{
+    reason::Reason,
+    vm::{Kind, Status},
+};
+use wukong_core::{
+    Limits, Snapshot,
+    access::Resource,
+    archive::{Of, Recording},
+    frame::Identity,
+    history::HistoryStore,
+    insight::{Findings, Running},
+    observation::{Key, SourceError},
+};
+
+/// Somebody who looks at the cluster.
+pub struct User {
+    pub name: &'static str,
+    pub rights: Rights,
+}
+
+/// Returns users of every kind. The first is an administrator, the second a tenant.
+pub fn users(rng: &mut StdRng) -> Vec<User> {
+    let all = |namespaces: &[usize]| {
+        namespaces.iter().flat_map(|id| KINDS.map(|kind| (*id, kind))).collect::<Vec<_>>()
+    };
+    let some = (0..NAMESPACES).filter(|_| rng.random_bool(0.5)).collect::<Vec<_>>();
+    let user = |name, everywhere: &[Kind], places, nodes| User {
+        name,
+        rights: Rights { everywhere: everywhere.to_vec(), places, nodes },
+    };
+    vec![
+        User { name: "administrator", rights: Rights::everything() },
+        user("tenant", &[], all(&[0, 1]), false),
+        user("nobody", &[], vec![], false),
+        user(
+            "picky",
+            &[],
+            vec![
+                (0, Kind::Wukong),
+                (1, Kind::VirtualMachine),
+                (2, Kind::VirtualMachineInstance),
+                (3, Kind::Wukong),
+            ],
+            false,
+        ),
+        user("viewer-of-vms", &KINDS, vec![], false),
+        user("viewer-of-nodes", &[], vec![], true),
+        user("viewer-of-wukongs", &[Kind::Wukong], all(&[4]), true),
+        user("somebody", &[], all(&some), rng.random_bool(0.5)),
+    ]
+}
+
+pub struct Cluster {
+    pub gated: Gated,
+    /// What each user must not find.
+    pub hidden: Vec<Facts>,
+    /// The instances that the archive was asked about.
+    pub asked: Arc<Mutex<BTreeSet<String>>>,
+    sessions: Vec<(&'static str, String)>,
+    _findings: watch::Sender<Arc<Findings>>,
+}
+
+fn snapshot_of(seq: u64, world: &World) -> Snapshot {
+    Snapshot {
+        at: NOW,
+        nodes: world.node_objects().into(),
+        sources: world.source_states(),
+        last_seen: Some(NOW - 2_000),
+        ..snapshot(seq, world.vms())
+    }
+}
+
+fn findings_of(world: &World) -> Findings {
+    let mut findings = Findings { at: Some(NOW - 60_000), ..Findings::default() };
+    for vm in world.vms().iter().filter(|vm| vm.summary.status == Status::Running) {
+        let place = (vm.summary.kind, vm.summary.namespace.as_str().into());
+        let running: &mut Running = findings.running.entry(place).or_default();
+        running.vms += 1;
+        running.judged += 1;
+    }
+    findings.findings = world.findings().into_iter().map(|(_, finding)| finding).collect();
+    findings
+}
+
+/// Plays a Prometheus that knows a constant of each VM, or fails with its name.
+async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<String>>>) {
+    loop {
+        let Question { of, times, reply, .. } = questions.next().await;
+        let Of::One { namespace, instance, .. } = of else { panic!("{of:?}") };
+        asked.lock().insert(instance.clone());
+        let number = instance.bytes().map(u64::from).sum::<u64>();
+        reply.send(match number % 3 {
+            0 => Err(SourceError { reason: Reason::BadAnswer, detail: instance.into() }),
+            _ => {
+                let points = vec![Some(number * 1_000_000_000); times.count];
+                let cpu = [(Key::new(&namespace, &instance), points)].into();
+                Ok(Recording { cpu, ..Recording::default() })
+            }
+        });
+    }
+}
+
+impl Cluster {
+    pub async fn serve(world: &World, users: &[User]) -> Self {
+        let snapshot = snapshot_of(1, world);
+        let store = Arc::new(HistoryStore::default());
+        let limits = Limits {
+            metrics_interval: 15_000,
+            disk_interval: 60_000,
+            ceph_interval: 0,
+            disk_sources: Vec::new(),
+        };
+        store.record(&snapshot.vms, &limits, NOW);
+        let (findings, receiver) = watch::channel(Arc::new(findings_of(world)));
+        let (archive, questions) = LongTermHistory::new();
+        let asked = Arc::<Mutex<_>>::default();
+        tokio::spawn(answer_questions(questions, asked.clone()));
+        let (snapshots, newest) = watch::channel(Arc::new(snapshot));
+        let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
+        let reader = Reader::new(newest, identity, || NOW);
+        let reader = reader.with_past(HistoryReader::new(store, receiver, Some(archive)));
+        let app = App::new(reader, site(), &HttpConfig::default());
+        let gated = Gated::over(
+            Server { router: router(app.clone()), app, snapshots },
+            None,
+            SessionKeys::of_this_process(),
+        );
+        let (hidden, sessions) = (Vec::new(), Vec::new());
+        let mut cluster = Self { gated, hidden, asked, sessions, _findings: findings };
+        for user in users {
+            cluster.admit(user).await;
+        }
+        cluster.expect(world, users);
+        cluster
+    }
+
+    /// Takes over what users must not find in this world.
+    pub fn expect(&mut self, world: &World, users: &[User]) {
+        let all = world.facts(&Rights::everything());
+        self.hidden = users.iter().map(|user| all.clone().without(&world.facts(&user.rights))).collect();
+    }
+
+    async fn admit(&mut self, user: &User) {
+        let User { name, rights } = user;
+        let kubernetes = &self.gated.kubernetes;
+        kubernetes.add_user(name);
+        for kind in &rights.everywhere {
+            kubernetes.allow(name, "", Resource::Rows(*kind));
+        }
+        for (id, kind) in &rights.places {
+            kubernetes.allow(name, &namespace(*id), Resource::Rows(*kind));
+        }
+        if rights.nodes {
+            kubernetes.allow(name, "", Resource::Nodes);
+        }
+        let session = self.gated.sign_in(name).await;
+        self.sessions.push((*name, session));
+    }
+
+    pub fn publish(&self, seq: u64, world: &World) {
+        self.gated.server.snapshots.send_replace(Arc::new(snapshot_of(seq, world)));
+    }
+
+    pub fn session(&self, user: &User) -> &str {
+        &self.sessions.iter().find(|(name, _)| *name == user.name).expect("they are signed in").1
+    }
+
+    /// Sends a request of a browser.
+    pub async fn get(&self, user: &User, url: &str, headers: &[(&str, &str)]) -> Answer {
+        let own = [("host", "localhost"), ("cookie", self.session(user))];
+        self.gated.server.send(Method::GET, url, &[&own[..], headers].concat()).await
+    }
+
+    pub async fn ask(&self, user: &User, ask: &Ask) -> Answer {
+        if !ask.by_program {
+            return self.get(user, &ask.url, &ask.headers).await;
+        }
+        let token = format!("Bearer {}", user.name);
+        let own = [("authorization", token.as_str())];
+        self.gated.server.send(Method::GET, &ask.url, &[&own[..], &ask.headers[..]].concat()).await
+    }
+}
+
+/// What the checks found.
+#[derive(Default)]
+pub struct Report {
+    /// Check, user, request, what is wrong.
+    findings: Vec<(&'static str, String)>,
+}
+
+impl Report {
+    fn add(&mut self, check: &'static str, user: &User, url: &str, what: &str) {
+        self.findings.push((check, format!("{} {url}: {what}", user.name)));
+    }
+
+    /// Looks for hidden marks and numbers. What the user asked for by name may come back in the answer.
+    pub fn canary(&mut self, user: &User, url: &str, found: &Facts, hidden: &Facts) {
+        let leaked = found.among(hidden).without(&Facts::of(url.as_bytes()));
+        if !leaked.is_empty() {
+            self.add("canary", user, url, &format!("{leaked:?}"));
+        }
+    }
+
+    /// Compares an answer with that of the twin.
+    pub fn twin(&mut self, user: &User, url: &str, answer: &Answer, twin: &Answer) {
+        self.same(user, url, &comparable(answer), &comparable(twin));
+    }
+
+    /// Compares texts of an answer with those of the twin.
+    pub fn same(&mut self, user: &User, url: &str, one: &str, other: &str) {
+        if one != other {
+            self.add("twin", user, url, &difference(one, other));
+        }
+    }
+
+    pub fn model(&mut self, user: &User, url: &str, check: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
+            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            self.add("model", user, url, &text);
+        }
+    }
+
+    pub fn assert_empty(&self) {
+        let mut text = String::new();
+        for check in ["canary", "twin", "model"] {
+            let found: Vec<&String> =
+                self.findings.iter().filter(|(by, _)| *by == check).map(|(_, what)| what).collect();
+            let _ = writeln!(text, "{check}: {}", found.len());
+            for what in found.into_iter().take(12) {
+                let _ = writeln!(text, "  {}", what.chars().take(600).collect::<String>());
+            }
+        }
+        assert!(self.findings.is_empty(), "{text}");
+    }
+}
+
+/// Returns everything of an answer but what is random. Compressed, the length depends on the nonce.
+fn comparable(answer: &Answer) -> String {
+    let is_compressed = answer.headers.contains_key("content-encoding");
+    let ignored = ["x-request-id", "set-cookie", if is_compressed { "content-length" } else { "" }];
+    let mut headers: Vec<String> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !ignored.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    headers.sort();
+    let body: String = plain(answer).into_iter().map(char::from).collect();
+    let text = format!("{}\n{}\n{body}", answer.status, headers.join("\n"));
+    match text.split_once("'nonce-").and_then(|(_, rest)| rest.split_once('\'')) {
+        Some((nonce, _)) => text.replace(nonce, "NONCE"),
+        None => text,
+    }
+}
+
+fn difference(one: &str, other: &str) -> String {
+    let at = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let part = |text: &str| {
+        let bytes = &text.as_bytes()[at.saturating_sub(60)..text.len().min(at + 100)];
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    format!("{:?} but {:?}", part(one), part(other))
+}

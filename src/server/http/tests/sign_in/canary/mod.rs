@@ -1,0 +1,211 @@
+//! Nobody learns anything of what they may not see. Every text and number of a cluster is marked with its object, many
+//! users with different rights ask for everything, and three checks look at each answer:
+//!
+//! - *canary*: no mark and no number of a hidden object is in any byte of it;
+//! - *twin*: it is the same as in a cluster whose hidden objects are others, so that not even a sum, a colour, an
+//!   order or a tag depends on them;
+//! - *model*: it says what the test computes from its own list of the user's VMs.
+
+mod cluster;
+mod model;
+mod routes;
+mod scan;
+mod streams;
+mod world;
+
+use std::collections::BTreeSet;
+
+use ::model::{
+    groups::{GroupsQuery, GroupsView},
+    insight::Insight,
+    params::percent_decode,
+    query::Query,
+    view::{HomeView, InsightsView},
+    vm::Vm,
+};
+use axum::http::StatusCode;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use serde::de::DeserializeOwned;
+
+use super::super::fixture::Answer;
+use cluster::{Cluster, Report, User, users};
+use routes::Ask;
+use scan::{Facts, plain};
+use world::World;
+
+const ROWS: usize = 54;
+/// Users who ask for the same thing: enough for each order of two users to occur.
+const ASK_EACH: usize = 5;
+
+/// Lets users ask for everything, in changing order, so that each finds in the caches what others left.
+async fn look(seed: u64) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let world = World::random(&mut rng, ROWS);
+    let users = users(&mut rng);
+    let cluster = Cluster::serve(&world, &users).await;
+    let mut twins = Vec::new();
+    for user in &users {
+        twins.push(Cluster::serve(&world.twin(&user.rights), std::slice::from_ref(user)).await);
+    }
+    let mut report = Report::default();
+    let mut found: Vec<Facts> = users.iter().map(|_| Facts::default()).collect();
+    for ask in routes::asks(&world, &mut rng) {
+        let mut order: Vec<usize> = (0..users.len()).collect();
+        order.shuffle(&mut rng);
+        for at in order.into_iter().take(ASK_EACH) {
+            let user = &users[at];
+            let (answer, twin) = tokio::join!(cluster.ask(user, &ask), twins[at].ask(user, &ask));
+            let facts = Facts::of_answer(&answer);
+            report.canary(user, &ask.url, &facts, &cluster.hidden[at]);
+            report.twin(user, &ask.url, &answer, &twin);
+            report.model(user, &ask.url, || check(&world, user, &ask, &answer));
+            found[at].owners.extend(facts.owners);
+            found[at].numbers.extend(facts.numbers);
+        }
+    }
+    report.assert_empty();
+    // What is allowed was there to be found.
+    for (user, found) in users.iter().zip(found) {
+        let allowed = world.facts(&user.rights);
+        let mut missed = allowed.clone().without(&found);
+        // A node that holds no VM and takes none is shown nowhere.
+        missed.owners.retain(|owner| !owner.starts_with('k'));
+        assert_eq!(missed.owners, BTreeSet::new(), "{} does not find these", user.name);
+        assert!(missed.numbers.len() * 2 <= allowed.numbers.len(), "{} finds few numbers", user.name);
+    }
+}
+
+#[tokio::test]
+async fn nobody_learns_anything_of_what_they_may_not_see() {
+    look(1).await;
+}
+
+#[tokio::test]
+async fn nobody_learns_anything_of_another_cluster() {
+    look(2).await;
+}
+
+/// Compares an answer with what the test knows.
+fn check(world: &World, user: &User, ask: &Ask, answer: &Answer) {
+    let seen = world.seen(&user.rights);
+    match ask.route {
+        "/fn/home" => {
+            let query = Query::of_address(&asked_query(ask)).unwrap();
+            model::check_home(&decode::<HomeView>(answer), &seen, &query);
+        }
+        "/fn/groups" => {
+            let query = GroupsQuery::of_address(&asked_query(ask)).unwrap();
+            let nodes = world.node_objects().into_iter().filter(|node| user.rights.nodes && node.takes_vms);
+            let nodes = nodes.map(|node| node.name).collect();
+            model::check_groups(&decode::<GroupsView>(answer), &seen, &nodes, &query);
+        }
+        "/fn/insights" if asked_query(ask).is_empty() => {
+            let findings = world.findings().into_iter().filter(|(row, _)| user.rights.sees(row));
+            let findings: Vec<Insight> = findings.map(|(_, finding)| finding).collect();
+            model::check_insights(&decode::<InsightsView>(answer), &seen, &findings);
+        }
+        "/api/stats" => {
+            let (stats, totals) = (json(answer), model::totals(&seen.iter().collect::<Vec<_>>()));
+            let amounts = [&stats["total"], &stats["totalMemoryBytes"], &stats["usage"]["disk"]["used"]];
+            let wanted = [totals.counts.total.into(), totals.memory, totals.disk_used.used];
+            assert_eq!(amounts.map(|amount| amount.as_u64().unwrap()), wanted);
+        }
+        "/api/vms" => {
+            let uids = json(answer);
+            let uids = uids.as_array().unwrap().iter().map(|vm| vm["id"].as_str().unwrap());
+            let wanted: BTreeSet<&str> = seen.iter().map(|vm| vm.uid.as_str()).collect();
+            assert_eq!(uids.collect::<BTreeSet<_>>(), wanted);
+        }
+        "/api/vms/{name}" if !ask.url.contains("NOT") => check_one(&seen, ask, answer),
+        "/api/sources" => {
+            let sources = json(answer);
+            for source in sources.as_array().unwrap() {
+                let has_details = !source["error"].as_str().unwrap_or_default().is_empty();
+                assert_eq!(has_details, user.rights.sees_all(), "{source}");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A name is ambiguous only between namespaces that the user may see.
+fn check_one(seen: &[Vm], ask: &Ask, answer: &Answer) {
+    let (name, namespace) =
+        ask.url.trim_start_matches("/api/vms/").split_once('?').unwrap_or((&ask.url[9..], ""));
+    let namespace = namespace.trim_start_matches("namespace=");
+    let named = seen.iter().filter(|vm| vm.summary.name == name);
+    let named = named.filter(|vm| namespace.is_empty() || vm.summary.namespace == namespace);
+    let namespaces: BTreeSet<&str> = named.map(|vm| vm.summary.namespace.as_str()).collect();
+    let status = match namespaces.len() {
+        0 => StatusCode::NOT_FOUND,
+        1 => StatusCode::OK,
+        _ => StatusCode::CONFLICT,
+    };
+    assert_eq!(answer.status, status);
+    if status == StatusCode::CONFLICT {
+        let listed = json(answer);
+        let listed = listed["namespaces"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+        assert_eq!(listed.collect::<BTreeSet<_>>(), namespaces);
+    }
+}
+
+/// Returns the query of the page whose view a server function returns.
+fn asked_query(ask: &Ask) -> String {
+    percent_decode(ask.url.split_once("query=").unwrap_or_default().1).unwrap()
+}
+
+fn decode<T: DeserializeOwned>(answer: &Answer) -> T {
+    postcard::from_bytes(&plain(answer)).unwrap()
+}
+
+fn json(answer: &Answer) -> serde_json::Value {
+    serde_json::from_slice(&plain(answer)).unwrap()
+}
+
+/// A tag is of a scope, even where two scopes show the same bytes.
+#[tokio::test]
+async fn no_tag_of_another_scope_is_known() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let world = World::random(&mut rng, 20);
+    let users = users(&mut rng);
+    let cluster = Cluster::serve(&world, &users).await;
+    let list = async |user: &User, known: &str| {
+        let known = if known.is_empty() { vec![] } else { vec![("if-none-match", known)] };
+        cluster.get(user, "/api/vms", &known).await
+    };
+    let mut tags = Vec::new();
+    for user in &users {
+        tags.push(list(user, "").await.header("etag").to_owned());
+    }
+    assert_eq!(tags.iter().collect::<BTreeSet<_>>().len(), users.len(), "{tags:?}");
+    for (user, own) in users.iter().zip(&tags) {
+        assert_eq!(list(user, own).await.status, 304);
+        for other in tags.iter().filter(|tag| *tag != own) {
+            assert_eq!(list(user, other).await.status, 200, "{}", user.name);
+        }
+    }
+    let answer = cluster.get(&users[1], "/api/vms", &[]).await;
+    let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+    assert!(vary.join(",").contains("cookie, authorization"), "{vary:?}");
+}
+
+/// A question to Prometheus about a VM is asked only for those who may see the VM.
+#[tokio::test]
+async fn nobody_has_the_archive_asked_about_what_they_may_not_see() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let world = World::random(&mut rng, 30);
+    let tenant = users(&mut rng).swap_remove(1);
+    let cluster = Cluster::serve(&world, std::slice::from_ref(&tenant)).await;
+    for row in &world.rows {
+        let (namespace, name) = (world::namespace(row.namespace), world::name(row));
+        for url in [
+            format!("/vms/{namespace}/{name}?span=7d"),
+            format!("/fn/history?namespace={namespace}&name={name}&span=30d"),
+            format!("/api/vms/{name}/history?namespace={namespace}&span=7d"),
+        ] {
+            cluster.get(&tenant, &url, &[]).await;
+        }
+    }
+    let seen: BTreeSet<String> = world.seen(&tenant.rights).into_iter().map(|vm| vm.vm_name).collect();
+    assert_eq!(*cluster.asked.lock(), seen);
+}

@@ -1,0 +1,504 @@
+//! Clusters in which every text carries the mark of the object that it is about, and every number is one that no
+//! other object has.
+//!
+//! Objects are written field by field, so that a new field does not compile until it is marked here. A test below
+//! checks that each field is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+use super::scan::Facts;
+use i18n::{Lang, Localize, msg};
+use model::{
+    Millis,
+    figure::{Basis, Figure, Missing, Sample, Source, Unit},
+    groups::Node,
+    insight::{Filling, Finding, Insight, Sizing, Verdict, Window},
+    message::Message,
+    reason::Reason,
+    source::{Latency, SourceHealth, SourceId, SourceState},
+    vm::{Disk, Guest, GuestFilesystem, Kind, Network, Reading, Status, Usage, Vm, VmSummary, Volume},
+};
+
+/// The time of every answer.
+pub const NOW: Millis = 1_900_000_000_000;
+pub const KINDS: [Kind; 3] = [Kind::Wukong, Kind::VirtualMachine, Kind::VirtualMachineInstance];
+pub const NAMESPACES: usize = 7;
+const NODES: usize = 4;
+/// Names that VMs of several namespaces have.
+const SHARED: usize = 2;
+
+/// What a user may list, in the test's own words.
+#[derive(Clone, Debug, Default)]
+pub struct Rights {
+    pub everywhere: Vec<Kind>,
+    /// By namespace.
+    pub places: Vec<(usize, Kind)>,
+    pub nodes: bool,
+}
+
+impl Rights {
+    pub fn everything() -> Self {
+        Self { everywhere: KINDS.to_vec(), places: vec![], nodes: true }
+    }
+
+    pub fn sees(&self, row: &Row) -> bool {
+        self.everywhere.contains(&row.kind) || self.places.contains(&(row.namespace, row.kind))
+    }
+
+    pub fn sees_all(&self) -> bool {
+        self.nodes && KINDS.iter().all(|kind| self.everywhere.contains(kind))
+    }
+}
+
+/// What a VM is made of: equal rows make equal VMs.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub id: usize,
+    pub kind: Kind,
+    pub namespace: usize,
+    /// The name that it shares with VMs of other namespaces.
+    pub shared: Option<usize>,
+    /// Another salt makes a VM that differs in everything but its place.
+    pub salt: usize,
+    /// Another step changes the VM's numbers and texts.
+    pub step: usize,
+}
+
+/// Everything of a cluster.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub rows: Vec<Row>,
+    /// The salts of nodes and of sources.
+    pub nodes: usize,
+    pub sources: usize,
+}
+
+impl World {
+    pub fn random(rng: &mut StdRng, rows: usize) -> Self {
+        let row = |id| Row {
+            id,
+            kind: *KINDS.choose(rng).unwrap(),
+            // Every namespace has a VM.
+            namespace: if id < NAMESPACES { id } else { rng.random_range(0..NAMESPACES) },
+            shared: rng.random_bool(0.25).then(|| rng.random_range(0..SHARED)),
+            salt: 0,
+            step: 0,
+        };
+        let mut rows: Vec<Row> = (0..rows).map(row).collect();
+        let mut taken = BTreeSet::new();
+        for row in &mut rows {
+            row.shared = row.shared.filter(|name| taken.insert((*name, row.namespace)));
+        }
+        Self { rows, nodes: 0, sources: 0 }
+    }
+
+    /// Returns a cluster that looks the same to a user with these rights: everything that they may not see is
+    /// something else, and perhaps there is more of it.
+    pub fn twin(&self, rights: &Rights) -> Self {
+        let mut rows = Vec::new();
+        for row in &self.rows {
+            if rights.sees(row) {
+                rows.push(row.clone());
+                continue;
+            }
+            rows.push(Row { salt: 1, shared: None, ..row.clone() });
+            if row.id % 2 == 0 {
+                rows.push(Row { salt: 2, shared: None, ..row.clone() });
+            }
+        }
+        let nodes = if rights.nodes { self.nodes } else { 1 };
+        let sources = if rights.sees_all() { self.sources } else { 1 };
+        Self { rows, nodes, sources }
+    }
+
+    /// Returns the next moment: what `changes` returns true for is different.
+    pub fn changed(&self, step: usize, changes: impl Fn(&Row) -> bool) -> Self {
+        let step_of = |row: &Row| if changes(row) { step } else { row.step };
+        let rows = self.rows.iter().map(|row| Row { step: step_of(row), ..row.clone() }).collect();
+        Self { rows, ..self.clone() }
+    }
+
+    pub fn vms(&self) -> Vec<Vm> {
+        self.rows.iter().map(vm).collect()
+    }
+
+    pub fn seen(&self, rights: &Rights) -> Vec<Vm> {
+        self.rows.iter().filter(|row| rights.sees(row)).map(vm).collect()
+    }
+
+    pub fn node_objects(&self) -> Vec<Node> {
+        let more = if self.nodes == 0 { 0 } else { 2 };
+        (0..NODES + more).map(|id| node(id, self.nodes)).collect()
+    }
+
+    pub fn source_states(&self) -> Vec<SourceHealth> {
+        SourceId::ALL.into_iter().map(|id| source(id, self.sources)).collect()
+    }
+
+    pub fn findings(&self) -> Vec<(Row, Insight)> {
+        self.rows.iter().filter_map(|row| Some((row.clone(), finding(row)?))).collect()
+    }
+
+    /// Returns what a user with these rights may learn.
+    pub fn facts(&self, rights: &Rights) -> Facts {
+        let mut facts = Facts::default();
+        self.seen(rights).iter().for_each(|vm| facts.add(&vm.clone().localized(Lang::English)));
+        let findings = self.findings().into_iter().filter(|(row, _)| rights.sees(row));
+        findings.for_each(|(_, finding)| facts.add(&finding));
+        if rights.nodes {
+            facts.add(&self.node_objects());
+        }
+        // Since when a source answers is for everybody.
+        self.source_states().iter().for_each(|source| facts.add(&source.last_success));
+        if rights.sees_all() {
+            self.source_states().into_iter().for_each(|source| facts.add(&source.localized(Lang::English)));
+        }
+        facts
+    }
+}
+
+/// Returns the mark of what `owner` names. No other text contains one.
+pub fn mark(owner: &str) -> String {
+    format!("zq{owner}qz")
+}
+
+pub fn namespace(id: usize) -> String {
+    mark(&format!("n{id}"))
+}
+
+pub fn node_name(id: usize) -> String {
+    mark(&format!("k{id}"))
+}
+
+/// Returns the name of a row's VM.
+pub fn name(row: &Row) -> String {
+    match row.shared {
+        Some(name) => mark(&format!("t{name}")),
+        None => format!("{}-web", mark(&owner(row))),
+    }
+}
+
+fn owner(row: &Row) -> String {
+    format!("v{}s{}", row.id, row.salt)
+}
+
+/// Numbers and texts of one object.
+struct Maker {
+    mark: String,
+    shape: StdRng,
+    numbers: StdRng,
+    step: usize,
+}
+
+impl Maker {
+    fn new(owner: &str, seed: usize, step: usize) -> Self {
+        let seed = seed as u64 * 1_000;
+        Self {
+            mark: mark(owner),
+            shape: StdRng::seed_from_u64(seed),
+            numbers: StdRng::seed_from_u64(seed + 1 + step as u64),
+            step,
+        }
+    }
+
+    fn text(&self, what: &str) -> String {
+        format!("{}-{what}{}", self.mark, self.step)
+    }
+
+    /// A sentence with the mark as its argument, or a text that is the mark.
+    fn message(&mut self, what: &str) -> Message {
+        let text = self.text(what);
+        if self.shape.random_bool(0.5) { text.into() } else { msg!(collect.late, peer = text, seconds = "5") }
+    }
+
+    /// About a terabyte, or a thousand cores.
+    fn amount(&mut self) -> u64 {
+        self.numbers.random_range(1 << 40..1 << 43)
+    }
+
+    fn count(&mut self) -> u32 {
+        self.numbers.random_range(1_000_000_000..u32::MAX)
+    }
+
+    /// A count that pages add up over all sources.
+    fn few(&mut self) -> u32 {
+        self.numbers.random_range(100_000_000..250_000_000)
+    }
+
+    /// Within the last hour.
+    fn time(&mut self) -> Millis {
+        NOW - self.numbers.random_range(1..3_000_000)
+    }
+
+    fn one_in(&mut self, number: u32) -> bool {
+        self.shape.random_ratio(1, number)
+    }
+
+    fn sample(&mut self, unit: Unit, percent: u64) -> Sample {
+        let of = self.amount();
+        let source = match unit {
+            Unit::Nanocores => Source::PodMetrics,
+            Unit::Bytes => Source::KubeletProxy,
+        };
+        Sample {
+            unit,
+            used: of / 100 * percent + u64::from(self.count()) % 1_000_000,
+            of,
+            at: self.time(),
+            window_ms: self.count(),
+            source,
+            basis: Basis::Own,
+            stale: self.one_in(8),
+        }
+    }
+
+    fn missing(&mut self, unit: Unit) -> Missing {
+        let reason =
+            [Reason::NotReported, Reason::Unreachable, Reason::Forbidden][self.shape.random_range(0..3)];
+        Missing {
+            reason,
+            detail: self.message("detail"),
+            fix: self.message("fix"),
+            last: Some(self.sample(unit, 40)),
+        }
+    }
+
+    fn figure(&mut self, unit: Unit) -> Figure {
+        if self.one_in(6) {
+            return Figure::Missing(self.missing(unit));
+        }
+        let percent = [5, 30, 55, 85, 97][self.shape.random_range(0..5)];
+        Figure::Known(self.sample(unit, percent))
+    }
+
+    fn volume(&mut self, at: usize) -> Volume {
+        let source = SourceId::Kubelet;
+        Volume {
+            name: self.text(&format!("volume-{at}")),
+            claim: self.text(&format!("claim-{at}")),
+            size: Some(self.amount()),
+            block: self.one_in(4),
+            storage_class: self.text("class"),
+            source,
+            usage: self.figure(Unit::Bytes),
+            readings: vec![
+                Reading { source: SourceId::GuestAgent, figure: self.figure(Unit::Bytes) },
+                Reading { source: SourceId::Longhorn, figure: Figure::Missing(self.missing(Unit::Bytes)) },
+            ],
+        }
+    }
+}
+
+pub fn vm(row: &Row) -> Vm {
+    let mut make = Maker::new(&owner(row), row.id * 10 + row.salt + 1, row.step);
+    let make = &mut make;
+    let statuses = [Status::Running, Status::Running, Status::Running];
+    let status = *statuses.iter().chain(&Status::ALL).collect::<Vec<_>>().choose(&mut make.shape).unwrap();
+    let is_known = make.shape.random_bool(0.9);
+    let volumes: u32 = make.shape.random_range(0..3);
+    let usage = Usage {
+        cpu: make.figure(Unit::Nanocores),
+        memory: make.figure(Unit::Bytes),
+        disk: make.figure(Unit::Bytes),
+        disk_known: make.count(),
+        disk_volumes: 0,
+    };
+    let all_known = make.shape.random_bool(0.7);
+    let disk_volumes = if all_known { usage.disk_known } else { make.count() };
+    let usage = Usage { disk_volumes, ..usage };
+    let node = make.shape.random_range(0..=NODES);
+    // No VM migrates to the node that it is on.
+    let target = Some(make.shape.random_range(0..3 * NODES)).filter(|target| *target != node);
+    Vm {
+        uid: make.text("uid"),
+        summary: VmSummary {
+            kind: row.kind,
+            namespace: namespace(row.namespace),
+            name: name(row),
+            status: *status,
+            kubevirt_status: make.text("printed"),
+            fault: make.one_in(6).then(|| Box::new(make.message("fault"))),
+            node: if node < NODES { node_name(node) } else { String::new() },
+            migrating_to: target.filter(|target| *target < NODES).map(node_name).unwrap_or_default(),
+            ip_address: make.text("address"),
+            cpu: is_known.then(|| make.amount()),
+            memory: is_known.then(|| make.amount()),
+            disk: make.amount(),
+            usage,
+        },
+        memory_text: make.text("memory"),
+        os_image: make.text("image"),
+        created: NOW - make.numbers.random_range(1_000_000_000..100_000_000_000),
+        vm_name: make.text("instance"),
+        pod: make.text("pod"),
+        failure: make.one_in(2).then(|| Box::new(make.missing(Unit::Bytes))),
+        allocation_gap: (!is_known).then(|| Box::new(make.missing(Unit::Bytes))),
+        conflict: make.one_in(4).then(|| Box::new(make.message("conflict"))),
+        networks: vec![Network {
+            name: make.text("network"),
+            mode: make.text("mode"),
+            interface: make.text("interface"),
+            ip_address: make.text("network-address"),
+            mac_address: make.text("mac"),
+        }],
+        disks: vec![Disk {
+            name: make.text("disk"),
+            size: make.text("size"),
+            storage_class_name: make.text("disk-class"),
+            boot: make.one_in(2),
+            image: make.text("disk-image"),
+        }],
+        volumes: (0..volumes as usize).map(|at| make.volume(at)).collect(),
+        guest: Guest {
+            memory: Some(make.sample(Unit::Bytes, 60)),
+            filesystems: [GuestFilesystem {
+                disk: make.text("guest-disk"),
+                mount_point: make.text("mount"),
+                kind: make.text("file-system"),
+                used: Some(make.amount()),
+                total: Some(make.amount()),
+                claim: make.text("guest-claim"),
+            }]
+            .into(),
+            filesystems_left_out: make.count(),
+            at: Some(make.time()),
+        },
+    }
+}
+
+fn node(id: usize, salt: usize) -> Node {
+    let mut make = Maker::new(&format!("k{id}"), 50_000 + id * 10 + salt, 0);
+    Node {
+        name: node_name(id),
+        cpu: Some(make.amount()),
+        memory: Some(make.amount()),
+        ready: [Some(true), Some(false), None][make.shape.random_range(0..3)],
+        unschedulable: make.one_in(2),
+        takes_vms: make.one_in(2),
+    }
+}
+
+/// State, reason and the time of the last answer are for everybody, so the salt does not change them.
+fn source(id: SourceId, salt: usize) -> SourceHealth {
+    let at = id as usize;
+    let mut all = StdRng::seed_from_u64(70_000 + at as u64);
+    let mut make = Maker::new(&format!("s{at}x{salt}"), 60_000 + at * 10 + salt, 0);
+    let state =
+        *[SourceState::Healthy, SourceState::Degraded, SourceState::Forbidden].choose(&mut all).unwrap();
+    SourceHealth {
+        id,
+        state,
+        reason: (state != SourceState::Healthy).then_some(Reason::Unreachable),
+        error: make.message("error"),
+        fix: make.message("fix"),
+        warning: make.message("warning"),
+        last_success: Some(NOW - all.random_range(1..100_000) * 1_000),
+        last_bytes: Some(make.time()),
+        latency: Some(Latency { p50: make.count(), p99: make.count() }),
+        vms: make.few(),
+        volumes: make.few(),
+        vms_missing: make.few(),
+        vms_stale: make.few(),
+        node: make.text("node"),
+    }
+}
+
+/// Returns what the row's history suggests, for half of the running VMs.
+fn finding(row: &Row) -> Option<Insight> {
+    let vm = vm(row);
+    let mut make = Maker::new(&owner(row), 80_000 + row.id * 10 + row.salt, row.step);
+    if vm.summary.status != Status::Running || make.one_in(3) {
+        return None;
+    }
+    let from = make.time();
+    let window = Window { from, to: from + 1_234, known: make.count(), all: make.count() };
+    let (of, part) = (make.amount(), make.amount() / 16);
+    let sizing = |unit, verdict| Sizing { unit, p95: part, peak: part + 1_357, of, verdict, window };
+    let finding = match make.shape.random_range(0..4) {
+        0 => Finding::SoonFull(Filling {
+            used: part,
+            of,
+            per_day: part / 3,
+            days: make.count(),
+            earliest: make.count(),
+            latest: make.count(),
+            window,
+        }),
+        1 => Finding::Starved(sizing(Unit::Nanocores, Verdict::Starved)),
+        2 => Finding::OverAllocated(sizing(Unit::Nanocores, Verdict::OverAllocated { enough: part * 2 })),
+        _ => Finding::OverAllocated(sizing(Unit::Bytes, Verdict::OverAllocated { enough: part * 2 })),
+    };
+    Some(Insight { kind: row.kind, namespace: vm.summary.namespace, name: vm.summary.name, finding })
+}
+
+/// Fields whose texts are not free, but one of a few words.
+const CODES: [&str; 10] = [
+    "summary.kind",
+    "finding.kind",
+    "summary.status",
+    ".unit",
+    ".source",
+    ".basis",
+    ".reason",
+    "source.id",
+    "source.state",
+    ".verdict",
+];
+/// Fields that may be empty.
+const MAY_BE_EMPTY: [&str; 2] = ["summary.node", "summary.migrating_to"];
+
+/// Returns the fields of an object that carry neither a mark nor a number of its own.
+fn unmarked(value: &serde_json::Value, place: &str, found: &mut BTreeMap<String, String>) {
+    use serde_json::Value;
+    let is_one_of = |fields: &[&str]| fields.iter().any(|field| place.ends_with(field));
+    let is_marked = match value {
+        Value::Array(items) => return items.iter().for_each(|item| unmarked(item, place, found)),
+        Value::Object(fields) => {
+            return fields.iter().for_each(|(name, item)| unmarked(item, &format!("{place}.{name}"), found));
+        }
+        Value::Null | Value::Bool(_) => return,
+        Value::String(text) if text.is_empty() => is_one_of(&MAY_BE_EMPTY),
+        Value::String(text) => text.contains("zq") || is_one_of(&CODES),
+        Value::Number(number) => number.as_u64().is_some_and(|number| number >= Facts::LEAST),
+    };
+    if !is_marked {
+        found.insert(place.to_owned(), value.to_string());
+    }
+}
+
+#[test]
+fn every_field_of_every_object_is_marked() {
+    let world = World::random(&mut StdRng::seed_from_u64(3), 200);
+    let mut found = BTreeMap::new();
+    for vm in world.vms() {
+        unmarked(&serde_json::to_value(vm.localized(Lang::English)).unwrap(), "vm", &mut found);
+    }
+    for source in world.source_states() {
+        unmarked(&serde_json::to_value(source.localized(Lang::English)).unwrap(), "source", &mut found);
+    }
+    unmarked(&serde_json::to_value(world.node_objects()).unwrap(), "node", &mut found);
+    for (_, finding) in world.findings() {
+        unmarked(&serde_json::to_value(finding).unwrap(), "finding", &mut found);
+    }
+    assert_eq!(found, BTreeMap::new());
+    let vms = world.vms();
+    let statuses: BTreeSet<Status> = vms.iter().map(|vm| vm.summary.status).collect();
+    assert_eq!(statuses.len(), Status::ALL.len());
+}
+
+#[test]
+fn a_twin_keeps_what_is_seen_and_nothing_else() {
+    let world = World::random(&mut StdRng::seed_from_u64(4), 60);
+    let rights = Rights { places: vec![(1, Kind::Wukong), (2, Kind::Wukong)], ..Rights::default() };
+    let twin = world.twin(&rights);
+    assert_eq!(world.seen(&rights), twin.seen(&rights));
+    let hidden = world.facts(&Rights::everything()).without(&world.facts(&rights));
+    let others = twin.facts(&Rights::everything()).without(&twin.facts(&rights));
+    assert!(hidden.numbers.len() > 1_000 && hidden.owners.len() > 50);
+    assert!(hidden.numbers.is_disjoint(&others.numbers));
+    // Names of namespaces and nodes are those of the cluster, whatever happens there.
+    let kept = |owner: &&String| owner.starts_with(['n', 'k']);
+    assert_eq!(hidden.owners.intersection(&others.owners).find(|owner| !kept(owner)), None);
+}
