@@ -187,6 +187,12 @@ impl SignIn {
         }
     }
 
+    /// Returns the same without limits for each user.
+    #[cfg(test)]
+    pub fn without_limits(self) -> Self {
+        Self { limits: Limits::lifted(), ..self }
+    }
+
     /// Forgets what is not needed any more, and takes over the keys of the file when it changes, until `shutdown`. A
     /// file that cannot be used changes nothing.
     pub async fn look_after(self: Arc<Self>, key_file: Option<PathBuf>, shutdown: CancellationToken) {

@@ -144,11 +144,16 @@ impl Gated {
 
     /// Returns a server whose sessions these keys seal.
     pub fn with_keys(vms: Vec<Vm>, public_url: Option<&str>, keys: SessionKeys) -> Self {
-        Self::over(Server::with(vms, HttpConfig::default()), public_url, keys)
+        Self::over(Server::with(vms, HttpConfig::default()), public_url, keys, |sign_in| sign_in)
     }
 
     /// Returns the same server with sign-in.
-    pub fn over(Server { app, snapshots, .. }: Server, public_url: Option<&str>, keys: SessionKeys) -> Self {
+    pub fn over(
+        Server { app, snapshots, .. }: Server,
+        public_url: Option<&str>,
+        keys: SessionKeys,
+        with: impl FnOnce(SignIn) -> SignIn,
+    ) -> Self {
         let kubernetes = Arc::new(Kubernetes::default());
         let (hints, hint_receiver) = watch::channel(None);
         let shutdown = CancellationToken::new();
@@ -162,7 +167,7 @@ impl Gated {
         ));
         let public_url = public_url.map(|url| PublicUrl::new(url.parse().unwrap()).unwrap());
         let sign_in = SignIn::new(reviews, access, keys, public_url);
-        let app = app.with_sign_in(Arc::new(sign_in));
+        let app = app.with_sign_in(Arc::new(with(sign_in)));
         let server = Server { router: router(app.clone()), app, snapshots };
         Self { server, kubernetes, hints, shutdown }
     }

@@ -24,7 +24,7 @@ use crate::server::{
         past::HistoryReader,
         reader::Reader,
         router,
-        sign_in::SessionKeys,
+        sign_in::{SessionKeys, SignIn},
         tests::{
             fixture::{Answer, Server, site, snapshot},
             sign_in::fixture::Gated,
@@ -158,6 +158,7 @@ impl Cluster {
             Server { router: router(app.clone()), app, snapshots },
             None,
             SessionKeys::of_this_process(),
+            SignIn::without_limits,
         );
         let (hidden, sessions) = (Vec::new(), Vec::new());
         let mut cluster = Self { gated, hidden, asked, sessions, _findings: findings };
