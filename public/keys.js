@@ -114,6 +114,10 @@
   };
   addEventListener("click", ({ target }) => close(target));
   addEventListener("keydown", ({ key }) => { if (key === "Escape") close(null); });
+  // Once another tab is of another user, this page would show what they see under the name of before.
+  const { user } = find(".user")?.dataset ?? {};
+  try { if (user) localStorage.setItem("user", user); } catch { /* private mode */ }
+  addEventListener("storage", ({ key, newValue }) => { if (user && key === "user" && newValue !== user) location.reload(); });
   // A page that the browser kept for its back button may be of somebody who has signed out since.
   addEventListener("pageshow", ({ persisted }) => { if (persisted && find(".user")) location.reload(); });
 

@@ -73,6 +73,8 @@ pub trait PageData: Send + Sync {
 #[cfg(feature = "ssr")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
+    /// Equal for equal users, and tells nothing of them.
+    pub mark: String,
     pub name: String,
     pub groups: Vec<String>,
     pub cluster: String,

@@ -38,6 +38,7 @@ async function signIn(page: Page, text: string) {
 async function as(page: Page, user: string) {
   const known = sessions.get(user);
   if (known) return await page.context().addCookies(known);
+  await page.context().clearCookies();
   await page.goto("/auth/sign-in");
   await signIn(page, user);
   await expect(menu(page)).toBeVisible();
@@ -159,6 +160,18 @@ test.describe("the end of a session", () => {
     await page.goBack({ waitUntil: "commit" });
     await expect(token(page)).toBeVisible();
   });
+});
+
+test("a page loads again once another tab is of another user", async ({ page, context }) => {
+  await as(page, "noor-token");
+  await page.goto("/");
+  await expect(menu(page)).toContainText("noor.o'brien");
+  const other = await context.newPage();
+  await other.goto("/");
+  await as(other, "ana-token");
+  await other.goto("/");
+  await expect(menu(page)).toContainText("ana.ruiz");
+  await expect(cards(page).first()).toBeVisible();
 });
 
 for (const colorScheme of ["light", "dark"] as const) {

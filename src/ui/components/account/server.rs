@@ -44,7 +44,7 @@ pub fn notes() -> impl IntoView {
 fn user_menu(account: &Account) -> impl IntoView + use<> {
     let groups = list(&account.groups);
     view! {
-        <details class="user">
+        <details class="user" data-user=account.mark.clone()>
             <summary class="button">
                 <span class="vh">{t!(account.menu)} " "</span>
                 <span class="avatar" aria-hidden="true">{initials(&account.name)}</span>
