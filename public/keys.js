@@ -38,7 +38,7 @@
       field?.select();
       return Boolean(field);
     }
-    if (key === "?") find("#keys").showModal();
+    if (key === "?") find("#keys")?.showModal();
     return key === "?";
   }
 
@@ -95,6 +95,31 @@
       find("#announcement").textContent = "";
     }, SHOWN);
   });
+
+  // Once the session has ended, links and forms load documents: the server leads to the sign-in, and back.
+  const ended = (event) => {
+    if (!find(".live.ended")) return false;
+    event.stopImmediatePropagation();
+    return true;
+  };
+  addEventListener("click", (event) => { if (event.target.closest?.("a[href]")) ended(event); }, true);
+  addEventListener("submit", ended, true);
+  addEventListener("popstate", (event) => { if (ended(event)) location.reload(); }, true);
+  // The user menu closes as menus do.
+  const close = (inside) => {
+    const menu = find(".user[open]");
+    if (!menu || menu.contains(inside)) return;
+    if (menu.contains(document.activeElement)) menu.firstElementChild.focus();
+    menu.open = false;
+  };
+  addEventListener("click", ({ target }) => close(target));
+  addEventListener("keydown", ({ key }) => { if (key === "Escape") close(null); });
+  // Once another tab is of another user, this page would show what they see under the name of before.
+  const { user } = find(".user")?.dataset ?? {};
+  try { if (user) localStorage.setItem("user", user); } catch { /* private mode */ }
+  addEventListener("storage", ({ key, newValue }) => { if (user && key === "user" && newValue !== user) location.reload(); });
+  // A page that the browser kept for its back button may be of somebody who has signed out since.
+  addEventListener("pageshow", ({ persisted }) => { if (persisted && find(".user")) location.reload(); });
 
   const choice = find("#keys [type=checkbox]");
   if (choice) choice.checked = !stored.get();

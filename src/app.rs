@@ -11,7 +11,7 @@ use leptos_router::{
 };
 
 use crate::ui::{
-    components::{keys::Keys, sprite::Sprite, topbar::Topbar},
+    components::{account, keys::Keys, sprite::Sprite, topbar::Topbar},
     feed,
     lazy_page::LazyPage,
     live::Live,
@@ -51,6 +51,7 @@ impl Bundle {
 pub fn shell(bundle: Bundle) -> impl IntoView {
     let lang = use_context::<Lang>().unwrap_or_default().tag();
     let later = needs_later();
+    let is_signed_in = account::provide();
     view! {
         <!DOCTYPE html>
         <html lang=lang>
@@ -60,7 +61,7 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
                 <meta name="color-scheme" content="light dark" />
                 <link rel="icon" type="image/svg+xml" href=bundle.public("favicon.svg") />
                 <link rel="stylesheet" href=bundle.css.clone() />
-                {later.then(|| view! { <link rel="stylesheet" href=bundle.public("later.css") /> })}
+                {(later || is_signed_in).then(|| view! { <link rel="stylesheet" href=bundle.public("later.css") /> })}
                 // Not deferred: it sets the chosen theme before the first paint.
                 <script src=bundle.public("theme.js")></script>
                 <script defer src=bundle.public("keys.js")></script>
@@ -141,6 +142,7 @@ pub fn App() -> impl IntoView {
             </a>
             <Topbar />
             <main id="main" tabindex="-1">
+                {account::notes()}
                 <FlatRoutes fallback=NotFound>
                     <Route path=path!("/") view={Lazy::<HomeRoute>::new()} ssr=SsrMode::Async />
                     <Route

@@ -65,6 +65,26 @@ pub trait PageData: Send + Sync {
     fn history<'a>(&'a self, namespace: &'a str, name: &'a str, span: Span) -> BoxFuture<'a, HistoryView>;
     fn insights(&self, query: &InsightQuery) -> InsightsView;
     fn sources(&self) -> SourcesView;
+    /// Returns who is signed in. `None` on a server without sign-in.
+    fn account(&self) -> Option<Account>;
+}
+
+/// Who is signed in, and what they may see. Only the server's part of a page shows it.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Equal for equal users, and tells nothing of them.
+    pub mark: String,
+    pub name: String,
+    pub groups: Vec<String>,
+    pub cluster: String,
+    /// How many VMs the viewer sees.
+    pub vms: u32,
+    /// The namespaces of these VMs, sorted.
+    pub namespaces: Vec<String>,
+    pub all_vms: bool,
+    /// How many of all access checks are answered; `None` once all are.
+    pub checks: Option<(usize, usize)>,
 }
 
 impl FromServerFnError for Failure {

@@ -15,6 +15,8 @@ pub enum Link {
     Live,
     /// The last request got no answer.
     Lost,
+    /// The session has ended: nothing is requested any more.
+    Ended,
 }
 
 /// What the top bar shows.
@@ -25,6 +27,7 @@ pub enum Freshness {
     Live,
     Stale,
     Reconnecting,
+    Ended,
 }
 
 /// The state of the connection, one for the whole app, provided as context.
@@ -70,6 +73,18 @@ impl Live {
         self.set_link(Link::Lost);
     }
 
+    /// Stops all requests of the page, and makes its content inert: the session has ended.
+    pub fn end(self) {
+        self.set_link(Link::Ended);
+        if let Some(main) = document().get_element_by_id("main") {
+            let _ = main.set_attribute("inert", "");
+        }
+    }
+
+    pub fn has_ended(self) -> bool {
+        self.link.get_untracked() == Link::Ended
+    }
+
     pub fn freshness(self) -> Freshness {
         let frame = self.frame.read();
         let (last_seen, stale_after) = frame.as_ref().map_or((None, 0), |f| (f.last_seen, f.stale_after));
@@ -91,7 +106,9 @@ impl Live {
     }
 
     fn set_link(self, link: Link) {
-        if self.link.get_untracked() != link {
+        // Nothing leads out of the end but a new document.
+        let before = self.link.get_untracked();
+        if before != link && before != Link::Ended {
             self.link.set(link);
         }
     }
@@ -101,6 +118,7 @@ fn freshness(link: Link, last_seen: Option<Millis>, stale_after: u32, now: Milli
     match (link, last_seen) {
         (Link::Page, _) => Freshness::Snapshot,
         (Link::Lost, _) => Freshness::Reconnecting,
+        (Link::Ended, _) => Freshness::Ended,
         (Link::Live, None) => Freshness::Starting,
         (Link::Live, Some(last_seen)) if now - last_seen > Millis::from(stale_after) => Freshness::Stale,
         (Link::Live, Some(_)) => Freshness::Live,
@@ -122,6 +140,7 @@ mod tests {
         assert_eq!(at(Link::Live, Some(0), 45_001), Freshness::Stale);
         assert_eq!(at(Link::Live, None, 0), Freshness::Starting);
         assert_eq!(at(Link::Lost, Some(0), 1), Freshness::Reconnecting);
+        assert_eq!(at(Link::Ended, Some(0), 1), Freshness::Ended);
         assert_eq!(at(Link::Page, Some(0), 1), Freshness::Snapshot, "without scripts a page is a snapshot");
     }
 }

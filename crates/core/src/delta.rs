@@ -71,9 +71,10 @@ pub fn changed_sources<'a>(before: &Frame, after: &'a Frame) -> Option<Vec<&'a S
 }
 
 fn frame_change(before: &Frame, after: &Frame) -> Option<FrameChange> {
-    let Frame { cluster, demo, now, last_seen, stale_after, refresh, ready, sources: _ } = after;
-    if (&before.cluster, before.demo, before.stale_after, before.refresh)
-        != (cluster, *demo, *stale_after, *refresh)
+    let Frame { cluster, demo, now, last_seen, stale_after, refresh, ready, all_vms, nodes, sources: _ } =
+        after;
+    if (&before.cluster, before.demo, before.stale_after, before.refresh, before.all_vms, before.nodes)
+        != (cluster, *demo, *stale_after, *refresh, *all_vms, *nodes)
     {
         return None;
     }

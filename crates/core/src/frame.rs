@@ -23,6 +23,8 @@ pub fn frame(visible: &Visible, identity: &Identity, now: Millis) -> Frame {
         stale_after: identity.refresh.saturating_mul(STALE_AFTER as u32),
         refresh: identity.refresh,
         ready: visible.is_ready(),
+        all_vms: visible.scope().has_all_vms(),
+        nodes: visible.scope().has_nodes(),
         sources: visible.sources().to_vec(),
     }
 }

@@ -86,6 +86,11 @@ impl Scope {
         self.everywhere == Kinds::ALL
     }
 
+    /// Returns whether the viewer may see nodes.
+    pub fn has_nodes(&self) -> bool {
+        self.nodes
+    }
+
     /// Returns whether the viewer may see every VM and every node. Only then are the details of sources
     /// shown, since they name nodes, permissions and objects of any namespace.
     pub fn is_all(&self) -> bool {

@@ -31,6 +31,10 @@ pub struct Frame {
     pub refresh: u32,
     /// Whether every source was tried once.
     pub ready: bool,
+    /// Whether the viewer may see every VM.
+    pub all_vms: bool,
+    /// Whether the viewer may see nodes themselves; if not, only the names that their VMs give.
+    pub nodes: bool,
     pub sources: Vec<SourceHealth>,
 }
 

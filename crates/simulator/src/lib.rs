@@ -29,6 +29,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod users;
 mod world;
 
 use std::{

@@ -38,6 +38,7 @@ pub const LONGHORN_GROUP: &str = "longhorn.io";
 /// KubeVirt's aggregated API, which answers on behalf of guests.
 pub const SUBRESOURCE_GROUP: &str = "subresources.kubevirt.io";
 pub const REVIEW_GROUP: &str = "authorization.k8s.io";
+pub const TOKEN_GROUP: &str = "authentication.k8s.io";
 
 impl Resource {
     pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS.first_chunk().unwrap();

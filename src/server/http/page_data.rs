@@ -1,11 +1,21 @@
 //! The views of one request, within its viewer's scope and in its language. `pages` provides them to
 //! components and server functions.
 
-use axum::http::request::Parts;
-use futures::{FutureExt, future::BoxFuture};
+use std::collections::BTreeSet;
 
-use super::{limits::RenderPermit, past, reader::Reader, sign_in::Viewer, state::App};
-use crate::server_fns::PageData;
+use axum::http::request::Parts;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::{FutureExt, future::BoxFuture};
+use sha2::{Digest, Sha256};
+
+use super::{
+    limits::RenderPermit,
+    past,
+    reader::Reader,
+    sign_in::{SignedIn, Viewer},
+    state::App,
+};
+use crate::server_fns::{Account, PageData};
 use collector::archive::Requester;
 use i18n::{Lang, Localize};
 use model::{
@@ -22,6 +32,8 @@ use wukong_core::Scope;
 pub struct RequestViews {
     reader: Reader,
     scope: Scope,
+    /// The viewer, if there is sign-in.
+    user: Option<SignedIn>,
     lang: Lang,
     requester: Requester,
     /// The permit under which the answer is computed.
@@ -30,7 +42,7 @@ pub struct RequestViews {
 
 impl RequestViews {
     pub fn new(reader: Reader, scope: Scope, lang: Lang) -> Self {
-        Self { reader, scope, lang, requester: Requester::default(), permit: None }
+        Self { reader, scope, user: None, lang, requester: Requester::default(), permit: None }
     }
 
     /// Returns the views for a request. For none, as when Leptos lists its routes, they are empty.
@@ -39,6 +51,7 @@ impl RequestViews {
         let viewer = parts.and_then(|parts| parts.extensions.get::<Viewer>());
         let scope = viewer.map_or_else(Scope::none, |viewer| viewer.scope().clone());
         Self {
+            user: viewer.and_then(Viewer::user).cloned(),
             requester: parts.map_or_else(Requester::default, |parts| past::requester(&parts.extensions)),
             permit: parts.and_then(|parts| parts.extensions.get().cloned()),
             ..Self::new(app.reader.clone(), scope, lang)
@@ -82,5 +95,24 @@ impl PageData for RequestViews {
 
     fn sources(&self) -> SourcesView {
         self.reader.sources(&self.scope).localized(self.lang)
+    }
+
+    fn account(&self) -> Option<Account> {
+        let user = self.user.as_ref()?;
+        let visible = self.reader.visible(&self.scope);
+        let namespaces: BTreeSet<&String> = visible.vms().iter().map(|vm| &vm.summary.namespace).collect();
+        let standing = &user.standing;
+        let digest =
+            Sha256::new().chain_update(&user.user().name).chain_update([0u8]).chain_update(&user.user().uid);
+        Some(Account {
+            mark: URL_SAFE_NO_PAD.encode(&digest.finalize()[..6]),
+            name: user.user().name.clone(),
+            groups: user.user().groups.clone(),
+            cluster: self.reader.cluster(),
+            vms: visible.totals().counts.total,
+            namespaces: namespaces.into_iter().cloned().collect(),
+            all_vms: self.scope.has_all_vms(),
+            checks: (!standing.is_complete()).then_some((standing.checked, standing.places)),
+        })
     }
 }

@@ -32,7 +32,7 @@ impl Empty {
         match view.matching {
             _ if !view.frame.ready => Some(starting(sources)),
             0 if any => Some(unmatched(&view.query)),
-            0 => Some(nothing(sources)),
+            0 => Some(nothing(sources, view.frame.all_vms)),
             _ => None,
         }
     }
@@ -75,8 +75,8 @@ fn starting(sources: &[SourceHealth]) -> Empty {
     }
 }
 
-/// The cluster has no VMs, although every source has been tried.
-fn nothing(sources: &[SourceHealth]) -> Empty {
+/// There is no VM, or none that the viewer may see, although every source has been tried.
+fn nothing(sources: &[SourceHealth], all: bool) -> Empty {
     let inventory: Vec<&SourceHealth> = sources
         .iter()
         .filter(|source| matches!(source.id, SourceId::Wukongs | SourceId::VirtualMachines))
@@ -85,7 +85,7 @@ fn nothing(sources: &[SourceHealth]) -> Empty {
     let (title, cause) = if inventory.iter().all(|source| source.state == SourceState::Absent) {
         (t!(empty.nothing), t!(empty.nothing_why))
     } else if inventory.iter().all(fine) {
-        (t!(empty.no_vms), t!(empty.no_vms_why))
+        (if all { t!(empty.no_vms) } else { t!(empty.none_seen) }, t!(empty.no_vms_why))
     } else {
         (t!(empty.unread), t!(empty.unread_why))
     };

@@ -33,6 +33,7 @@ fn appearance(freshness: Freshness) -> (&'static str, Icon, &'static str) {
         Freshness::Live => ("live", Icon::Live, t!(fresh.live)),
         Freshness::Stale => ("live stale", Icon::Clock, t!(fresh.stale)),
         Freshness::Reconnecting => ("live reconnecting", Icon::Retry, t!(fresh.reconnecting)),
+        Freshness::Ended => ("live ended", Icon::Clock, t!(fresh.ended)),
     }
 }
 

@@ -53,9 +53,14 @@ impl Icon {
 }
 
 pub fn icon(icon: Icon) -> impl IntoView {
+    symbol(icon.id())
+}
+
+/// Returns the icon of a symbol, for those that only the server draws.
+pub fn symbol(id: &'static str) -> impl IntoView {
     view! {
         <svg class="icon" aria-hidden="true">
-            <use_ href=icon.id() />
+            <use_ href=id />
         </svg>
     }
 }

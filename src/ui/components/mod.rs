@@ -1,5 +1,6 @@
 //! Components, one per file. Each has its styles in `style/` under the same name.
 
+pub mod account;
 pub mod card;
 pub mod download;
 pub mod empty;

@@ -38,6 +38,7 @@ pub fn Sprite() -> impl IntoView {
             {symbol("i-map", "M1 1h3v3H1zm4 0h3v3H5zm4 0h2v3H9zM1 5h3v3H1zm4 0h3v3H5zm4 0h2v3H9zM1 9h3v2H1zm4 0h3v2H5z")}
             {symbol("i-table", "M1 2h10v1.5H1zm0 3.25h10v1.5H1zM1 8.5h10V10H1z")}
             {symbol("i-download", "M5.3 1h1.4v4.6l1.8-1.8 1 1L6 8.3 2.5 4.8l1-1 1.8 1.8zM1.5 9.6h9V11h-9z")}
+            {symbol("i-key", "M4 2.8a3.2 3.2 0 0 1 3.1 2.5H11v3.2H9.7V6.7H7.1A3.2 3.2 0 1 1 4 2.8zm0 1.3a1.9 1.9 0 1 0 0 3.8 1.9 1.9 0 0 0 0-3.8z")}
             {symbol("i-theme", "M6 .6a5.4 5.4 0 1 1 0 10.8A5.4 5.4 0 0 1 6 .6zm0 1.3v8.2a4.1 4.1 0 0 0 0-8.2z")}
         </svg>
     }

@@ -17,11 +17,12 @@ use model::{
     vm::Status,
 };
 
-pub fn summary(totals: &Totals, query: &Query) -> impl IntoView + use<> {
+/// `all` says whether the totals are the cluster's; if not, those of the VMs that the viewer may see.
+pub fn summary(totals: &Totals, query: &Query, all: bool) -> impl IntoView + use<> {
     view! {
         <section class="summary" aria-labelledby="totals">
-            <h2 class="vh" id="totals">
-                {t!(total.title)}
+            <h2 class=if all { "vh" } else { "" } id="totals">
+                {if all { t!(total.title) } else { t!(total.title_seen) }}
             </h2>
             {[memory(totals), cpu(totals), disk(totals)].map(total)}
             {counts(&totals.counts, query)}

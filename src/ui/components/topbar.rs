@@ -8,6 +8,7 @@ use leptos_router::{
 use web_sys::{FocusOptions, FormData, HtmlElement, HtmlFormElement, wasm_bindgen::JsCast};
 
 use super::{
+    account,
     filters::read_query,
     freshness::FreshnessLine,
     icon::{Icon, icon},
@@ -33,6 +34,7 @@ pub fn Topbar() -> impl IntoView {
             <button class="theme button" type="button" aria-label=t!(topbar.theme)>
                 {icon(Icon::Theme)}
             </button>
+            {account::menu()}
         </header>
     })
 }

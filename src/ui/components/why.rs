@@ -184,7 +184,7 @@ pub fn fix(advice: &str) -> impl IntoView + use<> {
 }
 
 /// A copy button. `public/keys.js` listens for clicks; the button is hidden without JavaScript.
-fn copy() -> impl IntoView {
+pub fn copy() -> impl IntoView {
     view! {
         <button class="copy button" type="button" data-copied=t!(why.copied)>
             <span>{t!(why.copy)}</span>

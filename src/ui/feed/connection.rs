@@ -131,7 +131,7 @@ impl FeedConnection {
 
     /// Opens the stream, or polls if the view has no stream or the stream failed recently.
     fn connect(self, request: Request) {
-        if document().hidden() {
+        if document().hidden() || self.live.has_ended() {
             return self.stop();
         }
         let poll = self.state.try_update_value(|state| {

@@ -10,7 +10,7 @@ use codee::{binary::PostcardCodec, string::Base64};
 use futures::FutureExt;
 use leptos::{prelude::*, server::SharedValue};
 
-use crate::server_fns::Failure;
+use crate::{server_fns::Failure, ui::live::Live};
 use connection::{Actions, FeedConnection, Request};
 pub use views::View;
 
@@ -46,11 +46,12 @@ impl<T: View> Feed<T> {
         let rendered = untrack(&key).and_then(|key| first::<T>(&key));
         let refresh = rendered.as_ref().map(|view| view.frame().refresh);
         let view = RwSignal::new(rendered);
+        let live = expect_context::<Live>();
         let request = move || {
             let key = key()?;
             let answer = T::fetch(&key);
             let fetch = async move {
-                let answer = answer.await.inspect_err(Failure::reload_if_other_build).ok()?;
+                let answer = answer.await.inspect_err(|failure| take_failure(failure, live)).ok()?;
                 let frame = answer.frame().clone();
                 view.set(Some(answer));
                 Some(frame)
@@ -89,4 +90,13 @@ impl<T: View> Feed<T> {
         drop(part.read());
         self.view.with_untracked(|view| view.as_ref().map(draw))
     }
+}
+
+/// Acts on an answer that is not a view. (A stream that ends is followed by a request, so the end of a session is
+/// noticed here, too.)
+fn take_failure(failure: &Failure, live: Live) {
+    if *failure == Failure::SessionEnded {
+        live.end();
+    }
+    failure.reload_if_other_build();
 }

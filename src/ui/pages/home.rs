@@ -123,7 +123,8 @@ fn shown(query: Memo<Result<Query, model::bad_param::BadParam>>) -> RwSignal<Vie
 }
 
 fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
-    let totals = feed.part(|view| (view.query.clone(), view.totals, view.frame.sources.clone()));
+    let totals =
+        feed.part(|view| (view.query.clone(), view.totals, view.frame.all_vms, view.frame.sources.clone()));
     let facets = feed.part(|view| (view.query.clone(), view.facets.clone()));
     let extent = feed.part(|view| (view.query.clone(), view.pages, view.matching));
     let empty_list = feed.part(Empty::of);
@@ -148,7 +149,7 @@ fn list(feed: Feed<HomeView>, shown: RwSignal<ViewKind>) -> impl IntoView {
 /// choices.
 fn head(view: &HomeView) -> impl IntoView + use<> {
     view! {
-        {has_vms(view).then(|| summary(&view.totals, &view.query))}
+        {has_vms(view).then(|| summary(&view.totals, &view.query, view.frame.all_vms))}
         {notices(&view.frame.sources)}
     }
 }

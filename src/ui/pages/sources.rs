@@ -6,6 +6,7 @@ use leptos_router::{LazyRoute, lazy_route};
 use super::loading;
 use crate::ui::{
     components::{
+        icon::{Icon, icon},
         notices::attention,
         sheet::{Column, number, sheet},
         state::{State, state},
@@ -64,8 +65,10 @@ const COLUMNS: [Column; 9] = [
 
 fn page(frame: &Frame, now: Millis) -> impl IntoView + use<> {
     let rows: Vec<_> = frame.sources.iter().map(|source| row(source, now)).collect();
+    let is_restricted = !(frame.all_vms && frame.nodes);
     view! {
         <p>{tally(&frame.sources)} " " {t!(sources.alone)}</p>
+        {is_restricted.then(|| view! { <p class="notice calm">{icon(Icon::Forbidden)} <span>{t!(sources.restricted)}</span></p> })}
         {sheet(t!(sources.heading), &COLUMNS, rows.into_any())}
         <p class="small">
             {t!(sources.foot)}

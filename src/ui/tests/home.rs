@@ -190,7 +190,7 @@ fn a_row_marks_a_disk_with_unknown_volumes() {
 
 #[test]
 fn a_filtered_list_says_that_totals_are_the_whole_clusters() {
-    let note = "; the totals cover the whole cluster";
+    let note = "; the totals are not filtered";
     let page = |url| render(url, snapshot(sample::vms(), sample::sources())).text();
     assert!(page("/?namespace=shop").contains(note) && !page("/").contains(note));
     assert!(!page("/?sort=cpu").contains(note), "a sorted list is not filtered");

@@ -293,15 +293,15 @@ fn a_pod_that_may_have_been_left_out_is_not_said_to_be_unsampled() {
 /// The error of a whole list may name objects of any namespace. Whoever sees one VM need not see those.
 #[test]
 fn a_figure_does_not_name_the_objects_that_were_left_out_beside_it() {
-    let mut world = world();
-    add_vm(&mut world, "a", "web", 500, GI);
+    let mut state = state();
+    add_vm(&mut state, "a", "web", 500, GI);
     let pod = PodFacts { created: NOW - 3_600 * SECOND, ..pod("a", "virt-launcher-web-vm-abc12", "n1") };
-    world.apply(Observation::Pods(replaced(vec![pod])));
-    world.metrics.clear();
+    state.apply(Observation::Pods(replaced(vec![pod])));
+    state.metrics.clear();
     let errors =
         vec![SourceError { reason: Reason::TooLarge, detail: "left out: b/virt-launcher-bank".into() }];
-    world.apply(Observation::Omitted { source: SourceId::PodMetrics, namespace: None, errors });
-    let vm = web(&mut world);
+    state.apply(Observation::Omitted { source: SourceId::PodMetrics, namespace: None, errors });
+    let vm = web(&mut state);
     let missing = vm.summary.usage.cpu.missing().unwrap();
     assert_eq!((missing.reason, missing.detail.is_empty()), (Reason::TooLarge, true), "{missing:?}");
 }

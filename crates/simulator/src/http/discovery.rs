@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::status;
 use crate::{
-    resource::{Api, POD_METRICS, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP},
+    resource::{Api, POD_METRICS, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP, TOKEN_GROUP},
     world::World,
 };
 
@@ -64,15 +64,17 @@ pub fn resources(group: &str, version: &str) -> Response {
         .map(|api| resource(api, &["get", "list", "watch"]))
         .collect();
     list.extend(Some(&POD_METRICS).filter(of_group).map(|api| resource(api, &["get", "list"])));
-    if (group, version) == (REVIEW_GROUP, "v1") {
-        list.push(json!({
-            "name": "selfsubjectaccessreviews",
-            "singularName": "selfsubjectaccessreview",
+    let reviews = REVIEWS.iter().filter(|(of, _)| (*of, "v1") == (group, version));
+    list.extend(reviews.map(|(_, kind)| {
+        let singular = kind.to_lowercase();
+        json!({
+            "name": format!("{singular}s"),
+            "singularName": singular,
             "namespaced": false,
-            "kind": "SelfSubjectAccessReview",
+            "kind": kind,
             "verbs": ["create"],
-        }));
-    }
+        })
+    }));
     if (group, version) == (SUBRESOURCE_GROUP, "v1") {
         list.push(json!({
             "name": "virtualmachineinstances/filesystemlist",
@@ -94,6 +96,13 @@ pub fn resources(group: &str, version: &str) -> Response {
     }))
 }
 
+/// The reviews, which are created and never kept, by group and kind.
+const REVIEWS: [(&str, &str); 3] = [
+    (REVIEW_GROUP, "SelfSubjectAccessReview"),
+    (REVIEW_GROUP, "SubjectAccessReview"),
+    (TOKEN_GROUP, "TokenReview"),
+];
+
 /// The named API groups, each with its only version.
 fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
     let apis = [
@@ -103,7 +112,8 @@ fn served() -> impl Iterator<Item = (&'static str, &'static str)> {
         Resource::ClusterInstancetypes,
     ];
     let apis = apis.into_iter().map(|resource| resource.api()).chain([&POD_METRICS]);
-    apis.map(|api| (api.group, api.version)).chain([(SUBRESOURCE_GROUP, "v1"), (REVIEW_GROUP, "v1")])
+    let others = [SUBRESOURCE_GROUP, REVIEW_GROUP, TOKEN_GROUP].map(|group| (group, "v1"));
+    apis.map(|api| (api.group, api.version)).chain(others)
 }
 
 fn group_object(group: &str, version: &str) -> Value {

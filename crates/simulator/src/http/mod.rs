@@ -7,6 +7,7 @@ mod list;
 mod path;
 mod polls;
 mod query;
+mod reviews;
 mod selector;
 pub mod status;
 mod watch;
@@ -29,7 +30,7 @@ use path::Ask;
 use query::ListQuery;
 use watch::WatchFaults;
 
-/// The largest request body that is read, in bytes: access reviews are small.
+/// The largest request body that is read, in bytes: reviews are small.
 const BODY_LIMIT: usize = 1 << 20;
 
 pub fn router(cluster: Arc<Cluster>) -> Router {
@@ -66,9 +67,11 @@ async fn dispatch(
     if !cluster.world.is_installed(ask.group()) || *ask == Ask::Unknown {
         return status::no_such_path();
     }
-    if *ask == Ask::Review && request.method() == Method::POST {
+    if let Ask::Review(kind) = *ask
+        && request.method() == Method::POST
+    {
         let body = to_bytes(request.into_body(), BODY_LIMIT).await.unwrap_or_default();
-        return polls::review(cluster, &body);
+        return reviews::review(cluster, kind, &body);
     }
     if request.method() != Method::GET {
         return status::method_not_allowed();
@@ -90,7 +93,7 @@ async fn dispatch(
         Ask::OnePodMetrics { namespace, name } => polls::one_metrics(cluster, namespace, name),
         Ask::Summary { node } => polls::summary(cluster, node).await,
         Ask::Filesystems { namespace, name } => polls::filesystems(cluster, namespace, name).await,
-        Ask::Review | Ask::Unknown => status::method_not_allowed(),
+        Ask::Review(_) | Ask::Unknown => status::method_not_allowed(),
     }
 }
 
@@ -102,7 +105,7 @@ fn classify(ask: &Ask<'_>, watch: bool) -> Class {
         Ask::PodMetrics { .. } | Ask::OnePodMetrics { .. } => Class::Metrics,
         Ask::Summary { node } => Class::Summary((*node).to_owned()),
         Ask::Filesystems { .. } => Class::Filesystems,
-        Ask::Review => Class::Review,
+        Ask::Review(_) => Class::Review,
         Ask::Version | Ask::CoreVersions | Ask::Groups | Ask::Group(_) | Ask::Resources { .. } => {
             Class::Discovery
         }

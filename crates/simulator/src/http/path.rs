@@ -1,6 +1,7 @@
 //! Parses a request path into what it asks for.
 
-use crate::resource::{METRICS_GROUP, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP};
+use super::reviews::Review;
+use crate::resource::{METRICS_GROUP, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP, TOKEN_GROUP};
 
 /// What a request path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub enum Ask<'a> {
         namespace: &'a str,
         name: &'a str,
     },
-    Review,
+    Review(Review),
     Unknown,
 }
 
@@ -54,7 +55,9 @@ pub fn parse(path: &str) -> Ask<'_> {
         ["api", "v1", "nodes", node, "proxy", "stats", "summary"] => Ask::Summary { node },
         ["api", version, rest @ ..] => objects("", version, rest),
         ["apis", group, version] => Ask::Resources { group, version },
-        ["apis", REVIEW_GROUP, "v1", "selfsubjectaccessreviews"] => Ask::Review,
+        ["apis", REVIEW_GROUP, "v1", "selfsubjectaccessreviews"] => Ask::Review(Review::OwnAccess),
+        ["apis", REVIEW_GROUP, "v1", "subjectaccessreviews"] => Ask::Review(Review::Access),
+        ["apis", TOKEN_GROUP, "v1", "tokenreviews"] => Ask::Review(Review::Token),
         ["apis", METRICS_GROUP, "v1beta1", rest @ ..] => pod_metrics(rest),
         ["apis", SUBRESOURCE_GROUP, "v1", rest @ ..] => subresource(rest),
         ["apis", group, version, rest @ ..] => objects(group, version, rest),
@@ -100,7 +103,7 @@ fn subresource<'a>(rest: &[&'a str]) -> Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// The API group that must be installed. The core group and access reviews always are.
+    /// The API group that must be installed. The core group and reviews always are.
     pub fn group(&self) -> &str {
         match self {
             Self::Group(group) | Self::Resources { group, .. } => group,

@@ -1,21 +1,14 @@
-//! Endpoints that are polled: PodMetrics, summaries, file systems of guests, and access reviews.
+//! Endpoints that are polled: PodMetrics, summaries and file systems of guests.
 
 use axum::response::Response;
-use serde_json::{Value, json};
 
-use super::{
-    list::chunked,
-    path::{Ask, parse},
-    query::ListQuery,
-    status,
-};
+use super::{list::chunked, query::ListQuery, status};
 use crate::{
     cluster::Cluster,
-    faults::Class,
     guest::State,
     node::Kubelet,
     objects::{self, PodSample, list_head, pod_metrics},
-    resource::{KUBEVIRT_GROUP, POD_METRICS, Resource, SUBRESOURCE_GROUP},
+    resource::{KUBEVIRT_GROUP, POD_METRICS},
 };
 
 /// Answers with PodMetrics. metrics-server supports selectors, but neither pages nor watches.
@@ -87,58 +80,5 @@ pub async fn filesystems(cluster: &Cluster, namespace: &str, name: &str) -> Resp
                 format!("Cannot GET request https://{}:8186: connect: connection refused", holder.node);
             status::status(500, "InternalError", &message)
         }
-    }
-}
-
-/// Answers an access review: allowed unless a fault forbids this request.
-pub fn review(cluster: &Cluster, body: &[u8]) -> Response {
-    let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
-        // Newer clients send protobuf first.
-        let message = "the body of the request was in an unknown format - accepted media types include: application/json";
-        return status::status(415, "UnsupportedMediaType", message);
-    };
-    let allowed = !forbidden(cluster, &review["spec"]["resourceAttributes"]);
-    review["metadata"] = json!({"creationTimestamp": null});
-    review["status"] = json!({"allowed": allowed});
-    status::json(201, review.to_string())
-}
-
-fn forbidden(cluster: &Cluster, attributes: &Value) -> bool {
-    let text = |name: &str| attributes[name].as_str().unwrap_or_default();
-    let (group, plural, namespace) = (text("group"), text("resource"), text("namespace"));
-    let scope = if namespace.is_empty() { String::new() } else { format!("namespaces/{namespace}/") };
-    let (path, class) = match (group, plural, text("subresource")) {
-        ("", "nodes", "proxy") => {
-            let node = text("name");
-            (format!("/api/v1/nodes/{node}/proxy/stats/summary"), Some(Class::Summary(node.to_owned())))
-        }
-        (SUBRESOURCE_GROUP, "virtualmachineinstances", "filesystemlist") => {
-            let path =
-                format!("/apis/{group}/v1/{scope}virtualmachineinstances/{}/filesystemlist", text("name"));
-            (path, Some(Class::Filesystems))
-        }
-        _ => {
-            let version =
-                if group == POD_METRICS.group { POD_METRICS.version } else { version(group, plural) };
-            let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
-            let path = format!("{root}/{version}/{scope}{plural}");
-            let class = class_of(&parse(&path), text("verb") == "watch");
-            (path, class)
-        }
-    };
-    class.is_some_and(|class| cluster.faults.forbids(&class, &path))
-}
-
-fn version(group: &str, plural: &str) -> &'static str {
-    let found = Resource::ALL.iter().map(|resource| resource.api());
-    found.into_iter().find(|api| api.group == group && api.plural == plural).map_or("v1", |api| api.version)
-}
-
-fn class_of(ask: &Ask<'_>, watch: bool) -> Option<Class> {
-    match ask {
-        Ask::Objects { resource, .. } if watch => Some(Class::Watch(*resource)),
-        Ask::Objects { resource, .. } => Some(Class::List(*resource)),
-        Ask::PodMetrics { .. } => Some(Class::Metrics),
-        _ => None,
     }
 }

@@ -147,6 +147,42 @@ async fn reviews_of_access_are_allowed_unless_a_fault_forbids() {
 }
 
 #[tokio::test]
+async fn a_token_is_its_users_until_it_ends_and_a_user_lists_their_own_namespaces() {
+    let sim = demo().await;
+    let client = reqwest::Client::new();
+    let status = async |path: &str, spec: serde_json::Value| {
+        let url = format!("{}/apis/{path}", sim.url());
+        let body = json!({"spec": spec}).to_string();
+        let text = client.post(url).body(body).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["status"].clone()
+    };
+    let user = async |token: &str| {
+        let status = status("authentication.k8s.io/v1/tokenreviews", json!({"token": token})).await;
+        status["user"]["username"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(user("ana-token").await, "ana.ruiz@example.com");
+    assert_eq!(user("ana-token-until-9999999999").await, "ana.ruiz@example.com");
+    for invalid in ["ana-token-until-1", "ana-token-until-", "ana", ""] {
+        assert_eq!(user(invalid).await, "", "{invalid}");
+    }
+    let may = async |user: &str, verb: &str, namespace: &str| {
+        let attributes = json!({"verb": verb, "resource": "wukongs", "namespace": namespace});
+        let spec = json!({"user": user, "resourceAttributes": attributes});
+        status("authorization.k8s.io/v1/subjectaccessreviews", spec).await["allowed"] == true
+    };
+    assert!(may("ana.ruiz@example.com", "list", "shop").await && may("admin", "list", "").await);
+    for (user, verb, namespace) in [
+        ("ana.ruiz@example.com", "list", ""),
+        ("ana.ruiz@example.com", "list", "data"),
+        ("ana.ruiz@example.com", "delete", "shop"),
+        ("noor.o'brien@example.com", "list", "shop"),
+        ("stranger", "list", "shop"),
+    ] {
+        assert!(!may(user, verb, namespace).await, "{user} {verb} {namespace}");
+    }
+}
+
+#[tokio::test]
 async fn requests_are_counted_until_the_count_is_reset() {
     use crate::Target;
     let sim = demo().await;

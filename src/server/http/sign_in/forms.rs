@@ -55,10 +55,11 @@ pub async fn sign_in_form(
     if sign_in.viewer_of(&request).await.is_ok() {
         return Ok(see_other(&next));
     }
+    let has = |wanted: &str| params.iter().any(|(name, _)| name == wanted);
     let notice = match () {
         () if sign_in.cookies(&request.headers).is_none() => Some(Notice::Unprotected),
-        () if params.get("ended").is_some() => Some(Notice::Ended),
-        () if params.get("signed-out").is_some() => Some(Notice::SignedOut),
+        () if has("ended") => Some(Notice::Ended),
+        () if has("signed-out") => Some(Notice::SignedOut),
         () => None,
     };
     Ok(show(&app, lang, StatusCode::OK, notice, next))

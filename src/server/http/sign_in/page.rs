@@ -1,13 +1,19 @@
-//! The sign-in page. It is rendered on the server only, works without scripts, and is written by Leptos, which escapes
-//! what it is given.
+//! The sign-in page. It is rendered on the server only and works without scripts. Leptos writes it, and escapes what it
+//! is given.
 
 use axum::http::StatusCode;
 use leptos::prelude::*;
 
 use super::SIGN_IN;
-use crate::app::Bundle;
+use crate::{
+    app::Bundle,
+    ui::components::{
+        icon::{Icon, icon, symbol},
+        sprite::Sprite,
+    },
+};
 use i18n::{Lang, Render, key, msg, text_in};
-use model::message::Message;
+use model::{markup::escape, message::Message, query::encode};
 use wukong_core::observation::SourceError;
 
 /// What the page says beside the form.
@@ -54,6 +60,24 @@ impl Notice {
     fn is_about_token(&self) -> bool {
         matches!(self, Self::NoToken | Self::Rejected | Self::TooLong)
     }
+
+    fn icon(&self) -> Icon {
+        match self {
+            Self::Ended => Icon::Clock,
+            Self::SignedOut => Icon::Healthy,
+            Self::NoToken | Self::Rejected | Self::TooLong => Icon::Error,
+            Self::TooMany | Self::Unanswered(_) | Self::Unprotected => Icon::Warn,
+        }
+    }
+
+    /// Returns the parameter of the page's address that shows the notice.
+    fn parameter(&self) -> &'static str {
+        match self {
+            Self::Ended => "ended=&",
+            Self::SignedOut => "signed-out=&",
+            _ => "",
+        }
+    }
 }
 
 pub struct Page {
@@ -65,61 +89,133 @@ pub struct Page {
 
 impl Page {
     pub fn html(self, bundle: &Bundle, lang: Lang) -> String {
-        let Self { cluster, notice, next } = self;
-        let text = move |key| text_in(lang, key);
-        let title = msg!(sign_in.title, cluster = cluster).render(lang);
-        let wrong = notice.as_ref().is_some_and(Notice::is_about_token);
-        let notice = notice.map(|notice| {
-            let class = if wrong { "small crit" } else { "small" };
-            view! { <p class=class id="notice" role="status">{notice.message().render(lang)}</p> }
-        });
-        let page = view! {
-            <html lang=lang.tag()>
-                <head>
-                    <meta charset="utf-8" />
-                    <meta name="viewport" content="width=device-width, initial-scale=1" />
-                    <meta name="color-scheme" content="light dark" />
-                    <title>{title.clone()}</title>
-                    <link rel="icon" type="image/svg+xml" href=bundle.public("favicon.svg") />
-                    <link rel="stylesheet" href=bundle.css.clone() />
-                    <link rel="stylesheet" href=bundle.public("later.css") />
-                    <script src=bundle.public("theme.js")></script>
-                </head>
-                <body>
-                    <main id="main" class="gate">
-                        <section class="signin" aria-labelledby="title">
-                            <p class="brand">"wukong-dashboard"</p>
-                            <h1 id="title">{title.clone()}</h1>
-                            <p class="muted">{text(key!(sign_in.about))}</p>
-                            <form action=SIGN_IN method="post">
-                                <input type="hidden" name="next" value=next />
-                                <label>
-                                    {text(key!(sign_in.token))}
-                                    <input
-                                        class="field"
-                                        type="password"
-                                        name="token"
-                                        autocomplete="current-password"
-                                        required
-                                        aria-invalid=wrong.then_some("true")
-                                        aria-describedby=wrong.then_some("notice")
-                                    />
-                                </label>
-                                {notice}
-                                <button class="button main">{text(key!(sign_in.submit))}</button>
-                            </form>
-                            <details>
-                                <summary>{text(key!(sign_in.how))}</summary>
-                                <pre>
-                                    <code>"kubectl create token NAME --audience wukong-dashboard"</code>
-                                </pre>
-                                <p class="small">{text(key!(sign_in.how_text))}</p>
-                            </details>
-                        </section>
-                    </main>
-                </body>
-            </html>
+        let title = msg!(sign_in.title, cluster = self.cluster.clone()).render(lang);
+        let is_possible = self.notice != Some(Notice::Unprotected);
+        let wrong = self.notice.as_ref().filter(|notice| notice.is_about_token());
+        let other = self.notice.as_ref().filter(|notice| !notice.is_about_token());
+        let head = head(&title, bundle);
+        let body = view! {
+            <body>
+                <main id="main" class="gate">
+                    <section class="sign-in" aria-labelledby="title">
+                        <p class="brand">{icon(Icon::Brand)} "wukong-dashboard"</p>
+                        <div>
+                            <h1 id="title">{title}</h1>
+                            <p class="muted">{text_in(lang, key!(sign_in.about))}</p>
+                        </div>
+                        {other.map(|notice| notice_box(notice, lang))}
+                        {is_possible.then(|| form(wrong, self.next.clone(), lang))}
+                        {is_possible.then(|| help(lang))}
+                    </section>
+                    {languages(&self, lang)}
+                </main>
+                <span id="announcement" class="vh" role="status"></span>
+                <Sprite />
+            </body>
         };
-        ["<!DOCTYPE html>", &page.to_html()].concat()
+        [r#"<!DOCTYPE html><html lang=""#, lang.tag(), r#"">"#, &head, &body.to_html(), "</html>"].concat()
+    }
+}
+
+/// Leptos would write a mark behind the text of the title.
+fn head(title: &str, bundle: &Bundle) -> String {
+    format!(
+        concat!(
+            r#"<head><meta charset="utf-8">"#,
+            r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#,
+            r#"<meta name="color-scheme" content="light dark"><title>{title} · wukong-dashboard</title>"#,
+            r#"<link rel="icon" type="image/svg+xml" href="{icon}">"#,
+            r#"<link rel="stylesheet" href="{css}"><link rel="stylesheet" href="{later}">"#,
+            r#"<script src="{theme}"></script><script defer src="{keys}"></script></head>"#,
+        ),
+        title = escape(title),
+        icon = bundle.public("favicon.svg"),
+        css = bundle.css,
+        later = bundle.public("later.css"),
+        theme = bundle.public("theme.js"),
+        keys = bundle.public("keys.js"),
+    )
+}
+
+/// A notice that is not about the token.
+fn notice_box(notice: &Notice, lang: Lang) -> impl IntoView + use<> {
+    let class = if *notice == Notice::SignedOut { "notice calm" } else { "notice" };
+    view! {
+        <p class=class role="status">
+            {icon(notice.icon())}
+            <span>{notice.message().render(lang)}</span>
+        </p>
+    }
+}
+
+fn form(wrong: Option<&Notice>, next: String, lang: Lang) -> impl IntoView + use<> {
+    let error = wrong.map(|notice| {
+        view! {
+            <p class="small crit" id="wrong">
+                {icon(notice.icon())}
+                " "
+                {notice.message().render(lang)}
+            </p>
+        }
+    });
+    let is_wrong = error.is_some();
+    view! {
+        <form action=SIGN_IN method="post">
+            <input type="hidden" name="next" value=next />
+            <label for="token">{text_in(lang, key!(sign_in.token))}</label>
+            <span class=if is_wrong { "field wrong" } else { "field" }>
+                {symbol("#i-key")}
+                <input
+                    id="token"
+                    type="password"
+                    name="token"
+                    autocomplete="current-password"
+                    required
+                    autofocus
+                    aria-invalid=is_wrong.then_some("true")
+                    aria-describedby=is_wrong.then_some("wrong")
+                />
+            </span>
+            {error}
+            <button class="button main">{text_in(lang, key!(sign_in.submit))}</button>
+        </form>
+    }
+}
+
+/// How to get a token. `public/keys.js` makes the button copy the command.
+fn help(lang: Lang) -> impl IntoView {
+    view! {
+        <details>
+            <summary>{text_in(lang, key!(sign_in.how))}</summary>
+            <div class="command">
+                <pre class="code">
+                    <code>"kubectl create token NAME \\\n  --audience wukong-dashboard"</code>
+                </pre>
+                <button class="copy button" type="button" data-copied=text_in(lang, key!(why.copied))>
+                    <span>{text_in(lang, key!(why.copy))}</span>
+                </button>
+            </div>
+            <p class="small">{text_in(lang, key!(sign_in.how_text))}</p>
+        </details>
+    }
+}
+
+/// Links to this page in each language, which lead to the same place afterwards.
+fn languages(page: &Page, lang: Lang) -> impl IntoView + use<> {
+    let mut address = [SIGN_IN, "?", page.notice.as_ref().map_or("", Notice::parameter), "next="].concat();
+    encode(&mut address, &page.next);
+    let link = |of: Lang, name| {
+        let href = [&address, "&lang=", of.tag()].concat();
+        view! {
+            <a href=href lang=of.tag() aria-current=(of == lang).then_some("true")>
+                {text_in(lang, name)}
+            </a>
+        }
+    };
+    view! {
+        <nav class="seg" aria-label=text_in(lang, key!(language.choose))>
+            {link(Lang::English, key!(language.en))}
+            {link(Lang::Chinese, key!(language.zh))}
+        </nav>
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     ui::{
         address::use_query,
         components::{
+            icon::{Icon, icon},
             pager::pagination,
             state::{State, state},
             title::title,
@@ -79,14 +80,16 @@ fn name_of(by: GroupBy) -> &'static str {
 
 fn page(view: &GroupsView) -> impl IntoView + use<> {
     let query = &view.query;
+    let is_restricted = query.by == GroupBy::Node && !view.frame.nodes;
     let nodes = view.frame.sources.iter().find(|source| source.id == SourceId::Nodes);
-    let unknown = nodes.filter(|_| query.by == GroupBy::Node).and_then(unknown_capacity);
+    let unknown = nodes.filter(|_| query.by == GroupBy::Node && !is_restricted).and_then(unknown_capacity);
     view! {
         <div class="head">
             <h1>{name_of(query.by)}</h1>
             {switch(query)}
         </div>
         {unknown}
+        {is_restricted.then(|| view! { <p class="notice calm">{icon(Icon::Forbidden)} <span>{t!(groups.restricted)}</span></p> })}
         {rankings(view)}
         <h2>{count(view)}</h2>
         {if view.groups.is_empty() {
@@ -95,7 +98,7 @@ fn page(view: &GroupsView) -> impl IntoView + use<> {
             Either::Right(table(view))
         }}
         {pagination(query.page, view.pages, view.matching, &|page| GroupsQuery { page, ..query.clone() }.address())}
-        <p class="small">{explanation(query.by)}</p>
+        {(!is_restricted).then(|| view! { <p class="small">{explanation(query.by)}</p> })}
     }
 }
 

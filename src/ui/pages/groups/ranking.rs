@@ -20,10 +20,10 @@ pub fn rankings(view: &GroupsView) -> impl IntoView + use<> {
     let chosen = &view.query.namespace;
     let whole_cluster =
         (!chosen.is_empty()).then(|| view! { <a class="small" href=address("")>{t!(groups.whole)}</a> });
-    let place = if chosen.is_empty() {
-        t!(groups.place_all).to_owned()
-    } else {
-        t!(groups.place, namespace = chosen)
+    let place = match () {
+        () if !chosen.is_empty() => t!(groups.place, namespace = chosen),
+        () if view.frame.all_vms => t!(groups.place_all).to_owned(),
+        () => t!(groups.place_seen).to_owned(),
     };
     view! {
         <div class="row">

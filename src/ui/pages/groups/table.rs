@@ -37,7 +37,7 @@ fn heads(by: GroupBy) -> [Head; 7] {
 
 pub fn table(view: &GroupsView) -> impl IntoView + use<> {
     let query = &view.query;
-    let rows: Vec<_> = view.groups.iter().map(|group| row(group, query)).collect();
+    let rows: Vec<_> = view.groups.iter().map(|group| row(group, query, view.frame.nodes)).collect();
     let heads: Vec<_> = heads(query.by).into_iter().map(|head| self::head(query, head)).collect();
     view! {
         <table class="sheet groups" role="table">
@@ -57,13 +57,14 @@ fn head(query: &GroupsQuery, (word, sort, number): Head) -> impl IntoView + use<
     sort_head(word, if number { "num" } else { "" }, sorted, Some(address))
 }
 
-fn row(group: &Group, query: &GroupsQuery) -> impl IntoView + use<> {
+/// `nodes` says whether the viewer may see more of a node than its name.
+fn row(group: &Group, query: &GroupsQuery, nodes: bool) -> impl IntoView + use<> {
     let heads = heads(query.by);
     let totals = &group.totals;
     let (cpu, memory) = match query.by {
         GroupBy::Node => (
-            share(&group.cpu, Unit::Nanocores, !group.name.is_empty()),
-            share(&group.memory, Unit::Bytes, !group.name.is_empty()),
+            share(&group.cpu, Unit::Nanocores, nodes && !group.name.is_empty()),
+            share(&group.memory, Unit::Bytes, nodes && !group.name.is_empty()),
         ),
         GroupBy::Namespace => (
             allocated(totals.cpu, Unit::Nanocores, group.cpu_unreadable),
@@ -74,7 +75,7 @@ fn row(group: &Group, query: &GroupsQuery) -> impl IntoView + use<> {
         <tr role="row">
             <th role="rowheader" scope="row">
                 <a href=address(group, query.by)>{display_name(group)}</a>
-                {(query.by == GroupBy::Node).then(|| conditions(group))}
+                {(query.by == GroupBy::Node && nodes).then(|| conditions(group))}
             </th>
             <td role="cell" class="num" data-th=heads[1].0>
                 {format::grouped(totals.counts.total.into())}

@@ -61,6 +61,12 @@ impl Kubernetes {
         state.users.insert(token.to_owned(), user);
     }
 
+    /// Puts a user into these groups.
+    pub fn set_groups(&self, user: &str, groups: &[&str]) {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        self.0.lock().users.get_mut(user).expect("the user was added").groups = groups;
+    }
+
     /// Rejects the token from now on.
     pub fn end_token(&self, token: &str) {
         self.0.lock().users.remove(token);

@@ -3,5 +3,6 @@
 mod canary;
 pub mod fixture;
 mod limits;
+mod pages;
 mod sessions;
 mod streams;

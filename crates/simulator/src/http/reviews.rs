@@ -1,0 +1,103 @@
+//! Reviews: what the caller may do, whose a token is, and what a user may do.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::{
+    path::{Ask, parse},
+    status,
+};
+use crate::{
+    cluster::Cluster,
+    faults::Class,
+    resource::{POD_METRICS, Resource, SUBRESOURCE_GROUP},
+    users,
+};
+
+/// What is reviewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Review {
+    /// What the caller may do.
+    OwnAccess,
+    /// What a user may do.
+    Access,
+    Token,
+}
+
+/// Answers a review.
+pub fn review(cluster: &Cluster, kind: Review, body: &[u8]) -> Response {
+    let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
+        // Newer clients send protobuf first.
+        let message = "the body of the request was in an unknown format - accepted media types include: application/json";
+        return status::status(415, "UnsupportedMediaType", message);
+    };
+    let spec = &review["spec"];
+    let answer = match kind {
+        Review::OwnAccess => json!({"allowed": !forbidden(cluster, &spec["resourceAttributes"])}),
+        Review::Access => json!({"allowed": may_list(spec)}),
+        Review::Token => token_status(cluster, spec),
+    };
+    review["metadata"] = json!({"creationTimestamp": null});
+    review["status"] = answer;
+    status::json(201, review.to_string())
+}
+
+fn token_status(cluster: &Cluster, spec: &Value) -> Value {
+    let token = spec["token"].as_str().unwrap_or_default();
+    match users::of_token(token, cluster.world.clock.now()) {
+        Some(user) => json!({
+            "authenticated": true,
+            "user": {"username": user.name, "uid": user.uid, "groups": user.groups},
+            "audiences": spec["audiences"],
+        }),
+        None => json!({"user": {}, "error": "invalid bearer token"}),
+    }
+}
+
+fn may_list(spec: &Value) -> bool {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let attributes = &spec["resourceAttributes"];
+    text(&attributes["verb"]) == "list"
+        && users::may_list(&text(&spec["user"]), &text(&attributes["namespace"]))
+}
+
+/// Returns whether a fault forbids what the caller asks about. Everything else is allowed.
+fn forbidden(cluster: &Cluster, attributes: &Value) -> bool {
+    let text = |name: &str| attributes[name].as_str().unwrap_or_default();
+    let (group, plural, namespace) = (text("group"), text("resource"), text("namespace"));
+    let scope = if namespace.is_empty() { String::new() } else { format!("namespaces/{namespace}/") };
+    let (path, class) = match (group, plural, text("subresource")) {
+        ("", "nodes", "proxy") => {
+            let node = text("name");
+            (format!("/api/v1/nodes/{node}/proxy/stats/summary"), Some(Class::Summary(node.to_owned())))
+        }
+        (SUBRESOURCE_GROUP, "virtualmachineinstances", "filesystemlist") => {
+            let path =
+                format!("/apis/{group}/v1/{scope}virtualmachineinstances/{}/filesystemlist", text("name"));
+            (path, Some(Class::Filesystems))
+        }
+        _ => {
+            let version =
+                if group == POD_METRICS.group { POD_METRICS.version } else { version(group, plural) };
+            let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
+            let path = format!("{root}/{version}/{scope}{plural}");
+            let class = class_of(&parse(&path), text("verb") == "watch");
+            (path, class)
+        }
+    };
+    class.is_some_and(|class| cluster.faults.forbids(&class, &path))
+}
+
+fn version(group: &str, plural: &str) -> &'static str {
+    let found = Resource::ALL.iter().map(|resource| resource.api());
+    found.into_iter().find(|api| api.group == group && api.plural == plural).map_or("v1", |api| api.version)
+}
+
+fn class_of(ask: &Ask<'_>, watch: bool) -> Option<Class> {
+    match ask {
+        Ask::Objects { resource, .. } if watch => Some(Class::Watch(*resource)),
+        Ask::Objects { resource, .. } => Some(Class::List(*resource)),
+        Ask::PodMetrics { .. } => Some(Class::Metrics),
+        _ => None,
+    }
+}

@@ -1,0 +1,61 @@
+//! The people who can sign in to a dashboard of the cluster. Their tokens are fixed, and a test can let one end.
+
+use super::clock::Millis;
+
+/// A user, as reviews know them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct User {
+    pub name: &'static str,
+    pub uid: &'static str,
+    pub groups: &'static [&'static str],
+    token: &'static str,
+    sees: Sees,
+}
+
+/// What a user may list.
+#[derive(Debug, PartialEq, Eq)]
+enum Sees {
+    Everything,
+    /// The objects in these namespaces.
+    Namespaces(&'static [&'static str]),
+}
+
+static USERS: [User; 3] = [
+    User {
+        name: "admin",
+        uid: "9a1e0000-0000-4000-8000-000000000001",
+        groups: &["system:masters", "system:authenticated"],
+        token: "admin-token",
+        sees: Sees::Everything,
+    },
+    User {
+        name: "ana.ruiz@example.com",
+        uid: "9a1e0000-0000-4000-8000-000000000002",
+        groups: &["payments-devs", "shop-ops", "system:authenticated"],
+        token: "ana-token",
+        sees: Sees::Namespaces(&["payments", "shop"]),
+    },
+    // A name that a shell must not read.
+    User {
+        name: "noor.o'brien@example.com",
+        uid: "9a1e0000-0000-4000-8000-000000000003",
+        groups: &["interns", "system:authenticated"],
+        token: "noor-token",
+        sees: Sees::Namespaces(&[]),
+    },
+];
+
+/// Returns whose token this is. `ana-token-until-1800000000` is one of Ana's that ends at that second since 1970.
+pub fn of_token(token: &str, now: Millis) -> Option<&'static User> {
+    let (token, ends) = token.split_once("-until-").unwrap_or((token, "9999999999"));
+    let is_valid = ends.parse::<Millis>().is_ok_and(|seconds| now < seconds * 1000);
+    USERS.iter().find(|user| is_valid && user.token == token)
+}
+
+/// Returns whether the user of this name may list objects in a namespace, or in all if it is empty.
+pub fn may_list(name: &str, namespace: &str) -> bool {
+    USERS.iter().filter(|user| user.name == name).any(|user| match user.sees {
+        Sees::Everything => true,
+        Sees::Namespaces(namespaces) => namespaces.contains(&namespace),
+    })
+}
