@@ -49,6 +49,8 @@ pub struct AccessBook {
     budget: Budget,
     sweep: Budget,
     under_way: usize,
+    /// Whether renewals came first the last time.
+    renews_first: bool,
     /// When the next review may be sent while the API server does not answer: then there is one at a time.
     probe_at: Option<Millis>,
 }
@@ -64,6 +66,7 @@ impl Default for AccessBook {
             budget: Budget::new(REVIEWS_A_SECOND),
             sweep: Budget::new(SWEEP_A_SECOND),
             under_way: 0,
+            renews_first: false,
             probe_at: None,
         }
     }
@@ -187,11 +190,17 @@ impl AccessBook {
         let places = std::mem::take(&mut self.places);
         let hinted = self.hints.is_some();
         self.pick(now, &mut reviews, |viewer| viewer.next_everywhere(now));
-        self.pick(now, &mut reviews, |viewer| viewer.next_renewal(now));
+        // Renewals can take the whole budget, and can wait: their allows stand meanwhile. So every second time they come
+        // after what nobody knows yet, and one who comes late or loses a right waits for nobody's renewals.
+        self.renews_first = !self.renews_first;
+        if self.renews_first {
+            self.pick(now, &mut reviews, |viewer| viewer.next_renewal(now));
+        }
         self.pick(now, &mut reviews, |viewer| viewer.next_urgent(now));
         if !hinted {
             self.pick(now, &mut reviews, |viewer| viewer.next_first(&places, now));
         }
+        self.pick(now, &mut reviews, |viewer| viewer.next_renewal(now));
         let before = reviews.len();
         let most = self.sweep.whole();
         self.pick_most(most, now, &mut reviews, |viewer| viewer.next_sweep(&places, now));

@@ -338,3 +338,32 @@ fn many_users_in_many_namespaces_stay_within_the_budget_and_all_get_their_turn()
     let most = 350 * 60 / 40 + 60 * SWEEP_A_SECOND as usize;
     assert!(cluster.asked(60_000) <= most, "{} of {most}", cluster.asked(60_000));
 }
+
+/// 200 users of 30 namespaces each are more renewals than the budget has.
+#[test]
+fn one_who_comes_late_or_loses_a_right_waits_for_nobodys_renewals() {
+    let namespaces: Vec<String> = (0..31).map(|n| format!("ns-{n}")).collect();
+    let names: Vec<String> = (0..200).map(|n| format!("user-{n}")).collect();
+    let of_each = names
+        .iter()
+        .flat_map(|name| namespaces[..30].iter().map(move |of| (name.as_str(), Some(of.as_str()))));
+    let rights: Vec<_> = of_each.chain([("late", Some("ns-30")), ("late", Some("ns-0"))]).collect();
+    let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    let mut cluster = Cluster::new(&namespaces, &rights);
+    let mut users: Vec<&str> = names.iter().map(String::as_str).collect();
+    cluster.run(&users, 180_000);
+    users.push("late");
+    cluster.run(&users, 5_000);
+    assert!(cluster.standing("late").is_complete() && cluster.sees("late", "ns-30"));
+    let mut hints = Hints::default();
+    hints.add(Some("ns-0".into()), [Subject::User("late".into())], "1");
+    cluster.book.hint(Some(hints));
+    cluster.run(&users, 2_000);
+    cluster.rights.remove(&("late".into(), Some("ns-0".into())));
+    cluster.book.hint(Some(Hints::default()));
+    cluster.run(&users, 2_000);
+    assert!(!cluster.sees("late", "ns-0"));
+    cluster.run(&users, 120_000);
+    let all = names.iter().all(|name| namespaces[..30].iter().all(|of| cluster.sees(name, of)));
+    assert!(all, "nobody loses a right for lack of budget");
+}
