@@ -41,7 +41,8 @@ fn port(program: &Program) -> u16 {
 }
 
 fn listening_on(listen: &str, name: &str) -> Start {
-    Start { name: name.to_owned(), listen: listen.to_owned(), ..Start::default() }
+    let flags = vec!["--sign-in=none".into()];
+    Start { name: name.to_owned(), listen: listen.to_owned(), flags, ..Start::default() }
 }
 
 #[test]
