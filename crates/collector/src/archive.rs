@@ -12,7 +12,7 @@ pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered}
 use i18n::msg;
 use model::reason::Reason;
 use wukong_core::{
-    archive::{Answer, Of, Times},
+    archive::{Answer, Times, VmSelection},
     observation::SourceError,
 };
 
@@ -28,12 +28,12 @@ impl LongTermHistory {
     }
 
     /// Queues the question. Fails at once with [`busy`] if too many questions wait already.
-    pub fn ask(&self, requester: Requester, of: Of, times: Times) -> Result<Ticket, SourceError> {
+    pub fn ask(&self, requester: Requester, of: VmSelection, times: Times) -> Result<Ticket, SourceError> {
         self.0.ask(requester, of, times).map_err(|Full| busy())
     }
 
     /// Queues the question and waits for its answer without a time limit: the caller sets the deadline.
-    pub async fn answer(&self, requester: Requester, of: Of, times: Times) -> Arc<Answer> {
+    pub async fn answer(&self, requester: Requester, of: VmSelection, times: Times) -> Arc<Answer> {
         match self.ask(requester, of, times) {
             Ok(mut ticket) => ticket.answer().await.unwrap_or_else(|why| Arc::new(Err(why.into()))),
             Err(error) => Arc::new(Err(error)),

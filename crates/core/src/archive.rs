@@ -47,7 +47,7 @@ impl Times {
 
 /// Whose history is requested: that of one instance and its claims, or that of all VMs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum VmSelection {
     One { namespace: String, instance: String, claims: Vec<String> },
     All(Arc<Names>),
 }
@@ -73,7 +73,7 @@ impl Names {
     }
 }
 
-impl Of {
+impl VmSelection {
     /// Returns the instances and claims that an answer may contain.
     pub fn names(&self) -> Arc<Names> {
         match self {
@@ -105,10 +105,10 @@ pub struct Recording {
 /// The answer to one question, or why the source gave none.
 pub type Answer = Result<Recording, SourceError>;
 
-/// Returns the question for the history of one VM.
-pub fn of(vm: &Vm) -> Of {
+/// Selects the history of one VM.
+pub fn selection(vm: &Vm) -> VmSelection {
     let claims = vm.volumes.iter().filter(|volume| is_image(volume));
-    Of::One {
+    VmSelection::One {
         namespace: vm.summary.namespace.clone(),
         instance: vm.vm_name.clone(),
         claims: claims.map(|volume| volume.claim.clone()).collect(),
@@ -144,7 +144,7 @@ pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
             None => is_empty.then(unrecorded),
         },
     };
-    History { span, cpu, memory, disk, keeper: HistoryOrigin::Prometheus, lacks }
+    History { span, cpu, memory, disk, origin: HistoryOrigin::Prometheus, lacks }
 }
 
 /// Returns a history with gaps only, for a span that cannot be read, with the reason.
@@ -160,7 +160,7 @@ pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
         cpu: gaps.clone(),
         memory: gaps.clone(),
         disk: gaps,
-        keeper: HistoryOrigin::Prometheus,
+        origin: HistoryOrigin::Prometheus,
         lacks: Some(lacks),
     }
 }

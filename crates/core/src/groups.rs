@@ -89,7 +89,7 @@ fn holds(status: Status) -> bool {
 fn share(amounts: impl Iterator<Item = Option<u64>>, allocatable: Option<u64>) -> Share {
     let mut share = Share { allocatable, ..Share::default() };
     for amount in amounts {
-        share.given = share.given.saturating_add(amount.unwrap_or(0));
+        share.allocated = share.allocated.saturating_add(amount.unwrap_or(0));
         share.unreadable += u32::from(amount.is_none());
     }
     share

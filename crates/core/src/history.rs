@@ -257,8 +257,8 @@ impl Timeline {
     fn history(&self, span: Span, now: Millis) -> History {
         let (grid, ring) = if span == Span::Hour { (FINE, &self.fine) } else { (COARSE, &self.coarse) };
         let [cpu, memory, disk] = [0, 1, 2].map(|figure| ring.series(grid, figure, now));
-        let keeper = if self.filled { HistoryOrigin::Both } else { HistoryOrigin::Memory };
-        History { span, cpu, memory, disk, keeper, lacks: None }
+        let origin = if self.filled { HistoryOrigin::Both } else { HistoryOrigin::Memory };
+        History { span, cpu, memory, disk, origin, lacks: None }
     }
 
     fn day(&self, now: Millis) -> [Series; FIGURES] {

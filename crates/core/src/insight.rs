@@ -1,5 +1,5 @@
 //! Derives findings and hints from a day of points of each VM. Pure arithmetic; docs/history.md states the
-//! rules. The history task of `pipeline` calls `draw`, and `http` serves the pages.
+//! rules. The history task of `pipeline` calls `compute_findings`, and `http` serves the pages.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,10 +25,10 @@ use model::{
 pub const NEEDED_HOURS: u32 = 24;
 /// Known five-minute means that a hint needs: nine in ten of the day's 288.
 const ENOUGH: u32 = (COARSE.len * 9 / 10) as u32;
-/// Tenths of a percent. A VM is undersized if its 95th percentile is at least `STARVED`, oversized if it is
-/// below `IDLE`.
-const STARVED: u64 = 900;
-const IDLE: u64 = 500;
+/// Tenths of a percent. A VM is undersized if its 95th percentile is at least `UNDERSIZED`, oversized if it is
+/// below `OVERSIZED`.
+const UNDERSIZED: u64 = 900;
+const OVERSIZED: u64 = 500;
 /// Recommended allocation in percent of the 95th percentile: a quarter more.
 const HEAD_ROOM: u64 = 125;
 /// Steps of an allocation: whole cores of CPU, quarters of a Gi of memory.
@@ -92,7 +92,7 @@ impl Findings {
 
 /// Computes the findings for every running VM. Takes half a second for 10,000 VMs, which is too long for the
 /// writer of snapshots.
-pub fn draw(vms: &[Arc<Vm>], store: &HistoryStore, now: Millis) -> Findings {
+pub fn compute_findings(vms: &[Arc<Vm>], store: &HistoryStore, now: Millis) -> Findings {
     let mut result = Findings { at: Some(now), ..Findings::default() };
     for vm in vms.iter().filter(|vm| vm.summary.status == Status::Running) {
         let hints = hints(vm, store, now);
@@ -121,8 +121,8 @@ fn findings(hints: &Hints) -> impl Iterator<Item = Finding> {
         let sizing = (*hint).ok()?;
         match sizing.verdict {
             Verdict::Fits => None,
-            Verdict::Starved => Some(Finding::Starved(sizing)),
-            Verdict::OverAllocated { .. } => Some(Finding::OverAllocated(sizing)),
+            Verdict::Undersized => Some(Finding::Undersized(sizing)),
+            Verdict::Oversized { .. } => Some(Finding::Oversized(sizing)),
         }
     });
     hints.disk.ok().map(Finding::SoonFull).into_iter().chain(sized)
@@ -131,9 +131,9 @@ fn findings(hints: &Hints) -> impl Iterator<Item = Finding> {
 fn count(totals: &mut InsightTotals, finding: &Finding) {
     match finding {
         Finding::SoonFull(_) => totals.soon_full += 1,
-        Finding::Starved(_) => totals.starved += 1,
-        Finding::OverAllocated(sizing) => {
-            totals.over_allocated += 1;
+        Finding::Undersized(_) => totals.undersized += 1,
+        Finding::Oversized(sizing) => {
+            totals.oversized += 1;
             let (sum, vms) = match sizing.resource() {
                 Resource::Cpu => (&mut totals.cpu, &mut totals.cpu_vms),
                 _ => (&mut totals.memory, &mut totals.memory_vms),
@@ -185,8 +185,8 @@ pub(super) fn sizing(day: &Series, unit: Unit, of: u64) -> Result<Sizing, Silenc
     let amount = |tenths: u32| amount(tenths.into(), of);
     let (p95, peak) = (amount(stats.p95), amount(stats.max));
     let verdict = match u64::from(stats.p95) {
-        STARVED.. => Verdict::Starved,
-        p95_tenths if p95_tenths < IDLE => judge_low_use(unit, p95, peak, of),
+        UNDERSIZED.. => Verdict::Undersized,
+        p95_tenths if p95_tenths < OVERSIZED => judge_low_use(unit, p95, peak, of),
         _ => Verdict::Fits,
     };
     Ok(Sizing { unit, p95, peak, of, verdict, window })
@@ -206,7 +206,7 @@ fn judge_low_use(unit: Unit, p95: u64, peak: u64, of: u64) -> Verdict {
         Unit::Bytes => (roomy.max(peak), QUARTER_GI),
     };
     let enough = wanted.max(1).div_ceil(part).saturating_mul(part);
-    if enough < of { Verdict::OverAllocated { enough } } else { Verdict::Fits }
+    if enough < of { Verdict::Oversized { enough } } else { Verdict::Fits }
 }
 
 /// Fits a line through the hours' medians by the Theil–Sen estimator, which tolerates many outliers, and
@@ -325,7 +325,7 @@ pub fn page(
         frame: frame(visible, identity, now),
         query: InsightQuery { page, ..query.clone() },
         totals: findings.totals(visible.scope()),
-        drawn: findings.at,
+        computed_at: findings.at,
         needed_hours: NEEDED_HOURS,
         matching: rows.len() as u32,
         pages,
@@ -367,8 +367,8 @@ fn order(a: &Insight, b: &Insight, query: &InsightQuery) -> std::cmp::Ordering {
 fn urgency(finding: &Finding) -> (FindingKind, u64) {
     let within = match finding {
         Finding::SoonFull(filling) => filling.days.into(),
-        Finding::Starved(sizing) => u64::MAX - sizing.tenths(),
-        Finding::OverAllocated(sizing) => sizing.tenths(),
+        Finding::Undersized(sizing) => u64::MAX - sizing.tenths(),
+        Finding::Oversized(sizing) => sizing.tenths(),
     };
     (finding.kind(), within)
 }

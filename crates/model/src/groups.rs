@@ -27,8 +27,8 @@ pub enum GroupSort {
     Name,
     Vms,
     /// Allocated amount: for a node, as a part of what it can allocate; for a namespace, absolute.
-    CpuGiven,
-    MemoryGiven,
+    CpuAllocated,
+    MemoryAllocated,
     /// Percent used by the measured VMs.
     Cpu,
     Memory,
@@ -36,8 +36,15 @@ pub enum GroupSort {
 }
 
 impl GroupSort {
-    pub const ALL: [Self; 7] =
-        [Self::Name, Self::Vms, Self::CpuGiven, Self::MemoryGiven, Self::Cpu, Self::Memory, Self::Disk];
+    pub const ALL: [Self; 7] = [
+        Self::Name,
+        Self::Vms,
+        Self::CpuAllocated,
+        Self::MemoryAllocated,
+        Self::Cpu,
+        Self::Memory,
+        Self::Disk,
+    ];
 
     const CODES: [&str; 7] = ["name", "vms", "cpu-given", "memory-given", "cpu", "memory", "disk"];
 
@@ -142,8 +149,8 @@ pub struct Node {
 /// What a node's VMs are allocated of it. Stopped and failed VMs are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
-    pub given: u64,
-    /// VMs whose allocation cannot be read and is not in `given`.
+    pub allocated: u64,
+    /// VMs whose allocation cannot be read and is not in `allocated`.
     pub unreadable: u32,
     pub allocatable: Option<u64>,
 }
@@ -153,7 +160,7 @@ impl Share {
     /// unknown or 0.
     pub fn percent(&self) -> Option<u64> {
         let allocatable = self.allocatable.filter(|amount| *amount > 0)?;
-        Some(ratio(self.given, allocatable, 100))
+        Some(ratio(self.allocated, allocatable, 100))
     }
 }
 
@@ -192,13 +199,13 @@ impl Group {
         let totals = &self.totals;
         let share = |share: &Share| match query.by {
             GroupBy::Node => share.percent(),
-            GroupBy::Namespace => Some(share.given),
+            GroupBy::Namespace => Some(share.allocated),
         };
         match query.sort {
             GroupSort::Name => None,
             GroupSort::Vms => Some(totals.counts.total.into()),
-            GroupSort::CpuGiven => share(&self.cpu),
-            GroupSort::MemoryGiven => share(&self.memory),
+            GroupSort::CpuAllocated => share(&self.cpu),
+            GroupSort::MemoryAllocated => share(&self.memory),
             GroupSort::Cpu => totals.cpu_used.percent(),
             GroupSort::Memory => totals.memory_used.percent(),
             GroupSort::Disk => totals.disk_used.share(),
@@ -273,7 +280,7 @@ mod tests {
 
     #[test]
     fn without_an_allocatable_amount_there_is_no_percentage() {
-        let share = |given, allocatable| Share { given, unreadable: 0, allocatable }.percent();
+        let share = |allocated, allocatable| Share { allocated, unreadable: 0, allocatable }.percent();
         assert_eq!(share(3, Some(2)), Some(150));
         assert_eq!(share(0, Some(2)), Some(0));
         assert_eq!([share(3, Some(0)), share(3, None)], [None, None]);

@@ -169,7 +169,7 @@ pub struct History {
     pub cpu: Series,
     pub memory: Series,
     pub disk: Series,
-    pub keeper: HistoryOrigin,
+    pub origin: HistoryOrigin,
     /// Why a part is missing: the span is longer than memory and there is no Prometheus, or it does not
     /// answer.
     pub lacks: Option<Missing>,

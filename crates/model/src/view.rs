@@ -114,7 +114,7 @@ pub struct InsightsView {
     pub query: InsightQuery,
     pub totals: InsightTotals,
     /// When the findings were computed, which happens every few minutes; `None` before the first time.
-    pub drawn: Option<Millis>,
+    pub computed_at: Option<Millis>,
     /// Hours of history that a hint needs.
     pub needed_hours: u32,
     /// Rows that match, on all pages.

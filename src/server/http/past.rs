@@ -130,7 +130,7 @@ impl LongTerm {
 
     /// Asks Prometheus. `LongTermHistory` merges equal queries.
     async fn ask(&self, requester: Requester, vm: &Vm, times: Times) -> Arc<Answer> {
-        let mut ticket = match self.archive.ask(requester, archive::of(vm), times) {
+        let mut ticket = match self.archive.ask(requester, archive::selection(vm), times) {
             Ok(ticket) => ticket,
             Err(error) => return Arc::new(Err(error)),
         };

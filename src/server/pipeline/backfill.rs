@@ -13,7 +13,7 @@ use collector::archive::{LongTermHistory, Requester};
 use model::{Millis, message::Message, reason::Reason};
 use wukong_core::{
     Snapshot,
-    archive::{Answer, Names, Of, Times},
+    archive::{Answer, Names, Times, VmSelection},
     backfill::{BackfillPlan, fill},
     history::HistoryStore,
     insight::{self, Findings},
@@ -22,7 +22,7 @@ use wukong_core::{
 
 /// Time between two computations of findings. Findings are of a whole day, so minutes change nothing. The
 /// first follow as soon as the history is filled.
-const DRAW_EVERY: Duration = Duration::from_secs(120);
+const COMPUTE_FINDINGS_EVERY: Duration = Duration::from_secs(120);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait for one answer of Prometheus.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -52,26 +52,27 @@ impl HistoryBackfill {
         if self.snapshots.wait_for(|snapshot| snapshot.ready).await.is_err() {
             return;
         }
-        self.draw().await;
+        self.compute_findings().await;
         tokio::join!(self.fill(), self.tend());
     }
 
     async fn tend(&self) {
-        let (mut draw, mut forget) = (interval(DRAW_EVERY), interval(FORGET_EVERY));
-        draw.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut compute, mut forget) = (interval(COMPUTE_FINDINGS_EVERY), interval(FORGET_EVERY));
+        compute.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = draw.tick() => self.draw().await,
+                _ = compute.tick() => self.compute_findings().await,
                 _ = forget.tick() => self.store.forget((self.clock)()),
             }
         }
     }
 
     /// Computes findings on a blocking thread: with 10,000 VMs it takes half a second.
-    async fn draw(&self) {
+    async fn compute_findings(&self) {
         let (store, now) = (self.store.clone(), (self.clock)());
         let snapshot = self.snapshots.borrow().clone();
-        let findings = tokio::task::spawn_blocking(move || insight::draw(&snapshot.vms, &store, now));
+        let findings =
+            tokio::task::spawn_blocking(move || insight::compute_findings(&snapshot.vms, &store, now));
         if let Ok(findings) = findings.await {
             self.findings.send_replace(Arc::new(findings));
         }
@@ -85,7 +86,7 @@ impl HistoryBackfill {
         let mut pause = PAUSE;
         while let Some(times) = plan.next_piece() {
             let started = Instant::now();
-            let all = Of::All(Arc::new(Names::of_all(&self.snapshots.borrow().vms)));
+            let all = VmSelection::All(Arc::new(Names::of_all(&self.snapshots.borrow().vms)));
             let answer = timeout(ANSWER_TIMEOUT, archive.answer(Requester::Backfill, all, times)).await;
             let answer = answer.unwrap_or_else(|_| Arc::new(Err(late())));
             match &*answer {
@@ -108,7 +109,7 @@ impl HistoryBackfill {
                 }
             }
         }
-        self.draw().await;
+        self.compute_findings().await;
     }
 
     async fn take(&self, answer: Arc<Answer>, times: Times) {

@@ -62,8 +62,8 @@ pub fn uses(sizing: &Sizing) -> String {
 pub fn advice(sizing: &Sizing) -> String {
     match sizing.verdict {
         Verdict::Fits => t!(hint.fits).to_owned(),
-        Verdict::Starved => t!(hint.starved).to_owned(),
-        Verdict::OverAllocated { enough } => t!(hint.enough, enough = amount(sizing.unit, enough)),
+        Verdict::Undersized => t!(hint.starved).to_owned(),
+        Verdict::Oversized { enough } => t!(hint.enough, enough = amount(sizing.unit, enough)),
     }
 }
 
@@ -122,11 +122,11 @@ mod tests {
     #[test]
     fn a_size_is_judged_with_its_window() {
         assert_eq!(
-            sizing(&of(Verdict::OverAllocated { enough: 4 * GI })).text,
+            sizing(&of(Verdict::Oversized { enough: 4 * GI })).text,
             "p95 3 of 16 Gi, peak 3.5. 4 Gi would be enough. Based on 24 h until 03-04 09:12 UTC, 97 % known."
         );
         assert!(sizing(&of(Verdict::Fits)).text.contains("The size fits."));
-        assert_eq!(sizing(&of(Verdict::Starved)).class, "hint warning");
+        assert_eq!(sizing(&of(Verdict::Undersized)).class, "hint warning");
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub fn fetching(failed: bool) -> &'static str {
 
 /// Says where the history comes from and how to read the axes.
 pub fn origin(history: &History) -> &'static str {
-    match history.keeper {
+    match history.origin {
         HistoryOrigin::Memory => t!(chart.from_memory),
         HistoryOrigin::Prometheus => t!(chart.from_prometheus),
         HistoryOrigin::Both => t!(chart.from_both),

@@ -91,7 +91,7 @@ fn page(view: &InsightsView) -> impl IntoView + use<> {
 
 /// Example: `Based on the history of 41 of 44 running VMs, updated 09:12 UTC.`
 fn basis(view: &InsightsView) -> Option<String> {
-    let at = clock(view.drawn?);
+    let at = clock(view.computed_at?);
     let [some, all] = [view.totals.judged, view.totals.running].map(|count| format::grouped(count.into()));
     Some(t!(insights.basis, at = at, some = some, all = all))
 }
@@ -111,7 +111,7 @@ impl NoFindings {
         let filtered =
             view.query.kind.is_some() || view.query.resource.is_some() || !view.query.namespace.is_empty();
         match view.matching {
-            _ if view.drawn.is_none() => {
+            _ if view.computed_at.is_none() => {
                 because(t!(insights.not_analysed), t!(insights.not_analysed_why).to_owned(), false)
             }
             _ if view.totals.judged == 0 => because(
@@ -150,10 +150,10 @@ fn totals(totals: &InsightTotals, chosen: Option<FindingKind>) -> impl IntoView 
             {total("lead", t!(insights.reclaimable_memory), memory.digits, memory.unit, totals.memory_vms)}
             {total("", t!(insights.reclaimable_cpu), format::allocation(Unit::Nanocores, totals.cpu), "vCPU", totals.cpu_vms)}
             <ul class="counts" aria-label=t!(insights.by_kind)>
-                {count(None, totals.soon_full + totals.starved + totals.over_allocated, chosen)}
+                {count(None, totals.soon_full + totals.undersized + totals.oversized, chosen)}
                 {count(Some(FindingKind::SoonFull), totals.soon_full, chosen)}
-                {count(Some(FindingKind::Starved), totals.starved, chosen)}
-                {count(Some(FindingKind::OverAllocated), totals.over_allocated, chosen)}
+                {count(Some(FindingKind::Undersized), totals.undersized, chosen)}
+                {count(Some(FindingKind::Oversized), totals.oversized, chosen)}
             </ul>
         </section>
     }
@@ -197,8 +197,8 @@ fn count(kind: Option<FindingKind>, count: u32, chosen: Option<FindingKind>) -> 
 fn kind_word(kind: FindingKind) -> &'static str {
     match kind {
         FindingKind::SoonFull => t!(insights.soon_full),
-        FindingKind::Starved => t!(insights.starved),
-        FindingKind::OverAllocated => t!(insights.over_allocated),
+        FindingKind::Undersized => t!(insights.starved),
+        FindingKind::Oversized => t!(insights.over_allocated),
     }
 }
 
@@ -316,8 +316,8 @@ fn row(insight: &Insight) -> impl IntoView + use<> {
     let finding = &insight.finding;
     let (observed, window) = match finding {
         Finding::SoonFull(filling) => (full_in(filling), filling.window),
-        Finding::Starved(sizing) => (uses(sizing), sizing.window),
-        Finding::OverAllocated(sizing) => ([uses(sizing), advice(sizing)].join(" "), sizing.window),
+        Finding::Undersized(sizing) => (uses(sizing), sizing.window),
+        Finding::Oversized(sizing) => ([uses(sizing), advice(sizing)].join(" "), sizing.window),
     };
     let reclaimable = finding.sizing().filter(|_| finding.reclaimable() > 0);
     let reclaimable = reclaimable.map(|sizing| amount(sizing.unit, finding.reclaimable()));
@@ -372,8 +372,8 @@ fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
 fn rules(hours: u32) -> impl IntoView {
     let rules = [
         (FindingKind::SoonFull, t!(insights.rule_soon_full)),
-        (FindingKind::Starved, t!(insights.rule_starved)),
-        (FindingKind::OverAllocated, t!(insights.rule_over)),
+        (FindingKind::Undersized, t!(insights.rule_starved)),
+        (FindingKind::Oversized, t!(insights.rule_over)),
     ];
     let rule = |(kind, text)| {
         view! {

@@ -59,7 +59,7 @@ fn recorded(hours: Millis, step: Millis, at: impl Fn(Millis) -> Option<Vm>) -> H
 
 fn render(url: &str, store: HistoryStore) -> Page {
     let all = snapshot(vec![vm(400, 750, 3_000)], sample::sources());
-    let findings = insight::draw(&all.vms, &store, NOW);
+    let findings = insight::compute_findings(&all.vms, &store, NOW);
     let history = HistoryReader::new(Arc::new(store), watch::channel(Arc::new(findings)).1, None);
     let bundle = Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() };
     render_with(url, Some(reader(all).with_past(history)), bundle, Lang::English)

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
-use wukong_core::archive::{Answer, Of, Times};
+use wukong_core::archive::{Answer, Times, VmSelection};
 
 /// How many questions of viewers are under way at the same time.
 pub const PLACES: usize = 4;
@@ -62,7 +62,7 @@ impl Shared {
     }
 
     /// Queues a question, or joins an equal question of another requester. Fails if the queue is full.
-    pub fn ask(&self, requester: Requester, of: Of, times: Times) -> Result<Ticket, Full> {
+    pub fn ask(&self, requester: Requester, of: VmSelection, times: Times) -> Result<Ticket, Full> {
         let progress = self.lock().put(requester, of, times)?;
         self.changed.notify_one();
         Ok(Ticket { progress })
@@ -137,7 +137,7 @@ impl Drop for Questions {
 pub struct Question {
     /// The requester whose turn it used; others may wait for the same answer.
     pub requester: Requester,
-    pub of: Of,
+    pub of: VmSelection,
     pub times: Times,
     pub reply: Reply,
 }
@@ -184,7 +184,7 @@ struct Queue {
 #[derive(Debug)]
 struct Entry {
     id: u64,
-    of: Of,
+    of: VmSelection,
     times: Times,
     progress: Arc<watch::Sender<Progress>>,
     /// The requester whose place it occupies; `None` while it waits.
@@ -200,7 +200,12 @@ struct Line {
 }
 
 impl Queue {
-    fn put(&mut self, requester: Requester, of: Of, times: Times) -> Result<watch::Receiver<Progress>, Full> {
+    fn put(
+        &mut self,
+        requester: Requester,
+        of: VmSelection,
+        times: Times,
+    ) -> Result<watch::Receiver<Progress>, Full> {
         if self.closed {
             // The sender is dropped at once, so the ticket reports that nobody answers.
             return Ok(watch::channel(Progress::Waiting).1);

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::identity::{NameLabel, Scope};
-use wukong_core::archive::Of;
+use wukong_core::archive::VmSelection;
 
 /// How far back samples are requested: two scrapes at the slowest common interval (one minute). At the
 /// fastest (15 s), the answer for 10,000 claims still fits.
@@ -74,7 +74,7 @@ impl Queries<'_> {
     }
 
     /// The range queries for the history of one VM or of all.
-    pub fn range_queries(&self, of: &Of) -> RangeQueries {
+    pub fn range_queries(&self, of: &VmSelection) -> RangeQueries {
         let volumes = |claims: Option<&[String]>| {
             let of_metric = |metric: &str| {
                 let series = self.series(metric, of, NameLabel::Claim, claims);
@@ -83,9 +83,9 @@ impl Queries<'_> {
             [of_metric(USED), of_metric(CAPACITY)]
         };
         let (instance, volumes) = match of {
-            Of::All(_) => (None, Some(volumes(None))),
-            Of::One { claims, .. } if claims.is_empty() => (instance(of), None),
-            Of::One { claims, .. } => {
+            VmSelection::All(_) => (None, Some(volumes(None))),
+            VmSelection::One { claims, .. } if claims.is_empty() => (instance(of), None),
+            VmSelection::One { claims, .. } => {
                 let fits = matcher("exported_persistentvolumeclaim", claims).len() <= LONGEST_LIST;
                 (instance(of), Some(volumes(Some(claims).filter(|_| fits).map(Vec::as_slice))))
             }
@@ -100,7 +100,7 @@ impl Queries<'_> {
 
     /// Selects the series of a metric in the wanted namespaces. The scrape of a trusted exporter may have
     /// renamed the label of the namespace, and that of the name as well.
-    fn series(&self, metric: &str, of: &Of, label: NameLabel, names: Option<&[String]>) -> String {
+    fn series(&self, metric: &str, of: &VmSelection, label: NameLabel, names: Option<&[String]>) -> String {
         let label = match label {
             NameLabel::Instance => "name",
             NameLabel::Claim => "persistentvolumeclaim",
@@ -110,8 +110,8 @@ impl Queries<'_> {
         let place = |label: &str| -> Vec<String> {
             let ours = self.scope.namespaces.as_deref().map(|ours| matcher(label, ours));
             let one = match of {
-                Of::One { namespace, .. } => Some(matcher(label, std::slice::from_ref(namespace))),
-                Of::All(_) => None,
+                VmSelection::One { namespace, .. } => Some(matcher(label, std::slice::from_ref(namespace))),
+                VmSelection::All(_) => None,
             };
             ours.into_iter().chain(one).collect()
         };
@@ -151,10 +151,10 @@ impl Queries<'_> {
     }
 }
 
-fn instance(of: &Of) -> Option<&[String]> {
+fn instance(of: &VmSelection) -> Option<&[String]> {
     match of {
-        Of::All(_) => None,
-        Of::One { instance, .. } => Some(std::slice::from_ref(instance)),
+        VmSelection::All(_) => None,
+        VmSelection::One { instance, .. } => Some(std::slice::from_ref(instance)),
     }
 }
 

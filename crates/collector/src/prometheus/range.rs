@@ -26,7 +26,7 @@ use crate::{
     outside::Site,
 };
 use model::Millis;
-use wukong_core::archive::{Names, Of, RecordedSeries, Recording, Times};
+use wukong_core::archive::{Names, RecordedSeries, Recording, Times, VmSelection};
 
 type AnsweredQuestion = (Reply, Result<RangeResults, Failure>);
 
@@ -192,7 +192,7 @@ fn stretched(values: &RecordedSeries, coarse: Times, times: Times) -> RecordedSe
 async fn ask(
     api: &Api,
     queries: &query::RangeQueries,
-    of: &Of,
+    of: &VmSelection,
     times: Times,
 ) -> Result<RangeResults, Failure> {
     let names = of.names();

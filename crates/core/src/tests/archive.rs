@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    archive::{Of, Recording, Times, history, not_configured, of, times, without},
+    archive::{Recording, Times, VmSelection, history, not_configured, selection, times, without},
     backfill::{BackfillPlan, fill},
     history::HistoryStore,
     observation::SourceError,
@@ -90,7 +90,7 @@ fn a_sum_of_disks_is_known_only_where_each_of_them_is() {
     let backend = vm(vec![volume("root", Source::KubeletProxy), volume("data", Source::Longhorn)]);
     let told = history(&backend, Span::Week, TIMES, &Ok(recording()));
     assert_eq!(tenths(&told.disk), [None; 3], "a layer that has no past here");
-    let Of::One { claims, instance, namespace } = of(&backend) else { panic!() };
+    let VmSelection::One { claims, instance, namespace } = selection(&backend) else { panic!() };
     assert_eq!((claims, instance, namespace), (vec!["root".to_owned()], "web-vm".into(), "a".into()));
 }
 

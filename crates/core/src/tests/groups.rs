@@ -51,8 +51,8 @@ fn a_node_is_overcommitted_by_what_the_vms_on_it_were_given() {
     }
     with_nodes(&mut state, vec![node("n1", 4, 16 * GI)]);
     let row = row(&state.join(NOW), &by(GroupBy::Node), "n1");
-    assert_eq!((row.cpu.given, row.cpu.percent()), (6_000_000_000, Some(150)));
-    assert_eq!((row.memory.given, row.memory.percent()), (12 * GI, Some(75)));
+    assert_eq!((row.cpu.allocated, row.cpu.percent()), (6_000_000_000, Some(150)));
+    assert_eq!((row.memory.allocated, row.memory.percent()), (12 * GI, Some(75)));
     assert_eq!((row.totals.counts.running, row.cpu.unreadable), (3, 0));
     assert_eq!(row.node.unwrap().ready, Some(true));
 }
@@ -93,7 +93,7 @@ fn a_stopped_vm_is_on_no_node_though_its_wukong_goes_on_naming_one() {
     with_nodes(&mut state, vec![node("n1", 4, 16 * GI)]);
     let snapshot = state.join(NOW);
     let n1 = row(&snapshot, &by(GroupBy::Node), "n1");
-    assert_eq!((n1.totals.counts.total, n1.cpu.given, n1.memory.percent()), (0, 0, Some(0)));
+    assert_eq!((n1.totals.counts.total, n1.cpu.allocated, n1.memory.percent()), (0, 0, Some(0)));
     let nowhere = row(&snapshot, &by(GroupBy::Node), "");
     assert_eq!((nowhere.totals.counts.stopped, nowhere.totals.memory), (1, 4 * GI));
 }
@@ -170,7 +170,7 @@ fn a_node_that_says_nothing_allocatable_has_no_percentage() {
     let mut state = state();
     add_vm(&mut state, "a", "web", 500, GI);
     let unknown = row(&state.join(NOW), &by(GroupBy::Node), "n1");
-    assert_eq!((unknown.node, unknown.cpu.percent(), unknown.cpu.given), (None, None, 2_000_000_000));
+    assert_eq!((unknown.node, unknown.cpu.percent(), unknown.cpu.allocated), (None, None, 2_000_000_000));
     with_nodes(&mut state, vec![Node { cpu: Some(0), memory: None, ..node("n1", 0, 0) }]);
     let told = row(&state.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((told.node.is_some(), told.cpu.percent(), told.memory.percent()), (true, None, None));

@@ -96,7 +96,7 @@ fn each_sample_is_a_point_of_its_fifteen_seconds() {
     assert_eq!((history.cpu.points.len(), history.cpu.step), (240, 15_000));
     assert_eq!(history.cpu.at(239), START + 45_000);
     assert!(history.memory.stats().is_none() && history.disk.stats().is_none());
-    assert_eq!(history.keeper, HistoryOrigin::Memory);
+    assert_eq!(history.origin, HistoryOrigin::Memory);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn an_archive_fills_gaps_and_overwrites_nothing() {
     );
     let want = [None, Some(777), Some(777), Some(777), Some(777), Some(777), Some(777), Some(100), Some(777)];
     assert_eq!(last(&store, Span::Hour, 9, START + 45_000), want);
-    assert_eq!(store.history("u", Span::Hour, START).keeper, HistoryOrigin::Both);
+    assert_eq!(store.history("u", Span::Hour, START).origin, HistoryOrigin::Both);
     // The five minutes before are means of the fine points; what is older is filled by itself.
     assert_eq!(last(&store, Span::Day, 2, START), [Some(777), Some(100)]);
     let hours_ago = START - 5 * HOUR;

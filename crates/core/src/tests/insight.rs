@@ -8,7 +8,7 @@ use crate::{
     Snapshot,
     frame::Identity,
     history::HistoryStore,
-    insight::{Findings, Line, draw, filling, hints, median, medians, page, sizing},
+    insight::{Findings, Line, compute_findings, filling, hints, median, medians, page, sizing},
     scope::Kinds,
 };
 use model::{
@@ -184,10 +184,10 @@ fn idle_cores_are_reclaimable_with_head_room() {
     // One core of eight is used for 95 % of the time: a quarter more makes two.
     let idle = cpu(|n| if n < 10 { 900 } else { 125 }, 8);
     assert_eq!((idle.p95, idle.peak), (CORE, 7_200_000_000));
-    assert_eq!(idle.verdict, Verdict::OverAllocated { enough: 2 * CORE });
+    assert_eq!(idle.verdict, Verdict::Oversized { enough: 2 * CORE });
     assert_eq!(idle.reclaimable(), 6 * CORE);
     // Nothing used still needs a core; of one core nothing can be given back.
-    assert_eq!(cpu(|_| 0, 4).verdict, Verdict::OverAllocated { enough: CORE });
+    assert_eq!(cpu(|_| 0, 4).verdict, Verdict::Oversized { enough: CORE });
     assert_eq!(cpu(|_| 0, 1).verdict, Verdict::Fits);
     assert_eq!(cpu(|_| 500, 8).verdict, Verdict::Fits, "half is not idle");
     assert_eq!(cpu(|_| 499, 8).reclaimable(), 3 * CORE);
@@ -195,20 +195,20 @@ fn idle_cores_are_reclaimable_with_head_room() {
 
 #[test]
 fn an_undersized_vm_uses_most_of_its_cpu_nearly_always() {
-    assert_eq!(cpu(|_| 900, 2).verdict, Verdict::Starved);
-    assert_eq!(cpu(|_| 1_200, 2).verdict, Verdict::Starved, "a launcher pod has overhead");
+    assert_eq!(cpu(|_| 900, 2).verdict, Verdict::Undersized);
+    assert_eq!(cpu(|_| 1_200, 2).verdict, Verdict::Undersized, "a launcher pod has overhead");
     // For a twentieth of the time it may be busy; for more it may not.
     assert_eq!(cpu(|n| if n < 14 { 990 } else { 600 }, 2).verdict, Verdict::Fits);
-    assert_eq!(cpu(|n| if n < 15 { 990 } else { 600 }, 2).verdict, Verdict::Starved);
+    assert_eq!(cpu(|n| if n < 15 { 990 } else { 600 }, 2).verdict, Verdict::Undersized);
 }
 
 #[test]
 fn memory_is_reclaimable_only_beyond_its_peak() {
     let memory = |tenths: fn(usize) -> u64| sizing(&day(|n| Some(tenths(n))), Unit::Bytes, 16 * GI).unwrap();
     // 1.44 Gi, and a quarter more, in quarters of a Gi.
-    assert_eq!(memory(|_| 90).verdict, Verdict::OverAllocated { enough: 2 * GI });
+    assert_eq!(memory(|_| 90).verdict, Verdict::Oversized { enough: 2 * GI });
     // The same, but once 8 Gi were needed: an image that is too small kills the guest.
-    assert_eq!(memory(|n| if n == 7 { 500 } else { 90 }).verdict, Verdict::OverAllocated { enough: 8 * GI });
+    assert_eq!(memory(|n| if n == 7 { 500 } else { 90 }).verdict, Verdict::Oversized { enough: 8 * GI });
     assert_eq!(memory(|n| if n == 7 { 1_000 } else { 90 }).verdict, Verdict::Fits);
 }
 
@@ -255,7 +255,8 @@ fn one_figure_each() -> (HistoryStore, Vec<Arc<Vm>>) {
 fn one_figure_with_a_day_of_history_is_enough_to_judge_a_vm() {
     let (store, vms) = one_figure_each();
     for vm in &vms {
-        let totals = draw(std::slice::from_ref(vm), &store, START + 24 * HOUR).totals(&Scope::all());
+        let totals =
+            compute_findings(std::slice::from_ref(vm), &store, START + 24 * HOUR).totals(&Scope::all());
         assert_eq!((totals.running, totals.judged), (1, 1), "{}", vm.summary.name);
     }
 }
@@ -263,8 +264,8 @@ fn one_figure_with_a_day_of_history_is_enough_to_judge_a_vm() {
 #[test]
 fn every_oversized_vm_is_counted() {
     let (store, vms) = kept(&[("a", 100, 90), ("b", 100, 90), ("c", 100, 90)]);
-    let totals = draw(&vms, &store, START + 24 * HOUR).totals(&Scope::all());
-    assert_eq!((totals.over_allocated, totals.cpu_vms, totals.memory_vms), (6, 3, 3));
+    let totals = compute_findings(&vms, &store, START + 24 * HOUR).totals(&Scope::all());
+    assert_eq!((totals.oversized, totals.cpu_vms, totals.memory_vms), (6, 3, 3));
     assert_eq!((totals.cpu, totals.memory), (21 * CORE, 42 * GI));
 }
 
@@ -274,15 +275,15 @@ fn findings_and_their_totals_are_of_the_scope() {
     let mut theirs = Vm::clone(&vms[1]);
     theirs.summary.namespace = "theirs".into();
     vms[1] = Arc::new(theirs);
-    let drawn = draw(&vms, &store, START + 24 * HOUR);
+    let findings = compute_findings(&vms, &store, START + 24 * HOUR);
     let mine = Kinds::default().with(model::vm::Kind::Wukong);
     let scope = Scope::new(Kinds::default(), [("a".into(), mine)].into(), false);
-    let totals = drawn.totals(&scope);
+    let totals = findings.totals(&scope);
     assert_eq!((totals.running, totals.judged, totals.cpu_vms), (1, 1, 1));
-    assert!(drawn.of(&scope).all(|row| row.name == "a") && drawn.of(&scope).count() == 2);
+    assert!(findings.of(&scope).all(|row| row.name == "a") && findings.of(&scope).count() == 2);
     let snapshot = Arc::new(Snapshot::default());
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
-    let view = page(&Visible::new(&snapshot, &scope), &drawn, &identity, &InsightQuery::default(), 0);
+    let view = page(&Visible::new(&snapshot, &scope), &findings, &identity, &InsightQuery::default(), 0);
     assert_eq!((view.matching, view.namespaces, view.totals), (2, vec!["a".to_owned()], totals));
 }
 
@@ -295,20 +296,20 @@ fn findings_are_counted_and_summed_up() {
     vms[3] = Arc::new(off);
     vms.push(Arc::new(vm_of("new", missing(), missing(), missing())));
     let now = START + 24 * HOUR;
-    let drawn = draw(&vms, &store, now);
-    assert_eq!(drawn.at, Some(now));
-    let totals = drawn.totals(&Scope::all());
+    let findings = compute_findings(&vms, &store, now);
+    assert_eq!(findings.at, Some(now));
+    let totals = findings.totals(&Scope::all());
     assert_eq!((totals.running, totals.judged), (4, 3), "one is off, one is new");
-    assert_eq!((totals.soon_full, totals.starved, totals.over_allocated), (0, 1, 2));
+    assert_eq!((totals.soon_full, totals.undersized, totals.oversized), (0, 1, 2));
     assert_eq!((totals.cpu, totals.cpu_vms), (7 * CORE, 1));
     assert_eq!((totals.memory, totals.memory_vms), (14 * GI, 1));
-    let rows: Vec<_> = drawn.findings.iter().map(|row| (row.name.as_str(), row.finding.kind())).collect();
+    let rows: Vec<_> = findings.findings.iter().map(|row| (row.name.as_str(), row.finding.kind())).collect();
     assert_eq!(
         rows,
         [
-            ("busy", FindingKind::Starved),
-            ("idle", FindingKind::OverAllocated),
-            ("idle", FindingKind::OverAllocated)
+            ("busy", FindingKind::Undersized),
+            ("idle", FindingKind::Oversized),
+            ("idle", FindingKind::Oversized)
         ]
     );
 }
@@ -322,9 +323,9 @@ fn a_window_ends_now_and_not_with_the_five_minutes_that_are_under_way() {
 
 fn listed(query: InsightQuery) -> (Vec<String>, u32) {
     let (store, vms) = kept(&[("a", 100, 300), ("b", 950, 700), ("c", 200, 600), ("d", 600, 920)]);
-    let drawn = draw(&vms, &store, START + 24 * HOUR);
+    let findings = compute_findings(&vms, &store, START + 24 * HOUR);
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
-    let view = page(&everything(&Snapshot::default()), &drawn, &identity, &query, 0);
+    let view = page(&everything(&Snapshot::default()), &findings, &identity, &query, 0);
     let row = |row: &Insight| format!("{} {}", row.name, row.finding.resource().code());
     (view.rows.iter().map(row).collect(), view.matching)
 }
@@ -333,7 +334,11 @@ fn listed(query: InsightQuery) -> (Vec<String>, u32) {
 fn the_list_is_filtered_sorted_and_cut_on_the_server() {
     let query = InsightQuery::default();
     let (all, matching) = listed(query.clone());
-    assert_eq!(all, ["b cpu", "d memory", "a cpu", "c cpu", "a memory"], "starved first, each by how much");
+    assert_eq!(
+        all,
+        ["b cpu", "d memory", "a cpu", "c cpu", "a memory"],
+        "undersized first, each by how much"
+    );
     assert_eq!(matching, 5);
     let sorted = |sort: InsightSort, order: Order| listed(InsightQuery { sort, order, ..query.clone() }).0;
     assert_eq!(sorted(InsightSort::Name, Order::Desc)[0], "d memory");
@@ -345,9 +350,9 @@ fn the_list_is_filtered_sorted_and_cut_on_the_server() {
     );
     let memory = InsightQuery { resource: Some(Resource::Memory), ..query.clone() };
     assert_eq!(listed(memory).0, ["d memory", "a memory"]);
-    let starved = InsightQuery { kind: Some(FindingKind::Starved), page: 9, ..query.clone() };
+    let undersized = InsightQuery { kind: Some(FindingKind::Undersized), page: 9, ..query.clone() };
     assert_eq!(
-        listed(starved),
+        listed(undersized),
         (vec!["b cpu".to_owned(), "d memory".to_owned()], 2),
         "the last page there is"
     );
@@ -359,7 +364,7 @@ fn a_page_has_fifty_findings_and_a_page_beyond_the_last_is_the_last() {
     let names: Vec<String> = (0..60).map(|n| format!("vm-{n:02}")).collect();
     let used: Vec<_> = names.iter().map(|name| (name.as_str(), 100, 90)).collect();
     let (store, vms) = kept(&used);
-    let findings = draw(&vms, &store, START + 24 * HOUR);
+    let findings = compute_findings(&vms, &store, START + 24 * HOUR);
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
     let at = |number: u32| {
         let query = InsightQuery { page: number, sort: InsightSort::Name, ..InsightQuery::default() };
@@ -378,6 +383,6 @@ fn a_page_before_the_first_findings_says_so() {
     let identity = Identity { cluster: "c".into(), demo: false, refresh: 1 };
     let query = InsightQuery::default();
     let view = page(&everything(&Snapshot::default()), &Findings::default(), &identity, &query, 0);
-    assert_eq!((view.drawn, view.matching, view.pages), (None, 0, 1));
-    assert!(!matches!(view.rows.first().map(|row| row.finding), Some(Finding::Starved(_))));
+    assert_eq!((view.computed_at, view.matching, view.pages), (None, 0, 1));
+    assert!(!matches!(view.rows.first().map(|row| row.finding), Some(Finding::Undersized(_))));
 }

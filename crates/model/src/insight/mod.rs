@@ -39,12 +39,14 @@ impl Resource {
 #[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
     SoonFull,
-    Starved,
-    OverAllocated,
+    #[strum(serialize = "starved")]
+    Undersized,
+    #[strum(serialize = "over-allocated")]
+    Oversized,
 }
 
 impl FindingKind {
-    pub const ALL: [Self; 3] = [Self::SoonFull, Self::Starved, Self::OverAllocated];
+    pub const ALL: [Self; 3] = [Self::SoonFull, Self::Undersized, Self::Oversized];
 
     pub fn code(self) -> &'static str {
         self.into()
@@ -81,9 +83,9 @@ pub struct Sizing {
 pub enum Verdict {
     Fits,
     /// The 95th percentile is close to, or above, the allocation.
-    Starved,
+    Undersized,
     /// The 95th percentile is far below the allocation: `enough` would suffice, including head-room.
-    OverAllocated {
+    Oversized {
         enough: u64,
     },
 }
@@ -99,8 +101,8 @@ impl Sizing {
     /// What could be reclaimed, in the figure's unit; 0 if there is nothing to spare.
     pub fn reclaimable(&self) -> u64 {
         match self.verdict {
-            Verdict::OverAllocated { enough } => self.of.saturating_sub(enough),
-            Verdict::Fits | Verdict::Starved => 0,
+            Verdict::Oversized { enough } => self.of.saturating_sub(enough),
+            Verdict::Fits | Verdict::Undersized => 0,
         }
     }
 
@@ -161,23 +163,23 @@ pub struct Insight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
     SoonFull(Filling),
-    Starved(Sizing),
-    OverAllocated(Sizing),
+    Undersized(Sizing),
+    Oversized(Sizing),
 }
 
 impl Finding {
     pub fn kind(&self) -> FindingKind {
         match self {
             Self::SoonFull(_) => FindingKind::SoonFull,
-            Self::Starved(_) => FindingKind::Starved,
-            Self::OverAllocated(_) => FindingKind::OverAllocated,
+            Self::Undersized(_) => FindingKind::Undersized,
+            Self::Oversized(_) => FindingKind::Oversized,
         }
     }
 
     pub fn resource(&self) -> Resource {
         match self {
             Self::SoonFull(_) => Resource::Disk,
-            Self::Starved(sizing) | Self::OverAllocated(sizing) => sizing.resource(),
+            Self::Undersized(sizing) | Self::Oversized(sizing) => sizing.resource(),
         }
     }
 
@@ -185,7 +187,7 @@ impl Finding {
     pub fn sizing(&self) -> Option<&Sizing> {
         match self {
             Self::SoonFull(_) => None,
-            Self::Starved(sizing) | Self::OverAllocated(sizing) => Some(sizing),
+            Self::Undersized(sizing) | Self::Oversized(sizing) => Some(sizing),
         }
     }
 
@@ -193,7 +195,7 @@ impl Finding {
     pub fn tenths(&self) -> u64 {
         match self {
             Self::SoonFull(filling) => ratio(filling.used, filling.of, 1000),
-            Self::Starved(sizing) | Self::OverAllocated(sizing) => sizing.tenths(),
+            Self::Undersized(sizing) | Self::Oversized(sizing) => sizing.tenths(),
         }
     }
 
@@ -205,7 +207,7 @@ impl Finding {
     pub fn days(&self) -> Option<u32> {
         match self {
             Self::SoonFull(filling) => Some(filling.days),
-            Self::Starved(_) | Self::OverAllocated(_) => None,
+            Self::Undersized(_) | Self::Oversized(_) => None,
         }
     }
 }
@@ -214,8 +216,8 @@ impl Finding {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsightTotals {
     pub soon_full: u32,
-    pub starved: u32,
-    pub over_allocated: u32,
+    pub undersized: u32,
+    pub oversized: u32,
     /// Reclaimable nanocores, and of how many VMs; the same for bytes of memory.
     pub cpu: u64,
     pub cpu_vms: u32,
@@ -234,9 +236,9 @@ mod tests {
     fn only_oversized_vms_are_reclaimable() {
         let window = Window { from: 0, to: 1, known: 1, all: 1 };
         let sizing = |verdict| Sizing { unit: Unit::Bytes, p95: 25, peak: 30, of: 100, verdict, window };
-        assert_eq!(sizing(Verdict::OverAllocated { enough: 40 }).reclaimable(), 60);
+        assert_eq!(sizing(Verdict::Oversized { enough: 40 }).reclaimable(), 60);
         assert_eq!(sizing(Verdict::Fits).reclaimable(), 0);
-        assert_eq!(sizing(Verdict::Starved).reclaimable(), 0);
+        assert_eq!(sizing(Verdict::Undersized).reclaimable(), 0);
         assert_eq!(sizing(Verdict::Fits).tenths(), 250);
     }
 }

@@ -102,10 +102,10 @@ struct ShareJson {
 impl ShareJson {
     fn new(share: &Share, kind: Unit) -> Self {
         Self {
-            given: share.given,
+            given: share.allocated,
             allocatable: share.allocatable,
             unit: unit(kind),
-            percent: share.allocatable.and_then(|all| percent(share.given, all)),
+            percent: share.allocatable.and_then(|all| percent(share.allocated, all)),
             unreadable: share.unreadable,
         }
     }

@@ -30,12 +30,12 @@ pub struct HistoryJson<'a> {
 
 impl<'a> HistoryJson<'a> {
     pub fn new(vm: &'a Vm, past: &'a Past) -> Self {
-        let History { span, cpu, memory, disk, keeper, lacks } = &past.history;
+        let History { span, cpu, memory, disk, origin, lacks } = &past.history;
         Self {
             name: &vm.summary.name,
             namespace: &vm.summary.namespace,
             span: span.code(),
-            keeper: match keeper {
+            keeper: match origin {
                 HistoryOrigin::Memory => "memory",
                 HistoryOrigin::Prometheus => "prometheus",
                 HistoryOrigin::Both => "both",
@@ -176,8 +176,8 @@ impl SizingJson {
     fn new(sizing: &Sizing) -> Self {
         let (verdict, enough) = match sizing.verdict {
             Verdict::Fits => ("fits", None),
-            Verdict::Starved => ("starved", None),
-            Verdict::OverAllocated { enough } => ("over-allocated", Some(enough)),
+            Verdict::Undersized => ("starved", None),
+            Verdict::Oversized { enough } => ("over-allocated", Some(enough)),
         };
         Self {
             verdict,
@@ -256,7 +256,7 @@ pub struct InsightsJson<'a> {
 impl<'a> InsightsJson<'a> {
     pub fn new(view: &'a InsightsView) -> Self {
         Self {
-            drawn_at: view.drawn,
+            drawn_at: view.computed_at,
             needed_hours: view.needed_hours,
             totals: TotalsJson::new(&view.totals),
             matching: view.matching,
@@ -287,8 +287,8 @@ impl TotalsJson {
             running: totals.running,
             judged: totals.judged,
             soon_full: totals.soon_full,
-            starved: totals.starved,
-            over_allocated: totals.over_allocated,
+            starved: totals.undersized,
+            over_allocated: totals.oversized,
             reclaimable_cpu_nanocores: totals.cpu,
             reclaimable_cpu_vms: totals.cpu_vms,
             reclaimable_memory_bytes: totals.memory,
@@ -324,7 +324,7 @@ impl<'a> FindingJson<'a> {
             resource: finding.resource().code(),
             what: match finding {
                 Finding::SoonFull(filling) => WhatJson::Filling(FillingJson::new(filling)),
-                Finding::Starved(sizing) | Finding::OverAllocated(sizing) => {
+                Finding::Undersized(sizing) | Finding::Oversized(sizing) => {
                     WhatJson::Sizing(SizingJson::new(sizing))
                 }
             },

@@ -33,7 +33,7 @@ use model::{
 };
 use wukong_core::{
     Limits,
-    archive::{Answer as ArchiveAnswer, Of, Recording},
+    archive::{Answer as ArchiveAnswer, Recording, VmSelection},
     frame::Identity,
     history::HistoryStore,
     insight::Findings,
@@ -92,7 +92,7 @@ fn archive(answer: ArchiveAnswer) -> (LongTermHistory, Arc<AtomicUsize>) {
     tokio::spawn(async move {
         loop {
             let Question { of, reply, .. } = questions.next().await;
-            assert!(matches!(of, Of::One { instance, .. } if instance == "web-vm"));
+            assert!(matches!(of, VmSelection::One { instance, .. } if instance == "web-vm"));
             count.fetch_add(1, Ordering::SeqCst);
             reply.send(answer.clone());
         }
@@ -102,7 +102,7 @@ fn archive(answer: ArchiveAnswer) -> (LongTermHistory, Arc<AtomicUsize>) {
 
 /// Returns half a core for any instance.
 fn steady(Question { of, times, .. }: &Question) -> ArchiveAnswer {
-    let Of::One { namespace, instance, .. } = of else { panic!("{of:?}") };
+    let VmSelection::One { namespace, instance, .. } = of else { panic!("{of:?}") };
     let cpu = [(Key::new(namespace, instance), vec![Some(500_000_000); times.count])].into();
     Ok(Recording { cpu, ..Recording::default() })
 }
@@ -250,14 +250,14 @@ async fn insights_are_the_published_findings() {
         p95: 1 << 30,
         peak: 2 << 30,
         of: 8 << 30,
-        verdict: Verdict::OverAllocated { enough: 2 << 30 },
+        verdict: Verdict::Oversized { enough: 2 << 30 },
         window,
     };
     let row = Insight {
         kind: Kind::Wukong,
         namespace: "shop".into(),
         name: "web".into(),
-        finding: Finding::OverAllocated(sizing),
+        finding: Finding::Oversized(sizing),
     };
     let findings = Findings { at: Some(5), findings: vec![row], ..Findings::default() };
     server.publish_findings.send_replace(Arc::new(findings));

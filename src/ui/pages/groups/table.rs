@@ -27,8 +27,8 @@ fn heads(by: GroupBy) -> [Head; 7] {
     [
         (name, GroupSort::Name, false),
         (t!(groups.vms), GroupSort::Vms, true),
-        (t!(groups.cpu_allocated), GroupSort::CpuGiven, true),
-        (t!(groups.memory_allocated), GroupSort::MemoryGiven, true),
+        (t!(groups.cpu_allocated), GroupSort::CpuAllocated, true),
+        (t!(groups.memory_allocated), GroupSort::MemoryAllocated, true),
         (t!(groups.cpu_used), GroupSort::Cpu, false),
         (t!(groups.memory_used), GroupSort::Memory, false),
         (t!(groups.disk_used), GroupSort::Disk, false),
@@ -149,7 +149,7 @@ struct Amount {
 /// Allocated as a percentage of what the node can allocate, such as `143 %`; the allocated amount alone if
 /// that is not known.
 fn share(share: &Share, unit: Unit, is_node: bool) -> Amount {
-    let allocated = at_least(share.unreadable, with_unit(share.given, unit));
+    let allocated = at_least(share.unreadable, with_unit(share.allocated, unit));
     let Some(percent) = share.percent() else {
         let note = if is_node { t!(groups.of_unknown) } else { "" };
         return Amount { text: allocated, note: note.to_owned(), warn: false };

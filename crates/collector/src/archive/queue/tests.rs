@@ -7,8 +7,8 @@ const B: Requester = Requester::Viewer(2);
 const C: Requester = Requester::Viewer(3);
 const TIMES: Times = Times { from: 0, step: 1, count: 1 };
 
-fn of(instance: &str) -> Of {
-    Of::One { namespace: "a".into(), instance: instance.into(), claims: Vec::new() }
+fn of(instance: &str) -> VmSelection {
+    VmSelection::One { namespace: "a".into(), instance: instance.into(), claims: Vec::new() }
 }
 
 fn shared() -> (Arc<Shared>, Questions) {
@@ -39,8 +39,8 @@ fn start_all(questions: &mut Questions) -> Vec<Question> {
 
 fn names(questions: &[Question]) -> Vec<&str> {
     let name = |question: &'_ Question| match &question.of {
-        Of::One { instance, .. } => instance.clone(),
-        Of::All(_) => "all".to_owned(),
+        VmSelection::One { instance, .. } => instance.clone(),
+        VmSelection::All(_) => "all".to_owned(),
     };
     questions.iter().map(|question| &*name(question).leak()).collect()
 }
@@ -74,9 +74,10 @@ fn turns_go_round_and_first_to_those_with_the_fewest_under_way() {
 #[test]
 fn the_backfill_and_viewers_take_no_place_of_each_other() {
     let (shared, mut questions) = shared();
-    let _all = shared.ask(Requester::Backfill, Of::All(Arc::default()), TIMES).unwrap();
-    let _later =
-        shared.ask(Requester::Backfill, Of::All(Arc::default()), Times { count: 2, ..TIMES }).unwrap();
+    let _all = shared.ask(Requester::Backfill, VmSelection::All(Arc::default()), TIMES).unwrap();
+    let _later = shared
+        .ask(Requester::Backfill, VmSelection::All(Arc::default()), Times { count: 2, ..TIMES })
+        .unwrap();
     let _viewers: Vec<_> =
         (0..6).map(|n| ask(&shared, Requester::Viewer(n), &format!("v{n}")).unwrap()).collect();
     let started = start_all(&mut questions);

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use simulator::{Clock, Disk, Guest, Handle, Options, start};
 
-fn one(namespace: &str, instance: &str, claims: &[&str]) -> Of {
+fn one(namespace: &str, instance: &str, claims: &[&str]) -> VmSelection {
     let claims = claims.iter().map(|claim| (*claim).to_owned()).collect();
-    Of::One { namespace: namespace.into(), instance: instance.into(), claims }
+    VmSelection::One { namespace: namespace.into(), instance: instance.into(), claims }
 }
 
 fn scope(ours: Option<&[String]>) -> Scope {
@@ -17,7 +17,7 @@ fn scope(ours: Option<&[String]>) -> Scope {
     Scope { namespaces: ours.map(Into::into), trusted: trusted.into(), names: None }
 }
 
-fn range_queries(matchers: &[(String, String)], ours: Option<&[String]>, of: &Of) -> RangeQueries {
+fn range_queries(matchers: &[(String, String)], ours: Option<&[String]>, of: &VmSelection) -> RangeQueries {
     Queries { matchers, scope: &scope(ours) }.range_queries(of)
 }
 
@@ -41,7 +41,7 @@ fn a_metric_is_asked_for_by_its_exact_name() {
     assert_eq!(samples(&matchers, &nobody), want[..1]);
     let every = [
         range_queries(&matchers, None, &one("prod", "web", &["root"])),
-        range_queries(&[], Some(&namespaces), &Of::All(Arc::default())),
+        range_queries(&[], Some(&namespaces), &VmSelection::All(Arc::default())),
     ];
     for RangeQueries { cpu, memory, volumes } in every {
         for query in [vec![cpu, memory], volumes.unwrap().to_vec()].concat() {
@@ -93,10 +93,10 @@ fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
     let ours = range_queries(&[], Some(&["prod".into(), "dev".into()]), &one("prod", "web", &["root"]));
     let both = r#"{name="web",namespace=~"prod|dev",namespace="prod"}"#;
     assert!(ours.memory.contains(both), "beside the namespaces of the program: {}", ours.memory);
-    let all = range_queries(&[], Some(&["prod".into()]), &Of::All(Arc::default())).volumes.unwrap();
+    let all = range_queries(&[], Some(&["prod".into()]), &VmSelection::All(Arc::default())).volumes.unwrap();
     assert!(all[0].contains(r#"_used_bytes{namespace="prod"} or "#), "{}", all[0]);
     assert_eq!(
-        range_queries(&[], None, &Of::All(Arc::default())).memory,
+        range_queries(&[], None, &VmSelection::All(Arc::default())).memory,
         format!("max by (namespace,exported_namespace,name,exported_name) ({RESIDENT})")
     );
 }
@@ -104,7 +104,7 @@ fn the_past_of_one_vm_is_asked_for_by_its_names_in_its_namespace() {
 #[test]
 fn a_list_that_makes_the_address_too_long_is_left_out() {
     let many: Vec<String> = (0..1000).map(|n| format!("claim-{n}")).collect();
-    let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: many };
+    let of = VmSelection::One { namespace: "prod".into(), instance: "web".into(), claims: many };
     for volumes in range_queries(&[], None, &of).volumes.unwrap() {
         assert!(volumes.len() < 500 && volumes.contains(r#"namespace="prod""#), "{volumes}");
     }
@@ -229,7 +229,7 @@ proptest! {
         value in name(),
         ours in prop::option::of(prop::collection::vec(name(), 1..3)),
     ) {
-        let of = Of::One { namespace: namespace.clone(), instance: instance.clone(), claims: claims.clone() };
+        let of = VmSelection::One { namespace: namespace.clone(), instance: instance.clone(), claims: claims.clone() };
         let past = range_queries(&[("cluster".to_owned(), value.clone())], ours.as_deref(), &of);
         let own = [("name", vec![instance]), ("persistentvolumeclaim", claims)];
         let [used, capacity] = past.volumes.as_ref().unwrap();

@@ -90,8 +90,9 @@ fn series_of_other_objects_are_left_out() {
     let labels: Vec<_> = invented.chain([ours]).collect();
     let series: Vec<_> = labels.iter().map(|labels| (labels.as_str(), r#"[60,"1"],[120,"2"]"#)).collect();
     let (answer, times) = (json(&series), Times { count: 336, ..TIMES });
-    let of = Of::One { namespace: "prod".into(), instance: "web".into(), claims: vec!["root".into()] };
-    let all = Of::All(Arc::new(Names {
+    let of =
+        VmSelection::One { namespace: "prod".into(), instance: "web".into(), claims: vec!["root".into()] };
+    let all = VmSelection::All(Arc::new(Names {
         instances: HashSet::from([Key::new("prod", "web")]),
         claims: HashSet::from([Key::new("prod", "root")]),
     }));

@@ -7,7 +7,7 @@ use crate::{
     prometheus::PrometheusHistory,
 };
 use wukong_core::{
-    archive::{Names, Of, Recording, Times},
+    archive::{Names, Recording, Times, VmSelection},
     observation::Key,
 };
 
@@ -29,7 +29,7 @@ impl HistoryTask {
     /// Asks for `count` points, from the first minute on, of `web` in each of these namespaces.
     async fn of_all(&self, namespaces: &[&str], count: usize) -> Result<Recording, SourceError> {
         let keys = || namespaces.iter().map(|namespace| Key::new(namespace, "web")).collect();
-        let of = Of::All(Arc::new(Names { instances: keys(), claims: keys() }));
+        let of = VmSelection::All(Arc::new(Names { instances: keys(), claims: keys() }));
         let times = Times { from: 60_000, step: 60_000, count };
         self.archive.answer(Requester::Backfill, of, times).await.as_ref().clone()
     }

@@ -39,7 +39,7 @@ use model::{
 use wukong_core::{
     Limits, Snapshot,
     access::Resource,
-    archive::{Of, Recording},
+    archive::{Recording, VmSelection},
     frame::Identity,
     history::HistoryStore,
     insight::{Findings, Running},
@@ -120,7 +120,7 @@ fn findings_of(world: &World) -> Findings {
 async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<String>>>) {
     loop {
         let Question { of, times, reply, .. } = questions.next().await;
-        let Of::One { namespace, instance, .. } = of else { panic!("{of:?}") };
+        let VmSelection::One { namespace, instance, .. } = of else { panic!("{of:?}") };
         asked.lock().insert(instance.clone());
         let number = instance.bytes().map(u64::from).sum::<u64>();
         reply.send(match number % 3 {

@@ -105,14 +105,14 @@ pub fn check_insights(view: &InsightsView, seen: &[Vm], findings: &[Insight]) {
     for insight in findings {
         match &insight.finding {
             Finding::SoonFull(_) => totals.soon_full += 1,
-            Finding::Starved(_) => totals.starved += 1,
-            Finding::OverAllocated(sizing) if sizing.resource() == Resource::Cpu => {
-                totals.over_allocated += 1;
+            Finding::Undersized(_) => totals.undersized += 1,
+            Finding::Oversized(sizing) if sizing.resource() == Resource::Cpu => {
+                totals.oversized += 1;
                 totals.cpu += sizing.reclaimable();
                 totals.cpu_vms += 1;
             }
-            Finding::OverAllocated(sizing) => {
-                totals.over_allocated += 1;
+            Finding::Oversized(sizing) => {
+                totals.oversized += 1;
                 totals.memory += sizing.reclaimable();
                 totals.memory_vms += 1;
             }

@@ -426,9 +426,9 @@ fn finding(row: &Row) -> Option<Insight> {
             latest: make.count(),
             window,
         }),
-        1 => Finding::Starved(sizing(Unit::Nanocores, Verdict::Starved)),
-        2 => Finding::OverAllocated(sizing(Unit::Nanocores, Verdict::OverAllocated { enough: part * 2 })),
-        _ => Finding::OverAllocated(sizing(Unit::Bytes, Verdict::OverAllocated { enough: part * 2 })),
+        1 => Finding::Undersized(sizing(Unit::Nanocores, Verdict::Undersized)),
+        2 => Finding::Oversized(sizing(Unit::Nanocores, Verdict::Oversized { enough: part * 2 })),
+        _ => Finding::Oversized(sizing(Unit::Bytes, Verdict::Oversized { enough: part * 2 })),
     };
     Some(Insight { kind: row.kind, namespace: vm.summary.namespace, name: vm.summary.name, finding })
 }
