@@ -20,7 +20,7 @@ use wukong_core::{
     access::{AccessBook, Hints, Review, Standing, UserInfo, Verdict},
 };
 
-/// Time between two looks at what has changed.
+/// Time between two looks at what has changed. An answer waits that long for its readers at most.
 const TICK: Duration = Duration::from_millis(250);
 
 /// What the API server is asked. Tests answer themselves.
@@ -111,7 +111,7 @@ impl Access {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(answered) = asked.join_next() => match answered {
-                    Ok((review, verdict)) => self.inner.lock().answered(review, verdict, self.now()),
+                    Ok((review, verdict)) => self.inner.lock().book.answered(review, verdict, self.now()),
                     // A review cannot be taken back from a task that panicked: nothing is known any more.
                     Err(error) => {
                         tracing::error!(%error, "an access review failed, all rights are asked again");
@@ -151,16 +151,8 @@ impl Access {
 }
 
 impl Inner {
-    /// Takes an answer. Readers learn of it now if it is the last one that they wait for, else with the next tick:
-    /// each change of a scope costs its readers a whole view.
-    fn answered(&mut self, review: Review, verdict: Verdict, now: Millis) {
-        let user = review.user.clone();
-        self.book.answered(review, verdict, now);
-        if self.book.standing(&user, now).is_some_and(|standing| standing.is_complete()) {
-            self.publish(&user, now);
-        }
-    }
-
+    /// Tells readers what has changed since the last tick. Not with each answer: each change of a scope costs its
+    /// readers a whole view.
     fn publish_changed(&mut self, now: Millis) {
         for user in self.book.users_to_refresh(now) {
             self.publish(&user, now);
@@ -223,12 +215,6 @@ impl Rights {
     /// Returns the scope of now.
     pub fn scope(&self) -> Scope {
         self.standing().scope
-    }
-
-    /// Notes that the user still looks.
-    pub fn see(&self) {
-        let now = self.access.now();
-        self.access.inner.lock().book.see(&self.user, now);
     }
 
     /// Waits until the standing has changed.

@@ -205,3 +205,16 @@ async fn a_download_ends_with_its_session() {
     assert!(end.is_some_and(|end| end.is_err()), "it looks broken");
     assert!(pieces <= 3, "{pieces} pieces were written ahead");
 }
+
+/// 1,500 namespaces take ten seconds to ask about.
+#[tokio::test(start_paused = true)]
+async fn rows_appear_while_other_namespaces_are_still_being_checked() {
+    let names: Vec<String> = (0..1_500).map(|n| format!("team-{n}")).collect();
+    let gated = Gated::new(names.iter().map(|namespace| vm(namespace, "web")).collect());
+    gated.kubernetes.add_user("ana");
+    names.iter().for_each(|namespace| gated.kubernetes.allow_rows("ana", namespace));
+    let begun = Instant::now();
+    let mut stream = Stream::open(&gated, &[("authorization", "Bearer ana")], "/api/events").await;
+    stream.until("\"name\":\"web\"").await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
