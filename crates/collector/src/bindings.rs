@@ -28,8 +28,8 @@ use wukong_core::{
 
 /// How often changed hints are published. A changed binding should show within a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
-/// How long the last hints stand while the API server does not answer. Without hints every user is asked about
-/// every namespace, which would be the first thing after a short outage.
+/// How long the last hints stand while the API server does not answer: as long as the rights themselves. Without
+/// hints every user is asked about every namespace, and nothing counts as checked until then.
 const STAND_FOR: Duration = Duration::from_secs(300);
 /// The most bytes that the bindings of one kind may take, with the hints that are made of them: some 30,000
 /// bindings of one subject each. One namespace may take half of it.
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_stand_a_minute_while_nobody_answers_and_end_at_once_when_refused() {
+    fn hints_stand_five_minutes_while_nobody_answers_and_end_at_once_when_refused() {
         for (reason, stands) in [
             (Reason::Unreachable, STAND_FOR),
             (Reason::TimedOut, STAND_FOR),

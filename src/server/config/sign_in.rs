@@ -1,6 +1,6 @@
 //! How people sign in, and where they reach the server.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use http::Uri;
 
@@ -32,12 +32,6 @@ impl PublicUrl {
     pub fn origin(&self) -> String {
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
         [self.0.scheme_str().unwrap_or_default(), "://", authority].concat()
-    }
-}
-
-impl fmt::Display for PublicUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

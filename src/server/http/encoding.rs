@@ -1,7 +1,12 @@
 //! Chooses the content coding (RFC 9110, 12.5.3) of answers that are compressed beforehand: files and the
-//! list of VMs.
+//! list of VMs. Compresses by gzip.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use std::io::Write;
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, HeaderValue, header},
+};
 
 /// A content coding, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +83,16 @@ fn weight(parameters: &str) -> u16 {
         Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * 1000.0) as u16,
         _ => 0,
     }
+}
+
+/// At level 4 gzip compresses about as fast as a list is serialized.
+const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(4);
+
+pub fn gzip(plain: &[u8]) -> Bytes {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), GZIP_LEVEL);
+    // A Vec takes every write.
+    let _ = writer.write_all(plain);
+    writer.finish().unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -32,11 +32,10 @@ use wukong_core::{Scope, Visible};
 /// panicked.
 type Once<T> = Shared<BoxFuture<'static, Option<T>>>;
 
-/// Level 4 of brotli and of gzip compress about as fast as the list is serialized.
+/// Level 4 of brotli compresses about as fast as the list is serialized.
 const BROTLI_LEVEL: u32 = 4;
 const BROTLI_WINDOW: u32 = 22;
 const BUFFER: usize = 1 << 16;
-const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(4);
 
 /// Most bytes of all listings. The one that was used last is kept even if it alone is larger.
 pub const LISTING_BYTES: usize = 64 << 20;
@@ -194,7 +193,7 @@ impl Listing {
         match encoding {
             Encoding::Identity => Some(plain),
             Encoding::Brotli => self.brotli.get_or_init(|| once(move || brotli(&plain))).clone().await,
-            Encoding::Gzip => self.gzip.get_or_init(|| once(move || gzip(&plain))).clone().await,
+            Encoding::Gzip => self.gzip.get_or_init(|| once(move || encoding::gzip(&plain))).clone().await,
         }
     }
 
@@ -228,11 +227,4 @@ fn brotli(plain: &[u8]) -> Bytes {
     // A Vec takes every write.
     let _ = writer.write_all(plain);
     writer.into_inner().into()
-}
-
-fn gzip(plain: &[u8]) -> Bytes {
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), GZIP_LEVEL);
-    // A Vec takes every write.
-    let _ = writer.write_all(plain);
-    writer.finish().unwrap_or_default().into()
 }

@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::request::Parts;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{FutureExt, future::BoxFuture};
-use sha2::{Digest, Sha256};
 
 use super::{
     limits::RenderPermit,
@@ -102,10 +100,8 @@ impl PageData for RequestViews {
         let visible = self.reader.visible(&self.scope);
         let namespaces: BTreeSet<&String> = visible.vms().iter().map(|vm| &vm.summary.namespace).collect();
         let standing = &user.standing;
-        let digest =
-            Sha256::new().chain_update(&user.user().name).chain_update([0u8]).chain_update(&user.user().uid);
         Some(Account {
-            mark: URL_SAFE_NO_PAD.encode(&digest.finalize()[..6]),
+            mark: format!("{:016x}", user.hash()),
             name: user.user().name.clone(),
             groups: user.user().groups.clone(),
             cluster: self.reader.cluster(),

@@ -191,7 +191,7 @@ impl AccessBook {
         let hinted = self.hints.is_some();
         self.pick(now, &mut reviews, |viewer| viewer.next_everywhere(now));
         // Renewals can take the whole budget, and can wait: their allows stand meanwhile. So every second time they come
-        // after what nobody knows yet, and one who comes late or loses a right waits for nobody's renewals.
+        // after what is not known yet: a newcomer or a lost right does not wait for the renewals of others.
         self.renews_first = !self.renews_first;
         if self.renews_first {
             self.pick(now, &mut reviews, |viewer| viewer.next_renewal(now));

@@ -1,5 +1,5 @@
 //! The names of the claims and instances whose figures anyone may ask for. A source that answers about everything
-//! in one piece, such as Prometheus, keeps nothing of other names: whoever runs an exporter can invent them.
+//! in one piece, such as Prometheus, keeps nothing of other names: anybody who runs an exporter can invent them.
 
 use std::hash::{BuildHasher, RandomState};
 

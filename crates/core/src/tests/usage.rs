@@ -290,7 +290,7 @@ fn a_pod_that_may_have_been_left_out_is_not_said_to_be_unsampled() {
     assert_eq!(milli(&web(&mut state)), Err(Reason::TooLarge));
 }
 
-/// The error of a whole list may name objects of any namespace. Whoever sees one VM need not see those.
+/// The error of a whole list may name objects of any namespace. A viewer of one VM may not be allowed to see those.
 #[test]
 fn a_figure_does_not_name_the_objects_that_were_left_out_beside_it() {
     let mut state = state();

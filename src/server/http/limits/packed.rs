@@ -2,17 +2,19 @@
 //! it is read: otherwise a few slow readers would hold more than the pool, or one of them would keep all others out.
 
 use std::{
-    io::{self, Cursor, Read, Write},
+    io::{self, Cursor, Read},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::body::Bytes;
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::read::GzDecoder;
 use futures::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::spawn_blocking;
+
+use crate::server::http::encoding;
 
 /// Bytes that are unpacked at once.
 const PIECE: usize = 32 << 10;
@@ -33,15 +35,8 @@ impl SharedGzip {
 pub async fn pack(bytes: Bytes, shared: Option<SharedGzip>) -> Option<Bytes> {
     match shared {
         Some(SharedGzip(compress)) => compress().await,
-        None => spawn_blocking(move || gzip(&bytes)).await.ok(),
+        None => spawn_blocking(move || encoding::gzip(&bytes)).await.ok(),
     }
-}
-
-fn gzip(bytes: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // A Vec takes every write.
-    let _ = encoder.write_all(bytes);
-    encoder.finish().unwrap_or_default().into()
 }
 
 /// The body of an answer that is held compressed.

@@ -13,8 +13,9 @@ const LARGEST: usize = 8 << 10;
 impl SessionKeys {
     /// Reads the keys of a file, the sealing one first. Fails if it has none, or a line that is no key. No error holds
     /// a key.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
+    pub async fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = tokio::fs::read_to_string(path)
+            .await
             .with_context(|| format!("cannot read the session keys in {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("the session keys in {} cannot be used", path.display()))
     }

@@ -1,4 +1,4 @@
-//! How many requests one session may send, and one address without a session.
+//! How many requests one user may send, and one address of which no user is known.
 
 use std::{collections::HashMap, num::NonZero, sync::Arc};
 
@@ -7,23 +7,23 @@ use parking_lot::Mutex;
 
 use crate::server::http::peer::{Client, Peer};
 
-/// Requests a second of one session: a page sends some when it opens, and one for each event of another view.
+/// Requests a second of one user: a page sends some when it opens, and one for each event of another view.
 const SIGNED_A_SECOND: NonZero<u32> = NonZero::new(50).unwrap();
 /// Requests a second of one address that nobody is known for.
 const UNSIGNED_A_SECOND: NonZero<u32> = NonZero::new(20).unwrap();
 /// Sign-ins a minute from one address.
 const SIGN_INS_A_MINUTE: NonZero<u32> = NonZero::new(10).unwrap();
-/// Event streams and downloads of one session at once: that many windows of a browser.
+/// Event streams and downloads of one user at once: that many windows of a browser.
 const STREAMS: usize = 8;
 const DOWNLOADS: usize = 2;
 
-/// The limits of everybody. Each counts by session, or by address for those who are not signed in.
+/// The limits of everybody. Each counts by user, or by address for those who are not signed in.
 pub struct Limits {
     signed: DefaultKeyedRateLimiter<Option<Client>>,
     unsigned: DefaultKeyedRateLimiter<Option<Client>>,
     sign_ins: DefaultKeyedRateLimiter<Option<Client>>,
-    pub streams: Arc<AtOnce>,
-    pub downloads: Arc<AtOnce>,
+    pub streams: Arc<ConcurrencyLimit>,
+    pub downloads: Arc<ConcurrencyLimit>,
 }
 
 impl Default for Limits {
@@ -32,8 +32,8 @@ impl Default for Limits {
             signed: RateLimiter::keyed(Quota::per_second(SIGNED_A_SECOND)),
             unsigned: RateLimiter::keyed(Quota::per_second(UNSIGNED_A_SECOND)),
             sign_ins: RateLimiter::keyed(Quota::per_minute(SIGN_INS_A_MINUTE)),
-            streams: AtOnce::new(STREAMS),
-            downloads: AtOnce::new(DOWNLOADS),
+            streams: ConcurrencyLimit::new(STREAMS),
+            downloads: ConcurrencyLimit::new(DOWNLOADS),
         }
     }
 }
@@ -44,8 +44,8 @@ impl Limits {
     pub fn lifted() -> Self {
         let quota = || RateLimiter::keyed(Quota::per_second(NonZero::<u32>::MAX));
         let [signed, unsigned, sign_ins] = [quota(), quota(), quota()];
-        let at_once = || AtOnce::new(usize::MAX);
-        Self { signed, unsigned, sign_ins, streams: at_once(), downloads: at_once() }
+        let unlimited = || ConcurrencyLimit::new(usize::MAX);
+        Self { signed, unsigned, sign_ins, streams: unlimited(), downloads: unlimited() }
     }
 
     /// Returns whether somebody who is signed in may send another request.
@@ -73,34 +73,34 @@ impl Limits {
 }
 
 /// Counts what each client has at once.
-pub struct AtOnce {
+pub struct ConcurrencyLimit {
     most: usize,
     counts: Mutex<HashMap<Client, usize>>,
 }
 
 /// One of the things that a client has at once, until it is dropped.
-pub struct One {
-    of: Arc<AtOnce>,
+pub struct UserPermit {
+    of: Arc<ConcurrencyLimit>,
     client: Client,
 }
 
-impl AtOnce {
+impl ConcurrencyLimit {
     fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, counts: Mutex::default() })
     }
 
     /// Returns one more for the client; `None` if it has as many as it may.
-    pub fn begin(self: &Arc<Self>, client: Client) -> Option<One> {
+    pub fn begin(self: &Arc<Self>, client: Client) -> Option<UserPermit> {
         let mut counts = self.counts.lock();
         let count = counts.entry(client).or_default();
         (*count < self.most).then(|| {
             *count += 1;
-            One { of: self.clone(), client }
+            UserPermit { of: self.clone(), client }
         })
     }
 }
 
-impl Drop for One {
+impl Drop for UserPermit {
     fn drop(&mut self) {
         let mut counts = self.of.counts.lock();
         if let Some(count) = counts.get_mut(&self.client) {

@@ -39,7 +39,7 @@ use crate::server::{
 };
 use collector::clock;
 use cookie::CookieKind;
-use limits::{Limits, One};
+use limits::{Limits, UserPermit};
 use tokens::{Identity, Tokens};
 use wukong_core::{
     Scope,
@@ -201,7 +201,7 @@ impl SignIn {
             self.tokens.tidy();
             self.limits.tidy();
             let Some(path) = &key_file else { continue };
-            let read = SessionKeys::read(path).map_err(|error| format!("{error:#}"));
+            let read = SessionKeys::read(path).await.map_err(|error| format!("{error:#}"));
             let failed = read.as_ref().err().cloned();
             match read {
                 Ok(keys) => *self.keys.write() = keys,
@@ -290,8 +290,8 @@ impl SignedIn {
         self.rights.user()
     }
 
-    /// Returns a number by which limits tell users apart.
-    fn hash(&self) -> u64 {
+    /// Returns a number by which limits and pages tell users apart.
+    pub fn hash(&self) -> u64 {
         let user = self.user();
         // No name or uid of Kubernetes holds a zero byte.
         number(&Sha256::digest([user.name.as_bytes(), &[0], user.uid.as_bytes()].concat()))
@@ -313,7 +313,7 @@ impl From<NoViewer> for ApiError {
     }
 }
 
-/// Seconds after which a session that has all its streams or downloads may ask for another.
+/// Seconds after which a user who has all their streams or downloads may ask for another.
 const CROWD_RETRY: u32 = 5;
 /// Seconds after which a peer may present another unknown token.
 const UNKNOWN_RETRY: u32 = 10;
@@ -322,11 +322,11 @@ const UNKNOWN_RETRY: u32 = 10;
 /// everybody.
 pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let path = build::inner_path(parts.uri.path()).to_owned();
     let Some(sign_in) = &app.sign_in else {
         parts.extensions.insert(Viewer::everybody());
         return next.run(Request::from_parts(parts, body)).await;
     };
+    let path = build::inner_path(parts.uri.path()).to_owned();
     let is_form = path.starts_with(PREFIX);
     if is_form && !sign_in.limits.allow_unsigned(parts.extensions.get().copied()) {
         return ApiError::TooMany(1).into_response();
@@ -341,7 +341,7 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
     vary(answer(sign_in, viewer, &path, Request::from_parts(parts, body), next).await.into_response())
 }
 
-/// Answers a request of somebody who is signed in, within the limits of their session.
+/// Answers a request of somebody who is signed in, within the limits of their user.
 async fn answer(
     sign_in: &SignIn,
     mut viewer: Viewer,
@@ -364,8 +364,8 @@ async fn answer(
         "/api/vms.csv" | "/api/vms.json" => Some(&sign_in.limits.downloads),
         _ => None,
     };
-    let one = at_once.map(|at_once| at_once.begin(Client::User(user)).ok_or(ApiError::TooMany(CROWD_RETRY)));
-    let one = one.transpose()?;
+    let permit = at_once.map(|most| most.begin(Client::User(user)).ok_or(ApiError::TooMany(CROWD_RETRY)));
+    let permit = permit.transpose()?;
     let is_program = layers::is_api(path) && path != "/api/events";
     viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
     if is_program && !viewer.is_complete() {
@@ -387,16 +387,16 @@ async fn answer(
             &audit::Asked { peer, route, status: response.status(), took: begun.elapsed() },
         );
     }
-    Ok(match one {
-        Some(one) => response.map(|body| hold(body, one)),
+    Ok(match permit {
+        Some(permit) => response.map(|body| hold(body, permit)),
         None => response,
     })
 }
 
-/// Returns the body, which counts as one of its session's until it is sent or dropped.
-fn hold(body: Body, one: One) -> Body {
+/// Returns the body, which holds its user's permit until it is sent or dropped.
+fn hold(body: Body, permit: UserPermit) -> Body {
     Body::new(body.map_frame(move |frame| {
-        let _held = &one;
+        let _held = &permit;
         frame
     }))
 }

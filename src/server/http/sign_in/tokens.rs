@@ -114,16 +114,16 @@ impl Tokens {
     /// Returns whose token it is. `is_proven` says that the token was good before: it comes from a sealed
     /// session, and counts for no limit.
     pub async fn identify(&self, token: &str, peer: Option<Peer>, is_proven: bool) -> Identity {
-        let key: [u8; 32] = Sha256::digest(token).into();
         if !is_token(token) {
             return Identity::Rejected;
         }
+        let key: [u8; 32] = Sha256::digest(token).into();
         let entry = self.known.get(&key).unwrap_or_default();
         let known = || entry.state.lock().identity();
         if let Some(identity) = known() {
             return identity;
         }
-        // Whoever presents a token that was not good the last time pays for its review.
+        // A peer pays for the review of a token that was not good the last time.
         let is_unknown = !is_proven && !entry.state.lock().was_good();
         if is_unknown && self.unknown.check_key(&peer.map(Peer::client)).is_err() {
             return Identity::TooMany;

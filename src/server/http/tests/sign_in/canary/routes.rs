@@ -1,4 +1,4 @@
-//! Every address that shows something of a cluster, of the VMs in it, whoever may see them.
+//! Every address that shows something of a cluster, for the VMs of all its namespaces.
 
 use std::collections::BTreeSet;
 
