@@ -53,7 +53,7 @@ for (const scripted of [true, false]) {
       // A sparkline needs two samples, and a page without scripts does not update.
       await expect(async () => {
         await page.goto(`/?q=${vm.name}&namespace=${vm.namespace}`);
-        await expect(card(page, vm).locator("svg.spark[aria-hidden=true]")).toHaveCount(3, { timeout: 1_000 });
+        await expect(card(page, vm).locator("svg.sparkline[aria-hidden=true]")).toHaveCount(3, { timeout: 1_000 });
       }).toPass({ timeout: 90_000 });
     });
 

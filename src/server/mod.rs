@@ -35,7 +35,7 @@ use self::{
     config::{Config, HttpConfig, SignInConfig},
     http::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits,
-        past::HistoryReader,
+        history::HistoryReader,
         reader::Reader,
         sign_in::{SessionKeys, SignIn},
     },
@@ -47,10 +47,10 @@ use self::{
 use collector::{
     Budget, PrometheusHistory,
     access::Reviewer,
-    archive::LongTermHistory,
     client::{self, Cluster},
     config::CollectConfig,
     follow_bindings,
+    long_term::LongTermHistory,
 };
 use wukong_core::{
     ClusterState, Limits, Snapshot, access::Hints, frame::Identity, history::HistoryStore,
@@ -110,11 +110,12 @@ impl Server {
         });
         let mut pipeline =
             start_recording(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
-        let past = past(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
+        let histories =
+            start_history(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let sign_in = reviewer.map(|reviewer| {
             start_sign_in(reviewer, keys, &self.http.sign_in, reader.clone(), &mut pipeline, &shutdown)
         });
-        let reader = Reader::new(reader, self.identity, clock::now).with_past(past);
+        let reader = Reader::new(reader, self.identity, clock::now).with_history(histories);
         let address = listener.local_addr().context("the listener has no address")?;
         let threads = RenderThreads::start().context("cannot start threads")?;
         let limits = WorkLimits::default().on(&threads);
@@ -171,7 +172,7 @@ fn start_recording(
 
 /// Starts the tasks of the history: the backfill, which fills gaps and computes findings, and the queries of
 /// Prometheus if one is configured. Returns the reader of both.
-fn past(
+fn start_history(
     store: Arc<HistoryStore>,
     config: &CollectConfig,
     budget: Budget,
@@ -179,21 +180,21 @@ fn past(
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
 ) -> HistoryReader {
-    let archive = PrometheusHistory::new(config, budget).map(|history_source| {
-        let (archive, questions) = LongTermHistory::new();
+    let long_term = PrometheusHistory::new(config, budget).map(|history_source| {
+        let (long_term, questions) = LongTermHistory::new();
         tasks.spawn(history_source.run(questions, shutdown.clone()));
-        archive
+        long_term
     });
     let (publish_findings, findings) = watch::channel(Arc::default());
     let backfill = HistoryBackfill {
         store: store.clone(),
         snapshots,
-        archive: archive.clone(),
+        long_term: long_term.clone(),
         findings: publish_findings,
         clock: clock::now,
     };
     tasks.spawn(backfill.run(shutdown.clone()));
-    HistoryReader::new(store, findings, archive)
+    HistoryReader::new(store, findings, long_term)
 }
 
 /// Starts what signing in needs: the reviews of who may see what, and the reading of session keys that change.

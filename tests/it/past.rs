@@ -40,13 +40,13 @@ fn history_survives_a_restart_with_prometheus() {
     let history =
         |span: &str| json(address, &format!("/api/vms/{name}/history?namespace={namespace}&span={span}"));
     let day = history("24h");
-    assert_eq!(day["keeper"], "both", "{}", day["lacks"]);
+    assert_eq!(day["origin"], "both", "{}", day["lacks"]);
     assert!(known(&day, "memory") > 270, "{}", day["memory"]["stats"]);
     assert!(known(&history("1h"), "memory") > 220, "the newest hour, four points a minute");
     // The simulated Prometheus always gives the same answer for the same time.
     let (week, month) = (history("7d"), history("30d"));
     for long in [&week, &month] {
-        assert_eq!((&long["keeper"], &long["lacks"]), (&"prometheus".into(), &Value::Null));
+        assert_eq!((&long["origin"], &long["lacks"]), (&"prometheus".into(), &Value::Null));
     }
     assert!(known(&week, "memory") > 40, "at least the day since it was made: {}", week["memory"]["stats"]);
     let page = get(address, &format!("/vms/{namespace}/{name}?span=7d"));

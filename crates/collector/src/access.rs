@@ -37,7 +37,7 @@ const LARGEST_ANSWER: usize = 256 << 10;
 /// Asks the API server of one cluster, as the program itself.
 #[derive(Clone)]
 pub struct Reviewer {
-    asker: BoundedClient,
+    client: BoundedClient,
     /// Whether only some namespaces are served, in which access can be reviewed in these alone.
     namespaced: bool,
 }
@@ -53,13 +53,13 @@ pub enum TokenError {
 
 impl Reviewer {
     pub fn new(cluster: &Cluster, namespaced: bool) -> Self {
-        let asker = BoundedClient {
+        let client = BoundedClient {
             client: cluster.client.clone(),
             deadline: DEADLINE,
             limit: LARGEST_ANSWER,
             budget: cluster.budgets.reviews.clone(),
         };
-        Self { asker, namespaced }
+        Self { client, namespaced }
     }
 
     /// Returns whose token this is: made for the dashboard, or for the API server.
@@ -151,7 +151,7 @@ impl Reviewer {
         T: Serialize + serde::de::DeserializeOwned + Send + 'static,
     {
         let body = serde_json::to_vec(object).map_err(|_| Failure::Undecodable)?;
-        self.asker.create(path, body, |bytes| serde_json::from_slice(bytes).ok()).await
+        self.client.create(path, body, |bytes| serde_json::from_slice(bytes).ok()).await
     }
 }
 

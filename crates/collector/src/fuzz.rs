@@ -16,7 +16,7 @@ use super::{
 use crate::k8s::text::is_identifier;
 use model::Millis;
 use wukong_core::{
-    archive::{RecordedSeries, Recording, Times},
+    long_term::{LongTermAnswer, RecordedSeries, Times},
     observation::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
 };
 
@@ -99,7 +99,7 @@ pub fn prometheus(data: &[u8]) {
         prometheus::answer::instances(memory, cpu.found).iter().for_each(instance);
     }
     if let Some(recording) = prometheus::range::decode_all(data, TIMES) {
-        let Recording { cpu, memory, used, capacity, .. } = recording;
+        let LongTermAnswer { cpu, memory, used, capacity, .. } = recording;
         cpu.values().for_each(|values| check_series(values, TIMES.count - 1));
         [memory, used, capacity]
             .iter()

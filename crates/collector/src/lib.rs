@@ -6,7 +6,6 @@
 
 pub mod access;
 mod addresses;
-pub mod archive;
 mod bindings;
 mod budget;
 mod ceph;
@@ -26,6 +25,7 @@ mod kinds;
 mod kubelet;
 mod lines;
 mod list_watch;
+pub mod long_term;
 mod metrics_api;
 mod observation_sender;
 mod omissions;

@@ -35,7 +35,7 @@ pub trait Source: Send {
     /// Runs one round and sends what was observed. The returned failure decides when the next round begins.
     fn round(
         &mut self,
-        outlet: &ObservationSender,
+        sender: &ObservationSender,
     ) -> impl Future<Output = Result<Option<Failure>, Closed>> + Send;
 
     /// Waits for the next round, which the pace wants at `due`.
@@ -48,13 +48,13 @@ pub trait Source: Send {
 pub async fn follow<S: Source>(
     mut source: S,
     mut pace: Pace,
-    outlet: ObservationSender,
+    sender: ObservationSender,
 ) -> Result<(), Closed> {
     loop {
         let started = Instant::now();
-        let due = match source.round(&outlet).await? {
+        let due = match source.round(&sender).await? {
             None => {
-                outlet.send_latency(S::ID, started).await?;
+                sender.send_latency(S::ID, started).await?;
                 started + pace.succeeded()
             }
             Some(failure) => {

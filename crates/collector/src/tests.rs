@@ -72,10 +72,10 @@ pub async fn body(pieces: Vec<Bytes>) -> kube::client::Body {
 }
 
 /// Answers one request; `n` is how often the path was requested before.
-type Script = dyn Fn(&Asked, usize) -> Response + Send + Sync;
+type Script = dyn Fn(&RecordedRequest, usize) -> Response + Send + Sync;
 
 #[derive(Clone, Debug)]
-struct Asked {
+struct RecordedRequest {
     at: Instant,
     path: String,
     query: String,
@@ -83,7 +83,7 @@ struct Asked {
     body: String,
 }
 
-impl Asked {
+impl RecordedRequest {
     fn is_watch(&self) -> bool {
         self.query.contains("watch=true")
     }
@@ -97,23 +97,26 @@ impl Asked {
 /// An API server that records every request. It has its own runtime, so dropping it closes its connections too.
 struct Server {
     url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
     runtime: Option<Runtime>,
 }
 
 #[derive(Clone)]
 struct Shared {
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
     counts: Arc<Mutex<HashMap<String, usize>>>,
     script: Arc<Script>,
 }
 
 impl Server {
-    fn start(script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> Self {
+    fn start(script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static) -> Self {
         Self::listen("127.0.0.1:0", script)
     }
 
-    fn listen(address: &str, script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> Self {
+    fn listen(
+        address: &str,
+        script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let listener = std::net::TcpListener::bind(address).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         Self::serve(listener, url, script, |listener| listener)
@@ -122,7 +125,7 @@ impl Server {
     fn serve<L: Listener<Addr: std::fmt::Debug>>(
         listener: std::net::TcpListener,
         url: String,
-        script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
+        script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static,
         wrap: impl FnOnce(TcpListener) -> L + Send + 'static,
     ) -> Self {
         listener.set_nonblocking(true).unwrap();
@@ -146,7 +149,7 @@ impl Server {
         address
     }
 
-    fn asked(&self, path: &str) -> Vec<Asked> {
+    fn asked(&self, path: &str) -> Vec<RecordedRequest> {
         self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).cloned().collect()
     }
 }
@@ -160,7 +163,7 @@ impl Drop for Server {
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let (request, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let asked = Asked {
+    let asked = RecordedRequest {
         at: Instant::now(),
         path: request.uri.path().into(),
         query: request.uri.query().unwrap_or_default().into(),
@@ -344,7 +347,7 @@ fn hang() -> Response {
 }
 
 /// A healthy, empty, quiet cluster.
-fn quiet(asked: &Asked) -> Response {
+fn quiet(asked: &RecordedRequest) -> Response {
     match asked.path.as_str() {
         _ if asked.is_watch() => watch_of(&[]),
         path if path.starts_with("/apis/metrics.k8s.io/") => json(r#"{"items":[]}"#),

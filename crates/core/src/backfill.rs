@@ -3,8 +3,8 @@
 
 use super::{
     Snapshot,
-    archive::{Recording, Times, created, points},
     history::{COARSE, FINE, HistoryStore},
+    long_term::{LongTermAnswer, Times, created, points},
 };
 use model::{Millis, insight::Resource};
 
@@ -17,7 +17,7 @@ const FEWEST: usize = 4;
 const MOST: usize = 96;
 
 /// Fills the gaps of all VMs with the points of a recording.
-pub fn fill(store: &HistoryStore, snapshot: &Snapshot, recording: &Recording, times: Times) {
+pub fn fill(store: &HistoryStore, snapshot: &Snapshot, recording: &LongTermAnswer, times: Times) {
     for vm in &snapshot.vms {
         for resource in Resource::ALL {
             let points = points(vm, created(vm, snapshot.at), recording, times, resource);

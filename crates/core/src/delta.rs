@@ -24,12 +24,12 @@ pub enum Outcome<C> {
 /// Compares two home pages.
 pub fn home(before: &HomeView, after: &HomeView) -> Outcome<HomeChange> {
     // Destructured, so that a new field does not compile until it is handled here.
-    let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparks, facets, map } = after;
+    let HomeView { frame, totals, query: _, matching: _, pages: _, vms, sparklines, facets, map } = after;
     let Some(frame_change) = frame_change(&before.frame, frame) else { return Outcome::Other };
     let change = HomeChange {
         totals: (before.totals != *totals).then_some(*totals),
         extent: (extent(before) != extent(after)).then(|| extent(after)),
-        rows: ((&before.vms, &before.sparks) != (vms, sparks)).then(|| slots(before, after)),
+        rows: ((&before.vms, &before.sparklines) != (vms, sparklines)).then(|| slots(before, after)),
         facets: (before.facets != *facets).then(|| facets.clone()),
         map: (before.map != *map).then(|| map.clone()),
         frame: frame_change,
@@ -94,11 +94,11 @@ fn extent(view: &HomeView) -> Extent {
 fn slots(before: &HomeView, after: &HomeView) -> Vec<Slot> {
     let places: HashMap<_, usize> = before.vms.iter().map(VmSummary::key).zip(0..).collect();
     let slot = |(place, vm): (usize, &VmSummary)| {
-        let spark = after.sparks.get(place);
-        let same = |from: &usize| before.vms[*from] == *vm && before.sparks.get(*from) == spark;
+        let sparkline = after.sparklines.get(place);
+        let same = |from: &usize| before.vms[*from] == *vm && before.sparklines.get(*from) == sparkline;
         match places.get(&vm.key()).copied().filter(same).and_then(|from| from.try_into().ok()) {
             Some(from) => Slot::Old(from),
-            None => Slot::New(Box::new(vm.clone()), spark.cloned()),
+            None => Slot::New(Box::new(vm.clone()), sparkline.cloned()),
         }
     };
     after.vms.iter().enumerate().map(slot).collect()

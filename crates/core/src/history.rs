@@ -36,7 +36,7 @@ const GONE_AFTER: Millis = 60_000;
 /// Points by which a ring grows, up to the length of its grid: doubling would waste a third.
 const GROWTH: usize = 48;
 /// Milliseconds of one sparkline point: eight points of the fine grid, two minutes.
-const SPARK: Millis = FINE.step * 8;
+const SPARKLINE_STEP: Millis = FINE.step * 8;
 /// The kubelet measures volumes every one to two minutes, however often it is asked.
 const KUBELET_PERIOD: Millis = 60_000;
 
@@ -113,8 +113,8 @@ impl HistoryStore {
     }
 
     /// Returns the sparklines of the last hour; empty if the VM is not known.
-    pub fn sparks(&self, uid: &str, now: Millis) -> Sparklines {
-        self.timeline(uid).map(|timeline| timeline.lock().sparks(now)).unwrap_or_default()
+    pub fn sparklines(&self, uid: &str, now: Millis) -> Sparklines {
+        self.timeline(uid).map(|timeline| timeline.lock().sparklines(now)).unwrap_or_default()
     }
 
     /// Returns the day's five-minute means, oldest first, without those from before the VM was last resized.
@@ -273,17 +273,18 @@ impl Timeline {
         })
     }
 
-    fn sparks(&self, now: Millis) -> Sparklines {
-        let [cpu, memory, disk] = [0, 1, 2].map(|figure| self.spark(figure, now));
+    fn sparklines(&self, now: Millis) -> Sparklines {
+        let [cpu, memory, disk] = [0, 1, 2].map(|figure| self.sparkline(figure, now));
         Sparklines { cpu, memory, disk }
     }
 
     /// Returns two-minute means. Their grid is fixed, so that they do not change between two of its steps.
-    fn spark(&self, figure: usize, now: Millis) -> Sparkline {
-        let last = now.div_euclid(SPARK);
-        let each = SPARK / FINE.step;
-        let of =
-            |spark: i64| mean((spark * each..(spark + 1) * each).map(|slot| self.fine.get(slot, figure)));
+    fn sparkline(&self, figure: usize, now: Millis) -> Sparkline {
+        let last = now.div_euclid(SPARKLINE_STEP);
+        let each = SPARKLINE_STEP / FINE.step;
+        let of = |sparkline: i64| {
+            mean((sparkline * each..(sparkline + 1) * each).map(|slot| self.fine.get(slot, figure)))
+        };
         let points: Vec<Point> = (last + 1 - Sparkline::POINTS as i64..=last).map(of).collect();
         if points.iter().all(|point| *point == Point::GAP) {
             return Sparkline::default();

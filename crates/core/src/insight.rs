@@ -125,12 +125,12 @@ fn findings(hints: &Hints) -> impl Iterator<Item = Finding> {
             Verdict::Oversized { .. } => Some(Finding::Oversized(sizing)),
         }
     });
-    hints.disk.ok().map(Finding::SoonFull).into_iter().chain(sized)
+    hints.disk.ok().map(Finding::FillingUp).into_iter().chain(sized)
 }
 
 fn count(totals: &mut InsightTotals, finding: &Finding) {
     match finding {
-        Finding::SoonFull(_) => totals.soon_full += 1,
+        Finding::FillingUp(_) => totals.filling_up += 1,
         Finding::Undersized(_) => totals.undersized += 1,
         Finding::Oversized(sizing) => {
             totals.oversized += 1;
@@ -366,7 +366,7 @@ fn order(a: &Insight, b: &Insight, query: &InsightQuery) -> std::cmp::Ordering {
 /// Returns the sort key: the kind, and within it fewest days, highest use, lowest use.
 fn urgency(finding: &Finding) -> (FindingKind, u64) {
     let within = match finding {
-        Finding::SoonFull(filling) => filling.days.into(),
+        Finding::FillingUp(filling) => filling.days.into(),
         Finding::Undersized(sizing) => u64::MAX - sizing.tenths(),
         Finding::Oversized(sizing) => sizing.tenths(),
     };

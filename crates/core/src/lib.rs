@@ -4,7 +4,6 @@
 pub mod access;
 mod allocation;
 mod apply;
-pub mod archive;
 pub mod attention;
 pub mod backfill;
 mod containers;
@@ -24,6 +23,7 @@ mod inventory;
 mod join;
 mod kubelet;
 mod latency;
+pub mod long_term;
 pub mod map;
 pub mod observation;
 mod pods;

@@ -19,7 +19,7 @@ use super::{
     select::Selection,
 };
 
-/// Returns the home page. `sparks` is left empty for the caller to fill.
+/// Returns the home page. `sparklines` is left empty for the caller to fill.
 pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) -> HomeView {
     let mut selection = Selection::of(visible, query);
     let matching = selection.vms.len() as u32;
@@ -38,7 +38,7 @@ pub fn home(visible: &Visible, identity: &Identity, query: &Query, now: Millis) 
         matching,
         pages,
         vms: vms.map(|vm| vm.summary.clone()).collect(),
-        sparks: Vec::new(),
+        sparklines: Vec::new(),
         facets: selection.facets,
         map,
     }

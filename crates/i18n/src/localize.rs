@@ -135,8 +135,8 @@ impl Localize for VmView {
 impl Localize for HistoryView {
     fn localize(&mut self, lang: Lang) {
         self.frame.localize(lang);
-        if let Some(past) = &mut self.past {
-            past.history.lacks.localize(lang);
+        if let Some(vm_history) = &mut self.history {
+            vm_history.history.lacks.localize(lang);
         }
     }
 }

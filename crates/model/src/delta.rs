@@ -102,7 +102,7 @@ impl HomeView {
             (self.matching, self.pages, self.query.page) = (matching, pages, page);
         }
         if let Some(slots) = change.rows {
-            (self.vms, self.sparks) = rows(&self.vms, &self.sparks, slots)?;
+            (self.vms, self.sparklines) = rows(&self.vms, &self.sparklines, slots)?;
         }
         if let Some(facets) = change.facets {
             self.facets = facets;
@@ -120,19 +120,19 @@ fn rows(
     old_sparks: &[Sparklines],
     slots: Vec<Slot>,
 ) -> Option<(Vec<VmSummary>, Vec<Sparklines>)> {
-    let (mut rows, mut sparks) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+    let (mut rows, mut sparklines) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
     for slot in slots {
-        let (row, spark) = match slot {
+        let (row, sparkline) = match slot {
             Slot::Old(index) => {
                 let index = usize::from(index);
                 (old.get(index)?.clone(), old_sparks.get(index).cloned())
             }
-            Slot::New(row, spark) => (*row, spark),
+            Slot::New(row, sparkline) => (*row, sparkline),
         };
         rows.push(row);
-        sparks.extend(spark);
+        sparklines.extend(sparkline);
     }
-    Some((rows, sparks))
+    Some((rows, sparklines))
 }
 
 impl VmView {

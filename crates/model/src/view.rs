@@ -50,7 +50,7 @@ pub struct HomeView {
     pub pages: u32,
     pub vms: Vec<VmSummary>,
     /// Sparklines of the last hour for each of `vms`, in the same order.
-    pub sparks: Vec<Sparklines>,
+    pub sparklines: Vec<Sparklines>,
     pub facets: Facets,
     /// [`super::map::Map`], packed, instead of `vms`; empty if the query does not ask for the map.
     pub map: Vec<u8>,
@@ -96,12 +96,12 @@ pub struct VmView {
 pub struct HistoryView {
     pub frame: Frame,
     /// `None` if the VM is not known.
-    pub past: Option<Past>,
+    pub history: Option<VmHistory>,
 }
 
 /// A VM's history, and what it suggests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
+pub struct VmHistory {
     pub history: History,
     pub hints: Hints,
 }

@@ -9,13 +9,13 @@ use super::{
     http::status,
     requests::Requests,
     serve::ResetSwitch,
-    world::World,
+    world::SimulatedCluster,
 };
 
 /// The content, the faults and the request counts, shared by all APIs.
 #[derive(Debug)]
 pub struct Cluster {
-    pub world: Arc<World>,
+    pub world: Arc<SimulatedCluster>,
     pub faults: Arc<Faults>,
     pub requests: Arc<Requests>,
     pub bookmark_interval: Duration,

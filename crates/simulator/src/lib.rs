@@ -61,7 +61,7 @@ pub use resource::{
     WUKONG_GROUP,
 };
 pub use scenario::Scenario;
-pub use world::{Pace, World};
+pub use world::{Pace, SimulatedCluster};
 
 /// The content of the cluster and its behaviour.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ pub struct Handle {
     address: SocketAddr,
     authority: Option<String>,
     other_apis: OtherApis,
-    world: Arc<World>,
+    world: Arc<SimulatedCluster>,
     faults: Arc<Faults>,
     connections: Connections,
     requests: Arc<Requests>,
@@ -281,7 +281,7 @@ impl Handle {
         &self.requests
     }
 
-    pub fn world(&self) -> &World {
+    pub fn world(&self) -> &SimulatedCluster {
         &self.world
     }
 
@@ -300,10 +300,10 @@ impl Drop for Handle {
     }
 }
 
-fn build(options: Options) -> World {
+fn build(options: Options) -> SimulatedCluster {
     let now = options.clock.now();
     let scenario =
         options.scenario.unwrap_or_else(|| Scenario::demo(options.vms, options.nodes, options.seed, now));
     let pace = Pace { metrics: options.metrics_interval, volumes: options.volumes_interval };
-    World::new(scenario, options.clock, pace, options.window)
+    SimulatedCluster::new(scenario, options.clock, pace, options.window)
 }

@@ -7,7 +7,7 @@ use super::{
     guest::{Guest, PodPhase, State},
     node::Kubelet,
     rng::Rng,
-    world::World,
+    world::SimulatedCluster,
 };
 
 /// How long the pods of a finished migration remain.
@@ -16,7 +16,7 @@ const LINGER: Millis = 5 * MINUTE;
 const STEPS_PER_SWITCH: u64 = 4;
 
 /// Takes a step every `pace`, forever.
-pub async fn live(world: Arc<World>, pace: Duration, seed: u64) {
+pub async fn live(world: Arc<SimulatedCluster>, pace: Duration, seed: u64) {
     let mut step = 0;
     loop {
         tokio::time::sleep(pace).await;
@@ -26,7 +26,7 @@ pub async fn live(world: Arc<World>, pace: Duration, seed: u64) {
 }
 
 /// Takes one step. The same seed, number and world give the same step.
-pub fn take_step(world: &World, seed: u64, number: u64) {
+pub fn take_step(world: &SimulatedCluster, seed: u64, number: u64) {
     let mut rng = Rng::of(seed, &["life", &number.to_string()]);
     let guests: Vec<_> = world.guests().into_iter().filter(|guest| !guest.fixture).collect();
     end_migrations(world, &guests);
@@ -40,14 +40,14 @@ pub fn take_step(world: &World, seed: u64, number: u64) {
     }
 }
 
-fn end_migrations(world: &World, guests: &[Arc<Guest>]) {
+fn end_migrations(world: &SimulatedCluster, guests: &[Arc<Guest>]) {
     for guest in guests.iter().filter(|guest| guest.migrating().is_some()) {
         world.finish_migration(&guest.namespace, &guest.name, false);
     }
 }
 
 /// Removes the finished pods of old migrations.
-fn clear_up(world: &World, guests: &[Arc<Guest>]) {
+fn clear_up(world: &SimulatedCluster, guests: &[Arc<Guest>]) {
     let before = world.clock.now() - LINGER;
     let old = |guest: &Guest| {
         guest.migration.as_ref().and_then(|migration| migration.ended).is_some_and(|at| at < before)
@@ -60,7 +60,7 @@ fn clear_up(world: &World, guests: &[Arc<Guest>]) {
     }
 }
 
-fn begin_migration(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
+fn begin_migration(world: &SimulatedCluster, guests: &[Arc<Guest>], rng: &mut Rng) {
     let nodes: Vec<_> = world.nodes().into_iter().filter(|node| node.kubelet == Kubelet::Answers).collect();
     let live = |name: &str| nodes.iter().any(|node| node.name == name);
     let movable = |guest: &&Arc<Guest>| {
@@ -76,7 +76,7 @@ fn begin_migration(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
 }
 
 /// Starts the VM that an earlier step stopped, or else stops one.
-fn switch(world: &World, guests: &[Arc<Guest>], rng: &mut Rng) {
+fn switch(world: &SimulatedCluster, guests: &[Arc<Guest>], rng: &mut Rng) {
     let now = world.clock.now();
     let stopped = guests.iter().filter(|guest| guest.state == State::Stopped && guest.incarnation > 0);
     if let Some(guest) = pick(stopped, rng) {

@@ -16,11 +16,11 @@ use wukong_core::Visible;
 pub mod events;
 mod figure;
 mod groups;
-mod past;
+mod history;
 mod totals;
 
 pub use groups::GroupsJson;
-pub use past::{HistoryJson, InsightsJson};
+pub use history::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
 /// Returns all visible VMs as a JSON array. `size` is an estimate of its bytes.

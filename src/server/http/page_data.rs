@@ -7,14 +7,14 @@ use axum::http::request::Parts;
 use futures::{FutureExt, future::BoxFuture};
 
 use super::{
+    history,
     limits::RenderPermit,
-    past,
     reader::Reader,
     sign_in::{SignedIn, Viewer},
     state::App,
 };
 use crate::server_fns::{Account, PageData};
-use collector::archive::Requester;
+use collector::long_term::Requester;
 use i18n::{Lang, Localize};
 use model::{
     groups::{GroupsQuery, GroupsView},
@@ -50,7 +50,7 @@ impl RequestViews {
         let scope = viewer.map_or_else(Scope::none, |viewer| viewer.scope().clone());
         Self {
             user: viewer.and_then(Viewer::user).cloned(),
-            requester: parts.map_or_else(Requester::default, |parts| past::requester(&parts.extensions)),
+            requester: parts.map_or_else(Requester::default, |parts| history::requester(&parts.extensions)),
             permit: parts.and_then(|parts| parts.extensions.get().cloned()),
             ..Self::new(app.reader.clone(), scope, lang)
         }

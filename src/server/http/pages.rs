@@ -13,7 +13,7 @@ use axum::{
 use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prelude::use_context};
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
 
-use super::{address, layers, limits, page_data::RequestViews, past, sign_in::Viewer, state::App};
+use super::{address, history, layers, limits, page_data::RequestViews, sign_in::Viewer, state::App};
 use crate::{
     app::{self, shell},
     server_fns::PageData,
@@ -53,7 +53,7 @@ async fn check(request: Request, next: Next) -> Response {
 /// answer in memory.
 async fn remember(State(app): State<App>, viewer: Viewer, request: Request, next: Next) -> Response {
     if let Some((namespace, name, span)) = long_history(request.uri()) {
-        let requester = past::requester(request.extensions());
+        let requester = history::requester(request.extensions());
         app.reader.history(requester, viewer.scope(), &namespace, &name, span).await;
     }
     next.run(request).await

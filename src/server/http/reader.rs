@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use collector::archive::Requester;
+use collector::long_term::Requester;
 use model::{
     Millis,
     groups::{GroupsQuery, GroupsView},
@@ -23,7 +23,7 @@ use wukong_core::{
     groups, insight, view,
 };
 
-use super::past::HistoryReader;
+use super::history::HistoryReader;
 
 /// Longest time between two requests of a page for its chart, in milliseconds.
 const LONGEST_REFRESH: u32 = 300_000;
@@ -34,7 +34,7 @@ pub struct Reader {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     identity: Arc<Identity>,
     clock: fn() -> Millis,
-    past: HistoryReader,
+    history: HistoryReader,
     names: Arc<FilterNames>,
 }
 
@@ -61,14 +61,14 @@ impl Reader {
             snapshots,
             identity: Arc::new(identity),
             clock,
-            past: HistoryReader::none(),
+            history: HistoryReader::none(),
             names: Arc::default(),
         }
     }
 
     /// Returns the same reader with these histories.
-    pub fn with_past(self, past: HistoryReader) -> Self {
-        Self { past, ..self }
+    pub fn with_history(self, history: HistoryReader) -> Self {
+        Self { history, ..self }
     }
 
     /// Returns what is visible of the newest snapshot.
@@ -102,10 +102,10 @@ impl Reader {
     }
 
     /// Returns the last hour of each of `vms`.
-    fn sparks(&self, visible: &Visible, vms: &[VmSummary], now: Millis) -> Vec<Sparklines> {
+    fn sparklines(&self, visible: &Visible, vms: &[VmSummary], now: Millis) -> Vec<Sparklines> {
         let of = |summary: &VmSummary| {
             let vm = view::of_summary(visible, summary)?;
-            Some(self.past.store.sparks(&vm.uid, now))
+            Some(self.history.store.sparklines(&vm.uid, now))
         };
         vms.iter().map(|summary| of(summary).unwrap_or_default()).collect()
     }
@@ -139,23 +139,23 @@ impl Reader {
         let frame = frame(&visible, &self.identity, now);
         let pace = u32::try_from(span.step()).unwrap_or(LONGEST_REFRESH).min(LONGEST_REFRESH);
         let frame = views::Frame { refresh: frame.refresh.max(pace), ..frame };
-        let past = match view::find(&visible, namespace, name) {
-            Some(vm) => Some(self.past_of(requester, vm, span).await),
+        let history = match view::find(&visible, namespace, name) {
+            Some(vm) => Some(self.history_of(requester, vm, span).await),
             None => None,
         };
-        HistoryView { frame, past }
+        HistoryView { frame, history }
     }
 
     /// Returns the history and the hints of a VM. The caller has checked that the viewer may see it.
-    pub async fn past_of(&self, requester: Requester, vm: &Vm, span: Span) -> views::Past {
+    pub async fn history_of(&self, requester: Requester, vm: &Vm, span: Span) -> views::VmHistory {
         let now = (self.clock)();
-        let history = self.past.history(requester, vm, span, now).await;
-        views::Past { history, hints: insight::hints(vm, &self.past.store, now) }
+        let history = self.history.history(requester, vm, span, now).await;
+        views::VmHistory { history, hints: insight::hints(vm, &self.history.store, now) }
     }
 
     /// Returns a page of the findings.
     pub fn insights(&self, scope: &Scope, query: &InsightQuery) -> InsightsView {
-        let findings = self.past.findings.borrow().clone();
+        let findings = self.history.findings.borrow().clone();
         insight::page(&self.visible(scope), &findings, &self.identity, query, (self.clock)())
     }
 
@@ -170,7 +170,7 @@ impl Reader {
         let mut view = view::home(visible, &self.identity, query, now);
         share(&self.names.namespaces, &mut view.facets.namespaces);
         share(&self.names.nodes, &mut view.facets.nodes);
-        HomeView { sparks: self.sparks(visible, &view.vms, now), ..view }
+        HomeView { sparklines: self.sparklines(visible, &view.vms, now), ..view }
     }
 
     /// Returns the page of a VM of what the caller holds.

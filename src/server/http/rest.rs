@@ -15,10 +15,9 @@ use serde::Serialize;
 use super::{
     address,
     error::{ApiError, ApiResult},
-    json,
+    history, json,
     limits::{RenderPermit, SharedGzip},
     params::{self, QueryParams},
-    past,
     sign_in::Viewer,
     state::App,
 };
@@ -70,12 +69,12 @@ pub async fn history(
     let (span, namespace) = (params::span(&params)?, params::namespace(&params)?);
     let visible = app.reader.visible(viewer.scope());
     let vm = find(&visible, &name, namespace.as_deref())?;
-    let past = app.reader.past_of(past::requester(&extensions), vm, span);
-    let past = match permit.filter(|_| span.is_long()) {
-        Some(Extension(permit)) => permit.release_during(past).await,
-        None => past.await,
+    let history = app.reader.history_of(history::requester(&extensions), vm, span);
+    let history = match permit.filter(|_| span.is_long()) {
+        Some(Extension(permit)) => permit.release_during(history).await,
+        None => history.await,
     };
-    Ok(fresh(&json::HistoryJson::new(vm, &past)))
+    Ok(fresh(&json::HistoryJson::new(vm, &history)))
 }
 
 /// `GET /api/insights`

@@ -9,14 +9,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use collector::archive::{LongTermHistory, Requester};
+use collector::long_term::{LongTermHistory, Requester};
 use model::{Millis, message::Message, reason::Reason};
 use wukong_core::{
     Snapshot,
-    archive::{Answer, Names, Times, VmSelection},
     backfill::{BackfillPlan, fill},
     history::HistoryStore,
     insight::{self, Findings},
+    long_term::{Answer, Names, Times, VmSelection},
     observation::SourceError,
 };
 
@@ -34,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 pub struct HistoryBackfill {
     pub store: Arc<HistoryStore>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub archive: Option<LongTermHistory>,
+    pub long_term: Option<LongTermHistory>,
     pub findings: watch::Sender<Arc<Findings>>,
     pub clock: fn() -> Millis,
 }
@@ -81,13 +81,13 @@ impl HistoryBackfill {
     /// Fills the newest hour first, then the day. A part that failed is asked for again, in smaller pieces
     /// if it may have been too large.
     async fn fill(&self) {
-        let Some(archive) = &self.archive else { return };
+        let Some(long_term) = &self.long_term else { return };
         let mut plan = BackfillPlan::new((self.clock)(), self.snapshots.borrow().vms.len());
         let mut pause = PAUSE;
         while let Some(times) = plan.next_piece() {
             let started = Instant::now();
             let all = VmSelection::All(Arc::new(Names::of_all(&self.snapshots.borrow().vms)));
-            let answer = timeout(ANSWER_TIMEOUT, archive.answer(Requester::Backfill, all, times)).await;
+            let answer = timeout(ANSWER_TIMEOUT, long_term.answer(Requester::Backfill, all, times)).await;
             let answer = answer.unwrap_or_else(|_| Arc::new(Err(late())));
             match &*answer {
                 Ok(recording) => {

@@ -62,7 +62,7 @@ pub fn uses(sizing: &Sizing) -> String {
 pub fn advice(sizing: &Sizing) -> String {
     match sizing.verdict {
         Verdict::Fits => t!(hint.fits).to_owned(),
-        Verdict::Undersized => t!(hint.starved).to_owned(),
+        Verdict::Undersized => t!(hint.undersized).to_owned(),
         Verdict::Oversized { enough } => t!(hint.enough, enough = amount(sizing.unit, enough)),
     }
 }

@@ -21,7 +21,7 @@ pub fn history_section(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) ->
     let address = Memo::new(move |_| from_vm(vm, |vm| vm_address(&vm.summary.namespace, &vm.summary.name)));
     let labels = Memo::new(move |_| from_vm(vm, scale_labels));
     // Redrawn when there is a new point, not after every answer.
-    let past = Memo::new(move |_| feed.draw(|view| view.past.clone()).flatten());
+    let vm_history = Memo::new(move |_| feed.draw(|view| view.history.clone()).flatten());
     let class = move || if feed.connection.waiting.get() { "history busy" } else { "history" };
     view! {
         <div class="head">
@@ -29,11 +29,11 @@ pub fn history_section(vm: Feed<VmView>, feed: Feed<HistoryView>, span: Span) ->
             {move || spans(span, &address.get())}
         </div>
         <div class=class>
-            {move || past.with(|past| match past {
-                Some(past) => EitherOf3::A((
-                    incomplete(past.history.lacks.as_ref()),
-                    charts(past, labels, cursor),
-                    origin(&past.history),
+            {move || vm_history.with(|vm_history| match vm_history {
+                Some(vm_history) => EitherOf3::A((
+                    incomplete(vm_history.history.lacks.as_ref()),
+                    charts(vm_history, labels, cursor),
+                    origin(&vm_history.history),
                 )),
                 None if feed.view.with(Option::is_some) => EitherOf3::B(view! { <p>{t!(chart.nothing)}</p> }),
                 None => EitherOf3::C(view! { <p role="status">{words::fetching(feed.connection.failed.get())}</p> }),

@@ -9,7 +9,7 @@ pub mod hint;
 pub mod history;
 mod path;
 mod plot;
-pub mod spark;
+pub mod sparkline;
 pub mod words;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use hint::Hint;
 use i18n::t;
 use model::{
     history::{Series, Span},
-    view::Past,
+    view::VmHistory,
 };
 pub use plot::Cursor;
 use plot::{Chart, newest, plot};
@@ -28,8 +28,8 @@ use plot::{Chart, newest, plot};
 /// The texts that say what 100 % means for CPU, memory and disk, in this order.
 pub type ScaleLabels = [String; 3];
 
-pub fn charts(past: &Past, labels: Memo<ScaleLabels>, cursor: Cursor) -> impl IntoView + use<> {
-    let Past { history, hints } = past;
+pub fn charts(vm_history: &VmHistory, labels: Memo<ScaleLabels>, cursor: Cursor) -> impl IntoView + use<> {
+    let VmHistory { history, hints } = vm_history;
     let one = |index: usize, name, series: &Series, hint| {
         let scale_label = Signal::derive(move || labels.with(|labels| labels[index].clone()));
         let series = Arc::new(series.clone());

@@ -39,7 +39,7 @@ pub fn class(vm: &VmSummary) -> String {
 }
 
 /// The card without the ages, which change every second.
-pub fn card(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<> {
+pub fn card(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + use<> {
     view! {
         <header>
             <h3 id=label(&vm.namespace, &vm.name)>
@@ -48,7 +48,7 @@ pub fn card(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<
             {state(State::of_vm(vm))}
             {location(vm)}
         </header>
-        <div class="meters">{meters(vm, sparks)}</div>
+        <div class="meters">{meters(vm, sparklines)}</div>
         {reasons(vm)}
     }
 }
@@ -72,16 +72,34 @@ fn location(vm: &VmSummary) -> impl IntoView + use<> {
     }
 }
 
-fn meters(vm: &VmSummary, sparks: Option<&Sparklines>) -> impl IntoView + use<> {
+fn meters(vm: &VmSummary, sparklines: Option<&Sparklines>) -> impl IntoView + use<> {
     let usage = &vm.usage;
     let running = vm.status == Status::Running;
-    let gauge = |label, unit, figure, allocated, spark| {
-        meter(Gauge { label, name: label, unit, figure, allocated, running, spark })
+    let gauge = |label, unit, figure, allocated, sparkline| {
+        meter(Gauge { label, name: label, unit, figure, allocated, running, sparkline })
     };
     (
-        gauge(t!(figure.cpu), Unit::Nanocores, &usage.cpu, vm.cpu, sparks.map(|sparks| &sparks.cpu)),
-        gauge(t!(figure.memory), Unit::Bytes, &usage.memory, vm.memory, sparks.map(|sparks| &sparks.memory)),
-        gauge(t!(figure.disk), Unit::Bytes, &usage.disk, Some(vm.disk), sparks.map(|sparks| &sparks.disk)),
+        gauge(
+            t!(figure.cpu),
+            Unit::Nanocores,
+            &usage.cpu,
+            vm.cpu,
+            sparklines.map(|sparklines| &sparklines.cpu),
+        ),
+        gauge(
+            t!(figure.memory),
+            Unit::Bytes,
+            &usage.memory,
+            vm.memory,
+            sparklines.map(|sparklines| &sparklines.memory),
+        ),
+        gauge(
+            t!(figure.disk),
+            Unit::Bytes,
+            &usage.disk,
+            Some(vm.disk),
+            sparklines.map(|sparklines| &sparklines.disk),
+        ),
     )
 }
 

@@ -90,7 +90,7 @@ fn unknown(gauge: Gauge<'_>, missing: &Missing, now: Millis) -> impl IntoView + 
         </div>
         <p class="reason">
             {t!(figure.unknown_said, reason = text(names::reason(missing.reason)))} " "
-            <a href="#why">{t!(notice.what_to_do)}</a>
+            <a href="#why">{t!(notice.how_to_fix)}</a>
         </p>
         {last_of(missing).map(|last| view! { <p class="small">{last_words(&last, now)}</p> })}
     }

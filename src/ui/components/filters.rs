@@ -220,7 +220,11 @@ fn sorts() -> Options {
 
 /// What every list may be ordered by.
 pub fn orders() -> Options {
-    [("", t!(list.usual)), (Order::Asc.code(), t!(list.ascending)), (Order::Desc.code(), t!(list.descending))]
-        .map(|(code, word)| (code.to_owned(), word.to_owned()))
-        .to_vec()
+    [
+        ("", t!(list.default_order)),
+        (Order::Asc.code(), t!(list.ascending)),
+        (Order::Desc.code(), t!(list.descending)),
+    ]
+    .map(|(code, word)| (code.to_owned(), word.to_owned()))
+    .to_vec()
 }

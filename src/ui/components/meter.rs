@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use crate::ui::{chart::spark::spark, words};
+use crate::ui::{chart::sparkline::sparkline, words};
 use i18n::{self as names, t, text};
 use model::{
     figure::{Figure, Sample, Unit},
@@ -30,7 +30,7 @@ pub struct Gauge<'a> {
     pub allocated: Option<u64>,
     pub running: bool,
     /// The sparkline of the last hour, if one is drawn.
-    pub spark: Option<&'a Sparkline>,
+    pub sparkline: Option<&'a Sparkline>,
 }
 
 pub fn meter(gauge: Gauge<'_>) -> impl IntoView + use<> {
@@ -165,7 +165,7 @@ fn draw(gauge: Gauge<'_>, texts: Texts) -> impl IntoView + use<> {
             aria-valuetext=value
         >
             {label(gauge.label)}
-            {spark(gauge.spark.filter(|_| short))}
+            {sparkline(gauge.sparkline.filter(|_| short))}
             <span class="fig">
                 <b aria-hidden=dash>{texts.digits}</b>
                 {dash.map(|_| view! { <span class="vh">{t!(figure.unknown)}</span> })}

@@ -73,7 +73,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
                 " "
                 {fix}
                 <a href=["/sources#", source.id.code()].concat() rel="external">
-                    {t!(notice.what_to_do)} <span class="vh">" " {t!(notice.about, source = source.id.code())}</span>
+                    {t!(notice.how_to_fix)} <span class="vh">" " {t!(notice.about, source = source.id.code())}</span>
                 </a>
             </span>
         </p>

@@ -182,7 +182,7 @@ fn one_card(feed: Feed<HomeView>, key: RowKey) -> impl IntoView {
     let class = draw_row(row, |vm, _, _| card::class(vm));
     view! {
         <article class=move || class().unwrap_or_default() aria-labelledby=label>
-            {draw_row(row, |vm, sparks, _| card::card(vm, sparks))}
+            {draw_row(row, |vm, sparklines, _| card::card(vm, sparklines))}
             <footer>{draw_row(row, |vm, _, now| card::ages(vm, now))}</footer>
         </article>
     }

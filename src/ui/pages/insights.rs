@@ -150,8 +150,8 @@ fn totals(totals: &InsightTotals, chosen: Option<FindingKind>) -> impl IntoView 
             {total("lead", t!(insights.reclaimable_memory), memory.digits, memory.unit, totals.memory_vms)}
             {total("", t!(insights.reclaimable_cpu), format::allocation(Unit::Nanocores, totals.cpu), "vCPU", totals.cpu_vms)}
             <ul class="counts" aria-label=t!(insights.by_kind)>
-                {count(None, totals.soon_full + totals.undersized + totals.oversized, chosen)}
-                {count(Some(FindingKind::SoonFull), totals.soon_full, chosen)}
+                {count(None, totals.filling_up + totals.undersized + totals.oversized, chosen)}
+                {count(Some(FindingKind::FillingUp), totals.filling_up, chosen)}
                 {count(Some(FindingKind::Undersized), totals.undersized, chosen)}
                 {count(Some(FindingKind::Oversized), totals.oversized, chosen)}
             </ul>
@@ -196,9 +196,9 @@ fn count(kind: Option<FindingKind>, count: u32, chosen: Option<FindingKind>) -> 
 
 fn kind_word(kind: FindingKind) -> &'static str {
     match kind {
-        FindingKind::SoonFull => t!(insights.soon_full),
-        FindingKind::Undersized => t!(insights.starved),
-        FindingKind::Oversized => t!(insights.over_allocated),
+        FindingKind::FillingUp => t!(insights.filling_up),
+        FindingKind::Undersized => t!(insights.undersized),
+        FindingKind::Oversized => t!(insights.oversized),
     }
 }
 
@@ -315,7 +315,7 @@ fn head(
 fn row(insight: &Insight) -> impl IntoView + use<> {
     let finding = &insight.finding;
     let (observed, window) = match finding {
-        Finding::SoonFull(filling) => (full_in(filling), filling.window),
+        Finding::FillingUp(filling) => (full_in(filling), filling.window),
         Finding::Undersized(sizing) => (uses(sizing), sizing.window),
         Finding::Oversized(sizing) => ([uses(sizing), advice(sizing)].join(" "), sizing.window),
     };
@@ -371,8 +371,8 @@ fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
 /// Explains how findings are made, so that nobody has to guess what a number is based on.
 fn rules(hours: u32) -> impl IntoView {
     let rules = [
-        (FindingKind::SoonFull, t!(insights.rule_soon_full)),
-        (FindingKind::Undersized, t!(insights.rule_starved)),
+        (FindingKind::FillingUp, t!(insights.rule_filling_up)),
+        (FindingKind::Undersized, t!(insights.rule_undersized)),
         (FindingKind::Oversized, t!(insights.rule_over)),
     ];
     let rule = |(kind, text)| {

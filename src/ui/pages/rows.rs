@@ -19,7 +19,7 @@ pub fn row(feed: Feed<HomeView>, key: RowKey) -> Row {
     Memo::new(move |_| {
         let find = |view: &HomeView| {
             let index = view.vms.iter().position(|vm| vm.key() == (key.0, &key.1, &key.2))?;
-            Some((view.vms[index].clone(), view.sparks.get(index).cloned()))
+            Some((view.vms[index].clone(), view.sparklines.get(index).cloned()))
         };
         feed.draw(find).flatten()
     })
@@ -31,5 +31,5 @@ pub fn draw_row<V>(
     draw: impl Fn(&VmSummary, Option<&Sparklines>, RwSignal<Millis>) -> V,
 ) -> impl Fn() -> Option<V> {
     let now = expect_context::<Live>().now;
-    move || row.with(|row| row.as_ref().map(|(vm, sparks)| draw(vm, sparks.as_ref(), now)))
+    move || row.with(|row| row.as_ref().map(|(vm, sparklines)| draw(vm, sparklines.as_ref(), now)))
 }

@@ -194,7 +194,7 @@ fn figure(
     let running = vm.status == Status::Running;
     match figure {
         Figure::Missing(missing) if running => unknown(vm, name, missing, of(unit, allocated)).into_any(),
-        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, spark: None }).into_any(),
+        _ => meter(Gauge { label: "", name, unit, figure, allocated, running, sparkline: None }).into_any(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Page, reader, render_with, sample, sample::NOW, snapshot, text};
-use crate::{app::Bundle, server::http::past::HistoryReader};
+use crate::{app::Bundle, server::http::history::HistoryReader};
 use i18n::Lang;
 use model::{
     Millis,
@@ -62,7 +62,7 @@ fn render(url: &str, store: HistoryStore) -> Page {
     let findings = insight::compute_findings(&all.vms, &store, NOW);
     let history = HistoryReader::new(Arc::new(store), watch::channel(Arc::new(findings)).1, None);
     let bundle = Bundle { css: "/pkg/0/app.css".into(), ..Bundle::default() };
-    render_with(url, Some(reader(all).with_past(history)), bundle, Lang::English)
+    render_with(url, Some(reader(all).with_history(history)), bundle, Lang::English)
 }
 
 /// An hour at 10 % CPU, 93 % memory and 75 % disk, without samples from 30 to 15 minutes ago.
@@ -158,10 +158,10 @@ fn a_hint_suggests_a_size_and_names_its_window() {
 fn a_card_has_a_sparkline_for_each_figure() {
     let page = render("/", an_hour());
     let card = page.card("payments/api-gateway-01");
-    assert_eq!(card.matches("aria-hidden=\"true\" class=\"spark\"").count(), 3, "{card}");
+    assert_eq!(card.matches("aria-hidden=\"true\" class=\"sparkline\"").count(), 3, "{card}");
     assert!(card.contains("<path d=\"M0 90l"), "10 % is near the bottom: {card}");
     assert!(
-        !render("/", HistoryStore::default()).html.contains("class=\"spark\""),
+        !render("/", HistoryStore::default()).html.contains("class=\"sparkline\""),
         "without samples there is no sparkline"
     );
 }
@@ -191,10 +191,10 @@ fn insights_begin_with_the_reclaimable_amounts() {
 
 #[test]
 fn the_address_filters_insights() {
-    let page = render("/insights?kind=starved", a_day());
+    let page = render("/insights?kind=undersized", a_day());
     assert_eq!(page.part("<tbody", "</tbody>").matches("<tr").count(), 1);
     assert!(page.part("<tbody", "</tbody>").contains("meter hot"), "93 % is highlighted");
-    let none = render("/insights?kind=starved&resource=disk", a_day());
+    let none = render("/insights?kind=undersized&resource=disk", a_day());
     assert!(none.text().contains("No finding matches. Clear the filters"), "{}", none.text());
     assert_eq!(render("/insights?sort=age", a_day()).status, 400);
 }

@@ -25,7 +25,7 @@ const SHOWN: Duration = Duration::from_secs(15);
 const RECOVERY: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+enum FailureMode {
     MetricsBackendFails,
     MetricsForbidden,
     KubeletFails,
@@ -36,14 +36,14 @@ enum Trouble {
 }
 
 /// What is done, the source that says so, and its reason.
-const CELLS: [(Trouble, &str, &str); 7] = [
-    (Trouble::MetricsBackendFails, "metrics.k8s.io", "unreachable"),
-    (Trouble::MetricsForbidden, "metrics.k8s.io", "forbidden"),
-    (Trouble::KubeletFails, "kubelet", "unreachable"),
-    (Trouble::KubeletHangs, "kubelet", "timed-out"),
-    (Trouble::KubeletsOfAStranger, "kubelet", "unreachable"),
-    (Trouble::AgentsHang, "guest-agent", "timed-out"),
-    (Trouble::PrometheusStopped, "prometheus", "timed-out"),
+const CELLS: [(FailureMode, &str, &str); 7] = [
+    (FailureMode::MetricsBackendFails, "metrics.k8s.io", "unreachable"),
+    (FailureMode::MetricsForbidden, "metrics.k8s.io", "forbidden"),
+    (FailureMode::KubeletFails, "kubelet", "unreachable"),
+    (FailureMode::KubeletHangs, "kubelet", "timed-out"),
+    (FailureMode::KubeletsOfAStranger, "kubelet", "unreachable"),
+    (FailureMode::AgentsHang, "guest-agent", "timed-out"),
+    (FailureMode::PrometheusStopped, "prometheus", "timed-out"),
 ];
 
 #[test]
@@ -61,7 +61,7 @@ fn each_source_fails_alone_and_comes_back() {
 
 struct Cell<'a> {
     storage: &'a Storage,
-    failure: Trouble,
+    failure: FailureMode,
     source: &'static str,
     access: Access,
     program: Program,
@@ -70,7 +70,7 @@ struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    async fn start(storage: &'a Storage, failure: Trouble, source: &'static str) -> Self {
+    async fn start(storage: &'a Storage, failure: FailureMode, source: &'static str) -> Self {
         let name = format!("fault-{failure:?}").to_lowercase();
         let authority = storage.plane.dir().join(format!("{name}-kubelets.crt"));
         fs::copy(storage.plane.authority_file(), &authority).unwrap();
@@ -115,15 +115,19 @@ impl<'a> Cell<'a> {
         let Storage { plane, kubelets, agents, prometheus, metrics, .. } = self.storage;
         let turn = |state| kubelets["node-b"].turn(if on { state } else { State::Well });
         match self.failure {
-            Trouble::MetricsBackendFails => metrics.break_down(on),
-            Trouble::MetricsForbidden if on => self.access.revoke("metrics.k8s.io", "pods").await,
-            Trouble::MetricsForbidden => self.access.restore().await,
-            Trouble::KubeletFails => turn(State::Broken),
-            Trouble::KubeletHangs => turn(State::Hangs),
-            Trouble::KubeletsOfAStranger if on => fs::write(&self.authority, Authority::new().pem()).unwrap(),
-            Trouble::KubeletsOfAStranger => drop(fs::copy(plane.authority_file(), &self.authority).unwrap()),
-            Trouble::AgentsHang => agents.hang(on),
-            Trouble::PrometheusStopped => prometheus.stop(on),
+            FailureMode::MetricsBackendFails => metrics.break_down(on),
+            FailureMode::MetricsForbidden if on => self.access.revoke("metrics.k8s.io", "pods").await,
+            FailureMode::MetricsForbidden => self.access.restore().await,
+            FailureMode::KubeletFails => turn(State::Broken),
+            FailureMode::KubeletHangs => turn(State::Hangs),
+            FailureMode::KubeletsOfAStranger if on => {
+                fs::write(&self.authority, Authority::new().pem()).unwrap()
+            }
+            FailureMode::KubeletsOfAStranger => {
+                drop(fs::copy(plane.authority_file(), &self.authority).unwrap())
+            }
+            FailureMode::AgentsHang => agents.hang(on),
+            FailureMode::PrometheusStopped => prometheus.stop(on),
         }
     }
 
@@ -135,7 +139,7 @@ impl<'a> Cell<'a> {
             let cpu = &vm["usage"]["cpu"];
             check(cpu["used"].is_number() && cpu["stale"] == false, || cpu.to_string())?;
         }
-        if !(but == "kubelet" && self.failure == Trouble::KubeletsOfAStranger) {
+        if !(but == "kubelet" && self.failure == FailureMode::KubeletsOfAStranger) {
             known(&vm, "four-image", "kubelet-direct", "own", 7 * GI + 12_345, 20 * GI)?;
         }
         if but != "guest-agent" {

@@ -56,7 +56,7 @@ async fn stays_up_and_ages(program: &Program) -> Result<(), String> {
         }
         // An answer that was on its way when the server was killed may still have been read.
         if stopped.elapsed() > Duration::from_secs(2) {
-            let last = last_heard(program).await;
+            let last = read_last_seen(program).await;
             let before = *last_seen.get_or_insert(last);
             check(last == before, || format!("last_seen at {before}, now {last}, from a dead server"))?;
         }
@@ -66,7 +66,7 @@ async fn stays_up_and_ages(program: &Program) -> Result<(), String> {
     check(web["usage"]["disk"]["stale"] == true, || format!("not stale after {OUTAGE:?}: {web}"))
 }
 
-async fn last_heard(program: &Program) -> i64 {
+async fn read_last_seen(program: &Program) -> i64 {
     let sources = program.get("/api/sources").await.json();
     let times = |source: &Value| source["lastSuccess"].as_i64().max(source["lastBytes"].as_i64());
     sources.as_array().into_iter().flatten().filter_map(times).max().unwrap_or_default()

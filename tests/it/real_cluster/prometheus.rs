@@ -139,7 +139,7 @@ fn without_a_metrics_api_cpu_and_memory_come_from_prometheus() {
             let answer = program.get(&format!("/api/vms/only/history?namespace=prod&span={span}")).await;
             let history = answer.json();
             let lacks = &history["lacks"];
-            assert!(history["keeper"] == "prometheus", "{history}");
+            assert!(history["origin"] == "prometheus", "{history}");
             assert!(lacks.is_null() || lacks["reason"] == "not-reported", "{span}: {lacks}");
         }
     });

@@ -19,7 +19,7 @@ use crate::{
 };
 use i18n::{key, msg};
 use model::{Millis, message::Key, reason::Reason};
-use wukong_core::archive::Times;
+use wukong_core::long_term::Times;
 
 /// The name of the credentials that a person should check when Prometheus refuses them.
 pub const CREDENTIALS: Key = key!(collect.token_or_password);

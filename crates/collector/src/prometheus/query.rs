@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::identity::{NameLabel, Scope};
-use wukong_core::archive::VmSelection;
+use wukong_core::long_term::VmSelection;
 
 /// How far back samples are requested: two scrapes at the slowest common interval (one minute). At the
 /// fastest (15 s), the answer for 10,000 claims still fits.

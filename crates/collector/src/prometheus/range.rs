@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use self::decode::decode_all;
 use self::decode::{SeriesByKey, SeriesFilter, cpu_series, gauge_series};
-use super::super::archive::{Question, Questions, Reply};
+use super::super::long_term::{Question, Questions, Reply};
 use super::{
     api::{self, Api, CREDENTIALS, PlainQueries, open, site},
     identity::{NameLabel, Scope},
@@ -26,13 +26,13 @@ use crate::{
     outside::Site,
 };
 use model::Millis;
-use wukong_core::archive::{Names, RecordedSeries, Recording, Times, VmSelection};
+use wukong_core::long_term::{LongTermAnswer, Names, RecordedSeries, Times, VmSelection};
 
 type AnsweredQuestion = (Reply, Result<RangeResults, Failure>);
 
 /// The result of the queries for one question, and the failures of some of them.
 struct RangeResults {
-    recording: Recording,
+    recording: LongTermAnswer,
     failures: Vec<Failure>,
 }
 
@@ -85,7 +85,7 @@ impl PrometheusHistory {
     fn send_answer(&self, answered: Option<AnsweredQuestion>) {
         if let Some((reply, answer)) = answered {
             let describe = |failure: &Failure| self.site.describe(CREDENTIALS, failure);
-            let described = answer.map(|RangeResults { recording, failures }| Recording {
+            let described = answer.map(|RangeResults { recording, failures }| LongTermAnswer {
                 failures: failures.iter().map(describe).collect(),
                 ..recording
             });
@@ -219,7 +219,7 @@ async fn ask(
             SeriesByKey::new()
         }
     };
-    let recording = Recording {
+    let recording = LongTermAnswer {
         cpu: take(Some(cpu)),
         memory: take(Some(memory)),
         used: take(used),

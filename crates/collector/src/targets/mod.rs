@@ -156,13 +156,13 @@ struct Starts {
 }
 
 /// The right to send one request. The slot is free again when this is dropped.
-struct Turn<'a> {
+struct Permit<'a> {
     probes: Vec<(&'a Arc<Gate>, SemaphorePermit<'a>)>,
     _suspects: Option<SemaphorePermit<'a>>,
     _all: Option<SemaphorePermit<'a>>,
 }
 
-impl Turn<'_> {
+impl Permit<'_> {
     fn passes(&self, gate: &Arc<Gate>) -> bool {
         gate.is_open() || self.probes.iter().any(|(probed, _)| Arc::ptr_eq(probed, gate))
     }
@@ -180,7 +180,7 @@ impl Slots {
         }
     }
 
-    async fn turn<'a>(&'a self, gates: &'a [Arc<Gate>], suspect: bool) -> Turn<'a> {
+    async fn turn<'a>(&'a self, gates: &'a [Arc<Gate>], suspect: bool) -> Permit<'a> {
         let mut probes = Vec::new();
         for gate in gates {
             probes.extend(gate.pass().await.map(|probe| (gate, probe)));
@@ -188,7 +188,7 @@ impl Slots {
         let suspects = if suspect { self.suspects.acquire().await.ok() } else { None };
         let all = self.all.acquire().await.ok();
         sleep_until(self.next_start()).await;
-        Turn { probes, _suspects: suspects, _all: all }
+        Permit { probes, _suspects: suspects, _all: all }
     }
 
     fn next_start(&self) -> Instant {

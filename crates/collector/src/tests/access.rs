@@ -20,13 +20,13 @@ async fn reviewer(server: &Server, namespaced: bool) -> Reviewer {
 }
 
 /// The review that was sent, with this status as its answer.
-fn reviewed(asked: &Asked, status: Value) -> Response {
+fn reviewed(asked: &RecordedRequest, status: Value) -> Response {
     let mut review: Value = serde_json::from_str(&asked.body).unwrap();
     review["status"] = status;
     (StatusCode::CREATED, json(review.to_string())).into_response()
 }
 
-fn body(asked: &Asked) -> Value {
+fn body(asked: &RecordedRequest) -> Value {
     serde_json::from_str(&asked.body).unwrap()
 }
 

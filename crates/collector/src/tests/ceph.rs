@@ -90,7 +90,7 @@ fn number(query: &str, name: &str) -> usize {
 }
 
 /// A dashboard whose pool `rbd` holds the images `i000` to `i249`. It answers for pages and for single images.
-fn healthy_dashboard(request: &Asked) -> Response {
+fn healthy_dashboard(request: &RecordedRequest) -> Response {
     let accept = request.header("accept");
     match request.path.as_str() {
         AUTH if request.body.contains(r#""password":"good""#) && accept == V1 => token("one"),

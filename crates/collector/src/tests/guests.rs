@@ -7,7 +7,7 @@ use wukong_core::observation::{Filesystem, Key};
 const PREFIX: &str = "/apis/subresources.kubevirt.io/v1/namespaces/";
 
 /// `prod/web`
-fn guest_of(asked: &Asked) -> Option<String> {
+fn guest_of(asked: &RecordedRequest) -> Option<String> {
     let (namespace, rest) = asked.path.strip_prefix(PREFIX)?.split_once("/virtualmachineinstances/")?;
     Some(format!("{namespace}/{}", rest.strip_suffix("/filesystemlist")?))
 }
@@ -276,7 +276,7 @@ async fn nobody_is_asked_where_the_source_is_not_named() {
 
 #[tokio::test]
 async fn an_api_server_that_comes_back_is_asked_again() {
-    let answer = |asked: &Asked, _| guest_of(asked).map_or_else(|| quiet(asked), |_| filesystems());
+    let answer = |asked: &RecordedRequest, _| guest_of(asked).map_or_else(|| quiet(asked), |_| filesystems());
     let server = Server::start(answer);
     let names = ["a/one", "a/two", "a/three"];
     let mut collector = Collector::follow_guests(&server, each(1000), &names).await;

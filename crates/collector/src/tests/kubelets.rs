@@ -81,7 +81,7 @@ async fn each_node_falls_back_by_itself_and_keeps_to_what_works() {
     }
     assert_eq!(collector.told("well").await, Ok(Source::KubeletDirect));
     assert_eq!(collector.told("nowhere").await, Ok(Source::KubeletProxy));
-    let to_denied = |asked: &&Asked| asked.header("host").starts_with("127.0.0.2");
+    let to_denied = |asked: &&RecordedRequest| asked.header("host").starts_with("127.0.0.2");
     assert_eq!(kubelets.server.asked(DIRECT).iter().filter(to_denied).count(), 1);
     assert_eq!(proxied(&api, "well"), 0);
 }

@@ -16,7 +16,7 @@ fn summary(volume: &str) -> Response {
     ))
 }
 
-fn node_of(asked: &Asked) -> Option<&str> {
+fn node_of(asked: &RecordedRequest) -> Option<&str> {
     asked.path.strip_prefix("/api/v1/nodes/")?.strip_suffix("/proxy/stats/summary")
 }
 

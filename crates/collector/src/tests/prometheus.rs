@@ -49,7 +49,7 @@ async fn first_round(url: &str) -> Result<PrometheusFacts, SourceError> {
 }
 
 /// A Prometheus that knows one claim and one instance.
-fn healthy(request: &Asked) -> Response {
+fn healthy(request: &RecordedRequest) -> Response {
     let claim = |value: u8| {
         format!(
             r#"{{"metric":{{"namespace":"prod","persistentvolumeclaim":"root","node":"n1"}},"values":[[60,"{value}"]]}}"#

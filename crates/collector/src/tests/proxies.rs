@@ -40,26 +40,26 @@ impl Drop for ProxyServer {
 type Led = Arc<Mutex<Vec<String>>>;
 
 impl ProxyServer {
-    pub async fn http(manners: ProxyBehavior) -> Self {
-        Self::start(move |stream, led| Box::pin(serve_http(stream, led, manners)), None).await
+    pub async fn http(behavior: ProxyBehavior) -> Self {
+        Self::start(move |stream, led| Box::pin(serve_http(stream, led, behavior)), None).await
     }
 
     /// Inside TLS.
-    pub async fn https(manners: ProxyBehavior) -> Self {
+    pub async fn https(behavior: ProxyBehavior) -> Self {
         let (acceptor, authority) = acceptor();
         let handle = move |stream: TcpStream, led: Led| {
             let acceptor = acceptor.clone();
             Box::pin(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    serve_http(stream, led, manners).await;
+                    serve_http(stream, led, behavior).await;
                 }
             }) as futures::future::BoxFuture<'static, ()>
         };
         Self::start(handle, Some(authority)).await
     }
 
-    pub async fn socks(manners: ProxyBehavior) -> Self {
-        Self::start(move |stream, led| Box::pin(serve_socks(stream, led, manners)), None).await
+    pub async fn socks(behavior: ProxyBehavior) -> Self {
+        Self::start(move |stream, led| Box::pin(serve_socks(stream, led, behavior)), None).await
     }
 
     async fn start(
@@ -89,7 +89,7 @@ impl ProxyServer {
     }
 }
 
-async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led, manners: ProxyBehavior) {
+async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led, behavior: ProxyBehavior) {
     let mut stream = BufReader::new(stream);
     let (mut head, mut line) = (String::new(), String::new());
     while stream.read_line(&mut line).await.unwrap_or(0) > 2 {
@@ -99,12 +99,12 @@ async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led
         return;
     }
     let first = head.lines().next().unwrap().to_owned();
-    if manners.hangs {
+    if behavior.hangs {
         std::future::pending::<()>().await;
     }
     // user:pass
     let knows = head.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz");
-    let refusal = match manners {
+    let refusal = match behavior {
         ProxyBehavior { login: true, .. } if !knows => "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
         ProxyBehavior { refuses: true, .. } => "HTTP/1.1 403 Forbidden\r\n\r\n",
         _ => "",
@@ -130,18 +130,18 @@ async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send, led: Led
 }
 
 /// RFC 1928, with the user and password of RFC 1929.
-async fn serve_socks(mut stream: TcpStream, led: Led, manners: ProxyBehavior) {
+async fn serve_socks(mut stream: TcpStream, led: Led, behavior: ProxyBehavior) {
     let socks = async {
         let mut two = [0; 2];
         stream.read_exact(&mut two).await?;
         let mut methods = vec![0; usize::from(two[1])];
         stream.read_exact(&mut methods).await?;
-        let method = if manners.login { 2 } else { 0 };
+        let method = if behavior.login { 2 } else { 0 };
         if !methods.contains(&method) {
             return stream.write_all(&[5, 0xff]).await;
         }
         stream.write_all(&[5, method]).await?;
-        if manners.login {
+        if behavior.login {
             let mut login = vec![0; 1 + 1 + 4 + 1 + 4];
             stream.read_exact(&mut login).await?;
             let good = login == b"\x01\x04user\x04pass";
@@ -160,7 +160,7 @@ async fn serve_socks(mut stream: TcpStream, led: Led, manners: ProxyBehavior) {
         };
         let target = format!("{host}:{}", stream.read_u16().await?);
         led.lock().unwrap().push(target.clone());
-        if manners.refuses {
+        if behavior.refuses {
             return stream.write_all(&[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]).await;
         }
         let mut server = TcpStream::connect(target).await?;

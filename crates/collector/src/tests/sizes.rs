@@ -28,7 +28,7 @@ fn page(items: &[String], next: &str) -> Response {
 }
 
 /// The requested page of a list.
-fn paged(request: &Asked, all: &[String]) -> Response {
+fn paged(request: &RecordedRequest, all: &[String]) -> Response {
     let number = |name: &str| {
         let found = request.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         found.and_then(|text| text.parse::<usize>().ok())

@@ -26,7 +26,7 @@ pub struct Secure {
 }
 
 impl Secure {
-    pub fn start(script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static) -> Self {
+    pub fn start(script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static) -> Self {
         let (acceptor, authority) = acceptor();
         Self::with(acceptor, authority, script)
     }
@@ -34,7 +34,7 @@ impl Secure {
     fn with(
         acceptor: TlsAcceptor,
         authority: String,
-        script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
+        script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static,
     ) -> Self {
         let files = tempfile::tempdir().unwrap();
         std::fs::write(files.path().join("ca.pem"), authority).unwrap();
@@ -50,7 +50,7 @@ impl Secure {
         certificate: CertificateDer<'static>,
         key: &KeyPair,
         trusted: &str,
-        script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
+        script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static,
     ) -> Self {
         Self::with(acceptor_of(certificate, key), trusted.to_owned(), script)
     }
@@ -58,7 +58,7 @@ impl Secure {
     /// Starts a server that requests client certificates, accepts any, and records them.
     pub fn asking(
         shown: &Arc<ShownCertificates>,
-        script: impl Fn(&Asked, usize) -> Response + Send + Sync + 'static,
+        script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static,
     ) -> Self {
         let (certificate, key, authority) = certified();
         let verifier = shown.clone();

@@ -111,21 +111,21 @@ fn two_rows_of_the_same_names_are_two() {
 #[test]
 fn the_last_hour_of_a_row_goes_along_with_it() {
     use model::history::{Sparkline, Sparklines};
-    let spark = |level: u8| Sparklines { cpu: Sparkline(vec![level; 30]), ..Sparklines::default() };
+    let sparkline = |level: u8| Sparklines { cpu: Sparkline(vec![level; 30]), ..Sparklines::default() };
     let mut before = view_of(&[("x", 100), ("y", 200)]);
-    before.sparks = vec![spark(1), spark(2)];
+    before.sparklines = vec![sparkline(1), sparkline(2)];
     let mut after = before.clone();
-    after.sparks[1] = spark(3);
+    after.sparklines[1] = sparkline(3);
     let told = change(&before, &after);
     assert_eq!(told.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
     assert_eq!(applied_to(&before, told), after);
     let mut moved = after.clone();
     moved.vms.reverse();
-    moved.sparks.reverse();
+    moved.sparklines.reverse();
     assert_eq!(applied_to(&after, change(&after, &moved)), moved);
     let mut fewer = view_of(&[("y", 200)]);
     assert_eq!(applied_to(&after, change(&after, &fewer)), fewer, "and none if there are none");
-    fewer.sparks = vec![spark(9)];
+    fewer.sparklines = vec![sparkline(9)];
     assert_eq!(applied_to(&after, change(&after, &fewer)), fewer);
 }
 

@@ -274,13 +274,13 @@ fn an_archive_fills_gaps_and_overwrites_nothing() {
     assert_eq!(day.points[287 - 61].tenths(), Some(42));
     assert_eq!(last(&store, Span::Day, 2, START), [Some(777), Some(100)]);
     store.fill("nobody", Resource::Cpu, MINUTE, &[(START, point)]);
-    assert_eq!(store.len(), 1, "a VM that is in no snapshot is not restored from the archive");
+    assert_eq!(store.len(), 1, "a VM that is in no snapshot is not restored from the long_term");
 }
 
 #[test]
 fn sparklines_are_means_of_two_minutes_in_whole_percent() {
     let store = HistoryStore::default();
-    assert_eq!(store.sparks("u", START).cpu, Sparkline::default());
+    assert_eq!(store.sparklines("u", START).cpu, Sparkline::default());
     // A whole two minutes begin here.
     let from = (START / 120_000 + 1) * 120_000;
     for n in 0..8 {
@@ -288,11 +288,11 @@ fn sparklines_are_means_of_two_minutes_in_whole_percent() {
     }
     let much = from + 240_000;
     record(&store, much, 9_000, 15_000, much);
-    let Sparkline(points) = store.sparks("u", much).cpu;
+    let Sparkline(points) = store.sparklines("u", much).cpu;
     assert_eq!(points.len(), Sparkline::POINTS);
     assert_eq!(points[27..], [11, Sparkline::GAP, Sparkline::TOP], "10.75 %, nothing, and far over 100 %");
-    assert_eq!(store.sparks("u", much).memory, Sparkline::default());
-    assert_eq!(store.sparks("u", much + 2 * HOUR).cpu, Sparkline::default());
+    assert_eq!(store.sparklines("u", much).memory, Sparkline::default());
+    assert_eq!(store.sparklines("u", much + 2 * HOUR).cpu, Sparkline::default());
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn points_of_another_size_of_the_vm_are_left_out_of_its_day() {
 
 proptest! {
     /// Whatever is recorded and filled: nothing panics, no point is in the future, and every known point is one that
-    /// some sample or the archive gave for that time or for what it covered.
+    /// some sample or the long_term gave for that time or for what it covered.
     #[test]
     fn points_come_from_samples(
         steps in prop::collection::vec((0..200_000i64, -90_000..90_000i64, 0..1_000u64, 0..120_000u32), 1..60),

@@ -300,7 +300,7 @@ fn findings_are_counted_and_summed_up() {
     assert_eq!(findings.at, Some(now));
     let totals = findings.totals(&Scope::all());
     assert_eq!((totals.running, totals.judged), (4, 3), "one is off, one is new");
-    assert_eq!((totals.soon_full, totals.undersized, totals.oversized), (0, 1, 2));
+    assert_eq!((totals.filling_up, totals.undersized, totals.oversized), (0, 1, 2));
     assert_eq!((totals.cpu, totals.cpu_vms), (7 * CORE, 1));
     assert_eq!((totals.memory, totals.memory_vms), (14 * GI, 1));
     let rows: Vec<_> = findings.findings.iter().map(|row| (row.name.as_str(), row.finding.kind())).collect();

@@ -1,7 +1,6 @@
 //! Tests of the core. Each states only the facts that it is about; the rest comes from these fixtures.
 
 mod access;
-mod archive;
 mod clocks;
 mod delta;
 mod groups;
@@ -13,6 +12,7 @@ mod instancetypes;
 mod inventory;
 mod join;
 mod kubelets;
+mod long_term;
 mod map;
 mod pods;
 mod property;

@@ -38,15 +38,13 @@ impl Resource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
-    SoonFull,
-    #[strum(serialize = "starved")]
+    FillingUp,
     Undersized,
-    #[strum(serialize = "over-allocated")]
     Oversized,
 }
 
 impl FindingKind {
-    pub const ALL: [Self; 3] = [Self::SoonFull, Self::Undersized, Self::Oversized];
+    pub const ALL: [Self; 3] = [Self::FillingUp, Self::Undersized, Self::Oversized];
 
     pub fn code(self) -> &'static str {
         self.into()
@@ -162,7 +160,7 @@ pub struct Insight {
 /// What a VM's history suggests for one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
-    SoonFull(Filling),
+    FillingUp(Filling),
     Undersized(Sizing),
     Oversized(Sizing),
 }
@@ -170,7 +168,7 @@ pub enum Finding {
 impl Finding {
     pub fn kind(&self) -> FindingKind {
         match self {
-            Self::SoonFull(_) => FindingKind::SoonFull,
+            Self::FillingUp(_) => FindingKind::FillingUp,
             Self::Undersized(_) => FindingKind::Undersized,
             Self::Oversized(_) => FindingKind::Oversized,
         }
@@ -178,7 +176,7 @@ impl Finding {
 
     pub fn resource(&self) -> Resource {
         match self {
-            Self::SoonFull(_) => Resource::Disk,
+            Self::FillingUp(_) => Resource::Disk,
             Self::Undersized(sizing) | Self::Oversized(sizing) => sizing.resource(),
         }
     }
@@ -186,7 +184,7 @@ impl Finding {
     /// Returns the sizing; `None` for a disk.
     pub fn sizing(&self) -> Option<&Sizing> {
         match self {
-            Self::SoonFull(_) => None,
+            Self::FillingUp(_) => None,
             Self::Undersized(sizing) | Self::Oversized(sizing) => Some(sizing),
         }
     }
@@ -194,7 +192,7 @@ impl Finding {
     /// Usage in tenths of a percent of the allocation: the 95th percentile, or for a disk today's usage.
     pub fn tenths(&self) -> u64 {
         match self {
-            Self::SoonFull(filling) => ratio(filling.used, filling.of, 1000),
+            Self::FillingUp(filling) => ratio(filling.used, filling.of, 1000),
             Self::Undersized(sizing) | Self::Oversized(sizing) => sizing.tenths(),
         }
     }
@@ -206,7 +204,7 @@ impl Finding {
     /// Days until a disk is full; `None` for CPU and memory.
     pub fn days(&self) -> Option<u32> {
         match self {
-            Self::SoonFull(filling) => Some(filling.days),
+            Self::FillingUp(filling) => Some(filling.days),
             Self::Undersized(_) | Self::Oversized(_) => None,
         }
     }
@@ -215,7 +213,7 @@ impl Finding {
 /// Totals over all VMs, whatever the list is filtered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InsightTotals {
-    pub soon_full: u32,
+    pub filling_up: u32,
     pub undersized: u32,
     pub oversized: u32,
     /// Reclaimable nanocores, and of how many VMs; the same for bytes of memory.

@@ -72,7 +72,7 @@ impl Default for InsightQuery {
     }
 }
 
-const KINDS: &str = "soon-full, starved or over-allocated";
+const KINDS: &str = "filling-up, undersized or oversized";
 const RESOURCES: &str = "cpu, memory or disk";
 const SORTS: &str = "urgency, name, usage, reclaimable or days";
 
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(parse(&[]), Ok(InsightQuery::default()));
         assert_eq!(InsightQuery::default().to_query_string(), "");
         let query = parse(&[
-            ("kind", "Over-Allocated"),
+            ("kind", "Oversized"),
             ("resource", "memory"),
             ("namespace", "a-b"),
             ("sort", "reclaimable"),
@@ -160,7 +160,7 @@ mod tests {
         ]);
         assert_eq!(
             query.unwrap().to_query_string(),
-            "?kind=over-allocated&resource=memory&namespace=a-b&sort=reclaimable&order=asc&page=2"
+            "?kind=oversized&resource=memory&namespace=a-b&sort=reclaimable&order=asc&page=2"
         );
     }
 

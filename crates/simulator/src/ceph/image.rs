@@ -5,7 +5,7 @@ use crate::{
     hardware::{Backend, POOL},
     objects::{join, put},
     rng,
-    world::World,
+    world::SimulatedCluster,
 };
 
 /// An RBD image as the dashboard knows it. Sizes are in bytes.
@@ -19,7 +19,7 @@ pub struct RbdImage {
     pub mirrored: bool,
 }
 
-impl World {
+impl SimulatedCluster {
     /// Returns every image, sorted by name.
     pub fn images(&self) -> Vec<RbdImage> {
         let (now, mut images) = (self.clock.now(), Vec::new());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::status;
 use crate::{
     resource::{Api, POD_METRICS, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP, TOKEN_GROUP},
-    world::World,
+    world::SimulatedCluster,
 };
 
 pub fn version() -> Response {
@@ -35,7 +35,7 @@ pub fn core_versions() -> Response {
 }
 
 /// Answers `/apis` with the installed groups.
-pub fn groups(world: &World) -> Response {
+pub fn groups(world: &SimulatedCluster) -> Response {
     let groups: Vec<Value> = served()
         .filter(|(group, _)| world.is_installed(group))
         .map(|(group, version)| group_object(group, version))

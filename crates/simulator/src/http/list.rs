@@ -12,14 +12,19 @@ use crate::{
     objects::{self, list_head},
     resource::Resource,
     store::Expired,
-    world::{Object, World},
+    world::{Object, SimulatedCluster},
 };
 
 /// Bytes of text that are written before they are sent.
 const CHUNK: usize = 64 << 10;
 
 /// Answers a list request: the page of objects, or an error `Status`.
-pub fn list(world: &World, resource: Resource, namespace: Option<&str>, query: &ListQuery) -> Response {
+pub fn list(
+    world: &SimulatedCluster,
+    resource: Resource,
+    namespace: Option<&str>,
+    query: &ListQuery,
+) -> Response {
     match page(world, resource, namespace, query) {
         Ok(page) => respond(resource, page),
         Err(answer) => *answer,
@@ -27,7 +32,7 @@ pub fn list(world: &World, resource: Resource, namespace: Option<&str>, query: &
 }
 
 /// Answers with a single object, or 404.
-pub fn get(world: &World, resource: Resource, namespace: &str, name: &str) -> Response {
+pub fn get(world: &SimulatedCluster, resource: Resource, namespace: &str, name: &str) -> Response {
     let Some(found) = world.get(resource, &resource.key(namespace, name)) else {
         return status::not_found(&resource.api().qualified(), name);
     };
@@ -92,7 +97,7 @@ struct Continue {
 }
 
 fn page(
-    world: &World,
+    world: &SimulatedCluster,
     resource: Resource,
     namespace: Option<&str>,
     query: &ListQuery,

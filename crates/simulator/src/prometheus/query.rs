@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::{DAY, HOUR, MINUTE, Millis, SECOND},
-    world::World,
+    world::SimulatedCluster,
 };
 
 /// A parsed query. Durations are in milliseconds.
@@ -40,7 +40,7 @@ pub type Vector = Vec<(Vec<(String, String)>, f64)>;
 
 impl Expr {
     /// Returns the value of each series at `now`; none for a range.
-    pub fn vector(&self, world: &World, now: Millis) -> Vector {
+    pub fn vector(&self, world: &SimulatedCluster, now: Millis) -> Vector {
         match self {
             Self::Range(..) => Vec::new(),
             Self::Instant(selector) => {
@@ -59,7 +59,7 @@ impl Expr {
 
 impl Expr {
     /// Returns the value of each series at each of `steps`; none for a range.
-    pub fn matrix(&self, world: &World, steps: &[Millis]) -> Matrix {
+    pub fn matrix(&self, world: &SimulatedCluster, steps: &[Millis]) -> Matrix {
         match self {
             Self::Range(..) => Vec::new(),
             Self::Instant(selector) => {

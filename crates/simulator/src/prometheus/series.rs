@@ -9,7 +9,7 @@ use crate::{
     guest::{Guest, Launcher},
     load::{self, VolumeFigures},
     rng,
-    world::{Pace, World},
+    world::{Pace, SimulatedCluster},
 };
 
 /// How far back an instant vector looks for a sample, as in Prometheus.
@@ -59,7 +59,7 @@ struct Figures {
     resident: f64,
 }
 
-impl World {
+impl SimulatedCluster {
     /// Returns the series that match, of pods that are scraped now.
     pub fn series(&self, selector: &Selector) -> Vec<Series> {
         let mut found = Vec::new();

@@ -21,7 +21,7 @@ pub fn cast(placement: &Placement, today: Millis) -> Vec<Guest> {
         fixed(down(placement, vm("payments", "settlement-02", 4, "8Gi", "rhel-9.6", Profile::Steady, 0.63))),
         fixed(vm("payments", "ledger-batch-01", 8, "32Gi", "rhel-9.6", Profile::Batch, 0.4)),
         fixed(on(placement, 3, vm("ci", "runner-large-01", 8, "16Gi", "ubuntu-24.04", Profile::Hot, 0.58))),
-        fixed(on(placement, 4, over_allocated())),
+        fixed(on(placement, 4, oversized())),
         fixed(on(placement, 5, block_volume())),
         fixed(gpu().placed(State::Error, placement, 0)),
         fixed(vm("ci", "runner-small-08", 2, "2048Mi", "ubuntu-24.04", Profile::Runner, 0.3)).placed(
@@ -126,7 +126,7 @@ fn nearly_full() -> Guest {
 }
 
 /// The launcher's overhead takes the pod's memory above what is allocated to the guest.
-fn over_allocated() -> Guest {
+fn oversized() -> Guest {
     vm("payments", "cache-redis-01", 2, "8Gi", "alpine-3.22", Profile::Steady, 1.07)
 }
 

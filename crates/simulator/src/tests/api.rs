@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, Config, api::ListParams, config::Kubeconfig};
 use serde_json::json;
 
-use super::support::{PATIENCE, ask, demo, empty, get, items, names};
+use super::support::{TEST_TIMEOUT, ask, demo, empty, get, items, names};
 use crate::{Guest, Options, Resource, WUKONG_GROUP, start};
 
 async fn client(kubeconfig: &str) -> Client {
@@ -207,6 +207,6 @@ async fn shutdown_ends_open_watches() {
     watch.event().await;
     assert_eq!(sim.requests().open_watches(), 1);
     let address = sim.address();
-    tokio::time::timeout(PATIENCE, sim.shutdown()).await.unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, sim.shutdown()).await.unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{PATIENCE, Watching, ask, brief, demo, empty, eventually, get};
+use super::support::{TEST_TIMEOUT, Watching, ask, brief, demo, empty, eventually, get};
 use crate::{ConnectionFault, Fault, Guest, Handle, Node, Options, Peer, Resource, Target, start};
 
 const PODS: &str = "/api/v1/pods";
@@ -157,7 +157,7 @@ async fn bodies_are_empty_too_large_or_full_of_absurd_numbers() {
 
 /// Sends one request to the API server over a new connection, and trusts only the simulator's authority.
 async fn version(sim: &Handle) -> Result<String, String> {
-    let mut client = reqwest::Client::builder().timeout(PATIENCE);
+    let mut client = reqwest::Client::builder().timeout(TEST_TIMEOUT);
     if let Some(pem) = sim.authority() {
         client = client.add_root_certificate(reqwest::Certificate::from_pem(pem.as_bytes()).unwrap());
     }

@@ -16,17 +16,17 @@ pub async fn empty() -> Handle {
 }
 
 /// The longest that a test waits for something that must happen. Only a failure takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long nothing must come from a watch that is silenced: longer than the time between two bookmarks.
 const QUIET: Duration = Duration::from_millis(700);
 
-/// Looks until it is `Ok`, which it returns. Panics with the last error after [`PATIENCE`].
+/// Looks until it is `Ok`, which it returns. Panics with the last error after [`TEST_TIMEOUT`].
 pub async fn eventually<T, E: Debug>(mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(error) => assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {error:?}"),
+            Err(error) => assert!(Instant::now() < deadline, "not within {TEST_TIMEOUT:?}: {error:?}"),
         }
         sleep(Duration::from_millis(5)).await;
     }
@@ -82,7 +82,7 @@ impl Watching {
     }
 
     pub async fn event(&mut self) -> Value {
-        timeout(PATIENCE, self.next()).await.unwrap().unwrap().unwrap()
+        timeout(TEST_TIMEOUT, self.next()).await.unwrap().unwrap().unwrap()
     }
 
     /// Whether nothing comes for a while. Only the absence of a byte shows that a watch is silenced.

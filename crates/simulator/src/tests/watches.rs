@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, Config, runtime::watcher};
 use serde_json::json;
 
-use super::support::{PATIENCE, Watching, brief, empty, get};
+use super::support::{TEST_TIMEOUT, Watching, brief, empty, get};
 use crate::{Guest, KUBEVIRT_GROUP, Options, start};
 
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
@@ -103,9 +103,9 @@ async fn a_watch_ends_at_its_timeout_and_with_its_api() {
     let sim = empty().await;
     let mut brief = Watching::open(&sim, &format!("{WUKONGS}?watch=true&timeoutSeconds=1")).await;
     let mut long = Watching::open(&sim, &format!("{INSTANCES}?watch=true")).await;
-    assert!(tokio::time::timeout(PATIENCE, brief.next()).await.unwrap().unwrap().is_none());
+    assert!(tokio::time::timeout(TEST_TIMEOUT, brief.next()).await.unwrap().unwrap().is_none());
     sim.world().set_installed(KUBEVIRT_GROUP, false);
-    assert!(tokio::time::timeout(PATIENCE, long.next()).await.unwrap().unwrap().is_none());
+    assert!(tokio::time::timeout(TEST_TIMEOUT, long.next()).await.unwrap().unwrap().is_none());
 }
 
 /// kube-runtime sees the same pods as a list, after dropped watches and compactions.
@@ -132,7 +132,7 @@ async fn a_watcher_follows_through_drops_and_compaction() {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, follow).await.unwrap();
+        tokio::time::timeout(TEST_TIMEOUT, follow).await.unwrap();
     }
     let listed = get(&sim, "/api/v1/pods").await;
     assert_eq!(pods.into_keys().collect::<Vec<_>>(), super::support::names(&listed));

@@ -23,7 +23,7 @@ use state::{State, key, parts};
 
 /// The cluster's state behind a lock. Every change is signalled to watches.
 #[derive(Debug)]
-pub struct World {
+pub struct SimulatedCluster {
     state: RwLock<State>,
     /// The newest revision. It also signals other changes that watches must notice.
     changed: watch::Sender<u64>,
@@ -41,7 +41,7 @@ pub struct Pace {
 pub type Object = Arc<Entry<Body>>;
 pub type Change = Arc<Event<Body>>;
 
-impl World {
+impl SimulatedCluster {
     pub(super) fn new(scenario: Scenario, clock: Clock, pace: Pace, window: usize) -> Self {
         let mut state = State::new(window);
         scenario.nodes.into_iter().for_each(|node| state.put_node(node));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Change, Object, World, state::key};
+use super::{Change, Object, SimulatedCluster, state::key};
 use crate::{
     clock::{Millis, millis},
     figures,
@@ -16,7 +16,7 @@ use crate::{
     store::Expired,
 };
 
-impl World {
+impl SimulatedCluster {
     pub(crate) fn is_installed(&self, group: &str) -> bool {
         !self.state.read().absent.contains(group)
     }

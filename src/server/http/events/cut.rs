@@ -134,8 +134,8 @@ impl Localize for Cut {
 /// Returns the view without what JSON leaves out: the names of the filters, the map's cells, the sparklines
 /// and the rows as pages show them.
 fn shown_in_json(view: HomeView) -> HomeView {
-    let (vms, sparks, map) = (Vec::new(), Vec::new(), Vec::new());
-    HomeView { vms, sparks, map, facets: Facets::default(), ..view }
+    let (vms, sparklines, map) = (Vec::new(), Vec::new(), Vec::new());
+    HomeView { vms, sparklines, map, facets: Facets::default(), ..view }
 }
 
 fn postcard_change<C: Serialize>(outcome: Outcome<C>) -> Outcome<String> {

@@ -19,11 +19,11 @@ pub fn of_frame(frame: &Frame) -> usize {
 /// Returns the approximate bytes of a page of the list.
 pub fn of_list(view: &HomeView) -> usize {
     let rows = list::<VmSummary>(view.vms.len()) + texts(&view.vms);
-    let sparks = list::<Sparklines>(view.sparks.len()) + texts(&view.sparks);
+    let sparklines = list::<Sparklines>(view.sparklines.len()) + texts(&view.sparklines);
     let filters = [&view.facets.namespaces, &view.facets.nodes];
     let counts: usize = filters.map(|facet: &Facet| list::<u32>(facet.vms.len())).iter().sum();
     let rest = size_of::<HomeView>() + texts(&view.query) + view.map.len();
-    of_frame(&view.frame) + rounded(rows + sparks + counts + rest)
+    of_frame(&view.frame) + rounded(rows + sparklines + counts + rest)
 }
 
 /// Returns the approximate bytes of a VM.

@@ -151,7 +151,7 @@ async fn the_sources_can_be_followed_alone() {
         ..crate::server::http::tests::fixture::snapshot(3, vec![])
     };
     server.snapshots.send_replace(Arc::new(snapshot));
-    assert_eq!(client.event().await.json()["heardAt"], 9);
+    assert_eq!(client.event().await.json()["lastSeen"], 9);
 }
 
 #[tokio::test]

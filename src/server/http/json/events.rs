@@ -21,7 +21,7 @@ pub struct FrameState<'a> {
     demo: bool,
     now: Millis,
     /// When the cluster last answered anything.
-    heard_at: Option<Millis>,
+    last_seen: Option<Millis>,
     ready: bool,
     sources: Vec<SourceJson>,
 }
@@ -32,7 +32,7 @@ impl<'a> FrameState<'a> {
             cluster: &frame.cluster,
             demo: frame.demo,
             now: frame.now,
-            heard_at: frame.last_seen,
+            last_seen: frame.last_seen,
             ready: frame.ready,
             sources: frame.sources.iter().map(SourceJson::new).collect(),
         }
@@ -87,7 +87,7 @@ impl<'a> VmState<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct FrameChange {
     now: Millis,
-    heard_at: Option<Millis>,
+    last_seen: Option<Millis>,
     ready: bool,
     /// The sources that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,7 +108,7 @@ impl FrameChange {
     fn new(before: &Frame, after: &Frame) -> Option<Self> {
         let sources: Vec<_> = changed_sources(before, after)?.into_iter().map(SourceJson::new).collect();
         let same = sources.is_empty() && (before.last_seen, before.ready) == (after.last_seen, after.ready);
-        Some(Self { now: after.now, heard_at: after.last_seen, ready: after.ready, sources, same })
+        Some(Self { now: after.now, last_seen: after.last_seen, ready: after.ready, sources, same })
     }
 }
 

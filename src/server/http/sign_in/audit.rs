@@ -34,7 +34,7 @@ impl Event {
 }
 
 /// A request as the audit log names it.
-pub struct Asked<'a> {
+pub struct AuditedRequest<'a> {
     pub peer: Option<Peer>,
     /// The route's template, without names and queries.
     pub route: &'a str,
@@ -43,7 +43,7 @@ pub struct Asked<'a> {
 }
 
 /// Notes what somebody who is signed in asked for.
-pub fn asked(event: Event, viewer: &SignedIn, asked: &Asked<'_>) {
+pub fn asked(event: Event, viewer: &SignedIn, asked: &AuditedRequest<'_>) {
     let user = viewer.user();
     let mode = match &*viewer.credential {
         Credential::Session(_) => "session",

@@ -384,7 +384,7 @@ async fn answer(
         audit::asked(
             event,
             &user,
-            &audit::Asked { peer, route, status: response.status(), took: begun.elapsed() },
+            &audit::AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() },
         );
     }
     Ok(match permit {

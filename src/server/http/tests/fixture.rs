@@ -34,13 +34,13 @@ use model::{
 use wukong_core::{Snapshot, frame::Identity};
 
 /// The longest that a test waits for something that must happen. Only a failure takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits until this holds; fails after [`PATIENCE`].
+/// Waits until this holds; fails after [`TEST_TIMEOUT`].
 pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TEST_TIMEOUT;
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(tokio::time::Instant::now() < deadline, "not within {TEST_TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn nothing_invented(snapshot: &Snapshot, truth: &Truth) -> Result<(),
 
 pub(super) async fn truth() -> Truth {
     let mut rig = Rig::start(None, false).await;
-    rig.within(PATIENCE, all_well).await.unwrap();
+    rig.within(TEST_TIMEOUT, all_well).await.unwrap();
     let snapshot = rig.snapshots.borrow().clone();
     let of = |vm: &Arc<Vm>| {
         let known = |(name, figure): (&str, &Figure)| {

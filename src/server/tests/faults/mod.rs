@@ -4,9 +4,9 @@
 //! What comes before any request (nobody listens, no handshake, a certificate of a stranger) strikes whoever is asked
 //! over the same connection: of the API server, nine sources at once.
 
+mod failure;
 mod judge;
 mod rig;
-mod trouble;
 mod victim;
 
 use std::{
@@ -38,9 +38,9 @@ use simulator::{
     Target,
 };
 
+use failure::FailureMode;
 use judge::*;
 use rig::*;
-use trouble::Trouble;
 use victim::Victim;
 
 /// Kubelets and metrics-server give times in whole seconds: with less, what is fresh would look stale.
@@ -55,7 +55,7 @@ const LONG_DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: usize = 2 << 20;
 /// How long a condition may take to hold, beside the time that the program itself needs for it. Only a
 /// failure takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time until every figure is fresh again. Without load it takes less than 10 s: the longest back-off,
 /// that of a watch, is 5 s.
 const RECOVERY: Duration = Duration::from_secs(30);
@@ -71,7 +71,7 @@ const DISK: u64 = 5 * GI;
 
 struct Cell {
     victim: Victim,
-    trouble: Trouble,
+    failure: FailureMode,
     /// Whether the source had answered before.
     after: bool,
 }
@@ -79,17 +79,17 @@ struct Cell {
 impl Cell {
     fn name(&self) -> String {
         let when = if self.after { "after" } else { "before" };
-        format!("{:?} × {:?} × {when}", self.victim, self.trouble)
+        format!("{:?} × {:?} × {when}", self.victim, self.failure)
     }
 
     async fn run(&self, truth: &Truth) -> Result<(), String> {
         let mut rig = Rig::start(Some(self), !self.after).await;
         if self.after {
-            rig.within(PATIENCE, all_well).await.map_err(|why| format!("at first {why}"))?;
+            rig.within(TEST_TIMEOUT, all_well).await.map_err(|why| format!("at first {why}"))?;
             if self.victim.gave(SourceId::Kubelet) {
                 rig.learn_kubelet_period().await?;
             }
-            self.trouble.strike(self.victim, &rig.sim);
+            self.failure.strike(self.victim, &rig.sim);
             if self.victim.is_watch() {
                 rig.sim.faults().drop_watches(self.victim.target());
             }
@@ -99,13 +99,13 @@ impl Cell {
         rig.sim.requests().reset();
         self.under_way(&mut rig, truth).await?;
         self.few_requests(&rig, met, begun.elapsed())?;
-        self.trouble.heal(self.victim, &rig.sim);
+        self.failure.heal(self.victim, &rig.sim);
         // A refused login is not tried again soon, so that it never locks the account.
-        if self.victim == Victim::Ceph && matches!(self.trouble, Trouble::Status(401 | 403)) {
+        if self.victim == Victim::Ceph && matches!(self.failure, FailureMode::Status(401 | 403)) {
             return Ok(());
         }
         let retry_after =
-            Duration::from_secs(if self.trouble == Trouble::Status(429) { RETRY_AFTER } else { 0 });
+            Duration::from_secs(if self.failure == FailureMode::Status(429) { RETRY_AFTER } else { 0 });
         rig.within(RECOVERY + retry_after, all_well).await.map_err(|why| format!("recovery {why}"))?;
         nothing_invented(&rig.snapshots.borrow(), truth)
     }
@@ -117,8 +117,8 @@ impl Cell {
         let period = if self.victim.gave(SourceId::Kubelet) { MEASURED * 6 } else { INTERVAL };
         let expiry = period * MISSING_AFTER as u32;
         let time = if self.after && !self.victim.is_watch() { expiry } else { Duration::ZERO };
-        let reasons = self.trouble.reasons(self.victim);
-        rig.within(time + PATIENCE, |snapshot| {
+        let reasons = self.failure.reasons(self.victim);
+        rig.within(time + TEST_TIMEOUT, |snapshot| {
             nothing_invented(snapshot, truth)?;
             self.victim
                 .sources(self.after)
@@ -142,7 +142,7 @@ impl Cell {
                         }
                         Some(missing)
                             if self.after
-                                && !self.trouble.is_an_answer(self.victim)
+                                && !self.failure.is_an_answer(self.victim)
                                 && missing.last.is_none() =>
                         {
                             Err(format!("{name}: no last value: {missing:?}"))
@@ -157,14 +157,14 @@ impl Cell {
     }
 
     fn source_says(&self, health: &SourceHealth) -> Result<(), String> {
-        if self.trouble.is_an_answer(self.victim) {
+        if self.failure.is_an_answer(self.victim) {
             return Ok(());
         }
         match health.reason {
             Some(reason)
-                if self.trouble.reasons(self.victim).contains(&reason)
+                if self.failure.reasons(self.victim).contains(&reason)
                     && !health.error.is_empty()
-                    && health.error.english().contains(self.trouble.words()) =>
+                    && health.error.english().contains(self.failure.words()) =>
             {
                 Ok(())
             }
@@ -177,9 +177,9 @@ impl Cell {
     fn few_requests(&self, rig: &Rig, met: u64, time: Duration) -> Result<(), String> {
         let rounds = time.div_duration_f64(INTERVAL / 2).ceil() as u64 + 2;
         let most = rounds * self.victim.requests();
-        let asked = match (self.trouble, self.victim.peer()) {
+        let asked = match (self.failure, self.victim.peer()) {
             // That nobody listens is not counted by anybody.
-            (Trouble::Connection(_), Some(peer)) => rig.sim.connections(peer) - met,
+            (FailureMode::Connection(_), Some(peer)) => rig.sim.connections(peer) - met,
             _ => rig.sim.requests().count(&self.victim.target()),
         };
         if asked > most { Err(format!("asked {asked} times in {time:?}, at most {most}")) } else { Ok(()) }
@@ -190,8 +190,8 @@ impl Cell {
 async fn every_source_fails_alone_and_comes_back() {
     let mut cells = Vec::new();
     for victim in Victim::ALL {
-        for trouble in Trouble::ALL.into_iter().filter(|trouble| trouble.strikes(victim)) {
-            cells.extend([false, true].map(|after| Cell { victim, trouble, after }));
+        for failure in FailureMode::ALL.into_iter().filter(|failure| failure.strikes(victim)) {
+            cells.extend([false, true].map(|after| Cell { victim, failure, after }));
         }
     }
     let only = std::env::var("WUKONG_FAULTS").unwrap_or_default();

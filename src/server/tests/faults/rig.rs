@@ -42,7 +42,7 @@ impl Rig {
     /// For this cell; struck from the start where `broken`.
     pub(super) async fn start(cell: Option<&Cell>, broken: bool) -> Self {
         let victim = cell.map(|cell| cell.victim);
-        let tls = cell.is_some_and(|cell| matches!(cell.trouble, Trouble::Connection(_)));
+        let tls = cell.is_some_and(|cell| matches!(cell.failure, FailureMode::Connection(_)));
         let options = Options::exactly(scenario());
         // A Prometheus that scrapes ten times a second has megabytes to say of two VMs.
         let options = Options { metrics_interval: INTERVAL, volumes_interval: MEASURED, tls, ..options };
@@ -54,10 +54,10 @@ impl Rig {
             path
         };
         if let Some(cell) = cell.filter(|_| broken) {
-            cell.trouble.strike(cell.victim, &sim);
+            cell.failure.strike(cell.victim, &sim);
         }
         let ca = sim.authority().map(|pem| secret("ca.pem", pem));
-        let kubelet = match sim.kubelets().filter(|_| victim == Some(Victim::Straight)) {
+        let kubelet = match sim.kubelets().filter(|_| victim == Some(Victim::DirectKubelet)) {
             Some((port, pem)) => {
                 let ca = Some(secret("kubelets.pem", pem));
                 KubeletConfig { access: KubeletAccess::Direct, port, ca, insecure_tls: false }
@@ -65,7 +65,7 @@ impl Rig {
             None => KubeletConfig { access: KubeletAccess::Proxy, ..KubeletConfig::default() },
         };
         let deadline = |sources: &[Victim]| match cell {
-            Some(cell) if cell.trouble.is_late() && sources.contains(&cell.victim) => SHORT_DEADLINE,
+            Some(cell) if cell.failure.is_late() && sources.contains(&cell.victim) => SHORT_DEADLINE,
             _ => LONG_DEADLINE,
         };
         let ceph_deadline = deadline(&[Victim::Ceph]);
@@ -73,7 +73,7 @@ impl Rig {
             metrics_interval: INTERVAL,
             disk_interval: INTERVAL,
             metrics_deadline: deadline(&[Victim::Metrics]),
-            kubelet_deadline: deadline(&[Victim::Kubelet, Victim::Straight]),
+            kubelet_deadline: deadline(&[Victim::Kubelet, Victim::DirectKubelet]),
             kubelet,
             guest_deadline: deadline(&[Victim::Guests]),
             answer_limit: ANSWER_LIMIT,
@@ -111,7 +111,7 @@ impl Rig {
     pub(super) async fn learn_kubelet_period(&mut self) -> Result<(), String> {
         const MEASUREMENTS: usize = 4;
         let mut shown: HashMap<String, HashSet<i64>> = HashMap::new();
-        self.within(PATIENCE, |snapshot| {
+        self.within(TEST_TIMEOUT, |snapshot| {
             for vm in &snapshot.vms {
                 let samples = figures(vm).into_iter().filter_map(|(_, figure)| figure.sample());
                 let kubelet = samples.filter(|sample| sample.source.id() == SourceId::Kubelet);

@@ -9,7 +9,7 @@ pub(super) enum Victim {
     Metrics,
     /// Through the API server, and directly.
     Kubelet,
-    Straight,
+    DirectKubelet,
     Prometheus,
     Guests,
     Ceph,
@@ -21,7 +21,7 @@ impl Victim {
         Self::ApiServer,
         Self::Metrics,
         Self::Kubelet,
-        Self::Straight,
+        Self::DirectKubelet,
         Self::Prometheus,
         Self::Guests,
         Self::Ceph,
@@ -39,7 +39,7 @@ impl Victim {
         match self {
             Self::ApiServer => Target::Any,
             Self::Metrics => Target::Metrics,
-            Self::Kubelet | Self::Straight => Target::Summaries,
+            Self::Kubelet | Self::DirectKubelet => Target::Summaries,
             Self::Prometheus => Target::Prometheus,
             Self::Guests => Target::Filesystems,
             Self::Ceph => Target::Ceph,
@@ -51,7 +51,7 @@ impl Victim {
     pub(super) fn peer(self) -> Option<Peer> {
         match self {
             Self::ApiServer => Some(Peer::ApiServer),
-            Self::Straight => Some(Peer::Kubelets),
+            Self::DirectKubelet => Some(Peer::Kubelets),
             Self::Prometheus => Some(Peer::Prometheus),
             Self::Ceph => Some(Peer::Ceph),
             Self::Metrics | Self::Kubelet | Self::Guests | Self::Watch(_) => None,
@@ -79,7 +79,7 @@ impl Victim {
     pub(super) fn id(self) -> SourceId {
         match self {
             Self::ApiServer | Self::Metrics => SourceId::PodMetrics,
-            Self::Kubelet | Self::Straight => SourceId::Kubelet,
+            Self::Kubelet | Self::DirectKubelet => SourceId::Kubelet,
             Self::Prometheus => SourceId::Prometheus,
             Self::Guests => SourceId::GuestAgent,
             Self::Ceph => SourceId::Ceph,
@@ -103,7 +103,7 @@ impl Victim {
         match self {
             Self::Prometheus => 16,
             Self::Ceph => 4,
-            Self::Kubelet | Self::Straight | Self::Guests => 2,
+            Self::Kubelet | Self::DirectKubelet | Self::Guests => 2,
             Self::ApiServer => 9 + 1 + 2 + 2,
             Self::Metrics | Self::Watch(_) => 1,
         }
@@ -116,7 +116,7 @@ impl Victim {
             (None, Self::Metrics) => matches!(name, "cpu" | "memory"),
             // For the others a Prometheus stands in.
             (None, Self::ApiServer) => name == "inside",
-            (None, Self::Kubelet | Self::Straight) => name == "root",
+            (None, Self::Kubelet | Self::DirectKubelet) => name == "root",
             (None, Self::Prometheus) => name == "scraped",
             (None, Self::Guests) => name == "inside",
             (None, Self::Ceph) => name == "image",

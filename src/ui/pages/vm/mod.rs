@@ -149,7 +149,7 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
     let list = Query { namespace: summary.namespace.clone(), ..Query::default() };
     let note = reasons_text(summary);
     let conflict = vm.conflict.as_ref().map(|conflict| view! { <p class="reason">{conflict.text()}</p> });
-    let fix = vm.failure.is_some().then(|| view! { <a href="#why">{t!(notice.what_to_do)}</a> });
+    let fix = vm.failure.is_some().then(|| view! { <a href="#why">{t!(notice.how_to_fix)}</a> });
     view! {
         <div class="head">
             <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
@@ -225,7 +225,7 @@ fn figures(vm: &Vm, now: Millis) -> impl IntoView + use<> {
         figure,
         allocated,
         running,
-        spark: None,
+        sparkline: None,
     };
     view! {
         <div class="figures">

@@ -42,7 +42,7 @@ fn volume(volume: &Volume, running: bool, now: Millis) -> impl IntoView + use<> 
         figure: &volume.usage,
         allocated: volume.size,
         running,
-        spark: None,
+        sparkline: None,
     };
     let source = match (sample, volume.usage.missing()) {
         (Some(sample), _) => Either::Left(origin(sample)),

@@ -22,7 +22,7 @@ const OSD: &str = "99999999-2222-4333-8444-555555555555";
 const START: Duration = Duration::from_secs(120);
 const LOGGED: Duration = Duration::from_secs(1);
 /// `timeout`'s, for one command.
-const PATIENCE: &str = "30";
+const TEST_TIMEOUT: &str = "30";
 pub const POOL: &str = "rbdpool";
 pub const USER: &str = "wukong";
 pub const PASSWORD: &str = "Secret-of-the-tests-1";
@@ -268,7 +268,7 @@ fn daemon(dir: &Path, program: &str, id: &str) -> Process {
 /// Runs a command to its end, and returns its output.
 fn run(dir: &Path, program: &str, arguments: &[&str]) -> String {
     let mut patient = Command::new("timeout");
-    patient.args([PATIENCE, program]).args(arguments).env("CEPH_CONF", dir.join("ceph.conf"));
+    patient.args([TEST_TIMEOUT, program]).args(arguments).env("CEPH_CONF", dir.join("ceph.conf"));
     let output = patient.stdin(Stdio::null()).output().expect("timeout, of coreutils");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {}: {error}", output.status);

@@ -8,7 +8,7 @@ use crate::{
 };
 use model::Millis;
 use wukong_core::{
-    archive::{RecordedSeries, Times},
+    long_term::{RecordedSeries, Times},
     observation::Key,
 };
 
@@ -123,10 +123,10 @@ fn amount(value: f64) -> Option<u64> {
 
 /// Decodes one answer as the answer to each query.
 #[cfg(any(test, feature = "fuzzing"))]
-pub fn decode_all(answer: &[u8], times: Times) -> Option<wukong_core::archive::Recording> {
+pub fn decode_all(answer: &[u8], times: Times) -> Option<wukong_core::long_term::LongTermAnswer> {
     let all = SeriesFilter { scope: &Scope::default(), names: None };
     let claims = || gauge_series(answer, all, NameLabel::Claim, times);
-    Some(wukong_core::archive::Recording {
+    Some(wukong_core::long_term::LongTermAnswer {
         cpu: cpu_series(answer, all, times)?,
         memory: gauge_series(answer, all, NameLabel::Instance, times)?,
         used: claims()?,

@@ -2,36 +2,36 @@
 
 use super::*;
 use crate::{
-    archive::{LongTermHistory, Requester},
     budget::Budgets,
+    long_term::{LongTermHistory, Requester},
     prometheus::PrometheusHistory,
 };
 use wukong_core::{
-    archive::{Names, Recording, Times, VmSelection},
+    long_term::{LongTermAnswer, Names, Times, VmSelection},
     observation::Key,
 };
 
 /// A task that answers questions about the past until it is dropped.
 struct HistoryTask {
-    archive: LongTermHistory,
+    long_term: LongTermHistory,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl HistoryTask {
     fn start(server: &Server) -> Self {
-        let (archive, questions) = LongTermHistory::new();
+        let (long_term, questions) = LongTermHistory::new();
         let history =
             PrometheusHistory::new(&with_prometheus(prometheus(&server.url)), Budgets::default().outside)
                 .unwrap();
-        Self { archive, task: tokio::spawn(history.run(questions, Default::default())) }
+        Self { long_term, task: tokio::spawn(history.run(questions, Default::default())) }
     }
 
     /// Asks for `count` points, from the first minute on, of `web` in each of these namespaces.
-    async fn of_all(&self, namespaces: &[&str], count: usize) -> Result<Recording, SourceError> {
+    async fn of_all(&self, namespaces: &[&str], count: usize) -> Result<LongTermAnswer, SourceError> {
         let keys = || namespaces.iter().map(|namespace| Key::new(namespace, "web")).collect();
         let of = VmSelection::All(Arc::new(Names { instances: keys(), claims: keys() }));
         let times = Times { from: 60_000, step: 60_000, count };
-        self.archive.answer(Requester::Backfill, of, times).await.as_ref().clone()
+        self.long_term.answer(Requester::Backfill, of, times).await.as_ref().clone()
     }
 }
 
@@ -74,7 +74,7 @@ async fn a_longer_step_is_used_if_the_server_refuses_that_many_points() {
 }
 
 /// A claim and an instance called `prod/web`, with one sample per minute.
-fn healthy_history(_: &Asked) -> Response {
+fn healthy_history(_: &RecordedRequest) -> Response {
     let labels = r#""namespace":"prod","name":"web","persistentvolumeclaim":"web""#;
     let values = r#"[60,"7"],[120,"8"]"#;
     json(format!(

@@ -6,7 +6,7 @@ use super::*;
 use wukong_core::observation::VolumeRef;
 
 /// The decoded text of a query.
-fn query_of(request: &Asked) -> String {
+fn query_of(request: &RecordedRequest) -> String {
     let url = reqwest::Url::parse(&format!("http://p/?{}", request.query)).unwrap();
     let query = url.query_pairs().find(|(name, _)| name == "query");
     query.map(|(_, query)| query.into_owned()).unwrap_or_default()
@@ -134,7 +134,7 @@ async fn trusted_exporters_are_never_left_out() {
         let (instances, volumes) = namespaces_of(&collector.next_facts().await.unwrap());
         assert!(instances.contains(&"prod".into()) && volumes.contains(&"prod".into()), "round {round}");
     }
-    let is_left_out = |request: &&Asked| {
+    let is_left_out = |request: &&RecordedRequest| {
         let query = query_of(request);
         query
             .split_once("namespace!~\"")

@@ -56,7 +56,7 @@ async fn bookmarks_show_that_a_watch_is_alive_and_update_its_resource_version() 
         matches!(observation, Observation::WatchFailed { source: SourceId::Wukongs, .. })
     };
     assert!(!seen.iter().any(failed), "it was never silent for two seconds");
-    let watches: Vec<_> = server.asked(WUKONGS).into_iter().filter(Asked::is_watch).collect();
+    let watches: Vec<_> = server.asked(WUKONGS).into_iter().filter(RecordedRequest::is_watch).collect();
     assert!(watches[1].query.contains("resourceVersion=77"), "{}", watches[1].query);
 }
 
@@ -87,7 +87,7 @@ async fn a_watch_that_always_ends_at_once_causes_no_hot_loop() {
     let server = Server::start(|request, _| if request.is_watch() { json("") } else { quiet(request) });
     let mut collector = Collector::start(&server, config(), &[]).await;
     collector.during(Duration::from_millis(2500)).await;
-    let watches = server.asked(WUKONGS).into_iter().filter(Asked::is_watch).count();
+    let watches = server.asked(WUKONGS).into_iter().filter(RecordedRequest::is_watch).count();
     assert!((2..=4).contains(&watches), "{watches}");
 }
 
@@ -115,7 +115,7 @@ async fn an_api_server_that_comes_back_is_followed_again() {
     });
     assert_eq!(applied.await, "new");
     assert!(back.elapsed() < Duration::from_millis(5500), "{:?}", back.elapsed());
-    assert!(server.asked(WUKONGS).iter().all(Asked::is_watch), "it goes on where it was");
+    assert!(server.asked(WUKONGS).iter().all(RecordedRequest::is_watch), "it goes on where it was");
 }
 
 /// A real kube-apiserver answers like this in its first seconds: its authorisation is not ready, then its storage

@@ -12,7 +12,7 @@ use crate::server::{
     config::HttpConfig,
     http::{
         App,
-        past::HistoryReader,
+        history::HistoryReader,
         reader::Reader,
         router,
         tests::{fixture, html::mark},
@@ -153,7 +153,7 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
         kind: Kind::Wukong,
         namespace: "shop".into(),
         name: "web".into(),
-        finding: Finding::SoonFull(filling),
+        finding: Finding::FillingUp(filling),
     };
     let (insight, insight_marks) = hostile(&insight, "insight", &[]);
     let running = [((Kind::Wukong, "shop".into()), Running { vms: 1, judged: 1 })].into();
@@ -163,7 +163,7 @@ fn cluster(status: Status, kept: &[&str]) -> Cluster {
         Snapshot { nodes: [node, idle].into(), sources: vec![source], ..fixture::snapshot(1, vec![vm]) };
     let identity = Identity { cluster: mark("cluster"), demo: true, refresh: 1000 };
     let reader = Reader::new(watch::channel(Arc::new(snapshot)).1, identity, || 86_400_000);
-    let reader = reader.with_past(HistoryReader::new(Arc::default(), receiver, None));
+    let reader = reader.with_history(HistoryReader::new(Arc::default(), receiver, None));
     let app = App::new(reader, fixture::site(), &HttpConfig::default());
     Cluster {
         router: router(app),

@@ -15,7 +15,7 @@ use crate::server::http::tests::fixture::vm;
 use wukong_core::access::{Hints, Subject};
 
 /// The longest wait for an event, in the test's own time: signs of life come all the time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 struct Stream {
     body: BodyDataStream,
@@ -35,7 +35,7 @@ impl Stream {
 
     /// Reads until the text since the last call has this, and returns that text.
     async fn until(&mut self, wanted: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         while !self.text.contains(wanted) {
             let piece = timeout_at(deadline, self.body.next()).await;
             let piece = piece.unwrap_or_else(|_| panic!("no {wanted:?} after {:?}", self.text));
@@ -61,7 +61,7 @@ impl Stream {
 
     /// Reads to the end.
     async fn rest(&mut self) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         while let Ok(Some(Ok(piece))) = timeout_at(deadline, self.body.next()).await {
             self.text.push_str(&String::from_utf8_lossy(&piece));
         }

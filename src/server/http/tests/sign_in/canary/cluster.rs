@@ -15,13 +15,13 @@ use tokio::sync::watch;
 use super::{
     routes::Ask,
     scan::{Facts, plain},
-    world::{KINDS, NAMESPACES, NOW, Rights, World, namespace},
+    world::{CanaryCluster, KINDS, NAMESPACES, NOW, Rights, namespace},
 };
 use crate::server::{
     config::HttpConfig,
     http::{
         App,
-        past::HistoryReader,
+        history::HistoryReader,
         reader::Reader,
         router,
         sign_in::{SessionKeys, SignIn},
@@ -31,7 +31,7 @@ use crate::server::{
         },
     },
 };
-use collector::archive::{LongTermHistory, Question, Questions};
+use collector::long_term::{LongTermHistory, Question, Questions};
 use model::{
     reason::Reason,
     vm::{Kind, Status},
@@ -39,10 +39,10 @@ use model::{
 use wukong_core::{
     Limits, Snapshot,
     access::Resource,
-    archive::{Recording, VmSelection},
     frame::Identity,
     history::HistoryStore,
     insight::{Findings, Running},
+    long_term::{LongTermAnswer, VmSelection},
     observation::{Key, SourceError},
 };
 
@@ -88,13 +88,13 @@ pub struct Cluster {
     pub gated: Gated,
     /// What each user must not find.
     pub hidden: Vec<Facts>,
-    /// The instances that the archive was asked about.
+    /// The instances that the long_term was asked about.
     pub asked: Arc<Mutex<BTreeSet<String>>>,
     sessions: Vec<(&'static str, String)>,
     _findings: watch::Sender<Arc<Findings>>,
 }
 
-fn snapshot_of(seq: u64, world: &World) -> Snapshot {
+fn snapshot_of(seq: u64, world: &CanaryCluster) -> Snapshot {
     Snapshot {
         at: NOW,
         nodes: world.node_objects().into(),
@@ -104,7 +104,7 @@ fn snapshot_of(seq: u64, world: &World) -> Snapshot {
     }
 }
 
-fn findings_of(world: &World) -> Findings {
+fn findings_of(world: &CanaryCluster) -> Findings {
     let mut findings = Findings { at: Some(NOW - 60_000), ..Findings::default() };
     for vm in world.vms().iter().filter(|vm| vm.summary.status == Status::Running) {
         let place = (vm.summary.kind, vm.summary.namespace.as_str().into());
@@ -128,14 +128,14 @@ async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<St
             _ => {
                 let points = vec![Some(number * 1_000_000_000); times.count];
                 let cpu = [(Key::new(&namespace, &instance), points)].into();
-                Ok(Recording { cpu, ..Recording::default() })
+                Ok(LongTermAnswer { cpu, ..LongTermAnswer::default() })
             }
         });
     }
 }
 
 impl Cluster {
-    pub async fn serve(world: &World, users: &[User]) -> Self {
+    pub async fn serve(world: &CanaryCluster, users: &[User]) -> Self {
         let snapshot = snapshot_of(1, world);
         let store = Arc::new(HistoryStore::default());
         let limits = Limits {
@@ -146,13 +146,13 @@ impl Cluster {
         };
         store.record(&snapshot.vms, &limits, NOW);
         let (findings, receiver) = watch::channel(Arc::new(findings_of(world)));
-        let (archive, questions) = LongTermHistory::new();
+        let (long_term, questions) = LongTermHistory::new();
         let asked = Arc::<Mutex<_>>::default();
         tokio::spawn(answer_questions(questions, asked.clone()));
         let (snapshots, newest) = watch::channel(Arc::new(snapshot));
         let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
         let reader = Reader::new(newest, identity, || NOW);
-        let reader = reader.with_past(HistoryReader::new(store, receiver, Some(archive)));
+        let reader = reader.with_history(HistoryReader::new(store, receiver, Some(long_term)));
         let app = App::new(reader, site(), &HttpConfig::default());
         let gated = Gated::over(
             Server { router: router(app.clone()), app, snapshots },
@@ -170,7 +170,7 @@ impl Cluster {
     }
 
     /// Takes over what users must not find in this world.
-    pub fn expect(&mut self, world: &World, users: &[User]) {
+    pub fn expect(&mut self, world: &CanaryCluster, users: &[User]) {
         let all = world.facts(&Rights::everything());
         self.hidden = users.iter().map(|user| all.clone().without(&world.facts(&user.rights))).collect();
     }
@@ -192,7 +192,7 @@ impl Cluster {
         self.sessions.push((*name, session));
     }
 
-    pub fn publish(&self, seq: u64, world: &World) {
+    pub fn publish(&self, seq: u64, world: &CanaryCluster) {
         self.gated.server.snapshots.send_replace(Arc::new(snapshot_of(seq, world)));
     }
 

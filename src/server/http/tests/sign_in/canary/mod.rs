@@ -31,7 +31,7 @@ use super::super::fixture::Answer;
 use cluster::{Cluster, Report, User, users};
 use routes::Ask;
 use scan::{Facts, plain};
-use world::World;
+use world::CanaryCluster;
 
 const ROWS: usize = 54;
 /// Users who ask for the same thing: enough for each order of two users to occur.
@@ -40,7 +40,7 @@ const ASK_EACH: usize = 5;
 /// Lets users ask for everything, in changing order, so that each finds in the caches what others left.
 async fn look(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let world = World::random(&mut rng, ROWS);
+    let world = CanaryCluster::random(&mut rng, ROWS);
     let users = users(&mut rng);
     let cluster = Cluster::serve(&world, &users).await;
     let mut twins = Vec::new();
@@ -86,7 +86,7 @@ async fn nobody_learns_anything_of_another_cluster() {
 }
 
 /// Compares an answer with what the test knows.
-fn check(world: &World, user: &User, ask: &Ask, answer: &Answer) {
+fn check(world: &CanaryCluster, user: &User, ask: &Ask, answer: &Answer) {
     let seen = world.seen(&user.rights);
     match ask.route {
         "/fn/home" => {
@@ -166,7 +166,7 @@ fn json(answer: &Answer) -> serde_json::Value {
 #[tokio::test]
 async fn no_tag_of_another_scope_is_known() {
     let mut rng = StdRng::seed_from_u64(5);
-    let world = World::random(&mut rng, 20);
+    let world = CanaryCluster::random(&mut rng, 20);
     let users = users(&mut rng);
     let cluster = Cluster::serve(&world, &users).await;
     let list = async |user: &User, known: &str| {
@@ -193,7 +193,7 @@ async fn no_tag_of_another_scope_is_known() {
 #[tokio::test]
 async fn nobody_has_the_archive_asked_about_what_they_may_not_see() {
     let mut rng = StdRng::seed_from_u64(6);
-    let world = World::random(&mut rng, 30);
+    let world = CanaryCluster::random(&mut rng, 30);
     let tenant = users(&mut rng).swap_remove(1);
     let cluster = Cluster::serve(&world, std::slice::from_ref(&tenant)).await;
     for row in &world.rows {

@@ -25,7 +25,7 @@ pub fn check_home(view: &HomeView, seen: &[Vm], query: &Query) {
         let shown: BTreeSet<_> = view.vms.iter().map(|vm| row((vm.kind, &vm.namespace, &vm.name))).collect();
         assert_eq!((view.vms.len(), shown), (matching.len(), wanted), "{query:?}");
     }
-    assert_eq!(view.vms.len(), view.sparks.len());
+    assert_eq!(view.vms.len(), view.sparklines.len());
     check_facets(view, seen, query);
 }
 
@@ -104,7 +104,7 @@ pub fn check_insights(view: &InsightsView, seen: &[Vm], findings: &[Insight]) {
     totals.judged = totals.running;
     for insight in findings {
         match &insight.finding {
-            Finding::SoonFull(_) => totals.soon_full += 1,
+            Finding::FillingUp(_) => totals.filling_up += 1,
             Finding::Undersized(_) => totals.undersized += 1,
             Finding::Oversized(sizing) if sizing.resource() == Resource::Cpu => {
                 totals.oversized += 1;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
-use super::world::{World, name, namespace, node_name};
+use super::world::{CanaryCluster, name, namespace, node_name};
 use model::query::encode;
 
 /// What everybody may see: files, probes and the sign-in.
@@ -22,7 +22,7 @@ pub struct Ask {
 }
 
 /// The parameters of a list, by the values that they may have in this cluster.
-fn list_queries(world: &World, rng: &mut StdRng) -> Vec<String> {
+fn list_queries(world: &CanaryCluster, rng: &mut StdRng) -> Vec<String> {
     let mut queries: Vec<String> = [
         "",
         "view=table",
@@ -62,13 +62,13 @@ const GROUPS: [&str; 5] = [
     "page=9",
 ];
 const INSIGHTS: [&str; 4] =
-    ["", "kind=starved", "resource=memory&sort=reclaimable", "sort=days&order=desc&page=2"];
+    ["", "kind=undersized", "resource=memory&sort=reclaimable", "sort=days&order=desc&page=2"];
 const LANGUAGES: [(&str, &str); 2] = [("accept-language", "en"), ("accept-language", "zh-CN")];
 const CODINGS: [(&str, &str); 3] =
     [("accept-encoding", "identity"), ("accept-encoding", "br"), ("accept-encoding", "gzip")];
 
 /// Returns requests of every route.
-pub fn asks(world: &World, rng: &mut StdRng) -> Vec<Ask> {
+pub fn asks(world: &CanaryCluster, rng: &mut StdRng) -> Vec<Ask> {
     let mut asks = Vec::new();
     let mut add = |route, url: String| {
         let at = asks.len();
@@ -171,7 +171,7 @@ fn routes_of_the_program() -> BTreeSet<String> {
 fn every_route_is_asked() {
     use rand::SeedableRng;
     let mut rng = StdRng::seed_from_u64(1);
-    let world = World::random(&mut rng, 30);
+    let world = CanaryCluster::random(&mut rng, 30);
     let asked: BTreeSet<String> = asks(&world, &mut rng).iter().map(|ask| ask.route.to_owned()).collect();
     let mut covered: BTreeSet<String> = asked.into_iter().chain(PUBLIC.map(str::to_owned)).collect();
     // The streams have tests of their own.

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use super::{
     cluster::{Cluster, Report, User, users},
     scan::Facts,
-    world::{KINDS, Rights, World, name, namespace},
+    world::{CanaryCluster, KINDS, Rights, name, namespace},
 };
 use crate::server::http::{events::PIECE, tests::fixture::eventually};
 
@@ -87,7 +87,7 @@ async fn settle(cluster: &Cluster) {
 }
 
 /// Returns views of every kind in both formats, of VMs that some users see.
-fn views(world: &World, rng: &mut StdRng) -> Vec<String> {
+fn views(world: &CanaryCluster, rng: &mut StdRng) -> Vec<String> {
     let mut views = vec![
         "/api/events".to_owned(),
         "/api/events?sort=cpu-used&order=desc&status=running".to_owned(),
@@ -109,7 +109,7 @@ fn views(world: &World, rng: &mut StdRng) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn no_event_tells_of_what_is_hidden() {
     let mut rng = StdRng::seed_from_u64(11);
-    let world = World::random(&mut rng, 40);
+    let world = CanaryCluster::random(&mut rng, 40);
     let users = users(&mut rng);
     let mut cluster = Cluster::serve(&world, &users).await;
     let views = views(&world, &mut rng);
@@ -184,7 +184,7 @@ fn before_and_after() -> (User, User) {
 #[tokio::test(start_paused = true)]
 async fn after_a_right_is_lost_no_event_tells_of_it() {
     let mut rng = StdRng::seed_from_u64(12);
-    let world = World::random(&mut rng, 60);
+    let world = CanaryCluster::random(&mut rng, 60);
     let (before, after) = before_and_after();
     let mut cluster = Cluster::serve(&world, std::slice::from_ref(&before)).await;
     let fresh = Cluster::serve(&world.twin(&after.rights), std::slice::from_ref(&after)).await;
@@ -242,7 +242,7 @@ async fn after_a_right_is_lost_no_event_tells_of_it() {
 #[tokio::test(start_paused = true)]
 async fn after_a_right_is_lost_a_download_goes_on_without_it() {
     let mut rng = StdRng::seed_from_u64(13);
-    let world = World::random(&mut rng, 1_200);
+    let world = CanaryCluster::random(&mut rng, 1_200);
     let (before, after) = before_and_after();
     let lost_facts = world.facts(&before.rights).without(&world.facts(&after.rights));
     let mut report = Report::default();

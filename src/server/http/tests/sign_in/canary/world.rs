@@ -68,14 +68,14 @@ pub struct Row {
 
 /// Everything of a cluster.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct CanaryCluster {
     pub rows: Vec<Row>,
     /// The salts of nodes and of sources.
     pub nodes: usize,
     pub sources: usize,
 }
 
-impl World {
+impl CanaryCluster {
     pub fn random(rng: &mut StdRng, rows: usize) -> Self {
         let row = |id| Row {
             id,
@@ -417,7 +417,7 @@ fn finding(row: &Row) -> Option<Insight> {
     let (of, part) = (make.amount(), make.amount() / 16);
     let sizing = |unit, verdict| Sizing { unit, p95: part, peak: part + 1_357, of, verdict, window };
     let finding = match make.shape.random_range(0..4) {
-        0 => Finding::SoonFull(Filling {
+        0 => Finding::FillingUp(Filling {
             used: part,
             of,
             per_day: part / 3,
@@ -470,7 +470,7 @@ fn unmarked(value: &serde_json::Value, place: &str, found: &mut BTreeMap<String,
 
 #[test]
 fn every_field_of_every_object_is_marked() {
-    let world = World::random(&mut StdRng::seed_from_u64(3), 200);
+    let world = CanaryCluster::random(&mut StdRng::seed_from_u64(3), 200);
     let mut found = BTreeMap::new();
     for vm in world.vms() {
         unmarked(&serde_json::to_value(vm.localized(Lang::English)).unwrap(), "vm", &mut found);
@@ -490,7 +490,7 @@ fn every_field_of_every_object_is_marked() {
 
 #[test]
 fn a_twin_keeps_what_is_seen_and_nothing_else() {
-    let world = World::random(&mut StdRng::seed_from_u64(4), 60);
+    let world = CanaryCluster::random(&mut StdRng::seed_from_u64(4), 60);
     let rights = Rights { places: vec![(1, Kind::Wukong), (2, Kind::Wukong)], ..Rights::default() };
     let twin = world.twin(&rights);
     assert_eq!(world.seen(&rights), twin.seen(&rights));

@@ -1,6 +1,6 @@
 //! Builds questions for a long-term store of metrics (Prometheus), which remembers longer than this program,
 //! and turns its answers into a VM's history. `http` and `pipeline` send the questions through
-//! `collector::archive`.
+//! `collector::long_term`.
 //!
 //! A store has names of instances and claims, and amounts. Percentages are of today's allocation, because
 //! past allocations are not stored.
@@ -91,7 +91,7 @@ pub type RecordedSeries = Vec<Option<u64>>;
 
 /// What a long-term store answered. Each series is as long as the times that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recording {
+pub struct LongTermAnswer {
     /// By instance: CPU in nanocores, each value the mean since the time before, and memory in bytes.
     pub cpu: HashMap<Key, RecordedSeries>,
     pub memory: HashMap<Key, RecordedSeries>,
@@ -103,10 +103,10 @@ pub struct Recording {
 }
 
 /// The answer to one question, or why the source gave none.
-pub type Answer = Result<Recording, SourceError>;
+pub type Answer = Result<LongTermAnswer, SourceError>;
 
 /// Selects the history of one VM.
-pub fn selection(vm: &Vm) -> VmSelection {
+pub fn select_vm(vm: &Vm) -> VmSelection {
     let claims = vm.volumes.iter().filter(|volume| is_image(volume));
     VmSelection::One {
         namespace: vm.summary.namespace.clone(),
@@ -126,7 +126,7 @@ pub fn times(span: Span, now: Millis) -> Times {
 
 /// Returns the history of one VM as the long-term store has it.
 pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
-    let nothing = Recording::default();
+    let nothing = LongTermAnswer::default();
     let recording = answer.as_ref().unwrap_or(&nothing);
     // The end of a span is within one step of now.
     let created = created(vm, times.last() + times.step);
@@ -148,7 +148,7 @@ pub fn history(vm: &Vm, span: Span, times: Times, answer: &Answer) -> History {
 }
 
 /// Returns a history with gaps only, for a span that cannot be read, with the reason.
-pub fn without(span: Span, now: Millis, lacks: Missing) -> History {
+pub fn empty_history(span: Span, now: Millis, lacks: Missing) -> History {
     let times = times(span, now);
     let gaps = Series {
         start: times.from - times.step,
@@ -198,7 +198,7 @@ pub(super) fn created(vm: &Vm, now: Millis) -> Millis {
 pub(super) fn points(
     vm: &Vm,
     created: Millis,
-    recording: &Recording,
+    recording: &LongTermAnswer,
     times: Times,
     resource: Resource,
 ) -> Vec<Point> {
@@ -232,7 +232,7 @@ fn is_hugepages(vm: &Vm) -> bool {
 /// Returns the sum over the volumes that today's figure also counts. A sum is known only if each volume is
 /// known: otherwise a volume that began later would look like a jump. `None` if today's figure comes from
 /// another layer, since the layers do not mix.
-fn disk(vm: &Vm, recording: &Recording, count: usize) -> Option<Vec<Point>> {
+fn disk(vm: &Vm, recording: &LongTermAnswer, count: usize) -> Option<Vec<Point>> {
     let other = vm.volumes.iter().any(|volume| !is_image(volume) && volume.usage.sample().is_some());
     let claims: Vec<Key> = vm.volumes.iter().filter(|volume| is_image(volume)).map(|v| key(vm, v)).collect();
     if other || claims.is_empty() {

@@ -1,4 +1,4 @@
-//! Histories through the router: from memory, from an archive that the test plays, and from neither.
+//! Histories through the router: from memory, from an long_term that the test plays, and from neither.
 
 use std::{
     sync::{
@@ -21,9 +21,9 @@ mod sharing;
 use super::fixture::*;
 use crate::server::{
     config::HttpConfig,
-    http::{App, Assets, limits::WorkLimits, past::HistoryReader, peer::Peer, reader::Reader, router},
+    http::{App, Assets, history::HistoryReader, limits::WorkLimits, peer::Peer, reader::Reader, router},
 };
-use collector::archive::{LongTermHistory, Question};
+use collector::long_term::{LongTermHistory, Question};
 use model::{
     Millis,
     figure::Unit,
@@ -33,10 +33,10 @@ use model::{
 };
 use wukong_core::{
     Limits,
-    archive::{Answer as ArchiveAnswer, Recording, VmSelection},
     frame::Identity,
     history::HistoryStore,
     insight::Findings,
+    long_term::{Answer as LongTermResult, LongTermAnswer, VmSelection},
     observation::{Key, SourceError},
 };
 
@@ -50,11 +50,11 @@ struct HistoryServer {
 
 impl HistoryServer {
     /// Returns a server that has recorded one sample of `shop/web`.
-    fn new(archive: Option<LongTermHistory>) -> Self {
-        Self::of(vec![vm("shop", "web"), vm("other", "db"), vm("shop", "db")], archive)
+    fn new(long_term: Option<LongTermHistory>) -> Self {
+        Self::of(vec![vm("shop", "web"), vm("other", "db"), vm("shop", "db")], long_term)
     }
 
-    fn of(vms: Vec<Vm>, archive: Option<LongTermHistory>) -> Self {
+    fn of(vms: Vec<Vm>, long_term: Option<LongTermHistory>) -> Self {
         let snapshot = Arc::new(snapshot(1, vms));
         let store = Arc::new(HistoryStore::default());
         let limits = Limits {
@@ -67,7 +67,7 @@ impl HistoryServer {
         let (publish_findings, findings) = watch::channel(Arc::default());
         let identity = Identity { cluster: "test".into(), demo: false, refresh: 1000 };
         let reader = Reader::new(watch::channel(snapshot).1, identity, || NOW);
-        let reader = reader.with_past(HistoryReader::new(store, findings, archive).within(DEADLINE));
+        let reader = reader.with_history(HistoryReader::new(store, findings, long_term).within(DEADLINE));
         let app = App::new(reader, Assets::default(), &HttpConfig::default());
         let app = app.with_limits(WorkLimits::new(2, 1, 1 << 20));
         Self { router: router(app), publish_findings }
@@ -84,9 +84,9 @@ impl HistoryServer {
     }
 }
 
-/// Returns an archive that gives everybody this answer, and the number of queries so far.
-fn archive(answer: ArchiveAnswer) -> (LongTermHistory, Arc<AtomicUsize>) {
-    let (archive, mut questions) = LongTermHistory::new();
+/// Returns an long_term that gives everybody this answer, and the number of queries so far.
+fn long_term(answer: LongTermResult) -> (LongTermHistory, Arc<AtomicUsize>) {
+    let (long_term, mut questions) = LongTermHistory::new();
     let queries = Arc::new(AtomicUsize::new(0));
     let count = queries.clone();
     tokio::spawn(async move {
@@ -97,20 +97,20 @@ fn archive(answer: ArchiveAnswer) -> (LongTermHistory, Arc<AtomicUsize>) {
             reply.send(answer.clone());
         }
     });
-    (archive, queries)
+    (long_term, queries)
 }
 
 /// Returns half a core for any instance.
-fn steady(Question { of, times, .. }: &Question) -> ArchiveAnswer {
+fn steady(Question { of, times, .. }: &Question) -> LongTermResult {
     let VmSelection::One { namespace, instance, .. } = of else { panic!("{of:?}") };
     let cpu = [(Key::new(namespace, instance), vec![Some(500_000_000); times.count])].into();
-    Ok(Recording { cpu, ..Recording::default() })
+    Ok(LongTermAnswer { cpu, ..LongTermAnswer::default() })
 }
 
-fn half_a_core() -> ArchiveAnswer {
+fn half_a_core() -> LongTermResult {
     let cpu = [(Key::new("shop", "web-vm"), vec![Some(500_000_000); 336])].into();
     // At the test's time, the creation of the VM is still in the future.
-    Ok(Recording { cpu, ..Recording::default() })
+    Ok(LongTermAnswer { cpu, ..LongTermAnswer::default() })
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_hour_comes_from_memory_with_its_gaps() {
     assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, "no-store"));
     let history = answer.json();
     assert_eq!(history["span"], "1h");
-    assert_eq!((&history["keeper"], &history["lacks"]), (&json!("memory"), &Value::Null));
+    assert_eq!((&history["origin"], &history["lacks"]), (&json!("memory"), &Value::Null));
     let cpu = &history["cpu"];
     assert_eq!((cpu["stepSeconds"].as_u64(), cpu["points"].as_array().unwrap().len()), (Some(15), 240));
     assert_eq!((&cpu["points"][239], &cpu["points"][0]), (&json!(25.0), &Value::Null));
@@ -172,12 +172,12 @@ async fn a_long_span_without_an_archive_says_how_to_configure_one() {
 
 #[tokio::test]
 async fn an_archive_is_asked_once_for_all_viewers() {
-    let (archive, queries) = archive(half_a_core());
-    let server = HistoryServer::new(Some(archive));
+    let (long_term, queries) = long_term(half_a_core());
+    let server = HistoryServer::new(Some(long_term));
     let looks = (0..5).map(|_| server.get("/api/vms/web/history?span=7d"));
     for answer in join_all(looks).await {
         let history = answer.json();
-        assert_eq!((&history["keeper"], answer.status.as_u16()), (&json!("prometheus"), 200));
+        assert_eq!((&history["origin"], answer.status.as_u16()), (&json!("prometheus"), 200));
         assert_eq!(history["cpu"]["points"].as_array().unwrap().len(), 336);
     }
     assert_eq!(queries.load(Ordering::SeqCst), 1);
@@ -189,8 +189,8 @@ async fn an_archive_is_asked_once_for_all_viewers() {
 
 #[tokio::test]
 async fn a_page_is_rendered_after_the_archive_has_answered() {
-    let (archive, queries) = archive(half_a_core());
-    let server = HistoryServer::new(Some(archive));
+    let (long_term, queries) = long_term(half_a_core());
+    let server = HistoryServer::new(Some(long_term));
     server.get("/vms/shop/web").await;
     assert_eq!(queries.load(Ordering::SeqCst), 0, "an hour comes out of memory");
     server.get("/vms/shop/web?span=7d").await;
@@ -212,8 +212,8 @@ async fn a_page_and_its_prefetch_read_an_address_alike() {
         ("/vms/shop/web/?span=7d", 404, 0),
         ("/vms//web?span=7d", 404, 0),
     ] {
-        let (archive, queries) = archive(half_a_core());
-        let server = HistoryServer::new(Some(archive));
+        let (long_term, queries) = long_term(half_a_core());
+        let server = HistoryServer::new(Some(long_term));
         let answer = server.get(url).await;
         assert_eq!((answer.status.as_u16(), queries.load(Ordering::SeqCst)), (status, expected), "{url}");
     }
@@ -222,8 +222,8 @@ async fn a_page_and_its_prefetch_read_an_address_alike() {
 #[tokio::test]
 async fn a_failed_archive_gives_a_reason_and_no_zeros() {
     let error = SourceError { reason: Reason::Unreachable, detail: "Prometheus cannot be reached".into() };
-    let (archive, queries) = archive(Err(error));
-    let server = HistoryServer::new(Some(archive));
+    let (long_term, queries) = long_term(Err(error));
+    let server = HistoryServer::new(Some(long_term));
     for _ in 0..3 {
         let history = server.get("/api/vms/web/history?span=7d").await.json();
         assert_eq!(history["lacks"]["reason"], "unreachable");
@@ -243,7 +243,7 @@ const ANYBODY: [u8; 4] = [192, 0, 2, 0];
 async fn insights_are_the_published_findings() {
     let server = HistoryServer::new(None);
     let none = server.get("/api/insights").await.json();
-    assert_eq!((&none["drawnAt"], &none["findings"]), (&Value::Null, &json!([])));
+    assert_eq!((&none["computedAt"], &none["findings"]), (&Value::Null, &json!([])));
     let window = Window { from: 0, to: 86_400_000, known: 280, all: 288 };
     let sizing = Sizing {
         unit: Unit::Bytes,
@@ -262,11 +262,11 @@ async fn insights_are_the_published_findings() {
     let findings = Findings { at: Some(5), findings: vec![row], ..Findings::default() };
     server.publish_findings.send_replace(Arc::new(findings));
     let some = server.get("/api/insights?resource=memory").await.json();
-    assert_eq!((&some["drawnAt"], &some["matching"]), (&json!(5), &json!(1)));
+    assert_eq!((&some["computedAt"], &some["matching"]), (&json!(5), &json!(1)));
     let found = &some["findings"][0];
     assert_eq!(
         (&found["name"], &found["kind"], &found["resource"]),
-        (&json!("web"), &json!("over-allocated"), &json!("memory"))
+        (&json!("web"), &json!("oversized"), &json!("memory"))
     );
     assert_eq!((&found["p95Percent"], &found["reclaimable"]), (&json!(12.5), &json!(6u64 << 30)));
     assert_eq!(found["window"]["known"], 280);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum FailureMode {
     Slow,
     Hang,
     Reset,
@@ -19,7 +19,7 @@ pub(super) enum Trouble {
     Connection(ConnectionFault),
 }
 
-impl Trouble {
+impl FailureMode {
     pub(super) const ALL: [Self; 21] = [
         Self::Slow,
         Self::Hang,
@@ -100,7 +100,7 @@ impl Trouble {
                 &[Reason::Unauthenticated]
             }
             Self::Status(401 | 403) => &[Reason::Forbidden],
-            Self::Status(404) if matches!(victim, Victim::Kubelet | Victim::Straight) => {
+            Self::Status(404) if matches!(victim, Victim::Kubelet | Victim::DirectKubelet) => {
                 &[Reason::Unreachable]
             }
             Self::Status(404) if matches!(victim, Victim::Prometheus | Victim::Ceph) => {

@@ -1,13 +1,15 @@
-//! What an archive's answer says of a VM, and in which pieces it is asked for.
+//! What an long_term's answer says of a VM, and in which pieces it is asked for.
 
 use super::{
     history::{HOUR, MINUTE, START, figure, missing, vm_of},
     *,
 };
 use crate::{
-    archive::{Recording, Times, VmSelection, history, not_configured, selection, times, without},
     backfill::{BackfillPlan, fill},
     history::HistoryStore,
+    long_term::{
+        LongTermAnswer, Times, VmSelection, empty_history, history, not_configured, select_vm, times,
+    },
     observation::SourceError,
 };
 use model::{
@@ -53,8 +55,8 @@ fn key(name: &str) -> Key {
     Key::new("a", name)
 }
 
-fn recording() -> Recording {
-    Recording {
+fn recording() -> LongTermAnswer {
+    LongTermAnswer {
         cpu: [(key("web-vm"), vec![Some(500), None, Some(1_500)])].into(),
         memory: [(key("web-vm"), vec![Some(0), Some(10), Some(20)])].into(),
         used: [
@@ -90,7 +92,7 @@ fn a_sum_of_disks_is_known_only_where_each_of_them_is() {
     let backend = vm(vec![volume("root", Source::KubeletProxy), volume("data", Source::Longhorn)]);
     let told = history(&backend, Span::Week, TIMES, &Ok(recording()));
     assert_eq!(tenths(&told.disk), [None; 3], "a layer that has no past here");
-    let VmSelection::One { claims, instance, namespace } = selection(&backend) else { panic!() };
+    let VmSelection::One { claims, instance, namespace } = select_vm(&backend) else { panic!() };
     assert_eq!((claims, instance, namespace), (vec!["root".to_owned()], "web-vm".into(), "a".into()));
 }
 
@@ -122,8 +124,8 @@ fn an_empty_chart_says_why() {
     let failed = Err(SourceError { reason: Reason::TimedOut, detail: "late".into() });
     let reasons = [
         (history(&vm, Span::Week, TIMES, &failed), Reason::TimedOut),
-        (history(&vm, Span::Week, TIMES, &Ok(Recording::default())), Reason::NotReported),
-        (without(Span::Month, START, not_configured()), Reason::NotConfigured),
+        (history(&vm, Span::Week, TIMES, &Ok(LongTermAnswer::default())), Reason::NotReported),
+        (empty_history(Span::Month, START, not_configured()), Reason::NotConfigured),
     ];
     for (told, reason) in reasons {
         let lacks = told.lacks.unwrap();

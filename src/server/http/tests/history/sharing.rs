@@ -2,16 +2,16 @@
 
 use super::*;
 
-/// How long an answer of the slow archive takes.
+/// How long an answer of the slow long_term takes.
 const SLOW: Duration = Duration::from_secs(1);
 /// Longest time of an answer that waits for nothing: far less than the other two.
 const AT_ONCE: Duration = Duration::from_millis(700);
 const GREEDY: [u8; 4] = [192, 0, 2, 1];
 const MODEST: [u8; 4] = [192, 0, 2, 2];
 
-/// Returns an archive that answers every query after this time.
+/// Returns an long_term that answers every query after this time.
 fn slow_archive(takes: Duration) -> LongTermHistory {
-    let (archive, mut questions) = LongTermHistory::new();
+    let (long_term, mut questions) = LongTermHistory::new();
     tokio::spawn(async move {
         loop {
             let question = questions.next().await;
@@ -24,7 +24,7 @@ fn slow_archive(takes: Duration) -> LongTermHistory {
             });
         }
     });
-    archive
+    long_term
 }
 
 fn many() -> Vec<Vm> {
@@ -49,7 +49,7 @@ async fn many_long_spans_of_one_viewer_do_not_starve_others() {
         (answer, begun.elapsed())
     };
     let (greedy, (modest, took)) = tokio::join!(greedy, modest);
-    assert_eq!((&modest["lacks"], &modest["keeper"]), (&Value::Null, &json!("prometheus")));
+    assert_eq!((&modest["lacks"], &modest["origin"]), (&Value::Null, &json!("prometheus")));
     assert!(took < DEADLINE, "{took:?}");
     let refused: Vec<_> = greedy.iter().filter(|(answer, _)| answer["lacks"]["reason"] == "busy").collect();
     let at_once = refused.iter().filter(|(_, took)| *took < AT_ONCE).count();
@@ -100,7 +100,7 @@ async fn a_slow_archive_delays_only_the_pages_that_ask_it() {
 
 #[tokio::test]
 async fn answers_for_one_viewer_do_not_evict_those_for_another() {
-    let (archive, mut questions) = LongTermHistory::new();
+    let (long_term, mut questions) = LongTermHistory::new();
     let queries = Arc::new(AtomicUsize::new(0));
     let count = queries.clone();
     tokio::spawn(async move {
@@ -111,7 +111,7 @@ async fn answers_for_one_viewer_do_not_evict_those_for_another() {
             question.reply.send(answer);
         }
     });
-    let server = HistoryServer::of(many(), Some(archive));
+    let server = HistoryServer::of(many(), Some(long_term));
     server_get(&server, MODEST, &long(399)).await;
     for n in 0..300 {
         server_get(&server, GREEDY, &long(n)).await;
@@ -124,11 +124,11 @@ async fn answers_for_one_viewer_do_not_evict_those_for_another() {
     assert_eq!(queries.load(Ordering::SeqCst), before + 1, "their own oldest is gone");
 }
 
-/// The archive is asked, and never answers.
+/// The long_term is asked, and never answers.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_an_archive_delays_no_other() {
-    let (archive, questions) = LongTermHistory::new();
-    let server = HistoryServer::new(Some(archive));
+    let (long_term, questions) = LongTermHistory::new();
+    let server = HistoryServer::new(Some(long_term));
     let vm = ["/vms/shop/web?span=7d", "/vms/shop/%77eb?span=30d", "/vms/shop/web?span=%37d"];
     let functions =
         ["/fn/history?namespace=shop&name=web&span=7d", "/fn/history?span=7d&name=%77eb&namespace=shop"];

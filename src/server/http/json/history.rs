@@ -7,7 +7,7 @@ use model::{
     Millis,
     history::{History, HistoryOrigin, Point, Series, Stats},
     insight::{Filling, Finding, Hints, Insight, InsightTotals, Silence, Sizing, Verdict, Window},
-    view::{InsightsView, Past},
+    view::{InsightsView, VmHistory},
     vm::Vm,
 };
 
@@ -19,7 +19,7 @@ pub struct HistoryJson<'a> {
     namespace: &'a str,
     span: &'static str,
     /// Where the history comes from: `memory`, `prometheus` or `both`.
-    keeper: &'static str,
+    origin: &'static str,
     /// Why all or a part of the history is missing; null if nothing is.
     lacks: Option<MissingJson>,
     cpu: SeriesJson,
@@ -29,13 +29,13 @@ pub struct HistoryJson<'a> {
 }
 
 impl<'a> HistoryJson<'a> {
-    pub fn new(vm: &'a Vm, past: &'a Past) -> Self {
-        let History { span, cpu, memory, disk, origin, lacks } = &past.history;
+    pub fn new(vm: &'a Vm, vm_history: &'a VmHistory) -> Self {
+        let History { span, cpu, memory, disk, origin, lacks } = &vm_history.history;
         Self {
             name: &vm.summary.name,
             namespace: &vm.summary.namespace,
             span: span.code(),
-            keeper: match origin {
+            origin: match origin {
                 HistoryOrigin::Memory => "memory",
                 HistoryOrigin::Prometheus => "prometheus",
                 HistoryOrigin::Both => "both",
@@ -44,7 +44,7 @@ impl<'a> HistoryJson<'a> {
             cpu: SeriesJson::new(cpu),
             memory: SeriesJson::new(memory),
             disk: SeriesJson::new(disk),
-            hints: HintsJson::new(&past.hints),
+            hints: HintsJson::new(&vm_history.hints),
         }
     }
 }
@@ -176,8 +176,8 @@ impl SizingJson {
     fn new(sizing: &Sizing) -> Self {
         let (verdict, enough) = match sizing.verdict {
             Verdict::Fits => ("fits", None),
-            Verdict::Undersized => ("starved", None),
-            Verdict::Oversized { enough } => ("over-allocated", Some(enough)),
+            Verdict::Undersized => ("undersized", None),
+            Verdict::Oversized { enough } => ("oversized", Some(enough)),
         };
         Self {
             verdict,
@@ -211,7 +211,7 @@ struct FillingJson {
 impl FillingJson {
     fn new(filling: &Filling) -> Self {
         Self {
-            verdict: "soon-full",
+            verdict: "filling-up",
             unit: "bytes",
             used: filling.used,
             capacity: filling.of,
@@ -244,7 +244,7 @@ impl WindowJson {
 #[serde(rename_all = "camelCase")]
 pub struct InsightsJson<'a> {
     /// When the findings were computed; null before the first time.
-    drawn_at: Option<Millis>,
+    computed_at: Option<Millis>,
     needed_hours: u32,
     totals: TotalsJson,
     matching: u32,
@@ -256,7 +256,7 @@ pub struct InsightsJson<'a> {
 impl<'a> InsightsJson<'a> {
     pub fn new(view: &'a InsightsView) -> Self {
         Self {
-            drawn_at: view.computed_at,
+            computed_at: view.computed_at,
             needed_hours: view.needed_hours,
             totals: TotalsJson::new(&view.totals),
             matching: view.matching,
@@ -272,9 +272,9 @@ impl<'a> InsightsJson<'a> {
 struct TotalsJson {
     running: u32,
     judged: u32,
-    soon_full: u32,
-    starved: u32,
-    over_allocated: u32,
+    filling_up: u32,
+    undersized: u32,
+    oversized: u32,
     reclaimable_cpu_nanocores: u64,
     reclaimable_cpu_vms: u32,
     reclaimable_memory_bytes: u64,
@@ -286,9 +286,9 @@ impl TotalsJson {
         Self {
             running: totals.running,
             judged: totals.judged,
-            soon_full: totals.soon_full,
-            starved: totals.undersized,
-            over_allocated: totals.oversized,
+            filling_up: totals.filling_up,
+            undersized: totals.undersized,
+            oversized: totals.oversized,
             reclaimable_cpu_nanocores: totals.cpu,
             reclaimable_cpu_vms: totals.cpu_vms,
             reclaimable_memory_bytes: totals.memory,
@@ -323,7 +323,7 @@ impl<'a> FindingJson<'a> {
             kind: finding.kind().code(),
             resource: finding.resource().code(),
             what: match finding {
-                Finding::SoonFull(filling) => WhatJson::Filling(FillingJson::new(filling)),
+                Finding::FillingUp(filling) => WhatJson::Filling(FillingJson::new(filling)),
                 Finding::Undersized(sizing) | Finding::Oversized(sizing) => {
                     WhatJson::Sizing(SizingJson::new(sizing))
                 }

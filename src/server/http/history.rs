@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::peer::Peer;
-use collector::archive::{LongTermHistory, Requester, busy};
+use collector::long_term::{LongTermHistory, Requester, busy};
 use i18n::msg;
 use model::{
     Millis,
@@ -27,9 +27,9 @@ use model::{
     vm::Vm,
 };
 use wukong_core::{
-    archive::{self, Answer, Times},
     history::HistoryStore,
     insight::Findings,
+    long_term::{self, Answer, Times},
     observation::SourceError,
 };
 
@@ -58,12 +58,12 @@ pub fn requester(extensions: &http::Extensions) -> Requester {
 pub struct HistoryReader {
     pub store: Arc<HistoryStore>,
     pub findings: watch::Receiver<Arc<Findings>>,
-    archive: Option<Arc<LongTerm>>,
+    long_term: Option<Arc<LongTermCache>>,
 }
 
 /// Prometheus, and its answers of the last minutes.
-struct LongTerm {
-    archive: LongTermHistory,
+struct LongTermCache {
+    source: LongTermHistory,
     deadline: Duration,
     cache: Mutex<HashMap<(String, Span), CachedHistory>>,
 }
@@ -81,19 +81,19 @@ impl HistoryReader {
     pub fn new(
         store: Arc<HistoryStore>,
         findings: watch::Receiver<Arc<Findings>>,
-        archive: Option<LongTermHistory>,
+        long_term: Option<LongTermHistory>,
     ) -> Self {
-        let long_term = |archive| Arc::new(LongTerm { archive, deadline: DEADLINE, cache: Mutex::default() });
-        Self { store, findings, archive: archive.map(long_term) }
+        let cached = |source| Arc::new(LongTermCache { source, deadline: DEADLINE, cache: Mutex::default() });
+        Self { store, findings, long_term: long_term.map(cached) }
     }
 
     /// Returns the same reader with another deadline.
     #[cfg(test)]
     pub fn within(self, deadline: Duration) -> Self {
-        let other = |old: Arc<LongTerm>| {
-            Arc::new(LongTerm { archive: old.archive.clone(), deadline, cache: Mutex::default() })
+        let other = |old: Arc<LongTermCache>| {
+            Arc::new(LongTermCache { source: old.source.clone(), deadline, cache: Mutex::default() })
         };
-        Self { archive: self.archive.map(other), ..self }
+        Self { long_term: self.long_term.map(other), ..self }
     }
 
     /// Returns a reader without any history.
@@ -103,23 +103,23 @@ impl HistoryReader {
 
     /// Returns the history of a VM. It waits only for a long span that is not cached.
     pub async fn history(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> History {
-        match (span, &self.archive) {
+        match (span, &self.long_term) {
             (Span::Hour | Span::Day, _) => self.store.history(&vm.uid, span, now),
-            (_, None) => archive::without(span, now, archive::not_configured()),
+            (_, None) => long_term::empty_history(span, now, long_term::not_configured()),
             (_, Some(long_term)) => long_term.get(requester, vm, span, now).await.history,
         }
     }
 }
 
-impl LongTerm {
+impl LongTermCache {
     async fn get(&self, requester: Requester, vm: &Vm, span: Span, now: Millis) -> CachedHistory {
         let key = (vm.uid.clone(), span);
         if let Some(cached) = self.find(&key, requester) {
             return cached;
         }
-        let times = archive::times(span, now);
+        let times = long_term::times(span, now);
         let answer = self.ask(requester, vm, times).await;
-        let history = archive::history(vm, span, times, &answer);
+        let history = long_term::history(vm, span, times, &answer);
         let cached = CachedHistory { since: Instant::now(), by: requester, history, failed: answer.is_err() };
         // A queue that is full for one requester is not full for the next.
         if !cached.is(Reason::Busy) {
@@ -130,7 +130,7 @@ impl LongTerm {
 
     /// Asks Prometheus. `LongTermHistory` merges equal queries.
     async fn ask(&self, requester: Requester, vm: &Vm, times: Times) -> Arc<Answer> {
-        let mut ticket = match self.archive.ask(requester, archive::selection(vm), times) {
+        let mut ticket = match self.source.ask(requester, long_term::select_vm(vm), times) {
             Ok(ticket) => ticket,
             Err(error) => return Arc::new(Err(error)),
         };

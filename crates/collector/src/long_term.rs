@@ -12,7 +12,7 @@ pub use self::queue::{Question, Questions, Reply, Requester, Ticket, Unanswered}
 use i18n::msg;
 use model::reason::Reason;
 use wukong_core::{
-    archive::{Answer, Times, VmSelection},
+    long_term::{Answer, Times, VmSelection},
     observation::SourceError,
 };
 

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
-use wukong_core::archive::{Answer, Times, VmSelection};
+use wukong_core::long_term::{Answer, Times, VmSelection};
 
 /// How many questions of viewers are under way at the same time.
 pub const PLACES: usize = 4;
