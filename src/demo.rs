@@ -22,7 +22,7 @@ pub async fn demo(mut config: Config, size: SimSize, shutdown: CancellationToken
     let cluster = simulator::start(options).await?;
     config.kubernetes.embedded = Some(cluster.kubeconfig());
     let secrets = Secrets::create().inspect_err(|error| {
-        tracing::warn!(%error, "no private folder for the demo's credentials: it goes without Ceph and direct kubelets");
+        tracing::warn!(%error, "cannot create a private directory for the demo's credentials, starting without Ceph and direct kubelets");
     });
     ask_beside(&mut config.collect, &cluster, secrets.as_ref().ok())?;
     let result = serve(config, shutdown).await;

@@ -118,7 +118,7 @@ fn signals() -> io::Result<(Signal, Signal)> {
 async fn cancel_on_signal((mut terminate, mut interrupt): (Signal, Signal), shutdown: CancellationToken) {
     let mut next = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
     next().await;
-    tracing::info!("stopping; answers under way are let through");
+    tracing::info!("shutting down, finishing requests in flight");
     shutdown.cancel();
     next().await;
     std::process::exit(1);

@@ -100,13 +100,13 @@ for (const javaScriptEnabled of [true, false]) {
       await expect(menu(page)).toContainText(/You see \d+ VMs in 2 namespaces: payments, shop\./);
       await page.keyboard.press("Tab");
       await expect(menu(page).getByRole("button", { name: "Sign out" })).toBeFocused();
-      await expect(page.getByRole("heading", { name: "Totals of the VMs you may see" })).toBeVisible();
+      await expect(page.getByRole("heading", { name: "Totals of the VMs that you can see" })).toBeVisible();
     });
 
     test("who may see nothing is told what an administrator does", async ({ page }) => {
       await as(page, "noor-token");
       await page.goto("/");
-      const note = page.getByRole("region", { name: "You may not see any VM yet" });
+      const note = page.getByRole("region", { name: "You have no permission to see VMs yet" });
       await expect(note).toContainText("noor.o'brien@example.com");
       await expect(note.locator("code")).toContainText(String.raw`--user='noor.o'\''brien@example.com'`);
       await expect(note.locator("code")).toContainText("--group=interns");
@@ -216,7 +216,7 @@ test("without the right to list nodes they are names", async ({ page, demo }) =>
   await as(page, "ana-token");
   await page.goto("/groups");
   await hydrated(page);
-  await expect(page.getByText("Only the nodes of the VMs you may see are shown, by name.")).toBeVisible();
+  await expect(page.getByText("Only the names of the nodes of the VMs that you can see are shown.")).toBeVisible();
   // What is allocated is an amount, not a share of what a node has.
   for (const cell of await page.locator("td[data-th$=allocated]").allInnerTexts()) expect(cell).toMatch(/^[\d.]+ (vCPU|Gi|Ti)\s*$/);
   await expect(page.locator("tbody th small")).toHaveCount(0);

@@ -114,7 +114,7 @@ impl Access {
                     Ok((review, verdict)) => self.inner.lock().book.answered(review, verdict, self.now()),
                     // A review cannot be taken back from a task that panicked: nothing is known any more.
                     Err(error) => {
-                        tracing::error!(%error, "an access review failed, all rights are asked again");
+                        tracing::error!(%error, "an access review task panicked, asking for all rights again");
                         *self.inner.lock() = Inner::default();
                         self.inner.lock().book.hint(hints.borrow().clone());
                     }

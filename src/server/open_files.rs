@@ -13,7 +13,7 @@ pub fn connections(most: usize) -> usize {
     let fit = match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) => fitting(limit, most),
         Err(error) => {
-            tracing::warn!(%error, "cannot learn how many files may be open");
+            tracing::warn!(%error, "cannot read the limit of open files");
             most
         }
     };

@@ -140,7 +140,7 @@ impl Reviewer {
             Ok(status) if status.allowed && status.denied != Some(true) => Verdict::Allowed,
             Ok(_) => Verdict::Denied,
             Err(failure) => {
-                tracing::debug!(?failure, user = user.name, "an access review was not answered");
+                tracing::debug!(?failure, user = user.name, "an access review failed");
                 Verdict::Failed
             }
         }

@@ -185,7 +185,7 @@ impl Collection {
                     matches!(error.reason, Reason::Forbidden | Reason::Unauthenticated | Reason::ApiAbsent);
                 let until = if is_refused { now } else { now + STAND_FOR };
                 if self.stands_until.is_none() {
-                    tracing::info!(detail = error.detail.english(), "bindings cannot be read");
+                    tracing::info!(detail = error.detail.english(), "cannot read role bindings");
                 }
                 self.stands_until = Some(self.stands_until.map_or(until, |before| before.min(until)));
             }

@@ -198,7 +198,7 @@ impl DirectClient {
         match made {
             Ok(client) => self.client = client,
             Err(why) => {
-                tracing::warn!(path = %path.display(), why, "the new --kubelet-ca cannot be used");
+                tracing::warn!(path = %path.display(), why, "cannot reload the file of --kubelet-ca, keeping the previous one");
                 return false;
             }
         }
@@ -221,7 +221,7 @@ fn direct(config: &Config, credentials: &Credentials) -> Result<Client, TlsError
 fn trust(config: &mut Config, pem: &[u8]) -> Result<(), String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.ok().filter(|found| !found.is_empty());
-    let found = found.ok_or_else(|| "it holds no certificates in PEM".to_owned())?;
+    let found = found.ok_or_else(|| "it has no certificates in PEM format".to_owned())?;
     config.root_cert = Some(found.into_iter().map(|certificate| certificate.to_vec()).collect());
     config.root_cert_file = None;
     Ok(())

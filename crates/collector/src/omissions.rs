@@ -113,7 +113,7 @@ impl Omissions {
                     source,
                     namespace,
                     detail = error.detail.english(),
-                    "objects are not known whole"
+                    "objects left out or truncated"
                 );
             }
         }

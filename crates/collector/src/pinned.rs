@@ -132,7 +132,7 @@ async fn reread(verifier: Weak<PinningVerifier>, file: PathBuf) {
         match certificates.and_then(|certificates| Trusted::new(certificates, &verifier.provider)) {
             Some(fresh) => *verifier.trusted.lock() = Arc::new(fresh),
             None => {
-                tracing::warn!(path = %file.display(), "the authority's file cannot be used, what it held before counts")
+                tracing::warn!(path = %file.display(), "cannot reload the CA file, keeping the previous one")
             }
         }
     }

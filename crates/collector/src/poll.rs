@@ -152,7 +152,7 @@ impl BoundedClient {
         let started = Instant::now();
         let answer = timeout(self.deadline, get).await;
         let answer = answer.unwrap_or(Err(Failure::Late(self.deadline)));
-        tracing::debug!(path, took = ?started.elapsed(), ok = answer.is_ok(), "asked");
+        tracing::debug!(path, took = ?started.elapsed(), ok = answer.is_ok(), "request finished");
         answer
     }
 

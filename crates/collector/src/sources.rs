@@ -176,7 +176,7 @@ impl Sources {
     /// Waits for the first source that ends. A source ends only if nobody receives, or if it panics.
     async fn first_end(&mut self) {
         if let Some(Err(error)) = self.tasks.join_next().await {
-            tracing::error!(%error, "a source failed inside this program");
+            tracing::error!(%error, "source task panicked");
         }
     }
 }

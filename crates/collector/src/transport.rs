@@ -37,7 +37,7 @@ const REOPEN: Duration = Duration::from_secs(1);
 
 /// The error for a body that received nothing for this long.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("no byte for {0:?}")]
+#[error("no data for {0:?}")]
 pub struct Silent(pub Duration);
 
 /// A watch that ends this soon without a line counts as failed: it may be another kind of answer, or a proxy
@@ -63,7 +63,7 @@ const SMALL_ANSWER: usize = 256 << 10;
 
 /// The error for an answer that is larger than its limit.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the answer is over the limit of {0} bytes")]
+#[error("the answer exceeds the limit of {0} bytes")]
 pub struct TooLong(pub usize);
 
 /// When a watch last received a byte.

@@ -73,7 +73,7 @@ async fn bind<'a>(nodes: &[(&'a str, IpAddr)]) -> io::Result<Option<PortAndListe
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(error) => {
-                tracing::debug!(node = name, %error, "simulated cluster: no kubelet to ask directly");
+                tracing::debug!(node = name, %error, "simulated cluster: cannot listen for direct kubelet requests");
             }
         }
     }

@@ -289,7 +289,7 @@ impl Handle {
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         if let Err(error) = (&mut self.server).await {
-            tracing::error!(%error, "the simulated cluster broke off");
+            tracing::error!(%error, "the simulated cluster stopped unexpectedly");
         }
     }
 }

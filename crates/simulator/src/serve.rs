@@ -134,7 +134,7 @@ async fn accept(
 async fn serve_connection(stream: TcpStream, peer: SocketAddr, handshake: Handshake, router: Router) {
     // Watch events are small and should not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "simulated cluster: no TCP_NODELAY");
+        tracing::debug!(%peer, %error, "simulated cluster: cannot set TCP_NODELAY");
     }
     let reset = ResetSwitch::default();
     let mut stream = ResettableStream { stream, reset: reset.clone() };

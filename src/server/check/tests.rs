@@ -138,7 +138,7 @@ fn an_object_that_is_too_large_is_reported() {
     assert_eq!((wukongs.verdict, &*wukongs.detail), (Verdict::Missing, "1 left out: a/huge"));
     let disk = line(&report, "disk");
     assert_eq!(disk.check, "disk known for 0 of 2 running VMs");
-    assert!(disk.detail.contains("1: larger than the dashboard’s limit"), "{}", disk.detail);
+    assert!(disk.detail.contains("1: larger than the dashboard's limit"), "{}", disk.detail);
 }
 
 #[test]

@@ -29,8 +29,8 @@ pub const EVENT_CLIENTS: RangeInclusive<u64> = 1..=2500;
 
 /// Shows how much CPU, memory and disk every virtual machine of a KubeVirt cluster really uses
 ///
-/// Without a command, the program serves the dashboard of a real cluster. It takes the cluster from --kubeconfig, else
-/// from $KUBECONFIG, else from the service account of its pod, else from ~/.kube/config. It only reads from the cluster.
+/// Without a command, the program serves the dashboard of a real cluster. It uses the first of these that exists:
+/// --kubeconfig, $KUBECONFIG, the service account of its pod, ~/.kube/config. It only reads from the cluster.
 #[derive(Debug, Parser)]
 #[command(name = "wukong-dashboard", version, args_conflicts_with_subcommands = true)]
 #[command(
@@ -49,8 +49,8 @@ pub enum Command {
     Demo(Box<DemoFlags>),
     /// Run only the simulated cluster, as an API server for any Kubernetes client
     Sim(SimFlags),
-    /// Ask every source once, and report what is missing and how to fix it. The exit code is 1 if anything is
-    /// missing
+    /// Query every source once, and report what is missing and how to fix it. The exit code is 1 if anything
+    /// is missing
     Check(Box<CheckFlags>),
     /// Ask the dashboard that listens on --listen whether it is alive. For the health check of a container
     /// without a shell
@@ -151,7 +151,8 @@ pub struct HttpFlags {
     #[arg(long, value_name = "CIDRS", env = "WUKONG_TRUSTED_PROXIES", hide_env_values = true)]
     #[arg(value_parser = parse::networks)]
     pub trusted_proxies: Option<Networks>,
-    /// Most clients of the event stream at the same time, 1 to 2500. Further clients are asked to retry later
+    /// Maximum number of clients of the event stream at the same time, 1 to 2500. Further clients get 503
+    /// with Retry-After
     #[arg(long, value_name = "NUMBER", env = "WUKONG_MAX_EVENT_CLIENTS", hide_env_values = true)]
     #[arg(default_value = "2000", value_parser = parse::count(EVENT_CLIENTS))]
     pub max_event_clients: usize,
@@ -165,9 +166,9 @@ pub struct SignInFlags {
     #[arg(long, value_name = "MODE", env = "WUKONG_SIGN_IN", hide_env_values = true)]
     #[arg(value_parser = trimmed(EnumValueParser::<SignInMode>::new()))]
     pub sign_in: Option<SignInMode>,
-    /// File with the keys of sessions, one base64 key of 32 bytes in each line. The first key is used, the
-    /// others stay valid. The file is read again when it changes. If it is not set, sessions end with the
-    /// process
+    /// File with the keys of sessions, one base64 key of 32 bytes on each line. The first key encrypts
+    /// new sessions; all keys decrypt. The file is read again when it changes. If it is not set, sessions end
+    /// with the process
     #[arg(long, value_name = "FILE", env = "WUKONG_SESSION_KEY_FILE", hide_env_values = true)]
     #[arg(value_parser = parse::path())]
     pub session_key_file: Option<PathBuf>,
@@ -192,15 +193,15 @@ pub struct CollectFlags {
     #[arg(long, value_name = "DURATION", env = "WUKONG_DISK_INTERVAL", hide_env_values = true)]
     #[arg(default_value = "60s", value_parser = parse::duration(INTERVAL))]
     pub disk_interval: Duration,
-    /// Longest wait for an answer of the metrics API, 100ms to 5m
+    /// Timeout for a response from the metrics API, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_METRICS_DEADLINE", hide_env_values = true)]
     #[arg(default_value = "10s", value_parser = parse::duration(DEADLINE))]
     pub metrics_deadline: Duration,
-    /// Longest wait for an answer of one kubelet, 100ms to 5m
+    /// Timeout for a response from one kubelet, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_KUBELET_DEADLINE", hide_env_values = true)]
     #[arg(default_value = "5s", value_parser = parse::duration(DEADLINE))]
     pub kubelet_deadline: Duration,
-    /// Number of kubelets that are asked at the same time, 1 to 1024
+    /// Maximum number of kubelets that are queried at the same time, 1 to 1024
     #[arg(long, value_name = "NUMBER", env = "WUKONG_KUBELET_CONCURRENCY", hide_env_values = true)]
     #[arg(default_value = "16", value_parser = parse::count(CONCURRENCY))]
     pub kubelet_concurrency: usize,
@@ -221,13 +222,14 @@ pub struct CollectFlags {
 #[derive(Debug, Args)]
 pub struct SourceFlags {
     /// Sources of disk usage, comma-separated, in order of preference. Each volume uses the first source that
-    /// knows it. Sources that are not listed are not asked
+    /// knows it. Sources that are not listed are not used
     #[arg(long, value_name = "SOURCES", env = "WUKONG_DISK_SOURCES", hide_env_values = true)]
     #[arg(default_value = "kubelet,prometheus,guest-agent,longhorn,ceph")]
     #[arg(value_parser = parse::disk_sources)]
     pub disk_sources: DiskSources,
-    /// How kubelets are asked: proxy asks through the API server, direct asks the node itself, auto asks
-    /// directly where that works. auto never sends the token of a kubeconfig to a kubelet
+    /// How kubelets are queried: proxy uses the API server, direct connects to the node, auto connects to the
+    /// node if that works and uses the API server otherwise. auto never sends the token of a kubeconfig to a
+    /// kubelet
     #[arg(long, value_name = "MODE", env = "WUKONG_KUBELET_ACCESS", hide_env_values = true)]
     #[arg(default_value = "auto", value_parser = parse::kubelet_access())]
     pub kubelet_access: KubeletAccess,
@@ -245,7 +247,7 @@ pub struct SourceFlags {
     #[arg(long, value_name = "PORT", env = "WUKONG_KUBELET_PORT", hide_env_values = true)]
     #[arg(default_value = "10250", value_parser = trimmed(value_parser!(u16).range(1..)))]
     pub kubelet_port: u16,
-    /// Base URL of a Prometheus-compatible API, without /api/v1. If it is not set, Prometheus is not asked
+    /// Base URL of a Prometheus-compatible API, without /api/v1. If it is not set, Prometheus is not queried
     #[arg(long, value_name = "URL", env = "WUKONG_PROMETHEUS_URL", hide_env_values = true)]
     #[arg(value_parser = Hidden(parse::url))]
     pub prometheus_url: Option<Uri>,
@@ -266,8 +268,8 @@ pub struct SourceFlags {
     #[arg(long, value_name = "LABELS", env = "WUKONG_PROMETHEUS_MATCHERS", hide_env_values = true)]
     #[arg(value_parser = parse::matchers)]
     pub prometheus_matchers: Option<Matchers>,
-    /// Tenant, which is sent in the header X-Scope-OrgID. Another header can be named, such as THANOS-TENANT:
-    /// a
+    /// Tenant, which is sent in the header X-Scope-OrgID. Another header can be named, such as
+    /// THANOS-TENANT: a
     #[arg(long, value_name = "TENANT", env = "WUKONG_PROMETHEUS_TENANT", hide_env_values = true)]
     #[arg(value_parser = Hidden(parse::tenant))]
     pub prometheus_tenant: Option<Tenant>,
@@ -282,12 +284,12 @@ pub struct SourceFlags {
     #[arg(default_value = "kube-system,kubevirt,openshift-cnv,kubevirt-hyperconverged,harvester-system")]
     #[arg(value_parser = parse::namespaces)]
     pub prometheus_trusted_namespaces: Namespaces,
-    /// Longest wait for one answer of Prometheus, 100ms to 5m
+    /// Timeout for a response from Prometheus, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_PROMETHEUS_DEADLINE", hide_env_values = true)]
     #[arg(default_value = "10s", value_parser = parse::duration(DEADLINE))]
     pub prometheus_deadline: Duration,
     /// URL of the dashboard of a ceph-mgr. It requires --ceph-user-file and --ceph-password-file. If it is
-    /// not set, Ceph is not asked
+    /// not set, Ceph is not queried
     #[arg(long, value_name = "URL", env = "WUKONG_CEPH_URL", hide_env_values = true)]
     #[arg(value_parser = Hidden(parse::url))]
     #[arg(requires = "ceph_user_file", requires = "ceph_password_file")]
@@ -309,19 +311,19 @@ pub struct SourceFlags {
     #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_INTERVAL", hide_env_values = true)]
     #[arg(default_value = "5m", value_parser = parse::duration(INTERVAL))]
     pub ceph_interval: Duration,
-    /// Longest time of one reading of Ceph, 100ms to 1h. It cannot be shorter than --ceph-deadline
+    /// Maximum duration of one reading of Ceph, 100ms to 1h. It cannot be shorter than --ceph-deadline
     #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_BUDGET", hide_env_values = true)]
     #[arg(default_value = "60s", value_parser = parse::duration(BUDGET))]
     pub ceph_budget: Duration,
-    /// Longest wait for one answer of Ceph, 100ms to 5m
+    /// Timeout for a response from Ceph, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_CEPH_DEADLINE", hide_env_values = true)]
     #[arg(default_value = "15s", value_parser = parse::duration(DEADLINE))]
     pub ceph_deadline: Duration,
-    /// Number of guest agents that are asked at the same time, 1 to 1024
+    /// Maximum number of guest agents that are queried at the same time, 1 to 1024
     #[arg(long, value_name = "NUMBER", env = "WUKONG_GUEST_AGENT_CONCURRENCY", hide_env_values = true)]
     #[arg(default_value = "8", value_parser = parse::count(CONCURRENCY))]
     pub guest_agent_concurrency: usize,
-    /// Longest wait for an answer of one guest agent, 100ms to 5m
+    /// Timeout for a response from one guest agent, 100ms to 5m
     #[arg(long, value_name = "DURATION", env = "WUKONG_GUEST_AGENT_DEADLINE", hide_env_values = true)]
     #[arg(default_value = "5s", value_parser = parse::duration(DEADLINE))]
     pub guest_agent_deadline: Duration,

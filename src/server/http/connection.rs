@@ -111,7 +111,7 @@ pub async fn listen(
     }
     drop(listener);
     if timeout(drain, server.connections.shutdown()).await.is_err() {
-        tracing::warn!("some clients had not read their answers in time");
+        tracing::warn!("some clients did not read their answers before the shutdown deadline");
     }
 }
 
@@ -202,7 +202,7 @@ fn limit_buffers(listener: &TcpListener) {
         socket.set_tcp_notsent_lowat(LONGEST_UNSENT),
     ];
     for error in limits.into_iter().filter_map(Result::err) {
-        tracing::debug!(%error, "the kernel does not limit what it holds of a connection");
+        tracing::debug!(%error, "cannot limit the socket buffers");
     }
 }
 

@@ -32,9 +32,9 @@ pub enum ApiError {
     /// The path has no valid name where one is expected.
     #[error("no virtual machine can have this name: expected {}", expected_english(&Expected::Name))]
     NoName,
-    #[error("{name} exists in more than one namespace: say which with ?namespace=")]
+    #[error("{name} exists in more than one namespace: choose one with ?namespace=")]
     Ambiguous { name: String, namespaces: Vec<String> },
-    #[error("only GET and HEAD are answered")]
+    #[error("only GET and HEAD are supported")]
     Method,
     #[error("the URL is longer than {0} bytes")]
     UrlTooLong(usize),
@@ -42,31 +42,29 @@ pub enum ApiError {
     Misdirected,
     /// A page of another site could not read the answer, but could measure how long it takes and so learn
     /// something.
-    #[error("a page of another site may link to this server, and not load anything from it")]
+    #[error("cross-site requests are not allowed; other sites can only link here")]
     OtherSite,
     #[error("{0}")]
     Unavailable(&'static str),
     /// A browser asked for the answer ahead of time. It could not use the answer, which is never stored.
-    #[error("this is not answered ahead: ask when somebody looks at it")]
+    #[error("prefetch requests are not served")]
     Prefetch,
     /// Seconds after which to try again.
-    #[error("as many clients follow events as this server takes: try again in {0} s, or poll")]
+    #[error("too many event clients: try again in {0} s, or poll")]
     Crowded(u32),
     /// Seconds after which to try again.
-    #[error(
-        "the views that are followed take all the memory that this server has for them: try again in {0} s, or poll"
-    )]
+    #[error("the memory for event views is used up: try again in {0} s, or poll")]
     NoRoom(u32),
     /// Seconds after which to try again.
     #[error("this server is busy: try again in {0} s")]
     Busy(u32),
     #[error("sign in: send a Kubernetes token as `Authorization: Bearer`, or sign in in a browser")]
     SignedOut,
-    #[error("the token or the session is not valid, or not any more: sign in again")]
+    #[error("the token or the session is invalid or has expired: sign in again")]
     SessionEnded,
-    #[error("the API server does not say whose token this is: try again in 2 s")]
+    #[error("the API server cannot confirm your identity right now: try again in 2 s")]
     IdentityUnknown,
-    #[error("what you may see is still being checked: try again in 2 s")]
+    #[error("your permissions are still being checked: try again in 2 s")]
     StillChecking,
     /// Seconds after which to try again.
     #[error("too many requests: try again in {0} s")]

@@ -105,7 +105,7 @@ fn span(request: &Request) -> Span {
 }
 
 fn log_response(response: &Response, latency: Duration, _: &Span) {
-    tracing::debug!(status = response.status().as_u16(), ms = latency.as_millis() as u64, "answered");
+    tracing::debug!(status = response.status().as_u16(), ms = latency.as_millis() as u64, "request finished");
 }
 
 fn log_failure(failure: ServerErrorsFailureClass, latency: Duration, _: &Span) {

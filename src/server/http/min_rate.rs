@@ -35,7 +35,7 @@ impl Backlog for TcpStream {
     /// Without this the kernel would keep the bytes for minutes, and keep probing the client.
     fn discard(&self) {
         if let Err(error) = self.set_zero_linger() {
-            tracing::debug!(%error, "what a client does not take is left to the kernel");
+            tracing::debug!(%error, "cannot discard unsent bytes, the kernel keeps sending them");
         }
     }
 

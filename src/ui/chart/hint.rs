@@ -151,7 +151,7 @@ mod tests {
     fn without_enough_history_there_is_no_advice() {
         let hint = sizing(&Err(Silence::TooShort { minutes: 185, needed: 1_440 }));
         assert_eq!(hint.class, "hint none");
-        assert_eq!(hint.text, "No advice yet: 24 h of samples are needed, and there are 3 h.");
+        assert_eq!(hint.text, "No recommendation yet: 24 h of samples required, 3 h available.");
         assert!(filling(&Err(Silence::Steady)).text.contains("less than 0.5 % a day"));
     }
 }

@@ -368,7 +368,7 @@ fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
     pagination(query.page, view.pages, view.matching, &address)
 }
 
-/// Explains how findings are made, so that nobody has to guess what a number is based on.
+/// Explains how findings are computed, so that nobody has to guess what a number is based on.
 fn rules(hours: u32) -> impl IntoView {
     let rules = [
         (FindingKind::FillingUp, t!(insights.rule_filling_up)),

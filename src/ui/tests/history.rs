@@ -127,7 +127,7 @@ fn without_samples_no_line_is_drawn_and_nothing_is_zero() {
     assert_eq!(paths(&page.html, "line"), ["", "", ""]);
     let past = text(page.part("class=\"charts\"", "class=\"sheet\""));
     assert!(past.contains("Last hour: no samples.") && !past.contains("0.0 %"), "{past}");
-    assert!(past.contains("No advice yet:"), "{past}");
+    assert!(past.contains("No recommendation yet:"), "{past}");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn insights_begin_with_the_reclaimable_amounts() {
         "1–3 of 3",
         "growing 10 Gi/day",
         "24 h until 11-22 15:0",
-        "How findings are made",
+        "How findings are computed",
     ] {
         assert!(text.contains(expected), "{expected} is not in {text}");
     }

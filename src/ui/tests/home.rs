@@ -57,7 +57,7 @@ fn a_figure_above_100_percent_keeps_its_exact_value() {
         card.contains("aria-valuenow=\"100\"") && card.contains("aria-valuetext=\"5.00 of 4 Gi, 125 %\"")
     );
     assert!(card.contains("<rect width=\"100%\""));
-    assert!(text(card).contains("Memory above 100 %: includes the launcher pod’s overhead."));
+    assert!(text(card).contains("Memory above 100 %: includes the launcher pod's overhead."));
 }
 
 #[test]

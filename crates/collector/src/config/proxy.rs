@@ -130,7 +130,7 @@ impl ProxyRules {
             let (name, value) = any(names)?;
             let proxy = Proxy::from_variable(&value);
             if proxy.is_none() {
-                tracing::warn!(variable = name, "its value is not the address of a proxy and is ignored");
+                tracing::warn!(variable = name, "not the address of a proxy, ignoring the variable");
             }
             proxy
         };

@@ -63,7 +63,7 @@ impl Authenticated {
                 None => Ok(refusal),
             };
         };
-        tracing::debug!("the API server refused the credentials, asking once more with others");
+        tracing::debug!("the API server refused the credentials, retrying once with renewed ones");
         authorize(&mut request, &credential);
         let response = self.connections.with_identity(&credential.identity)?.oneshot(request).await?;
         if response.status() != StatusCode::UNAUTHORIZED {

@@ -53,7 +53,7 @@ pub enum ConnectError {
     ProxyUrl { cluster: String },
     #[error("the {field} of {owner} is not base64: correct it in the kubeconfig")]
     Data { field: &'static str, owner: String },
-    #[error("the {field} of {owner} holds no certificates in PEM: correct it in the kubeconfig")]
+    #[error("the {field} of {owner} has no certificates in PEM format: correct it in the kubeconfig")]
     Certificates { field: &'static str, owner: String },
     #[error("cannot read the {field} of {owner}, {path}: {why}")]
     Unreadable { field: &'static str, owner: String, path: PathBuf, why: io::Error },
@@ -96,20 +96,19 @@ pub enum CredentialError {
     Unreadable { what: &'static str, path: PathBuf, why: io::ErrorKind },
     #[error("the {what} {path} is empty")]
     Empty { what: &'static str, path: PathBuf },
-    #[error("the token cannot be sent: it holds more than one line")]
+    #[error("the token cannot be sent: it has more than one line")]
     Token,
-    #[error("the client certificate and its key are no pair in PEM")]
+    #[error("the client certificate and its key do not match, or are not in PEM format")]
     Certificate,
     #[error(
-        "the key of the client certificate is of no use here: it must be an RSA key of 2048 bits or more, an ECDSA key on \
-         P-256 or P-384, or an Ed25519 key, and without a password"
+        "the key of the client certificate is not supported: it must be an RSA key of 2048 bits or more, an ECDSA key on \
+         P-256 or P-384, or an Ed25519 key, without a password"
     )]
     UnsupportedKey,
     #[error("{0}")]
     Kubeconfig(String),
     #[error(
-        "the context {0} of the kubeconfig leads to another cluster than when this program started: start it again to \
-         follow it"
+        "the context {0} of the kubeconfig points to a different cluster than at startup: restart to follow it"
     )]
     Moved(String),
     #[error("the id-token of the kubeconfig has expired: run kubectl once with this kubeconfig to renew it")]
@@ -124,16 +123,16 @@ pub enum CredentialError {
     )]
     PluginFailed { plugin: String, code: i32 },
     #[error(
-        "the credential plugin {plugin} did not end within {} s: it may be waiting for a person; log in with it on a \
+        "the credential plugin {plugin} did not end within {} s: it may be waiting for input; log in with it on a \
          terminal first, for example by kubectl",
         seconds(*deadline)
     )]
     PluginLate { plugin: String, deadline: Duration },
     #[error("the credential plugin {plugin} printed no usable credentials: {why}")]
     PluginUseless { plugin: String, why: &'static str },
-    #[error("the credentials are not there yet")]
+    #[error("the credentials are not available yet")]
     Pending,
-    #[error("obtaining credentials failed inside this program")]
+    #[error("the task that obtains credentials panicked")]
     Internal,
 }
 
@@ -164,9 +163,9 @@ impl CredentialError {
 pub enum ProxyError {
     #[error("the proxy cannot be reached")]
     Unreachable(#[source] tower::BoxError),
-    #[error("the proxy wants a user and a password")]
+    #[error("the proxy requires a user and a password")]
     Login,
-    #[error("the proxy does not connect to the API server")]
+    #[error("the proxy refuses to connect to the API server")]
     Refused(#[source] tower::BoxError),
 }
 

@@ -273,7 +273,7 @@ fn decode(output: &[u8], version: &str, now: Timestamp) -> Result<PluginCredenti
         return Err("it has neither a token nor a certificate");
     }
     let ends = some(status.expiration_timestamp).map(|text| text.parse::<Timestamp>());
-    let ends = ends.transpose().map_err(|_| "its expirationTimestamp is no time")?;
+    let ends = ends.transpose().map_err(|_| "its expirationTimestamp is not a time")?;
     let lifetime = ends.map(|ends| ends.duration_since(now).try_into().unwrap_or(Duration::ZERO));
     Ok(PluginCredentials { token, certificate, lifetime })
 }

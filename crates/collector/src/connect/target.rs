@@ -294,7 +294,7 @@ impl Source {
             Ok(user) => *self.user.lock() = user,
             Err(moved @ CredentialError::Moved(_)) => return Err(moved),
             Err(error) => {
-                tracing::warn!(%error, "the kubeconfig cannot be read again, what it said before counts")
+                tracing::warn!(%error, "cannot reload the kubeconfig, keeping the previous one")
             }
         }
         Ok(())

@@ -71,7 +71,7 @@ impl Session {
         let (started, deadline) = (Instant::now(), self.limits.deadline);
         let fetched = timeout(deadline, self.receive(request, start)).await;
         let fetched = fetched.unwrap_or(Err(Failure::Late(deadline)));
-        tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = fetched.is_ok(), "asked");
+        tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = fetched.is_ok(), "request finished");
         fetched
     }
 

@@ -109,7 +109,7 @@ async fn follow<T: Target>(mut target: T, slots: Arc<Slots>) -> Closed {
             Ok(Ok(then)) => next = then,
             Ok(Err(closed)) => return closed,
             Err(_) => {
-                tracing::error!("polling a target failed inside this program");
+                tracing::error!("poll task panicked");
                 next = Next { due: Instant::now() + slots.limits.interval, suspect: false };
             }
         }

@@ -109,8 +109,8 @@ async fn a_proxy_that_does_not_connect_is_reported_with_its_reason() {
         (format!("http://user:wrong@{}", http_login.address), "requires a user and a password"),
         (format!("socks5://{}", socks_login.address), "requires a user and a password"),
         (format!("socks5://user:nope@{}", socks_login.address), "requires a user and a password"),
-        (format!("http://{}", http_refuses.address), "does not connect to it"),
-        (format!("socks5://{}", socks_refuses.address), "does not connect to it"),
+        (format!("http://{}", http_refuses.address), "the proxy refuses to connect"),
+        (format!("socks5://{}", socks_refuses.address), "the proxy refuses to connect"),
         (format!("http://{}", hangs.address), "the API server does not answer"),
     ] {
         let fields = format!(", certificate-authority: '{}', proxy-url: '{proxy}'", api.ca().display());

@@ -177,7 +177,7 @@ async fn one_namespace_cannot_displace_the_others() {
     assert!((200..500).contains(&of("evil")), "{}", of("evil"));
     let [error] = &errors[..] else { panic!("{errors:?}") };
     let words = error.detail.english();
-    assert!(error.reason == Reason::TooLarge && words.contains("; evil takes most"), "{words}");
+    assert!(error.reason == Reason::TooLarge && words.contains("; evil uses the most"), "{words}");
 }
 
 #[tokio::test]

@@ -240,7 +240,7 @@ impl Hub {
             let (hub, cut) = (self.clone(), channel.clone());
             let work = move || hub.advance(&cut);
             if spawn_blocking(work).await.is_err() {
-                tracing::error!("a view could not be cut: its followers wait for the next snapshot");
+                tracing::error!("computing a view panicked, its followers wait for the next snapshot");
                 channel.give_up_cut();
                 break;
             }
@@ -282,7 +282,7 @@ impl Hub {
         let begun = std::time::Instant::now();
         let work = move || self.advance(&channel);
         if spawn_blocking(work).await.is_err() {
-            tracing::error!("a view could not be cut: its followers wait for the next snapshot");
+            tracing::error!("computing a view panicked, its followers wait for the next snapshot");
         }
         begun.elapsed()
     }

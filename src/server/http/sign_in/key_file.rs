@@ -28,7 +28,7 @@ impl SessionKeys {
         let keys = lines.filter(|(_, line)| !line.is_empty()).map(|(at, line)| {
             let bytes = STANDARD.decode(line).ok().and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes).ok());
             bytes.with_context(|| {
-                format!("line {at} is no base64 key of {KEY_BYTES} bytes; `openssl rand -base64 {KEY_BYTES}` makes one")
+                format!("line {at} is not a base64 key of {KEY_BYTES} bytes; `openssl rand -base64 {KEY_BYTES}` makes one")
             })
         });
         let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;

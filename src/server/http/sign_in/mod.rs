@@ -206,7 +206,7 @@ impl SignIn {
             match read {
                 Ok(keys) => *self.keys.write() = keys,
                 Err(error) if before.as_ref() != Some(&error) => {
-                    tracing::warn!(error, "the session keys of before stay in use");
+                    tracing::warn!(error, "cannot use the session key file, keeping the previous keys");
                 }
                 Err(_) => {}
             }

@@ -69,7 +69,7 @@ async fn problems_are_json_for_programs_and_a_page_for_people() {
     }
     let refused = server.send(Method::POST, "/", &[]).await;
     assert_eq!((refused.status.as_u16(), refused.header("content-type")), (405, "text/html; charset=utf-8"));
-    assert!(String::from_utf8_lossy(&refused.body).contains("only GET and HEAD are answered"));
+    assert!(String::from_utf8_lossy(&refused.body).contains("only GET and HEAD are supported"));
     let nowhere = server.get("/nope/nothing").await;
     assert_eq!(nowhere.status, 404);
     assert!(nowhere.header("content-type").starts_with("text/html"));

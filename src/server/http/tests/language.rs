@@ -106,7 +106,7 @@ async fn programs_get_english_whatever_pages_were_served_before() {
         assert_eq!(missing["text"], "too new: the metrics API needs two samples", "{missing}");
         assert_eq!((answer.header("content-language"), answer.header("set-cookie")), ("", ""));
         let bad = server.send(Method::POST, "/api/vms", &[CHINESE]).await;
-        assert_eq!(bad.json()["detail"], "only GET and HEAD are answered");
+        assert_eq!(bad.json()["detail"], "only GET and HEAD are supported");
         assert!(!is_chinese(&server.get("/").await));
     }
 }

@@ -186,7 +186,7 @@ async fn authorities_are_data_before_files_and_must_be_pem() {
     );
     for (cluster, want) in [
         ("certificate-authority-data: 'a!'".to_owned(), "is not base64"),
-        ("certificate-authority-data: aGVsbG8=".into(), "holds no certificates"),
+        ("certificate-authority-data: aGVsbG8=".into(), "has no certificates"),
         ("certificate-authority: /no/such.pem".into(), "/no/such.pem"),
     ] {
         let error = target(&format!("server: 'https://a', {cluster}"), "").err().unwrap();

@@ -132,7 +132,7 @@ async fn every_failure_has_a_reason_and_a_message() {
         assert_eq!(first_error(move || json(body)).await.reason, Reason::BadAnswer, "{body}");
     }
     let large = first_error(|| json(format!(r#"[{{"value":[]}},"{}"]"#, "y".repeat(100_000)))).await;
-    assert_eq!(large.detail.english(), "Ceph: the answer is over the limit of 100000 bytes");
+    assert_eq!(large.detail.english(), "Ceph: the answer exceeds the limit of 100000 bytes");
     assert_eq!(first_error(hang).await.reason, Reason::TimedOut);
     for (url, words) in [
         (nobody(), "Ceph refuses connections"),

@@ -37,9 +37,9 @@ async fn every_error_status_has_a_reason_and_a_message() {
     for (code, reason, words) in [
         (302, Reason::BadAnswer, "Prometheus answers 302: a redirect: set the address that it points to"),
         (401, Reason::Forbidden, "Prometheus answers 401: check its token or password"),
-        (403, Reason::Forbidden, "Prometheus answers 403: its token or password have no permission for this"),
+        (403, Reason::Forbidden, "Prometheus answers 403: its credentials (token or password) lack the permission"),
         (404, Reason::BadAnswer, "Prometheus answers 404: check the path of its address"),
-        (429, Reason::Unreachable, "Prometheus answers 429: it asks for fewer requests"),
+        (429, Reason::Unreachable, "Prometheus answers 429: it limits the request rate"),
         (500, Reason::Unreachable, "Prometheus answers 500: it has an internal error"),
         (503, Reason::Unreachable, "Prometheus answers 503: it has an internal error"),
         (504, Reason::TimedOut, "Prometheus answers 504: it did not answer in time"),
@@ -71,7 +71,7 @@ async fn invalid_answers_are_bad_answers() {
         || Body::from_stream(stream::iter((0..800).map(|_| Ok::<_, Infallible>("y".repeat(1 << 16)))));
     let server = Server::start(move |_, _| endless().into_response());
     let error = first_round(&server.url).await.unwrap_err();
-    assert_eq!(error.detail.english(), "Prometheus: the answer is over the limit of 4000 bytes");
+    assert_eq!(error.detail.english(), "Prometheus: the answer exceeds the limit of 4000 bytes");
     let large = format!(r#"{{"data":{{"result":[]}},"x":"{}"}}"#, "y".repeat(5000));
     let server = Server::start(move |_, _| json(large.clone()));
     assert_eq!(first_round(&server.url).await.unwrap_err().reason, Reason::TooLarge);
@@ -127,7 +127,7 @@ async fn credentials_are_read_for_each_round_and_never_shown() {
             && error.detail.english().ends_with("not found")
     );
     assert!(!error.detail.english().contains('/'), "readers are told no path: {}", error.detail.english());
-    for (text, want) in [(" \n", "holds no text"), ("two\nlines", "more than one line"), ("first\n", "401")] {
+    for (text, want) in [(" \n", "is empty"), ("two\nlines", "more than one line"), ("first\n", "401")] {
         std::fs::write(&file, text).unwrap();
         let error = collector.next(|seen| match seen {
             Observation::Prometheus { result: Err(error), .. } if error.detail.english().contains(want) => {
@@ -177,6 +177,6 @@ async fn the_certificate_must_be_signed_by_the_configured_authority() {
     };
     assert_eq!(
         error.detail.english(),
-        "the CA file of Prometheus (--prometheus-ca) holds no certificates in PEM"
+        "the CA file of Prometheus (--prometheus-ca) has no certificates in PEM format"
     );
 }

@@ -39,12 +39,12 @@ async fn every_page_names_the_viewer_and_what_they_see_of_the_cluster() {
         assert!(!html.contains("bank") && !html.contains("vault"), "{path}: {html}");
     }
     let home = text(&page(&gated, &session, "/").await);
-    assert!(home.contains("Totals of the VMs you may see"), "{home}");
+    assert!(home.contains("Totals of the VMs that you can see"), "{home}");
     gated.kubernetes.add_user("root");
     gated.kubernetes.allow_rows("root", "");
     let home = text(&page(&gated, &gated.sign_in("root").await, "/").await);
-    assert!(home.contains("You see 3 VMs, which are all VMs."), "{home}");
-    assert!(home.contains("Cluster totals") && !home.contains("you may see"), "{home}");
+    assert!(home.contains("You can see all 3 VMs."), "{home}");
+    assert!(home.contains("Cluster totals") && !home.contains("that you can see"), "{home}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +66,7 @@ async fn without_any_right_the_page_says_who_asks_and_what_an_administrator_does
     gated.kubernetes.add_token(name, "token-of-obrien");
     let html = page(&gated, &gated.sign_in("token-of-obrien").await, "/").await;
     let text = text(&html).replace("&lt;", "<").replace("&gt;", ">");
-    assert!(text.contains("You are signed in as o'brien <x> . There is no VM in test"), "{text}");
+    assert!(text.contains("You are signed in as o'brien <x> . You have no permission to list any VM in test"), "{text}");
     assert!(text.contains("Your groups: system:authenticated, team $(a)"), "{text}");
     let command = r"kubectl -n NAMESPACE create rolebinding vm-viewer \ --clusterrole=kubevirt.io:view \";
     assert!(text.contains(&format!(r"{command} --user='o'\''brien <x>'")), "{text}");
@@ -95,19 +95,19 @@ async fn without_the_right_to_list_nodes_a_node_is_a_name() {
     let gated = gated();
     let session = gated.sign_in("ana").await;
     let nodes = text(&page(&gated, &session, "/groups").await);
-    assert!(nodes.contains("Only the nodes of the VMs you may see are shown, by name."), "{nodes}");
+    assert!(nodes.contains("Only the names of the nodes of the VMs that you can see are shown."), "{nodes}");
     for other in ["the node object is unknown", "of an unknown capacity", "allocatable"] {
         assert!(!nodes.contains(other), "{other}: {nodes}");
     }
     let sources = text(&page(&gated, &session, "/sources").await);
-    assert!(sources.contains("are shown to people who may list every VM and node"), "{sources}");
+    assert!(sources.contains("are shown only to users who can list every VM and node"), "{sources}");
     gated.kubernetes.add_user("root");
     gated.kubernetes.allow_rows("root", "");
     gated.kubernetes.allow("root", "", Resource::Nodes);
     let root = gated.sign_in("root").await;
     for path in ["/groups", "/sources"] {
         let page = text(&page(&gated, &root, path).await);
-        assert!(!page.contains("shown to people who may"), "{path}: {page}");
+        assert!(!page.contains("shown only to users who can"), "{path}: {page}");
     }
 }
 
