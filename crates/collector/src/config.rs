@@ -60,7 +60,7 @@ impl CollectConfig {
             _ => true,
         };
         let mut sources: Vec<_> = self.disk_sources.iter().copied().filter(configured).collect();
-        sources.sort_by_key(|id| matches!(id, SourceId::Longhorn | SourceId::Ceph));
+        sources.sort_by_key(|id| id.is_backend());
         sources
     }
 }

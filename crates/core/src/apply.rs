@@ -26,8 +26,8 @@ const MOST_SAMPLES: usize = 100_000;
 /// Most volumes that are kept of a node's pods that are not known: pods that are younger than the list.
 const MOST_OF_UNKNOWN_PODS: usize = 64;
 
-/// The most bytes that all nodes' volumes take of which nobody knows whether their claims exist. The 30,000 claims of
-/// 10,000 VMs take 9 MB; a node that invents 8192 claims with the longest names, 10 MB.
+/// Limit of the bytes kept for volumes of unverified claims, of all nodes together. The 30,000 claims of 10,000 VMs
+/// take 9 MB; a node that invents 8192 claims with the longest names, 10 MB.
 pub(super) const MOST_UNVERIFIED_BYTES: usize = 24 << 20;
 
 impl ClusterState {
@@ -157,7 +157,7 @@ impl ClusterState {
         self.source_status_mut(SourceId::PodMetrics, namespace).succeeded(at);
     }
 
-    /// An item that does not cover its whole pod keeps the last sample, which ages.
+    /// Adds one pod's sample. If an item does not cover its whole pod, the last sample is kept, and ages.
     fn apply_pod_sample(&mut self, facts: PodMetricsFacts, now: Millis) {
         let key = facts.key();
         let pod = self.pods.get(&key);
@@ -212,8 +212,8 @@ impl ClusterState {
         self.leave_out_unverified();
     }
 
-    /// Leaves out volumes of claims of which nobody knows whether they exist while all nodes together report too
-    /// many: all of the node that reports the most, then of the next. What other nodes report stays.
+    /// Leaves out volumes of unverified claims while all nodes together exceed the limit: first those of the
+    /// node that reports the most, then of the next. The volumes of the other nodes stay.
     fn leave_out_unverified(&mut self) {
         let mut bytes: usize = self.kubelets.values().map(NodeVolumes::unverified_bytes).sum();
         while bytes > MOST_UNVERIFIED_BYTES {

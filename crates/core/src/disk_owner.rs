@@ -89,8 +89,8 @@ pub(super) enum Owner {
 pub(super) struct Owners(HashMap<String, Vec<usize>>);
 
 impl Owners {
-    /// Indexes all disks, also those without a claim: a text that fits one of them is not proof of another
-    /// disk.
+    /// Indexes all disks, including those without a claim: a serial that matches one of them must not be
+    /// attributed to another.
     pub fn of(disks: &[InstanceDisk]) -> Self {
         let mut owners: HashMap<String, Vec<usize>> = HashMap::new();
         for (place, disk) in disks.iter().enumerate() {

@@ -98,7 +98,18 @@ fn unreachable(id: SourceId) -> Message {
         SourceId::GuestAgent => {
             msg!(fix.look_kubevirt_api, command = "kubectl get apiservice v1.subresources.kubevirt.io")
         }
-        _ => msg!(fix.look_api_server, command = "kubectl get --raw /readyz?verbose"),
+        SourceId::Wukongs
+        | SourceId::VirtualMachines
+        | SourceId::Instances
+        | SourceId::Pods
+        | SourceId::Claims
+        | SourceId::PersistentVolumes
+        | SourceId::Nodes
+        | SourceId::ClusterInstancetypes
+        | SourceId::Instancetypes
+        | SourceId::Longhorn => {
+            msg!(fix.look_api_server, command = "kubectl get --raw /readyz?verbose")
+        }
     }
 }
 
@@ -123,7 +134,14 @@ fn look(id: SourceId) -> String {
         SourceId::Longhorn => "volumes.longhorn.io",
         SourceId::ClusterInstancetypes => "virtualmachineclusterinstancetypes.instancetype.kubevirt.io",
         SourceId::Instancetypes => "virtualmachineinstancetypes.instancetype.kubevirt.io",
-        id => id.code(),
+        SourceId::Pods
+        | SourceId::Claims
+        | SourceId::PersistentVolumes
+        | SourceId::Nodes
+        | SourceId::Kubelet
+        | SourceId::Prometheus
+        | SourceId::GuestAgent
+        | SourceId::Ceph => id.code(),
     };
     format!("kubectl get {resource} --all-namespaces")
 }

@@ -26,7 +26,7 @@ pub(super) struct GuestDisks {
     /// claim.
     disks: Arc<[InstanceDisk]>,
     contents: Box<[(Box<str>, DiskContent)]>,
-    /// What the guest's answer takes of the memory.
+    /// Bytes that are kept of the guest's answer.
     bytes: usize,
     pub answered: Option<Millis>,
     pub error: Option<SourceError>,
@@ -78,12 +78,12 @@ impl GuestDisks {
         known
     }
 
-    /// Of a guest nothing is known but why.
+    /// Returns an entry without file systems, with the error that explains it.
     pub fn failed(error: SourceError) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
 
-    /// What the guest's answer takes of the memory.
+    /// Returns the bytes that are kept of the guest's answer.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -35,8 +35,8 @@ impl Guests {
         self.known.get(instance)
     }
 
-    /// Takes an answer of the agent. If all guests take too much with it, the one that takes most is left out, then
-    /// the next: one that reports little never gives way to one that reports much.
+    /// Records an answer. While all guests together exceed the limit, the guest with the largest answer is
+    /// dropped first, so that a small report never gives way to a large one.
     pub fn answered(
         &mut self,
         instance: Key,
@@ -48,7 +48,7 @@ impl Guests {
         self.bytes += guest.bytes();
         if self.bytes > self.most_bytes && self.known.get(&instance).is_none_or(|before| before.bytes() == 0)
         {
-            // Of two that take the same, the one that is known stays.
+            // Of two equally large guests, the known one stays.
             let heaviest = self.known.values().map(GuestDisks::bytes).max().unwrap_or_default();
             if guest.bytes() >= heaviest {
                 self.bytes -= guest.bytes();

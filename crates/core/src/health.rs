@@ -364,17 +364,35 @@ fn shown(volume: &Volume) -> impl Iterator<Item = (SourceId, &Figure)> {
 
 /// Whether the source, and not the VM's own state, is why a figure is missing.
 fn is_source_failure(reason: Reason) -> bool {
-    matches!(
-        reason,
+    match reason {
         Reason::ApiAbsent
-            | Reason::Forbidden
-            | Reason::Unauthenticated
-            | Reason::TimedOut
-            | Reason::Unreachable
-            | Reason::BadAnswer
-            | Reason::TooLarge
-            | Reason::Expired
-            | Reason::TooNew
-            | Reason::NotSampled
-    )
+        | Reason::Forbidden
+        | Reason::Unauthenticated
+        | Reason::TimedOut
+        | Reason::Unreachable
+        | Reason::BadAnswer
+        | Reason::TooLarge
+        | Reason::Expired
+        | Reason::TooNew
+        | Reason::NotSampled => true,
+        Reason::Starting
+        | Reason::NotRunning
+        | Reason::NoPod
+        | Reason::AmbiguousPod
+        | Reason::TwoPods
+        | Reason::NoVmName
+        | Reason::NoAllocation
+        | Reason::NoVolumes
+        | Reason::BlockVolume
+        | Reason::NotReported
+        | Reason::NoNode
+        | Reason::AgentOff
+        | Reason::NoFastDiff
+        | Reason::Mirrored
+        | Reason::NotConfigured
+        | Reason::Hugepages
+        | Reason::Busy
+        | Reason::SharedVm
+        | Reason::Paused => false,
+    }
 }

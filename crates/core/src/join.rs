@@ -13,7 +13,7 @@ use super::{
     allocation::Allocation,
     fix,
     inventory::{Entry, SharedPrefixes},
-    observation::Pause,
+    observation::{Pause, SourceError},
     pods::{Launchers, Pod, PodQuery},
     readings::VmPlacement,
     reports::Reports,
@@ -190,7 +190,7 @@ impl ClusterState {
     fn instance_state<'a>(&self, entry: &Entry<'a>) -> InstanceState<'a> {
         let status = self.source_status(SourceId::Instances, entry.namespace());
         let error = status.and_then(|status| status.error.as_ref());
-        let denied = error.is_some_and(|error| matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent));
+        let denied = error.is_some_and(SourceError::is_denial);
         match entry.instance {
             Some(instance) if !denied || entry.kind == Kind::VirtualMachineInstance => {
                 InstanceState::Present { phase: &instance.phase, deleting: instance.deleting }

@@ -37,7 +37,7 @@ pub(super) struct NodeVolumes {
     pub last_seen: Millis,
     /// How far apart two measurements of one volume are: the least that [`Self::seen_apart`] returned so far.
     apart: Option<Millis>,
-    /// What those of `stats` take of the memory of which nobody knows whether their claims exist.
+    /// Bytes kept for volumes of unverified claims: the claim list cannot be read or does not have them.
     unverified_bytes: usize,
 }
 
@@ -74,7 +74,7 @@ impl NodeVolumes {
         (self.error, self.last_seen) = (Some(error), at);
     }
 
-    /// What the volumes take of the memory of which nobody knows whether their claims exist.
+    /// Returns the bytes kept for volumes of unverified claims.
     pub fn unverified_bytes(&self) -> usize {
         self.unverified_bytes
     }

@@ -61,7 +61,7 @@ pub use state::ClusterState;
 /// Everything that readers may know at one moment. It is swapped as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Grows with every snapshot that differs from the one before.
+    /// Incremented by every join.
     pub seq: u64,
     pub at: Millis,
     /// Sorted by name, then namespace.
@@ -97,7 +97,20 @@ impl Limits {
             // PersistentVolumes tell the provisioner and the backend of a volume. The guest agent needs
             // neither.
             SourceId::PersistentVolumes => self.disk_sources.iter().any(|id| *id != SourceId::GuestAgent),
-            id => !SourceId::DISK.contains(&id) || self.disk_sources.contains(&id),
+            SourceId::Kubelet
+            | SourceId::Prometheus
+            | SourceId::GuestAgent
+            | SourceId::Longhorn
+            | SourceId::Ceph => self.disk_sources.contains(&id),
+            SourceId::Wukongs
+            | SourceId::VirtualMachines
+            | SourceId::Instances
+            | SourceId::Pods
+            | SourceId::Claims
+            | SourceId::Nodes
+            | SourceId::ClusterInstancetypes
+            | SourceId::Instancetypes
+            | SourceId::PodMetrics => true,
         }
     }
 }

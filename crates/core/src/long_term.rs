@@ -2,8 +2,8 @@
 //! and turns its answers into a VM's history. `http` and `pipeline` send the questions through
 //! `collector::long_term`.
 //!
-//! A store has names of instances and claims, and amounts. Percentages are of today's allocation, because
-//! past allocations are not stored.
+//! The store has names and amounts. Percentages use today's allocation, because past allocations are not
+//! stored.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -16,7 +16,7 @@ pub(super) struct Receipt {
     pub at: Option<Millis>,
     /// When this very sample was first received, by this program's steady clock.
     pub first: Millis,
-    /// Whether the source has said something else before, which shows that it does not stand still.
+    /// Whether the source has reported a different sample before, which shows that it is not stuck.
     pub changes: bool,
 }
 

@@ -71,7 +71,7 @@ impl ClusterState {
 
     fn denied(&self, id: SourceId) -> bool {
         let status = self.source_statuses.get(&(id, None));
-        status.and_then(|status| status.error.as_ref()).is_some_and(denies)
+        status.and_then(|status| status.error.as_ref()).is_some_and(SourceError::is_denial)
     }
 
     fn try_usage(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Result<Sample, Missing> {
@@ -80,7 +80,7 @@ impl ClusterState {
         if !vm.running {
             return Err(missing(Reason::NotRunning));
         }
-        let denial = self.metrics_error(vm.namespace).filter(|error| denies(error));
+        let denial = self.metrics_error(vm.namespace).filter(|error| error.is_denial());
         let pod = match (&vm.pod, denial) {
             (Ok(pod), _) => pod,
             (Err(_), Some(error)) => return Err(failed(error, None)),
@@ -99,7 +99,7 @@ impl ClusterState {
         match denial {
             Some(error) => Err(failed(error, Some(sample))),
             None if age.expired => Err(self.expired(vm.namespace, sample, incomplete)),
-            // The pod's working set does not include hugepages: it is a number, but not of this memory.
+            // The working set excludes hugepages, so its value says nothing about this VM's memory.
             None if query.unit == Unit::Bytes && vm.instance.is_some_and(|instance| instance.hugepages) => {
                 let guest_reports = vm.instance.is_some_and(|instance| {
                     self.prometheus.instances.contains_key(&At(&instance.namespace, &instance.name))
@@ -169,11 +169,6 @@ fn describe(incomplete: &Incomplete) -> Message {
         Incomplete::Empty => msg!(error.no_containers),
         Incomplete::Without(container) => msg!(error.without_container, container = &**container),
     }
-}
-
-/// Whether the source refused; `false` if it did not answer.
-fn denies(error: &SourceError) -> bool {
-    matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent)
 }
 
 /// Returns a figure that is missing because the metrics API failed.

@@ -90,19 +90,14 @@ impl ClusterState {
             return (none(Reason::NotConfigured), readings);
         }
         let known = readings.iter().position(|reading| reading.figure.sample().is_some());
-        // The host's sources never know more of a raw device; a backend that could measure it says what it
-        // lacks.
-        let backend = readings.iter().position(|reading| query.block && is_backend(reading.source));
+        // For a raw device, show the backend's reason: host sources cannot measure it at all.
+        let backend = readings.iter().position(|reading| query.block && reading.source.is_backend());
         let taken = readings.remove(known.or(backend).unwrap_or(0));
         if known.is_some() {
             readings.retain(|reading| reading.figure.sample().is_some());
         }
         (taken, readings)
     }
-}
-
-fn is_backend(source: SourceId) -> bool {
-    matches!(source, SourceId::Longhorn | SourceId::Ceph)
 }
 
 /// Whether the kubelet's zeros showed that the volume is a raw device.

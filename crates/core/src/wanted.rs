@@ -6,7 +6,7 @@ use super::{
     observation::{SourceError, WantedNames},
     state::ClusterState,
 };
-use model::{Millis, reason::Reason, source::SourceId, vm::Vm};
+use model::{Millis, source::SourceId, vm::Vm};
 
 /// How often the names are collected again: with 10,000 VMs that takes milliseconds.
 const COLLECT_EVERY: Millis = 5_000;
@@ -39,9 +39,9 @@ impl ClusterState {
         self.names.last.clone()
     }
 
-    /// Whether the source was listed, or may not be: no more names are about to come from it.
+    /// Returns whether the source was listed or is forbidden, so no further names will come from it.
     fn is_settled(&self, id: SourceId) -> bool {
-        let denied = |error: &SourceError| matches!(error.reason, Reason::Forbidden | Reason::ApiAbsent);
+        let denied = |error: &SourceError| error.is_denial();
         let from = (id, None);
         let mut statuses = self.source_statuses.range(from..).take_while(|((of, _), _)| *of == id).peekable();
         statuses.peek().is_some()

@@ -56,17 +56,44 @@ impl SourceId {
     /// Whether no figure of a VM depends on the source, or other sources are asked before it. Without it
     /// nothing is lost until a figure is missing.
     pub fn is_second(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::PersistentVolumes
-                | Self::Nodes
-                | Self::ClusterInstancetypes
-                | Self::Instancetypes
-                | Self::Prometheus
-                | Self::GuestAgent
-                | Self::Longhorn
-                | Self::Ceph
-        )
+            | Self::Nodes
+            | Self::ClusterInstancetypes
+            | Self::Instancetypes
+            | Self::Prometheus
+            | Self::GuestAgent
+            | Self::Longhorn
+            | Self::Ceph => true,
+            Self::Wukongs
+            | Self::VirtualMachines
+            | Self::Instances
+            | Self::Pods
+            | Self::Claims
+            | Self::PodMetrics
+            | Self::Kubelet => false,
+        }
+    }
+
+    /// Returns whether the source measures what a storage backend has allocated. Such a figure counts only if
+    /// no source knows the guest's or the image's.
+    pub fn is_backend(self) -> bool {
+        match self {
+            Self::Longhorn | Self::Ceph => true,
+            Self::Wukongs
+            | Self::VirtualMachines
+            | Self::Instances
+            | Self::Pods
+            | Self::Claims
+            | Self::PersistentVolumes
+            | Self::Nodes
+            | Self::ClusterInstancetypes
+            | Self::Instancetypes
+            | Self::PodMetrics
+            | Self::Kubelet
+            | Self::Prometheus
+            | Self::GuestAgent => false,
+        }
     }
 
     /// The stable name in JSON, metrics and anchors.

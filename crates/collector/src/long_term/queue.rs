@@ -19,8 +19,8 @@ pub const PLACES: usize = 4;
 pub const WAITING_EACH: usize = 8;
 pub const WAITING: usize = 64;
 
-/// Who asks. A viewer's number is anything that tells viewers apart, such as a hash of the peer's address.
-/// Viewers that cannot be told apart share one number, and therefore their places.
+/// Who asks. A viewer's number is a hash of the signed-in user or of the peer's network. Viewers that cannot
+/// be told apart share one number, and therefore their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Requester {
     /// Fills gaps in the program's own history after a start.

@@ -20,13 +20,13 @@ impl Answer {
         Self { last: Some((allowed, now)), waiting: false, due: now + RENEW_AFTER }
     }
 
-    /// Returns whether the last answer still counts. A denial does however old it is; an allow that has ended
-    /// is like no answer.
+    /// Returns whether the last answer is still valid. Denials never expire; an expired allow counts as no
+    /// answer.
     pub fn is_known(&self, now: Millis) -> bool {
         self.last.is_some_and(|(allowed, _)| !allowed || self.allows(now))
     }
 
-    /// Returns whether the last answer was an allow, even one that has ended.
+    /// Returns whether the last answer was an allow, even an expired one.
     pub fn is_allow(&self) -> bool {
         self.last.is_some_and(|(allowed, _)| allowed)
     }

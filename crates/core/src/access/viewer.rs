@@ -10,8 +10,8 @@ use model::{Millis, vm::Kind};
 use super::{ACTIVE_FOR, Question, RETRY_AFTER, Resource, Verdict, answer::Answer};
 use crate::scope::{Kinds, Scope};
 
-/// The namespaces that hold rows, and the kinds of these rows. The order never changes while it is kept, so
-/// that a user's place in it stays valid.
+/// The namespaces that hold rows, and the kinds of these rows. Append-only, so that the indexes of viewers
+/// stay valid.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     pub all: Vec<(Arc<str>, Kind)>,
@@ -194,8 +194,8 @@ impl Viewer {
         (self.first_pass, self.sweep) = (0, 0);
     }
 
-    /// Takes an answer. Returns whether the user lost a right for the whole cluster, below which nothing was
-    /// asked about single namespaces.
+    /// Records an answer. Returns true if the user lost a cluster-wide right. Their namespaces were never
+    /// reviewed, so they must be reviewed now.
     pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) -> bool {
         self.mark_changed();
         self.asked.remove(&question);

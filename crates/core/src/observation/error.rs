@@ -8,3 +8,10 @@ pub struct SourceError {
     pub reason: Reason,
     pub detail: Message,
 }
+
+impl SourceError {
+    /// Returns whether the source refused, which counts at once: it answered 403, or does not serve the API.
+    pub fn is_denial(&self) -> bool {
+        matches!(self.reason, Reason::Forbidden | Reason::ApiAbsent)
+    }
+}

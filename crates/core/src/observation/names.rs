@@ -1,4 +1,4 @@
-//! The names of the claims and instances whose figures anyone may ask for. A source that answers about everything
+//! Names of the claims and instances for which figures are kept. A source that answers about everything
 //! in one piece, such as Prometheus, keeps nothing of other names: anybody who runs an exporter can invent them.
 
 use std::hash::{BuildHasher, RandomState};

@@ -40,7 +40,7 @@ pub struct VolumeStats {
     pub inodes: Option<u64>,
     /// When the kubelet measured it; `None` if it does not say: then the time of the answer counts.
     pub at: Option<Millis>,
-    /// The node that a scrape names; empty if it names none, and for what a kubelet says itself.
+    /// Node label of the scrape; empty if it has none or if the stats come from a kubelet.
     pub node: Box<str>,
     /// Whether its time may be compared with this program's clock. An untrusted exporter behind Prometheus
     /// may give its samples any time.
