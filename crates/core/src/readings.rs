@@ -321,8 +321,8 @@ impl ClusterState {
 }
 
 /// Decides whether a figure still counts. If the source denies access, the figure is missing at once. If the
-/// source is silent, or a guest agent's API is absent for a while, as when KubeVirt is upgraded, the figure
-/// ages: disks fill slowly, so the last value still says enough.
+/// source is silent, or a guest agent's API is absent, the figure ages: disks fill slowly, so the last value
+/// still says enough.
 fn judge(candidate: Candidate, query: &VolumeQuery) -> Result<Sample, Missing> {
     let Candidate { sample, age, error, fix } = candidate;
     let sample = Sample { stale: age.stale, ..sample };
