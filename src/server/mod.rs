@@ -95,7 +95,7 @@ impl Server {
         Ok(Self { cluster, identity, assets, collect, http, session_keys })
     }
 
-    /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends by itself.
+    /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends without being told to.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
         // The first snapshot comes from a state without observations: the first readers see every source as
         // starting.

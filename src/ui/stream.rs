@@ -3,7 +3,7 @@
 //!
 //! Existing readers do not fit: leptos-use's `use_event_source` adds 7.3 kB to the first download, which is
 //! limited to 200 kB (and leaks three closures with each opening); gloo-net's reports nothing while the
-//! browser reconnects by itself, without jitter, so a lost server would not be noticed.
+//! browser reconnects automatically, without jitter, so a lost server would not be noticed.
 
 use leptos::server_fn::client::get_server_url;
 use leptos::wasm_bindgen::{JsCast, closure::Closure};

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_lost_its_place_lists_anew() {
+    fn a_watch_that_lost_its_place_lists_again() {
         for (code, next) in [
             (410, Next::Relist),
             (404, Next::Relist),

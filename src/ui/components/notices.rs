@@ -131,6 +131,10 @@ fn consequence(id: SourceId) -> &'static str {
         SourceId::PersistentVolumes => t!(notice.unmatched),
         SourceId::Nodes => t!(notice.overcommitted),
         SourceId::ClusterInstancetypes | SourceId::Instancetypes => t!(notice.size_unknown),
-        _ => t!(notice.maybe_old),
+        SourceId::Wukongs
+        | SourceId::VirtualMachines
+        | SourceId::Instances
+        | SourceId::Pods
+        | SourceId::Claims => t!(notice.maybe_old),
     }
 }

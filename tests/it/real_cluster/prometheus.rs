@@ -87,7 +87,7 @@ fn a_prometheus_that_refuses_is_forbidden_and_costs_its_own_figures() {
         })
         .await
         .unwrap();
-        // The file is read anew for each round.
+        // The file is read again for each round.
         std::fs::copy(&storage.prometheus.basic_auth_file, &wrong).unwrap();
         let recovered = within(FIRST_FIGURES, async || {
             let source = program.source("prometheus").await;

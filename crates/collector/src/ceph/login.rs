@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn other_credentials_are_tried_at_once_and_counted_anew() {
+    fn other_credentials_are_tried_at_once_and_counted_again() {
         let (mut guard, now) = (Guard::default(), Instant::now());
         for _ in 0..3 {
             guard.refused(credentials("bad"), now);

@@ -86,7 +86,7 @@ fn view(params: &Params) -> ApiResult<View> {
     }
 }
 
-/// Returns the id of the last event. Browsers send it as a header when they reconnect by themselves; a
+/// Returns the id of the last event. Browsers send it as a header when they reconnect automatically; a
 /// script that reconnects can only send it in the URL.
 fn last(headers: &HeaderMap, parameter: Option<String>) -> Option<Id> {
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());

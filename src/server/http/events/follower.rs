@@ -47,7 +47,7 @@ pub struct Follower {
     _place: PeerPermit,
 }
 
-/// Reconnection time for clients that reconnect by themselves. It is sent at once, so that they know that
+/// Reconnection time for clients that reconnect automatically. It is sent at once, so that they know that
 /// the request arrived.
 const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
 /// The last event of a stream whose session has ended.

@@ -271,7 +271,7 @@ async fn a_silent_stream_sends_signs_of_life() {
     json.event().await;
     page.event().await;
     for _ in 0..3 {
-        assert_eq!(json.block().await.as_deref(), Some(":"), "a comment, for whoever can read it");
+        assert_eq!(json.block().await.as_deref(), Some(":"), "a comment, for anyone who can read it");
         assert_eq!(page.event().await.data, "-", "a browser's own reader hears no comments");
     }
     let quiet = self::server(Pace::default());

@@ -1,8 +1,8 @@
 //! The fault matrix: every source × every way to fail × before and after its first success. For each: no panic, no
 //! invented figure, no other source's figures touched, the right reason, few requests, and fresh figures soon after.
 //!
-//! What comes before any request (nobody listens, no handshake, a certificate of a stranger) strikes whoever is asked
-//! over the same connection: of the API server, nine sources at once.
+//! What comes before any request (nobody listens, no handshake, a certificate of a stranger) affects every
+//! source that uses the same connection: nine sources of the API server at once.
 
 mod failure;
 mod judge;

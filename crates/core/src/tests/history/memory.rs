@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_vm_that_is_gone_is_forgotten_after_a_day_and_its_successor_begins_anew() {
+fn a_vm_that_is_gone_is_forgotten_after_a_day_and_its_successor_begins_again() {
     let store = HistoryStore::default();
     record(&store, START, 100, 15_000, START);
     let next = Arc::new(vm_of("next", figure(START + MINUTE, 700, 15_000), missing(), missing()));

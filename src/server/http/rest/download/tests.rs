@@ -7,7 +7,7 @@ use crate::server::http::tests::fixture;
 /// Chinese editions treat the wide signs as the narrow ones.
 const FORMULA: &[char] = &['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '\u{2212}'];
 
-/// Separators that spreadsheets choose by themselves, by the language of the system or by the content of the
+/// Separators that spreadsheets choose automatically, by the language of the system or by the content of the
 /// file.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
