@@ -95,7 +95,7 @@ impl Server {
         Ok(Self { cluster, identity, assets, collect, http, session_keys })
     }
 
-    /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends without being told to.
+    /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends unexpectedly.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
         // The first snapshot comes from a state without observations: the first readers see every source as
         // starting.
@@ -136,7 +136,7 @@ impl Server {
         shutdown.cancel();
         answering.await.context("the HTTP server failed")?;
         match ended {
-            Some(ended) => bail!("a collector or the join ended by itself: {ended:?}"),
+            Some(ended) => bail!("a task of the pipeline ended unexpectedly: {ended:?}"),
             None => Ok(()),
         }
     }
