@@ -50,9 +50,9 @@ pub struct Report {
 
 /// Smallest difference of clocks, in milliseconds, that is reported.
 const LEAST_SKEW: i64 = 60_000;
-const SIGN_IN_FIX: &str = "Without it nobody can sign in. Grant it: each rbac.yaml in deploy/ has the rule. \
-    tokenreviews belong to no namespace: only a ClusterRole can grant them, as in deploy/cluster.";
-const HINTS_FIX: &str = "Grant it if that matters: each rbac.yaml in deploy/ has the rule.";
+const SIGN_IN_FIX: &str = "Without it, nobody can sign in. Grant it: each rbac.yaml in deploy/ has the rule. \
+    tokenreviews are cluster-scoped: only a ClusterRole can grant them, as in deploy/cluster.";
+const HINTS_FIX: &str = "Grant it if this matters: each rbac.yaml in deploy/ has the rule.";
 const CONNECTION: &str = "connection";
 const API: &str = "kubernetes-api";
 const PERMISSIONS: &str = "permissions";
@@ -78,7 +78,7 @@ impl Report {
         };
         let fix = match verdict {
             Verdict::Missing => {
-                "See whether kubectl gets an answer with the same kubeconfig: kubectl version"
+                "Check whether kubectl works with the same kubeconfig: kubectl version"
             }
             _ => "",
         };
@@ -119,10 +119,10 @@ impl Report {
             let (verdict, detail) = match &answer.allowed {
                 Ok(true) => (Verdict::Ok, String::new()),
                 Ok(false) if answer.purpose == KUBELET && kubelet => {
-                    (Verdict::Unused, "denied; kubelets are reached the other way".to_owned())
+                    (Verdict::Unused, "denied; kubelets are reached in the other way".to_owned())
                 }
                 Ok(false) if answer.purpose == Purpose::SignInHints => {
-                    (Verdict::Unused, "denied; namespaces show later after a sign-in or a change".to_owned())
+                    (Verdict::Unused, "denied; namespaces appear later after a sign-in or a change".to_owned())
                 }
                 Ok(false) => (Verdict::Missing, "denied".to_owned()),
                 Err(why) => (Verdict::Missing, why.clone()),
@@ -130,7 +130,7 @@ impl Report {
             let fix = match (verdict, answer.purpose) {
                 (Verdict::Missing, Purpose::SignIn) => SIGN_IN_FIX,
                 (_, Purpose::SignInHints) if answer.allowed != Ok(true) => HINTS_FIX,
-                (Verdict::Missing, _) => "Grant it: README.md, deploy/, has a tier for each use.",
+                (Verdict::Missing, _) => "Grant it: README.md has a table of the tiers in deploy/.",
                 _ => "",
             };
             let (check, fix) = (answer.what, fix.to_owned());
@@ -152,7 +152,7 @@ impl Report {
                 "the API server's clock is {} {way} this machine's",
                 humantime::format_duration(by)
             ),
-            fix: "No figure is lost by that. See which one is off: timedatectl".to_owned(),
+            fix: "No figure is lost. Check which clock is wrong: timedatectl".to_owned(),
         });
     }
 
