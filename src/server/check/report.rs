@@ -77,9 +77,7 @@ impl Report {
             Err(why) => (format!("the API server of {cluster} answers"), Verdict::Missing, why),
         };
         let fix = match verdict {
-            Verdict::Missing => {
-                "Check whether kubectl works with the same kubeconfig: kubectl version"
-            }
+            Verdict::Missing => "Check whether kubectl works with the same kubeconfig: kubectl version",
             _ => "",
         };
         report.add(Check { category: API, check, verdict, detail, fix: fix.to_owned() });
@@ -121,9 +119,10 @@ impl Report {
                 Ok(false) if answer.purpose == KUBELET && kubelet => {
                     (Verdict::Unused, "denied; kubelets are reached in the other way".to_owned())
                 }
-                Ok(false) if answer.purpose == Purpose::SignInHints => {
-                    (Verdict::Unused, "denied; namespaces appear later after a sign-in or a change".to_owned())
-                }
+                Ok(false) if answer.purpose == Purpose::SignInHints => (
+                    Verdict::Unused,
+                    "denied; namespaces appear later after a sign-in or a change".to_owned(),
+                ),
                 Ok(false) => (Verdict::Missing, "denied".to_owned()),
                 Err(why) => (Verdict::Missing, why.clone()),
             };

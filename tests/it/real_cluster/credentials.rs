@@ -202,8 +202,7 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
         );
         folder.write("token", &access.token);
         well(&failing).await;
-        says(&hanging, "did not end within 30 s: it may be waiting for input", Duration::from_secs(45))
-            .await;
+        says(&hanging, "did not end within 30 s: it may be waiting for input", Duration::from_secs(45)).await;
         for text in [failing.log(), report, failing.get("/sources").await.text] {
             assert!(!text.contains("s3cret-on-stderr") && !text.contains(&access.token), "{text}");
         }

@@ -175,7 +175,13 @@ impl PeerSemaphore {
         *warned = Some(Instant::now());
         let peer = peer.map(tracing::field::display);
         let (limit, of, share) = (self.name, self.permits, exhausted == PermitError::ShareTaken);
-        tracing::warn!(limit, of, share, peer, "limit reached, rejecting clients (logged at most once a minute)");
+        tracing::warn!(
+            limit,
+            of,
+            share,
+            peer,
+            "limit reached, rejecting clients (logged at most once a minute)"
+        );
     }
 }
 

@@ -113,7 +113,10 @@ impl Weights {
                 return;
             };
             self.others.remove(&namespace);
-            tracing::debug!(namespace, "too many claims or instances in Prometheus answers, leaving out this namespace");
+            tracing::debug!(
+                namespace,
+                "too many claims or instances in Prometheus answers, leaving out this namespace"
+            );
             crowding.insert(namespace);
             total = self.total();
         }

@@ -37,7 +37,11 @@ async fn every_error_status_has_a_reason_and_a_message() {
     for (code, reason, words) in [
         (302, Reason::BadAnswer, "Prometheus answers 302: a redirect: set the address that it points to"),
         (401, Reason::Forbidden, "Prometheus answers 401: check its token or password"),
-        (403, Reason::Forbidden, "Prometheus answers 403: its credentials (token or password) lack the permission"),
+        (
+            403,
+            Reason::Forbidden,
+            "Prometheus answers 403: its credentials (token or password) lack the permission",
+        ),
         (404, Reason::BadAnswer, "Prometheus answers 404: check the path of its address"),
         (429, Reason::Unreachable, "Prometheus answers 429: it limits the request rate"),
         (500, Reason::Unreachable, "Prometheus answers 500: it has an internal error"),

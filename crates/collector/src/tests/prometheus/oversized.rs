@@ -76,7 +76,8 @@ async fn an_oversized_exporter_page_loses_only_its_namespace() {
         let facts = collector.next_facts().await.unwrap();
         assert_eq!(namespaces_of(&facts), (want.clone(), want.clone()), "round {round}");
         let warnings: Vec<_> = facts.warnings.iter().map(Render::english).collect();
-        let words = "the series of exporters in namespace evil alone exceed the limit of 4000 bytes and are left out";
+        let words =
+            "the series of exporters in namespace evil alone exceed the limit of 4000 bytes and are left out";
         assert_eq!(warnings, [words]);
         let [gap] = facts.gaps.as_slice() else { panic!("{:?}", facts.gaps) };
         assert_eq!((gap.error.reason, &gap.namespaces[..]), (Reason::TooLarge, &["evil".to_owned()][..]));

@@ -66,7 +66,10 @@ async fn without_any_right_the_page_says_who_asks_and_what_an_administrator_does
     gated.kubernetes.add_token(name, "token-of-obrien");
     let html = page(&gated, &gated.sign_in("token-of-obrien").await, "/").await;
     let text = text(&html).replace("&lt;", "<").replace("&gt;", ">");
-    assert!(text.contains("You are signed in as o'brien <x> . You have no permission to list any VM in test"), "{text}");
+    assert!(
+        text.contains("You are signed in as o'brien <x> . You have no permission to list any VM in test"),
+        "{text}"
+    );
     assert!(text.contains("Your groups: system:authenticated, team $(a)"), "{text}");
     let command = r"kubectl -n NAMESPACE create rolebinding vm-viewer \ --clusterrole=kubevirt.io:view \";
     assert!(text.contains(&format!(r"{command} --user='o'\''brien <x>'")), "{text}");
