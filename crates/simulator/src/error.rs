@@ -8,7 +8,7 @@ use tokio_rustls::rustls;
 pub enum SimError {
     #[error("the simulated cluster cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the simulated cluster cannot make its certificate: {0}")]
+    #[error("the simulated cluster cannot create its certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     #[error("the simulated cluster cannot use its certificate: {0}")]
     Tls(#[from] rustls::Error),

@@ -181,7 +181,7 @@ fn credentials_that_cannot_be_had_are_said_and_taken_up_again() {
         let access = Access::install(&cluster.plane, "troubled").await;
         let folder = Folder::new(cluster, "troubled");
         let asking = asks(cluster, &folder);
-        assert!(asking.contains("wants to ask a person (interactiveMode: Always)"), "{asking}");
+        assert!(asking.contains("requires interaction (interactiveMode: Always)"), "{asking}");
         let script = format!(
             "test -e token || {{ echo s3cret-on-stderr >&2; exit 7; }}\n{}",
             printing(r#"{"token":"$(cat token)"}"#)

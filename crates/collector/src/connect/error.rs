@@ -63,7 +63,7 @@ pub enum ConnectError {
     HalfCertificate { user: String },
     #[error("the user {user} has a token that cannot be sent: correct it in the kubeconfig")]
     Token { user: String },
-    #[error("the user {user} logs in by the auth-provider {provider}, which {instead}")]
+    #[error("the user {user} uses the auth-provider {provider}, which {instead}")]
     Provider { user: String, provider: String, instead: &'static str },
     #[error("the credential plugin of the user {user} {why}")]
     Plugin { user: String, why: String },

@@ -69,13 +69,13 @@ impl Plugin {
         let version = exec.api_version.clone().unwrap_or_default();
         if !VERSIONS.contains(&version.as_str()) {
             return Err(format!(
-                "speaks {version:?}: update it, so that the kubeconfig says {} or {}",
+                "uses the API version {version:?}: update it, so that the kubeconfig has {} or {}",
                 VERSIONS[0], VERSIONS[1]
             ));
         }
         if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
-            return Err("wants to ask a person (interactiveMode: Always), and here is none: use credentials that need \
-                        nobody, such as those of a service account"
+            return Err("requires interaction (interactiveMode: Always), which is not possible here: use credentials that \
+                        need none, such as those of a service account"
                 .into());
         }
         if find_command(&command).is_none() {

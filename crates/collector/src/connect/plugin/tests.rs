@@ -139,7 +139,7 @@ fn one_that_cannot_be_run_is_refused_with_the_fix() {
         ("{apiVersion: client.authentication.k8s.io/v1}", "has no command"),
         (
             "{apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Always}",
-            "wants to ask a person",
+            "requires interaction",
         ),
         (
             "{apiVersion: client.authentication.k8s.io/v1, command: /no/such-plugin}",
