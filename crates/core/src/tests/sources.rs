@@ -309,29 +309,6 @@ fn a_failing_source_takes_nothing_of_another_and_keeps_its_last_value() {
     assert_eq!(shown(&volume(&mut state, "root").usage), Ok(("kubelet", 5)));
 }
 
-#[test]
-fn a_guest_agents_disk_figure_survives_an_absent_api_but_not_a_denial() {
-    let mut state = all();
-    with(&mut state, &["data"], &[("data", "data-1")]);
-    agent(&mut state, vec![fs("vdb1", "/", "data-1", 5, 10)]);
-    let failed = |reason| Observation::Filesystems {
-        instance: Key::new("a", "web-vm"),
-        at: NOW,
-        result: Err(refused(reason)),
-    };
-    for (reason, want) in
-        [(Reason::ApiAbsent, Ok(("guest-agent", 5))), (Reason::Forbidden, Err(Reason::Forbidden))]
-    {
-        state.apply(failed(reason));
-        let data = volume(&mut state, "data");
-        let figure = [(data.source, &data.usage)]
-            .into_iter()
-            .chain(data.readings.iter().map(|reading| (reading.source, &reading.figure)))
-            .find_map(|(source, figure)| (source == SourceId::GuestAgent).then_some(figure));
-        assert_eq!(shown(figure.unwrap()), want);
-    }
-}
-
 fn sampled(sample: InstanceSample) -> Observation {
     let sample = InstanceSample { namespace: "a".into(), name: "web-vm".into(), at: NOW - 5_000, ..sample };
     let facts = PrometheusFacts { instances: vec![sample], ..Default::default() };

@@ -132,3 +132,17 @@ fn a_guest_without_file_systems_says_that_none_was_listed() {
     let missing = figure.missing().unwrap();
     assert_eq!((missing.reason, &missing.detail), (Reason::Starting, &msg!(error.nothing_listed)));
 }
+
+#[test]
+fn a_guest_agents_figure_survives_an_absent_api_but_not_a_denial() {
+    let mut state = all();
+    with(&mut state, &["root"], &[("root", "S1")]);
+    agent(&mut state, vec![fs("vda1", "/", "S1", 5 * GI, 10 * GI)]);
+    for (reason, want) in
+        [(Reason::ApiAbsent, Ok(("guest-agent", 5))), (Reason::Forbidden, Err(Reason::Forbidden))]
+    {
+        let (instance, result) = (Key::new("a", "web-vm"), Err(refused(reason)));
+        state.apply(Observation::Filesystems { instance, at: NOW, result });
+        assert_eq!(shown(&reading(&mut state, "root", SourceId::GuestAgent)), want);
+    }
+}
