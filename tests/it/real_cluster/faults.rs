@@ -124,7 +124,7 @@ impl<'a> Cell<'a> {
                 fs::write(&self.authority, Authority::new().pem()).unwrap()
             }
             FailureMode::KubeletsOfAStranger => {
-                drop(fs::copy(plane.authority_file(), &self.authority).unwrap())
+                fs::copy(plane.authority_file(), &self.authority).map(|_| ()).unwrap()
             }
             FailureMode::AgentsHang => agents.hang(on),
             FailureMode::PrometheusStopped => prometheus.stop(on),

@@ -3,19 +3,23 @@
 //! capacity of another.
 
 mod bounds;
+mod part;
 mod rates;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
-use self::rates::Rate;
-pub use self::rates::{Cpu, cpu};
-use super::identity::{Foreign, NameLabel, Scope};
-use crate::k8s::{
-    prometheus::{Answer, Series},
-    text::readable,
+use self::{
+    part::{ABSURD, MOST_TEXT, remarks, trusted_first},
+    rates::Rate,
 };
+pub use self::{
+    part::{MOST_THINGS, Part},
+    rates::{Cpu, cpu},
+};
+use super::identity::{Foreign, NameLabel, Scope};
+use crate::k8s::prometheus::{Answer, Series};
 use model::Millis;
 use wukong_core::observation::{InstanceSample, Key, VolumeRef, VolumeStats};
 
@@ -27,32 +31,8 @@ pub const VOLUMES: [&str; 4] = [
 ];
 pub const MEMORY: [&str; 3] =
     [super::query::RESIDENT, "kubevirt_vmi_memory_available_bytes", "kubevirt_vmi_memory_usable_bytes"];
-/// Values from here on are not possible amounts.
-const ABSURD: f64 = (1u64 << 63) as f64;
-
-/// The maximum number of claims or instances that one query may return, counted per scrape target.
-pub const MOST_THINGS: usize = 1 << 16;
 /// The maximum number of scrape targets that report on one claim or instance: a VM that migrates has two.
 const MOST_TARGETS: usize = 16;
-/// The maximum bytes of names in the result of one query: 64 for each thing.
-const MOST_TEXT: usize = MOST_THINGS << 6;
-/// How many characters are kept of a remark, and how many remarks of an answer.
-const REMARK: usize = 200;
-const REMARKS: usize = 100;
-
-/// The result of one query, with the server's remarks on it.
-#[derive(Clone, Debug, Default)]
-pub struct Part<T> {
-    pub found: T,
-    pub remarks: Vec<String>,
-    /// How many series were left out because they are of more things than are kept.
-    pub left_out: usize,
-    /// Series that are not trusted.
-    pub foreign: Foreign,
-    /// Namespaces whose series are left out, since with them there are more things than are kept. They are not
-    /// counted in `left_out`. The empty name stands for all that are not trusted.
-    pub crowding: BTreeSet<String>,
-}
 
 /// The memory metrics of each instance.
 pub type Memory = HashMap<Key, Scrape<3>>;
@@ -123,25 +103,6 @@ fn scrapes_of<'a, const N: usize>(
 fn targets_of<const N: usize>(found: &Scrapes<N>, key: &Key) -> usize {
     let from = (key.clone(), String::new());
     found.range(from..).take_while(|((known, _), _)| known == key).count()
-}
-
-/// The series of trusted exporters, then the others: what does not fit is a tenant's.
-fn trusted_first<'a>(answer: &'a Answer<'_>, scope: &Scope) -> impl Iterator<Item = Series<'a>> {
-    let is_trusted = |series: &Series<'_>| scope.trusts(&series.metric.namespace);
-    answer.series().filter(is_trusted).chain(answer.series().filter(move |series| !is_trusted(series)))
-}
-
-impl<T> Part<T> {
-    /// Merges everything but `found`, and returns the `found` of the other.
-    fn take_in(&mut self, other: Self) -> T {
-        self.remarks.extend(other.remarks);
-        self.left_out += other.left_out;
-        self.crowding.extend(other.crowding);
-        for (namespace, count) in other.foreign {
-            *self.foreign.entry(namespace).or_default() += count;
-        }
-        other.found
-    }
 }
 
 fn text_bytes((key, target): &(Key, String)) -> usize {
@@ -216,10 +177,6 @@ fn instance(key: Key, scrape: Option<Scrape<3>>, rate: Option<Rate>) -> Instance
         namespace: key.namespace.into(),
         name: key.name.into(),
     }
-}
-
-fn remarks(answer: &Answer<'_>) -> Vec<String> {
-    answer.remarks().take(REMARKS).map(|remark| readable(&remark, REMARK)).collect()
 }
 
 impl<const N: usize> Scrape<N> {

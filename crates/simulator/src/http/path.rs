@@ -1,6 +1,5 @@
 //! Parses a request path into what it asks for.
 
-use super::reviews::Review;
 use crate::resource::{METRICS_GROUP, REVIEW_GROUP, Resource, SUBRESOURCE_GROUP, TOKEN_GROUP};
 
 /// What a request path asks for.
@@ -41,6 +40,16 @@ pub enum Ask<'a> {
     },
     Review(Review),
     Unknown,
+}
+
+/// What is reviewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Review {
+    /// What the caller may do.
+    OwnAccess,
+    /// What a user may do.
+    Access,
+    Token,
 }
 
 pub fn parse(path: &str) -> Ask<'_> {

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{
-    path::{Ask, parse},
+    path::{Ask, Review, parse},
     status,
 };
 use crate::{
@@ -13,16 +13,6 @@ use crate::{
     resource::{POD_METRICS, Resource, SUBRESOURCE_GROUP},
     users,
 };
-
-/// What is reviewed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Review {
-    /// What the caller may do.
-    OwnAccess,
-    /// What a user may do.
-    Access,
-    Token,
-}
 
 /// Answers a review.
 pub fn review(cluster: &Cluster, kind: Review, body: &[u8]) -> Response {

@@ -10,9 +10,9 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    ask::{EventQuery, Format, Id, View},
+    ask::{EventQuery, Format, View},
     cut::Cut,
-    event::Event,
+    event::{Event, EventWriter},
     room::Room,
 };
 use crate::server::http::{
@@ -42,9 +42,8 @@ pub enum Signal {
 /// One distinct view, and what its followers need of it.
 pub struct Channel {
     view: View,
-    format: Format,
     scope: Scope,
-    process: u32,
+    writer: EventWriter,
     inner: Mutex<State>,
     signal: watch::Sender<Signal>,
 }
@@ -98,9 +97,8 @@ impl Channel {
         let process = process ^ (scope.digest() >> 96) as u32;
         Self {
             view: query.view.clone(),
-            format: query.format,
             scope,
-            process,
+            writer: EventWriter { format: query.format, process },
             // The silence before the first sign of life begins now: there is nothing to send before the view
             // is cut.
             inner: Mutex::new(State { last_sent: Some(Instant::now()), room, ..State::default() }),
@@ -114,7 +112,7 @@ impl Channel {
 
     /// Returns the number in the ids of its events, which tells those of other processes and scopes apart.
     pub fn process(&self) -> u32 {
-        self.process
+        self.writer.process
     }
 
     /// Returns the snapshot of the view if the view is followed and older than `seq`; 0 if it was never cut.
@@ -187,14 +185,14 @@ impl Channel {
         };
         // The lock is not held, so that followers can read the last event meanwhile.
         let visible = reader.visible(&self.scope);
-        let cut = Arc::new(Cut::of(&self.view, self.format, reader, &visible));
+        let cut = Arc::new(Cut::of(&self.view, self.writer.format, reader, &visible));
         let outcome = match &before {
-            Some(before) => before.change(&cut, self.format),
+            Some(before) => before.change(&cut, self.writer.format),
             None => Outcome::Other,
         };
         let bytes = cut.bytes();
         let mut inner = self.lock();
-        let has_news = inner.take(self, before.as_ref(), (cut, bytes), visible.seq(), outcome);
+        let has_news = inner.take(self.writer, before.as_ref(), (cut, bytes), visible.seq(), outcome);
         let room = inner.fit();
         drop(inner);
         if has_news {
@@ -252,7 +250,7 @@ impl Channel {
     /// Returns the last event for followers of a closed channel. The browser's `EventSource` tells a page
     /// only that the stream ended; the page then polls, as it does if it is refused.
     pub fn farewell(&self) -> Option<Bytes> {
-        match self.format {
+        match self.writer.format {
             Format::Json => Some(ApiError::NoRoom(RETRY_AFTER).last_event().into()),
             Format::Postcard(_) => None,
         }
@@ -268,24 +266,16 @@ impl Channel {
         if let Some(entry) = inner.ring.iter().find(|entry| Some(entry.after) == seq) {
             return Some((entry.seq, entry.event.clone()));
         }
-        let state = inner.state(self)?;
+        let state = inner.state(self.writer)?;
         Some((inner.seq, state))
     }
 
     /// Returns a sign of life, which keeps proxies and clients from giving up. API clients get a comment.
     /// `EventSource` does not report comments to pages, so pages get an empty message.
     pub fn sign_of_life(&self) -> Bytes {
-        Bytes::from_static(match self.format {
+        Bytes::from_static(match self.writer.format {
             Format::Json => b":\n\n",
             Format::Postcard(_) => b"data: -\n\n",
-        })
-    }
-
-    fn event(&self, seq: u64, kind: &str, data: &str) -> Arc<Event> {
-        let id = Id { process: self.process, seq };
-        Event::new(match self.format {
-            Format::Json => format!("id: {id}\nevent: {kind}\ndata: {data}\n\n"),
-            Format::Postcard(_) => format!("id: {id}\ndata: {data}\n\n"),
         })
     }
 

@@ -12,6 +12,7 @@ use std::{
 use axum::body::Bytes;
 use parking_lot::Mutex;
 
+use super::ask::{Format, Id};
 use crate::server::http::peer::Client;
 
 /// Bytes that a client is given at once. A connection holds as many that are not yet sent.
@@ -38,6 +39,24 @@ impl Event {
     /// Returns a copy, so that a connection that holds a piece does not keep the whole event.
     fn piece(&self, from: usize) -> Bytes {
         Bytes::copy_from_slice(&self.bytes[from..self.len().min(from + PIECE)])
+    }
+}
+
+/// Writes the events of one channel.
+#[derive(Clone, Copy)]
+pub struct EventWriter {
+    pub format: Format,
+    /// The number in the ids of events, which tells those of other processes and scopes apart.
+    pub process: u32,
+}
+
+impl EventWriter {
+    pub fn write(self, seq: u64, kind: &str, data: &str) -> Arc<Event> {
+        let id = Id { process: self.process, seq };
+        Event::new(match self.format {
+            Format::Json => format!("id: {id}\nevent: {kind}\ndata: {data}\n\n"),
+            Format::Postcard(_) => format!("id: {id}\ndata: {data}\n\n"),
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! One client of a channel: what it was last sent, and what it gets next. `hub` makes followers, and their
-//! stream is the body of the answer.
+//! One client of a channel: what it was last sent, and what it gets next. The stream of a follower is
+//! the body of the answer.
 //!
 //! Before every write a follower looks at what its viewer may see. If that has changed, nothing of the channel's
 //! view is written any more: the follower moves to the channel of the new scope, and begins with its whole view.
@@ -17,7 +17,7 @@ use super::{
     hub::Hub,
 };
 use crate::server::http::{
-    error::ApiError,
+    error::{ApiError, ApiResult},
     limits::PeerPermit,
     peer::Peer,
     sign_in::{NoViewer, Viewer},
@@ -54,15 +54,14 @@ const GREETING: Bytes = Bytes::from_static(b"retry: 3000\n\n");
 const EXPIRED: Bytes = Bytes::from_static(b"event: end\ndata: {\"reason\":\"expired\"}\n\n");
 
 impl Follower {
-    pub fn new(
-        hub: Arc<Hub>,
-        (query, viewer, peer): (EventQuery, Viewer, Option<Peer>),
-        (subscription, due): (Subscription, u64),
-        buffer: Arc<EventBuffer>,
-        place: PeerPermit,
-    ) -> Self {
+    /// Follows a view from the event after the one that the client received last. Fails if there is no permit or no
+    /// room, or if the server is stopping.
+    pub fn new(hub: Arc<Hub>, query: EventQuery, viewer: Viewer, peer: Option<Peer>) -> ApiResult<Self> {
+        let place = hub.admit(peer)?;
+        let (subscription, due) = hub.join(&query, viewer.scope_now(), peer)?;
+        let buffer = hub.buffer().clone();
         let last = query.last.filter(|id| id.process == subscription.channel().process()).map(|id| id.seq);
-        Self {
+        Ok(Self {
             hub,
             query,
             viewer,
@@ -76,7 +75,7 @@ impl Follower {
             rest: None,
             dismissed: false,
             _place: place,
-        }
+        })
     }
 
     /// Returns the stream of events. It fails if it ends in the middle of an event, so that the event does

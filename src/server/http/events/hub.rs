@@ -1,5 +1,5 @@
 //! The hub holds all channels, and runs the one task that updates them with each snapshot. `GET /api/events`
-//! calls [`Hub::follow`].
+//! joins one of its channels by a `follower`.
 
 use std::{
     num::NonZero,
@@ -22,16 +22,14 @@ use super::{
     channel::{Channel, RETRY_AFTER, Subscription},
     channels::{self, Channels, Entry, Key},
     event::EventBuffer,
-    follower::Follower,
     room::{self, Room},
     rounds::Rounds,
 };
 use crate::server::http::{
     error::{ApiError, ApiResult},
-    limits::PeerSemaphore,
+    limits::{PeerPermit, PeerSemaphore},
     peer::Peer,
     reader::Reader,
-    sign_in::Viewer,
 };
 use wukong_core::Scope;
 
@@ -109,26 +107,23 @@ impl Hub {
         })
     }
 
-    /// Follows a view from the event after the one that the client received last. It does not wait: the view
-    /// is cut by another task, and the stream begins with it. Fails if there is no permit or no room, or if
-    /// the server is stopping.
-    pub fn follow(
-        self: &Arc<Self>,
-        query: EventQuery,
-        viewer: Viewer,
-        peer: Option<Peer>,
-    ) -> ApiResult<Follower> {
+    /// Admits one more client. Fails if there are too many.
+    pub fn admit(self: &Arc<Self>, peer: Option<Peer>) -> ApiResult<PeerPermit> {
         let place = self.client_places.try_acquire(peer).map_err(|exhausted| {
             self.client_places.warn_refusal(peer, exhausted);
             ApiError::Crowded(RETRY_AFTER)
         })?;
         self.start();
-        let joined = self.join(&query, viewer.scope_now(), peer)?;
-        let buffer = self.buffer.clone();
-        Ok(Follower::new(self.clone(), (query, viewer, peer), joined, buffer, place))
+        Ok(place)
     }
 
-    /// Subscribes to the channel of the view in this scope. Returns the snapshot that the view must be of.
+    /// Returns the buffer of the events that clients have read in part.
+    pub fn buffer(&self) -> &Arc<EventBuffer> {
+        &self.buffer
+    }
+
+    /// Subscribes to the channel of the view in this scope. Does not wait: the view is cut by another task. Fails if
+    /// there is no permit or no room, or if the server is stopping. Returns the snapshot that the view must be of.
     pub fn join(
         self: &Arc<Self>,
         query: &EventQuery,

@@ -30,6 +30,7 @@ use futures::stream;
 use super::{error::ApiResult, params::QueryParams, peer::Peer, sign_in::Viewer};
 use i18n::Lang;
 
+use follower::Follower;
 pub use hub::{Hub, Pace};
 #[cfg(test)]
 pub use {
@@ -54,7 +55,7 @@ pub async fn events(
         // An empty stream, so that the answer has no length, as for GET.
         Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())
     } else {
-        let follower = hub.follow(query, viewer, peer.map(|Extension(peer)| peer))?;
+        let follower = Follower::new(hub, query, viewer, peer.map(|Extension(peer)| peer))?;
         Body::from_stream(follower.events())
     };
     let mut response = Response::new(body);

@@ -3,6 +3,7 @@
 
 mod ranking;
 mod table;
+mod words;
 
 use leptos::{either::Either, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
@@ -25,14 +26,13 @@ use crate::{
 };
 use i18n::{self as names, t, text};
 use model::{
-    figure::Unit,
-    format,
     groups::{GroupsQuery, GroupsView},
     query::GroupBy,
     source::{SourceHealth, SourceId, SourceState},
 };
 use ranking::rankings;
 use table::table;
+use words::name_of;
 
 /// Everything is made in `view`, whose code is fetched with the page.
 pub struct GroupsRoute;
@@ -68,13 +68,6 @@ impl LazyRoute for GroupsRoute {
             }}
         })
         .into_any()
-    }
-}
-
-fn name_of(by: GroupBy) -> &'static str {
-    match by {
-        GroupBy::Node => t!(groups.nodes),
-        GroupBy::Namespace => t!(groups.namespaces),
     }
 }
 
@@ -155,19 +148,4 @@ fn unknown_capacity(source: &SourceHealth) -> Option<impl IntoView + use<>> {
             </div>
         }
     })
-}
-
-/// Marks a sum as a lower bound (`≥`) if parts of it are missing.
-fn at_least(missing: u32, text: String) -> String {
-    if missing > 0 { "≥ ".to_owned() + &text } else { text }
-}
-
-fn with_unit(amount: u64, unit: Unit) -> String {
-    match unit {
-        Unit::Nanocores => format::allocation(unit, amount) + " vCPU",
-        Unit::Bytes => {
-            let amount = format::total_bytes(amount);
-            [&amount.digits, " ", amount.unit].concat()
-        }
-    }
 }

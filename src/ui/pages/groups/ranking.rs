@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::at_least;
+use super::words::at_least;
 use crate::ui::components::card::vm_address;
 use i18n::t;
 use model::{

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{at_least, name_of, with_unit};
+use super::words::{at_least, name_of, with_unit};
 use crate::ui::{
     components::{meter::bar, sort_head::sort_head},
     words as numbers,

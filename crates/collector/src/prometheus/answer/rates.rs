@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{ABSURD, MOST_TEXT, MOST_THINGS, Part, remarks, trusted_first};
+use super::part::{ABSURD, MOST_TEXT, MOST_THINGS, Part, remarks, trusted_first};
 use crate::{
     k8s::prometheus::{Answer, Series},
     prometheus::identity::{NameLabel, Scope},

@@ -1,6 +1,9 @@
 //! What answers are decoded into, and what of them is left out.
 
-use super::*;
+use super::{
+    part::{REMARK, REMARKS},
+    *,
+};
 
 /// All namespaces; exporters in the namespace `kubevirt` are trusted.
 fn scope(ours: Option<&[String]>) -> Scope {

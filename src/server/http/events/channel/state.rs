@@ -8,9 +8,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Channel;
 use crate::server::http::{
-    events::{cut::Cut, event::Event, room::Room},
+    events::{
+        cut::Cut,
+        event::{Event, EventWriter},
+        room::Room,
+    },
     limits::PermitError,
     peer::Client,
 };
@@ -99,7 +102,7 @@ impl State {
     /// Returns whether followers have news.
     pub fn take(
         &mut self,
-        channel: &Channel,
+        writer: EventWriter,
         before: Option<&Arc<Cut>>,
         (cut, bytes): (Arc<Cut>, usize),
         seq: u64,
@@ -119,7 +122,7 @@ impl State {
         match outcome {
             // Only the time of the view is newer; it is sent with the next whole view.
             Outcome::Same => return false,
-            Outcome::Change(data) => self.remember(seq, channel.event(seq, "change", &data)),
+            Outcome::Change(data) => self.remember(seq, writer.write(seq, "change", &data)),
             Outcome::Other => self.ring.clear(),
         }
         (self.seq, self.last_sent) = (seq, Some(Instant::now()));
@@ -135,12 +138,12 @@ impl State {
         }
     }
 
-    pub fn state(&mut self, channel: &Channel) -> Option<Arc<Event>> {
+    pub fn state(&mut self, writer: EventWriter) -> Option<Arc<Event>> {
         if let Some(event) = self.state.upgrade() {
             return Some(event);
         }
-        let data = self.cut.as_ref()?.state(channel.format);
-        let event = channel.event(self.seq, "state", &data);
+        let data = self.cut.as_ref()?.state(writer.format);
+        let event = writer.write(self.seq, "state", &data);
         self.state = Arc::downgrade(&event);
         let room = self.room.as_mut()?;
         if room.resize(room.bytes() + event.len()).is_ok() {
