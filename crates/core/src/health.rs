@@ -179,15 +179,6 @@ impl ClusterState {
             .is_some_and(|status| status.last_success.is_some())
     }
 
-    /// Returns the status of the source for this namespace: the namespace's own, else the cluster-wide one.
-    /// Usually no namespace has its own; then the name is not copied for the lookup.
-    pub(super) fn source_status(&self, id: SourceId, namespace: &str) -> Option<&SourceStatus> {
-        let mut own =
-            self.source_statuses.range((id, Some(String::new()))..).take_while(|((of, _), _)| *of == id);
-        let own = own.next().and_then(|_| self.source_statuses.get(&(id, Some(namespace.to_owned()))));
-        own.or_else(|| self.source_statuses.get(&(id, None)))
-    }
-
     /// Returns when the cluster last answered anything.
     pub(super) fn last_seen(&self) -> Option<Millis> {
         let statuses =

@@ -123,21 +123,6 @@ impl ClusterState {
         entries.iter().map(join).collect()
     }
 
-    /// Whether objects of the namespace were ever listed.
-    pub(super) fn listed(&self, id: SourceId, namespace: &str) -> bool {
-        self.source_status(id, namespace).is_some_and(|status| status.last_success.is_some())
-    }
-
-    /// Whether the list of a source's objects is complete: an object that is not known does not exist.
-    pub(super) fn knows_all(&self, id: SourceId, namespace: &str) -> bool {
-        self.listed(id, namespace) && !self.omits(id, namespace)
-    }
-
-    /// Whether some of a source's objects are not known because they are too large or too many.
-    pub(super) fn omits(&self, id: SourceId, namespace: &str) -> bool {
-        self.source_status(id, namespace).is_some_and(|status| !status.omitted.is_empty())
-    }
-
     fn join_one(&self, entry: &Entry, indexes: &Indexes, now: Millis) -> Vm {
         let (instance, namespace) = (self.instance_state(entry), entry.namespace());
         let status = self.status(entry, instance, indexes);

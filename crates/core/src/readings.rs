@@ -310,14 +310,6 @@ impl ClusterState {
             None => query.unreported(advice()),
         }
     }
-
-    fn current_error(&self, id: SourceId) -> Option<&SourceError> {
-        self.source_statuses.get(&(id, None))?.error.as_ref()
-    }
-
-    fn last_success_of(&self, id: SourceId) -> Option<Millis> {
-        self.source_statuses.get(&(id, None))?.last_success
-    }
 }
 
 /// Decides whether a figure still counts. If the source denies access, the figure is missing at once. If the

@@ -12,8 +12,8 @@ use super::{
     latency::Latencies,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, VmFacts, VolumeGap, VolumeStats,
-        WantedNames, WukongFacts,
+        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, SourceError, VmFacts, VolumeGap,
+        VolumeStats, WantedNames, WukongFacts,
     },
     receipt::{Age, Receipt},
     sharing::Peers,
@@ -199,5 +199,54 @@ impl ClusterState {
         namespace: Option<String>,
     ) -> &mut SourceStatus {
         self.source_statuses.entry((source, namespace)).or_default()
+    }
+
+    /// Returns the status of the source for this namespace: the namespace's own, else the cluster-wide one.
+    /// Usually no namespace has its own; then the name is not copied for the lookup.
+    pub(super) fn source_status(&self, id: SourceId, namespace: &str) -> Option<&SourceStatus> {
+        let mut own =
+            self.source_statuses.range((id, Some(String::new()))..).take_while(|((of, _), _)| *of == id);
+        let own = own.next().and_then(|_| self.source_statuses.get(&(id, Some(namespace.to_owned()))));
+        own.or_else(|| self.source_statuses.get(&(id, None)))
+    }
+
+    /// Whether objects of the namespace were ever listed.
+    pub(super) fn listed(&self, id: SourceId, namespace: &str) -> bool {
+        self.source_status(id, namespace).is_some_and(|status| status.last_success.is_some())
+    }
+
+    /// Whether the list of a source's objects is complete: an object that is not known does not exist.
+    pub(super) fn knows_all(&self, id: SourceId, namespace: &str) -> bool {
+        self.listed(id, namespace) && !self.omits(id, namespace)
+    }
+
+    /// Whether some of a source's objects are not known because they are too large or too many.
+    pub(super) fn omits(&self, id: SourceId, namespace: &str) -> bool {
+        self.source_status(id, namespace).is_some_and(|status| !status.omitted.is_empty())
+    }
+
+    pub(super) fn current_error(&self, id: SourceId) -> Option<&SourceError> {
+        self.source_statuses.get(&(id, None))?.error.as_ref()
+    }
+
+    pub(super) fn last_success_of(&self, id: SourceId) -> Option<Millis> {
+        self.source_statuses.get(&(id, None))?.last_success
+    }
+
+    pub(super) fn denied(&self, id: SourceId) -> bool {
+        let status = self.source_statuses.get(&(id, None));
+        status.and_then(|status| status.error.as_ref()).is_some_and(SourceError::is_denial)
+    }
+
+    /// Converts a time of the steady clock to the cluster's clocks, in case this program's clock is the one
+    /// that is off.
+    pub(super) fn cluster_time(&self, now: Millis) -> Millis {
+        self.wall(now).saturating_add(self.own_skew.unwrap_or_default())
+    }
+
+    /// Whether a node of this name may exist. A tenant may write any node into a Wukong; once the nodes are
+    /// known, other names cost no request.
+    pub(super) fn may_be_node(&self, name: &str) -> bool {
+        !name.is_empty() && (self.nodes.is_empty() || self.nodes.contains_key(&At("", name)))
     }
 }

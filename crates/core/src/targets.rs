@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    observation::{At, Backend, Image, Key, NodeTarget, Targets},
+    observation::{Backend, Image, Key, NodeTarget, Targets},
     state::ClusterState,
 };
 use model::{
@@ -33,12 +33,6 @@ impl ClusterState {
             self.pods.values().filter_map(|pod| Some((pod.node_name.as_str(), pod.host_ip?))).collect();
         let target = |name: &str| NodeTarget { name: name.into(), address: addresses.get(name).copied() };
         names.into_iter().map(target).collect()
-    }
-
-    /// Whether a node of this name may exist. A tenant may write any node into a Wukong; once the nodes are
-    /// known, other names cost no request.
-    pub(super) fn may_be_node(&self, name: &str) -> bool {
-        !name.is_empty() && (self.nodes.is_empty() || self.nodes.contains_key(&At("", name)))
     }
 
     fn guests_of(&self, running: &[&Vm]) -> Arc<[Key]> {

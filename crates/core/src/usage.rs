@@ -69,11 +69,6 @@ impl ClusterState {
         (!age.expired && !self.denied(SourceId::Prometheus)).then_some(known)
     }
 
-    fn denied(&self, id: SourceId) -> bool {
-        let status = self.source_statuses.get(&(id, None));
-        status.and_then(|status| status.error.as_ref()).is_some_and(SourceError::is_denial)
-    }
-
     fn try_usage(&self, vm: &VmContext, query: &UsageQuery, now: Millis) -> Result<Sample, Missing> {
         let missing =
             |reason| Missing { fix: fix::figure(reason, vm.namespace, vm.name), ..Missing::from(reason) };
@@ -130,12 +125,6 @@ impl ClusterState {
                 ..missing(Reason::NotSampled)
             },
         }
-    }
-
-    /// Converts a time of the steady clock to the cluster's clocks, in case this program's clock is the one
-    /// that is off.
-    pub(super) fn cluster_time(&self, now: Millis) -> Millis {
-        self.wall(now).saturating_add(self.own_skew.unwrap_or_default())
     }
 
     fn sample(
