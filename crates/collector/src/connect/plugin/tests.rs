@@ -62,7 +62,7 @@ fn the_output_of_a_plugin_is_read_as_client_go_reads_it() {
         (json(V1, "{}"), "neither"),
         (json(V1, r#"{"token":""}"#), "neither"),
         (json(V1, r#"{"clientKeyData":"k"}"#), "without a certificate"),
-        (json(V1, r#"{"token":"t","expirationTimestamp":"soon"}"#), "no time"),
+        (json(V1, r#"{"token":"t","expirationTimestamp":"soon"}"#), "not a time"),
         (json(V1, r#"{"token":"t"}"#).replace("ExecCredential", "Secret"), "not an ExecCredential"),
     ] {
         let error = decode(output.as_bytes(), V1, now).err().unwrap();
