@@ -52,7 +52,7 @@ test("nodes show their overcommitment, namespaces their allocation", async ({ pa
   await expect(table.getByRole("row").filter({ has: page.getByRole("link", { name: node.name!, exact: true }) })).toContainText("%");
   await expect(page.getByRole("main")).toContainText(groups.top.cpu[0].name);
   await table.getByRole("link", { name: /^CPU allocated/ }).click();
-  await expect(page).toHaveURL(/sort=cpu-given/);
+  await expect(page).toHaveURL(/sort=cpu-allocated/);
   await expect(table.getByRole("columnheader", { name: /CPU allocated/ })).toHaveAttribute("aria-sort", "descending");
   await page.getByRole("navigation", { name: "Group by" }).getByRole("link", { name: "Namespaces" }).click();
   await expect(page.getByRole("table", { name: "Namespaces" })).toBeVisible();

@@ -33,14 +33,14 @@ fn wrong_usage_is_2_and_names_flag_and_variable() {
         assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
         stderr
     };
-    for (arguments, variable, value, told) in [
+    for (arguments, variable, value, reported) in [
         (&["--listen", "nowhere"][..], "X", "", "'nowhere' for '--listen <ADDRESS:PORT> (WUKONG_LISTEN)'"),
         (&[], "NAMESPACE", "Not_A_Namespace", "'Not_A_Namespace' for '--namespace <NAMESPACES> (NAMESPACE)'"),
         (&["demo"], "WUKONG_NODES", "0", "'0' for '--nodes <NUMBER> (WUKONG_NODES)'"),
         (&["check"], "RUST_LOG", "a=b=c", "'a=b=c' for RUST_LOG"),
     ] {
         let stderr = wrong(arguments, variable, value);
-        assert!(stderr.contains(told), "{told} is not in:\n{stderr}");
+        assert!(stderr.contains(reported), "{reported} is not in:\n{stderr}");
     }
     let stderr = wrong(&[], "WUKONG_PROMETHEUS_URL", "https://user:s3cret@host");
     assert!(stderr.contains("WUKONG_PROMETHEUS_URL") && !stderr.contains("s3cret"), "{stderr}");
@@ -77,7 +77,7 @@ fn empty_variables_and_those_of_other_commands_are_ignored() {
 
 #[test]
 fn help_and_version_are_no_failure() {
-    for (line, told) in [
+    for (line, reported) in [
         (&["--help"][..], "[env: WUKONG_LISTEN]"),
         (&["demo", "--help"], "[default: 15s]"),
         (&["sim", "--help"], "--kubeconfig-out"),
@@ -85,7 +85,7 @@ fn help_and_version_are_no_failure() {
     ] {
         let (code, stdout, _) = output(&mut program(line));
         assert_eq!(code, 0, "{line:?}");
-        assert!(stdout.contains(told), "{told} is not in:\n{stdout}");
+        assert!(stdout.contains(reported), "{reported} is not in:\n{stdout}");
     }
 }
 
@@ -94,8 +94,8 @@ fn help_and_version_are_no_failure() {
 fn the_allocator_takes_its_settings() {
     let (code, _, stderr) = output(program(&["--version"]).env("_RJEM_MALLOC_CONF", "stats_print:true"));
     assert_eq!(code, 0);
-    for told in ["opt.narenas: 2", "opt.dirty_decay_ms: 100 ", "opt.muzzy_decay_ms: 0 "] {
-        assert!(stderr.contains(told), "{told:?} is not in:\n{stderr}");
+    for reported in ["opt.narenas: 2", "opt.dirty_decay_ms: 100 ", "opt.muzzy_decay_ms: 0 "] {
+        assert!(stderr.contains(reported), "{reported:?} is not in:\n{stderr}");
     }
     assert!(!stderr.contains("Invalid conf"), "{stderr}");
 }

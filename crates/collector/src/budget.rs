@@ -15,10 +15,10 @@ const FREE: usize = 64 << 10;
 
 /// The places for one kind of peer, sorted from small to large. Clones share the places.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<[Places]>);
+pub struct Budget(Arc<[SlotPool]>);
 
 #[derive(Debug)]
-struct Places {
+struct SlotPool {
     /// Bytes of the largest answer that fits into such a place.
     size: usize,
     free: Arc<Semaphore>,
@@ -55,8 +55,9 @@ impl Default for Budgets {
 impl Budget {
     /// Takes pairs of a number of places and their size in bytes, smallest size first.
     pub fn new(places: &[(usize, usize)]) -> Self {
-        let places =
-            places.iter().map(|(count, size)| Places { size: *size, free: Arc::new(Semaphore::new(*count)) });
+        let places = places
+            .iter()
+            .map(|(count, size)| SlotPool { size: *size, free: Arc::new(Semaphore::new(*count)) });
         Self(places.collect())
     }
 

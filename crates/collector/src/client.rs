@@ -20,7 +20,8 @@ pub use super::connect::{ConnectError, CredentialError, Summary};
 use super::{
     budget::Budgets,
     connect::{
-        Authenticated, Connections, Credentials, OnRefusal, Place, Target, TlsError, find, of_kubeconfig,
+        Authenticated, Connections, Credentials, KubeconfigLocation, OnRefusal, Target, TlsError, find,
+        of_kubeconfig,
     },
     transport::{WatchActivity, WatchdogLayer},
 };
@@ -108,7 +109,7 @@ pub async fn from_kubeconfig_text(
     context: Option<&str>,
     collect: &CollectConfig,
 ) -> Result<Cluster, ConnectError> {
-    let target = of_kubeconfig(Place::Text(yaml.into()), context, &collect.proxies)?;
+    let target = of_kubeconfig(KubeconfigLocation::Text(yaml.into()), context, &collect.proxies)?;
     Cluster::new(target, collect).await
 }
 

@@ -6,7 +6,7 @@ use std::{collections::HashSet, str::from_utf8};
 use kube::config::Kubeconfig;
 
 use super::{
-    connect::{ConnectError, Context, Place},
+    connect::{ConnectError, Context, KubeconfigLocation},
     guest_agent, kubelet, metrics_api,
     prometheus::{
         self,
@@ -136,7 +136,7 @@ pub fn filesystems(data: &[u8]) {
 }
 
 fn read_kubeconfig(text: &str) -> Result<Kubeconfig, ConnectError> {
-    Place::Text(text.into()).read()
+    KubeconfigLocation::Text(text.into()).read()
 }
 
 /// An error about a kubeconfig must not quote the kubeconfig, whatever that contains.

@@ -40,10 +40,10 @@ mod status;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod tracked_names;
 mod usage;
 pub mod view;
 mod volumes;
-mod wanted;
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ pub use self::{
     filesystems::{Devices, Filesystem},
     instancetype::{InstancetypeFacts, InstancetypeRef},
     key::{At, Key},
-    names::WantedNames,
+    names::TrackedNames,
     objects::{
         Backend, ClaimFacts, InstanceFacts, InstanceVolume, LonghornEngine, LonghornFacts, Migration, Pause,
         PersistentVolumeFacts, PodContainer, PodFacts, Provisioner, VmFacts, WukongFacts, WukongVolume,
@@ -116,7 +116,7 @@ pub struct Targets {
     /// RBD images behind claims of VMs.
     pub images: Arc<[Image]>,
     /// The claims and instances that exist or that a VM names; `None` while they are not known.
-    pub names: Option<Arc<WantedNames>>,
+    pub names: Option<Arc<TrackedNames>>,
 }
 
 /// A node whose kubelet should be asked.

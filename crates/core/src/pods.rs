@@ -76,9 +76,9 @@ pub(super) struct PodQuery<'a> {
     pub node: &'a str,
 }
 
-type ByNames<'a> = HashMap<(&'a str, &'a str), Places>;
+type ByNames<'a> = HashMap<(&'a str, &'a str), PodIndexes>;
 /// Indexes into the list of all pods; usually one.
-type Places = Vec<u32>;
+type PodIndexes = Vec<u32>;
 
 /// Pods that are checked for one VM. A tenant can label thousands of pods as those of one VM, and name that
 /// VM in thousands of Wukongs.
@@ -128,7 +128,7 @@ impl<'a> Launchers<'a> {
         }
     }
 
-    fn pods_at<'s>(&'s self, places: Option<&'s Places>) -> impl Iterator<Item = Pod<'a>> + 's {
+    fn pods_at<'s>(&'s self, places: Option<&'s PodIndexes>) -> impl Iterator<Item = Pod<'a>> + 's {
         places.into_iter().flatten().map(|place| self.pods[*place as usize])
     }
 
@@ -159,7 +159,7 @@ impl<'a> Launchers<'a> {
     }
 
     /// Leaves out pods whose label says that they belong to another instance.
-    fn without_others(&self, places: Option<&Places>, query: PodQuery<'a>) -> Vec<Pod<'a>> {
+    fn without_others(&self, places: Option<&PodIndexes>, query: PodQuery<'a>) -> Vec<Pod<'a>> {
         let others = |pod: &Pod| {
             !pod.created_by.is_empty()
                 && (query.instance.is_some() || self.instances.contains(pod.created_by))
@@ -169,7 +169,7 @@ impl<'a> Launchers<'a> {
 }
 
 /// Adds a pod. If there are too many, a live pod replaces one that has ended.
-fn admit(places: &mut Places, place: u32, pods: &[Pod<'_>]) {
+fn admit(places: &mut PodIndexes, place: u32, pods: &[Pod<'_>]) {
     if places.len() < MOST_PODS {
         places.push(place);
     } else if !pods[place as usize].ended

@@ -12,8 +12,8 @@ use super::{
     latency::Latencies,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, SourceError, VmFacts, VolumeGap,
-        VolumeStats, WantedNames, WukongFacts,
+        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, SourceError, TrackedNames, VmFacts,
+        VolumeGap, VolumeStats, WukongFacts,
     },
     receipt::{Age, Receipt},
     sharing::Peers,
@@ -72,7 +72,7 @@ pub(super) struct Images {
 pub(super) struct CollectedNames {
     pub hasher: RandomState,
     pub collected: Option<Millis>,
-    pub last: Option<Arc<WantedNames>>,
+    pub last: Option<Arc<TrackedNames>>,
 }
 
 /// All observations so far, joined to snapshots by `join`.

@@ -22,7 +22,7 @@ impl ClusterState {
             nodes: self.nodes(&running),
             guests: self.guests_of(&running),
             images: self.images_of(&running),
-            names: self.wanted_names(),
+            names: self.tracked_names(),
         }
     }
 

@@ -46,7 +46,7 @@ impl GroupSort {
         Self::Disk,
     ];
 
-    const CODES: [&str; 7] = ["name", "vms", "cpu-given", "memory-given", "cpu", "memory", "disk"];
+    const CODES: [&str; 7] = ["name", "vms", "cpu-allocated", "memory-allocated", "cpu", "memory", "disk"];
 
     pub fn code(self) -> &'static str {
         Self::CODES[self as usize]
@@ -129,7 +129,7 @@ impl GroupsQuery {
     }
 }
 
-const SORTS: &str = "name, vms, cpu-given, memory-given, cpu, memory or disk";
+const SORTS: &str = "name, vms, cpu-allocated, memory-allocated, cpu, memory or disk";
 
 /// A node, from its own object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -88,9 +88,9 @@ fn without_node_objects_overcommitment_is_unknown_and_says_why() {
 
 #[test]
 fn namespaces_sort_by_column() {
-    let page = render("/groups?by=namespace&sort=memory-given", with_nodes());
+    let page = render("/groups?by=namespace&sort=memory-allocated", with_nodes());
     assert_eq!(page.html.matches("aria-sort=\"descending\"").count(), 1);
-    assert!(page.html.contains("href=\"/groups?by=namespace&amp;sort=memory-given&amp;order=asc\""));
+    assert!(page.html.contains("href=\"/groups?by=namespace&amp;sort=memory-allocated&amp;order=asc\""));
     assert!(page.html.contains("href=\"/groups?by=namespace\""), "sorted by name");
     assert_eq!(render("/groups?by=pod", with_nodes()).status, 400);
     assert_eq!(render("/groups?sort=size", with_nodes()).status, 400);

@@ -212,7 +212,7 @@ fn memory(vm: &Value, machine: &Machine) -> Result<(), String> {
 }
 
 fn disk(vm: &Value, machine: &Machine) -> Result<(), String> {
-    let known = || machine.disks.iter().filter(|disk| disk.told != VolumeReport::Block);
+    let known = || machine.disks.iter().filter(|disk| disk.reported != VolumeReport::Block);
     let used: u64 = known().map(|disk| disk.used).sum();
     let capacity: u64 = known().map(|disk| disk.capacity).sum();
     let figure = &vm["usage"]["disk"];

@@ -27,7 +27,7 @@ fn ordinary() -> Vec<Machine> {
             nanocores: 85_000_000,
             bytes: 700_000_000,
             disks: vec![Disk {
-                told: VolumeReport::BySeedName,
+                reported: VolumeReport::BySeedName,
                 ..Disk::new("web-root", 10 * GI, 3 * GI + 100_000_000)
             }],
             ..Machine::new("staging", "web")
@@ -89,7 +89,7 @@ fn ambiguous() -> Vec<Machine> {
             bytes: 5_600_000_000,
             disks: vec![
                 Disk::new("web-db-root", 20 * GI, 6 * GI + 777),
-                Disk { told: VolumeReport::ByPodVolume, ..Disk::new("web-db-data", 100 * GI, 41 * GI) },
+                Disk { reported: VolumeReport::ByPodVolume, ..Disk::new("web-db-data", 100 * GI, 41 * GI) },
             ],
             ..Machine::new("prod", "web-db")
         },
@@ -152,7 +152,7 @@ fn without_a_figure() -> Vec<Machine> {
             node: "node-c",
             nanocores: 65_000_000,
             bytes: 250_000_000,
-            disks: vec![Disk { told: VolumeReport::Block, ..Disk::new("raw-root", 10 * GI, 0) }],
+            disks: vec![Disk { reported: VolumeReport::Block, ..Disk::new("raw-root", 10 * GI, 0) }],
             ..Machine::new("prod", "raw")
         },
         // Running, says its phase, but nothing says as what.

@@ -29,13 +29,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Where a kubeconfig is, so that it can be read again.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum KubeconfigLocation {
     Text(Arc<str>),
     /// One file, or several as in KUBECONFIG.
     Files(Vec<PathBuf>),
 }
 
-impl Place {
+impl KubeconfigLocation {
     /// The files of `--kubeconfig` or KUBECONFIG. Files of a list may be missing, but not all; a single file
     /// must exist.
     pub fn of_list(paths: &Path) -> Self {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn choose(yaml: &str, wanted: Option<&str>) -> Result<Context, String> {
-        let place = Place::Text(yaml.into());
+        let place = KubeconfigLocation::Text(yaml.into());
         let context = place.read().and_then(|kubeconfig| Context::choose(kubeconfig, wanted));
         context.map_err(|error| error.to_string())
     }
@@ -267,7 +267,7 @@ clusters: [{name: c, cluster: {server: 'https://a', certificate-authority: ca.pe
 users: [{name: u, user: {client-certificate: crt, client-key: /key, tokenFile: token, exec: {command: ./plugin}}}]
 ";
         std::fs::write(&path, text).unwrap();
-        let context = Context::choose(Place::of_list(&path).read().unwrap(), None).unwrap();
+        let context = Context::choose(KubeconfigLocation::of_list(&path).read().unwrap(), None).unwrap();
         let here = |file: &str| folder.path().join(file).to_str().map(str::to_owned);
         let user = context.user;
         assert_eq!(context.cluster.certificate_authority, here("ca.pem"));
@@ -288,8 +288,9 @@ users: [{name: u, user: {client-certificate: crt, client-key: /key, tokenFile: t
         let encoded = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
         for bytes in [encoded(u16::to_le_bytes), encoded(u16::to_be_bytes), text.clone().into_bytes()] {
             std::fs::write(&path, &bytes).unwrap();
-            let read =
-                Place::of_list(&path).read().unwrap_or_else(|error| panic!("{error}: {:?}", &bytes[..4]));
+            let read = KubeconfigLocation::of_list(&path)
+                .read()
+                .unwrap_or_else(|error| panic!("{error}: {:?}", &bytes[..4]));
             assert_eq!(read.contexts.len(), 3);
         }
     }
@@ -326,7 +327,7 @@ users: [{name: u, user: {client-certificate: crt, client-key: /key, tokenFile: t
         let third =
             write("three/config", "current-context: z\ncontexts: [{name: b, context: {cluster: z}}]\n");
         let list = env::join_paths([&folder.path().join("gone"), &first, &second, &third]).unwrap();
-        let merged = Place::of_list(Path::new(&list)).read().unwrap();
+        let merged = KubeconfigLocation::of_list(Path::new(&list)).read().unwrap();
         let red =
             merged.auth_infos.iter().find(|user| user.name == "red").unwrap().auth_info.clone().unwrap();
         assert!(
@@ -351,7 +352,7 @@ users: [{name: u, user: {client-certificate: crt, client-key: /key, tokenFile: t
         for (list, found) in [(vec![&gone], false), (vec![&gone, &gone], false), (vec![&gone, &there], true)]
         {
             let list = env::join_paths(list).unwrap();
-            let read = Place::of_list(Path::new(&list)).read();
+            let read = KubeconfigLocation::of_list(Path::new(&list)).read();
             match read {
                 Ok(kubeconfig) => assert!(found && kubeconfig.contexts.len() == 3),
                 Err(ConnectError::File { path, .. }) => assert!(!found && path == gone),

@@ -25,7 +25,7 @@ pub use self::{
     credentials::Credentials,
     dial::Connections,
     error::{ConnectError, CredentialError, ProxyError},
-    kubeconfig::Place,
+    kubeconfig::KubeconfigLocation,
     target::{Summary, Target, find, of_kubeconfig},
     tls::TlsError,
 };

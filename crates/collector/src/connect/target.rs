@@ -20,7 +20,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use super::{
     ConnectError, CredentialError,
     credentials::{Cost, Credentials, Obtain},
-    kubeconfig::{Context, Place, decode_data},
+    kubeconfig::{Context, KubeconfigLocation, decode_data},
     user::{Method, ReadyCredentials, User},
 };
 use crate::config::{KubernetesConfig, Proxy, ProxyRules, is_loopback, parse_address};
@@ -60,11 +60,11 @@ pub struct Summary {
 pub fn find(kubernetes: &KubernetesConfig, proxies: &ProxyRules) -> Result<Target, ConnectError> {
     let context = kubernetes.context.as_deref();
     if let Some(yaml) = &kubernetes.embedded {
-        return of_kubeconfig(Place::Text(yaml.as_str().into()), context, proxies);
+        return of_kubeconfig(KubeconfigLocation::Text(yaml.as_str().into()), context, proxies);
     }
     let named = kubernetes.kubeconfig.clone().or_else(|| env::var_os("KUBECONFIG").map(PathBuf::from));
     if let Some(paths) = named.filter(|paths| !paths.as_os_str().is_empty()) {
-        return of_kubeconfig(Place::of_list(&paths), context, proxies);
+        return of_kubeconfig(KubeconfigLocation::of_list(&paths), context, proxies);
     }
     // A pod's service account has no contexts, so a given context means a kubeconfig.
     if context.is_none() && in_pod() {
@@ -72,7 +72,7 @@ pub fn find(kubernetes: &KubernetesConfig, proxies: &ProxyRules) -> Result<Targe
     }
     let home = env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config"));
     match home.filter(|path| path.is_file()) {
-        Some(path) => of_kubeconfig(Place::Files(vec![path]), context, proxies),
+        Some(path) => of_kubeconfig(KubeconfigLocation::Files(vec![path]), context, proxies),
         None => Err(ConnectError::NoCluster),
     }
 }
@@ -94,7 +94,7 @@ fn of_pod(mut config: Config, token: &Path, proxies: &ProxyRules) -> Result<Targ
 /// The cluster of a context of this kubeconfig. Fails if the kubeconfig has a mistake that a person must
 /// correct.
 pub fn of_kubeconfig(
-    place: Place,
+    place: KubeconfigLocation,
     context: Option<&str>,
     proxies: &ProxyRules,
 ) -> Result<Target, ConnectError> {
@@ -243,7 +243,7 @@ impl Target {
 
 /// Where a user's entry was read from, so that it can be read again.
 struct Origin {
-    place: Place,
+    place: KubeconfigLocation,
     context: String,
     server: Option<String>,
 }

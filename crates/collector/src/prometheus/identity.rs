@@ -9,7 +9,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::k8s::{prometheus::Labels, text::is_identifier};
-use wukong_core::observation::{Key, WantedNames};
+use wukong_core::observation::{Key, TrackedNames};
 
 /// How many namespaces of exporters are counted by name. The others are counted together.
 const MOST_NAMED: usize = 100;
@@ -22,7 +22,7 @@ pub struct Scope {
     /// The namespaces of exporters whose `exported_` labels count.
     pub trusted: Arc<[String]>,
     /// The claims and instances of which figures are kept; `None` means all.
-    pub names: Option<Arc<WantedNames>>,
+    pub names: Option<Arc<TrackedNames>>,
 }
 
 /// The object that a series is about.

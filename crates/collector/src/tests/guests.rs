@@ -142,13 +142,13 @@ async fn after_a_denial_one_guest_is_asked_an_interval_and_all_report_the_reason
     });
     let names = ["a/one", "a/two", "b/three", "b/four"];
     let mut collector = Collector::follow_guests(&server, each(1000), &names).await;
-    let mut told = HashMap::new();
-    while told.len() < names.len() {
+    let mut errors = HashMap::new();
+    while errors.len() < names.len() {
         let (guest, result) = collector.next_guest().await;
-        told.insert(guest, result.unwrap_err());
+        errors.insert(guest, result.unwrap_err());
     }
     let words = "get virtualmachineinstances/filesystemlist.subresources.kubevirt.io at cluster scope";
-    for error in told.values() {
+    for error in errors.values() {
         assert_eq!((error.reason, &*error.detail.english()), (Reason::Forbidden, words));
     }
     collector.during(Duration::from_millis(3600)).await;

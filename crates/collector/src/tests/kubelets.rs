@@ -42,7 +42,7 @@ fn direct(kubelets: &Secure, access: KubeletAccess) -> CollectConfig {
 }
 
 impl Collector {
-    async fn told(&mut self, of: &str) -> Result<Source, SourceError> {
+    async fn next_outcome(&mut self, of: &str) -> Result<Source, SourceError> {
         self.next(|observation| match observation {
             Observation::Summary { node, result, .. } if node == of => {
                 Some(result.map(|facts: SummaryFacts| facts.source))
@@ -59,7 +59,7 @@ async fn direct_goes_first_over_either_protocol_with_the_same_credentials() {
     let aims = nodes(&[("four", "127.0.0.1"), ("six", "::1")]);
     let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
     for node in ["four", "six", "four", "six"] {
-        assert_eq!(collector.told(node).await, Ok(Source::KubeletDirect), "{node}");
+        assert_eq!(collector.next_outcome(node).await, Ok(Source::KubeletDirect), "{node}");
     }
     assert_eq!([proxied(&api, "four"), proxied(&api, "six")], [0, 0]);
     let asked = kubelets.server.asked(DIRECT);
@@ -77,10 +77,10 @@ async fn each_node_falls_back_by_itself_and_keeps_to_what_works() {
     let aims = nodes(&[("well", "127.0.0.1"), ("denied", "127.0.0.2"), ("nowhere", "")]);
     let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
     for _ in 0..3 {
-        assert_eq!(collector.told("denied").await, Ok(Source::KubeletProxy));
+        assert_eq!(collector.next_outcome("denied").await, Ok(Source::KubeletProxy));
     }
-    assert_eq!(collector.told("well").await, Ok(Source::KubeletDirect));
-    assert_eq!(collector.told("nowhere").await, Ok(Source::KubeletProxy));
+    assert_eq!(collector.next_outcome("well").await, Ok(Source::KubeletDirect));
+    assert_eq!(collector.next_outcome("nowhere").await, Ok(Source::KubeletProxy));
     let to_denied = |asked: &&RecordedRequest| asked.header("host").starts_with("127.0.0.2");
     assert_eq!(kubelets.server.asked(DIRECT).iter().filter(to_denied).count(), 1);
     assert_eq!(proxied(&api, "well"), 0);
@@ -99,7 +99,7 @@ async fn whatever_keeps_a_kubelet_from_answering_leads_through_the_api_server() 
         let kubelets = Secure::start(move |_, _| answer());
         let aims = nodes(&[("n", "127.0.0.1")]);
         let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
-        assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy), "{what}");
+        assert_eq!(collector.next_outcome("n").await, Ok(Source::KubeletProxy), "{what}");
         assert_eq!(kubelets.server.asked(DIRECT).len(), 1, "{what}");
     }
 }
@@ -111,21 +111,21 @@ async fn a_kubelet_that_cannot_prove_itself_gets_no_credentials() {
     let mut config = direct(&kubelets, KubeletAccess::Auto);
     config.kubelet.ca = Some(others.ca());
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
-    assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));
+    assert_eq!(collector.next_outcome("n").await, Ok(Source::KubeletProxy));
     config.kubelet.access = KubeletAccess::Direct;
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
-    let error = collector.told("n").await.unwrap_err();
+    let error = collector.next_outcome("n").await.unwrap_err();
     let words = "the TLS handshake with the kubelet of n failed: is its certificate signed by --kubelet-ca or the \
                  cluster's authority, and for this address?";
     assert_eq!((error.reason, &*error.detail.english()), (Reason::Unreachable, words));
     // Nobody to know it by: then it is not even tried.
     (config.kubelet.ca, config.kubelet.access) = (None, KubeletAccess::Auto);
     let mut collector = Collector::aim(&api, config.clone(), aims.clone()).await;
-    assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));
+    assert_eq!(collector.next_outcome("n").await, Ok(Source::KubeletProxy));
     assert!(kubelets.server.asked(DIRECT).is_empty());
     config.kubelet.insecure_tls = true;
     let mut collector = Collector::aim(&api, config, aims).await;
-    assert_eq!(collector.told("n").await, Ok(Source::KubeletDirect));
+    assert_eq!(collector.next_outcome("n").await, Ok(Source::KubeletDirect));
 }
 
 #[tokio::test]
@@ -139,9 +139,9 @@ async fn without_the_proxy_each_failure_names_node_and_permission() {
         let kubelets = Secure::start(move |_, _| status(code, "x"));
         let aims = nodes(&[("n", "127.0.0.1"), ("nowhere", "")]);
         let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Direct), aims).await;
-        let error = collector.told("n").await.unwrap_err();
+        let error = collector.next_outcome("n").await.unwrap_err();
         assert_eq!((error.reason, &*error.detail.english()), (reason, words));
-        assert_eq!(collector.told("nowhere").await.unwrap_err().reason, Reason::NoNode);
+        assert_eq!(collector.next_outcome("nowhere").await.unwrap_err().reason, Reason::NoNode);
     }
     assert_eq!([proxied(&api, "n"), proxied(&api, "nowhere")], [0, 0]);
 }
@@ -156,7 +156,7 @@ async fn a_denial_both_ways_names_both_permissions() {
     let aims = nodes(&[("n", "127.0.0.1")]);
     let mut collector = Collector::aim(&api, direct(&kubelets, KubeletAccess::Auto), aims).await;
     for _ in 0..2 {
-        let error = collector.told("n").await.unwrap_err();
+        let error = collector.next_outcome("n").await.unwrap_err();
         assert_eq!(error.detail.english(), "get nodes/stats or nodes/proxy (node n)");
     }
 }
@@ -169,7 +169,7 @@ async fn if_several_kubelets_fail_directly_the_others_are_not_tried() {
     let config = CollectConfig { kubelet_concurrency: 1, ..direct(&kubelets, KubeletAccess::Auto) };
     let mut collector = Collector::aim(&api, config, nodes(&aims)).await;
     for name in &names {
-        assert_eq!(collector.told(name).await, Ok(Source::KubeletProxy));
+        assert_eq!(collector.next_outcome(name).await, Ok(Source::KubeletProxy));
     }
     assert_eq!(kubelets.server.asked(DIRECT).len(), 3);
 }
@@ -183,7 +183,7 @@ async fn kubelets_go_on_while_the_api_server_is_away_and_say_nothing_of_it() {
     let config =
         CollectConfig { disk_interval: Duration::from_secs(1), ..direct(&kubelets, KubeletAccess::Auto) };
     let mut collector = Collector::aim(&api, config, nodes(&aims)).await;
-    assert_eq!(collector.told("n7").await, Ok(Source::KubeletProxy));
+    assert_eq!(collector.next_outcome("n7").await, Ok(Source::KubeletProxy));
     api.stop().await;
     collector.during(Duration::from_millis(1200)).await;
     let (mut answers, mut failures) = (0, 0);
@@ -207,14 +207,14 @@ async fn a_new_authority_in_the_file_is_taken_without_a_restart() {
     let mut config = direct(&kubelets, KubeletAccess::Auto);
     config.kubelet.ca = Some(ca.clone());
     let mut collector = Collector::aim(&api, config, nodes(&[("n", "127.0.0.1")])).await;
-    assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));
+    assert_eq!(collector.next_outcome("n").await, Ok(Source::KubeletProxy));
     // Half written: nothing changes.
     std::fs::write(&ca, "-----BEGIN CERTIFICATE-----").unwrap();
     collector.during(Duration::from_millis(3500)).await;
-    assert_eq!(collector.told("n").await, Ok(Source::KubeletProxy));
+    assert_eq!(collector.next_outcome("n").await, Ok(Source::KubeletProxy));
     std::fs::copy(kubelets.ca(), &ca).unwrap();
     for _ in 0..20 {
-        if collector.told("n").await == Ok(Source::KubeletDirect) {
+        if collector.next_outcome("n").await == Ok(Source::KubeletDirect) {
             return;
         }
     }

@@ -7,7 +7,7 @@ mod oversized;
 use super::*;
 use crate::config::PrometheusConfig;
 use i18n::Render;
-use wukong_core::observation::{PrometheusFacts, WantedNames};
+use wukong_core::observation::{PrometheusFacts, TrackedNames};
 
 const QUERY: &str = "/api/v1/query";
 
@@ -112,7 +112,7 @@ async fn nothing_is_kept_of_names_that_nobody_uses() {
     let api = Server::start(|request, _| quiet(request));
     let of = async |claims: &[&str], instances: &[&str]| {
         let [claims, instances] = [claims, instances].map(|names| names.iter().map(|name| ("prod", *name)));
-        let names = WantedNames::new(claims, instances);
+        let names = TrackedNames::new(claims, instances);
         let targets = Targets { names: Some(Arc::new(names)), ..Targets::default() };
         let mut collector = Collector::aim(&api, with_prometheus(prometheus(&server.url)), targets).await;
         let facts = collector.next_facts().await.unwrap();

@@ -70,10 +70,10 @@ impl ProxyServer {
         let (address, led) = (listener.local_addr().unwrap(), Led::default());
         let files = tempfile::tempdir().unwrap();
         std::fs::write(files.path().join("ca.pem"), authority.unwrap_or_default()).unwrap();
-        let told = led.clone();
+        let record = led.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(handle(stream, told.clone()));
+                tokio::spawn(handle(stream, record.clone()));
             }
         });
         Self { address, led, files, task }

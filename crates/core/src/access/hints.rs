@@ -17,12 +17,12 @@ pub enum Subject {
 }
 
 /// A namespace, or `None` for the whole cluster.
-type Place = Option<Arc<str>>;
+type BindingScope = Option<Arc<str>>;
 
 /// The bindings of each subject. Each place has a number that differs when a binding of it has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
-    subjects: HashMap<Subject, BTreeMap<Place, u64>>,
+    subjects: HashMap<Subject, BTreeMap<BindingScope, u64>>,
 }
 
 impl Hints {
@@ -45,7 +45,7 @@ impl Hints {
     }
 
     /// Returns the places of a user's bindings, their own and those of their groups, each with its number.
-    pub fn places_of(&self, user: &UserInfo) -> BTreeMap<Place, u64> {
+    pub fn places_of(&self, user: &UserInfo) -> BTreeMap<BindingScope, u64> {
         let groups = user.groups.iter().map(|group| Subject::Group(group.clone()));
         let mut places = BTreeMap::new();
         for subject in groups.chain([Subject::User(user.name.clone())]) {

@@ -5,14 +5,14 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Names of claims and instances, by the hash of each: 8 bytes, however long the name is.
 #[derive(Clone, Debug, Default)]
-pub struct WantedNames {
+pub struct TrackedNames {
     hasher: RandomState,
     /// Sorted.
     claims: Box<[u64]>,
     instances: Box<[u64]>,
 }
 
-impl WantedNames {
+impl TrackedNames {
     /// The names of these claims and instances, each with its namespace.
     pub fn new<'a>(
         claims: impl Iterator<Item = (&'a str, &'a str)>,
@@ -46,10 +46,10 @@ impl WantedNames {
     }
 }
 
-impl PartialEq for WantedNames {
+impl PartialEq for TrackedNames {
     fn eq(&self, other: &Self) -> bool {
         (&self.claims, &self.instances) == (&other.claims, &other.instances)
     }
 }
 
-impl Eq for WantedNames {}
+impl Eq for TrackedNames {}

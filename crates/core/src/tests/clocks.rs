@@ -205,8 +205,8 @@ fn figures_of_a_node_whose_clock_is_behind_are_fresh_and_the_skew_is_reported() 
     let now = told_each_interval(&mut state, 8, MINUTES_BEHIND);
     assert_eq!(known(&cpu(&mut state, now)), Some((now, false)), "as of now, by this program's clock");
     let snapshot = state.join(now);
-    let told = warning(&snapshot, SourceId::PodMetrics);
-    assert!(told.contains("n1") && told.contains("7 min behind"), "{told}");
+    let warned = warning(&snapshot, SourceId::PodMetrics);
+    assert!(warned.contains("n1") && warned.contains("7 min behind"), "{warned}");
     assert_eq!(warning(&snapshot, SourceId::Kubelet), "");
 }
 
@@ -227,14 +227,17 @@ fn this_programs_own_clock_skew_hides_no_figure_and_is_reported_once() {
     for figure in [&vm.summary.usage.cpu, &vm.summary.usage.memory, &vm.summary.usage.disk] {
         assert_eq!(known(figure), Some((now, false)));
     }
-    let told: Vec<String> =
-        SourceId::ALL.map(|id| warning(&snapshot, id)).into_iter().filter(|told| !told.is_empty()).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("60 min ahead of all others"), "{told:?}");
+    let warned: Vec<String> = SourceId::ALL
+        .map(|id| warning(&snapshot, id))
+        .into_iter()
+        .filter(|warned| !warned.is_empty())
+        .collect();
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0].contains("60 min ahead of all others"), "{warned:?}");
 }
 
-fn with_instances(told: Observation, trusted_time: bool) -> Observation {
-    let Observation::Prometheus { at, result: Ok(mut facts) } = told else { panic!("{told:?}") };
+fn with_instances(warned: Observation, trusted_time: bool) -> Observation {
+    let Observation::Prometheus { at, result: Ok(mut facts) } = warned else { panic!("{warned:?}") };
     facts.instances[0].trusted_time = trusted_time;
     Observation::Prometheus { at, result: Ok(facts) }
 }
@@ -243,7 +246,7 @@ fn with_instances(told: Observation, trusted_time: bool) -> Observation {
 #[test]
 fn only_trusted_exporters_tell_the_clock_of_prometheus() {
     let hour = 3_600 * SECOND;
-    let told = |of_volumes: bool, of_instances: bool| {
+    let warned = |of_volumes: bool, of_instances: bool| {
         let mut state = state_of_one();
         let mut now = NOW;
         for n in 0..8 {
@@ -258,10 +261,10 @@ fn only_trusted_exporters_tell_the_clock_of_prometheus() {
         warning(&snapshot, SourceId::Prometheus)
     };
     for (volumes, instances) in [(true, false), (false, true)] {
-        let told = told(volumes, instances);
-        assert!(told.contains("60 min ahead"), "{volumes} {instances}: {told}");
+        let warned = warned(volumes, instances);
+        assert!(warned.contains("60 min ahead"), "{volumes} {instances}: {warned}");
     }
-    assert_eq!(told(false, false), "");
+    assert_eq!(warned(false, false), "");
 }
 
 #[test]
@@ -271,14 +274,14 @@ fn the_clock_skew_of_a_kubelet_is_reported() {
         let now = NOW + minute * 60 * SECOND;
         report(&mut state, summary_at("n1", now, claim_stats(now + MINUTES_BEHIND)));
     }
-    let told = warning(&state.join(NOW + 7 * 60 * SECOND), SourceId::Kubelet);
-    assert!(told.contains("n1") && told.contains("7 min behind"), "{told}");
+    let warned = warning(&state.join(NOW + 7 * 60 * SECOND), SourceId::Kubelet);
+    assert!(warned.contains("n1") && warned.contains("7 min behind"), "{warned}");
 }
 
 /// metrics-server writes its own time into each item, beside the node's.
 #[test]
 fn the_clock_skew_of_the_metrics_api_is_reported_if_its_clock_runs() {
-    let told = |made: fn(Millis) -> Millis| {
+    let warned = |made: fn(Millis) -> Millis| {
         let mut state = state_of_one();
         for n in 0..8 {
             let at = NOW + n * 15 * SECOND;
@@ -288,9 +291,9 @@ fn the_clock_skew_of_the_metrics_api_is_reported_if_its_clock_runs() {
         }
         warning(&state.join(NOW + 7 * 15 * SECOND), SourceId::PodMetrics)
     };
-    let behind = told(|now| now + MINUTES_BEHIND);
+    let behind = warned(|now| now + MINUTES_BEHIND);
     assert!(behind.contains("7 min behind") && !behind.contains("n1"), "{behind}");
-    assert_eq!(told(|_| NOW + MINUTES_BEHIND), "", "it stands still");
+    assert_eq!(warned(|_| NOW + MINUTES_BEHIND), "", "it stands still");
 }
 
 /// A pod is as new as the cluster's clocks say.

@@ -63,11 +63,11 @@ fn time_alone_is_no_change() {
 #[test]
 fn one_figure_is_one_row_and_the_totals() {
     let (before, after) = (view_of(&[("x", 100), ("y", 200)]), view_of(&[("x", 100), ("y", 201)]));
-    let told = change(&before, &after);
-    let Some([Slot::Old(0), Slot::New(row, _)]) = told.rows.as_deref() else { panic!("{:?}", told.rows) };
+    let delta = change(&before, &after);
+    let Some([Slot::Old(0), Slot::New(row, _)]) = delta.rows.as_deref() else { panic!("{:?}", delta.rows) };
     assert_eq!(row.name, "y");
-    assert!(told.totals.is_some() && told.extent.is_none() && told.facets.is_none());
-    assert_eq!(applied_to(&before, told), after);
+    assert!(delta.totals.is_some() && delta.extent.is_none() && delta.facets.is_none());
+    assert_eq!(applied_to(&before, delta), after);
 }
 
 #[test]
@@ -81,10 +81,10 @@ fn rows_come_go_and_move() {
         (&[], vec![]),
     ] {
         let (before, after) = (view_of(&abc), view_of(after));
-        let told = change(&before, &after);
-        let places: Vec<i32> = told.rows.iter().flatten().map(place).collect();
+        let delta = change(&before, &after);
+        let places: Vec<i32> = delta.rows.iter().flatten().map(place).collect();
         assert_eq!(places, slots);
-        assert_eq!(applied_to(&before, told), after);
+        assert_eq!(applied_to(&before, delta), after);
     }
 }
 
@@ -103,9 +103,9 @@ fn two_rows_of_the_same_names_are_two() {
     assert_eq!(applied_to(&before, change(&before, &twins)), twins);
     let mut changed = twins.clone();
     changed.vms[1].node = "n9".into();
-    let told = change(&twins, &changed);
-    assert_eq!(told.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
-    assert_eq!(applied_to(&twins, told), changed);
+    let delta = change(&twins, &changed);
+    assert_eq!(delta.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
+    assert_eq!(applied_to(&twins, delta), changed);
 }
 
 #[test]
@@ -116,9 +116,9 @@ fn the_last_hour_of_a_row_goes_along_with_it() {
     before.sparklines = vec![sparkline(1), sparkline(2)];
     let mut after = before.clone();
     after.sparklines[1] = sparkline(3);
-    let told = change(&before, &after);
-    assert_eq!(told.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
-    assert_eq!(applied_to(&before, told), after);
+    let delta = change(&before, &after);
+    assert_eq!(delta.rows.as_deref().map(|slots| slots.iter().map(place).collect()), Some(vec![0, -1]));
+    assert_eq!(applied_to(&before, delta), after);
     let mut moved = after.clone();
     moved.vms.reverse();
     moved.sparklines.reverse();
@@ -134,9 +134,9 @@ fn a_change_contains_only_the_sources_that_differ() {
     let before = view_of(&[("x", 100)]);
     let mut after = before.clone();
     after.frame.sources[3].state = SourceState::Degraded;
-    let told = change(&before, &after);
-    assert_eq!(told.frame.sources, [after.frame.sources[3].clone()]);
-    assert_eq!(applied_to(&before, told), after);
+    let delta = change(&before, &after);
+    assert_eq!(delta.frame.sources, [after.frame.sources[3].clone()]);
+    assert_eq!(applied_to(&before, delta), after);
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn another_set_of_sources_is_another_view() {
 #[test]
 fn a_change_of_another_view_is_refused() {
     let (before, after) = (view_of(&[("x", 1), ("y", 2)]), view_of(&[("y", 2)]));
-    let told = change(&before, &after);
-    assert_eq!(view_of(&[("z", 1)]).apply(told), None, "there is no second row to keep");
+    let delta = change(&before, &after);
+    assert_eq!(view_of(&[("z", 1)]).apply(delta), None, "there is no second row to keep");
 }
 
 #[test]

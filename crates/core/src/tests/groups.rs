@@ -172,8 +172,11 @@ fn a_node_that_says_nothing_allocatable_has_no_percentage() {
     let unknown = row(&state.join(NOW), &by(GroupBy::Node), "n1");
     assert_eq!((unknown.node, unknown.cpu.percent(), unknown.cpu.allocated), (None, None, 2_000_000_000));
     with_nodes(&mut state, vec![Node { cpu: Some(0), memory: None, ..node("n1", 0, 0) }]);
-    let told = row(&state.join(NOW), &by(GroupBy::Node), "n1");
-    assert_eq!((told.node.is_some(), told.cpu.percent(), told.memory.percent()), (true, None, None));
+    let reported = row(&state.join(NOW), &by(GroupBy::Node), "n1");
+    assert_eq!(
+        (reported.node.is_some(), reported.cpu.percent(), reported.memory.percent()),
+        (true, None, None)
+    );
 }
 
 #[test]

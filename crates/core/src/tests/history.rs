@@ -339,9 +339,9 @@ proptest! {
             let Some(tenths) = point.tenths() else { continue };
             let from = start + index as Millis * FINE.step;
             prop_assert!(from <= now || tenths >= 5_000);
-            let told = |(at, used, covers): &(Millis, u32, Millis)|
+            let reported = |(at, used, covers): &(Millis, u32, Millis)|
                 *used == tenths && from <= *at && from > at - covers - FINE.step;
-            prop_assert!(tenths >= 5_000 || given.iter().any(told), "{tenths} at {from}");
+            prop_assert!(tenths >= 5_000 || given.iter().any(reported), "{tenths} at {from}");
         }
         for span in [Span::Hour, Span::Day] {
             prop_assert!(store.history("u", span, now + 90_000_000).cpu.stats().is_none());

@@ -47,15 +47,17 @@ fn fill(tenths: impl Fn(usize) -> Option<u64>) -> Result<Filling, Silence> {
 #[test]
 fn a_disk_that_grows_evenly_gives_a_prediction() {
     // 5 % a day from 80 %: the last 15 % take three days.
-    let told = fill(|n| Some((line(n, 800.0, 50.0) as f64 + noise(n)) as u64)).unwrap();
-    assert!((2..=3).contains(&told.days), "{told:?}");
+    let reported = fill(|n| Some((line(n, 800.0, 50.0) as f64 + noise(n)) as u64)).unwrap();
+    assert!((2..=3).contains(&reported.days), "{reported:?}");
     assert!(
-        told.earliest <= told.days && told.days <= told.latest && told.latest <= 3 * told.days + 1,
-        "{told:?}"
+        reported.earliest <= reported.days
+            && reported.days <= reported.latest
+            && reported.latest <= 3 * reported.days + 1,
+        "{reported:?}"
     );
-    assert!(told.per_day.abs_diff(5 * GI) < GI / 4, "{told:?}");
-    assert_eq!((told.window.known, told.window.all), (288, 288));
-    assert_eq!((told.window.from, told.window.to), (START, START + 24 * HOUR));
+    assert!(reported.per_day.abs_diff(5 * GI) < GI / 4, "{reported:?}");
+    assert_eq!((reported.window.known, reported.window.all), (288, 288));
+    assert_eq!((reported.window.from, reported.window.to), (START, START + 24 * HOUR));
     let slow = fill(|n| Some(line(n, 300.0, 10.0))).unwrap();
     assert!((65..=73).contains(&slow.days), "{slow:?}");
 }
@@ -97,8 +99,8 @@ fn a_short_or_incomplete_history_gives_no_hint() {
     assert_eq!(fill(|n| grows(n).filter(|_| n % 5 != 0)), Err(short(230)), "too many gaps");
     assert_eq!(fill(|_| None), Err(short(0)));
     // Gaps that are few enough hurt nothing.
-    let told = fill(|n| grows(n).filter(|_| !(100..120).contains(&n))).unwrap();
-    assert!((2..=3).contains(&told.days) && told.window.known == 268, "{told:?}");
+    let reported = fill(|n| grows(n).filter(|_| !(100..120).contains(&n))).unwrap();
+    assert!((2..=3).contains(&reported.days) && reported.window.known == 268, "{reported:?}");
     assert_eq!(sizing(&day(|n| (n >= 144).then_some(10)), Unit::Bytes, GI), Err(short(144)));
 }
 

@@ -96,9 +96,9 @@ fn without_its_instance_type_a_vms_size_is_missing_and_says_why() {
             "-n a get controllerrevision web-u1.huge",
         ),
     ] {
-        let (reason, found, told) = size(&mut typed(vm)).unwrap_err();
+        let (reason, found, reported) = size(&mut typed(vm)).unwrap_err();
         assert!(reason == Reason::NoAllocation && found.contains(detail), "{reason:?} {found}");
-        assert!(told.contains(fix), "{told}");
+        assert!(reported.contains(fix), "{reported}");
     }
 }
 
@@ -109,13 +109,13 @@ fn a_permission_that_is_missing_is_named_with_its_fix() {
     assert_eq!(size(&mut state).unwrap_err().0, Reason::Starting);
     let (source, error) = (SourceId::ClusterInstancetypes, refused(Reason::Forbidden));
     state.apply(Observation::WatchFailed { source, namespace: None, error });
-    let (reason, detail, told) = size(&mut state).unwrap_err();
+    let (reason, detail, reported) = size(&mut state).unwrap_err();
     assert!(
         reason == Reason::NoAllocation && detail.contains("u1.medium cannot be read: Forbidden"),
         "{detail}"
     );
     let permission = "list and watch virtualmachineclusterinstancetypes.instancetype.kubevirt.io";
-    assert!(told.contains(permission) && told.contains("deploy/cluster/rbac.yaml"), "{told}");
+    assert!(reported.contains(permission) && reported.contains("deploy/cluster/rbac.yaml"), "{reported}");
     // No figure is missing because of it, so the source alone needs no attention.
     state.apply(Observation::ClusterInstancetypes(replaced(vec![medium("", 2)])));
     assert_eq!(size(&mut state), Ok((2, 4)));

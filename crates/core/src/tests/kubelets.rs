@@ -97,7 +97,7 @@ fn prometheus_series_of_claims_and_instances_that_do_not_exist_are_dropped() {
     let mut state = asked_often();
     let claim = |name: &str| ClaimFacts { namespace: "a".into(), name: name.into(), ..ClaimFacts::default() };
     state.apply(Observation::Claims(replaced(vec![claim("web-root")])));
-    let told = || PrometheusFacts {
+    let reported = || PrometheusFacts {
         volumes: ["web-root", "invented"].map(|name| stats("a", name, GI, 20 * GI)).to_vec(),
         instances: ["web-vm", "invented"]
             .map(|name| InstanceSample {
@@ -109,11 +109,11 @@ fn prometheus_series_of_claims_and_instances_that_do_not_exist_are_dropped() {
             .to_vec(),
         ..PrometheusFacts::default()
     };
-    state.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
+    state.apply(Observation::Prometheus { at: NOW, result: Ok(reported()) });
     assert_eq!(state.prometheus.volumes.keys().collect::<Vec<_>>(), [&Key::new("a", "web-root")]);
     assert_eq!(state.prometheus.instances.keys().collect::<Vec<_>>(), [&Key::new("a", "web-vm")]);
     let mut blind = silent_state();
-    blind.apply(Observation::Prometheus { at: NOW, result: Ok(told()) });
+    blind.apply(Observation::Prometheus { at: NOW, result: Ok(reported()) });
     assert_eq!((blind.prometheus.volumes.len(), blind.prometheus.instances.len()), (2, 2), "it may exist");
 }
 

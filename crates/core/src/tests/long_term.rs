@@ -77,12 +77,12 @@ fn tenths(series: &Series) -> Vec<Option<u32>> {
 #[test]
 fn amounts_become_shares_of_what_is_allocated_today() {
     let vm = vm(vec![volume("root", Source::KubeletProxy)]);
-    let told = history(&vm, Span::Week, TIMES, &Ok(recording()));
-    assert_eq!(tenths(&told.cpu), [Some(500), None, Some(1_500)]);
-    assert_eq!(tenths(&told.memory), [Some(0), Some(10), Some(20)]);
-    assert_eq!(tenths(&told.disk), [Some(100), Some(200), Some(300)]);
-    assert_eq!((told.cpu.start, told.cpu.step), (START - 30 * MINUTE, 1_800_000));
-    assert_eq!(told.lacks, None);
+    let reported = history(&vm, Span::Week, TIMES, &Ok(recording()));
+    assert_eq!(tenths(&reported.cpu), [Some(500), None, Some(1_500)]);
+    assert_eq!(tenths(&reported.memory), [Some(0), Some(10), Some(20)]);
+    assert_eq!(tenths(&reported.disk), [Some(100), Some(200), Some(300)]);
+    assert_eq!((reported.cpu.start, reported.cpu.step), (START - 30 * MINUTE, 1_800_000));
+    assert_eq!(reported.lacks, None);
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn a_sum_of_disks_is_known_only_where_each_of_them_is() {
     let both = vm(vec![volume("root", Source::KubeletProxy), volume("data", Source::Prometheus)]);
     assert_eq!(tenths(&history(&both, Span::Week, TIMES, &Ok(recording())).disk), [None, Some(250), None]);
     let backend = vm(vec![volume("root", Source::KubeletProxy), volume("data", Source::Longhorn)]);
-    let told = history(&backend, Span::Week, TIMES, &Ok(recording()));
-    assert_eq!(tenths(&told.disk), [None; 3], "a layer that has no past here");
+    let reported = history(&backend, Span::Week, TIMES, &Ok(recording()));
+    assert_eq!(tenths(&reported.disk), [None; 3], "a layer that has no past here");
     let VmSelection::One { claims, instance, namespace } = select_vm(&backend) else { panic!() };
     assert_eq!((claims, instance, namespace), (vec!["root".to_owned()], "web-vm".into(), "a".into()));
 }
@@ -105,8 +105,8 @@ fn what_an_earlier_vm_of_the_name_did_is_not_this_ones() {
 #[test]
 fn a_vm_created_in_the_future_has_its_past() {
     let vm = Vm { created: START + 86_400_000, ..vm(Vec::new()) };
-    let told = history(&vm, Span::Week, TIMES, &Ok(recording()));
-    assert_eq!(tenths(&told.cpu), [Some(500), None, Some(1_500)]);
+    let reported = history(&vm, Span::Week, TIMES, &Ok(recording()));
+    assert_eq!(tenths(&reported.cpu), [Some(500), None, Some(1_500)]);
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn hugepages_and_an_unreadable_allocation_have_no_past() {
     let mut vm = vm(Vec::new());
     vm.summary.usage.memory = Figure::Missing(Reason::Hugepages.into());
     vm.summary.cpu = None;
-    let told = history(&vm, Span::Week, TIMES, &Ok(recording()));
-    assert_eq!((told.cpu.stats(), told.memory.stats()), (None, None));
+    let reported = history(&vm, Span::Week, TIMES, &Ok(recording()));
+    assert_eq!((reported.cpu.stats(), reported.memory.stats()), (None, None));
 }
 
 #[test]
@@ -127,11 +127,11 @@ fn an_empty_chart_says_why() {
         (history(&vm, Span::Week, TIMES, &Ok(LongTermAnswer::default())), Reason::NotReported),
         (empty_history(Span::Month, START, not_configured()), Reason::NotConfigured),
     ];
-    for (told, reason) in reasons {
-        let lacks = told.lacks.unwrap();
+    for (reported, reason) in reasons {
+        let lacks = reported.lacks.unwrap();
         assert_eq!(lacks.reason, reason);
         assert!(!lacks.fix.is_empty() && !lacks.detail.is_empty(), "{lacks:?}");
-        assert!(told.cpu.points.len() > 2 && told.cpu.stats().is_none());
+        assert!(reported.cpu.points.len() > 2 && reported.cpu.stats().is_none());
     }
 }
 
@@ -190,8 +190,8 @@ fn all_vms_are_filled_at_once() {
     let snapshot = Snapshot { vms, ..Snapshot::default() };
     let times = Times { from: START - HOUR, step: 5 * MINUTE, count: 3 };
     fill(&store, &snapshot, &recording(), times);
-    let told = store.history("web", Span::Day, START);
+    let reported = store.history("web", Span::Day, START);
     let at = |series: &Series, n: usize| series.points[287 - 13 + n].tenths();
-    assert_eq!([0, 1, 2].map(|n| at(&told.cpu, n)), [Some(500), None, Some(1_500)]);
-    assert_eq!([0, 1, 2].map(|n| at(&told.disk, n)), [Some(100), Some(200), Some(300)]);
+    assert_eq!([0, 1, 2].map(|n| at(&reported.cpu, n)), [Some(500), None, Some(1_500)]);
+    assert_eq!([0, 1, 2].map(|n| at(&reported.disk, n)), [Some(100), Some(200), Some(300)]);
 }

@@ -57,7 +57,7 @@ async fn images_come_in_pages_and_one_by_one() {
     let (code, total, page) = client.get("/api/block/image?pool_name=vms", "2.0").await;
     assert_eq!((code, total, &page[0]["pool_name"]), (200, Some(7), &json!("vms")));
     let first = page[0]["value"].as_array().unwrap();
-    assert_eq!(first.len(), 5, "unless told otherwise");
+    assert_eq!(first.len(), 5, "unless reported otherwise");
     let (.., rest) = client.get("/api/block/image?pool_name=vms&offset=5&limit=5", "2.0").await;
     assert_eq!(rest[0]["value"].as_array().unwrap().len(), 2);
     let (.., all) = client.get("/api/block/image?limit=-1", "2.0").await;

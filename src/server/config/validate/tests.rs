@@ -160,7 +160,7 @@ fn a_tenant_without_a_header_is_sent_as_scope_org_id() {
 #[test]
 fn flags_that_do_not_go_together_are_refused() {
     let files = "--ceph-user-file=/u";
-    for (line, told) in [
+    for (line, reported) in [
         (&["--ceph-url=https://c"][..], "--ceph-password-file <FILE> (WUKONG_CEPH_PASSWORD_FILE)"),
         (&["--ceph-url=https://c", files], "--ceph-password-file"),
         (
@@ -172,7 +172,7 @@ fn flags_that_do_not_go_together_are_refused() {
         (&["demo", "--ceph-budget=14s"], "--ceph-budget"),
     ] {
         let error = refusal(line);
-        assert!(error.contains(told), "{line:?}: {error}");
+        assert!(error.contains(reported), "{line:?}: {error}");
     }
     assert!(config(&[files]).collect.ceph.is_none());
     config(&["--prometheus-bearer-token-file=/t", "--prometheus-basic-auth-file="]);

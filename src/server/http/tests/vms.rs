@@ -46,10 +46,10 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
 
 #[tokio::test]
 async fn metrics_are_null_unless_cpu_and_memory_are_both_known() {
-    for (spoil, part) in [(0, "cpu"), (1, "memory")] {
+    for (missing_figure, part) in [(0, "cpu"), (1, "memory")] {
         let mut vm = vm("shop", "web");
         let usage = &mut vm.summary.usage;
-        *[&mut usage.cpu, &mut usage.memory][spoil] = missing(Reason::Forbidden);
+        *[&mut usage.cpu, &mut usage.memory][missing_figure] = missing(Reason::Forbidden);
         let vm = one(vm).await;
         assert_eq!(vm["metrics"], Value::Null, "{part}");
         assert_eq!(vm["usage"][part]["missing"]["reason"], "forbidden");

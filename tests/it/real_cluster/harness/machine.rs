@@ -64,7 +64,7 @@ pub struct Disk {
     pub capacity: u64,
     /// Capacity in the claim's status.
     pub granted: u64,
-    pub told: VolumeReport,
+    pub reported: VolumeReport,
     /// Backend of the claim's PersistentVolume.
     pub backend: Backend,
     /// Serial in the spec; empty if there is none.
@@ -126,8 +126,18 @@ impl Default for Machine {
 
 impl Disk {
     pub fn new(claim: &'static str, size: u64, used: u64) -> Self {
-        let (told, backend) = (VolumeReport::ByReference, Backend::None);
-        Self { claim, size, used, capacity: size, granted: size, told, backend, serial: "", bus: "virtio" }
+        let (reported, backend) = (VolumeReport::ByReference, Backend::None);
+        Self {
+            claim,
+            size,
+            used,
+            capacity: size,
+            granted: size,
+            reported,
+            backend,
+            serial: "",
+            bus: "virtio",
+        }
     }
 
     /// A directory of a pool: the kubelet and the claim's status report the whole pool.
@@ -138,21 +148,21 @@ impl Disk {
 
     /// A raw device: a kubelet knows only its size.
     pub fn block(claim: &'static str, size: u64) -> Self {
-        Self { told: VolumeReport::Block, ..Self::new(claim, size, 0) }
+        Self { reported: VolumeReport::Block, ..Self::new(claim, size, 0) }
     }
 
     fn mode(&self) -> &'static str {
-        if self.told == VolumeReport::Block { "Block" } else { "Filesystem" }
+        if self.reported == VolumeReport::Block { "Block" } else { "Filesystem" }
     }
 
     fn volume(&self) -> VolumeLoad {
-        let block = self.told == VolumeReport::Block;
+        let block = self.reported == VolumeReport::Block;
         VolumeLoad {
-            name: match self.told {
+            name: match self.reported {
                 VolumeReport::BySeedName => format!("kubernetes.io~pvc/{}", self.claim),
                 _ => pod_volume(self.claim),
             },
-            claim: matches!(self.told, VolumeReport::ByReference | VolumeReport::Block)
+            claim: matches!(self.reported, VolumeReport::ByReference | VolumeReport::Block)
                 .then(|| self.claim.to_owned()),
             used: if block { 0 } else { self.used },
             capacity: self.capacity,

@@ -100,8 +100,8 @@ async fn a_plugin_that_never_ends_is_killed_with_all_its_processes() {
 #[tokio::test]
 async fn it_has_no_terminal_and_no_input_and_is_told_so() {
     let asks = "if test -t 0 || test -t 2 || read line; then echo somebody; else echo nobody; fi";
-    let told = r#"echo "$KUBERNETES_EXEC_INFO" | tr -d '"{}'"#;
-    let given = script(&printing(&format!(r#"{{"token":"$({asks}) $({told})"}}"#))).run().await.unwrap();
+    let reported = r#"echo "$KUBERNETES_EXEC_INFO" | tr -d '"{}'"#;
+    let given = script(&printing(&format!(r#"{{"token":"$({asks}) $({reported})"}}"#))).run().await.unwrap();
     let want = "nobody apiVersion:client.authentication.k8s.io/v1,kind:ExecCredential,spec:interactive:false";
     assert_eq!(given.token.as_deref(), Some(want));
 }
@@ -123,11 +123,11 @@ fn the_cluster_is_described_as_client_go_describes_it() {
          extensions: [{name: other, extension: 1}, {name: client.authentication.k8s.io/exec, extension: {a: b}}]}",
     )
     .unwrap();
-    let told: serde_json::Value = serde_json::from_str(&info(V1, Some(&cluster))).unwrap();
+    let reported: serde_json::Value = serde_json::from_str(&info(V1, Some(&cluster))).unwrap();
     let want = json!({"kind": "ExecCredential", "apiVersion": V1, "spec": {"interactive": false, "cluster": {
         "server": "https://a", "certificate-authority-data": "aGVsbG8=", "proxy-url": "http://p",
         "tls-server-name": "n", "config": {"a": "b"}}}});
-    assert_eq!(told, want);
+    assert_eq!(reported, want);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn proxies(variables: &[(&str, &str)]) -> ProxyRules {
 }
 
 fn target_with(cluster: &str, user: &str, variables: &[(&str, &str)]) -> Result<Target, String> {
-    let place = Place::Text(kubeconfig(cluster, user).as_str().into());
+    let place = KubeconfigLocation::Text(kubeconfig(cluster, user).as_str().into());
     of_kubeconfig(place, None, &proxies(variables)).map_err(|error| error.to_string())
 }
 
@@ -213,7 +213,8 @@ impl Changing {
     }
 
     fn target(&self) -> Target {
-        of_kubeconfig(Place::Files(vec![self.path.clone()]), None, &ProxyRules::default()).unwrap()
+        of_kubeconfig(KubeconfigLocation::Files(vec![self.path.clone()]), None, &ProxyRules::default())
+            .unwrap()
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    connect::kubeconfig::Place,
+    connect::kubeconfig::KubeconfigLocation,
     tests::{pem, version_1},
 };
 
@@ -9,7 +9,7 @@ fn user(yaml: &str) -> Result<User, String> {
         "current-context: a\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\n\
          clusters: [{{name: c, cluster: {{server: 'https://a'}}}}]\nusers: [{{name: u, user: {yaml}}}]"
     );
-    let context = Context::choose(Place::Text(text.into()).read().unwrap(), None).unwrap();
+    let context = Context::choose(KubeconfigLocation::Text(text.into()).read().unwrap(), None).unwrap();
     User::of_context(&context).map_err(|error| error.to_string())
 }
 

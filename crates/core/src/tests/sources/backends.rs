@@ -21,7 +21,7 @@ fn a_claim_that_its_volume_does_not_name_leads_nowhere() {
 /// A tenant may create Longhorn objects in their own namespace.
 #[test]
 fn a_longhorn_volume_in_another_namespace_is_ignored() {
-    let told = |namespaces: &[&str]| {
+    let reported = |namespaces: &[&str]| {
         let mut state = all();
         with(&mut state, &["root"], &[]);
         persistent(&mut state, "root", Backend::Longhorn("handle-root".into()));
@@ -42,12 +42,12 @@ fn a_longhorn_volume_in_another_namespace_is_ignored() {
         let said = longhorn.missing().map(|missing| missing.detail.english()).unwrap_or_default();
         (shown(&longhorn).map(|(_, used)| used), said)
     };
-    assert_eq!(told(&["longhorn-system", "tenant"]), (Ok(1), String::new()));
-    assert_eq!(told(&["tenant", "longhorn-system"]), (Ok(2), String::new()));
+    assert_eq!(reported(&["longhorn-system", "tenant"]), (Ok(1), String::new()));
+    assert_eq!(reported(&["tenant", "longhorn-system"]), (Ok(2), String::new()));
     // Longhorn is installed in another namespace: nothing says which object is Longhorn's own.
-    assert_eq!(told(&["storage"]), (Ok(1), String::new()));
+    assert_eq!(reported(&["storage"]), (Ok(1), String::new()));
     let twice = "several namespaces have a Longhorn volume of this name";
-    assert_eq!(told(&["storage", "tenant"]), (Err(Reason::NotReported), twice.into()));
+    assert_eq!(reported(&["storage", "tenant"]), (Err(Reason::NotReported), twice.into()));
     let mut state = all();
     with(&mut state, &["root"], &[]);
     longhorn(&mut state, "other", GI);

@@ -57,7 +57,7 @@ fn list_queries(world: &CanaryCluster, rng: &mut StdRng) -> Vec<String> {
 const GROUPS: [&str; 5] = [
     "by=node",
     "by=namespace&sort=memory",
-    "by=node&sort=cpu-given&order=asc",
+    "by=node&sort=cpu-allocated&order=asc",
     "by=namespace&sort=vms",
     "page=9",
 ];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    observation::{SourceError, WantedNames},
+    observation::{SourceError, TrackedNames},
     state::ClusterState,
 };
 use model::{Millis, source::SourceId, vm::Vm};
@@ -27,7 +27,7 @@ impl ClusterState {
         let claims = self.claims.keys().map(|key| (&*key.namespace, &*key.name)).chain(of_vms);
         let of_vms = vms.iter().map(|vm| (&*vm.summary.namespace, &*vm.vm_name));
         let instances = self.instances.keys().map(|key| (&*key.namespace, &*key.name)).chain(of_vms);
-        let names = WantedNames::hashed_by(self.names.hasher.clone(), claims, instances);
+        let names = TrackedNames::hashed_by(self.names.hasher.clone(), claims, instances);
         self.names.collected = Some(now);
         if self.names.last.as_deref() != Some(&names) {
             self.names.last = Some(Arc::new(names));
@@ -35,7 +35,7 @@ impl ClusterState {
     }
 
     /// The names, or `None` while some of them may not have been read yet.
-    pub(super) fn wanted_names(&self) -> Option<Arc<WantedNames>> {
+    pub(super) fn tracked_names(&self) -> Option<Arc<TrackedNames>> {
         self.names.last.clone()
     }
 
