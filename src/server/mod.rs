@@ -89,7 +89,7 @@ impl Server {
         };
         let assets = Assets::embedded().context("the embedded files are not those of a build")?;
         let session_keys = match &http.sign_in.session_key_file {
-            Some(path) => SessionKeys::read(path).await?,
+            Some(path) => SessionKeys::read_or_create(path).await?,
             None => SessionKeys::of_this_process(),
         };
         Ok(Self { cluster, identity, assets, collect, http, session_keys })

@@ -1,6 +1,6 @@
 //! Reads the keys of sessions from a file, which a Secret mounts: one base64 key of 32 bytes in each line.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,13 +11,24 @@ use super::session::{KEY_BYTES, SessionKeys};
 const LARGEST: usize = 8 << 10;
 
 impl SessionKeys {
-    /// Reads the keys of a file, the sealing one first. Fails if it has none, or a line that is no key. No error holds
-    /// a key.
-    pub async fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = tokio::fs::read_to_string(path)
-            .await
-            .with_context(|| format!("cannot read the session keys in {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("the session keys in {} cannot be used", path.display()))
+    /// Reads the keys of a file, the sealing one first. `None` if there is no file: the manifests mount a Secret that
+    /// may not exist yet. Fails if it has no key, or a line that is no key. No error holds a key.
+    pub async fn read(path: &Path) -> anyhow::Result<Option<Self>> {
+        let text = match tokio::fs::read_to_string(path).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.with_context(|| format!("cannot read the session keys in {}", path.display()))?,
+        };
+        let keys = Self::parse(&text);
+        keys.map(Some).with_context(|| format!("the session keys in {} cannot be used", path.display()))
+    }
+
+    /// Returns the keys of a file, or a key of this process if there is no file yet. Fails as [`Self::read`] does.
+    pub async fn read_or_create(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self::read(path).await?.unwrap_or_else(|| {
+            let path = path.display();
+            tracing::warn!(%path, "there is no file with session keys yet: sessions end with this process");
+            Self::of_this_process()
+        }))
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
@@ -39,6 +50,19 @@ impl SessionKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_does_not_exist_yet_is_no_failure_and_one_that_cannot_be_used_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        assert!(SessionKeys::read(&path).await.unwrap().is_none());
+        assert!(SessionKeys::read_or_create(&path).await.is_ok());
+        std::fs::write(&path, "no key").unwrap();
+        assert!(SessionKeys::read_or_create(&path).await.is_err() && SessionKeys::read(&path).await.is_err());
+        assert!(SessionKeys::read(folder.path()).await.is_err(), "a folder");
+        std::fs::write(&path, STANDARD.encode([1; KEY_BYTES])).unwrap();
+        assert!(SessionKeys::read(&path).await.unwrap().is_some());
+    }
 
     #[test]
     fn a_file_has_a_key_in_each_line() {

@@ -204,7 +204,8 @@ impl SignIn {
             let read = SessionKeys::read(path).await.map_err(|error| format!("{error:#}"));
             let failed = read.as_ref().err().cloned();
             match read {
-                Ok(keys) => *self.keys.write() = keys,
+                Ok(Some(keys)) => *self.keys.write() = keys,
+                Ok(None) => {}
                 Err(error) if before.as_ref() != Some(&error) => {
                     tracing::warn!(error, "cannot use the session key file, keeping the previous keys");
                 }
