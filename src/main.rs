@@ -24,7 +24,7 @@ use wukong_dashboard::server::{
     Server, check,
     config::{self, Config, Invocation, Listen, LogFormat, Output, Task},
     http::ask_health,
-    listen, log, memory,
+    listen, log, memory, tls,
 };
 
 /// Longest wait for blocking threads that still run after everything else has ended.
@@ -72,7 +72,10 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
                 anyhow::bail!("this program was built without the feature `demo`")
             }
             Task::Check(config, output) => return check(config, output).await,
-            Task::Healthcheck(listen) => ask_health(&listen::within_reach(listen)).await?,
+            Task::Healthcheck(listen, tls) => {
+                let connector = tls.map(|files| tls::connector(&files.certificate)).transpose()?;
+                ask_health(&listen::within_reach(listen), connector.as_ref()).await?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     });
@@ -82,9 +85,10 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let address = config.listen;
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
     let server = Server::prepare(config).await?;
     let listener = bind(address)?;
-    announce("http", listener.local_addr()?);
+    announce(scheme, listener.local_addr()?);
     server.run(listener, shutdown).await
 }
 

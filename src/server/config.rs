@@ -38,8 +38,9 @@ pub enum Task {
     Sim(SimConfig),
     /// Ask every source once, and report what is missing.
     Check(Config, Output),
-    /// Ask the dashboard at this address whether it is alive, as a container's health check does.
-    Healthcheck(Listen),
+    /// Ask the dashboard at this address whether it is alive, as a container's health check does. With files, it
+    /// speaks TLS.
+    Healthcheck(Listen, Option<TlsFiles>),
 }
 
 /// The address to listen on.
@@ -105,6 +106,22 @@ pub struct HttpConfig {
     /// Most clients of the event stream at the same time. Further clients are told to come back later.
     pub max_event_clients: usize,
     pub sign_in: SignInConfig,
+    /// `None` serves plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// The PEM files of `--tls-cert` and `--tls-key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl HttpConfig {
+    /// Returns whether browsers come over TLS. `--public-url` says so, else the listener.
+    pub fn is_https(&self) -> bool {
+        self.sign_in.public_url.as_ref().map_or(self.tls.is_some(), PublicUrl::is_https)
+    }
 }
 
 impl Default for HttpConfig {
@@ -114,6 +131,7 @@ impl Default for HttpConfig {
             trusted_proxies: Vec::new(),
             max_event_clients: 2000,
             sign_in: SignInConfig::default(),
+            tls: None,
         }
     }
 }

@@ -16,6 +16,7 @@ mod pipeline;
 pub mod private_file;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ use model::Millis;
 
 use self::{
     access::{Access, Reviews},
-    config::{Config, HttpConfig, SignInConfig},
+    config::{Config, HttpConfig},
     http::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits,
         history::HistoryReader,
@@ -43,6 +44,7 @@ use self::{
         backfill::HistoryBackfill,
         publish::{self, Clocks, SnapshotSinks},
     },
+    tls::ServerTls,
 };
 use collector::{
     Budget, PrometheusHistory,
@@ -74,11 +76,12 @@ pub struct Server {
     collect: CollectConfig,
     http: HttpConfig,
     session_keys: SessionKeys,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Server {
-    /// Finds the cluster's address and credentials. Fails if the configuration or the embedded files are not
-    /// valid. The cluster itself need not answer yet.
+    /// Finds the cluster's address and credentials. Fails if the configuration, the embedded files, or the files
+    /// that it names are not valid. The cluster itself need not answer yet.
     pub async fn prepare(config: Config) -> anyhow::Result<Self> {
         let Config { kubernetes, collect, http, .. } = config;
         let cluster = client::connect(&kubernetes, &collect).await?;
@@ -92,7 +95,11 @@ impl Server {
             Some(path) => SessionKeys::read_or_create(path).await?,
             None => SessionKeys::of_this_process(),
         };
-        Ok(Self { cluster, identity, assets, collect, http, session_keys })
+        let tls = match &http.tls {
+            Some(files) => Some(ServerTls::read(files.clone(), clock::now).await?),
+            None => None,
+        };
+        Ok(Self { cluster, identity, assets, collect, http, session_keys, tls })
     }
 
     /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends unexpectedly.
@@ -113,8 +120,11 @@ impl Server {
         let histories =
             start_history(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let sign_in = reviewer.map(|reviewer| {
-            start_sign_in(reviewer, keys, &self.http.sign_in, reader.clone(), &mut pipeline, &shutdown)
+            start_sign_in(reviewer, keys, &self.http, reader.clone(), &mut pipeline, &shutdown)
         });
+        if let Some(tls) = &self.tls {
+            pipeline.spawn(tls.clone().follow(shutdown.clone()));
+        }
         let reader = Reader::new(reader, self.identity, clock::now).with_history(histories);
         let address = listener.local_addr().context("the listener has no address")?;
         let threads = RenderThreads::start().context("cannot start threads")?;
@@ -125,6 +135,7 @@ impl Server {
         let connections = ConnectionConfig {
             most: open_files::connections(http::MOST_CONNECTIONS),
             proxies: TrustedProxies::new(&self.http.trusted_proxies),
+            tls: self.tls,
             ..ConnectionConfig::default()
         };
         let answering = tokio::spawn(http::listen(listener, router, connections, shutdown.clone()));
@@ -201,7 +212,7 @@ fn start_history(
 fn start_sign_in(
     (reviewer, hints): (Reviewer, watch::Receiver<Option<Hints>>),
     keys: SessionKeys,
-    config: &SignInConfig,
+    http: &HttpConfig,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
@@ -209,7 +220,9 @@ fn start_sign_in(
     let reviews: Arc<dyn Reviews> = Arc::new(reviewer);
     let access = Access::new();
     tasks.spawn(access.clone().run(reviews.clone(), snapshots, hints, shutdown.clone()));
-    let sign_in = Arc::new(SignIn::new(reviews, access, keys, config.public_url.clone()));
+    let config = &http.sign_in;
+    let sign_in = SignIn::new(reviews, access, keys, config.public_url.clone()).over_tls(http.tls.is_some());
+    let sign_in = Arc::new(sign_in);
     tasks.spawn(sign_in.clone().look_after(config.session_key_file.clone(), shutdown.clone()));
     sign_in
 }

@@ -13,5 +13,6 @@ mod program;
 mod real_cluster;
 mod sizes;
 mod sources;
+mod tls;
 mod wait;
 mod words;

@@ -11,7 +11,7 @@ use super::wait::eventually;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wukong-dashboard");
 /// Longest time between SIGTERM and the end of the program.
-const DRAIN: Duration = Duration::from_secs(10);
+pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// Returns the program's command without this machine's kubeconfig, namespace and log filter.
 pub fn program(arguments: &[&str]) -> Command {
@@ -20,7 +20,7 @@ pub fn program(arguments: &[&str]) -> Command {
     command
 }
 
-fn output(command: &mut Command) -> (i32, String, String) {
+pub fn output(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().expect("no signal ended it"), text(stdout), text(stderr))
@@ -258,18 +258,18 @@ fn a_container_can_ask_for_its_health_without_a_shell() {
 }
 
 /// Standard error in a file: a full pipe that nobody reads would block the program.
-struct Log(tempfile::NamedTempFile);
+pub struct Log(tempfile::NamedTempFile);
 
 impl Log {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::NamedTempFile::new().unwrap())
     }
 
-    fn writer(&self) -> Stdio {
+    pub fn writer(&self) -> Stdio {
         self.0.reopen().unwrap().into()
     }
 
-    fn read(&self) -> String {
+    pub fn read(&self) -> String {
         std::fs::read_to_string(self.0.path()).unwrap()
     }
 }
@@ -280,14 +280,18 @@ pub struct Running(pub Child);
 impl Running {
     /// Starts the program, and reads its address from the first line.
     pub fn start(command: &mut Command) -> (Self, SocketAddr) {
+        Self::start_with("http", command)
+    }
+
+    /// Starts the program, which must serve this scheme.
+    pub fn start_with(scheme: &str, command: &mut Command) -> (Self, SocketAddr) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let running = Self(child);
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).unwrap();
-        let (_, address) =
-            line.trim_end().split_once("listening on http://").unwrap_or_else(|| panic!("{line:?}"));
-        (running, address.parse().unwrap())
+        let address = line.trim_end().strip_prefix(&format!("listening on {scheme}://"));
+        (running, address.unwrap_or_else(|| panic!("{line:?}")).parse().unwrap())
     }
 }
 

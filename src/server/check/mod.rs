@@ -5,6 +5,7 @@ mod permissions;
 mod report;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,6 +40,7 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     };
     let reachable = version.is_ok();
     let mut report = Report::new(&cluster.summary, credentials, version);
+    report.certificate(&config.http).await;
     if reachable {
         let ahead =
             tokio::time::timeout(config.collect.metrics_deadline, client::clock_ahead(&cluster.client));

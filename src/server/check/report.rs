@@ -102,7 +102,7 @@ impl Report {
         self.add(Check { category: CONNECTION, check, verdict, detail, fix: String::new() });
     }
 
-    fn add(&mut self, check: Check) {
+    pub(super) fn add(&mut self, check: Check) {
         self.ok &= check.verdict != Verdict::Missing;
         self.checks.push(check);
     }

@@ -1,10 +1,10 @@
 //! Makes the program's configuration of parsed flags. Called by `validate`.
 
 use super::{
-    Config, HttpConfig, Listen, SignInConfig, SignInMode, SimConfig, SimSize,
+    Config, HttpConfig, Listen, SignInConfig, SignInMode, SimConfig, SimSize, TlsFiles,
     flags::{
         CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, ServeFlags, SignInFlags, SimFlags,
-        SizeFlags, SourceFlags,
+        SizeFlags, SourceFlags, TlsFlags,
     },
 };
 use collector::config::{
@@ -40,7 +40,11 @@ impl From<CheckFlags> for Config {
             listen: Listen::Address(([127, 0, 0, 1], 0).into()),
             kubernetes: flags.cluster.into(),
             collect: flags.collect.into(),
-            http: HttpConfig { sign_in: flags.sign_in.into(), ..HttpConfig::default() },
+            http: HttpConfig {
+                sign_in: flags.sign_in.into(),
+                tls: flags.tls.into(),
+                ..HttpConfig::default()
+            },
         }
     }
 }
@@ -75,7 +79,15 @@ impl From<HttpFlags> for HttpConfig {
             trusted_proxies: flags.trusted_proxies.unwrap_or_default(),
             max_event_clients: flags.max_event_clients,
             sign_in: SignInConfig::default(),
+            tls: flags.tls.into(),
         }
+    }
+}
+
+/// clap refuses one file without the other.
+impl From<TlsFlags> for Option<TlsFiles> {
+    fn from(flags: TlsFlags) -> Self {
+        Some(TlsFiles { certificate: flags.tls_cert?, key: flags.tls_key? })
     }
 }
 

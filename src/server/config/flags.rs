@@ -109,6 +109,8 @@ pub struct CheckFlags {
     #[command(flatten)]
     pub sign_in: SignInFlags,
     #[command(flatten)]
+    pub tls: TlsFlags,
+    #[command(flatten)]
     pub collect: CollectFlags,
     #[command(flatten)]
     pub log: LogFlags,
@@ -156,6 +158,21 @@ pub struct HttpFlags {
     #[arg(long, value_name = "NUMBER", env = "WUKONG_MAX_EVENT_CLIENTS", hide_env_values = true)]
     #[arg(default_value = "2000", value_parser = parse::count(EVENT_CLIENTS))]
     pub max_event_clients: usize,
+    #[command(flatten)]
+    pub tls: TlsFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct TlsFlags {
+    /// PEM file with the certificate of the dashboard, followed by its chain: the dashboard then serves HTTPS. It
+    /// requires --tls-key. Both files are read again when they change. If it is not set, the dashboard serves HTTP
+    #[arg(long, value_name = "FILE", env = "WUKONG_TLS_CERT", hide_env_values = true)]
+    #[arg(value_parser = parse::path(), requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of that certificate
+    #[arg(long, value_name = "FILE", env = "WUKONG_TLS_KEY", hide_env_values = true)]
+    #[arg(value_parser = parse::path(), requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,11 @@ impl PublicUrl {
         self.0.scheme_str() == Some("https")
     }
 
+    /// Returns the host without its port.
+    pub fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
     /// Returns the origin, as browsers name it.
     pub fn origin(&self) -> String {
         let authority = self.0.authority().map_or("", |authority| authority.as_str());

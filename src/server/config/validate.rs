@@ -55,7 +55,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
         // The health check logs nothing: its exit code says everything.
         Some(flags::Command::Healthcheck(http)) => {
             let log = LogConfig { format: LogFormat::Text, filter: String::new() };
-            Invocation { log, task: Task::Healthcheck(http.listen) }
+            Invocation { log, task: Task::Healthcheck(http.listen, http.tls.into()) }
         }
     })
 }

@@ -3,31 +3,37 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Extension, Router};
+use axum::{BoxError, Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use super::{
+    handshake::{self, Handshake},
     limits::{PeerPermit, PeerSemaphore},
     min_rate::MinRateWriter,
     peer::TrustedProxies,
     reserve::Reserve,
 };
+use crate::server::tls::ServerTls;
 
 /// Longest waits for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
+    /// For the handshake of TLS. It comes before the time for a head.
+    pub handshake: Duration,
     /// For the whole head of a request, including the idle time before it. Ends slow senders and idle
     /// connections.
     pub head: Duration,
@@ -43,7 +49,7 @@ impl Default for Timeouts {
         // Browsers reuse a connection for the next poll, 15 s later. The manifests give the program 15 s to
         // stop, and promise that it drains within 10 s.
         let seconds = Duration::from_secs;
-        Self { head: seconds(30), stall: seconds(30), drain: seconds(9) }
+        Self { handshake: seconds(5), head: seconds(30), stall: seconds(30), drain: seconds(9) }
     }
 }
 
@@ -55,6 +61,8 @@ pub struct ConnectionConfig {
     pub most: usize,
     pub timeouts: Timeouts,
     pub proxies: TrustedProxies,
+    /// `None` serves plain HTTP.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 /// Most connections at the same time: 2,000 people who follow events, and half as many other clients. Their
@@ -63,7 +71,8 @@ pub const MOST_CONNECTIONS: usize = 3072;
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
-        Self { most: MOST_CONNECTIONS, timeouts: Timeouts::default(), proxies: TrustedProxies::default() }
+        let (timeouts, proxies) = (Timeouts::default(), TrustedProxies::default());
+        Self { most: MOST_CONNECTIONS, timeouts, proxies, tls: None }
     }
 }
 
@@ -90,8 +99,8 @@ const RECEIVE_BUFFER: usize = 16 << 10;
 /// Most bytes of an answer that the kernel takes beyond the client's receive window.
 #[cfg(target_os = "linux")]
 const LONGEST_UNSENT: u32 = 32 << 10;
-/// Longest wait for the head of a request on a connection that is reserved for probes, which send it as soon
-/// as they are connected.
+/// Longest wait for the handshake, and then for the head of a request, on a connection that is reserved for
+/// probes, which send both as soon as they are connected.
 const PROBE_HEAD: Duration = Duration::from_secs(2);
 /// Pause after `accept` failed for lack of file descriptors, long enough that some may be freed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -105,7 +114,7 @@ pub async fn listen(
 ) {
     limit_buffers(&listener);
     let drain = config.timeouts.drain;
-    let mut server = Server::new(router, config);
+    let mut server = Server::new(router, config, shutdown.clone());
     while let Some((stream, address)) = accept(&listener, &shutdown).await {
         server.serve(stream, address);
     }
@@ -123,10 +132,11 @@ struct Server {
     places: Arc<PeerSemaphore>,
     reserve: Reserve,
     connections: GracefulShutdown,
+    shutdown: CancellationToken,
 }
 
 impl Server {
-    fn new(router: Router, config: ConnectionConfig) -> Self {
+    fn new(router: Router, config: ConnectionConfig, shutdown: CancellationToken) -> Self {
         Self {
             ordinary: ordinary(config.timeouts),
             for_probes: for_probes(),
@@ -135,6 +145,7 @@ impl Server {
             connections: GracefulShutdown::new(),
             router,
             config,
+            shutdown,
         }
     }
 
@@ -162,15 +173,66 @@ impl Server {
         place: Option<PeerPermit>,
     ) -> JoinHandle<()> {
         let origin = Origin { address, probes_only: place.is_none() };
-        let service = TowerToHyperService::new(Extension(origin).layer(self.router.clone()));
-        let stream = TokioIo::new(MinRateWriter::new(stream, self.config.timeouts.stall));
-        let connection = self.connections.watch(http.serve_connection(stream, service));
+        let Timeouts { handshake, stall, .. } = self.config.timeouts;
+        let connection = Connection {
+            http: http.clone(),
+            router: self.router.clone(),
+            origin,
+            stall,
+            // The one in use at this moment.
+            tls: self.config.tls.as_ref().map(|tls| tls.acceptor()),
+            handshake: if origin.probes_only { PROBE_HEAD } else { handshake },
+            watcher: self.connections.watcher(),
+            shutdown: self.shutdown.clone(),
+        };
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.serve(stream).await {
                 tracing::debug!(%error, %address, "connection ended early");
             }
+            // A slow handshake holds its own peer's place, as a slow request does.
             drop(place);
         })
+    }
+}
+
+/// One connection, before its first byte.
+struct Connection {
+    http: http1::Builder,
+    router: Router,
+    origin: Origin,
+    stall: Duration,
+    tls: Option<TlsAcceptor>,
+    /// Longest time of the handshake.
+    handshake: Duration,
+    watcher: Watcher,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) -> Result<(), BoxError> {
+        let Some(tls) = &self.tls else {
+            let stream = MinRateWriter::new(stream, self.stall);
+            return Ok(self.answer(stream).await?);
+        };
+        let handshake = timeout(self.handshake, handshake::begin(tls, stream, self.stall));
+        // A client in the middle of its handshake has asked for nothing yet.
+        let Some(begun) = self.shutdown.run_until_cancelled(handshake).await else { return Ok(()) };
+        match begun?? {
+            Handshake::Tls(stream) => Ok(self.answer(*stream).await?),
+            Handshake::PlainHttp(stream) => {
+                let router = Router::new().fallback(handshake::refuse_plain_http);
+                Ok(Self { http: for_probes(), router, ..self }.answer(stream).await?)
+            }
+        }
+    }
+
+    /// Answers the requests of the connection to its end.
+    async fn answer<S>(self, stream: S) -> hyper::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = TowerToHyperService::new(Extension(self.origin).layer(self.router));
+        self.watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await
     }
 }
 

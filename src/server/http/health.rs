@@ -3,11 +3,13 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::extract::State;
+use rustls_pki_types::{DnsName, ServerName};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
 use super::{
     error::{ApiError, ApiResult},
@@ -26,12 +28,12 @@ const ALIVE: &[u8] = b"HTTP/1.1 200";
 
 /// Asks the program that listens at one of these addresses whether it is alive, for containers without
 /// another HTTP client. The wait is divided among the addresses. Fails with the last error if none answers
-/// 200.
-pub async fn ask(addresses: &[SocketAddr]) -> io::Result<()> {
+/// 200. With a connector, it speaks TLS.
+pub async fn ask(addresses: &[SocketAddr], tls: Option<&TlsConnector>) -> io::Result<()> {
     let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
         let time_limit = ANSWER_TIMEOUT / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        outcome = timeout(time_limit, ask_one(*address)).await.unwrap_or_else(|late| Err(late.into()));
+        outcome = timeout(time_limit, ask_one(*address, tls)).await.unwrap_or_else(|late| Err(late.into()));
         if outcome.is_ok() {
             break;
         }
@@ -39,12 +41,24 @@ pub async fn ask(addresses: &[SocketAddr]) -> io::Result<()> {
     outcome
 }
 
-async fn ask_one(address: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn ask_one(address: SocketAddr, tls: Option<&TlsConnector>) -> io::Result<()> {
+    let stream = TcpStream::connect(address).await?;
+    let is_alive = match tls {
+        None => answers_well(stream).await?,
+        Some(tls) => {
+            let name = ServerName::DnsName(DnsName::try_from("localhost").map_err(io::Error::other)?);
+            answers_well(tls.connect(name, stream).await?).await?
+        }
+    };
+    if is_alive { Ok(()) } else { Err(io::Error::other(format!("{address} is not well"))) }
+}
+
+async fn answers_well(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<bool> {
     stream.write_all(REQUEST).await?;
+    stream.flush().await?;
     let mut status = [0; ALIVE.len()];
     stream.read_exact(&mut status).await?;
-    if status == ALIVE { Ok(()) } else { Err(io::Error::other(format!("{address} is not well"))) }
+    Ok(status == ALIVE)
 }
 
 /// Handles `GET /readyz`. The program is ready after every source was tried: a source that is forbidden must

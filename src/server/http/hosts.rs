@@ -53,6 +53,11 @@ pub fn is_this_machine(headers: &HeaderMap) -> bool {
     if ["forwarded", "x-forwarded-for", "x-forwarded-proto"].iter().any(|name| headers.contains_key(*name)) {
         return false;
     }
+    is_loopback_host(headers)
+}
+
+/// Returns whether the host that is asked for is this machine to every browser.
+pub fn is_loopback_host(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| Host::parse(host.to_str().ok()?));
     host.is_some_and(|host| match host.name {
         Name::Address(address) => address.is_loopback(),

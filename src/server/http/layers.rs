@@ -23,7 +23,7 @@ use super::{
     build,
     connection::Origin,
     error::{ApiError, Problem},
-    language,
+    hsts, language,
     peer::Peer,
     sign_in,
     state::App,
@@ -63,6 +63,8 @@ pub fn around(router: Router, app: App) -> Router {
             .layer(middleware::from_fn_with_state(app.clone(), present))
             // Adds the security headers to every answer, even to one about a panic.
             .layer(middleware::from_fn(secure))
+            // Keeps browsers from asking over plain HTTP once they have come over TLS.
+            .layer(middleware::from_fn_with_state(app.clone(), hsts::require_https))
             // Turns a panic into an answer, so that a bug does not end the connection.
             .layer(CatchPanicLayer::custom(panicked))
             // Refuses requests that no client should send.

@@ -31,6 +31,8 @@ pub struct App {
     pub hosts: Hosts,
     /// `None` if nobody signs in.
     pub sign_in: Option<Arc<SignIn>>,
+    /// Whether browsers come over TLS, which this server or a proxy speaks.
+    pub is_https: bool,
     allowed_hosts: Arc<AllowedHosts>,
     options: LeptosOptions,
 }
@@ -47,6 +49,7 @@ impl App {
             proxies: TrustedProxies::new(&http.trusted_proxies),
             hosts: Hosts::new(&http.allowed_hosts, None),
             sign_in: None,
+            is_https: http.is_https(),
             allowed_hosts: Arc::new(http.allowed_hosts.clone()),
             options: LeptosOptions::builder().output_name("wukong-dashboard").build(),
         }

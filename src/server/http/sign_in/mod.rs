@@ -70,6 +70,8 @@ pub struct SignIn {
     /// Sessions that were signed out, until they would have ended.
     signed_out: Cache<[u8; 16], ()>,
     public_url: Option<PublicUrl>,
+    /// Whether the listener speaks TLS itself.
+    over_tls: bool,
     limits: Limits,
 }
 
@@ -183,8 +185,14 @@ impl SignIn {
             keys: RwLock::new(keys),
             signed_out: Cache::builder().max_capacity(100_000).time_to_live(ends).build(),
             public_url,
+            over_tls: false,
             limits: Limits::default(),
         }
+    }
+
+    /// Returns the same for a listener that speaks TLS itself, or does not.
+    pub fn over_tls(self, over_tls: bool) -> Self {
+        Self { over_tls, ..self }
     }
 
     /// Returns the same without limits for each user.
@@ -220,9 +228,10 @@ impl SignIn {
         self.public_url.as_ref().map(PublicUrl::origin)
     }
 
-    /// Returns how a request's cookies are set; `None` where a session would travel unprotected.
+    /// Returns how a request's cookies are set; `None` where a session would travel unprotected. `--public-url`
+    /// decides, since it says how browsers come here; without it, the listener does.
     fn cookies(&self, headers: &HeaderMap) -> Option<CookieKind> {
-        if self.public_url.as_ref().is_some_and(PublicUrl::is_https) {
+        if self.public_url.as_ref().map_or(self.over_tls, PublicUrl::is_https) {
             return Some(CookieKind::Secure);
         }
         hosts::is_this_machine(headers).then_some(CookieKind::Local)

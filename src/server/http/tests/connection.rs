@@ -66,7 +66,7 @@ async fn start(head: Duration, drain: Duration) -> Running {
     };
     let router =
         Router::new().route("/", get(async || "here")).route("/slow", get(slow)).route("/never", get(never));
-    let timeouts = Timeouts { head, stall: head, drain };
+    let timeouts = Timeouts { head, stall: head, drain, ..Timeouts::default() };
     let running = start_router(router, ConnectionConfig { timeouts, ..ConnectionConfig::default() }).await;
     Running { under_way, ..running }
 }
@@ -169,7 +169,7 @@ async fn start_server(most: usize, http: HttpConfig, timeouts: Timeouts, vms: us
     let proxies = TrustedProxies::new(&http.trusted_proxies);
     let vms = (0..vms).map(|n| vm("shop", &format!("web-{n}"))).collect();
     let Server { router, snapshots, .. } = Server::with(vms, http);
-    let running = start_router(router, ConnectionConfig { most, timeouts, proxies }).await;
+    let running = start_router(router, ConnectionConfig { most, timeouts, proxies, tls: None }).await;
     Running { _snapshots: Some(snapshots), ..running }
 }
 

@@ -6,6 +6,7 @@ use crate::server::{
         MOST_CONNECTIONS,
         connection::{LONGEST_HEAD, LONGEST_QUEUE},
         events::{BUFFERED_BYTES, CHANNEL_BYTES, PIECE},
+        handshake::LONGEST_TLS_QUEUE,
         limits::{ANSWER_BYTES, DOWNLOAD_BYTES, DOWNLOADS, FILE_BYTES, LIST_BYTES},
         listing::LISTING_BYTES,
     },
@@ -14,11 +15,26 @@ use crate::server::{
 /// Memory of the program itself with 10,000 VMs, which `make bench` checks.
 const PROGRAM: usize = 200_000_000;
 
+/// Most bytes that TLS holds of one connection: a record that has not arrived as a whole, one that hyper has not
+/// read (RFC 8446, 5.1), what the client does not read, and the state of the session.
+const TLS_BYTES: usize = 2 * (16 << 10) + LONGEST_TLS_QUEUE + (8 << 10);
+
 /// Returns the manifest's memory limit (`limits: { memory: 448Mi }`) in bytes.
 fn manifest_limit() -> usize {
     let manifest = include_str!("../../../../deploy/base/deployment.yaml");
-    let (_, limits) = manifest.split_once("limits: { memory: ").expect("a limit of memory");
-    let (mebibytes, _) = limits.split_once("Mi }").expect("in Mi");
+    mebibytes(manifest, "limits: { memory: ")
+}
+
+/// Returns the memory limit with TLS (`value: 608Mi`) in bytes.
+fn limit_with_tls() -> usize {
+    let patches = include_str!("../../../../deploy/components/tls/kustomization.yaml");
+    let (_, replacement) = patches.split_once("- op: replace").expect("one replacement");
+    mebibytes(replacement, "limits/memory\n        value: ")
+}
+
+fn mebibytes(manifest: &str, before: &str) -> usize {
+    let (_, limit) = manifest.split_once(before).expect("a limit of memory");
+    let (mebibytes, _) = limit.split_once("Mi").expect("in Mi");
     mebibytes.parse::<usize>().expect("a number") << 20
 }
 
@@ -38,4 +54,6 @@ fn all_client_memory_fits_beside_the_program() {
     ];
     let all = PROGRAM + pools.iter().map(|(_, bytes)| bytes).sum::<usize>();
     assert!(all <= manifest_limit(), "{} MiB: {pools:?}", all >> 20);
+    let with_tls = all + MOST_CONNECTIONS * TLS_BYTES;
+    assert!(with_tls <= limit_with_tls(), "{} MiB with TLS", with_tls >> 20);
 }

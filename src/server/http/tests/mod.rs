@@ -17,4 +17,5 @@ mod pages;
 mod prefetch;
 mod query;
 mod sign_in;
+mod tls;
 mod vms;

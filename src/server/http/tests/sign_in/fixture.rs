@@ -190,8 +190,13 @@ impl Gated {
 
     /// Sends a form from a page of this server, with these cookies.
     pub async fn submit(&self, cookies: &str, url: &str, form: &str) -> Answer {
+        self.submit_to("localhost", cookies, url, form).await
+    }
+
+    /// Sends a form from a page of this server, which is at this host.
+    pub async fn submit_to(&self, host: &str, cookies: &str, url: &str, form: &str) -> Answer {
         let request = Request::post(url)
-            .header("host", "localhost")
+            .header("host", host)
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "application/x-www-form-urlencoded")
             .header("cookie", cookies);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::http::Method;
 
 use super::fixture::*;
+use crate::server::config::HttpConfig;
 use crate::server::http::sign_in::{Session, SessionKeys};
-use crate::server::http::tests::fixture::{eventually, vm};
+use crate::server::http::tests::fixture::{Server, eventually, vm};
 
 fn gated() -> Gated {
     let gated = Gated::new(vec![vm("shop", "web"), vm("bank", "vault")]);
@@ -182,6 +183,25 @@ async fn a_session_crosses_no_network_without_tls() {
     let answer = secure.submit("", "/auth/sign-in", "token=ana").await;
     let set = answer.header("set-cookie");
     assert!(set.starts_with("__Host-") && set.contains("Secure"), "{set}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_with_tls_protects_a_session_unless_browsers_come_another_way() {
+    for (public_url, is_protected) in
+        [(None, true), (Some("https://vms.example"), true), (Some("http://vms.example"), false)]
+    {
+        let server = Server::with(vec![], HttpConfig::default());
+        let keys = SessionKeys::of_this_process();
+        let gated = Gated::over(server, public_url, keys, |sign_in| sign_in.over_tls(true));
+        gated.kubernetes.add_user("ana");
+        let answer = gated.submit_to("vms.example", "", "/auth/sign-in", "token=ana").await;
+        let set = answer.headers.get("set-cookie").map(|set| set.to_str().unwrap()).unwrap_or_default();
+        assert_eq!(
+            set.starts_with("__Host-") && set.contains("Secure"),
+            is_protected,
+            "{public_url:?}: {set}"
+        );
+    }
 }
 
 /// A user who comes back after minutes has rights that ended: a program must not take them for none.
