@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::program::PROGRAM;
 
+mod components;
+
 /// The tiers, least first.
 pub const TIERS: [&str; 4] = ["namespaced", "cluster", "nodes-stats", "nodes-proxy"];
 pub const VERBS: [&str; 4] = ["get", "list", "watch", "create"];
@@ -24,27 +26,46 @@ const REVIEWS: [&str; 3] = [
 ];
 
 /// Returns all objects that `kubectl apply -k deploy/TIER` creates. Supports the features of kustomize that deploy/ uses:
-/// resources, `namespace`, and patches that append, test or replace a value.
+/// resources, components, `namespace`, and patches that add, test or replace a value.
 pub fn objects(tier: &str) -> Vec<Value> {
-    build(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(tier))
+    build(&deploy().join(tier))
+}
+
+pub fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
 }
 
 fn build(folder: &Path) -> Vec<Value> {
+    let mut objects = Vec::new();
+    add(folder, "Kustomization", &mut objects);
+    objects
+}
+
+/// Adds a folder's objects and changes to the others, as kustomize does with a component.
+pub fn add_component(name: &str, objects: &mut Vec<Value>) {
+    add(&deploy().join("components").join(name), "Component", objects);
+}
+
+fn add(folder: &Path, kind: &str, objects: &mut Vec<Value>) {
     let kustomization = documents(&folder.join("kustomization.yaml")).remove(0);
+    assert_eq!(kustomization["kind"], kind, "{}", folder.display());
     for key in kustomization.as_object().expect("a mapping").keys() {
-        let known = ["apiVersion", "kind", "resources", "namespace", "patches"].contains(&key.as_str());
+        let known =
+            ["apiVersion", "kind", "resources", "components", "namespace", "patches"].contains(&key.as_str());
         assert!(known, "{}: this test does not know {key}", folder.display());
     }
-    let resources = list(&kustomization["resources"]).iter().map(|resource| folder.join(text(resource)));
-    let mut objects: Vec<Value> =
-        resources.flat_map(|path| if path.is_dir() { build(&path) } else { documents(&path) }).collect();
+    for path in list(&kustomization["resources"]).iter().map(|resource| folder.join(text(resource))) {
+        objects.extend(if path.is_dir() { build(&path) } else { documents(&path) });
+    }
+    for component in list(&kustomization["components"]) {
+        add(&folder.join(text(component)), "Component", objects);
+    }
     if let Some(namespace) = kustomization["namespace"].as_str() {
         objects.iter_mut().for_each(|object| object["metadata"]["namespace"] = namespace.into());
     }
     for patch in list(&kustomization["patches"]) {
-        apply(patch, &mut objects);
+        apply(patch, objects);
     }
-    objects
 }
 
 fn apply(patch: &Value, objects: &mut [Value]) {
@@ -59,6 +80,12 @@ fn apply(patch: &Value, objects: &mut [Value]) {
             ("add", Some(list)) => {
                 let list = object.pointer_mut(list).and_then(Value::as_array_mut);
                 list.expect("a list to append to").push(value.clone());
+            }
+            ("add", None) => {
+                let (parent, key) = path.rsplit_once('/').expect("a path");
+                let parent = object.pointer_mut(parent).and_then(Value::as_object_mut);
+                let before = parent.expect("a mapping to add to").insert(key.to_owned(), value.clone());
+                assert_eq!(before, None, "{operation} replaces a value");
             }
             ("test", None) => assert_eq!(object.pointer(path), Some(value), "{operation}"),
             ("replace", None) => *object.pointer_mut(path).expect("a value to replace") = value.clone(),
@@ -200,7 +227,9 @@ fn the_bound_account_is_the_one_of_the_pod() {
 fn the_program_knows_every_flag_of_every_tier() {
     let help = Command::new(PROGRAM).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for argument in TIERS.iter().flat_map(|tier| arguments(&objects(tier))) {
+    let mut composed = objects("cluster");
+    ["ingress", "tls"].into_iter().for_each(|component| add_component(component, &mut composed));
+    for argument in TIERS.iter().flat_map(|tier| arguments(&objects(tier))).chain(arguments(&composed)) {
         let flag = argument.split('=').next().unwrap();
         assert!(help.contains(&format!("{flag} <")), "{flag} is not in:\n{help}");
     }
@@ -261,17 +290,21 @@ pub fn kubelet_access(tier: &str) -> String {
 }
 
 /// Returns the arguments of the Deployment.
-fn arguments(objects: &[Value]) -> Vec<String> {
-    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
-    let arguments = list(&deployment["spec"]["template"]["spec"]["containers"][0]["args"]);
+pub fn arguments(objects: &[Value]) -> Vec<String> {
+    let arguments = list(&find(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]);
     arguments.iter().map(|argument| text(argument).to_owned()).collect()
 }
 
-fn list(value: &Value) -> &[Value] {
+/// Returns the object of this kind.
+pub fn find<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+    objects.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("there is no {kind}"))
+}
+
+pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 

@@ -14,13 +14,15 @@ use model::source::SourceId;
 const README: &str = include_str!("../../README.md");
 const CHINESE: &str = include_str!("../../README.zh-CN.md");
 const CONNECTING: &str = include_str!("../../docs/connecting.md");
+const DEPLOY: &str = include_str!("../../docs/deploy.md");
 const EVENTS: &str = include_str!("../../docs/events.md");
 const HISTORY: &str = include_str!("../../docs/history.md");
 const REASONS: &str = include_str!("../../docs/reasons.md");
 const SECURITY: &str = include_str!("../../docs/security.md");
 const SIGN_IN: &str = include_str!("../../docs/sign-in.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
-const PAGES: [&str; 9] = [README, CHINESE, CONNECTING, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SOURCES];
+const PAGES: [&str; 10] =
+    [README, CHINESE, CONNECTING, DEPLOY, EVENTS, HISTORY, REASONS, SECURITY, SIGN_IN, SOURCES];
 
 #[test]
 fn every_source_is_explained() {
