@@ -220,7 +220,7 @@ mod tests {
             ),
             (409, Reason::AgentOff, "prod/web"),
             (410, Reason::NotRunning, "prod/web"),
-            (429, Reason::Unreachable, "fewer requests"),
+            (429, Reason::Unreachable, "request rate"),
             (500, Reason::Unreachable, "prod/web cannot be reached (500)"),
             (503, Reason::Unreachable, "unavailable (503)"),
             (504, Reason::TimedOut, "timed out"),
