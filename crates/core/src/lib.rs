@@ -27,6 +27,7 @@ pub mod long_term;
 pub mod map;
 pub mod observation;
 mod pods;
+pub mod rates;
 mod readings;
 mod receipt;
 mod reports;

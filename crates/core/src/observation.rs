@@ -7,6 +7,7 @@
 mod disks;
 mod error;
 mod filesystems;
+mod guests;
 mod instancetype;
 mod key;
 mod names;
@@ -19,6 +20,10 @@ pub use self::{
     disks::{Bus, DiskKind, InstanceDisk},
     error::SourceError,
     filesystems::{Devices, Filesystem},
+    guests::{
+        DriveCounters, GuestCounters, GuestFacts, GuestMemory, GuestsFacts, InterfaceCounters,
+        KubevirtVersion, OperationCounters, PagingCounters, TrafficCounters, VcpuDelay,
+    },
     instancetype::{InstancetypeFacts, InstancetypeRef},
     key::{At, Key},
     names::TrackedNames,

@@ -16,6 +16,7 @@ pub mod name;
 pub mod params;
 pub mod quantity;
 pub mod query;
+pub mod rates;
 pub mod reason;
 pub mod source;
 pub mod totals;
