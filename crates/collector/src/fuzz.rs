@@ -12,12 +12,16 @@ use super::{
         self,
         identity::{NameLabel, Scope},
     },
+    virt_handler::answer::{AnswerReader, MOST_DEVICES, MOST_DRIVES, MOST_GUESTS, MOST_INTERFACES},
 };
 use crate::k8s::text::is_identifier;
 use model::Millis;
 use wukong_core::{
     long_term::{LongTermAnswer, RecordedSeries, Times},
-    observation::{ContainerUsage, Filesystem, InstanceSample, PodMetricsFacts, VolumeRef, VolumeStats},
+    observation::{
+        ContainerUsage, DriveCounters, Filesystem, GuestCounters, GuestFacts, GuestMemory, GuestsFacts,
+        InstanceSample, InterfaceCounters, PodMetricsFacts, VolumeRef, VolumeStats,
+    },
 };
 
 /// One more than the largest amount that Kubernetes can count.
@@ -31,11 +35,12 @@ const OURS: &str = "prod";
 pub type Reader = (&'static str, fn(&[u8]) -> bool);
 
 /// The fuzz targets.
-pub const READERS: [Reader; 5] = [
+pub const READERS: [Reader; 6] = [
     ("summary", |data| kubelet::answer::decode(data, None).is_some()),
     ("pod_metrics", |data| metrics_api::decode(data).is_some()),
     ("prometheus", |data| claims(data, &Scope::default()).is_some()),
     ("filesystems", |data| guest_agent::answer::decode(data).is_some()),
+    ("virt_handler", |data| guests(data, data.len(), None).is_some()),
     ("kubeconfig", |data| from_utf8(data).is_ok_and(|text| read_kubeconfig(text).is_ok())),
 ];
 
@@ -132,6 +137,45 @@ pub fn filesystems(data: &[u8]) {
         assert!(is_identifier(&disk_name));
         assert!(serials.len() <= 65 && serials.iter().all(|serial| is_identifier(serial)));
         [used, total].into_iter().for_each(credible);
+    }
+}
+
+/// Reads an answer of the virt-handler on node `n1`, in pieces of this size.
+fn guests(data: &[u8], piece: usize, namespace: Option<&str>) -> Option<GuestsFacts> {
+    let namespaces = namespace.map(|own| [own.to_owned()].into());
+    let mut reader = AnswerReader::new("n1", namespaces, 32 << 20);
+    data.chunks(piece.max(1)).try_for_each(|piece| reader.read(piece)).ok()?;
+    reader.finish().ok()
+}
+
+/// Checks the facts of a virt-handler's answer.
+pub fn virt_handler(data: &[u8]) {
+    let whole = guests(data, data.len(), None);
+    assert_eq!(guests(data, 7, None), whole, "the same wherever it is cut");
+    let all = whole.unwrap_or_default().guests;
+    let ours = guests(data, data.len(), Some(OURS)).unwrap_or_default().guests;
+    assert!(ours.iter().all(|guest| *guest.instance.namespace == *OURS && all.contains(guest)), "{ours:?}");
+    let names: HashSet<_> = all.iter().map(|guest| &guest.instance).collect();
+    assert!(names.len() == all.len() && all.len() <= MOST_GUESTS, "a guest counts twice");
+    let devices = all.iter().map(|guest| guest.counters.interfaces.len() + guest.counters.drives.len());
+    assert!(devices.sum::<usize>() <= MOST_DEVICES);
+    all.iter().for_each(guest);
+}
+
+fn guest(GuestFacts { instance, memory, counters }: &GuestFacts) {
+    assert!([&instance.namespace, &instance.name].iter().all(|name| !name.is_empty() && is_identifier(name)));
+    let GuestMemory { available, usable, unused, balloon, domain } = *memory;
+    let GuestCounters { cpu_time, paging, interfaces, drives, .. } = counters;
+    let paging = [paging.swap_in, paging.swap_out, paging.major_faults];
+    [available, usable, unused, balloon, domain, *cpu_time].into_iter().chain(paging).for_each(credible);
+    assert!(interfaces.len() <= MOST_INTERFACES && drives.len() <= MOST_DRIVES);
+    for InterfaceCounters { name, receive, transmit } in interfaces {
+        assert!(is_identifier(name));
+        [receive, transmit].iter().flat_map(|of| [of.bytes, of.errors, of.drops]).for_each(credible);
+    }
+    for DriveCounters { name, read, write } in drives {
+        assert!(is_identifier(name));
+        [read, write].iter().flat_map(|of| [of.bytes, of.operations, of.time]).for_each(credible);
     }
 }
 

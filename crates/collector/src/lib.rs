@@ -40,6 +40,8 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod transport;
+#[cfg(any(test, feature = "fuzzing"))]
+mod virt_handler;
 mod watch;
 
 pub use self::{
