@@ -21,6 +21,7 @@ pub enum Peer {
     Ceph,
     /// The kubelets that can be reached directly.
     Kubelets,
+    VirtHandlers,
 }
 
 /// What goes wrong with each new connection to a peer.
@@ -72,7 +73,7 @@ impl PeerConnections {
 
 /// The connections of all peers.
 #[derive(Clone, Debug, Default)]
-pub struct Connections([PeerConnections; 4]);
+pub struct Connections([PeerConnections; 5]);
 
 impl Connections {
     pub fn of(&self, peer: Peer) -> &PeerConnections {

@@ -18,6 +18,8 @@ pub enum Class {
     Metrics,
     /// A node's `/stats/summary`.
     Summary(String),
+    /// The metrics of the virt-handler on a node.
+    VirtHandler(String),
     /// The file systems that a guest agent reports (`filesystemlist`).
     Filesystems,
     /// A query to Prometheus, or a request to Ceph's dashboard. Both have sockets of their own.
@@ -42,6 +44,9 @@ pub enum Target {
     Metrics,
     Summaries,
     Summary(String),
+    /// Requests to virt-handlers, and to that of one node.
+    VirtHandlers,
+    VirtHandler(String),
     /// Requests to guest agents.
     Filesystems,
     Prometheus,
@@ -217,6 +222,7 @@ impl Target {
             | (Self::Discovery, Class::Discovery)
             | (Self::Metrics, Class::Metrics)
             | (Self::Summaries, Class::Summary(_))
+            | (Self::VirtHandlers, Class::VirtHandler(_))
             | (Self::Filesystems, Class::Filesystems)
             | (Self::Prometheus, Class::Prometheus)
             | (Self::Ceph, Class::Ceph)
@@ -225,7 +231,8 @@ impl Target {
             | (Self::Watch(want), Class::Watch(got))
             | (Self::Get(want), Class::Get(got))
             | (Self::Objects(want), Class::List(got) | Class::Watch(got) | Class::Get(got)) => want == got,
-            (Self::Summary(want), Class::Summary(got)) => want == got,
+            (Self::Summary(want), Class::Summary(got))
+            | (Self::VirtHandler(want), Class::VirtHandler(got)) => want == got,
             (Self::Path(start), _) => path.starts_with(start),
             _ => false,
         }

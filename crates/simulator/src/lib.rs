@@ -4,6 +4,7 @@
 //! It writes its own JSON, so that it is an independent peer of the program. It proves nothing about a real
 //! API server.
 
+mod activity;
 mod ceph;
 mod clock;
 mod cluster;
@@ -30,6 +31,7 @@ mod store;
 mod tests;
 mod tls;
 mod users;
+mod virt_handler;
 mod world;
 
 use std::{
@@ -46,6 +48,7 @@ use connection::Connections;
 use serve::ServedSocket;
 use tls::Identity;
 
+pub use activity::Activity;
 pub use ceph::{Ceph, RbdImage};
 pub use clock::{Clock, Millis};
 pub use connection::{ConnectionFault, Peer};
@@ -69,8 +72,10 @@ pub struct Options {
     pub vms: u32,
     pub nodes: u32,
     pub seed: u64,
-    /// Whether the API server, Prometheus and Ceph use TLS. Kubelets always do.
+    /// Whether the API server, Prometheus and Ceph use TLS. Kubelets and virt-handlers always do.
     pub tls: bool,
+    /// Whether the virt-handlers among the pods serve metrics, each at a port of its own.
+    pub virt_handlers: bool,
     /// Port 0 chooses a free one, which [`Handle::address`] returns.
     pub listen: SocketAddr,
     /// The exact content, in place of `vms` and `nodes`.
@@ -94,6 +99,7 @@ impl Default for Options {
             nodes: 4,
             seed: 7,
             tls: false,
+            virt_handlers: true,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             scenario: None,
             metrics_interval: Duration::from_secs(15),
@@ -159,7 +165,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let tls = options.tls.then(|| Identity::of(&[address.ip().to_string()])).transpose()?;
     let (identity, authority) = tls.unzip();
 
-    let (seed, life) = (options.seed, options.life);
+    let (seed, life, serves_handlers) = (options.seed, options.life, options.virt_handlers);
     let bookmark_interval = options.bookmark_interval;
     let world = Arc::new(build(options));
     let (faults, requests) = (Arc::new(Faults::default()), Arc::new(Requests::default()));
@@ -172,6 +178,7 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
     let (ceph, stop) = (Arc::new(Ceph::new(seed)), CancellationToken::new());
     let ceph_dashboard = Arc::new(ceph::Dashboard { cluster: cluster.clone(), ceph: ceph.clone() });
     let kubelets = direct::listen(&cluster).await?;
+    let handlers = if serves_handlers { virt_handler::listen(&cluster).await? } else { None };
     let connections = Connections::default();
     let serve = |peer, listener, identity: &Option<Identity>, router| {
         let connections = connections.of(peer).clone();
@@ -193,6 +200,14 @@ pub async fn start(options: Options) -> Result<Handle, SimError> {
         );
         (kubelets.port, kubelets.authority)
     });
+    if let Some(virt_handler::Handlers { identity, listeners }) = handlers {
+        let identity = Some(identity);
+        servers.extend(
+            listeners
+                .into_iter()
+                .map(|(listener, router)| serve(Peer::VirtHandlers, listener, &identity, router)),
+        );
+    }
     if let Some(pace) = life {
         let (world, stop) = (world.clone(), stop.clone());
         tokio::spawn(async move { stop.run_until_cancelled(life::live(world, pace, seed)).await });

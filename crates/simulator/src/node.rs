@@ -1,10 +1,16 @@
 //! Nodes, and the ordinary pods that share them with VMs.
 
+use std::net::SocketAddr;
+
 use super::{
     clock::Millis,
     load::{Load, Profile},
     rng::{self, Rng},
 };
+
+/// The namespace of KubeVirt.
+pub const KUBEVIRT_NAMESPACE: &str = "kubevirt";
+const VIRT_HANDLER: &str = "virt-handler";
 
 /// A node, and the state of its kubelet.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +51,8 @@ pub struct PlainPod {
     /// Volume name and claim; `None` for a pod without storage.
     pub claim: Option<(String, String)>,
     pub load: Load,
+    /// Where it serves metrics, if it does.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The controller of a pod.
@@ -120,7 +128,22 @@ impl PlainPod {
             },
             claim: None,
             load: Load::Curve { profile: Profile::Idle, seed, memory: 0.3 },
+            metrics: None,
         }
+    }
+
+    /// KubeVirt's agent on a node. The simulated cluster serves its metrics.
+    pub fn virt_handler(node: &str) -> Self {
+        let name = format!("{VIRT_HANDLER}-{}", rng::suffix(0, &[VIRT_HANDLER, node]));
+        let image = "quay.io/kubevirt/virt-handler:v1.6.2";
+        let mut pod = Self::new(KUBEVIRT_NAMESPACE, &name, VIRT_HANDLER, image, node);
+        pod.labels.push(("kubevirt.io".to_owned(), VIRT_HANDLER.to_owned()));
+        pod.owner = Owner { kind: "DaemonSet", ..pod.owner };
+        pod
+    }
+
+    pub fn is_virt_handler(&self) -> bool {
+        self.namespace == KUBEVIRT_NAMESPACE && self.app == VIRT_HANDLER
     }
 
     pub fn uid(&self) -> String {

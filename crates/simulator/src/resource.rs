@@ -16,6 +16,8 @@ pub enum Resource {
     LonghornVolumes,
     ClusterInstancetypes,
     Instancetypes,
+    Kubevirts,
+    ConfigMaps,
 }
 
 /// How the API names a resource.
@@ -64,6 +66,8 @@ impl Resource {
             Self::LonghornVolumes => &LONGHORN_VOLUMES,
             Self::ClusterInstancetypes => &CLUSTER_INSTANCETYPES,
             Self::Instancetypes => &INSTANCETYPES,
+            Self::Kubevirts => &KUBEVIRTS,
+            Self::ConfigMaps => &CONFIG_MAPS,
         }
     }
 
@@ -192,6 +196,24 @@ static INSTANCETYPES: Api = Api {
     singular: "virtualmachineinstancetype",
     kind: "VirtualMachineInstancetype",
     short: &["vminstancetype", "vmit"],
+    namespaced: true,
+};
+static KUBEVIRTS: Api = Api {
+    group: KUBEVIRT_GROUP,
+    version: "v1",
+    plural: "kubevirts",
+    singular: "kubevirt",
+    kind: "KubeVirt",
+    short: &["kv", "kvs"],
+    namespaced: true,
+};
+static CONFIG_MAPS: Api = Api {
+    group: "",
+    version: "v1",
+    plural: "configmaps",
+    singular: "configmap",
+    kind: "ConfigMap",
+    short: &["cm"],
     namespaced: true,
 };
 /// Computed for each request and never stored, so it is not a [`Resource`].

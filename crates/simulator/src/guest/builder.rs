@@ -2,6 +2,7 @@
 
 use super::{Guest, Pause, State};
 use crate::{
+    activity::Activity,
     clock::Millis,
     hardware::{Disk, Network},
     load::{Load, Profile},
@@ -39,6 +40,7 @@ impl Guest {
             next_serial: 0,
             migration: None,
             load: Load::Curve { profile: Profile::Steady, seed, memory: 0.5 },
+            activity: None,
             fixture: false,
         }
     }
@@ -71,6 +73,12 @@ impl Guest {
     /// Sets an exact usage as quantities: `.uses("200m", "1Gi")`.
     pub fn uses(mut self, cpu: &str, memory: &str) -> Self {
         self.load = Load::Fixed { cpu: cpu.to_owned(), memory: memory.to_owned() };
+        self
+    }
+
+    /// Sets exactly what it does each second.
+    pub fn does(mut self, activity: Activity) -> Self {
+        self.activity = Some(activity);
         self
     }
 

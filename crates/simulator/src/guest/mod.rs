@@ -6,6 +6,7 @@ mod lifecycle;
 mod names;
 
 use super::{
+    activity::Activity,
     clock::Millis,
     hardware::{Disk, Network},
     load::Load,
@@ -52,6 +53,8 @@ pub struct Guest {
     pub next_serial: u32,
     pub migration: Option<Migration>,
     pub load: Load,
+    /// What it does each second; `None` follows from its seed.
+    pub activity: Option<Activity>,
     /// Whether it represents a state that the scenario must always show; `life` does not change it.
     pub fixture: bool,
 }

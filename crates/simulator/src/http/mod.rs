@@ -124,7 +124,9 @@ fn injected(code: u16, retry_after: Option<u64>, class: &Class) -> Response {
             ("get", "virtualmachineinstances/filesystemlist.subresources.kubevirt.io".to_owned())
         }
         Class::Review => ("create", "selfsubjectaccessreviews.authorization.k8s.io".to_owned()),
-        Class::Prometheus | Class::Ceph | Class::Discovery | Class::Other => ("get", "path".to_owned()),
+        Class::Prometheus | Class::Ceph | Class::VirtHandler(_) | Class::Discovery | Class::Other => {
+            ("get", "path".to_owned())
+        }
     };
     status::injected(code, retry_after, verb, &qualified)
 }

@@ -62,6 +62,16 @@ fn write(template: &Template, out: &mut String, pod: &PlainPod, revision: u64) {
         "app" => out.push_str(&pod.app),
         "image" => out.push_str(&pod.image),
         "node" => put!(out, "{}", Quoted(&pod.node)),
+        "ip" => match pod.metrics {
+            Some(address) => put!(out, "{}", address.ip()),
+            None => out.push_str("10.128.4.17"),
+        },
+        "ports" => match pod.metrics {
+            Some(address) => {
+                put!(out, r#"{{"name":"metrics","containerPort":{},"protocol":"TCP"}}"#, address.port());
+            }
+            None => out.push_str(r#"{"name":"healthz","containerPort":8080,"protocol":"TCP"}"#),
+        },
         "volumes" => {
             if let Some((volume, claim)) = &pod.claim {
                 put!(

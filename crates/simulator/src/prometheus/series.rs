@@ -8,7 +8,6 @@ use crate::{
     figures::{self, Scrape, disk_figures},
     guest::{Guest, Launcher},
     load::{self, VolumeFigures},
-    rng,
     world::{Pace, SimulatedCluster},
 };
 
@@ -112,7 +111,7 @@ impl SimulatedCluster {
     }
 
     fn of_guest(&self, guest: &Guest, pod: &Launcher, name: &'static str, measure: Measure) -> Series {
-        let handler = format!("virt-handler-{}", rng::suffix(0, &["virt-handler", &pod.node]));
+        let handler = crate::PlainPod::virt_handler(&pod.node).name;
         let labels = vec![
             ("__name__", name.to_owned()),
             ("container", "virt-handler".to_owned()),

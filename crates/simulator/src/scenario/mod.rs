@@ -134,13 +134,15 @@ fn daemons(nodes: &[Node], today: Millis) -> Vec<PlainPod> {
         pod.created = today - 30 * DAY;
         pod
     };
+    let handler = |node: &Node| {
+        let mut pod = PlainPod::virt_handler(&node.name);
+        pod.created = today - 30 * DAY;
+        pod
+    };
     let mut pods: Vec<_> = nodes
         .iter()
         .flat_map(|node| {
-            [
-                named("kubevirt", "virt-handler", "quay.io/kubevirt/virt-handler:v1.6.2", node),
-                named("kube-system", "kube-proxy", "registry.k8s.io/kube-proxy:v1.34.1", node),
-            ]
+            [handler(node), named("kube-system", "kube-proxy", "registry.k8s.io/kube-proxy:v1.34.1", node)]
         })
         .collect();
     if let Some(node) = nodes.first() {

@@ -1,19 +1,8 @@
 //! Kubelets that can be reached directly.
 
-use std::sync::Arc;
-
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{self, ClientConfig, RootCertStore},
-};
 
-use super::support::get;
+use super::support::{ask_over_tls, get};
 use crate::{Fault, Guest, Kubelet, Node, Options, Scenario, Target, start};
 
 #[tokio::test]
@@ -41,19 +30,7 @@ async fn a_kubelet_can_be_asked_direct_at_its_own_address() {
     sim.shutdown().await;
 }
 
-/// Sends one request over TLS to this address.
 async fn direct(address: &str, port: u16, authority: &str) -> std::io::Result<Value> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect((address, port)).await?;
-    let name = ServerName::try_from(address.to_owned()).unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    stream.write_all(b"GET /stats/summary HTTP/1.0\r\nhost: kubelet\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok(serde_json::from_str(body)?)
+    let body = ask_over_tls((address, port), address, authority, "/stats/summary").await?;
+    Ok(serde_json::from_str(&body)?)
 }

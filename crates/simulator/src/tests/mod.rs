@@ -10,4 +10,5 @@ mod prometheus;
 mod scenario;
 mod shapes;
 mod support;
+mod virt_handlers;
 mod watches;

@@ -12,7 +12,7 @@ const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 const MACHINES: &str = "/apis/kubevirt.io/v1/virtualmachines";
 const INSTANCES: &str = "/apis/kubevirt.io/v1/virtualmachineinstances";
 
-fn paths() -> [String; 11] {
+fn paths() -> [String; 13] {
     Resource::ALL.map(|resource| {
         let api = resource.api();
         let root = if api.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", api.group) };
@@ -21,7 +21,15 @@ fn paths() -> [String; 11] {
 }
 
 fn fixed(vms: u32, nodes: u32, seed: u64) -> Options {
-    Options { vms, nodes, seed, clock: Clock::fixed(NOW), life: None, ..Options::default() }
+    Options {
+        vms,
+        nodes,
+        seed,
+        clock: Clock::fixed(NOW),
+        life: None,
+        virt_handlers: false,
+        ..Options::default()
+    }
 }
 
 fn at<'a>(item: &'a Value, pointer: &str) -> &'a str {

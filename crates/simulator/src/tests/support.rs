@@ -1,9 +1,18 @@
 //! Starts, requests and watches that the tests share.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, io, sync::Arc, time::Duration};
 
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{self, ClientConfig, RootCertStore},
+};
 
 use crate::{Handle, Options, start};
 
@@ -95,4 +104,25 @@ impl Watching {
 pub fn brief(event: &Value) -> (String, String) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+}
+
+/// Sends one request over TLS to this address, whose certificate must be valid for `name`. Returns the body.
+pub async fn ask_over_tls(
+    address: (&str, u16),
+    name: &str,
+    authority: &str,
+    path: &str,
+) -> io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: peer\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
 }

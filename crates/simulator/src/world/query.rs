@@ -8,9 +8,9 @@ use super::{Change, Object, SimulatedCluster, state::key};
 use crate::{
     clock::{Millis, millis},
     figures,
-    guest::{Guest, Launcher, PodPhase},
+    guest::{Guest, Launcher, PodPhase, State},
     hardware::DiskMode,
-    node::{Kubelet, Node},
+    node::{Kubelet, Node, PlainPod},
     objects::{self, Body, NodePod, Part, PodSample},
     resource::Resource,
     store::Expired,
@@ -105,6 +105,20 @@ impl SimulatedCluster {
         let ahead = node.clock_ahead;
         objects::summary(&mut out, node, &pods, at + ahead, volumes_at + ahead);
         out
+    }
+
+    /// Returns the guests that run on a node: their domains are there.
+    pub(crate) fn guests_on(&self, node: &str) -> Vec<Arc<Guest>> {
+        let here = |guest: &&Arc<Guest>| {
+            guest.state == State::Running && guest.holder().is_some_and(|holder| holder.node == node)
+        };
+        self.state.read().guests.values().filter(here).cloned().collect()
+    }
+
+    /// Returns the virt-handler pods.
+    pub(crate) fn virt_handlers(&self) -> Vec<PlainPod> {
+        let state = self.state.read();
+        state.plain.values().filter(|pod| pod.is_virt_handler()).map(|pod| PlainPod::clone(pod)).collect()
     }
 
     fn pods_on(&self, node: &str, at: Millis, volumes_at: Millis) -> Vec<NodePod> {
