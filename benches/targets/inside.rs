@@ -71,6 +71,7 @@ async fn fill() -> (ClusterState, Snapshot) {
         disk_interval: 60_000,
         ceph_interval: 0,
         disk_sources: config.asked_disk_sources(),
+        virt_handler: config.virt_handler.is_some(),
     });
     let snapshot = until_ready(&mut world, &mut observations, &targets).await;
     shutdown.cancel();

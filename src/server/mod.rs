@@ -233,6 +233,7 @@ fn limits(config: &CollectConfig) -> Limits {
         disk_interval: millis(config.disk_interval),
         ceph_interval: config.ceph.as_ref().map_or(0, |ceph| millis(ceph.interval)),
         disk_sources: config.asked_disk_sources(),
+        virt_handler: config.virt_handler.is_some(),
     }
 }
 

@@ -219,6 +219,21 @@ fn direct(config: &Config, credentials: &Credentials) -> Result<Client, TlsError
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
+/// A client for the virt-handlers of a namespace. It sends them no credentials: they ask for none, and only
+/// their answers have to be trusted. `None` accepts any certificate.
+pub(super) fn virt_handlers(namespace: &str, authorities: Option<&[u8]>) -> Result<Client, String> {
+    let mut config = Config::new(http::Uri::from_static("https://virt-handler"));
+    // Their certificate has the name of a Service, and not their addresses (`secrets.go` of KubeVirt).
+    config.tls_server_name = Some(format!("virt-handler.{namespace}.svc"));
+    match authorities {
+        Some(pem) => trust(&mut config, pem)?,
+        None => config.accept_invalid_certs = true,
+    }
+    let connections = Connections::to_virt_handlers(config.clone());
+    let service = connections.with_identity(&None).map_err(|error| error.to_string())?;
+    Ok(Client::new(service, config.default_namespace))
+}
+
 fn trust(config: &mut Config, pem: &[u8]) -> Result<(), String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.ok().filter(|found| !found.is_empty());

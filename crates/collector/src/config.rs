@@ -41,6 +41,8 @@ pub struct CollectConfig {
     /// not asked.
     pub disk_sources: Vec<SourceId>,
     pub kubelet: KubeletConfig,
+    /// `None`: virt-handlers are not asked.
+    pub virt_handler: Option<VirtHandlerConfig>,
     pub prometheus: Option<PrometheusConfig>,
     pub ceph: Option<CephConfig>,
     /// How many guest agents are asked at the same time, and the deadline for each.
@@ -93,6 +95,28 @@ impl Default for KubeletConfig {
     }
 }
 
+/// How KubeVirt's virt-handlers are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtHandlerConfig {
+    /// The namespace of KubeVirt; `None` means that of the KubeVirt object.
+    pub namespace: Option<String>,
+    /// PEM file of the CA that signed their certificates; `None` means KubeVirt's ConfigMap `kubevirt-ca`.
+    pub ca: Option<PathBuf>,
+    /// Accept any certificate.
+    pub insecure_tls: bool,
+    /// For one answer. virt-handler itself waits up to 10 s for its guests.
+    pub deadline: Duration,
+    /// How many are asked at the same time.
+    pub concurrency: usize,
+}
+
+impl Default for VirtHandlerConfig {
+    fn default() -> Self {
+        let (namespace, ca, insecure_tls) = (None, None, false);
+        Self { namespace, ca, insecure_tls, deadline: Duration::from_secs(15), concurrency: 32 }
+    }
+}
+
 /// A Prometheus-compatible API. Its files are read again for each round, since tokens are rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusConfig {
@@ -138,6 +162,7 @@ impl Default for CollectConfig {
             watch_idle: Duration::from_secs(90),
             disk_sources: SourceId::DISK.to_vec(),
             kubelet: KubeletConfig::default(),
+            virt_handler: None,
             prometheus: None,
             ceph: None,
             guest_concurrency: 8,

@@ -150,6 +150,8 @@ pub enum Stage {
     Read,
     /// Creating a review.
     Create,
+    /// Reading one object.
+    Get,
 }
 
 impl Stage {
@@ -159,6 +161,7 @@ impl Stage {
             Self::List => "list",
             Self::Open | Self::Read => "watch",
             Self::Create => "create",
+            Self::Get => "get",
         }
     }
 }

@@ -40,7 +40,6 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod transport;
-#[cfg(any(test, feature = "fuzzing"))]
 mod virt_handler;
 mod watch;
 

@@ -5,7 +5,7 @@ mod pace;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -27,6 +27,9 @@ const ERROR_BODY: usize = 16 << 10;
 /// Larger answers are decoded on a blocking thread, since that takes milliseconds and other answers would
 /// wait.
 const DECODE_INLINE: usize = 256 << 10;
+
+/// The text format of metrics that every version of Prometheus reads.
+const METRICS_TEXT: &str = "text/plain; version=0.0.4";
 
 /// A source that is polled as a whole.
 pub trait Source: Send {
@@ -142,6 +145,25 @@ impl BoundedClient {
             read_items(body, limits, self.budget.lease(), take).await
         };
         Ok(self.in_time(path, get).await?.0)
+    }
+
+    /// Requests text without retries. `take` gets each piece as it arrives, and says whether it is too much.
+    pub async fn ask_text(
+        &self,
+        url: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure> + Send,
+    ) -> Result<(), Failure> {
+        let mut request = get(url)?;
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(METRICS_TEXT));
+        let get = async {
+            let mut body = self.send(request, |code, _| code).await?;
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| Failure::Transport(error.into()))?;
+                take(&frame.into_data().unwrap_or_default())?;
+            }
+            Ok(())
+        };
+        self.in_time(url, get).await
     }
 
     async fn in_time<T>(

@@ -15,6 +15,9 @@ pub fn risks(cluster: &Cluster, config: &CollectConfig) -> Vec<(SourceId, Messag
     if cluster.kubelets.is_some() && config.kubelet.insecure_tls {
         risks.push((SourceId::Kubelet, msg!(risk.any_certificate)));
     }
+    if config.virt_handler.as_ref().is_some_and(|of| of.insecure_tls) {
+        risks.push((SourceId::VirtHandler, msg!(risk.any_handler)));
+    }
     if config.prometheus.as_ref().is_some_and(of_prometheus) {
         risks.push((SourceId::Prometheus, clear_text("Prometheus", "--prometheus-url")));
     }

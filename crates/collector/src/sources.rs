@@ -20,7 +20,7 @@ use super::{
     observation_sender::{Closed, ObservationSender},
     poll::{self, BoundedClient, Pace, Source},
     prometheus::Prometheus,
-    risk, watch,
+    risk, virt_handler, watch,
 };
 use i18n::Render;
 use model::source::SourceId;
@@ -51,6 +51,7 @@ pub async fn run(
     sources.watch_cluster();
     sources.watch_backends();
     sources.poll_guests(targets.clone());
+    sources.poll_virt_handlers(targets.clone());
     sources.poll_prometheus(targets.clone());
     sources.poll_disks(targets);
     tokio::select! {
@@ -156,6 +157,13 @@ impl Sources {
             namespaces: config.namespaces.as_deref().map(Arc::from),
         };
         self.tasks.spawn(async move { kubelet::poll(clients, &config, targets, sender).await });
+    }
+
+    fn poll_virt_handlers(&mut self, targets: published::Receiver<Targets>) {
+        if let Some(virt_handler) = self.config.virt_handler.clone() {
+            let (cluster, config, sender) = (self.cluster.clone(), self.config.clone(), self.sender.clone());
+            self.tasks.spawn(virt_handler::poll(cluster, config, virt_handler, targets, sender));
+        }
     }
 
     fn poll_guests(&mut self, targets: published::Receiver<Targets>) {

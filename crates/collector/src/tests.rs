@@ -47,6 +47,7 @@ mod prometheus;
 mod proxies;
 mod sizes;
 mod tls;
+mod virt_handlers;
 mod watches;
 
 pub use self::tls::{pem, version_1};
@@ -202,7 +203,11 @@ impl Collector {
             "users": [{{"name": "u", "user": {{"token": "t"}}}}], "contexts": [{{"name": "test", "context": {{"cluster": "c", "user": "u"}}}}]}}"#,
             server.url
         );
-        let cluster = from_kubeconfig_text(&kubeconfig, None, &config).await.unwrap();
+        Self::of(&kubeconfig, config, aims).await
+    }
+
+    async fn of(kubeconfig: &str, config: CollectConfig, aims: Targets) -> Self {
+        let cluster = from_kubeconfig_text(kubeconfig, None, &config).await.unwrap();
         let (sender, observations) = mpsc::channel(64);
         let (targets, receiver) = watch::channel(aims);
         let shutdown = CancellationToken::new();

@@ -70,6 +70,10 @@ impl ClusterState {
                 self.apply_pod_metrics(namespace, at, result)
             }
             Observation::Summary { node, at, result } => self.apply_summary(node, at, result),
+            Observation::Guests { node, at, result } => self.apply_guests(&node, at, result),
+            Observation::HandlersFound { at } => {
+                self.source_status_mut(SourceId::VirtHandler, None).succeeded(at);
+            }
             Observation::PersistentVolumes(change) => {
                 apply_change(
                     &mut self.persistent_volumes,
@@ -128,6 +132,7 @@ impl ClusterState {
             SourceId::Instancetypes => clear(&mut self.instancetypes, namespace),
             SourceId::PodMetrics
             | SourceId::Kubelet
+            | SourceId::VirtHandler
             | SourceId::Prometheus
             | SourceId::GuestAgent
             | SourceId::Ceph => {}

@@ -39,6 +39,7 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
         Reason::TimedOut | Reason::Unreachable => unreachable(id),
         Reason::BadAnswer => msg!(fix.answer, command = ask(id)),
         Reason::Busy => msg!(fix.later),
+        Reason::NotConfigured if id == SourceId::VirtHandler => configure(id),
         Reason::TooLarge => too_large(id),
         Reason::NotSampled => msg!(fix.look_sampled, command = "kubectl top nodes"),
         _ => Message::default(),
@@ -48,7 +49,7 @@ pub(super) fn source(id: SourceId, reason: Reason) -> Message {
 fn too_large(id: SourceId) -> Message {
     match id {
         SourceId::Prometheus => msg!(fix.too_many_series, query = MOST_SERIES),
-        SourceId::Ceph => unreachable(id),
+        SourceId::Ceph | SourceId::VirtHandler => unreachable(id),
         SourceId::Kubelet | SourceId::GuestAgent => msg!(fix.answer, command = ask(id)),
         _ => msg!(fix.too_large, command = look(id)),
     }
@@ -57,6 +58,7 @@ fn too_large(id: SourceId) -> Message {
 /// The fix for a source that is not configured: how to configure it.
 pub(super) fn configure(id: SourceId) -> Message {
     match id {
+        SourceId::VirtHandler => msg!(fix.kubevirt_namespace),
         SourceId::Prometheus => msg!(fix.prometheus_url),
         SourceId::Ceph => msg!(fix.ceph_url),
         _ => msg!(fix.disk_sources),
@@ -79,6 +81,9 @@ fn absent(id: SourceId) -> Message {
         SourceId::VirtualMachines | SourceId::Instances => {
             msg!(fix.kubevirt, command = "kubectl get crd | grep kubevirt.io")
         }
+        SourceId::VirtHandler => {
+            msg!(fix.kubevirt_absent, command = "kubectl get kubevirts --all-namespaces")
+        }
         SourceId::PodMetrics => {
             msg!(fix.metrics_server, command = "kubectl get apiservice v1beta1.metrics.k8s.io")
         }
@@ -91,6 +96,10 @@ fn unreachable(id: SourceId) -> Message {
         SourceId::PodMetrics => msg!(
             fix.look_metrics_server,
             command = "kubectl -n kube-system get pods -l k8s-app=metrics-server"
+        ),
+        SourceId::VirtHandler => msg!(
+            fix.look_handlers,
+            command = "kubectl get pods --all-namespaces -o wide -l kubevirt.io=virt-handler"
         ),
         SourceId::Kubelet => msg!(fix.look_nodes, command = "kubectl get nodes"),
         SourceId::Prometheus => msg!(fix.look_prometheus),
@@ -115,6 +124,9 @@ fn unreachable(id: SourceId) -> Message {
 
 fn ask(id: SourceId) -> &'static str {
     match id {
+        SourceId::VirtHandler => {
+            "kubectl get --raw /api/v1/namespaces/kubevirt/pods/https:POD:8443/proxy/metrics"
+        }
         SourceId::PodMetrics => "kubectl get --raw /apis/metrics.k8s.io/v1beta1/pods",
         SourceId::Kubelet => "kubectl get --raw /api/v1/nodes/NODE/proxy/stats/summary",
         SourceId::GuestAgent => {
@@ -131,6 +143,7 @@ fn look(id: SourceId) -> String {
         SourceId::VirtualMachines => "virtualmachines.kubevirt.io",
         SourceId::Instances => "virtualmachineinstances.kubevirt.io",
         SourceId::PodMetrics => "pods.metrics.k8s.io",
+        SourceId::VirtHandler => "kubevirts.kubevirt.io",
         SourceId::Longhorn => "volumes.longhorn.io",
         SourceId::ClusterInstancetypes => "virtualmachineclusterinstancetypes.instancetype.kubevirt.io",
         SourceId::Instancetypes => "virtualmachineinstancetypes.instancetype.kubevirt.io",
@@ -269,6 +282,11 @@ fn quoted(word: &str) -> Cow<'_, str> {
         true => word.into(),
         false => format!("'{}'", word.replace('\'', r"'\''")).into(),
     }
+}
+
+/// The fix for a figure that needs another sample.
+pub(super) fn next_sample() -> Message {
+    msg!(fix.next_sample)
 }
 
 /// The fix for a guest whose agent fails.

@@ -16,6 +16,7 @@ use super::{
 use i18n::msg;
 use model::{
     Millis,
+    activity::Activity,
     figure::Figure,
     message::Message,
     reason::Reason,
@@ -72,6 +73,7 @@ impl ClusterState {
         match id {
             SourceId::PodMetrics => self.summarise_metrics(vms),
             SourceId::Kubelet => self.summarise_kubelets(&targets.nodes),
+            SourceId::VirtHandler => self.summarise_handlers(&targets.nodes),
             SourceId::GuestAgent => self.summarise_guests(&targets.guests),
             SourceId::Prometheus => self.summarise_prometheus(),
             _ => self.summarise_source(id),
@@ -159,6 +161,28 @@ impl ClusterState {
             errors: known.iter().filter_map(|kubelet| kubelet.error.clone()).collect(),
             asked: nodes.len(),
             nodes: nodes.iter().filter(|node| fails(node)).map(|node| node.name.to_string()).collect(),
+        }
+    }
+
+    /// Sums up the virt-handlers of the nodes that should be asked. If none can be asked, that is the error, and
+    /// not that of each node.
+    fn summarise_handlers(&self, nodes: &[NodeTarget]) -> Summary {
+        let found = self.summarise_source(SourceId::VirtHandler);
+        if !found.errors.is_empty() || !found.tried {
+            return found;
+        }
+        let failing: Vec<(&str, &SourceError)> = nodes
+            .iter()
+            .filter_map(|node| Some((&*node.name, self.counted_guests.node(&node.name)?.error.as_ref()?)))
+            .collect();
+        Summary {
+            last_success: self.counted_guests.answered(),
+            errors: failing.iter().map(|(_, error)| (*error).clone()).collect(),
+            asked: nodes.len(),
+            tried: nodes.iter().all(|node| self.counted_guests.node(&node.name).is_some())
+                && self.inventory_tried(),
+            nodes: failing.into_iter().map(|(node, _)| node.to_owned()).collect(),
+            ..found
         }
     }
 
@@ -312,6 +336,10 @@ fn tallies(vms: &[Arc<Vm>]) -> PerSource<Tally> {
             has[index(id)].add(figure);
             tallies[index(id)].volumes += u32::from(figure.sample().is_some());
         }
+        // No page shows what lacks of it yet.
+        if let Activity::Known(activity) = &vm.activity {
+            has[index(activity.source.id())].known = true;
+        }
         for (tally, VmFigures { known, lacks, old }) in tallies.iter_mut().zip(has) {
             tally.vms += u32::from(known);
             tally.missing += u32::from(lacks);
@@ -376,6 +404,7 @@ fn is_source_failure(reason: Reason) -> bool {
         | Reason::NoVolumes
         | Reason::BlockVolume
         | Reason::NotReported
+        | Reason::FirstSample
         | Reason::NoNode
         | Reason::AgentOff
         | Reason::NoFastDiff

@@ -24,6 +24,7 @@ use super::{
 };
 use model::{
     Millis,
+    activity::Activity,
     figure::{Missing, Unit},
     groups::Node,
     message::Message,
@@ -46,10 +47,11 @@ impl ClusterState {
     /// wall clock.
     pub fn join(&mut self, now: Millis) -> Snapshot {
         // Answers of a guest are dropped with its instance: nothing reads or replaces them.
-        let Self { guests, instances, .. } = self;
+        let Self { guests, counted_guests, instances, .. } = self;
         guests.retain(|instance| instances.contains_key(instance));
         // Stats of a node that is not asked any more are dropped long after they expired.
         let forget_before = now.saturating_sub(FORGET_AFTER * self.limits.disk_interval);
+        counted_guests.retain(|instance| instances.contains_key(instance), forget_before);
         self.kubelets.retain(|_, kubelet| kubelet.last_seen >= forget_before);
         self.skews.forget(self.wall(forget_before));
         self.own_skew = self.skews.own();
@@ -165,9 +167,12 @@ impl ClusterState {
             disk: disk_size(entry, &volumes),
             usage,
         };
+        let activity = self.activity(entry.instance, running, now);
         let guest = self.guest(entry, running, now);
+        // What virt-handler says of the guest's memory comes before what Prometheus has from it.
+        let guest = Guest { memory: Self::counted_memory(&activity).or(guest.memory), ..guest };
         let vm = describe(entry, summary, (volumes, guest), context.pod.ok());
-        Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, ..vm }
+        Vm { memory_text: memory_text.to_owned(), allocation_gap: gap, activity, ..vm }
     }
 
     /// Returns the state of the VM's instance. A missing instance proves nothing while instances cannot be
@@ -341,5 +346,6 @@ fn describe(
         disks: wukong.map(|wukong| wukong.disks.clone()).unwrap_or_default(),
         volumes,
         guest,
+        activity: Activity::default(),
     }
 }

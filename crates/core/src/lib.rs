@@ -2,11 +2,13 @@
 //! observations and the time are arguments. `src/server` drives it and serves its views.
 
 pub mod access;
+mod activity;
 mod allocation;
 mod apply;
 pub mod attention;
 pub mod backfill;
 mod containers;
+mod counted_guests;
 pub mod delta;
 mod disk_content;
 mod disk_owner;
@@ -89,6 +91,8 @@ pub struct Limits {
     pub ceph_interval: Millis,
     /// The disk sources that are asked, in order of preference for a volume's figure.
     pub disk_sources: Vec<SourceId>,
+    /// Whether virt-handlers are asked.
+    pub virt_handler: bool,
 }
 
 impl Limits {
@@ -98,6 +102,7 @@ impl Limits {
             // PersistentVolumes tell the provisioner and the backend of a volume. The guest agent needs
             // neither.
             SourceId::PersistentVolumes => self.disk_sources.iter().any(|id| *id != SourceId::GuestAgent),
+            SourceId::VirtHandler => self.virt_handler,
             SourceId::Kubelet
             | SourceId::Prometheus
             | SourceId::GuestAgent

@@ -83,6 +83,16 @@ pub enum Observation {
         at: Millis,
         result: Result<SummaryFacts, SourceError>,
     },
+    /// The answer of one node's virt-handler. `at` is when it was asked.
+    Guests {
+        node: String,
+        at: Millis,
+        result: Result<GuestsFacts, SourceError>,
+    },
+    /// Virt-handlers were found, and can be asked.
+    HandlersFound {
+        at: Millis,
+    },
     /// The answer of Prometheus to one round of queries.
     Prometheus {
         at: Millis,

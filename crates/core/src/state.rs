@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use super::{
     Limits,
     containers::{Incomplete, PodUsage},
+    counted_guests::CountedGuests,
     guests::Guests,
     kubelet::NodeVolumes,
     latency::Latencies,
@@ -94,6 +95,7 @@ pub struct ClusterState {
     pub(super) longhorn: Objects<LonghornFacts>,
     pub(super) nodes: Objects<Node>,
     pub(super) guests: Guests,
+    pub(super) counted_guests: CountedGuests,
     pub(super) prometheus: PrometheusRound,
     pub(super) ceph: Images,
     pub(super) source_statuses: SourceStatuses,
@@ -134,6 +136,7 @@ impl ClusterState {
             longhorn: Objects::new(),
             nodes: Objects::new(),
             guests: Guests::default(),
+            counted_guests: CountedGuests::default(),
             prometheus: PrometheusRound::default(),
             ceph: Images::default(),
             source_statuses: SourceStatuses::new(),

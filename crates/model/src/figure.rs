@@ -26,6 +26,8 @@ pub enum Source {
     KubeletProxy,
     /// kubelet `/stats/summary`, directly from the kubelet.
     KubeletDirect,
+    /// KubeVirt's virt-handler of the guest's node.
+    VirtHandler,
     /// A Prometheus-compatible API.
     Prometheus,
     /// The guest agent, through KubeVirt's `filesystemlist`.
@@ -65,6 +67,7 @@ impl Source {
         match self {
             Self::PodMetrics => SourceId::PodMetrics,
             Self::KubeletProxy | Self::KubeletDirect => SourceId::Kubelet,
+            Self::VirtHandler => SourceId::VirtHandler,
             Self::Prometheus => SourceId::Prometheus,
             Self::GuestAgent => SourceId::GuestAgent,
             Self::Longhorn => SourceId::Longhorn,
@@ -75,7 +78,7 @@ impl Source {
     /// The layer of the source's disk figures.
     pub fn layer(self) -> Layer {
         match self {
-            Self::GuestAgent => Layer::Guest,
+            Self::GuestAgent | Self::VirtHandler => Layer::Guest,
             Self::PodMetrics | Self::KubeletProxy | Self::KubeletDirect | Self::Prometheus => Layer::Image,
             Self::Longhorn | Self::Ceph => Layer::Backend,
         }

@@ -1,7 +1,8 @@
 //! Types and pure functions that server and browser share, with serde. No I/O, no clock.
 //!
-//! Everything here is sent as `postcard`, so no field is skipped or untagged, and `usize` is not used.
+//! Everything here is sent as `postcard`, so no field is untagged, and a skipped one is skipped both ways, and `usize` is not used.
 
+pub mod activity;
 pub mod bad_param;
 pub mod delta;
 pub mod figure;

@@ -25,6 +25,9 @@ pub enum Reason {
     BadAnswer,
     /// There is no sample yet: a rate needs two.
     TooNew,
+    /// The counters of the guest or the device were read for the first time: a rate is the growth between two
+    /// samples.
+    FirstSample,
     /// The metrics API answers without this VM's pod, which is not new: its node is not scraped.
     NotSampled,
     /// The last sample is older than 20 intervals.

@@ -39,6 +39,8 @@ pub enum SourceId {
     #[strum(serialize = "metrics.k8s.io")]
     PodMetrics,
     Kubelet,
+    #[strum(serialize = "virt-handler")]
+    VirtHandler,
     Prometheus,
     #[strum(serialize = "guest-agent")]
     GuestAgent,
@@ -61,6 +63,7 @@ impl SourceId {
             | Self::Nodes
             | Self::ClusterInstancetypes
             | Self::Instancetypes
+            | Self::VirtHandler
             | Self::Prometheus
             | Self::GuestAgent
             | Self::Longhorn
@@ -91,6 +94,7 @@ impl SourceId {
             | Self::Instancetypes
             | Self::PodMetrics
             | Self::Kubelet
+            | Self::VirtHandler
             | Self::Prometheus
             | Self::GuestAgent => false,
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Millis,
+    activity::Activity,
     figure::{Figure, Missing, Sample},
     message::Message,
     source::SourceId,
@@ -174,6 +175,9 @@ pub struct Vm {
     pub disks: Vec<Disk>,
     pub volumes: Vec<Volume>,
     pub guest: Guest,
+    /// Pages do not show it yet, so it is not sent to the browser.
+    #[serde(skip)]
+    pub activity: Activity,
 }
 
 /// What is known from inside the guest. It is shown beside the host's figures and replaces none of them.

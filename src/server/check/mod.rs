@@ -61,8 +61,9 @@ async fn first_snapshot(cluster: Cluster, config: &CollectConfig) -> Arc<Snapsho
     let mut pipeline = super::pipeline(cluster, config, sender, &shutdown);
     let deadlines = [config.metrics_deadline, config.kubelet_deadline, config.guest_deadline];
     let own = config.prometheus.as_ref().map(|prometheus| prometheus.deadline);
+    let handler = config.virt_handler.as_ref().map(|virt_handler| virt_handler.deadline);
     let budget = config.ceph.as_ref().map(|ceph| ceph.budget);
-    let longest = deadlines.into_iter().chain(own).chain(budget).max().unwrap_or_default();
+    let longest = deadlines.into_iter().chain(own).chain(handler).chain(budget).max().unwrap_or_default();
     let until = Instant::now() + longest + MARGIN;
     // After a timeout the report is made of what has arrived.
     let _ = timeout_at(until, snapshots.wait_for(|snapshot| snapshot.ready)).await;

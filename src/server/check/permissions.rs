@@ -31,6 +31,8 @@ struct Permission {
     group: &'static str,
     resource: &'static str,
     subresource: &'static str,
+    /// The only object that is needed; empty for all.
+    name: &'static str,
     namespaced: bool,
 }
 
@@ -52,10 +54,10 @@ const fn needed(source: SourceId, verbs: &'static [&'static str], group: &'stati
 }
 
 const fn needed_for(purpose: Purpose, verbs: &'static [&'static str], group: &'static str) -> Permission {
-    Permission { purpose, verbs, group, resource: "", subresource: "", namespaced: true }
+    Permission { purpose, verbs, group, resource: "", subresource: "", name: "", namespaced: true }
 }
 
-const NEEDED: [Permission; 14] = [
+const NEEDED: [Permission; 17] = [
     Permission { resource: "wukongs", ..needed(SourceId::Wukongs, FOLLOW, "vm.novasphere.dev") },
     Permission { resource: "virtualmachines", ..needed(SourceId::VirtualMachines, FOLLOW, "kubevirt.io") },
     Permission { resource: "virtualmachineinstances", ..needed(SourceId::Instances, FOLLOW, "kubevirt.io") },
@@ -89,6 +91,9 @@ const NEEDED: [Permission; 14] = [
         namespaced: false,
         ..needed(SourceId::Kubelet, &["get"], "")
     },
+    KUBEVIRTS,
+    HANDLER_PODS,
+    Permission { resource: "configmaps", name: "kubevirt-ca", ..needed(SourceId::VirtHandler, &["get"], "") },
     Permission {
         resource: "virtualmachineinstances",
         subresource: "filesystemlist",
@@ -100,6 +105,12 @@ const NEEDED: [Permission; 14] = [
         ..needed(SourceId::Longhorn, FOLLOW, "longhorn.io")
     },
 ];
+
+/// Where KubeVirt is, unless that is configured.
+const KUBEVIRTS: Permission =
+    Permission { resource: "kubevirts", ..needed(SourceId::VirtHandler, FOLLOW, "kubevirt.io") };
+/// The virt-handlers of a namespace that is configured. Without one, launcher pods need the same permission.
+const HANDLER_PODS: Permission = Permission { resource: "pods", ..needed(SourceId::VirtHandler, FOLLOW, "") };
 
 /// A TokenReview belongs to no namespace, whatever `--namespace` says.
 const TOKEN_REVIEWS: Permission = Permission {
@@ -160,6 +171,14 @@ pub fn all_questions(config: &CollectConfig, sign_in_by_token: bool) -> Vec<Perm
         Purpose::Source(SourceId::PersistentVolumes) => {
             disk_sources.iter().any(|id| *id != SourceId::GuestAgent)
         }
+        Purpose::Source(SourceId::VirtHandler) => {
+            let of_kubevirt = config.virt_handler.as_ref().map(|of| of.namespace.is_some());
+            match (of_kubevirt, needed.resource) {
+                (Some(is_configured), "kubevirts") => !is_configured,
+                (Some(is_configured), "pods") => is_configured,
+                (of_kubevirt, _) => of_kubevirt.is_some(),
+            }
+        }
         Purpose::Source(id) => !SourceId::DISK.contains(&id) || disk_sources.contains(&id),
         Purpose::SignIn | Purpose::SignInHints => sign_in_by_token,
     };
@@ -172,6 +191,9 @@ pub fn all_questions(config: &CollectConfig, sign_in_by_token: bool) -> Vec<Perm
 fn questions(needed: &Permission, config: &CollectConfig) -> Vec<PermissionQuestion> {
     let everywhere = vec![None];
     let scopes = match &config.namespaces {
+        _ if needed.purpose == Purpose::Source(SourceId::VirtHandler) => {
+            vec![config.virt_handler.as_ref().and_then(|of| of.namespace.clone())]
+        }
         Some(namespaces) if needed.namespaced => namespaces.iter().cloned().map(Some).collect(),
         _ => everywhere,
     };
@@ -180,6 +202,7 @@ fn questions(needed: &Permission, config: &CollectConfig) -> Vec<PermissionQuest
             group: Some(needed.group.to_owned()),
             resource: Some(needed.resource.to_owned()),
             subresource: Some(needed.subresource.to_owned()).filter(|name| !name.is_empty()),
+            name: Some(needed.name.to_owned()).filter(|name| !name.is_empty()),
             verb: Some((*verb).to_owned()),
             namespace: scope.clone(),
             ..ResourceAttributes::default()
@@ -196,6 +219,9 @@ fn words(needed: &Permission, verb: &str, namespace: Option<&str>) -> String {
     }
     if !needed.group.is_empty() {
         words = format!("{words}.{}", needed.group);
+    }
+    if !needed.name.is_empty() {
+        words = format!("{words}/{}", needed.name);
     }
     match namespace {
         Some(namespace) => format!("{words} in namespace {namespace}"),

@@ -15,8 +15,13 @@ const NOW: i64 = 1_800_000_000_000;
 
 /// Returns a snapshot of two running VMs with one volume each, one of them a raw device.
 fn snapshot(disk_sources: Vec<SourceId>) -> Snapshot {
-    let limits =
-        Limits { metrics_interval: 15_000, disk_interval: 60_000, ceph_interval: 300_000, disk_sources };
+    let limits = Limits {
+        metrics_interval: 15_000,
+        disk_interval: 60_000,
+        ceph_interval: 300_000,
+        disk_sources,
+        virt_handler: false,
+    };
     let mut state = ClusterState::new(limits);
     let all = |items| Change::Replaced { namespace: None, items, at: NOW };
     let wukong = |name: &str| WukongFacts {
@@ -228,6 +233,7 @@ fn a_risky_setting_is_a_warning_and_not_a_failure() {
         disk_interval: 60_000,
         ceph_interval: 0,
         disk_sources: vec![SourceId::Prometheus],
+        virt_handler: false,
     });
     state.apply(Observation::Risk { source: SourceId::Prometheus, detail: "sent unencrypted".into() });
     let sources = state.join(NOW).sources.into_iter().filter(|source| source.id == SourceId::Prometheus);

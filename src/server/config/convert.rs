@@ -9,6 +9,7 @@ use super::{
 };
 use collector::config::{
     CephConfig, CollectConfig, KubeletConfig, KubernetesConfig, PrometheusConfig, ProxyRules,
+    VirtHandlerConfig,
 };
 
 impl From<ServeFlags> for Config {
@@ -104,8 +105,10 @@ impl From<SignInFlags> for SignInConfig {
 impl From<CollectFlags> for CollectConfig {
     fn from(flags: CollectFlags) -> Self {
         let sources = flags.sources;
+        let namespaces = flags.namespace.filter(|namespaces| !namespaces.is_empty());
         Self {
-            namespaces: flags.namespace.filter(|namespaces| !namespaces.is_empty()),
+            virt_handler: virt_handler(&sources, namespaces.is_some()),
+            namespaces,
             metrics_interval: flags.metrics_interval,
             disk_interval: flags.disk_interval,
             metrics_deadline: flags.metrics_deadline,
@@ -132,6 +135,17 @@ fn kubelet(flags: &SourceFlags) -> KubeletConfig {
         ca: flags.kubelet_ca.clone(),
         insecure_tls: flags.kubelet_insecure_tls,
     }
+}
+
+/// `None` if this would read another namespace than those that were named: virt-handlers are not asked.
+fn virt_handler(flags: &SourceFlags, within_namespaces: bool) -> Option<VirtHandlerConfig> {
+    let namespace = flags.kubevirt_namespace.clone();
+    (namespace.is_some() || !within_namespaces).then(|| VirtHandlerConfig {
+        namespace,
+        ca: flags.virt_handler_ca.clone(),
+        insecure_tls: flags.virt_handler_insecure_tls,
+        ..VirtHandlerConfig::default()
+    })
 }
 
 /// `None` without a URL: Prometheus is not asked.

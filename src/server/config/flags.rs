@@ -264,6 +264,21 @@ pub struct SourceFlags {
     #[arg(long, value_name = "PORT", env = "WUKONG_KUBELET_PORT", hide_env_values = true)]
     #[arg(default_value = "10250", value_parser = trimmed(value_parser!(u16).range(1..)))]
     pub kubelet_port: u16,
+    /// Namespace of KubeVirt, whose virt-handlers are asked what guests do. If it is not set, it is that of the
+    /// KubeVirt object; with --namespace, virt-handlers are then not asked
+    #[arg(long, value_name = "NAMESPACE", env = "WUKONG_KUBEVIRT_NAMESPACE", hide_env_values = true)]
+    #[arg(value_parser = parse::namespace)]
+    pub kubevirt_namespace: Option<String>,
+    /// PEM file with the CA of the certificates of virt-handlers. If it is not set, it is read from KubeVirt's
+    /// ConfigMap kubevirt-ca
+    #[arg(long, value_name = "FILE", env = "WUKONG_VIRT_HANDLER_CA", hide_env_values = true)]
+    #[arg(value_parser = parse::path())]
+    pub virt_handler_ca: Option<PathBuf>,
+    /// Accept any certificate of a virt-handler. Anyone who answers at its address can then invent figures
+    #[arg(long, value_name = "BOOL", env = "WUKONG_VIRT_HANDLER_INSECURE_TLS", hide_env_values = true)]
+    #[arg(default_value = "false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(action = ArgAction::Set, value_parser = trimmed(BoolValueParser::new()))]
+    pub virt_handler_insecure_tls: bool,
     /// Base URL of a Prometheus-compatible API, without /api/v1. If it is not set, Prometheus is not queried
     #[arg(long, value_name = "URL", env = "WUKONG_PROMETHEUS_URL", hide_env_values = true)]
     #[arg(value_parser = Hidden(parse::url))]

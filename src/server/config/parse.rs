@@ -161,6 +161,14 @@ pub fn namespaces(text: &str) -> Result<Namespaces, Expected> {
     Ok(found)
 }
 
+/// Parses the name of one namespace.
+pub fn namespace(text: &str) -> Result<String, Expected> {
+    match namespaces(text)?.as_slice() {
+        [only] => Ok(only.clone()),
+        _ => Err("expected the name of one namespace".to_owned()),
+    }
+}
+
 /// Parses hosts, each with or without a port, into lower case; `*` alone means every host.
 pub fn hosts(text: &str) -> Result<AllowedHosts, Expected> {
     if items(text).eq(["*"]) {

@@ -3,7 +3,10 @@
 
 use serde::{Serialize, Serializer};
 
-use self::figure::{FigureJson, MissingJson, Of, SampleJson};
+use self::{
+    activity::{ActivityJson, DriveJson, InterfaceJson},
+    figure::{FigureJson, MissingJson, Of, SampleJson},
+};
 use i18n::Render;
 use model::{
     Millis,
@@ -13,6 +16,7 @@ use model::{
 };
 use wukong_core::Visible;
 
+mod activity;
 pub mod events;
 mod figure;
 mod groups;
@@ -67,6 +71,8 @@ pub struct VmJson<'a> {
     usage: UsageJson,
     volumes: Vec<VolumeJson<'a>>,
     guest: GuestJson<'a>,
+    interfaces: Vec<InterfaceJson<'a>>,
+    drives: Vec<DriveJson<'a>>,
 }
 
 impl<'a> VmJson<'a> {
@@ -99,9 +105,11 @@ impl<'a> VmJson<'a> {
                 .allocation_gap
                 .as_ref()
                 .map(|missing| MissingJson::new(missing, Of::Allocated)),
-            usage: UsageJson::new(&summary.usage),
+            usage: UsageJson::new(vm),
             volumes: vm.volumes.iter().map(VolumeJson::new).collect(),
             guest: GuestJson::new(&vm.guest),
+            interfaces: InterfaceJson::all(&vm.activity),
+            drives: DriveJson::all(&vm.activity),
         }
     }
 }
@@ -182,16 +190,20 @@ struct UsageJson {
     /// Number of volumes that `disk` counts, and of all volumes.
     disk_known: u32,
     disk_volumes: u32,
+    #[serde(flatten)]
+    activity: ActivityJson,
 }
 
 impl UsageJson {
-    fn new(usage: &Usage) -> Self {
+    fn new(vm: &Vm) -> Self {
+        let usage = &vm.summary.usage;
         Self {
             cpu: FigureJson::new(&usage.cpu, Of::Allocated),
             memory: FigureJson::new(&usage.memory, Of::Allocated),
             disk: FigureJson::new(&usage.disk, Of::Capacity),
             disk_known: usage.disk_known,
             disk_volumes: usage.disk_volumes,
+            activity: ActivityJson::new(&vm.activity),
         }
     }
 }

@@ -104,6 +104,7 @@ fn figure(id: SourceId) -> &'static str {
     match id {
         SourceId::PodMetrics => t!(notice.pod_metrics),
         SourceId::Kubelet => t!(notice.kubelet),
+        SourceId::VirtHandler => t!(notice.virt_handler),
         SourceId::Prometheus => t!(notice.prometheus),
         SourceId::GuestAgent => t!(notice.guest_agent),
         SourceId::PersistentVolumes => t!(notice.persistent_volumes),
@@ -124,6 +125,7 @@ fn consequence(id: SourceId) -> &'static str {
     match id {
         SourceId::PodMetrics
         | SourceId::Kubelet
+        | SourceId::VirtHandler
         | SourceId::Prometheus
         | SourceId::GuestAgent
         | SourceId::Longhorn

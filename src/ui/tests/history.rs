@@ -30,6 +30,7 @@ fn limits(interval: Millis) -> Limits {
         disk_interval: interval,
         ceph_interval: 5 * MINUTE,
         disk_sources: vec![SourceId::Kubelet],
+        virt_handler: false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opens connections to the API server and to kubelets: directly or through a proxy, with the current client
+//! Opens connections to the API server, to kubelets and to virt-handlers: directly or through a proxy, with the current client
 //! certificate.
 
 use std::{
@@ -68,6 +68,12 @@ impl Connections {
     /// connection open until then would cost more than it saves.
     pub fn to_kubelets(config: Config) -> Self {
         Self { keep_idle: false, tcp_timeout: KUBELET_TIMEOUT, ..Self::new(config, None) }
+    }
+
+    /// Connections to virt-handlers, which are asked as kubelets are. No other way leads to them, so that a lost
+    /// packet may be sent again.
+    pub fn to_virt_handlers(config: Config) -> Self {
+        Self { keep_idle: false, ..Self::new(config, None) }
     }
 
     /// Checks whether connections can be made, as far as that is possible without a server.

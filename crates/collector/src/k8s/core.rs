@@ -1,10 +1,10 @@
-//! `v1`: launcher pods, PersistentVolumeClaims and nodes.
+//! `v1`: pods of launchers and of virt-handler, PersistentVolumeClaims and nodes.
 
 use serde::Deserialize;
 
 use super::{
     kubevirt::Condition,
-    lenient::{Flag, Identifier, List, Obj, Scalar},
+    lenient::{Amount, Flag, Identifier, List, Obj, Scalar},
 };
 
 /// The spec of a pod.
@@ -26,6 +26,14 @@ pub struct Container {
     pub name: Identifier,
     /// `Always` for an init container that keeps running beside the others.
     pub restart_policy: Identifier,
+    pub ports: List<ContainerPort>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerPort {
+    pub name: Identifier,
+    pub container_port: Amount,
 }
 
 /// A volume of a pod's spec, and the claim that backs it.
@@ -49,6 +57,8 @@ pub struct PodStatus {
     pub phase: Identifier,
     #[serde(rename = "hostIP")]
     pub host_ip: Identifier,
+    #[serde(rename = "podIP")]
+    pub pod_ip: Identifier,
     pub container_statuses: List<ContainerStatus>,
 }
 

@@ -1,4 +1,4 @@
-//! `kubevirt.io/v1`: VirtualMachine and VirtualMachineInstance.
+//! `kubevirt.io/v1`: VirtualMachine, VirtualMachineInstance and KubeVirt.
 
 use serde::Deserialize;
 
@@ -6,6 +6,14 @@ use super::lenient::{Flag, Identifier, List, Map, Obj, ReadableText, Scalar};
 
 /// The maximum number of disks kept per VM: a virtio-scsi controller takes no more.
 pub const MOST_DISKS: usize = 256;
+
+/// The status of a KubeVirt object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct KubevirtStatus {
+    /// `Deployed` once KubeVirt is installed.
+    pub phase: Identifier,
+}
 
 /// The spec of a VirtualMachine.
 #[derive(Clone, Debug, Default, Deserialize)]

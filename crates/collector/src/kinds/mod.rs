@@ -8,6 +8,7 @@ mod provisioner;
 mod rbac;
 mod rbd;
 mod storage;
+mod virt_handler;
 mod wukong;
 
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ pub use self::{
     node::Nodes,
     rbac::{Binding, ClusterRoleBindings, RoleBindings},
     storage::{LonghornVolumes, PersistentVolumes},
+    virt_handler::{Kubevirt, Kubevirts, VirtHandler, VirtHandlers},
     wukong::Wukongs,
 };
 use crate::k8s::{lenient::Obj, meta::Object, time};

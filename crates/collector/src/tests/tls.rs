@@ -31,6 +31,15 @@ impl Secure {
         Self::with(acceptor, authority, script)
     }
 
+    /// Starts a server whose certificate is valid for these names only.
+    pub fn named(
+        names: &[&str],
+        script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        let (certificate, key, authority) = certified(names);
+        Self::with(acceptor_of(certificate, &key), authority, script)
+    }
+
     fn with(
         acceptor: TlsAcceptor,
         authority: String,
@@ -60,7 +69,7 @@ impl Secure {
         shown: &Arc<ShownCertificates>,
         script: impl Fn(&RecordedRequest, usize) -> Response + Send + Sync + 'static,
     ) -> Self {
-        let (certificate, key, authority) = certified();
+        let (certificate, key, authority) = certified(&THIS_MACHINE);
         let verifier = shown.clone();
         Self::with(acceptor_with(certificate, &key, Some(verifier)), authority, script)
     }
@@ -72,17 +81,19 @@ impl Secure {
 }
 
 pub fn acceptor() -> (TlsAcceptor, String) {
-    let (certificate, key, authority) = certified();
+    let (certificate, key, authority) = certified(&THIS_MACHINE);
     (acceptor_of(certificate, &key), authority)
 }
 
-/// A certificate for this machine with its key, and the authority that signed it.
-fn certified() -> (CertificateDer<'static>, KeyPair, String) {
+const THIS_MACHINE: [&str; 3] = ["127.0.0.1", "127.0.0.2", "::1"];
+
+/// A certificate for these names with its key, and the authority that signed it.
+fn certified(names: &[&str]) -> (CertificateDer<'static>, KeyPair, String) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let names = ["127.0.0.1", "127.0.0.2", "::1"].map(str::to_owned);
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
     (certificate.der().clone(), key, authority.pem())
 }

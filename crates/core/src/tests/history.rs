@@ -67,6 +67,7 @@ pub fn vm_of(uid: &str, cpu: Figure, memory: Figure, disk: Figure) -> Vm {
         disks: Vec::new(),
         volumes: Vec::new(),
         guest: Default::default(),
+        activity: Default::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the core. Each states only the facts that it is about; the rest comes from these fixtures.
 
 mod access;
+mod activity;
 mod clocks;
 mod delta;
 mod groups;
@@ -39,6 +40,7 @@ pub fn limits() -> Limits {
         disk_interval: 60 * SECOND,
         ceph_interval: 300 * SECOND,
         disk_sources: vec![SourceId::Kubelet],
+        virt_handler: false,
     }
 }
 

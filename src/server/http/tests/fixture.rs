@@ -215,6 +215,7 @@ pub fn vm(namespace: &str, name: &str) -> Vm {
             readings: Vec::new(),
         }],
         guest: Default::default(),
+        activity: Default::default(),
     }
 }
 

@@ -62,6 +62,7 @@ impl HistoryServer {
             disk_interval: 60_000,
             ceph_interval: 0,
             disk_sources: Vec::new(),
+            virt_handler: false,
         };
         store.record(&snapshot.vms, &limits, NOW);
         let (publish_findings, findings) = watch::channel(Arc::default());

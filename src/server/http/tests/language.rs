@@ -118,6 +118,7 @@ async fn source_errors_are_in_the_readers_language_and_in_english_for_programs()
         disk_interval: 60_000,
         ceph_interval: 300_000,
         disk_sources: vec![],
+        virt_handler: false,
     };
     let mut state = ClusterState::new(limits);
     let failed = |source, detail| Observation::WatchFailed {

@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use super::fixture::*;
+use i18n::{Lang, reason, text_in};
 use model::{
-    figure::{Figure, Missing, Unit},
+    activity::{Activity, GuestActivity, MemoryUse, Storage, Traffic},
+    figure::{Figure, Missing, Source, Unit},
+    rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
     reason::Reason,
     vm::{Kind, Status, Vm},
 };
@@ -21,6 +24,9 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
         json!({"used": used, key: of, "unit": unit, "percent": percent, "source": source, "sampledAt": 7000,
                "windowSeconds": 15.5, "stale": false, "basis": "own"})
     };
+    let unknown = json!({"missing": {
+        "reason": "starting", "text": text_in(Lang::English, reason(Reason::Starting)), "detail": "", "fix": "", "last": null,
+    }});
     let mut disk = sample(GI, "capacity", 10 * GI, "bytes", 10.0, "kubelet");
     disk["layer"] = json!("image");
     let want = json!({
@@ -36,12 +42,70 @@ async fn a_vm_has_the_contract_s_fields_and_exact_ones_beside_them() {
             "cpu": sample(500_000_000, "allocated", 2_000_000_000, "nanocores", 25.0, "metrics.k8s.io"),
             "memory": sample(GI, "allocated", 4 * GI, "bytes", 25.0, "kubelet"),
             "disk": disk, "diskKnown": 1, "diskVolumes": 1,
+            "guestMemory": unknown, "swap": unknown, "majorFaults": unknown, "network": unknown, "storage": unknown,
+            "contention": unknown,
         },
         "volumes": [{"name": "root", "claim": "web-root", "sizeBytes": 10 * GI, "block": false,
                      "storageClass": "fast", "from": "kubelet", "usage": disk, "readings": []}],
         "guest": {"memory": null, "filesystems": [], "filesystemsLeftOut": 0, "sampledAt": null},
+        "interfaces": [], "drives": [],
     });
     assert_eq!(one(vm("shop", "web")).await, want);
+}
+
+#[tokio::test]
+async fn what_a_guest_does_has_units_a_source_and_a_window() {
+    let rate = |per_second: u64| Some(Rate(per_second * 1000));
+    let read = OperationRates { bytes: rate(4096), operations: rate(2), latency: Some(1_500_000) };
+    let idle = OperationRates { bytes: rate(0), operations: rate(0), latency: None };
+    let traffic = |bytes| TrafficRates { bytes: rate(bytes), errors: rate(0), drops: None };
+    let interface = InterfaceRates { name: "default".into(), receive: traffic(7), transmit: traffic(5) };
+    let rates = GuestRates {
+        interfaces: [interface].into(),
+        drives: [DriveRates { name: "root".into(), read, write: idle }].into(),
+        ..GuestRates::default()
+    };
+    let missing = |reason: Reason| Box::new(Missing::from(reason));
+    let known = GuestActivity {
+        source: Source::VirtHandler,
+        at: 7000,
+        window_ms: 60_000,
+        stale: true,
+        memory: Ok(MemoryUse { used: GI, total: 4 * GI }),
+        swap: Err(missing(Reason::NotReported)),
+        major_faults: Ok(Rate(500)),
+        network: Ok(Traffic { receive: Rate(7000), transmit: Rate(5000) }),
+        storage: Ok(Storage { read, write: idle }),
+        contention: Ok(12_500),
+        rates: Some(rates.into()),
+    };
+    let vm = Vm { activity: Activity::Known(Box::new(known)), ..vm("shop", "web") };
+    let vm = one(vm).await;
+    let measured = |unit: &str, window: f64, mut value: Value| {
+        let common = json!({"unit": unit, "source": "virt-handler", "sampledAt": 7000, "windowSeconds": window, "stale": true});
+        value.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
+        value
+    };
+    let storage = json!({"read": 4096.0, "write": 0.0, "readOperations": 2.0, "writeOperations": 0.0,
+                         "readLatency": 0.0015, "writeLatency": null});
+    let usage = &vm["usage"];
+    assert_eq!(
+        usage["guestMemory"],
+        measured("bytes", 0.0, json!({"used": GI, "total": 4 * GI, "percent": 25.0}))
+    );
+    assert_eq!(usage["majorFaults"], measured("1/second", 60.0, json!({"rate": 0.5})));
+    assert_eq!(usage["network"], measured("bytes/second", 60.0, json!({"receive": 7.0, "transmit": 5.0})));
+    assert_eq!(usage["storage"], measured("bytes/second", 60.0, storage.clone()));
+    assert_eq!(usage["contention"], measured("percent", 60.0, json!({"percent": 12.5})));
+    assert_eq!(usage["swap"]["missing"]["reason"], "not-reported");
+    let mut drive = storage;
+    drive["name"] = json!("root");
+    assert_eq!(vm["drives"], json!([drive]));
+    assert_eq!(
+        vm["interfaces"],
+        json!([{"name": "default", "receive": 7.0, "transmit": 5.0, "receiveErrors": 0.0, "transmitErrors": 0.0,
+                "receiveDrops": null, "transmitDrops": null}])
+    );
 }
 
 #[tokio::test]

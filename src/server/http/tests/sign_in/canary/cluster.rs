@@ -143,6 +143,7 @@ impl Cluster {
             disk_interval: 60_000,
             ceph_interval: 0,
             disk_sources: Vec::new(),
+            virt_handler: false,
         };
         store.record(&snapshot.vms, &limits, NOW);
         let (findings, receiver) = watch::channel(Arc::new(findings_of(world)));

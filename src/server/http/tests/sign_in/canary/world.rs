@@ -4,7 +4,10 @@
 //! Objects are written field by field, so that a new field does not compile until it is marked here. A test below
 //! checks that each field is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
@@ -12,10 +15,12 @@ use super::scan::Facts;
 use i18n::{Lang, Localize, msg};
 use model::{
     Millis,
+    activity::{Activity, GuestActivity, MemoryUse, Storage, Swap, Traffic},
     figure::{Basis, Figure, Missing, Sample, Source, Unit},
     groups::Node,
     insight::{Filling, Finding, Insight, Sizing, Verdict, Window},
     message::Message,
+    rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
     reason::Reason,
     source::{Latency, SourceHealth, SourceId, SourceState},
     vm::{Disk, Guest, GuestFilesystem, Kind, Network, Reading, Status, Usage, Vm, VmSummary, Volume},
@@ -144,7 +149,10 @@ impl CanaryCluster {
     /// Returns what a user with these rights may learn.
     pub fn facts(&self, rights: &Rights) -> Facts {
         let mut facts = Facts::default();
-        self.seen(rights).iter().for_each(|vm| facts.add(&vm.clone().localized(Lang::English)));
+        for vm in self.seen(rights) {
+            add_activity(&mut facts, &vm.activity);
+            facts.add(&vm.localized(Lang::English));
+        }
         let findings = self.findings().into_iter().filter(|(row, _)| rights.sees(row));
         findings.for_each(|(_, finding)| facts.add(&finding));
         if rights.nodes {
@@ -157,6 +165,26 @@ impl CanaryCluster {
         }
         facts
     }
+}
+
+/// Adds what answers say of a guest's activity: rates are per second there, and latencies in seconds.
+fn add_activity(facts: &mut Facts, activity: &Activity) {
+    facts.add(activity);
+    let Activity::Known(known) = activity else { return };
+    let rates = known.rates.iter();
+    let devices = rates.clone().flat_map(|rates| rates.interfaces.iter());
+    let traffic = devices.flat_map(|of| [of.receive, of.transmit]);
+    let mut all: Vec<Option<Rate>> = traffic.flat_map(|of| [of.bytes, of.errors, of.drops]).collect();
+    let drives = rates.flat_map(|rates| rates.drives.iter()).flat_map(|of| [of.read, of.write]);
+    let storage = known.storage.iter().flat_map(|of| [of.read, of.write]);
+    for OperationRates { bytes, operations, latency } in drives.chain(storage) {
+        all.extend([bytes, operations]);
+        facts.add(&latency.map(|nanos| nanos / 1_000_000_000));
+    }
+    all.extend(known.swap.iter().flat_map(|of| [Some(of.r#in), Some(of.out)]));
+    all.extend(known.network.iter().flat_map(|of| [Some(of.receive), Some(of.transmit)]));
+    all.extend(known.major_faults.iter().map(|rate| Some(*rate)));
+    all.into_iter().flatten().for_each(|rate| facts.add(&(rate.0 / 1000)));
 }
 
 /// Returns the mark of what `owner` names. No other text contains one.
@@ -273,6 +301,22 @@ impl Maker {
         Figure::Known(self.sample(unit, percent))
     }
 
+    /// A whole number per second.
+    fn rate(&mut self) -> Rate {
+        Rate(self.amount() * 1000)
+    }
+
+    fn traffic(&mut self) -> TrafficRates {
+        let [bytes, errors, drops] = std::array::from_fn(|_| Some(self.rate()));
+        TrafficRates { bytes, errors, drops }
+    }
+
+    /// With a latency of whole seconds.
+    fn operations(&mut self) -> OperationRates {
+        let [bytes, operations] = std::array::from_fn(|_| Some(self.rate()));
+        OperationRates { bytes, operations, latency: Some(u64::from(self.few()) * 1_000_000_000) }
+    }
+
     fn volume(&mut self, at: usize) -> Volume {
         let source = SourceId::Kubelet;
         Volume {
@@ -365,7 +409,45 @@ pub fn vm(row: &Row) -> Vm {
             filesystems_left_out: make.count(),
             at: Some(make.time()),
         },
+        activity: activity(make),
     }
+}
+
+fn activity(make: &mut Maker) -> Activity {
+    if make.one_in(4) {
+        return Activity::Missing(Box::new(missing_part(make)));
+    }
+    let (swap, memory) = (Swap { r#in: make.rate(), out: make.rate() }, make.amount());
+    let interface = InterfaceRates {
+        name: make.text("interface").into(),
+        receive: make.traffic(),
+        transmit: make.traffic(),
+    };
+    let drive =
+        DriveRates { name: make.text("drive").into(), read: make.operations(), write: make.operations() };
+    let storage = Storage { read: make.operations(), write: make.operations() };
+    Activity::Known(Box::new(GuestActivity {
+        source: Source::VirtHandler,
+        at: make.time(),
+        window_ms: make.count(),
+        stale: make.one_in(2),
+        memory: Ok(MemoryUse { used: memory, total: make.amount() }),
+        swap: if make.one_in(2) { Ok(swap) } else { Err(Box::new(missing_part(make))) },
+        major_faults: Ok(make.rate()),
+        network: Ok(Traffic { receive: make.rate(), transmit: make.rate() }),
+        storage: Ok(storage),
+        contention: Ok(make.count()),
+        rates: Some(Arc::new(GuestRates {
+            interfaces: [interface].into(),
+            drives: [drive].into(),
+            ..GuestRates::default()
+        })),
+    }))
+}
+
+fn missing_part(make: &mut Maker) -> Missing {
+    let (detail, fix) = (make.text("activity-detail").into(), make.text("activity-fix").into());
+    Missing { detail, fix, ..Reason::NotReported.into() }
 }
 
 fn node(id: usize, salt: usize) -> Node {

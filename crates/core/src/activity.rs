@@ -1,0 +1,160 @@
+//! The activity of one VM: from what the virt-handler of its node counts. `join` adds it to each VM.
+
+use super::{
+    counted_guests::{CountedGuest, NodeHandler},
+    fix,
+    observation::{GuestMemory, InstanceFacts, SourceError},
+    receipt::Age,
+    state::ClusterState,
+};
+use i18n::msg;
+use model::{
+    Millis,
+    activity::{Activity, GuestActivity, MemoryUse, Part, Storage, Swap, Traffic},
+    figure::{Basis, Missing, Sample, Source, Unit},
+    rates::GuestRates,
+    reason::Reason,
+    source::SourceId,
+};
+
+impl ClusterState {
+    /// Returns the activity of a VM, whose instance must be known and run.
+    pub(super) fn activity(&self, instance: Option<&InstanceFacts>, running: bool, now: Millis) -> Activity {
+        match self.try_activity(instance, running, now) {
+            Ok(activity) => Activity::Known(Box::new(activity)),
+            Err(missing) => Activity::Missing(Box::new(missing)),
+        }
+    }
+
+    fn try_activity(
+        &self,
+        instance: Option<&InstanceFacts>,
+        running: bool,
+        now: Millis,
+    ) -> Result<GuestActivity, Missing> {
+        if !running {
+            return Err(Reason::NotRunning.into());
+        }
+        if !self.limits.asks(SourceId::VirtHandler) {
+            let fix = fix::configure(SourceId::VirtHandler);
+            return Err(Missing { fix, ..Missing::from(Reason::NotConfigured) });
+        }
+        let instance = instance.ok_or(Reason::NotReported)?;
+        let handler = self.counted_guests.node(&instance.node_name);
+        let denial = self.handler_error().filter(|error| error.reason == Reason::Forbidden);
+        let guest = self.counted_guests.guest(instance);
+        let guest = guest.filter(|_| denial.is_none()).ok_or_else(|| self.uncounted(handler, instance))?;
+        let at = guest.tracker.last().at;
+        let age = Age::new(now, at, self.limits.disk_interval);
+        if age.expired {
+            let error = handler.and_then(|handler| handler.error.as_ref()).or(self.handler_error());
+            return Err(error.map_or_else(|| Reason::Expired.into(), failed));
+        }
+        Ok(describe(guest, handler, self.wall(at), age.stale))
+    }
+
+    /// Why virt-handlers cannot be asked at all.
+    fn handler_error(&self) -> Option<&SourceError> {
+        self.source_statuses.get(&(SourceId::VirtHandler, None))?.error.as_ref()
+    }
+
+    /// Returns why a guest has no sample: its virt-handler fails, was not asked yet, or does not have the guest.
+    fn uncounted(&self, handler: Option<&NodeHandler>, instance: &InstanceFacts) -> Missing {
+        let error = handler.and_then(|handler| handler.error.as_ref()).or(self.handler_error());
+        match (error, handler.and_then(|handler| handler.answered)) {
+            (Some(error), _) => failed(error),
+            (None, None) if instance.node_name.is_empty() => Reason::NoNode.into(),
+            (None, None) => Reason::Starting.into(),
+            (None, Some(_)) => Missing { fix: fix::next_sample(), ..Missing::from(Reason::FirstSample) },
+        }
+    }
+
+    /// The guest's memory use for the VM's page.
+    pub(super) fn counted_memory(activity: &Activity) -> Option<Sample> {
+        let Activity::Known(activity) = activity else { return None };
+        let MemoryUse { used, total: of } = *activity.memory.as_ref().ok()?;
+        let GuestActivity { at, source, stale, .. } = **activity;
+        Some(Sample { unit: Unit::Bytes, used, of, at, window_ms: 0, source, basis: Basis::Own, stale })
+    }
+}
+
+fn describe(guest: &CountedGuest, handler: Option<&NodeHandler>, at: Millis, stale: bool) -> GuestActivity {
+    let rates = guest.tracker.rates();
+    let known = || rates.map(|rates| &**rates).ok_or_else(first_sample);
+    GuestActivity {
+        source: Source::VirtHandler,
+        at,
+        window_ms: rates.map_or(0, |rates| rates.window_ms),
+        stale,
+        memory: memory(&guest.memory),
+        swap: known().and_then(swap),
+        major_faults: known().and_then(|rates| rates.major_faults.ok_or_else(no_balloon)),
+        network: known().and_then(network),
+        storage: known().and_then(storage),
+        contention: known().and_then(|rates| contention(rates, handler)),
+        rates: rates.cloned(),
+    }
+}
+
+/// Returns `available − usable`: what the guest cannot give up.
+fn memory(memory: &GuestMemory) -> Part<MemoryUse> {
+    let (total, usable) = memory.available.zip(memory.usable).ok_or_else(no_balloon)?;
+    let used = total.checked_sub(usable).filter(|_| total > 0);
+    used.map(|used| MemoryUse { used, total }).ok_or_else(|| Box::new(Reason::BadAnswer.into()))
+}
+
+fn swap(rates: &GuestRates) -> Part<Swap> {
+    let (r#in, out) = rates.swap_in.zip(rates.swap_out).ok_or_else(no_balloon)?;
+    Ok(Swap { r#in, out })
+}
+
+fn network(rates: &GuestRates) -> Part<Traffic> {
+    match rates.network() {
+        [Some(receive), Some(transmit)] => Ok(Traffic { receive, transmit }),
+        _ => Err(incomplete(rates.interfaces_left_out, rates.interfaces.is_empty())),
+    }
+}
+
+fn storage(rates: &GuestRates) -> Part<Storage> {
+    let [read, write] = rates.storage();
+    let is_known = [read, write].iter().all(|of| of.bytes.is_some() && of.operations.is_some());
+    let missing = || incomplete(rates.drives_left_out, rates.drives.is_empty());
+    is_known.then_some(Storage { read, write }).ok_or_else(missing)
+}
+
+/// Why the sum over all devices is not known.
+fn incomplete(left_out: bool, is_empty: bool) -> Box<Missing> {
+    match () {
+        () if left_out => Box::new(Reason::TooLarge.into()),
+        () if is_empty => Box::new(Reason::NotReported.into()),
+        // One of them was plugged in, or began anew.
+        () => first_sample(),
+    }
+}
+
+fn contention(rates: &GuestRates, handler: Option<&NodeHandler>) -> Part<u32> {
+    let since = handler.and_then(|handler| handler.contention_since);
+    rates.contention.ok_or_else(|| match since {
+        Some(version) => {
+            let version = format!("{}.{}", version.0, version.1);
+            let detail = msg!(error.old_kubevirt, version = version.as_str());
+            let fix = msg!(fix.upgrade_kubevirt, version = version);
+            Box::new(Missing { detail, fix, ..Missing::from(Reason::NotReported) })
+        }
+        None => Box::new(Reason::NotReported.into()),
+    })
+}
+
+fn first_sample() -> Box<Missing> {
+    Box::new(Missing { fix: fix::next_sample(), ..Missing::from(Reason::FirstSample) })
+}
+
+/// Windows, and guests without a balloon driver, do not report it.
+fn no_balloon() -> Box<Missing> {
+    let (detail, fix) = (msg!(error.no_balloon), msg!(fix.balloon));
+    Box::new(Missing { detail, fix, ..Missing::from(Reason::NotReported) })
+}
+
+fn failed(error: &SourceError) -> Missing {
+    fix::missing(error, fix::source(SourceId::VirtHandler, error.reason), None)
+}

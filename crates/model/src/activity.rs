@@ -1,0 +1,79 @@
+//! What a guest does and what its own system sees: its memory, paging, network, drives, and how long its vCPUs wait.
+//! The core computes it from the counters of one source; REST shows it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{
+    Millis,
+    figure::{Missing, Source},
+    rates::{GuestRates, OperationRates, Rate},
+    reason::Reason,
+};
+
+/// The activity of one VM, or why nothing is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Activity {
+    Known(Box<GuestActivity>),
+    Missing(Box<Missing>),
+}
+
+/// A part of the activity, or why it is not known although others are.
+pub type Part<T> = Result<T, Box<Missing>>;
+
+/// The activity of one guest. Its parts are of one sample.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GuestActivity {
+    pub source: Source,
+    /// When it was sampled.
+    pub at: Millis,
+    /// The time over which rates are averages, in milliseconds; 0 if there are none.
+    pub window_ms: u32,
+    /// Older than three intervals of its source: shown as old, never as fresh.
+    pub stale: bool,
+    pub memory: Part<MemoryUse>,
+    pub swap: Part<Swap>,
+    pub major_faults: Part<Rate>,
+    pub network: Part<Traffic>,
+    pub storage: Part<Storage>,
+    /// How much of their time the vCPUs waited for a CPU of the host, in thousandths of a percent.
+    pub contention: Part<u32>,
+    /// The rates of each interface and drive; `None` if the sample is the first one.
+    pub rates: Option<Arc<GuestRates>>,
+}
+
+/// Memory in bytes as the guest's own system sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryUse {
+    /// What the guest cannot give up.
+    pub used: u64,
+    pub total: u64,
+}
+
+/// Bytes that the guest reads from its swap space and writes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Swap {
+    pub r#in: Rate,
+    pub out: Rate,
+}
+
+/// Bytes of all network interfaces together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    pub receive: Rate,
+    pub transmit: Rate,
+}
+
+/// All drives together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Storage {
+    pub read: OperationRates,
+    pub write: OperationRates,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self::Missing(Box::new(Reason::Starting.into()))
+    }
+}

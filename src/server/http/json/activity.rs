@@ -1,0 +1,220 @@
+//! The JSON of what a guest does: its figures in `usage`, and those of each interface and drive.
+
+use serde::Serialize;
+
+use super::figure::{MissingJson, Of, percent};
+use model::{
+    Millis,
+    activity::{Activity, GuestActivity, MemoryUse, Part, Storage, Swap, Traffic},
+    rates::{DriveRates, InterfaceRates, OperationRates, Rate, TrafficRates},
+};
+
+/// The figures in `usage`, beside CPU, memory and disk.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivityJson {
+    /// Memory as the guest's own system sees it.
+    guest_memory: PartJson<MemoryJson>,
+    swap: PartJson<SwapJson>,
+    major_faults: PartJson<RateJson>,
+    network: PartJson<TrafficJson>,
+    storage: PartJson<StorageJson>,
+    contention: PartJson<ContentionJson>,
+}
+
+/// A known part with its source and time, or why it is missing.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PartJson<T> {
+    Known(MeasuredJson<T>),
+    Missing { missing: MissingJson },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MeasuredJson<T> {
+    #[serde(flatten)]
+    value: T,
+    unit: &'static str,
+    source: &'static str,
+    sampled_at: Millis,
+    /// Length of the window of a rate in seconds; 0 for an instant.
+    window_seconds: f64,
+    stale: bool,
+}
+
+#[derive(Serialize)]
+struct MemoryJson {
+    used: u64,
+    total: u64,
+    percent: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct SwapJson {
+    r#in: f64,
+    out: f64,
+}
+
+#[derive(Serialize)]
+struct RateJson {
+    rate: f64,
+}
+
+#[derive(Serialize)]
+struct TrafficJson {
+    receive: f64,
+    transmit: f64,
+}
+
+/// Bytes and operations per second, and the mean seconds of an operation; null if there was none.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageJson {
+    read: Option<f64>,
+    write: Option<f64>,
+    read_operations: Option<f64>,
+    write_operations: Option<f64>,
+    read_latency: Option<f64>,
+    write_latency: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct ContentionJson {
+    percent: f64,
+}
+
+impl ActivityJson {
+    pub fn new(activity: &Activity) -> Self {
+        Self {
+            guest_memory: part(activity, "bytes", |of| &of.memory, MemoryJson::new),
+            swap: part(activity, "bytes/second", |of| &of.swap, SwapJson::new),
+            major_faults: part(activity, "1/second", |of| &of.major_faults, RateJson::new),
+            network: part(activity, "bytes/second", |of| &of.network, TrafficJson::new),
+            storage: part(activity, "bytes/second", |of| &of.storage, StorageJson::of_all),
+            contention: part(activity, "percent", |of| &of.contention, ContentionJson::new),
+        }
+    }
+}
+
+fn part<T, J>(
+    activity: &Activity,
+    unit: &'static str,
+    of: fn(&GuestActivity) -> &Part<T>,
+    json: fn(&T) -> J,
+) -> PartJson<J> {
+    let missing = |missing| PartJson::Missing { missing: MissingJson::new(missing, Of::Allocated) };
+    match activity {
+        Activity::Missing(why) => missing(why),
+        Activity::Known(known) => match of(known) {
+            Err(why) => missing(why),
+            Ok(value) => PartJson::Known(MeasuredJson {
+                value: json(value),
+                unit,
+                source: known.source.name(),
+                sampled_at: known.at,
+                window_seconds: if unit == "bytes" { 0.0 } else { f64::from(known.window_ms) / 1000.0 },
+                stale: known.stale,
+            }),
+        },
+    }
+}
+
+impl MemoryJson {
+    fn new(MemoryUse { used, total }: &MemoryUse) -> Self {
+        Self { used: *used, total: *total, percent: percent(*used, *total) }
+    }
+}
+
+impl SwapJson {
+    fn new(Swap { r#in, out }: &Swap) -> Self {
+        Self { r#in: r#in.per_second(), out: out.per_second() }
+    }
+}
+
+impl RateJson {
+    fn new(rate: &Rate) -> Self {
+        Self { rate: rate.per_second() }
+    }
+}
+
+impl TrafficJson {
+    fn new(Traffic { receive, transmit }: &Traffic) -> Self {
+        Self { receive: receive.per_second(), transmit: transmit.per_second() }
+    }
+}
+
+impl StorageJson {
+    fn of_all(Storage { read, write }: &Storage) -> Self {
+        Self::new(read, write)
+    }
+
+    fn new(read: &OperationRates, write: &OperationRates) -> Self {
+        let seconds = |nanos: Option<u64>| Some(nanos? as f64 / 1e9);
+        Self {
+            read: per_second(read.bytes),
+            write: per_second(write.bytes),
+            read_operations: per_second(read.operations),
+            write_operations: per_second(write.operations),
+            read_latency: seconds(read.latency),
+            write_latency: seconds(write.latency),
+        }
+    }
+}
+
+impl ContentionJson {
+    fn new(thousandths: &u32) -> Self {
+        Self { percent: f64::from(*thousandths) / 1000.0 }
+    }
+}
+
+fn per_second(rate: Option<Rate>) -> Option<f64> {
+    rate.map(Rate::per_second)
+}
+
+/// One network interface. A rate is null if it is not known.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InterfaceJson<'a> {
+    name: &'a str,
+    receive: Option<f64>,
+    transmit: Option<f64>,
+    receive_errors: Option<f64>,
+    transmit_errors: Option<f64>,
+    receive_drops: Option<f64>,
+    transmit_drops: Option<f64>,
+}
+
+impl<'a> InterfaceJson<'a> {
+    pub fn all(activity: &'a Activity) -> Vec<Self> {
+        let Activity::Known(known) = activity else { return Vec::new() };
+        known.rates.iter().flat_map(|rates| rates.interfaces.iter()).map(Self::new).collect()
+    }
+
+    fn new(InterfaceRates { name, receive, transmit }: &'a InterfaceRates) -> Self {
+        let [(receive, receive_errors, receive_drops), (transmit, transmit_errors, transmit_drops)] =
+            [receive, transmit].map(|TrafficRates { bytes, errors, drops }| {
+                (per_second(*bytes), per_second(*errors), per_second(*drops))
+            });
+        Self { name, receive, transmit, receive_errors, transmit_errors, receive_drops, transmit_drops }
+    }
+}
+
+/// One drive. A rate is null if it is not known.
+#[derive(Serialize)]
+pub struct DriveJson<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    storage: StorageJson,
+}
+
+impl<'a> DriveJson<'a> {
+    pub fn all(activity: &'a Activity) -> Vec<Self> {
+        let Activity::Known(known) = activity else { return Vec::new() };
+        known.rates.iter().flat_map(|rates| rates.drives.iter()).map(Self::new).collect()
+    }
+
+    fn new(DriveRates { name, read, write }: &'a DriveRates) -> Self {
+        Self { name, storage: StorageJson::new(read, write) }
+    }
+}
