@@ -62,7 +62,8 @@ impl Files {
     }
 
     fn demo(&self, vms: usize) -> Command {
-        let mut command = program(&["demo", "--nodes=1", "--listen=127.0.0.1:0"]);
+        let mut command =
+            program(&["demo", "--nodes=1", "--listen=127.0.0.1:0", "--allowed-hosts=vms.example"]);
         command.arg(format!("--vms={vms}")).args(self.flags());
         command
     }

@@ -136,7 +136,7 @@ impl ServerTls {
     fn refuse(&self, error: String) {
         let mut progress = self.progress.lock();
         if progress.refused.as_ref() == Some(&error) && progress.logged.as_ref() != Some(&error) {
-            tracing::warn!(error, "the new certificate cannot be used, the one of before stays in use");
+            tracing::warn!(error, "the new certificate cannot be used; the previous one stays in use");
             progress.logged = Some(error.clone());
         }
         progress.refused = Some(error);
