@@ -3,6 +3,8 @@
 (() => {
   const OFF = "keys-off"; // single keys can be turned off: speech input types them by accident
   const PAUSE = 300; // ms after the last letter until a text is looked for
+  // The name of this dashboard's user in the storage, which all dashboards of a host share.
+  const USER = `user ${new URL("../..", document.currentScript.src).pathname}`;
   const SHOWN = 2000; // ms for which a button says that it has copied
   const FIELD = "input, select, textarea, [contenteditable]";
   const ITEM = ".cards h3 a, .vms tbody th a";
@@ -116,8 +118,8 @@
   addEventListener("keydown", ({ key }) => { if (key === "Escape") close(null); });
   // Once another tab is of another user, this page would show what they see under the name of before.
   const { user } = find(".user")?.dataset ?? {};
-  try { if (user) localStorage.setItem("user", user); } catch { /* private mode */ }
-  addEventListener("storage", ({ key, newValue }) => { if (user && key === "user" && newValue !== user) location.reload(); });
+  try { if (user) localStorage.setItem(USER, user); } catch { /* private mode */ }
+  addEventListener("storage", ({ key, newValue }) => { if (user && key === USER && newValue !== user) location.reload(); });
   // A page that the browser kept for its back button may be of somebody who has signed out since.
   addEventListener("pageshow", ({ persisted }) => { if (persisted && find(".user")) location.reload(); });
 

@@ -42,5 +42,6 @@ const painted = () =>
 const first = words("");
 await painted();
 await init();
-// What it asks names the build and the language: see src/server/http/build.rs.
-hydrate(await first, `/at/${import.meta.url.split("/").at(-2)}/${document.documentElement.lang}`);
+// What it asks names the build and the language (see src/server/http/build.rs), below the path where this file is too.
+const build = import.meta.url.split("/").at(-2);
+hydrate(await first, new URL(`../../at/${build}/${document.documentElement.lang}`, import.meta.url).pathname);

@@ -11,6 +11,7 @@ use leptos_router::{
 };
 
 use crate::ui::{
+    address,
     components::{account, keys::Keys, sprite::Sprite, topbar::Topbar},
     feed,
     lazy_page::LazyPage,
@@ -83,7 +84,9 @@ pub fn shell(bundle: Bundle) -> impl IntoView {
 /// without them.
 fn needs_later() -> bool {
     let url = use_context::<RequestUrl>().and_then(|url| url.parse().ok());
-    url.is_some_and(|url: Url| url.path() != "/" || ViewKind::of_address(url.search()) != ViewKind::Cards)
+    url.is_some_and(|url: Url| {
+        url.path() != address::at("/") || ViewKind::of_address(url.search()) != ViewKind::Cards
+    })
 }
 
 /// Returns the elements that start the browser's half, or `None` for a build without one. The script is a
@@ -113,8 +116,9 @@ fn boot(bundle: Bundle, lang: &str, later: bool) -> Option<impl IntoView> {
 pub async fn hydrate() {
     let location = window().location();
     let path = location.pathname().unwrap_or_default();
+    let page = path.strip_prefix(address::base()).unwrap_or_default();
     let search = location.search().unwrap_or_default();
-    let loaded = match path.split('/').nth(1).unwrap_or_default() {
+    let loaded = match page.split('/').nth(1).unwrap_or_default() {
         "vms" => load::<VmRoute>().await,
         "groups" => load::<GroupsRoute>().await,
         "insights" => load::<InsightsRoute>().await,
@@ -134,7 +138,7 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     Live::provide(feed::first::<SourcesView>(&()).map(|view| view.frame));
     view! {
-        <Router>
+        <Router base=address::base()>
             // `external` makes the router ignore the link: only the browser's own navigation moves the
             // focus.
             <a class="vh skip" href="#main" rel="external">

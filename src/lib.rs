@@ -14,7 +14,7 @@ pub mod server_fns;
 pub mod ui;
 
 /// Hydrates the page that the server rendered. The page's script calls it when the WebAssembly is loaded.
-/// `texts` are the texts of the page's language, `build` is the URL prefix of the page's build. If the texts
+/// `texts` are the texts of the page's language, `build` is the path of the page's build, such as `/at/BUILD/LANGUAGE` below the base path. If the texts
 /// are of another build, the page stays as the server rendered it.
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
 #[wasm_bindgen::prelude::wasm_bindgen]

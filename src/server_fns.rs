@@ -175,9 +175,9 @@ pub fn read_cookie(name: &str) -> Option<String> {
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
-/// Sets a cookie that the browser keeps for a year. The value must not need quoting.
-pub fn write_cookie(name: &str, value: &str) {
-    let cookie = [name, "=", value, "; Path=/; Max-Age=31536000; SameSite=Lax"].concat();
+/// Sets a cookie that the browser keeps for a year, for all addresses below the path. The value must not need quoting.
+pub fn write_cookie(name: &str, value: &str, path: &str) {
+    let cookie = [name, "=", value, "; Path=", path, "; Max-Age=31536000; SameSite=Lax"].concat();
     #[cfg(feature = "ssr")]
     request::set_cookie(&cookie);
     #[cfg(not(feature = "ssr"))]

@@ -52,8 +52,9 @@ fn the_http_server_reaches_no_vm_but_through_a_scope() {
     assert_eq!(named.len(), MAY_NAME_THE_SNAPSHOT.len(), "{} files were read", files.len());
 }
 
-/// Functions that write text into a page without escaping, or read an address by other rules, and the files that may use them.
-const FEW_PLACES: [(&str, &[&str]); 8] = [
+/// What writes text into a page without escaping, reads an address by other rules, or writes one without the base path, and
+/// the files that may do it.
+const FEW_PLACES: [(&str, &[&str]); 11] = [
     ("leptos_meta", &["ui/components/title.rs", "src/app.rs"]),
     ("<Title", &["ui/components/title.rs"]),
     ("inner_html", &[]),
@@ -62,6 +63,9 @@ const FEW_PLACES: [(&str, &[&str]); 8] = [
     ("extract::Query", &[]),
     ("OriginalUri", &[]),
     ("form_urlencoded", &[]),
+    ("href=\"/", &["tests/http.rs", "tests/sign_in/pages.rs"]),
+    ("action=\"/", &["tests/sign_in/pages.rs"]),
+    ("use_navigate", &["ui/address.rs"]),
 ];
 
 #[test]

@@ -189,8 +189,9 @@ pub struct SignInFlags {
     #[arg(long, value_name = "FILE", env = "WUKONG_SESSION_KEY_FILE", hide_env_values = true)]
     #[arg(value_parser = parse::path())]
     pub session_key_file: Option<PathBuf>,
-    /// Address at which browsers reach the dashboard, such as https://vms.example.com. Without it, browsers
-    /// can sign in at localhost only
+    /// Address at which browsers reach the dashboard, such as https://vms.example.com or
+    /// https://ops.example.com/vms/. If it has a path, everything is answered below that path, which a proxy
+    /// must not remove. Without the flag, browsers can sign in at localhost only
     #[arg(long, value_name = "URL", env = "WUKONG_PUBLIC_URL", hide_env_values = true)]
     #[arg(value_parser = parse::public_url)]
     pub public_url: Option<PublicUrl>,

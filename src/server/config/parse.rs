@@ -113,8 +113,11 @@ pub fn listen(text: &str) -> Result<Listen, Expected> {
 
 /// Parses the address at which browsers reach the server.
 pub fn public_url(text: &str) -> Result<PublicUrl, Expected> {
-    let url = text.trim().parse().ok().and_then(PublicUrl::new);
-    url.ok_or_else(|| "expected a URL without a path, such as https://vms.example.com".to_owned())
+    // The parser would leave a fragment out.
+    let url = text.trim().parse().ok().filter(|_| !text.contains('#')).and_then(PublicUrl::new);
+    url.ok_or_else(|| {
+        "expected a URL such as https://vms.example.com or https://ops.example.com/vms/, without a query, whose path has only letters, digits and -._~".to_owned()
+    })
 }
 
 /// Parses a duration within the range, such as `15s`.

@@ -13,15 +13,22 @@ pub enum SignInMode {
     Token,
 }
 
-/// The address at which people reach the server, without a path.
+/// The address at which people reach the server. It may have a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(Uri);
 
 impl PublicUrl {
-    /// Takes an address of http or https without a path.
+    /// Takes an address of http or https without a query, whose path has one spelling only.
     pub fn new(uri: Uri) -> Option<Self> {
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        (is_web && uri.host().is_some() && uri.path() == "/" && uri.query().is_none()).then_some(Self(uri))
+        let has_host =
+            uri.authority().is_some_and(|host| !host.host().is_empty() && !host.as_str().contains('@'));
+        (is_web && has_host && is_plain(uri.path()) && uri.query().is_none()).then_some(Self(uri))
+    }
+
+    /// Returns the path without a slash at its end; empty if there is none.
+    pub fn base_path(&self) -> String {
+        self.0.path().trim_end_matches('/').to_owned()
     }
 
     pub fn is_https(&self) -> bool {
@@ -38,6 +45,16 @@ impl PublicUrl {
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
         [self.0.scheme_str().unwrap_or_default(), "://", authority].concat()
     }
+}
+
+/// Returns whether each segment of a path consists of unreserved characters (RFC 3986, 2.3), and browsers resolve none
+/// of them.
+fn is_plain(path: &str) -> bool {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
+    path.is_empty()
+        || segments.all(|part| !["", ".", ".."].contains(&part) && part.bytes().all(is_unreserved))
 }
 
 /// Settings of the sign-in.

@@ -61,9 +61,9 @@ fn vm_names(path: &str) -> Option<(String, String)> {
     Some((percent_decode(namespace)?, percent_decode(name)?))
 }
 
-/// Returns whether Leptos' router reads the path as it is written. Leptos gets it as part of an absolute
-/// URL.
-fn is_read_alike(path: &str) -> bool {
+/// Returns whether Leptos' router and browsers read the path as it is written: they resolve dots. Leptos gets it as part of
+/// an absolute URL.
+pub fn is_read_alike(path: &str) -> bool {
     let read = RequestUrl::new(&["http://localhost", path].concat()).parse();
     read.is_ok_and(|url| url.path() == path)
 }

@@ -83,6 +83,14 @@ impl Assets {
         Ok(assets)
     }
 
+    /// Returns the same files, to which pages link below the base path.
+    pub fn below(mut self, base: &str) -> Self {
+        for url in [&mut self.bundle.css, &mut self.bundle.js].into_iter().filter(|url| !url.is_empty()) {
+            url.insert_str(0, base);
+        }
+        self
+    }
+
     /// Returns the URLs of the files that pages link to.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle

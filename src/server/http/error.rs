@@ -238,7 +238,7 @@ impl Problem {
     }
 
     /// Returns the problem as an HTML page for people, without scripts and without data of the request.
-    pub fn page(&self, stylesheet: &str, lang: Lang) -> String {
+    pub fn page(&self, base: &str, stylesheet: &str, lang: Lang) -> String {
         let (title, all) = (text_in(lang, self.heading()), text_in(lang, key!(problem.all_vms)));
         let detail = escape(&self.message.render(lang));
         format!(
@@ -246,10 +246,11 @@ impl Problem {
                 r#"<!DOCTYPE html><html lang="{lang}"><head><meta charset="utf-8">"#,
                 r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#,
                 r#"<title>{status} {title}</title><link rel="stylesheet" href="{style}"></head>"#,
-                r#"<body><main><h1>{title}</h1><p>{detail}</p><p><a href="/">{all}</a></p>"#,
+                r#"<body><main><h1>{title}</h1><p>{detail}</p><p><a href="{base}/">{all}</a></p>"#,
                 r#"</main></body></html>"#
             ),
             lang = lang.tag(),
+            base = base,
             status = self.status.as_u16(),
             title = title,
             style = stylesheet,

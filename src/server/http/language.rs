@@ -10,6 +10,7 @@ use axum::{
 };
 
 use super::address;
+use crate::ui::address::BasePath;
 use i18n::Lang;
 use model::params::Params;
 
@@ -21,7 +22,7 @@ const REMEMBERED: u32 = 365 * 24 * 60 * 60;
 const MOST_PREFERENCES: usize = 32;
 
 /// Puts the language into the request's extensions, and names it in the answer.
-pub async fn choose(mut request: Request, next: Next) -> Response {
+pub async fn choose(base: &BasePath, mut request: Request, next: Next) -> Response {
     let chosen = parameter(address::query(request.uri()));
     let lang = chosen.unwrap_or_else(|| of_headers(request.headers()));
     request.extensions_mut().insert(lang);
@@ -29,7 +30,7 @@ pub async fn choose(mut request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.tag()));
     headers.append(header::VARY, HeaderValue::from_static("accept-language, cookie"));
-    if let Some(cookie) = chosen.and_then(cookie_of) {
+    if let Some(cookie) = chosen.and_then(|lang| cookie_of(base, lang)) {
         headers.append(header::SET_COOKIE, cookie);
     }
     response
@@ -40,8 +41,9 @@ fn of_headers(headers: &HeaderMap) -> Lang {
 }
 
 /// Returns the cookie. It is not secret; it is HttpOnly because no script needs it.
-fn cookie_of(lang: Lang) -> Option<HeaderValue> {
-    let cookie = format!("{NAME}={}; Path=/; Max-Age={REMEMBERED}; SameSite=Lax; HttpOnly", lang.tag());
+fn cookie_of(base: &BasePath, lang: Lang) -> Option<HeaderValue> {
+    let (tag, base) = (lang.tag(), &base.0);
+    let cookie = format!("{NAME}={tag}; Path={base}/; Max-Age={REMEMBERED}; SameSite=Lax; HttpOnly");
     HeaderValue::from_str(&cookie).ok()
 }
 

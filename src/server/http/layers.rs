@@ -20,9 +20,9 @@ use tracing::Span;
 
 use super::{
     address::{self, SERVER_FUNCTIONS},
-    build,
+    base_path, build,
     connection::Origin,
-    error::{ApiError, Problem},
+    error::{ApiError, ApiResult, Problem},
     hsts, language,
     peer::Peer,
     sign_in,
@@ -57,7 +57,7 @@ pub fn around(router: Router, app: App) -> Router {
                     .on_failure(log_failure),
             )
             // Chooses the language of pages and problems.
-            .layer(middleware::from_fn(speak))
+            .layer(middleware::from_fn_with_state(app.clone(), speak))
             // Shows problems as JSON to programs and as a page to people, whichever layer below they come
             // from.
             .layer(middleware::from_fn_with_state(app.clone(), present))
@@ -137,11 +137,11 @@ pub fn is_api(path: &str) -> bool {
 }
 
 /// Chooses the language of answers for people. Programs get English, whatever they accept.
-async fn speak(request: Request, next: Next) -> Response {
+async fn speak(State(app): State<App>, request: Request, next: Next) -> Response {
     if is_machine(request.uri().path()) {
         next.run(request).await
     } else {
-        language::choose(request, next).await
+        language::choose(&app.base, request, next).await
     }
 }
 
@@ -169,7 +169,7 @@ fn wordless(response: &Response) -> bool {
 }
 
 fn page(problem: &Problem, from: Response, app: &App, lang: Lang) -> Response {
-    let html = Html(problem.page(&app.assets.bundle().css, lang));
+    let html = Html(problem.page(&app.base.0, &app.assets.bundle().css, lang));
     let mut response = (problem.status, html).into_response();
     for (name, value) in from.headers() {
         if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
@@ -221,8 +221,10 @@ fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
 }
 
 async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if let Err(error) = check(&request, &app) {
-        return error.into_response();
+    match check(&request, &app) {
+        Ok(None) => {}
+        Ok(Some(response)) => return response,
+        Err(error) => return error.into_response(),
     }
     if build::inner_path(request.uri().path()).starts_with(SERVER_FUNCTIONS) {
         adapt(&mut request);
@@ -230,7 +232,8 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resp
     next.run(request).await
 }
 
-fn check(request: &Request, app: &App) -> Result<(), ApiError> {
+/// Returns the answer to a request that needs no handler.
+fn check(request: &Request, app: &App) -> ApiResult<Option<Response>> {
     let kept_for_probes = request.extensions().get::<Origin>().is_some_and(|origin| origin.probes_only);
     if kept_for_probes && !address::is_probe(request.uri().path()) {
         return Err(ApiError::Busy(CROWD_RETRY));
@@ -254,7 +257,8 @@ fn check(request: &Request, app: &App) -> Result<(), ApiError> {
         return Err(ApiError::OtherSite);
     }
     address::check(request.uri())?;
-    app.hosts.check(request)
+    app.hosts.check(request)?;
+    base_path::check(request)
 }
 
 /// Returns whether a browser requests an answer ahead of time: Chrome and Safari say so by `Sec-Purpose`

@@ -3,6 +3,7 @@
 
 mod address;
 mod assets;
+mod base_path;
 mod build;
 mod connection;
 mod encoding;
@@ -87,5 +88,6 @@ pub fn router(app: App) -> Router {
         routes = routes.route(path, get(rest::not_found));
     }
     let routes = build::beside(routes.with_state(app.clone()), app.assets.bundle().build());
-    layers::around(routes, app)
+    let base = app.base.clone();
+    base_path::below(&base, layers::around(routes, app))
 }

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{FromRef, Request, State},
-    http::{Uri, request::Parts},
+    http::{Uri, request::Parts, uri::PathAndQuery},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use leptos::{config::LeptosOptions, context::provide_context, nonce::Nonce, prelude::use_context};
 use leptos_axum::{ErrorHandler, LeptosRoutes, generate_route_list_with_exclusions_and_ssg_and_context};
+use leptos_router::location::RequestUrl;
 
 use super::{address, history, layers, limits, page_data::RequestViews, sign_in::Viewer, state::App};
 use crate::{
     app::{self, shell},
     server_fns::PageData,
+    ui::address::BasePath,
 };
 use i18n::Lang;
 use model::history::Span;
@@ -72,6 +74,12 @@ fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         let parts = use_context::<Parts>();
         provide_context::<Arc<dyn PageData>>(Arc::new(RequestViews::of_request(&app, parts.as_ref())));
+        if let Some((base, uri)) =
+            parts.as_ref().and_then(|parts| Some((parts.extensions.get()?, &parts.uri)))
+        {
+            provide_context::<BasePath>(BasePath::clone(base));
+            provide_context(public_address(base, uri));
+        }
         if let Some(nonce) = parts.as_ref().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
             provide_context(nonce);
         }
@@ -79,6 +87,12 @@ fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
             provide_context(lang);
         }
     }
+}
+
+/// Returns the address of a page as the browser has it, which Leptos' router reads.
+fn public_address(base: &BasePath, uri: &Uri) -> RequestUrl {
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    RequestUrl::new(&["http://localhost", &base.0, path].concat())
 }
 
 #[cfg(test)]

@@ -18,7 +18,11 @@ use super::{
     reader::Reader,
     sign_in::SignIn,
 };
-use crate::server::config::{AllowedHosts, HttpConfig};
+use crate::{
+    server::config::{AllowedHosts, HttpConfig, PublicUrl},
+    ui::address::BasePath,
+};
+
 /// The state of the HTTP server. It is cheap to clone, and every request has its own clone.
 #[derive(Clone)]
 pub struct App {
@@ -29,6 +33,8 @@ pub struct App {
     pub limits: Arc<WorkLimits>,
     pub proxies: TrustedProxies,
     pub hosts: Hosts,
+    /// The path of `--public-url`.
+    pub base: BasePath,
     /// `None` if nobody signs in.
     pub sign_in: Option<Arc<SignIn>>,
     /// Whether browsers come over TLS, which this server or a proxy speaks.
@@ -40,14 +46,16 @@ pub struct App {
 impl App {
     /// Returns the state with default limits, before the listener is known.
     pub fn new(reader: Reader, assets: Assets, http: &HttpConfig) -> Self {
+        let base = http.sign_in.public_url.as_ref().map(PublicUrl::base_path).unwrap_or_default();
         Self {
             events: Hub::new(reader.clone(), http.max_event_clients, Pace::default()),
             listings: Arc::new(Listings::new(reader.clone())),
             reader,
-            assets: Arc::new(assets),
+            assets: Arc::new(assets.below(&base)),
             limits: Arc::default(),
             proxies: TrustedProxies::new(&http.trusted_proxies),
             hosts: Hosts::new(&http.allowed_hosts, None),
+            base: BasePath(base.into()),
             sign_in: None,
             is_https: http.is_https(),
             allowed_hosts: Arc::new(http.allowed_hosts.clone()),

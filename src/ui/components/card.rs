@@ -8,7 +8,7 @@ use super::{
     meter::{Gauge, meter},
     state::{State, state},
 };
-use crate::ui::words;
+use crate::ui::{address, words};
 use i18n::{self as names, t, text};
 use model::{
     Millis,
@@ -21,7 +21,7 @@ use model::{
 
 /// The address of a VM's page.
 pub fn vm_address(namespace: &str, name: &str) -> String {
-    let mut address = "/vms/".to_owned();
+    let mut address = address::at("/vms/");
     encode(&mut address, namespace);
     address.push('/');
     encode(&mut address, name);

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
+use crate::ui::address;
 use i18n::t;
 use model::query::Query;
 
@@ -11,7 +12,7 @@ pub fn download(query: &Query) -> impl IntoView + use<> {
     let query = Query { sort: query.sort, order: query.order, page: 1, ..query.filters() }.to_query_string();
     let link = |kind: &'static str, word| {
         view! {
-            <a download="" href=["/api/vms.", kind, &query].concat()>
+            <a download="" href=address::at(&["/api/vms.", kind, &query].concat())>
                 {word}
             </a>
         }

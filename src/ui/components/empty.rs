@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::ui::address;
 use i18n::{self as names, t, text};
 use model::{
     message::Message,
@@ -21,7 +22,7 @@ pub struct Empty {
 }
 
 fn sources_link() -> (String, &'static str) {
-    ("/sources".to_owned(), t!(empty.sources))
+    (address::at("/sources"), t!(empty.sources))
 }
 
 impl Empty {
@@ -58,7 +59,7 @@ fn unmatched(query: &Query) -> Empty {
         title: t!(empty.no_match),
         cause: parts.join(t!(figure.separator)),
         fix: String::new(),
-        link: (query.unfiltered().address(), t!(empty.clear)),
+        link: (address::list(&query.unfiltered()), t!(empty.clear)),
     }
 }
 

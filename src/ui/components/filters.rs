@@ -1,11 +1,14 @@
 //! The list's heading and its filters: a GET form, which the browser half submits without a reload.
 
 use leptos::{ev::SubmitEvent, html::Input, prelude::*};
-use leptos_router::{NavigateOptions, hooks::use_navigate};
+use leptos_router::NavigateOptions;
 use web_sys::FormData;
 
 use super::icon::{Icon, icon};
-use crate::ui::{address::use_query, words};
+use crate::ui::{
+    address::{self, use_go, use_query},
+    words,
+};
 use i18n::{self as names, t, text};
 use model::{
     format,
@@ -47,8 +50,9 @@ impl TextField {
 pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<> {
     let (query, facets) = (&view.query, &view.facets);
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
-    let clear =
-        query.is_filtered().then(|| view! { <a href=query.unfiltered().address()>{t!(list.clear)}</a> });
+    let clear = query
+        .is_filtered()
+        .then(|| view! { <a href=address::list(&query.unfiltered())>{t!(list.clear)}</a> });
     // The map shows all VMs, so it has no range and no sort order.
     let map = query.view == ViewKind::Map;
     let (range, sorted) = if map {
@@ -57,7 +61,7 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
         (words::range(query.page, view.matching), words::sorted_by(query))
     };
     view! {
-        <form class="filters" action="/" autocomplete="off" on:submit=submit(query.clone(), text)>
+        <form class="filters" action=address::at("/") autocomplete="off" on:submit=submit(query.clone(), text)>
             <h2>
                 {t!(list.heading)} " "
                 <small>
@@ -115,7 +119,7 @@ pub fn Filters<'a>(view: &'a HomeView, text: TextField) -> impl IntoView + use<>
 /// Navigates to the query of the form's fields. Successive edits of the text make one history entry, not one
 /// per keystroke.
 fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
-    let go = use_navigate();
+    let go = use_go();
     move |event| {
         event.prevent_default();
         let Ok(fields) = FormData::new_with_form(&event_target(&event)) else { return };
@@ -126,7 +130,7 @@ fn submit(before: Query, text: TextField) -> impl Fn(SubmitEvent) {
             == Query { q: String::new(), page: 1, ..before.clone() }
             && !before.q.is_empty();
         text.synced.set_value(query.q.clone());
-        go(&query.address(), NavigateOptions { scroll: false, replace, ..NavigateOptions::default() });
+        go(&address::list(&query), NavigateOptions { scroll: false, replace, ..NavigateOptions::default() });
     }
 }
 

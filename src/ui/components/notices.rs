@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
-use crate::ui::words;
+use crate::ui::{address, words};
 use i18n::{self as names, t, text};
 use model::{
     query::Query,
@@ -39,7 +39,7 @@ pub fn notices(sources: &[SourceHealth]) -> impl IntoView + use<> {
         view! {
             <p class="notice">
                 {icon(Icon::Warn)}
-                <span>{count} " " <a href="/sources">{t!(notice.all)}</a></span>
+                <span>{count} " " <a href=address::at("/sources")>{t!(notice.all)}</a></span>
             </p>
         }
     });
@@ -72,7 +72,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
                 {t!(notice.error, source = source.id.code(), error = error)}
                 " "
                 {fix}
-                <a href=["/sources#", source.id.code()].concat() rel="external">
+                <a href=address::at("/sources#") + source.id.code() rel="external">
                     {t!(notice.how_to_fix)} <span class="vh">" " {t!(notice.about, source = source.id.code())}</span>
                 </a>
             </span>
@@ -82,7 +82,7 @@ fn notice(source: &SourceHealth) -> impl IntoView + use<> {
 
 /// The address of the list of VMs that need attention; each of them gives its own reason.
 pub fn attention(source: &SourceHealth) -> String {
-    Query { attention: true, node: source.node.clone(), ..Query::default() }.address()
+    address::list(&Query { attention: true, node: source.node.clone(), ..Query::default() })
 }
 
 /// Example: `CPU, memory: incomplete for 12 VMs, stale for 3 VMs.`

@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 
-use crate::ui::words;
+use crate::ui::{address, words};
 use i18n::t;
 use model::query::Query;
 
 /// Pagination of the list of VMs; `None` if there is only one page.
 pub fn pager(query: &Query, pages: u32, matching: u32) -> Option<impl IntoView + use<>> {
-    let address = |page| Query { page, ..query.clone() }.address();
+    let address = |page| address::list(&Query { page, ..query.clone() });
     pagination(query.page, pages, matching, &address)
 }
 

@@ -7,7 +7,7 @@ use super::{
     meter::bar,
     state::{State, state},
 };
-use crate::ui::words;
+use crate::ui::{address, words};
 use i18n::{MARK, around, t};
 use model::{
     figure::Unit,
@@ -186,7 +186,7 @@ fn counts(counts: &Counts, query: &Query) -> impl IntoView + use<> {
     view! {
         <ul class="counts" aria-label=t!(total.by_state)>
             <li>
-                <a href=all.address() aria-current=query.status.is_none().then_some("true")>
+                <a href=address::list(&all) aria-current=query.status.is_none().then_some("true")>
                     <span>{t!(total.all)}</span>
                     <b>{format::grouped(counts.total.into())}</b>
                 </a>
@@ -200,7 +200,7 @@ fn count_row(all: &Query, status: Status, count: u32, chosen: bool) -> impl Into
     let query = Query { status: Some(status), ..all.clone() };
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
-            <a href=query.address() aria-current=chosen.then_some("true")>
+            <a href=address::list(&query) aria-current=chosen.then_some("true")>
                 {state(State::of_status(status))} <b>{format::grouped(count.into())}</b>
             </a>
         </li>

@@ -1,10 +1,7 @@
 //! The bar at the top of every page: brand, cluster, pages, search, freshness, language, theme.
 
 use leptos::{ev::SubmitEvent, prelude::*};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_location, use_navigate},
-};
+use leptos_router::{NavigateOptions, hooks::use_location};
 use web_sys::{FocusOptions, FormData, HtmlElement, HtmlFormElement, wasm_bindgen::JsCast};
 
 use super::{
@@ -14,7 +11,11 @@ use super::{
     icon::{Icon, icon},
     languages::Languages,
 };
-use crate::ui::{live::Live, ready::ready};
+use crate::ui::{
+    address::{self, use_go},
+    live::Live,
+    ready::ready,
+};
 use i18n::t;
 
 #[component]
@@ -22,7 +23,7 @@ pub fn Topbar() -> impl IntoView {
     follow_pages();
     ready(view! {
         <header class="topbar">
-            <a class="brand" href="/">
+            <a class="brand" href=address::at("/")>
                 {icon(Icon::Brand)} <span class="wide">"wukong-dashboard"</span> <span class="vh">" " {t!(topbar.home)}</span>
             </a>
             <Cluster />
@@ -67,21 +68,22 @@ fn Cluster() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let path = use_location().pathname;
     move || {
-        let [nodes, insights, sources] =
-            ["/groups", "/insights", "/sources"].map(|page| path.read().starts_with(page));
-        let page = |href, current: bool, name| {
+        let pages = ["/groups", "/insights", "/sources"].map(address::at);
+        let current = pages.each_ref().map(|page| path.read().starts_with(page));
+        let page = |href: String, current: bool, name| {
             view! {
                 <a href=href aria-current=current.then_some("page")>
                     {name}
                 </a>
             }
         };
+        let ([groups, insights, sources], [is_groups, is_insights, is_sources]) = (pages, current);
         view! {
             <nav class="pages" aria-label=t!(topbar.pages)>
-                {page("/", !nodes && !insights && !sources, t!(topbar.vms))}
-                {page("/groups", nodes, t!(topbar.nodes))}
-                {page("/insights", insights, t!(topbar.insights))}
-                {page("/sources", sources, t!(topbar.sources))}
+                {page(address::at("/"), !current.contains(&true), t!(topbar.vms))}
+                {page(groups, is_groups, t!(topbar.nodes))}
+                {page(insights, is_insights, t!(topbar.insights))}
+                {page(sources, is_sources, t!(topbar.sources))}
             </nav>
         }
     }
@@ -91,17 +93,17 @@ fn Pages() -> impl IntoView {
 /// text.
 #[component]
 fn Search() -> impl IntoView {
-    let go = use_navigate();
+    let go = use_go();
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let form = event_target::<HtmlFormElement>(&event);
         if let Ok(fields) = FormData::new_with_form(&form) {
-            go(&read_query(&fields).address(), NavigateOptions::default());
+            go(&address::list(&read_query(&fields)), NavigateOptions::default());
         }
         form.reset();
     };
     view! {
-        <form class="search field" role="search" action="/" on:submit=submit>
+        <form class="search field" role="search" action=address::at("/") on:submit=submit>
             {icon(Icon::Search)}
             <input
                 type="search"

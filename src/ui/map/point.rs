@@ -9,12 +9,13 @@ use leptos::{
     prelude::*,
     reactive::spawn_local_scoped_with_cancellation,
 };
-use leptos_router::{NavigateOptions, hooks::use_navigate};
+use leptos_router::NavigateOptions;
 use web_sys::{Element, wasm_bindgen::JsCast};
 
 use crate::{
     server_fns,
     ui::{
+        address::use_go,
         components::{card::vm_address, meter::value_text},
         map::legend::{measure, word},
     },
@@ -64,7 +65,7 @@ pub struct Pointer {
 
 impl Pointer {
     pub fn new(map: Memo<Map>, query: Memo<Query>) -> Self {
-        let navigate = use_navigate();
+        let navigate = use_go();
         let pointer = Self {
             map,
             query,

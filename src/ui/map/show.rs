@@ -9,7 +9,7 @@ use super::{
     pieces::Pieces,
     point::{Pointer, tip},
 };
-use crate::ui::{feed::Feed, ready::ready, words as numbers};
+use crate::ui::{address, feed::Feed, ready::ready, words as numbers};
 use i18n::t;
 use model::view::HomeView;
 use model::{
@@ -64,9 +64,10 @@ fn map_view(feed: Feed<HomeView>) -> impl IntoView {
 
 /// Links, so that each variant of the map has an address.
 fn controls(query: &Query) -> impl IntoView + use<> {
-    let color = |color| (measure(color), Query { color, ..query.clone() }.address(), query.color == color);
-    let by = |by| (grouped_by(by), Query { by, ..query.clone() }.address(), query.by == by);
-    let table = Query { view: ViewKind::Table, page: 1, ..query.clone() }.address();
+    let color =
+        |color| (measure(color), address::list(&Query { color, ..query.clone() }), query.color == color);
+    let by = |by| (grouped_by(by), address::list(&Query { by, ..query.clone() }), query.by == by);
+    let table = address::list(&Query { view: ViewKind::Table, page: 1, ..query.clone() });
     view! {
         <div class="row">
             {choice(t!(map.colour_by), Measure::ALL.map(color).to_vec())}
@@ -122,7 +123,7 @@ fn group(group: &MapGroup, query: &Query, interactive: RwSignal<bool>) -> impl I
     view! {
         <section class=class>
             <h3>
-                <a href=address(group, query)>{name}</a>
+                <a href=group_address(group, query)>{name}</a>
                 <span>{sum}</span>
             </h3>
             <p class="small">{counts}</p>
@@ -147,14 +148,14 @@ fn title(group: &MapGroup, by: GroupBy) -> String {
 
 /// The address of the group's VMs as a table; `None` for the group without a node, since no filter selects
 /// it.
-fn address(group: &MapGroup, query: &Query) -> Option<String> {
+fn group_address(group: &MapGroup, query: &Query) -> Option<String> {
     let mut query = Query { view: ViewKind::Table, page: 1, ..query.clone() };
     let field = match query.by {
         GroupBy::Node => &mut query.node,
         GroupBy::Namespace => &mut query.namespace,
     };
     field.clone_from(&group.name);
-    (!group.name.is_empty()).then(|| query.address())
+    (!group.name.is_empty()).then(|| address::list(&query))
 }
 
 /// Example: `25 VMs · CPU 50 %`.

@@ -6,14 +6,14 @@ use leptos::{
     ev::SubmitEvent,
     prelude::*,
 };
-use leptos_router::{LazyRoute, NavigateOptions, hooks::use_navigate, lazy_route};
+use leptos_router::{LazyRoute, NavigateOptions, lazy_route};
 use web_sys::FormData;
 
 use super::{loading, missing::bad_query};
 use crate::{
     server_fns::respond_with,
     ui::{
-        address::use_query,
+        address::{self, use_go, use_query},
         chart::{
             axis::clock,
             hint::{advice, amount, full_in, uses, window_words},
@@ -133,7 +133,7 @@ impl NoFindings {
                     " "
                     {self.text}
                 </p>
-                {self.filtered.then(|| view! { <p><a href="/insights">{t!(insights.clear)}</a></p> })}
+                {self.filtered.then(|| view! { <p><a href=address::at("/insights")>{t!(insights.clear)}</a></p> })}
             </div>
         }
     }
@@ -184,7 +184,7 @@ fn count(kind: Option<FindingKind>, count: u32, chosen: Option<FindingKind>) -> 
     view! {
         <li class=if count == 0 { "zero" } else { "" }>
             <a
-                href=["/insights", &query.to_query_string()].concat()
+                href=address_of(&query)
                 aria-current=(kind == chosen).then_some("true")
             >
                 <span>{kind.map_or_else(|| t!(insights.all), kind_word)}</span>
@@ -212,18 +212,18 @@ fn resource_word(resource: Resource) -> &'static str {
 
 #[component]
 fn Filters<'a>(view: &'a InsightsView) -> impl IntoView + use<> {
-    let go = use_navigate();
+    let go = use_go();
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let fields = FormData::new_with_form(&event_target(&event)).ok();
         let query = InsightQuery::parse(|field| fields.as_ref()?.get(field).as_string()).unwrap_or_default();
         let options = NavigateOptions { scroll: false, ..NavigateOptions::default() };
-        go(&["/insights", &query.to_query_string()].concat(), options);
+        go(&address_of(&query), options);
     };
     let query = &view.query;
     let order = if query.order == query.sort.default_order() { "" } else { query.order.code() };
     view! {
-        <form class="filters" action="/insights" autocomplete="off" on:submit=submit>
+        <form class="filters" action=address::at("/insights") autocomplete="off" on:submit=submit>
             <h2>
                 {t!(insights.list)} " " <small role="status">{words::range(query.page, view.matching)}</small>
             </h2>
@@ -307,7 +307,7 @@ fn head(
     let address = sort.map(|sort| {
         let order = sorted.map_or(sort.default_order(), Order::other);
         let query = InsightQuery { sort, order, page: 1, ..query.clone() };
-        ["/insights", &query.to_query_string()].concat()
+        address_of(&query)
     });
     sort_head(text(name), if number { "num" } else { "" }, sorted, address)
 }
@@ -362,9 +362,13 @@ fn used(finding: &Finding) -> impl IntoView + use<> {
     }
 }
 
+fn address_of(query: &InsightQuery) -> String {
+    address::at(&["/insights", &query.to_query_string()].concat())
+}
+
 fn pager(view: &InsightsView) -> Option<impl IntoView + use<>> {
     let query = &view.query;
-    let address = |page| ["/insights", &InsightQuery { page, ..query.clone() }.to_query_string()].concat();
+    let address = |page| address_of(&InsightQuery { page, ..query.clone() });
     pagination(query.page, view.pages, view.matching, &address)
 }
 

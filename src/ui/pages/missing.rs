@@ -4,13 +4,13 @@ use leptos::prelude::*;
 
 use crate::{
     server_fns::respond_with,
-    ui::{components::title::title, ready::ready},
+    ui::{address, components::title::title, ready::ready},
 };
 use i18n::{MARK, around, expected, t};
 use model::bad_param::BadParam;
 
 fn all_vms() -> impl IntoView {
-    view! { <a href="/">{t!(page.all_vms)}</a> }
+    view! { <a href=address::at("/")>{t!(page.all_vms)}</a> }
 }
 
 /// There is no page at this address.

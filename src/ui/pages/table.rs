@@ -7,6 +7,7 @@ use super::rows::{self, draw_row, row_keys};
 use crate::{
     server_fns::{read_cookie, write_cookie},
     ui::{
+        address,
         components::{
             card::{disk_partly, node_text, vm_address},
             icon::{Icon, icon},
@@ -51,12 +52,12 @@ fn chosen(feed: Feed<HomeView>) -> Memo<Columns> {
     let named = Memo::new(move |_| feed.draw(|view| view.query.columns).flatten());
     let remembered = || read_cookie(COOKIE).and_then(|code| Columns::parse(&code));
     if let Some(columns) = named.get_untracked() {
-        write_cookie(COOKIE, &columns.code());
+        write_cookie(COOKIE, &columns.code(), &address::at("/"));
     }
     // Effects run in the browser only.
     Effect::new(move |_| {
         if let Some(columns) = named.get() {
-            write_cookie(COOKIE, &columns.code());
+            write_cookie(COOKIE, &columns.code(), &address::at("/"));
         }
     });
     Memo::new(move |_| named.get().or_else(remembered).unwrap_or(Columns::ALL))
@@ -107,7 +108,7 @@ fn column_links(query: &Query, columns: Columns) -> impl IntoView + use<> {
         let query = Query { columns: Some(columns.toggled(column)), ..query.clone() };
         view! {
             <li class=column_header(column).1>
-                <a href=query.address() class=if shown { "on" } else { "" }>
+                <a href=address::list(&query) class=if shown { "on" } else { "" }>
                     {icon(if shown { Icon::Healthy } else { Icon::Nothing })} " " {column_header(column).0}
                     <span class="vh">{if shown { t!(list.shown) } else { t!(list.hidden) }}</span>
                 </a>
@@ -139,7 +140,7 @@ fn head(
     let sorted = (sort == Some(query.sort)).then_some(query.order);
     let address = sort.map(|sort| {
         let order = sorted.map_or(sort.default_order(), Order::other);
-        Query { sort, order, page: 1, ..query.clone() }.address()
+        address::list(&Query { sort, order, page: 1, ..query.clone() })
     });
     sort_head(word, class, sorted, address)
 }

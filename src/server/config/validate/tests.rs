@@ -55,7 +55,10 @@ fn every_bad_value_names_its_flag_and_variable() {
         ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b", "*,a", "*:80"][..]),
         ("--trusted-proxies", &["10.0.0.0/33", "ingress", "10.0.0.0/8/8", "10.0.0", "::ffff:10.0.0.1"][..]),
         ("--sign-in", &["password", "Token", "none,token", "oidc"][..]),
-        ("--public-url", &["vms.example", "ftp://a", "https://", "https://a/vms", "https://a/?x", "a b"][..]),
+        (
+            "--public-url",
+            &["vms.example", "ftp://a", "https://", "https://a/?x", "a b", "https://a/#x", "https://u@a/"][..],
+        ),
         ("--log-format", &["xml", "JSON"][..]),
         ("--disk-sources", &["kubelets", "kubelet,nfs", "Ceph", "kubelet;ceph"][..]),
         ("--kubelet-access", &["straight", "AUTO"][..]),
@@ -356,4 +359,26 @@ fn nobody_serves_every_vm_to_a_network_by_mistake() {
     }
     let url = config(&["--public-url= https://vms.example:8443/ "]).http.sign_in.public_url.unwrap();
     assert_eq!((url.is_https(), url.origin()), (true, "https://vms.example:8443".to_owned()));
+}
+
+#[test]
+fn the_public_url_has_a_path_of_one_spelling() {
+    for (url, base) in [
+        ("https://ops.example", ""),
+        ("https://ops.example/", ""),
+        ("https://ops.example/vms", "/vms"),
+        ("https://ops.example/vms/", "/vms"),
+        ("http://localhost:8080/a/b-c._~1/", "/a/b-c._~1"),
+    ] {
+        let public_url = config(&["--public-url", url]).http.sign_in.public_url.unwrap();
+        assert_eq!(public_url.base_path(), base, "{url}");
+    }
+    for path in [
+        "//", "/a//", "/a//b", "/.", "/../a", "/a/./b", "/a/..", "/%61", "/a b", "/ü", "/a;b", "/a:b", "/a'b",
+    ] {
+        assert!(
+            refusal(&["--public-url", &format!("https://ops.example{path}")]).contains("--public-url"),
+            "{path}"
+        );
+    }
 }

@@ -6,31 +6,44 @@ use axum::{
 };
 use cookie::{Cookie, SameSite, time::Duration};
 
+use crate::ui::address::BasePath;
+
 /// Characters of one cookie's value.
 const LONGEST: usize = 3_800;
 /// Cookies of one session.
 const MOST: usize = 2;
 
 /// How cookies are set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CookieKind {
-    /// Over TLS. The prefix makes browsers refuse a cookie that another host or plain HTTP set.
-    Secure,
-    /// Over plain HTTP on this machine.
-    Local,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieKind {
+    /// Over TLS; if not, over plain HTTP on this machine.
+    is_secure: bool,
+    /// The path of `--public-url`: other applications of the host do not get the cookies.
+    base: BasePath,
 }
 
 impl CookieKind {
-    fn name(self, part: usize) -> String {
-        let prefix = match self {
-            Self::Secure => "__Host-",
-            Self::Local => "",
+    pub fn secure(base: BasePath) -> Self {
+        Self { is_secure: true, base }
+    }
+
+    pub fn local(base: BasePath) -> Self {
+        Self { is_secure: false, base }
+    }
+
+    /// The prefix makes browsers refuse a cookie that plain HTTP set, and `__Host-` also one that another host set. That
+    /// one allows no path.
+    fn name(&self, part: usize) -> String {
+        let prefix = match () {
+            () if !self.is_secure => "",
+            () if self.base.0.is_empty() => "__Host-",
+            () => "__Secure-",
         };
         format!("{prefix}wukong-session-{part}")
     }
 
     /// Returns the headers that set a session. `None` if it does not fit into the cookies.
-    pub fn set(self, value: &str, seconds: i64) -> Option<Vec<HeaderValue>> {
+    pub fn set(&self, value: &str, seconds: i64) -> Option<Vec<HeaderValue>> {
         if value.len() > LONGEST * MOST {
             return None;
         }
@@ -43,23 +56,23 @@ impl CookieKind {
     }
 
     /// Returns the headers that end a session.
-    pub fn clear(self) -> Vec<HeaderValue> {
+    pub fn clear(&self) -> Vec<HeaderValue> {
         (0..MOST).filter_map(|part| self.header(part, "", 0)).collect()
     }
 
-    fn header(self, part: usize, value: &str, seconds: i64) -> Option<HeaderValue> {
+    fn header(&self, part: usize, value: &str, seconds: i64) -> Option<HeaderValue> {
         let cookie = Cookie::build((self.name(part), value))
-            .path("/")
+            .path([&*self.base.0, "/"].concat())
             .max_age(Duration::seconds(seconds))
             .http_only(true)
             .same_site(SameSite::Lax)
-            .secure(self == Self::Secure);
+            .secure(self.is_secure);
         HeaderValue::from_str(&cookie.to_string()).ok()
     }
 
     /// Returns the value of the session that a request sends. `None` if it sends none, or one of its cookies
     /// more than once.
-    pub fn read(self, headers: &HeaderMap) -> Option<String> {
+    pub fn read(&self, headers: &HeaderMap) -> Option<String> {
         let mut value = String::new();
         for part in 0..MOST {
             let name = self.name(part);
@@ -89,6 +102,18 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
 mod tests {
     use super::*;
 
+    fn secure() -> CookieKind {
+        CookieKind::secure(BasePath::default())
+    }
+
+    fn local() -> CookieKind {
+        CookieKind::local(BasePath::default())
+    }
+
+    fn below() -> BasePath {
+        BasePath("/ops/vms".into())
+    }
+
     /// Sends back what was set, as a browser does.
     fn returned(set: &[HeaderValue]) -> HeaderMap {
         let pairs = set.iter().map(|value| value.to_str().unwrap());
@@ -99,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_session_comes_back_in_one_cookie_or_two() {
-        for kind in [CookieKind::Secure, CookieKind::Local] {
+        for kind in [secure(), local(), CookieKind::secure(below()), CookieKind::local(below())] {
             for length in [1, LONGEST, LONGEST + 1, MOST * LONGEST] {
                 let value = "x".repeat(length);
                 assert_eq!(kind.read(&returned(&kind.set(&value, 60).unwrap())), Some(value));
@@ -110,29 +135,41 @@ mod tests {
 
     #[test]
     fn a_shorter_session_leaves_nothing_of_a_longer_one() {
-        let set = CookieKind::Secure.set("short", 60).unwrap();
+        let set = secure().set("short", 60).unwrap();
         assert!(set[1].to_str().unwrap().contains("Max-Age=0"), "{set:?}");
-        assert!(CookieKind::Secure.clear().iter().all(|line| line.to_str().unwrap().contains("Max-Age=0")));
+        assert!(secure().clear().iter().all(|line| line.to_str().unwrap().contains("Max-Age=0")));
     }
 
     #[test]
     fn scripts_and_other_sites_have_no_use_of_it() {
-        let set = CookieKind::Secure.set("x", 60).unwrap();
+        let set = secure().set("x", 60).unwrap();
         let line = set[0].to_str().unwrap();
         for part in ["__Host-", "Path=/", "HttpOnly", "SameSite=Lax", "Secure"] {
             assert!(line.contains(part), "{line}");
         }
         assert!(!line.contains("Domain"));
-        assert!(!CookieKind::Local.set("x", 60).unwrap()[0].to_str().unwrap().contains("Secure"));
+        assert!(!local().set("x", 60).unwrap()[0].to_str().unwrap().contains("Secure"));
+    }
+
+    /// RFC 6265bis, 4.1.3: `__Host-` needs the path `/`.
+    #[test]
+    fn below_a_path_other_applications_of_the_host_do_not_get_it() {
+        for kind in [CookieKind::secure(below()), CookieKind::local(below())] {
+            for line in kind.set("x", 60).unwrap().iter().chain(&kind.clear()) {
+                let line = line.to_str().unwrap();
+                assert!(line.contains("; Path=/ops/vms/;") && !line.contains("__Host-"), "{line}");
+                assert_eq!(line.starts_with("__Secure-"), line.contains("; Secure"), "{line}");
+            }
+        }
     }
 
     #[test]
     fn a_cookie_of_the_same_name_twice_is_no_session() {
         let twice = "wukong-session-0=a; wukong-session-0=b";
         let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(twice))]);
-        assert_eq!(CookieKind::Local.read(&headers), None);
-        assert_eq!(CookieKind::Local.read(&HeaderMap::new()), None);
+        assert_eq!(local().read(&headers), None);
+        assert_eq!(local().read(&HeaderMap::new()), None);
         let others = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static("theme=dark; x"))]);
-        assert_eq!(CookieKind::Local.read(&others), None);
+        assert_eq!(local().read(&others), None);
     }
 }

@@ -124,6 +124,7 @@ pub async fn sign_out(State(app): State<App>, request: Parts) -> ApiResult<Respo
     let sign_in = sign_in_of(&app)?;
     let kind = sign_in.cookies(&request.headers);
     let session = kind
+        .as_ref()
         .and_then(|kind| kind.read(&request.headers))
         .and_then(|sealed| sign_in.keys.read().open(&sealed));
     if let Some(session) = session {
@@ -132,7 +133,7 @@ pub async fn sign_out(State(app): State<App>, request: Parts) -> ApiResult<Respo
         audit::session(audit::Event::SignOut, None, Some(&hash), request.extensions.get().copied());
     }
     let mut response = see_other(&format!("{SIGN_IN}?signed-out=1"));
-    cookie::add(&mut response, kind.into_iter().flat_map(CookieKind::clear));
+    cookie::add(&mut response, kind.iter().flat_map(CookieKind::clear));
     // Also drops the pages that the browser keeps for its back button.
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
     Ok(response)
@@ -158,10 +159,14 @@ pub fn session_ended() -> Response {
     (StatusCode::UNAUTHORIZED, headers, Failure::SessionEnded.ser()).into_response()
 }
 
-/// Returns the path to go to after the sign-in: one of this server, never that of another.
+/// Returns the path to go to after the sign-in: one of this server, never that of another. It has no base path, which
+/// `base_path` adds to wherever an answer leads.
 fn checked_next(next: &str) -> String {
     let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
-    let path = next.parse::<PathAndQuery>().ok().filter(|path| is_path && !path.path().starts_with(PREFIX));
+    let path = next
+        .parse::<PathAndQuery>()
+        .ok()
+        .filter(|path| is_path && !path.path().starts_with(PREFIX) && address::is_read_alike(path.path()));
     path.map_or_else(|| "/".to_owned(), |path| path.to_string())
 }
 
@@ -177,7 +182,7 @@ fn show(
     next: String,
 ) -> Response {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
-    let page = Page { cluster: app.reader.cluster(), notice, next };
+    let page = Page { base: app.base.clone(), cluster: app.reader.cluster(), notice, next };
     let html = page.html(app.assets.bundle(), lang);
     (status, [(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }

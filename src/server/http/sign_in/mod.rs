@@ -33,9 +33,12 @@ use super::{
     peer::{Client, Peer},
     state::App,
 };
-use crate::server::{
-    access::{Access, Reviews, Rights},
-    config::PublicUrl,
+use crate::{
+    server::{
+        access::{Access, Reviews, Rights},
+        config::PublicUrl,
+    },
+    ui::address::BasePath,
 };
 use collector::clock;
 use cookie::CookieKind;
@@ -228,13 +231,17 @@ impl SignIn {
         self.public_url.as_ref().map(PublicUrl::origin)
     }
 
+    fn base(&self) -> BasePath {
+        BasePath(self.public_url.as_ref().map(PublicUrl::base_path).unwrap_or_default().into())
+    }
+
     /// Returns how a request's cookies are set; `None` where a session would travel unprotected. `--public-url`
     /// decides, since it says how browsers come here; without it, the listener does.
     fn cookies(&self, headers: &HeaderMap) -> Option<CookieKind> {
         if self.public_url.as_ref().map_or(self.over_tls, PublicUrl::is_https) {
-            return Some(CookieKind::Secure);
+            return Some(CookieKind::secure(self.base()));
         }
-        hosts::is_this_machine(headers).then_some(CookieKind::Local)
+        hosts::is_this_machine(headers).then(|| CookieKind::local(self.base()))
     }
 
     /// Returns who makes a request.

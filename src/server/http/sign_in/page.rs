@@ -7,9 +7,12 @@ use leptos::prelude::*;
 use super::SIGN_IN;
 use crate::{
     app::Bundle,
-    ui::components::{
-        icon::{Icon, icon, symbol},
-        sprite::Sprite,
+    ui::{
+        address::BasePath,
+        components::{
+            icon::{Icon, icon, symbol},
+            sprite::Sprite,
+        },
     },
 };
 use i18n::{Lang, Render, key, msg, text_in};
@@ -81,6 +84,7 @@ impl Notice {
 }
 
 pub struct Page {
+    pub base: BasePath,
     pub cluster: String,
     pub notice: Option<Notice>,
     /// The checked path to go to afterwards.
@@ -104,7 +108,7 @@ impl Page {
                             <p class="muted">{text_in(lang, key!(sign_in.about))}</p>
                         </div>
                         {other.map(|notice| notice_box(notice, lang))}
-                        {is_possible.then(|| form(wrong, self.next.clone(), lang))}
+                        {is_possible.then(|| form(&self, wrong, lang))}
                         {is_possible.then(|| help(lang))}
                     </section>
                     {languages(&self, lang)}
@@ -148,7 +152,7 @@ fn notice_box(notice: &Notice, lang: Lang) -> impl IntoView + use<> {
     }
 }
 
-fn form(wrong: Option<&Notice>, next: String, lang: Lang) -> impl IntoView + use<> {
+fn form(page: &Page, wrong: Option<&Notice>, lang: Lang) -> impl IntoView + use<> {
     let error = wrong.map(|notice| {
         view! {
             <p class="small crit" id="wrong">
@@ -160,8 +164,8 @@ fn form(wrong: Option<&Notice>, next: String, lang: Lang) -> impl IntoView + use
     });
     let is_wrong = error.is_some();
     view! {
-        <form action=SIGN_IN method="post">
-            <input type="hidden" name="next" value=next />
+        <form action=[&*page.base.0, SIGN_IN].concat() method="post">
+            <input type="hidden" name="next" value=page.next.clone() />
             <label for="token">{text_in(lang, key!(sign_in.token))}</label>
             <span class=if is_wrong { "field wrong" } else { "field" }>
                 {symbol("#i-key")}
@@ -202,7 +206,8 @@ fn help(lang: Lang) -> impl IntoView {
 
 /// Links to this page in each language, which lead to the same place afterwards.
 fn languages(page: &Page, lang: Lang) -> impl IntoView + use<> {
-    let mut address = [SIGN_IN, "?", page.notice.as_ref().map_or("", Notice::parameter), "next="].concat();
+    let mut address =
+        [&*page.base.0, SIGN_IN, "?", page.notice.as_ref().map_or("", Notice::parameter), "next="].concat();
     encode(&mut address, &page.next);
     let link = |of: Lang, name| {
         let href = [&address, "&lang=", of.tag()].concat();

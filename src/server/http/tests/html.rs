@@ -38,8 +38,23 @@ const FOREIGN: [&str; 6] = ["applet", "base", "embed", "frame", "iframe", "objec
 /// Elements whose content is code.
 const CODE: [&str; 2] = ["script", "style"];
 
+/// A start tag.
+#[derive(Debug)]
+pub struct Element {
+    pub name: String,
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Element {
+    /// Returns an attribute's value; empty if there is none.
+    pub fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Page {
+    pub elements: Vec<Element>,
     /// Every text and every attribute value of the page, decoded.
     texts: String,
     title: String,
@@ -114,6 +129,7 @@ impl Page {
             self.texts.push('\n');
             self.texts.push_str(value);
         }
+        self.elements.push(Element { name: name.to_owned(), attributes });
     }
 
     /// Buttons may share a name, since only one of them is pressed.

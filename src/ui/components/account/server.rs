@@ -6,9 +6,12 @@ use leptos::prelude::*;
 
 use crate::{
     server_fns::{Account, PageData},
-    ui::components::{
-        icon::{Icon, icon},
-        why::copy,
+    ui::{
+        address::at,
+        components::{
+            icon::{Icon, icon},
+            why::copy,
+        },
     },
 };
 use i18n::{MARK, around, t};
@@ -57,7 +60,7 @@ fn user_menu(account: &Account) -> impl IntoView + use<> {
                     <small>{groups}</small>
                 </p>
                 <p>{sight(account)}</p>
-                <form action="/auth/sign-out" method="post">
+                <form action=at("/auth/sign-out") method="post">
                     <button class="button">{t!(account.sign_out)}</button>
                 </form>
             </div>

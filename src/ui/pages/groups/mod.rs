@@ -12,7 +12,7 @@ use super::{loading, missing::bad_query};
 use crate::{
     server_fns::respond_with,
     ui::{
-        address::use_query,
+        address::{self, use_query},
         components::{
             icon::{Icon, icon},
             pager::pagination,
@@ -90,7 +90,7 @@ fn page(view: &GroupsView) -> impl IntoView + use<> {
         } else {
             Either::Right(table(view))
         }}
-        {pagination(query.page, view.pages, view.matching, &|page| GroupsQuery { page, ..query.clone() }.address())}
+        {pagination(query.page, view.pages, view.matching, &|page| address::groups(&GroupsQuery { page, ..query.clone() }))}
         {(!is_restricted).then(|| view! { <p class="small">{explanation(query.by)}</p> })}
     }
 }
@@ -106,9 +106,9 @@ fn switch(query: &GroupsQuery) -> impl IntoView + use<> {
     let links: Vec<_> = GroupBy::ALL
         .into_iter()
         .map(|by| {
-            let address = GroupsQuery { by, namespace: query.namespace.clone(), ..GroupsQuery::default() };
+            let of_group = GroupsQuery { by, namespace: query.namespace.clone(), ..GroupsQuery::default() };
             view! {
-                <a href=address.address() aria-current=(by == query.by).then_some("true")>
+                <a href=address::groups(&of_group) aria-current=(by == query.by).then_some("true")>
                     {name_of(by)}
                 </a>
             }
@@ -142,7 +142,7 @@ fn unknown_capacity(source: &SourceHealth) -> Option<impl IntoView + use<>> {
                 <p>
                     {state(State::of_source(source.state))} " "
                     <b>{t!(groups.lacking)}</b> " " {error} " "
-                    <a href="/sources#nodes" rel="external">{t!(groups.see_source)}</a>
+                    <a href=address::at("/sources#nodes") rel="external">{t!(groups.see_source)}</a>
                 </p>
                 {(!source.fix.is_empty()).then(|| fix(&source.fix.text()))}
             </div>

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::words::at_least;
-use crate::ui::components::card::vm_address;
+use crate::ui::{address, components::card::vm_address};
 use i18n::t;
 use model::{
     figure::Unit,
@@ -15,7 +15,7 @@ use model::{
 pub fn rankings(view: &GroupsView) -> impl IntoView + use<> {
     let Top { cpu, memory, disk, disk_left_out } = &view.top;
     let address = |namespace: &str| {
-        GroupsQuery { namespace: namespace.to_owned(), page: 1, ..view.query.clone() }.address()
+        address::groups(&GroupsQuery { namespace: namespace.to_owned(), page: 1, ..view.query.clone() })
     };
     let chosen = &view.query.namespace;
     let whole_cluster =
@@ -52,7 +52,7 @@ fn form(view: &GroupsView) -> impl IntoView + use<> {
     let all = String::new();
     let options: Vec<_> = core::iter::once(&all).chain(&view.namespaces).map(option).collect();
     view! {
-        <form class="filters" action="/groups">
+        <form class="filters" action=address::at("/groups")>
             <input type="hidden" name="by" value=query.by.code() />
             <input type="hidden" name="sort" value=query.sort.code() />
             <input type="hidden" name="order" value=query.order.code() />

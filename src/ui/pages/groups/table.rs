@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::words::{at_least, name_of, with_unit};
 use crate::ui::{
+    address,
     components::{meter::bar, sort_head::sort_head},
     words as numbers,
 };
@@ -53,7 +54,7 @@ pub fn table(view: &GroupsView) -> impl IntoView + use<> {
 fn head(query: &GroupsQuery, (word, sort, number): Head) -> impl IntoView + use<> {
     let sorted = (query.sort == sort).then_some(query.order);
     let order = sorted.map_or(sort.default_order(), Order::other);
-    let address = GroupsQuery { sort, order, page: 1, ..query.clone() }.address();
+    let address = address::groups(&GroupsQuery { sort, order, page: 1, ..query.clone() });
     sort_head(word, if number { "num" } else { "" }, sorted, Some(address))
 }
 
@@ -74,7 +75,7 @@ fn row(group: &Group, query: &GroupsQuery, nodes: bool) -> impl IntoView + use<>
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">
-                <a href=address(group, query.by)>{display_name(group)}</a>
+                <a href=group_address(group, query.by)>{display_name(group)}</a>
                 {(query.by == GroupBy::Node && nodes).then(|| conditions(group))}
             </th>
             <td role="cell" class="num" data-th=heads[1].0>
@@ -95,13 +96,13 @@ fn display_name(group: &Group) -> String {
 }
 
 /// The address of the group's VMs; `None` for the group without a node, since no filter selects it.
-fn address(group: &Group, by: GroupBy) -> Option<String> {
+fn group_address(group: &Group, by: GroupBy) -> Option<String> {
     let mut query = Query { view: ViewKind::Table, ..Query::default() };
     match by {
         GroupBy::Node => query.node.clone_from(&group.name),
         GroupBy::Namespace => query.namespace.clone_from(&group.name),
     }
-    (!group.name.is_empty()).then(|| query.address())
+    (!group.name.is_empty()).then(|| address::list(&query))
 }
 
 /// The conditions of a node that need attention; `None` if it has none.

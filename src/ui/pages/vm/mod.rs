@@ -15,7 +15,7 @@ use super::{
 use crate::{
     server_fns::respond_with,
     ui::{
-        address::use_query,
+        address::{self, use_query},
         chart::history::history_section,
         components::{
             card::reasons_text,
@@ -153,9 +153,9 @@ fn head(vm: &Vm) -> impl IntoView + use<> {
     view! {
         <div class="head">
             <nav class="crumbs" aria-label=t!(vm.breadcrumb)>
-                <a href="/">{t!(topbar.vms)}</a>
+                <a href=address::at("/")>{t!(topbar.vms)}</a>
                 " / "
-                <a href=list.address()>{summary.namespace.clone()}</a>
+                <a href=address::list(&list)>{summary.namespace.clone()}</a>
             </nav>
             <h1>{summary.name.clone()}</h1>
             {state(State::of_vm(summary))}

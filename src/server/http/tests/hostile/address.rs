@@ -173,7 +173,7 @@ async fn a_header_is_shown_nowhere() {
 fn what_a_problem_says_is_text() {
     for lang in [Lang::English, Lang::Chinese] {
         let problem = Problem::new(StatusCode::BAD_REQUEST, mark("problem"));
-        let page = Page::read(&problem.page("/pkg/h1/app.css", lang));
+        let page = Page::read(&problem.page("", "/pkg/h1/app.css", lang));
         assert_eq!(page.leaks, Vec::<String>::new());
         assert!(page.marks().contains("problem"));
     }
