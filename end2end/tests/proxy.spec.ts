@@ -12,9 +12,9 @@ const FAST = ["--metrics-interval", "2s", "--disk-interval", "2s"];
 
 type Site = { url: string; direct: string };
 
-const test = base.extend<object, { path: string; site: Site; demo: Server }>({
-  path: ["", { option: true, scope: "worker" }],
-  site: [async ({ path }, use) => {
+/** Tests with a server behind nginx at this path. */
+const behind = (path: string) => base.extend<object, { site: Site; demo: Server }>({
+  site: [async ({}, use) => {
     const kubeconfig = join(await mkdtemp(join(tmpdir(), "wukong-")), "kubeconfig");
     const sim = await startProgram(PROGRAM, ["sim", "--vms", "60", "--nodes", "4", "--seed", "1", "--kubeconfig-out", kubeconfig]);
     const port = await freePort();
@@ -30,8 +30,6 @@ const test = base.extend<object, { path: string; site: Site; demo: Server }>({
   }, { scope: "worker", timeout: 90_000 }],
   demo: [async ({ site }, use) => use(site), { scope: "worker" }],
 });
-
-test.use({ ignoreHTTPSErrors: true });
 
 const menu = (page: Page) => page.getByRole("banner").locator("details.user");
 const figures = (page: Page) =>
@@ -56,9 +54,11 @@ const pieces = (url: string) => new Promise<number[]>((resolve, reject) => {
   request.end();
 });
 
-for (const path of ["/ops/vms", ""]) {
+const below = behind("/ops/vms");
+
+for (const [path, test] of [["/ops/vms", below], ["", behind("")]] as const) {
   test.describe(path ? `below ${path}` : "at the root", () => {
-    test.use({ path });
+    test.use({ ignoreHTTPSErrors: true });
 
     /** Whether the address bar shows this address of the dashboard. */
     const shows = (page: Page, address: string) =>
@@ -152,10 +152,10 @@ for (const path of ["/ops/vms", ""]) {
   });
 }
 
-test.describe("another application of the host", () => {
-  test.use({ path: "/ops/vms" });
+below.describe("another application of the host", () => {
+  below.use({ ignoreHTTPSErrors: true });
 
-  test("gets no cookie of the dashboard, and the path needs no slash", async ({ page, site }) => {
+  below("gets no cookie of the dashboard, and the path needs no slash", async ({ page, site }) => {
     await signIn(page, "/ops/vms");
     await expect(menu(page)).toBeVisible();
     expect(new URL(page.url()).pathname).toBe("/ops/vms/");
