@@ -253,7 +253,9 @@ fn check(request: &Request, app: &App) -> ApiResult<Option<Response>> {
     if is_asked_ahead(request.headers()) && !app.assets.contain(path) && !address::is_probe(path) {
         return Err(ApiError::Prefetch);
     }
-    if is_loaded_by_another_site(request.headers()) || !is_form && is_of_another_origin(request.headers()) {
+    if is_loaded_by_another_site(request.headers())
+        || !is_form && is_of_foreign_origin(request.headers(), app)
+    {
         return Err(ApiError::OtherSite);
     }
     address::check(request.uri())?;
@@ -290,6 +292,11 @@ fn is_of_another_origin(headers: &HeaderMap) -> bool {
     let own = text(header::HOST);
     headers.contains_key(header::ORIGIN)
         && text(header::ORIGIN).and_then(|origin| Some(origin.split_once("://")?.1)) != own
+}
+
+/// Returns the same for a server whose proxy may have replaced the host: a page at `--public-url` is its own.
+fn is_of_foreign_origin(headers: &HeaderMap, app: &App) -> bool {
+    is_of_another_origin(headers) && !app.is_public_origin(headers)
 }
 
 /// Returns whether the path takes a form: signing in and out.
