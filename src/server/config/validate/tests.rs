@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::server::config::{AllowedHosts, Config, HttpConfig, Listen, SimSize};
-use collector::config::{CollectConfig, KubeletAccess, KubeletConfig, ProxyRules};
+use collector::config::{CollectConfig, KubeletAccess, KubeletConfig, ProxyRules, VirtHandlerConfig};
 use model::source::SourceId;
 
 fn read_line(line: &[&str]) -> Result<Invocation, Error> {
@@ -30,7 +30,11 @@ fn the_defaults_of_the_help_are_the_defaults_of_the_program() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8081");
     // The proxies depend on the environment of the tests.
     let collect = CollectConfig { proxies: ProxyRules::default(), ..config.collect };
-    assert_eq!(format!("{collect:?}"), format!("{:?}", CollectConfig::default()));
+    let virt_handler = Some(VirtHandlerConfig::default());
+    assert_eq!(
+        format!("{collect:?}"),
+        format!("{:?}", CollectConfig { virt_handler, ..CollectConfig::default() })
+    );
     assert_eq!(format!("{:?}", config.http), format!("{:?}", HttpConfig::default()));
     assert!(config.kubernetes.kubeconfig.is_none());
     let Task::Demo(_, size) = read_line(&["demo"]).unwrap().task else { panic!("no demo") };
