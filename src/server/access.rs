@@ -6,22 +6,29 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::log::AUDIT;
-use collector::access::{Reviewer, TokenError};
+use collector::{
+    access::{ReviewRecord, Reviewer, TokenError},
+    clock,
+};
 use model::Millis;
 use wukong_core::{
     Scope, Snapshot,
     access::{AccessBook, Hints, Review, Standing, UserInfo, Verdict},
+    observation::Observation,
 };
 
 /// Time between two looks at what has changed. An answer waits that long for its readers at most.
 const TICK: Duration = Duration::from_millis(250);
+
+/// Time between two reports of how reviews are answered.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// What the API server is asked. Tests answer themselves.
 pub trait Reviews: Send + Sync {
@@ -130,6 +137,33 @@ impl Access {
         }
     }
 
+    /// Tells the writer of snapshots how reviews are answered, until `shutdown`.
+    pub async fn report(
+        self: Arc<Self>,
+        record: ReviewRecord,
+        observations: mpsc::Sender<Observation>,
+        shutdown: CancellationToken,
+    ) {
+        let mut tick = interval(REPORT_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = None;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let counts = self.inner.lock().book.counts(self.now());
+            let facts = record.facts(counts, clock::steady());
+            if last.as_ref() != Some(&facts) {
+                last = Some(facts.clone());
+                let sent = observations.send(Observation::AccessReviews(facts));
+                if shutdown.run_until_cancelled(sent).await.is_none_or(|sent| sent.is_err()) {
+                    return;
+                }
+            }
+        }
+    }
+
     /// Returns the reviews to ask now.
     fn next(&self, snapshots: &watch::Receiver<Arc<Snapshot>>) -> Vec<Review> {
         let now = self.now();
@@ -173,7 +207,7 @@ impl Inner {
         match self.standings.get(user) {
             Some(known) => {
                 known.send_if_modified(|last| {
-                    if last.scope != standing.scope {
+                    if (&last.scope, last.is_late) != (&standing.scope, standing.is_late) {
                         let (namespaces, late) = (standing.scope.namespaces(), standing.is_late);
                         tracing::info!(target: AUDIT, event = "scope_changed", user = user.name, namespaces, late);
                     }

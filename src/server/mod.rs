@@ -55,8 +55,11 @@ use collector::{
     long_term::LongTermHistory,
 };
 use wukong_core::{
-    ClusterState, Limits, Snapshot, access::Hints, frame::Identity, history::HistoryStore,
-    observation::Targets,
+    ClusterState, Limits, Snapshot,
+    access::Hints,
+    frame::Identity,
+    history::HistoryStore,
+    observation::{Observation, Targets},
 };
 
 const CLOCKS: Clocks = Clocks { steady: clock::steady, wall: clock::now };
@@ -115,12 +118,14 @@ impl Server {
             let hints = follow_bindings(&self.cluster, &self.collect, shutdown.clone());
             (Reviewer::new(&self.cluster, is_namespaced), hints)
         });
+        let observations = mpsc::channel(OBSERVATIONS);
+        let observer = observations.0.clone();
         let mut pipeline =
-            start_recording(self.cluster, &self.collect, snapshots, history.clone(), &shutdown);
+            start_recording(self.cluster, &self.collect, observations, snapshots, history.clone(), &shutdown);
         let histories =
             start_history(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let sign_in = reviewer.map(|reviewer| {
-            start_sign_in(reviewer, keys, &self.http, reader.clone(), &mut pipeline, &shutdown)
+            start_sign_in(reviewer, keys, &self.http, reader.clone(), observer, &mut pipeline, &shutdown)
         });
         if let Some(tls) = &self.tls {
             pipeline.spawn(tls.clone().follow(shutdown.clone()));
@@ -160,7 +165,7 @@ fn pipeline(
     snapshots: watch::Sender<Arc<Snapshot>>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
-    start_recording(cluster, config, snapshots, Arc::default(), shutdown)
+    start_recording(cluster, config, mpsc::channel(OBSERVATIONS), snapshots, Arc::default(), shutdown)
 }
 
 /// Starts the collectors and the writer of snapshots, which records the figures of every snapshot in
@@ -168,11 +173,11 @@ fn pipeline(
 fn start_recording(
     cluster: Cluster,
     config: &CollectConfig,
+    (sender, observations): (mpsc::Sender<Observation>, mpsc::Receiver<Observation>),
     snapshots: watch::Sender<Arc<Snapshot>>,
     history: Arc<HistoryStore>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
-    let (sender, observations) = mpsc::channel(OBSERVATIONS);
     let (targets, targets_receiver) = watch::channel(Targets::default());
     let mut tasks = JoinSet::new();
     tasks.spawn(collector::run(cluster, config.clone(), sender, targets_receiver, shutdown.clone()));
@@ -214,12 +219,15 @@ fn start_sign_in(
     keys: SessionKeys,
     http: &HttpConfig,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    observations: mpsc::Sender<Observation>,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
 ) -> Arc<SignIn> {
+    let record = reviewer.record();
     let reviews: Arc<dyn Reviews> = Arc::new(reviewer);
     let access = Access::new();
     tasks.spawn(access.clone().run(reviews.clone(), snapshots, hints, shutdown.clone()));
+    tasks.spawn(access.clone().report(record, observations, shutdown.clone()));
     let config = &http.sign_in;
     let sign_in = SignIn::new(reviews, access, keys, config.public_url.clone()).over_tls(http.tls.is_some());
     let sign_in = Arc::new(sign_in);

@@ -1,6 +1,8 @@
 //! Asks Kubernetes who presents a token, and what a user may list. The API server answers reviews and keeps none
 //! of them.
 
+mod record;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::{
@@ -10,17 +12,22 @@ use k8s_openapi::api::{
     },
 };
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
     client::Cluster,
+    clock,
     error::{Access, Failure, FollowError, Stage},
     poll::BoundedClient,
 };
 use model::vm::Kind;
+use record::About;
 use wukong_core::{
     access::{Question, Resource, Review, UserInfo, Verdict},
     observation::SourceError,
 };
+
+pub use record::ReviewRecord;
 
 /// The audience of tokens that are made for the dashboard.
 pub const AUDIENCE: &str = "wukong-dashboard";
@@ -40,6 +47,7 @@ pub struct Reviewer {
     client: BoundedClient,
     /// Whether only some namespaces are served, in which access can be reviewed in these alone.
     namespaced: bool,
+    record: ReviewRecord,
 }
 
 /// Why nobody is known for a token.
@@ -59,7 +67,12 @@ impl Reviewer {
             limit: LARGEST_ANSWER,
             budget: cluster.budgets.reviews.clone(),
         };
-        Self { client, namespaced }
+        Self { client, namespaced, record: ReviewRecord::default() }
+    }
+
+    /// Returns the record of its reviews.
+    pub fn record(&self) -> ReviewRecord {
+        self.record.clone()
     }
 
     /// Returns whose token this is: made for the dashboard, or for the API server.
@@ -80,10 +93,9 @@ impl Reviewer {
         };
         let review = TokenReview { spec, ..TokenReview::default() };
         let path = "/apis/authentication.k8s.io/v1/tokenreviews";
-        let answer: TokenReview = self.create(path, &review).await.map_err(|failure| {
-            let access = Access { resource: "tokenreviews.authentication.k8s.io".into(), namespace: None };
-            TokenError::Unanswered(access.follow_error(&FollowError { stage: Stage::Create, failure }))
-        })?;
+        let access = Access { resource: "tokenreviews.authentication.k8s.io".into(), namespace: None };
+        let answer: Result<TokenReview, _> = self.create(About::Token, path, access, &review).await;
+        let answer = answer.map_err(TokenError::Unanswered)?;
         let status = answer.status.unwrap_or_default();
         let user = status.user.filter(|_| status.authenticated == Some(true)).ok_or(TokenError::Rejected)?;
         // An API server that knows no audiences leaves them out: the token is then for the API server itself.
@@ -126,32 +138,48 @@ impl Reviewer {
                     format!("/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews");
                 let mut review = LocalSubjectAccessReview { spec, ..LocalSubjectAccessReview::default() };
                 review.metadata.namespace = Some(namespace.to_owned());
-                let answer: Result<LocalSubjectAccessReview, _> = self.create(&path, &review).await;
+                let access = Access {
+                    resource: "localsubjectaccessreviews.authorization.k8s.io".into(),
+                    namespace: Some(namespace.to_owned()),
+                };
+                let answer: Result<LocalSubjectAccessReview, _> =
+                    self.create(About::Rights, &path, access, &review).await;
                 answer.map(|answer| answer.status)
             }
             None => {
                 let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
                 let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-                let answer: Result<SubjectAccessReview, _> = self.create(path, &review).await;
+                let access =
+                    Access { resource: "subjectaccessreviews.authorization.k8s.io".into(), namespace: None };
+                let answer: Result<SubjectAccessReview, _> =
+                    self.create(About::Rights, path, access, &review).await;
                 answer.map(|answer| answer.status)
             }
         };
         match allowed.map(Option::unwrap_or_default) {
             Ok(status) if status.allowed && status.denied != Some(true) => Verdict::Allowed,
             Ok(_) => Verdict::Denied,
-            Err(failure) => {
-                tracing::debug!(?failure, user = user.name, "an access review failed");
+            Err(error) => {
+                tracing::debug!(?error, user = user.name, "an access review was not answered");
                 Verdict::Failed
             }
         }
     }
 
-    async fn create<T>(&self, path: &str, object: &T) -> Result<T, Failure>
+    /// Sends a review, and records how it was answered.
+    async fn create<T>(&self, about: About, path: &str, access: Access, review: &T) -> Result<T, SourceError>
     where
         T: Serialize + serde::de::DeserializeOwned + Send + 'static,
     {
-        let body = serde_json::to_vec(object).map_err(|_| Failure::Undecodable)?;
-        self.client.create(path, body, |bytes| serde_json::from_slice(bytes).ok()).await
+        let begun = Instant::now();
+        let answer = match serde_json::to_vec(review) {
+            Ok(body) => self.client.create(path, body, |bytes| serde_json::from_slice(bytes).ok()).await,
+            Err(_) => Err(Failure::Undecodable),
+        };
+        let answer =
+            answer.map_err(|failure| access.follow_error(&FollowError { stage: Stage::Create, failure }));
+        self.record.add(about, answer.as_ref().map(|_| begun.elapsed()), clock::steady());
+        answer
     }
 }
 

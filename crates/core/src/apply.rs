@@ -8,7 +8,7 @@ use super::{
     kubelet::NodeVolumes,
     observation::{
         Change, ClaimFacts, Filesystem, ImageStats, InstanceSample, Key, Named, Observation, PodFacts,
-        PodMetricsFacts, PrometheusFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
+        PodMetricsFacts, PrometheusFacts, ReviewFacts, SourceError, SummaryFacts, VolumeRef, VolumeStats,
     },
     receipt::Receipt,
     sharing::Peers,
@@ -107,6 +107,7 @@ impl ClusterState {
             Observation::Prometheus { at, result } => self.apply_prometheus(at, result),
             Observation::Filesystems { instance, at, result } => self.apply_filesystems(instance, at, result),
             Observation::Ceph { at, result } => self.apply_images(at, result),
+            Observation::AccessReviews(facts) => self.apply_reviews(facts),
         }
     }
 
@@ -135,7 +136,8 @@ impl ClusterState {
             | SourceId::VirtHandler
             | SourceId::Prometheus
             | SourceId::GuestAgent
-            | SourceId::Ceph => {}
+            | SourceId::Ceph
+            | SourceId::AccessReviews => {}
         }
     }
 
@@ -304,6 +306,12 @@ impl ClusterState {
             Ok(filesystems) => self.guests.answered(instance, filesystems, &disks, at),
             Err(error) => self.guests.failed(instance, error),
         }
+    }
+
+    fn apply_reviews(&mut self, mut facts: ReviewFacts) {
+        let latencies = self.latencies.entry(SourceId::AccessReviews).or_default();
+        std::mem::take(&mut facts.took).into_iter().for_each(|millis| latencies.add(millis));
+        self.reviews = Some(facts);
     }
 
     fn apply_images(&mut self, at: Millis, result: Result<Vec<ImageStats>, SourceError>) {

@@ -8,7 +8,7 @@ use super::{
     guest_disks::GuestDisks,
     kubelet::NodeVolumes,
     latency::Latencies,
-    observation::{Key, NodeTarget, SourceError, Targets},
+    observation::{Key, NodeTarget, ReviewFacts, SourceError, Targets},
     skew::describe_own,
     source_status::SourceStatus,
     state::ClusterState,
@@ -20,7 +20,7 @@ use model::{
     figure::Figure,
     message::Message,
     reason::Reason,
-    source::{SourceHealth, SourceId, SourceState},
+    source::{ReviewCounts, SourceHealth, SourceId, SourceState},
     vm::{Status, Vm, Volume},
 };
 
@@ -38,11 +38,13 @@ struct Summary {
 impl ClusterState {
     pub(super) fn health(&self, vms: &[Arc<Vm>], targets: &Targets) -> Vec<SourceHealth> {
         let wall = |at: Option<Millis>| at.map(|at| self.wall(at));
+        let is_there = |(id, _): &(SourceId, Tally)| *id != SourceId::AccessReviews || self.reviews.is_some();
         let describe = |(id, tally)| match self.limits.asks(id) {
             true => {
                 let described = describe(id, self.summarise(id, targets, vms), tally);
                 SourceHealth {
                     latency: self.latencies.get(&id).and_then(Latencies::percentiles),
+                    reviews: self.review_counts(id),
                     warning: self.warning(id),
                     last_success: wall(described.last_success),
                     last_bytes: wall(described.last_bytes),
@@ -51,7 +53,7 @@ impl ClusterState {
             }
             false => not_configured(id),
         };
-        SourceId::ALL.into_iter().zip(tallies(vms)).map(describe).collect()
+        SourceId::ALL.into_iter().zip(tallies(vms)).filter(is_there).map(describe).collect()
     }
 
     /// Returns risky settings and clocks that are off. If this program's own clock is off, only the source of
@@ -76,6 +78,7 @@ impl ClusterState {
             SourceId::VirtHandler => self.summarise_handlers(&targets.nodes),
             SourceId::GuestAgent => self.summarise_guests(&targets.guests),
             SourceId::Prometheus => self.summarise_prometheus(),
+            SourceId::AccessReviews => self.summarise_reviews(),
             _ => self.summarise_source(id),
         }
     }
@@ -111,6 +114,17 @@ impl ClusterState {
             summary.errors = errors;
         }
         summary
+    }
+
+    /// Sums up access reviews. Without anybody to ask about nothing can be wrong.
+    fn summarise_reviews(&self) -> Summary {
+        let ReviewFacts { last_success, errors, .. } = self.reviews.clone().unwrap_or_default();
+        let asked = errors.len();
+        Summary { tried: true, last_success, last_bytes: None, errors, asked, nodes: Vec::new() }
+    }
+
+    fn review_counts(&self, id: SourceId) -> Option<ReviewCounts> {
+        self.reviews.as_ref().filter(|_| id == SourceId::AccessReviews).map(|facts| facts.counts)
     }
 
     /// Sums up the guests that should be asked.
@@ -240,6 +254,7 @@ fn not_configured(id: SourceId) -> SourceHealth {
         last_success: None,
         last_bytes: None,
         latency: None,
+        reviews: None,
         vms: 0,
         volumes: 0,
         vms_missing: 0,
@@ -260,6 +275,7 @@ fn describe(id: SourceId, summary: Summary, tally: Tally) -> SourceHealth {
         last_success: summary.last_success,
         last_bytes: summary.last_bytes,
         latency: None,
+        reviews: None,
         vms: tally.vms,
         volumes: tally.volumes,
         vms_missing: tally.missing,

@@ -36,7 +36,12 @@ pub use self::{
         Uncounted, VolumeGap, VolumeRef, VolumeStats,
     },
 };
-use model::{Millis, groups::Node, message::Message, source::SourceId};
+use model::{
+    Millis,
+    groups::Node,
+    message::Message,
+    source::{ReviewCounts, SourceId},
+};
 
 /// What one source said at one time.
 #[derive(Clone, Debug)]
@@ -120,6 +125,19 @@ pub enum Observation {
         at: Millis,
         result: Result<Vec<ImageStats>, SourceError>,
     },
+    /// How access reviews are answered. Sent from time to time, with sign-in only.
+    AccessReviews(ReviewFacts),
+}
+
+/// How access reviews are answered, by now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReviewFacts {
+    pub last_success: Option<Millis>,
+    /// What failed and did not succeed since: reviews of tokens, of rights, or both.
+    pub errors: Vec<SourceError>,
+    /// How long each review took in milliseconds, of some since the facts before.
+    pub took: Vec<u32>,
+    pub counts: ReviewCounts,
 }
 
 /// What the collector should ask, as of the last join: the nodes, guests and images that have a Running VM.

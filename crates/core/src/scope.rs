@@ -16,7 +16,7 @@ use model::{
     Millis,
     groups::Node,
     message::Message,
-    source::SourceHealth,
+    source::{SourceHealth, SourceId},
     totals::Totals,
     vm::{Kind, Vm},
 };
@@ -95,6 +95,18 @@ impl Scope {
     /// shown, since they name nodes, permissions and objects of any namespace.
     pub fn is_all(&self) -> bool {
         self.has_all_vms() && self.nodes
+    }
+
+    /// Returns whether it allows everything that the other one allows.
+    pub fn covers(&self, other: &Self) -> bool {
+        let has = |namespace: &str, kinds: Kinds| {
+            let own = self.namespaces.get(namespace).copied().unwrap_or_default();
+            kinds.without(self.everywhere).without(own) == Kinds::default()
+        };
+        self.digest == other.digest
+            || other.everywhere.without(self.everywhere) == Kinds::default()
+                && (self.nodes || !other.nodes)
+                && other.namespaces.iter().all(|(namespace, kinds)| has(namespace, *kinds))
     }
 
     /// Returns the number of namespaces in which the viewer may see some rows only because of a right for that
@@ -229,6 +241,7 @@ fn state_alone(source: &SourceHealth) -> SourceHealth {
         last_success,
         last_bytes: _,
         latency: _,
+        reviews: _,
         vms: _,
         volumes: _,
         vms_missing: _,
@@ -242,9 +255,11 @@ fn state_alone(source: &SourceHealth) -> SourceHealth {
         error: Message::default(),
         fix: Message::default(),
         warning: Message::default(),
-        last_success: *last_success,
+        // The last review tells when somebody else looked.
+        last_success: last_success.filter(|_| *id != SourceId::AccessReviews),
         last_bytes: None,
         latency: None,
+        reviews: None,
         vms: 0,
         volumes: 0,
         vms_missing: 0,

@@ -13,7 +13,7 @@ use super::{
     latency::Latencies,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, SourceError, TrackedNames, VmFacts,
+        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts, SourceError, TrackedNames, VmFacts,
         VolumeGap, VolumeStats, WukongFacts,
     },
     receipt::{Age, Receipt},
@@ -98,6 +98,8 @@ pub struct ClusterState {
     pub(super) counted_guests: CountedGuests,
     pub(super) prometheus: PrometheusRound,
     pub(super) ceph: Images,
+    /// How access reviews are answered; `None` without sign-in.
+    pub(super) reviews: Option<ReviewFacts>,
     pub(super) source_statuses: SourceStatuses,
     pub(super) latencies: BTreeMap<SourceId, Latencies>,
     pub(super) risks: BTreeMap<SourceId, Message>,
@@ -139,6 +141,7 @@ impl ClusterState {
             counted_guests: CountedGuests::default(),
             prometheus: PrometheusRound::default(),
             ceph: Images::default(),
+            reviews: None,
             source_statuses: SourceStatuses::new(),
             latencies: BTreeMap::new(),
             risks: BTreeMap::new(),

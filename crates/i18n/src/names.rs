@@ -91,6 +91,7 @@ pub fn gives(id: SourceId) -> Key {
         SourceId::GuestAgent => key!(gives.guest_agent),
         SourceId::Longhorn => key!(gives.longhorn),
         SourceId::Ceph => key!(gives.ceph),
+        SourceId::AccessReviews => key!(gives.access_reviews),
     }
 }
 
@@ -113,6 +114,7 @@ pub fn permission(id: SourceId) -> Key {
         SourceId::GuestAgent => key!(permission.guest_agent),
         SourceId::Longhorn => key!(permission.longhorn),
         SourceId::Ceph => key!(permission.ceph),
+        SourceId::AccessReviews => key!(permission.access_reviews),
     }
 }
 

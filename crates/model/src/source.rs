@@ -46,6 +46,9 @@ pub enum SourceId {
     GuestAgent,
     Longhorn,
     Ceph,
+    /// Reviews of who signs in, and of what they may see. Not a source of figures, and there only with sign-in.
+    #[strum(serialize = "access-reviews")]
+    AccessReviews,
 }
 
 impl SourceId {
@@ -140,6 +143,21 @@ pub struct Latency {
     pub p99: u32,
 }
 
+/// How many access reviews are asked, and about whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewCounts {
+    /// Reviews that were answered or failed in the last minute, of tokens and of rights.
+    pub last_minute: u32,
+    /// Users who looked within the last two minutes.
+    pub users: u32,
+    /// Namespaces that hold VMs.
+    pub namespaces: u32,
+    /// Reviews that are due and not answered yet.
+    pub waiting: u32,
+    /// Users who see something only because its renewal is delayed.
+    pub late: u32,
+}
+
 /// One source's state at the time of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceHealth {
@@ -158,6 +176,8 @@ pub struct SourceHealth {
     pub last_bytes: Option<Millis>,
     /// Response times of a source that is polled, over its last answers.
     pub latency: Option<Latency>,
+    /// What is asked of access reviews; `None` for every other source.
+    pub reviews: Option<ReviewCounts>,
     /// VMs and volumes that show a figure of this source.
     pub vms: u32,
     pub volumes: u32,

@@ -112,6 +112,7 @@ fn figure(id: SourceId) -> &'static str {
         SourceId::ClusterInstancetypes | SourceId::Instancetypes => t!(notice.instancetypes),
         SourceId::Longhorn => t!(notice.longhorn),
         SourceId::Ceph => t!(notice.ceph),
+        SourceId::AccessReviews => t!(notice.access_reviews),
         SourceId::Wukongs => t!(notice.wukongs),
         SourceId::VirtualMachines => t!(notice.virtual_machines),
         SourceId::Instances => t!(notice.instances),
@@ -132,6 +133,7 @@ fn consequence(id: SourceId) -> &'static str {
         | SourceId::Ceph => t!(notice.last_stands),
         SourceId::PersistentVolumes => t!(notice.unmatched),
         SourceId::Nodes => t!(notice.overcommitted),
+        SourceId::AccessReviews => t!(notice.rights_end),
         SourceId::ClusterInstancetypes | SourceId::Instancetypes => t!(notice.size_unknown),
         SourceId::Wukongs
         | SourceId::VirtualMachines

@@ -22,7 +22,7 @@ use i18n::{gives, key, permission, t, text};
 use model::{
     Millis, format,
     message::Key,
-    source::{Latency, SourceHealth, SourceState},
+    source::{Latency, ReviewCounts, SourceHealth, SourceState},
     view::{Frame, SourcesView},
 };
 
@@ -112,6 +112,18 @@ fn latency(Latency { p50, p99 }: Latency) -> String {
     t!(sources.latency, p50 = format::grouped(p50.into()), p99 = format::grouped(p99.into()))
 }
 
+/// Example: `42 reviews in the last minute; 3 users, 12 namespaces; 0 waiting, 0 late.`
+fn reviews(counts: ReviewCounts) -> String {
+    t!(
+        sources.reviews,
+        asked = format::grouped(counts.last_minute.into()),
+        users = format::grouped(counts.users.into()),
+        namespaces = format::grouped(counts.namespaces.into()),
+        waiting = format::grouped(counts.waiting.into()),
+        late = format::grouped(counts.late.into())
+    )
+}
+
 /// The number of VMs, and of volumes if there are any, that show a figure of this source: `41`, `41, 87`.
 fn served(source: &SourceHealth) -> String {
     match (source.vms, source.volumes) {
@@ -141,7 +153,8 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
     let error = (!source.error.is_empty()).then(|| view! { <code>{source.error.text()}</code> });
     let advice = (!source.fix.is_empty()).then(|| fix(&source.fix.text()));
     let warning = (!source.warning.is_empty()).then(|| view! { <p>{source.warning.text()}</p> });
-    let none = error.is_none() && advice.is_none() && warning.is_none();
+    let asked = source.reviews.map(|counts| view! { <p>{reviews(counts)}</p> });
+    let none = error.is_none() && advice.is_none() && warning.is_none() && asked.is_none();
     let about = t!(sources.needs, gives = text(gives(source.id)), permission = text(permission(source.id)));
     view! {
         <tr role="row" id=source.id.code()>
@@ -163,6 +176,7 @@ fn row(source: &SourceHealth, now: Millis) -> impl IntoView + use<> {
                 {error}
                 {advice}
                 {warning}
+                {asked}
             </td>
         </tr>
     }

@@ -222,6 +222,7 @@ pub fn healthy(id: SourceId) -> SourceHealth {
         last_success: Some(NOW - 3_000),
         last_bytes: watch.then_some(NOW - 3_000),
         latency: (!watch).then_some(Latency { p50: 12, p99: 340 }),
+        reviews: None,
         vms: 0,
         volumes: 0,
         vms_missing: 0,

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Millis, vm::Kind};
+use model::{Millis, source::ReviewCounts, vm::Kind};
 
 use super::{
     FORGET_AFTER, MOST_VIEWERS, Question, RETRY_AFTER, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Resource, Review,
@@ -223,7 +223,8 @@ impl AccessBook {
         self.pick_most(usize::MAX, now, into, next);
     }
 
-    /// Takes one question of each active user in turn, until there is none, or no room.
+    /// Takes one question of each active user in turn, until there is none, or no room. Service accounts of one
+    /// namespace share a turn: its tenant can make any number of them.
     fn pick_most(
         &mut self,
         most: usize,
@@ -233,6 +234,7 @@ impl AccessBook {
     ) {
         let (mut picked, mut goes_on) = (0, true);
         while std::mem::take(&mut goes_on) {
+            let mut served: Vec<&str> = Vec::new();
             for user in &self.turns {
                 let room = match self.probe_at {
                     Some(at) => self.under_way == 0 && at <= now,
@@ -241,12 +243,17 @@ impl AccessBook {
                 if !room || self.budget.is_empty() || picked >= most {
                     return;
                 }
+                let tenant = user.account_namespace();
+                if tenant.is_some_and(|tenant| served.contains(&tenant)) {
+                    continue;
+                }
                 let viewer = self.viewers.get_mut(user).filter(|viewer| viewer.is_active(now));
                 let Some(question) = viewer.and_then(&mut next) else { continue };
                 self.budget.take();
                 self.under_way += 1;
                 picked += 1;
                 goes_on = true;
+                served.extend(tenant);
                 into.push(Review { user: user.clone(), question });
             }
         }
@@ -261,6 +268,22 @@ impl AccessBook {
             if is_lost {
                 urge_bindings(viewer, &self.places);
             }
+        }
+    }
+
+    /// Counts what is asked and about whom, but for the reviews of the last minute. Namespaces are those of when
+    /// somebody was there last.
+    pub fn counts(&self, now: Millis) -> ReviewCounts {
+        let active = || self.viewers.values().filter(|viewer| viewer.is_active(now));
+        let namespaces: HashSet<&str> = self.places.live.iter().map(|(namespace, _)| &**namespace).collect();
+        let hinted = self.hints.is_some();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        ReviewCounts {
+            last_minute: 0,
+            users: number(active().count()),
+            namespaces: number(namespaces.len()),
+            waiting: number(active().map(|viewer| viewer.waiting(&self.places, hinted, now)).sum()),
+            late: number(active().filter(|viewer| viewer.is_late(now)).count()),
         }
     }
 

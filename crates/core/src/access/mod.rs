@@ -28,6 +28,14 @@ pub struct UserInfo {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+impl UserInfo {
+    /// Returns the namespace of a service account; `None` for every other user.
+    fn account_namespace(&self) -> Option<&str> {
+        let account = self.name.strip_prefix("system:serviceaccount:")?;
+        account.split_once(':').map(|(namespace, _)| namespace)
+    }
+}
+
 /// What a user may list or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {

@@ -296,10 +296,26 @@ impl Viewer {
                 *kinds = kinds.with(kind);
             }
         }
-        let answers = || self.everywhere.iter().chain(self.allowed.values());
-        let ends = answers().filter(standing).filter_map(Answer::allows_until).min();
-        let is_late = answers().any(|answer| answer.is_late(now));
-        (Scope::new(everywhere, namespaces, nodes), ends, is_late)
+        let ends = self.answers().filter(standing).filter_map(Answer::allows_until).min();
+        (Scope::new(everywhere, namespaces, nodes), ends, self.is_late(now))
+    }
+
+    /// Returns whether something is allowed only because its renewal waits.
+    pub fn is_late(&self, now: Millis) -> bool {
+        self.answers().any(|answer| answer.is_late(now))
+    }
+
+    fn answers(&self) -> impl Iterator<Item = &Answer> {
+        self.everywhere.iter().chain(self.allowed.values())
+    }
+
+    /// Returns how many questions are due and not answered yet. With hints, places that no binding hints at are
+    /// not due.
+    pub fn waiting(&self, places: &Places, hinted: bool, now: Millis) -> usize {
+        let everywhere = self.everywhere.iter().filter(|answer| answer.due <= now).count();
+        let renewals = self.due.range(..=(now, last_question())).count();
+        let first = if hinted { 0 } else { places.all.len().saturating_sub(self.first_pass) };
+        self.asked.len() + self.urgent.len() + everywhere + renewals + first
     }
 
     fn remove_due(&mut self, question: &Question) {

@@ -1,8 +1,12 @@
 //! What a source's failure is called, and what it costs.
 
 use super::*;
+use crate::observation::ReviewFacts;
 use i18n::Render;
-use model::{source::SourceState, vm::Kind};
+use model::{
+    source::{Latency, ReviewCounts, SourceState},
+    vm::Kind,
+};
 
 pub(super) fn watch_failed(source: SourceId, reason: Reason) -> Observation {
     Observation::WatchFailed { source, namespace: None, error: refused(reason) }
@@ -180,4 +184,51 @@ fn names_of_pods_that_come_and_go_do_not_add_up() {
         state.apply(Observation::PodMetrics { namespace: None, at, result: Ok(items) });
     }
     assert!(state.metrics.len() <= 100_000, "{}", state.metrics.len());
+}
+
+/// How reviews are answered, with these failures.
+fn reviews(errors: &[Reason]) -> Observation {
+    Observation::AccessReviews(ReviewFacts {
+        last_success: Some(NOW - 5_000),
+        errors: errors.iter().map(|reason| refused(*reason)).collect(),
+        took: vec![7, 9],
+        counts: ReviewCounts { last_minute: 42, users: 3, namespaces: 12, waiting: 5, late: 1 },
+    })
+}
+
+#[test]
+fn access_reviews_are_a_source_where_people_sign_in() {
+    let mut state = state();
+    let is_there =
+        |snapshot: &Snapshot| snapshot.sources.iter().any(|source| source.id == SourceId::AccessReviews);
+    assert!(!is_there(&state.join(NOW)), "nobody signs in");
+    state.apply(reviews(&[]));
+    let snapshot = state.join(NOW);
+    assert!(snapshot.ready);
+    let shown = health(&snapshot, SourceId::AccessReviews);
+    assert_eq!((shown.state, shown.last_success), (SourceState::Healthy, Some(NOW - 5_000)));
+    assert_eq!(shown.reviews.unwrap().last_minute, 42);
+    assert_eq!(shown.latency, Some(Latency { p50: 7, p99: 9 }));
+    assert!(snapshot.sources.iter().all(|of| of.reviews.is_none() || of.id == SourceId::AccessReviews));
+}
+
+#[test]
+fn access_reviews_that_fail_say_how_to_fix_it() {
+    let mut state = state();
+    for (errors, want, command) in [
+        (vec![Reason::Forbidden], SourceState::Forbidden, "kubectl apply -f deploy/cluster/rbac.yaml"),
+        (vec![Reason::Unreachable], SourceState::Degraded, "kubectl get --raw /readyz?verbose"),
+        (vec![Reason::Forbidden, Reason::TimedOut], SourceState::Degraded, "kubectl apply -f deploy"),
+    ] {
+        state.apply(reviews(&errors));
+        let snapshot = state.join(NOW);
+        let shown = health(&snapshot, SourceId::AccessReviews);
+        assert_eq!((shown.state, shown.reason), (want, Some(errors[0])));
+        assert!(shown.fix.english().contains(command), "{}", shown.fix.english());
+    }
+    state.apply(reviews(&[]));
+    let snapshot = Arc::new(state.join(NOW));
+    let shown = Visible::new(&snapshot, &Scope::none());
+    let shown = shown.sources().iter().find(|source| source.id == SourceId::AccessReviews).unwrap();
+    assert_eq!((shown.state, shown.last_success, shown.reviews), (SourceState::Healthy, None, None));
 }

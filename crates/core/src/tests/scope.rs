@@ -53,6 +53,37 @@ fn a_row_shows_where_its_own_kind_may_be_listed() {
 }
 
 #[test]
+fn a_scope_covers_what_allows_no_more() {
+    let kinds = |kinds: &[Kind]| kinds.iter().fold(Kinds::default(), |all, kind| all.with(*kind));
+    let of = |places: &[(&str, &[Kind])]| {
+        let places = places.iter().map(|(name, of)| ((*name).into(), kinds(of))).collect();
+        Scope::new(Kinds::default(), places, false)
+    };
+    let [wukong, machine, _] = KINDS;
+    let both = of(&[("a", &[wukong, machine]), ("b", &[wukong])]);
+    let everywhere = Scope::new(kinds(&[wukong]), BTreeMap::new(), false);
+    let nodes = Scope::new(Kinds::default(), BTreeMap::new(), true);
+    for (scope, other, covers) in [
+        (&both, &both, true),
+        (&both, &of(&[("a", &[wukong])]), true),
+        (&of(&[("a", &[wukong])]), &both, false),
+        (&of(&[("a", &[wukong, machine])]), &both, false),
+        (&of(&[("a", &[machine]), ("b", &[wukong])]), &both, false),
+        (&everywhere, &of(&[("a", &[wukong]), ("z", &[wukong])]), true),
+        (&everywhere, &both, false),
+        (&both, &everywhere, false),
+        (&both, &nodes, false),
+        (&Scope::all(), &nodes, true),
+        (&Scope::all(), &everywhere, true),
+        (&everywhere, &Scope::all(), false),
+        (&both, &Scope::none(), true),
+        (&Scope::none(), &both, false),
+    ] {
+        assert_eq!(scope.covers(other), covers, "{scope:?} {other:?}");
+    }
+}
+
+#[test]
 fn whatever_is_counted_or_named_is_of_rows_in_the_scope() {
     let snapshot = two_tenants();
     let visible = Visible::new(&snapshot, &only(Kind::Wukong, "mine"));

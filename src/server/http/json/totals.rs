@@ -11,7 +11,7 @@ use model::{
     Millis,
     figure::Unit,
     format,
-    source::SourceHealth,
+    source::{ReviewCounts, SourceHealth},
     totals::{Measured, Totals},
 };
 
@@ -114,11 +114,31 @@ pub struct SourceJson {
     /// Latency of the last answers in milliseconds; null for a watch, and before the first answer.
     latency_p50_ms: Option<u32>,
     latency_p99_ms: Option<u32>,
+    /// What is asked of access reviews; absent for every other source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reviews: Option<ReviewsJson>,
     /// Number of VMs and volumes that show a figure of this source.
     vms: u32,
     volumes: u32,
     vms_missing: u32,
     vms_stale: u32,
+}
+
+/// How many access reviews are asked, and about whom.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewsJson {
+    last_minute: u32,
+    users: u32,
+    namespaces: u32,
+    waiting: u32,
+    late: u32,
+}
+
+impl ReviewsJson {
+    fn new(ReviewCounts { last_minute, users, namespaces, waiting, late }: ReviewCounts) -> Self {
+        Self { last_minute, users, namespaces, waiting, late }
+    }
 }
 
 impl SourceJson {
@@ -136,6 +156,7 @@ impl SourceJson {
             last_bytes: health.last_bytes,
             latency_p50_ms: health.latency.map(|latency| latency.p50),
             latency_p99_ms: health.latency.map(|latency| latency.p99),
+            reviews: health.reviews.map(ReviewsJson::new),
             vms: health.vms,
             volumes: health.volumes,
             vms_missing: health.vms_missing,

@@ -107,7 +107,7 @@ async fn open(
     let user = match sign_in.tokens.identify(token, peer, false).await {
         Identity::User(user) => user,
         Identity::Rejected => return Err(Notice::Rejected),
-        Identity::Unanswered(error) => return Err(Notice::Unanswered(error)),
+        Identity::Unanswered => return Err(Notice::Unanswered),
         Identity::TooMany => return Err(Notice::TooMany),
     };
     let session = Session { id: rand::random(), began: seconds_now(), token: token.to_owned() };
@@ -182,7 +182,7 @@ fn show(
     next: String,
 ) -> Response {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
-    let page = Page { base: app.base.clone(), cluster: app.reader.cluster(), notice, next };
+    let page = Page { base: app.base.clone(), notice, next };
     let html = page.html(app.assets.bundle(), lang);
     (status, [(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }

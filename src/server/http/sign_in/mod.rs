@@ -277,7 +277,7 @@ impl SignIn {
         let user = match self.tokens.identify(token, peer, is_proven).await {
             Identity::User(user) => user,
             Identity::Rejected => return Err(NoViewer::Ended),
-            Identity::Unanswered(_) => return Err(NoViewer::Unanswered),
+            Identity::Unanswered => return Err(NoViewer::Unanswered),
             Identity::TooMany => return Err(NoViewer::TooMany),
         };
         let rights = self.access.look(&user);

@@ -17,9 +17,8 @@ use crate::{
 };
 use i18n::{Lang, Render, key, msg, text_in};
 use model::{markup::escape, message::Message, query::encode};
-use wukong_core::observation::SourceError;
 
-/// What the page says beside the form.
+/// What the page says beside the form. It tells nobody anything of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     Ended,
@@ -29,7 +28,7 @@ pub enum Notice {
     /// The session of this token does not fit into cookies.
     TooLong,
     TooMany,
-    Unanswered(SourceError),
+    Unanswered,
     /// The session would travel over plain HTTP.
     Unprotected,
 }
@@ -42,7 +41,7 @@ impl Notice {
             Self::NoToken | Self::TooLong | Self::Unprotected => StatusCode::BAD_REQUEST,
             Self::Rejected => StatusCode::FORBIDDEN,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unanswered(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unanswered => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -54,7 +53,7 @@ impl Notice {
             Self::Rejected => msg!(sign_in.rejected),
             Self::TooLong => msg!(sign_in.too_long),
             Self::TooMany => msg!(sign_in.too_many),
-            Self::Unanswered(error) => msg!(sign_in.unanswered, why = error.detail.clone()),
+            Self::Unanswered => msg!(sign_in.unanswered),
             Self::Unprotected => msg!(sign_in.unprotected),
         }
     }
@@ -69,7 +68,7 @@ impl Notice {
             Self::Ended => Icon::Clock,
             Self::SignedOut => Icon::Healthy,
             Self::NoToken | Self::Rejected | Self::TooLong => Icon::Error,
-            Self::TooMany | Self::Unanswered(_) | Self::Unprotected => Icon::Warn,
+            Self::TooMany | Self::Unanswered | Self::Unprotected => Icon::Warn,
         }
     }
 
@@ -85,7 +84,6 @@ impl Notice {
 
 pub struct Page {
     pub base: BasePath,
-    pub cluster: String,
     pub notice: Option<Notice>,
     /// The checked path to go to afterwards.
     pub next: String,
@@ -93,11 +91,11 @@ pub struct Page {
 
 impl Page {
     pub fn html(self, bundle: &Bundle, lang: Lang) -> String {
-        let title = msg!(sign_in.title, cluster = self.cluster.clone()).render(lang);
+        let title = text_in(lang, key!(sign_in.title));
         let is_possible = self.notice != Some(Notice::Unprotected);
         let wrong = self.notice.as_ref().filter(|notice| notice.is_about_token());
         let other = self.notice.as_ref().filter(|notice| !notice.is_about_token());
-        let head = head(&title, bundle);
+        let head = head(title, bundle);
         let body = view! {
             <body>
                 <main id="main" class="gate">

@@ -13,7 +13,7 @@ use crate::server::{
     http::peer::{Client, Peer},
 };
 use collector::access::TokenError;
-use wukong_core::{access::UserInfo, observation::SourceError};
+use wukong_core::access::UserInfo;
 
 /// How long an answer is valid: that a token is good, and that it is not.
 const GOOD: Duration = Duration::from_secs(55);
@@ -32,8 +32,8 @@ const UNKNOWN_A_MINUTE: NonZero<u32> = NonZero::new(30).unwrap();
 pub enum Identity {
     User(Arc<UserInfo>),
     Rejected,
-    /// The API server did not say whose token it is.
-    Unanswered(SourceError),
+    /// The API server did not say whose token it is. The log says why.
+    Unanswered,
     /// The peer presented too many tokens that nobody knows.
     TooMany,
 }
@@ -55,8 +55,8 @@ struct Entry {
 #[derive(Clone, Default)]
 struct State {
     last: Option<Known>,
-    /// When the last review was not answered, and why.
-    failed: Option<(Instant, SourceError)>,
+    /// When the last review was not answered.
+    failed: Option<Instant>,
 }
 
 /// The last answer about a token.
@@ -73,14 +73,13 @@ impl State {
         if let Some(identity) = self.stands(GOOD) {
             return Some(identity);
         }
-        let (at, error) = self.failed.as_ref()?;
-        let waits = at.elapsed() < RETRY_AFTER;
-        waits.then(|| self.late().unwrap_or_else(|| Identity::Unanswered(error.clone())))
+        let waits = self.failed?.elapsed() < RETRY_AFTER;
+        waits.then(|| self.late().unwrap_or(Identity::Unanswered))
     }
 
     /// Returns whose token it was a moment ago, if the API server did not answer since.
     fn late(&self) -> Option<Identity> {
-        self.failed.as_ref().and_then(|_| self.stands(GOOD_UNANSWERED))
+        self.failed.and_then(|_| self.stands(GOOD_UNANSWERED))
     }
 
     fn was_good(&self) -> bool {
@@ -170,7 +169,7 @@ impl Entry {
         match answer {
             Ok(user) => *state = State::known(Some(Arc::new(user))),
             Err(TokenError::Rejected) => *state = State::known(None),
-            Err(TokenError::Unanswered(error)) => state.failed = Some((Instant::now(), error)),
+            Err(TokenError::Unanswered(_)) => state.failed = Some(Instant::now()),
         }
     }
 }

@@ -106,3 +106,44 @@ fn a_user_is_refreshed_when_an_allow_ends_or_becomes_late() {
     changes.dedup();
     assert_eq!(changes, [(false, true), (true, true), (false, false)]);
 }
+
+/// Who may make service accounts in a namespace can make many.
+#[test]
+fn service_accounts_of_one_namespace_share_a_turn() {
+    let namespaces: Vec<String> = (0..300).map(|n| format!("ns-{n}")).collect();
+    let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    let mut cluster = Cluster::new(&namespaces, &[("ann", Some("ns-7"))]);
+    let accounts: Vec<String> = (0..100).map(|n| format!("system:serviceaccount:evil:a-{n}")).collect();
+    let mut users: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    cluster.run(&users, 10_000);
+    users.push("ann");
+    cluster.run(&users, 10_000);
+    assert!(cluster.standing("ann").is_complete() && cluster.sees("ann", "ns-7"));
+    let other = "system:serviceaccount:good:web";
+    users.push(other);
+    cluster.run(&users, 10_000);
+    assert!(cluster.standing(other).is_complete());
+    cluster.run(&users, 300_000);
+    assert!(users.iter().all(|user| cluster.standing(user).is_complete()), "each has its turn");
+}
+
+#[test]
+fn it_counts_what_waits_and_who_is_late() {
+    let mut cluster = Cluster::new(&["a", "b"], &[("ann", Some("a")), ("bob", Some("b"))]);
+    let counts = |cluster: &Cluster| cluster.book.counts(cluster.now);
+    assert_eq!((counts(&cluster).users, counts(&cluster).namespaces), (0, 2));
+    for name in ["ann", "bob"] {
+        cluster.book.see(&user(name), cluster.now);
+    }
+    // The four questions about the whole cluster, and the two namespaces.
+    assert_eq!((counts(&cluster).users, counts(&cluster).waiting), (2, 12));
+    cluster.run(&["ann", "bob"], 2_000);
+    assert_eq!((counts(&cluster).waiting, counts(&cluster).late), (0, 0));
+    cluster.away = true;
+    cluster.run(&["ann"], 61_000);
+    let away = counts(&cluster);
+    assert!(away.late == 2 && away.waiting > 0, "{away:?}");
+    cluster.away = false;
+    cluster.run(&["ann"], 70_000);
+    assert_eq!((counts(&cluster).waiting, counts(&cluster).late, counts(&cluster).users), (0, 0, 1));
+}

@@ -114,6 +114,7 @@ fn source(id: SourceId, state: SourceState) -> SourceHealth {
         last_success: Some(1),
         last_bytes: None,
         latency: None,
+        reviews: None,
         vms: 1,
         volumes: 1,
         vms_missing: 2,

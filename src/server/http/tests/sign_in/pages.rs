@@ -124,7 +124,7 @@ async fn the_sign_in_page_works_by_itself_in_both_languages() {
         " autofocus",
         " required",
         r#"value="/vms/shop/web?span=7d""#,
-        "<title>Sign in to test · wukong-dashboard</title>",
+        "<title>Sign in to the dashboard · wukong-dashboard</title>",
         "Your session has ended.",
         link,
     ] {
@@ -148,6 +148,9 @@ async fn a_wrong_token_is_said_at_its_field_and_other_notices_above_the_form() {
     let unanswered = gated.submit("", "/auth/sign-in", "token=other").await;
     let html = String::from_utf8_lossy(&unanswered.body).into_owned();
     assert!(html.contains(r#"class="notice""#) && !html.contains("aria-invalid"), "{html}");
+    // Who is not signed in learns neither why, nor of which cluster.
+    assert!(html.contains("Try again in a moment") && !html.contains("away"), "{html}");
+    assert!(!html.contains(&gated.server.app.reader.cluster()), "{html}");
     let far = gated.server.send(axum::http::Method::GET, "/auth/sign-in", &[("host", "vms.example")]).await;
     let html = String::from_utf8_lossy(&far.body).into_owned();
     assert!(

@@ -22,7 +22,7 @@ use model::{
     message::Message,
     rates::{DriveRates, GuestRates, InterfaceRates, OperationRates, Rate, TrafficRates},
     reason::Reason,
-    source::{Latency, SourceHealth, SourceId, SourceState},
+    source::{Latency, ReviewCounts, SourceHealth, SourceId, SourceState},
     vm::{Disk, Guest, GuestFilesystem, Kind, Network, Reading, Status, Usage, Vm, VmSummary, Volume},
 };
 
@@ -479,6 +479,13 @@ fn source(id: SourceId, salt: usize) -> SourceHealth {
         last_success: Some(NOW - all.random_range(1..100_000) * 1_000),
         last_bytes: Some(make.time()),
         latency: Some(Latency { p50: make.count(), p99: make.count() }),
+        reviews: Some(ReviewCounts {
+            last_minute: make.count(),
+            users: make.count(),
+            namespaces: make.count(),
+            waiting: make.count(),
+            late: make.count(),
+        }),
         vms: make.few(),
         volumes: make.few(),
         vms_missing: make.few(),
