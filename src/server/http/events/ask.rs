@@ -29,24 +29,24 @@ pub enum Format {
     Postcard(Lang),
 }
 
-/// The id of an event: the process that sent it, and the number of its snapshot.
+/// The id of an event: its channel, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Id {
-    pub process: u32,
-    pub seq: u64,
+    pub channel: u32,
+    pub number: u64,
 }
 
 impl Id {
     /// Parses an id. `None` if it is not an id of this program; the client then gets a full state.
     pub fn parse(text: &str) -> Option<Self> {
-        let (process, seq) = text.split_once('-')?;
-        Some(Self { process: u32::from_str_radix(process, 16).ok()?, seq: seq.parse().ok()? })
+        let (channel, number) = text.split_once('-')?;
+        Some(Self { channel: u32::from_str_radix(channel, 16).ok()?, number: number.parse().ok()? })
     }
 }
 
 impl std::fmt::Display for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:08x}-{}", self.process, self.seq)
+        write!(f, "{:08x}-{}", self.channel, self.number)
     }
 }
 
@@ -142,11 +142,11 @@ mod tests {
 
     #[test]
     fn the_last_event_comes_by_header_or_parameter_and_nonsense_is_none() {
-        let id = Id { process: 0xab, seq: 7 };
+        let id = Id { channel: 0xab, number: 7 };
         assert_eq!(id.to_string(), "000000ab-7");
         assert_eq!(ask("/", Some("000000ab-7")).unwrap().last, Some(id));
         assert_eq!(ask("/?last=000000ab-7", None).unwrap().last, Some(id));
-        assert_eq!(ask("/?last=000000ab-7", Some("000000ab-9")).unwrap().last, Some(Id { seq: 9, ..id }));
+        assert_eq!(ask("/?last=000000ab-7", Some("000000ab-9")).unwrap().last, Some(Id { number: 9, ..id }));
         for nonsense in ["", "7", "x-7", "ab-x", "ab-", "-", "ab--1"] {
             assert_eq!(Id::parse(nonsense), None, "{nonsense}");
         }

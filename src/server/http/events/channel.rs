@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    ask::{EventQuery, Format, View},
+    ask::{EventQuery, Format, Id, View},
     cut::Cut,
     event::{Event, EventWriter},
     room::Room,
@@ -91,14 +91,12 @@ impl Drop for Subscription {
 }
 
 impl Channel {
-    pub fn new(query: &EventQuery, scope: Scope, process: u32, room: Room) -> Self {
+    pub fn new(query: &EventQuery, scope: Scope, room: Room) -> Self {
         let room = Some(room);
-        // The id of an event in another scope is that of another process: its reader gets a whole view.
-        let process = process ^ (scope.digest() >> 96) as u32;
         Self {
             view: query.view.clone(),
             scope,
-            writer: EventWriter { format: query.format, process },
+            writer: EventWriter { format: query.format, channel: rand::random() },
             // The silence before the first sign of life begins now: there is nothing to send before the view
             // is cut.
             inner: Mutex::new(State { last_sent: Some(Instant::now()), room, ..State::default() }),
@@ -110,9 +108,9 @@ impl Channel {
         &self.scope
     }
 
-    /// Returns the number in the ids of its events, which tells those of other processes and scopes apart.
-    pub fn process(&self) -> u32 {
-        self.writer.process
+    /// Returns the number of an event by its id; `None` if the id is of another channel.
+    pub fn number_of(&self, id: Id) -> Option<u64> {
+        (id.channel == self.writer.channel).then_some(id.number)
     }
 
     /// Returns the snapshot of the view if the view is followed and older than `seq`; 0 if it was never cut.
@@ -256,18 +254,18 @@ impl Channel {
         }
     }
 
-    /// Returns the event after `seq` and its number: the next change if it is still kept, else the whole
-    /// view. `None` if `seq` is the newest, or if the view is older than the snapshot `due`.
-    pub fn next(&self, seq: Option<u64>, due: u64) -> Option<(u64, Arc<Event>)> {
+    /// Returns the event after this number, and its own: the next change if it is still kept, else the whole
+    /// view. `None` if `last` is the newest, or if the view is older than the snapshot `due`.
+    pub fn next(&self, last: Option<u64>, due: u64) -> Option<(u64, Arc<Event>)> {
         let mut inner = self.lock();
-        if !inner.has(due) || seq == Some(inner.seq) {
+        if !inner.has(due) || last == Some(inner.number) {
             return None;
         }
-        if let Some(entry) = inner.ring.iter().find(|entry| Some(entry.after) == seq) {
-            return Some((entry.seq, entry.event.clone()));
+        if let Some(entry) = inner.ring.iter().find(|entry| Some(entry.after) == last) {
+            return Some((entry.number, entry.event.clone()));
         }
         let state = inner.state(self.writer)?;
-        Some((inner.seq, state))
+        Some((inner.number, state))
     }
 
     /// Returns a sign of life, which keeps proxies and clients from giving up. API clients get a comment.
@@ -292,7 +290,7 @@ mod tests {
     async fn the_end_is_seen_whatever_is_sent_after_it() {
         let query = EventQuery { view: View::Sources, format: Format::Json, last: None };
         let room = Room::new(&room::pool(1 << 20), None, 1).unwrap();
-        let channel = Arc::new(Channel::new(&query, Scope::all(), 1, room));
+        let channel = Arc::new(Channel::new(&query, Scope::all(), room));
         let mut subscription = Subscription::new(channel.clone(), None);
         channel.end();
         channel.wake();

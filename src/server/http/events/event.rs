@@ -46,13 +46,14 @@ impl Event {
 #[derive(Clone, Copy)]
 pub struct EventWriter {
     pub format: Format,
-    /// The number in the ids of events, which tells those of other processes and scopes apart.
-    pub process: u32,
+    /// Random, so that the ids of its events are of no other channel, scope or process. Their reader gets a whole
+    /// view.
+    pub channel: u32,
 }
 
 impl EventWriter {
-    pub fn write(self, seq: u64, kind: &str, data: &str) -> Arc<Event> {
-        let id = Id { process: self.process, seq };
+    pub fn write(self, number: u64, kind: &str, data: &str) -> Arc<Event> {
+        let id = Id { channel: self.channel, number };
         Event::new(match self.format {
             Format::Json => format!("id: {id}\nevent: {kind}\ndata: {data}\n\n"),
             Format::Postcard(_) => format!("id: {id}\ndata: {data}\n\n"),

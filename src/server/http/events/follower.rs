@@ -60,7 +60,7 @@ impl Follower {
         let place = hub.admit(peer)?;
         let (subscription, due) = hub.join(&query, viewer.scope_now(), peer)?;
         let buffer = hub.buffer().clone();
-        let last = query.last.filter(|id| id.process == subscription.channel().process()).map(|id| id.seq);
+        let last = query.last.and_then(|id| subscription.channel().number_of(id));
         Ok(Self {
             hub,
             query,
@@ -165,8 +165,8 @@ impl Follower {
 
     /// Returns the first piece of the next event.
     fn event(&mut self) -> Option<Bytes> {
-        let (seq, event) = self.subscription.channel().next(self.last, self.due)?;
-        self.last = Some(seq);
+        let (number, event) = self.subscription.channel().next(self.last, self.due)?;
+        self.last = Some(number);
         let begun = self.buffer.begin(&event, self.peer.map(Peer::client));
         Some(self.remember(begun))
     }

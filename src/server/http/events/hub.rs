@@ -67,8 +67,6 @@ pub const BUFFERED_BYTES: usize = 16 << 20;
 pub struct Hub {
     reader: Reader,
     pace: Pace,
-    /// Random number in event ids, which tells the events of this process from those of an earlier one.
-    process: u32,
     channels: Mutex<Channels>,
     /// Number of channels made so far.
     numbers: AtomicU64,
@@ -95,7 +93,6 @@ impl Hub {
         Arc::new(Self {
             reader,
             pace,
-            process: rand::random(),
             channels: Mutex::default(),
             numbers: AtomicU64::new(0),
             channel_bytes: room::pool(bytes),
@@ -180,7 +177,7 @@ impl Hub {
         }
         let room = channels::make_room(&mut channels, peer, bytes, || Room::new(bytes, peer, UNCUT_BYTES));
         let room = room.ok_or(ApiError::NoRoom(RETRY_AFTER))?;
-        let channel = Arc::new(Channel::new(query, scope, self.process, room));
+        let channel = Arc::new(Channel::new(query, scope, room));
         let subscription = Subscription::new(channel.clone(), client);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         channels.insert(key, Entry::new(channel, client, number, place));

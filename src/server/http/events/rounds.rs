@@ -145,7 +145,7 @@ mod tests {
     fn view() -> Arc<Channel> {
         let query = EventQuery { view: View::Sources, format: Format::Json, last: None };
         let room = Room::new(&room::pool(1 << 20), None, 1).unwrap();
-        Arc::new(Channel::new(&query, Scope::all(), 1, room))
+        Arc::new(Channel::new(&query, Scope::all(), room))
     }
 
     fn client(last: u8) -> Option<Client> {

@@ -192,14 +192,29 @@ async fn a_returning_client_gets_only_the_events_that_it_missed() {
     }
 }
 
+/// Else an id would tell how much happens in the rest of the cluster, of which its reader may see a part.
+#[tokio::test]
+async fn an_event_id_counts_the_changes_of_its_own_view_alone() {
+    let server = server(Pace::default());
+    let mut client = Client::open(&server, "/api/events?vm=shop/a", &[]).await;
+    let number = |id: &str| id.split_once('-').unwrap().1.parse::<u64>().unwrap();
+    let first = number(&client.event().await.id);
+    for seq in 2..9 {
+        server.publish(seq, vec![busy("a", 100), busy("b", seq * 100), busy("c", 100)]);
+        assert!(client.is_quiet().await, "{seq}");
+    }
+    server.publish(9, vec![busy("a", 200), busy("b", 800), busy("c", 100)]);
+    assert_eq!(number(&client.event().await.id), first + 1);
+}
+
 #[tokio::test]
 async fn an_unknown_or_old_event_id_gets_the_whole_view() {
     let server = server(Pace::default());
     let mut stays = Client::open(&server, "/api/events", &[]).await;
     let first = stays.event().await.id;
-    let (process, _) = first.split_once('-').unwrap();
-    let stranger = format!("{:08x}-1", u32::from_str_radix(process, 16).unwrap() ^ 1);
-    let unheard_of = format!("{process}-99");
+    let (channel, _) = first.split_once('-').unwrap();
+    let stranger = format!("{:08x}-1", u32::from_str_radix(channel, 16).unwrap() ^ 1);
+    let unheard_of = format!("{channel}-99");
     for seq in 2..40 {
         server.publish(seq, vec![busy("a", seq)]);
         stays.event().await;

@@ -32,10 +32,11 @@ pub struct State {
     pub cut_bytes: usize,
     /// The bytes that the channel counts for. `None` if the channel is closed, and then holds nothing.
     pub room: Option<Room>,
-    /// `seen` is the snapshot of the cut. `seq` is the last snapshot that changed the view, which numbers
-    /// the newest event.
+    /// The snapshot of the cut.
     pub seen: u64,
-    pub seq: u64,
+    /// How often the view has changed, which numbers the newest event. It is not the number of the snapshot, which
+    /// would tell a viewer how much happens where they may not look.
+    pub number: u64,
     /// The newest view as an event, after a follower first needed it. `kept_state` keeps it while there is
     /// room; `state` finds it while a client reads it.
     pub state: Weak<Event>,
@@ -53,7 +54,7 @@ pub struct State {
 
 pub struct Entry {
     pub after: u64,
-    pub seq: u64,
+    pub number: u64,
     pub event: Arc<Event>,
 }
 
@@ -122,15 +123,15 @@ impl State {
         match outcome {
             // Only the time of the view is newer; it is sent with the next whole view.
             Outcome::Same => return false,
-            Outcome::Change(data) => self.remember(seq, writer.write(seq, "change", &data)),
+            Outcome::Change(data) => self.remember(writer.write(self.number + 1, "change", &data)),
             Outcome::Other => self.ring.clear(),
         }
-        (self.seq, self.last_sent) = (seq, Some(Instant::now()));
+        (self.number, self.last_sent) = (self.number + 1, Some(Instant::now()));
         true
     }
 
-    fn remember(&mut self, seq: u64, event: Arc<Event>) {
-        self.ring.push_back(Entry { after: self.seq, seq, event });
+    fn remember(&mut self, event: Arc<Event>) {
+        self.ring.push_back(Entry { after: self.number, number: self.number + 1, event });
         let bytes = |ring: &VecDeque<Entry>| ring.iter().map(|entry| entry.event.len()).sum::<usize>();
         // The newest change always stays, for the current followers.
         while self.ring.len() > RING || self.ring.len() > 1 && bytes(&self.ring) > RING_BYTES {
@@ -143,7 +144,7 @@ impl State {
             return Some(event);
         }
         let data = self.cut.as_ref()?.state(writer.format);
-        let event = writer.write(self.seq, "state", &data);
+        let event = writer.write(self.number, "state", &data);
         self.state = Arc::downgrade(&event);
         let room = self.room.as_mut()?;
         if room.resize(room.bytes() + event.len()).is_ok() {
