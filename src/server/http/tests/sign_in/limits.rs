@@ -78,11 +78,41 @@ async fn a_flood_of_bad_tokens_costs_the_api_server_little_and_good_users_nothin
     for at in 0..500 {
         let status = through_ingress(&gated, &format!("junk-{at}"), "/api/vms").await.status.as_u16();
         assert!([401, 429].contains(&status), "{status}");
+        if at % 25 == 0 {
+            assert_eq!(
+                through_ingress(&gated, "ben", "/api/stats").await.status,
+                200,
+                "after {at} bad tokens"
+            );
+        }
     }
     let asked = gated.kubernetes.token_reviews() - before;
     assert!(asked <= 30, "{asked} reviews for 500 bad tokens");
     assert_eq!(through_ingress(&gated, "ben", "/api/vms").await.status, 200);
     assert_eq!(gated.browse(&session, "/").await.status, 200);
+}
+
+/// Cookies that nobody sealed, and cookies of a session that one letter was changed in.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_bad_cookies_costs_the_api_server_nothing_and_good_users_nothing() {
+    let gated = gated();
+    let session = gated.sign_in("ana").await;
+    let (name, sealed) = session.split_once('=').unwrap();
+    let bad = |at: usize| {
+        let at = at % sealed.len();
+        let other = if sealed[at..].starts_with('A') { "B" } else { "A" };
+        format!("{name}={}{other}{}", &sealed[..at], &sealed[at + 1..])
+    };
+    let before = (gated.kubernetes.token_reviews(), gated.kubernetes.access_reviews());
+    for at in 0..500 {
+        let cookie = if at % 2 == 0 { bad(at) } else { format!("{name}=junk-{at}") };
+        let status = gated.browse(&cookie, "/").await.status.as_u16();
+        assert!([303, 429].contains(&status), "{status} for {cookie}");
+        if at % 25 == 0 {
+            assert_eq!(gated.browse(&session, "/api/stats").await.status, 200, "after {at} bad cookies");
+        }
+    }
+    assert_eq!((gated.kubernetes.token_reviews(), gated.kubernetes.access_reviews()), before);
 }
 
 #[tokio::test(start_paused = true)]
