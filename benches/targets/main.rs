@@ -11,6 +11,7 @@ mod crowd;
 mod followers;
 mod inside;
 mod page;
+mod people;
 mod process;
 mod scopes;
 mod table;
@@ -26,8 +27,13 @@ fn main() {
         return api::serve_bare(&file);
     }
     let mut table = Table::default();
+    if std::env::args().any(|argument| argument == "people") {
+        people::measure(&mut table);
+        std::process::exit(table.finish());
+    }
     inside::measure(&mut table);
     page::measure(&mut table);
+    people::measure(&mut table);
     api::measure(&mut table);
     crowd::measure(&mut table);
     std::process::exit(table.finish());

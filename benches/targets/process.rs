@@ -73,14 +73,31 @@ pub struct Answer {
     pub status: u16,
     /// Bytes of the body as sent, including chunk heads: a few more than the body has.
     pub body: usize,
+    /// Head and body as sent; empty if the body is no text, such as a compressed one.
+    pub text: String,
 }
 
-/// Sends one request on a connection of its own.
+impl Answer {
+    /// Returns the body of an answer that is not sent in chunks.
+    pub fn content(&self) -> &str {
+        self.text.split_once("\r\n\r\n").map_or("", |(_, content)| content)
+    }
+}
+
+/// Asks for a path on a connection of its own.
 pub fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    exchange(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n"),
+    )
+}
+
+/// Sends a request, which asks to close the connection.
+pub fn exchange(address: SocketAddr, request: &str) -> Answer {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n")?;
+        stream.write_all(request.as_bytes())?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -88,5 +105,6 @@ pub fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     let bytes = ask().unwrap_or_default();
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
     let status = bytes.get(9..12).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
-    Answer { status: status.unwrap_or(0), body: bytes.len().saturating_sub(head + 4) }
+    let body = bytes.len().saturating_sub(head + 4);
+    Answer { status: status.unwrap_or(0), body, text: String::from_utf8(bytes).unwrap_or_default() }
 }

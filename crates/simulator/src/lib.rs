@@ -60,10 +60,11 @@ pub use load::{Fill, Load, Profile, VolumeFigures};
 pub use node::{Kubelet, Node, Owner, PlainPod};
 pub use requests::Requests;
 pub use resource::{
-    INSTANCETYPE_GROUP, KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, Resource, SUBRESOURCE_GROUP,
-    WUKONG_GROUP,
+    INSTANCETYPE_GROUP, KUBEVIRT_GROUP, LONGHORN_GROUP, METRICS_GROUP, RBAC_GROUP, Resource,
+    SUBRESOURCE_GROUP, WUKONG_GROUP,
 };
 pub use scenario::Scenario;
+pub use users::Viewer;
 pub use world::{Pace, SimulatedCluster};
 
 /// The content of the cluster and its behaviour.

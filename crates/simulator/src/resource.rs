@@ -18,6 +18,8 @@ pub enum Resource {
     Instancetypes,
     Kubevirts,
     ConfigMaps,
+    RoleBindings,
+    ClusterRoleBindings,
 }
 
 /// How the API names a resource.
@@ -40,6 +42,8 @@ pub const LONGHORN_GROUP: &str = "longhorn.io";
 /// KubeVirt's aggregated API, which answers on behalf of guests.
 pub const SUBRESOURCE_GROUP: &str = "subresources.kubevirt.io";
 pub const REVIEW_GROUP: &str = "authorization.k8s.io";
+/// Installed only where the scenario has viewers.
+pub const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 pub const TOKEN_GROUP: &str = "authentication.k8s.io";
 
 impl Resource {
@@ -68,6 +72,8 @@ impl Resource {
             Self::Instancetypes => &INSTANCETYPES,
             Self::Kubevirts => &KUBEVIRTS,
             Self::ConfigMaps => &CONFIG_MAPS,
+            Self::RoleBindings => &ROLE_BINDINGS,
+            Self::ClusterRoleBindings => &CLUSTER_ROLE_BINDINGS,
         }
     }
 
@@ -215,6 +221,24 @@ static CONFIG_MAPS: Api = Api {
     kind: "ConfigMap",
     short: &["cm"],
     namespaced: true,
+};
+static ROLE_BINDINGS: Api = Api {
+    group: RBAC_GROUP,
+    version: "v1",
+    plural: "rolebindings",
+    singular: "rolebinding",
+    kind: "RoleBinding",
+    short: &[],
+    namespaced: true,
+};
+static CLUSTER_ROLE_BINDINGS: Api = Api {
+    group: RBAC_GROUP,
+    version: "v1",
+    plural: "clusterrolebindings",
+    singular: "clusterrolebinding",
+    kind: "ClusterRoleBinding",
+    short: &[],
+    namespaced: false,
 };
 /// Computed for each request and never stored, so it is not a [`Resource`].
 pub static POD_METRICS: Api = Api {

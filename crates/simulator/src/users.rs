@@ -1,6 +1,29 @@
-//! The people who can sign in to a dashboard of the cluster. Their tokens are fixed, and a test can let one end.
+//! The people who can sign in to a dashboard of the cluster. The tokens of three of them are fixed, and a test can let
+//! one end; a scenario can have others.
+
+use serde_json::{Value, json};
 
 use super::clock::Millis;
+
+/// A person of a scenario, who may list every object in some namespaces.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    pub name: String,
+    pub token: String,
+    pub namespaces: Vec<String>,
+}
+
+impl Viewer {
+    /// Returns the RoleBinding that lets them look into a namespace.
+    pub fn binding(&self, namespace: &str) -> Value {
+        let group = "rbac.authorization.k8s.io";
+        json!({
+            "metadata": {"name": self.name, "namespace": namespace, "uid": format!("{namespace}-{}", self.name)},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "kubevirt.io:view"},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": self.name}],
+        })
+    }
+}
 
 /// A user, as reviews know them.
 #[derive(Debug, PartialEq, Eq)]

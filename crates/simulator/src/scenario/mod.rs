@@ -9,6 +9,7 @@ use super::{
     guest::{Guest, PodPhase, State},
     node::{Kubelet, Node, PlainPod},
     rng::{self, Rng},
+    users::Viewer,
 };
 
 /// The content of the cluster at its start.
@@ -17,6 +18,8 @@ pub struct Scenario {
     pub nodes: Vec<Node>,
     pub guests: Vec<Guest>,
     pub pods: Vec<PlainPod>,
+    /// People besides the fixed ones.
+    pub viewers: Vec<Viewer>,
 }
 
 impl Scenario {
@@ -57,7 +60,7 @@ impl Scenario {
         guests.extend(fleet::fleet(more, &placement, seed, today));
         guests.iter_mut().enumerate().for_each(|(index, guest)| guest.finish(index as u64, seed));
         let pods = daemons(&nodes, today);
-        Self { nodes, guests, pods }
+        Self { nodes, guests, pods, viewers: Vec::new() }
     }
 }
 

@@ -183,6 +183,42 @@ async fn a_token_is_its_users_until_it_ends_and_a_user_lists_their_own_namespace
 }
 
 #[tokio::test]
+async fn a_viewer_of_a_scenario_has_a_token_rights_and_bindings() {
+    let path = "/apis/rbac.authorization.k8s.io/v1/rolebindings";
+    assert_eq!(ask(&demo().await, path).await.0, 404, "the three fixed users have none");
+    let mut scenario = crate::Scenario::empty();
+    scenario.viewers.push(crate::Viewer {
+        name: "eve".into(),
+        token: "eve-token".into(),
+        namespaces: vec!["a".into(), "b".into()],
+    });
+    let sim = crate::start(crate::Options::exactly(scenario)).await.unwrap();
+    let list = get(&sim, path).await;
+    assert_eq!(names(&list), ["eve", "eve"]);
+    assert_eq!(items(&list)[1]["metadata"]["namespace"], "b");
+    assert_eq!(items(&list)[1]["subjects"][0]["name"], "eve");
+    assert_eq!(names(&get(&sim, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings").await).len(), 0);
+    let client = reqwest::Client::new();
+    let status = async |path: &str, spec: serde_json::Value| {
+        let (url, body) = (format!("{}/apis/{path}", sim.url()), json!({"spec": spec}).to_string());
+        let text = client.post(url).body(body).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["status"].clone()
+    };
+    for (token, name) in [("eve-token", "eve"), ("ana-token", "ana.ruiz@example.com")] {
+        let known = status("authentication.k8s.io/v1/tokenreviews", json!({"token": token})).await;
+        assert_eq!(known["user"]["username"], name);
+    }
+    let named = status("authentication.k8s.io/v1/tokenreviews", json!({"token": "eve"})).await;
+    assert_ne!(named["authenticated"], true, "a name is no token");
+    for (namespace, allowed) in [("a", true), ("b", true), ("c", false), ("", false)] {
+        let attributes = json!({"verb": "list", "resource": "wukongs", "namespace": namespace});
+        let spec = json!({"user": "eve", "resourceAttributes": attributes});
+        let answer = status("authorization.k8s.io/v1/subjectaccessreviews", spec).await;
+        assert_eq!(answer["allowed"], allowed, "{namespace}");
+    }
+}
+
+#[tokio::test]
 async fn requests_are_counted_until_the_count_is_reset() {
     use crate::Target;
     let sim = demo().await;

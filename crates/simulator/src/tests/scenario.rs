@@ -5,19 +5,22 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::support::{demo, get, items, names};
-use crate::{Clock, Guest, Options, Resource, Scenario, start};
+use crate::{Clock, Guest, Options, RBAC_GROUP, Resource, Scenario, start};
 
 const NOW: i64 = 1_700_049_600_000;
 const WUKONGS: &str = "/apis/vm.novasphere.dev/v1alpha1/wukongs";
 const MACHINES: &str = "/apis/kubevirt.io/v1/virtualmachines";
 const INSTANCES: &str = "/apis/kubevirt.io/v1/virtualmachineinstances";
 
-fn paths() -> [String; 13] {
-    Resource::ALL.map(|resource| {
+/// Returns the paths of everything that the demo has.
+fn paths() -> Vec<String> {
+    let served = Resource::ALL.into_iter().filter(|resource| resource.api().group != RBAC_GROUP);
+    let path = |resource: Resource| {
         let api = resource.api();
         let root = if api.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", api.group) };
         format!("{root}/{}/{}", api.version, api.plural)
-    })
+    };
+    served.map(path).collect()
 }
 
 fn fixed(vms: u32, nodes: u32, seed: u64) -> Options {

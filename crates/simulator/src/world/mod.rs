@@ -3,7 +3,7 @@
 mod query;
 mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -15,9 +15,10 @@ use super::{
     load::VolumeFigures,
     node::{Kubelet, Node, PlainPod},
     objects::Body,
-    resource::Resource,
+    resource::{RBAC_GROUP, Resource},
     scenario::Scenario,
     store::{Entry, Event},
+    users::Viewer,
 };
 use state::{State, key, parts};
 
@@ -29,6 +30,8 @@ pub struct SimulatedCluster {
     changed: watch::Sender<u64>,
     pub clock: Clock,
     pace: Pace,
+    /// The viewers of the scenario, by token and by name.
+    viewers: HashMap<String, Arc<Viewer>>,
 }
 
 /// How often figures are taken.
@@ -41,20 +44,35 @@ pub struct Pace {
 pub type Object = Arc<Entry<Body>>;
 pub type Change = Arc<Event<Body>>;
 
+fn by_token_and_name(viewers: Vec<Arc<Viewer>>) -> HashMap<String, Arc<Viewer>> {
+    let keys = |viewer: Arc<Viewer>| [(viewer.token.clone(), viewer.clone()), (viewer.name.clone(), viewer)];
+    viewers.into_iter().flat_map(keys).collect()
+}
+
 impl SimulatedCluster {
     pub(super) fn new(scenario: Scenario, clock: Clock, pace: Pace, window: usize) -> Self {
         let mut state = State::new(window);
         scenario.nodes.into_iter().for_each(|node| state.put_node(node));
         scenario.pods.into_iter().for_each(|pod| state.put_pod(pod));
         scenario.guests.into_iter().for_each(|guest| state.put_guest(guest));
+        let viewers: Vec<Arc<Viewer>> = scenario.viewers.into_iter().map(Arc::new).collect();
+        viewers.iter().for_each(|viewer| state.put_viewer(viewer));
+        if viewers.is_empty() {
+            state.absent.insert(RBAC_GROUP.to_owned());
+        }
         state.store.compact();
         let changed = watch::Sender::new(state.store.revision());
-        Self { state: RwLock::new(state), changed, clock, pace }
+        Self { state: RwLock::new(state), changed, clock, pace, viewers: by_token_and_name(viewers) }
     }
 
     /// Adds a VM, or replaces the one of that name. Watches see the objects that change.
     pub fn put(&self, guest: Guest) {
         self.write(|state| state.put_guest(guest));
+    }
+
+    /// Returns the viewer with this token or this name.
+    pub(super) fn viewer(&self, token_or_name: &str) -> Option<&Viewer> {
+        self.viewers.get(token_or_name).map(|viewer| &**viewer)
     }
 
     pub(super) fn pace(&self) -> Pace {
@@ -164,7 +182,7 @@ impl SimulatedCluster {
     }
 
     /// Installs or removes an API group. The paths of a removed group answer 404 and its watches end. All are
-    /// installed at first.
+    /// installed at first, but RBAC only if the scenario has viewers.
     pub fn set_installed(&self, group: &str, installed: bool) {
         self.write(|state| match installed {
             true => state.absent.remove(group),

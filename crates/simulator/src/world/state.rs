@@ -12,6 +12,7 @@ use crate::{
     objects::{self, Body, Part},
     resource::Resource,
     store::Store,
+    users::Viewer,
 };
 
 /// Records by name, and the objects that watches follow.
@@ -77,6 +78,14 @@ impl State {
     fn put_namespace(&mut self, name: &str) {
         if self.store.get(Resource::Namespaces, name).is_none() {
             self.store.put(Resource::Namespaces, name, Body::Namespace(name.into()));
+        }
+    }
+
+    /// Stores what lets a viewer look into their namespaces.
+    pub fn put_viewer(&mut self, viewer: &Viewer) {
+        for namespace in &viewer.namespaces {
+            let body = Body::Raw(Arc::new(viewer.binding(namespace)));
+            self.store.put(Resource::RoleBindings, &key(namespace, &viewer.name), body);
         }
     }
 
