@@ -20,6 +20,7 @@ mod layers;
 mod mixed;
 mod outage;
 mod peers;
+mod people;
 mod permissions;
 mod prometheus;
 mod proxies;

@@ -27,6 +27,8 @@ pub struct AuditEntry {
     pub uri: String,
     /// The answer's status.
     pub code: u64,
+    /// When it came, in milliseconds since the epoch.
+    pub received_ms: i64,
 }
 
 impl AuditEntry {
@@ -57,7 +59,13 @@ impl Audit {
                 verb: event["verb"].as_str().unwrap_or_default().to_owned(),
                 uri: event["requestURI"].as_str().unwrap_or_default().to_owned(),
                 code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+                received_ms: milliseconds(&event["requestReceivedTimestamp"]),
             })
             .collect()
     }
+}
+
+fn milliseconds(time: &Value) -> i64 {
+    let time = time.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    time.map_or(0, jiff::Timestamp::as_millisecond)
 }

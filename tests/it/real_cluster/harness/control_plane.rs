@@ -20,6 +20,8 @@ use super::{
 };
 
 const ADMIN_TOKEN: &str = "administrator-of-the-tests";
+/// Number of people who have a token of their own and no rights.
+pub const PEOPLE: usize = 500;
 /// etcd and kube-apiserver take 3 s on an idle machine.
 const START: Duration = Duration::from_secs(90);
 
@@ -295,7 +297,9 @@ impl ControlPlane {
         self.authority.issue("kubelet-client", Some("system:masters"), &[]).write(dir, "kubelet-client");
         signing_key(dir);
         let admin = format!("{ADMIN_TOKEN},admin,admin,\"system:masters\"\n");
-        std::fs::write(dir.join("tokens.csv"), admin).unwrap();
+        let people = (0..PEOPLE).map(|id| format!("{},person-{id},person-{id}\n", person(id)));
+        std::fs::write(dir.join("tokens.csv"), [admin].into_iter().chain(people).collect::<String>())
+            .unwrap();
         std::fs::write(dir.join("audit-policy.yaml"), audit::POLICY).unwrap();
     }
 
@@ -326,6 +330,11 @@ impl ControlPlane {
         }
         command
     }
+}
+
+/// Returns the token of the user `person-ID`.
+pub fn person(id: usize) -> String {
+    format!("token-of-person-{id}")
 }
 
 /// Flags of kube-apiserver that name a file.
