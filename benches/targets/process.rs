@@ -21,7 +21,9 @@ pub struct Program {
 impl Program {
     /// Starts the program, and waits for its first line, which says where it listens.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::of(Command::new(PROGRAM).args(arguments).args(["--listen", "127.0.0.1:0"]))
+        // Another build can be measured by WUKONG_BIN, as in end2end/cluster.
+        let program = std::env::var_os("WUKONG_BIN").unwrap_or(PROGRAM.into());
+        Self::of(Command::new(program).args(arguments).args(["--listen", "127.0.0.1:0"]))
     }
 
     pub fn of(command: &mut Command) -> Self {

@@ -116,6 +116,7 @@ fn unreachable(id: SourceId) -> Message {
         | SourceId::Nodes
         | SourceId::ClusterInstancetypes
         | SourceId::Instancetypes
+        | SourceId::AccessReviews
         | SourceId::Longhorn => {
             msg!(fix.look_api_server, command = "kubectl get --raw /readyz?verbose")
         }
@@ -154,7 +155,8 @@ fn look(id: SourceId) -> String {
         | SourceId::Kubelet
         | SourceId::Prometheus
         | SourceId::GuestAgent
-        | SourceId::Ceph => id.code(),
+        | SourceId::Ceph
+        | SourceId::AccessReviews => id.code(),
     };
     format!("kubectl get {resource} --all-namespaces")
 }

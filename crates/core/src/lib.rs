@@ -115,6 +115,7 @@ impl Limits {
             | SourceId::Claims
             | SourceId::Nodes
             | SourceId::ClusterInstancetypes
+            | SourceId::AccessReviews
             | SourceId::Instancetypes
             | SourceId::PodMetrics => true,
         }

@@ -13,8 +13,8 @@ use super::{
     latency::Latencies,
     observation::{
         At, Backend, ClaimFacts, Image, ImageStats, InstanceFacts, InstanceSample, InstancetypeFacts, Key,
-        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts, SourceError, TrackedNames, VmFacts,
-        VolumeGap, VolumeStats, WukongFacts,
+        LonghornFacts, PersistentVolumeFacts, PodFacts, Provisioner, ReviewFacts, SourceError, TrackedNames,
+        VmFacts, VolumeGap, VolumeStats, WukongFacts,
     },
     receipt::{Age, Receipt},
     sharing::Peers,

@@ -77,7 +77,8 @@ impl SourceId {
             | Self::Pods
             | Self::Claims
             | Self::PodMetrics
-            | Self::Kubelet => false,
+            | Self::Kubelet
+            | Self::AccessReviews => false,
         }
     }
 
@@ -99,7 +100,8 @@ impl SourceId {
             | Self::Kubelet
             | Self::VirtHandler
             | Self::Prometheus
-            | Self::GuestAgent => false,
+            | Self::GuestAgent
+            | Self::AccessReviews => false,
         }
     }
 

@@ -25,6 +25,18 @@ fn the_sources_page_names_state_permission_error_and_fix() {
 }
 
 #[test]
+fn the_sources_page_counts_reviews() {
+    let sources = [sample::sources(), vec![sample::access_reviews()]].concat();
+    let page = render("/sources", snapshot(sample::vms(), sources));
+    let row = text(page.part("id=\"access-reviews\"", "</tr>"));
+    let counts =
+        "1,042 reviews in the last minute; 3 users, 12 namespaces; 5 waiting; users with late rights: 1.";
+    assert!(row.contains(counts) && row.contains("who signs in"), "{row}");
+    let page = render("/sources", snapshot(sample::vms(), sample::sources()));
+    assert!(!page.html.contains("access-reviews") && !page.text().contains("in the last minute"));
+}
+
+#[test]
 fn a_warning_is_shown_beside_its_source() {
     let mut sources = sample::sources();
     sources[11].warning = "credentials are sent unencrypted".into();

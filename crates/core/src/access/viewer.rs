@@ -199,11 +199,11 @@ impl Viewer {
     pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) -> bool {
         self.mark_changed();
         self.asked.remove(&question);
-        self.unchecked.remove(&question);
+        let is_check = self.unchecked.remove(&question);
         match question.namespace {
             None => self.answered_everywhere(question.resource, verdict, now),
             Some(_) => {
-                self.answered_namespace(question, verdict, now);
+                self.answered_namespace(question, is_check, verdict, now);
                 false
             }
         }
@@ -227,7 +227,7 @@ impl Viewer {
         is_lost
     }
 
-    fn answered_namespace(&mut self, question: Question, verdict: Verdict, now: Millis) {
+    fn answered_namespace(&mut self, question: Question, is_check: bool, verdict: Verdict, now: Millis) {
         // It may be there already: a question that was urged while it was being asked is answered twice.
         self.remove_due(&question);
         match verdict {
@@ -237,13 +237,15 @@ impl Viewer {
                 self.allowed.insert(question, answer);
             }
             Verdict::Denied => drop(self.allowed.remove(&question)),
-            // An allow is asked again soon, anything else before what was never asked.
+            // An allow is asked again soon, a check before what was never asked. The sweep comes back by itself to what it
+            // asked: what counted as checked before still does.
             Verdict::Failed => match self.allowed.get_mut(&question) {
                 Some(answer) => {
                     answer.due = now + RETRY_AFTER;
                     self.due.insert((answer.due, question));
                 }
-                None => drop(self.urgent.insert(question)),
+                None if is_check => drop(self.urgent.insert(question)),
+                None => {}
             },
         }
     }

@@ -32,6 +32,24 @@ fn a_standing_stays_complete_while_the_sweep_asks() {
     }
 }
 
+/// What was checked before the API server went away counts until it is back.
+#[test]
+fn a_standing_stays_complete_while_the_sweep_is_not_answered() {
+    let names: Vec<String> = (0..100).map(|n| format!("ns-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for hints in [None, Some(Hints::default())] {
+        let mut cluster = Cluster::new(&names, &[("ann", None)]);
+        cluster.rights.clear();
+        cluster.book.hint(hints);
+        cluster.run(&["ann"], 4_000);
+        cluster.away = true;
+        for _ in 0..300 {
+            cluster.run(&["ann"], TICK);
+            assert!(cluster.standing("ann").is_complete(), "{:?}", cluster.standing("ann"));
+        }
+    }
+}
+
 #[test]
 fn without_hints_every_namespace_is_asked_about_once_and_progress_is_told() {
     let namespaces: Vec<String> = (0..600).map(|n| format!("ns-{n}")).collect();
