@@ -18,6 +18,7 @@ mod error;
 pub mod fuzz;
 mod guest_agent;
 mod identity;
+pub mod identity_provider;
 mod items;
 pub mod k8s;
 mod kept_objects;

@@ -44,6 +44,8 @@ pub struct Site {
     pub name: &'static str,
     url: Uri,
     ca: Option<PathBuf>,
+    /// The flag that names the CA file.
+    ca_flag: String,
     proxy: Option<Proxy>,
     limits: SiteLimits,
     /// The client, and the content of the CA file that it was made with.
@@ -62,7 +64,13 @@ pub struct SiteLimits {
 
 impl Site {
     pub fn new(name: &'static str, url: Uri, ca: Option<PathBuf>, limits: SiteLimits) -> Self {
-        Self { name, url, ca, proxy: None, limits, client: None }
+        let ca_flag = format!("--{}-ca", name.to_ascii_lowercase());
+        Self { name, url, ca, ca_flag, proxy: None, limits, client: None }
+    }
+
+    /// Names the flag of the CA file, where it does not begin with the name of the site.
+    pub fn with_ca_flag(self, flag: &str) -> Self {
+        Self { ca_flag: flag.to_owned(), ..self }
     }
 
     /// Uses the proxy that the environment names for this address, if any, by the same rules as for the API
@@ -80,8 +88,7 @@ impl Site {
     }
 
     async fn client(&mut self) -> Result<Client, Failure> {
-        let flag = self.ca_flag();
-        let file = msg!(collect.ca_file, peer = self.name, flag = flag);
+        let file = msg!(collect.ca_file, peer = self.name, flag = self.ca_flag.clone());
         let pem = match &self.ca {
             Some(path) => Some(read(path, &file).await?),
             None => None,
@@ -94,10 +101,6 @@ impl Site {
         })?;
         self.client = Some((pem, client.clone()));
         Ok(client)
-    }
-
-    fn ca_flag(&self) -> String {
-        format!("--{}-ca", self.name.to_ascii_lowercase())
     }
 
     /// Describes a failure. `credentials` names what a person should check if they are refused.
@@ -127,7 +130,7 @@ impl Site {
         let words = match why {
             _ if pinned::is_of_dates(error) => msg!(collect.certificate_dates, peer = peer),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                msg!(collect.certificate_name, peer = peer, flag = self.ca_flag())
+                msg!(collect.certificate_name, peer = peer, flag = self.ca_flag.clone())
             }
             CertificateError::Other(other) => match other.to_string().as_str() {
                 // Errors of webpki that rustls has no variants for.
@@ -135,7 +138,7 @@ impl Site {
                     msg!(collect.certificate_v1, peer = peer, command = NEW_CERTIFICATE)
                 }
                 words if words.contains("CaUsedAsEndEntity") => {
-                    msg!(collect.certificate_name, peer = peer, flag = self.ca_flag())
+                    msg!(collect.certificate_name, peer = peer, flag = self.ca_flag.clone())
                 }
                 _ => return None,
             },

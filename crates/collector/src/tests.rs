@@ -40,6 +40,7 @@ mod ceph;
 mod connect;
 mod credentials;
 mod guests;
+mod identity_provider;
 mod kubelets;
 mod pinned;
 mod polls;

@@ -1,7 +1,7 @@
 //! Requests to one site, and the reading of their answers.
 
 use bytes::BytesMut;
-use http::HeaderMap;
+use http::{HeaderMap, Request};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use tokio::time::{Instant, timeout};
 
@@ -73,6 +73,26 @@ impl Session {
         let fetched = fetched.unwrap_or(Err(Failure::Late(deadline)));
         tracing::debug!(host = self.base.host_str(), took = ?started.elapsed(), ok = fetched.is_ok(), "request finished");
         fetched
+    }
+
+    /// Sends a request without retries, and returns the answer whatever its status: for peers whose errors say
+    /// what is wrong in a form of their own. Fails if the answer is larger than the limit.
+    pub async fn exchange(&self, request: Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, Failure> {
+        let deadline = self.limits.deadline;
+        let exchanged = timeout(deadline, self.receive_any(request)).await;
+        exchanged.unwrap_or(Err(Failure::Late(deadline)))
+    }
+
+    async fn receive_any(&self, request: Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, Failure> {
+        let request = request.try_into().map_err(transport)?;
+        let response = self.client.execute(request).await.map_err(transport)?;
+        let mut answer = http::Response::new(Vec::new());
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = response.headers().clone();
+        let (mut bytes, mut lease) = (BytesMut::new(), self.limits.budget.lease());
+        read_bounded(response, &mut bytes, self.limits.limit, &mut lease).await?;
+        *answer.body_mut() = bytes.to_vec();
+        Ok(answer)
     }
 
     /// Bytes of the largest answer that is read.

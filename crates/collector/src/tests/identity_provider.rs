@@ -1,0 +1,48 @@
+//! The connection to an OpenID Connect provider: its certificate, and what is read of its answers.
+
+use std::path::Path;
+
+use super::{tls::Secure, *};
+use crate::{config::ProxyRules, identity_provider::IdentityProvider};
+use i18n::Render;
+
+/// Returns status and body of an answer, or why there is none.
+async fn ask(base: &str, ca: Option<&Path>, path: &str) -> Result<(u16, String), String> {
+    let ca = ca.map(Path::to_owned);
+    let provider = IdentityProvider::new(base.parse().unwrap(), ca, &ProxyRules::default());
+    let request = http::Request::post([base, path].concat()).body(b"code=1".to_vec()).unwrap();
+    let answer = provider.send(request).await.map_err(|error| error.detail.english())?;
+    Ok((answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned()))
+}
+
+#[tokio::test]
+async fn only_the_configured_authority_is_believed() {
+    let [real, other] = [(); 2].map(|()| Secure::start(|asked, _| json(asked.body.clone())));
+    let fine = ask(&real.server.url, Some(&real.ca()), "/token").await;
+    assert_eq!(fine, Ok((200, "code=1".to_owned())));
+    for ca in [Some(other.ca()), None] {
+        let refused = ask(&real.server.url, ca.as_deref(), "/token").await.unwrap_err();
+        assert!(refused.contains("TLS handshake with OIDC provider failed"), "{refused}");
+    }
+    assert_eq!(real.server.asked("/token").len(), 1, "the code went to nobody else");
+    let missing = ask(&real.server.url, Some(Path::new("/no/such/file")), "/token").await.unwrap_err();
+    assert!(missing.contains("--oidc-ca") && !missing.contains("/no/such"), "{missing}");
+}
+
+#[tokio::test]
+async fn errors_are_answers_redirects_are_not_followed_and_nothing_is_endless() {
+    let server = Server::start(|asked, _| match asked.path.as_str() {
+        "/error" => (StatusCode::BAD_REQUEST, r#"{"error":"invalid_grant"}"#).into_response(),
+        "/moved" => (StatusCode::FOUND, [("location", "/error")]).into_response(),
+        _ => json("x".repeat((256 << 10) + 1)),
+    });
+    let answer = ask(&server.url, None, "/error").await;
+    assert_eq!(answer, Ok((400, r#"{"error":"invalid_grant"}"#.to_owned())));
+    assert_eq!(ask(&server.url, None, "/moved").await, Ok((302, String::new())));
+    assert_eq!(server.asked("/error").len(), 1);
+    let refused = ask(&server.url, None, "/large").await.unwrap_err();
+    assert!(refused.contains("over the limit of 262144 bytes"), "{refused}");
+    let gone = server.stop().await;
+    let refused = ask(&format!("http://{gone}"), None, "/error").await.unwrap_err();
+    assert!(refused.contains("OIDC provider refuses connections"), "{refused}");
+}
