@@ -117,9 +117,15 @@
   addEventListener("click", ({ target }) => close(target));
   addEventListener("keydown", ({ key }) => { if (key === "Escape") close(null); });
   // Once another tab is of another user, this page would show what they see under the name of before.
-  const { user } = find(".user")?.dataset ?? {};
+  const { user, renew } = find(".user")?.dataset ?? {};
   try { if (user) localStorage.setItem(USER, user); } catch { /* private mode */ }
   addEventListener("storage", ({ key, newValue }) => { if (user && key === USER && newValue !== user) location.reload(); });
+  // A visible page loads itself again when its user is due for renewal at the identity provider. Tabs do so one by one:
+  // the first renews for all.
+  const due = Date.now() + (Number(renew) + Math.random() * 30) * 1000;
+  const renewed = () => { if (Date.now() > due && !document.hidden && !find(".live.ended")) location.reload(); };
+  if (renew) setInterval(renewed, 5000);
+  addEventListener("visibilitychange", renewed);
   // A page that the browser kept for its back button may be of somebody who has signed out since.
   addEventListener("pageshow", ({ persisted }) => { if (persisted && find(".user")) location.reload(); });
 

@@ -85,6 +85,9 @@ pub struct Account {
     pub all_vms: bool,
     /// How many of all access checks are answered; `None` once all are.
     pub checks: Option<(usize, usize)>,
+    /// Seconds until the page loads itself again, since the identity provider is asked again then who it is. `None` if
+    /// it never is.
+    pub renewal_in: Option<i64>,
 }
 
 impl FromServerFnError for Failure {

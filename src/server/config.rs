@@ -17,7 +17,7 @@ mod parse;
 mod sign_in;
 mod validate;
 
-pub use sign_in::{PublicUrl, SignInConfig, SignInMode};
+pub use sign_in::{ClaimMappings, OidcConfig, PublicUrl, SignInConfig, SignInMode, SignInModes};
 pub use validate::read;
 
 /// The command to run, and how to log.

@@ -33,12 +33,12 @@ use model::Millis;
 
 use self::{
     access::{Access, Reviews},
-    config::{Config, HttpConfig},
+    config::{Config, HttpConfig, SignInConfig},
     http::{
         App, Assets, ConnectionConfig, RenderThreads, TrustedProxies, WorkLimits,
         history::HistoryReader,
         reader::Reader,
-        sign_in::{SessionKeys, SignIn},
+        sign_in::{SessionKeys, SignIn, oidc::Oidc},
     },
     pipeline::{
         backfill::HistoryBackfill,
@@ -52,6 +52,7 @@ use collector::{
     client::{self, Cluster},
     config::CollectConfig,
     follow_bindings,
+    identity_provider::IdentityProvider,
     long_term::LongTermHistory,
 };
 use wukong_core::{
@@ -80,6 +81,7 @@ pub struct Server {
     http: HttpConfig,
     session_keys: SessionKeys,
     tls: Option<Arc<ServerTls>>,
+    oidc: Option<Oidc>,
 }
 
 impl Server {
@@ -102,7 +104,11 @@ impl Server {
             Some(files) => Some(ServerTls::read(files.clone(), clock::now).await?),
             None => None,
         };
-        Ok(Self { cluster, identity, assets, collect, http, session_keys, tls })
+        let oidc = oidc(&http.sign_in, &collect)?;
+        if let Some(oidc) = &oidc {
+            oidc.check_secret().await?;
+        }
+        Ok(Self { cluster, identity, assets, collect, http, session_keys, tls, oidc })
     }
 
     /// Runs until `shutdown`. Fails if the HTTP server fails or if a task of the pipeline ends unexpectedly.
@@ -114,7 +120,7 @@ impl Server {
         let history = Arc::new(HistoryStore::default());
         let budget = self.cluster.budgets.outside.clone();
         let (is_namespaced, keys) = (self.collect.namespaces.is_some(), self.session_keys);
-        let reviewer = self.http.sign_in.by_token.then(|| {
+        let reviewer = (!self.http.sign_in.modes.is_none()).then(|| {
             let hints = follow_bindings(&self.cluster, &self.collect, shutdown.clone());
             (Reviewer::new(&self.cluster, is_namespaced), hints)
         });
@@ -125,7 +131,7 @@ impl Server {
         let histories =
             start_history(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let sign_in = reviewer.map(|reviewer| {
-            start_sign_in(reviewer, keys, &self.http, reader.clone(), observer, &mut pipeline, &shutdown)
+            start_sign_in(reviewer, (keys, self.oidc), &self.http, reader.clone(), observer, &mut pipeline, &shutdown)
         });
         if let Some(tls) = &self.tls {
             pipeline.spawn(tls.clone().follow(shutdown.clone()));
@@ -216,7 +222,7 @@ fn start_history(
 /// Starts what signing in needs: the reviews of who may see what, and the reading of session keys that change.
 fn start_sign_in(
     (reviewer, hints): (Reviewer, watch::Receiver<Option<Hints>>),
-    keys: SessionKeys,
+    (keys, oidc): (SessionKeys, Option<Oidc>),
     http: &HttpConfig,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     observations: mpsc::Sender<Observation>,
@@ -229,10 +235,18 @@ fn start_sign_in(
     tasks.spawn(access.clone().run(reviews.clone(), snapshots, hints, shutdown.clone()));
     tasks.spawn(access.clone().report(record, observations, shutdown.clone()));
     let config = &http.sign_in;
-    let sign_in = SignIn::new(reviews, access, keys, config.public_url.clone()).over_tls(http.tls.is_some());
-    let sign_in = Arc::new(sign_in);
+    let sign_in = SignIn::new(reviews, access, keys, config).over_tls(http.tls.is_some());
+    let sign_in = Arc::new(oidc.into_iter().fold(sign_in, SignIn::with_oidc));
     tasks.spawn(sign_in.clone().look_after(config.session_key_file.clone(), shutdown.clone()));
     sign_in
+}
+
+/// Returns the provider at which people sign in, if there is one. It is not asked yet.
+fn oidc(config: &SignInConfig, collect: &CollectConfig) -> anyhow::Result<Option<Oidc>> {
+    let (Some(oidc), Some(public_url)) = (&config.oidc, &config.public_url) else { return Ok(None) };
+    let issuer = oidc.issuer.parse::<::http::Uri>().context("--oidc-issuer is not a URL")?;
+    let provider = IdentityProvider::new(issuer, oidc.ca.clone(), &collect.proxies);
+    Oidc::new(oidc, public_url, Arc::new(provider)).map(Some)
 }
 
 fn limits(config: &CollectConfig) -> Limits {

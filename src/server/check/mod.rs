@@ -3,6 +3,7 @@
 
 mod permissions;
 mod report;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -41,12 +42,15 @@ pub async fn run(config: &Config) -> Result<Report, ConnectError> {
     let reachable = version.is_ok();
     let mut report = Report::new(&cluster.summary, credentials, version);
     report.certificate(&config.http).await;
+    if let Ok(Some(oidc)) = super::oidc(&config.http.sign_in, &config.collect) {
+        report.sign_in(sign_in::ask(&oidc).await);
+    }
     if reachable {
         let ahead =
             tokio::time::timeout(config.collect.metrics_deadline, client::clock_ahead(&cluster.client));
         report.clock(ahead.await.ok().flatten());
-        let sign_in_by_token = config.http.sign_in.by_token;
-        report.permissions(permissions::ask(&cluster.client, &config.collect, sign_in_by_token).await);
+        let modes = &config.http.sign_in.modes;
+        report.permissions(permissions::ask(&cluster.client, &config.collect, modes).await);
         let snapshot = first_snapshot(cluster, &config.collect).await;
         report.snapshot(&snapshot);
     }

@@ -4,6 +4,7 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use kube::Client;
 
+use crate::server::config::{SignInMode, SignInModes};
 use collector::{
     client::{may, words as error_words},
     config::CollectConfig,
@@ -17,7 +18,9 @@ const AT_ONCE: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Source(SourceId),
-    /// To know who signs in, and what they may see.
+    /// To know whose Kubernetes token it is.
+    TokenSignIn,
+    /// To know what those who sign in may see.
     SignIn,
     /// To know sooner what somebody may see. Without it every namespace is asked about in turn.
     SignInHints,
@@ -116,7 +119,7 @@ const HANDLER_PODS: Permission = Permission { resource: "pods", ..needed(SourceI
 const TOKEN_REVIEWS: Permission = Permission {
     resource: "tokenreviews",
     namespaced: false,
-    ..needed_for(Purpose::SignIn, CREATE, "authentication.k8s.io")
+    ..needed_for(Purpose::TokenSignIn, CREATE, "authentication.k8s.io")
 };
 const ROLE_BINDINGS: Permission = Permission {
     resource: "rolebindings",
@@ -147,9 +150,9 @@ const NEEDED_TO_SIGN_IN_WITHIN: [Permission; 3] = [
 pub type PermissionQuestion = (Purpose, String, ResourceAttributes);
 
 /// Asks for every permission that the configured sources need, in the order of `NEEDED`, and for those of
-/// signing in by a Kubernetes token.
-pub async fn ask(client: &Client, config: &CollectConfig, sign_in_by_token: bool) -> Vec<PermissionReview> {
-    stream::iter(all_questions(config, sign_in_by_token))
+/// signing in.
+pub async fn ask(client: &Client, config: &CollectConfig, modes: &SignInModes) -> Vec<PermissionReview> {
+    stream::iter(all_questions(config, modes))
         .map(|(purpose, what, attributes)| {
             let deadline = config.metrics_deadline;
             async move {
@@ -165,7 +168,7 @@ pub async fn ask(client: &Client, config: &CollectConfig, sign_in_by_token: bool
 }
 
 /// Returns the questions about every permission that is needed.
-pub fn all_questions(config: &CollectConfig, sign_in_by_token: bool) -> Vec<PermissionQuestion> {
+pub fn all_questions(config: &CollectConfig, modes: &SignInModes) -> Vec<PermissionQuestion> {
     let disk_sources = config.asked_disk_sources();
     let is_used = |needed: &&Permission| match needed.purpose {
         Purpose::Source(SourceId::PersistentVolumes) => {
@@ -180,7 +183,8 @@ pub fn all_questions(config: &CollectConfig, sign_in_by_token: bool) -> Vec<Perm
             }
         }
         Purpose::Source(id) => !SourceId::DISK.contains(&id) || disk_sources.contains(&id),
-        Purpose::SignIn | Purpose::SignInHints => sign_in_by_token,
+        Purpose::TokenSignIn => modes.has(SignInMode::Token),
+        Purpose::SignIn | Purpose::SignInHints => !modes.is_none(),
     };
     let sign_in: &[Permission] =
         if config.namespaces.is_some() { &NEEDED_TO_SIGN_IN_WITHIN } else { &NEEDED_TO_SIGN_IN };

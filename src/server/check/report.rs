@@ -127,7 +127,7 @@ impl Report {
                 Err(why) => (Verdict::Missing, why.clone()),
             };
             let fix = match (verdict, answer.purpose) {
-                (Verdict::Missing, Purpose::SignIn) => SIGN_IN_FIX,
+                (Verdict::Missing, Purpose::TokenSignIn | Purpose::SignIn) => SIGN_IN_FIX,
                 (_, Purpose::SignInHints) if answer.allowed != Ok(true) => HINTS_FIX,
                 (Verdict::Missing, _) => "Grant it: README.md has a table of the tiers in deploy/.",
                 _ => "",
@@ -140,19 +140,13 @@ impl Report {
     /// Adds a warning if the clocks differ by more than a minute. `ahead` is by how many milliseconds the
     /// API server's clock is ahead of this machine's, or `None` if unknown.
     pub fn clock(&mut self, ahead: Option<i64>) {
-        let Some(ahead) = ahead.filter(|ahead| ahead.abs() > LEAST_SKEW) else { return };
-        let by = std::time::Duration::from_secs(ahead.unsigned_abs() / 1000);
-        let way = if ahead > 0 { "ahead of" } else { "behind" };
-        self.add(Check {
-            category: CONNECTION,
-            check: "the clocks differ".to_owned(),
-            verdict: Verdict::Warning,
-            detail: format!(
-                "the API server's clock is {} {way} this machine's",
-                humantime::format_duration(by)
-            ),
-            fix: "No figure is lost. Check which clock is wrong: timedatectl".to_owned(),
-        });
+        let check = ahead.and_then(|ahead| clocks_differ(ahead, "the API server's"));
+        check.into_iter().for_each(|check| self.add(check));
+    }
+
+    /// Adds what signing in at an identity provider needs.
+    pub fn sign_in(&mut self, checks: Vec<Check>) {
+        checks.into_iter().for_each(|check| self.add(check));
     }
 
     /// Adds the state of every source, and for how many running VMs each figure is known.
@@ -217,6 +211,20 @@ impl Report {
         let _ = writeln!(out, "\nStatus: {}", if self.ok { "all well" } else { "something is missing" });
         out
     }
+}
+
+/// Returns a warning if a clock differs from this machine's by more than a minute. `ahead` is by how many milliseconds
+/// it is ahead.
+pub fn clocks_differ(ahead: i64, whose: &str) -> Option<Check> {
+    let by = std::time::Duration::from_secs(ahead.unsigned_abs() / 1000);
+    let way = if ahead > 0 { "ahead of" } else { "behind" };
+    (ahead.abs() > LEAST_SKEW).then(|| Check {
+        category: CONNECTION,
+        check: "the clocks differ".to_owned(),
+        verdict: Verdict::Warning,
+        detail: format!("{whose} clock is {} {way} this machine's", humantime::format_duration(by)),
+        fix: "No figure is lost. Check which clock is wrong: timedatectl".to_owned(),
+    })
 }
 
 type MissingFigure = fn(&Vm) -> Option<Reason>;

@@ -4,6 +4,7 @@ use super::{
     permissions::{PermissionReview, Purpose, all_questions},
     *,
 };
+use crate::server::config::SignInMode;
 use collector::client::{CredentialError, Summary};
 use model::{
     reason::Reason,
@@ -179,14 +180,14 @@ fn one_permission_for_kubelets_is_enough() {
 
 #[test]
 fn sign_in_has_its_permissions_within_the_namespaces_that_are_served() {
-    const SIGN_IN: [Purpose; 2] = [Purpose::SignIn, Purpose::SignInHints];
-    let asked = |namespaces: Option<Vec<String>>, sign_in_by_token| {
+    const SIGN_IN: [Purpose; 3] = [Purpose::TokenSignIn, Purpose::SignIn, Purpose::SignInHints];
+    let asked = |namespaces: Option<Vec<String>>, modes: &[SignInMode]| {
         let config = CollectConfig { namespaces, ..CollectConfig::default() };
-        let questions = all_questions(&config, sign_in_by_token).into_iter();
+        let questions = all_questions(&config, &modes.iter().copied().collect()).into_iter();
         let of_sign_in = questions.filter(|(purpose, ..)| SIGN_IN.contains(purpose));
         of_sign_in.map(|(_, what, _)| what).collect::<Vec<_>>()
     };
-    assert!(asked(None, false).is_empty() && asked(Some(vec!["a".into()]), false).is_empty());
+    assert!(asked(None, &[]).is_empty() && asked(Some(vec!["a".into()]), &[]).is_empty());
     let bindings = "rolebindings.rbac.authorization.k8s.io";
     let want = [
         "create tokenreviews.authentication.k8s.io".to_owned(),
@@ -196,7 +197,8 @@ fn sign_in_has_its_permissions_within_the_namespaces_that_are_served() {
         format!("list cluster{bindings}"),
         format!("watch cluster{bindings}"),
     ];
-    assert_eq!(asked(None, true), want);
+    assert_eq!(asked(None, &[SignInMode::Token]), want);
+    assert_eq!(asked(None, &[SignInMode::Oidc]), want[1..], "no token is reviewed");
     let reviews = "create localsubjectaccessreviews.authorization.k8s.io";
     let want = [
         "create tokenreviews.authentication.k8s.io".to_owned(),
@@ -207,12 +209,13 @@ fn sign_in_has_its_permissions_within_the_namespaces_that_are_served() {
         format!("list {bindings} in namespace b"),
         format!("watch {bindings} in namespace b"),
     ];
-    assert_eq!(asked(Some(vec!["a".into(), "b".into()]), true), want);
+    assert_eq!(asked(Some(vec!["a".into(), "b".into()]), &[SignInMode::Token]), want);
 }
 
 #[test]
 fn sign_in_needs_reviews_and_does_without_bindings() {
     for (purpose, allowed, ok, verdict, has_fix) in [
+        (Purpose::TokenSignIn, Ok(false), false, Verdict::Missing, true),
         (Purpose::SignIn, Ok(true), true, Verdict::Ok, false),
         (Purpose::SignIn, Ok(false), false, Verdict::Missing, true),
         (Purpose::SignInHints, Ok(true), true, Verdict::Ok, false),

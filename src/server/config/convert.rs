@@ -1,10 +1,11 @@
 //! Makes the program's configuration of parsed flags. Called by `validate`.
 
 use super::{
-    Config, HttpConfig, Listen, SignInConfig, SignInMode, SimConfig, SimSize, TlsFiles,
+    ClaimMappings, Config, HttpConfig, Listen, OidcConfig, SignInConfig, SignInMode, SimConfig, SimSize,
+    TlsFiles,
     flags::{
-        CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, ServeFlags, SignInFlags, SimFlags,
-        SizeFlags, SourceFlags, TlsFlags,
+        CheckFlags, ClusterFlags, CollectFlags, DemoFlags, HttpFlags, OidcFlags, ServeFlags, SignInFlags,
+        SimFlags, SizeFlags, SourceFlags, TlsFlags,
     },
 };
 use collector::config::{
@@ -94,12 +95,28 @@ impl From<TlsFlags> for Option<TlsFiles> {
 
 impl From<SignInFlags> for SignInConfig {
     fn from(flags: SignInFlags) -> Self {
-        Self {
-            by_token: flags.sign_in == Some(SignInMode::Token),
-            session_key_file: flags.session_key_file,
-            public_url: flags.public_url,
-        }
+        let modes = flags.sign_in.unwrap_or_default();
+        let oidc = modes.has(SignInMode::Oidc).then(|| oidc(flags.oidc)).flatten();
+        Self { modes, session_key_file: flags.session_key_file, public_url: flags.public_url, oidc }
     }
+}
+
+/// `None` without an issuer and a client ID, which `validate` requires.
+fn oidc(flags: OidcFlags) -> Option<OidcConfig> {
+    Some(OidcConfig {
+        issuer: flags.oidc_issuer?,
+        client_id: flags.oidc_client_id?,
+        client_secret_file: flags.oidc_client_secret_file,
+        scopes: flags.oidc_scopes,
+        ca: flags.oidc_ca,
+        mappings: ClaimMappings {
+            username_claim: flags.oidc_username_claim,
+            groups_claim: flags.oidc_groups_claim,
+            username_prefix: flags.oidc_username_prefix,
+            groups_prefix: flags.oidc_groups_prefix,
+            groups_filter: flags.oidc_groups_filter,
+        },
+    })
 }
 
 impl From<CollectFlags> for CollectConfig {

@@ -13,8 +13,12 @@ use clap::{
 };
 use http::Uri;
 
+mod oidc;
+
+pub use oidc::OidcFlags;
+
 use super::{
-    AllowedHosts, Listen, LogFormat, Output, PublicUrl, SignInMode,
+    AllowedHosts, Listen, LogFormat, Output, PublicUrl, SignInModes,
     parse::{self, DiskSources, Hidden, Matchers, Namespaces, Networks, Tenant, trimmed},
 };
 use collector::config::KubeletAccess;
@@ -177,12 +181,13 @@ pub struct TlsFlags {
 
 #[derive(Debug, Args)]
 pub struct SignInFlags {
-    /// How people sign in: token asks for a Kubernetes token and shows the VMs that its user may list; none
-    /// shows every VM to everybody. If the flag is not set, a loopback address has none, and any other
-    /// address is refused
-    #[arg(long, value_name = "MODE", env = "WUKONG_SIGN_IN", hide_env_values = true)]
-    #[arg(value_parser = trimmed(EnumValueParser::<SignInMode>::new()))]
-    pub sign_in: Option<SignInMode>,
+    /// How people sign in, comma-separated: token asks for a Kubernetes token and shows the VMs that its user
+    /// may list; oidc leads to an OpenID Connect provider; proxy believes a proxy that authenticates people;
+    /// none, alone, shows every VM to everybody. If the flag is not set, a loopback address has none, and any
+    /// other address is refused
+    #[arg(long, value_name = "MODES", env = "WUKONG_SIGN_IN", hide_env_values = true)]
+    #[arg(value_parser = parse::sign_in_modes)]
+    pub sign_in: Option<SignInModes>,
     /// File with the keys of sessions, one base64 key of 32 bytes on each line. The first key encrypts
     /// new sessions; all keys decrypt. The file is read again when it changes. If it is not set, sessions end
     /// with the process
@@ -195,6 +200,8 @@ pub struct SignInFlags {
     #[arg(long, value_name = "URL", env = "WUKONG_PUBLIC_URL", hide_env_values = true)]
     #[arg(value_parser = parse::public_url)]
     pub public_url: Option<PublicUrl>,
+    #[command(flatten)]
+    pub oidc: OidcFlags,
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,10 @@ use clap::{
 use http::Uri;
 use ipnet::IpNet;
 
-use super::{AllowedHosts, Listen, PublicUrl};
+use super::{
+    AllowedHosts, Listen, PublicUrl, SignInMode, SignInModes,
+    sign_in::{GroupsFilter, is_this_machine},
+};
 use collector::config::KubeletAccess;
 use model::{name::is_dns_label, quantity::Quantity, source::SourceId};
 
@@ -32,6 +35,7 @@ pub type Expected = String;
 pub type Namespaces = Vec<String>;
 pub type Networks = Vec<IpNet>;
 pub type DiskSources = Vec<SourceId>;
+pub type Scopes = Vec<String>;
 /// Labels and their values.
 pub type Matchers = Vec<(String, String)>;
 /// Name and value of a header.
@@ -109,6 +113,48 @@ pub fn listen(text: &str) -> Result<Listen, Expected> {
         "expected an IP address and a port, such as 127.0.0.1:8081 or [::1]:8081, or :8081 for every address"
             .to_owned()
     })
+}
+
+/// Parses ways to sign in. `none` stands alone.
+pub fn sign_in_modes(text: &str) -> Result<SignInModes, Expected> {
+    if items(text).eq(["none"]) {
+        return Ok(SignInModes::default());
+    }
+    let mode = |name: &str| SignInMode::ALL.into_iter().find(|mode| mode.code() == name);
+    let modes: Option<SignInModes> = items(text).map(mode).collect();
+    modes.filter(|modes| !modes.is_none()).ok_or_else(|| {
+        let all = SignInMode::ALL.map(SignInMode::code).join(", ");
+        format!("expected ways to sign in, comma-separated, out of {all}; or none, alone")
+    })
+}
+
+/// Parses an issuer of OpenID Connect, and keeps how it is written. Plain HTTP is for this machine alone.
+pub fn issuer(text: &str) -> Result<String, Expected> {
+    let text = text.trim();
+    let uri = url(text).map_err(|_| ISSUER.to_owned())?;
+    let is_safe = uri.scheme_str() == Some("https") || uri.host().is_some_and(is_this_machine);
+    if is_safe { Ok(text.to_owned()) } else { Err(ISSUER.to_owned()) }
+}
+
+const ISSUER: &str = "expected the URL of an issuer by https, without user, password and query, such as https://sso.example.com";
+
+/// Parses scopes of OAuth 2 (RFC 6749, 3.3), without `openid`, which is always asked for.
+pub fn scopes(text: &str) -> Result<Scopes, Expected> {
+    let is_scope = |name: &&str| name.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    match items(text).find(|name| !is_scope(name)) {
+        Some(bad) => Err(format!("expected scopes, comma-separated; {bad:?} is not one")),
+        None => Ok(items(text).filter(|name| *name != "openid").map(str::to_owned).collect()),
+    }
+}
+
+/// Parses a prefix of names; `-` is none, as for the API server.
+pub fn prefix(text: &str) -> Result<String, Infallible> {
+    let text = text.trim();
+    Ok(if text == "-" { String::new() } else { text.to_owned() })
+}
+
+pub fn groups_filter(text: &str) -> Result<GroupsFilter, Expected> {
+    text.trim().parse().map_err(|_| "expected a regular expression, such as vm-.*|ops".to_owned())
 }
 
 /// Parses the address at which browsers reach the server.

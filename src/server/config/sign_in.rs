@@ -1,16 +1,53 @@
 //! How people sign in, and where they reach the server.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, str::FromStr};
 
 use http::Uri;
+use regex::Regex;
 
-/// How a person proves who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// One way in which people prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SignInMode {
-    /// Nobody signs in, and everybody sees everything.
-    None,
     /// By a Kubernetes token.
     Token,
+    /// At an OpenID Connect provider.
+    Oidc,
+    /// At an authenticating proxy, which says in each request who asks.
+    Proxy,
+}
+
+impl SignInMode {
+    pub const ALL: [Self; 3] = [Self::Token, Self::Oidc, Self::Proxy];
+
+    /// Returns the name of the mode in `--sign-in` and in the audit log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Oidc => "oidc",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+/// The ways in which people sign in. Without any, everybody sees everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignInModes(BTreeSet<SignInMode>);
+
+impl SignInModes {
+    pub fn has(&self, mode: SignInMode) -> bool {
+        self.0.contains(&mode)
+    }
+
+    /// Returns whether nobody signs in.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<SignInMode> for SignInModes {
+    fn from_iter<T: IntoIterator<Item = SignInMode>>(modes: T) -> Self {
+        Self(modes.into_iter().collect())
+    }
 }
 
 /// The address at which people reach the server. It may have a path.
@@ -40,6 +77,16 @@ impl PublicUrl {
         self.0.host().unwrap_or_default()
     }
 
+    /// Returns whether only this machine reaches the address.
+    pub fn is_this_machine(&self) -> bool {
+        self.0.host().is_some_and(is_this_machine)
+    }
+
+    /// Returns the whole address of a path of the server.
+    pub fn at(&self, path: &str) -> String {
+        [self.origin(), self.base_path(), path.to_owned()].concat()
+    }
+
     /// Returns the origin, as browsers name it.
     pub fn origin(&self) -> String {
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
@@ -57,12 +104,77 @@ fn is_plain(path: &str) -> bool {
         || segments.all(|part| !["", ".", ".."].contains(&part) && part.bytes().all(is_unreserved))
 }
 
+/// Returns whether the host of an address is the machine of whoever uses it.
+pub fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse().ok();
+    host == "localhost" || address.is_some_and(|address: IpAddr| address.is_loopback())
+}
+
 /// Settings of the sign-in.
 #[derive(Clone, Debug, Default)]
 pub struct SignInConfig {
-    /// Whether people sign in by a Kubernetes token; if not, everybody sees everything.
-    pub by_token: bool,
+    pub modes: SignInModes,
     /// File with the keys of sessions. Without it, sessions end with the process.
     pub session_key_file: Option<PathBuf>,
     pub public_url: Option<PublicUrl>,
+    /// `None` unless people sign in at an OpenID Connect provider.
+    pub oidc: Option<OidcConfig>,
+}
+
+/// An OpenID Connect provider, and this program as its client.
+#[derive(Clone, Debug)]
+pub struct OidcConfig {
+    /// As it is written: a slash at its end makes another issuer.
+    pub issuer: String,
+    pub client_id: String,
+    /// `None` for a public client.
+    pub client_secret_file: Option<PathBuf>,
+    pub scopes: Vec<String>,
+    /// PEM file of the CA for all addresses of the provider.
+    pub ca: Option<PathBuf>,
+    pub mappings: ClaimMappings,
+}
+
+/// Which claims name a user and their groups, and how these are called in Kubernetes.
+#[derive(Clone, Debug)]
+pub struct ClaimMappings {
+    pub username_claim: String,
+    pub groups_claim: String,
+    pub username_prefix: String,
+    pub groups_prefix: String,
+    /// Matches the whole names of the groups that are kept, without their prefix. `None` keeps all.
+    pub groups_filter: Option<GroupsFilter>,
+}
+
+impl Default for ClaimMappings {
+    fn default() -> Self {
+        Self {
+            username_claim: "sub".to_owned(),
+            groups_claim: "groups".to_owned(),
+            username_prefix: "oidc:".to_owned(),
+            groups_prefix: "oidc:".to_owned(),
+            groups_filter: None,
+        }
+    }
+}
+
+impl ClaimMappings {
+    /// Returns whether a group counts, by its name without the prefix.
+    pub fn keeps_group(&self, name: &str) -> bool {
+        self.groups_filter.as_ref().is_none_or(|filter| filter.0.is_match(name))
+    }
+}
+
+/// A regular expression for the whole name of a group.
+#[derive(Clone, Debug)]
+pub struct GroupsFilter(Regex);
+
+impl FromStr for GroupsFilter {
+    type Err = regex::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // By itself first, so that a bracket too much does not end the group around it.
+        Regex::new(text)?;
+        Regex::new(&format!("^(?:{text})$")).map(Self)
+    }
 }

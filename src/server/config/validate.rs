@@ -9,8 +9,8 @@ use clap::{
 };
 
 use super::{
-    Invocation, LogConfig, LogFormat, Task, empty,
-    flags::{self, CollectFlags, Flags, LogFlags, ServeFlags},
+    Invocation, LogConfig, LogFormat, SignInMode, Task, empty,
+    flags::{self, CollectFlags, Flags, LogFlags, ServeFlags, SignInFlags},
     parse,
 };
 
@@ -34,6 +34,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
         None => {
             check_budget(&flags.serve.collect)?;
             check_sign_in(&flags.serve)?;
+            check_oidc(&flags.serve.sign_in)?;
             let log = log(&flags.serve.log, rust_log)?;
             Invocation { log, task: Task::Serve(flags.serve.into()) }
         }
@@ -48,6 +49,7 @@ fn invocation(flags: Flags, rust_log: &str) -> Result<Invocation, Error> {
         // The log of `check` is off unless RUST_LOG is set: the report says everything that went wrong.
         Some(flags::Command::Check(check)) => {
             check_budget(&check.collect)?;
+            check_oidc(&check.sign_in)?;
             let filter = if rust_log.trim().is_empty() { "off" } else { rust_log };
             let (log, output) = (log(&check.log, filter)?, check.output);
             Invocation { log, task: Task::Check((*check).into(), output) }
@@ -96,6 +98,30 @@ fn check_sign_in(flags: &ServeFlags) -> Result<(), Error> {
          asks for a Kubernetes token, none shows every VM to everybody"
     );
     Err(Error::raw(ErrorKind::MissingRequiredArgument, message))
+}
+
+/// A provider leads people back to an address that it knows, over a connection that nobody reads.
+fn check_oidc(flags: &SignInFlags) -> Result<(), Error> {
+    if !flags.sign_in.as_ref().is_some_and(|modes| modes.has(SignInMode::Oidc)) {
+        return Ok(());
+    }
+    let oidc = &flags.oidc;
+    for (is_set, flag) in [
+        (oidc.oidc_issuer.is_some(), "--oidc-issuer (WUKONG_OIDC_ISSUER)"),
+        (oidc.oidc_client_id.is_some(), "--oidc-client-id (WUKONG_OIDC_CLIENT_ID)"),
+        (flags.public_url.is_some(), "--public-url (WUKONG_PUBLIC_URL)"),
+    ] {
+        if !is_set {
+            let message = format!("{flag} is required by --sign-in=oidc (WUKONG_SIGN_IN)");
+            return Err(Error::raw(ErrorKind::MissingRequiredArgument, message));
+        }
+    }
+    if flags.public_url.as_ref().is_some_and(|url| !url.is_https() && !url.is_this_machine()) {
+        let message = "--public-url (WUKONG_PUBLIC_URL) must be an https:// address for --sign-in=oidc \
+                       (WUKONG_SIGN_IN): plain HTTP is for localhost alone";
+        return Err(Error::raw(ErrorKind::ArgumentConflict, message));
+    }
+    Ok(())
 }
 
 /// Adds the environment variable to each flag that the error names: the value may come from there.

@@ -183,6 +183,7 @@ fn page(problem: &Problem, from: Response, app: &App, lang: Lang) -> Response {
 /// answer.
 async fn secure(mut request: Request, next: Next) -> Response {
     let nonce = (!is_machine(request.uri().path())).then(Nonce::new);
+    let is_sign_in = request.uri().path().starts_with(sign_in::PREFIX);
     if let Some(nonce) = &nonce {
         request.extensions_mut().insert(nonce.clone());
     }
@@ -193,6 +194,11 @@ async fn secure(mut request: Request, next: Next) -> Response {
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     for (name, value) in SECURITY_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_sign_in {
+        // A form without a referrer has no origin either. Addresses here hold no more than where it leads afterwards,
+        // and another site still learns nothing.
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     }
     response
 }

@@ -109,6 +109,7 @@ impl PageData for RequestViews {
             namespaces: namespaces.into_iter().cloned().collect(),
             all_vms: self.scope.has_all_vms(),
             checks: (!standing.is_complete()).then_some((standing.checked, standing.places)),
+            renewal_in: user.renewal_in().map(|due| due.max(0)),
         })
     }
 }

@@ -125,8 +125,16 @@ fn every_flag_that_is_explained_exists() {
     let help = COMMANDS.map(|command| help(&[command])).concat() + &help(&[]);
     let known: BTreeSet<&str> = names(&help).collect();
     // kubectl's.
-    let others =
-        ["--raw", "--namespace", "--all-namespaces", "--audience", "--clusterrole", "--user", "--from-file"];
+    let others = [
+        "--raw",
+        "--namespace",
+        "--all-namespaces",
+        "--audience",
+        "--clusterrole",
+        "--user",
+        "--group",
+        "--from-file",
+    ];
     let unknown: BTreeSet<&str> = PAGES
         .into_iter()
         .flat_map(names)

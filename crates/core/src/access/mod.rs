@@ -16,10 +16,11 @@ pub use book::{AccessBook, Standing};
 pub use hints::{Hints, Subject};
 
 use model::{Millis, vm::Kind};
+use serde::{Deserialize, Serialize};
 
 /// A user as Kubernetes knows them: the answer of a TokenReview, or what was made of an identity provider's
 /// claims.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UserInfo {
     pub name: String,
     pub uid: String,

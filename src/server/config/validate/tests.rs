@@ -1,7 +1,9 @@
+mod oidc;
+
 use std::time::Duration;
 
 use super::*;
-use crate::server::config::{AllowedHosts, Config, HttpConfig, Listen, SimSize};
+use crate::server::config::{AllowedHosts, ClaimMappings, Config, HttpConfig, Listen, SignInMode, SimSize};
 use collector::config::{CollectConfig, KubeletAccess, KubeletConfig, ProxyRules, VirtHandlerConfig};
 use model::source::SourceId;
 
@@ -58,7 +60,7 @@ fn every_bad_value_names_its_flag_and_variable() {
         ("--collection-limit", &["0", "64", "1023Ki", "5Gi", "64MiB", "-64Mi"][..]),
         ("--allowed-hosts", &["http://a", "a b", "u@a", "*.a", "a:x", "a:99999", "a/b", "*,a", "*:80"][..]),
         ("--trusted-proxies", &["10.0.0.0/33", "ingress", "10.0.0.0/8/8", "10.0.0", "::ffff:10.0.0.1"][..]),
-        ("--sign-in", &["password", "Token", "none,token", "oidc"][..]),
+        ("--sign-in", &["password", "Token", "none,token", "token,none", "token,password", ","][..]),
         (
             "--public-url",
             &["vms.example", "ftp://a", "https://", "https://a/?x", "a b", "https://a/#x", "https://u@a/"][..],
@@ -103,7 +105,7 @@ fn every_bad_value_names_its_flag_and_variable() {
 }
 
 /// Flags whose values may hold a secret.
-const HIDDEN: [&str; 3] = ["--prometheus-url", "--prometheus-tenant", "--ceph-url"];
+const HIDDEN: [&str; 4] = ["--prometheus-url", "--prometheus-tenant", "--ceph-url", "--oidc-issuer"];
 
 #[test]
 fn a_refusal_says_what_is_allowed() {
@@ -351,16 +353,19 @@ fn nobody_serves_every_vm_to_a_network_by_mistake() {
     for far in ["0.0.0.0:8081", ":8081", "[::]:8081", "10.0.0.7:8081"] {
         let refused = refusal(&["--listen", far]);
         assert!(refused.contains("--sign-in (WUKONG_SIGN_IN) is required"), "{refused}");
-        assert!(!config(&["--listen", far, "--sign-in=none"]).http.sign_in.by_token, "{far}");
-        assert!(config(&["--listen", far, "--sign-in=token"]).http.sign_in.by_token, "{far}");
+        assert!(config(&["--listen", far, "--sign-in=none"]).http.sign_in.modes.is_none(), "{far}");
+        let by_token = config(&["--listen", far, "--sign-in=token"]).http.sign_in.modes;
+        assert!(by_token.has(SignInMode::Token) && !by_token.has(SignInMode::Proxy), "{far}");
         assert!(
-            !config(&["demo", "--listen", far]).http.sign_in.by_token,
+            config(&["demo", "--listen", far]).http.sign_in.modes.is_none(),
             "the simulated cluster has no secrets"
         );
     }
     for near in ["127.0.0.1:8081", "[::1]:8081", "127.0.0.5:1", "[::ffff:127.0.0.1]:1"] {
-        assert!(!config(&["--listen", near]).http.sign_in.by_token, "{near}");
+        assert!(config(&["--listen", near]).http.sign_in.modes.is_none(), "{near}");
     }
+    let several = config(&["--sign-in= proxy, token,,token "]).http.sign_in.modes;
+    assert_eq!(several, [SignInMode::Token, SignInMode::Proxy].into_iter().collect());
     let url = config(&["--public-url= https://vms.example:8443/ "]).http.sign_in.public_url.unwrap();
     assert_eq!((url.is_https(), url.origin()), (true, "https://vms.example:8443".to_owned()));
 }

@@ -13,6 +13,8 @@ use wukong_core::access::UserInfo;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     SignIn,
+    /// A provider said again who it is.
+    Renewed,
     Refused,
     SignOut,
     Expired,
@@ -24,6 +26,7 @@ impl Event {
     fn name(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::Renewed => "renewed",
             Self::Refused => "refused",
             Self::SignOut => "sign_out",
             Self::Expired => "expired",
@@ -46,7 +49,7 @@ pub struct AuditedRequest<'a> {
 pub fn asked(event: Event, viewer: &SignedIn, asked: &AuditedRequest<'_>) {
     let user = viewer.user();
     let mode = match &*viewer.credential {
-        Credential::Session(_) => "session",
+        Credential::Session(session) => session.mode().code(),
         Credential::Bearer(_) => "bearer",
     };
     tracing::info!(

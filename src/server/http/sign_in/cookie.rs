@@ -12,6 +12,8 @@ use crate::ui::address::BasePath;
 const LONGEST: usize = 3_800;
 /// Cookies of one session.
 const MOST: usize = 2;
+/// Sign-ins at a provider that a browser has under way at once, each in a cookie of its own.
+pub const LOGINS: usize = 3;
 
 /// How cookies are set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +35,20 @@ impl CookieKind {
 
     /// The prefix makes browsers refuse a cookie that plain HTTP set, and `__Host-` also one that another host set. That
     /// one allows no path.
-    fn name(&self, part: usize) -> String {
-        let prefix = match () {
+    fn prefix(&self) -> &'static str {
+        match () {
             () if !self.is_secure => "",
             () if self.base.0.is_empty() => "__Host-",
             () => "__Secure-",
-        };
-        format!("{prefix}wukong-session-{part}")
+        }
+    }
+
+    fn name(&self, part: usize) -> String {
+        format!("{}wukong-session-{part}", self.prefix())
+    }
+
+    fn login_name(&self, slot: usize) -> String {
+        format!("{}wukong-login-{slot}", self.prefix())
     }
 
     /// Returns the headers that set a session. `None` if it does not fit into the cookies.
@@ -50,18 +59,29 @@ impl CookieKind {
         let parts = (0..MOST).map(|part| {
             let of_part =
                 value.get(part * LONGEST..value.len().min((part + 1) * LONGEST)).unwrap_or_default();
-            self.header(part, of_part, if of_part.is_empty() { 0 } else { seconds })
+            self.header(self.name(part), of_part, if of_part.is_empty() { 0 } else { seconds })
         });
         parts.collect()
     }
 
-    /// Returns the headers that end a session.
-    pub fn clear(&self) -> Vec<HeaderValue> {
-        (0..MOST).filter_map(|part| self.header(part, "", 0)).collect()
+    /// Returns whether a session takes one cookie alone.
+    pub fn is_short(value: &str) -> bool {
+        value.len() <= LONGEST
     }
 
-    fn header(&self, part: usize, value: &str, seconds: i64) -> Option<HeaderValue> {
-        let cookie = Cookie::build((self.name(part), value))
+    /// Returns the headers that end a session.
+    pub fn clear(&self) -> Vec<HeaderValue> {
+        (0..MOST).filter_map(|part| self.header(self.name(part), "", 0)).collect()
+    }
+
+    /// Returns the header that sets a sign-in under way, or with an empty value clears it. `None` if the value does
+    /// not fit.
+    pub fn set_login(&self, slot: usize, value: &str, seconds: i64) -> Option<HeaderValue> {
+        self.header(self.login_name(slot), value, seconds).filter(|_| value.len() <= LONGEST)
+    }
+
+    fn header(&self, name: String, value: &str, seconds: i64) -> Option<HeaderValue> {
+        let cookie = Cookie::build((name, value))
             .path([&*self.base.0, "/"].concat())
             .max_age(Duration::seconds(seconds))
             .http_only(true)
@@ -75,15 +95,29 @@ impl CookieKind {
     pub fn read(&self, headers: &HeaderMap) -> Option<String> {
         let mut value = String::new();
         for part in 0..MOST {
-            let name = self.name(part);
-            let mut found = cookies(headers).filter(|cookie| cookie.name() == name);
-            match (found.next(), found.next()) {
-                (Some(only), None) if only.value().len() <= LONGEST => value.push_str(only.value()),
-                (None, _) if part > 0 => {}
+            match read_one(&self.name(part), headers) {
+                Ok(Some(only)) => value.push_str(&only),
+                Ok(None) if part > 0 => {}
                 _ => return None,
             }
         }
         (!value.is_empty()).then_some(value)
+    }
+
+    /// Returns the value of a sign-in under way that a request sends.
+    pub fn read_login(&self, slot: usize, headers: &HeaderMap) -> Option<String> {
+        read_one(&self.login_name(slot), headers).ok().flatten()
+    }
+}
+
+/// Returns the value of a cookie; `None` if there is none. Fails if it is there more than once, or longer than it was
+/// set.
+fn read_one(name: &str, headers: &HeaderMap) -> Result<Option<String>, ()> {
+    let mut found = cookies(headers).filter(|cookie| cookie.name() == name);
+    match (found.next(), found.next()) {
+        (Some(only), None) if only.value().len() <= LONGEST => Ok(Some(only.value().to_owned())),
+        (None, _) => Ok(None),
+        _ => Err(()),
     }
 }
 

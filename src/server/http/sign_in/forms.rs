@@ -13,26 +13,27 @@ use leptos::server_fn::error::FromServerFnError;
 use serde::Deserialize;
 
 use super::{
-    Credential, PAGE_WAITS, PREFIX, SESSION_ENDS, SIGN_IN, Session, SignIn, audit,
+    Credential, PREFIX, Proof, SESSION_ENDS, SIGN_IN, Session, SignIn, WAITS, audit,
     cookie::{self, CookieKind},
-    page::{Notice, Page},
+    oidc::{self, leave_url},
+    page::{Notice, Page, ProviderLink},
     seconds_now,
     tokens::Identity,
 };
 use crate::{
-    server::http::{
-        address,
-        error::{ApiError, ApiResult},
-        peer::Peer,
-        state::App,
+    server::{
+        config::SignInMode,
+        http::{
+            address,
+            error::{ApiError, ApiResult},
+            peer::Peer,
+            state::App,
+        },
     },
     server_fns::Failure,
 };
 use i18n::Lang;
 use model::{params::Params, query::encode};
-
-/// Longest wait of a sign-in until every namespace was asked about, so that the first page is complete for most.
-const WAITS: std::time::Duration = PAGE_WAITS.saturating_mul(3);
 
 /// The fields of the sign-in form.
 #[derive(Deserialize)]
@@ -62,7 +63,7 @@ pub async fn sign_in_form(
         () if has("signed-out") => Some(Notice::SignedOut),
         () => None,
     };
-    Ok(show(&app, lang, StatusCode::OK, notice, next))
+    Ok(show_with(&app, lang, StatusCode::OK, notice, next))
 }
 
 /// `POST /auth/sign-in`: opens a session for a Kubernetes token.
@@ -74,11 +75,14 @@ pub async fn sign_in(
     form: Result<Form<TokenForm>, FormRejection>,
 ) -> ApiResult<Response> {
     let sign_in = sign_in_of(&app)?;
+    if !sign_in.modes.has(SignInMode::Token) {
+        return Err(not_found());
+    }
     let Form(form) = form.map_err(|_| ApiError::BadForm)?;
     let peer = peer.map(|Extension(peer)| peer);
     let next = checked_next(&form.next);
     if !sign_in.limits.allow_sign_in(peer) {
-        return Ok(show(&app, lang, Notice::TooMany.status(), Some(Notice::TooMany), next));
+        return Ok(show(&app, lang, Notice::TooMany, next));
     }
     match open(&sign_in, &headers, form.token.trim(), peer).await {
         Ok(cookies) => {
@@ -88,7 +92,7 @@ pub async fn sign_in(
         }
         Err(notice) => {
             audit::session(audit::Event::Refused, None, None, peer);
-            Ok(show(&app, lang, notice.status(), Some(notice), next))
+            Ok(show(&app, lang, notice, next))
         }
     }
 }
@@ -110,7 +114,7 @@ async fn open(
         Identity::Unanswered => return Err(Notice::Unanswered),
         Identity::TooMany => return Err(Notice::TooMany),
     };
-    let session = Session { id: rand::random(), began: seconds_now(), token: token.to_owned() };
+    let session = Session { id: rand::random(), began: seconds_now(), proof: Proof::Token(token.to_owned()) };
     let sealed = sign_in.keys.read().seal(&session).ok_or(Notice::TooLong)?;
     let cookies = kind.set(&sealed, SESSION_ENDS).ok_or(Notice::TooLong)?;
     let session = Credential::Session(session).hash_text();
@@ -120,19 +124,30 @@ async fn open(
 }
 
 /// `POST /auth/sign-out`: ends the session, in this process at once and in the browser.
-pub async fn sign_out(State(app): State<App>, request: Parts) -> ApiResult<Response> {
+pub async fn sign_out(
+    State(app): State<App>,
+    lang: Option<Extension<Lang>>,
+    request: Parts,
+) -> ApiResult<Response> {
     let sign_in = sign_in_of(&app)?;
-    let kind = sign_in.cookies(&request.headers);
-    let session = kind
-        .as_ref()
-        .and_then(|kind| kind.read(&request.headers))
-        .and_then(|sealed| sign_in.keys.read().open(&sealed));
-    if let Some(session) = session {
+    let mut leave = None;
+    if let Some(session) = sign_in.session(&request) {
+        let oidc = sign_in.oidc.as_ref().filter(|_| session.mode() == SignInMode::Oidc);
+        leave = oidc.and_then(|oidc| leave_url(oidc, session.id_token()));
         sign_in.signed_out.insert(session.id, ());
         let hash = Credential::Session(session).hash_text();
         audit::session(audit::Event::SignOut, None, Some(&hash), request.extensions.get().copied());
     }
-    let mut response = see_other(&format!("{SIGN_IN}?signed-out=1"));
+    // The answer to a form cannot redirect to the provider: `form-action` forbids that.
+    let mut response = match leave {
+        Some(leave) => {
+            let page =
+                Page { leave: Some(leave.into()), ..page(&app, Some(Notice::SignedOut), "/".to_owned()) };
+            html(&app, lang, StatusCode::OK, page)
+        }
+        None => see_other(&format!("{SIGN_IN}?signed-out=1")),
+    };
+    let kind = sign_in.cookies(&request.headers);
     cookie::add(&mut response, kind.iter().flat_map(CookieKind::clear));
     // Also drops the pages that the browser keeps for its back button.
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
@@ -141,7 +156,22 @@ pub async fn sign_out(State(app): State<App>, request: Parts) -> ApiResult<Respo
 
 /// Leads a person to the sign-in, and back afterwards.
 pub fn to_sign_in(from: &Uri, has_ended: bool) -> Response {
-    let next = from.path_and_query().map_or("/", PathAndQuery::as_str);
+    to_sign_in_from(path_of(from), has_ended)
+}
+
+/// Leads a person to the provider and back, without a question.
+pub fn to_renewal(from: &Uri) -> Response {
+    let mut location = [oidc::START, "?renew=&next="].concat();
+    encode(&mut location, path_of(from));
+    see_other(&location)
+}
+
+fn path_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", PathAndQuery::as_str)
+}
+
+/// The same from a checked path.
+pub fn to_sign_in_from(next: &str, has_ended: bool) -> Response {
     let mut location = SIGN_IN.to_owned();
     if next != "/" {
         location.push_str("?next=");
@@ -161,7 +191,7 @@ pub fn session_ended() -> Response {
 
 /// Returns the path to go to after the sign-in: one of this server, never that of another. It has no base path, which
 /// `base_path` adds to wherever an answer leads.
-fn checked_next(next: &str) -> String {
+pub fn checked_next(next: &str) -> String {
     let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
     let path = next
         .parse::<PathAndQuery>()
@@ -170,24 +200,52 @@ fn checked_next(next: &str) -> String {
     path.map_or_else(|| "/".to_owned(), |path| path.to_string())
 }
 
-fn sign_in_of(app: &App) -> ApiResult<Arc<SignIn>> {
-    app.sign_in.clone().ok_or(ApiError::NotFound("nothing exists at this address".into()))
+pub fn sign_in_of(app: &App) -> ApiResult<Arc<SignIn>> {
+    app.sign_in.clone().ok_or_else(not_found)
 }
 
-fn show(
+pub fn not_found() -> ApiError {
+    ApiError::NotFound("nothing exists at this address".into())
+}
+
+/// Answers what did not sign anybody in.
+pub fn show(app: &App, lang: Option<Extension<Lang>>, notice: Notice, next: String) -> Response {
+    show_with(app, lang, notice.status(), Some(notice), next)
+}
+
+fn show_with(
     app: &App,
     lang: Option<Extension<Lang>>,
     status: StatusCode,
     notice: Option<Notice>,
     next: String,
 ) -> Response {
+    html(app, lang, status, page(app, notice, next))
+}
+
+fn page(app: &App, notice: Option<Notice>, next: String) -> Page {
+    let sign_in = app.sign_in.as_ref();
+    let provider = sign_in.and_then(|sign_in| sign_in.oidc.as_ref()).map(|oidc| ProviderLink {
+        host: oidc.host().to_owned(),
+        fault: oidc.provider.fault().map(|fault| fault.message()),
+    });
+    Page {
+        base: app.base.clone(),
+        notice,
+        takes_tokens: sign_in.is_some_and(|sign_in| sign_in.modes.has(SignInMode::Token)),
+        provider,
+        leave: None,
+        next,
+    }
+}
+
+fn html(app: &App, lang: Option<Extension<Lang>>, status: StatusCode, page: Page) -> Response {
     let lang = lang.map(|Extension(lang)| lang).unwrap_or_default();
-    let page = Page { base: app.base.clone(), notice, next };
     let html = page.html(app.assets.bundle(), lang);
     (status, [(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }
 
-fn see_other(location: &str) -> Response {
+pub fn see_other(location: &str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();

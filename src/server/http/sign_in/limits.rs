@@ -13,6 +13,8 @@ const SIGNED_A_SECOND: NonZero<u32> = NonZero::new(50).unwrap();
 const UNSIGNED_A_SECOND: NonZero<u32> = NonZero::new(20).unwrap();
 /// Sign-ins a minute from one address.
 const SIGN_INS_A_MINUTE: NonZero<u32> = NonZero::new(10).unwrap();
+/// Answers of a provider a minute that one address brings back: each is a request to the provider.
+const EXCHANGES_A_MINUTE: NonZero<u32> = NonZero::new(60).unwrap();
 /// Event streams and downloads of one user at once: that many windows of a browser.
 const STREAMS: usize = 8;
 const DOWNLOADS: usize = 2;
@@ -22,6 +24,7 @@ pub struct Limits {
     signed: DefaultKeyedRateLimiter<Option<Client>>,
     unsigned: DefaultKeyedRateLimiter<Option<Client>>,
     sign_ins: DefaultKeyedRateLimiter<Option<Client>>,
+    exchanges: DefaultKeyedRateLimiter<Option<Client>>,
     pub streams: Arc<ConcurrencyLimit>,
     pub downloads: Arc<ConcurrencyLimit>,
 }
@@ -32,6 +35,7 @@ impl Default for Limits {
             signed: RateLimiter::keyed(Quota::per_second(SIGNED_A_SECOND)),
             unsigned: RateLimiter::keyed(Quota::per_second(UNSIGNED_A_SECOND)),
             sign_ins: RateLimiter::keyed(Quota::per_minute(SIGN_INS_A_MINUTE)),
+            exchanges: RateLimiter::keyed(Quota::per_minute(EXCHANGES_A_MINUTE)),
             streams: ConcurrencyLimit::new(STREAMS),
             downloads: ConcurrencyLimit::new(DOWNLOADS),
         }
@@ -43,9 +47,9 @@ impl Limits {
     #[cfg(test)]
     pub fn lifted() -> Self {
         let quota = || RateLimiter::keyed(Quota::per_second(NonZero::<u32>::MAX));
-        let [signed, unsigned, sign_ins] = [quota(), quota(), quota()];
+        let [signed, unsigned, sign_ins, exchanges] = [quota(), quota(), quota(), quota()];
         let unlimited = || ConcurrencyLimit::new(usize::MAX);
-        Self { signed, unsigned, sign_ins, streams: unlimited(), downloads: unlimited() }
+        Self { signed, unsigned, sign_ins, exchanges, streams: unlimited(), downloads: unlimited() }
     }
 
     /// Returns whether somebody who is signed in may send another request.
@@ -63,9 +67,14 @@ impl Limits {
         self.sign_ins.check_key(&peer.map(Peer::client)).is_ok()
     }
 
+    /// Returns whether an address may bring back another answer of a provider.
+    pub fn allow_exchange(&self, peer: Option<Peer>) -> bool {
+        self.exchanges.check_key(&peer.map(Peer::client)).is_ok()
+    }
+
     /// Forgets those who have sent nothing for a while.
     pub fn tidy(&self) {
-        for limiter in [&self.signed, &self.unsigned, &self.sign_ins] {
+        for limiter in [&self.signed, &self.unsigned, &self.sign_ins, &self.exchanges] {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }

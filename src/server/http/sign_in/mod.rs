@@ -1,11 +1,14 @@
-//! Who makes a request, and what they may see. [`admit`] makes a [`Viewer`] for every request; handlers get it as an
+//! Who makes a request, and what they may see. [`admit()`] makes a [`Viewer`] for every request; handlers get it as an
 //! extractor, and can read nothing without it.
 
+mod admit;
 mod audit;
+mod claims;
 mod cookie;
 mod forms;
 mod key_file;
 mod limits;
+pub mod oidc;
 mod page;
 mod session;
 mod tokens;
@@ -13,53 +16,49 @@ mod tokens;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
-    body::Body,
-    extract::{FromRequestParts, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
-    middleware::Next,
-    response::{IntoResponse, Response},
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use http_body_util::BodyExt;
 use moka::sync::Cache;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    address, build,
     error::{ApiError, ApiResult},
     hosts, layers,
-    peer::{Client, Peer},
-    state::App,
+    peer::Peer,
 };
 use crate::{
     server::{
         access::{Access, Reviews, Rights},
-        config::PublicUrl,
+        config::{PublicUrl, SignInConfig, SignInMode, SignInModes},
     },
     ui::address::BasePath,
 };
 use collector::clock;
 use cookie::CookieKind;
-use limits::{Limits, UserPermit};
+use limits::Limits;
 use tokens::{Identity, Tokens};
 use wukong_core::{
     Scope,
     access::{Standing, UserInfo},
 };
 
+pub use admit::admit;
+pub use claims::ProviderHttp;
 pub use forms::{sign_in, sign_in_form, sign_out};
-pub use session::{Session, SessionKeys};
+use oidc::Oidc;
+use session::SESSION_ENDS;
+pub use session::{ClaimedIdentity, Proof, Session, SessionKeys};
 
 /// Time between two looks at the file of session keys.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Absolute end of a session, in seconds after the sign-in.
-const SESSION_ENDS: i64 = 10 * 60 * 60;
-/// How long an answer for programs waits until every namespace was asked about; a list with gaps would be wrong.
-const PROGRAM_WAITS: Duration = Duration::from_secs(5);
 /// How long a page waits. It then shows what is known, and how much that is.
 const PAGE_WAITS: Duration = Duration::from_secs(1);
+/// How long a sign-in waits, so that the first page is complete for most.
+const WAITS: Duration = PAGE_WAITS.saturating_mul(3);
 /// Path prefix of signing in and out.
 pub const PREFIX: &str = "/auth/";
 pub const SIGN_IN: &str = "/auth/sign-in";
@@ -67,6 +66,7 @@ pub const SIGN_OUT: &str = "/auth/sign-out";
 
 /// What signing in needs. Without it, everybody sees everything.
 pub struct SignIn {
+    modes: SignInModes,
     tokens: Tokens,
     access: Arc<Access>,
     keys: RwLock<SessionKeys>,
@@ -76,6 +76,8 @@ pub struct SignIn {
     /// Whether the listener speaks TLS itself.
     over_tls: bool,
     limits: Limits,
+    /// The provider at which people sign in, if there is one.
+    oidc: Option<Arc<Oidc>>,
 }
 
 /// What proves who makes a request.
@@ -179,23 +181,30 @@ impl SignIn {
         reviews: Arc<dyn Reviews>,
         access: Arc<Access>,
         keys: SessionKeys,
-        public_url: Option<PublicUrl>,
+        config: &SignInConfig,
     ) -> Self {
         let ends = Duration::from_secs(SESSION_ENDS.unsigned_abs());
         Self {
+            modes: config.modes.clone(),
             tokens: Tokens::new(reviews),
             access,
             keys: RwLock::new(keys),
             signed_out: Cache::builder().max_capacity(100_000).time_to_live(ends).build(),
-            public_url,
+            public_url: config.public_url.clone(),
             over_tls: false,
             limits: Limits::default(),
+            oidc: None,
         }
     }
 
     /// Returns the same for a listener that speaks TLS itself, or does not.
     pub fn over_tls(self, over_tls: bool) -> Self {
         Self { over_tls, ..self }
+    }
+
+    /// Returns the same for people who sign in at a provider.
+    pub fn with_oidc(self, oidc: Oidc) -> Self {
+        Self { oidc: Some(Arc::new(oidc)), ..self }
     }
 
     /// Returns the same without limits for each user.
@@ -208,9 +217,15 @@ impl SignIn {
     /// file that cannot be used changes nothing.
     pub async fn look_after(self: Arc<Self>, key_file: Option<PathBuf>, shutdown: CancellationToken) {
         let mut before = None;
+        if let Some(oidc) = &self.oidc {
+            oidc.look().await;
+        }
         while timeout(LOOK_EVERY, shutdown.cancelled()).await.is_err() {
             self.tokens.tidy();
             self.limits.tidy();
+            if let Some(oidc) = &self.oidc {
+                oidc.look().await;
+            }
             let Some(path) = &key_file else { continue };
             let read = SessionKeys::read(path).await.map_err(|error| format!("{error:#}"));
             let failed = read.as_ref().err().cloned();
@@ -244,6 +259,24 @@ impl SignIn {
         hosts::is_this_machine(headers).then(|| CookieKind::local(self.base()))
     }
 
+    /// Returns the session in a request's cookies, even one that is over.
+    fn session(&self, request: &Parts) -> Option<Session> {
+        let sealed = self.cookies(&request.headers)?.read(&request.headers)?;
+        self.keys.read().open(&sealed)
+    }
+
+    /// Returns the headers that set a session. `None` if it does not fit into its cookies.
+    fn seal(&self, session: &Session, kind: &CookieKind) -> Option<Vec<HeaderValue>> {
+        let keys = self.keys.read();
+        let whole = keys.seal(session)?;
+        // Beside a long session nothing is kept that it can do without.
+        let sealed = match CookieKind::is_short(&whole) {
+            true => whole,
+            false => keys.seal(&session.clone().shortened())?,
+        };
+        kind.set(&sealed, SESSION_ENDS)
+    }
+
     /// Returns who makes a request.
     async fn viewer_of(self: &Arc<Self>, request: &Parts) -> Result<Viewer, NoViewer> {
         let credential = self.credential(request).ok_or(NoViewer::SignedOut)??;
@@ -269,25 +302,46 @@ impl SignIn {
         credential: Arc<Credential>,
         peer: Option<Peer>,
     ) -> Result<Viewer, NoViewer> {
-        let (token, is_proven) = match &*credential {
-            Credential::Session(session) if self.has_ended(session) => return Err(NoViewer::Ended),
-            Credential::Session(session) => (&session.token, true),
-            Credential::Bearer(token) => (token, false),
-        };
-        let user = match self.tokens.identify(token, peer, is_proven).await {
-            Identity::User(user) => user,
-            Identity::Rejected => return Err(NoViewer::Ended),
-            Identity::Unanswered => return Err(NoViewer::Unanswered),
-            Identity::TooMany => return Err(NoViewer::TooMany),
-        };
+        let user = self.user(&credential, peer).await?;
         let rights = self.access.look(&user);
         let standing = rights.standing();
         let user = SignedIn { sign_in: self.clone(), credential, rights, standing: standing.clone() };
         Ok(Viewer { scope: standing.scope, user: Some(user) })
     }
 
+    /// Returns whom the credential proves now.
+    async fn user(&self, credential: &Credential, peer: Option<Peer>) -> Result<Arc<UserInfo>, NoViewer> {
+        match credential {
+            Credential::Session(session) if self.has_ended(session) => Err(NoViewer::Ended),
+            Credential::Session(Session { proof: Proof::Identity(identity), .. }) => {
+                Ok(identity.user.clone())
+            }
+            Credential::Session(Session { proof: Proof::Token(token), .. }) => {
+                self.user_of_token(token, peer, true).await
+            }
+            Credential::Bearer(_) if !self.modes.has(SignInMode::Token) => Err(NoViewer::Ended),
+            Credential::Bearer(token) => self.user_of_token(token, peer, false).await,
+        }
+    }
+
+    async fn user_of_token(
+        &self,
+        token: &str,
+        peer: Option<Peer>,
+        is_proven: bool,
+    ) -> Result<Arc<UserInfo>, NoViewer> {
+        match self.tokens.identify(token, peer, is_proven).await {
+            Identity::User(user) => Ok(user),
+            Identity::Rejected => Err(NoViewer::Ended),
+            Identity::Unanswered(_) => Err(NoViewer::Unanswered),
+            Identity::TooMany => Err(NoViewer::TooMany),
+        }
+    }
+
+    /// Returns whether a session is over, was ended by its user, or began in a way that is off now.
     fn has_ended(&self, session: &Session) -> bool {
-        seconds_now() >= session.began + SESSION_ENDS || self.signed_out.contains_key(&session.id)
+        let is_off = !self.modes.has(session.mode());
+        is_off || session.is_over(seconds_now()) || self.signed_out.contains_key(&session.id)
     }
 }
 
@@ -303,6 +357,14 @@ impl Credential {
 }
 
 impl SignedIn {
+    /// Returns after how many seconds the user's identity is due for renewal. `None` if it needs none.
+    pub fn renewal_in(&self) -> Option<i64> {
+        match &*self.credential {
+            Credential::Session(session) => session.renewal_in(seconds_now()),
+            Credential::Bearer(_) => None,
+        }
+    }
+
     pub fn user(&self) -> &Arc<UserInfo> {
         self.rights.user()
     }
@@ -319,6 +381,9 @@ fn number(digest: &[u8]) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
+/// Seconds after which a peer may present another unknown token.
+const UNKNOWN_RETRY: u32 = 10;
+
 impl From<NoViewer> for ApiError {
     fn from(no_viewer: NoViewer) -> Self {
         match no_viewer {
@@ -328,128 +393,6 @@ impl From<NoViewer> for ApiError {
             NoViewer::TooMany => Self::TooMany(UNKNOWN_RETRY),
         }
     }
-}
-
-/// Seconds after which a user who has all their streams or downloads may ask for another.
-const CROWD_RETRY: u32 = 5;
-/// Seconds after which a peer may present another unknown token.
-const UNKNOWN_RETRY: u32 = 10;
-
-/// Lets a request in if somebody is signed in, and puts the [`Viewer`] into its extensions. Files and probes are for
-/// everybody.
-pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let Some(sign_in) = &app.sign_in else {
-        parts.extensions.insert(Viewer::everybody());
-        return next.run(Request::from_parts(parts, body)).await;
-    };
-    let path = build::inner_path(parts.uri.path()).to_owned();
-    let is_form = path.starts_with(PREFIX);
-    if is_form && !sign_in.limits.allow_unsigned(parts.extensions.get().copied()) {
-        return ApiError::TooMany(1).into_response();
-    }
-    if app.assets.contain(&path) || address::is_probe(&path) || is_form {
-        return next.run(Request::from_parts(parts, body)).await;
-    }
-    let viewer = match sign_in.viewer_of(&parts).await {
-        Ok(viewer) => viewer,
-        Err(no_viewer) => return vary(turn_away(sign_in, &parts, &path, no_viewer)),
-    };
-    vary(answer(sign_in, viewer, &path, Request::from_parts(parts, body), next).await.into_response())
-}
-
-/// Answers a request of somebody who is signed in, within the limits of their user.
-async fn answer(
-    sign_in: &SignIn,
-    mut viewer: Viewer,
-    path: &str,
-    mut request: Request,
-    next: Next,
-) -> ApiResult<Response> {
-    let begun = Instant::now();
-    let Some(user) = viewer.user().map(SignedIn::hash) else { return Err(ApiError::SignedOut) };
-    // From here on limits count by user: behind an ingress everybody has one address.
-    let peer = request.extensions().get().map(|peer: &Peer| peer.signed_in(user));
-    if let Some(peer) = peer {
-        request.extensions_mut().insert(peer);
-    }
-    if !sign_in.limits.allow_signed(Some(Client::User(user).into())) {
-        return Err(ApiError::TooMany(1));
-    }
-    let at_once = match path {
-        "/api/events" if request.method() != Method::HEAD => Some(&sign_in.limits.streams),
-        "/api/vms.csv" | "/api/vms.json" => Some(&sign_in.limits.downloads),
-        _ => None,
-    };
-    let permit = at_once.map(|most| most.begin(Client::User(user)).ok_or(ApiError::TooMany(CROWD_RETRY)));
-    let permit = permit.transpose()?;
-    let is_program = layers::is_api(path) && path != "/api/events";
-    viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
-    if is_program && !viewer.is_complete() {
-        return Err(ApiError::StillChecking);
-    }
-    let signed_in = viewer.user().cloned();
-    request.extensions_mut().insert(viewer);
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    if layers::is_api(path)
-        && let Some(user) = signed_in
-    {
-        let is_download = ["/api/vms.csv", "/api/vms.json"].contains(&path);
-        let event = if is_download { audit::Event::Download } else { audit::Event::Api };
-        let route = route.as_ref().map_or("", MatchedPath::as_str);
-        audit::asked(
-            event,
-            &user,
-            &audit::AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() },
-        );
-    }
-    Ok(match permit {
-        Some(permit) => response.map(|body| hold(body, permit)),
-        None => response,
-    })
-}
-
-/// Returns the body, which holds its user's permit until it is sent or dropped.
-fn hold(body: Body, permit: UserPermit) -> Body {
-    Body::new(body.map_frame(move |frame| {
-        let _held = &permit;
-        frame
-    }))
-}
-
-/// Answers a request of nobody: pages lead to the sign-in, programs get an error.
-fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer) -> Response {
-    let peer = request.extensions.get().copied();
-    if !sign_in.limits.allow_unsigned(peer) {
-        return ApiError::TooMany(1).into_response();
-    }
-    if no_viewer == NoViewer::Ended {
-        let is_token = request.headers.contains_key(header::AUTHORIZATION);
-        let event = if is_token { audit::Event::Refused } else { audit::Event::Expired };
-        audit::session(event, None, None, peer);
-    }
-    let is_page = !layers::is_machine(request.uri.path());
-    let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);
-    let mut response = match no_viewer {
-        _ if is_page && leads_to_sign_in => forms::to_sign_in(&request.uri, no_viewer == NoViewer::Ended),
-        NoViewer::SignedOut | NoViewer::Ended if path.starts_with(address::SERVER_FUNCTIONS) => {
-            forms::session_ended()
-        }
-        no_viewer => ApiError::from(no_viewer).into_response(),
-    };
-    // A session that has ended would be opened and refused again with each request.
-    let cookies = sign_in.cookies(&request.headers).filter(|kind| kind.read(&request.headers).is_some());
-    if leads_to_sign_in && let Some(kind) = cookies {
-        cookie::add(&mut response, kind.clear());
-    }
-    response
-}
-
-/// Notes that the answer depends on who asks.
-fn vary(mut response: Response) -> Response {
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie, authorization"));
-    response
 }
 
 /// Returns the token of an `Authorization` header (RFC 6750, 2.1).

@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use leptos::prelude::*;
 
-use super::SIGN_IN;
+use super::{SIGN_IN, oidc};
 use crate::{
     app::Bundle,
     ui::{
@@ -31,6 +31,12 @@ pub enum Notice {
     Unanswered,
     /// The session would travel over plain HTTP.
     Unprotected,
+    /// The answer of a provider belongs to no sign-in of this browser.
+    Wrong(Message),
+    /// The provider or its answer does not let this person in.
+    Refused(Message),
+    /// The provider cannot be used now.
+    Away(Message),
 }
 
 impl Notice {
@@ -38,10 +44,10 @@ impl Notice {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Ended | Self::SignedOut => StatusCode::OK,
-            Self::NoToken | Self::TooLong | Self::Unprotected => StatusCode::BAD_REQUEST,
-            Self::Rejected => StatusCode::FORBIDDEN,
+            Self::NoToken | Self::TooLong | Self::Unprotected | Self::Wrong(_) => StatusCode::BAD_REQUEST,
+            Self::Rejected | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unanswered => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unanswered | Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -55,7 +61,13 @@ impl Notice {
             Self::TooMany => msg!(sign_in.too_many),
             Self::Unanswered => msg!(sign_in.unanswered),
             Self::Unprotected => msg!(sign_in.unprotected),
+            Self::Wrong(message) | Self::Refused(message) | Self::Away(message) => message.clone(),
         }
+    }
+
+    /// Returns the text for the log.
+    pub fn english(&self) -> String {
+        self.message().english()
     }
 
     /// Returns whether the token is what is wrong.
@@ -67,8 +79,10 @@ impl Notice {
         match self {
             Self::Ended => Icon::Clock,
             Self::SignedOut => Icon::Healthy,
-            Self::NoToken | Self::Rejected | Self::TooLong => Icon::Error,
-            Self::TooMany | Self::Unanswered | Self::Unprotected => Icon::Warn,
+            Self::NoToken | Self::Rejected | Self::TooLong | Self::Refused(_) => Icon::Error,
+            Self::TooMany | Self::Unanswered | Self::Unprotected | Self::Wrong(_) | Self::Away(_) => {
+                Icon::Warn
+            }
         }
     }
 
@@ -85,17 +99,35 @@ impl Notice {
 pub struct Page {
     pub base: BasePath,
     pub notice: Option<Notice>,
+    /// Whether people can sign in by a Kubernetes token.
+    pub takes_tokens: bool,
+    /// The provider at which people can sign in.
+    pub provider: Option<ProviderLink>,
+    /// Where the browser goes to sign out at the provider too.
+    pub leave: Option<String>,
     /// The checked path to go to afterwards.
     pub next: String,
+}
+
+/// A provider as the page names it.
+pub struct ProviderLink {
+    pub host: String,
+    /// Why it could not be used the last time.
+    pub fault: Option<Message>,
 }
 
 impl Page {
     pub fn html(self, bundle: &Bundle, lang: Lang) -> String {
         let title = text_in(lang, key!(sign_in.title));
         let is_possible = self.notice != Some(Notice::Unprotected);
+        let has_form = self.takes_tokens && is_possible;
         let wrong = self.notice.as_ref().filter(|notice| notice.is_about_token());
         let other = self.notice.as_ref().filter(|notice| !notice.is_about_token());
-        let head = head(title, bundle);
+        let head = head(title, bundle, self.leave.as_deref());
+        let provider = self.provider.as_ref();
+        let away = provider.and_then(|provider| provider.fault.clone());
+        let away = away.filter(|_| !matches!(self.notice, Some(Notice::Away(_))));
+        let away = away.map(|why| Notice::Away(msg!(sign_in.provider_away, why = why)));
         let body = view! {
             <body>
                 <main id="main" class="gate">
@@ -106,8 +138,11 @@ impl Page {
                             <p class="muted">{text_in(lang, key!(sign_in.about))}</p>
                         </div>
                         {other.map(|notice| notice_box(notice, lang))}
-                        {is_possible.then(|| form(&self, wrong, lang))}
-                        {is_possible.then(|| help(lang))}
+                        {away.map(|notice| notice_box(&notice, lang))}
+                        {self.leave.clone().map(|leave| leave_link(provider, leave, lang))}
+                        {provider.filter(|_| is_possible).map(|at| provider_link(&self, at, lang))}
+                        {has_form.then(|| form(&self, wrong, lang))}
+                        {has_form.then(|| help(lang))}
                     </section>
                     {languages(&self, lang)}
                 </main>
@@ -120,17 +155,20 @@ impl Page {
 }
 
 /// Leptos would write a mark behind the text of the title.
-fn head(title: &str, bundle: &Bundle) -> String {
+fn head(title: &str, bundle: &Bundle, leave: Option<&str>) -> String {
+    let leave = leave
+        .map(|leave| [r#"<meta http-equiv="refresh" content="0; url="#, &escape(leave), r#"">"#].concat());
     format!(
         concat!(
             r#"<head><meta charset="utf-8">"#,
             r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#,
             r#"<meta name="color-scheme" content="light dark"><title>{title} · wukong-dashboard</title>"#,
-            r#"<link rel="icon" type="image/svg+xml" href="{icon}">"#,
+            r#"{leave}<link rel="icon" type="image/svg+xml" href="{icon}">"#,
             r#"<link rel="stylesheet" href="{css}"><link rel="stylesheet" href="{later}">"#,
             r#"<script src="{theme}"></script><script defer src="{keys}"></script></head>"#,
         ),
         title = escape(title),
+        leave = leave.unwrap_or_default(),
         icon = bundle.public("favicon.svg"),
         css = bundle.css,
         later = bundle.public("later.css"),
@@ -150,7 +188,31 @@ fn notice_box(notice: &Notice, lang: Lang) -> impl IntoView + use<> {
     }
 }
 
+/// A link rather than a form: the page's policy lets no form lead to another site.
+fn provider_link(page: &Page, provider: &ProviderLink, lang: Lang) -> impl IntoView + use<> {
+    let mut href = [&*page.base.0, oidc::START, "?next="].concat();
+    encode(&mut href, &page.next);
+    let text = msg!(sign_in.provider, host = provider.host.clone()).render(lang);
+    view! {
+        <a class="button main" href=href>
+            {text}
+        </a>
+    }
+}
+
+/// Where the browser goes by itself in a moment.
+fn leave_link(provider: Option<&ProviderLink>, leave: String, lang: Lang) -> impl IntoView + use<> {
+    let host = provider.map(|provider| provider.host.clone()).unwrap_or_default();
+    view! {
+        <p>
+            <a href=leave>{msg!(sign_in.leave, host = host).render(lang)}</a>
+        </p>
+    }
+}
+
 fn form(page: &Page, wrong: Option<&Notice>, lang: Lang) -> impl IntoView + use<> {
+    // A sign-in at a provider comes first.
+    let is_second = page.provider.is_some();
     let error = wrong.map(|notice| {
         view! {
             <p class="small crit" id="wrong">
@@ -173,13 +235,13 @@ fn form(page: &Page, wrong: Option<&Notice>, lang: Lang) -> impl IntoView + use<
                     name="token"
                     autocomplete="current-password"
                     required
-                    autofocus
+                    autofocus=!is_second
                     aria-invalid=is_wrong.then_some("true")
                     aria-describedby=is_wrong.then_some("wrong")
                 />
             </span>
             {error}
-            <button class="button main">{text_in(lang, key!(sign_in.submit))}</button>
+            <button class=if is_second { "button" } else { "button main" }>{text_in(lang, key!(sign_in.submit))}</button>
         </form>
     }
 }

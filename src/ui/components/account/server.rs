@@ -47,7 +47,7 @@ pub fn notes() -> impl IntoView {
 fn user_menu(account: &Account) -> impl IntoView + use<> {
     let groups = list(&account.groups);
     view! {
-        <details class="user" data-user=account.mark.clone()>
+        <details class="user" data-user=account.mark.clone() data-renew=account.renewal_in>
             <summary class="button">
                 <span class="vh">{t!(account.menu)} " "</span>
                 <span class="avatar" aria-hidden="true">{initials(&account.name)}</span>

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::{
     access::{Access, Reviews},
-    config::{HttpConfig, PublicUrl},
+    config::{HttpConfig, PublicUrl, SignInConfig, SignInMode, SignInModes},
     http::{
         router,
         sign_in::{SessionKeys, SignIn},
@@ -83,6 +83,11 @@ impl Kubernetes {
         }
     }
 
+    /// Allows the members of a group to list the rows of every kind in a namespace.
+    pub fn allow_rows_of_group(&self, group: &str, namespace: &str) {
+        self.allow_rows(&of_group(group), namespace);
+    }
+
     pub fn revoke(&self, user: &str, namespace: &str) {
         self.0.lock().rights.retain(|(of, place, _)| of != user || place != namespace);
     }
@@ -120,14 +125,21 @@ impl Reviews for Kubernetes {
         let mut state = self.0.lock();
         state.access_reviews += 1;
         let namespace = review.question.namespace.as_deref().unwrap_or_default();
-        let right = (review.user.name.clone(), namespace.to_owned(), review.question.resource);
+        let has = |subject| state.rights.contains(&(subject, namespace.to_owned(), review.question.resource));
+        let groups = review.user.groups.iter();
         let verdict = match () {
             () if state.is_away => Verdict::Failed,
-            () if state.rights.contains(&right) => Verdict::Allowed,
+            () if has(review.user.name.clone()) => Verdict::Allowed,
+            () if groups.map(|group| of_group(group)).any(has) => Verdict::Allowed,
             () => Verdict::Denied,
         };
         async move { verdict }.boxed()
     }
+}
+
+/// How the rights of a group are kept: no user has such a name.
+fn of_group(group: &str) -> String {
+    ["group ", group].concat()
 }
 
 /// A server at which people sign in.
@@ -172,7 +184,9 @@ impl Gated {
             shutdown.clone(),
         ));
         let public_url = public_url.map(|url| PublicUrl::new(url.parse().unwrap()).unwrap());
-        let sign_in = SignIn::new(reviews, access, keys, public_url);
+        let modes = SignInModes::from_iter([SignInMode::Token, SignInMode::Oidc]);
+        let config = SignInConfig { modes, public_url, ..SignInConfig::default() };
+        let sign_in = SignIn::new(reviews, access, keys, &config);
         let app = app.with_sign_in(Arc::new(with(sign_in)));
         let server = Server { router: router(app.clone()), app, snapshots };
         Self { server, kubernetes, hints, shutdown }

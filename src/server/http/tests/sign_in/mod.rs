@@ -3,6 +3,7 @@
 mod canary;
 pub mod fixture;
 mod limits;
+mod oidc;
 mod pages;
 mod sessions;
 mod streams;

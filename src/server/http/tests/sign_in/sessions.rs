@@ -6,7 +6,7 @@ use axum::http::Method;
 
 use super::fixture::*;
 use crate::server::config::HttpConfig;
-use crate::server::http::sign_in::{Session, SessionKeys};
+use crate::server::http::sign_in::{Proof, Session, SessionKeys};
 use crate::server::http::tests::fixture::{Server, eventually, vm};
 
 fn gated() -> Gated {
@@ -256,15 +256,16 @@ async fn a_session_ends_ten_hours_after_its_sign_in() {
     let keys = || SessionKeys::new(&[[7; 32]]).unwrap();
     let gated = Gated::with_keys(vec![vm("shop", "web")], None, keys());
     gated.kubernetes.add_user("ana");
+    let session = |began| Session { id: [1; 16], began, proof: Proof::Token("ana".into()) };
     let hours_ago = async |hours: i64| {
         let began = collector::clock::now() / 1000 - hours * 3600;
-        let sealed = keys().seal(&Session { id: [1; 16], began, token: "ana".into() }).unwrap();
+        let sealed = keys().seal(&session(began)).unwrap();
         gated.browse(&format!("wukong-session-0={sealed}"), "/").await.status
     };
     assert_eq!(hours_ago(9).await, 200);
     assert_eq!(hours_ago(10).await, 303);
     let forged = SessionKeys::of_this_process();
-    let sealed = forged.seal(&Session { id: [1; 16], began: i64::MAX, token: "ana".into() }).unwrap();
+    let sealed = forged.seal(&session(i64::MAX)).unwrap();
     assert_eq!(gated.browse(&format!("wukong-session-0={sealed}"), "/").await.status, 303, "another key");
 }
 

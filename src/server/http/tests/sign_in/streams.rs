@@ -17,13 +17,13 @@ use wukong_core::access::{Hints, Subject};
 /// The longest wait for an event, in the test's own time: signs of life come all the time.
 const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-struct Stream {
+pub struct Stream {
     body: BodyDataStream,
     text: String,
 }
 
 impl Stream {
-    async fn open(gated: &Gated, headers: &[(&str, &str)], url: &str) -> Self {
+    pub async fn open(gated: &Gated, headers: &[(&str, &str)], url: &str) -> Self {
         let mut request = Request::get(url).header("host", "localhost");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -34,7 +34,7 @@ impl Stream {
     }
 
     /// Reads until the text since the last call has this, and returns that text.
-    async fn until(&mut self, wanted: &str) -> String {
+    pub async fn until(&mut self, wanted: &str) -> String {
         let deadline = Instant::now() + TEST_TIMEOUT;
         while !self.text.contains(wanted) {
             let piece = timeout_at(deadline, self.body.next()).await;
@@ -60,7 +60,7 @@ impl Stream {
     }
 
     /// Reads to the end.
-    async fn rest(&mut self) -> String {
+    pub async fn rest(&mut self) -> String {
         let deadline = Instant::now() + TEST_TIMEOUT;
         while let Ok(Some(Ok(piece))) = timeout_at(deadline, self.body.next()).await {
             self.text.push_str(&String::from_utf8_lossy(&piece));

@@ -10,6 +10,7 @@ use std::{
 use axum::http::Method;
 use parking_lot::Mutex;
 use rand::{Rng, rngs::StdRng};
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
@@ -18,16 +19,22 @@ use super::{
     world::{CanaryCluster, KINDS, NAMESPACES, NOW, Rights, namespace},
 };
 use crate::server::{
-    config::HttpConfig,
+    config::{ClaimMappings, HttpConfig},
     http::{
         App,
         history::HistoryReader,
         reader::Reader,
         router,
-        sign_in::{SessionKeys, SignIn},
+        sign_in::SessionKeys,
         tests::{
             fixture::{Answer, Server, site, snapshot},
-            sign_in::fixture::Gated,
+            sign_in::{
+                fixture::Gated,
+                oidc::{
+                    provider::{FakeProvider, SigningKey},
+                    realm::{self, Browser},
+                },
+            },
         },
     },
 };
@@ -84,7 +91,17 @@ pub fn users(rng: &mut StdRng) -> Vec<User> {
     ]
 }
 
+/// How the users sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By a Kubernetes token. Programs send theirs.
+    Token,
+    /// At a provider. Programs are scripts of a page.
+    Provider,
+}
+
 pub struct Cluster {
+    way: Way,
     pub gated: Gated,
     /// What each user must not find.
     pub hidden: Vec<Facts>,
@@ -135,7 +152,7 @@ async fn answer_questions(mut questions: Questions, asked: Arc<Mutex<BTreeSet<St
 }
 
 impl Cluster {
-    pub async fn serve(world: &CanaryCluster, users: &[User]) -> Self {
+    pub async fn serve(world: &CanaryCluster, users: &[User], way: Way) -> Self {
         let snapshot = snapshot_of(1, world);
         let store = Arc::new(HistoryStore::default());
         let limits = Limits {
@@ -155,16 +172,19 @@ impl Cluster {
         let reader = Reader::new(newest, identity, || NOW);
         let reader = reader.with_history(HistoryReader::new(store, receiver, Some(long_term)));
         let app = App::new(reader, site(), &HttpConfig::default());
+        let provider = FakeProvider::new(SigningKey::ecdsa());
+        let (config, _secret) =
+            realm::config(ClaimMappings { username_prefix: String::new(), ..ClaimMappings::default() });
         let gated = Gated::over(
             Server { router: router(app.clone()), app, snapshots },
-            None,
+            (way == Way::Provider).then_some(realm::PUBLIC),
             SessionKeys::of_this_process(),
-            SignIn::without_limits,
+            |sign_in| realm::at(&provider, &config)(sign_in).without_limits(),
         );
         let (hidden, sessions) = (Vec::new(), Vec::new());
-        let mut cluster = Self { gated, hidden, asked, sessions, _findings: findings };
+        let mut cluster = Self { way, gated, hidden, asked, sessions, _findings: findings };
         for user in users {
-            cluster.admit(user).await;
+            cluster.admit(user, &provider).await;
         }
         cluster.expect(world, users);
         cluster
@@ -176,7 +196,7 @@ impl Cluster {
         self.hidden = users.iter().map(|user| all.clone().without(&world.facts(&user.rights))).collect();
     }
 
-    async fn admit(&mut self, user: &User) {
+    async fn admit(&mut self, user: &User, provider: &FakeProvider) {
         let User { name, rights } = user;
         let kubernetes = &self.gated.kubernetes;
         kubernetes.add_user(name);
@@ -189,7 +209,15 @@ impl Cluster {
         if rights.nodes {
             kubernetes.allow(name, "", Resource::Nodes);
         }
-        let session = self.gated.sign_in(name).await;
+        let session = match self.way {
+            Way::Token => self.gated.sign_in(name).await,
+            Way::Provider => {
+                provider.change(|state| state.claims = json!({"sub": name}));
+                let browser = Browser::default();
+                realm::sign_in(&self.gated, provider, &browser, "%2F").await;
+                browser.cookies()
+            }
+        };
         self.sessions.push((*name, session));
     }
 
@@ -208,7 +236,7 @@ impl Cluster {
     }
 
     pub async fn ask(&self, user: &User, ask: &Ask) -> Answer {
-        if !ask.by_program {
+        if !ask.by_program || self.way == Way::Provider {
             return self.get(user, &ask.url, &ask.headers).await;
         }
         let token = format!("Bearer {}", user.name);
@@ -283,6 +311,11 @@ fn comparable(answer: &Answer) -> String {
     headers.sort();
     let body: String = plain(answer).into_iter().map(char::from).collect();
     let text = format!("{}\n{}\n{body}", answer.status, headers.join("\n"));
+    // How long ago the user signed in is no secret of the cluster.
+    let text = match text.split_once("data-renew=\"").and_then(|(_, rest)| rest.split_once('"')) {
+        Some((seconds, _)) => text.replace(&format!("data-renew=\"{seconds}\""), "data-renew"),
+        None => text,
+    };
     match text.split_once("'nonce-").and_then(|(_, rest)| rest.split_once('\'')) {
         Some((nonce, _)) => text.replace(nonce, "NONCE"),
         None => text,

@@ -28,7 +28,7 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::de::DeserializeOwned;
 
 use super::super::fixture::Answer;
-use cluster::{Cluster, Report, User, users};
+use cluster::{Cluster, Report, User, Way, users};
 use routes::Ask;
 use scan::{Facts, plain};
 use world::CanaryCluster;
@@ -38,14 +38,14 @@ const ROWS: usize = 54;
 const ASK_EACH: usize = 5;
 
 /// Lets users ask for everything, in changing order, so that each finds in the caches what others left.
-async fn look(seed: u64) {
+async fn look(seed: u64, way: Way) {
     let mut rng = StdRng::seed_from_u64(seed);
     let world = CanaryCluster::random(&mut rng, ROWS);
     let users = users(&mut rng);
-    let cluster = Cluster::serve(&world, &users).await;
+    let cluster = Cluster::serve(&world, &users, way).await;
     let mut twins = Vec::new();
     for user in &users {
-        twins.push(Cluster::serve(&world.twin(&user.rights), std::slice::from_ref(user)).await);
+        twins.push(Cluster::serve(&world.twin(&user.rights), std::slice::from_ref(user), way).await);
     }
     let mut report = Report::default();
     let mut found: Vec<Facts> = users.iter().map(|_| Facts::default()).collect();
@@ -77,12 +77,17 @@ async fn look(seed: u64) {
 
 #[tokio::test]
 async fn nobody_learns_anything_of_what_they_may_not_see() {
-    look(1).await;
+    look(1, Way::Token).await;
 }
 
 #[tokio::test]
 async fn nobody_learns_anything_of_another_cluster() {
-    look(2).await;
+    look(2, Way::Token).await;
+}
+
+#[tokio::test]
+async fn nobody_who_signs_in_at_a_provider_learns_anything_of_what_they_may_not_see() {
+    look(3, Way::Provider).await;
 }
 
 /// Compares an answer with what the test knows.
@@ -168,7 +173,7 @@ async fn no_tag_of_another_scope_is_known() {
     let mut rng = StdRng::seed_from_u64(5);
     let world = CanaryCluster::random(&mut rng, 20);
     let users = users(&mut rng);
-    let cluster = Cluster::serve(&world, &users).await;
+    let cluster = Cluster::serve(&world, &users, Way::Token).await;
     let list = async |user: &User, known: &str| {
         let known = if known.is_empty() { vec![] } else { vec![("if-none-match", known)] };
         cluster.get(user, "/api/vms", &known).await
@@ -195,7 +200,7 @@ async fn nobody_has_the_archive_asked_about_what_they_may_not_see() {
     let mut rng = StdRng::seed_from_u64(6);
     let world = CanaryCluster::random(&mut rng, 30);
     let tenant = users(&mut rng).swap_remove(1);
-    let cluster = Cluster::serve(&world, std::slice::from_ref(&tenant)).await;
+    let cluster = Cluster::serve(&world, std::slice::from_ref(&tenant), Way::Token).await;
     for row in &world.rows {
         let (namespace, name) = (world::namespace(row.namespace), world::name(row));
         for url in [

@@ -1,0 +1,87 @@
+//! Asks the identity provider of `--sign-in=oidc` what a sign-in needs of it. Used by `check`.
+
+use std::time::Duration;
+
+use axum::http::header;
+
+use super::{Check, Verdict, report::clocks_differ};
+use crate::server::http::sign_in::oidc::{Discovered, Oidc};
+use collector::clock;
+use i18n::Render;
+
+const SIGN_IN: &str = "sign-in";
+
+/// Returns what a sign-in at the provider needs, and whether it is there.
+pub async fn ask(oidc: &Oidc) -> Vec<Check> {
+    let issuer = &oidc.config.issuer;
+    let mut checks = vec![of_secret(oidc).await];
+    match oidc.provider.discover(Duration::ZERO).await {
+        Ok(found) => {
+            checks.push(fine(format!("the identity provider {issuer} can be used")));
+            checks.push(of_pkce(&found));
+            checks.push(of_keys(&found).await);
+            checks.extend(of_clock(oidc).await);
+        }
+        Err(fault) => {
+            let fix = "Open ISSUER/.well-known/openid-configuration from where the dashboard runs; --oidc-ca \
+                       names the CA of its certificate";
+            let check = format!("the identity provider {issuer} can be used");
+            checks.push(missing(check, fault.message().english(), fix));
+        }
+    }
+    checks
+}
+
+async fn of_secret(oidc: &Oidc) -> Check {
+    let check = match &oidc.config.client_secret_file {
+        Some(_) => "the secret of the client can be read",
+        None => "the client is a public one, without a secret",
+    };
+    match oidc.check_secret().await {
+        Ok(()) => fine(check.to_owned()),
+        Err(why) => missing(check.to_owned(), why.to_string(), "Mount the Secret that holds it"),
+    }
+}
+
+fn of_pkce(found: &Discovered) -> Check {
+    let announced = found.metadata.additional_metadata().code_challenge_methods_supported.is_some();
+    match announced {
+        true => fine("it offers the authorization code flow and PKCE with S256".to_owned()),
+        false => Check {
+            verdict: Verdict::Warning,
+            detail: "it does not say whether it checks PKCE; it is used anyway".to_owned(),
+            ..fine("it offers the authorization code flow".to_owned())
+        },
+    }
+}
+
+async fn of_keys(found: &Discovered) -> Check {
+    let fix = "Check jwks_uri in ISSUER/.well-known/openid-configuration";
+    match found.verifier.keys().keys().await {
+        Ok(keys) if keys.keys().is_empty() => {
+            missing("it publishes its keys".to_owned(), "none that can be used".to_owned(), fix)
+        }
+        Ok(keys) => fine(format!("it publishes its keys: {}", keys.keys().len())),
+        Err(fault) => missing("it publishes its keys".to_owned(), fault.to_string(), fix),
+    }
+}
+
+/// Compares the provider's clock with this machine's: tokens are valid for minutes.
+async fn of_clock(oidc: &Oidc) -> Option<Check> {
+    let headers = oidc.provider.headers().await?;
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(date).ok()?;
+    let ahead = date.timestamp().as_millisecond() - clock::now();
+    let check = clocks_differ(ahead, "the identity provider's")?;
+    let fix =
+        "Sign-ins fail if they differ by more than a minute. See which one is off: timedatectl".to_owned();
+    Some(Check { category: SIGN_IN, verdict: Verdict::Missing, fix, ..check })
+}
+
+fn fine(check: String) -> Check {
+    Check { category: SIGN_IN, check, verdict: Verdict::Ok, detail: String::new(), fix: String::new() }
+}
+
+fn missing(check: String, detail: String, fix: &str) -> Check {
+    Check { category: SIGN_IN, check, verdict: Verdict::Missing, detail, fix: fix.to_owned() }
+}

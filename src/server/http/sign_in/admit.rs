@@ -1,0 +1,157 @@
+//! The layer that finds out who makes a request. It lets in who is signed in, within the limits of their user, and
+//! leads others to the sign-in.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use super::{
+    NoViewer, PAGE_WAITS, PREFIX, SignIn, SignedIn, Viewer, audit, cookie, forms, limits::UserPermit,
+};
+use crate::server::http::{
+    address, build,
+    error::{ApiError, ApiResult},
+    layers,
+    peer::{Client, Peer},
+    state::App,
+};
+
+/// How long an answer for programs waits until every namespace was asked about; a list with gaps would be wrong.
+const PROGRAM_WAITS: Duration = Duration::from_secs(5);
+/// Seconds after which a user who has all their streams or downloads may ask for another.
+const CROWD_RETRY: u32 = 5;
+
+/// Lets a request in if somebody is signed in, and puts the [`Viewer`] into its extensions. Files and probes are for
+/// everybody.
+pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Some(sign_in) = &app.sign_in else {
+        parts.extensions.insert(Viewer::everybody());
+        return next.run(Request::from_parts(parts, body)).await;
+    };
+    let path = build::inner_path(parts.uri.path()).to_owned();
+    let is_form = path.starts_with(PREFIX);
+    if is_form && !sign_in.limits.allow_unsigned(parts.extensions.get().copied()) {
+        return ApiError::TooMany(1).into_response();
+    }
+    if app.assets.contain(&path) || address::is_probe(&path) || is_form {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let viewer = match sign_in.viewer_of(&parts).await {
+        Ok(viewer) => viewer,
+        Err(no_viewer) => return vary(turn_away(sign_in, &parts, &path, no_viewer)),
+    };
+    if is_document(&parts) && viewer.user().and_then(SignedIn::renewal_in).is_some_and(|due| due <= 0) {
+        return vary(forms::to_renewal(&parts.uri));
+    }
+    vary(answer(sign_in, viewer, &path, Request::from_parts(parts, body), next).await.into_response())
+}
+
+/// Returns whether a browser opens a page, rather than a program or a part of one.
+fn is_document(request: &Parts) -> bool {
+    let wanted = request.headers.get("sec-fetch-dest");
+    let is_whole = wanted.is_none_or(|wanted| wanted == "document");
+    is_whole && request.method == Method::GET && !layers::is_machine(request.uri.path())
+}
+
+/// Answers a request of somebody who is signed in, within the limits of their user.
+async fn answer(
+    sign_in: &SignIn,
+    mut viewer: Viewer,
+    path: &str,
+    mut request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let begun = Instant::now();
+    let Some(user) = viewer.user().map(SignedIn::hash) else { return Err(ApiError::SignedOut) };
+    // From here on limits count by user: behind an ingress everybody has one address.
+    let peer = request.extensions().get().map(|peer: &Peer| peer.signed_in(user));
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    if !sign_in.limits.allow_signed(Some(Client::User(user).into())) {
+        return Err(ApiError::TooMany(1));
+    }
+    let at_once = match path {
+        "/api/events" if request.method() != Method::HEAD => Some(&sign_in.limits.streams),
+        "/api/vms.csv" | "/api/vms.json" => Some(&sign_in.limits.downloads),
+        _ => None,
+    };
+    let permit = at_once.map(|most| most.begin(Client::User(user)).ok_or(ApiError::TooMany(CROWD_RETRY)));
+    let permit = permit.transpose()?;
+    let is_program = layers::is_api(path) && path != "/api/events";
+    viewer.complete_within(if is_program { PROGRAM_WAITS } else { PAGE_WAITS }).await;
+    if is_program && !viewer.is_complete() {
+        return Err(ApiError::StillChecking);
+    }
+    let signed_in = viewer.user().cloned();
+    request.extensions_mut().insert(viewer);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    if layers::is_api(path)
+        && let Some(user) = signed_in
+    {
+        let is_download = ["/api/vms.csv", "/api/vms.json"].contains(&path);
+        let event = if is_download { audit::Event::Download } else { audit::Event::Api };
+        let route = route.as_ref().map_or("", MatchedPath::as_str);
+        audit::asked(
+            event,
+            &user,
+            &audit::AuditedRequest { peer, route, status: response.status(), took: begun.elapsed() },
+        );
+    }
+    Ok(match permit {
+        Some(permit) => response.map(|body| hold(body, permit)),
+        None => response,
+    })
+}
+
+/// Returns the body, which holds its user's permit until it is sent or dropped.
+fn hold(body: Body, permit: UserPermit) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _held = &permit;
+        frame
+    }))
+}
+
+/// Answers a request of nobody: pages lead to the sign-in, programs get an error.
+fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer) -> Response {
+    let peer = request.extensions.get().copied();
+    if !sign_in.limits.allow_unsigned(peer) {
+        return ApiError::TooMany(1).into_response();
+    }
+    if no_viewer == NoViewer::Ended {
+        let is_token = request.headers.contains_key(header::AUTHORIZATION);
+        let event = if is_token { audit::Event::Refused } else { audit::Event::Expired };
+        audit::session(event, None, None, peer);
+    }
+    let is_page = !layers::is_machine(request.uri.path());
+    let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);
+    let mut response = match no_viewer {
+        _ if is_page && leads_to_sign_in => forms::to_sign_in(&request.uri, no_viewer == NoViewer::Ended),
+        NoViewer::SignedOut | NoViewer::Ended if path.starts_with(address::SERVER_FUNCTIONS) => {
+            forms::session_ended()
+        }
+        no_viewer => ApiError::from(no_viewer).into_response(),
+    };
+    // A session that has ended would be opened and refused again with each request.
+    let cookies = sign_in.cookies(&request.headers).filter(|kind| kind.read(&request.headers).is_some());
+    if leads_to_sign_in && let Some(kind) = cookies {
+        cookie::add(&mut response, kind.clear());
+    }
+    response
+}
+
+/// Notes that the answer depends on who asks.
+fn vary(mut response: Response) -> Response {
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie, authorization"));
+    response
+}

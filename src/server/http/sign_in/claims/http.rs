@@ -1,0 +1,64 @@
+//! How the provider is asked. Tests answer themselves.
+
+use std::fmt;
+
+use axum::http::{Request, Response, StatusCode, header};
+use futures::{FutureExt, future::BoxFuture};
+use serde::de::DeserializeOwned;
+
+use collector::identity_provider::IdentityProvider;
+use i18n::{Render, msg};
+use model::message::Message;
+use wukong_core::observation::SourceError;
+
+/// Sends requests to the provider.
+pub trait ProviderHttp: Send + Sync {
+    /// Returns the answer, whatever its status.
+    fn send(&self, request: Request<Vec<u8>>) -> BoxFuture<'_, Result<Response<Vec<u8>>, SourceError>>;
+}
+
+impl ProviderHttp for IdentityProvider {
+    fn send(&self, request: Request<Vec<u8>>) -> BoxFuture<'_, Result<Response<Vec<u8>>, SourceError>> {
+        Self::send(self, request).boxed()
+    }
+}
+
+/// Why the provider gave no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpFault {
+    /// It did not answer.
+    Unanswered(SourceError),
+    Status(StatusCode),
+    /// The answer is not what it should be. The text names the place in the JSON.
+    Unreadable(String),
+}
+
+impl HttpFault {
+    /// Returns what happened, for people.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Unanswered(error) => error.detail.clone(),
+            Self::Status(status) => msg!(sign_in.provider_status, code = status.as_str()),
+            Self::Unreadable(why) => msg!(sign_in.provider_unreadable, why = why.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for HttpFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message().english())
+    }
+}
+
+impl std::error::Error for HttpFault {}
+
+/// Fetches a JSON document.
+pub async fn get_json<T: DeserializeOwned>(http: &dyn ProviderHttp, url: &str) -> Result<T, HttpFault> {
+    let request = Request::get(url).header(header::ACCEPT, "application/json").body(Vec::new());
+    let request = request.map_err(|error| HttpFault::Unreadable(error.to_string()))?;
+    let answer = http.send(request).await.map_err(HttpFault::Unanswered)?;
+    if answer.status() != StatusCode::OK {
+        return Err(HttpFault::Status(answer.status()));
+    }
+    serde_json::from_slice(answer.body()).map_err(|error| HttpFault::Unreadable(error.to_string()))
+}
