@@ -333,7 +333,7 @@ impl SignIn {
         match self.tokens.identify(token, peer, is_proven).await {
             Identity::User(user) => Ok(user),
             Identity::Rejected => Err(NoViewer::Ended),
-            Identity::Unanswered(_) => Err(NoViewer::Unanswered),
+            Identity::Unanswered => Err(NoViewer::Unanswered),
             Identity::TooMany => Err(NoViewer::TooMany),
         }
     }
