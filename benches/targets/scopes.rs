@@ -98,7 +98,7 @@ impl Crowd {
         let user = |at| Arc::new(UserInfo { name: format!("viewer-{at}"), ..UserInfo::default() });
         let mut book = AccessBook::default();
         book.observe(snapshot);
-        book.hint(Some(hints));
+        book.hint(Some(hints), 0);
         let users = (0..VIEWERS).map(user).collect();
         Self { book, users, under_way: VecDeque::new(), at_once: 0, asked: HashMap::new(), now: 0 }
     }

@@ -109,7 +109,7 @@ impl Access {
         let mut asked: JoinSet<(Review, Verdict)> = JoinSet::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.inner.lock().book.hint(hints.borrow_and_update().clone());
+        self.hint(hints.borrow_and_update().clone());
         loop {
             for review in self.next(&snapshots) {
                 let answer = reviews.review_access(review.clone());
@@ -123,13 +123,13 @@ impl Access {
                     Err(error) => {
                         tracing::error!(%error, "an access review task panicked, asking for all rights again");
                         *self.inner.lock() = Inner::default();
-                        self.inner.lock().book.hint(hints.borrow().clone());
+                        self.hint(hints.borrow().clone());
                     }
                 },
                 Ok(()) = snapshots.changed() => drop(snapshots.borrow_and_update()),
                 Ok(()) = hints.changed() => {
                     let hints = hints.borrow_and_update().clone();
-                    self.inner.lock().book.hint(hints);
+                    self.hint(hints);
                 }
                 () = self.newcomer.notified() => {}
                 _ = tick.tick() => self.inner.lock().publish_changed(self.now()),
@@ -162,6 +162,10 @@ impl Access {
                 }
             }
         }
+    }
+
+    fn hint(&self, hints: Option<Hints>) {
+        self.inner.lock().book.hint(hints, self.now());
     }
 
     /// Returns the reviews to ask now.

@@ -171,7 +171,7 @@ impl FollowedBindings {
         let bindings = self.collections.iter().filter_map(|collection| collection.bindings.as_ref());
         let mut hints = Hints::default();
         for binding in bindings.filter(|_| readable).flat_map(HashMap::values) {
-            hints.add(binding.namespace.clone(), binding.subjects.iter().cloned(), &binding.version);
+            hints.add(binding.namespace.clone(), binding.subjects.iter().cloned(), &binding.role);
         }
         Some(readable.then_some(hints))
     }
@@ -220,11 +220,11 @@ mod tests {
     use super::*;
     use wukong_core::{access::Subject, observation::SourceError};
 
-    fn binding(name: &str, version: &str) -> Binding {
+    fn binding(name: &str, role: &str) -> Binding {
         Binding {
             namespace: Some("shop".into()),
             name: name.into(),
-            version: version.into(),
+            role: role.into(),
             subjects: [Subject::User("ann".into())].into(),
         }
     }
@@ -240,7 +240,7 @@ mod tests {
     fn hints(bindings: &[Binding]) -> Hints {
         let mut hints = Hints::default();
         for binding in bindings {
-            hints.add(binding.namespace.clone(), binding.subjects.iter().cloned(), &binding.version);
+            hints.add(binding.namespace.clone(), binding.subjects.iter().cloned(), &binding.role);
         }
         hints
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{
     lenient::{Amount, Flag, Identifier, List, Obj},
-    rbac::{MOST_SUBJECTS, Subject},
+    rbac::{MOST_SUBJECTS, RoleRef, Subject},
 };
 
 /// A watched object.
@@ -15,6 +15,8 @@ pub struct Object<S, T> {
     pub spec: Obj<S>,
     pub status: Obj<T>,
     /// Of RoleBindings and ClusterRoleBindings, which have no spec.
+    #[serde(rename = "roleRef")]
+    pub role_ref: Obj<RoleRef>,
     pub subjects: List<Subject, MOST_SUBJECTS>,
 }
 

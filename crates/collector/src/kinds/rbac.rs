@@ -18,8 +18,9 @@ pub struct Binding {
     /// The namespace that it grants something in; `None` for the whole cluster.
     pub namespace: Option<Arc<str>>,
     pub name: Box<str>,
-    /// Differs whenever the binding does.
-    pub version: Box<str>,
+    /// The kind and the name of its role. Labels and the like are not kept: they change no right, and each change of
+    /// a hint costs reviews.
+    pub role: Box<str>,
     pub subjects: Box<[Subject]>,
 }
 
@@ -92,11 +93,11 @@ impl Kind for ClusterRoleBindings {
 }
 
 fn binding(object: Object<Nothing, Nothing>) -> Binding {
-    let meta = object.metadata.0;
+    let (meta, role) = (object.metadata.0, object.role_ref.0);
     let subjects = object.subjects.items.into_iter().filter_map(|of| subject(of, &meta.namespace));
     Binding {
         subjects: subjects.collect(),
-        version: format!("{}/{}", &*meta.uid, &*meta.resource_version).into(),
+        role: format!("{}/{}", &*role.kind, &*role.name).into(),
         namespace: Some(&*meta.namespace).filter(|name| !name.is_empty()).map(Arc::from),
         name: meta.name.0.into(),
     }
@@ -128,7 +129,7 @@ fn weight(binding: &Binding) -> usize {
     };
     let namespace = binding.namespace.as_deref().unwrap_or_default();
     size_of::<Binding>()
-        + texts(&[namespace, &binding.name, &binding.version])
+        + texts(&[namespace, &binding.name, &binding.role])
         + binding.subjects.iter().map(subject).sum::<usize>()
 }
 
@@ -154,7 +155,7 @@ mod tests {
         let want = Binding {
             namespace: Some("shop".into()),
             name: "edit".into(),
-            version: "u/7".into(),
+            role: "ClusterRole/edit".into(),
             subjects: [
                 user("oidc:Ann Lee"),
                 Subject::Group("system:authenticated".into()),

@@ -2,17 +2,17 @@
 
 use super::*;
 use crate::follow_bindings;
-use wukong_core::access::{Hints, Subject};
+use wukong_core::access::{Hints, Subject, UserInfo};
 
 const ROLE_BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/rolebindings";
 const CLUSTER_ROLE_BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 /// A change shows within this time.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A binding of a user whose uid is its name.
+/// A binding of a user to a role of this version.
 fn binding(name: &str, namespace: &str, version: u32, user: &str) -> String {
     format!(
-        r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","uid":"{name}","resourceVersion":"{version}"}},"subjects":[{{"kind":"User","name":"{user}"}}]}}"#
+        r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","uid":"{name}","resourceVersion":"{version}"}},"roleRef":{{"kind":"Role","name":"of-{version}"}},"subjects":[{{"kind":"User","name":"{user}"}}]}}"#
     )
 }
 
@@ -27,8 +27,8 @@ fn event(kind: &str, object: &str) -> String {
 /// The hints of bindings that each name one user.
 fn hints(bindings: &[(Option<&str>, &str, &str)]) -> Hints {
     let mut hints = Hints::default();
-    for (namespace, version, user) in bindings {
-        hints.add(namespace.map(Into::into), [Subject::User((*user).into())], version);
+    for (namespace, role, user) in bindings {
+        hints.add(namespace.map(Into::into), [Subject::User((*user).into())], role);
     }
     hints
 }
@@ -80,19 +80,41 @@ async fn bindings_of_both_kinds_become_hints_and_a_change_shows_within_a_second(
         _ => quiet(request),
     });
     let mut follower = Follower::start(&server, config()).await;
-    let root = (None, "b/2", "root");
-    follower.until(LONG, Some(hints(&[root, (Some("shop"), "a/1", "ann")]))).await;
+    let root = (None, "Role/of-2", "root");
+    follower.until(LONG, Some(hints(&[root, (Some("shop"), "Role/of-1", "ann")]))).await;
     for (line, want) in [
-        (event("MODIFIED", &binding("a", "shop", 3, "bob")), vec![root, (Some("shop"), "a/3", "bob")]),
+        (event("MODIFIED", &binding("a", "shop", 3, "bob")), vec![root, (Some("shop"), "Role/of-3", "bob")]),
         (
             event("ADDED", &binding("c", "lab", 4, "eve")),
-            vec![root, (Some("shop"), "a/3", "bob"), (Some("lab"), "c/4", "eve")],
+            vec![root, (Some("shop"), "Role/of-3", "bob"), (Some("lab"), "Role/of-4", "eve")],
         ),
-        (event("DELETED", &binding("a", "shop", 5, "bob")), vec![root, (Some("lab"), "c/4", "eve")]),
+        (event("DELETED", &binding("a", "shop", 5, "bob")), vec![root, (Some("lab"), "Role/of-4", "eve")]),
     ] {
         change.send(line).unwrap();
         follower.until(SOON, Some(hints(&want))).await;
     }
+}
+
+/// A namespace's admin may change labels as often as they like.
+#[tokio::test]
+async fn a_change_of_a_binding_that_changes_no_right_publishes_nothing() {
+    let touched = binding("a", "shop", 1, "ann").replace(r#""uid""#, r#""labels":{"n":"1"},"uid""#);
+    let touched = touched.replace(r#""resourceVersion":"1""#, r#""resourceVersion":"9""#);
+    let server = Server::start(move |request, n| match (request.path.as_str(), request.is_watch()) {
+        (ROLE_BINDINGS, false) => bindings(&[binding("a", "shop", 1, "ann")]),
+        (ROLE_BINDINGS, true) if n == 0 => {
+            let lines = [event("MODIFIED", &touched), event("ADDED", &binding("b", "shop", 2, "bob"))];
+            Body::from_stream(stream::iter(lines.map(|line| Ok::<_, Infallible>(format!("{line}\n")))))
+                .into_response()
+        }
+        _ => quiet(request),
+    });
+    let mut follower = Follower::start(&server, config()).await;
+    let ann = (Some("shop"), "Role/of-1", "ann");
+    let want = hints(&[ann, (Some("shop"), "Role/of-2", "bob")]);
+    follower.until(LONG, Some(want.clone())).await;
+    let places = |hints: &Hints| hints.places_of(&UserInfo { name: "ann".into(), ..UserInfo::default() });
+    assert_eq!(places(&want), places(&hints(&[ann])), "what concerns bob does not concern ann");
 }
 
 #[tokio::test]
@@ -114,7 +136,7 @@ async fn there_are_no_hints_while_bindings_of_one_kind_are_refused() {
     sleep(2 * SOON).await;
     assert_eq!(*follower.hints.borrow(), None);
     *allowed.lock().unwrap() = true;
-    follower.until(LONG, Some(hints(&[(Some("shop"), "a/1", "ann")]))).await;
+    follower.until(LONG, Some(hints(&[(Some("shop"), "Role/of-1", "ann")]))).await;
 }
 
 #[tokio::test]
@@ -131,7 +153,7 @@ async fn hints_end_when_a_watch_is_refused() {
         _ => quiet(request),
     });
     let mut follower = Follower::start(&server, config()).await;
-    follower.until(LONG, Some(hints(&[(Some("shop"), "a/1", "ann")]))).await;
+    follower.until(LONG, Some(hints(&[(Some("shop"), "Role/of-1", "ann")]))).await;
     follower.until(LONG, None).await;
 }
 
@@ -145,7 +167,7 @@ async fn within_namespaces_only_their_role_bindings_are_read() {
     });
     let namespaces = Some(vec!["shop".to_owned(), "lab".to_owned()]);
     let mut follower = Follower::start(&server, CollectConfig { namespaces, ..config() }).await;
-    let want = hints(&[(Some("shop"), "a/1", "ann"), (Some("lab"), "a/2", "ann")]);
+    let want = hints(&[(Some("shop"), "Role/of-1", "ann"), (Some("lab"), "Role/of-2", "ann")]);
     follower.until(LONG, Some(want)).await;
     let paths: Vec<_> = server.asked.lock().unwrap().iter().map(|asked| asked.path.clone()).collect();
     assert!(paths.iter().all(|path| path.starts_with(PREFIX)), "{paths:?}");

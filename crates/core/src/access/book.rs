@@ -5,14 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use model::{Millis, source::ReviewCounts, vm::Kind};
+use model::{Millis, source::ReviewCounts};
 
 use super::{
-    FORGET_AFTER, MOST_VIEWERS, Question, RETRY_AFTER, REVIEWS_A_SECOND, REVIEWS_AT_ONCE, Resource, Review,
-    SWEEP_A_SECOND, UserInfo, Verdict,
+    CALM_AFTER, FORGET_AFTER, MOST_VIEWERS, Question, RETRY_AFTER, REVIEWS_A_SECOND, REVIEWS_AT_ONCE,
+    Resource, Review, SWEEP_A_SECOND, UserInfo, Verdict,
     budget::Budget,
     hints::Hints,
-    viewer::{Places, Viewer},
+    places::{Place, Places},
+    viewer::{Urgency, Viewer},
 };
 use crate::{Snapshot, scope::Scope};
 
@@ -46,6 +47,8 @@ pub struct AccessBook {
     turns: Vec<Arc<UserInfo>>,
     places: Places,
     hints: Option<Hints>,
+    /// When the bindings of a namespace have last changed, for as long as that counts.
+    changed: HashMap<Arc<str>, Millis>,
     budget: Budget,
     sweep: Budget,
     under_way: usize,
@@ -63,6 +66,7 @@ impl Default for AccessBook {
             turns: Vec::new(),
             places: Places::default(),
             hints: None,
+            changed: HashMap::new(),
             budget: Budget::new(REVIEWS_A_SECOND),
             sweep: Budget::new(SWEEP_A_SECOND),
             under_way: 0,
@@ -127,48 +131,65 @@ impl AccessBook {
 
     /// Takes over which namespaces hold rows of which kinds.
     pub fn observe(&mut self, snapshot: &Snapshot) {
-        let mut live: HashSet<(Arc<str>, Kind)> = HashSet::new();
+        let mut places = Places::default();
         let mut added = Vec::new();
         for vm in &snapshot.vms {
-            let key = (Arc::from(vm.summary.namespace.as_str()), vm.summary.kind);
-            if live.insert(key.clone()) && !self.places.live.contains(&key) {
-                added.push(key);
+            let place: Place = (Arc::from(vm.summary.namespace.as_str()), vm.summary.kind);
+            if places.live.contains_key(&place) {
+                continue;
             }
+            // A namespace that comes back is added again at the end, and asked about again.
+            let at = self.places.index_of(&place).unwrap_or_else(|| {
+                added.push(place.clone());
+                self.places.all.len() + added.len() - 1
+            });
+            places.live.insert(place, at);
         }
-        if live != self.places.live {
+        if places.live != self.places.live {
             self.viewers.values_mut().for_each(Viewer::mark_changed);
         }
-        self.places.live = live;
-        let is_sparse = self.places.all.len() + added.len() > 2 * self.places.live.len() + 64;
+        let is_sparse = self.places.all.len() + added.len() > 2 * places.live.len() + 64;
         if is_sparse {
-            self.places.all = self.places.live.iter().cloned().collect();
-            self.viewers.values_mut().for_each(Viewer::restart_passes);
+            places.live.iter_mut().zip(0..).for_each(|((place, at), next)| {
+                places.all.push(place.clone());
+                *at = next;
+            });
+            self.viewers.values_mut().for_each(|viewer| viewer.reorder(&self.places, &places));
         } else {
-            // A namespace that comes back is added again at the end, and asked about again.
-            self.places.all.extend(added.iter().cloned());
+            places.all = std::mem::take(&mut self.places.all);
+            places.all.extend(added.iter().cloned());
         }
+        self.places = places;
         // What is new in a namespace that somebody has a binding in is asked first.
         for (namespace, kind) in added {
             let place = Some(namespace);
             for viewer in self.viewers.values_mut().filter(|viewer| viewer.bindings.contains_key(&place)) {
-                viewer.urge(Question { namespace: place.clone(), resource: Resource::Rows(kind) });
+                let question = Question { namespace: place.clone(), resource: Resource::Rows(kind) };
+                viewer.urge(question, false, &self.places);
             }
         }
     }
 
     /// Takes over the bindings. `None` if they cannot be read.
-    pub fn hint(&mut self, hints: Option<Hints>) {
+    pub fn hint(&mut self, hints: Option<Hints>, now: Millis) {
+        self.changed.retain(|_, at| now - *at < CALM_AFTER);
+        let mut all_changed: HashSet<Arc<str>> = HashSet::new();
         for (user, viewer) in &mut self.viewers {
-            let now = hints.as_ref().map(|hints| hints.places_of(user)).unwrap_or_default();
+            let bindings = hints.as_ref().map(|hints| hints.places_of(user)).unwrap_or_default();
             if hints.is_some() {
                 let before = &viewer.bindings;
-                let changed = now.iter().filter(|(place, number)| before.get(*place) != Some(*number));
-                let gone = before.keys().filter(|place| !now.contains_key(*place));
+                let changed = bindings.iter().filter(|(place, number)| before.get(*place) != Some(*number));
+                let gone = before.keys().filter(|place| !bindings.contains_key(*place));
                 let places: Vec<_> = changed.map(|(place, _)| place).chain(gone).cloned().collect();
-                places.iter().for_each(|place| urge(viewer, &self.places, place.as_ref()));
+                for place in &places {
+                    let is_repeated = place.as_ref().is_some_and(|place| self.changed.contains_key(place));
+                    urge(viewer, &self.places, place.as_ref(), is_repeated);
+                }
+                all_changed.extend(places.into_iter().flatten());
             }
-            viewer.bindings = now;
+            viewer.bindings = bindings;
         }
+        self.changed.extend(all_changed.into_iter().map(|place| (place, now)));
         if hints.is_some() != self.hints.is_some() {
             self.viewers.values_mut().for_each(Viewer::mark_changed);
         }
@@ -190,17 +211,24 @@ impl AccessBook {
         let places = std::mem::take(&mut self.places);
         let hinted = self.hints.is_some();
         self.pick(now, &mut reviews, |viewer| viewer.next_everywhere(now));
+        // A right that may be lost comes before everything that can only add.
+        self.pick(now, &mut reviews, |viewer| viewer.next_urgent(Urgency::Recheck, now));
         // Renewals can take the whole budget, and can wait: their allows stand meanwhile. So every second time they come
         // after what is not known yet: a newcomer or a lost right does not wait for the renewals of others.
         self.renews_first = !self.renews_first;
         if self.renews_first {
             self.pick(now, &mut reviews, |viewer| viewer.next_renewal(now));
         }
-        self.pick(now, &mut reviews, |viewer| viewer.next_urgent(now));
+        self.pick(now, &mut reviews, |viewer| viewer.next_urgent(Urgency::Hinted, now));
         if !hinted {
             self.pick(now, &mut reviews, |viewer| viewer.next_first(&places, now));
         }
+        // Neither renewals nor bindings that change without end take the whole budget from the other.
+        if !self.renews_first {
+            self.pick(now, &mut reviews, |viewer| viewer.next_urgent(Urgency::Repeated, now));
+        }
         self.pick(now, &mut reviews, |viewer| viewer.next_renewal(now));
+        self.pick(now, &mut reviews, |viewer| viewer.next_urgent(Urgency::Repeated, now));
         let before = reviews.len();
         let most = self.sweep.whole();
         self.pick_most(most, now, &mut reviews, |viewer| viewer.next_sweep(&places, now));
@@ -264,7 +292,7 @@ impl AccessBook {
         self.under_way = self.under_way.saturating_sub(1);
         self.probe_at = (verdict == Verdict::Failed).then_some(now + RETRY_AFTER);
         if let Some(viewer) = self.viewers.get_mut(&review.user) {
-            let is_lost = viewer.answered(review.question, verdict, now);
+            let is_lost = viewer.answered(review.question, verdict, &self.places, now);
             if is_lost {
                 urge_bindings(viewer, &self.places);
             }
@@ -275,7 +303,7 @@ impl AccessBook {
     /// somebody was there last.
     pub fn counts(&self, now: Millis) -> ReviewCounts {
         let active = || self.viewers.values().filter(|viewer| viewer.is_active(now));
-        let namespaces: HashSet<&str> = self.places.live.iter().map(|(namespace, _)| &**namespace).collect();
+        let namespaces: HashSet<&str> = self.places.live.keys().map(|(namespace, _)| &**namespace).collect();
         let hinted = self.hints.is_some();
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         ReviewCounts {
@@ -300,27 +328,29 @@ impl AccessBook {
 /// Asks first about the namespaces that the user has bindings in.
 fn urge_bindings(viewer: &mut Viewer, places: &Places) {
     let namespaces: Vec<_> = viewer.bindings.keys().flatten().cloned().collect();
-    namespaces.iter().for_each(|namespace| urge(viewer, places, Some(namespace)));
+    namespaces.iter().for_each(|namespace| urge(viewer, places, Some(namespace), false));
 }
 
 /// Asks first about what a binding of this place can have changed: a namespace's rows, or everything.
-fn urge(viewer: &mut Viewer, places: &Places, place: Option<&Arc<str>>) {
+fn urge(viewer: &mut Viewer, places: &Places, place: Option<&Arc<str>>, is_repeated: bool) {
     match place {
         Some(namespace) => {
             let kinds = Resource::ALL.into_iter().filter_map(|resource| match resource {
                 Resource::Rows(kind) => Some(kind),
                 Resource::Nodes => None,
             });
-            for kind in kinds.filter(|kind| places.live.contains(&(namespace.clone(), *kind))) {
-                viewer.urge(Question { namespace: Some(namespace.clone()), resource: Resource::Rows(kind) });
+            for kind in kinds.filter(|kind| places.live.contains_key(&(namespace.clone(), *kind))) {
+                let question =
+                    Question { namespace: Some(namespace.clone()), resource: Resource::Rows(kind) };
+                viewer.urge(question, is_repeated, places);
             }
         }
         None => {
             for resource in Resource::ALL {
-                viewer.urge(Question { namespace: None, resource });
+                viewer.urge(Question { namespace: None, resource }, false, places);
             }
             let allowed: Vec<_> = viewer.allowed().cloned().collect();
-            allowed.into_iter().for_each(|question| viewer.urge(question));
+            allowed.into_iter().for_each(|question| viewer.urge(question, false, places));
         }
     }
 }

@@ -19,23 +19,18 @@ pub enum Subject {
 /// A namespace, or `None` for the whole cluster.
 type BindingScope = Option<Arc<str>>;
 
-/// The bindings of each subject. Each place has a number that differs when a binding of it has changed.
+/// The bindings of each subject. Each place has a number that differs when what it binds the subject to has
+/// changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     subjects: HashMap<Subject, BTreeMap<BindingScope, u64>>,
 }
 
 impl Hints {
-    /// Adds a binding: where it grants something, to whom, and its version, which differs whenever the binding
-    /// does.
-    pub fn add(
-        &mut self,
-        place: Option<Arc<str>>,
-        subjects: impl IntoIterator<Item = Subject>,
-        version: &str,
-    ) {
+    /// Adds a binding: where it grants something, to whom, and the role. A binding's other parts change no right.
+    pub fn add(&mut self, place: Option<Arc<str>>, subjects: impl IntoIterator<Item = Subject>, role: &str) {
         let mut hasher = DefaultHasher::new();
-        version.hash(&mut hasher);
+        role.hash(&mut hasher);
         let number = hasher.finish();
         for subject in subjects {
             // The sum does not depend on the order of bindings.

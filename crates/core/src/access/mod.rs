@@ -8,6 +8,7 @@ mod answer;
 mod book;
 mod budget;
 mod hints;
+mod places;
 mod viewer;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -100,6 +101,9 @@ pub const ACTIVE_FOR: Millis = 120_000;
 pub const FORGET_AFTER: Millis = 600_000;
 /// Most users that are kept. Beyond it, the one who did not look for the longest time is forgotten.
 pub const MOST_VIEWERS: usize = 2_000;
+/// A binding that changes again within this time is asked about after everything else: its author could
+/// change it without end.
+pub const CALM_AFTER: Millis = 60_000;
 /// Pause after a review that failed.
 const RETRY_AFTER: Millis = 1_000;
 /// Reviews in a second, and under way at once.

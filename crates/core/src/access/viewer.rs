@@ -7,29 +7,22 @@ use std::{
 
 use model::{Millis, vm::Kind};
 
-use super::{ACTIVE_FOR, Question, RETRY_AFTER, Resource, Verdict, answer::Answer};
+use super::{
+    ACTIVE_FOR, Question, RETRY_AFTER, Resource, Verdict,
+    answer::Answer,
+    places::{PlaceSet, Places},
+};
 use crate::scope::{Kinds, Scope};
 
-/// The namespaces that hold rows, and the kinds of these rows. Append-only, so that the indexes of viewers
-/// stay valid.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Places {
-    pub all: Vec<(Arc<str>, Kind)>,
-    /// The ones that still hold rows.
-    pub live: HashSet<(Arc<str>, Kind)>,
-}
-
-impl Places {
-    /// Returns the places from this one on, without the ones that hold no rows any more.
-    fn from(&self, at: usize) -> HashSet<&(Arc<str>, Kind)> {
-        self.all.iter().skip(at).filter(|place| self.live.contains(*place)).collect()
-    }
-
-    fn question(&self, at: usize) -> Option<Question> {
-        let place @ (namespace, kind) = self.all.get(at)?;
-        let question = || Question { namespace: Some(namespace.clone()), resource: Resource::Rows(*kind) };
-        self.live.contains(place).then(question)
-    }
+/// Why a question is asked soon, the most urgent reason first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// A right that may be lost.
+    Recheck,
+    /// What was never asked, or was denied, and a binding hints at.
+    Hinted,
+    /// What a binding hints at that changes again and again.
+    Repeated,
 }
 
 #[derive(Clone, Debug)]
@@ -45,11 +38,11 @@ pub(super) struct Viewer {
     /// The same questions, ordered by when they are asked again.
     due: BTreeSet<(Millis, Question)>,
     /// Questions that are asked first: those that a binding hints at, or may have changed.
-    urgent: BTreeSet<Question>,
+    urgent: BTreeMap<Question, Urgency>,
     /// Questions that are not answered yet.
     asked: HashSet<Question>,
-    /// The ones of these that are asked for the first time, or since a binding changed.
-    unchecked: HashSet<Question>,
+    /// The places that were answered with a denial. One stays in it while it is asked again: denials may be old.
+    denied: PlaceSet,
     /// How many places were asked about for the first time.
     first_pass: usize,
     /// The place where the sweep goes on after the first pass.
@@ -65,9 +58,9 @@ impl Viewer {
             everywhere: [Answer::default(); 4],
             allowed: HashMap::new(),
             due: BTreeSet::new(),
-            urgent: BTreeSet::new(),
+            urgent: BTreeMap::new(),
             asked: HashSet::new(),
-            unchecked: HashSet::new(),
+            denied: PlaceSet::default(),
             first_pass: 0,
             sweep: 0,
             bindings: BTreeMap::new(),
@@ -82,8 +75,9 @@ impl Viewer {
     pub fn begin_renewals(&mut self, now: Millis) {
         let answers = self.everywhere.iter_mut().filter(|answer| answer.due <= now);
         answers.for_each(|answer| answer.wait(now));
-        for (_, question) in self.due.range(..=(now, last_question())) {
-            if let Some(answer) = self.allowed.get_mut(question) {
+        let due = self.due.range(..=(now, last_question())).map(|(_, question)| question);
+        for question in due.chain(self.urgent.keys()) {
+            if let Some(answer) = self.allowed.get_mut(question).filter(|answer| answer.due <= now) {
                 answer.wait(now);
             }
         }
@@ -108,19 +102,19 @@ impl Viewer {
         Some(self.begin(question))
     }
 
-    /// Returns a question that a binding hints at.
-    pub fn next_urgent(&mut self, now: Millis) -> Option<Question> {
-        for question in std::mem::take(&mut self.urgent) {
-            if self.is_covered(&question, now) {
-                // It is not renewed any more: it is asked again once the right for the whole cluster is lost.
-                self.allowed.remove(&question);
-            } else {
-                self.urgent.insert(question);
+    /// Returns a question of this urgency that a binding hints at.
+    pub fn next_urgent(&mut self, urgency: Urgency, now: Millis) -> Option<Question> {
+        loop {
+            let is_next =
+                |(question, of): &(&Question, &Urgency)| **of == urgency && !self.asked.contains(*question);
+            let question = self.urgent.iter().find(is_next)?.0.clone();
+            self.urgent.remove(&question);
+            if !self.is_covered(&question, now) {
+                return Some(self.begin(question));
             }
+            // It is not renewed any more: it is asked again once the right for the whole cluster is lost.
+            self.allowed.remove(&question);
         }
-        let question = self.urgent.iter().find(|question| !self.asked.contains(question)).cloned()?;
-        self.urgent.remove(&question);
-        Some(self.begin_check(question))
     }
 
     /// Returns the next question about a namespace that was never asked about. `None` while it is not known
@@ -129,14 +123,14 @@ impl Viewer {
         if !self.knows_everywhere(now) {
             return None;
         }
-        self.continue_first_pass(places, now).map(|question| self.begin_check(question))
+        self.continue_first_pass(places, now).map(|question| self.begin(question))
     }
 
     fn continue_first_pass(&mut self, places: &Places, now: Millis) -> Option<Question> {
         while self.first_pass < places.all.len() {
             self.first_pass += 1;
             let Some(question) = places.question(self.first_pass - 1) else { continue };
-            if self.is_worth_asking(&question, now) {
+            if !self.denied.contains(self.first_pass - 1) && self.is_worth_asking(&question, now) {
                 return Some(question);
             }
         }
@@ -172,16 +166,30 @@ impl Viewer {
         self.everywhere.iter().chain(self.allowed.values()).filter_map(|answer| answer.changes_at(now)).min()
     }
 
-    /// Makes this question one of the next, even if its answer is known.
-    pub fn urge(&mut self, question: Question) {
+    /// Makes this question one of the next, even if its answer is known. `is_repeated` says that this comes again
+    /// and again: a known answer then waits for everything else.
+    pub fn urge(&mut self, question: Question, is_repeated: bool, places: &Places) {
         self.mark_changed();
-        match question.namespace {
-            None => self.everywhere[question.resource.index()].due = 0,
-            Some(_) => {
-                self.remove_due(&question);
-                self.urgent.insert(question);
-            }
+        if question.namespace.is_none() {
+            self.everywhere[question.resource.index()].due = 0;
+            return;
         }
+        self.remove_due(&question);
+        let urgency = match () {
+            () if is_repeated && self.is_answered(&question, places) => Urgency::Repeated,
+            () if self.allowed.contains_key(&question) => Urgency::Recheck,
+            () => Urgency::Hinted,
+        };
+        let queued = self.urgent.entry(question).or_insert(urgency);
+        *queued = urgency.min(*queued);
+    }
+
+    fn is_answered(&self, question: &Question, places: &Places) -> bool {
+        self.allowed.contains_key(question) || self.is_denied(question, places)
+    }
+
+    fn is_denied(&self, question: &Question, places: &Places) -> bool {
+        places.index(question).is_some_and(|at| self.denied.contains(at))
     }
 
     /// Returns every namespace question that was answered with an allow.
@@ -189,21 +197,24 @@ impl Viewer {
         self.allowed.keys()
     }
 
-    /// Begins the first pass again, after the order of places has changed.
-    pub fn restart_passes(&mut self) {
+    /// Begins the first pass again, after the order of places has changed from `before`.
+    pub fn reorder(&mut self, before: &Places, places: &Places) {
         (self.first_pass, self.sweep) = (0, 0);
+        let known = places.all.iter().enumerate();
+        let known =
+            known.filter(|(_, place)| before.index_of(place).is_some_and(|at| self.denied.contains(at)));
+        self.denied = known.map(|(at, _)| at).collect();
     }
 
     /// Records an answer. Returns true if the user lost a cluster-wide right. Their namespaces were never
     /// reviewed, so they must be reviewed now.
-    pub fn answered(&mut self, question: Question, verdict: Verdict, now: Millis) -> bool {
+    pub fn answered(&mut self, question: Question, verdict: Verdict, places: &Places, now: Millis) -> bool {
         self.mark_changed();
         self.asked.remove(&question);
-        let is_check = self.unchecked.remove(&question);
         match question.namespace {
             None => self.answered_everywhere(question.resource, verdict, now),
             Some(_) => {
-                self.answered_namespace(question, is_check, verdict, now);
+                self.answered_namespace(question, verdict, places, now);
                 false
             }
         }
@@ -222,30 +233,39 @@ impl Viewer {
             answer.due = now;
         }
         if is_lost {
-            self.restart_passes();
+            (self.first_pass, self.sweep) = (0, 0);
+            self.denied = PlaceSet::default();
         }
         is_lost
     }
 
-    fn answered_namespace(&mut self, question: Question, is_check: bool, verdict: Verdict, now: Millis) {
+    fn answered_namespace(&mut self, question: Question, verdict: Verdict, places: &Places, now: Millis) {
         // It may be there already: a question that was urged while it was being asked is answered twice.
         self.remove_due(&question);
+        let is_urged = self.urgent.contains_key(&question);
+        let is_denied = self.is_denied(&question, places);
         match verdict {
             Verdict::Allowed => {
                 let answer = Answer::new(true, now);
                 self.due.insert((answer.due, question.clone()));
                 self.allowed.insert(question, answer);
             }
-            Verdict::Denied => drop(self.allowed.remove(&question)),
-            // An allow is asked again soon, a check before what was never asked. The sweep comes back by itself to what it
-            // asked: what counted as checked before still does.
+            Verdict::Denied => {
+                let was_allowed = self.allowed.remove(&question).is_some();
+                // A first answer that is older than the binding does not count.
+                if let Some(at) = places.index(&question).filter(|_| was_allowed || !is_urged) {
+                    self.denied.insert(at);
+                }
+            }
+            // An allow is asked again soon, and what was never answered before what was never asked. A known denial
+            // stands until the sweep asks again.
             Verdict::Failed => match self.allowed.get_mut(&question) {
                 Some(answer) => {
                     answer.due = now + RETRY_AFTER;
                     self.due.insert((answer.due, question));
                 }
-                None if is_check => drop(self.urgent.insert(question)),
-                None => {}
+                None if is_denied => {}
+                None => drop(self.urgent.insert(question, Urgency::Hinted)),
             },
         }
     }
@@ -256,12 +276,12 @@ impl Viewer {
     }
 
     /// Returns how many of the places have an answer that counts. With hints, one that no binding hints at
-    /// counts as answered.
+    /// counts as answered. An answer counts while it is asked again: nothing that a binding's author does, and no
+    /// review that fails, makes a known user unknown.
     pub fn checked(&self, places: &Places, hinted: bool, now: Millis) -> usize {
-        let never_asked = if hinted { HashSet::new() } else { places.from(self.first_pass) };
-        let is_checked = |place: &&(Arc<str>, Kind)| {
-            let (namespace, kind) = place;
-            let question = Question { namespace: Some(namespace.clone()), resource: Resource::Rows(*kind) };
+        let is_checked = |((namespace, kind), at): &(&(Arc<str>, Kind), &usize)| {
+            let place = Some((*namespace).clone());
+            let question = Question { namespace: place.clone(), resource: Resource::Rows(*kind) };
             let everywhere = &self.everywhere[question.resource.index()];
             if everywhere.allows(now) {
                 return true;
@@ -269,10 +289,8 @@ impl Viewer {
             match self.allowed.get(&question) {
                 Some(answer) => answer.allows(now),
                 None => {
-                    everywhere.is_known(now)
-                        && !self.urgent.contains(&question)
-                        && !self.unchecked.contains(&question)
-                        && !never_asked.contains(*place)
+                    let is_hinted = hinted && !self.bindings.contains_key(&place);
+                    everywhere.is_known(now) && (self.denied.contains(**at) || is_hinted)
                 }
             }
         };
@@ -331,17 +349,11 @@ impl Viewer {
         question
     }
 
-    /// Begins a question without which its place does not count as checked.
-    fn begin_check(&mut self, question: Question) -> Question {
-        self.unchecked.insert(question.clone());
-        self.begin(question)
-    }
-
     fn is_worth_asking(&self, question: &Question, now: Millis) -> bool {
         !self.is_covered(question, now)
             && !self.allowed.contains_key(question)
             && !self.asked.contains(question)
-            && !self.urgent.contains(question)
+            && !self.urgent.contains_key(question)
     }
 
     /// Returns whether the user may list the resource everywhere, so that one namespace need not be asked

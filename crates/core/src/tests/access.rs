@@ -1,5 +1,6 @@
 //! Reviews and what they let people see: a model of an API server answers, and time is an argument.
 
+mod floods;
 mod property;
 mod standing;
 
@@ -162,15 +163,15 @@ fn a_changed_binding_is_asked_about_within_two_seconds() {
         }
         Some(hints)
     };
-    cluster.book.hint(bound(&["a"]));
+    cluster.book.hint(bound(&["a"]), cluster.now);
     cluster.run(&["ann"], 2_000);
     assert!(cluster.sees("ann", "a"));
     cluster.rights.clear();
-    cluster.book.hint(bound(&[]));
+    cluster.book.hint(bound(&[]), cluster.now);
     cluster.run(&["ann"], 2_000);
     assert!(!cluster.sees("ann", "a"), "revoked");
     cluster.rights.insert(("ann".into(), Some("b".into())));
-    cluster.book.hint(bound(&["b"]));
+    cluster.book.hint(bound(&["b"]), cluster.now);
     cluster.run(&["ann"], 2_000);
     assert!(cluster.sees("ann", "b"), "granted");
 }
@@ -179,14 +180,14 @@ fn a_changed_binding_is_asked_about_within_two_seconds() {
 fn a_binding_of_a_group_and_of_the_whole_cluster_hints_too() {
     let ann = Arc::new(UserInfo { name: "ann".into(), groups: vec!["team".into()], ..UserInfo::default() });
     let mut cluster = Cluster::new(&["a"], &[("ann", None)]);
-    cluster.book.hint(Some(Hints::default()));
+    cluster.book.hint(Some(Hints::default()), cluster.now);
     cluster.book.see(&ann, cluster.now);
     cluster.run(&[], 2_000);
     assert!(cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
     cluster.rights.clear();
     let mut hints = Hints::default();
     hints.add(None, [Subject::Group("team".into())], "1");
-    cluster.book.hint(Some(hints));
+    cluster.book.hint(Some(hints), cluster.now);
     cluster.run(&[], 2_000);
     assert!(!cluster.book.standing(&ann, cluster.now).unwrap().scope.allows(Kind::Wukong, "a"));
 }
@@ -216,13 +217,13 @@ fn a_binding_that_changes_while_it_is_asked_about_is_asked_about_again() {
             hints.add(place.map(Into::into), [Subject::User("ann".into())], version);
             Some(hints)
         };
-        cluster.book.hint(bound("1"));
+        cluster.book.hint(bound("1"), cluster.now);
         cluster.run(&["ann"], 2_000);
-        cluster.book.hint(bound("2"));
+        cluster.book.hint(bound("2"), cluster.now);
         let asked = cluster.book.next(cluster.now);
         assert!(!asked.is_empty(), "{place:?}");
         cluster.rights.clear();
-        cluster.book.hint(bound("3"));
+        cluster.book.hint(bound("3"), cluster.now);
         for review in asked {
             cluster.book.answered(review, Verdict::Allowed, cluster.now);
         }
@@ -239,7 +240,7 @@ fn a_question_that_is_urged_while_it_is_asked_is_renewed_once_a_period() {
     for version in 0..20 {
         let mut hints = Hints::default();
         hints.add(Some("a".into()), [Subject::User("ann".into())], &version.to_string());
-        cluster.book.hint(Some(hints));
+        cluster.book.hint(Some(hints), cluster.now);
         // Every second change comes while the review of the one before is under way.
         cluster.run(&["ann"], if version % 2 == 0 { TICK } else { 2_000 });
     }
@@ -269,7 +270,7 @@ fn an_allow_that_ended_counts_as_not_checked_until_it_is_answered_again() {
     for (place, checked) in [(None, 0), (Some("a"), 1)] {
         for hints in [None, Some(Hints::default())] {
             let mut cluster = Cluster::new(&["a", "b"], &[("ann", place)]);
-            cluster.book.hint(hints);
+            cluster.book.hint(hints, cluster.now);
             cluster.run(&["ann"], 2_000);
             assert!(cluster.sees("ann", "a") && cluster.standing("ann").is_complete(), "{place:?}");
             cluster.run(&[], ACTIVE_FOR + ALLOW_ENDS);
@@ -291,7 +292,7 @@ fn one_who_loses_a_right_everywhere_keeps_their_namespaces() {
     bound.add(Some("ns-150".into()), [Subject::User("ann".into())], "1");
     for (hints, limit) in [(Some(bound), 1_000), (None, 4_000)] {
         let mut cluster = Cluster::new(&names, &[("ann", None), ("ann", Some("ns-150"))]);
-        cluster.book.hint(hints);
+        cluster.book.hint(hints, cluster.now);
         cluster.run(&["ann"], 4_000);
         assert!(cluster.sees("ann", "ns-150"));
         cluster.rights.remove(&("ann".into(), None));
@@ -325,7 +326,7 @@ fn many_users_in_many_namespaces_stay_within_the_budget_and_all_get_their_turn()
     for (name, of) in &rights {
         hints.add(Some(of.unwrap().into()), [Subject::User((*name).into())], "1");
     }
-    cluster.book.hint(Some(hints));
+    cluster.book.hint(Some(hints), cluster.now);
     let users: Vec<&str> = names.iter().map(String::as_str).collect();
     cluster.run(&users, 10_000);
     assert!(rights.iter().all(|(name, of)| cluster.sees(name, of.unwrap())), "hinted rights come first");
@@ -357,10 +358,10 @@ fn one_who_comes_late_or_loses_a_right_waits_for_nobodys_renewals() {
     assert!(cluster.standing("late").is_complete() && cluster.sees("late", "ns-30"));
     let mut hints = Hints::default();
     hints.add(Some("ns-0".into()), [Subject::User("late".into())], "1");
-    cluster.book.hint(Some(hints));
+    cluster.book.hint(Some(hints), cluster.now);
     cluster.run(&users, 2_000);
     cluster.rights.remove(&("late".into(), Some("ns-0".into())));
-    cluster.book.hint(Some(Hints::default()));
+    cluster.book.hint(Some(Hints::default()), cluster.now);
     cluster.run(&users, 2_000);
     assert!(!cluster.sees("late", "ns-0"));
     cluster.run(&users, 120_000);

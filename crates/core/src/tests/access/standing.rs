@@ -21,7 +21,7 @@ fn a_standing_stays_complete_while_the_sweep_asks() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for hints in [None, Some(Hints::default())] {
         let mut cluster = Cluster::new(&names, &[("ann", Some("ns-3"))]);
-        cluster.book.hint(hints);
+        cluster.book.hint(hints, cluster.now);
         cluster.latency = 150;
         cluster.run(&["ann"], 4_000);
         for _ in 0..100 {
@@ -71,7 +71,7 @@ fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
         hints.add(Some("a".into()), [Subject::User("ann".into())], version);
         Some(hints)
     };
-    cluster.book.hint(bound("1"));
+    cluster.book.hint(bound("1"), cluster.now);
     assert!(cluster.users_to_refresh().is_empty());
     cluster.book.see(&user("ann"), cluster.now);
     cluster.book.see(&user("bob"), cluster.now);
@@ -84,7 +84,7 @@ fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
     cluster.standing("ann");
     cluster.standing("bob");
     assert!(cluster.users_to_refresh().is_empty());
-    cluster.book.hint(bound("2"));
+    cluster.book.hint(bound("2"), cluster.now);
     assert_eq!(cluster.users_to_refresh(), ["ann"], "urged");
     cluster.standing("ann");
     cluster.book.observe(&snapshot(&["a", "b"]));
@@ -93,7 +93,7 @@ fn a_user_is_refreshed_when_they_are_new_answered_urged_or_forgotten() {
     cluster.standing("bob");
     cluster.book.observe(&snapshot(&["a", "b"]));
     assert!(cluster.users_to_refresh().is_empty(), "the same places");
-    cluster.book.hint(None);
+    cluster.book.hint(None, cluster.now);
     assert_eq!(cluster.users_to_refresh(), ["ann", "bob"], "no hints");
     cluster.run(&["ann"], FORGET_AFTER);
     cluster.standing("ann");
