@@ -1,6 +1,7 @@
 //! Finds which channels give way to others when places or bytes run out. Unused channels are closed first.
 //! Then a channel whose peer has left counts for one of its followers instead, and is closed only if none of
-//! them has room in its share. `hub` calls it, under its lock.
+//! them has room in its share. At last, clients with many channels give way to one with none. `hub` calls it, under
+//! its lock.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -94,11 +95,27 @@ pub fn make_room<T>(
             Err(exhausted) => exhausted,
         };
         let client = peer.map(Peer::client);
-        if !give_way(channels, client, exhausted) {
+        let has_given =
+            give_way(channels, client, exhausted) || give_way_to_newcomer(channels, client, exhausted);
+        if !has_given {
             pool.warn_refusal(peer, exhausted);
             return None;
         }
     }
+}
+
+/// Makes room for the first channel of a client: closes the newest channel of the client that has the most, if it has
+/// more than one. So many clients with many views each cannot keep others out. Returns whether there was such a
+/// channel.
+pub fn give_way_to_newcomer(channels: &mut Channels, client: Option<Client>, exhausted: PermitError) -> bool {
+    if exhausted == PermitError::ShareTaken || channels.values().any(|entry| entry.client == client) {
+        return false;
+    }
+    let mut counts: HashMap<Option<Client>, usize> = HashMap::new();
+    channels.values().for_each(|entry| *counts.entry(entry.client).or_default() += 1);
+    let greediest = counts.into_iter().filter(|(_, count)| *count > 1).max_by_key(|(_, count)| *count);
+    let newest = greediest.and_then(|(greediest, _)| newest_of(channels, greediest));
+    newest.inspect(|key| remove(channels, key)).is_some()
 }
 
 /// Closes the channel that has been without followers for the longest time. If there is none, gives the oldest
@@ -158,7 +175,12 @@ pub fn newest_of_the_greediest(
             bytes.into_iter().max_by_key(|(_, bytes)| *bytes)?.0
         }
     };
-    let theirs = channels.iter().filter(|(_, entry)| entry.client == greediest);
+    newest_of(channels, greediest)
+}
+
+/// Returns the newest channel of a client that nobody else follows, else the newest of all of the client's.
+fn newest_of(channels: &Channels, client: Option<Client>) -> Option<Key> {
+    let theirs = channels.iter().filter(|(_, entry)| entry.client == client);
     theirs.max_by_key(|(_, entry)| (!entry.has_guests(), entry.number)).map(|(key, _)| key.clone())
 }
 

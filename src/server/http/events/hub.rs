@@ -51,9 +51,9 @@ impl Default for Pace {
     }
 }
 
-/// Clients per channel, and the fewest channels. Most people look at the same views: the default list, or a
-/// VM with a problem.
-const CLIENTS_A_CHANNEL: usize = 10;
+/// Clients per channel, and the fewest channels. People with equal rights share the same views: the default list, or a
+/// VM with a problem. Others need a channel each. Their bytes are limited in any case.
+const CLIENTS_A_CHANNEL: usize = 2;
 const FEWEST_CHANNELS: usize = 16;
 /// Most bytes of all channels: of their views, whose size depends on the cluster, and of events while there
 /// is room. A view of 50 VMs or a map takes 50 to 70 kB in a cluster of 10,000 VMs in 3,000 namespaces.

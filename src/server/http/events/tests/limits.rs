@@ -39,9 +39,9 @@ pub fn view(n: usize) -> String {
 pub const HERE: [u8; 4] = [203, 0, 113, 5];
 pub const THERE: [u8; 4] = [203, 0, 113, 6];
 
-/// Returns a server for 64 clients and 16 views, of which one peer may have 8.
+/// Returns a server for 32 clients and 16 views, of which one peer may have 8.
 fn sixteen_views() -> Server {
-    let http = HttpConfig { max_event_clients: 64, ..HttpConfig::default() };
+    let http = HttpConfig { max_event_clients: 32, ..HttpConfig::default() };
     Server::with(three(), http)
 }
 
@@ -81,6 +81,33 @@ async fn followed_views_are_limited() {
     Client::open(&server, &view(3), &[]).await;
     clients.pop();
     Client::open(&server, &view(16), &[]).await;
+    assert_eq!(server.app.events.views(), 16);
+}
+
+#[tokio::test]
+async fn clients_with_many_views_leave_room_for_the_first_view_of_others() {
+    let server = sixteen_views();
+    let mut held = Vec::new();
+    for n in 0..16 {
+        let stream = open_from(&server, &view(n), [203, 0, 113, 10 + n as u8 / 4]).await;
+        assert_eq!(stream.status(), 200, "{n}");
+        held.push(stream);
+    }
+    for (n, peer) in [(16, HERE), (17, THERE)] {
+        let first = open_from(&server, &view(n), peer).await;
+        assert_eq!(first.status(), 200, "{peer:?} has no view yet");
+        held.push(first);
+        assert_eq!(
+            open_from(&server, &view(20 + n), peer).await.status(),
+            503,
+            "its second displaces nobody"
+        );
+    }
+    assert_eq!(
+        open_from(&server, &view(3), [203, 0, 113, 10]).await.status(),
+        200,
+        "the first clients have theirs"
+    );
     assert_eq!(server.app.events.views(), 16);
 }
 
