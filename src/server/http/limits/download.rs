@@ -1,10 +1,16 @@
-//! Limits downloads. Each holds a permit until it is sent or dropped, however slowly it is read.
+//! Limits downloads. Each holds a permit until it is sent or dropped. While others wait, one that is read too slowly
+//! gives its permit to them.
 //! `http::router` adds this layer to the routes of downloads.
 //!
 //! Pieces are made ahead of the client. So what their viewer may see is compared when a piece leaves: a download ends
 //! early, and so looks broken, if its viewer has lost a right since the request, or if the session has ended.
 
-use std::{io, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -15,14 +21,47 @@ use axum::{
 use futures::stream;
 use http_body::Frame;
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, time::sleep};
 
-use super::{LONGEST_WAIT, PeerPermit, RETRY_AFTER, WorkLimits};
+use super::{LONGEST_WAIT, PeerPermit, PermitError, RETRY_AFTER, WorkLimits};
 use crate::server::http::{
     error::{ApiError, ApiResult},
     peer::Peer,
     sign_in::Viewer,
 };
+
+/// How long a reader may take for a piece, some 20 kB, while others wait. Shorter than they wait.
+const PIECE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The requests that wait for any download to end.
+#[derive(Clone, Default)]
+pub struct WaitingDownloads(Arc<Mutex<VecDeque<Arc<()>>>>);
+
+/// One of them, until it is dropped.
+struct WaitingDownload {
+    of: WaitingDownloads,
+    number: Arc<()>,
+}
+
+impl WaitingDownloads {
+    fn begin(&self) -> WaitingDownload {
+        let number = Arc::new(());
+        self.0.lock().push_back(number.clone());
+        WaitingDownload { of: self.clone(), number }
+    }
+
+    /// Returns whether somebody waits for whom no download has ended yet.
+    fn take_one(&self) -> bool {
+        self.0.lock().pop_front().is_some()
+    }
+}
+
+impl Drop for WaitingDownload {
+    fn drop(&mut self) {
+        self.of.0.lock().retain(|number| !Arc::ptr_eq(number, &self.number));
+    }
+}
 
 /// Sends an answer in pieces once there is a permit for it. Fails with 503 if there is none within
 /// `LONGEST_WAIT`.
@@ -32,7 +71,13 @@ pub async fn send_download(
     next: Next,
 ) -> ApiResult<Response> {
     let peer = request.extensions().get::<Peer>().copied();
-    let permit = limits.downloads.acquire_within(LONGEST_WAIT, peer).await;
+    let permit = match limits.downloads.try_acquire(peer) {
+        Ok(permit) => Some(permit),
+        Err(exhausted) => {
+            let _waits = (exhausted == PermitError::AllTaken).then(|| limits.waiting_downloads.begin());
+            limits.downloads.acquire_within(LONGEST_WAIT, peer).await
+        }
+    };
     let permit = permit.ok_or(ApiError::Busy(RETRY_AFTER))?;
     let viewer = request.extensions().get().cloned();
     let answer = limits.render(request, async move |request| Ok(next.run(request).await)).await?;
@@ -44,7 +89,8 @@ impl WorkLimits {
     /// the client.
     fn send_pieces(&self, body: Body, viewer: Option<Viewer>, permit: PeerPermit) -> Body {
         let (sender, pieces) = mpsc::channel(1);
-        self.spawn(write_pieces(body, sender));
+        let permit = Arc::new(Mutex::new(Some(permit)));
+        self.spawn(write_pieces(body, sender, Arc::downgrade(&permit), self.waiting_downloads.clone()));
         let held = (pieces, viewer, permit);
         Body::from_stream(stream::try_unfold(held, async |(mut pieces, viewer, permit)| {
             // A download that ends early fails, so that it does not look complete.
@@ -65,8 +111,13 @@ async fn may_still_see(viewer: Option<&Viewer>) -> bool {
     viewer.renewed().await.is_ok_and(|now| now.scope().covers(viewer.scope()))
 }
 
-/// Sends the pieces, then `None` for the end. Stops if the client is gone.
-async fn write_pieces(mut body: Body, pieces: mpsc::Sender<Result<Option<Bytes>, axum::Error>>) {
+/// Sends the pieces, then `None` for the end. Stops if the client is gone, or if its permit goes to another.
+async fn write_pieces(
+    mut body: Body,
+    pieces: mpsc::Sender<Result<Option<Bytes>, axum::Error>>,
+    permit: Weak<Mutex<Option<PeerPermit>>>,
+    waiting: WaitingDownloads,
+) {
     while let Some(frame) = body.frame().await {
         let piece = match frame.map(Frame::into_data) {
             Ok(Ok(piece)) => Ok(Some(piece)),
@@ -74,8 +125,20 @@ async fn write_pieces(mut body: Body, pieces: mpsc::Sender<Result<Option<Bytes>,
             Ok(Err(_)) => continue,
             Err(error) => Err(error),
         };
-        if pieces.send(piece).await.is_err() {
-            return;
+        let sent = pieces.send(piece);
+        tokio::pin!(sent);
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut sent => match sent {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                () = sleep(PIECE_WITHIN) => if waiting.take_one() {
+                    permit.upgrade().and_then(|permit| permit.lock().take());
+                    return;
+                },
+            }
         }
     }
     let _ = pieces.send(Ok(None)).await;

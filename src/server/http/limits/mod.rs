@@ -14,6 +14,7 @@ mod semaphore;
 mod threads;
 
 pub use answer::{send_file, send_list};
+use download::WaitingDownloads;
 pub use download::send_download;
 pub use packed::SharedGzip;
 pub use render::{RenderPermit, render_answer};
@@ -53,6 +54,7 @@ const RETRY_AFTER: u32 = 5;
 pub struct WorkLimits {
     renders: Arc<PeerSemaphore>,
     downloads: Arc<PeerSemaphore>,
+    waiting_downloads: WaitingDownloads,
     answers: Arc<PeerSemaphore>,
     lists: Arc<PeerSemaphore>,
     files: Arc<PeerSemaphore>,
@@ -79,6 +81,7 @@ impl WorkLimits {
         Self {
             renders: PeerSemaphore::new("renders", renders),
             downloads: PeerSemaphore::new("downloads", downloads),
+            waiting_downloads: WaitingDownloads::default(),
             answers: PeerSemaphore::new("answers, in KiB", answer_bytes / answer::UNIT),
             lists: PeerSemaphore::new("lists, in KiB", answer_bytes / answer::UNIT),
             files: PeerSemaphore::new("files, in KiB", answer_bytes / answer::UNIT),

@@ -141,13 +141,16 @@ async fn downloads_that_are_not_read_leave_room_for_others_and_for_all_else() {
     held.extend([begin(&server, "/api/vms.csv", two).await, begin(&server, "/api/vms.csv", two).await]);
     assert!(held.iter().all(|answer| answer.status() == 200));
     let begun = tokio::time::Instant::now();
-    assert_eq!(begin(&server, "/api/vms.csv", three).await.status(), 503);
+    let third = begin(&server, "/api/vms.csv", three).await;
+    assert_eq!(third.status(), 200, "one that nobody reads gives way");
     assert!(begun.elapsed() <= Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(server.get("/api/stats").await.status, 200, "nobody else is refused");
-    held.pop();
-    let last = begin(&server, "/api/vms.csv", three).await;
-    assert_eq!(last.status(), 200, "one that is dropped is free again");
-    drop((held, last));
+    held.push(third);
+    let mut ended = 0;
+    for answer in held {
+        ended += usize::from(answer.into_body().collect().await.is_err());
+    }
+    assert_eq!(ended, 1, "and fails, so that it does not look complete");
     for _ in 0..5 {
         assert_eq!(records(&server.get("/api/vms.csv").await.body).len(), 600, "and so is one that is read");
         assert_eq!(server.send(Method::HEAD, "/api/vms.csv", &[]).await.status, 200);

@@ -40,7 +40,7 @@ fn a_standing_stays_complete_while_the_sweep_is_not_answered() {
     for hints in [None, Some(Hints::default())] {
         let mut cluster = Cluster::new(&names, &[("ann", None)]);
         cluster.rights.clear();
-        cluster.book.hint(hints);
+        cluster.book.hint(hints, cluster.now);
         cluster.run(&["ann"], 4_000);
         cluster.away = true;
         for _ in 0..300 {
