@@ -16,7 +16,7 @@ use model::{
     Millis,
     groups::Node,
     message::Message,
-    source::{SourceHealth, SourceId},
+    source::{SourceHealth, SourceId, SourceState},
     totals::Totals,
     vm::{Kind, Vm},
 };
@@ -219,17 +219,28 @@ fn restrict(snapshot: &Snapshot, scope: &Scope) -> Snapshot {
         at: snapshot.at,
         totals: Totals::of(vms.iter().map(|vm| &**vm)),
         nodes: if scope.nodes { snapshot.nodes.clone() } else { Arc::default() },
-        sources: health::recount(snapshot.sources.iter().map(state_alone), &vms),
-        last_seen: snapshot.last_seen,
+        sources: health::recount(
+            snapshot.sources.iter().map(|source| state_alone(source, snapshot.at)),
+            &vms,
+        ),
+        last_seen: snapshot
+            .last_seen
+            .map(|seen| if snapshot.at - seen < RECENT { snapshot.at } else { seen }),
         ready: snapshot.ready,
         targets: Default::default(),
         vms,
     }
 }
 
+/// What was heard of within this time counts as heard of now, for viewers who may not see everything.
+const RECENT: Millis = 5_000;
+/// Times are told to these viewers in steps of this.
+const STEP: Millis = 15_000;
+
 /// Returns the state of a source and since when it holds. The rest names nodes, permissions and objects, or
-/// counts VMs, of any namespace.
-fn state_alone(source: &SourceHealth) -> SourceHealth {
+/// counts VMs, of any namespace. So does the exact time of the last answer: a watch answers when an object
+/// changes. A healthy source says how late it is now.
+fn state_alone(source: &SourceHealth, at: Millis) -> SourceHealth {
     // Destructured, so that a new field does not compile until it is handled here.
     let SourceHealth {
         id,
@@ -256,7 +267,10 @@ fn state_alone(source: &SourceHealth) -> SourceHealth {
         fix: Message::default(),
         warning: Message::default(),
         // The last review tells when somebody else looked.
-        last_success: last_success.filter(|_| *id != SourceId::AccessReviews),
+        last_success: last_success.filter(|_| *id != SourceId::AccessReviews).map(|last| {
+            let time = if *state == SourceState::Healthy { at } else { last };
+            time - time.rem_euclid(STEP)
+        }),
         last_bytes: None,
         latency: None,
         reviews: None,

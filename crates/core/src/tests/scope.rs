@@ -118,6 +118,31 @@ fn without_nodes_a_viewer_sees_the_names_of_their_own_vms_nodes_alone() {
     assert!(own[0].node.is_none() && own[0].cpu.allocatable.is_none());
 }
 
+/// A watch answers whenever an object of any namespace changes.
+#[test]
+fn the_times_of_sources_do_not_tell_when_objects_of_others_change() {
+    let times = |changed: bool| {
+        let mut state = state();
+        add_vm(&mut state, "mine", "web", 500, GI);
+        if changed {
+            state.apply(Observation::Wukongs(Change::Applied {
+                item: wukong("theirs", "new"),
+                at: NOW + 300,
+            }));
+        }
+        let snapshot = Arc::new(state.join(NOW + 1_000));
+        let of = |scope: Scope| {
+            let visible = Visible::new(&snapshot, &scope);
+            let times: Vec<_> = visible.sources().iter().map(|source| source.last_success).collect();
+            (times, visible.last_seen())
+        };
+        (of(Scope::all()), of(only(Kind::Wukong, "mine")))
+    };
+    let ((all, mine), (all_changed, mine_changed)) = (times(false), times(true));
+    assert_eq!(mine, mine_changed);
+    assert_ne!(all, all_changed, "who sees everything sees it");
+}
+
 #[test]
 fn sources_are_a_state_without_details_unless_the_viewer_may_see_everything() {
     let mut state = state();
