@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{
-    NoViewer, PAGE_WAITS, PREFIX, SignIn, SignedIn, Viewer, audit, cookie, forms, limits::UserPermit,
+    NoViewer, PAGE_WAITS, PREFIX, SignIn, SignedIn, Viewer, audit, cookie, forms, has_token, limits::UserPermit,
 };
 use crate::server::http::{
     address, build,
@@ -39,7 +39,9 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
     };
     let path = build::inner_path(parts.uri.path()).to_owned();
     let is_form = path.starts_with(PREFIX);
-    if is_form && !sign_in.limits.allow_unsigned(parts.extensions.get().copied()) {
+    let peer = parts.extensions.get().copied();
+    if is_form && !sign_in.is_sign_out(&path, &parts) && !sign_in.limits.allow_unsigned(peer) {
+        sign_in.note_form_refused(&path, &parts);
         return ApiError::TooMany(1).into_response();
     }
     if app.assets.contain(&path) || address::is_probe(&path) || is_form {
@@ -125,13 +127,14 @@ fn hold(body: Body, permit: UserPermit) -> Body {
 /// Answers a request of nobody: pages lead to the sign-in, programs get an error.
 fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer) -> Response {
     let peer = request.extensions.get().copied();
-    if !sign_in.limits.allow_unsigned(peer) {
+    let is_token = has_token(request);
+    sign_in.note_token_refused(is_token, &no_viewer, peer);
+    // One with an unknown token has counted already, before the API server was asked for it.
+    if !is_token && !sign_in.limits.allow_unsigned(peer) {
         return ApiError::TooMany(1).into_response();
     }
-    if no_viewer == NoViewer::Ended {
-        let is_token = request.headers.contains_key(header::AUTHORIZATION);
-        let event = if is_token { audit::Event::Refused } else { audit::Event::Expired };
-        audit::session(event, None, None, peer);
+    if !is_token && no_viewer == NoViewer::Ended {
+        sign_in.note_expired(request);
     }
     let is_page = !layers::is_machine(request.uri.path());
     let leads_to_sign_in = matches!(no_viewer, NoViewer::SignedOut | NoViewer::Ended);
@@ -144,7 +147,10 @@ fn turn_away(sign_in: &SignIn, request: &Parts, path: &str, no_viewer: NoViewer)
     };
     // A session that has ended would be opened and refused again with each request.
     let cookies = sign_in.cookies(&request.headers).filter(|kind| kind.read(&request.headers).is_some());
-    if leads_to_sign_in && let Some(kind) = cookies {
+    if leads_to_sign_in
+        && !is_token
+        && let Some(kind) = cookies
+    {
         cookie::add(&mut response, kind.clear());
     }
     response

@@ -15,7 +15,6 @@ pub enum Event {
     SignIn,
     /// A provider said again who it is.
     Renewed,
-    Refused,
     SignOut,
     Expired,
     Download,
@@ -27,7 +26,6 @@ impl Event {
         match self {
             Self::SignIn => "sign_in",
             Self::Renewed => "renewed",
-            Self::Refused => "refused",
             Self::SignOut => "sign_out",
             Self::Expired => "expired",
             Self::Download => "download",
@@ -67,6 +65,32 @@ pub fn asked(event: Event, viewer: &SignedIn, asked: &AuditedRequest<'_>) {
         late = viewer.standing.is_late,
         ms = asked.took.as_millis() as u64,
     );
+}
+
+/// Why somebody was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The API server does not know the token, or does not say whose it is.
+    Token,
+    /// The identity provider does not say who it is, or says somebody who may not sign in.
+    Provider,
+    /// The address has reached a limit.
+    Limit,
+    /// There are enough lines about the peer: this one counts the others.
+    LeftOut,
+}
+
+/// Notes that nobody was signed in. `left_out` counts the lines that were not written.
+pub fn refused(why: Refusal, peer: Option<Peer>, left_out: u64) {
+    let why = match why {
+        Refusal::Token => "token",
+        Refusal::Provider => "provider",
+        Refusal::Limit => "limit",
+        Refusal::LeftOut => "left_out",
+    };
+    let peer = peer.map(tracing::field::display);
+    let left_out = (left_out > 0).then_some(left_out);
+    tracing::info!(target: AUDIT, event = "refused", why, left_out, peer);
 }
 
 /// Notes that somebody signed in or out, or that their session has ended.

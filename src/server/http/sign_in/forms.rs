@@ -82,6 +82,7 @@ pub async fn sign_in(
     let peer = peer.map(|Extension(peer)| peer);
     let next = checked_next(&form.next);
     if !sign_in.limits.allow_sign_in(peer) {
+        sign_in.refusals.note(audit::Refusal::Limit, peer);
         return Ok(show(&app, lang, Notice::TooMany, next));
     }
     match open(&sign_in, &headers, form.token.trim(), peer).await {
@@ -91,9 +92,18 @@ pub async fn sign_in(
             Ok(response)
         }
         Err(notice) => {
-            audit::session(audit::Event::Refused, None, None, peer);
+            note_refused(&sign_in, &notice, peer);
             Ok(show(&app, lang, notice, next))
         }
+    }
+}
+
+/// Notes a token that opened no session. A form without one was no attempt.
+fn note_refused(sign_in: &SignIn, notice: &Notice, peer: Option<Peer>) {
+    match notice {
+        Notice::TooMany => sign_in.refusals.note(audit::Refusal::Limit, peer),
+        Notice::NoToken | Notice::Unprotected => {}
+        _ => sign_in.refusals.note(audit::Refusal::Token, peer),
     }
 }
 
@@ -135,8 +145,7 @@ pub async fn sign_out(
         let oidc = sign_in.oidc.as_ref().filter(|_| session.mode() == SignInMode::Oidc);
         leave = oidc.and_then(|oidc| leave_url(oidc, session.id_token()));
         sign_in.signed_out.insert(session.id, ());
-        let hash = Credential::Session(session).hash_text();
-        audit::session(audit::Event::SignOut, None, Some(&hash), request.extensions.get().copied());
+        sign_in.note_session(audit::Event::SignOut, session, request.extensions.get().copied());
     }
     // The answer to a form cannot redirect to the provider: `form-action` forbids that.
     let mut response = match leave {

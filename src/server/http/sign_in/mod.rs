@@ -10,6 +10,7 @@ mod key_file;
 mod limits;
 pub mod oidc;
 mod page;
+mod refusals;
 mod session;
 mod tokens;
 
@@ -40,6 +41,7 @@ use crate::{
 use collector::clock;
 use cookie::CookieKind;
 use limits::Limits;
+use refusals::Refusals;
 use tokens::{Identity, Tokens};
 use wukong_core::{
     Scope,
@@ -76,6 +78,7 @@ pub struct SignIn {
     /// Whether the listener speaks TLS itself.
     over_tls: bool,
     limits: Limits,
+    refusals: Refusals,
     /// The provider at which people sign in, if there is one.
     oidc: Option<Arc<Oidc>>,
 }
@@ -193,6 +196,7 @@ impl SignIn {
             public_url: config.public_url.clone(),
             over_tls: false,
             limits: Limits::default(),
+            refusals: Refusals::default(),
             oidc: None,
         }
     }
@@ -223,6 +227,7 @@ impl SignIn {
         while timeout(LOOK_EVERY, shutdown.cancelled()).await.is_err() {
             self.tokens.tidy();
             self.limits.tidy();
+            self.refusals.tidy();
             if let Some(oidc) = &self.oidc {
                 oidc.look().await;
             }
@@ -281,12 +286,15 @@ impl SignIn {
     async fn viewer_of(self: &Arc<Self>, request: &Parts) -> Result<Viewer, NoViewer> {
         let credential = self.credential(request).ok_or(NoViewer::SignedOut)??;
         let peer = request.extensions.get().copied();
+        if !self.may_guess(&credential, peer) {
+            return Err(NoViewer::TooMany);
+        }
         self.viewer(Arc::new(credential), peer).await
     }
 
     /// Returns what a request proves: a token in its header, for programs, or the session in its cookies.
     fn credential(&self, request: &Parts) -> Option<Result<Credential, NoViewer>> {
-        if layers::is_api(request.uri.path())
+        if has_token(request)
             && let Some(header) = request.headers.get(header::AUTHORIZATION)
         {
             let token = header.to_str().ok().and_then(bearer);
@@ -393,6 +401,11 @@ impl From<NoViewer> for ApiError {
             NoViewer::TooMany => Self::TooMany(UNKNOWN_RETRY),
         }
     }
+}
+
+/// Returns whether a request is a program's: its token counts, not its cookies.
+fn has_token(request: &Parts) -> bool {
+    layers::is_api(request.uri.path()) && request.headers.contains_key(header::AUTHORIZATION)
 }
 
 /// Returns the token of an `Authorization` header (RFC 6750, 2.1).

@@ -6,11 +6,14 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::server::{
     access::Reviews,
-    http::peer::{Client, Peer},
+    http::{
+        limits::PeerSemaphore,
+        peer::{Client, Peer},
+    },
 };
 use collector::access::TokenError;
 use wukong_core::access::UserInfo;
@@ -22,6 +25,13 @@ const BAD: Duration = Duration::from_secs(10);
 const GOOD_UNANSWERED: Duration = Duration::from_secs(300);
 /// Pause after a review that was not answered.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Reviews at once of tokens that were good, and of all others. Each place is taken for a while, so that these are 128
+/// and 32 a second. Many addresses with unknown tokens delay nobody who is signed in.
+const GOOD_AT_ONCE: usize = 32;
+const UNKNOWN_AT_ONCE: usize = 8;
+const PLACE_TAKEN_FOR: Duration = Duration::from_millis(250);
+/// Longest wait for a place.
+const WAITS: Duration = Duration::from_secs(10);
 /// Most tokens that are remembered.
 const MOST: u64 = 10_000;
 /// Tokens of one peer in a minute that nobody knows yet. Junk costs the API server no more than this.
@@ -43,6 +53,8 @@ pub struct Tokens {
     reviews: Arc<dyn Reviews>,
     known: Cache<[u8; 32], Arc<Entry>>,
     unknown: DefaultKeyedRateLimiter<Option<Client>>,
+    good_places: Arc<PeerSemaphore>,
+    unknown_places: Arc<PeerSemaphore>,
 }
 
 #[derive(Default)]
@@ -55,6 +67,8 @@ struct Entry {
 #[derive(Clone, Default)]
 struct State {
     last: Option<Known>,
+    /// Whose token it was before it was rejected, for the audit log.
+    was: Option<Arc<UserInfo>>,
     /// When the last review was not answered.
     failed: Option<Instant>,
 }
@@ -82,8 +96,13 @@ impl State {
         self.failed.and_then(|_| self.stands(GOOD_UNANSWERED))
     }
 
-    fn was_good(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| last.user.is_some())
+    /// Returns whether a peer pays for the review: the token was rejected the last time, or nobody has seen it.
+    fn is_unknown(&self, is_proven: bool) -> bool {
+        self.last.as_ref().map_or(!is_proven, |last| last.user.is_none())
+    }
+
+    fn last_user(&self) -> Option<Arc<UserInfo>> {
+        self.last.as_ref().and_then(|last| last.user.clone()).or_else(|| self.was.clone())
     }
 
     fn stands(&self, good: Duration) -> Option<Identity> {
@@ -107,6 +126,8 @@ impl Tokens {
             reviews,
             known: Cache::builder().max_capacity(MOST).time_to_idle(2 * GOOD_UNANSWERED).build(),
             unknown: RateLimiter::keyed(Quota::per_minute(UNKNOWN_A_MINUTE)),
+            good_places: PeerSemaphore::new("token reviews", GOOD_AT_ONCE),
+            unknown_places: PeerSemaphore::new("reviews of unknown tokens", UNKNOWN_AT_ONCE),
         }
     }
 
@@ -116,14 +137,13 @@ impl Tokens {
         if !is_token(token) {
             return Identity::Rejected;
         }
-        let key: [u8; 32] = Sha256::digest(token).into();
+        let key = hash(token);
         let entry = self.known.get(&key).unwrap_or_default();
         let known = || entry.state.lock().identity();
         if let Some(identity) = known() {
             return identity;
         }
-        // A peer pays for the review of a token that was not good the last time.
-        let is_unknown = !is_proven && !entry.state.lock().was_good();
+        let is_unknown = entry.state.lock().is_unknown(is_proven);
         if is_unknown && self.unknown.check_key(&peer.map(Peer::client)).is_err() {
             return Identity::TooMany;
         }
@@ -131,12 +151,14 @@ impl Tokens {
         let known = || entry.state.lock().identity();
         // While the API server does not answer, nobody waits for it whose token was good a moment ago.
         if let Some(identity) = { entry.state.lock().late() } {
-            if let Ok(turn) = entry.turn.clone().try_lock_owned() {
+            if let Ok(turn) = entry.turn.clone().try_lock_owned()
+                && let Ok(place) = self.good_places.try_acquire(peer)
+            {
                 let answer = self.reviews.review_token(token.to_owned());
                 let entry = entry.clone();
                 tokio::spawn(async move {
                     entry.take(answer.await);
-                    drop(turn);
+                    drop((turn, place));
                 });
             }
             return identity;
@@ -145,8 +167,27 @@ impl Tokens {
         if let Some(identity) = known() {
             return identity;
         }
+        let places = if is_unknown { &self.unknown_places } else { &self.good_places };
+        let Some(place) = places.acquire_within(WAITS, peer).await else { return Identity::TooMany };
+        let free_at = Instant::now() + PLACE_TAKEN_FOR;
         entry.take(self.reviews.review_token(token.to_owned()).await);
+        tokio::spawn(async move {
+            sleep_until(free_at).await;
+            drop(place);
+        });
         known().unwrap_or(Identity::Rejected)
+    }
+
+    /// Returns whose token it is or was. `None` if it was never good here.
+    pub fn last_user(&self, token: &str) -> Option<Arc<UserInfo>> {
+        let entry = self.known.get(&hash(token))?;
+        let user = entry.state.lock().last_user();
+        user
+    }
+
+    /// Returns whether a peer pays for the review of this token.
+    pub fn is_unknown(&self, token: &str) -> bool {
+        self.known.get(&hash(token)).is_none_or(|entry| entry.state.lock().is_unknown(false))
     }
 
     /// Forgets peers that have not presented an unknown token for a while.
@@ -154,6 +195,10 @@ impl Tokens {
         self.unknown.retain_recent();
         self.unknown.shrink_to_fit();
     }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// Returns whether it can be a token (RFC 6750, 2.1): the API server would ignore what follows a blank, so that one token
@@ -168,7 +213,10 @@ impl Entry {
         let mut state = self.state.lock();
         match answer {
             Ok(user) => *state = State::known(Some(Arc::new(user))),
-            Err(TokenError::Rejected) => *state = State::known(None),
+            Err(TokenError::Rejected) => {
+                let was = state.last_user();
+                *state = State { was, ..State::known(None) };
+            }
             Err(TokenError::Unanswered(_)) => state.failed = Some(Instant::now()),
         }
     }
@@ -176,6 +224,6 @@ impl Entry {
 
 impl State {
     fn known(user: Option<Arc<UserInfo>>) -> Self {
-        Self { last: Some(Known { at: Instant::now(), user }), failed: None }
+        Self { last: Some(Known { at: Instant::now(), user }), was: None, failed: None }
     }
 }

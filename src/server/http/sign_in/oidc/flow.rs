@@ -121,7 +121,7 @@ pub async fn callback(
             response
         }
         Err(Ending::Refused(notice)) => {
-            audit::session(audit::Event::Refused, None, None, peer);
+            sign_in.refusals.note(audit::Refusal::Provider, peer);
             tracing::warn!(why = notice.english(), "a sign-in at the provider was refused");
             let mut response = show(&app, lang, notice, next);
             // Whom the provider does not vouch for any more is signed out.

@@ -167,3 +167,62 @@ async fn bad_tokens_that_come_again_count_again() {
     assert!(gated.kubernetes.token_reviews() <= 35, "{}", gated.kubernetes.token_reviews());
     assert_eq!(through_ingress(&gated, "junk", "/api/vms").await.status, 429);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_keeps_nobody_from_signing_out() {
+    let gated = gated();
+    let session = gated.sign_in("ana").await;
+    let mut last = 0;
+    for _ in 0..100 {
+        last = gated.browse("", "/auth/nothing").await.status.as_u16();
+    }
+    assert_eq!(last, 429);
+    assert_eq!(gated.submit(&session, "/auth/sign-out", "").await.status, 303);
+    assert_eq!(gated.submit(&session, "/auth/sign-out", "").await.status, 429, "it is signed out");
+    assert_eq!(gated.submit("", "/auth/sign-out", "").await.status, 429);
+}
+
+/// The limit counts in real time, in which this takes a moment.
+#[tokio::test(start_paused = true)]
+async fn guesses_beyond_the_limit_of_an_address_do_not_reach_the_api_server() {
+    let gated = gated();
+    for at in 0..40 {
+        for _ in 0..4 {
+            gated.browse("", "/nothing").await;
+        }
+        gated.get_as(&format!("junk-{at}"), "/api/vms").await;
+    }
+    assert!(gated.kubernetes.token_reviews() <= 12, "{}", gated.kubernetes.token_reviews());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_whose_tokens_were_revoked_cost_the_api_server_little() {
+    let gated = gated();
+    let mut sessions = Vec::new();
+    for at in 0..8 {
+        let token = format!("ana-{at}");
+        gated.kubernetes.add_token("ana", &token);
+        sessions.push(gated.sign_in(&token).await);
+    }
+    (0..8).for_each(|at| gated.kubernetes.end_token(&format!("ana-{at}")));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = gated.kubernetes.token_reviews();
+    for _ in 0..15 {
+        for session in &sessions {
+            gated.browse(session, "/api/vms").await;
+        }
+        tokio::time::sleep(Duration::from_secs(11)).await;
+    }
+    let asked = gated.kubernetes.token_reviews() - before;
+    assert!((8..=35).contains(&asked), "{asked} reviews of 8 tokens");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_token_in_a_header_leaves_the_session_in_the_browser() {
+    let gated = gated();
+    let session = gated.sign_in("ana").await;
+    let headers = [("host", "localhost"), ("cookie", session.as_str()), ("authorization", "Bearer junk")];
+    let answer = gated.server.send(Method::GET, "/api/vms", &headers).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.headers.get("set-cookie").is_none(), "{:?}", answer.headers);
+}

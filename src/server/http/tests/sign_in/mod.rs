@@ -1,5 +1,6 @@
 //! Signing in, sessions, and what a viewer is let in to.
 
+mod audit;
 mod canary;
 pub mod fixture;
 mod limits;
