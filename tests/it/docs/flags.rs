@@ -134,6 +134,8 @@ fn every_flag_that_is_explained_exists() {
         "--user",
         "--group",
         "--from-file",
+        "--verb",
+        "--resource",
     ];
     let unknown: BTreeSet<&str> = PAGES
         .into_iter()

@@ -115,7 +115,7 @@ pub async fn callback(
         }
         Err(Ending::Go) => see_other(&next),
         Err(Ending::Over) => {
-            audit::session(audit::Event::Expired, None, None, peer);
+            sign_in.note_expired(&request);
             let mut response = to_sign_in_from(&next, true);
             cookie::add(&mut response, kind.clear());
             response
