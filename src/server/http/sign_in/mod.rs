@@ -284,12 +284,12 @@ impl SignIn {
 
     /// Returns who makes a request.
     async fn viewer_of(self: &Arc<Self>, request: &Parts) -> Result<Viewer, NoViewer> {
-        let credential = self.credential(request).ok_or(NoViewer::SignedOut)??;
+        let credential = self.credential(request).ok_or(NoViewer::SignedOut)?;
         let peer = request.extensions.get().copied();
-        if !self.may_guess(&credential, peer) {
+        if has_token(request) && !self.may_guess(credential.as_ref().ok(), peer) {
             return Err(NoViewer::TooMany);
         }
-        self.viewer(Arc::new(credential), peer).await
+        self.viewer(Arc::new(credential?), peer).await
     }
 
     /// Returns what a request proves: a token in its header, for programs, or the session in its cookies.

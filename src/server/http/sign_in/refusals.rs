@@ -70,12 +70,10 @@ impl Refusals {
 
 impl SignIn {
     /// Returns whether an address may present this token now. An unknown one counts as a request of nobody, before
-    /// the API server is asked: beyond the limit, no answer tells whether the guess was right.
-    pub(super) fn may_guess(&self, credential: &Credential, peer: Option<Peer>) -> bool {
-        match credential {
-            Credential::Session(_) => true,
-            Credential::Bearer(token) => !self.tokens.is_unknown(token) || self.limits.allow_unsigned(peer),
-        }
+    /// the API server is asked: beyond the limit, no answer tells whether the guess was right. `None` is no token.
+    pub(super) fn may_guess(&self, token: Option<&Credential>, peer: Option<Peer>) -> bool {
+        let is_known = matches!(token, Some(Credential::Bearer(token)) if !self.tokens.is_unknown(token));
+        is_known || self.limits.allow_unsigned(peer)
     }
 
     /// Returns whether a request ends a session that is valid. It counts for no address: whoever floods an address
