@@ -14,7 +14,8 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{
-    NoViewer, PAGE_WAITS, PREFIX, SignIn, SignedIn, Viewer, audit, cookie, forms, has_token, limits::UserPermit,
+    NoViewer, PAGE_WAITS, PREFIX, SignIn, SignedIn, Viewer, audit, cookie, forms, has_token,
+    limits::UserPermit,
 };
 use crate::server::http::{
     address, build,
