@@ -135,7 +135,7 @@ async fn write_pieces(
                     Err(_) => return,
                 },
                 () = sleep(PIECE_WITHIN) => if waiting.take_one() {
-                    permit.upgrade().and_then(|permit| permit.lock().take());
+                    drop(permit.upgrade().and_then(|permit| permit.lock().take()));
                     return;
                 },
             }

@@ -181,8 +181,7 @@ impl Tokens {
     /// Returns whose token it is or was. `None` if it was never good here.
     pub fn last_user(&self, token: &str) -> Option<Arc<UserInfo>> {
         let entry = self.known.get(&hash(token))?;
-        let user = entry.state.lock().last_user();
-        user
+        entry.state.lock().last_user()
     }
 
     /// Returns whether a peer pays for the review of this token.
