@@ -23,8 +23,6 @@ const provider = new Provider(issuer, {
     client_secret: CLIENT.secret,
     redirect_uris: [`${home}/auth/oidc/callback`],
     post_logout_redirect_uris: [`${home}/auth/sign-in?signed-out=1`],
-    // The program is at http on this machine, which no web client of a real provider is.
-    application_type: home.startsWith("https:") ? "web" : "native",
     token_endpoint_auth_method: "client_secret_basic",
   }],
   // Otherwise claims of scopes are in the user info alone.

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Page } from "@playwright/test";
 import { startProgram } from "../program.mjs";
-import { expect, hydrated, PROGRAM, test as base } from "./fixtures";
+import { expect, PROGRAM, test as base } from "./fixtures";
 
 const DEEP = "/?view=table&namespace=shop&sort=name";
 const ANA = "ana.ruiz+payments-devs";
@@ -106,7 +106,6 @@ for (const javaScriptEnabled of [true, false]) {
 test("an identity is renewed without a question, until the provider wants to ask one", async ({ page, context, demo }) => {
   await page.goto("/");
   await signIn(page, ANA);
-  await hydrated(page);
   await expect(menu(page)).toContainText("payments-devs");
   const renew = Number(await menu(page).getAttribute("data-renew"));
   expect(renew).toBeGreaterThan(3_500);

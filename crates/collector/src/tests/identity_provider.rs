@@ -41,7 +41,7 @@ async fn errors_are_answers_redirects_are_not_followed_and_nothing_is_endless() 
     assert_eq!(ask(&server.url, None, "/moved").await, Ok((302, String::new())));
     assert_eq!(server.asked("/error").len(), 1);
     let refused = ask(&server.url, None, "/large").await.unwrap_err();
-    assert!(refused.contains("over the limit of 262144 bytes"), "{refused}");
+    assert!(refused.contains("exceeds the limit of 262144 bytes"), "{refused}");
     let gone = server.stop().await;
     let refused = ask(&format!("http://{gone}"), None, "/error").await.unwrap_err();
     assert!(refused.contains("OIDC provider refuses connections"), "{refused}");
