@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 
 use super::{
+    MISSING_AFTER,
     observation::{GuestFacts, GuestMemory, GuestsFacts, InstanceFacts, Key, KubevirtVersion, SourceError},
     rates::{GuestRun, GuestSample, RateTracker},
     state::{ClusterState, Objects},
@@ -39,13 +40,14 @@ pub(super) struct NodeHandler {
 }
 
 impl CountedGuests {
-    /// Takes the answer of a node's virt-handler. It is believed about instances that run on this node.
+    /// Takes the answer of a node's virt-handler. It is believed about instances that run on this node. Samples that
+    /// are farther apart than `longest` milliseconds have no rates.
     pub fn take(
         &mut self,
-        node: &str,
-        at: Millis,
+        (node, at): (&str, Millis),
         result: Result<GuestsFacts, SourceError>,
         instances: &Objects<InstanceFacts>,
+        longest: Millis,
     ) {
         let handler = self.by_node.entry(node.into()).or_default();
         handler.last_seen = at;
@@ -58,12 +60,12 @@ impl CountedGuests {
         for guest in facts.guests {
             if let Some(instance) = instances.get(&guest.instance).filter(|of| of.node_name == node) {
                 let run = GuestRun { instance: instance.uid.as_str().into(), node: node.into() };
-                self.add(run, at, guest);
+                self.add(run, at, guest, longest);
             }
         }
     }
 
-    fn add(&mut self, run: GuestRun, at: Millis, guest: GuestFacts) {
+    fn add(&mut self, run: GuestRun, at: Millis, guest: GuestFacts, longest: Millis) {
         let GuestFacts { instance, memory, mut counters } = guest;
         let before = self.by_instance.get(&instance).map_or(0, |guest| guest.devices());
         let others = self.devices - before;
@@ -75,7 +77,7 @@ impl CountedGuests {
         let guest = match self.by_instance.entry(instance) {
             hashbrown::hash_map::Entry::Occupied(known) => {
                 let known = known.into_mut();
-                known.tracker.add(sample);
+                known.tracker.add(sample, longest);
                 known.memory = memory;
                 known
             }
@@ -120,6 +122,7 @@ impl CountedGuest {
 
 impl ClusterState {
     pub(super) fn apply_guests(&mut self, node: &str, at: Millis, result: Result<GuestsFacts, SourceError>) {
-        self.counted_guests.take(node, at, result, &self.instances);
+        let longest = self.limits.disk_interval.saturating_mul(MISSING_AFTER);
+        self.counted_guests.take((node, at), result, &self.instances, longest);
     }
 }

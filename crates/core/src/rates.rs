@@ -21,8 +21,6 @@ use model::{
 
 /// Samples of one guest that are nearer than this are one sample: the time between them is known too badly.
 pub const SHORTEST_WINDOW: Millis = 500;
-/// Samples that are farther apart begin anew. An average over a longer time describes nothing that happens now.
-pub const LONGEST_WINDOW: Millis = 20 * 60_000;
 
 /// One run of a guest: counters of another instance, or of another node, cannot be compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,14 +51,15 @@ impl RateTracker {
         Self { last: first, rates: None }
     }
 
-    /// Takes the next sample. One that is not later than the last, is too far from it, or is of another run of
-    /// the guest begins anew. One that repeats the last, or follows it at once, changes nothing.
-    pub fn add(&mut self, sample: GuestSample) {
+    /// Takes the next sample. One that is not later than the last, is farther from it than `longest` milliseconds,
+    /// or is of another run of the guest begins anew. One that repeats the last, or follows it at once, changes
+    /// nothing.
+    pub fn add(&mut self, sample: GuestSample, longest: Millis) {
         let apart = sample.at.checked_sub(self.last.at);
         if sample.run == self.last.run && apart.is_some_and(|apart| (0..SHORTEST_WINDOW).contains(&apart)) {
             return;
         }
-        self.rates = between(&self.last, &sample).map(Arc::new);
+        self.rates = between(&self.last, &sample, longest).map(Arc::new);
         self.last = sample;
     }
 
@@ -74,12 +73,13 @@ impl RateTracker {
     }
 }
 
-/// Returns the rates between two samples; `None` if the later one begins anew.
-pub fn between(earlier: &GuestSample, later: &GuestSample) -> Option<GuestRates> {
+/// Returns the rates between two samples; `None` if the later one begins anew. An average over more than `longest`
+/// milliseconds describes nothing that happens now.
+pub fn between(earlier: &GuestSample, later: &GuestSample, longest: Millis) -> Option<GuestRates> {
     let window = later.at.checked_sub(earlier.at)?;
     let is_restarted =
         later.counters.cpu_time < earlier.counters.cpu_time && later.counters.cpu_time.is_some();
-    if earlier.run != later.run || !(SHORTEST_WINDOW..=LONGEST_WINDOW).contains(&window) || is_restarted {
+    if earlier.run != later.run || !(SHORTEST_WINDOW..=longest).contains(&window) || is_restarted {
         return None;
     }
     let (old, new) = (&earlier.counters, &later.counters);

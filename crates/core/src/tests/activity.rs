@@ -96,6 +96,18 @@ fn rates_are_known_after_two_samples() {
 }
 
 #[test]
+fn a_long_interval_has_rates_too() {
+    const HOUR: Millis = 60 * MINUTE;
+    for (interval, has_rates) in [(HOUR, true), (MINUTE, false)] {
+        let mut state = found();
+        state.limits.disk_interval = interval;
+        state.apply(answer("n1", NOW - HOUR, vec![guest(100)]));
+        state.apply(answer("n1", NOW, vec![guest(3700)]));
+        assert_eq!(known(&mut state, NOW).network.is_ok(), has_rates, "every {interval} ms");
+    }
+}
+
+#[test]
 fn only_the_virt_handler_of_the_guest_s_own_node_is_believed() {
     let mut state = found();
     let before = reason(&mut state, NOW);
