@@ -174,6 +174,10 @@ impl AnswerReader {
         if self.namespaces.as_ref().is_some_and(|all| !ours(all)) {
             return Ok(());
         }
+        // A device without a name could be any of them.
+        if part.is_empty() && matches!(series.family.field, Field::Interface(_) | Field::Drive(_)) {
+            return Ok(());
+        }
         let place = self.place(namespace, name)?;
         let guest = &mut self.guests[place];
         match series.family.field {

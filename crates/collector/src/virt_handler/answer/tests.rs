@@ -121,12 +121,15 @@ fn of_a_series_that_is_there_twice_the_first_counts() {
         delay("0", "1"),
         delay("0", "1"),
         delay("1", "-1"),
+        series("network_receive_bytes_total", "", "7"),
+        series("storage_iops_read_total", "drive=\"\",", "7"),
         delay("1024", "1"),
         delay("x", "1"),
     ];
     let facts = read(&answer.concat());
     let GuestFacts { memory, counters, .. } = &facts.guests[0];
     assert_eq!(memory.unused, Some(5), "what is no number is no value");
+    assert!(counters.interfaces.is_empty() && counters.drives.is_empty(), "a device has a name");
     assert_eq!(counters.delay, Some(VcpuDelay { nanos: 1_000_000_000, vcpus: 1 }));
 }
 
