@@ -71,8 +71,11 @@ pub struct VmJson<'a> {
     usage: UsageJson,
     volumes: Vec<VolumeJson<'a>>,
     guest: GuestJson<'a>,
-    interfaces: Vec<InterfaceJson<'a>>,
-    drives: Vec<DriveJson<'a>>,
+    /// Only if one VM is asked for: lists would be half as large again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interfaces: Option<Vec<InterfaceJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drives: Option<Vec<DriveJson<'a>>>,
 }
 
 impl<'a> VmJson<'a> {
@@ -108,9 +111,15 @@ impl<'a> VmJson<'a> {
             usage: UsageJson::new(vm),
             volumes: vm.volumes.iter().map(VolumeJson::new).collect(),
             guest: GuestJson::new(&vm.guest),
-            interfaces: InterfaceJson::all(&vm.activity),
-            drives: DriveJson::all(&vm.activity),
+            interfaces: None,
+            drives: None,
         }
+    }
+
+    /// The same with its interfaces and drives.
+    pub fn with_devices(vm: &'a Vm) -> Self {
+        let (interfaces, drives) = (InterfaceJson::all(&vm.activity), DriveJson::all(&vm.activity));
+        Self { interfaces: Some(interfaces), drives: Some(drives), ..Self::new(vm) }
     }
 }
 

@@ -78,7 +78,7 @@ pub struct VmState<'a> {
 
 impl<'a> VmState<'a> {
     pub fn new(view: &'a VmView) -> Self {
-        Self { frame: FrameState::new(&view.frame), vm: view.vm.as_ref().map(VmJson::new) }
+        Self { frame: FrameState::new(&view.frame), vm: view.vm.as_ref().map(VmJson::with_devices) }
     }
 }
 
@@ -192,7 +192,7 @@ pub struct VmChange<'a> {
 impl<'a> VmChange<'a> {
     pub fn between(before: &VmView, after: &'a VmView) -> Outcome<Self> {
         let Some(frame) = FrameChange::new(&before.frame, &after.frame) else { return Outcome::Other };
-        let vm = (before.vm != after.vm).then(|| after.vm.as_ref().map(VmJson::new));
+        let vm = (before.vm != after.vm).then(|| after.vm.as_ref().map(VmJson::with_devices));
         if frame.same && vm.is_none() { Outcome::Same } else { Outcome::Change(Self { frame, vm }) }
     }
 }
