@@ -131,7 +131,15 @@ impl Server {
         let histories =
             start_history(history, &self.collect, budget, reader.clone(), &mut pipeline, &shutdown);
         let sign_in = reviewer.map(|reviewer| {
-            start_sign_in(reviewer, (keys, self.oidc), &self.http, reader.clone(), observer, &mut pipeline, &shutdown)
+            start_sign_in(
+                reviewer,
+                (keys, self.oidc),
+                &self.http,
+                reader.clone(),
+                observer,
+                &mut pipeline,
+                &shutdown,
+            )
         });
         if let Some(tls) = &self.tls {
             pipeline.spawn(tls.clone().follow(shutdown.clone()));

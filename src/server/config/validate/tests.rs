@@ -44,12 +44,23 @@ fn the_defaults_of_the_help_are_the_defaults_of_the_program() {
 }
 
 #[test]
+fn virt_handlers_are_asked_unless_that_leaves_the_namespaces() {
+    let asked = |line: &[&str]| config(line).collect.virt_handler.map(|of| of.namespace);
+    let kubevirt = || Some(Some("kubevirt".to_owned()));
+    assert_eq!(asked(&[]), Some(None), "where the KubeVirt object is");
+    assert_eq!(asked(&["--namespace=shop"]), None);
+    assert_eq!(asked(&["--kubevirt-namespace=kubevirt"]), kubevirt());
+    assert_eq!(asked(&["--namespace=shop", "--kubevirt-namespace=kubevirt"]), kubevirt());
+}
+
+#[test]
 fn every_bad_value_names_its_flag_and_variable() {
     for (flag, bad) in [
         (
             "--listen",
             &["8081", "localhost:8081", "127.0.0.1", "127.0.0.1:99999", ":", ":99999", ":http", "::1:80"][..],
         ),
+        ("--kubevirt-namespace", &["A", "a_b", "a,b", "a.b"][..]),
         ("--namespace", &["A", "a_b", "-a", "a-", "a.b", "ok,B", "x/y", "ü"][..]),
         ("--metrics-interval", &["15", "999ms", "61m", "-1s", "soon"][..]),
         ("--disk-interval", &["0s", "2h", "1 parsec"][..]),
