@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use collector::{config::CollectConfig, from_kubeconfig_text, run};
+use collector::{QueuedObservation, config::CollectConfig, from_kubeconfig_text, run};
 use model::reason::Reason;
 use simulator::{Backend, Disk, DiskMode, Guest, Handle, Options, Scenario};
 use tokio::{
@@ -14,7 +14,7 @@ use wukong_core::observation::{Backend as Behind, Change, InstanceFacts, Key, Ob
 
 /// A collector at work on a simulated cluster.
 struct Collector {
-    observations: mpsc::Receiver<Observation>,
+    observations: mpsc::Receiver<QueuedObservation>,
     targets: watch::Sender<Targets>,
     shutdown: CancellationToken,
     _cluster: Handle,
@@ -36,8 +36,8 @@ impl Collector {
     async fn next<T>(&mut self, mut pick: impl FnMut(Observation) -> Option<T>) -> T {
         let found = async {
             loop {
-                let observation = self.observations.recv().await.expect("the collector ended");
-                if let Some(found) = pick(observation) {
+                let queued = self.observations.recv().await.expect("the collector ended");
+                if let Some(found) = pick(queued.into_observation()) {
                     return found;
                 }
             }

@@ -48,6 +48,7 @@ pub use self::{
     bindings::follow_bindings,
     budget::{Budget, Budgets},
     client::{Cluster, ConnectError, connect, from_kubeconfig_text},
+    observation_sender::QueuedObservation,
     prometheus::PrometheusHistory,
     sources::run,
 };

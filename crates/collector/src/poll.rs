@@ -105,12 +105,25 @@ impl BoundedClient {
         decode: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
         recode: fn(StatusCode, &[u8]) -> StatusCode,
     ) -> Result<T, Failure> {
+        let answer = self.read_recoded(path, recode).await?;
+        decode_apart(answer, decode).await.ok_or(Failure::Undecodable)
+    }
+
+    /// Sends one request without retries and reads the answer, for a caller that decodes it later.
+    pub async fn read(&self, path: &str) -> Result<AnswerBytes, Failure> {
+        self.read_recoded(path, |code, _| code).await
+    }
+
+    async fn read_recoded(
+        &self,
+        path: &str,
+        recode: fn(StatusCode, &[u8]) -> StatusCode,
+    ) -> Result<AnswerBytes, Failure> {
         let get = async {
             let body = self.send(get(path)?, recode).await?;
             read_answer(body, self.limit, self.budget.lease()).await
         };
-        let answer = self.in_time(path, get).await?;
-        decode_apart(answer, decode).await.ok_or(Failure::Undecodable)
+        self.in_time(path, get).await
     }
 
     /// Creates one object, as JSON, without retries, and decodes the answer with `decode`.

@@ -17,7 +17,7 @@ use super::{
     kinds::{self, ObservedKind},
     kubelet::{self, KubeletClients},
     metrics_api::MetricsApi,
-    observation_sender::{Closed, ObservationSender},
+    observation_sender::{Closed, ObservationSender, QueueRoom, QueuedObservation},
     poll::{self, BoundedClient, Pace, Source},
     prometheus::Prometheus,
     risk, virt_handler, watch,
@@ -32,7 +32,7 @@ use wukong_core::observation::{Observation, Targets};
 pub async fn run(
     cluster: Cluster,
     config: CollectConfig,
-    observations: mpsc::Sender<Observation>,
+    observations: mpsc::Sender<QueuedObservation>,
     targets: published::Receiver<Targets>,
     shutdown: CancellationToken,
 ) {
@@ -155,6 +155,7 @@ impl Sources {
             access: config.kubelet.access,
             port: config.kubelet.port,
             namespaces: config.namespaces.as_deref().map(Arc::from),
+            room: QueueRoom::new(kubelet::ROOM),
         };
         self.tasks.spawn(async move { kubelet::poll(clients, &config, targets, sender).await });
     }

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{from_kubeconfig_text, run};
+use super::{QueuedObservation, from_kubeconfig_text, run};
 use crate::config::CollectConfig;
 use i18n::Lang;
 use i18n::Render;
@@ -188,7 +188,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
 
 /// A running collector, connected to one server.
 struct Collector {
-    observations: mpsc::Receiver<Observation>,
+    observations: mpsc::Receiver<QueuedObservation>,
     targets: watch::Sender<Targets>,
     shutdown: CancellationToken,
 }
@@ -220,8 +220,8 @@ impl Collector {
     async fn next<T>(&mut self, mut pick: impl FnMut(Observation) -> Option<T>) -> T {
         let found = async {
             loop {
-                let observation = self.observations.recv().await.expect("the collector ended");
-                if let Some(found) = pick(observation) {
+                let queued = self.observations.recv().await.expect("the collector ended");
+                if let Some(found) = pick(queued.into_observation()) {
                     return found;
                 }
             }
@@ -252,8 +252,8 @@ impl Collector {
     async fn during(&mut self, time: Duration) -> Vec<Observation> {
         let end = Instant::now() + time;
         let mut seen = Vec::new();
-        while let Ok(Some(observation)) = tokio::time::timeout_at(end, self.observations.recv()).await {
-            seen.push(observation);
+        while let Ok(Some(queued)) = tokio::time::timeout_at(end, self.observations.recv()).await {
+            seen.push(queued.into_observation());
         }
         seen
     }

@@ -9,12 +9,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use collector::QueuedObservation;
 use model::Millis;
-use wukong_core::{
-    ClusterState, Limits, Snapshot,
-    history::HistoryStore,
-    observation::{Observation, Targets},
-};
+use wukong_core::{ClusterState, Limits, Snapshot, history::HistoryStore, observation::Targets};
 
 /// Shortest time between two snapshots.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -47,7 +44,7 @@ const STEP: Millis = 2_000;
 pub async fn run(
     limits: Limits,
     clocks: Clocks,
-    mut observations: mpsc::Receiver<Observation>,
+    mut observations: mpsc::Receiver<QueuedObservation>,
     sinks: SnapshotSinks,
     shutdown: CancellationToken,
 ) {
@@ -64,7 +61,7 @@ pub async fn run(
                     return;
                 }
                 dirty = true;
-                batch.drain(..).for_each(|observation| state.apply(observation));
+                batch.drain(..).for_each(|queued: QueuedObservation| queued.apply(|observation| state.apply(observation)));
             }
             _ = tick.tick() => {
                 if dirty || joined.elapsed() >= REJOIN_EVERY {

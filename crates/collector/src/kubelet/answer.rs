@@ -14,11 +14,16 @@ const PVC_PREFIX: &str = "kubernetes.io~pvc/";
 /// The maximum number of volumes per kubelet: 16 for each of 500 pods.
 pub const MOST_VOLUMES: usize = 8192;
 
+/// The maximum bytes of the facts of one summary: as many volumes, with names of 60 bytes.
+pub const MOST_BYTES: usize = 2 << 20;
+
 /// The facts of one summary.
 #[derive(Debug, Default)]
 pub struct Volumes {
     /// If there are more than [`MOST_VOLUMES`], one more than that.
     pub stats: Vec<VolumeStats>,
+    /// Bytes of `stats`. If they are more than [`MOST_BYTES`], the rest of the summary was not decoded.
+    pub bytes: usize,
     /// Sizes in bytes of the node's own file systems.
     pub node_filesystems: Vec<u64>,
 }
@@ -27,13 +32,18 @@ pub struct Volumes {
 pub fn decode(answer: &[u8], namespaces: Option<&[String]>) -> Option<Volumes> {
     let summary: Summary<'_> = serde_json::from_slice(answer).ok()?;
     let ours = |pod: &PodRef<'_>| namespaces.is_none_or(|ours| ours.iter().any(|own| *own == *pod.namespace));
-    let mut stats = Vec::new();
+    let mut volumes = Volumes { node_filesystems: summary.node_filesystems(), ..Volumes::default() };
     for pod in summary.pods().filter(|pod| ours(&pod.pod_ref)) {
         let used = pod.volumes().filter(|volume| of_interest(&pod.pod_ref, volume));
-        let room = (MOST_VOLUMES + 1).saturating_sub(stats.len());
-        stats.extend(used.map(|volume| volume_stats(&pod.pod_ref, volume)).take(room));
+        for stats in used.map(|volume| volume_stats(&pod.pod_ref, volume)) {
+            volumes.bytes += bytes_of(&stats);
+            volumes.stats.push(stats);
+            if volumes.stats.len() > MOST_VOLUMES || volumes.bytes > MOST_BYTES {
+                return Some(volumes);
+            }
+        }
     }
-    Some(Volumes { stats, node_filesystems: summary.node_filesystems() })
+    Some(volumes)
 }
 
 /// Whether the volume is a claim's, by its own reference or as a volume of a VM's pod, whose spec names the
@@ -47,6 +57,15 @@ fn of_interest(pod: &PodRef<'_>, volume: &VolumeUsage<'_>) -> bool {
     volume.pvc_ref.is_some()
         || volume.name.starts_with(PVC_PREFIX)
         || of_a_vm && !volume.name.starts_with("kube-api-access-")
+}
+
+/// Bytes of the volume and its names.
+fn bytes_of(stats: &VolumeStats) -> usize {
+    let names = match &stats.of {
+        VolumeRef::Claim(claim) => claim.namespace.len() + claim.name.len(),
+        VolumeRef::PodVolume { pod, volume } => pod.namespace.len() + pod.name.len() + volume.len(),
+    };
+    size_of::<VolumeStats>() + names
 }
 
 fn volume_stats(pod: &PodRef<'_>, volume: VolumeUsage<'_>) -> VolumeStats {
@@ -131,6 +150,18 @@ mod tests {
         }
         let zeros = format!(r#"{{"pods": [{}0]}}"#, "0,".repeat(1 << 20));
         assert!(decode(zeros.as_bytes(), None).is_none(), "each would take eight times its bytes");
+    }
+
+    /// Each volume has the pod's names too, so that 14 bytes of an answer become 600.
+    #[test]
+    fn long_names_of_a_pod_do_not_multiply() {
+        let volumes = vec![r#"{"name":"v"}"#; 8000].join(",");
+        let (pod, namespace) = (format!("virt-launcher-{}", "p".repeat(230)), "n".repeat(250));
+        let answer = format!(
+            r#"{{"pods":[{{"podRef":{{"name":"{pod}","namespace":"{namespace}"}},"volume":[{volumes}]}}]}}"#
+        );
+        let Volumes { stats, bytes, .. } = decode(answer.as_bytes(), None).unwrap();
+        assert!(stats.len() < 8000 && bytes > MOST_BYTES && bytes < MOST_BYTES + 1024, "{bytes}");
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::{net::IpAddr, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::answer::{self, MOST_VOLUMES, Volumes};
+use super::answer::{self, MOST_BYTES, MOST_VOLUMES, Volumes};
 use crate::{
     client::DirectClient,
     clock::steady,
     config::KubeletAccess,
     error::{Failure, fewer, is_tls, late, peer_error, source_error, transport_error, unauthorized, useless},
-    observation_sender::{Closed, ObservationSender},
-    poll::BoundedClient,
+    observation_sender::{Closed, ObservationRoom, ObservationSender, QueueRoom},
+    poll::{BoundedClient, decode_apart},
 };
 use i18n::{key, msg};
 use model::{figure::Source, message::Message, name::is_dns_subdomain, reason::Reason, source::SourceId};
@@ -28,6 +28,9 @@ pub enum Outcome {
     /// The API server could not be reached.
     Away,
 }
+
+/// Bytes of all summaries that are being decoded or wait to be applied: eight of the largest.
+pub const ROOM: usize = 8 * MOST_BYTES;
 
 /// The permission for requests through the API server.
 const PROXY: &str = "get nodes/proxy";
@@ -64,6 +67,8 @@ pub struct KubeletClients {
     pub access: KubeletAccess,
     pub port: u16,
     pub namespaces: Option<Arc<[String]>>,
+    /// The room of all summaries, from before they are decoded until they are applied.
+    pub room: QueueRoom,
 }
 
 /// The result of asking one node, after one or two requests.
@@ -94,11 +99,11 @@ impl KubeletClients {
             },
             Route::Nowhere => (None, RequestOutcome::failed(no_address(node))),
         };
-        let RequestOutcome { outcome, result, proxied } = answer;
+        let RequestOutcome { outcome, result, proxied, room } = answer;
         if outcome == Outcome::Answered {
             sender.send_latency(SourceId::Kubelet, started).await?;
         }
-        sender.send(Observation::Summary { node: node.to_owned(), at: steady(), result }).await?;
+        sender.send_with(Observation::Summary { node: node.to_owned(), at: steady(), result }, room).await?;
         Ok(PollOutcome { started, outcome, proxied, direct })
     }
 
@@ -135,10 +140,26 @@ impl KubeletClients {
         (Some(direct), RequestOutcome::of(Source::KubeletDirect, volumes, outcome, describe))
     }
 
-    async fn volumes(&self, client: &BoundedClient, url: &str) -> Result<Volumes, Failure> {
+    /// Asks for a summary and decodes it once there is room for the largest. The rest of the room is given back
+    /// at once, so that small summaries keep nobody waiting.
+    async fn volumes(
+        &self,
+        client: &BoundedClient,
+        url: &str,
+    ) -> Result<(Volumes, ObservationRoom), Failure> {
         let namespaces = self.namespaces.clone();
-        let volumes = client.ask(url, move |answer| answer::decode(answer, namespaces.as_deref())).await?;
-        if volumes.stats.len() > MOST_VOLUMES { Err(Failure::TooMany(MOST_VOLUMES)) } else { Ok(volumes) }
+        let answer = client.read(url).await?;
+        let mut room = self.room.take(MOST_BYTES).await;
+        let decode = move |answer: &[u8]| answer::decode(answer, namespaces.as_deref());
+        let volumes = decode_apart(answer, decode).await.ok_or(Failure::Undecodable)?;
+        if volumes.stats.len() > MOST_VOLUMES {
+            return Err(Failure::TooMany(MOST_VOLUMES));
+        }
+        if volumes.bytes > MOST_BYTES {
+            return Err(Failure::TooLarge(MOST_BYTES));
+        }
+        room.shrink_to(volumes.bytes);
+        Ok((volumes, room))
     }
 }
 
@@ -147,25 +168,31 @@ struct RequestOutcome {
     outcome: Outcome,
     result: Result<SummaryFacts, SourceError>,
     proxied: bool,
+    room: Option<ObservationRoom>,
 }
 
 impl RequestOutcome {
     fn of(
         source: Source,
-        volumes: Result<Volumes, Failure>,
+        answer: Result<(Volumes, ObservationRoom), Failure>,
         outcome: impl Fn(&Failure) -> Outcome,
         describe: impl Fn(&Failure) -> SourceError,
     ) -> Self {
-        let outcome = volumes.as_ref().map_or_else(outcome, |_| Outcome::Answered);
-        let facts =
-            |Volumes { stats, node_filesystems }| SummaryFacts { source, volumes: stats, node_filesystems };
-        let result = volumes.map(facts).map_err(|failure| describe(&failure));
-        Self { outcome, result, proxied: source == Source::KubeletProxy }
+        let proxied = source == Source::KubeletProxy;
+        match answer {
+            Ok((Volumes { stats, node_filesystems, .. }, room)) => {
+                let facts = SummaryFacts { source, volumes: stats, node_filesystems };
+                Self { outcome: Outcome::Answered, result: Ok(facts), proxied, room: Some(room) }
+            }
+            Err(failure) => {
+                Self { outcome: outcome(&failure), result: Err(describe(&failure)), proxied, room: None }
+            }
+        }
     }
 
     /// The result if no request was sent.
     fn failed(error: SourceError) -> Self {
-        Self { outcome: Outcome::Failed, result: Err(error), proxied: false }
+        Self { outcome: Outcome::Failed, result: Err(error), proxied: false, room: None }
     }
 }
 

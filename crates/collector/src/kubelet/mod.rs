@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use self::ask::{Direct, PollOutcome, Route};
-pub use self::ask::{KubeletClients, Outcome};
+pub use self::ask::{KubeletClients, Outcome, ROOM};
 use crate::{
     config::{CollectConfig, KubeletAccess},
     observation_sender::{Closed, ObservationSender},

@@ -67,6 +67,38 @@ async fn direct_goes_first_over_either_protocol_with_the_same_credentials() {
     assert!(asked.iter().any(|asked| asked.header("host") == format!("[::1]:{}", kubelets.port)));
 }
 
+/// 256 of them, each of 5 MB, waited in the channel while the publisher was busy.
+#[tokio::test]
+async fn large_summaries_wait_until_those_before_them_were_applied() {
+    let volumes: Vec<_> = (0..6000).map(|n| format!(r#"{{"name":"v{n}{}"}}"#, "x".repeat(60))).collect();
+    let pod = r#"{"podRef":{"name":"virt-launcher-a","namespace":"b"}"#;
+    let summary = format!(r#"{{"pods":[{pod},"volume":[{}]}}]}}"#, volumes.join(","));
+    let server = Server::start(move |request, _| match request.path.ends_with("/proxy/stats/summary") {
+        true => json(&summary),
+        false => quiet(request),
+    });
+    let names: Vec<_> = (0..12).map(|n| format!("n{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut collector = Collector::start(&server, config(), &names).await;
+    let next = async |collector: &mut Collector| loop {
+        let queued = collector.observations.recv().await.expect("the collector ended");
+        if let Observation::Summary { result, .. } = &queued.observation {
+            assert!(result.is_ok(), "{result:?}");
+            return queued;
+        }
+    };
+    let mut held = Vec::new();
+    while let Ok(queued) = timeout(Duration::from_secs(2), next(&mut collector)).await {
+        held.push(queued);
+    }
+    assert!((8..12).contains(&held.len()), "{} of 12", held.len());
+    let rest = names.len() - held.len();
+    drop(held);
+    for _ in 0..rest {
+        timeout(LONG, next(&mut collector)).await.expect("their room is free again");
+    }
+}
+
 #[tokio::test]
 async fn each_node_falls_back_by_itself_and_keeps_to_what_works() {
     let api = proxy();

@@ -228,7 +228,8 @@ async fn a_query_that_is_too_long_for_a_url_is_posted() {
     let (sender, mut observations) = tokio::sync::mpsc::channel(4);
     use crate::{observation_sender::ObservationSender, poll::Source};
     prometheus.round(&ObservationSender(sender)).await.unwrap();
-    let Some(Observation::Prometheus { result, .. }) = observations.recv().await else { panic!() };
+    let queued = observations.recv().await.map(QueuedObservation::into_observation);
+    let Some(Observation::Prometheus { result, .. }) = queued else { panic!() };
     assert!(result.is_ok(), "{result:?}");
     let requests = server.asked(QUERY);
     assert!(
