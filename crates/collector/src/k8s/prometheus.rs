@@ -29,6 +29,35 @@ pub struct Answer<'a> {
     infos: Vec<&'a RawValue>,
 }
 
+/// The deepest nesting of an answer. A sample is nested six times.
+const DEEPEST: usize = 32;
+
+impl<'a> Answer<'a> {
+    /// Decodes an answer; `None` if it is none.
+    pub fn parse(answer: &'a [u8]) -> Option<Self> {
+        if is_deeper(answer, DEEPEST) { None } else { serde_json::from_slice(answer).ok() }
+    }
+}
+
+/// Whether values are nested this deeply. serde_json takes a byte for each level of what it skips, in a buffer that
+/// doubles: an answer of nothing but brackets would take three times its bytes.
+fn is_deeper(json: &[u8], most: usize) -> bool {
+    let (mut depth, mut in_text, mut bytes) = (0usize, false, json.iter());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if in_text => drop(bytes.next()),
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > most {
+            return true;
+        }
+    }
+    false
+}
+
 /// Bytes of a remark, or of the labels of a series, as written. A text with escapes is copied when it is
 /// read.
 const LONGEST_TEXT: usize = 16 << 10;
@@ -207,6 +236,18 @@ mod tests {
         let json = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":{result}}}}}"#);
         let answer: Answer<'_> = serde_json::from_str(&json).unwrap();
         answer.series().map(|series| series.last()).collect()
+    }
+
+    #[test]
+    fn a_deeply_nested_answer_is_not_decoded() {
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            format!(r#"{{"data":{{"result":[],"x":{open}"]\\\"[[["{close}}}}}"#)
+        };
+        assert!(Answer::parse(nested(DEEPEST - 2).as_bytes()).is_some());
+        assert!(Answer::parse(nested(DEEPEST - 1).as_bytes()).is_none());
+        let brackets = format!(r#"{{"data":{{"result":[],"x":"{}"}}}}"#, "[".repeat(100));
+        assert!(Answer::parse(brackets.as_bytes()).is_some(), "text nests nothing");
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn scrapes<const N: usize>(
     scope: &Scope,
     label: NameLabel,
 ) -> Option<Part<Scrapes<N>>> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let answer = Answer::parse(answer)?;
     let part = match scrapes_of(answer.series(), n, scope, label) {
         part if part.left_out > 0 => scrapes_of(trusted_first(&answer, scope), n, scope, label),
         part => part,

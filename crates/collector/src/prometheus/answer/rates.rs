@@ -25,7 +25,7 @@ pub struct Rate {
 /// Decodes the answer to the query of CPU counters into rates. `None` if it is no answer. If not everything
 /// fits, the series of trusted exporters come first.
 pub fn cpu(answer: &[u8], scope: &Scope) -> Option<Part<Cpu>> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let answer = Answer::parse(answer)?;
     let part = match rates_of(answer.series(), scope) {
         part if part.left_out > 0 => rates_of(trusted_first(&answer, scope), scope),
         part => part,

@@ -43,7 +43,7 @@ pub(super) type SeriesByKey = HashMap<Key, RecordedSeries>;
 /// Nanocores from the growth of each node's counter. Where two nodes report on a guest, the counter that
 /// began later counts.
 pub(super) fn cpu_series(answer: &[u8], wanted: SeriesFilter<'_>, times: Times) -> Option<SeriesByKey> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let answer = Answer::parse(answer)?;
     let mut found: HashMap<Key, (usize, RecordedSeries)> = HashMap::new();
     for series in answer.series() {
         if found.len() * (times.count + SERIES_OVERHEAD) > MOST_POINTS {
@@ -88,7 +88,7 @@ pub(super) fn gauge_series(
     label: NameLabel,
     times: Times,
 ) -> Option<SeriesByKey> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let answer = Answer::parse(answer)?;
     let mut found = SeriesByKey::new();
     for series in answer.series() {
         if found.len() * (times.count + SERIES_OVERHEAD) > MOST_POINTS {
