@@ -23,6 +23,7 @@ use super::{
         Authenticated, Connections, Credentials, KubeconfigLocation, OnRefusal, Target, TlsError, find,
         of_kubeconfig,
     },
+    quota::TotalQuota,
     transport::{WatchActivity, WatchdogLayer},
 };
 use crate::{
@@ -34,6 +35,10 @@ use i18n::Render;
 /// How many characters of a version are shown.
 const LONGEST_VERSION: usize = 60;
 
+/// How many times the limit of one kind the objects of all kinds may take together: 10,000 VMs with four volumes each
+/// take two thirds of it.
+const ALL_KINDS: usize = 3;
+
 /// A connected cluster: its clients, credentials and budgets.
 #[derive(Clone)]
 pub struct Cluster {
@@ -44,6 +49,8 @@ pub struct Cluster {
     pub(super) watch_activity: WatchActivity,
     /// Limits what the answers of all peers may hold together.
     pub budgets: Budgets,
+    /// What the watched objects of all kinds may take together.
+    pub(crate) kept: TotalQuota,
     /// A client with the same credentials for direct requests to kubelets; `None` if they are not asked
     /// directly.
     pub(super) kubelets: Option<DirectClient>,
@@ -139,7 +146,9 @@ impl Cluster {
         });
         let service = config.base_uri_layer().layer(config.extra_headers_layer()?.layer(service));
         let client = ClientBuilder::new(service, config.default_namespace).with_layer(&watchdog).build();
-        Ok(Self { client, summary, credentials, watch_activity, budgets: Budgets::default(), kubelets })
+        let kept = TotalQuota::new(collect.collection_limit.saturating_mul(ALL_KINDS));
+        let budgets = Budgets::default();
+        Ok(Self { client, summary, credentials, watch_activity, budgets, kept, kubelets })
     }
 
     /// Waits until there are credentials, however long a plugin takes, or until obtaining them fails.

@@ -12,7 +12,7 @@ use super::{
     kinds::{Kind, Scope, Watched},
     lines::WatchLine,
     omissions::Omissions,
-    quota::Quota,
+    quota::{Quota, TotalQuota},
 };
 use crate::k8s::lenient::Obj;
 use wukong_core::observation::Key;
@@ -54,9 +54,20 @@ struct WireStatus {
 }
 
 impl KeptObjects {
-    /// Keeps up to `limit` bytes of facts.
-    pub fn new(limit: usize) -> Self {
-        Self { quota: Quota::new(limit), omissions: Omissions::default() }
+    /// Keeps up to `limit` bytes of facts, within the total of all collections.
+    pub fn new(limit: usize, total: &TotalQuota) -> Self {
+        Self { quota: Quota::new(limit, total), omissions: Omissions::default() }
+    }
+
+    /// The objects of a new list of the same collection.
+    pub fn successor(&self) -> Self {
+        Self { quota: self.quota.successor(), omissions: Omissions::default() }
+    }
+
+    /// Replaces the objects of the list before.
+    pub fn replace(&mut self, before: Self) {
+        self.omissions.follow(&before.omissions);
+        self.quota.replace(before.quota);
     }
 
     /// The facts of one item of a list; `None` if it is not kept.

@@ -45,8 +45,6 @@ pub struct ListWatch<K: Kind> {
     access: Access,
     budget: Budget,
     limits: ReadLimits,
-    /// Bytes of facts that are kept.
-    limit: usize,
     /// The length of a watch that is requested from the server, in seconds.
     seconds: u32,
     /// Objects per page, adapted to the size of the answers so far.
@@ -78,11 +76,10 @@ impl<K: Kind> ListWatch<K> {
             access,
             limits: ReadLimits { answer: config.answer_limit, item },
             budget,
-            limit: config.collection_limit,
             seconds: watch_seconds(config.watch_idle),
             page: PAGE,
             state: State::Unlisted,
-            kept: KeptObjects::new(config.collection_limit),
+            kept: KeptObjects::new(config.collection_limit, &cluster.kept),
             kind: PhantomData,
         }
     }
@@ -135,15 +132,15 @@ impl<K: Kind> ListWatch<K> {
     }
 
     async fn list(&mut self) -> Result<(Vec<K::Facts>, String), Failure> {
-        let mut listing = Listing { items: Vec::new(), kept: KeptObjects::new(self.limit) };
+        let mut listing = Listing { items: Vec::new(), kept: self.kept.successor() };
         let mut token = None;
         loop {
             let meta = self.page(token.as_deref(), &mut listing).await?;
             match (meta.r#continue.filter(|token| !token.is_empty()), meta.resource_version) {
                 (Some(next), _) => token = Some(next),
                 (None, Some(version)) if !version.is_empty() => {
-                    listing.kept.omissions.follow(&self.kept.omissions);
-                    self.kept = listing.kept;
+                    let before = std::mem::replace(&mut self.kept, listing.kept);
+                    self.kept.replace(before);
                     return Ok((listing.items, version));
                 }
                 (None, _) => return Err(self.access.no_version()),

@@ -6,7 +6,7 @@ use super::{
     items::Item,
     omissions::Omissions,
     poll::{BoundedClient, Source},
-    quota::Quota,
+    quota::{Quota, TotalQuota},
 };
 use crate::k8s::{
     lenient::{Obj, Scalar},
@@ -120,7 +120,11 @@ struct Samples {
 
 impl Samples {
     fn new(limit: usize) -> Self {
-        Self { facts: Vec::new(), quota: Quota::new(limit), omissions: Omissions::default() }
+        Self {
+            facts: Vec::new(),
+            quota: Quota::new(limit, &TotalQuota::new(limit)),
+            omissions: Omissions::default(),
+        }
     }
 
     /// Adds one item. An item that cannot be read is skipped.

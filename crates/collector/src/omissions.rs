@@ -8,7 +8,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{error::source_error, quota::Quota};
+use super::{
+    error::source_error,
+    quota::{Crowd, Quota},
+};
 use i18n::Render;
 use i18n::msg;
 use model::{message::Message, reason::Reason};
@@ -140,8 +143,12 @@ impl Omissions {
                 REMEMBERED => format!("≥ {REMEMBERED}"),
                 count => count.to_string(),
             };
-            let (bytes, namespace) = (quota.limit().to_string(), quota.fullest().unwrap_or_default());
-            errors.push(msg!(collect.crowded_out, count = count, bytes = bytes, namespace = namespace));
+            let Crowd { limit, of_all, fullest } = quota.crowd();
+            let bytes = limit.to_string();
+            errors.push(match of_all {
+                true => msg!(collect.crowded_all, count = count, bytes = bytes, namespace = fullest),
+                false => msg!(collect.crowded_out, count = count, bytes = bytes, namespace = fullest),
+            });
         }
         errors.into_iter().map(|detail| source_error(Reason::TooLarge, detail)).collect()
     }
@@ -183,14 +190,14 @@ impl ObjectNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::is_translated;
+    use crate::{quota::TotalQuota, tests::is_translated};
 
     fn key(name: &str) -> Key {
         Key::new("prod", name)
     }
 
     fn reported(omissions: &Omissions) -> Vec<String> {
-        let errors = omissions.errors(4096, &Quota::new(100));
+        let errors = omissions.errors(4096, &Quota::new(100, &TotalQuota::new(100)));
         assert!(errors.iter().all(|error| error.reason == Reason::TooLarge && is_translated(error)));
         errors.iter().map(|error| error.detail.english()).collect()
     }

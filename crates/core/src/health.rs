@@ -157,6 +157,7 @@ impl ClusterState {
                 .iter()
                 .flat_map(|status| status.error.iter().chain(&status.omitted))
                 .cloned()
+                .chain(self.omitted_rows.error(id))
                 .collect(),
             asked: statuses.len(),
             nodes: Vec::new(),

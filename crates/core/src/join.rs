@@ -17,6 +17,7 @@ use super::{
     pods::{Launchers, Pod, PodQuery},
     readings::VmPlacement,
     reports::Reports,
+    row_limit::{OmittedRows, keep_fairly},
     state::{ClusterState, FORGET_AFTER},
     status::{self, InstanceState},
     usage::{UsageQuery, VmContext},
@@ -55,7 +56,8 @@ impl ClusterState {
         self.kubelets.retain(|_, kubelet| kubelet.last_seen >= forget_before);
         self.skews.forget(self.wall(forget_before));
         self.own_skew = self.skews.own();
-        let vms = self.join_all(now);
+        let (vms, omitted) = self.join_all(now);
+        self.omitted_rows = omitted;
         self.seq += 1;
         self.last.clone_from(&vms);
         self.collect_names(&vms, now);
@@ -86,13 +88,14 @@ impl ClusterState {
         nodes.into()
     }
 
-    fn join_all(&self, now: Millis) -> Vec<Arc<Vm>> {
-        let ((launchers, reports), (entries, shared)) = in_parallel(
+    fn join_all(&self, now: Millis) -> (Vec<Arc<Vm>>, OmittedRows) {
+        let ((launchers, reports), (entries, omitted, shared)) = in_parallel(
             || (Launchers::of(self), Reports::of(self)),
             || {
                 let entries = sorted(self.inventory(self.cluster_time(now)));
                 let shared = SharedPrefixes::of(&entries);
-                (entries, shared)
+                let (entries, omitted) = keep_fairly(entries, self.limits.most_vms);
+                (entries, omitted, shared)
             },
         );
         let indexes = Indexes { launchers, shared, reports };
@@ -100,7 +103,7 @@ impl ClusterState {
         let at_once = entries.len().div_ceil(cores).max(LEAST_PER_THREAD);
         let (first, others) = entries.split_at(at_once.min(entries.len()));
         let join = |part| self.join_part(part, &indexes, now);
-        thread::scope(|threads| {
+        let vms = thread::scope(|threads| {
             let others: Vec<_> =
                 others.chunks(at_once).map(|part| threads.spawn(move || join(part))).collect();
             let mut vms = join(first);
@@ -108,7 +111,8 @@ impl ClusterState {
                 vms.extend(part.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
             }
             vms
-        })
+        });
+        (vms, omitted)
     }
 
     /// Joins VMs in the order of the entries. A VM that did not change is shared with the last snapshot, so

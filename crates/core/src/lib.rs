@@ -33,6 +33,7 @@ pub mod rates;
 mod readings;
 mod receipt;
 mod reports;
+mod row_limit;
 pub mod scope;
 pub mod select;
 mod sharing;
@@ -93,6 +94,8 @@ pub struct Limits {
     pub disk_sources: Vec<SourceId>,
     /// Whether virt-handlers are asked.
     pub virt_handler: bool,
+    /// The most VMs that a snapshot shows.
+    pub most_vms: usize,
 }
 
 impl Limits {

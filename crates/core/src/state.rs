@@ -17,6 +17,7 @@ use super::{
         VmFacts, VolumeGap, VolumeStats, WukongFacts,
     },
     receipt::{Age, Receipt},
+    row_limit::OmittedRows,
     sharing::Peers,
     skew::Skews,
     source_status::{SourceStatus, SourceStatuses},
@@ -112,8 +113,9 @@ pub struct ClusterState {
     pub(super) wall_step: Millis,
     pub(super) names: CollectedNames,
     pub(super) seq: u64,
-    /// The VMs of the last snapshot, in its order.
+    /// The VMs of the last snapshot, in its order, and those that it leaves out.
     pub(super) last: Vec<Arc<Vm>>,
+    pub(super) omitted_rows: OmittedRows,
 }
 
 /// Intervals after which data of something that is no longer reported (pods that are gone, nodes without VMs)
@@ -151,6 +153,7 @@ impl ClusterState {
             names: CollectedNames::default(),
             seq: 0,
             last: Vec::new(),
+            omitted_rows: OmittedRows::default(),
         }
     }
 

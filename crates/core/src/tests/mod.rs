@@ -17,6 +17,7 @@ mod long_term;
 mod map;
 mod pods;
 mod property;
+mod row_limit;
 mod scope;
 mod sharing;
 mod sources;
@@ -41,6 +42,7 @@ pub fn limits() -> Limits {
         ceph_interval: 300 * SECOND,
         disk_sources: vec![SourceId::Kubelet],
         virt_handler: false,
+        most_vms: usize::MAX,
     }
 }
 

@@ -63,6 +63,7 @@ impl HistoryServer {
             ceph_interval: 0,
             disk_sources: Vec::new(),
             virt_handler: false,
+            most_vms: usize::MAX,
         };
         store.record(&snapshot.vms, &limits, NOW);
         let (publish_findings, findings) = watch::channel(Arc::default());

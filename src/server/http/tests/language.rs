@@ -35,6 +35,8 @@ fn is_chinese(answer: &Answer) -> bool {
 async fn the_parameter_beats_the_cookie_and_the_cookie_the_browser() {
     let server = Server::new(vec![vm("shop", "web")]);
     let (english, klingon) = (("cookie", "a=b; lang=en"), ("cookie", "lang=tlh"));
+    let from_elsewhere =
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
     for (path, headers, chinese, kept) in [
         ("/", vec![], false, ""),
         ("/", vec![CHINESE], true, ""),
@@ -42,6 +44,9 @@ async fn the_parameter_beats_the_cookie_and_the_cookie_the_browser() {
         ("/", vec![CHINESE, klingon], true, ""),
         ("/?q=web&lang=zh-CN", vec![english], true, "lang=zh-CN;"),
         ("/?lang=en", vec![CHINESE], false, "lang=en;"),
+        // A page of another site links to it: its choice is not remembered.
+        ("/?lang=zh-CN", vec![english, from_elsewhere[0], from_elsewhere[1], from_elsewhere[2]], true, ""),
+        ("/?lang=zh-CN", vec![english, ("sec-fetch-site", "same-origin")], true, "lang=zh-CN;"),
         // A link with an unknown language works, and does not change the language.
         ("/?lang=tlh", vec![CHINESE], true, ""),
         ("/?lang=", vec![("cookie", "lang=zh-CN")], true, ""),
@@ -119,6 +124,7 @@ async fn source_errors_are_in_the_readers_language_and_in_english_for_programs()
         ceph_interval: 300_000,
         disk_sources: vec![],
         virt_handler: false,
+        most_vms: usize::MAX,
     };
     let mut state = ClusterState::new(limits);
     let failed = |source, detail| Observation::WatchFailed {
