@@ -1,10 +1,17 @@
 //! Accepts HTTP/1.1 connections and ends them, with a limit on everything that a client can make the program
 //! hold. `Server::run` calls [`listen`].
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{BoxError, Extension, Router};
-use hyper::server::conn::http1;
+use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -18,13 +25,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 
 use super::{
     handshake::{self, Handshake},
-    limits::{PeerPermit, PeerSemaphore},
     min_rate::MinRateWriter,
     peer::TrustedProxies,
+    places::{Place, Places},
     reserve::Reserve,
 };
 use crate::server::tls::ServerTls;
@@ -57,7 +64,7 @@ impl Default for Timeouts {
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
     /// Most connections at the same time, without those that are reserved for probes. One peer may have half
-    /// of them.
+    /// of them, and if all are taken the one that has the most gives one up.
     pub most: usize,
     pub timeouts: Timeouts,
     pub proxies: TrustedProxies,
@@ -94,11 +101,11 @@ pub const LONGEST_QUEUE: usize = 16 << 10;
 /// Bytes that the kernel buffers for a connection, sent and received. By default it buffers up to 4 MB of an
 /// answer (`tcp_wmem`): for a few thousand clients that do not read these would be gigabytes, which count
 /// for this container. The kernel doubles both values for its own needs.
-const SEND_BUFFER: usize = 64 << 10;
-const RECEIVE_BUFFER: usize = 16 << 10;
+const SEND_BUFFER: usize = 16 << 10;
+const RECEIVE_BUFFER: usize = 8 << 10;
 /// Most bytes of an answer that the kernel takes beyond the client's receive window.
 #[cfg(target_os = "linux")]
-const LONGEST_UNSENT: u32 = 32 << 10;
+const LONGEST_UNSENT: u32 = 16 << 10;
 /// Longest wait for the handshake, and then for the head of a request, on a connection that is reserved for
 /// probes, which send both as soon as they are connected.
 const PROBE_HEAD: Duration = Duration::from_secs(2);
@@ -129,7 +136,7 @@ struct Server {
     config: ConnectionConfig,
     ordinary: http1::Builder,
     for_probes: http1::Builder,
-    places: Arc<PeerSemaphore>,
+    places: Places,
     reserve: Reserve,
     connections: GracefulShutdown,
     shutdown: CancellationToken,
@@ -140,7 +147,7 @@ impl Server {
         Self {
             ordinary: ordinary(config.timeouts),
             for_probes: for_probes(),
-            places: PeerSemaphore::new("connections", config.most),
+            places: Places::new(config.most),
             reserve: Reserve::default(),
             connections: GracefulShutdown::new(),
             router,
@@ -153,12 +160,13 @@ impl Server {
     /// soon ends.
     fn serve(&mut self, stream: TcpStream, address: SocketAddr) {
         let peer = self.config.proxies.peer_of_connection(address);
-        match self.places.try_acquire(peer) {
+        match self.places.take(peer) {
             Ok(place) => {
-                self.spawn(&self.ordinary, stream, address, Some(place));
+                let number = place.number();
+                let connection = self.spawn(&self.ordinary, stream, address, Some(place));
+                self.places.begin(number, connection.abort_handle());
             }
-            Err(exhausted) => {
-                self.places.warn_refusal(peer, exhausted);
+            Err(_) => {
                 let connection = self.spawn(&self.for_probes, stream, address, None);
                 self.reserve.admit(peer, connection.abort_handle());
             }
@@ -170,7 +178,7 @@ impl Server {
         http: &http1::Builder,
         stream: TcpStream,
         address: SocketAddr,
-        place: Option<PeerPermit>,
+        place: Option<Place>,
     ) -> JoinHandle<()> {
         let origin = Origin { address, probes_only: place.is_none() };
         let Timeouts { handshake, stall, .. } = self.config.timeouts;
@@ -178,6 +186,7 @@ impl Server {
             http: http.clone(),
             router: self.router.clone(),
             origin,
+            asked: place.as_ref().map(|place| place.asked.clone()).unwrap_or_default(),
             stall,
             // The one in use at this moment.
             tls: self.config.tls.as_ref().map(|tls| tls.acceptor()),
@@ -200,6 +209,8 @@ struct Connection {
     http: http1::Builder,
     router: Router,
     origin: Origin,
+    /// Set with the first request.
+    asked: Arc<AtomicBool>,
     stall: Duration,
     tls: Option<TlsAcceptor>,
     /// Longest time of the handshake.
@@ -231,7 +242,13 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = TowerToHyperService::new(Extension(self.origin).layer(self.router));
+        let asked = self.asked;
+        let service =
+            Extension(self.origin).layer(self.router).map_request(move |request: Request<Incoming>| {
+                asked.store(true, Ordering::Relaxed);
+                request
+            });
+        let service = TowerToHyperService::new(service);
         self.watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await
     }
 }

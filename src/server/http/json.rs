@@ -1,6 +1,8 @@
 //! The JSON of the REST API, which `rest`, `listing` and `events` send. The fields of the contract come
 //! first; exact values stand beside them and never replace them.
 
+use std::io;
+
 use serde::{Serialize, Serializer};
 
 use self::{
@@ -27,13 +29,35 @@ pub use groups::GroupsJson;
 pub use history::{HistoryJson, InsightsJson};
 pub use totals::{SourceJson, StatsJson};
 
-/// Returns all visible VMs as a JSON array. `size` is an estimate of its bytes.
-pub fn vms(visible: &Visible, size: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(size + size / 16);
-    // The VMs are converted one by one: 10,000 converted VMs would take more memory than their text. Cannot
-    // fail: numbers and strings are written to memory.
-    let _ = serde_json::Serializer::new(&mut out).collect_seq(visible.vms().iter().map(|vm| VmJson::new(vm)));
-    out
+/// Returns all visible VMs as a JSON array; `None` if it would have more than `most` bytes. `size` is an estimate of
+/// its bytes.
+pub fn vms(visible: &Visible, size: usize, most: usize) -> Option<Vec<u8>> {
+    let mut out = BoundedBytes { bytes: Vec::with_capacity((size + size / 16).min(most)), most };
+    // The VMs are converted one by one: 10,000 converted VMs would take more memory than their text. Fails only
+    // beyond `most`.
+    let vms = visible.vms().iter().map(|vm| VmJson::new(vm));
+    serde_json::Serializer::new(&mut out).collect_seq(vms).ok()?;
+    Some(out.bytes)
+}
+
+/// Bytes that are written until there are too many.
+struct BoundedBytes {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl io::Write for BoundedBytes {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + more.len() > self.most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One VM, as `/api/vms` and `/api/vms/{name}` show it.

@@ -1,4 +1,5 @@
-//! Chooses the language of an answer for people: that of `?lang=`, which is then remembered in a cookie,
+//! Chooses the language of an answer for people: that of `?lang=`, which is then remembered in a cookie unless a page
+//! of another site links to it,
 //! else that of the cookie, else the browser's preference, else English. An unknown language counts as none,
 //! so that links keep working. `layers` calls it.
 
@@ -9,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use super::address;
+use super::{address, layers::is_of_another_site};
 use crate::ui::address::BasePath;
 use i18n::Lang;
 use model::params::Params;
@@ -25,12 +26,14 @@ const MOST_PREFERENCES: usize = 32;
 pub async fn choose(base: &BasePath, mut request: Request, next: Next) -> Response {
     let chosen = parameter(address::query(request.uri()));
     let lang = chosen.unwrap_or_else(|| of_headers(request.headers()));
+    let links_from_another_site = is_of_another_site(request.headers());
     request.extensions_mut().insert(lang);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.tag()));
     headers.append(header::VARY, HeaderValue::from_static("accept-language, cookie"));
-    if let Some(cookie) = chosen.and_then(|lang| cookie_of(base, lang)) {
+    let kept = chosen.filter(|_| !links_from_another_site);
+    if let Some(cookie) = kept.and_then(|lang| cookie_of(base, lang)) {
         headers.append(header::SET_COOKIE, cookie);
     }
     response

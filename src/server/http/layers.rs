@@ -283,11 +283,15 @@ fn is_asked_ahead(headers: &HeaderMap) -> bool {
 /// a page may link here, which navigates the whole window. `same-site` counts as another site, since it
 /// includes other ports of this machine.
 fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
-    let is = |name: &str, values: &[&str]| {
-        headers.get(name).is_some_and(|value| values.iter().any(|v| value == v))
-    };
-    let is_navigation = is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document"]);
-    is("sec-fetch-site", &["cross-site", "same-site"]) && !is_navigation
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|own| own == value);
+    let is_navigation = is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+    is_of_another_site(headers) && !is_navigation
+}
+
+/// Returns whether a page of another site sends or links to this. Any value of `Sec-Fetch-Site` that is not known means
+/// that too; without the header nobody knows.
+pub fn is_of_another_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 /// Returns whether the request comes from a page of another origin: a WebSocket handshake says so by
@@ -296,8 +300,9 @@ fn is_loaded_by_another_site(headers: &HeaderMap) -> bool {
 fn is_of_another_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let own = text(header::HOST);
-    headers.contains_key(header::ORIGIN)
-        && text(header::ORIGIN).and_then(|origin| Some(origin.split_once("://")?.1)) != own
+    // A proxy may have ended TLS, so that the scheme is not known here.
+    let host = |scheme| text(header::ORIGIN).and_then(|origin: &str| origin.strip_prefix(scheme));
+    headers.contains_key(header::ORIGIN) && host("http://").or_else(|| host("https://")) != own
 }
 
 /// Returns the same for a server whose proxy may have replaced the host: a page at `--public-url` is its own.

@@ -37,14 +37,19 @@ const BROTLI_LEVEL: u32 = 4;
 const BROTLI_WINDOW: u32 = 22;
 const BUFFER: usize = 1 << 16;
 
+/// Most bytes of one listing. Longer ones are only downloaded, which is done in pieces: 10,000 VMs take 20 MB.
+pub const LONGEST_LISTING: usize = 32 << 20;
 /// Most bytes of all listings. The one that was used last is kept even if it alone is larger.
-pub const LISTING_BYTES: usize = 64 << 20;
+pub const LISTING_BYTES: usize = LONGEST_LISTING;
 
 /// The newest listing of each scope, those that were used last within [`LISTING_BYTES`]. (A cache such as moka keeps
 /// no entry that is larger than the cache, and nobody could then share the largest listing while it is made.)
 pub struct Listings {
     reader: Reader,
     bytes: usize,
+    longest: usize,
+    /// Held while a listing is made: one at a time takes its bytes beside those of [`Self::slots`].
+    making: Arc<AsyncMutex<()>>,
     slots: Mutex<Slots>,
 }
 
@@ -60,9 +65,10 @@ struct Slot {
     used: u64,
 }
 
-/// The newest listing of a scope and the number of its snapshot. It is locked while a newer one is made, so that
+/// The newest listing of a scope, `None` if it is too long, and the number of its snapshot. It is locked while
+/// a newer one is made, so that
 /// there is one under way for each scope.
-type Newest = AsyncMutex<Option<(u64, Arc<Listing>)>>;
+type Newest = AsyncMutex<Option<(u64, Option<Arc<Listing>>)>>;
 
 impl Listings {
     pub fn new(reader: Reader) -> Self {
@@ -71,28 +77,38 @@ impl Listings {
 
     /// Returns listings that take at most this many bytes.
     pub fn with_bytes(reader: Reader, bytes: usize) -> Self {
-        Self { reader, bytes, slots: Mutex::default() }
+        Self { reader, bytes, longest: LONGEST_LISTING, making: Arc::default(), slots: Mutex::default() }
     }
 
-    /// Returns the listing of the newest snapshot. Fails if making it panicked.
+    /// Returns listings, each of at most this many bytes.
+    #[cfg(test)]
+    pub fn up_to(reader: Reader, longest: usize) -> Self {
+        Self { longest, ..Self::new(reader) }
+    }
+
+    /// Returns the listing of the newest snapshot. Fails if it is too long, or if making it panicked.
     pub async fn of(&self, scope: &Scope) -> ApiResult<Arc<Listing>> {
         let listing = self.newest(scope).await.ok_or(ApiError::Internal);
         self.trim();
-        listing
+        listing?
+            .ok_or(ApiError::Unavailable("the list is too long to be sent at once: download /api/vms.json"))
     }
 
-    async fn newest(&self, scope: &Scope) -> Option<Arc<Listing>> {
+    /// Returns the newest listing, `Some(None)` if it is too long.
+    async fn newest(&self, scope: &Scope) -> Option<Option<Arc<Listing>>> {
         let wanted = self.reader.seq();
         let mut newest = self.slot(scope).lock_owned().await;
         if let Some((_, listing)) = newest.as_ref().filter(|(seq, _)| *seq >= wanted) {
             return Some(listing.clone());
         }
-        let (reader, scope) = (self.reader.clone(), scope.clone());
+        let (reader, scope, longest) = (self.reader.clone(), scope.clone(), self.longest);
+        let making = self.making.clone().lock_owned().await;
         // The work goes on, and stays the only one, if its client leaves.
         let made = spawn_blocking(move || {
+            let _making = making;
             let visible = reader.visible(&scope);
-            let before = newest.take().map(|(_, listing)| listing);
-            let listing = Listing::new(&visible, before);
+            let before = newest.take().and_then(|(_, listing)| listing);
+            let listing = Listing::new(&visible, before, longest);
             *newest = Some((visible.seq(), listing.clone()));
             listing
         });
@@ -140,7 +156,7 @@ impl Listings {
 fn bytes_of(slots: &HashMap<Scope, Slot>) -> usize {
     let bytes = |(scope, slot): (&Scope, &Slot)| {
         let newest = slot.newest.try_lock().ok();
-        let listing = newest.and_then(|newest| newest.as_ref().map(|(_, listing)| listing.size()));
+        let listing = newest.and_then(|newest| Some(newest.as_ref()?.1.as_ref()?.size()));
         scope.bytes() + size_of::<Slot>() + size_of::<Newest>() + listing.unwrap_or_default()
     };
     slots.iter().map(bytes).sum()
@@ -155,19 +171,20 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Makes a listing, or returns the previous one if it is equal, so that its compressed bytes are kept.
-    fn new(visible: &Visible, before: Option<Arc<Self>>) -> Arc<Self> {
+    /// Makes a listing, or returns the previous one if it is equal, so that its compressed bytes are kept. `None` if
+    /// it is longer than `longest`.
+    fn new(visible: &Visible, before: Option<Arc<Self>>, longest: usize) -> Option<Arc<Self>> {
         let size = before.as_ref().map_or(0, |listing| listing.plain.len());
-        let plain = json::vms(visible, size);
+        let plain = json::vms(visible, size, longest)?;
         if let Some(before) = before.filter(|listing| listing.plain == plain) {
-            return before;
+            return Some(before);
         }
-        Arc::new(Self {
+        Some(Arc::new(Self {
             etag: etag::of_scope(visible.scope(), &plain),
             plain: plain.into(),
             brotli: OnceLock::new(),
             gzip: OnceLock::new(),
-        })
+        }))
     }
 
     /// Returns the bytes that it takes. Compressed ones count once they are there.

@@ -1,4 +1,5 @@
-//! Ends a client that reads its answer too slowly. `connection` wraps every socket in [`MinRateWriter`].
+//! Ends a client that reads its answer too slowly, and reads no further request of a client that has not received
+//! the answers so far. `connection` wraps every socket in [`MinRateWriter`].
 //!
 //! tokio-io-timeout ends a client that reads nothing for a while, but never one that reads a byte now and
 //! then. The rule here is that of Apache's `MinRate`: a client has some seconds of credit, waiting for it
@@ -14,13 +15,20 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 /// Bytes that give back a second of credit, so the least that a client must read per second.
 const MIN_RATE: u64 = 1000;
 /// How often a slow client is checked during its whole credit.
 const LOOKS: u32 = 8;
+/// Bytes that a client may have left unreceived when its next request is read. Browsers receive an answer before they
+/// send the next request.
+const LONGEST_UNREAD: u64 = 4 << 10;
+/// Bytes of requests that are read at once: otherwise one read would bring a few hundred requests, each with an answer.
+const LONGEST_READ: usize = 1 << 10;
+/// How often to check whether a client has received its answers.
+const READ_AGAIN: Duration = Duration::from_millis(250);
 
 /// A stream that knows how much of it the other side has not received.
 pub trait Backlog {
@@ -68,6 +76,8 @@ pub struct MinRateWriter<S> {
     written: u64,
     credited: u64,
     wait: Option<Wait>,
+    /// Ends when it is checked again whether the client has received its answers.
+    read_again: Option<Pin<Box<Sleep>>>,
 }
 
 /// The time during which a write waits for the client.
@@ -80,7 +90,7 @@ struct Wait {
 impl<S: Backlog> MinRateWriter<S> {
     /// Wraps a stream, whose reader begins with the whole `credit`.
     pub fn new(stream: S, credit: Duration) -> Self {
-        Self { stream, credit, most: credit, written: 0, credited: 0, wait: None }
+        Self { stream, credit, most: credit, written: 0, credited: 0, wait: None, read_again: None }
     }
 
     fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -123,13 +133,31 @@ impl<S: Backlog> MinRateWriter<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for MinRateWriter<S> {
+impl<S: Backlog> MinRateWriter<S> {
+    /// Ready when the client has received nearly all that was written.
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.stream.backlog() > LONGEST_UNREAD {
+            let again = self.read_again.get_or_insert_with(|| Box::pin(sleep(READ_AGAIN)));
+            ready!(again.as_mut().poll(cx));
+            self.read_again = None;
+        }
+        self.read_again = None;
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Backlog + Unpin> AsyncRead for MinRateWriter<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        ready!(self.poll_received(cx));
+        let mut part = [0; LONGEST_READ];
+        let mut part = ReadBuf::new(&mut part[..LONGEST_READ.min(buffer.remaining())]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        buffer.put_slice(part.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -331,6 +359,31 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    impl AsyncRead for Kernel {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            buffer.put_slice(&vec![b'G'; buffer.remaining()]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Requests that a client sends without reading cost it no more than a few answers.
+    #[tokio::test(start_paused = true)]
+    async fn the_next_request_is_read_when_the_answers_so_far_were_received() {
+        let kernel = Kernel { room: 4_000_000, arrived: 0, written: 0 };
+        let mut stream = MinRateWriter::new(kernel, CREDIT);
+        let mut requests = vec![0; 64 << 10];
+        assert_eq!(stream.read(&mut requests).await.unwrap(), LONGEST_READ, "a few requests at once");
+        let answer = vec![0; 1 + LONGEST_UNREAD as usize];
+        stream.write_all(&answer).await.unwrap();
+        assert!(timeout(HOUR, stream.read(&mut requests)).await.is_err(), "the answer was not received");
+        stream.stream.arrived = stream.stream.written;
+        timeout(READ_AGAIN * 2, stream.read(&mut requests)).await.expect("it was received").unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,6 +25,7 @@ pub mod page_data;
 mod pages;
 mod params;
 mod peer;
+mod places;
 pub mod reader;
 mod reserve;
 mod rest;

@@ -28,7 +28,7 @@ pub struct Peer {
 /// themselves, however many sessions and tokens they have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// An IPv4 address, or the /64 of an IPv6 address.
+    /// An IPv4 address, or the /64 of an IPv6 address. `::1` counts as `127.0.0.1`.
     Network(IpAddr),
     /// The hash of a user.
     User(u64),
@@ -50,6 +50,8 @@ impl Peer {
     pub fn client(self) -> Client {
         match (self.user, self.address) {
             (Some(user), _) => Client::User(user),
+            // One machine has both of them.
+            (None, IpAddr::V6(Ipv6Addr::LOCALHOST)) => Client::Network(Ipv4Addr::LOCALHOST.into()),
             (None, IpAddr::V4(_)) => Client::Network(self.address),
             (None, IpAddr::V6(address)) => {
                 Client::Network(Ipv6Addr::from(u128::from(address) & IPV6_NETWORK).into())
@@ -146,6 +148,13 @@ mod tests {
         });
         let connection = SocketAddr::new(connection.parse().unwrap(), 5678);
         proxies().peer_of_request(connection, &headers).to_string()
+    }
+
+    #[test]
+    fn a_machine_with_both_protocols_is_one_client_of_its_own() {
+        let client = |address: &str| Peer::new(address.parse().unwrap()).client();
+        assert_eq!(client("::1"), client("127.0.0.1"));
+        assert_ne!(client("::1"), client("::2"), "only this address of the network");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{
     LONGEST_WAIT, PeerPermit, PeerSemaphore, RETRY_AFTER, WorkLimits,
+    paced::{PacedBody, Pieces},
     packed::{SharedGzip, UNPACKING, UnpackedBody, pack},
     render::collect,
 };
@@ -68,14 +69,15 @@ async fn hold(
         return Ok(Body::from(bytes));
     }
     if length.div_ceil(UNIT) <= pool.share_size() {
-        return Ok(Body::from(with_permit(pool, peer, bytes, 0).await?));
+        let pieces = Pieces::new(with_permit(pool, peer, bytes, 0).await?);
+        return Ok(Body::new(PacedBody::new(pieces, pool)));
     }
     let packed = pack(bytes, shared).await.ok_or(ApiError::Internal)?;
     if (packed.len() + UNPACKING).div_ceil(UNIT) > pool.share_size() {
         return Err(ApiError::Unavailable("the answer is larger than what one client may be sent"));
     }
     let packed = with_permit(pool, peer, packed, UNPACKING).await?;
-    Ok(Body::new(UnpackedBody::new(packed, length)))
+    Ok(Body::new(PacedBody::new(UnpackedBody::new(packed, length), pool)))
 }
 
 /// Returns the same bytes with a permit for them and for `beside` more.
@@ -254,6 +256,25 @@ mod tests {
         assert_eq!(rig.ask("/huge", 7).await.status(), 200, "what is read is free again");
         drop(unread);
         assert_eq!(rig.limits.lists.held(), 0);
+    }
+
+    /// 40 addresses that read a byte now and then held all lists for hours.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_gives_way_to_those_that_wait() {
+        let rig = rig();
+        let mut slow = rig.ask("/huge", 5).await.into_body();
+        let mut other = rig.ask("/huge", 6).await.into_body();
+        for body in [&mut slow, &mut other] {
+            body.frame().await.unwrap().unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+        slow.frame().await.unwrap().expect("nobody waits");
+        assert_eq!(rig.ask("/huge", 7).await.status(), 503);
+        assert!(slow.frame().await.unwrap().is_err() && other.frame().await.unwrap().is_err());
+        drop((slow, other));
+        let quick = rig.ask("/huge", 7).await;
+        assert_eq!(rig.ask("/huge", 8).await.status(), 200);
+        quick.into_body().collect().await.expect("a reader that keeps pace");
     }
 
     #[tokio::test(start_paused = true)]

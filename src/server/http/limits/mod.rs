@@ -8,6 +8,7 @@
 
 mod answer;
 mod download;
+mod paced;
 mod packed;
 mod render;
 mod semaphore;

@@ -13,6 +13,8 @@ use crate::server::http::peer::{Client, Peer};
 /// Shortest time between two logged refusals of a semaphore, so that clients who cause them cannot fill the
 /// log.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+/// How long permits count as short after a client waited for them in vain.
+const SHORTAGE: Duration = Duration::from_secs(60);
 
 /// Why there is no free permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct PeerSemaphore {
     /// The free permits of each peer that holds a permit or waits for one.
     shares: Mutex<HashMap<Client, Arc<Semaphore>>>,
     warned: Mutex<Option<Instant>>,
+    /// When a client last waited in vain although it had less than its share.
+    refused: Mutex<Option<Instant>>,
 }
 
 /// One or more permits. They are released when this is dropped.
@@ -80,7 +84,14 @@ impl PeerSemaphore {
     /// Returns a semaphore with this many permits. `name` is what it limits, for the log.
     pub fn new(name: &'static str, permits: usize) -> Arc<Self> {
         let all = Arc::new(Semaphore::new(permits));
-        Arc::new(Self { name, permits, all, shares: Mutex::default(), warned: Mutex::default() })
+        Arc::new(Self {
+            name,
+            permits,
+            all,
+            shares: Mutex::default(),
+            warned: Mutex::default(),
+            refused: Mutex::default(),
+        })
     }
 
     /// Returns a permit that is free now. Fails if there is none.
@@ -122,8 +133,11 @@ impl PeerSemaphore {
     ) -> Option<PeerPermit> {
         let permit = timeout(time, self.acquire_many(peer, count)).await.ok();
         if permit.is_none() {
-            let free = self.all.available_permits() > 0;
-            self.warn_refusal(peer, if free { PermitError::ShareTaken } else { PermitError::AllTaken });
+            let short = self.all.available_permits() < count;
+            if short {
+                *self.refused.lock() = Some(Instant::now());
+            }
+            self.warn_refusal(peer, if short { PermitError::AllTaken } else { PermitError::ShareTaken });
         }
         permit
     }
@@ -142,6 +156,11 @@ impl PeerSemaphore {
         };
         let all = self.all.clone().acquire_many_owned(count).await.ok();
         PeerPermit { semaphore: self.clone(), all, share }
+    }
+
+    /// Whether clients wait for permits that others have.
+    pub fn was_short(&self) -> bool {
+        self.refused.lock().is_some_and(|refused| refused.elapsed() < SHORTAGE)
     }
 
     /// Returns the most permits that one peer may have.

@@ -222,7 +222,7 @@ async fn only_probes_are_answered_when_all_connections_are_taken() {
     let server = start_small(4, HttpConfig::default()).await;
     let _idle = (server.fill(HERE, 2).await, server.fill(THERE, 2).await);
     for probe in ["/healthz", "/readyz"] {
-        assert_eq!(server.ask_from(ELSEWHERE, probe).await, "HTTP/1.1 200");
+        assert_eq!(server.ask_from(HERE, probe).await, "HTTP/1.1 200");
     }
     for (path, kind) in [("/api/vms", "application/problem+json"), ("/", "text/html")] {
         let answer = server.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
@@ -233,6 +233,25 @@ async fn only_probes_are_answered_when_all_connections_are_taken() {
             assert!(answer.contains(header), "{header} is not in {answer}");
         }
     }
+}
+
+/// Two addresses had all places, so that everybody else got 503.
+#[tokio::test]
+async fn clients_that_take_all_connections_give_way_to_one_that_has_none() {
+    let server = start_small(6, HttpConfig::default()).await;
+    let mut silent = Vec::new();
+    for address in [HERE, THERE] {
+        for _ in 0..3 {
+            silent.push(server.connect_from(address).await);
+        }
+    }
+    assert_eq!(server.ask_from(ELSEWHERE, "/api/vms").await, "HTTP/1.1 200");
+    let again = server.connect_from(HERE).await;
+    assert_eq!(server.ask_from(HERE, "/api/vms").await, "HTTP/1.1 200", "its own silent ones give way too");
+    drop((silent, again));
+    let server = start_small(6, HttpConfig::default()).await;
+    let _served = (server.fill(HERE, 3).await, server.fill(THERE, 3).await);
+    assert_eq!(server.ask_from(ELSEWHERE, "/api/vms").await, "HTTP/1.1 200", "the newest gives way");
 }
 
 #[tokio::test]

@@ -223,6 +223,8 @@ async fn a_page_of_another_site_leads_here_and_loads_nothing() {
         ("cross-site", "navigate", "iframe", 403),
         ("cross-site", "navigate", "document", 200),
         ("same-site", "navigate", "document", 200),
+        ("Cross-Site", "no-cors", "image", 403),
+        ("elsewhere", "cors", "empty", 403),
         ("same-origin", "cors", "empty", 200),
         ("none", "navigate", "document", 200),
     ] {
@@ -246,6 +248,7 @@ async fn a_page_of_another_origin_is_refused() {
         ("https://evil.example", 403),
         ("null", 403),
         ("http://127.0.0.1:80811", 403),
+        ("x://127.0.0.1:8081", 403),
         ("http://127.0.0.1:8081", 200),
     ] {
         for path in ["/", "/vms/shop/web", "/api/events", "/api/vms"] {

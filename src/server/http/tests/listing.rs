@@ -6,7 +6,7 @@ use axum::http::Method;
 use wukong_core::{Scope, scope::Kinds};
 
 use super::fixture::*;
-use crate::server::http::listing::Listings;
+use crate::server::http::{error::ApiError, listing::Listings};
 
 fn many() -> Vec<model::vm::Vm> {
     (0..40).map(|n| vm("shop", &format!("web-{n}"))).collect()
@@ -128,6 +128,20 @@ async fn listings_of_many_scopes_take_a_bounded_number_of_bytes() {
     let headers = [(axum::http::header::ACCEPT_ENCODING, "br".parse().unwrap())].into_iter().collect();
     again.respond(&headers).await.unwrap();
     assert!(listings.bytes() > before);
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_long_is_not_made() {
+    let server = Server::new(many());
+    let longest = server.get("/api/vms").await.body.len();
+    let whole = Listings::up_to(server.app.reader.clone(), longest);
+    whole.of(&Scope::all()).await.unwrap();
+    let listings = Listings::up_to(server.app.reader.clone(), longest - 1);
+    for _ in 0..2 {
+        assert!(matches!(listings.of(&Scope::all()).await, Err(ApiError::Unavailable(_))));
+    }
+    server.publish(2, many().split_off(1));
+    listings.of(&Scope::all()).await.expect("a shorter one is made");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::server::{
         events::{BUFFERED_BYTES, CHANNEL_BYTES, PIECE},
         handshake::LONGEST_TLS_QUEUE,
         limits::{ANSWER_BYTES, DOWNLOAD_BYTES, DOWNLOADS, FILE_BYTES, LIST_BYTES},
-        listing::LISTING_BYTES,
+        listing::{LISTING_BYTES, LONGEST_LISTING},
     },
 };
 
@@ -45,6 +45,7 @@ fn all_client_memory_fits_beside_the_program() {
         ("answers", ANSWER_BYTES),
         ("lists", LIST_BYTES),
         ("listings", LISTING_BYTES),
+        ("the listing that is made", LONGEST_LISTING),
         ("files", FILE_BYTES),
         ("downloads", DOWNLOADS * DOWNLOAD_BYTES),
         ("event views", CHANNEL_BYTES),
